@@ -1,0 +1,98 @@
+"""Who acts, and what they may do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from uuid import UUID
+
+from core.domain.run import Run
+
+
+class Role(IntEnum):
+    """What a person is, in order: each includes those before it."""
+
+    NONE = 0
+    VIEWER = 1
+    RUNNER = 2
+    OPERATOR = 3
+    ADMIN = 4
+
+
+class Action(StrEnum):
+    """What a person can ask for."""
+
+    VIEW = "view"
+    START = "start"
+    KILL = "kill"
+    CONTINUE = "continue"
+    RESTART = "restart"
+    STEER = "steer"
+    APPROVE = "approve"
+    ADMINISTER = "administer"
+
+
+class Origin(StrEnum):
+    """The way by which an action came in."""
+
+    SLACK = "slack"
+    API = "api"
+    CLI = "cli"
+    SYSTEM = "system"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Actor:
+    """Somebody known, with the role they hold here and now.
+
+    Attributes:
+        user_id: Our id of the person, `None` for the system itself.
+        external_id: Their id where they came from (`U024BE7LH`).
+        name: How they are called in texts.
+    """
+
+    role: Role
+    origin: Origin
+    user_id: UUID | None = None
+    external_id: str | None = None
+    team_id: str | None = None
+    name: str = "somebody"
+
+
+SYSTEM = Actor(role=Role.ADMIN, origin=Origin.SYSTEM, name="Signalbox")
+
+_NEEDED: dict[Action, Role] = {
+    Action.VIEW: Role.VIEWER,
+    Action.START: Role.RUNNER,
+    Action.KILL: Role.RUNNER,
+    Action.CONTINUE: Role.RUNNER,
+    Action.RESTART: Role.RUNNER,
+    Action.STEER: Role.RUNNER,
+    Action.APPROVE: Role.OPERATOR,
+    Action.ADMINISTER: Role.ADMIN,
+}
+
+# On somebody else's run these need an operator; on one's own, a runner.
+_OWNERS_OWN = frozenset(
+    {Action.KILL, Action.CONTINUE, Action.RESTART, Action.STEER, Action.APPROVE}
+)
+
+
+def may(actor: Actor, action: Action, run: Run | None = None) -> bool:
+    """Whether this person may do this, to this run if one is meant."""
+    if actor.role >= Role.OPERATOR:
+        return actor.role >= _NEEDED[action]
+    if run is not None and action in _OWNERS_OWN:
+        is_owner = actor.user_id is not None and actor.user_id == run.user_id
+        return is_owner and actor.role >= Role.RUNNER
+    return actor.role >= _NEEDED[action]
+
+
+@dataclass(frozen=True, kw_only=True)
+class User:
+    """A person, as Slack or the API knows them."""
+
+    id: UUID
+    name: str
+    slack_team_id: str | None = None
+    slack_user_id: str | None = None

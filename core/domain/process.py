@@ -1,0 +1,33 @@
+"""What is known of the process that executes a run, on which machine, and when it last lived."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from core.domain.termination import ProcessIdentity
+
+HEARTBEAT_INTERVAL = timedelta(seconds=5)
+# A worker silent for this long is suspected, and lost when it is still silent at the next look.
+STALLED_AFTER = timedelta(seconds=45)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunProcess:
+    """One row of `workflow_processes`: one attempt of a run on one worker.
+
+    Attributes:
+        worker_id: Name of the worker, unique over the fleet and over its restarts.
+        agent: The agent program's process, once it has started.
+    """
+
+    id: UUID
+    run_id: UUID
+    attempt: int
+    worker_id: str
+    host: str
+    started_at: datetime
+    heartbeat_at: datetime
+    agent: ProcessIdentity | None = None
+    ended_at: datetime | None = None

@@ -1,0 +1,57 @@
+"""A session (one Claude conversation) and the messages people and agents leave in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """One Claude conversation; its id is the Claude session id and spans all its runs."""
+
+    id: UUID
+    agent_name: str
+    created_at: datetime
+    name: str | None = None
+    user_id: UUID | None = None
+    git_repo: str | None = None
+    git_branch: str | None = None
+    workspace_id: str | None = None
+
+
+class MessageType(StrEnum):
+    """What a message is in the life of a session."""
+
+    WORKFLOW_START = "workflow_start"
+    INTERVENTION = "intervention"
+    APPROVAL = "approval"
+    QUESTION = "question"
+    ANSWER = "answer"
+    RESULT = "result"
+
+
+class MessageRole(StrEnum):
+    """Who speaks."""
+
+    USER = "user"
+    ASSISTANT = "assistant"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """Words of a person or of the agent."""
+
+    id: UUID
+    session_id: UUID
+    role: MessageRole
+    message_type: MessageType
+    text_content: str
+    created_at: datetime
+    run_id: UUID | None = None
+    user_id: UUID | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,48 @@
+"""A step: one item of the agent's plan."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+
+
+class StepStatus(StrEnum):
+    """Where a step stands."""
+
+    PENDING = "pending"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One item of the plan, as last reported.
+
+    Attributes:
+        step_id: 1-based place in the plan.
+        source_id: The agent's own id of it ("1" of "Task #1"), if it has one.
+        name: What the agent calls it.
+        active_name: How the agent says it while doing it ("Running tests").
+    """
+
+    step_id: int
+    name: str
+    status: StepStatus = StepStatus.PENDING
+    source_id: str | None = None
+    active_name: str | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    result: str | None = None
+    tools_used: tuple[str, ...] = ()
+    tool_calls: int = 0
+    cost_usd: Decimal | None = None
+    error: str | None = None
+
+    @property
+    def duration(self) -> timedelta | None:
+        """Time from its start to its end, if both are known."""
+        if self.started_at is None or self.completed_at is None:
+            return None
+        return self.completed_at - self.started_at

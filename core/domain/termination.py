@@ -1,0 +1,119 @@
+"""A termination: one kill, from the request to the proof."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+from uuid import UUID
+
+
+class Phase(StrEnum):
+    """How far a kill has come; each is written before it is acted on."""
+
+    REQUESTED = "requested"
+    ACKNOWLEDGED = "acknowledged"
+    DRAINING = "draining"
+    INTERRUPTED = "interrupted"
+    TERMINATED = "terminated"
+    KILLED = "killed"
+    CONFIRMED = "confirmed"
+    UNCONFIRMED = "unconfirmed"
+
+
+# A phase may be left out (`--force` skips the grace, a tree may be gone early); none repeats.
+# `unconfirmed` is not the end: a restarted worker that finds the tree gone confirms it.
+PHASES: Mapping[Phase, frozenset[Phase]] = MappingProxyType(
+    {
+        Phase.REQUESTED: frozenset(set(Phase) - {Phase.REQUESTED}),
+        Phase.ACKNOWLEDGED: frozenset(set(Phase) - {Phase.REQUESTED, Phase.ACKNOWLEDGED}),
+        Phase.DRAINING: frozenset(
+            {
+                Phase.INTERRUPTED,
+                Phase.TERMINATED,
+                Phase.KILLED,
+                Phase.CONFIRMED,
+                Phase.UNCONFIRMED,
+            }
+        ),
+        Phase.INTERRUPTED: frozenset(
+            {Phase.TERMINATED, Phase.KILLED, Phase.CONFIRMED, Phase.UNCONFIRMED}
+        ),
+        Phase.TERMINATED: frozenset({Phase.KILLED, Phase.CONFIRMED, Phase.UNCONFIRMED}),
+        Phase.KILLED: frozenset({Phase.CONFIRMED, Phase.UNCONFIRMED}),
+        Phase.UNCONFIRMED: frozenset({Phase.KILLED, Phase.CONFIRMED}),
+        Phase.CONFIRMED: frozenset(),
+    }
+)
+
+# Longest stay in a phase before the next one begins (the ladder: within 10 s in all).
+DRAIN_LIMIT = timedelta(seconds=3)
+INTERRUPT_GRACE = timedelta(seconds=5)
+TERMINATE_GRACE = timedelta(seconds=2)
+PROOF_LIMIT = timedelta(seconds=2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessIdentity:
+    """A process that cannot be mistaken for a later one with the same pid.
+
+    Attributes:
+        started_ticks: Field 22 of `/proc/<pid>/stat`: start time in clock ticks since boot.
+        name: The command's name, for the person who reads the proof.
+    """
+
+    pid: int
+    started_ticks: int
+    name: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """What the scans found.
+
+    Attributes:
+        seen: Every process of the tree met while it was ended.
+        survivors: Those still alive at the last scan; empty means confirmed.
+    """
+
+    seen: tuple[ProcessIdentity, ...] = ()
+    survivors: tuple[ProcessIdentity, ...] = ()
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether the last scan found nothing alive."""
+        return not self.survivors
+
+
+@dataclass(frozen=True, kw_only=True)
+class Termination:
+    """One kill.
+
+    Attributes:
+        phases: Milliseconds after `requested_at` at which each phase began, in order.
+        requested_from: Where the wish came from: `slack`, `api`, `cli`, `system`.
+        work_saved: What was kept of the workspace (commit, uncommitted files).
+    """
+
+    id: UUID
+    run_id: UUID
+    phase: Phase
+    requested_at: datetime
+    requested_by: UUID | None = None
+    requested_by_name: str | None = None
+    requested_from: str = "system"
+    reason: str | None = None
+    force: bool = False
+    phases: Mapping[Phase, int] = field(default_factory=dict)
+    processes_seen: int = 0
+    survivors: tuple[ProcessIdentity, ...] = ()
+    work_saved: Mapping[str, Any] = field(default_factory=dict)
+    completed_at: datetime | None = None
+
+    @property
+    def elapsed(self) -> timedelta | None:
+        """From the request to its end, if it has ended."""
+        return None if self.completed_at is None else self.completed_at - self.requested_at

@@ -1,0 +1,208 @@
+"""The worker: takes jobs from the queue and gives them to a handler."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection
+from datetime import timedelta
+from typing import Any
+
+from procrastinate import App
+from procrastinate.job_context import JobContext
+
+from core.queue.connector import ResilientConnector
+from core.queue.draining import DrainingWorker
+from core.queue.jobs import RUNS, TASK, Job
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[Job], Awaitable[None]]
+
+RESTART_DELAY = 1.0
+# For handlers after they were cancelled: longer than the whole ladder of a kill (12 s).
+CANCEL_LIMIT = 15.0
+# For what is left when no handler runs: the last writes, and closing the connections.
+CLOSE_LIMIT = 5.0
+
+
+class Worker:
+    """Executes jobs, `slots` at a time, and lives through outages of Postgres.
+
+    The handler's task gets `CancelledError` once when its job is called off, or when the time
+    to drain is over.  What else the handler raises is logged, and the job counts as failed;
+    it is never executed again.
+
+    Attributes:
+        name: Unique over the fleet and over restarts; for logs and `pg_stat_activity`.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        name: str,
+        slots: int,
+        handler: Handler,
+        queues: Collection[str] = (RUNS,),
+    ) -> None:
+        self.name = name
+        self._dsn = dsn
+        self._slots = slots
+        self._handler = handler
+        self._queues = tuple(queues)
+        self._jobs: set[asyncio.Task[Any]] = set()
+        self._changed = asyncio.Event()
+        self._is_cancelling = False
+        self._stopping = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._ended.set()
+        self._inner: DrainingWorker | None = None
+        self._inner_task: asyncio.Task[None] | None = None
+        self._connector: ResilientConnector | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it takes jobs: registered, Postgres answers, not stopping."""
+        return (
+            not self._stopping.is_set()
+            and self._inner is not None
+            and self._inner.worker_id is not None
+            and self._connector is not None
+            and self._connector.is_reachable
+        )
+
+    @property
+    def active(self) -> int:
+        """How many handlers run."""
+        return len(self._jobs)
+
+    async def run(self) -> None:
+        """Work until `stop`.  When cancelled, handlers are cancelled too."""
+        self._ended.clear()
+        try:
+            while not self._stopping.is_set():
+                try:
+                    await self._work()
+                except Exception:
+                    log.exception("worker %s broke down", self.name)
+                if not self._stopping.is_set():
+                    log.error("worker %s ended by itself, it starts again", self.name)
+                    await self._pause()
+        finally:
+            self._ended.set()
+
+    async def stop(self, *, drain: timedelta) -> None:
+        """Take no more jobs and return when those in hand have ended.
+
+        After `drain` their handlers are cancelled; those that have not ended 15 s later are
+        left behind.  Until its end every job can still be called off.
+        """
+        self._stopping.set()
+        await self._wind_down(drain.total_seconds())
+        try:
+            async with asyncio.timeout(2 * CLOSE_LIMIT):
+                await self._ended.wait()
+        except TimeoutError:
+            log.error("worker %s does not end", self.name)  # noqa: TRY400 - no traceback to show
+
+    async def _work(self) -> None:
+        """Run one inner worker to its end."""
+        connector = ResilientConnector(self._dsn, name=self.name)
+        async with connector.opened():
+            app = App(connector=connector)
+            app.task(name=TASK, pass_context=True)(self._execute)
+            inner = DrainingWorker(
+                app=app,
+                queues=self._queues,
+                name=self.name,
+                concurrency=self._slots,
+                install_signal_handlers=False,
+                # Notifications wake it; these are for those that got lost.
+                fetch_job_polling_interval=1,
+                abort_job_polling_interval=1,
+                update_heartbeat_interval=5,
+                # A live worker must not be pruned after a mere outage.
+                stalled_worker_timeout=86_400,
+            )
+            task = asyncio.create_task(inner.work(), name=f"worker {self.name}")
+            # Its first step forgets earlier wishes to stop.
+            await asyncio.sleep(0)
+            self._inner, self._inner_task, self._connector = inner, task, connector
+            try:
+                if self._stopping.is_set():
+                    inner.stop_fetching()
+                await asyncio.shield(task)
+            except asyncio.CancelledError:
+                self._stopping.set()
+                await self._wind_down(0)
+                raise
+            finally:
+                self._inner = self._inner_task = self._connector = None
+
+    async def _execute(self, context: JobContext, *, run_id: str, attempt: int) -> None:
+        task = asyncio.current_task()
+        job_id = context.job.id
+        if task is None or job_id is None:
+            raise RuntimeError("a job is executed in a task, and has an id")
+        self._jobs.add(task)
+        self._changed.set()
+        task.add_done_callback(_note_failure)
+        if self._is_cancelling:
+            asyncio.get_running_loop().call_soon(task.cancel)
+        try:
+            await self._handler(Job(job_id=job_id, run_id=run_id, attempt=attempt))
+        finally:
+            self._jobs.discard(task)
+            self._changed.set()
+
+    async def _wind_down(self, drain: float) -> None:
+        inner, task, connector = self._inner, self._inner_task, self._connector
+        if inner is None or task is None or connector is None:
+            return
+        inner.stop_fetching()
+        if await self._has_ended(task, within=drain):
+            return
+        self._is_cancelling = True
+        log.info("worker %s cancels %s jobs", self.name, len(self._jobs))
+        for job in self._jobs:
+            # Who is on the way out already is not disturbed a second time.
+            if not job.cancelling():
+                job.cancel()
+        if await self._has_ended(task, within=CANCEL_LIMIT):
+            return
+        connector.give_up()
+        inner.abandon()
+        await asyncio.wait({task}, timeout=CLOSE_LIMIT)
+
+    async def _has_ended(self, inner_task: asyncio.Task[None], *, within: float) -> bool:
+        """Wait for the inner worker's end; not for long once no handler runs."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + within
+        while not inner_task.done():
+            left = deadline - loop.time()
+            if not self._jobs:
+                left = min(left, CLOSE_LIMIT)
+            self._changed.clear()
+            changed = asyncio.create_task(self._changed.wait(), name="jobs changed")
+            try:
+                done, _ = await asyncio.wait(
+                    {inner_task, changed}, timeout=left, return_when=asyncio.FIRST_COMPLETED
+                )
+            finally:
+                changed.cancel()
+            if not done:
+                return False
+        return True
+
+    async def _pause(self) -> None:
+        try:
+            async with asyncio.timeout(RESTART_DELAY):
+                await self._stopping.wait()
+        except TimeoutError:
+            return
+
+
+def _note_failure(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("a job's end could not be recorded: %r", error)

@@ -1,0 +1,140 @@
+"""Reading a request to the Messages API: which task, how far it is, what came back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+from bot.sandbox.model.script import Scene, ToolResult
+
+_DIRECTIVE = re.compile(r"\[\s*([a-z-]+)\s*:\s*([^\]\n]{1,200}?)\s*\]", re.IGNORECASE)
+_REMINDER = re.compile(r"<system-reminder>.*?</system-reminder>", re.DOTALL)
+# How the program shows the model what a person sent while a turn ran.
+_STEERED = re.compile(
+    r"The user sent a new message while you were working:\n(.*?)"
+    r"(?=\n\n(?:This is how Claude Code|IMPORTANT:|Address the message)|\Z)",
+    re.DOTALL,
+)
+# Put into the conversation by the program itself, not by a person or the model.
+_PROGRAM_WORDS = ("[Request interrupted by user", "<local-command", "<command-name>")
+_PROGRAM_ANSWERS = ("No response requested", "API Error", "Failed to authenticate")
+_CALL_ID = re.compile(r"toolu_01t(\d+)c")
+
+
+def call_id(turn: int) -> str:
+    """An id for a tool call that tells, when it comes back, which turn made it."""
+    return f"toolu_01t{turn}c{uuid4().hex[:16]}"
+
+
+def directives_of(text: str) -> dict[str, str]:
+    """The `[name: value]` pairs of a text, names in lower case; the last of a name holds."""
+    return {name.lower(): value for name, value in _DIRECTIVE.findall(text)}
+
+
+def without_directives(text: str) -> str:
+    """The text as a person would have written it."""
+    return " ".join(_DIRECTIVE.sub(" ", text).split())
+
+
+@dataclass
+class _Reading:
+    task: str | None = None
+    is_finished: bool = False
+    position: int = 0
+    results: list[ToolResult] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+    fresh: list[str] = field(default_factory=list)
+    calls: dict[str, tuple[int, str, Mapping[str, Any]]] = field(default_factory=dict)
+
+    def hear(self, text: str) -> None:
+        """A person speaks: a new task, or words to the one under way."""
+        if self.task is None or self.is_finished or "scenario" in directives_of(text):
+            self.task, self.is_finished, self.position = text, False, 0
+            self.results, self.words, self.fresh = [], [], []
+        else:
+            self.words.append(text)
+            self.fresh.append(text)
+
+    def answer(self, blocks: Sequence[Mapping[str, Any]]) -> None:
+        """The model had a turn."""
+        calls = [block for block in blocks if block.get("type") == "tool_use"]
+        texts = [str(block.get("text", "")) for block in blocks if block.get("type") == "text"]
+        if not calls:
+            if not texts or not all(text.startswith(_PROGRAM_ANSWERS) for text in texts):
+                self.is_finished = True
+            return
+        self.fresh = []
+        turn = self.position
+        for call in calls:
+            known = _CALL_ID.match(call["id"])
+            turn = int(known[1]) if known else turn
+            self.calls[call["id"]] = (turn, call["name"], call.get("input") or {})
+        self.position = turn + 1
+
+    def come_back(self, block: Mapping[str, Any]) -> None:
+        """A tool's result arrives."""
+        turn, name, given = self.calls.get(block["tool_use_id"], (self.position, "", {}))
+        self.results.append(
+            ToolResult(
+                turn=turn,
+                name=name,
+                input=given,
+                text=_text_of(block.get("content")),
+                is_error=bool(block.get("is_error")),
+            )
+        )
+
+
+def read(body: Mapping[str, Any]) -> Scene:
+    """The scene of a request, from its messages alone.
+
+    A text of a person starts a task if none is under way; the words that continue or steer
+    one do not. A directive `[scenario: …]` always starts one.
+    """
+    reading = _Reading()
+    for message in body.get("messages", ()):
+        blocks = _blocks(message.get("content"))
+        if message.get("role") == "assistant":
+            reading.answer(blocks)
+            continue
+        for block in blocks:
+            if block.get("type") == "tool_result":
+                reading.come_back(block)
+            for text in _said(message.get("role"), block):
+                reading.hear(text)
+    task = reading.task or ""
+    return Scene(
+        task=task,
+        position=reading.position,
+        directives=directives_of(task),
+        results=tuple(reading.results),
+        words=tuple(reading.words),
+        fresh=tuple(reading.fresh),
+        tools=frozenset(str(tool.get("name")) for tool in body.get("tools") or ()),
+    )
+
+
+def _said(role: str | None, block: Mapping[str, Any]) -> Iterator[str]:
+    """What a person said in a block: beside notes and reminders of the program."""
+    text = _text_of(block.get("content")) if block.get("type") == "tool_result" else ""
+    text = str(block.get("text", "")) if block.get("type") == "text" else text
+    steered = _STEERED.findall(text)
+    yield from (words.strip() for words in steered)
+    if role != "user" or block.get("type") != "text" or steered:
+        return
+    text = _REMINDER.sub("", text).strip()
+    if text and not text.startswith(_PROGRAM_WORDS):
+        yield text
+
+
+def _blocks(content: object) -> list[Mapping[str, Any]]:
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    return [block for block in content if isinstance(block, dict)] if content else []  # type: ignore[attr-defined]
+
+
+def _text_of(content: object) -> str:
+    return "\n".join(str(block.get("text", "")) for block in _blocks(content))

@@ -1,0 +1,82 @@
+"""The scripted model's task list, in the dialect the program at hand understands."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bot.sandbox.model.script import Scene, ToolCall
+
+_CREATED = re.compile(r"Task #(\d+) created")
+_ADDITIVE_DIALECT = "TaskCreate"
+
+
+@dataclass(frozen=True)
+class PlanStep:
+    """One step: what to do, and how to say that it is being done."""
+
+    name: str
+    active_name: str
+
+
+def announce(steps: Sequence[PlanStep]) -> tuple[ToolCall, ...]:
+    """Calls that create the list; all steps pending."""
+    return tuple(
+        ToolCall(
+            _ADDITIVE_DIALECT,
+            {
+                "subject": step.name,
+                "description": f"{step.name}.",
+                "activeForm": step.active_name,
+            },
+        )
+        for step in steps
+    )
+
+
+def mark(scene: Scene, steps: Sequence[PlanStep], *, done: int) -> tuple[ToolCall, ...]:
+    """Calls after which `done` steps are completed and the next one is in progress.
+
+    If the program has no TaskCreate, the whole list goes out as TodoWrite; if that was
+    refused too, there is no list.
+    """
+    created = [r for r in scene.results if r.name == _ADDITIVE_DIALECT]
+    ids = [match[1] for r in created if (match := _CREATED.search(r.text))]
+    if len(ids) >= len(steps):
+        return _updates(ids, done)
+    if any(r.name == "TodoWrite" and r.is_error for r in scene.results):
+        return ()
+    return (todo(steps, done=done),)
+
+
+def todo(steps: Sequence[PlanStep], *, done: int) -> ToolCall:
+    """The older dialect: every call holds the whole list."""
+    return ToolCall(
+        "TodoWrite",
+        {
+            "todos": [
+                {
+                    "content": step.name,
+                    "activeForm": step.active_name,
+                    "status": _status(index, done),
+                }
+                for index, step in enumerate(steps)
+            ]
+        },
+    )
+
+
+def _status(index: int, done: int) -> str:
+    if index < done:
+        return "completed"
+    return "in_progress" if index == done else "pending"
+
+
+def _updates(ids: Sequence[str], done: int) -> tuple[ToolCall, ...]:
+    calls: list[ToolCall] = []
+    if 0 < done <= len(ids):
+        calls.append(ToolCall("TaskUpdate", {"taskId": ids[done - 1], "status": "completed"}))
+    if done < len(ids):
+        calls.append(ToolCall("TaskUpdate", {"taskId": ids[done], "status": "in_progress"}))
+    return tuple(calls)

@@ -1,0 +1,225 @@
+"""A local Messages API that answers by script, for the demo and for tests.
+
+The real `claude` program talks to it as to Anthropic's.  It keeps no conversation: each
+request says by itself which turn comes next (see `conversation`).  What it does keep is
+how often a turn was made to fail, and a log of the requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from aiohttp import web
+
+from bot.sandbox.model import wire
+from bot.sandbox.model.conversation import read
+from bot.sandbox.model.scenarios import SCRIPTS, choose, delay_of
+from bot.sandbox.model.script import Failure, Scene, Script, Trouble, Turn
+
+log = logging.getLogger(__name__)
+
+API_KEY = "sk-ant-scripted-model-needs-no-key"
+# A client gives up long before.
+_NEVER = timedelta(days=1)
+_LOGGED_REQUESTS = 2_000
+# A conversation with images or a large tool output still fits.
+_MAX_BODY_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """One request, as logged.
+
+    Attributes:
+        script: Name of the script that answered; `None` for a side call without tools.
+        position: The script's turn.
+        outcome: `answered`, or the trouble that was made.
+        body: The request itself, if `Model.keeps_bodies`.
+    """
+
+    at: datetime
+    session_id: str | None
+    script: str | None
+    position: int
+    outcome: str
+    body: Mapping[str, Any] | None = None
+
+
+@dataclass
+class Model:
+    """A running server, and its knobs.
+
+    Attributes:
+        url: For `ANTHROPIC_BASE_URL`.
+        api_key: Any text will do; this one looks right to the program.
+        requests: The last ones, oldest first.
+        scripts: By name; a test may add its own.
+        script: Plays for every task, whatever its text says; `None` chooses by the text.
+        delay: Before each answer, where neither script nor task says otherwise.
+        failures: Each spoils one call (not `times` of it) with tools, in order, before any
+            script is asked.
+    """
+
+    url: str = ""
+    api_key: str = API_KEY
+    requests: deque[Asked] = field(default_factory=lambda: deque(maxlen=_LOGGED_REQUESTS))
+    scripts: dict[str, Script] = field(default_factory=lambda: dict(SCRIPTS))
+    script: Script | None = None
+    delay: timedelta = timedelta(0)
+    failures: deque[Failure] = field(default_factory=deque)
+    keeps_bodies: bool = False
+    _failed: Counter[tuple[str, str, int]] = field(default_factory=Counter)
+
+    def next_turn(self, scene: Scene, session_id: str) -> tuple[str, Turn, Failure | None]:
+        """Script, turn, and what is to go wrong instead, if anything."""
+        script = self.script or choose(scene, self.scripts)
+        turn = script.play(scene)
+        if self.failures:
+            return script.name, turn, self.failures.popleft()
+        failure = turn.failure
+        if failure is None:
+            return script.name, turn, None
+        key = (session_id, scene.task, scene.position)
+        self._failed[key] += 1
+        is_over = failure.times is not None and self._failed[key] > failure.times
+        return script.name, turn, None if is_over else failure
+
+    def note(
+        self,
+        scene: Scene,
+        body: Mapping[str, Any],
+        *,
+        session_id: str | None,
+        script: str | None,
+        outcome: str,
+    ) -> None:
+        """Log a request."""
+        self.requests.append(
+            Asked(
+                at=datetime.now(UTC),
+                session_id=session_id,
+                script=script,
+                position=scene.position,
+                outcome=outcome,
+                body=body if self.keeps_bodies else None,
+            )
+        )
+
+
+@asynccontextmanager
+async def open_model(
+    *, host: str = "127.0.0.1", port: int = 0, script: Script | None = None
+) -> AsyncIterator[Model]:
+    """Serve until the block ends; `port` 0 takes a free one."""
+    model = Model(script=script)
+    app = web.Application(client_max_size=_MAX_BODY_BYTES)
+    api = _Api(model)
+    app.router.add_post("/v1/messages", api.messages)
+    app.router.add_post("/v1/messages/count_tokens", api.count_tokens)
+    # A handler that hangs on purpose ends with its client, and at shutdown.
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.2)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port)
+        await site.start()
+        shown = f"[{host}]" if ":" in host else host
+        model.url = f"http://{shown}:{runner.addresses[0][1]}"
+        log.info("scripted model at %s", model.url)
+        yield model
+    finally:
+        await runner.cleanup()
+
+
+class _Api:
+    def __init__(self, model: Model) -> None:
+        self.model = model
+
+    async def messages(self, request: web.Request) -> web.StreamResponse:
+        raw = await request.text()
+        try:
+            body = json.loads(raw)
+            scene = read(body)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return _refuse(
+                Failure(status=400, error_type="invalid_request_error", message="malformed request")
+            )
+        session_id = _session_of(request, body)
+        if not body.get("tools"):
+            self.model.note(scene, body, session_id=session_id, script=None, outcome="answered")
+            return await self._answer(request, body, raw, scene, Turn(text="Scripted work"))
+        name, turn, failure = self.model.next_turn(scene, session_id or "")
+        outcome = failure.trouble.value if failure else "answered"
+        self.model.note(scene, body, session_id=session_id, script=name, outcome=outcome)
+        await asyncio.sleep(self._delay(turn, scene).total_seconds())
+        if failure is None or failure.trouble is Trouble.CUT:
+            is_cut = failure is not None
+            return await self._answer(request, body, raw, scene, turn, is_cut=is_cut)
+        if failure.trouble is Trouble.HANG:
+            await asyncio.sleep(_NEVER.total_seconds())
+        if failure.trouble is Trouble.GARBAGE:
+            return web.Response(text="<html>not what you asked for", content_type="text/html")
+        return _refuse(failure)
+
+    async def count_tokens(self, request: web.Request) -> web.StreamResponse:
+        raw = await request.text()
+        return web.json_response({"input_tokens": len(raw) // 4})
+
+    async def _answer(
+        self,
+        request: web.Request,
+        body: Mapping[str, Any],
+        raw: str,
+        scene: Scene,
+        turn: Turn,
+        *,
+        is_cut: bool = False,
+    ) -> web.StreamResponse:
+        messages: list[Any] = body.get("messages") or []
+        is_first = not any(m.get("role") == "assistant" for m in messages)
+        answer = wire.message(
+            turn,
+            scene,
+            model=str(body.get("model")),
+            request_chars=len(raw),
+            new_chars=len(raw) if is_first else sum(len(json.dumps(m)) for m in messages[-1:]),
+        )
+        if not body.get("stream"):
+            return _refuse(Failure()) if is_cut else web.json_response(answer)
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        pieces = [wire.encode(event) for event in wire.events(answer)]
+        if is_cut:
+            await response.write(b"".join(pieces[: max(len(pieces) // 2, 1)]))
+            if request.transport is not None:
+                request.transport.close()
+            return response
+        await response.write(b"".join(pieces))
+        await response.write_eof()
+        return response
+
+    def _delay(self, turn: Turn, scene: Scene) -> timedelta:
+        if turn.delay is not None:
+            return turn.delay
+        asked = delay_of(scene)
+        return self.model.delay if asked is None else asked
+
+
+def _session_of(request: web.Request, body: Mapping[str, Any]) -> str | None:
+    """The program's session: in a header, in older ones within the metadata."""
+    named = request.headers.get("X-Claude-Code-Session-Id")
+    return named or str((body.get("metadata") or {}).get("user_id") or "") or None
+
+
+def _refuse(failure: Failure) -> web.Response:
+    headers = dict(failure.headers)
+    if failure.should_retry is not None:
+        headers["x-should-retry"] = "true" if failure.should_retry else "false"
+    return web.json_response(wire.error(failure), status=failure.status, headers=headers)

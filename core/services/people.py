@@ -1,0 +1,46 @@
+"""People: who acts, with our own id of them; and refusals that no run service saw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.domain.actor import Action, Actor, Origin, Role
+from core.domain.run import Run
+from core.services.work import Work
+from core.store import users
+
+
+@dataclass(frozen=True)
+class PeopleService:
+    """Known people."""
+
+    work: Work
+
+    async def actor(self, *, team_id: str, user_id: str, name: str, role: Role) -> Actor:
+        """The Slack user as an actor; their row is made at the first meeting.
+
+        Raises:
+            Unavailable: If the database cannot be reached.
+        """
+        async with self.work.transaction() as session:
+            user = await users.ensure(
+                session,
+                slack_team_id=team_id,
+                slack_user_id=user_id,
+                name=name,
+                now=self.work.clock(),
+            )
+        return Actor(
+            role=role,
+            origin=Origin.SLACK,
+            user_id=user.id,
+            external_id=user_id,
+            team_id=team_id,
+            name=name,
+        )
+
+    async def refuse(
+        self, actor: Actor, action: Action, *, reason: str, run: Run | None = None
+    ) -> None:
+        """Audit a refusal that was decided outside (wrong team, guest, channel…)."""
+        await self.work.audit(actor, action, allowed=False, run=run, reason=reason)

@@ -1,0 +1,67 @@
+"""Runs read with everything a view needs, in few queries for many runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core.domain.event import EventKind
+from core.domain.run import Run, RunStatus
+from core.domain.snapshot import RunSnapshot
+from core.store import events, runs, steps, terminations, users
+
+# Events a person reading the thread wants a line about.
+NOTICES = (EventKind.API_RETRY, EventKind.RATE_LIMIT, EventKind.RUN_REQUEUED)
+_MAX_NOTICES = 200
+
+
+async def of_runs(session: AsyncSession, wanted: Sequence[Run]) -> list[RunSnapshot]:
+    """Snapshots of these runs, in their order, without notices."""
+    ids = [run.id for run in wanted]
+    planned = await steps.of_runs(session, ids)
+    ended = await terminations.of_runs(session, ids)
+    owners = {
+        user_id: await users.get(session, user_id)
+        for user_id in {run.user_id for run in wanted if run.user_id is not None}
+    }
+    return [
+        RunSnapshot(
+            run=run,
+            owner=owners.get(run.user_id) if run.user_id else None,
+            steps=tuple(planned.get(run.id, ())),
+            termination=ended.get(run.id),
+            queue_position=await runs.queue_position(session, run.run_id)
+            if run.status is RunStatus.PENDING
+            else None,
+        )
+        for run in wanted
+    ]
+
+
+async def of_legs(session: AsyncSession, legs: Sequence[Run]) -> list[RunSnapshot]:
+    """Full snapshots of the legs of one session, oldest first: totals and notices too."""
+    drawn: list[RunSnapshot] = []
+    ids = {run.id: run.run_id for run in legs}
+    totals = {
+        session_id: await runs.total_of_session(session, session_id)
+        for session_id in {run.session_id for run in legs}
+    }
+    for number, snapshot in enumerate(await of_runs(session, legs), start=1):
+        run = snapshot.run
+        drawn.append(
+            RunSnapshot(
+                run=run,
+                owner=snapshot.owner,
+                parent_run_id=ids.get(run.parent_run_id) if run.parent_run_id else None,
+                steps=snapshot.steps,
+                termination=snapshot.termination,
+                total=totals[run.session_id],
+                queue_position=snapshot.queue_position,
+                leg=number,
+                notices=tuple(
+                    await events.of_run(session, run.id, kinds=NOTICES, limit=_MAX_NOTICES)
+                ),
+            )
+        )
+    return drawn

@@ -1,0 +1,66 @@
+"""Slack threads as the rows want them, beside what is shown in them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from core.domain.snapshot import Shown, Thread
+from core.services import snapshots
+from core.services.work import Work
+from core.store import changes, leadership, runs, shown
+
+# The key of the advisory lock of the one process that draws; any constant will do.
+_DRAWER = 0x5167_0001
+# NOTIFY is a hint; this is how long a thread can be behind when a hint was lost.
+_POLL = timedelta(seconds=5)
+
+
+@dataclass(frozen=True)
+class ThreadService:
+    """What each thread should show, and what it shows."""
+
+    work: Work
+
+    async def behind(self, *, team_id: str, limit: int = 50) -> list[str]:
+        """Keys of threads whose rows are ahead of what is shown."""
+        async with self.work.transaction() as session:
+            return await shown.behind(session, limit=limit, team_id=team_id)
+
+    async def thread(self, thread_key: str) -> Thread | None:
+        """A thread with its legs and what is shown; `None` if it has no place in Slack."""
+        async with self.work.transaction() as session:
+            legs = await runs.of_thread(session, thread_key)
+            if not legs or legs[0].slack_channel_id is None or legs[0].slack_team_id is None:
+                return None
+            return Thread(
+                thread_key=thread_key,
+                team_id=legs[0].slack_team_id,
+                channel_id=legs[0].slack_channel_id,
+                legs=tuple(await snapshots.of_legs(session, legs)),
+                shown=await shown.of_thread(session, thread_key),
+            )
+
+    async def put(self, message: Shown) -> None:
+        """Record what is (about to be) shown."""
+        async with self.work.transaction() as session:
+            await shown.put(session, message)
+
+    @asynccontextmanager
+    async def changes(self) -> AsyncIterator[AsyncIterator[str]]:
+        """Run ids as they change; an empty string asks to look at everything."""
+        async with changes.listen(
+            self.work.database.dsn, "signalbox_runs", poll=_POLL
+        ) as heard:
+
+            async def hints() -> AsyncIterator[str]:
+                async for _, payload in heard:
+                    yield payload
+
+            yield hints()
+
+    def leadership(self) -> AbstractAsyncContextManager[leadership.Leadership]:
+        """Wait to be the one that draws; its `lost` event says when that is over."""
+        return leadership.leadership(self.work.database.dsn, _DRAWER)

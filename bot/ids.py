@@ -1,0 +1,48 @@
+"""Names by which Slack tells us what was pressed or filled in: one place, used by both sides.
+
+Slack keeps old messages with their buttons for ever: never give a name a new meaning.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+COMMAND = "/workflow"
+
+# Buttons.  Their value is a run id and nothing else.
+KILL = "run_kill"
+FORCE_KILL = "run_force_kill"
+CONTINUE_10 = "run_continue_10"
+CONTINUE_20 = "run_continue_20"
+CONTINUE_50 = "run_continue_50"
+CONTINUE_MORE = "run_continue_more"
+OPEN_RUN_FORM = "run_form_open"
+
+# Turns that each Continue button adds; `CONTINUE_MORE` asks in a modal.
+CONTINUE_TURNS: Mapping[str, int] = MappingProxyType(
+    {CONTINUE_10: 10, CONTINUE_20: 20, CONTINUE_50: 50}
+)
+
+# Modals.
+RUN_FORM = "run_form"
+CONTINUE_FORM = "continue_form"
+
+# The message shortcut "Run a workflow on this".
+RUN_ON_MESSAGE = "run_on_message"
+
+# Blocks of a message.
+CARD_ACTIONS = "card_actions"
+HOME_ACTIONS = "home_actions"
+
+# Input blocks of the modals; Slack hangs an error of a field on its block_id.
+FIELD_WORKFLOW = "workflow"
+FIELD_TASK = "task"
+FIELD_REPO = "repo"
+FIELD_BRANCH = "branch"
+FIELD_SESSION = "session"
+FIELD_TURNS = "turns"
+FIELD_BUDGET = "budget"
+FIELD_TIMEOUT = "timeout"
+FIELD_MESSAGE = "message"
+
+# Each input block holds one element, called like this.
+VALUE = "value"

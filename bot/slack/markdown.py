@@ -1,0 +1,180 @@
+"""The agent's Markdown, made safe for Slack's markdown block and translated to mrkdwn.
+
+Nothing an agent writes may call people (`<!channel>`), or hide where a link leads.  What
+Slack does with its own markup inside a markdown block is not documented, so there the
+markup is both broken up and escaped.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from bot.slack.text import ZERO_WIDTH_SPACE, clean, clip, escape
+
+# The start of something Slack could act on: a mention, a channel, a command, a link.
+_ACTIVE = re.compile(r"<(?=[!@#]|[a-z][a-z0-9+.-]*:)", re.IGNORECASE)
+_FENCE = re.compile(r"^ {0,3}(?P<fence>`{3,}|~{3,})(?P<info>.*)$")
+_CODE_SPAN = re.compile(r"(?<!`)(`+)(?!`)(?:.+?)(?<!`)\1(?!`)")
+_LINK = re.compile(
+    r"!?\[(?P<text>[^\]\n]*)\]\((?P<target>[^()\s]*(?:\([^()\s]*\)[^()\s]*)*)[^)\n]*\)"
+)
+_REFERENCE = re.compile(r"^ {0,3}\[[^\]\n]+\]:\s*\S+.*$")
+_HEADING = re.compile(r"^ {0,3}#{1,6}\s+(?P<title>.*?)\s*#*\s*$")
+_BULLET = re.compile(r"^(?P<indent>\s*)[-*+]\s+(?:\[(?P<done>[ xX])\]\s+)?")
+_RULE = re.compile(r"^ {0,3}([-*_])(?:\s*\1){2,}\s*$")
+_BOLD = re.compile(r"(\*\*|__)(?=\S)(?P<inner>.+?)(?<=\S)\1")
+_STRIKE = re.compile(r"~~(?=\S)(?P<inner>.+?)(?<=\S)~~")
+_STAR_ITALIC = re.compile(r"(?<![\w*])\*(?=[^\s*])(?P<inner>[^*\n]+?)(?<=[^\s*])\*(?![\w*])")
+_MARKS = re.compile(r"[*_`~#]+")
+
+
+class _Line(NamedTuple):
+    text: str
+    is_code: bool
+    is_fence: bool = False
+
+
+def safe_markdown(text: str, limit: int) -> str:
+    """Markdown for a markdown block: at most `limit` characters, fences closed.
+
+    Links and images become their text followed by their address, so that nobody clicks
+    on one thing and gets another.
+    """
+    body = clean(text).strip()
+    kept = clip(body, limit)
+    made = _safe(kept)
+    # Escaping adds characters; take away what it added until it fits.
+    room = limit
+    while len(made) > limit and room > 0:
+        room -= len(made) - limit
+        made = _safe(clip(body, max(room, 0)))
+    return made
+
+
+def to_mrkdwn(text: str, limit: int) -> str:
+    """The same words in mrkdwn, at most `limit` characters: for places without Markdown."""
+    body = clean(text).strip()
+    made = _translated(clip(body, limit))
+    room = limit
+    while len(made) > limit and room > 0:
+        room -= len(made) - limit
+        made = _translated(clip(body, max(room, 0)))
+    return made
+
+
+def first_words(text: str, limit: int) -> str:
+    """The first sentence-like line of a report, unmarked and escaped: for one line."""
+    for line in _lines(clean(text)):
+        if line.is_code or line.is_fence or _HEADING.match(line.text) or _RULE.match(line.text):
+            continue
+        words = _MARKS.sub("", _BULLET.sub("", _LINK.sub(_shown_link, line.text))).strip()
+        if words:
+            return escape(" ".join(words.split()), limit)
+    return ""
+
+
+def _lines(text: str) -> Iterator[_Line]:
+    """Lines with whether they are code; an open fence at the end is closed."""
+    fence = ""
+    for line in text.split("\n"):
+        found = _FENCE.match(line)
+        if fence:
+            closes = (
+                found is not None and found["fence"].startswith(fence) and not found["info"].strip()
+            )
+            if closes:
+                fence = ""
+                yield _Line("```", is_code=True, is_fence=True)
+            else:
+                yield _Line(line, is_code=True)
+        elif found is not None and "`" not in found["info"]:
+            fence = found["fence"]
+            yield _Line("```", is_code=True, is_fence=True)
+        else:
+            yield _Line(line, is_code=False)
+    if fence:
+        yield _Line("```", is_code=True, is_fence=True)
+
+
+def _spans(line: str) -> Iterator[tuple[str, bool]]:
+    """Parts of a line, with whether each is inline code."""
+    end = 0
+    for span in _CODE_SPAN.finditer(line):
+        yield line[end : span.start()], False
+        yield span[0], True
+        end = span.end()
+    yield line[end:], False
+
+
+def _safe(text: str) -> str:
+    return "\n".join(_safe_line(line) for line in _lines(text))
+
+
+def _safe_line(line: _Line) -> str:
+    if line.is_fence:
+        return line.text
+    if line.is_code:
+        return _code_line(line.text)
+    if _REFERENCE.match(line.text):
+        # A link's address given apart would turn `[text]` elsewhere into a link.
+        return _safe_words("\\" + line.text.lstrip())
+    return "".join(
+        _broken(part) if is_code else _safe_words(_LINK.sub(_shown_link, part))
+        for part, is_code in _spans(line.text)
+    )
+
+
+def _code_line(text: str) -> str:
+    # A longer fence around it allowed three backticks inside; ours does not.
+    return _broken(text.replace("```", ZERO_WIDTH_SPACE.join("```")))
+
+
+def _broken(text: str) -> str:
+    return _ACTIVE.sub("<" + ZERO_WIDTH_SPACE, text)
+
+
+def _safe_words(text: str) -> str:
+    return _broken(text).replace("&", "&amp;").replace("<", "&lt;")
+
+
+def _shown_link(link: re.Match[str]) -> str:
+    text, target = link["text"].strip(), link["target"].strip("<>")
+    if not target:
+        return text
+    return target if not text or text == target else f"{text} ({target})"
+
+
+def _translated(text: str) -> str:
+    return "\n".join(_mrkdwn_line(line) for line in _lines(text))
+
+
+def _mrkdwn_line(line: _Line) -> str:
+    if line.is_fence:
+        return line.text
+    if line.is_code:
+        return escape(line.text.replace("```", ZERO_WIDTH_SPACE.join("```")))
+    if _RULE.match(line.text):
+        return ""
+    heading = _HEADING.match(line.text)
+    if heading is not None:
+        title = _MARKS.sub("", _LINK.sub(_shown_link, heading["title"])).strip()
+        return f"*{escape(title)}*" if title else ""
+    return "".join(
+        escape(part) if is_code else _mrkdwn_words(part)
+        for part, is_code in _spans(_BULLET.sub(_bullet, line.text))
+    )
+
+
+def _bullet(found: re.Match[str]) -> str:
+    done = found["done"]
+    mark = "•" if done is None else "☐" if done == " " else "☑"
+    return f"{found['indent']}{mark} "
+
+
+def _mrkdwn_words(text: str) -> str:
+    text = _LINK.sub(_shown_link, text)
+    # Bold first: its stars are parked, or they would be read as italics.
+    text = _BOLD.sub("\x02\\g<inner>\x02", text)
+    text = _STAR_ITALIC.sub("_\\g<inner>_", text)
+    text = _STRIKE.sub("~\\g<inner>~", text)
+    return "*".join(escape(part) for part in text.split("\x02"))

@@ -1,0 +1,165 @@
+"""Text to and from Slack: escaped, redacted, clipped.  The only place that does so.
+
+Slack has three languages.  *mrkdwn* (`text=` and most blocks) gives a meaning to `&`, `<`
+and `>`: `escape` for a text, `code` and `fence` for code.  *plain_text* (headers, buttons,
+modals) has no markup: `plain`.  *markdown* (the markdown block) is ordinary Markdown:
+`bot.slack.markdown`.  All of them take away what looks like a credential.
+"""
+
+import re
+from collections.abc import Callable
+
+from core.domain.redact import redact
+
+ELLIPSIS = "…"
+# Breaks up what must not be read as markup, without a visible trace.
+ZERO_WIDTH_SPACE = "\u200b"
+
+# Control characters Slack refuses or hides, and marks that turn the reading direction
+# (with which a text can be made to read as another).
+_UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+_SPECIAL = re.compile("[&<>]")
+
+_LINK = r"(?P<link>[a-z][a-z0-9+.-]*:[^\s|<>]*)"
+_TOKEN = re.compile(
+    r"<(?:"
+    r"@(?P<user>[A-Z0-9]+)"
+    r"|\#(?P<channel>[A-Z0-9]+)"
+    r"|!(?P<special>[^|<>]+)"
+    rf"|{_LINK}"
+    r")(?:\|(?P<label>[^<>]*))?>",
+    re.IGNORECASE,
+)
+_MEMBER_ID = re.compile(r"[UW][A-Z0-9]{2,20}\Z")
+_CHANNEL_ID = re.compile(r"[CDG][A-Z0-9]{2,20}\Z")
+
+
+def clean(text: str) -> str:
+    """Take credentials and characters nobody can see out of a text."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return _UNSEEN.sub("", redact(text))
+
+
+def clip(text: str, limit: int) -> str:
+    """Shorten a text to at most `limit` characters, at a word's end where one is near."""
+    return _clipped(text, limit, cost=len)
+
+
+def escape(text: str, limit: int | None = None) -> str:
+    """Make any text harmless in mrkdwn.  The escaped text has at most `limit` characters."""
+    text = clean(text)
+    if limit is not None:
+        text = _clipped(text, limit, cost=lambda part: len(_entities(part)))
+    return _entities(text)
+
+
+def one_line(text: str, limit: int) -> str:
+    """Escape a text for a place that holds one line."""
+    return escape(" ".join(clean(text).split()), limit)
+
+
+def quote(text: str, limit: int) -> str:
+    """Escape a text and show it as somebody's words, each line behind a bar.
+
+    At most a dozen lines and `limit` characters, the bars counted.
+    """
+    lines = clean(text).strip().split("\n")
+    kept = escape("\n".join(lines[:12]) + (ELLIPSIS if len(lines) > 12 else ""), limit - 26)
+    return "\n".join(f"> {line}".rstrip() for line in kept.split("\n")[:13])
+
+
+def code(text: str, limit: int = 200) -> str:
+    """Show a text as inline code in mrkdwn."""
+    inner = one_line(text.replace("`", "'"), limit - 2)
+    return f"`{inner}`" if inner else ""
+
+
+def fence(text: str, limit: int) -> str:
+    """Show a text as a code block in mrkdwn; a fence inside it cannot close it."""
+    inner = clean(text).strip("\n").replace("```", ZERO_WIDTH_SPACE.join("```"))
+    return f"```\n{escape(inner, limit - 8)}\n```"
+
+
+def plain(text: str, limit: int) -> str:
+    """Make a text fit a plain_text element: no markup, so nothing to escape."""
+    return clip(" ".join(clean(text).split()), limit)
+
+
+def person(slack_user_id: str | None, name: str | None) -> str:
+    """Mention somebody if Slack knows them, else name them."""
+    if slack_user_id is not None and _MEMBER_ID.match(slack_user_id):
+        return f"<@{slack_user_id}>"
+    return one_line(name or "somebody", 80)
+
+
+def channel(channel_id: str | None) -> str:
+    """Link a channel; empty if the id is none."""
+    if channel_id is not None and _CHANNEL_ID.match(channel_id):
+        return f"<#{channel_id}>"
+    return ""
+
+
+def from_slack(text: str, *, prefer_links: bool = False) -> str:
+    """Undo Slack's own markup: give the words as the person typed them.
+
+    Links lose their brackets (`<http://a.b|a.b>` was typed `a.b`), mentions become `@name`
+    and `#channel`, and `&amp;`, `&lt;`, `&gt;` become themselves.  What only looks like
+    markup (`Vec<u8>`, sent unescaped) stays.  With `prefer_links` a link is its address,
+    whatever its label: for a place that wants an address.
+    """
+    parts: list[str] = []
+    end = 0
+    for token in _TOKEN.finditer(text):
+        parts += [unescape(text[end : token.start()]), _typed(token, prefer_links=prefer_links)]
+        end = token.end()
+    return "".join([*parts, unescape(text[end:])])
+
+
+def unescape(text: str) -> str:
+    """Undo Slack's escaping of `&`, `<` and `>`, once."""
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
+def _typed(token: re.Match[str], *, prefer_links: bool) -> str:
+    """What a person typed to get this token."""
+    label = unescape(token["label"] or "")
+    if token["user"]:
+        return f"@{label or token['user']}"
+    if token["channel"]:
+        return f"#{label or token['channel']}"
+    if token["special"]:
+        name = token["special"].split("^")[0]
+        return label or f"@{name}"
+    link = unescape(token["link"])
+    bare = link.removeprefix("mailto:").removeprefix("tel:")
+    if not label or label == link or prefer_links:
+        return bare
+    if label == bare or link.split("://", 1)[-1].rstrip("/") == label.rstrip("/"):
+        return label
+    return f"{label} ({link})"
+
+
+def _entities(text: str) -> str:
+    return _SPECIAL.sub(lambda found: _ENTITIES[found[0]], text)
+
+
+def _clipped(text: str, limit: int, *, cost: Callable[[str], int]) -> str:
+    """Shorten `text` until it costs at most `limit`; `cost` is additive over characters."""
+    if cost(text) <= limit:
+        return text
+    if limit <= 0:
+        return ""
+    left = limit - len(ELLIPSIS)
+    length = 0
+    for character in text:
+        left -= cost(character)
+        if left < 0:
+            break
+        length += 1
+    kept = text[:length]
+    # A word's end within the last eighth is worth the loss.
+    space = max(kept.rfind(" "), kept.rfind("\n"))
+    if space > length - max(length // 8, 1):
+        kept = kept[:space]
+    return kept.rstrip() + ELLIPSIS

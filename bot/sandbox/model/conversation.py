@@ -19,8 +19,13 @@ _STEERED = re.compile(
     re.DOTALL,
 )
 # Put into the conversation by the program itself, not by a person or the model.
-_PROGRAM_WORDS = ("[Request interrupted by user", "<local-command", "<command-name>")
-_PROGRAM_ANSWERS = ("No response requested", "API Error", "Failed to authenticate")
+_PROGRAM_WORDS = (
+    "[Request interrupted by user",
+    "[Your previous response had no visible output",
+    "<local-command",
+    "<command-name>",
+)
+_PROGRAM_ANSWERS = ("No response requested", "API Error", "Failed to auth", "You've hit your")
 _CALL_ID = re.compile(r"toolu_01t(\d+)c")
 
 

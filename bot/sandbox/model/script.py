@@ -6,6 +6,7 @@ the same conversation gets the same answer in any process, before and after a re
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -154,3 +155,8 @@ def bash(command: str, description: str, *, timeout: timedelta | None = None) ->
 def write(path: str, content: str) -> ToolCall:
     """A new file.  The tool wants absolute paths; relative ones it resolves itself."""
     return ToolCall("Write", {"file_path": path, "content": content})
+
+
+def plain(output: str) -> str:
+    """A tool's output without the tags the program puts around errors."""
+    return re.sub(r"</?[a-z_-]+>", "", output).strip()

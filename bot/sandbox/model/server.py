@@ -77,6 +77,7 @@ class Model:
     failures: deque[Failure] = field(default_factory=deque)
     keeps_bodies: bool = False
     _failed: Counter[tuple[str, str, int]] = field(default_factory=Counter)
+    _asked: asyncio.Event = field(default_factory=asyncio.Event)
 
     def next_turn(self, scene: Scene, session_id: str) -> tuple[str, Turn, Failure | None]:
         """Script, turn, and what is to go wrong instead, if anything."""
@@ -112,6 +113,13 @@ class Model:
                 body=body if self.keeps_bodies else None,
             )
         )
+        self._asked.set()
+        self._asked = asyncio.Event()
+
+    async def asked_for(self, script: str, position: int = 0) -> None:
+        """Wait until this turn of a script was asked for; the caller sets the time limit."""
+        while not any(a.script == script and a.position >= position for a in self.requests):
+            await self._asked.wait()
 
 
 @asynccontextmanager

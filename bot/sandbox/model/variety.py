@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import re
+
 from bot.sandbox.model.conversation import without_directives
 from bot.sandbox.model.plan import PlanStep, announce, mark, todo
-from bot.sandbox.model.script import Scene, Script, Tokens, ToolCall, Turn, bash, in_order, write
+from bot.sandbox.model.script import (
+    Scene,
+    Script,
+    Tokens,
+    ToolCall,
+    Turn,
+    bash,
+    in_order,
+    plain,
+    write,
+)
 
 _THIRDS = (
     PlanStep("First third", "Working on the first third"),
@@ -85,7 +97,7 @@ def _question(scene: Scene) -> Turn:
             ]
         }
         return Turn(text="One thing to decide first.", calls=(ToolCall("AskUserQuestion", asked),))
-    said = scene.results[-1].text if scene.results else "nothing"
+    said = plain(scene.results[-1].text) if scene.results else "nothing"
     return Turn(
         text="## Summary\n\nI asked which database this should use. What came back: "
         f"“{said[:_RESULT_SHARE]}”. "
@@ -102,7 +114,9 @@ def _subagent(scene: Scene) -> Turn:
             "subagent_type": "general-purpose",
         }
         return Turn(text="A helper can survey the files.", calls=(ToolCall("Task", asked),))
-    said = scene.results[-1].text if scene.results else "nothing"
+    said = plain(scene.results[-1].text) if scene.results else "nothing"
+    report = re.search(r"There are \d+ entries", said)
+    said = report[0] if report else said
     return Turn(
         text=f"## Summary\n\nThe helper answered: “{said[:_RESULT_SHARE]}”. "
         "It worked in a conversation of its own with its own tools, and only its report came "

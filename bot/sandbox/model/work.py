@@ -8,7 +8,17 @@ from collections.abc import Iterator
 from bot.sandbox.model.conversation import without_directives
 from bot.sandbox.model.drafts import Draft, draft_for
 from bot.sandbox.model.plan import PlanStep, announce, mark
-from bot.sandbox.model.script import Play, Scene, ToolCall, ToolResult, Turn, bash, in_order, write
+from bot.sandbox.model.script import (
+    Play,
+    Scene,
+    ToolCall,
+    ToolResult,
+    Turn,
+    bash,
+    in_order,
+    plain,
+    write,
+)
 
 STEPS = (
     PlanStep("Look at the repository", "Looking at the repository"),
@@ -153,9 +163,10 @@ def _facts(scene: Scene) -> Iterator[str]:
     yield f"- Tests: {_verdict(tried[-1]) if tried else 'not run'}."
     yield _commit_fact(scene)
     yield ""
-    yield (
-        "The change stands by itself and touches no existing file, so it can be reviewed and "
-        "merged alone. Next step: wire it to the place that needs it."
+    yield "The change stands by itself and touches no existing file. " + (
+        "It can be reviewed and merged alone. Next step: wire it to the place that needs it."
+        if _passed(scene)
+        else "It is not ready to be merged. Next step: look at the output of the tests above."
     )
 
 
@@ -208,5 +219,5 @@ def _outside_git(scene: Scene) -> bool:
 
 def _first_line(results: list[ToolResult]) -> str:
     failing = [r for r in results if r.is_error] or results
-    text = re.sub(r"<[^>]+>", "", failing[0].text) if failing else ""
+    text = plain(failing[0].text) if failing else ""
     return next((line.strip()[:200] for line in text.splitlines() if line.strip()), "")

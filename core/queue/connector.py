@@ -207,7 +207,7 @@ class ResilientConnector(PsycopgConnector):
                     return lost
             try:
                 row: dict[str, Any] = await ask_one(query, worker_id=worker_id, **arguments)
-            except exceptions.ConnectorException as error:
+            except (exceptions.ConnectorException, asyncio.CancelledError) as error:
                 self._doubt_until = asyncio.get_running_loop().time() + DOUBT
                 if isinstance(error.__cause__, errors.ForeignKeyViolation):
                     await self._revive(worker_id)

@@ -21,7 +21,7 @@ Handler = Callable[[Job], Awaitable[None]]
 
 RESTART_DELAY = 1.0
 # For handlers after they were cancelled: longer than the whole ladder of a kill (12 s).
-CANCEL_LIMIT = 15.0
+CANCEL_LIMIT = timedelta(seconds=15)
 # For what is left when no handler runs: the last writes, and closing the connections.
 CLOSE_LIMIT = 5.0
 
@@ -45,12 +45,14 @@ class Worker:
         slots: int,
         handler: Handler,
         queues: Collection[str] = (RUNS,),
+        cancel_limit: timedelta = CANCEL_LIMIT,
     ) -> None:
         self.name = name
         self._dsn = dsn
         self._slots = slots
         self._handler = handler
-        self._queues = tuple(queues)
+        self._queues = list(queues)
+        self._cancel_limit = cancel_limit.total_seconds()
         self._jobs: set[asyncio.Task[Any]] = set()
         self._changed = asyncio.Event()
         self._is_cancelling = False
@@ -95,8 +97,8 @@ class Worker:
     async def stop(self, *, drain: timedelta) -> None:
         """Take no more jobs and return when those in hand have ended.
 
-        After `drain` their handlers are cancelled; those that have not ended 15 s later are
-        left behind.  Until its end every job can still be called off.
+        After `drain` their handlers are cancelled; those that have not ended
+        `cancel_limit` later are left behind.  Until its end every job can still be called off.
         """
         self._stopping.set()
         await self._wind_down(drain.total_seconds())
@@ -169,7 +171,7 @@ class Worker:
             # Who is on the way out already is not disturbed a second time.
             if not job.cancelling():
                 job.cancel()
-        if await self._has_ended(task, within=CANCEL_LIMIT):
+        if await self._has_ended(task, within=self._cancel_limit):
             return
         connector.give_up()
         inner.abandon()

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+from sqlalchemy import text
+
+from core.queue import jobs
+from core.queue.jobs import Job
+from core.store.engine import Database
+from tests.fakes.queue import Handler, add, call_off, status_of, until, until_status, working
+
+
+async def test_a_job_goes_the_way_of_its_transaction(database: Database) -> None:
+    async with database.sessions() as session:
+        await jobs.enqueue(session, run_id="run_a", attempt=1, session_id=uuid4())
+        waiting = await jobs.depth(session)
+        await session.rollback()
+
+    async with database.sessions() as session:
+        left = await jobs.depth(session)
+    assert (waiting, left) == (1, 0)
+
+
+async def test_a_job_starts_once_its_transaction_commits(database: Database) -> None:
+    handler = Handler()
+    async with working(database.dsn, handler):
+        async with database.sessions.begin() as session:
+            job_id = await jobs.enqueue(session, run_id="run_a", attempt=3, session_id=uuid4())
+            await add(database.sessions, "run_b")
+            await until(handler.has("started", "run_b"))
+            started_before = handler.runs("started")
+
+        took = await until(handler.has("started", "run_a"))
+
+    assert started_before == ["run_b"]
+    assert handler.jobs[1] == Job(job_id=job_id, run_id="run_a", attempt=3)
+    assert took < 0.7  # the notification, not the poll
+
+
+async def test_a_job_called_off_while_it_waits_never_starts(database: Database) -> None:
+    handler = Handler(lets_go=True)
+    session_id = uuid4()
+    job_id = await add(database.sessions, "run_a", session_id=session_id)
+    await add(database.sessions, "run_b", session_id=session_id)
+
+    was_live = await call_off(database.sessions, job_id)
+    async with working(database.dsn, handler):
+        await until(handler.has("ended", "run_b"))
+
+    assert was_live
+    assert handler.runs("started") == ["run_b"]
+    assert await status_of(database.sessions, job_id) == "cancelled"
+
+
+async def test_calling_off_what_has_ended_says_so(database: Database) -> None:
+    job_id = await add(database.sessions, "run_a")
+    async with working(database.dsn, Handler(lets_go=True)):
+        await until_status(database.sessions, job_id, "succeeded")
+
+    assert not await call_off(database.sessions, job_id)
+    assert not await call_off(database.sessions, job_id + 1000)
+
+
+async def test_a_wish_to_call_off_goes_the_way_of_its_transaction(database: Database) -> None:
+    job_id = await add(database.sessions, "run_a")
+
+    async with database.sessions() as session:
+        await jobs.abort(session, job_id)
+        await session.rollback()
+
+    assert await status_of(database.sessions, job_id) == "todo"
+
+
+async def test_settling_a_dead_workers_job_frees_its_session(database: Database) -> None:
+    session_id = uuid4()
+    dead = await _left_by_a_dead_worker(database, session_id=session_id)
+    handler = Handler(lets_go=True)
+    async with working(database.dsn, handler):
+        await add(database.sessions, "run_next", session_id=session_id)
+        await add(database.sessions, "run_other")
+        await until(handler.has("ended", "run_other"))
+        started_before = handler.runs("started")
+
+        async with database.sessions.begin() as session:
+            await jobs.settle(session, dead)
+        took = await until(handler.has("started", "run_next"))
+
+    assert started_before == ["run_other"]
+    assert took < 0.7
+    assert await status_of(database.sessions, dead) == "failed"
+
+
+async def test_settling_leaves_an_ended_job_as_it_is(database: Database) -> None:
+    job_id = await add(database.sessions, "run_a")
+    async with working(database.dsn, Handler(lets_go=True)):
+        await until_status(database.sessions, job_id, "succeeded")
+
+    async with database.sessions.begin() as session:
+        await jobs.settle(session, job_id)
+        await jobs.settle(session, job_id + 1000)
+
+    assert await status_of(database.sessions, job_id) == "succeeded"
+
+
+async def test_a_worker_whose_job_was_settled_goes_on(database: Database) -> None:
+    handler = Handler()
+    job_id = await add(database.sessions, "run_a")
+    async with working(database.dsn, handler, slots=1):
+        await until(handler.has("started", "run_a"))
+        async with database.sessions.begin() as session:
+            await jobs.settle(session, job_id)
+        await add(database.sessions, "run_b")
+
+        handler.let_go("run_a")
+
+        await until(handler.has("started", "run_b"))
+
+
+async def test_only_jobs_of_silent_workers_are_stalled(database: Database) -> None:
+    silent = await _left_by_a_dead_worker(database, session_id=uuid4(), run_id="run_silent")
+    gone = await _left_by_a_dead_worker(database, session_id=uuid4(), run_id="run_gone")
+    async with database.sessions.begin() as session:
+        await session.execute(
+            text(
+                "DELETE FROM procrastinate.procrastinate_workers USING "
+                "procrastinate.procrastinate_jobs AS jobs "
+                "WHERE jobs.worker_id = procrastinate_workers.id AND jobs.id = :job_id"
+            ),
+            {"job_id": gone},
+        )
+    handler = Handler()
+    async with working(database.dsn, handler):
+        await add(database.sessions, "run_live")
+        await until(handler.has("started", "run_live"))
+
+        async with database.sessions() as session:
+            found = await jobs.stalled(session, silent_for=timedelta(seconds=45))
+            too_soon = await jobs.stalled(session, silent_for=timedelta(hours=2))
+
+    assert [(job.job_id, job.run_id, job.attempt) for job in found] == [
+        (silent, "run_silent", 1),
+        (gone, "run_gone", 1),
+    ]
+    assert [job.job_id for job in too_soon] == [gone]
+
+
+async def test_only_old_ended_jobs_are_forgotten(database: Database) -> None:
+    ended = await add(database.sessions, "run_a")
+    async with working(database.dsn, Handler(lets_go=True)):
+        await until_status(database.sessions, ended, "succeeded")
+    live = await add(database.sessions, "run_b")
+    now = datetime.now(UTC)
+
+    async with database.sessions.begin() as session:
+        none_yet = await jobs.forget(session, before=now - timedelta(days=1))
+        one = await jobs.forget(session, before=now + timedelta(seconds=1))
+
+    assert (none_yet, one) == (0, 1)
+    assert await status_of(database.sessions, live) == "todo"
+
+
+async def test_the_engines_functions_find_their_tables_from_anywhere(database: Database) -> None:
+    async with database.sessions() as session:
+        unpinned = await session.scalars(
+            text(
+                "SELECT proname FROM pg_proc "
+                "WHERE pronamespace = 'procrastinate'::regnamespace "
+                "AND NOT coalesce(proconfig, '{}') @> ARRAY['search_path=procrastinate, pg_temp']"
+            )
+        )
+
+    assert unpinned.all() == []
+
+
+async def _left_by_a_dead_worker(database: Database, *, session_id: UUID, run_id: str = "run_dead") -> int:
+    async with database.sessions.begin() as session:
+        job_id = await jobs.enqueue(
+            session, run_id=run_id, attempt=1, session_id=session_id, priority=100
+        )
+        await session.execute(
+            text(
+                "WITH dead AS (INSERT INTO procrastinate.procrastinate_workers (last_heartbeat) "
+                "VALUES (now() - interval '1 hour') RETURNING id) "
+                "UPDATE procrastinate.procrastinate_jobs SET status = 'doing', "
+                "worker_id = (SELECT id FROM dead) WHERE id = :job_id"
+            ),
+            {"job_id": job_id},
+        )
+    return job_id

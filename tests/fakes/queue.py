@@ -1,0 +1,132 @@
+"""A handler of jobs that shows what happens to it, and a worker around it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from core.queue import jobs
+from core.queue.jobs import Job
+from core.queue.worker import Worker
+
+
+class Handler:
+    """Works on each job until it is let go or called off.
+
+    Attributes:
+        log: What happened, in order: ("started" | "ended" | "cancelled", run_id).
+    """
+
+    def __init__(self, *, lets_go: bool = False, sets_off: Callable[[Job], None] | None = None):
+        self.log: list[tuple[str, str]] = []
+        self.jobs: list[Job] = []
+        self.at: dict[tuple[str, str], float] = {}
+        self._gates: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        self._lets_go = lets_go
+        self._sets_off = sets_off
+
+    async def __call__(self, job: Job) -> None:
+        self.jobs.append(job)
+        self._note("started", job)
+        if self._sets_off is not None:
+            self._sets_off(job)
+        try:
+            if not self._lets_go:
+                await self._gates[job.run_id].wait()
+        except asyncio.CancelledError:
+            self._note("cancelled", job)
+            raise
+        self._note("ended", job)
+
+    def let_go(self, run_id: str) -> None:
+        self._gates[run_id].set()
+
+    def has(self, what: str, run_id: str) -> Callable[[], bool]:
+        return lambda: (what, run_id) in self.log
+
+    def runs(self, what: str) -> list[str]:
+        return [run_id for event, run_id in self.log if event == what]
+
+    def _note(self, what: str, job: Job) -> None:
+        self.log.append((what, job.run_id))
+        self.at[what, job.run_id] = asyncio.get_running_loop().time()
+
+
+async def until(holds: Callable[[], bool], *, within: float = 10.0) -> float:
+    """Wait for a condition; answer how many seconds that took."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    while not holds():
+        if loop.time() - began > within:
+            raise AssertionError(f"did not come true within {within} s")
+        await asyncio.sleep(0.002)
+    return loop.time() - began
+
+
+@asynccontextmanager
+async def working(
+    dsn: str, handler: Callable[[Job], object], *, slots: int = 4, cancel_limit: float = 5.0
+) -> AsyncIterator[Worker]:
+    """Have a worker at work, ready."""
+    worker = Worker(
+        dsn,
+        name=f"worker-{uuid4().hex[:8]}",
+        slots=slots,
+        handler=handler,  # type: ignore[arg-type]
+        cancel_limit=timedelta(seconds=cancel_limit),
+    )
+    async with asyncio.TaskGroup() as group:
+        group.create_task(worker.run(), name=worker.name)
+        try:
+            await until(lambda: worker.is_ready)
+            yield worker
+        finally:
+            await worker.stop(drain=timedelta(0))
+
+
+async def add(
+    sessions: async_sessionmaker[AsyncSession],
+    run_id: str,
+    *,
+    session_id: UUID | None = None,
+    priority: int = 0,
+    attempt: int = 1,
+) -> int:
+    async with sessions.begin() as session:
+        return await jobs.enqueue(
+            session,
+            run_id=run_id,
+            attempt=attempt,
+            session_id=session_id or uuid4(),
+            priority=priority,
+        )
+
+
+async def call_off(sessions: async_sessionmaker[AsyncSession], job_id: int) -> bool:
+    async with sessions.begin() as session:
+        return await jobs.abort(session, job_id)
+
+
+async def status_of(sessions: async_sessionmaker[AsyncSession], job_id: int) -> str:
+    async with sessions.begin() as session:
+        return str(
+            await session.scalar(
+                text("SELECT status FROM procrastinate.procrastinate_jobs WHERE id = :job_id"),
+                {"job_id": job_id},
+            )
+        )
+
+
+async def until_status(
+    sessions: async_sessionmaker[AsyncSession], job_id: int, wanted: str, *, within: float = 10.0
+) -> None:
+    async with asyncio.timeout(within):
+        while await status_of(sessions, job_id) != wanted:
+            await asyncio.sleep(0.01)

@@ -51,9 +51,7 @@ class ThreadService:
     @asynccontextmanager
     async def changes(self) -> AsyncIterator[AsyncIterator[str]]:
         """Run ids as they change; an empty string asks to look at everything."""
-        async with changes.listen(
-            self.work.database.dsn, "signalbox_runs", poll=_POLL
-        ) as heard:
+        async with changes.listen(self.work.database.dsn, "signalbox_runs", poll=_POLL) as heard:
 
             async def hints() -> AsyncIterator[str]:
                 async for _, payload in heard:

@@ -80,7 +80,8 @@ class Work:
         with translating():
             async with self.database.sessions.begin() as session:
                 await audit.record(
-                    session, entry(actor, action, self.clock(), allowed=allowed, run=run, reason=reason)
+                    session,
+                    entry(actor, action, self.clock(), allowed=allowed, run=run, reason=reason),
                 )
 
 

@@ -1,0 +1,120 @@
+"""End a leg from outside: climb the ladder, save the work, record the proof."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from core.agent.process import end_tree
+from core.domain.errors import OpsError, Unavailable
+from core.domain.termination import INTERRUPT_GRACE, Phase, Proof
+from core.runner.leg import Cause, Leg
+from core.runner.ledger import Ledger
+from core.runner.shielded import until_written
+from core.workspace.workspaces import WorkspaceError, Workspaces
+
+log = logging.getLogger(__name__)
+
+# A handover must fit into the 15 s of a shutdown, so it is less patient than a kill.
+_HANDOVER_GRACE = timedelta(seconds=2)
+_SAVE_LIMIT = timedelta(seconds=10)
+# A database that is away must not keep a process alive.
+_PHASE_PATIENCE = timedelta(seconds=1)
+# Between two climbs when something survived the first.
+_AGAIN_AFTER = timedelta(seconds=5)
+
+
+@dataclass
+class Ending:
+    """One ending.  `climb`, then `save_work`, then `conclude`."""
+
+    ledger: Ledger
+    leg: Leg
+    work_saved: dict[str, Any] = field(default_factory=dict)
+
+    async def climb(self) -> None:
+        """End every process of the leg; `leg.proof` says whether it is certain."""
+        leg = self.leg
+        if leg.cause is Cause.KILL:
+            await self._acknowledge()
+        leg.proof = await self._climb(force=self._is_forced)
+        while not leg.proof.is_confirmed:
+            await self._phase(Phase.UNCONFIRMED, leg.proof)
+            log.error("%s: %s processes survive", leg.run.run_id, len(leg.proof.survivors))
+            await asyncio.sleep(_AGAIN_AFTER.total_seconds())
+            leg.proof = await self._climb(force=True)
+
+    async def save_work(self, workspaces: Workspaces) -> None:
+        """Keep the work tree as a commit on a private reference, whatever state it is in."""
+        workspace = self.leg.workspace
+        if workspace is None:
+            return
+        label = f"{self.leg.run.run_id}/{self.leg.run.attempt}"
+        try:
+            async with asyncio.timeout(_SAVE_LIMIT.total_seconds()):
+                self.work_saved = dict(await workspaces.save(workspace, label))
+        except (WorkspaceError, TimeoutError) as error:
+            log.warning("%s: work not saved apart: %s", self.leg.run.run_id, error)
+            self.work_saved = {"kept_in": str(workspace.path)}
+
+    async def conclude(self) -> None:
+        """Record the proof, however long the database takes."""
+        leg = self.leg
+        if leg.cause is not Cause.KILL:
+            return
+        if leg.termination is None:
+            await self._acknowledge()
+        termination, proof = leg.termination, leg.proof
+        if termination is None or proof is None:
+            return
+        leg.termination = await until_written(
+            lambda: self.ledger.phase(
+                leg.run, termination, Phase.CONFIRMED, proof, work_saved=self.work_saved
+            )
+        )
+
+    @property
+    def _is_forced(self) -> bool:
+        if self.leg.cause is Cause.FENCED:
+            return True
+        return self.leg.termination is not None and self.leg.termination.force
+
+    async def _acknowledge(self) -> None:
+        try:
+            self.leg.termination = await until_written(
+                lambda: self.ledger.open_termination(self.leg.run), patience=_PHASE_PATIENCE
+            )
+        except Unavailable:
+            log.warning("%s: killed while the database is away", self.leg.run.run_id)
+        await self._phase(Phase.ACKNOWLEDGED, None)
+
+    async def _climb(self, *, force: bool) -> Proof:
+        agent = self.leg.agent
+        return await end_tree(
+            cookie=self.leg.run.run_id,
+            root=agent.root if agent else None,
+            interrupt=agent.interrupt if agent else None,
+            has_ended=(lambda: agent.has_ended) if agent else None,
+            force=force,
+            on_phase=self._phase,
+            known=agent.known if agent else (),
+            interrupt_grace=_HANDOVER_GRACE
+            if self.leg.cause is Cause.HANDOVER
+            else INTERRUPT_GRACE,
+        )
+
+    async def _phase(self, phase: Phase, proof: Proof | None) -> None:
+        termination = self.leg.termination
+        if termination is None:
+            return
+        try:
+            self.leg.termination = await until_written(
+                lambda: self.ledger.phase(self.leg.run, termination, phase, proof),
+                patience=_PHASE_PATIENCE,
+            )
+        except OpsError as error:
+            # Who is asked to stop must stop, whether or not it can be written down now.
+            log.warning("%s: phase %s not recorded: %s", self.leg.run.run_id, phase, error)

@@ -1,0 +1,332 @@
+"""Execute one run: workspace, agent, result; and its end when it is ended from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from core.agent.catalog import Catalog
+from core.agent.outcome import Outcome, judge
+from core.agent.process import end_tree
+from core.agent.protocol import AgentFailed, Launch, TranscriptStore
+from core.agent.session import open_agent
+from core.domain.errors import OpsError, Unavailable
+from core.domain.event import EventKind
+from core.domain.run import IllegalTransition, Run, StaleAttempt, StopReason
+from core.domain.termination import Phase, Proof
+from core.queue.jobs import Job
+from core.runner.ending import Ending
+from core.runner.leg import Cause, Leg
+from core.runner.ledger import Ledger, Past, state_dir_of
+from core.runner.progress import Progress
+from core.runner.shielded import uninterrupted, until_written
+from core.workspace.workspaces import Workspaces, WorkspaceError
+
+log = logging.getLogger(__name__)
+
+# At most two writes a second for a run, however fast its agent is.
+_WRITE_EVERY = timedelta(milliseconds=500)
+# After the tree is gone, for the stream's last words to be read.
+_LAST_WORDS = timedelta(seconds=3)
+_DIFF_LIMIT = timedelta(seconds=60)
+
+RESUMED = (
+    "Your work was interrupted because the machine it ran on was restarted. Look at the state "
+    "of the workspace and go on with the task from where you stopped."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Executor:
+    """Executes the jobs of one worker.
+
+    Attributes:
+        home: Where the agents' own homes are kept, one for each attempt.
+        credentials: The agent's, from the environment; never stored.
+        site: Marks the processes of this installation, for sweeps.
+    """
+
+    ledger: Ledger
+    catalog: Catalog
+    workspaces: Workspaces
+    transcripts: TranscriptStore
+    home: Path
+    credentials: Mapping[str, str]
+    site: str
+    program: Path | None = None
+
+    async def __call__(self, job: Job) -> None:
+        """Execute the job's attempt of its run, if it is still to be executed.
+
+        Being cancelled means to end: killed if the row says so, else handed over.
+        """
+        leg = await uninterrupted(self._begin(job), name=f"begin {job.run_id}")
+        if leg is None:
+            return
+        work = asyncio.create_task(self._work(leg), name=f"work {job.run_id}")
+        writing = asyncio.create_task(self._write(leg, work), name=f"write {job.run_id}")
+        try:
+            leg.cause = await self._wait(leg, work)
+            if leg.cause is not None:
+                await uninterrupted(self._stop(leg, work), name=f"stop {job.run_id}")
+        finally:
+            await uninterrupted(self._settle(leg, work, writing), name=f"settle {job.run_id}")
+
+    async def _begin(self, job: Job) -> Leg | None:
+        run = await until_written(lambda: self.ledger.begin(job.run_id, job.attempt))
+        if run is None:
+            return await self._not_to_be_had(job)
+        try:
+            definition = self.catalog.get(run.workflow_name)
+        except OpsError as error:
+            await until_written(
+                lambda: self.ledger.finish(
+                    Leg(
+                        run=run,
+                        definition=self.catalog.all[0],
+                        progress=Progress(model=run.ai_model),
+                        began_at=run.updated_at,
+                    ),
+                    StopReason.SETUP_ERROR,
+                    None,
+                    error.user_message,
+                )
+            )
+            return None
+        return Leg(
+            run=run,
+            definition=definition,
+            progress=Progress(model=run.ai_model),
+            began_at=self.ledger.work.clock(),
+        )
+
+    async def _not_to_be_had(self, job: Job) -> None:
+        """A job whose run cannot begin: killed meanwhile, or taken over by another attempt."""
+        run = await until_written(lambda: self.ledger.look(job.run_id))
+        if run.is_live and run.kill_requested_at is not None and run.attempt == job.attempt:
+            # It waited as a later attempt; what an earlier one left here is ended first.
+            proof = await end_tree(cookie=run.run_id, root=None)
+            termination = await until_written(lambda: self.ledger.open_termination(run))
+            if termination is not None:
+                phase = Phase.CONFIRMED if proof.is_confirmed else Phase.UNCONFIRMED
+                await until_written(lambda: self.ledger.phase(run, termination, phase, proof))
+            if proof.is_confirmed:
+                await until_written(lambda: self.ledger.finish_killed(run))
+        log.info("%s attempt %s is not to be executed (%s)", job.run_id, job.attempt, run.status)
+
+    async def _wait(self, leg: Leg, work: asyncio.Task[None]) -> Cause | None:
+        """Wait for the work's end; the cause if it has to be ended first."""
+        try:
+            done, _ = await asyncio.wait({work}, timeout=leg.timeout.total_seconds())
+        except asyncio.CancelledError:
+            return await uninterrupted(self._why(leg), name=f"why {leg.run.run_id}")
+        if done:
+            return leg.cause
+        return Cause.TIMEOUT
+
+    async def _why(self, leg: Leg) -> Cause:
+        """What a cancellation means: the row knows, the exception does not."""
+        try:
+            run = await until_written(
+                lambda: self.ledger.look(leg.run.run_id), patience=timedelta(seconds=3)
+            )
+        except Unavailable:
+            return Cause.HANDOVER
+        return Cause.KILL if run.kill_requested_at is not None else Cause.HANDOVER
+
+    async def _work(self, leg: Leg) -> None:
+        """Prepare the workspace and let the agent work to its end."""
+        try:
+            past = await until_written(lambda: self.ledger.past(leg.run))
+            leg.progress.plan = past.plan
+            await self._prepare(leg)
+            if leg.cause is None:
+                await self._converse(leg, past)
+        except WorkspaceError as error:
+            leg.failure = StopReason.WORKSPACE_ERROR, error
+        except AgentFailed as error:
+            leg.failure = StopReason.AGENT_ERROR, error
+        except OpsError as error:
+            leg.failure = StopReason.SETUP_ERROR, error
+        except OSError as error:
+            log.exception("%s failed", leg.run.run_id)
+            leg.failure = _os_failure(error)
+        except Exception:
+            log.exception("%s failed", leg.run.run_id)
+            leg.failure = StopReason.SETUP_ERROR, _unexpected(leg.run)
+
+    async def _prepare(self, leg: Leg) -> None:
+        run = leg.run
+        workspace_id = run.workspace_id or f"ws_{run.session_id.hex[:12]}"
+        workspace = await self.workspaces.reopen(workspace_id)
+        if workspace is None:
+            workspace = await self.workspaces.prepare(
+                workspace_id=workspace_id,
+                source=run.git_repo,
+                branch=run.git_branch if run.parent_run_id is None else None,
+                run_branch=f"signalbox/{run.workflow_name}/{run.run_id}",
+            )
+        leg.workspace = workspace
+        leg.base_commit = await self.workspaces.head(workspace)
+        await until_written(lambda: self.ledger.workspace_ready(leg))
+        leg.progress.note(
+            EventKind.WORKSPACE_READY, self.ledger.work.clock(), commit=leg.base_commit
+        )
+
+    async def _converse(self, leg: Leg, past: Past) -> None:
+        run, workspace = leg.run, leg.workspace
+        if workspace is None:
+            raise RuntimeError("no workspace to work in")
+        # What an earlier attempt left running here must not work beside this one.
+        await end_tree(cookie=run.run_id, root=None)
+        leg.state_dir = state_dir_of(self.home, run)
+        launch = Launch(
+            run_id=run.run_id,
+            session_id=run.session_id,
+            resume=past.has_transcript,
+            prompt=_prompt(run, past),
+            prompt_uuid=leg.prompt_uuid,
+            definition=leg.definition,
+            model=run.ai_model,
+            max_turns=run.max_turns or leg.definition.max_turns,
+            budget_usd=run.budget_usd,
+            cwd=workspace.path,
+            state_dir=leg.state_dir,
+            credentials=self.credentials,
+            plan=past.plan,
+            site=self.site,
+            program=self.program,
+        )
+        async with open_agent(launch, self.transcripts) as agent:
+            leg.agent = agent
+            await until_written(lambda: self.ledger.agent_ready(leg, agent.root))
+            async for event in agent.events():
+                leg.progress.take(event, at=self.ledger.work.clock())
+                leg.changed.set()
+
+    async def _write(self, leg: Leg, work: asyncio.Task[None]) -> None:
+        """Write the growing account, at most twice a second, until the work is over."""
+        while not work.done():
+            await leg.changed.wait()
+            leg.changed.clear()
+            try:
+                await self.ledger.progress(leg)
+            except Unavailable:
+                leg.changed.set()
+            except (StaleAttempt, IllegalTransition):
+                log.warning("%s was taken over; its agent here is ended", leg.run.run_id)
+                leg.cause = Cause.FENCED
+                await self._stop(leg, work)
+                return
+            await asyncio.sleep(_WRITE_EVERY.total_seconds())
+
+    async def _stop(self, leg: Leg, work: asyncio.Task[None]) -> None:
+        """End what runs, by the ladder; afterwards nothing of the leg runs."""
+        if leg.agent is None:
+            # Nothing to be polite to yet; and nothing may start behind the ladder's back.
+            work.cancel()
+            await asyncio.wait({work}, timeout=_LAST_WORDS.total_seconds())
+        ending = Ending(self.ledger, leg)
+        await ending.climb()
+        await asyncio.wait({work}, timeout=_LAST_WORDS.total_seconds())
+        if not work.done():
+            work.cancel()
+            await asyncio.wait({work})
+        if leg.workspace is not None and leg.cause is not Cause.FENCED:
+            await ending.save_work(self.workspaces)
+        await ending.conclude()
+
+    async def _settle(
+        self, leg: Leg, work: asyncio.Task[None], writing: asyncio.Task[None]
+    ) -> None:
+        """Record the end, and clear away what the leg needed."""
+        writing.cancel()
+        await asyncio.wait({work, writing})
+        try:
+            if leg.cause is Cause.FENCED:
+                return
+            if leg.cause is Cause.HANDOVER:
+                present = await until_written(lambda: self.ledger.look(leg.run.run_id))
+                if present.kill_requested_at is None:
+                    await until_written(
+                        lambda: self.ledger.requeue(leg.run, why="the worker is shutting down")
+                    )
+                    return
+                leg.cause = Cause.KILL
+                await Ending(self.ledger, leg).conclude()
+            await self._measure(leg)
+            outcome = _outcome(leg)
+            await until_written(
+                lambda: self.ledger.finish(leg, outcome.stop_reason, outcome.result, outcome.error)
+            )
+            log.info("%s ended: %s", leg.run.run_id, outcome.stop_reason)
+        except (StaleAttempt, IllegalTransition) as error:
+            log.warning("%s: its end is no longer ours to write: %s", leg.run.run_id, error)
+        finally:
+            if leg.state_dir is not None:
+                await asyncio.to_thread(shutil.rmtree, leg.state_dir, ignore_errors=True)
+
+    async def _measure(self, leg: Leg) -> None:
+        """See what changed.  A run whose diff cannot be taken has none; it ends all the same."""
+        if leg.workspace is None:
+            return
+        try:
+            async with asyncio.timeout(_DIFF_LIMIT.total_seconds()):
+                leg.final_commit = await self.workspaces.head(leg.workspace)
+                leg.diff = await self.workspaces.diff(leg.workspace, leg.run.initial_commit_hash)
+        except (WorkspaceError, TimeoutError) as error:
+            log.warning("%s: no diff: %s", leg.run.run_id, error)
+
+
+def _prompt(run: Run, past: Past) -> str:
+    if run.attempt > 1 and past.has_transcript:
+        return RESUMED
+    if run.parent_run_id is not None and not past.has_transcript:
+        # The earlier legs ended before the agent heard of the task.
+        return (
+            past.first_task
+            if run.task_input == past.first_task
+            else (f"{past.first_task}\n\n{run.task_input}")
+        )
+    return run.task_input
+
+
+def _outcome(leg: Leg) -> Outcome:
+    failure = leg.failure
+    if leg.cause is Cause.KILL:
+        return Outcome(stop_reason=StopReason.KILLED, result=None, error=None)
+    if failure is not None and failure[0] is not StopReason.AGENT_ERROR:
+        return Outcome(stop_reason=failure[0], result=None, error=failure[1].user_message)
+    return judge(
+        result=leg.progress.result,
+        texts=leg.progress.texts,
+        timed_out=leg.cause is Cause.TIMEOUT,
+        failure=failure[1] if failure is not None else None,
+    )
+
+
+def _os_failure(error: OSError) -> tuple[StopReason, OpsError]:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StopReason.WORKSPACE_ERROR, OpsError(
+            "disk full",
+            user_message="The worker's disk is full. Free some space on it, then continue the run.",
+        )
+    return StopReason.SETUP_ERROR, OpsError(
+        f"operating system: {error}",
+        user_message="The worker could not set the run up (an error of its operating system). "
+        "Its log has the details; continue the run once that is mended.",
+    )
+
+
+def _unexpected(run: Run) -> OpsError:
+    return OpsError(
+        f"unexpected failure of {run.run_id}",
+        user_message="Signalbox failed while it set this run up; that is a fault of ours. The "
+        f"worker's log has the details under {run.run_id}. Nothing is left running.",
+    )

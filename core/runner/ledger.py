@@ -1,0 +1,272 @@
+"""What an execution writes: each method one transaction, fenced by the attempt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from core.agent.plan import items_of
+from core.domain.event import EventKind, EventRecord, PlanItem
+from core.domain.process import RunProcess
+from core.domain.run import IllegalTransition, Run, RunStatus, StaleAttempt, StopReason
+from core.domain.session import Message, MessageRole, MessageType
+from core.domain.termination import Phase, ProcessIdentity, Proof, Termination
+from core.queue import jobs
+from core.runner.leg import Leg
+from core.services.work import Work
+from core.store import events, messages, processes, runs, sessions, steps, terminations, transcripts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Past:
+    """What the session had before this leg.
+
+    Attributes:
+        first_task: What its first leg was asked.
+        plan: The task list as the last leg left it.
+    """
+
+    first_task: str
+    has_transcript: bool
+    plan: tuple[PlanItem, ...]
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The rows of executions on one worker."""
+
+    work: Work
+    worker_id: str
+    host: str
+
+    async def begin(self, run_id: str, attempt: int) -> Run | None:
+        """Take a pending run; `None` if it is no longer to be had."""
+        now = self.work.clock()
+        async with self.work.transaction() as session:
+            try:
+                run = await runs.begin(
+                    session, run_id, attempt=attempt, worker_id=self.worker_id, now=now
+                )
+            except (IllegalTransition, StaleAttempt):
+                return None
+            await processes.start(
+                session,
+                RunProcess(
+                    id=uuid4(),
+                    run_id=run.id,
+                    attempt=attempt,
+                    worker_id=self.worker_id,
+                    host=self.host,
+                    started_at=now,
+                    heartbeat_at=now,
+                ),
+            )
+            await events.append(
+                session,
+                run.id,
+                attempt,
+                [EventRecord(kind=EventKind.RUN_STARTED, at=now, data={"worker": self.worker_id})],
+            )
+            return run
+
+    async def look(self, run_id: str) -> Run:
+        """The run as it stands."""
+        async with self.work.transaction() as session:
+            return await runs.get(session, run_id)
+
+    async def past(self, run: Run) -> Past:
+        """What the session brings along."""
+        async with self.work.transaction() as session:
+            legs = await runs.legs_of_session(session, run.session_id)
+            before = [leg for leg in legs if leg.created_at <= run.created_at]
+            plan: tuple[PlanItem, ...] = ()
+            for leg in reversed(before):
+                found = await steps.of_run(session, leg.id)
+                if found:
+                    plan = items_of(found)
+                    break
+            return Past(
+                first_task=before[0].task_input if before else run.task_input,
+                has_transcript=await transcripts.exists(session, run.session_id),
+                plan=plan,
+            )
+
+    async def workspace_ready(self, leg: Leg) -> None:
+        """Record where the work is done and from which commit it starts."""
+        workspace = leg.workspace
+        if workspace is None:
+            raise RuntimeError("no workspace to record")
+        async with self.work.transaction() as session:
+            run = await runs.change(
+                session,
+                leg.run.run_id,
+                now=self.work.clock(),
+                attempt=leg.run.attempt,
+                workspace_id=workspace.id,
+                workspace_path=str(workspace.path),
+                git_branch=workspace.branch,
+                git_repo=workspace.repo,
+                initial_commit_hash=leg.run.initial_commit_hash or leg.base_commit,
+            )
+            await sessions.change(session, run.session_id, workspace_id=workspace.id)
+        leg.run = run
+
+    async def agent_ready(self, leg: Leg, agent: ProcessIdentity) -> None:
+        """Record the agent's process."""
+        async with self.work.transaction() as session:
+            await processes.set_agent(session, leg.run.id, leg.run.attempt, agent)
+
+    async def progress(self, leg: Leg) -> None:
+        """Write what is new of a leg.  What cannot be written is kept for the next time.
+
+        Raises:
+            StaleAttempt: If the run was given to another worker meanwhile.
+            Unavailable: If the database cannot be reached.
+        """
+        records = leg.progress.drain()
+        try:
+            async with self.work.transaction() as session:
+                leg.run = await runs.change(
+                    session,
+                    leg.run.run_id,
+                    now=self.work.clock(),
+                    attempt=leg.run.attempt,
+                    **leg.progress.columns(),
+                )
+                await steps.replace(session, leg.run.id, leg.progress.steps)
+                await events.append(session, leg.run.id, leg.run.attempt, records)
+        except BaseException:
+            leg.progress.put_back(records)
+            raise
+
+    async def finish(
+        self, leg: Leg, stop_reason: StopReason, result: str | None, error: str | None
+    ) -> Run:
+        """Write the end of a run: last figures, result, diff, events, all or nothing."""
+        now = self.work.clock()
+        records = leg.progress.drain()
+        run = leg.run
+        final = dict(leg.progress.columns())
+        if leg.diff is not None:
+            final["diff"] = leg.diff
+            final["final_commit_hash"] = leg.final_commit
+        if stop_reason is StopReason.MAX_TURNS and run.max_turns is not None:
+            # The program counts the turn it refused to take.
+            final["turns"] = min(leg.progress.turns, run.max_turns)
+        try:
+            async with self.work.transaction() as session:
+                await steps.replace(session, run.id, leg.progress.steps)
+                await events.append(
+                    session,
+                    run.id,
+                    run.attempt,
+                    [
+                        *records,
+                        EventRecord(
+                            kind=EventKind.RUN_ENDED, at=now, data={"stop_reason": stop_reason}
+                        ),
+                    ],
+                )
+                await processes.end(session, run.id, run.attempt, now=now)
+                if result:
+                    await messages.add(session, _result_message(run, result, now))
+                return await runs.finish(
+                    session,
+                    run.run_id,
+                    attempt=run.attempt,
+                    stop_reason=stop_reason,
+                    now=now,
+                    result=result,
+                    error_message=error,
+                    **final,
+                )
+        except BaseException:
+            leg.progress.put_back(records)
+            raise
+
+    async def requeue(self, run: Run, *, why: str) -> Run:
+        """Give a running run back to the queue as its next attempt."""
+        now = self.work.clock()
+        async with self.work.transaction() as session:
+            await processes.end(session, run.id, run.attempt, now=now)
+            again = await runs.requeue(session, run.run_id, attempt=run.attempt, now=now)
+            await events.append(
+                session,
+                run.id,
+                again.attempt,
+                [EventRecord(kind=EventKind.RUN_REQUEUED, at=now, data={"why": why})],
+            )
+            job_id = await jobs.enqueue(
+                session,
+                run_id=again.run_id,
+                attempt=again.attempt,
+                session_id=again.session_id,
+                priority=again.priority,
+            )
+            return await runs.change(session, again.run_id, now=now, job_id=job_id)
+
+    async def open_termination(self, run: Run) -> Termination | None:
+        """The kill under way for this run, if there is one."""
+        async with self.work.transaction() as session:
+            found = await terminations.latest_of_run(session, run.id)
+        return found if found is not None and found.completed_at is None else None
+
+    async def phase(
+        self,
+        run: Run,
+        termination: Termination,
+        phase: Phase,
+        proof: Proof | None = None,
+        *,
+        work_saved: Mapping[str, Any] | None = None,
+    ) -> Termination:
+        """Record that a kill has come to this phase; the thread shows it."""
+        now = self.work.clock()
+        async with self.work.transaction() as session:
+            advanced = await terminations.advance(
+                session,
+                termination.id,
+                phase,
+                now=now,
+                processes_seen=len(proof.seen) if proof else None,
+                survivors=proof.survivors if proof else None,
+                work_saved=work_saved,
+            )
+            await runs.change(session, run.run_id, now=now)
+            await events.append(
+                session,
+                run.id,
+                run.attempt,
+                [EventRecord(kind=EventKind.KILL_PHASE, at=now, data={"phase": phase})],
+            )
+        return advanced
+
+    async def finish_killed(self, run: Run) -> None:
+        """End a run that was killed while it waited to be taken up again."""
+        now = self.work.clock()
+        async with self.work.transaction() as session:
+            present = await runs.get(session, run.run_id)
+            if present.status in (RunStatus.PENDING, RunStatus.RUNNING):
+                await runs.finish(
+                    session, run.run_id, attempt=None, stop_reason=StopReason.KILLED, now=now
+                )
+
+
+def state_dir_of(home: Path, run: Run) -> Path:
+    """Where the agent of this attempt has its home: fresh for each attempt."""
+    return home / "agents" / f"{run.run_id}-{run.attempt}"
+
+
+def _result_message(run: Run, result: str, now: Any) -> Message:
+    return Message(
+        id=uuid4(),
+        session_id=run.session_id,
+        role=MessageRole.ASSISTANT,
+        message_type=MessageType.RESULT,
+        text_content=result,
+        created_at=now,
+        run_id=run.id,
+    )

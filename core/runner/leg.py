@@ -1,0 +1,66 @@
+"""One attempt at a run, as it stands in the process that executes it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from uuid import UUID
+
+from core.agent.protocol import AgentSession
+from core.domain.errors import OpsError
+from core.domain.run import DiffStat, Run, StopReason
+from core.domain.termination import Proof, Termination
+from core.domain.workflow import DEFAULT_TIMEOUT, WorkflowDefinition
+from core.runner.progress import Progress
+from core.workspace.workspaces import Workspace
+
+
+class Cause(StrEnum):
+    """Why a leg is ended from outside."""
+
+    KILL = "kill"
+    TIMEOUT = "timeout"
+    HANDOVER = "handover"
+    FENCED = "fenced"
+
+
+@dataclass
+class Leg:
+    """What the steps of an execution hand on to each other.
+
+    Attributes:
+        cause: Set as soon as the leg is to end; nothing new is begun after that.
+        failure: What ended the work, if it did not end well; with its stop reason.
+        changed: Set when there is something to write.
+    """
+
+    run: Run
+    definition: WorkflowDefinition
+    progress: Progress
+    began_at: datetime
+    workspace: Workspace | None = None
+    state_dir: Path | None = None
+    base_commit: str | None = None
+    agent: AgentSession | None = None
+    cause: Cause | None = None
+    failure: tuple[StopReason, OpsError] | None = None
+    termination: Termination | None = None
+    proof: Proof | None = None
+    diff: DiffStat | None = None
+    final_commit: str | None = None
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def timeout(self) -> timedelta:
+        """Wall time this leg may take."""
+        return self.run.timeout or self.definition.timeout or DEFAULT_TIMEOUT
+
+    @property
+    def prompt_uuid(self) -> UUID:
+        """Id of the message this attempt begins with; the first one's is the run's own."""
+        return (
+            self.run.id if self.run.attempt == 1 else UUID(int=self.run.id.int ^ self.run.attempt)
+        )

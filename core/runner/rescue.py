@@ -1,0 +1,113 @@
+"""Runs whose worker died: found by their heartbeat, ended here, taken up again."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from core.agent.process import end_tree
+from core.domain.errors import Conflict
+from core.domain.process import HEARTBEAT_INTERVAL, STALLED_AFTER, RunProcess
+from core.domain.run import Run, StopReason
+from core.domain.termination import Phase, Proof
+from core.queue import jobs
+from core.runner.ledger import Ledger
+from core.store import processes, runs
+
+log = logging.getLogger(__name__)
+
+# After an outage of the database every heartbeat is old: only who is still silent 2.5
+# heartbeats later is lost.
+SECOND_LOOK_AFTER = 2.5 * HEARTBEAT_INTERVAL
+# A run that takes its worker down each time would go round for ever.
+MAX_ATTEMPTS = 3
+WHY = "its worker was lost"
+
+
+@dataclass
+class Rescue:
+    """What one worker does about the dead of all workers."""
+
+    ledger: Ledger
+    suspected: dict[tuple[str, int], datetime] = field(default_factory=dict)
+
+    async def look(self) -> list[Run]:
+        """Look once for runs whose worker is silent; those lost are given on.
+
+        Returns:
+            The runs that were found lost, as they now stand.
+        """
+        now = self.ledger.work.clock()
+        async with self.ledger.work.transaction() as session:
+            silent = await runs.stalled(session, before=now - STALLED_AFTER)
+        keys = {(run.run_id, run.attempt) for run, _ in silent}
+        self.suspected = {key: at for key, at in self.suspected.items() if key in keys}
+        lost: list[Run] = []
+        for run, process in silent:
+            since = self.suspected.setdefault((run.run_id, run.attempt), now)
+            if now - since >= SECOND_LOOK_AFTER:
+                lost.append(await self.give_on(run, process))
+        return lost
+
+    async def settle_predecessors(self, node: str) -> list[Run]:
+        """Give on the runs of an earlier worker that had this node's name: it is surely dead."""
+        async with self.ledger.work.transaction() as session:
+            orphans = [
+                (run, process)
+                for run in await runs.running(session)
+                for process in await processes.of_run(session, run.id)
+                if process.attempt == run.attempt
+                and process.worker_id.startswith(f"{node}:")
+                and process.worker_id != self.ledger.worker_id
+            ]
+        return [await self.give_on(run, process) for run, process in orphans]
+
+    async def give_on(self, run: Run, process: RunProcess) -> Run:
+        """End what is left of a lost run on this machine, and requeue or fail it."""
+        proof: Proof | None = None
+        if process.host == self.ledger.host:
+            proof = await end_tree(
+                cookie=run.run_id, root=None, known=[process.agent] if process.agent else []
+            )
+        if run.job_id is not None:
+            async with self.ledger.work.transaction() as session:
+                await jobs.settle(session, run.job_id)
+        try:
+            if run.kill_requested_at is not None:
+                return await self._conclude_kill(run, proof)
+            if run.attempt >= MAX_ATTEMPTS:
+                return await self._fail(run)
+            log.warning("%s: worker %s was lost, it goes on", run.run_id, process.worker_id)
+            return await self.ledger.requeue(run, why=WHY)
+        except Conflict as error:
+            log.info("%s was settled by somebody else: %s", run.run_id, error)
+            async with self.ledger.work.transaction() as session:
+                return await runs.get(session, run.run_id)
+
+    async def _conclude_kill(self, run: Run, proof: Proof | None) -> Run:
+        """A kill whose worker died in it: finished with proof where the processes were."""
+        termination = await self.ledger.open_termination(run)
+        is_proven = proof is not None and proof.is_confirmed
+        if termination is not None:
+            phase = Phase.CONFIRMED if is_proven else Phase.UNCONFIRMED
+            await self.ledger.phase(run, termination, phase, proof)
+        if is_proven:
+            await self.ledger.finish_killed(run)
+            async with self.ledger.work.transaction() as session:
+                return await runs.get(session, run.run_id)
+        return await self._fail(run)
+
+    async def _fail(self, run: Run) -> Run:
+        now = self.ledger.work.clock()
+        async with self.ledger.work.transaction() as session:
+            await processes.end(session, run.id, run.attempt, now=now)
+            return await runs.finish(
+                session,
+                run.run_id,
+                attempt=run.attempt,
+                stop_reason=StopReason.WORKER_LOST,
+                now=now,
+                error_message="The worker that executed it was lost "
+                f"({run.attempt} times). Its work so far is kept: continue it to go on.",
+            )

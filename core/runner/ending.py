@@ -11,8 +11,8 @@ from typing import Any
 from core.agent.process import end_tree
 from core.domain.errors import OpsError, Unavailable
 from core.domain.termination import INTERRUPT_GRACE, Phase, Proof
-from core.runner.leg import Cause, Leg
 from core.runner.ledger import Ledger
+from core.runner.leg import Cause, Leg
 from core.runner.shielded import until_written
 from core.workspace.workspaces import WorkspaceError, Workspaces
 

@@ -19,14 +19,15 @@ from core.agent.session import open_agent
 from core.domain.errors import OpsError, Unavailable
 from core.domain.event import EventKind
 from core.domain.run import IllegalTransition, Run, StaleAttempt, StopReason
-from core.domain.termination import Phase, Proof
+from core.domain.termination import Phase
+from core.domain.workflow import WorkflowDefinition
 from core.queue.jobs import Job
 from core.runner.ending import Ending
-from core.runner.leg import Cause, Leg
 from core.runner.ledger import Ledger, Past, state_dir_of
+from core.runner.leg import Cause, Leg
 from core.runner.progress import Progress
 from core.runner.shielded import uninterrupted, until_written
-from core.workspace.workspaces import Workspaces, WorkspaceError
+from core.workspace.workspaces import WorkspaceError, Workspaces
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +85,7 @@ class Executor:
             return await self._not_to_be_had(job)
         try:
             definition = self.catalog.get(run.workflow_name)
-        except OpsError as error:
+        except OpsError:
             await until_written(
                 lambda: self.ledger.finish(
                     Leg(
@@ -99,6 +100,9 @@ class Executor:
                 )
             )
             return None
+        return self._leg(run, definition)
+
+    def _leg(self, run: Run, definition: WorkflowDefinition) -> Leg:
         return Leg(
             run=run,
             definition=definition,

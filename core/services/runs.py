@@ -71,7 +71,8 @@ class RunService:
         """
         request.check()
         definition = self.catalog.get(request.workflow)
-        repo = parse_source(request.repo).shown if request.repo else None
+        if request.repo:
+            parse_source(request.repo)
         async with self.work.transaction() as session:
             known = await runs.find_request(session, request.request_key)
             if known is not None:
@@ -111,9 +112,7 @@ class RunService:
                 thread_key=parent.thread_key if parent and inherits else run_id,
                 request_key=request.request_key,
             )
-            return await self._enter(
-                session, run, by, MessageType.WORKFLOW_START, Action.START, request.task
-            )
+            return await self._enter(session, run, by, MessageType.WORKFLOW_START)
 
     async def continue_run(
         self, request: ContinueRequest, *, by: Actor, place: Place | None = None
@@ -177,9 +176,7 @@ class RunService:
             first = await runs.find_request(session, f"continue:{newest.run_id}")
             if first is not None:
                 return await _started(session, first, is_new=False)
-            return await self._enter(
-                session, run, by, MessageType.INTERVENTION, Action.CONTINUE, words
-            )
+            return await self._enter(session, run, by, MessageType.INTERVENTION)
 
     async def kill(self, request: KillRequest, *, by: Actor) -> Termination:
         """Ask for the end of a run; the worker that holds it climbs the ladder.
@@ -282,12 +279,12 @@ class RunService:
             found = await runs.recent(session, wanted, user_id=by.user_id, limit=limit)
             return await snapshots.of_runs(session, found)
 
-    async def run_of_thread(self, *, channel_id: str, thread_ts: str) -> Run | None:
+    async def run_of_thread(self, *, team_id: str, channel_id: str, thread_ts: str) -> Run | None:
         """The newest leg of the run whose card heads this Slack thread, if it is one."""
         async with self.work.transaction() as session:
             thread_key = await shown.thread_at(session, channel_id, thread_ts)
             legs = await runs.of_thread(session, thread_key) if thread_key else []
-            return legs[-1] if legs else None
+            return legs[-1] if legs and legs[-1].slack_team_id == team_id else None
 
     async def _named(self, session: AsyncSession, named: str, by: Actor) -> Run:
         """A run by its id or prefix, or the newest leg of a session by its name or id."""
@@ -345,8 +342,6 @@ class RunService:
         run: Run,
         by: Actor,
         kind: MessageType,
-        action: Action,
-        words: str,
     ) -> Started:
         """Write the run, its first message, its event, its audit line and its job."""
         await runs.add(session, run)
@@ -357,7 +352,7 @@ class RunService:
                 session_id=run.session_id,
                 role=MessageRole.USER,
                 message_type=kind,
-                text_content=words,
+                text_content=run.task_input,
                 created_at=run.created_at,
                 run_id=run.id,
                 user_id=by.user_id,
@@ -369,6 +364,7 @@ class RunService:
             run.attempt,
             [EventRecord(kind=EventKind.RUN_QUEUED, at=run.created_at, data={"by": by.name})],
         )
+        action = Action.START if kind is MessageType.WORKFLOW_START else Action.CONTINUE
         await audit.record(
             session, entry(by, action, run.created_at, run=run, workflow=run.workflow_name)
         )

@@ -1,0 +1,254 @@
+"""Settings: read once at the start, from the environment and signalbox.toml."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from core.domain.actor import Role
+from core.domain.errors import OpsError
+
+DEFAULT_API_URL = "https://slack.com/api/"
+DEFAULT_PORT = 8765
+DEFAULT_SLOTS = 4
+# An agent takes about 200 MB of memory and half a core while it starts.
+MAX_SLOTS = 256
+
+
+class BadSetting(OpsError):
+    """A setting that stops the start: one line that names it and says how to mend it."""
+
+    code = "bad_setting"
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(f"{name}: {problem}", user_message=f"{name}: {problem}")
+        self.name = name
+
+
+class _Environment(BaseSettings):
+    model_config = SettingsConfigDict(
+        frozen=True, env_ignore_empty=True, extra="ignore", populate_by_name=True
+    )
+
+
+class DatabaseSettings(_Environment):
+    """Where the rows are.  Without `DATABASE_URL` an embedded Postgres is started."""
+
+    url: SecretStr | None = Field(default=None, alias="DATABASE_URL")
+
+    @field_validator("url")
+    @classmethod
+    def _is_postgres(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(
+            ("postgres://", "postgresql://", "postgresql+asyncpg://")
+        ):
+            raise ValueError("must be a Postgres URL like postgresql://user@host:5432/name")
+        return value
+
+
+class SlackSettings(_Environment):
+    """How to reach Slack."""
+
+    bot_token: SecretStr | None = Field(default=None, alias="SLACK_BOT_TOKEN")
+    app_token: SecretStr | None = Field(default=None, alias="SLACK_APP_TOKEN")
+    signing_secret: SecretStr | None = Field(default=None, alias="SLACK_SIGNING_SECRET")
+    api_url: str = Field(default=DEFAULT_API_URL, alias="SLACK_API_URL")
+
+    @field_validator("bot_token")
+    @classmethod
+    def _is_bot_token(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith("xoxb-"):
+            raise ValueError("must be the bot token, which begins with xoxb-")
+        return value
+
+    @field_validator("app_token")
+    @classmethod
+    def _is_app_token(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith("xapp-"):
+            raise ValueError("must be the app-level token, which begins with xapp-")
+        return value
+
+    @field_validator("api_url")
+    @classmethod
+    def _is_url(cls, value: str) -> str:
+        if urlsplit(value).scheme not in ("http", "https"):
+            raise ValueError("must be an http(s) URL like https://slack.com/api/")
+        return value if value.endswith("/") else value + "/"
+
+
+class AgentSettings(_Environment):
+    """What the agent needs to reach its model; handed on, never stored."""
+
+    api_key: SecretStr | None = Field(default=None, alias="ANTHROPIC_API_KEY")
+    base_url: str | None = Field(default=None, alias="ANTHROPIC_BASE_URL")
+    oauth_token: SecretStr | None = Field(default=None, alias="CLAUDE_CODE_OAUTH_TOKEN")
+
+    @property
+    def credentials(self) -> Mapping[str, str]:
+        """As the agent's environment wants them."""
+        found = {
+            "ANTHROPIC_API_KEY": self.api_key.get_secret_value() if self.api_key else None,
+            "ANTHROPIC_BASE_URL": self.base_url,
+            "CLAUDE_CODE_OAUTH_TOKEN": self.oauth_token.get_secret_value()
+            if self.oauth_token
+            else None,
+        }
+        return {name: value for name, value in found.items() if value}
+
+
+class NodeSettings(_Environment):
+    """This process on this machine."""
+
+    home: Path = Field(
+        default_factory=lambda: Path(platformdirs.user_data_dir("signalbox", appauthor=False)),
+        alias="SIGNALBOX_HOME",
+    )
+    host: str = Field(default="127.0.0.1", alias="SIGNALBOX_HOST")
+    port: int = Field(default=DEFAULT_PORT, ge=0, le=65535, alias="SIGNALBOX_PORT")
+    public_url: str | None = Field(default=None, alias="SIGNALBOX_PUBLIC_URL")
+    config: Path | None = Field(default=None, alias="SIGNALBOX_CONFIG")
+    workflows: Path | None = Field(default=None, alias="SIGNALBOX_WORKFLOWS")
+    worker_slots: int | None = Field(
+        default=None, ge=1, le=MAX_SLOTS, alias="SIGNALBOX_WORKER_SLOTS"
+    )
+    # "json", "text", a level, or both: "json,debug".
+    log: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("text", "info"), alias="SIGNALBOX_LOG"
+    )
+
+    @field_validator("home", "config", "workflows")
+    @classmethod
+    def _expanded(cls, value: Path | None) -> Path | None:
+        return value.expanduser().absolute() if value is not None else None
+
+    @field_validator("log", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        words = tuple(word.strip().lower() for word in value.split(",") if word.strip())
+        known = {"text", "json", "debug", "info", "warning", "error"}
+        for word in words:
+            if word not in known:
+                raise ValueError(f"{word!r} is none of {', '.join(sorted(known))}")
+        return words
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ChannelsTable(_Table):
+    """`[channels]`: where the bot works; `allow` left out means wherever it is a member."""
+
+    allow: frozenset[str] | None = None
+
+
+class RolesTable(_Table):
+    """`[roles]`: Slack user ids, user-group ids (`S…`), or `"*"` for every full member."""
+
+    admin: tuple[str, ...] = ()
+    operator: tuple[str, ...] = ()
+    runner: tuple[str, ...] = ()
+    viewer: tuple[str, ...] = ()
+
+    def by_role(self) -> Mapping[Role, tuple[str, ...]]:
+        """The table by our own roles."""
+        return {
+            Role.ADMIN: self.admin,
+            Role.OPERATOR: self.operator,
+            Role.RUNNER: self.runner,
+            Role.VIEWER: self.viewer,
+        }
+
+
+class WorkerTable(_Table):
+    """`[worker]`: how many runs one worker executes at a time."""
+
+    slots: int = Field(default=DEFAULT_SLOTS, ge=1, le=MAX_SLOTS)
+
+
+class Config(_Table):
+    """signalbox.toml."""
+
+    roles: RolesTable | None = None
+    channels: ChannelsTable = ChannelsTable()
+    worker: WorkerTable = WorkerTable()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything the assembly needs."""
+
+    database: DatabaseSettings
+    slack: SlackSettings
+    agent: AgentSettings
+    node: NodeSettings
+    config: Config
+
+    @property
+    def slots(self) -> int:
+        """Runs at a time: the environment wins over the file."""
+        return self.node.worker_slots or self.config.worker.slots
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read all settings.
+
+    Args:
+        overrides: Values by the name of their variable, which win over the environment.
+
+    Raises:
+        BadSetting: For the first one that is wrong.
+    """
+    try:
+        node = NodeSettings(**_of(NodeSettings, overrides))
+        return Settings(
+            database=DatabaseSettings(**_of(DatabaseSettings, overrides)),
+            slack=SlackSettings(**_of(SlackSettings, overrides)),
+            agent=AgentSettings(**_of(AgentSettings, overrides)),
+            node=node,
+            config=_read_config(node),
+        )
+    except ValidationError as error:
+        raise _first(error) from error
+
+
+def _of(kind: type[_Environment], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    names = {field.alias for field in kind.model_fields.values()}
+    return {name: value for name, value in overrides.items() if name in names}
+
+
+def _read_config(node: NodeSettings) -> Config:
+    path = node.config or node.home / "signalbox.toml"
+    if node.config is None and not path.exists():
+        return Config()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BadSetting(
+            "SIGNALBOX_CONFIG", f"{path} cannot be read ({error.strerror}); check the path"
+        ) from error
+    try:
+        return Config(**tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise BadSetting(path.name, f"is not valid TOML: {error}") from error
+    except ValidationError as error:
+        problem = _first(error)
+        raise BadSetting(f"{path.name}, {problem.name}", str(problem.args[0])) from error
+
+
+def _first(error: ValidationError) -> BadSetting:
+    found = error.errors(include_url=False, include_input=False)[0]
+    name = ".".join(str(part) for part in found["loc"]) or "setting"
+    if found["type"] == "extra_forbidden":
+        return BadSetting(name, "is not known; remove it or check the spelling")
+    return BadSetting(name, found["msg"].removeprefix("Value error, "))

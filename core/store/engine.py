@@ -1,0 +1,139 @@
+"""The pool of connections, the sessions on it, and what its failures mean to a person."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import asyncpg
+from sqlalchemy import exc
+from sqlalchemy.ext.asyncio import (
+    AsyncEngine,
+    AsyncSession,
+    async_sessionmaker,
+    create_async_engine,
+)
+
+from core.domain.errors import BadRequest, OpsError, Unavailable
+from core.store.connect import STATEMENT_TIMEOUT, connector, normalise_dsn
+from core.store.types import to_json
+
+__all__ = ["Database", "DatabaseUnavailable", "normalise_dsn", "open_database", "translating"]
+
+log = logging.getLogger(__name__)
+
+_POOL_TIMEOUT_SECONDS = 10
+_RECYCLE_SECONDS = 1800
+
+
+@dataclass(frozen=True)
+class Database:
+    """An open database.  `dsn` is for connections outside the pool (LISTEN, locks, engine)."""
+
+    engine: AsyncEngine
+    sessions: async_sessionmaker[AsyncSession]
+    dsn: str
+
+
+@asynccontextmanager
+async def open_database(
+    dsn: str, *, pool_size: int = 10, statement_timeout: timedelta | None = STATEMENT_TIMEOUT
+) -> AsyncIterator[Database]:
+    """A pool, closed at the end.  It connects when first used, and again after an outage.
+
+    Raises:
+        BadDsn: If `dsn` is not the address of a Postgres.
+    """
+    dsn = normalise_dsn(dsn)
+    engine = create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=connector(dsn, statement_timeout=statement_timeout),
+        pool_size=pool_size,
+        max_overflow=5,
+        pool_timeout=_POOL_TIMEOUT_SECONDS,
+        pool_recycle=_RECYCLE_SECONDS,
+        # A restarted Postgres costs one round trip, not one failed request a connection.
+        pool_pre_ping=True,
+        json_serializer=to_json,
+    )
+    sessions = async_sessionmaker(
+        engine,
+        expire_on_commit=False,
+        # Rows are read afresh in each statement: what a compare-and-set returns is what is.
+        execution_options={"populate_existing": True},
+    )
+    try:
+        yield Database(engine=engine, sessions=sessions, dsn=dsn)
+    finally:
+        await engine.dispose()
+
+
+class DatabaseUnavailable(Unavailable):
+    """Postgres does not answer, or is too busy to."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"database unavailable: {why}",
+            user_message="The database does not answer just now. Try again in a minute; if it "
+            "lasts, `signalbox doctor` on the server says more.",
+        )
+
+
+class Unstorable(BadRequest):
+    """A value the database refuses: too long, too large, not text."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"unstorable value: {why}",
+            user_message="One of the values is too long or holds characters that cannot be kept. "
+            "Shorten it and try again.",
+        )
+
+
+# Classes and codes of SQLSTATE that say: not now.  08 connection, 53 resources, 57 operator's
+# intervention and start-up, 55P03 lock timeout, 40 deadlock and serialisation, 28 and 3D a
+# database that is being set up or was set up wrongly, 25P0 an idle transaction cut off.
+_NOT_NOW = ("08", "53", "57", "55P03", "40", "28", "3D", "25P0", "58", "XX")
+_VALUE = "22"
+
+
+@contextmanager
+def translating() -> Iterator[None]:
+    """Turn failures of the database into errors for people; others pass.
+
+    Raises:
+        DatabaseUnavailable: If Postgres cannot be reached or could not answer in time.
+        Unstorable: If it refuses a value.
+    """
+    try:
+        yield
+    except OpsError:
+        raise
+    except exc.DBAPIError as error:
+        code = str(getattr(error.orig, "sqlstate", None) or "")
+        if error.connection_invalidated or code.startswith(_NOT_NOW) or _is_lost(error.orig):
+            raise DatabaseUnavailable(str(error.orig)) from error
+        if code.startswith(_VALUE):
+            raise Unstorable(str(error.orig)) from error
+        raise
+    except exc.TimeoutError as error:
+        raise DatabaseUnavailable("no free connection") from error
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        if _is_lost(error) or str(getattr(error, "sqlstate", "")).startswith(_NOT_NOW):
+            raise DatabaseUnavailable(str(error) or type(error).__name__) from error
+        raise
+
+
+def _is_lost(error: BaseException | None) -> bool:
+    """Whether the connection failed: refused, reset, timed out, closed under us."""
+    seen = 0
+    while error is not None and seen < 5:
+        if isinstance(error, OSError | asyncpg.PostgresConnectionError):
+            return True
+        if isinstance(error, asyncpg.InterfaceError) and "clos" in str(error):
+            return True
+        error, seen = error.__cause__, seen + 1
+    return False

@@ -1,0 +1,61 @@
+"""Bringing a database to a revision of the schema."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+
+from core.store.engine import Database
+
+_PACKAGE = "migrations"
+
+
+def config(dsn: str | None = None) -> Config:
+    """Alembic's configuration, also where only the installed package is there."""
+    found = importlib.util.find_spec(_PACKAGE)
+    places = found.submodule_search_locations if found else None
+    if not places:
+        raise RuntimeError(f"the package {_PACKAGE} is not installed")
+    made = Config()
+    # A percent sign in a path would be taken for an interpolation.
+    made.set_main_option("script_location", str(Path(next(iter(places)))).replace("%", "%%"))
+    made.set_main_option("path_separator", "os")
+    if dsn is not None:
+        made.attributes["dsn"] = dsn
+    return made
+
+
+def upgrade(dsn: str, revision: str = "head") -> None:
+    """Go up to a revision.  Blocks, in a thread without an event loop; safe to call twice.
+
+    Raises:
+        OSError, DBAPIError: If the database cannot be reached; `translating` knows them.
+    """
+    command.upgrade(config(dsn), revision)
+
+
+def downgrade(dsn: str, revision: str) -> None:
+    """Go down to a revision (`base` for nothing at all).  Blocks like `upgrade`."""
+    command.downgrade(config(dsn), revision)
+
+
+async def is_current(database: Database) -> bool:
+    """Whether the database is at the newest revision.
+
+    Raises:
+        OSError, DBAPIError: If the database cannot be reached; `translating` knows them.
+    """
+    heads = await asyncio.to_thread(
+        lambda: ScriptDirectory.from_config(config()).get_heads(),
+    )
+    async with database.engine.connect() as connection:
+        if await connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
+            return False
+        found = await connection.scalars(text("SELECT version_num FROM alembic_version"))
+        return set(found) == set(heads)

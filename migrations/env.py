@@ -1,0 +1,68 @@
+"""How Alembic reaches the database: one connection, one transaction, one migrator at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from alembic import context
+from sqlalchemy import Connection, text
+
+from core.store import tables_outside, tables_runs, tables_work
+from core.store.engine import open_database
+from core.store.tables import Row
+
+# The key of the advisory lock that keeps two starting processes from migrating at once.
+_MIGRATOR = 0x5167_0000
+# The job engine's tables are its own; a revision installs them, no model describes them.
+_ENGINE_SCHEMA = "procrastinate"
+# Importing them is what puts their tables into the metadata.
+_MODELS = (tables_runs, tables_work, tables_outside)
+
+
+def _include_name(name: str | None, kind: str, parents: Any) -> bool:  # noqa: ARG001
+    return not (kind == "schema" and name == _ENGINE_SCHEMA)
+
+
+def _migrate(connection: Connection) -> None:
+    context.configure(
+        connection=connection,
+        target_metadata=Row.metadata,
+        include_name=_include_name,
+        compare_server_default=True,
+    )
+    with context.begin_transaction():
+        # Waits for as long as the other one migrates, and the lock goes with the transaction.
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
+        connection.execute(text("SET LOCAL lock_timeout = 0"))
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATOR})
+        context.run_migrations()
+
+
+async def _online(dsn: str) -> None:
+    async with (
+        open_database(dsn, pool_size=1, statement_timeout=None) as database,
+        database.engine.connect() as connection,
+    ):
+        await connection.run_sync(_migrate)
+        await connection.commit()
+
+
+def _dsn() -> str:
+    """Given by `core.store.migrate`, or by hand: `alembic -x dsn=postgresql://… upgrade head`."""
+    given = context.config.attributes.get("dsn") or context.get_x_argument(as_dictionary=True).get(
+        "dsn"
+    )
+    if not given:
+        raise SystemExit(
+            "Say which database: alembic -x dsn=postgresql://… (or: signalbox migrate)"
+        )
+    return str(given)
+
+
+if context.is_offline_mode():
+    context.configure(dialect_name="postgresql", target_metadata=Row.metadata, literal_binds=True)
+    with context.begin_transaction():
+        context.run_migrations()
+else:
+    asyncio.run(_online(_dsn()))

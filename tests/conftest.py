@@ -1,0 +1,39 @@
+"""What holds for all tests: an environment that leads nowhere, and a Postgres on request.
+
+The environment is cleaned before any test module is imported, so that no test, and no
+process that a test starts, reaches a real Slack, a real model or somebody's database.
+"""
+
+from __future__ import annotations
+
+import os
+
+from tests.database import database, postgres_dsn
+
+__all__ = ["database", "postgres_dsn"]
+
+_PREFIXES = ("ANTHROPIC_", "AWS_", "CLAUDE", "GIT_", "GOOGLE_", "PG", "SIGNALBOX_", "SLACK_")
+_NAMES = {
+    "ALL_PROXY",
+    "DATABASE_URL",
+    "FTP_PROXY",
+    "GITHUB_TOKEN",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "NO_PROXY",
+    "OPENAI_API_KEY",
+    "SSH_AUTH_SOCK",
+}
+
+
+def _scrub() -> None:
+    for name in list(os.environ):
+        if name.upper().startswith(_PREFIXES) or name.upper() in _NAMES:
+            del os.environ[name]
+    # The machine's own git configuration must not decide a test.
+    os.environ["GIT_CONFIG_GLOBAL"] = os.devnull
+    os.environ["GIT_CONFIG_NOSYSTEM"] = "1"
+    os.environ["GIT_TERMINAL_PROMPT"] = "0"
+
+
+_scrub()

@@ -1,0 +1,1 @@
+"""Tests here need a Postgres: they ask for the fixture `database`."""

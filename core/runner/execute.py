@@ -85,19 +85,12 @@ class Executor:
             return await self._not_to_be_had(job)
         try:
             definition = self.catalog.get(run.workflow_name)
-        except OpsError:
+        except OpsError as error:
+            # Its definition was removed while it waited; any other serves to record the end.
+            leg = self._leg(run, self.catalog.all[0])
+            message = error.user_message
             await until_written(
-                lambda: self.ledger.finish(
-                    Leg(
-                        run=run,
-                        definition=self.catalog.all[0],
-                        progress=Progress(model=run.ai_model),
-                        began_at=run.updated_at,
-                    ),
-                    StopReason.SETUP_ERROR,
-                    None,
-                    error.user_message,
-                )
+                lambda: self.ledger.finish(leg, StopReason.SETUP_ERROR, None, message)
             )
             return None
         return self._leg(run, definition)

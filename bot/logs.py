@@ -1,0 +1,64 @@
+"""Logging: one line per event, as text or JSON, redacted, never Slack's payloads."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from core.domain.redact import redact
+
+_LEVELS = {"debug", "info", "warning", "error"}
+# Bolt and the SDK log whole payloads (people's words) at WARNING and below.
+_PRIVATE = ("slack_bolt", "slack_sdk", "slack_sdk.web.async_client")
+# Their INFO is about their own inner life.
+_CHATTY = ("procrastinate", "apscheduler", "aiohttp.access", "alembic", "psycopg.pool", "asyncio")
+
+
+class _Redacting(logging.Filter):
+    """Takes what looks like a credential out of each line, and every known secret."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        super().__init__()
+        self._secrets = tuple(secrets)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        clean = redact(message, secrets=self._secrets)
+        if clean != message:
+            record.msg, record.args = clean, None
+        return True
+
+
+class _Text(logging.Formatter):
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+
+
+class _Json(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["error"] = redact(self.formatException(record.exc_info))
+        return json.dumps(line, ensure_ascii=False)
+
+
+def set_up_logging(words: Iterable[str], *, secrets: Iterable[str] = ()) -> None:
+    """Send log lines to standard error as the words of `SIGNALBOX_LOG` say."""
+    chosen = set(words)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Json() if "json" in chosen else _Text())
+    handler.addFilter(_Redacting(secrets))
+    level = next((word for word in chosen if word in _LEVELS), "info")
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    for name in _PRIVATE:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,0 +1,211 @@
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from uuid import uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.domain.actor import SYSTEM, Action, Actor, Origin, Role, may
+from core.domain.errors import BadRequest
+from core.domain.price import estimate_usd
+from core.domain.redact import REDACTED, redact
+from core.domain.request import MAX_TASK_CHARS, StartRequest
+from core.domain.run import (
+    CONTINUABLE,
+    LIVE_STATUSES,
+    TRANSITIONS,
+    DiffStat,
+    FileChange,
+    Run,
+    RunStatus,
+    StopReason,
+    Usage,
+    sources_of,
+)
+from core.domain.termination import PHASES, Phase
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+def a_run(**changes: object) -> Run:
+    values: dict[str, object] = {
+        "id": uuid4(),
+        "run_id": "run_0123456789ab",
+        "workflow_name": "implement",
+        "task_input": "Add rate limiting",
+        "status": RunStatus.RUNNING,
+        "created_at": NOW,
+        "updated_at": NOW,
+        "session_id": uuid4(),
+    }
+    return Run(**(values | changes))  # type: ignore[arg-type]
+
+
+def a_request(**changes: object) -> StartRequest:
+    values: dict[str, object] = {"workflow": "implement", "task": "Do it", "request_key": "k"}
+    return StartRequest(**(values | changes))  # type: ignore[arg-type]
+
+
+def test_the_table_of_transitions_names_every_status() -> None:
+    assert set(TRANSITIONS) == set(RunStatus)
+
+
+def test_every_status_but_the_first_can_be_reached() -> None:
+    reached = {target for targets in TRANSITIONS.values() for target in targets}
+
+    assert reached == set(RunStatus)
+    assert sources_of(RunStatus.PENDING) == {RunStatus.RUNNING}
+
+
+def test_an_ended_run_stays_ended() -> None:
+    ended = set(RunStatus) - LIVE_STATUSES
+
+    assert ended == {RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.KILLED}
+    assert all(not TRANSITIONS[status] for status in ended)
+
+
+@pytest.mark.parametrize("reason", StopReason)
+def test_every_stop_reason_leads_to_a_final_status(reason: StopReason) -> None:
+    assert reason.final_status.is_final
+
+
+def test_only_success_completes_and_only_a_kill_kills() -> None:
+    by_status = {
+        status: {reason for reason in StopReason if reason.final_status is status}
+        for status in RunStatus
+    }
+
+    assert by_status[RunStatus.COMPLETED] == {StopReason.SUCCESS}
+    assert by_status[RunStatus.KILLED] == {StopReason.KILLED}
+
+
+def test_a_run_at_its_turn_limit_can_continue_and_a_finished_one_need_not() -> None:
+    assert a_run(status=RunStatus.FAILED, stop_reason=StopReason.MAX_TURNS).can_continue
+    assert not a_run(status=RunStatus.COMPLETED, stop_reason=StopReason.SUCCESS).can_continue
+    assert StopReason.SETUP_ERROR not in CONTINUABLE
+
+
+def test_a_kill_ends_confirmed_and_an_unconfirmed_one_can_still_be() -> None:
+    assert set(PHASES) == set(Phase)
+    assert not PHASES[Phase.CONFIRMED]
+    assert Phase.CONFIRMED in PHASES[Phase.UNCONFIRMED]
+    assert all(Phase.REQUESTED not in targets for targets in PHASES.values())
+
+
+def test_total_tokens_leave_the_cache_out() -> None:
+    usage = Usage(input_tokens=1, output_tokens=2, cache_read_tokens=100) + Usage(input_tokens=4)
+
+    assert usage.total_tokens == 7
+    assert usage.cache_read_tokens == 100
+
+
+def test_a_diff_counts_text_lines_and_knows_what_is_uncommitted() -> None:
+    diff = DiffStat(
+        files=(
+            FileChange(path="a.py", added=3, removed=1),
+            FileChange(path="logo.png", added=None, removed=None, committed=False),
+        )
+    )
+
+    assert (diff.added_lines, diff.removed_lines) == (3, 1)
+    assert diff.has_uncommitted
+
+
+def test_the_price_of_an_unknown_model_is_unknown() -> None:
+    usage = Usage(input_tokens=1_000_000)
+
+    assert estimate_usd("some-model", usage) is None
+    assert estimate_usd(None, usage) is None
+    assert estimate_usd("claude-sonnet-4-5", usage) == Decimal(3)
+
+
+def an_actor(role: Role, **changes: object) -> Actor:
+    return Actor(role=role, origin=Origin.SLACK, **changes)  # type: ignore[arg-type]
+
+
+def test_the_owner_may_kill_and_another_runner_may_not() -> None:
+    owner = uuid4()
+    run = a_run(user_id=owner)
+
+    assert may(an_actor(Role.RUNNER, user_id=owner), Action.KILL, run)
+    assert not may(an_actor(Role.RUNNER, user_id=uuid4()), Action.KILL, run)
+    assert may(an_actor(Role.OPERATOR, user_id=uuid4()), Action.KILL, run)
+
+
+def test_an_owner_who_lost_the_role_may_no_longer_kill() -> None:
+    owner = uuid4()
+
+    assert not may(an_actor(Role.VIEWER, user_id=owner), Action.KILL, a_run(user_id=owner))
+
+
+def test_nobody_owns_a_run_without_an_owner() -> None:
+    assert not may(an_actor(Role.RUNNER, user_id=None), Action.KILL, a_run(user_id=None))
+
+
+@pytest.mark.parametrize("action", Action)
+def test_without_a_role_nothing_is_allowed_and_the_system_may_all(action: Action) -> None:
+    assert not may(an_actor(Role.NONE, user_id=uuid4()), action)
+    assert may(SYSTEM, action)
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"task": "  \n"}, "Say what"),
+        ({"task": "x" * (MAX_TASK_CHARS + 1)}, "limit is 40,000"),
+        ({"max_turns": 0}, "from 1 to"),
+        ({"max_turns": 10**9}, "from 1 to"),
+        ({"budget_usd": Decimal("-1")}, "budget"),
+        ({"budget_usd": Decimal("NaN")}, "budget"),
+        ({"timeout": timedelta(seconds=1)}, "10s to 24h"),
+        ({"timeout": timedelta(days=3)}, "10s to 24h"),
+        ({"session_name": ""}, "session name"),
+        ({"priority": 1000}, "--priority"),
+    ],
+)
+def test_a_request_out_of_bounds_says_what_is_allowed(
+    changes: dict[str, object], word: str
+) -> None:
+    with pytest.raises(BadRequest) as refused:
+        a_request(**changes).check()
+
+    assert word in refused.value.user_message
+
+
+def test_the_longest_task_is_taken() -> None:
+    request = a_request(task="x" * MAX_TASK_CHARS)
+
+    request.check()
+
+    assert len(request.task) == MAX_TASK_CHARS
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "xoxb-1234567890-abcdef",
+        "xapp-1-A123-456-abcdef",
+        "sk-ant-api03-abcdefghijklmnop",
+        "ghp_abcdefghijklmnopqrstuvwxyz0123456789",
+        "AKIAIOSFODNN7EXAMPLE",
+        "-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----",
+    ],
+)
+def test_what_looks_like_a_credential_is_taken_out(secret: str) -> None:
+    text = redact(f"before {secret} after")
+
+    assert secret not in text
+    assert REDACTED in text
+    assert text.startswith("before")
+
+
+def test_the_user_part_of_a_url_is_taken_out_and_the_rest_stays() -> None:
+    assert redact("https://me:pw@host/r.git") == f"https://{REDACTED}@host/r.git"
+
+
+@given(st.text())
+def test_text_without_secrets_is_redacted_once_and_for_all(text: str) -> None:
+    once = redact(text)
+
+    assert redact(once) == once

@@ -1,0 +1,122 @@
+"""Answers that only the person who asked can see."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from bot.slack.asked import Asked, Via
+from bot.slack.client import RateLimited, Slack, SlackError, SlackUnreachable
+from bot.slack.limits import Priority
+
+log = logging.getLogger(__name__)
+
+_TRIES = 3
+# Longer than this nobody waits for an answer.
+_LONGEST_WAIT = 15.0
+
+
+class Says(Protocol):
+    """A drawn message."""
+
+    @property
+    def text(self) -> str:
+        """What notifications and screen readers say."""
+        ...
+
+    @property
+    def blocks(self) -> Sequence[Mapping[str, Any]]:
+        """Block Kit blocks."""
+        ...
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Private answers, by whichever way reaches the person."""
+
+    slack: Slack
+
+    async def privately(self, asked: Asked, message: Says | str) -> bool:
+        """Tell the person who asked, and nobody else; `False` if no way led to them.
+
+        A command is answered through its response URL (it works where the bot is not a
+        member); what happens in a channel or thread, by an ephemeral message there; a
+        direct message is the last resort.
+        """
+        content = _content(message)
+        ways = (
+            (self._by_url, self._ephemerally, self._directly)
+            if asked.via is Via.COMMAND
+            else (self._ephemerally, self._by_url, self._directly)
+        )
+        for way in ways:
+            if await way(asked, content):
+                return True
+        log.warning("a private answer found no way (%s)", asked.via)
+        return False
+
+    async def _by_url(self, asked: Asked, content: Mapping[str, Any]) -> bool:
+        if asked.response_url is None:
+            return False
+        return await self.slack.respond(
+            asked.response_url,
+            {**content, "response_type": "ephemeral", "replace_original": False},
+        )
+
+    async def _ephemerally(self, asked: Asked, content: Mapping[str, Any]) -> bool:
+        # In a conversation of two everything is private, and an ephemeral message vanishes.
+        if asked.channel_id is None or asked.user_id is None or asked.is_direct:
+            return False
+        return await self._send(
+            "chat.postEphemeral",
+            channel=asked.channel_id,
+            user=asked.user_id,
+            thread_ts=asked.thread_ts,
+            **content,
+        )
+
+    async def _directly(self, asked: Asked, content: Mapping[str, Any]) -> bool:
+        if asked.user_id is None:
+            return False
+        channel, thread_ts = asked.channel_id, asked.thread_ts
+        if channel is None or not asked.is_direct:
+            try:
+                opened = await self.slack.call("conversations.open", users=asked.user_id)
+            except SlackError as error:
+                log.info("no direct message: %s", error)
+                return False
+            channel, thread_ts = str((opened.get("channel") or {}).get("id", "")), None
+        return await self._send(
+            "chat.postMessage", channel=channel, thread_ts=thread_ts, **_CALM, **content
+        )
+
+    async def _send(self, method: str, **arguments: Any) -> bool:
+        for attempt in range(1, _TRIES + 1):
+            try:
+                await self.slack.call(method, priority=Priority.ANSWER, **arguments)
+            except RateLimited as error:
+                if error.seconds > _LONGEST_WAIT:
+                    return False
+                # The budget holds the next call back until Slack takes it.
+            except SlackUnreachable as error:
+                log.info("%s, try %d", error, attempt)
+                await asyncio.sleep(0.2 * attempt)
+            except SlackError as error:
+                log.info("no answer by %s", error)
+                return False
+            else:
+                return True
+        return False
+
+
+_CALM: Mapping[str, Any] = {"unfurl_links": False, "unfurl_media": False}
+
+
+def _content(message: Says | str) -> dict[str, Any]:
+    content: dict[str, Any] = {"parse": "none", "link_names": False}
+    if isinstance(message, str):
+        return {**content, "text": message}
+    return {**content, "text": message.text, "blocks": [dict(block) for block in message.blocks]}

@@ -1,0 +1,259 @@
+"""What Slack delivered, unpacked: one value for commands, buttons, forms, shortcuts, events.
+
+Reading is pure and takes any JSON: what is not there is `None`, never an error.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Via(StrEnum):
+    """The way somebody asks."""
+
+    COMMAND = "command"
+    ACTION = "action"
+    SUBMISSION = "submission"
+    SHORTCUT = "shortcut"
+    MESSAGE = "message"
+    HOME = "home"
+    OTHER = "other"
+
+
+# Messages people write; the other subtypes are edits, deletions, joins and bots.
+_WRITTEN = frozenset({None, "", "thread_broadcast", "file_share"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """One delivery.
+
+    Attributes:
+        key: By which a redelivery is known; `None` for what is acknowledged and dropped.
+        team_ids: Every workspace the delivery names as the person's or its own.
+        thread_ts: The thread it was said or pressed in, if in one.
+        message_ts: The message that was written, pressed or chosen.
+        trigger_id: Opens a modal within 3 seconds, once.
+        is_ext_shared: Slack says that the channel is shared with another organisation.
+        mentions_bot: The message is addressed to the bot.
+        is_replay: It was accepted by a bot that died; its trigger has expired.
+    """
+
+    via: Via
+    body: Mapping[str, Any] = field(repr=False)
+    key: str | None = None
+    team_ids: frozenset[str] = frozenset()
+    user_id: str | None = None
+    channel_id: str | None = None
+    thread_ts: str | None = None
+    message_ts: str | None = None
+    trigger_id: str | None = None
+    response_url: str | None = None
+    text: str = field(default="", repr=False)
+    action_id: str = ""
+    value: str = ""
+    is_ext_shared: bool = False
+    mentions_bot: bool = False
+    is_replay: bool = False
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether it comes from a direct conversation."""
+        return self.channel_id is not None and self.channel_id.startswith("D")
+
+
+def read(body: Mapping[str, Any], *, bot_user_id: str, is_replay: bool = False) -> Asked:
+    """Unpack a body as Bolt hands it over."""
+    if _text(body, "command") is not None:
+        return _command(body, is_replay=is_replay)
+    kind = _text(body, "type")
+    if kind == "event_callback":
+        return _event(body, bot_user_id=bot_user_id, is_replay=is_replay)
+    if kind == "block_actions":
+        return _action(body, is_replay=is_replay)
+    if kind == "view_submission":
+        return _submission(body, is_replay=is_replay)
+    if kind in {"message_action", "shortcut"}:
+        return _shortcut(body, is_replay=is_replay)
+    return Asked(via=Via.OTHER, body=body, is_replay=is_replay)
+
+
+def _command(body: Mapping[str, Any], *, is_replay: bool) -> Asked:
+    trigger = _text(body, "trigger_id")
+    return Asked(
+        via=Via.COMMAND,
+        body=body,
+        key=f"command:{trigger}" if trigger else None,
+        team_ids=_named(_text(body, "team_id")),
+        user_id=_text(body, "user_id"),
+        channel_id=_text(body, "channel_id"),
+        trigger_id=trigger,
+        response_url=_text(body, "response_url"),
+        text=_text(body, "text") or "",
+        is_replay=is_replay,
+    )
+
+
+def _action(body: Mapping[str, Any], *, is_replay: bool) -> Asked:
+    actions = body.get("actions")
+    action = actions[0] if isinstance(actions, list) and actions else {}
+    action = action if isinstance(action, dict) else {}
+    user, container = _part(body, "user"), _part(body, "container")
+    message, view = _part(body, "message"), _part(body, "view")
+    message_ts = _text(container, "message_ts") or _text(message, "ts")
+    thread_ts = _text(container, "thread_ts") or _text(message, "thread_ts")
+    user_id, at = _text(user, "id"), _text(action, "action_ts")
+    action_id = _text(action, "action_id") or ""
+    return Asked(
+        via=Via.ACTION,
+        body=body,
+        key=f"action:{user_id}:{action_id}:{at}" if user_id and at else None,
+        team_ids=_teams(body, user),
+        user_id=user_id,
+        channel_id=_text(_part(body, "channel"), "id")
+        or _text(container, "channel_id")
+        or channel_of_view(view),
+        # The root of a thread is pressed in the channel as often as in the thread.
+        thread_ts=thread_ts if thread_ts != message_ts else None,
+        message_ts=message_ts,
+        trigger_id=_text(body, "trigger_id"),
+        response_url=_text(body, "response_url"),
+        action_id=action_id,
+        value=_text(action, "value") or _text(_part(action, "selected_option"), "value") or "",
+        is_replay=is_replay,
+    )
+
+
+def _submission(body: Mapping[str, Any], *, is_replay: bool) -> Asked:
+    view, user = _part(body, "view"), _part(body, "user")
+    trigger = _text(body, "trigger_id") or _text(view, "hash")
+    return Asked(
+        via=Via.SUBMISSION,
+        body=body,
+        key=f"view:{_text(view, 'id')}:{trigger}" if trigger else None,
+        team_ids=_teams(body, user) | _named(_text(view, "app_installed_team_id")),
+        user_id=_text(user, "id"),
+        channel_id=channel_of_view(view),
+        trigger_id=_text(body, "trigger_id"),
+        is_replay=is_replay,
+    )
+
+
+def _shortcut(body: Mapping[str, Any], *, is_replay: bool) -> Asked:
+    user, message = _part(body, "user"), _part(body, "message")
+    trigger = _text(body, "trigger_id")
+    return Asked(
+        via=Via.SHORTCUT,
+        body=body,
+        key=f"shortcut:{trigger}" if trigger else None,
+        team_ids=_teams(body, user),
+        user_id=_text(user, "id"),
+        channel_id=_text(_part(body, "channel"), "id"),
+        thread_ts=_text(message, "thread_ts"),
+        message_ts=_text(body, "message_ts") or _text(message, "ts"),
+        trigger_id=trigger,
+        response_url=_text(body, "response_url"),
+        text=_text(message, "text") or "",
+        is_replay=is_replay,
+    )
+
+
+def _event(body: Mapping[str, Any], *, bot_user_id: str, is_replay: bool) -> Asked:
+    event = _part(body, "event")
+    kind, event_id = _text(event, "type"), _text(body, "event_id")
+    teams = _named(
+        _text(body, "team_id"),
+        _text(event, "team"),
+        _text(event, "user_team"),
+        _text(event, "source_team"),
+    )
+    if kind in {"message", "app_mention"}:
+        return _message(body, event, teams, bot_user_id=bot_user_id, is_replay=is_replay)
+    if kind == "app_home_opened":
+        return Asked(
+            via=Via.HOME,
+            body=body,
+            # Drawing the home twice does no harm, and it is opened often: not kept.
+            team_ids=teams,
+            user_id=_text(event, "user"),
+            text=_text(event, "tab") or "",
+            is_replay=is_replay,
+        )
+    return Asked(
+        via=Via.OTHER,
+        body=body,
+        key=f"event:{event_id}" if event_id and kind == "agent_session_stopped" else None,
+        team_ids=teams,
+        user_id=_text(event, "user"),
+        is_replay=is_replay,
+    )
+
+
+def _message(
+    body: Mapping[str, Any],
+    event: Mapping[str, Any],
+    teams: frozenset[str],
+    *,
+    bot_user_id: str,
+    is_replay: bool,
+) -> Asked:
+    """A message.  A mention arrives twice (`message` and `app_mention`), under one key."""
+    text, channel, ts = _text(event, "text") or "", _text(event, "channel"), _text(event, "ts")
+    user_id, thread_ts = _text(event, "user"), _text(event, "thread_ts")
+    mentions = event.get("type") == "app_mention" or f"<@{bot_user_id}" in text
+    is_direct = event.get("channel_type") == "im" or (channel or "").startswith("D")
+    is_written = (
+        event.get("subtype") in _WRITTEN
+        and not event.get("hidden")
+        and event.get("bot_id") is None
+        and user_id not in {None, bot_user_id}
+        and None not in {channel, ts}
+    )
+    # What people say to each other is none of our business, and is not kept.
+    if not is_written or not (mentions or thread_ts or is_direct):
+        return Asked(via=Via.OTHER, body=body, is_replay=is_replay)
+    return Asked(
+        via=Via.MESSAGE,
+        body=body,
+        key=f"message:{channel}:{ts}",
+        team_ids=teams,
+        user_id=user_id,
+        channel_id=channel,
+        thread_ts=thread_ts,
+        message_ts=ts,
+        text=text,
+        is_ext_shared=body.get("is_ext_shared_channel") is True,
+        mentions_bot=mentions,
+        is_replay=is_replay,
+    )
+
+
+def channel_of_view(view: Mapping[str, Any]) -> str | None:
+    """The channel a form was opened in, from its private metadata: a claim, not a proof."""
+    try:
+        kept = json.loads(_text(view, "private_metadata") or "{}")
+    except ValueError:
+        return None
+    return _text(kept, "channel_id") if isinstance(kept, dict) else None
+
+
+def _teams(body: Mapping[str, Any], user: Mapping[str, Any]) -> frozenset[str]:
+    return _named(_text(_part(body, "team"), "id"), _text(user, "team_id"))
+
+
+def _named(*ids: str | None) -> frozenset[str]:
+    return frozenset(name for name in ids if name)
+
+
+def _part(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    part = body.get(name)
+    return part if isinstance(part, dict) else {}
+
+
+def _text(body: Mapping[str, Any], name: str) -> str | None:
+    value = body.get(name)
+    return value if isinstance(value, str) and value else None

@@ -1,0 +1,317 @@
+"""One thread brought to its true state, a call at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import Enum, auto
+
+from bot.slack.answers import Says
+from bot.slack.client import RateLimited, SlackRefused, SlackUnreachable
+from bot.slack.limits import Budget, Priority, Ticket
+from bot.slack.ports import Threads
+from bot.slack.posting import UNSENT, Poster, content_hash
+from bot.slack.refusals import Meaning, meaning_of
+from core.domain.run import Run
+from core.domain.snapshot import Shown, ShownState, Thread
+
+log = logging.getLogger(__name__)
+
+CARD = "card"
+# Between two updates of one message; Slack's clients do not show more.
+UPDATE_GAP = timedelta(seconds=1.2)
+# After an answer was lost, before it is looked for.
+_LOST_PAUSE = 1.0
+_DELETED = "deleted"
+
+# What a thread should show, by slot, the card first.
+Draw = Callable[[Thread, datetime], Mapping[str, Says]]
+# A farewell to the owner, where the thread itself cannot be written to.
+DrawFarewell = Callable[[Thread], Says]
+
+
+class Blocked(Exception):
+    """Slack takes nothing of this bot until somebody mends the installation."""
+
+
+class Kind(Enum):
+    """What is to be done with a message."""
+
+    POST = auto()
+    FIND = auto()
+    UPDATE = auto()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Todo:
+    """The next thing a thread lacks."""
+
+    kind: Kind
+    slot: str
+    message: Says
+    shown: Shown | None
+    channel_id: str
+    thread_ts: str | None
+
+
+@dataclass
+class Drawing:
+    """Draws threads.  One task per thread at a time; the budget is shared by all."""
+
+    threads: Threads
+    poster: Poster
+    budget: Budget
+    draw: Draw
+    farewell: DrawFarewell
+    direct_channel: Callable[[str], Awaitable[str]]
+    clock: Callable[[], datetime]
+    now: Callable[[], float]
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    tickets: dict[str, Ticket] = field(default_factory=dict)
+    _updated_at: dict[tuple[str, str], float] = field(default_factory=dict)
+
+    async def bring_up(self, thread_key: str, *, is_idle: bool = False) -> bool:
+        """Do all that a thread lacks; answers whether it has a live run.
+
+        Raises:
+            Blocked: Slack refuses the bot itself.
+            SlackError: Slack does not do its part; try again later.
+            Unavailable: The database cannot be reached.
+        """
+        while True:
+            thread = await self.threads.thread(thread_key)
+            if thread is None:
+                return False
+            todo = await self._todo(thread)
+            if todo is None:
+                await self._settle(thread)
+                return newest(thread).is_live
+            await self._do(thread, todo, priority_of(thread, todo, is_idle=is_idle))
+
+    def raise_priority(self, thread_key: str, priority: Priority) -> None:
+        """Move a waiting thread forward."""
+        ticket = self.tickets.get(thread_key)
+        if ticket is not None:
+            ticket.raise_to(priority)
+
+    async def _do(self, thread: Thread, todo: Todo, priority: Priority) -> None:
+        if todo.kind is Kind.FIND:
+            await self._find(todo)
+            return
+        if todo.kind is Kind.UPDATE:
+            await self._pause(todo)
+        method = "chat.postMessage" if todo.kind is Kind.POST else "chat.update"
+        ticket = self.budget.ask(method, channel=todo.channel_id, priority=priority)
+        if not ticket.is_granted:
+            self.tickets[thread.thread_key] = ticket
+            try:
+                await ticket.granted()
+            finally:
+                self.tickets.pop(thread.thread_key, None)
+            # Time has passed: what is sent is what holds now.
+            try:
+                fresh = await self.threads.thread(thread.thread_key)
+                again = await self._todo(fresh) if fresh is not None else None
+            except BaseException:
+                self.budget.give_back(method, channel=todo.channel_id)
+                raise
+            if fresh is None or again is None or (again.kind, again.slot) != (todo.kind, todo.slot):
+                self.budget.give_back(method, channel=todo.channel_id)
+                return
+            thread, todo = fresh, again
+        await self._send(thread, todo)
+
+    async def _send(self, thread: Thread, todo: Todo) -> None:
+        now = self.clock()
+        try:
+            if todo.kind is Kind.UPDATE and todo.shown is not None:
+                self._updated_at[thread.thread_key, todo.slot] = self.now()
+                await self.poster.update(todo.message, todo.shown, now=now)
+            else:
+                await self.poster.post(
+                    todo.message,
+                    thread_key=thread.thread_key,
+                    slot=todo.slot,
+                    channel_id=todo.channel_id,
+                    thread_ts=todo.thread_ts,
+                    before=todo.shown,
+                    now=now,
+                )
+        except RateLimited as error:
+            log.info("%s", error)
+            await self._note_unsent(thread, todo)
+        except SlackUnreachable as error:
+            # A post may have arrived; its row says so, and it is looked for.
+            log.warning("%s of %s: %s", todo.slot, thread.thread_key, error)
+            if todo.kind is Kind.UPDATE:
+                raise
+            await self.sleep(_LOST_PAUSE)
+        except SlackRefused as error:
+            await self._refused(thread, todo, error)
+
+    async def _note_unsent(self, thread: Thread, todo: Todo) -> None:
+        """Let the next try post without a search, since Slack took nothing."""
+        if todo.kind is not Kind.POST:
+            return
+        fresh = await self.threads.thread(thread.thread_key)
+        row = fresh.shown.get(todo.slot) if fresh is not None else None
+        if row is not None and row.state is ShownState.SENDING:
+            await self.poster.unsent(row, now=self.clock())
+
+    async def _find(self, todo: Todo) -> None:
+        if todo.shown is None:
+            return
+        try:
+            found = await self.poster.find(todo.shown, now=self.clock())
+        except SlackRefused as error:
+            if meaning_of(error.name) in {Meaning.BOT_BLOCKED, Meaning.PASSING}:
+                self._raise(error)
+            found = None
+        if found is None:
+            await self.poster.unsent(todo.shown, now=self.clock())
+
+    async def _refused(self, thread: Thread, todo: Todo, error: SlackRefused) -> None:
+        meaning = meaning_of(error.name)
+        await self._note_unsent(thread, todo)
+        if meaning in {Meaning.BOT_BLOCKED, Meaning.PASSING}:
+            self._raise(error)
+        fresh = await self.threads.thread(thread.thread_key)
+        shown = fresh.shown.get(todo.slot) if fresh is not None else None
+        if shown is None:
+            return
+        log.info("%s of %s: %s", todo.slot, thread.thread_key, error.name)
+        root = shown.thread_ts or shown.message_ts
+        is_new_card = todo.slot == CARD and shown.attempts == 0
+        if meaning is Meaning.MESSAGE_LOST and is_new_card and root:
+            # Somebody deleted the card: once it comes again, at the end of its own thread.
+            await self._again(shown, thread_ts=root)
+        elif meaning is Meaning.THREAD_CLOSED and todo.slot == CARD and shown.thread_ts:
+            await self._again(shown, thread_ts=None)
+        else:
+            reason = _DELETED if meaning is Meaning.MESSAGE_LOST else error.name
+            await self.poster.lost(
+                shown,
+                reason,
+                version=version_of(thread) if todo.slot == CARD else shown.version,
+                now=self.clock(),
+            )
+
+    async def _again(self, shown: Shown, *, thread_ts: str | None) -> None:
+        await self.threads.put(
+            replace(
+                shown,
+                state=ShownState.GONE,
+                error=UNSENT,
+                message_ts=None,
+                thread_ts=thread_ts,
+                content_hash=None,
+                attempts=shown.attempts + 1,
+                updated_at=self.clock(),
+            )
+        )
+
+    def _raise(self, error: SlackRefused) -> None:
+        if meaning_of(error.name) is Meaning.BOT_BLOCKED:
+            raise Blocked(str(error)) from error
+        raise error
+
+    async def _pause(self, todo: Todo) -> None:
+        if todo.shown is None:
+            return
+        last = self._updated_at.get((todo.shown.thread_key, todo.slot))
+        wait = 0.0 if last is None else last + UPDATE_GAP.total_seconds() - self.now()
+        if wait > 0:
+            await self.sleep(wait)
+
+    async def _todo(self, thread: Thread) -> Todo | None:
+        """The first thing the thread lacks."""
+        card = thread.shown.get(CARD)
+        if card is not None and is_lost(card):
+            return await self._farewell_todo(thread)
+        root = (card.thread_ts or card.message_ts) if card is not None else None
+        for slot, message in self.draw(thread, self.clock()).items():
+            shown = thread.shown.get(slot)
+            if slot == CARD:
+                thread_ts = shown.thread_ts if shown is not None else None
+            elif root is None:
+                continue
+            else:
+                thread_ts = root
+            kind = kind_of(shown, message)
+            if kind is not None:
+                return Todo(
+                    kind=kind,
+                    slot=slot,
+                    message=message,
+                    shown=shown,
+                    channel_id=thread.channel_id,
+                    thread_ts=thread_ts,
+                )
+        return None
+
+    async def _farewell_todo(self, thread: Thread) -> Todo | None:
+        """Where the place is gone, the end of a run is told to its owner."""
+        leg = thread.legs[-1]
+        owner = leg.owner.slack_user_id if leg.owner is not None else None
+        if leg.run.is_live or owner is None:
+            return None
+        slot = f"dm:{leg.run.run_id}"
+        shown = thread.shown.get(slot)
+        if shown is not None and (is_lost(shown) or shown.state is ShownState.SHOWN):
+            return None
+        channel = shown.channel_id if shown is not None else await self.direct_channel(owner)
+        message = self.farewell(thread)
+        kind = kind_of(shown, message)
+        if kind is None:
+            return None
+        return Todo(
+            kind=kind, slot=slot, message=message, shown=shown, channel_id=channel, thread_ts=None
+        )
+
+    async def _settle(self, thread: Thread) -> None:
+        """Record, last of all, up to which version the thread is drawn."""
+        card = thread.shown.get(CARD)
+        if card is not None and card.version != version_of(thread):
+            await self.threads.put(replace(card, version=version_of(thread)))
+        if not newest(thread).is_live:
+            for key in [key for key in self._updated_at if key[0] == thread.thread_key]:
+                del self._updated_at[key]
+
+
+def is_lost(shown: Shown) -> bool:
+    """Whether a message cannot be shown any more, for a reason."""
+    return shown.state is ShownState.GONE and shown.error != UNSENT
+
+
+def kind_of(shown: Shown | None, message: Says) -> Kind | None:
+    """What a message lacks."""
+    if shown is None:
+        return Kind.POST
+    if shown.state is ShownState.SENDING:
+        return Kind.FIND
+    if shown.state is ShownState.GONE:
+        return Kind.POST if shown.error == UNSENT else None
+    return None if shown.content_hash == content_hash(message) else Kind.UPDATE
+
+
+def newest(thread: Thread) -> Run:
+    """The newest leg of a thread."""
+    return thread.legs[-1].run
+
+
+def version_of(thread: Thread) -> int:
+    """What `behind` compares a card's version with."""
+    return max(leg.run.version for leg in thread.legs)
+
+
+def priority_of(thread: Thread, todo: Todo, *, is_idle: bool) -> Priority:
+    """Ends go before answers (a first card, a kill, a question), answers before steps."""
+    run = newest(thread)
+    if not run.is_live:
+        return Priority.FINAL
+    if todo.kind is not Kind.UPDATE or run.kill_requested_at or run.waiting_on:
+        return Priority.ANSWER
+    return Priority.IDLE if is_idle else Priority.STEP

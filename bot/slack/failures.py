@@ -1,0 +1,148 @@
+"""The border between Bolt and the listeners: acknowledged first, failures told in private."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from slack_bolt.kwargs_injection.async_args import AsyncArgs
+
+from bot.slack.access import Access
+from bot.slack.answers import Answers
+from bot.slack.asked import Asked
+from bot.slack.intake import Intake, Listener, asked_of, first_input
+from bot.slack.supervised import Supervised
+from core.domain.actor import Action, Actor
+from core.domain.errors import OpsError
+
+log = logging.getLogger(__name__)
+
+# Shorter than the time after which another bot takes an unfinished delivery for abandoned.
+HANDLING_LIMIT = timedelta(seconds=25)
+# A form stays open this long for errors of its start; Slack closes the wait at 3 s.
+FORM_PATIENCE = timedelta(seconds=2.2)
+# Slack shows an error under its field; longer ones push the form off the screen.
+_FIELD_ERROR_LENGTH = 300
+
+Handler = Callable[[Asked, Actor], Awaitable[None]]
+
+
+class FormErrors(Exception):
+    """A form cannot be accepted as filled in.  `errors` maps block ids to texts."""
+
+    def __init__(self, errors: Mapping[str, str]) -> None:
+        super().__init__("form not accepted")
+        self.errors = dict(errors)
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Registers what listeners do, so that each is acknowledged, admitted and answered.
+
+    Bolt loses an acknowledgement when its listener fails within 10 ms after giving it, and
+    Slack's patience ends after 3 s: so nothing but `ack()` happens inside of Bolt, and the
+    work goes on in a supervised task.
+    """
+
+    access: Access
+    answers: Answers
+    intake: Intake
+    supervised: Supervised
+
+    def answering(self, handler: Handler, action: Action) -> Listener:
+        """A Bolt listener that acknowledges, then lets `handler` do what was asked.
+
+        An `OpsError` becomes its message; anything else a logged reference.  Both are seen
+        by the person who acted only.
+        """
+
+        async def listener(args: AsyncArgs) -> None:
+            asked = asked_of(args)
+            await args.ack()
+            self.supervised.start(self._handle(handler, action, asked), name=f"slack {asked.via}")
+
+        return listener
+
+    def submitting(self, handler: Handler, action: Action) -> Listener:
+        """A Bolt listener for a form: what is wrong is shown in the form, if it shows in time.
+
+        A failure that takes longer closes the form and is told like any other.
+        """
+
+        async def listener(args: AsyncArgs) -> None:
+            asked = asked_of(args)
+            refused: asyncio.Future[Mapping[str, str]] = asyncio.get_running_loop().create_future()
+            task = self.supervised.start(
+                self._submit(handler, action, asked, refused), name="slack form"
+            )
+            waited: set[asyncio.Future[Any]] = {task, refused}
+            await asyncio.wait(
+                waited,
+                timeout=FORM_PATIENCE.total_seconds(),
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if refused.done():
+                await args.ack(response_action="errors", errors=dict(refused.result()))
+            else:
+                # From here on the form is closed, and an error is told in the channel.
+                refused.cancel()
+                await args.ack()
+
+        return listener
+
+    async def ignore(self, args: AsyncArgs) -> None:
+        """Acknowledge what nothing is to be done about."""
+        await args.ack()
+        asked = asked_of(args)
+        if asked.key is not None:
+            self.supervised.start(self.intake.finish(asked), name="slack ignored")
+
+    async def _handle(self, handler: Handler, action: Action, asked: Asked) -> None:
+        text = await self._attempt(handler, action, asked)
+        if text is not None:
+            await self.answers.privately(asked, text)
+        await self.intake.finish(asked)
+
+    async def _submit(
+        self,
+        handler: Handler,
+        action: Action,
+        asked: Asked,
+        refused: asyncio.Future[Mapping[str, str]],
+    ) -> None:
+        try:
+            text = await self._attempt(handler, action, asked)
+        except FormErrors as wrong:
+            errors = {block: text[:_FIELD_ERROR_LENGTH] for block, text in wrong.errors.items()}
+            text = "\n".join(errors.values())
+        else:
+            block = first_input(asked)
+            errors = {block: text[:_FIELD_ERROR_LENGTH]} if text and block else {}
+        if text is not None:
+            if errors and not refused.done():
+                refused.set_result(errors)
+            else:
+                await self.answers.privately(asked, text)
+        await self.intake.finish(asked)
+
+    async def _attempt(self, handler: Handler, action: Action, asked: Asked) -> str | None:
+        """Do it; answers what to tell the person if it did not work."""
+        try:
+            async with asyncio.timeout(HANDLING_LIMIT.total_seconds()):
+                actor = await self.access.admit(asked, action)
+                await handler(asked, actor)
+        except OpsError as error:
+            log.info("%s refused: %s", asked.via, error)
+            return error.user_message
+        except FormErrors:
+            raise
+        except Exception:
+            reference = secrets.token_hex(3)
+            log.exception("%s failed, ref %s", asked.via, reference)
+            return f"Something went wrong here (ref `{reference}`); nothing was lost."
+        return None

@@ -1,0 +1,115 @@
+"""Slack's deliveries over HTTP: a narrow door in front of Bolt."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from http import HTTPStatus
+
+from aiohttp import web
+from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
+from slack_bolt.async_app import AsyncApp
+
+log = logging.getLogger(__name__)
+
+EVENTS_PATH = "/slack/events"
+# Slack's own bodies stay far below; a message has at most 40,000 characters.
+MAX_BODY_BYTES = 256 * 1024
+# Slack's rule: a request older than this is not to be believed.
+MAX_AGE_SECONDS = 300
+# A little longer than a signature is believed, so that none can be sent again.
+_REPLAY_SECONDS = 360
+_MOST_SIGNATURES = 20_000
+
+
+class Door:
+    """Checks of a request before Bolt sees it.
+
+    Bolt answers 500 to a timestamp that is no number and to broken JSON before it looks at
+    the signature, logs the body of a wrong one, and takes a signed request again.
+    """
+
+    def __init__(self, signing_secret: str, *, now: Callable[[], float]) -> None:
+        """`now` is the wall clock in Unix seconds."""
+        if not signing_secret:
+            raise ValueError("an empty signing secret would let everybody in")
+        self._secret = signing_secret.encode()
+        self._now = now
+        self._seen: OrderedDict[str, float] = OrderedDict()
+
+    def refuse(self, *, timestamp: str, signature: str, body: bytes) -> HTTPStatus | None:
+        """Why a request is not let in; `None` lets it in, once."""
+        if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
+            return HTTPStatus.BAD_REQUEST
+        now = self._now()
+        if abs(now - int(timestamp)) > MAX_AGE_SECONDS:
+            return HTTPStatus.UNAUTHORIZED
+        signed = b"v0:" + timestamp.encode() + b":" + body
+        expected = "v0=" + hmac.new(self._secret, signed, hashlib.sha256).hexdigest()
+        if not hmac.compare_digest(expected.encode(), signature.encode("utf-8", "replace")):
+            return HTTPStatus.UNAUTHORIZED
+        self._forget(now)
+        if signature in self._seen:
+            return HTTPStatus.CONFLICT
+        self._seen[signature] = now
+        return None
+
+    def reopen(self, signature: str) -> None:
+        """Let the same request in again: it was not handled."""
+        self._seen.pop(signature, None)
+
+    def _forget(self, now: float) -> None:
+        while self._seen:
+            signature, at = next(iter(self._seen.items()))
+            if now - at <= _REPLAY_SECONDS and len(self._seen) < _MOST_SIGNATURES:
+                return
+            del self._seen[signature]
+
+
+def slack_route(app: AsyncApp, *, signing_secret: str, now: Callable[[], float]) -> web.RouteDef:
+    """The route `POST /slack/events` for commands, interactions and events alike."""
+    door = Door(signing_secret, now=now)
+
+    async def receive(request: web.Request) -> web.StreamResponse:
+        timestamp = request.headers.get("X-Slack-Request-Timestamp", "")
+        signature = request.headers.get("X-Slack-Signature", "")
+        if not timestamp or not signature:
+            return _refusal(HTTPStatus.UNAUTHORIZED)
+        body = await _body(request)
+        if body is None:
+            return _refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        status = door.refuse(timestamp=timestamp, signature=signature, body=body)
+        if status is HTTPStatus.CONFLICT:
+            # Seen already: nothing is done, and Slack must not be told to send it again.
+            return web.Response(status=HTTPStatus.OK)
+        if status is not None:
+            log.info("a request to %s was refused with %d", EVENTS_PATH, status)
+            return _refusal(status)
+        answer = await app.async_dispatch(await to_bolt_request(request))
+        if answer.status != HTTPStatus.OK:
+            door.reopen(signature)
+        return await to_aiohttp_response(answer)
+
+    return web.post(EVENTS_PATH, receive)
+
+
+async def _body(request: web.Request) -> bytes | None:
+    """The body, kept for Bolt to read too; `None` if it is too large."""
+    if (request.content_length or 0) > MAX_BODY_BYTES:
+        return None
+    # The server's own limit stands behind this one, for bodies that tell no length.
+    try:
+        body = await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        return None
+    return body if len(body) <= MAX_BODY_BYTES else None
+
+
+def _refusal(status: HTTPStatus) -> web.Response:
+    """A refusal; Slack is not to repeat it."""
+    return web.json_response(
+        {"error": status.phrase.lower()}, status=status, headers={"X-Slack-No-Retry": "1"}
+    )

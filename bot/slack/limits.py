@@ -1,0 +1,260 @@
+"""The workspace-wide budget of Slack calls: nothing here ever provokes a 429.
+
+Slack counts per method, app and workspace (chat.postMessage: per channel as well), so one
+`Budget` stands before every call of the process.  Who waits is served by priority, then by
+age; what is to be sent is decided only after the permit, so the newest state wins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+
+class Priority(IntEnum):
+    """Who goes first when the budget is short."""
+
+    FINAL = 0
+    ANSWER = 1
+    STEP = 2
+    IDLE = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """`burst` calls at once, then `per_minute` evenly.
+
+    Their sum stays at or under what Slack allows in any 60 seconds.
+    """
+
+    per_minute: float
+    burst: int
+
+
+# Slack's tiers are lower bounds ("50+ per minute"); a margin is kept for clock differences.
+TIER_2 = Rate(per_minute=17, burst=3)
+TIER_3 = Rate(per_minute=40, burst=10)
+TIER_4 = Rate(per_minute=85, burst=15)
+# The sustained rate counts most for updates: live cards share one bucket.
+UPDATES = Rate(per_minute=45, burst=5)
+POSTS_OF_CHANNEL = Rate(per_minute=58, burst=3)
+# Slack names no figure for the workspace ("several hundred messages per minute").
+POSTS_OF_WORKSPACE = Rate(per_minute=240, burst=20)
+
+_RATES: dict[str, Rate] = {
+    "chat.postMessage": POSTS_OF_WORKSPACE,
+    "chat.update": UPDATES,
+    "chat.postEphemeral": TIER_4,
+    "views.open": TIER_4,
+    "views.update": TIER_4,
+    "views.publish": TIER_4,
+    "users.info": TIER_4,
+    "files.getUploadURLExternal": TIER_4,
+    "files.completeUploadExternal": TIER_4,
+    "conversations.info": TIER_3,
+    "conversations.open": TIER_3,
+    "conversations.history": TIER_3,
+    "conversations.replies": TIER_3,
+    "usergroups.users.list": TIER_2,
+}
+
+
+@dataclass
+class _Bucket:
+    """A token bucket; `until` is when Slack's own Retry-After is over."""
+
+    rate: Rate
+    tokens: float
+    filled_at: float
+    until: float = 0.0
+
+    def fill(self, now: float) -> None:
+        """Add what the time since the last look has earned."""
+        earned = (now - self.filled_at) * self.rate.per_minute / 60
+        self.tokens = min(float(self.rate.burst), self.tokens + earned)
+        self.filled_at = now
+
+    def wait(self, now: float) -> float:
+        """Seconds until a call may be made; 0 for now."""
+        self.fill(now)
+        # A hair less than one token, or rounding lets a waiter wake for nothing.
+        lacking = max(0.0, 1 - 1e-9 - self.tokens) * 60 / self.rate.per_minute
+        return max(lacking, self.until - now, 0.0)
+
+
+@dataclass(order=True)
+class _Waiter:
+    priority: int
+    number: int
+    buckets: tuple[str, ...] = field(compare=False)
+    granted: asyncio.Future[None] = field(compare=False)
+
+
+class Ticket:
+    """A place in the queue, which can still be moved forward."""
+
+    def __init__(self, budget: Budget, waiter: _Waiter) -> None:
+        self._budget = budget
+        self._waiter = waiter
+
+    def raise_to(self, priority: Priority) -> None:
+        """Move forward, if `priority` is higher than the present one."""
+        if priority < self._waiter.priority:
+            self._budget.move(self._waiter, priority)
+
+    @property
+    def is_granted(self) -> bool:
+        """Whether the permit is there already."""
+        return self._waiter.granted.done()
+
+    async def granted(self) -> None:
+        """Wait for the permit; giving up gives the place up."""
+        try:
+            await self._waiter.granted
+        except asyncio.CancelledError:
+            self._budget.leave(self._waiter)
+            raise
+
+
+class Budget:
+    """Permits for Slack calls.
+
+    Args:
+        now: A monotonic clock in seconds.
+        sleep: Sleeps that many seconds; both are injected so that tests need no time.
+    """
+
+    def __init__(
+        self,
+        *,
+        now: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._now = now
+        self._sleep = sleep
+        self._buckets: dict[str, _Bucket] = {}
+        self._waiting: list[_Waiter] = []
+        self._numbers = itertools.count()
+        self._server: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+
+    def ask(self, method: str, *, channel: str | None = None, priority: Priority) -> Ticket:
+        """Queue for a permit to call `method`."""
+        waiter = _Waiter(
+            priority=priority,
+            number=next(self._numbers),
+            buckets=_buckets_of(method, channel),
+            granted=asyncio.get_running_loop().create_future(),
+        )
+        heapq.heappush(self._waiting, waiter)
+        self._serve()
+        return Ticket(self, waiter)
+
+    def has_spare(self, method: str) -> bool:
+        """Whether nobody waits and at least half of the burst is there: room for idle work."""
+        bucket = self._bucket(method)
+        bucket.fill(self._now())
+        idle = not any(method in waiter.buckets for waiter in self._waiting)
+        return idle and bucket.until <= self._now() and bucket.tokens >= bucket.rate.burst / 2
+
+    def give_back(self, method: str, *, channel: str | None = None) -> None:
+        """Return a permit that was not used."""
+        for name in _buckets_of(method, channel):
+            bucket = self._bucket(name)
+            bucket.tokens = min(float(bucket.rate.burst), bucket.tokens + 1)
+        self._serve()
+
+    def hold(self, method: str, *, channel: str | None = None, seconds: float) -> None:
+        """Obey a Retry-After: no permit of this kind before it is over.
+
+        A post's answer names no culprit; the channel is the narrower of its two limits.
+        """
+        name = _buckets_of(method, channel)[-1]
+        bucket = self._bucket(name)
+        bucket.until = max(bucket.until, self._now() + seconds)
+        bucket.tokens = 0.0
+        self._serve()
+
+    def move(self, waiter: _Waiter, priority: Priority) -> None:
+        """Change a waiter's place."""
+        waiter.priority = priority
+        heapq.heapify(self._waiting)
+        self._serve()
+
+    def leave(self, waiter: _Waiter) -> None:
+        """Take a waiter that gave up out of the queue, or its unused permit back."""
+        if waiter in self._waiting:
+            self._waiting.remove(waiter)
+            heapq.heapify(self._waiting)
+        elif waiter.granted.done() and not waiter.granted.cancelled():
+            for name in waiter.buckets:
+                self._bucket(name).tokens += 1
+
+    def _bucket(self, name: str) -> _Bucket:
+        bucket = self._buckets.get(name)
+        if bucket is None:
+            rate = POSTS_OF_CHANNEL if ":" in name else _RATES.get(name, TIER_3)
+            bucket = _Bucket(rate=rate, tokens=rate.burst, filled_at=self._now())
+            self._buckets[name] = bucket
+        return bucket
+
+    def _serve(self) -> None:
+        self._grant()
+        self._changed.set()
+        if self._waiting and (self._server is None or self._server.done()):
+            self._server = asyncio.create_task(self._serving(), name="slack budget")
+
+    def _grant(self) -> float | None:
+        """Grant what can be; answers seconds until the next can, `None` if nobody waits."""
+        now = self._now()
+        kept: list[_Waiter] = []
+        nearest: float | None = None
+        # A bucket refused to one waiter is closed to those behind it.
+        closed: set[str] = set()
+        while self._waiting:
+            waiter = heapq.heappop(self._waiting)
+            if waiter.granted.done():
+                continue
+            buckets = [self._bucket(name) for name in waiter.buckets]
+            wait = max(bucket.wait(now) for bucket in buckets)
+            if wait > 0 or closed & set(waiter.buckets[-1:]):
+                closed.add(waiter.buckets[-1])
+                kept.append(waiter)
+                nearest = wait if nearest is None else min(nearest, wait)
+                continue
+            for bucket in buckets:
+                bucket.tokens -= 1
+            waiter.granted.set_result(None)
+        self._waiting = kept
+        heapq.heapify(self._waiting)
+        return nearest
+
+    async def _serving(self) -> None:
+        while (wait := self._grant()) is not None:
+            self._changed.clear()
+            sleeping = asyncio.ensure_future(self._sleep(wait))
+            changing = asyncio.ensure_future(self._changed.wait())
+            try:
+                await asyncio.wait({sleeping, changing}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                sleeping.cancel()
+                changing.cancel()
+
+    async def close(self) -> None:
+        """Stop serving; who still waits is cancelled."""
+        for waiter in self._waiting:
+            waiter.granted.cancel()
+        self._waiting.clear()
+        if self._server is not None:
+            self._server.cancel()
+            await asyncio.wait({self._server})
+
+
+def _buckets_of(method: str, channel: str | None) -> tuple[str, ...]:
+    if method == "chat.postMessage" and channel is not None:
+        return (method, f"{method}:{channel}")
+    return (method,)

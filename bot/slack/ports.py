@@ -1,0 +1,148 @@
+"""What the Slack side needs of the services, as narrow protocols."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+from core.domain.actor import Action, Actor, Role
+from core.domain.request import (
+    ContinueRequest,
+    KillRequest,
+    Place,
+    RunFilter,
+    Started,
+    StartRequest,
+)
+from core.domain.run import Run
+from core.domain.snapshot import RunSnapshot, Shown, Thread
+from core.domain.termination import Termination
+from core.domain.workflow import WorkflowDefinition
+
+
+class HasWorkflows(Protocol):
+    """Knows the workflow definitions."""
+
+    @property
+    def workflows(self) -> tuple[WorkflowDefinition, ...]:
+        """The catalog, sorted by name."""
+        ...
+
+
+class Starts(Protocol):
+    """Starts runs; the same `request_key` starts once."""
+
+    async def start(self, request: StartRequest, *, by: Actor) -> Started:
+        """Start a run, or answer with the one this request had started."""
+        ...
+
+
+class Kills(Protocol):
+    """Kills runs; asking twice is one termination."""
+
+    async def kill(self, request: KillRequest, *, by: Actor) -> Termination:
+        """Ask for the end of a run."""
+        ...
+
+
+class Continues(Protocol):
+    """Starts the next leg of a session; the same `request_key` starts once."""
+
+    async def continue_run(
+        self, request: ContinueRequest, *, by: Actor, place: Place | None = None
+    ) -> Started:
+        """Start the next leg of an ended run's session."""
+        ...
+
+
+class Snapshots(Protocol):
+    """Shows one run."""
+
+    async def snapshot(self, named: str, *, by: Actor) -> RunSnapshot:
+        """A run by its id or a unique prefix."""
+        ...
+
+
+class Lists(Protocol):
+    """Lists runs."""
+
+    async def list_runs(
+        self, wanted: RunFilter, *, by: Actor, limit: int = 20
+    ) -> list[RunSnapshot]:
+        """The newest runs first."""
+        ...
+
+
+class FindsByThread(Protocol):
+    """Knows whose thread a Slack thread is."""
+
+    async def run_of_thread(self, *, channel_id: str, thread_ts: str) -> Run | None:
+        """The newest leg of the thread; `None` if no run heads it."""
+        ...
+
+
+class Runs(HasWorkflows, Starts, Kills, Continues, Snapshots, Lists, FindsByThread, Protocol):
+    """Everything listeners ask of runs."""
+
+
+class Inbox(Protocol):
+    """Deliveries exactly once."""
+
+    async def receive(self, key: str, body: Mapping[str, Any]) -> bool:
+        """Keep a delivery until it is done; `False` if it was received before."""
+        ...
+
+    async def done(self, key: str) -> None:
+        """Note that a delivery was handled."""
+        ...
+
+    async def claim_unfinished(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """Deliveries whose bot died before they were done."""
+        ...
+
+
+class People(Protocol):
+    """Who acts, and refusals that no other service sees."""
+
+    async def actor(self, *, team_id: str, user_id: str, name: str, role: Role) -> Actor:
+        """The Slack user as an actor."""
+        ...
+
+    async def refuse(self, actor: Actor, action: Action, *, reason: str) -> None:
+        """Audit a refusal."""
+        ...
+
+
+class Lead(Protocol):
+    """Being the one that draws."""
+
+    @property
+    def lost(self) -> asyncio.Event:
+        """Set when somebody else may be drawing."""
+        ...
+
+
+class Threads(Protocol):
+    """What each thread should show, and what it shows."""
+
+    async def behind(self, *, team_id: str, limit: int = 50) -> list[str]:
+        """Keys of threads whose rows are ahead of what is shown."""
+        ...
+
+    async def thread(self, thread_key: str) -> Thread | None:
+        """A thread with its legs and what is shown; `None` if it has no place in Slack."""
+        ...
+
+    async def put(self, message: Shown, /) -> None:
+        """Record what is (about to be) shown."""
+        ...
+
+    def changes(self) -> AbstractAsyncContextManager[AsyncIterator[str]]:
+        """Hints to look again; an empty one comes at least every few seconds."""
+        ...
+
+    def leadership(self) -> AbstractAsyncContextManager[Lead]:
+        """Wait to be the one that draws."""
+        ...

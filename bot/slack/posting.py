@@ -1,0 +1,219 @@
+"""One message of a thread, sent so that it is there once, whatever is lost on the way."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from bot.slack.answers import Says
+from bot.slack.client import Slack, SlackRefused
+from bot.slack.limits import Priority
+from bot.slack.ports import Threads
+from bot.slack.refusals import Meaning, meaning_of
+from core.domain.snapshot import Shown, ShownState
+
+log = logging.getLogger(__name__)
+
+# Names the metadata by which a message is known again after a lost answer or a crash.
+EVENT_TYPE = "signalbox_message"
+# The reason of a row whose message Slack surely did not take: it is posted without a search.
+UNSENT = "unsent"
+# Between our clock and Slack's.
+_CLOCK_SKEW = timedelta(minutes=2)
+_PAGE = 200
+_MOST_PAGES = 5
+# `parse` and `link_names` have other defaults in chat.update than in chat.postMessage.
+_CALM: Mapping[str, Any] = {
+    "parse": "none",
+    "link_names": False,
+    "unfurl_links": False,
+    "unfurl_media": False,
+}
+
+
+@dataclass(frozen=True)
+class Poster:
+    """Posts and updates messages, and keeps their rows of `slack_messages`."""
+
+    slack: Slack
+    threads: Threads
+
+    async def post(
+        self,
+        message: Says,
+        *,
+        thread_key: str,
+        slot: str,
+        channel_id: str,
+        thread_ts: str | None,
+        before: Shown | None,
+        now: datetime,
+    ) -> Shown:
+        """Post a message for the first time; the caller holds the permit.
+
+        The row says `SENDING` before the call is made.  If the answer is lost it stays so,
+        and `find` must be asked before the next try.
+
+        Raises:
+            SlackError: As `Slack.call`.
+        """
+        row = Shown(
+            id=before.id if before else uuid4(),
+            thread_key=thread_key,
+            slot=slot,
+            channel_id=channel_id,
+            state=ShownState.SENDING,
+            updated_at=now,
+            thread_ts=thread_ts,
+            attempts=before.attempts if before else 0,
+        )
+        await self.threads.put(row)
+        try:
+            answer = await self.slack.call(
+                "chat.postMessage",
+                is_permitted=True,
+                channel=channel_id,
+                thread_ts=thread_ts,
+                **_content(message),
+                **_CALM,
+                metadata=_metadata(thread_key, slot),
+            )
+        except SlackRefused as error:
+            if meaning_of(error.name) is not Meaning.CONTENT_REFUSED:
+                raise
+            log.warning("%s of %s was refused by Slack: %s", slot, thread_key, error.name)
+            answer = await self.slack.call(
+                "chat.postMessage",
+                priority=Priority.FINAL,
+                channel=channel_id,
+                thread_ts=thread_ts,
+                text=message.text[:_PLAIN_LENGTH],
+                **_CALM,
+                metadata=_metadata(thread_key, slot),
+            )
+        return await self._shown(row, str(answer.get("ts", "")), content_hash(message), now)
+
+    async def update(self, message: Says, shown: Shown, *, now: datetime) -> Shown:
+        """Change a message that is there; the caller holds the permit.
+
+        Raises:
+            SlackError: As `Slack.call`.
+        """
+        arguments: dict[str, Any] = {
+            "channel": shown.channel_id,
+            "ts": shown.message_ts,
+            "parse": "none",
+            "link_names": False,
+            "metadata": _metadata(shown.thread_key, shown.slot),
+        }
+        try:
+            await self.slack.call(
+                "chat.update", is_permitted=True, **arguments, **_content(message)
+            )
+        except SlackRefused as error:
+            if meaning_of(error.name) is not Meaning.CONTENT_REFUSED:
+                raise
+            log.warning(
+                "%s of %s was refused by Slack: %s", shown.slot, shown.thread_key, error.name
+            )
+            await self.slack.call(
+                "chat.update",
+                priority=Priority.FINAL,
+                **arguments,
+                text=message.text[:_PLAIN_LENGTH],
+                blocks=[],
+            )
+        row = replace(shown, state=ShownState.SHOWN, error=None)
+        return await self._shown(row, shown.message_ts or "", content_hash(message), now)
+
+    async def find(self, shown: Shown, *, now: datetime) -> Shown | None:
+        """Look in Slack for a message whose answer was lost; `None` if it is not there.
+
+        A message found gets no content hash, so that it is brought up to date.
+
+        Raises:
+            SlackError: As `Slack.call`.
+        """
+        oldest = f"{(shown.updated_at - _CLOCK_SKEW).timestamp():.6f}"
+        method = "conversations.replies" if shown.thread_ts else "conversations.history"
+        cursor: str | None = None
+        for _ in range(_MOST_PAGES):
+            answer = await self.slack.call(
+                method,
+                priority=Priority.ANSWER,
+                channel=shown.channel_id,
+                ts=shown.thread_ts,
+                oldest=oldest,
+                limit=_PAGE,
+                cursor=cursor,
+                include_all_metadata=True,
+            )
+            ts = _marked(answer.get("messages") or (), shown)
+            if ts is not None:
+                log.info("%s of %s was there already", shown.slot, shown.thread_key)
+                return await self._shown(shown, ts, None, now)
+            cursor = (answer.get("response_metadata") or {}).get("next_cursor") or None
+            if cursor is None:
+                return None
+        return None
+
+    async def unsent(self, shown: Shown, *, now: datetime) -> None:
+        """Note that Slack surely did not take a message (it said 429, or no)."""
+        await self.threads.put(replace(shown, state=ShownState.GONE, error=UNSENT, updated_at=now))
+
+    async def lost(self, shown: Shown, reason: str, *, version: int, now: datetime) -> Shown:
+        """Note that a message cannot be shown, and why."""
+        row = replace(shown, state=ShownState.GONE, error=reason, version=version, updated_at=now)
+        await self.threads.put(row)
+        return row
+
+    async def _shown(self, row: Shown, ts: str, digest: str | None, now: datetime) -> Shown:
+        row = replace(
+            row, state=ShownState.SHOWN, message_ts=ts, content_hash=digest, updated_at=now
+        )
+        await self.threads.put(row)
+        return row
+
+
+# chat.update takes 4,000 characters of text.
+_PLAIN_LENGTH = 3000
+
+
+def content_hash(message: Says) -> str:
+    """Digest of all that Slack shows of a message."""
+    shown = json.dumps(
+        {"text": message.text, "blocks": [dict(block) for block in message.blocks]},
+        sort_keys=True,
+        ensure_ascii=False,
+    )
+    return hashlib.sha256(shown.encode()).hexdigest()[:32]
+
+
+def _content(message: Says) -> dict[str, Any]:
+    return {"text": message.text, "blocks": [dict(block) for block in message.blocks]}
+
+
+def _metadata(thread_key: str, slot: str) -> dict[str, Any]:
+    return {
+        "event_type": EVENT_TYPE,
+        "event_payload": {"thread_key": thread_key, "slot": slot},
+    }
+
+
+def _marked(messages: Iterable[Mapping[str, Any]], shown: Shown) -> str | None:
+    """The `ts` of the message that carries the mark of this slot."""
+    mark = _metadata(shown.thread_key, shown.slot)
+    for message in messages:
+        metadata = message.get("metadata") or {}
+        if (
+            metadata.get("event_type") == mark["event_type"]
+            and metadata.get("event_payload") == mark["event_payload"]
+        ):
+            return str(message.get("ts"))
+    return None

@@ -1,0 +1,185 @@
+"""Reconciliation: every thread shows what the rows say, whatever happened in between.
+
+One process draws (`ThreadService.leadership`).  On each hint, and every few seconds without
+one, it asks which threads are behind and brings each of them up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from bot.slack.client import SlackError
+from bot.slack.drawing import Blocked, Drawing
+from bot.slack.limits import Priority
+from bot.slack.ports import Lead, Threads
+from core.domain.errors import Unavailable
+
+log = logging.getLogger(__name__)
+
+REFRESH_EVERY = timedelta(seconds=20)
+# Hints come by the hundred; one look answers all that came before it.
+LOOK_GAP = timedelta(seconds=0.15)
+_LOOK_LIMIT = 500
+_AFTER_LOSS = 1.0
+# Waits after failures of one thread, in seconds.
+_FIRST_REST = 2.0
+_LONGEST_REST = 60.0
+
+
+@dataclass
+class Redraw:
+    """The loop that draws.
+
+    Attributes:
+        team_id: Threads of this workspace are drawn.
+        now: A monotonic clock in seconds.
+    """
+
+    threads: Threads
+    drawing: Drawing
+    team_id: str
+    now: Callable[[], float]
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    refresh_every: timedelta = REFRESH_EVERY
+    _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _again: set[str] = field(default_factory=set)
+    _live: set[str] = field(default_factory=set)
+    _rests: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _raising: set[asyncio.Task[None]] = field(default_factory=set)
+    _look: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self) -> None:
+        """Draw whenever this process is the one to do it, until cancelled."""
+        while True:
+            try:
+                async with self.threads.leadership() as lead:
+                    log.info("this process draws the threads")
+                    await self._draw_while(lead)
+            except (Unavailable, OSError) as error:
+                log.warning("drawing stopped: %s", error)
+            await self.sleep(_AFTER_LOSS)
+
+    async def _draw_while(self, lead: Lead) -> None:
+        async with self.threads.changes() as hints:
+            parts = [
+                asyncio.create_task(self._hear(hints), name="redraw hints"),
+                asyncio.create_task(self._look_whenever(), name="redraw looks"),
+                asyncio.create_task(self._refresh(), name="redraw refresh"),
+                asyncio.create_task(_until(lead.lost), name="redraw leadership"),
+            ]
+            try:
+                done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+                for part in done:
+                    part.result()
+            finally:
+                await _cancel(parts)
+                await _cancel(list(self._tasks.values()))
+                self._tasks.clear()
+                self._rests.clear()
+
+    async def _hear(self, hints: AsyncIterator[str]) -> None:
+        self._look.set()
+        async for _ in hints:
+            self._look.set()
+
+    async def _look_whenever(self) -> None:
+        while True:
+            await self._look.wait()
+            self._look.clear()
+            try:
+                behind = await self.threads.behind(team_id=self.team_id, limit=_LOOK_LIMIT)
+            except Unavailable as error:
+                log.warning("threads that are behind cannot be read: %s", error)
+                await self.sleep(_AFTER_LOSS)
+                self._look.set()
+                continue
+            for thread_key in behind:
+                self._want(thread_key)
+            await self.sleep(LOOK_GAP.total_seconds())
+
+    async def _refresh(self) -> None:
+        """Keep the elapsed time of live cards fresh, while nobody else needs the budget."""
+        while True:
+            await self.sleep(self.refresh_every.total_seconds())
+            for thread_key in list(self._live):
+                if self.drawing.budget.has_spare("chat.update"):
+                    self._want(thread_key, is_idle=True)
+                    await self.sleep(0)
+
+    def _want(self, thread_key: str, *, is_idle: bool = False) -> None:
+        if thread_key in self._tasks:
+            if not is_idle:
+                self._again.add(thread_key)
+                self._raise(thread_key)
+            return
+        rest = self._rests.get(thread_key)
+        if rest is not None and rest[0] > self.now():
+            return
+        task = asyncio.create_task(
+            self._bring_up(thread_key, is_idle=is_idle), name=f"draw {thread_key}"
+        )
+        self._tasks[thread_key] = task
+        task.add_done_callback(lambda _: self._ended(thread_key))
+
+    def _raise(self, thread_key: str) -> None:
+        """A thread that waits for its turn may meanwhile have come to its end."""
+        if thread_key in self.drawing.tickets:
+            task = asyncio.create_task(self._raise_if_ended(thread_key), name="redraw priority")
+            self._raising.add(task)
+            task.add_done_callback(self._raising.discard)
+
+    async def _raise_if_ended(self, thread_key: str) -> None:
+        try:
+            thread = await self.threads.thread(thread_key)
+        except Unavailable:
+            # The task that waits meets the same outage, and says so.
+            return
+        if thread is not None and not thread.legs[-1].run.is_live:
+            self.drawing.raise_priority(thread_key, Priority.FINAL)
+
+    def _ended(self, thread_key: str) -> None:
+        self._tasks.pop(thread_key, None)
+        if thread_key in self._again:
+            self._again.discard(thread_key)
+            self._look.set()
+
+    async def _bring_up(self, thread_key: str, *, is_idle: bool) -> None:
+        try:
+            is_live = await self.drawing.bring_up(thread_key, is_idle=is_idle)
+        except Blocked as error:
+            log.warning("Slack refuses the bot: %s", error)
+            self._rest(thread_key, at_least=_LONGEST_REST)
+        except (SlackError, Unavailable) as error:
+            log.warning("%s cannot be drawn now: %s", thread_key, error)
+            self._rest(thread_key)
+        except Exception:
+            # One thread that cannot be drawn must not stop the others.
+            log.exception("drawing of %s failed", thread_key)
+            self._rest(thread_key)
+        else:
+            self._rests.pop(thread_key, None)
+            if is_live:
+                self._live.add(thread_key)
+            else:
+                self._live.discard(thread_key)
+
+    def _rest(self, thread_key: str, *, at_least: float = 0.0) -> None:
+        """Leave a thread alone for a while, longer after each failure."""
+        _, last = self._rests.get(thread_key, (0.0, _FIRST_REST / 2))
+        length = max(min(last * 2, _LONGEST_REST), at_least)
+        self._rests[thread_key] = (self.now() + length, length)
+
+
+async def _until(event: asyncio.Event) -> None:
+    await event.wait()
+
+
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=5)

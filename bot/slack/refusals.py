@@ -1,0 +1,86 @@
+"""Slack's error names, by what they mean for a message that is to be shown."""
+
+from enum import Enum, auto
+
+
+class Meaning(Enum):
+    """What a refused call means."""
+
+    PLACE_LOST = auto()
+    THREAD_CLOSED = auto()
+    MESSAGE_LOST = auto()
+    CONTENT_REFUSED = auto()
+    BOT_BLOCKED = auto()
+    PASSING = auto()
+
+
+_MEANINGS: dict[Meaning, frozenset[str]] = {
+    # Nothing can be shown in this channel any more.
+    Meaning.PLACE_LOST: frozenset(
+        {
+            "channel_not_found",
+            "not_in_channel",
+            "is_archived",
+            "is_inactive",
+            "restricted_action",
+            "restricted_action_read_only_channel",
+            "restricted_action_thread_only_channel",
+            "restricted_action_non_threadable_channel",
+            "user_not_found",
+            "cannot_dm_bot",
+            "messages_tab_disabled",
+        }
+    ),
+    # The channel is there, but this thread takes no replies.
+    Meaning.THREAD_CLOSED: frozenset(
+        {
+            "restricted_action_thread_locked",
+            "cannot_reply_to_message",
+            "thread_not_found",
+            "invalid_thread_ts",
+        }
+    ),
+    # Deleted by somebody, or no longer ours to change.
+    Meaning.MESSAGE_LOST: frozenset(
+        {"message_not_found", "edit_window_closed", "cant_update_message"}
+    ),
+    # A drawing that breaks a rule of Slack's: a fault of ours.
+    Meaning.CONTENT_REFUSED: frozenset(
+        {
+            "invalid_blocks",
+            "invalid_blocks_format",
+            "invalid_arguments",
+            "msg_too_long",
+            "msg_blocks_too_long",
+            "msg_blocks_too_many",
+            "no_text",
+            "block_mismatch",
+            "invalid_metadata_format",
+            "invalid_metadata_schema",
+            "metadata_too_large",
+        }
+    ),
+    # Nothing works until somebody mends the installation.
+    Meaning.BOT_BLOCKED: frozenset(
+        {
+            "invalid_auth",
+            "not_authed",
+            "account_inactive",
+            "token_revoked",
+            "token_expired",
+            "missing_scope",
+            "not_allowed_token_type",
+            "no_permission",
+            "ekm_access_denied",
+            "org_login_required",
+            "team_access_not_granted",
+            "message_limit_exceeded",
+            "access_denied",
+        }
+    ),
+}
+
+
+def meaning_of(name: str) -> Meaning:
+    """What an error name means; one that is not known is taken for passing."""
+    return next((meaning for meaning, names in _MEANINGS.items() if name in names), Meaning.PASSING)

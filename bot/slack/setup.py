@@ -1,0 +1,138 @@
+"""Checks of the Slack settings at the start, one clear line each."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from slack_sdk.errors import SlackApiError
+
+from bot.slack.access import Installation
+from bot.slack.client import Slack, SlackRefused, SlackUnreachable, is_loopback
+
+log = logging.getLogger(__name__)
+
+
+class SlackSetupError(Exception):
+    """The Slack settings cannot work.  `lines` say what is wrong and how to mend it."""
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__("; ".join(lines))
+        self.lines = lines
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlackCredentials:
+    """What the environment says; how each is missing or wrong is said by `problems_of`."""
+
+    bot_token: str
+    app_token: str | None = None
+    signing_secret: str | None = None
+    api_url: str = "https://slack.com/api/"
+
+    def __repr__(self) -> str:
+        return f"SlackCredentials(api_url={self.api_url!r})"
+
+
+def problems_of(given: SlackCredentials) -> tuple[str, ...]:
+    """What can be seen to be wrong without asking Slack."""
+    lines: list[str] = []
+    if not given.bot_token:
+        lines.append(
+            "SLACK_BOT_TOKEN is not set: copy the Bot User OAuth Token (xoxb-…) of your Slack app."
+        )
+    elif not given.bot_token.startswith("xoxb-"):
+        lines.append("SLACK_BOT_TOKEN is not a bot token: it must begin with xoxb-.")
+    if given.app_token and not given.app_token.startswith("xapp-"):
+        lines.append("SLACK_APP_TOKEN is not an app-level token: it must begin with xapp-.")
+    if not given.app_token and not given.signing_secret:
+        lines.append(
+            "Set SLACK_APP_TOKEN (xapp-…, Socket Mode) or SLACK_SIGNING_SECRET (HTTP): without "
+            "one of them the bot hears nothing."
+        )
+    if given.signing_secret is not None and given.signing_secret.strip() != given.signing_secret:
+        lines.append("SLACK_SIGNING_SECRET has spaces around it.")
+    return tuple(lines)
+
+
+def warnings_of(given: SlackCredentials, environment: Mapping[str, str]) -> tuple[str, ...]:
+    """What works, but probably not as meant."""
+    lines: list[str] = []
+    proxies = [
+        name
+        for name in ("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy")
+        if environment.get(name)
+    ]
+    if proxies and not is_loopback(given.api_url):
+        lines.append(
+            f"Slack is called through the proxy of {proxies[0]}; NO_PROXY is not looked at."
+        )
+    if environment.get("SLACK_CLIENT_ID") and environment.get("SLACK_CLIENT_SECRET"):
+        lines.append(
+            "SLACK_CLIENT_ID and SLACK_CLIENT_SECRET are set but not used: Signalbox works with "
+            "the bot token of one workspace."
+        )
+    return tuple(lines)
+
+
+async def check_slack(
+    slack: Slack, given: SlackCredentials, *, needed_scopes: Collection[str] = ()
+) -> Installation:
+    """Ask Slack who the bot is.
+
+    Raises:
+        SlackSetupError: For settings that cannot work.
+        SlackUnreachable: If Slack does not answer; it may later.
+    """
+    problems = problems_of(given)
+    if problems:
+        raise SlackSetupError(*problems)
+    try:
+        answer = await slack.web.auth_test()
+    except SlackApiError as error:
+        named = slack.named("auth.test", None, error)
+        if not isinstance(named, SlackRefused):
+            raise named from error
+        raise SlackSetupError(
+            f"SLACK_BOT_TOKEN is refused by Slack ({named.name}): copy it again."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise SlackUnreachable("auth.test", type(error).__name__) from error
+    data = answer.data if isinstance(answer.data, dict) else {}
+    missing = sorted(set(needed_scopes) - _scopes(answer.headers)) if needed_scopes else []
+    if missing:
+        raise SlackSetupError(
+            f"The bot token lacks the scopes {', '.join(missing)}: apply manifest.yml to the "
+            "Slack app and install it again."
+        )
+    if given.app_token:
+        await _check_app_token(slack, given.app_token)
+    return Installation(
+        team_id=str(data.get("team_id", "")),
+        bot_user_id=str(data.get("user_id", "")),
+        bot_id=str(data.get("bot_id") or ""),
+        team_name=str(data.get("team") or ""),
+        bot_name=str(data.get("user") or "signalbox"),
+    )
+
+
+async def _check_app_token(slack: Slack, app_token: str) -> None:
+    try:
+        await slack.web.apps_connections_open(app_token=app_token)
+    except SlackApiError as error:
+        named = slack.named("apps.connections.open", None, error)
+        if not isinstance(named, SlackRefused):
+            raise named from error
+        raise SlackSetupError(
+            f"SLACK_APP_TOKEN is refused by Slack ({named.name}): make an app-level token with "
+            "the scope connections:write, and switch Socket Mode on."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise SlackUnreachable("apps.connections.open", type(error).__name__) from error
+
+
+def _scopes(headers: Mapping[str, str]) -> set[str]:
+    """Scopes of the token, from a header of every answer."""
+    found = next((v for k, v in headers.items() if k.lower() == "x-oauth-scopes"), "")
+    return {scope.strip() for scope in str(found).split(",") if scope.strip()}

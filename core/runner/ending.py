@@ -14,7 +14,8 @@ from core.domain.termination import INTERRUPT_GRACE, Phase, Proof
 from core.runner.ledger import Ledger
 from core.runner.leg import Cause, Leg
 from core.runner.shielded import until_written
-from core.workspace.workspaces import WorkspaceError, Workspaces
+from core.workspace.errors import WorkspaceError
+from core.workspace.workspaces import Workspaces
 
 log = logging.getLogger(__name__)
 

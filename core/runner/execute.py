@@ -88,10 +88,10 @@ class Executor:
         except OpsError as error:
             # Its definition was removed while it waited; any other serves to record the end.
             leg = self._leg(run, self.catalog.all[0])
-            message = error.user_message
-            await until_written(
-                lambda: self.ledger.finish(leg, StopReason.SETUP_ERROR, None, message)
+            outcome = Outcome(
+                stop_reason=StopReason.SETUP_ERROR, result=None, error=error.user_message
             )
+            await until_written(lambda: self.ledger.finish(leg, outcome))
             return None
         return self._leg(run, definition)
 
@@ -145,7 +145,7 @@ class Executor:
             await self._prepare(leg)
             if leg.cause is None:
                 await self._converse(leg, past)
-        except WorkspaceError as error:
+        except (WorkspaceError, BadRepository) as error:
             leg.failure = StopReason.WORKSPACE_ERROR, error
         except AgentFailed as error:
             leg.failure = StopReason.AGENT_ERROR, error
@@ -259,9 +259,7 @@ class Executor:
                 await Ending(self.ledger, leg).conclude()
             await self._measure(leg)
             outcome = _outcome(leg)
-            await until_written(
-                lambda: self.ledger.finish(leg, outcome.stop_reason, outcome.result, outcome.error)
-            )
+            await until_written(lambda: self.ledger.finish(leg, outcome))
             log.info("%s ended: %s", leg.run.run_id, outcome.stop_reason)
         except (StaleAttempt, IllegalTransition) as error:
             log.warning("%s: its end is no longer ours to write: %s", leg.run.run_id, error)
@@ -304,7 +302,8 @@ def _outcome(leg: Leg) -> Outcome:
         result=leg.progress.result,
         texts=leg.progress.texts,
         timed_out=leg.cause is Cause.TIMEOUT,
-        failure=failure[1] if failure is not None else None,
+        failure=failure[1] if failure and isinstance(failure[1], AgentFailed) else None,
+        rate_limit=leg.progress.rate_limit,
     )
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from core.agent.plan import items_of
+from core.agent.outcome import Outcome
+from core.agent.steps import plan_of
 from core.domain.event import EventKind, EventRecord, PlanItem
 from core.domain.process import RunProcess
 from core.domain.run import IllegalTransition, Run, RunStatus, StaleAttempt, StopReason
@@ -86,7 +88,7 @@ class Ledger:
             for leg in reversed(before):
                 found = await steps.of_run(session, leg.id)
                 if found:
-                    plan = items_of(found)
+                    plan = plan_of(found)
                     break
             return Past(
                 first_task=before[0].task_input if before else run.task_input,
@@ -142,11 +144,11 @@ class Ledger:
             leg.progress.put_back(records)
             raise
 
-    async def finish(
-        self, leg: Leg, stop_reason: StopReason, result: str | None, error: str | None
-    ) -> Run:
+    async def finish(self, leg: Leg, outcome: Outcome) -> Run:
         """Write the end of a run: last figures, result, diff, events, all or nothing."""
         now = self.work.clock()
+        stop_reason, result = outcome.stop_reason, outcome.result
+        leg.progress.close(succeeded=stop_reason is StopReason.SUCCESS, error=outcome.error, at=now)
         records = leg.progress.drain()
         run = leg.run
         final = dict(leg.progress.columns())
@@ -173,6 +175,13 @@ class Ledger:
                 await processes.end(session, run.id, run.attempt, now=now)
                 if result:
                     await messages.add(session, _result_message(run, result, now))
+                if outcome.resets_at is not None:
+                    await runs.merge_metadata(
+                        session,
+                        run.run_id,
+                        {"usage_limit_resets_at": outcome.resets_at.isoformat()},
+                        now=now,
+                    )
                 return await runs.finish(
                     session,
                     run.run_id,
@@ -180,7 +189,7 @@ class Ledger:
                     stop_reason=stop_reason,
                     now=now,
                     result=result,
-                    error_message=error,
+                    error_message=outcome.error,
                     **final,
                 )
         except BaseException:
@@ -260,7 +269,7 @@ def state_dir_of(home: Path, run: Run) -> Path:
     return home / "agents" / f"{run.run_id}-{run.attempt}"
 
 
-def _result_message(run: Run, result: str, now: Any) -> Message:
+def _result_message(run: Run, result: str, now: datetime) -> Message:
     return Message(
         id=uuid4(),
         session_id=run.session_id,

@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from core.agent.plan import fold_steps
+from core.agent.steps import end_steps, fold_steps
 from core.domain.event import (
     AgentEvent,
     AgentResult,
@@ -53,7 +53,7 @@ class Progress:
         self.steps: tuple[Step, ...] = ()
         self.is_dirty = False
         self.model = model
-        self.usage_limit_resets_at: datetime | None = None
+        self.rate_limit: RateLimit | None = None
         self._usage: dict[str, TurnUsage] = {}
         self._turns: set[str] = set()
         self._tool_calls = 0
@@ -76,15 +76,15 @@ class Progress:
                 self._tool_calls += 1
                 self._tools_used.setdefault(event.name)
                 self._seen(at, f"{event.name}: {event.summary}" if event.summary else event.name)
-            case PlanChanged():
-                self.plan = event.items
             case AgentResult():
                 self.result = event
-            case RateLimit(status="rejected"):
-                self.usage_limit_resets_at = event.resets_at
+            case RateLimit():
+                self.rate_limit = event
             case _:
                 self._seen(at, None)
-        self.steps = fold_steps(self.steps, event, now=at)
+        self.steps = fold_steps(self.steps, self.plan, [event], now=at)
+        if isinstance(event, PlanChanged):
+            self.plan = event.items
         record = _record(event, at)
         if record is not None:
             self._records.append(record)
@@ -93,6 +93,10 @@ class Progress:
         """Add a fact of our own to the account."""
         self.is_dirty = True
         self._records.append(EventRecord(kind=kind, at=at, data=data))
+
+    def close(self, *, succeeded: bool, error: str | None, at: datetime) -> None:
+        """Settle the steps of a leg that is over: none stays in progress."""
+        self.steps = end_steps(self.steps, succeeded=succeeded, now=at, error=error)
 
     def drain(self) -> list[EventRecord]:
         """The event records since the last call; clears `is_dirty`."""

@@ -116,9 +116,11 @@ class ResilientConnector(PsycopgConnector):
             open=False,
             configure=_configure,
             check=AsyncConnectionPool.check_connection,
-            # With the defaults it would be deaf for 10 to 18 s after an outage.
-            timeout=5,
-            reconnect_timeout=4,
+            # The pool's own back-off begins with 1 s and doubles: with its defaults a worker
+            # stays deaf for 10 to 18 s after an outage.  So it soon gives up, and each new
+            # question makes it try at once.
+            timeout=2,
+            reconnect_timeout=0.5,
         )
         try:
             await pool.open(wait=False)

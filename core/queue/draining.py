@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from procrastinate import worker
+from procrastinate.exceptions import ConnectorException
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,10 @@ class DrainingWorker(worker.Worker):
         finally:
             abandoned.cancel()
         if not self._running_jobs:
-            await super()._shutdown(side_tasks)
+            try:
+                await super()._shutdown(side_tasks)
+            except ConnectorException as error:
+                log.warning("a worker could not sign off: %r", error.__cause__)
             return
         # The row stays: its heartbeat grows old, and the jobs are found by that.
         log.error("%s jobs did not end when cancelled, left behind", len(self._running_jobs))

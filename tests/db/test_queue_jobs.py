@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
+import psycopg
+import pytest
 from sqlalchemy import text
 
 from core.queue import jobs
@@ -91,6 +94,30 @@ async def test_settling_a_dead_workers_job_frees_its_session(database: Database)
     assert await status_of(database.sessions, dead) == "failed"
 
 
+@pytest.mark.parametrize("is_running", [True, False])
+async def test_the_queue_is_told_that_a_session_is_free(
+    database: Database, is_running: bool
+) -> None:
+    session_id = uuid4()
+    if is_running:
+        first = await _left_by_a_dead_worker(database, session_id=session_id)
+    else:
+        first = await add(database.sessions, "run_a", session_id=session_id)
+    await add(database.sessions, "run_c", session_id=session_id, priority=-1)
+    second = await add(database.sessions, "run_b", session_id=session_id)
+    async with await psycopg.AsyncConnection.connect(database.dsn, autocommit=True) as listener:
+        await listener.execute('LISTEN "procrastinate_queue_v1#runs"')
+
+        async with database.sessions.begin() as session:
+            if is_running:
+                await jobs.settle(session, first)
+            else:
+                await jobs.abort(session, first)
+
+        told = [json.loads(n.payload) async for n in listener.notifies(timeout=5, stop_after=1)]
+    assert told == [{"type": "job_inserted", "job_id": second}]
+
+
 async def test_settling_leaves_an_ended_job_as_it_is(database: Database) -> None:
     job_id = await add(database.sessions, "run_a")
     async with working(database.dsn, Handler(lets_go=True)):
@@ -173,7 +200,9 @@ async def test_the_engines_functions_find_their_tables_from_anywhere(database: D
     assert unpinned.all() == []
 
 
-async def _left_by_a_dead_worker(database: Database, *, session_id: UUID, run_id: str = "run_dead") -> int:
+async def _left_by_a_dead_worker(
+    database: Database, *, session_id: UUID, run_id: str = "run_dead"
+) -> int:
     async with database.sessions.begin() as session:
         job_id = await jobs.enqueue(
             session, run_id=run_id, attempt=1, session_id=session_id, priority=100

@@ -128,5 +128,21 @@ async def until_status(
     sessions: async_sessionmaker[AsyncSession], job_id: int, wanted: str, *, within: float = 10.0
 ) -> None:
     async with asyncio.timeout(within):
-        while await status_of(sessions, job_id) != wanted:
+        while True:
+            if await status_of(sessions, job_id) == wanted:
+                return
+            await asyncio.sleep(0.01)
+
+
+async def until_none_is_live(
+    sessions: async_sessionmaker[AsyncSession], *, within: float = 10.0
+) -> None:
+    count = text(
+        "SELECT count(*) FROM procrastinate.procrastinate_jobs WHERE status IN ('todo', 'doing')"
+    )
+    async with asyncio.timeout(within):
+        while True:
+            async with sessions() as session:
+                if not await session.scalar(count):
+                    return
             await asyncio.sleep(0.01)

@@ -1,0 +1,171 @@
+"""What a worker does while Postgres is away: a private server is stopped and started."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy.exc import DBAPIError
+
+from core.queue.worker import Worker
+from core.store.embedded import embedded_postgres
+from core.store.engine import Database, open_database
+from core.store.migrate import upgrade
+from tests.fakes.queue import Handler, add, call_off, until, until_status, working
+
+# A start or a kill after an outage: the last back-off (1 s) and a new connection.
+SOON = 4.0
+
+
+class Server:
+    """A Postgres of its own that can be stopped and started."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.dsn = ""
+        self._data_dir = data_dir
+        self._running = AsyncExitStack()
+
+    async def start(self) -> None:
+        self.dsn = await self._running.enter_async_context(embedded_postgres(self._data_dir))
+
+    async def stop(self) -> None:
+        await self._running.aclose()
+
+    async def restart(self) -> None:
+        await self.stop()
+        await self.start()
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    # Not tmp_path: a socket's path must be short.
+    with tempfile.TemporaryDirectory(prefix="pg") as folder:
+        private = Server(Path(folder) / "data")
+        await private.start()
+        await asyncio.to_thread(upgrade, private.dsn)
+        yield private
+        await private.stop()
+
+
+@pytest.fixture
+async def private(server: Server) -> AsyncIterator[Database]:
+    async with open_database(server.dsn) as database:
+        yield database
+
+
+async def test_a_restart_of_postgres_leaves_jobs_unharmed(
+    server: Server, private: Database
+) -> None:
+    handler = Handler()
+    async with working(server.dsn, handler) as worker:
+        kept = await add(private.sessions, "run_a")
+        killed = await add(private.sessions, "run_b")
+        await until(lambda: worker.active == 2)
+
+        await server.restart()
+
+        await _reconnected(private)
+        await add(private.sessions, "run_c")
+        start = await until(handler.has("started", "run_c"))
+        await call_off(private.sessions, killed)
+        kill = await until(handler.has("cancelled", "run_b"))
+        handler.let_go("run_a")
+        await until_status(private.sessions, kept, "succeeded")
+        await until(lambda: worker.is_ready)
+    assert start < SOON
+    assert kill < SOON
+    assert handler.runs("cancelled") == ["run_b", "run_c"]
+
+
+async def test_a_job_that_ends_in_an_outage_is_recorded_after_it(
+    server: Server, private: Database
+) -> None:
+    handler = Handler()
+    async with working(server.dsn, handler) as worker:
+        job_id = await add(private.sessions, "run_a")
+        await until(handler.has("started", "run_a"))
+        await server.stop()
+        await until(lambda: not worker.is_ready)
+
+        handler.let_go("run_a")
+        await until(handler.has("ended", "run_a"))
+        await server.start()
+
+        await _reconnected(private)
+        await until_status(private.sessions, job_id, "succeeded", within=SOON)
+
+
+async def test_notifications_are_heard_again_after_an_outage(
+    server: Server, private: Database
+) -> None:
+    handler = Handler(lets_go=True)
+    async with working(server.dsn, handler) as worker:
+        await server.restart()
+        await _reconnected(private)
+        await add(private.sessions, "run_first")
+        await until(handler.has("started", "run_first"))
+        assert worker._connector is not None
+        heard = worker._connector._heard
+        async with asyncio.timeout(SOON):
+            while worker._connector._heard == heard:
+                await add(private.sessions, "run_more")
+                await asyncio.sleep(0.05)
+
+        took = []
+        for number in range(4):
+            await add(private.sessions, f"run_{number}")
+            took.append(await until(handler.has("started", f"run_{number}")))
+
+    assert max(took) < 0.7
+
+
+async def test_a_worker_can_start_before_postgres_does(server: Server) -> None:
+    dsn = server.dsn
+    await server.stop()
+    handler = Handler(lets_go=True)
+    worker = Worker(dsn, name="early", slots=1, handler=handler)
+    running = asyncio.create_task(worker.run())
+    await until(lambda: worker._connector is not None and not worker._connector.is_reachable)
+
+    await server.start()
+
+    await until(lambda: worker.is_ready)
+    async with open_database(server.dsn) as database:
+        await add(database.sessions, "run_a")
+        await until(handler.has("ended", "run_a"))
+    await worker.stop(drain=timedelta(0))
+    await running
+
+
+async def test_a_worker_can_be_stopped_while_postgres_is_away(
+    server: Server, private: Database
+) -> None:
+    handler = Handler()
+    async with working(server.dsn, handler, cancel_limit=1) as worker:
+        await add(private.sessions, "run_a")
+        await until(handler.has("started", "run_a"))
+        await server.stop()
+        await until(lambda: not worker.is_ready)
+
+        async with asyncio.timeout(20):
+            await worker.stop(drain=timedelta(milliseconds=100))
+
+        await server.start()
+    assert handler.runs("cancelled") == ["run_a"]
+
+
+async def _reconnected(database: Database) -> None:
+    """Wait until the test's own connections work again."""
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                async with database.sessions() as session:
+                    await session.connection()
+                    return
+            except (DBAPIError, OSError):
+                await asyncio.sleep(0.05)

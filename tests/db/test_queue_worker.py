@@ -1,0 +1,357 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import text
+
+from core.queue.jobs import Job
+from core.store.engine import Database
+from tests.fakes.queue import (
+    Handler,
+    add,
+    call_off,
+    until,
+    until_none_is_live,
+    until_status,
+    working,
+)
+
+# Well below the poll of 1 s: what is faster was told by a notification.
+TOLD = 0.7
+
+
+async def test_calling_off_reaches_a_handler_in_another_worker(database: Database) -> None:
+    first, second = Handler(), Handler()
+    async with working(database.dsn, first, slots=1), working(database.dsn, second, slots=1):
+        ids = {run_id: await add(database.sessions, run_id) for run_id in ("run_a", "run_b")}
+        await until(lambda: len(first.log) + len(second.log) == 2)
+        [run_id] = second.runs("started")
+
+        await call_off(database.sessions, ids[run_id])
+        took = await until(second.has("cancelled", run_id))
+
+        await until_status(database.sessions, ids[run_id], "aborted")
+    assert took < TOLD
+    assert len(first.runs("started")) == 1
+
+
+async def test_a_handler_is_cancelled_once_however_often_it_is_called_off(
+    database: Database,
+) -> None:
+    cancellations = 0
+
+    async def last_words(job: Job) -> None:
+        nonlocal cancellations
+        for _ in range(50):
+            try:
+                await asyncio.sleep(0.05)
+            except asyncio.CancelledError:
+                cancellations += 1
+
+    async with working(database.dsn, last_words) as worker:
+        job_id = await add(database.sessions, "run_a")
+        await until(lambda: worker.active == 1)
+        for _ in range(5):
+            await call_off(database.sessions, job_id)
+        # The poll for jobs to abort sees it again, twice.
+        await until_status(database.sessions, job_id, "succeeded")
+
+    assert cancellations == 1
+
+
+async def test_calling_off_at_once_never_loses_a_job(database: Database) -> None:
+    handler = Handler()
+    async with working(database.dsn, handler, slots=50):
+        for number in range(40):
+            await call_off(database.sessions, await add(database.sessions, f"run_{number}"))
+
+        await until_none_is_live(database.sessions)
+
+    assert handler.runs("cancelled") == handler.runs("started")
+
+
+async def test_a_failing_handler_is_logged_and_never_called_again(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls: list[Job] = []
+
+    async def fail(job: Job) -> None:
+        calls.append(job)
+        raise LookupError("no such thing")
+
+    async with working(database.dsn, fail) as worker:
+        with caplog.at_level(logging.ERROR):
+            job_id = await add(database.sessions, "run_a")
+            await until_status(database.sessions, job_id, "failed")
+        await add(database.sessions, "run_b")
+        await until(lambda: len(calls) == 2)
+        assert worker.is_ready
+
+    assert [job.run_id for job in calls] == ["run_a", "run_b"]
+    assert "run_a" in caplog.text
+    assert "no such thing" in caplog.text
+
+
+async def test_jobs_of_a_session_never_overlap_and_follow_at_once(database: Database) -> None:
+    running = 0
+    overlaps = 0
+    gaps: list[float] = []
+    ended_at: float | None = None
+    order: list[str] = []
+    loop = asyncio.get_running_loop()
+
+    async def brief(job: Job) -> None:
+        nonlocal running, overlaps, ended_at
+        running += 1
+        overlaps += running > 1
+        order.append(job.run_id)
+        if ended_at is not None:
+            gaps.append(loop.time() - ended_at)
+        await asyncio.sleep(0.02)
+        running -= 1
+        ended_at = loop.time()
+
+    session_id = uuid4()
+    wanted = [f"run_{number}" for number in range(12)]
+    async with working(database.dsn, brief, slots=3), working(database.dsn, brief, slots=3):
+        for run_id in wanted:
+            await add(database.sessions, run_id, session_id=session_id)
+        await until(lambda: len(order) == 12 and running == 0)
+
+    assert overlaps == 0
+    assert order == wanted
+    assert max(gaps) < TOLD
+
+
+async def test_the_higher_priority_starts_first(database: Database) -> None:
+    handler = Handler(lets_go=True)
+    for run_id, priority in (("run_low", -5), ("run_old", 0), ("run_new", 0), ("run_high", 5)):
+        await add(database.sessions, run_id, priority=priority)
+
+    async with working(database.dsn, handler, slots=1):
+        await until(lambda: len(handler.runs("ended")) == 4)
+
+    assert handler.runs("started") == ["run_high", "run_old", "run_new", "run_low"]
+
+
+async def test_no_more_jobs_run_than_there_are_slots(database: Database) -> None:
+    handler = Handler()
+    async with working(database.dsn, handler, slots=2) as worker:
+        for number in range(3):
+            await add(database.sessions, f"run_{number}")
+        await until(lambda: worker.active == 2)
+        started_before = handler.runs("started")
+
+        handler.let_go("run_0")
+
+        await until(handler.has("started", "run_2"))
+    assert started_before == ["run_0", "run_1"]
+
+
+async def test_a_senseless_notification_does_no_harm(database: Database) -> None:
+    handler = Handler(lets_go=True)
+    async with working(database.dsn, handler):
+        async with database.sessions.begin() as session:
+            for payload in ("", "{", "[]", "7", '{"type": 1}', '{"type": "abort_job_requested"}'):
+                await session.execute(
+                    text("SELECT pg_notify('procrastinate_queue_v1#runs', :payload)"),
+                    {"payload": payload},
+                )
+
+        took = []
+        for number in range(4):
+            await add(database.sessions, f"run_{number}")
+            took.append(await until(handler.has("started", f"run_{number}")))
+
+    assert max(took) < TOLD
+
+
+async def test_a_worker_deleted_as_dead_registers_again(database: Database) -> None:
+    handler = Handler()
+    async with working(database.dsn, handler):
+        held = await add(database.sessions, "run_a")
+        await until(handler.has("started", "run_a"))
+        async with database.sessions.begin() as session:
+            await session.execute(text("DELETE FROM procrastinate.procrastinate_workers"))
+
+        await add(database.sessions, "run_b")
+        await until(handler.has("started", "run_b"))
+
+        async with database.sessions() as session:
+            owners = await session.scalars(
+                text("SELECT worker_id FROM procrastinate.procrastinate_jobs ORDER BY id")
+            )
+            both = owners.all()
+        await call_off(database.sessions, held)
+        await until(handler.has("cancelled", "run_a"))
+
+    assert both[0] is not None
+    assert both[0] == both[1]
+
+
+async def test_a_job_handed_over_in_a_lost_answer_is_taken_up(database: Database) -> None:
+    handler = Handler(lets_go=True)
+    async with working(database.dsn, handler) as worker:
+        async with database.sessions.begin() as session:
+            await session.execute(
+                text(
+                    "WITH me AS (SELECT max(id) AS id FROM procrastinate.procrastinate_workers) "
+                    "INSERT INTO procrastinate.procrastinate_jobs "
+                    "(queue_name, task_name, args, status, worker_id) "
+                    "SELECT 'runs', 'signalbox.run', "
+                    '\'{"run_id": "run_lost", "attempt": 1}\', \'doing\', me.id FROM me'
+                )
+            )
+
+        # What a failing fetch leaves behind.
+        assert worker._connector is not None
+        worker._connector._doubt_until = asyncio.get_running_loop().time() + 60
+
+        await until(handler.has("ended", "run_lost"))
+        await add(database.sessions, "run_next")
+        await until(handler.has("ended", "run_next"))
+    assert handler.runs("started") == ["run_lost", "run_next"]
+
+
+async def test_an_inner_worker_that_ends_is_started_again(database: Database) -> None:
+    handler = Handler(lets_go=True)
+    async with working(database.dsn, handler) as worker:
+        assert worker._inner is not None
+        worker._inner.stop_fetching()
+        await until(lambda: not worker.is_ready)
+        await add(database.sessions, "run_a")
+
+        await until(handler.has("ended", "run_a"))
+        assert worker.is_ready
+
+
+async def test_a_draining_worker_finishes_its_jobs_and_takes_no_more(database: Database) -> None:
+    handler = Handler()
+    async with working(database.dsn, handler) as worker:
+        job_id = await add(database.sessions, "run_a")
+        await until(handler.has("started", "run_a"))
+        stopping = asyncio.create_task(worker.stop(drain=timedelta(seconds=30)))
+        await until(lambda: not worker.is_ready)
+        late = await add(database.sessions, "run_b")
+
+        handler.let_go("run_a")
+        async with asyncio.timeout(3):
+            await stopping
+
+        await until_status(database.sessions, job_id, "succeeded")
+        await until_status(database.sessions, late, "todo")
+    assert handler.log == [("started", "run_a"), ("ended", "run_a")]
+
+
+async def test_a_job_can_be_called_off_while_its_worker_drains(database: Database) -> None:
+    handler = Handler()
+    async with working(database.dsn, handler) as worker:
+        job_id = await add(database.sessions, "run_a")
+        await until(handler.has("started", "run_a"))
+        stopping = asyncio.create_task(worker.stop(drain=timedelta(seconds=30)))
+        await until(lambda: not worker.is_ready)
+
+        await call_off(database.sessions, job_id)
+        took = await until(handler.has("cancelled", "run_a"))
+        async with asyncio.timeout(3):
+            await stopping
+
+        await until_status(database.sessions, job_id, "aborted")
+    assert took < TOLD
+
+
+async def test_handlers_are_cancelled_when_the_time_to_drain_is_over(database: Database) -> None:
+    handler = Handler()
+    async with working(database.dsn, handler) as worker:
+        job_id = await add(database.sessions, "run_a")
+        await until(handler.has("started", "run_a"))
+
+        async with asyncio.timeout(3):
+            await worker.stop(drain=timedelta(milliseconds=100))
+
+        await until_status(database.sessions, job_id, "aborted")
+    assert handler.runs("cancelled") == ["run_a"]
+
+
+async def test_a_handler_on_its_way_out_is_not_disturbed_by_the_stop(database: Database) -> None:
+    heard: list[str] = []
+    last_words = asyncio.Event()
+
+    async def slow_to_leave(job: Job) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            heard.append("called off")
+            try:
+                await last_words.wait()
+            except asyncio.CancelledError:
+                heard.append("disturbed")
+                raise
+            raise
+
+    async with working(database.dsn, slow_to_leave) as worker:
+        job_id = await add(database.sessions, "run_a")
+        await until(lambda: worker.active == 1)
+        await call_off(database.sessions, job_id)
+        await until(lambda: heard == ["called off"])
+        stopping = asyncio.create_task(worker.stop(drain=timedelta(0)))
+        await until(lambda: worker._is_cancelling)
+
+        last_words.set()
+        await stopping
+
+        await until_status(database.sessions, job_id, "aborted")
+    assert heard == ["called off"]
+
+
+async def test_a_handler_that_ignores_everything_is_left_behind(database: Database) -> None:
+    freed = asyncio.Event()
+
+    async def stubborn(job: Job) -> None:
+        while not freed.is_set():
+            try:
+                await freed.wait()
+            except asyncio.CancelledError:
+                continue
+
+    async with working(database.dsn, stubborn, cancel_limit=0.3) as worker:
+        job_id = await add(database.sessions, "run_a")
+        await until(lambda: worker.active == 1)
+
+        async with asyncio.timeout(5):
+            await worker.stop(drain=timedelta(milliseconds=50))
+
+        await until_status(database.sessions, job_id, "doing")
+        left = worker.active
+        freed.set()
+        await until(lambda: worker.active == 0)
+    assert left == 1
+
+
+async def test_a_cancelled_worker_cancels_its_handlers(database: Database) -> None:
+    handler = Handler()
+    async with working(database.dsn, handler) as worker:
+        job_id = await add(database.sessions, "run_a")
+        await until(handler.has("started", "run_a"))
+        [running] = [task for task in asyncio.all_tasks() if task.get_name() == worker.name]
+
+        running.cancel()
+        await until(handler.has("cancelled", "run_a"))
+
+        await until_status(database.sessions, job_id, "aborted")
+
+
+async def test_a_worker_takes_its_leave(database: Database) -> None:
+    async with working(database.dsn, Handler()) as worker:
+        await worker.stop(drain=timedelta(seconds=5))
+
+        async with database.sessions() as session:
+            left = await session.scalar(
+                text("SELECT count(*) FROM procrastinate.procrastinate_workers")
+            )
+    assert left == 0
+    assert not worker.is_ready

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import asyncio
+import inspect
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from procrastinate import App, sql, worker
+from procrastinate.job_context import AbortReason, JobContext
+from procrastinate.jobs import Job as EngineJob
+from procrastinate.manager import JobManager
+from procrastinate.schema import SchemaManager
+from procrastinate.testing import InMemoryConnector
+from psycopg.conninfo import conninfo_to_dict
+
+import migrations
+from core.queue.connector import RETRIED_QUERIES, ResilientConnector
+from core.queue.draining import DrainingWorker
+
+# What `core.queue` relies on without being promised it.  When a test here fails after an
+# update of the engine, read what it now does before changing the test.
+
+
+def test_the_engine_is_the_release_that_was_read() -> None:
+    assert metadata.version("procrastinate").startswith("3.10.")
+
+
+def test_the_migration_is_the_schema_of_the_installed_engine() -> None:
+    versions = Path(str(migrations.__file__)).parent / "versions"
+    kept = (versions / "0002_engine.sql").read_text(encoding="utf-8")
+    _, _, schema = kept.partition("\n-- ====\n")
+
+    assert schema == SchemaManager.get_schema()
+
+
+def test_the_workers_end_is_where_it_was() -> None:
+    assert list(inspect.signature(worker.Worker._shutdown).parameters) == ["self", "side_tasks"]
+    assert "await self._shutdown(side_tasks=side_tasks)" in inspect.getsource(
+        worker.Worker._run_loop
+    )
+    assert "cancel_and_capture_errors(side_tasks)" in inspect.getsource(worker.Worker._shutdown)
+    assert "unregister_worker" in inspect.getsource(worker.Worker._shutdown)
+
+
+def test_every_wish_to_abort_goes_through_one_method() -> None:
+    name = "_handle_abort_jobs_requested"
+
+    assert list(inspect.signature(getattr(worker.Worker, name)).parameters) == ["self", "job_ids"]
+    for way in (worker.Worker._handle_notification, worker.Worker._poll_jobs_to_abort):
+        assert f"self.{name}(" in inspect.getsource(way)
+
+
+def test_the_side_tasks_are_those_that_were_read() -> None:
+    source = inspect.getsource(worker.Worker._start_side_tasks)
+
+    for name in ("update_heartbeats", "deferrer", "poll_jobs_to_abort", "listener"):
+        assert f'name="{name}"' in source
+    assert source.count("create_task(") == 4
+
+
+@pytest.mark.parametrize("name", [*RETRIED_QUERIES, "listen_queue"])
+def test_the_engine_still_has_the_query(name: str) -> None:
+    assert name in sql.queries
+
+
+def test_every_query_of_a_workers_life_is_retried() -> None:
+    asked = set()
+    for method in (
+        JobManager.fetch_job,
+        JobManager.finish_job_by_id_async,
+        JobManager.list_jobs_to_abort_async,
+        JobManager.prune_stalled_workers,
+        JobManager.register_worker,
+        JobManager.unregister_worker,
+        JobManager.update_heartbeat,
+    ):
+        source = inspect.getsource(method)
+        asked |= {name for name in sql.queries if f'sql.queries["{name}"]' in source}
+
+    assert asked == set(RETRIED_QUERIES)
+
+
+async def test_an_abort_before_the_first_step_of_a_job_lets_it_begin() -> None:
+    began = asyncio.Event()
+    draining = DrainingWorker(app=App(connector=InMemoryConnector()), name="unit")
+
+    async def process() -> None:
+        began.set()
+        await asyncio.Event().wait()
+
+    context = _context(draining, job_id=7)
+    job = asyncio.create_task(process())
+    draining._running_jobs[job] = context
+    draining._handle_abort_jobs_requested([7])
+    draining._handle_abort_jobs_requested([7])
+    await asyncio.wait({job}, timeout=5)
+
+    assert began.is_set()
+    assert job.cancelled()
+    assert job.cancelling() == 1
+
+
+async def test_a_dsn_over_a_unix_socket_keeps_its_own_settings() -> None:
+    connector = ResilientConnector(
+        "postgresql://postgres:@/postgres?host=/a%20folder/data&connect_timeout=9", name="w1"
+    )
+
+    settings = conninfo_to_dict(connector._conninfo)
+    assert settings["host"] == "/a folder/data"
+    assert settings["connect_timeout"] == "9"
+    assert settings["application_name"] == "signalbox w1"
+
+
+def _context(draining: DrainingWorker, *, job_id: int) -> JobContext:
+    task = draining.app.task(name="unit", pass_context=True)(_nothing)
+    return JobContext(
+        app=draining.app,
+        job=EngineJob(id=job_id, queue="runs", lock=None, queueing_lock=None, task_name=task.name),
+        start_timestamp=0,
+        abort_reason=lambda: AbortReason.USER_REQUEST,
+    )
+
+
+async def _nothing(_: JobContext) -> None:
+    return

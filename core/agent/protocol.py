@@ -151,3 +151,14 @@ class AgentEnded(OpsError):
             "the agent's work has ended",
             user_message="The agent has just finished. Continue the run to send it more.",
         )
+
+
+class NoTranscript(AgentFailed):
+    """The session to be resumed was never written down."""
+
+    def __init__(self, *, stderr_tail: str = "") -> None:
+        super().__init__(
+            "has no conversation to go on with",
+            stderr_tail=stderr_tail,
+            hint="Start a new run: nothing of this session was kept.",
+        )

@@ -1,0 +1,50 @@
+"""What an error of the SDK means, in our words."""
+
+from __future__ import annotations
+
+from claude_agent_sdk import (
+    CLIConnectionError,
+    CLIJSONDecodeError,
+    CLINotFoundError,
+    ProcessError,
+    ResultError,
+)
+
+from core.agent.protocol import AgentFailed, NoTranscript
+from core.domain.redact import redact
+
+_SAYS_ROOT = "cannot be used with root"
+_SAYS_UNKNOWN_SESSION = "No conversation found"
+_LONGEST = 300
+
+
+def failed(what: str, error: Exception | None, stderr_tail: str) -> AgentFailed:
+    """Build the error for a program that `what` ("crashed", "could not be started")."""
+    if isinstance(error, AgentFailed):
+        return error
+    said = f"{error}\n{stderr_tail}"
+    if _SAYS_UNKNOWN_SESSION in said:
+        return NoTranscript(stderr_tail=stderr_tail)
+    exit_code = error.exit_code if isinstance(error, ProcessError) else None
+    if _SAYS_ROOT in said:
+        return AgentFailed(
+            "refused to bypass permissions as root",
+            exit_code=exit_code,
+            stderr_tail=stderr_tail,
+            hint="Run the worker as an ordinary user, choose another permission mode for the "
+            "workflow, or set IS_SANDBOX=1 for a worker whose machine may be lost.",
+        )
+    if isinstance(error, CLINotFoundError):
+        return AgentFailed(
+            "is not installed",
+            stderr_tail=stderr_tail,
+            hint="Install Signalbox again: the program comes with it.",
+        )
+    if isinstance(error, CLIJSONDecodeError):
+        what = "said something that cannot be read"
+    elif isinstance(error, ResultError):
+        what = f"{what}: {redact(str(error))[:_LONGEST]}"
+    elif isinstance(error, CLIConnectionError) and error.__cause__ is not None:
+        # Its own text names paths; the cause's first words do not.
+        what = f"{what} ({type(error.__cause__).__name__})"
+    return AgentFailed(what, exit_code=exit_code, stderr_tail=stderr_tail)

@@ -1,0 +1,122 @@
+"""How the agent program is started: its options and its environment."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import claude_agent_sdk
+from claude_agent_sdk import (
+    ClaudeAgentOptions,
+    PermissionResultDeny,
+    SessionStore,
+    ToolPermissionContext,
+)
+
+from core.agent import launch as launcher
+from core.agent.policy import allowed_rules, denied_tools, refusal
+from core.agent.process import COOKIE, SITE
+from core.agent.protocol import Launch, TranscriptStore
+from core.domain.workflow import PermissionMode, WorkflowDefinition
+
+# The whole of a large file in one answer or tool result is one line.
+_MAX_LINE_BYTES = 64 * 1024 * 1024
+_AUTHOR = "Signalbox agent"
+_EMAIL = "agent@signalbox.invalid"
+_LAUNCHER = Path(__file__).with_name("launch.sh")
+BUNDLED_PROGRAM = Path(claude_agent_sdk.__file__).with_name("_bundled") / "claude"
+
+
+def build_options(
+    launch: Launch, transcripts: TranscriptStore, *, stderr: Callable[[str], None]
+) -> ClaudeAgentOptions:
+    """The SDK's options for a launch."""
+    definition = launch.definition
+    is_bypassing = definition.permission_mode is PermissionMode.BYPASS
+    session_id = str(launch.session_id)
+    return ClaudeAgentOptions(
+        cli_path=_LAUNCHER,
+        cwd=launch.cwd,
+        env=environment(launch),
+        session_id=None if launch.resume else session_id,
+        resume=session_id if launch.resume else None,
+        session_store=cast("SessionStore", transcripts),
+        session_store_flush="eager",
+        system_prompt={
+            "type": "preset",
+            "preset": "claude_code",
+            "append": definition.prompt,
+        },
+        model=launch.model,
+        max_turns=launch.max_turns,
+        max_budget_usd=None if launch.budget_usd is None else float(launch.budget_usd),
+        permission_mode=definition.permission_mode.value,
+        # As a settings' rule: the flag splits a rule at its commas.
+        settings=json.dumps({"permissions": {"allow": allowed_rules(definition)}}),
+        disallowed_tools=list(denied_tools(definition)),
+        # Nothing is asked in this mode, and the SDK warns of a callback that never runs.
+        can_use_tool=None if is_bypassing else _deny_by(definition),
+        mcp_servers=cast("dict[str, Any]", dict(definition.mcp_servers)),
+        strict_mcp_config="project" not in definition.setting_sources,
+        setting_sources=cast("Any", list(definition.setting_sources)),
+        # What people typed is a message, never a command or a file reference.
+        verbatim_prompts=True,
+        extra_args={"replay-user-messages": None},
+        max_buffer_size=_MAX_LINE_BYTES,
+        stderr=stderr,
+    )
+
+
+def environment(launch: Launch) -> dict[str, str]:
+    """What the agent finds in its environment, beside what `launch.py` lets through."""
+    given = {
+        **launch.credentials,
+        COOKIE: launch.run_id,
+        SITE: launch.site,
+        "HOME": str(home_of(launch)),
+        "CLAUDE_CONFIG_DIR": str(config_of(launch)),
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        "DISABLE_TELEMETRY": "1",
+        "DISABLE_ERROR_REPORTING": "1",
+        "DISABLE_AUTOUPDATER": "1",
+        # Else a turn can end before its own command does.
+        "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",
+        # Newer models get no task list unless asked for, and the steps come from it.
+        "CLAUDE_CODE_ENABLE_TODO_TOOLS": "1",
+        "CLAUDE_CODE_DISABLE_AUTO_MEMORY": "1",
+        "GIT_AUTHOR_NAME": _AUTHOR,
+        "GIT_AUTHOR_EMAIL": _EMAIL,
+        "GIT_COMMITTER_NAME": _AUTHOR,
+        "GIT_COMMITTER_EMAIL": _EMAIL,
+        "GIT_TERMINAL_PROMPT": "0",
+    }
+    return {
+        **given,
+        launcher.GIVEN: ",".join(given),
+        launcher.PROGRAM: str(launch.program or BUNDLED_PROGRAM),
+        launcher.PYTHON: sys.executable,
+    }
+
+
+def home_of(launch: Launch) -> Path:
+    """The agent's home directory."""
+    return launch.state_dir / "home"
+
+
+def config_of(launch: Launch) -> Path:
+    """The agent program's configuration directory."""
+    return launch.state_dir / "config"
+
+
+def _deny_by(definition: WorkflowDefinition) -> Any:
+    async def can_use_tool(
+        tool: str,
+        given: Mapping[str, Any],  # noqa: ARG001 - the SDK passes it
+        context: ToolPermissionContext,  # noqa: ARG001 (as above)
+    ) -> PermissionResultDeny:
+        return PermissionResultDeny(message=refusal(tool, definition))
+
+    return can_use_tool

@@ -1,0 +1,240 @@
+"""From the SDK's messages to our events.  Pure: the same messages give the same events.
+
+Everything that leaves here is redacted, and clipped where it may be huge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import PurePath
+from typing import Any
+
+from claude_agent_sdk import (
+    AssistantMessage,
+    Message,
+    RateLimitEvent,
+    ResultMessage,
+    SystemMessage,
+    TextBlock,
+    ToolResultBlock,
+    ToolUseBlock,
+    UserMessage,
+)
+
+from core.agent.plan import Plan
+from core.domain.event import (
+    AgentEvent,
+    AgentResult,
+    AgentStarted,
+    AgentText,
+    ApiRetry,
+    MessageConsumed,
+    PlanChanged,
+    PlanItem,
+    RateLimit,
+    ToolFinished,
+    ToolStarted,
+    TurnUsage,
+)
+from core.domain.redact import redact
+from core.domain.run import Usage
+
+_KEPT_OUTPUT = 4_000
+_KEPT_INPUT = 2_000
+_SUMMARY = 120
+# Looked at for secrets beyond what is kept, so that the cut does not hide half of one.
+_MARGIN = 1_000
+# The member of a tool's input that says most in one line.
+_TELLING = (
+    "subject", "description", "command", "file_path", "notebook_path", "path", "pattern", "query", "url",
+    "skill", "prompt",
+)  # fmt: skip
+
+
+class Translator:
+    """Translates one leg's messages, in order.
+
+    Attributes:
+        plan: The agent's task list so far.
+        awaited: Ids of messages that were sent and have not come back yet.
+    """
+
+    def __init__(
+        self,
+        *,
+        plan: tuple[PlanItem, ...] = (),
+        secrets: Collection[str] = (),
+        cwd: str = "",
+    ) -> None:
+        self.plan = Plan(items=plan)
+        self.awaited: set[str] = set()
+        self._secrets = tuple(secrets)
+        self._cwd = cwd
+        self._last_usage: TurnUsage | None = None
+
+    def translate(self, message: Message) -> list[AgentEvent]:
+        """The events of one message, in the order in which they happened."""
+        if isinstance(message, AssistantMessage):
+            return list(self._assistant(message))
+        if isinstance(message, UserMessage):
+            return list(self._user(message))
+        if isinstance(message, ResultMessage):
+            return [self._result(message)]
+        if isinstance(message, RateLimitEvent):
+            info = message.rate_limit_info
+            return [RateLimit(status=info.status, resets_at=_moment(info.resets_at))]
+        if isinstance(message, SystemMessage):
+            return list(self._system(message))
+        return []
+
+    def _assistant(self, message: AssistantMessage) -> Iterator[AgentEvent]:
+        is_subagent = message.parent_tool_use_id is not None
+        yield from self._consumed(message.user_message_uuids or ())
+        if message.message_id and message.usage and message.model != "<synthetic>":
+            turn = TurnUsage(
+                message_id=message.message_id,
+                usage=_usage(message.usage),
+                model=message.model,
+                is_subagent=is_subagent,
+            )
+            # Each block of an answer comes as a message of its own, with the same usage.
+            if turn != self._last_usage:
+                self._last_usage = turn
+                yield turn
+        for block in message.content:
+            if isinstance(block, TextBlock) and block.text.strip():
+                yield AgentText(
+                    text=self._clean(block.text),
+                    message_uuid=message.uuid,
+                    is_subagent=is_subagent,
+                )
+            elif isinstance(block, ToolUseBlock):
+                started = ToolStarted(
+                    tool_use_id=block.id,
+                    name=block.name,
+                    summary=self._summary(block.input),
+                    input=self._kept(block.input),
+                    is_subagent=is_subagent,
+                )
+                self.plan = self.plan.after(started)
+                yield started
+
+    def _user(self, message: UserMessage) -> Iterator[AgentEvent]:
+        if message.uuid is not None:
+            yield from self._consumed((message.uuid,))
+        if isinstance(message.content, str):
+            return
+        for block in message.content:
+            if isinstance(block, ToolResultBlock):
+                finished = ToolFinished(
+                    tool_use_id=block.tool_use_id,
+                    is_error=bool(block.is_error),
+                    output=self._clean(_text(block.content), most=_KEPT_OUTPUT),
+                    is_subagent=message.parent_tool_use_id is not None,
+                )
+                yield finished
+                before, self.plan = self.plan, self.plan.after(finished)
+                if self.plan.items != before.items:
+                    yield PlanChanged(items=self.plan.items)
+
+    def _system(self, message: SystemMessage) -> Iterator[AgentEvent]:
+        told = message.data
+        if message.subtype == "init":
+            yield AgentStarted(
+                session_id=str(told.get("session_id") or ""),
+                model=told.get("model"),
+                program_version=told.get("claude_code_version"),
+                tools=tuple(told.get("tools") or ()),
+            )
+            yield from self._consumed(told.get("user_message_uuids") or ())
+        elif message.subtype == "api_retry":
+            yield ApiRetry(
+                attempt=int(told.get("attempt") or 1),
+                max_attempts=told.get("max_retries"),
+                delay_ms=_whole(told.get("retry_delay_ms")),
+                error=self._clean(_retry_error(told)),
+            )
+
+    def _result(self, message: ResultMessage) -> AgentResult:
+        cost = message.total_cost_usd
+        return AgentResult(
+            subtype=message.subtype,
+            is_error=message.is_error,
+            turns=message.num_turns,
+            text=None if message.result is None else self._clean(message.result),
+            # By way of its text: the binary fraction's digits are nobody's cost.
+            cost_usd=None if cost is None else Decimal(str(cost)),
+            usage=_usage(message.usage or {}),
+            terminal_reason=message.terminal_reason,
+            errors=tuple(self._clean(str(error)) for error in message.errors or ()),
+            api_error_status=message.api_error_status,
+        )
+
+    def _consumed(self, uuids: Collection[str]) -> Iterator[MessageConsumed]:
+        for uuid in uuids:
+            if uuid in self.awaited:
+                self.awaited.discard(uuid)
+                yield MessageConsumed(message_uuid=uuid)
+
+    def _clean(self, text: str, *, most: int | None = None) -> str:
+        if most is None or len(text) <= most:
+            return redact(text, secrets=self._secrets)
+        kept = redact(text[: most + _MARGIN], secrets=self._secrets)[:most]
+        return f"{kept}\n… ({len(text) - most} more characters)"
+
+    def _kept(self, value: Any, *, depth: int = 0) -> Any:
+        if isinstance(value, str):
+            return self._clean(value, most=_KEPT_INPUT)
+        if depth > 6:
+            return "…"
+        if isinstance(value, Mapping):
+            return {str(key): self._kept(one, depth=depth + 1) for key, one in value.items()}
+        if isinstance(value, list):
+            return [self._kept(one, depth=depth + 1) for one in value]
+        return value
+
+    def _summary(self, given: Mapping[str, Any]) -> str:
+        if "taskId" in given:
+            return f"#{given['taskId']} {given.get('status') or ''}".strip()[:_SUMMARY]
+        told = next((given[key] for key in _TELLING if isinstance(given.get(key), str)), "")
+        line = next(iter(told.strip().splitlines()), "")
+        if line.startswith("/") and self._cwd:
+            path = PurePath(line)
+            if path.is_relative_to(self._cwd):
+                line = str(path.relative_to(self._cwd))
+        line = redact(line[: _SUMMARY + _MARGIN], secrets=self._secrets)
+        return line if len(line) <= _SUMMARY else f"{line[: _SUMMARY - 1]}…"
+
+
+def _usage(told: Mapping[str, Any]) -> Usage:
+    return Usage(
+        input_tokens=told.get("input_tokens") or 0,
+        output_tokens=told.get("output_tokens") or 0,
+        cache_read_tokens=told.get("cache_read_input_tokens") or 0,
+        cache_creation_tokens=told.get("cache_creation_input_tokens") or 0,
+    )
+
+
+def _text(content: str | list[dict[str, Any]] | None) -> str:
+    if content is None or isinstance(content, str):
+        return content or ""
+    return "\n".join(
+        str(part.get("text") or "") if part.get("type") == "text" else f"[{part.get('type')}]"
+        for part in content
+    )
+
+
+def _retry_error(told: Mapping[str, Any]) -> str:
+    status = told.get("error_status")
+    error = str(told.get("error") or "the call failed")
+    return error if status is None else f"{error} (HTTP {status})"
+
+
+def _moment(seconds: int | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def _whole(value: Any) -> int | None:
+    return round(value) if isinstance(value, int | float) else None

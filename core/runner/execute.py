@@ -27,7 +27,9 @@ from core.runner.ledger import Ledger, Past, state_dir_of
 from core.runner.leg import Cause, Leg
 from core.runner.progress import Progress
 from core.runner.shielded import uninterrupted, until_written
-from core.workspace.workspaces import WorkspaceError, Workspaces
+from core.workspace.errors import WorkspaceError
+from core.workspace.source import BadRepository
+from core.workspace.workspaces import Workspaces
 
 log = logging.getLogger(__name__)
 

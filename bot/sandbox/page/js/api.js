@@ -1,0 +1,33 @@
+// The sandbox's control API.  An answer is always an object with `ok`; a lost server is {ok: false, error: "offline"}.
+
+const PATIENCE_MS = 20_000;
+
+async function call(path, options) {
+  try {
+    const response = await fetch(path, { signal: AbortSignal.timeout(PATIENCE_MS), ...options });
+    return await response.json();
+  } catch (error) {
+    console.info("%s did not answer: %s", path, error.message);
+    return { ok: false, error: "offline" };
+  }
+}
+
+function query(params) {
+  const known = Object.entries(params || {}).filter(([, value]) => value !== undefined && value !== null);
+  return known.length ? `?${new URLSearchParams(known)}` : "";
+}
+
+export const read = (path, params) => call(`/_emu/${path}${query(params)}`);
+
+export const send = (path, body) =>
+  call(`/_emu/${path}`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+  });
+
+export async function readText(path) {
+  const response = await fetch(path, { signal: AbortSignal.timeout(PATIENCE_MS) });
+  if (!response.ok) throw new Error(`HTTP ${response.status}`);
+  return response.text();
+}

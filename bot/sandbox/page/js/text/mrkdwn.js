@@ -1,0 +1,110 @@
+// Slack's mrkdwn, drawn as nodes: *bold* _italic_ ~strike~ `code` ```fences``` > quotes, references, emoji.
+
+import { h } from "../dom.js";
+import { emoji, SHORTCODE } from "./emoji.js";
+import { BARE_URL, link } from "./links.js";
+import { reference, unescape } from "./mentions.js";
+
+const MARKS = { "*": "strong", _: "em", "~": "s" };
+const TOKEN = new RegExp(
+  ["`([^`\\n]+)`", "<([^<>\\n]+)>", SHORTCODE.source, `(${BARE_URL.source})`, "([*_~])"].join("|"),
+  "g",
+);
+const DEEPEST = 8;
+
+export function mrkdwn(text) {
+  const root = h("div", { class: "text mrkdwn" });
+  const pieces = String(text ?? "").split(/```([\s\S]*?)```/);
+  pieces.forEach((piece, index) => {
+    if (index % 2) root.append(fence(unwrapped(piece)));
+    else lines(piece, root, index > 0, index < pieces.length - 1);
+  });
+  return root;
+}
+
+export const fence = (text) => h("pre", { class: "fence" }, h("code", null, text.replace(/^\n|\n$/g, "")));
+
+// In code Slack keeps references as they are typed, but shows an address without its brackets.
+const unwrapped = (text) =>
+  unescape(text.replace(/<((?:https?:|mailto:)[^<>|\n]+)(?:\|([^<>\n]*))?>/g, (_, url, label) => label || url));
+
+function lines(text, root, afterFence, beforeFence) {
+  const all = text.split("\n");
+  if (afterFence && all[0].trim() === "") all.shift();
+  if (beforeFence && all.length && all.at(-1).trim() === "") all.pop();
+  let quote = null;
+  for (const line of all) {
+    const quoted = /^(?:&gt;|>)\s?(.*)$/.exec(line);
+    if (quoted) {
+      quote ??= root.appendChild(h("blockquote"));
+      quote.append(row(quoted[1]));
+    } else {
+      quote = null;
+      root.append(row(line));
+    }
+  }
+}
+
+// A list is plain text in mrkdwn: its lines only get a hanging indent.
+function row(line) {
+  const item = /^(\s*)([•◦▪‣–-]|\d{1,3}[.)])\s+/.exec(line);
+  const element = h("div", { class: item ? "line line-item" : "line" }, ...inline(line));
+  if (!line) element.append(h("br"));
+  return element;
+}
+
+export function inline(text, depth = 0) {
+  const nodes = [];
+  let at = 0;
+  const plain = (to) => to > at && nodes.push(document.createTextNode(unescape(text.slice(at, to))));
+  TOKEN.lastIndex = 0;
+  for (let match = TOKEN.exec(text); match; match = TOKEN.exec(text)) {
+    const drawn = token(match, text, depth);
+    if (!drawn) {
+      TOKEN.lastIndex = match.index + 1;
+      continue;
+    }
+    plain(match.index);
+    nodes.push(drawn.node);
+    at = drawn.end;
+    TOKEN.lastIndex = at;
+  }
+  plain(text.length);
+  return nodes;
+}
+
+function token(match, text, depth) {
+  const [whole, code, angle, shortcode, url, mark] = match;
+  const end = match.index + whole.length;
+  if (code !== undefined) return { node: h("code", { class: "code" }, unwrapped(code)), end };
+  if (angle !== undefined) return found(reference(angle), end);
+  if (shortcode !== undefined) return found(emoji(shortcode), end, (sign) => h("span", { class: "emoji", title: whole }, sign));
+  if (url !== undefined) return { node: link(unescape(url), unescape(url)), end };
+  return depth < DEEPEST ? span(mark, match.index, text, depth) : null;
+}
+
+const found = (value, end, draw = (node) => node) => (value ? { node: draw(value), end } : null);
+
+// A mark opens at a word's beginning and closes at a word's end, on one line.
+function span(mark, from, text, depth) {
+  if (from > 0 && /[\p{L}\p{N}_*~`]/u.test(text[from - 1]) && text[from - 1] !== "_") return null;
+  if (from > 0 && text[from - 1] === mark) return null;
+  for (let to = text.indexOf(mark, from + 1); to > 0; to = text.indexOf(mark, to + 1)) {
+    const inner = text.slice(from + 1, to);
+    if (inner.includes("\n") || /^\s/.test(inner)) return null;
+    const closes = inner && !/\s$/.test(inner) && !/[\p{L}\p{N}]/u.test(text[to + 1] ?? "");
+    if (closes && balanced(inner)) return { node: h(MARKS[mark], null, ...again(inner, depth)), end: to + 1 };
+  }
+  return null;
+}
+
+// A mark inside code or a reference does not close anything.
+const balanced = (inner) =>
+  (inner.match(/`/g) ?? []).length % 2 === 0 && inner.lastIndexOf("<") <= inner.lastIndexOf(">");
+
+function again(inner, depth) {
+  const last = TOKEN.lastIndex;
+  const nodes = inline(inner, depth + 1);
+  TOKEN.lastIndex = last;
+  return nodes;
+}

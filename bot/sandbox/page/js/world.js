@@ -1,0 +1,85 @@
+// What the page knows of the workspace, and who is told when it changes.
+
+import { read } from "./api.js";
+
+const PERSON_KEY = "sandbox.person";
+
+export const world = {
+  team: { id: "", name: "…" },
+  me: null,
+  bot: { id: "", name: "" },
+  users: new Map(),
+  channels: new Map(),
+  commands: [],
+  shortcuts: [],
+  views: [],
+  unread: new Set(),
+  isReady: false,
+};
+
+const changes = new EventTarget();
+
+// Topics: "world" (re-read), "person" (acting as somebody else), "unread", "place", "live" (stream up or down).
+export const on = (topic, listener) => changes.addEventListener(topic, (event) => listener(event.detail));
+export const tell = (topic, detail) => changes.dispatchEvent(new CustomEvent(topic, { detail }));
+
+export const person = () => world.me?.id ?? sessionStorage.getItem(PERSON_KEY) ?? undefined;
+
+export async function readWorld() {
+  const answer = await read("state", { user: person() });
+  if (!answer.ok) {
+    if (answer.error === "user_not_found") sessionStorage.removeItem(PERSON_KEY);
+    return false;
+  }
+  const users = answer.users.map((user) => [user.id, user]);
+  const me = typeof answer.me === "string" ? answer.me : answer.me?.id;
+  Object.assign(world, {
+    team: answer.team,
+    bot: answer.bot,
+    users: new Map(users),
+    channels: new Map(answer.channels.map((channel) => [channel.id, channel])),
+    commands: answer.commands ?? [],
+    shortcuts: answer.shortcuts ?? [],
+    views: answer.views ?? [],
+    isReady: true,
+  });
+  world.me = world.users.get(me) ?? { id: me, name: me };
+  tell("world");
+  return true;
+}
+
+// Another tab keeps its own person, so two people can be played side by side.
+export async function actAs(userId) {
+  sessionStorage.setItem(PERSON_KEY, userId);
+  world.me = world.users.get(userId) ?? { id: userId };
+  world.unread.clear();
+  await readWorld();
+  tell("person");
+}
+
+export function nameOf(userId) {
+  const user = world.users.get(userId);
+  return user?.real_name || user?.name || (userId === world.bot.id ? world.bot.name : userId) || "somebody";
+}
+
+export const isApp = (userId) => userId === world.bot.id || Boolean(world.users.get(userId)?.is_bot);
+
+// The person a direct-message channel is with; the app when nothing says otherwise.
+export const partner = (channel) => channel.user ?? channel.with ?? world.bot.id;
+
+export function titleOf(channel) {
+  if (!channel) return "";
+  return channel.is_im ? nameOf(partner(channel)) : channel.name;
+}
+
+export const channelLabel = (channel) => (channel?.is_im ? titleOf(channel) : `#${titleOf(channel)}`);
+
+export function markUnread(channelId) {
+  if (world.unread.has(channelId)) return;
+  world.unread.add(channelId);
+  tell("unread");
+}
+
+export function markRead(channelId) {
+  if (world.unread.delete(channelId)) tell("unread");
+}

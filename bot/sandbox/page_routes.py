@@ -1,0 +1,50 @@
+"""The sandbox's page: a few static files, served beside the local Slack."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from aiohttp import web
+
+PAGE = Path(__file__).parent / "page"
+
+_TYPES: Mapping[str, str] = MappingProxyType({
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+})
+
+# Everything the page needs is here; what people and agents write can load nothing.
+_HEADERS: Mapping[str, str] = MappingProxyType({
+    "Cache-Control": "no-cache",
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+})
+
+
+def add_page(app: web.Application) -> None:
+    """Serve the page at `/` and its parts below `/page/`.
+
+    The files are listed once, here: a request can only name one of them.
+    """
+    files = {
+        path.relative_to(PAGE).as_posix(): path
+        for path in sorted(PAGE.rglob("*"))
+        if path.is_file() and path.suffix in _TYPES
+    }
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        path = files.get(request.match_info.get("name", "index.html"))
+        if path is None:
+            raise web.HTTPNotFound
+        return web.FileResponse(
+            path, headers={**_HEADERS, "Content-Type": _TYPES[path.suffix]}
+        )
+
+    app.router.add_get("/", serve)
+    app.router.add_get("/page/{name:.+}", serve)

@@ -51,6 +51,11 @@ def safe_markdown(text: str, limit: int) -> str:
     return made
 
 
+def is_clipped(text: str, limit: int) -> bool:
+    """Whether `safe_markdown` leaves something out."""
+    return len(_safe(clean(text).strip())) > limit
+
+
 def to_mrkdwn(text: str, limit: int) -> str:
     """The same words in mrkdwn, at most `limit` characters: for places without Markdown."""
     body = clean(text).strip()

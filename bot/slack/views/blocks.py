@@ -1,0 +1,109 @@
+"""Pieces of Block Kit, within Slack's limits.  Texts come in escaped, except where said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bot.slack import text
+from bot.slack.views.message import Block
+
+SECTION_LIMIT = 3000
+FIELD_LIMIT = 2000
+HEADER_LIMIT = 150
+BUTTON_LIMIT = 75
+MAX_FIELDS = 10
+# Slack refuses a message from about 11,000 characters in its blocks on, undocumented.
+MESSAGE_LIMIT = 8000
+
+
+def mrkdwn(escaped: str) -> dict[str, Any]:
+    """A text object.  `verbatim`: Slack makes no links or mentions of its own in it."""
+    return {"type": "mrkdwn", "text": escaped, "verbatim": True}
+
+
+def plain(words: str, limit: int) -> dict[str, Any]:
+    """A plain text object from any words, with `:names:` left as they are."""
+    return {"type": "plain_text", "text": text.plain(words, limit), "emoji": False}
+
+
+def header(words: str) -> Block:
+    """A headline from any words."""
+    return {"type": "header", "text": plain(words, HEADER_LIMIT)}
+
+
+def section(escaped: str) -> Block:
+    """A paragraph, shown whole."""
+    return {"type": "section", "text": mrkdwn(escaped), "expand": True}
+
+
+def fields(pairs: Sequence[tuple[str, str]]) -> Block:
+    """Labelled values in two columns."""
+    return {
+        "type": "section",
+        "fields": [mrkdwn(f"*{label}*\n{value}") for label, value in pairs[:MAX_FIELDS]],
+    }
+
+
+def context(escaped: str) -> Block:
+    """Small print."""
+    return {"type": "context", "elements": [mrkdwn(escaped)]}
+
+
+def markdown(safe: str) -> Block:
+    """A text in Markdown that was made safe (`bot.slack.markdown`)."""
+    return {"type": "markdown", "text": safe}
+
+
+def divider() -> Block:
+    """A line."""
+    return {"type": "divider"}
+
+
+def actions(block_id: str, elements: Sequence[Block]) -> Block:
+    """A row of buttons."""
+    return {"type": "actions", "block_id": block_id, "elements": list(elements)}
+
+
+def button(
+    label: str,
+    *,
+    action_id: str,
+    value: str,
+    style: str | None = None,
+    confirm: Block | None = None,
+) -> Block:
+    """A button; its value may be seen and replayed by anyone who can see the message."""
+    made: Block = {
+        "type": "button",
+        "action_id": action_id,
+        "text": plain(label, BUTTON_LIMIT),
+        "value": value,
+    }
+    if style is not None:
+        made["style"] = style
+    if confirm is not None:
+        made["confirm"] = confirm
+    return made
+
+
+def confirm(*, title: str, words: str, yes: str, no: str) -> Block:
+    """The question a dangerous button asks first."""
+    return {
+        "title": plain(title, 100),
+        "text": plain(words, 300),
+        "confirm": plain(yes, 30),
+        "deny": plain(no, 30),
+        "style": "danger",
+    }
+
+
+def paragraphs(lines: Sequence[str], limit: int = SECTION_LIMIT) -> list[Block]:
+    """Lines packed into as few sections as hold them."""
+    packed: list[str] = []
+    for line in lines:
+        if packed and len(packed[-1]) + 1 + len(line) <= limit:
+            packed[-1] += "\n" + line
+        else:
+            packed.append(line)
+    return [section(part) for part in packed]

@@ -1,0 +1,29 @@
+"""Errors as only the person who acted sees them."""
+
+from __future__ import annotations
+
+from bot.slack import text
+from bot.slack.views import blocks
+from bot.slack.views.message import Message
+from core.domain.errors import OpsError
+
+_LIMIT = 2000
+
+
+def error_message(error: OpsError) -> Message:
+    """Say what happened and what to do next, in the error's own words."""
+    return private(error.user_message)
+
+
+def unexpected_message(reference: str) -> Message:
+    """Say that something broke here; `reference` finds it in the log."""
+    return private(
+        "Something went wrong on our side; nothing was lost. Please try again. If it happens "
+        f"again, tell an admin this number: `{reference}`."
+    )
+
+
+def private(words: str) -> Message:
+    """Any short words, not escaped yet, that may hold code in backticks."""
+    escaped = text.escape(words, _LIMIT)
+    return Message(text=escaped, blocks=(blocks.section(escaped),))

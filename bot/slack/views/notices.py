@@ -1,0 +1,77 @@
+"""What happened to a run that its owner should know and need not act on, batched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from bot.slack import figures, text
+from core.domain.event import EventKind, EventRecord
+from core.domain.snapshot import RunSnapshot
+
+# The program retries by itself; once or twice is no news.
+_RETRIES_WORTH_SAYING = 3
+_REQUEUES_SHOWN = 5
+_LIMITED: Mapping[str, str] = {
+    "rejected": "The account's usage limit is reached.",
+    "allowed_warning": "The account comes close to its usage limit.",
+}
+
+
+def notice_lines(snapshot: RunSnapshot) -> list[str]:
+    """One line for each kind of thing that happened, however often it did."""
+    lines = _retries(_of(snapshot, EventKind.API_RETRY))
+    lines += _limits(_of(snapshot, EventKind.RATE_LIMIT))
+    lines += _requeues(_of(snapshot, EventKind.RUN_REQUEUED))
+    return lines
+
+
+def _of(snapshot: RunSnapshot, kind: EventKind) -> list[EventRecord]:
+    return [notice for notice in snapshot.notices if notice.kind is kind]
+
+
+def _retries(events: Sequence[EventRecord]) -> list[str]:
+    if len(events) < _RETRIES_WORTH_SAYING:
+        return []
+    last = events[-1]
+    error = text.one_line(str(last.data.get("error") or "no answer"), 160)
+    return [
+        f"🔁 The model's API did not answer {len(events)} times, last at "
+        f"{figures.clock_time(last.at)} ({error}). The agent tries again by itself; nothing to do "
+        "unless it goes on for long."
+    ]
+
+
+def _limits(events: Sequence[EventRecord]) -> list[str]:
+    told = [event for event in events if str(event.data.get("status")) in _LIMITED]
+    if not told:
+        return []
+    last = told[-1]
+    words = _LIMITED[str(last.data["status"])]
+    at = _moment(last.data.get("resets_at"))
+    reset = f" It resets {figures.moment(at)}." if at is not None else ""
+    return [f"⏳ {words}{reset} The run stops if it gets nothing more, and can be continued."]
+
+
+def _requeues(events: Sequence[EventRecord]) -> list[str]:
+    lines = [
+        f"↪️ {figures.clock_time(event.at)}: back in the queue, {_why(event)}. It goes on by "
+        "itself where it was; nothing to do."
+        for event in events[-_REQUEUES_SHOWN:]
+    ]
+    earlier = len(events) - len(lines)
+    return [f"↪️ {earlier} times before that as well.", *lines] if earlier else lines
+
+
+def _why(event: EventRecord) -> str:
+    why = event.data.get("why")
+    return text.one_line(why, 160).rstrip(".") if isinstance(why, str) and why else "worker lost"
+
+
+def _moment(value: object) -> datetime | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError:
+        return None

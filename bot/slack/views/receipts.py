@@ -1,0 +1,42 @@
+"""Answers to an act that was done, seen only by the person who acted."""
+
+from __future__ import annotations
+
+from bot.slack import text
+from bot.slack.views.errors import private
+from bot.slack.views.message import Message
+from bot.slack.views.wording import STOPPING
+from core.domain.request import Started
+from core.domain.run import Run
+from core.domain.termination import Phase, Termination
+
+
+def started(outcome: Started) -> Message:
+    """A run was started, or had been by the same request."""
+    run = outcome.run
+    what = f"`{run.run_id}` ({text.plain(run.workflow_name, 40)})"
+    if not outcome.is_new:
+        return private(f"{what} was started by this before; its card is in the channel.")
+    return private(f"Started {what}{_line(outcome)}. Its card shows how it goes.")
+
+
+def continued(outcome: Started) -> Message:
+    """A next leg was started, or had been before."""
+    run = outcome.run
+    if not outcome.is_new:
+        return private(f"It goes on already, as `{run.run_id}`. The card in its thread shows it.")
+    turns = f" for up to {run.max_turns} turns" if run.max_turns else ""
+    return private(f"It goes on as `{run.run_id}`{turns}{_line(outcome)}.")
+
+
+def killing(run: Run | str, kill: Termination) -> Message:
+    """A kill was asked for, or is under way."""
+    run_id = run if isinstance(run, str) else run.run_id
+    if kill.phase is Phase.CONFIRMED:
+        return private(f"`{run_id}` is dead; nothing of it is running.")
+    return private(f"`{run_id}`: {STOPPING[kill.phase]} Its card shows the proof when it is dead.")
+
+
+def _line(outcome: Started) -> str:
+    position = outcome.queue_position
+    return f", number {position} in line" if position is not None and position > 1 else ""

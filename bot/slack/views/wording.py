@@ -1,0 +1,261 @@
+"""The words for every state a run can be in: one table per enum, each of them total."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+
+from bot.slack import figures, text
+from core.domain.event import EventKind
+from core.domain.run import Run, RunStatus, StopReason, WaitingOn
+from core.domain.snapshot import RunSnapshot
+from core.domain.step import StepStatus
+from core.domain.termination import Phase, Termination
+
+STATUS_ICONS: Mapping[RunStatus, str] = MappingProxyType(
+    {
+        RunStatus.PENDING: "⏳",
+        RunStatus.RUNNING: "▶️",
+        RunStatus.COMPLETED: "✅",
+        RunStatus.FAILED: "❌",
+        RunStatus.KILLED: "🛑",
+    }
+)
+
+STEP_ICONS: Mapping[StepStatus, str] = MappingProxyType(
+    {
+        StepStatus.PENDING: "▫️",
+        StepStatus.IN_PROGRESS: "▶️",
+        StepStatus.COMPLETED: "✅",
+        StepStatus.FAILED: "❌",
+        StepStatus.SKIPPED: "⏭️",
+    }
+)
+
+WAITING: Mapping[WaitingOn, str] = MappingProxyType(
+    {
+        WaitingOn.APPROVAL: "Waiting for an approval",
+        WaitingOn.QUESTION: "Waiting for an answer",
+        WaitingOn.BUDGET: "Waiting for more budget",
+        WaitingOn.USAGE_LIMIT: "Waiting for the usage limit to reset",
+    }
+)
+
+STOPPING: Mapping[Phase, str] = MappingProxyType(
+    {
+        Phase.REQUESTED: "Stopping: telling its worker…",
+        Phase.ACKNOWLEDGED: "Stopping: its worker has the request…",
+        Phase.DRAINING: "Stopping: letting a critical command finish…",
+        Phase.INTERRUPTED: "Stopping: waiting for the interrupt…",
+        Phase.TERMINATED: "Stopping: asking its processes to end…",
+        Phase.KILLED: "Stopping: ending what is left by force…",
+        Phase.CONFIRMED: "Stopped, nothing left running: writing it down…",
+        Phase.UNCONFIRMED: "Not stopped yet: some processes survive",
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """How the end of a run is told.
+
+    Attributes:
+        title: May hold `{turns}`, `{budget}`, `{timeout}`: the limit, in brackets.
+        happened: What that means, in a sentence.
+        advice: What to do next.
+    """
+
+    icon: str
+    title: str
+    happened: str
+    advice: str
+
+
+ENDINGS: Mapping[StopReason, Ending] = MappingProxyType(
+    {
+        StopReason.SUCCESS: Ending(
+            icon="✅",
+            title="Completed",
+            happened="The agent finished and reported.",
+            advice="To ask for more in the same conversation, press *Continue…* on the card.",
+        ),
+        StopReason.MAX_TURNS: Ending(
+            icon="⏸️",
+            title="Stopped at its turn limit{turns}, not finished",
+            happened="It used up its turns before it was done. Its work so far is kept.",
+            advice="*+20 turns* on the card lets it go on exactly where it stopped.",
+        ),
+        StopReason.BUDGET: Ending(
+            icon="⏸️",
+            title="Stopped at its cost limit{budget}, not finished",
+            happened="It reached its cost limit before it was done. Its work so far is kept.",
+            advice="Look at what it did; if that is worth more, a *Continue* button on the card "
+            "lets it go on where it stopped.",
+        ),
+        StopReason.TIMEOUT: Ending(
+            icon="⏸️",
+            title="Stopped at its time limit{timeout}, not finished",
+            happened="It ran out of time before it was done. Its work so far is kept.",
+            advice="Check that it was not going in circles; then a *Continue* button on the card "
+            "lets it go on where it stopped.",
+        ),
+        StopReason.KILLED: Ending(
+            icon="🛑",
+            title="Killed",
+            happened="Somebody stopped it.",
+            advice="A *Continue* button on the card lets it go on where it was stopped.",
+        ),
+        StopReason.USAGE_LIMIT: Ending(
+            icon="⏸️",
+            title="Stopped by the account's usage limit, not finished",
+            happened="The Claude account has no usage left for now. The run's work is kept.",
+            advice="After the limit has reset, a *Continue* button on the card lets it go on.",
+        ),
+        StopReason.API_ERROR: Ending(
+            icon="❌",
+            title="Stopped: the model's API failed",
+            happened="The API kept failing although the agent tried again. Its work is kept.",
+            advice="This mostly passes: wait some minutes, then press a *Continue* button on the "
+            "card. If it comes back, ask an admin to check the API key and the API's status page.",
+        ),
+        StopReason.AGENT_ERROR: Ending(
+            icon="❌",
+            title="Stopped: the agent program failed",
+            happened="The program that runs the agent ended with an error. Its work is kept.",
+            advice="A *Continue* button on the card tries again from where it stopped. If it fails "
+            "the same way, ask an admin to run `signalbox doctor` on the worker.",
+        ),
+        StopReason.NO_RESULT: Ending(
+            icon="❌",
+            title="Ended without a result",
+            happened="The agent program ended, but never said how the work went.",
+            advice="Look at the changes, then continue it and ask for a report: "
+            "`@signalbox continue Report what is done.`",
+        ),
+        StopReason.WORKER_LOST: Ending(
+            icon="❌",
+            title="Stopped: its worker was lost",
+            happened="The machine or process that ran it disappeared.",
+            advice="A *Continue* button on the card takes it up again from its conversation. "
+            "What was not committed may be missing.",
+        ),
+        StopReason.WORKSPACE_ERROR: Ending(
+            icon="❌",
+            title="Not done: its workspace could not be made ready",
+            happened="The repository or the disk let it down; the agent was not to blame.",
+            advice="Check the repository's address, the branch and who may read it, then start "
+            "it again with `/workflow run`.",
+        ),
+        StopReason.SETUP_ERROR: Ending(
+            icon="❌",
+            title="Not started: it could not be set up",
+            happened="Something it needs is missing or wrong.",
+            advice="Ask an admin to run `signalbox doctor`, then start it again with "
+            "`/workflow run`.",
+        ),
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """A run's state in words.
+
+    Attributes:
+        title: Plain words, not escaped: for a headline.
+        detail: What it means just now; mrkdwn, may be empty.
+    """
+
+    icon: str
+    title: str
+    detail: str = ""
+
+
+def state_of(snapshot: RunSnapshot) -> State:
+    """Say where a run stands."""
+    run, kill = snapshot.run, snapshot.termination
+    if run.is_live and run.kill_requested_at is not None:
+        return _stopping(run, kill)
+    if run.status is RunStatus.PENDING:
+        return _queued(snapshot)
+    if run.status is RunStatus.RUNNING:
+        title = WAITING[run.waiting_on] if run.waiting_on else "Running"
+        return State(icon="✋" if run.waiting_on else STATUS_ICONS[run.status], title=title)
+    if run.status is RunStatus.KILLED:
+        return State(icon=STATUS_ICONS[run.status], title=killed_title(run, kill))
+    if run.stop_reason is None:
+        return State(icon=STATUS_ICONS[run.status], title=run.status.value.capitalize())
+    ending = ENDINGS[run.stop_reason]
+    return State(icon=ending.icon, title=ending_title(run), detail=ending.happened)
+
+
+def ending_title(run: Run) -> str:
+    """How it ended, with the limit it met; plain words."""
+    if run.stop_reason is None:
+        return run.status.value.capitalize()
+    return ENDINGS[run.stop_reason].title.format(
+        # The program counts the turn that would have been one too many.
+        turns=f" ({min(run.turns, run.max_turns)}/{run.max_turns})" if run.max_turns else "",
+        budget=f" ({figures.money(run.budget_usd)})" if run.budget_usd is not None else "",
+        timeout=f" ({figures.limit(run.timeout)})" if run.timeout is not None else "",
+    )
+
+
+def killed_title(run: Run, kill: Termination | None) -> str:
+    """That it is dead, and how that is known; plain words."""
+    if kill is None or kill.phase is not Phase.CONFIRMED:
+        return "Killed"
+    if run.started_at is None:
+        return "Killed before it started, nothing was running"
+    if not kill.processes_seen:
+        return "Killed, nothing left running"
+    ended = figures.plural(kill.processes_seen, "process", "processes")
+    took = f" in {figures.duration(kill.elapsed)}" if kill.elapsed is not None else ""
+    return f"Killed, nothing left running ({ended} ended{took})"
+
+
+def usage_reset(snapshot: RunSnapshot) -> datetime | None:
+    """When the usage limit resets, as last reported."""
+    for notice in reversed(snapshot.notices):
+        if notice.kind is EventKind.RATE_LIMIT:
+            try:
+                return datetime.fromisoformat(str(notice.data.get("resets_at")))
+            except ValueError:
+                continue
+    return None
+
+
+def _stopping(run: Run, kill: Termination | None) -> State:
+    phase = kill.phase if kill is not None else Phase.REQUESTED
+    title = STOPPING[phase]
+    if phase is Phase.UNCONFIRMED and kill is not None:
+        left = figures.plural(len(kill.survivors), "process", "processes")
+        return State(
+            icon="⚠️",
+            title=title,
+            detail=f"{left} did not end when told to. Signalbox keeps trying; *Force kill* asks "
+            "again at once. If it stays like this, an admin must look at worker "
+            f"{text.code(run.worker_id or 'unknown', 80)}.",
+        )
+    return State(icon="🛑", title=title, detail="Mostly done within seconds, at most 10.")
+
+
+def _queued(snapshot: RunSnapshot) -> State:
+    icon = STATUS_ICONS[RunStatus.PENDING]
+    position = snapshot.queue_position
+    again = "Its worker went away; it goes on by itself. " if snapshot.run.attempt > 1 else ""
+    title = "Queued again" if again else "Queued"
+    if position is None:
+        return State(icon=icon, title=title, detail=f"{again}Waiting for a free worker.")
+    if position <= 1:
+        return State(
+            icon=icon,
+            title=f"{title}, next in line",
+            detail=f"{again}Starts as soon as a worker is free.",
+        )
+    before = figures.plural(position - 1, "run starts", "runs start")
+    return State(
+        icon=icon, title=f"{title}, number {position} in line", detail=f"{again}{before} before it."
+    )

@@ -1,0 +1,170 @@
+"""`signalbox doctor`: what is right, what is wrong, and how to mend it."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+
+import typer
+from sqlalchemy import text
+
+from bot.settings import Settings
+from bot.workplace import opened_dsn
+from core.agent.catalog import load_catalog
+from core.agent.version import program_version
+from core.domain.errors import OpsError
+from core.store.engine import open_database, translating
+from core.store.migrate import is_current
+
+MIN_POSTGRES = 15
+MIN_FREE_BYTES = 2 * 1024**3
+MAX_CLOCK_SKEW = timedelta(seconds=5)
+_GIT_LIMIT_SECONDS = 10
+
+
+class Verdict(StrEnum):
+    """How a check came out."""
+
+    OK = "ok"
+    WARNING = "warning"
+    WRONG = "wrong"
+
+
+_MARKS = {Verdict.OK: "✓", Verdict.WARNING: "!", Verdict.WRONG: "✗"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One line of the report."""
+
+    verdict: Verdict
+    what: str
+
+
+def _ok(what: str) -> Finding:
+    return Finding(verdict=Verdict.OK, what=what)
+
+
+def _warning(what: str) -> Finding:
+    return Finding(verdict=Verdict.WARNING, what=what)
+
+
+def _wrong(what: str) -> Finding:
+    return Finding(verdict=Verdict.WRONG, what=what)
+
+
+async def run_doctor(settings: Settings, *, say: Callable[[str], None] = typer.echo) -> int:
+    """Check everything, one line each; answers the exit status: 1 if something is wrong."""
+    from bot.slack.doctor import check_workspace  # noqa: PLC0415 - Slack's library is heavy
+
+    is_well = True
+    for checks in (
+        _definitions(settings),
+        _programs(),
+        _disk(settings.node.home),
+        _database(settings),
+        _credentials(settings),
+    ):
+        async for finding in checks:
+            say(f"{_MARKS[finding.verdict]} {finding.what}")
+            is_well = is_well and finding.verdict is not Verdict.WRONG
+    async for is_right, what in check_workspace(settings):
+        say(f"{_MARKS[Verdict.OK if is_right else Verdict.WRONG]} {what}")
+        is_well = is_well and is_right
+    say("All is well." if is_well else "Something is wrong: see the lines marked ✗.")
+    return 0 if is_well else 1
+
+
+async def _definitions(settings: Settings) -> AsyncIterator[Finding]:
+    try:
+        catalog = await asyncio.to_thread(load_catalog, settings.node.workflows)
+    except OpsError as error:
+        yield _wrong(error.user_message)
+        return
+    yield _ok(f"{len(catalog.all)} workflow definitions")
+
+
+async def _programs() -> AsyncIterator[Finding]:
+    version = await asyncio.to_thread(program_version)
+    if version is None:
+        yield _wrong("The claude program does not run. Install claude-agent-sdk again.")
+    else:
+        yield _ok(f"claude {version}")
+    git = shutil.which("git")
+    if git is None:
+        yield _wrong("git is not installed.")
+        return
+    found = await asyncio.to_thread(
+        subprocess.run,
+        [git, "--version"],
+        capture_output=True,
+        text=True,
+        timeout=_GIT_LIMIT_SECONDS,
+        check=False,
+    )
+    yield _ok(found.stdout.strip())
+
+
+async def _disk(home: Path) -> AsyncIterator[Finding]:
+    place = next(path for path in (home, *home.parents) if path.exists())
+    try:
+        await asyncio.to_thread(home.mkdir, parents=True, exist_ok=True)
+    except OSError as error:
+        yield _wrong(f"SIGNALBOX_HOME {home} cannot be made: {error.strerror}.")
+        return
+    free = shutil.disk_usage(place).free
+    said = f"{free / 1024**3:.1f} GiB free under {home}"
+    yield (
+        _ok(said)
+        if free >= MIN_FREE_BYTES
+        else _warning(f"{said}: workspaces need room, free some.")
+    )
+
+
+async def _database(settings: Settings) -> AsyncIterator[Finding]:
+    kind = "DATABASE_URL" if settings.database.url else "embedded Postgres"
+    try:
+        async with opened_dsn(settings) as dsn, open_database(dsn, pool_size=1) as database:
+            with translating():
+                async with database.sessions.begin() as session:
+                    version = int(
+                        await session.scalar(text("SELECT current_setting('server_version_num')"))
+                        or 0
+                    )
+                    now = await session.scalar(text("SELECT clock_timestamp()"))
+            current = await is_current(database)
+    except OpsError as error:
+        yield _wrong(f"{kind}: {error.user_message}")
+        return
+    major = version // 10_000
+    if major < MIN_POSTGRES:
+        yield _wrong(f"{kind} is Postgres {major}; {MIN_POSTGRES} or newer is needed.")
+    else:
+        yield _ok(f"{kind}: Postgres {major}")
+    yield (
+        _ok("the schema is current")
+        if current
+        else _warning(
+            "the schema is not up to date: run `signalbox migrate` (`up` does it by itself)."
+        )
+    )
+    if isinstance(now, datetime) and abs(now - datetime.now(UTC)) > MAX_CLOCK_SKEW:
+        yield _wrong("this machine's clock and the database's differ: set up NTP on both.")
+    else:
+        yield _ok("the clock agrees with the database's")
+
+
+async def _credentials(settings: Settings) -> AsyncIterator[Finding]:
+    names = sorted(settings.agent.credentials)
+    if not {"ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"} & set(names):
+        yield _warning(
+            "no ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN: agents cannot reach their model."
+        )
+    else:
+        yield _ok(f"the agent's credentials: {', '.join(names)}")

@@ -1,0 +1,140 @@
+"""The parts below the surfaces, opened: database, catalog, workspaces, services."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
+
+from core.store.transcripts import Transcripts
+from core.workspace.workspaces import Workspaces
+
+from bot.settings import Settings
+from core.agent.catalog import Catalog, load_catalog
+from core.domain.errors import Unavailable
+from core.queue.worker import Worker
+from core.runner.execute import Executor
+from core.runner.ledger import Ledger
+from core.runner.node import Identity, Node
+from core.services.intake import IntakeService
+from core.services.people import PeopleService
+from core.services.runs import RunService
+from core.services.threads import ThreadService
+from core.services.work import Work
+from core.store.embedded import embedded_postgres
+from core.store.engine import Database, open_database
+from core.store.migrate import is_current, upgrade
+
+log = logging.getLogger(__name__)
+
+# A clone of a large repository over a slow line; git's own stalls end sooner.
+GIT_TIMEOUT = timedelta(minutes=10)
+
+
+class SchemaBehind(Unavailable):
+    """The database's schema is not this program's."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "schema is not current",
+            user_message="The database's schema is not up to date: run `signalbox migrate`.",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workplace:
+    """Everything below the surfaces."""
+
+    settings: Settings
+    database: Database
+    catalog: Catalog
+    work: Work
+    runs: RunService
+    threads: ThreadService
+    intake: IntakeService
+    people: PeopleService
+
+    def node(self, identity: Identity) -> Node:
+        """A worker of this process."""
+        home = self.settings.node.home
+        ledger = Ledger(self.work, identity.worker_id, identity.host)
+        site = site_of(self.database.dsn)
+        executor = Executor(
+            ledger=ledger,
+            catalog=self.catalog,
+            workspaces=Workspaces(home, git_timeout=GIT_TIMEOUT),
+            transcripts=Transcripts(self.database.sessions),
+            home=home,
+            credentials=self.settings.agent.credentials,
+            site=site,
+        )
+        worker = Worker(
+            self.database.dsn,
+            name=identity.worker_id,
+            slots=self.settings.slots,
+            handler=executor,
+        )
+        return Node(identity=identity, ledger=ledger, worker=worker, site=site)
+
+
+def utc_now() -> datetime:
+    """The clock of everything but tests."""
+    return datetime.now(UTC)
+
+
+def site_of(dsn: str) -> str:
+    """A name for this installation, by which its processes on a machine are told from others'.
+
+    Made of the database's address without its password.
+    """
+    url = urlsplit(dsn)
+    address = f"{url.hostname}:{url.port}{url.path}?{url.query}"
+    return hashlib.sha256(address.encode()).hexdigest()[:12]
+
+
+@asynccontextmanager
+async def opened_dsn(settings: Settings) -> AsyncIterator[str]:
+    """The address of the database: the one set, or of an embedded one that is started."""
+    if settings.database.url is not None:
+        yield settings.database.url.get_secret_value()
+        return
+    async with embedded_postgres(settings.node.home / "postgres") as dsn:
+        yield dsn
+
+
+@asynccontextmanager
+async def opened_workplace(settings: Settings, *, migrates: bool) -> AsyncIterator[Workplace]:
+    """Open the workplace.
+
+    Args:
+        settings: As read at the start.
+        migrates: Bring the schema up to date first; else an old schema is an error.
+
+    Raises:
+        SchemaBehind: If the schema is old and `migrates` is false.
+        BadDefinition: If a workflow definition is wrong.
+        Unavailable: If the database cannot be reached.
+    """
+    settings.node.home.mkdir(parents=True, exist_ok=True)
+    catalog = await asyncio.to_thread(load_catalog, settings.node.workflows)
+    async with opened_dsn(settings) as dsn, open_database(dsn) as database:
+        if migrates:
+            await asyncio.to_thread(upgrade, database.dsn)
+        elif not await is_current(database):
+            raise SchemaBehind
+        work = Work(database, utc_now)
+        yield Workplace(
+            settings=settings,
+            database=database,
+            catalog=catalog,
+            work=work,
+            runs=RunService(work, catalog),
+            threads=ThreadService(work),
+            intake=IntakeService(work),
+            people=PeopleService(work),
+        )

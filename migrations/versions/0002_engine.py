@@ -67,9 +67,11 @@ CREATE TRIGGER signalbox_jobs_lock_free
     EXECUTE FUNCTION procrastinate.signalbox_notify_lock_free()
 """
 
+# The engine looks for other live jobs of a lock at every fetch, and its own index begins with
+# the id: 3,000 waiting jobs would make a fetch 300 ms long until the table is analysed.
 _INDEX = """
-CREATE INDEX signalbox_jobs_waiting_for_lock
-    ON procrastinate.procrastinate_jobs (lock) WHERE status = 'todo'
+CREATE INDEX signalbox_jobs_live_by_lock
+    ON procrastinate.procrastinate_jobs (lock) WHERE status IN ('todo', 'doing')
 """
 
 _PIN_SEARCH_PATHS = """

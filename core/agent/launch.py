@@ -13,6 +13,8 @@ import sys
 GIVEN = "SIGNALBOX_AGENT_GIVEN"
 PROGRAM = "SIGNALBOX_AGENT_PROGRAM"
 PYTHON = "SIGNALBOX_AGENT_PYTHON"
+# Where the task lists are kept; the program looks for them in its configuration.
+TASKS = "SIGNALBOX_AGENT_TASKS"
 
 # What a program needs of the machine: where things are, its language, its way out.
 # IS_SANDBOX is the operator's word that this machine may be lost: without it the program
@@ -45,6 +47,11 @@ def main() -> None:
     clean = {
         name: value for name, value in inherited.items() if name in kept or name.startswith("LC_")
     }
+    if TASKS in inherited:
+        # The SDK resumes in a configuration directory of its own making.
+        os.symlink(  # noqa: PTH211 - pathlib is slow to load
+            inherited[TASKS], clean["CLAUDE_CONFIG_DIR"] + "/tasks"
+        )
     # Its own session: a Ctrl-C at the worker's terminal is the worker's to handle.
     os.setsid()
     if sys.platform == "linux":

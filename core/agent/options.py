@@ -17,6 +17,8 @@ from claude_agent_sdk import (
 )
 
 from core.agent import launch as launcher
+from core.agent.history import History
+from core.agent.plan import task_files
 from core.agent.policy import allowed_rules, denied_tools, refusal
 from core.agent.process import COOKIE, SITE
 from core.agent.protocol import Launch, TranscriptStore
@@ -43,7 +45,7 @@ def build_options(
         env=environment(launch),
         session_id=None if launch.resume else session_id,
         resume=session_id if launch.resume else None,
-        session_store=cast("SessionStore", transcripts),
+        session_store=cast("SessionStore", History(transcripts)),
         session_store_flush="eager",
         system_prompt={
             "type": "preset",
@@ -93,8 +95,10 @@ def environment(launch: Launch) -> dict[str, str]:
         "GIT_COMMITTER_EMAIL": _EMAIL,
         "GIT_TERMINAL_PROMPT": "0",
     }
+    tasks = {launcher.TASKS: str(tasks_of(launch))} if launch.plan else {}
     return {
         **given,
+        **tasks,
         launcher.GIVEN: ",".join(given),
         launcher.PROGRAM: str(launch.program or BUNDLED_PROGRAM),
         launcher.PYTHON: sys.executable,
@@ -109,6 +113,22 @@ def home_of(launch: Launch) -> Path:
 def config_of(launch: Launch) -> Path:
     """The agent program's configuration directory."""
     return launch.state_dir / "config"
+
+
+def tasks_of(launch: Launch) -> Path:
+    """Where the agent program finds its sessions' task lists."""
+    return launch.state_dir / "tasks"
+
+
+def prepare_state(launch: Launch) -> None:
+    """Make the directories a leg needs, with the task list of the earlier legs."""
+    for path in (home_of(launch), config_of(launch)):
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if launch.plan:
+        folder = tasks_of(launch) / str(launch.session_id)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name, text in task_files(launch.plan).items():
+            (folder / name).write_text(text, encoding="utf-8")
 
 
 def _deny_by(definition: WorkflowDefinition) -> Any:

@@ -16,7 +16,7 @@ from claude_agent_sdk import ClaudeSDKClient, Message, ResultMessage, SystemMess
 
 from core.agent import census
 from core.agent.failure import failed
-from core.agent.options import build_options, config_of, home_of
+from core.agent.options import build_options, prepare_state
 from core.agent.process import Tree, end_tree
 from core.agent.protocol import (
     AgentEnded,
@@ -97,7 +97,7 @@ class _Session:
 
     async def open(self) -> None:
         """Start the program, and give it its task."""
-        await asyncio.to_thread(self._make_directories)
+        await asyncio.to_thread(prepare_state, self._launch)
         self._client_task = asyncio.create_task(
             self._hold_client(), name=f"agent {self._launch.run_id}"
         )
@@ -284,10 +284,6 @@ class _Session:
 
     def _heard(self, line: str) -> None:
         self._stderr.append(line[:_STDERR_LINE])
-
-    def _make_directories(self) -> None:
-        for path in (home_of(self._launch), config_of(self._launch)):
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def _eldest(living: tuple[ProcessIdentity, ...]) -> ProcessIdentity | None:

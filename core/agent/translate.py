@@ -48,8 +48,8 @@ _SUMMARY = 120
 _MARGIN = 1_000
 # The member of a tool's input that says most in one line.
 _TELLING = (
-    "subject", "description", "command", "file_path", "notebook_path", "path", "pattern", "query", "url",
-    "skill", "prompt",
+    "subject", "description", "command", "file_path", "notebook_path", "path", "pattern", "query",
+    "url", "skill", "prompt",
 )  # fmt: skip
 
 
@@ -164,8 +164,8 @@ class Translator:
             is_error=message.is_error,
             turns=message.num_turns,
             text=None if message.result is None else self._clean(message.result),
-            # By way of its text: the binary fraction's digits are nobody's cost.
-            cost_usd=None if cost is None else Decimal(str(cost)),
+            # The digits of a binary fraction are nobody's cost; the column keeps seven.
+            cost_usd=None if cost is None else round(Decimal(str(cost)), 7),
             usage=_usage(message.usage or {}),
             terminal_reason=message.terminal_reason,
             errors=tuple(self._clean(str(error)) for error in message.errors or ()),

@@ -1,0 +1,158 @@
+"""The agent's own task list, in both dialects.
+
+Pure.  Today's program has TaskCreate and TaskUpdate, whose ids appear only in the result's
+text ("Task #1 created successfully"); older ones rewrite a whole list with TodoWrite.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from core.domain.event import PlanItem, ToolFinished, ToolStarted
+from core.domain.step import StepStatus
+
+PLAN_TOOLS = frozenset({"TaskCreate", "TaskUpdate", "TaskList", "TaskGet", "TaskStop", "TodoWrite"})
+_WRITING = frozenset({"TaskCreate", "TaskUpdate", "TodoWrite"})
+_CREATED = re.compile(r"Task #(\w+) created")
+
+_STATUSES: Mapping[str, StepStatus] = MappingProxyType(
+    {
+        "pending": StepStatus.PENDING,
+        "in_progress": StepStatus.IN_PROGRESS,
+        "completed": StepStatus.COMPLETED,
+        "deleted": StepStatus.SKIPPED,
+        "cancelled": StepStatus.SKIPPED,
+    }
+)
+
+
+_WORDS: Mapping[StepStatus, str] = MappingProxyType(
+    {
+        StepStatus.PENDING: "pending",
+        StepStatus.IN_PROGRESS: "in_progress",
+        StepStatus.COMPLETED: "completed",
+        StepStatus.FAILED: "pending",
+        StepStatus.SKIPPED: "deleted",
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The list as it stands, and the calls that will change it when they come back."""
+
+    items: tuple[PlanItem, ...] = ()
+    calls: Mapping[str, ToolStarted] = field(default_factory=dict)
+
+    def after(self, event: ToolStarted | ToolFinished) -> Plan:
+        """The plan after a tool event.  Subagents have plans of their own: ignored."""
+        if event.is_subagent:
+            return self
+        if isinstance(event, ToolStarted):
+            if event.name not in _WRITING:
+                return self
+            return replace(self, calls={**self.calls, event.tool_use_id: event})
+        call = self.calls.get(event.tool_use_id)
+        if call is None:
+            return self
+        calls = {key: value for key, value in self.calls.items() if key != event.tool_use_id}
+        items = self.items if event.is_error else _applied(self.items, call, event.output)
+        return Plan(items=items, calls=calls)
+
+
+def task_files(items: Sequence[PlanItem]) -> dict[str, str]:
+    """The files in which the program keeps a task list, by name.
+
+    A resumed session that finds them goes on with its numbers; without them it would not
+    know "Task #3", and call its next task "#1".
+    """
+    numbered = [item for item in items if item.source_id.isdecimal()]
+    files = {
+        f"{item.source_id}.json": json.dumps(
+            {
+                "id": item.source_id,
+                "subject": item.name,
+                "description": item.name,
+                "activeForm": item.active_name or item.name,
+                "status": _WORDS[item.status],
+                "blocks": [],
+                "blockedBy": [],
+            }
+        )
+        for item in numbered
+        if item.status is not StepStatus.SKIPPED
+    }
+    highest = max((int(item.source_id) for item in numbered), default=0)
+    return {**files, ".highwatermark": str(highest)}
+
+
+def _applied(items: tuple[PlanItem, ...], call: ToolStarted, output: str) -> tuple[PlanItem, ...]:
+    if call.name == "TodoWrite":
+        todos = call.input.get("todos")
+        return _todos(todos) if isinstance(todos, Sequence) else items
+    if call.name == "TaskCreate":
+        found = _CREATED.search(output)
+        if found is None:
+            return items
+        created = PlanItem(
+            source_id=found[1],
+            name=_text(call.input.get("subject")) or f"Task #{found[1]}",
+            status=StepStatus.PENDING,
+            active_name=_text(call.input.get("activeForm")),
+        )
+        return _placed(items, created)
+    return _updated(items, call.input, output)
+
+
+def _updated(
+    items: tuple[PlanItem, ...], given: Mapping[str, object], output: str
+) -> tuple[PlanItem, ...]:
+    source_id = str(given.get("taskId") or "").lstrip("#")
+    # The program says "Task not found" without calling it an error.
+    if not source_id or "not found" in output.lower():
+        return items
+    present = next((item for item in items if item.source_id == source_id), None)
+    if present is None:
+        present = PlanItem(
+            source_id=source_id, name=f"Task #{source_id}", status=StepStatus.PENDING
+        )
+    changed = replace(
+        present,
+        name=_text(given.get("subject")) or present.name,
+        status=_STATUSES.get(str(given.get("status")), present.status),
+        active_name=_text(given.get("activeForm")) or present.active_name,
+    )
+    return _placed(items, changed)
+
+
+def _placed(items: tuple[PlanItem, ...], item: PlanItem) -> tuple[PlanItem, ...]:
+    """In the place of the item with this id, else at the end of those numbered before it."""
+    for place, present in enumerate(items):
+        if present.source_id == item.source_id:
+            return (*items[:place], item, *items[place + 1 :])
+    if item.source_id.isdecimal():
+        for place, present in enumerate(items):
+            if present.source_id.isdecimal() and int(present.source_id) > int(item.source_id):
+                return (*items[:place], item, *items[place:])
+    return (*items, item)
+
+
+def _todos(todos: Sequence[object]) -> tuple[PlanItem, ...]:
+    return tuple(
+        PlanItem(
+            source_id=str(number),
+            name=_text(todo.get("content")) or f"Task {number}",
+            status=_STATUSES.get(str(todo.get("status")), StepStatus.PENDING),
+            active_name=_text(todo.get("activeForm")),
+        )
+        for number, todo in enumerate(todos, start=1)
+        if isinstance(todo, Mapping)
+    )
+
+
+def _text(value: object) -> str | None:
+    return value.strip() or None if isinstance(value, str) else None

@@ -15,7 +15,6 @@ CONTINUE_10 = "run_continue_10"
 CONTINUE_20 = "run_continue_20"
 CONTINUE_50 = "run_continue_50"
 CONTINUE_MORE = "run_continue_more"
-OPEN_RUN_FORM = "run_form_open"
 
 # Turns that each Continue button adds; `CONTINUE_MORE` asks in a modal.
 CONTINUE_TURNS: Mapping[str, int] = MappingProxyType(
@@ -31,7 +30,6 @@ RUN_ON_MESSAGE = "run_on_message"
 
 # Blocks of a message.
 CARD_ACTIONS = "card_actions"
-HOME_ACTIONS = "home_actions"
 
 # Input blocks of the modals; Slack hangs an error of a field on its block_id.
 FIELD_WORKFLOW = "workflow"

@@ -35,11 +35,12 @@ def _retries(events: Sequence[EventRecord]) -> list[str]:
         return []
     last = events[-1]
     error = text.one_line(str(last.data.get("error") or "no answer"), 160)
-    return [
+    line = (
         f"🔁 The model's API did not answer {len(events)} times, last at "
         f"{figures.clock_time(last.at)} ({error}). The agent tries again by itself; nothing to do "
         "unless it goes on for long."
-    ]
+    )
+    return [line]
 
 
 def _limits(events: Sequence[EventRecord]) -> list[str]:

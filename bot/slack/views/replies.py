@@ -190,7 +190,7 @@ def _next_leg(snapshot: RunSnapshot) -> Message:
 
 def _whole_task(snapshot: RunSnapshot) -> Message | None:
     task = snapshot.run.task_input
-    if text.quote(task, _TASK_SHOWN) == text.quote(task, TASK_LIMIT):
+    if not text.quote(task, TASK_LIMIT).endswith(text.ELLIPSIS):
         return None
     # Not as a quote: that would show its first lines only.
     shown = text.escape(task, _TASK_SHOWN)

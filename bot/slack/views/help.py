@@ -1,0 +1,111 @@
+"""`help`: what can be typed, with an example of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from bot.slack import text
+from bot.slack.flags import FLAGS
+from bot.slack.views import blocks
+from bot.slack.views.message import Block, Message
+from bot.slack.wishes import Subcommand
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One subcommand.  Nothing is escaped yet."""
+
+    usage: str
+    does: str
+    example: str
+
+
+ENTRIES: Mapping[Subcommand, Entry] = MappingProxyType(
+    {
+        Subcommand.RUN: Entry(
+            usage="run <workflow> [flags] <task>",
+            does="starts a workflow; alone it opens a form. All after the flags is the task, "
+            "word for word, over several lines if you like.",
+            example="run implement --repo https://github.com/acme/api Add rate limiting",
+        ),
+        Subcommand.STATUS: Entry(
+            usage="status [run]",
+            does="shows a run, or all that is live.",
+            example="status run_0a1b2c3d4e5f",
+        ),
+        Subcommand.LIST: Entry(
+            usage="list [mine] [live] [failed] [workflow=<name>]",
+            does="lists recent runs.",
+            example="list mine failed",
+        ),
+        Subcommand.KILL: Entry(
+            usage="kill <run> [--force] [reason]",
+            does="stops a run within seconds and proves that nothing is left of it. `--force` "
+            "gives it no time to finish what it is writing.",
+            example="kill run_0a1b2c3d4e5f wrong branch",
+        ),
+        Subcommand.CONTINUE: Entry(
+            usage="continue <run or session> [+turns] [message]",
+            does="goes on with an ended run: same conversation, same workspace.",
+            example="continue run_0a1b2c3d4e5f +20 and update the docs",
+        ),
+        Subcommand.WORKFLOWS: Entry(
+            usage="workflows", does="lists the workflows there are.", example="workflows"
+        ),
+        Subcommand.HELP: Entry(
+            usage="help [command]", does="shows this, or more of one command.", example="help run"
+        ),
+    }
+)
+
+_THREADS = (
+    "*In a run's thread* Slack takes no slash commands: mention me instead, no run id needed. "
+    "`@signalbox kill`, `@signalbox continue 20`, `@signalbox status`."
+)
+_IDS = (
+    "A run id is `run_` and 12 characters; the first few are enough while only one run begins so."
+)
+
+
+def help_message(topic: Subcommand | None = None) -> Message:
+    """Explain one subcommand, or all of them shortly."""
+    if topic is not None:
+        return _about(topic)
+    lines = [_short(subcommand) for subcommand in Subcommand]
+    return Message(
+        text="What you can type after /workflow",
+        blocks=(
+            *blocks.paragraphs(["*What you can type*", *lines]),
+            blocks.section(_THREADS),
+            blocks.context(_IDS),
+        ),
+    )
+
+
+def _short(subcommand: Subcommand) -> str:
+    entry = ENTRIES[subcommand]
+    return text.escape(f"`/workflow {entry.usage}` {entry.does}")
+
+
+def _about(subcommand: Subcommand) -> Message:
+    entry = ENTRIES[subcommand]
+    drawn: list[Block] = [
+        blocks.section(_short(subcommand)),
+        blocks.section(text.escape(f"For example: `/workflow {entry.example}`")),
+    ]
+    if subcommand is Subcommand.RUN:
+        drawn += blocks.paragraphs(["*Flags*, before the task", *_flag_lines()])
+        drawn.append(
+            blocks.context(
+                "Put values with spaces in quotes. If the task itself begins with `--`, put a "
+                "lone `--` before it."
+            )
+        )
+    drawn.append(blocks.context(_THREADS))
+    return Message(text=f"Help on /workflow {subcommand}", blocks=tuple(drawn))
+
+
+def _flag_lines() -> list[str]:
+    return [text.escape(f"`{flag.example}` {flag.about}") for flag in FLAGS.values()]

@@ -1,0 +1,147 @@
+"""Answers to `status`, `list` and `workflows`, seen only by the person who asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from bot.slack import figures, markdown, text
+from bot.slack.views import blocks
+from bot.slack.views.card import owner_words, run_card, turns_words
+from bot.slack.views.changes import change_lines
+from bot.slack.views.message import Block, Message
+from bot.slack.views.wording import ending_title, state_of
+from core.domain.request import RunFilter
+from core.domain.run import Run, RunStatus
+from core.domain.snapshot import RunSnapshot
+from core.domain.workflow import WorkflowDefinition
+
+# A list beyond this is not read, and would outgrow a message.
+ROWS = 15
+_LIVE_ROWS = 12
+_RECENT_ROWS = 4
+_RESULT_LIMIT = 1200
+
+
+def status(snapshot: RunSnapshot, *, now: datetime) -> Message:
+    """One run: its card, and for an ended one what it said and changed, shortly."""
+    card = run_card(snapshot, now=now)
+    run = snapshot.run
+    more: list[Block] = []
+    if not run.is_live and run.error_message:
+        more.append(blocks.section(text.quote(run.error_message, 500)))
+    if not run.is_live and run.result:
+        more.append(blocks.section(markdown.to_mrkdwn(run.result, _RESULT_LIMIT) or "_No words_"))
+    if not run.is_live and run.diff is not None:
+        more.append(blocks.section(change_lines(run)[0]))
+    place = text.channel(run.slack_channel_id)
+    if place:
+        more.append(blocks.context(f"Its thread is in {place}."))
+    return Message(text=card.text, blocks=(*card.blocks, *more))
+
+
+def overview(
+    live: Sequence[RunSnapshot], recent: Sequence[RunSnapshot], *, now: datetime
+) -> Message:
+    """`status` without a run: what is live, and what ended last."""
+    ended = [snapshot for snapshot in recent if not snapshot.run.is_live][:_RECENT_ROWS]
+    count = len(live)
+    many = (
+        f"{count} runs (newest {_LIVE_ROWS} shown) are"
+        if count > _LIVE_ROWS
+        else figures.plural(count, "run is", "runs are")
+    )
+    lead = "Nothing is running or waiting." if not live else f"*{many} live*"
+    drawn = blocks.paragraphs([lead, *(row(one, now=now) for one in live[:_LIVE_ROWS])])
+    if ended:
+        drawn += blocks.paragraphs(["*Ended last*", *(row(one, now=now) for one in ended)])
+    drawn.append(
+        blocks.context(
+            text.escape("`/workflow status <run>` shows one; `/workflow kill <run>` stops one.")
+        )
+    )
+    return Message(text=lead.replace("*", ""), blocks=tuple(drawn))
+
+
+def run_list(snapshots: Sequence[RunSnapshot], *, wanted: RunFilter, now: datetime) -> Message:
+    """`list`: the newest runs that match, a line or two each."""
+    kind = _kind(wanted)
+    if not snapshots:
+        words = f"No {kind} yet. `/workflow run` starts one; `/workflow list` lists all."
+        return Message(text=words, blocks=(blocks.section(words),))
+    shown = snapshots[:ROWS]
+    lead = f"*{kind.capitalize()}*, newest first"
+    drawn = blocks.paragraphs([lead, *(row(snapshot, now=now) for snapshot in shown)])
+    note = f"The newest {len(shown)} are shown. " if len(shown) >= ROWS else ""
+    drawn.append(
+        blocks.context(
+            note
+            + text.escape(
+                "`/workflow status <run>` shows one. Filters: `mine`, `live`, `failed`, "
+                "`workflow=<name>`."
+            )
+        )
+    )
+    return Message(text=f"{figures.plural(len(shown), 'run')} listed", blocks=tuple(drawn))
+
+
+def row(snapshot: RunSnapshot, *, now: datetime) -> str:
+    """A run in two lines: what it is about, and how it stands."""
+    run = snapshot.run
+    state = state_of(snapshot)
+    words = text.one_line(run.task_input, 90)
+    facts = [text.escape(_short_title(run, state.title)), f"turn {turns_words(run)}"]
+    if run.duration is not None:
+        facts.append(figures.duration(run.duration))
+    elif run.is_live and run.started_at is not None:
+        facts.append(figures.elapsed(run.started_at, now))
+    if run.cost_usd is not None:
+        facts.append(figures.cost(run.cost_usd, run.cost_source, is_live=run.is_live))
+    facts += [owner_words(snapshot), figures.moment(run.created_at)]
+    lead = f"{state.icon} `{run.run_id}` *{text.one_line(run.workflow_name, 40)}* {words}"
+    return f"{lead}\n{' · '.join(facts)}"
+
+
+def workflow_list(definitions: Sequence[WorkflowDefinition]) -> Message:
+    """`workflows`: what there is to run."""
+    if not definitions:
+        words = "There are no workflows. Ask an admin to look at `SIGNALBOX_WORKFLOWS`."
+        return Message(text=words, blocks=(blocks.section(words),))
+    shown = definitions[:30]
+    lines = [_workflow_line(definition) for definition in shown]
+    if len(definitions) > len(shown):
+        lines.append(f"_+{len(definitions) - len(shown)} more_")
+    example = text.escape("`/workflow run <workflow> <task>` starts one, `/workflow run` asks.")
+    return Message(
+        text=f"{figures.plural(len(definitions), 'workflow')} to run",
+        blocks=(
+            *blocks.paragraphs(["*Workflows*", *lines]),
+            blocks.context(example),
+        ),
+    )
+
+
+def _workflow_line(definition: WorkflowDefinition) -> str:
+    limits = [figures.plural(definition.max_turns, "turn"), figures.limit(definition.timeout)]
+    if definition.budget_usd is not None:
+        limits.append(figures.money(definition.budget_usd))
+    aliases = ", ".join(text.code(alias, 42) for alias in definition.aliases[:6])
+    also = f" · also {aliases}" if aliases else ""
+    return (
+        f"{text.code(definition.name, 42)} {text.one_line(definition.description, 200)}\n"
+        f"up to {', '.join(limits)}{also}"
+    )
+
+
+def _short_title(run: Run, title: str) -> str:
+    """A title without its proof or its regret: lists are scanned."""
+    if run.status is RunStatus.KILLED:
+        return "Killed"
+    return ending_title(run).removesuffix(", not finished") if not run.is_live else title
+
+
+def _kind(wanted: RunFilter) -> str:
+    states = [name for name, on in (("live", wanted.live), ("failed", wanted.failed)) if on]
+    of = f" of {text.code(wanted.workflow, 42)}" if wanted.workflow else ""
+    mine = "runs of yours" if wanted.mine else "runs"
+    return " ".join([*states, mine]) + of

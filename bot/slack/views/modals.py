@@ -1,0 +1,216 @@
+"""The two forms, and how what was filled in is found again (`bot.slack.forms` reads it)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from bot import ids
+from bot.slack import figures, text
+from bot.slack.views import blocks
+from bot.slack.views.message import Block, View
+from core.domain.run import Run
+from core.domain.workflow import MAX_TURNS_LIMIT, WorkflowDefinition
+
+# Slack's limits.
+TASK_LIMIT = 3000
+_OPTIONS = 100
+_OPTION_TEXT = 75
+_TITLE = 24
+
+
+def run_form(
+    definitions: Sequence[WorkflowDefinition],
+    *,
+    channel_id: str,
+    workflow: str | None = None,
+    task: str = "",
+) -> View:
+    """The form that starts a workflow.
+
+    Args:
+        definitions: What can be chosen, sorted; the first hundred fit.
+        channel_id: Where the run's thread is to be.
+        workflow: Name of the one chosen beforehand.
+        task: What the field holds beforehand, as a person would type it.
+    """
+    return _modal(
+        callback_id=ids.RUN_FORM,
+        title="Run a workflow",
+        submit="Run",
+        metadata={"channel_id": channel_id},
+        drawn=[
+            _input(
+                ids.FIELD_WORKFLOW,
+                "Workflow",
+                _workflow_select(definitions, workflow),
+                hint="What it may use and how long it may take is part of it.",
+            ),
+            _input(
+                ids.FIELD_TASK,
+                "Task",
+                _text_input(
+                    "Add rate limiting to the API",
+                    multiline=True,
+                    initial=text.clip(text.clean(task), TASK_LIMIT),
+                    longest=TASK_LIMIT,
+                ),
+                hint="Say what should be true at the end. The agent sees exactly these words.",
+            ),
+            _input(
+                ids.FIELD_REPO,
+                "Repository",
+                _text_input("https://github.com/acme/api", longest=500),
+                hint="Address or path. Empty: the agent starts in a new, empty one.",
+                optional=True,
+            ),
+            _input(
+                ids.FIELD_BRANCH,
+                "Branch to start from",
+                _text_input("main", longest=200),
+                optional=True,
+            ),
+            _input(
+                ids.FIELD_SESSION,
+                "Session name",
+                _text_input("rate limits", longest=80),
+                hint="A name to continue this conversation by.",
+                optional=True,
+            ),
+            blocks.divider(),
+            blocks.context("Limits. Left empty, the workflow's own hold."),
+            _input(ids.FIELD_TURNS, "Turns", _number_input(), optional=True),
+            _input(
+                ids.FIELD_BUDGET,
+                "Cost in US dollars",
+                _text_input("2.50", longest=12),
+                optional=True,
+            ),
+            _input(ids.FIELD_TIMEOUT, "Time", _text_input("30m", longest=12), optional=True),
+        ],
+    )
+
+
+def continue_form(run: Run, *, channel_id: str) -> View:
+    """The form that goes on with an ended run."""
+    task = text.one_line(run.task_input, 200)
+    return _modal(
+        callback_id=ids.CONTINUE_FORM,
+        title="Continue run",
+        submit="Continue",
+        metadata={"channel_id": channel_id, "run_id": run.run_id},
+        drawn=[
+            blocks.section(f"`{run.run_id}` {text.one_line(run.workflow_name, 40)}: {task}"),
+            _input(
+                ids.FIELD_TURNS,
+                "How many turns more?",
+                _number_input(initial=20),
+                hint="Left empty, as many as the workflow allows.",
+                optional=True,
+            ),
+            _input(
+                ids.FIELD_MESSAGE,
+                "What shall I tell it?",
+                _text_input(
+                    "Go on where you stopped. Also update the docs.",
+                    multiline=True,
+                    longest=TASK_LIMIT,
+                ),
+                hint="Left empty, it goes on where it stopped.",
+                optional=True,
+            ),
+        ],
+    )
+
+
+def _modal(
+    *,
+    callback_id: str,
+    title: str,
+    submit: str,
+    metadata: dict[str, str],
+    drawn: list[Block],
+) -> View:
+    return {
+        "type": "modal",
+        "callback_id": callback_id,
+        "title": blocks.plain(title, _TITLE),
+        "submit": blocks.plain(submit, _TITLE),
+        "close": blocks.plain("Cancel", _TITLE),
+        # A claim of the client: whoever reads it authorises again.
+        "private_metadata": json.dumps(metadata, separators=(",", ":")),
+        "blocks": drawn,
+    }
+
+
+def _input(
+    block_id: str,
+    label: str,
+    element: dict[str, Any],
+    *,
+    hint: str | None = None,
+    optional: bool = False,
+) -> Block:
+    made: Block = {
+        "type": "input",
+        "block_id": block_id,
+        "label": blocks.plain(label, 2000),
+        "element": element,
+        "optional": optional,
+    }
+    if hint is not None:
+        made["hint"] = blocks.plain(hint, 2000)
+    return made
+
+
+def _text_input(
+    placeholder: str, *, longest: int, multiline: bool = False, initial: str = ""
+) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "type": "plain_text_input",
+        "action_id": ids.VALUE,
+        "placeholder": blocks.plain(placeholder, 150),
+        "max_length": longest,
+        "multiline": multiline,
+    }
+    if initial:
+        made["initial_value"] = initial
+    return made
+
+
+def _number_input(initial: int | None = None) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "type": "number_input",
+        "action_id": ids.VALUE,
+        "is_decimal_allowed": False,
+        "min_value": "1",
+        "max_value": str(MAX_TURNS_LIMIT),
+    }
+    if initial is not None:
+        made["initial_value"] = str(initial)
+    return made
+
+
+def _workflow_select(
+    definitions: Sequence[WorkflowDefinition], chosen: str | None
+) -> dict[str, Any]:
+    options = {one.name: _option(one) for one in definitions[:_OPTIONS]}
+    made: dict[str, Any] = {
+        "type": "static_select",
+        "action_id": ids.VALUE,
+        "placeholder": blocks.plain("Choose one", 150),
+        "options": list(options.values()),
+    }
+    if chosen in options:
+        made["initial_option"] = options[chosen]
+    return made
+
+
+def _option(definition: WorkflowDefinition) -> dict[str, Any]:
+    limits = f"{definition.max_turns} turns, {figures.limit(definition.timeout)}"
+    return {
+        "text": blocks.plain(f"{definition.name} ({limits})", _OPTION_TEXT),
+        "value": definition.name,
+        "description": blocks.plain(definition.description, _OPTION_TEXT),
+    }

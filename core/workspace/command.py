@@ -1,0 +1,184 @@
+"""Running git: bounded in time, unable to ask, and with nothing of ours in its environment."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from git.cmd import Git as GitProgram
+from git.exc import GitCommandNotFound
+
+from core.domain.redact import redact
+from core.workspace.errors import GitFailed, WorkspaceError
+from core.workspace.settings import unwanted
+
+log = logging.getLogger(__name__)
+
+# Beyond what a killed process needs to close its pipes.
+_LAST_BREATH = timedelta(seconds=5)
+_SSH = "ssh -o BatchMode=yes -o ConnectTimeout=20 -o ForwardAgent=no"
+# Nothing a repository brings with it runs, and nobody is asked for a password.
+_ALWAYS = {
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ALLOW_PROTOCOL": "file:https:ssh",
+    "GIT_SSH_COMMAND": _SSH,
+    "GIT_SSH_VARIANT": "ssh",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_ADVICE": "0",
+    "GIT_PAGER": "cat",
+    "GIT_EDITOR": "false",
+    "GIT_LFS_SKIP_SMUDGE": "1",
+    "LC_ALL": "C",
+    "LANGUAGE": "C",
+}
+_CONFIG = (
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "protocol.ext.allow=never",
+    "submodule.recurse=false",
+    "fetch.recurseSubmodules=false",
+    "gc.autoDetach=false",
+    "maintenance.autoDetach=false",
+    "core.quotePath=false",
+    # Large files stay the pointers they are in the repository.
+    "filter.lfs.smudge=",
+    "filter.lfs.process=",
+    "filter.lfs.required=false",
+)
+
+
+class Git:
+    """Runs git commands one after another, in one thread; `stop` comes from any other.
+
+    Every command is a process group of its own, so that a timeout ends its helpers too
+    (ssh, remote helpers).
+    """
+
+    def __init__(
+        self, *, environment: Mapping[str, str], timeout: timedelta, global_config: Path | None
+    ) -> None:
+        self.environment = {**environment, **_ALWAYS}
+        if global_config is not None:
+            self.environment["GIT_CONFIG_GLOBAL"] = str(global_config)
+        self.timeout = timeout
+        self._guard = threading.Lock()
+        self._running: subprocess.Popen[bytes] | None = None
+        self._is_stopped = False
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether `stop` was called: nothing more will run."""
+        return self._is_stopped
+
+    def run(
+        self,
+        *arguments: str,
+        cwd: Path,
+        env: Mapping[str, str] | None = None,
+        settings: Mapping[str, str] | None = None,
+        given: bytes = b"",
+        accept: Collection[int] = (0,),
+        secrets: Sequence[str] = (),
+    ) -> bytes:
+        """Its standard output.
+
+        Args:
+            arguments: Subcommand and what follows.
+            cwd: Where it runs.
+            env: More variables for this command.
+            settings: More configuration, handed over in the environment, where other users
+                of the machine cannot read it.
+            given: Its standard input.
+            accept: Exit codes that are no error.
+            secrets: Removed from whatever it says.
+
+        Raises:
+            GitFailed: If it ends otherwise, or takes too long.
+        """
+        what = arguments[0]
+        environment = {**self.environment, **(env or {}), **_numbered(settings or {})}
+        config = [part for setting in _CONFIG for part in ("-c", setting)]
+        handle = self._start(["git", *config, *arguments], environment, cwd)
+        process: subprocess.Popen[bytes] | None = handle.proc
+        if process is None:
+            raise GitFailed(what, None, "did not start")
+        try:
+            out, err = process.communicate(given, timeout=self.timeout.total_seconds())
+        except subprocess.TimeoutExpired as error:
+            _end(process)
+            raise GitFailed(what, None, "took too long") from error
+        finally:
+            with self._guard:
+                self._running = None
+        said = redact(err.decode(errors="replace"), secrets=secrets)
+        if process.returncode not in accept:
+            if self._is_stopped:
+                said = "was stopped"
+            raise GitFailed(what, process.returncode, said)
+        return out
+
+    def line(self, *arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> str:
+        """Its output as one text without the last newline."""
+        return self.run(*arguments, cwd=cwd, env=env).decode(errors="replace").rstrip("\n")
+
+    def stop(self) -> None:
+        """End what runs and let nothing more start."""
+        with self._guard:
+            self._is_stopped = True
+            running = self._running
+            if running is not None and running.poll() is None:
+                _signal(running)
+
+    def _start(
+        self, command: list[str], environment: Mapping[str, str], cwd: Path
+    ) -> GitProgram.AutoInterrupt:
+        # GitPython hands the whole environment of this process on; `env -u` takes back what
+        # is not git's business, by name, so that no value shows in a list of processes.
+        dropped = [part for name in unwanted(environment) for part in ("-u", name)]
+        with self._guard:
+            if self._is_stopped:
+                raise GitFailed(command[-1], None, "was stopped")
+            try:
+                handle = GitProgram(str(cwd)).execute(
+                    ["env", *dropped, *command],
+                    istream=subprocess.PIPE,
+                    as_process=True,
+                    env=environment,
+                    start_new_session=True,
+                )
+            except GitCommandNotFound as error:
+                raise WorkspaceError(
+                    "git is not installed",
+                    user_message="git is missing on the worker. Install it, then start again.",
+                ) from error
+            self._running = handle.proc
+        return handle
+
+
+def _numbered(settings: Mapping[str, str]) -> dict[str, str]:
+    numbered = {"GIT_CONFIG_COUNT": str(len(settings))} if settings else {}
+    for index, (name, value) in enumerate(settings.items()):
+        numbered[f"GIT_CONFIG_KEY_{index}"] = name
+        numbered[f"GIT_CONFIG_VALUE_{index}"] = value
+    return numbered
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    _signal(process)
+    try:
+        process.communicate(timeout=_LAST_BREATH.total_seconds())
+    except subprocess.TimeoutExpired:
+        log.warning("git process %s does not end", process.pid)
+
+
+def _signal(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)

@@ -1,0 +1,238 @@
+"""Looking at what an agent left, and keeping it, without touching anything it sees.
+
+The agent can write every file of its workspace, `.git/config` included, and configuration can
+name programs to run. So the work tree is read through a git directory of our own, which
+borrows only the workspace's objects; no filter, hook or driver of the agent's choice runs.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.domain.run import CommitInfo, DiffStat, FileChange
+from core.workspace.command import Git
+from core.workspace.errors import GitFailed, WorkspaceError
+
+MAX_FILES = 1_000
+MAX_COMMITS = 200
+_MAX_SUBJECT_CHARS = 200
+_AUTHOR = {
+    "GIT_AUTHOR_NAME": "Signalbox",
+    "GIT_AUTHOR_EMAIL": "signalbox@localhost",
+    "GIT_COMMITTER_NAME": "Signalbox",
+    "GIT_COMMITTER_EMAIL": "signalbox@localhost",
+}
+
+
+@dataclass(frozen=True)
+class WorkTree:
+    """A workspace's files and history, as seen from outside.
+
+    Attributes:
+        path: The workspace.
+        git: Runs the commands.
+        env: Makes git use our directory and the workspace's objects.
+    """
+
+    path: Path
+    git: Git
+    env: Mapping[str, str]
+
+    def run(self, *arguments: str, given: bytes = b"") -> bytes:
+        """A git command on the workspace's objects and files."""
+        return self.git.run(*arguments, cwd=self.path, env=self.env, given=given)
+
+    def tree(self) -> str:
+        """Write all files that are not ignored as a tree object."""
+        # Exit code 1: some file could not be read; the others are in.
+        self.git.run("add", "--all", "--ignore-errors", "--", ".",
+                     cwd=self.path, env=self.env, accept=(0, 1, 128))  # fmt: skip
+        return self.run("write-tree").decode().strip()
+
+    def empty_tree(self) -> str:
+        """The tree without a file."""
+        return self.run("mktree").decode().strip()
+
+    def has(self, commit: str) -> bool:
+        """Whether a commit is there."""
+        answer = self.run("cat-file", "--batch-check=%(objecttype)", given=f"{commit}\n".encode())
+        return answer.strip() == b"commit"
+
+
+def head_of(git: Git, path: Path) -> str | None:
+    """The commit checked out; `None` before the first."""
+    env = _theirs(path)
+    found = git.run("rev-parse", "--verify", "--quiet", "HEAD^{commit}",
+                    cwd=path, env=env, accept=(0, 1, 128))  # fmt: skip
+    return found.decode().strip() or None
+
+
+def branch_of(git: Git, path: Path) -> str | None:
+    """The branch checked out; `None` if HEAD is detached."""
+    found = git.run("symbolic-ref", "--quiet", "HEAD", cwd=path, env=_theirs(path),
+                    accept=(0, 1, 128))  # fmt: skip
+    return found.decode(errors="replace").strip().removeprefix("refs/heads/") or None
+
+
+@contextmanager
+def opened(git: Git, path: Path) -> Iterator[WorkTree]:
+    """Look at a workspace through a git directory of our own.
+
+    Raises:
+        WorkspaceError: If its repository is gone or damaged.
+    """
+    theirs = path / ".git"
+    try:
+        said = git.line("rev-parse", "--path-format=absolute", "--git-path", "objects",
+                        "--git-path", "shallow", "--git-path", "index",
+                        "--git-path", "info/exclude", "--show-object-format",
+                        cwd=path, env=_theirs(path))  # fmt: skip
+    except GitFailed as error:
+        raise WorkspaceError(
+            f"no repository in {path}",
+            user_message="The workspace is no longer a git repository: its `.git` is gone or "
+            "damaged. Start a new run; the files are still on the worker.",
+        ) from error
+    objects, shallow, index, exclude, kind = said.split("\n")
+    with tempfile.TemporaryDirectory(prefix="signalbox-", ignore_cleanup_errors=True) as temporary:
+        ours = Path(temporary) / "git"
+        git.run("init", "--quiet", "--bare", "--template=", f"--object-format={kind}", str(ours),
+                cwd=Path(temporary))  # fmt: skip
+        # The agent's index knows which files are unchanged: only the others are read.
+        if Path(index).is_file() and not list(theirs.glob("sharedindex.*")):
+            shutil.copyfile(index, ours / "index")
+        if Path(exclude).is_file():
+            (ours / "info").mkdir(exist_ok=True)
+            shutil.copyfile(exclude, ours / "info" / "exclude")
+        env = {
+            "GIT_DIR": str(ours),
+            "GIT_WORK_TREE": str(path),
+            "GIT_OBJECT_DIRECTORY": objects,
+            "GIT_INDEX_FILE": str(ours / "index"),
+            "GIT_CONFIG_GLOBAL": "/dev/null",
+            "GIT_CONFIG_NOSYSTEM": "1",
+        }
+        if Path(shallow).is_file():
+            env["GIT_SHALLOW_FILE"] = shallow
+        yield WorkTree(path, git, env)
+
+
+def diff(git: Git, path: Path, base: str | None) -> DiffStat:
+    """What the files and commits are beyond `base` (`None`: beyond nothing)."""
+    head = head_of(git, path)
+    with opened(git, path) as tree:
+        if base is not None and not tree.has(base):
+            raise WorkspaceError(
+                f"start commit {base[:12]} is gone from {path}",
+                user_message="The commit this run started from is gone from the workspace, so "
+                "what changed since cannot be told.",
+            )
+        empty = tree.empty_tree()
+        now = tree.tree()
+        changes = _numstat(tree.run(
+            "diff-tree", "-r", "-z", "--numstat", "-M", "-l400", "--no-ext-diff", "--no-textconv",
+            base or empty, now,
+        ))  # fmt: skip
+        unsaved = tree.run("diff-tree", "-r", "-z", "--name-only", "--no-renames",
+                           head or empty, now)  # fmt: skip
+        return DiffStat(
+            files=_files(changes, set(unsaved.decode(errors="replace").split("\0"))),
+            commits=_commits(tree, base, head),
+        )
+
+
+def save(git: Git, path: Path, label: str) -> dict[str, object]:
+    """Commit all files that are not ignored on `refs/signalbox/<label>`."""
+    reference = f"refs/signalbox/{label}"
+    git.run("check-ref-format", reference, cwd=path)
+    head = head_of(git, path)
+    with opened(git, path) as tree:
+        now = tree.tree()
+        parents = ["-p", head] if head else []
+        commit = git.run(
+            "commit-tree", now, *parents, "-F", "-",
+            cwd=path, env={**tree.env, **_AUTHOR}, given=f"Work saved for {label}\n".encode(),
+        ).decode().strip()  # fmt: skip
+        changes = _numstat(tree.run(
+            "diff-tree", "-r", "-z", "--numstat", "--no-renames", "--no-ext-diff", "--no-textconv",
+            head or tree.empty_tree(), now,
+        ))  # fmt: skip
+    git.run("update-ref", "--no-deref", reference, commit, cwd=path, env=_theirs(path))
+    return {
+        "ref": reference,
+        "commit": commit,
+        "head": head,
+        "uncommitted_files": len(changes),
+        "uncommitted_added": sum(change[2] or 0 for change in changes),
+        "uncommitted_removed": sum(change[3] or 0 for change in changes),
+    }
+
+
+def _theirs(path: Path) -> dict[str, str]:
+    """For commands on the workspace's own references; never looks into directories above."""
+    return {
+        "GIT_DIR": str(path / ".git"),
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_CONFIG_NOSYSTEM": "1",
+    }
+
+
+def _numstat(output: bytes) -> list[tuple[str, str, int | None, int | None]]:
+    """Lines of `--numstat -z`: path, path as shown, added, removed; `None` for binary."""
+    changes: list[tuple[str, str, int | None, int | None]] = []
+    fields = iter(output.decode(errors="replace").split("\0"))
+    for line in fields:
+        if not line:
+            continue
+        added, removed, path = line.split("\t", 2)
+        shown = path
+        if not path:
+            old, path = next(fields), next(fields)
+            shown = f"{old} → {path}"
+        changes.append((path, shown, _count(added), _count(removed)))
+    return changes
+
+
+def _count(figure: str) -> int | None:
+    return int(figure) if figure.isdecimal() else None
+
+
+def _files(
+    changes: list[tuple[str, str, int | None, int | None]], unsaved: set[str]
+) -> tuple[FileChange, ...]:
+    """At most `MAX_FILES`, with the rest added up in a last line of its own."""
+    files = [
+        FileChange(path=shown, added=added, removed=removed, committed=path not in unsaved)
+        for path, shown, added, removed in changes
+    ]
+    rest = files[MAX_FILES:]
+    if not rest:
+        return tuple(files)
+    more = FileChange(
+        path=f"… and {len(rest):,} more files",
+        added=sum(change.added or 0 for change in rest),
+        removed=sum(change.removed or 0 for change in rest),
+        committed=all(change.committed for change in rest),
+    )
+    return (*files[:MAX_FILES], more)
+
+
+def _commits(tree: WorkTree, base: str | None, head: str | None) -> tuple[CommitInfo, ...]:
+    """The commits beyond `base`, oldest first; the newest `MAX_COMMITS` of many."""
+    if head is None:
+        return ()
+    span = [head, *([f"^{base}"] if base else [])]
+    listed = tree.run(
+        "log", "-z", "--format=%H %s", f"--max-count={MAX_COMMITS}", "--no-show-signature",
+        "--end-of-options", *span,
+    )  # fmt: skip
+    lines = [line for line in listed.decode(errors="replace").split("\0") if line]
+    return tuple(
+        CommitInfo(sha=line.partition(" ")[0], subject=line.partition(" ")[2][:_MAX_SUBJECT_CHARS])
+        for line in reversed(lines)
+    )

@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 from core.store.transcripts import Transcripts
-from core.workspace.workspaces import Workspaces
 
 from bot.settings import Settings
 from core.agent.catalog import Catalog, load_catalog
@@ -29,6 +28,7 @@ from core.services.work import Work
 from core.store.embedded import embedded_postgres
 from core.store.engine import Database, open_database
 from core.store.migrate import is_current, upgrade
+from core.workspace.workspaces import Workspaces
 
 log = logging.getLogger(__name__)
 

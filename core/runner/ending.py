@@ -101,7 +101,7 @@ class Ending:
             has_ended=(lambda: agent.has_ended) if agent else None,
             force=force,
             on_phase=self._phase,
-            known=agent.known if agent else (),
+            known=agent.tree if agent else None,
             interrupt_grace=_HANDOVER_GRACE
             if self.leg.cause is Cause.HANDOVER
             else INTERRUPT_GRACE,

@@ -84,7 +84,8 @@ class Executor:
     async def _begin(self, job: Job) -> Leg | None:
         run = await until_written(lambda: self.ledger.begin(job.run_id, job.attempt))
         if run is None:
-            return await self._not_to_be_had(job)
+            await self._not_to_be_had(job)
+            return None
         try:
             definition = self.catalog.get(run.workflow_name)
         except OpsError as error:

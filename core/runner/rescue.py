@@ -67,9 +67,7 @@ class Rescue:
         """End what is left of a lost run on this machine, and requeue or fail it."""
         proof: Proof | None = None
         if process.host == self.ledger.host:
-            proof = await end_tree(
-                cookie=run.run_id, root=None, known=[process.agent] if process.agent else []
-            )
+            proof = await end_tree(cookie=run.run_id, root=process.agent)
         if run.job_id is not None:
             async with self.ledger.work.transaction() as session:
                 await jobs.settle(session, run.job_id)

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.agent.catalog import Catalog
 from core.domain.actor import Action, Actor
-from core.domain.errors import BadRequest, Conflict
+from core.domain.errors import Conflict, NotFound
 from core.domain.event import EventKind, EventRecord
 from core.domain.request import (
     ContinueRequest,
@@ -20,18 +20,23 @@ from core.domain.request import (
     StartRequest,
     check_limits,
 )
-from core.domain.run import RUN_ID_PREFIX, Run, RunNotFound, RunStatus, SessionBusy, StopReason
-from core.domain.session import Message, MessageRole, MessageType, Session
+from core.domain.run import (
+    AlreadyRequested,
+    Run,
+    RunNotFound,
+    RunStatus,
+    SessionBusy,
+    StopReason,
+)
+from core.domain.session import MessageType, Session
 from core.domain.snapshot import RunSnapshot
 from core.domain.termination import Phase, Termination
 from core.domain.workflow import WorkflowDefinition
 from core.queue import jobs
-from core.services import snapshots
+from core.services import legs, snapshots
 from core.services.work import Work, demand, entry
-from core.store import audit, events, messages, runs, sessions, shown, terminations
+from core.store import audit, events, runs, sessions, shown, terminations
 from core.workspace.source import parse_source
-
-GO_ON = "Please go on with the task from where you stopped."
 
 
 class AlreadyEnded(Conflict):
@@ -69,50 +74,27 @@ class RunService:
             SessionBusy: If the named session has a live run.
             Unavailable: If the database cannot be reached.
         """
+        try:
+            return await self._start(request, by)
+        except AlreadyRequested as earlier:
+            return await self._again(earlier.run_id)
+
+    async def _start(self, request: StartRequest, by: Actor) -> Started:
         request.check()
         definition = self.catalog.get(request.workflow)
         if request.repo:
             parse_source(request.repo)
+        now = self.work.clock()
         async with self.work.transaction() as session:
             known = await runs.find_request(session, request.request_key)
             if known is not None:
-                return await _started(session, known, is_new=False)
+                return await legs.started(session, known, is_new=False)
             demand(by, Action.START)
-            conversation, parent = await self._conversation(session, request, definition, by)
-            identity = uuid4()
-            run_id = RUN_ID_PREFIX + identity.hex[:12]
-            inherits = parent is not None and parent.slack_channel_id is not None
-            place = request.place
-            run = Run(
-                id=identity,
-                run_id=run_id,
-                workflow_name=definition.name,
-                task_input=request.task,
-                status=RunStatus.PENDING,
-                created_at=self.work.clock(),
-                updated_at=self.work.clock(),
-                session_id=conversation.id,
-                session_name=request.session_name,
-                ai_model=request.model or definition.model,
-                git_repo=conversation.git_repo,
-                git_branch=request.branch,
-                max_turns=request.max_turns or definition.max_turns,
-                budget_usd=request.budget_usd or definition.budget_usd,
-                timeout=request.timeout or definition.timeout,
-                user_id=by.user_id,
-                parent_run_id=parent.id if parent else None,
-                workspace_id=conversation.workspace_id,
-                priority=request.priority,
-                slack_team_id=parent.slack_team_id
-                if parent and inherits
-                else (place.team_id if place else None),
-                slack_channel_id=parent.slack_channel_id
-                if parent and inherits
-                else (place.channel_id if place else None),
-                thread_key=parent.thread_key if parent and inherits else run_id,
-                request_key=request.request_key,
+            conversation, before = await legs.conversation(
+                session, request, definition, by=by, now=now
             )
-            return await self._enter(session, run, by, MessageType.WORKFLOW_START)
+            run = legs.first_leg(request, definition, conversation, after=before, by=by, now=now)
+            return await legs.enter(session, run, MessageType.WORKFLOW_START, by=by)
 
     async def continue_run(
         self, request: ContinueRequest, *, by: Actor, place: Place | None = None
@@ -129,54 +111,38 @@ class RunService:
             BadRequest: If the number of turns is out of bounds.
             Unavailable: If the database cannot be reached.
         """
+        try:
+            return await self._continue(request, by, place)
+        except AlreadyRequested as earlier:
+            return await self._again(earlier.run_id)
+
+    async def _continue(self, request: ContinueRequest, by: Actor, place: Place | None) -> Started:
         check_limits(request.additional_turns, None, None)
         async with self.work.transaction() as session:
             known = await runs.find_request(session, request.request_key)
             if known is not None:
-                return await _started(session, known, is_new=False)
+                return await legs.started(session, known, is_new=False)
             named = await self._named(session, request.named, by)
             demand(by, Action.CONTINUE, named)
             newest = (await runs.legs_of_session(session, named.session_id))[-1]
             if newest.is_live:
                 if newest.parent_run_id == named.id:
-                    return await _started(session, newest, is_new=False)
+                    return await legs.started(session, newest, is_new=False)
                 raise SessionBusy(newest.run_id)
-            definition = self.catalog.get(newest.workflow_name)
-            identity = uuid4()
-            run_id = RUN_ID_PREFIX + identity.hex[:12]
-            words = (request.message or "").strip() or GO_ON
-            run = Run(
-                id=identity,
-                run_id=run_id,
-                workflow_name=newest.workflow_name,
-                agent_type=newest.agent_type,
-                task_input=words,
-                status=RunStatus.PENDING,
-                created_at=self.work.clock(),
-                updated_at=self.work.clock(),
-                session_id=newest.session_id,
-                session_name=newest.session_name,
-                ai_model=newest.ai_model,
-                git_repo=newest.git_repo,
-                git_branch=newest.git_branch,
-                max_turns=request.additional_turns or definition.max_turns,
-                budget_usd=newest.budget_usd,
-                timeout=newest.timeout,
-                user_id=by.user_id,
-                parent_run_id=newest.id,
-                workspace_id=newest.workspace_id,
-                workspace_path=newest.workspace_path,
-                priority=newest.priority,
-                slack_team_id=newest.slack_team_id or (place.team_id if place else None),
-                slack_channel_id=newest.slack_channel_id or (place.channel_id if place else None),
-                thread_key=newest.thread_key if newest.slack_channel_id else run_id,
-                # One continuation per leg, whoever clicks and however often.
-                request_key=f"continue:{newest.run_id}",
+            run = legs.next_leg(
+                request,
+                self.catalog.get(newest.workflow_name),
+                after=newest,
+                place=place,
+                by=by,
+                now=self.work.clock(),
             )
-            first = await runs.find_request(session, f"continue:{newest.run_id}")
-            if first is not None:
-                return await _started(session, first, is_new=False)
-            return await self._enter(session, run, by, MessageType.INTERVENTION)
+            return await legs.enter(session, run, MessageType.INTERVENTION, by=by)
+
+    async def _again(self, run_id: str) -> Started:
+        """The answer to a request that another delivery of it has just answered."""
+        async with self.work.transaction() as session:
+            return await legs.started(session, await runs.get(session, run_id), is_new=False)
 
     async def kill(self, request: KillRequest, *, by: Actor) -> Termination:
         """Ask for the end of a run; the worker that holds it climbs the ladder.
@@ -254,10 +220,10 @@ class RunService:
         async with self.work.transaction() as session:
             run = await self._named(session, named, by)
             demand(by, Action.VIEW, run)
-            legs = await snapshots.of_legs(
+            drawn = await snapshots.of_legs(
                 session, await runs.legs_of_session(session, run.session_id)
             )
-            return next(leg for leg in legs if leg.run.id == run.id)
+            return next(leg for leg in drawn if leg.run.id == run.id)
 
     async def list_runs(
         self, wanted: RunFilter, *, by: Actor, limit: int = 20
@@ -283,8 +249,8 @@ class RunService:
         """The newest leg of the run whose card heads this Slack thread, if it is one."""
         async with self.work.transaction() as session:
             thread_key = await shown.thread_at(session, channel_id, thread_ts)
-            legs = await runs.of_thread(session, thread_key) if thread_key else []
-            return legs[-1] if legs and legs[-1].slack_team_id == team_id else None
+            found = await runs.of_thread(session, thread_key) if thread_key else []
+            return found[-1] if found and found[-1].slack_team_id == team_id else None
 
     async def _named(self, session: AsyncSession, named: str, by: Actor) -> Run:
         """A run by its id or prefix, or the newest leg of a session by its name or id."""
@@ -292,98 +258,10 @@ class RunService:
             return await runs.resolve(session, named)
         except RunNotFound:
             found = await _session_called(session, named, by)
-            legs = await runs.legs_of_session(session, found.id) if found else []
-            if not legs:
+            of_session = await runs.legs_of_session(session, found.id) if found else []
+            if not of_session:
                 raise
-            return legs[-1]
-
-    async def _conversation(
-        self,
-        session: AsyncSession,
-        request: StartRequest,
-        definition: WorkflowDefinition,
-        by: Actor,
-    ) -> tuple[Session, Run | None]:
-        """The session the run belongs to, and its newest leg if it had one."""
-        if request.session_name is not None:
-            found = await sessions.find_by_name(session, request.session_name, user_id=by.user_id)
-            if found is not None:
-                legs = await runs.legs_of_session(session, found.id)
-                newest = legs[-1] if legs else None
-                if newest is not None:
-                    demand(by, Action.CONTINUE, newest)
-                    if newest.is_live:
-                        raise SessionBusy(newest.run_id)
-                if request.repo and request.repo != found.git_repo:
-                    raise BadRequest(
-                        "session of another repository",
-                        user_message=f"The session `{request.session_name}` works on another "
-                        "repository. Leave `--repo` out to go on with it, or choose another "
-                        "session name.",
-                    )
-                return found, newest
-        identity = uuid4()
-        made = Session(
-            id=identity,
-            agent_name=definition.name,
-            created_at=self.work.clock(),
-            name=request.session_name,
-            user_id=by.user_id,
-            git_repo=request.repo,
-            git_branch=request.branch,
-            workspace_id=f"ws_{identity.hex[:12]}",
-        )
-        await sessions.add(session, made)
-        return made, None
-
-    async def _enter(
-        self,
-        session: AsyncSession,
-        run: Run,
-        by: Actor,
-        kind: MessageType,
-    ) -> Started:
-        """Write the run, its first message, its event, its audit line and its job."""
-        await runs.add(session, run)
-        await messages.add(
-            session,
-            Message(
-                id=run.id,
-                session_id=run.session_id,
-                role=MessageRole.USER,
-                message_type=kind,
-                text_content=run.task_input,
-                created_at=run.created_at,
-                run_id=run.id,
-                user_id=by.user_id,
-            ),
-        )
-        await events.append(
-            session,
-            run.id,
-            run.attempt,
-            [EventRecord(kind=EventKind.RUN_QUEUED, at=run.created_at, data={"by": by.name})],
-        )
-        action = Action.START if kind is MessageType.WORKFLOW_START else Action.CONTINUE
-        await audit.record(
-            session, entry(by, action, run.created_at, run=run, workflow=run.workflow_name)
-        )
-        job_id = await jobs.enqueue(
-            session,
-            run_id=run.run_id,
-            attempt=run.attempt,
-            session_id=run.session_id,
-            priority=run.priority,
-        )
-        run = await runs.change(session, run.run_id, now=run.created_at, job_id=job_id)
-        return await _started(session, run, is_new=True)
-
-
-async def _started(session: AsyncSession, run: Run, *, is_new: bool) -> Started:
-    position = None
-    if run.status is RunStatus.PENDING:
-        position = await runs.queue_position(session, run.run_id)
-    return Started(run=run, is_new=is_new, queue_position=position)
+            return of_session[-1]
 
 
 async def _session_called(session: AsyncSession, named: str, by: Actor) -> Session | None:
@@ -392,5 +270,5 @@ async def _session_called(session: AsyncSession, named: str, by: Actor) -> Sessi
         return found
     try:
         return await sessions.get(session, UUID(named))
-    except (ValueError, LookupError):
+    except (ValueError, NotFound):
         return None

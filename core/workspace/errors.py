@@ -120,6 +120,7 @@ class GitFailed(WorkspaceError):
 
     Attributes:
         said: Its standard error, without credentials.
+        is_about_disk: Whether this machine's disk is the reason.
     """
 
     def __init__(self, what: str, status: int | None, said: str) -> None:
@@ -134,11 +135,12 @@ class GitFailed(WorkspaceError):
         self.what = what
         self.status = status
         self.said = said
+        self.is_about_disk = meant is not None
 
 
 def unreachable(error: GitFailed, shown: str) -> WorkspaceError:
     """The same failure, known to be about reading the repository `shown`."""
-    if _meaning(error.said, _LOCAL):
+    if error.is_about_disk:
         return error
     if error.status is None:
         meant = (

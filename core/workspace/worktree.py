@@ -7,6 +7,7 @@ borrows only the workspace's objects; no filter, hook or driver of the agent's c
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,8 @@ from pathlib import Path
 from core.domain.run import CommitInfo, DiffStat, FileChange
 from core.workspace.command import Git
 from core.workspace.errors import GitFailed, WorkspaceError
+
+log = logging.getLogger(__name__)
 
 MAX_FILES = 1_000
 MAX_COMMITS = 200
@@ -48,11 +51,30 @@ class WorkTree:
         return self.git.run(*arguments, cwd=self.path, env=self.env, given=given)
 
     def tree(self) -> str:
-        """Write all files that are not ignored as a tree object."""
-        # Exit code 1: some file could not be read; the others are in.
-        self.git.run("add", "--all", "--ignore-errors", "--", ".",
-                     cwd=self.path, env=self.env, accept=(0, 1, 128))  # fmt: skip
+        """Write all files that are not ignored as a tree object.
+
+        A file that cannot be read is left as it was; an index that cannot is made anew.
+        """
+        try:
+            self._add()
+        except GitFailed as error:
+            if error.is_about_disk:
+                raise
+            Path(self.env["GIT_INDEX_FILE"]).unlink(missing_ok=True)
+            head = head_of(self.git, self.path)
+            if head is not None:
+                self.run("read-tree", head)
+            self._add()
         return self.run("write-tree").decode().strip()
+
+    def _add(self) -> None:
+        try:
+            self.run("add", "--all", "--ignore-errors", "--", ".")
+        except GitFailed as error:
+            # 1: some files could not be added, the others are in.
+            if error.status != 1 or error.is_about_disk:
+                raise
+            log.warning("some files of %s are left out: %s", self.path.name, error)
 
     def empty_tree(self) -> str:
         """The tree without a file."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -107,11 +109,9 @@ def test_a_password_of_ssh_is_dropped() -> None:
 
 @given(st.text(max_size=60))
 def test_any_text_is_either_a_source_or_refused(text: str) -> None:
-    try:
+    with suppress(BadRepository):
         source = parse_source(text)
-    except BadRepository as refused:
-        assert refused.user_message
-    else:
+
         assert not source.url.startswith("-")
         assert "::" not in source.url.split("/")[0]
 
@@ -120,9 +120,5 @@ def test_any_text_is_either_a_source_or_refused(text: str) -> None:
 def test_any_text_behind_a_known_beginning_is_either_a_source_or_refused(
     text: str, beginning: str
 ) -> None:
-    try:
-        source = parse_source(beginning + text)
-    except BadRepository as refused:
-        assert refused.user_message
-    else:
-        assert "\n" not in source.url
+    with suppress(BadRepository):
+        assert "\n" not in parse_source(beginning + text).url

@@ -259,7 +259,8 @@ class ResilientConnector(PsycopgConnector):
             self._complained_at = 0.0
         if now - self._complained_at >= COMPLAINT_INTERVAL or not self._complained_at:
             self._complained_at = now
-            log.warning("postgres does not answer %s: %r; asking again", name, error.__cause__)
+            cause = error.__cause__ or error
+            log.warning("postgres does not answer %s: %r; asking again", name, cause)
 
     def _be_content(self) -> None:
         if self._failing_since is not None:

@@ -140,6 +140,8 @@ class Worker:
                 await self._wind_down(0)
                 raise
             finally:
+                # Only a second cancellation leaves anything to abandon.
+                inner.abandon()
                 self._inner = self._inner_task = self._connector = None
 
     async def _execute(self, context: JobContext, *, run_id: str, attempt: int) -> None:

@@ -118,9 +118,10 @@ class Access:
             )
         if asked.is_ext_shared:
             raise _shared()
-        member, _ = await asyncio.gather(
+        found = await asyncio.gather(
             self._member(asked.user_id), self._check_place(asked.channel_id, asked.user_id)
         )
+        member: Mapping[str, Any] = found[0]
         return member
 
     async def _member(self, user_id: str) -> Mapping[str, Any]:
@@ -144,7 +145,11 @@ class Access:
         if channel_id is None:
             return
         if self._allowed is not None and channel_id not in self._allowed:
-            raise NotAdmitted("channel not allowed", self._elsewhere())
+            raise NotAdmitted(
+                "channel not allowed",
+                "Signalbox is not meant to work here: `[channels] allow` in signalbox.toml does "
+                "not list this channel. Use one of those, or ask an admin to add it.",
+            )
         if channel_id.startswith("D"):
             await self._check_direct(channel_id, user_id)
             return
@@ -171,14 +176,13 @@ class Access:
         """Only the person's conversation with the bot itself is a place to work in."""
         own = self._own_dms.get(user_id)
         if own is None:
-            answer = await self._slack.call("conversations.open", users=user_id)
-            own = str((answer.get("channel") or {}).get("id", ""))
+            own = await self._slack.direct_channel(user_id)
             self._own_dms.keep(user_id, own)
         if own != channel_id:
             raise NotAdmitted(
                 "foreign direct message",
-                "Signalbox is not part of this conversation. Use a channel it is in, or write "
-                f"to <@{self.installation.bot_user_id}> directly.",
+                "Signalbox is not part of this conversation. Use a channel it is in, or write to "
+                f"@{self.installation.bot_name} directly.",
             )
 
     def _not_in_channel(self) -> NotAdmitted:
@@ -187,10 +191,6 @@ class Access:
             "Signalbox is not in this channel yet. Invite it: "
             f"`/invite @{self.installation.bot_name}`, then try again.",
         )
-
-    def _elsewhere(self) -> str:
-        listed = ", ".join(f"<#{channel}>" for channel in sorted(self._allowed or ())[:10])
-        return f"Signalbox works in certain channels only: {listed or 'none yet'}."
 
 
 _FULL_MEMBERS_ONLY = "Signalbox works for full members of this workspace only."

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from bot.slack.asked import Asked, Via
 from bot.slack.client import RateLimited, Slack, SlackError, SlackUnreachable
 from bot.slack.limits import Priority
+from bot.slack.views.message import Message
 
 log = logging.getLogger(__name__)
 
@@ -19,27 +20,13 @@ _TRIES = 3
 _LONGEST_WAIT = 15.0
 
 
-class Says(Protocol):
-    """A drawn message."""
-
-    @property
-    def text(self) -> str:
-        """What notifications and screen readers say."""
-        ...
-
-    @property
-    def blocks(self) -> Sequence[Mapping[str, Any]]:
-        """Block Kit blocks."""
-        ...
-
-
 @dataclass(frozen=True)
 class Answers:
     """Private answers, by whichever way reaches the person."""
 
     slack: Slack
 
-    async def privately(self, asked: Asked, message: Says | str) -> bool:
+    async def privately(self, asked: Asked, message: Message | str) -> bool:
         """Tell the person who asked, and nobody else; `False` if no way led to them.
 
         A command is answered through its response URL (it works where the bot is not a
@@ -84,11 +71,10 @@ class Answers:
         channel, thread_ts = asked.channel_id, asked.thread_ts
         if channel is None or not asked.is_direct:
             try:
-                opened = await self.slack.call("conversations.open", users=asked.user_id)
+                channel, thread_ts = await self.slack.direct_channel(asked.user_id), None
             except SlackError as error:
                 log.info("no direct message: %s", error)
                 return False
-            channel, thread_ts = str((opened.get("channel") or {}).get("id", "")), None
         return await self._send(
             "chat.postMessage", channel=channel, thread_ts=thread_ts, **_CALM, **content
         )
@@ -115,8 +101,8 @@ class Answers:
 _CALM: Mapping[str, Any] = {"unfurl_links": False, "unfurl_media": False}
 
 
-def _content(message: Says | str) -> dict[str, Any]:
+def _content(message: Message | str) -> dict[str, Any]:
     content: dict[str, Any] = {"parse": "none", "link_names": False}
     if isinstance(message, str):
         return {**content, "text": message}
-    return {**content, "text": message.text, "blocks": [dict(block) for block in message.blocks]}
+    return {**content, "text": message.text, "blocks": list(message.blocks)}

@@ -143,13 +143,23 @@ class Slack:
             log.warning("slack %s: %s (%s)", method, name, "; ".join(map(str, messages))[:300])
         return SlackRefused(method, name, needed=str(data.get("needed") or ""))
 
+    async def direct_channel(self, user_id: str) -> str:
+        """The conversation of the bot and one person.
+
+        Raises:
+            SlackError: As `call`.
+        """
+        answer = await self.call("conversations.open", users=user_id)
+        return str((answer.get("channel") or {}).get("id", ""))
+
     async def upload(
         self, *, channel: str, thread_ts: str | None, filename: str, title: str, content: str
     ) -> None:
-        """Put a text file into a thread; `message` errors as in `call`."""
-        await self.budget.ask(
-            "files.completeUploadExternal", channel=channel, priority=Priority.FINAL
-        ).granted()
+        """Put a text file into a thread; the caller holds the permit.
+
+        Raises:
+            SlackError: As `call`.
+        """
         try:
             async with asyncio.timeout(UPLOAD_TIMEOUT.total_seconds()):
                 await self.web.files_upload_v2(

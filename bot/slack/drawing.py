@@ -7,20 +7,28 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from enum import Enum, auto
+from typing import TypedDict
 
-from bot.slack.answers import Says
 from bot.slack.client import RateLimited, SlackRefused, SlackUnreachable
+from bot.slack.lacking import (
+    Kind,
+    Todo,
+    is_lost,
+    kind_of,
+    newest,
+    priority_of,
+    version_of,
+)
 from bot.slack.limits import Budget, Priority, Ticket
 from bot.slack.ports import Threads
-from bot.slack.posting import UNSENT, Poster, content_hash
+from bot.slack.posting import UNSENT, Poster
 from bot.slack.refusals import Meaning, meaning_of
-from core.domain.run import Run
+from bot.slack.views.message import Message, TextFile
+from bot.slack.views.thread import CARD
 from core.domain.snapshot import Shown, ShownState, Thread
 
 log = logging.getLogger(__name__)
 
-CARD = "card"
 # Between two updates of one message; Slack's clients do not show more.
 UPDATE_GAP = timedelta(seconds=1.2)
 # After an answer was lost, before it is looked for.
@@ -28,31 +36,18 @@ _LOST_PAUSE = 1.0
 _DELETED = "deleted"
 
 # What a thread should show, by slot, the card first.
-Draw = Callable[[Thread, datetime], Mapping[str, Says]]
+Draw = Callable[[Thread, datetime], Mapping[str, Message | TextFile]]
 # A farewell to the owner, where the thread itself cannot be written to.
-DrawFarewell = Callable[[Thread], Says]
+DrawFarewell = Callable[[Thread], Message]
 
 
 class Blocked(Exception):
     """Slack takes nothing of this bot until somebody mends the installation."""
 
 
-class Kind(Enum):
-    """What is to be done with a message."""
-
-    POST = auto()
-    FIND = auto()
-    UPDATE = auto()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Todo:
-    """The next thing a thread lacks."""
-
-    kind: Kind
+class _Where(TypedDict):
+    thread_key: str
     slot: str
-    message: Says
-    shown: Shown | None
     channel_id: str
     thread_ts: str | None
 
@@ -103,7 +98,7 @@ class Drawing:
             return
         if todo.kind is Kind.UPDATE:
             await self._pause(todo)
-        method = "chat.postMessage" if todo.kind is Kind.POST else "chat.update"
+        method = todo.method
         ticket = self.budget.ask(method, channel=todo.channel_id, priority=priority)
         if not ticket.is_granted:
             self.tickets[thread.thread_key] = ticket
@@ -125,21 +120,8 @@ class Drawing:
         await self._send(thread, todo)
 
     async def _send(self, thread: Thread, todo: Todo) -> None:
-        now = self.clock()
         try:
-            if todo.kind is Kind.UPDATE and todo.shown is not None:
-                self._updated_at[thread.thread_key, todo.slot] = self.now()
-                await self.poster.update(todo.message, todo.shown, now=now)
-            else:
-                await self.poster.post(
-                    todo.message,
-                    thread_key=thread.thread_key,
-                    slot=todo.slot,
-                    channel_id=todo.channel_id,
-                    thread_ts=todo.thread_ts,
-                    before=todo.shown,
-                    now=now,
-                )
+            await self._call(thread.thread_key, todo, self.clock())
         except RateLimited as error:
             log.info("%s", error)
             await self._note_unsent(thread, todo)
@@ -151,6 +133,22 @@ class Drawing:
             await self.sleep(_LOST_PAUSE)
         except SlackRefused as error:
             await self._refused(thread, todo, error)
+
+    async def _call(self, thread_key: str, todo: Todo, now: datetime) -> None:
+        if todo.kind is Kind.UPDATE and todo.shown and isinstance(todo.message, Message):
+            self._updated_at[thread_key, todo.slot] = self.now()
+            await self.poster.update(todo.message, todo.shown, now=now)
+            return
+        where: _Where = {
+            "thread_key": thread_key,
+            "slot": todo.slot,
+            "channel_id": todo.channel_id,
+            "thread_ts": todo.thread_ts,
+        }
+        if isinstance(todo.message, TextFile):
+            await self.poster.upload(todo.message, **where, before=todo.shown, now=now)
+        else:
+            await self.poster.post(todo.message, **where, before=todo.shown, now=now)
 
     async def _note_unsent(self, thread: Thread, todo: Todo) -> None:
         """Let the next try post without a search, since Slack took nothing."""
@@ -165,7 +163,8 @@ class Drawing:
         if todo.shown is None:
             return
         try:
-            found = await self.poster.find(todo.shown, now=self.clock())
+            file = todo.message if isinstance(todo.message, TextFile) else None
+            found = await self.poster.find(todo.shown, file=file, now=self.clock())
         except SlackRefused as error:
             if meaning_of(error.name) in {Meaning.BOT_BLOCKED, Meaning.PASSING}:
                 self._raise(error)
@@ -279,39 +278,3 @@ class Drawing:
         if not newest(thread).is_live:
             for key in [key for key in self._updated_at if key[0] == thread.thread_key]:
                 del self._updated_at[key]
-
-
-def is_lost(shown: Shown) -> bool:
-    """Whether a message cannot be shown any more, for a reason."""
-    return shown.state is ShownState.GONE and shown.error != UNSENT
-
-
-def kind_of(shown: Shown | None, message: Says) -> Kind | None:
-    """What a message lacks."""
-    if shown is None:
-        return Kind.POST
-    if shown.state is ShownState.SENDING:
-        return Kind.FIND
-    if shown.state is ShownState.GONE:
-        return Kind.POST if shown.error == UNSENT else None
-    return None if shown.content_hash == content_hash(message) else Kind.UPDATE
-
-
-def newest(thread: Thread) -> Run:
-    """The newest leg of a thread."""
-    return thread.legs[-1].run
-
-
-def version_of(thread: Thread) -> int:
-    """What `behind` compares a card's version with."""
-    return max(leg.run.version for leg in thread.legs)
-
-
-def priority_of(thread: Thread, todo: Todo, *, is_idle: bool) -> Priority:
-    """Ends go before answers (a first card, a kill, a question), answers before steps."""
-    run = newest(thread)
-    if not run.is_live:
-        return Priority.FINAL
-    if todo.kind is not Kind.UPDATE or run.kill_requested_at or run.waiting_on:
-        return Priority.ANSWER
-    return Priority.IDLE if is_idle else Priority.STEP

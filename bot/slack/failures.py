@@ -12,13 +12,18 @@ from typing import Any
 
 from slack_bolt.kwargs_injection.async_args import AsyncArgs
 
+from bot import ids
 from bot.slack.access import Access
 from bot.slack.answers import Answers
 from bot.slack.asked import Asked
+from bot.slack.forms import BadForm
 from bot.slack.intake import Intake, Listener, asked_of, first_input
 from bot.slack.supervised import Supervised
+from bot.slack.views.errors import error_message, unexpected_message
 from core.domain.actor import Action, Actor
 from core.domain.errors import OpsError
+from core.domain.run import SessionBusy
+from core.domain.workflow import UnknownWorkflow
 
 log = logging.getLogger(__name__)
 
@@ -32,12 +37,30 @@ _FIELD_ERROR_LENGTH = 300
 Handler = Callable[[Asked, Actor], Awaitable[None]]
 
 
-class FormErrors(Exception):
-    """A form cannot be accepted as filled in.  `errors` maps block ids to texts."""
+def _never(_: Asked) -> bool:
+    return False
 
-    def __init__(self, errors: Mapping[str, str]) -> None:
-        super().__init__("form not accepted")
-        self.errors = dict(errors)
+
+class Broken(OpsError):
+    """Something failed that nobody foresaw; `reference` finds it in the log."""
+
+    def __init__(self, reference: str) -> None:
+        super().__init__(
+            f"unforeseen failure {reference}", user_message=unexpected_message(reference).text
+        )
+
+
+async def _always(_: Asked) -> bool:
+    return True
+
+
+def _field_of(error: OpsError, asked: Asked) -> str:
+    """The field of the start form that an error is about."""
+    if isinstance(error, UnknownWorkflow):
+        return ids.FIELD_WORKFLOW
+    if isinstance(error, SessionBusy):
+        return ids.FIELD_SESSION
+    return first_input(asked)
 
 
 @dataclass(frozen=True)
@@ -54,17 +77,28 @@ class Desk:
     intake: Intake
     supervised: Supervised
 
-    def answering(self, handler: Handler, action: Action) -> Listener:
+    def answering(
+        self,
+        handler: Handler,
+        action: Action,
+        *,
+        is_quiet: Callable[[Asked], bool] = _never,
+        concerns: Callable[[Asked], Awaitable[bool]] = _always,
+    ) -> Listener:
         """A Bolt listener that acknowledges, then lets `handler` do what was asked.
 
         An `OpsError` becomes its message; anything else a logged reference.  Both are seen
-        by the person who acted only.
+        by the person who acted only; and by nobody where they did not ask for anything
+        (`is_quiet`).  What does not concern us (`concerns`) is finished at once.
         """
 
         async def listener(args: AsyncArgs) -> None:
             asked = asked_of(args)
             await args.ack()
-            self.supervised.start(self._handle(handler, action, asked), name=f"slack {asked.via}")
+            self.supervised.start(
+                self._handle(handler, action, asked, is_quiet=is_quiet(asked), concerns=concerns),
+                name=f"slack {asked.via}",
+            )
 
         return listener
 
@@ -102,10 +136,18 @@ class Desk:
         if asked.key is not None:
             self.supervised.start(self.intake.finish(asked), name="slack ignored")
 
-    async def _handle(self, handler: Handler, action: Action, asked: Asked) -> None:
-        text = await self._attempt(handler, action, asked)
-        if text is not None:
-            await self.answers.privately(asked, text)
+    async def _handle(
+        self,
+        handler: Handler,
+        action: Action,
+        asked: Asked,
+        *,
+        is_quiet: bool,
+        concerns: Callable[[Asked], Awaitable[bool]],
+    ) -> None:
+        error = await self._attempt(handler, action, asked, concerns)
+        if error is not None and not is_quiet:
+            await self.answers.privately(asked, error_message(error))
         await self.intake.finish(asked)
 
     async def _submit(
@@ -115,34 +157,38 @@ class Desk:
         asked: Asked,
         refused: asyncio.Future[Mapping[str, str]],
     ) -> None:
-        try:
-            text = await self._attempt(handler, action, asked)
-        except FormErrors as wrong:
-            errors = {block: text[:_FIELD_ERROR_LENGTH] for block, text in wrong.errors.items()}
-            text = "\n".join(errors.values())
-        else:
-            block = first_input(asked)
-            errors = {block: text[:_FIELD_ERROR_LENGTH]} if text and block else {}
-        if text is not None:
-            if errors and not refused.done():
-                refused.set_result(errors)
+        error = await self._attempt(handler, action, asked, _always)
+        if error is not None:
+            errors = (
+                error.errors
+                if isinstance(error, BadForm)
+                else {_field_of(error, asked): error.user_message}
+            )
+            if refused.done():
+                await self.answers.privately(asked, error_message(error))
             else:
-                await self.answers.privately(asked, text)
+                clipped = {block: text[:_FIELD_ERROR_LENGTH] for block, text in errors.items()}
+                refused.set_result(clipped)
         await self.intake.finish(asked)
 
-    async def _attempt(self, handler: Handler, action: Action, asked: Asked) -> str | None:
-        """Do it; answers what to tell the person if it did not work."""
+    async def _attempt(
+        self,
+        handler: Handler,
+        action: Action,
+        asked: Asked,
+        concerns: Callable[[Asked], Awaitable[bool]],
+    ) -> OpsError | None:
+        """Do it; answers why it did not work."""
         try:
             async with asyncio.timeout(HANDLING_LIMIT.total_seconds()):
-                actor = await self.access.admit(asked, action)
-                await handler(asked, actor)
+                if await concerns(asked):
+                    actor = await self.access.admit(asked, action)
+                    await handler(asked, actor)
         except OpsError as error:
             log.info("%s refused: %s", asked.via, error)
-            return error.user_message
-        except FormErrors:
-            raise
+            return error
         except Exception:
             reference = secrets.token_hex(3)
             log.exception("%s failed, ref %s", asked.via, reference)
-            return f"Something went wrong here (ref `{reference}`); nothing was lost."
+            return Broken(reference)
         return None

@@ -50,6 +50,9 @@ class Intake:
         replayed = args.context.get(_REPLAYED)
         asked = read(args.body, bot_user_id=self._bot_user_id, is_replay=replayed is not None)
         args.context[ASKED] = asked
+        if asked.via is Via.OTHER:
+            # Nothing for us: edits, joins, other people's talk, whatever is not even known.
+            return BoltResponse(status=200, body="")
         if asked.key is not None and replayed is None:
             try:
                 async with asyncio.timeout(STORE_LIMIT.total_seconds()):

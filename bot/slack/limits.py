@@ -35,12 +35,12 @@ class Rate:
     burst: int
 
 
-# Slack's tiers are lower bounds ("50+ per minute"); a margin is kept for clock differences.
-TIER_2 = Rate(per_minute=17, burst=3)
-TIER_3 = Rate(per_minute=40, burst=10)
-TIER_4 = Rate(per_minute=85, burst=15)
+# Slack's tiers are lower bounds ("50+ per minute"); a margin is kept for the way between.
+TIER_2 = Rate(per_minute=16, burst=3)
+TIER_3 = Rate(per_minute=38, burst=10)
+TIER_4 = Rate(per_minute=80, burst=15)
 # The sustained rate counts most for updates: live cards share one bucket.
-UPDATES = Rate(per_minute=45, burst=5)
+UPDATES = Rate(per_minute=44, burst=5)
 POSTS_OF_CHANNEL = Rate(per_minute=58, burst=3)
 # Slack names no figure for the workspace ("several hundred messages per minute").
 POSTS_OF_WORKSPACE = Rate(per_minute=240, burst=20)

@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from bot.slack.answers import Says
 from bot.slack.client import Slack, SlackRefused
 from bot.slack.limits import Priority
 from bot.slack.ports import Threads
 from bot.slack.refusals import Meaning, meaning_of
+from bot.slack.views.message import Message, TextFile
 from core.domain.snapshot import Shown, ShownState
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class Poster:
 
     async def post(
         self,
-        message: Says,
+        message: Message,
         *,
         thread_key: str,
         slot: str,
@@ -63,15 +63,13 @@ class Poster:
         Raises:
             SlackError: As `Slack.call`.
         """
-        row = Shown(
-            id=before.id if before else uuid4(),
+        row = _sending(
             thread_key=thread_key,
             slot=slot,
             channel_id=channel_id,
-            state=ShownState.SENDING,
-            updated_at=now,
             thread_ts=thread_ts,
-            attempts=before.attempts if before else 0,
+            before=before,
+            now=now,
         )
         await self.threads.put(row)
         try:
@@ -99,7 +97,41 @@ class Poster:
             )
         return await self._shown(row, str(answer.get("ts", "")), content_hash(message), now)
 
-    async def update(self, message: Says, shown: Shown, *, now: datetime) -> Shown:
+    async def upload(
+        self,
+        file: TextFile,
+        *,
+        thread_key: str,
+        slot: str,
+        channel_id: str,
+        thread_ts: str | None,
+        before: Shown | None,
+        now: datetime,
+    ) -> Shown:
+        """Put a file into the thread, with the same care as `post`; its name is its mark.
+
+        Raises:
+            SlackError: As `Slack.call`.
+        """
+        row = _sending(
+            thread_key=thread_key,
+            slot=slot,
+            channel_id=channel_id,
+            thread_ts=thread_ts,
+            before=before,
+            now=now,
+        )
+        await self.threads.put(row)
+        await self.slack.upload(
+            channel=channel_id,
+            thread_ts=thread_ts,
+            filename=file.name,
+            title=file.title,
+            content=file.content,
+        )
+        return await self._shown(row, "", file_hash(file), now)
+
+    async def update(self, message: Message, shown: Shown, *, now: datetime) -> Shown:
         """Change a message that is there; the caller holds the permit.
 
         Raises:
@@ -132,7 +164,7 @@ class Poster:
         row = replace(shown, state=ShownState.SHOWN, error=None)
         return await self._shown(row, shown.message_ts or "", content_hash(message), now)
 
-    async def find(self, shown: Shown, *, now: datetime) -> Shown | None:
+    async def find(self, shown: Shown, *, file: TextFile | None, now: datetime) -> Shown | None:
         """Look in Slack for a message whose answer was lost; `None` if it is not there.
 
         A message found gets no content hash, so that it is brought up to date.
@@ -154,10 +186,11 @@ class Poster:
                 cursor=cursor,
                 include_all_metadata=True,
             )
-            ts = _marked(answer.get("messages") or (), shown)
+            ts = _marked(answer.get("messages") or (), shown, file)
             if ts is not None:
                 log.info("%s of %s was there already", shown.slot, shown.thread_key)
-                return await self._shown(shown, ts, None, now)
+                digest = file_hash(file) if file is not None else None
+                return await self._shown(shown, ts, digest, now)
             cursor = (answer.get("response_metadata") or {}).get("next_cursor") or None
             if cursor is None:
                 return None
@@ -185,18 +218,44 @@ class Poster:
 _PLAIN_LENGTH = 3000
 
 
-def content_hash(message: Says) -> str:
+def content_hash(message: Message) -> str:
     """Digest of all that Slack shows of a message."""
-    shown = json.dumps(
-        {"text": message.text, "blocks": [dict(block) for block in message.blocks]},
-        sort_keys=True,
-        ensure_ascii=False,
+    return _digest({"text": message.text, "blocks": list(message.blocks)})
+
+
+def file_hash(file: TextFile) -> str:
+    """Digest of a file; it is never changed, so only its presence counts."""
+    return _digest({"name": file.name})
+
+
+def _digest(shown: object) -> str:
+    text = json.dumps(shown, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _sending(
+    *,
+    thread_key: str,
+    slot: str,
+    channel_id: str,
+    thread_ts: str | None,
+    before: Shown | None,
+    now: datetime,
+) -> Shown:
+    return Shown(
+        id=before.id if before else uuid4(),
+        thread_key=thread_key,
+        slot=slot,
+        channel_id=channel_id,
+        state=ShownState.SENDING,
+        updated_at=now,
+        thread_ts=thread_ts,
+        attempts=before.attempts if before else 0,
     )
-    return hashlib.sha256(shown.encode()).hexdigest()[:32]
 
 
-def _content(message: Says) -> dict[str, Any]:
-    return {"text": message.text, "blocks": [dict(block) for block in message.blocks]}
+def _content(message: Message) -> dict[str, Any]:
+    return {"text": message.text, "blocks": list(message.blocks)}
 
 
 def _metadata(thread_key: str, slot: str) -> dict[str, Any]:
@@ -206,14 +265,18 @@ def _metadata(thread_key: str, slot: str) -> dict[str, Any]:
     }
 
 
-def _marked(messages: Iterable[Mapping[str, Any]], shown: Shown) -> str | None:
-    """The `ts` of the message that carries the mark of this slot."""
+def _marked(
+    messages: Iterable[Mapping[str, Any]], shown: Shown, file: TextFile | None
+) -> str | None:
+    """The `ts` of the message that carries the mark of this slot, or the file."""
     mark = _metadata(shown.thread_key, shown.slot)
     for message in messages:
         metadata = message.get("metadata") or {}
-        if (
+        is_marked = (
             metadata.get("event_type") == mark["event_type"]
             and metadata.get("event_payload") == mark["event_payload"]
-        ):
+        )
+        names = [attached.get("name") for attached in message.get("files") or ()]
+        if is_marked or (file is not None and file.name in names):
             return str(message.get("ts"))
     return None

@@ -1,0 +1,201 @@
+"""The Bolt app, the same for Socket Mode and HTTP, and everything around it put together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from slack_bolt.async_app import AsyncApp
+from slack_bolt.authorization import AuthorizeResult
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.slack.access import Access, Installation
+from bot.slack.answers import Answers
+from bot.slack.asked import Asked
+from bot.slack.client import Slack, is_loopback
+from bot.slack.discreet import bolt_logger
+from bot.slack.drawing import Drawing
+from bot.slack.failures import Desk
+from bot.slack.farewell import farewell
+from bot.slack.intake import Intake
+from bot.slack.kept import Kept
+from bot.slack.listeners.acts import Acts
+from bot.slack.listeners.register import register
+from bot.slack.ports import Inbox, People, Runs, Threads
+from bot.slack.posting import Poster
+from bot.slack.redraw import REFRESH_EVERY, Redraw
+from bot.slack.roles import Roles
+from bot.slack.supervised import Supervised
+from bot.slack.views.errors import private
+from bot.slack.views.message import Message, TextFile
+from bot.slack.views.thread import thread_files, thread_messages
+from core.domain.actor import Role
+from core.domain.snapshot import Thread
+
+# Who has read a hint in a thread needs it no second time that day.
+_HINT_TTL = timedelta(hours=12)
+DRAIN = timedelta(seconds=8)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """What the Slack side works with; see `bot.slack.ports`."""
+
+    runs: Runs
+    threads: Threads
+    inbox: Inbox
+    people: People
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlackSide:
+    """The parts of the Slack side that assembly runs.
+
+    Attributes:
+        app: Given to `open_sockets` or `slack_route`.
+        redraw: `run()` is a task of its own.
+        intake: `keep_replaying(app)` is another.
+        supervised: What still goes on; drained when `open_slack_side` closes.
+    """
+
+    app: AsyncApp
+    installation: Installation
+    redraw: Redraw
+    intake: Intake
+    supervised: Supervised
+
+
+def build_slack_app(slack: Slack, installation: Installation, *, signing_secret: str) -> AsyncApp:
+    """Make a Bolt app without listeners.
+
+    Bolt is told who it is (`authorize`) instead of finding out: it would else ask Slack
+    within the first delivery's 3 seconds, and switch to OAuth when SLACK_CLIENT_ID and
+    SLACK_CLIENT_SECRET happen to be set.  It gets a client without a token, since every
+    call of ours goes through `Slack` and its budget.
+    """
+
+    async def authorize() -> AuthorizeResult:
+        return AuthorizeResult(
+            enterprise_id=None,
+            team_id=installation.team_id,
+            bot_user_id=installation.bot_user_id,
+            bot_id=installation.bot_id or None,
+            bot_token=slack.web.token,
+        )
+
+    logger = bolt_logger()
+    web = AsyncWebClient(
+        base_url=slack.web.base_url, session=slack.session, retry_handlers=[], logger=logger
+    )
+    if is_loopback(slack.web.base_url):
+        web.proxy = None
+    return AsyncApp(
+        name="signalbox",
+        logger=logger,
+        client=web,
+        authorize=authorize,
+        # An empty secret refuses every HTTP request; `slack_route` refuses to exist with one.
+        signing_secret=signing_secret,
+        attaching_conversation_kwargs_enabled=False,
+        attaching_function_token_enabled=False,
+    )
+
+
+def drawn(thread: Thread, now: datetime) -> Mapping[str, Message | TextFile]:
+    """All that a thread should show."""
+    return {**thread_messages(thread, now), **thread_files(thread)}
+
+
+@asynccontextmanager
+async def open_slack_side(
+    slack: Slack,
+    installation: Installation,
+    services: Services,
+    *,
+    roles: Mapping[Role, tuple[str, ...]] | None,
+    allowed_channels: frozenset[str] | None,
+    clock: Callable[[], datetime],
+    signing_secret: str = "",
+    now: Callable[[], float] = time.monotonic,
+    refresh_every: timedelta = REFRESH_EVERY,
+    drain: timedelta = DRAIN,
+) -> AsyncIterator[SlackSide]:
+    """Put the Slack side together.  On leaving, work under way is drained.
+
+    Args:
+        slack: From `open_slack_client`.
+        installation: From `check_slack`.
+        services: The core's services.
+        roles: The `[roles]` table; `None` without one.
+        allowed_channels: `[channels] allow`; `None` without one.
+        clock: Aware UTC now.
+        signing_secret: For HTTP; empty in Socket Mode.
+        now: A monotonic clock in seconds.
+        refresh_every: How often elapsed times of live cards are brought up to date.
+        drain: How long to wait for work under way.
+    """
+    supervised = Supervised()
+    answers = Answers(slack)
+
+    def tell(asked: Asked, words: str) -> None:
+        supervised.start(_told(answers, asked, words), name="slack answer")
+
+    intake = Intake(services.inbox, bot_user_id=installation.bot_user_id, tell=tell)
+    access = Access(
+        installation=installation,
+        slack=slack,
+        roles=Roles(roles, slack=slack, now=now),
+        people=services.people,
+        allowed_channels=allowed_channels,
+        now=now,
+    )
+    acts = Acts(
+        runs=services.runs,
+        slack=slack,
+        answers=answers,
+        team_id=installation.team_id,
+        bot_user_id=installation.bot_user_id,
+        clock=clock,
+    )
+    app = build_slack_app(slack, installation, signing_secret=signing_secret)
+    app.middleware(intake.middleware)
+    register(
+        app,
+        Desk(access=access, answers=answers, intake=intake, supervised=supervised),
+        acts,
+        hinted=Kept(_HINT_TTL, now),
+    )
+    drawing = Drawing(
+        threads=services.threads,
+        poster=Poster(slack, services.threads),
+        budget=slack.budget,
+        draw=drawn,
+        farewell=farewell,
+        direct_channel=slack.direct_channel,
+        clock=clock,
+        now=now,
+    )
+    redraw = Redraw(
+        threads=services.threads,
+        drawing=drawing,
+        team_id=installation.team_id,
+        now=now,
+        refresh_every=refresh_every,
+    )
+    try:
+        yield SlackSide(
+            app=app,
+            installation=installation,
+            redraw=redraw,
+            intake=intake,
+            supervised=supervised,
+        )
+    finally:
+        await supervised.drain(drain)
+
+
+async def _told(answers: Answers, asked: Asked, words: str) -> None:
+    await answers.privately(asked, private(words))

@@ -1,0 +1,77 @@
+"""What a thread lacks, found without touching anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from bot.slack.limits import Priority
+from bot.slack.posting import UNSENT, content_hash
+from bot.slack.views.message import Message, TextFile
+from core.domain.run import Run
+from core.domain.snapshot import Shown, ShownState, Thread
+
+
+class Kind(Enum):
+    """What is to be done with a message."""
+
+    POST = auto()
+    FIND = auto()
+    UPDATE = auto()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Todo:
+    """The next thing a thread lacks."""
+
+    kind: Kind
+    slot: str
+    message: Message | TextFile
+    shown: Shown | None
+    channel_id: str
+    thread_ts: str | None
+
+    @property
+    def method(self) -> str:
+        """The Web API method whose permit it takes."""
+        if isinstance(self.message, TextFile):
+            return "files.completeUploadExternal"
+        return "chat.postMessage" if self.kind is Kind.POST else "chat.update"
+
+
+def is_lost(shown: Shown) -> bool:
+    """Whether a message cannot be shown any more, for a reason."""
+    return shown.state is ShownState.GONE and shown.error != UNSENT
+
+
+def kind_of(shown: Shown | None, message: Message | TextFile) -> Kind | None:
+    """What a message lacks."""
+    if shown is None:
+        return Kind.POST
+    if shown.state is ShownState.SENDING:
+        return Kind.FIND
+    if shown.state is ShownState.GONE:
+        return Kind.POST if shown.error == UNSENT else None
+    if isinstance(message, TextFile):
+        return None
+    return None if shown.content_hash == content_hash(message) else Kind.UPDATE
+
+
+def newest(thread: Thread) -> Run:
+    """The newest leg of a thread."""
+    return thread.legs[-1].run
+
+
+def version_of(thread: Thread) -> int:
+    """What `behind` compares a card's version with."""
+    return max(leg.run.version for leg in thread.legs)
+
+
+def priority_of(thread: Thread, todo: Todo, *, is_idle: bool) -> Priority:
+    """Ends go before answers (a first card, a kill, a question), answers before steps."""
+    run = newest(thread)
+    if not run.is_live:
+        return Priority.FINAL
+    if todo.kind is not Kind.UPDATE or run.kill_requested_at or run.waiting_on:
+        return Priority.ANSWER
+    return Priority.IDLE if is_idle else Priority.STEP

@@ -1,0 +1,43 @@
+"""The buttons of cards.  A button's value is a run id; everything else is read anew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bot import ids
+from bot.slack.asked import Asked
+from bot.slack.listeners.acts import Acts
+from core.domain.actor import Actor
+from core.domain.request import ContinueRequest, KillRequest
+
+
+@dataclass(frozen=True)
+class Buttons:
+    """Pressed buttons.  The card shows what follows; nothing is answered."""
+
+    acts: Acts
+
+    async def kill(self, asked: Asked, actor: Actor) -> None:
+        """Kill the run."""
+        await self.acts.runs.kill(KillRequest(named=asked.value), by=actor)
+
+    async def force_kill(self, asked: Asked, actor: Actor) -> None:
+        """Kill the run without grace."""
+        await self.acts.runs.kill(KillRequest(named=asked.value, force=True), by=actor)
+
+    async def go_on(self, asked: Asked, actor: Actor) -> None:
+        """Continue for as many turns as the button says."""
+        wish = ContinueRequest(
+            named=asked.value,
+            request_key=asked.key or "",
+            additional_turns=ids.CONTINUE_TURNS[asked.action_id],
+        )
+        await self.acts.go_on(wish, asked, actor)
+
+    async def ask_how(self, asked: Asked, actor: Actor) -> None:
+        """Ask in a modal for how long, and with which words, to continue."""
+        await self.acts.open_continue_form(asked, actor, asked.value)
+
+    async def open_run_form(self, asked: Asked, actor: Actor) -> None:  # noqa: ARG002
+        """Ask in a modal what is to be run."""
+        await self.acts.open_run_form(asked)

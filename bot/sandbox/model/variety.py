@@ -49,7 +49,7 @@ def _marathon(scene: Scene) -> Turn:
         return Turn(text=f"{total} small pieces, in three parts.", calls=announce(_THIRDS))
     number = scene.position
     if number > total:
-        return _marathon_report(total)
+        return _marathon_report(scene, total)
     third, place = divmod((number - 1) * len(_THIRDS), total)
     calls: tuple[ToolCall, ...] = (
         bash(f"echo 'piece {number} of {total}' | tee -a progress.txt", f"Piece {number}"),
@@ -61,11 +61,12 @@ def _marathon(scene: Scene) -> Turn:
     return Turn(text=f"Piece {number}.", calls=calls)
 
 
-def _marathon_report(total: int) -> Turn:
+def _marathon_report(scene: Scene, total: int) -> Turn:
+    done = sum(r.name == "Bash" and not r.is_error for r in scene.results)
     return Turn(
-        text=f"## Summary\n\nAll {total} pieces are done, in order, and each left its line in "
-        "`progress.txt`. If the work was stopped on the way by a limit, it went on with the "
-        "next piece afterwards: no piece was done twice, and none was left out. Nothing was "
+        text=f"## Summary\n\n{done} of {total} pieces are done, in order, and each left its "
+        "line in `progress.txt`. If the work was stopped on the way by a limit, it went on with the "
+        "next piece afterwards: no piece was begun twice, and none was left out. Nothing was "
         "committed; the file is in the work tree."
     )
 

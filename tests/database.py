@@ -7,12 +7,18 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
 
-from core.store import migrate
+from core.domain.run import Run, RunStatus
+from core.domain.session import Session
+from core.store import migrate, runs, sessions
 from core.store.embedded import EmbeddedServer
 from core.store.engine import Database, open_database
 
@@ -99,3 +105,50 @@ async def _others_gone(connection: asyncpg.Connection[asyncpg.Record]) -> list[s
         if not left or loop.time() > deadline:
             return left or []
         await asyncio.sleep(0.01)
+
+
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+
+
+def new_session(**fields: Any) -> Session:
+    """A session that is nobody's."""
+    return replace(Session(id=uuid4(), agent_name="implement", created_at=NOW), **fields)
+
+
+def new_run(session_id: UUID, **fields: Any) -> Run:
+    """A pending run, whose thread has a place in Slack."""
+    identity = uuid4()
+    run_id = f"run_{identity.hex[:12]}"
+    run = Run(
+        id=identity,
+        run_id=run_id,
+        workflow_name="implement",
+        task_input="Add rate limiting",
+        status=RunStatus.PENDING,
+        created_at=NOW,
+        updated_at=NOW,
+        session_id=session_id,
+        slack_team_id="T1",
+        slack_channel_id="C1",
+        thread_key=run_id,
+    )
+    return replace(run, **fields)
+
+
+async def stored_run(database: Database, **fields: Any) -> Run:
+    """A pending run as it stands in the database; its session is made unless it is named."""
+    async with database.sessions.begin() as session:
+        if "session_id" not in fields:
+            conversation = new_session()
+            await sessions.add(session, conversation)
+            fields["session_id"] = conversation.id
+        run = new_run(**fields)
+        await runs.add(session, run)
+        return await runs.get(session, run.run_id)
+
+
+async def running_run(database: Database, **fields: Any) -> Run:
+    """A run in its first attempt, on the worker `w1`."""
+    run = await stored_run(database, **fields)
+    async with database.sessions.begin() as session:
+        return await runs.begin(session, run.run_id, attempt=1, worker_id="w1", now=NOW)

@@ -316,3 +316,16 @@ class SessionBusy(Conflict):
             f"it ends, or stop it with `/workflow kill {live_run_id}`.",
         )
         self.live_run_id = live_run_id
+
+
+class AlreadyRequested(Conflict):
+    """This very request has started a run before: at the same moment, or in an earlier delivery."""
+
+    def __init__(self, request_key: str, run_id: str) -> None:
+        super().__init__(
+            f"request {request_key} has started {run_id}",
+            user_message=f"That has already started run `{run_id}`. `/workflow status {run_id}` "
+            "shows it.",
+        )
+        self.request_key = request_key
+        self.run_id = run_id

@@ -9,6 +9,8 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from core.domain.errors import NotFound
+
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
@@ -55,3 +57,24 @@ class Message:
     run_id: UUID | None = None
     user_id: UUID | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+class SessionNotFound(NotFound, LookupError):
+    """No session has this id."""
+
+    def __init__(self, session_id: UUID) -> None:
+        super().__init__(
+            f"no session {session_id}",
+            user_message="I can't find that session. `/workflow list` shows the recent runs.",
+        )
+        self.session_id = session_id
+
+
+class MessageNotFound(NotFound):
+    """No message has this id."""
+
+    def __init__(self, message_id: UUID) -> None:
+        super().__init__(
+            f"no message {message_id}",
+            user_message="I can't find that message any more.",
+        )

@@ -10,6 +10,8 @@ from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
+from core.domain.errors import Conflict, NotFound
+
 
 class Phase(StrEnum):
     """How far a kill has come; each is written before it is acted on."""
@@ -48,6 +50,12 @@ PHASES: Mapping[Phase, frozenset[Phase]] = MappingProxyType(
         Phase.CONFIRMED: frozenset(),
     }
 )
+
+
+def phase_sources_of(to: Phase) -> frozenset[Phase]:
+    """The phases from which `to` may be reached."""
+    return frozenset(phase for phase, targets in PHASES.items() if to in targets)
+
 
 # Longest stay in a phase before the next one begins (the ladder: within 10 s in all).
 DRAIN_LIMIT = timedelta(seconds=3)
@@ -117,3 +125,25 @@ class Termination:
     def elapsed(self) -> timedelta | None:
         """From the request to its end, if it has ended."""
         return None if self.completed_at is None else self.completed_at - self.requested_at
+
+
+class TerminationNotFound(NotFound):
+    """No termination has this id."""
+
+    def __init__(self, termination_id: UUID) -> None:
+        super().__init__(
+            f"no termination {termination_id}",
+            user_message="I can't find that kill any more. `/workflow list live` shows what runs.",
+        )
+
+
+class IllegalPhase(Conflict):
+    """The wanted phase does not follow the present one: somebody else has gone further."""
+
+    def __init__(self, termination_id: UUID, present: Phase, wanted: Phase) -> None:
+        super().__init__(
+            f"termination {termination_id} is {present}, cannot become {wanted}",
+            user_message=f"That kill is already {present}.",
+        )
+        self.present = present
+        self.wanted = wanted

@@ -1,0 +1,53 @@
+"""Events of runs: only ever added, read in the order in which they were."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from uuid import UUID
+
+from sqlalchemy import insert, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core.domain.event import EventKind, EventRecord
+from core.store.tables_work import EventRow
+
+
+async def append(
+    session: AsyncSession, run: UUID, attempt: int, records: Sequence[EventRecord]
+) -> None:
+    """Add events, in this order.
+
+    An attempt's events belong into the transaction of a fenced write of its run: there a
+    lost worker's late events are refused with it.
+    """
+    if not records:
+        return
+    await session.execute(
+        insert(EventRow),
+        [
+            {
+                "run_id": run,
+                "attempt": attempt,
+                "kind": record.kind,
+                "at": record.at,
+                "data": dict(record.data),
+            }
+            for record in records
+        ],
+    )
+
+
+async def of_run(
+    session: AsyncSession,
+    run: UUID,
+    *,
+    after_id: int = 0,
+    kinds: Collection[EventKind] | None = None,
+    limit: int = 1000,
+) -> list[EventRecord]:
+    """A run's events after one, oldest first."""
+    query = select(EventRow).where(EventRow.run_id == run, EventRow.id > after_id)
+    if kinds is not None:
+        query = query.where(EventRow.kind.in_(sorted(kinds)))
+    rows = await session.scalars(query.order_by(EventRow.id).limit(limit))
+    return [row.to_record() for row in rows]

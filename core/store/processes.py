@@ -1,0 +1,86 @@
+"""Which worker executes which attempt of a run, and when it last gave a sign of life."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core.domain.process import RunProcess
+from core.domain.termination import ProcessIdentity
+from core.store.tables_work import ProcessRow
+
+
+async def start(session: AsyncSession, process: RunProcess) -> None:
+    """Note that a worker has taken an attempt, in the transaction that begins the run."""
+    agent = process.agent
+    await session.execute(
+        insert(ProcessRow).values(
+            id=process.id,
+            run_id=process.run_id,
+            attempt=process.attempt,
+            worker_id=process.worker_id,
+            host=process.host,
+            agent_pid=agent.pid if agent else None,
+            agent_started_ticks=agent.started_ticks if agent else None,
+            agent_name=agent.name if agent else None,
+            started_at=process.started_at,
+            heartbeat_at=process.heartbeat_at,
+            ended_at=process.ended_at,
+        )
+    )
+
+
+async def set_agent(session: AsyncSession, run: UUID, attempt: int, agent: ProcessIdentity) -> None:
+    """Note the agent's process, once it has started."""
+    await session.execute(
+        update(ProcessRow)
+        .where(ProcessRow.run_id == run, ProcessRow.attempt == attempt)
+        .values(agent_pid=agent.pid, agent_started_ticks=agent.started_ticks, agent_name=agent.name)
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def beat(session: AsyncSession, worker_id: str, *, now: datetime) -> int:
+    """Renew everything this worker executes, and say how much that is."""
+    beaten = await session.scalars(
+        update(ProcessRow)
+        .where(ProcessRow.worker_id == worker_id, ProcessRow.ended_at.is_(None))
+        .values(heartbeat_at=now)
+        .returning(ProcessRow.attempt)
+        .execution_options(synchronize_session=False)
+    )
+    return len(beaten.all())
+
+
+async def end(session: AsyncSession, run: UUID, attempt: int, *, now: datetime) -> None:
+    """Note that an attempt is over; the first time stays."""
+    await session.execute(
+        update(ProcessRow)
+        .where(
+            ProcessRow.run_id == run,
+            ProcessRow.attempt == attempt,
+            ProcessRow.ended_at.is_(None),
+        )
+        .values(ended_at=now)
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def of_run(session: AsyncSession, run: UUID) -> list[RunProcess]:
+    """All attempts of a run, oldest first."""
+    return await _list(session, ProcessRow.run_id == run)
+
+
+async def live_on_host(session: AsyncSession, host: str) -> list[RunProcess]:
+    """What workers of this machine execute, or did when they died."""
+    return await _list(session, ProcessRow.host == host, ProcessRow.ended_at.is_(None))
+
+
+async def _list(session: AsyncSession, *conditions: ColumnElement[bool]) -> list[RunProcess]:
+    rows = await session.scalars(
+        select(ProcessRow).where(*conditions).order_by(ProcessRow.started_at, ProcessRow.attempt)
+    )
+    return [row.to_process() for row in rows]

@@ -1,0 +1,68 @@
+"""The steps of a run's plan, as last reported."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+from sqlalchemy import delete, or_, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core.domain.step import Step
+from core.store.tables_work import StepRow
+
+_KEY = ("run_id", "step_id")
+_FIELDS = (
+    "source_id", "name", "active_name", "status", "started_at", "completed_at", "result",
+    "tools_used", "tool_calls", "cost_usd", "error",
+)  # fmt: skip
+
+
+async def replace(session: AsyncSession, run: UUID, steps: Sequence[Step]) -> None:
+    """Make these the run's steps; rows that stay the same are not written."""
+    kept = [step.step_id for step in steps]
+    await session.execute(
+        delete(StepRow)
+        .where(StepRow.run_id == run, StepRow.step_id.not_in(kept))
+        .execution_options(synchronize_session=False)
+    )
+    if not steps:
+        return
+    writing = insert(StepRow).values([_values(run, step) for step in steps])
+    new = writing.excluded
+    await session.execute(
+        writing.on_conflict_do_update(
+            index_elements=list(_KEY),
+            set_={name: new[name] for name in _FIELDS},
+            where=or_(*(getattr(StepRow, name).is_distinct_from(new[name]) for name in _FIELDS)),
+        )
+    )
+
+
+async def of_run(session: AsyncSession, run: UUID) -> list[Step]:
+    """The run's steps, in the plan's order."""
+    return (await of_runs(session, [run])).get(run, [])
+
+
+async def of_runs(session: AsyncSession, runs: Iterable[UUID]) -> dict[UUID, list[Step]]:
+    """The steps of each of these runs that has any."""
+    rows = await session.scalars(
+        select(StepRow)
+        .where(StepRow.run_id.in_(list(runs)))
+        .order_by(StepRow.run_id, StepRow.step_id)
+    )
+    found: defaultdict[UUID, list[Step]] = defaultdict(list)
+    for row in rows:
+        found[row.run_id].append(row.to_step())
+    return dict(found)
+
+
+def _values(run: UUID, step: Step) -> dict[str, object]:
+    fields = {name: getattr(step, name) for name in _FIELDS}
+    return fields | {
+        "run_id": run,
+        "step_id": step.step_id,
+        "tools_used": list(step.tools_used),
+    }

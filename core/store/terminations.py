@@ -1,0 +1,150 @@
+"""Terminations: one open at most per run, its phases advanced by compare-and-set.
+
+What a thread shows of a kill is its run's: opening and advancing raise the run's version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, ColumnElement, cast, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core.domain.termination import (
+    IllegalPhase,
+    Phase,
+    ProcessIdentity,
+    Termination,
+    TerminationNotFound,
+    phase_sources_of,
+)
+from core.store.run_writes import moment, touch
+from core.store.tables_work import FINAL_PHASES, IS_OPEN, TerminationRow
+
+
+async def open(session: AsyncSession, wish: Termination) -> Termination:  # noqa: A001
+    """Open a termination, or join the run's open one, adding `force` to it if wished now."""
+    await touch(session, wish.run_id, now=wish.requested_at)
+    opening = insert(TerminationRow).values(
+        id=wish.id,
+        run_id=wish.run_id,
+        phase=wish.phase,
+        requested_at=wish.requested_at,
+        requested_by=wish.requested_by,
+        requested_by_name=wish.requested_by_name,
+        requested_from=wish.requested_from,
+        reason=wish.reason,
+        force=wish.force,
+        phases={wish.phase.value: 0},
+        processes_seen=wish.processes_seen,
+        survivors=[_survivor(process) for process in wish.survivors],
+        work_saved=dict(wish.work_saved),
+    )
+    rows = await session.scalars(
+        opening.on_conflict_do_update(
+            index_elements=["run_id"],
+            index_where=IS_OPEN,
+            set_={"force": or_(TerminationRow.force, opening.excluded.force)},
+        ).returning(TerminationRow)
+    )
+    return rows.one().to_termination()
+
+
+async def advance(
+    session: AsyncSession,
+    termination_id: UUID,
+    phase: Phase,
+    *,
+    now: datetime,
+    processes_seen: int | None = None,
+    survivors: Iterable[ProcessIdentity] | None = None,
+    work_saved: Mapping[str, Any] | None = None,
+) -> Termination:
+    """Move a termination to a phase, if its present one allows it.
+
+    The phase is noted with its milliseconds since the request.  What is not given stays;
+    `processes_seen` never shrinks.
+
+    Raises:
+        TerminationNotFound: If there is none with this id.
+        IllegalPhase: If the phase does not follow the present one.
+    """
+    run: UUID | None = await session.scalar(
+        select(TerminationRow.run_id).where(TerminationRow.id == termination_id)
+    )
+    if run is None:
+        raise TerminationNotFound(termination_id)
+    # The run's row first, as in a kill: two transactions never wait for each other crosswise.
+    await touch(session, run, now=now)
+    elapsed = func.extract("epoch", moment(now) - TerminationRow.requested_at) * 1000
+    columns: dict[str, Any] = {
+        "phase": phase,
+        "phases": TerminationRow.phases.concat(
+            func.jsonb_build_object(phase.value, cast(func.greatest(elapsed, 0), BigInteger))
+        ),
+    }
+    if processes_seen is not None:
+        columns["processes_seen"] = func.greatest(TerminationRow.processes_seen, processes_seen)
+    if survivors is not None:
+        columns["survivors"] = [_survivor(process) for process in survivors]
+    if work_saved is not None:
+        columns["work_saved"] = TerminationRow.work_saved.concat(dict(work_saved))
+    if phase in FINAL_PHASES:
+        columns["completed_at"] = now
+    row: TerminationRow | None = await session.scalar(
+        update(TerminationRow)
+        .where(
+            TerminationRow.id == termination_id,
+            TerminationRow.phase.in_(sorted(phase_sources_of(phase))),
+        )
+        .values(**columns)
+        .returning(TerminationRow)
+        .execution_options(synchronize_session=False)
+    )
+    if row is None:
+        present = await _one(session, TerminationRow.id == termination_id)
+        if present is None:
+            raise TerminationNotFound(termination_id)
+        raise IllegalPhase(termination_id, present.phase, phase)
+    return row.to_termination()
+
+
+async def latest_of_run(session: AsyncSession, run: UUID) -> Termination | None:
+    """The run's newest termination, if anybody ever wished for one."""
+    return (await of_runs(session, [run])).get(run)
+
+
+async def of_runs(session: AsyncSession, runs: Iterable[UUID]) -> dict[UUID, Termination]:
+    """The newest termination of each of these runs that has one."""
+    rows = await session.scalars(
+        select(TerminationRow)
+        .where(TerminationRow.run_id.in_(list(runs)))
+        .order_by(TerminationRow.run_id, TerminationRow.requested_at.desc())
+        .distinct(TerminationRow.run_id)
+    )
+    return {row.run_id: row.to_termination() for row in rows}
+
+
+async def unfinished(session: AsyncSession) -> list[Termination]:
+    """Every termination without its proof, oldest first."""
+    rows = await session.scalars(
+        select(TerminationRow).where(IS_OPEN).order_by(TerminationRow.requested_at)
+    )
+    return [row.to_termination() for row in rows]
+
+
+async def _one(session: AsyncSession, *conditions: ColumnElement[bool]) -> Termination | None:
+    row = await session.scalar(select(TerminationRow).where(*conditions))
+    return None if row is None else row.to_termination()
+
+
+def _survivor(process: ProcessIdentity) -> dict[str, object]:
+    return {
+        "pid": process.pid,
+        "started_ticks": process.started_ticks,
+        "name": process.name,
+    }

@@ -65,8 +65,8 @@ def _marathon_report(scene: Scene, total: int) -> Turn:
     done = sum(r.name == "Bash" and not r.is_error for r in scene.results)
     return Turn(
         text=f"## Summary\n\n{done} of {total} pieces are done, in order, and each left its "
-        "line in `progress.txt`. If the work was stopped on the way by a limit, it went on with the "
-        "next piece afterwards: no piece was begun twice, and none was left out. Nothing was "
+        "line in `progress.txt`. If the work was stopped on the way by a limit, it went on with "
+        "the next piece afterwards: no piece was begun twice, and none was left out. Nothing was "
         "committed; the file is in the work tree."
     )
 

@@ -13,8 +13,10 @@ from core.domain.redact import redact
 _LEVELS = {"debug", "info", "warning", "error"}
 # Bolt and the SDK log whole payloads (people's words) at WARNING and below.
 _PRIVATE = ("slack_bolt", "slack_sdk", "slack_sdk.web.async_client")
+# Complains every second while Postgres is away; the worker says so itself, once.
+_REPEATING = ("psycopg.pool",)
 # Their INFO is about their own inner life.
-_CHATTY = ("procrastinate", "apscheduler", "aiohttp.access", "alembic", "psycopg.pool", "asyncio")
+_CHATTY = ("procrastinate", "apscheduler", "aiohttp.access", "alembic", "asyncio")
 
 
 class _Redacting(logging.Filter):
@@ -58,7 +60,7 @@ def set_up_logging(words: Iterable[str], *, secrets: Iterable[str] = ()) -> None
     handler.addFilter(_Redacting(secrets))
     level = next((word for word in chosen if word in _LEVELS), "info")
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for name in _PRIVATE:
+    for name in (*_PRIVATE, *_REPEATING):
         logging.getLogger(name).setLevel(logging.ERROR)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)

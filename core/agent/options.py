@@ -80,6 +80,8 @@ def environment(launch: Launch) -> dict[str, str]:
         SITE: launch.site,
         "HOME": str(home_of(launch)),
         "CLAUDE_CONFIG_DIR": str(config_of(launch)),
+        "TMPDIR": str(tmp_of(launch)),
+        "CLAUDE_CODE_TMPDIR": str(tmp_of(launch)),
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         "DISABLE_TELEMETRY": "1",
         "DISABLE_ERROR_REPORTING": "1",
@@ -115,6 +117,11 @@ def config_of(launch: Launch) -> Path:
     return launch.state_dir / "config"
 
 
+def tmp_of(launch: Launch) -> Path:
+    """Where the agent and its tools put temporary files."""
+    return launch.state_dir / "tmp"
+
+
 def tasks_of(launch: Launch) -> Path:
     """Where the agent program finds its sessions' task lists."""
     return launch.state_dir / "tasks"
@@ -122,7 +129,7 @@ def tasks_of(launch: Launch) -> Path:
 
 def prepare_state(launch: Launch) -> None:
     """Make the directories a leg needs, with the task list of the earlier legs."""
-    for path in (home_of(launch), config_of(launch)):
+    for path in (home_of(launch), config_of(launch), tmp_of(launch)):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     if launch.plan:
         folder = tasks_of(launch) / str(launch.session_id)

@@ -43,25 +43,47 @@ _WORDS: Mapping[StepStatus, str] = MappingProxyType(
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The list as it stands, and the calls that will change it when they come back."""
+    """The list as it stands.
+
+    Attributes:
+        calls: Calls on the list that have not come back, each with the list before it.
+    """
 
     items: tuple[PlanItem, ...] = ()
-    calls: Mapping[str, ToolStarted] = field(default_factory=dict)
+    calls: Mapping[str, tuple[ToolStarted, tuple[PlanItem, ...]]] = field(default_factory=dict)
 
     def after(self, event: ToolStarted | ToolFinished) -> Plan:
-        """The plan after a tool event.  Subagents have plans of their own: ignored."""
+        """The plan after a tool event.  Subagents have plans of their own: ignored.
+
+        A changed status counts from the call on, so that the tools called after it, in the
+        same answer, find the right item in progress; it is taken back if the call fails.
+        """
         if event.is_subagent:
             return self
         if isinstance(event, ToolStarted):
-            if event.name not in _WRITING:
-                return self
-            return replace(self, calls={**self.calls, event.tool_use_id: event})
-        call = self.calls.get(event.tool_use_id)
-        if call is None:
+            return self._called(event)
+        if event.tool_use_id not in self.calls:
             return self
+        call, before = self.calls[event.tool_use_id]
         calls = {key: value for key, value in self.calls.items() if key != event.tool_use_id}
-        items = self.items if event.is_error else _applied(self.items, call, event.output)
-        return Plan(items=items, calls=calls)
+        # The program says "Task not found" without calling it an error.
+        if event.is_error or "not found" in event.output.lower():
+            return Plan(items=_taken_back(self.items, call, before), calls=calls)
+        if call.name == "TaskCreate":
+            return Plan(items=_created(self.items, call.input, event.output), calls=calls)
+        if call.name == "TaskUpdate":
+            return Plan(items=_updated(self.items, call.input), calls=calls)
+        return Plan(items=self.items, calls=calls)
+
+    def _called(self, call: ToolStarted) -> Plan:
+        if call.name not in _WRITING:
+            return self
+        items = self.items
+        if call.name == "TodoWrite":
+            items = _todos(call.input.get("todos"), items)
+        elif call.name == "TaskUpdate" and _named(items, call.input) is not None:
+            items = _updated(items, call.input)
+        return Plan(items=items, calls={**self.calls, call.tool_use_id: (call, self.items)})
 
 
 def task_files(items: Sequence[PlanItem]) -> dict[str, str]:
@@ -90,36 +112,37 @@ def task_files(items: Sequence[PlanItem]) -> dict[str, str]:
     return {**files, ".highwatermark": str(highest)}
 
 
-def _applied(items: tuple[PlanItem, ...], call: ToolStarted, output: str) -> tuple[PlanItem, ...]:
+def _taken_back(
+    items: tuple[PlanItem, ...], call: ToolStarted, before: tuple[PlanItem, ...]
+) -> tuple[PlanItem, ...]:
     if call.name == "TodoWrite":
-        todos = call.input.get("todos")
-        return _todos(todos) if isinstance(todos, Sequence) else items
-    if call.name == "TaskCreate":
-        found = _CREATED.search(output)
-        if found is None:
-            return items
-        created = PlanItem(
-            source_id=found[1],
-            name=_text(call.input.get("subject")) or f"Task #{found[1]}",
-            status=StepStatus.PENDING,
-            active_name=_text(call.input.get("activeForm")),
-        )
-        return _placed(items, created)
-    return _updated(items, call.input, output)
+        return before
+    earlier = _named(before, call.input)
+    return items if earlier is None else _placed(items, earlier)
 
 
-def _updated(
+def _created(
     items: tuple[PlanItem, ...], given: Mapping[str, object], output: str
 ) -> tuple[PlanItem, ...]:
-    source_id = str(given.get("taskId") or "").lstrip("#")
-    # The program says "Task not found" without calling it an error.
-    if not source_id or "not found" in output.lower():
+    found = _CREATED.search(output)
+    if found is None:
         return items
-    present = next((item for item in items if item.source_id == source_id), None)
-    if present is None:
-        present = PlanItem(
-            source_id=source_id, name=f"Task #{source_id}", status=StepStatus.PENDING
-        )
+    created = PlanItem(
+        source_id=found[1],
+        name=_text(given.get("subject")) or f"Task #{found[1]}",
+        status=StepStatus.PENDING,
+        active_name=_text(given.get("activeForm")),
+    )
+    return _placed(items, created)
+
+
+def _updated(items: tuple[PlanItem, ...], given: Mapping[str, object]) -> tuple[PlanItem, ...]:
+    source_id = _id_of(given)
+    if not source_id:
+        return items
+    present = _named(items, given) or PlanItem(
+        source_id=source_id, name=f"Task #{source_id}", status=StepStatus.PENDING
+    )
     changed = replace(
         present,
         name=_text(given.get("subject")) or present.name,
@@ -127,6 +150,15 @@ def _updated(
         active_name=_text(given.get("activeForm")) or present.active_name,
     )
     return _placed(items, changed)
+
+
+def _id_of(given: Mapping[str, object]) -> str:
+    return str(given.get("taskId") or "").lstrip("#")
+
+
+def _named(items: tuple[PlanItem, ...], given: Mapping[str, object]) -> PlanItem | None:
+    """The item that a call is about."""
+    return next((item for item in items if item.source_id == _id_of(given)), None)
 
 
 def _placed(items: tuple[PlanItem, ...], item: PlanItem) -> tuple[PlanItem, ...]:
@@ -141,7 +173,9 @@ def _placed(items: tuple[PlanItem, ...], item: PlanItem) -> tuple[PlanItem, ...]
     return (*items, item)
 
 
-def _todos(todos: Sequence[object]) -> tuple[PlanItem, ...]:
+def _todos(todos: object, items: tuple[PlanItem, ...]) -> tuple[PlanItem, ...]:
+    if not isinstance(todos, list):
+        return items
     return tuple(
         PlanItem(
             source_id=str(number),

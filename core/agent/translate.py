@@ -91,8 +91,10 @@ class Translator:
 
     def _assistant(self, message: AssistantMessage) -> Iterator[AgentEvent]:
         is_subagent = message.parent_tool_use_id is not None
+        # The program's own words in the model's place: an API error, which the result tells.
+        is_synthetic = message.model == "<synthetic>"
         yield from self._consumed(message.user_message_uuids or ())
-        if message.message_id and message.usage and message.model != "<synthetic>":
+        if message.message_id and message.usage and not is_synthetic:
             turn = TurnUsage(
                 message_id=message.message_id,
                 usage=_usage(message.usage),
@@ -104,7 +106,7 @@ class Translator:
                 self._last_usage = turn
                 yield turn
         for block in message.content:
-            if isinstance(block, TextBlock) and block.text.strip():
+            if isinstance(block, TextBlock) and block.text.strip() and not is_synthetic:
                 yield AgentText(
                     text=self._clean(block.text),
                     message_uuid=message.uuid,
@@ -118,8 +120,8 @@ class Translator:
                     input=self._kept(block.input),
                     is_subagent=is_subagent,
                 )
-                self.plan = self.plan.after(started)
                 yield started
+                yield from self._planned(started)
 
     def _user(self, message: UserMessage) -> Iterator[AgentEvent]:
         if message.uuid is not None:
@@ -135,9 +137,7 @@ class Translator:
                     is_subagent=message.parent_tool_use_id is not None,
                 )
                 yield finished
-                before, self.plan = self.plan, self.plan.after(finished)
-                if self.plan.items != before.items:
-                    yield PlanChanged(items=self.plan.items)
+                yield from self._planned(finished)
 
     def _system(self, message: SystemMessage) -> Iterator[AgentEvent]:
         told = message.data
@@ -171,6 +171,11 @@ class Translator:
             errors=tuple(self._clean(str(error)) for error in message.errors or ()),
             api_error_status=message.api_error_status,
         )
+
+    def _planned(self, event: ToolStarted | ToolFinished) -> Iterator[PlanChanged]:
+        before, self.plan = self.plan, self.plan.after(event)
+        if self.plan.items != before.items:
+            yield PlanChanged(items=self.plan.items)
 
     def _consumed(self, uuids: Collection[str]) -> Iterator[MessageConsumed]:
         for uuid in uuids:

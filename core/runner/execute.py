@@ -163,6 +163,8 @@ class Executor:
 
     async def _prepare(self, leg: Leg) -> None:
         run = leg.run
+        # What an earlier attempt left running here must not work beside this one.
+        await end_tree(cookie=run.run_id, root=None)
         workspace_id = run.workspace_id or f"ws_{run.session_id.hex[:12]}"
         workspace = await self.workspaces.reopen(workspace_id)
         if workspace is None:
@@ -183,8 +185,6 @@ class Executor:
         run, workspace = leg.run, leg.workspace
         if workspace is None:
             raise RuntimeError("no workspace to work in")
-        # What an earlier attempt left running here must not work beside this one.
-        await end_tree(cookie=run.run_id, root=None)
         leg.state_dir = state_dir_of(self.home, run)
         launch = Launch(
             run_id=run.run_id,

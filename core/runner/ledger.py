@@ -217,6 +217,19 @@ class Ledger:
             )
             return await runs.change(session, again.run_id, now=now, job_id=job_id)
 
+    async def enqueue_again(self, run: Run) -> None:
+        """Give a pending run a new job, for one that was lost."""
+        now = self.work.clock()
+        async with self.work.transaction() as session:
+            job_id = await jobs.enqueue(
+                session,
+                run_id=run.run_id,
+                attempt=run.attempt,
+                session_id=run.session_id,
+                priority=run.priority,
+            )
+            await runs.change(session, run.run_id, now=now, job_id=job_id)
+
     async def open_termination(self, run: Run) -> Termination | None:
         """The kill under way for this run, if there is one."""
         async with self.work.transaction() as session:

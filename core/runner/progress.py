@@ -55,7 +55,7 @@ class Progress:
         self.model = model
         self.rate_limit: RateLimit | None = None
         self._usage: dict[str, TurnUsage] = {}
-        self._turns: set[str] = set()
+        self._results = 0
         self._tool_calls = 0
         self._tools_used: dict[str, None] = {}
         self._activity: tuple[datetime, str] | None = None
@@ -66,7 +66,7 @@ class Progress:
         self.is_dirty = True
         match event:
             case TurnUsage():
-                self._count_turn(event)
+                self._usage[event.message_id] = event
             case AgentStarted():
                 self.model = event.model or self.model
             case AgentText(is_subagent=False):
@@ -76,6 +76,9 @@ class Progress:
                 self._tool_calls += 1
                 self._tools_used.setdefault(event.name)
                 self._seen(at, f"{event.name}: {event.summary}" if event.summary else event.name)
+            case ToolFinished(is_subagent=False):
+                self._results += 1
+                self._seen(at, None)
             case AgentResult():
                 self.result = event
             case RateLimit():
@@ -133,8 +136,13 @@ class Progress:
 
     @property
     def turns(self) -> int:
-        """Turns of the main agent so far."""
-        return self.result.turns if self.result is not None else len(self._turns)
+        """Turns of the main agent so far, as the program counts them.
+
+        It counts its first answer and one for each tool result that follows.
+        """
+        if self.result is not None:
+            return self.result.turns
+        return self._results + 1 if self._usage else 0
 
     def columns(self) -> Mapping[str, Any]:
         """The run's columns as they now stand."""
@@ -152,11 +160,6 @@ class Progress:
         if self._activity is not None:
             columns["last_activity_at"], columns["last_activity"] = self._activity
         return columns
-
-    def _count_turn(self, event: TurnUsage) -> None:
-        self._usage[event.message_id] = event
-        if not event.is_subagent:
-            self._turns.add(event.message_id)
 
     def _seen(self, at: datetime, what: str | None) -> None:
         if what is None:

@@ -9,7 +9,7 @@ from datetime import datetime
 from core.agent.process import end_tree
 from core.domain.errors import Conflict
 from core.domain.process import HEARTBEAT_INTERVAL, STALLED_AFTER, RunProcess
-from core.domain.run import Run, StopReason
+from core.domain.run import Run, RunStatus, StopReason
 from core.domain.termination import Phase, Proof
 from core.queue import jobs
 from core.runner.ledger import Ledger
@@ -27,7 +27,12 @@ WHY = "its worker was lost"
 
 @dataclass
 class Rescue:
-    """What one worker does about the dead of all workers."""
+    """What one worker does about the dead of all workers.
+
+    Attributes:
+        suspected: When a run's attempt was first found silent; by minus the job's id, when a
+            job was.
+    """
 
     ledger: Ledger
     suspected: dict[tuple[str, int], datetime] = field(default_factory=dict)
@@ -42,13 +47,37 @@ class Rescue:
         async with self.ledger.work.transaction() as session:
             silent = await runs.stalled(session, before=now - STALLED_AFTER)
         keys = {(run.run_id, run.attempt) for run, _ in silent}
-        self.suspected = {key: at for key, at in self.suspected.items() if key in keys}
+        self.suspected = {
+            key: at for key, at in self.suspected.items() if key in keys or key[1] < 0
+        }
         lost: list[Run] = []
         for run, process in silent:
             since = self.suspected.setdefault((run.run_id, run.attempt), now)
             if now - since >= SECOND_LOOK_AFTER:
                 lost.append(await self.give_on(run, process))
+        await self._look_for_jobs(now)
         return lost
+
+    async def _look_for_jobs(self, now: datetime) -> None:
+        """Jobs of a worker that died between taking them and beginning their run."""
+        async with self.ledger.work.transaction() as session:
+            silent = await jobs.stalled(session, silent_for=STALLED_AFTER)
+        keys = {(job.run_id, -job.job_id) for job in silent}
+        self.suspected = {
+            key: at for key, at in self.suspected.items() if key[1] > 0 or key in keys
+        }
+        for job in silent:
+            since = self.suspected.setdefault((job.run_id, -job.job_id), now)
+            if now - since < SECOND_LOOK_AFTER:
+                continue
+            run = await self.ledger.look(job.run_id)
+            if run.status is RunStatus.RUNNING and run.attempt == job.attempt:
+                continue  # its own heartbeat decides
+            async with self.ledger.work.transaction() as session:
+                await jobs.settle(session, job.job_id)
+            if run.status is RunStatus.PENDING and run.job_id == job.job_id:
+                log.warning("%s: its job was lost before it began, it waits again", run.run_id)
+                await self.ledger.enqueue_again(run)
 
     async def settle_predecessors(self, node: str) -> list[Run]:
         """Give on the runs of an earlier worker that had this node's name: it is surely dead."""

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.agent.catalog import Catalog
 from core.domain.actor import Action, Actor
-from core.domain.errors import Conflict, NotFound
+from core.domain.errors import BadRequest, Conflict, NotFound
 from core.domain.event import EventKind, EventRecord
 from core.domain.request import (
     ContinueRequest,
@@ -36,7 +36,7 @@ from core.queue import jobs
 from core.services import legs, snapshots
 from core.services.work import Work, demand, entry
 from core.store import audit, events, runs, sessions, shown, terminations
-from core.workspace.source import parse_source
+from core.workspace.source import Source, parse_source
 
 
 class AlreadyEnded(Conflict):
@@ -83,7 +83,7 @@ class RunService:
         request.check()
         definition = self.catalog.get(request.workflow)
         if request.repo:
-            parse_source(request.repo)
+            refuse_credentials(parse_source(request.repo))
         now = self.work.clock()
         async with self.work.transaction() as session:
             known = await runs.find_request(session, request.request_key)
@@ -272,3 +272,17 @@ async def _session_called(session: AsyncSession, named: str, by: Actor) -> Sessi
         return await sessions.get(session, UUID(named))
     except (ValueError, NotFound):
         return None
+
+
+def refuse_credentials(source: Source) -> None:
+    """Raise `BadRequest` for a repository address that carries a password.
+
+    It would have to be stored until a worker clones it, and rows hold no secrets.
+    """
+    if source.secrets:
+        raise BadRequest(
+            f"credentials in the address of {source.shown}",
+            user_message=f"Leave the password or token out of the address (`{source.shown}`): "
+            "Signalbox keeps no secrets. Give the worker access instead, by an SSH key or a "
+            "git credential helper.",
+        )

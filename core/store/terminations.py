@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import BigInteger, ColumnElement, cast, func, or_, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.termination import (
@@ -124,7 +124,7 @@ async def of_runs(session: AsyncSession, runs: Iterable[UUID]) -> dict[UUID, Ter
         select(TerminationRow)
         .where(TerminationRow.run_id.in_(list(runs)))
         .order_by(TerminationRow.run_id, TerminationRow.requested_at.desc())
-        .distinct(TerminationRow.run_id)
+        .ext(distinct_on(TerminationRow.run_id))
     )
     return {row.run_id: row.to_termination() for row in rows}
 

@@ -64,6 +64,19 @@ _DELETE = text(
     WHERE session_id = :session_id AND scope = :scope AND (:subpath = '' OR subpath = :subpath)
     """
 )
+_EXISTS = text(
+    """
+    SELECT EXISTS (
+        SELECT FROM transcript_entries
+        WHERE session_id = :session_id AND scope = '' AND subpath = ''
+    )
+    """
+)
+
+
+async def exists(session: AsyncSession, session_id: UUID) -> bool:
+    """Whether a session has a transcript to go on from."""
+    return bool(await session.scalar(_EXISTS, {"session_id": str(session_id)}))
 
 
 class Transcripts:

@@ -1,0 +1,43 @@
+"""Which tool calls an agent may make, beyond what its workflow allows outright.  Pure.
+
+The program asks about a call that neither the workflow's tools nor its permission mode
+allow.  Nobody answers such questions yet, so the answer is no, with what to do instead.
+"""
+
+from core.agent.plan import PLAN_TOOLS
+from core.domain.workflow import PermissionMode, WorkflowDefinition
+
+# These reach beyond the run: they outlive it, leave its workspace, or talk to others' agents.
+NEVER = (
+    "CronCreate", "CronDelete", "CronList", "EnterWorktree", "ExitWorktree", "ListAgents",
+    "Monitor", "RemoteTrigger", "ScheduleWakeup", "SendMessage",
+)  # fmt: skip
+
+
+def allowed_rules(definition: WorkflowDefinition) -> tuple[str, ...]:
+    """The permission rules that let calls pass unasked; a plan is always allowed."""
+    return tuple(dict.fromkeys((*definition.allowed_tools, *sorted(PLAN_TOOLS))))
+
+
+def denied_tools(definition: WorkflowDefinition) -> tuple[str, ...]:
+    """The tools and rules that are refused whatever else allows them."""
+    return tuple(dict.fromkeys((*definition.disallowed_tools, *NEVER)))
+
+
+def refusal(tool: str, definition: WorkflowDefinition) -> str:
+    """What the agent is told when it asks for a call outside its policy."""
+    if tool == "AskUserQuestion":
+        return (
+            "Nobody can answer during this run. Choose what seems best, go on, and say in "
+            "your final summary what you assumed."
+        )
+    if tool == "ExitPlanMode":
+        if definition.permission_mode is PermissionMode.PLAN:
+            return "This workflow ends with the plan. Give it as your final answer, and stop."
+        return "There is nobody to approve the plan. Carry it out within your permissions."
+    allowed = ", ".join(definition.allowed_tools) or "only what its permission mode permits"
+    return (
+        f"The workflow {definition.name} does not permit this use of {tool} "
+        f"(permitted without asking: {allowed}). Find another way, or say in your final "
+        "summary what you would need it for."
+    )

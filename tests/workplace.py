@@ -1,0 +1,101 @@
+"""A workplace for tests: real Postgres, real `claude` on the scripted model, no Slack."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from bot.sandbox.model.server import Model, open_model
+from bot.settings import Settings, load_settings
+from bot.workplace import Workplace, opened_workplace
+from core.domain.actor import Actor, Origin, Role
+from core.domain.request import StartRequest
+from core.domain.run import Run
+from core.domain.snapshot import RunSnapshot
+from core.runner.node import Node, claimed_identity
+from core.store.engine import Database
+
+STOP = timedelta(seconds=1)
+
+
+@dataclass
+class Office:
+    """A workplace with one worker and somebody to act.
+
+    Attributes:
+        settings: As the parts were opened with.
+        boss: An operator.
+    """
+
+    settings: Settings
+    workplace: Workplace
+    model: Model
+    boss: Actor
+
+    async def start(self, task: str, *, by: Actor | None = None, **wishes: object) -> Run:
+        """Start a workflow; unique unless a `request_key` is given."""
+        values: dict[str, object] = {
+            "workflow": "implement",
+            "task": task,
+            "request_key": uuid4().hex,
+        }
+        request = StartRequest(**(values | wishes))  # type: ignore[arg-type]
+        return (await self.workplace.runs.start(request, by=by or self.boss)).run
+
+    async def look(self, run: Run) -> RunSnapshot:
+        """The run as it now stands."""
+        return await self.workplace.runs.snapshot(run.run_id, by=self.boss)
+
+    async def until(
+        self, run: Run, holds: Callable[[RunSnapshot], object], *, within: float = 45
+    ) -> RunSnapshot:
+        """Wait until something holds for a run, woken by each of its changes."""
+        async with asyncio.timeout(within), self.workplace.threads.changes() as hints:
+            while not holds(snapshot := await self.look(run)):
+                await anext(hints)
+            return snapshot
+
+    async def ended(self, run: Run, *, within: float = 45) -> RunSnapshot:
+        """Wait for a run's end."""
+        return await self.until(run, lambda seen: not seen.run.is_live, within=within)
+
+    @asynccontextmanager
+    async def worker(self, *, home: Path | None = None) -> AsyncIterator[Node]:
+        """A worker of this process, stopped at the end."""
+        with claimed_identity(home or self.settings.node.home) as identity:
+            node = self.workplace.node(identity)
+            working = asyncio.create_task(node.run(), name="test worker")
+            try:
+                async with asyncio.timeout(20):
+                    while not node.is_ready:
+                        assert not working.done(), working
+                        await asyncio.sleep(0.01)
+                yield node
+            finally:
+                await node.stop(drain=STOP)
+                await working
+
+
+@pytest.fixture
+async def office(database: Database, tmp_path: Path) -> AsyncIterator[Office]:
+    """An office without a worker; enter `office.worker()` for one."""
+    async with open_model() as model:
+        settings = load_settings(
+            DATABASE_URL=database.dsn,
+            SIGNALBOX_HOME=tmp_path / "home",
+            ANTHROPIC_API_KEY=model.api_key,
+            ANTHROPIC_BASE_URL=model.url,
+        )
+        async with opened_workplace(settings, migrates=False) as workplace:
+            boss = await workplace.people.actor(
+                team_id="T1", user_id="U1", name="Ada", role=Role.OPERATOR
+            )
+            assert boss.origin is Origin.SLACK
+            yield Office(settings, workplace, model, boss)

@@ -1,0 +1,31 @@
+"""The sandbox's time: real time, plus what a test skipped."""
+
+import asyncio
+import contextlib
+import time
+
+
+class Clock:
+    """Seconds since the epoch, never running backwards, that a test can push forward."""
+
+    def __init__(self) -> None:
+        self._base = time.time() - time.monotonic()
+        self._moved = asyncio.Event()
+
+    def now(self) -> float:
+        """The sandbox's time."""
+        return self._base + time.monotonic()
+
+    def advance(self, seconds: float) -> None:
+        """Skip time: triggers expire, retries come due, rate limits recover."""
+        self._base += seconds
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait until the sandbox's time is `seconds` later."""
+        end = self.now() + seconds
+        while (left := end - self.now()) > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._moved.wait()

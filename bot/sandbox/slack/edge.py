@@ -1,0 +1,134 @@
+"""The HTTP surface that is Slack's own: the Web API, response_urls, uploads, sockets."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from bot.sandbox.slack.api_files import uploaded
+from bot.sandbox.slack.errors import SlackRefused
+from bot.sandbox.slack.faults import Faults
+from bot.sandbox.slack.gate import Answer, Gate
+from bot.sandbox.slack.responses import respond
+from bot.sandbox.slack.socket_mode import SocketMode
+from bot.sandbox.slack.state import Document, Workspace
+
+log = logging.getLogger(__name__)
+
+# A call that gets no answer is held this long, or until the caller or the sandbox goes.
+HELD_SECONDS = 120.0
+
+
+async def read_arguments(request: web.Request) -> Document:
+    """The arguments of a call: query, then form or JSON body, the later winning.
+
+    Raises:
+        SlackRefused: `invalid_json` or `json_not_object`.
+    """
+    args: Document = dict(request.query)
+    if request.method == "GET" or not request.can_read_body:
+        return args
+    if request.content_type == "application/json":
+        try:
+            body = await request.json()
+        except ValueError:
+            raise SlackRefused("invalid_json") from None
+        if not isinstance(body, dict):
+            raise SlackRefused("json_not_object")
+        return args | body
+    return args | dict(await request.post())
+
+
+def read_token(request: web.Request, args: Mapping[str, Any]) -> str:
+    """The token: from the header, or from the arguments."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else str(args.get("token") or "")
+
+
+class Edge:
+    """The routes an app talks to."""
+
+    def __init__(
+        self, *, workspace: Workspace, gate: Gate, faults: Faults, sockets: SocketMode
+    ) -> None:
+        self._workspace = workspace
+        self._gate = gate
+        self._faults = faults
+        self._sockets = sockets
+        self._closing = asyncio.Event()
+
+    def add_routes(self, app: web.Application) -> None:
+        """Register the routes."""
+        app.router.add_route("*", "/api/{method}", self.api)
+        app.router.add_get("/link/", self._sockets.link)
+        app.router.add_post("/response/{name}", self.response)
+        app.router.add_post("/upload/{file}", self.upload)
+
+    def close(self) -> None:
+        """Let go of every call that is held without an answer."""
+        self._closing.set()
+
+    async def api(self, request: web.Request) -> web.StreamResponse:
+        """One Web API call."""
+        try:
+            args = await read_arguments(request)
+        except SlackRefused as refused:
+            self._workspace.inspector.complain(
+                refused.error, request.match_info["method"], "the body of the call"
+            )
+            return web.json_response(refused.document())
+        token = read_token(request, args)
+        args.pop("token", None)
+        answer = self._gate.call(request.match_info["method"], args, token)
+        return await self._sent(request, answer)
+
+    async def _sent(self, request: web.Request, answer: Answer) -> web.StreamResponse:
+        if answer.cut is None:
+            return web.json_response(answer.body, status=answer.status, headers=answer.headers)
+        if answer.cut == "timeout":
+            try:
+                async with asyncio.timeout(HELD_SECONDS):
+                    await self._closing.wait()
+            except TimeoutError:
+                log.debug("a call was held without an answer")
+        if request.transport is not None:
+            request.transport.abort()
+        return web.Response(status=499)
+
+    async def response(self, request: web.Request) -> web.StreamResponse:
+        """Something posted to a response_url."""
+        fault = self._faults.take("response_url")
+        if fault is not None and fault.kind in ("429", "500"):
+            return web.json_response({"ok": False}, status=int(fault.kind))
+        if fault is not None and fault.kind in ("timeout", "reset"):
+            return await self._sent(request, Answer(status=0, body={}, cut=fault.kind))
+        try:
+            body = await request.json()
+        except ValueError:
+            body = None
+        status, answer = respond(self._workspace, request.match_info["name"], body)
+        self._workspace.inspector.log(
+            "api",
+            "response_url",
+            status=status,
+            error=None if status == 200 else str(answer["error"]),
+            ms=0,
+            request=body,
+            response=answer,
+        )
+        if fault is not None:
+            return await self._sent(request, Answer(status=0, body={}, cut="reset"))
+        return web.json_response(answer, status=status)
+
+    async def upload(self, request: web.Request) -> web.StreamResponse:
+        """The bytes of a file."""
+        fault = self._faults.take("upload")
+        if fault is not None:
+            if fault.kind in ("timeout", "reset", "lost_answer"):
+                return await self._sent(request, Answer(status=0, body={}, cut=fault.kind))
+            return web.Response(status=500)
+        if not uploaded(self._workspace, request.match_info["file"], await request.read()):
+            return web.Response(status=404, text="no such upload")
+        return web.Response(text=f"OK - {request.content_length}")

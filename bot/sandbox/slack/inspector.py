@@ -1,0 +1,178 @@
+"""What happened in the sandbox: every call, every delivery, every complaint, every change."""
+
+import asyncio
+import re
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+# The log keeps the newest; a long demo must not fill the memory.
+KEPT_ENTRIES = 2_000
+KEPT_TEXT = 20_000
+
+_TOKEN = re.compile(r"\bx(?:ox[a-z]|app)-[A-Za-z0-9-]+")
+_SECRET_KEYS = frozenset({"token", "client_secret", "signing_secret", "ticket"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """Something the real Slack would have complained of.
+
+    Attributes:
+        kind: A stable word, mostly Slack's own error name.
+        name: The method or the delivery it is about.
+        what: What was wrong, for a person.
+    """
+
+    kind: str
+    name: str
+    what: str
+    at: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One API call or one delivery; tokens are redacted."""
+
+    n: int
+    at: float
+    direction: str
+    name: str
+    status: int
+    ok: bool
+    error: str | None
+    ms: int
+    request: Any
+    response: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """Something a screen may want to read again."""
+
+    type: str
+    n: int
+    channel: str | None = None
+    ts: str | None = None
+    thread_ts: str | None = None
+    user: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The change without what it does not say."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
+
+
+class NeverCame(TimeoutError):
+    """What was waited for did not happen in time."""
+
+
+def redacted(value: Any) -> Any:
+    """The same value with every token blanked."""
+    if isinstance(value, str):
+        return _TOKEN.sub(lambda found: found[0][:5] + "…", value)[:KEPT_TEXT]
+    if isinstance(value, dict):
+        return {
+            key: "…" if key in _SECRET_KEYS and isinstance(item, str) else redacted(item)
+            for key, item in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [redacted(item) for item in value]
+    return value
+
+
+class Inspector:
+    """The log, the list of problems, and the pulse that wakes whoever waits for a change."""
+
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self.entries: deque[Entry] = deque(maxlen=KEPT_ENTRIES)
+        self.problems: list[Problem] = []
+        self.n = 0
+        self._now = now
+        self._pulse = asyncio.Event()
+        self._readers: set[asyncio.Queue[Change]] = set()
+
+    def log(
+        self,
+        direction: str,
+        name: str,
+        *,
+        status: int,
+        error: str | None,
+        ms: float,
+        request: Any,
+        response: Any,
+    ) -> None:
+        """Write down one call ("api") or one delivery ("delivery")."""
+        self.changed("inspector")
+        self.entries.append(
+            Entry(
+                n=self.n,
+                at=self._now(),
+                direction=direction,
+                name=name,
+                status=status,
+                ok=error is None,
+                error=error,
+                ms=round(ms),
+                request=redacted(request),
+                response=redacted(response),
+            )
+        )
+
+    def complain(self, kind: str, name: str, what: str) -> None:
+        """Record what the real Slack would have refused or shown as an error."""
+        self.problems.append(
+            Problem(kind=kind, name=name, what=str(redacted(what)), at=self._now())
+        )
+        self.changed("problem")
+
+    def changed(
+        self,
+        kind: str,
+        *,
+        channel: str | None = None,
+        ts: str | None = None,
+        thread_ts: str | None = None,
+        user: str | None = None,
+    ) -> None:
+        """Tell every reader and wake every wait."""
+        self.n += 1
+        change = Change(type=kind, n=self.n, channel=channel, ts=ts, thread_ts=thread_ts, user=user)
+        for reader in self._readers:
+            reader.put_nowait(change)
+        pulse, self._pulse = self._pulse, asyncio.Event()
+        pulse.set()
+
+    def subscribe(self) -> asyncio.Queue[Change]:
+        """A queue that receives every later change; give it back to `unsubscribe`."""
+        reader: asyncio.Queue[Change] = asyncio.Queue()
+        self._readers.add(reader)
+        return reader
+
+    def unsubscribe(self, reader: asyncio.Queue[Change]) -> None:
+        """Stop filling a queue."""
+        self._readers.discard(reader)
+
+    async def until(self, predicate: Callable[[], T | None], *, timeout: float, what: str) -> T:
+        """Wait until the predicate gives something true; it is asked again at every change.
+
+        Raises:
+            NeverCame: If `timeout` seconds passed first; its text lists the problems so far.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                while True:
+                    pulse = self._pulse
+                    if found := predicate():
+                        return found
+                    await pulse.wait()
+        except TimeoutError:
+            last = "; ".join(f"{e.name} {e.error or 'ok'}" for e in list(self.entries)[-12:])
+            wrong = "; ".join(f"{p.kind} {p.name}: {p.what}" for p in self.problems)
+            raise NeverCame(
+                f"{what} did not happen in {timeout:g} s; last calls: [{last}]; problems: [{wrong}]"
+            ) from None

@@ -1,0 +1,206 @@
+"""A Slack of one's own: opens the sandbox on the loopback interface."""
+
+import contextlib
+import secrets
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+from aiohttp import web
+
+from bot.sandbox.slack.acts import Acts
+from bot.sandbox.slack.api_call import Call
+from bot.sandbox.slack.clock import Clock
+from bot.sandbox.slack.control import Control
+from bot.sandbox.slack.delivery import Deliverer, Transport
+from bot.sandbox.slack.edge import Edge
+from bot.sandbox.slack.faults import Faults
+from bot.sandbox.slack.gate import Gate
+from bot.sandbox.slack.human import Human
+from bot.sandbox.slack.inspector import Inspector, Problem
+from bot.sandbox.slack.limits import RateLimits
+from bot.sandbox.slack.manifest import DEFAULT_MANIFEST, find_manifest, read_manifest
+from bot.sandbox.slack.people import APP_ID, BOT_USER_ID, TEAM_ID
+from bot.sandbox.slack.presses import Presses
+from bot.sandbox.slack.request_url import RequestUrl
+from bot.sandbox.slack.socket_mode import SocketMode
+from bot.sandbox.slack.state import Document, Workspace
+
+# Slack's own time for an acknowledgement.
+ACK_SECONDS = 3.0
+
+
+class Sandbox:
+    """A running sandbox.
+
+    Attributes:
+        url: Where it is; the page is at the root.
+        api_url: The base of the Web API, as `SLACK_API_URL` wants it.
+        events_url: Where deliveries go by HTTP; None: over Socket Mode.
+        human: What a person does.
+        faults: Faults to inject.
+        problems: What the real Slack would have complained of; tests assert there is none.
+    """
+
+    def __init__(
+        self,
+        *,
+        workspace: Workspace,
+        http: aiohttp.ClientSession,
+        url: str,
+        rate_limits: bool,
+        signing_secret: str,
+        events_url: str | None,
+        ack_timeout: float,
+    ) -> None:
+        self.url = url
+        self.api_url = url + "/api/"
+        self.signing_secret = signing_secret
+        self.bot_token = f"xoxb-1000000001-2000000002-{secrets.token_hex(12)}"
+        self.app_token = f"xapp-1-{APP_ID}-3000000003-{secrets.token_hex(32)}"
+        self.team_id = TEAM_ID
+        self.bot_user_id = BOT_USER_ID
+        self.events_url = events_url
+        self.workspace = workspace
+        self.inspector = workspace.inspector
+        self.clock = workspace.clock
+        self.limits = RateLimits(enabled=rate_limits)
+        self.faults = Faults()
+        self.sockets = SocketMode(clock=self.clock, inspector=self.inspector, url=url)
+        self.request_url = RequestUrl(
+            http, url=lambda: self.events_url or "", secret=signing_secret
+        )
+        self.deliverer = Deliverer(workspace, self._transport, ack_timeout=ack_timeout)
+        workspace.emit = self.deliverer.emit
+        acts = Acts(workspace, self.deliverer, url)
+        presses = Presses(acts)
+        self.human = Human(acts, presses)
+        self.gate = Gate(
+            workspace=workspace,
+            limits=self.limits,
+            faults=self.faults,
+            bot_token=self.bot_token,
+            app_token=self.app_token,
+            url=url,
+            own_handlers={"apps.connections.open": self._open_connection},
+        )
+        self.edge = Edge(
+            workspace=workspace, gate=self.gate, faults=self.faults, sockets=self.sockets
+        )
+        self.control = Control(
+            acts=acts,
+            presses=presses,
+            faults=self.faults,
+            sockets=self.sockets,
+            reset=self.reset,
+        )
+
+    def _transport(self) -> Transport:
+        return self.request_url if self.events_url else self.sockets
+
+    def _open_connection(self, _call: Call) -> Document:
+        return {"url": self.sockets.new_link()}
+
+    @property
+    def problems(self) -> list[Problem]:
+        """What the real Slack would have complained of, oldest first."""
+        return self.inspector.problems
+
+    def take_problems(self) -> list[Problem]:
+        """The problems so far, which are then no longer there: a test expected them."""
+        taken = list(self.inspector.problems)
+        self.inspector.problems.clear()
+        return taken
+
+    def calls(self, method: str) -> list[Document]:
+        """The arguments of every call of a method, oldest first."""
+        return [
+            each.request
+            for each in self.inspector.entries
+            if each.direction == "api" and each.name == method
+        ]
+
+    def reset(self) -> None:
+        """Start as on the first day; connections stay."""
+        self.workspace.seed()
+        self.limits.reset()
+        self.faults.clear()
+        self.inspector.problems.clear()
+        self.inspector.entries.clear()
+        self.inspector.changed("channel")
+
+    async def disconnect(self, how: str = "refresh", *, times: float = float("inf")) -> None:
+        """Trouble the Socket Mode connections: see `SocketMode.disconnect`."""
+        await self.sockets.disconnect(how, times=times)
+
+    async def settled(self, *, timeout: float = 20) -> None:
+        """Wait until no event is on its way."""
+        await self.deliverer.settled(timeout=timeout)
+
+    async def aclose(self) -> None:
+        """Let go of everybody."""
+        self.edge.close()
+        self.control.close()
+        await self.deliverer.aclose()
+        await self.sockets.aclose()
+
+
+@asynccontextmanager
+async def open_sandbox(
+    *,
+    manifest: Path | None = None,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    rate_limits: bool = True,
+    signing_secret: str | None = None,
+    events_url: str | None = None,
+    extra_routes: Callable[[web.Application], None] | None = None,
+    ack_timeout: float = ACK_SECONDS,
+) -> AsyncIterator[Sandbox]:
+    """Open a sandbox; it ends with the block.
+
+    Args:
+        manifest: The app's manifest; by default this project's.
+        host: The interface; the loopback one, unless something shields it.
+        port: 0: any free one.
+        rate_limits: Whether calls over Slack's limits get a 429.
+        signing_secret: What HTTP deliveries are signed with; by default random.
+        events_url: Deliver by HTTP to this URL instead of Socket Mode.
+        extra_routes: Adds routes of the caller's, such as a page.
+        ack_timeout: Seconds the app has to acknowledge.
+    """
+    path = manifest or find_manifest()
+    clock = Clock()
+    workspace = Workspace(
+        clock=clock,
+        manifest=read_manifest(path) if path else DEFAULT_MANIFEST,
+        inspector=Inspector(clock.now),
+    )
+    listening = socket.create_server((host, port))
+    url = f"http://{host}:{listening.getsockname()[1]}"
+    async with contextlib.AsyncExitStack() as stack:
+        stack.callback(listening.close)
+        # No `trust_env`: a proxy of the machine's has no business between us and the app.
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        sandbox = Sandbox(
+            workspace=workspace,
+            http=http,
+            url=url,
+            rate_limits=rate_limits,
+            signing_secret=signing_secret or secrets.token_hex(16),
+            events_url=events_url,
+            ack_timeout=ack_timeout,
+        )
+        app = web.Application(client_max_size=20_000_000)
+        sandbox.edge.add_routes(app)
+        sandbox.control.add_routes(app)
+        if extra_routes is not None:
+            extra_routes(app)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await web.SockSite(runner, listening).start()
+        stack.push_async_callback(sandbox.aclose)
+        yield sandbox

@@ -1,0 +1,279 @@
+"""Everything the workspace holds: conversations, messages, views, files, triggers.
+
+Holds and finds; the rules of who may do what are in the `api_*` modules.
+"""
+
+import asyncio
+import random
+import secrets
+import string
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from bot.sandbox.slack import people
+from bot.sandbox.slack.clock import Clock
+from bot.sandbox.slack.errors import HumanRefused
+from bot.sandbox.slack.inspector import Inspector
+from bot.sandbox.slack.manifest import Manifest
+from bot.sandbox.slack.people import BOT_ID, BOT_USER_ID, Channel, Group, Person
+
+Document = dict[str, Any]
+Emit = Callable[[Document, Channel | None], "asyncio.Future[None] | None"]
+
+# A trigger lives 3 s; a response_url half an hour and five uses.
+TRIGGER_SECONDS = 3.0
+RESPONSE_SECONDS = 30 * 60.0
+RESPONSE_USES = 5
+
+_ID_CHARACTERS = string.ascii_uppercase + string.digits
+
+
+def mint(prefix: str) -> str:
+    """A new id in Slack's form."""
+    return prefix + "0" + "".join(secrets.choice(_ID_CHARACTERS) for _ in range(9))
+
+
+@dataclass(kw_only=True)
+class OpenView:
+    """A modal on somebody's screen, or the home tab of somebody.
+
+    Attributes:
+        document: The view as the Web API gives it, without state.
+        typed: What the person has entered so far: block_id → action_id → value.
+    """
+
+    document: Document
+    user: str
+    typed: dict[str, dict[str, Document]] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """The view's id."""
+        return str(self.document["id"])
+
+
+@dataclass(kw_only=True)
+class ResponseUrl:
+    """A permission to answer one interaction without a token."""
+
+    user: str
+    channel: str
+    made_at: float
+    thread_ts: str | None = None
+    message_ts: str | None = None
+    uses: int = 0
+
+
+@dataclass(kw_only=True)
+class StoredFile:
+    """A file between being announced, uploaded and shared."""
+
+    id: str
+    name: str
+    length: int
+    snippet_type: str | None
+    content: bytes | None = None
+    title: str | None = None
+    shared: bool = False
+
+
+@dataclass(kw_only=True)
+class Trigger:
+    """The right to open one view, for a moment."""
+
+    user: str
+    made_at: float
+    used: bool = False
+
+
+class Workspace:
+    """The whole of team Acme.
+
+    Attributes:
+        messages: Per channel, by timestamp, oldest first.
+        ephemerals: What only one person sees: (user, channel, message).
+        stacks: Per person the modals on the screen, the topmost last.
+        homes: Per person what the app published to the home tab.
+        sessions: Agent sessions and assistant threads: (channel, thread) → status and title.
+        emit: Called with every event that happens, and the channel it happened in; gives
+            what is done when the app had its first chance to acknowledge it.
+    """
+
+    def __init__(self, *, clock: Clock, manifest: Manifest, inspector: Inspector) -> None:
+        self.clock = clock
+        self.manifest = manifest
+        self.inspector = inspector
+        self.emit: Emit = lambda _event, _channel: None
+        self._last_ts = 0
+        self.seed()
+
+    def seed(self) -> None:
+        """Forget everything and start as on the first day."""
+        everybody = people.seed_people(self.manifest.bot_name)
+        self.people: dict[str, Person] = {each.id: each for each in everybody}
+        self.channels: dict[str, Channel] = {
+            each.id: each for each in people.seed_channels(everybody)
+        }
+        self.groups: dict[str, Group] = {each.id: each for each in people.seed_groups()}
+        self.messages: dict[str, dict[str, Document]] = {}
+        self.ephemerals: list[tuple[str, str, Document]] = []
+        self.stacks: dict[str, list[OpenView]] = {}
+        self.homes: dict[str, OpenView] = {}
+        self.triggers: dict[str, Trigger] = {}
+        self.response_urls: dict[str, ResponseUrl] = {}
+        self.files: dict[str, StoredFile] = {}
+        self.sessions: dict[tuple[str, str], Document] = {}
+
+    def new_ts(self) -> str:
+        """A timestamp later than every one before; it is a message's id."""
+        self._last_ts = max(self._last_ts + 1, round(self.clock.now() * 1_000_000))
+        return f"{self._last_ts // 1_000_000}.{self._last_ts % 1_000_000:06d}"
+
+    def person(self, named: str | None) -> Person:
+        """A person by id or name; by default the first.
+
+        Raises:
+            HumanRefused: If there is nobody of that name.
+        """
+        if named is None:
+            return next(iter(self.people.values()))
+        for person in self.people.values():
+            if named.lstrip("@") in (person.id, person.name):
+                return person
+        raise HumanRefused("user_not_found", named)
+
+    def channel(self, named: str) -> Channel:
+        """A channel by id, name or "@person" (the direct message with the bot).
+
+        Raises:
+            HumanRefused: If there is no such channel.
+        """
+        if named in self.channels:
+            return self.channels[named]
+        if named.startswith("@"):
+            return self.direct_message(self.person(named))
+        for channel in self.channels.values():
+            if not channel.is_im and channel.name == named.lstrip("#"):
+                return channel
+        raise HumanRefused("channel_not_found", named)
+
+    def direct_message(self, person: Person) -> Channel:
+        """The conversation of a person with the bot, made when missing."""
+        made = people.direct_message(person)
+        return self.channels.setdefault(made.id, made)
+
+    def names(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Name → id of the people, and of the channels."""
+        return (
+            {each.name: each.id for each in self.people.values()},
+            {each.name: each.id for each in self.channels.values() if not each.is_im},
+        )
+
+    def add(self, channel: Channel, message: Document) -> None:
+        """Put a message in a channel."""
+        self.messages.setdefault(channel.id, {})[message["ts"]] = message
+        self.touched(channel.id, message)
+
+    def touched(self, channel_id: str, message: Document) -> None:
+        """Tell the screens that a message came or changed."""
+        self.inspector.changed(
+            "message", channel=channel_id, ts=message["ts"], thread_ts=message.get("thread_ts")
+        )
+
+    def message(self, channel_id: str, ts: str) -> Document | None:
+        """A message everybody in the channel sees."""
+        return self.messages.get(channel_id, {}).get(ts)
+
+    def ephemeral(self, channel_id: str, ts: str) -> Document | None:
+        """A message one person sees."""
+        for _, channel, message in self.ephemerals:
+            if channel == channel_id and message["ts"] == ts:
+                return message
+        return None
+
+    def replies(self, channel_id: str, root_ts: str) -> list[Document]:
+        """The replies of a thread, oldest first, without the root."""
+        return [
+            each
+            for each in self.messages.get(channel_id, {}).values()
+            if each.get("thread_ts") == root_ts and each["ts"] != root_ts
+        ]
+
+    def root_of(self, channel_id: str, ts: str) -> str:
+        """The thread a timestamp belongs to: a reply to a reply lands in its root."""
+        message = self.message(channel_id, ts)
+        return str(message.get("thread_ts", ts)) if message else ts
+
+    def counted(self, channel_id: str, message: Document) -> Document:
+        """A message as it is read: a root tells how many replies it has."""
+        replies = self.replies(channel_id, message["ts"])
+        if not replies:
+            return message
+        return message | {
+            "thread_ts": message["ts"],
+            "reply_count": len(replies),
+            "reply_users_count": len({each["user"] for each in replies}),
+            "reply_users": list(dict.fromkeys(each["user"] for each in replies)),
+            "latest_reply": replies[-1]["ts"],
+            "is_locked": False,
+            "subscribed": True,
+        }
+
+    def new_trigger(self, user: str) -> str:
+        """A trigger id for what a person just did."""
+        trigger = f"{random.randrange(10**12, 10**13)}.{random.randrange(10**12)}"  # noqa: S311
+        trigger += "." + secrets.token_hex(16)
+        self.triggers[trigger] = Trigger(user=user, made_at=self.clock.now())
+        return trigger
+
+    def new_response_url(
+        self,
+        *,
+        user: str,
+        channel: str,
+        thread_ts: str | None = None,
+        message_ts: str | None = None,
+    ) -> str:
+        """The id of a new response_url."""
+        name = secrets.token_urlsafe(18)
+        self.response_urls[name] = ResponseUrl(
+            user=user,
+            channel=channel,
+            thread_ts=thread_ts,
+            message_ts=message_ts,
+            made_at=self.clock.now(),
+        )
+        return name
+
+    def view(self, view_id: str) -> OpenView | None:
+        """A view that is on a screen or a home tab."""
+        on_screens = [each for stack in self.stacks.values() for each in stack]
+        for view in [*on_screens, *self.homes.values()]:
+            if view.id == view_id:
+                return view
+        return None
+
+    def bot_author(self) -> Document:
+        """What every message of the bot says about its author."""
+        return {
+            "user": BOT_USER_ID,
+            "type": "message",
+            "bot_id": BOT_ID,
+            "app_id": people.APP_ID,
+            "team": people.TEAM_ID,
+            "bot_profile": self.bot_profile(),
+        }
+
+    def bot_profile(self) -> Document:
+        """The bot as messages describe it."""
+        return {
+            "id": BOT_ID,
+            "deleted": False,
+            "name": self.manifest.name,
+            "updated": 1_767_225_600,
+            "app_id": people.APP_ID,
+            "user_id": BOT_USER_ID,
+            "icons": {},
+            "team_id": people.TEAM_ID,
+        }

@@ -1,0 +1,64 @@
+"""The sandbox as a fixture, and a way to put an app of a test's own in front of it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest_asyncio
+from aiohttp import web
+from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
+from slack_bolt.async_app import AsyncApp
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.sandbox.slack.server import Sandbox, open_sandbox
+
+SLACK_DATA = Path(__file__).resolve().parents[2] / "shared" / "slack-data"
+"""What others recorded of Slack; tests that compare with it skip where it is missing."""
+
+
+@pytest_asyncio.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    """A Slack of the test's own; what the real one would complain of fails the test."""
+    async with open_sandbox() as opened:
+        yield opened
+        assert opened.problems == []
+
+
+def new_app(sandbox: Sandbox) -> AsyncApp:
+    """A Bolt app that talks to the sandbox."""
+    client = AsyncWebClient(token=sandbox.bot_token, base_url=sandbox.api_url, timeout=10)
+    return AsyncApp(client=client, signing_secret=sandbox.signing_secret)
+
+
+@contextlib.asynccontextmanager
+async def connected(
+    app: AsyncApp, sandbox: Sandbox, *, transport: str, connections: int = 1
+) -> AsyncIterator[None]:
+    """Connect an app for the length of the block.
+
+    Args:
+        app: The app.
+        sandbox: Where to.
+        transport: "socket" or "http".
+        connections: How many sockets.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        if transport == "http":
+            runner = web.AppRunner(app.web_app(), access_log=None)
+            await runner.setup()
+            stack.push_async_callback(runner.cleanup)
+            site = web.TCPSite(runner, "127.0.0.1", 0)
+            await site.start()
+            host, port = runner.addresses[0][:2]
+            sandbox.events_url = f"http://{host}:{port}/slack/events"
+        else:
+            for _ in range(connections):
+                handler = AsyncSocketModeHandler(app, sandbox.app_token, ping_interval=0.5)
+                await handler.connect_async()
+                stack.push_async_callback(handler.close_async)
+            await sandbox.human.wait_for(
+                lambda: len(sandbox.sockets.connections) == connections, what="the connections"
+            )
+        yield

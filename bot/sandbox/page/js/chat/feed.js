@@ -1,0 +1,112 @@
+// A list of messages that changes under the reader: what is the same stays the same element.
+
+import { h, icon } from "../dom.js";
+import { dayKey, dayOf } from "../time.js";
+import { drawMessage } from "./message.js";
+
+const NEAR_END_PX = 90;
+const COMPACT_SECONDS = 300;
+
+export class Feed {
+  #rows = new Map();
+  #context;
+  #atEnd = true;
+
+  // context: {label, channel(): id, inThread}
+  constructor(context) {
+    this.#context = context;
+    this.list = h("ol", { class: "feed-list", "aria-label": context.label });
+    this.more = h("button", { type: "button", class: "new-messages", hidden: true, onclick: () => this.toEnd(true) }, icon("down"), "New messages");
+    this.scroller = h("div", { class: "feed", tabindex: "-1" }, this.list);
+    this.element = h("div", { class: "feed-frame" }, this.scroller, this.more);
+    this.scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    // What loads late (a file's preview) or a window that shrinks must not push the end out of sight.
+    const observer = new ResizeObserver(() => this.#atEnd && this.toEnd());
+    observer.observe(this.list);
+    observer.observe(this.scroller);
+  }
+
+  clear(label) {
+    this.#rows.clear();
+    this.list.replaceChildren();
+    this.list.setAttribute("aria-label", label);
+    this.more.hidden = true;
+    this.#atEnd = true;
+  }
+
+  show(messages) {
+    const known = this.#rows;
+    const next = new Map();
+    let previous = null;
+    let isNewBelow = false;
+    for (const message of messages) {
+      if (!previous || dayKey(previous.ts) !== dayKey(message.ts)) {
+        const key = `day-${dayKey(message.ts)}`;
+        next.set(key, known.get(key) ?? { element: dayLine(message.ts), print: key });
+      }
+      const compact = isCompact(previous, message);
+      const print = JSON.stringify([message, compact]);
+      const old = known.get(message.ts);
+      if (!old && known.size) isNewBelow = true;
+      next.set(message.ts, old?.print === print ? old : { element: this.#draw(message, compact, old?.element), print });
+      previous = message;
+    }
+    this.#rows = next;
+    place(this.list, [...next.values()].map((row) => row.element));
+    if (this.#atEnd) this.toEnd();
+    else if (isNewBelow) this.more.hidden = false;
+  }
+
+  toEnd(smooth = false) {
+    this.#atEnd = true;
+    this.more.hidden = true;
+    this.scroller.scrollTo({ top: this.scroller.scrollHeight, behavior: smooth ? "smooth" : "instant" });
+  }
+
+  #draw(message, compact, old) {
+    const element = drawMessage(message, { channel: this.#context.channel(), inThread: this.#context.inThread, compact });
+    if (old) keepOpen(old, element);
+    return element;
+  }
+
+  #scrolled() {
+    const { scrollTop, scrollHeight, clientHeight } = this.scroller;
+    this.#atEnd = scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
+    if (this.#atEnd) this.more.hidden = true;
+  }
+}
+
+function isCompact(previous, message) {
+  if (!previous || previous.user !== message.user || previous.ephemeral || message.ephemeral) return false;
+  if (previous.subtype || message.subtype || message.blocks?.some((block) => block.type !== "rich_text")) return false;
+  return dayKey(previous.ts) === dayKey(message.ts) && Number(message.ts) - Number(previous.ts) < COMPACT_SECONDS && !previous.reply_count;
+}
+
+const dayLine = (ts) => h("li", { class: "day", role: "separator" }, h("span", null, dayOf(ts)));
+
+// Puts the elements in order with as few moves as possible: a moved element would lose its focus.
+function place(list, elements) {
+  const wanted = new Set(elements);
+  const focused = list.contains(document.activeElement) ? focusPath(document.activeElement) : null;
+  for (const child of [...list.children]) if (!wanted.has(child)) child.remove();
+  elements.forEach((element, index) => {
+    if (list.children[index] !== element) list.insertBefore(element, list.children[index] ?? null);
+  });
+  if (focused && !list.contains(document.activeElement)) list.querySelector(focused)?.focus({ preventScroll: true });
+}
+
+function focusPath(element) {
+  const row = element.closest("[data-ts]")?.dataset.ts;
+  const action = element.closest("[data-action-id]")?.dataset.actionId;
+  if (!row || !action) return null;
+  return `[data-ts="${CSS.escape(row)}"] [data-action-id="${CSS.escape(action)}"]`;
+}
+
+// A redrawn card keeps what its reader had unfolded.
+function keepOpen(old, element) {
+  for (const details of old.querySelectorAll("details[open][data-keep]")) {
+    element.querySelector(`details[data-keep="${CSS.escape(details.dataset.keep)}"]`)?.setAttribute("open", "");
+  }
+  const unfolded = [...old.querySelectorAll(".see-more")].map((button) => button.getAttribute("aria-expanded") === "true");
+  [...element.querySelectorAll(".see-more")].forEach((button, index) => unfolded[index] && button.click());
+}

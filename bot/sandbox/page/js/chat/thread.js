@@ -1,0 +1,63 @@
+// The right column: one thread, with a composer of its own.
+
+import { read } from "../api.js";
+import { fill, h, iconButton } from "../dom.js";
+import { go, place } from "../route.js";
+import { coalesced } from "../stream.js";
+import { because } from "../toasts.js";
+import { channelLabel, person, world } from "../world.js";
+import { Composer } from "./composer.js";
+import { Feed } from "./feed.js";
+
+export class ThreadPane {
+  #shown = null;
+
+  constructor(element) {
+    this.element = element;
+    this.feed = new Feed({ label: "Thread", channel: () => place.channel, inThread: true });
+    this.composer = new Composer({ onSent: () => this.feed.toEnd() });
+    this.where = h("span", { class: "thread-where" });
+    this.header = h("header", { class: "pane-header" }, h("h2", null, "Thread"), this.where, h("span", { class: "spacer" }), iconButton("close", "Close thread", () => this.close()));
+    this.foot = h("footer", { class: "pane-foot" }, this.composer.element);
+    fill(element, this.header, this.feed.element, this.foot);
+    this.refresh = coalesced(() => this.#read());
+  }
+
+  get isOpen() {
+    return !this.element.hidden;
+  }
+
+  close() {
+    if (place.thread) go({ channel: place.channel });
+  }
+
+  arrive() {
+    this.element.hidden = !place.thread;
+    document.getElementById("shell").classList.toggle("with-thread", Boolean(place.thread));
+    const key = place.thread && `${person()}/${place.channel}/${place.thread}`;
+    const isNew = key !== this.#shown;
+    this.#shown = key;
+    if (!key) return;
+    const channel = world.channels.get(place.channel);
+    this.where.textContent = channelLabel(channel);
+    this.composer.element.hidden = Boolean(channel?.is_archived);
+    if (isNew) {
+      this.feed.clear("Thread messages");
+      this.composer.place({ channel: place.channel, thread: place.thread }, "Reply in thread");
+      if (matchMedia("(hover: hover)").matches) this.composer.focus();
+    }
+    this.refresh();
+  }
+
+  async #read() {
+    const { channel, thread } = place;
+    if (!thread) return;
+    const answer = await read("thread", { channel, ts: thread, user: person() });
+    if (channel !== place.channel || thread !== place.thread) return;
+    if (!answer.ok) {
+      this.where.textContent = `could not be read: ${because(answer)}`;
+      return;
+    }
+    this.feed.show(answer.messages);
+  }
+}

@@ -1,0 +1,23 @@
+// JSON, indented, its keys and kinds of values told apart.
+
+import { h } from "../dom.js";
+
+const TOKEN = /("(?:[^"\\]|\\.)*")(\s*:)?|\b(?:true|false|null)\b|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
+const MOST_CHARACTERS = 60_000;
+
+export function json(value) {
+  if (value === undefined || value === null || value === "") return h("p", { class: "json-none" }, "nothing");
+  const whole = typeof value === "string" ? value : JSON.stringify(value, null, 2);
+  const text = whole.length > MOST_CHARACTERS ? `${whole.slice(0, MOST_CHARACTERS)}\n… ${whole.length - MOST_CHARACTERS} characters more` : whole;
+  const code = h("code");
+  let at = 0;
+  for (const match of text.matchAll(TOKEN)) {
+    if (match.index > at) code.append(text.slice(at, match.index));
+    const [piece, string, colon] = match;
+    const kind = string ? (colon ? "json-key" : "json-string") : "json-literal";
+    code.append(h("span", { class: kind }, string ?? piece), colon ?? "");
+    at = match.index + piece.length;
+  }
+  code.append(text.slice(at));
+  return h("pre", { class: "json" }, code);
+}

@@ -1,0 +1,103 @@
+// Assembles the page: reads the world, follows the server's events, hands them to the panes.
+
+import { ChannelPane } from "./chat/channel.js";
+import { ThreadPane } from "./chat/thread.js";
+import { Inspector } from "./inspector/inspector.js";
+import { syncModals } from "./modal/modal.js";
+import { place, watchAddress } from "./route.js";
+import { Sidebar } from "./sidebar.js";
+import { coalesced, listen } from "./stream.js";
+import { markUnread, on, readWorld } from "./world.js";
+
+const RETRY_MS = 1_000;
+const element = (id) => document.getElementById(id);
+
+const shell = element("shell");
+const scrim = element("scrim");
+const openSidebar = (open) => {
+  shell.classList.toggle("with-sidebar", open);
+  scrim.hidden = !open;
+};
+
+const sidebar = new Sidebar(element("sidebar"));
+const inspector = new Inspector(element("inspector"));
+const channel = new ChannelPane(element("channel"), { openSidebar: () => openSidebar(true), inspectorButton: inspector.button });
+const thread = new ThreadPane(element("thread"));
+const reread = coalesced(readWorld);
+const openedAt = Date.now() / 1000;
+
+function heard(event) {
+  switch (event.type) {
+    case "message":
+    case "ephemeral":
+    case "reaction":
+      return heardMessage(event);
+    case "home":
+      return place.isHome ? channel.home.open() : undefined;
+    case "inspector":
+    case "problem":
+      return inspector.refresh();
+    case "reset":
+      return location.reload();
+    default:
+      return reread();
+  }
+}
+
+function heardMessage(event) {
+  if (event.channel !== place.channel) {
+    const isReply = event.thread_ts && event.thread_ts !== event.ts;
+    if (!isReply && Number(event.ts) > openedAt) markUnread(event.channel);
+    return undefined;
+  }
+  if (thread.isOpen) thread.refresh();
+  return channel.refresh();
+}
+
+function arrive() {
+  openSidebar(false);
+  sidebar.draw();
+  channel.arrive();
+  thread.arrive();
+}
+
+function escape(event) {
+  if (event.key !== "Escape" || event.defaultPrevented || document.querySelector("dialog[open], :popover-open")) return;
+  if (shell.classList.contains("with-sidebar")) openSidebar(false);
+  else if (inspector.isOpen && inspector.element.contains(document.activeElement)) inspector.toggle(false);
+  else if (thread.isOpen) thread.close();
+  else if (inspector.isOpen) inspector.toggle(false);
+}
+
+async function start() {
+  while (!(await readWorld())) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+  on("place", arrive);
+  on("person", () => {
+    follow();
+    arrive();
+  });
+  on("world", () => {
+    sidebar.draw();
+    syncModals();
+    channel.arrive();
+  });
+  on("unread", () => sidebar.draw());
+  on("live", (isLive) => sidebar.setLive(isLive));
+  scrim.addEventListener("click", () => openSidebar(false));
+  addEventListener("keydown", escape);
+  watchAddress();
+  syncModals();
+  follow();
+  document.body.dataset.ready = "yes";
+}
+
+// After every reconnect, what may have been missed is read again.
+function follow() {
+  listen(heard, () => {
+    reread();
+    thread.refresh();
+    inspector.refresh();
+  });
+}
+
+start();

@@ -56,7 +56,7 @@ async def connected(
         else:
             for _ in range(connections):
                 handler = AsyncSocketModeHandler(app, sandbox.app_token, ping_interval=0.5)
-                await handler.connect_async()
+                await handler.connect_async()  # type: ignore[no-untyped-call]
                 stack.push_async_callback(handler.close_async)
             await sandbox.human.wait_for(
                 lambda: len(sandbox.sockets.connections) == connections, what="the connections"

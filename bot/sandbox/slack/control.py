@@ -3,8 +3,6 @@
 Everything is JSON; what cannot be done answers `{"ok": false, "error": …}`.
 """
 
-import asyncio
-import json
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Any
@@ -21,9 +19,6 @@ from bot.sandbox.slack.socket_mode import SocketMode
 from bot.sandbox.slack.state import Document
 
 Act = Callable[[Document], Awaitable[Document]]
-
-# A comment on the stream this often tells a dead reader from a quiet day.
-STREAM_SECONDS = 15.0
 
 # What an entry of `actions` takes over from what the page says was entered.
 _ENTERED = (
@@ -60,7 +55,6 @@ class Control:
         self._sockets = sockets
         self._reset = reset
         self._workspace = acts.workspace
-        self._closing = asyncio.Event()
 
     def add_routes(self, app: web.Application) -> None:
         """Register the routes."""
@@ -93,11 +87,6 @@ class Control:
         }.items():
             app.router.add_get(f"/_emu/{path}", _asked(look))
         app.router.add_get("/_emu/files/{file}", self.file)
-        app.router.add_get("/_emu/stream", self.stream)
-
-    def close(self) -> None:
-        """End every stream."""
-        self._closing.set()
 
     def _who(self, body: Document) -> Person:
         return self._workspace.person(body.get("user") or None)
@@ -255,35 +244,6 @@ class Control:
         if file is None or file.content is None:
             raise web.HTTPNotFound
         return web.Response(body=file.content, content_type="text/plain", charset="utf-8")
-
-    async def stream(self, request: web.Request) -> web.StreamResponse:
-        """Every change from now on, as server-sent events."""
-        person = self._workspace.person(request.query.get("user") or None)
-        reader = self._workspace.inspector.subscribe()
-        response = web.StreamResponse(
-            headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
-        )
-        closing = asyncio.create_task(self._closing.wait(), name="sandbox stream closing")
-        try:
-            await response.prepare(request)
-            await response.write(b": ok\n\n")
-            while not closing.done():
-                coming = asyncio.create_task(reader.get(), name="sandbox stream")
-                await asyncio.wait(
-                    {coming, closing},
-                    timeout=STREAM_SECONDS,
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
-                if not coming.done():
-                    coming.cancel()
-                    await response.write(b": still here\n\n")
-                elif coming.result().user in (None, person.id):
-                    told = json.dumps(coming.result().as_dict())
-                    await response.write(f"data: {told}\n\n".encode())
-        finally:
-            closing.cancel()
-            self._workspace.inspector.unsubscribe(reader)
-        return response
 
 
 def _found(blocks: list[Document], body: Document) -> interactions.Found:

@@ -93,7 +93,7 @@ class Inspector:
         self.n = 0
         self._now = now
         self._pulse = asyncio.Event()
-        self._readers: set[asyncio.Queue[Change]] = set()
+        self._readers: set[asyncio.Queue[Change | None]] = set()
 
     def log(
         self,
@@ -147,13 +147,13 @@ class Inspector:
         pulse, self._pulse = self._pulse, asyncio.Event()
         pulse.set()
 
-    def subscribe(self) -> asyncio.Queue[Change]:
+    def subscribe(self) -> asyncio.Queue[Change | None]:
         """A queue that receives every later change; give it back to `unsubscribe`."""
-        reader: asyncio.Queue[Change] = asyncio.Queue()
+        reader: asyncio.Queue[Change | None] = asyncio.Queue()
         self._readers.add(reader)
         return reader
 
-    def unsubscribe(self, reader: asyncio.Queue[Change]) -> None:
+    def unsubscribe(self, reader: asyncio.Queue[Change | None]) -> None:
         """Stop filling a queue."""
         self._readers.discard(reader)
 

@@ -27,6 +27,7 @@ from bot.sandbox.slack.presses import Presses
 from bot.sandbox.slack.request_url import RequestUrl
 from bot.sandbox.slack.socket_mode import SocketMode
 from bot.sandbox.slack.state import Document, Workspace
+from bot.sandbox.slack.stream import Stream
 
 # Slack's own time for an acknowledgement.
 ACK_SECONDS = 3.0
@@ -89,6 +90,7 @@ class Sandbox:
         self.edge = Edge(
             workspace=workspace, gate=self.gate, faults=self.faults, sockets=self.sockets
         )
+        self.stream = Stream(workspace)
         self.control = Control(
             acts=acts,
             presses=presses,
@@ -142,7 +144,7 @@ class Sandbox:
     async def aclose(self) -> None:
         """Let go of everybody."""
         self.edge.close()
-        self.control.close()
+        self.stream.close()
         await self.deliverer.aclose()
         await self.sockets.aclose()
 
@@ -196,6 +198,7 @@ async def open_sandbox(
         app = web.Application(client_max_size=20_000_000)
         sandbox.edge.add_routes(app)
         sandbox.control.add_routes(app)
+        app.router.add_get("/_emu/stream", sandbox.stream.serve)
         if extra_routes is not None:
             extra_routes(app)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)

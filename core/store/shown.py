@@ -83,8 +83,15 @@ async def behind(session: AsyncSession, *, limit: int, team_id: str) -> list[str
             ~RunRow.is_drawn,
         )
         .group_by(RunRow.thread_key, ShownRow.id)
-        .having(or_(ShownRow.id.is_(None), func.max(RunRow.version) > func.max(ShownRow.version)))
-        .order_by(func.max(ShownRow.updated_at).nulls_first(), func.min(RunRow.created_at))
+        .having(
+            or_(
+                ShownRow.id.is_(None),
+                # Whether it arrived is not known: to be looked for, and sent again if not.
+                ShownRow.state == ShownState.SENDING,
+                func.max(RunRow.version) > ShownRow.version,
+            )
+        )
+        .order_by(ShownRow.updated_at.nulls_first(), func.min(RunRow.created_at))
         .limit(limit)
     )
     return [key for key in keys if key is not None]

@@ -154,7 +154,9 @@ class TerminationRow(Row):
 
     def to_termination(self) -> Termination:
         """The domain value, its phases in the order in which they began."""
-        begun = sorted(self.phases.items(), key=lambda item: (item[1], _ORDER[item[0]]))
+        begun = sorted(
+            self.phases.items(), key=lambda item: (item[1], item[0] == self.phase, _ORDER[item[0]])
+        )
         return Termination(
             id=self.id,
             run_id=self.run_id,

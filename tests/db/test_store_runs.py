@@ -3,7 +3,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
-from uuid import uuid4
+from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -36,7 +37,7 @@ DIFF = DiffStat(
     ),
     commits=(CommitInfo(sha="a" * 40, subject="Add a"),),
 )
-FIELDS = {
+FIELDS: dict[str, Any] = {
     "agent_type": "coder",
     "ai_model": "sonnet",
     "session_name": "auth",
@@ -375,7 +376,7 @@ async def test_the_queue_goes_by_priority_then_age(database: Database) -> None:
 
 
 async def test_a_session_adds_its_legs_up(database: Database) -> None:
-    async def leg(session_id: object = None, **fields: object) -> Run:
+    async def leg(session_id: UUID | None = None, **fields: Any) -> Run:
         named = {} if session_id is None else {"session_id": session_id}
         run = await running_run(database, **named)
         async with database.sessions.begin() as session:

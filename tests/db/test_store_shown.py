@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from core.domain.run import Run, StopReason
+from core.domain.snapshot import Shown, ShownState
+from core.store import runs, shown
+from core.store.engine import Database
+from tests.database import NOW, running_run, stored_run
+
+
+async def draw(database: Database, run: Run, **fields: Any) -> Shown:
+    values: dict[str, Any] = {
+        "id": uuid4(),
+        "thread_key": run.thread_key,
+        "slot": "card",
+        "channel_id": "C1",
+        "state": ShownState.SHOWN,
+        "updated_at": NOW,
+        "version": run.version,
+    }
+    drawn = Shown(**{**values, **fields})
+    async with database.sessions.begin() as session:
+        await shown.put(session, drawn)
+    return drawn
+
+
+async def behind(database: Database, *, team_id: str = "T1", limit: int = 50) -> list[str]:
+    async with database.sessions() as session:
+        return await shown.behind(session, limit=limit, team_id=team_id)
+
+
+async def finish(database: Database, run: Run) -> Run:
+    async with database.sessions.begin() as session:
+        return await runs.finish(
+            session, run.run_id, attempt=1, stop_reason=StopReason.SUCCESS, now=NOW
+        )
+
+
+async def test_a_thread_is_behind_until_its_newest_version_is_drawn(database: Database) -> None:
+    run = await running_run(database)
+    seen = [await behind(database)]
+    await draw(database, run)
+    seen.append(await behind(database))
+    ended = await finish(database, run)
+    seen.append(await behind(database))
+    await draw(database, ended)
+    seen.append(await behind(database))
+    async with database.sessions.begin() as session:
+        await runs.change(session, run.run_id, now=NOW, workspace_cleaned_up=True)
+    seen.append(await behind(database))
+
+    assert seen == [[run.run_id], [], [run.run_id], [], [run.run_id]]
+
+
+async def test_drawing_an_old_version_leaves_the_thread_behind(database: Database) -> None:
+    run = await running_run(database)
+    await finish(database, run)
+
+    await draw(database, run)
+
+    assert await behind(database) == [run.run_id]
+
+
+async def test_a_card_on_its_way_may_not_have_arrived(database: Database) -> None:
+    run = await finish(database, await running_run(database))
+
+    await draw(database, run, state=ShownState.SENDING)
+
+    assert await behind(database) == [run.run_id]
+
+
+@pytest.mark.parametrize("state", [ShownState.SHOWN, ShownState.GONE])
+async def test_a_card_that_is_settled_is_settled(database: Database, state: ShownState) -> None:
+    run = await finish(database, await running_run(database))
+
+    await draw(database, run, state=state)
+
+    assert await behind(database) == []
+
+
+async def test_other_slots_do_not_count_as_the_card(database: Database) -> None:
+    run = await stored_run(database)
+
+    await draw(database, run, slot=f"result:{run.run_id}")
+
+    assert await behind(database) == [run.run_id]
+
+
+async def test_a_new_leg_puts_its_thread_behind(database: Database) -> None:
+    first = await finish(database, await running_run(database))
+    await draw(database, first)
+
+    second = await stored_run(database, session_id=first.session_id, thread_key=first.run_id)
+    seen = [await behind(database)]
+    await draw(database, first, version=second.version)
+    seen.append(await behind(database))
+
+    assert seen == [[first.run_id], []]
+
+
+async def test_only_a_teams_own_threads_with_a_place_are_behind(database: Database) -> None:
+    await stored_run(database, slack_team_id="T2")
+    await stored_run(database, slack_channel_id=None)
+
+    assert await behind(database) == []
+
+
+async def test_what_was_not_tried_for_longest_comes_first(database: Database) -> None:
+    tried, old, new = [
+        await stored_run(database, created_at=NOW + timedelta(seconds=n)) for n in range(3)
+    ]
+    await draw(database, tried, version=0, error="channel_not_found")
+
+    assert await behind(database) == [old.run_id, new.run_id, tried.run_id]
+    assert await behind(database, limit=1) == [old.run_id]
+
+
+async def test_a_slot_shows_its_newest_message(database: Database) -> None:
+    run = await stored_run(database)
+    sent = await draw(database, run, state=ShownState.SENDING, version=1)
+    drawn = await draw(
+        database,
+        run,
+        message_ts="1.5",
+        thread_ts="1.5",
+        content_hash="abc",
+        attempts=2,
+        error="late",
+    )
+
+    async with database.sessions() as session:
+        found = await shown.of_thread(session, run.run_id)
+        assert await shown.thread_at(session, "C1", "1.5") == run.run_id
+        assert await shown.thread_at(session, "C1", "1.6") is None
+    assert found["card"].id == sent.id
+    assert {**vars(found["card"]), "id": drawn.id} == vars(drawn)

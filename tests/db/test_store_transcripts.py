@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import asyncio
+from itertools import pairwise
+from typing import Any, cast
+from uuid import uuid4
+
+from claude_agent_sdk import SessionStore, fold_session_summary
+from claude_agent_sdk.testing import run_session_store_conformance
+from sqlalchemy import text
+
+from core.store.engine import Database
+from core.store.transcripts import Transcripts
+
+
+def key(session_id: str, project: str = "-srv-a", **subpath: str) -> dict[str, Any]:
+    return {"project_key": project, "session_id": session_id, **subpath}
+
+
+async def test_the_sdks_contracts_hold(database: Database) -> None:
+    contracts = []
+
+    async def fresh() -> SessionStore:
+        contracts.append(1)
+        async with database.sessions.begin() as session:
+            await session.execute(text("DELETE FROM transcript_entries"))
+        return cast("SessionStore", Transcripts(database.sessions, fold=fold_session_summary))
+
+    await run_session_store_conformance(fresh)
+
+    # One store to look at, then one for each contract (7 and 8 among them).
+    assert len(contracts) >= 14
+
+
+async def test_a_session_resumed_in_another_directory_finds_its_history(
+    database: Database,
+) -> None:
+    transcripts = Transcripts(database.sessions)
+    session_id = str(uuid4())
+    await transcripts.append(key(session_id, "-srv-a"), [{"type": "user", "uuid": "1"}])
+    await transcripts.append(key(session_id, "-srv-b"), [{"type": "user", "uuid": "2"}])
+    await transcripts.append(key(session_id, "-srv-b", subpath="subagents/x"), [{"type": "user"}])
+
+    elsewhere = key(session_id.upper(), "-srv-c")
+
+    loaded = await transcripts.load(elsewhere)
+    assert [entry["uuid"] for entry in loaded or []] == ["1", "2"]
+    assert await transcripts.list_subkeys(elsewhere) == ["subagents/x"]
+
+
+async def test_a_line_sent_twice_is_kept_once_where_it_was(database: Database) -> None:
+    transcripts = Transcripts(database.sessions)
+    place = key(str(uuid4()))
+    lines = [{"type": "user", "uuid": uuid} for uuid in ("b", "a", "b")]
+    await transcripts.append(place, lines)
+    await transcripts.append(place, [{"type": "user", "uuid": "c"}, *lines])
+    await transcripts.append(place, [{"type": "tag"}])
+    await transcripts.append(place, [{"type": "tag"}])
+
+    loaded = await transcripts.load(place) or []
+
+    assert [entry.get("uuid") for entry in loaded] == ["b", "a", "c", None, None]
+
+
+async def test_a_line_comes_back_letter_for_letter(database: Database) -> None:
+    transcripts = Transcripts(database.sessions)
+    place = key(str(uuid4()))
+    line = {
+        "type": "user",
+        "text": "nul \x00 half \ud800 emoji 🚦 backslash \\u0000",
+        "number": 12345678901234567890.5,
+        "deep": [{"z": None, "a": True}],
+    }
+
+    await transcripts.append(place, [line])
+
+    assert await transcripts.load(place) == [line]
+
+
+async def test_batches_sent_at_once_do_not_mix(database: Database) -> None:
+    transcripts = Transcripts(database.sessions)
+    place = key(str(uuid4()))
+
+    await asyncio.gather(
+        *(
+            transcripts.append(place, [{"type": "user", "batch": batch, "n": n} for n in range(20)])
+            for batch in range(6)
+        )
+    )
+
+    loaded = await transcripts.load(place) or []
+    order = [entry["batch"] for entry in loaded]
+    assert [entry["n"] for entry in loaded] == list(range(20)) * 6
+    assert sum(a != b for a, b in pairwise(order)) == 5

@@ -176,12 +176,19 @@ class WorkerTable(_Table):
     slots: int = Field(default=DEFAULT_SLOTS, ge=1, le=MAX_SLOTS)
 
 
+class AgentTable(_Table):
+    """`[agent]`: how often the program repeats a failed call to the model; its own default is 10."""
+
+    api_retries: int | None = Field(default=None, ge=0, le=100)
+
+
 class Config(_Table):
     """signalbox.toml."""
 
     roles: RolesTable | None = None
     channels: ChannelsTable = ChannelsTable()
     worker: WorkerTable = WorkerTable()
+    agent: AgentTable = AgentTable()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,6 +200,13 @@ class Settings:
     agent: AgentSettings
     node: NodeSettings
     config: Config
+
+    @property
+    def agent_environment(self) -> Mapping[str, str]:
+        """What every agent of this process is given."""
+        retries = self.config.agent.api_retries
+        limits = {} if retries is None else {"CLAUDE_CODE_MAX_RETRIES": str(retries)}
+        return {**self.agent.credentials, **limits}
 
     @property
     def slots(self) -> int:

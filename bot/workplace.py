@@ -70,7 +70,7 @@ class Workplace:
             workspaces=Workspaces(home, git_timeout=GIT_TIMEOUT),
             transcripts=Transcripts(self.database.sessions),
             home=home,
-            credentials=self.settings.agent.credentials,
+            credentials=self.settings.agent_environment,
             site=site,
         )
         worker = Worker(

@@ -87,9 +87,13 @@ class Office:
 async def office(database: Database, tmp_path: Path) -> AsyncIterator[Office]:
     """An office without a worker; enter `office.worker()` for one."""
     async with open_model() as model:
+        home = tmp_path / "home"
+        home.mkdir()
+        # The program's own ten retries take minutes.
+        (home / "signalbox.toml").write_text("[agent]\napi_retries = 1\n")
         settings = load_settings(
             DATABASE_URL=database.dsn,
-            SIGNALBOX_HOME=tmp_path / "home",
+            SIGNALBOX_HOME=home,
             ANTHROPIC_API_KEY=model.api_key,
             ANTHROPIC_BASE_URL=model.url,
         )

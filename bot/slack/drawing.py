@@ -191,12 +191,7 @@ class Drawing:
             await self._again(shown, thread_ts=None)
         else:
             reason = _DELETED if meaning is Meaning.MESSAGE_LOST else error.name
-            await self.poster.lost(
-                shown,
-                reason,
-                version=version_of(thread) if todo.slot == CARD else shown.version,
-                now=self.clock(),
-            )
+            await self.poster.lost(shown, reason, now=self.clock())
 
     async def _again(self, shown: Shown, *, thread_ts: str | None) -> None:
         await self.threads.put(

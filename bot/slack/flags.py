@@ -193,6 +193,11 @@ class Words:
         """What is left, as Slack sent it, without white space at its ends."""
         return self._text[self._at :].strip()
 
+    @property
+    def is_at_space(self) -> bool:
+        """Whether no word follows immediately."""
+        return self._at >= len(self._text) or self._text[self._at].isspace()
+
     def peek(self) -> str:
         """The next word as Slack sent it; empty at the end."""
         found = _WORD.match(self._text, self._skip())
@@ -209,7 +214,7 @@ class Words:
         return from_slack(word, prefer_links=True)
 
     def take_flag(self) -> tuple[str, bool] | None:
-        """The next word's name if it is a flag, and whether `=` and its value follow."""
+        """The next word's name if it is a flag, and whether its value must come at once (`=`)."""
         found = _FLAG.match(self._text, self._skip())
         if found is None:
             return None
@@ -257,7 +262,7 @@ def read_flag(words: Words, given: Mapping[str, Any]) -> tuple[str, object] | No
         raise _unknown(name)
     if flag.field in given:
         raise BadCommand(f"`--{name}` is there twice. Give it once: `{flag.example}`.")
-    is_bare = not has_equals and _FLAG.match(words.peek()) is not None
+    is_bare = words.is_at_space if has_equals else _FLAG.match(words.peek()) is not None
     value = "" if is_bare else words.take()
     if not value:
         raise BadCommand(f"`--{name}` needs {flag.wants}, for example `{flag.example}`.")

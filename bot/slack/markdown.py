@@ -177,7 +177,7 @@ def _bullet(found: re.Match[str]) -> str:
 
 
 def _mrkdwn_words(text: str) -> str:
-    text = _LINK.sub(_shown_link, text)
+    text = _LINK.sub(_shown_link, text).replace("```", ZERO_WIDTH_SPACE.join("```"))
     # Bold first: its stars are parked, or they would be read as italics.
     text = _BOLD.sub("\x02\\g<inner>\x02", text)
     text = _STAR_ITALIC.sub("_\\g<inner>_", text)

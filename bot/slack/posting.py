@@ -200,9 +200,9 @@ class Poster:
         """Note that Slack surely did not take a message (it said 429, or no)."""
         await self.threads.put(replace(shown, state=ShownState.GONE, error=UNSENT, updated_at=now))
 
-    async def lost(self, shown: Shown, reason: str, *, version: int, now: datetime) -> Shown:
+    async def lost(self, shown: Shown, reason: str, *, now: datetime) -> Shown:
         """Note that a message cannot be shown, and why."""
-        row = replace(shown, state=ShownState.GONE, error=reason, version=version, updated_at=now)
+        row = replace(shown, state=ShownState.GONE, error=reason, updated_at=now)
         await self.threads.put(row)
         return row
 

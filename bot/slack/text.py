@@ -65,6 +65,8 @@ def quote(text: str, limit: int) -> str:
     At most a dozen lines and `limit` characters, the bars counted.
     """
     lines = clean(text).strip().split("\n")
+    if lines == [""]:
+        return ""
     kept = escape("\n".join(lines[:12]) + (ELLIPSIS if len(lines) > 12 else ""), limit - 26)
     return "\n".join(f"> {line}".rstrip() for line in kept.split("\n")[:13])
 

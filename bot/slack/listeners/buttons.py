@@ -37,7 +37,3 @@ class Buttons:
     async def ask_how(self, asked: Asked, actor: Actor) -> None:
         """Ask in a modal for how long, and with which words, to continue."""
         await self.acts.open_continue_form(asked, actor, asked.value)
-
-    async def open_run_form(self, asked: Asked, actor: Actor) -> None:  # noqa: ARG002
-        """Ask in a modal what is to be run."""
-        await self.acts.open_run_form(asked)

@@ -37,7 +37,6 @@ def register(app: AsyncApp, desk: Desk, acts: Acts, *, hinted: Kept[bool]) -> No
     for action_id in ids.CONTINUE_TURNS:
         app.action(action_id)(desk.answering(buttons.go_on, Action.CONTINUE))
     app.action(ids.CONTINUE_MORE)(desk.answering(buttons.ask_how, Action.CONTINUE))
-    app.action(ids.OPEN_RUN_FORM)(desk.answering(buttons.open_run_form, Action.START))
 
     app.view_submission(ids.RUN_FORM)(desk.submitting(forms.start, Action.START))
     app.view_submission(ids.CONTINUE_FORM)(desk.submitting(forms.go_on, Action.CONTINUE))

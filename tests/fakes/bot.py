@@ -1,0 +1,102 @@
+"""The Slack side in front of a sandbox, over one of the transports, with fake services."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from aiohttp import web
+
+from bot.sandbox.slack.server import Sandbox
+from bot.slack.app import Services, SlackSide, open_slack_side
+from bot.slack.client import Slack, open_slack_client
+from bot.slack.http import slack_route
+from bot.slack.limits import Budget
+from bot.slack.setup import SlackCredentials, check_slack
+from bot.slack.socket import open_sockets
+from core.domain.actor import Role
+from tests.fakes.board import Board
+
+
+@dataclass(frozen=True)
+class Bot:
+    """A running Slack side."""
+
+    side: SlackSide
+    slack: Slack
+    board: Board
+    sandbox: Sandbox
+
+
+@asynccontextmanager
+async def open_bot(
+    sandbox: Sandbox,
+    board: Board,
+    *,
+    transport: str = "socket",
+    roles: Mapping[Role, tuple[str, ...]] | None = None,
+    allowed_channels: frozenset[str] | None = None,
+    connections: int = 1,
+    refresh_every: timedelta = timedelta(seconds=20),
+    is_drawing: bool = True,
+) -> AsyncIterator[Bot]:
+    """Run the Slack side for the length of the block."""
+    given = SlackCredentials(
+        bot_token=sandbox.bot_token,
+        app_token=sandbox.app_token if transport == "socket" else None,
+        signing_secret=sandbox.signing_secret if transport == "http" else None,
+        api_url=sandbox.api_url,
+    )
+    async with AsyncExitStack() as stack:
+        slack = await stack.enter_async_context(
+            open_slack_client(
+                token=given.bot_token, api_url=given.api_url, budget=Budget(now=time.monotonic)
+            )
+        )
+        side = await stack.enter_async_context(
+            open_slack_side(
+                slack,
+                await check_slack(slack, given, needed_scopes=("chat:write", "commands")),
+                Services(runs=board, threads=board, inbox=board, people=board),
+                roles=roles,
+                allowed_channels=allowed_channels,
+                clock=lambda: datetime.now(UTC),
+                signing_secret=given.signing_secret or "",
+                refresh_every=refresh_every,
+                drain=timedelta(seconds=5),
+            )
+        )
+        if is_drawing:
+            drawing = asyncio.create_task(side.redraw.run(), name="redraw")
+            stack.push_async_callback(_stop, drawing)
+        if transport == "http":
+            sandbox.events_url = await _serve(stack, side, sandbox)
+        else:
+            sockets = await stack.enter_async_context(
+                open_sockets(side.app, sandbox.app_token, connections=connections)
+            )
+            await sandbox.human.wait_for(
+                lambda: len(sandbox.sockets.connections) == connections, what="the connections"
+            )
+            assert sockets is not None
+        yield Bot(side=side, slack=slack, board=board, sandbox=sandbox)
+
+
+async def _serve(stack: AsyncExitStack, side: SlackSide, sandbox: Sandbox) -> str:
+    app = web.Application()
+    app.add_routes([slack_route(side.app, signing_secret=sandbox.signing_secret, now=time.time)])
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    host, port = runner.addresses[0][:2]
+    return f"http://{host}:{port}/slack/events"
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait({task})

@@ -19,6 +19,8 @@ from core.domain.termination import ProcessIdentity
 _HAS_PROC = Path("/proc/self/stat").exists()
 # psutil reports seconds since the epoch; hundredths are what Linux's ticks are too.
 _TICKS_PER_SECOND = 100
+# On a machine that starts processes all the time a pass must end nevertheless.
+_MOST_LISTINGS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +122,18 @@ def _aim(pid: int) -> _Aim | None:
 
 
 def _proc_residents() -> Iterator[Resident]:
-    with os.scandir("/proc") as entries:
-        for entry in entries:
-            if entry.name.isdecimal():
-                found = _read_stat(int(entry.name))
-                if found is not None:
-                    yield found
+    """Newest first, and those born meanwhile too: what forks and dies must not slip through."""
+    examined: set[int] = set()
+    for _ in range(_MOST_LISTINGS):
+        listed = {int(name) for name in os.listdir("/proc") if name.isdecimal()}  # noqa: PTH208
+        fresh = listed - examined
+        if not fresh:
+            return
+        examined |= fresh
+        for pid in sorted(fresh, reverse=True):
+            found = _read_stat(pid)
+            if found is not None:
+                yield found
 
 
 def _read_stat(pid: int) -> Resident | None:

@@ -70,12 +70,13 @@ class ProcessIdentity:
 
     Attributes:
         started_ticks: Field 22 of `/proc/<pid>/stat`: start time in clock ticks since boot.
-        name: The command's name, for the person who reads the proof.
+        name: The command's name, for the person who reads the proof.  It changes when the
+            process executes another program, and so makes no difference.
     """
 
     pid: int
     started_ticks: int
-    name: str = ""
+    name: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)

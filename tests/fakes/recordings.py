@@ -1,0 +1,34 @@
+"""What the real agent program once said, line by line, as the SDK reads it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from claude_agent_sdk import Message
+from claude_agent_sdk._internal.message_parser import parse_message
+
+from core.agent.translate import Translator
+from core.domain.event import AgentEvent
+
+_FOLDER = Path(__file__).parents[1] / "unit" / "recorded"
+# Of the prompt, and of the message sent in mid-run, in every recording.
+PROMPT_UUID = "00000000-0000-0000-0000-000000000001"
+STEERING_UUID = "00000000-0000-0000-0000-000000000002"
+
+
+def recorded(name: str) -> list[Message]:
+    """The messages of a recording."""
+    lines = (_FOLDER / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
+    parsed = [parse_message(json.loads(line)) for line in lines]
+    return [message for message in parsed if message is not None]
+
+
+def translated(
+    name: str, translator: Translator | None = None, *, secrets: Sequence[str] = ()
+) -> list[AgentEvent]:
+    """The events of a recording."""
+    translator = translator or Translator(cwd="/workspace", secrets=secrets)
+    translator.awaited |= {PROMPT_UUID, STEERING_UUID}
+    return [event for message in recorded(name) for event in translator.translate(message)]

@@ -1,0 +1,221 @@
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from core.agent.outcome import Outcome, final_result, judge
+from core.agent.protocol import AgentFailed
+from core.domain.event import AgentResult, AgentText, RateLimit
+from core.domain.run import StopReason, Usage
+from tests.fakes.recordings import translated
+
+LONG = "This says at some length what was done, in which files, and why it is right. " * 4
+
+
+def result(
+    text: str | None = "Done.",
+    *,
+    subtype: str = "success",
+    is_error: bool = False,
+    errors: tuple[str, ...] = (),
+    status: int | None = None,
+) -> AgentResult:
+    return AgentResult(
+        subtype=subtype,
+        is_error=is_error,
+        turns=1,
+        text=text,
+        cost_usd=Decimal(0),
+        usage=Usage(),
+        errors=errors,
+        api_error_status=status,
+    )
+
+
+def judged(name: str) -> Outcome:
+    events = translated(name)
+    results = [event for event in events if isinstance(event, AgentResult)]
+    limits = [event for event in events if isinstance(event, RateLimit)]
+    return judge(
+        result=results[-1],
+        texts=[event.text for event in events if isinstance(event, AgentText)],
+        rate_limit=limits[-1] if limits else None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("tasks", StopReason.SUCCESS),
+        ("todo", StopReason.SUCCESS),
+        ("subagent", StopReason.SUCCESS),
+        ("api_retry", StopReason.SUCCESS),
+        ("max_turns", StopReason.MAX_TURNS),
+        ("api_error", StopReason.API_ERROR),
+        ("usage_limit", StopReason.USAGE_LIMIT),
+        ("usage_limit_oauth", StopReason.USAGE_LIMIT),
+        ("interrupted", StopReason.AGENT_ERROR),
+    ],
+)
+def test_recorded_runs_stop_for_their_reason(name: str, reason: StopReason) -> None:
+    outcome = judged(name)
+
+    assert outcome.stop_reason is reason
+    assert (outcome.error is None) == (reason is StopReason.SUCCESS)
+
+
+def test_a_usage_limit_tells_when_it_ends() -> None:
+    outcome = judged("usage_limit_oauth")
+
+    assert outcome.resets_at is not None
+    assert outcome.error is not None
+    assert f"{outcome.resets_at:%H:%M} UTC" in outcome.error
+    assert outcome.result is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Claude AI usage limit reached|1767225600",
+        "You've hit your limit · resets 3pm (Europe/Berlin)",
+        "You’ve reached your weekly limit",
+        "5-hour limit reached ∙ resets 5am",
+        "You're out of extra usage · resets 9pm",
+    ],
+)
+@pytest.mark.parametrize("is_error", [True, False])
+def test_the_words_of_a_limit_are_a_limit_and_no_result(text: str, is_error: bool) -> None:
+    outcome = judge(result=result(text, is_error=is_error), texts=[])
+
+    assert outcome.stop_reason in {StopReason.USAGE_LIMIT, StopReason.SUCCESS}
+    if is_error or not text.startswith("You're"):
+        assert outcome.stop_reason is StopReason.USAGE_LIMIT
+
+
+def test_the_time_within_the_words_of_a_limit_is_read() -> None:
+    outcome = judge(
+        result=result("Claude AI usage limit reached|1767225600", is_error=True), texts=[]
+    )
+
+    assert outcome.resets_at == datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_a_report_about_limits_is_a_success() -> None:
+    text = f"## Summary\n\nThe message 'usage limit reached' is now shown. {LONG}"
+
+    assert judge(result=result(text), texts=[text]).stop_reason is StopReason.SUCCESS
+
+
+def test_an_api_error_given_out_as_success_is_none() -> None:
+    outcome = judge(result=result("API Error: 500 …", is_error=True, status=500), texts=[LONG])
+
+    assert outcome.stop_reason is StopReason.API_ERROR
+    assert outcome.error == "API Error: 500 …"
+    assert outcome.result == LONG.strip()
+
+
+@pytest.mark.parametrize(
+    ("subtype", "reason"),
+    [
+        ("error_max_turns", StopReason.MAX_TURNS),
+        ("error_max_budget_usd", StopReason.BUDGET),
+        ("error_during_execution", StopReason.AGENT_ERROR),
+        ("error_of_a_new_kind", StopReason.AGENT_ERROR),
+    ],
+)
+def test_each_error_has_its_reason(subtype: str, reason: StopReason) -> None:
+    outcome = judge(result=result(None, subtype=subtype, is_error=True), texts=[])
+
+    assert outcome.stop_reason is reason
+    assert outcome.error
+
+
+def test_a_timeout_is_one_whatever_the_interrupted_agent_said() -> None:
+    outcome = judge(
+        result=result(None, subtype="error_during_execution", is_error=True),
+        texts=["Half way."],
+        timed_out=True,
+    )
+
+    assert outcome.stop_reason is StopReason.TIMEOUT
+    assert outcome.result == "Half way."
+
+
+def test_a_success_in_the_last_moment_is_a_success() -> None:
+    assert judge(result=result(), texts=[], timed_out=True).stop_reason is StopReason.SUCCESS
+
+
+def test_a_crash_is_an_agent_error_with_its_last_words() -> None:
+    failure = AgentFailed("crashed", exit_code=-11, stderr_tail="a\nb\nSegmentation fault")
+
+    outcome = judge(result=None, texts=[], failure=failure)
+
+    assert outcome.stop_reason is StopReason.AGENT_ERROR
+    assert outcome.error is not None
+    assert "exit code -11" in outcome.error
+    assert outcome.error.endswith("Segmentation fault")
+
+
+@pytest.mark.parametrize("failure", [None, AgentFailed("crashed", exit_code=143)])
+def test_an_end_without_a_result_is_no_result(failure: AgentFailed | None) -> None:
+    outcome = judge(result=None, texts=["So far."], failure=failure)
+
+    assert outcome.stop_reason is StopReason.NO_RESULT
+    assert outcome.result == "So far."
+
+
+def test_a_result_before_a_crash_counts() -> None:
+    outcome = judge(result=result(), texts=[], failure=AgentFailed("crashed", exit_code=1))
+
+    assert outcome.stop_reason is StopReason.SUCCESS
+
+
+def test_a_short_coda_does_not_replace_a_report() -> None:
+    report = "## Summary\n\nEverything was done."
+
+    assert final_result(["Working.", report, "Anything else?"], result("Anything else?")) == report
+
+
+def test_a_report_is_found_by_its_length_too() -> None:
+    assert final_result([LONG, "All set!"], result("All set!")) == LONG.strip()
+
+
+def test_the_last_report_is_taken_not_an_earlier_one() -> None:
+    texts = ["## Results\n\nold", "## Results\n\nnew"]
+
+    assert final_result(texts, result("## Results\n\nnew")) == "## Results\n\nnew"
+
+
+@pytest.mark.parametrize(
+    "heading",
+    [
+        "# Summary",
+        "## Final results",
+        "**Task complete**",
+        "### Work Completed ✅",
+        "## What I did",
+    ],
+)
+def test_headings_of_reports_are_known(heading: str) -> None:
+    report = f"{heading}\n\nIt works."
+
+    assert final_result([report, "Bye."], result("Bye.")) == report
+
+
+def test_a_report_long_ago_does_not_count() -> None:
+    texts = ["## Summary\n\nof a part", "1", "2", "3", "4", "5"]
+
+    assert final_result(texts, result("5")) == "5"
+
+
+def test_without_a_report_the_result_message_stays() -> None:
+    assert final_result(["Hm."], result("Short answer.")) == "Short answer."
+
+
+def test_without_anything_there_is_nothing() -> None:
+    assert final_result([], None) is None
+    assert final_result([" "], result("")) is None
+
+
+def test_the_words_of_an_error_are_no_result() -> None:
+    assert final_result([], result("API Error: 500", is_error=True)) is None

@@ -1,0 +1,42 @@
+from core.agent.policy import NEVER, allowed_rules, denied_tools, refusal
+from core.domain.workflow import PermissionMode, WorkflowDefinition
+
+DEFINITION = WorkflowDefinition(
+    name="review",
+    description="",
+    prompt="",
+    allowed_tools=("Read", "Bash(git log:*)"),
+    disallowed_tools=("Write",),
+)
+
+
+def test_a_plan_is_always_allowed() -> None:
+    rules = allowed_rules(DEFINITION)
+
+    assert rules[:2] == ("Read", "Bash(git log:*)")
+    assert {"TaskCreate", "TaskUpdate", "TodoWrite"} <= set(rules)
+
+
+def test_what_reaches_beyond_a_run_is_always_denied() -> None:
+    assert set(denied_tools(DEFINITION)) == {"Write", *NEVER}
+
+
+def test_a_refusal_names_the_tool_and_what_is_permitted() -> None:
+    text = refusal("WebFetch", DEFINITION)
+
+    assert "WebFetch" in text
+    assert "Bash(git log:*)" in text
+    assert "review" in text
+
+
+def test_a_question_is_answered_with_what_to_do_instead() -> None:
+    assert "Nobody can answer" in refusal("AskUserQuestion", DEFINITION)
+
+
+def test_a_planning_workflow_ends_with_its_plan() -> None:
+    planning = WorkflowDefinition(
+        name="plan", description="", prompt="", permission_mode=PermissionMode.PLAN
+    )
+
+    assert "final answer" in refusal("ExitPlanMode", planning)
+    assert "Carry it out" in refusal("ExitPlanMode", DEFINITION)

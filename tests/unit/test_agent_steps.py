@@ -1,0 +1,173 @@
+from datetime import UTC, datetime, timedelta
+
+from core.agent.steps import end_steps, fold_steps, plan_of
+from core.domain.event import PlanChanged, PlanItem, ToolStarted
+from core.domain.step import Step, StepStatus
+from tests.fakes.recordings import translated
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+PENDING, DOING, DONE = StepStatus.PENDING, StepStatus.IN_PROGRESS, StepStatus.COMPLETED
+
+
+def item(source_id: str, name: str, status: StepStatus = PENDING) -> PlanItem:
+    return PlanItem(source_id=source_id, name=name, status=status)
+
+
+def tool(name: str, *, is_subagent: bool = False) -> ToolStarted:
+    return ToolStarted(tool_use_id=name, name=name, summary="", is_subagent=is_subagent)
+
+
+def later(minutes: int) -> datetime:
+    return NOON + timedelta(minutes=minutes)
+
+
+def test_a_step_knows_when_it_began_and_ended() -> None:
+    steps = fold_steps((), (item("1", "A"),), (), now=NOON)
+    steps = fold_steps(steps, (item("1", "A", DOING),), (), now=later(1))
+    steps = fold_steps(steps, (item("1", "A", DONE),), (), now=later(3))
+
+    (step,) = steps
+    assert (step.started_at, step.completed_at) == (later(1), later(3))
+    assert step.duration == timedelta(minutes=2)
+
+
+def test_folding_the_same_plan_again_changes_nothing() -> None:
+    steps = fold_steps((), (item("1", "A", DONE), item("2", "B", DOING)), (), now=NOON)
+
+    assert fold_steps(steps, plan_of(steps), (), now=later(5)) == steps
+
+
+def test_a_step_never_seen_in_progress_has_no_invented_start() -> None:
+    steps = fold_steps((), (item("1", "A"),), (), now=NOON)
+
+    (step,) = fold_steps(steps, (item("1", "A", DONE),), (), now=later(1))
+
+    assert step.started_at is None
+    assert step.completed_at == later(1)
+    assert step.duration is None
+
+
+def test_tools_belong_to_the_step_in_progress_at_that_moment() -> None:
+    steps = fold_steps(
+        (),
+        (item("1", "A", DOING), item("2", "B")),
+        (
+            tool("Bash"),
+            tool("Bash"),
+            PlanChanged(items=(item("1", "A", DONE), item("2", "B", DOING))),
+            tool("Edit"),
+            tool("Read", is_subagent=True),
+            tool("TaskUpdate"),
+        ),
+        now=NOON,
+    )
+
+    assert [(step.tools_used, step.tool_calls) for step in steps] == [
+        (("Bash",), 2),
+        (("Edit",), 1),
+    ]
+
+
+def test_a_tool_between_steps_belongs_to_none() -> None:
+    steps = fold_steps((), (item("1", "A"),), (tool("Bash"),), now=NOON)
+
+    assert steps[0].tool_calls == 0
+
+
+def test_a_step_taken_up_again_is_open_again() -> None:
+    steps = fold_steps((), (item("1", "A", DOING),), (), now=NOON)
+    steps = fold_steps(steps, (item("1", "A", DONE),), (), now=later(1))
+    (step,) = fold_steps(steps, (item("1", "A", DOING),), (), now=later(2))
+
+    assert step.started_at == NOON
+    assert step.completed_at is None
+
+
+def test_a_rewritten_list_keeps_what_is_known_of_items_that_moved() -> None:
+    steps = fold_steps((), (item("1", "A", DOING), item("2", "B")), (tool("Bash"),), now=NOON)
+
+    steps = fold_steps(
+        steps,
+        (item("1", "New"), item("2", "A", DONE), item("3", "B")),
+        (),
+        now=later(1),
+    )
+
+    assert [step.name for step in steps] == ["New", "A", "B"]
+    assert [step.step_id for step in steps] == [1, 2, 3]
+    assert steps[1].started_at == NOON
+    assert steps[1].tools_used == ("Bash",)
+    assert steps[0].started_at is None
+
+
+def test_a_renamed_item_keeps_what_is_known_of_it() -> None:
+    steps = fold_steps((), (item("1", "A", DOING),), (), now=NOON)
+
+    (step,) = fold_steps(steps, (item("1", "A, better", DOING),), (), now=later(1))
+
+    assert (step.name, step.started_at) == ("A, better", NOON)
+
+
+def test_without_a_plan_there_is_a_step_for_each_kind_of_work() -> None:
+    names = ("Read", "Grep", "Edit", "Bash", "Edit", "mcp__linear__list", "Task")
+
+    steps = fold_steps((), (), [tool(name) for name in names], now=NOON)
+
+    assert [(step.name, step.tool_calls) for step in steps] == [
+        ("Look around", 2),
+        ("Change files", 2),
+        ("Run commands", 1),
+        ("Use other tools", 1),
+        ("Delegate to helpers", 1),
+    ]
+    assert [step.status for step in steps] == [DONE, DONE, DONE, DONE, DOING]
+
+
+def test_a_plan_takes_the_place_of_phases() -> None:
+    steps = fold_steps((), (), (tool("Read"),), now=NOON)
+
+    steps = fold_steps(steps, (), (PlanChanged(items=(item("1", "A"),)),), now=later(1))
+
+    assert [step.name for step in steps] == ["A"]
+
+
+def test_a_failed_leg_leaves_nothing_in_progress_and_work_to_do() -> None:
+    plan = (item("1", "A", DONE), item("2", "B", DOING), item("3", "C"))
+    steps = fold_steps((), plan, (), now=NOON)
+
+    ended = end_steps(steps, succeeded=False, now=later(1), error="The turn limit was reached.")
+
+    assert [step.status for step in ended] == [DONE, StepStatus.FAILED, PENDING]
+    assert ended[1].error == "The turn limit was reached."
+    assert [one.status for one in plan_of(ended)] == [DONE, PENDING, PENDING]
+
+
+def test_a_successful_leg_leaves_nothing_open() -> None:
+    steps = fold_steps((), (item("1", "A", DOING), item("2", "B")), (), now=NOON)
+
+    ended = end_steps(steps, succeeded=True, now=later(1))
+
+    assert [step.status for step in ended] == [DONE, StepStatus.SKIPPED]
+    assert ended[0].completed_at == later(1)
+
+
+def test_phases_are_no_plan_to_go_on_with() -> None:
+    steps = fold_steps((), (), (tool("Read"),), now=NOON)
+
+    assert plan_of(steps) == ()
+    assert plan_of((Step(step_id=1, name="unnumbered"),)) == ()
+
+
+def test_a_recorded_run_folds_event_by_event_as_it_does_at_once() -> None:
+    events = translated("tasks")
+
+    at_once = fold_steps((), (), events, now=NOON)
+    steps: tuple[Step, ...] = ()
+    for event in events:
+        steps = fold_steps(steps, (), (event,), now=NOON)
+
+    assert steps == at_once
+    assert [(step.name, step.tools_used) for step in steps] == [
+        ("Read", ("Bash",)),
+        ("Write", ("Write",)),
+    ]

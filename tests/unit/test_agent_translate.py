@@ -1,0 +1,241 @@
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TypeVar
+
+import pytest
+from claude_agent_sdk import (
+    AssistantMessage,
+    SystemMessage,
+    TextBlock,
+    ToolResultBlock,
+    ToolUseBlock,
+    UserMessage,
+)
+
+from core.agent.translate import Translator
+from core.domain.event import (
+    AgentEvent,
+    AgentResult,
+    AgentStarted,
+    AgentText,
+    ApiRetry,
+    MessageConsumed,
+    PlanChanged,
+    RateLimit,
+    ToolFinished,
+    ToolStarted,
+    TurnUsage,
+)
+from core.domain.step import StepStatus
+from tests.fakes.recordings import PROMPT_UUID, STEERING_UUID, translated
+
+E = TypeVar("E")
+
+RECORDINGS = (
+    "api_error",
+    "api_retry",
+    "interrupted",
+    "max_turns",
+    "steered",
+    "subagent",
+    "tasks",
+    "todo",
+    "tool_errors",
+    "usage_limit",
+    "usage_limit_oauth",
+)
+
+
+def of(events: list[AgentEvent], kind: type[E]) -> list[E]:
+    return [event for event in events if isinstance(event, kind)]
+
+
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_every_recording_starts_consumes_its_prompt_and_ends_with_a_result(name: str) -> None:
+    events = translated(name)
+
+    started = of(events, AgentStarted)[0]
+    assert started.session_id == "00000000-0000-0000-0000-000000000007"
+    assert started.program_version
+    assert "Bash" in started.tools
+    assert of(events, MessageConsumed)[0].message_uuid == PROMPT_UUID
+    assert isinstance(events[-1], AgentResult)
+
+
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_every_finished_tool_was_started_before(name: str) -> None:
+    started: set[str] = set()
+    for event in translated(name):
+        if isinstance(event, ToolStarted):
+            started.add(event.tool_use_id)
+        elif isinstance(event, ToolFinished):
+            assert event.tool_use_id in started
+
+
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_translation_is_pure(name: str) -> None:
+    assert translated(name) == translated(name)
+
+
+def test_a_result_carries_cost_tokens_and_turns() -> None:
+    result = of(translated("max_turns"), AgentResult)[-1]
+
+    assert result.subtype == "error_max_turns"
+    assert result.is_error
+    assert result.terminal_reason == "max_turns"
+    assert result.errors == ("Reached maximum number of turns (2)",)
+    assert result.turns == 3
+    assert result.text is None
+    assert result.cost_usd is not None
+    assert 0 < result.cost_usd < 1
+    assert result.cost_usd == round(result.cost_usd, 7)
+    assert result.usage.output_tokens > 0
+
+
+def test_the_blocks_of_one_answer_count_its_usage_once() -> None:
+    turns = of(translated("tasks"), TurnUsage)
+
+    assert len(turns) == len({turn.message_id for turn in turns}) == 5
+
+
+def test_retries_of_the_api_are_shown_with_their_cause() -> None:
+    retries = of(translated("api_retry"), ApiRetry)
+
+    assert [retry.attempt for retry in retries] == [1, 2]
+    assert {retry.error for retry in retries} == {"server_error (HTTP 500)"}
+    assert all(retry.delay_ms and retry.max_attempts == 10 for retry in retries)
+
+
+def test_a_rejected_rate_limit_tells_when_it_ends() -> None:
+    limits = of(translated("usage_limit_oauth"), RateLimit)
+
+    assert [limit.status for limit in limits] == ["rejected"]
+    assert limits[0].resets_at is not None
+    assert limits[0].resets_at.tzinfo is UTC
+    assert limits[0].resets_at > datetime(2025, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("name", ["usage_limit", "usage_limit_oauth", "api_error"])
+def test_the_programs_own_error_text_is_not_the_agents_word(name: str) -> None:
+    events = translated(name)
+
+    assert of(events, AgentText) == []
+    assert of(events, TurnUsage) == []
+    assert of(events, AgentResult)[-1].is_error
+
+
+def test_failed_and_refused_calls_finish_as_errors() -> None:
+    finished = of(translated("tool_errors"), ToolFinished)
+
+    assert all(one.is_error for one in finished)
+    outputs = sorted(one.output for one in finished)
+    assert outputs[0] == "Exit code 3\nout\nerr"
+    assert outputs[1].startswith("File does not exist")
+    assert outputs[2].startswith("The workflow t does not permit this use of WebFetch")
+
+
+def test_a_subagents_events_are_marked() -> None:
+    events = translated("subagent")
+
+    tools = of(events, ToolStarted)
+    assert [(tool.name, tool.is_subagent) for tool in tools][-1] == ("Bash", True)
+    assert of(events, ToolFinished)[0].is_subagent
+    assert not any(tool.is_subagent for tool in tools if tool.name in {"Task", "Agent"})
+
+
+def test_a_message_sent_in_mid_run_is_consumed_once() -> None:
+    consumed = of(translated("steered"), MessageConsumed)
+
+    assert [one.message_uuid for one in consumed] == [PROMPT_UUID, STEERING_UUID]
+
+
+def test_an_interrupted_tool_ends_with_an_error_and_so_does_the_run() -> None:
+    events = translated("interrupted")
+
+    assert of(events, ToolFinished)[0].is_error
+    result = of(events, AgentResult)[-1]
+    assert result.subtype == "error_during_execution"
+    assert result.terminal_reason == "aborted_tools"
+
+
+def test_the_plan_follows_the_task_tools() -> None:
+    plans = of(translated("tasks"), PlanChanged)
+
+    assert [(item.source_id, item.name) for item in plans[-1].items] == [
+        ("1", "Read"),
+        ("2", "Write"),
+    ]
+    assert [item.status for item in plans[-1].items] == [StepStatus.COMPLETED] * 2
+    assert [len(plan.items) for plan in plans[:2]] == [1, 2]
+
+
+def test_the_plan_follows_the_older_todo_tool() -> None:
+    plans = of(translated("todo"), PlanChanged)
+
+    assert len(plans) > 1
+    assert all(item.status is StepStatus.COMPLETED for item in plans[-1].items)
+
+
+def test_an_answer_without_words_is_no_text() -> None:
+    message = AssistantMessage(content=[TextBlock(text=" \n")], model="m")
+
+    assert Translator().translate(message) == []
+
+
+def test_paths_within_the_workspace_are_shown_relative_to_it() -> None:
+    message = AssistantMessage(
+        content=[ToolUseBlock(id="t", name="Read", input={"file_path": "/workspace/src/a.py"})],
+        model="m",
+    )
+
+    (started,) = of(Translator(cwd="/workspace").translate(message), ToolStarted)
+
+    assert started.summary == "src/a.py"
+
+
+def test_secrets_leave_neither_texts_nor_inputs_nor_outputs() -> None:
+    secret = "correct-horse-battery"
+    said = AssistantMessage(
+        content=[
+            TextBlock(text=f"The key is {secret}."),
+            ToolUseBlock(
+                id="t",
+                name="Bash",
+                input={"command": f"login {secret}", "deep": [{"er": secret}]},
+            ),
+        ],
+        model="m",
+    )
+    heard = UserMessage(
+        content=[ToolResultBlock(tool_use_id="t", content=[{"type": "text", "text": secret}])]
+    )
+    translator = Translator(secrets=[secret])
+
+    events = [*translator.translate(said), *translator.translate(heard)]
+
+    assert len(events) == 3
+    assert secret not in repr(events)
+
+
+def test_a_secret_across_the_cut_is_not_kept_in_half() -> None:
+    secret = "s" * 40
+    output = "x" * 3_980 + secret + "y" * 50_000
+    heard = UserMessage(content=[ToolResultBlock(tool_use_id="t", content=output)])
+
+    (finished,) = of(Translator(secrets=[secret]).translate(heard), ToolFinished)
+
+    assert "ss" not in finished.output
+    assert len(finished.output) < 4_100
+    assert "more characters" in finished.output
+
+
+def test_an_unknown_message_is_passed_over() -> None:
+    unheard = SystemMessage(subtype="something_new", data={})
+
+    assert Translator().translate(unheard) == []
+
+
+def test_cost_is_a_decimal_of_the_columns_precision() -> None:
+    result = of(translated("interrupted"), AgentResult)[-1]
+
+    assert result.cost_usd == Decimal("0.0545160")

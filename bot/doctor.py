@@ -12,12 +12,12 @@ from enum import StrEnum
 from pathlib import Path
 
 import typer
-from core.agent.version import program_version
 from sqlalchemy import text
 
 from bot.settings import Settings
 from bot.workplace import opened_dsn
 from core.agent.catalog import load_catalog
+from core.agent.version import program_version
 from core.domain.errors import OpsError
 from core.store.engine import open_database, translating
 from core.store.migrate import is_current

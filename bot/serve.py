@@ -13,6 +13,8 @@ from typing import Any
 
 from aiohttp import web
 
+from bot.settings import BadSetting
+
 log = logging.getLogger(__name__)
 
 # A shutdown has 15 s in all: this for runs to end by themselves, the rest to hand them over.
@@ -35,7 +37,7 @@ class Process:
     """
 
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    _parts: dict[asyncio.Task[None], str] = field(default_factory=dict)
+    _parts: dict[asyncio.Task[Any], str] = field(default_factory=dict)
 
     def start(self, name: str, part: Coroutine[Any, Any, None]) -> None:
         """Run a part until the process stops."""
@@ -83,12 +85,17 @@ async def signals(stopping: asyncio.Event) -> AsyncIterator[None]:
 @asynccontextmanager
 async def web_server(app: web.Application, *, host: str, port: int) -> AsyncIterator[str]:
     """Serve `app`; gives its URL, with the port the system chose for 0."""
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
     async with AsyncExitStack() as stack:
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        site = web.TCPSite(runner, host, port, shutdown_timeout=2)
-        await site.start()
+        site = web.TCPSite(runner, host, port)
+        try:
+            await site.start()
+        except OSError as error:
+            raise BadSetting(
+                "SIGNALBOX_PORT", f"{host}:{port} cannot be listened on ({error.strerror})"
+            ) from error
         address = runner.addresses[0]
         yield f"http://{address[0]}:{address[1]}"
 

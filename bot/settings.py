@@ -177,7 +177,7 @@ class WorkerTable(_Table):
 
 
 class AgentTable(_Table):
-    """`[agent]`: how often the program repeats a failed call to the model; its own default is 10."""
+    """`[agent]`: how often a failed call to the model is repeated; the program's default is 10."""
 
     api_retries: int | None = Field(default=None, ge=0, le=100)
 

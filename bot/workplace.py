@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
-from core.store.transcripts import Transcripts
-
 from bot.settings import Settings
 from core.agent.catalog import Catalog, load_catalog
 from core.domain.errors import Unavailable
@@ -28,6 +26,7 @@ from core.services.work import Work
 from core.store.embedded import embedded_postgres
 from core.store.engine import Database, open_database
 from core.store.migrate import is_current, upgrade
+from core.store.transcripts import Transcripts
 from core.workspace.workspaces import Workspaces
 
 log = logging.getLogger(__name__)

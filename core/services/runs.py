@@ -245,12 +245,12 @@ class RunService:
             found = await runs.recent(session, wanted, user_id=by.user_id, limit=limit)
             return await snapshots.of_runs(session, found)
 
-    async def run_of_thread(self, *, team_id: str, channel_id: str, thread_ts: str) -> Run | None:
+    async def run_of_thread(self, *, channel_id: str, thread_ts: str) -> Run | None:
         """The newest leg of the run whose card heads this Slack thread, if it is one."""
         async with self.work.transaction() as session:
             thread_key = await shown.thread_at(session, channel_id, thread_ts)
             found = await runs.of_thread(session, thread_key) if thread_key else []
-            return found[-1] if found and found[-1].slack_team_id == team_id else None
+            return found[-1] if found else None
 
     async def _named(self, session: AsyncSession, named: str, by: Actor) -> Run:
         """A run by its id or prefix, or the newest leg of a session by its name or id."""

@@ -1,0 +1,194 @@
+"""Assembly: which parts a process has, and the order in which they start and end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+
+from aiohttp import web
+from sqlalchemy import text
+
+from bot.manifest import bot_scopes
+from bot.serve import DRAIN, PartFailed, Process, bounded, signals, web_server
+from bot.settings import BadSetting, Settings
+from bot.slack.app import Services
+from bot.slack.setup import SlackCredentials, SlackSetupError, problems_of
+from bot.slack.side import SlackPart
+from bot.web.health import Health, health_routes
+from bot.workplace import Workplace, opened_workplace, utc_now
+from core.domain.errors import Unavailable
+from core.runner.node import Node, claimed_identity
+from core.store.engine import translating
+
+log = logging.getLogger(__name__)
+
+# Parts of the 15 s that a shutdown may take.
+_HEARING_LIMIT = timedelta(seconds=5)
+_WORK_LIMIT = timedelta(seconds=12)
+_DRAWING_LIMIT = timedelta(seconds=2)
+_CHECK_LIMIT = timedelta(seconds=2)
+
+# Between two looks while the parts start.
+_LOOK_AGAIN = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """A process whose parts were started.
+
+    Attributes:
+        url: Of its web server.
+    """
+
+    url: str
+    workplace: Workplace
+    health: Health
+
+    async def ready(self) -> None:
+        """Return when every part works; the caller sets the limit."""
+        while True:
+            if all((await self.health.look()).values()):
+                return
+            # Health is asked, it does not tell.
+            await asyncio.sleep(_LOOK_AGAIN)
+
+
+Started = Callable[[Running], None]
+
+
+def _log_start(running: Running) -> None:
+    log.info("started; readiness at %s/readyz", running.url)
+
+
+async def run_process(settings: Settings, *, hears: bool, works: bool, migrates: bool) -> None:
+    """Run one process until a signal ends it.
+
+    Args:
+        settings: As read at the start.
+        hears: Hear and answer Slack, and draw.
+        works: Execute runs.
+        migrates: Bring the schema up to date first.
+
+    Raises:
+        OpsError: If it cannot start; the message says what to mend.
+    """
+    process = Process()
+    async with signals(process.stopping):
+        await serve(settings, process, hears=hears, works=works, migrates=migrates)
+
+
+async def serve(
+    settings: Settings,
+    process: Process,
+    *,
+    hears: bool,
+    works: bool,
+    migrates: bool,
+    started: Started = _log_start,
+) -> None:
+    """Start the parts, wait for the wish to stop, and end them in order.
+
+    The order of the end: hear no more of Slack, take no more runs, hand over those in hand,
+    bring the threads up to date, close.
+    """
+    credentials = _credentials(settings) if hears else None
+    async with AsyncExitStack() as stack:
+        workplace = await stack.enter_async_context(opened_workplace(settings, migrates=migrates))
+        slack = _slack_part(workplace, credentials) if credentials else None
+        node: Node | None = None
+        if works:
+            identity = stack.enter_context(claimed_identity(settings.node.home))
+            node = workplace.node(identity)
+        health = _health(workplace, slack, node)
+        url = await stack.enter_async_context(_web(settings, health, slack))
+        stack.push_async_callback(process.end)
+        if slack is not None:
+            process.start("slack", slack.run())
+        if node is not None:
+            process.start("worker", node.run())
+        started(Running(url=url, workplace=workplace, health=health))
+        try:
+            await process.until_stopped()
+        except PartFailed as error:
+            if isinstance(error.__cause__, SlackSetupError):
+                raise BadSetting("Slack", " ".join(error.__cause__.lines)) from error
+            raise
+        finally:
+            log.info("stopping")
+            if slack is not None:
+                await bounded("hearing slack", _HEARING_LIMIT, slack.stop_hearing)
+            if node is not None:
+                working = node
+                await bounded("the worker", _WORK_LIMIT, lambda: working.stop(drain=DRAIN))
+            if slack is not None:
+                await bounded("drawing", _DRAWING_LIMIT, slack.draw_rest)
+
+
+def _credentials(settings: Settings) -> SlackCredentials:
+    kept = settings.slack
+    credentials = SlackCredentials(
+        bot_token=kept.bot_token.get_secret_value() if kept.bot_token else "",
+        app_token=kept.app_token.get_secret_value() if kept.app_token else None,
+        signing_secret=kept.signing_secret.get_secret_value() if kept.signing_secret else None,
+        api_url=kept.api_url,
+    )
+    problems = problems_of(credentials)
+    if problems:
+        raise BadSetting("Slack", " ".join(problems))
+    return credentials
+
+
+def _slack_part(workplace: Workplace, credentials: SlackCredentials) -> SlackPart:
+    config = workplace.settings.config
+    return SlackPart(
+        credentials=credentials,
+        services=Services(
+            runs=workplace.runs,
+            threads=workplace.threads,
+            inbox=workplace.intake,
+            people=workplace.people,
+        ),
+        needed_scopes=bot_scopes(),
+        roles=config.roles.by_role() if config.roles else None,
+        allowed_channels=config.channels.allow,
+        clock=utc_now,
+    )
+
+
+def _health(workplace: Workplace, slack: SlackPart | None, node: Node | None) -> Health:
+    async def database() -> bool:
+        try:
+            async with asyncio.timeout(_CHECK_LIMIT.total_seconds()):
+                with translating():
+                    async with workplace.database.sessions() as session:
+                        await session.execute(text("SELECT 1"))
+        except (Unavailable, TimeoutError):
+            return False
+        return True
+
+    async def hears() -> bool:
+        return slack is not None and slack.is_ready
+
+    async def works() -> bool:
+        return node is not None and node.is_ready
+
+    health = Health({"database": database})
+    if slack is not None:
+        health.checks["slack"] = hears
+    if node is not None:
+        health.checks["worker"] = works
+    return health
+
+
+def _web(
+    settings: Settings, health: Health, slack: SlackPart | None
+) -> AbstractAsyncContextManager[str]:
+    app = web.Application(client_max_size=1024 * 1024)
+    app.add_routes(health_routes(health))
+    if slack is not None and not slack.credentials.app_token:
+        app.add_routes([slack.route()])
+    return web_server(app, host=settings.node.host, port=settings.node.port)

@@ -1,0 +1,50 @@
+"""A thread as plain text, for terminals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_RULE = "─" * 72
+
+
+def thread_text(messages: Sequence[Mapping[str, Any]]) -> str:
+    """The messages of a thread, root first, as a person would read them."""
+    return f"\n{_RULE}\n".join(_message(message) for message in messages)
+
+
+def _message(message: Mapping[str, Any]) -> str:
+    blocks = message.get("blocks") or ()
+    lines = [line for block in blocks for line in _block(block)]
+    lines += [f"[file: {file.get('title') or file['name']}]" for file in message.get("files") or ()]
+    return "\n".join(lines) if lines else str(message.get("text", ""))
+
+
+def _block(block: Mapping[str, Any]) -> list[str]:
+    kind = block.get("type")
+    if kind == "divider":
+        return ["· · ·"]
+    if kind == "markdown":
+        return [str(block.get("text", ""))]
+    if kind == "actions":
+        return [" ".join(f"[{_text(element)}]" for element in block.get("elements", ()))]
+    if kind == "context":
+        return [" · ".join(_text(element) for element in block.get("elements", ()))]
+    if kind == "rich_text":
+        return [_rich(block)]
+    found = [_text(block), *(_text(field) for field in block.get("fields", ()))]
+    return [line for line in found if line]
+
+
+def _text(thing: Mapping[str, Any]) -> str:
+    text = thing.get("text", "")
+    found = _text(text) if isinstance(text, Mapping) else str(text)
+    for escaped, plain in (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")):
+        found = found.replace(escaped, plain)
+    return found
+
+
+def _rich(thing: Mapping[str, Any]) -> str:
+    if "text" in thing:
+        return str(thing["text"])
+    return "".join(_rich(element) for element in thing.get("elements", ()))

@@ -6,7 +6,7 @@ markup is both broken up and escaped.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from bot.slack.text import ZERO_WIDTH_SPACE, clean, clip, escape
@@ -15,8 +15,10 @@ from bot.slack.text import ZERO_WIDTH_SPACE, clean, clip, escape
 _ACTIVE = re.compile(r"<(?=[!@#]|[a-z][a-z0-9+.-]*:)", re.IGNORECASE)
 _FENCE = re.compile(r"^ {0,3}(?P<fence>`{3,}|~{3,})(?P<info>.*)$")
 _CODE_SPAN = re.compile(r"(?<!`)(`+)(?!`)(?:.+?)(?<!`)\1(?!`)")
+# Innermost first; `_without_links` goes on outwards.
 _LINK = re.compile(
-    r"!?\[(?P<text>[^\]\n]*)\]\((?P<target>[^()\s]*(?:\([^()\s]*\)[^()\s]*)*)[^)\n]*\)"
+    r"!?\[(?P<text>[^\[\]\n]*)\]"
+    r"\((?P<target>[^()\s]*(?:\([^()\s]*\)[^()\s]*)*)[^()\n]*\)"
 )
 _REFERENCE = re.compile(r"^ {0,3}\[[^\]\n]+\]:\s*\S+.*$")
 _HEADING = re.compile(r"^ {0,3}#{1,6}\s+(?P<title>.*?)\s*#*\s*$")
@@ -25,6 +27,8 @@ _RULE = re.compile(r"^ {0,3}([-*_])(?:\s*\1){2,}\s*$")
 _BOLD = re.compile(r"(\*\*|__)(?=\S)(?P<inner>.+?)(?<=\S)\1")
 _STRIKE = re.compile(r"~~(?=\S)(?P<inner>.+?)(?<=\S)~~")
 _STAR_ITALIC = re.compile(r"(?<![\w*])\*(?=[^\s*])(?P<inner>[^*\n]+?)(?<=[^\s*])\*(?![\w*])")
+# Enough of a report to find its first words in.
+_FIRST_WORDS_WITHIN = 2000
 _MARKS = re.compile(r"[*_`~#]+")
 
 
@@ -40,42 +44,40 @@ def safe_markdown(text: str, limit: int) -> str:
     Links and images become their text followed by their address, so that nobody clicks
     on one thing and gets another.
     """
-    body = clean(text).strip()
-    kept = clip(body, limit)
-    made = _safe(kept)
-    # Escaping adds characters; take away what it added until it fits.
-    room = limit
-    while len(made) > limit and room > 0:
-        room -= len(made) - limit
-        made = _safe(clip(body, max(room, 0)))
-    return made
+    return _fitted(text, limit, _safe)
 
 
 def is_clipped(text: str, limit: int) -> bool:
     """Whether `safe_markdown` leaves something out."""
-    return len(_safe(clean(text).strip())) > limit
+    body = clean(text).strip()
+    return len(body) > limit or len(_safe(body)) > limit
 
 
 def to_mrkdwn(text: str, limit: int) -> str:
     """The same words in mrkdwn, at most `limit` characters: for places without Markdown."""
-    body = clean(text).strip()
-    made = _translated(clip(body, limit))
-    room = limit
-    while len(made) > limit and room > 0:
-        room -= len(made) - limit
-        made = _translated(clip(body, max(room, 0)))
-    return made
+    return _fitted(text, limit, _translated)
 
 
 def first_words(text: str, limit: int) -> str:
     """The first sentence-like line of a report, unmarked and escaped: for one line."""
-    for line in _lines(clean(text)):
+    for line in _lines(clip(clean(text), _FIRST_WORDS_WITHIN)):
         if line.is_code or line.is_fence or _HEADING.match(line.text) or _RULE.match(line.text):
             continue
-        words = _MARKS.sub("", _BULLET.sub("", _LINK.sub(_shown_link, line.text))).strip()
+        words = _MARKS.sub("", _BULLET.sub("", _without_links(line.text))).strip()
         if words:
             return escape(" ".join(words.split()), limit)
     return ""
+
+
+def _fitted(text: str, limit: int, make: Callable[[str], str]) -> str:
+    """What `make` makes of as much of the text as fits; what it makes may be longer."""
+    body = clean(text).strip()
+    room = limit
+    made = make(clip(body, room))
+    while len(made) > limit and room > 0:
+        room = min(room - 1, room * limit // len(made))
+        made = make(clip(body, room))
+    return made
 
 
 def _lines(text: str) -> Iterator[_Line]:
@@ -124,7 +126,7 @@ def _safe_line(line: _Line) -> str:
         # A link's address given apart would turn `[text]` elsewhere into a link.
         return _safe_words("\\" + line.text.lstrip())
     return "".join(
-        _broken(part) if is_code else _safe_words(_LINK.sub(_shown_link, part))
+        _broken(part) if is_code else _safe_words(_without_links(part))
         for part, is_code in _spans(line.text)
     )
 
@@ -140,6 +142,13 @@ def _broken(text: str) -> str:
 
 def _safe_words(text: str) -> str:
     return _broken(text).replace("&", "&amp;").replace("<", "&lt;")
+
+
+def _without_links(text: str) -> str:
+    """Links as their text and address; what else could become one, as words."""
+    while (plainer := _LINK.sub(_shown_link, text)) != text:
+        text = plainer
+    return text.replace("](", "]" + ZERO_WIDTH_SPACE + "(")
 
 
 def _shown_link(link: re.Match[str]) -> str:
@@ -162,7 +171,7 @@ def _mrkdwn_line(line: _Line) -> str:
         return ""
     heading = _HEADING.match(line.text)
     if heading is not None:
-        title = _MARKS.sub("", _LINK.sub(_shown_link, heading["title"])).strip()
+        title = _MARKS.sub("", _without_links(heading["title"])).strip()
         return f"*{escape(title)}*" if title else ""
     return "".join(
         escape(part) if is_code else _mrkdwn_words(part)
@@ -177,7 +186,7 @@ def _bullet(found: re.Match[str]) -> str:
 
 
 def _mrkdwn_words(text: str) -> str:
-    text = _LINK.sub(_shown_link, text).replace("```", ZERO_WIDTH_SPACE.join("```"))
+    text = _without_links(text).replace("```", ZERO_WIDTH_SPACE.join("```"))
     # Bold first: its stars are parked, or they would be read as italics.
     text = _BOLD.sub("\x02\\g<inner>\x02", text)
     text = _STAR_ITALIC.sub("_\\g<inner>_", text)

@@ -98,6 +98,16 @@ def confirm(*, title: str, words: str, yes: str, no: str) -> Block:
     }
 
 
+def fitting(lines: Sequence[str], room: int) -> list[str]:
+    """As many of the lines as have room together, and how many were left out."""
+    taken = 0
+    for number, line in enumerate(lines):
+        taken += len(line) + 1
+        if taken > room:
+            return [*lines[:number], f"_+{len(lines) - number} more_"]
+    return list(lines)
+
+
 def paragraphs(lines: Sequence[str], limit: int = SECTION_LIMIT) -> list[Block]:
     """Lines packed into as few sections as hold them."""
     packed: list[str] = []

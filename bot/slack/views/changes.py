@@ -37,7 +37,7 @@ def change_lines(run: Run) -> list[str]:
     return lines
 
 
-def tests_line(run: Run) -> str:
+def outcome_of_tests(run: Run) -> str:
     """The outcome of the tests, only if a test run was seen; else empty."""
     seen = run.metadata.get(TESTS_KEY)
     if not isinstance(seen, Mapping):

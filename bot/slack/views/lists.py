@@ -21,6 +21,8 @@ ROWS = 15
 _LIVE_ROWS = 12
 _RECENT_ROWS = 4
 _RESULT_LIMIT = 1200
+# Characters that the lines of a list may have together.
+_ROOM = 6500
 
 
 def status(snapshot: RunSnapshot, *, now: datetime) -> Message:
@@ -29,7 +31,7 @@ def status(snapshot: RunSnapshot, *, now: datetime) -> Message:
     run = snapshot.run
     more: list[Block] = []
     if not run.is_live and run.error_message:
-        more.append(blocks.section(text.quote(run.error_message, 500)))
+        more.append(blocks.section(text.quote(run.error_message, 500) or "_No error text_"))
     if not run.is_live and run.result:
         more.append(blocks.section(markdown.to_mrkdwn(run.result, _RESULT_LIMIT) or "_No words_"))
     if not run.is_live and run.diff is not None:
@@ -71,7 +73,9 @@ def run_list(snapshots: Sequence[RunSnapshot], *, wanted: RunFilter, now: dateti
         return Message(text=words, blocks=(blocks.section(words),))
     shown = snapshots[:ROWS]
     lead = f"*{kind.capitalize()}*, newest first"
-    drawn = blocks.paragraphs([lead, *(row(snapshot, now=now) for snapshot in shown)])
+    drawn = blocks.paragraphs(
+        [lead, *blocks.fitting([row(snapshot, now=now) for snapshot in shown], _ROOM)]
+    )
     note = f"The newest {len(shown)} are shown. " if len(shown) >= ROWS else ""
     drawn.append(
         blocks.context(
@@ -107,10 +111,7 @@ def workflow_list(definitions: Sequence[WorkflowDefinition]) -> Message:
     if not definitions:
         words = "There are no workflows. Ask an admin to look at `SIGNALBOX_WORKFLOWS`."
         return Message(text=words, blocks=(blocks.section(words),))
-    shown = definitions[:30]
-    lines = [_workflow_line(definition) for definition in shown]
-    if len(definitions) > len(shown):
-        lines.append(f"_+{len(definitions) - len(shown)} more_")
+    lines = blocks.fitting([_workflow_line(definition) for definition in definitions], _ROOM)
     example = text.escape("`/workflow run <workflow> <task>` starts one, `/workflow run` asks.")
     return Message(
         text=f"{figures.plural(len(definitions), 'workflow')} to run",
@@ -125,7 +126,7 @@ def _workflow_line(definition: WorkflowDefinition) -> str:
     limits = [figures.plural(definition.max_turns, "turn"), figures.limit(definition.timeout)]
     if definition.budget_usd is not None:
         limits.append(figures.money(definition.budget_usd))
-    aliases = ", ".join(text.code(alias, 42) for alias in definition.aliases[:6])
+    aliases = ", ".join(text.code(alias, 42) for alias in definition.aliases[:4])
     also = f" · also {aliases}" if aliases else ""
     return (
         f"{text.code(definition.name, 42)} {text.one_line(definition.description, 200)}\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot.slack import figures, markdown, text
 from bot.slack.views import blocks
 from bot.slack.views.card import TASK_LIMIT, owner_words
-from bot.slack.views.changes import change_lines, tests_line
+from bot.slack.views.changes import change_lines, outcome_of_tests
 from bot.slack.views.message import Block, Message, TextFile
 from bot.slack.views.notices import notice_lines
 from bot.slack.views.wording import ENDINGS, ending_title, killed_title, state_of, usage_reset
@@ -89,8 +89,9 @@ def _failed(snapshot: RunSnapshot, reason: StopReason) -> Message:
         _headline(snapshot, ending.icon, ending_title(run)),
         blocks.section(f"{ending.happened} {_reset(snapshot)}*Next:* {ending.advice}"),
     ]
-    if run.error_message:
-        drawn.append(blocks.section(text.quote(run.error_message, _ERROR_LIMIT)))
+    error = text.quote(run.error_message or "", _ERROR_LIMIT)
+    if error:
+        drawn.append(blocks.section(error))
     drawn += _report(run, lead="*What the agent said last*")
     drawn += _changes(run)
     drawn.append(blocks.context(f"`{run.run_id}`"))
@@ -147,11 +148,12 @@ def _headline(snapshot: RunSnapshot, icon: str, title: str) -> Block:
 
 
 def _report(run: Run, *, lead: str | None = None) -> list[Block]:
-    words = (run.result or "").strip()
-    if not words:
+    words = run.result or ""
+    shown = markdown.safe_markdown(words, RESULT_LIMIT)
+    if not shown.strip():
         return []
     drawn = [blocks.section(lead)] if lead else []
-    drawn.append(blocks.markdown(markdown.safe_markdown(words, RESULT_LIMIT)))
+    drawn.append(blocks.markdown(shown))
     if _is_clipped(words):
         drawn.append(blocks.context("This is the beginning; the whole report follows as a file."))
     return drawn
@@ -163,7 +165,7 @@ def _is_clipped(words: str) -> bool:
 
 def _changes(run: Run) -> list[Block]:
     lines = change_lines(run)
-    tests = tests_line(run)
+    tests = outcome_of_tests(run)
     if tests:
         lines.append(tests)
     return blocks.paragraphs(lines) if lines else []

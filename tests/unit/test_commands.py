@@ -1,0 +1,343 @@
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.slack.commands import parse_mention, parse_slash
+from bot.slack.flags import FLAGS, BadCommand, Flag
+from bot.slack.wishes import (
+    SYNONYMS,
+    Context,
+    ListRuns,
+    OpenRunForm,
+    ShowHelp,
+    ShowStatus,
+    ShowWorkflows,
+    Subcommand,
+    Wish,
+)
+from core.domain.request import ContinueRequest, KillRequest, Place, RunFilter, StartRequest
+
+PLACE = Place(team_id="T0ACME", channel_id="C0BUILDS")
+CHANNEL = Context(request_key="k1", place=PLACE, workflow_names=("implement", "builder"))
+THREAD = Context(request_key="k1", place=PLACE, thread_run="run_aaaaaaaaaaaa", has_forms=False)
+
+
+def run(text: str) -> StartRequest:
+    wish = parse_slash(text, CHANNEL)
+    assert isinstance(wish, StartRequest)
+    return wish
+
+
+def refused(text: str, context: Context = CHANNEL) -> str:
+    with pytest.raises(BadCommand) as caught:
+        parse_slash(text, context)
+    return caught.value.user_message
+
+
+def mentioned(text: str) -> Wish:
+    return parse_mention(f"<@UBOT> {text}", THREAD, bot_user_id="UBOT")
+
+
+def test_a_workflow_and_a_task_are_enough() -> None:
+    assert run("run builder Add rate limiting to the API") == StartRequest(
+        workflow="builder",
+        task="Add rate limiting to the API",
+        request_key="k1",
+        place=PLACE,
+    )
+
+
+def test_every_flag_is_read() -> None:
+    wish = run(
+        "run builder --repo https://github.com/acme/api --branch main --model sonnet --turns 40 "
+        '--budget $2.50 --timeout 1h30m --session "rate limits" --priority -5 Do it'
+    )
+
+    assert wish == StartRequest(
+        workflow="builder",
+        task="Do it",
+        request_key="k1",
+        place=PLACE,
+        repo="https://github.com/acme/api",
+        branch="main",
+        model="sonnet",
+        max_turns=40,
+        budget_usd=Decimal("2.50"),
+        timeout=timedelta(hours=1, minutes=30),
+        session_name="rate limits",
+        priority=-5,
+    )
+
+
+def test_flags_may_stand_before_the_workflow() -> None:
+    wish = run("run --turns 5 builder do")
+
+    assert (wish.workflow, wish.max_turns, wish.task) == ("builder", 5, "do")
+
+
+def test_the_task_is_kept_word_for_word() -> None:
+    task = (
+        "Add limits:\n\n  - per key   and\tper “user”\n  - --turns 5 is not a flag here — no\nend"
+    )
+
+    assert run(f"run builder --turns 9 {task}").task == task
+
+
+@settings(deadline=None)
+@given(st.text(min_size=1).filter(lambda text: text.strip() == text))
+def test_any_task_comes_through_slacks_escaping(task: str) -> None:
+    carried = task.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+    assert run(f"run builder -- {carried}").task == task
+
+
+@settings(deadline=None)
+@given(st.text())
+def test_any_text_is_understood_or_refused_in_words(text: str) -> None:
+    answers: list[str] = []
+
+    for context in (CHANNEL, THREAD):
+        for typed in (text, f"run {text}", f"kill {text}", f"continue {text}", f"list {text}"):
+            try:
+                parse_slash(typed, context)
+            except BadCommand as refusal:
+                answers.append(refusal.user_message)
+
+    assert all(0 < len(answer) < 600 for answer in answers)
+
+
+@pytest.mark.parametrize("dash", ["--", "—", "–"])
+def test_the_dashes_slack_makes_are_flags(dash: str) -> None:
+    assert run(f"run builder {dash}turns 5 {dash}branch=main do").branch == "main"
+
+
+@pytest.mark.parametrize("quoted", ['"my one"', "“my one”", "'my one'", "‘my one’", "«my one»"])
+def test_quotes_of_every_kind_hold_a_value_together(quoted: str) -> None:
+    wish = run(f"run builder --session {quoted} do")
+
+    assert (wish.session_name, wish.task) == ("my one", "do")
+
+
+@pytest.mark.parametrize(
+    ("carried", "repo"),
+    [
+        ("<https://github.com/acme/api>", "https://github.com/acme/api"),
+        ("<http://github.com/acme/api|github.com/acme/api>", "http://github.com/acme/api"),
+        ("<mailto:git@github.com|git@github.com>:acme/api.git", "git@github.com:acme/api.git"),
+        ("<ssh://git@host/a.git>", "ssh://git@host/a.git"),
+        ("/srv/git/a&amp;b.git", "/srv/git/a&b.git"),
+    ],
+)
+def test_addresses_lose_slacks_brackets(carried: str, repo: str) -> None:
+    assert run(f"run builder --repo {carried} do").repo == repo
+
+
+def test_people_and_channels_in_a_task_are_named() -> None:
+    task = run("run builder Tell <@U0ADA|ada> in <#C0BUILDS|builds>").task
+
+    assert task == "Tell @ada in #builds"
+
+
+def test_a_lone_dash_ends_the_flags() -> None:
+    assert run("run builder --turns 3 -- --branch is broken").task == "--branch is broken"
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("run builder --turns x do", ("`--turns`", "`x`", "1 to 1000", "`--turns 30`")),
+        ("run builder --turns 0 do", ("`--turns`", "`0`")),
+        ("run builder --turns", ("`--turns` needs", "`--turns 30`")),
+        ("run builder --turns --branch main do", ("`--turns` needs",)),
+        ("run builder --budget lots do", ("`--budget`", "`lots`", "`--budget 2.50`")),
+        ("run builder --budget 0 do", ("`--budget`", "more than 0")),
+        ("run builder --timeout 30 do", ("`--timeout`", "unit", "`--timeout 30m`")),
+        ("run builder --timeout 25h do", ("`--timeout`", "24h")),
+        ("run builder --priority 101 do", ("`--priority`", "-100 to 100")),
+        ("run builder --session=  do it", ("`--session`",)),
+        ("run builder --trns 4 do", ("no flag `--trns`", "Did you mean `--turns`?")),
+        ("run builder --turns 4 --turns 5 do", ("twice",)),
+        ("run builder", ("Say what `builder` is to do",)),
+        ("run builder --turns 5", ("Say what `builder` is to do",)),
+    ],
+)
+def test_a_bad_flag_is_answered_with_its_name_what_was_given_and_an_example(
+    text: str, parts: tuple[str, ...]
+) -> None:
+    words = refused(text)
+
+    for part in parts:
+        assert part in words
+
+
+def test_run_alone_opens_the_form_where_there_can_be_one() -> None:
+    assert parse_slash(" run ", CHANNEL) == OpenRunForm()
+    assert "which workflow" in refused("run", THREAD)
+
+
+@pytest.mark.parametrize("text", ["", "help", "?", "--help", "HELP"])
+def test_help_is_near(text: str) -> None:
+    assert parse_slash(text, CHANNEL) == ShowHelp()
+
+
+@pytest.mark.parametrize("subcommand", list(Subcommand))
+def test_each_subcommand_has_help(subcommand: Subcommand) -> None:
+    assert parse_slash(f"help {subcommand}", CHANNEL) == ShowHelp(topic=subcommand)
+    assert parse_slash(f"{subcommand} --help", CHANNEL) == ShowHelp(topic=subcommand)
+
+
+def test_an_unknown_subcommand_gets_the_nearest_one() -> None:
+    assert "Did you mean `status`?" in refused("stauts run_1")
+
+
+def test_a_forgotten_run_is_noticed() -> None:
+    assert "`/workflow run builder" in refused("builder fix it")
+
+
+@pytest.mark.parametrize(("word", "meant"), list(SYNONYMS.items()))
+def test_synonyms_do_the_same(word: str, meant: Subcommand) -> None:
+    assert parse_slash(f"help {word}", CHANNEL) == ShowHelp(topic=meant)
+
+
+def test_status_takes_a_run_or_none() -> None:
+    assert parse_slash("status", CHANNEL) == ShowStatus()
+    assert parse_slash("status run_0a1b", CHANNEL) == ShowStatus(named="run_0a1b")
+    assert mentioned("status") == ShowStatus(named="run_aaaaaaaaaaaa")
+
+
+def test_list_combines_its_filters() -> None:
+    wish = parse_slash("list mine failed workflow=Builder", CHANNEL)
+
+    assert wish == ListRuns(wanted=RunFilter(mine=True, failed=True, workflow="builder"))
+    assert parse_slash("list", CHANNEL) == ListRuns(wanted=RunFilter())
+    assert parse_slash("list all", CHANNEL) == ListRuns(wanted=RunFilter())
+
+
+def test_a_wrong_filter_gets_the_nearest_one() -> None:
+    assert "Did you mean `mine`?" in refused("list min")
+
+
+def test_workflows_takes_nothing() -> None:
+    assert parse_slash("workflows", CHANNEL) == ShowWorkflows()
+
+
+@pytest.mark.parametrize(
+    ("text", "wish"),
+    [
+        ("kill run_0a1b", KillRequest(named="run_0a1b")),
+        ("kill run_0a1b --force", KillRequest(named="run_0a1b", force=True)),
+        ("kill —force run_0a1b", KillRequest(named="run_0a1b", force=True)),
+        (
+            "stop run_0a1b --force it&apos;s stuck &amp; loud",
+            KillRequest(named="run_0a1b", force=True, reason="it&apos;s stuck & loud"),
+        ),
+    ],
+)
+def test_kill_takes_force_and_a_reason(text: str, wish: KillRequest) -> None:
+    assert parse_slash(text, CHANNEL) == wish
+
+
+def test_kill_without_a_run_asks_which() -> None:
+    assert "Which run" in refused("kill")
+    assert "Which run" in refused("kill --force")
+
+
+def test_kill_has_no_other_flag() -> None:
+    assert "no flag `--now`" in refused("kill run_1 --now")
+
+
+@pytest.mark.parametrize(
+    ("text", "wish"),
+    [
+        ("kill", KillRequest(named="run_aaaaaaaaaaaa")),
+        (
+            "kill it runs in circles",
+            KillRequest(named="run_aaaaaaaaaaaa", reason="it runs in circles"),
+        ),
+        ("stop --force", KillRequest(named="run_aaaaaaaaaaaa", force=True)),
+        ("kill run_bbbb now", KillRequest(named="run_bbbb", reason="now")),
+        ("kill a1b2c3d4", KillRequest(named="a1b2c3d4")),
+        ("kill facade is wrong", KillRequest(named="run_aaaaaaaaaaaa", reason="facade is wrong")),
+    ],
+)
+def test_in_a_thread_its_own_run_is_meant(text: str, wish: KillRequest) -> None:
+    assert mentioned(text) == wish
+
+
+@pytest.mark.parametrize(
+    ("text", "turns", "message"),
+    [
+        ("continue", None, None),
+        ("continue 20", 20, None),
+        ("continue +20", 20, None),
+        ("continue + 20", 20, None),
+        ("continue 20 more turns", 20, None),
+        ("continue 20 turns: fix the docs", 20, "fix the docs"),
+        ("continue +20 fix\nthe docs", 20, "fix\nthe docs"),
+        ("continue 3 tests still fail", None, "3 tests still fail"),
+        ("continue 2nd try", None, "2nd try"),
+        ("resume fix the docs", None, "fix the docs"),
+    ],
+)
+def test_continue_in_a_thread(text: str, turns: int | None, message: str | None) -> None:
+    assert mentioned(text) == ContinueRequest(
+        named="run_aaaaaaaaaaaa", request_key="k1", additional_turns=turns, message=message
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "named", "turns", "message"),
+    [
+        ("continue run_0a1b +20 go on", "run_0a1b", 20, "go on"),
+        ('continue "rate limits" +5', "rate limits", 5, None),
+        ("continue run_0a1b", "run_0a1b", None, None),
+        ("continue run_0a1b 20", "run_0a1b", 20, None),
+    ],
+)
+def test_continue_names_a_run_or_a_session(
+    text: str, named: str, turns: int | None, message: str | None
+) -> None:
+    assert parse_slash(text, CHANNEL) == ContinueRequest(
+        named=named, request_key="k1", additional_turns=turns, message=message
+    )
+
+
+def test_absurd_turns_are_refused() -> None:
+    assert "1 to 1000" in refused("continue run_0a1b +99999")
+    assert "Which run" in refused("continue")
+
+
+@pytest.mark.parametrize(
+    "text", ["<@UBOT> kill", "hey <@UBOT|signalbox>: kill", "<@UBOT>\nkill", "<@UBOT>,  kill"]
+)
+def test_a_mention_says_what_follows_it(text: str) -> None:
+    wish = parse_mention(text, THREAD, bot_user_id="UBOT")
+
+    assert wish == KillRequest(named="run_aaaaaaaaaaaa")
+
+
+def test_a_mention_can_start_a_run_over_several_lines() -> None:
+    wish = mentioned("run builder\nFirst this.\nThen that.")
+
+    assert isinstance(wish, StartRequest)
+    assert wish.task == "First this.\nThen that."
+
+
+def test_the_manual_names_every_subcommand_flag_and_synonym() -> None:
+    manual = (Path(__file__).parents[2] / "docs" / "commands.md").read_text(encoding="utf-8")
+
+    for subcommand in Subcommand:
+        assert f"`/workflow {subcommand}" in manual
+    for flag in FLAGS.values():
+        assert f"`{flag.example}`" in manual
+    for word in SYNONYMS:
+        assert f"`{word}`" in manual
+
+
+@pytest.mark.parametrize("flag", FLAGS.values(), ids=lambda flag: flag.name)
+def test_every_flags_example_is_accepted(flag: Flag) -> None:
+    assert run(f"run builder {flag.example} do it").task == "do it"

@@ -1,0 +1,266 @@
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.slack.views.card import run_card, thread_card
+from bot.slack.views.wording import (
+    ENDINGS,
+    STATUS_ICONS,
+    STEP_ICONS,
+    STOPPING,
+    WAITING,
+    state_of,
+)
+from core.domain.actor import User
+from core.domain.run import RunStatus, StopReason, Usage, WaitingOn
+from core.domain.snapshot import RunSnapshot, SessionTotal
+from core.domain.step import StepStatus
+from core.domain.termination import Phase
+from tests.unit.drawn import (
+    AWKWARD,
+    NOW,
+    a_kill,
+    a_run,
+    a_snapshot,
+    a_thread,
+    assert_fits,
+    assert_pictured,
+    buttons_of,
+    ended,
+    problems_of,
+    steps,
+    words_of,
+)
+
+DONE, OPEN, NOW_AT = StepStatus.COMPLETED, StepStatus.PENDING, StepStatus.IN_PROGRESS
+KILLING = {"kill_requested_at": NOW}
+KILLED = ended(StopReason.KILLED, turns=7)
+
+PICTURES: dict[str, RunSnapshot] = {
+    "card_queued": a_snapshot(
+        a_run(
+            status=RunStatus.PENDING,
+            started_at=None,
+            turns=0,
+            usage=Usage(),
+            cost_usd=None,
+            last_activity=None,
+        ),
+        queue_position=3,
+    ),
+    "card_running": a_snapshot(steps=steps(DONE, DONE, NOW_AT, OPEN)),
+    "card_stopping": a_snapshot(a_run(**KILLING), termination=a_kill(Phase.INTERRUPTED)),
+    "card_unconfirmed": a_snapshot(a_run(**KILLING), termination=a_kill(Phase.UNCONFIRMED)),
+    "card_killed": a_snapshot(
+        KILLED, termination=a_kill(Phase.CONFIRMED), steps=steps(DONE, NOW_AT, OPEN)
+    ),
+    "card_completed": a_snapshot(ended(StopReason.SUCCESS), steps=steps(DONE, DONE)),
+    "card_max_turns": a_snapshot(
+        ended(StopReason.MAX_TURNS), steps=steps(*[DONE] * 9, NOW_AT, *[OPEN] * 8)
+    ),
+    "card_second_leg": a_snapshot(
+        a_run(task_input="Also update the docs"),
+        leg=2,
+        total=SessionTotal(legs=2, turns=38, cost_usd=None, cost_source=None),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_cards_look_as_they_did(name: str) -> None:
+    card = run_card(PICTURES[name], now=NOW)
+
+    assert_fits(card)
+    assert_pictured(name, card)
+
+
+@pytest.mark.parametrize("reason", list(StopReason))
+def test_every_end_has_a_card_and_words(reason: StopReason) -> None:
+    card = run_card(a_snapshot(ended(reason)), now=NOW)
+
+    assert_fits(card)
+    assert ENDINGS[reason].advice
+
+
+@pytest.mark.parametrize("phase", list(Phase))
+def test_every_phase_of_a_kill_has_a_card(phase: Phase) -> None:
+    card = run_card(a_snapshot(a_run(**KILLING), termination=a_kill(phase)), now=NOW)
+
+    assert_fits(card)
+    assert STOPPING[phase] in card.text
+
+
+@pytest.mark.parametrize("waiting", list(WaitingOn))
+def test_waiting_is_told(waiting: WaitingOn) -> None:
+    assert WAITING[waiting] in run_card(a_snapshot(a_run(waiting_on=waiting)), now=NOW).text
+
+
+def test_lookup_tables_are_total() -> None:
+    assert set(STATUS_ICONS) == set(RunStatus)
+    assert set(STEP_ICONS) == set(StepStatus)
+    assert set(WAITING) == set(WaitingOn)
+    assert set(STOPPING) == set(Phase)
+    assert set(ENDINGS) == set(StopReason)
+
+
+def test_a_turn_limit_is_told_with_its_numbers() -> None:
+    title = state_of(a_snapshot(ended(StopReason.MAX_TURNS))).title
+
+    assert title == "Stopped at its turn limit (30/30), not finished"
+
+
+def test_a_kill_is_told_with_its_proof() -> None:
+    title = state_of(a_snapshot(KILLED, termination=a_kill(Phase.CONFIRMED))).title
+
+    assert title == "Killed, nothing left running (5 processes ended in 1.8 s)"
+
+
+def test_a_run_killed_in_the_queue_never_ran() -> None:
+    run = ended(StopReason.KILLED, started_at=None)
+
+    title = state_of(a_snapshot(run, termination=a_kill(Phase.CONFIRMED, processes_seen=0))).title
+
+    assert title == "Killed before it started, nothing was running"
+
+
+def test_a_kill_without_proof_claims_none() -> None:
+    assert state_of(a_snapshot(KILLED)).title == "Killed"
+
+
+@pytest.mark.parametrize(
+    ("position", "title"),
+    [
+        (None, "Queued"),
+        (1, "Queued, next in line"),
+        (3, "Queued, number 3 in line"),
+    ],
+)
+def test_the_place_in_the_queue_is_told(position: int | None, title: str) -> None:
+    run = a_run(status=RunStatus.PENDING)
+
+    assert state_of(a_snapshot(run, queue_position=position)).title == title
+
+
+def test_a_requeued_run_says_that_it_goes_on_by_itself() -> None:
+    state = state_of(a_snapshot(a_run(status=RunStatus.PENDING, attempt=2), queue_position=1))
+
+    assert state.title == "Queued again, next in line"
+    assert "goes on by itself" in state.detail
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "labels"),
+    [
+        (a_snapshot(), ["Kill"]),
+        (a_snapshot(a_run(status=RunStatus.PENDING)), ["Kill"]),
+        (
+            a_snapshot(a_run(**KILLING), termination=a_kill(Phase.INTERRUPTED)),
+            ["Force kill"],
+        ),
+        (a_snapshot(a_run(**KILLING), termination=a_kill(Phase.KILLED, force=True)), []),
+        (
+            a_snapshot(a_run(**KILLING), termination=a_kill(Phase.UNCONFIRMED, force=True)),
+            ["Force kill"],
+        ),
+        (a_snapshot(a_run(**KILLING), termination=a_kill(Phase.CONFIRMED)), []),
+        (a_snapshot(ended(StopReason.SUCCESS)), ["Continue…"]),
+        (
+            a_snapshot(ended(StopReason.MAX_TURNS)),
+            ["+10 turns", "+20 turns", "+50 turns", "Continue…"],
+        ),
+        (a_snapshot(KILLED), ["+10 turns", "+20 turns", "+50 turns", "Continue…"]),
+        (a_snapshot(ended(StopReason.SETUP_ERROR)), []),
+        (a_snapshot(ended(StopReason.WORKSPACE_ERROR)), []),
+    ],
+)
+def test_only_buttons_that_apply_are_there(snapshot: RunSnapshot, labels: list[str]) -> None:
+    assert buttons_of(run_card(snapshot, now=NOW)) == labels
+
+
+def test_kill_asks_whose_run_it_is_and_what_it_has_cost() -> None:
+    card = run_card(a_snapshot(), now=NOW)
+
+    asked = card.blocks[-1]["elements"][0]["confirm"]["text"]["text"]
+    assert asked.startswith("Ada Lovelace's run. It has cost $0.12 estimated so far.")
+
+
+def test_an_unknown_cost_is_not_reported_yet() -> None:
+    card = run_card(a_snapshot(a_run(cost_usd=None, cost_source=None)), now=NOW)
+
+    assert "not reported yet" in words_of(card)
+    assert "$0" not in words_of(card)
+
+
+def test_a_long_plan_shows_the_part_that_lives() -> None:
+    plan = steps(*[DONE] * 9, NOW_AT, *[OPEN] * 8)
+
+    shown = words_of(run_card(a_snapshot(steps=plan), now=NOW))
+
+    assert "9 of 18 done" in shown
+    assert "_7 before_" in shown
+    assert "▶️ *Doing step 10*" in shown
+    assert "_+3 more_" in shown
+
+
+def test_a_step_left_open_by_an_ended_run_is_not_shown_as_going_on() -> None:
+    shown = words_of(run_card(PICTURES["card_killed"], now=NOW))
+
+    assert "Step number 2 _(not finished)_" in shown
+
+
+def test_a_card_is_the_same_message_for_seconds_on_end() -> None:
+    snapshot = a_snapshot(steps=steps(NOW_AT))
+
+    assert run_card(snapshot, now=NOW) == run_card(snapshot, now=NOW + timedelta(seconds=2))
+
+
+def test_a_threads_card_keeps_the_task_it_began_with() -> None:
+    first = a_snapshot(ended(StopReason.MAX_TURNS))
+    second = a_snapshot(a_run(run_id="run_bbbbbbbbbbbb", task_input="Go on"), leg=2)
+
+    card = thread_card(a_thread(first, second), now=NOW)
+
+    assert_fits(card)
+    assert "> Add rate limiting to the API" in words_of(card)
+    assert "Leg 2, told to: Go on" in words_of(card)
+    assert "run_bbbbbbbbbbbb" in words_of(card)
+
+
+ANY = st.text(max_size=400) | st.sampled_from(AWKWARD)
+
+
+@settings(max_examples=60, deadline=None)
+@given(ANY, ANY, st.sampled_from(RunStatus), st.data())
+def test_no_words_break_a_card(
+    words: str, others: str, status: RunStatus, data: st.DataObject
+) -> None:
+    changes: dict[str, Any] = {
+        "task_input": words,
+        "workflow_name": others[:60],
+        "git_repo": others,
+        "git_branch": words,
+        "last_activity": others,
+        "session_name": words,
+        "status": status,
+        "stop_reason": data.draw(st.sampled_from([*StopReason, None])),
+        "kill_requested_at": data.draw(st.sampled_from([NOW, None])),
+        "started_at": data.draw(st.sampled_from([NOW, None])),
+    }
+    plan = tuple(
+        replace(step, name=words, active_name=others)
+        for step in steps(*data.draw(st.lists(st.sampled_from(StepStatus), max_size=30)))
+    )
+    snapshot = a_snapshot(
+        a_run(**changes),
+        owner=User(id=a_run().id, name=others, slack_user_id=words[:12]),
+        steps=plan,
+        termination=data.draw(st.sampled_from([None, *map(a_kill, Phase)])),
+    )
+
+    card = run_card(snapshot, now=NOW, task=others)
+
+    assert problems_of(card) == []

@@ -1,0 +1,71 @@
+import json
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot import ids
+from bot.slack.views.modals import continue_form, run_form
+from core.agent.catalog import load_catalog
+from core.domain.run import StopReason
+from core.domain.workflow import WorkflowDefinition
+from tests.unit.drawn import AWKWARD, RUN_ID, assert_pictured, assert_view_fits, ended, words_of
+
+SHIPPED = load_catalog().all
+
+
+def test_the_run_form_looks_as_it_did() -> None:
+    view = run_form(SHIPPED, channel_id="C0BUILDS", workflow="fix", task="Mend the <b>build</b>")
+
+    assert_view_fits(view)
+    assert_pictured("modal_run", view)
+
+
+def test_the_continue_form_looks_as_it_did() -> None:
+    view = continue_form(ended(StopReason.MAX_TURNS), channel_id="C0BUILDS")
+
+    assert_view_fits(view)
+    assert_pictured("modal_continue", view)
+
+
+def test_forms_carry_no_more_than_place_and_run() -> None:
+    run_view = run_form(SHIPPED, channel_id="C0BUILDS")
+    continue_view = continue_form(ended(StopReason.MAX_TURNS), channel_id="C0BUILDS")
+
+    assert json.loads(run_view["private_metadata"]) == {"channel_id": "C0BUILDS"}
+    assert json.loads(continue_view["private_metadata"]) == {
+        "channel_id": "C0BUILDS",
+        "run_id": RUN_ID,
+    }
+
+
+def test_a_workflow_that_is_not_there_is_not_chosen() -> None:
+    view = run_form(SHIPPED, channel_id="C1", workflow="nothing")
+
+    assert "initial_option" not in view["blocks"][0]["element"]
+
+
+def test_more_workflows_than_a_select_holds_are_cut() -> None:
+    many = [WorkflowDefinition(name=f"w{n}", description="d", prompt="p") for n in range(150)]
+
+    assert_view_fits(run_form(many, channel_id="C1"))
+
+
+def test_fields_of_a_form_have_their_own_names() -> None:
+    view = run_form(SHIPPED, channel_id="C1")
+
+    names = [block["block_id"] for block in view["blocks"] if block["type"] == "input"]
+    assert len(names) == len(set(names)) == 8
+    assert ids.FIELD_WORKFLOW in names
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(max_size=400) | st.sampled_from(AWKWARD))
+def test_any_message_can_be_the_task(words: str) -> None:
+    assert_view_fits(run_form(SHIPPED, channel_id="C1", task=words))
+    assert_view_fits(continue_form(ended(StopReason.BUDGET, task_input=words), channel_id="C1"))
+
+
+def test_a_prepared_task_is_shown_as_typed() -> None:
+    view = run_form(SHIPPED, channel_id="C1", task="a < b\n  & c")
+
+    assert "a < b\n  & c" in words_of(view)

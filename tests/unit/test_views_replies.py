@@ -1,0 +1,261 @@
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.slack.views.changes import change_lines, outcome_of_tests
+from bot.slack.views.replies import RESULT_LIMIT, farewell, file_for, replies, result
+from bot.slack.views.thread import CARD, thread_files, thread_messages
+from core.domain.event import EventKind, EventRecord
+from core.domain.run import CommitInfo, DiffStat, FileChange, StopReason
+from core.domain.snapshot import RunSnapshot
+from core.domain.termination import Phase
+from tests.unit.drawn import (
+    AWKWARD,
+    DIFF,
+    NOW,
+    REPORT,
+    RUN_ID,
+    a_kill,
+    a_run,
+    a_snapshot,
+    a_thread,
+    assert_fits,
+    assert_pictured,
+    ended,
+    problems_of,
+    words_of,
+)
+
+KILLED = a_snapshot(ended(StopReason.KILLED, diff=DIFF), termination=a_kill(Phase.CONFIRMED))
+RETRY = EventRecord(kind=EventKind.API_RETRY, at=NOW, data={"error": "529 <overloaded>"})
+LIMIT = EventRecord(
+    kind=EventKind.RATE_LIMIT,
+    at=NOW,
+    data={"status": "rejected", "resets_at": "2026-11-21T05:00:00+00:00"},
+)
+REQUEUE = EventRecord(
+    kind=EventKind.RUN_REQUEUED, at=NOW, data={"why": "the worker is shutting down"}
+)
+
+PICTURES: dict[str, RunSnapshot] = {
+    "result_success": a_snapshot(
+        ended(
+            StopReason.SUCCESS,
+            result=REPORT,
+            diff=DIFF,
+            metadata={"tests": {"passed": 12, "failed": 0, "command": "make test"}},
+        )
+    ),
+    "result_max_turns": a_snapshot(ended(StopReason.MAX_TURNS, diff=DIFF)),
+    "result_agent_error": a_snapshot(
+        ended(StopReason.AGENT_ERROR, error_message="exit code 1\nTypeError: x is not a function")
+    ),
+    "result_usage_limit": a_snapshot(ended(StopReason.USAGE_LIMIT), notices=(LIMIT,)),
+    "result_killed": KILLED,
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_results_look_as_they_did(name: str) -> None:
+    drawn = result(PICTURES[name])
+
+    assert drawn is not None
+    assert_fits(drawn)
+    assert_pictured(name, drawn)
+
+
+@pytest.mark.parametrize("reason", list(StopReason))
+def test_every_end_is_told_with_what_to_do_next(reason: StopReason) -> None:
+    drawn = result(a_snapshot(ended(reason)))
+
+    assert drawn is not None
+    assert_fits(drawn)
+    assert "<@U0ADA>" in words_of(drawn)
+    assert RUN_ID in words_of(drawn)
+    if reason is not StopReason.SUCCESS:
+        assert "*Next:*" in words_of(drawn)
+
+
+def test_a_live_run_has_no_result() -> None:
+    assert result(a_snapshot()) is None
+
+
+def test_a_run_alone_says_nothing_below_its_card() -> None:
+    assert replies(a_thread(a_snapshot())) == {}
+
+
+def test_a_thread_tells_its_legs_in_order() -> None:
+    first = a_snapshot(ended(StopReason.MAX_TURNS))
+    second = a_snapshot(
+        ended(StopReason.SUCCESS, run_id="run_bbbbbbbbbbbb", task_input="Go on"), leg=2
+    )
+
+    drawn = thread_messages(a_thread(first, second), NOW)
+
+    assert list(drawn) == [
+        CARD,
+        f"result:{RUN_ID}",
+        "leg:run_bbbbbbbbbbbb",
+        "result:run_bbbbbbbbbbbb",
+    ]
+    for message in drawn.values():
+        assert_fits(message)
+
+
+def test_a_task_too_long_for_the_card_is_shown_whole_below() -> None:
+    task = "\n".join(f"Requirement number {n}, in some detail" for n in range(40))
+
+    drawn = replies(a_thread(a_snapshot(a_run(task_input=task))))
+
+    assert list(drawn) == [f"task:{RUN_ID}"]
+    assert task in words_of(drawn[f"task:{RUN_ID}"])
+
+
+def test_one_or_two_retries_are_no_news() -> None:
+    assert replies(a_thread(a_snapshot(notices=(RETRY, RETRY)))) == {}
+
+
+def test_notices_are_one_message_whose_lines_grow() -> None:
+    drawn = replies(a_thread(a_snapshot(notices=(RETRY, RETRY, RETRY, LIMIT, REQUEUE))))
+
+    notices = drawn[f"notices:{RUN_ID}"]
+    assert_fits(notices)
+    assert_pictured("notices", notices)
+    assert "did not answer 3 times" in words_of(notices)
+    assert "529 &lt;overloaded&gt;" in words_of(notices)
+    assert "the worker is shutting down" in words_of(notices)
+
+
+def test_notices_of_any_shape_are_drawn() -> None:
+    odd = tuple(
+        EventRecord(kind=kind, at=NOW, data={"error": None, "status": 7, "resets_at": 3, "why": []})
+        for kind in EventKind
+    )
+
+    for message in replies(a_thread(a_snapshot(notices=odd * 5))).values():
+        assert_fits(message)
+
+
+def test_an_unproven_kill_warns_and_is_taken_back_when_proven() -> None:
+    living = a_snapshot(a_run(kill_requested_at=NOW), termination=a_kill(Phase.UNCONFIRMED))
+    phases = {Phase.UNCONFIRMED: 10_000, Phase.CONFIRMED: 15_000}
+    dead = replace(KILLED, termination=a_kill(Phase.CONFIRMED, phases=phases))
+
+    warning = replies(a_thread(living))[f"kill:{RUN_ID}"]
+    relief = replies(a_thread(dead))[f"kill:{RUN_ID}"]
+
+    assert_fits(warning)
+    assert_fits(relief)
+    assert "`sleep` (pid 42)" in words_of(warning)
+    assert "nothing is left running" in relief.text
+
+
+def test_an_ordinary_kill_leaves_no_warning() -> None:
+    assert f"kill:{RUN_ID}" not in replies(a_thread(KILLED))
+
+
+def test_no_changes_are_said_and_unknown_changes_are_not() -> None:
+    assert change_lines(ended(StopReason.SUCCESS)) == []
+    assert "none" in change_lines(ended(StopReason.SUCCESS, diff=DiffStat()))[0]
+
+
+def test_many_files_and_commits_are_counted_not_listed() -> None:
+    diff = DiffStat(
+        files=tuple(FileChange(path=f"f{n}.py", added=1, removed=0) for n in range(30)),
+        commits=tuple(CommitInfo(sha=f"{n:040x}", subject=f"c{n}") for n in range(30)),
+    )
+
+    lines = change_lines(ended(StopReason.SUCCESS, diff=diff))
+
+    assert "_+18 more files_" in lines
+    assert "_+22 more_" in lines
+
+
+@pytest.mark.parametrize(
+    ("seen", "line"),
+    [
+        ({"passed": 3, "failed": 0}, "✅ *Tests:* 3 passed, 0 failed"),
+        ({"passed": 3, "failed": 1, "skipped": 2}, "❌ *Tests:* 3 passed, 1 failed, 2 skipped"),
+        ({"passed": True, "failed": 0}, ""),
+        ({"passed": 3}, ""),
+        ({"passed": -1, "failed": 0}, ""),
+        ("all fine", ""),
+        (None, ""),
+    ],
+)
+def test_tests_are_told_with_evidence_only(seen: object, line: str) -> None:
+    assert outcome_of_tests(a_run(metadata={"tests": seen})) == line
+
+
+def test_a_long_report_is_begun_in_the_thread_and_whole_in_a_file() -> None:
+    report = REPORT + "More words of the report.\n" * 400
+    snapshot = a_snapshot(ended(StopReason.SUCCESS, result=report))
+
+    drawn, file = result(snapshot), file_for(snapshot)
+
+    assert drawn is not None
+    assert_fits(drawn)
+    assert "follows as a file" in words_of(drawn)
+    assert file is not None
+    assert file.content == report
+    assert thread_files(a_thread(snapshot)) == {f"file:{RUN_ID}": file}
+
+
+def test_a_file_holds_no_credentials() -> None:
+    secret = "ghp_" + "a" * 36
+    snapshot = a_snapshot(ended(StopReason.SUCCESS, result=f"{secret} " + "word " * RESULT_LIMIT))
+
+    file = file_for(snapshot)
+
+    assert file is not None
+    assert secret not in file.content
+
+
+def test_a_short_report_needs_no_file() -> None:
+    assert file_for(a_snapshot(ended(StopReason.SUCCESS, result=REPORT))) is None
+    assert file_for(a_snapshot(a_run(result="word " * 3000))) is None
+
+
+def test_an_owner_is_told_where_the_thread_cannot() -> None:
+    drawn = farewell(a_thread(PICTURES["result_success"]))
+
+    assert_fits(drawn)
+    assert "I can't write in <#C0BUILDS>" in words_of(drawn)
+    assert "12 passed" in words_of(drawn)
+
+
+ANY = st.text(max_size=400) | st.sampled_from(AWKWARD)
+
+
+@settings(max_examples=60, deadline=None)
+@given(ANY, ANY, st.sampled_from(StopReason), st.integers(min_value=0, max_value=20))
+def test_no_words_break_a_reply(words: str, others: str, reason: StopReason, many: int) -> None:
+    diff = DiffStat(
+        files=tuple(
+            FileChange(path=words[n : n + 200] or "x", added=10**9, removed=n, committed=False)
+            for n in range(many)
+        ),
+        commits=tuple(CommitInfo(sha=words[:40], subject=others[n : n + 200]) for n in range(many)),
+    )
+    run = ended(
+        reason,
+        task_input=words,
+        result=others,
+        error_message=words,
+        diff=diff,
+        git_branch=others,
+        metadata={"tests": {"passed": 1, "failed": 2, "command": words}},
+    )
+    kill = a_kill(
+        Phase.CONFIRMED, reason=words, requested_by_name=others, phases={Phase.UNCONFIRMED: 1}
+    )
+    noise = replace(RETRY, data={"error": others, "why": words})
+    snapshot = a_snapshot(run, termination=kill, notices=(noise,) * 4)
+    thread = a_thread(snapshot, replace(snapshot, leg=2))
+
+    drawn = [*thread_messages(thread, NOW + timedelta(hours=1)).values(), farewell(thread)]
+
+    assert [problem for message in drawn for problem in problems_of(message)] == []

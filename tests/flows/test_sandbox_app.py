@@ -9,9 +9,9 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox.slack.server import Sandbox
-from tests.sandbox import connected, new_app
+from tests.sandbox import connected, new_app, sandbox
 
-pytest_plugins = ["tests.sandbox"]
+__all__ = ["sandbox"]
 
 Document = dict[str, Any]
 
@@ -142,6 +142,7 @@ async def test_a_mention_arrives_twice_with_its_text_escaped(
     app, heard = small_app(sandbox)
     async with connected(app, sandbox, transport=transport):
         await sandbox.human.say("#builds", "@signalbox fix a<b & c")
+        await sandbox.human.wait_for(lambda: len(heard) == 2, what="two events")
 
         assert sorted(event["type"] for event in heard) == ["app_mention", "message"]
         assert {event["text"] for event in heard} == {

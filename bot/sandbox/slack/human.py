@@ -193,7 +193,7 @@ class Human:
     async def wait_for(
         self, predicate: Callable[[], T | None], *, timeout: float = 20, what: str = "it"
     ) -> T:
-        """Wait until the predicate gives something true; asked again at every change.
+        """Wait until the predicate gives something true; it is asked at every change.
 
         Raises:
             NeverCame: If it did not in time; says what happened instead.

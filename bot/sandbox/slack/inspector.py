@@ -1,6 +1,7 @@
 """What happened in the sandbox: every call, every delivery, every complaint, every change."""
 
 import asyncio
+import contextlib
 import re
 import time
 from collections import deque
@@ -13,6 +14,9 @@ T = TypeVar("T")
 # The log keeps the newest; a long demo must not fill the memory.
 KEPT_ENTRIES = 2_000
 KEPT_TEXT = 20_000
+
+# How long a change that happened elsewhere may go unseen.
+ELSEWHERE_SECONDS = 0.2
 
 _TOKEN = re.compile(r"\bx(?:ox[a-z]|app)-[A-Za-z0-9-]+")
 _SECRET_KEYS = frozenset({"token", "client_secret", "signing_secret", "ticket"})
@@ -158,7 +162,10 @@ class Inspector:
         self._readers.discard(reader)
 
     async def until(self, predicate: Callable[[], T | None], *, timeout: float, what: str) -> T:
-        """Wait until the predicate gives something true; it is asked again at every change.
+        """Wait until the predicate gives something true.
+
+        It is asked again at every change here; and, as it may look at something else as
+        well, a few times a second.
 
         Raises:
             NeverCame: If `timeout` seconds passed first; its text lists the problems so far.
@@ -169,7 +176,9 @@ class Inspector:
                     pulse = self._pulse
                     if found := predicate():
                         return found
-                    await pulse.wait()
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(ELSEWHERE_SECONDS):
+                            await pulse.wait()
         except TimeoutError:
             last = "; ".join(f"{e.name} {e.error or 'ok'}" for e in list(self.entries)[-12:])
             wrong = "; ".join(f"{p.kind} {p.name}: {p.what}" for p in self.problems)

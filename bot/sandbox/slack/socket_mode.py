@@ -130,6 +130,9 @@ class SocketMode:
     ) -> Outcome:
         """Send one envelope to one of the connections and wait for its acknowledgement."""
         began = time.monotonic()
+        if not self.opened:
+            # There is no app yet; one that is only reconnecting is waited for.
+            return Outcome(error="not_connected", ms=0, status=0)
         sent = False
         try:
             async with asyncio.timeout(timeout):

@@ -23,6 +23,7 @@ from core.domain.termination import Phase
 from tests.unit.drawn import (
     AWKWARD,
     NOW,
+    REPORT,
     a_kill,
     a_run,
     a_snapshot,
@@ -58,7 +59,7 @@ PICTURES: dict[str, RunSnapshot] = {
     "card_killed": a_snapshot(
         KILLED, termination=a_kill(Phase.CONFIRMED), steps=steps(DONE, NOW_AT, OPEN)
     ),
-    "card_completed": a_snapshot(ended(StopReason.SUCCESS), steps=steps(DONE, DONE)),
+    "card_completed": a_snapshot(ended(StopReason.SUCCESS, result=REPORT), steps=steps(DONE, DONE)),
     "card_max_turns": a_snapshot(
         ended(StopReason.MAX_TURNS), steps=steps(*[DONE] * 9, NOW_AT, *[OPEN] * 8)
     ),

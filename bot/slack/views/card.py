@@ -9,7 +9,7 @@ from bot import ids
 from bot.slack import figures, text
 from bot.slack.views import blocks
 from bot.slack.views.message import Block, Message
-from bot.slack.views.wording import STEP_ICONS, state_of
+from bot.slack.views.wording import STEP_ICONS, state_of, turns_made
 from core.domain.run import Run, RunStatus, StopReason
 from core.domain.snapshot import RunSnapshot, Thread
 from core.domain.step import Step, StepStatus
@@ -93,9 +93,8 @@ def place_words(run: Run) -> str:
 
 def turns_words(run: Run) -> str:
     """Turns made, of how many."""
-    if run.max_turns is None:
-        return str(run.turns)
-    return f"{min(run.turns, run.max_turns)} of {run.max_turns}"
+    limit = f" of {run.max_turns}" if run.max_turns is not None else ""
+    return f"{turns_made(run)}{limit}"
 
 
 def owner_words(snapshot: RunSnapshot) -> str:
@@ -165,8 +164,8 @@ def _small_print(snapshot: RunSnapshot) -> list[str]:
     if total is not None and total.legs > 1:
         spent = figures.cost(total.cost_usd, total.cost_source, is_live=run.is_live)
         parts.append(
-            f"leg {snapshot.leg} of {total.legs}: "
-            f"{figures.plural(total.turns, 'turn')} and {spent} in all"
+            f"leg {snapshot.leg} of {total.legs}, together "
+            f"{figures.plural(total.turns, 'turn')}, cost {spent}"
         )
     if run.session_name:
         parts.append(f"session {text.code(run.session_name, 90)}")

@@ -10,7 +10,7 @@ from bot.slack.views import blocks
 from bot.slack.views.card import owner_words, run_card, turns_words
 from bot.slack.views.changes import change_lines
 from bot.slack.views.message import Block, Message
-from bot.slack.views.wording import ending_title, state_of
+from bot.slack.views.wording import ending_title, state_of, turns_made
 from core.domain.request import RunFilter
 from core.domain.run import Run, RunStatus
 from core.domain.snapshot import RunSnapshot
@@ -94,10 +94,14 @@ def row(snapshot: RunSnapshot, *, now: datetime) -> str:
     run = snapshot.run
     state = state_of(snapshot)
     words = text.one_line(run.task_input, 90)
-    facts = [text.escape(_short_title(run, state.title)), f"turn {turns_words(run)}"]
+    facts = [text.escape(_short_title(run, state.title))]
+    if run.status is RunStatus.RUNNING:
+        facts.append(f"turn {turns_words(run)}")
+    elif run.turns and not run.is_live:
+        facts.append(figures.plural(turns_made(run), "turn"))
     if run.duration is not None:
         facts.append(figures.duration(run.duration))
-    elif run.is_live and run.started_at is not None:
+    elif run.status is RunStatus.RUNNING and run.started_at is not None:
         facts.append(figures.elapsed(run.started_at, now))
     if run.cost_usd is not None:
         facts.append(figures.cost(run.cost_usd, run.cost_source, is_live=run.is_live))

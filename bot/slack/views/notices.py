@@ -13,8 +13,10 @@ from core.domain.snapshot import RunSnapshot
 _RETRIES_WORTH_SAYING = 3
 _REQUEUES_SHOWN = 5
 _LIMITED: Mapping[str, str] = {
-    "rejected": "The account's usage limit is reached.",
-    "allowed_warning": "The account comes close to its usage limit.",
+    "rejected": "The Claude account's usage limit is reached. If the run stops for it, it can be "
+    "continued later.",
+    "allowed_warning": "The Claude account comes close to its usage limit. If it is reached, the "
+    "run stops and can be continued later.",
 }
 
 
@@ -50,8 +52,8 @@ def _limits(events: Sequence[EventRecord]) -> list[str]:
     last = told[-1]
     words = _LIMITED[str(last.data["status"])]
     at = _moment(last.data.get("resets_at"))
-    reset = f" It resets {figures.moment(at)}." if at is not None else ""
-    return [f"⏳ {words}{reset} The run stops if it gets nothing more, and can be continued."]
+    reset = f" The limit resets {figures.moment(at)}." if at is not None else ""
+    return [f"⏳ {words}{reset}"]
 
 
 def _requeues(events: Sequence[EventRecord]) -> list[str]:

@@ -8,7 +8,15 @@ from bot.slack.views.card import TASK_LIMIT, owner_words
 from bot.slack.views.changes import change_lines, outcome_of_tests
 from bot.slack.views.message import Block, Message, TextFile
 from bot.slack.views.notices import notice_lines
-from bot.slack.views.wording import ENDINGS, ending_title, killed_title, state_of, usage_reset
+from bot.slack.views.wording import (
+    ENDINGS,
+    ending_title,
+    killed_by,
+    killed_title,
+    state_of,
+    turns_made,
+    usage_reset,
+)
 from core.domain.run import Run, RunStatus, StopReason
 from core.domain.snapshot import RunSnapshot, Thread
 from core.domain.termination import Phase, Termination
@@ -113,9 +121,7 @@ def _kill_lines(snapshot: RunSnapshot) -> list[str]:
     ending = ENDINGS[StopReason.KILLED]
     if kill is None:
         return [f"{ending.happened} *Next:* {ending.advice}"]
-    by = text.one_line(kill.requested_by_name or "Signalbox", 80)
-    why = f": {text.one_line(kill.reason, 300)}" if kill.reason else "."
-    lines = [f"Killed by {by}{why}"]
+    lines = [killed_by(kill)]
     if kill.phase is Phase.CONFIRMED and run.started_at is not None:
         lines.append("*Proof:* the last look found no process of this run alive.")
     saved = _saved(kill)
@@ -141,8 +147,9 @@ def _headline(snapshot: RunSnapshot, icon: str, title: str) -> Block:
     if run.duration is not None:
         facts.append(figures.duration(run.duration))
     if run.turns:
-        facts.append(figures.plural(run.turns, "turn"))
-    facts.append(f"cost {figures.cost(run.cost_usd, run.cost_source, is_live=False)}")
+        facts.append(figures.plural(turns_made(run), "turn"))
+    if run.started_at is not None:
+        facts.append(f"cost {figures.cost(run.cost_usd, run.cost_source, is_live=False)}")
     facts.append(owner_words(snapshot))
     return blocks.section(" · ".join(facts))
 

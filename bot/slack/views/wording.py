@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 
-from bot.slack import figures, text
+from bot.slack import figures, markdown, text
 from core.domain.event import EventKind
 from core.domain.run import Run, RunStatus, StopReason, WaitingOn
 from core.domain.snapshot import RunSnapshot
 from core.domain.step import StepStatus
 from core.domain.termination import Phase, Termination
+
+# Characters of a report that the card shows.
+_FIRST_WORDS = 300
 
 STATUS_ICONS: Mapping[RunStatus, str] = MappingProxyType(
     {
@@ -110,7 +113,7 @@ ENDINGS: Mapping[StopReason, Ending] = MappingProxyType(
         StopReason.USAGE_LIMIT: Ending(
             icon="⏸️",
             title="Stopped by the account's usage limit, not finished",
-            happened="The Claude account has no usage left for now. The run's work is kept.",
+            happened="The run's work is kept. The Claude account has no usage left for now.",
             advice="After the limit has reset, a *Continue* button on the card lets it go on.",
         ),
         StopReason.API_ERROR: Ending(
@@ -184,11 +187,15 @@ def state_of(snapshot: RunSnapshot) -> State:
         title = WAITING[run.waiting_on] if run.waiting_on else "Running"
         return State(icon="✋" if run.waiting_on else STATUS_ICONS[run.status], title=title)
     if run.status is RunStatus.KILLED:
-        return State(icon=STATUS_ICONS[run.status], title=killed_title(run, kill))
+        by = killed_by(kill) if kill is not None else ""
+        return State(icon=STATUS_ICONS[run.status], title=killed_title(run, kill), detail=by)
     if run.stop_reason is None:
         return State(icon=STATUS_ICONS[run.status], title=run.status.value.capitalize())
     ending = ENDINGS[run.stop_reason]
-    return State(icon=ending.icon, title=ending_title(run), detail=ending.happened)
+    detail = ending.happened
+    if run.stop_reason is StopReason.SUCCESS:
+        detail = markdown.first_words(run.result or "", _FIRST_WORDS)
+    return State(icon=ending.icon, title=ending_title(run), detail=detail)
 
 
 def ending_title(run: Run) -> str:
@@ -196,8 +203,7 @@ def ending_title(run: Run) -> str:
     if run.stop_reason is None:
         return run.status.value.capitalize()
     return ENDINGS[run.stop_reason].title.format(
-        # The program counts the turn that would have been one too many.
-        turns=f" ({min(run.turns, run.max_turns)}/{run.max_turns})" if run.max_turns else "",
+        turns=f" ({turns_made(run)}/{run.max_turns})" if run.max_turns else "",
         budget=f" ({figures.money(run.budget_usd)})" if run.budget_usd is not None else "",
         timeout=f" ({figures.limit(run.timeout)})" if run.timeout is not None else "",
     )
@@ -214,6 +220,19 @@ def killed_title(run: Run, kill: Termination | None) -> str:
     ended = figures.plural(kill.processes_seen, "process", "processes")
     took = f" in {figures.duration(kill.elapsed)}" if kill.elapsed is not None else ""
     return f"Killed, nothing left running ({ended} ended{took})"
+
+
+def killed_by(kill: Termination) -> str:
+    """Who wanted it dead, and why; mrkdwn."""
+    by = text.one_line(kill.requested_by_name or "Signalbox", 80)
+    return (
+        f"Killed by {by}: {text.one_line(kill.reason, 300)}" if kill.reason else f"Killed by {by}."
+    )
+
+
+def turns_made(run: Run) -> int:
+    """Turns of this leg; the program counts the one that would have been too many."""
+    return run.turns if run.max_turns is None else min(run.turns, run.max_turns)
 
 
 def usage_reset(snapshot: RunSnapshot) -> datetime | None:
@@ -239,7 +258,7 @@ def _stopping(run: Run, kill: Termination | None) -> State:
             "again at once. If it stays like this, an admin must look at worker "
             f"{text.code(run.worker_id or 'unknown', 80)}.",
         )
-    return State(icon="🛑", title=title, detail="Mostly done within seconds, at most 10.")
+    return State(icon="🛑", title=title, detail="This takes a second or two, at most 10 seconds.")
 
 
 def _queued(snapshot: RunSnapshot) -> State:

@@ -170,7 +170,7 @@ async def end_tree(
     tree = Tree(cookie, root)
     if known is not None:
         tree.remember(known)
-    alive = await _look(tree)
+    alive = await look_at(tree)
     if alive and interrupt is not None and not force:
         await _note(on_phase, Phase.INTERRUPTED, tree.proof(alive))
         alive = await _interrupt(tree, interrupt, has_ended, interrupt_grace)
@@ -230,7 +230,7 @@ async def _interrupt(
     async with asyncio.TaskGroup() as group:
         asking = group.create_task(ask(), name=f"interrupt {tree.cookie}")
         while True:
-            alive = await _look(tree)
+            alive = await look_at(tree)
             is_over = has_ended is not None and has_ended()
             if not alive or is_over or time.monotonic() >= deadline:
                 break
@@ -257,7 +257,7 @@ async def _signal(
 
     deadline = time.monotonic() + limit.total_seconds()
     while True:
-        alive = await _look(tree, tell)
+        alive = await look_at(tree, tell)
         if not alive or time.monotonic() >= deadline:
             return alive
         # What forks and dies is only caught by looking again at once.
@@ -265,10 +265,10 @@ async def _signal(
             await asyncio.sleep(_LOOK_EVERY.total_seconds())
 
 
-async def _look(
+async def look_at(
     tree: Tree, meeting: Callable[[ProcessIdentity], object] | None = None
 ) -> tuple[ProcessIdentity, ...]:
-    """The living, by two looks if the first finds none: a fork can slip past one."""
+    """The living of a tree, by two looks if the first finds none: a fork can slip past one."""
 
     def look() -> tuple[ProcessIdentity, ...]:
         return tree.look(meeting) or tree.look(meeting)

@@ -17,7 +17,7 @@ from claude_agent_sdk import ClaudeSDKClient, Message, ResultMessage, SystemMess
 from core.agent import census
 from core.agent.failure import failed
 from core.agent.options import build_options, prepare_state
-from core.agent.process import Tree, end_tree
+from core.agent.process import Tree, end_tree, look_at
 from core.agent.protocol import (
     AgentEnded,
     AgentFailed,
@@ -41,13 +41,16 @@ INTERRUPT_LIMIT = timedelta(seconds=5)
 _CLOSE_GRACE = timedelta(seconds=2)
 _DISCONNECT_LIMIT = timedelta(seconds=20)
 _WATCH_EVERY = timedelta(seconds=3)
+_CONNECT_WATCH_FIRST = timedelta(milliseconds=10)
 _CONNECT_WATCH = timedelta(milliseconds=500)
 _STDERR_LINES = 60
 _STDERR_LINE = 500
 
 
 @asynccontextmanager
-async def open_agent(launch: Launch, transcripts: TranscriptStore) -> AsyncIterator[AgentSession]:
+async def open_agent(
+    launch: Launch, transcripts: TranscriptStore, *, connect_limit: timedelta = CONNECT_LIMIT
+) -> AsyncIterator[AgentSession]:
     """Start an agent and its work; at the end of the block no process of it is left.
 
     While a kill ladder runs, keep reading `events()`: they bring the end it waits for, and
@@ -59,7 +62,7 @@ async def open_agent(launch: Launch, transcripts: TranscriptStore) -> AsyncItera
     """
     session = _Session(launch, transcripts)
     try:
-        await session.open()
+        await session.open(connect_limit)
         yield session
     finally:
         await _through_cancellation(session.close(), name=f"close agent {launch.run_id}")
@@ -70,7 +73,9 @@ class _Session:
         self.tree = Tree(launch.run_id)
         self.has_ended = False
         self._launch = launch
-        self._secrets = tuple(launch.credentials.values())
+        self._secrets = tuple(
+            value for name, value in launch.credentials.items() if not name.endswith("_URL")
+        )
         self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
         self._client = ClaudeSDKClient(build_options(launch, transcripts, stderr=self._heard))
         self._translator = Translator(plan=launch.plan, secrets=self._secrets, cwd=str(launch.cwd))
@@ -95,14 +100,14 @@ class _Session:
     def stderr_tail(self) -> str:
         return redact("\n".join(self._stderr), secrets=self._secrets)
 
-    async def open(self) -> None:
+    async def open(self, limit: timedelta) -> None:
         """Start the program, and give it its task."""
         await asyncio.to_thread(prepare_state, self._launch)
         self._client_task = asyncio.create_task(
             self._hold_client(), name=f"agent {self._launch.run_id}"
         )
-        await self._connected(self._client_task)
-        living = await asyncio.to_thread(self.tree.look)
+        await self._connected(self._client_task, limit)
+        living = await look_at(self.tree)
         self._root = await asyncio.to_thread(_eldest, living)
         if self._root is None:
             raise self._failure("ended as soon as it was started")
@@ -119,7 +124,7 @@ class _Session:
                 for event in self._translator.translate(message):
                     yield event
                 if isinstance(message, ResultMessage):
-                    self._take_result(message)
+                    await self._take_result(message)
 
     async def send(self, text: str, *, message_uuid: UUID) -> None:
         if self.has_ended:
@@ -186,23 +191,25 @@ class _Session:
         except Exception:
             log.exception("%s: the agent's client did not close", self._launch.run_id)
 
-    async def _connected(self, connecting: asyncio.Task[None]) -> None:
+    async def _connected(self, connecting: asyncio.Task[None], limit: timedelta) -> None:
         """Wait for the program's first answer, as long as it lives."""
-        deadline = time.monotonic() + CONNECT_LIMIT.total_seconds()
+        deadline = time.monotonic() + limit.total_seconds()
         was_seen = False
+        pause = _CONNECT_WATCH_FIRST
         while not self._opened.done():
             await asyncio.wait(
                 {self._opened, connecting},
-                timeout=_CONNECT_WATCH.total_seconds(),
+                timeout=pause.total_seconds(),
                 return_when=asyncio.FIRST_COMPLETED,
             )
             if self._opened.done():
                 break
-            living = await asyncio.to_thread(self.tree.look)
+            living = await look_at(self.tree)
             if was_seen and not living:
                 # The SDK misses the exit of a program that says nothing.
                 raise self._failure("ended before it answered")
             was_seen = was_seen or bool(living)
+            pause = min(2 * pause, _CONNECT_WATCH)
             if time.monotonic() >= deadline:
                 raise self._failure("did not answer when it was started")
         self._opened.result()
@@ -245,13 +252,15 @@ class _Session:
         self.has_ended = True
         self._is_exhausted = True
 
-    def _take_result(self, result: ResultMessage) -> None:
+    async def _take_result(self, result: ResultMessage) -> None:
         """After its last result an agent has nothing more to hear."""
         self._has_result = True
         # A message still on its way gets an answer of its own; after an error it does not.
         if self._translator.awaited and not result.is_error and not self._is_stopping:
             return
         if not self.has_ended:
+            # Daemons of its tools are its children only as long as it lives.
+            await look_at(self.tree)
             self.has_ended = True
             self._outbox.put_nowait(None)
 
@@ -269,7 +278,7 @@ class _Session:
         misses = 0
         while misses < 2:
             await asyncio.sleep(_WATCH_EVERY.total_seconds())
-            living = await asyncio.to_thread(self.tree.look)
+            living = await look_at(self.tree)
             misses = 0 if root.pid in {one.pid for one in living} else misses + 1
         if not self._is_exhausted:
             log.warning("%s: the agent program is gone", self._launch.run_id)

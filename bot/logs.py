@@ -13,6 +13,8 @@ from core.domain.redact import redact
 _LEVELS = {"debug", "info", "warning", "error"}
 # Bolt and the SDK log whole payloads (people's words) at WARNING and below.
 _PRIVATE = ("slack_bolt", "slack_sdk", "slack_sdk.web.async_client")
+# What they report reaches us as an exception or an event, and is logged where it is handled.
+_SAID_ELSEWHERE = ("claude_agent_sdk",)
 # Complains every second while Postgres is away; the worker says so itself, once.
 _REPEATING = ("psycopg.pool",)
 # Their INFO is about their own inner life.
@@ -62,5 +64,7 @@ def set_up_logging(words: Iterable[str], *, secrets: Iterable[str] = ()) -> None
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in (*_PRIVATE, *_REPEATING):
         logging.getLogger(name).setLevel(logging.ERROR)
+    for name in _SAID_ELSEWHERE:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -32,6 +32,6 @@ def bolt_logger() -> logging.Logger:
     logger = logging.getLogger("bot.slack.bolt")
     if not any(isinstance(kept, Discreet) for kept in logger.filters):
         logger.addFilter(Discreet())
-    # At DEBUG the libraries format every payload.
-    logger.setLevel(logging.INFO)
+    # Below, the libraries tell of their inner life, and at DEBUG they format every payload.
+    logger.setLevel(logging.WARNING)
     return logger

@@ -24,6 +24,8 @@ _HANDOVER_GRACE = timedelta(seconds=2)
 _SAVE_LIMIT = timedelta(seconds=10)
 # A database that is away must not keep a process alive.
 _PHASE_PATIENCE = timedelta(seconds=1)
+# While a kill waits for the agent, how soon it hears that it is not to wait.
+_FORCE_LOOK = timedelta(milliseconds=300)
 # Between two climbs when something survived the first.
 _AGAIN_AFTER = timedelta(seconds=5)
 
@@ -35,13 +37,18 @@ class Ending:
     ledger: Ledger
     leg: Leg
     work_saved: dict[str, Any] = field(default_factory=dict)
+    _is_hurried: bool = False
 
     async def climb(self) -> None:
         """End every process of the leg; `leg.proof` says whether it is certain."""
         leg = self.leg
         if leg.cause is Cause.KILL:
             await self._acknowledge()
-        leg.proof = await self._climb(force=self._is_forced)
+        hurrying = asyncio.create_task(self._hear_force(), name=f"force {leg.run.run_id}")
+        try:
+            leg.proof = await self._climb(force=self._is_forced)
+        finally:
+            hurrying.cancel()
         while not leg.proof.is_confirmed:
             await self._phase(Phase.UNCONFIRMED, leg.proof)
             log.error("%s: %s processes survive", leg.run.run_id, len(leg.proof.survivors))
@@ -83,6 +90,16 @@ class Ending:
             return True
         return self.leg.termination is not None and self.leg.termination.force
 
+    async def _hear_force(self) -> None:
+        """Notice when somebody presses Force kill while the agent is being asked to stop."""
+        while self.leg.cause is Cause.KILL and not self._is_hurried:
+            await asyncio.sleep(_FORCE_LOOK.total_seconds())
+            try:
+                present = await self.ledger.open_termination(self.leg.run)
+            except Unavailable:
+                continue
+            self._is_hurried = present is not None and present.force
+
     async def _acknowledge(self) -> None:
         try:
             self.leg.termination = await until_written(
@@ -98,7 +115,7 @@ class Ending:
             cookie=self.leg.run.run_id,
             root=agent.root if agent else None,
             interrupt=agent.interrupt if agent else None,
-            has_ended=(lambda: agent.has_ended) if agent else None,
+            has_ended=lambda: self._is_hurried or (agent is not None and agent.has_ended),
             force=force,
             on_phase=self._phase,
             known=agent.tree if agent else None,

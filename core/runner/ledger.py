@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -175,13 +175,9 @@ class Ledger:
                 await processes.end(session, run.id, run.attempt, now=now)
                 if result:
                     await messages.add(session, _result_message(run, result, now))
-                if outcome.resets_at is not None:
-                    await runs.merge_metadata(
-                        session,
-                        run.run_id,
-                        {"usage_limit_resets_at": outcome.resets_at.isoformat()},
-                        now=now,
-                    )
+                found = _findings(leg, outcome)
+                if found:
+                    await runs.merge_metadata(session, run.run_id, found, now=now)
                 return await runs.finish(
                     session,
                     run.run_id,
@@ -280,6 +276,16 @@ class Ledger:
 def state_dir_of(home: Path, run: Run) -> Path:
     """Where the agent of this attempt has its home: fresh for each attempt."""
     return home / "agents" / f"{run.run_id}-{run.attempt}"
+
+
+def _findings(leg: Leg, outcome: Outcome) -> dict[str, Any]:
+    """What is known beside the columns; only what was seen."""
+    found: dict[str, Any] = {}
+    if leg.progress.tests is not None:
+        found["tests"] = asdict(leg.progress.tests)
+    if outcome.resets_at is not None:
+        found["usage_limit_resets_at"] = outcome.resets_at.isoformat()
+    return found
 
 
 def _result_message(run: Run, result: str, now: datetime) -> Message:

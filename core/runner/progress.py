@@ -28,6 +28,7 @@ from core.domain.price import estimate_usd
 from core.domain.redact import redact
 from core.domain.run import CostSource, Usage
 from core.domain.step import Step
+from core.runner.evidence import TestCounts, counts_of
 
 # What one row of `run_events` keeps of a text; the transcript has the whole of it.
 _KEPT_CHARS = 4_000
@@ -42,6 +43,7 @@ class Progress:
     Attributes:
         result: The program's last own account of its end, if it gave one.
         texts: The main agent's last texts, oldest first.
+        tests: Counts of the last test run whose summary was seen.
         plan: Its task list as last seen, carried to the session's next leg.
         is_dirty: Whether something was taken in since the last `drain`.
     """
@@ -54,6 +56,7 @@ class Progress:
         self.is_dirty = False
         self.model = model
         self.rate_limit: RateLimit | None = None
+        self.tests: TestCounts | None = None
         self._usage: dict[str, TurnUsage] = {}
         self._results = 0
         self._tool_calls = 0
@@ -78,6 +81,7 @@ class Progress:
                 self._seen(at, f"{event.name}: {event.summary}" if event.summary else event.name)
             case ToolFinished(is_subagent=False):
                 self._results += 1
+                self.tests = counts_of(event.output) or self.tests
                 self._seen(at, None)
             case AgentResult():
                 self.result = event

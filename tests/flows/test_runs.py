@@ -87,6 +87,18 @@ async def test_force_skips_the_grace(office: Office) -> None:
     assert seen.termination.phase is Phase.CONFIRMED
 
 
+async def test_force_can_be_asked_for_while_a_kill_waits(office: Office) -> None:
+    async with office.worker():
+        run = await in_mid_tool(office, "[scenario: kill-hostile] work")
+        await office.workplace.runs.kill(kill(run), by=office.boss)
+        await office.workplace.runs.kill(kill(run, force=True), by=office.boss)
+        seen = await office.ended(run, within=15)
+
+    assert seen.termination is not None
+    assert seen.termination.force
+    assert seen.termination.phase is Phase.CONFIRMED
+
+
 async def test_a_pending_run_is_killed_at_once(office: Office) -> None:
     run = await office.start("Never begins")
 

@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 from slack_bolt.async_app import AsyncAck, AsyncApp
+from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox.slack.errors import HumanRefused
@@ -457,3 +458,46 @@ async def test_the_sandbox_can_start_again(sandbox: Sandbox, page: Page) -> None
         "general",
         "partners",
     }
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Host": "localhost:{port}"}, 200),
+        ({"Origin": "http://127.0.0.1:{port}"}, 200),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Host": "evil.example:{port}"}, 403),
+        ({"Host": "localhost:1", "Origin": "http://localhost:1"}, 200),
+        ({"Host": "localhost:1", "Origin": "http://localhost:2"}, 403),
+    ],
+)
+async def test_pages_of_other_sites_are_kept_out(
+    sandbox: Sandbox, page: Page, headers: dict[str, str], status: int
+) -> None:
+    port = sandbox.url.rpartition(":")[2]
+    sent = {name: value.format(port=port) for name, value in headers.items()}
+
+    async with page.http.get(page.url + "state", headers=sent) as response:
+        assert response.status == status
+
+
+async def test_an_app_without_interactivity_gets_no_clicks(tmp_path: Path) -> None:
+    manifest = tmp_path / "manifest.yml"
+    manifest.write_text(
+        MANIFEST.replace("is_enabled: true", "is_enabled: false").replace(
+            "home_tab_enabled", "messages_tab_enabled: false, home_tab_enabled"
+        )
+    )
+    async with open_sandbox(manifest=manifest) as sandbox:
+        client = AsyncWebClient(token=sandbox.bot_token, base_url=sandbox.api_url)
+        posted = await client.chat_postMessage(
+            channel=BUILDS, text="x", blocks=[MODAL["blocks"][-1]]
+        )
+
+        with pytest.raises(HumanRefused, match="dispatch_failed"):
+            await sandbox.human.click("#builds", posted["ts"], label="More")
+        with pytest.raises(SlackApiError, match="messages_tab_disabled"):
+            await client.chat_postMessage(channel=ADA, text="x")
+        assert [each.kind for each in sandbox.problems] == ["no_interactivity"]

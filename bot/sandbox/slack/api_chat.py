@@ -97,7 +97,7 @@ def writable_channel(call: Call) -> Channel:
         person = workspace.people[named]
         if person.is_bot or person.is_stranger:
             raise SlackRefused("channel_not_found")
-        return workspace.direct_message(person)
+        return _open_for_app(workspace, workspace.direct_message(person))
     channel = workspace.channels.get(named)
     if channel is None:
         try:
@@ -111,6 +111,12 @@ def writable_channel(call: Call) -> Channel:
             raise SlackRefused("not_in_channel")
     if channel.is_archived:
         raise SlackRefused("is_archived")
+    return _open_for_app(workspace, channel)
+
+
+def _open_for_app(workspace: Workspace, channel: Channel) -> Channel:
+    if channel.is_im and not workspace.manifest.has_messages_tab:
+        raise SlackRefused("messages_tab_disabled")
     return channel
 
 

@@ -243,7 +243,12 @@ class Control:
         file = self._workspace.files.get(request.match_info["file"])
         if file is None or file.content is None:
             raise web.HTTPNotFound
-        return web.Response(body=file.content, content_type="text/plain", charset="utf-8")
+        return web.Response(
+            body=file.content,
+            content_type="text/plain",
+            charset="utf-8",
+            headers={"X-Content-Type-Options": "nosniff"},
+        )
 
 
 def _found(blocks: list[Document], body: Document) -> interactions.Found:

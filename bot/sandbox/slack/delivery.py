@@ -87,6 +87,9 @@ class Deliverer:
 
         What was lost with its connection is sent again over the next.
         """
+        if kind == "interactive" and not self.workspace.manifest.is_interactive:
+            self.workspace.inspector.complain("no_interactivity", name, "the manifest has it off")
+            return Outcome(error="http_error", ms=0, status=0)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.ack_timeout
         retry, reason = 0, ""

@@ -18,6 +18,7 @@ from bot.sandbox.slack.delivery import Deliverer, Transport
 from bot.sandbox.slack.edge import Edge
 from bot.sandbox.slack.faults import Faults
 from bot.sandbox.slack.gate import Gate
+from bot.sandbox.slack.guard import guard
 from bot.sandbox.slack.human import Human
 from bot.sandbox.slack.inspector import Inspector, Problem
 from bot.sandbox.slack.limits import RateLimits
@@ -165,7 +166,8 @@ async def open_sandbox(
 
     Args:
         manifest: The app's manifest; by default this project's.
-        host: The interface; the loopback one, unless something shields it.
+        host: The interface, by the name it is then reached by; the loopback one, unless
+            something shields it.
         port: 0: any free one.
         rate_limits: Whether calls over Slack's limits get a 429.
         signing_secret: What HTTP deliveries are signed with; by default random.
@@ -195,7 +197,7 @@ async def open_sandbox(
             events_url=events_url,
             ack_timeout=ack_timeout,
         )
-        app = web.Application(client_max_size=20_000_000)
+        app = web.Application(client_max_size=20_000_000, middlewares=[guard(url)])
         sandbox.edge.add_routes(app)
         sandbox.control.add_routes(app)
         app.router.add_get("/_emu/stream", sandbox.stream.serve)

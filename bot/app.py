@@ -19,7 +19,7 @@ from bot.slack.app import Services
 from bot.slack.setup import SlackCredentials, SlackSetupError, problems_of
 from bot.slack.side import SlackPart
 from bot.web.health import Health, health_routes
-from bot.workplace import Workplace, opened_workplace, utc_now
+from bot.workplace import Workplace, opened_workplace, slack_credentials, utc_now
 from core.domain.errors import Unavailable
 from core.runner.node import Node, claimed_identity
 from core.store.engine import translating
@@ -129,13 +129,7 @@ async def serve(
 
 
 def _credentials(settings: Settings) -> SlackCredentials:
-    kept = settings.slack
-    credentials = SlackCredentials(
-        bot_token=kept.bot_token.get_secret_value() if kept.bot_token else "",
-        app_token=kept.app_token.get_secret_value() if kept.app_token else None,
-        signing_secret=kept.signing_secret.get_secret_value() if kept.signing_secret else None,
-        api_url=kept.api_url,
-    )
+    credentials = slack_credentials(settings)
     problems = problems_of(credentials)
     if problems:
         raise BadSetting("Slack", " ".join(problems))

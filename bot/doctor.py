@@ -14,8 +14,10 @@ from pathlib import Path
 import typer
 from sqlalchemy import text
 
+from bot.manifest import bot_scopes
 from bot.settings import Settings
-from bot.workplace import opened_dsn
+from bot.slack.doctor import check_workspace
+from bot.workplace import opened_dsn, slack_credentials
 from core.agent.catalog import load_catalog
 from core.agent.version import program_version
 from core.domain.errors import OpsError
@@ -61,8 +63,6 @@ def _wrong(what: str) -> Finding:
 
 async def run_doctor(settings: Settings, *, say: Callable[[str], None] = typer.echo) -> int:
     """Check everything, one line each; answers the exit status: 1 if something is wrong."""
-    from bot.slack.doctor import check_workspace  # noqa: PLC0415 - Slack's library is heavy
-
     is_well = True
     for checks in (
         _definitions(settings),
@@ -74,7 +74,8 @@ async def run_doctor(settings: Settings, *, say: Callable[[str], None] = typer.e
         async for finding in checks:
             say(f"{_MARKS[finding.verdict]} {finding.what}")
             is_well = is_well and finding.verdict is not Verdict.WRONG
-    async for is_right, what in check_workspace(settings):
+    slack = check_workspace(slack_credentials(settings), needed_scopes=bot_scopes())
+    async for is_right, what in slack:
         say(f"{_MARKS[Verdict.OK if is_right else Verdict.WRONG]} {what}")
         is_well = is_well and is_right
     say("All is well." if is_well else "Something is wrong: see the lines marked ✗.")

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 from bot.settings import Settings
+from bot.slack.setup import SlackCredentials
 from core.agent.catalog import Catalog, load_catalog
 from core.domain.errors import Unavailable
 from core.queue.worker import Worker
@@ -94,6 +95,17 @@ def site_of(dsn: str) -> str:
     url = urlsplit(dsn)
     address = f"{url.hostname}:{url.port}{url.path}?{url.query}"
     return hashlib.sha256(address.encode()).hexdigest()[:12]
+
+
+def slack_credentials(settings: Settings) -> SlackCredentials:
+    """What the environment says of Slack, right or wrong."""
+    kept = settings.slack
+    return SlackCredentials(
+        bot_token=kept.bot_token.get_secret_value() if kept.bot_token else "",
+        app_token=kept.app_token.get_secret_value() if kept.app_token else None,
+        signing_secret=kept.signing_secret.get_secret_value() if kept.signing_secret else None,
+        api_url=kept.api_url,
+    )
 
 
 @asynccontextmanager

@@ -12,8 +12,9 @@ from datetime import datetime, timedelta
 
 from aiohttp import web
 
+from bot.slack.access import Installation
 from bot.slack.app import Services, SlackSide, open_slack_side
-from bot.slack.client import SlackUnreachable, open_slack_client
+from bot.slack.client import Slack, SlackUnreachable, open_slack_client
 from bot.slack.http import EVENTS_PATH, slack_route
 from bot.slack.limits import Budget
 from bot.slack.setup import SlackCredentials, check_slack
@@ -63,7 +64,7 @@ class SlackPart:
         async def receive(request: web.Request) -> web.StreamResponse:
             if self._route is None or self._stop_hearing.is_set():
                 return web.Response(status=503)
-            return await self._route.handler(request)  # type: ignore[misc,operator,no-any-return]
+            return await self._route.handler(request)
 
         return web.post(EVENTS_PATH, receive)
 
@@ -82,17 +83,7 @@ class SlackPart:
                     budget=budget,
                 )
             )
-            pause = _FIRST_RETRY
-            while True:
-                try:
-                    installation = await check_slack(
-                        slack, self.credentials, needed_scopes=self.needed_scopes
-                    )
-                    break
-                except SlackUnreachable as error:
-                    log.warning("slack does not answer yet: %s", error)
-                    await asyncio.sleep(pause)
-                    pause = min(2 * pause, _LAST_RETRY)
+            installation = await self._join(slack)
             log.info("slack workspace %s, as %s", installation.team_name, installation.bot_name)
             self.side = await stack.enter_async_context(
                 open_slack_side(
@@ -123,6 +114,17 @@ class SlackPart:
                 return
             # Other processes draw too, so no event of this one could tell.
             await asyncio.sleep(_LOOK_AGAIN)
+
+    async def _join(self, slack: Slack) -> Installation:
+        """Ask Slack who we are, until it answers."""
+        pause = _FIRST_RETRY
+        while True:
+            try:
+                return await check_slack(slack, self.credentials, needed_scopes=self.needed_scopes)
+            except SlackUnreachable as error:
+                log.warning("slack does not answer yet: %s", error)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LAST_RETRY)
 
     async def _work(self, side: SlackSide) -> None:
         async with asyncio.TaskGroup() as group:

@@ -17,9 +17,9 @@ from tests.workplace import Office, office
 __all__ = ["office"]
 
 
-async def in_mid_tool(office: Office, task: str, **wishes: object) -> Run:
+async def in_mid_tool(office: Office, task: str) -> Run:
     """Start a run and wait until its agent is inside the tool call of its scenario."""
-    run = await office.start(task, **wishes)
+    run = await office.start(task)
     await office.until(run, lambda seen: seen.run.tool_calls >= 1)
     return run
 

@@ -1,0 +1,59 @@
+"""What `signalbox doctor` says of Slack: tokens, scopes, and where the bot is a member."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+
+from bot.slack.client import Slack, SlackError, open_slack_client
+from bot.slack.limits import Budget
+from bot.slack.setup import SlackCredentials, SlackSetupError, check_slack, problems_of
+
+_PAGE = 200
+_SHOWN = 10
+
+
+async def check_workspace(
+    credentials: SlackCredentials, *, needed_scopes: tuple[str, ...]
+) -> AsyncIterator[tuple[bool, str]]:
+    """Each finding: whether it is right, and one line about it."""
+    problems = problems_of(credentials)
+    if problems:
+        for problem in problems:
+            yield False, problem
+        return
+    async with open_slack_client(
+        token=credentials.bot_token,
+        api_url=credentials.api_url,
+        budget=Budget(now=time.monotonic),
+    ) as slack:
+        try:
+            installation = await check_slack(slack, credentials, needed_scopes=needed_scopes)
+        except SlackSetupError as error:
+            for line in error.lines:
+                yield False, line
+            return
+        except SlackError as error:
+            yield False, f"Slack does not answer at {credentials.api_url}: {error}"
+            return
+        kind = "Socket Mode" if credentials.app_token else "HTTP"
+        yield True, f"Slack: {installation.bot_name} in {installation.team_name}, over {kind}"
+        try:
+            names = await _channels(slack)
+        except SlackError as error:
+            yield False, f"the bot's channels could not be read: {error}"
+            return
+        if names:
+            yield True, f"member of {', '.join(names[:_SHOWN])}"
+        else:
+            yield False, "the bot is in no channel: /invite @signalbox where it is to work."
+
+
+async def _channels(slack: Slack) -> list[str]:
+    answer = await slack.call(
+        "users.conversations",
+        types="public_channel,private_channel",
+        exclude_archived=True,
+        limit=_PAGE,
+    )
+    return [f"#{channel.get('name')}" for channel in answer.get("channels") or ()]

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bot.sandbox.slack.people import seed_people
+
+# Text of the sandbox's own making has no other pointed brackets: those of people are escaped.
+_MARKUP = re.compile(r"<([^<>]+)>")
 _RULE = "─" * 72
 
 
@@ -38,10 +43,19 @@ def _block(block: Mapping[str, Any]) -> list[str]:
 
 def _text(thing: Mapping[str, Any]) -> str:
     text = thing.get("text", "")
-    found = _text(text) if isinstance(text, Mapping) else str(text)
+    found = _text(text) if isinstance(text, Mapping) else _MARKUP.sub(_shown, str(text))
     for escaped, plain in (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")):
         found = found.replace(escaped, plain)
     return found
+
+
+def _shown(markup: re.Match[str]) -> str:
+    """What a person sees of `<@U1>`, `<#C1|name>`, `<!date^…|fallback>`, `<url|label>`."""
+    target, _, label = markup.group(1).partition("|")
+    if target.startswith("@"):
+        names = {person.id: person.name for person in seed_people("signalbox")}
+        return f"@{label or names.get(target[1:], target[1:])}"
+    return label or target
 
 
 def _rich(thing: Mapping[str, Any]) -> str:

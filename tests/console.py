@@ -1,0 +1,334 @@
+"""A whole Signalbox in the test's process: sandbox, scripted model, bot and worker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from bot.app import Running, serve
+from bot.sandbox.model.server import Model, open_model
+from bot.sandbox.slack.human import Human
+from bot.sandbox.slack.server import Sandbox, open_sandbox
+from bot.serve import Process
+from bot.settings import load_settings
+from core.domain.actor import SYSTEM
+from core.domain.request import RunFilter
+from core.domain.run import Run
+from core.domain.snapshot import RunSnapshot
+from core.store.engine import Database
+
+T = TypeVar("T")
+Told = Mapping[str, Any]
+
+BUILDS = "#builds"
+TRANSPORTS = ("socket", "http")
+# The program's own ten retries take minutes.
+CONFIG = "[agent]\napi_retries = 1\n"
+# A run of the scripted model takes 2 to 5 s, on a machine that does nothing else.
+PATIENCE = 45.0
+_START_LIMIT = 30.0
+# A stop may take 15 s; one that takes longer is a defect.
+_STOP_LIMIT = 16.0
+
+
+@dataclass
+class Card:
+    """A run's thread, as a person sees it in the channel."""
+
+    human: Human
+    ts: str
+    channel: str = BUILDS
+
+    @property
+    def messages(self) -> list[Told]:
+        """The card and its replies."""
+        return list(self.human.thread(self.channel, self.ts))
+
+    @property
+    def text(self) -> str:
+        """What the card says now."""
+        return self.human.text(self.messages[0])
+
+    @property
+    def replies(self) -> list[str]:
+        """What each reply says, files' messages included."""
+        return [self.human.text(reply) for reply in self.messages[1:]]
+
+    @property
+    def labels(self) -> list[str]:
+        """The card's buttons."""
+        return self.human.labels(self.messages[0])
+
+    def of_bot(self) -> list[str]:
+        """What the bot replied."""
+        return [self.human.text(reply) for reply in self.messages[1:] if reply.get("bot_id")]
+
+    async def says(self, words: str, *, within: float = PATIENCE) -> str:
+        """Wait until the card shows these words."""
+        return await self.human.wait_for(
+            lambda: self.text if words in self.text else None,
+            timeout=within,
+            what=f"{words!r} on the card",
+        )
+
+    async def offers(self, label: str, *, within: float = PATIENCE) -> None:
+        """Wait until the card has a button."""
+        await self.human.wait_for(
+            lambda: label in self.labels, timeout=within, what=f"the button {label!r}"
+        )
+
+    async def reply(self, words: str, *, within: float = PATIENCE) -> str:
+        """Wait until the bot has said these words below the card."""
+        return await self.human.wait_for(
+            lambda: next((text for text in self.of_bot() if words in text), None),
+            timeout=within,
+            what=f"{words!r} in the thread",
+        )
+
+    async def press(self, label: str, *, user: str | None = None) -> None:
+        """Press a button of the card."""
+        await self.human.click(self.channel, self.ts, label=label, user=user)
+
+    async def say(self, words: str, *, user: str | None = None) -> Told:
+        """Write a reply."""
+        return await self.human.say(self.channel, words, thread_ts=self.ts, user=user)
+
+
+@dataclass
+class Console:
+    """A sandbox and a model, and a Signalbox between them while `serving` is entered.
+
+    Attributes:
+        transport: How Slack delivers: "socket" or "http".
+        home: The first process's; another one may be given to `serving`.
+        acks: Milliseconds until each command was acknowledged.
+    """
+
+    transport: str
+    sandbox: Sandbox
+    model: Model
+    database: Database
+    home: Path
+    acks: list[float] = field(default_factory=list)
+    running: Running | None = None
+
+    @property
+    def human(self) -> Human:
+        """Who acts."""
+        return self.sandbox.human
+
+    @asynccontextmanager
+    async def serving(
+        self,
+        *,
+        hears: bool = True,
+        works: bool = True,
+        home: Path | None = None,
+        is_awaited: bool = True,
+        **variables: object,
+    ) -> AsyncIterator[Running]:
+        """Run one process of Signalbox in this one, until the block ends.
+
+        Args:
+            hears: Be a bot.
+            works: Be a worker.
+            home: Its own, if it is not the first process.
+            is_awaited: Wait until it is ready.
+            variables: Settings that differ.
+        """
+        process = Process()
+        is_up: asyncio.Future[Running] = asyncio.get_running_loop().create_future()
+        settings = load_settings(**self._variables(home or self.home), **variables)
+        serving = asyncio.create_task(
+            serve(
+                settings,
+                process,
+                hears=hears,
+                works=works,
+                migrates=False,
+                started=is_up.set_result,
+            ),
+            name="signalbox",
+        )
+        try:
+            await asyncio.wait(
+                {serving, is_up}, timeout=_START_LIMIT, return_when=asyncio.FIRST_COMPLETED
+            )
+            if serving.done():
+                await serving
+            running = is_up.result()
+            if self.running is None or hears:
+                self.running = running
+            if hears and self.transport == "http":
+                self.sandbox.events_url = f"{running.url}/slack/events"
+            if is_awaited:
+                async with asyncio.timeout(_START_LIMIT):
+                    await running.ready()
+            yield running
+        finally:
+            is_up.cancel()
+            process.stopping.set()
+            async with asyncio.timeout(_STOP_LIMIT):
+                await serving
+            # A bot that stops answers 503, and Slack sends it again.
+            self.sandbox.problems[:] = [
+                problem for problem in self.sandbox.problems if "status 503" not in problem.what
+            ]
+
+    def _variables(self, home: Path) -> dict[str, object]:
+        return {
+            "DATABASE_URL": self.database.dsn,
+            "SIGNALBOX_HOME": home,
+            "SIGNALBOX_PORT": 0,
+            "SLACK_API_URL": self.sandbox.api_url,
+            "SLACK_BOT_TOKEN": self.sandbox.bot_token,
+            "SLACK_APP_TOKEN": self.sandbox.app_token if self.transport == "socket" else None,
+            "SLACK_SIGNING_SECRET": self.sandbox.signing_secret
+            if self.transport == "http"
+            else None,
+            "ANTHROPIC_API_KEY": self.model.api_key,
+            "ANTHROPIC_BASE_URL": self.model.url,
+        }
+
+    async def command(self, text: str, *, channel: str = BUILDS, user: str | None = None) -> None:
+        """Type `/workflow …`."""
+        answer = await self.human.slash(channel, "/workflow", text, user=user)
+        assert answer.ok, answer
+        self.acks.append(answer.ack_ms)
+
+    async def run(self, text: str, *, user: str | None = None) -> Card:
+        """Type `/workflow run …` and wait for the new card."""
+        before = len(self.cards())
+        await self.command(f"run {text}", user=user)
+        return await self.human.wait_for(
+            lambda: self.cards()[before] if len(self.cards()) > before else None,
+            what=f"a card for {text[:60]!r}",
+        )
+
+    async def in_mid_tool(self, text: str, *, user: str | None = None) -> Card:
+        """Start a run and wait until its agent is inside the second tool call."""
+        card = await self.run(text, user=user)
+        run = (await self.run_of(card)).run
+        await self.until(run, lambda seen: seen.run.tool_calls >= 2)
+        return card
+
+    def cards(self, channel: str = BUILDS) -> list[Card]:
+        """The cards of a channel, oldest first."""
+        return [
+            Card(self.human, str(message["ts"]), channel)
+            for message in self.human.messages(channel)
+            if message.get("bot_id")
+        ]
+
+    async def told(self, words: str, *, user: str | None = None, within: float = 20) -> str:
+        """Wait for a private answer with these words."""
+        return await self.human.wait_for(
+            lambda: next((text for text in self.private(user) if words in text), None),
+            timeout=within,
+            what=f"{words!r} in private",
+        )
+
+    def private(self, user: str | None = None) -> list[str]:
+        """What was said to a person alone."""
+        return [self.human.text(message) for message in self.human.ephemerals(user)]
+
+    async def runs(self) -> list[Run]:
+        """All runs, newest first."""
+        found = await self._up.workplace.runs.list_runs(RunFilter(), by=SYSTEM, limit=100)
+        return [snapshot.run for snapshot in found]
+
+    async def run_of(self, card: Card) -> RunSnapshot:
+        """The newest leg of a card's thread."""
+        channel = self.sandbox.workspace.channel(card.channel).id
+        runs = self._up.workplace.runs
+        # Slack shows a card a moment before its place is written down.
+        async with asyncio.timeout(5):
+            while (run := await runs.run_of_thread(channel_id=channel, thread_ts=card.ts)) is None:
+                await asyncio.sleep(0.01)
+        return await self.look(run)
+
+    async def look(self, run: Run) -> RunSnapshot:
+        """A run as it stands."""
+        return await self._up.workplace.runs.snapshot(run.run_id, by=SYSTEM)
+
+    async def until(
+        self, run: Run, holds: Callable[[RunSnapshot], object], *, within: float = PATIENCE
+    ) -> RunSnapshot:
+        """Wait until something holds for a run, woken by each of its changes."""
+        async with asyncio.timeout(within), self._up.workplace.threads.changes() as hints:
+            while not holds(snapshot := await self.look(run)):
+                await anext(hints)
+            return snapshot
+
+    async def ended(self, run: Run, *, within: float = PATIENCE) -> RunSnapshot:
+        """Wait for a run's end."""
+        return await self.until(run, lambda seen: not seen.run.is_live, within=within)
+
+    async def drawn(self, *, within: float = PATIENCE) -> None:
+        """Wait until every thread shows what the rows say."""
+        threads = self._up.workplace.threads
+        async with asyncio.timeout(within):
+            while await threads.behind(team_id=self.sandbox.team_id):
+                await asyncio.sleep(0.05)
+
+    def calls(self, method: str) -> int:
+        """How often a method of the Web API was called."""
+        return len(self.sandbox.calls(method))
+
+    @property
+    def _up(self) -> Running:
+        assert self.running is not None, "nothing is serving"
+        return self.running
+
+
+@asynccontextmanager
+async def open_console(
+    database: Database, home: Path, *, transport: str, config: str = CONFIG
+) -> AsyncIterator[Console]:
+    """A console that nothing serves yet."""
+    home.mkdir(parents=True)
+    (home / "signalbox.toml").write_text(config)
+    async with open_model() as model, open_sandbox() as sandbox:
+        yield Console(transport, sandbox, model, database, home)
+        assert sandbox.problems == []
+
+
+@pytest.fixture(params=TRANSPORTS)
+async def idle_console(
+    request: pytest.FixtureRequest, database: Database, tmp_path: Path
+) -> AsyncIterator[Console]:
+    """A console over each transport; the test enters `serving` itself."""
+    async with open_console(database, tmp_path / "home", transport=request.param) as console:
+        yield console
+
+
+@pytest.fixture(params=TRANSPORTS)
+async def console(
+    request: pytest.FixtureRequest, database: Database, tmp_path: Path
+) -> AsyncIterator[Console]:
+    """A console over each transport, with a bot and a worker in one process."""
+    async with (
+        open_console(database, tmp_path / "home", transport=request.param) as opened,
+        opened.serving(),
+    ):
+        yield opened
+        await opened.drawn()
+        await opened.sandbox.settled()
+
+
+@pytest.fixture
+async def socket_console(database: Database, tmp_path: Path) -> AsyncIterator[Console]:
+    """A console over Socket Mode alone, for what does not depend on how Slack delivers."""
+    async with (
+        open_console(database, tmp_path / "home", transport="socket") as opened,
+        opened.serving(),
+    ):
+        yield opened
+        await opened.drawn()
+        await opened.sandbox.settled()

@@ -21,7 +21,7 @@ from core.agent.history import History
 from core.agent.plan import task_files
 from core.agent.policy import allowed_rules, denied_tools, refusal
 from core.agent.process import COOKIE, SITE
-from core.agent.protocol import Launch, TranscriptStore
+from core.agent.protocol import Launch
 from core.domain.workflow import PermissionMode, WorkflowDefinition
 
 # The whole of a large file in one answer or tool result is one line.
@@ -33,7 +33,7 @@ BUNDLED_PROGRAM = Path(claude_agent_sdk.__file__).with_name("_bundled") / "claud
 
 
 def build_options(
-    launch: Launch, transcripts: TranscriptStore, *, stderr: Callable[[str], None]
+    launch: Launch, history: History, *, stderr: Callable[[str], None]
 ) -> ClaudeAgentOptions:
     """The SDK's options for a launch."""
     definition = launch.definition
@@ -45,7 +45,7 @@ def build_options(
         env=environment(launch),
         session_id=None if launch.resume else session_id,
         resume=session_id if launch.resume else None,
-        session_store=cast("SessionStore", History(transcripts)),
+        session_store=cast("SessionStore", history),
         session_store_flush="eager",
         system_prompt={
             "type": "preset",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
@@ -16,6 +17,7 @@ from claude_agent_sdk import ClaudeSDKClient, Message, ResultMessage, SystemMess
 
 from core.agent import census
 from core.agent.failure import failed
+from core.agent.history import History
 from core.agent.options import build_options, prepare_state
 from core.agent.process import Tree, end_tree, look_at
 from core.agent.protocol import (
@@ -25,6 +27,7 @@ from core.agent.protocol import (
     Launch,
     TranscriptStore,
 )
+from core.agent.speech import Speech
 from core.agent.translate import Translator
 from core.domain.event import AgentEvent
 from core.domain.redact import redact
@@ -40,6 +43,8 @@ INTERRUPT_LIMIT = timedelta(seconds=5)
 # For an agent that is closed in mid-work.
 _CLOSE_GRACE = timedelta(seconds=2)
 _DISCONNECT_LIMIT = timedelta(seconds=20)
+# For a database that is away: without the transcript the session cannot go on.
+_SETTLE_LIMIT = timedelta(seconds=20)
 _WATCH_EVERY = timedelta(seconds=3)
 _CONNECT_WATCH_FIRST = timedelta(milliseconds=10)
 _CONNECT_WATCH = timedelta(milliseconds=500)
@@ -77,10 +82,11 @@ class _Session:
             value for name, value in launch.credentials.items() if not name.endswith("_URL")
         )
         self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
-        self._client = ClaudeSDKClient(build_options(launch, transcripts, stderr=self._heard))
+        self._history = History(transcripts)
+        self._client = ClaudeSDKClient(build_options(launch, self._history, stderr=self._heard))
         self._translator = Translator(plan=launch.plan, secrets=self._secrets, cwd=str(launch.cwd))
         self._root: ProcessIdentity | None = None
-        self._outbox: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+        self._speech = Speech(launch.session_id)
         self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._closing = asyncio.Event()
         self._has_result = False
@@ -103,12 +109,12 @@ class _Session:
     async def open(self, limit: timedelta) -> None:
         """Start the program, and give it its task."""
         await asyncio.to_thread(prepare_state, self._launch)
+        self._say(self._launch.prompt, self._launch.prompt_uuid)
         self._client_task = asyncio.create_task(
             self._hold_client(), name=f"agent {self._launch.run_id}"
         )
         await self._connected(self._client_task, limit)
-        living = await look_at(self.tree)
-        self._root = await asyncio.to_thread(_eldest, living)
+        self._root = _child(await look_at(self.tree))
         if self._root is None:
             raise self._failure("ended as soon as it was started")
         self.tree.root = self._root
@@ -174,13 +180,14 @@ class _Session:
         _, late = await asyncio.wait({self._client_task}, timeout=_DISCONNECT_LIMIT.total_seconds())
         for task in late:
             task.cancel()
+        await self._history.settle(limit=_SETTLE_LIMIT)
         if self._opened.done():
             self._opened.exception()  # Looked at, or asyncio would complain that nobody did.
 
     async def _hold_client(self) -> None:
         """Open and close the client in one task, whose cancellation is nobody else's."""
         try:
-            await self._client.connect(self._input())
+            await self._client.connect(self._speech.messages())
         except Exception as error:  # noqa: BLE001 - the task's end; `_connected` raises it
             self._opened.set_exception(failed("could not be started", error, self.stderr_tail))
             return
@@ -214,23 +221,9 @@ class _Session:
                 raise self._failure("did not answer when it was started")
         self._opened.result()
 
-    async def _input(self) -> AsyncIterator[dict[str, Any]]:
-        """What the agent hears; at its end the SDK closes the program's input."""
-        self._say(self._launch.prompt, self._launch.prompt_uuid)
-        while (message := await self._outbox.get()) is not None:
-            yield message
-
     def _say(self, text: str, message_uuid: UUID) -> None:
         self._translator.awaited.add(str(message_uuid))
-        self._outbox.put_nowait(
-            {
-                "type": "user",
-                "message": {"role": "user", "content": text},
-                "parent_tool_use_id": None,
-                "session_id": str(self._launch.session_id),
-                "uuid": str(message_uuid),
-            }
-        )
+        self._speech.say(text, message_uuid)
 
     async def _messages(self) -> AsyncGenerator[Message]:
         """Messages until the stream ends; after the last result it has little time to."""
@@ -262,7 +255,7 @@ class _Session:
             # Daemons of its tools are its children only as long as it lives.
             await look_at(self.tree)
             self.has_ended = True
-            self._outbox.put_nowait(None)
+            self._speech.end()
 
     async def _drain(self) -> None:
         """Read on, so that the last of the transcript is kept and the end is heard."""
@@ -295,12 +288,11 @@ class _Session:
         self._stderr.append(line[:_STDERR_LINE])
 
 
-def _eldest(living: tuple[ProcessIdentity, ...]) -> ProcessIdentity | None:
-    """The one whose parent is not of the tree: the agent program itself."""
-    pids = {one.pid for one in living}
+def _child(living: tuple[ProcessIdentity, ...]) -> ProcessIdentity | None:
+    """The one of the tree that this process started: the agent program itself."""
     for one in living:
         present = census.resident(one.pid)
-        if present is not None and present.parent not in pids:
+        if present is not None and present.parent == os.getpid():
             return one
     return None
 

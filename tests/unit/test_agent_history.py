@@ -1,0 +1,118 @@
+import asyncio
+import logging
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from core.agent.history import History
+from tests.fakes.transcripts import MemoryTranscripts
+
+KEY = {"project_key": "p", "session_id": "s"}
+LONG = timedelta(seconds=10)
+
+
+class Moody(MemoryTranscripts):
+    """Fails while it is told to, and always for what it cannot take."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_away = False
+        self.refuses: object = None
+        self.failures = 0
+
+    async def append(self, key: Any, entries: Any) -> None:
+        if self.is_away or self.refuses in [entry["uuid"] for entry in entries]:
+            self.failures += 1
+            raise ConnectionError
+        await super().append(key, entries)
+
+    @property
+    def kept(self) -> list[str]:
+        return [entry["uuid"] for entry in self.entries.get(("s", ""), [])]
+
+
+def entry(uuid: str) -> dict[str, str]:
+    return {"type": "user", "uuid": uuid}
+
+
+async def test_entries_are_stored_at_once() -> None:
+    store = Moody()
+
+    await History(store).append(KEY, [entry("a"), entry("b")])
+
+    assert store.kept == ["a", "b"]
+
+
+async def test_an_outage_loses_nothing_and_keeps_the_order() -> None:
+    store = Moody()
+    history = History(store)
+    await history.append(KEY, [entry("a")])
+    store.is_away = True
+    await history.append(KEY, [entry("b")])
+    await history.append(KEY, [entry("c")])
+    async with asyncio.timeout(5):
+        while store.failures < 2:  # noqa: ASYNC110 - it tries again by itself
+            await asyncio.sleep(0.01)
+    assert store.kept == ["a"]
+
+    store.is_away = False
+    await history.append(KEY, [entry("d")])
+    await history.settle(limit=LONG)
+
+    assert store.kept == ["a", "b", "c", "d"]
+
+
+async def test_an_entry_that_is_never_taken_does_not_drag_the_others_along(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = Moody()
+    store.refuses = "b"
+    history = History(store)
+
+    for uuid in "abc":
+        await history.append(KEY, [entry(uuid)])
+    await history.settle(limit=timedelta(seconds=0.1))
+
+    assert store.kept == ["a", "c"]
+    assert ("1 entries of a transcript are lost") in caplog.text
+
+
+async def test_a_store_that_stays_away_is_given_up_with_a_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = Moody()
+    store.is_away = True
+    history = History(store)
+    for number in range(10):
+        await history.append(KEY, [entry(str(number))])
+
+    with caplog.at_level(logging.ERROR):
+        await history.settle(limit=timedelta(seconds=0.1))
+
+    assert "10 entries of a transcript are lost" in caplog.text
+
+
+async def test_settling_when_all_is_stored_takes_no_time() -> None:
+    history = History(Moody())
+    await history.append(KEY, [entry("a")])
+
+    async with asyncio.timeout(1):
+        await history.settle(limit=LONG)
+
+
+async def test_a_resumed_leg_does_not_know_what_the_earlier_ones_cost() -> None:
+    store = Moody()
+    history = History(store)
+    await history.append(KEY, [entry("a"), {"type": "cost-state", "uuid": "c"}, entry("b")])
+
+    assert [one["uuid"] for one in await history.load(KEY)] == ["a", "b"]
+    assert store.kept == ["a", "c", "b"]
+    assert await history.load({"session_id": "unknown"}) is None
+
+
+async def test_subagents_transcripts_are_listed() -> None:
+    history = History(Moody())
+    await history.append(KEY | {"subpath": "subagents/x"}, [entry("a")])
+
+    assert await history.list_subkeys(KEY) == ["subagents/x"]

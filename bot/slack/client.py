@@ -16,6 +16,7 @@ import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.slack.discreet import bolt_logger
 from bot.slack.limits import Budget, Priority
 from core.domain.errors import Unavailable
 
@@ -222,6 +223,8 @@ async def open_slack_client(
             session=session,
             # The SDK would send a call again whose answer was lost: a message twice.
             retry_handlers=[],
+            # Its own logger has no level, and so formats every body for nobody.
+            logger=bolt_logger(),
         )
         if is_loopback(api_url):
             # The SDK takes proxies from the environment, even for this machine.

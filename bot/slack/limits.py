@@ -63,6 +63,10 @@ _RATES: dict[str, Rate] = {
 }
 
 
+# Seconds.
+_HAIR = 1e-6
+
+
 @dataclass
 class _Bucket:
     """A token bucket; `until` is when Slack's own Retry-After is over."""
@@ -81,9 +85,9 @@ class _Bucket:
     def wait(self, now: float) -> float:
         """Seconds until a call may be made; 0 for now."""
         self.fill(now)
-        # A hair less than one token, or rounding lets a waiter wake for nothing.
-        lacking = max(0.0, 1 - 1e-9 - self.tokens) * 60 / self.rate.per_minute
-        return max(lacking, self.until - now, 0.0)
+        wait = max((1 - self.tokens) * 60 / self.rate.per_minute, self.until - now)
+        # What is left of rounding is nothing to wait for.
+        return 0.0 if wait < _HAIR else wait
 
 
 @dataclass(order=True)

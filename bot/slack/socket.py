@@ -21,8 +21,8 @@ WATCH_EVERY = timedelta(seconds=5)
 # How long a connection may try by itself before it is started anew.
 _PATIENCE = timedelta(seconds=30)
 _CLOSE_LIMIT = timedelta(seconds=5)
-# Seconds between pings; a connection silent for four of them counts as dead.
-_PING_SECONDS = 5.0
+# Between pings; a connection silent for four of them counts as dead.
+PING_SECONDS = 5.0
 
 
 class Sockets:
@@ -35,10 +35,11 @@ class Sockets:
         *,
         connections: int = CONNECTIONS,
         watch_every: timedelta = WATCH_EVERY,
+        ping_seconds: float = PING_SECONDS,
     ) -> None:
         """Must be made inside the running event loop."""
         self._handlers = [
-            AsyncSocketModeHandler(app, app_token, ping_interval=_PING_SECONDS)
+            AsyncSocketModeHandler(app, app_token, ping_interval=ping_seconds)
             for _ in range(connections)
         ]
         if is_loopback(app.client.base_url):
@@ -127,9 +128,16 @@ async def open_sockets(
     *,
     connections: int = CONNECTIONS,
     watch_every: timedelta = WATCH_EVERY,
+    ping_seconds: float = PING_SECONDS,
 ) -> AsyncIterator[Sockets]:
     """Hear Slack for as long as the context is open."""
-    sockets = Sockets(app, app_token, connections=connections, watch_every=watch_every)
+    sockets = Sockets(
+        app,
+        app_token,
+        connections=connections,
+        watch_every=watch_every,
+        ping_seconds=ping_seconds,
+    )
     watching = asyncio.create_task(sockets.run(), name="slack sockets")
     try:
         yield sockets

@@ -23,6 +23,11 @@ class Supervised:
     def __len__(self) -> int:
         return len(self._tasks)
 
+    @property
+    def under_way(self) -> frozenset[asyncio.Task[None]]:
+        """What has not ended yet."""
+        return frozenset(self._tasks)
+
     def start(self, work: Coroutine[None, None, None], *, name: str) -> asyncio.Task[None]:
         """Run `work` by itself; a failure it did not handle is logged."""
         task = asyncio.create_task(work, name=name)

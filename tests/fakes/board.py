@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -62,6 +62,35 @@ class Board:
     is_away: bool = False
     slowness: float = 0.0
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _watchers: set[asyncio.Event] = field(default_factory=set)
+
+    def touch(self) -> None:
+        self._changed.set()
+        for watcher in self._watchers:
+            watcher.set()
+
+    async def until(
+        self, predicate: Callable[[], object], *, what: str = "it", timeout: float = 15
+    ) -> None:
+        """Wait until something holds; asked again at every change of the board."""
+        watcher = asyncio.Event()
+        self._watchers.add(watcher)
+        try:
+            async with asyncio.timeout(timeout):
+                while not predicate():
+                    await watcher.wait()
+                    watcher.clear()
+        except TimeoutError:
+            raise AssertionError(f"{what} never came") from None
+        finally:
+            self._watchers.discard(watcher)
+
+    async def handled(self) -> None:
+        """Wait until every delivery that was taken is done."""
+        await self.until(
+            lambda: self.inbox and all(body is None for body in self.inbox.values()),
+            what="the end of every delivery",
+        )
 
     def reach(self) -> None:
         if self.is_away:
@@ -69,7 +98,7 @@ class Board:
 
     def put_run(self, run: Run) -> Run:
         self.runs[run.run_id] = run
-        self._changed.set()
+        self.touch()
         return run
 
     def change(self, run_id: str, **columns: Any) -> Run:
@@ -101,6 +130,7 @@ class Board:
             await asyncio.sleep(self.slowness)
         request.check()
         self.starts.append(request)
+        self.touch()
         names = {name for one in DEFINITIONS for name in (one.name, *one.aliases)}
         if request.workflow not in names:
             raise UnknownWorkflow(request.workflow, tuple(sorted(names)))
@@ -147,6 +177,7 @@ class Board:
     ) -> Started:
         self.reach()
         self.continues.append(request)
+        self.touch()
         run = self._named(request.named)
         if not may(by, Action.CONTINUE, run):
             raise NotYours
@@ -239,6 +270,8 @@ class Board:
         self.reach()
         self.puts.append(message)
         self.shown[message.thread_key, message.slot] = message
+        for watcher in self._watchers:
+            watcher.set()
 
     @asynccontextmanager
     async def changes(self) -> AsyncIterator[AsyncIterator[str]]:
@@ -265,12 +298,13 @@ class Board:
         if key in self.inbox:
             return False
         self.inbox[key] = body
+        self.touch()
         return True
 
     async def done(self, key: str) -> None:
         self.reach()
         self.inbox[key] = None
-        self._changed.set()
+        self.touch()
 
     async def claim_unfinished(self) -> list[tuple[str, Mapping[str, Any]]]:
         self.reach()
@@ -296,6 +330,7 @@ class Board:
     async def refuse(self, actor: Actor, action: Action, *, reason: str) -> None:
         self.reach()
         self.refusals.append((actor, action, reason))
+        self.touch()
 
 
 @dataclass

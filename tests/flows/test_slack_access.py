@@ -1,0 +1,140 @@
+"""Who is let in, through every door, and what the others are told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bot.sandbox.slack.people import ADA, BUILDS, GENERAL, OPERATORS
+from bot.sandbox.slack.server import Sandbox
+from bot.slack.client import SlackRefused
+from core.domain.actor import Role
+from tests.fakes.board import Board
+from tests.fakes.bot import Bot, open_bot
+
+pytest_plugins = ["tests.sandbox"]
+
+
+async def told(bot: Bot, words: str, user: str) -> dict[str, Any]:
+    human = bot.sandbox.human
+    return await human.wait_for(
+        lambda: next((m for m in human.ephemerals(user) if words in human.text(m)), None),
+        what=words,
+    )
+
+
+async def started_card(bot: Bot, channel: str = "#builds") -> str:
+    human = bot.sandbox.human
+    await human.slash(channel, "/workflow", "run builder Add a button")
+    card = await human.wait_for(
+        lambda: next((m for m in human.messages(channel) if m.get("bot_id")), None), what="card"
+    )
+    return str(card["ts"])
+
+
+@pytest.mark.parametrize(
+    ("user", "channel", "words", "reason"),
+    [
+        ("gus", "#builds", "full members", "guest"),
+        ("ada", "#random", "/invite @signalbox", "bot not in channel"),
+        ("ada", "#partners", "another organisation", "shared channel"),
+    ],
+)
+async def test_a_command_from_the_wrong_person_or_place_is_refused_in_private(
+    sandbox: Sandbox, user: str, channel: str, words: str, reason: str
+) -> None:
+    async with open_bot(sandbox, Board()) as bot:
+        await sandbox.human.slash(channel, "/workflow", "run builder x", user=user)
+
+        await told(bot, words, user)
+        assert [found[2] for found in bot.board.refusals] == [reason]
+        assert not bot.board.starts
+
+
+async def test_an_invitation_helps_at_once(sandbox: Sandbox) -> None:
+    async with open_bot(sandbox, Board()) as bot:
+        await sandbox.human.slash("#random", "/workflow", "run builder x")
+        await told(bot, "/invite", "ada")
+
+        await sandbox.human.invite("#random")
+        await sandbox.human.slash("#random", "/workflow", "run builder x")
+
+        await bot.board.until(lambda: bot.board.starts)
+
+
+async def test_a_guests_button_mention_and_reply_do_nothing(sandbox: Sandbox) -> None:
+    async with open_bot(sandbox, Board()) as bot:
+        ts = await started_card(bot, "#general")
+
+        await sandbox.human.click("#general", ts, label="Kill", user="gus")
+        await sandbox.human.say("#general", "@signalbox kill", thread_ts=ts, user="gus")
+        await sandbox.human.say("#general", "hm", thread_ts=ts, user="gus")
+
+        await bot.board.until(lambda: len(bot.board.refusals) == 3, what="three refusals")
+        await bot.board.handled()
+        assert not bot.board.kills
+        # The reply was talk between people, so it is not answered.
+        assert len(sandbox.human.ephemerals("gus")) == 2
+
+
+async def test_somebody_elses_run_is_not_to_be_killed_by_a_runner(sandbox: Sandbox) -> None:
+    async with open_bot(sandbox, Board()) as bot:
+        ts = await started_card(bot)
+
+        await sandbox.human.click("#builds", ts, label="Kill", user="ben")
+
+        await told(bot, "not your run", "ben")
+        assert not bot.board.kills
+
+
+async def test_an_operator_by_user_group_may_kill_any_run(sandbox: Sandbox) -> None:
+    roles = {Role.OPERATOR: (OPERATORS,), Role.RUNNER: ("*",)}
+    members = sandbox.workspace.groups[OPERATORS].members
+    operator = next(user for user in members if user != ADA)
+    async with open_bot(sandbox, Board(), roles=roles) as bot:
+        ts = await started_card(bot)
+
+        await sandbox.human.click("#builds", ts, label="Kill", user=operator)
+
+        await bot.board.until(lambda: bot.board.kills)
+
+
+async def test_a_group_that_cannot_be_read_gives_no_role(sandbox: Sandbox) -> None:
+    sandbox.faults.add("usergroups.users.list", "500", times=5)
+    async with open_bot(sandbox, Board(), roles={Role.RUNNER: (OPERATORS,)}) as bot:
+        await sandbox.human.slash("#builds", "/workflow", "run builder x")
+
+        await told(bot, "no role", "ada")
+        assert not bot.board.starts
+
+
+async def test_with_an_allow_list_other_channels_are_closed(sandbox: Sandbox) -> None:
+    async with open_bot(sandbox, Board(), allowed_channels=frozenset({BUILDS})) as bot:
+        await sandbox.human.slash("#general", "/workflow", "run builder x")
+        await told(bot, "[channels] allow", "ada")
+
+        await sandbox.human.slash("#builds", "/workflow", "run builder x")
+
+        await bot.board.until(lambda: bot.board.starts)
+        assert GENERAL not in {start.place.channel_id for start in bot.board.starts if start.place}
+
+
+async def test_nobody_comes_in_while_slack_cannot_be_asked(sandbox: Sandbox) -> None:
+    async with open_bot(sandbox, Board()) as bot:
+        sandbox.faults.add("users.info", "500", times=3)
+
+        await sandbox.human.slash("#builds", "/workflow", "run builder x")
+
+        await told(bot, "try again", "ada")
+        assert not bot.board.starts
+
+
+async def test_a_name_that_slack_does_not_know_is_an_error_with_that_name(
+    sandbox: Sandbox,
+) -> None:
+    async with open_bot(sandbox, Board()) as bot:
+        with pytest.raises(SlackRefused) as caught:
+            await bot.slack.call("users.info", user="U0NOBODY")
+
+        assert caught.value.name == "user_not_found"

@@ -1,0 +1,299 @@
+"""Deliveries over sockets and HTTP: troubled connections, repeats, forgeries, dead bots."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+import logging
+import time
+from datetime import timedelta
+
+import aiohttp
+import pytest
+
+from bot.sandbox.slack.server import Sandbox
+from bot.slack.client import open_slack_client
+from bot.slack.limits import Budget
+from bot.slack.setup import SlackCredentials, SlackSetupError, check_slack, problems_of
+from bot.slack.socket import open_sockets
+from core.domain.errors import Unavailable
+from tests.fakes.board import Board
+from tests.fakes.bot import Bot, open_bot
+
+pytest_plugins = ["tests.sandbox"]
+
+
+async def quick_sockets(bot: Bot) -> None:
+    """Whether the bot is connected at all."""
+    human = bot.sandbox.human
+    await human.wait_for(lambda: bot.sandbox.sockets.connections, what="a connection")
+
+
+async def test_two_connections_hear_everything_once_through_a_refresh(sandbox: Sandbox) -> None:
+    async with open_bot(sandbox, Board(), connections=2) as bot:
+        for number in range(4):
+            await sandbox.human.slash("#builds", "/workflow", f"run builder task {number}")
+            if number == 1:
+                await sandbox.disconnect("refresh", times=1)
+                await quick_sockets(bot)
+
+        await bot.board.until(lambda: len(bot.board.starts) == 4, what="four starts")
+        assert sorted(start.task for start in bot.board.starts) == [f"task {n}" for n in range(4)]
+
+
+async def test_refused_connections_are_tried_again_with_a_new_address(sandbox: Sandbox) -> None:
+    board = Board()
+    async with open_bot(sandbox, board, transport="http") as bot:
+        sandbox.events_url = None
+        await sandbox.disconnect("refuse", times=2)
+        async with open_sockets(
+            bot.side.app,
+            sandbox.app_token,
+            connections=1,
+            watch_every=timedelta(milliseconds=100),
+            ping_seconds=0.2,
+        ) as sockets:
+            await quick_sockets(bot)
+            await sandbox.human.wait_for(lambda: sockets.is_ready or None, what="readiness")
+
+            await sandbox.human.slash("#builds", "/workflow", "run builder x")
+            await board.until(lambda: board.starts)
+        assert len(sandbox.calls("apps.connections.open")) >= 3
+    sandbox.take_problems()
+
+
+async def test_a_broken_connection_comes_back(sandbox: Sandbox) -> None:
+    board = Board()
+    async with open_bot(sandbox, board, transport="http") as bot:
+        sandbox.events_url = None
+        async with open_sockets(
+            bot.side.app,
+            sandbox.app_token,
+            connections=1,
+            watch_every=timedelta(milliseconds=100),
+            ping_seconds=0.2,
+        ):
+            await quick_sockets(bot)
+            first = list(sandbox.sockets.connections)
+            await sandbox.disconnect("abrupt", times=1)
+            await sandbox.human.wait_for(
+                lambda: [c for c in sandbox.sockets.connections if c not in first],
+                what="a new connection",
+            )
+
+            await sandbox.human.slash("#builds", "/workflow", "run builder x")
+            await board.until(lambda: board.starts)
+
+
+async def test_what_a_dead_bot_had_accepted_is_done_by_the_next(sandbox: Sandbox) -> None:
+    board = Board()
+    async with open_bot(sandbox, board) as dying:
+        # Accepted and stored; then the process is gone before the work was done.
+        board.slowness = 60
+        await sandbox.human.slash("#builds", "/workflow", "run builder survive")
+        await board.until(lambda: board.inbox)
+        for task in list(dying.side.supervised.under_way):
+            task.cancel()
+    assert not board.starts
+    board.slowness = 0
+
+    async with open_bot(sandbox, board) as bot:
+        assert await bot.side.intake.replay_unfinished(bot.side.app) == 1
+
+        await board.until(lambda: board.starts)
+        await board.handled()
+        assert await bot.side.intake.replay_unfinished(bot.side.app) == 0
+        assert [start.task for start in board.starts] == ["survive"]
+
+
+async def test_a_replayed_form_wish_opens_nothing(sandbox: Sandbox) -> None:
+    board = Board()
+    async with open_bot(sandbox, board) as bot:
+        await sandbox.human.slash("#builds", "/workflow", "run")
+        await board.until(lambda: board.inbox)
+        await sandbox.human.wait_for(sandbox.human.modal, what="the form")
+        key = next(iter(board.inbox))
+        body = sandbox.inspector.entries
+        delivered = next(e.request for e in body if e.direction == "delivery")
+        await board.handled()
+        board.inbox[key] = delivered
+
+        await bot.side.intake.replay_unfinished(bot.side.app)
+        await board.handled()
+
+        assert len(sandbox.calls("views.open")) == 1
+
+
+def sign(secret: str, body: str, at: str) -> str:
+    signed = f"v0:{at}:{body}".encode()
+    return "v0=" + hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()
+
+
+async def test_the_door_lets_only_fresh_and_signed_requests_in(sandbox: Sandbox) -> None:
+    async with open_bot(sandbox, Board(), transport="http"), aiohttp.ClientSession() as session:
+        url, secret = str(sandbox.events_url), sandbox.signing_secret
+
+        async def post(body: str, **headers: str) -> int:
+            typed = {"Content-Type": "application/json", **headers}
+            async with session.post(url, data=body.encode(), headers=typed) as answer:
+                return answer.status
+
+        def signed(body: str, at: str) -> dict[str, str]:
+            return {
+                "X-Slack-Request-Timestamp": at,
+                "X-Slack-Signature": sign(secret, body, at),
+            }
+
+        now, hello = str(int(time.time())), json.dumps({"type": "view_closed"})
+
+        assert await post(hello) == 401
+        assert await post("{broken", **signed("other", now)) == 401
+        assert await post(hello, **signed(hello, "now")) == 400
+        assert await post(hello, **signed(hello, str(int(now) - 1000))) == 401
+        assert await post("x" * 300_000, **signed("x" * 300_000, now)) == 413
+        assert await post(hello, **signed(hello, now)) == 200
+        assert await post(hello, **signed(hello, now)) == 200
+
+
+async def test_a_redelivered_event_is_handled_once(sandbox: Sandbox) -> None:
+    board = Board()
+    async with open_bot(sandbox, board, transport="http"):
+        await sandbox.human.say("#builds", "@signalbox run builder do it once")
+        await board.until(lambda: board.starts)
+        events = [
+            e.request
+            for e in sandbox.inspector.entries
+            if e.direction == "delivery" and "event" in e.request
+        ]
+        again = json.dumps({**events[0], "event_id": "Ev0SOMETHINGELSE"})
+        at = str(int(time.time()))
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(
+                str(sandbox.events_url),
+                data=again.encode(),
+                headers={
+                    "Content-Type": "application/json",
+                    "X-Slack-Request-Timestamp": at,
+                    "X-Slack-Signature": sign(sandbox.signing_secret, again, at),
+                    "X-Slack-Retry-Num": "1",
+                },
+            ) as answer,
+        ):
+            assert answer.status == 200
+
+        await board.handled()
+        # The mention came as `message` and as `app_mention`, and once more.
+        assert len(events) >= 2
+        assert [start.task for start in board.starts] == ["do it once"]
+        assert len(board.inbox) == 1
+
+
+async def test_an_event_without_a_database_is_left_for_slack_to_send_again(
+    sandbox: Sandbox,
+) -> None:
+    board = Board()
+    async with open_bot(sandbox, board):
+        board.is_away = True
+        await sandbox.human.say("#builds", "@signalbox run builder later")
+        await sandbox.human.wait_for(
+            lambda: sandbox.deliverer.failures >= 1 or None, what="the refusal"
+        )
+        board.is_away = False
+        assert not board.starts
+    # The sandbox says what Slack would: not acknowledged.
+    assert sandbox.take_problems()
+
+
+async def test_nothing_that_people_wrote_is_logged(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with open_bot(sandbox, Board()) as bot:
+        await sandbox.human.slash("#builds", "/workflow", "run builder the secret plan")
+        await bot.board.until(lambda: bot.board.starts)
+        await sandbox.human.say("#builds", "@signalbox another secret plan")
+        await sandbox.human.say("#builds", "idle secret plan")
+        await sandbox.disconnect("refuse", times=1)
+        await bot.board.handled()
+
+    ours = [r.getMessage() for r in caplog.records if r.name.startswith(("bot.slack", "slack_"))]
+    assert not [line for line in ours if "secret plan" in line or "ticket=" in line]
+    sandbox.take_problems()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (SlackCredentials(bot_token=""), "SLACK_BOT_TOKEN is not set"),
+        (SlackCredentials(bot_token="xoxp-1", app_token="xapp-1"), "must begin with xoxb-"),
+        (SlackCredentials(bot_token="xoxb-1", app_token="xoxb-1"), "must begin with xapp-"),
+        (SlackCredentials(bot_token="xoxb-1"), "hears nothing"),
+        (SlackCredentials(bot_token="xoxb-1", signing_secret=""), "hears nothing"),
+    ],
+)
+def test_a_wrong_setting_is_named(given: SlackCredentials, words: str) -> None:
+    assert words in "; ".join(problems_of(given))
+
+
+async def test_a_wrong_token_or_a_missing_scope_is_named_at_the_start(sandbox: Sandbox) -> None:
+    budget = Budget(now=time.monotonic)
+    async with open_slack_client(
+        token="xoxb-wrong", api_url=sandbox.api_url, budget=budget
+    ) as slack:
+        wrong = SlackCredentials(bot_token="xoxb-wrong", signing_secret="s")
+        with pytest.raises(SlackSetupError, match="SLACK_BOT_TOKEN is refused"):
+            await check_slack(slack, wrong)
+    async with open_slack_client(
+        token=sandbox.bot_token, api_url=sandbox.api_url, budget=budget
+    ) as slack:
+        right = SlackCredentials(bot_token=sandbox.bot_token, signing_secret="s")
+        with pytest.raises(SlackSetupError, match="lacks the scopes admin:all"):
+            await check_slack(slack, right, needed_scopes=("chat:write", "admin:all"))
+        bad_app = SlackCredentials(bot_token=sandbox.bot_token, app_token="xapp-wrong")
+        with pytest.raises(SlackSetupError, match="SLACK_APP_TOKEN is refused"):
+            await check_slack(slack, bad_app)
+    sandbox.take_problems()
+
+
+async def test_a_slack_that_does_not_answer_is_not_a_wrong_setting(sandbox: Sandbox) -> None:
+    sandbox.faults.add("auth.test", "reset")
+    async with open_slack_client(
+        token=sandbox.bot_token, api_url=sandbox.api_url, budget=Budget(now=time.monotonic)
+    ) as slack:
+        given = SlackCredentials(bot_token=sandbox.bot_token, signing_secret="s")
+        with pytest.raises(Unavailable):
+            await check_slack(slack, given)
+
+
+async def test_stray_oauth_settings_change_nothing(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLACK_CLIENT_ID", "1.2")
+    monkeypatch.setenv("SLACK_CLIENT_SECRET", "s")
+    async with open_bot(sandbox, Board()) as bot:
+        await sandbox.human.slash("#builds", "/workflow", "run builder x")
+
+        await bot.board.until(lambda: bot.board.starts)
+
+
+async def test_a_response_url_of_another_host_is_never_called(sandbox: Sandbox) -> None:
+    async with open_slack_client(
+        token=sandbox.bot_token, api_url=sandbox.api_url, budget=Budget(now=time.monotonic)
+    ) as slack:
+        for url in ("http://169.254.169.254/x", "https://hooks.slack.com.evil.example/x"):
+            assert not await slack.respond(url, {"text": "x"})
+
+
+async def test_the_bot_closes_while_it_cannot_connect(sandbox: Sandbox) -> None:
+    async with open_bot(sandbox, Board(), transport="http") as bot:
+        sandbox.events_url = None
+        await sandbox.disconnect("refuse")
+        async with open_sockets(bot.side.app, sandbox.app_token, connections=2):
+            await sandbox.human.wait_for(
+                lambda: len(sandbox.calls("apps.connections.open")) >= 2, what="the tries"
+            )
+        assert not [t for t in asyncio.all_tasks() if "socket" in t.get_name()]
+    sandbox.take_problems()

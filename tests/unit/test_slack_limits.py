@@ -1,0 +1,145 @@
+"""The workspace-wide budget, against a clock that tests turn."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from bot.sandbox.slack.limits import RateLimits
+from bot.slack.limits import Budget, Priority
+
+
+class Time:
+    """A clock that moves when everybody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    async def sleep(self, seconds: float) -> None:
+        # Others first, so that all who can run have run before the clock moves.
+        for _ in range(5):
+            await asyncio.sleep(0)
+        self.now += seconds
+
+
+async def in_order(*asks: Callable[[], Awaitable[None]]) -> None:
+    await asyncio.gather(*(ask() for ask in asks))
+
+
+async def test_calls_never_exceed_what_slack_allows_in_any_minute() -> None:
+    time = Time()
+    budget = Budget(now=lambda: time.now, sleep=time.sleep)
+    slack = RateLimits(enabled=True)
+    refused: list[int] = []
+
+    async def call(method: str, tier: int, channel: str | None) -> None:
+        await budget.ask(method, channel=channel, priority=Priority.STEP).granted()
+        refused.append(slack.retry_after(method, tier, channel, time.now))
+
+    calls = [call("chat.update", 3, "C1") for _ in range(80)]
+    calls += [call("users.info", 4, None) for _ in range(120)]
+    calls += [call("usergroups.users.list", 2, None) for _ in range(30)]
+    calls += [call("chat.postMessage", 5, f"C{n % 3}") for n in range(30)]
+    await asyncio.gather(*calls)
+
+    assert set(refused) == {0}
+    await budget.close()
+
+
+async def test_a_final_state_goes_before_steps_that_wait_longer() -> None:
+    time = Time()
+    budget = Budget(now=lambda: time.now, sleep=time.sleep)
+    served: list[str] = []
+
+    async def call(name: str, priority: Priority) -> None:
+        await budget.ask("chat.update", priority=priority).granted()
+        served.append(name)
+
+    burst = [call(f"burst {n}", Priority.STEP) for n in range(5)]
+    await asyncio.gather(*burst)
+    served.clear()
+    await asyncio.gather(
+        call("idle", Priority.IDLE),
+        call("step", Priority.STEP),
+        call("answer", Priority.ANSWER),
+        call("final", Priority.FINAL),
+    )
+
+    assert served == ["final", "answer", "step", "idle"]
+    await budget.close()
+
+
+async def test_a_waiting_thread_can_be_moved_forward() -> None:
+    time = Time()
+    budget = Budget(now=lambda: time.now, sleep=time.sleep)
+    served: list[str] = []
+    for _ in range(5):
+        await budget.ask("chat.update", priority=Priority.STEP).granted()
+    first = budget.ask("chat.update", priority=Priority.STEP)
+    second = budget.ask("chat.update", priority=Priority.STEP)
+
+    async def wait(name: str, ticket: object) -> None:
+        assert hasattr(ticket, "granted")
+        await ticket.granted()
+        served.append(name)
+
+    second.raise_to(Priority.FINAL)
+    await asyncio.gather(wait("first", first), wait("second", second))
+
+    assert served == ["second", "first"]
+    await budget.close()
+
+
+async def test_a_channel_that_posts_much_does_not_hold_up_another() -> None:
+    time = Time()
+    budget = Budget(now=lambda: time.now, sleep=time.sleep)
+    for _ in range(3):
+        await budget.ask("chat.postMessage", channel="C1", priority=Priority.STEP).granted()
+    waiting = budget.ask("chat.postMessage", channel="C1", priority=Priority.FINAL)
+
+    other = budget.ask("chat.postMessage", channel="C2", priority=Priority.STEP)
+
+    assert other.is_granted
+    assert not waiting.is_granted
+    await budget.close()
+
+
+async def test_a_retry_after_holds_all_calls_of_that_kind_back() -> None:
+    time = Time()
+    budget = Budget(now=lambda: time.now, sleep=time.sleep)
+
+    budget.hold("chat.update", seconds=30)
+    await budget.ask("chat.update", priority=Priority.FINAL).granted()
+
+    assert time.now >= 30
+    assert budget.ask("views.open", priority=Priority.STEP).is_granted
+    await budget.close()
+
+
+async def test_who_gives_up_costs_nobody_a_permit() -> None:
+    time = Time()
+    budget = Budget(now=lambda: time.now, sleep=time.sleep)
+    for _ in range(5):
+        await budget.ask("chat.update", priority=Priority.STEP).granted()
+    giving_up = asyncio.create_task(budget.ask("chat.update", priority=Priority.FINAL).granted())
+    await asyncio.sleep(0)
+
+    giving_up.cancel()
+    await asyncio.wait({giving_up})
+    await budget.ask("chat.update", priority=Priority.STEP).granted()
+
+    assert time.now < 2
+    await budget.close()
+
+
+async def test_there_is_room_for_idle_work_only_while_nobody_waits() -> None:
+    time = Time()
+    budget = Budget(now=lambda: time.now, sleep=time.sleep)
+
+    assert budget.has_spare("chat.update")
+    for _ in range(4):
+        await budget.ask("chat.update", priority=Priority.STEP).granted()
+    assert not budget.has_spare("chat.update")
+    time.now += 60
+    assert budget.has_spare("chat.update")
+    await budget.close()

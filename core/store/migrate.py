@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import threading
 from pathlib import Path
 
 from alembic import command
@@ -14,6 +15,8 @@ from sqlalchemy import text
 from core.store.engine import Database
 
 _PACKAGE = "migrations"
+# Alembic keeps what it works on in globals of its module.
+_one_at_a_time = threading.Lock()
 
 
 def config(dsn: str | None = None) -> Config:
@@ -32,17 +35,21 @@ def config(dsn: str | None = None) -> Config:
 
 
 def upgrade(dsn: str, revision: str = "head") -> None:
-    """Go up to a revision.  Blocks, in a thread without an event loop; safe to call twice.
+    """Go up to a revision.  Blocks; not to be called in an event loop's thread.
+
+    Several threads and processes may call it at once: one migrates, the others wait.
 
     Raises:
         OSError, DBAPIError: If the database cannot be reached; `translating` knows them.
     """
-    command.upgrade(config(dsn), revision)
+    with _one_at_a_time:
+        command.upgrade(config(dsn), revision)
 
 
 def downgrade(dsn: str, revision: str) -> None:
     """Go down to a revision (`base` for nothing at all).  Blocks like `upgrade`."""
-    command.downgrade(config(dsn), revision)
+    with _one_at_a_time:
+        command.downgrade(config(dsn), revision)
 
 
 async def is_current(database: Database) -> bool:

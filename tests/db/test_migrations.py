@@ -1,17 +1,175 @@
 from __future__ import annotations
 
-from sqlalchemy import text
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from enum import StrEnum
+from pathlib import Path
+from uuid import uuid4
 
-from core.store import migrate
-from core.store.engine import Database
+import asyncpg
+import pytest
+from alembic.script import ScriptDirectory
+
+from core.domain.actor import SYSTEM
+from core.domain.audit import AuditEntry
+from core.domain.event import EventKind, EventRecord
+from core.domain.run import CostSource, RunStatus, StopReason, WaitingOn
+from core.domain.session import MessageRole, MessageType
+from core.domain.snapshot import ShownState
+from core.domain.step import Step, StepStatus
+from core.domain.termination import Phase, Termination
+from core.store import audit, deliveries, events, migrate, runs, steps, terminations
+from core.store.engine import Database, open_database
+from core.store.transcripts import Transcripts
+from tests.database import NOW, running_run
+
+# What a schema consists of, but for Alembic's own table.
+_LEFT = """
+    SELECT relname::text FROM pg_class
+    WHERE relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+        AND relname !~ '^(pg_toast|alembic_version)'
+    UNION ALL SELECT proname::text FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+    UNION ALL SELECT nspname::text FROM pg_namespace WHERE nspname !~ '^(pg_|information|public)'
+    UNION ALL SELECT typname::text FROM pg_type
+        WHERE typnamespace = 'public'::regnamespace AND typname !~ 'alembic_version'
+"""
+# The key of the lock that migrations take.
+MIGRATOR = 0x5167_0000
+_SEED_COLUMNS = """
+    id run_id workflow_name agent_type ai_model task_input session_id session_name git_repo
+    git_branch initial_commit_hash final_commit_hash git_diff_added_lines git_diff_removed_lines
+    git_diff_files_changed git_diff_stats status result error_message created_at completed_at
+    duration_seconds workspace_id workspace_persistent workspace_cleaned_up workspace_path
+    cost_estimate input_tokens output_tokens total_tokens user_id metadata
+"""
+
+
+@pytest.fixture
+async def empty_dsn(postgres_dsn: str) -> AsyncIterator[str]:
+    """A database without any table."""
+    name = f"empty_{uuid4().hex[:8]}"
+    connection = await asyncpg.connect(postgres_dsn, timeout=10)
+    await connection.execute(f"CREATE DATABASE {name}")
+    yield postgres_dsn.replace("/postgres?", f"/{name}?")
+    await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await connection.close(timeout=5)
+
+
+async def fill(database: Database) -> None:
+    """Put rows into the tables that could keep a downgrade from working."""
+    run = await running_run(database)
+    async with database.sessions.begin() as session:
+        await events.append(session, run.id, 1, [EventRecord(kind=EventKind.RUN_STARTED, at=NOW)])
+        await steps.replace(session, run.id, [Step(step_id=1, name="Write tests")])
+        await terminations.open(
+            session,
+            Termination(id=uuid4(), run_id=run.id, phase=Phase.REQUESTED, requested_at=NOW),
+        )
+        await audit.record(session, AuditEntry(at=NOW, actor=SYSTEM, action="x", allowed=True))
+        await deliveries.receive(session, "k", {}, now=NOW)
+    await Transcripts(database.sessions).append(
+        {"project_key": "p", "session_id": str(run.session_id)}, [{"type": "user"}]
+    )
+
+
+async def left(dsn: str) -> list[str]:
+    connection = await asyncpg.connect(dsn, timeout=10)
+    try:
+        return [row[0] for row in await connection.fetch(_LEFT)]
+    finally:
+        await connection.close(timeout=5)
 
 
 async def test_a_migrated_database_is_current(database: Database) -> None:
     assert await migrate.is_current(database)
 
 
-async def test_two(database: Database) -> None:
-    async with database.sessions.begin() as session:
-        await session.execute(
-            text("insert into users values (gen_random_uuid(), 'x', null, null, now(), now())")
+async def test_an_empty_or_older_database_is_not_current(empty_dsn: str) -> None:
+    async with open_database(empty_dsn) as database:
+        assert not await migrate.is_current(database)
+        await asyncio.to_thread(migrate.upgrade, empty_dsn, "0001")
+        assert not await migrate.is_current(database)
+
+
+async def test_every_revision_goes_up_and_down_on_data(empty_dsn: str) -> None:
+    newest_first = ScriptDirectory.from_config(migrate.config()).walk_revisions()
+    for revision in reversed(list(newest_first)):
+        await asyncio.to_thread(migrate.upgrade, empty_dsn, revision.revision)
+        await asyncio.to_thread(migrate.downgrade, empty_dsn, "-1")
+        await asyncio.to_thread(migrate.upgrade, empty_dsn, revision.revision)
+        if revision.is_base:
+            async with open_database(empty_dsn) as database:
+                await fill(database)
+
+    async with open_database(empty_dsn) as database:
+        assert await migrate.is_current(database)
+        async with database.sessions() as session:
+            (kept,) = await runs.running(session)
+            assert len(await events.of_run(session, kept.id)) == 1
+    await asyncio.to_thread(migrate.downgrade, empty_dsn, "base")
+    assert await left(empty_dsn) == []
+    await asyncio.to_thread(migrate.upgrade, empty_dsn)
+    async with open_database(empty_dsn) as database:
+        await fill(database)
+
+
+async def test_starters_at_once_migrate_one_after_the_other(empty_dsn: str) -> None:
+    other = await asyncpg.connect(empty_dsn, timeout=10)
+    try:
+        await other.execute("SELECT pg_advisory_lock($1)", MIGRATOR)
+        upgrades = [
+            asyncio.create_task(asyncio.to_thread(migrate.upgrade, empty_dsn)) for _ in "ab"
+        ]
+        async with asyncio.timeout(20):
+            waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            while not await other.fetchval(waiting):  # noqa: ASYNC110 - only Postgres knows
+                await asyncio.sleep(0.005)
+        assert await other.fetchval("SELECT to_regclass('users')") is None
+    finally:
+        await other.close(timeout=5)
+
+    await asyncio.gather(*upgrades)
+
+    async with open_database(empty_dsn) as database:
+        assert await migrate.is_current(database)
+
+
+async def test_the_seeds_columns_are_there(database: Database) -> None:
+    async with database.engine.connect() as connection:
+        rows = await connection.exec_driver_sql(
+            "SELECT column_name FROM information_schema.columns WHERE table_name = 'workflow_runs'"
         )
+        assert set(_SEED_COLUMNS.split()) <= set(rows.scalars())
+
+
+@pytest.mark.parametrize(
+    ("constraint", "words"),
+    [
+        ("valid_status", RunStatus),
+        ("valid_stop_reason", StopReason),
+        ("valid_waiting_on", WaitingOn),
+        ("valid_cost_source", CostSource),
+        ("valid_step_status", StepStatus),
+        ("valid_phase", Phase),
+        ("valid_role", MessageRole),
+        ("valid_message_type", MessageType),
+        ("valid_shown_state", ShownState),
+    ],
+)
+async def test_the_schema_knows_every_word_of_the_domain(
+    database: Database, constraint: str, words: type[StrEnum]
+) -> None:
+    async with database.engine.connect() as connection:
+        rows = await connection.exec_driver_sql(
+            f"SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = '{constraint}'"
+        )
+        found = re.findall(r"'(\w+)'", rows.scalar_one())
+    assert sorted(found) == sorted(words)
+
+
+async def test_released_revisions_are_found_without_the_checkout() -> None:
+    script = ScriptDirectory.from_config(migrate.config())
+
+    assert [revision.revision for revision in script.walk_revisions()][-1] == "0001"
+    assert Path(script.dir).name == "migrations"

@@ -1,0 +1,210 @@
+"""Hearing of changes, leading, and the pool: while Postgres is there, and when it was not."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from core.domain.errors import Unavailable
+from core.domain.run import StopReason
+from core.store import runs
+from core.store.changes import TICK, Changes, listen
+from core.store.embedded import EmbeddedServer
+from core.store.engine import Database, open_database, translating
+from core.store.leadership import leadership
+from tests.database import CARELESS, NOW, running_run, stored_run
+
+RARELY = timedelta(minutes=5)
+
+
+async def heard(changes: Changes, wanted: tuple[str, str]) -> list[tuple[str, str]]:
+    """What came until `wanted` came."""
+    came: list[tuple[str, str]] = []
+    async with asyncio.timeout(20):
+        while wanted not in came:
+            came.append(await anext(changes))
+    return came
+
+
+@pytest.fixture
+def server() -> Iterator[EmbeddedServer]:
+    """A Postgres of the test's own, which it may stop."""
+    folder = Path(tempfile.mkdtemp(prefix="sbpg-"))
+    own = EmbeddedServer(folder / "pg", CARELESS)
+    own.enter()
+    yield own
+    own.leave()
+    shutil.rmtree(folder)
+
+
+async def test_every_change_of_a_run_is_heard(database: Database) -> None:
+    async with listen(database.dsn, "signalbox_runs", "signalbox_kills", poll=RARELY) as changes:
+        assert await heard(changes, TICK) == [TICK]
+        run = await stored_run(database)
+        about = ("signalbox_runs", run.run_id)
+        added = await heard(changes, about)
+        async with database.sessions.begin() as session:
+            await runs.change(session, run.run_id, now=NOW, turns=1)
+        changed = await heard(changes, about)
+        async with database.sessions.begin() as session:
+            await runs.wish_killed(session, run.run_id, now=NOW)
+        wished = await heard(changes, ("signalbox_kills", run.run_id))
+        async with database.sessions.begin() as session:
+            await runs.wish_killed(session, run.run_id, now=NOW)
+            await session.execute(text("NOTIFY signalbox_runs, 'end'"))
+        again = await heard(changes, ("signalbox_runs", "end"))
+
+    assert added == changed == [about]
+    assert wished == [about, ("signalbox_kills", run.run_id)]
+    assert again == [about, ("signalbox_runs", "end")]
+
+
+async def test_what_is_rolled_back_is_not_heard(database: Database) -> None:
+    run = await running_run(database)
+
+    async with listen(database.dsn, "signalbox_runs", poll=RARELY) as changes:
+        await heard(changes, TICK)
+        async with database.sessions() as session:
+            await runs.finish(
+                session, run.run_id, attempt=1, stop_reason=StopReason.SUCCESS, now=NOW
+            )
+            await session.rollback()
+        async with database.sessions.begin() as session:
+            await session.execute(text("NOTIFY signalbox_runs, 'end'"))
+
+        assert await heard(changes, ("signalbox_runs", "end")) == [("signalbox_runs", "end")]
+
+
+async def test_a_poll_ticks_without_any_change(database: Database) -> None:
+    async with listen(database.dsn, "signalbox_runs", poll=timedelta(milliseconds=20)) as changes:
+        async with asyncio.timeout(10):
+            assert [await anext(changes) for _ in range(3)] == [TICK] * 3
+
+
+async def test_a_listener_that_fell_far_behind_looks_at_everything(database: Database) -> None:
+    async with listen(database.dsn, "signalbox_runs", poll=RARELY) as changes:
+        await heard(changes, TICK)
+        async with database.sessions.begin() as session:
+            await session.execute(
+                text("SELECT pg_notify('signalbox_runs', n::text) FROM generate_series(1, 5000) n")
+            )
+
+        last = ("signalbox_runs", "5000")
+        async with asyncio.timeout(20):
+            while last not in changes._waiting:  # noqa: ASYNC110 - nobody takes anything yet
+                await asyncio.sleep(0.005)
+
+        came = await heard(changes, last)
+
+    assert came[0] == TICK
+    assert len(came) <= 1001
+
+
+async def test_waiting_for_a_change_can_be_given_up(database: Database) -> None:
+    async with listen(database.dsn, "signalbox_runs", poll=RARELY) as changes:
+        await heard(changes, TICK)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(changes), 0.01)
+        run = await stored_run(database)
+
+        assert await heard(changes, ("signalbox_runs", run.run_id))
+
+
+async def test_changes_are_heard_again_after_a_restart(server: EmbeddedServer) -> None:
+    async with open_database(server.dsn) as own, listen(own.dsn, "c", poll=RARELY) as changes:
+        await heard(changes, TICK)
+        await asyncio.to_thread(server.stop)
+        waiting = asyncio.create_task(heard(changes, TICK), name="waiting")
+        await asyncio.to_thread(server.start)
+
+        assert await waiting == [TICK]
+        async with own.sessions.begin() as session:
+            await session.execute(text("NOTIFY c, 'again'"))
+        assert await heard(changes, ("c", "again")) == [("c", "again")]
+
+
+async def test_ticks_go_on_while_postgres_is_away(server: EmbeddedServer) -> None:
+    async with listen(server.dsn, "c", poll=timedelta(milliseconds=20)) as changes:
+        await heard(changes, TICK)
+        await asyncio.to_thread(server.stop)
+
+        async with asyncio.timeout(20):
+            assert [await anext(changes) for _ in range(3)] == [TICK] * 3
+
+
+async def test_the_pool_says_so_and_recovers_when_postgres_was_away(
+    server: EmbeddedServer,
+) -> None:
+    async def ask(database: Database) -> object:
+        with translating():
+            async with database.sessions() as session:
+                return await session.scalar(text("SELECT 1"))
+
+    async with open_database(server.dsn) as own:
+        await asyncio.gather(*(ask(own) for _ in range(5)))
+        await asyncio.to_thread(server.stop)
+        while_away = await asyncio.gather(*(ask(own) for _ in range(5)), return_exceptions=True)
+        await asyncio.to_thread(server.start)
+        afterwards = await asyncio.gather(*(ask(own) for _ in range(5)))
+
+        async with own.sessions() as session:
+            await session.execute(text("SELECT 1"))
+            await asyncio.to_thread(server.stop)
+            with pytest.raises(Unavailable), translating():
+                await session.execute(text("SELECT 1"))
+
+    assert [type(outcome).__name__ for outcome in while_away] == ["DatabaseUnavailable"] * 5
+    assert afterwards == [1] * 5
+
+
+async def leads(dsn: str) -> bool:
+    async with leadership(dsn, 7) as leader:
+        return not leader.lost.is_set()
+
+
+async def test_one_leads_at_a_time(database: Database) -> None:
+    order: list[str] = []
+
+    async def lead(name: str) -> None:
+        async with leadership(database.dsn, 7):
+            order.append(f"{name} begins")
+            await asyncio.sleep(0)
+            order.append(f"{name} ends")
+
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group, leadership(database.dsn, 7):
+        given_up, *_ = [group.create_task(lead(str(n))) for n in range(4)]
+        async with leadership(database.dsn, 8):
+            order.append("another lock is free")
+        given_up.cancel()
+
+    assert order[0] == "another lock is free"
+    assert [line.split()[1] for line in order[1:]] == ["begins", "ends"] * 3
+
+
+async def test_a_leader_whose_postgres_goes_knows_and_can_lead_again(
+    server: EmbeddedServer,
+) -> None:
+    async with asyncio.timeout(30):
+        async with leadership(server.dsn, 7) as leader:
+            dsn = server.dsn
+            await asyncio.to_thread(server.stop)
+            await leader.lost.wait()
+        again = asyncio.create_task(leads(dsn), name="again")
+        await asyncio.to_thread(server.start)
+        assert await again
+
+
+async def test_what_a_leader_does_fails_as_itself(database: Database) -> None:
+    with pytest.raises(LookupError):
+        async with leadership(database.dsn, 7):
+            raise LookupError
+    async with asyncio.timeout(10), leadership(database.dsn, 7) as leader:
+        assert not leader.lost.is_set()
+    assert leader.lost.is_set()

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from core.store.embedded import EmbeddedPostgresFailed, EmbeddedServer, embedded_postgres
+from core.store.engine import open_database
+from tests.database import CARELESS
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    # Not pytest's own: only its owner may pass through that one, and root lends the server
+    # another account.
+    made = Path(tempfile.mkdtemp(prefix="sbpg-"))
+    yield made
+    shutil.rmtree(made)
+
+
+async def ask(dsn: str, question: str) -> object:
+    connection = await asyncpg.connect(dsn, timeout=10)
+    try:
+        return await connection.fetchval(question)
+    finally:
+        await connection.close(timeout=5)
+
+
+@pytest.mark.parametrize("name", ["pg", "with a space, a comma & ünïcödé", "long/" + "x" * 120])
+async def test_data_outlives_the_server_under_any_path(folder: Path, name: str) -> None:
+    async with embedded_postgres(folder / name, settings=CARELESS) as dsn:
+        await ask(dsn, "CREATE TABLE kept AS SELECT 'ü' AS word")
+        async with open_database(dsn) as database, database.engine.connect() as connection:
+            assert await connection.get_isolation_level() == "READ COMMITTED"
+
+    async with embedded_postgres(folder / name, settings=CARELESS) as dsn:
+        assert await ask(dsn, "SELECT word FROM kept") == "ü"
+
+
+async def test_the_last_to_leave_stops_the_server(folder: Path) -> None:
+    first, second = (EmbeddedServer(folder / "pg", CARELESS) for _ in range(2))
+    dsn = await asyncio.to_thread(first.enter)
+    assert await asyncio.to_thread(second.enter) == dsn
+
+    await asyncio.to_thread(first.leave)
+    assert await ask(dsn, "SELECT 1") == 1
+    await asyncio.to_thread(second.leave)
+
+    with pytest.raises(OSError, match=r"No such file|refused"):
+        await ask(dsn, "SELECT 1")
+
+
+async def test_a_killed_server_starts_again_with_its_data(folder: Path) -> None:
+    server = EmbeddedServer(folder / "pg")
+    dsn = await asyncio.to_thread(server.enter)
+    await ask(dsn, "CREATE TABLE kept AS SELECT 1 AS n")
+    pid = int((folder / "pg" / "18" / "postmaster.pid").read_text().splitlines()[0])
+    os.kill(pid, signal.SIGKILL)
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                await ask(dsn, "SELECT 1")
+            except (OSError, asyncpg.PostgresError):
+                break
+
+    other = EmbeddedServer(folder / "pg")
+    again = await asyncio.to_thread(other.enter)
+
+    assert await ask(again, "SELECT n FROM kept") == 1
+    await asyncio.to_thread(server.leave)
+    await asyncio.to_thread(other.leave)
+
+
+async def test_a_folder_that_cannot_be_made_is_said(folder: Path) -> None:
+    (folder / "file").write_text("in the way")
+
+    with pytest.raises(EmbeddedPostgresFailed) as refused:
+        async with embedded_postgres(folder / "file" / "pg"):
+            pass
+
+    assert str(folder) not in refused.value.user_message
+
+
+async def test_a_server_that_does_not_start_says_why(folder: Path) -> None:
+    with pytest.raises(EmbeddedPostgresFailed, match="the start failed"):
+        async with embedded_postgres(folder / "pg", settings={"shared_buffers": "nonsense"}):
+            pass

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+import pytest
+from sqlalchemy import exc
+from sqlalchemy.dialects import postgresql
+
+from core.domain.errors import OpsError
+from core.domain.run import RunNotFound
+from core.store.connect import BadDsn, normalise_dsn
+from core.store.engine import DatabaseUnavailable, Unstorable, open_database, translating
+from core.store.types import Moment, storable, to_json
+
+
+@pytest.mark.parametrize(
+    ("given", "plain"),
+    [
+        ("postgres://u:p@h/d", "postgresql://u:p@h/d"),
+        (" postgresql+asyncpg://u@h:1/d?sslmode=require\n", "postgresql://u@h:1/d?sslmode=require"),
+        ("PostgreSQL://h", "postgresql://h"),
+        ("postgresql://postgres:@/d?host=/a%20b", "postgresql://postgres:@/d?host=/a%20b"),
+    ],
+)
+def test_every_spelling_of_a_dsn_becomes_the_plain_one(given: str, plain: str) -> None:
+    assert normalise_dsn(given) == plain
+
+
+@pytest.mark.parametrize("given", ["", "mysql://h/d", "h:5432", "sqlite:///x", "postgresql://[::1"])
+def test_what_is_no_dsn_is_refused_without_repeating_it(given: str) -> None:
+    with pytest.raises(BadDsn) as refused:
+        normalise_dsn(given)
+
+    assert "DATABASE_URL" in refused.value.user_message
+
+
+@pytest.mark.parametrize("host", ["/nowhere", "127.0.0.1:1"])
+async def test_an_unreachable_postgres_is_unavailable(host: str) -> None:
+    place = f"/d?host={host}" if host.startswith("/") else f"{host}/d"
+    async with open_database(f"postgresql://u@{place}") as database:
+        with pytest.raises(DatabaseUnavailable), translating():
+            async with database.sessions.begin() as session:
+                await session.connection()
+
+
+def asked(original: Exception, *, lost: bool = False) -> exc.DBAPIError:
+    return exc.DBAPIError("SELECT 1", {}, original, connection_invalidated=lost)
+
+
+class Refusal(Exception):
+    def __init__(self, sqlstate: str | None) -> None:
+        super().__init__(sqlstate)
+        self.sqlstate = sqlstate
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [
+        (asked(Refusal("57P01")), DatabaseUnavailable),
+        (asked(Refusal("53300")), DatabaseUnavailable),
+        (asked(Refusal("57014")), DatabaseUnavailable),
+        (asked(Refusal("40P01")), DatabaseUnavailable),
+        (asked(Refusal("55P03")), DatabaseUnavailable),
+        (asked(Refusal(None), lost=True), DatabaseUnavailable),
+        (asked(Refusal("22001")), Unstorable),
+        (asked(Refusal("42P01")), exc.DBAPIError),
+        (exc.TimeoutError(), DatabaseUnavailable),
+        (asyncpg.CannotConnectNowError("starting up"), DatabaseUnavailable),
+        (asyncpg.InvalidPasswordError("no"), DatabaseUnavailable),
+        (asyncpg.InterfaceError("connection is closed"), DatabaseUnavailable),
+        (asyncpg.UndefinedTableError("no"), asyncpg.UndefinedTableError),
+        (TimeoutError(), DatabaseUnavailable),
+        (ConnectionResetError(), DatabaseUnavailable),
+        (RunNotFound("run_1"), RunNotFound),
+        (ValueError("a bug"), ValueError),
+        (asyncio.CancelledError(), asyncio.CancelledError),
+    ],
+    ids=repr,
+)
+def test_failures_become_what_a_person_can_understand(
+    raised: BaseException, expected: type[BaseException]
+) -> None:
+    with pytest.raises(BaseException) as seen, translating():  # noqa: PT011
+        raise raised
+
+    assert type(seen.value) is expected
+    if isinstance(seen.value, OpsError) and seen.value is not raised:
+        assert seen.value.__cause__ is raised
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ({"a": [1, None, True]}, '{"a": [1, null, true]}'),
+        ({"a": "x\x00"}, '{"a": "x\\ufffd"}'),
+        ({"a\x00": ("🚦",)}, '{"a\\ufffd": ["\\ud83d\\udea6"]}'),
+        ({"a": "\\u0000"}, '{"a": "\\\\u0000"}'),
+        ({"a": float("inf")}, '{"a": "inf"}'),
+        ({"a": "NaN"}, '{"a": "NaN"}'),
+    ],
+)
+def test_json_is_written_so_that_postgres_takes_it(value: Any, written: str) -> None:
+    assert to_json(value) == written
+
+
+@pytest.mark.parametrize("text", ["", "plain ü 🚦", "\x00", "half \udfff", "\ud83d\udea6\ud83d"])
+def test_any_text_becomes_storable(text: str) -> None:
+    kept = storable(text)
+
+    assert "\x00" not in kept
+    assert kept.encode().decode() == kept
+
+
+def test_a_naive_time_is_refused() -> None:
+    with pytest.raises(ValueError, match="naive"):
+        Moment().process_bind_param(
+            datetime(2026, 1, 1),  # noqa: DTZ001 - what is tested
+            postgresql.dialect(),  # type: ignore[no-untyped-call]
+        )

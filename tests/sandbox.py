@@ -23,7 +23,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
     """A Slack of the test's own; what the real one would complain of fails the test."""
     async with open_sandbox() as opened:
         yield opened
-        assert opened.problems == []
+        assert not opened.problems, opened.problems
 
 
 def new_app(sandbox: Sandbox) -> AsyncApp:

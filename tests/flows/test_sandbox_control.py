@@ -173,7 +173,7 @@ async def sandbox(tmp_path: Path) -> AsyncIterator[Sandbox]:
     manifest.write_text(MANIFEST)
     async with open_sandbox(manifest=manifest) as opened:
         yield opened
-        assert opened.problems == []
+        assert not opened.problems, opened.problems
 
 
 @pytest_asyncio.fixture

@@ -422,3 +422,37 @@ async def test_what_a_wait_missed_is_told(sandbox: Sandbox) -> None:
 
     with pytest.raises(TimeoutError, match=r"the answer did not happen in 0\.05 s"):
         await sandbox.human.wait_for(lambda: None, timeout=0.05, what="the answer")
+
+
+async def test_an_app_that_ends_in_the_middle_of_an_event_did_nothing_wrong(
+    hasty: Sandbox,
+) -> None:
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    hasty.events_url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+
+    await hasty.human.say("#builds", "hello")
+    result = await hasty.human.slash("#builds", "/workflow", "help")
+    server.close()
+    await server.wait_closed()
+
+    assert result.error == "dispatch_failed"
+    assert [each.name for each in hasty.problems] == ["/workflow"]
+
+
+async def test_answers_without_a_token_can_go_wrong_too(
+    sandbox: Sandbox, http: aiohttp.ClientSession
+) -> None:
+    name = sandbox.workspace.new_response_url(user="U0ADA00001", channel=BUILDS)
+    url = f"{sandbox.url}/response/{name}"
+    sandbox.faults.add("response_url", "500")
+    sandbox.faults.add("response_url", "lost_answer")
+
+    async with http.post(url, json={"text": "first"}) as response:
+        assert response.status == 500
+    with pytest.raises(aiohttp.ClientError):
+        await http.post(url, json={"text": "second"})
+
+    assert [each["text"] for each in sandbox.human.ephemerals()] == ["second"]

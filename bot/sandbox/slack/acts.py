@@ -40,7 +40,8 @@ class SlashResult:
 
 def seen_error(outcome: Outcome) -> str:
     """What the client shows for a failed delivery."""
-    return "dispatch_failed" if outcome.error == "http_error" else "operation_timeout"
+    failed = outcome.error in ("http_error", "connection_failed")
+    return "dispatch_failed" if failed else "operation_timeout"
 
 
 @contextlib.contextmanager

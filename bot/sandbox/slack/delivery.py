@@ -23,8 +23,9 @@ class Outcome:
     """What became of one attempt to deliver.
 
     Attributes:
-        error: None when it was acknowledged in time; else "operation_timeout",
-            "not_connected", "connection_lost" or "http_error".
+        error: None when it was acknowledged in time; else "operation_timeout", "http_error"
+            (no 200), "not_connected", "connection_failed" (it ended before the answer) or
+            "connection_lost" (so did a socket, and what it carried may take the next).
         answer: What the app put into its acknowledgement.
         status: The HTTP status; 200 over Socket Mode.
         may_retry: False after `X-Slack-No-Retry`.
@@ -58,6 +59,7 @@ class Transport(Protocol):
 _REASONS = {
     "operation_timeout": "http_timeout",
     "not_connected": "connection_failed",
+    "connection_failed": "connection_failed",
     "connection_lost": "connection_failed",
     "http_error": "http_error",
 }

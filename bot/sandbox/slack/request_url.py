@@ -65,7 +65,7 @@ class RequestUrl:
         except aiohttp.ClientConnectorError:
             return Outcome(error="not_connected", ms=_since(began), status=0)
         except aiohttp.ClientError:
-            return Outcome(error="http_error", ms=_since(began), status=0)
+            return Outcome(error="connection_failed", ms=_since(began), status=0)
         if response.status != 200:
             return Outcome(
                 error="http_error",

@@ -15,6 +15,7 @@ from bot.slack.lacking import (
     Todo,
     is_lost,
     kind_of,
+    may_be_back,
     newest,
     priority_of,
     version_of,
@@ -31,8 +32,8 @@ log = logging.getLogger(__name__)
 
 # Between two updates of one message; Slack's clients do not show more.
 UPDATE_GAP = timedelta(seconds=1.2)
-# After an answer was lost, before it is looked for.
-_LOST_PAUSE = 1.0
+# A post without an answer may still arrive; before it is this old it is not looked for.
+_ARRIVAL = timedelta(seconds=2)
 _DELETED = "deleted"
 
 # What a thread should show, by slot, the card first.
@@ -130,7 +131,6 @@ class Drawing:
             log.warning("%s of %s: %s", todo.slot, thread.thread_key, error)
             if todo.kind is Kind.UPDATE:
                 raise
-            await self.sleep(_LOST_PAUSE)
         except SlackRefused as error:
             await self._refused(thread, todo, error)
 
@@ -162,6 +162,9 @@ class Drawing:
     async def _find(self, todo: Todo) -> None:
         if todo.shown is None:
             return
+        age = self.clock() - todo.shown.updated_at
+        if age < _ARRIVAL:
+            await self.sleep((_ARRIVAL - age).total_seconds())
         try:
             file = todo.message if isinstance(todo.message, TextFile) else None
             found = await self.poster.find(todo.shown, file=file, now=self.clock())
@@ -223,6 +226,10 @@ class Drawing:
     async def _todo(self, thread: Thread) -> Todo | None:
         """The first thing the thread lacks."""
         card = thread.shown.get(CARD)
+        if card is not None and may_be_back(card, self.clock()):
+            card = replace(card, state=ShownState.SHOWN if card.message_ts else ShownState.GONE)
+            card = replace(card, error=None if card.message_ts else UNSENT, content_hash=None)
+            thread = replace(thread, shown={**thread.shown, CARD: card})
         if card is not None and is_lost(card):
             return await self._farewell_todo(thread)
         root = (card.thread_ts or card.message_ts) if card is not None else None

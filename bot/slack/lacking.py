@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import Enum, auto
 
 from bot.slack.limits import Priority
 from bot.slack.posting import UNSENT, content_hash
+from bot.slack.refusals import Meaning, meaning_of
 from bot.slack.views.message import Message, TextFile
 from core.domain.run import Run
 from core.domain.snapshot import Shown, ShownState, Thread
+
+# A channel that took nothing is asked again after this, if its thread has news.
+RETRY_PLACE_AFTER = timedelta(minutes=5)
 
 
 class Kind(Enum):
@@ -44,14 +49,22 @@ def is_lost(shown: Shown) -> bool:
     return shown.state is ShownState.GONE and shown.error != UNSENT
 
 
+def may_be_back(shown: Shown, now: datetime) -> bool:
+    """Whether a place that was lost is worth another try: the bot may be invited again."""
+    is_place = meaning_of(shown.error or "") is Meaning.PLACE_LOST
+    return is_lost(shown) and is_place and now - shown.updated_at >= RETRY_PLACE_AFTER
+
+
 def kind_of(shown: Shown | None, message: Message | TextFile) -> Kind | None:
     """What a message lacks."""
     if shown is None:
         return Kind.POST
     if shown.state is ShownState.SENDING:
         return Kind.FIND
+    if shown.state is ShownState.GONE and is_lost(shown):
+        return None
     if shown.state is ShownState.GONE:
-        return Kind.POST if shown.error == UNSENT else None
+        return Kind.POST
     if isinstance(message, TextFile):
         return None
     return None if shown.content_hash == content_hash(message) else Kind.UPDATE

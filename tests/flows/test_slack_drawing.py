@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -191,6 +192,27 @@ async def test_in_an_archived_channel_the_owner_is_told_the_end_directly(
         assert bot.side.supervised is not None
 
 
+async def test_a_bot_that_is_invited_again_goes_on_drawing(sandbox: Sandbox) -> None:
+    board = Board()
+    async with open_bot(sandbox, board):
+        await sandbox.human.kick("#builds")
+        run = a_run(board)
+        gone = await drawn(board, run)
+        await sandbox.human.invite("#builds")
+
+        # As if some minutes had passed since.
+        board.shown[run.run_id, "card"] = replace(
+            gone, updated_at=gone.updated_at - timedelta(minutes=6)
+        )
+        board.end(run.run_id, result="Done.")
+        back = await drawn(board, run)
+
+        assert (gone.state, gone.error) == (ShownState.GONE, "not_in_channel")
+        assert (back.state, back.error) == (ShownState.SHOWN, None)
+        assert "Completed" in words(sandbox, own(sandbox)[0])
+        assert len(own(sandbox)) == 1
+
+
 async def test_a_long_report_becomes_a_file_once_though_its_answer_is_lost(
     sandbox: Sandbox,
 ) -> None:
@@ -225,8 +247,6 @@ async def test_elapsed_times_of_live_cards_are_refreshed(sandbox: Sandbox) -> No
 
 
 def _shifted(run: Run) -> Run:
-    from dataclasses import replace
-
     assert run.started_at is not None
     return replace(run, started_at=run.started_at - timedelta(hours=1))
 

@@ -8,23 +8,27 @@ from aiohttp import web
 
 PAGE = Path(__file__).parent / "page"
 
-_TYPES: Mapping[str, str] = MappingProxyType({
-    ".html": "text/html; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml",
-})
+_TYPES: Mapping[str, str] = MappingProxyType(
+    {
+        ".html": "text/html; charset=utf-8",
+        ".css": "text/css; charset=utf-8",
+        ".js": "text/javascript; charset=utf-8",
+        ".svg": "image/svg+xml",
+    }
+)
 
 # Everything the page needs is here; what people and agents write can load nothing.
-_HEADERS: Mapping[str, str] = MappingProxyType({
-    "Cache-Control": "no-cache",
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-})
+_HEADERS: Mapping[str, str] = MappingProxyType(
+    {
+        "Cache-Control": "no-cache",
+        "Content-Security-Policy": (
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+            "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        ),
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+    }
+)
 
 
 def add_page(app: web.Application) -> None:
@@ -42,9 +46,7 @@ def add_page(app: web.Application) -> None:
         path = files.get(request.match_info.get("name", "index.html"))
         if path is None:
             raise web.HTTPNotFound
-        return web.FileResponse(
-            path, headers={**_HEADERS, "Content-Type": _TYPES[path.suffix]}
-        )
+        return web.FileResponse(path, headers={**_HEADERS, "Content-Type": _TYPES[path.suffix]})
 
     app.router.add_get("/", serve)
     app.router.add_get("/page/{name:.+}", serve)

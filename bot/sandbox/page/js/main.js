@@ -33,7 +33,7 @@ function heard(event) {
     case "reaction":
       return heardMessage(event);
     case "home":
-      return place.isHome ? channel.home.open() : undefined;
+      return place.isHome ? channel.home.published() : undefined;
     case "inspector":
     case "problem":
       return inspector.refresh();

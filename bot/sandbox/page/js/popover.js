@@ -78,6 +78,10 @@ export class SuggestionList {
     return this.box.isConnected;
   }
 
+  get active() {
+    return this.items[this.at];
+  }
+
   // items: [{label, detail?, lead?}], drawn in order; the first one is active.
   show(items) {
     if (!items.length) return this.hide();

@@ -23,12 +23,15 @@ const changes = new EventTarget();
 export const on = (topic, listener) => changes.addEventListener(topic, (event) => listener(event.detail));
 export const tell = (topic, detail) => changes.dispatchEvent(new CustomEvent(topic, { detail }));
 
-export const person = () => world.me?.id ?? sessionStorage.getItem(PERSON_KEY) ?? undefined;
+// /?as=ben opens the page as ben.  Another tab keeps its own person: two can be played side by side.
+const asked = () => new URLSearchParams(location.search).get("as");
+
+export const person = () => world.me?.id ?? asked() ?? sessionStorage.getItem(PERSON_KEY) ?? undefined;
 
 export async function readWorld() {
   const answer = await read("state", { user: person() });
   if (!answer.ok) {
-    if (answer.error === "user_not_found") sessionStorage.removeItem(PERSON_KEY);
+    if (answer.error === "user_not_found") forgetPerson();
     return false;
   }
   const users = answer.users.map((user) => [user.id, user]);
@@ -48,8 +51,13 @@ export async function readWorld() {
   return true;
 }
 
-// Another tab keeps its own person, so two people can be played side by side.
+function forgetPerson() {
+  sessionStorage.removeItem(PERSON_KEY);
+  if (asked()) history.replaceState(null, "", location.pathname + location.hash);
+}
+
 export async function actAs(userId) {
+  forgetPerson();
   sessionStorage.setItem(PERSON_KEY, userId);
   world.me = world.users.get(userId) ?? { id: userId };
   world.unread.clear();

@@ -64,10 +64,12 @@ export function listSelect(element, block, surface, label) {
   select.value = valueOf(element, before);
   if (select.selectedIndex < 0) select.value = "";
   const box = h("span", { class: "select" }, select, icon("chevron"));
+  const detail = described(element, select);
   select.addEventListener("change", async () => {
     const earlier = surface.form.get(block.block_id, element.action_id);
     const state = stateOf(element, select.value);
     surface.form.set(block.block_id, element.action_id, state);
+    detail?.update();
     const tells = block.type !== "input" || block.dispatch_action;
     if (!tells || !select.value) return;
     const done = await perform(element, block, surface, state, select.selectedOptions[0].text, select);
@@ -75,7 +77,20 @@ export function listSelect(element, block, surface, label) {
     surface.form.set(block.block_id, element.action_id, earlier);
     select.value = valueOf(element, earlier);
   });
-  return box;
+  return detail ? h("div", null, box, detail.element) : box;
+}
+
+// A browser's list has no second line: the description of what is chosen stands below it.
+function described(element, select) {
+  if (!allOptions(element).some((option) => option.description)) return null;
+  const line = h("p", { class: "input-hint" });
+  const update = () => {
+    const chosen = allOptions(element).find((option) => option.value === select.value);
+    line.textContent = chosen?.description ? plain(chosen.description) : "";
+    line.hidden = !line.textContent;
+  };
+  update();
+  return { element: line, update };
 }
 
 export function multiSelect(element, block, surface, label) {

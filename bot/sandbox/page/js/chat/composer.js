@@ -72,13 +72,13 @@ export class Composer {
 
   #suggest() {
     const offer = suggestions(this.field.value, this.field.selectionStart);
-    const isExact = offer?.items.length === 1 && offer.items[0].insert.trim() === this.field.value.slice(offer.from, offer.to) && offer.from === 0 && this.field.value.startsWith("/");
     this.#replace = offer;
-    if (!offer?.items.length) this.list.hide();
-    else {
-      this.list.show(offer.items);
-      this.list.isExact = isExact;
-    }
+    this.list.show(offer?.items ?? []);
+  }
+
+  #isComplete() {
+    const { from, to } = this.#replace;
+    return this.list.active.insert.trim() === this.field.value.slice(from, to);
   }
 
   #insert(item) {
@@ -92,8 +92,8 @@ export class Composer {
 
   #key(event) {
     if (event.isComposing) return;
-    // A command typed in full is sent, not completed once more.
-    const sends = event.key === "Enter" && this.list.isOpen && this.list.isExact;
+    // What is typed in full is sent, not completed once more.
+    const sends = event.key === "Enter" && this.list.isOpen && this.#isComplete();
     if (!sends && this.list.key(event)) return;
     if (event.key === "Enter" && !event.shiftKey) {
       event.preventDefault();

@@ -50,6 +50,10 @@ export class Feed {
       if (!old && known.size) isNewBelow = true;
       next.set(message.ts, old?.print === print ? old : { element: this.#draw(message, compact, old?.element), print });
       previous = message;
+      if (this.#context.inThread && message === messages[0] && messages.length > 1) {
+        const key = `replies-${messages.length}`;
+        next.set(key, known.get(key) ?? { element: line(plural(messages.length - 1)), print: key });
+      }
     }
     this.#rows = next;
     place(this.list, [...next.values()].map((row) => row.element));
@@ -82,7 +86,9 @@ function isCompact(previous, message) {
   return dayKey(previous.ts) === dayKey(message.ts) && Number(message.ts) - Number(previous.ts) < COMPACT_SECONDS && !previous.reply_count;
 }
 
-const dayLine = (ts) => h("li", { class: "day", role: "separator" }, h("span", null, dayOf(ts)));
+const line = (words) => h("li", { class: "day", role: "separator" }, h("span", null, words));
+const dayLine = (ts) => line(dayOf(ts));
+const plural = (count) => `${count} ${count === 1 ? "reply" : "replies"}`;
 
 // Puts the elements in order with as few moves as possible: a moved element would lose its focus.
 function place(list, elements) {

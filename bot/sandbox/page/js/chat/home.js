@@ -10,13 +10,24 @@ import { because } from "../toasts.js";
 import { person, world } from "../world.js";
 import { viewSurface } from "../modal/surface.js";
 
+const ECHO_MS = 3_000;
+
 export class Home {
   #form = new FormState();
   #print = null;
+  #rereadAt = 0;
 
   constructor() {
     this.element = h("div", { class: "home", role: "region", "aria-label": "App home", hidden: true });
     this.open = coalesced(() => this.#open());
+  }
+
+  // The app published.  Reading the tab means opening it, which an app may answer by publishing
+  // once more: the echo of such a reading is left out, or the two would go on for ever.
+  published() {
+    const isEcho = this.#rereadAt !== 0 && performance.now() - this.#rereadAt < ECHO_MS;
+    this.#rereadAt = isEcho ? 0 : performance.now();
+    return isEcho ? undefined : this.open();
   }
 
   async #open() {

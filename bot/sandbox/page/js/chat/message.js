@@ -6,6 +6,7 @@ import { blocks } from "../blocks/blocks.js";
 import { FormState } from "../blocks/form.js";
 import { h, icon } from "../dom.js";
 import { go } from "../route.js";
+import { markdown } from "../text/markdown.js";
 import { mrkdwn } from "../text/mrkdwn.js";
 import { ago, fullTimeOf, timeOf } from "../time.js";
 import { isApp, nameOf, person, world } from "../world.js";
@@ -28,7 +29,7 @@ function surfaceOf(message, channel) {
     form,
     currentChannel: () => channel,
     act: (block, element, { type, ...state }) => send("click", { ...body(block, element), ...state, state: { values: form.values(message.blocks) } }),
-    suggest: (block, element, value) => send("suggest", { ...body(block, element), value }),
+    suggest: async () => ({ ok: false, error: "not_in_messages" }),
   };
 }
 
@@ -74,7 +75,7 @@ function body(message, channel) {
   // What people write carries rich_text of the same words; their text knows mentions by name.
   const own = message.blocks?.length && !(message.blocks.every((block) => block.type === "rich_text") && !message.bot_id);
   if (own) parts.push(blocks(message.blocks, surface));
-  else if (message.text) parts.push(mrkdwn(message.text));
+  else if (message.text) parts.push(message.streaming_state ? markdown(message.text) : mrkdwn(message.text));
   for (const attachment of message.attachments ?? []) {
     parts.push(h("div", { class: "attachment" }, attachment.blocks ? blocks(attachment.blocks, surface) : mrkdwn(attachment.text ?? attachment.fallback)));
   }

@@ -1,6 +1,6 @@
 // The right column: one thread, with a composer of its own.
 
-import { read } from "../api.js";
+import { read, send } from "../api.js";
 import { fill, h, iconButton } from "../dom.js";
 import { go, place } from "../route.js";
 import { coalesced } from "../stream.js";
@@ -18,7 +18,8 @@ export class ThreadPane {
     this.composer = new Composer({ onSent: () => this.feed.toEnd() });
     this.where = h("span", { class: "thread-where" });
     this.header = h("header", { class: "pane-header" }, h("h2", null, "Thread"), this.where, h("span", { class: "spacer" }), iconButton("close", "Close thread", () => this.close()));
-    this.foot = h("footer", { class: "pane-foot" }, this.composer.element);
+    this.strip = h("div", { class: "working", role: "status", hidden: true });
+    this.foot = h("footer", { class: "pane-foot" }, this.strip, this.composer.element);
     fill(element, this.header, this.feed.element, this.foot);
     this.refresh = coalesced(() => this.#read());
   }
@@ -42,11 +43,20 @@ export class ThreadPane {
     this.where.textContent = channelLabel(channel);
     this.composer.element.hidden = Boolean(channel?.is_archived);
     if (isNew) {
+      this.strip.hidden = true;
       this.feed.clear("Thread messages");
       this.composer.place({ channel: place.channel, thread: place.thread }, "Reply in thread");
       if (matchMedia("(hover: hover)").matches) this.composer.focus();
     }
     this.refresh();
+  }
+
+  // The native status of an agent's thread, with Slack's own stop button.
+  #working(session) {
+    this.strip.hidden = session?.status !== "processing";
+    if (this.strip.hidden) return;
+    const body = { user: person(), channel: place.channel, thread_ts: place.thread };
+    fill(this.strip, h("span", null, `${world.bot.name} is working…`), h("button", { type: "button", class: "button small", onclick: () => send("stop", body) }, "Stop"));
   }
 
   async #read() {
@@ -59,5 +69,6 @@ export class ThreadPane {
       return;
     }
     this.feed.show(answer.messages);
+    this.#working(answer.messages[0]?.agent_session);
   }
 }

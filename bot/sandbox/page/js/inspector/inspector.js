@@ -19,7 +19,7 @@ export class Inspector {
   constructor(element) {
     this.element = element;
     this.badge = h("span", { class: "badge", hidden: true });
-    this.button = h("button", { type: "button", class: "button small inspector-button", "aria-expanded": "false", "aria-controls": "inspector", onclick: () => this.toggle() }, icon("pulse"), h("span", { class: "wide-only" }, "Inspector"), this.badge);
+    this.button = h("button", { type: "button", class: "button small inspector-button", "aria-label": "Inspector", "aria-expanded": "false", "aria-controls": "inspector", onclick: () => this.toggle() }, icon("pulse"), h("span", { class: "wide-only" }, "Inspector"), this.badge);
     this.filter = h("input", { type: "search", placeholder: "Filter by name", "aria-label": "Filter calls", oninput: () => this.#draw() });
     this.failures = h("input", { type: "checkbox", onchange: () => this.#draw() });
     this.rows = h("div", { class: "inspector-rows" });
@@ -64,7 +64,9 @@ export class Inspector {
     if (problems.ok !== false) this.#problems = problems.problems ?? [];
     this.badge.hidden = !this.#problems.length;
     this.badge.textContent = String(this.#problems.length);
-    this.badge.setAttribute("aria-label", `Slack would have complained ${this.#problems.length} times`);
+    const count = this.#problems.length;
+    this.button.setAttribute("aria-label", count ? `Inspector, ${count} ${count === 1 ? "problem" : "problems"}` : "Inspector");
+    this.button.title = count ? `Slack would have complained ${count === 1 ? "once" : `${count} times`}` : "";
     if (!this.isOpen) return;
     const answer = await read("inspector", { after: this.#after });
     if (answer.ok === false) return;
@@ -133,8 +135,9 @@ export class Inspector {
 
   #complaints() {
     return this.#problems.map((problem) => {
-      const { text, ...rest } = typeof problem === "string" ? { text: problem } : { text: problem.text ?? problem.message ?? problem.what ?? problem.kind ?? "problem", ...problem };
-      return h("details", { class: "complaint", dataset: { keep: text } }, h("summary", null, h("span", { class: "complaint-mark", "aria-hidden": "true" }, "!"), text), json(rest));
+      const name = h("span", { class: "complaint-name" }, problem.name);
+      const kind = h("span", { class: "complaint-kind" }, problem.kind);
+      return h("div", { class: "complaint", role: "listitem" }, h("span", { class: "complaint-mark", "aria-hidden": "true" }, "!"), h("div", null, h("p", null, name, kind, h("span", { class: "call-time" }, secondsOf(momentOf(problem.at)))), h("p", null, problem.what)));
     });
   }
 }

@@ -12,12 +12,13 @@ const TOKEN = new RegExp(
 );
 const DEEPEST = 8;
 
-export function mrkdwn(text) {
+// `verbatim`: bare addresses stay text.
+export function mrkdwn(text, { verbatim = false } = {}) {
   const root = h("div", { class: "text mrkdwn" });
   const pieces = String(text ?? "").split(/```([\s\S]*?)```/);
   pieces.forEach((piece, index) => {
     if (index % 2) root.append(fence(unwrapped(piece)));
-    else lines(piece, root, index > 0, index < pieces.length - 1);
+    else lines(piece, root, { verbatim, afterFence: index > 0, beforeFence: index < pieces.length - 1 });
   });
   return root;
 }
@@ -28,7 +29,7 @@ export const fence = (text) => h("pre", { class: "fence" }, h("code", null, text
 const unwrapped = (text) =>
   unescape(text.replace(/<((?:https?:|mailto:)[^<>|\n]+)(?:\|([^<>\n]*))?>/g, (_, url, label) => label || url));
 
-function lines(text, root, afterFence, beforeFence) {
+function lines(text, root, { verbatim, afterFence, beforeFence }) {
   const all = text.split("\n");
   if (afterFence && all[0].trim() === "") all.shift();
   if (beforeFence && all.length && all.at(-1).trim() === "") all.pop();
@@ -37,29 +38,29 @@ function lines(text, root, afterFence, beforeFence) {
     const quoted = /^(?:&gt;|>)\s?(.*)$/.exec(line);
     if (quoted) {
       quote ??= root.appendChild(h("blockquote"));
-      quote.append(row(quoted[1]));
+      quote.append(row(quoted[1], verbatim));
     } else {
       quote = null;
-      root.append(row(line));
+      root.append(row(line, verbatim));
     }
   }
 }
 
 // A list is plain text in mrkdwn: its lines only get a hanging indent.
-function row(line) {
+function row(line, verbatim) {
   const item = /^(\s*)([•◦▪‣–-]|\d{1,3}[.)])\s+/.exec(line);
-  const element = h("div", { class: item ? "line line-item" : "line" }, ...inline(line));
+  const element = h("div", { class: item ? "line line-item" : "line" }, ...inline(line, { verbatim }));
   if (!line) element.append(h("br"));
   return element;
 }
 
-export function inline(text, depth = 0) {
+function inline(text, { verbatim, depth = 0 }) {
   const nodes = [];
   let at = 0;
   const plain = (to) => to > at && nodes.push(document.createTextNode(unescape(text.slice(at, to))));
   TOKEN.lastIndex = 0;
   for (let match = TOKEN.exec(text); match; match = TOKEN.exec(text)) {
-    const drawn = token(match, text, depth);
+    const drawn = token(match, text, { verbatim, depth });
     if (!drawn) {
       TOKEN.lastIndex = match.index + 1;
       continue;
@@ -73,27 +74,27 @@ export function inline(text, depth = 0) {
   return nodes;
 }
 
-function token(match, text, depth) {
+function token(match, text, options) {
   const [whole, code, angle, shortcode, url, mark] = match;
   const end = match.index + whole.length;
   if (code !== undefined) return { node: h("code", { class: "code" }, unwrapped(code)), end };
   if (angle !== undefined) return found(reference(angle), end);
   if (shortcode !== undefined) return found(emoji(shortcode), end, (sign) => h("span", { class: "emoji", title: whole }, sign));
-  if (url !== undefined) return { node: link(unescape(url), unescape(url)), end };
-  return depth < DEEPEST ? span(mark, match.index, text, depth) : null;
+  if (url !== undefined) return options.verbatim ? null : { node: link(unescape(url), unescape(url)), end };
+  return options.depth < DEEPEST ? span(mark, match.index, text, options) : null;
 }
 
 const found = (value, end, draw = (node) => node) => (value ? { node: draw(value), end } : null);
 
 // A mark opens at a word's beginning and closes at a word's end, on one line.
-function span(mark, from, text, depth) {
+function span(mark, from, text, options) {
   if (from > 0 && /[\p{L}\p{N}_*~`]/u.test(text[from - 1]) && text[from - 1] !== "_") return null;
   if (from > 0 && text[from - 1] === mark) return null;
   for (let to = text.indexOf(mark, from + 1); to > 0; to = text.indexOf(mark, to + 1)) {
     const inner = text.slice(from + 1, to);
     if (inner.includes("\n") || /^\s/.test(inner)) return null;
     const closes = inner && !/\s$/.test(inner) && !/[\p{L}\p{N}]/u.test(text[to + 1] ?? "");
-    if (closes && balanced(inner)) return { node: h(MARKS[mark], null, ...again(inner, depth)), end: to + 1 };
+    if (closes && balanced(inner)) return { node: h(MARKS[mark], null, ...again(inner, options)), end: to + 1 };
   }
   return null;
 }
@@ -102,9 +103,9 @@ function span(mark, from, text, depth) {
 const balanced = (inner) =>
   (inner.match(/`/g) ?? []).length % 2 === 0 && inner.lastIndexOf("<") <= inner.lastIndexOf(">");
 
-function again(inner, depth) {
+function again(inner, { verbatim, depth }) {
   const last = TOKEN.lastIndex;
-  const nodes = inline(inner, depth + 1);
+  const nodes = inline(inner, { verbatim, depth: depth + 1 });
   TOKEN.lastIndex = last;
   return nodes;
 }

@@ -10,6 +10,6 @@ export const plain = (object) => {
 };
 
 export function textObject(object) {
-  if (object?.type === "mrkdwn") return mrkdwn(object.text);
+  if (object?.type === "mrkdwn") return mrkdwn(object.text, object);
   return h("div", { class: "text plain" }, plain(object));
 }

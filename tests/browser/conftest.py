@@ -1,0 +1,124 @@
+"""A real browser in front of the sandbox's page.
+
+The browser's driver belongs to one event loop, so the tests here share theirs: each module
+says `pytestmark = ONE_LOOP`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
+
+from bot.sandbox.page_routes import add_page
+from bot.sandbox.slack.server import Sandbox, open_sandbox
+from tests.browser.small_app import small_app
+from tests.sandbox import connected
+
+ONE_LOOP = pytest.mark.asyncio(loop_scope="session")
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+PATIENCE_MS = 15_000
+
+OpenPage = Callable[..., Awaitable[Page]]
+
+expect.set_options(timeout=PATIENCE_MS)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Where a Chromium is; without one these tests are left out, but in CI they fail."""
+    for name in NAMES:
+        if path := shutil.which(name):
+            return path
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"no Chromium found (looked for {', '.join(NAMES)})")
+    pytest.skip("no Chromium found: install Debian's chromium, or run as root with apt")
+
+
+@pytest.fixture(scope="session")
+def endpoint(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One browser for all tests; each has windows of its own, which share nothing."""
+    flags = [
+        "--headless=new",
+        "--remote-debugging-port=0",
+        f"--user-data-dir={tmp_path_factory.mktemp('chromium')}",
+        # Root, and containers without user namespaces, have no sandbox.
+        "--no-sandbox",
+        "--disable-dev-shm-usage",
+        "--disable-gpu",
+        "--no-first-run",
+        "--no-proxy-server",
+    ]
+    with subprocess.Popen([chromium, *flags], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        says = (re.search(r"DevTools listening on (ws://\S+)", line) for line in process.stderr)
+        found = next((match for match in says if match), None)
+        assert found is not None, f"{chromium} ended with {process.wait(10)}"
+        drain = threading.Thread(target=deque, args=(process.stderr, 0), daemon=True)
+        drain.start()
+        yield found[1]
+        process.terminate()
+        process.wait(20)
+        drain.join(5)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser(endpoint: str) -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        opened = await playwright.chromium.connect_over_cdp(endpoint)
+        yield opened
+        await opened.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def sandbox() -> AsyncIterator[Sandbox]:
+    """A Slack with its page and the small app; complaints of the real one fail the test."""
+    async with (
+        open_sandbox(extra_routes=add_page, rate_limits=False) as opened,
+        connected(small_app(opened), opened, transport="socket"),
+    ):
+        yield opened
+        assert opened.problems == []
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_page(browser: Browser, sandbox: Sandbox) -> AsyncIterator[OpenPage]:
+    """Opens the page: `await open_page("builds", person="ben", viewport=…)`.
+
+    Whatever the page writes to the console as an error, or throws, fails the test.
+    """
+    wrong: list[str] = []
+
+    def hear(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            wrong.append(f"{message.text} ({message.location.get('url')})")
+
+    async def opened(place: str = "builds", *, person: str = "ada", **context: Any) -> Page:
+        page = await browser.new_page(**context)
+        page.set_default_timeout(PATIENCE_MS)
+        page.on("console", hear)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        await page.goto(f"{sandbox.url}/?as={person}#/{place}")
+        await expect(page.locator("body")).to_have_attribute("data-ready", "yes")
+        return page
+
+    before = set(browser.contexts)
+    yield opened
+    for context in set(browser.contexts) - before:
+        await context.close()
+    assert wrong == []
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(open_page: OpenPage) -> Page:
+    """The page in #builds, as ada."""
+    return await open_page()

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+from playwright.async_api import Page, expect
+
+from bot.sandbox.slack.server import Sandbox
+from tests.browser.conftest import ONE_LOOP, OpenPage
+from tests.browser.reading import feed, message, reply, thread, write
+
+pytestmark = ONE_LOOP
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+
+
+async def test_a_message_arrives_on_another_screen_while_it_is_open(open_page: OpenPage) -> None:
+    ada, ben = await open_page(), await open_page(person="ben")
+
+    await write(ada, "Morning, @ben")
+
+    arrived = message(feed(ben), "Morning, @Ben Okafor")
+    await expect(arrived).to_be_visible()
+    await expect(arrived).to_contain_text("Ada Lind")
+
+
+async def test_shift_enter_makes_a_new_line_and_enter_sends(page: Page) -> None:
+    box = page.get_by_role("textbox", name="Message #builds")
+
+    await box.press_sequentially("one")
+    await box.press("Shift+Enter")
+    await box.press_sequentially("two")
+    await box.press("Enter")
+
+    await expect(message(feed(page), "one").locator(".line")).to_have_text(["one", "two"])
+    await expect(box).to_have_value("")
+
+
+async def test_a_thread_opens_takes_replies_and_closes_by_escape(page: Page) -> None:
+    await write(page, "Who breaks the build?")
+    root = message(feed(page), "Who breaks the build?")
+    await root.hover()
+    await root.get_by_role("button", name="Reply in thread").click()
+
+    await reply(page, "Not me")
+
+    await expect(message(thread(page), "Not me")).to_be_visible()
+    await expect(message(feed(page), "Not me")).to_have_count(0)
+    await expect(root.get_by_role("button", name="1 reply, open thread")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(thread(page)).to_be_hidden()
+
+
+async def test_the_app_is_mentioned_in_a_thread_and_answers(page: Page) -> None:
+    await write(page, "Look here")
+    root = message(feed(page), "Look here")
+    await root.hover()
+    await root.get_by_role("button", name="Reply in thread").click()
+
+    await reply(page, "@signalbox what now?")
+
+    await expect(message(thread(page), "@Ada Lind, I heard you.")).to_be_visible()
+
+
+async def test_a_name_is_completed_from_its_beginning(page: Page) -> None:
+    box = page.get_by_role("textbox", name="Message #builds")
+
+    await box.press_sequentially("thanks @cl")
+    await page.get_by_role("option", name="@cleo").click()
+
+    await expect(box).to_have_value("thanks @cleo ")
+
+
+async def test_one_acts_as_another_person(page: Page) -> None:
+    await page.get_by_role("button", name="You are: Ada Lind").click()
+    await page.get_by_role("menuitem", name="Cleo Marsh").click()
+
+    await expect(page.get_by_role("button", name="You are: Cleo Marsh")).to_be_visible()
+    await write(page, "It is me")
+
+    await expect(message(feed(page), "It is me")).to_contain_text("Cleo Marsh")
+
+
+async def test_what_is_only_for_one_person_is_not_on_the_others_screen(
+    open_page: OpenPage,
+) -> None:
+    ada, ben = await open_page(), await open_page(person="ben")
+
+    await write(ada, "/workflow find")
+    await expect(message(feed(ada), "No runs match find")).to_contain_text("Only visible to you")
+    await write(ada, "all can read this")
+
+    await expect(message(feed(ben), "all can read this")).to_be_visible()
+    await expect(message(feed(ben), "No runs match")).to_have_count(0)
+
+
+async def test_a_channel_tells_of_news_until_it_is_opened(page: Page, sandbox: Sandbox) -> None:
+    general = page.get_by_role("link", name="general")
+
+    await sandbox.human.say("#general", "news", user="ben")
+
+    await expect(general.get_by_role("img", name="unread")).to_be_visible()
+    await general.click()
+    await expect(message(feed(page, "general"), "news")).to_be_visible()
+    await expect(general.get_by_role("img", name="unread")).to_have_count(0)
+
+
+async def test_a_reader_of_old_messages_is_not_moved_by_new_ones(
+    page: Page, sandbox: Sandbox
+) -> None:
+    for number in range(30):
+        await sandbox.human.say("#builds", f"old {number}\nand\nmore", user="ben")
+    await expect(message(feed(page), "old 29")).to_be_in_viewport()
+    await message(feed(page), "old 3").first.scroll_into_view_if_needed()
+
+    await sandbox.human.say("#builds", "the newest", user="ben")
+
+    await expect(message(feed(page), "the newest")).to_be_attached()
+    await expect(message(feed(page), "the newest")).not_to_be_in_viewport()
+    await page.get_by_role("button", name="New messages").click()
+    await expect(message(feed(page), "the newest")).to_be_in_viewport()
+
+
+async def test_the_page_catches_up_after_the_stream_broke(page: Page, sandbox: Sandbox) -> None:
+    live = page.get_by_text("Live", exact=True)
+    await expect(live).to_be_visible()
+
+    sandbox.stream.close()
+    await expect(live).to_be_hidden()
+    await sandbox.human.say("#builds", "meanwhile", user="ben")
+
+    await expect(message(feed(page), "meanwhile")).to_be_visible()
+    await expect(live).to_be_visible()
+
+
+async def test_a_reaction_is_added_and_counted(page: Page, sandbox: Sandbox) -> None:
+    said = await sandbox.human.say("#builds", "done", user="ben")
+    await sandbox.human.react("#builds", said["ts"], "tada", user="ben")
+    done = message(feed(page), "done")
+
+    await done.get_by_role("button", name="tada, 1").click()
+
+    await expect(done.get_by_role("button", name="tada, 2")).to_have_attribute(
+        "aria-pressed", "true"
+    )
+
+
+async def test_nobody_writes_in_an_archived_channel(open_page: OpenPage) -> None:
+    page = await open_page("attic")
+
+    await expect(page.get_by_text("#attic is archived: nobody can write here.")).to_be_visible()
+    await expect(page.get_by_role("textbox", name="Message #attic")).to_be_hidden()
+
+
+async def test_the_app_is_invited_where_it_is_missing(open_page: OpenPage) -> None:
+    page = await open_page("random")
+
+    await page.get_by_role("button", name="Invite @signalbox").click()
+
+    await expect(page.get_by_text("signalbox is here")).to_be_visible()
+
+
+async def test_a_phone_shows_one_thing_at_a_time(open_page: OpenPage, sandbox: Sandbox) -> None:
+    page = await open_page(**PHONE)
+    await sandbox.human.say("#general", "on the phone", user="ben")
+
+    await page.get_by_role("button", name="Open sidebar").tap()
+    await page.get_by_role("link", name="general").tap()
+
+    said = message(feed(page, "general"), "on the phone")
+    await expect(said).to_be_in_viewport()
+    await expect(page.get_by_role("link", name="general")).not_to_be_in_viewport()
+    wide = await page.evaluate("document.documentElement.scrollWidth > innerWidth")
+    assert wide is False

@@ -280,64 +280,33 @@ _INDEXES = (
     "CREATE INDEX idx_sessions_user_id ON sessions (user_id)",
     "CREATE INDEX idx_workflow_runs_created_at ON workflow_runs (created_at DESC)",
     "CREATE INDEX idx_workflow_runs_git_branch ON workflow_runs (git_branch)",
-    """
-    CREATE INDEX idx_workflow_runs_git_diff_stats_gin
-        ON workflow_runs USING gin (git_diff_stats)
-    """,
+    "CREATE INDEX idx_workflow_runs_git_diff_stats_gin ON workflow_runs USING gin (git_diff_stats)",
     "CREATE INDEX idx_workflow_runs_metadata_gin ON workflow_runs USING gin (metadata)",
     "CREATE INDEX idx_workflow_runs_parent_run_id ON workflow_runs (parent_run_id)",
     "CREATE UNIQUE INDEX idx_workflow_runs_run_id_unique ON workflow_runs (run_id)",
     "CREATE INDEX idx_workflow_runs_session_id ON workflow_runs (session_id, created_at)",
     "CREATE INDEX idx_workflow_runs_status ON workflow_runs (status, created_at DESC)",
     "CREATE INDEX idx_workflow_runs_thread_key ON workflow_runs (thread_key)",
-    """
-    CREATE INDEX idx_workflow_runs_undrawn
-        ON workflow_runs (slack_team_id, thread_key)
-        WHERE NOT is_drawn AND slack_channel_id IS NOT NULL
-    """,
+    "CREATE INDEX idx_workflow_runs_undrawn ON workflow_runs (slack_team_id, thread_key) WHERE NOT is_drawn AND slack_channel_id IS NOT NULL",
     "CREATE INDEX idx_workflow_runs_user_id ON workflow_runs (user_id, created_at DESC)",
-    """
-    CREATE INDEX idx_workflow_runs_workflow_name
-        ON workflow_runs (workflow_name, created_at DESC)
-    """,
+    "CREATE INDEX idx_workflow_runs_workflow_name ON workflow_runs (workflow_name, created_at DESC)",
     "CREATE INDEX idx_workflow_runs_workspace_id ON workflow_runs (workspace_id)",
-    """
-    CREATE UNIQUE INDEX uq_workflow_runs_live_session
-        ON workflow_runs (session_id) WHERE status IN ('pending', 'running')
-    """,
+    "CREATE UNIQUE INDEX uq_workflow_runs_live_session ON workflow_runs (session_id) WHERE status IN ('pending', 'running')",
     "CREATE UNIQUE INDEX uq_workflow_runs_request_key ON workflow_runs (request_key)",
     "CREATE INDEX idx_messages_run_id ON messages (run_id)",
     "CREATE INDEX idx_messages_session_id ON messages (session_id, created_at)",
     "CREATE INDEX idx_workflow_processes_host ON workflow_processes (host) WHERE ended_at IS NULL",
-    """
-    CREATE INDEX idx_workflow_processes_worker_id
-        ON workflow_processes (worker_id) WHERE ended_at IS NULL
-    """,
+    "CREATE INDEX idx_workflow_processes_worker_id ON workflow_processes (worker_id) WHERE ended_at IS NULL",
     "CREATE UNIQUE INDEX uq_workflow_processes_attempt ON workflow_processes (run_id, attempt)",
     "CREATE INDEX idx_run_events_run_id ON run_events (run_id, id)",
     "CREATE INDEX idx_terminations_run_id ON terminations (run_id, requested_at)",
-    """
-    CREATE UNIQUE INDEX uq_terminations_open
-        ON terminations (run_id) WHERE NOT (phase IN ('confirmed'))
-    """,
-    """
-    CREATE INDEX idx_transcript_entries_project
-        ON transcript_entries (project_key, session_id) WHERE subpath = ''
-    """,
-    """
-    CREATE INDEX idx_transcript_entries_session
-        ON transcript_entries (session_id, scope, subpath, id)
-    """,
-    """
-    CREATE UNIQUE INDEX uq_transcript_entries_uuid
-        ON transcript_entries (session_id, scope, subpath, entry_uuid) WHERE entry_uuid IS NOT NULL
-    """,
+    "CREATE UNIQUE INDEX uq_terminations_open ON terminations (run_id) WHERE NOT (phase IN ('confirmed'))",
+    "CREATE INDEX idx_transcript_entries_project ON transcript_entries (project_key, session_id) WHERE subpath = ''",
+    "CREATE INDEX idx_transcript_entries_session ON transcript_entries (session_id, scope, subpath, id)",
+    "CREATE UNIQUE INDEX uq_transcript_entries_uuid ON transcript_entries (session_id, scope, subpath, entry_uuid) WHERE entry_uuid IS NOT NULL",
     "CREATE INDEX idx_slack_messages_place ON slack_messages (channel_id, message_ts)",
     "CREATE UNIQUE INDEX uq_slack_messages_slot ON slack_messages (thread_key, slot)",
-    """
-    CREATE INDEX idx_slack_deliveries_unfinished
-        ON slack_deliveries (received_at) WHERE done_at IS NULL
-    """,
+    "CREATE INDEX idx_slack_deliveries_unfinished ON slack_deliveries (received_at) WHERE done_at IS NULL",
     "CREATE INDEX idx_audit_log_actor_user_id ON audit_log (actor_user_id)",
     "CREATE INDEX idx_audit_log_at ON audit_log (at)",
     "CREATE INDEX idx_audit_log_run_id ON audit_log (run_id)",

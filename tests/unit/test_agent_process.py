@@ -398,3 +398,14 @@ async def test_a_sweep_leaves_what_started_after_it_was_decided() -> None:
     with started("bash", "-c", COOPERATIVE, site=site) as later:
         assert await sweep((), site=site, among=seen) == {}
         assert identify(later.root.pid) == later.root
+
+
+async def test_where_there_is_no_proc_the_same_is_seen_by_other_means() -> None:
+    with started("bash", "-c", ESCAPED) as tree:
+        here = {one.pid: one for one in census._proc_residents()}
+        there = {one.pid: one for one in census._psutil_residents()}
+
+        for pid in (tree.root.pid, os.getpid()):
+            assert there[pid].parent == here[pid].parent
+            assert there[pid].session == here[pid].session
+            assert there[pid].name == here[pid].name

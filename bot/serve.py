@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 # A shutdown has 15 s in all: this for runs to end by themselves, the rest to hand them over.
 DRAIN = timedelta(seconds=3)
+_END_LIMIT = timedelta(seconds=3)
 
 
 class PartFailed(Exception):
@@ -62,8 +63,11 @@ class Process:
         for task in self._parts:
             task.cancel()
         if self._parts:
-            await asyncio.wait(set(self._parts))
+            await asyncio.wait(set(self._parts), timeout=_END_LIMIT.total_seconds())
         for task, name in self._parts.items():
+            if not task.done():
+                log.error("%s does not end and is left", name)
+                continue
             error = None if task.cancelled() else task.exception()
             if error is not None:
                 log.error("%s failed at the end: %s", name, error)

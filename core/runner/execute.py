@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import shutil
 from collections.abc import Mapping
@@ -12,21 +11,20 @@ from datetime import timedelta
 from pathlib import Path
 
 from core.agent.catalog import Catalog
-from core.agent.outcome import Outcome, judge
 from core.agent.process import end_tree
 from core.agent.protocol import AgentFailed, Launch, TranscriptStore
 from core.agent.session import open_agent
 from core.domain.errors import OpsError, Unavailable
 from core.domain.event import EventKind
-from core.domain.run import IllegalTransition, Run, StaleAttempt, StopReason
+from core.domain.run import IllegalTransition, StaleAttempt, StopReason
 from core.domain.termination import Phase
-from core.domain.workflow import WorkflowDefinition
 from core.queue.jobs import Job
 from core.runner.ending import Ending
 from core.runner.ledger import Ledger, Past, state_dir_of
 from core.runner.leg import Cause, Leg
 from core.runner.progress import Progress
 from core.runner.shielded import uninterrupted, until_written
+from core.runner.verdict import os_failure, outcome_of, prompt_of, unexpected
 from core.workspace.errors import WorkspaceError
 from core.workspace.source import BadRepository
 from core.workspace.workspaces import Workspaces
@@ -38,11 +36,6 @@ _WRITE_EVERY = timedelta(milliseconds=500)
 # After the tree is gone, for the stream's last words to be read.
 _LAST_WORDS = timedelta(seconds=3)
 _DIFF_LIMIT = timedelta(seconds=60)
-
-RESUMED = (
-    "Your work was interrupted because the machine it ran on was restarted. Look at the state "
-    "of the workspace and go on with the task from where you stopped."
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,16 +82,10 @@ class Executor:
         try:
             definition = self.catalog.get(run.workflow_name)
         except OpsError as error:
-            # Its definition was removed while it waited; any other serves to record the end.
-            leg = self._leg(run, self.catalog.all[0])
-            outcome = Outcome(
-                stop_reason=StopReason.SETUP_ERROR, result=None, error=error.user_message
-            )
-            await until_written(lambda: self.ledger.finish(leg, outcome))
+            # Its definition was removed while it waited.
+            message = error.user_message
+            await until_written(lambda: self.ledger.fail(run, StopReason.SETUP_ERROR, message))
             return None
-        return self._leg(run, definition)
-
-    def _leg(self, run: Run, definition: WorkflowDefinition) -> Leg:
         return Leg(
             run=run,
             definition=definition,
@@ -122,6 +109,10 @@ class Executor:
 
     async def _wait(self, leg: Leg, work: asyncio.Task[None]) -> Cause | None:
         """Wait for the work's end; the cause if it has to be ended first."""
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            # Called off while the run began, which went on to its end all the same.
+            return await uninterrupted(self._why(leg), name=f"why {leg.run.run_id}")
         try:
             done, _ = await asyncio.wait({work}, timeout=leg.timeout.total_seconds())
         except asyncio.CancelledError:
@@ -156,10 +147,10 @@ class Executor:
             leg.failure = StopReason.SETUP_ERROR, error
         except OSError as error:
             log.exception("%s failed", leg.run.run_id)
-            leg.failure = _os_failure(error)
+            leg.failure = os_failure(error)
         except Exception:
             log.exception("%s failed", leg.run.run_id)
-            leg.failure = StopReason.SETUP_ERROR, _unexpected(leg.run)
+            leg.failure = StopReason.SETUP_ERROR, unexpected(leg.run)
 
     async def _prepare(self, leg: Leg) -> None:
         run = leg.run
@@ -190,7 +181,7 @@ class Executor:
             run_id=run.run_id,
             session_id=run.session_id,
             resume=past.has_transcript,
-            prompt=_prompt(run, past),
+            prompt=prompt_of(run, past),
             prompt_uuid=leg.prompt_uuid,
             definition=leg.definition,
             model=run.ai_model,
@@ -249,26 +240,54 @@ class Executor:
         writing.cancel()
         await asyncio.wait({work, writing})
         try:
-            if leg.cause is Cause.FENCED:
-                return
-            if leg.cause is Cause.HANDOVER:
-                present = await until_written(lambda: self.ledger.look(leg.run.run_id))
-                if present.kill_requested_at is None:
-                    await until_written(
-                        lambda: self.ledger.requeue(leg.run, why="the worker is shutting down")
-                    )
-                    return
-                leg.cause = Cause.KILL
-                await Ending(self.ledger, leg).conclude()
-            await self._measure(leg)
-            outcome = _outcome(leg)
-            await until_written(lambda: self.ledger.finish(leg, outcome))
-            log.info("%s ended: %s", leg.run.run_id, outcome.stop_reason)
+            if leg.cause is not Cause.FENCED and not await self._handed_over(leg):
+                await self._finish(leg)
+                await self._close_kill(leg)
         except (StaleAttempt, IllegalTransition) as error:
             log.warning("%s: its end is no longer ours to write: %s", leg.run.run_id, error)
         finally:
             if leg.state_dir is not None:
                 await asyncio.to_thread(shutil.rmtree, leg.state_dir, ignore_errors=True)
+
+    async def _handed_over(self, leg: Leg) -> bool:
+        """Give a leg that is to be handed over back to the queue, unless it was killed."""
+        if leg.cause is not Cause.HANDOVER:
+            return False
+        present = await until_written(lambda: self.ledger.look(leg.run.run_id))
+        if present.kill_requested_at is None:
+            await until_written(
+                lambda: self.ledger.requeue(leg.run, why="the worker is shutting down")
+            )
+            return True
+        leg.cause = Cause.KILL
+        await Ending(self.ledger, leg).conclude()
+        return False
+
+    async def _finish(self, leg: Leg) -> None:
+        await self._measure(leg)
+        outcome = outcome_of(leg)
+        try:
+            await until_written(lambda: self.ledger.finish(leg, outcome))
+        except (StaleAttempt, IllegalTransition):
+            raise
+        except Exception:
+            # Nothing may stay `running` because of what its account holds.
+            log.exception("%s: its account could not be written", leg.run.run_id)
+            await until_written(
+                lambda: self.ledger.fail(
+                    leg.run, outcome.stop_reason, unexpected(leg.run).user_message
+                )
+            )
+        log.info("%s ended: %s", leg.run.run_id, outcome.stop_reason)
+
+    async def _close_kill(self, leg: Leg) -> None:
+        """Conclude a kill that came while the run was ending by itself."""
+        left = await until_written(lambda: self.ledger.open_termination(leg.run))
+        if left is None:
+            return
+        proof = await end_tree(cookie=leg.run.run_id, root=None)
+        phase = Phase.CONFIRMED if proof.is_confirmed else Phase.UNCONFIRMED
+        await until_written(lambda: self.ledger.phase(leg.run, left, phase, proof))
 
     async def _measure(self, leg: Leg) -> None:
         """See what changed.  A run whose diff cannot be taken has none; it ends all the same."""
@@ -280,52 +299,3 @@ class Executor:
                 leg.diff = await self.workspaces.diff(leg.workspace, leg.run.initial_commit_hash)
         except (WorkspaceError, TimeoutError) as error:
             log.warning("%s: no diff: %s", leg.run.run_id, error)
-
-
-def _prompt(run: Run, past: Past) -> str:
-    if run.attempt > 1 and past.has_transcript:
-        return RESUMED
-    if run.parent_run_id is not None and not past.has_transcript:
-        # The earlier legs ended before the agent heard of the task.
-        return (
-            past.first_task
-            if run.task_input == past.first_task
-            else (f"{past.first_task}\n\n{run.task_input}")
-        )
-    return run.task_input
-
-
-def _outcome(leg: Leg) -> Outcome:
-    failure = leg.failure
-    if leg.cause is Cause.KILL:
-        return Outcome(stop_reason=StopReason.KILLED, result=None, error=None)
-    if failure is not None and failure[0] is not StopReason.AGENT_ERROR:
-        return Outcome(stop_reason=failure[0], result=None, error=failure[1].user_message)
-    return judge(
-        result=leg.progress.result,
-        texts=leg.progress.texts,
-        timed_out=leg.cause is Cause.TIMEOUT,
-        failure=failure[1] if failure and isinstance(failure[1], AgentFailed) else None,
-        rate_limit=leg.progress.rate_limit,
-    )
-
-
-def _os_failure(error: OSError) -> tuple[StopReason, OpsError]:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StopReason.WORKSPACE_ERROR, OpsError(
-            "disk full",
-            user_message="The worker's disk is full. Free some space on it, then continue the run.",
-        )
-    return StopReason.SETUP_ERROR, OpsError(
-        f"operating system: {error}",
-        user_message="The worker could not set the run up (an error of its operating system). "
-        "Its log has the details; continue the run once that is mended.",
-    )
-
-
-def _unexpected(run: Run) -> OpsError:
-    return OpsError(
-        f"unexpected failure of {run.run_id}",
-        user_message="Signalbox failed while it set this run up; that is a fault of ours. The "
-        f"worker's log has the details under {run.run_id}. Nothing is left running.",
-    )

@@ -192,6 +192,20 @@ class Ledger:
             leg.progress.put_back(records)
             raise
 
+    async def fail(self, run: Run, stop_reason: StopReason, message: str) -> Run:
+        """Write the bare end of a run: status, reason and one line for the person."""
+        now = self.work.clock()
+        async with self.work.transaction() as session:
+            await processes.end(session, run.id, run.attempt, now=now)
+            return await runs.finish(
+                session,
+                run.run_id,
+                attempt=run.attempt,
+                stop_reason=stop_reason,
+                now=now,
+                error_message=message,
+            )
+
     async def requeue(self, run: Run, *, why: str) -> Run:
         """Give a running run back to the queue as its next attempt."""
         now = self.work.clock()

@@ -126,15 +126,9 @@ class Rescue:
         return await self._fail(run)
 
     async def _fail(self, run: Run) -> Run:
-        now = self.ledger.work.clock()
-        async with self.ledger.work.transaction() as session:
-            await processes.end(session, run.id, run.attempt, now=now)
-            return await runs.finish(
-                session,
-                run.run_id,
-                attempt=run.attempt,
-                stop_reason=StopReason.WORKER_LOST,
-                now=now,
-                error_message="The worker that executed it was lost "
-                f"({run.attempt} times). Its work so far is kept: continue it to go on.",
-            )
+        return await self.ledger.fail(
+            run,
+            StopReason.WORKER_LOST,
+            f"The worker that executed it was lost ({run.attempt} times). Its work so far is "
+            "kept: continue it to go on.",
+        )

@@ -1,3 +1,4 @@
+from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -280,3 +281,39 @@ async def test_a_stopping_worker_hands_its_run_over_and_another_goes_on(office: 
     assert handed_over.attempt == 2
     assert seen.run.status is RunStatus.COMPLETED, seen.run.error_message
     assert seen.run.session_id == run.session_id
+
+
+async def test_a_kill_that_meets_the_very_start_is_heard(office: Office) -> None:
+    async with office.worker():
+        for _ in range(5):
+            run = await office.start("[scenario: kill-me] work")
+            await office.until(run, lambda seen: seen.run.status is RunStatus.RUNNING)
+            seen = await killed(office, run)
+
+            assert seen.run.status is RunStatus.KILLED
+            assert seen.termination is not None
+            assert seen.termination.phase is Phase.CONFIRMED
+            assert find_tree(run.run_id, None) == ()
+
+
+async def test_a_kill_that_meets_the_end_is_concluded_whatever_wins(office: Office) -> None:
+    async with office.worker():
+        run = await office.start("[scenario: long] [turns: 2] quick")
+        await office.until(run, lambda seen: seen.run.tool_calls >= 2 or not seen.run.is_live)
+        with suppress(AlreadyEnded):
+            await office.workplace.runs.kill(kill(run), by=office.boss)
+        await office.ended(run)
+        seen = await office.until(
+            run,
+            lambda now: now.termination is None or now.termination.phase is Phase.CONFIRMED,
+        )
+
+    assert seen.run.status in (RunStatus.COMPLETED, RunStatus.KILLED)
+
+
+async def test_output_that_no_database_keeps_fails_no_run(office: Office) -> None:
+    async with office.worker():
+        run = await office.start("Print \x00 and \ud83d alone")
+        seen = await office.ended(run)
+
+    assert seen.run.status is RunStatus.COMPLETED, seen.run.error_message

@@ -30,7 +30,8 @@ async def thread_at(session: AsyncSession, channel_id: str, message_ts: str) -> 
     key: str | None = await session.scalar(
         select(ShownRow.thread_key).where(
             ShownRow.channel_id == channel_id,
-            ShownRow.message_ts == message_ts,
+            # A card that was deleted and posted again is a reply of its old root.
+            or_(ShownRow.message_ts == message_ts, ShownRow.thread_ts == message_ts),
             ShownRow.slot == CARD,
         )
     )

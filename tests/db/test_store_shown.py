@@ -139,3 +139,13 @@ async def test_a_slot_shows_its_newest_message(database: Database) -> None:
         assert await shown.thread_at(session, "C1", "1.6") is None
     assert found["card"].id == sent.id
     assert {**vars(found["card"]), "id": drawn.id} == vars(drawn)
+
+
+async def test_a_card_that_was_posted_again_is_found_under_its_old_root(
+    database: Database,
+) -> None:
+    run = await stored_run(database)
+    await draw(database, run, message_ts="2.7", thread_ts="1.5")
+
+    async with database.sessions() as session:
+        assert await shown.thread_at(session, "C1", "1.5") == run.run_id

@@ -156,7 +156,7 @@ def test_without_a_role_nothing_is_allowed_and_the_system_may_all(action: Action
         ({"task": "x" * (MAX_TASK_CHARS + 1)}, "limit is 40,000"),
         ({"max_turns": 0}, "from 1 to"),
         ({"max_turns": 10**9}, "from 1 to"),
-        ({"budget_usd": Decimal("-1")}, "budget"),
+        ({"budget_usd": Decimal(-1)}, "budget"),
         ({"budget_usd": Decimal("NaN")}, "budget"),
         ({"timeout": timedelta(seconds=1)}, "10s to 24h"),
         ({"timeout": timedelta(days=3)}, "10s to 24h"),

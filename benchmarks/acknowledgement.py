@@ -1,0 +1,68 @@
+"""Time until a slash command is acknowledged, while 20 runs are live.
+
+Signalbox executes 20 scripted runs at a time, each of which uses a tool every few seconds,
+as agents on a real model do; nothing is measured before all of them work.  Then commands are
+typed into the Slack sandbox, one after the other, `status`, `list`, `help` and `run` (which
+queues a run) in turn.  The time is what the sandbox sees, from sending the envelope to its
+acknowledgement.  The baseline is a Bolt app in a process of its own that acknowledges and
+does nothing else, on a second sandbox in the same process, in turns with Signalbox: it meets
+the same load of the machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from benchmarks.figures import heading, line, median, percentile
+from benchmarks.plant import Plant, child, open_plant
+from bot.sandbox.slack.people import BUILDS
+from bot.sandbox.slack.server import open_sandbox
+
+LIVE = 20
+_TASK = "[scenario: long] [turns: 900] [delay: 4s] Work slowly."
+_MEASURED = ("status", "list", "help", f"run implement --turns 1000 {_TASK}")
+_WORKING = "status = 'running' AND tool_calls > 0"
+# Twenty agents start on few cores.
+_START_LIMIT = 600
+
+
+async def measure(*, repetitions: int = 240) -> None:
+    """Print the figures."""
+    heading("acknowledgement", f"slash commands with {LIVE} runs live ÷ a Bolt app that only acks")
+    ours: list[float] = []
+    theirs: list[float] = []
+    async with open_plant(slots=LIVE) as plant, open_sandbox() as other:
+        app = child("benchmarks.bare_app", other.api_url, other.bot_token, other.app_token)
+        async with app:
+            await _until_live(plant)
+            for number in range(repetitions):
+                ours.append(await plant.command(_MEASURED[number % len(_MEASURED)]))
+                bare = await other.human.slash(BUILDS, "/workflow", "status")
+                if not bare.ok:
+                    raise RuntimeError(f"the baseline failed: {bare.error}")
+                theirs.append(bare.ack_ms)
+                await asyncio.sleep(0.1)
+            working = await plant.count(_WORKING)
+            line("runs live at the end", str(working))
+    line("Signalbox", _percentiles(ours))
+    for number, words in enumerate(_MEASURED):
+        line(f"  of which {words.split()[0]}", _percentiles(ours[number :: len(_MEASURED)]))
+    line("Bolt app that only acks", _percentiles(theirs))
+    line("ratio of medians", f"{median(ours) / median(theirs):.2f} ×")
+    line("ratio of p99", f"{percentile(ours, 99) / percentile(theirs, 99):.2f} ×")
+
+
+async def _until_live(plant: Plant) -> None:
+    for _ in range(LIVE):
+        await plant.command(f"run implement --turns 1000 {_TASK}")
+    async with asyncio.timeout(_START_LIMIT):
+        while True:
+            if await plant.count(_WORKING) == LIVE:
+                return
+            await asyncio.sleep(0.5)
+
+
+def _percentiles(samples: Sequence[float]) -> str:
+    figures = ", ".join(f"p{rank} {percentile(samples, rank):.1f}" for rank in (50, 95, 99))
+    return f"{figures}, max {max(samples):.1f} ms (n={len(samples)})"

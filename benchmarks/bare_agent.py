@@ -1,0 +1,64 @@
+"""The baseline of runs: the same agent, options and script on the bare SDK client."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from subprocess import run
+from uuid import uuid4
+
+from claude_agent_sdk import ClaudeAgentOptions, ClaudeSDKClient
+
+from bot.sandbox.model.server import API_KEY
+from core.agent.catalog import load_catalog
+from core.agent.history import History
+from core.agent.options import build_options, prepare_state
+from core.agent.protocol import Launch
+
+
+class _NoTranscripts:
+    """Stands where a store is asked for; taken out of the options again."""
+
+    async def append(self, key: object, entries: object) -> None:
+        raise NotImplementedError
+
+    async def load(self, key: object) -> None:
+        raise NotImplementedError
+
+    async def list_subkeys(self, key: object) -> None:
+        raise NotImplementedError
+
+
+def bare_options(
+    folder: Path, model_url: str, *, cookie: str, max_turns: int
+) -> ClaudeAgentOptions:
+    """Signalbox's options for an `implement` run, without its launcher and its store."""
+    workspace = folder / "workspace"
+    workspace.mkdir(parents=True)
+    run(["git", "init", "-q", str(workspace)], check=True, timeout=30)
+    launch = Launch(
+        run_id=cookie,
+        session_id=uuid4(),
+        resume=False,
+        prompt="",
+        prompt_uuid=uuid4(),
+        definition=load_catalog().get("implement"),
+        model=None,
+        max_turns=max_turns,
+        budget_usd=None,
+        cwd=workspace,
+        state_dir=folder / "state",
+        credentials={"ANTHROPIC_API_KEY": API_KEY, "ANTHROPIC_BASE_URL": model_url},
+    )
+    prepare_state(launch)
+    options = build_options(launch, History(_NoTranscripts()), stderr=lambda _: None)
+    return replace(options, cli_path=None, session_store=None)
+
+
+@asynccontextmanager
+async def bare_client(options: ClaudeAgentOptions) -> AsyncIterator[ClaudeSDKClient]:
+    """The SDK's client, open."""
+    async with ClaudeSDKClient(options) as client:
+        yield client

@@ -1,0 +1,40 @@
+"""Samples and how they are printed: medians, spread, ratios; never a verdict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import median
+
+__all__ = ["heading", "line", "median", "percentile", "ratios", "spread"]
+
+
+def percentile(samples: Sequence[float], percent: float) -> float:
+    """The smallest sample that at least `percent` of them do not exceed (nearest rank)."""
+    ordered = sorted(samples)
+    rank = math.ceil(percent / 100 * len(ordered))
+    return ordered[max(rank, 1) - 1]
+
+
+def spread(samples: Sequence[float], *, unit: str = "s", digits: int = 2) -> str:
+    """Median, with the quartiles and the extremes."""
+    low, high = percentile(samples, 25), percentile(samples, 75)
+    return (
+        f"{median(samples):.{digits}f} {unit} (quartiles {low:.{digits}f} to {high:.{digits}f}, "
+        f"extremes {min(samples):.{digits}f} and {max(samples):.{digits}f}, n={len(samples)})"
+    )
+
+
+def ratios(ours: Sequence[float], baseline: Sequence[float]) -> list[float]:
+    """Each of ours over the baseline sample taken beside it."""
+    return [one / other for one, other in zip(ours, baseline, strict=True)]
+
+
+def heading(name: str, what: str) -> None:
+    """Begin a benchmark's figures."""
+    print(f"\n{name}: {what}", flush=True)
+
+
+def line(label: str, value: str) -> None:
+    """Print one figure."""
+    print(f"  {label:<44} {value}", flush=True)

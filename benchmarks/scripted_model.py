@@ -1,0 +1,22 @@
+"""The scripted model in a process of its own, as the real one is on machines of its own.
+
+Prints its URL and serves until its input ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from bot.sandbox.model.server import open_model
+
+
+async def main() -> None:
+    """Serve until standard input is closed."""
+    async with open_model() as model:
+        print(model.url, flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,166 @@
+"""A run of 60 tool turns through the whole spine, over the same script on the bare SDK.
+
+The script answers at once, so that all the time measured is the agent program's and ours.
+Both sides talk to the same scripted model, use the same options and do the same 60 shell
+commands; the baseline opens `ClaudeSDKClient` in a prepared folder, waits for the result and
+closes it.  Two times are taken of the spine: from the row's `running` to its end (workspace
+made, agent run, diff taken, all rows written), and from the slash command to that end.  The
+two sides take turns, in changing order; a ratio compares neighbours.  The first pair warms up
+and is left out.  CPU time is Signalbox's own with its agent's, over the baseline's with its
+agent's; it is less disturbed by whatever else the machine does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from uuid import uuid4
+
+from claude_agent_sdk import ResultMessage, SystemMessage
+
+from benchmarks.bare_agent import bare_client, bare_options
+from benchmarks.figures import heading, line, median, ratios, spread
+from benchmarks.plant import Plant, open_plant
+from core.domain.event import EventKind
+from core.domain.run import Run
+from core.store import events
+
+TURNS = 60
+TASK = f"[scenario: long] [turns: {TURNS}] Count."
+_MAX_TURNS = 2 * TURNS
+
+
+STAGES = ("setup", "start", "turns", "end")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Spine:
+    running: float
+    command: float
+    cpu: float
+    stages: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Bare:
+    wall: float
+    cpu: float
+    stages: Mapping[str, float]
+
+
+async def measure(*, repetitions: int = 7) -> None:
+    """Print the figures."""
+    heading("spine_overhead", f"{TURNS} tool turns through Signalbox ÷ on the bare SDK")
+    spine: list[_Spine] = []
+    bare: list[_Bare] = []
+    async with open_plant() as plant:
+        for number in range(repetitions + 1):
+            if number % 2:
+                ours, theirs = await _through_spine(plant), await _on_bare_sdk(plant)
+            else:
+                theirs, ours = await _on_bare_sdk(plant), await _through_spine(plant)
+            if number:
+                spine.append(ours)
+                bare.append(theirs)
+    wall = [one.wall for one in bare]
+    line("bare SDK", spread(wall))
+    line("running to ended", spread([one.running for one in spine]))
+    line("command to ended", spread([one.command for one in spine]))
+    line("ratio, running to ended", spread(ratios([o.running for o in spine], wall), unit="×"))
+    line("ratio, command to ended", spread(ratios([o.command for o in spine], wall), unit="×"))
+    line("ratio of medians, running to ended", _of_medians([o.running for o in spine], wall))
+    line("ratio of medians, command to ended", _of_medians([o.command for o in spine], wall))
+    cpu = [one.cpu for one in bare]
+    line("CPU, Signalbox with its agent", spread([one.cpu for one in spine]))
+    line("CPU, bare SDK with its agent", spread(cpu))
+    line("ratio of CPU", spread(ratios([one.cpu for one in spine], cpu), unit="×"))
+    line("stages of Signalbox", _medians([one.stages for one in spine]))
+    line("stages of the bare SDK", _medians([one.stages for one in bare]))
+
+
+def _of_medians(ours: list[float], baseline: list[float]) -> str:
+    return f"{median(ours) / median(baseline):.2f} ×"
+
+
+def _medians(stages: Sequence[Mapping[str, float]]) -> str:
+    return ", ".join(f"{name} {median([one[name] for one in stages]):.3f} s" for name in STAGES)
+
+
+async def _through_spine(plant: Plant) -> _Spine:
+    before = await plant.count()
+    cpu = plant.cpu_seconds()
+    sent = time.time()
+    await plant.command(f"run implement --turns {_MAX_TURNS} {TASK}")
+    run = await plant.ended((await plant.started(before)).run_id)
+    if run.stop_reason != "success" or run.tool_calls != TURNS:
+        raise RuntimeError(
+            f"{run.run_id} ended with {run.stop_reason}, {run.tool_calls} tool calls"
+        )
+    if run.started_at is None or run.completed_at is None:
+        raise RuntimeError(f"{run.run_id} has no times")
+    # Cards are drawn for a little longer; both belong to the run.
+    await asyncio.sleep(1)
+    return _Spine(
+        running=(run.completed_at - run.started_at).total_seconds(),
+        command=run.completed_at.timestamp() - sent,
+        cpu=plant.cpu_seconds() - cpu,
+        stages=await _stages(plant, run),
+    )
+
+
+async def _stages(plant: Plant, run: Run) -> dict[str, float]:
+    """The same stages as on the bare SDK, from the events that the run left."""
+    async with plant.database.sessions() as session:
+        at = {event.kind: event.at for event in await events.of_run(session, run.id)}
+    marks = [
+        at[kind]
+        for kind in (
+            EventKind.RUN_STARTED,
+            EventKind.WORKSPACE_READY,
+            EventKind.AGENT_STARTED,
+            EventKind.AGENT_RESULT,
+            EventKind.RUN_ENDED,
+        )
+    ]
+    return _between([mark.timestamp() for mark in marks])
+
+
+def _between(marks: Sequence[float]) -> dict[str, float]:
+    return dict(zip(STAGES, (b - a for a, b in pairwise(marks)), strict=True))
+
+
+async def _on_bare_sdk(plant: Plant) -> _Bare:
+    cookie = f"bare_{uuid4().hex[:12]}"
+    options = bare_options(
+        plant.folder / cookie, plant.model_url, cookie=cookie, max_turns=_MAX_TURNS
+    )
+    cpu = _own_cpu_seconds()
+    # Its folder is there already: it has no setup to speak of.
+    began = started = ended = time.perf_counter()
+    result: ResultMessage | None = None
+    async with bare_client(options) as client:
+        await client.query(TASK)
+        async for message in client.receive_response():
+            if isinstance(message, SystemMessage) and message.subtype == "init":
+                started = time.perf_counter()
+            if isinstance(message, ResultMessage):
+                result, ended = message, time.perf_counter()
+    closed = time.perf_counter()
+    if result is None or result.is_error:
+        raise RuntimeError(f"the baseline failed: {result}")
+    return _Bare(
+        wall=closed - began,
+        cpu=_own_cpu_seconds() - cpu,
+        stages=_between([began, began, started, ended, closed]),
+    )
+
+
+def _own_cpu_seconds() -> float:
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    own = os.times()
+    return own.user + own.system + children.ru_utime + children.ru_stime

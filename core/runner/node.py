@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
-from core.agent.process import sweep
+from core.agent.process import runs_here, sweep
 from core.domain.errors import Unavailable
 from core.domain.process import HEARTBEAT_INTERVAL
 from core.queue.worker import Worker
@@ -96,9 +96,11 @@ class Node:
     async def _clear_away(self) -> None:
         rescue = Rescue(self.ledger)
         await rescue.settle_predecessors(self.identity.node)
+        # Seen first: a run that another worker starts meanwhile is not among them.
+        here = await asyncio.to_thread(runs_here, site=self.site)
         async with self.ledger.work.transaction() as session:
             live = {run.run_id for run in await runs.running(session)}
-        for run_id, proof in (await sweep(live, site=self.site)).items():
+        for run_id, proof in (await sweep(live, site=self.site, among=here)).items():
             log.warning("ended %s left-over processes of %s", len(proof.seen), run_id)
 
     async def _beat(self) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 
+from hypothesis import settings
+
 from tests.database import database, postgres_dsn
 
 __all__ = ["database", "postgres_dsn"]
@@ -37,3 +39,7 @@ def _scrub() -> None:
 
 
 _scrub()
+
+# On a busy machine an example takes as long as it takes.
+settings.register_profile("signalbox", deadline=None)
+settings.load_profile("signalbox")

@@ -12,8 +12,9 @@ from bot.slack.client import SlackRefused
 from core.domain.actor import Role
 from tests.fakes.board import Board
 from tests.fakes.bot import Bot, open_bot
+from tests.sandbox import sandbox
 
-pytest_plugins = ["tests.sandbox"]
+__all__ = ["sandbox"]
 
 
 async def told(bot: Bot, words: str, user: str) -> dict[str, Any]:

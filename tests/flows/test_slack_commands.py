@@ -13,8 +13,9 @@ from bot.sandbox.slack.server import Sandbox
 from core.domain.run import StopReason
 from tests.fakes.board import Board
 from tests.fakes.bot import Bot, open_bot
+from tests.sandbox import sandbox
 
-pytest_plugins = ["tests.sandbox"]
+__all__ = ["sandbox"]
 
 
 @pytest_asyncio.fixture(params=["socket", "http"])

@@ -16,8 +16,9 @@ from core.domain.run import Run, RunStatus, StopReason
 from core.domain.snapshot import Shown, ShownState
 from tests.fakes.board import Board
 from tests.fakes.bot import Bot, open_bot
+from tests.sandbox import sandbox
 
-pytest_plugins = ["tests.sandbox"]
+__all__ = ["sandbox"]
 
 
 def a_run(board: Board, *, channel: str = BUILDS, task: str = "Add a button") -> Run:

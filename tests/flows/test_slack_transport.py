@@ -21,8 +21,9 @@ from bot.slack.socket import open_sockets
 from core.domain.errors import Unavailable
 from tests.fakes.board import Board
 from tests.fakes.bot import Bot, open_bot
+from tests.sandbox import sandbox
 
-pytest_plugins = ["tests.sandbox"]
+__all__ = ["sandbox"]
 
 
 async def quick_sockets(bot: Bot) -> None:

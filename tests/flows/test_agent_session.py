@@ -120,7 +120,7 @@ def starts_bash(event: AgentEvent) -> bool:
 
 async def sleeping(launch: Launch, seconds: str) -> None:
     """Wait until the tool's own process runs."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         while not any(seconds in line for line in command_lines(launch)):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
@@ -602,7 +602,7 @@ async def test_an_agent_ends_with_its_worker(desk: Desk) -> None:
         worker.kill()
         await worker.wait()
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while find_tree(launch.run_id, None):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from playwright.async_api import Dialog, Page, expect
 from slack_sdk.web.async_client import AsyncWebClient
@@ -31,7 +33,7 @@ async def test_hostile_text_stays_text(page: Page, sandbox: Sandbox, kind: str) 
             {"type": "link", "url": "javascript:window.hurt=1", "text": "press me"},
         ],
     }
-    blocks = {
+    blocks: dict[str, dict[str, Any]] = {
         "mrkdwn": {"type": "section", "text": {"type": "mrkdwn", "text": ALL}},
         "markdown": {"type": "markdown", "text": ALL},
         "plain": {"type": "section", "text": plain},
@@ -84,3 +86,17 @@ async def test_the_page_forbids_what_it_does_not_need(page: Page, sandbox: Sandb
     assert "unsafe" not in policy
     outside = await page.request.get(f"{sandbox.url}/page/..%2fpage_routes.py")
     assert outside.status == 404
+
+
+@pytest.mark.parametrize("piece", [" *a", "*_~", "`*", "<a *", "[a](", "**a ", "> *_"])
+async def test_a_text_made_to_be_slow_does_not_hold_up_the_page(
+    page: Page, sandbox: Sandbox, piece: str
+) -> None:
+    client = AsyncWebClient(token=sandbox.bot_token, base_url=sandbox.api_url)
+    length = 11_000 // len(piece)
+
+    await client.chat_postMessage(channel="#builds", text=f"mark {piece * (3 * length)}")
+    markdown = {"type": "markdown", "text": f"mark {piece * length}"}
+    await client.chat_postMessage(channel="#builds", text="x", blocks=[markdown])
+
+    await expect(feed(page).get_by_role("article").filter(has_text="mark")).to_have_count(2)

@@ -24,7 +24,7 @@ export function dayOf(ts) {
   return word ? word[0].toUpperCase() + word.slice(1) : dayLong.format(date);
 }
 
-export function ago(ts) {
+function ago(ts) {
   const seconds = Math.max(0, Math.round(Date.now() / 1000 - Number(ts)));
   if (seconds < 45) return "just now";
   if (seconds < 5400) return `${Math.max(1, Math.round(seconds / 60))} min ago`;

@@ -17,7 +17,7 @@ export class ChannelPane {
   constructor(element, { openSidebar, inspectorButton }) {
     this.element = element;
     this.header = h("header", { class: "pane-header" });
-    this.feed = new Feed({ label: "Messages", channel: () => place.channel, inThread: false });
+    this.feed = new Feed({ label: "Messages", channel: () => place.channel, inThread: false, intro: () => introduction(world.channels.get(place.channel)) });
     this.composer = new Composer({ onSent: () => this.feed.toEnd() });
     this.hint = hint((text) => this.composer.put(text));
     this.note = h("p", { class: "channel-note", hidden: true });
@@ -76,7 +76,7 @@ export class ChannelPane {
     if (!channel || channel.is_im || place.isHome) return null;
     const { name } = world.bot;
     if (channel.is_archived) return h("span", { class: "mark" }, icon("archive"), "archived");
-    const shared = channel.is_ext_shared && h("span", { class: "mark" }, icon("shared"), "shared with another company");
+    const shared = channel.is_ext_shared && h("span", { class: "mark", title: "Shared with another company" }, icon("shared"), h("span", null, "shared", h("span", { class: "wide-only" }, " with another company")));
     if (channel.bot_is_member) return [shared, h("span", { class: "mark mark-good wide-only" }, `${name} is here`)];
     const invite = async () => {
       const answer = await send("join", { channel: channel.id });
@@ -89,6 +89,16 @@ export class ChannelPane {
 function title(channel) {
   const sign = !channel || channel.is_im ? null : icon(channel.is_private ? "lock" : "hash");
   return h("h1", null, sign, titleOf(channel) || "No such channel");
+}
+
+// What stands above a channel's first message.
+function introduction(channel) {
+  const { name } = world.bot;
+  if (channel.is_im) return ["Between you and ", h("strong", null, name), ". Commands and mentions work here too."];
+  const start = ["This is the beginning of ", h("strong", null, channelLabel(channel)), "."];
+  if (channel.is_archived) return start;
+  if (!channel.bot_is_member) return [...start, ` ${name} is not in this channel yet: invite it to use it here.`];
+  return [...start, ` Mention @${name}, or type / for its commands.`];
 }
 
 function tabs() {

@@ -11,8 +11,9 @@ export class Feed {
   #rows = new Map();
   #context;
   #atEnd = true;
+  #top = 0;
 
-  // context: {label, channel(): id, inThread}
+  // context: {label, channel(): id, inThread, intro?(): what stands above the first message}
   constructor(context) {
     this.#context = context;
     this.list = h("ol", { class: "feed-list", "aria-label": context.label });
@@ -32,11 +33,14 @@ export class Feed {
     this.list.setAttribute("aria-label", label);
     this.more.hidden = true;
     this.#atEnd = true;
+    this.#top = 0;
   }
 
   show(messages) {
+    this.#scrolled();
     const known = this.#rows;
     const next = new Map();
+    if (this.#context.intro) next.set("intro", { element: h("li", { class: "intro" }, this.#context.intro()) });
     let previous = null;
     let isNewBelow = false;
     for (const message of messages) {
@@ -65,6 +69,7 @@ export class Feed {
     this.#atEnd = true;
     this.more.hidden = true;
     this.scroller.scrollTo({ top: this.scroller.scrollHeight, behavior: smooth ? "smooth" : "instant" });
+    this.#top = this.scroller.scrollTop;
   }
 
   #draw(message, compact, old) {
@@ -73,9 +78,12 @@ export class Feed {
     return element;
   }
 
+  // Only a reader who goes up leaves the end; what grows below does not take them from it.
   #scrolled() {
     const { scrollTop, scrollHeight, clientHeight } = this.scroller;
-    this.#atEnd = scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
+    if (scrollHeight - scrollTop - clientHeight < NEAR_END_PX) this.#atEnd = true;
+    else if (scrollTop < this.#top) this.#atEnd = false;
+    this.#top = scrollTop;
     if (this.#atEnd) this.more.hidden = true;
   }
 }

@@ -8,11 +8,13 @@ import { h, icon } from "../dom.js";
 import { go } from "../route.js";
 import { markdown } from "../text/markdown.js";
 import { mrkdwn } from "../text/mrkdwn.js";
-import { ago, fullTimeOf, timeOf } from "../time.js";
+import { formatDate, fullTimeOf, timeOf } from "../time.js";
 import { isApp, nameOf, person, world } from "../world.js";
 import { files } from "./files.js";
 import { reactions } from "./reactions.js";
 import { toolbar } from "./toolbar.js";
+
+const LAST_REPLY = "last reply {ago}";
 
 const forms = new Map();
 
@@ -91,6 +93,6 @@ function replies(message, channel) {
     { type: "button", class: "replies", "aria-label": `${count}, open thread`, onclick: () => go({ channel, thread: message.ts }) },
     h("span", { class: "reply-faces" }, (message.reply_users ?? []).slice(0, 4).map((user) => avatar(user, "tiny"))),
     h("span", { class: "reply-count" }, count),
-    message.latest_reply && h("span", { class: "reply-last" }, h("span", null, `last ${ago(message.latest_reply)}`)),
+    message.latest_reply && h("time", { class: "reply-last", dataset: { ts: message.latest_reply, format: LAST_REPLY } }, formatDate(message.latest_reply, LAST_REPLY)),
   );
 }

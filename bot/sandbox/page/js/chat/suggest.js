@@ -6,7 +6,10 @@ import { nameOf, world } from "../world.js";
 const MOST = 8;
 
 const matches = (text, typed) => text.toLowerCase().includes(typed.toLowerCase());
-const ahead = (typed) => (one, other) => Number(other.label.toLowerCase().includes(`${typed.toLowerCase()}`)) - Number(one.label.toLowerCase().includes(typed.toLowerCase()));
+
+// What has the typed text in its short name comes before what has it in its long one.
+const ahead = (typed) => (one, other) => has(other, typed) - has(one, typed);
+const has = (item, typed) => Number(matches(item.label, typed));
 
 // → {from, to, items} to replace text[from:to] by an item's `insert`, or null.
 export function suggestions(text, caret) {
@@ -28,7 +31,7 @@ const people = (typed) =>
   [...world.users.values()]
     .filter((user) => matches(`${user.name} ${user.real_name ?? ""}`, typed))
     .map((user) => ({ label: `@${user.name}`, detail: nameOf(user.id), lead: avatar(user.id, "tiny"), insert: `@${user.name} ` }))
-    .sort(ahead(`@${typed}`));
+    .sort(ahead(`@${typed || world.bot.name}`));
 
 const channels = (typed) =>
   [...world.channels.values()]

@@ -92,6 +92,7 @@ export class Inspector {
 
   #draw() {
     const isEnd = this.rows.scrollHeight - this.rows.scrollTop - this.rows.clientHeight < 40;
+    this.element.classList.toggle("showing-problems", this.#tab === "problems");
     const drawn = this.#tab === "calls" ? this.#calls() : this.#complaints();
     fill(this.rows, drawn.length ? drawn : h("p", { class: "inspector-none" }, this.#tab === "calls" ? "Nothing yet." : "Nothing: real Slack would have taken it all."));
     if (isEnd && this.#chosen === null) this.rows.scrollTop = this.rows.scrollHeight;

@@ -4,6 +4,7 @@ import { h } from "../dom.js";
 import { emoji, SHORTCODE } from "./emoji.js";
 import { BARE_URL, link } from "./links.js";
 import { unescape } from "./mentions.js";
+import { codeOf } from "./mrkdwn.js";
 
 const PATTERN = new RegExp(
   [
@@ -41,7 +42,7 @@ function draw(match, depth) {
   const [, escaped, ticks, code, image, label, url, , both, , bold, strike, star, under, bracketed, bare, name] = match;
   const inner = (text) => (depth < DEEPEST ? inline(text, depth + 1) : [text]);
   if (escaped !== undefined) return escaped;
-  if (ticks !== undefined) return h("code", { class: "code" }, unescape(code.trim() || code));
+  if (ticks !== undefined) return codeOf(unescape(code.trim() || code));
   if (url !== undefined) return link(unescape(url), ...(image ? ["🖼 "] : []), ...(label ? inner(label) : [url]));
   if (both !== undefined) return h("strong", null, h("em", null, ...inner(both)));
   if (bold !== undefined) return h("strong", null, ...inner(bold));

@@ -11,6 +11,8 @@ const TOKEN = new RegExp(
   "g",
 );
 const DEEPEST = 8;
+const LONGEST_SPAN = 2_000;
+const MOST_CLOSINGS = 4;
 
 // `verbatim`: bare addresses stay text.
 export function mrkdwn(text, { verbatim = false } = {}) {
@@ -22,6 +24,9 @@ export function mrkdwn(text, { verbatim = false } = {}) {
   });
   return root;
 }
+
+// A short piece of code is not torn apart at its hyphens.
+export const codeOf = (text) => h("code", { class: text.length <= 24 ? "code whole" : "code" }, text);
 
 export const fence = (text) => h("pre", { class: "fence" }, h("code", null, text.replace(/^\n|\n$/g, "")));
 
@@ -77,7 +82,7 @@ function inline(text, { verbatim, depth = 0 }) {
 function token(match, text, options) {
   const [whole, code, angle, shortcode, url, mark] = match;
   const end = match.index + whole.length;
-  if (code !== undefined) return { node: h("code", { class: "code" }, unwrapped(code)), end };
+  if (code !== undefined) return { node: codeOf(unwrapped(code)), end };
   if (angle !== undefined) return found(reference(angle), end);
   if (shortcode !== undefined) return found(emoji(shortcode), end, (sign) => h("span", { class: "emoji", title: whole }, sign));
   if (url !== undefined) return options.verbatim ? null : { node: link(unescape(url), unescape(url)), end };
@@ -88,15 +93,24 @@ const found = (value, end, draw = (node) => node) => (value ? { node: draw(value
 
 // A mark opens at a word's beginning and closes at a word's end, on one line.
 function span(mark, from, text, options) {
-  if (from > 0 && /[\p{L}\p{N}_*~`]/u.test(text[from - 1]) && text[from - 1] !== "_") return null;
-  if (from > 0 && text[from - 1] === mark) return null;
-  for (let to = text.indexOf(mark, from + 1); to > 0; to = text.indexOf(mark, to + 1)) {
+  const before = text[from - 1] ?? " ";
+  if (before === mark || /[\p{L}\p{N}*~`]/u.test(before) || /\s/.test(text[from + 1] ?? " ")) return null;
+  for (const to of closings(mark, from, text)) {
     const inner = text.slice(from + 1, to);
-    if (inner.includes("\n") || /^\s/.test(inner)) return null;
-    const closes = inner && !/\s$/.test(inner) && !/[\p{L}\p{N}]/u.test(text[to + 1] ?? "");
-    if (closes && balanced(inner)) return { node: h(MARKS[mark], null, ...again(inner, options)), end: to + 1 };
+    if (inner && balanced(inner)) return { node: h(MARKS[mark], null, ...again(inner, options)), end: to + 1 };
   }
   return null;
+}
+
+// Only the next few are looked at: a text full of marks must not hold up the page.
+function closings(mark, from, text) {
+  const newline = text.indexOf("\n", from);
+  const end = Math.min(newline < 0 ? text.length : newline, from + LONGEST_SPAN);
+  const found = [];
+  for (let to = from + 2; to < end && found.length < MOST_CLOSINGS; to += 1) {
+    if (text[to] === mark && !/\s/.test(text[to - 1]) && !/[\p{L}\p{N}]/u.test(text[to + 1] ?? " ")) found.push(to);
+  }
+  return found;
 }
 
 // A mark inside code or a reference does not close anything.

@@ -1,6 +1,6 @@
 """Time until a slash command is acknowledged, while 20 runs are live.
 
-Signalbox executes 20 scripted runs at a time, each of which uses a tool every few seconds,
+Signalbox executes 20 scripted runs at a time, each of which uses a tool every eight seconds,
 as agents on a real model do; nothing is measured before all of them work.  Then commands are
 typed into the Slack sandbox, one after the other, `status`, `list`, `help` and `run` (which
 queues a run) in turn.  The time is what the sandbox sees, from sending the envelope to its
@@ -20,7 +20,7 @@ from bot.sandbox.slack.people import BUILDS
 from bot.sandbox.slack.server import open_sandbox
 
 LIVE = 20
-_TASK = "[scenario: long] [turns: 900] [delay: 4s] Work slowly."
+_TASK = "[scenario: long] [turns: 900] [delay: 8s] Work slowly."
 _MEASURED = ("status", "list", "help", f"run implement --turns 1000 {_TASK}")
 _WORKING = "status = 'running' AND tool_calls > 0"
 # Twenty agents start on few cores.
@@ -54,13 +54,12 @@ async def measure(*, repetitions: int = 240) -> None:
 
 
 async def _until_live(plant: Plant) -> None:
-    for _ in range(LIVE):
-        await plant.command(f"run implement --turns 1000 {_TASK}")
+    """Start the runs, each when the one before it works: starting is not what is measured."""
     async with asyncio.timeout(_START_LIMIT):
-        while True:
-            if await plant.count(_WORKING) == LIVE:
-                return
-            await asyncio.sleep(0.5)
+        for wanted in range(1, LIVE + 1):
+            await plant.command(f"run implement --turns 1000 {_TASK}")
+            await plant.started(wanted - 1)
+            await plant.until(_WORKING, wanted)
 
 
 def _percentiles(samples: Sequence[float]) -> str:

@@ -4,7 +4,8 @@ The process is started, is ready, and is left alone for 20 s; then its memory is
 CPU time and the database's transactions are counted for a minute.  Postgres is a process
 apart and not in these figures.  The baseline is a Python process that imports slack_bolt,
 SQLAlchemy and asyncpg and then sleeps, measured in the same minute.  RSS counts shared pages
-in full; USS, the memory that its end would give back, does not.
+in full; USS, the memory that its end would give back, does not.  Then one run is executed, and
+ten seconds after its end the memory is read again: what a process at rest has after work.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from benchmarks.plant import Plant, clean_environment, open_plant
 
 _SETTLE = 20
 _WATCH = 60
+_AFTER_WORK = 10
 _BARE = """
 import asyncio, sys
 import asyncpg, slack_bolt.async_app, sqlalchemy.ext.asyncio
@@ -49,11 +51,20 @@ async def measure(*, repetitions: int = 1) -> None:
             memory, least = plant.signalbox.memory_full_info(), other.memory_full_info()
             rss.append(_mib(memory.rss))
             bare.append(_mib(least.rss))
+            await _work(plant)
+            worked = plant.signalbox.memory_full_info()
         line("RSS of signalbox up", f"{_mib(memory.rss):.0f} MiB (USS {_mib(memory.uss):.0f})")
+        line("  after its first run", f"{_mib(worked.rss):.0f} MiB (USS {_mib(worked.uss):.0f})")
         line("RSS of the bare process", f"{_mib(least.rss):.0f} MiB (USS {_mib(least.uss):.0f})")
         line("CPU", f"{cpu * 60 / _WATCH:.2f} s a minute")
         line("transactions", f"{transactions / _WATCH:.1f} a second")
     line("ratio of RSS, medians", f"{median(rss) / median(bare):.2f} ×")
+
+
+async def _work(plant: Plant) -> None:
+    await plant.command("run implement [scenario: long] [turns: 5] Count.")
+    await plant.ended((await plant.started(0)).run_id)
+    await asyncio.sleep(_AFTER_WORK)
 
 
 async def _transactions(plant: Plant) -> int:

@@ -85,6 +85,13 @@ class Plant:
             )
         return int(found or 0)
 
+    async def until(self, condition: str, wanted: int) -> None:
+        """Wait until that many runs meet a condition; the caller sets the limit."""
+        while True:
+            if await self.count(condition) >= wanted:
+                return
+            await asyncio.sleep(_LOOK_EVERY)
+
     async def ended(self, run_id: str, *, within: float = 300) -> Run:
         """Wait for the end of a run; its row says exactly when that was."""
         async with asyncio.timeout(within):

@@ -154,8 +154,9 @@ class Executor:
 
     async def _prepare(self, leg: Leg) -> None:
         run = leg.run
-        # What an earlier attempt left running here must not work beside this one.
-        await end_tree(cookie=run.run_id, root=None)
+        if run.attempt > 1:
+            # What an earlier attempt left running here must not work beside this one.
+            await end_tree(cookie=run.run_id, root=None)
         workspace_id = run.workspace_id or f"ws_{run.session_id.hex[:12]}"
         workspace = await self.workspaces.reopen(workspace_id)
         if workspace is None:

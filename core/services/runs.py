@@ -124,10 +124,14 @@ class RunService:
                 return await legs.started(session, known, is_new=False)
             named = await self._named(session, request.named, by)
             demand(by, Action.CONTINUE, named)
-            newest = (await runs.legs_of_session(session, named.session_id))[-1]
+            of_session = await runs.legs_of_session(session, named.session_id)
+            newest = of_session[-1]
+            if named.id != newest.id:
+                # Continued before: a second click, or the button of an old message.
+                follower = next((leg for leg in of_session if leg.parent_run_id == named.id), None)
+                if follower is not None and (not newest.is_live or follower.id == newest.id):
+                    return await legs.started(session, follower, is_new=False)
             if newest.is_live:
-                if newest.parent_run_id == named.id:
-                    return await legs.started(session, newest, is_new=False)
                 raise SessionBusy(newest.run_id)
             run = legs.next_leg(
                 request,

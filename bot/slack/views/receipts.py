@@ -23,6 +23,11 @@ def started(outcome: Started) -> Message:
 def continued(outcome: Started) -> Message:
     """A next leg was started, or had been before."""
     run = outcome.run
+    if not outcome.is_new and not run.is_live:
+        return private(
+            f"It was continued before, as `{run.run_id}`, which has ended; nothing was started. "
+            "The card in its thread has the buttons that apply now."
+        )
     if not outcome.is_new:
         return private(f"It goes on already, as `{run.run_id}`. The card in its thread shows it.")
     turns = f" for up to {run.max_turns} turns" if run.max_turns else ""

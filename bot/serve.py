@@ -39,6 +39,7 @@ class Process:
 
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _parts: dict[asyncio.Task[Any], str] = field(default_factory=dict)
+    _told: set[asyncio.Task[Any]] = field(default_factory=set)
 
     def start(self, name: str, part: Coroutine[Any, Any, None]) -> None:
         """Run a part until the process stops."""
@@ -56,6 +57,7 @@ class Process:
         finally:
             wish.cancel()
         for task in done - {wish}:
+            self._told.add(task)
             raise PartFailed(self._parts[task]) from task.exception()
 
     async def end(self) -> None:
@@ -69,7 +71,7 @@ class Process:
                 log.error("%s does not end and is left", name)
                 continue
             error = None if task.cancelled() else task.exception()
-            if error is not None:
+            if error is not None and task not in self._told:
                 log.error("%s failed at the end: %s", name, error)
 
 

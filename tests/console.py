@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ import pytest
 
 from bot.app import Running, serve
 from bot.sandbox.model.server import Model, open_model
+from bot.sandbox.slack import interactions
 from bot.sandbox.slack.human import Human
 from bot.sandbox.slack.server import Sandbox, open_sandbox
 from bot.serve import Process
@@ -95,6 +97,20 @@ class Card:
         """Press a button of the card."""
         await self.human.click(self.channel, self.ts, label=label, user=user)
 
+    def screenshot(self) -> Told:
+        """The card as it is now, for `press_old`."""
+        return copy.deepcopy(self.messages[0])
+
+    async def press_old(self, seen: Told, label: str, *, user: str | None = None) -> None:
+        """Press a button that was on the screen when the card was still another."""
+        workspace = self.human._workspace
+        await self.human._presses.click(
+            workspace.person(user),
+            workspace.channel(self.channel),
+            self.ts,
+            interactions.find(seen["blocks"], label=label, action_id=None),
+        )
+
     async def say(self, words: str, *, user: str | None = None) -> Told:
         """Write a reply."""
         return await self.human.say(self.channel, words, thread_ts=self.ts, user=user)
@@ -157,9 +173,8 @@ class Console:
             name="signalbox",
         )
         try:
-            await asyncio.wait(
-                {serving, is_up}, timeout=_START_LIMIT, return_when=asyncio.FIRST_COMPLETED
-            )
+            starting: set[asyncio.Future[Any]] = {serving, is_up}
+            await asyncio.wait(starting, timeout=_START_LIMIT, return_when=asyncio.FIRST_COMPLETED)
             if serving.done():
                 await serving
             running = is_up.result()
@@ -234,6 +249,17 @@ class Console:
             what=f"{words!r} in private",
         )
 
+    async def answer(self, text: str, words: str, *, user: str | None = None) -> str:
+        """Type `/workflow …` and wait for one new private answer with these words."""
+        before = len(self.private(user))
+        await self.command(text, user=user)
+        new = await self.human.wait_for(
+            lambda: self.private(user)[before:], what=f"an answer to {text!r}"
+        )
+        assert len(new) == 1, new
+        assert words in new[0], new
+        return new[0]
+
     def private(self, user: str | None = None) -> list[str]:
         """What was said to a person alone."""
         return [self.human.text(message) for message in self.human.ephemerals(user)]
@@ -249,9 +275,11 @@ class Console:
         runs = self._up.workplace.runs
         # Slack shows a card a moment before its place is written down.
         async with asyncio.timeout(5):
-            while (run := await runs.run_of_thread(channel_id=channel, thread_ts=card.ts)) is None:
+            while True:
+                run = await runs.run_of_thread(channel_id=channel, thread_ts=card.ts)
+                if run is not None:
+                    return await self.look(run)
                 await asyncio.sleep(0.01)
-        return await self.look(run)
 
     async def look(self, run: Run) -> RunSnapshot:
         """A run as it stands."""
@@ -272,10 +300,13 @@ class Console:
 
     async def drawn(self, *, within: float = PATIENCE) -> None:
         """Wait until every thread shows what the rows say."""
-        threads = self._up.workplace.threads
         async with asyncio.timeout(within):
-            while await threads.behind(team_id=self.sandbox.team_id):
+            # Whether a thread is behind is asked for, nobody tells it.
+            while await self._is_behind():  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
+
+    async def _is_behind(self) -> bool:
+        return bool(await self._up.workplace.threads.behind(team_id=self.sandbox.team_id))
 
     def calls(self, method: str) -> int:
         """How often a method of the Web API was called."""
@@ -292,11 +323,11 @@ async def open_console(
     database: Database, home: Path, *, transport: str, config: str = CONFIG
 ) -> AsyncIterator[Console]:
     """A console that nothing serves yet."""
-    home.mkdir(parents=True)
-    (home / "signalbox.toml").write_text(config)
+    await asyncio.to_thread(home.mkdir, parents=True)
+    await asyncio.to_thread((home / "signalbox.toml").write_text, config)
     async with open_model() as model, open_sandbox() as sandbox:
         yield Console(transport, sandbox, model, database, home)
-        assert sandbox.problems == []
+        assert not sandbox.problems, sandbox.problems
 
 
 @pytest.fixture(params=TRANSPORTS)

@@ -5,18 +5,32 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import text
 
+from core.domain.errors import BadRequest
 from core.store.engine import Database
 
 _PACKAGE = "migrations"
 # Alembic keeps what it works on in globals of its module.
 _one_at_a_time = threading.Lock()
+
+
+class BadRevision(BadRequest):
+    """A revision that there is not, or that cannot be gone to from here."""
+
+    def __init__(self, revision: str, why: str) -> None:
+        super().__init__(
+            f"revision {revision}: {why}",
+            user_message=f"The schema cannot be brought to {revision!r}: {why}. `head` is the "
+            "newest revision, `base` no schema at all.",
+        )
 
 
 def config(dsn: str | None = None) -> Config:
@@ -40,16 +54,23 @@ def upgrade(dsn: str, revision: str = "head") -> None:
     Several threads and processes may call it at once: one migrates, the others wait.
 
     Raises:
+        BadRevision: If that revision cannot be gone to.
         OSError, DBAPIError: If the database cannot be reached; `translating` knows them.
     """
-    with _one_at_a_time:
-        command.upgrade(config(dsn), revision)
+    _move(command.upgrade, dsn, revision)
 
 
 def downgrade(dsn: str, revision: str) -> None:
-    """Go down to a revision (`base` for nothing at all).  Blocks like `upgrade`."""
-    with _one_at_a_time:
-        command.downgrade(config(dsn), revision)
+    """Go down to a revision (`base` for nothing at all).  As `upgrade` otherwise."""
+    _move(command.downgrade, dsn, revision)
+
+
+def _move(move: Callable[[Config, str], None], dsn: str, revision: str) -> None:
+    try:
+        with _one_at_a_time:
+            move(config(dsn), revision)
+    except CommandError as error:
+        raise BadRevision(revision, str(error).rstrip(".")) from error
 
 
 async def is_current(database: Database) -> bool:

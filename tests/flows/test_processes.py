@@ -1,0 +1,189 @@
+"""The commands as processes that end by themselves: what they print, and with which status."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bot.sandbox.slack.manifest import find_manifest
+from bot.sandbox.slack.server import Sandbox, open_sandbox
+from core.store.engine import Database
+from tests.processes import free_port, new_home, of_slack, run_to_end
+
+NOBODY_LISTENS = "postgresql://postgres@127.0.0.1:{port}/postgres"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return new_home(tmp_path / "home")
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    """A sandbox whose complaints do not matter: here it is asked for what it refuses."""
+    async with open_sandbox() as opened:
+        yield opened
+
+
+async def test_a_task_is_run_once_and_its_thread_printed(home: Path) -> None:
+    done = await run_to_end("demo", "--once", "Add rate limiting & <tests>", home=home)
+
+    assert done.status == 0, done.errors
+    assert "Completed" in done.output
+    assert "Add rate limiting & <tests>" in done.output
+    assert "Summary" in done.output
+    assert "Traceback" not in done.errors
+
+
+async def test_a_task_that_fails_once_ends_with_status_one(home: Path) -> None:
+    done = await run_to_end("demo", "--once", "[scenario: crash] work", home=home)
+
+    assert done.status == 1, done.errors
+    assert "the agent program failed" in done.output
+
+
+async def test_an_unknown_workflow_once_ends_with_status_one(home: Path) -> None:
+    done = await run_to_end("demo", "--once", "work", "--workflow", "nonesuch", home=home)
+
+    assert done.status == 1
+    assert "nonesuch" in done.errors
+    assert "Traceback" not in done.errors
+
+
+async def test_the_manifest_is_printed_for_either_transport(home: Path) -> None:
+    plain = await run_to_end("manifest", home=home)
+    http = await run_to_end("manifest", "--http", "https://signalbox.example", home=home)
+    wrong = await run_to_end("manifest", "--http", "signalbox.example", home=home)
+
+    assert plain.status == http.status == 0
+    assert yaml.safe_load(plain.output)["settings"]["socket_mode_enabled"] is True
+    assert (
+        yaml.safe_load(http.output)["settings"]["interactivity"]["request_url"]
+        == "https://signalbox.example/slack/events"
+    )
+    assert wrong.status == 2
+    assert len(wrong.lines) == 1
+
+
+async def test_the_schema_goes_up_and_says_so(home: Path, database: Database) -> None:
+    done = await run_to_end("migrate", home=home, DATABASE_URL=database.dsn)
+
+    assert done.status == 0, done.errors
+    assert "head" in done.output
+
+
+async def test_a_revision_that_is_not_there_is_refused_with_one_line(
+    home: Path, database: Database
+) -> None:
+    done = await run_to_end("migrate", "nonesuch", home=home, DATABASE_URL=database.dsn)
+
+    assert done.status == 2, done.errors
+    assert len(done.lines) == 1
+    assert "nonesuch" in done.lines[0]
+
+
+async def test_the_doctor_finds_what_is_right_and_what_is_wrong(
+    home: Path, database: Database, sandbox: Sandbox
+) -> None:
+    given = {"DATABASE_URL": database.dsn, "ANTHROPIC_API_KEY": "sk-ant-1", **of_slack(sandbox)}
+    well = await run_to_end("doctor", home=home, **given)
+    ill = await run_to_end("doctor", home=home, **{**given, "SLACK_BOT_TOKEN": "xoxb-1-2-wrong"})
+
+    assert well.status == 0, well.output + well.errors
+    assert "✗" not in well.output
+    assert ill.status == 1
+    assert "SLACK_BOT_TOKEN" in ill.output
+    assert "Traceback" not in ill.errors
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"SLACK_BOT_TOKEN": "xoxp-1"}, "SLACK_BOT_TOKEN"),
+        ({"SLACK_BOT_TOKEN": "xoxb-1-2-wrong"}, "SLACK_BOT_TOKEN is refused"),
+        ({"SLACK_BOT_TOKEN": None}, "SLACK_BOT_TOKEN is not set"),
+        ({"SLACK_APP_TOKEN": "xapp-1-A-2-wrong"}, "SLACK_APP_TOKEN is refused"),
+        ({"SLACK_APP_TOKEN": None, "SLACK_SIGNING_SECRET": ""}, "SLACK_SIGNING_SECRET"),
+        ({"SIGNALBOX_PORT": "seventy"}, "SIGNALBOX_PORT"),
+        ({"SIGNALBOX_CONFIG": "/nonexistent/signalbox.toml"}, "SIGNALBOX_CONFIG"),
+        ({"DATABASE_URL": "mysql://somewhere"}, "DATABASE_URL"),
+        ({"DATABASE_URL": NOBODY_LISTENS.format(port=free_port())}, "database"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
+async def test_a_wrong_setting_stops_the_start_with_one_line(
+    home: Path,
+    database: Database,
+    sandbox: Sandbox,
+    variables: dict[str, object],
+    words: str,
+) -> None:
+    given = {
+        "DATABASE_URL": database.dsn,
+        "SIGNALBOX_PORT": 0,
+        "SIGNALBOX_LOG": "error",
+        **of_slack(sandbox),
+        **variables,
+    }
+    done = await run_to_end("up", home=home, **given)
+
+    assert done.status == 2, done.output + done.errors
+    assert len(done.lines) == 1, done.errors
+    assert done.lines[0].startswith("signalbox: ")
+    assert words in done.lines[0]
+
+
+async def test_a_port_in_use_stops_the_start_with_one_line(
+    home: Path, database: Database, sandbox: Sandbox
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = await run_to_end(
+            "up",
+            home=home,
+            DATABASE_URL=database.dsn,
+            SIGNALBOX_PORT=taken.getsockname()[1],
+            SIGNALBOX_LOG="error",
+            **of_slack(sandbox),
+        )
+
+    assert done.status == 2, done.errors
+    assert len(done.lines) == 1
+    assert "SIGNALBOX_PORT" in done.lines[0]
+
+
+async def test_a_missing_scope_stops_the_start_and_is_named(
+    home: Path, database: Database, tmp_path: Path
+) -> None:
+    path = find_manifest()
+    assert path is not None
+    manifest = yaml.safe_load(path.read_text())
+    manifest["oauth_config"]["scopes"]["bot"].remove("users:read")
+    lacking = tmp_path / "manifest.yml"
+    lacking.write_text(json.dumps(manifest))
+    async with open_sandbox(manifest=lacking) as sandbox:
+        done = await run_to_end(
+            "up",
+            home=home,
+            DATABASE_URL=database.dsn,
+            SIGNALBOX_PORT=0,
+            SIGNALBOX_LOG="error",
+            **of_slack(sandbox),
+        )
+
+    assert done.status == 2, done.errors
+    assert len(done.lines) == 1
+    assert "users:read" in done.lines[0]
+
+
+async def test_an_old_schema_stops_a_worker_with_one_line(home: Path) -> None:
+    done = await run_to_end("worker", home=home, SIGNALBOX_PORT=0, SIGNALBOX_LOG="error")
+
+    assert done.status == 2, done.errors
+    assert done.lines == [
+        "signalbox: The database's schema is not up to date: run `signalbox migrate`."
+    ]

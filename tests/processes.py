@@ -1,0 +1,201 @@
+"""Signalbox as real processes, with an environment of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+
+import aiohttp
+
+from bot.sandbox.model.server import Model
+from bot.sandbox.slack.server import Sandbox
+from tests.console import CONFIG
+
+_ROOT = Path(__file__).resolve().parents[1]
+# What a process needs of ours; everything else about it is said by the test.
+_KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV")
+# Every start of Python with all its libraries takes seconds on a busy machine.
+_LIMIT = 90.0
+
+
+@dataclass
+class Program:
+    """One running `python -m bot …`.
+
+    Attributes:
+        lines: What it has said so far, on both streams.
+    """
+
+    process: asyncio.subprocess.Process
+    url: str
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def output(self) -> str:
+        """All it has said."""
+        return "\n".join(self.lines)
+
+    async def ready(self, *, within: float = _LIMIT) -> None:
+        """Wait until `/readyz` answers 200."""
+        async with asyncio.timeout(within):
+            while await self.readiness() != HTTPStatus.OK:
+                assert self.process.returncode is None, self.output
+                await asyncio.sleep(0.05)
+
+    async def readiness(self) -> int | None:
+        """The status of `/readyz`; `None` while nobody listens."""
+        return await status_of(f"{self.url}/readyz")
+
+    def send(self, number: signal.Signals) -> None:
+        """Signal the process, and it alone."""
+        self.process.send_signal(number)
+
+    async def ended(self, *, within: float = _LIMIT) -> int:
+        """Wait for its end; its exit status."""
+        async with asyncio.timeout(within):
+            return await self.process.wait()
+
+    async def says(self, words: str, *, within: float = _LIMIT) -> None:
+        """Wait until a line holds these words."""
+        async with asyncio.timeout(within):
+            while not any(words in line for line in self.lines):
+                assert self.process.returncode is None, self.output
+                await asyncio.sleep(0.05)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a program that ends by itself ended."""
+
+    status: int
+    output: str
+    errors: str
+
+    @property
+    def lines(self) -> list[str]:
+        """What it complained of."""
+        return [line for line in self.errors.splitlines() if line.strip()]
+
+
+async def status_of(url: str) -> int | None:
+    """The status of a GET; `None` if nobody listens."""
+    limit = aiohttp.ClientTimeout(total=5)
+    try:
+        async with aiohttp.ClientSession(timeout=limit) as http, http.get(url) as answer:
+            return answer.status
+    except (aiohttp.ClientError, TimeoutError):
+        return None
+
+
+def free_port() -> int:
+    """A port that nobody listens on just now."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
+def environment(home: Path, variables: Mapping[str, object]) -> dict[str, str]:
+    """A clean environment with these variables."""
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    given = {name: str(value) for name, value in variables.items() if value is not None}
+    return {
+        **kept,
+        "HOME": str(home),
+        "SIGNALBOX_HOME": str(home),
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "PYTHONPATH": str(_ROOT),
+        **given,
+    }
+
+
+def of_slack(sandbox: Sandbox, *, transport: str = "socket") -> dict[str, object]:
+    """The variables for a sandbox."""
+    return {
+        "SLACK_API_URL": sandbox.api_url,
+        "SLACK_BOT_TOKEN": sandbox.bot_token,
+        "SLACK_APP_TOKEN": sandbox.app_token if transport == "socket" else None,
+        "SLACK_SIGNING_SECRET": sandbox.signing_secret if transport == "http" else None,
+    }
+
+
+def of_model(model: Model) -> dict[str, object]:
+    """The variables for a scripted model."""
+    return {"ANTHROPIC_API_KEY": model.api_key, "ANTHROPIC_BASE_URL": model.url}
+
+
+def new_home(path: Path) -> Path:
+    """A home whose agents do not repeat failed calls for minutes."""
+    path.mkdir(parents=True)
+    (path / "signalbox.toml").write_text(CONFIG)
+    return path
+
+
+@asynccontextmanager
+async def running(command: str, home: Path, **variables: object) -> AsyncIterator[Program]:
+    """Run `python -m bot <command>` until the block ends; then it is ended for certain."""
+    port = free_port()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "bot", *command.split()),
+        env=environment(home, {"SIGNALBOX_PORT": port, **variables}),
+        cwd=home,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        limit=1024 * 1024,
+    )
+    program = Program(process, f"http://127.0.0.1:{port}")
+    reading = asyncio.create_task(_read(program), name=f"output of {command}")
+    try:
+        yield program
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            try:
+                async with asyncio.timeout(20):
+                    await process.wait()
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+        # A child that it left behind may hold its output open.
+        await asyncio.wait({reading}, timeout=2)
+        reading.cancel()
+        await asyncio.wait({reading})
+
+
+async def _read(program: Program) -> None:
+    assert program.process.stdout is not None
+    async for line in program.process.stdout:
+        program.lines.append(line.decode(errors="replace").rstrip())
+
+
+async def run_to_end(*arguments: str, home: Path, **variables: object) -> Outcome:
+    """Run `python -m bot …`, which ends by itself."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "bot", *arguments),
+        env=environment(home, variables),
+        cwd=home,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(_LIMIT):
+            output, errors = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode is not None
+    return Outcome(process.returncode, output.decode(), errors.decode())

@@ -1,0 +1,170 @@
+"""What people mistype: one clear answer in private, nothing started, nothing left running."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from git import Repo
+
+from core.domain.request import MAX_TASK_CHARS
+from core.domain.run import StopReason
+from tests.console import Console, console, idle_console, socket_console
+
+__all__ = ["console", "idle_console", "socket_console"]
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A repository with one commit on `main`."""
+    path = tmp_path / "api"
+    repo = Repo.init(path, initial_branch="main")
+    (path / "app.py").write_text("print('hello')\n")
+    repo.index.add(["app.py"])
+    repo.index.commit("Begin")
+    repo.close()
+    return path
+
+
+async def test_what_cannot_be_understood_is_answered_and_starts_nothing(
+    console: Console,
+) -> None:
+    # What is typed, and what the answer must say.
+    for text, words in {
+        "frobnicate": "I don't know `frobnicate`",
+        "rnu implement x": "Did you mean `run`",
+        "implement Add it": "is a workflow",
+        "run implemnt Add it": "implement",
+        "run builder": "Say what `builder` is to do",
+        "run builder --turns 5": "Say what",
+        "run builder --turns -3 Add it": "--turns",
+        "run builder --turns 99999999999 Add it": "1 to 1000",
+        "run builder --budget NaN Add it": "--budget",
+        "run builder --timeout 1ms Add it": "--timeout",
+        "run builder --priority 9e9 Add it": "--priority",
+        "run builder --frob 1 Add it": "--frob",
+        "run builder --repo ext::sh Add it": "epository",
+        "status run_000000": "can't find",
+        "kill run_000000": "can't find",
+        "continue run_000000": "can't find",
+        "kill": "Which run",
+    }.items():
+        await console.answer(text, words)
+
+    assert await console.runs() == []
+    assert console.cards() == []
+
+
+async def test_what_is_asked_for_is_shown_in_private(console: Console) -> None:
+    for text, words in {
+        "help": "/workflow run",
+        "workflows": "implement",
+        "list": "runs",
+        "status": "run",
+    }.items():
+        await console.answer(text, words)
+
+    assert console.cards() == []
+
+
+async def test_a_task_at_the_limit_runs_and_one_beyond_it_is_refused(
+    console: Console,
+) -> None:
+    longest = "[scenario: long] [turns: 1] " + "wörd & 🚦 " * 4000
+    longest = (longest + "x" * MAX_TASK_CHARS)[:MAX_TASK_CHARS]
+
+    card = await console.run(f"builder {longest}")
+    await console.command(f"run builder {longest}y")
+
+    await console.told("40,001 characters")
+    await card.says("Completed")
+    # Not compared in the assertion, which would print both.
+    is_whole = (await console.run_of(card)).run.task_input == longest
+    assert is_whole
+    assert len(await console.runs()) == 1
+
+
+async def test_the_form_shows_what_is_wrong_and_then_starts(console: Console) -> None:
+    human = console.human
+    await console.command("run")
+    form = await human.wait_for(human.modal, what="the form")
+    filled: dict[str, Any] = {
+        "workflow": "implement",
+        "task": "[scenario: long] [turns: 1] From <the> form",
+        "timeout": "soon",
+        "budget": "much",
+    }
+
+    wrong = await human.submit(form["id"], filled)
+    secret = await human.submit(
+        form["id"],
+        {**filled, "timeout": "20m", "budget": "1.50", "repo": "https://a:hunter2@x.invalid/r"},
+    )
+    right = await human.submit(
+        form["id"], {**filled, "timeout": "20m", "budget": "1.50", "repo": ""}
+    )
+
+    assert wrong is not None
+    assert set(wrong) == {"timeout", "budget"}
+    assert secret is not None
+    assert "hunter2" not in str(secret)
+    assert right is None
+    card = await human.wait_for(lambda: next(iter(console.cards()), None), what="the card")
+    await card.says("Completed")
+    assert human.modal() is None
+    assert [run.task_input for run in await console.runs()] == [filled["task"]]
+
+
+async def test_a_folder_that_is_no_repository_ends_the_run_with_advice(
+    socket_console: Console, tmp_path: Path
+) -> None:
+    card = await socket_console.run(f"builder --repo {tmp_path} Add it")
+
+    await card.says("its workspace could not be made ready")
+    told = await card.reply("Next:")
+
+    run = (await socket_console.run_of(card)).run
+    assert run.stop_reason is StopReason.WORKSPACE_ERROR
+    assert "repository" in told
+    assert card.labels == []
+
+
+async def test_a_branch_that_is_not_there_ends_the_run_with_its_name(
+    socket_console: Console, repository: Path
+) -> None:
+    card = await socket_console.run(f"builder --repo {repository} --branch gone Add it")
+
+    await card.says("its workspace could not be made ready")
+    await card.reply("gone")
+
+    assert (await socket_console.run_of(card)).run.stop_reason is StopReason.WORKSPACE_ERROR
+
+
+async def test_a_run_in_a_repository_shows_branch_and_changes(
+    socket_console: Console, repository: Path
+) -> None:
+    card = await socket_console.run(f"builder --repo {repository} --branch main Add limiting")
+
+    await card.says("Completed")
+    seen = await socket_console.run_of(card)
+
+    assert seen.run.git_branch is not None
+    assert seen.run.git_branch in card.text
+    assert seen.run.diff is not None
+    assert seen.run.diff.commits
+    assert Repo(repository).active_branch.name == "main"
+
+
+async def test_two_starts_on_one_session_name_the_live_run(idle_console: Console) -> None:
+    async with idle_console.serving(works=False):
+        card = await idle_console.run('builder --session "rate limits" First')
+        run = (await idle_console.run_of(card)).run
+
+        await idle_console.command('run builder --session "rate limits" Second')
+
+        await idle_console.told(run.run_id)
+        await idle_console.drawn()
+        await idle_console.sandbox.settled()
+        assert len(await idle_console.runs()) == 1
+        assert len(idle_console.cards()) == 1

@@ -95,13 +95,13 @@ def count(number: int) -> str:
     return f"{number / 1_000_000_000:,.0f}G"
 
 
-def tokens(usage: Usage) -> str:
+def tokens(usage: Usage, *, is_estimated: bool = False) -> str:
     """Tokens in and out, the cache's apart since they are priced apart."""
     cached = usage.cache_read_tokens + usage.cache_creation_tokens
     parts = [f"{count(usage.input_tokens)} in", f"{count(usage.output_tokens)} out"]
     if cached:
         parts.append(f"{count(cached)} cached")
-    return ", ".join(parts)
+    return ", ".join(parts) + (" estimated" if is_estimated else "")
 
 
 def plural(number: int, one: str, many: str | None = None) -> str:

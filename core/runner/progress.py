@@ -33,6 +33,8 @@ from core.runner.evidence import TestCounts, counts_of
 # What one row of `run_events` keeps of a text; the transcript has the whole of it.
 _KEPT_CHARS = 4_000
 _ACTIVITY_CHARS = 200
+# Of English text and code; Anthropic's own rule of thumb.
+_CHARS_PER_TOKEN = 4
 # The outcome looks at the last few texts only.
 _KEPT_TEXTS = 20
 
@@ -59,6 +61,7 @@ class Progress:
         self.tests: TestCounts | None = None
         self._usage: dict[str, TurnUsage] = {}
         self._results = 0
+        self._output_chars = 0
         self._tool_calls = 0
         self._tools_used: dict[str, None] = {}
         self._activity: tuple[datetime, str] | None = None
@@ -67,6 +70,7 @@ class Progress:
     def take(self, event: AgentEvent, *, at: datetime) -> None:
         """Take one event in."""
         self.is_dirty = True
+        self._output_chars += _length(event)
         match event:
             case TurnUsage():
                 self._usage[event.message_id] = event
@@ -118,25 +122,36 @@ class Progress:
 
     @property
     def usage(self) -> Usage:
-        """Tokens so far: the program's own account once it gave one, else its answers' sum."""
+        """Tokens so far: the program's own account once it gave one, else an estimate.
+
+        While an agent works its program reports output tokens as placeholders, so they are
+        estimated from the length of what was said.
+        """
         if self.result is not None:
             return self.result.usage
         total = Usage()
         for turn in self._usage.values():
             total += turn.usage
-        return total
+        return total + Usage(output_tokens=self._unreported_output(total))
+
+    def _unreported_output(self, reported: Usage) -> int:
+        return max(self._output_chars // _CHARS_PER_TOKEN - reported.output_tokens, 0)
 
     def cost(self) -> tuple[Decimal | None, CostSource | None]:
         """Cost so far and where it comes from; both `None` while unknown."""
         if self.result is not None and self.result.cost_usd is not None:
             return self.result.cost_usd, CostSource.REPORTED
-        total = Decimal(0)
+        reported = Usage()
+        parts: list[Decimal | None] = []
         for turn in self._usage.values():
-            part = estimate_usd(turn.model or self.model, turn.usage)
-            if part is None:
-                return None, None
-            total += part
-        return (total, CostSource.ESTIMATED) if self._usage else (None, None)
+            reported += turn.usage
+            parts.append(estimate_usd(turn.model or self.model, turn.usage))
+        rest = Usage(output_tokens=self._unreported_output(reported))
+        parts.append(estimate_usd(self.model, rest) if rest.output_tokens else Decimal(0))
+        known = [part for part in parts if part is not None]
+        if not self._usage or len(known) < len(parts):
+            return None, None
+        return sum(known, Decimal(0)), CostSource.ESTIMATED
 
     @property
     def turns(self) -> int:
@@ -171,6 +186,15 @@ class Progress:
         lines = what.strip().splitlines()
         first = lines[0] if lines else ""
         self._activity = (at, redact(first)[:_ACTIVITY_CHARS])
+
+
+def _length(event: AgentEvent) -> int:
+    """Characters the model wrote for this event."""
+    if isinstance(event, AgentText):
+        return len(event.text)
+    if isinstance(event, ToolStarted):
+        return len(event.name) + sum(len(str(value)) for value in event.input.values())
+    return 0
 
 
 def _clip(text: str) -> str:

@@ -10,7 +10,7 @@ from bot.slack import figures, text
 from bot.slack.views import blocks
 from bot.slack.views.message import Block, Message
 from bot.slack.views.wording import STEP_ICONS, state_of, turns_made
-from core.domain.run import Run, RunStatus, StopReason
+from core.domain.run import CostSource, Run, RunStatus, StopReason
 from core.domain.snapshot import RunSnapshot, Thread
 from core.domain.step import Step, StepStatus
 from core.domain.termination import Phase
@@ -135,13 +135,16 @@ def _facts(snapshot: RunSnapshot, now: datetime) -> Sequence[tuple[str, str]]:
         ("Where", place_words(run)),
         ("Turns", turns_words(run)),
         ("Cost", figures.cost(run.cost_usd, run.cost_source, is_live=run.is_live)),
-        ("Tokens", figures.tokens(run.usage) if run.usage.total_tokens else _no_tokens(run)),
+        ("Tokens", _tokens(run)),
         _time(run, now),
     )
 
 
-def _no_tokens(run: Run) -> str:
-    return "not reported yet" if run.is_live else "not reported"
+def _tokens(run: Run) -> str:
+    if not run.usage.total_tokens:
+        return "not reported yet" if run.is_live else "not reported"
+    # Until its end the agent program reports no count of what it wrote.
+    return figures.tokens(run.usage, is_estimated=run.cost_source is not CostSource.REPORTED)
 
 
 def _time(run: Run, now: datetime) -> tuple[str, str]:

@@ -101,7 +101,7 @@ def tokens(usage: Usage, *, is_estimated: bool = False) -> str:
     parts = [f"{count(usage.input_tokens)} in", f"{count(usage.output_tokens)} out"]
     if cached:
         parts.append(f"{count(cached)} cached")
-    return ", ".join(parts) + (" estimated" if is_estimated else "")
+    return ", ".join(parts) + (" (estimated)" if is_estimated else "")
 
 
 def plural(number: int, one: str, many: str | None = None) -> str:

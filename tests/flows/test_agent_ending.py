@@ -1,0 +1,188 @@
+"""However the real agent program is ended, nothing of it is left."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+
+import pytest
+
+from bot.sandbox.model.script import Turn, bash
+from core.agent.process import end_tree, find_tree, identify
+from core.agent.session import open_agent
+from core.domain.event import AgentEvent, AgentResult, ToolFinished
+from core.domain.termination import Phase, Proof
+from tests.flows.agent_desk import (
+    Desk,
+    assert_nothing_left,
+    desk,
+    of,
+    program,
+    sleeping,
+    starts_bash,
+    until,
+)
+
+__all__ = ["desk"]
+
+
+async def test_an_interrupt_ends_the_tool_and_the_agent(desk: Desk) -> None:
+    desk.plays(Turn(calls=(bash("sleep 71", "Sleep"),)), Turn(text="Never."))
+    launch = desk.launch()
+
+    async with open_agent(launch, desk.transcripts) as agent:
+        events: list[AgentEvent] = []
+        async for event in agent.events():
+            events.append(event)
+            if starts_bash(event):
+                await sleeping(launch, "71")
+                await agent.interrupt()
+        assert agent.has_ended
+        await agent.interrupt()
+
+    assert of(events, AgentResult)[-1].terminal_reason == "aborted_tools"
+    assert_nothing_left(launch)
+
+
+async def test_an_agent_closed_in_mid_work_leaves_nothing_behind(desk: Desk) -> None:
+    desk.plays(Turn(calls=(bash("sleep 72", "Sleep"),)), Turn(text="Never."))
+    launch = desk.launch()
+
+    async with open_agent(launch, desk.transcripts) as agent:
+        await until(agent, starts_bash)
+        await sleeping(launch, "72")
+        closing = time.monotonic()
+
+    assert time.monotonic() - closing < 5
+    assert_nothing_left(launch)
+    # Its last words are kept: another machine can go on from here.
+    kept = json.dumps(desk.transcripts.entries[str(desk.session_id), ""])
+    assert "sleep 72" in kept
+
+
+async def test_a_daemon_left_by_a_tool_ends_with_the_agent(desk: Desk) -> None:
+    daemon = "(env -i setsid bash -c 'trap \"\" TERM; sleep 73' >/dev/null 2>&1 &)"
+    desk.plays(Turn(calls=(bash(f"{daemon}; sleep 0.2; echo left", "Leave"),)), Turn(text="Done."))
+    launch = desk.launch()
+
+    async with open_agent(launch, desk.transcripts) as agent:
+        daemons = []
+        async for event in agent.events():
+            if isinstance(event, ToolFinished):
+                daemons = list(find_tree(launch.run_id, agent.root))
+    seen = [one for one in daemons if one.pid != agent.root.pid]
+
+    assert {one.name for one in seen} >= {"sleep"}
+    assert all(identify(one.pid) != one for one in seen)
+
+
+async def test_a_cancelled_caller_leaves_nothing_behind(desk: Desk) -> None:
+    desk.plays(Turn(calls=(bash("sleep 74", "Sleep"),)), Turn(text="Never."))
+    launch = desk.launch()
+    running = asyncio.create_task(desk.run(launch))
+    await sleeping(launch, "74")
+
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+    assert_nothing_left(launch)
+
+
+async def test_a_caller_cancelled_during_the_start_leaves_nothing_behind(desk: Desk) -> None:
+    launch = desk.launch(program=program(desk, "sleep 75"))
+    running = asyncio.create_task(desk.run(launch))
+    await sleeping(launch, "75")
+
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+    assert_nothing_left(launch)
+
+
+@pytest.mark.parametrize("scenario", ["kill-stubborn", "kill-escaped", "kill-hostile"])
+async def test_the_ladder_ends_a_hostile_agents_tree_while_its_events_are_read(
+    desk: Desk, scenario: str
+) -> None:
+    launch = desk.launch(f"[scenario: {scenario}]")
+    phases: list[Phase] = []
+
+    async def heard(phase: Phase, proof: Proof) -> None:
+        phases.append(phase)
+
+    async with open_agent(launch, desk.transcripts) as agent:
+
+        async def read() -> None:
+            async for _ in agent.events():
+                pass
+
+        async with asyncio.timeout(15):
+            reading = asyncio.create_task(read())
+            while len(find_tree(launch.run_id, agent.root)) < 3:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        began = time.monotonic()
+        proof = await end_tree(
+            cookie=launch.run_id,
+            root=agent.root,
+            interrupt=agent.interrupt,
+            has_ended=lambda: agent.has_ended,
+            on_phase=heard,
+            known=agent.tree,
+        )
+        elapsed = time.monotonic() - began
+        await asyncio.wait({reading}, timeout=5)
+
+    assert proof.is_confirmed
+    assert elapsed < 9
+    assert phases[0] is Phase.INTERRUPTED
+    assert_nothing_left(launch)
+
+
+async def test_an_agent_ends_with_its_worker(desk: Desk) -> None:
+    desk.plays(Turn(calls=(bash("sleep 77", "Sleep"),)), Turn(text="Never."))
+    launch = desk.launch()
+    worker = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", WORKER, launch.run_id, str(launch.cwd.parent), desk.model.url
+    )
+    try:
+        await sleeping(launch, "77")
+        seen = find_tree(launch.run_id, None)
+    finally:
+        worker.kill()
+        await worker.wait()
+
+    async with asyncio.timeout(20):
+        while find_tree(launch.run_id, None):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    assert {one.name for one in seen} >= {"sleep"}
+    assert all(identify(one.pid) != one for one in seen)
+    assert_nothing_left(launch)
+
+
+WORKER = """
+import asyncio, sys, uuid
+from pathlib import Path
+from core.agent.protocol import Launch
+from core.agent.session import open_agent
+from core.domain.workflow import WorkflowDefinition
+from tests.fakes.transcripts import MemoryTranscripts
+
+async def main(run_id, folder, url):
+    definition = WorkflowDefinition(
+        name="t", description="", prompt="", allowed_tools=("Bash",)
+    )
+    launch = Launch(
+        run_id=run_id, session_id=uuid.uuid4(), resume=False, prompt="Do it.",
+        prompt_uuid=uuid.uuid4(), definition=definition, model=None, max_turns=9,
+        budget_usd=None, cwd=Path(folder) / "work", state_dir=Path(folder) / "state",
+        credentials={"ANTHROPIC_API_KEY": "sk-anything", "ANTHROPIC_BASE_URL": url},
+    )
+    async with open_agent(launch, MemoryTranscripts()) as agent:
+        async for _ in agent.events():
+            pass
+
+asyncio.run(main(*sys.argv[1:]))
+"""

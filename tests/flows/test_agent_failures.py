@@ -1,0 +1,80 @@
+"""An agent program that crashes, does not start or is missing is told clearly."""
+
+from __future__ import annotations
+
+import signal
+from datetime import timedelta
+
+import pytest
+
+from bot.sandbox.model.script import Script, Turn, bash
+from core.agent.protocol import AgentFailed
+from core.agent.session import open_agent
+from core.domain.event import AgentResult, AgentStarted
+from tests.flows.agent_desk import Desk, assert_nothing_left, desk, of, program
+
+__all__ = ["desk"]
+
+
+async def test_a_crash_is_told_with_its_exit_code_and_ends_the_orphans(desk: Desk) -> None:
+    desk.plays(
+        Turn(calls=(bash("setsid sleep 76 & kill -9 $PPID; sleep 76", "Crash"),)),
+        Turn(text="Never."),
+    )
+    launch = desk.launch()
+
+    with pytest.raises(AgentFailed) as caught:
+        await desk.run(launch)
+
+    assert caught.value.exit_code == -signal.SIGKILL
+    assert_nothing_left(launch)
+
+
+async def test_after_a_crash_a_resume_goes_on(desk: Desk) -> None:
+    crash = Turn(text="First.", calls=(bash("kill -9 $PPID", "Crash"),))
+    desk.model.script = Script(
+        name="test", about="", play=lambda scene: Turn(text="Back.") if scene.words else crash
+    )
+    with pytest.raises(AgentFailed):
+        await desk.run(desk.launch())
+
+    events = await desk.run(desk.launch("Go on.", resume=True))
+
+    assert of(events, AgentResult)[-1].subtype == "success"
+    assert of(events, AgentStarted)[0].session_id == str(desk.session_id)
+
+
+@pytest.mark.parametrize(
+    ("lines", "what", "exit_code"),
+    [
+        (("echo oops >&2", "exit 3"), "could not be started", 3),
+        (("sleep 0.3; exit 0",), "ended before it answered", None),
+        (("echo '{not json'", "sleep 1"), "said something that cannot be read", None),
+        (("while echo nonsense; do sleep 0.1; done",), "did not answer", None),
+        (("trap '' TERM", "while :; do sleep 1; done"), "did not answer", None),
+    ],
+    ids=["fails", "silent", "garbage", "nonsense", "hangs"],
+)
+async def test_a_program_that_does_not_start_is_told_clearly(
+    desk: Desk, lines: tuple[str, ...], what: str, exit_code: int | None
+) -> None:
+    launch = desk.launch(program=program(desk, *lines))
+    limit = timedelta(seconds=1.5 if what == "did not answer" else 20)
+
+    with pytest.raises(AgentFailed) as caught:
+        async with open_agent(launch, desk.transcripts, connect_limit=limit):
+            pytest.fail("it opened")
+
+    assert what in str(caught.value)
+    assert caught.value.exit_code == exit_code
+    assert str(desk.folder) not in caught.value.user_message
+    if exit_code == 3:
+        assert caught.value.stderr_tail == "oops"
+    assert_nothing_left(launch)
+
+
+async def test_a_missing_program_is_told_clearly(desk: Desk) -> None:
+    with pytest.raises(AgentFailed) as caught:
+        await desk.run(desk.launch(program=desk.folder / "nowhere"))
+
+    assert "nowhere" not in caught.value.user_message

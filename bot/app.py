@@ -13,6 +13,7 @@ from aiohttp import web
 from sqlalchemy import text
 
 from bot.manifest import bot_scopes
+from bot.scheduler import Scheduler
 from bot.serve import DRAIN, PartFailed, Process, bounded, signals, web_server
 from bot.settings import BadSetting, Settings
 from bot.slack.app import Services
@@ -22,6 +23,7 @@ from bot.web.health import Health, health_routes
 from bot.workplace import Workplace, opened_workplace, slack_credentials, utc_now
 from core.domain.errors import Unavailable
 from core.runner.node import Node, claimed_identity
+from core.services.housekeeping import HousekeepingService
 from core.store.engine import translating
 
 log = logging.getLogger(__name__)
@@ -108,6 +110,7 @@ async def serve(
         stack.push_async_callback(process.end)
         if slack is not None:
             process.start("slack", slack.run())
+            process.start("clock", Scheduler(HousekeepingService(workplace.work)).run())
         if node is not None:
             process.start("worker", node.run())
         started(Running(url=url, workplace=workplace, health=health))

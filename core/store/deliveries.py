@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import null, or_, select, update
+from sqlalchemy import delete, null, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -71,3 +71,14 @@ async def claim_unfinished(
     )
     claimed = sorted(rows, key=lambda row: (row.received_at, row.key))
     return [(row.key, row.body or {}) for row in claimed]
+
+
+async def forget(session: AsyncSession, *, before: datetime) -> int:
+    """Delete deliveries received before then, handled or not; answers how many."""
+    gone = await session.scalars(
+        delete(DeliveryRow)
+        .where(DeliveryRow.received_at < before)
+        .returning(DeliveryRow.key)
+        .execution_options(synchronize_session=False)
+    )
+    return len(gone.all())

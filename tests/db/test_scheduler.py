@@ -1,0 +1,79 @@
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import text
+
+from bot.scheduler import Scheduler
+from core.services.housekeeping import DELIVERIES_KEPT, HousekeepingService
+from core.services.work import Work
+from core.store import deliveries
+from core.store.engine import Database
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+def a_service(database: Database) -> HousekeepingService:
+    return HousekeepingService(Work(database, lambda: NOW))
+
+
+async def received(database: Database, key: str, *, at: datetime) -> None:
+    async with database.sessions.begin() as session:
+        await deliveries.receive(session, key, {"text": "words"}, now=at)
+
+
+async def keys(database: Database) -> list[str]:
+    async with database.sessions() as session:
+        found = await session.scalars(text("SELECT key FROM slack_deliveries ORDER BY key"))
+        return list(found)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not holds():  # noqa: ASYNC110 - a flag of another task, which tells nobody
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def running(scheduler: Scheduler) -> AsyncIterator[None]:
+    task = asyncio.create_task(scheduler.run(), name="scheduler")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+async def test_deliveries_are_forgotten_after_their_time_and_not_before(
+    database: Database,
+) -> None:
+    await received(database, "old", at=NOW - DELIVERIES_KEPT - timedelta(seconds=1))
+    await received(database, "young", at=NOW - DELIVERIES_KEPT + timedelta(seconds=1))
+
+    cleared = await a_service(database).clear()
+
+    assert cleared.deliveries == 1
+    assert await keys(database) == ["young"]
+
+
+async def test_one_scheduler_keeps_the_clock_and_the_other_follows(database: Database) -> None:
+    first, second = Scheduler(a_service(database)), Scheduler(a_service(database))
+    async with running(second):
+        async with running(first):
+            await until(lambda: first.is_leading or second.is_leading)
+            assert first.is_leading != second.is_leading
+        await until(lambda: second.is_leading)
+
+    assert not first.is_leading
+    assert not second.is_leading
+
+
+async def test_the_first_tick_comes_at_once(database: Database) -> None:
+    await received(database, "old", at=NOW - 2 * DELIVERIES_KEPT)
+
+    async with running(Scheduler(a_service(database))), asyncio.timeout(20):
+        while await keys(database):  # noqa: ASYNC110 - the database is asked, it does not tell
+            await asyncio.sleep(0.01)
+
+    assert await keys(database) == []

@@ -1,0 +1,103 @@
+"""The mirror that workspaces of one repository share: news, many at once, damage."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+from core.workspace.workspaces import Workspaces
+from tests.unit.repositories import commit, git, origin, prepare, workspaces
+
+__all__ = ["origin", "workspaces"]
+
+
+async def test_a_second_fetch_brings_what_is_new_and_forgets_what_is_gone(
+    workspaces: Workspaces, origin: Path
+) -> None:
+    await prepare(workspaces, origin)
+    newest = commit(origin, "more.txt", "more\n", "More")
+    git(origin, "branch", "-qD", "feature/limits")
+
+    second = await workspaces.prepare(
+        workspace_id="ws_2", source=str(origin), branch=None, run_branch="signalbox/b"
+    )
+
+    assert second.base_commit == newest
+    assert "feature" not in git(second.path, "branch", "-r")
+
+
+async def test_a_rewritten_history_is_followed(workspaces: Workspaces, origin: Path) -> None:
+    await prepare(workspaces, origin)
+    git(origin, "commit", "-q", "--amend", "-m", "Begin anew")
+
+    second = await workspaces.prepare(
+        workspace_id="ws_2", source=str(origin), branch=None, run_branch="signalbox/b"
+    )
+
+    assert second.base_commit == git(origin, "rev-parse", "trunk")
+
+
+async def test_many_runs_prepare_at_once_from_several_workers(
+    workspaces: Workspaces, origin: Path
+) -> None:
+    other = Workspaces(workspaces.root, git_timeout=timedelta(seconds=30))
+
+    made = await asyncio.gather(
+        *(
+            [workspaces, other][number % 2].prepare(
+                workspace_id=f"ws_{number}",
+                source=str(origin),
+                branch=None,
+                run_branch=f"signalbox/{number}",
+            )
+            for number in range(8)
+        )
+    )
+
+    assert len({workspace.path for workspace in made}) == 8
+    assert {workspace.base_commit for workspace in made} == {git(origin, "rev-parse", "trunk")}
+    assert len(list((workspaces.root / "mirrors").glob("*.git"))) == 1
+
+
+async def test_preparing_the_same_workspace_twice_at_once_makes_it_once(
+    workspaces: Workspaces, origin: Path
+) -> None:
+    first, second = await asyncio.gather(prepare(workspaces, origin), prepare(workspaces, origin))
+
+    assert first == second
+    assert [path.name for path in (workspaces.root / "workspaces").iterdir()] == ["ws_1"]
+
+
+async def test_a_mirror_with_locks_of_a_killed_fetch_still_works(
+    workspaces: Workspaces, origin: Path
+) -> None:
+    await prepare(workspaces, origin)
+    commit(origin, "more.txt", "more\n", "More")
+    [mirror] = (workspaces.root / "mirrors").glob("*.git")
+    (mirror / "packed-refs.lock").touch()
+    (mirror / "refs/heads/trunk.lock").touch()
+
+    second = await workspaces.prepare(
+        workspace_id="ws_2", source=str(origin), branch=None, run_branch="signalbox/b"
+    )
+
+    assert (second.path / "more.txt").exists()
+
+
+async def test_a_damaged_mirror_is_made_again(workspaces: Workspaces, origin: Path) -> None:
+    await prepare(workspaces, origin)
+    [mirror] = (workspaces.root / "mirrors").glob("*.git")
+    for file in (*mirror.glob("objects/??/*"), *mirror.glob("objects/pack/*.pack")):
+        file.chmod(0o600)
+        # A new file: the workspaces' hard links keep the old content.
+        file.unlink()
+        file.write_bytes(b"")
+    commit(origin, "more.txt", "more\n", "More")
+
+    second = await workspaces.prepare(
+        workspace_id="ws_2", source=str(origin), branch=None, run_branch="signalbox/b"
+    )
+
+    assert (second.path / "more.txt").exists()
+    assert git(second.path, "fsck") == ""

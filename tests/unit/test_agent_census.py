@@ -1,0 +1,142 @@
+"""Which processes are found, by cookie and by descent, and which a sweep ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import uuid
+from pathlib import Path
+
+import pytest
+
+from core.agent import census
+from core.agent.process import Tree, end_tree, find_tree, identify, runs_here, sweep
+from core.domain.termination import ProcessIdentity
+from tests.unit.trees import (
+    COOPERATIVE,
+    ESCAPED,
+    NAMELESS,
+    ORPHANED,
+    STUBBORN,
+    command_line,
+    gone,
+    linux_only,
+    started,
+)
+
+pytestmark = linux_only
+
+
+async def test_an_identity_is_pid_and_start_and_gone_with_the_process() -> None:
+    with started("bash", "-c", COOPERATIVE) as tree:
+        assert identify(tree.root.pid) == tree.root
+        tree.process.kill()
+
+        # A zombie, since nobody has waited for it yet; dead all the same.
+        await gone(tree.root)
+        assert Path(f"/proc/{tree.root.pid}").exists()  # noqa: ASYNC240 - not on a disk
+
+
+async def test_a_signal_reaches_only_the_process_that_was_meant() -> None:
+    with started("bash", "-c", COOPERATIVE) as tree:
+        another = ProcessIdentity(pid=tree.root.pid, started_ticks=tree.root.started_ticks - 1)
+
+        assert not census.send_signal(another, signal.SIGKILL)
+        assert identify(tree.root.pid) == tree.root
+        assert census.send_signal(tree.root, signal.SIGKILL)
+
+
+async def test_a_signal_to_a_dead_process_reaches_nobody() -> None:
+    with started("bash", "-c", COOPERATIVE) as tree:
+        root = tree.root
+        await end_tree(cookie=tree.cookie, root=root)
+        tree.process.wait(5)
+
+        assert not census.send_signal(root, signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    ("script", "sleeper"),
+    [(COOPERATIVE, "60"), (ESCAPED, "61"), (STUBBORN, "62"), (ORPHANED, "63")],
+)
+async def test_every_process_with_the_cookie_is_found(script: str, sleeper: str) -> None:
+    with started("bash", "-c", script) as tree:
+        async with asyncio.timeout(5):
+            # The child exists before it executes its program.
+            while sleeper not in " ".join(map(command_line, find_tree(tree.cookie, None))):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+        assert tree.root in find_tree(tree.cookie, None)
+
+
+async def test_another_runs_processes_are_not_found() -> None:
+    with started("bash", "-c", COOPERATIVE) as one, started("bash", "-c", ESCAPED) as other:
+        ours = {found.pid for found in find_tree(one.cookie, one.root)}
+        theirs = {found.pid for found in find_tree(other.cookie, other.root)}
+
+        assert not ours & theirs
+        assert os.getpid() not in ours
+
+
+async def test_an_orphan_without_the_cookie_stays_in_a_reapers_tree() -> None:
+    with started("bash", "-c", NAMELESS, reaps=True) as tree:
+        proof = await end_tree(cookie=tree.cookie, root=tree.root)
+
+        assert proof.is_confirmed
+        assert [one.name for one in proof.seen].count("sleep") == 2
+
+
+async def test_a_session_once_met_is_known_after_its_head_is_gone() -> None:
+    # The child of a session's dead head, orphaned and without the cookie.
+    script = "setsid bash -c 'env -i sleep 65 & echo ready; sleep 60' & wait"
+    with started("bash", "-c", script) as tree:
+        known = Tree(tree.cookie, tree.root)
+        living = known.look()
+        for one in living:
+            if "sleep 65" not in command_line(one) or one.name == "bash":
+                census.send_signal(one, signal.SIGKILL)
+        await gone(tree.root)
+        assert find_tree(tree.cookie, None) == ()
+
+        proof = await end_tree(cookie=tree.cookie, root=tree.root, known=known)
+
+        assert proof.is_confirmed
+        assert all(identify(one.pid) != one for one in living)
+
+
+async def test_a_sweep_ends_what_is_not_live_and_leaves_the_rest() -> None:
+    site = uuid.uuid4().hex
+    with (
+        started("bash", "-c", ESCAPED, site=site) as lost,
+        started("bash", "-c", COOPERATIVE, site=site) as live,
+        started("bash", "-c", COOPERATIVE, site="another") as foreign,
+    ):
+        assert runs_here(site=site) == {lost.cookie, live.cookie}
+
+        proofs = await sweep({live.cookie}, site=site)
+
+        assert set(proofs) == {lost.cookie}
+        assert proofs[lost.cookie].is_confirmed
+        assert find_tree(lost.cookie, None) == ()
+        assert identify(live.root.pid) == live.root
+        assert identify(foreign.root.pid) == foreign.root
+
+
+async def test_a_sweep_leaves_what_started_after_it_was_decided() -> None:
+    site = uuid.uuid4().hex
+    seen = runs_here(site=site)
+    with started("bash", "-c", COOPERATIVE, site=site) as later:
+        assert await sweep((), site=site, among=seen) == {}
+        assert identify(later.root.pid) == later.root
+
+
+async def test_where_there_is_no_proc_the_same_is_seen_by_other_means() -> None:
+    with started("bash", "-c", ESCAPED) as tree:
+        here = {one.pid: one for one in census._proc_residents()}
+        there = {one.pid: one for one in census._psutil_residents()}
+
+        for pid in (tree.root.pid, os.getpid()):
+            assert there[pid].parent == here[pid].parent
+            assert there[pid].session == here[pid].session
+            assert there[pid].name == here[pid].name

@@ -1,0 +1,131 @@
+"""Real trees of processes, each with a cookie of its own, from obedient to hostile."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from core.agent import census
+from core.agent.process import COOKIE, SITE, find_tree, identify
+from core.domain.termination import Phase, ProcessIdentity, Proof
+
+linux_only = pytest.mark.skipif(
+    not Path("/proc/self/stat").exists(), reason="the trees are Linux's"
+)
+
+QUICK = timedelta(seconds=0.3)
+
+# Each prints "ready" once its tree stands.
+COOPERATIVE = "sleep 60 & echo ready; wait"
+ESCAPED = "setsid sleep 61 & sleep 0.1; echo ready; wait"
+STUBBORN = (
+    "trap '' TERM INT HUP; bash -c 'trap \"\" TERM; sleep 62 & wait' & echo ready; wait; wait"
+)
+ORPHANED = "(setsid sleep 63 &) ; sleep 0.1; echo ready; exec sleep 60"
+# A session of its own, orphaned, and without the cookie.
+NAMELESS = "(env -i setsid sleep 64 &) ; sleep 0.1; echo ready; exec sleep 60"
+FORKING = """
+import os, signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("ready", flush=True)
+while True:
+    if os.fork() == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        time.sleep(60)
+        os._exit(0)
+    try:
+        os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        pass
+    time.sleep(0.005)
+"""
+# Each link forks the next and dies at once: nothing ever stands still.
+CHAIN = """
+import os, signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("ready", flush=True)
+while True:
+    if os.fork() != 0:
+        time.sleep(0.002)
+        os._exit(0)
+    os.setsid()
+"""
+
+
+class Started:
+    """A tree that a test started."""
+
+    def __init__(self, cookie: str, process: subprocess.Popen[bytes]) -> None:
+        self.cookie = cookie
+        self.process = process
+        root = identify(process.pid)
+        assert root is not None
+        self.root = root
+
+
+@contextmanager
+def started(*command: str, site: str = "", reaps: bool = False) -> Iterator[Started]:
+    cookie = f"run_{uuid.uuid4().hex[:12]}"
+    environment = {"PATH": os.environ["PATH"], COOKIE: cookie, SITE: site}
+    wrapped = (sys.executable, "-c", REAPING, *command) if reaps else command
+    with subprocess.Popen(
+        wrapped, env=environment, stdout=subprocess.PIPE, start_new_session=True
+    ) as process:
+        assert process.stdout is not None
+        root = identify(process.pid)
+        try:
+            assert process.stdout.readline() == b"ready\n"
+            yield Started(cookie, process)
+        finally:
+            for one in find_tree(cookie, root):
+                census.send_signal(one, signal.SIGKILL)
+
+
+def command_line(one: ProcessIdentity) -> str:
+    with suppress(OSError):
+        return Path(f"/proc/{one.pid}/cmdline").read_text().replace("\0", " ")
+    return ""
+
+
+# What is orphaned below stays below, as `launch.py` has it; and is buried here, for not
+# every container's first process does that.
+REAPING = """
+import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+if os.fork() == 0:
+    os.execvp(sys.argv[1], sys.argv[1:])
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+while True:
+    try:
+        os.wait()
+    except ChildProcessError:
+        break
+"""
+
+
+async def gone(process: ProcessIdentity) -> None:
+    async with asyncio.timeout(5):
+        while identify(process.pid) == process:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
+
+
+class Phases:
+    """Hears of phases, and looks at what lives at that moment."""
+
+    def __init__(self) -> None:
+        self.heard: list[Phase] = []
+        self.proofs: list[Proof] = []
+
+    async def __call__(self, phase: Phase, proof: Proof) -> None:
+        self.heard.append(phase)
+        self.proofs.append(proof)

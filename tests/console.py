@@ -19,6 +19,7 @@ from bot.sandbox.slack.human import Human
 from bot.sandbox.slack.server import Sandbox, open_sandbox
 from bot.serve import Process
 from bot.settings import load_settings
+from bot.workplace import Workplace, opened_workplace
 from core.domain.actor import SYSTEM
 from core.domain.request import RunFilter
 from core.domain.run import Run
@@ -132,7 +133,7 @@ class Console:
     database: Database
     home: Path
     acks: list[float] = field(default_factory=list)
-    running: Running | None = None
+    _observed: Workplace | None = None
 
     @property
     def human(self) -> Human:
@@ -160,7 +161,7 @@ class Console:
         """
         process = Process()
         is_up: asyncio.Future[Running] = asyncio.get_running_loop().create_future()
-        settings = load_settings(**self._variables(home or self.home), **variables)
+        settings = load_settings(**self.variables(home or self.home), **variables)
         serving = asyncio.create_task(
             serve(
                 settings,
@@ -178,8 +179,6 @@ class Console:
             if serving.done():
                 await serving
             running = is_up.result()
-            if self.running is None or hears:
-                self.running = running
             if hears and self.transport == "http":
                 self.sandbox.events_url = f"{running.url}/slack/events"
             if is_awaited:
@@ -191,12 +190,10 @@ class Console:
             process.stopping.set()
             async with asyncio.timeout(_STOP_LIMIT):
                 await serving
-            # A bot that stops answers 503, and Slack sends it again.
-            self.sandbox.problems[:] = [
-                problem for problem in self.sandbox.problems if "status 503" not in problem.what
-            ]
+            self.forgive_refusals()
 
-    def _variables(self, home: Path) -> dict[str, object]:
+    def variables(self, home: Path) -> dict[str, object]:
+        """The environment of a process that belongs to it."""
         return {
             "DATABASE_URL": self.database.dsn,
             "SIGNALBOX_HOME": home,
@@ -210,6 +207,12 @@ class Console:
             "ANTHROPIC_API_KEY": self.model.api_key,
             "ANTHROPIC_BASE_URL": self.model.url,
         }
+
+    def forgive_refusals(self) -> None:
+        """Forget the 503s of a bot that stops: Slack sends the same again to the next."""
+        self.sandbox.problems[:] = [
+            problem for problem in self.sandbox.problems if "status 503" not in problem.what
+        ]
 
     async def command(self, text: str, *, channel: str = BUILDS, user: str | None = None) -> None:
         """Type `/workflow …`."""
@@ -266,13 +269,13 @@ class Console:
 
     async def runs(self) -> list[Run]:
         """All runs, newest first."""
-        found = await self._up.workplace.runs.list_runs(RunFilter(), by=SYSTEM, limit=100)
+        found = await self.workplace.runs.list_runs(RunFilter(), by=SYSTEM, limit=100)
         return [snapshot.run for snapshot in found]
 
     async def run_of(self, card: Card) -> RunSnapshot:
         """The newest leg of a card's thread."""
         channel = self.sandbox.workspace.channel(card.channel).id
-        runs = self._up.workplace.runs
+        runs = self.workplace.runs
         # Slack shows a card a moment before its place is written down.
         async with asyncio.timeout(5):
             while True:
@@ -283,13 +286,13 @@ class Console:
 
     async def look(self, run: Run) -> RunSnapshot:
         """A run as it stands."""
-        return await self._up.workplace.runs.snapshot(run.run_id, by=SYSTEM)
+        return await self.workplace.runs.snapshot(run.run_id, by=SYSTEM)
 
     async def until(
         self, run: Run, holds: Callable[[RunSnapshot], object], *, within: float = PATIENCE
     ) -> RunSnapshot:
         """Wait until something holds for a run, woken by each of its changes."""
-        async with asyncio.timeout(within), self._up.workplace.threads.changes() as hints:
+        async with asyncio.timeout(within), self.workplace.threads.changes() as hints:
             while not holds(snapshot := await self.look(run)):
                 await anext(hints)
             return snapshot
@@ -306,16 +309,26 @@ class Console:
                 await asyncio.sleep(0.05)
 
     async def _is_behind(self) -> bool:
-        return bool(await self._up.workplace.threads.behind(team_id=self.sandbox.team_id))
+        return bool(await self.workplace.threads.behind(team_id=self.sandbox.team_id))
 
     def calls(self, method: str) -> int:
         """How often a method of the Web API was called."""
         return len(self.sandbox.calls(method))
 
+    async def settle(self) -> None:
+        """Wait until everything is drawn and delivered, what Slack sends again later included."""
+        await self.drawn()
+        try:
+            await self.sandbox.settled(timeout=2)
+        except TimeoutError:
+            self.sandbox.clock.advance(3600)
+            await self.sandbox.settled()
+
     @property
-    def _up(self) -> Running:
-        assert self.running is not None, "nothing is serving"
-        return self.running
+    def workplace(self) -> Workplace:
+        """A look at the rows that no process of the test is needed for."""
+        assert self._observed is not None
+        return self._observed
 
 
 @asynccontextmanager
@@ -326,7 +339,11 @@ async def open_console(
     await asyncio.to_thread(home.mkdir, parents=True)
     await asyncio.to_thread((home / "signalbox.toml").write_text, config)
     async with open_model() as model, open_sandbox() as sandbox:
-        yield Console(transport, sandbox, model, database, home)
+        console = Console(transport, sandbox, model, database, home)
+        settings = load_settings(**console.variables(home))
+        async with opened_workplace(settings, migrates=False) as observed:
+            console._observed = observed
+            yield console
         assert not sandbox.problems, sandbox.problems
 
 
@@ -349,8 +366,7 @@ async def console(
         opened.serving(),
     ):
         yield opened
-        await opened.drawn()
-        await opened.sandbox.settled()
+        await opened.settle()
 
 
 @pytest.fixture
@@ -361,5 +377,4 @@ async def socket_console(database: Database, tmp_path: Path) -> AsyncIterator[Co
         opened.serving(),
     ):
         yield opened
-        await opened.drawn()
-        await opened.sandbox.settled()
+        await opened.settle()

@@ -164,7 +164,6 @@ async def test_two_starts_on_one_session_name_the_live_run(idle_console: Console
         await idle_console.command('run builder --session "rate limits" Second')
 
         await idle_console.told(run.run_id)
-        await idle_console.drawn()
-        await idle_console.sandbox.settled()
+        await idle_console.settle()
         assert len(await idle_console.runs()) == 1
         assert len(idle_console.cards()) == 1

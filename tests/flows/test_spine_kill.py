@@ -142,8 +142,7 @@ async def test_a_run_that_waits_is_killed_before_it_starts(idle_console: Console
         await card.press("Kill")
 
         await card.says("Killed before it started")
-        await idle_console.drawn()
-        await idle_console.sandbox.settled()
+        await idle_console.settle()
 
 
 async def test_killing_a_run_that_has_ended_says_so(socket_console: Console) -> None:

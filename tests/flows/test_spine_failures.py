@@ -1,0 +1,80 @@
+"""Failures of the agent, the model and the machine: each has its words, its advice, its buttons."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from core.agent.process import find_tree
+from core.domain.run import RunStatus, StopReason
+from tests.console import Console, socket_console
+
+__all__ = ["socket_console"]
+
+FOREVER = "[times: forever] work"
+
+
+@pytest.mark.parametrize(
+    ("scenario", "reason", "words"),
+    [
+        ("crash", StopReason.AGENT_ERROR, "the agent program failed"),
+        ("no-result", StopReason.NO_RESULT, "Ended without a result"),
+        ("garbage", StopReason.API_ERROR, "the model's API failed"),
+        ("api-500", StopReason.API_ERROR, "the model's API failed"),
+        ("401", StopReason.API_ERROR, "the model's API failed"),
+        ("usage-limit", StopReason.USAGE_LIMIT, "usage limit"),
+    ],
+)
+async def test_a_failure_is_told_with_what_to_do_next(
+    socket_console: Console, scenario: str, reason: StopReason, words: str
+) -> None:
+    card = await socket_console.run(f"builder [scenario: {scenario}] {FOREVER}")
+
+    await card.says(words)
+    told = await card.reply("Next:")
+    await card.offers("+20 turns")
+
+    run = (await socket_console.run_of(card)).run
+    assert run.status is RunStatus.FAILED
+    assert run.stop_reason is reason
+    assert words in told
+    assert "Traceback" not in told
+    assert str(socket_console.home) not in told
+    assert await asyncio.to_thread(find_tree, run.run_id, None) == ()
+
+
+async def test_a_model_that_hangs_is_stopped_at_the_time_limit(
+    socket_console: Console,
+) -> None:
+    card = await socket_console.run(f"builder --timeout 10s [scenario: hang] {FOREVER}")
+
+    await card.says("Stopped at its time limit (10s), not finished")
+    await card.offers("+20 turns")
+
+    run = (await socket_console.run_of(card)).run
+    assert run.stop_reason is StopReason.TIMEOUT
+    assert await asyncio.to_thread(find_tree, run.run_id, None) == ()
+
+
+async def test_a_workspace_that_cannot_be_made_ends_the_run_with_advice(
+    socket_console: Console,
+) -> None:
+    # A file where the folder of workspaces has to be: fails for root too.
+    for name in ("workspaces", "mirrors"):
+        await asyncio.to_thread(in_the_way, socket_console.home / name)
+
+    card = await socket_console.run("builder work")
+
+    told = await card.reply("Next:")
+    run = (await socket_console.run_of(card)).run
+    assert run.stop_reason in {StopReason.WORKSPACE_ERROR, StopReason.SETUP_ERROR}
+    assert str(socket_console.home) not in told
+    assert card.labels == []
+
+
+def in_the_way(path: Path) -> None:
+    if path.exists():
+        path.rmdir()
+    path.write_text("in the way")

@@ -1,0 +1,135 @@
+"""Socket Mode connections to the sandbox: links, limits, losses."""
+
+from __future__ import annotations
+
+import asyncio
+
+import aiohttp
+import pytest
+from slack_bolt.async_app import AsyncAck
+
+from bot.sandbox.slack.server import Sandbox
+from tests.flows.sandbox_clients import Document, http
+from tests.flows.sandbox_sockets import Listener, hasty, listen, new_link
+from tests.sandbox import connected, new_app, sandbox
+
+__all__ = ["hasty", "http", "sandbox"]
+
+
+async def test_a_link_is_good_once(hasty: Sandbox, http: aiohttp.ClientSession) -> None:
+    link = await new_link(hasty)
+    socket = await http.ws_connect(link)
+
+    with pytest.raises(aiohttp.WSServerHandshakeError):
+        await http.ws_connect(link)
+    await socket.close()
+
+
+async def test_a_link_expires(hasty: Sandbox, http: aiohttp.ClientSession) -> None:
+    link = await new_link(hasty)
+    hasty.clock.advance(31)
+
+    with pytest.raises(aiohttp.WSServerHandshakeError):
+        await http.ws_connect(link)
+
+
+async def test_the_eleventh_connection_is_sent_away(
+    hasty: Sandbox, http: aiohttp.ClientSession
+) -> None:
+    open_ones = [await listen(hasty, http) for _ in range(10)]
+
+    eleventh = Listener(hasty, await http.ws_connect(await new_link(hasty)))
+
+    assert (await eleventh.next())["reason"] == "too_many_websockets"
+    for each in [*open_ones, eleventh]:
+        await each.socket.close()
+
+
+async def test_an_envelope_lost_with_its_connection_goes_over_the_other(
+    sandbox: Sandbox, http: aiohttp.ClientSession
+) -> None:
+    first, second = [await listen(sandbox, http) for _ in range(2)]
+    command = asyncio.create_task(sandbox.human.slash("#builds", "/workflow", "help"))
+    waiting = [asyncio.create_task(each.next()) for each in (first, second)]
+    done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    took = waiting.index(done.pop())
+    got, other = (first, second)[took], (first, second)[1 - took]
+
+    await got.socket.close()
+    envelope = await waiting[1 - took]
+    await other.acknowledge(envelope, {"text": "here"})
+    result = await command
+
+    assert (result.ok, result.response_text) == (True, "here")
+    await other.socket.close()
+
+
+async def test_events_go_to_any_connection_and_each_to_one(
+    sandbox: Sandbox, http: aiohttp.ClientSession
+) -> None:
+    listeners = [await listen(sandbox, http) for _ in range(3)]
+    counts = [0, 0, 0]
+
+    async def answer(index: int) -> None:
+        async for message in listeners[index].socket:
+            counts[index] += 1
+            await listeners[index].acknowledge(message.json())
+
+    tasks = [asyncio.create_task(answer(index)) for index in range(3)]
+    await asyncio.gather(*(sandbox.human.say("#builds", f"n{n}") for n in range(60)))
+    for each in listeners:
+        await each.socket.close()
+    await asyncio.gather(*tasks)
+
+    assert sum(counts) == 60
+    assert min(counts) > 0
+
+
+async def test_an_app_that_is_asked_to_reconnect_misses_nothing(sandbox: Sandbox) -> None:
+    app = new_app(sandbox)
+    heard: list[str] = []
+
+    @app.event("message")
+    async def on_message(event: Document) -> None:
+        heard.append(event["text"])
+
+    async with connected(app, sandbox, transport="socket"):
+        for n in range(3):
+            await sandbox.disconnect("refresh")
+            await sandbox.human.say("#builds", f"n{n}")
+        await sandbox.human.wait_for(lambda: len(heard) == 3, what="three messages")
+
+        assert sorted(heard) == ["n0", "n1", "n2"]
+        assert sandbox.sockets.opened == 4
+
+
+async def test_an_app_that_was_cut_off_comes_back_when_it_is_let_in(sandbox: Sandbox) -> None:
+    app = new_app(sandbox)
+
+    @app.command("/workflow")
+    async def on_command(ack: AsyncAck) -> None:
+        await ack()
+
+    async with connected(app, sandbox, transport="socket"):
+        await sandbox.disconnect("abrupt")
+        await sandbox.human.wait_for(
+            lambda: sandbox.sockets.opened == 2 and bool(sandbox.sockets.connections),
+            what="the second connection",
+        )
+
+        assert (await sandbox.human.slash("#builds", "/workflow", "help")).ok
+
+
+async def test_a_refused_app_stays_out(hasty: Sandbox, http: aiohttp.ClientSession) -> None:
+    listener = await listen(hasty, http)
+    await hasty.disconnect("refuse", times=1)
+    with pytest.raises(aiohttp.WSServerHandshakeError):
+        await http.ws_connect(await new_link(hasty))
+
+    again = await listen(hasty, http)
+
+    assert (await listener.socket.receive(timeout=10)).type in (
+        aiohttp.WSMsgType.CLOSED,
+        aiohttp.WSMsgType.ERROR,
+    )
+    await again.socket.close()

@@ -1,0 +1,129 @@
+"""Runs as they are looked for: by name, by filter, in the queue, in their session."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from core.domain.request import RunFilter
+from core.domain.run import AmbiguousRun, CostSource, Run, RunNotFound, StopReason
+from core.store import runs, users
+from core.store.engine import Database
+from tests.database import NOW, running_run, stored_run
+from tests.db.run_fields import LATER
+
+
+@pytest.mark.parametrize(
+    "named", ["run_abc000000000", "abc000000000", " RUN_ABC00 ", "abc000", "ab"]
+)
+async def test_a_run_is_found_by_its_beginning(database: Database, named: str) -> None:
+    run = await stored_run(database, run_id="run_abc000000000")
+    await stored_run(database, run_id="run_bbc000000000")
+
+    async with database.sessions() as session:
+        assert await runs.resolve(session, named) == run
+
+
+@pytest.mark.parametrize("named", ["", "run_", "_", "%", "run", "abd", "a\x00b", "a_c", "ab\\"])
+async def test_what_no_id_begins_with_is_not_found(database: Database, named: str) -> None:
+    await stored_run(database, run_id="run_abc000000000")
+
+    async with database.sessions() as session:
+        with pytest.raises(RunNotFound):
+            await runs.resolve(session, named)
+
+
+async def test_several_matches_are_named(database: Database) -> None:
+    for number in (1, 2):
+        await stored_run(database, run_id=f"run_abc{number}")
+    exact = await stored_run(database, run_id="run_abc")
+
+    async with database.sessions() as session:
+        with pytest.raises(AmbiguousRun) as refused:
+            await runs.resolve(session, "ab")
+        assert await runs.resolve(session, "abc") == exact
+    assert refused.value.matches == ("run_abc", "run_abc1", "run_abc2")
+
+
+async def test_recent_runs_are_filtered(database: Database) -> None:
+    async with database.sessions.begin() as session:
+        ana = await users.ensure(
+            session, slack_team_id="T1", slack_user_id="U1", name="ana", now=NOW
+        )
+    live = await stored_run(database, user_id=ana.id, workflow_name="review")
+    failed = await running_run(database, created_at=LATER)
+    async with database.sessions.begin() as session:
+        await runs.finish(
+            session, failed.run_id, attempt=1, stop_reason=StopReason.TIMEOUT, now=LATER
+        )
+
+    async with database.sessions() as session:
+
+        async def found(wanted: RunFilter, limit: int = 20) -> list[str]:
+            listed = await runs.recent(session, wanted, user_id=ana.id, limit=limit)
+            return [run.run_id for run in listed]
+
+        assert await found(RunFilter()) == [failed.run_id, live.run_id]
+        assert await found(RunFilter(), limit=1) == [failed.run_id]
+        assert await found(RunFilter(mine=True)) == [live.run_id]
+        assert await found(RunFilter(live=True)) == [live.run_id]
+        assert await found(RunFilter(failed=True)) == [failed.run_id]
+        assert await found(RunFilter(workflow="review")) == [live.run_id]
+        nobodys = await runs.recent(session, RunFilter(mine=True), user_id=None)
+        assert [run.run_id for run in nobodys] == [failed.run_id]
+
+
+async def test_the_queue_goes_by_priority_then_age(database: Database) -> None:
+    late = await stored_run(database, created_at=LATER)
+    early = await stored_run(database)
+    urgent = await stored_run(database, created_at=LATER, priority=5)
+    started = await running_run(database)
+
+    async with database.sessions() as session:
+        places = [
+            await runs.queue_position(session, run.run_id) for run in (urgent, early, late, started)
+        ]
+    assert places == [1, 2, 3, None]
+
+
+async def test_a_session_adds_its_legs_up(database: Database) -> None:
+    async def leg(session_id: UUID | None = None, **fields: Any) -> Run:
+        named = {} if session_id is None else {"session_id": session_id}
+        run = await running_run(database, **named)
+        async with database.sessions.begin() as session:
+            return await runs.finish(
+                session,
+                run.run_id,
+                attempt=1,
+                stop_reason=StopReason.MAX_TURNS,
+                now=LATER,
+                **fields,
+            )
+
+    first = await leg(turns=30)
+    async with database.sessions() as session:
+        unknown = await runs.total_of_session(session, first.session_id)
+    await leg(
+        first.session_id,
+        turns=5,
+        cost_usd=Decimal("1.4468734"),
+        cost_source=CostSource.REPORTED,
+    )
+    async with database.sessions() as session:
+        reported = await runs.total_of_session(session, first.session_id)
+    await leg(first.session_id, cost_usd=Decimal("0.1"), cost_source=CostSource.ESTIMATED)
+    async with database.sessions() as session:
+        mixed = await runs.total_of_session(session, first.session_id)
+
+    assert (unknown.legs, unknown.turns, unknown.cost_usd, unknown.cost_source) == (
+        1,
+        30,
+        None,
+        None,
+    )
+    assert (reported.turns, reported.cost_usd) == (35, Decimal("1.4468734"))
+    assert reported.cost_source is CostSource.REPORTED
+    assert (mixed.legs, mixed.cost_source) == (3, CostSource.ESTIMATED)

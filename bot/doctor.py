@@ -139,7 +139,7 @@ async def _database(settings: Settings) -> AsyncIterator[Finding]:
                         or 0
                     )
                     now = await session.scalar(text("SELECT clock_timestamp()"))
-            current = await is_current(database)
+                current = await is_current(database)
     except OpsError as error:
         yield _wrong(f"{kind}: {error.user_message}")
         return

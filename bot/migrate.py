@@ -8,7 +8,7 @@ import typer
 
 from bot.settings import Settings
 from bot.workplace import opened_dsn
-from core.store.engine import normalise_dsn
+from core.store.engine import normalise_dsn, translating
 from core.store.migrate import downgrade, upgrade
 
 
@@ -17,5 +17,6 @@ async def run_migration(settings: Settings, *, revision: str, down: bool) -> Non
     settings.node.home.mkdir(parents=True, exist_ok=True)
     async with opened_dsn(settings) as dsn:
         move = downgrade if down else upgrade
-        await asyncio.to_thread(move, normalise_dsn(dsn), revision)
+        with translating():
+            await asyncio.to_thread(move, normalise_dsn(dsn), revision)
     typer.echo(f"The schema is at {revision}.")

@@ -25,7 +25,7 @@ from core.services.runs import RunService
 from core.services.threads import ThreadService
 from core.services.work import Work
 from core.store.embedded import embedded_postgres
-from core.store.engine import Database, open_database
+from core.store.engine import Database, open_database, translating
 from core.store.migrate import is_current, upgrade
 from core.store.transcripts import Transcripts
 from core.workspace.workspaces import Workspaces
@@ -134,10 +134,11 @@ async def opened_workplace(settings: Settings, *, migrates: bool) -> AsyncIterat
     settings.node.home.mkdir(parents=True, exist_ok=True)
     catalog = await asyncio.to_thread(load_catalog, settings.node.workflows)
     async with opened_dsn(settings) as dsn, open_database(dsn) as database:
-        if migrates:
-            await asyncio.to_thread(upgrade, database.dsn)
-        elif not await is_current(database):
-            raise SchemaBehind
+        with translating():
+            if migrates:
+                await asyncio.to_thread(upgrade, database.dsn)
+            elif not await is_current(database):
+                raise SchemaBehind
         work = Work(database, utc_now)
         yield Workplace(
             settings=settings,

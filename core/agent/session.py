@@ -48,6 +48,7 @@ _SETTLE_LIMIT = timedelta(seconds=20)
 _WATCH_EVERY = timedelta(seconds=3)
 _CONNECT_WATCH_FIRST = timedelta(milliseconds=10)
 _CONNECT_WATCH = timedelta(milliseconds=500)
+_LAST_WORDS = timedelta(seconds=2)
 _STDERR_LINES = 60
 _STDERR_LINE = 500
 
@@ -213,7 +214,11 @@ class _Session:
                 break
             living = await look_at(self.tree)
             if was_seen and not living:
-                # The SDK misses the exit of a program that says nothing.
+                # What it said last may still be on its way through the SDK, which misses
+                # only the exit of a program that says nothing.
+                await asyncio.wait({self._opened}, timeout=_LAST_WORDS.total_seconds())
+                if self._opened.done():
+                    break
                 raise self._failure("ended before it answered")
             was_seen = was_seen or bool(living)
             pause = min(2 * pause, _CONNECT_WATCH)

@@ -33,6 +33,8 @@ _TOKEN = re.compile(
 )
 _MEMBER_ID = re.compile(r"[UW][A-Z0-9]{2,20}\Z")
 _CHANNEL_ID = re.compile(r"[CDG][A-Z0-9]{2,20}\Z")
+# Of a row of backticks any three would close a fence.
+_ADJACENT_TICKS = re.compile(r"`(?=`)")
 
 
 def clean(text: str) -> str:
@@ -79,7 +81,7 @@ def code(text: str, limit: int = 200) -> str:
 
 def fence(text: str, limit: int) -> str:
     """Show a text as a code block in mrkdwn; a fence inside it cannot close it."""
-    inner = clean(text).strip("\n").replace("```", ZERO_WIDTH_SPACE.join("```"))
+    inner = _ADJACENT_TICKS.sub("`" + ZERO_WIDTH_SPACE, clean(text).strip("\n"))
     return f"```\n{escape(inner, limit - 8)}\n```"
 
 

@@ -2,7 +2,7 @@ import re
 from time import perf_counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bot.slack import text
@@ -85,6 +85,7 @@ def test_one_line_is_one_line(words: str, limit: int) -> None:
     assert len(text.plain(words, limit)) <= limit
 
 
+@example("`````", 30)
 @settings(deadline=None)
 @given(TEXTS, LIMITS)
 def test_code_cannot_be_left_from_inside(words: str, limit: int) -> None:

@@ -142,6 +142,8 @@ async def test_a_worker_whose_job_was_settled_goes_on(database: Database) -> Non
         handler.let_go("run_a")
 
         await until(handler.has("started", "run_b"))
+        assert handler.log == [("started", "run_a"), ("ended", "run_a"), ("started", "run_b")]
+    assert await status_of(database.sessions, job_id) == "failed"
 
 
 async def test_only_jobs_of_silent_workers_are_stalled(database: Database) -> None:

@@ -98,6 +98,7 @@ async def test_a_job_that_ends_in_an_outage_is_recorded_after_it(
 
         await _reconnected(private)
         await until_status(private.sessions, job_id, "succeeded", within=SOON)
+    assert handler.log == [("started", "run_a"), ("ended", "run_a")]
 
 
 async def test_notifications_are_heard_again_after_an_outage(
@@ -131,6 +132,7 @@ async def test_a_worker_can_start_before_postgres_does(server: Server) -> None:
     worker = Worker(dsn, name="early", slots=1, handler=handler)
     running = asyncio.create_task(worker.run())
     await until(lambda: worker._connector is not None and not worker._connector.is_reachable)
+    assert not worker.is_ready
 
     await server.start()
 
@@ -140,6 +142,7 @@ async def test_a_worker_can_start_before_postgres_does(server: Server) -> None:
         await until(handler.has("ended", "run_a"))
     await worker.stop(drain=timedelta(0))
     await running
+    assert handler.log == [("started", "run_a"), ("ended", "run_a")]
 
 
 async def test_a_worker_can_be_stopped_while_postgres_is_away(

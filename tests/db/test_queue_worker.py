@@ -343,6 +343,8 @@ async def test_a_cancelled_worker_cancels_its_handlers(database: Database) -> No
         await until(handler.has("cancelled", "run_a"))
 
         await until_status(database.sessions, job_id, "aborted")
+    assert running.cancelled()
+    assert handler.log == [("started", "run_a"), ("cancelled", "run_a")]
 
 
 async def test_a_worker_takes_its_leave(database: Database) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot.sandbox.slack.people import ADA, BUILDS, GENERAL, OPERATORS
+from bot.sandbox.slack.people import ADA, BUILDS, GENERAL, OPERATORS, RANDOM
 from bot.sandbox.slack.server import Sandbox
 from bot.slack.client import SlackRefused
 from core.domain.actor import Role
@@ -57,11 +57,14 @@ async def test_an_invitation_helps_at_once(sandbox: Sandbox) -> None:
     async with open_bot(sandbox, Board()) as bot:
         await sandbox.human.slash("#random", "/workflow", "run builder x")
         await told(bot, "/invite", "ada")
+        assert not bot.board.starts
 
         await sandbox.human.invite("#random")
         await sandbox.human.slash("#random", "/workflow", "run builder x")
 
         await bot.board.until(lambda: bot.board.starts)
+        assert {start.place.channel_id for start in bot.board.starts if start.place} == {RANDOM}
+        assert [found[2] for found in bot.board.refusals] == ["bot not in channel"]
 
 
 async def test_a_guests_button_mention_and_reply_do_nothing(sandbox: Sandbox) -> None:
@@ -99,6 +102,11 @@ async def test_an_operator_by_user_group_may_kill_any_run(sandbox: Sandbox) -> N
         await sandbox.human.click("#builds", ts, label="Kill", user=operator)
 
         await bot.board.until(lambda: bot.board.kills)
+        [run] = bot.board.runs.values()
+        assert run.user_id is not None
+        assert bot.board.users[run.user_id].slack_user_id == ADA
+        assert list(bot.board.kills) == [run.id]
+        assert not bot.board.refusals
 
 
 async def test_a_group_that_cannot_be_read_gives_no_role(sandbox: Sandbox) -> None:

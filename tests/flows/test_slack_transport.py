@@ -278,6 +278,12 @@ async def test_stray_oauth_settings_change_nothing(
         await sandbox.human.slash("#builds", "/workflow", "run builder x")
 
         await bot.board.until(lambda: bot.board.starts)
+        card = await sandbox.human.wait_for(
+            lambda: next((m for m in sandbox.human.messages("#builds") if m.get("bot_id")), None),
+            what="the card",
+        )
+        assert {(start.workflow, start.task) for start in bot.board.starts} == {("builder", "x")}
+        assert card["user"] == sandbox.bot_user_id
 
 
 async def test_a_response_url_of_another_host_is_never_called(sandbox: Sandbox) -> None:

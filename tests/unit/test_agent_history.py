@@ -94,11 +94,15 @@ async def test_a_store_that_stays_away_is_given_up_with_a_log(
 
 
 async def test_settling_when_all_is_stored_takes_no_time() -> None:
-    history = History(Moody())
+    store = Moody()
+    history = History(store)
     await history.append(KEY, [entry("a")])
 
     async with asyncio.timeout(1):
         await history.settle(limit=LONG)
+
+    assert store.kept == ["a"]
+    assert not store.failures
 
 
 async def test_a_resumed_leg_does_not_know_what_the_earlier_ones_cost() -> None:

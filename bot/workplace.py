@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 # A clone of a large repository over a slow line; git's own stalls end sooner.
 GIT_TIMEOUT = timedelta(minutes=10)
+# Connections of a process beside one for each run it can execute.
+POOL_BASE = 10
 
 
 class SchemaBehind(Unavailable):
@@ -133,7 +135,8 @@ async def opened_workplace(settings: Settings, *, migrates: bool) -> AsyncIterat
     """
     settings.node.home.mkdir(parents=True, exist_ok=True)
     catalog = await asyncio.to_thread(load_catalog, settings.node.workflows)
-    async with opened_dsn(settings) as dsn, open_database(dsn) as database:
+    pool_size = POOL_BASE + settings.slots
+    async with opened_dsn(settings) as dsn, open_database(dsn, pool_size=pool_size) as database:
         with translating():
             if migrates:
                 await asyncio.to_thread(upgrade, database.dsn)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
@@ -129,6 +129,10 @@ class Threads(Protocol):
 
     async def behind(self, *, team_id: str, limit: int = 50) -> list[str]:
         """Keys of threads whose rows are ahead of what is shown."""
+        ...
+
+    async def ended(self, thread_keys: Collection[str]) -> frozenset[str]:
+        """Those of the threads that have no live run."""
         ...
 
     async def thread(self, thread_key: str) -> Thread | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -49,7 +49,6 @@ class Redraw:
     _again: set[str] = field(default_factory=set)
     _live: set[str] = field(default_factory=set)
     _rests: dict[str, tuple[float, float]] = field(default_factory=dict)
-    _raising: set[asyncio.Task[None]] = field(default_factory=set)
     _look: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
@@ -92,6 +91,7 @@ class Redraw:
             self._look.clear()
             try:
                 behind = await self.threads.behind(team_id=self.team_id, limit=_LOOK_LIMIT)
+                await self._raise_ended(behind)
             except Unavailable as error:
                 log.warning("threads that are behind cannot be read: %s", error)
                 await self.sleep(_AFTER_LOSS)
@@ -100,6 +100,16 @@ class Redraw:
             for thread_key in behind:
                 self._want(thread_key)
             await self.sleep(LOOK_GAP.total_seconds())
+
+    async def _raise_ended(self, behind: Sequence[str]) -> None:
+        """Of the threads that wait for their turn, let those that came to an end go first.
+
+        One question for all of them: it is asked at every look.
+        """
+        waiting = [key for key in behind if key in self.drawing.tickets]
+        if waiting:
+            for thread_key in await self.threads.ended(waiting):
+                self.drawing.raise_priority(thread_key, Priority.FINAL)
 
     async def _refresh(self) -> None:
         """Keep the elapsed time of live cards fresh, while nobody else needs the budget."""
@@ -114,7 +124,6 @@ class Redraw:
         if thread_key in self._tasks:
             if not is_idle:
                 self._again.add(thread_key)
-                self._raise(thread_key)
             return
         rest = self._rests.get(thread_key)
         if rest is not None and rest[0] > self.now():
@@ -124,22 +133,6 @@ class Redraw:
         )
         self._tasks[thread_key] = task
         task.add_done_callback(lambda _: self._ended(thread_key))
-
-    def _raise(self, thread_key: str) -> None:
-        """A thread that waits for its turn may meanwhile have come to its end."""
-        if thread_key in self.drawing.tickets:
-            task = asyncio.create_task(self._raise_if_ended(thread_key), name="redraw priority")
-            self._raising.add(task)
-            task.add_done_callback(self._raising.discard)
-
-    async def _raise_if_ended(self, thread_key: str) -> None:
-        try:
-            thread = await self.threads.thread(thread_key)
-        except Unavailable:
-            # The task that waits meets the same outage, and says so.
-            return
-        if thread is not None and not thread.legs[-1].run.is_live:
-            self.drawing.raise_priority(thread_key, Priority.FINAL)
 
     def _ended(self, thread_key: str) -> None:
         self._tasks.pop(thread_key, None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -28,6 +28,11 @@ class ThreadService:
         """Keys of threads whose rows are ahead of what is shown."""
         async with self.work.transaction() as session:
             return await shown.behind(session, limit=limit, team_id=team_id)
+
+    async def ended(self, thread_keys: Collection[str]) -> frozenset[str]:
+        """Those of the threads that have no live run."""
+        async with self.work.transaction() as session:
+            return await shown.ended(session, thread_keys)
 
     async def thread(self, thread_key: str) -> Thread | None:
         """A thread with its legs and what is shown; `None` if it has no place in Slack."""

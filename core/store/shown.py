@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -96,3 +98,13 @@ async def behind(session: AsyncSession, *, limit: int, team_id: str) -> list[str
         .limit(limit)
     )
     return [key for key in keys if key is not None]
+
+
+async def ended(session: AsyncSession, thread_keys: Collection[str]) -> frozenset[str]:
+    """Those of the threads that have no live run."""
+    live = await session.scalars(
+        select(RunRow.thread_key).where(
+            RunRow.thread_key.in_(list(thread_keys)), RunRow.status.in_(sorted(LIVE_STATUSES))
+        )
+    )
+    return frozenset(thread_keys) - frozenset(key for key in live if key is not None)

@@ -149,3 +149,15 @@ async def test_a_card_that_was_posted_again_is_found_under_its_old_root(
 
     async with database.sessions() as session:
         assert await shown.thread_at(session, "C1", "1.5") == run.run_id
+
+
+async def test_a_thread_has_ended_when_none_of_its_runs_lives(database: Database) -> None:
+    over = await finish(database, await running_run(database))
+    live = await running_run(database)
+    mixed = await finish(database, await running_run(database))
+    await stored_run(database, session_id=mixed.session_id, thread_key=mixed.run_id)
+
+    async with database.sessions() as session:
+        found = await shown.ended(session, [run.run_id for run in (over, live, mixed)])
+
+    assert found == {over.run_id}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -252,6 +252,12 @@ class Board:
             if card is None or max(leg.version for leg in legs) > card.version:
                 keys.append(key)
         return keys[:limit]
+
+    async def ended(self, thread_keys: Collection[str]) -> frozenset[str]:
+        self.reach()
+        return frozenset(
+            key for key in thread_keys if not any(leg.is_live for leg in self._legs(key))
+        )
 
     async def thread(self, thread_key: str) -> Thread | None:
         self.reach()

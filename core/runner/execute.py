@@ -136,7 +136,7 @@ class Executor:
         try:
             past = await until_written(lambda: self.ledger.past(leg.run))
             leg.progress.plan = past.plan
-            await self._prepare(leg)
+            await self._prepare(leg, past)
             if leg.cause is None:
                 await self._converse(leg, past)
         except (WorkspaceError, BadRepository) as error:
@@ -152,7 +152,7 @@ class Executor:
             log.exception("%s failed", leg.run.run_id)
             leg.failure = StopReason.SETUP_ERROR, unexpected(leg.run)
 
-    async def _prepare(self, leg: Leg) -> None:
+    async def _prepare(self, leg: Leg, past: Past) -> None:
         run = leg.run
         if run.attempt > 1:
             # What an earlier attempt left running here must not work beside this one.
@@ -163,7 +163,7 @@ class Executor:
             workspace = await self.workspaces.prepare(
                 workspace_id=workspace_id,
                 source=run.git_repo,
-                branch=run.git_branch if run.parent_run_id is None else None,
+                branch=past.branch,
                 run_branch=f"signalbox/{run.workflow_name}/{run.run_id}",
             )
         leg.workspace = workspace

@@ -29,11 +29,13 @@ class Past:
     Attributes:
         first_task: What its first leg was asked.
         plan: The task list as the last leg left it.
+        branch: Where a workspace that has to be made begins; not the branch of the work.
     """
 
     first_task: str
     has_transcript: bool
     plan: tuple[PlanItem, ...]
+    branch: str | None
 
 
 @dataclass(frozen=True)
@@ -90,10 +92,13 @@ class Ledger:
                 if found:
                     plan = plan_of(found)
                     break
+            conversation = await sessions.get(session, run.session_id)
             return Past(
                 first_task=before[0].task_input if before else run.task_input,
                 has_transcript=await transcripts.exists(session, run.session_id),
                 plan=plan,
+                # Once it was prepared, the row names the branch that the work is done on.
+                branch=conversation.git_branch if run.workspace_path else run.git_branch,
             )
 
     async def workspace_ready(self, leg: Leg) -> None:

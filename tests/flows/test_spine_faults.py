@@ -16,9 +16,11 @@ from bot.sandbox.slack import payloads
 from core.domain.run import RunStatus
 from core.store import deliveries, migrate
 from core.store.embedded import EmbeddedServer
-from core.store.engine import open_database
+from core.store.engine import Database, open_database
 from tests.console import BUILDS, Card, Console, console, idle_console, open_console, socket_console
 from tests.database import CARELESS
+from tests.processes import new_home
+from tests.repositories import new_repository
 
 __all__ = ["console", "idle_console", "socket_console"]
 
@@ -129,6 +131,27 @@ async def test_a_thread_ends_true_when_the_bot_is_replaced_in_mid_run(
             await console.settle()
 
     assert len(console.cards()) == 1
+
+
+@pytest.mark.parametrize("flags", ["", "--repo {repository} --branch stable"])
+async def test_a_run_handed_over_goes_on_where_its_workspace_is_not(
+    database: Database, tmp_path: Path, flags: str
+) -> None:
+    repository = await asyncio.to_thread(new_repository, tmp_path / "api", branch="stable")
+    async with open_console(database, tmp_path / "home", transport="socket") as console:
+        async with console.serving():
+            card = await console.in_mid_tool(
+                f"builder {flags.format(repository=repository)} [scenario: long] [turns: 12]"
+                " [delay: 0.5s] work"
+            )
+        async with console.serving(home=await asyncio.to_thread(new_home, tmp_path / "other")):
+            await ended_true(console, card)
+            await console.settle()
+        run = (await console.run_of(card)).run
+
+    assert run.attempt == 2
+    assert run.status is RunStatus.COMPLETED, run.error_message
+    assert run.git_branch == (f"signalbox/implement/{run.run_id}" if flags else "main")
 
 
 async def test_two_bots_draw_each_thread_once(idle_console: Console) -> None:

@@ -11,20 +11,14 @@ from git import Repo
 from core.domain.request import MAX_TASK_CHARS
 from core.domain.run import StopReason
 from tests.console import Console, console, idle_console, socket_console
+from tests.repositories import new_repository
 
 __all__ = ["console", "idle_console", "socket_console"]
 
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """A repository with one commit on `main`."""
-    path = tmp_path / "api"
-    repo = Repo.init(path, initial_branch="main")
-    (path / "app.py").write_text("print('hello')\n")
-    repo.index.add(["app.py"])
-    repo.index.commit("Begin")
-    repo.close()
-    return path
+    return new_repository(tmp_path / "api")
 
 
 async def test_what_cannot_be_understood_is_answered_and_starts_nothing(

@@ -1,0 +1,19 @@
+"""Git repositories to work on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from git import Repo
+
+
+def new_repository(path: Path, *, branch: str = "main") -> Path:
+    """A repository with one commit on `main`, and another branch from there if one is named."""
+    repo = Repo.init(path, initial_branch="main")
+    (path / "app.py").write_text("print('hello')\n")
+    repo.index.add(["app.py"])
+    repo.index.commit("Begin")
+    if branch != "main":
+        repo.create_head(branch)
+    repo.close()
+    return path

@@ -67,5 +67,10 @@ class Scheduler:
         except Unavailable as error:
             log.warning("nothing was cleared away: %s", error)
             return
+        except asyncio.CancelledError:
+            # The clock is shut down in mid-tick.  Here the task ends: passed on, APScheduler
+            # would log it as a failure, with a traceback.
+            log.info("clearing away was broken off; the next clock does it")
+            return
         if cleared.deliveries or cleared.jobs:
             log.info("cleared away %s deliveries, %s jobs", cleared.deliveries, cleared.jobs)

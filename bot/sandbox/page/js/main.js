@@ -88,12 +88,13 @@ async function start() {
   watchAddress();
   syncModals();
   follow();
-  document.body.dataset.ready = "yes";
 }
 
 // After every reconnect, what may have been missed is read again.
 function follow() {
   listen(heard, () => {
+    // Only from here on is no news missed.
+    document.body.dataset.ready = "yes";
     reread();
     thread.refresh();
     inspector.refresh();

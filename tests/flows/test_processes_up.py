@@ -6,7 +6,7 @@ import asyncio
 import signal
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
 
@@ -37,13 +37,13 @@ async def process(
         await asyncio.to_thread(new_home, place)
     given = {**console.variables(place), **variables}
     del given["SIGNALBOX_PORT"]
-    async with running(command, place, **given) as program:
+    async with AsyncExitStack() as stack:
+        program = await stack.enter_async_context(running(command, place, **given))
         if command in ("up", "bot") and console.transport == "http":
             console.sandbox.events_url = f"{program.url}/slack/events"
-        try:
-            yield program
-        finally:
-            console.forgive_refusals()
+        yield program
+        with console.stopping():
+            await stack.aclose()
 
 
 async def finished(console: Console, card: Card) -> Run:
@@ -79,8 +79,9 @@ async def test_a_live_run_is_handed_over_by_sigterm_and_ended_by_the_next_proces
         card = await console.in_mid_tool(SLOW)
 
         began = time.monotonic()
-        up.send(signal.SIGTERM)
-        status = await up.ended()
+        with console.stopping():
+            up.send(signal.SIGTERM)
+            status = await up.ended()
         took = time.monotonic() - began
 
     handed_over = (await console.run_of(card)).run
@@ -131,7 +132,7 @@ async def test_a_killed_workers_run_goes_on_as_soon_as_it_is_back(fleet: Console
 
 # Slow by its nature: that a worker is dead and not only silent is believed after 45 s and a
 # second look, and these limits are no settings.  It hardly uses the processor meanwhile.
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 async def test_two_workers_share_runs_and_one_takes_over_from_the_other(
     fleet: Console,
 ) -> None:

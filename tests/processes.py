@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -19,6 +19,7 @@ from bot.sandbox.model.server import Model
 from bot.sandbox.slack.server import Sandbox
 from tests.console import CONFIG
 
+_STARTED = re.compile(r"readiness at (http://\S+)/readyz")
 _ROOT = Path(__file__).resolve().parents[1]
 # What a process needs of ours; everything else about it is said by the test.
 _KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV")
@@ -35,8 +36,12 @@ class Program:
     """
 
     process: asyncio.subprocess.Process
-    url: str
     lines: list[str] = field(default_factory=list)
+
+    @property
+    def url(self) -> str | None:
+        """Of its web server, once it has said so."""
+        return next((found[1] for line in self.lines if (found := _STARTED.search(line))), None)
 
     @property
     def output(self) -> str:
@@ -52,7 +57,15 @@ class Program:
 
     async def readiness(self) -> int | None:
         """The status of `/readyz`; `None` while nobody listens."""
-        return await status_of(f"{self.url}/readyz")
+        return await status_of(f"{self.url}/readyz") if self.url else None
+
+    async def listening(self, *, within: float = _LIMIT) -> str:
+        """Wait until it listens; its URL."""
+        async with asyncio.timeout(within):
+            while (url := self.url) is None:
+                assert self.process.returncode is None, self.output
+                await asyncio.sleep(0.05)
+            return url
 
     def send(self, number: signal.Signals) -> None:
         """Signal the process, and it alone."""
@@ -95,14 +108,6 @@ async def status_of(url: str) -> int | None:
         return None
 
 
-def free_port() -> int:
-    """A port that nobody listens on just now."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
-
-
 def environment(home: Path, variables: Mapping[str, object]) -> dict[str, str]:
     """A clean environment with these variables."""
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
@@ -143,18 +148,17 @@ def new_home(path: Path) -> Path:
 @asynccontextmanager
 async def running(command: str, home: Path, **variables: object) -> AsyncIterator[Program]:
     """Run `python -m bot <command>` until the block ends; then it is ended for certain."""
-    port = free_port()
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "bot", *command.split()),
-        env=environment(home, {"SIGNALBOX_PORT": port, **variables}),
+        env=environment(home, {"SIGNALBOX_PORT": 0, **variables}),
         cwd=home,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         limit=1024 * 1024,
     )
-    program = Program(process, f"http://127.0.0.1:{port}")
+    program = Program(process)
     reading = asyncio.create_task(_read(program), name=f"output of {command}")
     try:
         yield program

@@ -40,7 +40,7 @@ async def process(
     async with AsyncExitStack() as stack:
         program = await stack.enter_async_context(running(command, place, **given))
         if command in ("up", "bot") and console.transport == "http":
-            console.sandbox.events_url = f"{program.url}/slack/events"
+            console.sandbox.events_url = f"{await program.listening()}/slack/events"
         yield program
         with console.stopping():
             await stack.aclose()

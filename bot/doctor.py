@@ -22,7 +22,7 @@ from core.agent.catalog import load_catalog
 from core.agent.version import program_version
 from core.domain.errors import OpsError
 from core.store.engine import open_database, translating
-from core.store.migrate import is_current
+from core.store.schema import is_current
 
 MIN_POSTGRES = 15
 MIN_FREE_BYTES = 2 * 1024**3

@@ -26,7 +26,7 @@ from core.services.threads import ThreadService
 from core.services.work import Work
 from core.store.embedded import embedded_postgres
 from core.store.engine import Database, open_database, translating
-from core.store.migrate import is_current, upgrade
+from core.store.schema import bring_up_to_date, is_current
 from core.store.transcripts import Transcripts
 from core.workspace.workspaces import Workspaces
 
@@ -139,7 +139,7 @@ async def opened_workplace(settings: Settings, *, migrates: bool) -> AsyncIterat
     async with opened_dsn(settings) as dsn, open_database(dsn, pool_size=pool_size) as database:
         with translating():
             if migrates:
-                await asyncio.to_thread(upgrade, database.dsn)
+                await bring_up_to_date(database)
             elif not await is_current(database):
                 raise SchemaBehind
         work = Work(database, utc_now)

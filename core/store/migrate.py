@@ -1,23 +1,24 @@
-"""Bringing a database to a revision of the schema."""
+"""Bringing a database to a revision of the schema.
+
+`python -m core.store.migrate` brings the database whose address is on its input to the
+newest one.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import importlib.util
+import sys
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
-from core.domain.errors import BadRequest
-from core.store.engine import Database
+from core.domain.errors import BadRequest, OpsError
+from core.store.engine import translating
+from core.store.schema import migrations_folder
 
-_PACKAGE = "migrations"
 # Alembic keeps what it works on in globals of its module.
 _one_at_a_time = threading.Lock()
 
@@ -35,13 +36,9 @@ class BadRevision(BadRequest):
 
 def config(dsn: str | None = None) -> Config:
     """Alembic's configuration, also where only the installed package is there."""
-    found = importlib.util.find_spec(_PACKAGE)
-    places = found.submodule_search_locations if found else None
-    if not places:
-        raise RuntimeError(f"the package {_PACKAGE} is not installed")
     made = Config()
     # A percent sign in a path would be taken for an interpolation.
-    made.set_main_option("script_location", str(Path(next(iter(places)))).replace("%", "%%"))
+    made.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
     made.set_main_option("path_separator", "os")
     if dsn is not None:
         made.attributes["dsn"] = dsn
@@ -73,17 +70,16 @@ def _move(move: Callable[[Config, str], None], dsn: str, revision: str) -> None:
         raise BadRevision(revision, str(error).rstrip(".")) from error
 
 
-async def is_current(database: Database) -> bool:
-    """Whether the database is at the newest revision.
+def main() -> None:
+    """Bring the database on standard input up to date; one line says why not."""
+    try:
+        with translating():
+            upgrade(sys.stdin.read())
+    except OpsError as error:
+        raise SystemExit(str(error)) from error
+    except DBAPIError as error:
+        raise SystemExit(str(error.orig)) from error
 
-    Raises:
-        OSError, DBAPIError: If the database cannot be reached; `translating` knows them.
-    """
-    heads = await asyncio.to_thread(
-        lambda: ScriptDirectory.from_config(config()).get_heads(),
-    )
-    async with database.engine.connect() as connection:
-        if await connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
-            return False
-        found = await connection.scalars(text("SELECT version_num FROM alembic_version"))
-        return set(found) == set(heads)
+
+if __name__ == "__main__":
+    main()

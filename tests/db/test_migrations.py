@@ -19,7 +19,7 @@ from core.domain.session import MessageRole, MessageType
 from core.domain.snapshot import ShownState
 from core.domain.step import Step, StepStatus
 from core.domain.termination import Phase, Termination
-from core.store import audit, deliveries, events, migrate, runs, steps, terminations
+from core.store import audit, deliveries, events, migrate, runs, schema, steps, terminations
 from core.store.engine import Database, open_database
 from core.store.transcripts import Transcripts
 from tests.database import NOW, running_run
@@ -82,14 +82,34 @@ async def left(dsn: str) -> list[str]:
 
 
 async def test_a_migrated_database_is_current(database: Database) -> None:
-    assert await migrate.is_current(database)
+    assert await schema.is_current(database)
 
 
 async def test_an_empty_or_older_database_is_not_current(empty_dsn: str) -> None:
     async with open_database(empty_dsn) as database:
-        assert not await migrate.is_current(database)
+        assert not await schema.is_current(database)
         await asyncio.to_thread(migrate.upgrade, empty_dsn, "0001")
-        assert not await migrate.is_current(database)
+        assert not await schema.is_current(database)
+
+
+def test_the_newest_revision_is_the_one_that_alembic_finds() -> None:
+    assert schema.newest() == set(ScriptDirectory.from_config(migrate.config()).get_heads())
+
+
+async def test_a_start_brings_an_empty_database_up_to_date(empty_dsn: str) -> None:
+    async with open_database(empty_dsn) as database:
+        await schema.bring_up_to_date(database)
+
+        assert await schema.is_current(database)
+
+
+async def test_a_start_says_why_a_database_cannot_be_brought_up_to_date(empty_dsn: str) -> None:
+    async with open_database(empty_dsn) as database:
+        async with database.engine.begin() as connection:
+            await connection.exec_driver_sql("CREATE TABLE users (id int)")
+
+        with pytest.raises(schema.NotMigrated, match=r'relation "users" already exists'):
+            await schema.bring_up_to_date(database)
 
 
 async def test_every_revision_goes_up_and_down_on_data(empty_dsn: str) -> None:
@@ -103,7 +123,7 @@ async def test_every_revision_goes_up_and_down_on_data(empty_dsn: str) -> None:
                 await fill(database)
 
     async with open_database(empty_dsn) as database:
-        assert await migrate.is_current(database)
+        assert await schema.is_current(database)
         async with database.sessions() as session:
             (kept,) = await runs.running(session)
             assert len(await events.of_run(session, kept.id)) == 1
@@ -132,7 +152,7 @@ async def test_starters_at_once_migrate_one_after_the_other(empty_dsn: str) -> N
     await asyncio.gather(*upgrades)
 
     async with open_database(empty_dsn) as database:
-        assert await migrate.is_current(database)
+        assert await schema.is_current(database)
 
 
 async def test_the_seeds_columns_are_there(database: Database) -> None:

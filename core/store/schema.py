@@ -1,0 +1,103 @@
+"""Whether a database has this program's schema, and how a start gives it that.
+
+Alembic is kept out of the processes that serve: it would stay in their memory (10 MiB) for
+as long as they live.  Which revision is the newest is read from the revisions' text, and a
+schema that is behind is brought up to date by a process of its own.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import importlib.util
+import sys
+from pathlib import Path
+
+from sqlalchemy import text
+
+from core.domain.errors import Unavailable
+from core.store.engine import Database
+
+_PACKAGE = "migrations"
+
+
+class NotMigrated(Unavailable):
+    """The schema could not be brought up to date."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"migration failed: {why}",
+            user_message=f"The database's schema cannot be brought up to date: {why}. "
+            "`signalbox migrate` tries again and says more.",
+        )
+
+
+def migrations_folder() -> Path:
+    """Where the revisions are, also where only the installed package is there."""
+    found = importlib.util.find_spec(_PACKAGE)
+    places = found.submodule_search_locations if found else None
+    if not places:
+        raise RuntimeError(f"the package {_PACKAGE} is not installed")
+    return Path(next(iter(places)))
+
+
+def newest() -> frozenset[str]:
+    """The revisions that no other follows; one, unless branches wait to be merged."""
+    revisions: set[str] = set()
+    followed: set[str] = set()
+    for path in (migrations_folder() / "versions").glob("*.py"):
+        for statement in ast.parse(path.read_text(encoding="utf-8")).body:
+            match statement:
+                case ast.AnnAssign(
+                    target=ast.Name(id="revision" | "down_revision" as name),
+                    value=ast.Constant(value=str(revision)),
+                ):
+                    (revisions if name == "revision" else followed).add(revision)
+    return frozenset(revisions - followed)
+
+
+async def is_current(database: Database) -> bool:
+    """Whether the database is at the newest revision.
+
+    Raises:
+        OSError, DBAPIError: If the database cannot be reached; `translating` knows them.
+    """
+    wanted = await asyncio.to_thread(newest)
+    async with database.engine.connect() as connection:
+        if await connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
+            return False
+        found = await connection.scalars(text("SELECT version_num FROM alembic_version"))
+        return set(found) == wanted
+
+
+async def bring_up_to_date(database: Database) -> None:
+    """Go up to the newest revision, unless the database is there.
+
+    Several processes may do so at once: one migrates, the others wait.
+
+    Raises:
+        NotMigrated: If it cannot be done.
+        OSError, DBAPIError: If the database cannot be reached; `translating` knows them.
+    """
+    if await is_current(database):
+        return
+    # The address holds a password, so it is not an argument, which everybody may read.
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "core.store.migrate",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        # Where this package is found, installed or not.
+        cwd=Path(__file__).parents[2],
+    )
+    try:
+        _, said = await process.communicate(database.dsn.encode())
+    except BaseException:
+        process.kill()
+        await process.wait()
+        raise
+    if process.returncode:
+        lines = said.decode(errors="replace").strip().splitlines()
+        raise NotMigrated(lines[-1] if lines else f"exit code {process.returncode}")

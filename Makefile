@@ -14,7 +14,7 @@ demo: $(VENV)/.runtime
 
 test: $(VENV)/.tests
 	@sh tests/browser/install-chromium.sh
-	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 check: $(VENV)/.tests
 	$(BIN)/ruff check .

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from datetime import timedelta
+from itertools import islice, takewhile
 from typing import Any
 
 from core.agent.protocol import TranscriptStore
@@ -18,6 +19,8 @@ _COST_NOTE = "cost-state"
 _APPEND_LIMIT = timedelta(seconds=20)
 _FIRST_PAUSE = timedelta(milliseconds=200)
 _REFUSED_BATCHES = 3
+# What a worker that dies loses at most of a transcript; the agent's tools take longer.
+_GATHERING = timedelta(milliseconds=50)
 _LONGEST_PAUSE = timedelta(seconds=5)
 
 
@@ -26,26 +29,21 @@ class History:
 
     The SDK gives an append up after a second, and a conversation with a hole in it cannot
     be resumed.  So what the store does not take now is kept here, in order, and tried
-    again until it does; `settle` is the last chance.
+    again until it does; `settle` is the last chance.  Entries of one moment are stored
+    together: the program writes them one by one, and a transaction costs more than a line.
     """
 
     def __init__(self, transcripts: TranscriptStore) -> None:
         self._transcripts = transcripts
         self._waiting: deque[tuple[Any, list[Any]]] = deque()
         self._turn = asyncio.Lock()
-        self._retrying: asyncio.Task[None] | None = None
+        self._writing: asyncio.Task[None] | None = None
 
     async def append(self, key: Any, entries: Any) -> None:
-        """Store entries, now or as soon as the store takes them."""
+        """Take entries, to be stored within a moment or as soon as the store takes them."""
         self._waiting.append((key, list(entries)))
-        if self._retrying is not None and not self._retrying.done():
-            return
-        is_stored = False
-        try:
-            is_stored = await self._flush()
-        finally:
-            if not is_stored:
-                self._retrying = asyncio.create_task(self._retry(), name="retry transcript")
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._write(), name="write transcript")
 
     async def load(self, key: Any) -> Any:
         """All entries but the notes of cost; each leg counts its own."""
@@ -59,11 +57,12 @@ class History:
         return await self._transcripts.list_subkeys(key)
 
     async def settle(self, *, limit: timedelta) -> None:
-        """Wait until all is stored, at most `limit`; what then is not is lost, and logged."""
-        if self._retrying is not None:
-            await asyncio.wait({self._retrying}, timeout=limit.total_seconds())
-            self._retrying.cancel()
-            await asyncio.wait({self._retrying})
+        """Store all that waits, within `limit`; what then is not stored is lost, and logged."""
+        if self._writing is not None and not await self._stored_at_once(limit):
+            await asyncio.wait({self._writing}, timeout=limit.total_seconds())
+        if self._writing is not None:
+            self._writing.cancel()
+            await asyncio.wait({self._writing})
         lost = 0
         # One batch that the store will never take must not drag the others along.
         for _ in range(_REFUSED_BATCHES):
@@ -75,22 +74,43 @@ class History:
         if lost:
             log.error("%d entries of a transcript are lost", lost)
 
-    async def _flush(self) -> bool:
+    async def _stored_at_once(self, limit: timedelta) -> bool:
+        try:
+            async with asyncio.timeout(limit.total_seconds()):
+                return await self._flush(together=True)
+        except TimeoutError:
+            return False
+
+    async def _flush(self, *, together: bool = False) -> bool:
         """Store what waits, oldest first; False if the store did not take it."""
         async with self._turn:
             while self._waiting:
-                key, entries = self._waiting[0]
+                key, _ = self._waiting[0]
+                count = self._of_one_key() if together else 1
+                entries = [entry for _, batch in islice(self._waiting, count) for entry in batch]
                 try:
                     async with asyncio.timeout(_APPEND_LIMIT.total_seconds()):
                         await self._transcripts.append(key, entries)
                 except Exception as error:  # noqa: BLE001 - the store's errors are its own
                     log.warning("transcript not stored, will be: %s", type(error).__name__)
                     return False
-                self._waiting.popleft()
+                for _ in range(count):
+                    self._waiting.popleft()
         return True
 
-    async def _retry(self) -> None:
+    def _of_one_key(self) -> int:
+        """How many of the oldest batches belong together."""
+        key, _ = self._waiting[0]
+        return sum(1 for _ in takewhile(lambda batch: batch[0] == key, self._waiting))
+
+    async def _write(self) -> None:
         pause = _FIRST_PAUSE
-        while not await self._flush():
-            await asyncio.sleep(pause.total_seconds())
-            pause = min(2 * pause, _LONGEST_PAUSE)
+        while self._waiting:
+            await asyncio.sleep(_GATHERING.total_seconds())
+            if await self._flush(together=True):
+                pause = _FIRST_PAUSE
+                continue
+            # One by one from here: it may be one of them that the store will never take.
+            while not await self._flush():
+                await asyncio.sleep(pause.total_seconds())
+                pause = min(2 * pause, _LONGEST_PAUSE)

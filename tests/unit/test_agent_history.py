@@ -20,8 +20,10 @@ class Moody(MemoryTranscripts):
         self.is_away = False
         self.refuses: object = None
         self.failures = 0
+        self.appends = 0
 
     async def append(self, key: Any, entries: Any) -> None:
+        self.appends += 1
         if self.is_away or self.refuses in [entry["uuid"] for entry in entries]:
             self.failures += 1
             raise ConnectionError
@@ -36,18 +38,36 @@ def entry(uuid: str) -> dict[str, str]:
     return {"type": "user", "uuid": uuid}
 
 
-async def test_entries_are_stored_at_once() -> None:
+async def test_entries_are_stored_by_themselves() -> None:
     store = Moody()
 
     await History(store).append(KEY, [entry("a"), entry("b")])
 
+    async with asyncio.timeout(5):
+        while not store.kept:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
     assert store.kept == ["a", "b"]
+
+
+async def test_entries_of_one_moment_are_stored_together_and_in_order() -> None:
+    store = Moody()
+    history = History(store)
+
+    for uuid in "abc":
+        await history.append(KEY, [entry(uuid)])
+    await history.append(KEY | {"subpath": "subagents/x"}, [entry("x")])
+    await history.append(KEY, [entry("d")])
+    await history.settle(limit=LONG)
+
+    assert store.kept == ["a", "b", "c", "d"]
+    assert store.appends == 3
 
 
 async def test_an_outage_loses_nothing_and_keeps_the_order() -> None:
     store = Moody()
     history = History(store)
     await history.append(KEY, [entry("a")])
+    await history.settle(limit=LONG)
     store.is_away = True
     await history.append(KEY, [entry("b")])
     await history.append(KEY, [entry("c")])
@@ -110,6 +130,8 @@ async def test_a_resumed_leg_does_not_know_what_the_earlier_ones_cost() -> None:
     history = History(store)
     await history.append(KEY, [entry("a"), {"type": "cost-state", "uuid": "c"}, entry("b")])
 
+    await history.settle(limit=LONG)
+
     assert [one["uuid"] for one in await history.load(KEY)] == ["a", "b"]
     assert store.kept == ["a", "c", "b"]
     assert await history.load({"session_id": "unknown"}) is None
@@ -118,5 +140,6 @@ async def test_a_resumed_leg_does_not_know_what_the_earlier_ones_cost() -> None:
 async def test_subagents_transcripts_are_listed() -> None:
     history = History(Moody())
     await history.append(KEY | {"subpath": "subagents/x"}, [entry("a")])
+    await history.settle(limit=LONG)
 
     assert await history.list_subkeys(KEY) == ["subagents/x"]

@@ -8,7 +8,7 @@ from typing import Any
 from alembic import context
 from sqlalchemy import Connection, text
 
-from core.store import tables_outside, tables_runs, tables_work
+from core.store import tables_fleet, tables_outside, tables_runs, tables_work
 from core.store.engine import open_database
 from core.store.tables import Row
 
@@ -17,7 +17,7 @@ _MIGRATOR = 0x5167_0000
 # The job engine's tables are its own; a revision installs them, no model describes them.
 _ENGINE_SCHEMA = "procrastinate"
 # Importing them is what puts their tables into the metadata.
-_MODELS = (tables_runs, tables_work, tables_outside)
+_MODELS = (tables_runs, tables_work, tables_outside, tables_fleet)
 
 
 def _include_name(name: str | None, kind: str, parents: Any) -> bool:  # noqa: ARG001

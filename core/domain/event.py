@@ -36,6 +36,11 @@ class EventKind(StrEnum):
     AGENT_RESULT = "agent_result"
     AGENT_STDERR = "agent_stderr"
     KILL_PHASE = "kill_phase"
+    KILL_UNCONFIRMED = "kill_unconfirmed"
+    WORKER_LOST = "worker_lost"
+    LEFTOVERS_ENDED = "leftovers_ended"
+    WORK_CARRIED = "work_carried"
+    WORK_RESTORED = "work_restored"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,8 @@ from typing import Any
 from uuid import UUID
 
 from core.domain.errors import Conflict, NotFound
+from core.domain.fleet import QueueReason
+from core.domain.workflow import OnWorkerLost
 
 RUN_ID_PREFIX = "run_"
 
@@ -187,7 +189,9 @@ class Run:
         thread_key: `run_id` of the run whose card heads the Slack thread; the legs of a
             session share it.
         request_key: The outside's own id of the request, unique: a redelivery starts nothing.
-        job_id: The engine's job for the present attempt.
+        job_id: The engine's job for the present attempt; `None` while the run waits for
+            its turn.
+        queue_reason: The cap that keeps it waiting, while one does.
     """
 
     id: UUID
@@ -240,6 +244,8 @@ class Run:
     thread_key: str | None = None
     request_key: str | None = None
     job_id: int | None = None
+    on_worker_lost: OnWorkerLost = OnWorkerLost.RESUME
+    queue_reason: QueueReason | None = None
 
     @property
     def is_live(self) -> bool:

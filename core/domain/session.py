@@ -14,7 +14,11 @@ from core.domain.errors import NotFound
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """One Claude conversation; its id is the Claude session id and spans all its runs."""
+    """One Claude conversation; its id is the Claude session id and spans all its runs.
+
+    Attributes:
+        workspace_node: Node whose disk holds the workspace as the last leg left it.
+    """
 
     id: UUID
     agent_name: str
@@ -24,6 +28,7 @@ class Session:
     git_repo: str | None = None
     git_branch: str | None = None
     workspace_id: str | None = None
+    workspace_node: str | None = None
 
 
 class MessageType(StrEnum):

@@ -98,6 +98,24 @@ class Proof:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Waited:
+    """A tool call in a critical section that a kill waited for.
+
+    Attributes:
+        summary: The call as a person reads it, redacted and clipped.
+        pattern: The configured pattern that made it critical.
+        milliseconds: How long the kill waited for it.
+        finished: Whether it came to its end; if not, the limit of waiting was reached.
+    """
+
+    tool: str
+    summary: str
+    pattern: str
+    milliseconds: int
+    finished: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Termination:
     """One kill.
 
@@ -105,6 +123,8 @@ class Termination:
         phases: Milliseconds after `requested_at` at which each phase began, in order.
         requested_from: Where the wish came from: `slack`, `api`, `cli`, `system`.
         work_saved: What was kept of the workspace (commit, uncommitted files).
+        waited_for: Critical sections that it waited for, oldest first.
+        cleanup: What was cleared away after the tree was gone, by kind.
     """
 
     id: UUID
@@ -120,6 +140,8 @@ class Termination:
     processes_seen: int = 0
     survivors: tuple[ProcessIdentity, ...] = ()
     work_saved: Mapping[str, Any] = field(default_factory=dict)
+    waited_for: tuple[Waited, ...] = ()
+    cleanup: Mapping[str, Any] = field(default_factory=dict)
     completed_at: datetime | None = None
 
     @property

@@ -27,6 +27,13 @@ class PermissionMode(StrEnum):
     DONT_ASK = "dontAsk"
 
 
+class OnWorkerLost(StrEnum):
+    """What becomes of a run whose worker died."""
+
+    RESUME = "resume"
+    FAIL = "fail"
+
+
 @dataclass(frozen=True, kw_only=True)
 class WorkflowDefinition:
     """What a Markdown definition file says.
@@ -41,6 +48,8 @@ class WorkflowDefinition:
         timeout: Wall time limit of one leg.
         setting_sources: Which settings files the agent reads; none by default, since a
             repository's settings can run its hooks.
+        on_worker_lost: What becomes of a run whose worker died; `None` is what
+            `signalbox.toml` says.
     """
 
     name: str
@@ -56,6 +65,7 @@ class WorkflowDefinition:
     permission_mode: PermissionMode = PermissionMode.ACCEPT_EDITS
     mcp_servers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     setting_sources: tuple[str, ...] = ()
+    on_worker_lost: OnWorkerLost | None = None
 
 
 class UnknownWorkflow(NotFound):

@@ -8,6 +8,7 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
+from core.domain.fleet import QueueReason
 from core.domain.run import (
     CommitInfo,
     CostSource,
@@ -19,6 +20,7 @@ from core.domain.run import (
     Usage,
     WaitingOn,
 )
+from core.domain.workflow import OnWorkerLost
 from core.store.tables_runs import RunRow
 
 # Fields whose column has their name and takes their value as it is.
@@ -29,6 +31,7 @@ _PLAIN = frozenset(
         "workspace_cleaned_up", "workspace_path", "cost_source", "user_id", "waiting_on", "turns",
         "max_turns", "budget_usd", "tool_calls", "parent_run_id", "priority", "last_activity_at",
         "last_activity", "slack_team_id", "slack_channel_id", "thread_key", "job_id",
+        "on_worker_lost", "queue_reason",
     }
 )  # fmt: skip
 
@@ -186,4 +189,6 @@ def to_run(row: RunRow) -> Run:
         thread_key=row.thread_key,
         request_key=row.request_key,
         job_id=row.job_id,
+        on_worker_lost=OnWorkerLost(row.on_worker_lost),
+        queue_reason=QueueReason(row.queue_reason) if row.queue_reason else None,
     )

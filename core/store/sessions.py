@@ -11,7 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core.domain.session import Session, SessionNotFound
 from core.store.tables import SessionRow
 
-_CHANGEABLE = frozenset({"name", "user_id", "git_repo", "git_branch", "workspace_id"})
+_CHANGEABLE = frozenset(
+    {"name", "user_id", "git_repo", "git_branch", "workspace_id", "workspace_node"}
+)
 
 
 async def add(session: AsyncSession, conversation: Session) -> None:
@@ -25,6 +27,7 @@ async def add(session: AsyncSession, conversation: Session) -> None:
             git_repo=conversation.git_repo,
             git_branch=conversation.git_branch,
             workspace_id=conversation.workspace_id,
+            workspace_node=conversation.workspace_node,
             created_at=conversation.created_at,
         )
     )

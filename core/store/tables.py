@@ -85,6 +85,7 @@ class SessionRow(Row):
     git_repo: Mapped[str | None]
     git_branch: Mapped[str | None]
     workspace_id: Mapped[str | None]
+    workspace_node: Mapped[str | None]
     created_at: Mapped[datetime]
 
     def to_session(self) -> Session:
@@ -97,6 +98,7 @@ class SessionRow(Row):
             git_repo=self.git_repo,
             git_branch=self.git_branch,
             workspace_id=self.workspace_id,
+            workspace_node=self.workspace_node,
             created_at=self.created_at,
         )
 

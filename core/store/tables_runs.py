@@ -20,7 +20,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
+from core.domain.fleet import QueueReason
 from core.domain.run import LIVE_STATUSES, CostSource, RunStatus, StopReason, WaitingOn
+from core.domain.workflow import OnWorkerLost
 from core.store.tables import Row, one_of
 from core.store.types import Json
 
@@ -48,6 +50,8 @@ class RunRow(Row):
         CheckConstraint(one_of("waiting_on", WaitingOn), name="valid_waiting_on"),
         CheckConstraint(one_of("cost_source", CostSource), name="valid_cost_source"),
         CheckConstraint("attempt >= 1 AND version >= 1", name="valid_attempt"),
+        CheckConstraint(one_of("on_worker_lost", OnWorkerLost), name="valid_on_worker_lost"),
+        CheckConstraint(one_of("queue_reason", QueueReason), name="valid_queue_reason"),
         Index("idx_workflow_runs_run_id_unique", "run_id", unique=True),
         Index("idx_workflow_runs_session_id", "session_id", "created_at"),
         Index("idx_workflow_runs_status", "status", text("created_at DESC")),
@@ -64,6 +68,13 @@ class RunRow(Row):
             "uq_workflow_runs_live_session",
             "session_id",
             unique=True,
+            postgresql_where=text(one_of("status", LIVE_STATUSES)),
+        ),
+        # Whom the admission step looks at: those that wait, and those in workers' hands.
+        Index(
+            "idx_workflow_runs_live",
+            text("priority DESC"),
+            "created_at",
             postgresql_where=text(one_of("status", LIVE_STATUSES)),
         ),
         Index(
@@ -134,4 +145,8 @@ class RunRow(Row):
     thread_key: Mapped[str | None] = mapped_column(String(255))
     request_key: Mapped[str | None] = mapped_column(String(255))
     job_id: Mapped[int | None] = mapped_column(BigInteger)
+    on_worker_lost: Mapped[str] = mapped_column(
+        String(50), server_default=OnWorkerLost.RESUME.value
+    )
+    queue_reason: Mapped[str | None] = mapped_column(String(50))
     is_drawn: Mapped[bool] = mapped_column(server_default=text("false"))

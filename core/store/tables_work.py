@@ -14,7 +14,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from core.domain.event import EventKind, EventRecord
 from core.domain.process import RunProcess
 from core.domain.step import Step, StepStatus
-from core.domain.termination import PHASES, Phase, ProcessIdentity, Termination
+from core.domain.termination import PHASES, Phase, ProcessIdentity, Termination, Waited
 from core.store.tables import Row, one_of
 from core.store.tables_runs import COST
 from core.store.types import Json
@@ -150,6 +150,8 @@ class TerminationRow(Row):
     processes_seen: Mapped[int] = mapped_column(server_default="0")
     survivors: Mapped[list[dict[str, Any]]] = mapped_column(Json, server_default="[]")
     work_saved: Mapped[Mapping[str, Any]] = mapped_column(server_default="{}")
+    waited_for: Mapped[list[dict[str, Any]]] = mapped_column(Json, server_default="[]")
+    cleanup: Mapped[Mapping[str, Any]] = mapped_column(server_default="{}")
     completed_at: Mapped[datetime | None]
 
     def to_termination(self) -> Termination:
@@ -171,6 +173,8 @@ class TerminationRow(Row):
             processes_seen=self.processes_seen,
             survivors=tuple(ProcessIdentity(**survivor) for survivor in self.survivors),
             work_saved=self.work_saved,
+            waited_for=tuple(Waited(**one) for one in self.waited_for),
+            cleanup=self.cleanup,
             completed_at=self.completed_at,
         )
 

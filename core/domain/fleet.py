@@ -1,0 +1,56 @@
+"""The fleet: its workers, and how many runs it lets run at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class WorkerState(StrEnum):
+    """What a worker does about jobs."""
+
+    UP = "up"
+    DRAINING = "draining"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerRecord:
+    """One row of `workers`: one worker process.
+
+    Attributes:
+        worker_id: Unique over the fleet and over restarts.
+        node: The worker's place on a machine; stays over restarts.
+        slots: Runs it executes at a time.
+        program_version: Of Signalbox.
+        live_runs: Runs it executes now, as the rows say.
+    """
+
+    worker_id: str
+    node: str
+    host: str
+    slots: int
+    state: WorkerState
+    started_at: datetime
+    heartbeat_at: datetime
+    program_version: str = ""
+    stopped_at: datetime | None = None
+    live_runs: int = 0
+
+
+class QueueReason(StrEnum):
+    """Which cap keeps a pending run from being handed to a worker."""
+
+    FLEET = "fleet"
+    REPOSITORY = "repository"
+    PERSON = "person"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caps:
+    """Runs that may be in the hands of workers at a time; `None` is no cap."""
+
+    fleet: int | None = None
+    repository: int | None = None
+    person: int | None = None

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from subprocess import run
+from typing import cast
 from uuid import uuid4
 
 from claude_agent_sdk import ClaudeAgentOptions, ClaudeSDKClient
@@ -15,20 +16,7 @@ from bot.sandbox.model.server import API_KEY
 from core.agent.catalog import load_catalog
 from core.agent.history import History
 from core.agent.options import build_options, prepare_state
-from core.agent.protocol import Launch
-
-
-class _NoTranscripts:
-    """Stands where a store is asked for; taken out of the options again."""
-
-    async def append(self, key: object, entries: object) -> None:
-        raise NotImplementedError
-
-    async def load(self, key: object) -> None:
-        raise NotImplementedError
-
-    async def list_subkeys(self, key: object) -> None:
-        raise NotImplementedError
+from core.agent.protocol import Launch, TranscriptStore
 
 
 def bare_options(
@@ -53,7 +41,9 @@ def bare_options(
         credentials={"ANTHROPIC_API_KEY": API_KEY, "ANTHROPIC_BASE_URL": model_url},
     )
     prepare_state(launch)
-    options = build_options(launch, History(_NoTranscripts()), stderr=lambda _: None)
+    # Its history is taken out of the options again.
+    no_history = History(cast("TranscriptStore", None))
+    options = build_options(launch, no_history, stderr=lambda _: None)
     return replace(options, cli_path=None, session_store=None)
 
 

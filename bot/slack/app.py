@@ -72,8 +72,7 @@ def build_slack_app(slack: Slack, installation: Installation, *, signing_secret:
     """Make a Bolt app without listeners.
 
     Bolt is told who it is (`authorize`) instead of finding out: it would else ask Slack
-    within the first delivery's 3 seconds, and switch to OAuth when SLACK_CLIENT_ID and
-    SLACK_CLIENT_SECRET happen to be set.  It gets a client without a token, since every
+    within the first delivery's 3 seconds.  It gets a client without a token, since every
     call of ours goes through `Slack` and its budget.
     """
 

@@ -7,6 +7,7 @@ run is a new job: an old one is never started again.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -46,7 +47,35 @@ _SETTLE = text("""
     SELECT procrastinate.procrastinate_finish_job_v1(id, 'failed', false) FROM unfinished
 """)
 
-_DEPTH = text("SELECT count(*) FROM procrastinate.procrastinate_jobs WHERE status = 'todo'")
+_DEPTH = text("""
+    SELECT count(*) FROM procrastinate.procrastinate_jobs
+    WHERE status = 'todo' AND (CAST(:queue AS text) IS NULL OR queue_name = CAST(:queue AS text))
+""")
+
+# The same job in another queue, so that it has one worker whoever is quicker; its place in
+# the order, by priority and id, stays too.
+_RELEASE = text("""
+    WITH released AS (
+        SELECT id FROM procrastinate.procrastinate_jobs AS jobs
+        WHERE status = 'todo' AND queue_name LIKE 'node:%' AND (
+            NOT queue_name = ANY(CAST(:nodes AS text[]))
+            OR EXISTS (
+                SELECT 1 FROM procrastinate.procrastinate_events AS events
+                WHERE events.job_id = jobs.id AND events.type = 'deferred'
+                    AND events.at < now() - CAST(:waited AS interval)
+            )
+        )
+        ORDER BY id
+        FOR UPDATE SKIP LOCKED
+    )
+    UPDATE procrastinate.procrastinate_jobs AS jobs SET queue_name = CAST(:runs AS text)
+    FROM released WHERE jobs.id = released.id
+    RETURNING jobs.id,
+        pg_notify(
+            'procrastinate_queue_v1#' || CAST(:runs AS text),
+            json_build_object('type', 'job_inserted', 'job_id', jobs.id)::text
+        )
+""")
 
 # A worker that was pruned or has taken its leave is no longer in the table.
 _STALLED = text("""
@@ -71,6 +100,11 @@ _FORGET = text("""
     )
     SELECT count(*) FROM forgotten
 """)
+
+
+def node_queue(node: str) -> str:
+    """The queue that only this node's worker listens to."""
+    return f"node:{node}"
 
 
 async def enqueue(
@@ -120,10 +154,31 @@ async def settle(session: AsyncSession, job_id: int) -> None:
     await session.execute(_SETTLE, {"job_id": job_id})
 
 
-async def depth(session: AsyncSession) -> int:
-    """How many jobs wait to be started."""
-    waiting: int = (await session.execute(_DEPTH)).scalar_one()
+async def depth(session: AsyncSession, *, queue: str | None = None) -> int:
+    """How many jobs wait to be started, in one queue or in all."""
+    waiting: int = (await session.execute(_DEPTH, {"queue": queue})).scalar_one()
     return waiting
+
+
+async def release(
+    session: AsyncSession, *, waited_for: timedelta, except_nodes: Collection[str]
+) -> int:
+    """Move jobs from nodes' own queues to the one that everybody takes from.
+
+    Those of the named nodes are moved only once they have waited for so long.
+
+    Returns:
+        How many were moved.
+    """
+    moved = await session.execute(
+        _RELEASE,
+        {
+            "nodes": [node_queue(node) for node in except_nodes],
+            "waited": waited_for,
+            "runs": RUNS,
+        },
+    )
+    return len(moved.all())
 
 
 async def stalled(session: AsyncSession, *, silent_for: timedelta) -> list[Job]:

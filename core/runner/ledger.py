@@ -16,8 +16,8 @@ from core.domain.process import RunProcess
 from core.domain.run import IllegalTransition, Run, RunStatus, StaleAttempt, StopReason
 from core.domain.session import Message, MessageRole, MessageType
 from core.domain.termination import Phase, ProcessIdentity, Proof, Termination
-from core.queue import jobs
 from core.runner.leg import Leg
+from core.services.dispatch import hand_over
 from core.services.work import Work
 from core.store import events, messages, processes, runs, sessions, steps, terminations, transcripts
 
@@ -223,27 +223,13 @@ class Ledger:
                 again.attempt,
                 [EventRecord(kind=EventKind.RUN_REQUEUED, at=now, data={"why": why})],
             )
-            job_id = await jobs.enqueue(
-                session,
-                run_id=again.run_id,
-                attempt=again.attempt,
-                session_id=again.session_id,
-                priority=again.priority,
-            )
-            return await runs.change(session, again.run_id, now=now, job_id=job_id)
+            return await hand_over(session, again, now=now)
 
     async def enqueue_again(self, run: Run) -> None:
         """Give a pending run a new job, for one that was lost."""
         now = self.work.clock()
         async with self.work.transaction() as session:
-            job_id = await jobs.enqueue(
-                session,
-                run_id=run.run_id,
-                attempt=run.attempt,
-                session_id=run.session_id,
-                priority=run.priority,
-            )
-            await runs.change(session, run.run_id, now=now, job_id=job_id)
+            await hand_over(session, run, now=now)
 
     async def open_termination(self, run: Run) -> Termination | None:
         """The kill under way for this run, if there is one."""

@@ -14,7 +14,7 @@ from core.domain.request import ContinueRequest, Place, Started, StartRequest
 from core.domain.run import RUN_ID_PREFIX, Run, RunStatus, SessionBusy
 from core.domain.session import Message, MessageRole, MessageType, Session
 from core.domain.workflow import WorkflowDefinition
-from core.queue import jobs
+from core.services.dispatch import hand_over
 from core.services.work import demand, entry
 from core.store import audit, events, messages, runs, sessions
 
@@ -189,14 +189,7 @@ async def enter(session: AsyncSession, run: Run, kind: MessageType, *, by: Actor
     await audit.record(
         session, entry(by, action, run.created_at, run=run, workflow=run.workflow_name)
     )
-    job_id = await jobs.enqueue(
-        session,
-        run_id=run.run_id,
-        attempt=run.attempt,
-        session_id=run.session_id,
-        priority=run.priority,
-    )
-    run = await runs.change(session, run.run_id, now=run.created_at, job_id=job_id)
+    run = await hand_over(session, run, now=run.created_at)
     return await started(session, run, is_new=True)
 
 

@@ -1,0 +1,58 @@
+"""Which queue a run's job goes to: its session's workspace lives on one node's disk."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core.domain.process import HEARTBEAT_INTERVAL
+from core.domain.run import Run
+from core.queue import jobs
+from core.store import runs, sessions, workers
+
+# A node silent for this long has missed two heartbeats and is not waited for.
+_FRESH = 2.5 * HEARTBEAT_INTERVAL
+# How long a job waits for the node that holds its workspace before anybody may take it; the
+# look for such jobs comes with a worker's heartbeat, so it can be 5 s more.
+AFFINITY_WAIT = timedelta(seconds=4)
+
+
+async def hand_over(session: AsyncSession, run: Run, *, now: datetime) -> Run:
+    """Give a pending run to the workers: make its job and note it in the row.
+
+    The job goes to the node that holds the session's workspace, if that takes jobs and has a
+    slot free; else to whoever is free first.
+    """
+    job_id = await jobs.enqueue(
+        session,
+        run_id=run.run_id,
+        attempt=run.attempt,
+        session_id=run.session_id,
+        priority=run.priority,
+        queue=await _queue_for(session, run, now),
+    )
+    return await runs.change(session, run.run_id, now=now, job_id=job_id)
+
+
+async def release_waiting(session: AsyncSession, *, now: datetime) -> int:
+    """Let anybody take the jobs whose own node has not taken them, or is gone.
+
+    A job keeps its id, so there is never a second one for an attempt.
+
+    Returns:
+        How many were released.
+    """
+    nodes = {worker.node for worker in await workers.taking_jobs(session, since=now - _FRESH)}
+    return await jobs.release(session, waited_for=AFFINITY_WAIT, except_nodes=nodes)
+
+
+async def _queue_for(session: AsyncSession, run: Run, now: datetime) -> str:
+    conversation = await sessions.get(session, run.session_id)
+    node = conversation.workspace_node
+    if node is None:
+        return jobs.RUNS
+    queue = jobs.node_queue(node)
+    found = await workers.taking_jobs(session, since=now - _FRESH, node=node)
+    taken = sum(worker.live_runs for worker in found) + await jobs.depth(session, queue=queue)
+    return queue if taken < sum(worker.slots for worker in found) else jobs.RUNS

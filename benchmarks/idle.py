@@ -1,11 +1,12 @@
-"""What `signalbox up` costs while nothing happens.
+"""What `signalbox up`, and each of its halves, costs while nothing happens.
 
-The process is started, is ready, and is left alone for 20 s; then its memory is read, and its
-CPU time and the database's transactions are counted for a minute.  Postgres is a process
-apart and not in these figures.  The baseline is a Python process that imports slack_bolt,
-SQLAlchemy and asyncpg and then sleeps, measured in the same minute.  RSS counts shared pages
-in full; USS, the memory that its end would give back, does not.  Then one run is executed, and
-ten seconds after its end the memory is read again: what a process at rest has after work.
+Each process has a database of its own, is ready, and is left alone for 20 s; then its memory
+is read, and its CPU time and its statements (Postgres logs each one) are counted for a minute.
+Postgres is a process apart and not in these figures.  The baseline is a Python process that
+imports slack_bolt, SQLAlchemy and asyncpg and then sleeps, measured in the same minute.  RSS
+counts shared pages in full; USS, the memory that its end would give back, does not.  At last
+`up` executes one run, and ten seconds after its end its memory is read again: what a process
+at rest has after work.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
-from sqlalchemy import text
 
 from benchmarks.figures import heading, line, median
 from benchmarks.plant import Plant, clean_environment, open_plant
@@ -24,6 +26,10 @@ from benchmarks.plant import Plant, clean_environment, open_plant
 _SETTLE = 20
 _WATCH = 60
 _AFTER_WORK = 10
+_KINDS = ("up", "bot", "worker")
+_LOGGED = {"log_statement": "all", "log_line_prefix": "<%a>"}
+# As Postgres begins the line of a statement: sent as text, or prepared and executed.
+_STATEMENT = (b"LOG:  statement: ", b"LOG:  execute ")
 _BARE = """
 import asyncio, sys
 import asyncpg, slack_bolt.async_app, sqlalchemy.ext.asyncio
@@ -31,46 +37,66 @@ import slack_bolt.adapter.socket_mode.async_handler
 print("imported", flush=True)
 sys.stdin.read()
 """
-_COUNT = text(
-    "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()"
-)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Cost:
+    """One process at rest; memory in MiB."""
+
+    rss: float
+    uss: float
+    bare_rss: float
+    cpu_seconds_a_minute: float
+    statements_a_second: float
+    rss_after_work: float | None
 
 
 async def measure(*, repetitions: int = 1) -> None:
-    """Print the figures; each repetition is a new process and takes a minute and a half."""
-    heading("idle", "`signalbox up` at rest ÷ a process that only imports its libraries")
-    rss: list[float] = []
-    bare: list[float] = []
-    for _ in range(repetitions):
-        async with open_plant() as plant, _bare() as other:
-            await asyncio.sleep(_SETTLE)
-            cpu, transactions = plant.cpu_seconds(), await _transactions(plant)
-            await asyncio.sleep(_WATCH)
-            cpu = plant.cpu_seconds() - cpu
-            transactions = await _transactions(plant) - transactions
-            memory, least = plant.signalbox.memory_full_info(), other.memory_full_info()
-            rss.append(_mib(memory.rss))
-            bare.append(_mib(least.rss))
-            await _work(plant)
-            worked = plant.signalbox.memory_full_info()
-        line("RSS of signalbox up", f"{_mib(memory.rss):.0f} MiB (USS {_mib(memory.uss):.0f})")
-        line("  after its first run", f"{_mib(worked.rss):.0f} MiB (USS {_mib(worked.uss):.0f})")
-        line("RSS of the bare process", f"{_mib(least.rss):.0f} MiB (USS {_mib(least.uss):.0f})")
-        line("CPU", f"{cpu * 60 / _WATCH:.2f} s a minute")
-        line("transactions", f"{transactions / _WATCH:.1f} a second")
-    line("ratio of RSS, medians", f"{median(rss) / median(bare):.2f} ×")
+    """Print the figures; each repetition takes about five minutes."""
+    heading("idle", "processes at rest ÷ a process that only imports their libraries")
+    for kind in _KINDS:
+        costs = [await _cost(kind) for _ in range(repetitions)]
+        rss, bare = [one.rss for one in costs], [one.bare_rss for one in costs]
+        uss = median([one.uss for one in costs])
+        line(f"signalbox {kind}: RSS", f"{median(rss):.0f} MiB (USS {uss:.0f})")
+        worked = [one.rss_after_work for one in costs if one.rss_after_work is not None]
+        if worked:
+            line("  after its first run", f"{median(worked):.0f} MiB")
+        line("  CPU", f"{median([one.cpu_seconds_a_minute for one in costs]):.2f} s a minute")
+        line("  statements", f"{median([one.statements_a_second for one in costs]):.1f} a second")
+        line("  bare process: RSS", f"{median(bare):.0f} MiB")
+        line("  ratio of RSS", f"{median(rss) / median(bare):.2f} ×")
 
 
-async def _work(plant: Plant) -> None:
+async def _cost(kind: str) -> _Cost:
+    async with open_plant(command=kind, postgres=_LOGGED) as plant, _bare() as other:
+        await asyncio.sleep(_SETTLE)
+        log = plant.folder / "postgres" / "log"
+        cpu, statements = plant.cpu_seconds(), await asyncio.to_thread(_statements, log)
+        await asyncio.sleep(_WATCH)
+        cpu = plant.cpu_seconds() - cpu
+        statements = await asyncio.to_thread(_statements, log) - statements
+        memory, least = plant.signalbox.memory_full_info(), other.memory_full_info()
+        return _Cost(
+            rss=_mib(memory.rss),
+            uss=_mib(memory.uss),
+            bare_rss=_mib(least.rss),
+            cpu_seconds_a_minute=cpu * 60 / _WATCH,
+            statements_a_second=statements / _WATCH,
+            rss_after_work=await _after_work(plant) if kind == "up" else None,
+        )
+
+
+async def _after_work(plant: Plant) -> float:
     await plant.command("run implement [scenario: long] [turns: 5] Count.")
     await plant.ended((await plant.started(0)).run_id)
     await asyncio.sleep(_AFTER_WORK)
+    return _mib(plant.signalbox.memory_full_info().rss)
 
 
-async def _transactions(plant: Plant) -> int:
-    """Of the whole database; the benchmark's own are two in a minute."""
-    async with plant.database.sessions() as session:
-        return int(await session.scalar(_COUNT) or 0)
+def _statements(log: Path) -> int:
+    text = log.read_bytes()
+    return sum(text.count(mark) for mark in _STATEMENT)
 
 
 @asynccontextmanager

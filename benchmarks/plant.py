@@ -29,6 +29,7 @@ from core.domain.termination import Termination
 from core.store import runs, terminations
 from core.store.embedded import embedded_postgres
 from core.store.engine import Database, open_database
+from core.store.migrate import upgrade
 
 READY_LIMIT = 60
 STOP_LIMIT = 30
@@ -44,7 +45,7 @@ class Plant:
     Attributes:
         folder: Removed at the end; for what a benchmark wants to keep meanwhile.
         database: The rows, on a connection of the benchmark's own.
-        signalbox: The process of `signalbox up`.
+        signalbox: The process of `signalbox up`, or of the half that was asked for.
     """
 
     folder: Path
@@ -114,8 +115,16 @@ class Plant:
 
 
 @asynccontextmanager
-async def open_plant(*, slots: int = 4) -> AsyncIterator[Plant]:
-    """Start everything and wait until `/readyz` says so."""
+async def open_plant(
+    *, slots: int = 4, command: str = "up", postgres: Mapping[str, str] | None = None
+) -> AsyncIterator[Plant]:
+    """Start everything and wait until `/readyz` says so.
+
+    Args:
+        slots: Runs at a time.
+        command: `up`, or one of its halves: `bot`, `worker`.
+        postgres: Settings of the database server.
+    """
     async with AsyncExitStack() as stack:
         folder = Path(
             stack.enter_context(
@@ -124,11 +133,15 @@ async def open_plant(*, slots: int = 4) -> AsyncIterator[Plant]:
         )
         model_url = await stack.enter_async_context(child("benchmarks.scripted_model"))
         sandbox = await stack.enter_async_context(open_sandbox())
-        dsn = await stack.enter_async_context(embedded_postgres(folder / "postgres"))
+        dsn = await stack.enter_async_context(
+            embedded_postgres(folder / "postgres", settings=dict(postgres or {}))
+        )
+        await asyncio.to_thread(upgrade, dsn)
         port = _free_port()
         process = await stack.enter_async_context(
             _signalbox(
                 folder,
+                command,
                 {
                     "DATABASE_URL": dsn,
                     "SIGNALBOX_HOME": str(folder / "home"),
@@ -189,14 +202,14 @@ def clean_environment() -> dict[str, str]:
 
 @asynccontextmanager
 async def _signalbox(
-    folder: Path, settings: Mapping[str, str]
+    folder: Path, command: str, settings: Mapping[str, str]
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     with (folder / "signalbox.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "bot",
-            "up",
+            command,
             stdout=log,
             stderr=log,
             env=clean_environment() | dict(settings),

@@ -166,6 +166,9 @@ class EmbeddedServer:
         """Make the cluster, unless it is there."""
         if not self._cluster.exists():
             embedded_user.give(self._user, self.folder)
+        elif embedded_user.is_roots(self._cluster):
+            # Brought back from a backup by root, to whom the copies then belong.
+            embedded_user.give_all(self._user, self.folder)
         embedded_user.open_the_way(self._user, self.folder, self._bin)
         if self._cluster.exists():
             return

@@ -64,6 +64,20 @@ def give(user: SystemUser | None, folder: Path) -> None:
         os.chown(folder, user.uid, user.gid)
 
 
+def is_roots(path: Path) -> bool:
+    """Whether it is root's, so that no server could use it."""
+    return path.stat().st_uid == _ROOT
+
+
+def give_all(user: SystemUser | None, folder: Path) -> None:
+    """Make a folder with all that is in it this account's own."""
+    if user is None:
+        return
+    give(user, folder)
+    for path in folder.rglob("*"):
+        os.chown(path, user.uid, user.gid, follow_symlinks=False)
+
+
 def open_the_way(user: SystemUser | None, data_dir: Path, programs: Path) -> None:
     """Let another account pass through the parents of its data and read the programs.
 

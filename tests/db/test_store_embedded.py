@@ -44,6 +44,17 @@ async def test_data_outlives_the_server_under_any_path(folder: Path, name: str) 
         assert await ask(dsn, "SELECT word FROM kept") == "ü"
 
 
+async def test_a_copy_of_a_stopped_server_is_a_backup(folder: Path) -> None:
+    async with embedded_postgres(folder / "pg", settings=CARELESS) as dsn:
+        await ask(dsn, "CREATE TABLE kept AS SELECT 'ü' AS word")
+
+    # The copies belong to whoever copies: to root, for whom no Postgres runs.
+    await asyncio.to_thread(shutil.copytree, folder / "pg", folder / "copy")
+
+    async with embedded_postgres(folder / "copy", settings=CARELESS) as dsn:
+        assert await ask(dsn, "SELECT word FROM kept") == "ü"
+
+
 async def test_the_last_to_leave_stops_the_server(folder: Path) -> None:
     first, second = (EmbeddedServer(folder / "pg", CARELESS) for _ in range(2))
     dsn = await asyncio.to_thread(first.enter)

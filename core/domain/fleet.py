@@ -54,3 +54,31 @@ class Caps:
     fleet: int | None = None
     repository: int | None = None
     person: int | None = None
+
+    def of(self, reason: QueueReason) -> int | None:
+        """The cap of this name."""
+        by_reason = {
+            QueueReason.FLEET: self.fleet,
+            QueueReason.REPOSITORY: self.repository,
+            QueueReason.PERSON: self.person,
+        }
+        return by_reason[reason]
+
+    @property
+    def words(self) -> str:
+        """For the log: `fleet 6, person 2`."""
+        named = [f"{name} {cap}" for name in QueueReason if (cap := self.of(name)) is not None]
+        return ", ".join(named) or "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hold:
+    """What keeps a pending run from being handed to a worker.
+
+    Attributes:
+        live: Runs that count against the cap now; more than `cap` after that was lowered.
+    """
+
+    reason: QueueReason
+    live: int
+    cap: int

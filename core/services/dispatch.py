@@ -29,10 +29,11 @@ async def hand_over(session: AsyncSession, run: Run, *, now: datetime) -> Run:
         run_id=run.run_id,
         attempt=run.attempt,
         session_id=run.session_id,
-        priority=run.priority,
+        # Of equals the one that had begun goes first: the engine's order is priority, then job.
+        priority=2 * run.priority + (run.attempt > 1),
         queue=await _queue_for(session, run, now),
     )
-    return await runs.change(session, run.run_id, now=now, job_id=job_id)
+    return await runs.change(session, run.run_id, now=now, job_id=job_id, queue_reason=None)
 
 
 async def release_waiting(session: AsyncSession, *, now: datetime) -> int:

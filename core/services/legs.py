@@ -14,7 +14,7 @@ from core.domain.request import ContinueRequest, Place, Started, StartRequest
 from core.domain.run import RUN_ID_PREFIX, Run, RunStatus, SessionBusy
 from core.domain.session import Message, MessageRole, MessageType, Session
 from core.domain.workflow import WorkflowDefinition
-from core.services.dispatch import hand_over
+from core.services.admission import admit
 from core.services.work import demand, entry
 from core.store import audit, events, messages, runs, sessions
 
@@ -159,7 +159,7 @@ async def _free_leg(
 
 
 async def enter(session: AsyncSession, run: Run, kind: MessageType, *, by: Actor) -> Started:
-    """Write a new run, its first message, its event, its audit line and its job.
+    """Write a new run, its first message, its event, its audit line, and its job if it may go.
 
     Raises:
         AlreadyRequested: If this request has started a run before.
@@ -189,8 +189,8 @@ async def enter(session: AsyncSession, run: Run, kind: MessageType, *, by: Actor
     await audit.record(
         session, entry(by, action, run.created_at, run=run, workflow=run.workflow_name)
     )
-    run = await hand_over(session, run, now=run.created_at)
-    return await started(session, run, is_new=True)
+    await admit(session, now=run.created_at)
+    return await started(session, await runs.get(session, run.run_id), is_new=True)
 
 
 async def started(session: AsyncSession, run: Run, *, is_new: bool) -> Started:

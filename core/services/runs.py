@@ -34,6 +34,7 @@ from core.domain.termination import Phase, Termination
 from core.domain.workflow import WorkflowDefinition
 from core.queue import jobs
 from core.services import legs, snapshots
+from core.services.admission import admit
 from core.services.work import Work, demand, entry
 from core.store import audit, events, runs, sessions, shown, terminations
 from core.workspace.source import Source, parse_source
@@ -211,6 +212,7 @@ class RunService:
                         )
                     ],
                 )
+                await admit(session, now=now)
             return termination
 
     async def snapshot(self, named: str, *, by: Actor) -> RunSnapshot:

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Select, and_, func, or_, select
+from sqlalchemy import Select, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import aliased
 
 from core.domain.process import RunProcess
 from core.domain.request import RunFilter
@@ -142,30 +141,6 @@ async def total_of_session(session: AsyncSession, session_id: UUID) -> SessionTo
     if cost is not None:
         source = CostSource.ESTIMATED if estimated else CostSource.REPORTED
     return SessionTotal(legs=legs, turns=turns, cost_usd=cost, cost_source=source)
-
-
-async def queue_position(session: AsyncSession, run_id: str) -> int | None:
-    """Its place among the pending runs, 1 being next; `None` if it is not pending."""
-    ahead = aliased(RunRow)
-    earlier = or_(
-        ahead.created_at < RunRow.created_at,
-        and_(ahead.created_at == RunRow.created_at, ahead.id < RunRow.id),
-    )
-    before = (
-        select(func.count())
-        .where(
-            ahead.status == RunStatus.PENDING,
-            or_(
-                ahead.priority > RunRow.priority,
-                and_(ahead.priority == RunRow.priority, earlier),
-            ),
-        )
-        .scalar_subquery()
-    )
-    place: int | None = await session.scalar(
-        select(before + 1).where(RunRow.run_id == run_id, RunRow.status == RunStatus.PENDING)
-    )
-    return place
 
 
 async def running(session: AsyncSession) -> list[Run]:

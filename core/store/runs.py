@@ -23,6 +23,7 @@ from core.domain.run import (
     SessionBusy,
     StopReason,
 )
+from core.store.line import queue_position
 from core.store.run_columns import changed, of_new, to_run
 from core.store.run_lists import (
     find_request,
@@ -31,7 +32,6 @@ from core.store.run_lists import (
     legs_of_session,
     live_of_session,
     of_thread,
-    queue_position,
     recent,
     resolve,
     running,
@@ -174,6 +174,7 @@ async def finish(
         status=to,
         stop_reason=stop_reason,
         waiting_on=None,
+        queue_reason=None,
         completed_at=now,
         duration_seconds=case(
             (RunRow.started_at.is_not(None), cast(func.greatest(seconds, 0), Integer))

@@ -1,0 +1,282 @@
+"""Which runs are handed to workers, when, and in which order."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import text
+
+from core.domain.fleet import Caps, QueueReason
+from core.domain.run import Run, RunStatus, StopReason
+from core.queue.jobs import Job
+from core.runner.ledger import Ledger
+from core.services import admission
+from core.services.admission import AdmissionService, admit
+from core.services.work import Work
+from core.store import caps as cap_rows
+from core.store import line, runs, users
+from core.store.engine import Database
+from tests.database import NOW, running_run, stored_run
+from tests.fakes.queue import until, working
+
+LATER = NOW + timedelta(seconds=90)
+
+
+def work_on(database: Database) -> Work:
+    return Work(database, lambda: NOW)
+
+
+async def capped(database: Database, **caps: int) -> AdmissionService:
+    service = AdmissionService(work_on(database))
+    await service.cap(Caps(**caps))
+    return service
+
+
+async def a_person(database: Database, name: str) -> UUID:
+    async with database.sessions.begin() as session:
+        user = await users.ensure(
+            session, slack_team_id="T1", slack_user_id=f"U{name}", name=name, now=NOW
+        )
+        return user.id
+
+
+async def admitted(database: Database) -> list[str]:
+    async with database.sessions.begin() as session:
+        return [run.run_id for run in await admit(session, now=NOW)]
+
+
+async def look(database: Database, run: Run) -> Run:
+    async with database.sessions() as session:
+        return await runs.get(session, run.run_id)
+
+
+async def jobs_of(database: Database) -> list[str]:
+    async with database.sessions() as session:
+        found = await session.scalars(
+            text("SELECT args->>'run_id' FROM procrastinate.procrastinate_jobs ORDER BY id")
+        )
+        return list(found)
+
+
+async def finished(database: Database, run: Run) -> None:
+    async with database.sessions.begin() as session:
+        await runs.finish(
+            session, run.run_id, attempt=run.attempt, stop_reason=StopReason.SUCCESS, now=NOW
+        )
+        await admit(session, now=NOW)
+
+
+async def test_without_caps_everything_that_waits_is_handed_over_in_order(
+    database: Database,
+) -> None:
+    late = await stored_run(database, created_at=LATER)
+    early = await stored_run(database)
+    urgent = await stored_run(database, created_at=LATER, priority=5)
+
+    assert await admitted(database) == [urgent.run_id, early.run_id, late.run_id]
+    assert await admitted(database) == []
+    assert (await look(database, early)).job_id is not None
+
+
+async def test_what_does_not_fit_waits_with_its_reason(database: Database) -> None:
+    ann, bob = await a_person(database, "ann"), await a_person(database, "bob")
+    await capped(database, fleet=3, repository=2, person=1)
+    first = await stored_run(database, user_id=ann, git_repo="https://example.org/a")
+    second = await stored_run(
+        database, user_id=ann, git_repo="https://example.org/b", created_at=LATER
+    )
+    third = await stored_run(database, git_repo="https://example.org/a.git", created_at=LATER)
+    fourth = await stored_run(
+        database,
+        user_id=bob,
+        git_repo="git@Example.org:a",
+        created_at=LATER + timedelta(seconds=1),
+    )
+    fifth = await stored_run(database, created_at=LATER + timedelta(seconds=2))
+    sixth = await stored_run(database, created_at=LATER + timedelta(seconds=3))
+
+    got = await admitted(database)
+
+    # The fifth is not held back by the fourth, whose repository is at its cap.
+    assert set(got) == {first.run_id, third.run_id, fifth.run_id}
+    reasons = [(await look(database, run)).queue_reason for run in (second, fourth, sixth)]
+    assert reasons == [QueueReason.PERSON, QueueReason.REPOSITORY, QueueReason.FLEET]
+    assert (await look(database, first)).queue_reason is None
+
+
+async def test_an_end_lets_the_next_one_in_with_the_same_commit(database: Database) -> None:
+    running = await running_run(database)
+    await capped(database, fleet=1)
+    waiting = await stored_run(database, created_at=LATER)
+    assert await admitted(database) == []
+
+    await finished(database, running)
+
+    now = await look(database, waiting)
+    assert now.job_id is not None
+    assert now.queue_reason is None
+
+
+async def test_an_end_that_is_rolled_back_lets_nobody_in(database: Database) -> None:
+    running = await running_run(database)
+    await capped(database, fleet=1)
+    waiting = await stored_run(database, created_at=LATER)
+
+    async with database.sessions() as session:
+        await runs.finish(
+            session, running.run_id, attempt=1, stop_reason=StopReason.SUCCESS, now=NOW
+        )
+        assert len(await admit(session, now=NOW)) == 1
+        await session.rollback()
+
+    assert (await look(database, waiting)).job_id is None
+    assert (await look(database, running)).status is RunStatus.RUNNING
+    assert await jobs_of(database) == []
+
+
+async def test_a_requeued_run_goes_first_and_past_the_caps_it_had_met(database: Database) -> None:
+    running = await running_run(database)
+    await capped(database, fleet=1)
+    urgent = await stored_run(database, priority=50, created_at=NOW - timedelta(seconds=9))
+    ledger = Ledger(work_on(database), "w1", "h")
+
+    again = await ledger.requeue(running, why="its worker was lost")
+
+    assert again.job_id is not None
+    assert again.attempt == 2
+    assert (await look(database, urgent)).queue_reason is QueueReason.FLEET
+
+
+async def test_a_requeued_runs_job_goes_before_the_new_ones_of_its_priority(
+    database: Database,
+) -> None:
+    running = await running_run(database)
+    new = await stored_run(database, created_at=NOW - timedelta(seconds=9))
+    urgent = await stored_run(database, priority=1, created_at=LATER)
+    await admitted(database)
+    await Ledger(work_on(database), "w1", "h").requeue(running, why="its worker was lost")
+    begun: list[str] = []
+
+    async def note(job: Job) -> None:
+        begun.append(job.run_id)
+
+    async with working(database.dsn, note, slots=1):
+        await until(lambda: len(begun) == 3)
+
+    assert begun == [urgent.run_id, running.run_id, new.run_id]
+
+
+async def test_a_higher_cap_lets_more_in_at_once_and_a_lower_one_ends_nobody(
+    database: Database,
+) -> None:
+    await capped(database, fleet=1)
+    waiting = [await stored_run(database, created_at=NOW + timedelta(seconds=n)) for n in range(4)]
+    assert await admitted(database) == [waiting[0].run_id]
+
+    await capped(database, fleet=3)
+    assert await jobs_of(database) == [run.run_id for run in waiting[:3]]
+
+    await capped(database, fleet=2)
+    async with database.sessions.begin() as session:
+        begun = await runs.begin(session, waiting[0].run_id, attempt=1, worker_id="w1", now=NOW)
+    await finished(database, begun)
+    assert (await look(database, waiting[3])).job_id is None
+
+    await capped(database)
+    assert (await look(database, waiting[3])).job_id is not None
+
+
+async def test_caps_are_read_by_everybody_and_one_left_out_is_removed(database: Database) -> None:
+    await capped(database, fleet=6, person=2)
+    await capped(database, fleet=5, repository=3)
+
+    async with database.sessions() as session:
+        assert await cap_rows.read(session) == Caps(fleet=5, repository=3)
+
+
+async def test_a_run_that_somebody_changes_just_now_is_left_to_them(database: Database) -> None:
+    await capped(database, fleet=1)
+    locked = await stored_run(database)
+    other = await stored_run(database, created_at=LATER)
+
+    async with database.sessions.begin() as session:
+        await runs.wish_killed(session, locked.run_id, now=NOW)
+        async with asyncio.timeout(5):
+            # Neither waits for the row's lock, nor gives its place to another one.
+            assert await admitted(database) == []
+        await runs.finish(
+            session, locked.run_id, attempt=None, stop_reason=StopReason.KILLED, now=NOW
+        )
+        let_in = await admit(session, now=NOW)
+
+    assert [run.run_id for run in let_in] == [other.run_id]
+
+
+async def test_the_line_counts_both_kinds_of_waiting(database: Database) -> None:
+    ann = await a_person(database, "ann")
+    await capped(database, person=1)
+    old = await stored_run(database, user_id=ann)
+    older = await stored_run(database, user_id=ann, created_at=NOW - timedelta(seconds=1))
+    young = await stored_run(database, created_at=LATER)
+    urgent = await stored_run(database, created_at=LATER, priority=1, user_id=ann)
+    killed = await stored_run(database, created_at=NOW - timedelta(seconds=5))
+    async with database.sessions.begin() as session:
+        await runs.wish_killed(session, killed.run_id, now=NOW)
+        await admit(session, now=NOW)
+
+    async with database.sessions() as session:
+        in_line = (urgent, young, older, old, killed)
+        found = [await runs.queue_position(session, run.run_id) for run in in_line]
+        listed = await line.places(session)
+
+    # The young one can be taken by a worker at any moment, those before it by age cannot.
+    assert found == [1, 2, 3, 4, None]
+    assert list(listed) == [run.run_id for run in in_line[:-1]]
+
+
+async def test_what_keeps_a_run_is_told_with_the_figures_of_now(database: Database) -> None:
+    ann = await a_person(database, "ann")
+    for _ in range(2):
+        await running_run(database, user_id=ann)
+    await capped(database, person=2)
+    waiting = await stored_run(database, user_id=ann)
+    await admitted(database)
+
+    async with database.sessions() as session:
+        held = await runs.get(session, waiting.run_id)
+        [hold] = (await admission.holds(session, [held])).values()
+
+    assert (hold.reason, hold.live, hold.cap) == (QueueReason.PERSON, 2, 2)
+
+
+async def test_the_poll_admits_what_a_lost_call_left_waiting(database: Database) -> None:
+    service = await capped(database, fleet=5)
+    left = await stored_run(database)
+
+    assert [run.run_id for run in await service.keep()] == [left.run_id]
+
+
+async def test_only_cards_whose_place_changed_are_drawn_again(database: Database) -> None:
+    running = await running_run(database)
+    service = await capped(database, fleet=1)
+    waiting = [await stored_run(database, created_at=NOW + timedelta(seconds=n)) for n in range(25)]
+
+    async def versions() -> list[int]:
+        return [(await look(database, run)).version for run in waiting]
+
+    await service.keep()
+    first = await versions()
+    await service.keep()
+    assert await versions() == first
+
+    await finished(database, running)
+    async with database.sessions.begin() as session:
+        await runs.begin(session, waiting[0].run_id, attempt=1, worker_id="w1", now=NOW)
+    before = await versions()
+    await service.keep()
+    moved = [now - then for now, then in zip(await versions(), before, strict=True)]
+
+    # The head at once, and who comes into sight; those between were told a moment ago.
+    assert [place for place, count in enumerate(moved) if count] == [1, 2, 3, 20]

@@ -41,13 +41,7 @@ def make_clone(
         MissingBranch: If `branch` is not among those offered.
     """
     demand_branch(branch, offered, source)
-    git.run(
-        "clone", "--quiet", "--local", "--no-checkout", "--no-recurse-submodules", "--template=",
-        "--origin=origin", "--", str(mirror), str(path),
-        cwd=path.parent,
-    )  # fmt: skip
-    git.run("remote", "set-url", "origin", "--", source.url, cwd=path)
-    _let_commit(git, path)
+    make_unfilled(git, path, mirror=mirror, source=source)
     start = _start_of(branch, offered)
     if start is None:
         git.run("symbolic-ref", "HEAD", f"{HEADS}{run_branch}", cwd=path)
@@ -62,6 +56,17 @@ def make_clone(
         if "cannot lock ref" not in error.said and "exists" not in error.said:
             raise
         _check_out(git, path, run_branch.replace("/", "-"), start)
+
+
+def make_unfilled(git: Git, path: Path, *, mirror: Path, source: Source) -> None:
+    """A clone of the mirror with nothing checked out, and the real repository as `origin`."""
+    git.run(
+        "clone", "--quiet", "--local", "--no-checkout", "--no-recurse-submodules", "--template=",
+        "--origin=origin", "--", str(mirror), str(path),
+        cwd=path.parent,
+    )  # fmt: skip
+    git.run("remote", "set-url", "origin", "--", source.url, cwd=path)
+    _let_commit(git, path)
 
 
 def demand_branch(branch: str | None, offered: Advertised, source: Source) -> None:

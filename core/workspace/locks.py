@@ -44,3 +44,13 @@ def locked(
                 time.sleep(_LOOK_AGAIN_SECONDS)
         # Closing the file lets go.
         yield
+
+
+def free(git_dir: Path) -> None:
+    """Remove the locks that a killed git left in a repository in which nothing works now."""
+    if not git_dir.is_dir():
+        return
+    for name in ("index.lock", "HEAD.lock", "config.lock", "packed-refs.lock", "shallow.lock"):
+        (git_dir / name).unlink(missing_ok=True)
+    for stale in (git_dir / "refs").rglob("*.lock"):
+        stale.unlink(missing_ok=True)

@@ -6,17 +6,22 @@ import asyncio
 import json
 import logging
 import re
-import shutil
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
+from core.domain.carried import Bundle
 from core.domain.run import DiffStat
 from core.workspace import worktree
-from core.workspace.clone import demand_branch, make_clone, make_fresh
+from core.workspace.aside import alone, made_aside
+from core.workspace.carry import MAX_BUNDLE_BYTES, glance, pack
+from core.workspace.clone import demand_branch, make_clone, make_fresh, make_unfilled
 from core.workspace.command import Git
 from core.workspace.errors import (
     MissingBranch,
@@ -24,10 +29,11 @@ from core.workspace.errors import (
     WorkspaceError,
     translating_os_errors,
 )
-from core.workspace.locks import locked
-from core.workspace.mirror import look, mirrored
+from core.workspace.locks import free
+from core.workspace.mirror import Advertised, look, mirrored
+from core.workspace.restore import Diverged, fetch_commit, fill, forward, left_empty
 from core.workspace.settings import git_environment
-from core.workspace.source import BadRepository, parse_source
+from core.workspace.source import BadRepository, Source, parse_source
 
 __all__ = [
     "BadRepository",
@@ -61,6 +67,20 @@ class Workspace:
     branch: str | None
     base_commit: str | None
     repo: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restored:
+    """A workspace made from carried work.
+
+    Attributes:
+        kept: The private reference with what an older copy had uncommitted, if there was one.
+        left_empty: Repositories inside the work tree, whose files were not carried.
+    """
+
+    workspace: Workspace
+    kept: str | None = None
+    left_empty: tuple[str, ...] = ()
 
 
 class Workspaces:
@@ -116,47 +136,78 @@ class Workspaces:
         parsed = None if source is None else parse_source(source)
 
         def make(git: Git) -> Workspace:
-            record = self._record_of(workspace_id)
-            record.parent.mkdir(parents=True, exist_ok=True)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with locked(
-                record.with_suffix(".lock"),
-                timeout=self.git_timeout,
-                is_given_up=lambda: git.is_stopped,
-            ):
+            with self._alone(git, workspace_id):
                 if (path / ".git").exists():
                     return self._describe(git, workspace_id)
-                for left_over in path.parent.glob(f".{workspace_id}.*"):
-                    shutil.rmtree(left_over)
-                aside = path.parent / f".{workspace_id}.{uuid4().hex[:8]}"
-                try:
+                with made_aside(path) as aside:
                     if parsed is None:
                         make_fresh(git, aside)
                     else:
                         offered = look(git, parsed, cwd=self.root)
                         demand_branch(branch, offered, parsed)
-                        with mirrored(
-                            git, parsed, offered,
-                            root=self.root / "mirrors", patience=self.git_timeout,
-                        ) as mirror:  # fmt: skip
+                        with self._mirrored(git, parsed, offered) as mirror:
                             make_clone(
                                 git, aside, mirror=mirror, source=parsed, offered=offered,
                                 branch=branch, run_branch=run_branch,
                             )  # fmt: skip
-                    record.write_text(
-                        json.dumps(
-                            {
-                                "base_commit": worktree.head_of(git, aside),
-                                "repo": parsed.shown if parsed else None,
-                            }
-                        )
-                    )
-                    aside.rename(path)
-                finally:
-                    shutil.rmtree(aside, ignore_errors=True)
+                    self._write_record(workspace_id, worktree.head_of(git, aside), parsed)
                 return self._describe(git, workspace_id)
 
         return await self._in_thread(make)
+
+    async def restore(self, *, workspace_id: str, source: str | None, bundle: Bundle) -> Restored:
+        """Make a workspace as another node left it: its commits, and what it had uncommitted.
+
+        An older copy that is here goes on to the carried state, and keeps what it had
+        uncommitted on a private reference.  One that has commits of its own stays as it is: the
+        workspace is made beside it, under another id.
+
+        Raises:
+            BadRepository: If `source` names no repository.
+            UnusableBundle: If the bundle does not fit the repository, or is damaged.
+            WorkspaceError: If it cannot be made.
+        """
+        self._path_of(workspace_id)
+        parsed = None if source is None else parse_source(source)
+
+        def make(git: Git) -> Restored:
+            with self._alone(git, workspace_id):
+                chosen, kept = workspace_id, None
+                is_here = (self._path_of(chosen) / ".git").exists()
+                if is_here:
+                    try:
+                        free(self._path_of(chosen) / ".git")
+                        kept = forward(
+                            git, self._path_of(chosen), bundle, label=f"superseded/{uuid4().hex}"
+                        )
+                        self._write_record(chosen, bundle.base_commit, parsed)
+                    except Diverged as error:
+                        log.warning("workspace %s is left as it is: %s", chosen, error)
+                        chosen, is_here = self._free_id(workspace_id), False
+                if not is_here:
+                    self._make_from(git, chosen, parsed, bundle)
+                return Restored(
+                    workspace=self._describe(git, chosen),
+                    kept=kept,
+                    left_empty=left_empty(git, self._path_of(chosen), bundle),
+                )
+
+        return await self._in_thread(make)
+
+    def _make_from(
+        self, git: Git, workspace_id: str, source: Source | None, bundle: Bundle
+    ) -> None:
+        with made_aside(self._path_of(workspace_id)) as aside:
+            self._write_record(workspace_id, bundle.base_commit, source)
+            if source is None:
+                make_fresh(git, aside)
+                fill(git, aside, bundle)
+                return
+            offered = look(git, source, cwd=self.root)
+            with self._mirrored(git, source, offered) as mirror:
+                make_unfilled(git, aside, mirror=mirror, source=source)
+                fetch = partial(fetch_commit, git, aside, mirror=mirror, source=source)
+                fill(git, aside, bundle, fetch=fetch)
 
     async def reopen(self, workspace_id: str) -> Workspace | None:
         """A workspace made before, for a session's next leg; `None` if it is not here.
@@ -168,7 +219,7 @@ class Workspaces:
         def find(git: Git) -> Workspace | None:
             if not (path / ".git").exists():
                 return None
-            _free(path / ".git")
+            free(path / ".git")
             return self._describe(git, workspace_id)
 
         return await self._in_thread(find)
@@ -190,6 +241,42 @@ class Workspaces:
         Ignored files and the inside of nested repositories are left out.
         """
         return await self._in_thread(lambda git: worktree.save(git, workspace.path, label))
+
+    async def bundle(
+        self,
+        workspace: Workspace,
+        *,
+        since: str | None,
+        saved: str | None = None,
+        start: str | None = None,
+        max_bytes: int = MAX_BUNDLE_BYTES,
+    ) -> Bundle | None:
+        """What the repository lacks of a workspace; `None` if that is nothing.
+
+        All branches and HEAD, and with them the work tree as `save` committed it.  Not carried
+        are ignored files, stashes, tags, the inside of nested repositories, and the difference
+        between the index and the work tree.
+
+        Args:
+            workspace: Whose work it is.
+            since: The commit up to which the repository has everything.
+            saved: The commit that `save` made.
+            start: A commit to take along even if no branch has it any more.
+            max_bytes: Of the bundle.
+
+        Raises:
+            TooLarge: If the bundle would be larger.
+            WorkspaceError: If the repository is gone or damaged.
+        """
+        return await self._in_thread(
+            lambda git: pack(
+                git, workspace.path, since=since, saved=saved, start=start, max_bytes=max_bytes
+            )
+        )
+
+    async def glance(self, workspace: Workspace) -> str:
+        """What changes when a commit is made, had without a process; empty if it cannot be."""
+        return await asyncio.to_thread(glance, workspace.path)
 
     async def _in_thread(self, work: Callable[[Git], T]) -> T:
         git = Git(
@@ -237,6 +324,25 @@ class Workspaces:
     def _record_of(self, workspace_id: str) -> Path:
         return self.root / "records" / f"{workspace_id}.json"
 
+    def _alone(self, git: Git, workspace_id: str) -> AbstractContextManager[None]:
+        return alone(self._record_of(workspace_id), git=git, patience=self.git_timeout)
+
+    def _mirrored(
+        self, git: Git, source: Source, offered: Advertised
+    ) -> AbstractContextManager[Path]:
+        root = self.root / "mirrors"
+        return mirrored(git, source, offered, root=root, patience=self.git_timeout)
+
+    def _free_id(self, workspace_id: str) -> str:
+        """An id like this one that is not taken here."""
+        stem = re.sub(r"-\d+$", "", workspace_id)[:58]
+        numbered = (f"{stem}-{number}" for number in count(2))
+        return next(name for name in numbered if not self._path_of(name).exists())
+
+    def _write_record(self, workspace_id: str, base: str | None, source: Source | None) -> None:
+        known = {"base_commit": base, "repo": source.shown if source else None}
+        self._record_of(workspace_id).write_text(json.dumps(known))
+
     def _describe(self, git: Git, workspace_id: str) -> Workspace:
         path = self._path_of(workspace_id)
         try:
@@ -256,10 +362,3 @@ class Workspaces:
 def _quoted(path: str) -> str:
     escaped = path.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
-
-
-def _free(git_dir: Path) -> None:
-    for name in ("index.lock", "HEAD.lock", "config.lock", "packed-refs.lock", "shallow.lock"):
-        (git_dir / name).unlink(missing_ok=True)
-    for stale in (git_dir / "refs").rglob("*.lock"):
-        stale.unlink(missing_ok=True)

@@ -88,7 +88,7 @@ class WorkTree:
 
 def head_of(git: Git, path: Path) -> str | None:
     """The commit checked out; `None` before the first."""
-    env = _theirs(path)
+    env = theirs(path)
     found = git.run("rev-parse", "--verify", "--quiet", "HEAD^{commit}",
                     cwd=path, env=env, accept=(0, 1, 128))  # fmt: skip
     return found.decode().strip() or None
@@ -96,7 +96,7 @@ def head_of(git: Git, path: Path) -> str | None:
 
 def branch_of(git: Git, path: Path) -> str | None:
     """The branch checked out; `None` if HEAD is detached."""
-    found = git.run("symbolic-ref", "--quiet", "HEAD", cwd=path, env=_theirs(path),
+    found = git.run("symbolic-ref", "--quiet", "HEAD", cwd=path, env=theirs(path),
                     accept=(0, 1, 128))  # fmt: skip
     return found.decode(errors="replace").strip().removeprefix("refs/heads/") or None
 
@@ -108,12 +108,12 @@ def opened(git: Git, path: Path) -> Iterator[WorkTree]:
     Raises:
         WorkspaceError: If its repository is gone or damaged.
     """
-    theirs = path / ".git"
+    git_dir = path / ".git"
     try:
         said = git.line("rev-parse", "--path-format=absolute", "--git-path", "objects",
                         "--git-path", "shallow", "--git-path", "index",
                         "--git-path", "info/exclude", "--show-object-format",
-                        cwd=path, env=_theirs(path))  # fmt: skip
+                        cwd=path, env=theirs(path))  # fmt: skip
     except GitFailed as error:
         raise WorkspaceError(
             f"no repository in {path}",
@@ -126,7 +126,7 @@ def opened(git: Git, path: Path) -> Iterator[WorkTree]:
         git.run("init", "--quiet", "--bare", "--template=", f"--object-format={kind}", str(ours),
                 cwd=Path(temporary))  # fmt: skip
         # The agent's index knows which files are unchanged: only the others are read.
-        if Path(index).is_file() and not list(theirs.glob("sharedindex.*")):
+        if Path(index).is_file() and not list(git_dir.glob("sharedindex.*")):
             shutil.copyfile(index, ours / "index")
         if Path(exclude).is_file():
             (ours / "info").mkdir(exist_ok=True)
@@ -184,7 +184,7 @@ def save(git: Git, path: Path, label: str) -> dict[str, object]:
             "diff-tree", "-r", "-z", "--numstat", "--no-renames", "--no-ext-diff", "--no-textconv",
             head or tree.empty_tree(), now,
         ))  # fmt: skip
-    git.run("update-ref", "--no-deref", reference, commit, cwd=path, env=_theirs(path))
+    git.run("update-ref", "--no-deref", reference, commit, cwd=path, env=theirs(path))
     return {
         "ref": reference,
         "commit": commit,
@@ -195,7 +195,7 @@ def save(git: Git, path: Path, label: str) -> dict[str, object]:
     }
 
 
-def _theirs(path: Path) -> dict[str, str]:
+def theirs(path: Path) -> dict[str, str]:
     """For commands on the workspace's own references; never looks into directories above."""
     return {
         "GIT_DIR": str(path / ".git"),

@@ -1,0 +1,162 @@
+"""Packing what a workspace has and its repository lacks, without touching the workspace."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import stat
+from pathlib import Path
+
+from core.domain.carried import Bundle, TooLarge
+from core.workspace.command import Git
+from core.workspace.worktree import WorkTree, branch_of, head_of, opened, theirs
+
+log = logging.getLogger(__name__)
+
+MAX_BUNDLE_BYTES = 25_000_000
+HEADS = "refs/heads/"
+# Where the run began, which an agent that amends or rebases drops from its branch.
+START = "refs/signalbox/start"
+_MAX_BRANCHES = 200
+# Objects as they lie on the disk may shrink by this much when they are packed together.
+_SHRINKS_BY = 4
+# The memory of packing stays small, however large a file is.
+_SPARING = {
+    "core.bigFileThreshold": "16m",
+    "pack.windowMemory": "64m",
+    "pack.threads": "1",
+    "pack.writeBitmapHashCache": "false",
+}
+_GLANCE_BYTES = 4_096
+
+
+def pack(
+    git: Git,
+    path: Path,
+    *,
+    since: str | None,
+    saved: str | None,
+    start: str | None,
+    max_bytes: int,
+) -> Bundle | None:
+    """Bundle all branches, HEAD, and the saved work tree; `None` if there is nothing to carry.
+
+    Args:
+        git: Runs the commands.
+        path: The workspace.
+        since: The commit up to which the repository has everything.
+        saved: A commit of the whole work tree.
+        start: A commit that has to come along even if no branch has it any more.
+        max_bytes: Of the bundle.
+
+    Raises:
+        TooLarge: If the bundle would be larger.
+        WorkspaceError: If the repository is gone or damaged.
+    """
+    head, branch = head_of(git, path), branch_of(git, path)
+    with opened(git, path) as tree:
+        there = _there(tree, branches_of(git, path) | ({START: start} if start else {}))
+        base = since if since is not None and tree.has(since) else None
+        if saved is not None and head is not None and _same_files(tree, saved, head):
+            saved = None
+        wanted = sorted({*there.values(), *(commit for commit in (head, saved) if commit)})
+        if not wanted:
+            return None
+        beyond = [*wanted, *([f"^{base}"] if base else [])]
+        size = _disk_usage(tree, beyond)
+        if size == 0 and saved is None and head == since:
+            return None
+        if size > max_bytes * _SHRINKS_BY:
+            raise TooLarge(size, max_bytes)
+        return Bundle(
+            data=_write(tree, wanted, base, max_bytes) if size else b"",
+            branch=branch,
+            base_commit=base,
+            head_commit=head,
+            saved_commit=saved,
+            references=there,
+        )
+
+
+def branches_of(git: Git, path: Path) -> dict[str, str]:
+    """Full names and commits of the local branches."""
+    listed = git.run(
+        "for-each-ref", "--format=%(objectname) %(refname)", f"--count={_MAX_BRANCHES}", HEADS,
+        cwd=path, env=theirs(path), accept=(0, 128),
+    )  # fmt: skip
+    found: dict[str, str] = {}
+    for line in listed.splitlines():
+        commit, _, name = line.partition(b" ")
+        # A row keeps no other text.
+        with contextlib.suppress(UnicodeDecodeError):
+            found[name.decode()] = commit.decode()
+    return found
+
+
+def glance(path: Path) -> str:
+    """What HEAD says, without running git: it changes when a commit is made.
+
+    Empty if it cannot be told so cheaply. The agent may have put anything in its place.
+    """
+    git_dir = path / ".git"
+    said = _read(git_dir / "HEAD")
+    name = said.removeprefix("ref: ").strip() if said.startswith("ref: ") else ""
+    if not name.startswith(HEADS) or ".." in name:
+        return said
+    tip = _read(git_dir / name) or _read(git_dir / "packed-refs")
+    return f"{said}{tip}"
+
+
+def _read(path: Path) -> str:
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+    except OSError:
+        return ""
+    try:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            return ""
+        text = os.read(handle, _GLANCE_BYTES).decode(errors="replace")
+        return text if status.st_size <= _GLANCE_BYTES else f"{text}{status.st_mtime_ns}"
+    finally:
+        os.close(handle)
+
+
+def _there(tree: WorkTree, names: dict[str, str]) -> dict[str, str]:
+    """Those whose commit is there."""
+    given = "".join(f"{commit}\n" for commit in names.values()).encode()
+    kinds = tree.run("cat-file", "--batch-check=%(objecttype)", given=given).decode().splitlines()
+    return {
+        name: commit
+        for (name, commit), kind in zip(names.items(), kinds, strict=True)
+        if kind == "commit"
+    }
+
+
+def _same_files(tree: WorkTree, one: str, other: str) -> bool:
+    trees = tree.run("rev-parse", f"{one}^{{tree}}", f"{other}^{{tree}}").split()
+    return trees[0] == trees[1]
+
+
+def _disk_usage(tree: WorkTree, beyond: list[str]) -> int:
+    given = "".join(f"{commit}\n" for commit in beyond).encode()
+    return int(tree.run("rev-list", "--objects", "--disk-usage", "--stdin", given=given))
+
+
+def _write(tree: WorkTree, wanted: list[str], base: str | None, max_bytes: int) -> bytes:
+    """The bundle, by way of references in the git directory that is ours alone."""
+    names = [f"refs/carried/{number}" for number in range(len(wanted))]
+    created = "".join(
+        f"create {name} {commit}\n" for name, commit in zip(names, wanted, strict=True)
+    )
+    tree.run("update-ref", "--stdin", given=created.encode())
+    file = Path(tree.env["GIT_DIR"]) / "carried.bundle"
+    tree.git.run(
+        "bundle", "create", "--quiet", str(file), *names, *([f"^{base}"] if base else []),
+        cwd=tree.path, env=tree.env, settings=_SPARING,
+    )  # fmt: skip
+    size = file.stat().st_size
+    if size > max_bytes:
+        raise TooLarge(size, max_bytes)
+    return file.read_bytes()

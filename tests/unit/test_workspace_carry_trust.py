@@ -1,0 +1,273 @@
+"""Carried work that is hostile, damaged, or no longer fits; and the cheap look at HEAD."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from core.workspace.restore import UnusableBundle
+from core.workspace.workspaces import Workspaces
+from tests.unit.repositories import commit, git, origin, prepare, workspaces
+from tests.unit.test_workspace_carry import elsewhere, files, packed, restored
+
+__all__ = ["elsewhere", "origin", "workspaces"]
+
+HOOKS = ("post-checkout", "post-index-change", "reference-transaction", "post-commit", "update")
+
+
+def plant_programs(path: Path, marker: Path) -> None:
+    """Everything by which a repository can have programs run."""
+    script = path / "evil.sh"
+    script.write_text(f"#!/bin/sh\ntouch '{marker}'\ncat\n")
+    script.chmod(0o755)
+    (path / ".gitattributes").write_text("* filter=evil diff=evil merge=evil text=auto\n")
+    hooks = path / ".git/hooks"
+    hooks.mkdir(exist_ok=True)
+    for hook in HOOKS:
+        (hooks / hook).write_text(f"#!/bin/sh\ntouch '{marker}'\n")
+        (hooks / hook).chmod(0o755)
+    for key in ("filter.evil.clean", "filter.evil.smudge", "filter.evil.process",
+                "core.fsmonitor", "diff.evil.textconv", "core.sshCommand",
+                "uploadpack.packObjectsHook", "core.pager", "gpg.program"):  # fmt: skip
+        git(path, "config", key, str(script))
+    git(path, "config", "core.hooksPath", str(hooks))
+
+
+async def test_nothing_of_a_hostile_workspace_runs(
+    workspaces: Workspaces, elsewhere: Workspaces, origin: Path, tmp_path: Path
+) -> None:
+    marker = tmp_path / "something ran"
+    here = await prepare(workspaces, origin)
+    commit(here.path, "one.txt", "one\n", "One")
+    plant_programs(here.path, marker)
+
+    bundle = await packed(workspaces, here)
+    there = (await restored(elsewhere, bundle, origin)).workspace
+    commit(there.path, "two.txt", "two\n", "Two")
+    plant_programs(there.path, marker)
+    await restored(workspaces, await packed(elsewhere, there), origin)
+
+    assert not marker.exists()
+    assert (here.path / "two.txt").exists()
+
+
+async def test_configuration_of_the_workspace_is_not_carried(
+    workspaces: Workspaces, elsewhere: Workspaces, origin: Path, tmp_path: Path
+) -> None:
+    here = await prepare(workspaces, origin)
+    plant_programs(here.path, tmp_path / "marker")
+
+    there = (await restored(elsewhere, await packed(workspaces, here), origin)).workspace
+
+    assert "evil" not in (there.path / ".git/config").read_text()
+    assert not (there.path / ".git/hooks").exists()
+
+
+@pytest.mark.parametrize("name", [".git", ".GIT", "git~1", "..", ".git\u200c"])
+async def test_trees_that_reach_into_git_s_own_directory_are_refused(
+    workspaces: Workspaces, elsewhere: Workspaces, origin: Path, name: str
+) -> None:
+    here = await prepare(workspaces, origin)
+    blob = _object(here.path, "blob", b"x")
+    raw = b"100644 config\0" + bytes.fromhex(blob)
+    inner = _object(here.path, "tree", raw)
+    outer = _object(here.path, "tree", b"40000 " + name.encode() + b"\0" + bytes.fromhex(inner))
+    evil = git(here.path, "commit-tree", outer, "-p", "HEAD", "-m", "Evil")
+    git(here.path, "update-ref", "HEAD", evil)
+
+    bundle = await workspaces.bundle(here, since=here.base_commit)
+    assert bundle is not None
+    with pytest.raises(UnusableBundle) as raised:
+        await restored(elsewhere, bundle, origin)
+
+    assert "damaged" in raised.value.user_message
+    assert await elsewhere.reopen("ws_1") is None
+
+
+def _object(path: Path, kind: str, raw: bytes) -> str:
+    return subprocess.run(
+        ["git", "hash-object", "-t", kind, "-w", "--stdin", "--literally"],
+        cwd=path, input=raw, capture_output=True, check=True,
+    ).stdout.strip().decode()  # fmt: skip
+
+
+async def test_links_that_lead_out_are_not_followed(
+    workspaces: Workspaces, elsewhere: Workspaces, origin: Path, tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    here = await prepare(workspaces, origin)
+    commit(here.path, "way/file.txt", "inside\n", "A directory")
+    there = (await restored(elsewhere, await packed(workspaces, here), origin)).workspace
+    commit(there.path, "way/file.txt", "newer\n", "Newer")
+    (here.path / "way/file.txt").unlink()
+    (here.path / "way").rmdir()
+    (here.path / "way").symlink_to(outside)
+
+    await restored(workspaces, await packed(elsewhere, there), origin)
+
+    assert list(outside.iterdir()) == []
+    assert not (here.path / "way").is_symlink()
+    assert (here.path / "way/file.txt").read_text() == "newer\n"
+
+
+async def test_a_damaged_bundle_is_refused_and_nothing_is_left_of_it(
+    workspaces: Workspaces, elsewhere: Workspaces, origin: Path
+) -> None:
+    here = await prepare(workspaces, origin)
+    commit(here.path, "one.txt", "one\n" * 1_000, "One")
+    whole = await packed(workspaces, here)
+    flipped = bytearray(whole.data)
+    flipped[-60] ^= 0xFF
+
+    for damaged in (
+        replace(whole, data=bytes(flipped)),
+        replace(whole, data=whole.data[:-40]),
+        replace(whole, data=b"no bundle"),
+        replace(whole, data=b""),
+        replace(whole, head_commit="0" * 40),
+        replace(whole, head_commit="--upload-pack=touch"),
+    ):
+        with pytest.raises(UnusableBundle):
+            await restored(elsewhere, damaged, origin)
+
+    assert await elsewhere.reopen("ws_1") is None
+    assert list((elsewhere.root / "workspaces").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["refs/heads/../../HEAD", "refs/heads/a\ndelete HEAD", "HEAD", "refs/remotes/origin/x"]
+)
+async def test_names_of_references_cannot_reach_elsewhere(
+    workspaces: Workspaces, elsewhere: Workspaces, origin: Path, name: str
+) -> None:
+    here = await prepare(workspaces, origin)
+    newest = commit(here.path, "one.txt", "one\n", "One")
+    bundle = await packed(workspaces, here)
+    assert bundle.head_commit is not None
+    odd = replace(bundle, references={**bundle.references, name: newest})
+
+    try:
+        there = await restored(elsewhere, odd, origin)
+    except UnusableBundle:
+        assert await elsewhere.reopen("ws_1") is None
+        return
+
+    assert name not in git(there.workspace.path, "for-each-ref", "--format=%(refname)").split()
+    assert git(there.workspace.path, "symbolic-ref", "HEAD") == f"refs/heads/{here.branch}"
+
+
+async def test_a_start_commit_that_no_branch_has_any_more_is_fetched_by_its_name(
+    workspaces: Workspaces, elsewhere: Workspaces, origin: Path
+) -> None:
+    git(origin, "config", "uploadpack.allowAnySHA1InWant", "true")
+    commit(origin, "second.txt", "second\n", "Second")
+    here = await prepare(workspaces, origin)
+    newest = commit(here.path, "one.txt", "one\n", "One")
+    git(origin, "commit", "-q", "--amend", "-m", "Second, rewritten")
+
+    there = await restored(elsewhere, await packed(workspaces, here), origin)
+
+    assert await elsewhere.head(there.workspace) == newest
+
+
+async def test_a_start_commit_that_is_gone_is_named_with_what_to_do(
+    workspaces: Workspaces, elsewhere: Workspaces, origin: Path
+) -> None:
+    commit(origin, "second.txt", "second\n", "Second")
+    here = await prepare(workspaces, origin)
+    commit(here.path, "one.txt", "one\n", "One")
+    git(origin, "reset", "-q", "--hard", "HEAD^")
+    git(origin, "reflog", "expire", "--expire=now", "--all")
+    git(origin, "gc", "-q", "--prune=now")
+    bundle = await packed(workspaces, here)
+
+    with pytest.raises(UnusableBundle) as raised:
+        await restored(elsewhere, bundle, origin)
+
+    assert str(here.base_commit)[:12] in raised.value.user_message
+    assert "Push that commit" in raised.value.user_message
+
+
+async def test_a_branch_that_is_gone_from_the_repository_stops_nothing(
+    workspaces: Workspaces, elsewhere: Workspaces, origin: Path
+) -> None:
+    here = await prepare(workspaces, origin, "feature/limits")
+    commit(here.path, "one.txt", "one\n", "One")
+    git(origin, "merge", "-q", "feature/limits")
+    git(origin, "branch", "-q", "-d", "feature/limits")
+
+    there = await restored(elsewhere, await packed(workspaces, here), origin)
+
+    assert files(there.workspace.path) == files(here.path)
+
+
+async def test_a_shallow_repository_s_work_is_carried(
+    workspaces: Workspaces, elsewhere: Workspaces, origin: Path, tmp_path: Path
+) -> None:
+    commit(origin, "more.txt", "more\n", "More")
+    git(tmp_path, "clone", "-q", "--depth=1", f"file://{origin}", "shallow")
+    here = await prepare(workspaces, tmp_path / "shallow")
+    newest = commit(here.path, "one.txt", "one\n", "One")
+    (here.path / "draft.txt").write_text("draft\n")
+
+    there = await restored(elsewhere, await packed(workspaces, here), tmp_path / "shallow")
+
+    assert await elsewhere.head(there.workspace) == newest
+    assert files(there.workspace.path) == files(here.path)
+
+
+async def test_a_glance_tells_a_commit_from_none(workspaces: Workspaces, origin: Path) -> None:
+    here = await prepare(workspaces, origin)
+    seen = [await workspaces.glance(here)]
+    (here.path / "one.txt").write_text("one\n")
+    git(here.path, "add", "-A")
+    unchanged = await workspaces.glance(here)
+    git(here.path, "commit", "-qm", "One")
+    seen.append(await workspaces.glance(here))
+    git(here.path, "pack-refs", "--all")
+    git(here.path, "commit", "-q", "--allow-empty", "-m", "Two")
+    git(here.path, "pack-refs", "--all")
+    seen.append(await workspaces.glance(here))
+    git(here.path, "checkout", "-q", "--detach", "HEAD^")
+    seen.append(await workspaces.glance(here))
+
+    assert unchanged == seen[0]
+    assert len(set(seen)) == 4
+
+
+async def test_a_glance_does_not_wait_for_what_the_agent_put_in_its_place(
+    workspaces: Workspaces, origin: Path, tmp_path: Path
+) -> None:
+    here = await prepare(workspaces, origin)
+    head = here.path / ".git/HEAD"
+    head.unlink()
+    os.mkfifo(head)
+
+    async with asyncio.timeout(5):
+        assert await workspaces.glance(here) == ""
+    head.unlink()
+    (tmp_path / "secret").write_text("secret")
+    head.symlink_to(tmp_path / "secret")
+    assert await workspaces.glance(here) == ""
+    head.unlink()
+    head.write_text("ref: refs/heads/../../../../etc/passwd\n")
+    assert "root" not in await workspaces.glance(here)
+
+
+async def test_packing_is_bounded_in_time(origin: Path, tmp_path: Path) -> None:
+    slow = Workspaces(tmp_path / "a home", git_timeout=timedelta(seconds=30))
+    here = await prepare(slow, origin)
+    commit(here.path, "one.txt", "one\n", "One")
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.001):
+            await slow.bundle(here, since=here.base_commit)
+
+    assert await slow.bundle(here, since=here.base_commit)

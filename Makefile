@@ -23,6 +23,10 @@ check: $(VENV)/.tests
 	$(BIN)/lint-imports
 	$(BIN)/python -m migrations.check
 
+# A second call goes on where the first one stopped; `ARGS="--seed 2"` is another campaign.
+faults: $(VENV)/.tests
+	$(BIN)/python -m tests.faults $(ARGS)
+
 bench: $(VENV)/.tests
 	$(BIN)/python -m benchmarks $(ARGS)
 

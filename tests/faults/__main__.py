@@ -1,0 +1,103 @@
+"""Inject faults into a fleet of real processes: `python -m tests.faults --injections 500`.
+
+Prints a verdict for each injection and a table by kind of fault; ends with 1 if a promise was
+broken.  What was found wrong is in the folder's `evidence`.  Called again with the same folder
+and seed it goes on where it stopped.  `--only 17` or `--only 10-19` repeats single ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import inspect
+import logging
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+
+from tests.faults.campaign import Campaign
+from tests.faults.plan import Kind
+from tests.faults.verdict import Progress, table
+
+
+def main() -> int:
+    """Parse the command line, run, and tell."""
+    given = _parser().parse_args()
+    logging.basicConfig(level=logging.ERROR)
+    given.folder.mkdir(parents=True, exist_ok=True)
+    path = given.resume or given.folder / f"progress-{given.seed}.jsonl"
+    progress = Progress.opened(path, seed=given.seed)
+    numbers = _numbers(given.only) if given.only else list(range(given.injections))
+    if given.only:
+        for number in numbers:
+            progress.verdicts.pop(number, None)
+    load = ", ".join(f"{one:.1f}" for one in os.getloadavg())
+    _print(
+        f"seed {given.seed}, {len(numbers)} injections, {given.parallel} at a time; "
+        f"Python {platform.python_version()}, {os.cpu_count()} processors, load {load}"
+    )
+    began = time.monotonic()
+    campaign = Campaign(
+        seed=given.seed,
+        numbers=numbers,
+        parallel=given.parallel,
+        progress=progress,
+        evidence=given.folder / "evidence",
+        until=began + given.minutes * 60,
+        kinds=[Kind[name] for name in given.kind] or None,
+        say=_print,
+    )
+    asyncio.run(campaign.run())
+    verdicts = [progress.verdicts[n] for n in numbers if n in progress.verdicts]
+    wrong = [one for one in verdicts if one.violations]
+    _print(f"\n{table(verdicts)}\n")
+    _print(
+        f"seed {given.seed}: {len(verdicts)} of {len(numbers)} injections in "
+        f"{(time.monotonic() - began) / 60:.1f} min (this call), {len(wrong)} with violations"
+    )
+    if wrong:
+        _print(f"evidence: {given.folder / 'evidence'}")
+        _print(f"again: python -m tests.faults --seed {given.seed} --only {wrong[0].number}")
+    if wrong:
+        return 1
+    return 0 if len(verdicts) == len(numbers) else 3
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.faults",
+        description=inspect.cleandoc(__doc__ or ""),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--injections", type=int, default=500)
+    add("--seed", type=int, default=1)
+    add("--minutes", type=float, default=90, help="begin no more after so long")
+    add("--parallel", type=int, default=4, help="injections on their way at a time")
+    add("--folder", type=Path, default=Path("/tmp/signalbox-faults"), help="progress and evidence")
+    add("--resume", type=Path, help="the progress file, if not the folder's own")
+    add("--only", help="one injection's number, or the first and last of several: 10-19")
+    add(
+        "--kind",
+        action="append",
+        default=[],
+        choices=[kind.name for kind in Kind],
+        help="only this kind (may be repeated); changes what a number means",
+    )
+    return parser
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _numbers(given: str) -> list[int]:
+    first, _, last = given.partition("-")
+    return list(range(int(first), int(last or first) + 1))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""A campaign: many injections into few fleets, several on their way at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tests.faults.fleet import Fleet, open_fleet
+from tests.faults.plan import Kind, plan_of
+from tests.faults.trial import Trial
+from tests.faults.verdict import Progress, Verdict
+
+# A fleet that lives for ever would hide what a start brings to light, and both ways by which
+# Slack delivers are to be seen: a new fleet now and then, over the other one.
+INJECTIONS_A_FLEET = 60
+TRANSPORTS = ("socket", "http")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Campaign:
+    """What is to be done.
+
+    Attributes:
+        numbers: Of the injections.
+        parallel: How many are on their way at a time.
+        until: When no more are begun, by the monotonic clock.
+    """
+
+    seed: int
+    numbers: Sequence[int]
+    parallel: int
+    progress: Progress
+    evidence: Path
+    until: float
+    kinds: Sequence[Kind] | None = None
+    say: Callable[[str], None] = print
+
+    async def run(self) -> None:
+        """Do all that are not done yet."""
+        for fleet_number, numbers in _by_fleet(self.numbers):
+            left = [number for number in numbers if number not in self.progress.verdicts]
+            if not left or time.monotonic() > self.until:
+                continue
+            transport = TRANSPORTS[fleet_number % len(TRANSPORTS)]
+            began = time.monotonic()
+            async with open_fleet(transport=transport) as fleet:
+                took = time.monotonic() - began
+                self.say(f"fleet {fleet_number} over {transport} is ready after {took:.0f} s")
+                await self._injections(fleet, left)
+
+    async def _injections(self, fleet: Fleet, numbers: Sequence[int]) -> None:
+        slots = asyncio.Semaphore(self.parallel)
+        known = 0
+
+        async def one(number: int) -> None:
+            nonlocal known
+            async with slots:
+                if time.monotonic() > self.until:
+                    return
+                plan = plan_of(self.seed, number, kinds=self.kinds)
+                trial = Trial(fleet, plan, self.seed, self.evidence)
+                verdict = await trial.run()
+                fresh, known = _crashes(fleet, known)
+                verdict = _with(verdict, fresh)
+                self.progress.add(verdict)
+                self.say(verdict.line)
+
+        async with asyncio.TaskGroup() as group:
+            for number in numbers:
+                group.create_task(one(number), name=f"trial {number}")
+
+
+def _crashes(fleet: Fleet, known: int) -> tuple[list[str], int]:
+    """Programs that ended though nobody ended them."""
+    ends = sorted((one for p in fleet.programs for one in p.exits), key=lambda one: one.at)
+    fresh = [
+        f"{one.name} ended by itself with {one.status} at {time.ctime(one.at)}"
+        for one in ends[known:]
+        if not one.was_expected
+    ]
+    return fresh, len(ends)
+
+
+def _with(verdict: Verdict, notes: Sequence[str]) -> Verdict:
+    return replace(verdict, notes=[*verdict.notes, *notes])
+
+
+def _by_fleet(numbers: Sequence[int]) -> Iterator[tuple[int, list[int]]]:
+    of_fleet: dict[int, list[int]] = {}
+    for number in numbers:
+        of_fleet.setdefault(number // INJECTIONS_A_FLEET, []).append(number)
+    yield from sorted(of_fleet.items())

@@ -1,0 +1,163 @@
+"""A fleet of real processes: Postgres, model and Slack sandbox, two bots, two workers."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.plant import child
+from bot.sandbox.model.server import API_KEY
+from bot.sandbox.slack.server import Sandbox, open_sandbox
+from tests.faults.postgres import Postgres, open_postgres, open_rows
+from tests.faults.rows import Rows
+from tests.faults.supervised import Supervised
+from tests.faults.watch import Watch
+from tests.processes import new_home, of_slack
+
+SLOTS = 5
+_WORKSPACES_BYTES = "192m"
+
+
+@dataclass(frozen=True)
+class Event:
+    """What was done to the fleet, and when.
+
+    Attributes:
+        runs: Runs whose agent it hit, by id; empty for what hits everybody.
+    """
+
+    began: float
+    ended: float
+    number: int
+    what: str
+    runs: frozenset[str] = frozenset()
+
+
+@dataclass
+class Fleet:
+    """Everything that runs.
+
+    Attributes:
+        journal: All faults so far.
+        tmpfs: Workers' homes whose workspaces are on a small disk of their own.
+    """
+
+    folder: Path
+    transport: str
+    postgres: Postgres
+    rows: Rows
+    sandbox: Sandbox
+    bots: list[Supervised]
+    workers: list[Supervised]
+    watch: Watch
+    journal: list[Event] = field(default_factory=list)
+    tmpfs: list[Path] = field(default_factory=list)
+
+    @property
+    def programs(self) -> list[Supervised]:
+        """Bots and workers."""
+        return [*self.bots, *self.workers]
+
+    @property
+    def homes(self) -> list[Path]:
+        """The workers' homes."""
+        return [worker.home for worker in self.workers]
+
+    def note(self, began: float, number: int, what: str, *runs: str) -> None:
+        """Write down what was done."""
+        self.journal.append(Event(began, time.time(), number, what, frozenset(runs)))
+
+    async def balance(self) -> None:
+        """Over HTTP: lead deliveries to a bot that is ready, as a load balancer does."""
+        for turn in itertools.count():
+            for bot in (*self.bots[turn % 2 :], *self.bots[: turn % 2]):
+                if await bot.is_ready():
+                    self.sandbox.events_url = f"{bot.url}/slack/events"
+                    break
+            await asyncio.sleep(1)
+
+
+@asynccontextmanager
+async def open_fleet(*, transport: str = "socket") -> AsyncIterator[Fleet]:
+    """Start everything and wait until it is ready."""
+    async with AsyncExitStack() as stack:
+        folder = Path(tempfile.mkdtemp(prefix="signalbox-faults-"))
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        model_url = await stack.enter_async_context(child("benchmarks.scripted_model"))
+        sandbox = await stack.enter_async_context(open_sandbox())
+        postgres = await stack.enter_async_context(open_postgres())
+        rows = await stack.enter_async_context(open_rows(postgres))
+        variables = {
+            "DATABASE_URL": postgres.dsn,
+            "SIGNALBOX_WORKER_SLOTS": SLOTS,
+            "ANTHROPIC_API_KEY": API_KEY,
+            "ANTHROPIC_BASE_URL": model_url,
+            **of_slack(sandbox, transport=transport),
+        }
+        programs = [
+            _program(folder, f"{command}-{place}", command, variables)
+            for command in ("bot", "worker")
+            for place in "ab"
+        ]
+        bots, workers = programs[:2], programs[2:]
+        watch = Watch([worker.home for worker in workers])
+        fleet = Fleet(folder, transport, postgres, rows, sandbox, bots, workers, watch)
+        for worker in workers:
+            if _small_disk(worker.home / "workspaces"):
+                stack.callback(_unmount, worker.home / "workspaces")
+                fleet.tmpfs.append(worker.home)
+        for program in programs:
+            program.begin()
+            stack.push_async_callback(program.end)
+        tasks = [asyncio.create_task(watch.run(), name="watch")]
+        if transport == "http":
+            tasks.append(asyncio.create_task(fleet.balance(), name="balance"))
+        stack.push_async_callback(_cancelled, tasks)
+        for program in programs:
+            await program.ready()
+        yield fleet
+
+
+def _program(folder: Path, name: str, command: str, variables: dict[str, object]) -> Supervised:
+    home = new_home(folder / name)
+    (home / "tmp").mkdir()
+    return Supervised(
+        name=name,
+        command=command,
+        home=home,
+        log=folder / f"{name}.log",
+        variables={**variables, "TMPDIR": home / "tmp"},
+    )
+
+
+def _small_disk(path: Path) -> bool:
+    """Give a folder a small disk of its own, if this user may."""
+    if os.geteuid() != 0:
+        return False
+    path.mkdir(parents=True)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={_WORKSPACES_BYTES}", "tmpfs", str(path)],
+        check=False,
+        capture_output=True,
+        timeout=10,
+    )
+    return done.returncode == 0
+
+
+def _unmount(path: Path) -> None:
+    subprocess.run(["umount", "-l", str(path)], check=False, capture_output=True, timeout=10)
+
+
+async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)

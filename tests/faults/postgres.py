@@ -1,0 +1,97 @@
+"""The fleet's Postgres, which is stopped and started under everybody's feet."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import asyncpg
+
+from core.store import migrate
+from core.store.embedded import EmbeddedServer
+from tests.faults.rows import Rows
+
+# What was committed must survive the server's crash (not the machine's): no asynchronous
+# commit, unlike in other tests.
+_SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections": "150"}
+_GONE_SECONDS = 15.0
+
+
+@dataclass
+class Postgres:
+    """A server and the ways in which it fails.
+
+    Attributes:
+        is_up: Cleared while it is down.
+    """
+
+    folder: Path
+    dsn: str
+    server: EmbeddedServer
+    is_up: asyncio.Event = field(default_factory=asyncio.Event)
+    _alone: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def fail(self, how: signal.Signals, *, seconds: float) -> None:
+        """Stop it (SIGINT: fast, SIGQUIT: immediate), and start it again after a while."""
+        async with self._alone:
+            self.is_up.clear()
+            try:
+                await asyncio.to_thread(self._stop, how)
+                await asyncio.sleep(seconds)
+            finally:
+                await asyncio.shield(asyncio.to_thread(self.server.start))
+                self.is_up.set()
+
+    def _stop(self, how: signal.Signals) -> None:
+        pid_file = next(self.folder.glob("pg/*/postmaster.pid"))
+        pid = int(pid_file.read_text().split("\n", 1)[0])
+        os.kill(pid, how)
+        for _ in range(int(_GONE_SECONDS / 0.05)):
+            if not pid_file.exists():
+                return
+            time.sleep(0.05)
+        os.kill(pid, signal.SIGQUIT)
+        time.sleep(1)
+
+
+@asynccontextmanager
+async def open_postgres() -> AsyncIterator[Postgres]:
+    """A server of one's own, at the newest revision."""
+    # A short path: a Unix socket lives in it.
+    folder = Path(tempfile.mkdtemp(prefix="sbfault-"))
+    server = EmbeddedServer(folder / "pg", _SETTINGS)
+    try:
+        dsn = await asyncio.to_thread(server.enter)
+        try:
+            await asyncio.to_thread(migrate.upgrade, dsn)
+            opened = Postgres(folder, dsn, server)
+            opened.is_up.set()
+            yield opened
+        finally:
+            await asyncio.shield(asyncio.to_thread(server.leave))
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+@asynccontextmanager
+async def open_rows(postgres: Postgres) -> AsyncIterator[Rows]:
+    """The rows, on connections of the harness's own."""
+    pool = await asyncpg.create_pool(
+        postgres.dsn, min_size=1, max_size=6, timeout=5, command_timeout=20
+    )
+    try:
+        yield Rows(pool)
+    finally:
+        try:
+            async with asyncio.timeout(5):
+                await pool.close()
+        except TimeoutError:
+            pool.terminate()

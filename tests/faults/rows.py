@@ -1,0 +1,120 @@
+"""The rows as an outsider reads them: plain SQL, that waits while the database is away."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import Any
+
+import asyncpg
+
+Row = dict[str, Any]
+
+_AWAY = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    TimeoutError,
+)
+_PATIENCE_SECONDS = 90.0
+
+FINAL = frozenset({"completed", "failed", "killed"})
+_LEGS = """
+    SELECT * FROM workflow_runs WHERE session_id IN (
+        SELECT session_id FROM workflow_runs WHERE task_input LIKE '%' || $1::text || '.%'
+    ) ORDER BY created_at, run_id
+"""
+
+
+class Rows:
+    """Questions to the database."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+        self._pool = pool
+
+    async def ask(self, sql: str, *arguments: object) -> list[Row]:
+        """Rows of a query; tried again while there is no database."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            try:
+                async with asyncio.timeout(15), self._pool.acquire() as connection:
+                    return [dict(row) for row in await connection.fetch(sql, *arguments)]
+            except _AWAY:
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(0.3)
+
+    async def legs(self, tag: str) -> list[Row]:
+        """All runs that belong to a task: those that name its tag, and their continuations."""
+        return await self.ask(_LEGS, tag)
+
+    async def named(self, words: str) -> list[Row]:
+        """The runs whose task holds these words."""
+        return await self.ask(
+            "SELECT * FROM workflow_runs WHERE task_input LIKE '%' || $1::text || '%'"
+            " ORDER BY created_at",
+            words,
+        )
+
+    async def events(self, run: Row) -> list[Row]:
+        """The run's events, oldest first."""
+        return _loaded(
+            await self.ask("SELECT * FROM run_events WHERE run_id = $1 ORDER BY id", run["id"]),
+            "data",
+        )
+
+    async def terminations(self, run: Row) -> list[Row]:
+        """Its kills, oldest first."""
+        return await self.ask(
+            "SELECT * FROM terminations WHERE run_id = $1 ORDER BY requested_at", run["id"]
+        )
+
+    async def processes(self, run: Row) -> list[Row]:
+        """Its attempts' processes."""
+        return await self.ask(
+            "SELECT * FROM workflow_processes WHERE run_id = $1 ORDER BY attempt", run["id"]
+        )
+
+    async def audit(self, run: Row) -> list[Row]:
+        """Its lines of the audit."""
+        return await self.ask("SELECT * FROM audit_log WHERE run_id = $1 ORDER BY id", run["id"])
+
+    async def messages(self, run: Row) -> list[Row]:
+        """What was said in it."""
+        return await self.ask(
+            "SELECT * FROM messages WHERE run_id = $1 ORDER BY created_at", run["id"]
+        )
+
+    async def jobs(self, run: Row) -> list[Row]:
+        """The engine's jobs for it."""
+        return await self.ask(
+            "SELECT * FROM procrastinate.procrastinate_jobs WHERE args ->> 'run_id' = $1"
+            " ORDER BY id",
+            run["run_id"],
+        )
+
+    async def transcript(self, session_id: object) -> list[Row]:
+        """The conversation's lines of the main thread."""
+        return _loaded(
+            await self.ask(
+                "SELECT id, entry_uuid, entry::text AS entry FROM transcript_entries"
+                " WHERE session_id = $1 AND subpath = '' ORDER BY id",
+                str(session_id),
+            ),
+            "entry",
+        )
+
+    async def live(self) -> list[Row]:
+        """All runs that have not ended."""
+        return await self.ask(
+            "SELECT * FROM workflow_runs WHERE status IN ('pending', 'running') ORDER BY created_at"
+        )
+
+
+def _loaded(rows: list[Row], column: str) -> list[Row]:
+    return [row | {column: json.loads(row[column])} for row in rows]

@@ -1,0 +1,183 @@
+"""Whether the rows of one run tell one story: it started once, ended once, and left nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tests.faults.fleet import Fleet
+from tests.faults.plan import Task, Work
+from tests.faults.rows import FINAL, Row
+from tests.faults.verdict import Violation, Wrong
+
+_STATUS_OF = {"success": "completed", "killed": "killed"}
+# A worker is given up on after this many attempts.
+_MOST_ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class Story:
+    """All rows about one run.
+
+    Attributes:
+        faults: What was done to the fleet while it lived, or to it.
+    """
+
+    run: Row
+    events: list[Row]
+    processes: list[Row]
+    terminations: list[Row]
+    audit: list[Row]
+    messages: list[Row]
+    jobs: list[Row]
+
+    @property
+    def name(self) -> str:
+        """Its id."""
+        return str(self.run["run_id"])
+
+
+async def story_of(fleet: Fleet, run: Row) -> Story:
+    """Read everything about a run."""
+    rows = fleet.rows
+    return Story(
+        run,
+        await rows.events(run),
+        await rows.processes(run),
+        await rows.terminations(run),
+        await rows.audit(run),
+        await rows.messages(run),
+        await rows.jobs(run),
+    )
+
+
+def check_rows(story: Story, task: Task, fleet: Fleet) -> Iterator[Violation]:
+    """Everything that can be said from the rows alone."""
+    yield from _ended_once(story)
+    yield from _ended_as_expected(story, task, fleet)
+    yield from _attempts(story)
+    yield from _kill(story)
+    yield from _audit(story)
+    yield from _figures(story)
+    open_jobs = [job["id"] for job in story.jobs if job["status"] in ("todo", "doing")]
+    if open_jobs:
+        yield Violation(Wrong.LEFTOVER, story.name, f"jobs {open_jobs} are not over in the engine")
+
+
+def _ended_once(story: Story) -> Iterator[Violation]:
+    run = story.run
+    ends = [event for event in story.events if event["kind"] == "run_ended"]
+    if run["status"] not in FINAL:
+        yield Violation(Wrong.LOST, story.name, f"is still {run['status']}")
+        return
+    if len(ends) != 1:
+        yield Violation(Wrong.END, story.name, f"has {len(ends)} events run_ended")
+    if run["completed_at"] is None or run["stop_reason"] is None:
+        yield Violation(Wrong.END, story.name, "has ended without a time or a reason")
+    wanted = _STATUS_OF.get(str(run["stop_reason"]), "failed")
+    if run["status"] != wanted:
+        yield Violation(Wrong.END, story.name, f"is {run['status']} for {run['stop_reason']}")
+    results = Counter(message["message_type"] for message in story.messages)
+    if results["result"] > 1:
+        yield Violation(Wrong.DOUBLED, story.name, f"has {results['result']} results")
+    if run["status"] == "completed" and not results["result"]:
+        yield Violation(Wrong.END, story.name, "is completed and has no result")
+
+
+def _ended_as_expected(story: Story, task: Task, fleet: Fleet) -> Iterator[Violation]:
+    run = story.run
+    if run["status"] not in FINAL:
+        return
+    reason = str(run["stop_reason"])
+    allowed = {"success"}
+    if run["kill_requested_at"] is not None:
+        allowed.add("killed")
+    if task.work is Work.LIMITED:
+        allowed.add("max_turns")
+    if _was_hit(fleet, story):
+        allowed |= {"agent_error", "no_result"}
+    if run["attempt"] >= _MOST_ATTEMPTS:
+        allowed.add("worker_lost")
+    if _disk_was_full(fleet, run):
+        allowed |= {"workspace_error", "agent_error", "setup_error", "no_result"}
+    if reason not in allowed:
+        yield Violation(
+            Wrong.END,
+            story.name,
+            f"ended as {reason} ({run['error_message']}), attempt {run['attempt']}; expected one "
+            f"of {', '.join(sorted(allowed))}",
+        )
+
+
+def _was_hit(fleet: Fleet, story: Story) -> bool:
+    return any(story.name in event.runs for event in fleet.journal)
+
+
+def _disk_was_full(fleet: Fleet, run: Row) -> bool:
+    began, ended = run["created_at"].timestamp(), run["completed_at"].timestamp()
+    return any(
+        "full" in event.what and event.began <= ended and event.ended >= began
+        for event in fleet.journal
+    )
+
+
+def _attempts(story: Story) -> Iterator[Violation]:
+    starts = Counter(event["attempt"] for event in story.events if event["kind"] == "run_started")
+    for attempt, times in starts.items():
+        if times > 1:
+            yield Violation(Wrong.DOUBLED, story.name, f"attempt {attempt} started {times} times")
+    before: Row | None = None
+    for process in story.processes:
+        if process["ended_at"] is None and story.run["status"] in FINAL:
+            yield Violation(
+                Wrong.LEFTOVER, story.name, f"attempt {process['attempt']} has no end in its row"
+            )
+        last = before["ended_at"] if before is not None else None
+        if before is not None and last is not None and process["started_at"] < last:
+            yield Violation(
+                Wrong.DOUBLED,
+                story.name,
+                f"attempts {before['attempt']} and {process['attempt']} overlap in their rows",
+            )
+        before = process
+
+
+def _kill(story: Story) -> Iterator[Violation]:
+    run = story.run
+    if run["status"] == "killed" and not story.terminations:
+        yield Violation(Wrong.END, story.name, "is killed and has no termination")
+    if run["kill_requested_at"] is not None and not story.terminations:
+        yield Violation(Wrong.END, story.name, "has a wish to be killed and no termination")
+    for kill in story.terminations:
+        if run["status"] in FINAL and kill["phase"] != "confirmed":
+            yield Violation(
+                Wrong.END, story.name, f"has ended, and its kill is {kill['phase']}, not confirmed"
+            )
+        if kill["phase"] == "confirmed" and kill["survivors"] not in ("[]", None):
+            yield Violation(Wrong.SURVIVOR, story.name, f"confirmed with {kill['survivors']}")
+
+
+def _audit(story: Story) -> Iterator[Violation]:
+    run = story.run
+    lines = Counter(line["action"] for line in story.audit if line["allowed"])
+    entry = "start" if run["parent_run_id"] is None else "continue"
+    if lines[entry] != 1:
+        yield Violation(Wrong.AUDIT, story.name, f"has {lines[entry]} lines of {entry}")
+    if run["kill_requested_at"] is not None and not lines["kill"]:
+        yield Violation(Wrong.AUDIT, story.name, "was wished dead, and no line says by whom")
+    if run["kill_requested_at"] is None and lines["kill"]:
+        yield Violation(Wrong.AUDIT, story.name, "has a line of a kill that nothing else knows")
+
+
+def _figures(story: Story) -> Iterator[Violation]:
+    run = story.run
+    if run["status"] == "completed" and run["cost_estimate"] is None:
+        yield Violation(Wrong.COST, story.name, "is completed, and its cost is not known")
+    negative = [
+        name
+        for name in ("cost_estimate", "input_tokens", "output_tokens", "turns", "tool_calls")
+        if run[name] is not None and run[name] < 0
+    ]
+    if negative:
+        yield Violation(Wrong.COST, story.name, f"has negative {', '.join(negative)}")

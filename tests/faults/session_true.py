@@ -1,0 +1,121 @@
+"""Whether a conversation is whole: transcript, figures over all legs, and the work itself."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from tests.faults.rows import Row
+from tests.faults.verdict import Violation, Wrong
+
+_COMMITTED = re.compile(r"committed ([0-9a-f]{7,40}): ")
+# What died with an agent between an answer and its place in the transcript may be missing on
+# either side; more than that is a leg counted twice, or not at all.
+_SHARE = Decimal("0.75")
+_LOST_TOKENS = 1_500
+
+
+def check_transcript(legs: Sequence[Row], transcript: Sequence[Row]) -> Iterator[Violation]:
+    """Continuous, nothing twice, and it holds what was asked and answered."""
+    name = str(legs[0]["run_id"])
+    if not transcript:
+        if any(leg["turns"] for leg in legs):
+            yield Violation(Wrong.TRANSCRIPT, name, "made turns and has no transcript")
+        return
+    entries = [line["entry"] for line in transcript]
+    known: set[str] = set()
+    for entry in entries:
+        uuid = entry.get("uuid")
+        if uuid is not None and uuid in known:
+            yield Violation(Wrong.TRANSCRIPT, name, f"holds {uuid} twice")
+        known.add(uuid)
+    broken = {
+        entry["parentUuid"]
+        for entry in entries
+        if entry.get("parentUuid") and entry["parentUuid"] not in known
+    }
+    if broken:
+        yield Violation(
+            Wrong.TRANSCRIPT, name, f"{len(broken)} lines go on from lines that are not there"
+        )
+    whole = "\n".join(json.dumps(entry, ensure_ascii=False) for entry in entries)
+    for leg in legs:
+        mark = _mark(str(leg["task_input"]))
+        if leg["status"] == "completed" and mark and mark not in whole:
+            yield Violation(Wrong.TRANSCRIPT, str(leg["run_id"]), f"never heard of {mark}")
+
+
+def check_cost(legs: Sequence[Row], transcript: Sequence[Row]) -> Iterator[Violation]:
+    """All attempts of all legs together cost what the transcript's answers say."""
+    name = str(legs[0]["run_id"])
+    told = sum(answers_of(transcript).values())
+    counted = sum(int(leg["output_tokens"]) for leg in legs)
+    slack = max(int(told * (1 - _SHARE)), _LOST_TOKENS)
+    if counted > told + slack:
+        yield Violation(
+            Wrong.COST, name, f"counts {counted} output tokens where the transcript has {told}"
+        )
+    if counted < told - slack:
+        yield Violation(
+            Wrong.COST, name, f"counts only {counted} of the transcript's {told} output tokens"
+        )
+
+
+def answers_of(transcript: Sequence[Row]) -> dict[str, int]:
+    """Output tokens of each of the model's answers."""
+    found: dict[str, int] = {}
+    for line in transcript:
+        message: Any = line["entry"].get("message")
+        if line["entry"].get("type") == "assistant" and isinstance(message, dict):
+            usage = message.get("usage") or {}
+            found[str(message.get("id"))] = int(usage.get("output_tokens") or 0)
+    return found
+
+
+def commits_of(transcript: Sequence[Row]) -> list[str]:
+    """The commits that the agent was told it had made."""
+    found: list[str] = []
+    for line in transcript:
+        if line["entry"].get("type") == "user":
+            found += _COMMITTED.findall(json.dumps(line["entry"].get("message")))
+    return list(dict.fromkeys(found))
+
+
+def check_commits(
+    legs: Sequence[Row], commits: Sequence[str], homes: Sequence[Path], carried: Sequence[str]
+) -> Iterator[Violation]:
+    """Each commit is in the newest workspace, or was carried."""
+    newest = legs[-1]
+    if not commits or newest["workspace_path"] is None:
+        return
+    path = Path(str(newest["workspace_path"]))
+    for commit in commits:
+        if _has(path, commit) or any(sha.startswith(commit) for sha in carried):
+            continue
+        elsewhere = [home.name for home in homes if _has(home / "workspaces" / path.name, commit)]
+        where = f"it is on {', '.join(elsewhere)}" if elsewhere else "it is nowhere"
+        yield Violation(
+            Wrong.WORK, str(newest["run_id"]), f"commit {commit} is not in {path}; {where}"
+        )
+
+
+def _has(path: Path, commit: str) -> bool:
+    if not path.exists():
+        return False
+    done = subprocess.run(
+        ["git", "-C", str(path), "merge-base", "--is-ancestor", commit, "HEAD"],
+        check=False,
+        capture_output=True,
+        timeout=20,
+    )
+    return done.returncode == 0
+
+
+def _mark(words: str) -> str | None:
+    found = re.search(r"k\d+[ab]\.[rc]\d+", words)
+    return found[0] if found else None

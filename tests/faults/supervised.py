@@ -1,0 +1,146 @@
+"""Programs of a fleet, and their supervisor: who dies is started again."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.processes import environment, status_of
+
+_STARTED = re.compile(rb"readiness at (http://\S+)/readyz")
+_STOP_SECONDS = 20.0
+# Who cannot start (the database is away) is not started in a tight loop.
+_BACK_OFF_SECONDS = 2.0
+_SHORTEST_LIFE_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Exit:
+    """One end of a program."""
+
+    name: str
+    at: float
+    status: int
+    was_expected: bool
+
+
+@dataclass
+class Supervised:
+    """One program of the fleet that is kept alive.
+
+    Attributes:
+        restart_after: Seconds between its next end and the start after that.
+        exits: All ends so far.
+    """
+
+    name: str
+    command: str
+    home: Path
+    log: Path
+    variables: Mapping[str, object]
+    process: asyncio.subprocess.Process | None = None
+    restart_after: float = 0.5
+    exits: list[Exit] = field(default_factory=list)
+    _signalled: bool = False
+    _log_from: int = 0
+    _watch: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Start it, and keep it alive from now on."""
+        self._watch = asyncio.create_task(self._keep_alive(), name=self.name)
+
+    async def end(self) -> None:
+        """Stop it for good, politely first."""
+        if self._watch is None:
+            return
+        self._watch.cancel()
+        await asyncio.wait({self._watch})
+        process = self.process
+        if process is None or process.returncode is not None:
+            return
+        for number in (signal.SIGCONT, signal.SIGTERM):
+            process.send_signal(number)
+        try:
+            async with asyncio.timeout(_STOP_SECONDS):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+    @property
+    def pid(self) -> int | None:
+        """Of the present process, while it lives."""
+        process = self.process
+        return process.pid if process is not None and process.returncode is None else None
+
+    @property
+    def url(self) -> str | None:
+        """Of the present process's web server, once it has said so."""
+        if self.pid is None:
+            return None
+        with self.log.open("rb") as log:
+            log.seek(self._log_from)
+            found = _STARTED.search(log.read(20_000))
+        return found[1].decode() if found else None
+
+    async def is_ready(self) -> bool:
+        """Whether `/readyz` answers 200."""
+        url = self.url
+        return url is not None and await status_of(f"{url}/readyz") == 200
+
+    async def ready(self, *, within: float = 90) -> None:
+        """Wait until it is ready."""
+        async with asyncio.timeout(within):
+            # Nobody tells; it is another process.
+            while not await self.is_ready():  # noqa: ASYNC110
+                await asyncio.sleep(0.2)
+
+    def send(self, number: signal.Signals) -> int | None:
+        """Signal the present process and it alone; its pid, if there was one."""
+        pid = self.pid
+        if pid is None or self.process is None:
+            return None
+        if number in (signal.SIGKILL, signal.SIGTERM):
+            self._signalled = True
+        self.process.send_signal(number)
+        return pid
+
+    async def gone(self, pid: int, *, within: float = 30) -> None:
+        """Wait until this process of it has ended."""
+        async with asyncio.timeout(within):
+            # As above.
+            while self.pid == pid:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+
+    async def _keep_alive(self) -> None:
+        while True:
+            began = time.monotonic()
+            self._signalled = False
+            self.process = await self._start()
+            status = await self.process.wait()
+            self.exits.append(Exit(self.name, time.time(), status, self._signalled))
+            wait, self.restart_after = self.restart_after, 0.5
+            if not self._signalled and time.monotonic() - began < _SHORTEST_LIFE_SECONDS:
+                wait = max(wait, _BACK_OFF_SECONDS)
+            await asyncio.sleep(wait)
+
+    async def _start(self) -> asyncio.subprocess.Process:
+        with self.log.open("ab") as log:
+            log.write(f"--- {self.name} starts at {time.time():.2f}\n".encode())
+            log.flush()
+            self._log_from = log.tell()
+            return await asyncio.create_subprocess_exec(
+                sys.executable,
+                *("-m", "bot", self.command),
+                env=environment(self.home, {"SIGNALBOX_PORT": 0, **self.variables}),
+                cwd=self.home,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=asyncio.subprocess.STDOUT,
+            )

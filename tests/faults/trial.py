@@ -1,0 +1,203 @@
+"""One injection from its first command to its verdict."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.faults.evidence import save
+from tests.faults.fleet import Fleet
+from tests.faults.injections import Injection, NotPermitted
+from tests.faults.person import Person, Said, Stuck
+from tests.faults.plan import Plan
+from tests.faults.rows import Row
+from tests.faults.runs_true import Story, check_rows, story_of
+from tests.faults.session_true import check_commits, check_cost, check_transcript, commits_of
+from tests.faults.threads_true import check_thread, is_drawn
+from tests.faults.verdict import Verdict, Violation, Wrong
+
+# Slack lets few messages a second through, and final states come first.
+_DRAWN_SECONDS = 75.0
+# From the end in the rows to the last process gone: none is allowed to be there, but the
+# look itself takes a moment.
+_GONE_SECONDS = 1.0
+# After the end of the rows a worker finishes its job in the engine and removes its folders.
+_TIDY_SECONDS = 5.0
+
+
+@dataclass
+class Trial:
+    """One injection in a fleet that may be in the middle of others."""
+
+    fleet: Fleet
+    plan: Plan
+    seed: int
+    folder: Path
+    violations: list[Violation] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    people: list[Person] = field(default_factory=list)
+    stories: list[Story] = field(default_factory=list)
+
+    async def run(self) -> Verdict:
+        """Do it and judge it."""
+        began = time.time()
+        self.people = [Person(self.fleet, task) for task in self.plan.tasks]
+        injection = Injection(self.fleet, self.plan, self._runs)
+        skipped = ""
+        doing = asyncio.create_task(injection.do(), name=f"injection {self.plan.number}")
+        playing = [
+            asyncio.create_task(self._play(person), name=person.task.tag) for person in self.people
+        ]
+        try:
+            await asyncio.gather(*playing)
+            await doing
+        except NotPermitted as error:
+            skipped = str(error)
+        except Exception:  # noqa: BLE001 - told with the verdict; the other injections go on
+            self._wrong(Wrong.HARNESS, "the injection", traceback.format_exc(limit=4))
+        finally:
+            for task in (doing, *playing):
+                task.cancel()
+            await asyncio.wait({doing, *playing})
+        for person in self.people:
+            await self._judge(person)
+        verdict = Verdict(
+            seed=self.seed,
+            number=self.plan.number,
+            kind=self.plan.kind,
+            told=self.plan.told(),
+            runs=len(self.stories),
+            seconds=round(time.time() - began, 1),
+            endings=[_ending(story.run) for story in self.stories],
+            violations=self.violations,
+            notes=self.notes,
+            skipped=skipped,
+        )
+        if self.violations:
+            await asyncio.to_thread(
+                save,
+                self.folder,
+                self.fleet,
+                verdict=verdict,
+                people=self.people,
+                stories=self.stories,
+                began=began,
+            )
+        return verdict
+
+    def _runs(self) -> list[str]:
+        return [run_id for person in self.people for run_id in person.run_ids()]
+
+    def _wrong(self, wrong: Wrong, about: str, text: str) -> None:
+        self.violations.append(Violation(wrong, about, text))
+
+    async def _play(self, person: Person) -> None:
+        try:
+            await person.play()
+        except Stuck as error:
+            self._wrong(Wrong.LOST, person.task.tag, str(error))
+
+    async def _judge(self, person: Person) -> None:
+        legs = await person.look()
+        for said in person.started:
+            await self._one_row_a_command(said)
+        for leg in legs:
+            self.violations += await self._settled(leg, person)
+        self._kills_heard(person)
+        for head in sorted({str(leg["thread_key"]) for leg in legs}):
+            await self._judge_thread([leg for leg in legs if leg["thread_key"] == head])
+
+    async def _settled(self, leg: Row, person: Person) -> list[Violation]:
+        """What is wrong with a run's rows and rests, once its worker had time to tidy up."""
+        deadline = time.monotonic() + _TIDY_SECONDS
+        while True:
+            story = await story_of(self.fleet, leg)
+            found = [*check_rows(story, person.task, self.fleet), *self._rests(story)]
+            if not found or time.monotonic() > deadline:
+                self.stories.append(story)
+                return [*found, *await self._survivors(story)]
+            await asyncio.sleep(0.5)
+
+    async def _one_row_a_command(self, said: Said) -> None:
+        rows = [row for row in await self.fleet.rows.named(said.mark) if not row["parent_run_id"]]
+        if len(rows) > 1:
+            self._wrong(Wrong.DOUBLED, said.mark, f"one command has {len(rows)} runs")
+        if said.answer == "taken" and not rows:
+            self._wrong(Wrong.LOST, said.mark, "the command was acknowledged and has no run")
+        if said.answer == "refused" and rows:
+            self._wrong(Wrong.UNTRUE, said.mark, "was told that nothing was started, and it was")
+
+    def _kills_heard(self, person: Person) -> None:
+        taken = [said for said in person.kills if said.answer == "taken"]
+        lines = [
+            line
+            for story in self.stories
+            for line in story.audit
+            if line["action"] == "kill" and person.task.tag in str(line["reason"])
+        ]
+        told = "\n".join(
+            self.fleet.sandbox.human.text(message)
+            for message in self.fleet.sandbox.human.ephemerals()
+        )
+        runs = [story.name for story in self.stories]
+        ended = any(run in told and "already ended" in told for run in runs)
+        if taken and not lines and not ended:
+            self._wrong(
+                Wrong.AUDIT, person.task.tag, "a kill was acknowledged and neither done nor refused"
+            )
+        if len(lines) > len(person.kills):
+            self._wrong(Wrong.DOUBLED, person.task.tag, f"{len(lines)} lines for one kill")
+
+    async def _survivors(self, story: Story) -> list[Violation]:
+        found = []
+        name = story.name
+        if overlap := self.fleet.watch.overlaps.get(name):
+            found.append(Violation(Wrong.DOUBLED, name, f"two attempts at once: {overlap}"))
+        survivors = await self.fleet.watch.of_run(name)
+        if survivors:
+            await asyncio.sleep(_GONE_SECONDS)
+            survivors = await self.fleet.watch.of_run(name)
+        if survivors:
+            found.append(Violation(Wrong.SURVIVOR, name, ", ".join(map(str, survivors))))
+        return found
+
+    def _rests(self, story: Story) -> list[Violation]:
+        name = story.name
+        left = [
+            str(path.relative_to(self.fleet.folder))
+            for home in self.fleet.homes
+            for path in (home / "agents").glob(f"{name}-*")
+        ]
+        if not left:
+            return []
+        return [Violation(Wrong.LEFTOVER, name, f"left behind: {', '.join(left)}")]
+
+    async def _judge_thread(self, legs: Sequence[Row]) -> None:
+        await self._drawn(legs)
+        self.violations += check_thread(self.fleet.sandbox, legs)
+        transcript = await self.fleet.rows.transcript(legs[0]["session_id"])
+        self.violations += check_transcript(legs, transcript)
+        self.violations += check_cost(legs, transcript)
+        carried = await self.fleet.rows.ask(
+            "SELECT commit, head_commit FROM carried_work WHERE session_id = $1",
+            legs[0]["session_id"],
+        )
+        commits = [str(sha) for row in carried for sha in row.values() if sha]
+        self.violations += await asyncio.to_thread(
+            lambda: list(check_commits(legs, commits_of(transcript), self.fleet.homes, commits))
+        )
+
+    async def _drawn(self, legs: Sequence[Row]) -> None:
+        deadline = time.monotonic() + _DRAWN_SECONDS
+        # It is another process that draws; nobody tells us.
+        while not is_drawn(self.fleet.sandbox, legs) and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.3)
+
+
+def _ending(run: Row) -> str:
+    again = f" in attempt {run['attempt']}" if run["attempt"] > 1 else ""
+    return f"{run['stop_reason'] or run['status']}{again}"

@@ -1,0 +1,140 @@
+"""What was found, injection by injection: kept in a file, told in a table."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from tests.faults.plan import Kind
+
+
+class Wrong(StrEnum):
+    """Classes of violations; the first four are columns of the table."""
+
+    LOST = "lost"
+    DOUBLED = "doubled"
+    SURVIVOR = "survivor"
+    UNTRUE = "untrue thread"
+    END = "end"
+    AUDIT = "audit"
+    TRANSCRIPT = "transcript"
+    COST = "cost"
+    WORK = "work"
+    LEFTOVER = "leftover"
+    CRASH = "crash"
+    HARNESS = "harness"
+
+
+COLUMNS = (Wrong.LOST, Wrong.DOUBLED, Wrong.SURVIVOR, Wrong.UNTRUE)
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One broken promise.
+
+    Attributes:
+        about: The run or the task, as far as it is about one.
+    """
+
+    wrong: Wrong
+    about: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.wrong}: {self.about}: {self.text}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What came of one injection.
+
+    Attributes:
+        endings: The final status or stop reason of each run, with its attempts.
+        skipped: Why it was not done; empty if it was.
+    """
+
+    seed: int
+    number: int
+    kind: Kind
+    told: str
+    runs: int
+    seconds: float
+    endings: Sequence[str] = ()
+    violations: Sequence[Violation] = ()
+    notes: Sequence[str] = ()
+    skipped: str = ""
+
+    @property
+    def line(self) -> str:
+        """For the screen."""
+        word = "skipped" if self.skipped else "ok" if not self.violations else "VIOLATED"
+        lines = [
+            (
+                f"[{self.number:4}] {word:8} {self.seconds:5.1f} s  {self.told}"
+                f" -> {', '.join(self.endings) or self.skipped or 'nothing'}"
+            )
+        ]
+        lines += [f"         ! {violation}" for violation in self.violations]
+        lines += [f"         . {note}" for note in self.notes]
+        return "\n".join(lines)
+
+
+@dataclass
+class Progress:
+    """The file of verdicts: one line of JSON each, only added to."""
+
+    path: Path
+    verdicts: dict[int, Verdict] = field(default_factory=dict)
+
+    @classmethod
+    def opened(cls, path: Path, *, seed: int) -> Progress:
+        """Read what an earlier call of the same seed wrote."""
+        progress = cls(path)
+        if path.exists():
+            for line in path.read_text().splitlines():
+                verdict = _read(json.loads(line))
+                if verdict.seed == seed:
+                    progress.verdicts[verdict.number] = verdict
+        return progress
+
+    def add(self, verdict: Verdict) -> None:
+        """Keep a verdict."""
+        self.verdicts[verdict.number] = verdict
+        with self.path.open("a") as file:
+            file.write(json.dumps(asdict(verdict), default=str) + "\n")
+
+
+def _read(line: dict[str, object]) -> Verdict:
+    violations = [
+        Violation(Wrong(one["wrong"]), one["about"], one["text"])
+        for one in line.pop("violations")  # type: ignore[attr-defined]
+    ]
+    line["kind"] = Kind(str(line["kind"]))
+    return Verdict(**line, violations=violations)  # type: ignore[arg-type]
+
+
+def table(verdicts: Iterable[Verdict]) -> str:
+    """Verdicts by kind, as Markdown."""
+    every = list(verdicts)
+    heads = ["fault", "injections", "runs", *(f"{wrong}" for wrong in COLUMNS), "other"]
+    lines = ["| " + " | ".join(heads) + " |", "|---" + "|---:" * (len(heads) - 1) + "|"]
+    for kind in Kind:
+        of_kind = [one for one in every if one.kind is kind]
+        if of_kind:
+            lines.append(_row(kind, of_kind))
+    lines.append(_row("**all**", every))
+    return "\n".join(lines)
+
+
+def _row(name: str, verdicts: Sequence[Verdict]) -> str:
+    done = [one for one in verdicts if not one.skipped]
+    counts = Counter(violation.wrong for one in done for violation in one.violations)
+    other = sum(counts.values()) - sum(counts[wrong] for wrong in COLUMNS)
+    skipped = len(verdicts) - len(done)
+    injections = f"{len(done)}" + (f" (+{skipped} skipped)" if skipped else "")
+    figures = [injections, sum(one.runs for one in done), *(counts[w] for w in COLUMNS), other]
+    return f"| {name} | " + " | ".join(str(figure) for figure in figures) + " |"

@@ -100,6 +100,9 @@ async def serve(
     credentials = _credentials(settings) if hears else None
     async with AsyncExitStack() as stack:
         workplace = await stack.enter_async_context(opened_workplace(settings, migrates=migrates))
+        limits = settings.config.limits
+        if hears and limits is not None:
+            await workplace.admission.cap(limits.caps)
         slack = _slack_part(workplace, credentials) if credentials else None
         node: Node | None = None
         if works:
@@ -110,7 +113,8 @@ async def serve(
         stack.push_async_callback(process.end)
         if slack is not None:
             process.start("slack", slack.run())
-            process.start("clock", Scheduler(HousekeepingService(workplace.work)).run())
+            clock = Scheduler(HousekeepingService(workplace.work), workplace.admission)
+            process.start("clock", clock.run())
         if node is not None:
             process.start("worker", node.run())
         started(Running(url=url, workplace=workplace, health=health))

@@ -10,11 +10,14 @@ from datetime import UTC, datetime, timedelta
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from core.domain.errors import Unavailable
+from core.services.admission import AdmissionService
 from core.services.housekeeping import HousekeepingService
 
 log = logging.getLogger(__name__)
 
 CLEAR_EVERY = timedelta(hours=1)
+# How long a card can show a place in the line that is not right any more.
+LINE_EVERY = timedelta(seconds=2)
 _AFTER_LOSS = 1.0
 
 
@@ -27,7 +30,9 @@ class Scheduler:
     """
 
     housekeeping: HousekeepingService
+    admission: AdmissionService
     clear_every: timedelta = CLEAR_EVERY
+    line_every: timedelta = LINE_EVERY
     is_leading: bool = False
 
     async def run(self) -> None:
@@ -52,6 +57,14 @@ class Scheduler:
             coalesce=True,
             max_instances=1,
         )
+        clock.add_job(
+            self._keep_line,
+            "interval",
+            seconds=self.line_every.total_seconds(),
+            misfire_grace_time=None,
+            coalesce=True,
+            max_instances=1,
+        )
         clock.start()
         self.is_leading = True
         log.info("this process keeps the clock")
@@ -60,6 +73,14 @@ class Scheduler:
         finally:
             self.is_leading = False
             clock.shutdown(wait=False)
+
+    async def _keep_line(self) -> None:
+        try:
+            await self.admission.keep()
+        except Unavailable as error:
+            log.warning("the line of waiting runs was not looked at: %s", error)
+        except asyncio.CancelledError:
+            log.info("the look at the line was broken off; the next clock looks")
 
     async def _clear(self) -> None:
         try:

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from core.domain.actor import Role
 from core.domain.errors import OpsError
+from core.domain.fleet import Caps
 
 DEFAULT_API_URL = "https://slack.com/api/"
 DEFAULT_PORT = 8765
@@ -182,12 +183,31 @@ class AgentTable(_Table):
     api_retries: int | None = Field(default=None, ge=0, le=100)
 
 
+class LimitsTable(_Table):
+    """`[limits]`: live runs that there may be at a time; a limit left out is none."""
+
+    live: int | None = Field(default=None, ge=1)
+    per_repository: int | None = Field(default=None, ge=1)
+    per_person: int | None = Field(default=None, ge=1)
+
+    @property
+    def caps(self) -> Caps:
+        """As the fleet's table holds them."""
+        return Caps(fleet=self.live, repository=self.per_repository, person=self.per_person)
+
+
 class Config(_Table):
-    """signalbox.toml."""
+    """signalbox.toml.
+
+    Attributes:
+        limits: Of the whole fleet; a process whose file has no such table leaves them as they
+            are.
+    """
 
     roles: RolesTable | None = None
     channels: ChannelsTable = ChannelsTable()
     worker: WorkerTable = WorkerTable()
+    limits: LimitsTable | None = None
     agent: AgentTable = AgentTable()
 
 

@@ -19,6 +19,7 @@ from core.queue.worker import Worker
 from core.runner.execute import Executor
 from core.runner.ledger import Ledger
 from core.runner.node import Identity, Node
+from core.services.admission import AdmissionService
 from core.services.intake import IntakeService
 from core.services.people import PeopleService
 from core.services.runs import RunService
@@ -60,6 +61,7 @@ class Workplace:
     threads: ThreadService
     intake: IntakeService
     people: PeopleService
+    admission: AdmissionService
 
     def node(self, identity: Identity) -> Node:
         """A worker of this process."""
@@ -152,4 +154,5 @@ async def opened_workplace(settings: Settings, *, migrates: bool) -> AsyncIterat
             threads=ThreadService(work),
             intake=IntakeService(work),
             people=PeopleService(work),
+            admission=AdmissionService(work),
         )

@@ -109,6 +109,13 @@ def plural(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
+def ordinal(number: int) -> str:
+    """A place in a row: `1st`, `2nd`, `13th`."""
+    if number % 100 in (11, 12, 13):
+        return f"{number:,}th"
+    return f"{number:,}{({1: 'st', 2: 'nd', 3: 'rd'}).get(number % 10, 'th')}"
+
+
 def _date(at: datetime, form: str, fallback: str) -> str:
     # Whole minutes: the text stays equal while nothing visible changes.
     seconds = int(at.timestamp()) // _MINUTE * _MINUTE

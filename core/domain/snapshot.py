@@ -10,6 +10,7 @@ from uuid import UUID
 
 from core.domain.actor import User
 from core.domain.event import EventRecord
+from core.domain.fleet import Hold
 from core.domain.run import CostSource, Run
 from core.domain.step import Step
 from core.domain.termination import Termination
@@ -31,6 +32,8 @@ class RunSnapshot:
 
     Attributes:
         queue_position: 1 is next; `None` unless the run is pending.
+        hold: The cap that keeps it waiting, while one does.
+        is_manned: Whether some worker takes jobs; only looked at while the run is pending.
         leg: 1-based place among the runs of its session.
         notices: Events worth a line to a person (retries, usage limits, requeues), oldest
             first.
@@ -43,6 +46,8 @@ class RunSnapshot:
     termination: Termination | None = None
     total: SessionTotal | None = None
     queue_position: int | None = None
+    hold: Hold | None = None
+    is_manned: bool = True
     leg: int = 1
     notices: tuple[EventRecord, ...] = ()
 

@@ -17,6 +17,7 @@ from core.domain.run import IllegalTransition, Run, RunStatus, StaleAttempt, Sto
 from core.domain.session import Message, MessageRole, MessageType
 from core.domain.termination import Phase, ProcessIdentity, Proof, Termination
 from core.runner.leg import Leg
+from core.services.admission import admit
 from core.services.dispatch import hand_over
 from core.services.work import Work
 from core.store import events, messages, processes, runs, sessions, steps, terminations, transcripts
@@ -183,7 +184,7 @@ class Ledger:
                 found = _findings(leg, outcome)
                 if found:
                     await runs.merge_metadata(session, run.run_id, found, now=now)
-                return await runs.finish(
+                ended = await runs.finish(
                     session,
                     run.run_id,
                     attempt=run.attempt,
@@ -193,6 +194,8 @@ class Ledger:
                     error_message=outcome.error,
                     **final,
                 )
+                await admit(session, now=now)
+                return ended
         except BaseException:
             leg.progress.put_back(records)
             raise
@@ -202,7 +205,7 @@ class Ledger:
         now = self.work.clock()
         async with self.work.transaction() as session:
             await processes.end(session, run.id, run.attempt, now=now)
-            return await runs.finish(
+            ended = await runs.finish(
                 session,
                 run.run_id,
                 attempt=run.attempt,
@@ -210,6 +213,8 @@ class Ledger:
                 now=now,
                 error_message=message,
             )
+            await admit(session, now=now)
+            return ended
 
     async def requeue(self, run: Run, *, why: str) -> Run:
         """Give a running run back to the queue as its next attempt."""
@@ -223,7 +228,8 @@ class Ledger:
                 again.attempt,
                 [EventRecord(kind=EventKind.RUN_REQUEUED, at=now, data={"why": why})],
             )
-            return await hand_over(session, again, now=now)
+            await admit(session, now=now)
+            return await runs.get(session, again.run_id)
 
     async def enqueue_again(self, run: Run) -> None:
         """Give a pending run a new job, for one that was lost."""
@@ -276,6 +282,7 @@ class Ledger:
                 await runs.finish(
                     session, run.run_id, attempt=None, stop_reason=StopReason.KILLED, now=now
                 )
+                await admit(session, now=now)
 
 
 def state_dir_of(home: Path, run: Run) -> Path:

@@ -115,9 +115,9 @@ async def holds(session: AsyncSession, waiting: Sequence[Run]) -> Mapping[str, H
     return found
 
 
-async def is_manned(session: AsyncSession, *, now: datetime) -> bool:
+async def is_manned(session: AsyncSession) -> bool:
     """Whether some worker takes jobs."""
-    return await line.has_worker(session, since=now - STALLED_AFTER)
+    return await line.has_worker(session, silent_for=STALLED_AFTER)
 
 
 @dataclass

@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core.domain.event import EventKind
 from core.domain.run import Run, RunStatus
 from core.domain.snapshot import RunSnapshot
-from core.store import events, runs, steps, terminations, users
+from core.services import admission
+from core.store import events, line, runs, steps, terminations, users
 
 # Events a person reading the thread wants a line about.
 NOTICES = (EventKind.API_RETRY, EventKind.RATE_LIMIT, EventKind.RUN_REQUEUED)
@@ -25,15 +26,19 @@ async def of_runs(session: AsyncSession, wanted: Sequence[Run]) -> list[RunSnaps
         user_id: await users.get(session, user_id)
         for user_id in {run.user_id for run in wanted if run.user_id is not None}
     }
+    waiting = [run for run in wanted if run.status is RunStatus.PENDING]
+    places = await line.places(session, of=[run.run_id for run in waiting]) if waiting else {}
+    holds = await admission.holds(session, waiting)
+    is_manned = not waiting or await admission.is_manned(session)
     return [
         RunSnapshot(
             run=run,
             owner=owners.get(run.user_id) if run.user_id else None,
             steps=tuple(planned.get(run.id, ())),
             termination=ended.get(run.id),
-            queue_position=await runs.queue_position(session, run.run_id)
-            if run.status is RunStatus.PENDING
-            else None,
+            queue_position=places[run.run_id][0] if run.run_id in places else None,
+            hold=holds.get(run.run_id),
+            is_manned=is_manned,
         )
         for run in wanted
     ]
@@ -58,6 +63,8 @@ async def of_legs(session: AsyncSession, legs: Sequence[Run]) -> list[RunSnapsho
                 termination=snapshot.termination,
                 total=totals[run.session_id],
                 queue_position=snapshot.queue_position,
+                hold=snapshot.hold,
+                is_manned=snapshot.is_manned,
                 leg=number,
                 notices=tuple(
                     await events.of_run(session, run.id, kinds=NOTICES, limit=_MAX_NOTICES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, func, select, text, update
@@ -101,15 +101,25 @@ async def hold(session: AsyncSession, held: Mapping[str, QueueReason]) -> None:
 
 
 async def places(
-    session: AsyncSession, *, first: int | None = None
+    session: AsyncSession, *, first: int | None = None, of: Collection[str] | None = None
 ) -> dict[str, tuple[int, QueueReason | None]]:
     """The line: each run's place, 1 being next, and the cap that keeps it.
 
     By priority; those taken from a lost worker first, then those that workers may take
     already, then by age.  One that is being killed has left the line.
+
+    Args:
+        session: An open session.
+        first: Only so many, from the head.
+        of: Only these runs.
     """
-    line = _line().order_by("place")
-    rows = await session.execute(line if first is None else line.limit(first))
+    line = _line().subquery()
+    wanted = select(line).order_by(line.c.place)
+    if first is not None:
+        wanted = wanted.limit(first)
+    if of is not None:
+        wanted = wanted.where(line.c.run_id.in_(list(of)))
+    rows = await session.execute(wanted)
     return {
         row.run_id: (row.place, QueueReason(row.queue_reason) if row.queue_reason else None)
         for row in rows
@@ -118,9 +128,8 @@ async def places(
 
 async def queue_position(session: AsyncSession, run_id: str) -> int | None:
     """A run's place in the line; `None` if it does not wait."""
-    line = _line().subquery()
-    place: int | None = await session.scalar(select(line.c.place).where(line.c.run_id == run_id))
-    return place
+    found = await places(session, of=[run_id])
+    return found[run_id][0] if run_id in found else None
 
 
 async def announce(session: AsyncSession, run_ids: Collection[str]) -> None:
@@ -139,10 +148,10 @@ async def announce(session: AsyncSession, run_ids: Collection[str]) -> None:
     )
 
 
-async def has_worker(session: AsyncSession, *, since: datetime) -> bool:
-    """Whether some worker takes jobs and gave a sign of life since then."""
+async def has_worker(session: AsyncSession, *, silent_for: timedelta) -> bool:
+    """Whether some worker takes jobs and has not been silent for so long."""
     found = select(WorkerRow.worker_id).where(
-        WorkerRow.state == WorkerState.UP, WorkerRow.heartbeat_at >= since
+        WorkerRow.state == WorkerState.UP, WorkerRow.heartbeat_at >= func.now() - silent_for
     )
     return bool(await session.scalar(select(found.exists())))
 

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import text
 
 from bot.scheduler import Scheduler
+from core.services.admission import AdmissionService
 from core.services.housekeeping import DELIVERIES_KEPT, HousekeepingService
-from core.services.work import Work
+from core.services.work import Clock, Work
 from core.store import deliveries
 from core.store.engine import Database
 
@@ -16,6 +17,11 @@ NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 def a_service(database: Database) -> HousekeepingService:
     return HousekeepingService(Work(database, lambda: NOW))
+
+
+def a_clock(database: Database, now: Clock = lambda: NOW) -> Scheduler:
+    work = Work(database, now)
+    return Scheduler(HousekeepingService(work), AdmissionService(work))
 
 
 async def received(database: Database, key: str, *, at: datetime) -> None:
@@ -58,7 +64,7 @@ async def test_deliveries_are_forgotten_after_their_time_and_not_before(
 
 
 async def test_one_scheduler_keeps_the_clock_and_the_other_follows(database: Database) -> None:
-    first, second = Scheduler(a_service(database)), Scheduler(a_service(database))
+    first, second = a_clock(database), a_clock(database)
     async with running(second):
         async with running(first):
             await until(lambda: first.is_leading or second.is_leading)
@@ -72,7 +78,7 @@ async def test_one_scheduler_keeps_the_clock_and_the_other_follows(database: Dat
 async def test_the_first_tick_comes_at_once(database: Database) -> None:
     await received(database, "old", at=NOW - 2 * DELIVERIES_KEPT)
 
-    async with running(Scheduler(a_service(database))), asyncio.timeout(20):
+    async with running(a_clock(database)), asyncio.timeout(20):
         while await keys(database):  # noqa: ASYNC110 - the database is asked, it does not tell
             await asyncio.sleep(0.01)
 

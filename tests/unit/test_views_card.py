@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from bot.slack.views.card import run_card, thread_card
 from bot.slack.views.wording import (
     ENDINGS,
+    HELD,
     STATUS_ICONS,
     STEP_ICONS,
     STOPPING,
@@ -16,6 +17,7 @@ from bot.slack.views.wording import (
     state_of,
 )
 from core.domain.actor import User
+from core.domain.fleet import Hold, QueueReason
 from core.domain.run import RunStatus, StopReason, Usage, WaitingOn
 from core.domain.snapshot import RunSnapshot, SessionTotal
 from core.domain.step import StepStatus
@@ -104,6 +106,7 @@ def test_lookup_tables_are_total() -> None:
     assert set(STATUS_ICONS) == set(RunStatus)
     assert set(STEP_ICONS) == set(StepStatus)
     assert set(WAITING) == set(WaitingOn)
+    assert set(HELD) == set(QueueReason)
     assert set(STOPPING) == set(Phase)
     assert set(ENDINGS) == set(StopReason)
 
@@ -137,13 +140,37 @@ def test_a_kill_without_proof_claims_none() -> None:
     [
         (None, "Queued"),
         (1, "Queued, next in line"),
-        (3, "Queued, number 3 in line"),
+        (3, "Queued, 3rd in line"),
     ],
 )
 def test_the_place_in_the_queue_is_told(position: int | None, title: str) -> None:
     run = a_run(status=RunStatus.PENDING)
 
     assert state_of(a_snapshot(run, queue_position=position)).title == title
+
+
+@pytest.mark.parametrize(
+    ("wait", "words"),
+    [
+        ({}, "Waits for a free worker slot"),
+        ({"is_manned": False}, "No worker is up"),
+        ({"is_manned": False, "hold": Hold(reason=QueueReason.FLEET, live=1, cap=1)}, "No worker"),
+        ({"hold": Hold(reason=QueueReason.FLEET, live=6, cap=6)}, "any run to end (6 of 6 live)"),
+        (
+            {"hold": Hold(reason=QueueReason.PERSON, live=2, cap=2)},
+            "one of <@U0ADA>'s runs to end (2 of 2 live)",
+        ),
+        (
+            {"hold": Hold(reason=QueueReason.REPOSITORY, live=4, cap=3)},
+            "a run on the same repository to end (4 of 3 live)",
+        ),
+    ],
+)
+def test_what_a_run_waits_for_is_told(wait: dict[str, Any], words: str) -> None:
+    snapshot = a_snapshot(a_run(status=RunStatus.PENDING), queue_position=2, **wait)
+
+    assert words in state_of(snapshot).detail
+    assert_fits(run_card(snapshot, now=NOW))
 
 
 def test_a_requeued_run_says_that_it_goes_on_by_itself() -> None:

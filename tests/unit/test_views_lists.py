@@ -176,7 +176,7 @@ def test_starts_are_acknowledged(is_new: bool, position: int | None) -> None:
     for drawn in (started(outcome), continued(outcome)):
         assert_fits(drawn)
         assert RUN_ID in drawn.text
-        assert ("number 4 in line" in drawn.text) == (is_new and position == 4)
+        assert ("4th in line" in drawn.text) == (is_new and position == 4)
 
 
 def test_the_home_tab_looks_as_it_did() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.slack import text
+from bot.slack import figures, text
 from bot.slack.views.errors import private
 from bot.slack.views.message import Message
 from bot.slack.views.wording import STOPPING
@@ -44,4 +44,6 @@ def killing(run: Run | str, kill: Termination) -> Message:
 
 def _line(outcome: Started) -> str:
     position = outcome.queue_position
-    return f", number {position} in line" if position is not None and position > 1 else ""
+    if position is None or position <= 1:
+        return ""
+    return f", {figures.ordinal(position)} in line"

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from bot.slack import figures, markdown, text
 from core.domain.event import EventKind
+from core.domain.fleet import QueueReason
 from core.domain.run import Run, RunStatus, StopReason, WaitingOn
 from core.domain.snapshot import RunSnapshot
 from core.domain.step import StepStatus
@@ -43,6 +44,15 @@ WAITING: Mapping[WaitingOn, str] = MappingProxyType(
         WaitingOn.QUESTION: "Waiting for an answer",
         WaitingOn.BUDGET: "Waiting for more budget",
         WaitingOn.USAGE_LIMIT: "Waiting for the usage limit to reset",
+    }
+)
+
+# What a run waits for that a cap keeps; mrkdwn.
+HELD: Mapping[QueueReason, str] = MappingProxyType(
+    {
+        QueueReason.PERSON: "one of {owner}'s runs",
+        QueueReason.REPOSITORY: "a run on the same repository",
+        QueueReason.FLEET: "any run",
     }
 )
 
@@ -262,19 +272,28 @@ def _stopping(run: Run, kill: Termination | None) -> State:
 
 
 def _queued(snapshot: RunSnapshot) -> State:
-    icon = STATUS_ICONS[RunStatus.PENDING]
     position = snapshot.queue_position
     again = "Its worker went away; it goes on by itself. " if snapshot.run.attempt > 1 else ""
     title = "Queued again" if again else "Queued"
-    if position is None:
-        return State(icon=icon, title=title, detail=f"{again}Waiting for a free worker.")
-    if position <= 1:
-        return State(
-            icon=icon,
-            title=f"{title}, next in line",
-            detail=f"{again}Starts as soon as a worker is free.",
-        )
-    before = figures.plural(position - 1, "run starts", "runs start")
+    if position is not None:
+        place = "next" if position <= 1 else figures.ordinal(position)
+        title = f"{title}, {place} in line"
     return State(
-        icon=icon, title=f"{title}, number {position} in line", detail=f"{again}{before} before it."
+        icon=STATUS_ICONS[RunStatus.PENDING], title=title, detail=f"{again}{_waits_for(snapshot)}"
     )
+
+
+def _waits_for(snapshot: RunSnapshot) -> str:
+    """What has to happen before it starts; mrkdwn."""
+    hold = snapshot.hold
+    if not snapshot.is_manned:
+        return (
+            "No worker is up, so nothing can start. It starts by itself when one is; an admin "
+            "starts one with `signalbox worker`."
+        )
+    if hold is None:
+        return "Waits for a free worker slot."
+    owner = snapshot.owner
+    whom = text.person(owner.slack_user_id, owner.name) if owner else "nobody known"
+    awaited = HELD[hold.reason].format(owner=whom)
+    return f"Waits for {awaited} to end ({hold.live} of {hold.cap} live). It starts by itself."

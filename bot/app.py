@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from bot.manifest import bot_scopes
 from bot.scheduler import Scheduler
-from bot.serve import DRAIN, PartFailed, Process, bounded, signals, web_server
+from bot.serve import PartFailed, Process, bounded, signals, web_server
 from bot.settings import BadSetting, Settings
 from bot.slack.app import Services
 from bot.slack.setup import SlackCredentials, SlackSetupError, problems_of
@@ -30,7 +30,8 @@ log = logging.getLogger(__name__)
 
 # Parts of the 15 s that a shutdown may take.
 _HEARING_LIMIT = timedelta(seconds=5)
-_WORK_LIMIT = timedelta(seconds=12)
+# After the drain: the ladder of each run, its work saved, its row given back.
+_HANDOVER_LIMIT = timedelta(seconds=9)
 _DRAWING_LIMIT = timedelta(seconds=2)
 _CHECK_LIMIT = timedelta(seconds=2)
 
@@ -79,7 +80,7 @@ async def run_process(settings: Settings, *, hears: bool, works: bool, migrates:
         OpsError: If it cannot start; the message says what to mend.
     """
     process = Process()
-    async with signals(process.stopping):
+    async with signals(process):
         await serve(settings, process, hears=hears, works=works, migrates=migrates)
 
 
@@ -94,8 +95,9 @@ async def serve(
 ) -> None:
     """Start the parts, wait for the wish to stop, and end them in order.
 
-    The order of the end: hear no more of Slack, take no more runs, hand over those in hand,
-    bring the threads up to date, close.
+    The order of the end: take no more runs, let those in hand end or hand them over (until
+    then they can be killed from here), hear no more of Slack, bring the threads up to date,
+    close.
     """
     credentials = _credentials(settings) if hears else None
     async with AsyncExitStack() as stack:
@@ -126,13 +128,26 @@ async def serve(
             raise
         finally:
             log.info("stopping")
+            if node is not None:
+                await _wind_down(node, process, settings.config.worker.drain)
             if slack is not None:
                 await bounded("hearing slack", _HEARING_LIMIT, slack.stop_hearing)
-            if node is not None:
-                working = node
-                await bounded("the worker", _WORK_LIMIT, lambda: working.stop(drain=DRAIN))
-            if slack is not None:
                 await bounded("drawing", _DRAWING_LIMIT, slack.draw_rest)
+
+
+async def _wind_down(node: Node, process: Process, drain: timedelta) -> None:
+    """End the worker's runs, or hand them over; sooner if a second signal comes."""
+
+    async def hasten() -> None:
+        await process.hurrying.wait()
+        log.warning("asked twice to stop: runs in hand are handed over now")
+        node.hasten()
+
+    hastening = asyncio.create_task(hasten(), name="hasten")
+    try:
+        await bounded("the worker", drain + _HANDOVER_LIMIT, lambda: node.stop(drain=drain))
+    finally:
+        hastening.cancel()
 
 
 def _credentials(settings: Settings) -> SlackCredentials:
@@ -149,6 +164,8 @@ def _slack_part(workplace: Workplace, credentials: SlackCredentials) -> SlackPar
         credentials=credentials,
         services=Services(
             runs=workplace.runs,
+            kills=workplace.kills,
+            stats=workplace.stats,
             threads=workplace.threads,
             inbox=workplace.intake,
             people=workplace.people,

@@ -40,7 +40,7 @@ async def run_demo(settings: Settings, *, once: str | None, workflow: str, port:
     """
     process = Process()
     with tempfile.TemporaryDirectory(prefix="signalbox-demo-", ignore_cleanup_errors=True) as home:
-        async with signals(process.stopping), AsyncExitStack() as stack:
+        async with signals(process), AsyncExitStack() as stack:
             demo = await stack.enter_async_context(
                 _opened(settings, Path(home), process, port=port, is_hasty=once is not None)
             )

@@ -17,8 +17,6 @@ from bot.settings import BadSetting
 
 log = logging.getLogger(__name__)
 
-# A shutdown has 15 s in all: this for runs to end by themselves, the rest to hand them over.
-DRAIN = timedelta(seconds=3)
 _END_LIMIT = timedelta(seconds=3)
 
 
@@ -35,9 +33,11 @@ class Process:
 
     Attributes:
         stopping: Set by a signal, or by who wants the end.
+        hurrying: Set by a second signal: nothing is waited for that need not be.
     """
 
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    hurrying: asyncio.Event = field(default_factory=asyncio.Event)
     _parts: dict[asyncio.Task[Any], str] = field(default_factory=dict)
     _told: set[asyncio.Task[Any]] = field(default_factory=set)
 
@@ -76,11 +76,16 @@ class Process:
 
 
 @asynccontextmanager
-async def signals(stopping: asyncio.Event) -> AsyncIterator[None]:
-    """Set `stopping` at SIGTERM or SIGINT."""
+async def signals(process: Process) -> AsyncIterator[None]:
+    """Set `stopping` at SIGTERM or SIGINT, and `hurrying` at the next one."""
     loop = asyncio.get_running_loop()
+
+    def heard() -> None:
+        wish = process.hurrying if process.stopping.is_set() else process.stopping
+        wish.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
+        loop.add_signal_handler(number, heard)
     try:
         yield
     finally:

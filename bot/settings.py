@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -13,15 +14,21 @@ import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from core.agent.critical import DEFAULT_PATTERNS, MAX_WAIT, CriticalRules, compiled
 from core.domain.actor import Role
 from core.domain.errors import OpsError
 from core.domain.fleet import Caps
+from core.domain.termination import DRAIN_LIMIT
+from core.domain.workflow import OnWorkerLost
 
 DEFAULT_API_URL = "https://slack.com/api/"
 DEFAULT_PORT = 8765
 DEFAULT_SLOTS = 4
 # An agent takes about 200 MB of memory and half a core while it starts.
 MAX_SLOTS = 256
+# Within the 15 s that a shutdown takes by default.
+DEFAULT_DRAIN = timedelta(seconds=3)
+MAX_DRAIN = timedelta(days=1)
 
 
 class BadSetting(OpsError):
@@ -172,15 +179,62 @@ class RolesTable(_Table):
 
 
 class WorkerTable(_Table):
-    """`[worker]`: how many runs one worker executes at a time."""
+    """`[worker]`: how many runs one worker executes at a time, and how it ends.
+
+    Attributes:
+        drain: How long a worker that is to stop waits for its runs to end by themselves; in the
+            file, seconds.  A handover takes up to 9 s more.
+        on_lost: What becomes of a run whose worker died, where its workflow does not say.
+    """
 
     slots: int = Field(default=DEFAULT_SLOTS, ge=1, le=MAX_SLOTS)
+    drain: timedelta = DEFAULT_DRAIN
+    on_lost: OnWorkerLost = OnWorkerLost.RESUME
+
+    @field_validator("drain", mode="before")
+    @classmethod
+    def _is_bounded(cls, value: object) -> timedelta:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            seconds = float(value)
+            if 0 <= seconds <= MAX_DRAIN.total_seconds():
+                return timedelta(seconds=seconds)
+        raise ValueError("must be seconds from 0 to 86400, like 3")
 
 
 class AgentTable(_Table):
     """`[agent]`: how often a failed call to the model is repeated; the program's default is 10."""
 
     api_retries: int | None = Field(default=None, ge=0, le=100)
+
+
+class CriticalTable(_Table):
+    """`[critical]`: tool calls that a kill lets come to their end, and for how long."""
+
+    patterns: tuple[str, ...] = DEFAULT_PATTERNS
+    wait: timedelta = DRAIN_LIMIT
+
+    @field_validator("patterns")
+    @classmethod
+    def _are_regular_expressions(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        compiled(value)
+        return value
+
+    @field_validator("wait", mode="before")
+    @classmethod
+    def _is_short(cls, value: object) -> timedelta:
+        text = str(value).strip().removesuffix("s")
+        try:
+            length = timedelta(seconds=float(text))
+        except (ValueError, OverflowError):
+            length = -MAX_WAIT
+        if isinstance(value, bool) or not timedelta(0) <= length <= MAX_WAIT:
+            raise ValueError('must be seconds from 0 to 10, like "3s"')
+        return length
+
+    @property
+    def rules(self) -> CriticalRules:
+        """As the agents are given them."""
+        return CriticalRules(patterns=compiled(self.patterns), wait=self.wait)
 
 
 class LimitsTable(_Table):
@@ -209,6 +263,7 @@ class Config(_Table):
     worker: WorkerTable = WorkerTable()
     limits: LimitsTable | None = None
     agent: AgentTable = AgentTable()
+    critical: CriticalTable = CriticalTable()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,20 +9,26 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import PackageNotFoundError, version
 from urllib.parse import urlsplit
 
 from bot.settings import Settings
 from bot.slack.setup import SlackCredentials
 from core.agent.catalog import Catalog, load_catalog
 from core.domain.errors import Unavailable
+from core.domain.fleet import WorkerRecord, WorkerState
+from core.queue.jobs import RUNS, node_queue
 from core.queue.worker import Worker
 from core.runner.execute import Executor
+from core.runner.lease import Lease
 from core.runner.ledger import Ledger
 from core.runner.node import Identity, Node
 from core.services.admission import AdmissionService
 from core.services.intake import IntakeService
+from core.services.kills import KillService
 from core.services.people import PeopleService
 from core.services.runs import RunService
+from core.services.stats import StatsService
 from core.services.threads import ThreadService
 from core.services.work import Work
 from core.store.embedded import embedded_postgres
@@ -58,6 +64,8 @@ class Workplace:
     catalog: Catalog
     work: Work
     runs: RunService
+    kills: KillService
+    stats: StatsService
     threads: ThreadService
     intake: IntakeService
     people: PeopleService
@@ -67,23 +75,53 @@ class Workplace:
         """A worker of this process."""
         home = self.settings.node.home
         ledger = Ledger(self.work, identity.worker_id, identity.host)
+        lease = Lease()
         site = site_of(self.database.dsn)
         executor = Executor(
             ledger=ledger,
             catalog=self.catalog,
             workspaces=Workspaces(home, git_timeout=GIT_TIMEOUT),
             transcripts=Transcripts(self.database.sessions),
+            lease=lease,
             home=home,
             credentials=self.settings.agent_environment,
             site=site,
+            critical=self.settings.config.critical.rules,
         )
         worker = Worker(
             self.database.dsn,
             name=identity.worker_id,
             slots=self.settings.slots,
             handler=executor,
+            queues=(RUNS, node_queue(identity.node)),
         )
-        return Node(identity=identity, ledger=ledger, worker=worker, site=site)
+        now = utc_now()
+        record = WorkerRecord(
+            worker_id=identity.worker_id,
+            node=identity.node,
+            host=identity.host,
+            slots=self.settings.slots,
+            state=WorkerState.UP,
+            started_at=now,
+            heartbeat_at=now,
+            program_version=program_version(),
+        )
+        return Node(
+            identity=identity,
+            record=record,
+            ledger=ledger,
+            lease=lease,
+            worker=worker,
+            site=site,
+        )
+
+
+def program_version() -> str:
+    """Of Signalbox; empty where it runs without having been installed."""
+    try:
+        return version("signalbox")
+    except PackageNotFoundError:
+        return ""
 
 
 def utc_now() -> datetime:
@@ -145,12 +183,15 @@ async def opened_workplace(settings: Settings, *, migrates: bool) -> AsyncIterat
             elif not await is_current(database):
                 raise SchemaBehind
         work = Work(database, utc_now)
+        runs = RunService(work, catalog, settings.config.worker.on_lost)
         yield Workplace(
             settings=settings,
             database=database,
             catalog=catalog,
             work=work,
-            runs=RunService(work, catalog),
+            runs=runs,
+            kills=KillService(work, catalog, runs),
+            stats=StatsService(work),
             threads=ThreadService(work),
             intake=IntakeService(work),
             people=PeopleService(work),

@@ -17,6 +17,7 @@ from core.domain.workflow import (
     MAX_BUDGET_USD,
     MAX_TIMEOUT,
     MAX_TURNS_LIMIT,
+    OnWorkerLost,
     PermissionMode,
     WorkflowDefinition,
 )
@@ -215,6 +216,15 @@ def _setting_sources(value: object) -> tuple[str, ...]:
     return sources
 
 
+def _on_worker_lost(value: object) -> OnWorkerLost:
+    known = next((wish for wish in OnWorkerLost if wish == value), None)
+    if known is None:
+        raise _Wrong(
+            "must be `resume` (go on on another worker) or `fail` (stop, to be continued by hand)"
+        )
+    return known
+
+
 _READERS: Mapping[str, Callable[[object], object]] = MappingProxyType(
     {
         "description": _description,
@@ -228,5 +238,6 @@ _READERS: Mapping[str, Callable[[object], object]] = MappingProxyType(
         "permission_mode": _permission_mode,
         "mcp_servers": _mcp_servers,
         "setting_sources": _setting_sources,
+        "on_worker_lost": _on_worker_lost,
     }
 )

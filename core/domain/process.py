@@ -13,6 +13,11 @@ HEARTBEAT_INTERVAL = timedelta(seconds=5)
 STALLED_AFTER = timedelta(seconds=45)
 
 
+def node_of(worker_id: str) -> str:
+    """A worker's node: its name without what is new with each of its starts."""
+    return worker_id.rpartition(":")[0] or worker_id
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunProcess:
     """One row of `workflow_processes`: one attempt of a run on one worker.

@@ -57,6 +57,7 @@ class Worker:
         self._changed = asyncio.Event()
         self._is_cancelling = False
         self._stopping = asyncio.Event()
+        self._hurry = asyncio.Event()
         self._ended = asyncio.Event()
         self._ended.set()
         self._inner: DrainingWorker | None = None
@@ -107,6 +108,10 @@ class Worker:
                 await self._ended.wait()
         except TimeoutError:
             log.error("worker %s does not end", self.name)  # noqa: TRY400 - no traceback to show
+
+    def hasten(self) -> None:
+        """Wait no longer for handlers to end by themselves: cancel them as soon as it stops."""
+        self._hurry.set()
 
     async def _work(self) -> None:
         """Run one inner worker to its end."""
@@ -165,7 +170,7 @@ class Worker:
         if inner is None or task is None or connector is None:
             return
         inner.stop_fetching()
-        if await self._has_ended(task, within=drain):
+        if await self._has_ended(task, within=drain, unless=self._hurry):
             return
         self._is_cancelling = True
         log.info("worker %s cancels %s jobs", self.name, len(self._jobs))
@@ -179,22 +184,35 @@ class Worker:
         inner.abandon()
         await asyncio.wait({task}, timeout=CLOSE_LIMIT)
 
-    async def _has_ended(self, inner_task: asyncio.Task[None], *, within: float) -> bool:
+    async def _has_ended(
+        self,
+        inner_task: asyncio.Task[None],
+        *,
+        within: float,
+        unless: asyncio.Event | None = None,
+    ) -> bool:
         """Wait for the inner worker's end; not for long once no handler runs."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + within
+        hurry = unless or asyncio.Event()
         while not inner_task.done():
+            if hurry.is_set():
+                return False
             left = deadline - loop.time()
             if not self._jobs:
                 left = min(left, CLOSE_LIMIT)
             self._changed.clear()
             changed = asyncio.create_task(self._changed.wait(), name="jobs changed")
+            hurried = asyncio.create_task(hurry.wait(), name="hurry")
             try:
                 done, _ = await asyncio.wait(
-                    {inner_task, changed}, timeout=left, return_when=asyncio.FIRST_COMPLETED
+                    {inner_task, changed, hurried},
+                    timeout=left,
+                    return_when=asyncio.FIRST_COMPLETED,
                 )
             finally:
                 changed.cancel()
+                hurried.cancel()
             if not done:
                 return False
         return True

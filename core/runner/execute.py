@@ -11,8 +11,9 @@ from datetime import timedelta
 from pathlib import Path
 
 from core.agent.catalog import Catalog
+from core.agent.critical import DEFAULT_RULES, CriticalRules
 from core.agent.process import end_tree
-from core.agent.protocol import AgentFailed, Launch, TranscriptStore
+from core.agent.protocol import AgentFailed, Launch
 from core.agent.session import open_agent
 from core.domain.errors import OpsError, Unavailable
 from core.domain.event import EventKind
@@ -20,11 +21,14 @@ from core.domain.run import IllegalTransition, StaleAttempt, StopReason
 from core.domain.termination import Phase
 from core.queue.jobs import Job
 from core.runner.ending import Ending
+from core.runner.lease import Lease
 from core.runner.ledger import Ledger, Past, state_dir_of
 from core.runner.leg import Cause, Leg
 from core.runner.progress import Progress
 from core.runner.shielded import uninterrupted, until_written
+from core.runner.spent import Spent, budget_left, turns_left
 from core.runner.verdict import os_failure, outcome_of, prompt_of, unexpected
+from core.store.transcripts import Transcripts
 from core.workspace.errors import WorkspaceError
 from core.workspace.source import BadRepository
 from core.workspace.workspaces import Workspaces
@@ -46,16 +50,20 @@ class Executor:
         home: Where the agents' own homes are kept, one for each attempt.
         credentials: The agent's, from the environment; never stored.
         site: Marks the processes of this installation, for sweeps.
+        lease: Knows what is in hand; the heartbeat renews it.
+        critical: Which tool calls a kill lets come to their end.
     """
 
     ledger: Ledger
     catalog: Catalog
     workspaces: Workspaces
-    transcripts: TranscriptStore
+    transcripts: Transcripts
+    lease: Lease
     home: Path
     credentials: Mapping[str, str]
     site: str
     program: Path | None = None
+    critical: CriticalRules = DEFAULT_RULES
 
     async def __call__(self, job: Job) -> None:
         """Execute the job's attempt of its run, if it is still to be executed.
@@ -65,14 +73,19 @@ class Executor:
         leg = await uninterrupted(self._begin(job), name=f"begin {job.run_id}")
         if leg is None:
             return
-        work = asyncio.create_task(self._work(leg), name=f"work {job.run_id}")
-        writing = asyncio.create_task(self._write(leg, work), name=f"write {job.run_id}")
+        with self.lease.holding(leg):
+            await self._execute(leg)
+
+    async def _execute(self, leg: Leg) -> None:
+        run_id = leg.run.run_id
+        work = asyncio.create_task(self._work(leg), name=f"work {run_id}")
+        writing = asyncio.create_task(self._write(leg, work), name=f"write {run_id}")
         try:
             leg.cause = await self._wait(leg, work)
             if leg.cause is not None:
-                await uninterrupted(self._stop(leg, work), name=f"stop {job.run_id}")
+                await uninterrupted(self._stop(leg, work), name=f"stop {run_id}")
         finally:
-            await uninterrupted(self._settle(leg, work, writing), name=f"settle {job.run_id}")
+            await uninterrupted(self._settle(leg, work, writing), name=f"settle {run_id}")
 
     async def _begin(self, job: Job) -> Leg | None:
         run = await until_written(lambda: self.ledger.begin(job.run_id, job.attempt))
@@ -89,7 +102,7 @@ class Executor:
         return Leg(
             run=run,
             definition=definition,
-            progress=Progress(model=run.ai_model),
+            progress=Progress(model=run.ai_model, before=Spent.by(run)),
             began_at=self.ledger.work.clock(),
         )
 
@@ -135,7 +148,7 @@ class Executor:
         """Prepare the workspace and let the agent work to its end."""
         try:
             past = await until_written(lambda: self.ledger.past(leg.run))
-            leg.progress.plan = past.plan
+            leg.progress.plan, leg.progress.steps = past.plan, past.steps
             await self._prepare(leg, past)
             if leg.cause is None:
                 await self._converse(leg, past)
@@ -186,16 +199,18 @@ class Executor:
             prompt_uuid=leg.prompt_uuid,
             definition=leg.definition,
             model=run.ai_model,
-            max_turns=run.max_turns or leg.definition.max_turns,
-            budget_usd=run.budget_usd,
+            max_turns=turns_left(run, leg.definition.max_turns),
+            budget_usd=budget_left(run),
             cwd=workspace.path,
             state_dir=leg.state_dir,
             credentials=self.credentials,
             plan=past.plan,
             site=self.site,
             program=self.program,
+            critical=self.critical,
         )
-        async with open_agent(launch, self.transcripts) as agent:
+        transcripts = self.transcripts.of_attempt(run.run_id, run.attempt)
+        async with open_agent(launch, transcripts) as agent:
             leg.agent = agent
             await until_written(lambda: self.ledger.agent_ready(leg, agent.root))
             async for event in agent.events():
@@ -256,9 +271,7 @@ class Executor:
             return False
         present = await until_written(lambda: self.ledger.look(leg.run.run_id))
         if present.kill_requested_at is None:
-            await until_written(
-                lambda: self.ledger.requeue(leg.run, why="the worker is shutting down")
-            )
+            await until_written(lambda: self.ledger.hand_back(leg, why="its worker was shut down"))
             return True
         leg.cause = Cause.KILL
         await Ending(self.ledger, leg).conclude()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,16 +12,32 @@ from uuid import uuid4
 
 from core.agent.outcome import Outcome
 from core.agent.steps import plan_of
+from core.domain.actor import SYSTEM
 from core.domain.event import EventKind, EventRecord, PlanItem
-from core.domain.process import RunProcess
+from core.domain.process import RunProcess, node_of
 from core.domain.run import IllegalTransition, Run, RunStatus, StaleAttempt, StopReason
 from core.domain.session import Message, MessageRole, MessageType
-from core.domain.termination import Phase, ProcessIdentity, Proof, Termination
+from core.domain.step import Step
+from core.domain.termination import Phase, ProcessIdentity, Proof, Termination, Waited
 from core.runner.leg import Leg
+from core.runner.lost import Lost
 from core.services.admission import admit
 from core.services.dispatch import hand_over
-from core.services.work import Work
-from core.store import events, messages, processes, runs, sessions, steps, terminations, transcripts
+from core.services.work import Work, entry
+from core.store import (
+    audit,
+    events,
+    messages,
+    processes,
+    runs,
+    sessions,
+    steps,
+    terminations,
+    transcripts,
+)
+from core.store.engine import Unstorable
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +46,7 @@ class Past:
 
     Attributes:
         first_task: What its first leg was asked.
+        steps: Of this run's earlier attempts.
         plan: The task list as the last leg left it.
         branch: Where a workspace that has to be made begins; not the branch of the work.
     """
@@ -37,6 +55,7 @@ class Past:
     has_transcript: bool
     plan: tuple[PlanItem, ...]
     branch: str | None
+    steps: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,6 +119,7 @@ class Ledger:
                 plan=plan,
                 # Once it was prepared, the row names the branch that the work is done on.
                 branch=conversation.git_branch if run.workspace_path else run.git_branch,
+                steps=tuple(await steps.of_run(session, run.id)),
             )
 
     async def workspace_ready(self, leg: Leg) -> None:
@@ -119,7 +139,12 @@ class Ledger:
                 git_repo=workspace.repo,
                 initial_commit_hash=leg.run.initial_commit_hash or leg.base_commit,
             )
-            await sessions.change(session, run.session_id, workspace_id=workspace.id)
+            await sessions.change(
+                session,
+                run.session_id,
+                workspace_id=workspace.id,
+                workspace_node=node_of(self.worker_id),
+            )
         leg.run = run
 
     async def agent_ready(self, leg: Leg, agent: ProcessIdentity) -> None:
@@ -200,10 +225,16 @@ class Ledger:
             leg.progress.put_back(records)
             raise
 
-    async def fail(self, run: Run, stop_reason: StopReason, message: str) -> Run:
+    async def fail(
+        self, run: Run, stop_reason: StopReason, message: str, *, lost: Lost | None = None
+    ) -> Run:
         """Write the bare end of a run: status, reason and one line for the person."""
         now = self.work.clock()
+        told = [EventRecord(kind=EventKind.RUN_ENDED, at=now, data={"stop_reason": stop_reason})]
+        if lost is not None:
+            told.insert(0, lost.record(now, resumes=False))
         async with self.work.transaction() as session:
+            await events.append(session, run.id, run.attempt, told)
             await processes.end(session, run.id, run.attempt, now=now)
             ended = await runs.finish(
                 session,
@@ -216,18 +247,25 @@ class Ledger:
             await admit(session, now=now)
             return ended
 
-    async def requeue(self, run: Run, *, why: str) -> Run:
+    async def hand_back(self, leg: Leg, *, why: str) -> Run:
+        """Give a leg of this worker back to the queue, with all that is known of it."""
+        try:
+            await self.progress(leg)
+        except Unstorable:
+            log.exception("%s: its last account could not be written", leg.run.run_id)
+        return await self.requeue(leg.run, why=why)
+
+    async def requeue(self, run: Run, *, why: str, lost: Lost | None = None) -> Run:
         """Give a running run back to the queue as its next attempt."""
         now = self.work.clock()
+        told = [] if lost is None else [lost.record(now, resumes=True)]
+        requeued = EventRecord(
+            kind=EventKind.RUN_REQUEUED, at=now, data={"why": why, "lost": lost is not None}
+        )
         async with self.work.transaction() as session:
             await processes.end(session, run.id, run.attempt, now=now)
             again = await runs.requeue(session, run.run_id, attempt=run.attempt, now=now)
-            await events.append(
-                session,
-                run.id,
-                again.attempt,
-                [EventRecord(kind=EventKind.RUN_REQUEUED, at=now, data={"why": why})],
-            )
+            await events.append(session, run.id, again.attempt, [*told, requeued])
             await admit(session, now=now)
             return await runs.get(session, again.run_id)
 
@@ -251,6 +289,7 @@ class Ledger:
         proof: Proof | None = None,
         *,
         work_saved: Mapping[str, Any] | None = None,
+        cleanup: Mapping[str, Any] | None = None,
     ) -> Termination:
         """Record that a kill has come to this phase; the thread shows it."""
         now = self.work.clock()
@@ -263,6 +302,7 @@ class Ledger:
                 processes_seen=len(proof.seen) if proof else None,
                 survivors=proof.survivors if proof else None,
                 work_saved=work_saved,
+                cleanup=cleanup,
             )
             await runs.change(session, run.run_id, now=now)
             await events.append(
@@ -272,6 +312,23 @@ class Ledger:
                 [EventRecord(kind=EventKind.KILL_PHASE, at=now, data={"phase": phase})],
             )
         return advanced
+
+    async def waited(
+        self, run: Run, termination: Termination | None, waited: Sequence[Waited]
+    ) -> None:
+        """Record that the end of a run waited for critical sections, and for which."""
+        now = self.work.clock()
+        told = [asdict(one) for one in waited]
+        async with self.work.transaction() as session:
+            if termination is not None:
+                await terminations.note_waited(session, termination.id, waited, now=now)
+            await events.append(
+                session,
+                run.id,
+                run.attempt,
+                [EventRecord(kind=EventKind.CRITICAL_WAITED, at=now, data=one) for one in told],
+            )
+            await audit.record(session, entry(SYSTEM, "kill_waited", now, run=run, waited_for=told))
 
     async def finish_killed(self, run: Run) -> None:
         """End a run that was killed while it waited to be taken up again."""

@@ -7,24 +7,36 @@ import fcntl
 import hashlib
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
-from uuid import uuid4
+from typing import Any
+from uuid import UUID, uuid4
 
 from core.agent.process import runs_here, sweep
 from core.domain.errors import Unavailable
+from core.domain.fleet import WorkerRecord, WorkerState
 from core.domain.process import HEARTBEAT_INTERVAL
 from core.queue.worker import Worker
+from core.runner.lease import Lease, awake_seconds
 from core.runner.ledger import Ledger
 from core.runner.rescue import Rescue
-from core.store import processes, runs
+from core.services.dispatch import release_waiting
+from core.store import processes, runs, workers
 
 log = logging.getLogger(__name__)
 
 _MAX_NODES = 64
+# A heartbeat that hangs is given up, to be tried on another connection.
+_BEAT_LIMIT = timedelta(seconds=8)
+# While the database is away; its return is to be noticed soon.
+_BEAT_AGAIN = timedelta(seconds=1)
+_FAREWELL_LIMIT = timedelta(seconds=2)
+
+# Runs, and the attempts at them, that are still a worker's own.
+Own = frozenset[tuple[UUID, int]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,13 +74,22 @@ def claimed_identity(home: Path) -> Iterator[Identity]:
 
 @dataclass
 class Node:
-    """A worker with its heartbeat and its look-out for lost workers."""
+    """A worker with its heartbeat, its lease and its look-out for lost workers.
+
+    Attributes:
+        record: What the fleet is told of it.
+        lease: What it executes, as its executor notes it.
+    """
 
     identity: Identity
+    record: WorkerRecord
     ledger: Ledger
+    lease: Lease
     worker: Worker
     site: str
     is_up: bool = False
+    _beat_now: asyncio.Event = field(default_factory=asyncio.Event)
+    _asking: set[asyncio.Task[Own]] = field(default_factory=set)
 
     @property
     def is_ready(self) -> bool:
@@ -79,21 +100,35 @@ class Node:
         """Work until `stop`: first clear away what a predecessor left, then take jobs."""
         await self._retried("clear away", self._clear_away)
         async with asyncio.TaskGroup() as group:
-            beats = group.create_task(self._beat(), name="heartbeat")
-            looks = group.create_task(self._look_out(), name="rescue")
+            side = [
+                group.create_task(self._beat(), name="heartbeat"),
+                group.create_task(self.lease.watch(), name="lease"),
+                group.create_task(self._look_out(), name="rescue"),
+            ]
             self.is_up = True
             try:
+                # Until the last job in hand has ended: a drain looks alive, and is.
                 await self.worker.run()
             finally:
                 self.is_up = False
-                beats.cancel()
-                looks.cancel()
+                for task in side:
+                    task.cancel()
 
     async def stop(self, *, drain: timedelta) -> None:
-        """Take no more jobs; end or hand over those in hand."""
+        """Take no more jobs; end those in hand, or hand them over when `drain` is over."""
+        self.record = replace(self.record, state=WorkerState.DRAINING)
+        self._beat_now.set()
         await self.worker.stop(drain=drain)
+        await self._say_farewell()
+
+    def hasten(self) -> None:
+        """Wait no longer for runs to end by themselves."""
+        self.worker.hasten()
 
     async def _clear_away(self) -> None:
+        async with self.ledger.work.transaction() as session:
+            await workers.succeed(session, self.record)
+            await workers.report(session, self._present())
         rescue = Rescue(self.ledger)
         await rescue.settle_predecessors(self.identity.node)
         # Seen first: a run that another worker starts meanwhile is not among them.
@@ -104,15 +139,53 @@ class Node:
             log.warning("ended %s left-over processes of %s", len(proof.seen), run_id)
 
     async def _beat(self) -> None:
+        """Say that this worker lives, and hear which runs are still its own."""
         while True:
+            asked_at = awake_seconds()
+            pause = HEARTBEAT_INTERVAL
             try:
-                async with self.ledger.work.transaction() as session:
-                    await processes.beat(
-                        session, self.identity.worker_id, now=self.ledger.work.clock()
-                    )
-            except Unavailable:
+                own = await self._within(_BEAT_LIMIT, self._renew())
+                await self.lease.renew(own, asked_at=asked_at)
+            except (Unavailable, TimeoutError):
                 log.warning("no heartbeat: the database is away")
-            await asyncio.sleep(HEARTBEAT_INTERVAL.total_seconds())
+                pause = _BEAT_AGAIN
+            await self._sleep(pause)
+
+    async def _within(self, limit: timedelta, asking: Coroutine[Any, Any, Own]) -> Own:
+        """The answer, if it comes in time; else the question is left to its own end.
+
+        On a line that is cut without a word even calling a question off takes its time.
+        """
+        task = asyncio.create_task(asking, name="renew lease")
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+        try:
+            async with asyncio.timeout(limit.total_seconds()):
+                return await asyncio.shield(task)
+        finally:
+            task.cancel()
+
+    async def _renew(self) -> Own:
+        async with self.ledger.work.transaction() as session:
+            await workers.report(session, self._present())
+            own = await processes.beat(
+                session, self.identity.worker_id, now=self.ledger.work.clock()
+            )
+            if self.record.state is WorkerState.DRAINING:
+                # What waits for this node in particular is anybody's now.
+                await release_waiting(session, now=self.ledger.work.clock())
+            return own
+
+    def _present(self) -> WorkerRecord:
+        return replace(self.record, heartbeat_at=self.ledger.work.clock())
+
+    async def _sleep(self, pause: timedelta) -> None:
+        self._beat_now.clear()
+        try:
+            async with asyncio.timeout(pause.total_seconds()):
+                await self._beat_now.wait()
+        except TimeoutError:
+            return
 
     async def _look_out(self) -> None:
         rescue = Rescue(self.ledger)
@@ -120,8 +193,23 @@ class Node:
             await asyncio.sleep(HEARTBEAT_INTERVAL.total_seconds())
             try:
                 await rescue.look()
+                async with self.ledger.work.transaction() as session:
+                    await release_waiting(session, now=self.ledger.work.clock())
             except Unavailable:
                 log.warning("no look-out for lost workers: the database is away")
+
+    async def _say_farewell(self) -> None:
+        now = self.ledger.work.clock()
+        self.record = replace(self.record, state=WorkerState.GONE, stopped_at=now)
+        try:
+            async with (
+                asyncio.timeout(_FAREWELL_LIMIT.total_seconds()),
+                self.ledger.work.transaction() as session,
+            ):
+                await workers.report(session, self._present())
+                await release_waiting(session, now=now)
+        except (Unavailable, TimeoutError):
+            log.warning("left without a word: the database is away")
 
     async def _retried(self, what: str, act: Callable[[], Awaitable[None]]) -> None:
         while True:

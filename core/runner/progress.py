@@ -29,6 +29,7 @@ from core.domain.redact import redact
 from core.domain.run import CostSource, Usage
 from core.domain.step import Step
 from core.runner.evidence import TestCounts, counts_of
+from core.runner.spent import Cost, Spent
 
 # What one row of `run_events` keeps of a text; the transcript has the whole of it.
 _KEPT_CHARS = 4_000
@@ -37,12 +38,14 @@ _ACTIVITY_CHARS = 200
 _CHARS_PER_TOKEN = 4
 # The outcome looks at the last few texts only.
 _KEPT_TEXTS = 20
+NOTHING = Spent()
 
 
 class Progress:
-    """The growing account of one leg.
+    """The growing account of one leg, with what its earlier attempts have used.
 
     Attributes:
+        before: Added to every figure of this attempt.
         result: The program's last own account of its end, if it gave one.
         texts: The main agent's last texts, oldest first.
         tests: Counts of the last test run whose summary was seen.
@@ -50,7 +53,10 @@ class Progress:
         is_dirty: Whether something was taken in since the last `drain`.
     """
 
-    def __init__(self, *, model: str | None, plan: tuple[PlanItem, ...] = ()) -> None:
+    def __init__(
+        self, *, model: str | None, plan: tuple[PlanItem, ...] = (), before: Spent = NOTHING
+    ) -> None:
+        self.before = before
         self.result: AgentResult | None = None
         self.texts: list[str] = []
         self.plan = plan
@@ -62,8 +68,8 @@ class Progress:
         self._usage: dict[str, TurnUsage] = {}
         self._results = 0
         self._output_chars = 0
-        self._tool_calls = 0
-        self._tools_used: dict[str, None] = {}
+        self._tool_calls = before.tool_calls
+        self._tools_used: dict[str, None] = dict.fromkeys(before.tools_used)
         self._activity: tuple[datetime, str] | None = None
         self._records: list[EventRecord] = []
 
@@ -127,6 +133,10 @@ class Progress:
         While an agent works its program reports output tokens as placeholders, so they are
         estimated from the length of what was said.
         """
+        return self.before.usage + self._own_usage
+
+    @property
+    def _own_usage(self) -> Usage:
         if self.result is not None:
             return self.result.usage
         total = Usage()
@@ -139,6 +149,10 @@ class Progress:
 
     def cost(self) -> tuple[Decimal | None, CostSource | None]:
         """Cost so far and where it comes from; both `None` while unknown."""
+        is_begun = bool(self._usage) or self.result is not None
+        return self.before.with_cost(self._own_cost(), is_begun=is_begun)
+
+    def _own_cost(self) -> Cost:
         if self.result is not None and self.result.cost_usd is not None:
             return self.result.cost_usd, CostSource.REPORTED
         reported = Usage()
@@ -159,6 +173,10 @@ class Progress:
 
         It counts its first answer and one for each tool result that follows.
         """
+        return self.before.turns + self._own_turns
+
+    @property
+    def _own_turns(self) -> int:
         if self.result is not None:
             return self.result.turns
         return self._results + 1 if self._usage else 0

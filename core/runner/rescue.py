@@ -8,12 +8,15 @@ from datetime import datetime
 
 from core.agent.process import end_tree
 from core.domain.errors import Conflict
+from core.domain.event import EventKind
 from core.domain.process import HEARTBEAT_INTERVAL, STALLED_AFTER, RunProcess
 from core.domain.run import Run, RunStatus, StopReason
 from core.domain.termination import Phase, Proof
+from core.domain.workflow import OnWorkerLost
 from core.queue import jobs
 from core.runner.ledger import Ledger
-from core.store import processes, runs
+from core.runner.lost import Lost
+from core.store import events, processes, runs, workers
 
 log = logging.getLogger(__name__)
 
@@ -21,8 +24,7 @@ log = logging.getLogger(__name__)
 # heartbeats later is lost.
 SECOND_LOOK_AFTER = 2.5 * HEARTBEAT_INTERVAL
 # A run that takes its worker down each time would go round for ever.
-MAX_ATTEMPTS = 3
-WHY = "its worker was lost"
+MAX_LOSSES = 3
 
 
 @dataclass
@@ -30,12 +32,15 @@ class Rescue:
     """What one worker does about the dead of all workers.
 
     Attributes:
-        suspected: When a run's attempt was first found silent; by minus the job's id, when a
-            job was.
+        suspected: When a run's attempt was first found silent, and since when it was: by
+            run and attempt.  A heartbeat that comes between two looks makes the first look
+            void, so that a worker whose clock is behind is not taken for dead.
+        suspected_jobs: When a job was first found in silent hands, by its id.
     """
 
     ledger: Ledger
-    suspected: dict[tuple[str, int], datetime] = field(default_factory=dict)
+    suspected: dict[tuple[str, int], tuple[datetime, datetime]] = field(default_factory=dict)
+    suspected_jobs: dict[int, datetime] = field(default_factory=dict)
 
     async def look(self) -> list[Run]:
         """Look once for runs whose worker is silent; those lost are given on.
@@ -46,14 +51,17 @@ class Rescue:
         now = self.ledger.work.clock()
         async with self.ledger.work.transaction() as session:
             silent = await runs.stalled(session, before=now - STALLED_AFTER)
-        keys = {(run.run_id, run.attempt) for run, _ in silent}
+            # Nothing depends on it, but people look at the list.
+            await workers.bury(session, before=now - 2 * STALLED_AFTER, now=now)
+        still = {(run.run_id, run.attempt): process.heartbeat_at for run, process in silent}
         self.suspected = {
-            key: at for key, at in self.suspected.items() if key in keys or key[1] < 0
+            key: seen for key, seen in self.suspected.items() if still.get(key) == seen[1]
         }
         lost: list[Run] = []
         for run, process in silent:
-            since = self.suspected.setdefault((run.run_id, run.attempt), now)
-            if now - since >= SECOND_LOOK_AFTER:
+            key = run.run_id, run.attempt
+            since, _ = self.suspected.setdefault(key, (now, process.heartbeat_at))
+            if now - since >= SECOND_LOOK_AFTER and await self._give_up(run, process):
                 lost.append(await self.give_on(run, process))
         await self._look_for_jobs(now)
         return lost
@@ -62,12 +70,12 @@ class Rescue:
         """Jobs of a worker that died between taking them and beginning their run."""
         async with self.ledger.work.transaction() as session:
             silent = await jobs.stalled(session, silent_for=STALLED_AFTER)
-        keys = {(job.run_id, -job.job_id) for job in silent}
-        self.suspected = {
-            key: at for key, at in self.suspected.items() if key[1] > 0 or key in keys
+        still = {job.job_id for job in silent}
+        self.suspected_jobs = {
+            job_id: at for job_id, at in self.suspected_jobs.items() if job_id in still
         }
         for job in silent:
-            since = self.suspected.setdefault((job.run_id, -job.job_id), now)
+            since = self.suspected_jobs.setdefault(job.job_id, now)
             if now - since < SECOND_LOOK_AFTER:
                 continue
             run = await self.ledger.look(job.run_id)
@@ -92,6 +100,17 @@ class Rescue:
             ]
         return [await self.give_on(run, process) for run, process in orphans]
 
+    async def _give_up(self, run: Run, process: RunProcess) -> bool:
+        """Take the lease from a silent worker; not if it was heard at this very moment."""
+        async with self.ledger.work.transaction() as session:
+            return await processes.give_up(
+                session,
+                run.id,
+                run.attempt,
+                silent_since=process.heartbeat_at,
+                now=self.ledger.work.clock(),
+            )
+
     async def give_on(self, run: Run, process: RunProcess) -> Run:
         """End what is left of a lost run on this machine, and requeue or fail it."""
         proof: Proof | None = None
@@ -102,17 +121,27 @@ class Rescue:
                 await jobs.settle(session, run.job_id)
         try:
             if run.kill_requested_at is not None:
-                return await self._conclude_kill(run, proof)
-            if run.attempt >= MAX_ATTEMPTS:
-                return await self._fail(run)
-            log.warning("%s: worker %s was lost, it goes on", run.run_id, process.worker_id)
-            return await self.ledger.requeue(run, why=WHY)
+                return await self._conclude_kill(run, process, proof)
+            return await self._resume_or_fail(run, process)
         except Conflict as error:
             log.info("%s was settled by somebody else: %s", run.run_id, error)
             async with self.ledger.work.transaction() as session:
                 return await runs.get(session, run.run_id)
 
-    async def _conclude_kill(self, run: Run, proof: Proof | None) -> Run:
+    async def _resume_or_fail(self, run: Run, process: RunProcess) -> Run:
+        async with self.ledger.work.transaction() as session:
+            before = await events.of_run(session, run.id, kinds=(EventKind.WORKER_LOST,))
+        lost = Lost(process=process, times=len(before) + 1)
+        if run.on_worker_lost is OnWorkerLost.FAIL:
+            return await self._fail(run, lost, "Its workflow is set to stop then.")
+        if lost.times >= MAX_LOSSES:
+            return await self._fail(
+                run, lost, f"That was the {MAX_LOSSES}rd time, so it is not tried again by itself."
+            )
+        log.warning("%s: worker %s was lost, it goes on", run.run_id, process.worker_id)
+        return await self.ledger.requeue(run, why="its worker was lost", lost=lost)
+
+    async def _conclude_kill(self, run: Run, process: RunProcess, proof: Proof | None) -> Run:
         """A kill whose worker died in it: finished with proof where the processes were."""
         termination = await self.ledger.open_termination(run)
         is_proven = proof is not None and proof.is_confirmed
@@ -123,12 +152,17 @@ class Rescue:
             await self.ledger.finish_killed(run)
             async with self.ledger.work.transaction() as session:
                 return await runs.get(session, run.run_id)
-        return await self._fail(run)
+        return await self._fail(
+            run, Lost(process=process, times=1), "Somebody had asked to kill it."
+        )
 
-    async def _fail(self, run: Run) -> Run:
+    async def _fail(self, run: Run, lost: Lost, because: str) -> Run:
+        log.warning("%s: worker %s was lost, it failed", run.run_id, lost.process.worker_id)
+        at = f"{lost.process.heartbeat_at:%H:%M:%S} UTC"
         return await self.ledger.fail(
             run,
             StopReason.WORKER_LOST,
-            f"The worker that executed it was lost ({run.attempt} times). Its work so far is "
-            "kept: continue it to go on.",
+            f"Worker {lost.node} was last heard of at {at} and is lost. {because} What the agent "
+            "said and committed until then is kept: continue the run to go on from there.",
+            lost=lost,
         )

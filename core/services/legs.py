@@ -13,7 +13,7 @@ from core.domain.event import EventKind, EventRecord
 from core.domain.request import ContinueRequest, Place, Started, StartRequest
 from core.domain.run import RUN_ID_PREFIX, Run, RunStatus, SessionBusy
 from core.domain.session import Message, MessageRole, MessageType, Session
-from core.domain.workflow import WorkflowDefinition
+from core.domain.workflow import OnWorkerLost, WorkflowDefinition
 from core.services.admission import admit
 from core.services.work import demand, entry
 from core.store import audit, events, messages, runs, sessions
@@ -29,8 +29,12 @@ def first_leg(
     after: Run | None,
     by: Actor,
     now: datetime,
+    on_lost: OnWorkerLost = OnWorkerLost.RESUME,
 ) -> Run:
-    """The run a start asks for; it heads a thread of its own."""
+    """The run a start asks for; it heads a thread of its own.
+
+    `on_lost` is for a definition that does not say what becomes of a run whose worker died.
+    """
     identity = uuid4()
     run_id = RUN_ID_PREFIX + identity.hex[:12]
     place = request.place
@@ -58,6 +62,7 @@ def first_leg(
         slack_channel_id=place.channel_id if place else None,
         thread_key=run_id,
         request_key=request.request_key,
+        on_worker_lost=definition.on_worker_lost or on_lost,
     )
 
 
@@ -69,6 +74,7 @@ def next_leg(
     place: Place | None,
     by: Actor,
     now: datetime,
+    on_lost: OnWorkerLost = OnWorkerLost.RESUME,
 ) -> Run:
     """The run that goes on after another one, in its thread if that has one."""
     identity = uuid4()
@@ -103,6 +109,7 @@ def next_leg(
         thread_key=after.thread_key if has_thread else run_id,
         # One continuation per leg, whoever asks and however often.
         request_key=f"continue:{after.run_id}",
+        on_worker_lost=definition.on_worker_lost or on_lost,
     )
 
 

@@ -31,7 +31,7 @@ from core.domain.run import (
 from core.domain.session import MessageType, Session
 from core.domain.snapshot import RunSnapshot
 from core.domain.termination import Phase, Termination
-from core.domain.workflow import WorkflowDefinition
+from core.domain.workflow import OnWorkerLost, WorkflowDefinition
 from core.queue import jobs
 from core.services import legs, snapshots
 from core.services.admission import admit
@@ -53,10 +53,15 @@ class AlreadyEnded(Conflict):
 
 @dataclass(frozen=True)
 class RunService:
-    """The acts on runs.  Each method is one transaction."""
+    """The acts on runs.  Each method is one transaction.
+
+    Attributes:
+        on_worker_lost: What becomes of a run whose worker died, where its workflow does not say.
+    """
 
     work: Work
     catalog: Catalog
+    on_worker_lost: OnWorkerLost = OnWorkerLost.RESUME
 
     @property
     def workflows(self) -> tuple[WorkflowDefinition, ...]:
@@ -94,7 +99,15 @@ class RunService:
             conversation, before = await legs.conversation(
                 session, request, definition, by=by, now=now
             )
-            run = legs.first_leg(request, definition, conversation, after=before, by=by, now=now)
+            run = legs.first_leg(
+                request,
+                definition,
+                conversation,
+                after=before,
+                by=by,
+                now=now,
+                on_lost=self.on_worker_lost,
+            )
             return await legs.enter(session, run, MessageType.WORKFLOW_START, by=by)
 
     async def continue_run(
@@ -141,6 +154,7 @@ class RunService:
                 place=place,
                 by=by,
                 now=self.work.clock(),
+                on_lost=self.on_worker_lost,
             )
             return await legs.enter(session, run, MessageType.INTERVENTION, by=by)
 

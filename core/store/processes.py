@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, insert, select, update
+from sqlalchemy import ColumnElement, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.process import RunProcess
@@ -43,16 +43,22 @@ async def set_agent(session: AsyncSession, run: UUID, attempt: int, agent: Proce
     )
 
 
-async def beat(session: AsyncSession, worker_id: str, *, now: datetime) -> int:
-    """Renew everything this worker executes, and say how much that is."""
-    beaten = await session.scalars(
+async def beat(
+    session: AsyncSession, worker_id: str, *, now: datetime
+) -> frozenset[tuple[UUID, int]]:
+    """Renew everything this worker executes.
+
+    Returns:
+        Run and attempt of what is still its own; what was given to another is not among it.
+    """
+    beaten = await session.execute(
         update(ProcessRow)
         .where(ProcessRow.worker_id == worker_id, ProcessRow.ended_at.is_(None))
         .values(heartbeat_at=now)
-        .returning(ProcessRow.attempt)
+        .returning(ProcessRow.run_id, ProcessRow.attempt)
         .execution_options(synchronize_session=False)
     )
-    return len(beaten.all())
+    return frozenset((run_id, attempt) for run_id, attempt in beaten)
 
 
 async def end(session: AsyncSession, run: UUID, attempt: int, *, now: datetime) -> None:
@@ -67,6 +73,27 @@ async def end(session: AsyncSession, run: UUID, attempt: int, *, now: datetime) 
         .values(ended_at=now)
         .execution_options(synchronize_session=False)
     )
+
+
+async def give_up(
+    session: AsyncSession, run: UUID, attempt: int, *, silent_since: datetime, now: datetime
+) -> bool:
+    """End an attempt whose worker is silent, unless it has given a sign of life meanwhile.
+
+    From here the worker, should it live, is no longer told that the attempt is its own.
+    """
+    given_up = await session.scalar(
+        update(ProcessRow)
+        .where(
+            ProcessRow.run_id == run,
+            ProcessRow.attempt == attempt,
+            ProcessRow.heartbeat_at == silent_since,
+        )
+        .values(ended_at=func.coalesce(ProcessRow.ended_at, now))
+        .returning(ProcessRow.id)
+        .execution_options(synchronize_session=False)
+    )
+    return given_up is not None
 
 
 async def of_run(session: AsyncSession, run: UUID) -> list[RunProcess]:

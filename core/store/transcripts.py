@@ -32,6 +32,10 @@ _APPEND = text(
     SELECT :scope, :session_id, :subpath, :project_key, line.uuid, line.entry::json
     FROM unnest(CAST(:uuids AS text[]), CAST(:entries AS text[]))
         WITH ORDINALITY AS line (uuid, entry, place)
+    WHERE CAST(:attempt AS integer) IS NULL OR EXISTS (
+        SELECT FROM workflow_runs
+        WHERE run_id = CAST(:run_id AS text) AND attempt = CAST(:attempt AS integer)
+    )
     ORDER BY line.place
     ON CONFLICT DO NOTHING
     """
@@ -83,16 +87,30 @@ class Transcripts:
     """What the SDK asks of a session store; each call is a transaction of its own."""
 
     def __init__(
-        self, sessions: async_sessionmaker[AsyncSession], *, fold: Fold | None = None
+        self,
+        sessions: async_sessionmaker[AsyncSession],
+        *,
+        fold: Fold | None = None,
+        attempt: tuple[str, int] | None = None,
     ) -> None:
         """Keep transcripts.
 
         Args:
             sessions: Where.
             fold: The SDK's `fold_session_summary`; without it there are no summaries.
+            attempt: Run and attempt of the only writer, see `of_attempt`.
         """
         self._sessions = sessions
         self._fold = fold
+        self._attempt = attempt
+
+    def of_attempt(self, run_id: str, attempt: int) -> Transcripts:
+        """The same, for the agent of one attempt: later attempts silence it.
+
+        What a worker that was taken for dead says afterwards would be mixed into what its
+        successor's agent says.
+        """
+        return Transcripts(self._sessions, fold=self._fold, attempt=(run_id, attempt))
 
     async def append(self, key: Key, entries: Sequence[Entry]) -> None:
         """Add lines, in this order, after those that are there."""
@@ -100,6 +118,7 @@ class Transcripts:
             return
         place = _place(key)
         uuids = [entry.get("uuid") for entry in entries]
+        run_id, attempt = self._attempt or (None, None)
         async with self._sessions.begin() as session:
             await session.execute(
                 _LOCK, {"session_id": place["session_id"], "scope": place["scope"]}
@@ -111,6 +130,8 @@ class Transcripts:
                     "project_key": storable(str(key["project_key"])),
                     "uuids": [storable(u) if isinstance(u, str) else None for u in uuids],
                     "entries": [json.dumps(entry) for entry in entries],
+                    "run_id": run_id,
+                    "attempt": attempt,
                 },
             )
 

@@ -150,7 +150,7 @@ async def test_a_worker_beats_for_what_it_executes(database: Database) -> None:
         (over,) = await processes.of_run(session, ended.id)
         here = await processes.live_on_host(session, "host-1")
         stalled = await runs.stalled(session, before=LATER)
-    assert beaten == 1
+    assert beaten == {(mine.id, 1)}
     assert (alive.heartbeat_at, alive.agent) == (LATER, agent)
     assert (over.heartbeat_at, over.ended_at) == (NOW, NOW)
     assert here == [alive]

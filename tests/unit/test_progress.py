@@ -1,9 +1,13 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from uuid import uuid4
 
 from core.domain.event import AgentResult, AgentText, ToolFinished, ToolStarted, TurnUsage
 from core.domain.run import CostSource, Usage
 from core.runner.progress import Progress
+from core.runner.spent import Spent, budget_left, turns_left
+from tests.database import new_run
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 MODEL = "claude-sonnet-4-5"
@@ -11,6 +15,17 @@ MODEL = "claude-sonnet-4-5"
 
 def a_turn(message_id: str = "m1", **usage: int) -> TurnUsage:
     return TurnUsage(message_id=message_id, usage=Usage(**usage), model=MODEL)
+
+
+def a_result(*, turns: int, cost_usd: Decimal) -> AgentResult:
+    return AgentResult(
+        subtype="success",
+        is_error=False,
+        turns=turns,
+        text="done",
+        cost_usd=cost_usd,
+        usage=Usage(input_tokens=1, output_tokens=2),
+    )
 
 
 def told(*events: object) -> Progress:
@@ -85,3 +100,54 @@ def test_the_counts_of_a_test_run_are_kept() -> None:
     assert progress.tests is not None
     assert progress.tests.passed == 3
     assert progress.columns()["tools_used"] == ("Bash",)
+
+
+def test_an_attempt_adds_to_what_earlier_attempts_have_used() -> None:
+    before = Spent(
+        usage=Usage(input_tokens=100, output_tokens=20),
+        cost_usd=Decimal("0.25"),
+        cost_source=CostSource.ESTIMATED,
+        turns=4,
+        tool_calls=3,
+        tools_used=("Read", "Bash"),
+    )
+    progress = Progress(model=MODEL, before=before)
+    waiting = dict(progress.columns())
+
+    progress.take(ToolStarted(tool_use_id="t1", name="Bash", summary="ls"), at=NOW)
+    progress.take(a_result(turns=2, cost_usd=Decimal("0.5")), at=NOW)
+
+    assert (waiting["cost_usd"], waiting["turns"]) == (Decimal("0.25"), 4)
+    columns = progress.columns()
+    assert columns["cost_usd"] == Decimal("0.75")
+    assert columns["cost_source"] is CostSource.ESTIMATED
+    assert columns["usage"] == Usage(input_tokens=101, output_tokens=22)
+    assert columns["turns"] == 6
+    assert columns["tool_calls"] == 4
+    assert columns["tools_used"] == ("Read", "Bash")
+
+
+def test_a_cost_of_which_a_part_is_unknown_is_unknown() -> None:
+    progress = Progress(model=MODEL, before=Spent(turns=2, usage=Usage(input_tokens=5)))
+    progress.take(a_result(turns=1, cost_usd=Decimal("0.5")), at=NOW)
+
+    assert progress.cost() == (None, None)
+
+
+def test_an_attempt_that_got_no_answer_adds_nothing_and_hides_nothing() -> None:
+    progress = Progress(model=MODEL, before=Spent())
+    progress.take(a_result(turns=1, cost_usd=Decimal("0.5")), at=NOW)
+
+    assert progress.cost() == (Decimal("0.5"), CostSource.REPORTED)
+
+
+def test_limits_of_a_run_are_for_all_its_attempts_together() -> None:
+    run = new_run(uuid4(), max_turns=10, turns=7, budget_usd=Decimal(2), cost_usd=Decimal("1.5"))
+    spent = replace(run, turns=10, cost_usd=Decimal(3))
+
+    assert turns_left(run, 30) == 3
+    assert budget_left(run) == Decimal("0.5")
+    assert turns_left(spent, 30) == 1
+    assert budget_left(spent) == Decimal("0.0001")
+    assert turns_left(replace(run, max_turns=None), 30) == 23
+    assert budget_left(replace(run, budget_usd=None)) is None

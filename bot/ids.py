@@ -11,6 +11,9 @@ COMMAND = "/workflow"
 # Buttons.  Their value is a run id and nothing else.
 KILL = "run_kill"
 FORCE_KILL = "run_force_kill"
+# In private questions only: what is meant stands in the value (`bot.slack.kill_notes`).
+KILL_ANYWAY = "run_kill_anyway"
+KILL_MANY_ASK = "runs_kill_ask"
 CONTINUE_10 = "run_continue_10"
 CONTINUE_20 = "run_continue_20"
 CONTINUE_50 = "run_continue_50"
@@ -24,12 +27,15 @@ CONTINUE_TURNS: Mapping[str, int] = MappingProxyType(
 # Modals.
 RUN_FORM = "run_form"
 CONTINUE_FORM = "continue_form"
+KILL_FORM = "kill_form"
+KILL_MANY_FORM = "kill_many_form"
 
 # The message shortcut "Run a workflow on this".
 RUN_ON_MESSAGE = "run_on_message"
 
 # Blocks of a message.
 CARD_ACTIONS = "card_actions"
+KILL_QUESTION = "kill_question"
 
 # Input blocks of the modals; Slack hangs an error of a field on its block_id.
 FIELD_WORKFLOW = "workflow"
@@ -41,6 +47,7 @@ FIELD_TURNS = "turns"
 FIELD_BUDGET = "budget"
 FIELD_TIMEOUT = "timeout"
 FIELD_MESSAGE = "message"
+FIELD_REASON = "reason"
 
 # Each input block holds one element, called like this.
 VALUE = "value"

@@ -45,12 +45,20 @@ class Answers:
         log.warning("a private answer found no way (%s)", asked.via)
         return False
 
-    async def _by_url(self, asked: Asked, content: Mapping[str, Any]) -> bool:
+    async def instead(self, asked: Asked, message: Message | str) -> bool:
+        """Put an answer in the place of the private question whose button was pressed."""
+        if await self._by_url(asked, _content(message), replaces=True):
+            return True
+        return await self.privately(asked, message)
+
+    async def _by_url(
+        self, asked: Asked, content: Mapping[str, Any], *, replaces: bool = False
+    ) -> bool:
         if asked.response_url is None:
             return False
         return await self.slack.respond(
             asked.response_url,
-            {**content, "response_type": "ephemeral", "replace_original": False},
+            {**content, "response_type": "ephemeral", "replace_original": replaces},
         )
 
     async def _ephemerally(self, asked: Asked, content: Mapping[str, Any]) -> bool:

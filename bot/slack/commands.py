@@ -12,12 +12,15 @@ from bot.slack.wishes import (
     ListRuns,
     OpenRunForm,
     ShowHelp,
+    ShowStats,
     ShowStatus,
     ShowWorkflows,
     Subcommand,
     Wish,
 )
+from core.domain.kills import KillSelection
 from core.domain.request import ContinueRequest, KillRequest, RunFilter, StartRequest
+from core.domain.stats import Period
 
 # `run_` and up to 12 hex digits; without `run_` at least 6, one of them a figure, or
 # "facade" would be one.
@@ -26,6 +29,8 @@ _MORE_TURNS = re.compile(
     r"(?:\+\s?(?P<plus>\d+)|(?P<bare>\d+))(?P<noun>(?:\s+more)?(?:\s+turns?)?\b)[:,.]?(?=\s|\Z)",
     re.IGNORECASE,
 )
+# As typed, or with the dash a client made of two.
+_ALL = frozenset({"--all", "—all", "–all", "-all"})
 _MENTION = "<@{user}(?:\\|[^<>]*)?>"
 
 
@@ -169,17 +174,74 @@ def _force(words: Words) -> bool:
     return taken
 
 
-def _kill(words: Words, context: Context) -> KillRequest:
+def _kill(words: Words, context: Context) -> KillRequest | KillSelection:
     is_forced = _force(words)
+    if words.peek().lower() in _ALL:
+        words.take()
+        return _kill_all(words, is_forced=is_forced)
+    if context.thread_run is None and words.peek().lower() in {"all", "mine"}:
+        raise BadCommand(
+            "To stop several runs put two dashes before `all`: `/workflow kill --all mine`. It "
+            "lists them and asks before it stops anything."
+        )
     named = _named(words, context, verb=Subcommand.KILL, example="/workflow kill run_0a1b2c3d4e5f")
     is_forced = _force(words) or is_forced
+    return KillRequest(named=named, force=is_forced, reason=_reason(words))
+
+
+def _reason(words: Words) -> str | None:
+    """What is left; a flag that is none must not become a reason."""
     flag = words.peek()
     if flag.startswith(("--", "—")) and flag[1:].strip("-—"):
         raise BadCommand(
-            f"`kill` has no flag `{shown(from_slack(flag))}`, only `--force` (skips the grace). "
-            "The rest is the reason: `/workflow kill run_0a1b2c3d4e5f --force wrong branch`."
+            f"`kill` has no flag `{shown(from_slack(flag))}`, only `--force` (skips the grace) and "
+            "`--all` (many runs). The rest is the reason: `/workflow kill run_0a1b2c3d4e5f --force "
+            "wrong branch`."
         )
-    return KillRequest(named=named, force=is_forced, reason=from_slack(words.rest) or None)
+    return from_slack(words.rest) or None
+
+
+def _kill_all(words: Words, *, is_forced: bool) -> KillSelection:
+    """Which runs, then the reason.  `--all` alone is never everything."""
+    is_forced = _force(words) or is_forced
+    mine, everybodys, workflow = False, False, None
+    while not everybodys:
+        name, _, value = words.peek().partition("=")
+        if name.lower() == "mine" and not value and not mine:
+            mine = True
+        elif name.lower() == "live" and not value and not mine and workflow is None:
+            everybodys = True
+        elif name.lower() == "workflow" and value and workflow is None:
+            workflow = from_slack(value, prefer_links=True).lower()
+        else:
+            break
+        words.take()
+    if not (mine or everybodys or workflow):
+        given = shown(from_slack(words.peek()))
+        what = f", not `{given}`" if given else ""
+        raise BadCommand(
+            f"`kill --all` needs to know which runs{what}: `--all mine` for yours, `--all "
+            "workflow=<name>` for those of one workflow, `--all live` for everybody's "
+            "(operators). It lists them and asks before it stops anything."
+        )
+    is_forced = _force(words) or is_forced
+    return KillSelection(
+        wanted=RunFilter(live=True, mine=mine, workflow=workflow),
+        force=is_forced,
+        reason=_reason(words),
+    )
+
+
+def _stats(words: Words, _context: Context) -> ShowStats:
+    given = words.take()
+    period = next((one for one in Period if one == given.lower()), None)
+    if given and (period is None or words.rest):
+        known = ", ".join(f"`{one}`" for one in Period)
+        raise BadCommand(
+            f"`stats` looks back over {known}, not `{shown(f'{given} {words.rest}'.strip())}`. "
+            "For example `/workflow stats 24h`; without a period it is 7 days."
+        )
+    return ShowStats(period=period or Period.WEEK)
 
 
 def _continue(words: Words, context: Context) -> ContinueRequest:
@@ -231,6 +293,7 @@ _READERS: Mapping[Subcommand, Callable[[Words, Context], Wish]] = MappingProxyTy
         Subcommand.LIST: _list,
         Subcommand.KILL: _kill,
         Subcommand.CONTINUE: _continue,
+        Subcommand.STATS: _stats,
         Subcommand.WORKFLOWS: _workflows,
         Subcommand.HELP: _help,
     }

@@ -170,7 +170,11 @@ FLAGS: Mapping[str, Flag] = MappingProxyType({flag.name: flag for flag in _ALL})
 
 
 def nearest(word: str, known: Collection[str]) -> str | None:
-    """The known word that is probably meant."""
+    """The known word that is probably meant: two letters swapped is the commonest slip."""
+    letters = sorted(word.lower())
+    swapped = next((one for one in sorted(known) if sorted(one) == letters), None)
+    if swapped is not None:
+        return swapped
     matches = get_close_matches(word.lower(), sorted(known), n=1, cutoff=0.6)
     return matches[0] if matches else None
 

@@ -9,7 +9,11 @@ from typing import Any
 from bot import ids
 from bot.slack import flags
 from core.domain.errors import BadRequest
-from core.domain.request import ContinueRequest, Place, StartRequest
+from core.domain.kills import MAX_REASON_CHARS, KillManyRequest
+from core.domain.request import ContinueRequest, KillRequest, Place, StartRequest
+from core.domain.run import RUN_ID_PREFIX
+
+_BROKEN_KILL = "This form is broken; nothing was stopped. Close it and type the command again."
 
 # Field of the form → the flag that reads the same thing.
 _FLAGS: Mapping[str, str] = {
@@ -87,6 +91,40 @@ def read_continue_form(view: Mapping[str, Any], *, request_key: str) -> Continue
     )
 
 
+def read_kill_form(view: Mapping[str, Any]) -> KillRequest:
+    """Read the submitted question about one run.
+
+    Raises:
+        BadForm: If it is not as it was drawn.
+    """
+    kept = _claims(view)
+    run_id = kept.get("run_id")
+    if not isinstance(run_id, str) or not run_id:
+        raise BadForm({ids.FIELD_REASON: _BROKEN_KILL})
+    return KillRequest(named=run_id, force=kept.get("force") is True, reason=_reason(view))
+
+
+def read_kill_many_form(view: Mapping[str, Any]) -> KillManyRequest:
+    """Read the submitted question about many runs: exactly those that it listed.
+
+    Raises:
+        BadForm: If it is not as it was drawn.
+    """
+    kept = _claims(view)
+    listed = kept.get("runs")
+    if not isinstance(listed, str) or not listed.split():
+        raise BadForm({ids.FIELD_REASON: _BROKEN_KILL})
+    return KillManyRequest(
+        run_ids=tuple(RUN_ID_PREFIX + digits for digits in listed.split()),
+        force=kept.get("force") is True,
+        reason=_reason(view),
+    )
+
+
+def _reason(view: Mapping[str, Any]) -> str | None:
+    return _value(view, ids.FIELD_REASON).strip()[:MAX_REASON_CHARS] or None
+
+
 def _read(
     view: Mapping[str, Any],
     block_id: str,
@@ -118,10 +156,13 @@ def _value(view: Mapping[str, Any], block_id: str) -> str:
 
 
 def _metadata(view: Mapping[str, Any]) -> Mapping[str, str]:
+    return {key: value for key, value in _claims(view).items() if isinstance(value, str)}
+
+
+def _claims(view: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the form was drawn with, or what somebody's client makes of it."""
     try:
         kept = json.loads(str(view.get("private_metadata") or "{}"))
     except ValueError:
         return {}
-    if not isinstance(kept, dict):
-        return {}
-    return {key: value for key, value in kept.items() if isinstance(value, str)}
+    return kept if isinstance(kept, dict) else {}

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 from core.domain.actor import Action, Actor, Role
+from core.domain.kills import KillManyOutcome, KillManyRequest, KillOffer, KillSelection
 from core.domain.request import (
     ContinueRequest,
     KillRequest,
@@ -18,6 +19,7 @@ from core.domain.request import (
 )
 from core.domain.run import Run
 from core.domain.snapshot import RunSnapshot, Shown, Thread
+from core.domain.stats import Period, Stats
 from core.domain.termination import Termination
 from core.domain.workflow import WorkflowDefinition
 
@@ -44,6 +46,30 @@ class Kills(Protocol):
 
     async def kill(self, request: KillRequest, *, by: Actor) -> Termination:
         """Ask for the end of a run."""
+        ...
+
+
+class KillsMany(Protocol):
+    """Kills that are asked about first."""
+
+    async def look(self, named: str, *, by: Actor) -> RunSnapshot:
+        """The run that a person wants to kill, with its owner and its cost."""
+        ...
+
+    async def offer(self, selection: KillSelection, *, by: Actor) -> KillOffer:
+        """The runs that a selection would end."""
+        ...
+
+    async def kill_many(self, request: KillManyRequest, *, by: Actor) -> KillManyOutcome:
+        """End the runs that were confirmed; asking twice is one kill of each."""
+        ...
+
+
+class ShowsStats(Protocol):
+    """Adds up periods."""
+
+    async def stats(self, period: Period, *, by: Actor) -> Stats:
+        """Runs, spend and kills of the period that ends now."""
         ...
 
 
@@ -141,6 +167,14 @@ class Threads(Protocol):
 
     async def put(self, message: Shown, /) -> None:
         """Record what is (about to be) shown."""
+        ...
+
+    async def lost_places(self, *, team_id: str, reasons: Collection[str]) -> list[str]:
+        """Channels in which messages were lost for one of these reasons."""
+        ...
+
+    async def reopen(self, channel_id: str, *, reasons: Collection[str]) -> int:
+        """Have the threads that were lost there drawn again; answers how many."""
         ...
 
     def changes(self) -> AbstractAsyncContextManager[AsyncIterator[str]]:

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
+from core.domain.kills import KillSelection
 from core.domain.request import ContinueRequest, KillRequest, Place, RunFilter, StartRequest
+from core.domain.stats import Period
 
 
 class Subcommand(StrEnum):
@@ -16,6 +18,7 @@ class Subcommand(StrEnum):
     LIST = "list"
     KILL = "kill"
     CONTINUE = "continue"
+    STATS = "stats"
     WORKFLOWS = "workflows"
     HELP = "help"
 
@@ -58,6 +61,13 @@ class ListRuns:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ShowStats:
+    """Show what a period adds up to."""
+
+    period: Period
+
+
+@dataclass(frozen=True, kw_only=True)
 class ShowWorkflows:
     """Describe the workflows there are."""
 
@@ -75,7 +85,9 @@ Wish = (
     | ShowStatus
     | ListRuns
     | KillRequest
+    | KillSelection
     | ContinueRequest
+    | ShowStats
     | ShowWorkflows
     | ShowHelp
 )

@@ -35,6 +35,7 @@ class RunSnapshot:
         hold: The cap that keeps it waiting, while one does.
         is_manned: Whether some worker takes jobs; only looked at while the run is pending.
         leg: 1-based place among the runs of its session.
+        host: The machine of an open kill, for whoever must look there.
         notices: Events worth a line to a person (retries, usage limits, requeues), oldest
             first.
     """
@@ -49,6 +50,7 @@ class RunSnapshot:
     hold: Hold | None = None
     is_manned: bool = True
     leg: int = 1
+    host: str | None = None
     notices: tuple[EventRecord, ...] = ()
 
 

@@ -9,8 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core.domain.event import EventKind
 from core.domain.run import Run, RunStatus
 from core.domain.snapshot import RunSnapshot
+from core.domain.termination import Phase, Termination
 from core.services import admission
-from core.store import events, line, runs, steps, terminations, users
+from core.store import events, line, processes, runs, steps, terminations, users
 
 # Events a person reading the thread wants a line about.
 NOTICES = (EventKind.API_RETRY, EventKind.RATE_LIMIT, EventKind.RUN_REQUEUED)
@@ -39,9 +40,18 @@ async def of_runs(session: AsyncSession, wanted: Sequence[Run]) -> list[RunSnaps
             queue_position=places[run.run_id][0] if run.run_id in places else None,
             hold=holds.get(run.run_id),
             is_manned=is_manned,
+            host=await _host(session, ended.get(run.id)),
         )
         for run in wanted
     ]
+
+
+async def _host(session: AsyncSession, kill: Termination | None) -> str | None:
+    """The machine to look at, for a kill that something has survived."""
+    if kill is None or kill.phase is Phase.CONFIRMED or Phase.UNCONFIRMED not in kill.phases:
+        return None
+    attempts = await processes.of_run(session, kill.run_id)
+    return attempts[-1].host if attempts else None
 
 
 async def of_legs(session: AsyncSession, legs: Sequence[Run]) -> list[RunSnapshot]:
@@ -65,6 +75,7 @@ async def of_legs(session: AsyncSession, legs: Sequence[Run]) -> list[RunSnapsho
                 queue_position=snapshot.queue_position,
                 hold=snapshot.hold,
                 is_manned=snapshot.is_manned,
+                host=snapshot.host,
                 leg=number,
                 notices=tuple(
                     await events.of_run(session, run.id, kinds=NOTICES, limit=_MAX_NOTICES)

@@ -205,8 +205,8 @@ def problems_of(message: Message) -> list[str]:
         kind, words = element.get("type"), element.get("text")
         if kind == "plain_text" and element["emoji"] is not False:
             found.append("emoji in plain text")
-        if kind == "button" and not element["value"].startswith("run_"):
-            found.append("more than a run id in a button")
+        if kind == "button" and not element["value"].startswith(("run_", "kill ")):
+            found.append("neither a run id nor a command in a button")
         if kind in {"mrkdwn", "markdown"} and isinstance(words, str) and _CALL.search(words):
             found.append(f"calls people: {words[:80]!r}")
     if _CALL.search(message.text):

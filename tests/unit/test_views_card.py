@@ -18,10 +18,10 @@ from bot.slack.views.wording import (
 )
 from core.domain.actor import User
 from core.domain.fleet import Hold, QueueReason
-from core.domain.run import RunStatus, StopReason, Usage, WaitingOn
+from core.domain.run import Run, RunStatus, StopReason, Usage, WaitingOn
 from core.domain.snapshot import RunSnapshot, SessionTotal
 from core.domain.step import StepStatus
-from core.domain.termination import Phase
+from core.domain.termination import Phase, Waited
 from tests.unit.drawn import (
     AWKWARD,
     NOW,
@@ -213,7 +213,64 @@ def test_kill_asks_whose_run_it_is_and_what_it_has_cost() -> None:
     card = run_card(a_snapshot(), now=NOW)
 
     asked = card.blocks[-1]["elements"][0]["confirm"]["text"]["text"]
-    assert asked.startswith("Ada Lovelace's run. It has cost $0.12 estimated so far.")
+    assert asked.startswith("Stop @Ada Lovelace's run? It has cost $0.12 (estimated) so far.")
+
+
+@pytest.mark.parametrize(
+    ("run", "words"),
+    [
+        (a_run(cost_usd=None, cost_source=None), "cost so far is not known yet"),
+        (a_run(cost_usd=None, started_at=None, status=RunStatus.PENDING), "it has cost nothing"),
+    ],
+)
+def test_kill_never_claims_a_cost_of_nought(run: Run, words: str) -> None:
+    card = run_card(a_snapshot(run), now=NOW)
+
+    asked = card.blocks[-1]["elements"][0]["confirm"]["text"]["text"]
+    assert words in asked
+    assert "$" not in asked
+
+
+def test_the_card_says_what_would_not_die_and_where_and_what_to_do() -> None:
+    kill = a_kill(Phase.UNCONFIRMED)
+
+    shown = words_of(run_card(a_snapshot(a_run(**KILLING), termination=kill, host="m1"), now=NOW))
+
+    assert "1 process would not die" in shown
+    assert "`sleep` (pid 42) on the machine `m1`" in shown
+    assert "tries again every 5 seconds" in shown
+    assert "`ps -o pid,stat,wchan,cmd -p 42`" in shown
+
+
+def test_a_card_does_not_flicker_while_an_unconfirmed_kill_is_tried_again() -> None:
+    phases = {Phase.REQUESTED: 0, Phase.KILLED: 7000, Phase.UNCONFIRMED: 9000}
+    survivors = a_kill(Phase.UNCONFIRMED).survivors
+    waits = a_kill(Phase.UNCONFIRMED, phases=phases)
+    tries = a_kill(Phase.KILLED, phases=phases, survivors=survivors)
+
+    cards = [
+        run_card(a_snapshot(a_run(**KILLING), termination=kill), now=NOW) for kill in (waits, tries)
+    ]
+
+    assert cards[0] == cards[1]
+
+
+def test_a_draining_kill_says_what_it_waits_for_and_how_long_at_most() -> None:
+    open_call = Waited(
+        tool="Bash", summary="git commit -m x", pattern="git commit", milliseconds=0, finished=False
+    )
+    known = a_kill(Phase.DRAINING, waited_for=(open_call,))
+    unknown = a_kill(Phase.DRAINING)
+
+    told = [
+        words_of(run_card(a_snapshot(a_run(**KILLING), termination=kill), now=NOW))
+        for kill in (known, unknown)
+    ]
+
+    assert "Waiting for `git commit -m x` to finish, at most 3 s" in told[0]
+    assert (
+        "must not be cut in half to finish, at most 3 s (last seen: `Bash: make test`)" in told[1]
+    )
 
 
 def test_an_unknown_cost_is_not_reported_yet() -> None:

@@ -145,10 +145,14 @@ def test_an_unproven_kill_warns_and_is_taken_back_when_proven() -> None:
     dead = replace(KILLED, termination=a_kill(Phase.CONFIRMED, phases=phases))
 
     warning = replies(a_thread(living))[f"kill:{RUN_ID}"]
-    relief = replies(a_thread(dead))[f"kill:{RUN_ID}"]
+    after = replies(a_thread(dead))
+    relief, news = after[f"kill:{RUN_ID}"], after[f"proof:{RUN_ID}"]
 
     assert_fits(warning)
     assert_fits(relief)
+    assert_fits(news)
+    assert f"proof:{RUN_ID}" not in replies(a_thread(living))
+    assert "are gone, 1.8 s after the kill" in news.text
     assert "`sleep` (pid 42)" in words_of(warning)
     assert "nothing is left running" in relief.text
 

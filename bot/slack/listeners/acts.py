@@ -10,22 +10,26 @@ from bot.slack.answers import Answers
 from bot.slack.asked import Asked
 from bot.slack.client import Slack
 from bot.slack.commands import parse_mention, parse_slash
-from bot.slack.ports import Runs
+from bot.slack.listeners.kills import KillActs
+from bot.slack.ports import Runs, ShowsStats
 from bot.slack.views import receipts
 from bot.slack.views.help import help_message
 from bot.slack.views.lists import overview, run_list, status, workflow_list
 from bot.slack.views.message import Message
 from bot.slack.views.modals import continue_form, run_form
+from bot.slack.views.stats import stats_message
 from bot.slack.wishes import (
     Context,
     ListRuns,
     OpenRunForm,
     ShowHelp,
+    ShowStats,
     ShowStatus,
     ShowWorkflows,
     Wish,
 )
 from core.domain.actor import Actor
+from core.domain.kills import KillSelection
 from core.domain.request import ContinueRequest, KillRequest, Place, RunFilter, StartRequest
 
 _RECENT = 8
@@ -41,6 +45,8 @@ class Acts:
     """
 
     runs: Runs
+    kills: KillActs
+    figures: ShowsStats
     slack: Slack
     answers: Answers
     team_id: str
@@ -85,8 +91,9 @@ class Acts:
                 if not started.is_new:
                     await self.answers.privately(asked, receipts.started(started))
             case KillRequest():
-                kill = await self.runs.kill(wish, by=actor)
-                await self.answers.privately(asked, receipts.killing(wish.named, kill))
+                await self.kills.one(wish, asked, actor)
+            case KillSelection():
+                await self.kills.several(wish, asked, actor)
             case ContinueRequest():
                 await self.go_on(wish, asked, actor)
             case _:
@@ -118,7 +125,7 @@ class Acts:
         await self.slack.call("views.open", trigger_id=asked.trigger_id, view=view)
 
     async def _shown(
-        self, wish: ShowStatus | ListRuns | ShowWorkflows | ShowHelp, actor: Actor
+        self, wish: ShowStatus | ListRuns | ShowStats | ShowWorkflows | ShowHelp, actor: Actor
     ) -> Message:
         match wish:
             case ShowStatus(named=str() as named):
@@ -130,6 +137,8 @@ class Acts:
             case ListRuns(wanted=wanted):
                 found = await self.runs.list_runs(wanted, by=actor)
                 return run_list(found, wanted=wanted, now=self.clock())
+            case ShowStats(period=period):
+                return stats_message(await self.figures.stats(period, by=actor))
             case ShowWorkflows():
                 return workflow_list(self.runs.workflows)
             case ShowHelp(topic=topic):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot import ids
 from bot.slack.asked import Asked
 from bot.slack.listeners.acts import Acts
 from core.domain.actor import Actor
+from core.domain.kills import KillSelection
 from core.domain.request import ContinueRequest, KillRequest
 
 
@@ -24,6 +25,22 @@ class Buttons:
     async def force_kill(self, asked: Asked, actor: Actor) -> None:
         """Kill the run without grace."""
         await self.acts.runs.kill(KillRequest(named=asked.value, force=True), by=actor)
+
+    async def kill_anyway(self, asked: Asked, actor: Actor) -> None:
+        """Kill the run of a private question: the button says again what was typed."""
+        wish = await self.acts.understand(
+            replace(asked, text=asked.value), thread_run=None, is_slash=True
+        )
+        if isinstance(wish, KillRequest):
+            await self.acts.kills.anyway(wish, asked, actor)
+
+    async def ask_which(self, asked: Asked, actor: Actor) -> None:
+        """Open the form that a mention could not open, now that there is a trigger."""
+        wish = await self.acts.understand(
+            replace(asked, text=asked.value), thread_run=None, is_slash=True
+        )
+        if isinstance(wish, KillSelection):
+            await self.acts.kills.several(wish, asked, actor)
 
     async def go_on(self, asked: Asked, actor: Actor) -> None:
         """Continue for as many turns as the button says."""

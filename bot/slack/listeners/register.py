@@ -34,12 +34,18 @@ def register(app: AsyncApp, desk: Desk, acts: Acts, *, hinted: Kept[bool]) -> No
 
     app.action(ids.KILL)(desk.answering(buttons.kill, Action.KILL))
     app.action(ids.FORCE_KILL)(desk.answering(buttons.force_kill, Action.KILL))
+    app.action(ids.KILL_ANYWAY)(desk.answering(buttons.kill_anyway, Action.KILL))
+    app.action(ids.KILL_MANY_ASK)(desk.answering(buttons.ask_which, Action.KILL))
     for action_id in ids.CONTINUE_TURNS:
         app.action(action_id)(desk.answering(buttons.go_on, Action.CONTINUE))
     app.action(ids.CONTINUE_MORE)(desk.answering(buttons.ask_how, Action.CONTINUE))
 
     app.view_submission(ids.RUN_FORM)(desk.submitting(forms.start, Action.START))
     app.view_submission(ids.CONTINUE_FORM)(desk.submitting(forms.go_on, Action.CONTINUE))
+    app.view_submission(ids.KILL_FORM)(desk.submitting(acts.kills.submitted_one, Action.KILL))
+    app.view_submission(ids.KILL_MANY_FORM)(
+        desk.submitting(acts.kills.submitted_several, Action.KILL)
+    )
     app.message_shortcut(ids.RUN_ON_MESSAGE)(desk.answering(forms.run_on_message, Action.START))
 
     said = desk.answering(

@@ -8,6 +8,7 @@ from datetime import datetime
 from bot import ids
 from bot.slack import figures, text
 from bot.slack.views import blocks
+from bot.slack.views.killing import is_unconfirmed, question
 from bot.slack.views.message import Block, Message
 from bot.slack.views.wording import STEP_ICONS, state_of, turns_made
 from core.domain.run import CostSource, Run, RunStatus, StopReason
@@ -109,7 +110,7 @@ def run_buttons(snapshot: RunSnapshot) -> list[Block]:
     if run.is_live:
         if run.kill_requested_at is None:
             return [_kill_button(snapshot)]
-        forcible = kill is None or kill.phase is Phase.UNCONFIRMED or not kill.force
+        forcible = kill is None or is_unconfirmed(kill) or not kill.force
         is_over = kill is not None and kill.phase is Phase.CONFIRMED
         return [_force_button(run)] if forcible and not is_over else []
     if run.stop_reason is None or run.stop_reason in _NOT_STARTED:
@@ -203,10 +204,7 @@ def _step_line(step: Step, *, is_live: bool) -> str:
 
 
 def _kill_button(snapshot: RunSnapshot) -> Block:
-    run, owner = snapshot.run, snapshot.owner
-    whose = text.plain(f"{owner.name}'s run" if owner else "Nobody's run", 100)
-    spent = figures.cost(run.cost_usd, run.cost_source, is_live=True)
-    cost = f"It has cost {spent} so far" if run.cost_usd is not None else f"Its cost is {spent}"
+    run = snapshot.run
     return blocks.button(
         "Kill",
         action_id=ids.KILL,
@@ -214,7 +212,7 @@ def _kill_button(snapshot: RunSnapshot) -> Block:
         style="danger",
         confirm=blocks.confirm(
             title=f"Kill this {run.workflow_name} run?",
-            words=f"{whose}. {cost}. Its work so far is kept, and it can be continued later.",
+            words=question(snapshot),
             yes="Kill it",
             no="Let it run",
         ),

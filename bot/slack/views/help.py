@@ -43,13 +43,19 @@ ENTRIES: Mapping[Subcommand, Entry] = MappingProxyType(
         Subcommand.KILL: Entry(
             usage="kill <run> [--force] [reason]",
             does="stops a run within seconds and proves that nothing is left of it. `--force` "
-            "gives it no time to finish what it is writing.",
+            "gives it no time to finish what it is writing. `--all mine`, `--all workflow=<name>` "
+            "or (operators) `--all live` in the place of `<run>` lists many, and asks first.",
             example="kill run_0a1b2c3d4e5f wrong branch",
         ),
         Subcommand.CONTINUE: Entry(
             usage="continue <run or session> [+turns] [message]",
             does="goes on with an ended run: same conversation, same workspace.",
             example="continue run_0a1b2c3d4e5f +20 and update the docs",
+        ),
+        Subcommand.STATS: Entry(
+            usage="stats [24h|7d|30d]",
+            does="adds up runs, spend and kills of a period, 7 days unless you say otherwise.",
+            example="stats 24h",
         ),
         Subcommand.WORKFLOWS: Entry(
             usage="workflows", does="lists the workflows there are.", example="workflows"

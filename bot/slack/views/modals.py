@@ -1,9 +1,9 @@
-"""The two forms, and how what was filled in is found again (`bot.slack.forms` reads it)."""
+"""The forms of runs, and how what was filled in is found again (`bot.slack.forms` reads it)."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bot import ids
@@ -35,22 +35,22 @@ def run_form(
         workflow: Name of the one chosen beforehand.
         task: What the field holds beforehand, as a person would type it.
     """
-    return _modal(
+    return modal(
         callback_id=ids.RUN_FORM,
         title="Run a workflow",
         submit="Run",
         metadata={"channel_id": channel_id},
         drawn=[
-            _input(
+            field(
                 ids.FIELD_WORKFLOW,
                 "Workflow",
                 _workflow_select(definitions, workflow),
                 hint="What it may use and how long it may take is part of it.",
             ),
-            _input(
+            field(
                 ids.FIELD_TASK,
                 "Task",
-                _text_input(
+                text_input(
                     "Add rate limiting to the API",
                     multiline=True,
                     initial=text.clip(text.clean(task), TASK_LIMIT),
@@ -58,36 +58,36 @@ def run_form(
                 ),
                 hint="Say what should be true at the end. The agent sees exactly these words.",
             ),
-            _input(
+            field(
                 ids.FIELD_REPO,
                 "Repository",
-                _text_input("https://github.com/acme/api", longest=500),
+                text_input("https://github.com/acme/api", longest=500),
                 hint="Address or path. Empty: the agent starts in a new, empty one.",
                 optional=True,
             ),
-            _input(
+            field(
                 ids.FIELD_BRANCH,
                 "Branch to start from",
-                _text_input("main", longest=200),
+                text_input("main", longest=200),
                 optional=True,
             ),
-            _input(
+            field(
                 ids.FIELD_SESSION,
                 "Session name",
-                _text_input("rate limits", longest=80),
+                text_input("rate limits", longest=80),
                 hint="A name to continue this conversation by.",
                 optional=True,
             ),
             blocks.divider(),
             blocks.context("Limits. Left empty, the workflow's own hold."),
-            _input(ids.FIELD_TURNS, "Turns", _number_input(), optional=True),
-            _input(
+            field(ids.FIELD_TURNS, "Turns", _number_input(), optional=True),
+            field(
                 ids.FIELD_BUDGET,
                 "Cost in US dollars",
-                _text_input("2.50", longest=12),
+                text_input("2.50", longest=12),
                 optional=True,
             ),
-            _input(ids.FIELD_TIMEOUT, "Time", _text_input("30m", longest=12), optional=True),
+            field(ids.FIELD_TIMEOUT, "Time", text_input("30m", longest=12), optional=True),
         ],
     )
 
@@ -95,24 +95,24 @@ def run_form(
 def continue_form(run: Run, *, channel_id: str) -> View:
     """The form that goes on with an ended run."""
     task = text.one_line(run.task_input, 200)
-    return _modal(
+    return modal(
         callback_id=ids.CONTINUE_FORM,
         title="Continue run",
         submit="Continue",
         metadata={"channel_id": channel_id, "run_id": run.run_id},
         drawn=[
             blocks.section(f"`{run.run_id}` {text.one_line(run.workflow_name, 40)}: {task}"),
-            _input(
+            field(
                 ids.FIELD_TURNS,
                 "How many turns more?",
                 _number_input(initial=20),
                 hint="Left empty, as many as the workflow allows.",
                 optional=True,
             ),
-            _input(
+            field(
                 ids.FIELD_MESSAGE,
                 "What shall I tell it?",
-                _text_input(
+                text_input(
                     "Go on where you stopped. Also update the docs.",
                     multiline=True,
                     longest=TASK_LIMIT,
@@ -124,27 +124,29 @@ def continue_form(run: Run, *, channel_id: str) -> View:
     )
 
 
-def _modal(
+def modal(
     *,
     callback_id: str,
     title: str,
     submit: str,
-    metadata: dict[str, str],
-    drawn: list[Block],
+    metadata: Mapping[str, object],
+    drawn: Sequence[Block],
+    close: str = "Cancel",
 ) -> View:
+    """A form.  What is in `metadata` comes back as it is, by way of the person's client."""
     return {
         "type": "modal",
         "callback_id": callback_id,
         "title": blocks.plain(title, _TITLE),
         "submit": blocks.plain(submit, _TITLE),
-        "close": blocks.plain("Cancel", _TITLE),
+        "close": blocks.plain(close, _TITLE),
         # A claim of the client: whoever reads it authorises again.
         "private_metadata": json.dumps(metadata, separators=(",", ":")),
-        "blocks": drawn,
+        "blocks": list(drawn),
     }
 
 
-def _input(
+def field(
     block_id: str,
     label: str,
     element: dict[str, Any],
@@ -152,6 +154,7 @@ def _input(
     hint: str | None = None,
     optional: bool = False,
 ) -> Block:
+    """A labelled input."""
     made: Block = {
         "type": "input",
         "block_id": block_id,
@@ -164,9 +167,10 @@ def _input(
     return made
 
 
-def _text_input(
+def text_input(
     placeholder: str, *, longest: int, multiline: bool = False, initial: str = ""
 ) -> dict[str, Any]:
+    """A field for words."""
     made: dict[str, Any] = {
         "type": "plain_text_input",
         "action_id": ids.VALUE,

@@ -6,6 +6,7 @@ from bot.slack import figures, markdown, text
 from bot.slack.views import blocks
 from bot.slack.views.card import TASK_LIMIT, owner_words
 from bot.slack.views.changes import change_lines, outcome_of_tests
+from bot.slack.views.killing import is_unconfirmed, waited_words
 from bot.slack.views.message import Block, Message, TextFile
 from bot.slack.views.notices import notice_lines
 from bot.slack.views.wording import (
@@ -36,6 +37,7 @@ def replies(thread: Thread) -> dict[str, Message]:
             f"task:{run_id}": _whole_task(leg) if not place else None,
             f"notices:{run_id}": _notices(leg),
             f"kill:{run_id}": _unconfirmed(leg),
+            f"proof:{run_id}": _confirmed_late(leg),
             f"result:{run_id}": result(leg),
         }
         drawn |= {slot: message for slot, message in candidates.items() if message is not None}
@@ -122,8 +124,12 @@ def _kill_lines(snapshot: RunSnapshot) -> list[str]:
     if kill is None:
         return [f"{ending.happened} *Next:* {ending.advice}"]
     lines = [killed_by(kill)]
+    waited = waited_words(kill)
     if kill.phase is Phase.CONFIRMED and run.started_at is not None:
-        lines.append("*Proof:* the last look found no process of this run alive.")
+        proof = f"*Proof:* the last look found no process of this run alive. {waited}"
+        lines.append(proof.rstrip())
+    elif waited:
+        lines.append(waited)
     saved = _saved(kill)
     if saved:
         lines.append(f"*Work kept:* {saved}")
@@ -218,26 +224,31 @@ def _notices(snapshot: RunSnapshot) -> Message | None:
 
 
 def _unconfirmed(snapshot: RunSnapshot) -> Message | None:
-    """A warning that a kill has not been proven; edited when it is."""
+    """A warning that something survived a kill; when that is over, it says so."""
     kill = snapshot.termination
     if kill is None or Phase.UNCONFIRMED not in kill.phases:
         return None
-    if kill.phase is Phase.CONFIRMED:
-        words = "✅ The processes that survived the kill are gone now; nothing is left running."
+    if not is_unconfirmed(kill):
+        words = (
+            "⚠️ Some processes of this run survived its kill for a while. That is over: nothing "
+            "is left running."
+        )
         return Message(text=words, blocks=(blocks.section(words),))
     state = state_of(snapshot)
-    names = ", ".join(
-        f"{text.code(process.name or 'process', 40)} (pid {process.pid})"
-        for process in kill.survivors[:8]
-    )
-    words = f"⚠️ *{text.escape(state.title)}*\n{state.detail}"
-    drawn = [blocks.section(words)]
-    if names:
-        drawn.append(blocks.context(f"Still alive: {names}"))
     return Message(
         text=f"⚠️ `{snapshot.run.run_id}` is not stopped yet: some processes survive.",
-        blocks=tuple(drawn),
+        blocks=(blocks.section(f"⚠️ *{text.escape(state.title)}*\n{state.detail}"),),
     )
+
+
+def _confirmed_late(snapshot: RunSnapshot) -> Message | None:
+    """The news that what survived is gone: a reply of its own, for an edit calls nobody."""
+    kill = snapshot.termination
+    if kill is None or Phase.UNCONFIRMED not in kill.phases or is_unconfirmed(kill):
+        return None
+    took = f", {figures.duration(kill.elapsed)} after the kill" if kill.elapsed else ""
+    words = f"✅ The processes that survived are gone{took}: nothing of the run is left running."
+    return Message(text=words, blocks=(blocks.section(words),))
 
 
 def _summary(snapshot: RunSnapshot) -> str:

@@ -8,6 +8,7 @@ from datetime import datetime
 from types import MappingProxyType
 
 from bot.slack import figures, markdown, text
+from bot.slack.views.killing import draining_words, is_unconfirmed, survivor_words
 from core.domain.event import EventKind
 from core.domain.fleet import QueueReason
 from core.domain.run import Run, RunStatus, StopReason, WaitingOn
@@ -190,7 +191,7 @@ def state_of(snapshot: RunSnapshot) -> State:
     """Say where a run stands."""
     run, kill = snapshot.run, snapshot.termination
     if run.is_live and run.kill_requested_at is not None:
-        return _stopping(run, kill)
+        return _stopping(snapshot, kill)
     if run.status is RunStatus.PENDING:
         return _queued(snapshot)
     if run.status is RunStatus.RUNNING:
@@ -256,19 +257,17 @@ def usage_reset(snapshot: RunSnapshot) -> datetime | None:
     return None
 
 
-def _stopping(run: Run, kill: Termination | None) -> State:
-    phase = kill.phase if kill is not None else Phase.REQUESTED
-    title = STOPPING[phase]
-    if phase is Phase.UNCONFIRMED and kill is not None:
-        left = figures.plural(len(kill.survivors), "process", "processes")
+def _stopping(snapshot: RunSnapshot, kill: Termination | None) -> State:
+    run = snapshot.run
+    if kill is not None and is_unconfirmed(kill):
         return State(
-            icon="⚠️",
-            title=title,
-            detail=f"{left} did not end when told to. Signalbox keeps trying; *Force kill* asks "
-            "again at once. If it stays like this, an admin must look at worker "
-            f"{text.code(run.worker_id or 'unknown', 80)}.",
+            icon="⚠️", title=STOPPING[Phase.UNCONFIRMED], detail=survivor_words(snapshot, kill)
         )
-    return State(icon="🛑", title=title, detail="This takes a second or two, at most 10 seconds.")
+    phase = kill.phase if kill is not None else Phase.REQUESTED
+    detail = "This takes a second or two, at most 10 seconds."
+    if kill is not None and phase is Phase.DRAINING:
+        detail = draining_words(run, kill)
+    return State(icon="🛑", title=STOPPING[phase], detail=detail)
 
 
 def _queued(snapshot: RunSnapshot) -> State:

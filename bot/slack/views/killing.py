@@ -1,0 +1,92 @@
+"""Words about kills: the question before one, what it waits for, what would not die."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from bot.slack import figures, text
+from core.domain.run import Run
+from core.domain.snapshot import RunSnapshot
+from core.domain.termination import DRAIN_LIMIT, Phase, Termination
+
+KEPT = "Its work so far is kept, and it can be continued later."
+_SURVIVORS_SHOWN = 6
+_WAITED_SHOWN = 3
+
+
+def whose(snapshot: RunSnapshot) -> str:
+    """Whose run it is, as plain words: `@Ann's run`."""
+    owner = snapshot.owner
+    return f"@{text.plain(owner.name, 80)}'s run" if owner else "nobody's run"
+
+
+def cost_so_far(run: Run) -> str:
+    """What it has cost, as a plain sentence; an unknown cost is never 0."""
+    if run.cost_usd is not None:
+        source = f" ({run.cost_source.value})" if run.cost_source else ""
+        return f"It has cost {figures.money(run.cost_usd)}{source} so far."
+    if run.started_at is None:
+        return "It has not begun, so it has cost nothing."
+    return "What it has cost so far is not known yet."
+
+
+def question(snapshot: RunSnapshot) -> str:
+    """The question before a run is killed, as plain words."""
+    return f"Stop {whose(snapshot)}? {cost_so_far(snapshot.run)} {KEPT}"
+
+
+def is_unconfirmed(kill: Termination) -> bool:
+    """Whether something survived and is not proven gone, also while it is tried again."""
+    return Phase.UNCONFIRMED in kill.phases and kill.phase is not Phase.CONFIRMED
+
+
+def survivor_words(snapshot: RunSnapshot, kill: Termination) -> str:
+    """What would not die, where, what happens by itself, and what to do; mrkdwn."""
+    host = snapshot.host
+    where = f"the machine {text.code(host, 80)}" if host else "its machine"
+    count = len(kill.survivors)
+    if not count:
+        return (
+            f"It is not certain that nothing of it is left on {where}. Signalbox looks again by "
+            "itself every few seconds. *Force kill* asks again at once."
+        )
+    named = ", ".join(
+        f"{text.code(process.name or 'process', 40)} (pid {process.pid})"
+        for process in kill.survivors[:_SURVIVORS_SHOWN]
+    )
+    if count > _SURVIVORS_SHOWN:
+        named += f" and {count - _SURVIVORS_SHOWN} more"
+    pids = ",".join(str(process.pid) for process in kill.survivors[:_SURVIVORS_SHOWN])
+    return (
+        f"{figures.plural(count, 'process', 'processes')} would not die, not even by SIGKILL: "
+        f"{named} on {where}.\n"
+        "*By itself:* the worker tries again every 5 seconds, and so does the next one that "
+        "starts on that machine. The run counts as running until nothing is left of it.\n"
+        "*To do:* wait a minute, or press *Force kill* to try at once. If it stays, an admin looks "
+        f"there with {text.code(f'ps -o pid,stat,wchan,cmd -p {pids}', 160)}: a process in state "
+        "`D` hangs on a disk or a network mount and ends when that answers or is unmounted."
+    )
+
+
+def waited_words(kill: Termination) -> str:
+    """What a kill waited for, in a sentence; mrkdwn, empty if for nothing."""
+    told = []
+    for one in kill.waited_for[:_WAITED_SHOWN]:
+        took = figures.duration(timedelta(milliseconds=one.milliseconds))
+        end = "" if one.finished else ", which did not finish in that time"
+        told.append(f"{took} for {text.code(one.summary or one.tool, 120)}{end}")
+    more = len(kill.waited_for) - _WAITED_SHOWN
+    if more > 0:
+        told.append(f"for {more} more")
+    return f"Waited {', '.join(told)}." if told else ""
+
+
+def draining_words(run: Run, kill: Termination) -> str:
+    """What it waits for, so that a commit is not cut in half."""
+    limit = f"at most {DRAIN_LIMIT.total_seconds():.0f} s"
+    open_calls = [one.summary for one in kill.waited_for if not one.finished]
+    # What it waited for is written down afterwards; meanwhile the last thing seen is told as such.
+    if open_calls:
+        return f"Waiting for {text.code(open_calls[-1], 120)} to finish, {limit}."
+    seen = f" (last seen: {text.code(run.last_activity, 120)})" if run.last_activity else ""
+    return f"Waiting for a command that must not be cut in half to finish, {limit}{seen}."

@@ -1,0 +1,191 @@
+"""`stats`: what a period adds up to, in words and one table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from types import MappingProxyType
+
+from bot.slack import figures, text
+from bot.slack.views import blocks
+from bot.slack.views.message import Block, Message
+from bot.slack.views.wording import STATUS_ICONS
+from core.domain.run import RunStatus, StopReason
+from core.domain.stats import Period, Quantiles, RunFigures, Spend, Stats, TerminationFigures
+from core.domain.termination import Phase
+
+PERIODS: Mapping[Period, str] = MappingProxyType(
+    {
+        Period.DAY: "Last 24 hours",
+        Period.WEEK: "Last 7 days",
+        Period.MONTH: "Last 30 days",
+    }
+)
+
+STATUSES: Mapping[RunStatus, str] = MappingProxyType(
+    {
+        RunStatus.PENDING: "waiting",
+        RunStatus.RUNNING: "running",
+        RunStatus.COMPLETED: "completed",
+        RunStatus.FAILED: "stopped unfinished",
+        RunStatus.KILLED: "killed",
+    }
+)
+
+REASONS: Mapping[StopReason, str] = MappingProxyType(
+    {
+        StopReason.SUCCESS: "done",
+        StopReason.MAX_TURNS: "turn limit",
+        StopReason.BUDGET: "cost limit",
+        StopReason.TIMEOUT: "time limit",
+        StopReason.KILLED: "killed",
+        StopReason.USAGE_LIMIT: "usage limit of the account",
+        StopReason.API_ERROR: "the model's API failed",
+        StopReason.AGENT_ERROR: "the agent program failed",
+        StopReason.NO_RESULT: "no result",
+        StopReason.WORKER_LOST: "worker lost",
+        StopReason.WORKSPACE_ERROR: "workspace not ready",
+        StopReason.SETUP_ERROR: "not set up",
+    }
+)
+
+# What a kill does in a phase, for the table's first column.
+STAYS: Mapping[Phase, str] = MappingProxyType(
+    {
+        Phase.REQUESTED: "until its worker heard",
+        Phase.ACKNOWLEDGED: "looking at its processes",
+        Phase.DRAINING: "critical command finishes",
+        Phase.INTERRUPTED: "agent asked to stop",
+        Phase.TERMINATED: "SIGTERM to the tree",
+        Phase.KILLED: "SIGKILL to the rest",
+        Phase.CONFIRMED: "proven",
+        Phase.UNCONFIRMED: "something survived",
+    }
+)
+_WHOLE = "request to proof"
+_SAID_ELSEWHERE = frozenset({StopReason.SUCCESS, StopReason.KILLED})
+
+
+def stats_message(stats: Stats) -> Message:
+    """Draw the figures."""
+    period = PERIODS[stats.period]
+    drawn: list[Block] = [
+        blocks.header(period),
+        blocks.section("\n".join(_run_lines(stats.runs))),
+        blocks.section("\n".join(_kill_lines(stats.kills))),
+    ]
+    table = _table(stats.kills)
+    if table:
+        drawn.append(blocks.section(table))
+    drawn.append(
+        blocks.context(
+            f"Runs asked for and kills asked for since {figures.moment(stats.since)}. "
+            + text.escape("`/workflow stats 24h`, `7d` or `30d` looks at another period.")
+        )
+    )
+    runs = figures.plural(stats.runs.count, "run")
+    kills = figures.plural(stats.kills.count, "kill")
+    return Message(text=f"{period}: {runs}, {kills}", blocks=tuple(drawn))
+
+
+def _run_lines(runs: RunFigures) -> list[str]:
+    if not runs.count:
+        return ["*Runs:* none in this period."]
+    statuses = " · ".join(
+        f"{STATUS_ICONS[status]} {count:,} {STATUSES[status]}"
+        for status, count in runs.by_status.items()
+    )
+    lines = [f"*{figures.plural(runs.count, 'run')}:* {statuses}"]
+    reasons = ", ".join(
+        f"{REASONS[reason]} {count:,}"
+        for reason, count in runs.by_stop_reason.items()
+        if reason not in _SAID_ELSEWHERE
+    )
+    if reasons:
+        lines.append(f"*Why unfinished:* {reasons}")
+    lines.append(f"*Spend:* {_spend(runs.spend)}")
+    return lines
+
+
+def _spend(spend: Spend) -> str:
+    parts = []
+    if spend.reported_runs:
+        runs = figures.plural(spend.reported_runs, "run")
+        parts.append(f"{figures.money(spend.reported_usd)} reported by {runs}")
+    if spend.estimated_runs:
+        runs = figures.plural(spend.estimated_runs, "run")
+        parts.append(f"{figures.money(spend.estimated_usd)} estimated for {runs}")
+    if spend.unknown_runs:
+        runs = figures.plural(spend.unknown_runs, "run")
+        parts.append(f"not known for {runs}, which is in neither sum")
+    return "; ".join(parts) or "nothing: no run has begun"
+
+
+def _kill_lines(kills: TerminationFigures) -> list[str]:
+    if not kills.count:
+        return ["*Kills:* none in this period."]
+    parts = [f"{kills.confirmed:,} proven"]
+    if kills.unconfirmed:
+        parts.append(f"{kills.unconfirmed:,} unconfirmed")
+    if kills.under_way:
+        parts.append(f"{kills.under_way:,} under way")
+    if kills.success_rate is not None:
+        parts.append(f"success {_percent(kills.success_rate)}")
+    lines = [f"*{figures.plural(kills.count, 'kill')}:* {' · '.join(parts)}"]
+    if kills.late:
+        lines.append(
+            f"{kills.late:,} of the proven were unconfirmed for a while before they were proven."
+        )
+    if kills.before_start:
+        lines.append(
+            f"{kills.before_start:,} of the proven had not begun; they are not in the table."
+        )
+    if kills.unconfirmed:
+        left = figures.plural(kills.survivors, "process was", "processes were")
+        lines.append(
+            f"⚠️ At the last look {left} still alive. "
+            "`/workflow list live` shows the runs; each card says which process, and what to do."
+        )
+    return lines
+
+
+def _table(kills: TerminationFigures) -> str:
+    """A table in a code block, which every client shows in columns."""
+    if kills.overall is None and not kills.by_phase:
+        return ""
+    rows = [("", "kills", "p50", "p95", "p99")]
+    if kills.overall is not None:
+        rows.append(_row(_WHOLE, kills.overall))
+    rows += [_row(f"  {STAYS[phase]}", stay) for phase, stay in kills.by_phase.items()]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        "  ".join(
+            [row[0].ljust(widths[0])]
+            + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        ).rstrip()
+        for row in rows
+    ]
+    return text.fence("\n".join(lines), blocks.SECTION_LIMIT)
+
+
+def _row(label: str, measured: Quantiles) -> tuple[str, str, str, str, str]:
+    return (
+        label,
+        f"{measured.count:,}",
+        _took(measured.p50),
+        _took(measured.p95),
+        _took(measured.p99),
+    )
+
+
+def _took(milliseconds: float) -> str:
+    if milliseconds < 1000:
+        return f"{milliseconds:.0f} ms"
+    return figures.duration(timedelta(milliseconds=milliseconds))
+
+
+def _percent(share: float) -> str:
+    """A share that says 100 only if nothing is missing."""
+    if share == 1:
+        return "100 %"
+    return f"{min(share * 100, 99.9):.1f} %"

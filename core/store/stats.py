@@ -1,0 +1,150 @@
+"""Figures computed by Postgres: runs, spend, and the quantiles of kills."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, RowMapping, bindparam, func, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core.domain.run import CostSource, RunStatus, StopReason
+from core.domain.stats import Quantiles, RunFigures, Spend, TerminationFigures
+from core.domain.termination import Phase
+from core.store.tables_runs import RunRow
+from core.store.tables_work import TerminationRow
+
+# How long each kill stayed in each phase it left: `phases` holds when each began.  Phases that
+# began in the same millisecond keep the order of the ladder.
+_PHASES = text(
+    """
+    WITH begun AS (
+        SELECT t.id, p.key AS phase, p.value::text::bigint AS at,
+               array_position(CAST(:ladder AS text[]), p.key) AS rung
+        FROM terminations t
+        JOIN workflow_runs r ON r.id = t.run_id AND r.started_at IS NOT NULL
+        CROSS JOIN LATERAL jsonb_each(t.phases) p
+        WHERE t.requested_at >= :since AND t.requested_at < :until
+    ), stays AS (
+        SELECT phase, lead(at) OVER (PARTITION BY id ORDER BY at, rung) - at AS milliseconds
+        FROM begun
+    )
+    SELECT phase, count(*) AS measured,
+           percentile_cont(0.50) WITHIN GROUP (ORDER BY milliseconds) AS p50,
+           percentile_cont(0.95) WITHIN GROUP (ORDER BY milliseconds) AS p95,
+           percentile_cont(0.99) WITHIN GROUP (ORDER BY milliseconds) AS p99
+    FROM stays
+    WHERE milliseconds IS NOT NULL
+    GROUP BY phase
+    """
+).bindparams(bindparam("ladder", value=[phase.value for phase in Phase]))
+
+
+async def of_runs(session: AsyncSession, *, since: datetime, until: datetime) -> RunFigures:
+    """Runs asked for in `[since, until)`: counted by status and stop reason, with their spend."""
+    reported = RunRow.cost_source == CostSource.REPORTED
+    # A cost without a source is not one that the agent reported.
+    estimated = RunRow.cost_source.is_distinct_from(CostSource.REPORTED)
+    is_known = RunRow.cost_estimate.is_not(None)
+    rows = await session.execute(
+        select(
+            RunRow.status,
+            RunRow.stop_reason,
+            func.count().label("runs"),
+            _sum(is_known & reported).label("reported_usd"),
+            func.count().filter(is_known & reported).label("reported_runs"),
+            _sum(is_known & estimated).label("estimated_usd"),
+            func.count().filter(is_known & estimated).label("estimated_runs"),
+            func.count().filter(~is_known, RunRow.started_at.is_not(None)).label("unknown_runs"),
+        )
+        .where(RunRow.created_at >= since, RunRow.created_at < until)
+        .group_by(RunRow.status, RunRow.stop_reason)
+    )
+    return _added_up(list(rows.mappings()))
+
+
+async def of_kills(
+    session: AsyncSession, *, since: datetime, until: datetime
+) -> TerminationFigures:
+    """Kills asked for in `[since, until)`; what each number means is said in the domain."""
+    confirmed = TerminationRow.phase == Phase.CONFIRMED
+    was_unconfirmed = TerminationRow.phases.has_key(Phase.UNCONFIRMED.value)
+    has_begun = RunRow.started_at.is_not(None)
+    took = TerminationRow.phases[Phase.CONFIRMED.value].as_integer()
+    is_measured = confirmed & has_begun & took.is_not(None)
+    row = (
+        await session.execute(
+            select(
+                func.count().label("all"),
+                func.count().filter(confirmed).label("confirmed"),
+                func.count().filter(~confirmed, was_unconfirmed).label("unconfirmed"),
+                func.count().filter(confirmed, was_unconfirmed).label("late"),
+                func.count().filter(confirmed, ~has_begun).label("before_start"),
+                func.coalesce(
+                    func.sum(func.jsonb_array_length(TerminationRow.survivors)).filter(~confirmed),
+                    0,
+                ).label("survivors"),
+                func.count().filter(is_measured).label("measured"),
+                *(
+                    func.percentile_cont(share).within_group(took).filter(is_measured).label(name)
+                    for name, share in (("p50", 0.50), ("p95", 0.95), ("p99", 0.99))
+                ),
+            )
+            .join(RunRow, RunRow.id == TerminationRow.run_id)
+            .where(TerminationRow.requested_at >= since, TerminationRow.requested_at < until)
+        )
+    ).one()
+    stays = await session.execute(_PHASES, {"since": since, "until": until})
+    return TerminationFigures(
+        count=row.all,
+        confirmed=row.confirmed,
+        unconfirmed=row.unconfirmed,
+        late=row.late,
+        before_start=row.before_start,
+        survivors=row.survivors,
+        overall=_quantiles(row),
+        by_phase=_by_phase({Phase(stay.phase): _quantiles(stay) for stay in stays}),
+    )
+
+
+def _by_phase(found: Mapping[Phase, Quantiles | None]) -> dict[Phase, Quantiles]:
+    """In the ladder's order."""
+    drawn = ((phase, found.get(phase)) for phase in Phase)
+    return {phase: quantiles for phase, quantiles in drawn if quantiles is not None}
+
+
+def _quantiles(row: Row[Any]) -> Quantiles | None:
+    if not row.measured:
+        return None
+    return Quantiles(count=row.measured, p50=row.p50, p95=row.p95, p99=row.p99)
+
+
+def _added_up(groups: Sequence[RowMapping]) -> RunFigures:
+    by_status: dict[RunStatus, int] = {}
+    by_reason: dict[StopReason, int] = {}
+    for group in groups:
+        status = RunStatus(group["status"])
+        by_status[status] = by_status.get(status, 0) + group["runs"]
+        if group["stop_reason"] is not None:
+            reason = StopReason(group["stop_reason"])
+            by_reason[reason] = by_reason.get(reason, 0) + group["runs"]
+    return RunFigures(
+        by_status={status: by_status[status] for status in RunStatus if status in by_status},
+        by_stop_reason={
+            reason: by_reason[reason]
+            for reason in sorted(by_reason, key=lambda one: (-by_reason[one], one))
+        },
+        spend=Spend(
+            reported_usd=sum((group["reported_usd"] for group in groups), Decimal(0)),
+            reported_runs=sum(group["reported_runs"] for group in groups),
+            estimated_usd=sum((group["estimated_usd"] for group in groups), Decimal(0)),
+            estimated_runs=sum(group["estimated_runs"] for group in groups),
+            unknown_runs=sum(group["unknown_runs"] for group in groups),
+        ),
+    )
+
+
+def _sum(condition: ColumnElement[bool]) -> ColumnElement[Decimal]:
+    return func.coalesce(func.sum(RunRow.cost_estimate).filter(condition), 0)

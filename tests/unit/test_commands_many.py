@@ -1,0 +1,83 @@
+"""`kill --all` and `stats`, typed: what is meant, and never more than that."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.slack.commands import parse_slash
+from bot.slack.wishes import ShowStats
+from core.domain.kills import KillSelection
+from core.domain.request import KillRequest, RunFilter
+from core.domain.stats import Period
+from tests.unit.test_commands import CHANNEL, THREAD, refused
+
+
+def many(
+    *,
+    mine: bool = False,
+    workflow: str | None = None,
+    force: bool = False,
+    reason: str | None = None,
+) -> KillSelection:
+    wanted = RunFilter(live=True, mine=mine, workflow=workflow)
+    return KillSelection(wanted=wanted, force=force, reason=reason)
+
+
+@pytest.mark.parametrize(
+    ("text", "wish"),
+    [
+        ("kill --all mine", many(mine=True)),
+        ("kill —all mine", many(mine=True)),
+        ("stop --all live", many()),
+        ("kill --all workflow=Fix", many(workflow="fix")),
+        ("kill --all mine workflow=fix", many(mine=True, workflow="fix")),
+        ("kill --all workflow=fix mine", many(mine=True, workflow="fix")),
+        ("kill --force --all mine", many(mine=True, force=True)),
+        ("kill --all --force mine", many(mine=True, force=True)),
+        ("kill --all mine —force it is late", many(mine=True, force=True, reason="it is late")),
+        ("kill --all live the &lt;sun&gt; is down", many(reason="the <sun> is down")),
+    ],
+)
+def test_kill_all_names_which_runs_and_a_reason(text: str, wish: KillSelection) -> None:
+    assert parse_slash(text, CHANNEL) == wish
+    assert parse_slash(text, THREAD) == wish
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("kill --all", "needs to know which runs: `--all mine`"),
+        ("kill --all yours", "which runs, not `yours`"),
+        ("kill --all run_0a1b2c", "which runs, not `run_0a1b2c`"),
+        ("kill --all workflow=", "which runs, not `workflow=`"),
+        ("kill --all mine --now", "no flag `--now`"),
+        ("kill all", "two dashes before `all`"),
+        ("kill mine", "two dashes before `all`"),
+    ],
+)
+def test_kill_all_is_never_guessed(text: str, words: str) -> None:
+    assert words in refused(text)
+
+
+def test_all_can_begin_a_reason_in_a_thread() -> None:
+    wish = parse_slash("kill all is lost", THREAD)
+
+    assert wish == KillRequest(named="run_aaaaaaaaaaaa", reason="all is lost")
+
+
+@pytest.mark.parametrize(
+    ("text", "period"),
+    [
+        ("stats", Period.WEEK),
+        ("stats 24h", Period.DAY),
+        ("stats 7D", Period.WEEK),
+        ("stats 30d", Period.MONTH),
+    ],
+)
+def test_stats_look_back_over_a_period(text: str, period: Period) -> None:
+    assert parse_slash(text, CHANNEL) == ShowStats(period=period)
+
+
+@pytest.mark.parametrize("given", ["5d", "7 d", "7d now", "yesterday", "0", "-1d", "`x`"])
+def test_stats_of_another_period_are_refused_with_those_there_are(given: str) -> None:
+    assert "`24h`, `7d`, `30d`, not" in refused(f"stats {given}")

@@ -1,0 +1,109 @@
+"""`stats`: words for every figure, and none for what is not known."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from bot.slack.views.stats import PERIODS, REASONS, STATUSES, STAYS, stats_message
+from core.domain.run import RunStatus, StopReason
+from core.domain.stats import Period, Quantiles, RunFigures, Spend, Stats, TerminationFigures
+from core.domain.termination import Phase
+from tests.unit.drawn import NOW, assert_fits, assert_pictured, words_of
+
+RUNS = RunFigures(
+    by_status={
+        RunStatus.RUNNING: 1,
+        RunStatus.COMPLETED: 8,
+        RunStatus.FAILED: 3,
+        RunStatus.KILLED: 2,
+    },
+    by_stop_reason={
+        StopReason.SUCCESS: 8,
+        StopReason.KILLED: 2,
+        StopReason.MAX_TURNS: 2,
+        StopReason.WORKER_LOST: 1,
+    },
+    spend=Spend(
+        reported_usd=Decimal("12.4"),
+        reported_runs=10,
+        estimated_usd=Decimal("0.42"),
+        estimated_runs=2,
+        unknown_runs=1,
+    ),
+)
+KILLS = TerminationFigures(
+    count=30,
+    confirmed=27,
+    unconfirmed=1,
+    late=2,
+    before_start=3,
+    survivors=2,
+    overall=Quantiles(count=24, p50=1061.4, p95=5210, p99=5836),
+    by_phase={
+        Phase.REQUESTED: Quantiles(count=24, p50=12, p95=40.6, p99=90),
+        Phase.INTERRUPTED: Quantiles(count=20, p50=980, p95=5001, p99=5003),
+    },
+)
+
+
+def stats(runs: RunFigures, kills: TerminationFigures, period: Period = Period.WEEK) -> Stats:
+    return Stats(period=period, since=NOW - period.length, until=NOW, runs=runs, kills=kills)
+
+
+def test_stats_look_as_they_did() -> None:
+    drawn = stats_message(stats(RUNS, KILLS))
+
+    assert_fits(drawn)
+    assert_pictured("stats", drawn)
+
+
+def test_empty_stats_look_as_they_did() -> None:
+    drawn = stats_message(stats(RunFigures(), TerminationFigures()))
+
+    assert_fits(drawn)
+    assert_pictured("stats_empty", drawn)
+
+
+def test_spend_keeps_apart_what_is_known_and_what_is_not() -> None:
+    shown = words_of(stats_message(stats(RUNS, KILLS)))
+
+    assert "$12.40 reported by 10 runs" in shown
+    assert "$0.42 estimated for 2 runs" in shown
+    assert "not known for 1 run, which is in neither sum" in shown
+
+
+def test_an_unconfirmed_kill_says_where_to_look() -> None:
+    shown = words_of(stats_message(stats(RUNS, KILLS)))
+
+    assert "27 proven · 1 unconfirmed · 2 under way · success 96.4 %" in shown
+    assert "2 processes were still alive" in shown
+
+
+@pytest.mark.parametrize(
+    ("confirmed", "unconfirmed", "words"),
+    [(9999, 1, "success 99.9 %"), (3, 0, "success 100 %"), (0, 2, "success 0.0 %")],
+)
+def test_a_hundred_percent_means_every_one(confirmed: int, unconfirmed: int, words: str) -> None:
+    kills = TerminationFigures(
+        count=confirmed + unconfirmed, confirmed=confirmed, unconfirmed=unconfirmed
+    )
+
+    assert words in words_of(stats_message(stats(RUNS, kills)))
+
+
+def test_nothing_decided_has_no_rate() -> None:
+    kills = TerminationFigures(count=2)
+
+    assert kills.success_rate is None
+    assert "success" not in words_of(stats_message(stats(RUNS, kills)))
+
+
+def test_lookup_tables_are_total() -> None:
+    assert set(PERIODS) == set(Period)
+    assert set(STATUSES) == set(RunStatus)
+    assert set(REASONS) == set(StopReason)
+    assert set(STAYS) == set(Phase)
+    assert [one.length for one in Period] == [timedelta(days=days) for days in (1, 7, 30)]

@@ -11,12 +11,14 @@ from typing import Any, cast
 import claude_agent_sdk
 from claude_agent_sdk import (
     ClaudeAgentOptions,
+    HookMatcher,
     PermissionResultDeny,
     SessionStore,
     ToolPermissionContext,
 )
 
 from core.agent import launch as launcher
+from core.agent.critical import MATCHER, CriticalCalls
 from core.agent.history import History
 from core.agent.plan import task_files
 from core.agent.policy import allowed_rules, denied_tools, refusal
@@ -33,7 +35,11 @@ BUNDLED_PROGRAM = Path(claude_agent_sdk.__file__).with_name("_bundled") / "claud
 
 
 def build_options(
-    launch: Launch, history: History, *, stderr: Callable[[str], None]
+    launch: Launch,
+    history: History,
+    *,
+    stderr: Callable[[str], None],
+    critical: CriticalCalls | None = None,
 ) -> ClaudeAgentOptions:
     """The SDK's options for a launch."""
     definition = launch.definition
@@ -61,6 +67,7 @@ def build_options(
         disallowed_tools=list(denied_tools(definition)),
         # Nothing is asked in this mode, and the SDK warns of a callback that never runs.
         can_use_tool=None if is_bypassing else _deny_by(definition),
+        hooks=_hooks(critical),
         mcp_servers=cast("dict[str, Any]", dict(definition.mcp_servers)),
         strict_mcp_config="project" not in definition.setting_sources,
         setting_sources=cast("Any", list(definition.setting_sources)),
@@ -136,6 +143,13 @@ def prepare_state(launch: Launch) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name, text in task_files(launch.plan).items():
             (folder / name).write_text(text, encoding="utf-8")
+
+
+def _hooks(critical: CriticalCalls | None) -> dict[Any, list[HookMatcher]] | None:
+    # Each call of a hook is a round trip, so there are no more of them than are needed.
+    if critical is None or not critical.rules.patterns:
+        return None
+    return {"PreToolUse": [HookMatcher(matcher=MATCHER, hooks=[critical.before_tool])]}
 
 
 def _deny_by(definition: WorkflowDefinition) -> Any:

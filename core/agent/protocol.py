@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
 
+from core.agent.critical import DEFAULT_RULES, CriticalCalls, CriticalRules
 from core.agent.process import Tree
 from core.domain.errors import OpsError
 from core.domain.event import AgentEvent, PlanItem
@@ -32,6 +33,7 @@ class Launch:
         site: Whose process this is: `sweep` of another installation on the same machine
             leaves it alone.
         program: The `claude` program; the SDK's own if not given.
+        critical: Which tool calls a kill lets come to their end.
     """
 
     run_id: str
@@ -49,6 +51,7 @@ class Launch:
     plan: tuple[PlanItem, ...] = ()
     site: str = ""
     program: Path | None = None
+    critical: CriticalRules = DEFAULT_RULES
 
 
 class TranscriptStore(Protocol):
@@ -81,6 +84,11 @@ class AgentSession(Protocol):
     @property
     def tree(self) -> Tree:
         """Its processes as met so far: what the kill ladder wants as `known`."""
+        ...
+
+    @property
+    def critical(self) -> CriticalCalls:
+        """Its calls that are not to be cut in half."""
         ...
 
     @property

@@ -16,6 +16,7 @@ from uuid import UUID
 from claude_agent_sdk import ClaudeSDKClient, Message, ResultMessage, SystemMessage
 
 from core.agent import census
+from core.agent.critical import CriticalCalls
 from core.agent.failure import failed
 from core.agent.history import History
 from core.agent.options import build_options, prepare_state
@@ -29,7 +30,7 @@ from core.agent.protocol import (
 )
 from core.agent.speech import Speech
 from core.agent.translate import Translator
-from core.domain.event import AgentEvent
+from core.domain.event import AgentEvent, ToolFinished
 from core.domain.redact import redact
 from core.domain.termination import ProcessIdentity
 
@@ -84,7 +85,10 @@ class _Session:
         )
         self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
         self._history = History(transcripts)
-        self._client = ClaudeSDKClient(build_options(launch, self._history, stderr=self._heard))
+        self.critical = CriticalCalls(launch.critical, secrets=self._secrets)
+        self._client = ClaudeSDKClient(
+            build_options(launch, self._history, stderr=self._heard, critical=self.critical)
+        )
         self._translator = Translator(plan=launch.plan, secrets=self._secrets, cwd=str(launch.cwd))
         self._root: ProcessIdentity | None = None
         self._speech = Speech(launch.session_id)
@@ -129,6 +133,8 @@ class _Session:
                 if isinstance(message, SystemMessage) and message.subtype == "init":
                     self._check_session(str(message.data.get("session_id")))
                 for event in self._translator.translate(message):
+                    if isinstance(event, ToolFinished):
+                        self.critical.end(event.tool_use_id)
                     yield event
                 if isinstance(message, ResultMessage):
                     await self._take_result(message)
@@ -249,6 +255,7 @@ class _Session:
                 raise self._failure("crashed", error) from error
         self.has_ended = True
         self._is_exhausted = True
+        self.critical.abandon()
 
     async def _take_result(self, result: ResultMessage) -> None:
         """After its last result an agent has nothing more to hear."""

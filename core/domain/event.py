@@ -36,6 +36,7 @@ class EventKind(StrEnum):
     AGENT_RESULT = "agent_result"
     AGENT_STDERR = "agent_stderr"
     KILL_PHASE = "kill_phase"
+    CRITICAL_WAITED = "critical_waited"
     KILL_UNCONFIRMED = "kill_unconfirmed"
     WORKER_LOST = "worker_lost"
     LEFTOVERS_ENDED = "leftovers_ended"

@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 # A handover must fit into the 15 s of a shutdown, so it is less patient than a kill.
 _HANDOVER_GRACE = timedelta(seconds=2)
+_HANDOVER_DRAIN = timedelta(seconds=2)
 _SAVE_LIMIT = timedelta(seconds=10)
 # A database that is away must not keep a process alive.
 _PHASE_PATIENCE = timedelta(seconds=1)
@@ -37,7 +38,7 @@ class Ending:
     ledger: Ledger
     leg: Leg
     work_saved: dict[str, Any] = field(default_factory=dict)
-    _is_hurried: bool = False
+    _hurried: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def climb(self) -> None:
         """End every process of the leg; `leg.proof` says whether it is certain."""
@@ -46,6 +47,7 @@ class Ending:
             await self._acknowledge()
         hurrying = asyncio.create_task(self._hear_force(), name=f"force {leg.run.run_id}")
         try:
+            await self._drain()
             leg.proof = await self._climb(force=self._is_forced)
         finally:
             hurrying.cancel()
@@ -88,17 +90,40 @@ class Ending:
     def _is_forced(self) -> bool:
         if self.leg.cause is Cause.FENCED:
             return True
+        if self._hurried.is_set():
+            return True
         return self.leg.termination is not None and self.leg.termination.force
+
+    async def _drain(self) -> None:
+        """Let no tool call begin any more, and those that must not be cut in half end."""
+        agent = self.leg.agent
+        if agent is None or not agent.critical.close() or self._is_forced:
+            return
+        await self._phase(Phase.DRAINING, None)
+        limit = agent.critical.rules.wait
+        if self.leg.cause is Cause.HANDOVER:
+            limit = min(limit, _HANDOVER_DRAIN)
+        waited = await agent.critical.drained(limit, hurried=self._hurried)
+        for one in waited:
+            log.info("%s: waited %s ms for %s", self.leg.run.run_id, one.milliseconds, one.tool)
+        try:
+            await until_written(
+                lambda: self.ledger.waited(self.leg.run, self.leg.termination, waited),
+                patience=_PHASE_PATIENCE,
+            )
+        except OpsError as error:
+            log.warning("%s: what it waited for not recorded: %s", self.leg.run.run_id, error)
 
     async def _hear_force(self) -> None:
         """Notice when somebody presses Force kill while the agent is being asked to stop."""
-        while self.leg.cause is Cause.KILL and not self._is_hurried:
+        while self.leg.cause is Cause.KILL and not self._hurried.is_set():
             await asyncio.sleep(_FORCE_LOOK.total_seconds())
             try:
                 present = await self.ledger.open_termination(self.leg.run)
             except Unavailable:
                 continue
-            self._is_hurried = present is not None and present.force
+            if present is not None and present.force:
+                self._hurried.set()
 
     async def _acknowledge(self) -> None:
         try:
@@ -115,7 +140,7 @@ class Ending:
             cookie=self.leg.run.run_id,
             root=agent.root if agent else None,
             interrupt=agent.interrupt if agent else None,
-            has_ended=lambda: self._is_hurried or (agent is not None and agent.has_ended),
+            has_ended=lambda: self._hurried.is_set() or (agent is not None and agent.has_ended),
             force=force,
             on_phase=self._phase,
             known=agent.tree if agent else None,

@@ -6,12 +6,13 @@ What a thread shows of a kill is its run's: opening and advancing raise the run'
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import BigInteger, ColumnElement, cast, func, or_, select, update
-from sqlalchemy.dialects.postgresql import distinct_on, insert
+from sqlalchemy.dialects.postgresql import JSONB, distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.termination import (
@@ -20,6 +21,7 @@ from core.domain.termination import (
     ProcessIdentity,
     Termination,
     TerminationNotFound,
+    Waited,
     phase_sources_of,
 )
 from core.store.run_writes import moment, touch
@@ -63,29 +65,25 @@ async def advance(
     processes_seen: int | None = None,
     survivors: Iterable[ProcessIdentity] | None = None,
     work_saved: Mapping[str, Any] | None = None,
+    cleanup: Mapping[str, Any] | None = None,
 ) -> Termination:
     """Move a termination to a phase, if its present one allows it.
 
-    The phase is noted with its milliseconds since the request.  What is not given stays;
+    The phase is noted with its milliseconds since the request; of one that is entered
+    again (a kill that is tried again) the first time stays.  What is not given stays;
     `processes_seen` never shrinks.
 
     Raises:
         TerminationNotFound: If there is none with this id.
         IllegalPhase: If the phase does not follow the present one.
     """
-    run: UUID | None = await session.scalar(
-        select(TerminationRow.run_id).where(TerminationRow.id == termination_id)
-    )
-    if run is None:
-        raise TerminationNotFound(termination_id)
-    # The run's row first, as in a kill: two transactions never wait for each other crosswise.
-    await touch(session, run, now=now)
+    await _touch_run(session, termination_id, now=now)
     elapsed = func.extract("epoch", moment(now) - TerminationRow.requested_at) * 1000
     columns: dict[str, Any] = {
         "phase": phase,
-        "phases": TerminationRow.phases.concat(
-            func.jsonb_build_object(phase.value, cast(func.greatest(elapsed, 0), BigInteger))
-        ),
+        "phases": func.jsonb_build_object(
+            phase.value, cast(func.greatest(elapsed, 0), BigInteger), type_=JSONB
+        ).concat(TerminationRow.phases),
     }
     if processes_seen is not None:
         columns["processes_seen"] = func.greatest(TerminationRow.processes_seen, processes_seen)
@@ -93,6 +91,8 @@ async def advance(
         columns["survivors"] = [_survivor(process) for process in survivors]
     if work_saved is not None:
         columns["work_saved"] = TerminationRow.work_saved.concat(dict(work_saved))
+    if cleanup is not None:
+        columns["cleanup"] = TerminationRow.cleanup.concat(dict(cleanup))
     if phase in FINAL_PHASES:
         columns["completed_at"] = now
     row: TerminationRow | None = await session.scalar(
@@ -111,6 +111,26 @@ async def advance(
             raise TerminationNotFound(termination_id)
         raise IllegalPhase(termination_id, present.phase, phase)
     return row.to_termination()
+
+
+async def note_waited(
+    session: AsyncSession, termination_id: UUID, waited: Iterable[Waited], *, now: datetime
+) -> Termination:
+    """Add what a kill has waited for; its phase stays.
+
+    Raises:
+        TerminationNotFound: If there is none with this id.
+    """
+    await _touch_run(session, termination_id, now=now)
+    added = [asdict(one) for one in waited]
+    rows = await session.scalars(
+        update(TerminationRow)
+        .where(TerminationRow.id == termination_id)
+        .values(waited_for=TerminationRow.waited_for.concat(added))
+        .returning(TerminationRow)
+        .execution_options(synchronize_session=False)
+    )
+    return rows.one().to_termination()
 
 
 async def latest_of_run(session: AsyncSession, run: UUID) -> Termination | None:
@@ -135,6 +155,16 @@ async def unfinished(session: AsyncSession) -> list[Termination]:
         select(TerminationRow).where(IS_OPEN).order_by(TerminationRow.requested_at)
     )
     return [row.to_termination() for row in rows]
+
+
+async def _touch_run(session: AsyncSession, termination_id: UUID, *, now: datetime) -> None:
+    run: UUID | None = await session.scalar(
+        select(TerminationRow.run_id).where(TerminationRow.id == termination_id)
+    )
+    if run is None:
+        raise TerminationNotFound(termination_id)
+    # The run's row first, as in a kill: two transactions never wait for each other crosswise.
+    await touch(session, run, now=now)
 
 
 async def _one(session: AsyncSession, *conditions: ColumnElement[bool]) -> Termination | None:

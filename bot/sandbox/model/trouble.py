@@ -95,6 +95,30 @@ def _stuck(command: str) -> Play:
     return play
 
 
+def _slow_commit(scene: Scene) -> Turn:
+    """Commit with a hook that takes `[pause: 1500]` milliseconds, and then once more."""
+    if scene.words:
+        return Turn(text="## Summary\n\n" + "What was committed before the stop is whole. " * 5)
+    pause = scene.number("pause", 1500, most=60_000) / 1000
+    hook = f"#!/bin/sh\nsleep {pause}\n"
+    install = (
+        f"mkdir -p hooks && printf %s {_quoted(hook)} > hooks/pre-commit"
+        " && chmod +x hooks/pre-commit && git config core.hooksPath hooks"
+        " && echo precious > precious.txt && git add precious.txt"
+    )
+    stages = (
+        Turn(text="A hook that checks with care.", calls=(bash(install, "Install a hook"),)),
+        Turn(text="Committing.", calls=(bash("git commit -q -m first", "Commit the work"),)),
+        Turn(
+            text="And once more.",
+            calls=(bash("git commit -q --allow-empty -m second", "Commit again"),),
+        ),
+    )
+    if scene.position < len(stages):
+        return stages[scene.position]
+    return Turn(text="## Summary\n\n" + "Both commits went through the slow hook. " * 6)
+
+
 def _leave_a_trace() -> ToolCall:
     return bash("echo 'written before the stop' > before-the-stop.txt", "Leave a file")
 
@@ -207,6 +231,11 @@ TROUBLES: tuple[Script, ...] = (
     Script(name="crash", about="the agent's program is killed (SIGKILL)", play=_end_program(9)),
     Script(
         name="no-result", about="the agent's program ends without a result", play=_end_program(15)
+    ),
+    Script(
+        name="slow-commit",
+        about="two commits, each with a hook that sleeps ([pause: 1500] milliseconds)",
+        play=_slow_commit,
     ),
     Script(name="empty", about="an answer without any text", play=in_order(Turn())),
 )

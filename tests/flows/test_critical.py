@@ -1,0 +1,141 @@
+"""A kill waits for what must not be cut in half: with the real program and real git."""
+
+from __future__ import annotations
+
+import subprocess
+from datetime import timedelta
+from pathlib import Path
+
+from core.agent.process import find_tree
+from core.domain.event import EventKind
+from core.domain.request import KillRequest
+from core.domain.run import Run, RunStatus
+from core.domain.snapshot import RunSnapshot
+from core.domain.termination import Phase
+from core.store import audit, events
+from tests.workplace import Office, office
+
+__all__ = ["office"]
+
+FIRST = "[scenario: slow-commit]"
+
+
+async def committing(office: Office, task: str) -> Run:
+    """Start a run and wait until its commit is under way."""
+    run = await office.start(task)
+    seen = await office.until(run, lambda now: now.run.tool_calls >= 2)
+    return seen.run
+
+
+async def killed(office: Office, run: Run, *, force: bool = False) -> RunSnapshot:
+    wish = KillRequest(named=run.run_id, force=force)
+    await office.workplace.runs.kill(wish, by=office.boss)
+    return await office.ended(run, within=20)
+
+
+def subjects(run: Run) -> list[str]:
+    """What was committed in the run's workspace, newest first."""
+    assert run.workspace_path is not None
+    log = subprocess.run(
+        ["git", "-C", run.workspace_path, "log", "--format=%s"],
+        capture_output=True, text=True, check=False, timeout=10,
+    )  # fmt: skip
+    return log.stdout.split()
+
+
+def lock_of(run: Run) -> Path:
+    """What a git that was cut off leaves in the way of the next one."""
+    return Path(str(run.workspace_path), ".git/index.lock")
+
+
+async def test_a_kill_lets_a_commit_come_to_its_end(office: Office) -> None:
+    async with office.worker():
+        run = await committing(office, f"{FIRST} [pause: 1500] work")
+        seen = await killed(office, run)
+
+    assert seen.run.status is RunStatus.KILLED
+    assert subjects(seen.run) == ["first"]
+    termination = seen.termination
+    assert termination is not None
+    assert list(termination.phases) == [
+        Phase.REQUESTED, Phase.ACKNOWLEDGED, Phase.DRAINING, Phase.INTERRUPTED, Phase.CONFIRMED,
+    ]  # fmt: skip
+    (waited,) = termination.waited_for
+    assert waited.finished
+    assert waited.tool == "Bash"
+    assert waited.summary == "git commit -q -m first"
+    assert 0 < waited.milliseconds < 3000
+    assert (
+        termination.phases[Phase.INTERRUPTED] - termination.phases[Phase.DRAINING]
+        >= waited.milliseconds
+    )
+    assert termination.elapsed is not None
+    assert termination.elapsed < timedelta(seconds=10)
+    async with office.workplace.database.sessions() as session:
+        told = await events.of_run(session, run.id, kinds=[EventKind.CRITICAL_WAITED])
+        lines = [line for line in await audit.recent(session, 50) if line.action == "kill_waited"]
+    assert [one.data["summary"] for one in told] == ["git commit -q -m first"]
+    assert [line.actor.name for line in lines] == ["Signalbox"]
+    assert lines[0].details["waited_for"][0]["milliseconds"] == waited.milliseconds
+
+
+async def test_a_commit_that_takes_too_long_is_not_waited_for_for_ever(office: Office) -> None:
+    async with office.worker():
+        run = await committing(office, f"{FIRST} [pause: 30000] work")
+        seen = await killed(office, run)
+
+    assert subjects(seen.run) == []
+    assert seen.termination is not None
+    (waited,) = seen.termination.waited_for
+    assert not waited.finished
+    assert waited.milliseconds >= 3000
+    assert seen.run.status is RunStatus.KILLED
+    assert find_tree(run.run_id, None) == ()
+    assert not lock_of(seen.run).exists()
+
+
+async def test_force_waits_for_nothing(office: Office) -> None:
+    async with office.worker():
+        run = await committing(office, f"{FIRST} [pause: 30000] work")
+        seen = await killed(office, run, force=True)
+
+    assert seen.termination is not None
+    assert Phase.DRAINING not in seen.termination.phases
+    assert seen.termination.waited_for == ()
+    assert seen.run.status is RunStatus.KILLED
+
+
+async def test_force_ends_the_waiting(office: Office) -> None:
+    async with office.worker():
+        run = await committing(office, f"{FIRST} [pause: 30000] work")
+        await office.workplace.runs.kill(KillRequest(named=run.run_id), by=office.boss)
+        await office.until(
+            run,
+            lambda now: now.termination is not None and Phase.DRAINING in now.termination.phases,
+        )
+        seen = await killed(office, run, force=True)
+
+    assert seen.termination is not None
+    (waited,) = seen.termination.waited_for
+    assert not waited.finished
+    assert waited.milliseconds < 2000
+    assert Phase.INTERRUPTED not in seen.termination.phases
+
+
+async def test_a_run_without_a_kill_commits_as_ever(office: Office) -> None:
+    async with office.worker():
+        run = await office.start(f"{FIRST} [pause: 10] work")
+        seen = await office.ended(run)
+
+    assert seen.run.status is RunStatus.COMPLETED, seen.run.error_message
+    assert subjects(seen.run) == ["second", "first"]
+
+
+async def test_a_stopping_worker_lets_a_commit_come_to_its_end(office: Office) -> None:
+    async with office.worker():
+        # A second of it goes by before the worker gives up waiting for the run's own end.
+        run = await committing(office, f"{FIRST} [pause: 2500] work")
+    handed_over = (await office.look(run)).run
+
+    assert handed_over.status is RunStatus.PENDING
+    assert subjects(handed_over) == ["first"]

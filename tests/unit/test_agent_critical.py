@@ -1,0 +1,183 @@
+"""Which tool calls are critical, and how long a kill waits for one."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from datetime import timedelta
+
+import pytest
+
+from core.agent.critical import DEFAULT_RULES, CriticalCalls, CriticalRules, compiled
+
+COMMIT = {"command": "git commit -q -m 'Add it'"}
+SOON = timedelta(seconds=5)
+
+
+def calls() -> CriticalCalls:
+    return CriticalCalls(DEFAULT_RULES, secrets=("hunter2222",))
+
+
+async def asked(critical: CriticalCalls, tool_use_id: str = "t1") -> object:
+    given = {"hook_event_name": "PreToolUse", "tool_name": "Bash", "tool_input": COMMIT}
+    return await critical.before_tool(given, tool_use_id, {"signal": None})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "git commit -m x",
+        "cd sub && git -C . -c user.name=x --no-pager commit",
+        "git add . && git push --force origin main",
+        "git cherry-pick abc",
+        "git am < mail.patch",
+        "alembic upgrade head",
+        "alembic -c other.ini upgrade head",
+        "python manage.py migrate",
+        "npx prisma migrate deploy",
+        "npm publish",
+        "twine upload dist/*",
+        "cargo publish",
+        "docker push registry/image",
+        "terraform apply -auto-approve",
+        "kubectl apply -f deployment.yml",
+        "echo first\nmake build\ngit rebase main",
+    ],
+)
+def test_what_must_not_be_cut_in_half_is_critical(command: str) -> None:
+    assert DEFAULT_RULES.find("Bash", {"command": command}) is not None
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "git status",
+        "git log --oneline",
+        "git diff",
+        "ls",
+        "sleep 600",
+        "grep -r commit .",
+        "alembic current",
+        "npm install",
+        "docker build .",
+        "terraform plan",
+        "gitcommit",
+    ],
+)
+def test_other_commands_are_not(command: str) -> None:
+    assert DEFAULT_RULES.find("Bash", {"command": command}) is None
+
+
+def test_the_line_that_matters_is_shown() -> None:
+    found = DEFAULT_RULES.find("Bash", {"command": "make\n  git push origin main  \nls"})
+
+    assert found is not None
+    assert found[1] == "git push origin main"
+
+
+def test_a_tool_of_an_mcp_server_is_found_by_its_name() -> None:
+    rules = CriticalRules(patterns=compiled([r"^mcp__deploy__"]))
+
+    assert rules.find("mcp__deploy__ship", {"to": "production"}) is not None
+    assert rules.find("mcp__notes__add", {"text": "mcp__deploy__"}) is None
+
+
+def test_hostile_commands_are_looked_through_in_no_time() -> None:
+    began = time.monotonic()
+    for piece in ("git -c ", "git - ", "git --a=", "alembic -a ", "git  ", "alembic - -"):
+        DEFAULT_RULES.find("Bash", {"command": piece * 20_000})
+    DEFAULT_RULES.find("Bash", {"command": "git " + "-c " * 20_000})
+    DEFAULT_RULES.find("Bash", {"command": "alembic " + "-c x " * 20_000})
+
+    assert time.monotonic() - began < 2
+
+
+def test_a_wrong_pattern_is_named() -> None:
+    with pytest.raises(ValueError, match=re.escape("'git (commit' is not a regular")):
+        compiled(["git (commit"])
+
+
+async def test_an_open_call_is_waited_for_until_it_comes_back() -> None:
+    critical = calls()
+    assert await asked(critical) == {}
+
+    assert critical.close()
+    waiting = asyncio.create_task(critical.drained(SOON, hurried=asyncio.Event()))
+    await asyncio.sleep(0)
+    critical.end("t1")
+    (waited,) = await waiting
+
+    assert waited.finished
+    assert waited.tool == "Bash"
+    assert waited.summary == "git commit -q -m 'Add it'"
+    assert re.search(waited.pattern, waited.summary)
+
+
+async def test_nothing_begins_once_the_gate_is_closed() -> None:
+    critical = calls()
+
+    assert not critical.close()
+    answer = await asked(critical)
+
+    assert "'permissionDecision': 'deny'" in str(answer)
+    assert await critical.drained(SOON, hurried=asyncio.Event()) == ()
+
+
+async def test_a_call_that_takes_too_long_is_not_waited_for() -> None:
+    critical = calls()
+    await asked(critical)
+    limit = timedelta(milliseconds=50)
+
+    (waited,) = await critical.drained(limit, hurried=asyncio.Event())
+
+    assert not waited.finished
+    assert waited.milliseconds >= 50
+
+
+async def test_a_hurry_ends_the_waiting() -> None:
+    critical = calls()
+    await asked(critical)
+    hurried = asyncio.Event()
+    waiting = asyncio.create_task(critical.drained(timedelta(seconds=60), hurried=hurried))
+    await asyncio.sleep(0)
+
+    hurried.set()
+    (waited,) = await waiting
+
+    assert not waited.finished
+
+
+async def test_an_agent_that_is_gone_is_not_waited_for() -> None:
+    critical = calls()
+    await asked(critical)
+    waiting = asyncio.create_task(critical.drained(SOON, hurried=asyncio.Event()))
+    await asyncio.sleep(0)
+
+    critical.abandon()
+    (waited,) = await waiting
+
+    assert not waited.finished
+
+
+async def test_two_calls_are_both_waited_for() -> None:
+    critical = calls()
+    await asked(critical, "t1")
+    await asked(critical, "t2")
+    waiting = asyncio.create_task(critical.drained(SOON, hurried=asyncio.Event()))
+    await asyncio.sleep(0)
+
+    critical.end("t2")
+    critical.end("t1")
+
+    assert [one.finished for one in await waiting] == [True, True]
+
+
+async def test_secrets_in_a_command_are_not_told() -> None:
+    critical = calls()
+    critical.begin("t1", "Bash", {"command": "git push https://me:hunter2222@host/r.git"})
+
+    (waited,) = await critical.drained(timedelta(0), hurried=asyncio.Event())
+
+    assert "git push" in waited.summary
+    assert "hunter2222" not in waited.summary

@@ -1,0 +1,238 @@
+"""The caps, held by several workers at full speed; and by people who kill and start."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+import pytest
+
+from core.agent.catalog import load_catalog
+from core.domain.actor import Actor, Origin, Role
+from core.domain.fleet import Caps
+from core.domain.request import KillRequest, StartRequest
+from core.domain.run import Run, RunStatus, StopReason
+from core.domain.termination import Phase
+from core.queue.jobs import Job
+from core.runner.ledger import Ledger
+from core.services.admission import AdmissionService
+from core.services.people import PeopleService
+from core.services.runs import AlreadyEnded, RunService
+from core.services.work import Work
+from core.store import runs
+from core.store.engine import Database
+from tests.fakes.queue import until, working
+
+CAPS = Caps(fleet=6, repository=3, person=2)
+
+
+@dataclass
+class Fleet:
+    """People, and workers whose runs are a short sleep.
+
+    Attributes:
+        begun: Runs in the order in which they began.
+        over: What was live at a moment when it was more than the caps allow.
+    """
+
+    database: Database
+    work: Work
+    admission: AdmissionService
+    service: RunService
+    ledger: Ledger
+    pause: float = 0.02
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    begun: list[str] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
+    live: list[Run] = field(default_factory=list)
+    over: list[str] = field(default_factory=list)
+    caps: Caps = CAPS
+    requeues: set[str] = field(default_factory=set)
+
+    async def person(self, name: str, role: Role = Role.RUNNER) -> Actor:
+        actor = await PeopleService(self.work).actor(
+            team_id="T1", user_id=f"U{name}", name=name, role=role
+        )
+        assert actor.origin is Origin.SLACK
+        return actor
+
+    async def start(
+        self, by: Actor, *, repo: str | None = None, priority: int = 0, task: str = "Work"
+    ) -> Run:
+        request = StartRequest(
+            workflow="implement", task=task, request_key=uuid4().hex, repo=repo, priority=priority
+        )
+        return (await self.service.start(request, by=by)).run
+
+    async def execute(self, job: Job) -> None:
+        run = await self.ledger.begin(job.run_id, job.attempt)
+        if run is None:
+            return
+        self.begun.append(run.run_id)
+        self.live.append(run)
+        self._look()
+        await self.gate.wait()
+        await asyncio.sleep(self.pause)
+        self.live.remove(run)
+        if run.run_id in self.requeues:
+            self.requeues.discard(run.run_id)
+            await self.ledger.requeue(run, why="a test")
+            return
+        await self.ledger.fail(run, StopReason.TIMEOUT, "a test")
+        self.ended.append(run.run_id)
+
+    def _look(self) -> None:
+        persons: Counter[UUID | None] = Counter(run.user_id for run in self.live)
+        repositories = Counter(run.git_repo for run in self.live if run.git_repo)
+        figures = (
+            (len(self.live), self.caps.fleet),
+            (max(persons.values()), self.caps.person),
+            (max(repositories.values(), default=0), self.caps.repository),
+        )
+        if any(cap is not None and count > cap for count, cap in figures):
+            self.over.append(str(figures))
+
+    async def look(self, run: Run) -> Run:
+        async with self.database.sessions() as session:
+            return await runs.get(session, run.run_id)
+
+    @asynccontextmanager
+    async def working(self, *slots: int) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            for count in slots:
+                await stack.enter_async_context(
+                    working(self.database.dsn, self.execute, slots=count)
+                )
+            yield
+
+
+@pytest.fixture
+async def fleet(database: Database) -> Fleet:
+    work = Work(database, lambda: datetime.now(UTC))
+    catalog = await asyncio.to_thread(load_catalog, None)
+    fleet = Fleet(
+        database,
+        work,
+        AdmissionService(work),
+        RunService(work, catalog),
+        Ledger(work, "w1", "h"),
+    )
+    fleet.gate.set()
+    return fleet
+
+
+async def test_caps_hold_exactly_at_full_speed_and_nothing_is_left(fleet: Fleet) -> None:
+    await fleet.admission.cap(CAPS)
+    people = [await fleet.person(f"P{number}") for number in range(5)]
+    repos = [None, "https://example.org/a", "https://example.org/b"]
+    fleet.gate.clear()
+
+    async with fleet.working(4, 4, 4):
+        started = await asyncio.gather(
+            *(
+                fleet.start(people[number % 5], repo=repos[number % 3], priority=number % 2)
+                for number in range(60)
+            )
+        )
+        for run in started[::7]:
+            fleet.requeues.add(run.run_id)
+        # The caps are used as well as kept: five people and enough slots fill the fleet.
+        await until(lambda: len(fleet.live) == 6, within=30)
+        fleet.gate.set()
+        await until(lambda: len(fleet.ended) == 60, within=60)
+
+    assert fleet.over == []
+    assert set(fleet.ended) == {run.run_id for run in started}
+
+
+async def test_who_waits_begins_by_priority_and_then_by_age(fleet: Fleet) -> None:
+    await fleet.admission.cap(Caps(fleet=1))
+    fleet.caps = Caps(fleet=1)
+    ann = await fleet.person("Ann")
+    fleet.gate.clear()
+    async with fleet.working(3):
+        first = await fleet.start(ann)
+        await until(lambda: fleet.begun == [first.run_id])
+        waiting = {priority: await fleet.start(ann, priority=priority) for priority in (-5, 0, 7)}
+        second = await fleet.start(ann)
+        fleet.gate.set()
+        await until(lambda: len(fleet.ended) == 5)
+
+    assert fleet.begun[1:] == [run.run_id for run in (waiting[7], waiting[0], second, waiting[-5])]
+    assert fleet.over == []
+
+
+async def test_a_waiting_run_is_killed_at_once_and_gives_its_place_to_nobody(
+    fleet: Fleet,
+) -> None:
+    await fleet.admission.cap(Caps(fleet=1))
+    ann = await fleet.person("Ann")
+    fleet.gate.clear()
+    async with fleet.working(2):
+        first = await fleet.start(ann)
+        await until(lambda: fleet.begun == [first.run_id])
+        second, third = await fleet.start(ann), await fleet.start(ann)
+
+        kill = await fleet.service.kill(KillRequest(named=second.run_id), by=ann)
+
+        assert kill.phase is Phase.CONFIRMED
+        killed = await fleet.look(second)
+        assert (killed.status, killed.job_id, killed.queue_reason) == (
+            RunStatus.KILLED,
+            None,
+            None,
+        )
+        assert (await fleet.look(third)).job_id is None
+        fleet.gate.set()
+        await until(lambda: len(fleet.ended) == 2)
+
+    assert fleet.begun == [first.run_id, third.run_id]
+
+
+async def test_a_kill_of_one_with_a_job_lets_the_next_in(fleet: Fleet) -> None:
+    await fleet.admission.cap(Caps(person=1))
+    ann = await fleet.person("Ann")
+    first, second = await fleet.start(ann), await fleet.start(ann)
+    assert (await fleet.look(second)).job_id is None
+
+    await fleet.service.kill(KillRequest(named=first.run_id), by=ann)
+
+    assert (await fleet.look(second)).job_id is not None
+
+
+async def test_kills_starts_and_ends_in_one_moment_lock_nobody_up(fleet: Fleet) -> None:
+    caps = Caps(fleet=4, person=3)
+    await fleet.admission.cap(caps)
+    fleet.caps = caps
+    fleet.pause = 0.005
+    people = [await fleet.person(f"P{number}", Role.OPERATOR) for number in range(3)]
+
+    async def keep_the_line() -> None:
+        while True:
+            await fleet.admission.keep()
+            await asyncio.sleep(0.05)
+
+    async def start_and_kill(number: int) -> Run:
+        by = people[number % 3]
+        run = await fleet.start(by)
+        if number % 2:
+            with suppress(AlreadyEnded):
+                await fleet.service.kill(KillRequest(named=run.run_id), by=by)
+        return run
+
+    async with fleet.working(4, 4):
+        keeping = asyncio.create_task(keep_the_line())
+        started = await asyncio.gather(*(start_and_kill(number) for number in range(30)))
+        unkilled = {run.run_id for run in started[::2]}
+        await until(lambda: unkilled <= set(fleet.ended), within=60)
+        keeping.cancel()
+        await asyncio.wait({keeping})
+
+    # A deadlock would have failed one of the transactions.
+    assert fleet.over == []
+    assert keeping.cancelled()

@@ -1,0 +1,51 @@
+"""A run that a limit keeps: its card says why, and it starts by itself."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from core.domain.fleet import QueueReason
+from core.domain.run import RunStatus
+from core.store.engine import Database
+from tests.console import CONFIG, Console, open_console
+
+LIMITED = f"{CONFIG}\n[limits]\nper_person = 2\n"
+
+
+@pytest.fixture
+async def limited(database: Database, tmp_path: Path) -> AsyncIterator[Console]:
+    async with (
+        open_console(database, tmp_path / "home", transport="socket", config=LIMITED) as opened,
+        opened.serving(),
+    ):
+        yield opened
+        await opened.settle()
+
+
+async def test_a_persons_third_run_says_why_it_waits_and_starts_by_itself(
+    limited: Console,
+) -> None:
+    first = await limited.in_mid_tool("builder [scenario: kill-me] one")
+    await limited.in_mid_tool("builder [scenario: kill-me] two")
+
+    third = await limited.run("builder three")
+    fourth = await limited.run("builder --priority -1 four")
+
+    await third.says("Queued, next in line")
+    said = await third.says("runs to end (2 of 2 live)")
+    assert "Waits for one of <@" in said
+    await fourth.says("Queued, 2nd in line")
+    waiting = await limited.run_of(third)
+    assert waiting.run.job_id is None
+    assert waiting.run.queue_reason is QueueReason.PERSON
+
+    await first.press("Kill")
+
+    await third.says("Completed")
+    await fourth.says("Completed")
+    await limited.cards()[1].press("Kill")
+    await limited.cards()[1].says("Killed")
+    assert (await limited.run_of(third)).run.status is RunStatus.COMPLETED

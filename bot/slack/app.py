@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,9 +18,11 @@ from bot.slack.answers import Answers
 from bot.slack.asked import Asked
 from bot.slack.client import Slack, is_loopback
 from bot.slack.discreet import bolt_logger
-from bot.slack.drawing import Drawing
+from bot.slack.doubts import LOOK_AGAIN_AFTER, Doubts
+from bot.slack.drawing import ARRIVAL, Drawing
 from bot.slack.failures import Desk
-from bot.slack.farewell import farewell
+from bot.slack.farewell import Farewells
+from bot.slack.finding import Finder
 from bot.slack.intake import Intake
 from bot.slack.kept import Kept
 from bot.slack.listeners.acts import Acts
@@ -125,6 +128,9 @@ async def open_slack_side(
     """Put the Slack side together.  On leaving, work under way is drained.
 
     Args:
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    arrival: timedelta = ARRIVAL,
+    doubted_for: timedelta = LOOK_AGAIN_AFTER,
         slack: From `open_slack_client`.
         installation: From `check_slack`.
         services: The core's services.
@@ -139,6 +145,9 @@ async def open_slack_side(
     supervised = Supervised()
     answers = Answers(slack)
 
+        sleep: Sleeps that many seconds of `now`.
+        arrival: How long a post without an answer may still arrive.
+        doubted_for: When a call without an answer is looked at once more.
     def tell(asked: Asked, words: str) -> None:
         supervised.start(_told(answers, asked, words), name="slack answer")
 
@@ -172,8 +181,7 @@ async def open_slack_side(
         poster=Poster(slack, services.threads),
         budget=slack.budget,
         draw=drawn,
-        farewell=farewell,
-        direct_channel=slack.direct_channel,
+        farewells=Farewells(services.threads, slack.direct_channel, clock),
         clock=clock,
         now=now,
     )
@@ -182,6 +190,10 @@ async def open_slack_side(
         drawing=drawing,
         team_id=installation.team_id,
         now=now,
+        finder=Finder(slack, services.threads),
+        doubts=Doubts(now, after=doubted_for),
+        sleep=sleep,
+        arrival=arrival,
         refresh_every=refresh_every,
     )
     try:
@@ -193,7 +205,9 @@ async def open_slack_side(
             supervised=supervised,
         )
     finally:
+        places=Places(slack, services.threads, installation.team_id, sleep),
         await supervised.drain(drain)
+        sleep=sleep,
 
 
 async def _told(answers: Answers, asked: Asked, words: str) -> None:

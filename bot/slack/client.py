@@ -24,10 +24,12 @@ log = logging.getLogger(__name__)
 
 DEFAULT_API_URL = "https://slack.com/api/"
 CALL_TIMEOUT = timedelta(seconds=10)
-# Slack's answer to an upload of some hundred kilobytes.
-UPLOAD_TIMEOUT = timedelta(seconds=30)
 _DEFAULT_RETRY_AFTER = 5.0
 _RATE_ERRORS = frozenset({"ratelimited", "rate_limited"})
+# Slack's own failures: part of the call may have succeeded before, its reference says.
+_DARK_ERRORS = frozenset(
+    {"internal_error", "fatal_error", "service_unavailable", "request_timeout", "update_failed"}
+)
 # Where response URLs may point, beside the configured Web API itself.
 _RESPONSE_HOST = "hooks.slack.com"
 # Read methods that the Web API takes as GET.
@@ -40,6 +42,11 @@ _GET = frozenset(
         "usergroups.users.list",
     }
 )
+
+
+# What calls fail with when nothing that is Slack's came back: TimeoutError is an OSError, and
+# the SDK stumbles (AttributeError) over a page for people in the place of JSON.
+NO_ANSWER = (aiohttp.ClientError, SlackClientError, OSError, ValueError, AttributeError)
 
 
 class SlackError(Unavailable):
@@ -86,6 +93,7 @@ class Slack:
     web: AsyncWebClient
     session: aiohttp.ClientSession
     budget: Budget
+    timeout: timedelta = CALL_TIMEOUT
 
     async def call(
         self,
@@ -113,15 +121,14 @@ class Slack:
             await self.budget.ask(method, channel=channel, priority=priority).granted()
         given = {name: value for name, value in arguments.items() if value is not None}
         try:
-            async with asyncio.timeout(CALL_TIMEOUT.total_seconds()):
+            async with asyncio.timeout(self.timeout.total_seconds()):
                 if method in _GET:
                     answer = await self.web.api_call(method, http_verb="GET", params=given)
                 else:
                     answer = await self.web.api_call(method, json=given)
         except SlackApiError as error:
             raise self.named(method, channel, error) from error
-        except (aiohttp.ClientError, SlackClientError, OSError, ValueError) as error:
-            # TimeoutError is an OSError.
+        except NO_ANSWER as error:
             raise SlackUnreachable(method, type(error).__name__) from error
         data = answer.data
         return data if isinstance(data, dict) else {}
@@ -139,6 +146,8 @@ class Slack:
             return RateLimited(method, seconds)
         if not name or (isinstance(status, int) and status >= HTTPStatus.INTERNAL_SERVER_ERROR):
             return SlackUnreachable(method, f"status {status}")
+        if name in _DARK_ERRORS:
+            return SlackUnreachable(method, name)
         messages = (data.get("response_metadata") or {}).get("messages") or ()
         if messages:
             log.warning("slack %s: %s (%s)", method, name, "; ".join(map(str, messages))[:300])
@@ -162,7 +171,8 @@ class Slack:
             SlackError: As `call`.
         """
         try:
-            async with asyncio.timeout(UPLOAD_TIMEOUT.total_seconds()):
+            # Three calls, of which one carries some hundred kilobytes.
+            async with asyncio.timeout(3 * self.timeout.total_seconds()):
                 await self.web.files_upload_v2(
                     content=content.encode(),
                     filename=filename,
@@ -172,7 +182,7 @@ class Slack:
                 )
         except SlackApiError as error:
             raise self.named("files.completeUploadExternal", channel, error) from error
-        except (aiohttp.ClientError, SlackClientError, OSError, ValueError) as error:
+        except NO_ANSWER as error:
             raise SlackUnreachable("files_upload_v2", type(error).__name__) from error
 
     async def respond(self, url: str, message: Mapping[str, Any]) -> bool:
@@ -184,7 +194,7 @@ class Slack:
             log.warning("a response URL of a foreign host was not called")
             return False
         try:
-            async with asyncio.timeout(CALL_TIMEOUT.total_seconds()):
+            async with asyncio.timeout(self.timeout.total_seconds()):
                 async with self.session.post(
                     url, json=dict(message), allow_redirects=False
                 ) as response:
@@ -212,10 +222,15 @@ def _retry_after(headers: Mapping[str, Any]) -> float:
 
 @asynccontextmanager
 async def open_slack_client(
-    *, token: str, api_url: str = DEFAULT_API_URL, budget: Budget
+    *,
+    token: str,
+    api_url: str = DEFAULT_API_URL,
+    budget: Budget,
+    call_timeout: timedelta = CALL_TIMEOUT,
 ) -> AsyncIterator[Slack]:
     """Open the one session that every Slack call of this process uses."""
-    timeout = aiohttp.ClientTimeout(total=UPLOAD_TIMEOUT.total_seconds(), connect=5)
+    # A ceiling for calls that have no limit of their own.
+    timeout = aiohttp.ClientTimeout(total=30, connect=5)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         web = AsyncWebClient(
             token=token,
@@ -230,7 +245,7 @@ async def open_slack_client(
             # The SDK takes proxies from the environment, even for this machine.
             web.proxy = None
         try:
-            yield Slack(web=web, session=session, budget=budget)
+            yield Slack(web=web, session=session, budget=budget, timeout=call_timeout)
         finally:
             await budget.close()
 

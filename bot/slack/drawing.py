@@ -10,12 +10,15 @@ from datetime import datetime, timedelta
 from typing import TypedDict
 
 from bot.slack.client import RateLimited, SlackRefused, SlackUnreachable
+from bot.slack.doubts import Doubt, Doubts
+from bot.slack.farewell import Farewells
+from bot.slack.finding import Finder
 from bot.slack.lacking import (
+    DELETED,
     Kind,
     Todo,
-    is_lost,
-    kind_of,
-    may_be_back,
+    is_untold,
+    lacking,
     newest,
     priority_of,
     version_of,
@@ -32,14 +35,11 @@ log = logging.getLogger(__name__)
 
 # Between two updates of one message; Slack's clients do not show more.
 UPDATE_GAP = timedelta(seconds=1.2)
-# A post without an answer may still arrive; before it is this old it is not looked for.
-_ARRIVAL = timedelta(seconds=2)
-_DELETED = "deleted"
+# A post without an answer may still arrive; so long after that it is not looked for.
+ARRIVAL = timedelta(seconds=3)
 
 # What a thread should show, by slot, the card first.
 Draw = Callable[[Thread, datetime], Mapping[str, Message | TextFile]]
-# A farewell to the owner, where the thread itself cannot be written to.
-DrawFarewell = Callable[[Thread], Message]
 
 
 class Blocked(Exception):
@@ -59,13 +59,15 @@ class Drawing:
 
     threads: Threads
     poster: Poster
+    finder: Finder
     budget: Budget
     draw: Draw
-    farewell: DrawFarewell
-    direct_channel: Callable[[str], Awaitable[str]]
+    farewells: Farewells
     clock: Callable[[], datetime]
     now: Callable[[], float]
+    doubts: Doubts
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    arrival: timedelta = ARRIVAL
     tickets: dict[str, Ticket] = field(default_factory=dict)
     _updated_at: dict[tuple[str, str], float] = field(default_factory=dict)
 
@@ -81,6 +83,8 @@ class Drawing:
             thread = await self.threads.thread(thread_key)
             if thread is None:
                 return False
+            if await self._look_again(thread):
+                continue
             todo = await self._todo(thread)
             if todo is None:
                 await self._settle(thread)
@@ -130,7 +134,9 @@ class Drawing:
             # A post may have arrived; its row says so, and it is looked for.
             log.warning("%s of %s: %s", todo.slot, thread.thread_key, error)
             if todo.kind is Kind.UPDATE:
+                self.doubts.note(thread.thread_key, todo.slot, Doubt.OVERWRITTEN)
                 raise
+            await self._note_unheard(thread, todo)
         except SlackRefused as error:
             await self._refused(thread, todo, error)
 
@@ -152,31 +158,66 @@ class Drawing:
 
     async def _note_unsent(self, thread: Thread, todo: Todo) -> None:
         """Let the next try post without a search, since Slack took nothing."""
+        row = await self._sending(thread, todo)
+        if row is not None:
+            await self.poster.unsent(row, now=self.clock())
+
+    async def _note_unheard(self, thread: Thread, todo: Todo) -> None:
+        """Count the time in which a post may still arrive from now."""
+        row = await self._sending(thread, todo)
+        if row is not None:
+            await self.threads.put(replace(row, updated_at=self.clock()))
+
+    async def _sending(self, thread: Thread, todo: Todo) -> Shown | None:
+        """The row of a post that was begun."""
         if todo.kind is not Kind.POST:
-            return
+            return None
         fresh = await self.threads.thread(thread.thread_key)
         row = fresh.shown.get(todo.slot) if fresh is not None else None
-        if row is not None and row.state is ShownState.SENDING:
-            await self.poster.unsent(row, now=self.clock())
+        return row if row is not None and row.state is ShownState.SENDING else None
 
     async def _find(self, todo: Todo) -> None:
         if todo.shown is None:
             return
         age = self.clock() - todo.shown.updated_at
-        if age < _ARRIVAL:
-            await self.sleep((_ARRIVAL - age).total_seconds())
+        if age < self.arrival:
+            await self.sleep((self.arrival - age).total_seconds())
         try:
             file = todo.message if isinstance(todo.message, TextFile) else None
-            found = await self.poster.find(todo.shown, file=file, now=self.clock())
+            found = await self.finder.find(todo.shown, file=file, now=self.clock())
         except SlackRefused as error:
             if meaning_of(error.name) in {Meaning.BOT_BLOCKED, Meaning.PASSING}:
                 self._raise(error)
             found = None
         if found is None:
+            self.doubts.note(todo.shown.thread_key, todo.slot, Doubt.POSTED_TWICE)
             await self.poster.unsent(todo.shown, now=self.clock())
+
+    async def _look_again(self, thread: Thread) -> bool:
+        """Mend what Slack carried out late; answers whether there was anything to look at."""
+        due = self.doubts.take_due(thread.thread_key)
+        for slot, doubt in due:
+            row = thread.shown.get(slot)
+            if row is None or row.state is not ShownState.SHOWN:
+                continue
+            if doubt is Doubt.OVERWRITTEN:
+                await self.threads.put(replace(row, content_hash=None))
+                continue
+            file = self.draw(thread, self.clock()).get(slot)
+            try:
+                await self.finder.keep_one(
+                    row, file=file if isinstance(file, TextFile) else None, now=self.clock()
+                )
+            except BaseException:
+                self.doubts.note(thread.thread_key, slot, doubt)
+                raise
+        return bool(due)
 
     async def _refused(self, thread: Thread, todo: Todo, error: SlackRefused) -> None:
         meaning = meaning_of(error.name)
+        if isinstance(todo.message, TextFile) and error.name == "missing_scope":
+            # Everything but the file can be shown.
+            meaning = Meaning.FILE_REFUSED
         await self._note_unsent(thread, todo)
         if meaning in {Meaning.BOT_BLOCKED, Meaning.PASSING}:
             self._raise(error)
@@ -193,7 +234,7 @@ class Drawing:
         elif meaning is Meaning.THREAD_CLOSED and todo.slot == CARD and shown.thread_ts:
             await self._again(shown, thread_ts=None)
         else:
-            reason = _DELETED if meaning is Meaning.MESSAGE_LOST else error.name
+            reason = DELETED if meaning is Meaning.MESSAGE_LOST else error.name
             await self.poster.lost(shown, reason, now=self.clock())
 
     async def _again(self, shown: Shown, *, thread_ts: str | None) -> None:
@@ -224,53 +265,12 @@ class Drawing:
             await self.sleep(wait)
 
     async def _todo(self, thread: Thread) -> Todo | None:
-        """The first thing the thread lacks."""
-        card = thread.shown.get(CARD)
-        if card is not None and may_be_back(card, self.clock()):
-            card = replace(card, state=ShownState.SHOWN if card.message_ts else ShownState.GONE)
-            card = replace(card, error=None if card.message_ts else UNSENT, content_hash=None)
-            thread = replace(thread, shown={**thread.shown, CARD: card})
-        if card is not None and is_lost(card):
-            return await self._farewell_todo(thread)
-        root = (card.thread_ts or card.message_ts) if card is not None else None
-        for slot, message in self.draw(thread, self.clock()).items():
-            shown = thread.shown.get(slot)
-            if slot == CARD:
-                thread_ts = shown.thread_ts if shown is not None else None
-            elif root is None:
-                continue
-            else:
-                thread_ts = root
-            kind = kind_of(shown, message)
-            if kind is not None:
-                return Todo(
-                    kind=kind,
-                    slot=slot,
-                    message=message,
-                    shown=shown,
-                    channel_id=thread.channel_id,
-                    thread_ts=thread_ts,
-                )
-        return None
-
-    async def _farewell_todo(self, thread: Thread) -> Todo | None:
-        """Where the place is gone, the end of a run is told to its owner."""
-        leg = thread.legs[-1]
-        owner = leg.owner.slack_user_id if leg.owner is not None else None
-        if leg.run.is_live or owner is None:
-            return None
-        slot = f"dm:{leg.run.run_id}"
-        shown = thread.shown.get(slot)
-        if shown is not None and (is_lost(shown) or shown.state is ShownState.SHOWN):
-            return None
-        channel = shown.channel_id if shown is not None else await self.direct_channel(owner)
-        message = self.farewell(thread)
-        kind = kind_of(shown, message)
-        if kind is None:
-            return None
-        return Todo(
-            kind=kind, slot=slot, message=message, shown=shown, channel_id=channel, thread_ts=None
-        )
+        """The first thing to be done."""
+        now = self.clock()
+        todo = lacking(thread, self.draw(thread, now), now=now)
+        if todo is None and is_untold(thread):
+            return await self.farewells.todo(thread)
+        return todo
 
     async def _settle(self, thread: Thread) -> None:
         """Record, last of all, up to which version the thread is drawn."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
@@ -10,11 +11,14 @@ from bot.slack.limits import Priority
 from bot.slack.posting import UNSENT, content_hash
 from bot.slack.refusals import Meaning, meaning_of
 from bot.slack.views.message import Message, TextFile
+from bot.slack.views.thread import CARD
 from core.domain.run import Run
 from core.domain.snapshot import Shown, ShownState, Thread
 
 # A channel that took nothing is asked again after this, if its thread has news.
 RETRY_PLACE_AFTER = timedelta(minutes=5)
+# The reason of a row whose message somebody deleted in Slack.
+DELETED = "deleted"
 
 
 class Kind(Enum):
@@ -88,3 +92,55 @@ def priority_of(thread: Thread, todo: Todo, *, is_idle: bool) -> Priority:
     if todo.kind is not Kind.UPDATE or run.kill_requested_at or run.waiting_on:
         return Priority.ANSWER
     return Priority.IDLE if is_idle else Priority.STEP
+
+
+def lacking(
+    thread: Thread, drawn: Mapping[str, Message | TextFile], *, now: datetime
+) -> Todo | None:
+    """The first thing a thread lacks, as far as it can be had there.
+
+    Args:
+        thread: As it is.
+        drawn: What it should show, by slot, the card first.
+        now: The present.
+    """
+    card = thread.shown.get(CARD)
+    if card is not None and may_be_back(card, now):
+        card = _as_if_back(card)
+        thread = replace(thread, shown={**thread.shown, CARD: card})
+    if card is not None and is_lost(card) and card.error != DELETED:
+        return None
+    root = (card.thread_ts or card.message_ts) if card is not None else None
+    for slot, message in drawn.items():
+        shown = thread.shown.get(slot)
+        if slot != CARD and root is None:
+            continue
+        kind = kind_of(shown, message)
+        if kind is not None:
+            return Todo(
+                kind=kind,
+                slot=slot,
+                message=message,
+                shown=shown,
+                channel_id=thread.channel_id,
+                thread_ts=root if slot != CARD else shown.thread_ts if shown else None,
+            )
+    return None
+
+
+def is_untold(thread: Thread) -> bool:
+    """Whether the newest leg has ended and its thread takes no word of that.
+
+    Where somebody deleted a message, they have read it.
+    """
+    run = newest(thread)
+    ends = (thread.shown.get(CARD), thread.shown.get(f"result:{run.run_id}"))
+    return not run.is_live and any(
+        row is not None and is_lost(row) and row.error != DELETED for row in ends
+    )
+
+
+def _as_if_back(card: Shown) -> Shown:
+    if card.message_ts:
+        return replace(card, state=ShownState.SHOWN, error=None, content_hash=None)
+    return replace(card, state=ShownState.GONE, error=UNSENT, content_hash=None)

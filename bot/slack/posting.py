@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
@@ -24,10 +24,6 @@ log = logging.getLogger(__name__)
 EVENT_TYPE = "signalbox_message"
 # The reason of a row whose message Slack surely did not take: it is posted without a search.
 UNSENT = "unsent"
-# Between our clock and Slack's.
-_CLOCK_SKEW = timedelta(minutes=2)
-_PAGE = 200
-_MOST_PAGES = 5
 # `parse` and `link_names` have other defaults in chat.update than in chat.postMessage.
 _CALM: Mapping[str, Any] = {
     "parse": "none",
@@ -58,7 +54,7 @@ class Poster:
         """Post a message for the first time; the caller holds the permit.
 
         The row says `SENDING` before the call is made.  If the answer is lost it stays so,
-        and `find` must be asked before the next try.
+        and `Finder.find` must be asked before the next try.
 
         Raises:
             SlackError: As `Slack.call`.
@@ -80,7 +76,7 @@ class Poster:
                 thread_ts=thread_ts,
                 **_content(message),
                 **_CALM,
-                metadata=_metadata(thread_key, slot),
+                metadata=metadata_of(thread_key, slot),
             )
         except SlackRefused as error:
             if meaning_of(error.name) is not Meaning.CONTENT_REFUSED:
@@ -93,7 +89,7 @@ class Poster:
                 thread_ts=thread_ts,
                 text=message.text[:_PLAIN_LENGTH],
                 **_CALM,
-                metadata=_metadata(thread_key, slot),
+                metadata=metadata_of(thread_key, slot),
             )
         return await self._shown(row, str(answer.get("ts", "")), content_hash(message), now)
 
@@ -142,7 +138,7 @@ class Poster:
             "ts": shown.message_ts,
             "parse": "none",
             "link_names": False,
-            "metadata": _metadata(shown.thread_key, shown.slot),
+            "metadata": metadata_of(shown.thread_key, shown.slot),
         }
         try:
             await self.slack.call(
@@ -163,38 +159,6 @@ class Poster:
             )
         row = replace(shown, state=ShownState.SHOWN, error=None)
         return await self._shown(row, shown.message_ts or "", content_hash(message), now)
-
-    async def find(self, shown: Shown, *, file: TextFile | None, now: datetime) -> Shown | None:
-        """Look in Slack for a message whose answer was lost; `None` if it is not there.
-
-        A message found gets no content hash, so that it is brought up to date.
-
-        Raises:
-            SlackError: As `Slack.call`.
-        """
-        oldest = f"{(shown.updated_at - _CLOCK_SKEW).timestamp():.6f}"
-        method = "conversations.replies" if shown.thread_ts else "conversations.history"
-        cursor: str | None = None
-        for _ in range(_MOST_PAGES):
-            answer = await self.slack.call(
-                method,
-                priority=Priority.ANSWER,
-                channel=shown.channel_id,
-                ts=shown.thread_ts,
-                oldest=oldest,
-                limit=_PAGE,
-                cursor=cursor,
-                include_all_metadata=True,
-            )
-            ts = _marked(answer.get("messages") or (), shown, file)
-            if ts is not None:
-                log.info("%s of %s was there already", shown.slot, shown.thread_key)
-                digest = file_hash(file) if file is not None else None
-                return await self._shown(shown, ts, digest, now)
-            cursor = (answer.get("response_metadata") or {}).get("next_cursor") or None
-            if cursor is None:
-                return None
-        return None
 
     async def unsent(self, shown: Shown, *, now: datetime) -> None:
         """Note that Slack surely did not take a message (it said 429, or no)."""
@@ -258,25 +222,9 @@ def _content(message: Message) -> dict[str, Any]:
     return {"text": message.text, "blocks": list(message.blocks)}
 
 
-def _metadata(thread_key: str, slot: str) -> dict[str, Any]:
+def metadata_of(thread_key: str, slot: str) -> dict[str, Any]:
+    """The mark of the message in a slot."""
     return {
         "event_type": EVENT_TYPE,
         "event_payload": {"thread_key": thread_key, "slot": slot},
     }
-
-
-def _marked(
-    messages: Iterable[Mapping[str, Any]], shown: Shown, file: TextFile | None
-) -> str | None:
-    """The `ts` of the message that carries the mark of this slot, or the file."""
-    mark = _metadata(shown.thread_key, shown.slot)
-    for message in messages:
-        metadata = message.get("metadata") or {}
-        is_marked = (
-            metadata.get("event_type") == mark["event_type"]
-            and metadata.get("event_payload") == mark["event_payload"]
-        )
-        names = [attached.get("name") for attached in message.get("files") or ()]
-        if is_marked or (file is not None and file.name in names):
-            return str(message.get("ts"))
-    return None

@@ -15,6 +15,7 @@ from datetime import timedelta
 from bot.slack.client import SlackError
 from bot.slack.drawing import Blocked, Drawing
 from bot.slack.limits import Priority
+from bot.slack.places import Places
 from bot.slack.ports import Lead, Threads
 from core.domain.errors import Unavailable
 
@@ -25,6 +26,7 @@ REFRESH_EVERY = timedelta(seconds=20)
 LOOK_GAP = timedelta(seconds=0.15)
 _LOOK_LIMIT = 500
 _AFTER_LOSS = 1.0
+_DOUBT_EVERY = 1.0
 # Waits after failures of one thread, in seconds.
 _FIRST_REST = 2.0
 _LONGEST_REST = 60.0
@@ -41,6 +43,7 @@ class Redraw:
 
     threads: Threads
     drawing: Drawing
+    places: Places
     team_id: str
     now: Callable[[], float]
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -68,6 +71,8 @@ class Redraw:
                 asyncio.create_task(self._hear(hints), name="redraw hints"),
                 asyncio.create_task(self._look_whenever(), name="redraw looks"),
                 asyncio.create_task(self._refresh(), name="redraw refresh"),
+                asyncio.create_task(self._doubt(), name="redraw doubts"),
+                asyncio.create_task(self.places.keep_looking(), name="redraw lost places"),
                 asyncio.create_task(_until(lead.lost), name="redraw leadership"),
             ]
             try:
@@ -119,6 +124,13 @@ class Redraw:
                 if self.drawing.budget.has_spare("chat.update"):
                     self._want(thread_key, is_idle=True)
                     await self.sleep(0)
+
+    async def _doubt(self) -> None:
+        """Look once more at what Slack may have carried out late."""
+        while True:
+            await self.sleep(_DOUBT_EVERY)
+            for thread_key in self.drawing.doubts.due_threads():
+                self._want(thread_key)
 
     def _want(self, thread_key: str, *, is_idle: bool = False) -> None:
         if thread_key in self._tasks:

@@ -10,6 +10,7 @@ class Meaning(Enum):
     THREAD_CLOSED = auto()
     MESSAGE_LOST = auto()
     CONTENT_REFUSED = auto()
+    FILE_REFUSED = auto()
     BOT_BLOCKED = auto()
     PASSING = auto()
 
@@ -28,6 +29,14 @@ _MEANINGS: dict[Meaning, frozenset[str]] = {
             "restricted_action_non_threadable_channel",
             "user_not_found",
             "cannot_dm_bot",
+            "channel_is_limited_access",
+            "invalid_channel",
+            "invalid_user_combination",
+            "method_not_supported_for_channel_type",
+            "user_disabled",
+            "user_not_visible",
+            "users_list_not_supplied",
+            "users_not_found",
             "messages_tab_disabled",
         }
     ),
@@ -60,9 +69,24 @@ _MEANINGS: dict[Meaning, frozenset[str]] = {
             "metadata_too_large",
         }
     ),
+    # This workspace takes no files, or not this one.
+    Meaning.FILE_REFUSED: frozenset(
+        {
+            "channels_limit_exceeded",
+            "file_share_limit_reached",
+            "file_type_not_allowed",
+            "file_upload_size_restricted",
+            "file_uploads_disabled",
+            "file_uploads_except_images_disabled",
+            "posting_to_channel_denied",
+            "snippet_too_large",
+            "storage_limit_reached",
+        }
+    ),
     # Nothing works until somebody mends the installation.
     Meaning.BOT_BLOCKED: frozenset(
         {
+            "app_access_restricted",
             "invalid_auth",
             "not_authed",
             "account_inactive",
@@ -74,11 +98,16 @@ _MEANINGS: dict[Meaning, frozenset[str]] = {
             "ekm_access_denied",
             "org_login_required",
             "team_access_not_granted",
+            "team_not_found",
             "message_limit_exceeded",
             "access_denied",
         }
     ),
 }
+
+
+# Names of errors after which a channel may be had back: it is unarchived, the bot invited.
+PLACE_NAMES = _MEANINGS[Meaning.PLACE_LOST]
 
 
 def meaning_of(name: str) -> Meaning:

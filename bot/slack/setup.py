@@ -6,11 +6,10 @@ import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-import aiohttp
-from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.errors import SlackApiError
 
 from bot.slack.access import Installation
-from bot.slack.client import Slack, SlackRefused, SlackUnreachable, is_loopback
+from bot.slack.client import NO_ANSWER, Slack, SlackRefused, SlackUnreachable, is_loopback
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +97,7 @@ async def check_slack(
         raise SlackSetupError(
             f"SLACK_BOT_TOKEN is refused by Slack ({named.name}): copy it again."
         ) from error
-    except (aiohttp.ClientError, SlackClientError, OSError, ValueError) as error:
+    except NO_ANSWER as error:
         raise SlackUnreachable("auth.test", type(error).__name__) from error
     data = answer.data if isinstance(answer.data, dict) else {}
     missing = sorted(set(needed_scopes) - _scopes(answer.headers)) if needed_scopes else []
@@ -129,7 +128,7 @@ async def _check_app_token(slack: Slack, app_token: str) -> None:
             f"SLACK_APP_TOKEN is refused by Slack ({named.name}): make an app-level token with "
             "the scope connections:write, and switch Socket Mode on."
         ) from error
-    except (aiohttp.ClientError, SlackClientError, OSError, ValueError) as error:
+    except NO_ANSWER as error:
         raise SlackUnreachable("apps.connections.open", type(error).__name__) from error
 
 

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from bot.slack.access import Installation
 from bot.slack.app import Services, SlackSide, open_slack_side
-from bot.slack.client import Slack, SlackUnreachable, open_slack_client
+from bot.slack.client import RateLimited, Slack, SlackUnreachable, open_slack_client
 from bot.slack.http import EVENTS_PATH, slack_route
 from bot.slack.limits import Budget
 from bot.slack.setup import SlackCredentials, check_slack
@@ -121,6 +121,9 @@ class SlackPart:
         while True:
             try:
                 return await check_slack(slack, self.credentials, needed_scopes=self.needed_scopes)
+            except RateLimited as error:
+                log.warning("slack lets nobody in yet: %s", error)
+                await asyncio.sleep(error.seconds)
             except SlackUnreachable as error:
                 log.warning("slack does not answer yet: %s", error)
                 await asyncio.sleep(pause)

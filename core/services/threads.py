@@ -16,6 +16,8 @@ from core.store import changes, leadership, runs, shown
 _DRAWER = 0x5167_0001
 # NOTIFY is a hint; this is how long a thread can be behind when a hint was lost.
 _POLL = timedelta(seconds=5)
+# A channel that was lost longer ago than this is not asked about any more.
+_LOST_KEPT = timedelta(days=30)
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,17 @@ class ThreadService:
         """Record what is (about to be) shown."""
         async with self.work.transaction() as session:
             await shown.put(session, message)
+
+    async def lost_places(self, *, team_id: str, reasons: Collection[str]) -> list[str]:
+        """Channels in which messages were lost for one of these reasons, lately."""
+        since = self.work.clock() - _LOST_KEPT
+        async with self.work.transaction() as session:
+            return await shown.lost_places(session, team_id=team_id, reasons=reasons, since=since)
+
+    async def reopen(self, channel_id: str, *, reasons: Collection[str]) -> int:
+        """Have the threads that were lost there drawn again; answers how many."""
+        async with self.work.transaction() as session:
+            return await shown.reopen(session, channel_id, reasons=reasons)
 
     @asynccontextmanager
     async def changes(self) -> AsyncIterator[AsyncIterator[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -14,6 +15,8 @@ from core.store.tables_outside import ShownRow
 from core.store.tables_runs import RunRow
 
 CARD = "card"
+# The reason of a row whose message was never sent.
+UNSENT = "unsent"
 _KEPT = ("id", "thread_key", "slot")
 _FIELDS = (
     "channel_id", "state", "message_ts", "thread_ts", "version", "content_hash", "attempts",
@@ -98,6 +101,69 @@ async def behind(session: AsyncSession, *, limit: int, team_id: str) -> list[str
         .limit(limit)
     )
     return [key for key in keys if key is not None]
+
+
+async def lost_places(
+    session: AsyncSession, *, team_id: str, reasons: Collection[str], since: datetime
+) -> list[str]:
+    """Channels of a team in which messages were lost since then, for one of these reasons."""
+    channels = await session.scalars(
+        select(ShownRow.channel_id)
+        .join(RunRow, RunRow.run_id == ShownRow.thread_key)
+        .where(
+            ShownRow.channel_id == RunRow.slack_channel_id,
+            ShownRow.state == ShownState.GONE,
+            ShownRow.error.in_(sorted(reasons)),
+            ShownRow.updated_at >= since,
+            RunRow.slack_team_id == team_id,
+        )
+        .distinct()
+    )
+    return list(channels)
+
+
+async def reopen(session: AsyncSession, channel_id: str, *, reasons: Collection[str]) -> int:
+    """Forget that messages of a channel were lost for these reasons; answers how many threads.
+
+    What had been shown is updated where it is, what had not is posted.
+    """
+    lost = (
+        ShownRow.channel_id == channel_id,
+        ShownRow.state == ShownState.GONE,
+        ShownRow.error.in_(sorted(reasons)),
+    )
+    keys = set(
+        await session.scalars(
+            update(ShownRow)
+            .where(*lost, ShownRow.message_ts.is_not(None), ShownRow.message_ts != "")
+            .values(state=ShownState.SHOWN, error=None, content_hash=None, version=0)
+            .returning(ShownRow.thread_key)
+            .execution_options(synchronize_session=False)
+        )
+    )
+    keys |= set(
+        await session.scalars(
+            update(ShownRow)
+            .where(*lost)
+            .values(error=UNSENT, content_hash=None, version=0)
+            .returning(ShownRow.thread_key)
+            .execution_options(synchronize_session=False)
+        )
+    )
+    # A thread is measured by its card, whichever of its messages was lost.
+    await session.execute(
+        update(ShownRow)
+        .where(ShownRow.thread_key.in_(keys), ShownRow.slot == CARD)
+        .values(version=0)
+        .execution_options(synchronize_session=False)
+    )
+    await session.execute(
+        update(RunRow)
+        .where(RunRow.thread_key.in_(keys))
+        .values(is_drawn=False)
+        .execution_options(synchronize_session=False)
+    )
+    return len(keys)
 
 
 async def ended(session: AsyncSession, thread_keys: Collection[str]) -> frozenset[str]:

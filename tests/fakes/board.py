@@ -318,6 +318,25 @@ class Board:
 
     # --- people
 
+    async def lost_places(self, *, team_id: str, reasons: Collection[str]) -> list[str]:
+        self.reach()
+        lost = (row for row in self.shown.values() if row.error in reasons)
+        return list(dict.fromkeys(row.channel_id for row in lost))
+
+    async def reopen(self, channel_id: str, *, reasons: Collection[str]) -> int:
+        self.reach()
+        keys = set()
+        for place, row in self.shown.items():
+            if row.channel_id == channel_id and row.error in reasons:
+                state = ShownState.SHOWN if row.message_ts else ShownState.GONE
+                error = None if row.message_ts else "unsent"
+                self.shown[place] = replace(row, state=state, error=error, content_hash=None)
+                keys.add(row.thread_key)
+        for key in keys:
+            self.shown[key, "card"] = replace(self.shown[key, "card"], version=0)
+        self.touch()
+        return len(keys)
+
     async def actor(self, *, team_id: str, user_id: str, name: str, role: Role) -> Actor:
         self.reach()
         identity = uuid5(_PEOPLE, user_id)

@@ -13,7 +13,8 @@ from aiohttp import web
 
 from bot.sandbox.slack.server import Sandbox
 from bot.slack.app import Services, SlackSide, open_slack_side
-from bot.slack.client import Slack, open_slack_client
+from bot.slack.client import CALL_TIMEOUT, Slack, open_slack_client
+from bot.slack.drawing import ARRIVAL
 from bot.slack.http import slack_route
 from bot.slack.limits import Budget
 from bot.slack.setup import SlackCredentials, check_slack
@@ -43,18 +44,35 @@ async def open_bot(
     connections: int = 1,
     refresh_every: timedelta = timedelta(seconds=20),
     is_drawing: bool = True,
+    speed: float = 1.0,
+    call_timeout: timedelta = CALL_TIMEOUT,
 ) -> AsyncIterator[Bot]:
-    """Run the Slack side for the length of the block."""
+    """Run the Slack side for the length of the block.
+
+    Args:
+        speed: How much faster than real its budget and its waits are.
+        call_timeout: How long a call may take, in real time.
+    """
     given = SlackCredentials(
         bot_token=sandbox.bot_token,
         app_token=sandbox.app_token if transport == "socket" else None,
         signing_secret=sandbox.signing_secret if transport == "http" else None,
         api_url=sandbox.api_url,
     )
+
+    def now() -> float:
+        return time.monotonic() * speed
+
+    async def sleep(seconds: float) -> None:
+        await asyncio.sleep(seconds / speed)
+
     async with AsyncExitStack() as stack:
         slack = await stack.enter_async_context(
             open_slack_client(
-                token=given.bot_token, api_url=given.api_url, budget=Budget(now=time.monotonic)
+                token=given.bot_token,
+                api_url=given.api_url,
+                budget=Budget(now=now, sleep=sleep),
+                call_timeout=call_timeout,
             )
         )
         side = await stack.enter_async_context(
@@ -70,6 +88,9 @@ async def open_bot(
                 drain=timedelta(seconds=5),
             )
         )
+                now=now,
+                sleep=sleep,
+                arrival=ARRIVAL / speed,
         if is_drawing:
             drawing = asyncio.create_task(side.redraw.run(), name="redraw")
             stack.push_async_callback(_stop, drawing)

@@ -252,6 +252,15 @@ class Acts:
         )
         await self._delivered([event], channel)
 
+    async def unarchive(self, person: Person, channel: Channel) -> None:
+        """Take a channel out of the archive; the app stays a member, as it was."""
+        channel.is_archived = False
+        self.workspace.inspector.changed("channel", channel=channel.id)
+        event = events.channel_archive_event(
+            channel=channel, user=person.id, ts=self.workspace.new_ts(), is_back=True
+        )
+        await self._delivered([event], channel)
+
     async def press_stop(self, person: Person, channel: Channel, thread_ts: str) -> None:
         """Press the native stop button of an agent session; it exists only while it works."""
         session = self.workspace.sessions.get((channel.id, thread_ts))

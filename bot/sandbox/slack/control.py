@@ -219,6 +219,9 @@ class Control:
             str(body["kind"]),
             times=int(body.get("times", 1)),
             retry_after=int(body.get("retry_after", 1)),
+            channel=body.get("channel") or None,
+            is_applied=bool(body.get("is_applied")),
+            seconds=float(body.get("seconds", 1)),
         )
         return {}
 

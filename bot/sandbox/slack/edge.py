@@ -1,6 +1,7 @@
 """The HTTP surface that is Slack's own: the Web API, response_urls, uploads, sockets."""
 
 import asyncio
+import json
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -85,6 +86,8 @@ class Edge:
         return await self._sent(request, answer)
 
     async def _sent(self, request: web.Request, answer: Answer) -> web.StreamResponse:
+        if answer.page is not None:
+            return web.Response(text=answer.page, content_type="text/html", status=answer.status)
         if answer.cut is None:
             return web.json_response(answer.body, status=answer.status, headers=answer.headers)
         if answer.cut == "timeout":
@@ -93,6 +96,8 @@ class Edge:
                     await self._closing.wait()
             except TimeoutError:
                 log.debug("a call was held without an answer")
+        if answer.cut == "cut_body":
+            return await _broken_off(request, json.dumps(answer.body).encode())
         if request.transport is not None:
             request.transport.abort()
         return web.Response(status=499)
@@ -100,7 +105,7 @@ class Edge:
     async def response(self, request: web.Request) -> web.StreamResponse:
         """Something posted to a response_url."""
         fault = self._faults.take("response_url")
-        if fault is not None and fault.kind in ("429", "500"):
+        if fault is not None and fault.kind.isdecimal():
             return web.json_response({"ok": False}, status=int(fault.kind))
         if fault is not None and fault.kind in ("timeout", "reset"):
             return await self._sent(request, Answer(status=0, body={}, cut=fault.kind))
@@ -125,10 +130,23 @@ class Edge:
     async def upload(self, request: web.Request) -> web.StreamResponse:
         """The bytes of a file."""
         fault = self._faults.take("upload")
-        if fault is not None:
-            if fault.kind in ("timeout", "reset", "lost_answer"):
+        if fault is not None and not fault.is_applied:
+            if fault.kind in ("timeout", "reset"):
                 return await self._sent(request, Answer(status=0, body={}, cut=fault.kind))
-            return web.Response(status=500)
+            return web.Response(status=int(fault.kind) if fault.kind.isdecimal() else 500)
         if not uploaded(self._workspace, request.match_info["file"], await request.read()):
             return web.Response(status=404, text="no such upload")
+        if fault is not None:
+            return await self._sent(request, Answer(status=0, body={}, cut="reset"))
         return web.Response(text=f"OK - {request.content_length}")
+
+
+async def _broken_off(request: web.Request, body: bytes) -> web.StreamResponse:
+    """Begin an answer, and cut the connection in its middle."""
+    response = web.StreamResponse(headers={"Content-Type": "application/json"})
+    response.content_length = len(body)
+    await response.prepare(request)
+    await response.write(body[: len(body) // 2])
+    if request.transport is not None:
+        request.transport.abort()
+    return response

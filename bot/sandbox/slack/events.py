@@ -129,9 +129,12 @@ def bot_left_event(*, channel: Channel, ts: str) -> Document:
     return {"type": kind, "channel": channel.id, "actor_id": BOT_USER_ID, "event_ts": ts}
 
 
-def channel_archive_event(*, channel: Channel, user: str, ts: str) -> Document:
-    """A channel was archived."""
-    kind = "group_archive" if channel.is_private else "channel_archive"
+def channel_archive_event(
+    *, channel: Channel, user: str, ts: str, is_back: bool = False
+) -> Document:
+    """A channel was archived, or is back."""
+    what = "unarchive" if is_back else "archive"
+    kind = f"group_{what}" if channel.is_private else f"channel_{what}"
     return {"type": kind, "channel": channel.id, "user": user, "event_ts": ts}
 
 

@@ -1,12 +1,15 @@
 """Faults a test or a person at the inspector injects: the next calls of a method go wrong."""
 
-from collections import deque
+import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 ANY = "*"
 
 # What is not a Web API error word but happens to the connection or the status line.
-TRANSPORT = frozenset({"429", "500", "timeout", "reset", "lost_answer"})
+TRANSPORT = frozenset(
+    {"429", "500", "502", "503", "page", "timeout", "reset", "lost_answer", "cut_body", "late"}
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,13 +17,42 @@ class Fault:
     """What happens to one call.
 
     Attributes:
-        kind: "429", "500", "timeout" (no answer, nothing done), "reset" (connection cut,
-            nothing done), "lost_answer" (done, then the connection is cut), or any error word.
+        kind: "429"; a status like "500"; "page" (a 503 with a page for people); "timeout" (no
+            answer); "reset" (connection cut); "lost_answer" (done, then the connection is
+            cut); "cut_body" (done, then cut in the middle of the answer); "late" (no answer,
+            and done only `seconds` later); or any error word, with `ok: false`.
         retry_after: Seconds, for "429".
+        channel: Only calls that name this channel; `None` for all.
+        is_applied: The call is done before it goes wrong.
+        seconds: For "late".
     """
 
     kind: str
     retry_after: int = 1
+    channel: str | None = None
+    is_applied: bool = False
+    seconds: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rain:
+    """Faults that fall on a share of all calls, the same ones for the same seed and calls.
+
+    Attributes:
+        rate: Between 0 and 1.
+        spared: Methods on which none falls.
+    """
+
+    dice: random.Random
+    rate: float
+    faults: Sequence[Fault]
+    spared: frozenset[str]
+
+    def fall(self, method: str) -> Fault | None:
+        """The fault for one call, if it is hit."""
+        if method in self.spared or self.dice.random() >= self.rate:
+            return None
+        return self.dice.choice(self.faults)
 
 
 class Faults:
@@ -30,24 +62,55 @@ class Faults:
     """
 
     def __init__(self) -> None:
-        self._queues: dict[str, deque[Fault]] = {}
+        self._queues: dict[str, list[Fault]] = {}
+        self._rain: Rain | None = None
 
-    def add(self, method: str, kind: str, *, times: int = 1, retry_after: int = 1) -> None:
-        """Make the next `times` calls of a method ("*": of any) go wrong."""
-        fault = Fault(kind=kind, retry_after=retry_after)
-        self._queues.setdefault(method, deque()).extend([fault] * times)
+    def add(
+        self,
+        method: str,
+        kind: str,
+        *,
+        times: int = 1,
+        retry_after: int = 1,
+        channel: str | None = None,
+        is_applied: bool = False,
+        seconds: float = 1.0,
+    ) -> None:
+        """Make the next `times` calls of a method ("*": of any) go wrong; see `Fault`."""
+        fault = Fault(
+            kind=kind,
+            retry_after=retry_after,
+            channel=channel,
+            is_applied=is_applied or kind in ("lost_answer", "cut_body"),
+            seconds=seconds,
+        )
+        self._queues.setdefault(method, []).extend([fault] * times)
 
-    def take(self, method: str) -> Fault | None:
+    def rain(
+        self, *, seed: int, rate: float, faults: Sequence[Fault], spared: Sequence[str] = ()
+    ) -> None:
+        """Let faults fall on a share of all calls, until `clear`."""
+        self._rain = Rain(
+            dice=random.Random(seed),  # noqa: S311 - to be repeated, not to be secret
+            rate=rate,
+            faults=tuple(faults),
+            spared=frozenset(spared),
+        )
+
+    def take(self, method: str, channel: str | None = None) -> Fault | None:
         """The fault for the call that is being made, if any."""
         for name in (method, ANY):
-            if queue := self._queues.get(name):
-                return queue.popleft()
-        return None
+            queue = self._queues.get(name, [])
+            for place, fault in enumerate(queue):
+                if fault.channel in (None, channel):
+                    return queue.pop(place)
+        return self._rain.fall(method) if self._rain is not None else None
 
     def left(self, method: str) -> int:
         """How many faults still wait for a method."""
         return len(self._queues.get(method, ()))
 
     def clear(self) -> None:
-        """Forget all of them."""
+        """Forget all of them; the sky clears up."""
         self._queues.clear()
+        self._rain = None

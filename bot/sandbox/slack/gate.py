@@ -1,5 +1,6 @@
 """What every Web API call passes before its method runs: token, scope, limit, arguments."""
 
+import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -69,13 +70,16 @@ class Answer:
     """What goes back to the caller.
 
     Attributes:
-        cut: "timeout" or "reset" when nothing must go back: an injected fault.
+        cut: An injected fault: "timeout" or "reset" when nothing must go back, "cut_body" when
+            the answer breaks off.
+        page: What goes back instead of JSON.
     """
 
     status: int
     body: Document
     headers: Mapping[str, str] = field(default_factory=dict)
     cut: str | None = None
+    page: str | None = None
 
 
 class Gate:
@@ -108,14 +112,18 @@ class Gate:
     def call(self, method: str, args: Document, token: str) -> Answer:
         """Answer one call, write it down, and complain of what no good app does."""
         began = time.monotonic()
-        fault = self.faults.take(method)
-        if fault is not None and fault.kind != "lost_answer":
-            answer = _failed(fault)
-        else:
+        fault = self.faults.take(method, str(args.get("channel") or args.get("channel_id") or ""))
+        if fault is None:
             answer = self._answered(method, args, token)
-            if fault is not None:
-                answer = Answer(status=answer.status, body=answer.body, cut="reset")
+        elif fault.is_applied:
+            answer = _failed(fault, self._answered(method, args, token))
+        else:
+            answer = _failed(fault)
+            if fault.kind == "late":
+                loop = asyncio.get_running_loop()
+                loop.call_later(fault.seconds, self._answered, method, args, token)
         error = answer.cut or (None if answer.body.get("ok") else str(answer.body.get("error")))
+        error = "page" if answer.page else error
         self.workspace.inspector.log(
             "api",
             method,
@@ -197,11 +205,19 @@ def _rate_limited(seconds: int) -> Answer:
     )
 
 
-def _failed(fault: Fault) -> Answer:
+def _failed(fault: Fault, done: Answer | None = None) -> Answer:
+    """The answer to a call that goes wrong; `done` if it took effect all the same."""
+    body = done.body if done is not None else {}
     if fault.kind == "429":
         return _rate_limited(fault.retry_after)
-    if fault.kind == "500":
-        return Answer(status=500, body={"ok": False, "error": "internal_error"})
-    if fault.kind in ("timeout", "reset"):
-        return Answer(status=0, body={}, cut=fault.kind)
+    if fault.kind == "page":
+        return Answer(status=503, body=body, page="<html>We will be back soon.</html>")
+    if fault.kind.isdecimal():
+        return Answer(status=int(fault.kind), body={"ok": False, "error": "internal_error"})
+    if fault.kind in ("timeout", "late"):
+        return Answer(status=0, body=body, cut="timeout")
+    if fault.kind in ("reset", "lost_answer"):
+        return Answer(status=0, body=body, cut="reset")
+    if fault.kind == "cut_body":
+        return Answer(status=200, body=body, cut="cut_body")
     return Answer(status=200, body={"ok": False, "error": fault.kind})

@@ -170,6 +170,11 @@ class Human:
         person, place = self._workspace.person(user), self._workspace.channel(channel)
         await self._acts.archive(person, place)
 
+    async def unarchive(self, channel: str, user: str | None = None) -> None:
+        """Take a channel out of the archive."""
+        person, place = self._workspace.person(user), self._workspace.channel(channel)
+        await self._acts.unarchive(person, place)
+
     async def react(self, channel: str, ts: str, name: str, user: str | None = None) -> None:
         """Add a reaction to a message."""
         person, place = self._workspace.person(user), self._workspace.channel(channel)

@@ -29,12 +29,14 @@ class Connection:
     Attributes:
         waiting: Envelopes sent over it and not acknowledged yet.
         is_leaving: It was asked to go; no new envelope takes it.
+        is_frozen: Half-open: nothing is read of it any more, no ping answered.
     """
 
     socket: web.WebSocketResponse
     request: web.Request
     waiting: dict[str, "asyncio.Future[Document | None]"] = field(default_factory=dict)
     is_leaving: bool = False
+    is_frozen: bool = False
 
 
 class ConnectionGone(Exception):
@@ -57,7 +59,11 @@ class SocketMode:
         self._url = url.replace("http", "ws", 1)
         self._tickets: dict[str, float] = {}
         self._refusals: float = 0
+        # Connects that get no answer at all, and those that are let in and told nothing.
+        self._hangs: float = 0
+        self._hushed: float = 0
         self._changed = asyncio.Event()
+        self._closing = asyncio.Event()
 
     def new_link(self) -> str:
         """A single-use address to connect to, good for half a minute."""
@@ -71,6 +77,10 @@ class SocketMode:
         if self._refusals > 0:
             self._refusals -= 1
             raise web.HTTPServiceUnavailable
+        if self._hangs > 0:
+            self._hangs -= 1
+            await self._closing.wait()
+            raise web.HTTPServiceUnavailable
         if made_at is None or self._clock.now() - made_at > TICKET_SECONDS:
             raise web.HTTPForbidden(text="the ticket is used or expired")
         socket = web.WebSocketResponse(max_msg_size=1_000_000)
@@ -83,7 +93,11 @@ class SocketMode:
         self.connections.add(connection)
         self.opened += 1
         try:
-            await socket.send_json(self._hello())
+            if self._hushed > 0:
+                self._hushed -= 1
+                connection.is_leaving = True
+            else:
+                await socket.send_json(self._hello())
             self._wake()
             async for message in socket:
                 if message.type == WSMsgType.TEXT:
@@ -119,6 +133,8 @@ class SocketMode:
             envelope_id = message["envelope_id"]
         except (ValueError, TypeError, KeyError):
             self._inspector.complain("bad_ack", "socket_mode", f"not an acknowledgement: {data}")
+            return
+        if connection.is_frozen:
             return
         waiting = connection.waiting.get(envelope_id)
         # One that comes too late was complained of when its time was up.
@@ -178,16 +194,28 @@ class SocketMode:
         Args:
             how: "refresh" (Slack asks the app to reconnect), "abrupt" (cut without a word),
                 "refuse" (cut, and refuse the next `times` connects), "accept" (no longer
-                refuse), or a reason Slack gives: "warning", "link_disabled".
-            times: For "refuse".
+                refuse), "freeze" (half-open from now on: envelopes vanish, pings stay without
+                an answer), "hang" (cut, and leave the next connects without an answer), "hush"
+                (cut, and let the next in without a hello), or a reason Slack gives: "warning",
+                "link_disabled".
+            times: For "refuse", "hang" and "hush".
         """
         if how == "accept":
-            self._refusals = 0
+            self._refusals = self._hangs = self._hushed = 0
             return
         if how == "refuse":
             self._refusals = times
+        elif how == "hang":
+            self._hangs = times
+        elif how == "hush":
+            self._hushed = times
         for connection in list(self.connections):
-            if how in ("abrupt", "refuse"):
+            if how == "freeze":
+                connection.is_frozen = True
+                if connection.request.transport is not None:
+                    connection.request.transport.pause_reading()
+                continue
+            if how in ("abrupt", "refuse", "hang", "hush"):
                 if connection.request.transport is not None:
                     connection.request.transport.abort()
                 continue
@@ -197,6 +225,7 @@ class SocketMode:
 
     async def aclose(self) -> None:
         """Close every connection."""
+        self._closing.set()
         for connection in list(self.connections):
             connection.is_leaving = True
             await connection.socket.close(code=WSCloseCode.GOING_AWAY, drain=False)

@@ -1,0 +1,91 @@
+"""Runs of a board with their threads in the sandbox, as a person sees them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from bot.sandbox.slack.people import BUILDS, TEAM_ID
+from bot.sandbox.slack.server import Sandbox
+from core.domain.actor import User
+from core.domain.run import Run, RunStatus
+from core.domain.snapshot import Shown
+from tests.fakes.board import Board
+
+
+def new_run(
+    board: Board, *, channel: str = BUILDS, task: str = "Add a button", owner: str | None = None
+) -> Run:
+    """A live run; `owner` is the Slack id of a person."""
+    identity, now = uuid4(), datetime.now(UTC)
+    run_id = f"run_{identity.hex[:12]}"
+    user_id = None
+    if owner is not None:
+        user_id = uuid4()
+        board.users[user_id] = User(
+            id=user_id, name=owner, slack_team_id=TEAM_ID, slack_user_id=owner
+        )
+    return board.put_run(
+        Run(
+            id=identity,
+            run_id=run_id,
+            workflow_name="implement",
+            task_input=task,
+            status=RunStatus.RUNNING,
+            created_at=now,
+            updated_at=now,
+            started_at=now,
+            session_id=uuid4(),
+            user_id=user_id,
+            slack_team_id=TEAM_ID,
+            slack_channel_id=channel,
+            thread_key=run_id,
+            max_turns=30,
+        )
+    )
+
+
+def is_drawn(board: Board, run: Run) -> bool:
+    """Whether the newest version of a run is shown, as far as it can be."""
+    card = board.shown.get((run.run_id, "card"))
+    return card is not None and card.version == board.runs[run.run_id].version
+
+
+async def drawn(board: Board, run: Run, *, timeout: float = 15) -> Shown:
+    """The card, once it shows the newest version."""
+    await board.until(
+        lambda: is_drawn(board, run), what=f"the drawing of {run.run_id}", timeout=timeout
+    )
+    return board.shown[run.run_id, "card"]
+
+
+def own(sandbox: Sandbox, channel: str = "#builds") -> list[dict[str, Any]]:
+    """The bot's messages at the top of a channel."""
+    return [message for message in sandbox.human.messages(channel) if message.get("bot_id")]
+
+
+def texts(sandbox: Sandbox, channel: str = "#builds") -> list[str]:
+    """What they say."""
+    return [sandbox.human.text(message) for message in own(sandbox, channel)]
+
+
+def replies(sandbox: Sandbox, root: str, channel: str = "#builds") -> list[str]:
+    """What the bot says in a thread below its root."""
+    thread = sandbox.human.thread(channel, root)
+    return [sandbox.human.text(message) for message in thread[1:] if message.get("bot_id")]
+
+
+def marks(sandbox: Sandbox) -> Counter[tuple[str, str]]:
+    """How often each slot of each thread is there, in all channels."""
+    found: Counter[tuple[str, str]] = Counter()
+    for messages in sandbox.workspace.messages.values():
+        for message in messages.values():
+            payload: Mapping[str, Any] = (message.get("metadata") or {}).get("event_payload", {})
+            if payload:
+                found[str(payload["thread_key"]), str(payload["slot"])] += 1
+            for file in message.get("files", ()):
+                found["file", str(file["name"])] += 1
+    return found

@@ -1,0 +1,146 @@
+"""Storms: random faults on a third of all calls, then calm; every thread must end true.
+
+A storm is the same for the same seed, as far as the calls come in the same order.
+`STORM_SEEDS=7,8,9` chooses others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from datetime import timedelta
+
+import pytest
+
+from bot.sandbox.slack.faults import Fault
+from bot.sandbox.slack.people import ADA
+from bot.sandbox.slack.server import Sandbox, open_sandbox
+from core.domain.run import Run
+from tests.fakes.board import Board
+from tests.fakes.bot import Bot, open_bot
+from tests.fakes.threads import is_drawn, marks, new_run
+
+SEEDS = [int(seed) for seed in os.environ.get("STORM_SEEDS", "1,2,3").split(",")]
+THREADS = 10
+RATE = 0.3
+# As many times faster than real are the bot's budget and its waits.
+SPEED = 40.0
+CALL_LIMIT = timedelta(seconds=0.3)
+REPORT = "# Report\n\n" + "a line of it\n" * 2000
+# A bot that is refused keeps still for a minute, which is no weather to be drawn in: the
+# errors of that kind have tests of their own.
+FAULTS = (
+    *(Fault(kind=kind) for kind in ("429", "500", "503", "page", "timeout", "reset")),
+    *(Fault(kind=kind) for kind in ("internal_error", "ratelimited")),
+    *(
+        Fault(kind=kind, is_applied=True)
+        for kind in ("500", "timeout", "reset", "cut_body", "internal_error", "fatal_error")
+    ),
+    Fault(kind="late", seconds=0.8),
+)
+
+
+class Storm:
+    """Ten runs whose rows change by dice, in front of a bot."""
+
+    def __init__(self, seed: int, sandbox: Sandbox, board: Board) -> None:
+        self.dice = random.Random(seed)
+        self.sandbox = sandbox
+        self.board = board
+        self.runs: list[Run] = []
+
+    def start(self) -> None:
+        """Begin the runs."""
+        channels = [self.sandbox.workspace.channel(name).id for name in ("#builds", "#general")]
+        self.runs = [
+            new_run(self.board, channel=channels[number % 2], task=f"Task {number}", owner=ADA)
+            for number in range(THREADS)
+        ]
+
+    async def rage(self) -> None:
+        """Change rows, and end every run."""
+        for turn in range(1, 9):
+            for run in self.runs:
+                if self.dice.random() < 0.6:
+                    self.board.change(run.run_id, turns=turn)
+            await asyncio.sleep(self.dice.uniform(0.05, 0.2))
+        for number, run in enumerate(self.runs):
+            self.board.end(
+                run.run_id, turns=9, result=REPORT if number % 3 == 0 else f"Done with {number}."
+            )
+
+    async def calm(self, bot: Bot) -> None:
+        """Wait until all is drawn, and Slack has nothing more to come with."""
+        self.sandbox.faults.clear()
+        doubts = bot.side.redraw.drawing.doubts
+        async with asyncio.timeout(60):
+            # Doubts end with time, and nobody tells it.
+            while len(doubts) or not all(is_drawn(self.board, run) for run in self.runs):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+
+    def check(self) -> None:
+        """Every thread is true, nothing is there twice, nothing is left over."""
+        wanted = {
+            (run.run_id, slot) for run in self.runs for slot in ("card", f"result:{run.run_id}")
+        }
+        wanted |= {("file", f"{run.run_id}-report.md") for run in self.runs[::3]}
+        found = marks(self.sandbox)
+        assert {mark: count for mark, count in found.items() if count != 1} == {}
+        assert set(found) == wanted
+        for number, run in enumerate(self.runs):
+            card = self.board.shown[run.run_id, "card"]
+            thread = self.sandbox.human.thread(card.channel_id, str(card.message_ts))
+            said = [self.sandbox.human.text(message) for message in thread]
+            assert "Completed" in said[0], run.run_id
+            assert "9 of 30" in said[0], run.run_id
+            assert any(
+                "the whole report" in each or f"Done with {number}." in each for each in said[1:]
+            )
+            assert len(said) == (3 if number % 3 == 0 else 2)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_after_a_storm_every_thread_is_true_and_nothing_is_there_twice(seed: int) -> None:
+    board = Board()
+    # What the bot sends is limited by its own budget; with time running faster, Slack's
+    # limits would count other seconds than the bot's.
+    async with open_sandbox(rate_limits=False) as sandbox:
+        await sandbox.human.invite("#general")
+        async with open_bot(sandbox, board, speed=SPEED, call_timeout=CALL_LIMIT) as bot:
+            storm = Storm(seed, sandbox, board)
+            sandbox.faults.rain(
+                seed=seed, rate=RATE, faults=FAULTS, spared=["apps.connections.open"]
+            )
+            storm.start()
+            await storm.rage()
+            await storm.calm(bot)
+        storm.check()
+        assert not sandbox.problems, sandbox.problems
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_a_storm_in_which_bots_are_replaced_leaves_every_thread_true(seed: int) -> None:
+    board = Board()
+    async with open_sandbox(rate_limits=False) as sandbox:
+        await sandbox.human.invite("#general")
+        storm = Storm(seed, sandbox, board)
+        raging: asyncio.Task[None] | None = None
+        for _ in range(4):
+            sandbox.faults.clear()
+            async with open_bot(sandbox, board, speed=SPEED, call_timeout=CALL_LIMIT):
+                # Without calls that arrive late: who has doubts must live to resolve them.
+                sandbox.faults.rain(
+                    seed=seed, rate=RATE, faults=FAULTS[:-1], spared=["apps.connections.open"]
+                )
+                if raging is None:
+                    storm.start()
+                    raging = asyncio.create_task(storm.rage())
+                await asyncio.sleep(storm.dice.uniform(0.3, 0.8))
+        assert raging is not None
+        await raging
+        sandbox.faults.clear()
+        async with open_bot(sandbox, board, speed=SPEED, call_timeout=CALL_LIMIT) as bot:
+            await storm.calm(bot)
+        storm.check()
+        assert not sandbox.problems, sandbox.problems

@@ -1,0 +1,282 @@
+"""What Slack does to single calls under stress: each kind of fault, each kind of call."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from bot.sandbox.slack.people import ADA, BUILDS
+from bot.sandbox.slack.server import Sandbox
+from bot.slack.lacking import RETRY_PLACE_AFTER
+from tests.fakes.board import Board
+from tests.fakes.bot import open_bot
+from tests.fakes.threads import drawn, marks, new_run, own, replies, texts
+from tests.sandbox import sandbox
+
+__all__ = ["sandbox"]
+
+REPORT = "# Report\n\n" + "a line of it\n" * 2000
+# Ten times as fast as real: budget, waits after failures, looks.
+SPEED = 10.0
+PATIENCE = timedelta(seconds=0.4)
+# Done or not done, nobody knows.
+DARK = ("lost_answer", "cut_body", "timeout", "reset", "500", "502", "503", "page")
+DARK_WORDS = ("internal_error", "fatal_error")
+RATE_WORDS = ("ratelimited", "rate_limited", "429")
+
+
+@pytest.mark.parametrize("is_applied", [True, False])
+@pytest.mark.parametrize("kind", [*DARK, *DARK_WORDS])
+async def test_a_post_without_a_true_answer_is_there_once(
+    sandbox: Sandbox, kind: str, is_applied: bool
+) -> None:
+    board = Board()
+    sandbox.faults.add("chat.postMessage", kind, times=2, is_applied=is_applied)
+    async with open_bot(sandbox, board, speed=SPEED, call_timeout=PATIENCE):
+        run = new_run(board)
+        await drawn(board, run)
+        board.end(run.run_id, result="Done.")
+        card = await drawn(board, run)
+
+        assert len(own(sandbox)) == 1
+        assert set(marks(sandbox).values()) == {1}
+        assert "Completed" in texts(sandbox)[0]
+        assert any("Done." in said for said in replies(sandbox, str(card.message_ts)))
+        assert sandbox.faults.left("chat.postMessage") == 0
+
+
+@pytest.mark.parametrize("kind", [*DARK, *DARK_WORDS, *RATE_WORDS])
+async def test_an_update_without_a_true_answer_is_made_again(sandbox: Sandbox, kind: str) -> None:
+    board = Board()
+    async with open_bot(sandbox, board, speed=SPEED, call_timeout=PATIENCE):
+        run = new_run(board)
+        await drawn(board, run)
+        sandbox.faults.add("chat.update", kind, times=2)
+        board.end(run.run_id, result="Done.")
+        await drawn(board, run)
+
+        assert "Completed" in texts(sandbox)[0]
+
+
+@pytest.mark.parametrize(
+    "step", ["files.getUploadURLExternal", "upload", "files.completeUploadExternal"]
+)
+@pytest.mark.parametrize("kind", ["lost_answer", "timeout", "reset", "500", "429"])
+async def test_a_file_is_there_once_whichever_step_fails(
+    sandbox: Sandbox, step: str, kind: str
+) -> None:
+    board = Board()
+    sandbox.faults.add(step, kind)
+    async with open_bot(sandbox, board, speed=SPEED, call_timeout=PATIENCE):
+        run = new_run(board)
+        board.end(run.run_id, result=REPORT)
+        await drawn(board, run)
+
+        assert marks(sandbox)["file", f"{run.run_id}-report.md"] == 1
+        assert set(marks(sandbox).values()) == {1}
+
+
+@pytest.mark.parametrize("kind", ["missing_scope", "file_uploads_disabled"])
+async def test_where_no_file_is_taken_the_rest_is_shown(sandbox: Sandbox, kind: str) -> None:
+    board = Board()
+    sandbox.faults.add("files.getUploadURLExternal", kind, times=100)
+    async with open_bot(sandbox, board, speed=SPEED):
+        run = new_run(board)
+        board.end(run.run_id, result=REPORT)
+        card = await drawn(board, run)
+
+        assert "Completed" in texts(sandbox)[0]
+        assert replies(sandbox, str(card.message_ts))
+        assert board.shown[run.run_id, f"file:{run.run_id}"].error == kind
+
+
+@pytest.mark.parametrize(
+    "kind", ["token_revoked", "account_inactive", "missing_scope", "team_access_not_granted"]
+)
+@pytest.mark.parametrize("method", ["chat.postMessage", "chat.update"])
+async def test_a_bot_that_is_shut_out_goes_on_when_it_is_let_in(
+    sandbox: Sandbox, method: str, kind: str
+) -> None:
+    board = Board()
+    # As fast as the minute for which a refused bot keeps still is over in a moment.
+    async with open_bot(sandbox, board, speed=120):
+        run = new_run(board)
+        if method == "chat.update":
+            await drawn(board, run)
+        sandbox.faults.add(method, kind, times=2)
+        board.end(run.run_id, result="Done.")
+        await drawn(board, run)
+
+        assert "Completed" in texts(sandbox)[0]
+        assert set(marks(sandbox).values()) == {1}
+
+
+async def test_a_limit_of_one_channel_does_not_hold_up_another(sandbox: Sandbox) -> None:
+    board = Board()
+    sandbox.faults.add("chat.postMessage", "429", channel=BUILDS, retry_after=60)
+    async with open_bot(sandbox, board):
+        new_run(board)
+        other = new_run(board, channel=sandbox.workspace.channel("#general").id)
+        await sandbox.human.invite("#general")
+        await drawn(board, other)
+
+        assert len(own(sandbox, "#general")) == 1
+        assert not own(sandbox)
+
+
+async def test_a_message_too_long_for_slack_is_shown_as_plain_words(sandbox: Sandbox) -> None:
+    board = Board()
+    async with open_bot(sandbox, board, speed=SPEED):
+        run = new_run(board)
+        await drawn(board, run)
+        sandbox.faults.add("chat.update", "msg_too_long")
+        board.end(run.run_id, result="Done.")
+        await drawn(board, run)
+
+        assert "Completed" in texts(sandbox)[0] or "completed" in texts(sandbox)[0]
+
+
+async def test_a_post_that_arrives_late_is_taken_away_again(sandbox: Sandbox) -> None:
+    board = Board()
+    sandbox.faults.add("chat.postMessage", "late", seconds=2.0)
+    async with open_bot(sandbox, board, speed=SPEED, call_timeout=PATIENCE):
+        run = new_run(board)
+        board.end(run.run_id, result="Done.")
+        await drawn(board, run)
+        await sandbox.human.wait_for(lambda: len(own(sandbox)) == 2, what="the late one")
+
+        await sandbox.human.wait_for(lambda: len(own(sandbox)) == 1, what="one card again")
+        card = board.shown[run.run_id, "card"]
+        assert own(sandbox)[0]["ts"] == card.message_ts
+        assert any("Done." in said for said in replies(sandbox, str(card.message_ts)))
+
+
+async def test_an_old_update_that_arrives_late_does_not_stay(sandbox: Sandbox) -> None:
+    board = Board()
+    async with open_bot(sandbox, board, speed=SPEED, call_timeout=PATIENCE):
+        run = new_run(board)
+        await drawn(board, run)
+        sandbox.faults.add("chat.update", "late", seconds=2.0)
+        board.change(run.run_id, turns=7)
+        await sandbox.human.wait_for(
+            lambda: not sandbox.faults.left("chat.update"), what="the update that hangs"
+        )
+        board.end(run.run_id, result="Done.", turns=9)
+        await drawn(board, run)
+        await sandbox.human.wait_for(lambda: "7 of 30" in texts(sandbox)[0], what="the late one")
+
+        await sandbox.human.wait_for(
+            lambda: "Completed" in texts(sandbox)[0], what="the true state"
+        )
+
+
+async def test_the_result_comes_though_its_card_was_deleted_twice(sandbox: Sandbox) -> None:
+    board = Board()
+    async with open_bot(sandbox, board, speed=SPEED):
+        run = new_run(board, owner=ADA)
+        root = str((await drawn(board, run)).message_ts)
+        await sandbox.human.say("#builds", "nice", thread_ts=root)
+        await sandbox.human.delete("#builds", root)
+        board.change(run.run_id, turns=3)
+        again = await drawn(board, run)
+        await sandbox.human.delete("#builds", str(again.message_ts))
+
+        board.end(run.run_id, result="All is well.")
+        await drawn(board, run)
+
+        assert [said for said in replies(sandbox, root) if "All is well." in said]
+        assert not own(sandbox, "@ada")
+
+
+async def test_a_result_that_its_thread_does_not_take_is_told_to_the_owner(
+    sandbox: Sandbox,
+) -> None:
+    board = Board()
+    async with open_bot(sandbox, board, speed=SPEED):
+        run = new_run(board, owner=ADA)
+        await drawn(board, run)
+        sandbox.faults.add("chat.postMessage", "restricted_action_thread_locked")
+
+        board.end(run.run_id, result="All is well.")
+        await drawn(board, run)
+
+        assert "Completed" in texts(sandbox)[0]
+        assert ["All is well." in said for said in texts(sandbox, "@ada")] == [True]
+
+
+@pytest.mark.parametrize("kind", ["user_disabled", "user_not_found", "cannot_dm_bot"])
+async def test_an_owner_who_has_left_is_not_asked_for_for_ever(sandbox: Sandbox, kind: str) -> None:
+    board = Board()
+    sandbox.faults.add("conversations.open", kind, times=100)
+    async with open_bot(sandbox, board, speed=SPEED):
+        run = new_run(board, owner=ADA)
+        await drawn(board, run)
+        await sandbox.human.archive("#builds")
+        board.end(run.run_id, result="All is well.")
+        await drawn(board, run)
+
+        assert sandbox.faults.left("conversations.open") == 99
+
+
+@pytest.mark.parametrize("trouble", ["archived", "removed"])
+async def test_a_channel_that_is_had_back_shows_how_its_runs_ended(
+    sandbox: Sandbox, trouble: str
+) -> None:
+    board = Board()
+    # Minutes pass in a second.
+    speed = RETRY_PLACE_AFTER.total_seconds()
+    async with open_bot(sandbox, board, speed=speed):
+        run = new_run(board, owner=ADA)
+        card = await drawn(board, run)
+        if trouble == "archived":
+            await sandbox.human.archive("#builds")
+        else:
+            await sandbox.human.kick("#builds")
+        board.end(run.run_id, result="All is well.")
+        await drawn(board, run)
+        if trouble == "archived":
+            await sandbox.human.unarchive("#builds")
+        else:
+            await sandbox.human.invite("#builds")
+
+        await sandbox.human.wait_for(lambda: "Completed" in texts(sandbox)[0], what="the end")
+        await sandbox.human.wait_for(
+            lambda: replies(sandbox, str(card.message_ts)), what="the result"
+        )
+        assert len(texts(sandbox, "@ada")) == 1
+        assert set(marks(sandbox).values()) == {1}
+
+
+async def test_the_end_is_shown_after_minutes_without_slack(sandbox: Sandbox) -> None:
+    board = Board()
+    async with open_bot(sandbox, board, speed=60):
+        run = new_run(board)
+        await drawn(board, run)
+        for method in ("chat.update", "chat.postMessage", "conversations.history"):
+            sandbox.faults.add(method, "503", times=8)
+        board.end(run.run_id, result="Done.")
+        card = await drawn(board, run)
+
+        assert "Completed" in texts(sandbox)[0]
+        assert any("Done." in said for said in replies(sandbox, str(card.message_ts)))
+        assert set(marks(sandbox).values()) == {1}
+
+
+async def test_the_end_is_shown_by_the_next_bot_when_slack_was_away(sandbox: Sandbox) -> None:
+    board = Board()
+    async with open_bot(sandbox, board, speed=SPEED):
+        run = new_run(board)
+        await drawn(board, run)
+        sandbox.faults.add("chat.update", "503", times=1000)
+        board.end(run.run_id, result="Done.")
+        await sandbox.human.wait_for(
+            lambda: sandbox.faults.left("chat.update") < 1000, what="a failing call"
+        )
+    sandbox.faults.clear()
+    async with open_bot(sandbox, board, speed=SPEED):
+        card = await drawn(board, run)
+
+        assert "Completed" in texts(sandbox)[0]
+        assert any("Done." in said for said in replies(sandbox, str(card.message_ts)))
+        assert set(marks(sandbox).values()) == {1}

@@ -26,8 +26,10 @@ from bot.slack.finding import Finder
 from bot.slack.intake import Intake
 from bot.slack.kept import Kept
 from bot.slack.listeners.acts import Acts
+from bot.slack.listeners.kills import KillActs
 from bot.slack.listeners.register import register
-from bot.slack.ports import Inbox, People, Runs, Threads
+from bot.slack.places import Places
+from bot.slack.ports import Inbox, KillsMany, People, Runs, ShowsStats, Threads
 from bot.slack.posting import Poster
 from bot.slack.redraw import REFRESH_EVERY, Redraw
 from bot.slack.roles import Roles
@@ -48,6 +50,8 @@ class Services:
     """What the Slack side works with; see `bot.slack.ports`."""
 
     runs: Runs
+    kills: KillsMany
+    stats: ShowsStats
     threads: Threads
     inbox: Inbox
     people: People
@@ -124,13 +128,13 @@ async def open_slack_side(
     now: Callable[[], float] = time.monotonic,
     refresh_every: timedelta = REFRESH_EVERY,
     drain: timedelta = DRAIN,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    arrival: timedelta = ARRIVAL,
+    doubted_for: timedelta = LOOK_AGAIN_AFTER,
 ) -> AsyncIterator[SlackSide]:
     """Put the Slack side together.  On leaving, work under way is drained.
 
     Args:
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    arrival: timedelta = ARRIVAL,
-    doubted_for: timedelta = LOOK_AGAIN_AFTER,
         slack: From `open_slack_client`.
         installation: From `check_slack`.
         services: The core's services.
@@ -141,13 +145,13 @@ async def open_slack_side(
         now: A monotonic clock in seconds.
         refresh_every: How often elapsed times of live cards are brought up to date.
         drain: How long to wait for work under way.
+        sleep: Sleeps that many seconds of `now`.
+        arrival: How long a post without an answer may still arrive.
+        doubted_for: When a call without an answer is looked at once more.
     """
     supervised = Supervised()
     answers = Answers(slack)
 
-        sleep: Sleeps that many seconds of `now`.
-        arrival: How long a post without an answer may still arrive.
-        doubted_for: When a call without an answer is looked at once more.
     def tell(asked: Asked, words: str) -> None:
         supervised.start(_told(answers, asked, words), name="slack answer")
 
@@ -162,6 +166,14 @@ async def open_slack_side(
     )
     acts = Acts(
         runs=services.runs,
+        kills=KillActs(
+            runs=services.runs,
+            many=services.kills,
+            slack=slack,
+            answers=answers,
+            clock=clock,
+        ),
+        figures=services.stats,
         slack=slack,
         answers=answers,
         team_id=installation.team_id,
@@ -179,6 +191,10 @@ async def open_slack_side(
     drawing = Drawing(
         threads=services.threads,
         poster=Poster(slack, services.threads),
+        finder=Finder(slack, services.threads),
+        doubts=Doubts(now, after=doubted_for),
+        sleep=sleep,
+        arrival=arrival,
         budget=slack.budget,
         draw=drawn,
         farewells=Farewells(services.threads, slack.direct_channel, clock),
@@ -189,11 +205,9 @@ async def open_slack_side(
         threads=services.threads,
         drawing=drawing,
         team_id=installation.team_id,
+        places=Places(slack, services.threads, installation.team_id, sleep),
         now=now,
-        finder=Finder(slack, services.threads),
-        doubts=Doubts(now, after=doubted_for),
         sleep=sleep,
-        arrival=arrival,
         refresh_every=refresh_every,
     )
     try:
@@ -205,9 +219,7 @@ async def open_slack_side(
             supervised=supervised,
         )
     finally:
-        places=Places(slack, services.threads, installation.team_id, sleep),
         await supervised.drain(drain)
-        sleep=sleep,
 
 
 async def _told(answers: Answers, asked: Asked, words: str) -> None:

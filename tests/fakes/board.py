@@ -12,6 +12,7 @@ from uuid import UUID, uuid4, uuid5
 
 from core.domain.actor import Action, Actor, Origin, Role, User, may
 from core.domain.errors import Refused, Unavailable
+from core.domain.kills import KillManyOutcome, KillManyRequest, KillOffer, KillSelection
 from core.domain.request import (
     ContinueRequest,
     KillRequest,
@@ -21,7 +22,8 @@ from core.domain.request import (
     StartRequest,
 )
 from core.domain.run import Run, RunNotFound, RunStatus, StopReason
-from core.domain.snapshot import RunSnapshot, Shown, Thread
+from core.domain.snapshot import RunSnapshot, Shown, ShownState, Thread
+from core.domain.stats import Period, RunFigures, Stats, TerminationFigures
 from core.domain.termination import Phase, Termination
 from core.domain.workflow import UnknownWorkflow, WorkflowDefinition
 
@@ -57,6 +59,7 @@ class Board:
     puts: list[Shown] = field(default_factory=list)
     starts: list[StartRequest] = field(default_factory=list)
     continues: list[ContinueRequest] = field(default_factory=list)
+    killed_many: list[KillManyRequest] = field(default_factory=list)
     refusals: list[tuple[Actor, Action, str]] = field(default_factory=list)
     inbox: dict[str, Mapping[str, Any] | None] = field(default_factory=dict)
     is_away: bool = False
@@ -172,6 +175,42 @@ class Board:
             self.change(run.run_id, kill_requested_at=now)
         return kill
 
+    async def look(self, named: str, *, by: Actor) -> RunSnapshot:
+        self.reach()
+        run = self._named(named)
+        if not may(by, Action.KILL, run):
+            raise NotYours
+        return self._snapshot(run)
+
+    async def offer(self, selection: KillSelection, *, by: Actor) -> KillOffer:
+        self.reach()
+        found = [
+            self._snapshot(run)
+            for run in self.runs.values()
+            if run.is_live
+            and not (selection.wanted.mine and run.user_id != by.user_id)
+            and selection.wanted.workflow in (None, run.workflow_name)
+        ]
+        return KillOffer(selection=selection, listed=tuple(found))
+
+    async def kill_many(self, request: KillManyRequest, *, by: Actor) -> KillManyOutcome:
+        self.reach()
+        self.killed_many.append(request)
+        for run_id in request.run_ids:
+            await self.kill(KillRequest(named=run_id, force=request.force), by=by)
+        return KillManyOutcome(asked=request.run_ids)
+
+    async def stats(self, period: Period, *, by: Actor) -> Stats:
+        self.reach()
+        now = datetime.now(UTC)
+        return Stats(
+            period=period,
+            since=now - period.length,
+            until=now,
+            runs=RunFigures(),
+            kills=TerminationFigures(),
+        )
+
     async def continue_run(
         self, request: ContinueRequest, *, by: Actor, place: Place | None = None
     ) -> Started:
@@ -279,6 +318,25 @@ class Board:
         for watcher in self._watchers:
             watcher.set()
 
+    async def lost_places(self, *, team_id: str, reasons: Collection[str]) -> list[str]:
+        self.reach()
+        lost = (row for row in self.shown.values() if row.error in reasons)
+        return list(dict.fromkeys(row.channel_id for row in lost))
+
+    async def reopen(self, channel_id: str, *, reasons: Collection[str]) -> int:
+        self.reach()
+        keys = set()
+        for place, row in self.shown.items():
+            if row.channel_id == channel_id and row.error in reasons:
+                state = ShownState.SHOWN if row.message_ts else ShownState.GONE
+                error = None if row.message_ts else "unsent"
+                self.shown[place] = replace(row, state=state, error=error, content_hash=None)
+                keys.add(row.thread_key)
+        for key in keys:
+            self.shown[key, "card"] = replace(self.shown[key, "card"], version=0)
+        self.touch()
+        return len(keys)
+
     @asynccontextmanager
     async def changes(self) -> AsyncIterator[AsyncIterator[str]]:
         async def hints() -> AsyncIterator[str]:
@@ -317,25 +375,6 @@ class Board:
         return [(key, body) for key, body in self.inbox.items() if body is not None]
 
     # --- people
-
-    async def lost_places(self, *, team_id: str, reasons: Collection[str]) -> list[str]:
-        self.reach()
-        lost = (row for row in self.shown.values() if row.error in reasons)
-        return list(dict.fromkeys(row.channel_id for row in lost))
-
-    async def reopen(self, channel_id: str, *, reasons: Collection[str]) -> int:
-        self.reach()
-        keys = set()
-        for place, row in self.shown.items():
-            if row.channel_id == channel_id and row.error in reasons:
-                state = ShownState.SHOWN if row.message_ts else ShownState.GONE
-                error = None if row.message_ts else "unsent"
-                self.shown[place] = replace(row, state=state, error=error, content_hash=None)
-                keys.add(row.thread_key)
-        for key in keys:
-            self.shown[key, "card"] = replace(self.shown[key, "card"], version=0)
-        self.touch()
-        return len(keys)
 
     async def actor(self, *, team_id: str, user_id: str, name: str, role: Role) -> Actor:
         self.reach()

@@ -79,18 +79,20 @@ async def open_bot(
             open_slack_side(
                 slack,
                 await check_slack(slack, given, needed_scopes=("chat:write", "commands")),
-                Services(runs=board, threads=board, inbox=board, people=board),
+                Services(
+                    runs=board, kills=board, stats=board, threads=board, inbox=board, people=board
+                ),
                 roles=roles,
                 allowed_channels=allowed_channels,
                 clock=lambda: datetime.now(UTC),
                 signing_secret=given.signing_secret or "",
                 refresh_every=refresh_every,
                 drain=timedelta(seconds=5),
-            )
-        )
                 now=now,
                 sleep=sleep,
                 arrival=ARRIVAL / speed,
+            )
+        )
         if is_drawing:
             drawing = asyncio.create_task(side.redraw.run(), name="redraw")
             stack.push_async_callback(_stop, drawing)

@@ -19,7 +19,7 @@ from core.domain.run import IllegalTransition, Run, RunStatus, StaleAttempt, Sto
 from core.domain.session import Message, MessageRole, MessageType
 from core.domain.step import Step
 from core.domain.termination import Phase, ProcessIdentity, Proof, Termination, Waited
-from core.runner.leg import Leg
+from core.runner.leg import Leg, prompt_uuid_of
 from core.runner.lost import Lost
 from core.services.admission import admit
 from core.services.dispatch import hand_over
@@ -46,6 +46,7 @@ class Past:
 
     Attributes:
         first_task: What its first leg was asked.
+        has_heard: Whether an earlier attempt of this run has told the agent what was asked.
         steps: Of this run's earlier attempts.
         plan: The task list as the last leg left it.
         branch: Where a workspace that has to be made begins; not the branch of the work.
@@ -55,6 +56,7 @@ class Past:
     has_transcript: bool
     plan: tuple[PlanItem, ...]
     branch: str | None
+    has_heard: bool = False
     steps: tuple[Step, ...] = ()
 
 
@@ -116,6 +118,11 @@ class Ledger:
             return Past(
                 first_task=before[0].task_input if before else run.task_input,
                 has_transcript=await transcripts.exists(session, run.session_id),
+                has_heard=await transcripts.holds(
+                    session,
+                    run.session_id,
+                    [prompt_uuid_of(run, attempt) for attempt in range(1, run.attempt)],
+                ),
                 plan=plan,
                 # Once it was prepared, the row names the branch that the work is done on.
                 branch=conversation.git_branch if run.workspace_path else run.git_branch,
@@ -331,11 +338,24 @@ class Ledger:
             await audit.record(session, entry(SYSTEM, "kill_waited", now, run=run, waited_for=told))
 
     async def finish_killed(self, run: Run) -> None:
-        """End a run that was killed while it waited to be taken up again."""
+        """End a run that was killed while nobody executed it: its worker died, or it waits."""
         now = self.work.clock()
         async with self.work.transaction() as session:
             present = await runs.get(session, run.run_id)
             if present.status in (RunStatus.PENDING, RunStatus.RUNNING):
+                await events.append(
+                    session,
+                    run.id,
+                    present.attempt,
+                    [
+                        EventRecord(
+                            kind=EventKind.RUN_ENDED,
+                            at=now,
+                            data={"stop_reason": StopReason.KILLED},
+                        )
+                    ],
+                )
+                await processes.end(session, run.id, present.attempt, now=now)
                 await runs.finish(
                     session, run.run_id, attempt=None, stop_reason=StopReason.KILLED, now=now
                 )

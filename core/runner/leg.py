@@ -61,6 +61,9 @@ class Leg:
     @property
     def prompt_uuid(self) -> UUID:
         """Id of the message this attempt begins with; the first one's is the run's own."""
-        return (
-            self.run.id if self.run.attempt == 1 else UUID(int=self.run.id.int ^ self.run.attempt)
-        )
+        return prompt_uuid_of(self.run, self.run.attempt)
+
+
+def prompt_uuid_of(run: Run, attempt: int) -> UUID:
+    """Id of the message with which an attempt of a run begins."""
+    return run.id if attempt == 1 else UUID(int=run.id.int ^ attempt)

@@ -19,7 +19,7 @@ RESUMED = (
 
 def prompt_of(run: Run, past: Past) -> str:
     """What this attempt says to the agent first."""
-    if run.attempt > 1 and past.has_transcript:
+    if past.has_heard:
         return RESUMED
     if run.parent_run_id is not None and not past.has_transcript:
         # The earlier legs ended before the agent heard of the task.

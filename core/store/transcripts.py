@@ -78,6 +78,23 @@ _EXISTS = text(
 )
 
 
+_HOLDS = text(
+    """
+    SELECT EXISTS (
+        SELECT FROM transcript_entries
+        WHERE session_id = :session_id AND scope = '' AND subpath = ''
+            AND entry_uuid = ANY(:uuids)
+    )
+    """
+)
+
+
+async def holds(session: AsyncSession, session_id: UUID, uuids: Sequence[UUID]) -> bool:
+    """Whether a session's transcript has one of these lines: whether the agent heard it."""
+    wanted = {"session_id": str(session_id), "uuids": [str(uuid) for uuid in uuids]}
+    return bool(await session.scalar(_HOLDS, wanted))
+
+
 async def exists(session: AsyncSession, session_id: UUID) -> bool:
     """Whether a session has a transcript to go on from."""
     return bool(await session.scalar(_EXISTS, {"session_id": str(session_id)}))

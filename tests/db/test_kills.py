@@ -1,0 +1,245 @@
+"""Many kills at once: what is offered to whom, and what is killed, once."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from core.agent.catalog import load_catalog
+from core.domain.actor import Actor, Origin, Role
+from core.domain.errors import BadRequest, Refused
+from core.domain.kills import MOST_AT_ONCE, KillManyOutcome, KillManyRequest, KillSelection
+from core.domain.request import KillRequest, RunFilter
+from core.domain.run import Run, RunStatus, StopReason
+from core.domain.termination import Phase
+from core.domain.workflow import UnknownWorkflow
+from core.services.kills import KillService
+from core.services.runs import RunService
+from core.services.work import NotAllowed, Work
+from core.store import audit, runs, terminations, users
+from core.store.engine import Database
+from tests.database import NOW, database, postgres_dsn, running_run, stored_run
+
+__all__ = ["database", "postgres_dsn"]
+
+CATALOG = load_catalog()
+MINE = KillSelection(wanted=RunFilter(mine=True))
+EVERYBODYS = KillSelection(wanted=RunFilter())
+
+
+class Ticking:
+    """A clock that never stands still, as the real one."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> Any:
+        self.now += timedelta(milliseconds=1)
+        return self.now
+
+
+def service(database: Database) -> KillService:
+    work = Work(database, Ticking())
+    return KillService(work, CATALOG, RunService(work, CATALOG))
+
+
+async def actor(database: Database, name: str, role: Role = Role.RUNNER) -> Actor:
+    async with database.sessions.begin() as session:
+        user = await users.ensure(
+            session, slack_team_id="T1", slack_user_id=f"U{name}", name=name, now=NOW
+        )
+    return Actor(role=role, origin=Origin.SLACK, user_id=user.id, name=name)
+
+
+async def ended(database: Database, run: Run) -> None:
+    async with database.sessions.begin() as session:
+        await runs.finish(session, run.run_id, attempt=1, stop_reason=StopReason.SUCCESS, now=NOW)
+
+
+async def kills_of(database: Database, *wanted: Run) -> list[bool]:
+    async with database.sessions() as session:
+        return [await terminations.latest_of_run(session, run.id) is not None for run in wanted]
+
+
+async def audited(database: Database) -> list[tuple[str, bool]]:
+    async with database.sessions() as session:
+        lines = await audit.recent(session, 500)
+    return sorted((line.actor.name, line.allowed) for line in lines if line.action == "kill")
+
+
+async def test_an_offer_holds_the_persons_own_live_runs_oldest_first(database: Database) -> None:
+    ann, ben = await actor(database, "ann"), await actor(database, "ben")
+    second = await running_run(database, user_id=ann.user_id)
+    first = await stored_run(database, user_id=ann.user_id, created_at=NOW - timedelta(minutes=1))
+    await ended(database, await running_run(database, user_id=ann.user_id))
+    await running_run(database, user_id=ben.user_id)
+
+    offer = await service(database).offer(MINE, by=ann)
+
+    assert [one.run.run_id for one in offer.listed] == [first.run_id, second.run_id]
+    assert [one.owner.name for one in offer.listed if one.owner] == ["ann", "ann"]
+    assert (offer.not_listed, offer.others, offer.stopping) == (0, 0, 0)
+
+
+async def test_a_workflow_is_offered_as_far_as_the_person_may(database: Database) -> None:
+    ann, ben = await actor(database, "ann"), await actor(database, "ben")
+    chief = await actor(database, "chief", Role.OPERATOR)
+    await running_run(database, user_id=ann.user_id, workflow_name="fix")
+    await running_run(database, user_id=ben.user_id, workflow_name="fix")
+    await running_run(database, user_id=ann.user_id)
+    wanted = KillSelection(wanted=RunFilter(workflow="surgeon"))
+
+    of_ann = await service(database).offer(wanted, by=ann)
+    of_chief = await service(database).offer(wanted, by=chief)
+
+    assert (len(of_ann.listed), of_ann.others) == (1, 1)
+    assert (len(of_chief.listed), of_chief.others) == (2, 0)
+    assert of_ann.selection.wanted.workflow == "fix"
+
+
+async def test_everybodys_runs_are_an_operators(database: Database) -> None:
+    ann = await actor(database, "ann")
+    chief = await actor(database, "chief", Role.OPERATOR)
+    await running_run(database, user_id=ann.user_id)
+
+    with pytest.raises(Refused, match="kill") as refused:
+        await service(database).offer(EVERYBODYS, by=ann)
+
+    assert "--all mine" in refused.value.user_message
+    assert len((await service(database).offer(EVERYBODYS, by=chief)).listed) == 1
+    assert await audited(database) == [("ann", False)]
+
+
+async def test_who_may_kill_nothing_is_offered_nothing(database: Database) -> None:
+    viewer = await actor(database, "vera", Role.VIEWER)
+
+    with pytest.raises(NotAllowed):
+        await service(database).offer(MINE, by=viewer)
+    with pytest.raises(UnknownWorkflow):
+        await service(database).offer(KillSelection(wanted=RunFilter(workflow="nix")), by=viewer)
+
+
+async def test_what_is_being_stopped_is_offered_only_to_be_hurried(database: Database) -> None:
+    ann = await actor(database, "ann")
+    run = await running_run(database, user_id=ann.user_id)
+    kills = service(database)
+    await kills.runs.kill(KillRequest(named=run.run_id), by=ann)
+
+    calm = await kills.offer(MINE, by=ann)
+    forced = await kills.offer(replace(MINE, force=True), by=ann)
+
+    assert (calm.listed, calm.stopping) == ((), 1)
+    assert (len(forced.listed), forced.stopping) == (1, 0)
+
+
+async def test_an_offer_is_bounded_and_says_how_many_it_left_out(database: Database) -> None:
+    chief = await actor(database, "chief", Role.OPERATOR)
+    for _ in range(MOST_AT_ONCE + 3):
+        await stored_run(database)
+
+    offer = await service(database).offer(EVERYBODYS, by=chief)
+
+    assert (len(offer.listed), offer.not_listed) == (MOST_AT_ONCE, 3)
+
+
+async def test_each_of_many_is_told_apart(database: Database) -> None:
+    ann, ben = await actor(database, "ann"), await actor(database, "ben")
+    running = await running_run(database, user_id=ann.user_id)
+    waiting = await stored_run(database, user_id=ann.user_id)
+    stopping = await running_run(database, user_id=ann.user_id)
+    over = await running_run(database, user_id=ann.user_id)
+    bens = await running_run(database, user_id=ben.user_id)
+    kills = service(database)
+    await kills.runs.kill(KillRequest(named=stopping.run_id), by=ann)
+    await ended(database, over)
+    every = (running, waiting, stopping, over, bens)
+    wish = KillManyRequest(run_ids=tuple(run.run_id for run in every), reason="late")
+
+    outcome = await kills.kill_many(wish, by=ann)
+
+    assert set(outcome.asked) == {running.run_id, waiting.run_id}
+    assert outcome.stopping == (stopping.run_id,)
+    assert outcome.ended == (over.run_id,)
+    assert outcome.refused == (bens.run_id,)
+    assert await kills_of(database, *every) == [True, True, True, False, False]
+    assert await audited(database) == [("ann", False), ("ann", True), ("ann", True), ("ann", True)]
+    async with database.sessions() as session:
+        kill = await terminations.latest_of_run(session, running.id)
+        assert kill is not None
+        assert (kill.reason, kill.requested_by_name, kill.phase) == ("late", "ann", Phase.REQUESTED)
+        assert (await runs.get(session, waiting.run_id)).status is RunStatus.KILLED
+
+
+async def test_asked_twice_at_the_same_time_each_run_is_killed_once(database: Database) -> None:
+    ann = await actor(database, "ann")
+    live = [await running_run(database, user_id=ann.user_id) for _ in range(3)]
+    live.append(await stored_run(database, user_id=ann.user_id))
+    wish = KillManyRequest(run_ids=tuple(run.run_id for run in live))
+    kills = service(database)
+
+    outcomes = await asyncio.gather(*(kills.kill_many(wish, by=ann) for _ in range(3)))
+    again = await kills.kill_many(wish, by=ann)
+
+    for outcome in outcomes:
+        every = (*outcome.asked, *outcome.stopping, *outcome.ended)
+        assert sorted(every) == sorted(wish.run_ids)
+    assert sorted(again.stopping) == sorted(run.run_id for run in live[:3])
+    assert again.ended == (live[3].run_id,)
+    async with database.sessions() as session:
+        assert len(await terminations.unfinished(session)) == 3
+
+
+async def test_force_is_added_to_what_is_being_stopped(database: Database) -> None:
+    ann = await actor(database, "ann")
+    run = await running_run(database, user_id=ann.user_id)
+    kills = service(database)
+    await kills.runs.kill(KillRequest(named=run.run_id), by=ann)
+
+    outcome = await kills.kill_many(KillManyRequest(run_ids=(run.run_id,), force=True), by=ann)
+
+    assert outcome == KillManyOutcome(stopping=(run.run_id,))
+    async with database.sessions() as session:
+        kill = await terminations.latest_of_run(session, run.id)
+    assert kill is not None
+    assert kill.force
+
+
+@pytest.mark.parametrize(
+    "run_ids", [(), ("ws_1",), tuple(f"run_{n}" for n in range(MOST_AT_ONCE + 1))]
+)
+async def test_what_was_never_offered_is_refused(
+    database: Database, run_ids: tuple[str, ...]
+) -> None:
+    chief = await actor(database, "chief", Role.OPERATOR)
+
+    with pytest.raises(BadRequest):
+        await service(database).kill_many(KillManyRequest(run_ids=run_ids), by=chief)
+
+
+async def test_a_run_nobody_knows_counts_as_ended(database: Database) -> None:
+    chief = await actor(database, "chief", Role.OPERATOR)
+    wish = KillManyRequest(run_ids=("run_000000000000", "run_000000000000"))
+
+    outcome = await service(database).kill_many(wish, by=chief)
+
+    assert outcome == KillManyOutcome(ended=("run_000000000000",))
+
+
+async def test_a_look_shows_the_owner_and_is_denied_to_others(database: Database) -> None:
+    ann, ben = await actor(database, "ann"), await actor(database, "ben")
+    chief = await actor(database, "chief", Role.OPERATOR)
+    run = await running_run(database, user_id=ann.user_id)
+    kills = service(database)
+
+    seen = await kills.look(run.run_id[:9], by=chief)
+    with pytest.raises(NotAllowed):
+        await kills.look(run.run_id, by=ben)
+
+    assert seen.run.run_id == run.run_id
+    assert seen.owner is not None
+    assert seen.owner.name == "ann"
+    assert await kills_of(database, run) == [False]

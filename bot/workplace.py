@@ -20,7 +20,7 @@ from core.domain.fleet import WorkerRecord, WorkerState
 from core.queue.jobs import RUNS, node_queue
 from core.queue.worker import Worker
 from core.runner.execute import Executor
-from core.runner.lease import Lease
+from core.runner.lease import FENCE, Lease
 from core.runner.ledger import Ledger
 from core.runner.node import Identity, Node
 from core.services.admission import AdmissionService
@@ -71,11 +71,11 @@ class Workplace:
     people: PeopleService
     admission: AdmissionService
 
-    def node(self, identity: Identity) -> Node:
-        """A worker of this process."""
+    def node(self, identity: Identity, *, fence: timedelta = FENCE) -> Node:
+        """A worker of this process; `fence` is how long its agents work without a heartbeat."""
         home = self.settings.node.home
         ledger = Ledger(self.work, identity.worker_id, identity.host)
-        lease = Lease()
+        lease = Lease(fence=fence)
         site = site_of(self.database.dsn)
         executor = Executor(
             ledger=ledger,

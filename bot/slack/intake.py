@@ -21,7 +21,8 @@ log = logging.getLogger(__name__)
 # Slack waits 3 s for the acknowledgement.
 STORE_LIMIT = timedelta(seconds=1.5)
 _DONE_LIMIT = timedelta(seconds=5)
-REPLAY_EVERY = timedelta(seconds=30)
+# With the 30 s after which a delivery counts as left, well within a minute.
+REPLAY_EVERY = timedelta(seconds=15)
 # Where `Asked` lies in Bolt's context, and the mark of a replay.
 ASKED = "asked"
 _REPLAYED = "replayed_key"

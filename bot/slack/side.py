@@ -83,7 +83,7 @@ class SlackPart:
                     budget=budget,
                 )
             )
-            installation = await self._join(slack)
+            installation = await join(slack, self.credentials, needed_scopes=self.needed_scopes)
             log.info("slack workspace %s, as %s", installation.team_name, installation.bot_name)
             self.side = await stack.enter_async_context(
                 open_slack_side(
@@ -115,20 +115,6 @@ class SlackPart:
             # Other processes draw too, so no event of this one could tell.
             await asyncio.sleep(_LOOK_AGAIN)
 
-    async def _join(self, slack: Slack) -> Installation:
-        """Ask Slack who we are, until it answers."""
-        pause = _FIRST_RETRY
-        while True:
-            try:
-                return await check_slack(slack, self.credentials, needed_scopes=self.needed_scopes)
-            except RateLimited as error:
-                log.warning("slack lets nobody in yet: %s", error)
-                await asyncio.sleep(error.seconds)
-            except SlackUnreachable as error:
-                log.warning("slack does not answer yet: %s", error)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, _LAST_RETRY)
-
     async def _work(self, side: SlackSide) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(side.redraw.run(), name="redraw")
@@ -149,3 +135,24 @@ class SlackPart:
         finally:
             self._sockets = None
             self._is_deaf.set()
+
+
+async def join(
+    slack: Slack, credentials: SlackCredentials, *, needed_scopes: Collection[str]
+) -> Installation:
+    """Ask Slack who we are, until it answers.
+
+    Raises:
+        SlackSetupError: If the settings cannot work.
+    """
+    pause = _FIRST_RETRY
+    while True:
+        try:
+            return await check_slack(slack, credentials, needed_scopes=needed_scopes)
+        except RateLimited as error:
+            log.warning("slack lets nobody in yet: %s", error)
+            await asyncio.sleep(error.seconds)
+        except SlackUnreachable as error:
+            log.warning("slack does not answer yet: %s", error)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LAST_RETRY)

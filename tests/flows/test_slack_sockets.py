@@ -1,0 +1,142 @@
+"""Socket Mode under stress: ends of every kind, and that nothing said meanwhile is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import pytest
+
+from bot.sandbox.slack.people import BOT_USER_ID
+from bot.sandbox.slack.server import Sandbox
+from bot.slack.client import open_slack_client
+from bot.slack.limits import Budget
+from bot.slack.setup import SlackCredentials
+from bot.slack.side import join
+from bot.slack.socket import Sockets, open_sockets
+from tests.fakes.board import Board
+from tests.fakes.bot import Bot, open_bot
+from tests.sandbox import sandbox
+
+__all__ = ["sandbox"]
+
+
+@asynccontextmanager
+async def listening(
+    sandbox: Sandbox, board: Board, *, connections: int = 2
+) -> AsyncIterator[tuple[Bot, Sockets]]:
+    """A bot whose sockets look after themselves within a second."""
+    async with open_bot(sandbox, board, transport="http") as bot:
+        sandbox.events_url = None
+        async with open_sockets(
+            bot.side.app,
+            sandbox.app_token,
+            connections=connections,
+            watch_every=timedelta(milliseconds=100),
+            ping_seconds=0.2,
+            patience=timedelta(seconds=1),
+        ) as sockets:
+            await all_connected(sandbox, sockets, connections)
+            yield bot, sockets
+
+
+async def all_connected(sandbox: Sandbox, sockets: Sockets, connections: int) -> None:
+    """Wait until every connection stands."""
+    await sandbox.human.wait_for(
+        lambda: len(sandbox.sockets.connections) == connections and sockets.is_ready,
+        what="the connections",
+    )
+
+
+async def starts_runs(sandbox: Sandbox, board: Board, task: str) -> None:
+    """A command is acknowledged and handled, once."""
+    answer = await sandbox.human.slash("#builds", "/workflow", f"run builder {task}")
+    assert answer.ok, answer
+    await board.until(
+        lambda: [start.task for start in board.starts].count(task) == 1, what=f"the start of {task}"
+    )
+
+
+@pytest.mark.parametrize(
+    "how", ["refresh", "warning", "link_disabled", "too_many_websockets", "abrupt", "freeze"]
+)
+async def test_after_an_end_of_any_kind_the_bot_hears_again(sandbox: Sandbox, how: str) -> None:
+    board = Board()
+    async with listening(sandbox, board) as (_, sockets):
+        first = set(sandbox.sockets.connections)
+        await sandbox.disconnect(how)
+        await sandbox.human.wait_for(
+            lambda: len(sandbox.sockets.connections - first) == 2 and sockets.is_ready,
+            what="two new connections",
+        )
+
+        await starts_runs(sandbox, board, "go")
+
+
+@pytest.mark.parametrize("how", ["hang", "hush"])
+async def test_a_connection_that_is_stuck_is_made_anew(sandbox: Sandbox, how: str) -> None:
+    board = Board()
+    async with listening(sandbox, board, connections=1) as (_, sockets):
+        # The next connection gets no answer, or is let in and told nothing for ever.
+        await sandbox.disconnect(how, times=1)
+        await sandbox.human.wait_for(lambda: not sockets.is_ready, what="the loss")
+        await sandbox.human.wait_for(lambda: sockets.is_ready, what="a connection that hears")
+
+        await starts_runs(sandbox, board, "go")
+
+
+@pytest.mark.parametrize("kind", ["429", "500", "timeout", "reset", "internal_error", "page"])
+async def test_an_address_is_asked_for_until_slack_gives_one(sandbox: Sandbox, kind: str) -> None:
+    board = Board()
+    async with listening(sandbox, board, connections=1) as (_, sockets):
+        first = set(sandbox.sockets.connections)
+        sandbox.faults.add("apps.connections.open", kind, times=2)
+        await sandbox.disconnect("abrupt")
+        await sandbox.human.wait_for(
+            lambda: sandbox.sockets.connections - first and sockets.is_ready,
+            what="a new connection",
+        )
+
+        await starts_runs(sandbox, board, "go")
+
+
+async def test_what_is_said_while_sockets_come_and_go_is_handled_once(sandbox: Sandbox) -> None:
+    board = Board()
+    async with listening(sandbox, board) as (_, _sockets):
+        said = [f"task {number}" for number in range(20)]
+        troubles = iter(["refresh", "abrupt", "warning", "refresh", "abrupt"])
+        for number, task in enumerate(said):
+            if number % 4 == 1:
+                await sandbox.disconnect(next(troubles))
+            await sandbox.human.say("#builds", f"@signalbox run builder {task}")
+        # What got no acknowledgement is sent again after a minute, and after five.
+        async with asyncio.timeout(20):
+            while len(board.starts) < len(said):
+                sandbox.clock.advance(30)
+                await asyncio.sleep(0.2)
+        await board.handled()
+
+        assert sorted(start.task for start in board.starts) == sorted(said)
+
+
+@pytest.mark.parametrize("kind", ["429", "500", "internal_error", "fatal_error", "page", "reset"])
+@pytest.mark.parametrize("method", ["auth.test", "apps.connections.open"])
+async def test_a_slack_in_trouble_does_not_stop_the_start(
+    sandbox: Sandbox, method: str, kind: str
+) -> None:
+    sandbox.faults.add(method, kind)
+    given = SlackCredentials(
+        bot_token=sandbox.bot_token, app_token=sandbox.app_token, api_url=sandbox.api_url
+    )
+    async with (
+        asyncio.timeout(15),
+        open_slack_client(
+            token=given.bot_token, api_url=given.api_url, budget=Budget(now=time.monotonic)
+        ) as slack,
+    ):
+        found = await join(slack, given, needed_scopes=("chat:write",))
+
+    assert found.bot_user_id == BOT_USER_ID

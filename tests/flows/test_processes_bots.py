@@ -1,0 +1,127 @@
+"""Several bots as real processes: one draws, each delivery is handled once, any may go."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from core.store.engine import Database
+from tests.console import Console, open_console
+from tests.processes import Program, new_home, running
+
+DRAWS = "this process draws the threads"
+KEEPS_THE_CLOCK = "this process keeps the clock"
+SLOW = "builder [scenario: long] [turns: 12] [delay: 0.5s] work"
+
+
+@pytest.fixture
+async def site(database: Database, tmp_path: Path) -> AsyncIterator[Console]:
+    """A console over Socket Mode, for bots that are processes."""
+    async with open_console(database, tmp_path / "home", transport="socket") as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def process(site: Console, command: str, name: str) -> AsyncIterator[Program]:
+    """A process of the site; it is told to stop at the end, and waited for."""
+    home = site.home.parent / name
+    if not home.exists():
+        await asyncio.to_thread(new_home, home)
+    given = site.variables(home)
+    del given["SIGNALBOX_PORT"]
+    async with AsyncExitStack() as stack:
+        program = await stack.enter_async_context(running(command, home, **given))
+        yield program
+        with site.stopping():
+            await stack.aclose()
+
+
+def drawers(*bots: Program) -> list[Program]:
+    """Who has become the one that draws."""
+    return [bot for bot in bots if DRAWS in bot.output]
+
+
+async def all_ended_true(site: Console, tasks: list[str]) -> None:
+    """Each task has one card, which shows its end, and one result below."""
+    await site.human.wait_for(
+        lambda: len(site.cards()) >= len(tasks) or None, timeout=60, what="the cards"
+    )
+    for card in site.cards():
+        await card.says("Completed", within=120)
+    await site.settle()
+    shown = Counter(task for card in site.cards() for task in tasks if f"{task}." in card.text)
+    assert shown == Counter(tasks)
+    for card in site.cards():
+        assert sum("Completed" in said for said in card.of_bot()) == 1, card.of_bot()
+    assert len(await site.runs()) == len(tasks)
+
+
+@pytest.mark.timeout(240)
+async def test_a_killed_drawer_is_followed_by_the_other_bot(site: Console) -> None:
+    async with (
+        process(site, "worker", "worker") as worker,
+        process(site, "bot", "one") as one,
+    ):
+        await asyncio.gather(worker.ready(), one.says(DRAWS), one.ready())
+        async with process(site, "bot", "two") as two:
+            await two.ready()
+            tasks = ["alpha", "beta"]
+            for task in tasks:
+                await site.command(f"run {SLOW} {task}.")
+            await site.human.wait_for(lambda: len(site.cards()) == 2, what="two cards")
+            assert drawers(one, two) == [one]
+
+            with site.stopping():
+                one.send(signal.SIGKILL)
+                began = time.monotonic()
+                await two.says(DRAWS)
+                took = time.monotonic() - began
+                await one.ended()
+            await all_ended_true(site, tasks)
+
+            assert KEEPS_THE_CLOCK in two.output
+            assert took < 5
+
+
+@pytest.mark.timeout(300)
+async def test_bots_are_replaced_one_after_another_while_commands_keep_coming(
+    site: Console,
+) -> None:
+    tasks = [f"task-{number}" for number in range(8)]
+    handed_in: list[str] = []
+
+    async def keep_commanding() -> None:
+        for task in tasks:
+            answer = await site.human.slash(
+                "#builds", "/workflow", f"run builder [scenario: long] [turns: 4] {task}."
+            )
+            assert answer.ok, (task, answer)
+            handed_in.append(task)
+            await asyncio.sleep(1.0)
+
+    async with AsyncExitStack() as stack:
+        worker = await stack.enter_async_context(process(site, "worker", "worker"))
+        old = [await stack.enter_async_context(process(site, "bot", f"old{n}")) for n in range(2)]
+        await asyncio.gather(worker.ready(), *(bot.ready() for bot in old))
+        commanding = asyncio.create_task(keep_commanding())
+        new: list[Program] = []
+        for number, bot in enumerate(old):
+            new.append(await stack.enter_async_context(process(site, "bot", f"new{number}")))
+            await new[-1].ready()
+            with site.stopping():
+                bot.send(signal.SIGTERM)
+                assert await bot.ended(within=20) == 0, bot.output
+        await commanding
+        await all_ended_true(site, tasks)
+
+        assert handed_in == tasks
+        assert len(drawers(*new)) >= 1
+        assert "Traceback" not in "".join(bot.output for bot in (*old, *new))
+        assert not [e for e in site.sandbox.inspector.entries if e.status == 429]

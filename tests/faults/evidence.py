@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.faults.fleet import Fleet
 from tests.faults.person import Person, all_said
+from tests.faults.plan import PEOPLE
 from tests.faults.runs_true import Story
 from tests.faults.threads_true import as_text
 from tests.faults.verdict import Verdict
@@ -48,6 +49,15 @@ def save(
         with program.log.open("rb") as log:
             log.seek(max(0, program.log.stat().st_size - _LOG_BYTES))
             (place / program.log.name).write_bytes(log.read())
+    told = [
+        message
+        for name in PEOPLE
+        for message in fleet.sandbox.human.ephemerals(name)
+        if float(message["ts"]) >= began
+    ]
+    (place / "told.txt").write_text(
+        "\n".join(f"{m['ts']} {fleet.sandbox.human.text(m)}" for m in told)
+    )
     (place / "when.txt").write_text(f"{time.ctime(began)} to {time.ctime()}\n")
     return place
 

@@ -172,9 +172,10 @@ async def _postgres(the: Injection, how: signal.Signals, seconds: float) -> None
     the.note(began, f"Postgres stopped by {how.name}, away {seconds:.1f} s")
 
 
-def _slack(kind: str) -> Callable[[Injection], Awaitable[None]]:
+def _slack(*kinds: str) -> Callable[[Injection], Awaitable[None]]:
     async def fail(the: Injection) -> None:
-        first, second, third, *_ = the.plan.draw
+        first, second, third, fourth, *_ = the.plan.draw
+        kind = kinds[int(fourth * len(kinds))]
         method = _SLACK_METHODS[int(first * len(_SLACK_METHODS))]
         times = 1 + int(second * 4)
         retry_after = 1 + int(third * 4)
@@ -265,9 +266,9 @@ _FAULTS: Mapping[Kind, Callable[[Injection], Awaitable[None]]] = MappingProxyTyp
         Kind.POSTGRES_IMMEDIATE: _postgres_immediate,
         Kind.POSTGRES_OUTAGE: _postgres_outage,
         Kind.SLACK_429: _slack("429"),
-        Kind.SLACK_5XX: _slack("500"),
-        Kind.SLACK_TIMEOUT: _slack("timeout"),
-        Kind.SLACK_LOST_ANSWER: _slack("lost_answer"),
+        Kind.SLACK_5XX: _slack("500", "503", "page"),
+        Kind.SLACK_TIMEOUT: _slack("timeout", "reset"),
+        Kind.SLACK_LOST_ANSWER: _slack("lost_answer", "cut_body", "late"),
         Kind.SLACK_SOCKET: _socket,
         Kind.DELIVERIES: _deliveries,
         Kind.DISK_FULL: _disk_full,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bot.sandbox.slack.errors import HumanRefused
 from tests.faults.fleet import Fleet
@@ -20,6 +20,8 @@ _HEARD_SECONDS = 100.0
 # With a worker that is lost, a limit that is met and a crash on the way.
 TASK_SECONDS = 300.0
 _MOST_CONTINUES = 4
+_ASK_AGAIN_SECONDS = 15.0
+_UNDONE = ("Try again", "try again")
 _NOT_TAKEN = "nothing was started"
 CONTINUABLE = frozenset(
     {"max_turns", "agent_error", "no_result", "worker_lost", "api_error", "killed"}
@@ -32,7 +34,8 @@ class Said:
 
     Attributes:
         mark: A word of the command that nothing else says.
-        answer: "taken", "refused" (told that nothing was done) or "unheard".
+        answer: "taken", "refused" (the acknowledgement said that nothing was done), "unheard"
+            (no acknowledgement), or "undone" (taken, and then told to try again).
     """
 
     at: float
@@ -52,6 +55,7 @@ class Person:
     Attributes:
         started: Commands that start it; at most one was taken, unless one was unheard.
         kills: Kill commands.
+        meddling: Kill commands of somebody who may not.
         continues: Commands that continue it.
     """
 
@@ -59,6 +63,7 @@ class Person:
     task: Task
     started: list[Said] = field(default_factory=list)
     kills: list[Said] = field(default_factory=list)
+    meddling: list[Said] = field(default_factory=list)
     continues: list[Said] = field(default_factory=list)
     began: float = field(default_factory=time.time)
     legs: list[Row] = field(default_factory=list)
@@ -91,31 +96,45 @@ class Person:
         while not await self.look():
             mark = f"{self.task.tag}.r{len(self.started)}"
             command = f"{self.task.command}.r{len(self.started)}"
-            said = await self._say(command, mark)
-            self.started.append(said)
-            if said.answer == "taken":
-                await self._until_there(len(self.legs))
-            else:
-                await asyncio.sleep(_AGAIN_SECONDS)
+            self.started.append(await self._say(command, mark))
+            await self._until_there(self.started, 0)
 
-    async def _until_there(self, before: int) -> None:
+    async def _until_there(self, said: list[Said], before: int) -> None:
+        """Wait for the run of an acknowledged command, or the word that it did not work."""
         deadline = time.monotonic() + _HEARD_SECONDS
-        while len(await self.look()) <= before:
+        while said[-1].answer == "taken" and len(await self.look()) <= before:
             if time.monotonic() > deadline:
                 raise Stuck(
                     f"{self.task.tag}: an acknowledged command has no run after "
                     f"{_HEARD_SECONDS:.0f} s"
                 )
+            if self.was_told_to_try_again(since=said[-1].at):
+                said[-1] = replace(said[-1], answer="undone")
             await asyncio.sleep(_LOOK_SECONDS / 2)
+        if said[-1].answer != "taken":
+            await asyncio.sleep(_AGAIN_SECONDS)
+
+    def was_told_to_try_again(self, *, since: float) -> bool:
+        """Whether Signalbox said in private that something did not work."""
+        return any(words in text for text in self.heard(since=since) for words in _UNDONE)
+
+    def heard(self, *, since: float) -> list[str]:
+        """What Signalbox said to this person alone."""
+        human = self.fleet.sandbox.human
+        said = human.ephemerals(self.task.person)
+        return [human.text(one) for one in said if float(one["ts"]) >= since]
 
     async def _see_it_through(self) -> None:
         due = None if self.task.kill_after is None else time.monotonic() + self.task.kill_after
         while True:
             await self.look()
             living = [leg for leg in self.legs if leg["status"] not in FINAL]
+            if living and self.task.stranger and not self.meddling:
+                await self._meddle(living[0])
             if living and due is not None and time.monotonic() >= due:
                 await self._kill(living[0])
-                due = None
+                # Who was told that it did not work asks again.
+                due = time.monotonic() + _ASK_AGAIN_SECONDS
             elif not living:
                 threads = {leg["thread_key"] for leg in self.legs}
                 newest = [self._newest(thread) for thread in sorted(threads)]
@@ -148,6 +167,11 @@ class Person:
             await asyncio.sleep(_AGAIN_SECONDS)
             leg = next(one for one in await self.look() if one["id"] == leg["id"])
 
+    async def _meddle(self, leg: Row) -> None:
+        mark = f"{self.task.tag}.m0"
+        words = f"kill {leg['run_id']} {mark}"
+        self.meddling.append(await self._say(words, mark, user=self.task.stranger))
+
     async def _continue(self, leg: Row) -> None:
         before = len(self.legs)
         while len(await self.look()) == before:
@@ -156,15 +180,14 @@ class Person:
                 f"continue {leg['run_id']} +{self.task.more_turns} Go on, please: {mark}", mark
             )
             self.continues.append(said)
-            if said.answer == "taken":
-                await self._until_there(before)
-            else:
-                await asyncio.sleep(_AGAIN_SECONDS)
+            await self._until_there(self.continues, before)
 
-    async def _say(self, words: str, mark: str) -> Said:
+    async def _say(self, words: str, mark: str, *, user: str | None = None) -> Said:
         at = time.time()
         try:
-            result = await self.fleet.sandbox.human.slash(_CHANNEL, "/workflow", words)
+            result = await self.fleet.sandbox.human.slash(
+                _CHANNEL, "/workflow", words, user=user or self.task.person
+            )
         except HumanRefused:
             return Said(at, mark, words, "unheard")
         if not result.ok:
@@ -175,4 +198,9 @@ class Person:
 
 def all_said(person: Person) -> Mapping[str, list[Said]]:
     """Everything it typed, by what it was for."""
-    return {"start": person.started, "kill": person.kills, "continue": person.continues}
+    return {
+        "start": person.started,
+        "kill": person.kills,
+        "continue": person.continues,
+        "meddling": person.meddling,
+    }

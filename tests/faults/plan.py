@@ -75,6 +75,11 @@ RACED = (
 AGENT_KINDS = frozenset({Kind.AGENT_KILLED, Kind.AGENT_FROZEN})
 
 
+# Full members of the sandbox's team; the admin may do everything.
+ADMIN = "ada"
+PEOPLE = (ADMIN, "ben", "cleo")
+
+
 class Work(StrEnum):
     """Kinds of runs."""
 
@@ -103,6 +108,8 @@ class Task:
     Attributes:
         tag: A word that nothing else says; what belongs to the run is found by it.
         kill_after: Seconds after the start; `None` lets it work.
+        person: Whose it is.
+        stranger: Somebody who tries to kill it and may not; `None`: nobody does.
         more_turns: Of a continue at a limit.
         is_continued: Whether it is continued after the person killed it.
     """
@@ -111,6 +118,8 @@ class Task:
     work: Work
     flags: str
     words: str
+    person: str = "ada"
+    stranger: str | None = None
     kill_after: float | None = None
     is_forced: bool = False
     is_continued: bool = False
@@ -213,7 +222,11 @@ def _task(rng: random.Random, number: int, letter: str, kind: Kind | None) -> Ta
         words = f"[scenario: max-turns] [turns: {turns}] [delay: {delay}s]"
     elif work is Work.STUBBORN:
         words = f"[scenario: {rng.choice(('kill-me', 'kill-stubborn', 'kill-escaped'))}]"
+    person = PEOPLE[(number * 2 + (letter == "b")) % len(PEOPLE)]
+    others = [name for name in PEOPLE if name not in (person, ADMIN)]
     return Task(
+        person=person,
+        stranger=rng.choice(others) if rng.random() < 0.15 else None,
         tag=tag,
         work=work,
         flags=flags,

@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator, Sequence
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,10 @@ from tests.faults.rows import Row
 from tests.faults.verdict import Violation, Wrong
 
 _COMMITTED = re.compile(r"committed ([0-9a-f]{7,40}): ")
-# What died with an agent between an answer and its place in the transcript may be missing on
-# either side; more than that is a leg counted twice, or not at all.
-_SHARE = Decimal("0.75")
-_LOST_TOKENS = 1_500
+# What died with an agent in mid-flight may be missing in the row or in the transcript: a few
+# answers for each end that came from outside.  More is a leg counted twice, or not at all.
+_ANSWERS_LOST = 4
+_BY_ITSELF = frozenset({"success", "max_turns"})
 
 
 def check_transcript(legs: Sequence[Row], transcript: Sequence[Row]) -> Iterator[Violation]:
@@ -53,9 +52,11 @@ def check_transcript(legs: Sequence[Row], transcript: Sequence[Row]) -> Iterator
 def check_cost(legs: Sequence[Row], transcript: Sequence[Row]) -> Iterator[Violation]:
     """All attempts of all legs together cost what the transcript's answers say."""
     name = str(legs[0]["run_id"])
-    told = sum(answers_of(transcript).values())
+    answers = answers_of(transcript)
+    told = sum(answers.values())
     counted = sum(int(leg["output_tokens"]) for leg in legs)
-    slack = max(int(told * (1 - _SHARE)), _LOST_TOKENS)
+    cuts = sum(int(leg["attempt"]) - 1 + (leg["stop_reason"] not in _BY_ITSELF) for leg in legs)
+    slack = cuts * sum(sorted(answers.values())[-_ANSWERS_LOST:])
     if counted > told + slack:
         yield Violation(
             Wrong.COST, name, f"counts {counted} output tokens where the transcript has {told}"

@@ -108,8 +108,28 @@ class Trial:
         for leg in legs:
             self.violations += await self._settled(leg, person)
         self._kills_heard(person)
+        self._meddler_refused(person)
         for head in sorted({str(leg["thread_key"]) for leg in legs}):
             await self._judge_thread([leg for leg in legs if leg["thread_key"] == head])
+
+    def _meddler_refused(self, person: Person) -> None:
+        for said in person.meddling:
+            lines = [
+                line
+                for story in self.stories
+                for line in story.audit
+                if line["action"] == "kill" and line["actor_name"] == person.task.stranger
+            ]
+            human = self.fleet.sandbox.human
+            told = [
+                human.text(one)
+                for one in human.ephemerals(person.task.stranger)
+                if float(one["ts"]) >= said.at
+            ]
+            if any(line["allowed"] for line in lines):
+                self._wrong(Wrong.AUDIT, said.mark, "somebody killed a run who may not")
+            if said.answer == "taken" and not lines and not told:
+                self._wrong(Wrong.AUDIT, said.mark, "a refusal was neither written down nor told")
 
     async def _settled(self, leg: Row, person: Person) -> list[Violation]:
         """What is wrong with a run's rows and rests, once its worker had time to tidy up."""
@@ -139,13 +159,9 @@ class Trial:
             for line in story.audit
             if line["action"] == "kill" and person.task.tag in str(line["reason"])
         ]
-        told = "\n".join(
-            self.fleet.sandbox.human.text(message)
-            for message in self.fleet.sandbox.human.ephemerals()
-        )
-        runs = [story.name for story in self.stories]
-        ended = any(run in told and "already ended" in told for run in runs)
-        if taken and not lines and not ended:
+        told = person.heard(since=taken[0].at) if taken else []
+        about = [*person.run_ids(), "ry again"]
+        if taken and not lines and not any(words in text for text in told for words in about):
             self._wrong(
                 Wrong.AUDIT, person.task.tag, "a kill was acknowledged and neither done nor refused"
             )

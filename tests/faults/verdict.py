@@ -109,10 +109,11 @@ class Progress:
 
 
 def _read(line: dict[str, object]) -> Verdict:
-    violations = [
+    violations = tuple(
         Violation(Wrong(one["wrong"]), one["about"], one["text"])
         for one in line.pop("violations")  # type: ignore[attr-defined]
-    ]
+    )
+    line |= {name: tuple(line[name]) for name in ("endings", "notes")}  # type: ignore[arg-type]
     line["kind"] = Kind(str(line["kind"]))
     return Verdict(**line, violations=violations)  # type: ignore[arg-type]
 

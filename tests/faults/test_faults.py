@@ -1,0 +1,94 @@
+"""The fault suite in short: a handful of faults at once, and its own parts."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.faults.fleet import open_fleet
+from tests.faults.plan import WEIGHTS, Kind, Plan, plan_of
+from tests.faults.trial import Trial
+from tests.faults.verdict import Progress, Verdict, Violation, Wrong, table
+
+SEED = 20
+AT_ONCE = (
+    Kind.WORKER_KILLED,
+    Kind.BOT_KILLED,
+    Kind.AGENT_KILLED,
+    Kind.POSTGRES_FAST,
+    Kind.SLACK_LOST_ANSWER,
+    Kind.DELIVERIES,
+)
+
+
+def short(number: int, kind: Kind) -> Plan:
+    """An injection of one run, done soon."""
+    plan = plan_of(SEED, number, kinds=[kind])
+    return replace(
+        plan, tasks=plan.tasks[:1], delay=min(plan.delay, 3.0), seconds=min(plan.seconds, 1.0)
+    )
+
+
+# Starting four processes alone takes a while on a busy machine.
+@pytest.mark.timeout(300)
+async def test_a_fleet_loses_and_doubles_nothing_under_six_faults_at_once(tmp_path: Path) -> None:
+    async with open_fleet() as fleet:
+        trials = [
+            Trial(fleet, short(number, kind), SEED, tmp_path) for number, kind in enumerate(AT_ONCE)
+        ]
+        verdicts = await asyncio.gather(*(trial.run() for trial in trials))
+
+    assert not [verdict.line for verdict in verdicts if verdict.violations]
+    assert sum(verdict.runs for verdict in verdicts) >= len(AT_ONCE)
+
+
+def test_a_number_means_the_same_injection_whatever_ran_before() -> None:
+    assert plan_of(1, 17) == plan_of(1, 17)
+    assert plan_of(1, 17) != plan_of(2, 17)
+    assert len({plan_of(1, number).told() for number in range(50)}) > 40
+
+
+def test_five_hundred_injections_hold_every_kind() -> None:
+    drawn = {plan_of(1, number).kind for number in range(500)}
+
+    assert drawn == set(Kind) == set(WEIGHTS)
+
+
+def verdict(number: int, kind: Kind = Kind.BOT_KILLED, *wrong: Wrong, skipped: str = "") -> Verdict:
+    return Verdict(
+        seed=SEED,
+        number=number,
+        kind=kind,
+        told="told",
+        runs=2,
+        seconds=1.5,
+        violations=tuple(Violation(one, "run_1", "is wrong") for one in wrong),
+        skipped=skipped,
+    )
+
+
+def test_progress_is_read_again_for_its_own_seed(tmp_path: Path) -> None:
+    progress = Progress.opened(tmp_path / "progress", seed=SEED)
+    progress.add(verdict(3, Kind.DISK_FULL, Wrong.LOST))
+    progress.add(replace(verdict(4), seed=SEED + 1))
+
+    again = Progress.opened(tmp_path / "progress", seed=SEED)
+
+    assert again.verdicts == {3: verdict(3, Kind.DISK_FULL, Wrong.LOST)}
+
+
+def test_the_table_counts_by_kind_and_leaves_out_what_was_skipped() -> None:
+    told = table(
+        [
+            verdict(1, Kind.BOT_KILLED, Wrong.LOST, Wrong.COST),
+            verdict(2),
+            verdict(3, Kind.DISK_FULL, skipped="needs root"),
+        ]
+    )
+
+    assert "| bot SIGKILL | 2 | 4 | 1 | 0 | 0 | 0 | 1 |" in told
+    assert "| disk full | 0 (+1 skipped) | 0 | 0 | 0 | 0 | 0 | 0 |" in told
+    assert "| **all** | 2 (+1 skipped) | 4 | 1 | 0 | 0 | 0 | 1 |" in told

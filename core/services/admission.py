@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
 
@@ -35,6 +35,8 @@ _HEAD = 3
 _TOLD = 20
 _TOLD_AGAIN_AFTER = timedelta(seconds=30)
 _NO_CAPS = Caps()
+# When a card was last redrawn for its place, the place, and what kept the run then.
+Told = tuple[datetime, int, QueueReason | None]
 
 
 async def admit(session: AsyncSession, *, now: datetime) -> list[Run]:
@@ -70,10 +72,7 @@ async def _hand_over(
 
 
 async def _contenders(session: AsyncSession) -> list[Contender]:
-    return [
-        replace(run, repository=repository_key(run.repository))
-        for run in await line.contenders(session)
-    ]
+    return await line.contenders(session, repository_key=repository_key)
 
 
 @lru_cache(maxsize=1024)
@@ -129,7 +128,7 @@ class AdmissionService:
     """
 
     work: Work
-    told: dict[str, tuple[datetime, int, QueueReason | None]] = field(default_factory=dict)
+    told: dict[str, Told] = field(default_factory=dict)
 
     async def cap(self, caps: Caps) -> None:
         """Let these be the caps of the whole fleet, and admit what fits them.
@@ -165,22 +164,25 @@ class AdmissionService:
             admitted = await admit(session, now=now)
             moved = self._moved(await line.places(session, first=_TOLD), now)
             if moved:
-                await line.announce(session, moved)
+                await line.announce(session, list(moved))
+        self.told |= moved
         return admitted
 
     def _moved(
         self, head: Mapping[str, tuple[int, QueueReason | None]], now: datetime
-    ) -> list[str]:
+    ) -> dict[str, Told]:
         """Those whose card is to be redrawn for a new place or another reason."""
         self.told = {run_id: told for run_id, told in self.told.items() if run_id in head}
-        moved: list[str] = []
-        for run_id, (place, reason) in head.items():
-            told = self.told.get(run_id)
-            if told is not None:
-                if told[1:] == (place, reason):
-                    continue
-                if place > _HEAD and now - told[0] < _TOLD_AGAIN_AFTER:
-                    continue
-            moved.append(run_id)
-            self.told[run_id] = (now, place, reason)
-        return moved
+        return {
+            run_id: (now, place, reason)
+            for run_id, (place, reason) in head.items()
+            if self._is_news(self.told.get(run_id), (now, place, reason))
+        }
+
+    @staticmethod
+    def _is_news(told: Told | None, present: Told) -> bool:
+        if told is None:
+            return True
+        now, place, _ = present
+        is_due = place <= _HEAD or now - told[0] >= _TOLD_AGAIN_AFTER
+        return told[1:] != present[1:] and is_due

@@ -194,7 +194,10 @@ async def enter(session: AsyncSession, run: Run, kind: MessageType, *, by: Actor
     )
     action = Action.START if kind is MessageType.WORKFLOW_START else Action.CONTINUE
     await audit.record(
-        session, entry(by, action, run.created_at, run=run, workflow=run.workflow_name)
+        session,
+        entry(
+            by, action, run.created_at, run=run, workflow=run.workflow_name, priority=run.priority
+        ),
     )
     await admit(session, now=run.created_at)
     return await started(session, await runs.get(session, run.run_id), is_new=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from uuid import UUID
 
@@ -41,8 +41,10 @@ async def lock(session: AsyncSession) -> None:
     await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADMISSION})
 
 
-async def contenders(session: AsyncSession) -> list[Contender]:
-    """Every live run; its repository as people spell it."""
+async def contenders(
+    session: AsyncSession, *, repository_key: Callable[[str | None], str | None]
+) -> list[Contender]:
+    """Every live run.  `repository_key` gives repositories one name, however people spell it."""
     rows = await session.execute(
         select(
             RunRow.run_id,
@@ -63,7 +65,7 @@ async def contenders(session: AsyncSession) -> list[Contender]:
             attempt=row.attempt,
             created_at=row.created_at,
             user_id=row.user_id,
-            repository=row.git_repo,
+            repository=repository_key(row.git_repo),
             reason=QueueReason(row.queue_reason) if row.queue_reason else None,
         )
         for row in rows

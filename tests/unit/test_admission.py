@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.settings import BadSetting, load_settings
+from bot.slack import figures
+from core.domain.admission import Contender, decide
+from core.domain.fleet import Caps, QueueReason
+from core.services.admission import repository_key
+
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+CAP = st.none() | st.integers(1, 4)
+
+
+def a_contender(number: int, **fields: Any) -> Contender:
+    values: dict[str, Any] = {
+        "run_id": f"run_{number:03}",
+        "is_in_hand": False,
+        "priority": 0,
+        "attempt": 1,
+        "created_at": NOW + timedelta(seconds=number),
+        "user_id": None,
+        "repository": None,
+    }
+    return Contender(**(values | fields))
+
+
+CONTENDERS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "is_in_hand": st.booleans(),
+            "priority": st.integers(-1, 1),
+            "attempt": st.sampled_from((1, 1, 1, 2)),
+            "user_id": st.sampled_from((None, UUID(int=1), UUID(int=2), UUID(int=3))),
+            "repository": st.sampled_from((None, "a", "b")),
+        }
+    ),
+    max_size=25,
+).map(lambda drawn: [a_contender(number, **fields) for number, fields in enumerate(drawn)])
+
+
+@given(CONTENDERS, st.builds(Caps, fleet=CAP, repository=CAP, person=CAP))
+def test_nobody_goes_who_does_not_fit_and_nobody_waits_who_would(
+    contenders: list[Contender], caps: Caps
+) -> None:
+    decision = decide(contenders, caps)
+
+    waiting = {run.run_id: run for run in contenders if not run.is_in_hand}
+    assert {*decision.admitted, *decision.held} == set(waiting)
+    assert not set(decision.admitted) & set(decision.held)
+    live = [run for run in contenders if run.run_id not in decision.held]
+    for run_id in decision.admitted:
+        run = waiting[run_id]
+        if run.attempt > 1:
+            continue
+        for reason in QueueReason:
+            concerns = reason is QueueReason.FLEET or (
+                run.user_id if reason is QueueReason.PERSON else run.repository
+            )
+            cap = caps.of(reason)
+            if cap is not None and concerns:
+                assert _count(live, reason, run) <= cap
+    for run_id, reason in decision.held.items():
+        cap = caps.of(reason)
+        assert cap is not None
+        assert _count(live, reason, waiting[run_id]) >= cap
+
+
+def _count(live: list[Contender], reason: QueueReason, of: Contender) -> int:
+    if reason is QueueReason.PERSON:
+        return sum(run.user_id == of.user_id for run in live)
+    if reason is QueueReason.REPOSITORY:
+        return sum(run.repository == of.repository for run in live)
+    return len(live)
+
+
+def test_of_several_caps_the_narrowest_is_named() -> None:
+    ann = UUID(int=1)
+    live = a_contender(1, is_in_hand=True, user_id=ann, repository="a")
+    caps = Caps(fleet=1, repository=1, person=1)
+
+    decision = decide(
+        [
+            live,
+            a_contender(2, user_id=ann, repository="a"),
+            a_contender(3, repository="a"),
+            a_contender(4),
+        ],
+        caps,
+    )
+
+    assert list(decision.held.values()) == [
+        QueueReason.PERSON,
+        QueueReason.REPOSITORY,
+        QueueReason.FLEET,
+    ]
+
+
+def test_a_requeued_run_counts_before_it_goes() -> None:
+    again = a_contender(9, attempt=2)
+    urgent = a_contender(1, priority=9)
+
+    decision = decide([urgent, again], Caps(fleet=1))
+
+    assert decision.admitted == (again.run_id,)
+    assert decision.held == {urgent.run_id: QueueReason.FLEET}
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        "https://github.com/acme/api",
+        "https://GitHub.com/acme/api.git/",
+        "https://ann@github.com/acme/api.git",
+        "git@github.com:acme/api.git",
+        "ssh://git@github.com/acme/api",
+    ],
+)
+def test_a_repository_has_one_name_however_it_is_spelled(named: str) -> None:
+    assert repository_key(named) == "github.com/acme/api"
+
+
+def test_paths_of_repositories_have_one_name_too() -> None:
+    assert repository_key("/srv/api/") == repository_key("file:///srv/api/.git") == "/srv/api"
+    assert repository_key(None) is None
+    assert repository_key("what is this") == "what is this"
+
+
+def settings_with(home: Path, text: str) -> Any:
+    (home / "signalbox.toml").write_text(text)
+    return load_settings(SIGNALBOX_HOME=home).config.limits
+
+
+def test_limits_are_read_and_may_be_left_out(tmp_path: Path) -> None:
+    assert settings_with(tmp_path, "") is None
+    assert settings_with(tmp_path, "[limits]\n").caps == Caps()
+    found = settings_with(tmp_path, "[limits]\nlive = 6\nper_repository = 3\nper_person = 2\n")
+    assert found.caps == Caps(fleet=6, repository=3, person=2)
+
+
+@pytest.mark.parametrize("wrong", ["live = 0", "per_person = 1.5", 'live = "x"', "lives = 3"])
+def test_a_wrong_limit_is_named(tmp_path: Path, wrong: str) -> None:
+    with pytest.raises(BadSetting) as refused:
+        settings_with(tmp_path, f"[limits]\n{wrong}\n")
+
+    assert f"limits.{wrong.split(maxsplit=1)[0]}" in refused.value.user_message
+
+
+def test_places_are_ordinals() -> None:
+    places = [figures.ordinal(number) for number in (1, 2, 3, 4, 11, 12, 13, 21, 102, 111, 1002)]
+
+    assert places == [
+        "1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "102nd", "111th", "1,002nd",
+    ]  # fmt: skip

@@ -22,7 +22,7 @@ from core.agent.critical import MATCHER, CriticalCalls
 from core.agent.history import History
 from core.agent.plan import task_files
 from core.agent.policy import allowed_rules, denied_tools, refusal
-from core.agent.process import COOKIE, SITE
+from core.agent.process import ATTEMPT, COOKIE, SITE
 from core.agent.protocol import Launch
 from core.domain.workflow import PermissionMode, WorkflowDefinition
 
@@ -84,6 +84,7 @@ def environment(launch: Launch) -> dict[str, str]:
     given = {
         **launch.credentials,
         COOKIE: launch.run_id,
+        ATTEMPT: str(launch.attempt),
         SITE: launch.site,
         "HOME": str(home_of(launch)),
         "CLAUDE_CONFIG_DIR": str(config_of(launch)),

@@ -21,7 +21,7 @@ async def pause_tree(tree: Tree) -> int:
     Returns:
         How many stand still.
     """
-    ours = Tree(tree.cookie, tree.root)
+    ours = Tree(tree.cookie, tree.root, tree.attempt)
     ours.remember(tree)
     told: set[tuple[int, int]] = set()
     for _ in range(_MOST_LOOKS):
@@ -38,7 +38,7 @@ async def pause_tree(tree: Tree) -> int:
 
 async def resume_tree(tree: Tree) -> None:
     """Let the processes of a paused run go on."""
-    ours = Tree(tree.cookie, tree.root)
+    ours = Tree(tree.cookie, tree.root, tree.attempt)
     ours.remember(tree)
     for one in await look_at(ours):
         census.send_signal(one, signal.SIGCONT)

@@ -33,6 +33,7 @@ from core.domain.termination import (
 log = logging.getLogger(__name__)
 
 COOKIE = "SIGNALBOX_RUN_ID"
+ATTEMPT = "SIGNALBOX_ATTEMPT"
 SITE = "SIGNALBOX_SITE"
 
 OnPhase = Callable[[Phase, Proof], Awaitable[None]]
@@ -56,12 +57,14 @@ class Tree:
     """A run's processes as met so far.
 
     Attributes:
+        attempt: The one attempt that is meant; `None` means all of the run.
         seen: Everything met, by pid and start.
         sessions: Sessions opened within the tree that still have members.
     """
 
     cookie: str
     root: ProcessIdentity | None = None
+    attempt: int | None = None
     seen: dict[tuple[int, int], ProcessIdentity] = field(default_factory=dict)
     sessions: set[int] = field(default_factory=set)
 
@@ -121,8 +124,15 @@ class Tree:
         return (
             (one.pid, one.started_ticks) in self.seen
             or self._is_in_our_session(one)
-            or census.variables(one.pid, COOKIE).get(COOKIE) == self.cookie
+            or self._is_marked(one)
         )
+
+    def _is_marked(self, one: census.Resident) -> bool:
+        marks = census.variables(one.pid, COOKIE, ATTEMPT)
+        if marks.get(COOKIE) != self.cookie:
+            return False
+        # A worker that was given up must not end what its successor on this machine started.
+        return self.attempt is None or marks.get(ATTEMPT, str(self.attempt)) == str(self.attempt)
 
     def _is_in_our_session(self, one: census.Resident) -> bool:
         if one.session not in self.sessions or one.session == one.pid:
@@ -144,6 +154,7 @@ async def end_tree(
     *,
     cookie: str,
     root: ProcessIdentity | None,
+    attempt: int | None = None,
     interrupt: Callable[[], Awaitable[None]] | None = None,
     has_ended: Callable[[], bool] | None = None,
     force: bool = False,
@@ -163,11 +174,12 @@ async def end_tree(
     agent has come to its end, so that more patience gains nothing.  `on_phase` is awaited
     before `INTERRUPTED`, `TERMINATED` and `KILLED` are acted on; if it fails or hangs the
     ladder goes on, for who is asked to stop must stop.  `known` is what was met earlier.
+    `attempt` spares other attempts at the run.
 
     Returns:
         The proof; who asked records `CONFIRMED` or `UNCONFIRMED` by it.
     """
-    tree = Tree(cookie, root)
+    tree = Tree(cookie, root, attempt)
     if known is not None:
         tree.remember(known)
     alive = await look_at(tree)

@@ -51,6 +51,7 @@ class Launch:
     plan: tuple[PlanItem, ...] = ()
     site: str = ""
     program: Path | None = None
+    attempt: int = 1
     critical: CriticalRules = DEFAULT_RULES
 
 

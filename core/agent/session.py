@@ -77,7 +77,7 @@ async def open_agent(
 
 class _Session:
     def __init__(self, launch: Launch, transcripts: TranscriptStore) -> None:
-        self.tree = Tree(launch.run_id)
+        self.tree = Tree(launch.run_id, attempt=launch.attempt)
         self.has_ended = False
         self._launch = launch
         self._secrets = tuple(
@@ -168,6 +168,7 @@ class _Session:
             draining = group.create_task(self._drain(), name="drain agent") if is_working else None
             proof = await end_tree(
                 cookie=self._launch.run_id,
+                attempt=self._launch.attempt,
                 root=self._root,
                 known=self.tree,
                 interrupt=self.interrupt if is_working else None,
@@ -287,7 +288,13 @@ class _Session:
             misses = 0 if root.pid in {one.pid for one in living} else misses + 1
         if not self._is_exhausted:
             log.warning("%s: the agent program is gone", self._launch.run_id)
-            await end_tree(cookie=self._launch.run_id, root=root, known=self.tree, force=True)
+            await end_tree(
+                cookie=self._launch.run_id,
+                attempt=self._launch.attempt,
+                root=root,
+                known=self.tree,
+                force=True,
+            )
 
     def _check_session(self, session_id: str) -> None:
         if session_id != str(self._launch.session_id):

@@ -29,6 +29,7 @@ _PHASE_PATIENCE = timedelta(seconds=1)
 _FORCE_LOOK = timedelta(milliseconds=300)
 # Between two climbs when something survived the first.
 _AGAIN_AFTER = timedelta(seconds=5)
+_AGAIN_AT_MOST = timedelta(minutes=1)
 
 
 @dataclass
@@ -51,10 +52,12 @@ class Ending:
             leg.proof = await self._climb(force=self._is_forced)
         finally:
             hurrying.cancel()
+        pause = _AGAIN_AFTER
         while not leg.proof.is_confirmed:
             await self._phase(Phase.UNCONFIRMED, leg.proof)
             log.error("%s: %s processes survive", leg.run.run_id, len(leg.proof.survivors))
-            await asyncio.sleep(_AGAIN_AFTER.total_seconds())
+            await asyncio.sleep(pause.total_seconds())
+            pause = min(2 * pause, _AGAIN_AT_MOST)
             leg.proof = await self._climb(force=True)
 
     async def save_work(self, workspaces: Workspaces) -> None:
@@ -69,6 +72,7 @@ class Ending:
         except (WorkspaceError, TimeoutError) as error:
             log.warning("%s: work not saved apart: %s", self.leg.run.run_id, error)
             self.work_saved = {"kept_in": str(workspace.path)}
+        self.leg.work_saved = self.work_saved
 
     async def conclude(self) -> None:
         """Record the proof, however long the database takes."""
@@ -138,6 +142,8 @@ class Ending:
         agent = self.leg.agent
         return await end_tree(
             cookie=self.leg.run.run_id,
+            # Who asks for the end of the run means all of it; else a successor may be here.
+            attempt=None if self.leg.cause is Cause.KILL else self.leg.run.attempt,
             root=agent.root if agent else None,
             interrupt=agent.interrupt if agent else None,
             has_ended=lambda: self._hurried.is_set() or (agent is not None and agent.has_ended),

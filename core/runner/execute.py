@@ -16,14 +16,16 @@ from core.agent.process import end_tree
 from core.agent.protocol import AgentFailed, Launch
 from core.agent.session import open_agent
 from core.domain.errors import OpsError, Unavailable
-from core.domain.event import EventKind
+from core.domain.event import EventKind, ToolFinished
 from core.domain.run import IllegalTransition, StaleAttempt, StopReason
 from core.domain.termination import Phase
 from core.queue.jobs import Job
+from core.runner.carry import Carrier
 from core.runner.ending import Ending
 from core.runner.lease import Lease
 from core.runner.ledger import Ledger, Past, state_dir_of
 from core.runner.leg import Cause, Leg
+from core.runner.place import take_place
 from core.runner.progress import Progress
 from core.runner.shielded import uninterrupted, until_written
 from core.runner.spent import Spent, budget_left, turns_left
@@ -64,6 +66,10 @@ class Executor:
     site: str
     program: Path | None = None
     critical: CriticalRules = DEFAULT_RULES
+
+    @property
+    def _carrier(self) -> Carrier:
+        return Carrier(self.ledger, self.workspaces)
 
     async def __call__(self, job: Job) -> None:
         """Execute the job's attempt of its run, if it is still to be executed.
@@ -170,21 +176,16 @@ class Executor:
         if run.attempt > 1:
             # What an earlier attempt left running here must not work beside this one.
             await end_tree(cookie=run.run_id, root=None)
-        workspace_id = run.workspace_id or f"ws_{run.session_id.hex[:12]}"
-        workspace = await self.workspaces.reopen(workspace_id)
-        if workspace is None:
-            workspace = await self.workspaces.prepare(
-                workspace_id=workspace_id,
-                source=run.git_repo,
-                branch=past.branch,
-                run_branch=f"signalbox/{run.workflow_name}/{run.run_id}",
-            )
+        workspace = await take_place(
+            leg, past.branch, ledger=self.ledger, workspaces=self.workspaces
+        )
         leg.workspace = workspace
         leg.base_commit = await self.workspaces.head(workspace)
         await until_written(lambda: self.ledger.workspace_ready(leg))
         leg.progress.note(
             EventKind.WORKSPACE_READY, self.ledger.work.clock(), commit=leg.base_commit
         )
+        await until_written(lambda: self._carrier.begin(leg))
 
     async def _converse(self, leg: Leg, past: Past) -> None:
         run, workspace = leg.run, leg.workspace
@@ -193,6 +194,7 @@ class Executor:
         leg.state_dir = state_dir_of(self.home, run)
         launch = Launch(
             run_id=run.run_id,
+            attempt=run.attempt,
             session_id=run.session_id,
             resume=past.has_transcript,
             prompt=prompt_of(run, past),
@@ -213,9 +215,12 @@ class Executor:
         async with open_agent(launch, transcripts) as agent:
             leg.agent = agent
             await until_written(lambda: self.ledger.agent_ready(leg, agent.root))
-            async for event in agent.events():
-                leg.progress.take(event, at=self.ledger.work.clock())
-                leg.changed.set()
+            async with self._carrier.following(leg):
+                async for event in agent.events():
+                    leg.progress.take(event, at=self.ledger.work.clock())
+                    leg.changed.set()
+                    if isinstance(event, ToolFinished):
+                        leg.kept.look.set()
 
     async def _write(self, leg: Leg, work: asyncio.Task[None]) -> None:
         """Write the growing account, at most twice a second, until the work is over."""
@@ -259,6 +264,8 @@ class Executor:
             if leg.cause is not Cause.FENCED and not await self._handed_over(leg):
                 await self._finish(leg)
                 await self._close_kill(leg)
+                # Of a kill, which does not wait for it.
+                await self._carrier.close(leg)
         except (StaleAttempt, IllegalTransition) as error:
             log.warning("%s: its end is no longer ours to write: %s", leg.run.run_id, error)
         finally:
@@ -269,6 +276,7 @@ class Executor:
         """Give a leg that is to be handed over back to the queue, unless it was killed."""
         if leg.cause is not Cause.HANDOVER:
             return False
+        await self._carrier.close(leg)
         present = await until_written(lambda: self.ledger.look(leg.run.run_id))
         if present.kill_requested_at is None:
             await until_written(lambda: self.ledger.hand_back(leg, why="its worker was shut down"))
@@ -279,6 +287,8 @@ class Executor:
 
     async def _finish(self, leg: Leg) -> None:
         await self._measure(leg)
+        if leg.cause is not Cause.KILL:
+            await self._carrier.close(leg)
         outcome = outcome_of(leg)
         try:
             await until_written(lambda: self.ledger.finish(leg, outcome))

@@ -140,3 +140,16 @@ async def test_where_there_is_no_proc_the_same_is_seen_by_other_means() -> None:
             assert there[pid].parent == here[pid].parent
             assert there[pid].session == here[pid].session
             assert there[pid].name == here[pid].name
+
+
+async def test_the_end_of_one_attempt_spares_the_next() -> None:
+    with (
+        started("bash", "-c", ESCAPED) as first,
+        started("bash", "-c", ESCAPED, cookie=first.cookie, attempt=2) as second,
+    ):
+        proof = await end_tree(cookie=first.cookie, root=first.root, attempt=1)
+
+        assert proof.is_confirmed
+        left = {one.pid for one in find_tree(first.cookie, None)}
+        assert second.root.pid in left
+        assert first.root.pid not in left

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from core.agent import census
-from core.agent.process import COOKIE, SITE, find_tree, identify
+from core.agent.process import ATTEMPT, COOKIE, SITE, find_tree, identify
 from core.domain.termination import Phase, ProcessIdentity, Proof
 
 linux_only = pytest.mark.skipif(
@@ -77,9 +77,16 @@ class Started:
 
 
 @contextmanager
-def started(*command: str, site: str = "", reaps: bool = False) -> Iterator[Started]:
-    cookie = f"run_{uuid.uuid4().hex[:12]}"
-    environment = {"PATH": os.environ["PATH"], COOKIE: cookie, SITE: site}
+def started(
+    *command: str, site: str = "", reaps: bool = False, cookie: str = "", attempt: int = 1
+) -> Iterator[Started]:
+    cookie = cookie or f"run_{uuid.uuid4().hex[:12]}"
+    environment = {
+        "PATH": os.environ["PATH"],
+        COOKIE: cookie,
+        ATTEMPT: str(attempt),
+        SITE: site,
+    }
     wrapped = (sys.executable, "-c", REAPING, *command) if reaps else command
     with subprocess.Popen(
         wrapped, env=environment, stdout=subprocess.PIPE, start_new_session=True

@@ -1,0 +1,164 @@
+"""A worker that the database cannot hear: its agents stand still until it is known whose they are.
+
+The agent is the real program; between its worker and Postgres is a line that the test cuts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import psutil
+import pytest
+
+from bot.settings import load_settings
+from bot.workplace import opened_workplace, utc_now
+from core.agent.process import find_tree
+from core.domain.process import STALLED_AFTER
+from core.domain.run import Run, RunStatus
+from core.runner.ledger import Ledger
+from core.runner.node import Node, claimed_identity
+from core.runner.rescue import SECOND_LOOK_AFTER, Rescue
+from core.runner.verdict import RESUMED
+from core.services.work import Work
+from core.store.engine import Database
+from core.store.transcripts import Transcripts
+from tests.line import Line, open_line
+from tests.workplace import STOP, Office, office
+
+__all__ = ["office"]
+
+# Longer than a heartbeat.
+FENCE = timedelta(seconds=6)
+TASK = "[scenario: long] [turns: 24] [delay: 0.5s] work"
+
+
+@dataclass
+class Outpost:
+    """A worker at the end of a line."""
+
+    office: Office
+    line: Line
+    node: Node
+
+    async def mid_tool(self) -> Run:
+        """A run whose agent is at work."""
+        run = await self.office.start(TASK)
+        return (await self.office.until(run, lambda seen: seen.run.tool_calls >= 2)).run
+
+    async def paused(self) -> None:
+        """Wait until its agents stand still."""
+        async with asyncio.timeout(20):
+            while not self.node.lease.paused:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.05)
+
+    async def gone(self, run: Run) -> None:
+        """Wait until no process of a run is left that stood still."""
+        async with asyncio.timeout(20):
+            while psutil.STATUS_STOPPED in await asyncio.to_thread(states, run):  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.05)
+
+
+@pytest.fixture
+async def outpost(office: Office, tmp_path: Path) -> AsyncIterator[Outpost]:
+    home = tmp_path / "outpost"
+    home.mkdir()
+    async with open_line(office.workplace.database.dsn) as line:
+        settings = load_settings(
+            DATABASE_URL=line.dsn,
+            SIGNALBOX_HOME=home,
+            ANTHROPIC_API_KEY=office.model.api_key,
+            ANTHROPIC_BASE_URL=office.model.url,
+        )
+        async with opened_workplace(settings, migrates=False) as workplace:
+            with claimed_identity(home) as identity:
+                node = workplace.node(identity, fence=FENCE)
+                working = asyncio.create_task(node.run(), name="outpost")
+                try:
+                    async with asyncio.timeout(20):
+                        while not node.is_ready:  # noqa: ASYNC110 - nobody tells
+                            await asyncio.sleep(0.01)
+                    yield Outpost(office, line, node)
+                finally:
+                    line.mend()
+                    await node.stop(drain=STOP)
+                    await working
+
+
+def states(run: Run) -> set[str]:
+    """In which states the processes of a run are."""
+    found = set()
+    for one in find_tree(run.run_id, None):
+        try:
+            found.add(psutil.Process(one.pid).status())
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+async def take_over(database: Database, run: Run) -> Run:
+    """What a worker on another machine does when it finds this run's worker silent."""
+    later = timedelta(0)
+    work = Work(database, lambda: utc_now() + later)
+    rescue = Rescue(Ledger(work, "far-away-0:12345678", "far-away"))
+    later += STALLED_AFTER + timedelta(seconds=10)
+    assert await rescue.look() == []
+    later += SECOND_LOOK_AFTER
+    (lost,) = await rescue.look()
+    assert lost.run_id == run.run_id
+    return lost
+
+
+async def test_an_agent_without_a_lease_stands_still_and_then_goes_on(outpost: Outpost) -> None:
+    run = await outpost.mid_tool()
+
+    outpost.line.cut()
+    await outpost.paused()
+    still = await asyncio.to_thread(states, run)
+    outpost.line.mend()
+
+    assert still == {psutil.STATUS_STOPPED}
+    ended = (await outpost.office.ended(run)).run
+    assert (ended.status, ended.attempt) == (RunStatus.COMPLETED, 1), ended.error_message
+
+
+async def test_an_outage_shorter_than_the_fence_stops_nothing(outpost: Outpost) -> None:
+    run = await outpost.mid_tool()
+
+    outpost.line.cut()
+    await asyncio.sleep(0.5)  # an outage has a length; there is no condition to wait for
+    outpost.line.mend()
+
+    ended = (await outpost.office.ended(run)).run
+    assert (ended.status, ended.attempt) == (RunStatus.COMPLETED, 1), ended.error_message
+    assert not outpost.node.lease.paused
+
+
+async def test_a_worker_that_comes_back_too_late_ends_its_agent_and_writes_nothing(
+    outpost: Outpost,
+) -> None:
+    office, database = outpost.office, outpost.office.workplace.database
+    run = await outpost.mid_tool()
+    key = {"project_key": "p", "session_id": str(run.session_id)}
+    outpost.line.cut()
+    await outpost.paused()
+    said = await Transcripts(database.sessions).load(key)
+    lost = await take_over(database, run)
+
+    outpost.line.mend()
+    await outpost.gone(run)
+
+    # It is still a worker: its own slot takes the run up again.
+    ended = (await office.ended(run)).run
+    assert (ended.status, ended.attempt) == (RunStatus.COMPLETED, 2), ended.error_message
+    assert ended.turns > lost.turns
+    assert (ended.cost_usd or 0) > (lost.cost_usd or 0)
+    told = await Transcripts(database.sessions).load(key)
+    assert said is not None
+    assert told is not None
+    assert told[: len(said)] == said
+    assert RESUMED[:40] in json.dumps(told[len(said) : len(said) + 5])

@@ -35,8 +35,9 @@ _HEAD = 3
 _TOLD = 20
 _TOLD_AGAIN_AFTER = timedelta(seconds=30)
 _NO_CAPS = Caps()
-# When a card was last redrawn for its place, the place, and what kept the run then.
-Told = tuple[datetime, int, QueueReason | None]
+# When a card was last redrawn for its place, the place, what kept the run then, and whether
+# there was a worker.
+Told = tuple[datetime, int, QueueReason | None, bool]
 
 
 async def admit(session: AsyncSession, *, now: datetime) -> list[Run]:
@@ -162,27 +163,28 @@ class AdmissionService:
                 self.told.clear()
                 return []
             admitted = await admit(session, now=now)
-            moved = self._moved(await line.places(session, first=_TOLD), now)
+            head = await line.places(session, first=_TOLD)
+            moved = self._moved(head, now, manned=await is_manned(session))
             if moved:
                 await line.announce(session, list(moved))
         self.told |= moved
         return admitted
 
     def _moved(
-        self, head: Mapping[str, tuple[int, QueueReason | None]], now: datetime
+        self, head: Mapping[str, tuple[int, QueueReason | None]], now: datetime, *, manned: bool
     ) -> dict[str, Told]:
         """Those whose card is to be redrawn for a new place or another reason."""
         self.told = {run_id: told for run_id, told in self.told.items() if run_id in head}
         return {
-            run_id: (now, place, reason)
+            run_id: (now, place, reason, manned)
             for run_id, (place, reason) in head.items()
-            if self._is_news(self.told.get(run_id), (now, place, reason))
+            if self._is_news(self.told.get(run_id), (now, place, reason, manned))
         }
 
     @staticmethod
     def _is_news(told: Told | None, present: Told) -> bool:
         if told is None:
             return True
-        now, place, _ = present
+        now, place, *_ = present
         is_due = place <= _HEAD or now - told[0] >= _TOLD_AGAIN_AFTER
         return told[1:] != present[1:] and is_due

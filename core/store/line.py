@@ -19,6 +19,12 @@ from core.store.tables_runs import RunRow
 
 # The key of the advisory lock under which runs are admitted; any constant will do.
 _ADMISSION = 0x5167_0003
+# A holder of that lock has milliseconds of work left; a busy machine may stretch them.
+FROZEN_AFTER_MS = 5_000
+_LOCK = text("""
+    SELECT pg_advisory_xact_lock(:key),
+        set_config('idle_in_transaction_session_timeout', :silent, true)
+""")
 
 _PENDING = RunRow.status == RunStatus.PENDING
 # Pending, and no job was made for it: it waits for admission.
@@ -36,9 +42,11 @@ _ORDER = (
 async def lock(session: AsyncSession) -> None:
     """Be the only one that admits, until the transaction ends.
 
-    The statements after this one see what the lock's last holder wrote.
+    The statements after this one see what the lock's last holder wrote.  A holder that falls
+    silent (its machine froze) loses transaction and lock after `FROZEN_AFTER_MS`: the fleet's
+    starts and ends wait for it no longer.
     """
-    await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADMISSION})
+    await session.execute(_LOCK, {"key": _ADMISSION, "silent": str(FROZEN_AFTER_MS)})
 
 
 async def contenders(
@@ -158,13 +166,13 @@ async def has_worker(session: AsyncSession, *, silent_for: timedelta) -> bool:
     return bool(await session.scalar(select(found.exists())))
 
 
-def _line() -> Select[tuple[str, str | None, int]]:
+def _line() -> Select[str, str | None, int]:
     place = func.row_number().over(order_by=_ORDER).label("place")
     return select(RunRow.run_id, RunRow.queue_reason, place).where(
         _PENDING, RunRow.kill_requested_at.is_(None)
     )
 
 
-def _unlocked(*conditions: ColumnElement[bool]) -> Select[tuple[UUID]]:
+def _unlocked(*conditions: ColumnElement[bool]) -> Select[UUID]:
     """SQL: ids of the rows that nobody is changing; the others are left as they are."""
     return select(RunRow.id).where(*conditions).with_for_update(key_share=True, skip_locked=True)

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
+import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
-from core.domain.fleet import Caps, QueueReason
+from core.domain.fleet import Caps, QueueReason, WorkerRecord, WorkerState
 from core.domain.run import Run, RunStatus, StopReason
 from core.queue.jobs import Job
 from core.runner.ledger import Ledger
-from core.services import admission
+from core.services import admission, snapshots
 from core.services.admission import AdmissionService, admit
 from core.services.work import Work
 from core.store import caps as cap_rows
-from core.store import line, runs, users
+from core.store import line, runs, users, workers
 from core.store.engine import Database
 from tests.database import NOW, running_run, stored_run
 from tests.fakes.queue import until, working
@@ -214,6 +218,23 @@ async def test_a_run_that_somebody_changes_just_now_is_left_to_them(database: Da
     assert [run.run_id for run in let_in] == [other.run_id]
 
 
+async def test_who_froze_with_the_lock_in_hand_loses_it(database: Database) -> None:
+    await capped(database, fleet=1)
+    waiting = await stored_run(database)
+    let_in: list[str] = []
+
+    async def freeze() -> None:
+        async with database.sessions.begin() as frozen:
+            await line.lock(frozen)
+            async with asyncio.timeout(12):
+                let_in.extend(await admitted(database))
+
+    with pytest.raises(DBAPIError):
+        await freeze()
+
+    assert let_in == [waiting.run_id]
+
+
 async def test_the_line_counts_both_kinds_of_waiting(database: Database) -> None:
     ann = await a_person(database, "ann")
     await capped(database, person=1)
@@ -280,3 +301,30 @@ async def test_only_cards_whose_place_changed_are_drawn_again(database: Database
 
     # The head at once, and who comes into sight; those between were told a moment ago.
     assert [place for place, count in enumerate(moved) if count] == [1, 2, 3, 20]
+
+
+async def test_a_waiting_run_knows_whether_there_is_a_worker(database: Database) -> None:
+    waiting = await stored_run(database)
+    now = datetime.now(UTC)
+    worker = WorkerRecord(
+        worker_id="n:1",
+        node="n",
+        host="h",
+        slots=4,
+        state=WorkerState.UP,
+        started_at=now,
+        heartbeat_at=now,
+    )
+
+    async def is_manned(**changes: Any) -> bool:
+        async with database.sessions.begin() as session:
+            await workers.report(session, replace(worker, **changes))
+            [seen] = await snapshots.of_runs(session, [waiting])
+            return seen.is_manned
+
+    async with database.sessions() as session:
+        [alone] = await snapshots.of_runs(session, [waiting])
+    assert not alone.is_manned
+    assert await is_manned()
+    assert not await is_manned(state=WorkerState.DRAINING)
+    assert not await is_manned(heartbeat_at=now - timedelta(minutes=1))

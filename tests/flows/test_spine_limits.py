@@ -49,3 +49,18 @@ async def test_a_persons_third_run_says_why_it_waits_and_starts_by_itself(
     await limited.cards()[1].press("Kill")
     await limited.cards()[1].says("Killed")
     assert (await limited.run_of(third)).run.status is RunStatus.COMPLETED
+
+
+async def test_a_run_says_that_no_worker_is_up_and_starts_when_one_is(
+    database: Database, tmp_path: Path
+) -> None:
+    async with (
+        open_console(database, tmp_path / "home", transport="socket") as console,
+        console.serving(works=False),
+    ):
+        card = await console.run("builder Count")
+        await card.says("No worker is up")
+
+        async with console.serving(hears=False, home=tmp_path / "worker"):
+            await card.says("Completed")
+            await console.settle()

@@ -19,7 +19,9 @@ from core.domain.errors import Unavailable
 from core.domain.fleet import WorkerRecord, WorkerState
 from core.queue.jobs import RUNS, node_queue
 from core.queue.worker import Worker
+from core.runner.clearing import Clearing
 from core.runner.execute import Executor
+from core.runner.kills import Kills
 from core.runner.lease import FENCE, Lease
 from core.runner.ledger import Ledger
 from core.runner.node import Identity, Node
@@ -77,10 +79,13 @@ class Workplace:
         ledger = Ledger(self.work, identity.worker_id, identity.host)
         lease = Lease(fence=fence)
         site = site_of(self.database.dsn)
+        workspaces = Workspaces(home, git_timeout=GIT_TIMEOUT)
+        kills = Kills(ledger, workspaces, Clearing(home))
         executor = Executor(
             ledger=ledger,
+            kills=kills,
             catalog=self.catalog,
-            workspaces=Workspaces(home, git_timeout=GIT_TIMEOUT),
+            workspaces=workspaces,
             transcripts=Transcripts(self.database.sessions),
             lease=lease,
             home=home,
@@ -110,6 +115,7 @@ class Workplace:
             identity=identity,
             record=record,
             ledger=ledger,
+            kills=kills,
             lease=lease,
             worker=worker,
             site=site,

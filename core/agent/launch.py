@@ -15,6 +15,8 @@ PROGRAM = "SIGNALBOX_AGENT_PROGRAM"
 PYTHON = "SIGNALBOX_AGENT_PYTHON"
 # Where the task lists are kept; the program looks for them in its configuration.
 TASKS = "SIGNALBOX_AGENT_TASKS"
+# A link beside the agent's home to a configuration directory that is somewhere else.
+RESUMED = "resumed"
 
 # What a program needs of the machine: where things are, its language, its way out.
 # IS_SANDBOX is the operator's word that this machine may be lost: without it the program
@@ -52,6 +54,10 @@ def main() -> None:
         os.symlink(  # noqa: PTH211 - pathlib is slow to load
             inherited[TASKS], clean["CLAUDE_CONFIG_DIR"] + "/tasks"
         )
+    home, config = os.path.split(clean["HOME"])[0], clean["CLAUDE_CONFIG_DIR"]
+    if not config.startswith(home) and not os.path.lexists(f"{home}/{RESUMED}"):
+        # Where the SDK made it, for who clears away after a worker that was killed.
+        os.symlink(config, f"{home}/{RESUMED}")  # noqa: PTH211 (as above)
     # Its own session: a Ctrl-C at the worker's terminal is the worker's to handle.
     os.setsid()
     if sys.platform == "linux":

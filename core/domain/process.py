@@ -25,6 +25,8 @@ class RunProcess:
     Attributes:
         worker_id: Name of the worker, unique over the fleet and over its restarts.
         agent: The agent program's process, once it has started.
+        ended_at: When the worker had done with it, or was taken for dead.
+        gone_at: When a look at its machine proved that no process of it is left.
     """
 
     id: UUID
@@ -36,3 +38,13 @@ class RunProcess:
     heartbeat_at: datetime
     agent: ProcessIdentity | None = None
     ended_at: datetime | None = None
+    gone_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveAttempt:
+    """An attempt that a worker executes, by the names under which its traces are found."""
+
+    run_id: str
+    attempt: int
+    host: str

@@ -11,6 +11,7 @@ from typing import Any
 from core.agent.process import end_tree
 from core.domain.errors import OpsError, Unavailable
 from core.domain.termination import INTERRUPT_GRACE, Phase, Proof
+from core.runner.clearing import Clearing
 from core.runner.ledger import Ledger
 from core.runner.leg import Cause, Leg
 from core.runner.shielded import until_written
@@ -34,11 +35,12 @@ _AGAIN_AT_MOST = timedelta(minutes=1)
 
 @dataclass
 class Ending:
-    """One ending.  `climb`, then `save_work`, then `conclude`."""
+    """One ending.  `climb`, then `clear` and `save_work`, then `conclude`."""
 
     ledger: Ledger
     leg: Leg
     work_saved: dict[str, Any] = field(default_factory=dict)
+    cleanup: dict[str, Any] = field(default_factory=dict)
     _hurried: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def climb(self) -> None:
@@ -60,6 +62,12 @@ class Ending:
             pause = min(2 * pause, _AGAIN_AT_MOST)
             leg.proof = await self._climb(force=True)
 
+    async def clear(self, clearing: Clearing) -> None:
+        """Remove what the agent kept outside its workspace, and locks of a git that was cut off."""
+        if self.leg.cause is Cause.KILL:
+            run = self.leg.run
+            self.cleanup = await clearing.after_kill(run, [run.attempt])
+
     async def save_work(self, workspaces: Workspaces) -> None:
         """Keep the work tree as a commit on a private reference, whatever state it is in."""
         workspace = self.leg.workspace
@@ -77,6 +85,8 @@ class Ending:
     async def conclude(self) -> None:
         """Record the proof, however long the database takes."""
         leg = self.leg
+        if leg.cause is Cause.HANDOVER:
+            await self._note_gone()
         if leg.cause is not Cause.KILL:
             return
         if leg.termination is None:
@@ -86,7 +96,12 @@ class Ending:
             return
         leg.termination = await until_written(
             lambda: self.ledger.phase(
-                leg.run, termination, Phase.CONFIRMED, proof, work_saved=self.work_saved
+                leg.run,
+                termination,
+                Phase.CONFIRMED,
+                proof,
+                work_saved=self.work_saved,
+                cleanup=self.cleanup,
             )
         )
 
@@ -117,6 +132,13 @@ class Ending:
             )
         except OpsError as error:
             log.warning("%s: what it waited for not recorded: %s", self.leg.run.run_id, error)
+
+    async def _note_gone(self) -> None:
+        # Without it a kill of the run while it waits would have to look for itself.
+        try:
+            await until_written(lambda: self.ledger.gone(self.leg.run), patience=_PHASE_PATIENCE)
+        except Unavailable:
+            log.warning("%s: could not note that it is gone", self.leg.run.run_id)
 
     async def _hear_force(self) -> None:
         """Notice when somebody presses Force kill while the agent is being asked to stop."""

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -15,13 +16,14 @@ from core.agent.critical import DEFAULT_RULES, CriticalRules
 from core.agent.process import end_tree
 from core.agent.protocol import AgentFailed, Launch
 from core.agent.session import open_agent
-from core.domain.errors import OpsError, Unavailable
+from core.domain.errors import Conflict, OpsError, Unavailable
 from core.domain.event import EventKind, ToolFinished
 from core.domain.run import IllegalTransition, StaleAttempt, StopReason
 from core.domain.termination import Phase
 from core.queue.jobs import Job
 from core.runner.carry import Carrier
 from core.runner.ending import Ending
+from core.runner.kills import Kills
 from core.runner.lease import Lease
 from core.runner.ledger import Ledger, Past, state_dir_of
 from core.runner.leg import Cause, Leg
@@ -59,6 +61,7 @@ class Executor:
     ledger: Ledger
     catalog: Catalog
     workspaces: Workspaces
+    kills: Kills
     transcripts: Transcripts
     lease: Lease
     home: Path
@@ -116,14 +119,9 @@ class Executor:
         """A job whose run cannot begin: killed meanwhile, or taken over by another attempt."""
         run = await until_written(lambda: self.ledger.look(job.run_id))
         if run.is_live and run.kill_requested_at is not None and run.attempt == job.attempt:
-            # It waited as a later attempt; what an earlier one left here is ended first.
-            proof = await end_tree(cookie=run.run_id, root=None)
-            termination = await until_written(lambda: self.ledger.open_termination(run))
-            if termination is not None:
-                phase = Phase.CONFIRMED if proof.is_confirmed else Phase.UNCONFIRMED
-                await until_written(lambda: self.ledger.phase(run, termination, phase, proof))
-            if proof.is_confirmed:
-                await until_written(lambda: self.ledger.finish_killed(run))
+            # It waited as a later attempt; what an earlier one left is ended first.
+            with suppress(Conflict):  # Somebody else has just finished it.
+                await until_written(lambda: self.kills.conclude(run, job_in_hand=True))
         log.info("%s attempt %s is not to be executed (%s)", job.run_id, job.attempt, run.status)
 
     async def _wait(self, leg: Leg, work: asyncio.Task[None]) -> Cause | None:
@@ -252,6 +250,7 @@ class Executor:
             await asyncio.wait({work})
         if leg.workspace is not None and leg.cause is not Cause.FENCED:
             await ending.save_work(self.workspaces)
+        await ending.clear(self.kills.clearing)
         await ending.conclude()
 
     async def _settle(

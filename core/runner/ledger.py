@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from core.agent.outcome import Outcome
 from core.agent.steps import plan_of
 from core.domain.actor import SYSTEM
@@ -144,7 +146,7 @@ class Ledger:
                 workspace_path=str(workspace.path),
                 git_branch=workspace.branch,
                 git_repo=workspace.repo,
-                initial_commit_hash=leg.run.initial_commit_hash or leg.base_commit,
+                initial_commit_hash=await _start_of(session, leg),
             )
             await sessions.change(
                 session,
@@ -300,7 +302,13 @@ class Ledger:
     ) -> Termination:
         """Record that a kill has come to this phase; the thread shows it."""
         now = self.work.clock()
+        told = []
         async with self.work.transaction() as session:
+            if phase is Phase.CONFIRMED:
+                await processes.gone(session, run.id, host=self.host, now=now)
+                unseen = await processes.unseen_hosts(session, run.id)
+                if unseen:
+                    cleanup = {**(cleanup or {}), "unseen_hosts": unseen}
             advanced = await terminations.advance(
                 session,
                 termination.id,
@@ -312,13 +320,19 @@ class Ledger:
                 cleanup=cleanup,
             )
             await runs.change(session, run.run_id, now=now)
-            await events.append(
-                session,
-                run.id,
-                run.attempt,
-                [EventRecord(kind=EventKind.KILL_PHASE, at=now, data={"phase": phase})],
-            )
+            if phase not in termination.phases:
+                # Of one that is entered again the first time is told.
+                told.append(EventRecord(kind=EventKind.KILL_PHASE, at=now, data={"phase": phase}))
+                if phase is Phase.UNCONFIRMED:
+                    data = {"survivors": [one.name for one in advanced.survivors]}
+                    told.append(EventRecord(kind=EventKind.KILL_UNCONFIRMED, at=now, data=data))
+            await events.append(session, run.id, run.attempt, told)
         return advanced
+
+    async def gone(self, run: Run) -> None:
+        """Record that nothing of the run's attempts on this machine is left."""
+        async with self.work.transaction() as session:
+            await processes.gone(session, run.id, host=self.host, now=self.work.clock())
 
     async def waited(
         self, run: Run, termination: Termination | None, waited: Sequence[Waited]
@@ -335,7 +349,8 @@ class Ledger:
                 run.attempt,
                 [EventRecord(kind=EventKind.CRITICAL_WAITED, at=now, data=one) for one in told],
             )
-            await audit.record(session, entry(SYSTEM, "kill_waited", now, run=run, waited_for=told))
+            action = "kill_waited" if termination is not None else "stop_waited"
+            await audit.record(session, entry(SYSTEM, action, now, run=run, waited_for=told))
 
     async def finish_killed(self, run: Run) -> None:
         """End a run that was killed while nobody executed it: its worker died, or it waits."""
@@ -360,6 +375,17 @@ class Ledger:
                     session, run.run_id, attempt=None, stop_reason=StopReason.KILLED, now=now
                 )
                 await admit(session, now=now)
+
+
+async def _start_of(session: AsyncSession, leg: Leg) -> str | None:
+    """The commit at which the run began; an earlier attempt can have begun before the first."""
+    known = leg.run.initial_commit_hash
+    if known is None and leg.run.attempt > 1:
+        ready = await events.of_run(
+            session, leg.run.id, kinds=(EventKind.WORKSPACE_READY,), limit=1
+        )
+        return None if ready else leg.base_commit
+    return known or leg.base_commit
 
 
 def state_dir_of(home: Path, run: Run) -> Path:

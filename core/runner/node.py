@@ -15,16 +15,17 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-from core.agent.process import runs_here, sweep
 from core.domain.errors import Unavailable
 from core.domain.fleet import WorkerRecord, WorkerState
 from core.domain.process import HEARTBEAT_INTERVAL
 from core.queue.worker import Worker
+from core.runner.kills import Kills
 from core.runner.lease import Lease, awake_seconds
 from core.runner.ledger import Ledger
+from core.runner.leftovers import clear_leftovers
 from core.runner.rescue import Rescue
 from core.services.dispatch import release_waiting
-from core.store import processes, runs, workers
+from core.store import processes, workers
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +85,7 @@ class Node:
     identity: Identity
     record: WorkerRecord
     ledger: Ledger
+    kills: Kills
     lease: Lease
     worker: Worker
     site: str
@@ -129,14 +131,10 @@ class Node:
         async with self.ledger.work.transaction() as session:
             await workers.succeed(session, self.record)
             await workers.report(session, self._present())
-        rescue = Rescue(self.ledger)
+        rescue = Rescue(self.ledger, self.kills)
         await rescue.settle_predecessors(self.identity.node)
-        # Seen first: a run that another worker starts meanwhile is not among them.
-        here = await asyncio.to_thread(runs_here, site=self.site)
-        async with self.ledger.work.transaction() as session:
-            live = {run.run_id for run in await runs.running(session)}
-        for run_id, proof in (await sweep(live, site=self.site, among=here)).items():
-            log.warning("ended %s left-over processes of %s", len(proof.seen), run_id)
+        await clear_leftovers(self.ledger, self.kills.clearing, site=self.site)
+        await self.kills.look()
 
     async def _beat(self) -> None:
         """Say that this worker lives, and hear which runs are still its own."""
@@ -188,11 +186,12 @@ class Node:
             return
 
     async def _look_out(self) -> None:
-        rescue = Rescue(self.ledger)
+        rescue = Rescue(self.ledger, self.kills)
         while True:
             await asyncio.sleep(HEARTBEAT_INTERVAL.total_seconds())
             try:
                 await rescue.look()
+                await self.kills.look()
                 async with self.ledger.work.transaction() as session:
                     await release_waiting(session, now=self.ledger.work.clock())
             except Unavailable:

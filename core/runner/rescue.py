@@ -11,9 +11,9 @@ from core.domain.errors import Conflict
 from core.domain.event import EventKind
 from core.domain.process import HEARTBEAT_INTERVAL, STALLED_AFTER, RunProcess
 from core.domain.run import Run, RunStatus, StopReason
-from core.domain.termination import Phase, Proof
 from core.domain.workflow import OnWorkerLost
 from core.queue import jobs
+from core.runner.kills import Kills
 from core.runner.ledger import Ledger
 from core.runner.lost import Lost
 from core.store import events, processes, runs, workers
@@ -39,6 +39,7 @@ class Rescue:
     """
 
     ledger: Ledger
+    kills: Kills
     suspected: dict[tuple[str, int], tuple[datetime, datetime]] = field(default_factory=dict)
     suspected_jobs: dict[int, datetime] = field(default_factory=dict)
 
@@ -112,16 +113,21 @@ class Rescue:
             )
 
     async def give_on(self, run: Run, process: RunProcess) -> Run:
-        """End what is left of a lost run on this machine, and requeue or fail it."""
-        proof: Proof | None = None
-        if process.host == self.ledger.host:
-            proof = await end_tree(cookie=run.run_id, root=process.agent)
-        if run.job_id is not None:
-            async with self.ledger.work.transaction() as session:
-                await jobs.settle(session, run.job_id)
+        """End what is left of a lost run on this machine, and requeue or fail it.
+
+        One that was being killed is killed; a job that its worker may still hold is left
+        until that is proven, so that a worker that lives after all hears of the kill.
+        """
         try:
             if run.kill_requested_at is not None:
-                return await self._conclude_kill(run, process, proof)
+                return await self.kills.conclude(run)
+            if process.host == self.ledger.host:
+                proof = await end_tree(cookie=run.run_id, root=process.agent)
+                if proof.is_confirmed:
+                    await self.ledger.gone(run)
+            if run.job_id is not None:
+                async with self.ledger.work.transaction() as session:
+                    await jobs.settle(session, run.job_id)
             return await self._resume_or_fail(run, process)
         except Conflict as error:
             log.info("%s was settled by somebody else: %s", run.run_id, error)
@@ -140,21 +146,6 @@ class Rescue:
             )
         log.warning("%s: worker %s was lost, it goes on", run.run_id, process.worker_id)
         return await self.ledger.requeue(run, why="its worker was lost", lost=lost)
-
-    async def _conclude_kill(self, run: Run, process: RunProcess, proof: Proof | None) -> Run:
-        """A kill whose worker died in it: finished with proof where the processes were."""
-        termination = await self.ledger.open_termination(run)
-        is_proven = proof is not None and proof.is_confirmed
-        if termination is not None:
-            phase = Phase.CONFIRMED if is_proven else Phase.UNCONFIRMED
-            await self.ledger.phase(run, termination, phase, proof)
-        if is_proven:
-            await self.ledger.finish_killed(run)
-            async with self.ledger.work.transaction() as session:
-                return await runs.get(session, run.run_id)
-        return await self._fail(
-            run, Lost(process=process, times=1), "Somebody had asked to kill it."
-        )
 
     async def _fail(self, run: Run, lost: Lost, because: str) -> Run:
         log.warning("%s: worker %s was lost, it failed", run.run_id, lost.process.worker_id)

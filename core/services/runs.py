@@ -36,7 +36,7 @@ from core.queue import jobs
 from core.services import legs, snapshots
 from core.services.admission import admit
 from core.services.work import Work, demand, entry
-from core.store import audit, events, runs, sessions, shown, terminations
+from core.store import audit, events, processes, runs, sessions, shown, terminations
 from core.workspace.source import Source, parse_source
 
 
@@ -166,8 +166,8 @@ class RunService:
     async def kill(self, request: KillRequest, *, by: Actor) -> Termination:
         """Ask for the end of a run; the worker that holds it climbs the ladder.
 
-        A run that never started is ended here and now.  Asking again answers with the
-        termination under way (and may add `force` to it).
+        A run that waits, and of which nothing is left running, is ended here and now.
+        Asking again answers with the termination under way (and may add `force` to it).
 
         Raises:
             RunNotFound: If no run has this id.
@@ -204,10 +204,13 @@ class RunService:
                 session,
                 entry(by, Action.KILL, now, run=run, reason=request.reason, force=request.force),
             )
-            never_ran = run.status is RunStatus.PENDING and run.attempt == 1
-            if run.job_id is not None and (never_ran or run.status is RunStatus.RUNNING):
+            # It has never run, or what ran of it was proven gone when it was handed over.
+            is_gone = run.status is RunStatus.PENDING and not await processes.unseen_hosts(
+                session, run.id
+            )
+            if run.job_id is not None and (is_gone or run.status is RunStatus.RUNNING):
                 await jobs.abort(session, run.job_id)
-            if never_ran:
+            if is_gone:
                 termination = await terminations.advance(
                     session, termination.id, Phase.CONFIRMED, now=now
                 )

@@ -8,8 +8,9 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.domain.process import RunProcess
+from core.domain.process import LiveAttempt, RunProcess
 from core.domain.termination import ProcessIdentity
+from core.store.tables_runs import RunRow
 from core.store.tables_work import ProcessRow
 
 
@@ -29,6 +30,7 @@ async def start(session: AsyncSession, process: RunProcess) -> None:
             started_at=process.started_at,
             heartbeat_at=process.heartbeat_at,
             ended_at=process.ended_at,
+            gone_at=process.gone_at,
         )
     )
 
@@ -94,6 +96,37 @@ async def give_up(
         .execution_options(synchronize_session=False)
     )
     return given_up is not None
+
+
+async def gone(session: AsyncSession, run: UUID, *, host: str, now: datetime) -> None:
+    """Note that no process of a run's attempts on this machine is left; the first time stays."""
+    await session.execute(
+        update(ProcessRow)
+        .where(ProcessRow.run_id == run, ProcessRow.host == host, ProcessRow.gone_at.is_(None))
+        .values(gone_at=now)
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def unseen_hosts(session: AsyncSession, run: UUID) -> list[str]:
+    """Machines on which attempts of a run were lost, and nobody has looked since."""
+    hosts = await session.scalars(
+        select(ProcessRow.host)
+        .where(ProcessRow.run_id == run, ProcessRow.gone_at.is_(None))
+        .distinct()
+        .order_by(ProcessRow.host)
+    )
+    return list(hosts)
+
+
+async def live(session: AsyncSession) -> list[LiveAttempt]:
+    """What workers execute, on whatever machine."""
+    rows = await session.execute(
+        select(RunRow.run_id, ProcessRow.attempt, ProcessRow.host)
+        .join(RunRow, RunRow.id == ProcessRow.run_id)
+        .where(ProcessRow.ended_at.is_(None))
+    )
+    return [LiveAttempt(run_id=row.run_id, attempt=row.attempt, host=row.host) for row in rows]
 
 
 async def of_run(session: AsyncSession, run: UUID) -> list[RunProcess]:

@@ -48,6 +48,7 @@ class ProcessRow(Row):
     started_at: Mapped[datetime]
     heartbeat_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
+    gone_at: Mapped[datetime | None]
 
     def to_process(self) -> RunProcess:
         """The domain value."""
@@ -68,6 +69,7 @@ class ProcessRow(Row):
             started_at=self.started_at,
             heartbeat_at=self.heartbeat_at,
             ended_at=self.ended_at,
+            gone_at=self.gone_at,
         )
 
 

@@ -46,11 +46,17 @@ def locked(
         yield
 
 
-def free(git_dir: Path) -> None:
-    """Remove the locks that a killed git left in a repository in which nothing works now."""
+def free(git_dir: Path) -> tuple[str, ...]:
+    """Remove the locks that a killed git left in a repository in which nothing works now.
+
+    Returns:
+        What was removed, by its path within `git_dir`.
+    """
     if not git_dir.is_dir():
-        return
-    for name in ("index.lock", "HEAD.lock", "config.lock", "packed-refs.lock", "shallow.lock"):
-        (git_dir / name).unlink(missing_ok=True)
-    for stale in (git_dir / "refs").rglob("*.lock"):
+        return ()
+    names = ("index.lock", "HEAD.lock", "config.lock", "packed-refs.lock", "shallow.lock")
+    found = [git_dir / name for name in names if (git_dir / name).exists()]
+    found += (git_dir / "refs").rglob("*.lock")
+    for stale in found:
         stale.unlink(missing_ok=True)
+    return tuple(str(stale.relative_to(git_dir)) for stale in found)

@@ -43,10 +43,11 @@ CREATE TABLE carried_work (
     run_id UUID NOT NULL,
     attempt INTEGER NOT NULL,
     branch TEXT,
-    base_commit VARCHAR(40),
-    commit VARCHAR(40) NOT NULL,
-    head_commit VARCHAR(40),
+    base_commit VARCHAR(64),
+    commit VARCHAR(64) NOT NULL,
+    head_commit VARCHAR(64),
     uncommitted BOOLEAN NOT NULL,
+    "references" JSONB DEFAULT '{}' NOT NULL,
     created_at TIMESTAMP WITH TIME ZONE NOT NULL,
     bundle BYTEA NOT NULL,
     CONSTRAINT pk_carried_work PRIMARY KEY (id),
@@ -66,6 +67,7 @@ ALTER TABLE workflow_runs
     ADD CONSTRAINT valid_on_worker_lost CHECK (on_worker_lost IN ('fail', 'resume')),
     ADD CONSTRAINT valid_queue_reason CHECK (queue_reason IN ('fleet', 'person', 'repository'))
     """,
+    "ALTER TABLE workflow_processes ADD COLUMN gone_at TIMESTAMP WITH TIME ZONE",
     """
 CREATE INDEX idx_workflow_runs_live ON workflow_runs (priority DESC, created_at)
     WHERE status IN ('pending', 'running')
@@ -79,6 +81,7 @@ ALTER TABLE terminations
 _DOWN = (
     "ALTER TABLE terminations DROP COLUMN waited_for, DROP COLUMN cleanup",
     "DROP INDEX idx_workflow_runs_live",
+    "ALTER TABLE workflow_processes DROP COLUMN gone_at",
     "ALTER TABLE workflow_runs DROP COLUMN on_worker_lost, DROP COLUMN queue_reason",
     "ALTER TABLE sessions DROP COLUMN workspace_node",
     "DROP TABLE carried_work",

@@ -57,9 +57,10 @@ async def test_a_kill_lets_a_commit_come_to_its_end(office: Office) -> None:
     assert subjects(seen.run) == ["first"]
     termination = seen.termination
     assert termination is not None
-    assert list(termination.phases) == [
-        Phase.REQUESTED, Phase.ACKNOWLEDGED, Phase.DRAINING, Phase.INTERRUPTED, Phase.CONFIRMED,
+    assert list(termination.phases)[:4] == [
+        Phase.REQUESTED, Phase.ACKNOWLEDGED, Phase.DRAINING, Phase.INTERRUPTED,
     ]  # fmt: skip
+    assert termination.phase is Phase.CONFIRMED
     (waited,) = termination.waited_for
     assert waited.finished
     assert waited.tool == "Bash"

@@ -1,0 +1,73 @@
+"""What died workers left on this machine: processes and directories of attempts that are over."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from core.agent.process import runs_here, sweep
+from core.domain.errors import NotFound
+from core.domain.event import EventKind, EventRecord
+from core.domain.termination import Proof
+from core.runner.clearing import Clearing
+from core.runner.ledger import Ledger
+from core.store import events, processes, runs
+
+log = logging.getLogger(__name__)
+
+
+async def clear_leftovers(ledger: Ledger, clearing: Clearing, *, site: str) -> None:
+    """End every process of a run that is not live on this machine, and remove what is left.
+
+    Other workers of this machine may start runs meanwhile: what is here is seen first, and
+    who lives is asked after.
+    """
+    here = await asyncio.to_thread(runs_here, site=site)
+    kept = await asyncio.to_thread(clearing.attempts_here)
+    async with ledger.work.transaction() as session:
+        live = await processes.live(session)
+    on_this_machine = {one.run_id for one in live if one.host == ledger.host}
+    ended = await sweep(on_this_machine, site=site, among=here)
+    for run_id, proof in ended.items():
+        await _report(ledger, run_id, proof)
+    # A home may be shared between machines.
+    over = kept - {(one.run_id, one.attempt) for one in live}
+    survived = {run_id for run_id, proof in ended.items() if not proof.is_confirmed}
+    removed = await clearing.remove(one for one in over if one[0] not in survived)
+    if removed:
+        log.info("removed what %s attempts left: %s", len(removed), ", ".join(sorted(removed)))
+
+
+async def _report(ledger: Ledger, run_id: str, proof: Proof) -> None:
+    log.warning(
+        "ended %s left-over processes of %s, %s survive",
+        len(proof.seen),
+        run_id,
+        len(proof.survivors),
+    )
+    now = ledger.work.clock()
+    try:
+        async with ledger.work.transaction() as session:
+            run = await runs.get(session, run_id)
+            await events.append(
+                session,
+                run.id,
+                run.attempt,
+                [
+                    EventRecord(
+                        kind=EventKind.LEFTOVERS_ENDED,
+                        at=now,
+                        data={
+                            "host": ledger.host,
+                            "worker": ledger.worker_id,
+                            "ended": [one.name for one in proof.seen],
+                            "survivors": len(proof.survivors),
+                        },
+                    )
+                ],
+            )
+            if proof.is_confirmed:
+                await processes.gone(session, run.id, host=ledger.host, now=now)
+            await runs.change(session, run.run_id, now=now)
+    except NotFound:
+        log.warning("%s is no run of this database", run_id)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from core.agent.protocol import AgentSession
@@ -28,12 +30,32 @@ class Cause(StrEnum):
 
 
 @dataclass
+class Kept:
+    """How much of a leg's work the database has.
+
+    Attributes:
+        seen: What a glance at HEAD showed when it was last carried; `None`: something is not.
+        is_save: Whether the newest that was carried is a saved work tree.
+        is_told: Whether the thread knows that it is too large.
+        is_closed: Whether the end of the leg was carried, or tried to be.
+        look: Set when there may be a new commit.
+    """
+
+    seen: str | None = None
+    is_save: bool = False
+    is_told: bool = False
+    is_closed: bool = False
+    look: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass
 class Leg:
     """What the steps of an execution hand on to each other.
 
     Attributes:
         cause: Set as soon as the leg is to end; nothing new is begun after that.
         failure: What ended the work, if it did not end well; with its stop reason.
+        work_saved: What was saved of the work tree when the leg was ended from outside.
         changed: Set when there is something to write.
     """
 
@@ -51,7 +73,14 @@ class Leg:
     proof: Proof | None = None
     diff: DiffStat | None = None
     final_commit: str | None = None
+    work_saved: Mapping[str, Any] | None = None
+    kept: Kept = field(default_factory=Kept)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def is_first(self) -> bool:
+        """Whether the session begins with it: nothing of its work can be anywhere."""
+        return self.run.attempt == 1 and self.run.parent_run_id is None
 
     @property
     def timeout(self) -> timedelta:

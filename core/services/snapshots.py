@@ -14,7 +14,15 @@ from core.services import admission
 from core.store import events, line, processes, runs, steps, terminations, users
 
 # Events a person reading the thread wants a line about.
-NOTICES = (EventKind.API_RETRY, EventKind.RATE_LIMIT, EventKind.RUN_REQUEUED)
+NOTICES = (
+    EventKind.API_RETRY,
+    EventKind.RATE_LIMIT,
+    EventKind.RUN_REQUEUED,
+    EventKind.RUN_STARTED,
+    EventKind.WORKER_LOST,
+    EventKind.WORK_CARRIED,
+    EventKind.WORK_RESTORED,
+)
 _MAX_NOTICES = 200
 
 

@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from bot.slack import figures, text
+from bot.slack.views.carrying import not_carried_lines, restored_lines
 from core.domain.event import EventKind, EventRecord
+from core.domain.process import node_of
 from core.domain.snapshot import RunSnapshot
 
 # The program retries by itself; once or twice is no news.
 _RETRIES_WORTH_SAYING = 3
 _REQUEUES_SHOWN = 5
+_HEARD = "last_heard_at"
 _LIMITED: Mapping[str, str] = {
     "rejected": "The Claude account's usage limit is reached. If the run stops for it, it can be "
     "continued later.",
@@ -25,6 +28,9 @@ def notice_lines(snapshot: RunSnapshot) -> list[str]:
     lines = _retries(_of(snapshot, EventKind.API_RETRY))
     lines += _limits(_of(snapshot, EventKind.RATE_LIMIT))
     lines += _requeues(_of(snapshot, EventKind.RUN_REQUEUED))
+    lines += _losses(_of(snapshot, EventKind.WORKER_LOST), _of(snapshot, EventKind.RUN_STARTED))
+    lines += restored_lines(_of(snapshot, EventKind.WORK_RESTORED))
+    lines += not_carried_lines(_of(snapshot, EventKind.WORK_CARRIED))
     return lines
 
 
@@ -56,7 +62,29 @@ def _limits(events: Sequence[EventRecord]) -> list[str]:
     return [f"⏳ {words}{reset}"]
 
 
-def _requeues(events: Sequence[EventRecord]) -> list[str]:
+def _losses(events: Sequence[EventRecord], starts: Sequence[EventRecord]) -> list[str]:
+    """Where a run went on whose worker was lost; one that failed for it says so at its end."""
+    lines = []
+    for event in events:
+        if not event.data.get("resumes"):
+            continue
+        lost, heard = text.code(str(event.data.get("node")), 60), _moment(event.data.get(_HEARD))
+        since = f" (last heard of at {figures.clock_time(heard)})" if heard is not None else ""
+        start = next((one for one in starts if one.at >= event.at), None)
+        where = (
+            "It goes on elsewhere as soon as a worker has a slot free"
+            if start is None
+            else f"It goes on on {text.code(node_of(str(start.data.get('worker'))), 60)}"
+        )
+        lines.append(
+            f"⚠️ {figures.clock_time(event.at)}: worker {lost} was lost{since}. {where}, from its "
+            "conversation and its last commit; nothing to do."
+        )
+    return lines
+
+
+def _requeues(all_events: Sequence[EventRecord]) -> list[str]:
+    events = [event for event in all_events if not event.data.get("lost")]
     lines = [
         f"↪️ {figures.clock_time(event.at)}: back in the queue, {_why(event)}. It goes on by "
         "itself where it was; nothing to do."

@@ -1,0 +1,128 @@
+"""The workspace of a leg: here already, carried from another node, or made anew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from core.domain.carried import CarriedWork
+from core.domain.event import EventKind
+from core.domain.process import node_of
+from core.domain.run import Run, StopReason
+from core.runner.ledger import Ledger
+from core.runner.leg import Leg
+from core.runner.shielded import until_written
+from core.store import carried, events, runs, sessions
+from core.workspace.workspaces import Workspace, Workspaces
+
+_MAX_NAMED = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Before:
+    """Where a session's work was last.
+
+    Attributes:
+        node: Whose disk holds it; `None` if nobody noted it.
+        work: What was carried of it.
+        is_cut_short: Whether its worker died, so that the last of it was not carried.
+        lacks: Whether something of it could not be carried.
+    """
+
+    node: str | None
+    work: CarriedWork | None
+    is_cut_short: bool
+    lacks: bool
+
+
+async def take_place(
+    leg: Leg, branch: str | None, *, ledger: Ledger, workspaces: Workspaces
+) -> Workspace:
+    """Find or make the workspace that a leg goes on in.
+
+    What is on this disk is used if the session worked here last, else what was carried.
+
+    Args:
+        leg: The leg; what was restored, and what is missing, is noted in its account.
+        branch: Where a workspace that has to be made begins.
+        ledger: The rows.
+        workspaces: Those of this node.
+    """
+    run = leg.run
+    workspace_id = run.workspace_id or f"ws_{run.session_id.hex[:12]}"
+    present = await workspaces.reopen(workspace_id)
+    before = None
+    was_here = True
+    if not leg.is_first:
+        node = await until_written(lambda: _last_node(ledger, run))
+        was_here = node is None or disk_of(node) == disk_of(node_of(ledger.worker_id))
+        if present is None or not was_here:
+            before = await until_written(lambda: _look_back(ledger, run, node))
+    if before is not None and before.work is not None:
+        restored = await workspaces.restore(
+            workspace_id=workspace_id, source=run.git_repo, bundle=before.work.bundle
+        )
+        _note(
+            leg, ledger, before, workspace_id,
+            commit=before.work.bundle.head_commit,
+            uncommitted=before.work.bundle.saved_commit is not None,
+            kept=restored.kept,
+            left_empty=list(restored.left_empty[:_MAX_NAMED]),
+        )  # fmt: skip
+        return restored.workspace
+    if present is None:
+        present = await workspaces.prepare(
+            workspace_id=workspace_id,
+            source=run.git_repo,
+            branch=branch,
+            run_branch=f"signalbox/{run.workflow_name}/{run.run_id}",
+        )
+    if before is not None and (before.is_cut_short or before.lacks or was_here):
+        _note(leg, ledger, before, workspace_id, commit=None, uncommitted=False)
+    return present
+
+
+def disk_of(node: str) -> str:
+    """What the nodes of one home share: a node's name without its number."""
+    return node.rpartition("-")[0] or node
+
+
+def _note(leg: Leg, ledger: Ledger, before: Before, workspace_id: str, **data: Any) -> None:
+    leg.progress.note(
+        EventKind.WORK_RESTORED,
+        ledger.work.clock(),
+        from_node=before.node,
+        workspace=workspace_id,
+        incomplete=before.is_cut_short or before.lacks,
+        cut_short=before.is_cut_short,
+        **data,
+    )
+
+
+async def _last_node(ledger: Ledger, run: Run) -> str | None:
+    async with ledger.work.transaction() as session:
+        return (await sessions.get(session, run.session_id)).workspace_node
+
+
+async def _look_back(ledger: Ledger, run: Run, node: str | None) -> Before | None:
+    async with ledger.work.transaction() as session:
+        legs = await runs.legs_of_session(session, run.session_id)
+        earlier = [leg for leg in legs if leg.created_at < run.created_at]
+        if not any(leg.workspace_path for leg in (*earlier, run)):
+            return None
+        last = run if run.attempt > 1 or not earlier else earlier[-1]
+        kinds = (EventKind.WORK_CARRIED, EventKind.RUN_REQUEUED)
+        happened = await events.of_run(session, last.id, kinds=kinds)
+        requeued = [one for one in happened if one.kind is EventKind.RUN_REQUEUED]
+        told = [one for one in happened if one.kind is EventKind.WORK_CARRIED]
+        is_cut_short = (
+            bool(requeued) and bool(requeued[-1].data.get("lost"))
+            if last is run
+            else last.stop_reason is StopReason.WORKER_LOST
+        )
+        return Before(
+            node=node,
+            work=await carried.latest(session, run.session_id),
+            is_cut_short=is_cut_short,
+            lacks=bool(told) and ("failed" in told[-1].data or "too_large" in told[-1].data),
+        )

@@ -1,0 +1,252 @@
+"""Sessions that go on on another machine: another home, no shared disk, the same database."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bot.settings import load_settings
+from bot.workplace import opened_workplace
+from core.domain.event import EventKind, EventRecord
+from core.domain.request import ContinueRequest, KillRequest
+from core.domain.run import Run, RunStatus
+from core.runner.node import claimed_identity
+from core.runner.rescue import Rescue
+from core.store import carried, events, processes, runs
+from tests.processes import Program, new_home, running
+from tests.repositories import new_repository
+from tests.workplace import Office, office
+
+__all__ = ["office"]
+
+
+def git(path: Path | str | None, *arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=path, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+@asynccontextmanager
+async def elsewhere(office: Office, home: Path) -> AsyncIterator[Office]:
+    """The same office on another machine: another home, no disk in common."""
+    if not await asyncio.to_thread(home.exists):
+        await asyncio.to_thread(new_home, home)
+    settings = load_settings(
+        DATABASE_URL=office.workplace.database.dsn,
+        SIGNALBOX_HOME=home,
+        ANTHROPIC_API_KEY=office.model.api_key,
+        ANTHROPIC_BASE_URL=office.model.url,
+    )
+    async with opened_workplace(settings, migrates=False) as workplace:
+        yield replace(office, settings=settings, workplace=workplace)
+
+
+async def in_mid_work(office: Office, task: str, **wishes: object) -> Run:
+    """Start a run and wait until its agent is at work; the run, with its workspace."""
+    run = await office.start(task, **wishes)
+    seen = await office.until(run, lambda seen: seen.run.tool_calls >= 2)
+    return seen.run
+
+
+def commit_in(run: Run, name: str) -> str:
+    """Commit a file, as the agent would."""
+    assert run.workspace_path is not None
+    (Path(run.workspace_path) / name).write_text(f"{name}\n")
+    git(run.workspace_path, "add", name)
+    git(run.workspace_path, "commit", "-qm", f"Add {name}")
+    return git(run.workspace_path, "rev-parse", "HEAD")
+
+
+async def told(office: Office, run: Run, kind: EventKind) -> list[EventRecord]:
+    async with office.workplace.database.sessions.begin() as session:
+        return await events.of_run(session, run.id, kinds=(kind,))
+
+
+async def carried_head(office: Office, run: Run) -> str | None:
+    async with office.workplace.database.sessions.begin() as session:
+        found = await carried.latest_head(session, run.session_id)
+    return None if found is None else found[0]
+
+
+async def until_carried(office: Office, run: Run, head: str) -> None:
+    async with asyncio.timeout(30):
+        while await carried_head(office, run) != head:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("has_repository", [True, False])
+async def test_a_run_handed_over_goes_on_elsewhere_with_its_uncommitted_work(
+    office: Office, tmp_path: Path, has_repository: bool
+) -> None:
+    repository = await asyncio.to_thread(new_repository, tmp_path / "api")
+    wishes = {"repo": str(repository)} if has_repository else {}
+    async with office.worker():
+        run = await in_mid_work(office, "[scenario: kill-me] work", **wishes)
+        head = await asyncio.to_thread(commit_in, run, "done.txt")
+    async with elsewhere(office, tmp_path / "other") as other, other.worker():
+        seen = await other.ended(run)
+
+    assert seen.run.status is RunStatus.COMPLETED, seen.run.error_message
+    assert seen.run.attempt == 2
+    assert str(tmp_path / "other") in (seen.run.workspace_path or "")
+    assert seen.run.final_commit_hash == head
+    assert seen.run.git_branch == run.git_branch
+    assert seen.run.initial_commit_hash == run.initial_commit_hash
+    assert seen.run.diff is not None
+    assert {file.path: file.committed for file in seen.run.diff.files} == {
+        "done.txt": True,
+        "before-the-stop.txt": False,
+    }
+    (event,) = await told(office, run, EventKind.WORK_RESTORED)
+    assert event.data["commit"] == head
+    assert event.data["uncommitted"] is True
+    assert event.data["incomplete"] is False
+    assert event.data["from_node"]
+
+
+async def test_a_killed_run_is_continued_elsewhere_with_what_it_left(
+    office: Office, tmp_path: Path
+) -> None:
+    async with office.worker():
+        run = await in_mid_work(office, "[scenario: kill-me] work")
+        await office.workplace.runs.kill(KillRequest(named=run.run_id), by=office.boss)
+        await office.ended(run)
+    leg = await office.workplace.runs.continue_run(
+        ContinueRequest(named=run.run_id, request_key="c", message="[scenario: work] Go on"),
+        by=office.boss,
+    )
+    async with elsewhere(office, tmp_path / "other") as other, other.worker():
+        seen = await other.ended(leg.run)
+
+    assert seen.run.status is RunStatus.COMPLETED, seen.run.error_message
+    assert seen.run.diff is not None
+    assert "before-the-stop.txt" in {file.path for file in seen.run.diff.files}
+    (event,) = await told(office, leg.run, EventKind.WORK_RESTORED)
+    assert event.data["uncommitted"] is True
+
+
+async def test_a_session_that_comes_back_goes_on_in_its_older_copy(
+    office: Office, tmp_path: Path
+) -> None:
+    repository = await asyncio.to_thread(new_repository, tmp_path / "api")
+    async with office.worker():
+        first = (await office.ended(await office.start("One thing", repo=str(repository)))).run
+    second = await office.workplace.runs.continue_run(
+        ContinueRequest(named=first.run_id, request_key="2", message="[scenario: work] Another"),
+        by=office.boss,
+    )
+    async with elsewhere(office, tmp_path / "other") as other, other.worker():
+        middle = (await other.ended(second.run)).run
+    third = await office.workplace.runs.continue_run(
+        ContinueRequest(named=second.run.run_id, request_key="3", message="[scenario: work] Third"),
+        by=office.boss,
+    )
+    async with office.worker():
+        last = (await office.ended(third.run)).run
+
+    assert last.status is RunStatus.COMPLETED, last.error_message
+    assert middle.workspace_path != first.workspace_path == last.workspace_path
+    assert middle.initial_commit_hash == first.final_commit_hash
+    assert last.initial_commit_hash == middle.final_commit_hash
+    assert last.final_commit_hash != middle.final_commit_hash
+
+
+async def test_a_run_of_a_dead_worker_goes_on_elsewhere_from_its_last_commit(
+    office: Office, tmp_path: Path
+) -> None:
+    run = await office.start("[scenario: long] [turns: 40] [delay: 0.3s] work")
+    async with dying_worker(office, tmp_path / "doomed") as worker:
+        seen = await office.until(run, lambda seen: seen.run.tool_calls >= 1)
+        head = await asyncio.to_thread(commit_in, seen.run, "done.txt")
+        await until_carried(office, run, head)
+        path = Path(seen.run.workspace_path or "")
+        await asyncio.to_thread((path / "later.txt").write_text, "too late\n")
+        worker.send(signal.SIGKILL)
+        await worker.ended()
+    await give_on(office, run)
+    async with elsewhere(office, tmp_path / "other") as other, other.worker():
+        ended = (await other.ended(run)).run
+
+    assert ended.status is RunStatus.COMPLETED, ended.error_message
+    assert ended.attempt == 2
+    assert ended.final_commit_hash == head
+    assert ended.diff is not None
+    assert [file.path for file in ended.diff.files] == ["done.txt"]
+    (event,) = await told(office, run, EventKind.WORK_RESTORED)
+    assert event.data["commit"] == head
+    assert event.data["incomplete"] is True
+    assert event.data["workspace"] == path.name
+
+
+async def test_a_run_whose_worker_died_before_a_commit_says_what_is_lost(
+    office: Office, tmp_path: Path
+) -> None:
+    run = await office.start("[scenario: kill-me] work")
+    async with dying_worker(office, tmp_path / "doomed") as worker:
+        seen = await office.until(run, lambda seen: seen.run.tool_calls >= 2)
+        worker.send(signal.SIGKILL)
+        await worker.ended()
+    await give_on(office, run)
+    async with elsewhere(office, tmp_path / "other") as other, other.worker():
+        ended = await other.ended(run)
+
+    assert ended.run.status is RunStatus.COMPLETED, ended.run.error_message
+    (event,) = await told(office, run, EventKind.WORK_RESTORED)
+    assert event.data["commit"] is None
+    assert event.data["incomplete"] is True
+    full = await office.look(run)
+    assert any(notice.kind is EventKind.WORK_RESTORED for notice in full.notices)
+    assert seen.run.workspace_id == event.data["workspace"]
+
+
+async def test_work_over_the_limit_stays_and_the_thread_says_so(
+    office: Office, tmp_path: Path
+) -> None:
+    async with office.worker():
+        run = await in_mid_work(office, "[scenario: kill-me] work")
+        head = await asyncio.to_thread(commit_in, run, "done.txt")
+        large = Path(run.workspace_path or "") / "large.bin"
+        await asyncio.to_thread(large.write_bytes, os.urandom(carried.MAX_BYTES + 1_000))
+    (event,) = [
+        one for one in await told(office, run, EventKind.WORK_CARRIED) if "too_large" in one.data
+    ]
+    async with elsewhere(office, tmp_path / "other") as other, other.worker():
+        ended = (await other.ended(run)).run
+
+    assert event.data["commits"] is False
+    assert ended.final_commit_hash == head
+    (restored,) = await told(office, run, EventKind.WORK_RESTORED)
+    assert restored.data["incomplete"] is True
+    assert restored.data["uncommitted"] is False
+
+
+@asynccontextmanager
+async def dying_worker(office: Office, home: Path) -> AsyncIterator[Program]:
+    """A worker in a process of its own, to be killed."""
+    await asyncio.to_thread(new_home, home)
+    async with running(
+        "worker",
+        home,
+        DATABASE_URL=office.workplace.database.dsn,
+        ANTHROPIC_API_KEY=office.model.api_key,
+        ANTHROPIC_BASE_URL=office.model.url,
+    ) as worker:
+        await worker.ready()
+        yield worker
+
+
+async def give_on(office: Office, run: Run) -> None:
+    """What another worker does once the heartbeat has been silent for long enough."""
+    with claimed_identity(office.settings.node.home) as identity:
+        node = office.workplace.node(identity)
+        async with office.workplace.database.sessions.begin() as session:
+            present = await runs.get(session, run.run_id)
+            (process,) = await processes.of_run(session, run.id)
+        await Rescue(node.ledger, node.kills).give_on(present, process)

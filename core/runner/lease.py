@@ -9,7 +9,7 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from uuid import UUID
@@ -39,6 +39,8 @@ class Lease:
         self._legs: dict[Held, Leg] = {}
         self._paused: dict[Held, Tree] = {}
         self._renewed_at = awake_seconds()
+        # Pausing and going on take turns: who is told both must end up as told last.
+        self._turn = asyncio.Lock()
 
     @property
     def held(self) -> frozenset[Held]:
@@ -61,7 +63,7 @@ class Lease:
             del self._legs[key]
             self._paused.pop(key, None)
 
-    async def renew(self, own: Collection[Held], *, asked_at: float) -> None:
+    async def renew(self, own: frozenset[Held], *, asked_at: float) -> None:
         """Go on with what is still this worker's own, and let go of what is not.
 
         Args:
@@ -69,10 +71,13 @@ class Lease:
             asked_at: When it was asked, in `awake_seconds`.
         """
         self._renewed_at = max(self._renewed_at, asked_at)
+        async with self._turn:
+            for key in own & self._paused.keys():
+                tree = self._paused.pop(key)
+                await resume_tree(tree)
+                log.warning("%s: is still ours, it goes on", tree.cookie)
         for key, leg in list(self._legs.items()):
-            if key in own:
-                await self._go_on(key)
-            elif leg.cause is None:
+            if key not in own and leg.cause is None:
                 # The next write is refused if it was taken over, and that ends the agent.
                 leg.changed.set()
 
@@ -84,28 +89,22 @@ class Lease:
 
     async def look(self) -> None:
         """Pause what works without a lease."""
-        silent_for = awake_seconds() - self._renewed_at
-        if silent_for <= self._fence:
-            return
-        for key, leg in list(self._legs.items()):
-            if key not in self._paused and leg.agent is not None and leg.cause is None:
-                await self._pause(key, leg.agent.tree, silent_for)
-
-    async def _pause(self, key: Held, tree: Tree, silent_for: float) -> None:
-        self._paused[key] = tree
-        count = await pause_tree(tree)
-        log.warning(
-            "%s: no heartbeat for %.0f s, its %s processes are paused until there is one",
-            tree.cookie,
-            silent_for,
-            count,
-        )
-
-    async def _go_on(self, key: Held) -> None:
-        tree = self._paused.pop(key, None)
-        if tree is not None:
-            await resume_tree(tree)
-            log.warning("%s: is still ours, it goes on", tree.cookie)
+        async with self._turn:
+            for key, leg in list(self._legs.items()):
+                silent_for = awake_seconds() - self._renewed_at
+                if silent_for <= self._fence:
+                    return
+                if key not in self._paused and leg.agent is not None and leg.cause is None:
+                    tree = leg.agent.tree
+                    count = await pause_tree(tree)
+                    if key in self._legs:
+                        self._paused[key] = tree
+                    log.warning(
+                        "%s: no heartbeat for %.0f s, its %s processes are paused",
+                        tree.cookie,
+                        silent_for,
+                        count,
+                    )
 
 
 def awake_seconds() -> float:

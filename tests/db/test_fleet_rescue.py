@@ -23,6 +23,7 @@ from core.store import events, processes, sessions, workers
 from core.store.engine import Database
 from core.store.transcripts import Transcripts
 from tests.database import NOW, new_session, stored_run
+from tests.rescuers import rescuer
 
 
 @dataclass
@@ -36,7 +37,7 @@ class Desk:
     def __post_init__(self) -> None:
         work = Work(self.database, lambda: self.now)
         self.ledger = Ledger(work, "there-1:0badcafe", "there")
-        self.rescue = Rescue(self.ledger)
+        self.rescue = rescuer(self.ledger)
 
     async def executed(self, worker: str = "here-1:deadbeef", **fields: object) -> Run:
         """A run in the hands of a worker elsewhere."""

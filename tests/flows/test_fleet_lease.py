@@ -22,12 +22,13 @@ from core.domain.process import STALLED_AFTER
 from core.domain.run import Run, RunStatus
 from core.runner.ledger import Ledger
 from core.runner.node import Node, claimed_identity
-from core.runner.rescue import SECOND_LOOK_AFTER, Rescue
+from core.runner.rescue import SECOND_LOOK_AFTER
 from core.runner.verdict import RESUMED
 from core.services.work import Work
 from core.store.engine import Database
 from core.store.transcripts import Transcripts
 from tests.line import Line, open_line
+from tests.rescuers import rescuer
 from tests.workplace import STOP, Office, office
 
 __all__ = ["office"]
@@ -104,7 +105,7 @@ async def take_over(database: Database, run: Run) -> Run:
     """What a worker on another machine does when it finds this run's worker silent."""
     later = timedelta(0)
     work = Work(database, lambda: utc_now() + later)
-    rescue = Rescue(Ledger(work, "far-away-0:12345678", "far-away"))
+    rescue = rescuer(Ledger(work, "far-away-0:12345678", "far-away"))
     later += STALLED_AFTER + timedelta(seconds=10)
     assert await rescue.look() == []
     later += SECOND_LOOK_AFTER

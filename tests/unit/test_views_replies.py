@@ -129,6 +129,40 @@ def test_notices_are_one_message_whose_lines_grow() -> None:
     assert "the worker is shutting down" in words_of(notices)
 
 
+def lost_at(minute: int, **data: object) -> EventRecord:
+    told = {"node": "build-1", "last_heard_at": NOW.isoformat(), "resumes": True, **data}
+    return EventRecord(kind=EventKind.WORKER_LOST, at=NOW + timedelta(minutes=minute), data=told)
+
+
+def started_at(minute: int, worker: str) -> EventRecord:
+    return EventRecord(
+        kind=EventKind.RUN_STARTED, at=NOW + timedelta(minutes=minute), data={"worker": worker}
+    )
+
+
+def test_a_lost_worker_is_told_once_and_then_where_the_run_goes_on() -> None:
+    back = EventRecord(
+        kind=EventKind.RUN_REQUEUED, at=NOW, data={"why": "its worker was lost", "lost": True}
+    )
+    waiting = (started_at(0, "build-1:aa"), lost_at(1), back)
+
+    before = words_of(replies(a_thread(a_snapshot(notices=waiting)))[f"notices:{RUN_ID}"])
+    after = words_of(
+        replies(a_thread(a_snapshot(notices=(*waiting, started_at(2, "build-2:bb")))))[
+            f"notices:{RUN_ID}"
+        ]
+    )
+
+    assert "`build-1` was lost" in before
+    assert "as soon as a worker has a slot free" in before
+    assert "goes on on `build-2`" in after
+    assert "back in the queue" not in after
+
+
+def test_a_run_that_failed_with_its_worker_says_so_at_its_end_alone() -> None:
+    assert replies(a_thread(a_snapshot(notices=(lost_at(1, resumes=False),)))) == {}
+
+
 def test_notices_of_any_shape_are_drawn() -> None:
     odd = tuple(
         EventRecord(kind=kind, at=NOW, data={"error": None, "status": 7, "resets_at": 3, "why": []})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 from datetime import timedelta
 from itertools import islice, takewhile
 from typing import Any
@@ -33,8 +34,12 @@ class History:
     together: the program writes them one by one, and a transaction costs more than a line.
     """
 
-    def __init__(self, transcripts: TranscriptStore) -> None:
+    def __init__(
+        self, transcripts: TranscriptStore, *, heard: Callable[[Any], None] = lambda _entry: None
+    ) -> None:
+        """Keep entries in `transcripts`; `heard` is told each one as it comes."""
         self._transcripts = transcripts
+        self._heard = heard
         self._waiting: deque[tuple[Any, list[Any]]] = deque()
         self._turn = asyncio.Lock()
         self._writing: asyncio.Task[None] | None = None
@@ -42,6 +47,8 @@ class History:
     async def append(self, key: Any, entries: Any) -> None:
         """Take entries, to be stored within a moment or as soon as the store takes them."""
         self._waiting.append((key, list(entries)))
+        for entry in entries:
+            self._heard(entry)
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write(), name="write transcript")
 

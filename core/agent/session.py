@@ -29,8 +29,8 @@ from core.agent.protocol import (
     TranscriptStore,
 )
 from core.agent.speech import Speech
-from core.agent.translate import Translator
-from core.domain.event import AgentEvent, ToolFinished
+from core.agent.translate import Translator, usage_of_entry
+from core.domain.event import AgentEvent, ToolFinished, TurnUsage
 from core.domain.redact import redact
 from core.domain.termination import ProcessIdentity
 
@@ -84,7 +84,8 @@ class _Session:
             value for name, value in launch.credentials.items() if not name.endswith("_URL")
         )
         self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
-        self._history = History(transcripts)
+        self._usages: deque[TurnUsage] = deque()
+        self._history = History(transcripts, heard=self._heard_entry)
         self.critical = CriticalCalls(launch.critical, secrets=self._secrets)
         self._client = ClaudeSDKClient(
             build_options(launch, self._history, stderr=self._heard, critical=self.critical)
@@ -136,8 +137,12 @@ class _Session:
                     if isinstance(event, ToolFinished):
                         self.critical.end(event.tool_use_id)
                     yield event
+                while self._usages:
+                    yield self._usages.popleft()
                 if isinstance(message, ResultMessage):
                     await self._take_result(message)
+        while self._usages:
+            yield self._usages.popleft()
 
     async def send(self, text: str, *, message_uuid: UUID) -> None:
         if self.has_ended:
@@ -302,6 +307,11 @@ class _Session:
 
     def _failure(self, what: str, error: Exception | None = None) -> AgentFailed:
         return failed(what, error, self.stderr_tail)
+
+    def _heard_entry(self, entry: Any) -> None:
+        usage = usage_of_entry(entry)
+        if usage is not None:
+            self._usages.append(usage)
 
     def _heard(self, line: str) -> None:
         self._stderr.append(line[:_STDERR_LINE])

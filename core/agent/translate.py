@@ -213,6 +213,25 @@ class Translator:
         return line if len(line) <= _SUMMARY else f"{line[: _SUMMARY - 1]}…"
 
 
+def usage_of_entry(entry: Any) -> TurnUsage | None:
+    """What one line of a transcript says of an answer's usage.
+
+    The message of an answer comes before the answer is whole, with the usage of its
+    beginning; the transcript has the whole of it.
+    """
+    message = entry.get("message")
+    if entry.get("type") != "assistant" or not isinstance(message, dict):
+        return None
+    if not message.get("id") or not message.get("usage") or message.get("model") == "<synthetic>":
+        return None
+    return TurnUsage(
+        message_id=str(message["id"]),
+        usage=_usage(message["usage"]),
+        model=message.get("model"),
+        is_subagent=bool(entry.get("isSidechain")),
+    )
+
+
 def _usage(told: Mapping[str, Any]) -> Usage:
     return Usage(
         input_tokens=told.get("input_tokens") or 0,

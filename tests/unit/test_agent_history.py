@@ -38,6 +38,16 @@ def entry(uuid: str) -> dict[str, str]:
     return {"type": "user", "uuid": uuid}
 
 
+async def test_entries_are_told_as_they_come() -> None:
+    heard: list[Any] = []
+    store = Moody()
+    store.is_away = True
+
+    await History(store, heard=heard.append).append(KEY, [entry("a"), entry("b")])
+
+    assert heard == [entry("a"), entry("b")]
+
+
 async def test_entries_are_stored_by_themselves() -> None:
     store = Moody()
 

@@ -1,6 +1,6 @@
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from claude_agent_sdk import (
@@ -12,7 +12,7 @@ from claude_agent_sdk import (
     UserMessage,
 )
 
-from core.agent.translate import Translator
+from core.agent.translate import Translator, usage_of_entry
 from core.domain.event import (
     AgentEvent,
     AgentResult,
@@ -26,6 +26,7 @@ from core.domain.event import (
     ToolStarted,
     TurnUsage,
 )
+from core.domain.run import Usage
 from core.domain.step import StepStatus
 from tests.fakes.recordings import PROMPT_UUID, STEERING_UUID, translated
 
@@ -239,3 +240,39 @@ def test_cost_is_a_decimal_of_the_columns_precision() -> None:
     result = of(translated("interrupted"), AgentResult)[-1]
 
     assert result.cost_usd == Decimal("0.0545160")
+
+
+def test_a_transcripts_line_tells_the_usage_of_a_whole_answer() -> None:
+    line = {
+        "type": "assistant",
+        "isSidechain": True,
+        "message": {
+            "id": "msg_1",
+            "model": "claude-opus-5-5",
+            "usage": {"input_tokens": 4, "output_tokens": 27, "cache_read_input_tokens": 9},
+        },
+    }
+
+    assert usage_of_entry(line) == TurnUsage(
+        message_id="msg_1",
+        usage=Usage(input_tokens=4, output_tokens=27, cache_read_tokens=9),
+        model="claude-opus-5-5",
+        is_subagent=True,
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"type": "user", "message": {"id": "msg_1", "usage": {"output_tokens": 1}}},
+        {
+            "type": "assistant",
+            "message": {"id": "msg_1", "model": "<synthetic>", "usage": {"x": 1}},
+        },
+        {"type": "assistant", "message": {"model": "m", "usage": {"output_tokens": 1}}},
+        {"type": "assistant", "message": "text"},
+        {"type": "summary"},
+    ],
+)
+def test_other_lines_of_a_transcript_tell_no_usage(line: dict[str, Any]) -> None:
+    assert usage_of_entry(line) is None

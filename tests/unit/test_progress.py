@@ -48,6 +48,12 @@ def test_blocks_of_one_answer_count_their_usage_once() -> None:
     assert progress.usage.input_tokens == 15
 
 
+def test_an_answer_counts_whole_though_its_beginning_is_told_last() -> None:
+    progress = told(a_turn(output_tokens=40), a_turn(output_tokens=2))
+
+    assert progress.usage.output_tokens == 40
+
+
 def test_the_programs_own_account_replaces_every_estimate() -> None:
     result = AgentResult(
         subtype="success",

@@ -46,7 +46,7 @@ async def test_kill_all_lists_ones_own_runs_and_kills_those(socket_console: Cons
     untouched = await kills_of(console, *mine, bens)
     await console.human.submit(str(form["id"]), {"reason": "it is late"})
 
-    assert form["submit"]["text"] == "Stop 2"
+    assert form["submit"]["text"] == "Stop 2 runs"
     assert "2 live runs of yours" in words_of(dict(form))
     assert untouched == [False, False, False]
     await console.told("Asked 2 runs to stop")
@@ -141,7 +141,7 @@ async def test_a_mention_opens_the_list_of_many_by_a_button(idle_console: Consol
         form = await form_of(console)
         await console.human.submit(str(form["id"]))
 
-        assert form["submit"]["text"] == "Force kill 1"
+        assert form["submit"]["text"] == "Force kill 1 run"
         await card.says("Killed before it started")
         seen = await console.run_of(card)
         assert seen.run.status is RunStatus.KILLED

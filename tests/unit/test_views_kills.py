@@ -106,8 +106,8 @@ def test_the_list_of_many_looks_as_it_did() -> None:
         "2 more runs of the kind",
         "1 run is being stopped already",
         "1 run of other people would be left alone",
-        "running 2 h 00 min · cost $1.50 reported",
-        "cost none, not begun",
+        "running 2 h 00 min · $1.50 reported",
+        "waiting 5 min · no cost, not begun",
     ):
         assert words in shown
 
@@ -239,7 +239,7 @@ ANY = st.text(max_size=400) | st.sampled_from(AWKWARD)
 def test_no_words_break_a_question(words: str, others: str, force: bool) -> None:
     snapshot = a_snapshot(
         a_run(task_input=words, workflow_name=others[:100]),
-        owner=User(id=UUID(int=9), name=others, slack_user_id=words[:12]),
+        owner=User(id=UUID(int=9), name=others, slack_user_id=f"<{words[:11]}"),
     )
     wish = KillRequest(named=RUN_ID, force=force, reason=others)
     selection = KillSelection(wanted=RunFilter(workflow=others[:60]), force=force, reason=words)

@@ -32,7 +32,8 @@ def cost_so_far(run: Run) -> str:
 
 def question(snapshot: RunSnapshot) -> str:
     """The question before a run is killed, as plain words."""
-    return f"Stop {whose(snapshot)}? {cost_so_far(snapshot.run)} {KEPT}"
+    kept = KEPT if snapshot.run.started_at is not None else "It can be continued later."
+    return f"Stop {whose(snapshot)}? {cost_so_far(snapshot.run)} {kept}"
 
 
 def is_unconfirmed(kill: Termination) -> bool:

@@ -67,7 +67,8 @@ def kill_many_form(offer: KillOffer, *, channel_id: str, now: datetime) -> View:
     return modal(
         callback_id=ids.KILL_MANY_FORM,
         title=f"Stop {these}?",
-        submit=f"{'Force kill' if offer.selection.force else 'Stop'} {count}",
+        submit=f"{'Force kill' if offer.selection.force else 'Stop'} "
+        + figures.plural(count, "run"),
         close="Let them run" if count > 1 else "Let it run",
         metadata={
             "channel_id": channel_id,
@@ -75,7 +76,8 @@ def kill_many_form(offer: KillOffer, *, channel_id: str, now: datetime) -> View:
             "force": offer.selection.force,
         },
         drawn=[
-            *blocks.paragraphs([_lead(offer), *(_row(one, now) for one in offer.listed)]),
+            blocks.section(_lead(offer)),
+            *blocks.paragraphs([_row(one, now) for one in offer.listed]),
             *(blocks.context(line) for line in _left_out(offer)),
             _reason_field(offer.selection.reason),
         ],
@@ -150,7 +152,7 @@ def _one(snapshot: RunSnapshot, wish: KillRequest, now: datetime) -> list[Block]
         ("Owner", mention),
         ("Cost so far", _cost(run)),
         ("Workflow", text.one_line(run.workflow_name, 60)),
-        ("Since", _since(run, now)),
+        ("Now", _since(run, now)),
     ]
     return [
         blocks.section(f"*{text.escape(question(snapshot))}*"),
@@ -207,24 +209,27 @@ def _left_out(offer: KillOffer) -> list[str]:
 
 def _row(snapshot: RunSnapshot, now: datetime) -> str:
     run, owner = snapshot.run, snapshot.owner
-    mention = text.person(owner.slack_user_id, owner.name) if owner else "nobody known"
-    stopping = " · being stopped already" if run.kill_requested_at is not None else ""
-    task = text.one_line(run.task_input, 90)
-    return (
-        f"• {mention} · *{text.one_line(run.workflow_name, 40)}* {task}"
-        f"\n    {_since(run, now)} · cost {_cost(run)} · `{run.run_id}`{stopping}"
-    )
+    facts = [
+        f"*{text.one_line(run.workflow_name, 40)}*",
+        text.person(owner.slack_user_id, owner.name) if owner else "nobody known",
+        _since(run, now),
+        _cost(run),
+        f"`{run.run_id}`",
+    ]
+    if run.kill_requested_at is not None:
+        facts.append("being stopped already")
+    return f"{' · '.join(facts)}\n> {text.one_line(run.task_input, 100) or '_No task_'}"
 
 
 def _since(run: Run, now: datetime) -> str:
     if run.status is RunStatus.RUNNING and run.started_at is not None:
         return f"running {figures.elapsed(run.started_at, now)}"
-    return f"waiting {figures.elapsed(run.created_at, now)}, not running"
+    return f"waiting {figures.elapsed(run.created_at, now)}"
 
 
 def _cost(run: Run) -> str:
-    if run.cost_usd is None and run.started_at is None:
-        return "none, not begun"
+    if run.cost_usd is None:
+        return "no cost, not begun" if run.started_at is None else "cost not reported yet"
     return figures.cost(run.cost_usd, run.cost_source, is_live=True)
 
 

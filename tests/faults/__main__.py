@@ -17,7 +17,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.faults.campaign import Campaign
+from tests.faults.campaign import AFTER_FROM, Campaign
 from tests.faults.plan import Kind
 from tests.faults.verdict import Progress, table
 
@@ -51,8 +51,9 @@ def main() -> int:
     )
     asyncio.run(campaign.run())
     verdicts = [progress.verdicts[n] for n in numbers if n in progress.verdicts]
-    wrong = [one for one in verdicts if one.violations]
-    _print(f"\n{table(verdicts)}\n")
+    fleets = [one for one in progress.verdicts.values() if one.number >= AFTER_FROM]
+    wrong = [one for one in [*verdicts, *fleets] if one.violations]
+    _print(f"\n{table([*verdicts, *fleets])}\n")
     _print(
         f"seed {given.seed}: {len(verdicts)} of {len(numbers)} injections in "
         f"{(time.monotonic() - began) / 60:.1f} min (this call), {len(wrong)} with violations"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tests.faults.after import check_after
 from tests.faults.fleet import Fleet, open_fleet
 from tests.faults.plan import Kind, plan_of
 from tests.faults.trial import Trial
@@ -17,6 +18,8 @@ from tests.faults.verdict import Progress, Verdict
 # Slack delivers are to be seen: a new fleet now and then, over the other one.
 INJECTIONS_A_FLEET = 60
 TRANSPORTS = ("socket", "http")
+# Numbers of the verdicts on whole fleets, which are no injections.
+AFTER_FROM = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +53,7 @@ class Campaign:
                 took = time.monotonic() - began
                 self.say(f"fleet {fleet_number} over {transport} is ready after {took:.0f} s")
                 await self._injections(fleet, left)
+                await self._after(fleet, fleet_number)
 
     async def _injections(self, fleet: Fleet, numbers: Sequence[int]) -> None:
         slots = asyncio.Semaphore(self.parallel)
@@ -71,6 +75,21 @@ class Campaign:
         async with asyncio.TaskGroup() as group:
             for number in numbers:
                 group.create_task(one(number), name=f"trial {number}")
+
+    async def _after(self, fleet: Fleet, fleet_number: int) -> None:
+        began = time.monotonic()
+        violations = await check_after(fleet)
+        verdict = Verdict(
+            seed=self.seed,
+            number=AFTER_FROM + fleet_number,
+            kind=Kind.AFTER,
+            told=f"fleet {fleet_number}, all of it once more",
+            runs=0,
+            seconds=round(time.monotonic() - began, 1),
+            violations=tuple(violations),
+        )
+        self.progress.add(verdict)
+        self.say(verdict.line)
 
 
 def _crashes(fleet: Fleet, known: int) -> tuple[list[str], int]:

@@ -32,6 +32,7 @@ class Kind(StrEnum):
     DELIVERIES = "deliveries repeated, reordered"
     DISK_FULL = "disk full"
     KILL_RACE = "kill racing a fault"
+    AFTER = "the whole fleet, afterwards"
 
 
 # How often each is drawn: what a fleet meets most, and what most can go wrong in, more often.

@@ -25,7 +25,7 @@ class Wrong(StrEnum):
     COST = "cost"
     WORK = "work"
     LEFTOVER = "leftover"
-    CRASH = "crash"
+    SLACK = "Slack complains"
     HARNESS = "harness"
 
 
@@ -132,10 +132,10 @@ def table(verdicts: Iterable[Verdict]) -> str:
 
 
 def _row(name: str, verdicts: Sequence[Verdict]) -> str:
-    done = [one for one in verdicts if not one.skipped]
-    counts = Counter(violation.wrong for one in done for violation in one.violations)
+    done = [one for one in verdicts if not one.skipped and one.kind is not Kind.AFTER]
+    counts = Counter(wrong.wrong for one in verdicts for wrong in one.violations)
     other = sum(counts.values()) - sum(counts[wrong] for wrong in COLUMNS)
-    skipped = len(verdicts) - len(done)
+    skipped = sum(bool(one.skipped) for one in verdicts)
     injections = f"{len(done)}" + (f" (+{skipped} skipped)" if skipped else "")
     figures = [injections, sum(one.runs for one in done), *(counts[w] for w in COLUMNS), other]
     return f"| {name} | " + " | ".join(str(figure) for figure in figures) + " |"

@@ -1,0 +1,78 @@
+"""What must hold when all that was done to a fleet is over: nothing late, nothing left."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterator
+from itertools import groupby
+
+from tests.faults.fleet import Fleet
+from tests.faults.rows import FINAL, Row
+from tests.faults.threads_true import check_thread
+from tests.faults.verdict import Violation, Wrong
+
+_QUIET_SECONDS = 45.0
+# Who is cut off in the middle acknowledges late; everything else is a mistake of the bot's.
+_EXCUSED = frozenset({"late_ack", "operation_timeout"})
+
+
+async def check_after(fleet: Fleet) -> list[Violation]:
+    """Wait until the fleet is quiet, and look at all of it once more."""
+    deadline = time.monotonic() + _QUIET_SECONDS
+    while True:
+        found = await _found(fleet)
+        if not found or time.monotonic() > deadline:
+            return found
+        await asyncio.sleep(1)
+
+
+async def _found(fleet: Fleet) -> list[Violation]:
+    runs = await fleet.rows.ask("SELECT * FROM workflow_runs ORDER BY thread_key, created_at")
+    found = list(_rows(runs))
+    found += [
+        Violation(Wrong.SURVIVOR, one.run_id, str(one)) for one in await fleet.watch.everybody()
+    ]
+    found += _threads(fleet, runs)
+    found += _rests(fleet)
+    jobs = await fleet.rows.ask(
+        "SELECT id FROM procrastinate.procrastinate_jobs WHERE status IN ('todo', 'doing')"
+        " AND task_name = 'signalbox.run'"
+    )
+    if jobs:
+        ids = [job["id"] for job in jobs]
+        found.append(Violation(Wrong.LEFTOVER, "the engine", f"jobs {ids} are not over"))
+    complaints = Counter(
+        f"{one.kind} ({one.name}): {one.what[:200]}"
+        for one in fleet.sandbox.problems
+        if one.kind not in _EXCUSED
+    )
+    return found + [
+        Violation(Wrong.SLACK, "the bots", f"{times} times {what}")
+        for what, times in complaints.items()
+    ]
+
+
+def _rows(runs: list[Row]) -> Iterator[Violation]:
+    for run in runs:
+        if run["status"] not in FINAL:
+            yield Violation(Wrong.LOST, str(run["run_id"]), f"is still {run['status']}")
+
+
+def _threads(fleet: Fleet, runs: list[Row]) -> Iterator[Violation]:
+    for _, legs in groupby(runs, key=lambda run: run["thread_key"]):
+        yield from check_thread(fleet.sandbox, list(legs))
+
+
+def _rests(fleet: Fleet) -> Iterator[Violation]:
+    for home in fleet.homes:
+        for pattern in ("agents/*", "tmp/claude-resume-*"):
+            left = sorted(path.name for path in home.glob(pattern))
+            if left:
+                yield Violation(
+                    Wrong.LEFTOVER,
+                    home.name,
+                    f"{len(left)} folders stay in {pattern.partition('/')[0]}: "
+                    f"{', '.join(left[:5])}",
+                )

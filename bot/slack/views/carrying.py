@@ -78,7 +78,7 @@ def _began(event: EventRecord) -> str:
 
 
 def _short(commit: object) -> str:
-    return text.code(str(commit)[:_SHA_CHARS], _SHA_CHARS)
+    return text.code(str(commit)[:_SHA_CHARS], 20)
 
 
 def _code(value: object) -> str:

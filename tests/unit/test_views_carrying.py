@@ -1,0 +1,88 @@
+"""What the thread says of work that went to another machine, or could not."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from bot.slack.views.carrying import not_carried_lines, restored_lines
+from core.domain.event import EventKind, EventRecord
+
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def restored(**data: object) -> str:
+    whole = {
+        "commit": COMMIT,
+        "uncommitted": False,
+        "from_node": "host-a1-0",
+        "workspace": "ws_1",
+        "incomplete": False,
+    }
+    event = EventRecord(kind=EventKind.WORK_RESTORED, at=NOW, data=whole | data)
+    (line,) = restored_lines([event])
+    return line
+
+
+def not_carried(**data: object) -> list[str]:
+    event = EventRecord(kind=EventKind.WORK_CARRIED, at=NOW, data={"workspace": "ws_1"} | data)
+    return not_carried_lines([event])
+
+
+def test_all_that_was_there_is_here() -> None:
+    assert restored() == "📦 Goes on here from commit `0123456`."
+    assert restored(uncommitted=True) == (
+        "📦 Goes on here from commit `0123456`, with the uncommitted work."
+    )
+    assert "nothing was committed yet" in restored(commit=None, uncommitted=True)
+
+
+def test_what_a_dead_worker_did_not_commit_is_said_to_be_there() -> None:
+    assert restored(incomplete=True) == (
+        "📦 Goes on here from commit `0123456`. What came after that is not here: it stays on the "
+        "machine of worker `host-a1-0`, in workspace `ws_1`."
+    )
+    assert restored(commit=None, incomplete=True) == (
+        "📦 Nothing of its work was stored, so it begins again from the repository. What it had "
+        "not committed is not here: it stays on the machine of worker `host-a1-0`, in workspace "
+        "`ws_1`."
+    )
+    assert "its earlier worker" in restored(commit=None, from_node=None)
+
+
+def test_what_an_older_copy_kept_and_what_is_empty_is_named() -> None:
+    assert "`refs/signalbox/superseded/1`" in restored(kept="refs/signalbox/superseded/1")
+    assert restored(left_empty=["a", "b`<!channel>"]).count("`") == 6
+    assert "<!channel>" not in restored(left_empty=["b`<!channel>"])
+    assert "and 2 more" in restored(left_empty=[str(number) for number in range(7)])
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (
+            {"too_large": True, "bytes": 31_400_000, "limit": 25_000_000, "commits": True},
+            "The commits are too large to be carried to another machine (31.4 MB, limit 25.0 MB)",
+        ),
+        (
+            {"too_large": True, "bytes": 31_400_000, "limit": 25_000_000, "commits": False},
+            "The uncommitted work is too large",
+        ),
+        ({"failed": "it took longer than 60 s"}, "for other machines: it took longer than 60 s."),
+    ],
+)
+def test_what_could_not_be_carried_is_said_with_where_it_is(
+    data: dict[str, object], expected: str
+) -> None:
+    (line,) = not_carried(**data)
+
+    assert expected in line
+    assert "in workspace `ws_1`" in line
+    assert "can be continued there" in line
+
+
+def test_what_was_carried_is_no_news() -> None:
+    assert not_carried(commit=COMMIT, uncommitted=False, bytes=12) == []
+    assert not_carried_lines([]) == []

@@ -167,3 +167,25 @@ async def test_stats_count_runs_spend_and_kills(idle_console: Console) -> None:
         assert "1 of the proven had not begun" in told
         assert "not `5d`" in refused
         await console.settle()
+
+
+async def test_a_trigger_that_is_used_up_leads_to_the_private_question(
+    idle_console: Console,
+) -> None:
+    console = idle_console
+    async with console.serving(works=False):
+        card = await console.run("builder waits", user="ben")
+        run = (await console.run_of(card)).run
+        console.sandbox.faults.add("views.open", "expired_trigger_id")
+
+        await console.command(f"kill {run.run_id} enough")
+        question = await question_of(console, "Stop it")
+        untouched = await console.look(run)
+        await console.human.click(card.channel, str(question["ts"]), label="Stop it")
+
+        await card.says("Killed before it started")
+        assert untouched.run.is_live
+        seen = await console.run_of(card)
+        assert seen.termination is not None
+        assert seen.termination.reason == "enough"
+        await console.settle()

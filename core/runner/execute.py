@@ -18,7 +18,7 @@ from core.agent.protocol import AgentFailed, Launch
 from core.agent.session import open_agent
 from core.domain.errors import Conflict, OpsError, Unavailable
 from core.domain.event import EventKind, ToolFinished
-from core.domain.run import IllegalTransition, StaleAttempt, StopReason
+from core.domain.run import IllegalTransition, RunStatus, StaleAttempt, StopReason
 from core.domain.termination import Phase
 from core.queue.jobs import Job
 from core.runner.carry import Carrier
@@ -118,7 +118,8 @@ class Executor:
     async def _not_to_be_had(self, job: Job) -> None:
         """A job whose run cannot begin: killed meanwhile, or taken over by another attempt."""
         run = await until_written(lambda: self.ledger.look(job.run_id))
-        if run.is_live and run.kill_requested_at is not None and run.attempt == job.attempt:
+        is_wanted = run.status is RunStatus.PENDING and run.attempt == job.attempt
+        if is_wanted and run.kill_requested_at is not None:
             # It waited as a later attempt; what an earlier one left is ended first.
             with suppress(Conflict):  # Somebody else has just finished it.
                 await until_written(lambda: self.kills.conclude(run, job_in_hand=True))

@@ -31,7 +31,7 @@ _LOOK_EVERY = timedelta(seconds=3)
 _REST = 20
 _LONGEST_REST = timedelta(minutes=2)
 # Packing and storing, at the end of a leg; a shutdown leaves less time.
-_CLOSE_LIMIT = timedelta(seconds=60)
+_CLOSE_LIMIT = timedelta(seconds=30)
 _HANDOVER_LIMIT = timedelta(seconds=4)
 
 

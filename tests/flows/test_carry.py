@@ -48,9 +48,9 @@ async def elsewhere(office: Office, home: Path) -> AsyncIterator[Office]:
         yield replace(office, settings=settings, workplace=workplace)
 
 
-async def in_mid_work(office: Office, task: str, **wishes: object) -> Run:
+async def in_mid_work(office: Office, task: str, *, repo: str | None = None) -> Run:
     """Start a run and wait until its agent is at work; the run, with its workspace."""
-    run = await office.start(task, **wishes)
+    run = await office.start(task, repo=repo)
     seen = await office.until(run, lambda seen: seen.run.tool_calls >= 2)
     return seen.run
 
@@ -86,9 +86,9 @@ async def test_a_run_handed_over_goes_on_elsewhere_with_its_uncommitted_work(
     office: Office, tmp_path: Path, has_repository: bool
 ) -> None:
     repository = await asyncio.to_thread(new_repository, tmp_path / "api")
-    wishes = {"repo": str(repository)} if has_repository else {}
+    repo = str(repository) if has_repository else None
     async with office.worker():
-        run = await in_mid_work(office, "[scenario: kill-me] work", **wishes)
+        run = await in_mid_work(office, "[scenario: kill-me] work", repo=repo)
         head = await asyncio.to_thread(commit_in, run, "done.txt")
     async with elsewhere(office, tmp_path / "other") as other, other.worker():
         seen = await other.ended(run)

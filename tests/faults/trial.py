@@ -66,7 +66,10 @@ class Trial:
                 task.cancel()
             await asyncio.wait({doing, *playing})
         for person in self.people:
-            await self._judge(person)
+            try:
+                await self._judge(person)
+            except Exception:  # noqa: BLE001 - as above
+                self._wrong(Wrong.HARNESS, person.task.tag, traceback.format_exc(limit=4))
         verdict = Verdict(
             seed=self.seed,
             number=self.plan.number,
@@ -174,62 +177,6 @@ class Trial:
                 )
                 break
             await asyncio.sleep(1)
-        if len(lines) > len(person.kills):
-            self._wrong(Wrong.DOUBLED, person.task.tag, f"{len(lines)} lines for one kill")
-
-    def _meddler_refused(self, person: Person) -> None:
-        for said in person.meddling:
-            lines = [
-                line
-                for story in self.stories
-                for line in story.audit
-                if line["action"] == "kill" and line["actor_name"] == person.task.stranger
-            ]
-            human = self.fleet.sandbox.human
-            told = [
-                human.text(one)
-                for one in human.ephemerals(person.task.stranger)
-                if float(one["ts"]) >= said.at
-            ]
-            if any(line["allowed"] for line in lines):
-                self._wrong(Wrong.AUDIT, said.mark, "somebody killed a run who may not")
-            if said.answer == "taken" and not lines and not told:
-                self._wrong(Wrong.AUDIT, said.mark, "a refusal was neither written down nor told")
-
-    async def _settled(self, leg: Row, person: Person) -> list[Violation]:
-        """What is wrong with a run's rows and rests, once its worker had time to tidy up."""
-        deadline = time.monotonic() + _TIDY_SECONDS
-        while True:
-            story = await story_of(self.fleet, leg)
-            found = [*check_rows(story, person.task, self.fleet), *self._rests(story)]
-            if not found or time.monotonic() > deadline:
-                self.stories.append(story)
-                return [*found, *await self._survivors(story)]
-            await asyncio.sleep(0.5)
-
-    async def _one_row_a_command(self, said: Said) -> None:
-        rows = [row for row in await self.fleet.rows.named(said.mark) if not row["parent_run_id"]]
-        if len(rows) > 1:
-            self._wrong(Wrong.DOUBLED, said.mark, f"one command has {len(rows)} runs")
-        if said.answer == "taken" and not rows:
-            self._wrong(Wrong.LOST, said.mark, "the command was acknowledged and has no run")
-        if said.answer == "refused" and rows:
-            self._wrong(Wrong.UNTRUE, said.mark, "was told that nothing was started, and it was")
-
-    def _kills_heard(self, person: Person) -> None:
-        taken = [said for said in person.kills if said.answer == "taken"]
-        lines = [
-            line
-            for story in self.stories
-            for line in story.audit
-            if line["action"] == "kill" and person.task.tag in str(line["reason"])
-        ]
-        told = person.heard(since=taken[0].at) if taken else []
-        about = [*person.run_ids(), "ry again"]
-        if taken and not lines and not any(words in text for text in told for words in about):
-            self._wrong(
-                Wrong.AUDIT, person.task.tag, "a kill was acknowledged and neither done nor refused"
-            )
         if len(lines) > len(person.kills):
             self._wrong(Wrong.DOUBLED, person.task.tag, f"{len(lines)} lines for one kill")
 

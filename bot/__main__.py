@@ -77,6 +77,16 @@ def migrate(
 
 
 @app.command()
+def workers(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+) -> None:
+    """List the workers: node, state, slots, version, when each was last heard of."""
+    from bot.workers import run_workers
+
+    _run(run_workers(_settings("error"), as_json=as_json))
+
+
+@app.command()
 def doctor() -> None:
     """Check tokens, scopes, channels, database, agent program, disk and clock."""
     from bot.doctor import run_doctor

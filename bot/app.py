@@ -166,6 +166,7 @@ def _slack_part(workplace: Workplace, credentials: SlackCredentials) -> SlackPar
             runs=workplace.runs,
             kills=workplace.kills,
             stats=workplace.stats,
+            fleet=workplace.fleet,
             threads=workplace.threads,
             inbox=workplace.intake,
             people=workplace.people,

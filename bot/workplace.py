@@ -26,6 +26,7 @@ from core.runner.lease import FENCE, Lease
 from core.runner.ledger import Ledger
 from core.runner.node import Identity, Node
 from core.services.admission import AdmissionService
+from core.services.fleet import FleetService
 from core.services.intake import IntakeService
 from core.services.kills import KillService
 from core.services.people import PeopleService
@@ -68,6 +69,7 @@ class Workplace:
     runs: RunService
     kills: KillService
     stats: StatsService
+    fleet: FleetService
     threads: ThreadService
     intake: IntakeService
     people: PeopleService
@@ -198,6 +200,7 @@ async def opened_workplace(settings: Settings, *, migrates: bool) -> AsyncIterat
             runs=runs,
             kills=KillService(work, catalog, runs),
             stats=StatsService(work),
+            fleet=FleetService(work),
             threads=ThreadService(work),
             intake=IntakeService(work),
             people=PeopleService(work),

@@ -29,7 +29,7 @@ from bot.slack.listeners.acts import Acts
 from bot.slack.listeners.kills import KillActs
 from bot.slack.listeners.register import register
 from bot.slack.places import Places
-from bot.slack.ports import Inbox, KillsMany, People, Runs, ShowsStats, Threads
+from bot.slack.ports import Inbox, KillsMany, People, Runs, ShowsStats, ShowsWorkers, Threads
 from bot.slack.posting import Poster
 from bot.slack.redraw import REFRESH_EVERY, Redraw
 from bot.slack.roles import Roles
@@ -52,6 +52,7 @@ class Services:
     runs: Runs
     kills: KillsMany
     stats: ShowsStats
+    fleet: ShowsWorkers
     threads: Threads
     inbox: Inbox
     people: People
@@ -174,6 +175,7 @@ async def open_slack_side(
             clock=clock,
         ),
         figures=services.stats,
+        fleet=services.fleet,
         slack=slack,
         answers=answers,
         team_id=installation.team_id,

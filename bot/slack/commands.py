@@ -14,6 +14,7 @@ from bot.slack.wishes import (
     ShowHelp,
     ShowStats,
     ShowStatus,
+    ShowWorkers,
     ShowWorkflows,
     Subcommand,
     Wish,
@@ -244,6 +245,10 @@ def _stats(words: Words, _context: Context) -> ShowStats:
     return ShowStats(period=period or Period.WEEK)
 
 
+def _workers(_words: Words, _context: Context) -> ShowWorkers:
+    return ShowWorkers()
+
+
 def _continue(words: Words, context: Context) -> ContinueRequest:
     bare_turns = _MORE_TURNS.match(words.rest) if context.thread_run else None
     named = (
@@ -294,6 +299,7 @@ _READERS: Mapping[Subcommand, Callable[[Words, Context], Wish]] = MappingProxyTy
         Subcommand.KILL: _kill,
         Subcommand.CONTINUE: _continue,
         Subcommand.STATS: _stats,
+        Subcommand.WORKERS: _workers,
         Subcommand.WORKFLOWS: _workflows,
         Subcommand.HELP: _help,
     }

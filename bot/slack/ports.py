@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 from core.domain.actor import Action, Actor, Role
+from core.domain.fleet import FleetView
 from core.domain.kills import KillManyOutcome, KillManyRequest, KillOffer, KillSelection
 from core.domain.request import (
     ContinueRequest,
@@ -70,6 +71,14 @@ class ShowsStats(Protocol):
 
     async def stats(self, period: Period, *, by: Actor) -> Stats:
         """Runs, spend and kills of the period that ends now."""
+        ...
+
+
+class ShowsWorkers(Protocol):
+    """Knows the fleet."""
+
+    async def workers(self, *, by: Actor) -> FleetView:
+        """The workers there are, and those that went a while ago."""
         ...
 
 
@@ -147,6 +156,11 @@ class Lead(Protocol):
     @property
     def lost(self) -> asyncio.Event:
         """Set when somebody else may be drawing."""
+        ...
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether nobody else can be drawing; a process that was frozen is not sure."""
         ...
 
 

@@ -19,6 +19,7 @@ class Subcommand(StrEnum):
     KILL = "kill"
     CONTINUE = "continue"
     STATS = "stats"
+    WORKERS = "workers"
     WORKFLOWS = "workflows"
     HELP = "help"
 
@@ -34,6 +35,8 @@ SYNONYMS: Mapping[str, Subcommand] = MappingProxyType(
         "cancel": Subcommand.KILL,
         "abort": Subcommand.KILL,
         "resume": Subcommand.CONTINUE,
+        "worker": Subcommand.WORKERS,
+        "fleet": Subcommand.WORKERS,
         "?": Subcommand.HELP,
         "--help": Subcommand.HELP,
         "-h": Subcommand.HELP,
@@ -68,6 +71,11 @@ class ShowStats:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ShowWorkers:
+    """Show who executes runs."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ShowWorkflows:
     """Describe the workflows there are."""
 
@@ -88,6 +96,7 @@ Wish = (
     | KillSelection
     | ContinueRequest
     | ShowStats
+    | ShowWorkers
     | ShowWorkflows
     | ShowHelp
 )

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+
+# Two heartbeats of 5 s and a moment.
+SILENT_AFTER = timedelta(seconds=12)
 
 
 class WorkerState(StrEnum):
@@ -37,6 +40,39 @@ class WorkerRecord:
     program_version: str = ""
     stopped_at: datetime | None = None
     live_runs: int = 0
+
+    @property
+    def free_slots(self) -> int:
+        """Runs it could begin now."""
+        return max(self.slots - self.live_runs, 0) if self.state is WorkerState.UP else 0
+
+    def is_silent(self, now: datetime) -> bool:
+        """Whether it should have been heard of by now: two heartbeats are missing."""
+        return self.state is not WorkerState.GONE and now - self.heartbeat_at > SILENT_AFTER
+
+
+@dataclass(frozen=True, kw_only=True)
+class FleetView:
+    """The fleet as it stood at one moment.
+
+    Attributes:
+        workers: By node, those that went a while ago among them.
+        waiting: Runs that no worker executes yet.
+    """
+
+    at: datetime
+    workers: tuple[WorkerRecord, ...]
+    waiting: int = 0
+
+    @property
+    def slots(self) -> int:
+        """Of the workers that take jobs."""
+        return sum(one.slots for one in self.workers if one.state is WorkerState.UP)
+
+    @property
+    def live_runs(self) -> int:
+        """Runs that are executed."""
+        return sum(one.live_runs for one in self.workers)
 
 
 class QueueReason(StrEnum):

@@ -8,12 +8,14 @@ from datetime import timedelta
 
 from core.queue import jobs
 from core.services.work import Work
-from core.store import deliveries, leadership
+from core.store import deliveries, leadership, workers
 
 # Slack sends an event again for up to 24 hours; a key has to be known for longer.
 DELIVERIES_KEPT = timedelta(days=7)
 # The engine's own record of a job; the run's row has everything that matters.
 JOBS_KEPT = timedelta(days=7)
+# Workers that went; their runs have their names on for ever.
+WORKERS_KEPT = timedelta(days=7)
 # The key of the advisory lock of the one process that keeps the clock; any constant will do.
 _CLOCK_KEEPER = 0x5167_0002
 
@@ -24,6 +26,7 @@ class Cleared:
 
     deliveries: int
     jobs: int
+    workers: int = 0
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class HousekeepingService:
             return Cleared(
                 deliveries=await deliveries.forget(session, before=now - DELIVERIES_KEPT),
                 jobs=await jobs.forget(session, before=now - JOBS_KEPT),
+                workers=await workers.forget(session, before=now - WORKERS_KEPT),
             )
 
     def leadership(self) -> AbstractAsyncContextManager[leadership.Leadership]:

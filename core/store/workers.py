@@ -88,6 +88,14 @@ async def taking_jobs(
     )
 
 
+async def waiting(session: AsyncSession) -> int:
+    """How many runs wait for a worker, or for their turn."""
+    count: int | None = await session.scalar(
+        select(func.count()).select_from(RunRow).where(RunRow.status == RunStatus.PENDING)
+    )
+    return count or 0
+
+
 async def forget(session: AsyncSession, *, before: datetime) -> int:
     """Delete those that went before this.
 

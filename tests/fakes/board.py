@@ -12,6 +12,7 @@ from uuid import UUID, uuid4, uuid5
 
 from core.domain.actor import Action, Actor, Origin, Role, User, may
 from core.domain.errors import Refused, Unavailable
+from core.domain.fleet import FleetView
 from core.domain.kills import KillManyOutcome, KillManyRequest, KillOffer, KillSelection
 from core.domain.request import (
     ContinueRequest,
@@ -211,6 +212,10 @@ class Board:
             kills=TerminationFigures(),
         )
 
+    async def workers(self, *, by: Actor) -> FleetView:
+        self.reach()
+        return FleetView(at=datetime.now(UTC), workers=())
+
     async def continue_run(
         self, request: ContinueRequest, *, by: Actor, place: Place | None = None
     ) -> Started:
@@ -402,3 +407,4 @@ class Leading:
     """Leadership that nobody contests."""
 
     lost: asyncio.Event = field(default_factory=asyncio.Event)
+    is_sure: bool = True

@@ -80,7 +80,13 @@ async def open_bot(
                 slack,
                 await check_slack(slack, given, needed_scopes=("chat:write", "commands")),
                 Services(
-                    runs=board, kills=board, stats=board, threads=board, inbox=board, people=board
+                    runs=board,
+                    kills=board,
+                    stats=board,
+                    fleet=board,
+                    threads=board,
+                    inbox=board,
+                    people=board,
                 ),
                 roles=roles,
                 allowed_channels=allowed_channels,

@@ -11,8 +11,9 @@ from bot.slack.asked import Asked
 from bot.slack.client import Slack
 from bot.slack.commands import parse_mention, parse_slash
 from bot.slack.listeners.kills import KillActs
-from bot.slack.ports import Runs, ShowsStats
+from bot.slack.ports import Runs, ShowsStats, ShowsWorkers
 from bot.slack.views import receipts
+from bot.slack.views.fleet import fleet_message
 from bot.slack.views.help import help_message
 from bot.slack.views.lists import overview, run_list, status, workflow_list
 from bot.slack.views.message import Message
@@ -25,6 +26,7 @@ from bot.slack.wishes import (
     ShowHelp,
     ShowStats,
     ShowStatus,
+    ShowWorkers,
     ShowWorkflows,
     Wish,
 )
@@ -47,6 +49,7 @@ class Acts:
     runs: Runs
     kills: KillActs
     figures: ShowsStats
+    fleet: ShowsWorkers
     slack: Slack
     answers: Answers
     team_id: str
@@ -125,7 +128,9 @@ class Acts:
         await self.slack.call("views.open", trigger_id=asked.trigger_id, view=view)
 
     async def _shown(
-        self, wish: ShowStatus | ListRuns | ShowStats | ShowWorkflows | ShowHelp, actor: Actor
+        self,
+        wish: ShowStatus | ListRuns | ShowStats | ShowWorkers | ShowWorkflows | ShowHelp,
+        actor: Actor,
     ) -> Message:
         match wish:
             case ShowStatus(named=str() as named):
@@ -139,6 +144,8 @@ class Acts:
                 return run_list(found, wanted=wanted, now=self.clock())
             case ShowStats(period=period):
                 return stats_message(await self.figures.stats(period, by=actor))
+            case ShowWorkers():
+                return fleet_message(await self.fleet.workers(by=actor))
             case ShowWorkflows():
                 return workflow_list(self.runs.workflows)
             case ShowHelp(topic=topic):

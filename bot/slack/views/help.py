@@ -57,6 +57,11 @@ ENTRIES: Mapping[Subcommand, Entry] = MappingProxyType(
             does="adds up runs, spend and kills of a period, 7 days unless you say otherwise.",
             example="stats 24h",
         ),
+        Subcommand.WORKERS: Entry(
+            usage="workers",
+            does="shows who executes runs: nodes, slots, and when each was last heard of.",
+            example="workers",
+        ),
         Subcommand.WORKFLOWS: Entry(
             usage="workflows", does="lists the workflows there are.", example="workflows"
         ),

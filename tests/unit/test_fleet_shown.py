@@ -1,0 +1,106 @@
+"""The fleet in words: every state has its own, silence is seen, and nobody is said plainly."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bot.slack.commands import parse_slash
+from bot.slack.views.fleet import STATES, fleet_message
+from bot.slack.wishes import Context, ShowWorkers
+from bot.workers import _json, _table
+from core.domain.fleet import FleetView, WorkerRecord, WorkerState
+from core.domain.request import Place
+from tests.unit.drawn import assert_fits, words_of
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+WORKER = WorkerRecord(
+    worker_id="build-1:aa",
+    node="build-1",
+    host="build <&>",
+    slots=4,
+    state=WorkerState.UP,
+    started_at=NOW - timedelta(hours=1),
+    heartbeat_at=NOW - timedelta(seconds=3),
+    program_version="0.2",
+    live_runs=3,
+)
+
+
+def view(*workers: WorkerRecord, waiting: int = 0) -> FleetView:
+    return FleetView(at=NOW, workers=workers, waiting=waiting)
+
+
+def test_every_state_has_its_words() -> None:
+    assert STATES.keys() == set(WorkerState)
+
+
+def test_a_worker_is_shown_with_its_slots_and_its_last_sign_of_life() -> None:
+    drawn = fleet_message(view(WORKER, replace(WORKER, node="build-2", live_runs=0), waiting=2))
+
+    assert_fits(drawn)
+    words = words_of(drawn)
+    assert "3 of 8 slots in use" in words
+    assert "2 runs wait" in words
+    assert "`build-1` on build &lt;&amp;&gt;" in words
+    assert "version 0.2" in words
+
+
+def test_a_silent_worker_is_seen() -> None:
+    silent = replace(WORKER, heartbeat_at=NOW - timedelta(seconds=20))
+
+    assert "silent" in words_of(fleet_message(view(silent)))
+    assert "silent" in _table(view(silent))
+    assert not replace(silent, state=WorkerState.GONE).is_silent(NOW)
+
+
+@pytest.mark.parametrize("gone", [(), (replace(WORKER, state=WorkerState.GONE, live_runs=0),)])
+def test_a_fleet_of_nobody_says_what_to_do(gone: tuple[WorkerRecord, ...]) -> None:
+    drawn = fleet_message(view(*gone, waiting=1))
+
+    assert_fits(drawn)
+    assert "No worker is there" in words_of(drawn)
+    assert "signalbox worker" in words_of(drawn)
+    assert "1 run waits" in words_of(drawn)
+
+
+def test_a_long_list_fits_a_message() -> None:
+    many = [replace(WORKER, node=f"node-{number}") for number in range(200)]
+
+    assert_fits(fleet_message(view(*many)))
+
+
+def test_the_table_has_a_column_for_each_fact() -> None:
+    heads, row, rest = _table(view(WORKER, waiting=2)).splitlines()
+
+    assert heads.split() == ["NODE", "HOST", "STATE", "USED", "FREE", "VERSION", "HEARD", "OF"]
+    assert row.startswith("build-1  build <&>  up")
+    assert row.endswith("3 s ago")
+    assert rest == "Runs that wait: 2"
+    assert "No worker is there." in _table(view())
+
+
+def test_programs_get_the_same_facts() -> None:
+    told = json.loads(_json(view(WORKER, waiting=2)))
+
+    assert told["waiting_runs"] == 2
+    (worker,) = told["workers"]
+    assert worker["node"] == "build-1"
+    assert (worker["slots"], worker["live_runs"], worker["free_slots"]) == (4, 3, 1)
+    assert worker["heartbeat_at"] == WORKER.heartbeat_at.isoformat()
+
+
+def test_a_worker_that_drains_has_no_slot_free() -> None:
+    assert WORKER.free_slots == 1
+    assert replace(WORKER, state=WorkerState.DRAINING).free_slots == 0
+    assert replace(WORKER, live_runs=9).free_slots == 0
+
+
+@pytest.mark.parametrize("text", ["workers", "Workers", "fleet"])
+def test_workers_are_asked_for_by_typing(text: str) -> None:
+    context = Context(request_key="k", place=Place(team_id="T1", channel_id="C1"))
+
+    assert parse_slash(text, context) == ShowWorkers()

@@ -12,11 +12,12 @@ import inspect
 import os
 import platform
 
-from benchmarks import acknowledgement, idle, kill, spine_overhead
+from benchmarks import acknowledgement, drawing, idle, kill, spine_overhead
 
 _BENCHMARKS = {
     "spine_overhead": spine_overhead.measure,
     "acknowledgement": acknowledgement.measure,
+    "drawing": drawing.measure,
     "idle": idle.measure,
     "kill": kill.measure,
 }

@@ -24,11 +24,12 @@ from bot.slack.lacking import (
     version_of,
 )
 from bot.slack.limits import Budget, Priority, Ticket
-from bot.slack.ports import Threads
+from bot.slack.ports import Lead, Threads
 from bot.slack.posting import UNSENT, Poster
 from bot.slack.refusals import Meaning, meaning_of
 from bot.slack.views.message import Message, TextFile
 from bot.slack.views.thread import CARD
+from core.domain.errors import Unavailable
 from core.domain.snapshot import Shown, ShownState, Thread
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,13 @@ Draw = Callable[[Thread, datetime], Mapping[str, Message | TextFile]]
 
 class Blocked(Exception):
     """Slack takes nothing of this bot until somebody mends the installation."""
+
+
+class Deposed(Unavailable):
+    """Another process may be drawing by now."""
+
+    def __init__(self) -> None:
+        super().__init__("not sure to be the one that draws", user_message="Try again.")
 
 
 class _Where(TypedDict):
@@ -66,6 +74,7 @@ class Drawing:
     clock: Callable[[], datetime]
     now: Callable[[], float]
     doubts: Doubts
+    lead: Lead | None = None
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     arrival: timedelta = ARRIVAL
     tickets: dict[str, Ticket] = field(default_factory=dict)
@@ -76,6 +85,7 @@ class Drawing:
 
         Raises:
             Blocked: Slack refuses the bot itself.
+            Deposed: Another process may be drawing by now.
             SlackError: Slack does not do its part; try again later.
             Unavailable: The database cannot be reached.
         """
@@ -125,6 +135,8 @@ class Drawing:
         await self._send(thread, todo)
 
     async def _send(self, thread: Thread, todo: Todo) -> None:
+        if self.lead is not None and not self.lead.is_sure:
+            raise Deposed
         try:
             await self._call(thread.thread_key, todo, self.clock())
         except RateLimited as error:

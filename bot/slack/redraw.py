@@ -50,7 +50,8 @@ class Redraw:
     refresh_every: timedelta = REFRESH_EVERY
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _again: set[str] = field(default_factory=set)
-    _live: set[str] = field(default_factory=set)
+    # In the order in which their cards are to be refreshed.
+    _live: dict[str, None] = field(default_factory=dict)
     _rests: dict[str, tuple[float, float]] = field(default_factory=dict)
     _look: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -60,7 +61,9 @@ class Redraw:
             try:
                 async with self.threads.leadership() as lead:
                     log.info("this process draws the threads")
+                    self.drawing.lead = lead
                     await self._draw_while(lead)
+                    log.warning("this process draws no longer: it was cut off, or frozen too long")
             except (Unavailable, OSError) as error:
                 log.warning("drawing stopped: %s", error)
             await self.sleep(_AFTER_LOSS)
@@ -117,13 +120,17 @@ class Redraw:
                 self.drawing.raise_priority(thread_key, Priority.FINAL)
 
     async def _refresh(self) -> None:
-        """Keep the elapsed time of live cards fresh, while nobody else needs the budget."""
+        """Keep the elapsed time of live cards fresh, while nobody else needs the budget.
+
+        One card at a time, in turn: many at once would leave nothing for what happens next.
+        """
         while True:
-            await self.sleep(self.refresh_every.total_seconds())
-            for thread_key in list(self._live):
-                if self.drawing.budget.has_spare("chat.update"):
-                    self._want(thread_key, is_idle=True)
-                    await self.sleep(0)
+            await self.sleep(self.refresh_every.total_seconds() / max(len(self._live), 1))
+            thread_key = next(iter(self._live), None)
+            if thread_key is not None and self.drawing.budget.has_spare("chat.update"):
+                # To the end of the line.
+                self._live[thread_key] = self._live.pop(thread_key)
+                self._want(thread_key, is_idle=True)
 
     async def _doubt(self) -> None:
         """Look once more at what Slack may have carried out late."""
@@ -136,6 +143,8 @@ class Redraw:
         if thread_key in self._tasks:
             if not is_idle:
                 self._again.add(thread_key)
+                # It may wait as one whose clock only is to be refreshed.
+                self.drawing.raise_priority(thread_key, Priority.STEP)
             return
         rest = self._rests.get(thread_key)
         if rest is not None and rest[0] > self.now():
@@ -168,9 +177,9 @@ class Redraw:
         else:
             self._rests.pop(thread_key, None)
             if is_live:
-                self._live.add(thread_key)
+                self._live.setdefault(thread_key)
             else:
-                self._live.discard(thread_key)
+                self._live.pop(thread_key, None)
 
     def _rest(self, thread_key: str, *, at_least: float = 0.0) -> None:
         """Leave a thread alone for a while, longer after each failure."""

@@ -57,6 +57,18 @@ async def put(session: AsyncSession, shown: Shown) -> None:
             set_={name: putting.excluded[name] for name in _FIELDS},
         )
     )
+    if shown.slot == CARD:
+        # Who drew an older state last, from before it was deposed, has to be drawn over.
+        await session.execute(
+            update(RunRow)
+            .where(
+                RunRow.thread_key == shown.thread_key,
+                RunRow.version > shown.version,
+                RunRow.is_drawn,
+            )
+            .values(is_drawn=False)
+            .execution_options(synchronize_session=False)
+        )
     if shown.slot == CARD and shown.state is not ShownState.SENDING:
         # Ended runs that are drawn need not be looked at again until somebody changes them.
         await session.execute(

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import asyncpg
 import pytest
 from sqlalchemy import text
 
@@ -199,6 +200,24 @@ async def test_a_leader_whose_postgres_goes_knows_and_can_lead_again(
         again = asyncio.create_task(leads(dsn), name="again")
         await asyncio.to_thread(server.start)
         assert await again
+
+
+async def test_a_frozen_leader_is_deposed_and_a_living_one_is_not(database: Database) -> None:
+    frozen = await asyncpg.connect(database.dsn)
+    await frozen.execute("SELECT pg_advisory_lock(7)")
+    deposed = asyncio.Event()
+    frozen.add_termination_listener(lambda _: deposed.set())
+    # Longer than between the probes of a leader.
+    silence = timedelta(seconds=4)
+    async with asyncio.timeout(30), leadership(database.dsn, 7, silence=silence) as living:
+        await deposed.wait()
+        waiting = asyncio.create_task(leads(database.dsn), name="waiting")
+        # Two rounds of its looks at the one that lives.
+        done, _ = await asyncio.wait({waiting}, timeout=9)
+
+        assert not done
+        assert living.is_sure
+    assert await waiting
 
 
 async def test_what_a_leader_does_fails_as_itself(database: Database) -> None:

@@ -161,3 +161,56 @@ async def test_a_thread_has_ended_when_none_of_its_runs_lives(database: Database
         found = await shown.ended(session, [run.run_id for run in (over, live, mixed)])
 
     assert found == {over.run_id}
+
+
+async def test_a_state_drawn_by_who_was_deposed_is_drawn_over(database: Database) -> None:
+    run = await running_run(database)
+    ended = await finish(database, run)
+    drawn = await draw(database, ended)
+    assert await behind(database) == []
+
+    await draw(database, run, id=drawn.id)
+
+    assert await behind(database) == [run.run_id]
+
+
+REASONS = ("is_archived", "not_in_channel")
+
+
+async def lost(database: Database, *, team_id: str = "T1") -> list[str]:
+    async with database.sessions() as session:
+        return await shown.lost_places(
+            session, team_id=team_id, reasons=REASONS, since=NOW - timedelta(days=1)
+        )
+
+
+async def test_threads_of_a_channel_that_is_had_back_are_drawn_again(database: Database) -> None:
+    run = await finish(database, await running_run(database))
+    result = f"result:{run.run_id}"
+    gone = {"state": ShownState.GONE, "error": "is_archived", "channel_id": run.slack_channel_id}
+    await draw(database, run, message_ts="1.1", **gone)
+    await draw(database, run, slot=result, version=0, **gone)
+    before = (await behind(database), await lost(database), await lost(database, team_id="T2"))
+
+    async with database.sessions.begin() as session:
+        count = await shown.reopen(session, str(run.slack_channel_id), reasons=REASONS)
+
+    async with database.sessions() as session:
+        rows = await shown.of_thread(session, run.run_id)
+    assert before == ([], [run.slack_channel_id], [])
+    assert count == 1
+    assert await behind(database) == [run.run_id]
+    assert await lost(database) == []
+    assert (rows["card"].state, rows["card"].error) == (ShownState.SHOWN, None)
+    assert (rows[result].state, rows[result].error) == (ShownState.GONE, shown.UNSENT)
+
+
+async def test_what_was_lost_for_good_stays_lost(database: Database) -> None:
+    run = await finish(database, await running_run(database))
+    place = str(run.slack_channel_id)
+    await draw(database, run, state=ShownState.GONE, error="deleted", channel_id=place)
+
+    async with database.sessions.begin() as session:
+        count = await shown.reopen(session, place, reasons=REASONS)
+
+    assert (count, await lost(database), await behind(database)) == (0, [], [])

@@ -8,12 +8,17 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bot.sandbox.slack import payloads
+from core.services.intake import ABANDONED_AFTER
+from core.store import deliveries
 from core.store.engine import Database
-from tests.console import Console, open_console
+from tests.console import BUILDS, Console, open_console
 from tests.processes import Program, new_home, running
 
 DRAWS = "this process draws the threads"
@@ -41,6 +46,20 @@ async def process(site: Console, command: str, name: str) -> AsyncIterator[Progr
         yield program
         with site.stopping():
             await stack.aclose()
+
+
+def command_body(site: Console, words: str) -> dict[str, Any]:
+    """A `/workflow` delivery as Slack makes it."""
+    workspace = site.sandbox.workspace
+    person, channel = workspace.person(None), workspace.channel(BUILDS)
+    return payloads.slash_command(
+        person=person,
+        channel=channel,
+        command="/workflow",
+        text=words,
+        response_url=site.human._acts.response_url(person, channel),
+        trigger_id=workspace.new_trigger(person.id),
+    )
 
 
 def drawers(*bots: Program) -> list[Program]:
@@ -125,3 +144,60 @@ async def test_bots_are_replaced_one_after_another_while_commands_keep_coming(
         assert len(drawers(*new)) >= 1
         assert "Traceback" not in "".join(bot.output for bot in (*old, *new))
         assert not [e for e in site.sandbox.inspector.entries if e.status == 429]
+
+
+@pytest.mark.timeout(240)
+async def test_a_frozen_drawer_is_followed_and_does_no_harm_when_it_thaws(site: Console) -> None:
+    async with (
+        process(site, "worker", "worker") as worker,
+        process(site, "bot", "one") as one,
+    ):
+        await asyncio.gather(worker.ready(), one.says(DRAWS), one.ready())
+        async with process(site, "bot", "two") as two:
+            await two.ready()
+            await site.command(f"run {SLOW} alpha.")
+            card = await site.human.wait_for(
+                lambda: next(iter(site.cards()), None), what="the card"
+            )
+            await card.says("Running")
+
+            with site.stopping():
+                one.send(signal.SIGSTOP)
+                try:
+                    began = time.monotonic()
+                    await two.says(DRAWS)
+                    took = time.monotonic() - began
+                    await card.says("Completed", within=60)
+                finally:
+                    one.send(signal.SIGCONT)
+            await one.says("draws no longer")
+            await all_ended_true(site, ["alpha"])
+
+            # 15 s of silence, and a round of looks.
+            assert took < 30
+
+
+async def test_a_delivery_left_by_a_dead_bot_is_handled_within_a_minute_and_once(
+    site: Console,
+) -> None:
+    before = ABANDONED_AFTER - timedelta(seconds=3)
+    async with (
+        site.serving(works=False),
+        site.serving(works=False, home=site.home.parent / "other"),
+    ):
+        received_at = datetime.now(UTC) - before
+        for number in range(5):
+            body = command_body(site, f"run builder [scenario: long] left {number}.")
+            async with site.database.sessions.begin() as session:
+                await deliveries.receive(
+                    session, f"command:{body['trigger_id']}", body, now=received_at
+                )
+        began = time.monotonic()
+        await site.human.wait_for(
+            lambda: len(site.cards()) == 5 or None, timeout=60, what="the cards"
+        )
+        took = time.monotonic() - began + before.total_seconds()
+        await site.settle()
+
+        assert len(await site.runs()) == 5
+        assert took < 60

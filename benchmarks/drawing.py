@@ -1,0 +1,245 @@
+"""From an event of a run to its card in Slack, with 50 runs live in one workspace.
+
+A `signalbox bot` draws; the runs are rows that this script changes, without agents; the Slack
+sandbox enforces Slack's limits, of which the narrowest is 50 updates a minute for the whole
+workspace.  An event counts as drawn when the card first shows its state or a newer one.
+
+Three loads, one after another: events at a pace that the limit allows; events of every run
+every few seconds, twelve times what it allows, in which the newest states win and the runs
+that end then must not wait; and the ends of all the others at once.  A 429 would be our fault.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+import re
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import text
+
+from benchmarks.figures import heading, line, percentile
+from benchmarks.plant import Plant, open_plant
+
+LIVE = 50
+# A minute; Slack allows 50 updates, our budget spends 44 of them.
+PACE = 30.0
+_EVERY_SECONDS = 5.0
+_ENDED_UNDER_LOAD = 10
+_LIMIT = 300
+_TURNS = re.compile(r"(\d[\d,]*) of 1,?000\b")
+_CHANGE = """
+    UPDATE workflow_runs SET turns = :turns, version = version + 1, is_drawn = false,
+        updated_at = now(), last_activity_at = now()
+    WHERE run_id = :run_id
+"""
+_BEGIN = """
+    UPDATE workflow_runs SET status = 'running', started_at = now(), version = version + 1,
+        is_drawn = false, updated_at = now()
+    WHERE run_id = :run_id
+"""
+_END = """
+    UPDATE workflow_runs SET status = 'completed', stop_reason = 'success', completed_at = now(),
+        result = 'Done.', turns = :turns, version = version + 1, is_drawn = false,
+        updated_at = now()
+    WHERE run_id = :run_id
+"""
+
+
+@dataclass
+class _Watch:
+    """What the sandbox was told of each run, and when.
+
+    Attributes:
+        shown: Per run the moments at which its card showed so many turns.
+        ended: When its card showed the end.
+        told: When its result was posted.
+        refused: Calls that were answered with 429.
+    """
+
+    plant: Plant
+    shown: dict[str, list[tuple[float, int]]] = field(default_factory=dict)
+    ended: dict[str, float] = field(default_factory=dict)
+    told: dict[str, float] = field(default_factory=dict)
+    refused: int = 0
+    _seen: int = 0
+
+    async def look(self) -> None:
+        """Read the calls as they come, until cancelled."""
+        entries = self.plant.sandbox.inspector.entries
+        while True:
+            now = time.monotonic()
+            new = list(itertools.takewhile(lambda entry: entry.n > self._seen, reversed(entries)))
+            for entry in reversed(new):
+                self._seen = entry.n
+                self.refused += entry.direction == "api" and entry.status == 429
+                if entry.name in ("chat.update", "chat.postMessage") and entry.status == 200:
+                    self._note(entry.request, now)
+            await asyncio.sleep(0.02)
+
+    def _note(self, request: dict[str, object], now: float) -> None:
+        metadata = request.get("metadata")
+        payload = metadata["event_payload"] if isinstance(metadata, dict) else {}
+        run_id, slot = str(payload.get("thread_key")), str(payload.get("slot"))
+        drawn = str(request.get("blocks"))
+        if slot.startswith("result:"):
+            self.told.setdefault(run_id, now)
+        elif slot == "card":
+            if found := _TURNS.search(drawn):
+                turns = int(found[1].replace(",", ""))
+                self.shown.setdefault(run_id, []).append((now, turns))
+            if "Completed" in drawn:
+                self.ended.setdefault(run_id, now)
+
+
+@dataclass
+class _Fleet:
+    """The runs, and what happened to them."""
+
+    plant: Plant
+    watch: _Watch
+    run_ids: list[str]
+    dice: random.Random
+    turns: dict[str, int] = field(default_factory=dict)
+    events: list[tuple[str, int, float]] = field(default_factory=list)
+    ends: dict[str, float] = field(default_factory=dict)
+
+    async def event(self, run_id: str) -> None:
+        """Something happens in a run."""
+        self.turns[run_id] = self.turns.get(run_id, 0) + 1
+        await self._write(_CHANGE, run_id)
+        self.events.append((run_id, self.turns[run_id], time.monotonic()))
+
+    async def end(self, run_id: str) -> None:
+        """A run ends."""
+        await self._write(_END, run_id)
+        self.ends[run_id] = time.monotonic()
+
+    async def begin(self) -> None:
+        """All of them are executed."""
+        for run_id in self.run_ids:
+            await self._write(_BEGIN, run_id)
+
+    async def _write(self, statement: str, run_id: str) -> None:
+        async with self.plant.database.sessions.begin() as session:
+            await session.execute(
+                text(statement), {"run_id": run_id, "turns": self.turns.get(run_id, 0)}
+            )
+
+    def live(self) -> list[str]:
+        """Those that have not ended."""
+        return [run_id for run_id in self.run_ids if run_id not in self.ends]
+
+    async def at_a_pace(self, seconds: float) -> None:
+        """Events at random moments, as many as the limit allows."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            await asyncio.sleep(self.dice.expovariate(PACE / 60))
+            await self.event(self.dice.choice(self.live()))
+
+    async def in_a_rush(self, seconds: float) -> None:
+        """Every run has an event every few seconds, and now and then one ends."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            began = time.monotonic()
+            for run_id in self.live():
+                await self.event(run_id)
+            wanted = _ENDED_UNDER_LOAD * (1 - left / seconds)
+            while len(self.ends) < wanted:
+                await self.end(self.dice.choice(self.live()))
+            await asyncio.sleep(max(_EVERY_SECONDS - (time.monotonic() - began), 0.0))
+
+    def take_latencies(self) -> list[float]:
+        """Seconds from each event to its state or a newer one on the card; forgets the events."""
+        found = []
+        for run_id, turns, at in self.events:
+            shown = (when for when, seen in self.watch.shown[run_id] if seen >= turns)
+            ended = self.watch.ended.get(run_id)
+            when = next(shown, ended)
+            if when is None:
+                raise RuntimeError(f"{run_id} never showed turn {turns}")
+            found.append(max(when - at, 0.0))
+        self.events.clear()
+        return found
+
+
+async def measure(*, repetitions: int = 120) -> None:
+    """Print the figures; a repetition is a second of each of the first two loads."""
+    heading("drawing", f"from a run's event to its card, {LIVE} runs live")
+    async with open_plant(command="bot") as plant:
+        watch = _Watch(plant)
+        looking = asyncio.create_task(watch.look(), name="look")
+        try:
+            fleet = await _started(plant, watch)
+            await _drawn(plant)
+            await fleet.at_a_pace(repetitions)
+            await _drawn(plant)
+            line(f"{PACE:.0f} events a minute: event to card", _figures(fleet.take_latencies()))
+            await fleet.in_a_rush(repetitions)
+            rushed = dict(fleet.ends)
+            await _drawn(plant)
+            offered = LIVE * 60 / _EVERY_SECONDS
+            line(f"{offered:.0f} events a minute: event to card", _figures(fleet.take_latencies()))
+            line("  an end to its card", _figures(_since(rushed, watch.ended)))
+            line("  an end to its result", _figures(_since(rushed, watch.told)))
+            rest = fleet.live()
+            for run_id in rest:
+                await fleet.end(run_id)
+            await _drawn(plant)
+            ends = {run_id: fleet.ends[run_id] for run_id in rest}
+            line(
+                f"{len(ends)} ends at once: an end to its card", _figures(_since(ends, watch.ended))
+            )
+            line("  an end to its result", _figures(_since(ends, watch.told)))
+        finally:
+            looking.cancel()
+            await asyncio.wait({looking})
+        line("answers of 429", str(watch.refused))
+        line("problems Slack would have told of", str(len(plant.sandbox.problems)))
+
+
+async def _started(plant: Plant, watch: _Watch) -> _Fleet:
+    for number in range(LIVE):
+        await plant.command(f"run implement --turns 1000 Task {number}")
+    async with asyncio.timeout(_LIMIT):
+        await plant.until("true", LIVE)
+    run_ids = [run.run_id for run in await plant.runs()]
+    fleet = _Fleet(plant, watch, run_ids, random.Random(1))
+    await fleet.begin()
+    return fleet
+
+
+async def _drawn(plant: Plant) -> None:
+    """Wait until every thread shows what the rows say."""
+    await _until(lambda: _none_behind(plant))
+
+
+async def _none_behind(plant: Plant) -> bool:
+    async with plant.database.sessions() as session:
+        behind = await session.scalar(
+            text(
+                "SELECT count(*) FROM workflow_runs r LEFT JOIN slack_messages m "
+                "ON m.thread_key = r.thread_key AND m.slot = 'card' "
+                "WHERE m.id IS NULL OR m.state <> 'shown' OR m.version < r.version"
+            )
+        )
+    return not behind
+
+
+async def _until(holds: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(_LIMIT):
+        # Whether threads are behind is asked for, nobody tells it.
+        while not await holds():  # noqa: ASYNC110
+            await asyncio.sleep(0.2)
+
+
+def _since(began: dict[str, float], done: dict[str, float]) -> list[float]:
+    return [done[run_id] - at for run_id, at in began.items()]
+
+
+def _figures(samples: Sequence[float]) -> str:
+    figures = ", ".join(f"p{rank} {percentile(samples, rank):.2f}" for rank in (50, 95, 99))
+    return f"{figures}, max {max(samples):.2f} s (n={len(samples)})"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 from bot.slack.asked import Asked, Via
 from bot.slack.client import RateLimited, Slack, SlackError, SlackUnreachable
@@ -18,6 +20,9 @@ log = logging.getLogger(__name__)
 _TRIES = 3
 # Longer than this nobody waits for an answer.
 _LONGEST_WAIT = 15.0
+_EVENT_TYPE = "signalbox_answer"
+# Seconds, with what may lie between our clock and Slack's.
+_LOOKED_BACK = 300
 
 
 @dataclass(frozen=True)
@@ -83,11 +88,40 @@ class Answers:
             except SlackError as error:
                 log.info("no direct message: %s", error)
                 return False
+        # An ephemeral message may be told twice when its answer is lost, and vanishes; this
+        # one stays, so it is looked for before it is sent again.
+        mark = uuid4().hex
         return await self._send(
-            "chat.postMessage", channel=channel, thread_ts=thread_ts, **_CALM, **content
+            "chat.postMessage",
+            is_there=lambda: self._is_there(channel, thread_ts, mark),
+            channel=channel,
+            thread_ts=thread_ts,
+            metadata={"event_type": _EVENT_TYPE, "event_payload": {"answer": mark}},
+            **_CALM,
+            **content,
         )
 
-    async def _send(self, method: str, **arguments: Any) -> bool:
+    async def _is_there(self, channel: str, thread_ts: str | None, mark: str) -> bool:
+        answer = await self.slack.call(
+            "conversations.replies" if thread_ts else "conversations.history",
+            channel=channel,
+            ts=thread_ts,
+            oldest=f"{time.time() - _LOOKED_BACK:.6f}",
+            include_all_metadata=True,
+        )
+        payloads = (
+            (message.get("metadata") or {}).get("event_payload") or {}
+            for message in answer.get("messages") or ()
+        )
+        return any(payload.get("answer") == mark for payload in payloads)
+
+    async def _send(
+        self,
+        method: str,
+        *,
+        is_there: Callable[[], Awaitable[bool]] | None = None,
+        **arguments: Any,
+    ) -> bool:
         for attempt in range(1, _TRIES + 1):
             try:
                 await self.slack.call(method, priority=Priority.ANSWER, **arguments)
@@ -98,6 +132,12 @@ class Answers:
             except SlackUnreachable as error:
                 log.info("%s, try %d", error, attempt)
                 await asyncio.sleep(0.2 * attempt)
+                try:
+                    if is_there is not None and await is_there():
+                        return True
+                except SlackError as error_of_look:
+                    log.info("not known whether an answer arrived: %s", error_of_look)
+                    return False
             except SlackError as error:
                 log.info("no answer by %s", error)
                 return False

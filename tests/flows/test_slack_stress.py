@@ -248,6 +248,44 @@ async def test_a_channel_that_is_had_back_shows_how_its_runs_ended(
         assert set(marks(sandbox).values()) == {1}
 
 
+@pytest.mark.parametrize("kind", ["lost_answer", "reset", "500", "internal_error", "429"])
+async def test_an_answer_in_a_direct_message_is_given_once(sandbox: Sandbox, kind: str) -> None:
+    board = Board()
+    async with open_bot(sandbox, board, speed=SPEED):
+        sandbox.faults.add("chat.postMessage", kind, is_applied=kind == "500")
+        await sandbox.human.say("@ada", "help")
+        await board.handled()
+
+        assert len(own(sandbox, "@ada")) == 1
+
+
+@pytest.mark.parametrize("kind", ["lost_answer", "reset", "500", "timeout", "429"])
+@pytest.mark.parametrize("way", ["response_url", "chat.postEphemeral"])
+async def test_a_private_answer_finds_a_way(sandbox: Sandbox, way: str, kind: str) -> None:
+    board = Board()
+    async with open_bot(sandbox, board, speed=SPEED, call_timeout=PATIENCE):
+        sandbox.faults.add(way, kind)
+        if way == "response_url":
+            await sandbox.human.slash("#builds", "/workflow", "help")
+        else:
+            await sandbox.human.say("#builds", "@signalbox help")
+        await board.handled()
+
+        assert sandbox.faults.left(way) == 0
+        assert sandbox.human.ephemerals() or own(sandbox, "@ada")
+
+
+async def test_a_form_that_cannot_be_opened_is_told_of(sandbox: Sandbox) -> None:
+    board = Board()
+    async with open_bot(sandbox, board, speed=SPEED):
+        sandbox.faults.add("views.open", "500")
+        await sandbox.human.slash("#builds", "/workflow", "run")
+        await board.handled()
+
+        told = [sandbox.human.text(message) for message in sandbox.human.ephemerals()]
+        assert ["try again" in said for said in told] == [True]
+
+
 async def test_the_end_is_shown_after_minutes_without_slack(sandbox: Sandbox) -> None:
     board = Board()
     async with open_bot(sandbox, board, speed=60):

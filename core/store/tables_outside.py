@@ -64,6 +64,7 @@ class ShownRow(Row):
         CheckConstraint(one_of("state", ShownState), name="valid_shown_state"),
         Index("uq_slack_messages_slot", "thread_key", "slot", unique=True),
         Index("idx_slack_messages_place", "channel_id", "message_ts"),
+        Index("idx_slack_messages_gone", "channel_id", postgresql_where=text("state = 'gone'")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)

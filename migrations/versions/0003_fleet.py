@@ -77,8 +77,10 @@ ALTER TABLE terminations
     ADD COLUMN waited_for JSONB DEFAULT '[]' NOT NULL,
     ADD COLUMN cleanup JSONB DEFAULT '{}' NOT NULL
     """,
+    "CREATE INDEX idx_slack_messages_gone ON slack_messages (channel_id) WHERE state = 'gone'",
 )
 _DOWN = (
+    "DROP INDEX idx_slack_messages_gone",
     "ALTER TABLE terminations DROP COLUMN waited_for, DROP COLUMN cleanup",
     "DROP INDEX idx_workflow_runs_live",
     "ALTER TABLE workflow_processes DROP COLUMN gone_at",

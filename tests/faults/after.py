@@ -10,7 +10,7 @@ from itertools import groupby
 
 from tests.faults.fleet import Fleet
 from tests.faults.rows import FINAL, Row
-from tests.faults.threads_true import check_thread
+from tests.faults.threads_true import all_cards, check_thread, thread_of
 from tests.faults.verdict import Violation, Wrong
 
 _QUIET_SECONDS = 45.0
@@ -63,6 +63,11 @@ def _rows(runs: list[Row]) -> Iterator[Violation]:
 def _threads(fleet: Fleet, runs: list[Row]) -> Iterator[Violation]:
     for _, legs in groupby(runs, key=lambda run: run["thread_key"]):
         yield from check_thread(fleet.sandbox, list(legs))
+    known = {str(run["thread_key"]) for run in runs}
+    for card in all_cards(fleet.sandbox):
+        if thread_of(card) not in known:
+            text = fleet.sandbox.human.text(card)[:120]
+            yield Violation(Wrong.UNTRUE, str(card["ts"]), f"a card of no run: {text!r}")
 
 
 def _rests(fleet: Fleet) -> Iterator[Violation]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 
@@ -170,6 +170,9 @@ def plan_of(seed: int, number: int, *, kinds: Sequence[Kind] | None = None) -> P
     fault = rng.choice(RACED) if kind is Kind.KILL_RACE else kind
     delay = rng.uniform(0, 2.5) if fault in AGENT_KINDS else rng.uniform(0.2, 6)
     tasks = [_task(rng, number, "a", kind)]
+    if kind is Kind.KILL_RACE and fault not in AGENT_KINDS:
+        # Together with the fault, or a moment before or after.
+        tasks[0] = replace(tasks[0], kill_after=max(0.1, delay + rng.uniform(-0.8, 0.8)))
     if rng.random() < 0.25:
         tasks.append(_task(rng, number, "b", None))
     return Plan(
@@ -213,7 +216,10 @@ def _task(rng: random.Random, number: int, letter: str, kind: Kind | None) -> Ta
     forced = is_killed and rng.random() < 0.2
     continued = is_killed and work is not Work.STUBBORN and rng.random() < 0.3
     flags, words = "", f"[scenario: long] [turns: {rng.randint(1, 3)}]"
-    if work in (Work.LONG, Work.KILLED):
+    if work is Work.KILLED:
+        delay = rng.choice((0.4, 0.7))
+        words = f"[scenario: long] [turns: {rng.randint(14, 22)}] [delay: {delay}s]"
+    elif work is Work.LONG:
         words = f"[scenario: long] [turns: {rng.randint(6, 14)}] [delay: {delay}s]"
     elif work is Work.COMMIT:
         words = f"[delay: {delay}s] Add a counter"

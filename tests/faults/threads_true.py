@@ -27,15 +27,6 @@ WORDS = {
 Told = Mapping[str, Any]
 
 
-def cards(sandbox: Sandbox, mark: str) -> list[Told]:
-    """The bot's messages in the channel that show these words."""
-    return [
-        message
-        for message in sandbox.human.messages(_CHANNEL)
-        if message.get("bot_id") and mark in sandbox.human.text(message)
-    ]
-
-
 def thread(sandbox: Sandbox, card: Told) -> list[Told]:
     """The card and what is below it."""
     return list(sandbox.human.thread(_CHANNEL, str(card["ts"])))
@@ -55,7 +46,7 @@ def is_drawn(sandbox: Sandbox, legs: Sequence[Row]) -> bool:
 def check_thread(sandbox: Sandbox, legs: Sequence[Row]) -> Iterator[Violation]:
     """The thread of one start: its card, its results, nothing twice."""
     head = str(legs[0]["thread_key"])
-    found = [card for card in _all_cards(sandbox) if _thread_of(card) == head]
+    found = [card for card in all_cards(sandbox) if thread_of(card) == head]
     if len(found) != 1:
         wrong = Wrong.DOUBLED if found else Wrong.UNTRUE
         yield Violation(wrong, head, f"has {len(found)} cards")
@@ -91,11 +82,13 @@ def _card(sandbox: Sandbox, card: Told, leg: Row) -> Iterator[Violation]:
             yield Violation(Wrong.UNTRUE, name, f"the card of an ended run offers {wrong}")
 
 
-def _all_cards(sandbox: Sandbox) -> list[Told]:
+def all_cards(sandbox: Sandbox) -> list[Told]:
+    """What the bot wrote into the channel itself."""
     return [m for m in sandbox.human.messages(_CHANNEL) if m.get("bot_id")]
 
 
-def _thread_of(message: Told) -> str | None:
+def thread_of(message: Told) -> str | None:
+    """Whose card it is, by the mark that the bot puts on it."""
     payload = (message.get("metadata") or {}).get("event_payload", {})
     return str(payload.get("thread_key")) if payload.get("slot") == "card" else None
 
@@ -104,8 +97,8 @@ def as_text(sandbox: Sandbox, legs: Sequence[Row]) -> str:
     """A thread for people to read, marks and times included."""
     head = str(legs[0]["thread_key"])
     lines = []
-    for card in _all_cards(sandbox):
-        if _thread_of(card) == head:
+    for card in all_cards(sandbox):
+        if thread_of(card) == head:
             for message in thread(sandbox, card):
                 lines += [f"--- {message['ts']} {slot_of(message)}", sandbox.human.text(message)]
     return "\n".join(lines)

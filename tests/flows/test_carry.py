@@ -132,8 +132,9 @@ async def test_a_killed_run_is_continued_elsewhere_with_what_it_left(
     assert event.data["uncommitted"] is True
 
 
-async def test_a_session_that_comes_back_goes_on_in_its_older_copy(
-    office: Office, tmp_path: Path
+@pytest.mark.parametrize("has_own_commit", [False, True])
+async def test_a_session_that_comes_back_goes_on_in_its_older_copy_or_beside_it(
+    office: Office, tmp_path: Path, has_own_commit: bool
 ) -> None:
     repository = await asyncio.to_thread(new_repository, tmp_path / "api")
     async with office.worker():
@@ -148,11 +149,15 @@ async def test_a_session_that_comes_back_goes_on_in_its_older_copy(
         ContinueRequest(named=second.run.run_id, request_key="3", message="[scenario: work] Third"),
         by=office.boss,
     )
+    if has_own_commit:
+        await asyncio.to_thread(commit_in, first, "own.txt")
     async with office.worker():
         last = (await office.ended(third.run)).run
 
     assert last.status is RunStatus.COMPLETED, last.error_message
-    assert middle.workspace_path != first.workspace_path == last.workspace_path
+    assert first.workspace_path is not None
+    assert middle.workspace_path != first.workspace_path
+    assert last.workspace_path == first.workspace_path + ("-2" if has_own_commit else "")
     assert middle.initial_commit_hash == first.final_commit_hash
     assert last.initial_commit_hash == middle.final_commit_hash
     assert last.final_commit_hash != middle.final_commit_hash

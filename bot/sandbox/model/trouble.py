@@ -61,6 +61,10 @@ def _quoted(text: str) -> str:
 
 # Leaves the shell's session, and the tool's pipes.
 _ESCAPED = "setsid --fork sleep 600 </dev/null >/dev/null 2>&1"
+# Twice removed from the shell, without the run's mark, deaf: what only its parent knows.
+_DAEMON = (
+    f'(env -i PATH="$PATH" setsid python3 -c {_quoted(_STUBBORN)} </dev/null >/dev/null 2>&1 &)'
+)
 _ESCAPED_STUBBORN = f"setsid --fork python3 -c {_quoted(_STUBBORN)} </dev/null >/dev/null 2>&1"
 # Upwards from the shell to the agent's program.
 _FIND_PROGRAM = """\
@@ -218,6 +222,7 @@ _STUCK = {
         "children that ignore signals and have left the session",
         f"{_ESCAPED_STUBBORN}; {_ESCAPED}; {_python(_STUBBORN)}",
     ),
+    "kill-daemon": ("a daemon that forked twice and ignores signals", f"{_DAEMON}; {_SLEEP}"),
     "fork-storm": ("a hundred hostile children, more while they are killed", _python(_STORM)),
 }
 

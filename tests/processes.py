@@ -7,7 +7,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -146,9 +146,15 @@ def new_home(path: Path) -> Path:
 
 
 @asynccontextmanager
-async def running(command: str, home: Path, **variables: object) -> AsyncIterator[Program]:
-    """Run `python -m bot <command>` until the block ends; then it is ended for certain."""
+async def running(
+    command: str, home: Path, *, within: Sequence[str] = (), **variables: object
+) -> AsyncIterator[Program]:
+    """Run `python -m bot <command>` until the block ends; then it is ended for certain.
+
+    `within` is a command that becomes the one it is given, in surroundings of its making.
+    """
     process = await asyncio.create_subprocess_exec(
+        *within,
         sys.executable,
         *("-m", "bot", *command.split()),
         env=environment(home, {"SIGNALBOX_PORT": 0, **variables}),

@@ -16,7 +16,7 @@ import pytest
 from core.agent.process import find_tree, identify
 from core.domain.event import EventKind
 from core.domain.fleet import WorkerRecord, WorkerState
-from core.domain.process import RunProcess
+from core.domain.process import RunProcess, node_of
 from core.domain.request import KillRequest, StartRequest
 from core.domain.run import Run, RunStatus, StopReason
 from core.domain.workflow import OnWorkerLost
@@ -68,9 +68,9 @@ class Fleet:
         """Wait until the first worker is in a state."""
         async with asyncio.timeout(within):
             while True:
-                first = (await self.workers())[0]
-                if first.state is state:
-                    return first
+                found = await self.workers()
+                if found and found[0].state is state:
+                    return found[0]
                 await asyncio.sleep(0.05)
 
     async def processes_of(self, run: Run) -> list[RunProcess]:
@@ -153,7 +153,8 @@ async def test_four_runs_of_a_worker_that_is_killed_go_on_elsewhere_or_fail_as_c
 
     assert took < TAKEN_UP_WITHIN
     assert (failed.status, failed.stop_reason) == (RunStatus.FAILED, StopReason.WORKER_LOST)
-    assert failed.cost_usd == before[doomed.run_id].cost_usd or failed.cost_usd is not None
+    assert failed.turns >= before[doomed.run_id].turns
+    assert (failed.cost_usd or 0) >= (before[doomed.run_id].cost_usd or 0) > 0
     assert find_tree(doomed.run_id, None) == ()
     for run in ended:
         assert (run.status, run.attempt) == (RunStatus.COMPLETED, 2), run.error_message
@@ -248,16 +249,13 @@ async def test_a_sessions_next_leg_goes_to_the_node_that_holds_its_workspace(
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(fleet.worker())
         await stack.enter_async_context(fleet.worker())
-        nodes = set()
         for name in ("one", "two"):
-            used = []
+            legs = []
             for _ in range(3):
                 run = await office.start(LONG.format(turns=1), session_name=name)
-                ended = (await office.ended(run)).run
-                used.append((ended.worker_id or "").rpartition(":")[0])
-            assert len(set(used)) == 1, used
-            nodes |= set(used)
-        async with office.workplace.database.sessions() as session:
-            conversation = await sessions.get(session, run.session_id)
+                legs.append((await office.ended(run)).run)
+            async with office.workplace.database.sessions() as session:
+                conversation = await sessions.get(session, legs[0].session_id)
 
-    assert conversation.workspace_node in nodes
+            nodes = {node_of(leg.worker_id or "") for leg in legs}
+            assert nodes == {conversation.workspace_node}

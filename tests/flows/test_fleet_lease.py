@@ -92,7 +92,7 @@ async def outpost(office: Office, tmp_path: Path) -> AsyncIterator[Outpost]:
 
 def states(run: Run) -> set[str]:
     """In which states the processes of a run are."""
-    found = set()
+    found: set[str] = set()
     for one in find_tree(run.run_id, None):
         try:
             found.add(psutil.Process(one.pid).status())

@@ -1,0 +1,105 @@
+"""A worker that shares nothing with the others but the database: no disk, no network."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import pytest
+
+from core.domain.fleet import WorkerState
+from core.domain.process import node_of
+from core.domain.request import ContinueRequest, KillRequest
+from core.domain.run import RunStatus
+from core.domain.termination import Phase
+from tests.flows.test_fleet import LONG, Fleet, fleet
+from tests.passage import join
+from tests.processes import Program, new_home, of_model, running
+from tests.workplace import Office, office
+
+__all__ = ["fleet", "office"]
+
+
+def may_unshare() -> bool:
+    """Whether this machine lets us make networks."""
+    try:
+        done = subprocess.run(
+            ("unshare", "--net", "true"), check=False, capture_output=True, timeout=10
+        )
+    except OSError:
+        return False
+    return done.returncode == 0
+
+
+@asynccontextmanager
+async def outlet(office: Office) -> AsyncIterator[Path]:
+    """A Unix socket that leads to the model."""
+    port = urlsplit(office.model.url).port
+
+    async def through(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answers, far = await asyncio.open_connection("127.0.0.1", port)
+        await join(reader, far, answers, writer)
+
+    with tempfile.TemporaryDirectory(prefix="sbpass-") as folder:
+        path = Path(folder) / "model"
+        server = await asyncio.start_unix_server(through, path)
+        try:
+            yield path
+        finally:
+            server.close()
+
+
+@asynccontextmanager
+async def secluded(office: Office, home: Path, outlet: Path) -> AsyncIterator[Program]:
+    """A worker in a network of its own; the port of its model is the passage's there."""
+    port = urlsplit(office.model.url).port
+    within = (
+        *("unshare", "--net", sys.executable, "-m", "tests.passage"),
+        *(str(port), str(outlet)),
+    )
+    variables = {"DATABASE_URL": office.workplace.database.dsn, **of_model(office.model)}
+    async with running("worker", home, within=within, **variables) as program:
+        yield program
+
+
+@pytest.mark.skipif(not may_unshare(), reason="needs the right to make a network of its own")
+async def test_a_worker_in_another_network_works_is_killed_in_and_is_succeeded(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    office = fleet.office
+    home = await asyncio.to_thread(new_home, tmp_path / "secluded")
+    async with outlet(office) as path, secluded(office, home, path) as worker:
+        url = await worker.listening()
+        with socket.socket() as ours:
+            address = ("127.0.0.1", urlsplit(url).port)
+            assert ours.connect_ex(address) != 0, "it is in the same network"
+        there = await fleet.stands(WorkerState.UP)
+        first = await office.start(LONG.format(turns=2))
+        done = (await office.ended(first)).run
+        second = await fleet.at_work(await office.start(LONG.format(turns=26)))
+
+        await office.workplace.runs.kill(KillRequest(named=second.run_id), by=office.boss)
+        killed = await office.ended(second)
+
+    assert done.status is RunStatus.COMPLETED, done.error_message
+    assert node_of(done.worker_id or "") == there.node
+    assert killed.run.status is RunStatus.KILLED
+    assert killed.termination is not None
+    assert killed.termination.phase is Phase.CONFIRMED
+    async with fleet.worker():
+        wish = ContinueRequest(
+            named=killed.run.run_id, request_key=uuid4().hex, message=LONG.format(turns=2)
+        )
+        started = await office.workplace.runs.continue_run(wish, by=office.boss)
+        continued = (await office.ended(started.run)).run
+
+    assert continued.status is RunStatus.COMPLETED, continued.error_message
+    assert node_of(continued.worker_id or "") != there.node

@@ -184,6 +184,10 @@ class Budget:
         bucket.tokens = 0.0
         self._serve()
 
+    def begin_spent(self, method: str) -> None:
+        """Begin without a burst: another process, before us, may have spent it."""
+        self._bucket(method).tokens = 0.0
+
     def move(self, waiter: _Waiter, priority: Priority) -> None:
         """Change a waiter's place."""
         waiter.priority = priority

@@ -62,6 +62,7 @@ class Redraw:
                 async with self.threads.leadership() as lead:
                     log.info("this process draws the threads")
                     self.drawing.lead = lead
+                    self.drawing.budget.begin_spent("chat.update")
                     await self._draw_while(lead)
                     log.warning("this process draws no longer: it was cut off, or frozen too long")
             except (Unavailable, OSError) as error:

@@ -143,3 +143,21 @@ async def test_there_is_room_for_idle_work_only_while_nobody_waits() -> None:
     time.now += 60
     assert budget.has_spare("chat.update")
     await budget.close()
+
+
+async def test_drawers_that_follow_each_other_stay_under_the_limit_together() -> None:
+    time = Time()
+    slack = RateLimits(enabled=True)
+    refused: list[int] = []
+
+    for _ in range(6):
+        # Each draws for twenty seconds, as much as it may, and is followed by the next.
+        budget = Budget(now=lambda: time.now, sleep=time.sleep)
+        budget.begin_spent("chat.update")
+        until = time.now + 20
+        while time.now < until:
+            await budget.ask("chat.update", priority=Priority.STEP).granted()
+            refused.append(slack.retry_after("chat.update", 3, "C1", time.now))
+        await budget.close()
+
+    assert set(refused) == {0}

@@ -6,7 +6,7 @@ import pytest
 
 from core.agent.catalog import load_catalog
 from core.agent.definition import BadDefinition, parse_definition
-from core.domain.workflow import PermissionMode, UnknownWorkflow
+from core.domain.workflow import OnWorkerLost, PermissionMode, UnknownWorkflow
 
 FRONT = "---\ndescription: Does things.\n{more}\n---\nYou do things.\n"
 SHIPPED = ["architect", "document", "fix", "implement", "pr", "refactor", "review", "test"]
@@ -83,7 +83,7 @@ def test_every_key_is_read() -> None:
     text = with_keys(
         "aliases: [mine-too, other]\nmodel: sonnet\nmax_turns: 12\nbudget_usd: 2.50\n"
         "timeout: 1h30m\nallowed_tools: [Read, 'Bash(git log:*)']\ndisallowed_tools: [Write]\n"
-        "permission_mode: plan\nsetting_sources: [project]\n"
+        "permission_mode: plan\nsetting_sources: [project]\non_worker_lost: fail\n"
         "mcp_servers:\n  linear: {url: 'https://mcp.example/sse'}"
     )
 
@@ -101,6 +101,7 @@ def test_every_key_is_read() -> None:
     assert definition.disallowed_tools == ("Write",)
     assert definition.permission_mode is PermissionMode.PLAN
     assert definition.setting_sources == ("project",)
+    assert definition.on_worker_lost is OnWorkerLost.FAIL
     assert definition.mcp_servers == {"linear": {"url": "https://mcp.example/sse"}}
 
 
@@ -124,6 +125,8 @@ def test_every_key_is_read() -> None:
         ("aliases: [mine]", "aliases", "own name"),
         ("permission_mode: acceptedits", "permission_mode", "acceptEdits"),
         ("setting_sources: [repo]", "setting_sources", "project"),
+        ("on_worker_lost: retry", "on_worker_lost", "`resume`"),
+        ("on_worker_lost: [fail]", "on_worker_lost", "`fail`"),
         ("mcp_servers: [linear]", "mcp_servers", "`command`"),
         ("mcp_servers: {linear: {}}", "mcp_servers", "`linear`"),
         ("model: --evil", "model", "sonnet"),

@@ -130,7 +130,7 @@ class CriticalCalls:
                     "permissionDecisionReason": _DENIED,
                 }
             }
-        told: Mapping[str, Any] = given  # type: ignore[assignment]
+        told: Mapping[str, Any] = given
         self.begin(tool_use_id or "", str(told.get("tool_name")), told.get("tool_input") or {})
         return {}
 

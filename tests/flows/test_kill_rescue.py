@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -300,7 +301,8 @@ async def test_a_worker_killed_in_a_kill_leaves_it_to_its_successor(
     office: Office, tmp_path: Path, scenario: str, phase: Phase
 ) -> None:
     home = new_home(tmp_path / "other")
-    variables = {"DATABASE_URL": office.workplace.database.dsn, **of_model(office.model)}
+    dsn = office.workplace.database.dsn
+    variables: dict[str, Any] = {"DATABASE_URL": dsn, **of_model(office.model)}
     async with running("worker", home, **variables) as worker:
         run = await office.start(f"[scenario: {scenario}] work")
         await office.until(run, lambda now: now.run.tool_calls >= 2)

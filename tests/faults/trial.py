@@ -122,6 +122,7 @@ class Trial:
             lines = [
                 line
                 for story in self.stories
+                if story.name in person.run_ids()
                 for line in story.audit
                 if line["action"] == "kill" and line["actor_name"] == person.task.stranger
             ]

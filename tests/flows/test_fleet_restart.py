@@ -1,0 +1,88 @@
+"""An installation restarted process by process with runs live: nothing is lost or repeated."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from core.domain.event import EventKind
+from core.domain.run import Run, RunStatus
+from core.store import events
+from core.store.engine import Database
+from tests.console import Console, open_console
+from tests.flows.test_spine_faults import slots
+from tests.processes import Program, new_home, running
+
+TASK = "builder --turns 80 [scenario: long] [turns: 30] [delay: 1s] work"
+# Each of the four is replaced while the runs go on; a start takes seconds on a busy machine.
+PATIENCE = 150.0
+
+
+class Installation:
+    """Bots and workers, each a process with a home of its own."""
+
+    def __init__(self, console: Console, folder: Path, stack: AsyncExitStack) -> None:
+        self._console = console
+        self._folder = folder
+        self._stack = stack
+        self._count = 0
+
+    async def started(self, command: str) -> Program:
+        """One more process; it is not waited for."""
+        self._count += 1
+        home = new_home(self._folder / f"{command}-{self._count}")
+        variables = self._console.variables(home)
+        return await self._stack.enter_async_context(running(command, home, **variables))
+
+    async def replaced(self, command: str, old: Program) -> Program:
+        """A new process, and then the end of the old one."""
+        new = await self.started(command)
+        await new.ready()
+        with self._console.stopping():
+            old.send(signal.SIGTERM)
+            assert await old.ended(within=20) == 0, old.output
+        return new
+
+
+async def tool_calls(console: Console, run: Run) -> list[str]:
+    """Ids of a run's tool calls over all its attempts."""
+    async with console.database.sessions() as session:
+        started = await events.of_run(
+            session, run.id, kinds=(EventKind.TOOL_STARTED,), limit=10_000
+        )
+    return [str(one.data["id"]) for one in started]
+
+
+async def test_a_rolling_restart_loses_and_repeats_nothing(
+    database: Database, tmp_path: Path
+) -> None:
+    async with (
+        open_console(database, tmp_path / "observer", transport="socket") as console,
+        AsyncExitStack() as stack,
+    ):
+        fleet = Installation(console, tmp_path, stack)
+        bots = [await fleet.started("bot") for _ in range(2)]
+        workers = [await fleet.started("worker") for _ in range(2)]
+        for program in (*bots, *workers):
+            await program.ready()
+        cards = [await console.in_mid_tool(TASK) for _ in range(3)]
+
+        for place in range(2):
+            workers[place] = await fleet.replaced("worker", workers[place])
+            bots[place] = await fleet.replaced("bot", bots[place])
+
+        for card in cards:
+            await card.says("Completed", within=PATIENCE)
+            await console.drawn()
+            assert set(slots(card).values()) == {1}, slots(card)
+            assert "Kill" not in card.labels
+        assert len(console.cards()) == len(cards)
+        ended = await console.runs()
+        calls = {run.run_id: await tool_calls(console, run) for run in ended}
+
+    assert len(ended) == 3
+    assert {run.status for run in ended} == {RunStatus.COMPLETED}
+    assert max(run.attempt for run in ended) >= 2
+    for run in ended:
+        assert len(calls[run.run_id]) == len(set(calls[run.run_id])) == run.tool_calls

@@ -1,0 +1,50 @@
+"""The fleet asked after: in Slack by who may look, and on the server from the database."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from core.store.engine import Database
+from tests.console import Console, socket_console
+from tests.processes import new_home, run_to_end
+
+__all__ = ["socket_console"]
+
+
+async def test_slack_and_the_command_line_tell_the_same_of_a_worker(
+    socket_console: Console, tmp_path: Path
+) -> None:
+    console = socket_console
+    home = new_home(tmp_path / "asking")
+    told = await console.answer("workers", "0 of 4 slots in use")
+    dsn = console.database.dsn
+
+    table = await run_to_end("workers", home=home, DATABASE_URL=dsn)
+    facts = await run_to_end("workers", "--json", home=home, DATABASE_URL=dsn)
+
+    assert table.status == facts.status == 0, table.errors + facts.errors
+    (worker,) = json.loads(facts.output)["workers"]
+    assert (worker["state"], worker["slots"], worker["free_slots"]) == ("up", 4, 4)
+    assert worker["node"] in told
+    assert worker["node"] in table.output
+    assert "takes runs" in told
+
+
+async def test_without_a_worker_the_command_line_says_so(
+    database: Database, tmp_path: Path
+) -> None:
+    done = await run_to_end("workers", home=new_home(tmp_path / "h"), DATABASE_URL=database.dsn)
+
+    assert done.status == 0, done.errors
+    assert done.output.splitlines() == ["No worker is there.", "Runs that wait: 0"]
+
+
+async def test_a_database_that_does_not_answer_is_one_line(tmp_path: Path) -> None:
+    nobody = "postgresql://postgres@127.0.0.1:9/postgres"
+
+    done = await run_to_end("workers", home=new_home(tmp_path / "h"), DATABASE_URL=nobody)
+
+    assert done.status == 2
+    assert len(done.lines) == 1
+    assert "database" in done.lines[0]

@@ -115,6 +115,8 @@ class Carrier:
                 await self._store(leg, await self._pack(leg, None))
             except TooLarge as error:
                 trouble = _too_large(error, commits=True)
+        elif trouble is None:
+            await self._note(leg, {"nothing_new": True})
         if trouble is not None:
             # Last, so that it is what the next leg finds.
             await self._tell(leg, **trouble)
@@ -176,45 +178,57 @@ class Carrier:
     async def _store(self, leg: Leg, bundle: Bundle | None) -> None:
         now = self.ledger.work.clock()
         run = leg.run
+        work = (
+            None
+            if bundle is None
+            else CarriedWork(
+                id=uuid4(),
+                session_id=run.session_id,
+                run_id=run.id,
+                attempt=run.attempt,
+                bundle=bundle,
+                created_at=now,
+            )
+        )
+        data: dict[str, object] = (
+            {"nothing_new": True}
+            if bundle is None
+            else {
+                "commit": bundle.head_commit,
+                "uncommitted": bundle.saved_commit is not None,
+                "bytes": len(bundle.data),
+            }
+        )
 
         async def write() -> None:
             async with self.ledger.work.transaction() as session:
-                if bundle is None:
+                if work is None:
                     await carried.drop(session, run.id, attempt=run.attempt)
-                    return
-                work = CarriedWork(
-                    id=uuid4(),
-                    session_id=run.session_id,
-                    run_id=run.id,
-                    attempt=run.attempt,
-                    bundle=bundle,
-                    created_at=now,
-                )
-                told = EventRecord(
-                    kind=EventKind.WORK_CARRIED,
-                    at=now,
-                    data={
-                        "commit": bundle.head_commit,
-                        "uncommitted": bundle.saved_commit is not None,
-                        "bytes": len(bundle.data),
-                    },
-                )
-                if leg.kept.is_closed:
-                    # What is carried in between is seen in its row.
-                    await events.append(session, run.id, run.attempt, [told])
-                await carried.put(session, work)
+                else:
+                    await carried.put(session, work)
 
         await until_written(write, patience=_CLOSE_LIMIT)
         leg.kept.is_save = bundle is not None and bundle.saved_commit is not None
+        if leg.kept.is_closed:
+            # What is carried before the end is seen in its row.
+            await self._note(leg, data)
 
     async def _tell(self, leg: Leg, **what: object) -> None:
         """Note what could not be carried; the thread shows it."""
-        run, now = leg.run, self.ledger.work.clock()
         data = {**what, "workspace": leg.workspace.id if leg.workspace else None}
-        record = EventRecord(kind=EventKind.WORK_CARRIED, at=now, data=data)
         with contextlib.suppress(OpsError):
-            async with self.ledger.work.transaction() as session:
-                await events.append(session, run.id, run.attempt, [record])
+            await self._note(leg, data)
+
+    async def _note(self, leg: Leg, data: Mapping[str, object]) -> None:
+        """Note it after all that was noted before: with the account, if that is still to come."""
+        run, now = leg.run, self.ledger.work.clock()
+        if leg.kept.is_closed and leg.cause is not Cause.KILL:
+            leg.progress.note(EventKind.WORK_CARRIED, now, **data)
+            return
+        record = EventRecord(kind=EventKind.WORK_CARRIED, at=now, data=data)
+        async with self.ledger.work.transaction() as session:
+            await events.append(session, run.id, run.attempt, [record])
+            if "nothing_new" not in data and "commit" not in data:
                 await touch(session, run.id, now=now)
 
     def _workspace(self, leg: Leg) -> Workspace:

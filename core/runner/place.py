@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from core.domain.carried import CarriedWork
-from core.domain.event import EventKind
+from core.domain.event import EventKind, EventRecord
 from core.domain.process import node_of
-from core.domain.run import Run, StopReason
+from core.domain.run import Run
 from core.runner.ledger import Ledger
 from core.runner.leg import Leg
 from core.runner.shielded import until_written
@@ -110,19 +113,27 @@ async def _look_back(ledger: Ledger, run: Run, node: str | None) -> Before | Non
         earlier = [leg for leg in legs if leg.created_at < run.created_at]
         if not any(leg.workspace_path for leg in (*earlier, run)):
             return None
-        last = run if run.attempt > 1 or not earlier else earlier[-1]
-        kinds = (EventKind.WORK_CARRIED, EventKind.RUN_REQUEUED)
-        happened = await events.of_run(session, last.id, kinds=kinds)
-        requeued = [one for one in happened if one.kind is EventKind.RUN_REQUEUED]
-        told = [one for one in happened if one.kind is EventKind.WORK_CARRIED]
-        is_cut_short = (
-            bool(requeued) and bool(requeued[-1].data.get("lost"))
-            if last is run
-            else last.stop_reason is StopReason.WORKER_LOST
-        )
+        told, is_cut_short = await _end_of_work(session, [*earlier, run])
         return Before(
             node=node,
             work=await carried.latest(session, run.session_id),
             is_cut_short=is_cut_short,
-            lacks=bool(told) and ("failed" in told[-1].data or "too_large" in told[-1].data),
+            lacks=told is not None and ("failed" in told.data or "too_large" in told.data),
         )
+
+
+async def _end_of_work(
+    session: AsyncSession, legs: Sequence[Run]
+) -> tuple[EventRecord | None, bool]:
+    """What was last noted of carrying, and whether the last work was not carried to its end.
+
+    An attempt that has a workspace notes at its end what it carried, be it nothing.
+    """
+    kinds = (EventKind.WORKSPACE_READY, EventKind.WORK_CARRIED)
+    for leg in reversed(legs):
+        happened = await events.of_run(session, leg.id, kinds=kinds)
+        if happened:
+            last = happened[-1]
+            is_ready = last.kind is EventKind.WORKSPACE_READY
+            return (None if is_ready else last), is_ready
+    return None, False

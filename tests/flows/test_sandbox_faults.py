@@ -1,0 +1,94 @@
+"""Faults that are injected do what their names say, to the calls that are meant."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import aiohttp
+import pytest
+
+from bot.sandbox.slack.faults import Fault, Faults
+from bot.sandbox.slack.people import BUILDS, GENERAL
+from bot.sandbox.slack.server import Sandbox
+from tests.flows.sandbox_clients import http
+from tests.sandbox import sandbox
+
+__all__ = ["http", "sandbox"]
+
+
+async def post(
+    sandbox: Sandbox, http: aiohttp.ClientSession, text: str, channel: str = BUILDS
+) -> tuple[int, str]:
+    """Post a message; status and body of the answer."""
+    form = {"channel": channel, "token": sandbox.bot_token, "text": text}
+    limit = aiohttp.ClientTimeout(total=0.3)
+    url = sandbox.api_url + "chat.postMessage"
+    async with http.post(url, data=form, timeout=limit) as answer:
+        return answer.status, await answer.text()
+
+
+def said(sandbox: Sandbox) -> list[str]:
+    return [each["text"] for each in sandbox.human.messages("#builds")]
+
+
+@pytest.mark.parametrize("kind", ["lost_answer", "cut_body"])
+async def test_an_answer_that_is_cut_off_was_a_deed(
+    sandbox: Sandbox, http: aiohttp.ClientSession, kind: str
+) -> None:
+    sandbox.faults.add("chat.postMessage", kind)
+
+    with pytest.raises(aiohttp.ClientError):
+        await post(sandbox, http, "done")
+
+    assert said(sandbox) == ["done"]
+
+
+@pytest.mark.parametrize("is_applied", [True, False])
+@pytest.mark.parametrize(
+    "failure",
+    [("503", 503, "internal_error"), ("page", 503, "<html>"), ("fatal_error", 200, "fatal_error")],
+)
+async def test_a_call_that_fails_may_have_been_done(
+    sandbox: Sandbox,
+    http: aiohttp.ClientSession,
+    failure: tuple[str, int, str],
+    is_applied: bool,
+) -> None:
+    kind, status, words = failure
+    sandbox.faults.add("chat.postMessage", kind, is_applied=is_applied)
+
+    answer = await post(sandbox, http, "done")
+
+    assert (answer[0], words in answer[1]) == (status, True)
+    assert said(sandbox) == (["done"] if is_applied else [])
+
+
+async def test_a_call_can_be_done_late(sandbox: Sandbox, http: aiohttp.ClientSession) -> None:
+    sandbox.faults.add("chat.postMessage", "late", seconds=0.6)
+
+    with pytest.raises(TimeoutError):
+        await post(sandbox, http, "late")
+
+    assert said(sandbox) == []
+    await sandbox.human.wait_for(lambda: said(sandbox) == ["late"], what="the late deed")
+
+
+async def test_a_fault_of_one_channel_spares_the_others(
+    sandbox: Sandbox, http: aiohttp.ClientSession
+) -> None:
+    sandbox.faults.add("chat.postMessage", "429", channel=BUILDS)
+    await sandbox.human.invite("#general")
+
+    assert (await post(sandbox, http, "x", GENERAL))[0] == 200
+    assert (await post(sandbox, http, "x"))[0] == 429
+
+
+def test_the_same_seed_rains_the_same() -> None:
+    def storm(seed: int) -> list[Any]:
+        faults = Faults()
+        faults.rain(seed=seed, rate=0.3, faults=[Fault(kind="500"), Fault(kind="reset")])
+        return [faults.take("chat.update") for _ in range(200)]
+
+    assert storm(1) == storm(1)
+    assert storm(1) != storm(2)
+    assert 30 < sum(fault is not None for fault in storm(1)) < 90

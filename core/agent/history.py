@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 from datetime import timedelta
@@ -11,6 +12,7 @@ from itertools import islice, takewhile
 from typing import Any
 
 from core.agent.protocol import TranscriptStore
+from core.domain.errors import Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +45,7 @@ class History:
         self._waiting: deque[tuple[Any, list[Any]]] = deque()
         self._turn = asyncio.Lock()
         self._writing: asyncio.Task[None] | None = None
+        self._is_away = False
 
     async def append(self, key: Any, entries: Any) -> None:
         """Take entries, to be stored within a moment or as soon as the store takes them."""
@@ -63,10 +66,18 @@ class History:
         """The subagents' transcripts."""
         return await self._transcripts.list_subkeys(key)
 
-    async def settle(self, *, limit: timedelta) -> None:
-        """Store all that waits, within `limit`; what then is not stored is lost, and logged."""
+    async def settle(self, *, limit: timedelta, patience: timedelta = timedelta(0)) -> None:
+        """Store all that waits; what then is not stored is lost, and logged.
+
+        Args:
+            limit: For a store that does not take something.
+            patience: For a store that is away: what it will take is worth a longer wait.
+        """
+        began = time.monotonic()
         if self._writing is not None and not await self._stored_at_once(limit):
             await asyncio.wait({self._writing}, timeout=limit.total_seconds())
+            while self._is_away and time.monotonic() - began < patience.total_seconds():
+                await asyncio.wait({self._writing}, timeout=limit.total_seconds())
         if self._writing is not None:
             self._writing.cancel()
             await asyncio.wait({self._writing})
@@ -100,7 +111,9 @@ class History:
                         await self._transcripts.append(key, entries)
                 except Exception as error:  # noqa: BLE001 - the store's errors are its own
                     log.warning("transcript not stored, will be: %s", type(error).__name__)
+                    self._is_away = isinstance(error, Unavailable | OSError)
                     return False
+                self._is_away = False
                 for _ in range(count):
                     self._waiting.popleft()
         return True

@@ -44,8 +44,11 @@ INTERRUPT_LIMIT = timedelta(seconds=5)
 # For an agent that is closed in mid-work.
 _CLOSE_GRACE = timedelta(seconds=2)
 _DISCONNECT_LIMIT = timedelta(seconds=20)
-# For a database that is away: without the transcript the session cannot go on.
+# For a database that does not take a line, which may be one that it never will.
 _SETTLE_LIMIT = timedelta(seconds=20)
+# For one that is away: without the transcript the session cannot go on, and the end of the
+# run cannot be written either.
+_AWAY_PATIENCE = timedelta(minutes=30)
 _WATCH_EVERY = timedelta(seconds=3)
 _CONNECT_WATCH_FIRST = timedelta(milliseconds=10)
 _CONNECT_WATCH = timedelta(milliseconds=500)
@@ -193,7 +196,7 @@ class _Session:
         _, late = await asyncio.wait({self._client_task}, timeout=_DISCONNECT_LIMIT.total_seconds())
         for task in late:
             task.cancel()
-        await self._history.settle(limit=_SETTLE_LIMIT)
+        await self._history.settle(limit=_SETTLE_LIMIT, patience=_AWAY_PATIENCE)
         if self._opened.done():
             self._opened.exception()  # Looked at, or asyncio would complain that nobody did.
 

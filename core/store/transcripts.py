@@ -15,6 +15,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
+from core.store.engine import translating
 from core.store.types import storable
 
 Key = Mapping[str, Any]
@@ -130,11 +131,22 @@ class Transcripts:
         return Transcripts(self._sessions, fold=self._fold, attempt=(run_id, attempt))
 
     async def append(self, key: Key, entries: Sequence[Entry]) -> None:
-        """Add lines, in this order, after those that are there."""
+        """Add lines, in this order, after those that are there.
+
+        Raises:
+            Unavailable: If the database cannot be reached.
+            Unstorable: If it refuses a line.
+        """
         if not entries:
             return
         place = _place(key)
         uuids = [entry.get("uuid") for entry in entries]
+        with translating():
+            await self._append(place, key, uuids, entries)
+
+    async def _append(
+        self, place: dict[str, str], key: Key, uuids: Sequence[Any], entries: Sequence[Entry]
+    ) -> None:
         run_id, attempt = self._attempt or (None, None)
         async with self._sessions.begin() as session:
             await session.execute(

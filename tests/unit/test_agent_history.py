@@ -123,6 +123,24 @@ async def test_a_store_that_stays_away_is_given_up_with_a_log(
     assert "10 entries of a transcript are lost" in caplog.text
 
 
+async def test_a_store_that_comes_back_late_gets_everything() -> None:
+    store = Moody()
+    store.is_away = True
+    history = History(store)
+    for uuid in "abc":
+        await history.append(KEY, [entry(uuid)])
+
+    settling = asyncio.create_task(history.settle(limit=timedelta(seconds=0.05), patience=LONG))
+    async with asyncio.timeout(5):
+        while store.failures < 3:  # noqa: ASYNC110 - it tries again by itself
+            await asyncio.sleep(0.01)
+    assert not settling.done()
+    store.is_away = False
+    await settling
+
+    assert store.kept == ["a", "b", "c"]
+
+
 async def test_settling_when_all_is_stored_takes_no_time() -> None:
     store = Moody()
     history = History(store)

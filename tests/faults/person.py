@@ -118,10 +118,10 @@ class Person:
         """Whether Signalbox said in private that something did not work."""
         return any(words in text for text in self.heard(since=since) for words in _UNDONE)
 
-    def heard(self, *, since: float) -> list[str]:
-        """What Signalbox said to this person alone."""
+    def heard(self, *, since: float, by: str | None = None) -> list[str]:
+        """What Signalbox said to this person, or another one, alone."""
         human = self.fleet.sandbox.human
-        said = human.ephemerals(self.task.person)
+        said = human.ephemerals(by or self.task.person)
         return [human.text(one) for one in said if float(one["ts"]) >= since]
 
     async def _see_it_through(self) -> None:

@@ -113,25 +113,25 @@ class Trial:
         for leg in legs:
             self.violations += await self._settled(leg, person)
         await self._kills_heard(person)
-        self._meddler_refused(person)
+        await self._meddler_refused(person)
         for head in sorted({str(leg["thread_key"]) for leg in legs}):
             await self._judge_thread([leg for leg in legs if leg["thread_key"] == head])
 
-    def _meddler_refused(self, person: Person) -> None:
+    async def _meddler_refused(self, person: Person) -> None:
+        """Who may not kill was told so, and it was written down; late if a bot died over it."""
         for said in person.meddling:
-            lines = [
-                line
-                for story in self.stories
-                if story.name in person.run_ids()
-                for line in story.audit
-                if line["action"] == "kill" and line["actor_name"] == person.task.stranger
-            ]
-            human = self.fleet.sandbox.human
-            told = [
-                human.text(one)
-                for one in human.ephemerals(person.task.stranger)
-                if float(one["ts"]) >= said.at
-            ]
+            deadline = time.monotonic() + _REPLAYED_SECONDS
+            while True:
+                lines = [
+                    line
+                    for leg in person.legs
+                    for line in await self.fleet.rows.audit(leg)
+                    if line["action"] == "kill" and line["actor_name"] == person.task.stranger
+                ]
+                told = person.heard(since=said.at, by=person.task.stranger)
+                if said.answer != "taken" or lines or told or time.monotonic() > deadline:
+                    break
+                await asyncio.sleep(1)
             if any(line["allowed"] for line in lines):
                 self._wrong(Wrong.AUDIT, said.mark, "somebody killed a run who may not")
             if said.answer == "taken" and not lines and not told:
@@ -164,8 +164,8 @@ class Trial:
         while True:
             lines = [
                 line
-                for run_id in [leg["id"] for leg in person.legs]
-                for line in await self.fleet.rows.audit({"id": run_id})
+                for leg in person.legs
+                for line in await self.fleet.rows.audit(leg)
                 if line["action"] == "kill" and person.task.tag in str(line["reason"])
             ]
             told = person.heard(since=taken[0].at) if taken else []

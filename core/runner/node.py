@@ -156,12 +156,17 @@ class Node:
         """
         task = asyncio.create_task(asking, name="renew lease")
         self._asking.add(task)
-        task.add_done_callback(self._asking.discard)
+        task.add_done_callback(self._answered)
         try:
             async with asyncio.timeout(limit.total_seconds()):
                 return await asyncio.shield(task)
         finally:
             task.cancel()
+
+    def _answered(self, task: asyncio.Task[Own]) -> None:
+        self._asking.discard(task)
+        if not task.cancelled():
+            task.exception()  # Looked at, or asyncio would complain that nobody did.
 
     async def _renew(self) -> Own:
         async with self.ledger.work.transaction() as session:

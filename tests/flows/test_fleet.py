@@ -187,6 +187,26 @@ async def test_a_frozen_worker_that_thaws_ends_its_agent_at_once_and_writes_noth
         assert worker.process.returncode is None
 
 
+async def test_a_worker_that_thaws_beside_its_successor_does_it_no_harm(fleet: Fleet) -> None:
+    office = fleet.office
+    async with fleet.worker() as frozen:
+        run = await office.start(LONG.format(turns=26))
+        await fleet.at_work(run)
+        frozen.send(signal.SIGSTOP)
+        try:
+            lost = await take_over(office.workplace.database, run)
+            async with fleet.worker():
+                await fleet.at_work(run, calls=lost.tool_calls + 2)
+
+                frozen.send(signal.SIGCONT)
+                ended = (await office.ended(run)).run
+        finally:
+            frozen.send(signal.SIGCONT)
+
+    assert (ended.status, ended.attempt) == (RunStatus.COMPLETED, 2), ended.error_message
+    await fleet.counts_right(ended)
+
+
 async def test_a_draining_worker_takes_no_jobs_and_its_run_can_be_killed(fleet: Fleet) -> None:
     office = fleet.office
     async with fleet.worker(config="[worker]\ndrain = 60\n") as worker:

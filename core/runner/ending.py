@@ -85,7 +85,7 @@ class Ending:
     async def conclude(self) -> None:
         """Record the proof, however long the database takes."""
         leg = self.leg
-        if leg.cause is Cause.HANDOVER:
+        if leg.cause in (Cause.HANDOVER, Cause.FENCED):
             await self._note_gone()
         if leg.cause is not Cause.KILL:
             return

@@ -45,12 +45,14 @@ class Kills:
 
     Attributes:
         patience: How long a run is kept whose machine is away.
+        hearing: How long the workers of the other machine have to finish it first.
     """
 
     ledger: Ledger
     workspaces: Workspaces
     clearing: Clearing
     patience: timedelta = UNCONFIRMED_PATIENCE
+    hearing: timedelta = timedelta(seconds=10)
     _pauses: dict[UUID, tuple[float, timedelta]] = field(default_factory=dict)
 
     async def look(self) -> None:
@@ -139,6 +141,10 @@ class Kills:
         if termination is None:
             # Its last word was that all is gone; it cannot be taken back.
             return run
+        now = self.ledger.work.clock()
+        since = max(termination.requested_at, run.completed_at or termination.requested_at)
+        if proof.is_confirmed and now - since < self.hearing:
+            return run
         if not proof.is_confirmed:
             self._pause(termination)
         if Phase.UNCONFIRMED not in termination.phases:
@@ -154,7 +160,7 @@ class Kills:
             except IllegalPhase as error:
                 log.info("%s: %s", run.run_id, error)
                 return await self.ledger.look(run.run_id)
-        waits_for = self.ledger.work.clock() - termination.requested_at
+        waits_for = now - termination.requested_at
         if run.is_live and missing and waits_for > self.patience:
             return await self._give_up(run, missing)
         return run

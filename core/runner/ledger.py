@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,27 +13,24 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.agent.outcome import Outcome
 from core.agent.steps import plan_of
-from core.domain.actor import SYSTEM
 from core.domain.event import EventKind, EventRecord, PlanItem
 from core.domain.process import RunProcess, node_of
-from core.domain.run import IllegalTransition, Run, RunStatus, StaleAttempt, StopReason
+from core.domain.run import IllegalTransition, Run, StaleAttempt, StopReason
 from core.domain.session import Message, MessageRole, MessageType
 from core.domain.step import Step
-from core.domain.termination import Phase, ProcessIdentity, Proof, Termination, Waited
+from core.domain.termination import ProcessIdentity
+from core.runner.kill_ledger import KillLedger
 from core.runner.leg import Leg, prompt_uuid_of
 from core.runner.lost import Lost
 from core.services.admission import admit
 from core.services.dispatch import hand_over
-from core.services.work import Work, entry
 from core.store import (
-    audit,
     events,
     messages,
     processes,
     runs,
     sessions,
     steps,
-    terminations,
     transcripts,
 )
 from core.store.engine import Unstorable
@@ -63,12 +59,8 @@ class Past:
 
 
 @dataclass(frozen=True)
-class Ledger:
+class Ledger(KillLedger):
     """The rows of executions on one worker."""
-
-    work: Work
-    worker_id: str
-    host: str
 
     async def begin(self, run_id: str, attempt: int) -> Run | None:
         """Take a pending run; `None` if it is no longer to be had."""
@@ -283,98 +275,6 @@ class Ledger:
         now = self.work.clock()
         async with self.work.transaction() as session:
             await hand_over(session, run, now=now)
-
-    async def open_termination(self, run: Run) -> Termination | None:
-        """The kill under way for this run, if there is one."""
-        async with self.work.transaction() as session:
-            found = await terminations.latest_of_run(session, run.id)
-        return found if found is not None and found.completed_at is None else None
-
-    async def phase(
-        self,
-        run: Run,
-        termination: Termination,
-        phase: Phase,
-        proof: Proof | None = None,
-        *,
-        work_saved: Mapping[str, Any] | None = None,
-        cleanup: Mapping[str, Any] | None = None,
-    ) -> Termination:
-        """Record that a kill has come to this phase; the thread shows it."""
-        now = self.work.clock()
-        told = []
-        async with self.work.transaction() as session:
-            if phase is Phase.CONFIRMED:
-                await processes.gone(session, run.id, host=self.host, now=now)
-                unseen = await processes.unseen_hosts(session, run.id)
-                if unseen:
-                    cleanup = {**(cleanup or {}), "unseen_hosts": unseen}
-            advanced = await terminations.advance(
-                session,
-                termination.id,
-                phase,
-                now=now,
-                processes_seen=len(proof.seen) if proof else None,
-                survivors=proof.survivors if proof else None,
-                work_saved=work_saved,
-                cleanup=cleanup,
-            )
-            await runs.change(session, run.run_id, now=now)
-            if phase not in termination.phases:
-                # Of one that is entered again the first time is told.
-                told.append(EventRecord(kind=EventKind.KILL_PHASE, at=now, data={"phase": phase}))
-                if phase is Phase.UNCONFIRMED:
-                    data = {"survivors": [one.name for one in advanced.survivors]}
-                    told.append(EventRecord(kind=EventKind.KILL_UNCONFIRMED, at=now, data=data))
-            await events.append(session, run.id, run.attempt, told)
-        return advanced
-
-    async def gone(self, run: Run) -> None:
-        """Record that nothing of the run's attempts on this machine is left."""
-        async with self.work.transaction() as session:
-            await processes.gone(session, run.id, host=self.host, now=self.work.clock())
-
-    async def waited(
-        self, run: Run, termination: Termination | None, waited: Sequence[Waited]
-    ) -> None:
-        """Record that the end of a run waited for critical sections, and for which."""
-        now = self.work.clock()
-        told = [asdict(one) for one in waited]
-        async with self.work.transaction() as session:
-            if termination is not None:
-                await terminations.note_waited(session, termination.id, waited, now=now)
-            await events.append(
-                session,
-                run.id,
-                run.attempt,
-                [EventRecord(kind=EventKind.CRITICAL_WAITED, at=now, data=one) for one in told],
-            )
-            action = "kill_waited" if termination is not None else "stop_waited"
-            await audit.record(session, entry(SYSTEM, action, now, run=run, waited_for=told))
-
-    async def finish_killed(self, run: Run) -> None:
-        """End a run that was killed while nobody executed it: its worker died, or it waits."""
-        now = self.work.clock()
-        async with self.work.transaction() as session:
-            present = await runs.get(session, run.run_id)
-            if present.status in (RunStatus.PENDING, RunStatus.RUNNING):
-                await events.append(
-                    session,
-                    run.id,
-                    present.attempt,
-                    [
-                        EventRecord(
-                            kind=EventKind.RUN_ENDED,
-                            at=now,
-                            data={"stop_reason": StopReason.KILLED},
-                        )
-                    ],
-                )
-                await processes.end(session, run.id, present.attempt, now=now)
-                await runs.finish(
-                    session, run.run_id, attempt=None, stop_reason=StopReason.KILLED, now=now
-                )
-                await admit(session, now=now)
 
 
 async def _start_of(session: AsyncSession, leg: Leg) -> str | None:

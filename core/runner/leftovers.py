@@ -66,8 +66,13 @@ async def _report(ledger: Ledger, run_id: str, proof: Proof) -> None:
                     )
                 ],
             )
-            if proof.is_confirmed:
-                await processes.gone(session, run.id, host=ledger.host, now=now)
+            over = [
+                one.attempt
+                for one in await processes.of_run(session, run.id)
+                if one.host == ledger.host and one.ended_at is not None
+            ]
+            if proof.is_confirmed and over:
+                await processes.gone(session, run.id, host=ledger.host, up_to=max(over), now=now)
             await runs.change(session, run.run_id, now=now)
     except NotFound:
         log.warning("%s is no run of this database", run_id)

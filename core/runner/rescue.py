@@ -122,7 +122,9 @@ class Rescue:
             if run.kill_requested_at is not None:
                 return await self.kills.conclude(run)
             if process.host == self.ledger.host:
-                proof = await end_tree(cookie=run.run_id, root=process.agent)
+                proof = await end_tree(
+                    cookie=run.run_id, root=process.agent, attempt=process.attempt
+                )
                 if proof.is_confirmed:
                     await self.ledger.gone(run)
             if run.job_id is not None:

@@ -98,11 +98,19 @@ async def give_up(
     return given_up is not None
 
 
-async def gone(session: AsyncSession, run: UUID, *, host: str, now: datetime) -> None:
-    """Note that no process of a run's attempts on this machine is left; the first time stays."""
+async def gone(session: AsyncSession, run: UUID, *, host: str, up_to: int, now: datetime) -> None:
+    """Note that no process of a run's attempts on this machine is left; the first time stays.
+
+    Those after `up_to` were begun when nobody had looked for them yet.
+    """
     await session.execute(
         update(ProcessRow)
-        .where(ProcessRow.run_id == run, ProcessRow.host == host, ProcessRow.gone_at.is_(None))
+        .where(
+            ProcessRow.run_id == run,
+            ProcessRow.host == host,
+            ProcessRow.attempt <= up_to,
+            ProcessRow.gone_at.is_(None),
+        )
         .values(gone_at=now)
         .execution_options(synchronize_session=False)
     )

@@ -113,7 +113,8 @@ def own_identity(office: Office) -> tuple[str, str]:
 def kills_of(office: Office, host: str, home: Path) -> Kills:
     """What a worker on that machine would do."""
     ledger = Ledger(office.workplace.work, f"{host}-000000-0:alive000", host)
-    return Kills(ledger, Workspaces(home, git_timeout=GIT_TIMEOUT), Clearing(home))
+    workspaces = Workspaces(home, git_timeout=GIT_TIMEOUT)
+    return Kills(ledger, workspaces, Clearing(home), hearing=timedelta(0))
 
 
 async def told(office: Office, run: Run, kind: EventKind) -> list[EventRecord]:
@@ -192,6 +193,22 @@ async def test_a_kill_on_another_machine_is_unconfirmed_until_somebody_looks_the
     confirmed = (await office.look(run)).termination
     assert confirmed is not None
     assert confirmed.phase is Phase.CONFIRMED
+
+
+async def test_the_other_machine_is_given_time_to_confirm_before_anybody_is_alarmed(
+    office: Office, tmp_path: Path
+) -> None:
+    run = await begun(office, f"{ELSEWHERE}-000000-0:dead0000", ELSEWHERE)
+    await wished(office, run, Phase.REQUESTED)
+    here = kills_of(office, "here", tmp_path)
+    here.hearing = timedelta(minutes=1)
+
+    await here.conclude((await office.look(run)).run)
+
+    seen = await office.look(run)
+    assert seen.termination is not None
+    assert seen.termination.phase is Phase.REQUESTED
+    assert await told(office, run, EventKind.KILL_UNCONFIRMED) == []
 
 
 async def test_a_machine_that_stays_away_frees_the_session_and_says_so(

@@ -1,0 +1,121 @@
+"""What is written of a kill: each method one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from core.agent.steps import end_steps
+from core.domain.actor import SYSTEM
+from core.domain.event import EventKind, EventRecord
+from core.domain.run import Run, RunStatus, StopReason
+from core.domain.termination import Phase, Proof, Termination, Waited
+from core.services.admission import admit
+from core.services.work import Work, entry
+from core.store import audit, events, processes, runs, steps, terminations
+
+
+@dataclass(frozen=True)
+class KillLedger:
+    """The rows of kills, as one worker writes them."""
+
+    work: Work
+    worker_id: str
+    host: str
+
+    async def open_termination(self, run: Run) -> Termination | None:
+        """The kill under way for this run, if there is one."""
+        async with self.work.transaction() as session:
+            found = await terminations.latest_of_run(session, run.id)
+        return found if found is not None and found.completed_at is None else None
+
+    async def phase(
+        self,
+        run: Run,
+        termination: Termination,
+        phase: Phase,
+        proof: Proof | None = None,
+        *,
+        work_saved: Mapping[str, Any] | None = None,
+        cleanup: Mapping[str, Any] | None = None,
+    ) -> Termination:
+        """Record that a kill has come to this phase; the thread shows it."""
+        now = self.work.clock()
+        told = []
+        async with self.work.transaction() as session:
+            if phase is Phase.CONFIRMED:
+                await processes.gone(session, run.id, host=self.host, up_to=run.attempt, now=now)
+                unseen = await processes.unseen_hosts(session, run.id)
+                if unseen:
+                    cleanup = {**(cleanup or {}), "unseen_hosts": unseen}
+            advanced = await terminations.advance(
+                session,
+                termination.id,
+                phase,
+                now=now,
+                processes_seen=len(proof.seen) if proof else None,
+                survivors=proof.survivors if proof else None,
+                work_saved=work_saved,
+                cleanup=cleanup,
+            )
+            await runs.change(session, run.run_id, now=now)
+            if phase not in termination.phases:
+                # Of one that is entered again the first time is told.
+                told.append(EventRecord(kind=EventKind.KILL_PHASE, at=now, data={"phase": phase}))
+                if phase is Phase.UNCONFIRMED:
+                    data = {"survivors": [one.name for one in advanced.survivors]}
+                    told.append(EventRecord(kind=EventKind.KILL_UNCONFIRMED, at=now, data=data))
+            await events.append(session, run.id, run.attempt, told)
+        return advanced
+
+    async def gone(self, run: Run) -> None:
+        """Record that nothing of the run's attempts on this machine is left."""
+        async with self.work.transaction() as session:
+            now = self.work.clock()
+            await processes.gone(session, run.id, host=self.host, up_to=run.attempt, now=now)
+
+    async def waited(
+        self, run: Run, termination: Termination | None, waited: Sequence[Waited]
+    ) -> None:
+        """Record that the end of a run waited for critical sections, and for which."""
+        now = self.work.clock()
+        told = [asdict(one) for one in waited]
+        async with self.work.transaction() as session:
+            if termination is not None:
+                await terminations.note_waited(session, termination.id, waited, now=now)
+            await events.append(
+                session,
+                run.id,
+                run.attempt,
+                [EventRecord(kind=EventKind.CRITICAL_WAITED, at=now, data=one) for one in told],
+            )
+            action = "kill_waited" if termination is not None else "stop_waited"
+            await audit.record(session, entry(SYSTEM, action, now, run=run, waited_for=told))
+
+    async def finish_killed(self, run: Run) -> None:
+        """End a run that was killed while nobody executed it: its worker died, or it waits."""
+        now = self.work.clock()
+        async with self.work.transaction() as session:
+            present = await runs.get(session, run.run_id)
+            if present.status in (RunStatus.PENDING, RunStatus.RUNNING):
+                await events.append(
+                    session,
+                    run.id,
+                    present.attempt,
+                    [
+                        EventRecord(
+                            kind=EventKind.RUN_ENDED,
+                            at=now,
+                            data={"stop_reason": StopReason.KILLED},
+                        )
+                    ],
+                )
+                await processes.end(session, run.id, present.attempt, now=now)
+                plan = tuple(await steps.of_run(session, run.id))
+                plan = end_steps(plan, succeeded=False, now=now)
+                await steps.replace(session, run.id, plan)
+                await runs.finish(
+                    session, run.run_id, attempt=None, stop_reason=StopReason.KILLED, now=now
+                )
+                await admit(session, now=now)

@@ -147,7 +147,7 @@ def new_home(path: Path) -> Path:
 
 @asynccontextmanager
 async def running(
-    command: str, home: Path, *, within: Sequence[str] = (), **variables: object
+    command: str, home: Path, within: Sequence[str] = (), /, **variables: object
 ) -> AsyncIterator[Program]:
     """Run `python -m bot <command>` until the block ends; then it is ended for certain.
 

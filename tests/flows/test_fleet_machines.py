@@ -66,7 +66,7 @@ async def secluded(office: Office, home: Path, outlet: Path) -> AsyncIterator[Pr
         *(str(port), str(outlet)),
     )
     variables = {"DATABASE_URL": office.workplace.database.dsn, **of_model(office.model)}
-    async with running("worker", home, within=within, **variables) as program:
+    async with running("worker", home, within, **variables) as program:
         yield program
 
 

@@ -70,7 +70,7 @@ def test_what_an_older_copy_kept_and_what_is_empty_is_named() -> None:
             {"too_large": True, "bytes": 31_400_000, "limit": 25_000_000, "commits": False},
             "The uncommitted work is too large",
         ),
-        ({"failed": "it took longer than 30 s"}, "for other machines: it took longer than 60 s."),
+        ({"failed": "it took longer than 60 s"}, "for other machines: it took longer than 60 s."),
     ],
 )
 def test_what_could_not_be_carried_is_said_with_where_it_is(

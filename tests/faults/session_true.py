@@ -16,6 +16,8 @@ _COMMITTED = re.compile(r"committed ([0-9a-f]{7,40}): ")
 # What died with an agent in mid-flight may be missing in the row or in the transcript: a few
 # answers for each end that came from outside.  More is a leg counted twice, or not at all.
 _ANSWERS_LOST = 4
+# An answer that had only begun, and never came into the transcript.
+_BEGUN_TOKENS = 100
 _BY_ITSELF = frozenset({"success", "max_turns"})
 
 
@@ -56,7 +58,7 @@ def check_cost(legs: Sequence[Row], transcript: Sequence[Row]) -> Iterator[Viola
     told = sum(answers.values())
     counted = sum(int(leg["output_tokens"]) for leg in legs)
     cuts = sum(int(leg["attempt"]) - 1 + (leg["stop_reason"] not in _BY_ITSELF) for leg in legs)
-    slack = cuts * sum(sorted(answers.values())[-_ANSWERS_LOST:])
+    slack = cuts * max(sum(sorted(answers.values())[-_ANSWERS_LOST:]), _BEGUN_TOKENS)
     if counted > told + slack:
         yield Violation(
             Wrong.COST, name, f"counts {counted} output tokens where the transcript has {told}"

@@ -198,8 +198,10 @@ class Trial:
         name = story.name
         left = [
             str(path.relative_to(self.fleet.folder))
-            for home in self.fleet.homes
-            for path in (home / "agents").glob(f"{name}-*")
+            for worker in self.fleet.workers
+            # Who is away clears away when it comes back; that is looked at in the end.
+            if worker.url is not None
+            for path in (worker.home / "agents").glob(f"{name}-*")
         ]
         if not left:
             return []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from claude_agent_sdk import (
     CLIConnectionError,
     CLIJSONDecodeError,
@@ -16,6 +18,8 @@ from core.domain.redact import redact
 _SAYS_ROOT = "cannot be used with root"
 _SAYS_UNKNOWN_SESSION = "No conversation found"
 _LONGEST = 300
+# How the SDK words that there is nobody to write to any more.
+_EXIT_CODE = re.compile(r"\(exit code: (-?\d+)\)")
 
 
 def failed(what: str, error: Exception | None, stderr_tail: str) -> AgentFailed:
@@ -25,7 +29,7 @@ def failed(what: str, error: Exception | None, stderr_tail: str) -> AgentFailed:
     said = f"{error}\n{stderr_tail}"
     if _SAYS_UNKNOWN_SESSION in said:
         return NoTranscript(stderr_tail=stderr_tail)
-    exit_code = error.exit_code if isinstance(error, ProcessError) else None
+    exit_code = _exit_code(error)
     if _SAYS_ROOT in said:
         return AgentFailed(
             "refused to bypass permissions as root",
@@ -44,7 +48,23 @@ def failed(what: str, error: Exception | None, stderr_tail: str) -> AgentFailed:
         what = "said something that cannot be read"
     elif isinstance(error, ResultError):
         what = f"{what}: {redact(str(error))[:_LONGEST]}"
-    elif isinstance(error, CLIConnectionError) and error.__cause__ is not None:
+    elif isinstance(error, CLIConnectionError) and not isinstance(
+        error.__cause__, ProcessError | None
+    ):
         # Its own text names paths; the cause's first words do not.
         what = f"{what} ({type(error.__cause__).__name__})"
     return AgentFailed(what, exit_code=exit_code, stderr_tail=stderr_tail)
+
+
+def _exit_code(error: Exception | None) -> int | None:
+    """The status the program ended with, if the error tells it, in whichever way it does.
+
+    Whether the SDK reads its end first or fails to write to it is a race.
+    """
+    if error is None:
+        return None
+    for one in (error, error.__cause__):
+        if isinstance(one, ProcessError):
+            return one.exit_code
+    told = _EXIT_CODE.search(str(error))
+    return int(told[1]) if told else None

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import pytest
+from claude_agent_sdk import CLIConnectionError, ProcessError
+
+from core.agent.failure import failed
+
+WHAT = "could not be started"
+
+
+def caused(cause: BaseException) -> CLIConnectionError:
+    error = CLIConnectionError("Cannot write")
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ProcessError("Command failed with exit code 3", exit_code=3),
+        CLIConnectionError("Cannot write to terminated process (exit code: 3)"),
+        caused(ProcessError("Command failed", exit_code=3)),
+    ],
+    ids=["read", "unwritten", "written-after"],
+)
+def test_the_exit_code_is_told_whichever_way_the_end_was_noticed(error: Exception) -> None:
+    failure = failed(WHAT, error, "oops")
+
+    assert failure.exit_code == 3
+    assert str(failure) == WHAT
+    assert failure.stderr_tail == "oops"
+
+
+def test_a_cause_that_is_no_exit_is_named_without_its_text() -> None:
+    failure = failed(WHAT, caused(BrokenPipeError("/secret/path")), "")
+
+    assert str(failure) == f"{WHAT} (BrokenPipeError)"
+    assert failure.exit_code is None

@@ -27,12 +27,13 @@ def test_the_exit_code_is_told_whichever_way_the_end_was_noticed(error: Exceptio
     failure = failed(WHAT, error, "oops")
 
     assert failure.exit_code == 3
-    assert str(failure) == WHAT
+    assert WHAT in str(failure)
     assert failure.stderr_tail == "oops"
 
 
 def test_a_cause_that_is_no_exit_is_named_without_its_text() -> None:
     failure = failed(WHAT, caused(BrokenPipeError("/secret/path")), "")
 
-    assert str(failure) == f"{WHAT} (BrokenPipeError)"
+    assert f"{WHAT} (BrokenPipeError)" in str(failure)
+    assert "secret" not in str(failure)
     assert failure.exit_code is None

@@ -186,6 +186,7 @@ async def test_a_run_goes_on_while_the_sockets_are_cut(socket_console: Console) 
     await socket_console.sandbox.disconnect("abrupt")
 
     await ended_true(socket_console, card)
+    assert (await socket_console.run_of(card)).run.attempt == 1
 
 
 @pytest.mark.parametrize("transport", ["socket", "http"])

@@ -143,6 +143,9 @@ async def test_a_run_that_waits_is_killed_before_it_starts(idle_console: Console
 
         await card.says("Killed before it started")
         await idle_console.settle()
+        killed = await idle_console.run_of(card)
+        assert killed.run.status is RunStatus.KILLED
+        assert killed.run.started_at is None
 
 
 async def test_killing_a_run_that_has_ended_says_so(socket_console: Console) -> None:

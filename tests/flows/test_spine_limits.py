@@ -64,3 +64,4 @@ async def test_a_run_says_that_no_worker_is_up_and_starts_when_one_is(
         async with console.serving(hears=False, home=tmp_path / "worker"):
             await card.says("Completed")
             await console.settle()
+            assert (await console.run_of(card)).run.attempt == 1

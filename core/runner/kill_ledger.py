@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from core.agent.steps import end_steps
 from core.domain.actor import SYSTEM
 from core.domain.event import EventKind, EventRecord
 from core.domain.run import Run, RunStatus, StopReason
 from core.domain.termination import Phase, Proof, Termination, Waited
+from core.runner.closing import close_attempt
 from core.services.admission import admit
 from core.services.work import Work, entry
-from core.store import audit, events, processes, runs, steps, terminations
+from core.store import audit, events, processes, runs, terminations
 
 
 @dataclass(frozen=True)
@@ -111,10 +111,7 @@ class KillLedger:
                         )
                     ],
                 )
-                await processes.end(session, run.id, present.attempt, now=now)
-                plan = tuple(await steps.of_run(session, run.id))
-                plan = end_steps(plan, succeeded=False, now=now)
-                await steps.replace(session, run.id, plan)
+                await close_attempt(session, present, now=now)
                 await runs.finish(
                     session, run.run_id, attempt=None, stop_reason=StopReason.KILLED, now=now
                 )

@@ -19,6 +19,7 @@ from core.domain.run import IllegalTransition, Run, StaleAttempt, StopReason
 from core.domain.session import Message, MessageRole, MessageType
 from core.domain.step import Step
 from core.domain.termination import ProcessIdentity
+from core.runner.closing import close_attempt
 from core.runner.kill_ledger import KillLedger
 from core.runner.leg import Leg, prompt_uuid_of
 from core.runner.lost import Lost
@@ -236,7 +237,7 @@ class Ledger(KillLedger):
             told.insert(0, lost.record(now, resumes=False))
         async with self.work.transaction() as session:
             await events.append(session, run.id, run.attempt, told)
-            await processes.end(session, run.id, run.attempt, now=now)
+            await close_attempt(session, run, now=now, error=message)
             ended = await runs.finish(
                 session,
                 run.run_id,

@@ -12,6 +12,7 @@ from core.domain.event import EventKind
 from core.domain.fleet import WorkerRecord, WorkerState
 from core.domain.process import HEARTBEAT_INTERVAL, STALLED_AFTER, RunProcess
 from core.domain.run import Run, RunStatus, StopReason
+from core.domain.step import Step, StepStatus
 from core.domain.workflow import OnWorkerLost
 from core.queue import jobs
 from core.runner.ledger import Ledger
@@ -19,7 +20,7 @@ from core.runner.lost import Lost
 from core.runner.rescue import MAX_LOSSES, SECOND_LOOK_AFTER, Rescue
 from core.services.dispatch import hand_over, release_waiting
 from core.services.work import Work
-from core.store import events, processes, sessions, workers
+from core.store import events, processes, sessions, steps, workers
 from core.store.engine import Database
 from core.store.transcripts import Transcripts
 from tests.database import NOW, new_session, stored_run
@@ -127,6 +128,13 @@ async def test_a_worker_heard_at_the_last_moment_keeps_its_run(desk: Desk) -> No
 
 async def test_a_workflow_may_fail_when_its_worker_is_lost(desk: Desk) -> None:
     run = await desk.executed(on_worker_lost=OnWorkerLost.FAIL)
+    plan = [
+        Step(step_id=1, name="Look", status=StepStatus.COMPLETED),
+        Step(step_id=2, name="Write", status=StepStatus.IN_PROGRESS),
+        Step(step_id=3, name="Test"),
+    ]
+    async with desk.database.sessions.begin() as session:
+        await steps.replace(session, run.id, plan)
 
     (lost,) = await desk.look_twice()
 
@@ -136,6 +144,14 @@ async def test_a_workflow_may_fail_when_its_worker_is_lost(desk: Desk) -> None:
     assert "continue" in (lost.error_message or "")
     (told,) = await desk.told(run, EventKind.WORKER_LOST)
     assert told["resumes"] is False
+    async with desk.database.sessions() as session:
+        left = await steps.of_run(session, run.id)
+    # Nothing looks as if it were still being done.
+    assert [step.status for step in left] == [
+        StepStatus.COMPLETED,
+        StepStatus.FAILED,
+        StepStatus.PENDING,
+    ]
     assert len(await desk.told(run, EventKind.RUN_ENDED)) == 1
 
 

@@ -1,0 +1,20 @@
+"""What is left open by an attempt that nobody executes any more."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core.agent.steps import end_steps
+from core.domain.run import Run
+from core.store import processes, steps
+
+
+async def close_attempt(
+    session: AsyncSession, run: Run, *, now: datetime, error: str | None = None
+) -> None:
+    """End the process row and the open steps of a run that ends without its worker."""
+    await processes.end(session, run.id, run.attempt, now=now)
+    plan = tuple(await steps.of_run(session, run.id))
+    await steps.replace(session, run.id, end_steps(plan, succeeded=False, now=now, error=error))

@@ -22,7 +22,9 @@ log = logging.getLogger(__name__)
 STORE_LIMIT = timedelta(seconds=1.5)
 _DONE_LIMIT = timedelta(seconds=5)
 # With the 30 s after which a delivery counts as left, well within a minute.
-REPLAY_EVERY = timedelta(seconds=15)
+REPLAY_EVERY = timedelta(seconds=2)
+# After an outage every bot's word about what it handles is old: it gets this long to renew it.
+_AFTER_OUTAGE = timedelta(seconds=10)
 # Where `Asked` lies in Bolt's context, and the mark of a replay.
 ASKED = "asked"
 _REPLAYED = "replayed_key"
@@ -43,6 +45,8 @@ class Intake:
         self._inbox = inbox
         self._bot_user_id = bot_user_id
         self._tell_person = tell
+        # Being handled by this process.
+        self._in_hand: set[str] = set()
         # Handled or refused, but the database could not be told; not to be replayed.
         self._untold: set[str] = set()
 
@@ -65,6 +69,8 @@ class Intake:
                 log.info("duplicate delivery of %s dropped", asked.via)
                 # Without a body of its own Bolt would answer 404, and Slack try again.
                 return BoltResponse(status=200, body="")
+        if asked.key is not None:
+            self._in_hand.add(asked.key)
         await args.next()
         return None
 
@@ -80,6 +86,8 @@ class Intake:
             log.warning("a handled delivery could not be noted yet")
         else:
             self._untold.discard(asked.key)
+        finally:
+            self._in_hand.discard(asked.key)
 
     async def replay_unfinished(self, app: AsyncApp) -> int:
         """Handle what another bot accepted and left when it died; answers how many.
@@ -89,6 +97,9 @@ class Intake:
         """
         count = 0
         for key, body in await self._inbox.claim_unfinished():
+            if key in self._in_hand:
+                # Ours, and only renewed too late.
+                continue
             if key in self._untold:
                 await self._tell(key)
                 continue
@@ -109,6 +120,19 @@ class Intake:
                 await self.replay_unfinished(app)
             except Unavailable as error:
                 log.warning("unfinished deliveries cannot be read: %s", error)
+                await asyncio.sleep(_AFTER_OUTAGE.total_seconds())
+            await asyncio.sleep(every.total_seconds())
+
+    async def keep_hold(self, *, every: timedelta) -> None:
+        """Say again and again what this process has in hand, so that no other takes it up."""
+        while True:
+            held = self._in_hand | self._untold
+            if held:
+                try:
+                    async with asyncio.timeout(_DONE_LIMIT.total_seconds()):
+                        await self._inbox.renew(held)
+                except (Unavailable, TimeoutError):
+                    log.warning("what is in hand could not be renewed")
             await asyncio.sleep(every.total_seconds())
 
     def _not_taken(self, key: str, asked: Asked) -> BoltResponse:

@@ -133,6 +133,10 @@ class Inbox(Protocol):
         """Note that a delivery was handled."""
         ...
 
+    async def renew(self, keys: Collection[str]) -> None:
+        """Say that these are still being handled here."""
+        ...
+
     async def claim_unfinished(self) -> list[tuple[str, Mapping[str, Any]]]:
         """Deliveries whose bot died before they were done."""
         ...

@@ -20,6 +20,7 @@ from bot.slack.limits import Budget
 from bot.slack.setup import SlackCredentials, check_slack
 from bot.slack.socket import Sockets, open_sockets
 from core.domain.actor import Role
+from core.services.intake import RENEWED_EVERY
 
 log = logging.getLogger(__name__)
 
@@ -119,6 +120,7 @@ class SlackPart:
         async with asyncio.TaskGroup() as group:
             group.create_task(side.redraw.run(), name="redraw")
             group.create_task(side.intake.keep_replaying(side.app), name="replay")
+            group.create_task(side.intake.keep_hold(every=RENEWED_EVERY), name="hold deliveries")
             group.create_task(self._hear(side), name="hear slack")
 
     async def _hear(self, side: SlackSide) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -10,8 +10,11 @@ from typing import Any
 from core.services.work import Work
 from core.store import deliveries
 
-# A delivery still unfinished after this long had its bot die under it.
-ABANDONED_AFTER = timedelta(seconds=30)
+# A bot says every 2 s of what it handles that it still does; one that has said nothing for
+# this long is dead or stands still.  With a look every 2 s, a kill that it had acknowledged
+# is taken up within the 10 s that a kill may take.
+ABANDONED_AFTER = timedelta(seconds=6)
+RENEWED_EVERY = timedelta(seconds=2)
 # Slack's response URLs live 30 minutes; an answer later than that reaches nobody.
 WORTH_REPLAYING = timedelta(minutes=30)
 _BATCH = 50
@@ -36,6 +39,15 @@ class IntakeService:
         """Forget the body of a handled delivery; its key stays, to know it again."""
         async with self.work.transaction() as session:
             await deliveries.done(session, key, now=self.work.clock())
+
+    async def renew(self, keys: Collection[str]) -> None:
+        """Say that these are still being handled here.
+
+        Raises:
+            Unavailable: If the database cannot be reached.
+        """
+        async with self.work.transaction() as session:
+            await deliveries.renew(session, keys, now=self.work.clock())
 
     async def claim_unfinished(self) -> list[tuple[str, Mapping[str, Any]]]:
         """Deliveries whose bot died before they were done; nobody else gets these."""

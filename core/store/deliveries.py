@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -36,6 +36,16 @@ async def done(session: AsyncSession, key: str, *, now: datetime) -> None:
     )
 
 
+async def renew(session: AsyncSession, keys: Collection[str], *, now: datetime) -> None:
+    """Say of deliveries that they are still being handled."""
+    await session.execute(
+        update(DeliveryRow)
+        .where(DeliveryRow.key.in_(keys), DeliveryRow.done_at.is_(None))
+        .values(claimed_at=now)
+        .execution_options(synchronize_session=False)
+    )
+
+
 async def claim_unfinished(
     session: AsyncSession,
     *,
@@ -46,8 +56,8 @@ async def claim_unfinished(
 ) -> list[tuple[str, Mapping[str, Any]]]:
     """Take over deliveries that nobody finished, oldest first; two callers never get the same.
 
-    Received after `newer_than`, and neither received nor claimed after `older_than`: one
-    whose claimer died too can be claimed again.
+    Received after `newer_than`, and neither received, claimed nor renewed after
+    `older_than`: one whose claimer died too can be claimed again.
     """
     abandoned = (
         select(DeliveryRow.key)

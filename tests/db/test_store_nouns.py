@@ -360,6 +360,24 @@ async def test_only_abandoned_deliveries_worth_it_are_claimed(database: Database
     assert [key for key, _ in when_the_claimer_died] == ["abandoned", "fresh"]
 
 
+async def test_a_delivery_whose_bot_says_that_it_lives_is_not_claimed(database: Database) -> None:
+    async with database.sessions.begin() as session:
+        for key in ("slow", "dead", "done"):
+            await deliveries.receive(session, key, {}, now=NOW)
+        await deliveries.done(session, "done", now=NOW)
+
+        await deliveries.renew(session, ["slow", "done"], now=LATER)
+        claimed = await deliveries.claim_unfinished(
+            session,
+            older_than=LATER - timedelta(seconds=6),
+            newer_than=NOW - timedelta(minutes=30),
+            now=LATER,
+            limit=10,
+        )
+
+    assert [key for key, _ in claimed] == ["dead"]
+
+
 async def test_the_audit_remembers_who_and_what(database: Database) -> None:
     async with database.sessions.begin() as session:
         ana = await users.ensure(

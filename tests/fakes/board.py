@@ -63,6 +63,7 @@ class Board:
     killed_many: list[KillManyRequest] = field(default_factory=list)
     refusals: list[tuple[Actor, Action, str]] = field(default_factory=list)
     inbox: dict[str, Mapping[str, Any] | None] = field(default_factory=dict)
+    renewed: list[str] = field(default_factory=list)
     is_away: bool = False
     slowness: float = 0.0
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -373,6 +374,11 @@ class Board:
     async def done(self, key: str) -> None:
         self.reach()
         self.inbox[key] = None
+        self.touch()
+
+    async def renew(self, keys: Collection[str]) -> None:
+        self.reach()
+        self.renewed.extend(keys)
         self.touch()
 
     async def claim_unfinished(self) -> list[tuple[str, Mapping[str, Any]]]:

@@ -177,7 +177,7 @@ async def test_a_frozen_drawer_is_followed_and_does_no_harm_when_it_thaws(site: 
             assert took < 30
 
 
-async def test_a_delivery_left_by_a_dead_bot_is_handled_within_a_minute_and_once(
+async def test_a_delivery_left_by_a_dead_bot_is_handled_soon_and_once(
     site: Console,
 ) -> None:
     before = ABANDONED_AFTER - timedelta(seconds=3)
@@ -193,11 +193,15 @@ async def test_a_delivery_left_by_a_dead_bot_is_handled_within_a_minute_and_once
                     session, f"command:{body['trigger_id']}", body, now=received_at
                 )
         began = time.monotonic()
+        async with asyncio.timeout(60):
+            while len(await site.runs()) < 5:  # noqa: ASYNC110 - only the rows know
+                await asyncio.sleep(0.1)
+        took = time.monotonic() - began + before.total_seconds()
         await site.human.wait_for(
             lambda: len(site.cards()) == 5 or None, timeout=60, what="the cards"
         )
-        took = time.monotonic() - began + before.total_seconds()
         await site.settle()
 
         assert len(await site.runs()) == 5
-        assert took < 60
+        # Within the time that a kill may take, wherever it was pressed.
+        assert took < 10

@@ -109,6 +109,25 @@ async def test_what_a_dead_bot_had_accepted_is_done_by_the_next(sandbox: Sandbox
         assert [start.task for start in board.starts] == ["survive"]
 
 
+async def test_what_takes_long_is_held_until_it_is_done(sandbox: Sandbox) -> None:
+    board = Board(slowness=1)
+    async with open_bot(sandbox, board) as bot:
+        holding = asyncio.create_task(bot.side.intake.keep_hold(every=timedelta(seconds=0.02)))
+        try:
+            await sandbox.human.slash("#builds", "/workflow", "run builder slowly")
+            await board.until(lambda: len(board.renewed) >= 3)
+            # Even if its word came too late, it is not done twice here.
+            assert await bot.side.intake.replay_unfinished(bot.side.app) == 0
+
+            await board.handled()
+            await board.until(lambda: board.starts)
+        finally:
+            holding.cancel()
+
+    assert set(board.renewed) == set(board.inbox)
+    assert len(board.starts) == 1
+
+
 async def test_a_replayed_form_wish_opens_nothing(sandbox: Sandbox) -> None:
     board = Board()
     async with open_bot(sandbox, board) as bot:

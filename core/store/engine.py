@@ -121,6 +121,9 @@ def translating() -> Iterator[None]:
         raise
     except exc.TimeoutError as error:
         raise DatabaseUnavailable("no free connection") from error
+    except asyncpg.InternalClientError as error:
+        # The server ended the connection while this process stood still.
+        raise DatabaseUnavailable(str(error)) from error
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         if _is_lost(error) or str(getattr(error, "sqlstate", "")).startswith(_NOT_NOW):
             raise DatabaseUnavailable(str(error) or type(error).__name__) from error

@@ -48,6 +48,14 @@ _SILENT_HOLDERS = """
         AND activity.state_change < clock_timestamp() - $2::interval
 """
 
+# The last is what asyncpg says of a connection that the server ended while we were frozen.
+_BROKEN = (
+    OSError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 
@@ -145,15 +153,39 @@ async def _watch(connection: Connection, leader: Leadership) -> None:
         await asyncio.sleep(_PROBE_SECONDS)
         try:
             began = time.monotonic()
-            await connection.fetchval("SELECT 1", timeout=_PROBE_SECONDS)
+            await _probe(connection)
             leader.probed(began)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            log.warning("leadership lost: %s", error)
+        except _BROKEN as error:
+            log.warning("leadership lost: %s", error or type(error).__name__)
             leader.lost.set()
+
+
+async def _probe(connection: Connection) -> None:
+    """Ask the server anything.
+
+    The limit is ours, and the question is left to itself: on a connection that the server
+    ended while we were frozen, the driver's own limit waits for an answer to its cancelling.
+
+    Raises:
+        TimeoutError: If there is no answer in time; the connection is of no use any more.
+    """
+    asking = asyncio.create_task(connection.fetchval("SELECT 1"), name="probe")
+    done, _ = await asyncio.wait({asking}, timeout=_PROBE_SECONDS)
+    if not done:
+        asking.add_done_callback(_looked_at)
+        connection.terminate()
+        asking.cancel()
+        raise TimeoutError("no answer to a probe")
+    asking.result()
+
+
+def _looked_at(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled():
+        task.exception()  # Else asyncio would complain that nobody looked.
 
 
 async def _close(connection: Connection) -> None:
     try:
         await connection.close(timeout=_CLOSE_SECONDS)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except _BROKEN:
         connection.terminate()

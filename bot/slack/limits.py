@@ -142,6 +142,8 @@ class Budget:
         self._now = now
         self._sleep = sleep
         self._buckets: dict[str, _Bucket] = {}
+        # Methods whose bursts another process may have spent.
+        self._spent: set[str] = set()
         self._waiting: list[_Waiter] = []
         self._numbers = itertools.count()
         self._server: asyncio.Task[None] | None = None
@@ -185,8 +187,16 @@ class Budget:
         self._serve()
 
     def begin_spent(self, method: str) -> None:
-        """Begin without a burst: another process, before us, may have spent it."""
+        """Begin without a burst: another process, before us, may have spent it.
+
+        In a channel one call is left: which channels were just posted to is not known here,
+        and a first card should not wait for it.
+        """
         self._bucket(method).tokens = 0.0
+        self._spent.add(method)
+        for name, bucket in self._buckets.items():
+            if name.startswith(f"{method}:"):
+                bucket.tokens = min(bucket.tokens, 1.0)
 
     def move(self, waiter: _Waiter, priority: Priority) -> None:
         """Change a waiter's place."""
@@ -207,7 +217,9 @@ class Budget:
         bucket = self._buckets.get(name)
         if bucket is None:
             rate = POSTS_OF_CHANNEL if ":" in name else _RATES.get(name, TIER_3)
-            bucket = _Bucket(rate=rate, tokens=rate.burst, filled_at=self._now())
+            is_spent = name.partition(":")[0] in self._spent
+            tokens = 1.0 if is_spent else float(rate.burst)
+            bucket = _Bucket(rate=rate, tokens=tokens, filled_at=self._now())
             self._buckets[name] = bucket
         return bucket
 

@@ -63,6 +63,7 @@ class Redraw:
                     log.info("this process draws the threads")
                     self.drawing.lead = lead
                     self.drawing.budget.begin_spent("chat.update")
+                    self.drawing.budget.begin_spent("chat.postMessage")
                     await self._draw_while(lead)
                     log.warning("this process draws no longer: it was cut off, or frozen too long")
             except (Unavailable, OSError) as error:

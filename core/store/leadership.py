@@ -156,7 +156,7 @@ async def _watch(connection: Connection, leader: Leadership) -> None:
             await _probe(connection)
             leader.probed(began)
         except _BROKEN as error:
-            log.warning("leadership lost: %s", error or type(error).__name__)
+            log.warning("leadership lost: %r", error)
             leader.lost.set()
 
 

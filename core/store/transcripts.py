@@ -69,11 +69,13 @@ _DELETE = text(
     WHERE session_id = :session_id AND scope = :scope AND (:subpath = '' OR subpath = :subpath)
     """
 )
+# The program notes its queue before anything is said, and does not go on from that alone.
 _EXISTS = text(
     """
     SELECT EXISTS (
         SELECT FROM transcript_entries
         WHERE session_id = :session_id AND scope = '' AND subpath = ''
+            AND entry->>'type' = 'user'
     )
     """
 )

@@ -10,7 +10,7 @@ from claude_agent_sdk.testing import run_session_store_conformance
 from sqlalchemy import text
 
 from core.store.engine import Database
-from core.store.transcripts import Transcripts
+from core.store.transcripts import Transcripts, exists
 
 
 def key(session_id: str, project: str = "-srv-a", **subpath: str) -> dict[str, Any]:
@@ -92,3 +92,18 @@ async def test_batches_sent_at_once_do_not_mix(database: Database) -> None:
     order = [entry["batch"] for entry in loaded]
     assert [entry["n"] for entry in loaded] == list(range(20)) * 6
     assert sum(a != b for a, b in pairwise(order)) == 5
+
+
+async def test_a_session_is_gone_on_with_from_its_first_word_on(database: Database) -> None:
+    transcripts = Transcripts(database.sessions)
+    session_id = uuid4()
+    place = key(str(session_id))
+    # A program that dies at its start has noted its queue, and cannot go on from that.
+    await transcripts.append(place, [{"type": "queue-operation"}, {"type": "queue-operation"}])
+    async with database.sessions() as session:
+        assert not await exists(session, session_id)
+
+    await transcripts.append(place, [{"type": "user", "uuid": "1"}])
+
+    async with database.sessions() as session:
+        assert await exists(session, session_id)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from datetime import timedelta
 
 import pytest
 
-from bot.sandbox.model.script import Script, Turn, bash
+from bot.sandbox.model.script import Turn, bash
+from core.agent.census import send_signal
+from core.agent.process import find_tree
 from core.agent.protocol import AgentFailed
 from core.agent.session import open_agent
 from core.domain.event import AgentResult, AgentStarted
@@ -31,12 +34,20 @@ async def test_a_crash_is_told_with_its_exit_code_and_ends_the_orphans(desk: Des
 
 
 async def test_after_a_crash_a_resume_goes_on(desk: Desk) -> None:
-    crash = Turn(text="First.", calls=(bash("kill -9 $PPID", "Crash"),))
-    desk.model.script = Script(
-        name="test", about="", play=lambda scene: Turn(text="Back.") if scene.words else crash
+    desk.plays(
+        Turn(text="First.", calls=(bash("touch begun; sleep 76", "Begin"),)), Turn(text="Never.")
     )
+    launch = desk.launch()
+    running = asyncio.create_task(desk.run(launch))
+    # A program that dies in its first moments has told nobody of its conversation.
+    async with asyncio.timeout(30):
+        while not (launch.cwd / "begun").exists() or not desk.transcripts.entries:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    for one in find_tree(launch.run_id, None):
+        send_signal(one, signal.SIGKILL)
     with pytest.raises(AgentFailed):
-        await desk.run(desk.launch())
+        await running
+    desk.plays(Turn(text="Back."))
 
     events = await desk.run(desk.launch("Go on.", resume=True))
 

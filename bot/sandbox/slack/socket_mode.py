@@ -29,7 +29,8 @@ class Connection:
     Attributes:
         waiting: Envelopes sent over it and not acknowledged yet.
         is_leaving: It was asked to go; no new envelope takes it.
-        is_frozen: Half-open: nothing is read of it any more, no ping answered.
+        is_frozen: Half-open: what comes over it is ignored, no ping is answered; gone only when
+            the app gives it up.
     """
 
     socket: web.WebSocketResponse
@@ -73,6 +74,33 @@ class SocketMode:
 
     async def link(self, request: web.Request) -> web.StreamResponse:
         """Serve one connection for as long as it lives."""
+        await self._admit(request)
+        # Pings and goodbyes are ours to answer: a half-open connection does not.
+        socket = web.WebSocketResponse(max_msg_size=1_000_000, autoping=False, autoclose=False)
+        await socket.prepare(request)
+        if len(self.connections) >= CONNECTIONS:
+            await socket.send_json(_goodbye("too_many_websockets"))
+            await socket.close()
+            return socket
+        connection = Connection(socket, request)
+        self.connections.add(connection)
+        self.opened += 1
+        try:
+            await self._listen(connection)
+        finally:
+            self.connections.discard(connection)
+            for waiting in connection.waiting.values():
+                if not waiting.done():
+                    waiting.set_exception(ConnectionGone())
+            self._wake()
+        if connection.is_frozen:
+            await self._closing.wait()
+        else:
+            await socket.close(drain=False)
+        return socket
+
+    async def _admit(self, request: web.Request) -> None:
+        """Let a connect in, or raise what it is refused with."""
         made_at = self._tickets.pop(request.query.get("ticket", ""), None)
         if self._refusals > 0:
             self._refusals -= 1
@@ -83,32 +111,22 @@ class SocketMode:
             raise web.HTTPServiceUnavailable
         if made_at is None or self._clock.now() - made_at > TICKET_SECONDS:
             raise web.HTTPForbidden(text="the ticket is used or expired")
-        socket = web.WebSocketResponse(max_msg_size=1_000_000)
-        await socket.prepare(request)
-        if len(self.connections) >= CONNECTIONS:
-            await socket.send_json(_goodbye("too_many_websockets"))
-            await socket.close()
-            return socket
-        connection = Connection(socket, request)
-        self.connections.add(connection)
-        self.opened += 1
-        try:
-            if self._hushed > 0:
-                self._hushed -= 1
-                connection.is_leaving = True
-            else:
-                await socket.send_json(self._hello())
-            self._wake()
-            async for message in socket:
-                if message.type == WSMsgType.TEXT:
-                    self._acknowledged(connection, message.data)
-        finally:
-            self.connections.discard(connection)
-            for waiting in connection.waiting.values():
-                if not waiting.done():
-                    waiting.set_exception(ConnectionGone())
-            self._wake()
-        return socket
+
+    async def _listen(self, connection: Connection) -> None:
+        """Hear the app until it goes."""
+        if self._hushed > 0:
+            self._hushed -= 1
+            connection.is_leaving = True
+        else:
+            await connection.socket.send_json(self._hello())
+        self._wake()
+        async for message in connection.socket:
+            if connection.is_frozen:
+                continue
+            if message.type == WSMsgType.PING:
+                await connection.socket.pong(message.data)
+            elif message.type == WSMsgType.TEXT:
+                self._acknowledged(connection, message.data)
 
     def _hello(self) -> Document:
         return {
@@ -133,8 +151,6 @@ class SocketMode:
             envelope_id = message["envelope_id"]
         except (ValueError, TypeError, KeyError):
             self._inspector.complain("bad_ack", "socket_mode", f"not an acknowledgement: {data}")
-            return
-        if connection.is_frozen:
             return
         waiting = connection.waiting.get(envelope_id)
         # One that comes too late was complained of when its time was up.
@@ -212,8 +228,6 @@ class SocketMode:
         for connection in list(self.connections):
             if how == "freeze":
                 connection.is_frozen = True
-                if connection.request.transport is not None:
-                    connection.request.transport.pause_reading()
                 continue
             if how in ("abrupt", "refuse", "hang", "hush"):
                 if connection.request.transport is not None:

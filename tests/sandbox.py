@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest_asyncio
 from aiohttp import web
@@ -12,6 +13,8 @@ from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.sandbox.slack import payloads
+from bot.sandbox.slack.people import BUILDS
 from bot.sandbox.slack.server import Sandbox, open_sandbox
 
 SLACK_DATA = Path(__file__).resolve().parents[2] / "shared" / "slack-data"
@@ -62,3 +65,17 @@ async def connected(
                 lambda: len(sandbox.sockets.connections) == connections, what="the connections"
             )
         yield
+
+
+def command_body(sandbox: Sandbox, words: str) -> dict[str, Any]:
+    """A `/workflow` delivery as Slack makes it, to be sent or stored by hand."""
+    workspace = sandbox.workspace
+    person, channel = workspace.person(None), workspace.channel(BUILDS)
+    return payloads.slash_command(
+        person=person,
+        channel=channel,
+        command="/workflow",
+        text=words,
+        response_url=sandbox.human._acts.response_url(person, channel),
+        trigger_id=workspace.new_trigger(person.id),
+    )

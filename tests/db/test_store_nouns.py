@@ -32,7 +32,6 @@ from core.domain.termination import (
 )
 from core.store import (
     audit,
-    deliveries,
     events,
     messages,
     processes,
@@ -318,64 +317,6 @@ async def test_a_phase_never_goes_back(database: Database) -> None:
         with pytest.raises(TerminationNotFound):
             await terminations.advance(session, uuid4(), Phase.KILLED, now=NOW)
     assert refused.value.present is Phase.CONFIRMED
-
-
-async def test_a_done_delivery_keeps_its_key_only(database: Database) -> None:
-    async with database.sessions.begin() as session:
-        await deliveries.receive(session, "k", {"secret": 1}, now=NOW)
-        await deliveries.done(session, "k", now=NOW)
-
-        again = await deliveries.receive(session, "k", {"secret": 1}, now=LATER)
-        body = await session.scalar(text("SELECT body FROM slack_deliveries"))
-    assert not again
-    assert body is None
-
-
-async def test_only_abandoned_deliveries_worth_it_are_claimed(database: Database) -> None:
-    ages = {"fresh": 5, "abandoned": 40, "stale": 3600}
-
-    async def claim(now: datetime) -> list[tuple[str, object]]:
-        async with database.sessions.begin() as session:
-            return list(
-                await deliveries.claim_unfinished(
-                    session,
-                    older_than=now - timedelta(seconds=30),
-                    newer_than=now - timedelta(minutes=30),
-                    now=now,
-                    limit=10,
-                )
-            )
-
-    async with database.sessions.begin() as session:
-        for key, seconds in ages.items():
-            received = NOW - timedelta(seconds=seconds)
-            await deliveries.receive(session, key, {"key": key}, now=received)
-
-    first = await claim(NOW)
-    at_once = await claim(NOW)
-    when_the_claimer_died = await claim(LATER)
-
-    assert first == [("abandoned", {"key": "abandoned"})]
-    assert at_once == []
-    assert [key for key, _ in when_the_claimer_died] == ["abandoned", "fresh"]
-
-
-async def test_a_delivery_whose_bot_says_that_it_lives_is_not_claimed(database: Database) -> None:
-    async with database.sessions.begin() as session:
-        for key in ("slow", "dead", "done"):
-            await deliveries.receive(session, key, {}, now=NOW)
-        await deliveries.done(session, "done", now=NOW)
-
-        await deliveries.renew(session, ["slow", "done"], now=LATER)
-        claimed = await deliveries.claim_unfinished(
-            session,
-            older_than=LATER - timedelta(seconds=6),
-            newer_than=NOW - timedelta(minutes=30),
-            now=LATER,
-            limit=10,
-        )
-
-    assert [key for key, _ in claimed] == ["dead"]
 
 
 async def test_the_audit_remembers_who_and_what(database: Database) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -27,6 +27,7 @@ from core.domain.snapshot import RunSnapshot, Shown, ShownState, Thread
 from core.domain.stats import Period, RunFigures, Stats, TerminationFigures
 from core.domain.termination import Phase, Termination
 from core.domain.workflow import UnknownWorkflow, WorkflowDefinition
+from tests.fakes.inbox import Inbox
 
 _PEOPLE = UUID("7b6f5a4c-0000-4000-8000-000000000000")
 DEFINITIONS = (
@@ -45,7 +46,7 @@ class NotYours(Refused):
 
 
 @dataclass
-class Board:
+class Board(Inbox):
     """Runs in memory; every change wakes who listens.
 
     Attributes:
@@ -62,8 +63,6 @@ class Board:
     continues: list[ContinueRequest] = field(default_factory=list)
     killed_many: list[KillManyRequest] = field(default_factory=list)
     refusals: list[tuple[Actor, Action, str]] = field(default_factory=list)
-    inbox: dict[str, Mapping[str, Any] | None] = field(default_factory=dict)
-    renewed: list[str] = field(default_factory=list)
     is_away: bool = False
     slowness: float = 0.0
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -360,30 +359,6 @@ class Board:
     @asynccontextmanager
     async def leadership(self) -> AsyncIterator[Leading]:
         yield Leading()
-
-    # --- inbox
-
-    async def receive(self, key: str, body: Mapping[str, Any]) -> bool:
-        self.reach()
-        if key in self.inbox:
-            return False
-        self.inbox[key] = body
-        self.touch()
-        return True
-
-    async def done(self, key: str) -> None:
-        self.reach()
-        self.inbox[key] = None
-        self.touch()
-
-    async def renew(self, keys: Collection[str]) -> None:
-        self.reach()
-        self.renewed.extend(keys)
-        self.touch()
-
-    async def claim_unfinished(self) -> list[tuple[str, Mapping[str, Any]]]:
-        self.reach()
-        return [(key, body) for key, body in self.inbox.items() if body is not None]
 
     # --- people
 

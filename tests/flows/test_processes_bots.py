@@ -10,16 +10,15 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from bot.sandbox.slack import payloads
 from core.services.intake import ABANDONED_AFTER
 from core.store import deliveries
 from core.store.engine import Database
-from tests.console import BUILDS, Console, open_console
+from tests.console import Console, open_console
 from tests.processes import Program, new_home, running
+from tests.sandbox import command_body
 
 DRAWS = "this process draws the threads"
 KEEPS_THE_CLOCK = "this process keeps the clock"
@@ -46,20 +45,6 @@ async def process(site: Console, command: str, name: str) -> AsyncIterator[Progr
         yield program
         with site.stopping():
             await stack.aclose()
-
-
-def command_body(site: Console, words: str) -> dict[str, Any]:
-    """A `/workflow` delivery as Slack makes it."""
-    workspace = site.sandbox.workspace
-    person, channel = workspace.person(None), workspace.channel(BUILDS)
-    return payloads.slash_command(
-        person=person,
-        channel=channel,
-        command="/workflow",
-        text=words,
-        response_url=site.human._acts.response_url(person, channel),
-        trigger_id=workspace.new_trigger(person.id),
-    )
 
 
 def drawers(*bots: Program) -> list[Program]:
@@ -187,7 +172,7 @@ async def test_a_delivery_left_by_a_dead_bot_is_handled_soon_and_once(
     ):
         received_at = datetime.now(UTC) - before
         for number in range(5):
-            body = command_body(site, f"run builder [scenario: long] left {number}.")
+            body = command_body(site.sandbox, f"run builder [scenario: long] left {number}.")
             async with site.database.sessions.begin() as session:
                 await deliveries.receive(
                     session, f"command:{body['trigger_id']}", body, now=received_at

@@ -4,58 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
-from bot.sandbox.slack.people import BUILDS, TEAM_ID
+from bot.sandbox.slack.people import BUILDS
 from bot.sandbox.slack.server import Sandbox
-from core.domain.run import Run, RunStatus, StopReason
+from core.domain.run import Run, StopReason
 from core.domain.snapshot import Shown, ShownState
 from tests.fakes.board import Board
 from tests.fakes.bot import Bot, open_bot
+from tests.fakes.threads import drawn, new_run, own
 from tests.sandbox import sandbox
 
 __all__ = ["sandbox"]
-
-
-def a_run(board: Board, *, channel: str = BUILDS, task: str = "Add a button") -> Run:
-    identity, now = uuid4(), datetime.now(UTC)
-    run_id = f"run_{identity.hex[:12]}"
-    return board.put_run(
-        Run(
-            id=identity,
-            run_id=run_id,
-            workflow_name="implement",
-            task_input=task,
-            status=RunStatus.RUNNING,
-            created_at=now,
-            updated_at=now,
-            started_at=now,
-            session_id=uuid4(),
-            slack_team_id=TEAM_ID,
-            slack_channel_id=channel,
-            thread_key=run_id,
-            max_turns=30,
-        )
-    )
-
-
-def own(sandbox: Sandbox, channel: str = "#builds") -> list[dict[str, Any]]:
-    return [m for m in sandbox.human.messages(channel) if m.get("bot_id")]
-
-
-async def drawn(board: Board, run: Run) -> Shown:
-    """The card, once it shows the newest version."""
-
-    def is_drawn() -> bool:
-        card = board.shown.get((run.run_id, "card"))
-        return card is not None and card.version == board.runs[run.run_id].version
-
-    await board.until(is_drawn, what=f"the drawing of {run.run_id}")
-    return board.shown[run.run_id, "card"]
 
 
 def words(sandbox: Sandbox, message: Mapping[str, Any]) -> str:
@@ -66,7 +29,7 @@ async def test_a_post_whose_answer_is_lost_is_not_posted_again(sandbox: Sandbox)
     board = Board()
     sandbox.faults.add("chat.postMessage", "lost_answer")
     async with open_bot(sandbox, board):
-        run = a_run(board)
+        run = new_run(board)
         card = await drawn(board, run)
 
         assert [m["ts"] for m in own(sandbox)] == [card.message_ts]
@@ -78,7 +41,7 @@ async def test_a_post_that_did_not_arrive_is_posted_once(sandbox: Sandbox, kind:
     board = Board()
     sandbox.faults.add("chat.postMessage", kind)
     async with open_bot(sandbox, board):
-        run = a_run(board)
+        run = new_run(board)
         await drawn(board, run)
 
         assert len(own(sandbox)) == 1
@@ -86,7 +49,7 @@ async def test_a_post_that_did_not_arrive_is_posted_once(sandbox: Sandbox, kind:
 
 async def test_a_card_that_a_dead_bot_was_sending_is_found_again(sandbox: Sandbox) -> None:
     board = Board()
-    run = a_run(board)
+    run = new_run(board)
     async with open_bot(sandbox, board):
         card = await drawn(board, run)
     board.shown[run.run_id, "card"] = Shown(
@@ -109,7 +72,7 @@ async def test_a_card_that_a_dead_bot_was_sending_is_found_again(sandbox: Sandbo
 async def test_the_end_is_shown_though_updates_are_refused_for_a_while(sandbox: Sandbox) -> None:
     board = Board()
     async with open_bot(sandbox, board):
-        run = a_run(board)
+        run = new_run(board)
         await drawn(board, run)
         sandbox.faults.add("chat.update", "429", times=2)
         sandbox.faults.add("chat.update", "500")
@@ -123,7 +86,7 @@ async def test_the_end_is_shown_though_updates_are_refused_for_a_while(sandbox: 
 async def test_many_changes_become_few_updates_and_the_newest_wins(sandbox: Sandbox) -> None:
     board = Board()
     async with open_bot(sandbox, board):
-        run = a_run(board)
+        run = new_run(board)
         await drawn(board, run)
 
         for turn in range(1, 13):
@@ -139,7 +102,7 @@ async def test_many_changes_become_few_updates_and_the_newest_wins(sandbox: Sand
 async def test_many_runs_at_once_never_meet_a_429(sandbox: Sandbox) -> None:
     board = Board()
     async with open_bot(sandbox, board):
-        runs = [a_run(board, task=f"Task {n}") for n in range(4)]
+        runs = [new_run(board, task=f"Task {n}") for n in range(4)]
         for run in runs:
             board.end(run.run_id, result="Done.")
         for run in runs:
@@ -153,7 +116,7 @@ async def test_many_runs_at_once_never_meet_a_429(sandbox: Sandbox) -> None:
 async def test_a_deleted_card_comes_back_once_in_its_thread(sandbox: Sandbox) -> None:
     board = Board()
     async with open_bot(sandbox, board):
-        run = a_run(board)
+        run = new_run(board)
         first = await drawn(board, run)
         root = str(first.message_ts)
         await sandbox.human.say("#builds", "nice", thread_ts=root)
@@ -197,7 +160,7 @@ async def test_a_bot_that_is_invited_again_goes_on_drawing(sandbox: Sandbox) -> 
     board = Board()
     async with open_bot(sandbox, board):
         await sandbox.human.kick("#builds")
-        run = a_run(board)
+        run = new_run(board)
         gone = await drawn(board, run)
         await sandbox.human.invite("#builds")
 
@@ -219,7 +182,7 @@ async def test_a_long_report_becomes_a_file_once_though_its_answer_is_lost(
 ) -> None:
     board = Board()
     async with open_bot(sandbox, board):
-        run = a_run(board)
+        run = new_run(board)
         await drawn(board, run)
         sandbox.faults.add("files.completeUploadExternal", "lost_answer")
 
@@ -234,7 +197,7 @@ async def test_a_long_report_becomes_a_file_once_though_its_answer_is_lost(
 async def test_elapsed_times_of_live_cards_are_refreshed(sandbox: Sandbox) -> None:
     board = Board()
     async with open_bot(sandbox, board, refresh_every=timedelta(milliseconds=50)):
-        run = a_run(board)
+        run = new_run(board)
         await drawn(board, run)
 
         # No new version: only the clock has moved, as if an hour had passed.

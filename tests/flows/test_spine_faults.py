@@ -8,11 +8,9 @@ import tempfile
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from bot.sandbox.slack import payloads
 from core.domain.run import RunStatus
 from core.store import deliveries, migrate
 from core.store.embedded import EmbeddedServer
@@ -21,6 +19,7 @@ from tests.console import BUILDS, Card, Console, console, idle_console, open_con
 from tests.database import CARELESS
 from tests.processes import new_home
 from tests.repositories import new_repository
+from tests.sandbox import command_body
 
 __all__ = ["console", "idle_console", "socket_console"]
 
@@ -48,22 +47,8 @@ async def ended_true(console: Console, card: Card, words: str = "Completed") -> 
     assert "Kill" not in card.labels
 
 
-def command_body(console: Console, words: str) -> dict[str, Any]:
-    """A `/workflow` delivery as Slack makes it, to be sent by hand."""
-    workspace = console.sandbox.workspace
-    person, channel = workspace.person(None), workspace.channel(BUILDS)
-    return payloads.slash_command(
-        person=person,
-        channel=channel,
-        command="/workflow",
-        text=words,
-        response_url=console.human._acts.response_url(person, channel),
-        trigger_id=workspace.new_trigger(person.id),
-    )
-
-
 async def test_a_command_delivered_again_starts_once(console: Console) -> None:
-    body = command_body(console, "run builder [scenario: long] [turns: 1] once")
+    body = command_body(console.sandbox, "run builder [scenario: long] [turns: 1] once")
     deliver = console.sandbox.deliverer.interact
 
     await asyncio.gather(
@@ -104,7 +89,7 @@ async def test_a_mention_delivered_twice_acts_once(console: Console) -> None:
 async def test_a_delivery_that_a_dead_bot_accepted_is_taken_up_by_the_next(
     idle_console: Console,
 ) -> None:
-    body = command_body(idle_console, "run builder [scenario: long] [turns: 1] left behind")
+    body = command_body(idle_console.sandbox, "run builder [scenario: long] [turns: 1] left behind")
     a_minute_ago = datetime.now(UTC) - timedelta(minutes=1)
     async with idle_console.database.sessions.begin() as session:
         await deliveries.receive(session, f"command:{body['trigger_id']}", body, now=a_minute_ago)

@@ -3,65 +3,18 @@
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from core.domain.carried import Bundle, TooLarge
-from core.workspace.workspaces import Restored, Workspace, WorkspaceError, Workspaces
+from core.workspace.workspaces import Workspaces
+from tests.unit.carrying import elsewhere, files, packed, restored, state
 from tests.unit.repositories import RUN_BRANCH, commit, git, origin, prepare, workspaces
 
-__all__ = ["origin", "workspaces"]
+__all__ = ["elsewhere", "origin", "workspaces"]
 
 ODD_NAMES = ["with space.txt", "new\nline.txt", 'quo"te.txt', "ünïcode.txt", "-dash", "a/b/c.txt"]
-
-
-@pytest.fixture
-def elsewhere(tmp_path: Path) -> Workspaces:
-    """The workspaces of another machine."""
-    return Workspaces(tmp_path / "other home", git_timeout=timedelta(seconds=30))
-
-
-async def packed(workspaces: Workspaces, workspace: Workspace, *, saves: bool = True) -> Bundle:
-    """All of a workspace, as a leg leaves it that is handed over."""
-    saved = (await workspaces.save(workspace, "run_1/1"))["commit"] if saves else None
-    bundle = await workspaces.bundle(workspace, since=workspace.base_commit, saved=saved)
-    assert bundle is not None
-    return bundle
-
-
-async def restored(
-    elsewhere: Workspaces, bundle: Bundle, source: Path | None, workspace_id: str = "ws_1"
-) -> Restored:
-    return await elsewhere.restore(
-        workspace_id=workspace_id, source=None if source is None else str(source), bundle=bundle
-    )
-
-
-def state(path: Path) -> tuple[str, ...]:
-    """What a person sees of a workspace: HEAD, branch, history, changes."""
-    return (
-        git(path, "symbolic-ref", "HEAD"),
-        git(path, "log", "--format=%H %s") if git(path, "branch", "--list") else "",
-        git(path, "status", "--porcelain", "-z", "--untracked-files=all"),
-    )
-
-
-def files(path: Path) -> dict[str, tuple[str, bytes]]:
-    """Every file with its kind and content."""
-    found: dict[str, tuple[str, bytes]] = {}
-    for file in sorted(path.rglob("*")):
-        name = str(file.relative_to(path))
-        if name.startswith(".git/") or (file.is_dir() and not file.is_symlink()):
-            continue
-        if file.is_symlink():
-            found[name] = "link", os.fsencode(file.readlink())
-        else:
-            found[name] = f"{file.stat().st_mode & 0o100:o}", file.read_bytes()
-    return found
 
 
 async def test_commits_and_uncommitted_work_arrive_as_they_were(
@@ -332,74 +285,3 @@ async def test_a_copy_that_was_unpacked_already_is_unpacked_again_without_loss(
 
     assert second.workspace == first.workspace
     assert state(second.workspace.path) == state(here.path)
-
-
-async def test_submodules_and_nested_repositories_are_named_as_left_empty(
-    workspaces: Workspaces, elsewhere: Workspaces, origin: Path, tmp_path: Path
-) -> None:
-    inner = tmp_path / "inner"
-    inner.mkdir()
-    git(inner, "init", "-q")
-    commit(inner, "inner.txt", "inner\n", "Inner")
-    here = await prepare(workspaces, origin)
-    git(here.path, "-c", "protocol.file.allow=always", "submodule", "-q", "add", str(inner), "sub")
-    git(here.path, "commit", "-qm", "Add a submodule")
-    nested = here.path / "nested"
-    nested.mkdir()
-    git(nested, "init", "-q")
-    commit(nested, "deep.txt", "deep\n", "Deep")
-    bare = here.path / "begun"
-    bare.mkdir()
-    git(bare, "init", "-q")
-    (bare / "lost.txt").write_text("lost\n")
-    (here.path / "beside.txt").write_text("beside\n")
-
-    there = await restored(elsewhere, await packed(workspaces, here), origin)
-
-    assert there.left_empty == ("nested", "sub")
-    assert list((there.workspace.path / "nested").iterdir()) == []
-    assert (there.workspace.path / "beside.txt").read_text() == "beside\n"
-    assert not (there.workspace.path / "begun").exists()
-
-
-async def test_a_bundle_over_the_limit_is_refused(workspaces: Workspaces, origin: Path) -> None:
-    here = await prepare(workspaces, origin)
-    (here.path / "large.bin").write_bytes(os.urandom(300_000))
-    commit(here.path, "one.txt", "one\n", "One")
-
-    with pytest.raises(TooLarge) as far:
-        await workspaces.bundle(here, since=here.base_commit, max_bytes=10_000)
-    with pytest.raises(TooLarge) as near:
-        await workspaces.bundle(here, since=here.base_commit, max_bytes=200_000)
-
-    assert far.value.limit == 10_000
-    assert near.value.size > 300_000
-    assert "too large to be carried (0.3 MB, limit 0.2 MB)" in near.value.user_message
-    assert await workspaces.bundle(here, since=here.base_commit, max_bytes=400_000)
-
-
-async def test_a_workspace_without_its_repository_is_a_clear_error(
-    workspaces: Workspaces, origin: Path
-) -> None:
-    here = await prepare(workspaces, origin)
-    shutil.rmtree(here.path / ".git")
-
-    with pytest.raises(WorkspaceError) as raised:
-        await workspaces.bundle(here, since=here.base_commit)
-
-    assert "no longer a git repository" in raised.value.user_message
-
-
-async def test_a_repository_made_anew_by_the_agent_is_carried_whole(
-    workspaces: Workspaces, elsewhere: Workspaces, origin: Path
-) -> None:
-    here = await prepare(workspaces, origin)
-    shutil.rmtree(here.path / ".git")
-    git(here.path, "init", "-q", "-b", "mine")
-    newest = commit(here.path, "one.txt", "one\n", "One")
-
-    there = await restored(elsewhere, await packed(workspaces, here), origin)
-
-    assert await elsewhere.head(there.workspace) == newest
-    assert there.workspace.branch == "mine"
-    assert files(there.workspace.path) == files(here.path)

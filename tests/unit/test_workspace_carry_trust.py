@@ -13,8 +13,8 @@ import pytest
 
 from core.workspace.restore import UnusableBundle
 from core.workspace.workspaces import Workspaces
+from tests.unit.carrying import elsewhere, files, packed, restored
 from tests.unit.repositories import commit, git, origin, prepare, workspaces
-from tests.unit.test_workspace_carry import elsewhere, files, packed, restored
 
 __all__ = ["elsewhere", "origin", "workspaces"]
 

@@ -117,7 +117,7 @@ async def _acquire(dsn: str, key: int, silence: timedelta) -> Connection:
         try:
             connection = await connect()
             await _lock(connection, key, silence)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except _BROKEN as error:
             # TimeoutError, of a server gone without a word, is an OSError.
             log.warning("cannot wait to lead, next try in %.1f s: %s", delay, error)
             await asyncio.sleep(delay)

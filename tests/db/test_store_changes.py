@@ -220,6 +220,21 @@ async def test_a_frozen_leader_is_deposed_and_a_living_one_is_not(database: Data
     assert await waiting
 
 
+async def test_a_leader_whose_driver_no_longer_understands_the_server_is_deposed(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with asyncio.timeout(30), leadership(database.dsn, 7) as leader:
+
+        async def confused(*_: object) -> None:
+            # As after a thaw, when the server has ended the connection in the meantime.
+            raise asyncpg.InternalClientError("got result for unknown protocol state 3")
+
+        monkeypatch.setattr(asyncpg.Connection, "fetchval", confused)
+
+        await leader.lost.wait()
+        assert not leader.is_sure
+
+
 async def test_what_a_leader_does_fails_as_itself(database: Database) -> None:
     with pytest.raises(LookupError):
         async with leadership(database.dsn, 7):

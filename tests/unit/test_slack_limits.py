@@ -161,3 +161,22 @@ async def test_drawers_that_follow_each_other_stay_under_the_limit_together() ->
         await budget.close()
 
     assert set(refused) == {0}
+
+
+async def test_first_cards_of_a_new_drawer_wait_for_what_the_one_before_may_have_posted() -> None:
+    time = Time()
+    slack = RateLimits(enabled=True)
+    refused: list[int] = []
+
+    for _ in range(6):
+        # Each posts what it may and dies; the next, a second later, knows nothing of it.
+        budget = Budget(now=lambda: time.now, sleep=time.sleep)
+        budget.begin_spent("chat.postMessage")
+        for channel in ("C1", "C2") * 3:
+            waiter = budget.ask("chat.postMessage", channel=channel, priority=Priority.FINAL)
+            await waiter.granted()
+            refused.append(slack.retry_after("chat.postMessage", 5, channel, time.now))
+        await budget.close()
+        time.now += 1
+
+    assert set(refused) == {0}

@@ -91,10 +91,14 @@ class Rows:
         )
 
     async def jobs(self, run: Row) -> list[Row]:
-        """The engine's jobs for it."""
+        """The engine's jobs for it, and whether their worker has been silent for long."""
         return await self.ask(
-            "SELECT * FROM procrastinate.procrastinate_jobs WHERE args ->> 'run_id' = $1"
-            " ORDER BY id",
+            "SELECT jobs.*, jobs.worker_id IS NOT NULL AND workers.last_heartbeat IS NULL"
+            "   OR workers.last_heartbeat < now() - interval '10 seconds' AS is_abandoned"
+            " FROM procrastinate.procrastinate_jobs AS jobs"
+            " LEFT JOIN procrastinate.procrastinate_workers AS workers"
+            "   ON workers.id = jobs.worker_id"
+            " WHERE jobs.args ->> 'run_id' = $1 ORDER BY jobs.id",
             run["run_id"],
         )
 

@@ -33,6 +33,16 @@ class Story:
     jobs: list[Row]
 
     @property
+    def open_jobs(self) -> list[Row]:
+        """Those the engine still thinks of as waiting or worked on."""
+        return [job for job in self.jobs if job["status"] in ("todo", "doing")]
+
+    @property
+    def has_abandoned_job(self) -> bool:
+        """Whether one of them is in the hands of a worker that is silent."""
+        return any(job["status"] == "doing" and job["is_abandoned"] for job in self.jobs)
+
+    @property
     def name(self) -> str:
         """Its id."""
         return str(self.run["run_id"])
@@ -60,7 +70,7 @@ def check_rows(story: Story, task: Task, fleet: Fleet) -> Iterator[Violation]:
     yield from _kill(story)
     yield from _audit(story)
     yield from _figures(story)
-    open_jobs = [job["id"] for job in story.jobs if job["status"] in ("todo", "doing")]
+    open_jobs = [job["id"] for job in story.open_jobs]
     if open_jobs:
         yield Violation(Wrong.LEFTOVER, story.name, f"jobs {open_jobs} are not over in the engine")
 

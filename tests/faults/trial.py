@@ -27,6 +27,9 @@ _DRAWN_SECONDS = 75.0
 _GONE_SECONDS = 1.0
 # After the end of the rows a worker finishes its job in the engine and removes its folders.
 _TIDY_SECONDS = 5.0
+# The job of a run that was killed before it began, in the hands of a worker that died: that it
+# is dead and not only silent is believed after 45 s and a second look.
+_ABANDONED_SECONDS = 90.0
 # A delivery whose bot died is taken up by the next look of another.
 _REPLAYED_SECONDS = 70.0
 
@@ -139,11 +142,12 @@ class Trial:
 
     async def _settled(self, leg: Row, person: Person) -> list[Violation]:
         """What is wrong with a run's rows and rests, once its worker had time to tidy up."""
-        deadline = time.monotonic() + _TIDY_SECONDS
+        began = time.monotonic()
         while True:
             story = await story_of(self.fleet, leg)
             found = [*check_rows(story, person.task, self.fleet), *self._rests(story)]
-            if not found or time.monotonic() > deadline:
+            patience = _ABANDONED_SECONDS if story.has_abandoned_job else _TIDY_SECONDS
+            if not found or time.monotonic() - began > patience:
                 self.stories.append(story)
                 return [*found, *await self._survivors(story)]
             await asyncio.sleep(0.5)

@@ -57,19 +57,17 @@ async def test_a_kill_lets_a_commit_come_to_its_end(office: Office) -> None:
     assert subjects(seen.run) == ["first"]
     termination = seen.termination
     assert termination is not None
-    assert list(termination.phases)[:4] == [
-        Phase.REQUESTED, Phase.ACKNOWLEDGED, Phase.DRAINING, Phase.INTERRUPTED,
-    ]  # fmt: skip
+    *begun, after = list(termination.phases)[:4]
+    assert begun == [Phase.REQUESTED, Phase.ACKNOWLEDGED, Phase.DRAINING]
+    # Refused its next call, the agent may end before it is asked to.
+    assert after in (Phase.INTERRUPTED, Phase.CONFIRMED)
     assert termination.phase is Phase.CONFIRMED
     (waited,) = termination.waited_for
     assert waited.finished
     assert waited.tool == "Bash"
     assert waited.summary == "git commit -q -m first"
     assert 0 < waited.milliseconds < 3000
-    assert (
-        termination.phases[Phase.INTERRUPTED] - termination.phases[Phase.DRAINING]
-        >= waited.milliseconds
-    )
+    assert termination.phases[after] - termination.phases[Phase.DRAINING] >= waited.milliseconds
     assert termination.elapsed is not None
     assert termination.elapsed < timedelta(seconds=10)
     async with office.workplace.database.sessions() as session:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import settings
 
 from tests.database import database, postgres_dsn
@@ -43,3 +44,12 @@ _scrub()
 # On a busy machine an example takes as long as it takes.
 settings.register_profile("signalbox", deadline=None)
 settings.load_profile("signalbox")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests that mostly wait: one process waits while the others work.
+
+    Among themselves both kinds stay in the random order.  With `--dist worksteal` the first
+    process gets the first tests, and the others take the rest of its share.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("patient") is None)

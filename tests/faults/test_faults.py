@@ -33,6 +33,7 @@ def short(number: int, kind: Kind) -> Plan:
 
 
 # Starting four processes alone takes a while on a busy machine.
+@pytest.mark.patient
 @pytest.mark.timeout(300)
 async def test_a_fleet_loses_and_doubles_nothing_under_six_faults_at_once(tmp_path: Path) -> None:
     async with open_fleet() as fleet:

@@ -28,6 +28,8 @@ from tests.workplace import Office, office
 
 __all__ = ["office"]
 
+pytestmark = pytest.mark.patient
+
 LONG = "[scenario: long] [turns: {turns}] [delay: 0.5s] work"
 # Silent for 45 s, still so 12.5 s later, looked for every 5 s; then the agent starts.
 TAKEN_UP_WITHIN = 90.0
@@ -123,9 +125,9 @@ async def test_four_runs_of_a_worker_that_is_killed_go_on_elsewhere_or_fail_as_c
         office.workplace.work, office.workplace.catalog, on_worker_lost=OnWorkerLost.FAIL
     )
     async with fleet.worker() as first:
-        started = [await office.start(LONG.format(turns=26)) for _ in range(3)]
+        started = [await office.start(LONG.format(turns=20)) for _ in range(3)]
         request = StartRequest(
-            workflow="implement", task=LONG.format(turns=26), request_key=uuid4().hex
+            workflow="implement", task=LONG.format(turns=20), request_key=uuid4().hex
         )
         doomed = (await stubborn.start(request, by=office.boss)).run
         all_four = [*started, doomed]

@@ -33,6 +33,8 @@ from tests.workplace import STOP, Office, office
 
 __all__ = ["office"]
 
+pytestmark = pytest.mark.patient
+
 # Longer than a heartbeat.
 FENCE = timedelta(seconds=6)
 TASK = "[scenario: long] [turns: 24] [delay: 0.5s] work"

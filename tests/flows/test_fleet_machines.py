@@ -27,6 +27,8 @@ from tests.workplace import Office, office
 
 __all__ = ["fleet", "office"]
 
+pytestmark = pytest.mark.patient
+
 
 def may_unshare() -> bool:
     """Whether this machine lets us make networks."""

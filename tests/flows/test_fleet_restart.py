@@ -6,6 +6,8 @@ import signal
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import pytest
+
 from core.domain.event import EventKind
 from core.domain.run import Run, RunStatus
 from core.store import events
@@ -14,7 +16,9 @@ from tests.console import Console, open_console
 from tests.flows.test_spine_faults import slots
 from tests.processes import Program, new_home, running
 
-TASK = "builder --turns 80 [scenario: long] [turns: 30] [delay: 1s] work"
+pytestmark = pytest.mark.patient
+
+TASK = "builder --turns 80 [scenario: long] [turns: 20] [delay: 1s] work"
 # Each of the four is replaced while the runs go on; a start takes seconds on a busy machine.
 PATIENCE = 150.0
 

@@ -20,6 +20,8 @@ from tests.console import Console, open_console
 from tests.processes import Program, new_home, running
 from tests.sandbox import command_body
 
+pytestmark = pytest.mark.patient
+
 DRAWS = "this process draws the threads"
 KEEPS_THE_CLOCK = "this process keeps the clock"
 SLOW = "builder [scenario: long] [turns: 12] [delay: 0.5s] work"

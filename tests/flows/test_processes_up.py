@@ -21,8 +21,10 @@ from tests.processes import Program, new_home, running
 
 __all__ = ["idle_console"]
 
+pytestmark = pytest.mark.patient
+
 SLOW = "builder [scenario: long] [turns: 12] [delay: 0.5s] work"
-LONG = "builder [scenario: long] [turns: 30] [delay: 0.7s] work"
+LONG = "builder [scenario: long] [turns: 12] [delay: 0.7s] work"
 # What a supervisor waits for, as a rule.
 DRAIN_LIMIT = 15.0
 

@@ -1,8 +1,10 @@
 """Critical sections: tool calls that a kill lets come to their end.
 
-A call is marked before it begins, by a hook that the agent program waits for, so that none
-slips past a kill; it is unmarked by its result, which comes however the call ended.  The
-same hook is the gate: once a kill has closed it, no further call begins.
+A call is marked when the program tells of it and unmarked by its result, which comes however
+the call ended.  A kill closes the gate first: from then on every shell that begins for a call
+ends at once (`gate.sh`), and calls to other servers are refused by a hook.  Then it listens
+until it has heard all that was told before; what is marked now is under way, and nothing new
+can come to it.
 """
 
 from __future__ import annotations
@@ -11,10 +13,12 @@ import asyncio
 import json
 import logging
 import re
+import shutil
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.domain.redact import redact
@@ -25,8 +29,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# The tools that can reach beyond the work tree; a call of any other is not even asked about.
-MATCHER = "^(Bash|mcp__.*)$"
+GATE = "SIGNALBOX_GATE"
+# What a shell reads before anything else.
+_GATE_SCRIPT = Path(__file__).with_name("gate.sh")
+# The tools that can reach beyond the work tree.  The hook is a round trip of 2.6 ms for each
+# call, so shells are stopped without it where they can be.
+_SHELL = "Bash"
+_SERVERS = "mcp__"
 DEFAULT_PATTERNS = (
     # Options before the subcommand, with a value of their own or without.  Each repetition is
     # bounded: an agent's command can be anything, and the loop waits for the search.
@@ -99,21 +108,68 @@ DEFAULT_RULES = CriticalRules(patterns=compiled(DEFAULT_PATTERNS))
 
 @dataclass(frozen=True, kw_only=True)
 class _Call:
+    """A call; critical if it has a pattern.
+
+    Attributes:
+        agent: The call that started the subagent whose call this is.
+    """
+
+    agent: str | None
     tool: str
-    summary: str
-    pattern: str
+    summary: str = ""
+    pattern: str | None = None
 
 
 class CriticalCalls:
     """The critical calls of one agent, and the gate before all that could become one."""
 
-    def __init__(self, rules: CriticalRules, *, secrets: Iterable[str] = ()) -> None:
+    def __init__(
+        self, rules: CriticalRules, *, gate: Path | None = None, secrets: Iterable[str] = ()
+    ) -> None:
+        """Know of no call yet.
+
+        Args:
+            rules: Which are critical.
+            gate: A file that is there as long as shells may begin, see `variables`.
+            secrets: Not to be seen in summaries.
+        """
         self.rules = rules
+        self._gate = gate
+        self._shell = shutil.which("bash") if gate is not None else None
         self._secrets = tuple(secrets)
+        # Oldest first.
         self._open: dict[str, _Call] = {}
         self._ended: dict[str, float] = {}
         self._changed = asyncio.Event()
         self._is_closed = False
+
+    @property
+    def matcher(self) -> str:
+        """Which tools' calls the hook is asked about."""
+        return f"^{_SERVERS}.*$" if self._shell else f"^({_SHELL}|{_SERVERS}.*)$"
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What the agent's environment needs for the gate."""
+        if not self.rules.patterns or self._gate is None or self._shell is None:
+            return {}
+        return {
+            "BASH_ENV": str(_GATE_SCRIPT),
+            # Another shell would not read it, nor would a bash that takes itself for the first
+            # of a remote login: its input is a socket.
+            "CLAUDE_CODE_SHELL": self._shell,
+            "SHLVL": "1",
+            GATE: str(self._gate),
+        }
+
+    def open_gate(self) -> None:
+        """Let shells begin.
+
+        Raises:
+            OSError: If the file cannot be made.
+        """
+        if self.variables and self._gate is not None:
+            self._gate.touch()
 
     async def before_tool(
         self,
@@ -131,17 +187,23 @@ class CriticalCalls:
                 }
             }
         told: Mapping[str, Any] = given
-        self.begin(tool_use_id or "", str(told.get("tool_name")), told.get("tool_input") or {})
+        if tool_use_id not in self._open:
+            self.begin(tool_use_id or "", str(told.get("tool_name")), told.get("tool_input") or {})
         return {}
 
-    def begin(self, tool_use_id: str, tool: str, given: Mapping[str, Any]) -> None:
-        """Mark a call that is about to begin, if it is critical."""
-        found = self.rules.find(tool, given)
+    def begin(
+        self, tool_use_id: str, tool: str, given: Mapping[str, Any], *, agent: str | None = None
+    ) -> None:
+        """Note a call that the agent makes, and mark it if it is critical."""
+        call = _Call(agent=agent, tool=tool)
+        is_asked_about = tool == _SHELL or tool.startswith(_SERVERS)
+        found = self.rules.find(tool, given) if is_asked_about else None
         if found is not None:
             pattern, line = found
             line = redact(line, secrets=self._secrets)
             summary = line if len(line) <= _SUMMARY else f"{line[: _SUMMARY - 1]}…"
-            self._open[tool_use_id] = _Call(tool=tool, summary=summary, pattern=pattern)
+            call = replace(call, summary=summary, pattern=pattern)
+        self._open[tool_use_id] = call
 
     def end(self, tool_use_id: str) -> None:
         """Note that a call came back, whatever it was."""
@@ -149,28 +211,45 @@ class CriticalCalls:
             self._ended[tool_use_id] = time.monotonic()
             self._changed.set()
 
+    @property
+    def running(self) -> Mapping[str, _Call]:
+        """The critical calls that are under way.
+
+        Only calls that change nothing go on beside each other, so one that is critical has
+        not begun while an earlier one of the same agent is open.
+        """
+        running: dict[str, _Call] = {}
+        busy: set[str | None] = set()
+        for tool_use_id, call in self._open.items():
+            if call.pattern is not None and call.agent not in busy:
+                running[tool_use_id] = call
+            busy.add(call.agent)
+        return running
+
     def abandon(self) -> None:
         """The agent is gone: nothing comes back any more."""
         self._open.clear()
         self._changed.set()
 
-    def close(self) -> bool:
-        """Let no further call begin; whether a critical one is open."""
+    def close(self) -> None:
+        """Let no further call begin."""
         self._is_closed = True
-        return bool(self._open)
+        if self.variables and self._gate is not None:
+            # Nothing that a full disk could refuse.
+            self._gate.unlink(missing_ok=True)
 
     async def drained(self, limit: timedelta, *, hurried: asyncio.Event) -> tuple[Waited, ...]:
-        """Wait until the open ones have come back, time is up, or somebody is in a hurry.
+        """Wait until those under way have come back, time is up, or somebody is in a hurry.
 
         Returns:
             What was waited for, oldest first.
         """
         began = time.monotonic()
-        waiting = dict(self._open)
+        waiting = dict(self.running)
         hurry = asyncio.create_task(hurried.wait(), name="hurry")
         try:
             async with asyncio.timeout(limit.total_seconds()):
-                while self._open and not hurry.done():
+                while self.running and not hurry.done():
                     self._changed.clear()
                     change = asyncio.create_task(self._changed.wait(), name="critical call")
                     try:
@@ -178,7 +257,7 @@ class CriticalCalls:
                     finally:
                         change.cancel()
         except TimeoutError:
-            log.info("%d critical calls did not end in time", len(self._open))
+            log.info("%d critical calls did not end in time", len(self.running))
         finally:
             hurry.cancel()
         now = time.monotonic()
@@ -186,7 +265,7 @@ class CriticalCalls:
             Waited(
                 tool=call.tool,
                 summary=call.summary,
-                pattern=call.pattern,
+                pattern=call.pattern or "",
                 milliseconds=round((self._ended.get(tool_use_id, now) - began) * 1000),
                 finished=tool_use_id in self._ended,
             )

@@ -18,7 +18,7 @@ from claude_agent_sdk import (
 )
 
 from core.agent import launch as launcher
-from core.agent.critical import MATCHER, CriticalCalls
+from core.agent.critical import CriticalCalls
 from core.agent.history import History
 from core.agent.plan import task_files
 from core.agent.policy import allowed_rules, denied_tools, refusal
@@ -48,7 +48,7 @@ def build_options(
     return ClaudeAgentOptions(
         cli_path=_LAUNCHER,
         cwd=launch.cwd,
-        env=environment(launch),
+        env=environment(launch, critical),
         session_id=None if launch.resume else session_id,
         resume=session_id if launch.resume else None,
         session_store=cast("SessionStore", history),
@@ -79,7 +79,7 @@ def build_options(
     )
 
 
-def environment(launch: Launch) -> dict[str, str]:
+def environment(launch: Launch, critical: CriticalCalls | None = None) -> dict[str, str]:
     """What the agent finds in its environment, beside what `launch.py` lets through."""
     given = {
         **launch.credentials,
@@ -104,6 +104,7 @@ def environment(launch: Launch) -> dict[str, str]:
         "GIT_COMMITTER_NAME": _AUTHOR,
         "GIT_COMMITTER_EMAIL": _EMAIL,
         "GIT_TERMINAL_PROMPT": "0",
+        **(critical.variables if critical else {}),
     }
     tasks = {launcher.TASKS: str(tasks_of(launch))} if launch.plan else {}
     return {
@@ -135,6 +136,11 @@ def tasks_of(launch: Launch) -> Path:
     return launch.state_dir / "tasks"
 
 
+def gate_of(launch: Launch) -> Path:
+    """What is there as long as the agent's shells may begin."""
+    return launch.state_dir / "open"
+
+
 def prepare_state(launch: Launch) -> None:
     """Make the directories a leg needs, with the task list of the earlier legs."""
     for path in (home_of(launch), config_of(launch), tmp_of(launch)):
@@ -147,10 +153,9 @@ def prepare_state(launch: Launch) -> None:
 
 
 def _hooks(critical: CriticalCalls | None) -> dict[Any, list[HookMatcher]] | None:
-    # Each call of a hook is a round trip, so there are no more of them than are needed.
     if critical is None or not critical.rules.patterns:
         return None
-    return {"PreToolUse": [HookMatcher(matcher=MATCHER, hooks=[critical.before_tool])]}
+    return {"PreToolUse": [HookMatcher(matcher=critical.matcher, hooks=[critical.before_tool])]}
 
 
 def _deny_by(definition: WorkflowDefinition) -> Any:

@@ -118,6 +118,10 @@ class AgentSession(Protocol):
         """
         ...
 
+    async def catch_up(self) -> None:
+        """Wait until all that the agent has said so far is known here; half a second at most."""
+        ...
+
     async def interrupt(self) -> None:
         """Ask it to stop what it does; its result follows as an event."""
         ...

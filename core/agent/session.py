@@ -13,13 +13,20 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from claude_agent_sdk import ClaudeSDKClient, Message, ResultMessage, SystemMessage
+from claude_agent_sdk import (
+    AssistantMessage,
+    ClaudeSDKClient,
+    Message,
+    ResultMessage,
+    SystemMessage,
+    ToolUseBlock,
+)
 
 from core.agent import census
 from core.agent.critical import CriticalCalls
 from core.agent.failure import failed
 from core.agent.history import History
-from core.agent.options import build_options, prepare_state
+from core.agent.options import build_options, gate_of, prepare_state
 from core.agent.process import Tree, end_tree, look_at
 from core.agent.protocol import (
     AgentEnded,
@@ -41,6 +48,10 @@ CONNECT_LIMIT = timedelta(seconds=45)
 # From the end of its input to its exit: 0.03 s as measured.
 EXIT_GRACE = timedelta(seconds=5)
 INTERRUPT_LIMIT = timedelta(seconds=5)
+# A program that is well answers within milliseconds; one that is not is to be ended all the same.
+_CATCH_UP_LIMIT = timedelta(milliseconds=500)
+# What was read waits for the reader of the events, who waits for nothing else.
+_READ_OUT = timedelta(milliseconds=20)
 # For an agent that is closed in mid-work.
 _CLOSE_GRACE = timedelta(seconds=2)
 _DISCONNECT_LIMIT = timedelta(seconds=20)
@@ -89,7 +100,7 @@ class _Session:
         self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
         self._usages: deque[TurnUsage] = deque()
         self._history = History(transcripts, heard=self._heard_entry)
-        self.critical = CriticalCalls(launch.critical, secrets=self._secrets)
+        self.critical = CriticalCalls(launch.critical, gate=gate_of(launch), secrets=self._secrets)
         self._client = ClaudeSDKClient(
             build_options(launch, self._history, stderr=self._heard, critical=self.critical)
         )
@@ -118,6 +129,7 @@ class _Session:
     async def open(self, limit: timedelta) -> None:
         """Start the program, and give it its task."""
         await asyncio.to_thread(prepare_state, self._launch)
+        self.critical.open_gate()
         self._say(self._launch.prompt, self._launch.prompt_uuid)
         self._client_task = asyncio.create_task(
             self._hold_client(), name=f"agent {self._launch.run_id}"
@@ -136,6 +148,8 @@ class _Session:
             async for message in messages:
                 if isinstance(message, SystemMessage) and message.subtype == "init":
                     self._check_session(str(message.data.get("session_id")))
+                elif isinstance(message, AssistantMessage):
+                    self._mark_calls(message)
                 for event in self._translator.translate(message):
                     if isinstance(event, ToolFinished):
                         self.critical.end(event.tool_use_id)
@@ -151,6 +165,17 @@ class _Session:
         if self.has_ended:
             raise AgentEnded
         self._say(text, message_uuid)
+
+    async def catch_up(self) -> None:
+        if self.has_ended:
+            return
+        try:
+            async with asyncio.timeout(_CATCH_UP_LIMIT.total_seconds()):
+                # Any question: what was said before its answer has been read when that comes.
+                await self._client.get_mcp_status()
+        except Exception as error:  # noqa: BLE001 - the SDK raises bare exceptions
+            log.info("%s: no answer in time: %s", self._launch.run_id, type(error).__name__)
+        await asyncio.sleep(_READ_OUT.total_seconds())
 
     async def interrupt(self) -> None:
         self._is_stopping = True
@@ -303,6 +328,12 @@ class _Session:
                 known=self.tree,
                 force=True,
             )
+
+    def _mark_calls(self, message: AssistantMessage) -> None:
+        for block in message.content:
+            if isinstance(block, ToolUseBlock):
+                agent = message.parent_tool_use_id
+                self.critical.begin(block.id, block.name, block.input, agent=agent)
 
     def _check_session(self, session_id: str) -> None:
         if session_id != str(self._launch.session_id):

@@ -116,7 +116,13 @@ class Ending:
     async def _drain(self) -> None:
         """Let no tool call begin any more, and those that must not be cut in half end."""
         agent = self.leg.agent
-        if agent is None or not agent.critical.close() or self._is_forced:
+        if agent is None:
+            return
+        agent.critical.close()
+        if self._is_forced or not agent.critical.rules.patterns:
+            return
+        await agent.catch_up()
+        if not agent.critical.running:
             return
         await self._phase(Phase.DRAINING, None)
         limit = agent.critical.rules.wait

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import socket
+import subprocess
 import time
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -102,7 +106,8 @@ async def test_an_open_call_is_waited_for_until_it_comes_back() -> None:
     critical = calls()
     assert await asked(critical) == {}
 
-    assert critical.close()
+    critical.close()
+    assert list(critical.running) == ["t1"]
     waiting = asyncio.create_task(critical.drained(SOON, hurried=asyncio.Event()))
     await asyncio.sleep(0)
     critical.end("t1")
@@ -117,7 +122,8 @@ async def test_an_open_call_is_waited_for_until_it_comes_back() -> None:
 async def test_nothing_begins_once_the_gate_is_closed() -> None:
     critical = calls()
 
-    assert not critical.close()
+    critical.close()
+    assert not critical.running
     answer = await asked(critical)
 
     assert "'permissionDecision': 'deny'" in str(answer)
@@ -162,8 +168,9 @@ async def test_an_agent_that_is_gone_is_not_waited_for() -> None:
 
 async def test_two_calls_are_both_waited_for() -> None:
     critical = calls()
-    await asked(critical, "t1")
-    await asked(critical, "t2")
+    # A subagent works beside the one that started it.
+    critical.begin("t1", "Bash", COMMIT)
+    critical.begin("t2", "Bash", COMMIT, agent="t0")
     waiting = asyncio.create_task(critical.drained(SOON, hurried=asyncio.Event()))
     await asyncio.sleep(0)
 
@@ -181,3 +188,92 @@ async def test_secrets_in_a_command_are_not_told() -> None:
 
     assert "git push" in waited.summary
     assert "hunter2222" not in waited.summary
+
+
+async def test_a_call_that_waits_for_an_earlier_one_is_not_waited_for() -> None:
+    critical = calls()
+    critical.begin("t1", "Bash", {"command": "sleep 600"})
+    critical.begin("t2", "Bash", COMMIT)
+    assert not critical.running
+
+    critical.end("t1")
+
+    assert list(critical.running) == ["t2"]
+
+
+async def test_a_call_that_was_told_of_before_the_hook_asks_is_one_call() -> None:
+    critical = calls()
+    critical.begin("t1", "Bash", COMMIT, agent="t0")
+    await asked(critical, "t1")
+
+    critical.end("t1")
+
+    assert not critical.running
+
+
+def gated(tmp_path: Path) -> CriticalCalls:
+    critical = CriticalCalls(DEFAULT_RULES, gate=tmp_path / "a gate")
+    critical.open_gate()
+    return critical
+
+
+def shell(critical: CriticalCalls, command: str) -> subprocess.CompletedProcess[str]:
+    # The agent program's shells have a socket for their input.
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        return subprocess.run(
+            ["bash", "-c", command],
+            env={"PATH": os.environ["PATH"], **critical.variables},
+            stdin=theirs,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=10,
+        )
+
+
+def test_shells_begin_until_the_gate_is_closed(tmp_path: Path) -> None:
+    critical = gated(tmp_path)
+    before = shell(critical, "echo begun")
+
+    critical.close()
+    critical.close()
+    after = shell(critical, "echo begun")
+
+    assert (before.returncode, before.stdout, before.stderr) == (0, "begun\n", "")
+    assert (after.returncode, after.stdout) == (126, "")
+    assert "being stopped" in after.stderr
+
+
+def test_what_a_shell_began_goes_on_when_the_gate_is_closed(tmp_path: Path) -> None:
+    critical = gated(tmp_path)
+    hook = tmp_path / "hook"
+    hook.write_text("#!/usr/bin/env bash\necho hooked\n")
+    hook.chmod(0o755)
+
+    # As a commit whose hook begins after the kill.
+    done = shell(critical, f"rm '{tmp_path}/a gate'; '{hook}'; bash -c 'echo inner'; env")
+
+    assert done.stdout.startswith("hooked\ninner\n")
+    assert "BASH_ENV" not in done.stdout
+    assert "SIGNALBOX_GATE" not in done.stdout
+
+
+def test_without_patterns_there_is_no_gate(tmp_path: Path) -> None:
+    critical = CriticalCalls(CriticalRules(), gate=tmp_path / "gate")
+    critical.open_gate()
+
+    assert critical.variables == {}
+    assert not (tmp_path / "gate").exists()
+
+
+def test_without_bash_the_hook_is_asked_about_shells_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not re.search(gated(tmp_path).matcher, "Bash")
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    without = CriticalCalls(DEFAULT_RULES, gate=tmp_path / "gate")
+
+    assert re.search(without.matcher, "Bash")
+    assert without.variables == {}

@@ -47,9 +47,12 @@ settings.load_profile("signalbox")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the tests that mostly wait: one process waits while the others work.
+    """Begin with the tests that mostly wait: two processes wait while the others work.
 
-    Among themselves both kinds stay in the random order.  With `--dist worksteal` the first
-    process gets the first tests, and the others take the rest of its share.
+    Among themselves both kinds stay in the random order.  With `--dist worksteal` each process
+    gets an equal share of the list, and takes of the others' when it has done its own.
     """
-    items.sort(key=lambda item: item.get_closest_marker("patient") is None)
+    patient = [item for item in items if item.get_closest_marker("patient")]
+    others = [item for item in items if not item.get_closest_marker("patient")]
+    middle = len(items) // 2 - len(patient[::2])
+    items[:] = [*patient[::2], *others[:middle], *patient[1::2], *others[middle:]]

@@ -14,6 +14,7 @@ import json
 import logging
 import re
 import shutil
+import sys
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -135,7 +136,9 @@ class CriticalCalls:
         """
         self.rules = rules
         self._gate = gate
-        self._shell = shutil.which("bash") if gate is not None else None
+        # macOS has a bash of 2007, which the agent program would rather not use.
+        is_usable = gate is not None and sys.platform == "linux"
+        self._shell = shutil.which("bash") if is_usable else None
         self._secrets = tuple(secrets)
         # Oldest first.
         self._open: dict[str, _Call] = {}

@@ -224,7 +224,7 @@ def shell(critical: CriticalCalls, command: str) -> subprocess.CompletedProcess[
         return subprocess.run(
             ["bash", "-c", command],
             env={"PATH": os.environ["PATH"], **critical.variables},
-            stdin=theirs,
+            stdin=theirs.fileno(),
             capture_output=True,
             text=True,
             check=False,

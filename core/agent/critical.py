@@ -113,9 +113,11 @@ class _Call:
 
     Attributes:
         agent: The call that started the subagent whose call this is.
+        answer: The model's answer that it is part of.
     """
 
     agent: str | None
+    answer: str | None
     tool: str
     summary: str = ""
     pattern: str | None = None
@@ -195,10 +197,29 @@ class CriticalCalls:
         return {}
 
     def begin(
-        self, tool_use_id: str, tool: str, given: Mapping[str, Any], *, agent: str | None = None
+        self,
+        tool_use_id: str,
+        tool: str,
+        given: Mapping[str, Any],
+        *,
+        agent: str | None = None,
+        answer: str | None = None,
     ) -> None:
-        """Note a call that the agent makes, and mark it if it is critical."""
-        call = _Call(agent=agent, tool=tool)
+        """Note a call that the agent makes, and mark it if it is critical.
+
+        Args:
+            tool_use_id: The call's id.
+            tool: What is called.
+            given: Its input.
+            agent: The call that started the subagent whose call this is; none of the agent's own.
+            answer: The model's answer that the call is part of.  The next one comes when all
+                calls of the one before are over, whether or not their results were told.
+        """
+        call = _Call(agent=agent, answer=answer, tool=tool)
+        for other, earlier in list(self._open.items()):
+            if answer and earlier.answer and earlier.agent == agent and earlier.answer != answer:
+                self._open.pop(other)
+                self._changed.set()
         is_asked_about = tool == _SHELL or tool.startswith(_SERVERS)
         found = self.rules.find(tool, given) if is_asked_about else None
         if found is not None:

@@ -332,8 +332,13 @@ class _Session:
     def _mark_calls(self, message: AssistantMessage) -> None:
         for block in message.content:
             if isinstance(block, ToolUseBlock):
-                agent = message.parent_tool_use_id
-                self.critical.begin(block.id, block.name, block.input, agent=agent)
+                self.critical.begin(
+                    block.id,
+                    block.name,
+                    block.input,
+                    agent=message.parent_tool_use_id,
+                    answer=message.message_id,
+                )
 
     def _check_session(self, session_id: str) -> None:
         if session_id != str(self._launch.session_id):

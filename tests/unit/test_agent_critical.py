@@ -201,6 +201,23 @@ async def test_a_call_that_waits_for_an_earlier_one_is_not_waited_for() -> None:
     assert list(critical.running) == ["t2"]
 
 
+async def test_a_call_whose_result_never_came_holds_nothing_up() -> None:
+    critical = calls()
+    critical.begin("t1", "Bash", {"command": "ls"}, answer="m1")
+    critical.begin("s1", "Bash", COMMIT, agent="t0", answer="m2")
+    critical.begin("t2", "Bash", COMMIT, answer="m3")
+
+    assert list(critical.running) == ["s1", "t2"]
+
+
+async def test_calls_of_one_answer_stand_beside_each_other() -> None:
+    critical = calls()
+    critical.begin("t1", "Bash", COMMIT, answer="m1")
+    critical.begin("t2", "Bash", {"command": "ls"}, answer="m1")
+
+    assert list(critical.running) == ["t1"]
+
+
 async def test_a_call_that_was_told_of_before_the_hook_asks_is_one_call() -> None:
     critical = calls()
     critical.begin("t1", "Bash", COMMIT, agent="t0")

@@ -85,8 +85,8 @@ class Redraw:
                 for part in done:
                     part.result()
             finally:
-                await _cancel(parts)
-                await _cancel(list(self._tasks.values()))
+                # All at once: who draws may not go on while another part is slow to end.
+                await _cancel([*parts, *self._tasks.values()])
                 self._tasks.clear()
                 self._rests.clear()
 

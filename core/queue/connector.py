@@ -249,7 +249,8 @@ class ResilientConnector(PsycopgConnector):
                 self._be_content()
                 return answer
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._given_up.wait(), delay)
+                async with asyncio.timeout(delay):
+                    await self._given_up.wait()
             delay = min(delay * 2, LAST_DELAY)
 
     def _complain(self, name: str, error: BaseException) -> None:

@@ -28,12 +28,14 @@ class Before:
     Attributes:
         node: Whose disk holds it; `None` if nobody noted it.
         work: What was carried of it.
+        is_gone: Whether it should be on this disk, and is not.
         is_cut_short: Whether its worker died, so that the last of it was not carried.
         lacks: Whether something of it could not be carried.
     """
 
     node: str | None
     work: CarriedWork | None
+    is_gone: bool
     is_cut_short: bool
     lacks: bool
 
@@ -55,12 +57,13 @@ async def take_place(
     workspace_id = run.workspace_id or f"ws_{run.session_id.hex[:12]}"
     present = await workspaces.reopen(workspace_id)
     before = None
-    was_here = True
     if not leg.is_first:
         node = await until_written(lambda: _last_node(ledger, run))
-        was_here = node is None or disk_of(node) == disk_of(node_of(ledger.worker_id))
-        if present is None or not was_here:
-            before = await until_written(lambda: _look_back(ledger, run, node))
+        is_elsewhere = node is not None and disk_of(node) != disk_of(node_of(ledger.worker_id))
+        if present is None or is_elsewhere:
+            before = await until_written(
+                lambda: _look_back(ledger, run, node, is_gone=not is_elsewhere)
+            )
     if before is not None and before.work is not None:
         restored = await workspaces.restore(
             workspace_id=workspace_id, source=run.git_repo, bundle=before.work.bundle
@@ -80,7 +83,7 @@ async def take_place(
             branch=branch,
             run_branch=f"signalbox/{run.workflow_name}/{run.run_id}",
         )
-    if before is not None and (before.is_cut_short or before.lacks or was_here):
+    if before is not None and (before.is_cut_short or before.lacks or before.is_gone):
         _note(leg, ledger, before, workspace_id, commit=None, uncommitted=False)
     return present
 
@@ -98,6 +101,7 @@ def _note(leg: Leg, ledger: Ledger, before: Before, workspace_id: str, **data: A
         workspace=workspace_id,
         incomplete=before.is_cut_short or before.lacks,
         cut_short=before.is_cut_short,
+        gone=before.is_gone,
         **data,
     )
 
@@ -107,7 +111,7 @@ async def _last_node(ledger: Ledger, run: Run) -> str | None:
         return (await sessions.get(session, run.session_id)).workspace_node
 
 
-async def _look_back(ledger: Ledger, run: Run, node: str | None) -> Before | None:
+async def _look_back(ledger: Ledger, run: Run, node: str | None, *, is_gone: bool) -> Before | None:
     async with ledger.work.transaction() as session:
         legs = await runs.legs_of_session(session, run.session_id)
         earlier = [leg for leg in legs if leg.created_at < run.created_at]
@@ -117,6 +121,7 @@ async def _look_back(ledger: Ledger, run: Run, node: str | None) -> Before | Non
         return Before(
             node=node,
             work=await carried.latest(session, run.session_id),
+            is_gone=is_gone,
             is_cut_short=is_cut_short,
             lacks=told is not None and ("failed" in told.data or "too_large" in told.data),
         )

@@ -70,7 +70,8 @@ class Changes:
                 continue
             self._woken.clear()
             try:
-                await asyncio.wait_for(self._woken.wait(), left)
+                async with asyncio.timeout(left):
+                    await self._woken.wait()
             except TimeoutError:
                 continue
 

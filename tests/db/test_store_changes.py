@@ -112,10 +112,35 @@ async def test_waiting_for_a_change_can_be_given_up(database: Database) -> None:
     async with listen(database.dsn, "signalbox_runs", poll=RARELY) as changes:
         await heard(changes, TICK)
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(anext(changes), 0.01)
+            async with asyncio.timeout(0.01):
+                await anext(changes)
         run = await stored_run(database)
 
         assert await heard(changes, ("signalbox_runs", run.run_id))
+
+
+async def test_waiting_ends_when_it_is_given_up_in_the_moment_of_a_change(
+    database: Database,
+) -> None:
+    # As when a restart of Postgres ends the connection and, with it, what we listened for.
+    async with listen(database.dsn, "signalbox_runs", poll=RARELY) as changes:
+        await heard(changes, TICK)
+
+        async def hear() -> None:
+            async for _ in changes:
+                pass
+
+        hearing = asyncio.create_task(hear(), name="hearing")
+        for _ in range(3):
+            await asyncio.sleep(0)
+        changes._woken.set()
+        # Whoever waited is awake by now, and does not know yet.
+        await asyncio.sleep(0)
+        hearing.cancel()
+        done, _ = await asyncio.wait({hearing}, timeout=5)
+
+        assert done == {hearing}
+        assert hearing.cancelled()
 
 
 async def test_changes_are_heard_again_after_a_restart(server: EmbeddedServer) -> None:

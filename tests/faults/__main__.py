@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tests.faults.campaign import AFTER_FROM, Campaign
 from tests.faults.plan import Kind
-from tests.faults.verdict import Progress, table
+from tests.faults.verdict import Progress, table, told_after
 
 
 def main() -> int:
@@ -54,6 +54,7 @@ def main() -> int:
     fleets = [one for one in progress.verdicts.values() if one.number >= AFTER_FROM]
     wrong = [one for one in [*verdicts, *fleets] if one.violations]
     _print(f"\n{table([*verdicts, *fleets])}\n")
+    _print(told_after(verdicts))
     _print(
         f"seed {given.seed}: {len(verdicts)} of {len(numbers)} injections in "
         f"{(time.monotonic() - began) / 60:.1f} min (this call), {len(wrong)} with violations"

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ _COMMITTED = re.compile(r"committed ([0-9a-f]{7,40}): ")
 _ANSWERS_LOST = 4
 # An answer that had only begun, and never came into the transcript.
 _BEGUN_TOKENS = 100
+# A worker stores a commit so soon; its heartbeat, through the same database, is no older.
+_CARRIED_WITHIN = timedelta(seconds=5)
 _BY_ITSELF = frozenset({"success", "max_turns"})
 
 
@@ -90,33 +93,65 @@ def commits_of(transcript: Sequence[Row]) -> list[str]:
 
 
 def check_commits(
-    legs: Sequence[Row], commits: Sequence[str], homes: Sequence[Path], carried: Sequence[str]
+    legs: Sequence[Row],
+    commits: Sequence[str],
+    homes: Sequence[Path],
+    carried: Sequence[str],
+    events: Sequence[Row],
 ) -> Iterator[Violation]:
-    """Each commit is in the newest workspace, or was carried."""
+    """Each commit is in the newest workspace, or was carried.
+
+    One of the last moments of a worker that died may be missing, if the thread was told so.
+    """
     newest = legs[-1]
     if not commits or newest["workspace_path"] is None:
         return
     path = Path(str(newest["workspace_path"]))
+    cut = _cut_short(events)
     for commit in commits:
         if _has(path, commit) or any(sha.startswith(commit) for sha in carried):
             continue
-        elsewhere = [home.name for home in homes if _has(home / "workspaces" / path.name, commit)]
-        where = f"it is on {', '.join(elsewhere)}" if elsewhere else "it is nowhere"
+        places = [home / "workspaces" / path.name for home in homes]
+        elsewhere = [place for place in places if _has(place, commit)]
+        if cut is not None and any(_made_at(place, commit) > cut for place in elsewhere):
+            continue
+        where = f"it is in {elsewhere[0]}" if elsewhere else "it is nowhere"
         yield Violation(
             Wrong.WORK, str(newest["run_id"]), f"commit {commit} is not in {path}; {where}"
         )
 
 
+def _cut_short(events: Sequence[Row]) -> datetime | None:
+    """Since when commits may be missing, if it was told that some may be."""
+    if not any(one["kind"] == "work_restored" and one["data"]["cut_short"] for one in events):
+        return None
+    heard = [
+        datetime.fromisoformat(one["data"]["last_heard_at"])
+        for one in events
+        if one["kind"] == "worker_lost"
+    ]
+    return max(heard) - _CARRIED_WITHIN if heard else None
+
+
+def _made_at(path: Path, commit: str) -> datetime:
+    told = _git(path, "show", "--no-patch", "--format=%cI", commit)
+    return datetime.fromisoformat(told.stdout.strip())
+
+
 def _has(path: Path, commit: str) -> bool:
     if not path.exists():
         return False
-    done = subprocess.run(
-        ["git", "-C", str(path), "merge-base", "--is-ancestor", commit, "HEAD"],
+    return _git(path, "merge-base", "--is-ancestor", commit, "HEAD").returncode == 0
+
+
+def _git(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["git", "-C", str(path), *arguments],
         check=False,
         capture_output=True,
+        text=True,
         timeout=20,
     )
-    return done.returncode == 0
 
 
 def _mark(words: str) -> str | None:

@@ -11,7 +11,7 @@ import pytest
 from tests.faults.fleet import open_fleet
 from tests.faults.plan import WEIGHTS, Kind, Plan, plan_of
 from tests.faults.trial import Trial
-from tests.faults.verdict import Progress, Verdict, Violation, Wrong, table
+from tests.faults.verdict import Progress, Verdict, Violation, Wrong, table, told_after
 
 SEED = 20
 AT_ONCE = (
@@ -93,3 +93,13 @@ def test_the_table_counts_by_kind_and_leaves_out_what_was_skipped() -> None:
     assert "| bot SIGKILL | 2 | 4 | 1 | 0 | 0 | 0 | 1 |" in told
     assert "| disk full | 0 (+1 skipped) | 0 | 0 | 0 | 0 | 0 | 0 |" in told
     assert "| **all** | 2 (+1 skipped) | 4 | 1 | 0 | 0 | 0 | 1 |" in told
+
+
+def test_it_is_said_how_soon_people_were_told() -> None:
+    fast, slow = replace(verdict(1), late=(0.5, 1.0)), replace(verdict(2), late=(90.25,))
+
+    assert told_after([fast, slow]) == (
+        "results of 3 runs stood in Slack after their ends: median 1.0 s, p99 90.2 s, longest "
+        "90.2 s"
+    )
+    assert told_after([verdict(3)]) == ""

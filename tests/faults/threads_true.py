@@ -69,6 +69,21 @@ def check_thread(sandbox: Sandbox, legs: Sequence[Row]) -> Iterator[Violation]:
             yield Violation(Wrong.DOUBLED, head, f"says {times} times: {text[:80]!r}")
 
 
+def lateness(sandbox: Sandbox, legs: Sequence[Row]) -> list[float]:
+    """Seconds from the end of each leg in its row to its result in the thread."""
+    told = {
+        slot_of(message): float(message["ts"])
+        for card in all_cards(sandbox)
+        if thread_of(card) == str(legs[0]["thread_key"])
+        for message in thread(sandbox, card)
+    }
+    return [
+        round(told[f"result:{leg['run_id']}"] - leg["completed_at"].timestamp(), 1)
+        for leg in legs
+        if leg["completed_at"] is not None and f"result:{leg['run_id']}" in told
+    ]
+
+
 def _card(sandbox: Sandbox, card: Told, leg: Row) -> Iterator[Violation]:
     name, text = str(leg["thread_key"]), sandbox.human.text(card)
     words = WORDS.get(str(leg["stop_reason"]), str(leg["stop_reason"]))

@@ -55,6 +55,7 @@ class Verdict:
     Attributes:
         endings: The final status or stop reason of each run, with its attempts.
         skipped: Why it was not done; empty if it was.
+        late: Seconds from the end of each run to its result in Slack.
     """
 
     seed: int
@@ -67,6 +68,7 @@ class Verdict:
     violations: Sequence[Violation] = ()
     notes: Sequence[str] = ()
     skipped: str = ""
+    late: Sequence[float] = ()
 
     @property
     def line(self) -> str:
@@ -113,7 +115,7 @@ def _read(line: dict[str, object]) -> Verdict:
         Violation(Wrong(one["wrong"]), one["about"], one["text"])
         for one in line.pop("violations")  # type: ignore[attr-defined]
     )
-    line |= {name: tuple(line[name]) for name in ("endings", "notes")}  # type: ignore[arg-type]
+    line |= {name: tuple(line[name]) for name in ("endings", "notes", "late")}  # type: ignore[arg-type]
     line["kind"] = Kind(str(line["kind"]))
     return Verdict(**line, violations=violations)  # type: ignore[arg-type]
 
@@ -129,6 +131,18 @@ def table(verdicts: Iterable[Verdict]) -> str:
             lines.append(_row(kind, of_kind))
     lines.append(_row("**all**", every))
     return "\n".join(lines)
+
+
+def told_after(verdicts: Iterable[Verdict]) -> str:
+    """How soon people were told of the ends, in words; empty if nothing ended."""
+    late = sorted(seconds for one in verdicts for seconds in one.late)
+    if not late:
+        return ""
+    middle, nearly = late[len(late) // 2], late[min(len(late) * 99 // 100, len(late) - 1)]
+    return (
+        f"results of {len(late)} runs stood in Slack after their ends: median {middle:.1f} s, "
+        f"p99 {nearly:.1f} s, longest {late[-1]:.1f} s"
+    )
 
 
 def _row(name: str, verdicts: Sequence[Verdict]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import AsyncIterator
@@ -109,6 +110,24 @@ async def test_a_run_handed_over_goes_on_elsewhere_with_its_uncommitted_work(
     assert event.data["uncommitted"] is True
     assert event.data["incomplete"] is False
     assert event.data["from_node"]
+
+
+async def test_a_workspace_that_vanished_from_its_own_disk_comes_back(office: Office) -> None:
+    async with office.worker():
+        run = await in_mid_work(office, "[scenario: kill-me] work")
+        head = await asyncio.to_thread(commit_in, run, "done.txt")
+    await asyncio.to_thread(shutil.rmtree, run.workspace_path or "")
+    async with office.worker():
+        ended = (await office.ended(run)).run
+
+    assert ended.status is RunStatus.COMPLETED, ended.error_message
+    assert ended.workspace_path == run.workspace_path
+    assert ended.final_commit_hash == head
+    assert ended.diff is not None
+    assert {file.path for file in ended.diff.files} == {"done.txt", "before-the-stop.txt"}
+    (event,) = await told(office, run, EventKind.WORK_RESTORED)
+    assert event.data["gone"] is True
+    assert event.data["incomplete"] is False
 
 
 async def test_a_killed_run_is_continued_elsewhere_with_what_it_left(

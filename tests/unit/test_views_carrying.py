@@ -39,17 +39,30 @@ def test_all_that_was_there_is_here() -> None:
     assert "nothing was committed yet" in restored(commit=None, uncommitted=True)
 
 
-def test_what_a_dead_worker_did_not_commit_is_said_to_be_there() -> None:
+def test_what_a_dead_worker_had_not_stored_is_said_to_be_there() -> None:
     assert restored(incomplete=True) == (
-        "📦 Goes on here from commit `0123456`. What came after that is not here: it stays on the "
-        "machine of worker `host-a1-0`, in workspace `ws_1`."
+        "📦 Goes on here from commit `0123456`. What came after that, commits too, is not here: it "
+        "stays on the machine of worker `host-a1-0`, in workspace `ws_1`."
     )
     assert restored(commit=None, incomplete=True) == (
         "📦 Nothing of its work was stored, so it begins again from the repository. What it had "
-        "not committed is not here: it stays on the machine of worker `host-a1-0`, in workspace "
-        "`ws_1`."
+        "done, commits too, is not here: it stays on the machine of worker `host-a1-0`, in "
+        "workspace `ws_1`."
     )
     assert "its earlier worker" in restored(commit=None, from_node=None)
+
+
+def test_what_a_vanished_workspace_held_is_said_to_be_lost() -> None:
+    assert restored(gone=True) == "📦 Goes on here from commit `0123456`."
+    assert restored(gone=True, incomplete=True) == (
+        "📦 Goes on here from commit `0123456`. What came after that, commits too, is lost: "
+        "workspace `ws_1` is no longer on this machine."
+    )
+    assert restored(gone=True, commit=None).endswith(
+        "What it had done, commits too, is lost: workspace `ws_1` is no longer on this machine."
+    )
+    # Nobody noted where it was.
+    assert "its earlier worker" in restored(gone=True, commit=None, from_node=None)
 
 
 def test_what_an_older_copy_kept_and_what_is_empty_is_named() -> None:

@@ -43,15 +43,7 @@ def restored_lines(events: Sequence[EventRecord]) -> list[str]:
 
 def _restored(event: EventRecord) -> list[str]:
     data = event.data
-    node = data.get("from_node")
-    worker = f"worker {_code(node)}" if node else "its earlier worker"
-    said = [f"📦 {_began(event)}"]
-    if data.get("incomplete") or not (data.get("commit") or data.get("uncommitted")):
-        lost = "What it had not committed" if not data.get("commit") else "What came after that"
-        said.append(
-            f"{lost} is not here: it stays on the machine of {worker}, in workspace "
-            f"{_code(data.get('workspace'))}."
-        )
+    said = [f"📦 {_began(event)}", *_missing(event)]
     if data.get("kept"):
         said.append(
             "An older copy on this machine had uncommitted files; they are kept in it on "
@@ -63,6 +55,21 @@ def _restored(event: EventRecord) -> list[str]:
         more = f" and {len(empty) - _NAMED} more" if len(empty) > _NAMED else ""
         said.append(f"Repositories inside it are empty here: {named}{more}.")
     return said
+
+
+def _missing(event: EventRecord) -> list[str]:
+    """What was not stored when the work before ended, and where it is."""
+    data = event.data
+    is_stored = bool(data.get("commit") or data.get("uncommitted"))
+    if is_stored and not data.get("incomplete"):
+        return []
+    # Also what was committed in the last moments of a worker that died.
+    what = "What came after that, commits too," if is_stored else "What it had done, commits too,"
+    workspace, node = _code(data.get("workspace")), data.get("from_node")
+    if data.get("gone") and node:
+        return [f"{what} is lost: workspace {workspace} is no longer on this machine."]
+    worker = f"worker {_code(node)}" if node else "its earlier worker"
+    return [f"{what} is not here: it stays on the machine of {worker}, in workspace {workspace}."]
 
 
 def _began(event: EventRecord) -> str:

@@ -78,7 +78,7 @@ def _losses(events: Sequence[EventRecord], starts: Sequence[EventRecord]) -> lis
         )
         lines.append(
             f"⚠️ {figures.clock_time(event.at)}: worker {lost} was lost{since}. {where}, from its "
-            "conversation and its last commit; nothing to do."
+            "conversation and the newest of its work at hand; nothing to do."
         )
     return lines
 

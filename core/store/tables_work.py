@@ -136,6 +136,7 @@ class TerminationRow(Row):
     __table_args__ = (
         CheckConstraint(one_of("phase", Phase), name="valid_phase"),
         Index("idx_terminations_run_id", "run_id", "requested_at"),
+        Index("idx_terminations_requested_at", "requested_at"),
         Index("uq_terminations_open", "run_id", unique=True, postgresql_where=IS_OPEN),
     )
 

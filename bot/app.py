@@ -13,6 +13,7 @@ from aiohttp import web
 from sqlalchemy import text
 
 from bot.manifest import bot_scopes
+from bot.patience import Patience
 from bot.scheduler import Scheduler
 from bot.serve import PartFailed, Process, bounded, signals, web_server
 from bot.settings import BadSetting, Settings
@@ -101,10 +102,14 @@ async def serve(
     """
     credentials = _credentials(settings) if hears else None
     async with AsyncExitStack() as stack:
-        workplace = await stack.enter_async_context(opened_workplace(settings, migrates=migrates))
+        patience = Patience(timedelta(seconds=settings.database.wait_seconds), process.stopping)
+        workplace = await stack.enter_async_context(
+            opened_workplace(settings, migrates=migrates, patience=patience)
+        )
         limits = settings.config.limits
         if hears and limits is not None:
-            await workplace.admission.cap(limits.caps)
+            caps = limits.caps
+            await patience.until_reachable(lambda: workplace.admission.cap(caps))
         slack = _slack_part(workplace, credentials) if credentials else None
         node: Node | None = None
         if works:

@@ -29,6 +29,9 @@ MAX_SLOTS = 256
 # Within the 15 s that a shutdown takes by default.
 DEFAULT_DRAIN = timedelta(seconds=3)
 MAX_DRAIN = timedelta(days=1)
+# A Postgres that recovers after a crash of its machine takes seconds, rarely more.
+DEFAULT_DATABASE_WAIT = timedelta(minutes=1)
+MAX_DATABASE_WAIT = timedelta(hours=1)
 
 
 class BadSetting(OpsError):
@@ -48,9 +51,19 @@ class _Environment(BaseSettings):
 
 
 class DatabaseSettings(_Environment):
-    """Where the rows are.  Without `DATABASE_URL` an embedded Postgres is started."""
+    """Where the rows are.  Without `DATABASE_URL` an embedded Postgres is started.
+
+    Attributes:
+        wait_seconds: How long a start waits for a database that does not answer; 0: not at all.
+    """
 
     url: SecretStr | None = Field(default=None, alias="DATABASE_URL")
+    wait_seconds: float = Field(
+        default=DEFAULT_DATABASE_WAIT.total_seconds(),
+        ge=0,
+        le=MAX_DATABASE_WAIT.total_seconds(),
+        alias="SIGNALBOX_DATABASE_WAIT",
+    )
 
     @field_validator("url")
     @classmethod

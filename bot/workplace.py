@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from urllib.parse import urlsplit
 
+from bot.patience import Patience
 from bot.settings import Settings
 from bot.slack.setup import SlackCredentials
 from core.agent.catalog import Catalog, load_catalog
@@ -35,7 +36,7 @@ from core.services.stats import StatsService
 from core.services.threads import ThreadService
 from core.services.work import Work
 from core.store.embedded import embedded_postgres
-from core.store.engine import Database, open_database, translating
+from core.store.engine import Database, open_database
 from core.store.schema import bring_up_to_date, is_current
 from core.store.transcripts import Transcripts
 from core.workspace.workspaces import Workspaces
@@ -46,6 +47,7 @@ log = logging.getLogger(__name__)
 GIT_TIMEOUT = timedelta(minutes=10)
 # Connections of a process beside one for each run it can execute.
 POOL_BASE = 10
+IMPATIENT = Patience()
 
 
 class SchemaBehind(Unavailable):
@@ -169,27 +171,30 @@ async def opened_dsn(settings: Settings) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def opened_workplace(settings: Settings, *, migrates: bool) -> AsyncIterator[Workplace]:
+async def opened_workplace(
+    settings: Settings, *, migrates: bool, patience: Patience = IMPATIENT
+) -> AsyncIterator[Workplace]:
     """Open the workplace.
 
     Args:
         settings: As read at the start.
         migrates: Bring the schema up to date first; else an old schema is an error.
+        patience: With a database that does not answer yet.
 
     Raises:
         SchemaBehind: If the schema is old and `migrates` is false.
         BadDefinition: If a workflow definition is wrong.
         Unavailable: If the database cannot be reached.
+        BadSetting: If it lets nobody in.
     """
     settings.node.home.mkdir(parents=True, exist_ok=True)
     catalog = await asyncio.to_thread(load_catalog, settings.node.workflows)
     pool_size = POOL_BASE + settings.slots
     async with opened_dsn(settings) as dsn, open_database(dsn, pool_size=pool_size) as database:
-        with translating():
-            if migrates:
-                await bring_up_to_date(database)
-            elif not await is_current(database):
-                raise SchemaBehind
+        if migrates:
+            await patience.until_reachable(lambda: bring_up_to_date(database))
+        elif not await patience.until_reachable(lambda: is_current(database)):
+            raise SchemaBehind
         work = Work(database, utc_now)
         runs = RunService(work, catalog, settings.config.worker.on_lost)
         yield Workplace(

@@ -72,9 +72,16 @@ async def open_database(
 
 
 class DatabaseUnavailable(Unavailable):
-    """Postgres does not answer, or is too busy to."""
+    """Postgres does not answer, or is too busy to.
 
-    def __init__(self, why: str) -> None:
+    Attributes:
+        why: What the server, or the way to it, said.
+        is_refusal: Whether it let nobody in: a wrong password, a database that is not there.
+    """
+
+    def __init__(self, why: str, *, code: str = "") -> None:
+        self.why = why
+        self.is_refusal = code.startswith(_REFUSALS)
         super().__init__(
             f"database unavailable: {why}",
             user_message="The database does not answer just now. Try again in a minute; if it "
@@ -97,6 +104,7 @@ class Unstorable(BadRequest):
 # intervention and start-up, 55P03 lock timeout, 40 deadlock and serialisation, 28 and 3D a
 # database that is being set up or was set up wrongly, 25P0 an idle transaction cut off.
 _NOT_NOW = ("08", "53", "57", "55P03", "40", "28", "3D", "25P0", "58", "XX")
+_REFUSALS = ("28", "3D")
 _VALUE = "22"
 
 
@@ -115,7 +123,7 @@ def translating() -> Iterator[None]:
     except exc.DBAPIError as error:
         code = str(getattr(error.orig, "sqlstate", None) or "")
         if error.connection_invalidated or code.startswith(_NOT_NOW) or _is_lost(error.orig):
-            raise DatabaseUnavailable(str(error.orig)) from error
+            raise DatabaseUnavailable(str(error.orig), code=code) from error
         if code.startswith(_VALUE):
             raise Unstorable(str(error.orig)) from error
         raise
@@ -125,8 +133,9 @@ def translating() -> Iterator[None]:
         # The server ended the connection while this process stood still.
         raise DatabaseUnavailable(str(error)) from error
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        if _is_lost(error) or str(getattr(error, "sqlstate", "")).startswith(_NOT_NOW):
-            raise DatabaseUnavailable(str(error) or type(error).__name__) from error
+        code = str(getattr(error, "sqlstate", None) or "")
+        if _is_lost(error) or code.startswith(_NOT_NOW):
+            raise DatabaseUnavailable(str(error) or type(error).__name__, code=code) from error
         raise
 
 

@@ -110,7 +110,7 @@ async def test_the_doctor_finds_what_is_right_and_what_is_wrong(
         ({"SLACK_APP_TOKEN": "xapp-1-A-2-wrong"}, "SLACK_APP_TOKEN is refused"),
         ({"SLACK_APP_TOKEN": None, "SLACK_SIGNING_SECRET": ""}, "SLACK_SIGNING_SECRET"),
         ({"SIGNALBOX_PORT": "seventy"}, "SIGNALBOX_PORT"),
-        ({"DATABASE_URL": NOBODY_LISTENS}, "database"),
+        ({"DATABASE_URL": NOBODY_LISTENS, "SIGNALBOX_DATABASE_WAIT": 0}, "database"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )

@@ -1,0 +1,75 @@
+"""A process that is started before its database: it waits, says so, and can be called off."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core.store import migrate
+from core.store.embedded import EmbeddedServer
+from core.store.engine import Database
+from tests.database import CARELESS
+from tests.processes import new_home, run_to_end, running
+
+# The discard port: nobody listens there.
+NOBODY_LISTENS = "postgresql://postgres@127.0.0.1:9/postgres"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return new_home(tmp_path / "home")
+
+
+@pytest.fixture
+def server() -> Iterator[tuple[EmbeddedServer, str]]:
+    """A Postgres of the test's own, and its address."""
+    # A short path: a Unix socket lives in it.
+    with tempfile.TemporaryDirectory(prefix="sbpg-") as folder:
+        server = EmbeddedServer(Path(folder) / "pg", CARELESS)
+        dsn = server.enter()
+        try:
+            migrate.upgrade(dsn)
+            yield server, dsn
+        finally:
+            server.leave()
+
+
+async def test_a_worker_started_before_its_database_waits_for_it(
+    home: Path, server: tuple[EmbeddedServer, str]
+) -> None:
+    postgres, dsn = server
+    await asyncio.to_thread(postgres.stop)
+    async with running("worker", home, DATABASE_URL=dsn) as worker:
+        await worker.says("it is waited for, up to 60 s")
+        await asyncio.to_thread(postgres.start)
+        await worker.ready()
+
+    assert sum("waited for" in line for line in worker.lines) == 1
+
+
+async def test_a_start_that_waits_can_be_called_off(home: Path) -> None:
+    async with running("worker", home, DATABASE_URL=NOBODY_LISTENS) as worker:
+        await worker.says("it is waited for")
+        worker.send(signal.SIGTERM)
+        began = time.monotonic()
+
+        assert await worker.ended() == 2
+        assert time.monotonic() - began < 10
+    assert "The database does not answer" in worker.lines[-1]
+
+
+async def test_a_database_that_is_not_there_is_not_waited_for(
+    home: Path, database: Database
+) -> None:
+    dsn = database.dsn.replace("/postgres?", "/nonesuch?")
+    done = await run_to_end("worker", home=home, DATABASE_URL=dsn, SIGNALBOX_LOG="error")
+
+    assert done.status == 2
+    (line,) = done.lines
+    assert line.startswith('signalbox: DATABASE_URL: Postgres refuses: database "nonesuch" does')

@@ -7,8 +7,14 @@ import logging
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from types import TracebackType
+from typing import TypeAlias
 
 from core.domain.redact import redact
+
+ExcInfo: TypeAlias = (
+    "tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]"
+)
 
 _LEVELS = {"debug", "info", "warning", "error"}
 # Bolt and the SDK log whole payloads (people's words) at WARNING and below.
@@ -37,11 +43,15 @@ class _Redacting(logging.Filter):
 
 
 class _Text(logging.Formatter):
-    def __init__(self) -> None:
+    def __init__(self, secrets: Iterable[str]) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+        self._secrets = tuple(secrets)
+
+    def formatException(self, ei: ExcInfo) -> str:  # noqa: N802 - the library's name
+        return redact(super().formatException(ei), secrets=self._secrets)
 
 
-class _Json(logging.Formatter):
+class _Json(_Text):
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(),
@@ -50,15 +60,15 @@ class _Json(logging.Formatter):
             "message": record.getMessage(),
         }
         if record.exc_info:
-            line["error"] = redact(self.formatException(record.exc_info))
+            line["error"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)
 
 
 def set_up_logging(words: Iterable[str], *, secrets: Iterable[str] = ()) -> None:
     """Send log lines to standard error as the words of `SIGNALBOX_LOG` say."""
-    chosen = set(words)
+    chosen, secrets = set(words), tuple(secrets)
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Json() if "json" in chosen else _Text())
+    handler.setFormatter(_Json(secrets) if "json" in chosen else _Text(secrets))
     handler.addFilter(_Redacting(secrets))
     level = next((word for word in chosen if word in _LEVELS), "info")
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

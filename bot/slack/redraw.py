@@ -155,10 +155,13 @@ class Redraw:
             self._bring_up(thread_key, is_idle=is_idle), name=f"draw {thread_key}"
         )
         self._tasks[thread_key] = task
-        task.add_done_callback(lambda _: self._ended(thread_key))
+        task.add_done_callback(lambda task: self._ended(thread_key, task))
 
-    def _ended(self, thread_key: str) -> None:
-        self._tasks.pop(thread_key, None)
+    def _ended(self, thread_key: str, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(thread_key) is not task:
+            # One of an earlier lead, which hung; the present one is another's.
+            return
+        del self._tasks[thread_key]
         if thread_key in self._again:
             self._again.discard(thread_key)
             self._look.set()

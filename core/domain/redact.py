@@ -5,6 +5,8 @@ from collections.abc import Iterable
 
 REDACTED = "[redacted]"
 
+# Texts can be anything, and are redacted where much else waits: each pattern takes a time in
+# proportion to the text.
 _PATTERNS = tuple(
     re.compile(pattern)
     for pattern in (
@@ -18,11 +20,13 @@ _PATTERNS = tuple(
         r"(?:AKIA|ASIA)[0-9A-Z]{16}",  # AWS key ids
         r"AIza[0-9A-Za-z_-]{30,}",
         r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
-        r"eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}",  # JSON web tokens
+        # JSON web tokens.
+        r"eyJ[A-Za-z0-9_-]{10,1000}+\.[A-Za-z0-9_-]{10,}+\.[A-Za-z0-9_-]{10,}",
     )
 )
 _BEARER = re.compile(r"(?i)\b(bearer|token)\s+[A-Za-z0-9._~+/-]{16,}=*")
-_URL_USER = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^/\s@]+@")
+# From the start of a word only: a try at each of its letters would take the square of its length.
+_URL_USER = re.compile(r"(?i)(?<![a-z0-9+.-])([a-z0-9+.-]++://)[^/\s@]+@")
 
 
 def redact(text: str, *, secrets: Iterable[str] = ()) -> str:

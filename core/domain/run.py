@@ -94,6 +94,8 @@ CONTINUABLE = frozenset(
         StopReason.AGENT_ERROR,
     }
 )
+# It could not be made ready; what was wrong is to be mended first.
+NOT_READY = frozenset({StopReason.WORKSPACE_ERROR, StopReason.SETUP_ERROR})
 
 
 class WaitingOn(StrEnum):
@@ -254,8 +256,12 @@ class Run:
 
     @property
     def can_continue(self) -> bool:
-        """Whether the run stopped unfinished and its session can go on."""
-        return self.stop_reason in CONTINUABLE
+        """Whether the run stopped unfinished and its session can go on.
+
+        One that could not be made ready can, if there is something to go on with.
+        """
+        has_begun = self.parent_run_id is not None or self.turns > 0
+        return self.stop_reason in CONTINUABLE or (self.stop_reason in NOT_READY and has_begun)
 
     @property
     def duration(self) -> timedelta | None:

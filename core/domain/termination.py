@@ -58,6 +58,7 @@ def phase_sources_of(to: Phase) -> frozenset[Phase]:
 
 
 # Longest stay in a phase before the next one begins (the ladder: within 10 s in all).
+LADDER_LIMIT = timedelta(seconds=10)
 DRAIN_LIMIT = timedelta(seconds=3)
 INTERRUPT_GRACE = timedelta(seconds=5)
 TERMINATE_GRACE = timedelta(seconds=2)

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 from core.agent.process import end_tree
 from core.domain.errors import OpsError, Unavailable
-from core.domain.termination import INTERRUPT_GRACE, Phase, Proof
+from core.domain.termination import (
+    INTERRUPT_GRACE,
+    LADDER_LIMIT,
+    PROOF_LIMIT,
+    TERMINATE_GRACE,
+    Phase,
+    Proof,
+)
 from core.runner.clearing import Clearing
 from core.runner.ledger import Ledger
 from core.runner.leg import Cause, Leg
@@ -23,6 +31,9 @@ log = logging.getLogger(__name__)
 # A handover must fit into the 15 s of a shutdown, so it is less patient than a kill.
 _HANDOVER_GRACE = timedelta(seconds=2)
 _HANDOVER_DRAIN = timedelta(seconds=2)
+# A kill takes 10 s at most, and the rungs that follow the interrupt 4 s.
+_BEFORE_SIGNALS = LADDER_LIMIT - TERMINATE_GRACE - PROOF_LIMIT - timedelta(seconds=0.5)
+_LEAST_GRACE = timedelta(seconds=1)
 _SAVE_LIMIT = timedelta(seconds=10)
 # A database that is away must not keep a process alive.
 _PHASE_PATIENCE = timedelta(seconds=1)
@@ -46,12 +57,14 @@ class Ending:
     async def climb(self) -> None:
         """End every process of the leg; `leg.proof` says whether it is certain."""
         leg = self.leg
-        if leg.cause is Cause.KILL:
+        began = time.monotonic()
+        if leg.cause is Cause.KILL and leg.termination is None:
             await self._acknowledge()
         hurrying = asyncio.create_task(self._hear_force(), name=f"force {leg.run.run_id}")
         try:
             await self._drain()
-            leg.proof = await self._climb(force=self._is_forced)
+            spent = timedelta(seconds=time.monotonic() - began)
+            leg.proof = await self._climb(force=self._is_forced, spent=spent)
         finally:
             hurrying.cancel()
         pause = _AGAIN_AFTER
@@ -166,8 +179,9 @@ class Ending:
             log.warning("%s: killed while the database is away", self.leg.run.run_id)
         await self._phase(Phase.ACKNOWLEDGED, None)
 
-    async def _climb(self, *, force: bool) -> Proof:
+    async def _climb(self, *, force: bool, spent: timedelta = timedelta(0)) -> Proof:
         agent = self.leg.agent
+        grace = _HANDOVER_GRACE if self.leg.cause is Cause.HANDOVER else INTERRUPT_GRACE
         return await end_tree(
             cookie=self.leg.run.run_id,
             # Who asks for the end of the run means all of it; else a successor may be here.
@@ -178,9 +192,8 @@ class Ending:
             force=force,
             on_phase=self._phase,
             known=agent.tree if agent else None,
-            interrupt_grace=_HANDOVER_GRACE
-            if self.leg.cause is Cause.HANDOVER
-            else INTERRUPT_GRACE,
+            # What a critical call took is not to be had twice.
+            interrupt_grace=max(min(grace, _BEFORE_SIGNALS - spent), _LEAST_GRACE),
         )
 
     async def _phase(self, phase: Phase, proof: Proof | None) -> None:

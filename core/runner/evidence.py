@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 # The last line of pytest: "=== 3 passed, 1 failed, 2 skipped in 0.12s ===".
-_PYTEST = re.compile(r"^=*\s*((?:\d+ [a-z]+(?:, )?)+) in [\d.:]+ ?s", re.MULTILINE)
+_PYTEST = re.compile(r"^=*[ \t]*((?:\d+ [a-z]+(?:, )?)+) in [\d.:]+ ?s", re.MULTILINE)
 _COUNT = re.compile(r"(\d+) ([a-z]+)")
 # unittest: "Ran 4 tests in 0.001s", an empty line, then "OK" or "FAILED (failures=1, errors=1)".
 _UNITTEST = re.compile(r"^Ran (\d+) tests? in [\d.]+s\s+(OK|FAILED)(?: \(([^)]*)\))?", re.MULTILINE)

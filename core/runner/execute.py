@@ -18,7 +18,7 @@ from core.agent.protocol import AgentFailed, Launch
 from core.agent.session import open_agent
 from core.domain.errors import Conflict, OpsError, Unavailable
 from core.domain.event import EventKind, ToolFinished
-from core.domain.run import IllegalTransition, RunStatus, StaleAttempt, StopReason
+from core.domain.run import IllegalTransition, Run, RunStatus, StaleAttempt, StopReason
 from core.domain.termination import Phase
 from core.queue.jobs import Job
 from core.runner.carry import Carrier
@@ -29,7 +29,7 @@ from core.runner.ledger import Ledger, Past, state_dir_of
 from core.runner.leg import Cause, Leg
 from core.runner.place import take_place
 from core.runner.progress import Progress
-from core.runner.shielded import uninterrupted, until_written
+from core.runner.shielded import AS_LONG_AS_IT_TAKES, uninterrupted, until_written
 from core.runner.spent import Spent, budget_left, turns_left
 from core.runner.verdict import os_failure, outcome_of, prompt_of, unexpected
 from core.store.transcripts import Transcripts
@@ -97,9 +97,13 @@ class Executor:
             await uninterrupted(self._settle(leg, work, writing), name=f"settle {run_id}")
 
     async def _begin(self, job: Job) -> Leg | None:
-        run = await until_written(lambda: self.ledger.begin(job.run_id, job.attempt))
+        run = await until_written(
+            lambda: self.ledger.begin(job.run_id, job.attempt, job_id=job.job_id),
+            patience=AS_LONG_AS_IT_TAKES,
+        )
         if run is None:
-            await self._not_to_be_had(job)
+            run = await self._begun_unheard(job)
+        if run is None:
             return None
         try:
             definition = self.catalog.get(run.workflow_name)
@@ -115,15 +119,26 @@ class Executor:
             began_at=self.ledger.work.clock(),
         )
 
-    async def _not_to_be_had(self, job: Job) -> None:
-        """A job whose run cannot begin: killed meanwhile, or taken over by another attempt."""
-        run = await until_written(lambda: self.ledger.look(job.run_id))
+    async def _begun_unheard(self, job: Job) -> Run | None:
+        """A job whose run cannot begin: killed meanwhile, or taken over by another attempt.
+
+        Or it has begun already, here and just now, and the answer to that was lost.
+        """
+        run = await until_written(
+            lambda: self.ledger.look(job.run_id), patience=AS_LONG_AS_IT_TAKES
+        )
+        is_this = run.attempt == job.attempt and run.job_id == job.job_id
+        is_ours = is_this and run.worker_id == self.ledger.worker_id
+        if is_ours and run.status is RunStatus.RUNNING and not self.lease.holds(run):
+            log.warning("%s had begun; the answer was lost", job.run_id)
+            return run
         is_wanted = run.status is RunStatus.PENDING and run.attempt == job.attempt
         if is_wanted and run.kill_requested_at is not None:
             # It waited as a later attempt; what an earlier one left is ended first.
             with suppress(Conflict):  # Somebody else has just finished it.
                 await until_written(lambda: self.kills.conclude(run, job_in_hand=True))
         log.info("%s attempt %s is not to be executed (%s)", job.run_id, job.attempt, run.status)
+        return None
 
     async def _wait(self, leg: Leg, work: asyncio.Task[None]) -> Cause | None:
         """Wait for the work's end; the cause if it has to be ended first."""
@@ -147,6 +162,9 @@ class Executor:
             )
         except Unavailable:
             return Cause.HANDOVER
+        if run.attempt != leg.run.attempt:
+            # Whatever is wished of it is another worker's to do.
+            return Cause.FENCED
         return Cause.KILL if run.kill_requested_at is not None else Cause.HANDOVER
 
     async def _work(self, leg: Leg) -> None:
@@ -239,11 +257,13 @@ class Executor:
 
     async def _stop(self, leg: Leg, work: asyncio.Task[None]) -> None:
         """End what runs, by the ladder; afterwards nothing of the leg runs."""
+        ending = Ending(self.ledger, leg)
         if leg.agent is None:
-            # Nothing to be polite to yet; and nothing may start behind the ladder's back.
+            # It may be starting: what is there is ended with its phases written; what was on its
+            # way is called off, and nothing starts behind the ladder's back.
+            await ending.climb()
             work.cancel()
             await asyncio.wait({work}, timeout=_LAST_WORDS.total_seconds())
-        ending = Ending(self.ledger, leg)
         await ending.climb()
         await asyncio.wait({work}, timeout=_LAST_WORDS.total_seconds())
         if not work.done():
@@ -277,9 +297,16 @@ class Executor:
         if leg.cause is not Cause.HANDOVER:
             return False
         await self._carrier.close(leg)
-        present = await until_written(lambda: self.ledger.look(leg.run.run_id))
+        present = await until_written(
+            lambda: self.ledger.look(leg.run.run_id), patience=AS_LONG_AS_IT_TAKES
+        )
+        if present.attempt != leg.run.attempt:
+            raise StaleAttempt(leg.run.run_id, leg.run.attempt)
         if present.kill_requested_at is None:
-            await until_written(lambda: self.ledger.hand_back(leg, why="its worker was shut down"))
+            await until_written(
+                lambda: self.ledger.hand_back(leg, why="its worker was shut down"),
+                patience=AS_LONG_AS_IT_TAKES,
+            )
             return True
         leg.cause = Cause.KILL
         await Ending(self.ledger, leg).conclude()
@@ -291,8 +318,10 @@ class Executor:
             await self._carrier.close(leg)
         outcome = outcome_of(leg)
         try:
-            await until_written(lambda: self.ledger.finish(leg, outcome))
-        except (StaleAttempt, IllegalTransition):
+            await until_written(
+                lambda: self.ledger.finish(leg, outcome), patience=AS_LONG_AS_IT_TAKES
+            )
+        except (StaleAttempt, IllegalTransition, Unavailable):
             raise
         except Exception:
             # Nothing may stay `running` because of what its account holds.
@@ -300,18 +329,23 @@ class Executor:
             await until_written(
                 lambda: self.ledger.fail(
                     leg.run, outcome.stop_reason, unexpected(leg.run).user_message
-                )
+                ),
+                patience=AS_LONG_AS_IT_TAKES,
             )
         log.info("%s ended: %s", leg.run.run_id, outcome.stop_reason)
 
     async def _close_kill(self, leg: Leg) -> None:
         """Conclude a kill that came while the run was ending by itself."""
-        left = await until_written(lambda: self.ledger.open_termination(leg.run))
+        left = await until_written(
+            lambda: self.ledger.open_termination(leg.run), patience=AS_LONG_AS_IT_TAKES
+        )
         if left is None:
             return
         proof = await end_tree(cookie=leg.run.run_id, root=None)
         phase = Phase.CONFIRMED if proof.is_confirmed else Phase.UNCONFIRMED
-        await until_written(lambda: self.ledger.phase(leg.run, left, phase, proof))
+        await until_written(
+            lambda: self.ledger.phase(leg.run, left, phase, proof), patience=AS_LONG_AS_IT_TAKES
+        )
 
     async def _measure(self, leg: Leg) -> None:
         """See what changed.  A run whose diff cannot be taken has none; it ends all the same."""

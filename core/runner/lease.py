@@ -17,6 +17,7 @@ from uuid import UUID
 from core.agent.pause import pause_tree, resume_tree
 from core.agent.process import Tree
 from core.domain.process import STALLED_AFTER
+from core.domain.run import Run
 from core.runner.leg import Leg
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,10 @@ class Lease:
     def held(self) -> frozenset[Held]:
         """What this worker executes now."""
         return frozenset(self._legs)
+
+    def holds(self, run: Run) -> bool:
+        """Whether this worker executes the present attempt of a run."""
+        return (run.id, run.attempt) in self._legs
 
     @property
     def paused(self) -> frozenset[Held]:

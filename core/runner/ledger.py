@@ -63,13 +63,18 @@ class Past:
 class Ledger(KillLedger):
     """The rows of executions on one worker."""
 
-    async def begin(self, run_id: str, attempt: int) -> Run | None:
-        """Take a pending run; `None` if it is no longer to be had."""
+    async def begin(self, run_id: str, attempt: int, *, job_id: int | None = None) -> Run | None:
+        """Take a pending run, under this job; `None` if it is no longer to be had."""
         now = self.work.clock()
         async with self.work.transaction() as session:
             try:
                 run = await runs.begin(
-                    session, run_id, attempt=attempt, worker_id=self.worker_id, now=now
+                    session,
+                    run_id,
+                    attempt=attempt,
+                    worker_id=self.worker_id,
+                    now=now,
+                    job_id=job_id,
                 )
             except (IllegalTransition, StaleAttempt):
                 return None

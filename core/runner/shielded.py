@@ -16,6 +16,8 @@ T = TypeVar("T")
 
 # The fault tests take Postgres away for 40 s; a run's end must outlive much more than that.
 WRITE_PATIENCE = timedelta(minutes=10)
+# What must be written whenever the database is back: a run's beginning, its end, its proof.
+AS_LONG_AS_IT_TAKES = timedelta(days=365)
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 2.0
 

@@ -52,12 +52,14 @@ def os_failure(error: OSError) -> tuple[StopReason, OpsError]:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StopReason.WORKSPACE_ERROR, OpsError(
             "disk full",
-            user_message="The worker's disk is full. Free some space on it, then continue the run.",
+            user_message="The worker's disk is full. Free some space on it (old workspaces first), "
+            "then continue the run; one that had not begun is started again.",
         )
     return StopReason.SETUP_ERROR, OpsError(
         f"operating system: {error}",
         user_message="The worker could not set the run up (an error of its operating system). "
-        "Its log has the details; continue the run once that is mended.",
+        "Its log has the details. Once that is mended, continue the run; one that had not begun is "
+        "started again.",
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, func, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.carried import CarriedWork, TooLarge
@@ -34,8 +35,10 @@ async def put(session: AsyncSession, work: CarriedWork, *, max_bytes: int = MAX_
     before = await session.scalar(
         select(func.max(CarriedRow.created_at)).where(CarriedRow.session_id == work.session_id)
     )
+    # Told again after an answer that was lost, it is kept once.
     await session.execute(
-        insert(CarriedRow).values(
+        insert(CarriedRow)
+        .values(
             id=work.id,
             session_id=work.session_id,
             run_id=work.run_id,
@@ -49,6 +52,7 @@ async def put(session: AsyncSession, work: CarriedWork, *, max_bytes: int = MAX_
             created_at=work.created_at if before is None else max(work.created_at, before + _LATER),
             bundle=bundle.data,
         )
+        .on_conflict_do_nothing(index_elements=["id"])
     )
     await session.execute(
         delete(CarriedRow).where(

@@ -16,7 +16,7 @@ from typing import Any
 
 import asyncpg
 
-from core.store.connect import connector
+from core.store.connect import BROKEN, connector
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ class Changes:
         connection.remove_termination_listener(self._lost)
         try:
             await connection.close(timeout=_CLOSE_SECONDS)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except BROKEN:
             connection.terminate()
 
     async def _reconnect(self, patience: float) -> None:
@@ -94,7 +94,7 @@ class Changes:
             for channel in self._channels:
                 await connection.add_listener(channel, self._heard)
             connection.add_termination_listener(self._lost)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except BROKEN as error:
             if connection is not None:
                 connection.terminate()
             log.warning("cannot listen, next try in %.1f s: %s", self._delay, error)
@@ -115,7 +115,7 @@ class Changes:
             return
         try:
             await self._connection.fetchval("SELECT 1", timeout=_PROBE_SECONDS)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except BROKEN as error:
             log.warning("listening connection lost: %s", error)
             self._connection.terminate()
 

@@ -23,6 +23,16 @@ STATEMENT_TIMEOUT = timedelta(seconds=30)
 _PATIENCE = timedelta(seconds=5)
 
 
+# What a driver says of a connection that is of no use any more; the last of one that the server
+# ended while this process stood still.
+BROKEN = (
+    OSError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+
+
 class BadDsn(BadRequest):
     """`DATABASE_URL` is not the address of a Postgres."""
 

@@ -58,6 +58,8 @@ async def open_database(
         # A restarted Postgres costs one round trip, not one failed request a connection.
         pool_pre_ping=True,
         json_serializer=to_json,
+        # They hold people's words, and an error's text goes into logs.
+        hide_parameters=True,
     )
     sessions = async_sessionmaker(
         engine,

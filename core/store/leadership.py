@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 
 import asyncpg
 
-from core.store.connect import connector
+from core.store.connect import BROKEN, connector
 
 log = logging.getLogger(__name__)
 
@@ -47,14 +47,6 @@ _SILENT_HOLDERS = """
         AND activity.pid <> pg_backend_pid()
         AND activity.state_change < clock_timestamp() - $2::interval
 """
-
-# The last is what asyncpg says of a connection that the server ended while we were frozen.
-_BROKEN = (
-    OSError,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-)
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -117,7 +109,7 @@ async def _acquire(dsn: str, key: int, silence: timedelta) -> Connection:
         try:
             connection = await connect()
             await _lock(connection, key, silence)
-        except _BROKEN as error:
+        except BROKEN as error:
             # TimeoutError, of a server gone without a word, is an OSError.
             log.warning("cannot wait to lead, next try in %.1f s: %s", delay, error)
             await asyncio.sleep(delay)
@@ -155,7 +147,7 @@ async def _watch(connection: Connection, leader: Leadership) -> None:
             began = time.monotonic()
             await _probe(connection)
             leader.probed(began)
-        except _BROKEN as error:
+        except BROKEN as error:
             log.warning("leadership lost: %r", error)
             leader.lost.set()
 
@@ -187,5 +179,5 @@ def _looked_at(task: asyncio.Task[Any]) -> None:
 async def _close(connection: Connection) -> None:
     try:
         await connection.close(timeout=_CLOSE_SECONDS)
-    except _BROKEN:
+    except BROKEN:
         connection.terminate()

@@ -102,16 +102,23 @@ async def add(session: AsyncSession, run: Run) -> None:
 
 
 async def begin(
-    session: AsyncSession, run_id: str, *, attempt: int, worker_id: str, now: datetime
+    session: AsyncSession,
+    run_id: str,
+    *,
+    attempt: int,
+    worker_id: str,
+    now: datetime,
+    job_id: int | None = None,
 ) -> Run:
     """Take a pending run: `pending` becomes `running`, for one worker only.
 
-    `started_at` stays that of the first attempt.
+    `started_at` stays that of the first attempt.  With `job_id` it is only had under the job
+    that its row names: a kill finds the worker through that one.
 
     Raises:
         RunNotFound: If no run has this id.
         StaleAttempt: If the run has gone past this attempt.
-        IllegalTransition: If it is not pending, or somebody wishes it killed.
+        IllegalTransition: If it is not pending, has another job, or somebody wishes it killed.
     """
     row = await write(
         session,
@@ -119,6 +126,7 @@ async def begin(
         may_become(RunStatus.RUNNING),
         RunRow.attempt == attempt,
         RunRow.kill_requested_at.is_(None),
+        *([] if job_id is None else [RunRow.job_id == job_id]),
         now=now,
         status=RunStatus.RUNNING,
         worker_id=worker_id,

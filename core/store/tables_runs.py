@@ -95,9 +95,9 @@ class RunRow(Row):
     session_id: Mapped[UUID] = mapped_column(ForeignKey("sessions.id"))
     session_name: Mapped[str | None] = mapped_column(String(255))
     git_repo: Mapped[str | None] = mapped_column(String(500))
-    git_branch: Mapped[str | None] = mapped_column(String(255))
-    initial_commit_hash: Mapped[str | None] = mapped_column(String(40))
-    final_commit_hash: Mapped[str | None] = mapped_column(String(40))
+    git_branch: Mapped[str | None]
+    initial_commit_hash: Mapped[str | None] = mapped_column(String(64))
+    final_commit_hash: Mapped[str | None] = mapped_column(String(64))
     git_diff_added_lines: Mapped[int | None] = mapped_column(server_default="0")
     git_diff_removed_lines: Mapped[int | None] = mapped_column(server_default="0")
     git_diff_files_changed: Mapped[int | None] = mapped_column(server_default="0")

@@ -43,7 +43,7 @@ class MissingBranch(WorkspaceError):
 
 _FULL = (
     "The disk of the worker is full. Free some space there (old workspaces first), then continue "
-    "or start again; what was written so far is kept."
+    "the run; one that had not begun is started again. What was written so far is kept."
 )
 _READ_ONLY = (
     "The worker may not write to its workspace directory. Give its user the right to, then start "

@@ -121,7 +121,9 @@ def opened(git: Git, path: Path) -> Iterator[WorkTree]:
             "damaged. Start a new run; the files are still on the worker.",
         ) from error
     objects, shallow, index, exclude, kind = said.split("\n")
-    with tempfile.TemporaryDirectory(prefix="signalbox-", ignore_cleanup_errors=True) as temporary:
+    with tempfile.TemporaryDirectory(
+        prefix="signalbox-", dir=git.temporary, ignore_cleanup_errors=True
+    ) as temporary:
         ours = Path(temporary) / "git"
         git.run("init", "--quiet", "--bare", "--template=", f"--object-format={kind}", str(ours),
                 cwd=Path(temporary))  # fmt: skip
@@ -201,6 +203,10 @@ def theirs(path: Path) -> dict[str, str]:
         "GIT_DIR": str(path / ".git"),
         "GIT_CONFIG_GLOBAL": "/dev/null",
         "GIT_CONFIG_NOSYSTEM": "1",
+        # An object that is missing would be fetched from wherever the agent's settings say, by
+        # a program that they name.
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_ALLOW_PROTOCOL": "none",
     }
 
 

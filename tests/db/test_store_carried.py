@@ -142,3 +142,16 @@ async def test_work_that_the_repository_has_is_forgotten(database: Database) -> 
 
     assert await latest(database, run) is None
     assert await latest(database, other) is not None
+
+
+async def test_work_that_is_told_twice_is_kept_once(database: Database) -> None:
+    run = await running_run(database)
+    work = of(run)
+    await put(database, work)
+    # As after an answer that was lost.
+    await put(database, work)
+
+    async with database.sessions() as session:
+        kept = await carried.latest(session, run.session_id)
+    assert kept is not None
+    assert kept.id == work.id

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import socket
+import struct
 import tempfile
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,6 +27,39 @@ from core.store.leadership import leadership
 from tests.database import CARELESS, NOW, running_run, stored_run
 
 RARELY = timedelta(minutes=5)
+# What Postgres answers to a driver that connects, listens and asks for 1.
+_HELLO = (
+    (b"R", struct.pack("!I", 0)), (b"S", b"server_version\x0016.1\x00"),
+    (b"S", b"client_encoding\x00UTF8\x00"), (b"S", b"TimeZone\x00UTC\x00"),
+    (b"K", struct.pack("!II", 1, 2)), (b"Z", b"I"),
+)  # fmt: skip
+_PREPARED = ((b"1", b""), (b"t", struct.pack("!H", 0)), (b"n", b""))
+_FAREWELL = ((b"E", b"SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0"),)
+
+
+def _done(tag: bytes) -> tuple[tuple[bytes, bytes], ...]:
+    return ((b"2", b""), (b"C", tag + b"\0"), (b"Z", b"I"))
+
+
+def _send(line: socket.socket, messages: Iterable[tuple[bytes, bytes]]) -> None:
+    line.sendall(b"".join(kind + struct.pack("!I", len(b) + 4) + b for kind, b in messages))
+
+
+def _serve_and_end(door: socket.socket, stands_still: threading.Event) -> None:
+    """Be Postgres for one listener, and end its connection while it stands still."""
+    with door:
+        line, _ = door.accept()
+    with line:
+        line.recv(4096)
+        _send(line, _HELLO)
+        for tag in (b"LISTEN", b"SELECT 1"):
+            line.recv(4096)
+            _send(line, _PREPARED)
+            line.recv(4096)
+            _send(line, _done(tag))
+        stands_still.wait(20)
+        _send(line, _FAREWELL)
+        line.shutdown(socket.SHUT_WR)
 
 
 async def heard(changes: Changes, wanted: tuple[str, str]) -> list[tuple[str, str]]:
@@ -267,3 +304,23 @@ async def test_what_a_leader_does_fails_as_itself(database: Database) -> None:
     async with asyncio.timeout(10), leadership(database.dsn, 7) as leader:
         assert not leader.lost.is_set()
     assert leader.lost.is_set()
+
+
+async def test_a_listener_that_stood_still_while_its_connection_was_ended_goes_on() -> None:
+    # The farewell is read in the middle of a question: then the driver complains of itself.
+    stands_still = threading.Event()
+    door = socket.create_server(("127.0.0.1", 0))
+    dsn = f"postgresql://u@127.0.0.1:{door.getsockname()[1]}/d?sslmode=disable"
+    serving = threading.Thread(target=_serve_and_end, args=(door, stands_still), daemon=True)
+    serving.start()
+    poll = timedelta(seconds=0.3)
+    async with listen(dsn, "c", poll=poll) as changes, asyncio.timeout(20):
+        assert await anext(changes) == TICK
+        waiting = asyncio.create_task(anext(changes), name="waiting")
+        await asyncio.sleep(0.05)
+        stands_still.set()
+        serving.join(20)
+        # As when the process is stopped: the poll is due when it goes on.
+        time.sleep(2 * poll.total_seconds())  # noqa: ASYNC251
+
+        assert await waiting == TICK

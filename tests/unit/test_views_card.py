@@ -191,8 +191,8 @@ def test_a_requeued_run_says_that_it_goes_on_by_itself() -> None:
         ),
         (a_snapshot(a_run(**KILLING), termination=a_kill(Phase.KILLED, force=True)), []),
         (
-            a_snapshot(a_run(**KILLING), termination=a_kill(Phase.UNCONFIRMED, force=True)),
-            ["Force kill"],
+            a_snapshot(a_run(**KILLING), termination=a_kill(Phase.UNCONFIRMED)),
+            [],
         ),
         (a_snapshot(a_run(**KILLING), termination=a_kill(Phase.CONFIRMED)), []),
         (a_snapshot(ended(StopReason.SUCCESS)), ["Continue…"]),
@@ -201,8 +201,12 @@ def test_a_requeued_run_says_that_it_goes_on_by_itself() -> None:
             ["+10 turns", "+20 turns", "+50 turns", "Continue…"],
         ),
         (a_snapshot(KILLED), ["+10 turns", "+20 turns", "+50 turns", "Continue…"]),
-        (a_snapshot(ended(StopReason.SETUP_ERROR)), []),
-        (a_snapshot(ended(StopReason.WORKSPACE_ERROR)), []),
+        (a_snapshot(ended(StopReason.SETUP_ERROR, turns=0)), []),
+        (a_snapshot(ended(StopReason.WORKSPACE_ERROR, turns=0)), []),
+        (
+            a_snapshot(ended(StopReason.WORKSPACE_ERROR, turns=3)),
+            ["+10 turns", "+20 turns", "+50 turns", "Continue…"],
+        ),
     ],
 )
 def test_only_buttons_that_apply_are_there(snapshot: RunSnapshot, labels: list[str]) -> None:
@@ -214,6 +218,14 @@ def test_kill_asks_whose_run_it_is_and_what_it_has_cost() -> None:
 
     asked = card.blocks[-1]["elements"][0]["confirm"]["text"]["text"]
     assert asked.startswith("Stop @Ada Lovelace's run? It has cost $0.12 (estimated) so far.")
+
+
+def test_force_kill_asks_the_same() -> None:
+    snapshot = a_snapshot(a_run(**KILLING), termination=a_kill(Phase.INTERRUPTED))
+
+    asked = run_card(snapshot, now=NOW).blocks[-1]["elements"][0]["confirm"]["text"]["text"]
+    assert asked.startswith("This is @Ada Lovelace's run. It has cost $0.12 (estimated) so far.")
+    assert "without any time" in asked
 
 
 @pytest.mark.parametrize(
@@ -238,7 +250,7 @@ def test_the_card_says_what_would_not_die_and_where_and_what_to_do() -> None:
 
     assert "1 process would not die" in shown
     assert "`sleep` (pid 42) on the machine `m1`" in shown
-    assert "tries again every 5 seconds" in shown
+    assert "tries again by force" in shown
     assert "`ps -o pid,stat,wchan,cmd -p 42`" in shown
 
 
@@ -255,7 +267,7 @@ def test_a_card_does_not_flicker_while_an_unconfirmed_kill_is_tried_again() -> N
     assert cards[0] == cards[1]
 
 
-def test_a_draining_kill_says_what_it_waits_for_and_how_long_at_most() -> None:
+def test_a_draining_kill_says_what_it_waits_for() -> None:
     open_call = Waited(
         tool="Bash", summary="git commit -m x", pattern="git commit", milliseconds=0, finished=False
     )
@@ -267,9 +279,10 @@ def test_a_draining_kill_says_what_it_waits_for_and_how_long_at_most() -> None:
         for kill in (known, unknown)
     ]
 
-    assert "Waiting for `git commit -m x` to finish, at most 3 s" in told[0]
+    assert "Waiting for `git commit -m x` to finish, a few seconds at most" in told[0]
     assert (
-        "must not be cut in half to finish, at most 3 s (last seen: `Bash: make test`)" in told[1]
+        "must not be cut in half to finish, a few seconds at most (last seen: `Bash: make test`)"
+        in told[1]
     )
 
 

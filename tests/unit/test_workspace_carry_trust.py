@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from core.workspace.errors import WorkspaceError
 from core.workspace.restore import UnusableBundle
 from core.workspace.workspaces import Workspaces
 from tests.unit.carrying import elsewhere, files, packed, restored
@@ -55,6 +57,37 @@ async def test_nothing_of_a_hostile_workspace_runs(
 
     assert not marker.exists()
     assert (here.path / "two.txt").exists()
+
+
+async def test_nothing_is_fetched_for_what_a_workspace_lacks(
+    workspaces: Workspaces, tmp_path: Path
+) -> None:
+    marker = tmp_path / "something ran"
+    script = tmp_path / "evil.sh"
+    script.write_text(f"#!/bin/sh\ntouch '{marker}'\nexit 1\n")
+    script.chmod(0o755)
+    here = await prepare(workspaces, None)
+    remote = tmp_path / "remote"
+    git(tmp_path, "init", "-q", "--bare", str(remote))
+    for key, value in (("core.repositoryformatversion", "1"), ("extensions.partialClone", "o"),
+                       ("remote.o.url", str(remote)), ("remote.o.promisor", "true"),
+                       ("remote.o.uploadpack", str(script))):  # fmt: skip
+        git(here.path, "config", key, value)
+    branch = git(here.path, "symbolic-ref", "HEAD")
+    (here.path / ".git" / branch).parent.mkdir(parents=True, exist_ok=True)
+    (here.path / ".git" / branch).write_text("1" * 40 + "\n")
+
+    for look in (
+        lambda: workspaces.head(here),
+        lambda: workspaces.save(here, "run_1/1"),
+        lambda: workspaces.diff(here, None),
+        lambda: workspaces.glance(here),
+        lambda: workspaces.bundle(here, since=None, saved=None),
+    ):
+        with suppress(WorkspaceError):
+            await look()
+
+    assert not marker.exists()
 
 
 async def test_configuration_of_the_workspace_is_not_carried(

@@ -11,7 +11,7 @@ from bot.slack.text import from_slack
 from bot.slack.views.errors import private
 from core.domain.actor import Action, Actor, may
 from core.domain.request import ContinueRequest
-from core.domain.run import Run
+from core.domain.run import NOT_READY, Run
 
 
 def is_overheard(asked: Asked) -> bool:
@@ -63,6 +63,12 @@ class Messages:
                 ),
                 asked,
                 actor,
+            )
+        elif run.stop_reason in NOT_READY:
+            await self._hint(
+                asked,
+                "This run never began, so there is nothing to go on with and your reply started "
+                "nothing. Mend what its result names, then start it again: `/workflow run`.",
             )
         else:
             await self._hint(

@@ -8,10 +8,10 @@ from datetime import datetime
 from bot import ids
 from bot.slack import figures, text
 from bot.slack.views import blocks
-from bot.slack.views.killing import is_unconfirmed, question
+from bot.slack.views.killing import cost_so_far, is_unconfirmed, question, whose
 from bot.slack.views.message import Block, Message
 from bot.slack.views.wording import STEP_ICONS, state_of, turns_made
-from core.domain.run import CostSource, Run, RunStatus, StopReason
+from core.domain.run import NOT_READY, CostSource, Run, RunStatus
 from core.domain.snapshot import RunSnapshot, Thread
 from core.domain.step import Step, StepStatus
 from core.domain.termination import Phase
@@ -20,8 +20,6 @@ TASK_LIMIT = 400
 _STEPS_SHOWN = 8
 _STEP_LIMIT = 160
 _DONE = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})
-# What starting again would not mend by going on; a new run is the way.
-_NOT_STARTED = frozenset({StopReason.WORKSPACE_ERROR, StopReason.SETUP_ERROR})
 
 
 def thread_card(thread: Thread, *, now: datetime) -> Message:
@@ -110,10 +108,11 @@ def run_buttons(snapshot: RunSnapshot) -> list[Block]:
     if run.is_live:
         if run.kill_requested_at is None:
             return [_kill_button(snapshot)]
-        forcible = kill is None or is_unconfirmed(kill) or not kill.force
+        # What is unconfirmed is tried again by force as it is.
+        is_forced = kill is not None and (kill.force or is_unconfirmed(kill))
         is_over = kill is not None and kill.phase is Phase.CONFIRMED
-        return [_force_button(run)] if forcible and not is_over else []
-    if run.stop_reason is None or run.stop_reason in _NOT_STARTED:
+        return [] if is_forced or is_over else [_force_button(snapshot)]
+    if run.stop_reason is None or (run.stop_reason in NOT_READY and not run.can_continue):
         return []
     more = blocks.button("Continue…", action_id=ids.CONTINUE_MORE, value=run.run_id)
     if not run.can_continue:
@@ -219,7 +218,8 @@ def _kill_button(snapshot: RunSnapshot) -> Block:
     )
 
 
-def _force_button(run: Run) -> Block:
+def _force_button(snapshot: RunSnapshot) -> Block:
+    run = snapshot.run
     return blocks.button(
         "Force kill",
         action_id=ids.FORCE_KILL,
@@ -227,8 +227,8 @@ def _force_button(run: Run) -> Block:
         style="danger",
         confirm=blocks.confirm(
             title="End it by force?",
-            words="Its processes are ended without any time to finish what they are writing. "
-            "Work in the workspace is still kept.",
+            words=f"This is {whose(snapshot)}. {cost_so_far(run)} Its processes are ended without "
+            "any time to finish what they are writing. Work in the workspace is still kept.",
             yes="Force kill",
             no="Give it time",
         ),

@@ -7,7 +7,7 @@ from datetime import timedelta
 from bot.slack import figures, text
 from core.domain.run import Run
 from core.domain.snapshot import RunSnapshot
-from core.domain.termination import DRAIN_LIMIT, Phase, Termination
+from core.domain.termination import Phase, Termination
 
 KEPT = "Its work so far is kept, and it can be continued later."
 _SURVIVORS_SHOWN = 6
@@ -49,7 +49,7 @@ def survivor_words(snapshot: RunSnapshot, kill: Termination) -> str:
     if not count:
         return (
             f"It is not certain that nothing of it is left on {where}. Signalbox looks again by "
-            "itself every few seconds. *Force kill* asks again at once."
+            "itself, at least once a minute."
         )
     named = ", ".join(
         f"{text.code(process.name or 'process', 40)} (pid {process.pid})"
@@ -61,9 +61,10 @@ def survivor_words(snapshot: RunSnapshot, kill: Termination) -> str:
     return (
         f"{figures.plural(count, 'process', 'processes')} would not die, not even by SIGKILL: "
         f"{named} on {where}.\n"
-        "*By itself:* the worker tries again every 5 seconds, and so does the next one that "
-        "starts on that machine. The run counts as running until nothing is left of it.\n"
-        "*To do:* wait a minute, or press *Force kill* to try at once. If it stays, an admin looks "
+        "*By itself:* the worker tries again by force, after 5 seconds and then at least once a "
+        "minute, and so does the next one that starts on that machine. The run counts as running "
+        "until nothing is left of it.\n"
+        "*To do:* wait a minute or two. If it stays, an admin looks "
         f"there with {text.code(f'ps -o pid,stat,wchan,cmd -p {pids}', 160)}: a process in state "
         "`D` hangs on a disk or a network mount and ends when that answers or is unmounted."
     )
@@ -84,7 +85,7 @@ def waited_words(kill: Termination) -> str:
 
 def draining_words(run: Run, kill: Termination) -> str:
     """What it waits for, so that a commit is not cut in half."""
-    limit = f"at most {DRAIN_LIMIT.total_seconds():.0f} s"
+    limit = "a few seconds at most"
     open_calls = [one.summary for one in kill.waited_for if not one.finished]
     # What it waited for is written down afterwards; meanwhile the last thing seen is told as such.
     if open_calls:

@@ -11,6 +11,7 @@ from bot.slack.views.message import Block, Message, TextFile
 from bot.slack.views.notices import notice_lines
 from bot.slack.views.wording import (
     ENDINGS,
+    advice_of,
     ending_title,
     killed_by,
     killed_title,
@@ -97,7 +98,7 @@ def _failed(snapshot: RunSnapshot, reason: StopReason) -> Message:
     run, ending = snapshot.run, ENDINGS[reason]
     drawn = [
         _headline(snapshot, ending.icon, ending_title(run)),
-        blocks.section(f"{ending.happened} {_reset(snapshot)}*Next:* {ending.advice}"),
+        blocks.section(f"{ending.happened} {_reset(snapshot)}*Next:* {advice_of(run)}"),
     ]
     error = text.quote(run.error_message or "", _ERROR_LIMIT)
     if error:

@@ -11,7 +11,7 @@ from bot.slack import figures, markdown, text
 from bot.slack.views.killing import draining_words, is_unconfirmed, survivor_words
 from core.domain.event import EventKind
 from core.domain.fleet import QueueReason
-from core.domain.run import Run, RunStatus, StopReason, WaitingOn
+from core.domain.run import NOT_READY, Run, RunStatus, StopReason, WaitingOn
 from core.domain.snapshot import RunSnapshot
 from core.domain.step import StepStatus
 from core.domain.termination import Phase, Termination
@@ -209,6 +209,18 @@ def state_of(snapshot: RunSnapshot) -> State:
     return State(icon=ending.icon, title=ending_title(run), detail=detail)
 
 
+def advice_of(run: Run) -> str:
+    """What to do next; empty of a run that has not ended."""
+    if run.stop_reason is None:
+        return ""
+    if run.stop_reason in NOT_READY and run.can_continue:
+        return (
+            "Mend what is named below; then a *Continue* button on the card lets it go on. Its "
+            "conversation and its work are kept."
+        )
+    return ENDINGS[run.stop_reason].advice
+
+
 def ending_title(run: Run) -> str:
     """How it ended, with the limit it met; plain words."""
     if run.stop_reason is None:
@@ -264,7 +276,7 @@ def _stopping(snapshot: RunSnapshot, kill: Termination | None) -> State:
             icon="⚠️", title=STOPPING[Phase.UNCONFIRMED], detail=survivor_words(snapshot, kill)
         )
     phase = kill.phase if kill is not None else Phase.REQUESTED
-    detail = "This takes a second or two, at most 10 seconds."
+    detail = "This takes a second or two, with stubborn processes up to 10 seconds."
     if kill is not None and phase is Phase.DRAINING:
         detail = draining_words(run, kill)
     return State(icon="🛑", title=STOPPING[phase], detail=detail)

@@ -194,7 +194,7 @@ async def open_slack_side(
         threads=services.threads,
         poster=Poster(slack, services.threads),
         finder=Finder(slack, services.threads),
-        doubts=Doubts(now, after=doubted_for),
+        doubts=Doubts(services.threads, clock, now, after=doubted_for),
         sleep=sleep,
         arrival=arrival,
         budget=slack.budget,

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import TypedDict
 
 from bot.slack.client import RateLimited, SlackRefused, SlackUnreachable
-from bot.slack.doubts import Doubt, Doubts
+from bot.slack.doubts import Doubts
 from bot.slack.farewell import Farewells
 from bot.slack.finding import Finder
 from bot.slack.lacking import (
@@ -30,7 +30,7 @@ from bot.slack.refusals import Meaning, meaning_of
 from bot.slack.views.message import Message, TextFile
 from bot.slack.views.thread import CARD
 from core.domain.errors import Unavailable
-from core.domain.snapshot import Shown, ShownState, Thread
+from core.domain.snapshot import Doubt, Shown, ShownState, Thread
 
 log = logging.getLogger(__name__)
 
@@ -146,7 +146,7 @@ class Drawing:
             # A post may have arrived; its row says so, and it is looked for.
             log.warning("%s of %s: %s", todo.slot, thread.thread_key, error)
             if todo.kind is Kind.UPDATE:
-                self.doubts.note(thread.thread_key, todo.slot, Doubt.OVERWRITTEN)
+                await self.doubts.note(thread.thread_key, todo.slot, Doubt.OVERWRITTEN)
                 raise
             await self._note_unheard(thread, todo)
         except SlackRefused as error:
@@ -202,28 +202,27 @@ class Drawing:
                 self._raise(error)
             found = None
         if found is None:
-            self.doubts.note(todo.shown.thread_key, todo.slot, Doubt.POSTED_TWICE)
+            await self.doubts.note(todo.shown.thread_key, todo.slot, Doubt.POSTED_TWICE)
             await self.poster.unsent(todo.shown, now=self.clock())
 
     async def _look_again(self, thread: Thread) -> bool:
         """Mend what Slack carried out late; answers whether there was anything to look at."""
-        due = self.doubts.take_due(thread.thread_key)
+        due = self.doubts.due(thread.thread_key)
         for slot, doubt in due:
             row = thread.shown.get(slot)
-            if row is None or row.state is not ShownState.SHOWN:
-                continue
-            if doubt is Doubt.OVERWRITTEN:
-                await self.threads.put(replace(row, content_hash=None))
-                continue
-            file = self.draw(thread, self.clock()).get(slot)
-            try:
-                await self.finder.keep_one(
-                    row, file=file if isinstance(file, TextFile) else None, now=self.clock()
-                )
-            except BaseException:
-                self.doubts.note(thread.thread_key, slot, doubt)
-                raise
+            if row is not None and row.state is ShownState.SHOWN:
+                await self._mend(thread, row, doubt)
+            await self.doubts.settle(thread.thread_key, slot, doubt)
         return bool(due)
+
+    async def _mend(self, thread: Thread, row: Shown, doubt: Doubt) -> None:
+        if doubt is Doubt.OVERWRITTEN:
+            await self.threads.put(replace(row, content_hash=None))
+            return
+        file = self.draw(thread, self.clock()).get(row.slot)
+        await self.finder.keep_one(
+            row, file=file if isinstance(file, TextFile) else None, now=self.clock()
+        )
 
     async def _refused(self, thread: Thread, todo: Todo, error: SlackRefused) -> None:
         meaning = meaning_of(error.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from typing import Any, Protocol
 
 from core.domain.actor import Action, Actor, Role
@@ -19,7 +20,7 @@ from core.domain.request import (
     StartRequest,
 )
 from core.domain.run import Run
-from core.domain.snapshot import RunSnapshot, Shown, Thread
+from core.domain.snapshot import Doubt, Doubted, RunSnapshot, Shown, Thread
 from core.domain.stats import Period, Stats
 from core.domain.termination import Termination
 from core.domain.workflow import WorkflowDefinition
@@ -168,7 +169,27 @@ class Lead(Protocol):
         ...
 
 
-class Threads(Protocol):
+class KeepsDoubts(Protocol):
+    """Remembers what Slack may have done late, for whoever draws next."""
+
+    async def doubts(self, *, team_id: str) -> list[Doubted]:
+        """All that are kept about a team's threads."""
+        ...
+
+    async def doubt_all(self, *, team_id: str, due_at: datetime) -> None:
+        """Doubt every message that whoever drew before may have been changing at its end."""
+        ...
+
+    async def note_doubt(self, doubted: Doubted, /) -> None:
+        """Keep a doubt; noted again it is due later."""
+        ...
+
+    async def settle_doubt(self, thread_key: str, slot: str, doubt: Doubt) -> None:
+        """Forget a doubt."""
+        ...
+
+
+class Threads(KeepsDoubts, Protocol):
     """What each thread should show, and what it shows."""
 
     async def behind(self, *, team_id: str, limit: int = 50) -> list[str]:

@@ -64,6 +64,7 @@ class Redraw:
                     self.drawing.lead = lead
                     self.drawing.budget.begin_spent("chat.update")
                     self.drawing.budget.begin_spent("chat.postMessage")
+                    await self.drawing.doubts.take_over(team_id=self.team_id)
                     await self._draw_while(lead)
                     log.warning("this process draws no longer: it was cut off, or frozen too long")
             except (Unavailable, OSError) as error:

@@ -91,6 +91,27 @@ class Shown:
     error: str | None = None
 
 
+class Doubt(StrEnum):
+    """What Slack may have done late."""
+
+    POSTED_TWICE = "posted_twice"
+    OVERWRITTEN = "overwritten"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doubted:
+    """A message that is to be looked at once more.
+
+    Attributes:
+        due_at: When Slack has had its time.
+    """
+
+    thread_key: str
+    slot: str
+    doubt: Doubt
+    due_at: datetime
+
+
 @dataclass(frozen=True, kw_only=True)
 class Thread:
     """Everything one Slack thread is drawn from: its legs, oldest first, and what is shown."""

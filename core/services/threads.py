@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from core.domain.snapshot import Shown, Thread
+from core.domain.snapshot import Doubt, Doubted, Shown, Thread
 from core.services import snapshots
 from core.services.work import Work
-from core.store import changes, leadership, runs, shown
+from core.store import changes, doubts, leadership, runs, shown
 
 # The key of the advisory lock of the one process that draws; any constant will do.
 _DRAWER = 0x5167_0001
@@ -18,6 +18,9 @@ _DRAWER = 0x5167_0001
 _POLL = timedelta(seconds=5)
 # A channel that was lost longer ago than this is not asked about any more.
 _LOST_KEPT = timedelta(days=30)
+# A message that was last changed longer ago than this was not being changed when a bot died;
+# its card always may have been.
+_JUST_CHANGED = timedelta(minutes=2)
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,27 @@ class ThreadService:
         """Record what is (about to be) shown."""
         async with self.work.transaction() as session:
             await shown.put(session, message)
+
+    async def doubts(self, *, team_id: str) -> list[Doubted]:
+        """What Slack may have done late in a team's threads, as whoever drew last noted it."""
+        async with self.work.transaction() as session:
+            return await doubts.of_team(session, team_id)
+
+    async def doubt_all(self, *, team_id: str, due_at: datetime) -> None:
+        """Doubt every message that whoever drew before may have been changing at its end."""
+        since = self.work.clock() - _JUST_CHANGED
+        async with self.work.transaction() as session:
+            await doubts.note_all(session, team_id=team_id, changed_since=since, due_at=due_at)
+
+    async def note_doubt(self, doubted: Doubted) -> None:
+        """Keep a doubt; noted again it is due later."""
+        async with self.work.transaction() as session:
+            await doubts.note(session, doubted)
+
+    async def settle_doubt(self, thread_key: str, slot: str, doubt: Doubt) -> None:
+        """Forget a doubt."""
+        async with self.work.transaction() as session:
+            await doubts.settle(session, thread_key, slot, doubt)
 
     async def lost_places(self, *, team_id: str, reasons: Collection[str]) -> list[str]:
         """Channels in which messages were lost for one of these reasons, lately."""

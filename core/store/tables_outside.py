@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from core.domain.actor import Actor, Origin, Role
 from core.domain.audit import AuditEntry
-from core.domain.snapshot import Shown, ShownState
+from core.domain.snapshot import Doubt, Doubted, Shown, ShownState
 from core.store.tables import Row, one_of
 
 
@@ -95,6 +95,27 @@ class ShownRow(Row):
             attempts=self.attempts,
             error=self.error,
             updated_at=self.updated_at,
+        )
+
+
+class DoubtRow(Row):
+    """One row of `slack_doubts`."""
+
+    __tablename__ = "slack_doubts"
+    __table_args__ = (CheckConstraint(one_of("doubt", Doubt), name="valid_doubt"),)
+
+    thread_key: Mapped[str] = mapped_column(primary_key=True)
+    slot: Mapped[str] = mapped_column(primary_key=True)
+    doubt: Mapped[str] = mapped_column(String(50), primary_key=True)
+    due_at: Mapped[datetime]
+
+    def to_doubted(self) -> Doubted:
+        """The domain value."""
+        return Doubted(
+            thread_key=self.thread_key,
+            slot=self.slot,
+            doubt=Doubt(self.doubt),
+            due_at=self.due_at,
         )
 
 

@@ -1,4 +1,4 @@
-"""Kills by when they were asked for; commits of SHA-256 repositories, branches of any length."""
+"""Doubts about late calls; kills by time; SHA-256 commits, branches of any length."""
 
 from collections.abc import Sequence
 
@@ -10,6 +10,16 @@ branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
 _UP = (
+    """
+CREATE TABLE slack_doubts (
+    thread_key TEXT NOT NULL,
+    slot TEXT NOT NULL,
+    doubt VARCHAR(50) NOT NULL,
+    due_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT pk_slack_doubts PRIMARY KEY (thread_key, slot, doubt),
+    CONSTRAINT valid_doubt CHECK (doubt IN ('overwritten', 'posted_twice'))
+)
+    """,
     "CREATE INDEX idx_terminations_requested_at ON terminations (requested_at)",
     """
 ALTER TABLE workflow_runs
@@ -28,6 +38,7 @@ ALTER TABLE workflow_runs
     ALTER COLUMN final_commit_hash TYPE VARCHAR(40) USING left(final_commit_hash, 40)
     """,
     "DROP INDEX idx_terminations_requested_at",
+    "DROP TABLE slack_doubts",
 )
 
 

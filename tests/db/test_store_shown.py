@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -7,8 +8,8 @@ from uuid import uuid4
 import pytest
 
 from core.domain.run import Run, StopReason
-from core.domain.snapshot import Shown, ShownState
-from core.store import runs, shown
+from core.domain.snapshot import Doubt, Doubted, Shown, ShownState
+from core.store import doubts, runs, shown
 from core.store.engine import Database
 from tests.database import NOW, running_run, stored_run
 
@@ -214,3 +215,45 @@ async def test_what_was_lost_for_good_stays_lost(database: Database) -> None:
         count = await shown.reopen(session, place, reasons=REASONS)
 
     assert (count, await lost(database), await behind(database)) == (0, [], [])
+
+
+async def test_doubts_about_messages_are_kept_for_whoever_draws_next(database: Database) -> None:
+    run, other = await stored_run(database), await stored_run(database, slack_team_id="T2")
+    first = Doubted(thread_key=run.run_id, slot="card", doubt=Doubt.OVERWRITTEN, due_at=NOW)
+    async with database.sessions.begin() as session:
+        await doubts.note(session, first)
+        await doubts.note(session, replace(first, due_at=NOW + timedelta(minutes=1)))
+        await doubts.note(session, replace(first, doubt=Doubt.POSTED_TWICE))
+        await doubts.note(session, replace(first, thread_key=other.run_id))
+
+        before = await doubts.of_team(session, "T1")
+        await doubts.settle(session, run.run_id, "card", Doubt.POSTED_TWICE)
+        after = await doubts.of_team(session, "T1")
+
+    assert before == [
+        replace(first, doubt=Doubt.POSTED_TWICE),
+        replace(first, due_at=NOW + timedelta(minutes=1)),
+    ]
+    assert after == [replace(first, due_at=NOW + timedelta(minutes=1))]
+
+
+async def test_what_may_have_been_under_way_when_a_bot_died_is_doubted(database: Database) -> None:
+    live, other = await running_run(database), await running_run(database, slack_team_id="T2")
+    over = await finish(database, await running_run(database))
+    for run in (live, other, over):
+        await draw(database, run)
+    long_ago = NOW - timedelta(hours=1)
+    await draw(database, live, slot="notices:1")
+    await draw(database, live, slot="notices:2", updated_at=long_ago)
+    await draw(database, live, slot="file:1")
+    await draw(database, live, slot="result:1", state=ShownState.SENDING)
+    async with database.sessions.begin() as session:
+        await doubts.note_all(session, team_id="T1", changed_since=NOW, due_at=NOW)
+        await doubts.note_all(session, team_id="T1", changed_since=NOW, due_at=NOW)
+        found = await doubts.of_team(session, "T1")
+
+    assert {(one.thread_key, one.slot) for one in found} == {
+        (live.run_id, "card"),
+        (live.run_id, "notices:1"),
+    }
+    assert {(one.doubt, one.due_at) for one in found} == {(Doubt.OVERWRITTEN, NOW)}

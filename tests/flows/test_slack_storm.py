@@ -129,9 +129,8 @@ async def test_a_storm_in_which_bots_are_replaced_leaves_every_thread_true(seed:
         for _ in range(4):
             sandbox.faults.clear()
             async with open_bot(sandbox, board, speed=SPEED, call_timeout=CALL_LIMIT):
-                # Without calls that arrive late: who has doubts must live to resolve them.
                 sandbox.faults.rain(
-                    seed=seed, rate=RATE, faults=FAULTS[:-1], spared=["apps.connections.open"]
+                    seed=seed, rate=RATE, faults=FAULTS, spared=["apps.connections.open"]
                 )
                 if raging is None:
                     storm.start()

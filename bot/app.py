@@ -23,7 +23,9 @@ from bot.slack.side import SlackPart
 from bot.web.health import Health, health_routes
 from bot.workplace import Workplace, opened_workplace, slack_credentials, utc_now
 from core.domain.errors import Unavailable
-from core.runner.node import Node, claimed_identity
+from core.runner.identity import claimed_identity
+from core.runner.node import Node
+from core.runner.twin import CopiedHome
 from core.services.housekeeping import HousekeepingService
 from core.store.engine import translating
 
@@ -130,6 +132,8 @@ async def serve(
         except PartFailed as error:
             if isinstance(error.__cause__, SlackSetupError):
                 raise BadSetting("Slack", " ".join(error.__cause__.lines)) from error
+            if isinstance(error.__cause__, CopiedHome):
+                raise error.__cause__ from None
             raise
         finally:
             log.info("stopping")

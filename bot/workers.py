@@ -49,7 +49,7 @@ def _told(worker: WorkerRecord, view: FleetView) -> dict[str, object]:
     return {
         "worker_id": worker.worker_id,
         "node": worker.node,
-        "host": worker.host,
+        "host": worker.machine,
         "state": worker.state,
         "silent": worker.is_silent(view.at),
         "slots": worker.slots,
@@ -75,7 +75,7 @@ def _row(worker: WorkerRecord, view: FleetView) -> tuple[str, ...]:
     seconds = max((view.at - worker.heartbeat_at).total_seconds(), 0)
     return (
         worker.node,
-        worker.host,
+        worker.machine,
         state,
         "-" if is_gone else str(worker.live_runs),
         "-" if is_gone else str(worker.free_slots),

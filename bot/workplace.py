@@ -22,10 +22,11 @@ from core.queue.jobs import RUNS, node_queue
 from core.queue.worker import Worker
 from core.runner.clearing import Clearing
 from core.runner.execute import Executor
+from core.runner.identity import Identity
 from core.runner.kills import Kills
 from core.runner.lease import FENCE, Lease
 from core.runner.ledger import Ledger
-from core.runner.node import Identity, Node
+from core.runner.node import Node
 from core.services.admission import AdmissionService
 from core.services.fleet import FleetService
 from core.services.intake import IntakeService
@@ -83,7 +84,7 @@ class Workplace:
         ledger = Ledger(self.work, identity.worker_id, identity.host)
         lease = Lease(fence=fence)
         site = site_of(self.database.dsn)
-        workspaces = Workspaces(home, git_timeout=GIT_TIMEOUT)
+        workspaces = Workspaces(home, git_timeout=GIT_TIMEOUT, scratch=identity.scratch)
         kills = Kills(ledger, workspaces, Clearing(home))
         executor = Executor(
             ledger=ledger,

@@ -19,7 +19,8 @@ from core.domain.actor import Actor, Origin, Role
 from core.domain.request import StartRequest
 from core.domain.run import Run
 from core.domain.snapshot import RunSnapshot
-from core.runner.node import Node, claimed_identity
+from core.runner.identity import claimed_identity
+from core.runner.node import Node
 from core.store.engine import Database
 
 STOP = timedelta(seconds=1)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from core.domain.process import machine_of
+
 # Two heartbeats of 5 s and a moment.
 SILENT_AFTER = timedelta(seconds=12)
 
@@ -24,7 +26,8 @@ class WorkerRecord:
 
     Attributes:
         worker_id: Unique over the fleet and over restarts.
-        node: The worker's place on a machine; stays over restarts.
+        node: The worker's place on a disk; stays over restarts.
+        host: Where its processes are, as `host_named` has it.
         slots: Runs it executes at a time.
         program_version: Of Signalbox.
         live_runs: Runs it executes now, as the rows say.
@@ -40,6 +43,11 @@ class WorkerRecord:
     program_version: str = ""
     stopped_at: datetime | None = None
     live_runs: int = 0
+
+    @property
+    def machine(self) -> str:
+        """Its host as people know it."""
+        return machine_of(self.host)
 
     @property
     def free_slots(self) -> int:

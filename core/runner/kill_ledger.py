@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from core.domain.actor import SYSTEM
 from core.domain.event import EventKind, EventRecord
+from core.domain.process import RunProcess, machine_of, node_of
 from core.domain.run import Run, RunStatus, StopReason
 from core.domain.termination import Phase, Proof, Termination, Waited
 from core.runner.closing import close_attempt
@@ -23,6 +26,19 @@ class KillLedger:
     work: Work
     worker_id: str
     host: str
+
+    @property
+    def node(self) -> str:
+        """This worker's node."""
+        return node_of(self.worker_id)
+
+    def is_here(self, process: RunProcess) -> bool:
+        """Whether a look at this host's processes shows all that is left of an attempt.
+
+        That is so where its processes were, and on its node: who holds that has another host
+        than its predecessor only if the machine was booted, or the container made, anew.
+        """
+        return process.host == self.host or node_of(process.worker_id) == self.node
 
     async def open_termination(self, run: Run) -> Termination | None:
         """The kill under way for this run, if there is one."""
@@ -45,10 +61,12 @@ class KillLedger:
         told = []
         async with self.work.transaction() as session:
             if phase is Phase.CONFIRMED:
-                await processes.gone(session, run.id, host=self.host, up_to=run.attempt, now=now)
-                unseen = await processes.unseen_hosts(session, run.id)
+                await self.note_gone(session, run, up_to=run.attempt)
+                unseen = {
+                    machine_of(host) for host in await processes.unseen_hosts(session, run.id)
+                }
                 if unseen:
-                    cleanup = {**(cleanup or {}), "unseen_hosts": unseen}
+                    cleanup = {**(cleanup or {}), "unseen_hosts": sorted(unseen)}
             advanced = await terminations.advance(
                 session,
                 termination.id,
@@ -70,10 +88,15 @@ class KillLedger:
         return advanced
 
     async def gone(self, run: Run) -> None:
-        """Record that nothing of the run's attempts on this machine is left."""
+        """Record that nothing of the run's attempts here is left."""
         async with self.work.transaction() as session:
-            now = self.work.clock()
-            await processes.gone(session, run.id, host=self.host, up_to=run.attempt, now=now)
+            await self.note_gone(session, run, up_to=run.attempt)
+
+    async def note_gone(self, session: AsyncSession, run: Run, *, up_to: int) -> None:
+        """The same in an open transaction, for the attempts up to one."""
+        await processes.gone(
+            session, run.id, host=self.host, node=self.node, up_to=up_to, now=self.work.clock()
+        )
 
     async def waited(
         self, run: Run, termination: Termination | None, waited: Sequence[Waited]

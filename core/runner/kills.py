@@ -19,7 +19,7 @@ from uuid import UUID
 
 from core.agent.process import end_tree
 from core.domain.errors import Conflict
-from core.domain.process import RunProcess
+from core.domain.process import RunProcess, machine_of
 from core.domain.run import Run, RunStatus, StopReason
 from core.domain.termination import IllegalPhase, Phase, Proof, Termination
 from core.queue import jobs
@@ -88,7 +88,7 @@ class Kills:
             return run
         async with self.ledger.work.transaction() as session:
             attempts = await processes.of_run(session, run.id)
-        here = [one for one in attempts if one.host == self.ledger.host]
+        here = [one for one in attempts if self.ledger.is_here(one)]
         missing = [one for one in attempts[-1:] if one not in here and one.gone_at is None]
         proof = await self._end(run, here)
         if proof.is_confirmed and here:
@@ -103,7 +103,9 @@ class Kills:
     async def _end(self, run: Run, here: Sequence[RunProcess]) -> Proof:
         if not here or all(one.gone_at is not None for one in here):
             return Proof()
-        return await end_tree(cookie=run.run_id, root=here[-1].agent)
+        # Elsewhere, or before the machine was booted, its number was another process's.
+        agents = [one.agent for one in here if one.host == self.ledger.host]
+        return await end_tree(cookie=run.run_id, root=agents[-1] if agents else None)
 
     async def _confirm(
         self,
@@ -152,7 +154,7 @@ class Kills:
                 "%s: its kill is unconfirmed: %s processes survive here, nobody looked on %s",
                 run.run_id,
                 len(proof.survivors),
-                ", ".join(sorted({one.host for one in missing})) or "no other machine",
+                _machines(missing) or "no other machine",
             )
         if termination.phase is not Phase.UNCONFIRMED:
             try:
@@ -167,15 +169,14 @@ class Kills:
 
     async def _give_up(self, run: Run, missing: Sequence[RunProcess]) -> Run:
         """Free the session of a run whose machine does not come back; the kill stays open."""
-        hosts = ", ".join(sorted({one.host for one in missing}))
         if run.job_id is not None:
             async with self.ledger.work.transaction() as session:
                 await jobs.settle(session, run.job_id)
         return await self.ledger.fail(
             run,
             StopReason.WORKER_LOST,
-            f"It was to be killed, but its worker's machine ({hosts}) has not been heard of "
-            "since, so nobody could look whether it is dead. Look at that machine; once a "
+            f"It was to be killed, but its worker's machine ({_machines(missing)}) has not been "
+            "heard of since, so nobody could look whether it is dead. Look at that machine; once a "
             "worker runs on it again, what is left of the run is ended and the kill is "
             "confirmed here. What the agent did until then is kept: continue the run to go on.",
         )
@@ -201,3 +202,8 @@ class Kills:
         _, pause = self._pauses.get(termination.id, (0.0, _FIRST_PAUSE))
         until = time.monotonic() + pause.total_seconds()
         self._pauses[termination.id] = until, min(2 * pause, _LONGEST_PAUSE)
+
+
+def _machines(attempts: Sequence[RunProcess]) -> str:
+    """Where they were, as people know it."""
+    return ", ".join(sorted({machine_of(one.host) for one in attempts}))

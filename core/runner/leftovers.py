@@ -1,4 +1,4 @@
-"""What died workers left on this machine: processes and directories of attempts that are over."""
+"""What died workers left: processes of runs that are over, and directories of theirs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import logging
 from core.agent.process import runs_here, sweep
 from core.domain.errors import NotFound
 from core.domain.event import EventKind, EventRecord
+from core.domain.process import machine_of, may_see
 from core.domain.termination import Proof
 from core.runner.clearing import Clearing
 from core.runner.ledger import Ledger
 from core.store import events, processes, runs
+from core.workspace.scratch import clear_abandoned
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +28,9 @@ async def clear_leftovers(ledger: Ledger, clearing: Clearing, *, site: str) -> N
     kept = await asyncio.to_thread(clearing.attempts_here)
     async with ledger.work.transaction() as session:
         live = await processes.live(session)
-    on_this_machine = {one.run_id for one in live if one.host == ledger.host}
-    ended = await sweep(on_this_machine, site=site, among=here)
+    # A container on this machine may be seen from here; what runs in it is its worker's.
+    in_sight = {one.run_id for one in live if may_see(ledger.host, one.host)}
+    ended = await sweep(in_sight, site=site, among=here)
     for run_id, proof in ended.items():
         await _report(ledger, run_id, proof)
     # A home may be shared between machines.
@@ -36,6 +39,9 @@ async def clear_leftovers(ledger: Ledger, clearing: Clearing, *, site: str) -> N
     removed = await clearing.remove(one for one in over if one[0] not in survived)
     if removed:
         log.info("removed what %s attempts left: %s", len(removed), ", ".join(sorted(removed)))
+    abandoned = await asyncio.to_thread(clear_abandoned, clearing.home)
+    if abandoned:
+        log.info("removed what was half made: %s", ", ".join(sorted(abandoned)))
 
 
 async def _report(ledger: Ledger, run_id: str, proof: Proof) -> None:
@@ -58,7 +64,7 @@ async def _report(ledger: Ledger, run_id: str, proof: Proof) -> None:
                         kind=EventKind.LEFTOVERS_ENDED,
                         at=now,
                         data={
-                            "host": ledger.host,
+                            "host": machine_of(ledger.host),
                             "worker": ledger.worker_id,
                             "ended": [one.name for one in proof.seen],
                             "survivors": len(proof.survivors),
@@ -69,10 +75,10 @@ async def _report(ledger: Ledger, run_id: str, proof: Proof) -> None:
             over = [
                 one.attempt
                 for one in await processes.of_run(session, run.id)
-                if one.host == ledger.host and one.ended_at is not None
+                if ledger.is_here(one) and one.ended_at is not None
             ]
             if proof.is_confirmed and over:
-                await processes.gone(session, run.id, host=ledger.host, up_to=max(over), now=now)
+                await ledger.note_gone(session, run, up_to=max(over))
             await runs.change(session, run.run_id, now=now)
     except NotFound:
         log.warning("%s is no run of this database", run_id)

@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import hashlib
 import logging
-import socket
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from core.domain.errors import Unavailable
 from core.domain.fleet import WorkerRecord, WorkerState
 from core.domain.process import HEARTBEAT_INTERVAL
 from core.queue.worker import Worker
+from core.runner.identity import Identity
 from core.runner.kills import Kills
 from core.runner.lease import Lease, awake_seconds
 from core.runner.ledger import Ledger
 from core.runner.leftovers import clear_leftovers
 from core.runner.rescue import Rescue
+from core.runner.twin import succeed_alone
 from core.services.dispatch import release_waiting
 from core.store import processes, workers
 
 log = logging.getLogger(__name__)
 
-_MAX_NODES = 64
 # A heartbeat that hangs is given up, to be tried on another connection.
 _BEAT_LIMIT = timedelta(seconds=8)
 # While the database is away; its return is to be noticed soon.
@@ -38,39 +34,6 @@ _FAREWELL_LIMIT = timedelta(seconds=2)
 
 # Runs, and the attempts at them, that are still a worker's own.
 Own = frozenset[tuple[UUID, int]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Identity:
-    """Who a worker is.
-
-    Attributes:
-        node: Stays over restarts; a lock on the machine gives it to one process at a time.
-        worker_id: Of this process alone.
-    """
-
-    node: str
-    worker_id: str
-    host: str
-
-
-@contextmanager
-def claimed_identity(home: Path) -> Iterator[Identity]:
-    """Hold one of this home's node names for as long as the context lasts."""
-    host = socket.gethostname()
-    place = hashlib.sha256(str(home.resolve()).encode()).hexdigest()[:6]
-    locks = home / "nodes"
-    locks.mkdir(parents=True, exist_ok=True)
-    for number in range(_MAX_NODES):
-        with (locks / f"{number}.lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            node = f"{host}-{place}-{number}"
-            yield Identity(node=node, worker_id=f"{node}:{uuid4().hex[:8]}", host=host)
-            return
-    raise RuntimeError(f"more than {_MAX_NODES} workers share the home {home}")
 
 
 @dataclass
@@ -99,7 +62,11 @@ class Node:
         return self.is_up and self.worker.is_ready
 
     async def run(self) -> None:
-        """Work until `stop`: first clear away what a predecessor left, then take jobs."""
+        """Work until `stop`: first clear away what a predecessor left, then take jobs.
+
+        Raises:
+            CopiedHome: If another worker lives under this node's name.
+        """
         await self._retried("clear away", self._clear_away)
         async with asyncio.TaskGroup() as group:
             side = [
@@ -128,9 +95,7 @@ class Node:
         self.worker.hasten()
 
     async def _clear_away(self) -> None:
-        async with self.ledger.work.transaction() as session:
-            await workers.succeed(session, self.record)
-            await workers.report(session, self._present())
+        await succeed_alone(self.ledger.work, self.identity, self.record)
         rescue = Rescue(self.ledger, self.kills)
         await rescue.settle_predecessors(self.identity.node)
         await clear_leftovers(self.ledger, self.kills.clearing, site=self.site)
@@ -172,7 +137,10 @@ class Node:
         async with self.ledger.work.transaction() as session:
             await workers.report(session, self._present())
             own = await processes.beat(
-                session, self.identity.worker_id, now=self.ledger.work.clock()
+                session,
+                self.identity.worker_id,
+                now=self.ledger.work.clock(),
+                held=self.lease.held,
             )
             if self.record.state is WorkerState.DRAINING:
                 # What waits for this node in particular is anybody's now.

@@ -89,7 +89,7 @@ async def take_place(
 
 
 def disk_of(node: str) -> str:
-    """What the nodes of one home share: a node's name without its number."""
+    """What the nodes of one home share: hostname and disk, without the node's number."""
     return node.rpartition("-")[0] or node
 
 

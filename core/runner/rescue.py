@@ -89,7 +89,10 @@ class Rescue:
                 await self.ledger.enqueue_again(run)
 
     async def settle_predecessors(self, node: str) -> list[Run]:
-        """Give on the runs of an earlier worker that had this node's name: it is surely dead."""
+        """Give on the runs of an earlier worker that had this node's name.
+
+        It is surely dead: the node's lock is held, and no twin was seen (`core/runner/twin.py`).
+        """
         async with self.ledger.work.transaction() as session:
             orphans = [
                 (run, process)
@@ -121,9 +124,12 @@ class Rescue:
         try:
             if run.kill_requested_at is not None:
                 return await self.kills.conclude(run)
-            if process.host == self.ledger.host:
+            if self.ledger.is_here(process):
+                is_same_host = process.host == self.ledger.host
                 proof = await end_tree(
-                    cookie=run.run_id, root=process.agent, attempt=process.attempt
+                    cookie=run.run_id,
+                    root=process.agent if is_same_host else None,
+                    attempt=process.attempt,
                 )
                 if proof.is_confirmed:
                     await self.ledger.gone(run)

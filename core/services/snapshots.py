@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.event import EventKind
+from core.domain.process import machine_of
 from core.domain.run import Run, RunStatus
 from core.domain.snapshot import RunSnapshot
 from core.domain.termination import Phase, Termination
@@ -59,7 +60,7 @@ async def _host(session: AsyncSession, kill: Termination | None) -> str | None:
     if kill is None or kill.phase is Phase.CONFIRMED or Phase.UNCONFIRMED not in kill.phases:
         return None
     attempts = await processes.of_run(session, kill.run_id)
-    return attempts[-1].host if attempts else None
+    return machine_of(attempts[-1].host) if attempts else None
 
 
 async def of_legs(session: AsyncSession, legs: Sequence[Run]) -> list[RunSnapshot]:

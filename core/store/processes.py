@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, insert, select, update
+from sqlalchemy import ColumnElement, func, insert, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.domain.process import LiveAttempt, RunProcess
+from core.domain.process import STALLED_AFTER, LiveAttempt, RunProcess
 from core.domain.termination import ProcessIdentity
 from core.store.tables_runs import RunRow
 from core.store.tables_work import ProcessRow
@@ -46,16 +47,38 @@ async def set_agent(session: AsyncSession, run: UUID, attempt: int, agent: Proce
 
 
 async def beat(
-    session: AsyncSession, worker_id: str, *, now: datetime
+    session: AsyncSession,
+    worker_id: str,
+    *,
+    now: datetime,
+    held: Collection[tuple[UUID, int]] | None = None,
 ) -> frozenset[tuple[UUID, int]]:
     """Renew everything this worker executes.
+
+    Args:
+        session: The session.
+        worker_id: The worker.
+        now: The present.
+        held: Runs and attempts that it knows it executes; `None` believes the rows.  What it
+            does not know of is left to grow old, and so to be rescued, unless it is so new that
+            the worker may be about to hear of it.
 
     Returns:
         Run and attempt of what is still its own; what was given to another is not among it.
     """
+    known = (
+        []
+        if held is None
+        else [
+            or_(
+                tuple_(ProcessRow.run_id, ProcessRow.attempt).in_(list(held)),
+                ProcessRow.started_at > now - STALLED_AFTER,
+            )
+        ]
+    )
     beaten = await session.execute(
         update(ProcessRow)
-        .where(ProcessRow.worker_id == worker_id, ProcessRow.ended_at.is_(None))
+        .where(ProcessRow.worker_id == worker_id, ProcessRow.ended_at.is_(None), *known)
         .values(heartbeat_at=now)
         .returning(ProcessRow.run_id, ProcessRow.attempt)
         .execution_options(synchronize_session=False)
@@ -98,16 +121,27 @@ async def give_up(
     return given_up is not None
 
 
-async def gone(session: AsyncSession, run: UUID, *, host: str, up_to: int, now: datetime) -> None:
-    """Note that no process of a run's attempts on this machine is left; the first time stays.
+async def gone(
+    session: AsyncSession, run: UUID, *, host: str, node: str, up_to: int, now: datetime
+) -> None:
+    """Note that no process of a run's attempts here is left; the first time stays.
 
-    Those after `up_to` were begun when nobody had looked for them yet.
+    Args:
+        session: The session.
+        run: The run.
+        host: Where somebody looked.
+        node: Who looked; its attempts on earlier hosts went with those.
+        up_to: The newest that is meant; later ones were begun when nobody had looked for them.
+        now: The present.
     """
     await session.execute(
         update(ProcessRow)
         .where(
             ProcessRow.run_id == run,
-            ProcessRow.host == host,
+            or_(
+                ProcessRow.host == host,
+                ProcessRow.worker_id.startswith(f"{node}:", autoescape=True),
+            ),
             ProcessRow.attempt <= up_to,
             ProcessRow.gone_at.is_(None),
         )

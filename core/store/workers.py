@@ -78,6 +78,11 @@ async def listed(session: AsyncSession, *, gone_since: datetime) -> list[WorkerR
     )
 
 
+async def of_node(session: AsyncSession, node: str) -> list[WorkerRecord]:
+    """Those under one node's name that did not go, as far as anybody knows."""
+    return await _list(session, WorkerRow.node == node, WorkerRow.state != WorkerState.GONE)
+
+
 async def taking_jobs(
     session: AsyncSession, *, since: datetime, node: str | None = None
 ) -> list[WorkerRecord]:

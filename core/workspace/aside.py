@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from uuid import uuid4
 
 from core.workspace.command import Git
 from core.workspace.locks import locked
+from core.workspace.scratch import Scratch, aside_of
 
 
 @contextmanager
@@ -22,15 +22,15 @@ def alone(record: Path, *, git: Git, patience: timedelta) -> Iterator[None]:
 
 
 @contextmanager
-def made_aside(path: Path) -> Iterator[Path]:
+def made_aside(path: Path, scratch: Scratch | None) -> Iterator[Path]:
     """Where to make what `path` is to be; moved there if nothing fails, else removed.
 
-    What a killed process left of an earlier try is removed first.
+    What a killed process left of an earlier try is removed first, or when a worker starts.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for left_over in path.parent.glob(f".{path.name}.*"):
         shutil.rmtree(left_over)
-    aside = path.parent / f".{path.name}.{uuid4().hex[:8]}"
+    aside = aside_of(path, scratch)
     try:
         yield aside
         aside.rename(path)

@@ -63,12 +63,19 @@ class Git:
     """
 
     def __init__(
-        self, *, environment: Mapping[str, str], timeout: timedelta, global_config: Path | None
+        self,
+        *,
+        environment: Mapping[str, str],
+        timeout: timedelta,
+        global_config: Path | None,
+        temporary: Path | None = None,
     ) -> None:
         self.environment = {**environment, **_ALWAYS}
         if global_config is not None:
             self.environment["GIT_CONFIG_GLOBAL"] = str(global_config)
         self.timeout = timeout
+        # Where who uses it makes temporary files; `None` is the system's place.
+        self.temporary = temporary
         self._guard = threading.Lock()
         self._running: subprocess.Popen[bytes] | None = None
         self._is_stopped = False

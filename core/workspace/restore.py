@@ -186,7 +186,7 @@ def _take_in(place: Place, bundle: Bundle, fetch: Callable[[str], object] | None
 
 
 def _unpack(place: Place, data: bytes) -> None:
-    with tempfile.TemporaryDirectory(prefix="signalbox-") as folder:
+    with tempfile.TemporaryDirectory(prefix="signalbox-", dir=place.git.temporary) as folder:
         file = Path(folder) / "carried.bundle"
         file.write_bytes(data)
         place.run("bundle", "verify", "--quiet", str(file))

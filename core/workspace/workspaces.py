@@ -32,6 +32,7 @@ from core.workspace.errors import (
 from core.workspace.locks import free
 from core.workspace.mirror import Advertised, look, mirrored
 from core.workspace.restore import Diverged, fetch_commit, fill, forward, left_empty
+from core.workspace.scratch import Scratch, aside_of
 from core.workspace.settings import git_environment
 from core.workspace.source import BadRepository, Source, parse_source
 
@@ -92,13 +93,20 @@ class Workspaces:
         root: Holds `mirrors/`, `workspaces/` and `records/`.
         git_timeout: For one git command; waiting for another run's fetch takes as long again.
         environment: What git sees; by default what `settings` lets through.
+        scratch: For what is needed for a moment; without it, that may outlive a killed process.
     """
 
     def __init__(
-        self, root: Path, *, git_timeout: timedelta, environment: Mapping[str, str] | None = None
+        self,
+        root: Path,
+        *,
+        git_timeout: timedelta,
+        environment: Mapping[str, str] | None = None,
+        scratch: Scratch | None = None,
     ) -> None:
         self.root = root.expanduser().absolute()
         self.git_timeout = git_timeout
+        self.scratch = scratch
         self.environment = dict(git_environment() if environment is None else environment)
 
     async def check(self, source: str, branch: str | None = None) -> None:
@@ -139,7 +147,7 @@ class Workspaces:
             with self._alone(git, workspace_id):
                 if (path / ".git").exists():
                     return self._describe(git, workspace_id)
-                with made_aside(path) as aside:
+                with made_aside(path, self.scratch) as aside:
                     if parsed is None:
                         make_fresh(git, aside)
                     else:
@@ -197,7 +205,7 @@ class Workspaces:
     def _make_from(
         self, git: Git, workspace_id: str, source: Source | None, bundle: Bundle
     ) -> None:
-        with made_aside(self._path_of(workspace_id)) as aside:
+        with made_aside(self._path_of(workspace_id), self.scratch) as aside:
             self._write_record(workspace_id, bundle.base_commit, source)
             if source is None:
                 make_fresh(git, aside)
@@ -283,6 +291,7 @@ class Workspaces:
             environment=self.environment,
             timeout=self.git_timeout,
             global_config=self._global_config,
+            temporary=self.scratch.folder if self.scratch is not None else None,
         )
 
         def bounded() -> T:
@@ -303,13 +312,15 @@ class Workspaces:
     def _provide(self) -> None:
         """The root and git's configuration: the worker's own, plus ours."""
         self.root.mkdir(parents=True, exist_ok=True)
+        if self.scratch is not None:
+            self.scratch.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         named = self.environment.get("GIT_CONFIG_GLOBAL")
         places = self.environment.get("XDG_CONFIG_HOME") or "~/.config"
         theirs = [named] if named else [f"{places}/git/config", "~/.gitconfig"]
         wanted = "".join(f"[include]\n\tpath = {_quoted(path)}\n" for path in theirs) + _SAFE
         config = self._global_config
         if not config.is_file() or config.read_text() != wanted:
-            aside = config.with_name(f"gitconfig.{uuid4().hex[:8]}")
+            aside = aside_of(config, self.scratch)
             aside.write_text(wanted)
             aside.rename(config)
 

@@ -19,7 +19,7 @@ from bot.workplace import opened_workplace
 from core.domain.event import EventKind, EventRecord
 from core.domain.request import ContinueRequest, KillRequest
 from core.domain.run import Run, RunStatus
-from core.runner.node import claimed_identity
+from core.runner.identity import claimed_identity
 from core.runner.rescue import Rescue
 from core.store import carried, events, processes, runs
 from tests.processes import Program, new_home, running

@@ -20,8 +20,9 @@ from bot.workplace import opened_workplace, utc_now
 from core.agent.process import find_tree
 from core.domain.process import STALLED_AFTER
 from core.domain.run import Run, RunStatus
+from core.runner.identity import claimed_identity
 from core.runner.ledger import Ledger
-from core.runner.node import Node, claimed_identity
+from core.runner.node import Node
 from core.runner.rescue import SECOND_LOOK_AFTER
 from core.runner.verdict import RESUMED
 from core.services.work import Work

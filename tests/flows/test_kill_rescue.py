@@ -25,9 +25,9 @@ from core.domain.run import Run, RunStatus, StopReason
 from core.domain.termination import PHASES, Phase
 from core.queue import jobs
 from core.runner.clearing import Clearing
+from core.runner.identity import claimed_identity
 from core.runner.kills import Kills
 from core.runner.ledger import Ledger
-from core.runner.node import claimed_identity
 from core.store import events, processes, runs, terminations
 from core.workspace.workspaces import Workspaces
 from tests.processes import new_home, of_model, running

@@ -13,6 +13,7 @@ from bot.slack.views.fleet import STATES, fleet_message
 from bot.slack.wishes import Context, ShowWorkers
 from bot.workers import _json, _table
 from core.domain.fleet import FleetView, WorkerRecord, WorkerState
+from core.domain.process import host_named
 from core.domain.request import Place
 from tests.unit.drawn import assert_fits, words_of
 
@@ -91,6 +92,14 @@ def test_programs_get_the_same_facts() -> None:
     assert worker["node"] == "build-1"
     assert (worker["slots"], worker["live_runs"], worker["free_slots"]) == (4, 3, 1)
     assert worker["heartbeat_at"] == WORKER.heartbeat_at.isoformat()
+
+
+def test_a_host_is_shown_by_the_name_people_know() -> None:
+    seen = view(replace(WORKER, host=host_named("build", boot="6dd256fd", namespace=4026531836)))
+
+    assert "`build-1` on build\n" in words_of(fleet_message(seen))
+    assert _table(seen).splitlines()[1].split()[:3] == ["build-1", "build", "up"]
+    assert json.loads(_json(seen))["workers"][0]["host"] == "build"
 
 
 def test_a_worker_that_drains_has_no_slot_free() -> None:

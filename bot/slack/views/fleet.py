@@ -52,6 +52,6 @@ def _line(worker: WorkerRecord, view: FleetView) -> str:
     if worker.program_version:
         facts.append(f"version {text.one_line(worker.program_version, 40)}")
     return (
-        f"{icon} {text.code(worker.node, 60)} on {text.one_line(worker.host, 60)}\n"
+        f"{icon} {text.code(worker.node, 60)} on {text.one_line(worker.machine, 60)}\n"
         f"{' · '.join(facts)}"
     )

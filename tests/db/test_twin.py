@@ -1,0 +1,160 @@
+"""A worker starts under a name that was used before: by who is dead, or by a living twin."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from core.domain.fleet import WorkerRecord, WorkerState
+from core.domain.process import STALLED_AFTER, host_named
+from core.runner.identity import Identity
+from core.runner.twin import CopiedHome, succeed_alone
+from core.services.work import Work
+from core.store import workers
+from core.store.engine import Database
+from core.workspace.scratch import Scratch
+
+NODE = "build-0badcafe-0"
+HERE = host_named("build", boot="11111111", namespace=1)
+REBOOTED = host_named("build", boot="00000000", namespace=1)
+FOR_EVER = timedelta(hours=1)
+SOON = timedelta(milliseconds=20)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def identity(name: str = "new", *, predecessor: str | None = None, host: str = HERE) -> Identity:
+    return Identity(
+        node=NODE,
+        worker_id=f"{NODE}:{name}",
+        host=host,
+        disk_id=Path("/home/signalbox/disk-id"),
+        scratch=Scratch(owner="nobody", folder=Path("/nowhere")),
+        predecessor=predecessor,
+    )
+
+
+def record(name: str = "old", *, host: str = HERE, age: timedelta = timedelta(0)) -> WorkerRecord:
+    at = now() - age
+    return WorkerRecord(
+        worker_id=f"{NODE}:{name}",
+        node=NODE,
+        host=host,
+        slots=1,
+        state=WorkerState.UP,
+        started_at=at,
+        heartbeat_at=at,
+    )
+
+
+async def report(database: Database, worker: WorkerRecord) -> None:
+    async with database.sessions.begin() as session:
+        await workers.report(session, worker)
+
+
+async def state_of(database: Database, name: str) -> WorkerState:
+    async with database.sessions() as session:
+        found = await workers.listed(session, gone_since=now() - FOR_EVER)
+    return next(one.state for one in found if one.worker_id == f"{NODE}:{name}")
+
+
+async def start(
+    database: Database,
+    who: Identity,
+    *,
+    watch: timedelta = FOR_EVER,
+    within: timedelta = timedelta(seconds=10),
+) -> None:
+    work = Work(database, now)
+    name = who.worker_id.rpartition(":")[2]
+    async with asyncio.timeout(within.total_seconds()):
+        await succeed_alone(work, who, record(name, host=who.host), watch=watch, look_again=SOON)
+
+
+@asynccontextmanager
+async def beating(database: Database, twin: WorkerRecord) -> AsyncIterator[None]:
+    """A worker that lives."""
+
+    async def beat() -> None:
+        while True:
+            await report(database, replace(twin, heartbeat_at=now()))
+            await asyncio.sleep(SOON.total_seconds())
+
+    await report(database, twin)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(beat(), name="beat")
+        try:
+            yield
+        finally:
+            task.cancel()
+
+
+@pytest.mark.parametrize(
+    "twin",
+    [record(host=REBOOTED), record(host=host_named("clone", boot="2222", namespace=1)), record()],
+    ids=["another kernel", "another hostname", "the same host"],
+)
+async def test_a_worker_does_not_start_beside_a_living_one_of_its_name(
+    database: Database, twin: WorkerRecord
+) -> None:
+    async with beating(database, replace(twin, heartbeat_at=now())):
+        with pytest.raises(CopiedHome) as refused:
+            await start(database, identity())
+
+    assert await state_of(database, "old") is WorkerState.UP
+    (line,) = refused.value.user_message.splitlines()
+    assert "Delete /home/signalbox/disk-id" in line
+    assert f"lives on {twin.machine} " in line
+
+
+async def test_one_that_was_heard_just_now_and_is_silent_since_is_succeeded(
+    database: Database,
+) -> None:
+    await report(database, record(host=REBOOTED))
+
+    await start(database, identity(), watch=10 * SOON)
+
+    assert await state_of(database, "old") is WorkerState.GONE
+    assert await state_of(database, "new") is WorkerState.UP
+
+
+async def test_a_machine_that_was_away_for_longer_waits_for_nobody(database: Database) -> None:
+    await report(database, record(host=REBOOTED, age=STALLED_AFTER))
+
+    await start(database, identity())
+
+    assert await state_of(database, "old") is WorkerState.GONE
+
+
+async def test_who_held_the_lock_before_on_this_host_is_not_waited_for(database: Database) -> None:
+    await report(database, record())
+
+    await start(database, identity(predecessor=f"{NODE}:old"))
+
+    assert await state_of(database, "old") is WorkerState.GONE
+
+
+async def test_who_held_the_lock_before_a_disk_was_cloned_is_looked_at(database: Database) -> None:
+    async with beating(database, record(host=REBOOTED)):
+        with pytest.raises(CopiedHome):
+            await start(database, identity(predecessor=f"{NODE}:old"))
+
+
+async def test_two_copies_that_start_at_once_do_not_both_begin(database: Database) -> None:
+    outcomes = await asyncio.gather(
+        start(database, identity("one"), watch=50 * SOON),
+        start(database, identity("two", host=REBOOTED), watch=50 * SOON),
+        return_exceptions=True,
+    )
+
+    refused = [one for one in outcomes if isinstance(one, CopiedHome)]
+    assert refused
+    assert len(refused) + outcomes.count(None) == 2

@@ -1,0 +1,189 @@
+"""Machines that look alike: one hostname, one path of the home, other disks and processes."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from bot.workplace import GIT_TIMEOUT
+from core.domain.event import EventKind
+from core.domain.process import host_named, machine_of
+from core.domain.run import Run, RunStatus
+from core.domain.termination import Phase
+from core.runner.clearing import Clearing
+from core.runner.identity import claimed_identity, disk_id_of, this_host
+from core.runner.kills import Kills
+from core.runner.ledger import Ledger
+from core.store import processes
+from core.workspace.scratch import aside_of, opened_scratch
+from core.workspace.workspaces import Workspaces
+from tests.flows.test_kill_rescue import begun, own_identity, told, wished
+from tests.namespaces import may_unshare, on_a_disk_of_its_own
+from tests.processes import Program, new_home, of_model, run_to_end, running
+from tests.unit.trees import linux_only
+from tests.workplace import Office, office
+
+__all__ = ["office"]
+
+pytestmark = linux_only
+
+# One kernel and one hostname, other processes: a container beside ours.
+BESIDE = f"{this_host()}0"
+BEFORE_THE_BOOT = host_named(machine_of(this_host()), boot="00000000", namespace=1)
+
+
+def kills_of(office: Office, host: str, home: Path) -> Kills:
+    """What a worker on that host would do, from a disk of its own."""
+    ledger = Ledger(office.workplace.work, f"build-{disk_id_of(home)}-0:alive000", host)
+    workspaces = Workspaces(home, git_timeout=GIT_TIMEOUT)
+    return Kills(ledger, workspaces, Clearing(home), hearing=timedelta(0))
+
+
+@asynccontextmanager
+async def container(office: Office, home: Path, filled_from: Path) -> AsyncIterator[Program]:
+    """A worker with our hostname and home path, on another disk, among its own processes."""
+    within = on_a_disk_of_its_own(home, filled_from=filled_from)
+    variables = {"DATABASE_URL": office.workplace.database.dsn, **of_model(office.model)}
+    async with running("worker", home, within, **variables) as program:
+        try:
+            await program.ready()
+            yield program
+        finally:
+            # A container's first process hears no other signal from its parent.
+            program.send(signal.SIGKILL)
+
+
+@pytest.mark.skipif(
+    not may_unshare("--pid", "--mount", "--fork"), reason="needs the right to make namespaces"
+)
+async def test_a_worker_that_starts_takes_nothing_from_one_with_its_hostname_and_home_path(
+    office: Office, tmp_path: Path
+) -> None:
+    home = office.settings.node.home
+    filling = await asyncio.to_thread(new_home, tmp_path / "filling")
+    async with container(office, home, filling):
+        run = await office.start("[scenario: long] [turns: 12] [delay: 0.3s] work")
+        await office.until(run, lambda seen: seen.run.tool_calls >= 1)
+
+        async with office.worker():
+            seen = await office.ended(run)
+
+    assert seen.run.status is RunStatus.COMPLETED, seen.run.error_message
+    assert seen.run.attempt == 1
+    assert await told(office, run, EventKind.WORKER_LOST) == []
+    assert await told(office, run, EventKind.LEFTOVERS_ENDED) == []
+
+
+async def test_a_kill_among_other_processes_is_not_confirmed_by_who_has_the_hostname(
+    office: Office, tmp_path: Path
+) -> None:
+    run = await begun(office, "build-00000000-0:dead0000", BESIDE)
+    await wished(office, run, Phase.INTERRUPTED)
+
+    await kills_of(office, this_host(), tmp_path / "a").conclude((await office.look(run)).run)
+    unconfirmed = await office.look(run)
+    await kills_of(office, BESIDE, tmp_path / "b").conclude(unconfirmed.run)
+    confirmed = await office.look(run)
+
+    assert unconfirmed.run.status is RunStatus.RUNNING
+    assert unconfirmed.termination is not None
+    assert unconfirmed.termination.phase is Phase.UNCONFIRMED
+    assert unconfirmed.host == machine_of(this_host())
+    assert confirmed.termination is not None
+    assert confirmed.termination.phase is Phase.CONFIRMED
+
+
+async def rebooted(office: Office) -> Run:
+    """A run in the hands of a worker of this disk, before its machine was booted."""
+    worker_id, _ = own_identity(office)
+    return await begun(office, worker_id, BEFORE_THE_BOOT)
+
+
+async def test_a_run_goes_on_at_once_when_its_machine_was_booted(office: Office) -> None:
+    run = await rebooted(office)
+
+    async with office.worker():
+        seen = await office.ended(run)
+
+    assert seen.run.status is RunStatus.COMPLETED, seen.run.error_message
+    assert seen.run.attempt == 2
+    assert len(await told(office, run, EventKind.WORKER_LOST)) == 1
+    async with office.workplace.database.sessions() as session:
+        first, _ = await processes.of_run(session, run.id)
+    assert first.gone_at is not None
+
+
+async def test_a_kill_is_confirmed_at_once_when_its_machine_was_booted(office: Office) -> None:
+    run = await rebooted(office)
+    await wished(office, run, Phase.TERMINATED)
+
+    async with office.worker():
+        seen = await office.ended(run)
+
+    assert seen.run.status is RunStatus.KILLED
+    assert seen.termination is not None
+    assert seen.termination.phase is Phase.CONFIRMED
+    assert "unseen_hosts" not in seen.termination.cleanup
+    assert await told(office, run, EventKind.KILL_UNCONFIRMED) == []
+
+
+async def test_a_copy_of_a_home_is_refused_with_one_line_while_the_original_works(
+    office: Office, tmp_path: Path
+) -> None:
+    home, copy = office.settings.node.home, tmp_path / "copy"
+    async with office.worker() as node:
+        await asyncio.to_thread(shutil.copytree, home, copy)
+        refused = await run_to_end(
+            "worker",
+            home=copy,
+            SIGNALBOX_PORT=0,
+            DATABASE_URL=office.workplace.database.dsn,
+            **of_model(office.model),
+        )
+        assert node.is_ready
+        await asyncio.to_thread((copy / "disk-id").unlink)
+        with claimed_identity(copy) as mended:
+            assert mended.node != node.identity.node
+
+    assert refused.status == 2, refused.errors
+    (line,) = [one for one in refused.lines if one.startswith("signalbox: ")]
+    assert f"Delete {copy / 'disk-id'} " in line
+    assert "Traceback" not in refused.errors
+
+
+async def test_what_a_killed_worker_had_for_a_moment_is_gone_when_the_next_one_works(
+    office: Office,
+) -> None:
+    home = office.settings.node.home
+    dead = {
+        home / "tmp/worker-00000000dead/signalbox-x",
+        home / "workspaces/.ws_1.worker-00000000dead-00000001",
+        home / "workspaces/.ws_2.00000001",
+    }
+
+    def leave() -> set[Path]:
+        for path in dead:
+            path.mkdir(parents=True)
+        (home / "tmp/worker-00000000dead.lock").touch()
+        theirs = {scratch.folder / "signalbox-y", aside_of(home / "workspaces/ws_3", scratch)}
+        for path in theirs:
+            path.mkdir()
+        return theirs
+
+    def left() -> set[Path]:
+        return {path for path in dead | living if path.exists()}
+
+    with opened_scratch(home) as scratch:
+        living = await asyncio.to_thread(leave)
+        async with office.worker():
+            remaining = await asyncio.to_thread(left)
+
+    assert remaining == living
+    assert not await asyncio.to_thread((home / "tmp/worker-00000000dead.lock").exists)

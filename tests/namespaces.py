@@ -1,0 +1,34 @@
+"""Processes that see other disks, and number their processes anew, as a container's do."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+_ON_TMPFS = 'mount -t tmpfs tmpfs "$1" && cp -r "$0"/. "$1" && shift && exec "$@"'
+
+
+def may_unshare(*namespaces: str) -> bool:
+    """Whether this machine lets us make namespaces of these kinds."""
+    try:
+        done = subprocess.run(
+            ("unshare", *namespaces, "true"), check=False, capture_output=True, timeout=10
+        )
+    except OSError:
+        return False
+    return done.returncode == 0
+
+
+def on_a_disk_of_its_own(home: Path, *, filled_from: Path) -> tuple[str, ...]:
+    """A command that runs another one where `home` is on another disk, among its own processes.
+
+    The hostname stays what it is.  All of it ends when the command is killed.
+
+    Args:
+        home: A folder; there it is another.
+        filled_from: What is copied into that one first.
+    """
+    return (
+        *("unshare", "--pid", "--mount", "--fork", "--kill-child", "--mount-proc"),
+        *("sh", "-c", _ON_TMPFS, str(filled_from), str(home)),
+    )

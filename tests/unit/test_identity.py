@@ -1,0 +1,140 @@
+"""Who a worker is: its disk's name, and the host on which its processes' numbers count."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from core.domain.process import host_named, machine_of, may_see, node_of
+from core.runner.identity import claimed_identity, disk_id_of, this_host
+from core.runner.place import disk_of
+from tests.namespaces import may_unshare, on_a_disk_of_its_own
+
+TELLING = """
+import sys
+from pathlib import Path
+from core.runner.identity import claimed_identity
+with claimed_identity(Path(sys.argv[1])) as one:
+    print(one.node, one.host, flush=True)
+    sys.stdin.read()
+"""
+NAMESPACES = pytest.mark.skipif(
+    not may_unshare("--pid", "--mount", "--fork"), reason="needs the right to make namespaces"
+)
+
+
+def test_a_home_keeps_its_name_over_restarts_and_when_it_is_moved(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with claimed_identity(home) as first:
+        pass
+    with claimed_identity(home) as second:
+        pass
+    moved = home.rename(tmp_path / "moved")
+    with claimed_identity(moved) as third:
+        pass
+
+    assert first.node == second.node == third.node
+    assert len({one.worker_id for one in (first, second, third)}) == 3
+    assert first.node.startswith(f"{machine_of(this_host())}-")
+    assert {node_of(one.worker_id) for one in (first, second)} == {first.node}
+
+
+def test_workers_of_one_home_share_its_disk_and_not_their_number(tmp_path: Path) -> None:
+    with claimed_identity(tmp_path) as one, claimed_identity(tmp_path) as other:
+        assert one.node != other.node
+        assert disk_of(one.node) == disk_of(other.node)
+        assert one.host == other.host
+        assert one.scratch.folder != other.scratch.folder
+
+
+def test_homes_on_different_disks_have_different_names(tmp_path: Path) -> None:
+    with claimed_identity(tmp_path / "a") as one, claimed_identity(tmp_path / "b") as other:
+        assert disk_of(one.node) != disk_of(other.node)
+
+
+@NAMESPACES
+def test_the_same_path_on_two_disks_is_two_homes_and_each_pid_namespace_a_host(
+    tmp_path: Path,
+) -> None:
+    home, nothing = tmp_path / "home", tmp_path / "nothing"
+    home.mkdir()
+    nothing.mkdir()
+    there = on_a_disk_of_its_own(home, filled_from=nothing)
+    command = [*there, sys.executable, "-c", TELLING, str(home)]
+    workers = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    told = []
+    for worker in workers:
+        assert worker.stdout is not None
+        told.append(worker.stdout.readline().split())
+    for worker in workers:
+        worker.communicate(timeout=20)
+    assert not list(home.iterdir()), "it is the same disk"
+
+    (node, host), (other_node, other_host) = told
+    assert node != other_node
+    assert len({host, other_host, this_host()}) == 3
+    assert machine_of(host) == machine_of(other_host) == machine_of(this_host())
+
+
+def test_all_who_ask_at_once_get_one_disk_id(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        told = list(threads.map(lambda _: disk_id_of(tmp_path), range(32)))
+
+    assert len(set(told)) == 1
+    assert told[0] == (tmp_path / "disk-id").read_text().strip()
+
+
+@pytest.mark.parametrize("found", ["", "0bad", "../../etc\n"])
+def test_a_disk_id_that_is_none_is_made_anew(tmp_path: Path, found: str) -> None:
+    (tmp_path / "disk-id").write_text(found)
+
+    made = disk_id_of(tmp_path)
+
+    assert made != found.strip()
+    assert disk_id_of(tmp_path) == made
+
+
+def test_who_held_the_lock_before_is_known_by_name(tmp_path: Path) -> None:
+    with claimed_identity(tmp_path) as first:
+        pass
+    with claimed_identity(tmp_path) as second:
+        pass
+
+    assert first.predecessor is None
+    assert second.predecessor == first.worker_id
+
+
+def test_a_copy_of_a_home_does_not_take_the_originals_worker_for_its_predecessor(
+    tmp_path: Path,
+) -> None:
+    home, copy = tmp_path / "home", tmp_path / "copy"
+    with claimed_identity(home) as first:
+        shutil.copytree(home, copy)
+        with claimed_identity(copy) as second:
+            assert second.node == first.node
+            assert second.predecessor is None
+
+
+def test_a_host_is_shown_by_the_name_people_know() -> None:
+    assert machine_of(host_named("build", boot="6dd256fd", namespace=7)) == "build"
+    assert machine_of(host_named("build", boot="1764000000")) == "build"
+    assert machine_of("odd#name") == "odd"
+    assert machine_of("of-an-earlier-version") == "of-an-earlier-version"
+
+
+def test_the_processes_of_one_kernel_may_be_seen_from_its_other_namespaces() -> None:
+    here = host_named("build", boot="6dd256fd", namespace=1)
+
+    assert may_see(here, here)
+    assert may_see(here, host_named("a-container", boot="6dd256fd", namespace=2))
+    assert not may_see(here, host_named("build", boot="00000000", namespace=1))
+    assert not may_see("build", "another")
+    assert may_see("build", "build")

@@ -1,0 +1,191 @@
+"""What is made for a moment goes with its owner, also with one that was killed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from threading import Thread
+
+from core.workspace.aside import made_aside
+from core.workspace.command import Git
+from core.workspace.restore import fill
+from core.workspace.scratch import Scratch, clear_abandoned, opened_scratch
+from core.workspace.settings import git_environment
+from core.workspace.workspaces import Workspaces
+from core.workspace.worktree import opened
+from tests.unit.carrying import packed
+from tests.unit.repositories import commit, git, origin, prepare, workspaces
+
+__all__ = ["origin", "workspaces"]
+
+MAKING = """
+import sys
+from pathlib import Path
+from core.workspace.aside import made_aside
+from core.workspace.scratch import aside_of, opened_scratch
+home, workspace = Path(sys.argv[1]), Path(sys.argv[1], "workspaces", sys.argv[2])
+with opened_scratch(home) as scratch, made_aside(workspace, scratch) as aside:
+    (aside / ".git").mkdir(parents=True)
+    (scratch.folder / "signalbox-1/git").mkdir(parents=True)
+    aside_of(home / "gitconfig", scratch).touch()
+    print(scratch.owner, flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def maker(home: Path, workspace: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """A process in the middle of making a workspace."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", MAKING, str(home), workspace],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        yield process.stdout.readline().strip(), process
+    finally:
+        process.kill()
+        process.communicate(timeout=20)
+
+
+def there(home: Path) -> set[str]:
+    """Names of all that is temporary."""
+    folders = (home / "tmp", home / "workspaces", home)
+    return {path.name for folder in folders for path in folder.iterdir() if path.name != "tmp"} - {
+        "workspaces"
+    }
+
+
+def test_what_a_killed_process_leaves_is_removed_and_what_a_living_one_has_is_not(
+    tmp_path: Path,
+) -> None:
+    with (
+        maker(tmp_path, "ws_1") as (dead, process),
+        maker(tmp_path, "ws_2") as (living, _),
+    ):
+        while_both_live = there(tmp_path)
+        assert clear_abandoned(tmp_path) == []
+        process.kill()
+        process.wait(timeout=20)
+        before = there(tmp_path)
+
+        removed = clear_abandoned(tmp_path)
+
+        after = there(tmp_path)
+    assert before == while_both_live
+    assert len(removed) == 3
+    assert {name for name in before if dead in name} == before - after
+    assert {name for name in before if living in name} == after
+    assert len(after) == 4
+
+
+def test_a_process_that_ends_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "workspaces").mkdir()
+    with opened_scratch(tmp_path) as scratch:
+        (scratch.folder / "file").touch()
+
+    assert there(tmp_path) == set()
+
+
+def test_what_an_earlier_version_left_half_made_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "workspaces/.ws_0123456789ab.0badcafe/.git").mkdir(parents=True)
+
+    assert clear_abandoned(tmp_path) == [".ws_0123456789ab.0badcafe"]
+
+
+def test_nothing_else_is_removed(tmp_path: Path) -> None:
+    kept = {
+        "workspaces/ws_0123456789ab/.git",
+        "workspaces/ws_0123456789ab-2/.git",
+        "workspaces/.Trash-1000/files",
+        "workspaces/.ws_1.orig/.git",
+        "tmp/somebody-elses",
+        "tmp/claude-resume-1",
+    }
+    for name in kept:
+        (tmp_path / name).mkdir(parents=True)
+
+    assert clear_abandoned(tmp_path) == []
+
+    assert all((tmp_path / name).is_dir() for name in kept)
+
+
+def test_a_home_without_anything_is_no_error(tmp_path: Path) -> None:
+    assert clear_abandoned(tmp_path / "none") == []
+
+
+def test_workers_that_start_and_clear_away_at_once_keep_what_is_theirs(tmp_path: Path) -> None:
+    lost: list[str] = []
+
+    def live(thread: int) -> None:
+        for number in range(50):
+            workspace = tmp_path / f"workspaces/ws_{thread}_{number}"
+            with opened_scratch(tmp_path) as scratch, made_aside(workspace, scratch) as made:
+                made.mkdir()
+                clear_abandoned(tmp_path)
+                if not (scratch.folder.is_dir() and made.is_dir()):
+                    lost.append(scratch.owner)
+                    made.mkdir(exist_ok=True)
+
+    threads = [Thread(target=live, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+
+    assert lost == []
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+class Noting(Git):
+    """Git that notes the paths it is given."""
+
+    def __init__(self, scratch: Scratch) -> None:
+        super().__init__(
+            environment=git_environment(),
+            timeout=timedelta(seconds=30),
+            global_config=None,
+            temporary=scratch.folder,
+        )
+        self.paths: list[Path] = []
+
+    def run(self, *arguments: str, **options: object) -> bytes:
+        self.paths += [Path(one) for one in arguments if one.endswith(".bundle")]
+        return super().run(*arguments, **options)  # type: ignore[arg-type]
+
+
+async def test_git_has_its_temporary_files_in_its_workers_folder(
+    workspaces: Workspaces, origin: Path, tmp_path: Path
+) -> None:
+    here = await prepare(workspaces, origin)
+    commit(here.path, "one.txt", "one\n", "One")
+    bundle = await packed(workspaces, here)
+    git(tmp_path, "clone", "-q", "--no-checkout", str(origin), "there")
+
+    with opened_scratch(tmp_path) as scratch:
+        program = Noting(scratch)
+        fill(program, tmp_path / "there", bundle)
+        with opened(program, here.path) as tree:
+            looked_through = Path(tree.env["GIT_DIR"])
+
+    assert len(program.paths) == 1
+    assert program.paths[0].is_relative_to(scratch.folder)
+    assert looked_through.is_relative_to(scratch.folder)
+
+
+async def test_a_workspace_is_made_by_who_swept_the_scratch_folder_away(
+    origin: Path, tmp_path: Path
+) -> None:
+    with opened_scratch(tmp_path) as scratch:
+        scratch.folder.rmdir()
+        ours = Workspaces(tmp_path, git_timeout=timedelta(seconds=30), scratch=scratch)
+
+        made = await prepare(ours, origin)
+
+        assert (await ours.diff(made, made.base_commit)).files == ()

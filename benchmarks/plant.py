@@ -93,12 +93,16 @@ class Plant:
                 return
             await asyncio.sleep(_LOOK_EVERY)
 
+    async def look(self, run_id: str) -> Run:
+        """A run as it stands."""
+        async with self.database.sessions() as session:
+            return await runs.get(session, run_id)
+
     async def ended(self, run_id: str, *, within: float = 300) -> Run:
         """Wait for the end of a run; its row says exactly when that was."""
         async with asyncio.timeout(within):
             while True:
-                async with self.database.sessions() as session:
-                    run = await runs.get(session, run_id)
+                run = await self.look(run_id)
                 if not run.is_live:
                     return run
                 await asyncio.sleep(_LOOK_EVERY)

@@ -1,8 +1,9 @@
 """Inject faults into a fleet of real processes: `python -m tests.faults --injections 500`.
 
 Prints a verdict for each injection and a table by kind of fault; ends with 1 if a promise was
-broken.  What was found wrong is in the folder's `evidence`.  Called again with the same folder
-and seed it goes on where it stopped.  `--only 17` or `--only 10-19` repeats single ones.
+broken.  What was found wrong is in the folder's `evidence`.  For an injection that could not be
+done, as there was nothing to do it to, another number is taken.  Called again with the same
+folder and seed it goes on where it stopped.  `--only 17` or `--only 10-19` repeats single ones.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.faults.campaign import AFTER_FROM, Campaign
+from tests.faults.campaign import AFTER_FROM, INJECTIONS_A_FLEET, Campaign, after_numbers
 from tests.faults.plan import Kind
 from tests.faults.verdict import Progress, table, told_after
 
@@ -29,19 +30,20 @@ def main() -> int:
     given.folder.mkdir(parents=True, exist_ok=True)
     path = given.resume or given.folder / f"progress-{given.seed}.jsonl"
     progress = Progress.opened(path, seed=given.seed)
-    numbers = _numbers(given.only) if given.only else list(range(given.injections))
-    if given.only:
-        for number in numbers:
-            progress.verdicts.pop(number, None)
+    only = _numbers(given.only) if given.only else []
+    for number in only:
+        for again in (number, *after_numbers(number // INJECTIONS_A_FLEET)):
+            progress.verdicts.pop(again, None)
+    wanted = len(only) or given.injections
     load = ", ".join(f"{one:.1f}" for one in os.getloadavg())
     _print(
-        f"seed {given.seed}, {len(numbers)} injections, {given.parallel} at a time; "
+        f"seed {given.seed}, {wanted} injections, {given.parallel} at a time; "
         f"Python {platform.python_version()}, {os.cpu_count()} processors, load {load}"
     )
     began = time.monotonic()
     campaign = Campaign(
         seed=given.seed,
-        numbers=numbers,
+        numbers=lambda: only or progress.chosen(wanted),
         parallel=given.parallel,
         progress=progress,
         evidence=given.folder / "evidence",
@@ -50,21 +52,26 @@ def main() -> int:
         say=_print,
     )
     asyncio.run(campaign.run())
-    verdicts = [progress.verdicts[n] for n in numbers if n in progress.verdicts]
+    verdicts = [
+        progress.verdicts[number]
+        for number in only or progress.chosen(wanted)
+        if number in progress.verdicts
+    ]
+    done = sum(not one.skipped for one in verdicts)
     fleets = [one for one in progress.verdicts.values() if one.number >= AFTER_FROM]
     wrong = [one for one in [*verdicts, *fleets] if one.violations]
     _print(f"\n{table([*verdicts, *fleets])}\n")
     _print(told_after(verdicts))
     _print(
-        f"seed {given.seed}: {len(verdicts)} of {len(numbers)} injections in "
-        f"{(time.monotonic() - began) / 60:.1f} min (this call), {len(wrong)} with violations"
+        f"seed {given.seed}: {done} of {wanted} injections done, {len(verdicts) - done} skipped, "
+        f"in {(time.monotonic() - began) / 60:.1f} min (this call), {len(wrong)} with violations"
     )
     if wrong:
         _print(f"evidence: {given.folder / 'evidence'}")
         _print(f"again: python -m tests.faults --seed {given.seed} --only {wrong[0].number}")
     if wrong:
         return 1
-    return 0 if len(verdicts) == len(numbers) else 3
+    return 0 if (len(verdicts) if only else done) == wanted else 3
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import time
 from collections import Counter
 from collections.abc import Iterator
 from itertools import groupby
+from pathlib import Path
 
 from tests.faults.fleet import Fleet
 from tests.faults.rows import FINAL, Row
@@ -36,7 +38,7 @@ async def _found(fleet: Fleet) -> list[Violation]:
         Violation(Wrong.SURVIVOR, one.run_id, str(one)) for one in await fleet.watch.everybody()
     ]
     found += _threads(fleet, runs)
-    found += _rests(fleet)
+    found += await asyncio.to_thread(lambda: list(_rests(fleet)))
     jobs = await fleet.rows.ask(
         "SELECT id FROM procrastinate.procrastinate_jobs WHERE status IN ('todo', 'doing')"
         " AND task_name = 'signalbox.run'"
@@ -73,12 +75,40 @@ def _threads(fleet: Fleet, runs: list[Row]) -> Iterator[Violation]:
 
 def _rests(fleet: Fleet) -> Iterator[Violation]:
     for home in fleet.homes:
-        for pattern in ("agents/*", "tmp/claude-resume-*"):
-            left = sorted(path.name for path in home.glob(pattern))
-            if left:
-                yield Violation(
-                    Wrong.LEFTOVER,
-                    home.name,
-                    f"{len(left)} folders stay in {pattern.partition('/')[0]}: "
-                    f"{', '.join(left[:5])}",
-                )
+        if left := left_in(home):
+            yield Violation(
+                Wrong.LEFTOVER, home.name, f"{len(left)} things stay: {', '.join(left[:5])}"
+            )
+
+
+def left_in(home: Path) -> list[str]:
+    """What stays in a worker's home though no run is live any more, by path within it.
+
+    That is what agents had, temporary files of whatever process, and workspaces that were being
+    made: all but the place that a living worker holds the lock of, while it is empty.
+    """
+    places = home / "tmp"
+    living = {lock.stem for lock in places.glob("*.lock") if _is_held(lock)}
+    kept = {name for owner in living for name in (owner, f"{owner}.lock")}
+    left = [
+        *(home / "agents").glob("*"),
+        *(path for path in places.glob("*") if path.name not in kept),
+    ]
+    left += [path for owner in living for path in (places / owner).glob("*")]
+    left += [
+        path
+        for path in (home / "workspaces").glob(".ws_*")
+        if not any(owner in path.name for owner in living)
+    ]
+    return sorted(str(path.relative_to(home)) for path in left)
+
+
+def _is_held(lock: Path) -> bool:
+    try:
+        with lock.open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return False  # Its owner ended just now.
+    return False

@@ -18,8 +18,10 @@ from tests.faults.verdict import Progress, Verdict
 # Slack delivers are to be seen: a new fleet now and then, over the other one.
 INJECTIONS_A_FLEET = 60
 TRANSPORTS = ("socket", "http")
-# Numbers of the verdicts on whole fleets, which are no injections.
+# Numbers of the verdicts on whole fleets, which are no injections.  A fleet may be started
+# again, for what an earlier call left.
 AFTER_FROM = 1_000_000
+_STARTS_A_FLEET = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,13 +29,14 @@ class Campaign:
     """What is to be done.
 
     Attributes:
-        numbers: Of the injections.
+        numbers: Of the injections; asked for again when all of them were tried, as those that
+            turned out not to be possible may call for others.
         parallel: How many are on their way at a time.
         until: When no more are begun, by the monotonic clock.
     """
 
     seed: int
-    numbers: Sequence[int]
+    numbers: Callable[[], Sequence[int]]
     parallel: int
     progress: Progress
     evidence: Path
@@ -43,17 +46,23 @@ class Campaign:
 
     async def run(self) -> None:
         """Do all that are not done yet."""
-        for fleet_number, numbers in _by_fleet(self.numbers):
-            left = [number for number in numbers if number not in self.progress.verdicts]
-            if not left or time.monotonic() > self.until:
-                continue
-            transport = TRANSPORTS[fleet_number % len(TRANSPORTS)]
-            began = time.monotonic()
-            async with open_fleet(transport=transport) as fleet:
-                took = time.monotonic() - began
-                self.say(f"fleet {fleet_number} over {transport} is ready after {took:.0f} s")
-                await self._injections(fleet, left)
-                await self._after(fleet, fleet_number)
+        while left := self._left():
+            for fleet_number, numbers in _by_fleet(left):
+                if time.monotonic() > self.until:
+                    return
+                await self._in_fleet(fleet_number, numbers)
+
+    def _left(self) -> list[int]:
+        return [number for number in self.numbers() if number not in self.progress.verdicts]
+
+    async def _in_fleet(self, fleet_number: int, numbers: Sequence[int]) -> None:
+        transport = TRANSPORTS[fleet_number % len(TRANSPORTS)]
+        began = time.monotonic()
+        async with open_fleet(transport=transport) as fleet:
+            took = time.monotonic() - began
+            self.say(f"fleet {fleet_number} over {transport} is ready after {took:.0f} s")
+            await self._injections(fleet, numbers)
+            await self._after(fleet, fleet_number)
 
     async def _injections(self, fleet: Fleet, numbers: Sequence[int]) -> None:
         slots = asyncio.Semaphore(self.parallel)
@@ -81,7 +90,7 @@ class Campaign:
         violations = await check_after(fleet)
         verdict = Verdict(
             seed=self.seed,
-            number=AFTER_FROM + fleet_number,
+            number=next(n for n in after_numbers(fleet_number) if n not in self.progress.verdicts),
             kind=Kind.AFTER,
             told=f"fleet {fleet_number}, all of it once more",
             runs=0,
@@ -105,6 +114,12 @@ def _crashes(fleet: Fleet, known: int) -> tuple[list[str], int]:
 
 def _with(verdict: Verdict, notes: Sequence[str]) -> Verdict:
     return replace(verdict, notes=[*verdict.notes, *notes])
+
+
+def after_numbers(fleet_number: int) -> range:
+    """The numbers of a fleet's own verdicts, one for each time it was started."""
+    first = AFTER_FROM + fleet_number * _STARTS_A_FLEET
+    return range(first, first + _STARTS_A_FLEET)
 
 
 def _by_fleet(numbers: Sequence[int]) -> Iterator[tuple[int, list[int]]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import shutil
 import subprocess
@@ -12,11 +11,13 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.plant import child
 from bot.sandbox.model.server import API_KEY
 from bot.sandbox.slack.server import Sandbox, open_sandbox
+from tests.faults.balancer import Balancer, open_balancer
 from tests.faults.postgres import Postgres, open_postgres, open_rows
 from tests.faults.rows import Rows
 from tests.faults.supervised import Supervised
@@ -41,6 +42,11 @@ class Event:
     what: str
     runs: frozenset[str] = frozenset()
 
+    @property
+    def is_outage(self) -> bool:
+        """Whether Postgres was away meanwhile."""
+        return self.what.startswith("Postgres")
+
 
 @dataclass
 class Fleet:
@@ -49,6 +55,7 @@ class Fleet:
     Attributes:
         journal: All faults so far.
         tmpfs: Workers' homes whose workspaces are on a small disk of their own.
+        balancer: What leads deliveries to the bots; `None` over Socket Mode.
     """
 
     folder: Path
@@ -61,6 +68,7 @@ class Fleet:
     watch: Watch
     journal: list[Event] = field(default_factory=list)
     tmpfs: list[Path] = field(default_factory=list)
+    balancer: Balancer | None = None
 
     @property
     def programs(self) -> list[Supervised]:
@@ -72,18 +80,18 @@ class Fleet:
         """The workers' homes."""
         return [worker.home for worker in self.workers]
 
+    @property
+    def outages(self) -> list[tuple[datetime, datetime]]:
+        """When Postgres was away, so far."""
+        return [
+            (datetime.fromtimestamp(event.began, UTC), datetime.fromtimestamp(event.ended, UTC))
+            for event in self.journal
+            if event.is_outage
+        ]
+
     def note(self, began: float, number: int, what: str, *runs: str) -> None:
         """Write down what was done."""
         self.journal.append(Event(began, time.time(), number, what, frozenset(runs)))
-
-    async def balance(self) -> None:
-        """Over HTTP: lead deliveries to a bot that is ready, as a load balancer does."""
-        for turn in itertools.count():
-            for bot in (*self.bots[turn % 2 :], *self.bots[: turn % 2]):
-                if await bot.is_ready():
-                    self.sandbox.events_url = f"{bot.url}/slack/events"
-                    break
-            await asyncio.sleep(1)
 
 
 @asynccontextmanager
@@ -118,10 +126,10 @@ async def open_fleet(*, transport: str = "socket") -> AsyncIterator[Fleet]:
         for program in programs:
             program.begin()
             stack.push_async_callback(program.end)
-        tasks = [asyncio.create_task(watch.run(), name="watch")]
+        stack.push_async_callback(_cancelled, asyncio.create_task(watch.run(), name="watch"))
         if transport == "http":
-            tasks.append(asyncio.create_task(fleet.balance(), name="balance"))
-        stack.push_async_callback(_cancelled, tasks)
+            fleet.balancer = await stack.enter_async_context(open_balancer(bots))
+            sandbox.events_url = fleet.balancer.url
         for program in programs:
             await program.ready()
         yield fleet
@@ -157,7 +165,6 @@ def _unmount(path: Path) -> None:
     subprocess.run(["umount", "-l", str(path)], check=False, capture_output=True, timeout=10)
 
 
-async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.wait(tasks)
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait({task})

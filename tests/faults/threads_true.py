@@ -63,8 +63,13 @@ def check_thread(sandbox: Sandbox, legs: Sequence[Row]) -> Iterator[Violation]:
             yield Violation(Wrong.UNTRUE, head, f"has no result of {leg['run_id']}")
         elif WORDS.get(str(leg["stop_reason"]), "") not in sandbox.human.text(result):
             yield Violation(Wrong.UNTRUE, head, f"the result of {leg['run_id']} says another end")
-    texts = Counter(sandbox.human.text(m) for m in messages[1:] if m.get("bot_id"))
-    for text, times in texts.items():
+    # Two legs may well have the same to say, each of itself.
+    texts = Counter(
+        ((slot_of(m) or "").partition(":")[2], sandbox.human.text(m))
+        for m in messages[1:]
+        if m.get("bot_id")
+    )
+    for (_, text), times in texts.items():
         if times > 1 and text.strip():
             yield Violation(Wrong.DOUBLED, head, f"says {times} times: {text[:80]!r}")
 

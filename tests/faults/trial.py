@@ -9,14 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.faults.cost_true import check_cost
 from tests.faults.evidence import save
 from tests.faults.fleet import Fleet
-from tests.faults.injections import Injection, NotPermitted
+from tests.faults.injection import Injection, NotDone
+from tests.faults.injections import inject
 from tests.faults.person import Person, Said, Stuck
-from tests.faults.plan import Plan
+from tests.faults.plan import Kind, Plan
 from tests.faults.rows import Row
 from tests.faults.runs_true import Story, check_rows, story_of
-from tests.faults.session_true import check_commits, check_cost, check_transcript, commits_of
+from tests.faults.session_true import check_commits, check_transcript, commits_of
 from tests.faults.threads_true import check_thread, is_drawn, lateness
 from tests.faults.verdict import Verdict, Violation, Wrong
 
@@ -38,7 +40,11 @@ _REPLAYED_SECONDS = 70.0
 
 @dataclass
 class Trial:
-    """One injection in a fleet that may be in the middle of others."""
+    """One injection in a fleet that may be in the middle of others.
+
+    Attributes:
+        is_over: Whether its people have done what they had to do.
+    """
 
     fleet: Fleet
     plan: Plan
@@ -49,21 +55,25 @@ class Trial:
     people: list[Person] = field(default_factory=list)
     stories: list[Story] = field(default_factory=list)
     late: list[float] = field(default_factory=list)
+    is_over: bool = False
 
     async def run(self) -> Verdict:
         """Do it and judge it."""
         began = time.time()
         self.people = [Person(self.fleet, task) for task in self.plan.tasks]
-        injection = Injection(self.fleet, self.plan, self._runs)
+        injection = Injection(self.fleet, self.plan, self._runs, lambda: self.is_over)
         skipped = ""
-        doing = asyncio.create_task(injection.do(), name=f"injection {self.plan.number}")
+        doing = asyncio.create_task(inject(injection), name=f"injection {self.plan.number}")
         playing = [
             asyncio.create_task(self._play(person), name=person.task.tag) for person in self.people
         ]
         try:
             await asyncio.gather(*playing)
+            self.is_over = True
             await doing
-        except NotPermitted as error:
+            if self.plan.kind is Kind.KILL_RACE and not self.people[0].kills:
+                skipped = "the run was over before it was to be killed"
+        except NotDone as error:
             skipped = str(error)
         except Exception:  # noqa: BLE001 - told with the verdict; the other injections go on
             self._wrong(Wrong.HARNESS, "the injection", traceback.format_exc(limit=4))
@@ -221,13 +231,13 @@ class Trial:
         self.late += lateness(self.fleet.sandbox, legs)
         transcript = await self.fleet.rows.transcript(legs[0]["session_id"])
         self.violations += check_transcript(legs, transcript)
-        self.violations += check_cost(legs, transcript)
         carried = await self.fleet.rows.ask(
             "SELECT commit, head_commit FROM carried_work WHERE session_id = $1",
             legs[0]["session_id"],
         )
         shas = [str(sha) for row in carried for sha in row.values() if sha]
         events = [event for leg in legs for event in await self.fleet.rows.events(leg)]
+        self.violations += check_cost(legs, transcript, events, self.fleet.outages)
         commits = commits_of(transcript)
         self.violations += await asyncio.to_thread(
             lambda: list(check_commits(legs, commits, self.fleet.homes, shas, events))

@@ -29,6 +29,8 @@ class Wrong(StrEnum):
     HARNESS = "harness"
 
 
+# Numbers tried for each injection wanted, where the machine lets only few be done.
+_MOST_TRIES = 3
 COLUMNS = (Wrong.LOST, Wrong.DOUBLED, Wrong.SURVIVOR, Wrong.UNTRUE)
 
 
@@ -73,11 +75,12 @@ class Verdict:
     @property
     def line(self) -> str:
         """For the screen."""
-        word = "skipped" if self.skipped else "ok" if not self.violations else "VIOLATED"
+        word = "VIOLATED" if self.violations else "skipped" if self.skipped else "ok"
+        came = ", ".join(self.endings) or "nothing"
         lines = [
             (
                 f"[{self.number:4}] {word:8} {self.seconds:5.1f} s  {self.told}"
-                f" -> {', '.join(self.endings) or self.skipped or 'nothing'}"
+                f" -> {came}{f' (not done: {self.skipped})' if self.skipped else ''}"
             )
         ]
         lines += [f"         ! {violation}" for violation in self.violations]
@@ -98,10 +101,32 @@ class Progress:
         progress = cls(path)
         if path.exists():
             for line in path.read_text().splitlines():
-                verdict = _read(json.loads(line))
-                if verdict.seed == seed:
+                told = json.loads(line)
+                # Of a kind that is no more: to be done again, as what its number now means.
+                if told["seed"] == seed and told["kind"] in set(Kind):
+                    verdict = _read(told)
                     progress.verdicts[verdict.number] = verdict
         return progress
+
+    def is_done(self, number: int) -> bool:
+        """Whether this injection was tried and really happened."""
+        verdict = self.verdicts.get(number)
+        return verdict is not None and not verdict.skipped
+
+    def is_skipped(self, number: int) -> bool:
+        """Whether it was tried, and there was nothing that it could be done to."""
+        return number in self.verdicts and not self.is_done(number)
+
+    def chosen(self, wanted: int) -> list[int]:
+        """The first numbers of which so many were done, or may be; not endlessly many."""
+        numbers: list[int] = []
+        skipped = 0
+        for number in range(_MOST_TRIES * wanted):
+            if len(numbers) - skipped == wanted:
+                break
+            numbers.append(number)
+            skipped += self.is_skipped(number)
+        return numbers
 
     def add(self, verdict: Verdict) -> None:
         """Keep a verdict."""

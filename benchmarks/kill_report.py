@@ -1,0 +1,95 @@
+"""What the benchmark of kills prints."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+from benchmarks.figures import line, median, percentile
+from benchmarks.kill_kinds import Family, Kill
+from core.domain.run import RunStatus
+from core.domain.termination import Phase
+
+# What a kill may take, whatever it waits for.
+_LIMIT_SECONDS = 10
+
+
+def report(kills: Sequence[Kill], left: set[str], seconds: float, *, lanes: int) -> None:
+    """Print all figures of the kills themselves."""
+    stopped = [one for one in kills if one.has_met]
+    line("kills", f"{len(kills)} in {seconds / 60:.1f} min, {lanes} at once")
+    line("survivors, right after each", str(sum(one.survivors for one in kills)))
+    line("runs with survivors at the very end", str(len(left)))
+    confirmed = sum(one.is_confirmed for one in stopped)
+    line("confirmed", f"{confirmed} of {len(stopped)} ({confirmed / max(len(stopped), 1):.2%})")
+    for status, count in sorted(Counter(one.run.status.value for one in kills).items()):
+        line(f"  {status}", str(count))
+    for family in Family:
+        of_family = [one for one in kills if one.kind.family is family]
+        if of_family:
+            _family(family, of_family)
+    slow = sum(one.seconds > _LIMIT_SECONDS for one in stopped)
+    line(f"kills that took more than {_LIMIT_SECONDS} s", str(slow))
+    _histogram(stopped)
+
+
+def _family(family: Family, kills: Sequence[Kill]) -> None:
+    met = [one for one in kills if one.has_met]
+    if len(met) < len(kills):
+        line(f"{family}, met before their end", f"{len(met)} of {len(kills)}")
+    confirmed = [one for one in met if one.is_confirmed]
+    if confirmed:
+        line(f"{family}, confirmed after", percentiles([one.seconds for one in confirmed]))
+    for name, times in _by(confirmed).items():
+        line(f"  {name}", percentiles(times))
+    if family is Family.CRITICAL:
+        line("  waited for it (draining)", f"{sum(map(_has_waited, met))} of {len(met)}")
+        line("  left the commit whole", f"{sum(one.is_whole for one in kills)} of {len(kills)}")
+    if family is Family.AT_END:
+        line("  agent still at work", f"{sum(map(_was_asked, met))} of {len(met)}")
+        own = sum(one.run.status is RunStatus.COMPLETED for one in met)
+        line("  came to their own end all the same", f"{own} of {len(met)}")
+
+
+def _has_waited(kill: Kill) -> bool:
+    termination = kill.termination
+    return termination is not None and Phase.DRAINING in termination.phases
+
+
+def _was_asked(kill: Kill) -> bool:
+    """Whether there was an agent to interrupt; else it had ended, and its run not yet."""
+    termination = kill.termination
+    return termination is not None and Phase.INTERRUPTED in termination.phases
+
+
+def _by(kills: Iterable[Kill]) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = defaultdict(list)
+    for one in kills:
+        found[one.kind.name].append(one.seconds)
+    return found if len(found) > 1 else {}
+
+
+def _histogram(kills: Sequence[Kill]) -> None:
+    """How many kills came to each phase, and how long they stayed in it."""
+    stays: dict[Phase, list[float]] = defaultdict(list)
+    for one in kills:
+        phases = list((one.termination.phases if one.termination else {}).items())
+        for (phase, began), (_, ended) in pairwise(phases):
+            stays[phase].append((ended - began) / 1000)
+    bounds = (0.1, 0.3, 1, 3, 9)
+    line("histogram by phase", "".join(f"{f'<{b} s':>8}" for b in bounds) + f"{'more':>8}")
+    for phase in Phase:
+        times = stays.get(phase, [])
+        if not times:
+            continue
+        below = [sum(t < b for t in times) for b in bounds] + [len(times)]
+        counts = [n - before for n, before in zip(below, [0, *below[:-1]], strict=True)]
+        shown = "".join(f"{count:>8}" for count in counts)
+        line(f"  {phase}", f"{shown}   median {median(times):.2f} s (n={len(times)})")
+
+
+def percentiles(samples: Sequence[float]) -> str:
+    """The middle, the tail and the extremes."""
+    figures = ", ".join(f"p{rank} {percentile(samples, rank):.2f}" for rank in (50, 95, 99))
+    return f"{figures}, min {min(samples):.2f}, max {max(samples):.2f} s (n={len(samples)})"

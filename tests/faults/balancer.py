@@ -1,0 +1,153 @@
+"""The load balancer between Slack and the bots of a fleet that hears over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Protocol
+
+import aiohttp
+from aiohttp import web
+
+# Longer than Slack waits for an answer.
+_ANSWER_SECONDS = 10.0
+_LOOK_SECONDS = 1.0
+_PATH = "/slack/events"
+# What is somebody's own affair on each of the two ways.
+_HOP_BY_HOP = frozenset({"Host", "Connection", "Content-Length", "Transfer-Encoding"})
+
+# How the bots are cut off: connections end without an answer, are taken and left without one,
+# or answered that nobody is there.
+CUTS = ("dropped", "silent", "unavailable")
+
+
+class Backend(Protocol):
+    """A bot, as far as deliveries are led to it."""
+
+    @property
+    def url(self) -> str | None:
+        """Of its web server."""
+        ...
+
+    async def is_ready(self) -> bool:
+        """Whether it says so itself."""
+        ...
+
+
+class Balancer:
+    """Leads each delivery to a bot that is ready, by turns; or to nobody, while it is cut off.
+
+    Attributes:
+        url: Where Slack delivers.
+        refused: Deliveries that met a cut.
+    """
+
+    def __init__(self, bots: Sequence[Backend], http: aiohttp.ClientSession) -> None:
+        self.url = ""
+        self.refused = 0
+        self._bots = bots
+        self._http = http
+        self._target: str | None = None
+        self._cuts: list[str] = []
+        self._under_way: list[web.Request] = []
+        self._changed = asyncio.Event()
+
+    async def look_on(self) -> None:
+        """Ask the bots whether they are ready, until cancelled."""
+        for turn in itertools.count():
+            for bot in (*self._bots[turn % 2 :], *self._bots[: turn % 2]):
+                if await bot.is_ready():
+                    self._target = bot.url
+                    break
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    def cut(self, how: str) -> None:
+        """Let nothing through from now on; what is under way loses its answer."""
+        self._cuts.append(how)
+        self.refused += len(self._under_way)
+        for request in self._under_way:
+            _drop(request)
+        self._change()
+
+    def mend(self, how: str) -> None:
+        """Let everything through again, once all cuts are mended."""
+        self._cuts.remove(how)
+        self._change()
+
+    async def has_refused(self, *, more_than: int) -> None:
+        """Wait until so many deliveries met a cut, and one more."""
+        while self.refused <= more_than:
+            await self._changed.wait()
+
+    def _change(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """One delivery."""
+        body = await request.read()
+        if self._cuts:
+            return await self._refused(request)
+        self._under_way.append(request)
+        try:
+            return await self._led(request, body)
+        finally:
+            self._under_way.remove(request)
+
+    async def _refused(self, request: web.Request) -> web.StreamResponse:
+        how = self._cuts[-1]
+        self.refused += 1
+        self._change()
+        while how == "silent" and self._cuts:
+            await self._changed.wait()
+        if how != "unavailable":
+            _drop(request)
+        return web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE)
+
+    async def _led(self, request: web.Request, body: bytes) -> web.StreamResponse:
+        headers = {key: value for key, value in request.headers.items() if key not in _HOP_BY_HOP}
+        try:
+            async with self._http.post(
+                f"{self._target}{_PATH}", data=body, headers=headers
+            ) as answer:
+                kept = {k: v for k, v in answer.headers.items() if k.startswith("X-Slack-")}
+                return web.Response(
+                    status=answer.status,
+                    body=await answer.read(),
+                    headers=kept,
+                    content_type=answer.content_type,
+                )
+        except TimeoutError:
+            return web.Response(status=HTTPStatus.GATEWAY_TIMEOUT)
+        except aiohttp.ClientError:
+            return web.Response(status=HTTPStatus.BAD_GATEWAY)
+
+
+def _drop(request: web.Request) -> None:
+    if request.transport is not None:
+        request.transport.abort()
+
+
+@asynccontextmanager
+async def open_balancer(bots: Sequence[Backend]) -> AsyncIterator[Balancer]:
+    """Serve until the block ends."""
+    limit = aiohttp.ClientTimeout(total=_ANSWER_SECONDS)
+    async with aiohttp.ClientSession(timeout=limit) as http:
+        balancer = Balancer(bots, http)
+        app = web.Application()
+        app.router.add_post(_PATH, balancer.handle)
+        runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1)
+        await runner.setup()
+        looking = asyncio.create_task(balancer.look_on(), name="balancer")
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            host, port = runner.addresses[0][:2]
+            balancer.url = f"http://{host}:{port}{_PATH}"
+            yield balancer
+        finally:
+            looking.cancel()
+            await asyncio.wait({looking})
+            await runner.cleanup()

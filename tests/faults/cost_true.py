@@ -1,0 +1,236 @@
+"""Whether what a leg is said to have used is what its part of the transcript says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+
+from core.domain.price import estimate_usd
+from core.domain.run import Usage
+from tests.faults.rows import Row
+from tests.faults.verdict import Violation, Wrong
+
+# A worker writes its figures half a second after it last did, and the writing takes its time;
+# the transcript is written within 50 ms.  When it dies, so much of the latter is ahead.
+UNWRITTEN = timedelta(seconds=1)
+# The longest first answer of the suite's scripts, with some room.
+_FIRST_ANSWER_TOKENS = 150
+_COLUMNS = {
+    "input_tokens": "input_tokens",
+    "output_tokens": "output_tokens",
+    "cache_read_tokens": "cache_read_input_tokens",
+    "cache_creation_tokens": "cache_creation_input_tokens",
+}
+# What the agent program takes a million tokens of the scripted model for; not on our list, as
+# its own figure replaces our estimate as soon as there is one.
+_PROGRAM_MODEL = "claude-opus-5-5"
+_PROGRAM_USD = {
+    "input_tokens": Decimal(4),
+    "output_tokens": Decimal(20),
+    "cache_read_tokens": Decimal("0.2"),
+    "cache_creation_tokens": Decimal(5),
+}
+_MILLION = Decimal(1_000_000)
+# The column has seven digits, and each attempt's part is rounded.
+_ROUNDED_USD = Decimal("0.000001")
+
+# When Postgres was away.
+Outage = tuple[datetime, datetime]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer of the model, as the transcript has it.
+
+    Attributes:
+        tokens: By the run's columns.
+    """
+
+    at: datetime
+    tokens: Mapping[str, int]
+
+
+@dataclass
+class Attempt:
+    """One attempt at a leg, and what of the transcript was written in its time.
+
+    Attributes:
+        over: When the session's next attempt began; `None`: it is the last.
+        told: Ids of what the agent said, by the events.
+        has_account: Whether the agent program gave an account of its own; that one counts.
+        may_be_behind: Whether whoever executed it may have died over it.
+    """
+
+    began: datetime
+    over: datetime | None = None
+    told: set[str] = field(default_factory=set)
+    has_account: bool = False
+    may_be_behind: bool = False
+    answers: dict[str, Answer] = field(default_factory=dict)
+
+    def may_lack(self, outages: Sequence[Outage]) -> list[Answer]:
+        """Answers that are in the transcript and may not have been counted."""
+        if self.has_account or not self.answers:
+            return []
+        last = max(answer.at for answer in self.answers.values())
+        since = last
+        if self.may_be_behind:
+            since -= UNWRITTEN
+            for began, ended in outages:
+                # What Postgres did not take of both, the transcript may have been first with.
+                if began <= last + UNWRITTEN and ended >= last - UNWRITTEN:
+                    since = min(since, began - UNWRITTEN)
+        return [answer for answer in self.answers.values() if answer.at >= since]
+
+    def may_exceed(self, known: set[str], outages: Sequence[Outage]) -> int:
+        """How many answers may have been counted that never came into the transcript."""
+        if self.has_account:
+            return 0
+        unknown = len(self.told - known)
+        was_away = any(
+            ended >= self.began and (self.over is None or began < self.over)
+            for began, ended in outages
+        )
+        return unknown if self.may_be_behind and was_away else min(unknown, 1)
+
+
+def check_cost(
+    legs: Sequence[Row],
+    transcript: Sequence[Row],
+    events: Sequence[Row],
+    outages: Sequence[Outage] = (),
+) -> Iterator[Violation]:
+    """All attempts of a leg together used what the transcript's answers did, and cost that.
+
+    Args:
+        legs: Of one session, oldest first.
+        transcript: Its lines.
+        events: Of all the legs.
+        outages: When Postgres was away.
+    """
+    attempts = attempts_of(legs, transcript, events)
+    known = {str(line["entry"].get("uuid")) for line in transcript}
+    sizes = [
+        answer.tokens["output_tokens"]
+        for tried in attempts.values()
+        for attempt in tried
+        for answer in attempt.answers.values()
+    ]
+    largest = max([_FIRST_ANSWER_TOKENS, *sizes])
+    for leg in legs:
+        tried = attempts[leg["id"]]
+        lacking = [answer for attempt in tried for answer in attempt.may_lack(outages)]
+        exceeding = sum(attempt.may_exceed(known, outages) for attempt in tried)
+        yield from _tokens(leg, tried, lacking, exceeding * largest)
+        yield from _usd(leg)
+
+
+def attempts_of(
+    legs: Sequence[Row], transcript: Sequence[Row], events: Sequence[Row]
+) -> dict[Any, list[Attempt]]:
+    """The attempts by the id of their leg, each with its part of the transcript."""
+    found: dict[Any, list[Attempt]] = {leg["id"]: [] for leg in legs}
+    for leg in legs:
+        of_leg = [event for event in events if event["run_id"] == leg["id"]]
+        found[leg["id"]] = [
+            _attempt(leg, event, of_leg) for event in of_leg if event["kind"] == "run_started"
+        ]
+    in_order = sorted(
+        (attempt for tried in found.values() for attempt in tried), key=lambda one: one.began
+    )
+    for attempt, after in pairwise(in_order):
+        attempt.over = after.began
+    for name, answer in _answers(transcript).items():
+        began = [attempt for attempt in in_order if attempt.began <= answer.at]
+        if began:
+            began[-1].answers[name] = answer
+    return found
+
+
+def _attempt(leg: Row, started: Row, events: Sequence[Row]) -> Attempt:
+    number = started["attempt"]
+    mine = [event for event in events if event["attempt"] == number]
+    is_last = number == leg["attempt"]
+    was_lost = any(
+        # Told by the next attempt, unless there is none.
+        event["kind"] == "worker_lost" and event["attempt"] == (number if is_last else number + 1)
+        for event in events
+    )
+    return Attempt(
+        began=started["at"],
+        told={str(one["data"]["uuid"]) for one in mine if one["kind"] == "agent_text"},
+        has_account=any(event["kind"] == "agent_result" for event in mine),
+        # Who finishes the kill of a worker that died in it does not say so.
+        may_be_behind=was_lost or (is_last and leg["stop_reason"] == "killed"),
+    )
+
+
+def _answers(transcript: Sequence[Row]) -> dict[str, Answer]:
+    found: dict[str, Answer] = {}
+    for line in transcript:
+        entry = line["entry"]
+        message: Any = entry.get("message")
+        if entry.get("type") != "assistant" or not isinstance(message, dict):
+            continue
+        if message.get("model") == "<synthetic>":
+            continue
+        usage = message.get("usage") or {}
+        tokens = {column: int(usage.get(name) or 0) for column, name in _COLUMNS.items()}
+        name = str(message.get("id"))
+        # An answer has a line for each of its blocks; of one cut short the usage is of its begin.
+        if name not in found or found[name].tokens["output_tokens"] <= tokens["output_tokens"]:
+            at = datetime.fromisoformat(str(entry["timestamp"])).astimezone(UTC)
+            found[name] = Answer(at, tokens)
+    return found
+
+
+def _tokens(
+    leg: Row, tried: Sequence[Attempt], lacking: Sequence[Answer], more: int
+) -> Iterator[Violation]:
+    answers = [answer for attempt in tried for answer in attempt.answers.values()]
+    found = []
+    for column in _COLUMNS:
+        told = sum(answer.tokens[column] for answer in answers)
+        least = told - sum(answer.tokens[column] for answer in lacking)
+        counted = int(leg[column])
+        if counted < least:
+            found.append(f"only {counted} {column} of the transcript's {told}, at least {least}")
+        # Of what was begun and is nowhere, only the output is bounded.
+        most = told + more if column == "output_tokens" else None
+        if counted > told and (not more or (most is not None and counted > most)):
+            found.append(
+                f"{counted} {column} where the transcript has {told}, at most {told + more}"
+            )
+    if found:
+        yield _wrong(leg, f"counts {'; '.join(found)}")
+
+
+def _usd(leg: Row) -> Iterator[Violation]:
+    """The dollars fit the tokens, by the prices of whom they are from."""
+    tokens = {column: int(leg[column]) for column in _COLUMNS}
+    listed = estimate_usd(leg["ai_model"], Usage(**tokens))
+    if leg["cost_estimate"] is None:
+        if any(tokens.values()) and listed is not None:
+            yield _wrong(leg, f"used {tokens} of {leg['ai_model']}, at an unknown cost")
+        return
+    cost = Decimal(str(leg["cost_estimate"]))
+    if listed is None or leg["ai_model"] != _PROGRAM_MODEL:
+        return
+    program = sum((_PROGRAM_USD[name] * n for name, n in tokens.items()), Decimal(0)) / _MILLION
+    prices = {program, listed}
+    if leg["cost_source"] == "reported":
+        prices = {program}
+    elif leg["attempt"] == 1:
+        prices = {listed}
+    rounded = _ROUNDED_USD * int(leg["attempt"])
+    if not min(prices) - rounded <= cost <= max(prices) + rounded:
+        wanted = " to ".join(str(price) for price in sorted(prices))
+        yield _wrong(leg, f"costs {cost} ({leg['cost_source']}), its tokens {wanted}")
+
+
+def _wrong(leg: Row, text: str) -> Violation:
+    return Violation(Wrong.COST, str(leg["run_id"]), text)

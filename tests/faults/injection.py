@@ -1,0 +1,156 @@
+"""One fault on its way, and the victim that it needs: where there is none, nothing was done."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.faults.fleet import Fleet
+from tests.faults.plan import Plan
+from tests.faults.supervised import Supervised
+from tests.faults.watch import Marked
+
+# A program that another fault ended is started again within a second or two, but those that
+# are to stay away.
+_VICTIM_SECONDS = 5.0
+# Until the first agent of the injection's own work, behind whatever else goes wrong.
+_AGENT_SECONDS = 25.0
+# A program that is asked to end may be frozen by another fault, and takes its time afterwards.
+_ENDS_WITHIN_SECONDS = 90.0
+_LOOK_SECONDS = 0.1
+
+
+class NotDone(Exception):
+    """The fault did not happen: there was nothing that it could be done to, or it may not be."""
+
+
+@dataclass(frozen=True)
+class Injection:
+    """One fault on its way.
+
+    Attributes:
+        runs: Tells the runs that the injection's own work has started so far, by id.
+        is_over: Tells whether that work has come to its end.
+    """
+
+    fleet: Fleet
+    plan: Plan
+    runs: Callable[[], list[str]]
+    is_over: Callable[[], bool]
+
+    @property
+    def worker(self) -> Supervised:
+        """The worker it is about."""
+        return self.fleet.workers[self.plan.victim]
+
+    @property
+    def bot(self) -> Supervised:
+        """The bot it is about."""
+        return self.fleet.bots[self.plan.victim]
+
+    def note(self, began: float, what: str, *runs: str) -> None:
+        """Write it down."""
+        self.fleet.note(began, self.plan.number, what, *runs)
+
+    async def until(
+        self,
+        is_there: Callable[[], bool],
+        *,
+        otherwise: str,
+        within: float = _VICTIM_SECONDS,
+    ) -> None:
+        """Wait a little for what the fault can be done to.
+
+        Raises:
+            NotDone: If it does not come; `otherwise` says why.
+        """
+        deadline = time.monotonic() + within
+        while not is_there():
+            if time.monotonic() > deadline:
+                raise NotDone(otherwise)
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def living(self, program: Supervised) -> int:
+        """The pid of a program, for which is waited a little if it is down.
+
+        Raises:
+            NotDone: If it stays down.
+        """
+        await self.until(lambda: program.pid is not None, otherwise=f"{program.name} was down")
+        pid = program.pid
+        if pid is None:
+            raise NotDone(f"{program.name} was down")
+        return pid
+
+    async def kill(self, program: Supervised, number: signal.Signals, *, away: float) -> None:
+        """End a process; the supervisor starts it again after `away` seconds.
+
+        Raises:
+            NotDone: If there is none to end.
+        """
+        pid = await self.living(program)
+        began = time.time()
+        program.restart_after = away
+        program.send(number)
+        await program.gone(pid, within=_ENDS_WITHIN_SECONDS)
+        self.note(began, f"{number.name} to {program.name} [{pid}], away {away:.1f} s")
+
+    async def freeze(self, pid: int, who: str, *runs: str) -> None:
+        """Stop a process, and let it go on.
+
+        Raises:
+            NotDone: If it has just ended.
+        """
+        began = time.time()
+        _signal(pid, signal.SIGSTOP, who)
+        try:
+            await asyncio.sleep(self.plan.seconds)
+        finally:
+            try:
+                os.kill(pid, signal.SIGCONT)
+            except ProcessLookupError:
+                who += " (ended meanwhile)"
+            self.note(began, f"froze {who} [{pid}] for {self.plan.seconds:.1f} s", *runs)
+
+    async def kill_agent(self) -> None:
+        """End an agent of the injection's own work.
+
+        Raises:
+            NotDone: As `agent`.
+        """
+        one = await self.agent()
+        began = time.time()
+        _signal(one.pid, signal.SIGKILL, "the agent")
+        self.note(began, f"SIGKILL to the agent [{one.pid}]", one.run_id)
+
+    async def agent(self) -> Marked:
+        """An agent of the injection's own work that lives at the injection's moment.
+
+        Raises:
+            NotDone: If there is none in time, or no more.
+        """
+        deadline = time.monotonic() + _AGENT_SECONDS
+        while time.monotonic() < deadline and not self.is_over():
+            for one in await self._agents():
+                await asyncio.sleep(self.plan.delay)
+                if one in await self._agents():
+                    return one
+            await asyncio.sleep(_LOOK_SECONDS)
+        raise NotDone("no agent of its work was alive at its moment")
+
+    async def _agents(self) -> list[Marked]:
+        mine = set(self.runs())
+        return [
+            one for one in await self.fleet.watch.everybody() if one.is_agent and one.run_id in mine
+        ]
+
+
+def _signal(pid: int, number: signal.Signals, who: str) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        raise NotDone(f"{who} had just ended") from None

@@ -21,7 +21,8 @@ from bot.workplace import opened_dsn, slack_credentials
 from core.agent.catalog import load_catalog
 from core.agent.version import program_version
 from core.domain.errors import OpsError
-from core.store.engine import open_database, translating
+from core.store.engine import DatabaseUnavailable, open_database, translating
+from core.store.pooler import STARTUP_PARAMETERS, Loss, session_loss
 from core.store.schema import is_current
 
 MIN_POSTGRES = 15
@@ -132,6 +133,10 @@ async def _database(settings: Settings) -> AsyncIterator[Finding]:
     kind = "DATABASE_URL" if settings.database.url else "embedded Postgres"
     try:
         async with opened_dsn(settings) as dsn, open_database(dsn, pool_size=1) as database:
+            loss = await session_loss(database.dsn)
+            yield _sessions(kind, loss)
+            if loss is not None:
+                return  # What else it answers is as uncertain.
             with translating():
                 async with database.sessions.begin() as session:
                     version = int(
@@ -140,6 +145,9 @@ async def _database(settings: Settings) -> AsyncIterator[Finding]:
                     )
                     now = await session.scalar(text("SELECT clock_timestamp()"))
                 current = await is_current(database)
+    except DatabaseUnavailable as error:
+        yield _wrong(f"{kind} cannot be used: {error.why}.{_hint(error.why)}")
+        return
     except OpsError as error:
         yield _wrong(f"{kind}: {error.user_message}")
         return
@@ -159,6 +167,21 @@ async def _database(settings: Settings) -> AsyncIterator[Finding]:
         yield _wrong("this machine's clock and the database's differ: set up NTP on both.")
     else:
         yield _ok("the clock agrees with the database's")
+
+
+def _sessions(kind: str, loss: Loss | None) -> Finding:
+    if loss is None:
+        return _ok("connections keep their sessions (LISTEN, locks)")
+    return _wrong(
+        f"{kind} does not keep sessions ({loss}): use a direct connection or a pooler in session "
+        "mode."
+    )
+
+
+def _hint(why: str) -> str:
+    if "unsupported startup parameter" not in why:
+        return ""
+    return f" For PgBouncer: ignore_startup_parameters = {', '.join(STARTUP_PARAMETERS)}"
 
 
 async def _credentials(settings: Settings) -> AsyncIterator[Finding]:

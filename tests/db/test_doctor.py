@@ -1,0 +1,116 @@
+"""What the doctor says of the way to Postgres: direct, or through something that lends it out."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from bot.doctor import run_doctor
+from bot.settings import load_settings
+from core.store.engine import Database
+from tests.pooler import Pooler
+
+# As PgBouncer's manual has it.
+KNOWN = frozenset(
+    {
+        *("user", "database", "application_name", "client_encoding", "datestyle", "timezone"),
+        "standard_conforming_strings",
+    }
+)
+
+
+async def lines_about(dsn: str, home: Path) -> list[str]:
+    """What the doctor says of a database."""
+    said: list[str] = []
+    await run_doctor(load_settings(DATABASE_URL=dsn, SIGNALBOX_HOME=home), say=said.append)
+    return [line for line in said if "DATABASE_URL" in line or "session" in line]
+
+
+def lost(what: str) -> str:
+    return (
+        f"✗ DATABASE_URL does not keep sessions ({what}): use a direct connection or a pooler in "
+        "session mode."
+    )
+
+
+async def test_a_direct_connection_keeps_its_session(database: Database, tmp_path: Path) -> None:
+    said = await lines_about(database.dsn, tmp_path)
+
+    assert said[0] == "✓ connections keep their sessions (LISTEN, locks)"
+    assert said[1].startswith("✓ DATABASE_URL: Postgres")
+
+
+@pytest.mark.parametrize(
+    ("backends", "loss"),
+    [
+        (1, "a lock that one connection holds is given to another"),
+        (2, "a NOTIFY does not reach the connection that listens"),
+    ],
+)
+async def test_a_pooler_in_transaction_mode_is_found_out(
+    database: Database, tmp_path: Path, backends: int, loss: str
+) -> None:
+    async with Pooler(database.dsn, backends).open() as pooler:
+        said = await lines_about(pooler.dsn, tmp_path)
+
+    assert said == [lost(loss)]
+
+
+async def test_a_pooler_that_kept_statements_of_another_process_is_found_out(
+    database: Database, tmp_path: Path
+) -> None:
+    async with Pooler(database.dsn).open() as pooler:
+        other = await asyncpg.connect(pooler.dsn, timeout=10)
+        # Each process counts its statements from 1; this one is made to have been here before.
+        last = int((await other.prepare("SELECT 1")).get_name().split("_")[-3], 16)
+        for number in range(last + 1, last + 9):
+            await other.execute(f'PREPARE "__asyncpg_stmt_{number:x}__" AS SELECT 1')
+        await other.close(timeout=5)
+
+        said = await lines_about(pooler.dsn, tmp_path)
+
+    assert said == [lost("prepared statements of several connections are mixed up")]
+
+
+async def test_a_pooler_that_refuses_a_parameter_is_told_all_it_has_to_ignore(
+    database: Database, tmp_path: Path
+) -> None:
+    async with Pooler(database.dsn, knows=KNOWN).open() as strict:
+        (refused,) = await lines_about(strict.dsn, tmp_path)
+    named = re.search(r"ignore_startup_parameters = ([a-z_, ]+)", refused)
+    assert named is not None, refused
+    told = frozenset(named[1].split(", "))
+
+    async with Pooler(database.dsn, knows=KNOWN | told).open() as lenient:
+        (accepted,) = await lines_about(lenient.dsn, tmp_path)
+
+    assert "unsupported startup parameter" in refused
+    assert "does not keep sessions" in accepted
+
+
+async def test_a_database_that_refuses_notifications_is_named_with_its_reason(
+    database: Database, tmp_path: Path
+) -> None:
+    connection = await asyncpg.connect(database.dsn, timeout=10)
+    try:
+        # As a standby does; this is the way that a test can have.
+        await connection.execute("CREATE ROLE muted LOGIN")
+        await connection.execute("REVOKE EXECUTE ON FUNCTION pg_notify(text, text) FROM PUBLIC")
+        (said,) = await lines_about(database.dsn.replace("postgres@", "muted@"), tmp_path)
+    finally:
+        await connection.execute("GRANT EXECUTE ON FUNCTION pg_notify(text, text) TO PUBLIC")
+        await connection.execute("DROP ROLE IF EXISTS muted")
+        await connection.close(timeout=5)
+
+    assert said.startswith("✗ DATABASE_URL: it refuses"), said
+    assert "pg_notify" in said
+
+
+async def test_a_database_that_nobody_serves_is_named_with_the_reason(tmp_path: Path) -> None:
+    (said,) = await lines_about("postgresql://127.0.0.1:9/nowhere", tmp_path)
+
+    assert said.startswith("✗ DATABASE_URL cannot be used: ")
+    assert "refused" in said or "Connect call failed" in said

@@ -1,0 +1,154 @@
+"""A pooler in transaction mode before Postgres, as small as it can be.
+
+Each client believes that it has a connection; each of its transactions gets whichever
+connection to the server is free.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+_ENCRYPTION = (80877103, 80877104)
+_PROTOCOL = 196608
+# After these the server says when it is ready again.
+_ENDING = (b"Q", b"S")
+
+
+@dataclass(eq=False)
+class _Backend:
+    """A connection to the server.
+
+    Attributes:
+        client: To whom it is lent.
+        owed: How often the server has yet to say that it is ready.
+    """
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    client: asyncio.StreamWriter | None = None
+    owed: int = 0
+
+
+@dataclass
+class Pooler:
+    """Lends `backends` connections, by turns.
+
+    Attributes:
+        dsn: Postgres behind it.
+        knows: The parameters of a start that it takes; who brings another one is refused.
+    """
+
+    server: str
+    backends: int = 1
+    knows: frozenset[str] | None = None
+    dsn: str = ""
+    _free: list[_Backend] = field(default_factory=list)
+    _freed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    _greeting: bytes = b""
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Pooler]:
+        """Serve until the block ends."""
+        user = urlsplit(self.server).username
+        lent = [await self._connect() for _ in range(self.backends)]
+        self._free = list(lent)
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        self.dsn = f"postgresql://{user}@127.0.0.1:{port}{urlsplit(self.server).path}"
+        self._tasks |= {asyncio.create_task(self._answer(backend)) for backend in lent}
+        try:
+            yield self
+        finally:
+            server.close()
+            for task in list(self._tasks):
+                task.cancel()
+            await asyncio.wait(list(self._tasks), timeout=5)
+            for backend in lent:
+                backend.writer.close()
+
+    async def _connect(self) -> _Backend:
+        url = urlsplit(self.server)
+        query = parse_qs(url.query)
+        socket = Path(query["host"][0]) / f".s.PGSQL.{query.get('port', ['5432'])[0]}"
+        backend = _Backend(*await asyncio.open_unix_connection(socket))
+        words = f"user\0{url.username}\0database\0{url.path[1:]}\0\0".encode()
+        backend.writer.write(struct.pack("!II", len(words) + 8, _PROTOCOL) + words)
+        self._greeting = b""
+        async with asyncio.timeout(10):
+            while (message := await _message(backend.reader))[:1] != b"Z":
+                self._greeting += message
+        return backend
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving = asyncio.create_task(self._attend(reader, writer))
+        self._tasks.add(serving)
+        serving.add_done_callback(self._tasks.discard)
+
+    async def _attend(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, asyncio.IncompleteReadError):
+            if await self._welcome(reader, writer):
+                await self._lend(reader, writer)
+        writer.close()
+
+    async def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        while True:
+            (size,) = struct.unpack("!I", await reader.readexactly(4))
+            words = await reader.readexactly(size - 4)
+            if struct.unpack("!I", words[:4])[0] not in _ENCRYPTION:
+                break
+            writer.write(b"N")
+        asked = {name.decode() for name in words[4:].split(b"\0")[:-2:2]}
+        if self.knows is not None and (unknown := asked - self.knows):
+            said = f"unsupported startup parameter: {min(unknown)}"
+            text = f"SERROR\0C08P01\0M{said}\0\0".encode()
+            writer.write(b"E" + struct.pack("!I", len(text) + 4) + text)
+            await writer.drain()
+            return False
+        writer.write(self._greeting + b"Z\0\0\0\5I")
+        return True
+
+    async def _lend(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        lent: _Backend | None = None
+        while (message := await _message(reader))[:1] != b"X":
+            if lent is None or lent.client is not writer:
+                lent = await self._take()
+                lent.client = writer
+            lent.owed += message[:1] in _ENDING
+            lent.writer.write(message)
+
+    async def _answer(self, backend: _Backend) -> None:
+        """Pass on what the server says; a transaction's end is the end of the loan."""
+        while True:
+            message = await _message(backend.reader)
+            # Whose notification it is nobody knows any more.
+            if message[:1] == b"A" or backend.client is None:
+                continue
+            backend.client.write(message)
+            if message[:1] == b"Z":
+                backend.owed -= 1
+                if message[5:] == b"I" and not backend.owed:
+                    backend.client = None
+                    await self._give_back(backend)
+
+    async def _take(self) -> _Backend:
+        async with self._freed:
+            await self._freed.wait_for(lambda: self._free)
+            return self._free.pop(0)
+
+    async def _give_back(self, backend: _Backend) -> None:
+        async with self._freed:
+            self._free.append(backend)
+            self._freed.notify()
+
+
+async def _message(reader: asyncio.StreamReader) -> bytes:
+    """One message of the protocol, whole."""
+    head = await reader.readexactly(5)
+    return head + await reader.readexactly(struct.unpack("!I", head[1:])[0] - 4)

@@ -22,7 +22,8 @@ from core.workspace.locks import locked
 from core.workspace.scratch import Scratch, opened_scratch
 
 _MAX_NODES = 64
-_DISK_ID = re.compile(r"[0-9a-f]{8}")
+# The host that made it, for people, and what makes it unique.
+_DISK_ID = re.compile(r"[^\s/:]{1,100}-[0-9a-f]{8}")
 _DISK_ID_PATIENCE = timedelta(seconds=10)
 
 
@@ -52,7 +53,7 @@ def claimed_identity(home: Path) -> Iterator[Identity]:
     """Hold one of this home's node names for as long as the context lasts."""
     host = this_host()
     locks = home / "nodes"
-    place = f"{machine_of(host)}-{disk_id_of(home)}"
+    place = disk_id_of(home)
     for number in range(_MAX_NODES):
         with (locks / f"{number}.lock").open("a+") as lock:
             try:
@@ -91,7 +92,8 @@ def this_host() -> str:
 def disk_id_of(home: Path) -> str:
     """The name of the disk that a home is on, made by the first who asks.
 
-    Not the path: other machines' homes are at the same one.
+    Not the path: other machines' homes are at the same one.  Nor the hostname, of which it only
+    begins with the first: a container that is made anew has another.
     """
     file = _disk_file(home)
     (home / "nodes").mkdir(parents=True, exist_ok=True)
@@ -99,7 +101,7 @@ def disk_id_of(home: Path) -> str:
         known = file.read_text().strip() if file.is_file() else ""
         if _DISK_ID.fullmatch(known):
             return known
-        made = secrets.token_hex(4)
+        made = f"{machine_of(this_host())[:100]}-{secrets.token_hex(4)}"
         aside = file.with_name("disk-id.new")
         with aside.open("w") as new:
             new.write(f"{made}\n")

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from core.domain.actor import SYSTEM, Actor, Origin, Role
 from core.domain.audit import AuditEntry
 from core.domain.event import EventKind, EventRecord
-from core.domain.process import RunProcess
+from core.domain.process import STALLED_AFTER, RunProcess
 from core.domain.run import Run
 from core.domain.session import (
     Message,
@@ -155,6 +155,21 @@ async def test_a_worker_beats_for_what_it_executes(database: Database) -> None:
     assert here == [alive]
     # The ended process's run still says it runs: nobody finishes it, so it counts as stalled.
     assert {run.id for run, _ in stalled} == {ended.id, others.id}
+
+
+async def test_what_a_worker_does_not_know_of_grows_old(database: Database) -> None:
+    held, unknown, fresh = [await running_run(database) for _ in range(3)]
+    now = NOW + 2 * STALLED_AFTER
+    async with database.sessions.begin() as session:
+        await processes.start(session, process_of(held))
+        await processes.start(session, process_of(unknown))
+        await processes.start(session, replace(process_of(fresh), started_at=now))
+
+        beaten = await processes.beat(session, "w1", now=now, held={(held.id, 1)})
+
+        stalled = await runs.stalled(session, before=now)
+    assert beaten == {(held.id, 1), (fresh.id, 1)}
+    assert {run.id for run, _ in stalled} == {unknown.id}
 
 
 async def test_a_former_attempt_does_not_stall_the_present_one(database: Database) -> None:

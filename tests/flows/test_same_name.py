@@ -41,7 +41,7 @@ BEFORE_THE_BOOT = host_named(machine_of(this_host()), boot="00000000", namespace
 
 def kills_of(office: Office, host: str, home: Path) -> Kills:
     """What a worker on that host would do, from a disk of its own."""
-    ledger = Ledger(office.workplace.work, f"build-{disk_id_of(home)}-0:alive000", host)
+    ledger = Ledger(office.workplace.work, f"{disk_id_of(home)}-0:alive000", host)
     workspaces = Workspaces(home, git_timeout=GIT_TIMEOUT)
     return Kills(ledger, workspaces, Clearing(home), hearing=timedelta(0))
 

@@ -44,6 +44,15 @@ def test_a_home_keeps_its_name_over_restarts_and_when_it_is_moved(tmp_path: Path
     assert {node_of(one.worker_id) for one in (first, second)} == {first.node}
 
 
+def test_a_home_keeps_its_name_under_another_hostname(tmp_path: Path) -> None:
+    # As of a container that was made anew over the same volume.
+    (tmp_path / "disk-id").write_text("0f1e2d3c4b5a-01234567\n")
+
+    with claimed_identity(tmp_path) as one:
+        assert one.node == "0f1e2d3c4b5a-01234567-0"
+        assert one.host == this_host()
+
+
 def test_workers_of_one_home_share_its_disk_and_not_their_number(tmp_path: Path) -> None:
     with claimed_identity(tmp_path) as one, claimed_identity(tmp_path) as other:
         assert one.node != other.node
@@ -92,7 +101,7 @@ def test_all_who_ask_at_once_get_one_disk_id(tmp_path: Path) -> None:
     assert told[0] == (tmp_path / "disk-id").read_text().strip()
 
 
-@pytest.mark.parametrize("found", ["", "0bad", "../../etc\n"])
+@pytest.mark.parametrize("found", ["", "0bad", "../../etc\n", "a b-01234567"])
 def test_a_disk_id_that_is_none_is_made_anew(tmp_path: Path, found: str) -> None:
     (tmp_path / "disk-id").write_text(found)
 

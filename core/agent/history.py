@@ -73,14 +73,12 @@ class History:
             limit: For a store that does not take something.
             patience: For a store that is away: what it will take is worth a longer wait.
         """
-        began = time.monotonic()
-        if self._writing is not None and not await self._stored_at_once(limit):
-            await asyncio.wait({self._writing}, timeout=limit.total_seconds())
-            while self._is_away and time.monotonic() - began < patience.total_seconds():
-                await asyncio.wait({self._writing}, timeout=limit.total_seconds())
-        if self._writing is not None:
-            self._writing.cancel()
-            await asyncio.wait({self._writing})
+        try:
+            await self._wait_until_stored(limit, patience)
+        except asyncio.CancelledError:
+            # The whole process has to end now.
+            self._complain(sum(len(entries) for _, entries in self._waiting))
+            raise
         lost = 0
         # One batch that the store will never take must not drag the others along.
         for _ in range(_REFUSED_BATCHES):
@@ -89,6 +87,27 @@ class History:
             lost += len(self._waiting.popleft()[1])
         lost += sum(len(entries) for _, entries in self._waiting)
         self._waiting.clear()
+        self._complain(lost)
+
+    async def _wait_until_stored(self, limit: timedelta, patience: timedelta) -> None:
+        """Store what waits as long as there is hope for it; then writing is over."""
+        if self._writing is None:
+            return
+        began = time.monotonic()
+        is_stored = await self._stored_at_once(limit)
+        if not is_stored and not self._is_away and not self._writing.done():
+            # It tries them one by one.
+            await asyncio.wait({self._writing}, timeout=limit.total_seconds())
+        while self._waiting and self._is_away:
+            if time.monotonic() - began >= patience.total_seconds():
+                break
+            await asyncio.sleep(_FIRST_PAUSE.total_seconds())
+            await self._stored_at_once(limit)
+        self._writing.cancel()
+        await asyncio.wait({self._writing})
+
+    @staticmethod
+    def _complain(lost: int) -> None:
         if lost:
             log.error("%d entries of a transcript are lost", lost)
 

@@ -144,6 +144,19 @@ class _Session:
         )
 
     async def events(self) -> AsyncIterator[AgentEvent]:
+        try:
+            async with aclosing(self._told()) as told:
+                async for event in told:
+                    yield event
+        except AgentFailed:
+            # What it has said until then counts all the same.
+            while self._usages:
+                yield self._usages.popleft()
+            raise
+        while self._usages:
+            yield self._usages.popleft()
+
+    async def _told(self) -> AsyncGenerator[AgentEvent]:
         async with aclosing(self._messages()) as messages:
             async for message in messages:
                 if isinstance(message, SystemMessage) and message.subtype == "init":
@@ -158,8 +171,6 @@ class _Session:
                     yield self._usages.popleft()
                 if isinstance(message, ResultMessage):
                     await self._take_result(message)
-        while self._usages:
-            yield self._usages.popleft()
 
     async def send(self, text: str, *, message_uuid: UUID) -> None:
         if self.has_ended:

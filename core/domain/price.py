@@ -1,7 +1,8 @@
 """What tokens cost, for estimates until the agent program reports its own figure.
 
-US dollars per million tokens, from Anthropic's public price list (2026-11).  A model not
-listed has no estimate: unknown is `None`, never 0.
+US dollars per million tokens, from Anthropic's public price list (2026-11), and of the program's
+own default model as the program itself charges it.  A model not listed has no estimate: unknown
+is `None`, never 0.
 """
 
 from dataclasses import dataclass
@@ -12,15 +13,20 @@ from core.domain.run import Usage
 
 @dataclass(frozen=True, kw_only=True)
 class Price:
-    """US dollars per million tokens."""
+    """US dollars per million tokens.
+
+    Attributes:
+        read: Of cached tokens read, where it is not the usual part of `input`.
+    """
 
     input: Decimal
     output: Decimal
+    read: Decimal | None = None
 
     @property
     def cache_read(self) -> Decimal:
-        """A cached token read costs a tenth of an input token."""
-        return self.input / 10
+        """A cached token read costs a tenth of an input token, mostly."""
+        return self.input / 10 if self.read is None else self.read
 
     @property
     def cache_creation(self) -> Decimal:
@@ -32,6 +38,7 @@ class Price:
 _PRICES: tuple[tuple[str, Price], ...] = (
     ("claude-opus-4-1", Price(input=Decimal(15), output=Decimal(75))),
     ("claude-opus-4-2", Price(input=Decimal(15), output=Decimal(75))),
+    ("claude-opus-5-5", Price(input=Decimal(4), output=Decimal(20), read=Decimal("0.2"))),
     ("claude-opus", Price(input=Decimal(5), output=Decimal(25))),
     ("claude-sonnet", Price(input=Decimal(3), output=Decimal(15))),
     ("claude-haiku", Price(input=Decimal(1), output=Decimal(5))),

@@ -101,7 +101,8 @@ def starts_bash(event: AgentEvent) -> bool:
 async def sleeping(launch: Launch, seconds: str) -> None:
     """Wait until the tool's own process runs."""
     async with asyncio.timeout(40):
-        while not any(seconds in line for line in command_lines(launch)):  # noqa: ASYNC110
+        # Its shell's command line has the words before it executes them.
+        while f"sleep {seconds} " not in command_lines(launch):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
 

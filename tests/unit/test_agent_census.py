@@ -19,6 +19,7 @@ from tests.unit.trees import (
     NAMELESS,
     ORPHANED,
     STUBBORN,
+    Started,
     command_line,
     gone,
     linux_only,
@@ -62,12 +63,14 @@ async def test_a_signal_to_a_dead_process_reaches_nobody() -> None:
 )
 async def test_every_process_with_the_cookie_is_found(script: str, sleeper: str) -> None:
     with started("bash", "-c", script) as tree:
-        async with asyncio.timeout(5):
-            # The child exists before it executes its program.
-            while sleeper not in " ".join(map(command_line, find_tree(tree.cookie, None))):  # noqa: ASYNC110
+        async with asyncio.timeout(20):
+            # The child exists before it executes its program, and who is just about to execute
+            # one has no environment.
+            while True:
+                found = find_tree(tree.cookie, None)
+                if sleeper in " ".join(map(command_line, found)) and tree.root in found:
+                    break
                 await asyncio.sleep(0.01)
-
-        assert tree.root in find_tree(tree.cookie, None)
 
 
 async def test_another_runs_processes_are_not_found() -> None:
@@ -81,10 +84,17 @@ async def test_another_runs_processes_are_not_found() -> None:
 
 async def test_an_orphan_without_the_cookie_stays_in_a_reapers_tree() -> None:
     with started("bash", "-c", NAMELESS, reaps=True) as tree:
+        async with asyncio.timeout(20):
+            while names_in(tree).count("sleep") < 2:  # noqa: ASYNC110 - nobody tells us
+                await asyncio.sleep(0.01)
         proof = await end_tree(cookie=tree.cookie, root=tree.root)
 
         assert proof.is_confirmed
         assert [one.name for one in proof.seen].count("sleep") == 2
+
+
+def names_in(tree: Started) -> list[str]:
+    return [one.name for one in find_tree(tree.cookie, tree.root)]
 
 
 async def test_a_session_once_met_is_known_after_its_head_is_gone() -> None:

@@ -171,3 +171,42 @@ async def test_subagents_transcripts_are_listed() -> None:
     await history.settle(limit=LONG)
 
     assert await history.list_subkeys(KEY) == ["subagents/x"]
+
+
+async def test_what_waits_is_stored_although_its_writing_was_called_off() -> None:
+    store = Moody()
+    store.is_away = True
+    history = History(store)
+    await history.append(KEY, [entry("a")])
+    # As at the end of a process, which calls off every task.
+    (writing,) = [task for task in asyncio.all_tasks() if task.get_name() == "write transcript"]
+    writing.cancel()
+
+    settling = asyncio.create_task(history.settle(limit=timedelta(seconds=0.05), patience=LONG))
+    async with asyncio.timeout(5):
+        while store.failures < 2:  # noqa: ASYNC110 - it tries again by itself
+            await asyncio.sleep(0.01)
+    store.is_away = False
+    await settling
+
+    assert store.kept == ["a"]
+
+
+async def test_what_is_lost_when_the_process_has_to_end_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = Moody()
+    store.is_away = True
+    history = History(store)
+    await history.append(KEY, [entry("a"), entry("b")])
+    settling = asyncio.create_task(history.settle(limit=timedelta(seconds=0.05), patience=LONG))
+    async with asyncio.timeout(5):
+        while store.failures < 2:  # noqa: ASYNC110 - it tries again by itself
+            await asyncio.sleep(0.01)
+
+    with caplog.at_level(logging.ERROR):
+        settling.cancel()
+        await asyncio.wait({settling})
+
+    assert settling.cancelled()
+    assert "2 entries of a transcript are lost" in caplog.text

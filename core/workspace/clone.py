@@ -60,8 +60,10 @@ def make_clone(
 
 def make_unfilled(git: Git, path: Path, *, mirror: Path, source: Source) -> None:
     """A clone of the mirror with nothing checked out, and the real repository as `origin`."""
+    # A path is cloned by hard links also without `--local`, which would not let git copy where
+    # workspaces are on another disk than mirrors.
     git.run(
-        "clone", "--quiet", "--local", "--no-checkout", "--no-recurse-submodules", "--template=",
+        "clone", "--quiet", "--no-checkout", "--no-recurse-submodules", "--template=",
         "--origin=origin", "--", str(mirror), str(path),
         cwd=path.parent,
     )  # fmt: skip

@@ -1,0 +1,141 @@
+"""A worker whose disk is really full: what its runs say, and that it goes on when there is room."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from pathlib import Path
+
+import pytest
+from git import Repo
+
+from bot.sandbox.model.script import Script, Turn, bash, in_order
+from core.agent.process import find_tree
+from core.domain.event import EventKind
+from core.domain.run import Run, RunStatus, StopReason
+from core.store import events
+from tests.processes import Program, new_home, of_model, running
+from tests.repositories import new_repository
+from tests.workplace import Office, office
+
+__all__ = ["office"]
+
+DISK_MB = 4
+# What it is given becomes the process, with a small disk of its own on the folder.
+MOUNT = f'mount -t tmpfs -o size={DISK_MB}m tmpfs "$0" && exec "$@"'
+# Who is not root may mount in a user namespace, on most machines.
+WAY = (
+    ("unshare", "--mount")
+    if os.geteuid() == 0
+    else ("unshare", "--user", "--map-root-user", "--mount")
+)
+
+
+def may_mount() -> bool:
+    """Whether this machine lets us, where nobody else sees it."""
+    command = (*WAY, "sh", "-c", MOUNT, tempfile.gettempdir(), "true")
+    try:
+        done = subprocess.run(command, check=False, capture_output=True, timeout=10)
+    except OSError:
+        return False
+    return done.returncode == 0
+
+
+pytestmark = pytest.mark.skipif(not may_mount(), reason="needs the right to mount")
+
+
+@asynccontextmanager
+async def cramped(office: Office, home: Path) -> AsyncIterator[Program]:
+    """A worker whose workspaces are on a disk of a few megabytes."""
+    workspaces = home / "workspaces"
+    await asyncio.to_thread(workspaces.mkdir)
+    variables = {"DATABASE_URL": office.workplace.database.dsn, **of_model(office.model)}
+    within = (*WAY, "sh", "-c", MOUNT, str(workspaces))
+    async with running("worker", home, within, **variables) as program:
+        await program.ready()
+        yield program
+
+
+def inside(program: Program, path: Path) -> Path:
+    """A path as the worker sees it."""
+    return Path(f"/proc/{program.process.pid}/root") / path.relative_to("/")
+
+
+async def played(office: Office, *turns: Turn, repo: Path | None = None) -> Run:
+    """A run whose agent does this, when it has ended."""
+    office.model.script = Script(name="cramped", about="", play=in_order(*turns))
+    run = await office.start("work", repo=str(repo) if repo else None)
+    return (await office.ended(run)).run
+
+
+def assert_refused(run: Run, home: Path) -> None:
+    """It ended for want of room, says what to do, and left nothing running."""
+    assert (run.status, run.stop_reason) == (RunStatus.FAILED, StopReason.WORKSPACE_ERROR)
+    assert run.error_message is not None
+    assert "disk of the worker is full. Free some space" in run.error_message
+    assert str(home) not in run.error_message
+    assert find_tree(run.run_id, None) == ()
+
+
+async def test_an_agent_that_fills_the_disk_ends_and_so_do_those_after_it_until_there_is_room(
+    office: Office, tmp_path: Path
+) -> None:
+    home = await asyncio.to_thread(new_home, tmp_path / "cramped")
+    fill = bash("sleep 77 & head -c 64m /dev/zero > ballast", "Fill")
+    async with cramped(office, home) as worker:
+        filler = await played(office, Turn(calls=(fill,)), Turn(text="There is no room."))
+        refused = await played(office, Turn(text="Never."))
+        ballast = inside(worker, home / "workspaces" / str(filler.workspace_id) / "ballast")
+        await asyncio.to_thread(ballast.unlink)
+        helped = await played(office, Turn(text="Done."))
+        async with office.workplace.database.sessions() as session:
+            carried = await events.of_run(session, filler.id, kinds=(EventKind.WORK_CARRIED,))
+        assert await worker.readiness() == HTTPStatus.OK
+
+    # The agent ended by itself; that its work could not be saved is told beside that.
+    assert filler.status is RunStatus.COMPLETED, filler.error_message
+    assert [told.data.get("failed") for told in carried] == [
+        "its uncommitted files could not be saved"
+    ]
+    assert find_tree(filler.run_id, None) == ()
+    assert_refused(refused, home)
+    assert helped.status is RunStatus.COMPLETED, helped.error_message
+    assert helped.worker_id == refused.worker_id
+    assert "Traceback" not in worker.output
+
+
+async def test_a_repository_larger_than_the_disk_is_refused_and_takes_no_room_from_the_next(
+    office: Office, tmp_path: Path
+) -> None:
+    home = await asyncio.to_thread(new_home, tmp_path / "cramped")
+    repo = await asyncio.to_thread(large_repository, tmp_path / "large")
+    async with cramped(office, home) as worker:
+        refused = await played(office, Turn(text="Never."), repo=repo)
+        left = await asyncio.to_thread(names_in, inside(worker, home / "workspaces"))
+        small = await asyncio.to_thread(new_repository, tmp_path / "small")
+        helped = await played(office, Turn(text="Done."), repo=small)
+
+    assert_refused(refused, home)
+    assert left == []
+    assert helped.status is RunStatus.COMPLETED, helped.error_message
+    assert helped.worker_id == refused.worker_id
+    assert "Traceback" not in worker.output
+
+
+def large_repository(path: Path) -> Path:
+    new_repository(path)
+    # What is random does not get smaller in a pack.
+    (path / "large.bin").write_bytes(os.urandom(2 * DISK_MB * 1024 * 1024))
+    with Repo(path) as repo:
+        repo.index.add(["large.bin"])
+        repo.index.commit("Grow")
+    return path
+
+
+def names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]

@@ -176,6 +176,7 @@ class Executor:
             if leg.cause is None:
                 await self._converse(leg, past)
         except (WorkspaceError, BadRepository) as error:
+            log.warning("%s: %s", leg.run.run_id, error)
             leg.failure = StopReason.WORKSPACE_ERROR, error
         except AgentFailed as error:
             leg.failure = StopReason.AGENT_ERROR, error

@@ -61,10 +61,10 @@ class Redraw:
             try:
                 async with self.threads.leadership() as lead:
                     log.info("this process draws the threads")
-                    self.drawing.lead = lead
                     self.drawing.budget.begin_spent("chat.update")
                     self.drawing.budget.begin_spent("chat.postMessage")
                     await self.drawing.doubts.take_over(team_id=self.team_id)
+                    self.drawing.lead = lead
                     await self._draw_while(lead)
                     log.warning("this process draws no longer: it was cut off, or frozen too long")
             except (Unavailable, OSError) as error:

@@ -23,10 +23,11 @@ from core.domain.request import (
     StartRequest,
 )
 from core.domain.run import Run, RunNotFound, RunStatus, StopReason
-from core.domain.snapshot import Doubt, Doubted, RunSnapshot, Shown, ShownState, Thread
+from core.domain.snapshot import RunSnapshot, Shown, ShownState, Thread
 from core.domain.stats import Period, RunFigures, Stats, TerminationFigures
 from core.domain.termination import Phase, Termination
 from core.domain.workflow import UnknownWorkflow, WorkflowDefinition
+from tests.fakes.doubts import KeptDoubts
 from tests.fakes.inbox import Inbox
 
 _PEOPLE = UUID("7b6f5a4c-0000-4000-8000-000000000000")
@@ -46,7 +47,7 @@ class NotYours(Refused):
 
 
 @dataclass
-class Board(Inbox):
+class Board(KeptDoubts, Inbox):
     """Runs in memory; every change wakes who listens.
 
     Attributes:
@@ -57,8 +58,6 @@ class Board(Inbox):
     runs: dict[str, Run] = field(default_factory=dict)
     users: dict[UUID, User] = field(default_factory=dict)
     kills: dict[UUID, Termination] = field(default_factory=dict)
-    shown: dict[tuple[str, str], Shown] = field(default_factory=dict)
-    doubted: dict[tuple[str, str, Doubt], Doubted] = field(default_factory=dict)
     puts: list[Shown] = field(default_factory=list)
     starts: list[StartRequest] = field(default_factory=list)
     continues: list[ContinueRequest] = field(default_factory=list)
@@ -328,24 +327,6 @@ class Board(Inbox):
         self.reach()
         lost = (row for row in self.shown.values() if row.error in reasons)
         return list(dict.fromkeys(row.channel_id for row in lost))
-
-    async def doubts(self, *, team_id: str) -> list[Doubted]:
-        return list(self.doubted.values())
-
-    async def doubt_all(self, *, team_id: str, due_at: datetime) -> None:
-        for (thread_key, slot), row in self.shown.items():
-            if row.state is ShownState.SHOWN and not slot.startswith("file:"):
-                await self.note_doubt(
-                    Doubted(
-                        thread_key=thread_key, slot=slot, doubt=Doubt.OVERWRITTEN, due_at=due_at
-                    )
-                )
-
-    async def note_doubt(self, doubted: Doubted, /) -> None:
-        self.doubted[doubted.thread_key, doubted.slot, doubted.doubt] = doubted
-
-    async def settle_doubt(self, thread_key: str, slot: str, doubt: Doubt) -> None:
-        self.doubted.pop((thread_key, slot, doubt), None)
 
     async def reopen(self, channel_id: str, *, reasons: Collection[str]) -> int:
         self.reach()

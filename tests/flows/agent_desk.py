@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -109,9 +110,10 @@ async def sleeping(launch: Launch, seconds: str) -> None:
 def command_lines(launch: Launch) -> list[str]:
     lines = []
     for one in find_tree(launch.run_id, None):
-        path = Path(f"/proc/{one.pid}/cmdline")
-        if path.exists():
-            lines.append(path.read_text().replace("\0", " "))
+        # It may end between being found and being read.
+        with suppress(FileNotFoundError, ProcessLookupError):
+            line = Path(f"/proc/{one.pid}/cmdline").read_text()
+            lines.append(line.replace("\0", " "))
     return lines
 
 

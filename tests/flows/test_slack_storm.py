@@ -73,10 +73,13 @@ class Storm:
     async def calm(self, bot: Bot) -> None:
         """Wait until all is drawn, and Slack has nothing more to come with."""
         self.sandbox.faults.clear()
-        doubts = bot.side.redraw.drawing.doubts
+        drawing = bot.side.redraw.drawing
         async with asyncio.timeout(60):
-            # Doubts end with time, and nobody tells it.
-            while len(doubts) or not all(is_drawn(self.board, run) for run in self.runs):  # noqa: ASYNC110
+            # Before it has taken over, the bot has none of the doubts of the one before it.
+            while drawing.lead is None:  # noqa: ASYNC110 - nobody tells, here and below
+                await asyncio.sleep(0.05)
+            # Doubts end with time.
+            while len(drawing.doubts) or not all(is_drawn(self.board, run) for run in self.runs):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
 
     def check(self) -> None:

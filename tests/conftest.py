@@ -46,6 +46,10 @@ settings.register_profile("signalbox", deadline=None)
 settings.load_profile("signalbox")
 
 
+# For what waits long by its nature, in seconds; the others have the limit of pyproject.toml.
+PATIENT_TIMEOUT = 300
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the tests that mostly wait: two processes wait while the others work.
 
@@ -53,6 +57,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     gets an equal share of the list, and takes of the others' when it has done its own.
     """
     patient = [item for item in items if item.get_closest_marker("patient")]
+    for item in patient:
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(PATIENT_TIMEOUT))
     others = [item for item in items if not item.get_closest_marker("patient")]
     middle = len(items) // 2 - len(patient[::2])
     items[:] = [*patient[::2], *others[:middle], *patient[1::2], *others[middle:]]

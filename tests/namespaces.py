@@ -14,7 +14,7 @@ def may_unshare(*namespaces: str) -> bool:
         done = subprocess.run(
             ("unshare", *namespaces, "true"), check=False, capture_output=True, timeout=10
         )
-    except OSError:
+    except (OSError, subprocess.SubprocessError):
         return False
     return done.returncode == 0
 

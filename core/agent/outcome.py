@@ -104,7 +104,11 @@ def final_result(texts: Sequence[str], result: AgentResult | None) -> str | None
     last substantial one; else the result message; else the last thing said.
     """
     said = list(texts)
-    ending = result.text if result is not None and not result.is_error else None
+    ending = result.text if result is not None else None
+    if result is not None and ending and not _is_success(result):
+        # What it says of its failure is told as the error.
+        said = [text for text in said if text.strip() != ending.strip()]
+        ending = None
     if ending and (not said or said[-1].strip() != ending.strip()):
         said.append(ending)
     last = [text.strip() for text in said[-_LAST_TEXTS:] if text.strip()]

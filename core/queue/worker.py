@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 Handler = Callable[[Job], Awaitable[None]]
 
 RESTART_DELAY = 1.0
+# Notifications tell what is new; this is for those that are lost.
+POLL = timedelta(seconds=1)
 # For handlers after they were cancelled: longer than the whole ladder of a kill (12 s).
 CANCEL_LIMIT = timedelta(seconds=15)
 # For what is left when no handler runs: the last writes, and closing the connections.
@@ -46,6 +48,7 @@ class Worker:
         handler: Handler,
         queues: Collection[str] = (RUNS,),
         cancel_limit: timedelta = CANCEL_LIMIT,
+        poll: timedelta = POLL,
     ) -> None:
         self.name = name
         self._dsn = dsn
@@ -53,6 +56,7 @@ class Worker:
         self._handler = handler
         self._queues = list(queues)
         self._cancel_limit = cancel_limit.total_seconds()
+        self._poll = poll.total_seconds()
         self._jobs: set[asyncio.Task[Any]] = set()
         self._changed = asyncio.Event()
         self._is_cancelling = False
@@ -126,8 +130,8 @@ class Worker:
                 concurrency=self._slots,
                 install_signal_handlers=False,
                 # Notifications wake it; these are for those that got lost.
-                fetch_job_polling_interval=1,
-                abort_job_polling_interval=1,
+                fetch_job_polling_interval=self._poll,
+                abort_job_polling_interval=self._poll,
                 update_heartbeat_interval=5,
                 # A live worker must not be pruned after a mere outage.
                 stalled_worker_timeout=86_400,

@@ -11,6 +11,7 @@ import ast
 import asyncio
 import importlib.util
 import sys
+from enum import StrEnum
 from pathlib import Path
 
 from sqlalchemy import text
@@ -32,6 +33,30 @@ class NotMigrated(Unavailable):
         )
 
 
+class SchemaNewer(Unavailable):
+    """The database's schema is of a version of Signalbox that came after this one."""
+
+    def __init__(self) -> None:
+        own = ", ".join(sorted(newest()))
+        super().__init__(
+            "schema is newer than the program",
+            user_message="The database's schema is newer than this version of Signalbox: install "
+            "the newer version, or go back to this one's schema with the newer version's "
+            f"`signalbox migrate --down {own}`.",
+        )
+
+
+class Standing(StrEnum):
+    """How a database's schema stands to this program's.
+
+    `NEWER` means that its revision is none of this program's.
+    """
+
+    CURRENT = "current"
+    BEHIND = "behind"
+    NEWER = "newer"
+
+
 def migrations_folder() -> Path:
     """Where the revisions are, also where only the installed package is there."""
     found = importlib.util.find_spec(_PACKAGE)
@@ -43,6 +68,12 @@ def migrations_folder() -> Path:
 
 def newest() -> frozenset[str]:
     """The revisions that no other follows; one, unless branches wait to be merged."""
+    revisions, followed = _revisions()
+    return revisions - followed
+
+
+def _revisions() -> tuple[frozenset[str], frozenset[str]]:
+    """All that this program has, and those that another one follows."""
     revisions: set[str] = set()
     followed: set[str] = set()
     for path in (migrations_folder() / "versions").glob("*.py"):
@@ -53,21 +84,29 @@ def newest() -> frozenset[str]:
                     value=ast.Constant(value=str(revision)),
                 ):
                     (revisions if name == "revision" else followed).add(revision)
-    return frozenset(revisions - followed)
+    return frozenset(revisions), frozenset(followed)
 
 
 async def is_current(database: Database) -> bool:
-    """Whether the database is at the newest revision.
+    """Whether the database is at the newest revision; raises as `standing`."""
+    return await standing(database) is Standing.CURRENT
+
+
+async def standing(database: Database) -> Standing:
+    """Compare the database's revision with this program's.
 
     Raises:
         OSError, DBAPIError: If the database cannot be reached; `translating` knows them.
     """
-    wanted = await asyncio.to_thread(newest)
+    known, followed = await asyncio.to_thread(_revisions)
     async with database.engine.connect() as connection:
         if await connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
-            return False
-        found = await connection.scalars(text("SELECT version_num FROM alembic_version"))
-        return set(found) == wanted
+            return Standing.BEHIND
+        rows = await connection.scalars(text("SELECT version_num FROM alembic_version"))
+        found = set(rows)
+    if not found <= known:
+        return Standing.NEWER
+    return Standing.CURRENT if found == known - followed else Standing.BEHIND
 
 
 async def bring_up_to_date(database: Database) -> None:
@@ -77,9 +116,13 @@ async def bring_up_to_date(database: Database) -> None:
 
     Raises:
         NotMigrated: If it cannot be done.
+        SchemaNewer: If the database is ahead of this program.
         OSError, DBAPIError: If the database cannot be reached; `translating` knows them.
     """
-    if await is_current(database):
+    found = await standing(database)
+    if found is Standing.NEWER:
+        raise SchemaNewer
+    if found is Standing.CURRENT:
         return
     # The address holds a password, so it is not an argument, which everybody may read.
     process = await asyncio.create_subprocess_exec(

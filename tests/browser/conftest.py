@@ -27,6 +27,8 @@ from tests.sandbox import connected
 ONE_LOOP = pytest.mark.asyncio(loop_scope="session")
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 PATIENCE_MS = 15_000
+# A browser that starts from a cold disk on a busy machine keeps its first caller waiting.
+START_MS = 75_000
 
 OpenPage = Callable[..., Awaitable[Page]]
 
@@ -74,7 +76,7 @@ def endpoint(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser(endpoint: str) -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
-        opened = await playwright.chromium.connect_over_cdp(endpoint)
+        opened = await playwright.chromium.connect_over_cdp(endpoint, timeout=START_MS)
         yield opened
         await opened.close()
 

@@ -60,10 +60,11 @@ async def test_a_pooler_in_transaction_mode_is_found_out(
 
 
 async def test_a_pooler_that_kept_statements_of_another_process_is_found_out(
-    database: Database, tmp_path: Path
+    database: Database, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     async with Pooler(database.dsn).open() as pooler:
         other = await asyncpg.connect(pooler.dsn, timeout=10)
+        request.addfinalizer(other.terminate)
         # Each process counts its statements from 1; this one is made to have been here before.
         last = int((await other.prepare("SELECT 1")).get_name().split("_")[-3], 16)
         for number in range(last + 1, last + 9):
@@ -114,3 +115,36 @@ async def test_a_database_that_nobody_serves_is_named_with_the_reason(tmp_path: 
 
     assert said.startswith("✗ DATABASE_URL cannot be used: ")
     assert "refused" in said or "Connect call failed" in said
+
+
+NO_SLACK = {"SLACK_BOT_TOKEN": None, "SLACK_APP_TOKEN": None, "SLACK_SIGNING_SECRET": None}
+
+
+async def test_a_machine_that_is_only_a_worker_is_well_without_slack(
+    database: Database, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    settings = load_settings(DATABASE_URL=database.dsn, SIGNALBOX_HOME=tmp_path, **NO_SLACK)
+
+    status = await run_doctor(settings, say=said.append)
+
+    assert status == 0, said
+    told = "! Slack is not checked: no Slack token is set. Only `bot` and `up` need them."
+    assert [line for line in said if "Slack" in line] == [told]
+
+
+async def test_a_slack_that_is_half_set_is_wrong_and_a_proxy_is_mentioned(tmp_path: Path) -> None:
+    said: list[str] = []
+    settings = load_settings(
+        DATABASE_URL="postgresql://127.0.0.1:9/nowhere",
+        SIGNALBOX_HOME=tmp_path,
+        HTTPS_PROXY="http://127.0.0.1:9",
+        **{**NO_SLACK, "SLACK_APP_TOKEN": "xapp-1"},
+    )
+
+    await run_doctor(settings, say=said.append)
+
+    assert any(line.startswith("✗ SLACK_BOT_TOKEN is not set") for line in said)
+    assert any(
+        line.startswith("! Slack is called through the proxy of HTTPS_PROXY") for line in said
+    )

@@ -50,10 +50,12 @@ async def empty_dsn(postgres_dsn: str) -> AsyncIterator[str]:
     """A database without any table."""
     name = f"empty_{uuid4().hex[:8]}"
     connection = await asyncpg.connect(postgres_dsn, timeout=10)
-    await connection.execute(f"CREATE DATABASE {name}")
-    yield postgres_dsn.replace("/postgres?", f"/{name}?")
-    await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    await connection.close(timeout=5)
+    try:
+        await connection.execute(f"CREATE DATABASE {name}")
+        yield postgres_dsn.replace("/postgres?", f"/{name}?")
+        await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    finally:
+        await connection.close(timeout=5)
 
 
 async def fill(database: Database) -> None:

@@ -20,22 +20,24 @@ from tests.fakes.queue import (
     working,
 )
 
-# Well below the poll of 1 s: what is faster was told by a notification.
-TOLD = 0.7
+# Where nothing is looked for by itself, what comes was told by a notification.
+NO_POLL = timedelta(minutes=10)
 
 
 async def test_calling_off_reaches_a_handler_in_another_worker(database: Database) -> None:
     first, second = Handler(), Handler()
-    async with working(database.dsn, first, slots=1), working(database.dsn, second, slots=1):
+    async with (
+        working(database.dsn, first, slots=1, poll=NO_POLL),
+        working(database.dsn, second, slots=1, poll=NO_POLL),
+    ):
         ids = {run_id: await add(database.sessions, run_id) for run_id in ("run_a", "run_b")}
         await until(lambda: len(first.log) + len(second.log) == 2)
         [run_id] = second.runs("started")
 
         await call_off(database.sessions, ids[run_id])
-        took = await until(second.has("cancelled", run_id))
+        await until(second.has("cancelled", run_id))
 
         await until_status(database.sessions, ids[run_id], "aborted")
-    assert took < TOLD
     assert len(first.runs("started")) == 1
 
 
@@ -71,7 +73,7 @@ async def test_calling_off_at_once_never_loses_a_job(database: Database) -> None
 
         await until_none_is_live(database.sessions)
 
-    assert handler.runs("cancelled") == handler.runs("started")
+    assert sorted(handler.runs("cancelled")) == sorted(handler.runs("started"))
 
 
 async def test_a_failing_handler_is_logged_and_never_called_again(
@@ -99,32 +101,28 @@ async def test_a_failing_handler_is_logged_and_never_called_again(
 async def test_jobs_of_a_session_never_overlap_and_follow_at_once(database: Database) -> None:
     running = 0
     overlaps = 0
-    gaps: list[float] = []
-    ended_at: float | None = None
     order: list[str] = []
-    loop = asyncio.get_running_loop()
 
     async def brief(job: Job) -> None:
-        nonlocal running, overlaps, ended_at
+        nonlocal running, overlaps
         running += 1
         overlaps += running > 1
         order.append(job.run_id)
-        if ended_at is not None:
-            gaps.append(loop.time() - ended_at)
         await asyncio.sleep(0.02)
         running -= 1
-        ended_at = loop.time()
 
     session_id = uuid4()
     wanted = [f"run_{number}" for number in range(12)]
-    async with working(database.dsn, brief, slots=3), working(database.dsn, brief, slots=3):
+    async with (
+        working(database.dsn, brief, slots=3, poll=NO_POLL),
+        working(database.dsn, brief, slots=3, poll=NO_POLL),
+    ):
         for run_id in wanted:
             await add(database.sessions, run_id, session_id=session_id)
         await until(lambda: len(order) == 12 and running == 0)
 
     assert overlaps == 0
     assert order == wanted
-    assert max(gaps) < TOLD
 
 
 async def test_the_higher_priority_starts_first(database: Database) -> None:
@@ -154,7 +152,7 @@ async def test_no_more_jobs_run_than_there_are_slots(database: Database) -> None
 
 async def test_a_senseless_notification_does_no_harm(database: Database) -> None:
     handler = Handler(lets_go=True)
-    async with working(database.dsn, handler):
+    async with working(database.dsn, handler, poll=NO_POLL):
         async with database.sessions.begin() as session:
             for payload in ("", "{", "[]", "7", '{"type": 1}', '{"type": "abort_job_requested"}'):
                 await session.execute(
@@ -162,12 +160,10 @@ async def test_a_senseless_notification_does_no_harm(database: Database) -> None
                     {"payload": payload},
                 )
 
-        took = []
         for number in range(4):
             await add(database.sessions, f"run_{number}")
-            took.append(await until(handler.has("started", f"run_{number}")))
-
-    assert max(took) < TOLD
+            await until(handler.has("started", f"run_{number}"))
+    assert len(handler.runs("started")) == 4
 
 
 async def test_a_worker_deleted_as_dead_registers_again(database: Database) -> None:
@@ -239,7 +235,7 @@ async def test_a_draining_worker_finishes_its_jobs_and_takes_no_more(database: D
         late = await add(database.sessions, "run_b")
 
         handler.let_go("run_a")
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(10):
             await stopping
 
         await until_status(database.sessions, job_id, "succeeded")
@@ -249,19 +245,18 @@ async def test_a_draining_worker_finishes_its_jobs_and_takes_no_more(database: D
 
 async def test_a_job_can_be_called_off_while_its_worker_drains(database: Database) -> None:
     handler = Handler()
-    async with working(database.dsn, handler) as worker:
+    async with working(database.dsn, handler, poll=NO_POLL) as worker:
         job_id = await add(database.sessions, "run_a")
         await until(handler.has("started", "run_a"))
         stopping = asyncio.create_task(worker.stop(drain=timedelta(seconds=30)))
         await until(lambda: not worker.is_ready)
 
         await call_off(database.sessions, job_id)
-        took = await until(handler.has("cancelled", "run_a"))
-        async with asyncio.timeout(3):
+        await until(handler.has("cancelled", "run_a"))
+        async with asyncio.timeout(10):
             await stopping
 
         await until_status(database.sessions, job_id, "aborted")
-    assert took < TOLD
 
 
 async def test_handlers_are_cancelled_when_the_time_to_drain_is_over(database: Database) -> None:
@@ -270,7 +265,7 @@ async def test_handlers_are_cancelled_when_the_time_to_drain_is_over(database: D
         job_id = await add(database.sessions, "run_a")
         await until(handler.has("started", "run_a"))
 
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(10):
             await worker.stop(drain=timedelta(milliseconds=100))
 
         await until_status(database.sessions, job_id, "aborted")
@@ -322,7 +317,7 @@ async def test_a_handler_that_ignores_everything_is_left_behind(database: Databa
         job_id = await add(database.sessions, "run_a")
         await until(lambda: worker.active == 1)
 
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(10):
             await worker.stop(drain=timedelta(milliseconds=50))
 
         await until_status(database.sessions, job_id, "doing")

@@ -264,8 +264,11 @@ async def test_a_leader_whose_postgres_goes_knows_and_can_lead_again(
         assert await again
 
 
-async def test_a_frozen_leader_is_deposed_and_a_living_one_is_not(database: Database) -> None:
+async def test_a_frozen_leader_is_deposed_and_a_living_one_is_not(
+    database: Database, request: pytest.FixtureRequest
+) -> None:
     frozen = await asyncpg.connect(database.dsn)
+    request.addfinalizer(frozen.terminate)
     await frozen.execute("SELECT pg_advisory_lock(7)")
     deposed = asyncio.Event()
     frozen.add_termination_listener(lambda _: deposed.set())

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from core.queue import jobs
 from core.queue.jobs import Job
-from core.queue.worker import Worker
+from core.queue.worker import POLL, Worker
 
 
 class Handler:
@@ -72,7 +72,12 @@ async def until(holds: Callable[[], bool], *, within: float = 10.0) -> float:
 
 @asynccontextmanager
 async def working(
-    dsn: str, handler: Callable[[Job], object], *, slots: int = 4, cancel_limit: float = 5.0
+    dsn: str,
+    handler: Callable[[Job], object],
+    *,
+    slots: int = 4,
+    cancel_limit: float = 5.0,
+    poll: timedelta = POLL,
 ) -> AsyncIterator[Worker]:
     """Have a worker at work, ready."""
     worker = Worker(
@@ -81,6 +86,7 @@ async def working(
         slots=slots,
         handler=handler,  # type: ignore[arg-type]
         cancel_limit=timedelta(seconds=cancel_limit),
+        poll=poll,
     )
     async with asyncio.TaskGroup() as group:
         group.create_task(worker.run(), name=worker.name)

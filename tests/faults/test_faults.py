@@ -43,6 +43,8 @@ async def test_a_fleet_loses_and_doubles_nothing_under_six_faults_at_once(tmp_pa
         verdicts = await asyncio.gather(*(trial.run() for trial in trials))
 
     assert not [verdict.line for verdict in verdicts if verdict.violations]
+    # One of them may have found nothing to be done to.
+    assert sum(bool(verdict.skipped) for verdict in verdicts) <= 1, verdicts
     assert sum(verdict.runs for verdict in verdicts) >= len(AT_ONCE)
 
 

@@ -30,7 +30,7 @@ _DRAWN_SECONDS = 150.0
 # look itself takes a moment.
 _GONE_SECONDS = 1.0
 # After the end of the rows a worker finishes its job in the engine and removes its folders.
-_TIDY_SECONDS = 5.0
+_TIDY_SECONDS = 20.0
 # The job of a run that was killed before it began, in the hands of a worker that died: that it
 # is dead and not only silent is believed after 45 s and a second look.
 _ABANDONED_SECONDS = 90.0

@@ -19,6 +19,13 @@ async def hasty() -> AsyncIterator[Sandbox]:
         yield opened
 
 
+@pytest_asyncio.fixture
+async def forgiving() -> AsyncIterator[Sandbox]:
+    """A sandbox whose complaints are the test's own business."""
+    async with open_sandbox(ack_timeout=10) as opened:
+        yield opened
+
+
 class Listener:
     """A Socket Mode client without a library: it sees the envelopes themselves."""
 

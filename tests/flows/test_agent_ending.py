@@ -17,6 +17,7 @@ from core.domain.termination import Phase, ProcessIdentity, Proof
 from tests.flows.agent_desk import (
     Desk,
     assert_nothing_left,
+    command_lines,
     desk,
     of,
     program,
@@ -55,7 +56,7 @@ async def test_an_agent_closed_in_mid_work_leaves_nothing_behind(desk: Desk) -> 
         await sleeping(launch, "72")
         closing = time.monotonic()
 
-    assert time.monotonic() - closing < 5
+    assert time.monotonic() - closing < 10
     assert_nothing_left(launch)
     # Its last words are kept: another machine can go on from here.
     kept = json.dumps(desk.transcripts.entries[str(desk.session_id), ""])
@@ -64,14 +65,17 @@ async def test_an_agent_closed_in_mid_work_leaves_nothing_behind(desk: Desk) -> 
 
 async def test_a_daemon_left_by_a_tool_ends_with_the_agent(desk: Desk) -> None:
     daemon = "(env -i setsid bash -c 'trap \"\" TERM; sleep 73' >/dev/null 2>&1 &)"
-    desk.plays(Turn(calls=(bash(f"{daemon}; sleep 0.2; echo left", "Leave"),)), Turn(text="Done."))
+    desk.plays(Turn(calls=(bash(f"{daemon}; echo left", "Leave"),)), Turn(text="Done."))
     launch = desk.launch()
 
     async with open_agent(launch, desk.transcripts) as agent:
-        daemons = []
+        daemons: list[ProcessIdentity] = []
         async for event in agent.events():
             if isinstance(event, ToolFinished):
-                daemons = list(find_tree(launch.run_id, agent.root))
+                async with asyncio.timeout(10):
+                    while "sleep" not in {one.name for one in daemons}:
+                        await asyncio.sleep(0.02)
+                        daemons = list(find_tree(launch.run_id, agent.root))
     seen = [one for one in daemons if one.pid != agent.root.pid]
 
     assert {one.name for one in seen} >= {"sleep"}
@@ -103,9 +107,16 @@ async def test_a_caller_cancelled_during_the_start_leaves_nothing_behind(desk: D
     assert_nothing_left(launch)
 
 
-@pytest.mark.parametrize("scenario", ["kill-stubborn", "kill-escaped", "kill-hostile"])
+@pytest.mark.parametrize(
+    ("scenario", "parts"),
+    [
+        ("kill-stubborn", ("SIG_IGN",)),
+        ("kill-escaped", ("sleep 600 ",)),
+        ("kill-hostile", ("SIG_IGN", "sleep 600 ")),
+    ],
+)
 async def test_the_ladder_ends_a_hostile_agents_tree_while_its_events_are_read(
-    desk: Desk, scenario: str
+    desk: Desk, scenario: str, parts: tuple[str, ...]
 ) -> None:
     launch = desk.launch(f"[scenario: {scenario}]")
     phases: list[Phase] = []
@@ -119,9 +130,9 @@ async def test_the_ladder_ends_a_hostile_agents_tree_while_its_events_are_read(
             async for _ in agent.events():
                 pass
 
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(40):
             reading = asyncio.create_task(read())
-            while len(find_tree(launch.run_id, agent.root)) < 3:  # noqa: ASYNC110
+            while not all(part in " | ".join(command_lines(launch)) for part in parts):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         began = time.monotonic()
         proof = await end_tree(

@@ -50,7 +50,7 @@ def lock_of(run: Run) -> Path:
 
 async def test_a_kill_lets_a_commit_come_to_its_end(office: Office) -> None:
     async with office.worker():
-        run = await committing(office, f"{FIRST} [pause: 1500] work")
+        run = await committing(office, f"{FIRST} [pause: 2300] work")
         seen = await killed(office, run)
 
     assert seen.run.status is RunStatus.KILLED
@@ -133,7 +133,7 @@ async def test_a_run_without_a_kill_commits_as_ever(office: Office) -> None:
 async def test_a_stopping_worker_lets_a_commit_come_to_its_end(office: Office) -> None:
     async with office.worker():
         # A second of it goes by before the worker gives up waiting for the run's own end.
-        run = await committing(office, f"{FIRST} [pause: 2500] work")
+        run = await committing(office, f"{FIRST} [pause: 2000] work")
     handed_over = (await office.look(run)).run
 
     assert handed_over.status is RunStatus.PENDING

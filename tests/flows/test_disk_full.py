@@ -41,7 +41,7 @@ def may_mount() -> bool:
     command = (*WAY, "sh", "-c", MOUNT, tempfile.gettempdir(), "true")
     try:
         done = subprocess.run(command, check=False, capture_output=True, timeout=10)
-    except OSError:
+    except (OSError, subprocess.SubprocessError):
         return False
     return done.returncode == 0
 

@@ -36,7 +36,8 @@ class Installation:
         """One more process; it is not waited for."""
         self._count += 1
         home = new_home(self._folder / f"{command}-{self._count}")
-        variables = self._console.variables(home)
+        # Two places each: of three runs, one at least is with the worker that is replaced first.
+        variables = {**self._console.variables(home), "SIGNALBOX_WORKER_SLOTS": 2}
         return await self._stack.enter_async_context(running(command, home, **variables))
 
     async def replaced(self, command: str, old: Program) -> Program:

@@ -53,9 +53,9 @@ async def hostile_tree(office: Office, run: Run) -> AsyncIterator[None]:
         stdout=subprocess.PIPE,
         start_new_session=True,
     )  # fmt: skip
-    assert process.stdout is not None
-    assert await process.stdout.readline() == b"ready\n"
     try:
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"ready\n"
         yield
     finally:
         for one in find_tree(run.run_id, identify(process.pid)):

@@ -17,11 +17,16 @@ __all__ = ["http", "sandbox"]
 
 
 async def post(
-    sandbox: Sandbox, http: aiohttp.ClientSession, text: str, channel: str = BUILDS
+    sandbox: Sandbox,
+    http: aiohttp.ClientSession,
+    text: str,
+    channel: str = BUILDS,
+    *,
+    patience: float = 10,
 ) -> tuple[int, str]:
     """Post a message; status and body of the answer."""
     form = {"channel": channel, "token": sandbox.bot_token, "text": text}
-    limit = aiohttp.ClientTimeout(total=0.3)
+    limit = aiohttp.ClientTimeout(total=patience)
     url = sandbox.api_url + "chat.postMessage"
     async with http.post(url, data=form, timeout=limit) as answer:
         return answer.status, await answer.text()
@@ -64,10 +69,10 @@ async def test_a_call_that_fails_may_have_been_done(
 
 
 async def test_a_call_can_be_done_late(sandbox: Sandbox, http: aiohttp.ClientSession) -> None:
-    sandbox.faults.add("chat.postMessage", "late", seconds=0.6)
+    sandbox.faults.add("chat.postMessage", "late", seconds=2)
 
     with pytest.raises(TimeoutError):
-        await post(sandbox, http, "late")
+        await post(sandbox, http, "late", patience=0.3)
 
     assert said(sandbox) == []
     await sandbox.human.wait_for(lambda: said(sandbox) == ["late"], what="the late deed")

@@ -157,7 +157,8 @@ async def test_an_old_update_that_arrives_late_does_not_stay(sandbox: Sandbox) -
     async with open_bot(sandbox, board, speed=SPEED, call_timeout=PATIENCE):
         run = new_run(board)
         await drawn(board, run)
-        sandbox.faults.add("chat.update", "late", seconds=2.0)
+        # After the last update, and before the doubt about this one is over.
+        sandbox.faults.add("chat.update", "late", seconds=4.0)
         board.change(run.run_id, turns=7)
         await sandbox.human.wait_for(
             lambda: not sandbox.faults.left("chat.update"), what="the update that hangs"

@@ -236,7 +236,12 @@ async def test_nothing_that_people_wrote_is_logged(
         await bot.board.until(lambda: bot.board.starts)
         await sandbox.human.say("#builds", "@signalbox another secret plan")
         await sandbox.human.say("#builds", "idle secret plan")
+        before = len(sandbox.calls("apps.connections.open"))
         await sandbox.disconnect("refuse", times=1)
+        await sandbox.human.wait_for(
+            lambda: len(sandbox.calls("apps.connections.open")) >= before + 2,
+            what="a connect after the one that is refused",
+        )
         await bot.board.handled()
 
     ours = [r.getMessage() for r in caplog.records if r.name.startswith(("bot.slack", "slack_"))]

@@ -55,7 +55,8 @@ async def test_the_continue_form_takes_turns_and_words(console: Console) -> None
 
     await card.says("Completed")
     second = (await console.run_of(card)).run
-    assert wrong is None or list(wrong) == ["turns"]
+    assert wrong is not None
+    assert list(wrong) == ["turns"]
     assert right is None
     assert second.max_turns == 35
     assert second.task_input == "Mind <the> tests"

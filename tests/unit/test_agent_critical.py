@@ -88,13 +88,13 @@ def test_a_tool_of_an_mcp_server_is_found_by_its_name() -> None:
 
 
 def test_hostile_commands_are_looked_through_in_no_time() -> None:
-    began = time.monotonic()
+    began = time.process_time()
     for piece in ("git -c ", "git - ", "git --a=", "alembic -a ", "git  ", "alembic - -"):
         DEFAULT_RULES.find("Bash", {"command": piece * 20_000})
     DEFAULT_RULES.find("Bash", {"command": "git " + "-c " * 20_000})
     DEFAULT_RULES.find("Bash", {"command": "alembic " + "-c x " * 20_000})
 
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2
 
 
 def test_a_wrong_pattern_is_named() -> None:

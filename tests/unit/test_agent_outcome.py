@@ -90,6 +90,8 @@ def test_the_words_of_a_limit_are_a_limit_and_no_result(text: str, is_error: boo
     assert outcome.stop_reason in {StopReason.USAGE_LIMIT, StopReason.SUCCESS}
     if is_error or not text.startswith("You're"):
         assert outcome.stop_reason is StopReason.USAGE_LIMIT
+    if outcome.stop_reason is StopReason.USAGE_LIMIT:
+        assert outcome.result is None
 
 
 def test_the_time_within_the_words_of_a_limit_is_read() -> None:

@@ -261,6 +261,13 @@ def test_kill_has_no_other_flag() -> None:
         ("stop --force", KillRequest(named="run_aaaaaaaaaaaa", force=True)),
         ("kill run_bbbb now", KillRequest(named="run_bbbb", reason="now")),
         ("kill a1b2c3d4", KillRequest(named="a1b2c3d4")),
+        ("kill 3f2a", KillRequest(named="3f2a")),
+        ("kill 3F2A wrong branch", KillRequest(named="3F2A", reason="wrong branch")),
+        ("kill 123456", KillRequest(named="123456")),
+        ("kill 3f2", KillRequest(named="run_aaaaaaaaaaaa", reason="3f2")),
+        ("kill 4040 answers", KillRequest(named="run_aaaaaaaaaaaa", reason="4040 answers")),
+        ("kill dead end", KillRequest(named="run_aaaaaaaaaaaa", reason="dead end")),
+        ("kill 3f2a0b1c2d3e4", KillRequest(named="run_aaaaaaaaaaaa", reason="3f2a0b1c2d3e4")),
         ("kill facade is wrong", KillRequest(named="run_aaaaaaaaaaaa", reason="facade is wrong")),
     ],
 )

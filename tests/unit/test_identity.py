@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -75,16 +76,15 @@ def test_the_same_path_on_two_disks_is_two_homes_and_each_pid_namespace_a_host(
     nothing.mkdir()
     there = on_a_disk_of_its_own(home, filled_from=nothing)
     command = [*there, sys.executable, "-c", TELLING, str(home)]
-    workers = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]
     told = []
-    for worker in workers:
-        assert worker.stdout is not None
-        told.append(worker.stdout.readline().split())
-    for worker in workers:
-        worker.communicate(timeout=20)
+    with ExitStack() as stack:
+        for _ in range(2):
+            worker = stack.enter_context(
+                subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            )
+            stack.callback(worker.kill)
+            assert worker.stdout is not None
+            told.append(worker.stdout.readline().split())
     assert not list(home.iterdir()), "it is the same disk"
 
     (node, host), (other_node, other_host) = told

@@ -38,7 +38,10 @@ def manifest() -> dict[str, Any]:
 
 
 def test_slacks_own_schema_accepts_it(manifest: dict[str, Any]) -> None:
-    for path in sorted(SLACK_DATA.glob("manifest-schema/manifest.schema.?.?.?.json")):
+    schemas = sorted(SLACK_DATA.glob("manifest-schema/manifest.schema.?.?.?.json"))
+    if not schemas:
+        pytest.skip("Slack's schemas are not here")
+    for path in schemas:
         schema = json.loads(path.read_text(encoding="utf-8"))
         validator = jsonschema.validators.validator_for(schema)(schema)
 

@@ -58,6 +58,9 @@ PICTURES: dict[str, RunSnapshot] = {
     "card_running": a_snapshot(steps=steps(DONE, DONE, NOW_AT, OPEN)),
     "card_stopping": a_snapshot(a_run(**KILLING), termination=a_kill(Phase.INTERRUPTED)),
     "card_unconfirmed": a_snapshot(a_run(**KILLING), termination=a_kill(Phase.UNCONFIRMED)),
+    "card_nobody_looked": a_snapshot(
+        a_run(**KILLING), termination=a_kill(Phase.UNCONFIRMED, survivors=()), host="build"
+    ),
     "card_killed": a_snapshot(
         KILLED, termination=a_kill(Phase.CONFIRMED), steps=steps(DONE, NOW_AT, OPEN)
     ),

@@ -186,9 +186,36 @@ def test_an_unproven_kill_warns_and_is_taken_back_when_proven() -> None:
     assert_fits(relief)
     assert_fits(news)
     assert f"proof:{RUN_ID}" not in replies(a_thread(living))
-    assert "are gone, 1.8 s after the kill" in news.text
+    assert "confirmed after all, 1.8 s after it was asked for" in news.text
     assert "`sleep` (pid 42)" in words_of(warning)
     assert "nothing is left running" in relief.text
+
+
+def test_a_kill_where_nobody_could_look_tells_no_survivors() -> None:
+    kill = a_kill(Phase.UNCONFIRMED, survivors=())
+    living = a_snapshot(a_run(kill_requested_at=NOW), termination=kill, host="build")
+
+    warning = replies(a_thread(living))[f"kill:{RUN_ID}"]
+
+    assert_fits(warning)
+    shown = words_of(warning)
+    assert "Nobody could look on the machine `build`" in shown
+    assert "within 10 minutes of the kill, the run is given up" in shown
+    assert "start a worker on that machine" in shown
+    assert "surviv" not in shown + warning.text
+
+
+def test_a_run_that_was_given_up_still_says_that_its_kill_is_open() -> None:
+    lost = ended(StopReason.WORKER_LOST, kill_requested_at=NOW)
+    given_up = a_snapshot(lost, termination=a_kill(Phase.UNCONFIRMED), host="build")
+
+    warning = replies(a_thread(given_up))[f"kill:{RUN_ID}"]
+
+    assert_fits(warning)
+    shown = words_of(warning)
+    assert "At the last look these were alive: `sleep` (pid 42)" in shown
+    assert "The run was given up" in shown
+    assert "counts as running" not in shown
 
 
 def test_an_ordinary_kill_leaves_no_warning() -> None:

@@ -80,6 +80,16 @@ def test_an_unconfirmed_kill_says_where_to_look() -> None:
 
     assert "27 proven · 1 unconfirmed · 2 under way · success 96.4 %" in shown
     assert "2 processes were still alive" in shown
+    assert "`/workflow list failed` those that were given up" in shown
+
+
+def test_a_kill_where_nobody_could_look_claims_no_number_of_processes() -> None:
+    kills = TerminationFigures(count=1, unconfirmed=1)
+
+    shown = words_of(stats_message(stats(RUNS, kills)))
+
+    assert "nobody could look on the machine" in shown
+    assert "0 processes" not in shown
 
 
 @pytest.mark.parametrize(

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
-import psutil
 import pytest
 
+from core.agent import census
 from core.workspace.errors import UnreachableRepository
-from core.workspace.workspaces import WorkspaceError, Workspaces
+from core.workspace.workspaces import Workspaces
 from tests.unit.repositories import commit, git, origin, prepare, workspaces
 
 __all__ = ["origin", "workspaces"]
@@ -105,7 +107,7 @@ async def test_a_remote_that_hangs_is_given_up_with_all_its_processes(
     tmp_path: Path, over_ssh: FakeSsh
 ) -> None:
     workspaces = over_ssh(f"sleep 300 & echo $! > '{tmp_path}/pid'; wait")
-    workspaces.git_timeout = timedelta(seconds=1)
+    workspaces.git_timeout = timedelta(seconds=5)
 
     with pytest.raises(UnreachableRepository) as raised:
         await workspaces.check("git@host.example:acme/api.git")
@@ -119,38 +121,26 @@ async def test_being_cancelled_ends_git_and_its_processes(
 ) -> None:
     started = tmp_path / "started"
     os.mkfifo(started)
+    # Open for both, so that a reader whose writer never comes can be let go.
+    held = os.open(started, os.O_RDWR)
     workspaces = over_ssh(f"sleep 300 & echo $! > '{started}'; wait")
 
     asking = asyncio.create_task(workspaces.check("git@host.example:acme/api.git"))
-    pid = int(await asyncio.to_thread(started.read_text))
-    asking.cancel()
+    try:
+        await asyncio.to_thread(select.select, [held], [], [], 20)
+        pid = int(os.read(held, 20))
+    finally:
+        os.close(held)
+        asking.cancel()
 
-    with pytest.raises(asyncio.CancelledError):
-        await asking
+        with pytest.raises(asyncio.CancelledError):
+            await asking
     assert not _lives(pid)
 
 
 def _lives(pid: int) -> bool:
     """Whether a process lives on; waits a little for one that was just killed."""
-    try:
-        psutil.Process(pid).wait(timeout=5)
-    except psutil.NoSuchProcess:
-        return False
-    except psutil.TimeoutExpired:
-        return True
-    return False
-
-
-async def test_git_sees_nothing_of_the_worker_s_secrets(
-    tmp_path: Path, over_ssh: FakeSsh, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-secret-of-the-worker")
-    monkeypatch.setenv("GIT_DIR", "/nonexistent")
-    workspaces = over_ssh(f"env > '{tmp_path}/seen'; exit 1")
-
-    with pytest.raises(WorkspaceError):
-        await workspaces.check("git@host.example:acme/api.git")
-
-    seen = (tmp_path / "seen").read_text()
-    assert "SLACK_BOT_TOKEN" not in seen
-    assert "GIT_DIR=/nonexistent" not in seen
+    until = time.monotonic() + 5
+    while census.resident(pid) is not None and time.monotonic() < until:
+        time.sleep(0.02)
+    return census.resident(pid) is not None

@@ -1,0 +1,65 @@
+"""A database that a newer version of Signalbox has migrated."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from bot.doctor import run_doctor
+from bot.settings import load_settings
+from bot.workplace import SchemaBehind, demand_schema
+from core.store import schema
+from core.store.engine import Database
+
+UNKNOWN = "9999"
+
+
+@pytest.fixture
+async def own(database: Database) -> AsyncIterator[str]:
+    """The database's revision, which is one that this program does not know meanwhile."""
+    (own,) = schema.newest()
+    await note(database, UNKNOWN)
+    yield own
+    await note(database, own)
+
+
+async def note(database: Database, revision: str) -> None:
+    """Write another revision."""
+    async with database.engine.begin() as connection:
+        statement = text("UPDATE alembic_version SET version_num = :revision")
+        await connection.execute(statement, {"revision": revision})
+
+
+async def test_a_newer_schema_is_told_from_an_old_one(database: Database, own: str) -> None:
+    assert await schema.standing(database) is schema.Standing.NEWER
+    with pytest.raises(schema.SchemaNewer) as refused:
+        await demand_schema(database)
+    assert "install the newer version" in refused.value.user_message
+    assert f"`signalbox migrate --down {own}`" in refused.value.user_message
+
+    await note(database, "0001")
+
+    assert await schema.standing(database) is schema.Standing.BEHIND
+    with pytest.raises(SchemaBehind):
+        await demand_schema(database)
+
+
+@pytest.mark.usefixtures("own")
+async def test_a_start_does_not_try_to_migrate_a_newer_schema(database: Database) -> None:
+    with pytest.raises(schema.SchemaNewer):
+        await schema.bring_up_to_date(database)
+
+
+@pytest.mark.usefixtures("own")
+async def test_the_doctor_says_that_the_program_is_old(database: Database, tmp_path: Path) -> None:
+    said: list[str] = []
+
+    settings = load_settings(DATABASE_URL=database.dsn, SIGNALBOX_HOME=tmp_path)
+    status = await run_doctor(settings, say=said.append)
+
+    assert status == 1
+    (line,) = [line for line in said if "schema" in line]
+    assert line.startswith("✗ The database's schema is newer than this version")

@@ -1,0 +1,55 @@
+"""What `SIGNALBOX_LOG` chooses, and what a command's own level is worth beside it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bot.settings import NodeSettings, load_settings
+
+_SAYS_ALL = """
+import logging, sys
+from bot.logs import set_up_logging
+set_up_logging(sys.argv[2:], level=sys.argv[1])
+for name in ("debug", "info", "warning", "error"):
+    logging.getLogger("test").log(getattr(logging, name.upper()), name)
+"""
+
+
+def logged(own_level: str, *words: str) -> list[str]:
+    """The lines of a process that says one thing at each level."""
+    done = subprocess.run(
+        [sys.executable, "-c", _SAYS_ALL, own_level, *words],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+    return done.stderr.splitlines()
+
+
+def test_a_level_that_nobody_named_is_none() -> None:
+    assert NodeSettings.model_fields["log"].default == ()
+    assert load_settings(SIGNALBOX_LOG="json").node.log == ("json",)
+
+
+@pytest.mark.parametrize("words", [("debug", "json"), ("json", "debug", "error")])
+def test_a_named_level_wins_over_the_commands_own_and_the_format_stays(
+    words: tuple[str, ...],
+) -> None:
+    lines = [json.loads(line) for line in logged("error", *words)]
+
+    assert [line["message"] for line in lines] == ["debug", "info", "warning", "error"]
+
+
+def test_a_commands_own_level_holds_where_none_is_named() -> None:
+    plain, shaped = logged("error"), logged("error", "json")
+
+    assert len(plain) == 1
+    assert plain[0].endswith("test: error")
+    assert [json.loads(line)["message"] for line in shaped] == ["error"]

@@ -1,0 +1,66 @@
+"""What a person is told of a conversation in which Signalbox cannot work."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from bot.slack.access import Access, Installation, NotAdmitted
+from bot.slack.asked import Asked, Via
+from bot.slack.client import Slack, SlackRefused, open_slack_client
+from bot.slack.limits import Budget
+from bot.slack.roles import Roles
+from core.domain.actor import Action
+from tests.fakes.board import Board
+
+TEAM = "T1"
+
+
+@dataclass(frozen=True)
+class Refusing(Slack):
+    """A Slack that knows the person and says no to questions about the conversation."""
+
+    name: str = ""
+
+    async def call(self, method: str, **_given: Any) -> dict[str, Any]:
+        """Answer as Slack does."""
+        if method == "conversations.info":
+            raise SlackRefused(method, self.name)
+        return {"user": {"id": "U1", "team_id": TEAM, "name": "ann"}}
+
+
+async def told(name: str) -> str:
+    """What a person is told where Slack refuses with this word."""
+    async with open_slack_client(token="xoxb-1", budget=Budget(now=time.monotonic)) as client:
+        slack = Refusing(client.web, client.session, client.budget, name=name)
+        access = Access(
+            installation=Installation(team_id=TEAM, bot_user_id="UBOT"),
+            slack=slack,
+            roles=Roles(None, slack=slack, now=time.monotonic),
+            people=Board(),
+            allowed_channels=None,
+            now=time.monotonic,
+        )
+        asked = Asked(
+            via=Via.COMMAND, body={}, team_ids=frozenset({TEAM}), user_id="U1", channel_id="C1"
+        )
+        with pytest.raises(NotAdmitted) as refused:
+            await access.admit(asked, Action.START)
+    return refused.value.user_message
+
+
+async def test_nobody_is_told_to_invite_it_to_a_group_direct_message() -> None:
+    words = await told("missing_scope")
+
+    assert "/invite" not in words
+    assert "Use a channel it is in, or write to @signalbox directly" in words
+
+
+async def test_a_conversation_that_cannot_be_seen_may_be_either() -> None:
+    words = await told("channel_not_found")
+
+    assert "`/invite @signalbox`" in words
+    assert "In a group direct message that is not possible: use a channel" in words

@@ -37,7 +37,7 @@ def demo(
     """Everything on this machine, with no account: a sandbox Slack, a worker, a real agent."""
     from bot.demo import run_demo
 
-    settings = _settings("warning" if once else None)
+    settings = _settings("warning" if once else "info")
     sys.exit(_run(run_demo(settings, once=once, workflow=workflow, port=port)))
 
 
@@ -115,13 +115,13 @@ def main() -> None:
     app()
 
 
-def _settings(level: str | None = None) -> Settings:
+def _settings(level: str = "info") -> Settings:
+    """Read the settings and set logging up; `level` is the command's own, if none is named."""
     try:
         settings = load_settings()
     except OpsError as error:
         _fail(error)
-    words = settings.node.log if level is None else (*settings.node.log[:1], level)
-    set_up_logging(words, secrets=_secrets(settings))
+    set_up_logging(settings.node.log, level=level, secrets=_secrets(settings))
     return settings
 
 

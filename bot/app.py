@@ -18,7 +18,7 @@ from bot.scheduler import Scheduler
 from bot.serve import PartFailed, Process, bounded, signals, web_server
 from bot.settings import BadSetting, Settings
 from bot.slack.app import Services
-from bot.slack.setup import SlackCredentials, SlackSetupError, problems_of
+from bot.slack.setup import SlackCredentials, SlackSetupError, problems_of, warnings_of
 from bot.slack.side import SlackPart
 from bot.web.health import Health, health_routes
 from bot.workplace import Workplace, opened_workplace, slack_credentials, utc_now
@@ -164,6 +164,8 @@ def _credentials(settings: Settings) -> SlackCredentials:
     problems = problems_of(credentials)
     if problems:
         raise BadSetting("Slack", " ".join(problems))
+    for line in warnings_of(credentials, settings.slack.surroundings):
+        log.warning("%s", line)
     return credentials
 
 

@@ -17,13 +17,14 @@ from sqlalchemy import text
 from bot.manifest import bot_scopes
 from bot.settings import Settings
 from bot.slack.doctor import check_workspace
+from bot.slack.setup import warnings_of
 from bot.workplace import opened_dsn, slack_credentials
 from core.agent.catalog import load_catalog
 from core.agent.version import program_version
 from core.domain.errors import OpsError
 from core.store.engine import DatabaseUnavailable, open_database, translating
 from core.store.pooler import STARTUP_PARAMETERS, Loss, session_loss
-from core.store.schema import is_current
+from core.store.schema import SchemaNewer, Standing, standing
 
 MIN_POSTGRES = 15
 MIN_FREE_BYTES = 2 * 1024**3
@@ -71,14 +72,11 @@ async def run_doctor(settings: Settings, *, say: Callable[[str], None] = typer.e
         _disk(settings.node.home),
         _database(settings),
         _credentials(settings),
+        _slack(settings),
     ):
         async for finding in checks:
             say(f"{_MARKS[finding.verdict]} {finding.what}")
             is_well = is_well and finding.verdict is not Verdict.WRONG
-    slack = check_workspace(slack_credentials(settings), needed_scopes=bot_scopes())
-    async for is_right, what in slack:
-        say(f"{_MARKS[Verdict.OK if is_right else Verdict.WRONG]} {what}")
-        is_well = is_well and is_right
     say("All is well." if is_well else "Something is wrong: see the lines marked ✗.")
     return 0 if is_well else 1
 
@@ -144,7 +142,7 @@ async def _database(settings: Settings) -> AsyncIterator[Finding]:
                         or 0
                     )
                     now = await session.scalar(text("SELECT clock_timestamp()"))
-                current = await is_current(database)
+                schema = await standing(database)
     except DatabaseUnavailable as error:
         yield _wrong(f"{kind} cannot be used: {error.why}.{_hint(error.why)}")
         return
@@ -156,17 +154,23 @@ async def _database(settings: Settings) -> AsyncIterator[Finding]:
         yield _wrong(f"{kind} is Postgres {major}; {MIN_POSTGRES} or newer is needed.")
     else:
         yield _ok(f"{kind}: Postgres {major}")
-    yield (
-        _ok("the schema is current")
-        if current
-        else _warning(
-            "the schema is not up to date: run `signalbox migrate` (`up` does it by itself)."
-        )
-    )
+    yield _schema(schema)
     if isinstance(now, datetime) and abs(now - datetime.now(UTC)) > MAX_CLOCK_SKEW:
         yield _wrong("this machine's clock and the database's differ: set up NTP on both.")
     else:
         yield _ok("the clock agrees with the database's")
+
+
+def _schema(found: Standing) -> Finding:
+    match found:
+        case Standing.CURRENT:
+            return _ok("the schema is current")
+        case Standing.BEHIND:
+            return _warning(
+                "the schema is not up to date: run `signalbox migrate` (`up` does it by itself)."
+            )
+        case Standing.NEWER:
+            return _wrong(SchemaNewer().user_message)
 
 
 def _sessions(kind: str, loss: Loss | None) -> Finding:
@@ -192,3 +196,16 @@ async def _credentials(settings: Settings) -> AsyncIterator[Finding]:
         )
     else:
         yield _ok(f"the agent's credentials: {', '.join(names)}")
+
+
+async def _slack(settings: Settings) -> AsyncIterator[Finding]:
+    credentials = slack_credentials(settings)
+    if not (credentials.bot_token or credentials.app_token or credentials.signing_secret):
+        yield _warning(
+            "Slack is not checked: no Slack token is set. Only `bot` and `up` need them."
+        )
+        return
+    for warning in warnings_of(credentials, settings.slack.surroundings):
+        yield _warning(warning)
+    async for is_right, what in check_workspace(credentials, needed_scopes=bot_scopes()):
+        yield (_ok if is_right else _wrong)(what)

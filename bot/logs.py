@@ -64,13 +64,22 @@ class _Json(_Text):
         return json.dumps(line, ensure_ascii=False)
 
 
-def set_up_logging(words: Iterable[str], *, secrets: Iterable[str] = ()) -> None:
-    """Send log lines to standard error as the words of `SIGNALBOX_LOG` say."""
-    chosen, secrets = set(words), tuple(secrets)
+def set_up_logging(
+    words: Iterable[str], *, level: str = "info", secrets: Iterable[str] = ()
+) -> None:
+    """Send log lines to standard error.
+
+    Args:
+        words: Of `SIGNALBOX_LOG`: a format, a level, both or neither.  Of two levels the first
+            one counts.
+        level: What is logged where the words name no level.
+        secrets: To be taken out of every line.
+    """
+    chosen, secrets = tuple(words), tuple(secrets)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json(secrets) if "json" in chosen else _Text(secrets))
     handler.addFilter(_Redacting(secrets))
-    level = next((word for word in chosen if word in _LEVELS), "info")
+    level = next((word for word in chosen if word in _LEVELS), level)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in (*_PRIVATE, *_REPEATING):
         logging.getLogger(name).setLevel(logging.ERROR)

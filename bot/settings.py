@@ -82,6 +82,22 @@ class SlackSettings(_Environment):
     app_token: SecretStr | None = Field(default=None, alias="SLACK_APP_TOKEN")
     signing_secret: SecretStr | None = Field(default=None, alias="SLACK_SIGNING_SECRET")
     api_url: str = Field(default=DEFAULT_API_URL, alias="SLACK_API_URL")
+    # None of ours: looked at to warn of them.
+    https_proxy: SecretStr | None = Field(default=None, alias="HTTPS_PROXY")
+    http_proxy: SecretStr | None = Field(default=None, alias="HTTP_PROXY")
+    client_id: SecretStr | None = Field(default=None, alias="SLACK_CLIENT_ID")
+    client_secret: SecretStr | None = Field(default=None, alias="SLACK_CLIENT_SECRET")
+
+    @property
+    def surroundings(self) -> frozenset[str]:
+        """Names of variables that are set and may not do what somebody means by them."""
+        found = {
+            "HTTPS_PROXY": self.https_proxy,
+            "HTTP_PROXY": self.http_proxy,
+            "SLACK_CLIENT_ID": self.client_id,
+            "SLACK_CLIENT_SECRET": self.client_secret,
+        }
+        return frozenset(name for name, value in found.items() if value is not None)
 
     @field_validator("bot_token")
     @classmethod
@@ -140,10 +156,8 @@ class NodeSettings(_Environment):
     worker_slots: int | None = Field(
         default=None, ge=1, le=MAX_SLOTS, alias="SIGNALBOX_WORKER_SLOTS"
     )
-    # "json", "text", a level, or both: "json,debug".
-    log: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=("text", "info"), alias="SIGNALBOX_LOG"
-    )
+    # "json", "text", a level, or both: "json,debug".  Each command knows its own level else.
+    log: Annotated[tuple[str, ...], NoDecode] = Field(default=(), alias="SIGNALBOX_LOG")
 
     @field_validator("home", "config", "workflows")
     @classmethod

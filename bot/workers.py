@@ -8,13 +8,12 @@ from collections.abc import Sequence
 import typer
 
 from bot.settings import Settings
-from bot.workplace import SchemaBehind, opened_dsn, utc_now
+from bot.workplace import demand_schema, opened_dsn, utc_now
 from core.domain.actor import SYSTEM
 from core.domain.fleet import FleetView, WorkerRecord, WorkerState
 from core.services.fleet import FleetService
 from core.services.work import Work
 from core.store.engine import open_database, translating
-from core.store.schema import is_current
 
 _HEADS = ("NODE", "HOST", "STATE", "USED", "FREE", "VERSION", "HEARD OF")
 
@@ -23,13 +22,12 @@ async def run_workers(settings: Settings, *, as_json: bool) -> None:
     """Print the workers.
 
     Raises:
-        SchemaBehind: If the database's schema is not this program's.
+        SchemaBehind, SchemaNewer: If the database's schema is not this program's.
         Unavailable: If it cannot be reached.
     """
     async with opened_dsn(settings) as dsn, open_database(dsn, pool_size=1) as database:
         with translating():
-            if not await is_current(database):
-                raise SchemaBehind
+            await demand_schema(database)
         view = await FleetService(Work(database, utc_now)).workers(by=SYSTEM)
     typer.echo(_json(view) if as_json else _table(view))
 

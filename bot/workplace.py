@@ -38,7 +38,7 @@ from core.services.threads import ThreadService
 from core.services.work import Work
 from core.store.embedded import embedded_postgres
 from core.store.engine import Database, open_database
-from core.store.schema import bring_up_to_date, is_current
+from core.store.schema import SchemaNewer, Standing, bring_up_to_date, standing
 from core.store.transcripts import Transcripts
 from core.workspace.workspaces import Workspaces
 
@@ -52,7 +52,7 @@ IMPATIENT = Patience()
 
 
 class SchemaBehind(Unavailable):
-    """The database's schema is not this program's."""
+    """The database's schema is older than this program's."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -171,6 +171,21 @@ async def opened_dsn(settings: Settings) -> AsyncIterator[str]:
         yield dsn
 
 
+async def demand_schema(database: Database) -> None:
+    """Return if the database has this program's schema.
+
+    Raises:
+        SchemaBehind: If its schema is older.
+        SchemaNewer: If its schema is newer.
+        OSError, DBAPIError: If the database cannot be reached; `translating` knows them.
+    """
+    found = await standing(database)
+    if found is Standing.NEWER:
+        raise SchemaNewer
+    if found is Standing.BEHIND:
+        raise SchemaBehind
+
+
 @asynccontextmanager
 async def opened_workplace(
     settings: Settings, *, migrates: bool, patience: Patience = IMPATIENT
@@ -184,6 +199,7 @@ async def opened_workplace(
 
     Raises:
         SchemaBehind: If the schema is old and `migrates` is false.
+        SchemaNewer: If the schema is that of a newer version.
         BadDefinition: If a workflow definition is wrong.
         Unavailable: If the database cannot be reached.
         BadSetting: If it lets nobody in.
@@ -194,8 +210,8 @@ async def opened_workplace(
     async with opened_dsn(settings) as dsn, open_database(dsn, pool_size=pool_size) as database:
         if migrates:
             await patience.until_reachable(lambda: bring_up_to_date(database))
-        elif not await patience.until_reachable(lambda: is_current(database)):
-            raise SchemaBehind
+        else:
+            await patience.until_reachable(lambda: demand_schema(database))
         work = Work(database, utc_now)
         runs = RunService(work, catalog, settings.config.worker.on_lost)
         yield Workplace(

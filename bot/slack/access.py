@@ -155,14 +155,7 @@ class Access:
             return
         channel = self._channels.get(channel_id)
         if channel is None:
-            try:
-                answer = await self._slack.call("conversations.info", channel=channel_id)
-            except SlackRefused as error:
-                # A private channel without the bot, or a group conversation.
-                if error.name not in {"channel_not_found", "missing_scope"}:
-                    raise
-                raise self._not_in_channel() from error
-            channel = answer.get("channel") or {}
+            channel = await self._channel(channel_id)
         if channel.get("is_ext_shared") or channel.get("is_pending_ext_shared"):
             raise _shared()
         if channel.get("is_archived"):
@@ -172,6 +165,23 @@ class Access:
         # Only good news is kept: an invitation must help at once.
         self._channels.keep(channel_id, channel)
 
+    async def _channel(self, channel_id: str) -> Mapping[str, Any]:
+        try:
+            answer = await self._slack.call("conversations.info", channel=channel_id)
+        except SlackRefused as error:
+            if error.name == "missing_scope":
+                # A group conversation, to which nobody can invite it.
+                raise self._not_part() from error
+            if error.name != "channel_not_found":
+                raise
+            # A private channel without the bot, or again a group conversation.
+            raise self._not_in_channel(
+                "In a group direct message that is not possible: use a channel, or write to "
+                f"@{self.installation.bot_name} directly."
+            ) from error
+        found: Mapping[str, Any] = answer.get("channel") or {}
+        return found
+
     async def _check_direct(self, channel_id: str, user_id: str) -> None:
         """Only the person's conversation with the bot itself is a place to work in."""
         own = self._own_dms.get(user_id)
@@ -179,18 +189,21 @@ class Access:
             own = await self._slack.direct_channel(user_id)
             self._own_dms.keep(user_id, own)
         if own != channel_id:
-            raise NotAdmitted(
-                "foreign direct message",
-                "Signalbox is not part of this conversation. Use a channel it is in, or write to "
-                f"@{self.installation.bot_name} directly.",
-            )
+            raise self._not_part()
 
-    def _not_in_channel(self) -> NotAdmitted:
+    def _not_part(self) -> NotAdmitted:
         return NotAdmitted(
-            "bot not in channel",
-            "Signalbox is not in this channel yet. Invite it: "
-            f"`/invite @{self.installation.bot_name}`, then try again.",
+            "foreign direct message",
+            "Signalbox is not part of this conversation. Use a channel it is in, or write to "
+            f"@{self.installation.bot_name} directly.",
         )
+
+    def _not_in_channel(self, more: str = "") -> NotAdmitted:
+        words = (
+            "Signalbox is not in this channel yet. Invite it: "
+            f"`/invite @{self.installation.bot_name}`, then try again. {more}"
+        )
+        return NotAdmitted("bot not in channel", words.rstrip())
 
 
 _FULL_MEMBERS_ONLY = "Signalbox works for full members of this workspace only."

@@ -23,9 +23,11 @@ from core.domain.kills import KillSelection
 from core.domain.request import ContinueRequest, KillRequest, RunFilter, StartRequest
 from core.domain.stats import Period
 
-# `run_` and up to 12 hex digits; without `run_` at least 6, one of them a figure, or
-# "facade" would be one.
-_RUN_ID = re.compile(r"run_[0-9a-f]{1,12}|(?=[a-f]*\d)[0-9a-f]{6,12}", re.IGNORECASE)
+# `run_` and up to 12 hex digits.  Without `run_`: at least 4 that have a letter and a figure, for
+# "facade" is a word, or at least 6 figures, for "404" is one too.
+_RUN_ID = re.compile(
+    r"run_[0-9a-f]{1,12}|(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{4,12}|\d{6,12}", re.IGNORECASE
+)
 _MORE_TURNS = re.compile(
     r"(?:\+\s?(?P<plus>\d+)|(?P<bare>\d+))(?P<noun>(?:\s+more)?(?:\s+turns?)?\b)[:,.]?(?=\s|\Z)",
     re.IGNORECASE,

@@ -27,7 +27,8 @@ from core.domain.workflow import UnknownWorkflow
 
 log = logging.getLogger(__name__)
 
-# Shorter than the time after which another bot takes an unfinished delivery for abandoned.
+# However long it takes, the bot keeps its hold on the delivery (`Intake.keep_hold`): this only
+# bounds how long a person waits for an answer.
 HANDLING_LIMIT = timedelta(seconds=25)
 # A form stays open this long for errors of its start; Slack closes the wait at 3 s.
 FORM_PATIENCE = timedelta(seconds=2.2)

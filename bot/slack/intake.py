@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 # Slack waits 3 s for the acknowledgement.
 STORE_LIMIT = timedelta(seconds=1.5)
 _DONE_LIMIT = timedelta(seconds=5)
-# With the 30 s after which a delivery counts as left, well within a minute.
+# With `ABANDONED_AFTER` (`core/services/intake.py`), within seconds of the bot's death.
 REPLAY_EVERY = timedelta(seconds=2)
 # After an outage every bot's word about what it handles is old: it gets this long to renew it.
 _AFTER_OUTAGE = timedelta(seconds=10)

@@ -56,19 +56,20 @@ def problems_of(given: SlackCredentials) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def warnings_of(given: SlackCredentials, environment: Mapping[str, str]) -> tuple[str, ...]:
-    """What works, but probably not as meant."""
+def warnings_of(given: SlackCredentials, surroundings: Collection[str]) -> tuple[str, ...]:
+    """What works, but probably not as meant.
+
+    Args:
+        given: The Slack settings.
+        surroundings: Names of other variables that are set.
+    """
     lines: list[str] = []
-    proxies = [
-        name
-        for name in ("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy")
-        if environment.get(name)
-    ]
+    proxies = [name for name in ("HTTPS_PROXY", "HTTP_PROXY") if name in surroundings]
     if proxies and not is_loopback(given.api_url):
         lines.append(
             f"Slack is called through the proxy of {proxies[0]}; NO_PROXY is not looked at."
         )
-    if environment.get("SLACK_CLIENT_ID") and environment.get("SLACK_CLIENT_SECRET"):
+    if {"SLACK_CLIENT_ID", "SLACK_CLIENT_SECRET"} <= set(surroundings):
         lines.append(
             "SLACK_CLIENT_ID and SLACK_CLIENT_SECRET are set but not used: Signalbox works with "
             "the bot token of one workspace."

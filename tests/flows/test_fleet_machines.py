@@ -61,7 +61,7 @@ async def outlet(office: Office) -> AsyncIterator[Path]:
 
 def network_of(pid: int) -> str:
     """Which network a process is in."""
-    return os.readlink(f"/proc/{pid}/ns/net")
+    return str(Path(f"/proc/{pid}/ns/net").readlink())
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot import ids
-from bot.slack.views.modals import continue_form, run_form
+from bot.slack.views.modals import TASK_LIMIT, continue_form, run_form
 from core.agent.catalog import load_catalog
 from core.domain.run import StopReason
 from core.domain.workflow import WorkflowDefinition
@@ -69,3 +69,14 @@ def test_a_prepared_task_is_shown_as_typed() -> None:
     view = run_form(SHIPPED, channel_id="C1", task="a < b\n  & c")
 
     assert "a < b\n  & c" in words_of(view)
+
+
+def test_a_task_that_is_cut_says_so() -> None:
+    hints = [
+        run_form(SHIPPED, channel_id="C1", task="x" * length)["blocks"][1]["hint"]["text"]
+        for length in (TASK_LIMIT, TASK_LIMIT + 1)
+    ]
+
+    assert "its end is left out" not in hints[0]
+    assert "longer than the 3,000 characters" in hints[1]
+    assert "its end is left out" in hints[1]

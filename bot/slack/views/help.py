@@ -76,7 +76,8 @@ _THREADS = (
     "`@signalbox kill`, `@signalbox continue 20`, `@signalbox status`."
 )
 _IDS = (
-    "A run id is `run_` and 12 characters; the first few are enough while only one run begins so."
+    "A run id is `run_` and 12 characters; the first few are enough while only one run begins so. "
+    "In a thread write `run_` before a shortened id; other words are the reason or the message."
 )
 
 

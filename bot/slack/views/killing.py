@@ -37,30 +37,24 @@ def question(snapshot: RunSnapshot) -> str:
 
 
 def is_unconfirmed(kill: Termination) -> bool:
-    """Whether something survived and is not proven gone, also while it is tried again."""
+    """Whether it could not be proven that nothing is left, also while it is tried again."""
     return Phase.UNCONFIRMED in kill.phases and kill.phase is not Phase.CONFIRMED
+
+
+def is_seen_alive(snapshot: RunSnapshot, kill: Termination) -> bool:
+    """Whether a worker is there that sees what would not die; else nobody can look."""
+    return bool(kill.survivors) and snapshot.run.is_live
 
 
 def survivor_words(snapshot: RunSnapshot, kill: Termination) -> str:
     """What would not die, where, what happens by itself, and what to do; mrkdwn."""
-    host = snapshot.host
-    where = f"the machine {text.code(host, 80)}" if host else "its machine"
+    if not is_seen_alive(snapshot, kill):
+        return _unseen_words(snapshot, kill)
     count = len(kill.survivors)
-    if not count:
-        return (
-            f"It is not certain that nothing of it is left on {where}. Signalbox looks again by "
-            "itself, at least once a minute."
-        )
-    named = ", ".join(
-        f"{text.code(process.name or 'process', 40)} (pid {process.pid})"
-        for process in kill.survivors[:_SURVIVORS_SHOWN]
-    )
-    if count > _SURVIVORS_SHOWN:
-        named += f" and {count - _SURVIVORS_SHOWN} more"
     pids = ",".join(str(process.pid) for process in kill.survivors[:_SURVIVORS_SHOWN])
     return (
         f"{figures.plural(count, 'process', 'processes')} would not die, not even by SIGKILL: "
-        f"{named} on {where}.\n"
+        f"{_named(kill)} on {_where(snapshot)}.\n"
         "*By itself:* the worker tries again by force, after 5 seconds and then at least once a "
         "minute, and so does the next one that starts on that machine. The run counts as running "
         "until nothing is left of it.\n"
@@ -68,6 +62,39 @@ def survivor_words(snapshot: RunSnapshot, kill: Termination) -> str:
         f"there with {text.code(f'ps -o pid,stat,wchan,cmd -p {pids}', 160)}: a process in state "
         "`D` hangs on a disk or a network mount and ends when that answers or is unmounted."
     )
+
+
+def _unseen_words(snapshot: RunSnapshot, kill: Termination) -> str:
+    """What is to be said while no worker is where the processes were."""
+    known = f"At the last look these were alive: {_named(kill)}. " if kill.survivors else ""
+    if snapshot.run.is_live:
+        limit = (
+            " If none does within 10 minutes of the kill, the run is given up as `worker_lost`, "
+            "so that its session is free."
+        )
+    else:
+        limit = " The run was given up, so its session is free already."
+    return (
+        f"{known}Nobody could look on {_where(snapshot)} whether anything of it is left: no worker "
+        "is heard of there.\n"
+        "*By itself:* a worker that starts there ends what is left, and the kill is confirmed "
+        f"here.{limit}\n"
+        "*To do:* start a worker on that machine, with the same home as before."
+    )
+
+
+def _where(snapshot: RunSnapshot) -> str:
+    return f"the machine {text.code(snapshot.host, 80)}" if snapshot.host else "its machine"
+
+
+def _named(kill: Termination) -> str:
+    """What survived, by name; mrkdwn."""
+    named = ", ".join(
+        f"{text.code(process.name or 'process', 40)} (pid {process.pid})"
+        for process in kill.survivors[:_SURVIVORS_SHOWN]
+    )
+    more = len(kill.survivors) - _SURVIVORS_SHOWN
+    return f"{named} and {more} more" if more > 0 else named
 
 
 def waited_words(kill: Termination) -> str:

@@ -19,6 +19,12 @@ _OPTIONS = 100
 _OPTION_TEXT = 75
 _TITLE = 24
 
+_EXACTLY = "Say what should be true at the end. The agent sees exactly these words."
+_CUT = (
+    f"The message was longer than the {TASK_LIMIT:,} characters of this field: its end is left "
+    "out. Type a longer task after /workflow run."
+)
+
 
 def run_form(
     definitions: Sequence[WorkflowDefinition],
@@ -33,8 +39,11 @@ def run_form(
         definitions: What can be chosen, sorted; the first hundred fit.
         channel_id: Where the run's thread is to be.
         workflow: Name of the one chosen beforehand.
-        task: What the field holds beforehand, as a person would type it.
+        task: What the field holds beforehand, as a person would type it; its end is left out,
+            and that told, where it is longer than a field may be.
     """
+    words = text.clean(task)
+    is_cut = len(words) > TASK_LIMIT
     return modal(
         callback_id=ids.RUN_FORM,
         title="Run a workflow",
@@ -53,10 +62,10 @@ def run_form(
                 text_input(
                     "Add rate limiting to the API",
                     multiline=True,
-                    initial=text.clip(text.clean(task), TASK_LIMIT),
+                    initial=text.clip(words, TASK_LIMIT),
                     longest=TASK_LIMIT,
                 ),
-                hint="Say what should be true at the end. The agent sees exactly these words.",
+                hint=_CUT if is_cut else _EXACTLY,
             ),
             field(
                 ids.FIELD_REPO,

@@ -6,7 +6,7 @@ from bot.slack import figures, markdown, text
 from bot.slack.views import blocks
 from bot.slack.views.card import TASK_LIMIT, owner_words
 from bot.slack.views.changes import change_lines, outcome_of_tests
-from bot.slack.views.killing import is_unconfirmed, waited_words
+from bot.slack.views.killing import is_unconfirmed, survivor_words, waited_words
 from bot.slack.views.message import Block, Message, TextFile
 from bot.slack.views.notices import notice_lines
 from bot.slack.views.wording import (
@@ -17,6 +17,7 @@ from bot.slack.views.wording import (
     killed_title,
     state_of,
     turns_made,
+    unconfirmed_title,
     usage_reset,
 )
 from core.domain.run import Run, RunStatus, StopReason
@@ -225,30 +226,31 @@ def _notices(snapshot: RunSnapshot) -> Message | None:
 
 
 def _unconfirmed(snapshot: RunSnapshot) -> Message | None:
-    """A warning that something survived a kill; when that is over, it says so."""
+    """A warning that a kill is not proven; when that is over, it says so."""
     kill = snapshot.termination
     if kill is None or Phase.UNCONFIRMED not in kill.phases:
         return None
     if not is_unconfirmed(kill):
         words = (
-            "⚠️ Some processes of this run survived its kill for a while. That is over: nothing "
-            "is left running."
+            "⚠️ For a while it was not proven that nothing of this run is left. That is over: "
+            "nothing is left running."
         )
         return Message(text=words, blocks=(blocks.section(words),))
-    state = state_of(snapshot)
+    # Also of a run that was given up: the card tells its end, the kill stays open.
+    title = unconfirmed_title(snapshot, kill)
     return Message(
-        text=f"⚠️ `{snapshot.run.run_id}` is not stopped yet: some processes survive.",
-        blocks=(blocks.section(f"⚠️ *{text.escape(state.title)}*\n{state.detail}"),),
+        text=f"⚠️ `{snapshot.run.run_id}`: {text.escape(title)}.",
+        blocks=(blocks.section(f"⚠️ *{text.escape(title)}*\n{survivor_words(snapshot, kill)}"),),
     )
 
 
 def _confirmed_late(snapshot: RunSnapshot) -> Message | None:
-    """The news that what survived is gone: a reply of its own, for an edit calls nobody."""
+    """The news that it is proven after all: a reply of its own, for an edit calls nobody."""
     kill = snapshot.termination
     if kill is None or Phase.UNCONFIRMED not in kill.phases or is_unconfirmed(kill):
         return None
-    took = f", {figures.duration(kill.elapsed)} after the kill" if kill.elapsed else ""
-    words = f"✅ The processes that survived are gone{took}: nothing of the run is left running."
+    took = f", {figures.duration(kill.elapsed)} after it was asked for" if kill.elapsed else ""
+    words = f"✅ The kill is confirmed after all{took}: nothing of the run is left running."
     return Message(text=words, blocks=(blocks.section(words),))
 
 

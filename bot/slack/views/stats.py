@@ -59,7 +59,7 @@ STAYS: Mapping[Phase, str] = MappingProxyType(
         Phase.TERMINATED: "SIGTERM to the tree",
         Phase.KILLED: "SIGKILL to the rest",
         Phase.CONFIRMED: "proven",
-        Phase.UNCONFIRMED: "something survived",
+        Phase.UNCONFIRMED: "not proven yet",
     }
 )
 _WHOLE = "request to proof"
@@ -142,9 +142,14 @@ def _kill_lines(kills: TerminationFigures) -> list[str]:
         )
     if kills.unconfirmed:
         left = figures.plural(kills.survivors, "process was", "processes were")
+        known = (
+            f"At the last look {left} still alive."
+            if kills.survivors
+            else "No process is known to be alive, but nobody could look on the machine."
+        )
         lines.append(
-            f"⚠️ At the last look {left} still alive. "
-            "`/workflow list live` shows the runs; each card says which process, and what to do."
+            f"⚠️ {known} `/workflow list live` shows the runs, and `/workflow list failed` those "
+            "that were given up; each thread says what to do."
         )
     return lines
 

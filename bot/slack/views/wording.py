@@ -8,7 +8,12 @@ from datetime import datetime
 from types import MappingProxyType
 
 from bot.slack import figures, markdown, text
-from bot.slack.views.killing import draining_words, is_unconfirmed, survivor_words
+from bot.slack.views.killing import (
+    draining_words,
+    is_seen_alive,
+    is_unconfirmed,
+    survivor_words,
+)
 from core.domain.event import EventKind
 from core.domain.fleet import QueueReason
 from core.domain.run import NOT_READY, Run, RunStatus, StopReason, WaitingOn
@@ -232,6 +237,13 @@ def ending_title(run: Run) -> str:
     )
 
 
+def unconfirmed_title(snapshot: RunSnapshot, kill: Termination) -> str:
+    """Why a kill is not proven; plain words."""
+    if is_seen_alive(snapshot, kill):
+        return STOPPING[Phase.UNCONFIRMED]
+    return "Not confirmed: nobody could look on its machine"
+
+
 def killed_title(run: Run, kill: Termination | None) -> str:
     """That it is dead, and how that is known; plain words."""
     if kill is None or kill.phase is not Phase.CONFIRMED:
@@ -272,9 +284,8 @@ def usage_reset(snapshot: RunSnapshot) -> datetime | None:
 def _stopping(snapshot: RunSnapshot, kill: Termination | None) -> State:
     run = snapshot.run
     if kill is not None and is_unconfirmed(kill):
-        return State(
-            icon="⚠️", title=STOPPING[Phase.UNCONFIRMED], detail=survivor_words(snapshot, kill)
-        )
+        title = unconfirmed_title(snapshot, kill)
+        return State(icon="⚠️", title=title, detail=survivor_words(snapshot, kill))
     phase = kill.phase if kill is not None else Phase.REQUESTED
     detail = "This takes a second or two, with stubborn processes up to 10 seconds."
     if kill is not None and phase is Phase.DRAINING:

@@ -50,12 +50,8 @@ settings.load_profile("signalbox")
 PATIENT_TIMEOUT = 300
 
 
-# Of the processes that run tests, so many begin with those that work and not with those that wait.
-WORKING = 2
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the tests that mostly wait: some processes wait while the others work.
+    """Begin with the tests that mostly wait: two processes wait while the others work.
 
     Among themselves both kinds stay in the random order.  With `--dist worksteal` each process
     gets an equal share of the list, and takes of the others' when it has done its own.
@@ -65,13 +61,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(PATIENT_TIMEOUT))
     others = [item for item in items if not item.get_closest_marker("patient")]
-    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    waiting = max(processes - WORKING, 1)
-    share = len(items) // processes
-    ordered: list[pytest.Item] = []
-    for number in range(waiting):
-        ordered += patient[number::waiting]
-        room = max((number + 1) * share - len(ordered), 0)
-        ordered += others[:room]
-        del others[:room]
-    items[:] = [*ordered, *others]
+    middle = len(items) // 2 - len(patient[::2])
+    items[:] = [*patient[::2], *others[:middle], *patient[1::2], *others[middle:]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from collections.abc import Coroutine
 from typing import Annotated, Any, NoReturn
@@ -112,6 +113,8 @@ def manifest(
 
 def main() -> None:
     """Run the command line; what a person can mend is one line, not a traceback."""
+    # Until everything is imported there is nothing to collect, and looking takes as long again.
+    gc.disable()
     app()
 
 
@@ -137,6 +140,9 @@ def _secrets(settings: Settings) -> tuple[str, ...]:
 
 
 def _run(work: Coroutine[Any, Any, Any]) -> Any:
+    # What is there by now stays: the collector need not look at it again.
+    gc.freeze()
+    gc.enable()
     try:
         return asyncio.run(work)
     except OpsError as error:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 from sqlalchemy import text
@@ -17,17 +18,18 @@ from bot.patience import Patience
 from bot.scheduler import Scheduler
 from bot.serve import PartFailed, Process, bounded, signals, web_server
 from bot.settings import BadSetting, Settings
-from bot.slack.app import Services
 from bot.slack.setup import SlackCredentials, SlackSetupError, problems_of, warnings_of
-from bot.slack.side import SlackPart
 from bot.web.health import Health, health_routes
 from bot.workplace import Workplace, opened_workplace, slack_credentials, utc_now
 from core.domain.errors import Unavailable
-from core.runner.identity import claimed_identity
-from core.runner.node import Node
+from core.runner.identity import Identity, claimed_identity
 from core.runner.twin import CopiedHome
 from core.services.housekeeping import HousekeepingService
 from core.store.engine import translating
+
+if TYPE_CHECKING:
+    from bot.slack.side import SlackPart
+    from core.runner.node import Node
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +118,7 @@ async def serve(
         node: Node | None = None
         if works:
             identity = stack.enter_context(claimed_identity(settings.node.home))
-            node = workplace.node(identity)
+            node = _node(workplace, identity)
         health = _health(workplace, slack, node)
         url = await stack.enter_async_context(_web(settings, health, slack))
         stack.push_async_callback(process.end)
@@ -169,7 +171,18 @@ def _credentials(settings: Settings) -> SlackCredentials:
     return credentials
 
 
+def _node(workplace: Workplace, identity: Identity) -> Node:
+    # Its libraries take half a second and memory, which a process that only hears Slack is spared.
+    from bot.node import new_node  # noqa: PLC0415
+
+    return new_node(workplace, identity)
+
+
 def _slack_part(workplace: Workplace, credentials: SlackCredentials) -> SlackPart:
+    # As above, of a process that only works.
+    from bot.slack.app import Services  # noqa: PLC0415
+    from bot.slack.side import SlackPart  # noqa: PLC0415
+
     config = workplace.settings.config
     return SlackPart(
         credentials=credentials,

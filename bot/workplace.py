@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from importlib.metadata import PackageNotFoundError, version
-from urllib.parse import urlsplit
+from datetime import UTC, datetime
 
 from bot.patience import Patience
 from bot.settings import Settings
 from bot.slack.setup import SlackCredentials
 from core.agent.catalog import Catalog, load_catalog
 from core.domain.errors import Unavailable
-from core.domain.fleet import WorkerRecord, WorkerState
-from core.queue.jobs import RUNS, node_queue
-from core.queue.worker import Worker
-from core.runner.clearing import Clearing
-from core.runner.execute import Executor
-from core.runner.identity import Identity
-from core.runner.kills import Kills
-from core.runner.lease import FENCE, Lease
-from core.runner.ledger import Ledger
-from core.runner.node import Node
 from core.services.admission import AdmissionService
 from core.services.fleet import FleetService
 from core.services.intake import IntakeService
@@ -39,13 +26,9 @@ from core.services.work import Work
 from core.store.embedded import embedded_postgres
 from core.store.engine import Database, open_database
 from core.store.schema import SchemaNewer, Standing, bring_up_to_date, standing
-from core.store.transcripts import Transcripts
-from core.workspace.workspaces import Workspaces
 
 log = logging.getLogger(__name__)
 
-# A clone of a large repository over a slow line; git's own stalls end sooner.
-GIT_TIMEOUT = timedelta(minutes=10)
 # Connections of a process beside one for each run it can execute.
 POOL_BASE = 10
 IMPATIENT = Patience()
@@ -78,76 +61,10 @@ class Workplace:
     people: PeopleService
     admission: AdmissionService
 
-    def node(self, identity: Identity, *, fence: timedelta = FENCE) -> Node:
-        """A worker of this process; `fence` is how long its agents work without a heartbeat."""
-        home = self.settings.node.home
-        ledger = Ledger(self.work, identity.worker_id, identity.host)
-        lease = Lease(fence=fence)
-        site = site_of(self.database.dsn)
-        workspaces = Workspaces(home, git_timeout=GIT_TIMEOUT, scratch=identity.scratch)
-        kills = Kills(ledger, workspaces, Clearing(home))
-        executor = Executor(
-            ledger=ledger,
-            kills=kills,
-            catalog=self.catalog,
-            workspaces=workspaces,
-            transcripts=Transcripts(self.database.sessions),
-            lease=lease,
-            home=home,
-            credentials=self.settings.agent_environment,
-            site=site,
-            critical=self.settings.config.critical.rules,
-        )
-        worker = Worker(
-            self.database.dsn,
-            name=identity.worker_id,
-            slots=self.settings.slots,
-            handler=executor,
-            queues=(RUNS, node_queue(identity.node)),
-        )
-        now = utc_now()
-        record = WorkerRecord(
-            worker_id=identity.worker_id,
-            node=identity.node,
-            host=identity.host,
-            slots=self.settings.slots,
-            state=WorkerState.UP,
-            started_at=now,
-            heartbeat_at=now,
-            program_version=program_version(),
-        )
-        return Node(
-            identity=identity,
-            record=record,
-            ledger=ledger,
-            kills=kills,
-            lease=lease,
-            worker=worker,
-            site=site,
-        )
-
-
-def program_version() -> str:
-    """Of Signalbox; empty where it runs without having been installed."""
-    try:
-        return version("signalbox")
-    except PackageNotFoundError:
-        return ""
-
 
 def utc_now() -> datetime:
     """The clock of everything but tests."""
     return datetime.now(UTC)
-
-
-def site_of(dsn: str) -> str:
-    """A name for this installation, by which its processes on a machine are told from others'.
-
-    Made of the database's address without its password.
-    """
-    url = urlsplit(dsn)
-    address = f"{url.hostname}:{url.port}{url.path}?{url.query}"
-    return hashlib.sha256(address.encode()).hexdigest()[:12]
 
 
 def slack_credentials(settings: Settings) -> SlackCredentials:

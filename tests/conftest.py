@@ -6,6 +6,7 @@ process that a test starts, reaches a real Slack, a real model or somebody's dat
 
 from __future__ import annotations
 
+import gc
 import os
 
 import pytest
@@ -48,18 +49,41 @@ settings.load_profile("signalbox")
 
 # For what waits long by its nature, in seconds; the others have the limit of pyproject.toml.
 PATIENT_TIMEOUT = 300
+# Of the processes that run tests, so many begin with those that work and not with those that wait.
+WORKING = 2
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the tests that mostly wait: two processes wait while the others work.
+    """Begin with the tests that mostly wait, and leave those of the browser to one process.
 
-    Among themselves both kinds stay in the random order.  With `--dist worksteal` each process
-    gets an equal share of the list, and takes of the others' when it has done its own.
+    With `--dist worksteal` each process gets an equal share of the list, and takes of the ends of
+    the others' when it has done its own.  So shares have their beginnings: of the first ones the
+    tests that wait, of the last one those of the browser, which takes seconds to start.  All else
+    stays in the random order.
     """
     patient = [item for item in items if item.get_closest_marker("patient")]
+    browser = [item for item in items if "browser" in item.path.parts and item not in patient]
+    begun_first = {*patient, *browser}
+    others = [item for item in items if item not in begun_first]
     for item in patient:
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(PATIENT_TIMEOUT))
-    others = [item for item in items if not item.get_closest_marker("patient")]
-    middle = len(items) // 2 - len(patient[::2])
-    items[:] = [*patient[::2], *others[:middle], *patient[1::2], *others[middle:]]
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    waiting = max(processes - WORKING, 1)
+    beginnings = [patient[number::waiting] for number in range(waiting)]
+    beginnings += [[] for _ in range(processes - waiting)]
+    beginnings[-1] = [*beginnings[-1], *browser]
+    share, rest = divmod(len(items), processes)
+    items.clear()
+    for number, beginning in enumerate(beginnings):
+        # The last ones get what does not divide.
+        room = share + (number >= processes - rest) - len(beginning)
+        items += [*beginning, *others[: max(room, 0)]]
+        del others[: max(room, 0)]
+    items += others
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector what stays to the end: half a million objects of modules and tests."""
+    gc.collect()
+    gc.freeze()

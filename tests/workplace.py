@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import pytest
 
+from bot.node import new_node
 from bot.sandbox.model.server import Model, open_model
 from bot.settings import Settings, load_settings
 from bot.workplace import Workplace, opened_workplace
@@ -71,7 +72,7 @@ class Office:
     async def worker(self, *, home: Path | None = None) -> AsyncIterator[Node]:
         """A worker of this process, stopped at the end."""
         with claimed_identity(home or self.settings.node.home) as identity:
-            node = self.workplace.node(identity)
+            node = new_node(self.workplace, identity)
             working = asyncio.create_task(node.run(), name="test worker")
             try:
                 async with asyncio.timeout(20):

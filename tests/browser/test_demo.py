@@ -15,7 +15,7 @@ from playwright.async_api import Browser, Page, expect
 
 from tests.browser.conftest import ONE_LOOP, PATIENCE_MS
 
-pytestmark = [ONE_LOOP, pytest.mark.patient]
+pytestmark = [ONE_LOOP, pytest.mark.timeout(300)]
 
 # An agent's start and a dozen turns at the demo's pace, on a machine that is busy with tests.
 RUN_MS = 90_000

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.node import new_node
 from bot.settings import load_settings
 from bot.workplace import opened_workplace
 from core.domain.event import EventKind, EventRecord
@@ -269,7 +270,7 @@ async def dying_worker(office: Office, home: Path) -> AsyncIterator[Program]:
 async def give_on(office: Office, run: Run) -> None:
     """What another worker does once the heartbeat has been silent for long enough."""
     with claimed_identity(office.settings.node.home) as identity:
-        node = office.workplace.node(identity)
+        node = new_node(office.workplace, identity)
         async with office.workplace.database.sessions.begin() as session:
             present = await runs.get(session, run.run_id)
             (process,) = await processes.of_run(session, run.id)

@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from bot.node import new_node
 from bot.settings import load_settings
 from bot.workplace import opened_workplace, utc_now
 from core.agent.process import find_tree
@@ -84,7 +85,7 @@ async def outpost(
         )
         async with opened_workplace(settings, migrates=False) as workplace:
             with claimed_identity(home) as identity:
-                node = workplace.node(identity, fence=fence)
+                node = new_node(workplace, identity, fence=fence)
                 working = asyncio.create_task(node.run(), name="outpost")
                 try:
                     async with asyncio.timeout(20):

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import pytest
 
-from bot.workplace import GIT_TIMEOUT, site_of
+from bot.node import GIT_TIMEOUT, site_of
 from core.agent import census
 from core.agent.process import COOKIE, SITE, find_tree, identify
 from core.domain.event import EventKind, EventRecord

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.workplace import GIT_TIMEOUT
+from bot.node import GIT_TIMEOUT
 from core.domain.event import EventKind
 from core.domain.process import host_named, machine_of
 from core.domain.run import Run, RunStatus

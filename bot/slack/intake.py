@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -30,8 +31,8 @@ ASKED = "asked"
 _REPLAYED = "replayed_key"
 
 NOTHING_STARTED = (
-    "Signalbox cannot reach its database just now: nothing was started or changed. "
-    "Please try again in a minute."
+    "Signalbox cannot reach its database just now: most likely nothing was started or changed. "
+    "Please look in a minute, and try again if so."
 )
 
 
@@ -49,6 +50,7 @@ class Intake:
         self._in_hand: set[str] = set()
         # Handled or refused, but the database could not be told; not to be replayed.
         self._untold: set[str] = set()
+        self._has_untold = asyncio.Event()
 
     async def middleware(self, args: AsyncArgs) -> BoltResponse | None:
         """Store a delivery, drop a duplicate, and let the rest through to its listener."""
@@ -121,7 +123,10 @@ class Intake:
             except Unavailable as error:
                 log.warning("unfinished deliveries cannot be read: %s", error)
                 await asyncio.sleep(_AFTER_OUTAGE.total_seconds())
-            await asyncio.sleep(every.total_seconds())
+            with suppress(TimeoutError):
+                async with asyncio.timeout(every.total_seconds()):
+                    await self._has_untold.wait()
+            self._has_untold.clear()
 
     async def keep_hold(self, *, every: timedelta) -> None:
         """Say again and again what this process has in hand, so that no other takes it up."""
@@ -143,8 +148,10 @@ class Intake:
         """
         if asked.via in {Via.MESSAGE, Via.OTHER}:
             return BoltResponse(status=503, body="")
-        # The row may have been stored after all; the person was told otherwise.
+        # The row may have been stored after all, and is taken back at once: whoever finds it
+        # after this bot's death would do what the person was told is most likely not done.
         self._untold.add(key)
+        self._has_untold.set()
         if asked.via is Via.COMMAND:
             return _json({"response_type": "ephemeral", "text": NOTHING_STARTED})
         if asked.via is Via.SUBMISSION:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from itertools import islice, takewhile
 from typing import Any
@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 # counting from there: the leg's budget would be spent before it began.
 _COST_NOTE = "cost-state"
 _APPEND_LIMIT = timedelta(seconds=20)
+# As long as a run's end waits for a database that is away; a run is called off sooner.
+LOAD_PATIENCE = timedelta(minutes=30)
 _FIRST_PAUSE = timedelta(milliseconds=200)
 _REFUSED_BATCHES = 3
 # What a worker that dies loses at most of a transcript; the agent's tools take longer.
@@ -46,6 +48,12 @@ class History:
         self._turn = asyncio.Lock()
         self._writing: asyncio.Task[None] | None = None
         self._is_away = False
+        self._loading = 0
+
+    @property
+    def is_loading(self) -> bool:
+        """Whether the SDK waits for a transcript, for which a store that is away is waited for."""
+        return self._loading > 0
 
     async def append(self, key: Any, entries: Any) -> None:
         """Take entries, to be stored within a moment or as soon as the store takes them."""
@@ -57,14 +65,32 @@ class History:
 
     async def load(self, key: Any) -> Any:
         """All entries but the notes of cost; each leg counts its own."""
-        entries = await self._transcripts.load(key)
+        entries = await self._patiently(lambda: self._transcripts.load(key))
         if entries is None:
             return None
         return [entry for entry in entries if entry.get("type") != _COST_NOTE]
 
     async def list_subkeys(self, key: Any) -> Any:
         """The subagents' transcripts."""
-        return await self._transcripts.list_subkeys(key)
+        return await self._patiently(lambda: self._transcripts.list_subkeys(key))
+
+    async def _patiently(self, ask: Callable[[], Awaitable[Any]]) -> Any:
+        """Ask the store until it answers: a leg must not fail because it began in an outage."""
+        until = time.monotonic() + LOAD_PATIENCE.total_seconds()
+        pause = _FIRST_PAUSE
+        self._loading += 1
+        try:
+            while True:
+                try:
+                    return await ask()
+                except (Unavailable, OSError) as error:
+                    if time.monotonic() >= until:
+                        raise
+                    log.warning("transcript not read, will be: %s", type(error).__name__)
+                await asyncio.sleep(pause.total_seconds())
+                pause = min(2 * pause, _LONGEST_PAUSE)
+        finally:
+            self._loading -= 1
 
     async def settle(self, *, limit: timedelta, patience: timedelta = timedelta(0)) -> None:
         """Store all that waits; what then is not stored is lost, and logged.

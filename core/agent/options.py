@@ -19,7 +19,7 @@ from claude_agent_sdk import (
 
 from core.agent import launch as launcher
 from core.agent.critical import CriticalCalls
-from core.agent.history import History
+from core.agent.history import LOAD_PATIENCE, History
 from core.agent.plan import task_files
 from core.agent.policy import allowed_rules, denied_tools, refusal
 from core.agent.process import ATTEMPT, COOKIE, SITE
@@ -53,6 +53,7 @@ def build_options(
         resume=session_id if launch.resume else None,
         session_store=cast("SessionStore", history),
         session_store_flush="eager",
+        load_timeout_ms=2 * int(LOAD_PATIENCE.total_seconds()) * 1000,
         system_prompt={
             "type": "preset",
             "preset": "claude_code",

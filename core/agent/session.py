@@ -273,6 +273,9 @@ class _Session:
                 raise self._failure("ended before it answered")
             was_seen = was_seen or bool(living)
             pause = min(2 * pause, _CONNECT_WATCH)
+            if self._history.is_loading:
+                # The program is not started yet.
+                deadline = time.monotonic() + limit.total_seconds()
             if time.monotonic() >= deadline:
                 raise self._failure("did not answer when it was started")
         self._opened.result()

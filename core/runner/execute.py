@@ -232,13 +232,22 @@ class Executor:
         transcripts = self.transcripts.of_attempt(run.run_id, run.attempt)
         async with open_agent(launch, transcripts) as agent:
             leg.agent = agent
-            await until_written(lambda: self.ledger.agent_ready(leg, agent.root))
-            async with self._carrier.following(leg):
-                async for event in agent.events():
-                    leg.progress.take(event, at=self.ledger.work.clock())
-                    leg.changed.set()
-                    if isinstance(event, ToolFinished):
-                        leg.kept.look.set()
+            # What it says is heard whether or not the database takes this just now.
+            noting = asyncio.create_task(
+                until_written(lambda: self.ledger.agent_ready(leg, agent.root)),
+                name=f"note agent {run.run_id}",
+            )
+            try:
+                async with self._carrier.following(leg):
+                    async for event in agent.events():
+                        leg.progress.take(event, at=self.ledger.work.clock())
+                        leg.changed.set()
+                        if isinstance(event, ToolFinished):
+                            leg.kept.look.set()
+                await noting
+            finally:
+                noting.cancel()
+                await asyncio.gather(noting, return_exceptions=True)
 
     async def _write(self, leg: Leg, work: asyncio.Task[None]) -> None:
         """Write the growing account, at most twice a second, until the work is over."""

@@ -15,8 +15,9 @@ from tests.faults.rows import Row
 from tests.faults.verdict import Violation, Wrong
 
 # A worker writes its figures half a second after it last did, and the writing takes its time;
-# the transcript is written within 50 ms.  When it dies, so much of the latter is ahead.
-UNWRITTEN = timedelta(seconds=1)
+# the transcript is written within 50 ms.  When it dies, so much of the latter is ahead: under this
+# suite's load, on a machine that has more to do than it can, up to some seconds.
+UNWRITTEN = timedelta(seconds=3)
 # The longest first answer of the suite's scripts, with some room.
 _FIRST_ANSWER_TOKENS = 150
 _COLUMNS = {

@@ -172,8 +172,6 @@ class Trial:
             self._wrong(Wrong.DOUBLED, said.mark, f"one command has {len(rows)} runs")
         if said.answer == "taken" and not rows:
             self._wrong(Wrong.LOST, said.mark, "the command was acknowledged and has no run")
-        if said.answer == "refused" and rows:
-            self._wrong(Wrong.UNTRUE, said.mark, "was told that nothing was started, and it was")
 
     async def _kills_heard(self, person: Person) -> None:
         """Each kill that was taken is done or answered, late if its bot died over it."""

@@ -7,11 +7,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.event import EventKind
 from core.domain.run import RunStatus
+from core.runner.ledger import Ledger
 from core.services.work import Work
 from core.store import events
 from core.store.engine import DatabaseUnavailable
@@ -73,6 +75,22 @@ async def test_work_whose_storing_was_not_heard_of_is_carried(office: Office) ->
     async with office.workplace.database.sessions() as session:
         told = await events.of_run(session, run.id, kinds=(EventKind.WORK_CARRIED,))
     assert not [one for one in told if "failed" in one.data]
+
+
+async def test_an_agent_is_heard_while_its_process_cannot_be_noted(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> None:
+        raise DatabaseUnavailable("connection refused")
+
+    monkeypatch.setattr(Ledger, "agent_ready", away)
+    run = await office.start("[scenario: long] [turns: 40] [delay: 0.2s] work")
+    async with office.worker():
+        await office.until(run, lambda seen: seen.run.tool_calls >= 1)
+    handed_over = (await office.look(run)).run
+
+    assert handed_over.status is RunStatus.PENDING
+    assert handed_over.tool_calls >= 1
 
 
 async def test_a_repository_of_long_commit_names_can_be_worked_on(

@@ -29,6 +29,12 @@ class Moody(MemoryTranscripts):
             raise ConnectionError
         await super().append(key, entries)
 
+    async def load(self, key: Any) -> Any:
+        if self.is_away:
+            self.failures += 1
+            raise ConnectionError
+        return await super().load(key)
+
     @property
     def kept(self) -> list[str]:
         return [entry["uuid"] for entry in self.entries.get(("s", ""), [])]
@@ -57,6 +63,24 @@ async def test_entries_are_stored_by_themselves() -> None:
         while not store.kept:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.01)
     assert store.kept == ["a", "b"]
+
+
+async def test_a_transcript_is_read_as_soon_as_the_store_is_back() -> None:
+    store = Moody()
+    history = History(store)
+    await store.append(KEY, [entry("a")])
+    store.is_away = True
+
+    reading = asyncio.create_task(history.load(KEY))
+    async with asyncio.timeout(5):
+        while not store.failures:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
+    waits = history.is_loading
+    store.is_away = False
+
+    assert waits
+    assert await reading == [entry("a")]
+    assert not history.is_loading
 
 
 async def test_entries_of_one_moment_are_stored_together_and_in_order() -> None:

@@ -167,16 +167,22 @@ class Transcripts:
             )
 
     async def load(self, key: Key) -> list[dict[str, Any]] | None:
-        """All lines in order; `None` if there are none."""
-        async with self._sessions() as session:
-            lines = (await session.scalars(_LOAD, _place(key))).all()
+        """All lines in order; `None` if there are none.
+
+        Raises:
+            Unavailable: If the database cannot be reached.
+        """
+        with translating():
+            async with self._sessions() as session:
+                lines = (await session.scalars(_LOAD, _place(key))).all()
         return [json.loads(line) for line in lines] or None
 
     async def list_sessions(self, project_key: str) -> list[dict[str, Any]]:
         """Sessions that were written in a project, with the time of their last line (ms)."""
-        async with self._sessions() as session:
-            rows = await session.execute(_SESSIONS, {"project_key": storable(project_key)})
-            return [{"session_id": row.session_id, "mtime": row.mtime} for row in rows]
+        with translating():
+            async with self._sessions() as session:
+                rows = await session.execute(_SESSIONS, {"project_key": storable(project_key)})
+                return [{"session_id": row.session_id, "mtime": row.mtime} for row in rows]
 
     async def list_session_summaries(self, project_key: str) -> list[dict[str, Any]]:
         """The project's sessions, each summed up from its lines as they now are."""
@@ -190,16 +196,22 @@ class Transcripts:
         return summaries
 
     async def list_subkeys(self, key: Key) -> list[str]:
-        """The transcripts of subagents under a session."""
-        async with self._sessions() as session:
-            place = _place(key)
-            del place["subpath"]
-            return list(await session.scalars(_SUBKEYS, place))
+        """The transcripts of subagents under a session.
+
+        Raises:
+            Unavailable: If the database cannot be reached.
+        """
+        place = _place(key)
+        del place["subpath"]
+        with translating():
+            async with self._sessions() as session:
+                return list(await session.scalars(_SUBKEYS, place))
 
     async def delete(self, key: Key) -> None:
         """Delete a subagent's transcript, or a session with all that is under it."""
-        async with self._sessions.begin() as session:
-            await session.execute(_DELETE, _place(key))
+        with translating():
+            async with self._sessions.begin() as session:
+                await session.execute(_DELETE, _place(key))
 
 
 def _place(key: Key) -> dict[str, str]:

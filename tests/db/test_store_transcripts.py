@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, cast
 from uuid import uuid4
 
+import pytest
 from claude_agent_sdk import SessionStore, fold_session_summary
 from claude_agent_sdk.testing import run_session_store_conformance
 from sqlalchemy import text
 
-from core.store.engine import Database
+from core.domain.errors import Unavailable
+from core.store.engine import Database, open_database
 from core.store.transcripts import Transcripts, exists
 
 
@@ -107,3 +111,23 @@ async def test_a_session_is_gone_on_with_from_its_first_word_on(database: Databa
 
     async with database.sessions() as session:
         assert await exists(session, session_id)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda kept: kept.append(key("s"), [{"type": "user"}]),
+        lambda kept: kept.load(key("s")),
+        lambda kept: kept.list_subkeys(key("s")),
+        lambda kept: kept.list_sessions("-srv-a"),
+        lambda kept: kept.delete(key("s")),
+    ],
+    ids=["append", "load", "list_subkeys", "list_sessions", "delete"],
+)
+async def test_a_database_that_is_away_is_told_as_such(
+    ask: Callable[[Transcripts], Awaitable[object]], tmp_path: Path
+) -> None:
+    # Nobody listens there.
+    async with open_database(f"postgresql://me@/none?host={tmp_path}") as away:
+        with pytest.raises(Unavailable):
+            await ask(Transcripts(away.sessions))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -118,6 +120,7 @@ async def serve(
         node: Node | None = None
         if works:
             identity = stack.enter_context(claimed_identity(settings.node.home))
+            stack.enter_context(_temporary_files_in(identity.scratch.folder))
             node = _node(workplace, identity)
         health = _health(workplace, slack, node)
         url = await stack.enter_async_context(_web(settings, health, slack))
@@ -169,6 +172,20 @@ def _credentials(settings: Settings) -> SlackCredentials:
     for line in warnings_of(credentials, settings.slack.surroundings):
         log.warning("%s", line)
     return credentials
+
+
+@contextmanager
+def _temporary_files_in(folder: Path) -> Iterator[None]:
+    """Let the temporary files of this process bear its name, also those of its libraries.
+
+    That of the agent copies transcripts there; a worker that was killed leaves them, and the
+    next one knows by the name that they are nobody's.
+    """
+    before, tempfile.tempdir = tempfile.tempdir, str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
 
 
 def _node(workplace: Workplace, identity: Identity) -> Node:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from threading import Thread
 
+from bot.app import _temporary_files_in
 from core.workspace.aside import made_aside
 from core.workspace.command import Git
 from core.workspace.restore import fill
@@ -189,3 +191,12 @@ async def test_a_workspace_is_made_by_who_swept_the_scratch_folder_away(
         made = await prepare(ours, origin)
 
         assert (await ours.diff(made, made.base_commit)).files == ()
+
+
+def test_temporary_files_of_libraries_are_in_the_place_of_the_process(tmp_path: Path) -> None:
+    before = tempfile.gettempdir()
+    with _temporary_files_in(tmp_path):
+        made = Path(tempfile.mkdtemp(prefix="claude-resume-"))
+
+    assert made.parent == tmp_path
+    assert tempfile.gettempdir() == before

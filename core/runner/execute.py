@@ -150,6 +150,9 @@ class Executor:
             done, _ = await asyncio.wait({work}, timeout=leg.timeout.total_seconds())
         except asyncio.CancelledError:
             return await uninterrupted(self._why(leg), name=f"why {leg.run.run_id}")
+        if work.cancelled() and leg.cause is None:
+            # Not by us: the whole process is being torn down, and has left this behind.
+            return await uninterrupted(self._why(leg), name=f"why {leg.run.run_id}")
         if done:
             return leg.cause
         return Cause.TIMEOUT

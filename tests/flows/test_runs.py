@@ -1,3 +1,4 @@
+import asyncio
 from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
@@ -281,6 +282,20 @@ async def test_a_stopping_worker_hands_its_run_over_and_another_goes_on(office: 
     assert handed_over.attempt == 2
     assert seen.run.status is RunStatus.COMPLETED, seen.run.error_message
     assert seen.run.session_id == run.session_id
+
+
+async def test_a_run_whose_process_is_torn_down_is_handed_over_and_has_not_ended(
+    office: Office,
+) -> None:
+    async with office.worker():
+        run = await in_mid_tool(office, "[scenario: long] [turns: 12] [delay: 0.3s] work")
+        # As the event loop does at its end to all that a stop has left behind.
+        (work,) = (one for one in asyncio.all_tasks() if one.get_name() == f"work {run.run_id}")
+        work.cancel()
+        seen = await office.ended(run)
+
+    assert seen.run.status is RunStatus.COMPLETED, seen.run.error_message
+    assert seen.run.attempt == 2
 
 
 async def test_a_kill_that_meets_the_very_start_is_heard(office: Office) -> None:

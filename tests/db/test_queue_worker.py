@@ -257,6 +257,7 @@ async def test_a_job_can_be_called_off_while_its_worker_drains(database: Databas
             await stopping
 
         await until_status(database.sessions, job_id, "aborted")
+    assert handler.log == [("started", "run_a"), ("cancelled", "run_a")]
 
 
 async def test_handlers_are_cancelled_when_the_time_to_drain_is_over(database: Database) -> None:

@@ -71,6 +71,7 @@ async def test_every_process_with_the_cookie_is_found(script: str, sleeper: str)
                 if sleeper in " ".join(map(command_line, found)) and tree.root in found:
                     break
                 await asyncio.sleep(0.01)
+        assert len({one.pid for one in found}) == len(found) >= 2
 
 
 async def test_another_runs_processes_are_not_found() -> None:

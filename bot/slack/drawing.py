@@ -89,15 +89,16 @@ class Drawing:
             SlackError: Slack does not do its part; try again later.
             Unavailable: The database cannot be reached.
         """
+        looked_at: set[tuple[str, Doubt]] = set()
         while True:
             thread = await self.threads.thread(thread_key)
             if thread is None:
                 return False
-            if await self._look_again(thread):
+            if await self._look_again(thread, looked_at):
                 continue
             todo = await self._todo(thread)
             if todo is None:
-                await self._settle(thread)
+                await self._settle(thread, looked_at)
                 return newest(thread).is_live
             await self._do(thread, todo, priority_of(thread, todo, is_idle=is_idle))
 
@@ -205,14 +206,17 @@ class Drawing:
             await self.doubts.note(todo.shown.thread_key, todo.slot, Doubt.POSTED_TWICE)
             await self.poster.unsent(todo.shown, now=self.clock())
 
-    async def _look_again(self, thread: Thread) -> bool:
-        """Mend what Slack carried out late; answers whether there was anything to look at."""
-        due = self.doubts.due(thread.thread_key)
-        for slot, doubt in due:
+    async def _look_again(self, thread: Thread, looked_at: set[tuple[str, Doubt]]) -> bool:
+        """Mend what Slack carried out late; answers whether there was anything to look at.
+
+        The doubts last until all that is lacking then is done, should this process die first.
+        """
+        due = set(self.doubts.due(thread.thread_key)) - looked_at
+        for slot, doubt in sorted(due):
             row = thread.shown.get(slot)
             if row is not None and row.state is ShownState.SHOWN:
                 await self._mend(thread, row, doubt)
-            await self.doubts.settle(thread.thread_key, slot, doubt)
+        looked_at |= due
         return bool(due)
 
     async def _mend(self, thread: Thread, row: Shown, doubt: Doubt) -> None:
@@ -283,11 +287,14 @@ class Drawing:
             return await self.farewells.todo(thread)
         return todo
 
-    async def _settle(self, thread: Thread) -> None:
-        """Record, last of all, up to which version the thread is drawn."""
+    async def _settle(self, thread: Thread, looked_at: set[tuple[str, Doubt]]) -> None:
+        """Record, last of all, up to which version the thread is drawn, and what is past doubt."""
         card = thread.shown.get(CARD)
         if card is not None and card.version != version_of(thread):
             await self.threads.put(replace(card, version=version_of(thread)))
+        # One that was noted again meanwhile is due later.
+        for slot, doubt in looked_at.intersection(self.doubts.due(thread.thread_key)):
+            await self.doubts.settle(thread.thread_key, slot, doubt)
         if not newest(thread).is_live:
             for key in [key for key in self._updated_at if key[0] == thread.thread_key]:
                 del self._updated_at[key]

@@ -44,6 +44,8 @@ from core.domain.run import Usage
 _KEPT_OUTPUT = 4_000
 _KEPT_INPUT = 2_000
 _SUMMARY = 120
+# Of one answer; more than a thousand times what a model can read.
+_MOST_TOKENS = 10**9
 # Looked at for secrets beyond what is kept, so that the cut does not hide half of one.
 _MARGIN = 1_000
 # The member of a tool's input that says most in one line.
@@ -222,23 +224,30 @@ def usage_of_entry(entry: Any) -> TurnUsage | None:
     message = entry.get("message")
     if entry.get("type") != "assistant" or not isinstance(message, dict):
         return None
-    if not message.get("id") or not message.get("usage") or message.get("model") == "<synthetic>":
+    model = message.get("model")
+    if not message.get("id") or not message.get("usage") or model == "<synthetic>":
         return None
     return TurnUsage(
         message_id=str(message["id"]),
         usage=_usage(message["usage"]),
-        model=message.get("model"),
+        model=model if isinstance(model, str) else None,
         is_subagent=bool(entry.get("isSidechain")),
     )
 
 
-def _usage(told: Mapping[str, Any]) -> Usage:
+def _usage(told: Any) -> Usage:
+    counts = told if isinstance(told, Mapping) else {}
     return Usage(
-        input_tokens=told.get("input_tokens") or 0,
-        output_tokens=told.get("output_tokens") or 0,
-        cache_read_tokens=told.get("cache_read_input_tokens") or 0,
-        cache_creation_tokens=told.get("cache_creation_input_tokens") or 0,
+        input_tokens=_tokens(counts.get("input_tokens")),
+        output_tokens=_tokens(counts.get("output_tokens")),
+        cache_read_tokens=_tokens(counts.get("cache_read_input_tokens")),
+        cache_creation_tokens=_tokens(counts.get("cache_creation_input_tokens")),
     )
+
+
+def _tokens(told: Any) -> int:
+    """A count of tokens; what cannot be one counts nothing."""
+    return told if isinstance(told, int) and 0 <= told <= _MOST_TOKENS else 0
 
 
 def _text(content: str | list[dict[str, Any]] | None) -> str:

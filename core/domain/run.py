@@ -136,6 +136,15 @@ class Usage:
             cache_creation_tokens=self.cache_creation_tokens + other.cache_creation_tokens,
         )
 
+    def minus(self, other: Usage) -> Usage:
+        """What is more here than there, kind by kind; never less than nothing."""
+        return Usage(
+            input_tokens=max(self.input_tokens - other.input_tokens, 0),
+            output_tokens=max(self.output_tokens - other.output_tokens, 0),
+            cache_read_tokens=max(self.cache_read_tokens - other.cache_read_tokens, 0),
+            cache_creation_tokens=max(self.cache_creation_tokens - other.cache_creation_tokens, 0),
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class FileChange:

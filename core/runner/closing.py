@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.agent.steps import end_steps
 from core.domain.run import Run
+from core.runner.recount import recount
 from core.store import processes, steps
 
 
@@ -15,6 +16,7 @@ async def close_attempt(
     session: AsyncSession, run: Run, *, now: datetime, error: str | None = None
 ) -> None:
     """End the process row and the open steps of a run that ends without its worker."""
+    await recount(session, run, now=now)
     await processes.end(session, run.id, run.attempt, now=now)
     plan = tuple(await steps.of_run(session, run.id))
     await steps.replace(session, run.id, end_steps(plan, succeeded=False, now=now, error=error))

@@ -23,6 +23,7 @@ from core.runner.closing import close_attempt
 from core.runner.kill_ledger import KillLedger
 from core.runner.leg import Leg, prompt_uuid_of
 from core.runner.lost import Lost
+from core.runner.recount import recount
 from core.services.admission import admit
 from core.services.dispatch import hand_over
 from core.store import (
@@ -226,6 +227,8 @@ class Ledger(KillLedger):
                     error_message=outcome.error,
                     **final,
                 )
+                if leg.progress.result is None:
+                    ended = await recount(session, run, now=now)
                 await admit(session, now=now)
                 return ended
         except BaseException:
@@ -271,6 +274,7 @@ class Ledger(KillLedger):
         )
         async with self.work.transaction() as session:
             await processes.end(session, run.id, run.attempt, now=now)
+            await recount(session, run, now=now)
             again = await runs.requeue(session, run.run_id, attempt=run.attempt, now=now)
             await events.append(session, run.id, again.attempt, [*told, requeued])
             await admit(session, now=now)

@@ -92,10 +92,37 @@ _HOLDS = text(
 )
 
 
+# After the first of these lines; agents below the main one have transcripts of their own.
+_ANSWERS = text(
+    """
+    SELECT entry::text FROM transcript_entries
+    WHERE session_id = :session_id AND scope = '' AND entry->>'type' = 'assistant'
+        AND id > (
+            SELECT min(id) FROM transcript_entries
+            WHERE session_id = :session_id AND scope = '' AND subpath = ''
+                AND entry_uuid = ANY(:uuids)
+        )
+    ORDER BY id
+    """
+)
+
+
 async def holds(session: AsyncSession, session_id: UUID, uuids: Sequence[UUID]) -> bool:
     """Whether a session's transcript has one of these lines: whether the agent heard it."""
     wanted = {"session_id": str(session_id), "uuids": [str(uuid) for uuid in uuids]}
     return bool(await session.scalar(_HOLDS, wanted))
+
+
+async def answers_to(
+    session: AsyncSession, session_id: UUID, uuids: Sequence[UUID]
+) -> list[dict[str, Any]]:
+    """The model's answers in a session, subagents' too, since the first of these lines.
+
+    Nothing is added to the transcript until the transaction ends.
+    """
+    wanted = {"session_id": str(session_id), "uuids": [str(uuid) for uuid in uuids]}
+    await session.execute(_LOCK, {"session_id": str(session_id), "scope": ""})
+    return [json.loads(line) for line in await session.scalars(_ANSWERS, wanted)]
 
 
 async def exists(session: AsyncSession, session_id: UUID) -> bool:

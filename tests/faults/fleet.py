@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -92,6 +92,16 @@ class Fleet:
     def note(self, began: float, number: int, what: str, *runs: str) -> None:
         """Write down what was done."""
         self.journal.append(Event(began, time.time(), number, what, frozenset(runs)))
+
+
+def was_hit(
+    journal: Iterable[Event], names: Collection[str], *, since: float, until: float
+) -> bool:
+    """Whether one of these programs was killed, stopped or frozen in a time (of the epoch, s)."""
+    return any(
+        event.began <= until and event.ended >= since and any(name in event.what for name in names)
+        for event in journal
+    )
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from tests.faults.fleet import Fleet
+from tests.faults.fleet import Event, Fleet, was_hit
 from tests.faults.injection import Injection, NotDone
 from tests.faults.plan import Kind, plan_of
 from tests.faults.supervised import Supervised
@@ -92,3 +92,14 @@ def test_numbers_come_to_an_end_where_nothing_can_be_done(tmp_path: Path) -> Non
     progress = tried(tmp_path / "progress", *range(40), up_to=40)
 
     assert progress.chosen(4) == list(range(12))
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "was"),
+    [(5, 9, False), (5, 10, True), (12, 13, True), (20, 30, True), (21, 30, False)],
+)
+def test_who_was_hit_in_a_time_is_known(since: float, until: float, *, was: bool) -> None:
+    journal = [Event(10, 20, 1, "SIGKILL to bot-a [7], away 10.0 s")]
+
+    assert was_hit(journal, ["bot-a", "bot-b"], since=since, until=until) is was
+    assert not was_hit(journal, ["worker-a"], since=since, until=until)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.faults.cost_true import check_cost
 from tests.faults.evidence import save
-from tests.faults.fleet import Fleet
+from tests.faults.fleet import Fleet, was_hit
 from tests.faults.injection import Injection, NotDone
 from tests.faults.injections import inject
 from tests.faults.person import Person, Said, Stuck
@@ -34,6 +34,9 @@ _TIDY_SECONDS = 20.0
 # The job of a run that was killed before it began, in the hands of a worker that died: that it
 # is dead and not only silent is believed after 45 s and a second look.
 _ABANDONED_SECONDS = 90.0
+# Who was told that most likely nothing was started is told so wrongly only if the bot that was to
+# take the command back was hit meanwhile; it may have been frozen when it was asked.
+_JUST_BEFORE_SECONDS = 30.0
 # A delivery whose bot died is taken up by the next look of another.
 _REPLAYED_SECONDS = 70.0
 
@@ -172,6 +175,12 @@ class Trial:
             self._wrong(Wrong.DOUBLED, said.mark, f"one command has {len(rows)} runs")
         if said.answer == "taken" and not rows:
             self._wrong(Wrong.LOST, said.mark, "the command was acknowledged and has no run")
+        if said.answer == "refused" and rows:
+            began = min(row["created_at"] for row in rows).timestamp()
+            bots = [bot.name for bot in self.fleet.bots]
+            since = said.at - _JUST_BEFORE_SECONDS
+            if not was_hit(self.fleet.journal, bots, since=since, until=began):
+                self._wrong(Wrong.UNTRUE, said.mark, "nothing was to be started, and it was")
 
     async def _kills_heard(self, person: Person) -> None:
         """Each kill that was taken is done or answered, late if its bot died over it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from bot.sandbox.slack.people import ADA, BUILDS
 from bot.sandbox.slack.server import Sandbox
 from bot.slack.lacking import RETRY_PLACE_AFTER
+from core.domain.snapshot import Doubt
 from tests.fakes.board import Board
 from tests.fakes.bot import open_bot
 from tests.fakes.threads import drawn, marks, new_run, own, replies, texts
@@ -170,6 +172,26 @@ async def test_an_old_update_that_arrives_late_does_not_stay(sandbox: Sandbox) -
         await sandbox.human.wait_for(
             lambda: "Completed" in texts(sandbox)[0], what="the true state"
         )
+
+
+async def test_a_doubt_outlasts_a_bot_that_could_not_draw_over_it(sandbox: Sandbox) -> None:
+    board = Board()
+    async with open_bot(sandbox, board, speed=SPEED):
+        run = new_run(board)
+        board.end(run.run_id, result="Done.")
+        await drawn(board, run)
+    sandbox.faults.add("chat.update", "429", retry_after=3600)
+    # The minute after which a bot looks again at what another one left is over in half a second.
+    async with open_bot(sandbox, board, speed=120):
+        await sandbox.human.wait_for(
+            lambda: not sandbox.faults.left("chat.update"), what="the try that is put off"
+        )
+
+    assert (run.run_id, "card", Doubt.OVERWRITTEN) in board.doubted
+    async with open_bot(sandbox, board, speed=120):
+        async with asyncio.timeout(15):
+            while board.doubted:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.02)
 
 
 async def test_the_result_comes_though_its_card_was_deleted_twice(sandbox: Sandbox) -> None:

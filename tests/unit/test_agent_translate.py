@@ -276,3 +276,20 @@ def test_a_transcripts_line_tells_the_usage_of_a_whole_answer() -> None:
 )
 def test_other_lines_of_a_transcript_tell_no_usage(line: dict[str, Any]) -> None:
     assert usage_of_entry(line) is None
+
+
+@pytest.mark.parametrize("count", ["12", -1, None, 1.5, [4], 10**30])
+def test_what_cannot_be_a_count_of_tokens_counts_nothing(count: Any) -> None:
+    usage = {"input_tokens": count, "output_tokens": 3}
+
+    told = usage_of_entry({"type": "assistant", "message": {"id": "m", "usage": usage}})
+
+    assert told is not None
+    assert told.usage == Usage(output_tokens=3)
+
+
+def test_a_usage_that_is_no_object_counts_nothing() -> None:
+    told = usage_of_entry({"type": "assistant", "message": {"id": "m", "usage": "all", "model": 7}})
+
+    assert told is not None
+    assert (told.usage, told.model) == (Usage(), None)

@@ -1,0 +1,101 @@
+"""What a run is raised to by the answers in its transcript."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from uuid import uuid4
+
+from core.domain.event import TurnUsage
+from core.domain.run import CostSource, Run, Usage
+from core.runner.recount import raised_figures
+from tests.database import new_run
+
+# Three dollars a million tokens read, fifteen a million written.
+SONNET = "claude-sonnet-5"
+
+
+def answer(
+    number: int, *, output: int = 100, model: str | None = SONNET, is_subagent: bool = False
+) -> TurnUsage:
+    usage = Usage(input_tokens=10, output_tokens=output)
+    return TurnUsage(message_id=f"msg_{number}", usage=usage, model=model, is_subagent=is_subagent)
+
+
+def run(**fields: object) -> Run:
+    return replace(new_run(uuid4()), **fields)  # type: ignore[arg-type]
+
+
+def counted(answers: int, **fields: object) -> Run:
+    """A run whose row has so many answers."""
+    usage = Usage(input_tokens=10 * answers, output_tokens=100 * answers)
+    cost = Decimal("0.00153") * answers
+    given = {
+        "usage": usage,
+        "turns": answers,
+        "cost_usd": cost,
+        "cost_source": CostSource.ESTIMATED,
+    }
+    return run(**(given | fields))
+
+
+def test_answers_that_were_not_counted_yet_are_added_with_their_cost() -> None:
+    raised = raised_figures(counted(1), [answer(1), answer(2), answer(3)])
+
+    assert raised == {
+        "usage": Usage(input_tokens=30, output_tokens=300),
+        "turns": 3,
+        "cost_usd": Decimal("0.00459"),
+        "cost_source": CostSource.ESTIMATED,
+    }
+
+
+def test_a_row_that_has_them_all_is_left_alone() -> None:
+    assert raised_figures(counted(2), [answer(1), answer(2)]) == {}
+
+
+def test_a_row_that_has_more_is_never_lowered() -> None:
+    assert raised_figures(counted(3), [answer(1), answer(2)]) == {}
+
+
+def test_the_blocks_of_one_answer_count_once_and_the_whole_of_it_counts() -> None:
+    raised = raised_figures(counted(0), [answer(1, output=3), answer(1), answer(1, output=5)])
+
+    assert raised["usage"] == Usage(input_tokens=10, output_tokens=100)
+    assert raised["turns"] == 1
+
+
+def test_a_subagents_answers_cost_and_are_no_turns() -> None:
+    raised = raised_figures(counted(1), [answer(1), answer(2, is_subagent=True)])
+
+    assert raised["usage"] == Usage(input_tokens=20, output_tokens=200)
+    assert "turns" not in raised
+
+
+def test_the_first_answers_of_a_run_that_has_counted_none_have_a_known_cost() -> None:
+    raised = raised_figures(run(ai_model=None), [answer(1)])
+
+    assert (raised["cost_usd"], raised["cost_source"]) == (
+        Decimal("0.00153"),
+        CostSource.ESTIMATED,
+    )
+
+
+def test_a_model_without_a_price_makes_the_whole_cost_unknown() -> None:
+    raised = raised_figures(counted(1), [answer(1), answer(2, model="other")])
+
+    assert (raised["cost_usd"], raised["cost_source"]) == (None, None)
+    assert raised["usage"] == Usage(input_tokens=20, output_tokens=200)
+
+
+def test_an_unknown_cost_stays_unknown() -> None:
+    raised = raised_figures(counted(1, cost_usd=None, cost_source=None), [answer(1), answer(2)])
+
+    assert (raised["cost_usd"], raised["cost_source"]) == (None, None)
+
+
+def test_a_programs_own_figure_with_an_estimate_is_an_estimate() -> None:
+    raised = raised_figures(counted(1, cost_source=CostSource.REPORTED), [answer(1), answer(2)])
+
+    assert raised["cost_source"] is CostSource.ESTIMATED
+    assert raised["cost_usd"] == Decimal("0.00306")

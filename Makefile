@@ -2,8 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Two cores: two more workers fill the time the others wait.
-WORKERS ?= 4
+# Two cores: three more workers fill the time the others wait.
+WORKERS ?= 5
 
 .PHONY: demo install test check faults bench lock clean
 

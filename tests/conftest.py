@@ -50,7 +50,7 @@ settings.load_profile("signalbox")
 # For what waits long by its nature, in seconds; the others have the limit of pyproject.toml.
 PATIENT_TIMEOUT = 300
 # Of the processes that run tests, so many begin with those that work and not with those that wait.
-WORKING = 2
+WORKING = 3
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

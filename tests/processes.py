@@ -17,6 +17,8 @@ import aiohttp
 
 from bot.sandbox.model.server import Model
 from bot.sandbox.slack.server import Sandbox
+from core.agent.process import identify
+from core.domain.process import RunProcess
 from tests.console import CONFIG
 
 _STARTED = re.compile(r"readiness at (http://\S+)/readyz")
@@ -209,3 +211,12 @@ async def run_to_end(*arguments: str, home: Path, **variables: object) -> Outcom
             await process.wait()
     assert process.returncode is not None
     return Outcome(process.returncode, output.decode(), errors.decode())
+
+
+async def agent_gone(process: RunProcess, *, within: float = 10) -> None:
+    """Wait until the agent of an attempt is gone."""
+    agent = process.agent
+    assert agent is not None
+    async with asyncio.timeout(within):
+        while identify(agent.pid) == agent:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.05)

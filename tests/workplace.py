@@ -17,11 +17,13 @@ from bot.sandbox.model.server import Model, open_model
 from bot.settings import Settings, load_settings
 from bot.workplace import Workplace, opened_workplace
 from core.domain.actor import Actor, Origin, Role
+from core.domain.event import EventKind
 from core.domain.request import StartRequest
 from core.domain.run import Run
 from core.domain.snapshot import RunSnapshot
 from core.runner.identity import claimed_identity
 from core.runner.node import Node
+from core.store import events
 from core.store.engine import Database
 
 STOP = timedelta(seconds=1)
@@ -105,3 +107,18 @@ async def office(database: Database, tmp_path: Path) -> AsyncIterator[Office]:
             )
             assert boss.origin is Origin.SLACK
             yield Office(settings, workplace, model, boss)
+
+
+async def told(database: Database, run: Run, *kinds: EventKind) -> list[dict[str, object]]:
+    """Data of a run's events of these kinds."""
+    async with database.sessions() as session:
+        found = await events.of_run(session, run.id, kinds=kinds, limit=10_000)
+    return [dict(one.data) for one in found]
+
+
+async def counts_right(database: Database, run: Run) -> None:
+    """The row's figures are those of all attempts together, each counted once."""
+    results = await told(database, run, EventKind.AGENT_RESULT)
+    calls = {str(call["id"]) for call in await told(database, run, EventKind.TOOL_STARTED)}
+    assert run.tool_calls == len(calls)
+    assert run.turns >= int(str(results[-1]["turns"]))

@@ -75,6 +75,9 @@ _CONNECTION: dict[str, str | int] = {
     "tcp_user_timeout": 20_000,
 }
 
+# As the engine's triggers tell of a new job.
+_LOOK = '{"type": "job_inserted", "job_id": 0}'
+
 
 class ResilientConnector(PsycopgConnector):
     """The connector of one inner worker.
@@ -176,6 +179,9 @@ class ResilientConnector(PsycopgConnector):
                     for channel in wanted:
                         await connection.execute(SQL("LISTEN {}").format(Identifier(channel)))
                     delay = FIRST_DELAY
+                    # What was told before nobody heard.
+                    self._heard += 1
+                    await on_notification(channel=wanted[0], payload=_LOOK)
                     await self._listen(connection, on_notification)
             except (psycopg.Error, OSError) as error:
                 log.info("the listener lost its connection (%s), retry in %.1f s", error, delay)

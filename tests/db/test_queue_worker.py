@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import text
 
+from core.queue import jobs
 from core.queue.jobs import Job
 from core.store.engine import Database
 from tests.fakes.queue import (
@@ -164,6 +165,25 @@ async def test_a_senseless_notification_does_no_harm(database: Database) -> None
             await add(database.sessions, f"run_{number}")
             await until(handler.has("started", f"run_{number}"))
     assert len(handler.runs("started")) == 4
+
+
+async def test_a_job_that_was_told_while_nobody_listened_is_found(database: Database) -> None:
+    handler = Handler(lets_go=True)
+    async with working(database.dsn, handler, poll=NO_POLL) as worker:
+        await add(database.sessions, "run_a")
+        await until(handler.has("ended", "run_a"))
+        async with database.sessions.begin() as session:
+            cut = await session.scalars(
+                text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE application_name = :name"
+                ),
+                {"name": f"signalbox {worker.name}"},
+            )
+            assert all(cut.all())
+            await jobs.enqueue(session, run_id="run_b", attempt=1, session_id=uuid4())
+
+        await until(handler.has("ended", "run_b"), within=30)
 
 
 async def test_a_worker_deleted_as_dead_registers_again(database: Database) -> None:

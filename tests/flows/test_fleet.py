@@ -9,30 +9,23 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
-from core.agent.process import find_tree, identify
-from core.domain.event import EventKind
 from core.domain.fleet import WorkerRecord, WorkerState
 from core.domain.process import RunProcess, node_of
-from core.domain.request import KillRequest, StartRequest
-from core.domain.run import Run, RunStatus, StopReason
-from core.domain.workflow import OnWorkerLost
-from core.services.runs import RunService
-from core.store import events, processes, sessions, workers
+from core.domain.request import KillRequest
+from core.domain.run import Run, RunStatus
+from core.store import processes, sessions, workers
 from tests.flows.test_fleet_lease import take_over
-from tests.processes import Program, new_home, of_model, running
-from tests.workplace import Office, office
+from tests.processes import Program, agent_gone, new_home, of_model, running
+from tests.workplace import Office, counts_right, office
 
 __all__ = ["office"]
 
 pytestmark = pytest.mark.patient
 
 LONG = "[scenario: long] [turns: {turns}] [delay: 0.5s] work"
-# Silent for 45 s, still so 12.5 s later, looked for every 5 s; then the agent starts.
-TAKEN_UP_WITHIN = 90.0
 
 
 @dataclass
@@ -85,85 +78,10 @@ class Fleet:
         seen = await self.office.until(run, lambda now: now.run.tool_calls >= calls)
         return seen.run
 
-    async def told(self, run: Run, *kinds: EventKind) -> list[dict[str, object]]:
-        """Data of a run's events of these kinds."""
-        async with self.office.workplace.database.sessions() as session:
-            found = await events.of_run(session, run.id, kinds=kinds, limit=10_000)
-        return [dict(one.data) for one in found]
-
-    async def counts_right(self, run: Run) -> None:
-        """The row's figures are those of all attempts together, each counted once."""
-        results = await self.told(run, EventKind.AGENT_RESULT)
-        calls = {str(told["id"]) for told in await self.told(run, EventKind.TOOL_STARTED)}
-        assert run.tool_calls == len(calls)
-        assert run.turns >= int(str(results[-1]["turns"]))
-
 
 @pytest.fixture
 def fleet(office: Office, tmp_path: Path) -> Fleet:
     return Fleet(office, tmp_path)
-
-
-def is_alive(process: RunProcess) -> bool:
-    """Whether the agent of an attempt lives."""
-    agent = process.agent
-    return agent is not None and identify(agent.pid) == agent
-
-
-async def agent_gone(process: RunProcess, *, within: float = 10) -> None:
-    """Wait until the agent of an attempt is gone."""
-    async with asyncio.timeout(within):
-        while is_alive(process):  # noqa: ASYNC110 - nobody tells
-            await asyncio.sleep(0.05)
-
-
-async def test_four_runs_of_a_worker_that_is_killed_go_on_elsewhere_or_fail_as_configured(
-    fleet: Fleet,
-) -> None:
-    office, loop = fleet.office, asyncio.get_running_loop()
-    # Enough to outlast the start of the second worker.
-    task = LONG.format(turns=32)
-    stubborn = RunService(
-        office.workplace.work, office.workplace.catalog, on_worker_lost=OnWorkerLost.FAIL
-    )
-    async with fleet.worker() as first:
-        started = [await office.start(task) for _ in range(3)]
-        request = StartRequest(workflow="implement", task=task, request_key=uuid4().hex)
-        doomed = (await stubborn.start(request, by=office.boss)).run
-        all_four = [*started, doomed]
-        for run in all_four:
-            await fleet.at_work(run)
-        async with fleet.worker() as second:
-            before = {run.run_id: (await office.look(run)).run for run in all_four}
-            agents = [(await fleet.processes_of(run))[0] for run in all_four]
-            assert {run.status for run in before.values()} == {RunStatus.RUNNING}, before
-
-            first.send(signal.SIGKILL)
-            began = loop.time()
-            for process in agents:
-                await agent_gone(process)
-            for run in started:
-                await office.until(
-                    run,
-                    lambda seen: seen.run.attempt == 2 and seen.run.status is RunStatus.RUNNING,
-                    within=TAKEN_UP_WITHIN,
-                )
-            failed = (await office.ended(doomed, within=TAKEN_UP_WITHIN)).run
-            took = loop.time() - began
-            ended = [(await office.ended(run, within=90)).run for run in started]
-            assert second.process.returncode is None
-
-    assert took < TAKEN_UP_WITHIN
-    assert (failed.status, failed.stop_reason) == (RunStatus.FAILED, StopReason.WORKER_LOST)
-    assert failed.turns >= before[doomed.run_id].turns
-    assert (failed.cost_usd or 0) >= (before[doomed.run_id].cost_usd or 0) > 0
-    assert find_tree(doomed.run_id, None) == ()
-    for run in ended:
-        assert (run.status, run.attempt) == (RunStatus.COMPLETED, 2), run.error_message
-        assert run.turns > before[run.run_id].turns
-        assert (run.cost_usd or 0) > (before[run.run_id].cost_usd or 0)
-        assert len(await fleet.told(run, EventKind.WORKER_LOST)) == 1
-        await fleet.counts_right(run)
 
 
 async def test_a_frozen_worker_that_thaws_ends_its_agent_at_once_and_writes_nothing(
@@ -185,7 +103,7 @@ async def test_a_frozen_worker_that_thaws_ends_its_agent_at_once_and_writes_noth
 
         assert (ended.status, ended.attempt) == (RunStatus.COMPLETED, 2), ended.error_message
         assert ended.turns > lost.turns
-        await fleet.counts_right(ended)
+        await counts_right(office.workplace.database, ended)
         assert worker.process.returncode is None
 
 
@@ -206,7 +124,7 @@ async def test_a_worker_that_thaws_beside_its_successor_does_it_no_harm(fleet: F
             frozen.send(signal.SIGCONT)
 
     assert (ended.status, ended.attempt) == (RunStatus.COMPLETED, 2), ended.error_message
-    await fleet.counts_right(ended)
+    await counts_right(office.workplace.database, ended)
 
 
 async def test_a_draining_worker_takes_no_jobs_and_its_run_can_be_killed(fleet: Fleet) -> None:
@@ -261,7 +179,7 @@ async def test_a_second_signal_hands_over_at_once_and_nothing_is_lost(fleet: Fle
         ended = (await office.ended(run)).run
     assert (ended.status, ended.attempt) == (RunStatus.COMPLETED, 2), ended.error_message
     assert ended.turns > handed.turns > 0
-    await fleet.counts_right(ended)
+    await counts_right(office.workplace.database, ended)
 
 
 async def test_a_sessions_next_leg_goes_to_the_node_that_holds_its_workspace(

@@ -9,22 +9,29 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from core.agent.process import find_tree
-from core.domain.run import Run, RunStatus
+from core.domain.event import EventKind
+from core.domain.process import RunProcess
+from core.domain.run import Run, RunStatus, StopReason
 from core.domain.snapshot import RunSnapshot
 from core.store import processes
 from tests.console import Card, Console, idle_console, open_console
-from tests.processes import Program, new_home, running
+from tests.processes import Program, agent_gone, new_home, running
+from tests.workplace import counts_right, told
 
 __all__ = ["idle_console"]
 
 pytestmark = pytest.mark.patient
 
 SLOW = "builder [scenario: long] [turns: 12] [delay: 0.5s] work"
-LONG = "builder [scenario: long] [turns: 12] [delay: 0.7s] work"
+# Enough to outlast the start of the second worker.
+LASTING = "[scenario: long] [turns: 32] [delay: 0.5s] work"
+# Silent for 45 s, still so 12.5 s later, looked for every 5 s; then the agent starts.
+TAKEN_UP_WITHIN = 90.0
 # What a supervisor waits for, as a rule.
 DRAIN_LIMIT = 15.0
 
@@ -107,14 +114,10 @@ async def fleet(database: object, tmp_path: Path) -> AsyncIterator[Console]:
         yield opened
 
 
-async def worker_of(console: Console, run: Run) -> str:
+async def process_of(console: Console, run: Run) -> RunProcess:
+    """The newest attempt at a run."""
     async with console.database.sessions() as session:
-        return (await processes.of_run(session, run.id))[-1].worker_id
-
-
-def is_safe(seen: RunSnapshot) -> bool:
-    """Whether a run has ended, or was taken up again."""
-    return seen.run.attempt == 2 or not seen.run.is_live
+        return (await processes.of_run(session, run.id))[-1]
 
 
 async def test_a_killed_workers_run_goes_on_as_soon_as_it_is_back(fleet: Console) -> None:
@@ -132,38 +135,75 @@ async def test_a_killed_workers_run_goes_on_as_soon_as_it_is_back(fleet: Console
     assert run.attempt == 2
 
 
+def work_once(folder: Path) -> Path:
+    """A folder with a workflow that stops when its worker dies."""
+    folder.mkdir()
+    (folder / "once.md").write_text(
+        "---\ndescription: Work that must not be begun twice\non_worker_lost: fail\n"
+        "allowed_tools: [Bash]\n---\n\nDo what you are asked to do.\n"
+    )
+    return folder
+
+
+def is_safe(seen: RunSnapshot) -> bool:
+    """Whether a run has ended, or was taken up again and goes on."""
+    is_taken_up = seen.run.attempt == 2 and seen.run.status is RunStatus.RUNNING
+    return is_taken_up or not seen.run.is_live
+
+
 # Slow by its nature: that a worker is dead and not only silent is believed after 45 s and a
 # second look, and these limits are no settings.  It hardly uses the processor meanwhile.
-@pytest.mark.timeout(300)
-async def test_two_workers_share_runs_and_one_takes_over_from_the_other(
-    fleet: Console,
+async def test_of_two_workers_one_takes_over_from_the_other_or_says_why_not(
+    fleet: Console, tmp_path: Path
 ) -> None:
-    one_slot = {"SIGNALBOX_WORKER_SLOTS": 1}
+    given: dict[str, Any] = {
+        "SIGNALBOX_WORKER_SLOTS": 4,
+        "SIGNALBOX_WORKFLOWS": work_once(tmp_path / "own"),
+    }
     async with (
-        process(fleet, "bot") as bot,
-        process(fleet, "worker", home=fleet.home.parent / "w1", **one_slot) as first,
-        process(fleet, "worker", home=fleet.home.parent / "w2", **one_slot) as second,
+        process(fleet, "bot", **given) as bot,
+        process(fleet, "worker", home=fleet.home.parent / "w1", **given) as first,
     ):
-        await asyncio.gather(bot.ready(), first.ready(), second.ready())
-        for number in range(2):
-            await fleet.command(f"run {LONG} {number}")
-        cards = await fleet.human.wait_for(
-            lambda: found if len(found := fleet.cards()) == 2 else None, what="two cards"
-        )
-        runs = [(await fleet.run_of(card)).run for card in cards]
-        for run in runs:
-            await fleet.until(run, lambda seen: seen.run.tool_calls >= 2)
-        workers = {run.run_id: await worker_of(fleet, run) for run in runs}
-        assert len(set(workers.values())) == 2
+        await asyncio.gather(bot.ready(), first.ready())
+        cards = [await fleet.run(f"{name} {LASTING}") for name in ("implement",) * 3 + ("once",)]
+        async with process(fleet, "worker", home=fleet.home.parent / "w2", **given) as second:
+            await second.ready()
+            # The first one has its hands full: they share the work.
+            elsewhere = await fleet.in_mid_tool(f"implement {LASTING}")
+            runs = [(await fleet.run_of(card)).run for card in cards]
+            for run in runs:
+                await fleet.until(run, lambda seen: seen.run.tool_calls >= 2)
+            before = [(await fleet.look(run)).run for run in runs]
+            agents = [await process_of(fleet, run) for run in runs]
+            others = await process_of(fleet, (await fleet.run_of(elsewhere)).run)
+            assert {run.status for run in before} == {RunStatus.RUNNING}, before
+            assert {one.worker_id for one in agents}.isdisjoint({others.worker_id})
+            assert len({one.worker_id for one in agents}) == 1
 
-        first.send(signal.SIGKILL)
-        died_at = time.monotonic()
-        for run in runs:
-            await fleet.until(run, is_safe, within=90)
-        took = time.monotonic() - died_at
+            first.send(signal.SIGKILL)
+            died_at = time.monotonic()
+            for agent in agents:
+                await agent_gone(agent)
+            for run in runs:
+                await fleet.until(run, is_safe, within=TAKEN_UP_WITHIN)
+            took = time.monotonic() - died_at
 
-        ended = [await finished(fleet, card) for card in cards]
-        await fleet.settle()
-        assert sorted(run.attempt for run in ended) == [1, 2]
-        assert took < 90
-        assert second.process.returncode is None
+            failed = (await fleet.look(runs[3])).run
+            await cards[3].reply("is lost")
+            ended = [await finished(fleet, card) for card in cards[:3]]
+            untouched = await finished(fleet, elsewhere)
+            await fleet.settle()
+            assert second.process.returncode is None
+
+    assert took < TAKEN_UP_WITHIN
+    assert (failed.status, failed.stop_reason) == (RunStatus.FAILED, StopReason.WORKER_LOST)
+    assert failed.turns >= before[3].turns
+    assert (failed.cost_usd or 0) >= (before[3].cost_usd or 0) > 0
+    assert find_tree(failed.run_id, None) == ()
+    assert untouched.attempt == 1
+    for run, earlier in zip(ended, before, strict=False):
+        assert run.attempt == 2
+        assert run.turns > earlier.turns
+        assert (run.cost_usd or 0) > (earlier.cost_usd or 0)
+        await counts_right(fleet.database, run)
+        assert len(await told(fleet.database, run, EventKind.WORKER_LOST)) == 1

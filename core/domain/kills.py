@@ -48,11 +48,12 @@ class KillOffer:
 
 @dataclass(frozen=True, kw_only=True)
 class KillManyRequest:
-    """A confirmed wish to end these runs."""
+    """A confirmed wish to end these runs; `request_key` as in `KillRequest`."""
 
     run_ids: tuple[str, ...]
     force: bool = False
     reason: str | None = None
+    request_key: str | None = None
 
     def check(self) -> None:
         """Raise `BadRequest` for what was never offered so."""

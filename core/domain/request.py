@@ -117,11 +117,16 @@ class ContinueRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class KillRequest:
-    """A wish to end a run."""
+    """A wish to end a run.
+
+    Attributes:
+        request_key: The outside's own id of the request: made again with it, it is one wish.
+    """
 
     named: str
     force: bool = False
     reason: str | None = None
+    request_key: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -128,7 +128,12 @@ class KillService:
             return "ended"
         if run.kill_requested_at is not None and not request.force:
             return "stopping"
-        wish = KillRequest(named=run.run_id, force=request.force, reason=request.reason)
+        wish = KillRequest(
+            named=run.run_id,
+            force=request.force,
+            reason=request.reason,
+            request_key=request.request_key,
+        )
         began = self.work.clock()
         try:
             kill = await self.runs.kill(wish, by=by)

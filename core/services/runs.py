@@ -200,9 +200,10 @@ class RunService:
                     force=request.force,
                 ),
             )
-            await audit.record(
+            await audit.record_once(
                 session,
                 entry(by, Action.KILL, now, run=run, reason=request.reason, force=request.force),
+                request_key=request.request_key,
             )
             # It has never run, or what ran of it was proven gone when it was handed over.
             is_gone = run.status is RunStatus.PENDING and not await processes.unseen_hosts(

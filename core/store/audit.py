@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import insert, select
+from dataclasses import replace
+
+from sqlalchemy import exists, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.audit import AuditEntry
@@ -28,6 +30,29 @@ async def record(session: AsyncSession, entry: AuditEntry) -> None:
             actor_name=actor.name,
         )
     )
+
+
+async def record_once(session: AsyncSession, entry: AuditEntry, *, request_key: str | None) -> None:
+    """Add a line, unless this very request has one about the run.
+
+    Its delivery may be handled again by another bot, if the first one died over it.  The caller
+    holds the run's row, so that two cannot look at the same time.
+    """
+    if request_key is None:
+        await record(session, entry)
+        return
+    is_there = await session.scalar(
+        select(
+            exists().where(
+                AuditRow.run_id == entry.run_id,
+                AuditRow.action == entry.action,
+                AuditRow.details["request"].astext == request_key,
+            )
+        )
+    )
+    if not is_there:
+        details = {**entry.details, "request": request_key}
+        await record(session, replace(entry, details=details))
 
 
 async def recent(session: AsyncSession, limit: int) -> list[AuditEntry]:

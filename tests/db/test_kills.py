@@ -193,6 +193,28 @@ async def test_asked_twice_at_the_same_time_each_run_is_killed_once(database: Da
         assert len(await terminations.unfinished(session)) == 3
 
 
+async def test_a_wish_that_is_handled_again_is_one_line_of_the_audit(database: Database) -> None:
+    ann = await actor(database, "ann")
+    run = await running_run(database, user_id=ann.user_id)
+    other = await running_run(database, user_id=ann.user_id)
+    runs_of = service(database).runs
+
+    for key in ("one", "one", "two"):
+        await runs_of.kill(KillRequest(named=run.run_id, request_key=key), by=ann)
+    many = KillManyRequest(run_ids=(run.run_id, other.run_id), force=True, request_key="three")
+    for _ in range(2):
+        await service(database).kill_many(many, by=ann)
+
+    async with database.sessions() as session:
+        lines = await audit.recent(session, 10)
+    assert sorted((line.run_id == run.id, line.details["request"]) for line in lines) == [
+        (False, "three"),
+        (True, "one"),
+        (True, "three"),
+        (True, "two"),
+    ]
+
+
 async def test_force_is_added_to_what_is_being_stopped(database: Database) -> None:
     ann = await actor(database, "ann")
     run = await running_run(database, user_id=ann.user_id)

@@ -20,11 +20,13 @@ class Buttons:
 
     async def kill(self, asked: Asked, actor: Actor) -> None:
         """Kill the run."""
-        await self.acts.runs.kill(KillRequest(named=asked.value), by=actor)
+        wish = KillRequest(named=asked.value, request_key=asked.key)
+        await self.acts.runs.kill(wish, by=actor)
 
     async def force_kill(self, asked: Asked, actor: Actor) -> None:
         """Kill the run without grace."""
-        await self.acts.runs.kill(KillRequest(named=asked.value, force=True), by=actor)
+        wish = KillRequest(named=asked.value, force=True, request_key=asked.key)
+        await self.acts.runs.kill(wish, by=actor)
 
     async def kill_anyway(self, asked: Asked, actor: Actor) -> None:
         """Kill the run of a private question: the button says again what was typed."""

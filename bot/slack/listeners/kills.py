@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -81,16 +81,17 @@ class KillActs:
 
     async def submitted_several(self, asked: Asked, actor: Actor) -> None:
         """Kill the runs of a confirmed form, those and no others."""
-        outcome = await self.many.kill_many(read_kill_many_form(_view(asked)), by=actor)
+        wish = replace(read_kill_many_form(_view(asked)), request_key=asked.key)
+        outcome = await self.many.kill_many(wish, by=actor)
         await self.answers.privately(asked, killed_many(outcome))
 
     async def anyway(self, wish: KillRequest, asked: Asked, actor: Actor) -> None:
         """Kill the run of a private question, whose place the answer takes."""
-        kill = await self.runs.kill(wish, by=actor)
+        kill = await self.runs.kill(replace(wish, request_key=asked.key), by=actor)
         await self.answers.instead(asked, receipts.killing(wish.named, kill))
 
     async def _kill(self, wish: KillRequest, asked: Asked, actor: Actor) -> None:
-        kill = await self.runs.kill(wish, by=actor)
+        kill = await self.runs.kill(replace(wish, request_key=asked.key), by=actor)
         await self.answers.privately(asked, receipts.killing(wish.named, kill))
 
     async def _channel(self, asked: Asked) -> str:

@@ -30,11 +30,11 @@ async def recount(session: AsyncSession, run: Run, *, now: datetime) -> Run:
     Returns:
         The run as it now stands.
     """
+    # As it stands: its worker may have written since the caller looked.
+    present = await runs.locked(session, run.run_id)
     prompts = [prompt_uuid_of(run, attempt) for attempt in range(1, run.attempt + 1)]
     lines = await transcripts.answers_to(session, run.session_id, prompts)
     answers = (usage_of_entry(line) for line in lines)
-    # As it stands: its worker may have written since the caller looked.
-    present = await runs.get(session, run.run_id)
     raised = raised_figures(present, (answer for answer in answers if answer is not None))
     return await runs.change(session, run.run_id, now=now, **raised) if raised else present
 

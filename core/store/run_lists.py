@@ -29,6 +29,23 @@ from core.store.tables_work import ProcessRow
 _NAMED_MATCHES = 6
 
 
+async def locked(session: AsyncSession, run_id: str) -> Run:
+    """A run that nobody else changes until the transaction ends.
+
+    Raises:
+        RunNotFound: If no run has this id.
+    """
+    row = await session.scalar(
+        select(RunRow)
+        .where(RunRow.run_id == run_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    if row is None:
+        raise RunNotFound(run_id)
+    return to_run(row)
+
+
 async def get(session: AsyncSession, run_id: str) -> Run:
     """The run with this id.
 

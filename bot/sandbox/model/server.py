@@ -12,7 +12,7 @@ import json
 import logging
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -202,15 +202,17 @@ class _Api:
         if not body.get("stream"):
             return _refuse(Failure()) if is_cut else web.json_response(answer)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-        await response.prepare(request)
         pieces = [wire.encode(event) for event in wire.events(answer)]
-        if is_cut:
-            await response.write(b"".join(pieces[: max(len(pieces) // 2, 1)]))
-            if request.transport is not None:
-                request.transport.close()
-            return response
-        await response.write(b"".join(pieces))
-        await response.write_eof()
+        # Who asked may have been killed meanwhile.
+        with suppress(ConnectionResetError):
+            await response.prepare(request)
+            if is_cut:
+                await response.write(b"".join(pieces[: max(len(pieces) // 2, 1)]))
+                if request.transport is not None:
+                    request.transport.close()
+                return response
+            await response.write(b"".join(pieces))
+            await response.write_eof()
         return response
 
     def _delay(self, turn: Turn, scene: Scene) -> timedelta:

@@ -98,14 +98,22 @@ class Plant:
         async with self.database.sessions() as session:
             return await runs.get(session, run_id)
 
-    async def ended(self, run_id: str, *, within: float = 300) -> Run:
-        """Wait for the end of a run; its row says exactly when that was."""
+    async def ended(
+        self, run_id: str, *, within: float = 300, look_every: float = _LOOK_EVERY
+    ) -> Run:
+        """Wait for the end of a run; its row says exactly when that was.
+
+        Args:
+            run_id: The run.
+            within: Seconds until it must have come.
+            look_every: Seconds between looks, each of which takes 4 ms of a processor.
+        """
         async with asyncio.timeout(within):
             while True:
                 run = await self.look(run_id)
                 if not run.is_live:
                     return run
-                await asyncio.sleep(_LOOK_EVERY)
+                await asyncio.sleep(look_every)
 
     async def termination(self, run: Run) -> Termination | None:
         """The last kill of a run."""

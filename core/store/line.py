@@ -8,12 +8,12 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import aliased
 
 from core.domain.admission import Contender
 from core.domain.fleet import QueueReason, WorkerState
 from core.domain.run import LIVE_STATUSES, Run, RunStatus
 from core.store.run_columns import to_run
+from core.store.run_writes import NEXT_VERSION
 from core.store.tables_fleet import WorkerRow
 from core.store.tables_runs import RunRow
 
@@ -147,13 +147,10 @@ async def announce(session: AsyncSession, run_ids: Collection[str]) -> None:
 
     Nothing of the runs themselves has: `updated_at` stays.
     """
-    leg = aliased(RunRow)
-    newest = select(func.max(leg.version)).where(leg.thread_key == RunRow.thread_key)
-    version = func.greatest(RunRow.version, newest.scalar_subquery()) + 1
     await session.execute(
         update(RunRow)
         .where(RunRow.id.in_(_unlocked(RunRow.run_id.in_(list(run_ids)), _PENDING)))
-        .values(version=version, is_drawn=False)
+        .values(version=NEXT_VERSION, is_drawn=False)
         .execution_options(synchronize_session=False)
     )
 

@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import (
 
 from core.domain.errors import BadRequest, OpsError, Unavailable
 from core.store.connect import STATEMENT_TIMEOUT, connector, normalise_dsn
+from core.store.freshness import look_before_use
 from core.store.types import to_json
 
 __all__ = ["Database", "DatabaseUnavailable", "normalise_dsn", "open_database", "translating"]
@@ -55,12 +56,13 @@ async def open_database(
         max_overflow=5,
         pool_timeout=_POOL_TIMEOUT_SECONDS,
         pool_recycle=_RECYCLE_SECONDS,
-        # A restarted Postgres costs one round trip, not one failed request a connection.
-        pool_pre_ping=True,
+        # The one used last first: it need not be looked at.
+        pool_use_lifo=True,
         json_serializer=to_json,
         # They hold people's words, and an error's text goes into logs.
         hide_parameters=True,
     )
+    look_before_use(engine.sync_engine)
     sessions = async_sessionmaker(
         engine,
         expire_on_commit=False,

@@ -1,0 +1,75 @@
+"""Connections of the pool: looked at after a rest, not when they were used a moment ago."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from core.store.connect import connector
+from core.store.engine import Database
+from core.store.freshness import FRESH_SECONDS, look_before_use
+
+
+@dataclass
+class Pool:
+    """A pool with a clock that the test moves.
+
+    Attributes:
+        looks: How often it looked at a connection.
+    """
+
+    engine: AsyncEngine
+    now: float = 0.0
+    looks: int = 0
+
+    def __post_init__(self) -> None:
+        dialect = self.engine.sync_engine.dialect
+        ping = dialect.do_ping
+
+        def counted(connection: object) -> bool:
+            self.looks += 1
+            return ping(connection)  # type: ignore[arg-type]
+
+        dialect.do_ping = counted  # type: ignore[method-assign, assignment]
+        look_before_use(self.engine.sync_engine, now=lambda: self.now)
+
+    async def use(self) -> int:
+        """Use a connection; answers its process in Postgres."""
+        async with self.engine.connect() as connection:
+            return int((await connection.execute(text("SELECT pg_backend_pid()"))).scalar_one())
+
+
+@pytest.fixture
+async def pool(database: Database) -> AsyncIterator[Pool]:
+    engine = create_async_engine(
+        "postgresql+asyncpg://", async_creator=connector(database.dsn), pool_size=2
+    )
+    yield Pool(engine)
+    await engine.dispose()
+
+
+async def test_a_connection_is_looked_at_after_a_rest_only(pool: Pool) -> None:
+    first = await pool.use()
+    pool.now += FRESH_SECONDS / 2
+    in_a_row = await pool.use(), pool.looks
+    pool.now += FRESH_SECONDS
+
+    after_a_rest = await pool.use(), pool.looks
+
+    assert in_a_row == (first, 0)
+    assert after_a_rest == (first, 1)
+
+
+async def test_one_that_was_cut_off_is_replaced_before_it_fails(
+    pool: Pool, database: Database
+) -> None:
+    first = await pool.use()
+    async with database.sessions() as session:
+        await session.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": first})
+    pool.now += 2 * FRESH_SECONDS
+
+    assert await pool.use() != first

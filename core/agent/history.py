@@ -26,6 +26,9 @@ _FIRST_PAUSE = timedelta(milliseconds=200)
 _REFUSED_BATCHES = 3
 # What a worker that dies loses at most of a transcript; the agent's tools take longer.
 _GATHERING = timedelta(milliseconds=50)
+# While they follow each other within less than a second: a transaction takes time from the agent.
+_GATHERING_IN_A_ROW = timedelta(milliseconds=150)
+_IN_A_ROW = timedelta(seconds=1)
 _LONGEST_PAUSE = timedelta(seconds=5)
 
 
@@ -49,6 +52,7 @@ class History:
         self._writing: asyncio.Task[None] | None = None
         self._is_away = False
         self._loading = 0
+        self._stored_at: float | None = None
 
     @property
     def is_loading(self) -> bool:
@@ -159,6 +163,7 @@ class History:
                     self._is_away = isinstance(error, Unavailable | OSError)
                     return False
                 self._is_away = False
+                self._stored_at = time.monotonic()
                 for _ in range(count):
                     self._waiting.popleft()
         return True
@@ -168,10 +173,17 @@ class History:
         key, _ = self._waiting[0]
         return sum(1 for _ in takewhile(lambda batch: batch[0] == key, self._waiting))
 
+    @property
+    def _gathering(self) -> timedelta:
+        """How long to wait for more before what waits is stored."""
+        since = None if self._stored_at is None else time.monotonic() - self._stored_at
+        is_in_a_row = since is not None and since < _IN_A_ROW.total_seconds()
+        return _GATHERING_IN_A_ROW if is_in_a_row else _GATHERING
+
     async def _write(self) -> None:
         pause = _FIRST_PAUSE
         while self._waiting:
-            await asyncio.sleep(_GATHERING.total_seconds())
+            await asyncio.sleep(self._gathering.total_seconds())
             if await self._flush(together=True):
                 pause = _FIRST_PAUSE
                 continue

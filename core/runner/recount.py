@@ -1,7 +1,7 @@
 """What an agent had used that gave no account of its own, by its transcript.
 
-A worker writes its figures twice a second, and each line of the transcript within 50 ms: when it
-dies, the row is behind.  And an agent that is killed has said its last without being heard.
+A worker writes its figures twice a second, and each line of the transcript within 50 to 150 ms:
+when it dies, the row is behind.  And an agent that is killed has said its last without being heard.
 """
 
 from __future__ import annotations

@@ -147,6 +147,19 @@ async def test_a_store_that_stays_away_is_given_up_with_a_log(
     assert "10 entries of a transcript are lost" in caplog.text
 
 
+async def test_lines_that_follow_each_other_are_gathered_for_longer() -> None:
+    store = Moody()
+    history = History(store)
+    at_first = history._gathering
+
+    await history.append(KEY, [entry("a")])
+    async with asyncio.timeout(5):
+        while not store.entries:  # noqa: ASYNC110 - it is stored by itself
+            await asyncio.sleep(0.01)
+
+    assert history._gathering > at_first
+
+
 async def test_a_store_that_comes_back_late_gets_everything() -> None:
     store = Moody()
     store.is_away = True

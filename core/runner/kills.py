@@ -18,7 +18,7 @@ from typing import Any
 from uuid import UUID
 
 from core.agent.process import end_tree
-from core.domain.errors import Conflict
+from core.domain.errors import Conflict, Unavailable
 from core.domain.process import RunProcess, machine_of
 from core.domain.run import Run, RunStatus, StopReason
 from core.domain.termination import IllegalPhase, Phase, Proof, Termination
@@ -70,6 +70,11 @@ class Kills:
                     await self.conclude(run)
             except Conflict as error:
                 log.info("a kill was finished by somebody else: %s", error)
+            except Unavailable:
+                raise
+            except Exception:
+                # One that cannot be finished must keep no other from it, nor end this worker.
+                log.exception("the kill of %s cannot be finished yet", termination.run_id)
 
     async def conclude(self, run: Run, *, job_in_hand: bool = False) -> Run:
         """Bring a kill as far as it can be brought from here; safe to call again.

@@ -112,6 +112,9 @@ class Node:
             except (Unavailable, TimeoutError):
                 log.warning("no heartbeat: the database is away")
                 pause = _BEAT_AGAIN
+            except Exception:
+                # Without a heartbeat its agents pause; with its end they would be lost.
+                log.exception("no heartbeat")
             await self._sleep(pause)
 
     async def _within(self, limit: timedelta, asking: Coroutine[Any, Any, Own]) -> Own:
@@ -169,6 +172,8 @@ class Node:
                     await release_waiting(session, now=self.ledger.work.clock())
             except Unavailable:
                 log.warning("no look-out for lost workers: the database is away")
+            except Exception:
+                log.exception("no look-out for lost workers; the next one follows")
 
     async def _say_farewell(self) -> None:
         now = self.ledger.work.clock()

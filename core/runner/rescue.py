@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from core.agent.process import end_tree
-from core.domain.errors import Conflict
+from core.domain.errors import Conflict, Unavailable
 from core.domain.event import EventKind
 from core.domain.process import HEARTBEAT_INTERVAL, STALLED_AFTER, RunProcess
 from core.domain.run import Run, RunStatus, StopReason
@@ -141,6 +141,12 @@ class Rescue:
             log.info("%s was settled by somebody else: %s", run.run_id, error)
             async with self.ledger.work.transaction() as session:
                 return await runs.get(session, run.run_id)
+        except Unavailable:
+            raise
+        except Exception:
+            # One run that cannot be settled must keep no other from it, nor end this worker.
+            log.exception("%s cannot be given on, it is tried again", run.run_id)
+            return run
 
     async def _resume_or_fail(self, run: Run, process: RunProcess) -> Run:
         async with self.ledger.work.transaction() as session:

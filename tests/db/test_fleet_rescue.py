@@ -22,7 +22,7 @@ from core.runner.lost import Lost
 from core.runner.rescue import MAX_LOSSES, SECOND_LOOK_AFTER, Rescue
 from core.services.dispatch import hand_over, release_waiting
 from core.services.work import Work
-from core.store import events, processes, sessions, steps, workers
+from core.store import events, processes, runs, sessions, steps, workers
 from core.store.engine import Database
 from core.store.transcripts import Transcripts
 from tests.database import NOW, new_session, stored_run
@@ -192,6 +192,29 @@ async def test_what_a_lost_agent_still_says_is_not_kept(desk: Desk) -> None:
     await successor.append(key, [{"uuid": "c", "says": "after"}])
 
     assert [entry["says"] for entry in await store.load(key) or []] == ["before", "after"]
+
+
+async def test_a_run_that_cannot_be_given_on_keeps_no_other_from_it(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(*_: object, **__: object) -> Run:
+        raise RuntimeError("never thought of")
+
+    bad, good = await desk.executed(), await desk.executed()
+    async with desk.database.sessions.begin() as session:
+        await runs.wish_killed(session, bad.run_id, now=NOW)
+    monkeypatch.setattr(desk.rescue.kills, "conclude", fail)
+
+    lost = await desk.look_twice()
+
+    assert {run.run_id: run.status for run in lost} == {
+        bad.run_id: RunStatus.RUNNING,
+        good.run_id: RunStatus.PENDING,
+    }
+    assert "never thought of" in caplog.text
+    monkeypatch.undo()
+    # It is tried again at each look.
+    assert [run.run_id for run in await desk.rescue.look()] == [bad.run_id]
 
 
 def answer(number: int) -> dict[str, object]:

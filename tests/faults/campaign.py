@@ -9,10 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.faults.after import check_after
+from tests.faults.evidence import save_log
 from tests.faults.fleet import Fleet, open_fleet
 from tests.faults.plan import Kind, plan_of
+from tests.faults.supervised import COULD_NOT_START, Exit
 from tests.faults.trial import Trial
-from tests.faults.verdict import Progress, Verdict
+from tests.faults.verdict import Progress, Verdict, Violation, Wrong
 
 # A fleet that lives for ever would hide what a start brings to light, and both ways by which
 # Slack delivers are to be seen: a new fleet now and then, over the other one.
@@ -76,8 +78,11 @@ class Campaign:
                 plan = plan_of(self.seed, number, kinds=self.kinds)
                 trial = Trial(fleet, plan, self.seed, self.evidence)
                 verdict = await trial.run()
-                fresh, known = _crashes(fleet, known)
-                verdict = _with(verdict, fresh)
+                ends, known = _unexpected(fleet, known)
+                verdict = _with(verdict, ends)
+                for end in ends:
+                    if end.status != COULD_NOT_START:
+                        await asyncio.to_thread(save_log, self.evidence, fleet, end)
                 self.progress.add(verdict)
                 self.say(verdict.line)
 
@@ -101,19 +106,24 @@ class Campaign:
         self.say(verdict.line)
 
 
-def _crashes(fleet: Fleet, known: int) -> tuple[list[str], int]:
-    """Programs that ended though nobody ended them."""
+def _unexpected(fleet: Fleet, known: int) -> tuple[list[Exit], int]:
+    """Ends of programs that nobody ended, after those known; and how many ends there are."""
     ends = sorted((one for p in fleet.programs for one in p.exits), key=lambda one: one.at)
-    fresh = [
-        f"{one.name} ended by itself with {one.status} at {time.ctime(one.at)}"
-        for one in ends[known:]
-        if not one.was_expected
-    ]
-    return fresh, len(ends)
+    return [one for one in ends[known:] if not one.was_expected], len(ends)
 
 
-def _with(verdict: Verdict, notes: Sequence[str]) -> Verdict:
-    return replace(verdict, notes=[*verdict.notes, *notes])
+def _with(verdict: Verdict, ends: Sequence[Exit]) -> Verdict:
+    """A verdict that tells of these ends; whoever ends otherwise than with one line crashed."""
+    crashes = [end for end in ends if end.status != COULD_NOT_START]
+    told = [str(end) for end in ends if end not in crashes]
+    return replace(
+        verdict,
+        notes=[*verdict.notes, *told],
+        violations=[
+            *verdict.violations,
+            *(Violation(Wrong.CRASH, end.name, str(end)) for end in crashes),
+        ],
+    )
 
 
 def after_numbers(fleet_number: int) -> range:

@@ -12,6 +12,7 @@ from tests.faults.fleet import Fleet
 from tests.faults.person import Person, all_said
 from tests.faults.plan import PEOPLE
 from tests.faults.runs_true import Story
+from tests.faults.supervised import Exit
 from tests.faults.threads_true import as_text
 from tests.faults.verdict import Verdict
 
@@ -46,9 +47,7 @@ def save(
             legs = [leg for leg in person.legs if leg["thread_key"] == head]
             (place / f"{head}.thread.txt").write_text(as_text(fleet.sandbox, legs))
     for program in fleet.programs:
-        with program.log.open("rb") as log:
-            log.seek(max(0, program.log.stat().st_size - _LOG_BYTES))
-            (place / program.log.name).write_bytes(log.read())
+        (place / program.log.name).write_bytes(_end_of(program.log))
     told = [
         message
         for name in PEOPLE
@@ -60,6 +59,19 @@ def save(
     )
     (place / "when.txt").write_text(f"{time.ctime(began)} to {time.ctime()}\n")
     return place
+
+
+def save_log(folder: Path, fleet: Fleet, end: Exit) -> None:
+    """Keep what a program said before it crashed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    program = next(one for one in fleet.programs if one.name == end.name)
+    (folder / f"crash-{end.name}-{end.at:.0f}.log").write_bytes(_end_of(program.log))
+
+
+def _end_of(path: Path) -> bytes:
+    with path.open("rb") as log:
+        log.seek(max(0, path.stat().st_size - _LOG_BYTES))
+        return log.read()
 
 
 def _write(path: Path, content: object) -> None:

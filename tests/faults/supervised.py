@@ -18,6 +18,8 @@ _STOP_SECONDS = 20.0
 # Who cannot start (the database is away) is not started in a tight loop.
 _BACK_OFF_SECONDS = 2.0
 _SHORTEST_LIFE_SECONDS = 5.0
+# The status of a program that says in one line why it does not start.
+COULD_NOT_START = 2
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,9 @@ class Exit:
     at: float
     status: int
     was_expected: bool
+
+    def __str__(self) -> str:
+        return f"{self.name} ended by itself with {self.status} at {time.ctime(self.at)}"
 
 
 @dataclass

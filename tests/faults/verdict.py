@@ -26,6 +26,7 @@ class Wrong(StrEnum):
     WORK = "work"
     LEFTOVER = "leftover"
     SLACK = "Slack complains"
+    CRASH = "crash"
     HARNESS = "harness"
 
 

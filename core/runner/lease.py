@@ -78,9 +78,11 @@ class Lease:
         self._renewed_at = max(self._renewed_at, asked_at)
         async with self._turn:
             for key in own & self._paused.keys():
-                tree = self._paused.pop(key)
-                await resume_tree(tree)
-                log.warning("%s: is still ours, it goes on", tree.cookie)
+                # It may have ended while another one was told to go on.
+                tree = self._paused.pop(key, None)
+                if tree is not None:
+                    await resume_tree(tree)
+                    log.warning("%s: is still ours, it goes on", tree.cookie)
         for key, leg in list(self._legs.items()):
             if key not in own and leg.cause is None:
                 # The next write is refused if it was taken over, and that ends the agent.
@@ -89,7 +91,11 @@ class Lease:
     async def watch(self) -> None:
         """Pause agents while the lease is not renewed, until cancelled."""
         while True:
-            await self.look()
+            try:
+                await self.look()
+            except Exception:
+                # The next look tries again; without any, agents would work on without a lease.
+                log.exception("agents could not be paused")
             await asyncio.sleep(_LOOK_EVERY.total_seconds())
 
     async def look(self) -> None:

@@ -1,0 +1,79 @@
+"""The lease: who is paused, who goes on, and what must not end the watch over it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import ExitStack
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any, cast
+from uuid import uuid4
+
+import pytest
+
+from core.agent.process import Tree
+from core.runner import lease as module
+from core.runner.lease import Lease, awake_seconds
+from core.runner.leg import Leg
+
+NO_FENCE = timedelta(seconds=-1)
+
+
+def leg() -> Leg:
+    """A leg whose agent is at work."""
+    run = SimpleNamespace(id=uuid4(), attempt=1)
+    agent = SimpleNamespace(tree=Tree(f"run_{run.id.hex[:12]}", None))
+    return cast("Leg", SimpleNamespace(run=run, agent=agent, cause=None, changed=asyncio.Event()))
+
+
+async def test_a_leg_that_ends_while_another_goes_on_does_no_harm(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lease, holding, resumed = Lease(fence=NO_FENCE), ExitStack(), []
+
+    async def pause(_: Tree) -> int:
+        return 1
+
+    async def resume(tree: Tree) -> None:
+        resumed.append(tree)
+        holding.close()
+
+    monkeypatch.setattr(module, "pause_tree", pause)
+    monkeypatch.setattr(module, "resume_tree", resume)
+    for _ in range(2):
+        holding.enter_context(lease.holding(leg()))
+    await lease.look()
+    both = lease.paused
+
+    await lease.renew(both, asked_at=awake_seconds())
+
+    assert len(both) == 2
+    assert len(resumed) == 1
+    assert lease.paused == frozenset()
+
+
+async def test_the_watch_goes_on_after_a_failure(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tries = 0
+
+    async def pause(_: Tree) -> int:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise RuntimeError("never thought of")
+        return 1
+
+    monkeypatch.setattr(module, "pause_tree", pause)
+    monkeypatch.setattr(module, "_LOOK_EVERY", timedelta(milliseconds=5))
+    lease: Any = Lease(fence=NO_FENCE)
+    with lease.holding(leg()):
+        watching = asyncio.create_task(lease.watch())
+        async with asyncio.timeout(10):
+            while not lease.paused:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.005)
+        watching.cancel()
+        await asyncio.wait({watching})
+
+    assert tries == 2
+    assert "never thought of" in caplog.text

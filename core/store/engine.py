@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
 import asyncpg
-from sqlalchemy import exc
+from sqlalchemy import QueuePool, exc
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
@@ -28,6 +30,8 @@ log = logging.getLogger(__name__)
 
 _POOL_TIMEOUT_SECONDS = 10
 _RECYCLE_SECONDS = 1800
+_GIVEN_BACK_SECONDS = 1.0
+_LOOK_SECONDS = 0.005
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,23 @@ async def open_database(
     try:
         yield Database(engine=engine, sessions=sessions, dsn=dsn)
     finally:
+        await _given_back(engine)
         await engine.dispose()
+
+
+async def _given_back(engine: AsyncEngine) -> None:
+    """Wait a moment for connections in use: they would stay open.
+
+    Who is called off in the middle of a commit is gone at once; its connection comes back when
+    the commit is done.
+    """
+    pool = engine.pool
+    if not isinstance(pool, QueuePool):
+        return
+    deadline = time.monotonic() + _GIVEN_BACK_SECONDS
+    # The pool tells nobody.
+    while pool.checkedout() and time.monotonic() < deadline:  # noqa: ASYNC110
+        await asyncio.sleep(_LOOK_SECONDS)
 
 
 class DatabaseUnavailable(Unavailable):

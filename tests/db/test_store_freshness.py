@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import QueuePool, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from core.store.connect import connector
-from core.store.engine import Database
+from core.store.engine import Database, open_database
 from core.store.freshness import FRESH_SECONDS, look_before_use
 
 
@@ -73,3 +74,21 @@ async def test_one_that_was_cut_off_is_replaced_before_it_fails(
     pool.now += 2 * FRESH_SECONDS
 
     assert await pool.use() != first
+
+
+async def test_a_pool_that_closes_waits_for_what_is_in_use(database: Database) -> None:
+    async def use(opened: Database, begun: asyncio.Event) -> None:
+        async with opened.sessions.begin() as session:
+            await session.execute(text("SELECT 1"))
+            begun.set()
+            await session.execute(text("SELECT pg_sleep(0.2)"))
+
+    begun = asyncio.Event()
+    async with open_database(database.dsn) as opened:
+        using = asyncio.create_task(use(opened, begun))
+        await begun.wait()
+        pool = opened.engine.pool
+
+    await using
+    assert isinstance(pool, QueuePool)
+    assert (pool.checkedout(), pool.checkedin()) == (0, 0)

@@ -82,9 +82,6 @@ class Node:
                 self.is_up = False
                 for task in side:
                     task.cancel()
-        if self._asking:
-            # Called off, and with a connection in hand until it has heard of that.
-            await asyncio.wait(self._asking, timeout=_FAREWELL_LIMIT.total_seconds())
 
     async def stop(self, *, drain: timedelta) -> None:
         """Take no more jobs; end those in hand, or hand them over when `drain` is over."""

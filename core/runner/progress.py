@@ -79,7 +79,7 @@ class Progress:
         self._output_chars += _length(event)
         match event:
             case TurnUsage():
-                self._count(event)
+                count_once(self._usage, event)
             case AgentStarted():
                 self.model = event.model or self.model
             case AgentText(is_subagent=False):
@@ -134,12 +134,6 @@ class Progress:
         estimated from the length of what was said.
         """
         return self.before.usage + self._own_usage
-
-    def _count(self, turn: TurnUsage) -> None:
-        """Count an answer once: of one that is not whole yet less is told than of the whole."""
-        known = self._usage.get(turn.message_id)
-        if known is None or known.usage.output_tokens <= turn.usage.output_tokens:
-            self._usage[turn.message_id] = turn
 
     @property
     def _own_usage(self) -> Usage:
@@ -210,6 +204,18 @@ class Progress:
         lines = what.strip().splitlines()
         first = lines[0] if lines else ""
         self._activity = (at, redact(first)[:_ACTIVITY_CHARS])
+
+
+def count_once(answers: dict[str, TurnUsage], turn: TurnUsage) -> None:
+    """Count an answer once: of one that is not whole yet less is told than of the whole.
+
+    Args:
+        answers: Those counted so far, by their ids.
+        turn: One more.
+    """
+    known = answers.get(turn.message_id)
+    if known is None or known.usage.output_tokens <= turn.usage.output_tokens:
+        answers[turn.message_id] = turn
 
 
 def _length(event: AgentEvent) -> int:

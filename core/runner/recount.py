@@ -18,6 +18,7 @@ from core.domain.event import TurnUsage
 from core.domain.price import estimate_usd
 from core.domain.run import CostSource, Run, Usage
 from core.runner.leg import prompt_uuid_of
+from core.runner.progress import count_once
 from core.store import runs, transcripts
 
 
@@ -48,9 +49,7 @@ def raised_figures(run: Run, answers: Iterable[TurnUsage]) -> Mapping[str, Any]:
     """
     whole: dict[str, TurnUsage] = {}
     for answer in answers:
-        known = whole.get(answer.message_id)
-        if known is None or known.usage.output_tokens <= answer.usage.output_tokens:
-            whole[answer.message_id] = answer
+        count_once(whole, answer)
     told = sum((answer.usage for answer in whole.values()), Usage())
     turns = sum(not answer.is_subagent for answer in whole.values())
     raised: dict[str, Any] = {}

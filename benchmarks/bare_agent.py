@@ -13,7 +13,7 @@ from uuid import uuid4
 from claude_agent_sdk import ClaudeAgentOptions, ClaudeSDKClient
 
 from bot.sandbox.model.server import API_KEY
-from core.agent.catalog import load_catalog
+from core.agent.definitions.catalog import load_catalog
 from core.agent.history import History
 from core.agent.options import build_options, prepare_state
 from core.agent.protocol import Launch, TranscriptStore

@@ -32,9 +32,9 @@ from benchmarks.kill_kinds import KINDS, SEED, Family, Kill, Kind, plan_of
 from benchmarks.kill_report import percentiles, report
 from benchmarks.plant import Plant, open_plant
 from benchmarks.watch import Watch, watching
-from core.domain.run import Run
-from core.domain.termination import Termination
-from core.store import runs
+from core.domain.kills.termination import Termination
+from core.domain.runs.run import Run
+from core.store.runs import runs
 
 # On two processors: a start of the agent takes half a second of one.
 LANES = 6

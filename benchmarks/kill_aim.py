@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from benchmarks.kill_kinds import END_CALLS, END_DELAY
 from benchmarks.plant import Plant
-from core.domain.run import Run, RunStatus
+from core.domain.runs.run import Run, RunStatus
 
 _LOOK_EVERY = 0.03
 # From the result of the last tool call to the end in the row, until the first one is known:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from core.domain.run import Run
-from core.domain.termination import Phase, Termination
+from core.domain.kills.termination import Phase, Termination
+from core.domain.runs.run import Run
 
 # Of these scenarios the same order for everybody, so that two machines can be compared.
 SEED = 20_260_703

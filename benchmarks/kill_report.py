@@ -8,8 +8,8 @@ from itertools import pairwise
 
 from benchmarks.figures import line, median, percentile
 from benchmarks.kill_kinds import Family, Kill
-from core.domain.run import RunStatus
-from core.domain.termination import Phase
+from core.domain.kills.termination import Phase
+from core.domain.runs.run import RunStatus
 
 # What a kill may take, whatever it waits for.
 _LIMIT_SECONDS = 10

@@ -24,12 +24,13 @@ from sqlalchemy import text
 from bot.sandbox.model.server import API_KEY
 from bot.sandbox.slack.people import BUILDS
 from bot.sandbox.slack.server import Sandbox, open_sandbox
-from core.domain.run import Run
-from core.domain.termination import Termination
-from core.store import runs, terminations
-from core.store.embedded import embedded_postgres
-from core.store.engine import Database, open_database
-from core.store.migrate import upgrade
+from core.domain.kills.termination import Termination
+from core.domain.runs.run import Run
+from core.store import terminations
+from core.store.database.embedded import embedded_postgres
+from core.store.database.engine import Database, open_database
+from core.store.database.migrate import upgrade
+from core.store.runs import runs
 
 READY_LIMIT = 60
 STOP_LIMIT = 30

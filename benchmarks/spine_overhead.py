@@ -26,8 +26,8 @@ from claude_agent_sdk import ResultMessage, SystemMessage
 from benchmarks.bare_agent import bare_client, bare_options
 from benchmarks.figures import heading, line, median, ratios, spread
 from benchmarks.plant import Plant, open_plant
-from core.domain.event import EventKind
-from core.domain.run import Run
+from core.domain.runs.event import EventKind
+from core.domain.runs.run import Run
 from core.store import events
 
 TURNS = 60

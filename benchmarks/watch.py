@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.agent.process import COOKIE
+from core.agent.process.ladder import COOKIE
 
 # Pid and start time, by which a pid used again is told apart.
 Known = tuple[int, str]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from alembic import command
 
-from core.store import migrate
-from core.store.embedded import embedded_postgres
+from core.store.database import migrate
+from core.store.database.embedded import embedded_postgres
 
 # The cluster lives for seconds: nothing of it must survive a crash.
 _CARELESS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}

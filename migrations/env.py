@@ -8,16 +8,16 @@ from typing import Any
 from alembic import context
 from sqlalchemy import Connection, text
 
-from core.store import tables_fleet, tables_outside, tables_runs, tables_work
-from core.store.engine import open_database
-from core.store.tables import Row
+from core.store.database.engine import open_database
+from core.store.tables import fleet, outside, runs, work
+from core.store.tables.base import Row
 
 # The key of the advisory lock that keeps two starting processes from migrating at once.
 _MIGRATOR = 0x5167_0000
 # The job engine's tables are its own; a revision installs them, no model describes them.
 _ENGINE_SCHEMA = "procrastinate"
 # Importing them is what puts their tables into the metadata.
-_MODELS = (tables_runs, tables_work, tables_outside, tables_fleet)
+_MODELS = (runs, work, outside, fleet)
 
 
 def _include_name(name: str | None, kind: str, parents: Any) -> bool:  # noqa: ARG001
@@ -49,7 +49,7 @@ async def _online(dsn: str) -> None:
 
 
 def _dsn() -> str:
-    """Given by `core.store.migrate`, or by hand: `alembic -x dsn=postgresql://… upgrade head`."""
+    """Given by the caller, or by hand: `alembic -x dsn=postgresql://… upgrade head`."""
     given = context.config.attributes.get("dsn") or context.get_x_argument(as_dictionary=True).get(
         "dsn"
     )

@@ -12,20 +12,20 @@ from typing import Any, TypeVar
 
 import pytest
 
-from bot.app import Running, serve
+from bot.assembly.app import Running, serve
+from bot.assembly.serve import Process
+from bot.assembly.settings import load_settings
+from bot.assembly.workplace import Workplace, opened_workplace
 from bot.sandbox.model.server import Model, open_model
-from bot.sandbox.slack import interactions
-from bot.sandbox.slack.human import Human
 from bot.sandbox.slack.inspector import Problem
+from bot.sandbox.slack.person import interactions
+from bot.sandbox.slack.person.person import Human
 from bot.sandbox.slack.server import ACK_SECONDS, Sandbox, open_sandbox
-from bot.serve import Process
-from bot.settings import load_settings
-from bot.workplace import Workplace, opened_workplace
 from core.domain.actor import SYSTEM
-from core.domain.request import RunFilter
-from core.domain.run import Run
-from core.domain.snapshot import RunSnapshot
-from core.store.engine import Database
+from core.domain.runs.request import RunFilter
+from core.domain.runs.run import Run
+from core.domain.runs.snapshot import RunSnapshot
+from core.store.database.engine import Database
 
 T = TypeVar("T")
 Told = Mapping[str, Any]

@@ -16,11 +16,13 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from core.domain.run import Run, RunStatus
-from core.domain.session import Session
-from core.store import migrate, runs, sessions
-from core.store.embedded import EmbeddedServer
-from core.store.engine import Database, open_database
+from core.domain.runs.run import Run, RunStatus
+from core.domain.runs.session import Session
+from core.store.database import migrate
+from core.store.database.embedded import EmbeddedServer
+from core.store.database.engine import Database, open_database
+from core.store.runs import runs
+from core.store.sessions import sessions
 
 # A test's data need not outlive a crash of the machine.
 CARELESS = {

@@ -17,8 +17,8 @@ import aiohttp
 
 from bot.sandbox.model.server import Model
 from bot.sandbox.slack.server import Sandbox
-from core.agent.process import identify
-from core.domain.process import RunProcess
+from core.agent.process.ladder import identify
+from core.domain.fleet.attempt import RunProcess
 from tests.console import CONFIG
 
 _STARTED = re.compile(r"readiness at (http://\S+)/readyz")

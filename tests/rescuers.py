@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from core.runner.clearing import Clearing
-from core.runner.kills import Kills
-from core.runner.ledger import Ledger
-from core.runner.rescue import Rescue
+from core.runner.execution.ledger import Ledger
+from core.runner.recovery.clean_up import Clearing
+from core.runner.recovery.interrupted_kills import Kills
+from core.runner.recovery.rescue import Rescue
 from core.workspace.workspaces import Workspaces
 
 # There is nothing of its own on its disk.

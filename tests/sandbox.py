@@ -13,7 +13,7 @@ from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.sandbox.slack import payloads
+from bot.sandbox.slack.delivery import payloads
 from bot.sandbox.slack.people import BUILDS
 from bot.sandbox.slack.server import Sandbox, open_sandbox
 

@@ -12,19 +12,19 @@ from uuid import uuid4
 
 import pytest
 
-from bot.node import new_node
+from bot.assembly.node import new_node
+from bot.assembly.settings import Settings, load_settings
+from bot.assembly.workplace import Workplace, opened_workplace
 from bot.sandbox.model.server import Model, open_model
-from bot.settings import Settings, load_settings
-from bot.workplace import Workplace, opened_workplace
 from core.domain.actor import Actor, Origin, Role
-from core.domain.event import EventKind
-from core.domain.request import StartRequest
-from core.domain.run import Run
-from core.domain.snapshot import RunSnapshot
-from core.runner.identity import claimed_identity
-from core.runner.node import Node
+from core.domain.runs.event import EventKind
+from core.domain.runs.request import StartRequest
+from core.domain.runs.run import Run
+from core.domain.runs.snapshot import RunSnapshot
+from core.runner.worker.identity import claimed_identity
+from core.runner.worker.node import Node
 from core.store import events
-from core.store.engine import Database
+from core.store.database.engine import Database
 
 STOP = timedelta(seconds=1)
 

@@ -13,32 +13,32 @@ from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.slack.access import Access, Installation
-from bot.slack.answers import Answers
-from bot.slack.asked import Asked
-from bot.slack.client import Slack, is_loopback
-from bot.slack.discreet import bolt_logger
-from bot.slack.doubts import LOOK_AGAIN_AFTER, Doubts
-from bot.slack.drawing import ARRIVAL, Drawing
-from bot.slack.failures import Desk
-from bot.slack.farewell import Farewells
-from bot.slack.finding import Finder
-from bot.slack.intake import Intake
-from bot.slack.kept import Kept
-from bot.slack.listeners.acts import Acts
+from bot.slack.client.cached import Kept
+from bot.slack.client.client import Slack, is_loopback
+from bot.slack.client.private_logs import bolt_logger
+from bot.slack.drawing.drawing import ARRIVAL, Drawing
+from bot.slack.drawing.finder import Finder
+from bot.slack.drawing.lost_channels import Places
+from bot.slack.drawing.owner_notices import Farewells
+from bot.slack.drawing.posting import Poster
+from bot.slack.drawing.reconciler import REFRESH_EVERY, Redraw
+from bot.slack.drawing.uncertain_writes import LOOK_AGAIN_AFTER, Doubts
+from bot.slack.inbound.access import Access, Installation
+from bot.slack.inbound.answers import Answers
+from bot.slack.inbound.error_boundary import Desk
+from bot.slack.inbound.intake import Intake
+from bot.slack.inbound.request import Asked
+from bot.slack.inbound.roles import Roles
+from bot.slack.inbound.supervised import Supervised
+from bot.slack.listeners.actions import Acts
 from bot.slack.listeners.kills import KillActs
 from bot.slack.listeners.register import register
-from bot.slack.places import Places
 from bot.slack.ports import Inbox, KillsMany, People, Runs, ShowsStats, ShowsWorkers, Threads
-from bot.slack.posting import Poster
-from bot.slack.redraw import REFRESH_EVERY, Redraw
-from bot.slack.roles import Roles
-from bot.slack.supervised import Supervised
 from bot.slack.views.errors import private
 from bot.slack.views.message import Message, TextFile
-from bot.slack.views.thread import thread_files, thread_messages
+from bot.slack.views.thread.thread import thread_files, thread_messages
 from core.domain.actor import Role
-from core.domain.snapshot import Thread
+from core.domain.runs.snapshot import Thread
 
 # Who has read a hint in a thread needs it no second time that day.
 _HINT_TTL = timedelta(hours=12)

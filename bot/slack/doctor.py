@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 
-from bot.slack.client import Slack, SlackError, open_slack_client
-from bot.slack.limits import Budget
+from bot.slack.client.client import Slack, SlackError, open_slack_client
+from bot.slack.client.rate_limits import Budget
 from bot.slack.setup import SlackCredentials, SlackSetupError, check_slack, problems_of
 
 _PAGE = 200

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
-from core.domain.run import CostSource, Usage
+from core.domain.runs.run import CostSource, Usage
 
 _MINUTE = 60
 _HOUR = 60 * _MINUTE

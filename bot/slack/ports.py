@@ -9,9 +9,10 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from core.domain.actor import Action, Actor, Role
-from core.domain.fleet import FleetView
-from core.domain.kills import KillManyOutcome, KillManyRequest, KillOffer, KillSelection
-from core.domain.request import (
+from core.domain.fleet.workers import FleetView
+from core.domain.kills.selection import KillManyOutcome, KillManyRequest, KillOffer, KillSelection
+from core.domain.kills.termination import Termination
+from core.domain.runs.request import (
     ContinueRequest,
     KillRequest,
     Place,
@@ -19,10 +20,9 @@ from core.domain.request import (
     Started,
     StartRequest,
 )
-from core.domain.run import Run
-from core.domain.snapshot import Doubt, Doubted, RunSnapshot, Shown, Thread
-from core.domain.stats import Period, Stats
-from core.domain.termination import Termination
+from core.domain.runs.run import Run
+from core.domain.runs.snapshot import Doubt, Doubted, RunSnapshot, Shown, Thread
+from core.domain.runs.stats import Period, Stats
 from core.domain.workflow import WorkflowDefinition
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from slack_sdk.errors import SlackApiError
 
-from bot.slack.access import Installation
-from bot.slack.client import NO_ANSWER, Slack, SlackRefused, SlackUnreachable, is_loopback
+from bot.slack.client.client import NO_ANSWER, Slack, SlackRefused, SlackUnreachable, is_loopback
+from bot.slack.inbound.access import Installation
 
 log = logging.getLogger(__name__)
 

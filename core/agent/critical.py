@@ -22,8 +22,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core.domain.kills.termination import DRAIN_LIMIT, Waited
 from core.domain.redact import redact
-from core.domain.termination import DRAIN_LIMIT, Waited
 
 if TYPE_CHECKING:
     from claude_agent_sdk import HookContext, HookInput, HookJSONOutput

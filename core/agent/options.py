@@ -17,12 +17,12 @@ from claude_agent_sdk import (
     ToolPermissionContext,
 )
 
-from core.agent import launch as launcher
 from core.agent.critical import CriticalCalls
 from core.agent.history import LOAD_PATIENCE, History
 from core.agent.plan import task_files
 from core.agent.policy import allowed_rules, denied_tools, refusal
-from core.agent.process import ATTEMPT, COOKIE, SITE
+from core.agent.process import launch as launcher
+from core.agent.process.ladder import ATTEMPT, COOKIE, SITE
 from core.agent.protocol import Launch
 from core.domain.workflow import PermissionMode, WorkflowDefinition
 
@@ -30,7 +30,7 @@ from core.domain.workflow import PermissionMode, WorkflowDefinition
 _MAX_LINE_BYTES = 64 * 1024 * 1024
 _AUTHOR = "Signalbox agent"
 _EMAIL = "agent@signalbox.invalid"
-_LAUNCHER = Path(__file__).with_name("launch.sh")
+_LAUNCHER = Path(__file__).parent / "process" / "launch.sh"
 BUNDLED_PROGRAM = Path(claude_agent_sdk.__file__).with_name("_bundled") / "claude"
 
 

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 
 from core.agent.protocol import AgentFailed
-from core.domain.event import AgentResult, RateLimit
-from core.domain.run import StopReason
+from core.domain.runs.event import AgentResult, RateLimit
+from core.domain.runs.run import StopReason
 
 # A report, not a coda ("Done!"), when it is the last thing said.
 _SUBSTANTIAL = 200

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from core.domain.event import PlanItem, ToolFinished, ToolStarted
-from core.domain.step import StepStatus
+from core.domain.runs.event import PlanItem, ToolFinished, ToolStarted
+from core.domain.runs.step import StepStatus
 
 PLAN_TOOLS = frozenset({"TaskCreate", "TaskUpdate", "TaskList", "TaskGet", "TaskStop", "TodoWrite"})
 _WRITING = frozenset({"TaskCreate", "TaskUpdate", "TodoWrite"})

@@ -10,10 +10,10 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from core.agent.critical import DEFAULT_RULES, CriticalCalls, CriticalRules
-from core.agent.process import Tree
+from core.agent.process.ladder import Tree
 from core.domain.errors import OpsError
-from core.domain.event import AgentEvent, PlanItem
-from core.domain.termination import ProcessIdentity
+from core.domain.kills.termination import ProcessIdentity
+from core.domain.runs.event import AgentEvent, PlanItem
 from core.domain.workflow import WorkflowDefinition
 
 

@@ -22,12 +22,12 @@ from claude_agent_sdk import (
     ToolUseBlock,
 )
 
-from core.agent import census
 from core.agent.critical import CriticalCalls
 from core.agent.failure import failed
 from core.agent.history import History
 from core.agent.options import build_options, gate_of, prepare_state
-from core.agent.process import Tree, end_tree, look_at
+from core.agent.process import process_table
+from core.agent.process.ladder import Tree, end_tree, look_at
 from core.agent.protocol import (
     AgentEnded,
     AgentFailed,
@@ -37,9 +37,9 @@ from core.agent.protocol import (
 )
 from core.agent.speech import Speech
 from core.agent.translate import Translator, usage_of_entry
-from core.domain.event import AgentEvent, ToolFinished, TurnUsage
+from core.domain.kills.termination import ProcessIdentity
 from core.domain.redact import redact
-from core.domain.termination import ProcessIdentity
+from core.domain.runs.event import AgentEvent, ToolFinished, TurnUsage
 
 log = logging.getLogger(__name__)
 
@@ -373,7 +373,7 @@ class _Session:
 def _child(living: tuple[ProcessIdentity, ...]) -> ProcessIdentity | None:
     """The one of the tree that this process started: the agent program itself."""
     for one in living:
-        present = census.resident(one.pid)
+        present = process_table.resident(one.pid)
         if present is not None and present.parent == os.getpid():
             return one
     return None

@@ -11,8 +11,8 @@ from datetime import datetime
 from types import MappingProxyType
 
 from core.agent.plan import PLAN_TOOLS
-from core.domain.event import AgentEvent, PlanChanged, PlanItem, ToolStarted
-from core.domain.step import Step, StepStatus
+from core.domain.runs.event import AgentEvent, PlanChanged, PlanItem, ToolStarted
+from core.domain.runs.step import Step, StepStatus
 
 _OVER = frozenset({StepStatus.COMPLETED, StepStatus.FAILED, StepStatus.SKIPPED})
 

@@ -24,7 +24,8 @@ from claude_agent_sdk import (
 )
 
 from core.agent.plan import Plan
-from core.domain.event import (
+from core.domain.redact import redact
+from core.domain.runs.event import (
     AgentEvent,
     AgentResult,
     AgentStarted,
@@ -38,8 +39,7 @@ from core.domain.event import (
     ToolStarted,
     TurnUsage,
 )
-from core.domain.redact import redact
-from core.domain.run import Usage
+from core.domain.runs.run import Usage
 
 _KEPT_OUTPUT = 4_000
 _KEPT_INPUT = 2_000

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from uuid import UUID
 
-from core.domain.run import Run
+from core.domain.runs.run import Run
 
 
 class Role(IntEnum):

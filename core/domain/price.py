@@ -8,7 +8,7 @@ is `None`, never 0.
 from dataclasses import dataclass
 from decimal import Decimal
 
-from core.domain.run import Usage
+from core.domain.runs.run import Usage
 
 
 @dataclass(frozen=True, kw_only=True)

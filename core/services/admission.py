@@ -15,15 +15,15 @@ from functools import lru_cache
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.domain.admission import Contender, decide, load_of
 from core.domain.errors import BadRequest
-from core.domain.fleet import Caps, Hold, QueueReason
-from core.domain.process import STALLED_AFTER
-from core.domain.run import Run, RunStatus
+from core.domain.fleet.admission import Contender, decide, load_of
+from core.domain.fleet.attempt import STALLED_AFTER
+from core.domain.fleet.workers import Caps, Hold, QueueReason
+from core.domain.runs.run import Run, RunStatus
 from core.services.dispatch import hand_over
 from core.services.work import Work
-from core.store import caps as cap_rows
-from core.store import line
+from core.store.fleet import caps as cap_rows
+from core.store.fleet import pending
 from core.workspace.source import parse_source
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ async def admit(session: AsyncSession, *, now: datetime) -> list[Run]:
     """
     if await cap_rows.read(session) == _NO_CAPS:
         return await _hand_over(session, None, now)
-    await line.lock(session)
+    await pending.lock(session)
     # Read again: whoever had the lock before may have changed the caps.
     caps = await cap_rows.read(session)
     everyone = await _contenders(session)
@@ -62,18 +62,18 @@ async def admit(session: AsyncSession, *, now: datetime) -> list[Run]:
         if run.run_id in decision.held and run.reason is not decision.held[run.run_id]
     }
     if changed:
-        await line.hold(session, changed)
+        await pending.hold(session, changed)
     return await _hand_over(session, decision.admitted, now) if decision.admitted else []
 
 
 async def _hand_over(
     session: AsyncSession, run_ids: Sequence[str] | None, now: datetime
 ) -> list[Run]:
-    return [await hand_over(session, run, now=now) for run in await line.take(session, run_ids)]
+    return [await hand_over(session, run, now=now) for run in await pending.take(session, run_ids)]
 
 
 async def _contenders(session: AsyncSession) -> list[Contender]:
-    return await line.contenders(session, repository_key=repository_key)
+    return await pending.contenders(session, repository_key=repository_key)
 
 
 @lru_cache(maxsize=1024)
@@ -117,7 +117,7 @@ async def holds(session: AsyncSession, waiting: Sequence[Run]) -> Mapping[str, H
 
 async def is_manned(session: AsyncSession) -> bool:
     """Whether some worker takes jobs."""
-    return await line.has_worker(session, silent_for=STALLED_AFTER)
+    return await pending.has_worker(session, silent_for=STALLED_AFTER)
 
 
 @dataclass
@@ -141,7 +141,7 @@ class AdmissionService:
         """
         now = self.work.clock()
         async with self.work.transaction() as session:
-            await line.lock(session)
+            await pending.lock(session)
             before = await cap_rows.read(session)
             if before != caps:
                 await cap_rows.write(session, caps, now=now)
@@ -159,14 +159,14 @@ class AdmissionService:
         """
         now = self.work.clock()
         async with self.work.transaction() as session:
-            if not await line.places(session, first=1):
+            if not await pending.places(session, first=1):
                 self.told.clear()
                 return []
             admitted = await admit(session, now=now)
-            head = await line.places(session, first=_TOLD)
+            head = await pending.places(session, first=_TOLD)
             moved = self._moved(head, now, manned=await is_manned(session))
             if moved:
-                await line.announce(session, list(moved))
+                await pending.announce(session, list(moved))
         self.told |= moved
         return admitted
 

@@ -6,10 +6,12 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.domain.process import HEARTBEAT_INTERVAL
-from core.domain.run import Run
+from core.domain.fleet.attempt import HEARTBEAT_INTERVAL
+from core.domain.runs.run import Run
 from core.queue import jobs
-from core.store import runs, sessions, workers
+from core.store.fleet import workers
+from core.store.runs import runs
+from core.store.sessions import sessions
 
 # A node silent for this long has missed two heartbeats and is not waited for.
 _FRESH = 2.5 * HEARTBEAT_INTERVAL

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from core.domain.actor import Action, Actor
-from core.domain.fleet import FleetView
+from core.domain.fleet.workers import FleetView
 from core.services.work import Work, demand
-from core.store import workers
+from core.store.fleet import workers
 
 # A worker that went is listed for so long: who looks wants to know what became of it.
 GONE_SHOWN = timedelta(hours=1)

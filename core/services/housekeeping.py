@@ -8,7 +8,9 @@ from datetime import timedelta
 
 from core.queue import jobs
 from core.services.work import Work
-from core.store import deliveries, leadership, workers
+from core.store.database import leadership
+from core.store.fleet import workers
+from core.store.slack import deliveries
 
 # Slack sends an event again for up to 24 hours; a key has to be known for longer.
 DELIVERIES_KEPT = timedelta(days=7)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from core.services.work import Work
-from core.store import deliveries
+from core.store.slack import deliveries
 
 # A bot says every 2 s of what it handles that it still does; one that has said nothing for
 # this long is dead or stands still.  With a look every 2 s, a kill that it had acknowledged

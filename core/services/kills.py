@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from core.agent.catalog import Catalog
+from core.agent.definitions.catalog import Catalog
 from core.domain.actor import Action, Actor, Role
 from core.domain.errors import Conflict
-from core.domain.kills import (
+from core.domain.kills.selection import (
     MOST_AT_ONCE,
     KillManyOutcome,
     KillManyRequest,
     KillOffer,
     KillSelection,
 )
-from core.domain.request import KillRequest
-from core.domain.run import Run, RunStatus
-from core.domain.snapshot import RunSnapshot
-from core.domain.termination import Phase
+from core.domain.kills.termination import Phase
+from core.domain.runs.request import KillRequest
+from core.domain.runs.run import Run, RunStatus
+from core.domain.runs.snapshot import RunSnapshot
 from core.services.runs import AlreadyEnded, RunService
 from core.services.work import NotAllowed, Work, demand
-from core.store import live_runs, runs, users
+from core.store import users
+from core.store.runs import live, runs
 
 
 class OperatorsOnly(NotAllowed):
@@ -77,15 +78,15 @@ class KillService:
             if not (wanted.mine or wanted.workflow or is_operator):
                 raise OperatorsOnly(by)
             allowed = wanted if is_operator else replace(wanted, mine=True)
-            listed, many = await live_runs.live(
+            listed, many = await live.live(
                 session,
                 allowed,
                 user_id=by.user_id,
                 with_stopping=selection.force,
                 limit=MOST_AT_ONCE,
             )
-            alive, stopping = await live_runs.count(session, allowed, user_id=by.user_id)
-            of_all, _ = await live_runs.count(session, wanted, user_id=by.user_id)
+            alive, stopping = await live.count(session, allowed, user_id=by.user_id)
+            of_all, _ = await live.count(session, wanted, user_id=by.user_id)
             owners = {
                 user_id: await users.get(session, user_id)
                 for user_id in {run.user_id for run in listed if run.user_id is not None}
@@ -115,7 +116,7 @@ class KillService:
         request.check()
         run_ids = tuple(dict.fromkeys(request.run_ids))
         async with self.work.transaction() as session:
-            known = await live_runs.by_ids(session, run_ids)
+            known = await live.by_ids(session, run_ids)
         came: dict[str, list[str]] = {"asked": [], "stopping": [], "ended": [], "refused": []}
         # Those that wait first: a running one that ends would let them begin.
         for run_id in sorted(run_ids, key=lambda one: _is_running(known.get(one))):

@@ -9,14 +9,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.actor import Action, Actor
 from core.domain.errors import BadRequest
-from core.domain.event import EventKind, EventRecord
-from core.domain.request import ContinueRequest, Place, Started, StartRequest
-from core.domain.run import RUN_ID_PREFIX, Run, RunStatus, SessionBusy
-from core.domain.session import Message, MessageRole, MessageType, Session
+from core.domain.runs.event import EventKind, EventRecord
+from core.domain.runs.request import ContinueRequest, Place, Started, StartRequest
+from core.domain.runs.run import RUN_ID_PREFIX, Run, RunStatus, SessionBusy
+from core.domain.runs.session import Message, MessageRole, MessageType, Session
 from core.domain.workflow import OnWorkerLost, WorkflowDefinition
 from core.services.admission import admit
 from core.services.work import demand, entry
-from core.store import audit, events, messages, runs, sessions
+from core.store import audit, events
+from core.store.runs import runs
+from core.store.sessions import messages, sessions
 
 GO_ON = "Please go on with the task from where you stopped."
 

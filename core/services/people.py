@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from core.domain.actor import Action, Actor, Origin, Role
-from core.domain.run import Run
+from core.domain.runs.run import Run
 from core.services.work import Work
 from core.store import users
 

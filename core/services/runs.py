@@ -7,11 +7,12 @@ from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.agent.catalog import Catalog
+from core.agent.definitions.catalog import Catalog
 from core.domain.actor import Action, Actor
 from core.domain.errors import BadRequest, Conflict, NotFound
-from core.domain.event import EventKind, EventRecord
-from core.domain.request import (
+from core.domain.kills.termination import Phase, Termination
+from core.domain.runs.event import EventKind, EventRecord
+from core.domain.runs.request import (
     ContinueRequest,
     KillRequest,
     Place,
@@ -20,7 +21,7 @@ from core.domain.request import (
     StartRequest,
     check_limits,
 )
-from core.domain.run import (
+from core.domain.runs.run import (
     AlreadyRequested,
     Run,
     RunNotFound,
@@ -28,15 +29,18 @@ from core.domain.run import (
     SessionBusy,
     StopReason,
 )
-from core.domain.session import MessageType, Session
-from core.domain.snapshot import RunSnapshot
-from core.domain.termination import Phase, Termination
+from core.domain.runs.session import MessageType, Session
+from core.domain.runs.snapshot import RunSnapshot
 from core.domain.workflow import OnWorkerLost, WorkflowDefinition
 from core.queue import jobs
 from core.services import legs, snapshots
 from core.services.admission import admit
 from core.services.work import Work, demand, entry
-from core.store import audit, events, processes, runs, sessions, shown, terminations
+from core.store import audit, events, terminations
+from core.store.fleet import attempts
+from core.store.runs import runs
+from core.store.sessions import sessions
+from core.store.slack import shown
 from core.workspace.source import Source, parse_source
 
 
@@ -206,7 +210,7 @@ class RunService:
                 request_key=request.request_key,
             )
             # It has never run, or what ran of it was proven gone when it was handed over.
-            is_gone = run.status is RunStatus.PENDING and not await processes.unseen_hosts(
+            is_gone = run.status is RunStatus.PENDING and not await attempts.unseen_hosts(
                 session, run.id
             )
             if run.job_id is not None and (is_gone or run.status is RunStatus.RUNNING):

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.domain.event import EventKind
-from core.domain.process import machine_of
-from core.domain.run import Run, RunStatus
-from core.domain.snapshot import RunSnapshot
-from core.domain.termination import Phase, Termination
+from core.domain.fleet.attempt import machine_of
+from core.domain.kills.termination import Phase, Termination
+from core.domain.runs.event import EventKind
+from core.domain.runs.run import Run, RunStatus
+from core.domain.runs.snapshot import RunSnapshot
 from core.services import admission
-from core.store import events, line, processes, runs, steps, terminations, users
+from core.store import events, steps, terminations, users
+from core.store.fleet import attempts, pending
+from core.store.runs import runs
 
 # Events a person reading the thread wants a line about.
 NOTICES = (
@@ -37,7 +39,7 @@ async def of_runs(session: AsyncSession, wanted: Sequence[Run]) -> list[RunSnaps
         for user_id in {run.user_id for run in wanted if run.user_id is not None}
     }
     waiting = [run for run in wanted if run.status is RunStatus.PENDING]
-    places = await line.places(session, of=[run.run_id for run in waiting]) if waiting else {}
+    places = await pending.places(session, of=[run.run_id for run in waiting]) if waiting else {}
     holds = await admission.holds(session, waiting)
     is_manned = not waiting or await admission.is_manned(session)
     return [
@@ -59,8 +61,8 @@ async def _host(session: AsyncSession, kill: Termination | None) -> str | None:
     """The machine to look at, for a kill that something has survived."""
     if kill is None or kill.phase is Phase.CONFIRMED or Phase.UNCONFIRMED not in kill.phases:
         return None
-    attempts = await processes.of_run(session, kill.run_id)
-    return machine_of(attempts[-1].host) if attempts else None
+    made = await attempts.of_run(session, kill.run_id)
+    return machine_of(made[-1].host) if made else None
 
 
 async def of_legs(session: AsyncSession, legs: Sequence[Run]) -> list[RunSnapshot]:

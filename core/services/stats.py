@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from core.domain.actor import Action, Actor
-from core.domain.stats import Period, Stats
+from core.domain.runs.stats import Period, Stats
 from core.services.work import Work, demand
 from core.store import stats
 

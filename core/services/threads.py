@@ -7,10 +7,12 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from core.domain.snapshot import Doubt, Doubted, Shown, Thread
+from core.domain.runs.snapshot import Doubt, Doubted, Shown, Thread
 from core.services import snapshots
 from core.services.work import Work
-from core.store import changes, doubts, leadership, runs, shown
+from core.store.database import leadership, listen
+from core.store.runs import runs
+from core.store.slack import shown, uncertain_writes
 
 # The key of the advisory lock of the one process that draws; any constant will do.
 _DRAWER = 0x5167_0001
@@ -61,23 +63,25 @@ class ThreadService:
     async def doubts(self, *, team_id: str) -> list[Doubted]:
         """What Slack may have done late in a team's threads, as whoever drew last noted it."""
         async with self.work.transaction() as session:
-            return await doubts.of_team(session, team_id)
+            return await uncertain_writes.of_team(session, team_id)
 
     async def doubt_all(self, *, team_id: str, due_at: datetime) -> None:
         """Doubt every message that whoever drew before may have been changing at its end."""
         since = self.work.clock() - _JUST_CHANGED
         async with self.work.transaction() as session:
-            await doubts.note_all(session, team_id=team_id, changed_since=since, due_at=due_at)
+            await uncertain_writes.note_all(
+                session, team_id=team_id, changed_since=since, due_at=due_at
+            )
 
     async def note_doubt(self, doubted: Doubted) -> None:
         """Keep a doubt; noted again it is due later."""
         async with self.work.transaction() as session:
-            await doubts.note(session, doubted)
+            await uncertain_writes.note(session, doubted)
 
     async def settle_doubt(self, thread_key: str, slot: str, doubt: Doubt) -> None:
         """Forget a doubt."""
         async with self.work.transaction() as session:
-            await doubts.settle(session, thread_key, slot, doubt)
+            await uncertain_writes.settle(session, thread_key, slot, doubt)
 
     async def lost_places(self, *, team_id: str, reasons: Collection[str]) -> list[str]:
         """Channels in which messages were lost for one of these reasons, lately."""
@@ -93,7 +97,7 @@ class ThreadService:
     @asynccontextmanager
     async def changes(self) -> AsyncIterator[AsyncIterator[str]]:
         """Run ids as they change; an empty string asks to look at everything."""
-        async with changes.listen(self.work.database.dsn, "signalbox_runs", poll=_POLL) as heard:
+        async with listen.listen(self.work.database.dsn, "signalbox_runs", poll=_POLL) as heard:
 
             async def hints() -> AsyncIterator[str]:
                 async for _, payload in heard:

@@ -12,9 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core.domain.actor import Action, Actor, may
 from core.domain.audit import AuditEntry
 from core.domain.errors import Refused
-from core.domain.run import Run
+from core.domain.runs.run import Run
 from core.store import audit
-from core.store.engine import Database, translating
+from core.store.database.engine import Database, translating
 
 Clock = Callable[[], datetime]
 

@@ -8,8 +8,8 @@ from uuid import UUID
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.domain.event import EventKind, EventRecord
-from core.store.tables_work import EventRow
+from core.domain.runs.event import EventKind, EventRecord
+from core.store.tables.work import EventRow
 
 
 async def append(

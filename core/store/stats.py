@@ -10,11 +10,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, RowMapping, bindparam, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.domain.run import CostSource, RunStatus, StopReason
-from core.domain.stats import Quantiles, RunFigures, Spend, TerminationFigures
-from core.domain.termination import Phase
-from core.store.tables_runs import RunRow
-from core.store.tables_work import TerminationRow
+from core.domain.kills.termination import Phase
+from core.domain.runs.run import CostSource, RunStatus, StopReason
+from core.domain.runs.stats import Quantiles, RunFigures, Spend, TerminationFigures
+from core.store.tables.runs import RunRow
+from core.store.tables.work import TerminationRow
 
 # How long each kill stayed in each phase it left: `phases` holds when each began.  Phases that
 # began in the same millisecond keep the order of the ladder.

@@ -10,8 +10,8 @@ from sqlalchemy import delete, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.domain.step import Step
-from core.store.tables_work import StepRow
+from core.domain.runs.step import Step
+from core.store.tables.work import StepRow
 
 _KEY = ("run_id", "step_id")
 _FIELDS = (

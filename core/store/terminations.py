@@ -15,7 +15,7 @@ from sqlalchemy import BigInteger, ColumnElement, cast, func, or_, select, updat
 from sqlalchemy.dialects.postgresql import JSONB, distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.domain.termination import (
+from core.domain.kills.termination import (
     IllegalPhase,
     Phase,
     ProcessIdentity,
@@ -24,8 +24,8 @@ from core.domain.termination import (
     Waited,
     phase_sources_of,
 )
-from core.store.run_writes import moment, touch
-from core.store.tables_work import FINAL_PHASES, IS_OPEN, TerminationRow
+from core.store.runs.writes import moment, touch
+from core.store.tables.work import FINAL_PHASES, IS_OPEN, TerminationRow
 
 
 async def open(session: AsyncSession, wish: Termination) -> Termination:  # noqa: A001

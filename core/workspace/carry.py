@@ -8,7 +8,7 @@ import os
 import stat
 from pathlib import Path
 
-from core.domain.carried import Bundle, TooLarge
+from core.domain.runs.carried_work import Bundle, TooLarge
 from core.workspace.command import Git
 from core.workspace.worktree import WorkTree, branch_of, head_of, opened, theirs
 

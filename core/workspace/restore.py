@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from core.domain.carried import Bundle
+from core.domain.runs.carried_work import Bundle
 from core.workspace.carry import HEADS, START, branches_of
 from core.workspace.command import Git
 from core.workspace.errors import GitFailed, WorkspaceError

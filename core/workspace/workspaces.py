@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from core.domain.carried import Bundle
-from core.domain.run import DiffStat
+from core.domain.runs.carried_work import Bundle
+from core.domain.runs.run import DiffStat
 from core.workspace import worktree
-from core.workspace.aside import alone, made_aside
 from core.workspace.carry import MAX_BUNDLE_BYTES, glance, pack
 from core.workspace.clone import demand_branch, make_clone, make_fresh, make_unfilled
 from core.workspace.command import Git
@@ -35,6 +34,7 @@ from core.workspace.restore import Diverged, fetch_commit, fill, forward, left_e
 from core.workspace.scratch import Scratch, aside_of
 from core.workspace.settings import git_environment
 from core.workspace.source import BadRepository, Source, parse_source
+from core.workspace.staging import alone, made_aside
 
 __all__ = [
     "BadRepository",

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.domain.run import CommitInfo, DiffStat, FileChange
+from core.domain.runs.run import CommitInfo, DiffStat, FileChange
 from core.workspace.command import Git
 from core.workspace.errors import GitFailed, WorkspaceError
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from core.domain.run import CommitInfo, CostSource, DiffStat, FileChange, Usage, WaitingOn
+from core.domain.runs.run import CommitInfo, CostSource, DiffStat, FileChange, Usage, WaitingOn
 from tests.database import NOW
 
 LATER = NOW + timedelta(seconds=90)

@@ -12,16 +12,18 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from core.domain.fleet import Caps, QueueReason, WorkerRecord, WorkerState
-from core.domain.run import Run, RunStatus, StopReason
+from core.domain.fleet.workers import Caps, QueueReason, WorkerRecord, WorkerState
+from core.domain.runs.run import Run, RunStatus, StopReason
 from core.queue.jobs import Job
-from core.runner.ledger import Ledger
+from core.runner.execution.ledger import Ledger
 from core.services import admission, snapshots
 from core.services.admission import AdmissionService, admit
 from core.services.work import Work
-from core.store import caps as cap_rows
-from core.store import line, runs, users, workers
-from core.store.engine import Database
+from core.store import users
+from core.store.database.engine import Database
+from core.store.fleet import caps as cap_rows
+from core.store.fleet import pending, workers
+from core.store.runs import runs
 from tests.database import NOW, running_run, stored_run
 from tests.fakes.queue import until, working
 
@@ -225,7 +227,7 @@ async def test_who_froze_with_the_lock_in_hand_loses_it(database: Database) -> N
 
     async def freeze() -> None:
         async with database.sessions.begin() as frozen:
-            await line.lock(frozen)
+            await pending.lock(frozen)
             async with asyncio.timeout(12):
                 let_in.extend(await admitted(database))
 
@@ -250,7 +252,7 @@ async def test_the_line_counts_both_kinds_of_waiting(database: Database) -> None
     async with database.sessions() as session:
         in_line = (urgent, young, older, old, killed)
         found = [await runs.queue_position(session, run.run_id) for run in in_line]
-        listed = await line.places(session)
+        listed = await pending.places(session)
 
     # The young one can be taken by a worker at any moment, those before it by age cannot.
     assert found == [1, 2, 3, 4, None]

@@ -12,20 +12,20 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from core.agent.catalog import load_catalog
+from core.agent.definitions.catalog import load_catalog
 from core.domain.actor import Actor, Origin, Role
-from core.domain.fleet import Caps
-from core.domain.request import KillRequest, StartRequest
-from core.domain.run import Run, RunStatus, StopReason
-from core.domain.termination import Phase
+from core.domain.fleet.workers import Caps
+from core.domain.kills.termination import Phase
+from core.domain.runs.request import KillRequest, StartRequest
+from core.domain.runs.run import Run, RunStatus, StopReason
 from core.queue.jobs import Job
-from core.runner.ledger import Ledger
+from core.runner.execution.ledger import Ledger
 from core.services.admission import AdmissionService
 from core.services.people import PeopleService
 from core.services.runs import AlreadyEnded, RunService
 from core.services.work import Work
-from core.store import runs
-from core.store.engine import Database
+from core.store.database.engine import Database
+from core.store.runs import runs
 from tests.fakes.queue import until, working
 
 CAPS = Caps(fleet=6, repository=3, person=2)

@@ -8,9 +8,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from bot.doctor import run_doctor
-from bot.settings import load_settings
-from core.store.engine import Database
+from bot.assembly.settings import load_settings
+from bot.cli.doctor import run_doctor
+from core.store.database.engine import Database
 from tests.pooler import Pooler
 
 # As PgBouncer's manual has it.

@@ -8,21 +8,24 @@ from uuid import uuid4
 
 import pytest
 
-from core.domain.event import EventKind
-from core.domain.fleet import WorkerRecord, WorkerState
-from core.domain.process import HEARTBEAT_INTERVAL, STALLED_AFTER, RunProcess
-from core.domain.run import Run, RunStatus, StopReason
-from core.domain.step import Step, StepStatus
+from core.domain.fleet.attempt import HEARTBEAT_INTERVAL, STALLED_AFTER, RunProcess
+from core.domain.fleet.workers import WorkerRecord, WorkerState
+from core.domain.runs.event import EventKind
+from core.domain.runs.run import Run, RunStatus, StopReason
+from core.domain.runs.step import Step, StepStatus
 from core.domain.workflow import OnWorkerLost
 from core.queue import jobs
-from core.runner.ledger import Ledger
-from core.runner.lost import Lost
-from core.runner.rescue import MAX_LOSSES, SECOND_LOOK_AFTER, Rescue
+from core.runner.execution.ledger import Ledger
+from core.runner.recovery.lost_worker import Lost
+from core.runner.recovery.rescue import MAX_LOSSES, SECOND_LOOK_AFTER, Rescue
 from core.services.dispatch import hand_over, release_waiting
 from core.services.work import Work
-from core.store import events, processes, runs, sessions, steps, workers
-from core.store.engine import Database
-from core.store.transcripts import Transcripts
+from core.store import events, steps
+from core.store.database.engine import Database
+from core.store.fleet import attempts, workers
+from core.store.runs import runs
+from core.store.sessions import sessions
+from core.store.sessions.transcripts import Transcripts
 from tests.database import NOW, new_session, stored_run
 from tests.rescuers import rescuer
 
@@ -54,7 +57,7 @@ class Desk:
     async def beat(self, worker: str = "here-1:deadbeef") -> frozenset[tuple[object, int]]:
         """A sign of life of a worker."""
         async with self.database.sessions.begin() as session:
-            return await processes.beat(session, worker, now=self.now)
+            return await attempts.beat(session, worker, now=self.now)
 
     async def look_twice(self) -> list[Run]:
         """Both looks that it takes, each late enough."""
@@ -104,7 +107,7 @@ async def test_a_worker_whose_clock_is_behind_is_not_taken_for_dead(desk: Desk) 
     for _ in range(8):
         desk.now += HEARTBEAT_INTERVAL
         async with desk.database.sessions.begin() as session:
-            await processes.beat(session, "here-1:deadbeef", now=desk.now - behind)
+            await attempts.beat(session, "here-1:deadbeef", now=desk.now - behind)
         assert await desk.rescue.look() == []
 
     assert (await desk.ledger.look(run.run_id)).attempt == 1
@@ -113,12 +116,12 @@ async def test_a_worker_whose_clock_is_behind_is_not_taken_for_dead(desk: Desk) 
 async def test_a_worker_heard_at_the_last_moment_keeps_its_run(desk: Desk) -> None:
     run = await desk.executed()
     async with desk.database.sessions() as session:
-        (process,) = await processes.of_run(session, run.id)
+        (process,) = await attempts.of_run(session, run.id)
     desk.now += STALLED_AFTER
     await desk.beat()
 
     async with desk.database.sessions.begin() as session:
-        given_up = await processes.give_up(
+        given_up = await attempts.give_up(
             session, run.id, 1, silent_since=process.heartbeat_at, now=desk.now
         )
 

@@ -9,19 +9,25 @@ from typing import Any
 
 import pytest
 
-from core.agent.catalog import load_catalog
+from core.agent.definitions.catalog import load_catalog
 from core.domain.actor import Actor, Origin, Role
 from core.domain.errors import BadRequest, Refused
-from core.domain.kills import MOST_AT_ONCE, KillManyOutcome, KillManyRequest, KillSelection
-from core.domain.request import KillRequest, RunFilter
-from core.domain.run import Run, RunStatus, StopReason
-from core.domain.termination import Phase
+from core.domain.kills.selection import (
+    MOST_AT_ONCE,
+    KillManyOutcome,
+    KillManyRequest,
+    KillSelection,
+)
+from core.domain.kills.termination import Phase
+from core.domain.runs.request import KillRequest, RunFilter
+from core.domain.runs.run import Run, RunStatus, StopReason
 from core.domain.workflow import UnknownWorkflow
 from core.services.kills import KillService
 from core.services.runs import RunService
 from core.services.work import NotAllowed, Work
-from core.store import audit, runs, terminations, users
-from core.store.engine import Database
+from core.store import audit, terminations, users
+from core.store.database.engine import Database
+from core.store.runs import runs
 from tests.database import NOW, database, postgres_dsn, running_run, stored_run
 
 __all__ = ["database", "postgres_dsn"]

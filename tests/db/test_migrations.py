@@ -13,15 +13,18 @@ from alembic.script import ScriptDirectory
 
 from core.domain.actor import SYSTEM
 from core.domain.audit import AuditEntry
-from core.domain.event import EventKind, EventRecord
-from core.domain.run import CostSource, RunStatus, StopReason, WaitingOn
-from core.domain.session import MessageRole, MessageType
-from core.domain.snapshot import ShownState
-from core.domain.step import Step, StepStatus
-from core.domain.termination import Phase, Termination
-from core.store import audit, deliveries, events, migrate, runs, schema, steps, terminations
-from core.store.engine import Database, open_database
-from core.store.transcripts import Transcripts
+from core.domain.kills.termination import Phase, Termination
+from core.domain.runs.event import EventKind, EventRecord
+from core.domain.runs.run import CostSource, RunStatus, StopReason, WaitingOn
+from core.domain.runs.session import MessageRole, MessageType
+from core.domain.runs.snapshot import ShownState
+from core.domain.runs.step import Step, StepStatus
+from core.store import audit, events, steps, terminations
+from core.store.database import migrate, schema
+from core.store.database.engine import Database, open_database
+from core.store.runs import runs
+from core.store.sessions.transcripts import Transcripts
+from core.store.slack import deliveries
 from tests.database import NOW, running_run
 
 # What a schema consists of, but for Alembic's own table.

@@ -13,9 +13,9 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from core.queue.worker import Worker
-from core.store.embedded import embedded_postgres
-from core.store.engine import Database, open_database
-from core.store.migrate import upgrade
+from core.store.database.embedded import embedded_postgres
+from core.store.database.engine import Database, open_database
+from core.store.database.migrate import upgrade
 from tests.fakes.queue import Handler, add, call_off, until, until_status, working
 
 # A start or a kill after an outage: the last back-off (1 s) and a new connection.

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from core.queue import jobs
 from core.queue.jobs import Job
-from core.store.engine import Database
+from core.store.database.engine import Database
 from tests.fakes.queue import (
     Handler,
     add,

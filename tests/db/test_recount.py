@@ -6,10 +6,10 @@ from decimal import Decimal
 
 import pytest
 
-from core.domain.run import CostSource, Run, StopReason, Usage
+from core.domain.runs.run import CostSource, Run, StopReason, Usage
 from core.domain.workflow import OnWorkerLost
-from core.runner.leg import prompt_uuid_of
-from core.store.transcripts import Transcripts
+from core.runner.execution.attempt import prompt_uuid_of
+from core.store.sessions.transcripts import Transcripts
 from tests.db.test_fleet_rescue import Desk, desk
 
 __all__ = ["desk"]

@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
 
-from bot.scheduler import Scheduler
+from bot.assembly.scheduler import Scheduler
 from core.services.admission import AdmissionService
 from core.services.housekeeping import DELIVERIES_KEPT, HousekeepingService
 from core.services.work import Clock, Work
-from core.store import deliveries
-from core.store.engine import Database
+from core.store.database.engine import Database
+from core.store.slack import deliveries
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 

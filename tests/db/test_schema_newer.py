@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from bot.doctor import run_doctor
-from bot.settings import load_settings
-from bot.workplace import SchemaBehind, demand_schema
-from core.store import schema
-from core.store.engine import Database
+from bot.assembly.settings import load_settings
+from bot.assembly.workplace import SchemaBehind, demand_schema
+from bot.cli.doctor import run_doctor
+from core.store.database import schema
+from core.store.database.engine import Database
 
 UNKNOWN = "9999"
 

@@ -9,11 +9,12 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import func, select
 
-from core.domain.carried import Bundle, CarriedWork, TooLarge
-from core.domain.run import Run, StaleAttempt
-from core.store import carried, runs
-from core.store.engine import Database
-from core.store.tables_fleet import CarriedRow
+from core.domain.runs.carried_work import Bundle, CarriedWork, TooLarge
+from core.domain.runs.run import Run, StaleAttempt
+from core.store.database.engine import Database
+from core.store.runs import runs
+from core.store.sessions import carried_work
+from core.store.tables.fleet import CarriedRow
 from tests.database import NOW, running_run
 
 COMMITS = Bundle(
@@ -39,12 +40,12 @@ def of(run: Run, bundle: Bundle = COMMITS, *, seconds: int = 0) -> CarriedWork:
 
 async def put(database: Database, work: CarriedWork, **limits: int) -> None:
     async with database.sessions.begin() as session:
-        await carried.put(session, work, **limits)
+        await carried_work.put(session, work, **limits)
 
 
 async def latest(database: Database, run: Run) -> CarriedWork | None:
     async with database.sessions.begin() as session:
-        return await carried.latest(session, run.session_id)
+        return await carried_work.latest(session, run.session_id)
 
 
 async def rows(database: Database) -> int:
@@ -69,7 +70,7 @@ async def test_work_comes_back_as_it_was_put(database: Database, bundle: Bundle)
 
     assert await latest(database, run) == work
     async with database.sessions.begin() as session:
-        head = await carried.latest_head(session, run.session_id)
+        head = await carried_work.latest_head(session, run.session_id)
     assert head == (bundle.head_commit, bundle.newest)
 
 
@@ -78,7 +79,7 @@ async def test_a_session_without_work_has_none(database: Database) -> None:
 
     assert await latest(database, run) is None
     async with database.sessions.begin() as session:
-        assert await carried.latest_head(session, run.session_id) is None
+        assert await carried_work.latest_head(session, run.session_id) is None
 
 
 async def test_the_newest_of_each_kind_is_kept(database: Database) -> None:
@@ -127,7 +128,7 @@ async def test_a_lost_worker_s_late_work_is_refused(database: Database) -> None:
         await put(database, late)
     async with database.sessions() as session:
         with pytest.raises(StaleAttempt):
-            await carried.drop(session, run.id, attempt=run.attempt)
+            await carried_work.drop(session, run.id, attempt=run.attempt)
 
     assert await rows(database) == 0
 
@@ -138,7 +139,7 @@ async def test_work_that_the_repository_has_is_forgotten(database: Database) -> 
         await put(database, work)
 
     async with database.sessions.begin() as session:
-        await carried.drop(session, run.id, attempt=run.attempt)
+        await carried_work.drop(session, run.id, attempt=run.attempt)
 
     assert await latest(database, run) is None
     assert await latest(database, other) is not None
@@ -152,6 +153,6 @@ async def test_work_that_is_told_twice_is_kept_once(database: Database) -> None:
     await put(database, work)
 
     async with database.sessions() as session:
-        kept = await carried.latest(session, run.session_id)
+        kept = await carried_work.latest(session, run.session_id)
     assert kept is not None
     assert kept.id == work.id

@@ -18,12 +18,12 @@ import pytest
 from sqlalchemy import text
 
 from core.domain.errors import Unavailable
-from core.domain.run import StopReason
-from core.store import runs
-from core.store.changes import TICK, Changes, listen
-from core.store.embedded import EmbeddedServer
-from core.store.engine import Database, open_database, translating
-from core.store.leadership import leadership
+from core.domain.runs.run import StopReason
+from core.store.database.embedded import EmbeddedServer
+from core.store.database.engine import Database, open_database, translating
+from core.store.database.leadership import leadership
+from core.store.database.listen import TICK, Changes, listen
+from core.store.runs import runs
 from tests.database import CARELESS, NOW, running_run, stored_run
 
 RARELY = timedelta(minutes=5)

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import text
 
-from core.store import deliveries
-from core.store.engine import Database
+from core.store.database.engine import Database
+from core.store.slack import deliveries
 from tests.database import NOW
 
 LATER = NOW + timedelta(seconds=60)

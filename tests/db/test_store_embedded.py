@@ -11,8 +11,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from core.store.embedded import EmbeddedPostgresFailed, EmbeddedServer, embedded_postgres
-from core.store.engine import open_database
+from core.store.database.embedded import EmbeddedPostgresFailed, EmbeddedServer, embedded_postgres
+from core.store.database.engine import open_database
 from tests.database import CARELESS
 
 

@@ -8,10 +8,11 @@ from uuid import UUID
 
 import pytest
 
-from core.domain.request import RunFilter
-from core.domain.run import AmbiguousRun, CostSource, Run, RunNotFound, StopReason
-from core.store import runs, users
-from core.store.engine import Database
+from core.domain.runs.request import RunFilter
+from core.domain.runs.run import AmbiguousRun, CostSource, Run, RunNotFound, StopReason
+from core.store import users
+from core.store.database.engine import Database
+from core.store.runs import runs
 from tests.database import NOW, running_run, stored_run
 from tests.db.run_fields import LATER
 

@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import QueuePool, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from core.store.connect import connector
-from core.store.engine import Database, open_database
-from core.store.freshness import FRESH_SECONDS, look_before_use
+from core.store.database.connect import connector
+from core.store.database.engine import Database, open_database
+from core.store.database.pool_check import FRESH_SECONDS, look_before_use
 
 
 @dataclass

@@ -12,36 +12,29 @@ from sqlalchemy.exc import DBAPIError
 
 from core.domain.actor import SYSTEM, Actor, Origin, Role
 from core.domain.audit import AuditEntry
-from core.domain.event import EventKind, EventRecord
-from core.domain.process import STALLED_AFTER, RunProcess
-from core.domain.run import Run
-from core.domain.session import (
-    Message,
-    MessageNotFound,
-    MessageRole,
-    MessageType,
-    SessionNotFound,
-)
-from core.domain.step import Step, StepStatus
-from core.domain.termination import (
+from core.domain.fleet.attempt import STALLED_AFTER, RunProcess
+from core.domain.kills.termination import (
     IllegalPhase,
     Phase,
     ProcessIdentity,
     Termination,
     TerminationNotFound,
 )
-from core.store import (
-    audit,
-    events,
-    messages,
-    processes,
-    runs,
-    sessions,
-    steps,
-    terminations,
-    users,
+from core.domain.runs.event import EventKind, EventRecord
+from core.domain.runs.run import Run
+from core.domain.runs.session import (
+    Message,
+    MessageNotFound,
+    MessageRole,
+    MessageType,
+    SessionNotFound,
 )
-from core.store.engine import Database
+from core.domain.runs.step import Step, StepStatus
+from core.store import audit, events, steps, terminations, users
+from core.store.database.engine import Database
+from core.store.fleet import attempts
+from core.store.runs import runs
+from core.store.sessions import messages, sessions
 from tests.database import NOW, new_session, running_run, stored_run
 
 LATER = NOW + timedelta(seconds=60)
@@ -136,18 +129,18 @@ async def test_a_worker_beats_for_what_it_executes(database: Database) -> None:
     mine, ended, others = [await running_run(database) for _ in range(3)]
     agent = ProcessIdentity(pid=77, started_ticks=2**40, name="claude")
     async with database.sessions.begin() as session:
-        await processes.start(session, process_of(mine))
-        await processes.start(session, process_of(ended))
-        await processes.start(session, process_of(others, worker_id="w2", host="host-2"))
-        await processes.end(session, ended.id, 1, now=NOW)
-        await processes.end(session, ended.id, 1, now=LATER)
-        await processes.set_agent(session, mine.id, 1, agent)
+        await attempts.start(session, process_of(mine))
+        await attempts.start(session, process_of(ended))
+        await attempts.start(session, process_of(others, worker_id="w2", host="host-2"))
+        await attempts.end(session, ended.id, 1, now=NOW)
+        await attempts.end(session, ended.id, 1, now=LATER)
+        await attempts.set_agent(session, mine.id, 1, agent)
 
-        beaten = await processes.beat(session, "w1", now=LATER)
+        beaten = await attempts.beat(session, "w1", now=LATER)
 
-        (alive,) = await processes.of_run(session, mine.id)
-        (over,) = await processes.of_run(session, ended.id)
-        here = await processes.live_on_host(session, "host-1")
+        (alive,) = await attempts.of_run(session, mine.id)
+        (over,) = await attempts.of_run(session, ended.id)
+        here = await attempts.live_on_host(session, "host-1")
         stalled = await runs.stalled(session, before=LATER)
     assert beaten == {(mine.id, 1)}
     assert (alive.heartbeat_at, alive.agent) == (LATER, agent)
@@ -161,11 +154,11 @@ async def test_what_a_worker_does_not_know_of_grows_old(database: Database) -> N
     held, unknown, fresh = [await running_run(database) for _ in range(3)]
     now = NOW + 2 * STALLED_AFTER
     async with database.sessions.begin() as session:
-        await processes.start(session, process_of(held))
-        await processes.start(session, process_of(unknown))
-        await processes.start(session, replace(process_of(fresh), started_at=now))
+        await attempts.start(session, process_of(held))
+        await attempts.start(session, process_of(unknown))
+        await attempts.start(session, replace(process_of(fresh), started_at=now))
 
-        beaten = await processes.beat(session, "w1", now=now, held={(held.id, 1)})
+        beaten = await attempts.beat(session, "w1", now=now, held={(held.id, 1)})
 
         stalled = await runs.stalled(session, before=now)
     assert beaten == {(held.id, 1), (fresh.id, 1)}
@@ -175,13 +168,13 @@ async def test_what_a_worker_does_not_know_of_grows_old(database: Database) -> N
 async def test_a_former_attempt_does_not_stall_the_present_one(database: Database) -> None:
     run = await running_run(database)
     async with database.sessions.begin() as session:
-        await processes.start(session, process_of(run))
+        await attempts.start(session, process_of(run))
         await runs.requeue(session, run.run_id, attempt=1, now=NOW)
         again = await runs.begin(session, run.run_id, attempt=2, worker_id="w2", now=NOW)
-        await processes.start(session, process_of(again, heartbeat_at=LATER, worker_id="w2"))
+        await attempts.start(session, process_of(again, heartbeat_at=LATER, worker_id="w2"))
 
         assert await runs.stalled(session, before=LATER) == []
-        assert [one.attempt for one in await processes.of_run(session, run.id)] == [1, 2]
+        assert [one.attempt for one in await attempts.of_run(session, run.id)] == [1, 2]
         assert await runs.running(session) == [again]
 
 

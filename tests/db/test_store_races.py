@@ -12,7 +12,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.domain.run import (
+from core.domain.kills.termination import Phase, Termination
+from core.domain.runs.run import (
     AlreadyRequested,
     IllegalTransition,
     Run,
@@ -20,9 +21,11 @@ from core.domain.run import (
     SessionBusy,
     StopReason,
 )
-from core.domain.termination import Phase, Termination
-from core.store import deliveries, runs, sessions, terminations, users
-from core.store.engine import Database
+from core.store import terminations, users
+from core.store.database.engine import Database
+from core.store.runs import runs
+from core.store.sessions import sessions
+from core.store.slack import deliveries
 from tests.database import NOW, new_run, new_session, running_run, stored_run
 
 

@@ -7,9 +7,10 @@ from uuid import uuid4
 
 import pytest
 
-from core.domain.run import RunNotFound, RunStatus, SessionBusy, StopReason
-from core.store import runs, sessions
-from core.store.engine import Database
+from core.domain.runs.run import RunNotFound, RunStatus, SessionBusy, StopReason
+from core.store.database.engine import Database
+from core.store.runs import runs
+from core.store.sessions import sessions
 from tests.database import NOW, new_run, new_session, running_run, stored_run
 from tests.db.run_fields import FIELDS, LATER
 

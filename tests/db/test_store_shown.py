@@ -7,10 +7,11 @@ from uuid import uuid4
 
 import pytest
 
-from core.domain.run import Run, StopReason
-from core.domain.snapshot import Doubt, Doubted, Shown, ShownState
-from core.store import doubts, runs, shown
-from core.store.engine import Database
+from core.domain.runs.run import Run, StopReason
+from core.domain.runs.snapshot import Doubt, Doubted, Shown, ShownState
+from core.store.database.engine import Database
+from core.store.runs import runs
+from core.store.slack import shown, uncertain_writes
 from tests.database import NOW, running_run, stored_run
 
 
@@ -221,14 +222,14 @@ async def test_doubts_about_messages_are_kept_for_whoever_draws_next(database: D
     run, other = await stored_run(database), await stored_run(database, slack_team_id="T2")
     first = Doubted(thread_key=run.run_id, slot="card", doubt=Doubt.OVERWRITTEN, due_at=NOW)
     async with database.sessions.begin() as session:
-        await doubts.note(session, first)
-        await doubts.note(session, replace(first, due_at=NOW + timedelta(minutes=1)))
-        await doubts.note(session, replace(first, doubt=Doubt.POSTED_TWICE))
-        await doubts.note(session, replace(first, thread_key=other.run_id))
+        await uncertain_writes.note(session, first)
+        await uncertain_writes.note(session, replace(first, due_at=NOW + timedelta(minutes=1)))
+        await uncertain_writes.note(session, replace(first, doubt=Doubt.POSTED_TWICE))
+        await uncertain_writes.note(session, replace(first, thread_key=other.run_id))
 
-        before = await doubts.of_team(session, "T1")
-        await doubts.settle(session, run.run_id, "card", Doubt.POSTED_TWICE)
-        after = await doubts.of_team(session, "T1")
+        before = await uncertain_writes.of_team(session, "T1")
+        await uncertain_writes.settle(session, run.run_id, "card", Doubt.POSTED_TWICE)
+        after = await uncertain_writes.of_team(session, "T1")
 
     assert before == [
         replace(first, doubt=Doubt.POSTED_TWICE),
@@ -248,9 +249,9 @@ async def test_what_may_have_been_under_way_when_a_bot_died_is_doubted(database:
     await draw(database, live, slot="file:1")
     await draw(database, live, slot="result:1", state=ShownState.SENDING)
     async with database.sessions.begin() as session:
-        await doubts.note_all(session, team_id="T1", changed_since=NOW, due_at=NOW)
-        await doubts.note_all(session, team_id="T1", changed_since=NOW, due_at=NOW)
-        found = await doubts.of_team(session, "T1")
+        await uncertain_writes.note_all(session, team_id="T1", changed_since=NOW, due_at=NOW)
+        await uncertain_writes.note_all(session, team_id="T1", changed_since=NOW, due_at=NOW)
+        found = await uncertain_writes.of_team(session, "T1")
 
     assert {(one.thread_key, one.slot) for one in found} == {
         (live.run_id, "card"),

@@ -12,13 +12,14 @@ import pytest
 
 from core.domain.actor import Actor, Origin, Role
 from core.domain.errors import Refused
-from core.domain.run import CostSource, Run, RunStatus, StopReason
-from core.domain.stats import Period, RunFigures, Stats, TerminationFigures
-from core.domain.termination import Phase, ProcessIdentity, Termination
+from core.domain.kills.termination import Phase, ProcessIdentity, Termination
+from core.domain.runs.run import CostSource, Run, RunStatus, StopReason
+from core.domain.runs.stats import Period, RunFigures, Stats, TerminationFigures
 from core.services.stats import StatsService
 from core.services.work import Work
-from core.store import audit, runs, terminations
-from core.store.engine import Database
+from core.store import audit, terminations
+from core.store.database.engine import Database
+from core.store.runs import runs
 from tests.database import NOW, database, postgres_dsn, running_run, stored_run
 
 __all__ = ["database", "postgres_dsn"]

@@ -13,8 +13,8 @@ from claude_agent_sdk.testing import run_session_store_conformance
 from sqlalchemy import text
 
 from core.domain.errors import Unavailable
-from core.store.engine import Database, open_database
-from core.store.transcripts import Transcripts, exists
+from core.store.database.engine import Database, open_database
+from core.store.sessions.transcripts import Transcripts, exists
 
 
 def key(session_id: str, project: str = "-srv-a", **subpath: str) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from core.domain.run import IllegalTransition, RunStatus, StaleAttempt, StopReason, WaitingOn
-from core.store import runs
-from core.store.engine import Database
+from core.domain.runs.run import IllegalTransition, RunStatus, StaleAttempt, StopReason, WaitingOn
+from core.store.database.engine import Database
+from core.store.runs import runs
 from tests.database import NOW, running_run, stored_run
 from tests.db.run_fields import DIFF, LATER
 

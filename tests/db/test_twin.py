@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from core.domain.fleet import WorkerRecord, WorkerState
-from core.domain.process import STALLED_AFTER, host_named
-from core.runner.identity import Identity
-from core.runner.twin import CopiedHome, succeed_alone
+from core.domain.fleet.attempt import STALLED_AFTER, host_named
+from core.domain.fleet.workers import WorkerRecord, WorkerState
+from core.runner.worker.duplicate_node import CopiedHome, succeed_alone
+from core.runner.worker.identity import Identity
 from core.services.work import Work
-from core.store import workers
-from core.store.engine import Database
+from core.store.database.engine import Database
+from core.store.fleet import workers
 from core.workspace.scratch import Scratch
 
 NODE = "build-0badcafe-0"

@@ -12,9 +12,10 @@ from uuid import UUID, uuid4, uuid5
 
 from core.domain.actor import Action, Actor, Origin, Role, User, may
 from core.domain.errors import Refused, Unavailable
-from core.domain.fleet import FleetView
-from core.domain.kills import KillManyOutcome, KillManyRequest, KillOffer, KillSelection
-from core.domain.request import (
+from core.domain.fleet.workers import FleetView
+from core.domain.kills.selection import KillManyOutcome, KillManyRequest, KillOffer, KillSelection
+from core.domain.kills.termination import Phase, Termination
+from core.domain.runs.request import (
     ContinueRequest,
     KillRequest,
     Place,
@@ -22,10 +23,9 @@ from core.domain.request import (
     Started,
     StartRequest,
 )
-from core.domain.run import Run, RunNotFound, RunStatus, StopReason
-from core.domain.snapshot import RunSnapshot, Shown, ShownState, Thread
-from core.domain.stats import Period, RunFigures, Stats, TerminationFigures
-from core.domain.termination import Phase, Termination
+from core.domain.runs.run import Run, RunNotFound, RunStatus, StopReason
+from core.domain.runs.snapshot import RunSnapshot, Shown, ShownState, Thread
+from core.domain.runs.stats import Period, RunFigures, Stats, TerminationFigures
 from core.domain.workflow import UnknownWorkflow, WorkflowDefinition
 from tests.fakes.doubts import KeptDoubts
 from tests.fakes.inbox import Inbox

@@ -13,12 +13,12 @@ from aiohttp import web
 
 from bot.sandbox.slack.server import Sandbox
 from bot.slack.app import Services, SlackSide, open_slack_side
-from bot.slack.client import CALL_TIMEOUT, Slack, open_slack_client
-from bot.slack.drawing import ARRIVAL
-from bot.slack.http import slack_route
-from bot.slack.limits import Budget
+from bot.slack.client.client import CALL_TIMEOUT, Slack, open_slack_client
+from bot.slack.client.http import slack_route
+from bot.slack.client.rate_limits import Budget
+from bot.slack.client.socket import open_sockets
+from bot.slack.drawing.drawing import ARRIVAL
 from bot.slack.setup import SlackCredentials, check_slack
-from bot.slack.socket import open_sockets
 from core.domain.actor import Role
 from tests.fakes.board import Board
 

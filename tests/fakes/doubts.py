@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from core.domain.snapshot import Doubt, Doubted, Shown, ShownState
+from core.domain.runs.snapshot import Doubt, Doubted, Shown, ShownState
 
 
 @dataclass

@@ -10,7 +10,7 @@ from claude_agent_sdk import Message
 from claude_agent_sdk._internal.message_parser import parse_message
 
 from core.agent.translate import Translator
-from core.domain.event import AgentEvent
+from core.domain.runs.event import AgentEvent
 
 _FOLDER = Path(__file__).parents[1] / "unit" / "recorded"
 # Of the prompt, and of the message sent in mid-run, in every recording.

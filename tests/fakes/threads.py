@@ -11,8 +11,8 @@ from uuid import uuid4
 from bot.sandbox.slack.people import BUILDS, TEAM_ID
 from bot.sandbox.slack.server import Sandbox
 from core.domain.actor import User
-from core.domain.run import Run, RunStatus
-from core.domain.snapshot import Shown
+from core.domain.runs.run import Run, RunStatus
+from core.domain.runs.snapshot import Shown
 from tests.fakes.board import Board
 
 

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from core.domain.price import estimate_usd
-from core.domain.run import Usage
+from core.domain.runs.run import Usage
 from tests.faults.rows import Row
 from tests.faults.verdict import Violation, Wrong
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import asyncpg
 
-from core.store import migrate
-from core.store.embedded import EmbeddedServer
+from core.store.database import migrate
+from core.store.database.embedded import EmbeddedServer
 from tests.faults.rows import Rows
 
 # What was committed must survive the server's crash (not the machine's): no asynchronous

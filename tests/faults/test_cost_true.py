@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from core.domain.price import estimate_usd
-from core.domain.run import Usage
+from core.domain.runs.run import Usage
 from tests.faults.cost_true import Outage, check_cost
 from tests.faults.rows import Row
 from tests.faults.verdict import Wrong

@@ -14,10 +14,10 @@ import pytest
 
 from bot.sandbox.model.script import Script, Turn, in_order
 from bot.sandbox.model.server import Model, open_model
-from core.agent.process import find_tree
+from core.agent.process.ladder import find_tree
 from core.agent.protocol import AgentSession, Launch
 from core.agent.session import open_agent
-from core.domain.event import AgentEvent, ToolFinished, ToolStarted
+from core.domain.runs.event import AgentEvent, ToolFinished, ToolStarted
 from core.domain.workflow import WorkflowDefinition
 from tests.fakes.transcripts import MemoryTranscripts
 

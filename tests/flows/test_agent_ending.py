@@ -10,10 +10,10 @@ import time
 import pytest
 
 from bot.sandbox.model.script import Turn, bash
-from core.agent.process import end_tree, find_tree, identify
+from core.agent.process.ladder import end_tree, find_tree, identify
 from core.agent.session import open_agent
-from core.domain.event import AgentEvent, AgentResult, ToolFinished
-from core.domain.termination import Phase, ProcessIdentity, Proof
+from core.domain.kills.termination import Phase, ProcessIdentity, Proof
+from core.domain.runs.event import AgentEvent, AgentResult, ToolFinished
 from tests.flows.agent_desk import (
     Desk,
     assert_nothing_left,

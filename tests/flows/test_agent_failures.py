@@ -9,11 +9,11 @@ from datetime import timedelta
 import pytest
 
 from bot.sandbox.model.script import Turn, bash
-from core.agent.census import send_signal
-from core.agent.process import find_tree
+from core.agent.process.ladder import find_tree
+from core.agent.process.process_table import send_signal
 from core.agent.protocol import AgentFailed
 from core.agent.session import open_agent
-from core.domain.event import AgentResult, AgentStarted
+from core.domain.runs.event import AgentResult, AgentStarted
 from tests.flows.agent_desk import Desk, assert_nothing_left, desk, of, program
 
 __all__ = ["desk"]

@@ -11,7 +11,7 @@ import pytest
 from bot.sandbox.model.script import ToolCall, Turn, bash
 from core.agent.protocol import AgentFailed, AgentSession
 from core.agent.session import open_agent
-from core.domain.event import AgentResult, AgentStarted
+from core.domain.runs.event import AgentResult, AgentStarted
 from core.domain.workflow import PermissionMode
 from tests.flows.agent_desk import Desk, desk, of, outputs
 

@@ -11,11 +11,11 @@ from uuid import uuid4
 import pytest
 
 from bot.sandbox.model.script import ToolCall, Turn, bash
-from core.agent.process import identify
+from core.agent.process.ladder import identify
 from core.agent.protocol import AgentEnded, NoTranscript
 from core.agent.session import open_agent
 from core.agent.steps import fold_steps, plan_of
-from core.domain.event import (
+from core.domain.runs.event import (
     AgentEvent,
     AgentResult,
     AgentStarted,
@@ -26,7 +26,7 @@ from core.domain.event import (
     ToolFinished,
     ToolStarted,
 )
-from core.domain.step import StepStatus
+from core.domain.runs.step import StepStatus
 from tests.flows.agent_desk import Desk, assert_nothing_left, desk, of, outputs, starts_bash
 
 __all__ = ["desk"]

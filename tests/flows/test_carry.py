@@ -14,15 +14,18 @@ from pathlib import Path
 
 import pytest
 
-from bot.node import new_node
-from bot.settings import load_settings
-from bot.workplace import opened_workplace
-from core.domain.event import EventKind, EventRecord
-from core.domain.request import ContinueRequest, KillRequest
-from core.domain.run import Run, RunStatus
-from core.runner.identity import claimed_identity
-from core.runner.rescue import Rescue
-from core.store import carried, events, processes, runs
+from bot.assembly.node import new_node
+from bot.assembly.settings import load_settings
+from bot.assembly.workplace import opened_workplace
+from core.domain.runs.event import EventKind, EventRecord
+from core.domain.runs.request import ContinueRequest, KillRequest
+from core.domain.runs.run import Run, RunStatus
+from core.runner.recovery.rescue import Rescue
+from core.runner.worker.identity import claimed_identity
+from core.store import events
+from core.store.fleet import attempts
+from core.store.runs import runs
+from core.store.sessions import carried_work
 from tests.processes import Program, new_home, running
 from tests.repositories import new_repository
 from tests.workplace import Office, office
@@ -73,7 +76,7 @@ async def told(office: Office, run: Run, kind: EventKind) -> list[EventRecord]:
 
 async def carried_head(office: Office, run: Run) -> str | None:
     async with office.workplace.database.sessions.begin() as session:
-        found = await carried.latest_head(session, run.session_id)
+        found = await carried_work.latest_head(session, run.session_id)
     return None if found is None else found[0]
 
 
@@ -238,7 +241,7 @@ async def test_work_over_the_limit_stays_and_the_thread_says_so(
         run = await in_mid_work(office, "[scenario: kill-me] work")
         head = await asyncio.to_thread(commit_in, run, "done.txt")
         large = Path(run.workspace_path or "") / "large.bin"
-        await asyncio.to_thread(large.write_bytes, os.urandom(carried.MAX_BYTES + 1_000))
+        await asyncio.to_thread(large.write_bytes, os.urandom(carried_work.MAX_BYTES + 1_000))
     (event,) = [
         one for one in await told(office, run, EventKind.WORK_CARRIED) if "too_large" in one.data
     ]
@@ -273,5 +276,5 @@ async def give_on(office: Office, run: Run) -> None:
         node = new_node(office.workplace, identity)
         async with office.workplace.database.sessions.begin() as session:
             present = await runs.get(session, run.run_id)
-            (process,) = await processes.of_run(session, run.id)
+            (process,) = await attempts.of_run(session, run.id)
         await Rescue(node.ledger, node.kills).give_on(present, process)

@@ -6,12 +6,12 @@ import subprocess
 from datetime import timedelta
 from pathlib import Path
 
-from core.agent.process import find_tree
-from core.domain.event import EventKind
-from core.domain.request import KillRequest
-from core.domain.run import Run, RunStatus
-from core.domain.snapshot import RunSnapshot
-from core.domain.termination import Phase
+from core.agent.process.ladder import find_tree
+from core.domain.kills.termination import Phase
+from core.domain.runs.event import EventKind
+from core.domain.runs.request import KillRequest
+from core.domain.runs.run import Run, RunStatus
+from core.domain.runs.snapshot import RunSnapshot
 from core.store import audit, events
 from tests.workplace import Office, office
 

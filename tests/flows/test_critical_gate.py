@@ -11,9 +11,9 @@ import pytest
 
 from bot.sandbox.model.script import Turn, bash
 from core.agent.critical import DEFAULT_RULES
-from core.agent.process import end_tree
+from core.agent.process.ladder import end_tree
 from core.agent.session import open_agent
-from core.domain.event import ToolStarted
+from core.domain.runs.event import ToolStarted
 from tests.flows.agent_desk import Desk, assert_nothing_left, desk
 
 __all__ = ["desk"]

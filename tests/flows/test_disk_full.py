@@ -15,9 +15,9 @@ import pytest
 from git import Repo
 
 from bot.sandbox.model.script import Script, Turn, bash, in_order
-from core.agent.process import find_tree
-from core.domain.event import EventKind
-from core.domain.run import Run, RunStatus, StopReason
+from core.agent.process.ladder import find_tree
+from core.domain.runs.event import EventKind
+from core.domain.runs.run import Run, RunStatus, StopReason
 from core.store import events
 from tests.processes import Program, new_home, of_model, running
 from tests.repositories import new_repository

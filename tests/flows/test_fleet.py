@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from core.domain.fleet import WorkerRecord, WorkerState
-from core.domain.process import RunProcess, node_of
-from core.domain.request import KillRequest
-from core.domain.run import Run, RunStatus
-from core.store import processes, sessions, workers
+from core.domain.fleet.attempt import RunProcess, node_of
+from core.domain.fleet.workers import WorkerRecord, WorkerState
+from core.domain.runs.request import KillRequest
+from core.domain.runs.run import Run, RunStatus
+from core.store.fleet import attempts, workers
+from core.store.sessions import sessions
 from tests.flows.test_fleet_lease import take_over
 from tests.processes import Program, agent_gone, new_home, of_model, running
 from tests.workplace import Office, counts_right, office
@@ -71,7 +72,7 @@ class Fleet:
     async def processes_of(self, run: Run) -> list[RunProcess]:
         """The attempts at a run."""
         async with self.office.workplace.database.sessions() as session:
-            return await processes.of_run(session, run.id)
+            return await attempts.of_run(session, run.id)
 
     async def at_work(self, run: Run, *, calls: int = 2) -> Run:
         """Wait until its agent has called tools."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from core.store.engine import Database
+from core.store.database.engine import Database
 from tests.console import Console, socket_console
 from tests.processes import new_home, run_to_end
 

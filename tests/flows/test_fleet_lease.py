@@ -15,20 +15,20 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bot.node import new_node
-from bot.settings import load_settings
-from bot.workplace import opened_workplace, utc_now
-from core.agent.process import find_tree
-from core.domain.process import STALLED_AFTER
-from core.domain.run import Run, RunStatus
-from core.runner.identity import claimed_identity
-from core.runner.ledger import Ledger
-from core.runner.node import Node
-from core.runner.rescue import SECOND_LOOK_AFTER
-from core.runner.verdict import RESUMED
+from bot.assembly.node import new_node
+from bot.assembly.settings import load_settings
+from bot.assembly.workplace import opened_workplace, utc_now
+from core.agent.process.ladder import find_tree
+from core.domain.fleet.attempt import STALLED_AFTER
+from core.domain.runs.run import Run, RunStatus
+from core.runner.execution.ledger import Ledger
+from core.runner.execution.outcome import RESUMED
+from core.runner.recovery.rescue import SECOND_LOOK_AFTER
+from core.runner.worker.identity import claimed_identity
+from core.runner.worker.node import Node
 from core.services.work import Work
-from core.store.engine import Database
-from core.store.transcripts import Transcripts
+from core.store.database.engine import Database
+from core.store.sessions.transcripts import Transcripts
 from tests.line import Line, open_line
 from tests.rescuers import rescuer
 from tests.workplace import STOP, Office, office

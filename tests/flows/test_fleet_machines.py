@@ -15,11 +15,11 @@ from uuid import uuid4
 
 import pytest
 
-from core.domain.fleet import WorkerState
-from core.domain.process import node_of
-from core.domain.request import ContinueRequest, KillRequest
-from core.domain.run import RunStatus
-from core.domain.termination import Phase
+from core.domain.fleet.attempt import node_of
+from core.domain.fleet.workers import WorkerState
+from core.domain.kills.termination import Phase
+from core.domain.runs.request import ContinueRequest, KillRequest
+from core.domain.runs.run import RunStatus
 from tests.flows.test_fleet import LONG, Fleet, fleet
 from tests.passage import join
 from tests.processes import Program, new_home, of_model, running

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from core.domain.event import EventKind
-from core.domain.run import Run, RunStatus
+from core.domain.runs.event import EventKind
+from core.domain.runs.run import Run, RunStatus
 from core.store import events
-from core.store.engine import Database
+from core.store.database.engine import Database
 from tests.console import Console, open_console
 from tests.flows.test_spine_faults import slots
 from tests.processes import Program, new_home, running

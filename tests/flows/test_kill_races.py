@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from core.agent import census
-from core.agent.process import find_tree
-from core.domain.request import KillRequest
-from core.domain.run import Run, RunStatus
-from core.domain.snapshot import RunSnapshot
-from core.domain.termination import Phase, Termination
+from core.agent.process import process_table
+from core.agent.process.ladder import find_tree
+from core.domain.kills.termination import Phase, Termination
+from core.domain.runs.request import KillRequest
+from core.domain.runs.run import Run, RunStatus
+from core.domain.runs.snapshot import RunSnapshot
 from tests.processes import new_home, of_model, running
 from tests.unit.trees import linux_only
 from tests.workplace import Office, office
@@ -63,7 +63,7 @@ async def test_a_kill_ends_a_clone_that_hangs(office: Office, tmp_path: Path) ->
         await kill(office, run)
         seen = await office.ended(run, within=15)
         async with asyncio.timeout(5):
-            while census.resident(pid) is not None:  # noqa: ASYNC110 - nobody tells
+            while process_table.resident(pid) is not None:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.05)
         made = await asyncio.to_thread(lambda: list((home / "workspaces").iterdir()))
 

@@ -15,20 +15,22 @@ from uuid import uuid4
 
 import pytest
 
-from bot.node import GIT_TIMEOUT, site_of
-from core.agent import census
-from core.agent.process import COOKIE, SITE, find_tree, identify
-from core.domain.event import EventKind, EventRecord
-from core.domain.process import RunProcess
-from core.domain.request import ContinueRequest, KillRequest
-from core.domain.run import Run, RunStatus, StopReason
-from core.domain.termination import PHASES, Phase
+from bot.assembly.node import GIT_TIMEOUT, site_of
+from core.agent.process import process_table
+from core.agent.process.ladder import COOKIE, SITE, find_tree, identify
+from core.domain.fleet.attempt import RunProcess
+from core.domain.kills.termination import PHASES, Phase
+from core.domain.runs.event import EventKind, EventRecord
+from core.domain.runs.request import ContinueRequest, KillRequest
+from core.domain.runs.run import Run, RunStatus, StopReason
 from core.queue import jobs
-from core.runner.clearing import Clearing
-from core.runner.identity import claimed_identity
-from core.runner.kills import Kills
-from core.runner.ledger import Ledger
-from core.store import events, processes, runs, terminations
+from core.runner.execution.ledger import Ledger
+from core.runner.recovery.clean_up import Clearing
+from core.runner.recovery.interrupted_kills import Kills
+from core.runner.worker.identity import claimed_identity
+from core.store import events, terminations
+from core.store.fleet import attempts
+from core.store.runs import runs
 from core.workspace.workspaces import Workspaces
 from tests.processes import new_home, of_model, running
 from tests.unit.trees import STUBBORN, linux_only
@@ -59,7 +61,7 @@ async def hostile_tree(office: Office, run: Run) -> AsyncIterator[None]:
         yield
     finally:
         for one in find_tree(run.run_id, identify(process.pid)):
-            census.send_signal(one, signal.SIGKILL)
+            process_table.send_signal(one, signal.SIGKILL)
         await process.wait()
 
 
@@ -84,7 +86,7 @@ async def begun(office: Office, worker_id: str, host: str) -> Run:
             started_at=now,
             heartbeat_at=now,
         )
-        await processes.start(session, process)
+        await attempts.start(session, process)
         return await runs.change(session, run.run_id, now=now, workspace_path=str(workspace))
 
 

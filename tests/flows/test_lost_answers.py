@@ -11,12 +11,12 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.domain.event import EventKind
-from core.domain.run import RunStatus
-from core.runner.ledger import Ledger
+from core.domain.runs.event import EventKind
+from core.domain.runs.run import RunStatus
+from core.runner.execution.ledger import Ledger
 from core.services.work import Work
 from core.store import events
-from core.store.engine import DatabaseUnavailable
+from core.store.database.engine import DatabaseUnavailable
 from tests.unit.repositories import commit, git
 from tests.workplace import Office, office
 

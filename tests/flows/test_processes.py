@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from bot.assembly.settings import BadSetting, load_settings
 from bot.sandbox.slack.manifest import find_manifest
 from bot.sandbox.slack.server import Sandbox, open_sandbox
-from bot.settings import BadSetting, load_settings
-from core.store.engine import Database
+from core.store.database.engine import Database
 from tests.processes import new_home, of_slack, run_to_end
 
 # The discard port: nobody listens there.

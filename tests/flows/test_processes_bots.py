@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from core.services.intake import ABANDONED_AFTER
-from core.store import deliveries
-from core.store.engine import Database
+from core.store.database.engine import Database
+from core.store.slack import deliveries
 from tests.console import Console, open_console
 from tests.processes import Program, new_home, running
 from tests.sandbox import command_body

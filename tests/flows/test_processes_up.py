@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from core.agent.process import find_tree
-from core.domain.event import EventKind
-from core.domain.process import RunProcess
-from core.domain.run import Run, RunStatus, StopReason
-from core.domain.snapshot import RunSnapshot
-from core.store import processes
+from core.agent.process.ladder import find_tree
+from core.domain.fleet.attempt import RunProcess
+from core.domain.runs.event import EventKind
+from core.domain.runs.run import Run, RunStatus, StopReason
+from core.domain.runs.snapshot import RunSnapshot
+from core.store.fleet import attempts
 from tests.console import Card, Console, idle_console, open_console
 from tests.processes import Program, agent_gone, new_home, running
 from tests.workplace import counts_right, told
@@ -117,7 +117,7 @@ async def fleet(database: object, tmp_path: Path) -> AsyncIterator[Console]:
 async def process_of(console: Console, run: Run) -> RunProcess:
     """The newest attempt at a run."""
     async with console.database.sessions() as session:
-        return (await processes.of_run(session, run.id))[-1]
+        return (await attempts.of_run(session, run.id))[-1]
 
 
 async def test_a_killed_workers_run_goes_on_as_soon_as_it_is_back(fleet: Console) -> None:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from core.agent.process import find_tree
+from core.agent.process.ladder import find_tree
 from core.domain.actor import Role
 from core.domain.errors import BadRequest, OpsError, Refused
-from core.domain.request import ContinueRequest, KillRequest
-from core.domain.run import CostSource, Run, RunStatus, SessionBusy, StopReason
-from core.domain.snapshot import RunSnapshot
-from core.domain.termination import Phase
+from core.domain.kills.termination import Phase
+from core.domain.runs.request import ContinueRequest, KillRequest
+from core.domain.runs.run import CostSource, Run, RunStatus, SessionBusy, StopReason
+from core.domain.runs.snapshot import RunSnapshot
 from core.services.runs import AlreadyEnded
 from tests.workplace import Office, office
 

@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from bot.node import GIT_TIMEOUT
-from core.domain.event import EventKind
-from core.domain.process import host_named, machine_of
-from core.domain.run import Run, RunStatus
-from core.domain.termination import Phase
-from core.runner.clearing import Clearing
-from core.runner.identity import claimed_identity, disk_id_of, this_host
-from core.runner.kills import Kills
-from core.runner.ledger import Ledger
-from core.store import processes
+from bot.assembly.node import GIT_TIMEOUT
+from core.domain.fleet.attempt import host_named, machine_of
+from core.domain.kills.termination import Phase
+from core.domain.runs.event import EventKind
+from core.domain.runs.run import Run, RunStatus
+from core.runner.execution.ledger import Ledger
+from core.runner.recovery.clean_up import Clearing
+from core.runner.recovery.interrupted_kills import Kills
+from core.runner.worker.identity import claimed_identity, disk_id_of, this_host
+from core.store.fleet import attempts
 from core.workspace.scratch import aside_of, opened_scratch
 from core.workspace.workspaces import Workspaces
 from tests.flows.test_kill_rescue import begun, own_identity, told, wished
@@ -116,7 +116,7 @@ async def test_a_run_goes_on_at_once_when_its_machine_was_booted(office: Office)
     assert seen.run.attempt == 2
     assert len(await told(office, run, EventKind.WORKER_LOST)) == 1
     async with office.workplace.database.sessions() as session:
-        first, _ = await processes.of_run(session, run.id)
+        first, _ = await attempts.of_run(session, run.id)
     assert first.gone_at is not None
 
 

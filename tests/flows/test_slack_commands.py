@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from bot.sandbox.slack.people import BUILDS
 from bot.sandbox.slack.server import Sandbox
-from core.domain.run import StopReason
+from core.domain.runs.run import StopReason
 from tests.fakes.board import Board
 from tests.fakes.bot import Bot, open_bot
 from tests.sandbox import sandbox

@@ -12,8 +12,8 @@ import pytest
 
 from bot.sandbox.slack.people import BUILDS
 from bot.sandbox.slack.server import Sandbox
-from core.domain.run import Run, StopReason
-from core.domain.snapshot import Shown, ShownState
+from core.domain.runs.run import Run, StopReason
+from core.domain.runs.snapshot import Shown, ShownState
 from tests.fakes.board import Board
 from tests.fakes.bot import Bot, open_bot
 from tests.fakes.threads import drawn, new_run, own

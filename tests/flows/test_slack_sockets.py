@@ -12,11 +12,11 @@ import pytest
 
 from bot.sandbox.slack.people import BOT_USER_ID
 from bot.sandbox.slack.server import Sandbox
-from bot.slack.client import open_slack_client
-from bot.slack.limits import Budget
+from bot.slack.client.client import open_slack_client
+from bot.slack.client.rate_limits import Budget
+from bot.slack.client.socket import Sockets, open_sockets
+from bot.slack.connection import join
 from bot.slack.setup import SlackCredentials
-from bot.slack.side import join
-from bot.slack.socket import Sockets, open_sockets
 from tests.fakes.board import Board
 from tests.fakes.bot import Bot, open_bot
 from tests.sandbox import sandbox

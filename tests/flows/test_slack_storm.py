@@ -16,7 +16,7 @@ import pytest
 from bot.sandbox.slack.faults import Fault
 from bot.sandbox.slack.people import ADA
 from bot.sandbox.slack.server import Sandbox, open_sandbox
-from core.domain.run import Run
+from core.domain.runs.run import Run
 from tests.fakes.board import Board
 from tests.fakes.bot import Bot, open_bot
 from tests.fakes.threads import is_drawn, marks, new_run

@@ -9,8 +9,8 @@ import pytest
 
 from bot.sandbox.slack.people import ADA, BUILDS
 from bot.sandbox.slack.server import Sandbox
-from bot.slack.lacking import RETRY_PLACE_AFTER
-from core.domain.snapshot import Doubt
+from bot.slack.drawing.diff import RETRY_PLACE_AFTER
+from core.domain.runs.snapshot import Doubt
 from tests.fakes.board import Board
 from tests.fakes.bot import open_bot
 from tests.fakes.threads import drawn, marks, new_run, own, replies, texts

@@ -14,10 +14,10 @@ import aiohttp
 import pytest
 
 from bot.sandbox.slack.server import Sandbox
-from bot.slack.client import open_slack_client
-from bot.slack.limits import Budget
+from bot.slack.client.client import open_slack_client
+from bot.slack.client.rate_limits import Budget
+from bot.slack.client.socket import open_sockets
 from bot.slack.setup import SlackCredentials, SlackSetupError, check_slack, problems_of
-from bot.slack.socket import open_sockets
 from core.domain.errors import Unavailable
 from tests.fakes.board import Board
 from tests.fakes.bot import Bot, open_bot

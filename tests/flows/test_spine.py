@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from statistics import median
 
-from bot.slack.drawing import UPDATE_GAP
-from core.domain.run import CostSource, RunStatus
+from bot.slack.drawing.drawing import UPDATE_GAP
+from core.domain.runs.run import CostSource, RunStatus
 from tests.console import Console, console
 
 __all__ = ["console"]

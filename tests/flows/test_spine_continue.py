@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from core.domain.run import RunStatus, StopReason
+from core.domain.runs.run import RunStatus, StopReason
 from tests.console import Card, Console, console, socket_console
 
 __all__ = ["console", "socket_console"]

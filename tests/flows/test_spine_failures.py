@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from bot.sandbox.model.script import Script, Turn, bash, in_order
-from core.agent.process import find_tree
-from core.domain.run import RunStatus, StopReason
+from core.agent.process.ladder import find_tree
+from core.domain.runs.run import RunStatus, StopReason
 from tests.console import Console, console
 
 __all__ = ["console"]

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from core.domain.run import RunStatus
-from core.store import deliveries, migrate
-from core.store.embedded import EmbeddedServer
-from core.store.engine import Database, open_database
+from core.domain.runs.run import RunStatus
+from core.store.database import migrate
+from core.store.database.embedded import EmbeddedServer
+from core.store.database.engine import Database, open_database
+from core.store.slack import deliveries
 from tests.console import BUILDS, Card, Console, console, idle_console, open_console, socket_console
 from tests.database import CARELESS
 from tests.processes import new_home

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from git import Repo
 
-from core.domain.request import MAX_TASK_CHARS
-from core.domain.run import StopReason
+from core.domain.runs.request import MAX_TASK_CHARS
+from core.domain.runs.run import StopReason
 from tests.console import Console, console, idle_console, socket_console
 from tests.repositories import new_repository
 

@@ -9,11 +9,11 @@ from datetime import timedelta
 import pytest
 
 from bot.sandbox.slack.people import CLEO, GUS, SAM
-from core.agent.process import find_tree
+from core.agent.process.ladder import find_tree
 from core.domain.audit import AuditEntry
-from core.domain.run import RunStatus
-from core.domain.snapshot import RunSnapshot
-from core.domain.termination import Phase
+from core.domain.kills.termination import Phase
+from core.domain.runs.run import RunStatus
+from core.domain.runs.snapshot import RunSnapshot
 from core.store import audit
 from tests.console import Card, Console, console, idle_console, socket_console
 

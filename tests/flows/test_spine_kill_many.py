@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot.sandbox.slack.errors import HumanRefused
-from core.domain.run import RunStatus
-from core.domain.termination import Phase
+from core.domain.kills.termination import Phase
+from core.domain.runs.run import RunStatus
 from core.store import audit
 from tests.console import Card, Console, console, idle_console, socket_console
 from tests.flows.test_spine_kill import audited, proven_dead

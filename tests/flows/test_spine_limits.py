@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from core.domain.fleet import QueueReason
-from core.domain.run import RunStatus
-from core.store.engine import Database
+from core.domain.fleet.workers import QueueReason
+from core.domain.runs.run import RunStatus
+from core.store.database.engine import Database
 from tests.console import CONFIG, Console, open_console
 
 LIMITED = f"{CONFIG}\n[limits]\nper_person = 2\n"

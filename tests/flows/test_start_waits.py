@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from core.store import migrate
-from core.store.embedded import EmbeddedServer
-from core.store.engine import Database
+from core.store.database import migrate
+from core.store.database.embedded import EmbeddedServer
+from core.store.database.engine import Database
 from tests.database import CARELESS
 from tests.processes import new_home, run_to_end, running
 

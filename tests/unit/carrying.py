@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core.domain.carried import Bundle
+from core.domain.runs.carried_work import Bundle
 from core.workspace.workspaces import Restored, Workspace, Workspaces
 from tests.unit.repositories import git
 

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from bot.sandbox.slack.blocks import characters, check_message, check_view
+from bot.sandbox.slack.blocks.check import characters, check_message, check_view
 from bot.slack.views import blocks
 from bot.slack.views.message import Message
 from core.domain.actor import User
-from core.domain.run import (
+from core.domain.kills.termination import Phase, ProcessIdentity, Termination
+from core.domain.runs.run import (
     CommitInfo,
     CostSource,
     DiffStat,
@@ -30,9 +31,8 @@ from core.domain.run import (
     StopReason,
     Usage,
 )
-from core.domain.snapshot import RunSnapshot, Thread
-from core.domain.step import Step, StepStatus
-from core.domain.termination import Phase, ProcessIdentity, Termination
+from core.domain.runs.snapshot import RunSnapshot, Thread
+from core.domain.runs.step import Step, StepStatus
 
 # Nobody but the owner is ever called, and only by an id that Slack could have given.
 _CALL = re.compile(r"<!(?!date\^)|<@(?!U0ADA>)")

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.settings import BadSetting, load_settings
+from bot.assembly.settings import BadSetting, load_settings
 from bot.slack import figures
-from core.domain.admission import Contender, decide
-from core.domain.fleet import Caps, QueueReason
+from core.domain.fleet.admission import Contender, decide
+from core.domain.fleet.workers import Caps, QueueReason
 from core.services.admission import repository_key
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from core.agent import census
-from core.agent.process import Tree, end_tree, find_tree, identify, runs_here, sweep
-from core.domain.termination import ProcessIdentity
+from core.agent.process import process_table
+from core.agent.process.ladder import Tree, end_tree, find_tree, identify, runs_here, sweep
+from core.domain.kills.termination import ProcessIdentity
 from tests.unit.trees import (
     COOPERATIVE,
     ESCAPED,
@@ -43,9 +43,9 @@ async def test_a_signal_reaches_only_the_process_that_was_meant() -> None:
     with started("bash", "-c", COOPERATIVE) as tree:
         another = ProcessIdentity(pid=tree.root.pid, started_ticks=tree.root.started_ticks - 1)
 
-        assert not census.send_signal(another, signal.SIGKILL)
+        assert not process_table.send_signal(another, signal.SIGKILL)
         assert identify(tree.root.pid) == tree.root
-        assert census.send_signal(tree.root, signal.SIGKILL)
+        assert process_table.send_signal(tree.root, signal.SIGKILL)
 
 
 async def test_a_signal_to_a_dead_process_reaches_nobody() -> None:
@@ -54,7 +54,7 @@ async def test_a_signal_to_a_dead_process_reaches_nobody() -> None:
         await end_tree(cookie=tree.cookie, root=root)
         tree.process.wait(5)
 
-        assert not census.send_signal(root, signal.SIGTERM)
+        assert not process_table.send_signal(root, signal.SIGTERM)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ async def test_a_session_once_met_is_known_after_its_head_is_gone() -> None:
         living = known.look()
         for one in living:
             if "sleep 65" not in command_line(one) or one.name == "bash":
-                census.send_signal(one, signal.SIGKILL)
+                process_table.send_signal(one, signal.SIGKILL)
         await gone(tree.root)
         assert find_tree(tree.cookie, None) == ()
 
@@ -144,8 +144,8 @@ async def test_a_sweep_leaves_what_started_after_it_was_decided() -> None:
 
 async def test_where_there_is_no_proc_the_same_is_seen_by_other_means() -> None:
     with started("bash", "-c", ESCAPED) as tree:
-        here = {one.pid: one for one in census._proc_residents()}
-        there = {one.pid: one for one in census._psutil_residents()}
+        here = {one.pid: one for one in process_table._proc_residents()}
+        there = {one.pid: one for one in process_table._psutil_residents()}
 
         for pid in (tree.root.pid, os.getpid()):
             assert there[pid].parent == here[pid].parent

@@ -5,8 +5,8 @@ import pytest
 
 from core.agent.outcome import Outcome, final_result, judge
 from core.agent.protocol import AgentFailed
-from core.domain.event import AgentResult, AgentText, RateLimit
-from core.domain.run import StopReason, Usage
+from core.domain.runs.event import AgentResult, AgentText, RateLimit
+from core.domain.runs.run import StopReason, Usage
 from tests.fakes.recordings import translated
 
 LONG = "This says at some length what was done, in which files, and why it is right. " * 4

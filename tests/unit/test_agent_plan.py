@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 
 from core.agent.plan import Plan, task_files
-from core.domain.event import PlanItem, ToolFinished, ToolStarted
-from core.domain.step import StepStatus
+from core.domain.runs.event import PlanItem, ToolFinished, ToolStarted
+from core.domain.runs.step import StepStatus
 
 
 def call(

@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from core.agent import census
-from core.agent.process import end_tree, find_tree, identify
+from core.agent.process import process_table
+from core.agent.process.ladder import end_tree, find_tree, identify
 from core.domain.errors import Unavailable
-from core.domain.termination import Phase, Proof
+from core.domain.kills.termination import Phase, Proof
 from tests.unit.trees import (
     CHAIN,
     COOPERATIVE,
@@ -130,7 +130,7 @@ async def test_a_tree_that_ends_by_the_interrupt_is_not_signalled() -> None:
 
         async def interrupt() -> None:
             for one in find_tree(tree.cookie, tree.root):
-                census.send_signal(one, signal.SIGKILL)
+                process_table.send_signal(one, signal.SIGKILL)
 
         proof = await end_tree(
             cookie=tree.cookie, root=tree.root, interrupt=interrupt, on_phase=phases

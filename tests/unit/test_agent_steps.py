@@ -1,8 +1,8 @@
 from datetime import UTC, datetime, timedelta
 
 from core.agent.steps import end_steps, fold_steps, plan_of
-from core.domain.event import PlanChanged, PlanItem, ToolStarted
-from core.domain.step import Step, StepStatus
+from core.domain.runs.event import PlanChanged, PlanItem, ToolStarted
+from core.domain.runs.step import Step, StepStatus
 from tests.fakes.recordings import translated
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

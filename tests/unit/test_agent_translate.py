@@ -13,7 +13,7 @@ from claude_agent_sdk import (
 )
 
 from core.agent.translate import Translator, usage_of_entry
-from core.domain.event import (
+from core.domain.runs.event import (
     AgentEvent,
     AgentResult,
     AgentStarted,
@@ -26,8 +26,8 @@ from core.domain.event import (
     ToolStarted,
     TurnUsage,
 )
-from core.domain.run import Usage
-from core.domain.step import StepStatus
+from core.domain.runs.run import Usage
+from core.domain.runs.step import StepStatus
 from tests.fakes.recordings import PROMPT_UUID, STEERING_UUID, translated
 
 E = TypeVar("E")

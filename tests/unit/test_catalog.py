@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from core.agent.catalog import load_catalog
-from core.agent.definition import BadDefinition, parse_definition
+from core.agent.definitions.catalog import load_catalog
+from core.agent.definitions.definition import BadDefinition, parse_definition
 from core.domain.workflow import OnWorkerLost, PermissionMode, UnknownWorkflow
 
 FRONT = "---\ndescription: Does things.\n{more}\n---\nYou do things.\n"

@@ -6,9 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.slack.commands import parse_mention, parse_slash
-from bot.slack.flags import FLAGS, BadCommand, Flag
-from bot.slack.wishes import (
+from bot.slack.commands.command import (
     SYNONYMS,
     Context,
     ListRuns,
@@ -19,7 +17,9 @@ from bot.slack.wishes import (
     Subcommand,
     Wish,
 )
-from core.domain.request import ContinueRequest, KillRequest, Place, RunFilter, StartRequest
+from bot.slack.commands.flags import FLAGS, BadCommand, Flag
+from bot.slack.commands.parser import parse_mention, parse_slash
+from core.domain.runs.request import ContinueRequest, KillRequest, Place, RunFilter, StartRequest
 
 PLACE = Place(team_id="T0ACME", channel_id="C0BUILDS")
 CHANNEL = Context(request_key="k1", place=PLACE, workflow_names=("implement", "builder"))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from bot.slack.commands import parse_slash
-from bot.slack.wishes import ShowStats
-from core.domain.kills import KillSelection
-from core.domain.request import KillRequest, RunFilter
-from core.domain.stats import Period
+from bot.slack.commands.command import ShowStats
+from bot.slack.commands.parser import parse_slash
+from core.domain.kills.selection import KillSelection
+from core.domain.runs.request import KillRequest, RunFilter
+from core.domain.runs.stats import Period
 from tests.unit.test_commands import CHANNEL, THREAD, refused
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.settings import BadSetting, load_settings
+from bot.assembly.settings import BadSetting, load_settings
 from core.agent.critical import DEFAULT_PATTERNS, CriticalRules
 
 

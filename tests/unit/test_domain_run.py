@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from core.domain.actor import SYSTEM, Action, Actor, Origin, Role, may
 from core.domain.errors import BadRequest
+from core.domain.kills.termination import PHASES, Phase
 from core.domain.price import estimate_usd
 from core.domain.redact import REDACTED, redact
-from core.domain.request import MAX_TASK_CHARS, StartRequest
-from core.domain.run import (
+from core.domain.runs.request import MAX_TASK_CHARS, StartRequest
+from core.domain.runs.run import (
     CONTINUABLE,
     LIVE_STATUSES,
     TRANSITIONS,
@@ -23,7 +24,6 @@ from core.domain.run import (
     Usage,
     sources_of,
 )
-from core.domain.termination import PHASES, Phase
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 

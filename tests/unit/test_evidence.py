@@ -1,6 +1,6 @@
 import pytest
 
-from core.runner.evidence import TestCounts, counts_of
+from core.runner.execution.test_results import TestCounts, counts_of
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.slack import figures
-from core.domain.run import CostSource, Usage
+from core.domain.runs.run import CostSource, Usage
 
 AT = datetime(2026, 11, 21, 3, 14, 7, tzinfo=UTC)
 

@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.slack.commands import parse_slash
+from bot.cli.workers import _json, _table
+from bot.slack.commands.command import Context, ShowWorkers
+from bot.slack.commands.parser import parse_slash
 from bot.slack.views.fleet import STATES, fleet_message
-from bot.slack.wishes import Context, ShowWorkers
-from bot.workers import _json, _table
-from core.domain.fleet import FleetView, WorkerRecord, WorkerState
-from core.domain.process import host_named
-from core.domain.request import Place
+from core.domain.fleet.attempt import host_named
+from core.domain.fleet.workers import FleetView, WorkerRecord, WorkerState
+from core.domain.runs.request import Place
 from tests.unit.drawn import assert_fits, words_of
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot import ids
-from bot.slack.forms import BadForm, read_continue_form, read_run_form
-from core.domain.request import ContinueRequest, Place, StartRequest
+from bot.slack import ids
+from bot.slack.commands.forms import BadForm, read_continue_form, read_run_form
+from core.domain.runs.request import ContinueRequest, Place, StartRequest
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),

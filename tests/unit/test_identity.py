@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from core.domain.process import host_named, machine_of, may_see, node_of
-from core.runner.identity import claimed_identity, disk_id_of, this_host
-from core.runner.place import disk_of
+from core.domain.fleet.attempt import host_named, machine_of, may_see, node_of
+from core.runner.execution.workspace import disk_of
+from core.runner.worker.identity import claimed_identity, disk_id_of, this_host
 from tests.namespaces import may_unshare, on_a_disk_of_its_own
 
 TELLING = """
 import sys
 from pathlib import Path
-from core.runner.identity import claimed_identity
+from core.runner.worker.identity import claimed_identity
 with claimed_identity(Path(sys.argv[1])) as one:
     print(one.node, one.host, flush=True)
     sys.stdin.read()

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from bot.settings import NodeSettings, load_settings
+from bot.assembly.settings import NodeSettings, load_settings
 
 _SAYS_ALL = """
 import logging, sys
-from bot.logs import set_up_logging
+from bot.assembly.logs import set_up_logging
 set_up_logging(sys.argv[2:], level=sys.argv[1])
 for name in ("debug", "info", "warning", "error"):
     logging.getLogger("test").log(getattr(logging, name.upper()), name)

@@ -6,7 +6,7 @@ import jsonschema
 import pytest
 import yaml
 
-from bot import ids
+from bot.slack import ids
 
 ROOT = Path(__file__).parents[2]
 # Slack's own schema and the scopes of its methods, where they are at hand.

@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from bot.patience import Patience
-from bot.settings import BadSetting
-from bot.workplace import SchemaBehind
-from core.store.engine import DatabaseUnavailable
+from bot.assembly.patience import Patience
+from bot.assembly.settings import BadSetting
+from bot.assembly.workplace import SchemaBehind
+from core.store.database.engine import DatabaseUnavailable
 
 
 async def test_a_database_that_answers_late_is_waited_for() -> None:

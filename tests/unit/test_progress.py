@@ -3,10 +3,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import uuid4
 
-from core.domain.event import AgentResult, AgentText, ToolFinished, ToolStarted, TurnUsage
-from core.domain.run import CostSource, Usage
-from core.runner.progress import Progress
-from core.runner.spent import Spent, budget_left, turns_left
+from core.domain.runs.event import AgentResult, AgentText, ToolFinished, ToolStarted, TurnUsage
+from core.domain.runs.run import CostSource, Usage
+from core.runner.execution.prior_usage import Spent, budget_left, turns_left
+from core.runner.execution.progress import Progress
 from tests.database import new_run
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)

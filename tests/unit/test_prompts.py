@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from uuid import uuid4
 
-from core.domain.run import Run
-from core.runner.ledger import Past
-from core.runner.leg import prompt_uuid_of
-from core.runner.verdict import RESUMED, prompt_of
+from core.domain.runs.run import Run
+from core.runner.execution.attempt import prompt_uuid_of
+from core.runner.execution.ledger import Past
+from core.runner.execution.outcome import RESUMED, prompt_of
 from tests.database import new_run
 
 TASK = "Add rate limiting"

@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from bot.logs import _Json, _Text
+from bot.assembly.logs import _Json, _Text
 from core.domain.redact import REDACTED, redact
-from core.runner.evidence import counts_of
+from core.runner.execution.test_results import counts_of
 
 LENGTH = 40_000
 TOKEN = "xoxb-1234567890-abcdef"

@@ -11,10 +11,10 @@ from uuid import uuid4
 
 import pytest
 
-from core.agent.process import Tree
-from core.runner import lease as module
-from core.runner.lease import Lease, awake_seconds
-from core.runner.leg import Leg
+from core.agent.process.ladder import Tree
+from core.runner.execution.attempt import Leg
+from core.runner.worker import lease as module
+from core.runner.worker.lease import Lease, awake_seconds
 
 NO_FENCE = timedelta(seconds=-1)
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 from decimal import Decimal
 from uuid import uuid4
 
-from core.domain.event import TurnUsage
-from core.domain.run import CostSource, Run, Usage
-from core.runner.recount import raised_figures
+from core.domain.runs.event import TurnUsage
+from core.domain.runs.run import CostSource, Run, Usage
+from core.runner.execution.recount import raised_figures
 from tests.database import new_run
 
 # Three dollars a million tokens read, fifteen a million written.

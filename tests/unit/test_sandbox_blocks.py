@@ -11,7 +11,7 @@ from jsonschema import Draft7Validator
 from slack_sdk.errors import SlackObjectFormationError
 from slack_sdk.models.blocks import Block
 
-from bot.sandbox.slack.blocks import (
+from bot.sandbox.slack.blocks.check import (
     characters,
     check_blocks,
     check_message,

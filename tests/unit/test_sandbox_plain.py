@@ -1,4 +1,4 @@
-from bot.sandbox.plain import thread_text
+from bot.sandbox.plain_text import thread_text
 from bot.sandbox.slack.people import ADA
 
 

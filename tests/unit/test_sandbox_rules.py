@@ -12,20 +12,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.sandbox.slack import events, payloads
+from bot.sandbox.slack.api.gate import FAILINGS, HANDLERS
+from bot.sandbox.slack.api.methods import METHODS
+from bot.sandbox.slack.api.rate_limits import RateLimits
+from bot.sandbox.slack.delivery import events, payloads
+from bot.sandbox.slack.delivery.request_url import body_of, sign
 from bot.sandbox.slack.faults import Faults
-from bot.sandbox.slack.gate import FAILINGS, HANDLERS
 from bot.sandbox.slack.inspector import redacted
-from bot.sandbox.slack.limits import RateLimits
 from bot.sandbox.slack.manifest import (
     DEFAULT_MANIFEST,
     find_manifest,
     parse_manifest,
     read_manifest,
 )
-from bot.sandbox.slack.methods import METHODS
 from bot.sandbox.slack.people import ADA, BUILDS, seed_channels, seed_people
-from bot.sandbox.slack.request_url import body_of, sign
 from bot.sandbox.slack.text import (
     carried,
     escape,

@@ -11,12 +11,12 @@ from datetime import timedelta
 from pathlib import Path
 from threading import Thread
 
-from bot.app import _temporary_files_in
-from core.workspace.aside import made_aside
+from bot.assembly.app import _temporary_files_in
 from core.workspace.command import Git
 from core.workspace.restore import fill
 from core.workspace.scratch import Scratch, clear_abandoned, opened_scratch
 from core.workspace.settings import git_environment
+from core.workspace.staging import made_aside
 from core.workspace.workspaces import Workspaces
 from core.workspace.worktree import opened
 from tests.unit.carrying import packed
@@ -27,7 +27,7 @@ __all__ = ["origin", "workspaces"]
 MAKING = """
 import sys
 from pathlib import Path
-from core.workspace.aside import made_aside
+from core.workspace.staging import made_aside
 from core.workspace.scratch import aside_of, opened_scratch
 home, workspace = Path(sys.argv[1]), Path(sys.argv[1], "workspaces", sys.argv[2])
 with opened_scratch(home) as scratch, made_aside(workspace, scratch) as aside:

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.slack.asked import Via, read
+from bot.slack.inbound.request import Via, read
 
 BOT = "U0BOT"
 JSON = st.recursive(

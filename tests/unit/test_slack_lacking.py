@@ -8,10 +8,10 @@ from uuid import UUID
 
 import pytest
 
-from bot.slack.lacking import Kind, kind_of, may_be_back
-from bot.slack.posting import UNSENT, content_hash
+from bot.slack.drawing.diff import Kind, kind_of, may_be_back
+from bot.slack.drawing.posting import UNSENT, content_hash
 from bot.slack.views.message import Message, TextFile
-from core.domain.snapshot import Shown, ShownState
+from core.domain.runs.snapshot import Shown, ShownState
 from tests.unit.drawn import NOW
 
 MESSAGE = Message(text="hi", blocks=({"type": "divider"},))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from bot.sandbox.slack.limits import RateLimits
-from bot.slack.limits import Budget, Priority
+from bot.sandbox.slack.api.rate_limits import RateLimits
+from bot.slack.client.rate_limits import Budget, Priority
 
 
 class Time:

@@ -11,12 +11,12 @@ from http import HTTPStatus
 
 import pytest
 
-from bot.slack.discreet import Discreet, bolt_logger
-from bot.slack.http import Door
-from bot.slack.kept import Kept
-from bot.slack.refusals import Meaning, meaning_of
+from bot.slack.client.cached import Kept
+from bot.slack.client.http import Door
+from bot.slack.client.private_logs import Discreet, bolt_logger
+from bot.slack.client.refusals import Meaning, meaning_of
+from bot.slack.inbound.supervised import Supervised
 from bot.slack.setup import SlackCredentials, warnings_of
-from bot.slack.supervised import Supervised
 
 SECRET = "shh"
 NOW = 1_800_000_000

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from bot.slack.access import Access, Installation, NotAdmitted
-from bot.slack.asked import Asked, Via
-from bot.slack.client import Slack, SlackRefused, open_slack_client
-from bot.slack.limits import Budget
-from bot.slack.roles import Roles
+from bot.slack.client.client import Slack, SlackRefused, open_slack_client
+from bot.slack.client.rate_limits import Budget
+from bot.slack.inbound.access import Access, Installation, NotAdmitted
+from bot.slack.inbound.request import Asked, Via
+from bot.slack.inbound.roles import Roles
 from core.domain.actor import Action
 from tests.fakes.board import Board
 

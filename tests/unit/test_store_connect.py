@@ -10,10 +10,10 @@ from sqlalchemy import exc
 from sqlalchemy.dialects import postgresql
 
 from core.domain.errors import OpsError
-from core.domain.run import RunNotFound
-from core.store.connect import BadDsn, normalise_dsn
-from core.store.engine import DatabaseUnavailable, Unstorable, open_database, translating
-from core.store.types import Moment, storable, to_json
+from core.domain.runs.run import RunNotFound
+from core.store.database.connect import BadDsn, normalise_dsn
+from core.store.database.engine import DatabaseUnavailable, Unstorable, open_database, translating
+from core.store.tables.types import Moment, storable, to_json
 
 
 @pytest.mark.parametrize(

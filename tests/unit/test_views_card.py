@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.slack.views.card import run_card, thread_card
+from bot.slack.views.thread.card import run_card, thread_card
 from bot.slack.views.wording import (
     ENDINGS,
     HELD,
@@ -17,11 +17,11 @@ from bot.slack.views.wording import (
     state_of,
 )
 from core.domain.actor import User
-from core.domain.fleet import Hold, QueueReason
-from core.domain.run import Run, RunStatus, StopReason, Usage, WaitingOn
-from core.domain.snapshot import RunSnapshot, SessionTotal
-from core.domain.step import StepStatus
-from core.domain.termination import Phase, Waited
+from core.domain.fleet.workers import Hold, QueueReason
+from core.domain.kills.termination import Phase, Waited
+from core.domain.runs.run import Run, RunStatus, StopReason, Usage, WaitingOn
+from core.domain.runs.snapshot import RunSnapshot, SessionTotal
+from core.domain.runs.step import StepStatus
 from tests.unit.drawn import (
     AWKWARD,
     NOW,

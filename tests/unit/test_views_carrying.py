@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bot.slack.views.carrying import not_carried_lines, restored_lines
-from core.domain.event import EventKind, EventRecord
+from bot.slack.views.thread.carried_work import not_carried_lines, restored_lines
+from core.domain.runs.event import EventKind, EventRecord
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

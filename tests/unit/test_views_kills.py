@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot import ids
-from bot.slack.commands import parse_slash
-from bot.slack.forms import BadForm, read_kill_form, read_kill_many_form
-from bot.slack.kill_words import kill_words
-from bot.slack.views.kills import (
+from bot.slack import ids
+from bot.slack.commands.command import Context
+from bot.slack.commands.forms import BadForm, read_kill_form, read_kill_many_form
+from bot.slack.commands.kill_text import kill_words
+from bot.slack.commands.parser import parse_slash
+from bot.slack.views.kills.questions import (
     kill_form,
     kill_many_form,
     kill_many_question,
@@ -25,14 +26,13 @@ from bot.slack.views.kills import (
     killed_many,
     nothing_to_kill,
 )
-from bot.slack.views.replies import replies
-from bot.slack.wishes import Context
+from bot.slack.views.thread.replies import replies
 from core.domain.actor import User
-from core.domain.kills import MOST_AT_ONCE, KillManyOutcome, KillOffer, KillSelection
-from core.domain.request import KillRequest, Place, RunFilter
-from core.domain.run import CostSource, RunStatus, StopReason
-from core.domain.snapshot import RunSnapshot
-from core.domain.termination import Phase, Waited
+from core.domain.kills.selection import MOST_AT_ONCE, KillManyOutcome, KillOffer, KillSelection
+from core.domain.kills.termination import Phase, Waited
+from core.domain.runs.request import KillRequest, Place, RunFilter
+from core.domain.runs.run import CostSource, RunStatus, StopReason
+from core.domain.runs.snapshot import RunSnapshot
 from tests.unit.drawn import (
     AWKWARD,
     NOW,

@@ -5,17 +5,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bot.slack.commands.command import Subcommand
 from bot.slack.views.errors import error_message, unexpected_message
 from bot.slack.views.help import ENTRIES, help_message
 from bot.slack.views.home import home
 from bot.slack.views.lists import overview, run_list, status, workflow_list
 from bot.slack.views.receipts import continued, killing, started
-from bot.slack.wishes import Subcommand
-from core.agent.catalog import load_catalog
-from core.domain.request import RunFilter, Started
-from core.domain.run import RunNotFound, RunStatus, StopReason
-from core.domain.snapshot import RunSnapshot
-from core.domain.termination import Phase
+from core.agent.definitions.catalog import load_catalog
+from core.domain.kills.termination import Phase
+from core.domain.runs.request import RunFilter, Started
+from core.domain.runs.run import RunNotFound, RunStatus, StopReason
+from core.domain.runs.snapshot import RunSnapshot
 from core.domain.workflow import UnknownWorkflow, WorkflowDefinition
 from tests.unit.drawn import (
     AWKWARD,

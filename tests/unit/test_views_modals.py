@@ -3,10 +3,10 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot import ids
+from bot.slack import ids
 from bot.slack.views.modals import TASK_LIMIT, continue_form, run_form
-from core.agent.catalog import load_catalog
-from core.domain.run import StopReason
+from core.agent.definitions.catalog import load_catalog
+from core.domain.runs.run import StopReason
 from core.domain.workflow import WorkflowDefinition
 from tests.unit.drawn import AWKWARD, RUN_ID, assert_pictured, assert_view_fits, ended, words_of
 

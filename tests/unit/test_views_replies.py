@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.slack.views.changes import change_lines, outcome_of_tests
-from bot.slack.views.replies import RESULT_LIMIT, farewell, file_for, replies, result
-from bot.slack.views.thread import CARD, thread_files, thread_messages
-from core.domain.event import EventKind, EventRecord
-from core.domain.run import CommitInfo, DiffStat, FileChange, StopReason
-from core.domain.snapshot import RunSnapshot
-from core.domain.termination import Phase
+from bot.slack.views.thread.changes import change_lines, outcome_of_tests
+from bot.slack.views.thread.replies import RESULT_LIMIT, farewell, file_for, replies, result
+from bot.slack.views.thread.thread import CARD, thread_files, thread_messages
+from core.domain.kills.termination import Phase
+from core.domain.runs.event import EventKind, EventRecord
+from core.domain.runs.run import CommitInfo, DiffStat, FileChange, StopReason
+from core.domain.runs.snapshot import RunSnapshot
 from tests.unit.drawn import (
     AWKWARD,
     DIFF,

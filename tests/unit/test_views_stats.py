@@ -8,9 +8,9 @@ from decimal import Decimal
 import pytest
 
 from bot.slack.views.stats import PERIODS, REASONS, STATUSES, STAYS, stats_message
-from core.domain.run import RunStatus, StopReason
-from core.domain.stats import Period, Quantiles, RunFigures, Spend, Stats, TerminationFigures
-from core.domain.termination import Phase
+from core.domain.kills.termination import Phase
+from core.domain.runs.run import RunStatus, StopReason
+from core.domain.runs.stats import Period, Quantiles, RunFigures, Spend, Stats, TerminationFigures
 from tests.unit.drawn import NOW, assert_fits, assert_pictured, words_of
 
 RUNS = RunFigures(

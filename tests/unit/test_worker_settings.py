@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.serve import Process, signals
-from bot.settings import BadSetting, WorkerTable, load_settings
+from bot.assembly.serve import Process, signals
+from bot.assembly.settings import BadSetting, WorkerTable, load_settings
 from core.domain.workflow import OnWorkerLost
 
 

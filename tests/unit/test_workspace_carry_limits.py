@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core.domain.carried import TooLarge
+from core.domain.runs.carried_work import TooLarge
 from core.workspace.workspaces import WorkspaceError, Workspaces
 from tests.unit.carrying import elsewhere, files, packed, restored
 from tests.unit.repositories import commit, git, origin, prepare, workspaces

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core.domain.run import FileChange
+from core.domain.runs.run import FileChange
 from core.workspace import worktree
 from core.workspace.workspaces import Workspace, WorkspaceError, Workspaces
 

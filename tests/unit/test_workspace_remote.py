@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from core.agent import census
+from core.agent.process import process_table
 from core.workspace.errors import UnreachableRepository
 from core.workspace.workspaces import Workspaces
 from tests.unit.repositories import commit, git, origin, prepare, workspaces
@@ -141,6 +141,6 @@ async def test_being_cancelled_ends_git_and_its_processes(
 def _lives(pid: int) -> bool:
     """Whether a process lives on; waits a little for one that was just killed."""
     until = time.monotonic() + 5
-    while census.resident(pid) is not None and time.monotonic() < until:
+    while process_table.resident(pid) is not None and time.monotonic() < until:
         time.sleep(0.02)
-    return census.resident(pid) is not None
+    return process_table.resident(pid) is not None

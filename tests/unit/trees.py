@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from core.agent import census
-from core.agent.process import ATTEMPT, COOKIE, SITE, find_tree, identify
-from core.domain.termination import Phase, ProcessIdentity, Proof
+from core.agent.process import process_table
+from core.agent.process.ladder import ATTEMPT, COOKIE, SITE, find_tree, identify
+from core.domain.kills.termination import Phase, ProcessIdentity, Proof
 
 linux_only = pytest.mark.skipif(
     not Path("/proc/self/stat").exists(), reason="the trees are Linux's"
@@ -104,7 +104,7 @@ def _end(cookie: str, root: ProcessIdentity | None) -> None:
     """Kill what is left, again and again: a chain moves on between a look and its signal."""
     while alive := find_tree(cookie, root) or find_tree(cookie, root):
         for one in alive:
-            census.send_signal(one, signal.SIGKILL)
+            process_table.send_signal(one, signal.SIGKILL)
 
 
 def command_line(one: ProcessIdentity) -> str:

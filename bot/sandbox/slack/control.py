@@ -9,13 +9,13 @@ from typing import Any
 
 from aiohttp import web
 
-from bot.sandbox.slack import interactions, screens
-from bot.sandbox.slack.acts import Acts
+from bot.sandbox.slack.delivery.socket_mode import SocketMode
 from bot.sandbox.slack.errors import HumanRefused
 from bot.sandbox.slack.faults import Faults
 from bot.sandbox.slack.people import Channel, Person
-from bot.sandbox.slack.presses import Presses
-from bot.sandbox.slack.socket_mode import SocketMode
+from bot.sandbox.slack.person import interactions, screens
+from bot.sandbox.slack.person.actions import Acts
+from bot.sandbox.slack.person.presses import Presses
 from bot.sandbox.slack.state import Document
 
 Act = Callable[[Document], Awaitable[Document]]

@@ -8,12 +8,12 @@ from typing import Any
 
 from aiohttp import web
 
-from bot.sandbox.slack.api_files import uploaded
+from bot.sandbox.slack.api.files import uploaded
+from bot.sandbox.slack.api.gate import Answer, Gate
+from bot.sandbox.slack.delivery.responses import respond
+from bot.sandbox.slack.delivery.socket_mode import SocketMode
 from bot.sandbox.slack.errors import SlackRefused
 from bot.sandbox.slack.faults import Faults
-from bot.sandbox.slack.gate import Answer, Gate
-from bot.sandbox.slack.responses import respond
-from bot.sandbox.slack.socket_mode import SocketMode
 from bot.sandbox.slack.state import Document, Workspace
 
 log = logging.getLogger(__name__)

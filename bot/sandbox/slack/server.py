@@ -10,23 +10,23 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
-from bot.sandbox.slack.acts import Acts
-from bot.sandbox.slack.api_call import Call
+from bot.sandbox.slack.api.call import Call
+from bot.sandbox.slack.api.gate import Gate
+from bot.sandbox.slack.api.rate_limits import RateLimits
 from bot.sandbox.slack.clock import Clock
 from bot.sandbox.slack.control import Control
-from bot.sandbox.slack.delivery import Deliverer, Transport
+from bot.sandbox.slack.delivery.delivery import Deliverer, Transport
+from bot.sandbox.slack.delivery.request_url import RequestUrl
+from bot.sandbox.slack.delivery.socket_mode import SocketMode
 from bot.sandbox.slack.edge import Edge
 from bot.sandbox.slack.faults import Faults
-from bot.sandbox.slack.gate import Gate
 from bot.sandbox.slack.guard import guard
-from bot.sandbox.slack.human import Human
 from bot.sandbox.slack.inspector import Inspector, Problem
-from bot.sandbox.slack.limits import RateLimits
 from bot.sandbox.slack.manifest import DEFAULT_MANIFEST, find_manifest, read_manifest
 from bot.sandbox.slack.people import APP_ID, BOT_USER_ID, TEAM_ID
-from bot.sandbox.slack.presses import Presses
-from bot.sandbox.slack.request_url import RequestUrl
-from bot.sandbox.slack.socket_mode import SocketMode
+from bot.sandbox.slack.person.actions import Acts
+from bot.sandbox.slack.person.person import Human
+from bot.sandbox.slack.person.presses import Presses
 from bot.sandbox.slack.state import Document, Workspace
 from bot.sandbox.slack.stream import Stream
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from bot import ids
-from bot.slack.asked import Asked
-from bot.slack.listeners.acts import Acts
+from bot.slack import ids
+from bot.slack.inbound.request import Asked
+from bot.slack.listeners.actions import Acts
 from core.domain.actor import Actor
-from core.domain.kills import KillSelection
-from core.domain.request import ContinueRequest, KillRequest
+from core.domain.kills.selection import KillSelection
+from core.domain.runs.request import ContinueRequest, KillRequest
 
 
 @dataclass(frozen=True)

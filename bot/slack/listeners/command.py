@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot.slack.asked import Asked
-from bot.slack.listeners.acts import Acts
+from bot.slack.inbound.request import Asked
+from bot.slack.listeners.actions import Acts
 from core.domain.actor import Actor
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from bot.slack.asked import Asked
-from bot.slack.forms import read_continue_form, read_run_form
-from bot.slack.listeners.acts import Acts
+from bot.slack.commands.forms import read_continue_form, read_run_form
+from bot.slack.inbound.request import Asked
+from bot.slack.listeners.actions import Acts
 from bot.slack.text import from_slack
 from core.domain.actor import Actor
 

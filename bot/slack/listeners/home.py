@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot.slack.asked import Asked
-from bot.slack.listeners.acts import Acts
+from bot.slack.inbound.request import Asked
+from bot.slack.listeners.actions import Acts
 from bot.slack.views.home import home
 from core.domain.actor import Actor
-from core.domain.request import RunFilter
+from core.domain.runs.request import RunFilter
 
 _SHOWN = 10
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from bot.slack.answers import Answers
-from bot.slack.asked import Asked
-from bot.slack.client import Slack, SlackError
-from bot.slack.forms import read_kill_form, read_kill_many_form
+from bot.slack.client.client import Slack, SlackError
+from bot.slack.commands.forms import read_kill_form, read_kill_many_form
+from bot.slack.inbound.answers import Answers
+from bot.slack.inbound.request import Asked
 from bot.slack.ports import Kills, KillsMany
 from bot.slack.views import receipts
-from bot.slack.views.kills import (
+from bot.slack.views.kills.questions import (
     kill_form,
     kill_many_form,
     kill_many_question,
@@ -27,8 +27,8 @@ from bot.slack.views.kills import (
 )
 from bot.slack.views.message import View
 from core.domain.actor import Actor
-from core.domain.kills import KillSelection
-from core.domain.request import KillRequest
+from core.domain.kills.selection import KillSelection
+from core.domain.runs.request import KillRequest
 
 log = logging.getLogger(__name__)
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot.slack.asked import Asked
-from bot.slack.kept import Kept
-from bot.slack.listeners.acts import Acts
+from bot.slack.client.cached import Kept
+from bot.slack.inbound.request import Asked
+from bot.slack.listeners.actions import Acts
 from bot.slack.text import from_slack
 from bot.slack.views.errors import private
 from core.domain.actor import Action, Actor, may
-from core.domain.request import ContinueRequest
-from core.domain.run import NOT_READY, Run
+from core.domain.runs.request import ContinueRequest
+from core.domain.runs.run import NOT_READY, Run
 
 
 def is_overheard(asked: Asked) -> bool:

@@ -6,11 +6,11 @@ import re
 
 from slack_bolt.async_app import AsyncApp
 
-from bot import ids
-from bot.slack.asked import Asked
-from bot.slack.failures import Desk
-from bot.slack.kept import Kept
-from bot.slack.listeners.acts import Acts
+from bot.slack import ids
+from bot.slack.client.cached import Kept
+from bot.slack.inbound.error_boundary import Desk
+from bot.slack.inbound.request import Asked
+from bot.slack.listeners.actions import Acts
 from bot.slack.listeners.buttons import Buttons
 from bot.slack.listeners.command import Command
 from bot.slack.listeners.forms import Forms

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from bot.slack import figures, text
 from bot.slack.views import blocks
 from bot.slack.views.message import Message
-from core.domain.fleet import FleetView, WorkerRecord, WorkerState
+from core.domain.fleet.workers import FleetView, WorkerRecord, WorkerState
 
 # Characters that the lines may have together.
 _ROOM = 6500

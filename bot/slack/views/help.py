@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from bot.slack import text
-from bot.slack.flags import FLAGS
+from bot.slack.commands.command import Subcommand
+from bot.slack.commands.flags import FLAGS
 from bot.slack.views import blocks
 from bot.slack.views.message import Block, Message
-from bot.slack.wishes import Subcommand
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from bot.slack import figures
 from bot.slack.views import blocks
 from bot.slack.views.lists import row
 from bot.slack.views.message import Block, View
-from core.domain.snapshot import RunSnapshot
+from core.domain.runs.snapshot import RunSnapshot
 
 _ROWS = 10
 

@@ -7,13 +7,13 @@ from datetime import datetime
 
 from bot.slack import figures, markdown, text
 from bot.slack.views import blocks
-from bot.slack.views.card import owner_words, run_card, turns_words
-from bot.slack.views.changes import change_lines
 from bot.slack.views.message import Block, Message
+from bot.slack.views.thread.card import owner_words, run_card, turns_words
+from bot.slack.views.thread.changes import change_lines
 from bot.slack.views.wording import ending_title, state_of, turns_made
-from core.domain.request import RunFilter
-from core.domain.run import Run, RunStatus
-from core.domain.snapshot import RunSnapshot
+from core.domain.runs.request import RunFilter
+from core.domain.runs.run import Run, RunStatus
+from core.domain.runs.snapshot import RunSnapshot
 from core.domain.workflow import WorkflowDefinition
 
 # A list beyond this is not read, and would outgrow a message.

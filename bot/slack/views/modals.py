@@ -1,4 +1,4 @@
-"""The forms of runs, and how what was filled in is found again (`bot.slack.forms` reads it)."""
+"""The forms of runs; `bot.slack.commands.forms` reads what was filled in."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bot import ids
-from bot.slack import figures, text
+from bot.slack import figures, ids, text
 from bot.slack.views import blocks
 from bot.slack.views.message import Block, View
-from core.domain.run import Run
+from core.domain.runs.run import Run
 from core.domain.workflow import MAX_TURNS_LIMIT, WorkflowDefinition
 
 # Slack's limits.

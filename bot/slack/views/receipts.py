@@ -6,9 +6,9 @@ from bot.slack import figures, text
 from bot.slack.views.errors import private
 from bot.slack.views.message import Message
 from bot.slack.views.wording import STOPPING
-from core.domain.request import Started
-from core.domain.run import Run
-from core.domain.termination import Phase, Termination
+from core.domain.kills.termination import Phase, Termination
+from core.domain.runs.request import Started
+from core.domain.runs.run import Run
 
 
 def started(outcome: Started) -> Message:

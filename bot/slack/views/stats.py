@@ -10,9 +10,9 @@ from bot.slack import figures, text
 from bot.slack.views import blocks
 from bot.slack.views.message import Block, Message
 from bot.slack.views.wording import STATUS_ICONS
-from core.domain.run import RunStatus, StopReason
-from core.domain.stats import Period, Quantiles, RunFigures, Spend, Stats, TerminationFigures
-from core.domain.termination import Phase
+from core.domain.kills.termination import Phase
+from core.domain.runs.run import RunStatus, StopReason
+from core.domain.runs.stats import Period, Quantiles, RunFigures, Spend, Stats, TerminationFigures
 
 PERIODS: Mapping[Period, str] = MappingProxyType(
     {

@@ -8,18 +8,18 @@ from datetime import datetime
 from types import MappingProxyType
 
 from bot.slack import figures, markdown, text
-from bot.slack.views.killing import (
+from bot.slack.views.kills.wording import (
     draining_words,
     is_seen_alive,
     is_unconfirmed,
     survivor_words,
 )
-from core.domain.event import EventKind
-from core.domain.fleet import QueueReason
-from core.domain.run import NOT_READY, Run, RunStatus, StopReason, WaitingOn
-from core.domain.snapshot import RunSnapshot
-from core.domain.step import StepStatus
-from core.domain.termination import Phase, Termination
+from core.domain.fleet.workers import QueueReason
+from core.domain.kills.termination import Phase, Termination
+from core.domain.runs.event import EventKind
+from core.domain.runs.run import NOT_READY, Run, RunStatus, StopReason, WaitingOn
+from core.domain.runs.snapshot import RunSnapshot
+from core.domain.runs.step import StepStatus
 
 # Characters of a report that the card shows.
 _FIRST_WORDS = 300

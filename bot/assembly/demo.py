@@ -1,0 +1,205 @@
+"""`signalbox demo`: a whole Signalbox on this machine, with a Slack and a model of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from bot.assembly.app import Running, serve
+from bot.assembly.serve import Process, signals
+from bot.assembly.settings import BadSetting, Settings, load_settings
+from bot.sandbox.model.server import open_model
+from bot.sandbox.page_routes import add_page
+from bot.sandbox.plain_text import thread_text
+from bot.sandbox.slack.people import BUILDS
+from bot.sandbox.slack.server import Sandbox, open_sandbox
+from core.domain.actor import SYSTEM
+from core.domain.errors import OpsError
+from core.domain.runs.request import RunFilter
+from core.domain.runs.run import Run, RunStatus
+
+# A run of `--once` against the real model takes minutes.
+ONCE_LIMIT = timedelta(minutes=60)
+_START_LIMIT = timedelta(seconds=60)
+# The pace at which the scripted model works, so that a person can watch.
+_WATCHABLE = timedelta(milliseconds=700)
+
+
+async def run_demo(settings: Settings, *, once: str | None, workflow: str, port: int) -> int:
+    """Run the demo until a signal, or one task to its end; answers the exit status.
+
+    Each demo starts afresh in a folder of its own, which is removed at the end.
+    """
+    process = Process()
+    with tempfile.TemporaryDirectory(prefix="signalbox-demo-", ignore_cleanup_errors=True) as home:
+        async with signals(process), AsyncExitStack() as stack:
+            demo = await stack.enter_async_context(
+                _opened(settings, Path(home), process, port=port, is_hasty=once is not None)
+            )
+            if once is not None:
+                return await _once(demo, workflow, once)
+            _greet(demo)
+            await demo.serving
+            return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Demo:
+    sandbox: Sandbox
+    running: Running
+    serving: asyncio.Task[None]
+    is_scripted: bool
+
+
+@asynccontextmanager
+async def _opened(
+    settings: Settings, home: Path, process: Process, *, port: int, is_hasty: bool
+) -> AsyncIterator[_Demo]:
+    is_scripted = not settings.agent.credentials.get("ANTHROPIC_API_KEY")
+    async with AsyncExitStack() as stack:
+        try:
+            sandbox = await stack.enter_async_context(
+                open_sandbox(port=0 if is_hasty else port, extra_routes=add_page)
+            )
+        except OSError as error:
+            raise BadSetting(
+                "--port", f"{port} cannot be listened on ({error.strerror}); choose another"
+            ) from error
+        given: dict[str, object] = {
+            "DATABASE_URL": None,
+            "SIGNALBOX_HOME": home,
+            "SIGNALBOX_PORT": 0 if is_hasty else settings.node.port,
+            "SLACK_BOT_TOKEN": sandbox.bot_token,
+            "SLACK_APP_TOKEN": sandbox.app_token,
+            "SLACK_SIGNING_SECRET": None,
+            "SLACK_API_URL": sandbox.api_url,
+        }
+        if is_scripted:
+            model = await stack.enter_async_context(open_model())
+            model.delay = timedelta(0) if is_hasty else _WATCHABLE
+            given |= {
+                "ANTHROPIC_API_KEY": model.api_key,
+                "ANTHROPIC_BASE_URL": model.url,
+                "CLAUDE_CODE_OAUTH_TOKEN": None,
+            }
+        is_up: asyncio.Future[Running] = asyncio.get_running_loop().create_future()
+        serving = asyncio.create_task(
+            serve(
+                load_settings(**given),
+                process,
+                hears=True,
+                works=True,
+                migrates=True,
+                started=is_up.set_result,
+            ),
+            name="signalbox",
+        )
+        try:
+            starting: set[asyncio.Future[Any]] = {serving, is_up}
+            await asyncio.wait(
+                starting,
+                timeout=_START_LIMIT.total_seconds(),
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if not is_up.done():
+                is_up.cancel()
+                raise DemoFailed("it did not start")
+            async with asyncio.timeout(_START_LIMIT.total_seconds()):
+                await is_up.result().ready()
+            yield _Demo(
+                sandbox=sandbox,
+                running=is_up.result(),
+                serving=serving,
+                is_scripted=is_scripted,
+            )
+        finally:
+            process.stopping.set()
+            await asyncio.wait({serving})
+            if not serving.cancelled() and (failure := serving.exception()) is not None:
+                raise failure
+
+
+def _greet(demo: _Demo) -> None:
+    model = "a scripted model" if demo.is_scripted else "the real model (ANTHROPIC_API_KEY is set)"
+    typer.echo(
+        f"""
+  Signalbox is running: a real Claude Code agent on {model}.
+
+  Open the Slack sandbox   {demo.sandbox.url}
+
+  In #builds, type         /workflow run builder Add rate limiting to the API
+  Then press its buttons, or try  /workflow help
+
+  Ctrl-C stops everything; nothing is kept.
+"""
+    )
+
+
+async def _once(demo: _Demo, workflow: str, task: str) -> int:
+    """Run one task as a person would, and print its thread; 0 if it completed."""
+    human = demo.sandbox.human
+    result = await human.slash(BUILDS, "/workflow", f"run {workflow} {task}")
+    if not result.ok:
+        typer.echo(f"The command failed: {result.error}", err=True)
+        return 1
+    answer = await human.wait_for(
+        lambda: human.messages(BUILDS) or human.ephemerals(),
+        timeout=_START_LIMIT.total_seconds(),
+        what="an answer to the command",
+    )
+    runs = demo.running.workplace.runs
+    started = await runs.list_runs(RunFilter(), by=SYSTEM, limit=1)
+    if not started:
+        typer.echo(thread_text(answer), err=True)
+        return 1
+    run = await _until_ended(demo, started[0].run.run_id)
+    card = await human.wait_for(
+        lambda: _card_with(demo.sandbox, f"result:{run.run_id}"),
+        timeout=_START_LIMIT.total_seconds(),
+        what="the result in the thread",
+    )
+    typer.echo(thread_text(human.thread(BUILDS, card)))
+    return 0 if run.status is RunStatus.COMPLETED else 1
+
+
+async def _until_ended(demo: _Demo, run_id: str) -> Run:
+    workplace = demo.running.workplace
+    async with asyncio.timeout(ONCE_LIMIT.total_seconds()), workplace.threads.changes() as hints:
+        while True:
+            run = (await workplace.runs.snapshot(run_id, by=SYSTEM)).run
+            if not run.is_live:
+                return run
+            await anext(hints)
+
+
+def _card_with(sandbox: Sandbox, slot: str) -> str | None:
+    """The timestamp of the card under which this slot is shown."""
+    for message in sandbox.human.messages(BUILDS):
+        ts = str(message["ts"])
+        if any(_slot(reply) == slot for reply in sandbox.human.thread(BUILDS, ts)):
+            return ts
+    return None
+
+
+def _slot(message: Mapping[str, Any]) -> str:
+    payload = (message.get("metadata") or {}).get("event_payload") or {}
+    return str(payload.get("slot", ""))
+
+
+class DemoFailed(OpsError):
+    """The demo could not be started."""
+
+    code = "demo_failed"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            what, user_message=f"The demo failed: {what}. SIGNALBOX_LOG=debug tells more."
+        )

@@ -1,0 +1,370 @@
+"""Settings: read once at the start, from the environment and signalbox.toml."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from core.agent.critical import DEFAULT_PATTERNS, MAX_WAIT, CriticalRules, compiled
+from core.domain.actor import Role
+from core.domain.errors import OpsError
+from core.domain.fleet.workers import Caps
+from core.domain.kills.termination import DRAIN_LIMIT
+from core.domain.workflow import OnWorkerLost
+
+DEFAULT_API_URL = "https://slack.com/api/"
+DEFAULT_PORT = 8765
+DEFAULT_SLOTS = 4
+# An agent takes about 200 MB of memory and half a core while it starts.
+MAX_SLOTS = 256
+# Within the 15 s that a shutdown takes by default.
+DEFAULT_DRAIN = timedelta(seconds=3)
+MAX_DRAIN = timedelta(days=1)
+# A Postgres that recovers after a crash of its machine takes seconds, rarely more.
+DEFAULT_DATABASE_WAIT = timedelta(minutes=1)
+MAX_DATABASE_WAIT = timedelta(hours=1)
+
+
+class BadSetting(OpsError):
+    """A setting that stops the start: one line that names it and says how to mend it."""
+
+    code = "bad_setting"
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(f"{name}: {problem}", user_message=f"{name}: {problem}")
+        self.name = name
+
+
+class _Environment(BaseSettings):
+    model_config = SettingsConfigDict(
+        frozen=True, env_ignore_empty=True, extra="ignore", populate_by_name=True
+    )
+
+
+class DatabaseSettings(_Environment):
+    """Where the rows are.  Without `DATABASE_URL` an embedded Postgres is started.
+
+    Attributes:
+        wait_seconds: How long a start waits for a database that does not answer; 0: not at all.
+    """
+
+    url: SecretStr | None = Field(default=None, alias="DATABASE_URL")
+    wait_seconds: float = Field(
+        default=DEFAULT_DATABASE_WAIT.total_seconds(),
+        ge=0,
+        le=MAX_DATABASE_WAIT.total_seconds(),
+        alias="SIGNALBOX_DATABASE_WAIT",
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _is_postgres(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(
+            ("postgres://", "postgresql://", "postgresql+asyncpg://")
+        ):
+            raise ValueError("must be a Postgres URL like postgresql://user@host:5432/name")
+        return value
+
+
+class SlackSettings(_Environment):
+    """How to reach Slack."""
+
+    bot_token: SecretStr | None = Field(default=None, alias="SLACK_BOT_TOKEN")
+    app_token: SecretStr | None = Field(default=None, alias="SLACK_APP_TOKEN")
+    signing_secret: SecretStr | None = Field(default=None, alias="SLACK_SIGNING_SECRET")
+    api_url: str = Field(default=DEFAULT_API_URL, alias="SLACK_API_URL")
+    # None of ours: looked at to warn of them.
+    https_proxy: SecretStr | None = Field(default=None, alias="HTTPS_PROXY")
+    http_proxy: SecretStr | None = Field(default=None, alias="HTTP_PROXY")
+    client_id: SecretStr | None = Field(default=None, alias="SLACK_CLIENT_ID")
+    client_secret: SecretStr | None = Field(default=None, alias="SLACK_CLIENT_SECRET")
+
+    @property
+    def surroundings(self) -> frozenset[str]:
+        """Names of variables that are set and may not do what somebody means by them."""
+        found = {
+            "HTTPS_PROXY": self.https_proxy,
+            "HTTP_PROXY": self.http_proxy,
+            "SLACK_CLIENT_ID": self.client_id,
+            "SLACK_CLIENT_SECRET": self.client_secret,
+        }
+        return frozenset(name for name, value in found.items() if value is not None)
+
+    @field_validator("bot_token")
+    @classmethod
+    def _is_bot_token(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith("xoxb-"):
+            raise ValueError("must be the bot token, which begins with xoxb-")
+        return value
+
+    @field_validator("app_token")
+    @classmethod
+    def _is_app_token(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith("xapp-"):
+            raise ValueError("must be the app-level token, which begins with xapp-")
+        return value
+
+    @field_validator("api_url")
+    @classmethod
+    def _is_url(cls, value: str) -> str:
+        if urlsplit(value).scheme not in ("http", "https"):
+            raise ValueError("must be an http(s) URL like https://slack.com/api/")
+        return value if value.endswith("/") else value + "/"
+
+
+class AgentSettings(_Environment):
+    """What the agent needs to reach its model; handed on, never stored."""
+
+    api_key: SecretStr | None = Field(default=None, alias="ANTHROPIC_API_KEY")
+    base_url: str | None = Field(default=None, alias="ANTHROPIC_BASE_URL")
+    oauth_token: SecretStr | None = Field(default=None, alias="CLAUDE_CODE_OAUTH_TOKEN")
+
+    @property
+    def credentials(self) -> Mapping[str, str]:
+        """As the agent's environment wants them."""
+        found = {
+            "ANTHROPIC_API_KEY": self.api_key.get_secret_value() if self.api_key else None,
+            "ANTHROPIC_BASE_URL": self.base_url,
+            "CLAUDE_CODE_OAUTH_TOKEN": self.oauth_token.get_secret_value()
+            if self.oauth_token
+            else None,
+        }
+        return {name: value for name, value in found.items() if value}
+
+
+class NodeSettings(_Environment):
+    """This process on this machine."""
+
+    home: Path = Field(
+        default_factory=lambda: Path(platformdirs.user_data_dir("signalbox", appauthor=False)),
+        alias="SIGNALBOX_HOME",
+    )
+    host: str = Field(default="127.0.0.1", alias="SIGNALBOX_HOST")
+    port: int = Field(default=DEFAULT_PORT, ge=0, le=65535, alias="SIGNALBOX_PORT")
+    public_url: str | None = Field(default=None, alias="SIGNALBOX_PUBLIC_URL")
+    config: Path | None = Field(default=None, alias="SIGNALBOX_CONFIG")
+    workflows: Path | None = Field(default=None, alias="SIGNALBOX_WORKFLOWS")
+    worker_slots: int | None = Field(
+        default=None, ge=1, le=MAX_SLOTS, alias="SIGNALBOX_WORKER_SLOTS"
+    )
+    # "json", "text", a level, or both: "json,debug".  Each command knows its own level else.
+    log: Annotated[tuple[str, ...], NoDecode] = Field(default=(), alias="SIGNALBOX_LOG")
+
+    @field_validator("home", "config", "workflows")
+    @classmethod
+    def _expanded(cls, value: Path | None) -> Path | None:
+        return value.expanduser().absolute() if value is not None else None
+
+    @field_validator("log", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        words = tuple(word.strip().lower() for word in value.split(",") if word.strip())
+        known = {"text", "json", "debug", "info", "warning", "error"}
+        for word in words:
+            if word not in known:
+                raise ValueError(f"{word!r} is none of {', '.join(sorted(known))}")
+        return words
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ChannelsTable(_Table):
+    """`[channels]`: where the bot works; `allow` left out means wherever it is a member."""
+
+    allow: frozenset[str] | None = None
+
+
+class RolesTable(_Table):
+    """`[roles]`: Slack user ids, user-group ids (`S…`), or `"*"` for every full member."""
+
+    admin: tuple[str, ...] = ()
+    operator: tuple[str, ...] = ()
+    runner: tuple[str, ...] = ()
+    viewer: tuple[str, ...] = ()
+
+    def by_role(self) -> Mapping[Role, tuple[str, ...]]:
+        """The table by our own roles."""
+        return {
+            Role.ADMIN: self.admin,
+            Role.OPERATOR: self.operator,
+            Role.RUNNER: self.runner,
+            Role.VIEWER: self.viewer,
+        }
+
+
+class WorkerTable(_Table):
+    """`[worker]`: how many runs one worker executes at a time, and how it ends.
+
+    Attributes:
+        drain: How long a worker that is to stop waits for its runs to end by themselves; in the
+            file, seconds.  A handover takes up to 9 s more.
+        on_lost: What becomes of a run whose worker died, where its workflow does not say.
+    """
+
+    slots: int = Field(default=DEFAULT_SLOTS, ge=1, le=MAX_SLOTS)
+    drain: timedelta = DEFAULT_DRAIN
+    on_lost: OnWorkerLost = OnWorkerLost.RESUME
+
+    @field_validator("drain", mode="before")
+    @classmethod
+    def _is_bounded(cls, value: object) -> timedelta:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            seconds = float(value)
+            if 0 <= seconds <= MAX_DRAIN.total_seconds():
+                return timedelta(seconds=seconds)
+        raise ValueError("must be seconds from 0 to 86400, like 3")
+
+
+class AgentTable(_Table):
+    """`[agent]`: how often a failed call to the model is repeated; the program's default is 10."""
+
+    api_retries: int | None = Field(default=None, ge=0, le=100)
+
+
+class CriticalTable(_Table):
+    """`[critical]`: tool calls that a kill lets come to their end, and for how long."""
+
+    patterns: tuple[str, ...] = DEFAULT_PATTERNS
+    wait: timedelta = DRAIN_LIMIT
+
+    @field_validator("patterns")
+    @classmethod
+    def _are_regular_expressions(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        compiled(value)
+        return value
+
+    @field_validator("wait", mode="before")
+    @classmethod
+    def _is_short(cls, value: object) -> timedelta:
+        text = str(value).strip().removesuffix("s")
+        try:
+            length = timedelta(seconds=float(text))
+        except (ValueError, OverflowError):
+            length = -MAX_WAIT
+        if isinstance(value, bool) or not timedelta(0) <= length <= MAX_WAIT:
+            raise ValueError('must be seconds from 0 to 10, like "3s"')
+        return length
+
+    @property
+    def rules(self) -> CriticalRules:
+        """As the agents are given them."""
+        return CriticalRules(patterns=compiled(self.patterns), wait=self.wait)
+
+
+class LimitsTable(_Table):
+    """`[limits]`: live runs that there may be at a time; a limit left out is none."""
+
+    live: int | None = Field(default=None, ge=1)
+    per_repository: int | None = Field(default=None, ge=1)
+    per_person: int | None = Field(default=None, ge=1)
+
+    @property
+    def caps(self) -> Caps:
+        """As the fleet's table holds them."""
+        return Caps(fleet=self.live, repository=self.per_repository, person=self.per_person)
+
+
+class Config(_Table):
+    """signalbox.toml.
+
+    Attributes:
+        limits: Of the whole fleet; a process whose file has no such table leaves them as they
+            are.
+    """
+
+    roles: RolesTable | None = None
+    channels: ChannelsTable = ChannelsTable()
+    worker: WorkerTable = WorkerTable()
+    limits: LimitsTable | None = None
+    agent: AgentTable = AgentTable()
+    critical: CriticalTable = CriticalTable()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything the assembly needs."""
+
+    database: DatabaseSettings
+    slack: SlackSettings
+    agent: AgentSettings
+    node: NodeSettings
+    config: Config
+
+    @property
+    def agent_environment(self) -> Mapping[str, str]:
+        """What every agent of this process is given."""
+        retries = self.config.agent.api_retries
+        limits = {} if retries is None else {"CLAUDE_CODE_MAX_RETRIES": str(retries)}
+        return {**self.agent.credentials, **limits}
+
+    @property
+    def slots(self) -> int:
+        """Runs at a time: the environment wins over the file."""
+        return self.node.worker_slots or self.config.worker.slots
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read all settings.
+
+    Args:
+        overrides: Values by the name of their variable, which win over the environment.
+
+    Raises:
+        BadSetting: For the first one that is wrong.
+    """
+    try:
+        node = NodeSettings(**_of(NodeSettings, overrides))
+        return Settings(
+            database=DatabaseSettings(**_of(DatabaseSettings, overrides)),
+            slack=SlackSettings(**_of(SlackSettings, overrides)),
+            agent=AgentSettings(**_of(AgentSettings, overrides)),
+            node=node,
+            config=_read_config(node),
+        )
+    except ValidationError as error:
+        raise _first(error) from error
+
+
+def _of(kind: type[_Environment], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    names = {field.alias for field in kind.model_fields.values()}
+    return {name: value for name, value in overrides.items() if name in names}
+
+
+def _read_config(node: NodeSettings) -> Config:
+    path = node.config or node.home / "signalbox.toml"
+    if node.config is None and not path.exists():
+        return Config()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BadSetting(
+            "SIGNALBOX_CONFIG", f"{path} cannot be read ({error.strerror}); check the path"
+        ) from error
+    try:
+        return Config(**tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise BadSetting(path.name, f"is not valid TOML: {error}") from error
+    except ValidationError as error:
+        problem = _first(error)
+        raise BadSetting(f"{path.name}, {problem.name}", str(problem.args[0])) from error
+
+
+def _first(error: ValidationError) -> BadSetting:
+    found = error.errors(include_url=False, include_input=False)[0]
+    name = ".".join(str(part) for part in found["loc"]) or "setting"
+    if found["type"] == "extra_forbidden":
+        return BadSetting(name, "is not known; remove it or check the spelling")
+    return BadSetting(name, found["msg"].removeprefix("Value error, "))

@@ -1,0 +1,211 @@
+"""`signalbox doctor`: what is right, what is wrong, and how to mend it."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+
+import typer
+from sqlalchemy import text
+
+from bot.assembly.settings import Settings
+from bot.assembly.workplace import opened_dsn, slack_credentials
+from bot.slack.doctor import check_workspace
+from bot.slack.manifest import bot_scopes
+from bot.slack.setup import warnings_of
+from core.agent.definitions.catalog import load_catalog
+from core.agent.version import program_version
+from core.domain.errors import OpsError
+from core.store.database.engine import DatabaseUnavailable, open_database, translating
+from core.store.database.pooler import STARTUP_PARAMETERS, Loss, session_loss
+from core.store.database.schema import SchemaNewer, Standing, standing
+
+MIN_POSTGRES = 15
+MIN_FREE_BYTES = 2 * 1024**3
+MAX_CLOCK_SKEW = timedelta(seconds=5)
+_GIT_LIMIT_SECONDS = 10
+
+
+class Verdict(StrEnum):
+    """How a check came out."""
+
+    OK = "ok"
+    WARNING = "warning"
+    WRONG = "wrong"
+
+
+_MARKS = {Verdict.OK: "✓", Verdict.WARNING: "!", Verdict.WRONG: "✗"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One line of the report."""
+
+    verdict: Verdict
+    what: str
+
+
+def _ok(what: str) -> Finding:
+    return Finding(verdict=Verdict.OK, what=what)
+
+
+def _warning(what: str) -> Finding:
+    return Finding(verdict=Verdict.WARNING, what=what)
+
+
+def _wrong(what: str) -> Finding:
+    return Finding(verdict=Verdict.WRONG, what=what)
+
+
+async def run_doctor(settings: Settings, *, say: Callable[[str], None] = typer.echo) -> int:
+    """Check everything, one line each; answers the exit status: 1 if something is wrong."""
+    is_well = True
+    for checks in (
+        _definitions(settings),
+        _programs(),
+        _disk(settings.node.home),
+        _database(settings),
+        _credentials(settings),
+        _slack(settings),
+    ):
+        async for finding in checks:
+            say(f"{_MARKS[finding.verdict]} {finding.what}")
+            is_well = is_well and finding.verdict is not Verdict.WRONG
+    say("All is well." if is_well else "Something is wrong: see the lines marked ✗.")
+    return 0 if is_well else 1
+
+
+async def _definitions(settings: Settings) -> AsyncIterator[Finding]:
+    try:
+        catalog = await asyncio.to_thread(load_catalog, settings.node.workflows)
+    except OpsError as error:
+        yield _wrong(error.user_message)
+        return
+    yield _ok(f"{len(catalog.all)} workflow definitions")
+
+
+async def _programs() -> AsyncIterator[Finding]:
+    version = await asyncio.to_thread(program_version)
+    if version is None:
+        yield _wrong("The claude program does not run. Install claude-agent-sdk again.")
+    else:
+        yield _ok(f"claude {version}")
+    git = shutil.which("git")
+    if git is None:
+        yield _wrong("git is not installed.")
+        return
+    found = await asyncio.to_thread(
+        subprocess.run,
+        [git, "--version"],
+        capture_output=True,
+        text=True,
+        timeout=_GIT_LIMIT_SECONDS,
+        check=False,
+    )
+    yield _ok(found.stdout.strip())
+
+
+async def _disk(home: Path) -> AsyncIterator[Finding]:
+    place = next(path for path in (home, *home.parents) if path.exists())
+    try:
+        await asyncio.to_thread(home.mkdir, parents=True, exist_ok=True)
+    except OSError as error:
+        yield _wrong(f"SIGNALBOX_HOME {home} cannot be made: {error.strerror}.")
+        return
+    free = shutil.disk_usage(place).free
+    said = f"{free / 1024**3:.1f} GiB free under {home}"
+    yield (
+        _ok(said)
+        if free >= MIN_FREE_BYTES
+        else _warning(f"{said}: workspaces need room, free some.")
+    )
+
+
+async def _database(settings: Settings) -> AsyncIterator[Finding]:
+    kind = "DATABASE_URL" if settings.database.url else "embedded Postgres"
+    try:
+        async with opened_dsn(settings) as dsn, open_database(dsn, pool_size=1) as database:
+            loss = await session_loss(database.dsn)
+            yield _sessions(kind, loss)
+            if loss is not None:
+                return  # What else it answers is as uncertain.
+            with translating():
+                async with database.sessions.begin() as session:
+                    version = int(
+                        await session.scalar(text("SELECT current_setting('server_version_num')"))
+                        or 0
+                    )
+                    now = await session.scalar(text("SELECT clock_timestamp()"))
+                schema = await standing(database)
+    except DatabaseUnavailable as error:
+        yield _wrong(f"{kind} cannot be used: {error.why}.{_hint(error.why)}")
+        return
+    except OpsError as error:
+        yield _wrong(f"{kind}: {error.user_message}")
+        return
+    major = version // 10_000
+    if major < MIN_POSTGRES:
+        yield _wrong(f"{kind} is Postgres {major}; {MIN_POSTGRES} or newer is needed.")
+    else:
+        yield _ok(f"{kind}: Postgres {major}")
+    yield _schema(schema)
+    if isinstance(now, datetime) and abs(now - datetime.now(UTC)) > MAX_CLOCK_SKEW:
+        yield _wrong("this machine's clock and the database's differ: set up NTP on both.")
+    else:
+        yield _ok("the clock agrees with the database's")
+
+
+def _schema(found: Standing) -> Finding:
+    match found:
+        case Standing.CURRENT:
+            return _ok("the schema is current")
+        case Standing.BEHIND:
+            return _warning(
+                "the schema is not up to date: run `signalbox migrate` (`up` does it by itself)."
+            )
+        case Standing.NEWER:
+            return _wrong(SchemaNewer().user_message)
+
+
+def _sessions(kind: str, loss: Loss | None) -> Finding:
+    if loss is None:
+        return _ok("connections keep their sessions (LISTEN, locks)")
+    return _wrong(
+        f"{kind} does not keep sessions ({loss}): use a direct connection or a pooler in session "
+        "mode."
+    )
+
+
+def _hint(why: str) -> str:
+    if "unsupported startup parameter" not in why:
+        return ""
+    return f" For PgBouncer: ignore_startup_parameters = {', '.join(STARTUP_PARAMETERS)}"
+
+
+async def _credentials(settings: Settings) -> AsyncIterator[Finding]:
+    names = sorted(settings.agent.credentials)
+    if not {"ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"} & set(names):
+        yield _warning(
+            "no ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN: agents cannot reach their model."
+        )
+    else:
+        yield _ok(f"the agent's credentials: {', '.join(names)}")
+
+
+async def _slack(settings: Settings) -> AsyncIterator[Finding]:
+    credentials = slack_credentials(settings)
+    if not (credentials.bot_token or credentials.app_token or credentials.signing_secret):
+        yield _warning(
+            "Slack is not checked: no Slack token is set. Only `bot` and `up` need them."
+        )
+        return
+    for warning in warnings_of(credentials, settings.slack.surroundings):
+        yield _warning(warning)
+    async for is_right, what in check_workspace(credentials, needed_scopes=bot_scopes()):
+        yield (_ok if is_right else _wrong)(what)

@@ -1,0 +1,156 @@
+"""The commands of the program: `signalbox …`, also `python -m bot …`."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+from collections.abc import Coroutine
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from bot.assembly.logs import set_up_logging
+from bot.assembly.settings import Settings, load_settings
+from core.domain.errors import OpsError
+
+# Commands import what they need when they run: `--help` and `manifest` stay instant.
+# ruff: noqa: PLC0415
+
+app = typer.Typer(
+    name="signalbox",
+    help="The operations console for Claude Code workflows, in Slack.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+def demo(
+    once: Annotated[
+        str | None,
+        typer.Option(help="Run this task once, print its thread, exit 0 if it completed."),
+    ] = None,
+    workflow: Annotated[str, typer.Option(help="The workflow of --once.")] = "builder",
+    port: Annotated[int, typer.Option(help="Port of the Slack sandbox's page.")] = 8766,
+) -> None:
+    """Everything on this machine, with no account: a sandbox Slack, a worker, a real agent."""
+    from bot.assembly.demo import run_demo
+
+    settings = _settings("warning" if once else "info")
+    sys.exit(_run(run_demo(settings, once=once, workflow=workflow, port=port)))
+
+
+@app.command()
+def up() -> None:
+    """Run bot, web and worker in this process."""
+    from bot.assembly.app import run_process
+
+    _run(run_process(_settings(), hears=True, works=True, migrates=True))
+
+
+@app.command()
+def bot() -> None:
+    """Run bot and web; workers run elsewhere on the same DATABASE_URL."""
+    from bot.assembly.app import run_process
+
+    _run(run_process(_settings(), hears=True, works=False, migrates=False))
+
+
+@app.command()
+def worker() -> None:
+    """Run a worker; bots run elsewhere on the same DATABASE_URL."""
+    from bot.assembly.app import run_process
+
+    _run(run_process(_settings(), hears=False, works=True, migrates=False))
+
+
+@app.command()
+def migrate(
+    revision: Annotated[str, typer.Argument(help="The revision to go to.")] = "head",
+    down: Annotated[bool, typer.Option("--down", help="Go down to it, not up.")] = False,
+) -> None:
+    """Bring the database's schema to a revision."""
+    from bot.cli.migrate import run_migration
+
+    _run(run_migration(_settings(), revision=revision, down=down))
+
+
+@app.command()
+def workers(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+) -> None:
+    """List the workers: node, state, slots, version, when each was last heard of."""
+    from bot.cli.workers import run_workers
+
+    _run(run_workers(_settings("error"), as_json=as_json))
+
+
+@app.command()
+def doctor() -> None:
+    """Check tokens, scopes, channels, database, agent program, disk and clock."""
+    from bot.cli.doctor import run_doctor
+
+    sys.exit(_run(run_doctor(_settings("error"))))
+
+
+@app.command()
+def manifest(
+    http: Annotated[
+        str | None,
+        typer.Option(help="Public base URL, for a Slack app over HTTP instead of Socket Mode."),
+    ] = None,
+) -> None:
+    """Print the Slack app manifest, to paste at api.slack.com/apps."""
+    from bot.slack.manifest import manifest_text
+
+    try:
+        typer.echo(manifest_text(public_url=http))
+    except OpsError as error:
+        _fail(error)
+
+
+def main() -> None:
+    """Run the command line; what a person can mend is one line, not a traceback."""
+    # Until everything is imported there is nothing to collect, and looking takes as long again.
+    gc.disable()
+    app()
+
+
+def _settings(level: str = "info") -> Settings:
+    """Read the settings and set logging up; `level` is the command's own, if none is named."""
+    try:
+        settings = load_settings()
+    except OpsError as error:
+        _fail(error)
+    set_up_logging(settings.node.log, level=level, secrets=_secrets(settings))
+    return settings
+
+
+def _secrets(settings: Settings) -> tuple[str, ...]:
+    kept = (
+        settings.slack.bot_token,
+        settings.slack.app_token,
+        settings.slack.signing_secret,
+        settings.agent.api_key,
+        settings.agent.oauth_token,
+    )
+    return tuple(secret.get_secret_value() for secret in kept if secret is not None)
+
+
+def _run(work: Coroutine[Any, Any, Any]) -> Any:
+    # What is there by now stays: the collector need not look at it again.
+    gc.freeze()
+    gc.enable()
+    try:
+        return asyncio.run(work)
+    except OpsError as error:
+        _fail(error)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _fail(error: OpsError) -> NoReturn:
+    typer.echo(f"signalbox: {error.user_message}", err=True)
+    sys.exit(2)

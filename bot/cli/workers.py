@@ -1,0 +1,86 @@
+"""`signalbox workers`: the fleet as its rows have it, read from the database directly."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import typer
+
+from bot.assembly.settings import Settings
+from bot.assembly.workplace import demand_schema, opened_dsn, utc_now
+from core.domain.actor import SYSTEM
+from core.domain.fleet.workers import FleetView, WorkerRecord, WorkerState
+from core.services.fleet import FleetService
+from core.services.work import Work
+from core.store.database.engine import open_database, translating
+
+_HEADS = ("NODE", "HOST", "STATE", "USED", "FREE", "VERSION", "HEARD OF")
+
+
+async def run_workers(settings: Settings, *, as_json: bool) -> None:
+    """Print the workers.
+
+    Raises:
+        SchemaBehind, SchemaNewer: If the database's schema is not this program's.
+        Unavailable: If it cannot be reached.
+    """
+    async with opened_dsn(settings) as dsn, open_database(dsn, pool_size=1) as database:
+        with translating():
+            await demand_schema(database)
+        view = await FleetService(Work(database, utc_now)).workers(by=SYSTEM)
+    typer.echo(_json(view) if as_json else _table(view))
+
+
+def _json(view: FleetView) -> str:
+    return json.dumps(
+        {
+            "at": view.at.isoformat(),
+            "waiting_runs": view.waiting,
+            "workers": [_told(one, view) for one in view.workers],
+        },
+        indent=2,
+    )
+
+
+def _told(worker: WorkerRecord, view: FleetView) -> dict[str, object]:
+    return {
+        "worker_id": worker.worker_id,
+        "node": worker.node,
+        "host": worker.machine,
+        "state": worker.state,
+        "silent": worker.is_silent(view.at),
+        "slots": worker.slots,
+        "live_runs": worker.live_runs,
+        "free_slots": worker.free_slots,
+        "version": worker.program_version,
+        "started_at": worker.started_at.isoformat(),
+        "heartbeat_at": worker.heartbeat_at.isoformat(),
+        "stopped_at": worker.stopped_at.isoformat() if worker.stopped_at else None,
+    }
+
+
+def _table(view: FleetView) -> str:
+    rows = [_HEADS, *(_row(one, view) for one in view.workers)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADS))]
+    lines = [_line(row, widths) for row in rows] if view.workers else ["No worker is there."]
+    return "\n".join([*lines, f"Runs that wait: {view.waiting}"])
+
+
+def _row(worker: WorkerRecord, view: FleetView) -> tuple[str, ...]:
+    state = "silent" if worker.is_silent(view.at) else str(worker.state)
+    is_gone = worker.state is WorkerState.GONE
+    seconds = max((view.at - worker.heartbeat_at).total_seconds(), 0)
+    return (
+        worker.node,
+        worker.machine,
+        state,
+        "-" if is_gone else str(worker.live_runs),
+        "-" if is_gone else str(worker.free_slots),
+        worker.program_version or "-",
+        f"{seconds:.0f} s ago",
+    )
+
+
+def _line(row: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

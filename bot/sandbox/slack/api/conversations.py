@@ -1,0 +1,183 @@
+"""conversations.* and users.conversations: channels, members, what was said."""
+
+from collections.abc import Callable
+
+from bot.sandbox.slack.api.call import Call, Handler, page, readable_channel, visible_channel
+from bot.sandbox.slack.delivery import events
+from bot.sandbox.slack.errors import SlackRefused
+from bot.sandbox.slack.people import BOT_USER_ID, Channel
+from bot.sandbox.slack.state import Document
+
+_TYPES = frozenset({"public_channel", "private_channel", "im", "mpim"})
+
+
+def info(call: Call) -> Document:
+    """conversations.info."""
+    channel = readable_channel(call, "read")
+    shown = channel.document(me=BOT_USER_ID)
+    if call.flag("include_num_members"):
+        shown["num_members"] = len(channel.members)
+    return {"channel": shown}
+
+
+def listed(call: Call) -> Document:
+    """conversations.list."""
+    return _listed(call, lambda _channel: True)
+
+
+def of_user(call: Call) -> Document:
+    """users.conversations: those a person (by default the bot) is a member of."""
+    user = call.text("user") or BOT_USER_ID
+    return _listed(call, lambda channel: user in channel.members)
+
+
+def _type_of(channel: Channel) -> str:
+    if channel.is_im:
+        return "im"
+    return "private_channel" if channel.is_private else "public_channel"
+
+
+def _listed(call: Call, wanted: Callable[[Channel], bool]) -> Document:
+    types = {each.strip() for each in (call.text("types") or "public_channel").split(",")}
+    if not types <= _TYPES:
+        raise SlackRefused("invalid_types")
+    for kind in types - {"mpim"}:
+        prefix = {"im": "im", "private_channel": "groups"}.get(kind, "channels")
+        call.has_scope(f"{prefix}:read")
+    found = [
+        channel.document(me=BOT_USER_ID)
+        for channel in call.workspace.channels.values()
+        if _type_of(channel) in types
+        and wanted(channel)
+        and (BOT_USER_ID in channel.members or not (channel.is_private or channel.is_im))
+        and not (call.flag("exclude_archived") and channel.is_archived)
+    ]
+    items, metadata = page(call, found, default=100)
+    return {"channels": items, **metadata}
+
+
+def members(call: Call) -> Document:
+    """conversations.members."""
+    channel = readable_channel(call, "read")
+    items, metadata = page(call, sorted(channel.members), default=100)
+    return {"members": items, **metadata}
+
+
+def join(call: Call) -> Document:
+    """conversations.join: public channels only."""
+    channel = visible_channel(call)
+    if channel.is_private or channel.is_im:
+        raise SlackRefused("method_not_supported_for_channel_type")
+    if channel.is_archived:
+        raise SlackRefused("is_archived")
+    if BOT_USER_ID in channel.members:
+        return {"channel": channel.document(me=BOT_USER_ID), "warning": "already_in_channel"}
+    channel.members.add(BOT_USER_ID)
+    workspace = call.workspace
+    workspace.inspector.changed("channel", channel=channel.id)
+    event = events.member_joined_event(
+        user=BOT_USER_ID, channel=channel, inviter=BOT_USER_ID, ts=workspace.new_ts()
+    )
+    workspace.emit(event, channel)
+    return {"channel": channel.document(me=BOT_USER_ID)}
+
+
+def open_conversation(call: Call) -> Document:
+    """conversations.open: the direct message with one person."""
+    if call.text("channel"):
+        channel = visible_channel(call)
+        return {"channel": {"id": channel.id}, "no_op": True, "already_open": True}
+    users = [each.strip() for each in call.text("users").split(",") if each.strip()]
+    if not users:
+        raise SlackRefused("users_list_not_supplied")
+    if len(users) > 1:
+        call.has_scope("mpim:write")
+        raise SlackRefused("method_not_supported_for_channel_type")
+    call.has_scope("im:write")
+    person = call.workspace.people.get(users[0])
+    if person is None or person.is_bot or person.is_stranger:
+        raise SlackRefused("user_not_found")
+    channel = call.workspace.direct_message(person)
+    return {
+        "channel": channel.document(me=BOT_USER_ID)
+        if call.flag("return_im")
+        else {"id": channel.id}
+    }
+
+
+def history(call: Call) -> Document:
+    """conversations.history: newest first, without the replies of threads."""
+    channel = readable_channel(call, "history")
+    if BOT_USER_ID not in channel.members:
+        raise SlackRefused("not_in_channel")
+    found = [
+        message
+        for message in call.workspace.messages.get(channel.id, {}).values()
+        if message.get("thread_ts", message["ts"]) == message["ts"]
+        or message.get("subtype") == "thread_broadcast"
+    ]
+    found = _in_time(call, found)
+    items, metadata = page(call, found[::-1], default=100)
+    return {
+        "messages": [_shown(call, channel, each) for each in items],
+        "has_more": bool(metadata["response_metadata"]["next_cursor"]),
+        "pin_count": 0,
+        **metadata,
+    }
+
+
+def replies(call: Call) -> Document:
+    """conversations.replies: the root, then its replies, oldest first."""
+    channel = readable_channel(call, "history")
+    if BOT_USER_ID not in channel.members:
+        raise SlackRefused("channel_not_found" if channel.is_private else "not_in_channel")
+    ts = call.text("ts")
+    message = call.workspace.message(channel.id, ts)
+    if message is None:
+        raise SlackRefused("thread_not_found")
+    root_ts = message.get("thread_ts", ts)
+    root = call.workspace.message(channel.id, root_ts)
+    following = _in_time(call, call.workspace.replies(channel.id, root_ts))
+    # The time range applies to replies; the root always comes.
+    found = [*([root] if root else []), *following]
+    items, metadata = page(call, found, default=1000)
+    return {
+        "messages": [_shown(call, channel, each) for each in items],
+        "has_more": bool(metadata["response_metadata"]["next_cursor"]),
+        **metadata,
+    }
+
+
+def _in_time(call: Call, messages: list[Document]) -> list[Document]:
+    oldest, latest = call.text("oldest"), call.text("latest")
+    for name, value in (("oldest", oldest), ("latest", latest)):
+        if value and not value.replace(".", "", 1).isdecimal():
+            raise SlackRefused(f"invalid_ts_{name}")
+    inclusive = call.flag("inclusive")
+
+    def inside(message: Document) -> bool:
+        at = float(message["ts"])
+        early = bool(oldest) and (at < float(oldest) or (at == float(oldest) and not inclusive))
+        late = bool(latest) and (at > float(latest) or (at == float(latest) and not inclusive))
+        return not early and not late
+
+    return [message for message in messages if inside(message)]
+
+
+def _shown(call: Call, channel: Channel, message: Document) -> Document:
+    shown = call.workspace.counted(channel.id, message)
+    if not call.flag("include_all_metadata"):
+        shown = {key: value for key, value in shown.items() if key != "metadata"}
+    return shown
+
+
+HANDLERS: dict[str, Handler] = {
+    "conversations.history": history,
+    "conversations.info": info,
+    "conversations.join": join,
+    "conversations.list": listed,
+    "conversations.members": members,
+    "conversations.open": open_conversation,
+    "conversations.replies": replies,
+    "users.conversations": of_user,
+}

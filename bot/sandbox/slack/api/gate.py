@@ -1,0 +1,216 @@
+"""What every Web API call passes before its method runs: token, scope, limit, arguments."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from bot.sandbox.slack.api import agents, chat, conversations, files, users, views
+from bot.sandbox.slack.api.call import Call, Handler, missing_scope
+from bot.sandbox.slack.api.methods import METHODS, Method
+from bot.sandbox.slack.api.rate_limits import RateLimits
+from bot.sandbox.slack.errors import SlackRefused, invalid
+from bot.sandbox.slack.faults import Fault, Faults
+from bot.sandbox.slack.state import Document, Workspace
+
+HANDLERS: Mapping[str, Handler] = MappingProxyType(
+    {
+        **agents.HANDLERS,
+        **chat.HANDLERS,
+        **conversations.HANDLERS,
+        **files.HANDLERS,
+        **users.HANDLERS,
+        **views.HANDLERS,
+    }
+)
+
+# Answers that a well-made app never gets; each is recorded as a problem.
+FAILINGS = frozenset(
+    {
+        "duplicate_external_id",
+        "exchanged_trigger_id",
+        "expired_trigger_id",
+        "invalid_arguments",
+        "invalid_auth",
+        "invalid_blocks",
+        "invalid_blocks_format",
+        "invalid_chunks",
+        "invalid_cursor",
+        "invalid_limit",
+        "invalid_metadata_format",
+        "invalid_name",
+        "invalid_trigger_id",
+        "invalid_types",
+        "markdown_text_conflict",
+        "metadata_too_large",
+        "missing_scope",
+        "msg_blocks_too_long",
+        "msg_too_long",
+        "no_text",
+        "not_allowed_token_type",
+        "not_authed",
+        "not_enabled",
+        "push_limit_reached",
+        "unknown_method",
+        "view_too_large",
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What goes back to the caller.
+
+    Attributes:
+        cut: An injected fault: "timeout" or "reset" when nothing must go back, "cut_body" when
+            the answer breaks off.
+        page: What goes back instead of JSON.
+    """
+
+    status: int
+    body: Document
+    headers: Mapping[str, str] = field(default_factory=dict)
+    cut: str | None = None
+    page: str | None = None
+
+
+class Gate:
+    """Takes every call; knows the tokens."""
+
+    def __init__(
+        self,
+        *,
+        workspace: Workspace,
+        limits: RateLimits,
+        faults: Faults,
+        bot_token: str,
+        app_token: str,
+        url: str,
+        own_handlers: Mapping[str, Handler],
+    ) -> None:
+        self.workspace = workspace
+        self.limits = limits
+        self.faults = faults
+        self.bot_token = bot_token
+        self.app_token = app_token
+        self._url = url
+        self._handlers = {**HANDLERS, **own_handlers}
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """What the bot token was granted."""
+        return self.workspace.manifest.scopes
+
+    def call(self, method: str, args: Document, token: str) -> Answer:
+        """Answer one call, write it down, and complain of what no good app does."""
+        began = time.monotonic()
+        fault = self.faults.take(method, str(args.get("channel") or args.get("channel_id") or ""))
+        if fault is None:
+            answer = self._answered(method, args, token)
+        elif fault.is_applied:
+            answer = _failed(fault, self._answered(method, args, token))
+        else:
+            answer = _failed(fault)
+            if fault.kind == "late":
+                loop = asyncio.get_running_loop()
+                loop.call_later(fault.seconds, self._answered, method, args, token)
+        error = answer.cut or (None if answer.body.get("ok") else str(answer.body.get("error")))
+        error = "page" if answer.page else error
+        self.workspace.inspector.log(
+            "api",
+            method,
+            status=0 if answer.cut else answer.status,
+            error=error,
+            ms=(time.monotonic() - began) * 1000,
+            request=args,
+            response=answer.body,
+        )
+        if fault is None:
+            self._complain(method, answer)
+        return answer
+
+    def _complain(self, method: str, answer: Answer) -> None:
+        error = answer.body.get("error")
+        messages = answer.body.get("response_metadata", {}).get("messages", ())
+        if error in FAILINGS:
+            needed = answer.body.get("needed")
+            what = "; ".join(messages) or (f"needs {needed}" if needed else str(error))
+            self.workspace.inspector.complain(str(error), method, what)
+        for warning in str(answer.body.get("warning", "")).split(","):
+            if warning == "message_truncated":
+                self.workspace.inspector.complain(warning, method, "the text was cut")
+
+    def _answered(self, method: str, args: Document, token: str) -> Answer:
+        known = METHODS.get(method)
+        headers = {"x-oauth-scopes": ",".join(sorted(self.scopes))}
+        if known is not None and known.scopes:
+            headers["x-accepted-oauth-scopes"] = ",".join(sorted(known.scopes))
+        warnings: list[str] = []
+        try:
+            known = self._admitted(method, token)
+            call = Call(
+                workspace=self.workspace,
+                method=method,
+                args=args,
+                url=self._url,
+                scopes=self.scopes,
+                warnings=warnings,
+            )
+            channel = call.text("channel") or None
+            now = self.workspace.clock.now()
+            if wait := self.limits.retry_after(method, known.tier, channel, now):
+                return _rate_limited(wait)
+            _check_required(known, args)
+            body = {"ok": True, **self._handlers[method](call)}
+        except SlackRefused as refused:
+            return Answer(status=200, body=refused.document(), headers=headers)
+        if warnings:
+            body["warning"] = ",".join(warnings)
+            body.setdefault("response_metadata", {})["warnings"] = warnings
+        return Answer(status=200, body=body, headers=headers)
+
+    def _admitted(self, method: str, token: str) -> Method:
+        known = METHODS.get(method)
+        if known is None:
+            raise SlackRefused("unknown_method", req_method=method)
+        if not token:
+            raise SlackRefused("not_authed")
+        if token not in (self.bot_token, self.app_token):
+            raise SlackRefused("invalid_auth")
+        if known.is_for_app_token != (token == self.app_token):
+            raise SlackRefused("not_allowed_token_type")
+        if known.scopes and not known.scopes & self.scopes:
+            raise missing_scope(",".join(sorted(known.scopes)), self.scopes)
+        return known
+
+
+def _check_required(known: Method, args: Document) -> None:
+    if missing := [name for name in known.required if args.get(name) in (None, "")]:
+        raise invalid("invalid_arguments", [f"missing required field: {name}" for name in missing])
+
+
+def _rate_limited(seconds: int) -> Answer:
+    return Answer(
+        status=429,
+        body={"ok": False, "error": "ratelimited"},
+        headers={"Retry-After": str(seconds)},
+    )
+
+
+def _failed(fault: Fault, done: Answer | None = None) -> Answer:
+    """The answer to a call that goes wrong; `done` if it took effect all the same."""
+    body = done.body if done is not None else {}
+    if fault.kind == "429":
+        return _rate_limited(fault.retry_after)
+    if fault.kind == "page":
+        return Answer(status=503, body=body, page="<html>We will be back soon.</html>")
+    if fault.kind.isdecimal():
+        return Answer(status=int(fault.kind), body={"ok": False, "error": "internal_error"})
+    if fault.kind in ("timeout", "late"):
+        return Answer(status=0, body=body, cut="timeout")
+    if fault.kind in ("reset", "lost_answer"):
+        return Answer(status=0, body=body, cut="reset")
+    if fault.kind == "cut_body":
+        return Answer(status=200, body=body, cut="cut_body")
+    return Answer(status=200, body={"ok": False, "error": fault.kind})

@@ -1,0 +1,98 @@
+"""HTTP delivery: signed requests to the app's request URL."""
+
+import asyncio
+import hashlib
+import hmac
+import json
+import secrets
+import time
+from collections.abc import Callable
+from urllib.parse import urlencode
+
+import aiohttp
+
+from bot.sandbox.slack.delivery import payloads
+from bot.sandbox.slack.delivery.delivery import Outcome, as_json
+from bot.sandbox.slack.state import Document
+
+
+def sign(secret: str, timestamp: str, body: bytes) -> str:
+    """Slack's v0 signature of a request."""
+    base = b"v0:" + timestamp.encode() + b":" + body
+    return "v0=" + hmac.new(secret.encode(), base, hashlib.sha256).hexdigest()
+
+
+def body_of(kind: str, payload: Document) -> tuple[bytes, str]:
+    """The bytes of a delivery and their content type."""
+    if kind == "events_api":
+        return as_json(payload).encode(), "application/json"
+    form = payload if kind == "slash_commands" else {"payload": as_json(payload)}
+    return urlencode(form).encode(), "application/x-www-form-urlencoded"
+
+
+class RequestUrl:
+    """Delivers by POST to one URL."""
+
+    def __init__(
+        self, session: aiohttp.ClientSession, *, url: Callable[[], str], secret: str
+    ) -> None:
+        self._session = session
+        self._url = url
+        self._secret = secret
+
+    async def attempt(
+        self, kind: str, payload: Document, *, retry: int, reason: str, timeout: float
+    ) -> Outcome:
+        """POST once; a 200 in time is the acknowledgement, its body the answer."""
+        body, content_type = body_of(kind, payload)
+        # The receiver compares with real time, so this is not the sandbox's.
+        timestamp = str(int(time.time()))
+        headers = {
+            "Content-Type": content_type,
+            "User-Agent": "Slackbot 1.0 (+https://api.slack.com/robots)",
+            "X-Slack-Request-Timestamp": timestamp,
+            "X-Slack-Signature": sign(self._secret, timestamp, body),
+        }
+        if retry:
+            headers |= {"X-Slack-Retry-Num": str(retry), "X-Slack-Retry-Reason": reason}
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(timeout):
+                async with self._session.post(self._url(), data=body, headers=headers) as response:
+                    text = await response.text()
+        except TimeoutError:
+            return Outcome(error="operation_timeout", ms=_since(began), status=0)
+        except aiohttp.ClientConnectorError:
+            return Outcome(error="not_connected", ms=_since(began), status=0)
+        except aiohttp.ClientError:
+            return Outcome(error="connection_failed", ms=_since(began), status=0)
+        if response.status != 200:
+            return Outcome(
+                error="http_error",
+                ms=_since(began),
+                status=response.status,
+                may_retry=response.headers.get("X-Slack-No-Retry") != "1",
+            )
+        return Outcome(error=None, ms=_since(began), answer=_answer(text))
+
+    async def verify(self, *, timeout: float) -> bool:
+        """Ask the URL for its challenge, as Slack does when it is configured."""
+        challenge = secrets.token_urlsafe(16)
+        payload = payloads.url_verification(challenge)
+        outcome = await self.attempt("events_api", payload, retry=0, reason="", timeout=timeout)
+        answer = outcome.answer or {}
+        return challenge in (answer.get("challenge"), answer.get("text"))
+
+
+def _answer(text: str) -> Document | None:
+    if not text.strip():
+        return None
+    try:
+        parsed = json.loads(text)
+    except ValueError:
+        return {"text": text}
+    return parsed if isinstance(parsed, dict) else {"text": text}
+
+
+def _since(began: float) -> float:
+    return (time.monotonic() - began) * 1000

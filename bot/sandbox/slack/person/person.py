@@ -1,0 +1,273 @@
+"""What tests do and see: a person at Slack's client, who goes by names and labels."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from bot.sandbox.slack.api.views import shown
+from bot.sandbox.slack.errors import HumanRefused
+from bot.sandbox.slack.person import interactions
+from bot.sandbox.slack.person.actions import Acts, SlashResult
+from bot.sandbox.slack.person.presses import Presses
+from bot.sandbox.slack.state import Document, OpenView
+from bot.sandbox.slack.text import shown_text
+
+T = TypeVar("T")
+
+
+class Human:
+    """A person; by default the first of the team, ada.
+
+    People and channels go by id or name ("ben", "#builds"; "@ben" is ben's direct message
+    with the app).  Each act returns when the app has acknowledged it.
+
+    Raises, in every act:
+        HumanRefused: What Slack's client would show, "operation_timeout" above all, or why
+            the act is impossible.
+
+    Attributes:
+        confirmed: The confirm dialogs that clicks silently said yes to.
+    """
+
+    def __init__(self, acts: Acts, presses: Presses) -> None:
+        self._acts = acts
+        self._presses = presses
+        self._workspace = acts.workspace
+        self.confirmed: list[Document] = []
+
+    async def slash(
+        self,
+        channel: str,
+        command: str,
+        text: str = "",
+        *,
+        user: str | None = None,
+        thread_ts: str | None = None,
+    ) -> SlashResult:
+        """Send a slash command; with a thread it is refused, as Slack does."""
+        person, place = self._workspace.person(user), self._workspace.channel(channel)
+        return await self._acts.slash(
+            person, place, command, text, from_thread=thread_ts is not None
+        )
+
+    async def say(
+        self, channel: str, text: str, *, thread_ts: str | None = None, user: str | None = None
+    ) -> Document:
+        """Write a message; "@signalbox" or `<@U…>` mentions the app."""
+        person, place = self._workspace.person(user), self._workspace.channel(channel)
+        return await self._acts.say(person, place, text, thread_ts=thread_ts)
+
+    async def click(
+        self,
+        channel: str,
+        ts: str,
+        *,
+        label: str | None = None,
+        action_id: str | None = None,
+        user: str | None = None,
+        **given: Any,
+    ) -> None:
+        """Press a button, or choose an option, in a message; a confirm dialog gets a yes."""
+        person, place = self._workspace.person(user), self._workspace.channel(channel)
+        message, _ = self._presses.message_on_screen(person, place, ts)
+        found = interactions.find(message.get("blocks", []), label=label, action_id=action_id)
+        self._confirm(found)
+        await self._presses.click(person, place, ts, found, given)
+
+    def _confirm(self, found: interactions.Found) -> None:
+        if confirm := found.element.get("confirm"):
+            self.confirmed.append(confirm)
+
+    async def click_view(
+        self,
+        view_id: str,
+        *,
+        label: str | None = None,
+        action_id: str | None = None,
+        user: str | None = None,
+        **given: Any,
+    ) -> None:
+        """Press a button, or choose an option, in a modal or the home tab."""
+        person = self._workspace.person(user)
+        view = self._presses.view_on_screen(person, view_id)
+        found = interactions.find(view.document["blocks"], label=label, action_id=action_id)
+        self._confirm(found)
+        await self._presses.click_view(person, view_id, found, given)
+
+    async def submit(
+        self, view_id: str, values: Mapping[str, Any] | None = None, user: str | None = None
+    ) -> dict[str, str] | None:
+        """Fill in a modal and submit it.
+
+        Args:
+            view_id: The modal.
+            values: By label, block_id or action_id: text, or an option's text, or a list.
+            user: Who submits; by default whoever has it on the screen.
+
+        Returns:
+            Per block_id the errors now shown, or None.
+        """
+        view = self._view(view_id, user)
+        person = self._workspace.person(view.user)
+        typed: dict[str, dict[str, Document]] = {}
+        for name, value in (values or {}).items():
+            found = _input(view, name)
+            block_id, action_id = found.block["block_id"], found.element["action_id"]
+            entry = interactions.entry(found.element, value)
+            typed.setdefault(block_id, {})[action_id] = entry
+        result = await self._presses.submit(person, view_id, typed)
+        return result.errors
+
+    def _view(self, view_id: str, user: str | None) -> OpenView:
+        if user is not None:
+            return self._presses.view_on_screen(self._workspace.person(user), view_id)
+        view = self._workspace.view(view_id)
+        if view is None:
+            raise HumanRefused("view_not_found", view_id)
+        return view
+
+    async def close_view(self, view_id: str, user: str | None = None) -> None:
+        """Cancel a modal."""
+        view = self._view(view_id, user)
+        await self._presses.close(self._workspace.person(view.user), view_id)
+
+    async def suggest(
+        self, view_id: str, name: str, typed: str, user: str | None = None
+    ) -> list[str]:
+        """Type into a menu the app fills; the texts of the options it offers."""
+        view = self._view(view_id, user)
+        options = await self._presses.suggest(
+            self._workspace.person(view.user), view_id, _input(view, name), typed
+        )
+        return [option["text"]["text"] for option in options]
+
+    async def shortcut(
+        self, callback_id: str, channel: str, ts: str, user: str | None = None
+    ) -> None:
+        """Use a message shortcut."""
+        person, place = self._workspace.person(user), self._workspace.channel(channel)
+        await self._acts.shortcut(person, place, ts, callback_id)
+
+    async def global_shortcut(self, callback_id: str, user: str | None = None) -> None:
+        """Use a global shortcut."""
+        await self._acts.global_shortcut(self._workspace.person(user), callback_id)
+
+    async def open_home(self, user: str | None = None) -> Document | None:
+        """Look at the home tab; what is published there when the app has heard of it."""
+        return await self._acts.open_home(self._workspace.person(user))
+
+    async def invite(self, channel: str, user: str | None = None) -> None:
+        """Invite the app into a channel."""
+        person, place = self._workspace.person(user), self._workspace.channel(channel)
+        await self._acts.set_member(person, place, member=True)
+
+    async def kick(self, channel: str, user: str | None = None) -> None:
+        """Remove the app from a channel."""
+        person, place = self._workspace.person(user), self._workspace.channel(channel)
+        await self._acts.set_member(person, place, member=False)
+
+    async def archive(self, channel: str, user: str | None = None) -> None:
+        """Archive a channel."""
+        person, place = self._workspace.person(user), self._workspace.channel(channel)
+        await self._acts.archive(person, place)
+
+    async def unarchive(self, channel: str, user: str | None = None) -> None:
+        """Take a channel out of the archive."""
+        person, place = self._workspace.person(user), self._workspace.channel(channel)
+        await self._acts.unarchive(person, place)
+
+    async def react(self, channel: str, ts: str, name: str, user: str | None = None) -> None:
+        """Add a reaction to a message."""
+        person, place = self._workspace.person(user), self._workspace.channel(channel)
+        await self._acts.react(person, place, ts, name)
+
+    async def edit(self, channel: str, ts: str, text: str, user: str | None = None) -> None:
+        """Edit one's own message."""
+        person, place = self._workspace.person(user), self._workspace.channel(channel)
+        await self._acts.edit(person, place, ts, text)
+
+    async def delete(self, channel: str, ts: str, user: str | None = None) -> None:
+        """Delete a message, one's own or (as an admin, like ada) anybody's."""
+        person, place = self._workspace.person(user), self._workspace.channel(channel)
+        await self._acts.delete(person, place, ts)
+
+    async def press_stop(self, channel: str, thread_ts: str, user: str | None = None) -> None:
+        """Press the native stop button of an agent session."""
+        person, place = self._workspace.person(user), self._workspace.channel(channel)
+        await self._acts.press_stop(person, place, thread_ts)
+
+    async def wait_for(
+        self, predicate: Callable[[], T | None], *, timeout: float = 20, what: str = "it"
+    ) -> T:
+        """Wait until the predicate gives something true; it is asked at every change.
+
+        Raises:
+            NeverCame: If it did not in time; says what happened instead.
+        """
+        return await self._workspace.inspector.until(predicate, timeout=timeout, what=what)
+
+    def messages(self, channel: str) -> list[Document]:
+        """What a channel shows, oldest first: no replies, unless also sent to the channel."""
+        place = self._workspace.channel(channel)
+        return [
+            self._workspace.counted(place.id, message)
+            for message in self._workspace.messages.get(place.id, {}).values()
+            if message.get("thread_ts", message["ts"]) == message["ts"]
+            or message.get("subtype") == "thread_broadcast"
+        ]
+
+    def thread(self, channel: str, ts: str) -> list[Document]:
+        """The root and its replies, oldest first; empty when there is no such message."""
+        place = self._workspace.channel(channel)
+        root = self._workspace.message(place.id, ts)
+        if root is None:
+            return []
+        replies = self._workspace.replies(place.id, ts)
+        return [self._workspace.counted(place.id, root), *replies]
+
+    def ephemerals(self, user: str | None = None) -> list[Document]:
+        """What only this person sees, oldest first, in all channels."""
+        person = self._workspace.person(user)
+        return [each for owner, _, each in self._workspace.ephemerals if owner == person.id]
+
+    def modal(self, user: str | None = None) -> Document | None:
+        """The topmost modal on a person's screen."""
+        stack = self._workspace.stacks.get(self._workspace.person(user).id)
+        return shown(stack[-1]) if stack else None
+
+    def home(self, user: str | None = None) -> Document | None:
+        """What is published to a person's home tab."""
+        home = self._workspace.homes.get(self._workspace.person(user).id)
+        return shown(home) if home else None
+
+    def find(self, text: str, *, channel: str | None = None) -> Document | None:
+        """The newest message, ephemeral ones included, that shows this text."""
+        wanted = self._workspace.channel(channel).id if channel else None
+        everything = [
+            message
+            for channel_id, messages in self._workspace.messages.items()
+            for message in messages.values()
+            if wanted in (None, channel_id)
+        ]
+        everything += [
+            message
+            for _, channel_id, message in self._workspace.ephemerals
+            if wanted in (None, channel_id)
+        ]
+        hits = [each for each in everything if text in shown_text(each)]
+        return max(hits, key=lambda each: str(each["ts"]), default=None)
+
+    def text(self, message: Mapping[str, Any]) -> str:
+        """Everything a person can read of a message."""
+        return shown_text(message)
+
+    def labels(self, message: Mapping[str, Any]) -> list[str]:
+        """The texts of everything that can be pressed in a message or view."""
+        return interactions.labels(message.get("blocks", []))
+
+
+def _input(view: OpenView, name: str) -> interactions.Found:
+    for found in interactions.inputs(view.document["blocks"]):
+        label = found.block.get("label", {}).get("text")
+        if name in (label, found.block["block_id"], found.element["action_id"]):
+            return found
+    raise HumanRefused("no_such_input", name)

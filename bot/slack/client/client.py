@@ -1,0 +1,255 @@
+"""Calls to Slack: one session, one base URL, one budget, errors by their names."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.slack.client.private_logs import bolt_logger
+from bot.slack.client.rate_limits import Budget, Priority
+from core.domain.errors import Unavailable
+
+log = logging.getLogger(__name__)
+
+DEFAULT_API_URL = "https://slack.com/api/"
+CALL_TIMEOUT = timedelta(seconds=10)
+_DEFAULT_RETRY_AFTER = 5.0
+_RATE_ERRORS = frozenset({"ratelimited", "rate_limited"})
+# Slack's own failures: part of the call may have succeeded before, its reference says.
+_DARK_ERRORS = frozenset(
+    {"internal_error", "fatal_error", "service_unavailable", "request_timeout", "update_failed"}
+)
+# Where response URLs may point, beside the configured Web API itself.
+_RESPONSE_HOST = "hooks.slack.com"
+# Read methods that the Web API takes as GET.
+_GET = frozenset(
+    {
+        "conversations.info",
+        "conversations.history",
+        "conversations.replies",
+        "users.info",
+        "usergroups.users.list",
+    }
+)
+
+
+# What calls fail with when nothing that is Slack's came back: TimeoutError is an OSError, and
+# the SDK stumbles (AttributeError) over a page for people in the place of JSON.
+NO_ANSWER = (aiohttp.ClientError, SlackClientError, OSError, ValueError, AttributeError)
+
+
+class SlackError(Unavailable):
+    """Slack did not do what was asked."""
+
+    def __init__(self, method: str, what: str) -> None:
+        super().__init__(
+            f"{method}: {what}",
+            user_message="Slack did not do its part just now. Please try again in a moment.",
+        )
+        self.method = method
+
+
+class SlackRefused(SlackError):
+    """Slack said no, with an error name (`channel_not_found`).
+
+    Attributes:
+        name: Slack's word for it.
+        needed: Scopes that would have been needed, for `missing_scope`.
+    """
+
+    def __init__(self, method: str, name: str, *, needed: str = "") -> None:
+        super().__init__(method, f"{name} {needed}".strip())
+        self.name = name
+        self.needed = needed
+
+
+class RateLimited(SlackError):
+    """Slack answered 429; the budget already holds such calls back for `seconds`."""
+
+    def __init__(self, method: str, seconds: float) -> None:
+        super().__init__(method, f"rate limited for {seconds:g} s")
+        self.seconds = seconds
+
+
+class SlackUnreachable(SlackError):
+    """No answer, or not one of Slack's: the call may or may not have taken effect."""
+
+
+@dataclass(frozen=True)
+class Slack:
+    """The Web API of one workspace, as the bot."""
+
+    web: AsyncWebClient
+    session: aiohttp.ClientSession
+    budget: Budget
+    timeout: timedelta = CALL_TIMEOUT
+
+    async def call(
+        self,
+        method: str,
+        *,
+        priority: Priority = Priority.ANSWER,
+        is_permitted: bool = False,
+        **arguments: Any,
+    ) -> Mapping[str, Any]:
+        """Call a method once, within the budget.  Nothing is retried here.
+
+        Args:
+            method: Name of the Web API method.
+            priority: Place in the queue for the permit.
+            is_permitted: The caller holds the permit already.
+            arguments: Of the method; `None` is left out.
+
+        Raises:
+            SlackRefused: Slack said no, by name.
+            RateLimited: Too many calls; try again later, with the newest.
+            SlackUnreachable: It is not known whether the call took effect.
+        """
+        channel = arguments.get("channel")
+        if not is_permitted:
+            await self.budget.ask(method, channel=channel, priority=priority).granted()
+        given = {name: value for name, value in arguments.items() if value is not None}
+        try:
+            async with asyncio.timeout(self.timeout.total_seconds()):
+                if method in _GET:
+                    answer = await self.web.api_call(method, http_verb="GET", params=given)
+                else:
+                    answer = await self.web.api_call(method, json=given)
+        except SlackApiError as error:
+            raise self.named(method, channel, error) from error
+        except NO_ANSWER as error:
+            raise SlackUnreachable(method, type(error).__name__) from error
+        data = answer.data
+        return data if isinstance(data, dict) else {}
+
+    def named(self, method: str, channel: str | None, error: SlackApiError) -> SlackError:
+        """Translate the SDK's one error; a 429 closes the budget for as long as it says."""
+        response = error.response
+        status = getattr(response, "status_code", None)
+        data = getattr(response, "data", None)
+        data = data if isinstance(data, dict) else {}
+        name = str(data.get("error", ""))
+        if status == HTTPStatus.TOO_MANY_REQUESTS or name in _RATE_ERRORS:
+            seconds = _retry_after(getattr(response, "headers", None) or {})
+            self.budget.hold(method, channel=channel, seconds=seconds)
+            return RateLimited(method, seconds)
+        if not name or (isinstance(status, int) and status >= HTTPStatus.INTERNAL_SERVER_ERROR):
+            return SlackUnreachable(method, f"status {status}")
+        if name in _DARK_ERRORS:
+            return SlackUnreachable(method, name)
+        messages = (data.get("response_metadata") or {}).get("messages") or ()
+        if messages:
+            log.warning("slack %s: %s (%s)", method, name, "; ".join(map(str, messages))[:300])
+        return SlackRefused(method, name, needed=str(data.get("needed") or ""))
+
+    async def direct_channel(self, user_id: str) -> str:
+        """The conversation of the bot and one person.
+
+        Raises:
+            SlackError: As `call`.
+        """
+        answer = await self.call("conversations.open", users=user_id)
+        return str((answer.get("channel") or {}).get("id", ""))
+
+    async def upload(
+        self, *, channel: str, thread_ts: str | None, filename: str, title: str, content: str
+    ) -> None:
+        """Put a text file into a thread; the caller holds the permit.
+
+        Raises:
+            SlackError: As `call`.
+        """
+        try:
+            # Three calls, of which one carries some hundred kilobytes.
+            async with asyncio.timeout(3 * self.timeout.total_seconds()):
+                await self.web.files_upload_v2(
+                    content=content.encode(),
+                    filename=filename,
+                    title=title,
+                    channel=channel,
+                    thread_ts=thread_ts,
+                )
+        except SlackApiError as error:
+            raise self.named("files.completeUploadExternal", channel, error) from error
+        except NO_ANSWER as error:
+            raise SlackUnreachable("files_upload_v2", type(error).__name__) from error
+
+    async def respond(self, url: str, message: Mapping[str, Any]) -> bool:
+        """Answer through an interaction's response URL; `False` if that did not work.
+
+        Only Slack's own host, or the configured Web API's, is ever called.
+        """
+        if not self._is_response_url(url):
+            log.warning("a response URL of a foreign host was not called")
+            return False
+        try:
+            async with asyncio.timeout(self.timeout.total_seconds()):
+                async with self.session.post(
+                    url, json=dict(message), allow_redirects=False
+                ) as response:
+                    await response.read()
+                    return response.status == HTTPStatus.OK
+        except (aiohttp.ClientError, OSError) as error:
+            log.info("response URL: %s", type(error).__name__)
+            return False
+
+    def _is_response_url(self, url: str) -> bool:
+        asked, api = urlsplit(url), urlsplit(self.web.base_url)
+        if asked.scheme == "https" and asked.netloc == _RESPONSE_HOST:
+            return True
+        return (asked.scheme, asked.netloc) == (api.scheme, api.netloc)
+
+
+def _retry_after(headers: Mapping[str, Any]) -> float:
+    """Seconds of a Retry-After header; Slack sends whole seconds."""
+    value = next((v for k, v in headers.items() if k.lower() == "retry-after"), None)
+    try:
+        return max(float(str(value)), 1.0)
+    except ValueError:
+        return _DEFAULT_RETRY_AFTER
+
+
+@asynccontextmanager
+async def open_slack_client(
+    *,
+    token: str,
+    api_url: str = DEFAULT_API_URL,
+    budget: Budget,
+    call_timeout: timedelta = CALL_TIMEOUT,
+) -> AsyncIterator[Slack]:
+    """Open the one session that every Slack call of this process uses."""
+    # A ceiling for calls that have no limit of their own.
+    timeout = aiohttp.ClientTimeout(total=30, connect=5)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        web = AsyncWebClient(
+            token=token,
+            base_url=api_url,
+            session=session,
+            # The SDK would send a call again whose answer was lost: a message twice.
+            retry_handlers=[],
+            # Its own logger has no level, and so formats every body for nobody.
+            logger=bolt_logger(),
+        )
+        if is_loopback(api_url):
+            # The SDK takes proxies from the environment, even for this machine.
+            web.proxy = None
+        try:
+            yield Slack(web=web, session=session, budget=budget, timeout=call_timeout)
+        finally:
+            await budget.close()
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL stays on this machine."""
+    return urlsplit(url).hostname in {"127.0.0.1", "::1", "localhost"}

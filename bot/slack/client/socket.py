@@ -1,0 +1,201 @@
+"""Socket Mode: two connections to Slack and somebody who watches them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from aiohttp import WSMessage
+from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
+from slack_bolt.async_app import AsyncApp
+
+from bot.slack.client.client import is_loopback
+
+log = logging.getLogger(__name__)
+
+# Slack closes a connection before its successor is open; the other one hears meanwhile.
+CONNECTIONS = 2
+WATCH_EVERY = timedelta(seconds=5)
+# How long a connection may be deaf before it is made anew: longer than Slack's hello and the
+# SDK's own tries take, and far shorter than the minutes a handshake may hang.
+PATIENCE = timedelta(seconds=30)
+# What Slack says of a connection is short; a delivery can be long, and is none of our business.
+_LONGEST_WORD = 2000
+# Reasons of its ends that mean nothing.
+_ROUTINE = frozenset({"warning", "refresh_requested"})
+_CLOSE_LIMIT = timedelta(seconds=5)
+# Between pings; a connection silent for four of them counts as dead.
+PING_SECONDS = 5.0
+
+
+class Ear:
+    """One connection.  The SDK keeps it open; when that is stuck, it is made anew."""
+
+    def __init__(self, number: int, make: Callable[[], AsyncSocketModeHandler]) -> None:
+        self.number = number
+        self._make = make
+        self._greeted: object = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self._handler = self._make()
+        self._client = self._handler.client
+        self._client.on_message_listeners.append(self._heard)
+        self._connecting = asyncio.create_task(
+            self._client.connect(),  # type: ignore[no-untyped-call]
+            name=f"slack socket {self.number}",
+        )
+
+    async def hears(self) -> bool:
+        """Whether it is connected, and Slack has said hello over this very connection."""
+        session = self._client.current_session
+        return session is self._greeted and await self._client.is_connected()
+
+    async def forget_address(self) -> None:
+        """Ask Slack for a new address at the next try.
+
+        The SDK tries a refused address for ever, though each is good for one use.
+        """
+        if not await self._client.is_connected():
+            self._client.wss_uri = None
+
+    async def renew(self) -> None:
+        """Begin again with nothing of the old connection."""
+        await self.close()
+        self._begin()
+
+    async def close(self) -> None:
+        """End it; what was heard and not acknowledged is sent again by Slack."""
+        client = self._client
+        self._connecting.cancel()
+        try:
+            async with asyncio.timeout(_CLOSE_LIMIT.total_seconds()):
+                await client.close()  # type: ignore[no-untyped-call]
+        except (OSError, RuntimeError) as error:
+            log.info("a socket did not close well: %s", type(error).__name__)
+        # The SDK only cancels its tasks; they end in the next turns of the loop.
+        tasks = (
+            client.message_processor, client.current_session_monitor, client.message_receiver,
+            self._connecting,
+        )  # fmt: skip
+        ending = [task for task in tasks if task is not None]
+        for task in ending:
+            task.cancel()
+        await asyncio.wait(ending, timeout=_CLOSE_LIMIT.total_seconds())
+        if not client.aiohttp_client_session.closed:
+            await client.aiohttp_client_session.close()
+
+    async def _heard(self, message: WSMessage) -> None:
+        """Note what Slack says of the connection itself; everything else is Bolt's."""
+        if not isinstance(message.data, str) or len(message.data) > _LONGEST_WORD:
+            return
+        word = json.loads(message.data) if message.data.startswith("{") else {}
+        if word.get("type") == "hello":
+            self._greeted = self._client.current_session
+        elif word.get("type") == "disconnect":
+            level = logging.INFO if word.get("reason") in _ROUTINE else logging.WARNING
+            log.log(level, "slack ends socket %d: %s", self.number, word.get("reason"))
+
+
+class Sockets:
+    """The bot's ears."""
+
+    def __init__(
+        self,
+        app: AsyncApp,
+        app_token: str,
+        *,
+        connections: int = CONNECTIONS,
+        watch_every: timedelta = WATCH_EVERY,
+        ping_seconds: float = PING_SECONDS,
+        patience: timedelta = PATIENCE,
+    ) -> None:
+        """Must be made inside the running event loop."""
+        self._app = app
+        self._app_token = app_token
+        self._connections = connections
+        self._ping_seconds = ping_seconds
+        self._watch_every = watch_every.total_seconds()
+        self._patience = patience.total_seconds()
+        self._ears: list[Ear] = []
+        self._hearing: set[int] = set()
+        # Since when each is deaf.
+        self._deaf_since: dict[int, float] = {}
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether at least one connection hears Slack."""
+        return bool(self._hearing)
+
+    async def run(self) -> None:
+        """Keep the connections open, until cancelled."""
+        self._ears = [Ear(number, self._handler) for number in range(self._connections)]
+        while True:
+            for ear in self._ears:
+                await self._look(ear)
+            # Until the first connection stands, look often: readiness waits for it.
+            await asyncio.sleep(self._watch_every if self._hearing else 0.1)
+
+    async def close(self) -> None:
+        """Hear no more.  What was heard is still handled; what was not is sent again."""
+        self._hearing.clear()
+        for ear in self._ears:
+            await ear.close()
+
+    def _handler(self) -> AsyncSocketModeHandler:
+        handler = AsyncSocketModeHandler(
+            self._app, self._app_token, ping_interval=self._ping_seconds
+        )
+        if is_loopback(self._app.client.base_url):
+            handler.client.proxy = None
+        return handler
+
+    async def _look(self, ear: Ear) -> None:
+        now = asyncio.get_running_loop().time()
+        if await ear.hears():
+            if ear.number not in self._hearing:
+                log.info("slack socket %d is connected", ear.number)
+            self._hearing.add(ear.number)
+            self._deaf_since.pop(ear.number, None)
+            return
+        if ear.number in self._hearing:
+            log.warning("slack socket %d was lost; connecting again", ear.number)
+        self._hearing.discard(ear.number)
+        await ear.forget_address()
+        since = self._deaf_since.setdefault(ear.number, now)
+        if now - since > self._patience:
+            log.warning("slack socket %d is stuck; beginning anew", ear.number)
+            self._deaf_since[ear.number] = now
+            await ear.renew()
+
+
+@asynccontextmanager
+async def open_sockets(
+    app: AsyncApp,
+    app_token: str,
+    *,
+    connections: int = CONNECTIONS,
+    watch_every: timedelta = WATCH_EVERY,
+    ping_seconds: float = PING_SECONDS,
+    patience: timedelta = PATIENCE,
+) -> AsyncIterator[Sockets]:
+    """Hear Slack for as long as the context is open."""
+    sockets = Sockets(
+        app,
+        app_token,
+        connections=connections,
+        watch_every=watch_every,
+        ping_seconds=ping_seconds,
+        patience=patience,
+    )
+    watching = asyncio.create_task(sockets.run(), name="slack sockets")
+    try:
+        yield sockets
+    finally:
+        watching.cancel()
+        await asyncio.wait({watching})
+        await sockets.close()

@@ -1,0 +1,288 @@
+"""Flags of `/workflow run`, read from text that people typed into Slack.
+
+Slack's clients turn `--` into a dash and straight quotes into curly ones, and wrap
+addresses and names in their own markup: all of that is undone here.
+"""
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal, InvalidOperation
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import Any
+
+from bot.slack.text import clean, from_slack
+from core.domain.errors import BadRequest
+from core.domain.runs.request import MAX_SESSION_NAME_CHARS, PRIORITY_RANGE
+from core.domain.workflow import MAX_BUDGET_USD, MAX_TURNS_LIMIT
+
+_QUOTES = {'"': '"', "'": "'", "“": "”", "”": "”", "„": "“", "‘": "’", "’": "’", "«": "»"}
+# `--` as typed, or the one dash a client made of it.
+_FLAG = re.compile(r"(?:--|[—–―])(?P<name>[A-Za-z][A-Za-z_-]*)(?P<equals>=)?")
+_END_OF_FLAGS = re.compile(r"(?:--|[—–―])(?=\s|\Z)")
+_WORD = re.compile(r"(?:<[^<>\n]*>|\S)+")
+_DURATION = re.compile(
+    r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m(?:in)?)?(?:(?P<s>\d+)s)?\Z"
+)
+
+
+class BadCommand(BadRequest):
+    """A command's text cannot be understood."""
+
+    def __init__(self, user_message: str) -> None:
+        super().__init__("command not understood", user_message=user_message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flag:
+    """One flag of `run`.
+
+    Attributes:
+        field: The field of `StartRequest` it sets.
+        read: Gives the value, or `None` for one that is not understood.
+        wants: What a value is, to complete "needs …".
+        example: The flag as one types it.
+    """
+
+    name: str
+    field: str
+    read: Callable[[str], object | None]
+    wants: str
+    example: str
+    about: str
+
+
+def turns(text: str) -> int | None:
+    """Whole turns, 1 to the limit; a leading plus is fine."""
+    digits = text.removeprefix("+")
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 6):
+        return None
+    return int(digits) if 1 <= int(digits) <= MAX_TURNS_LIMIT else None
+
+
+def budget(text: str) -> Decimal | None:
+    """US dollars, with or without the sign."""
+    digits = text.strip().removeprefix("$").removesuffix("USD").removesuffix("usd").strip()
+    if not re.fullmatch(r"\d{1,7}(?:\.\d{1,4})?|\.\d{1,4}", digits, re.ASCII):
+        return None
+    try:
+        amount = Decimal(digits)
+    except InvalidOperation:
+        return None
+    return amount if 0 < amount <= MAX_BUDGET_USD else None
+
+
+def timeout(text: str) -> timedelta | None:
+    """A duration with its unit, 10 s to 24 h."""
+    found = _DURATION.match(text.strip().lower().replace(" ", ""))
+    if found is None or not any(found.groups()) or len(text) > 20:
+        return None
+    hours, minutes, seconds = (float(found[unit] or 0) for unit in "hms")
+    length = hours * 3600 + minutes * 60 + seconds
+    return timedelta(seconds=length) if 10 <= length <= 24 * 3600 else None
+
+
+def _word(text: str) -> str | None:
+    word = text.strip()
+    return word if word and not any(mark.isspace() for mark in word) else None
+
+
+def _priority(text: str) -> int | None:
+    if not re.fullmatch(r"[+-]?\d{1,4}", text, re.ASCII) or int(text) not in PRIORITY_RANGE:
+        return None
+    return int(text)
+
+
+def _session(text: str) -> str | None:
+    name = " ".join(text.split())
+    return name if 0 < len(name) <= MAX_SESSION_NAME_CHARS else None
+
+
+_ALL = (
+    Flag(
+        name="repo",
+        field="repo",
+        read=_word,
+        wants="the address or path of a git repository",
+        example="--repo https://github.com/acme/api",
+        about="repository to clone; without it the agent starts in an empty one",
+    ),
+    Flag(
+        name="branch",
+        field="branch",
+        read=_word,
+        wants="the name of a branch",
+        example="--branch main",
+        about="branch to start from",
+    ),
+    Flag(
+        name="model",
+        field="model",
+        read=_word,
+        wants="the name of a model",
+        example="--model sonnet",
+        about="model for this run",
+    ),
+    Flag(
+        name="turns",
+        field="max_turns",
+        read=turns,
+        wants=f"a whole number from 1 to {MAX_TURNS_LIMIT}",
+        example="--turns 30",
+        about="turn limit",
+    ),
+    Flag(
+        name="budget",
+        field="budget_usd",
+        read=budget,
+        wants=f"US dollars, more than 0 and at most {MAX_BUDGET_USD:,}",
+        example="--budget 2.50",
+        about="cost limit in US dollars",
+    ),
+    Flag(
+        name="timeout",
+        field="timeout",
+        read=timeout,
+        wants="a duration with its unit, from 10s to 24h",
+        example="--timeout 30m",
+        about="time limit: `90s`, `30m`, `1h30m`",
+    ),
+    Flag(
+        name="session",
+        field="session_name",
+        read=_session,
+        wants=f"a name of 1 to {MAX_SESSION_NAME_CHARS} characters",
+        example='--session "rate limits"',
+        about="a name for the conversation, to continue it by",
+    ),
+    Flag(
+        name="priority",
+        field="priority",
+        read=_priority,
+        wants=f"a whole number from {PRIORITY_RANGE[0]} to {PRIORITY_RANGE[-1]}",
+        example="--priority 10",
+        about="place in the queue: higher starts earlier, 0 is normal",
+    ),
+)
+FLAGS: Mapping[str, Flag] = MappingProxyType({flag.name: flag for flag in _ALL})
+
+
+def nearest(word: str, known: Collection[str]) -> str | None:
+    """The known word that is probably meant: two letters swapped is the commonest slip."""
+    letters = sorted(word.lower())
+    swapped = next((one for one in sorted(known) if sorted(one) == letters), None)
+    if swapped is not None:
+        return swapped
+    matches = get_close_matches(word.lower(), sorted(known), n=1, cutoff=0.6)
+    return matches[0] if matches else None
+
+
+def shown(text: str, limit: int = 40) -> str:
+    """What was given, short and without marks that would break a sentence around it."""
+    given = " ".join(clean(text).replace("`", "'").split())
+    return given if len(given) <= limit else given[: limit - 1] + "…"
+
+
+class Words:
+    """A text that is read word by word from its start; the rest stays untouched."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = 0
+
+    @property
+    def rest(self) -> str:
+        """What is left, as Slack sent it, without white space at its ends."""
+        return self._text[self._at :].strip()
+
+    @property
+    def is_at_space(self) -> bool:
+        """Whether no word follows immediately."""
+        return self._at >= len(self._text) or self._text[self._at].isspace()
+
+    def peek(self) -> str:
+        """The next word as Slack sent it; empty at the end."""
+        found = _WORD.match(self._text, self._skip())
+        return found[0] if found else ""
+
+    def take(self) -> str:
+        """The next word or quoted words, as the person typed them; empty at the end."""
+        start = self._skip()
+        quoted = self._quoted(start)
+        if quoted is not None:
+            return quoted
+        word = self.peek()
+        self._at = start + len(word)
+        return from_slack(word, prefer_links=True)
+
+    def take_flag(self) -> tuple[str, bool] | None:
+        """The next word's name if it is a flag, and whether its value must come at once (`=`)."""
+        found = _FLAG.match(self._text, self._skip())
+        if found is None:
+            return None
+        self._at = found.end()
+        return found["name"].lower().replace("_", "-"), found["equals"] is not None
+
+    def take_end_of_flags(self) -> bool:
+        """Pass a lone `--`, after which nothing is a flag."""
+        found = _END_OF_FLAGS.match(self._text, self._skip())
+        if found is not None:
+            self._at = found.end()
+        return found is not None
+
+    def _quoted(self, start: int) -> str | None:
+        closing = _QUOTES.get(self._text[start : start + 1])
+        if closing is None:
+            return None
+        ends = {closing, self._text[start]}
+        for at in range(start + 1, len(self._text)):
+            after = self._text[at + 1 : at + 2]
+            if self._text[at] in ends and (not after or after.isspace()):
+                self._at = at + 1
+                return from_slack(self._text[start + 1 : at], prefer_links=True)
+        return None
+
+    def _skip(self) -> int:
+        at = self._at
+        while at < len(self._text) and self._text[at].isspace():
+            at += 1
+        return at
+
+
+def read_flag(words: Words, given: Mapping[str, Any]) -> tuple[str, object] | None:
+    """Take one flag off `words`: the field it sets and its value; `None` if none is next.
+
+    Raises:
+        BadCommand: If the flag is unknown, was given before, or its value is no good.
+    """
+    taken = words.take_flag()
+    if taken is None:
+        return None
+    name, has_equals = taken
+    flag = FLAGS.get(name)
+    if flag is None:
+        raise _unknown(name)
+    if flag.field in given:
+        raise BadCommand(f"`--{name}` is there twice. Give it once: `{flag.example}`.")
+    is_bare = words.is_at_space if has_equals else _FLAG.match(words.peek()) is not None
+    value = "" if is_bare else words.take()
+    if not value:
+        raise BadCommand(f"`--{name}` needs {flag.wants}, for example `{flag.example}`.")
+    read = flag.read(value)
+    if read is None:
+        raise BadCommand(
+            f"`--{name}` needs {flag.wants}, not `{shown(value)}`. For example `{flag.example}`."
+        )
+    return flag.field, read
+
+
+def _unknown(name: str) -> BadCommand:
+    near = nearest(name, FLAGS)
+    hint = f" Did you mean `--{near}`?" if near else ""
+    known = ", ".join(f"`--{known}`" for known in FLAGS)
+    return BadCommand(
+        f"There is no flag `--{shown(name)}`.{hint} Flags are {known}. "
+        "If it belongs to the task, put ` -- ` before the task."
+    )

@@ -1,0 +1,168 @@
+"""What people filled in, read from a submitted view into the same wishes as commands.  Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from bot.slack import ids
+from bot.slack.commands import flags
+from core.domain.errors import BadRequest
+from core.domain.kills.selection import MAX_REASON_CHARS, KillManyRequest
+from core.domain.runs.request import ContinueRequest, KillRequest, Place, StartRequest
+from core.domain.runs.run import RUN_ID_PREFIX
+
+_BROKEN_KILL = "This form is broken; nothing was stopped. Close it and type the command again."
+
+# Field of the form → the flag that reads the same thing.
+_FLAGS: Mapping[str, str] = {
+    ids.FIELD_REPO: "repo",
+    ids.FIELD_BRANCH: "branch",
+    ids.FIELD_SESSION: "session",
+    ids.FIELD_TURNS: "turns",
+    ids.FIELD_BUDGET: "budget",
+    ids.FIELD_TIMEOUT: "timeout",
+}
+
+
+class BadForm(BadRequest):
+    """Fields that cannot be accepted.
+
+    Attributes:
+        errors: A text for each block id, to be shown beside the field.
+    """
+
+    def __init__(self, errors: Mapping[str, str]) -> None:
+        super().__init__("form not accepted", user_message=" ".join(errors.values()))
+        self.errors = dict(errors)
+
+
+def read_run_form(view: Mapping[str, Any], *, request_key: str, team_id: str) -> StartRequest:
+    """Read the submitted form that starts a workflow.
+
+    Raises:
+        BadForm: With a text for each field that is wrong.
+    """
+    errors: dict[str, str] = {}
+    values: dict[str, object] = {}
+    for block_id, name in _FLAGS.items():
+        _read(view, block_id, flags.FLAGS[name], values, errors)
+    workflow = _value(view, ids.FIELD_WORKFLOW)
+    if not workflow:
+        errors[ids.FIELD_WORKFLOW] = "Choose the workflow to run."
+    task = _value(view, ids.FIELD_TASK).strip()
+    if not task:
+        errors[ids.FIELD_TASK] = "Say what is to be done, for example: Add rate limiting."
+    channel_id = _metadata(view).get("channel_id", "")
+    if not channel_id:
+        errors[ids.FIELD_WORKFLOW] = "This form is broken; close it and type /workflow run again."
+    if errors:
+        raise BadForm(errors)
+    return StartRequest(
+        workflow=workflow,
+        task=task,
+        request_key=request_key,
+        place=Place(team_id=team_id, channel_id=channel_id),
+        **values,  # type: ignore[arg-type]  # each flag reads the type of its field
+    )
+
+
+def read_continue_form(view: Mapping[str, Any], *, request_key: str) -> ContinueRequest:
+    """Read the submitted form that goes on with a run.
+
+    Raises:
+        BadForm: With a text for each field that is wrong.
+    """
+    errors: dict[str, str] = {}
+    values: dict[str, object] = {}
+    _read(view, ids.FIELD_TURNS, flags.FLAGS["turns"], values, errors)
+    run_id = _metadata(view).get("run_id", "")
+    if not run_id:
+        errors[ids.FIELD_TURNS] = "This form is broken; close it and press Continue… again."
+    if errors:
+        raise BadForm(errors)
+    turns = values.get("max_turns")
+    return ContinueRequest(
+        named=run_id,
+        request_key=request_key,
+        additional_turns=turns if isinstance(turns, int) else None,
+        message=_value(view, ids.FIELD_MESSAGE).strip() or None,
+    )
+
+
+def read_kill_form(view: Mapping[str, Any]) -> KillRequest:
+    """Read the submitted question about one run.
+
+    Raises:
+        BadForm: If it is not as it was drawn.
+    """
+    kept = _claims(view)
+    run_id = kept.get("run_id")
+    if not isinstance(run_id, str) or not run_id:
+        raise BadForm({ids.FIELD_REASON: _BROKEN_KILL})
+    return KillRequest(named=run_id, force=kept.get("force") is True, reason=_reason(view))
+
+
+def read_kill_many_form(view: Mapping[str, Any]) -> KillManyRequest:
+    """Read the submitted question about many runs: exactly those that it listed.
+
+    Raises:
+        BadForm: If it is not as it was drawn.
+    """
+    kept = _claims(view)
+    listed = kept.get("runs")
+    if not isinstance(listed, str) or not listed.split():
+        raise BadForm({ids.FIELD_REASON: _BROKEN_KILL})
+    return KillManyRequest(
+        run_ids=tuple(RUN_ID_PREFIX + digits for digits in listed.split()),
+        force=kept.get("force") is True,
+        reason=_reason(view),
+    )
+
+
+def _reason(view: Mapping[str, Any]) -> str | None:
+    return _value(view, ids.FIELD_REASON).strip()[:MAX_REASON_CHARS] or None
+
+
+def _read(
+    view: Mapping[str, Any],
+    block_id: str,
+    flag: flags.Flag,
+    values: dict[str, object],
+    errors: dict[str, str],
+) -> None:
+    given = _value(view, block_id).strip()
+    if not given:
+        return
+    value = flag.read(given)
+    if value is None:
+        example = flag.example.split(" ", 1)[1].strip('"')
+        errors[block_id] = f"Needs {flag.wants}, for example {example}."
+    else:
+        values[flag.field] = value
+
+
+def _value(view: Mapping[str, Any], block_id: str) -> str:
+    """What a field holds; empty if nothing, or if the view is not as we drew it."""
+    element: Any = view
+    for key in ("state", "values", block_id, ids.VALUE):
+        element = element.get(key) if isinstance(element, Mapping) else None
+    if not isinstance(element, Mapping):
+        return ""
+    option = element.get("selected_option")
+    value = option.get("value") if isinstance(option, Mapping) else element.get("value")
+    return value if isinstance(value, str) else ""
+
+
+def _metadata(view: Mapping[str, Any]) -> Mapping[str, str]:
+    return {key: value for key, value in _claims(view).items() if isinstance(value, str)}
+
+
+def _claims(view: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the form was drawn with, or what somebody's client makes of it."""
+    try:
+        kept = json.loads(str(view.get("private_metadata") or "{}"))
+    except ValueError:
+        return {}
+    return kept if isinstance(kept, dict) else {}

@@ -1,0 +1,308 @@
+"""What people type, understood: `/workflow …` and `@signalbox …` become typed wishes.  Pure."""
+
+import re
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from bot.slack.commands.command import (
+    SYNONYMS,
+    Context,
+    ListRuns,
+    OpenRunForm,
+    ShowHelp,
+    ShowStats,
+    ShowStatus,
+    ShowWorkers,
+    ShowWorkflows,
+    Subcommand,
+    Wish,
+)
+from bot.slack.commands.flags import BadCommand, Words, nearest, read_flag, shown, turns
+from bot.slack.text import from_slack
+from core.domain.kills.selection import KillSelection
+from core.domain.runs.request import ContinueRequest, KillRequest, RunFilter, StartRequest
+from core.domain.runs.stats import Period
+
+# `run_` and up to 12 hex digits.  Without `run_`: at least 4 that have a letter and a figure, for
+# "facade" is a word, or at least 6 figures, for "404" is one too.
+_RUN_ID = re.compile(
+    r"run_[0-9a-f]{1,12}|(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{4,12}|\d{6,12}", re.IGNORECASE
+)
+_MORE_TURNS = re.compile(
+    r"(?:\+\s?(?P<plus>\d+)|(?P<bare>\d+))(?P<noun>(?:\s+more)?(?:\s+turns?)?\b)[:,.]?(?=\s|\Z)",
+    re.IGNORECASE,
+)
+# As typed, or with the dash a client made of two.
+_ALL = frozenset({"--all", "—all", "–all", "-all"})
+_MENTION = "<@{user}(?:\\|[^<>]*)?>"
+
+
+def parse_slash(text: str, context: Context) -> Wish:
+    """Understand the text after `/workflow`.
+
+    Raises:
+        BadCommand: With what was not understood, and how to say it.
+    """
+    words = Words(text)
+    first = words.take()
+    if not first:
+        return ShowHelp()
+    subcommand = _subcommand(first)
+    if subcommand is None:
+        raise _unknown_subcommand(first, context)
+    if words.peek().lower() in {"--help", "—help", "-h"}:
+        return ShowHelp(topic=subcommand)
+    return _READERS[subcommand](words, context)
+
+
+def parse_mention(text: str, context: Context, *, bot_user_id: str) -> Wish:
+    """Understand a message that mentions the bot: what follows the first mention of it.
+
+    Raises:
+        BadCommand: As `parse_slash`.
+    """
+    parts = re.split(_MENTION.format(user=re.escape(bot_user_id)), text, maxsplit=1)
+    return parse_slash(parts[-1].lstrip(" \t,:"), context)
+
+
+def _subcommand(name: str) -> Subcommand | None:
+    name = name.lower()
+    return SYNONYMS.get(name) or next((known for known in Subcommand if known == name), None)
+
+
+def _unknown_subcommand(first: str, context: Context) -> BadCommand:
+    if first.lower() in context.workflow_names:
+        return BadCommand(
+            f"`{shown(first)}` is a workflow. To start it: "
+            f"`/workflow run {shown(first)} <what is to be done>`."
+        )
+    near = nearest(first, {*Subcommand, *SYNONYMS})
+    hint = f" Did you mean `{near}`?" if near else ""
+    known = ", ".join(f"`{subcommand}`" for subcommand in Subcommand)
+    return BadCommand(
+        f"I don't know `{shown(first)}`.{hint} I know {known}. `/workflow help` explains them."
+    )
+
+
+def _status(words: Words, context: Context) -> ShowStatus:
+    if context.thread_run and not _RUN_ID.fullmatch(words.peek()):
+        return ShowStatus(named=context.thread_run)
+    return ShowStatus(named=words.take() or None)
+
+
+def _workflows(_words: Words, _context: Context) -> ShowWorkflows:
+    return ShowWorkflows()
+
+
+def _help(words: Words, _context: Context) -> ShowHelp:
+    return ShowHelp(topic=_subcommand(words.take()))
+
+
+def _run(words: Words, context: Context) -> StartRequest | OpenRunForm:
+    if not words.rest and context.has_forms:
+        return OpenRunForm()
+    values: dict[str, object] = {}
+    workflow = ""
+    while not words.take_end_of_flags():
+        read = read_flag(words, values)
+        if read is not None:
+            values[read[0]] = read[1]
+        elif workflow:
+            break
+        else:
+            workflow = words.take()
+            if not workflow:
+                break
+    if not workflow:
+        # After a lone `--` the next word is still the workflow's name.
+        workflow = words.take()
+    if not workflow:
+        raise BadCommand(
+            "Say which workflow and what is to be done: "
+            "`/workflow run implement Add rate limiting to the API`. "
+            "`/workflow workflows` lists them."
+        )
+    task = from_slack(words.rest)
+    if not task:
+        raise BadCommand(
+            f"Say what `{shown(workflow)}` is to do: "
+            f"`/workflow run {shown(workflow)} Add rate limiting to the API`."
+        )
+    return StartRequest(
+        workflow=workflow.lower(),
+        task=task,
+        request_key=context.request_key,
+        place=context.place,
+        **values,  # type: ignore[arg-type]  # each flag reads the type of its field
+    )
+
+
+def _list(words: Words, _context: Context) -> ListRuns:
+    flags = {"mine": False, "live": False, "failed": False}
+    workflow: str | None = None
+    while word := words.take():
+        name, _, value = word.partition("=")
+        name = name.lower()
+        if name == "workflow" and value:
+            workflow = value.lower()
+        elif name in flags and not value:
+            flags[name] = True
+        elif name != "all" or value:
+            near = nearest(name, {*flags, "workflow"})
+            hint = f" Did you mean `{near}`?" if near else ""
+            raise BadCommand(
+                f"`list` can't filter by `{shown(word)}`.{hint} It takes `mine`, `live`, "
+                "`failed` and `workflow=<name>`, for example `/workflow list mine failed`."
+            )
+    return ListRuns(wanted=RunFilter(workflow=workflow, **flags))
+
+
+def _named(words: Words, context: Context, *, verb: Subcommand, example: str) -> str:
+    """The run a person means: the one they name, else the thread's own."""
+    in_thread = context.thread_run is not None
+    if words.peek() and (not in_thread or _RUN_ID.fullmatch(words.peek())):
+        return words.take()
+    if context.thread_run is not None:
+        return context.thread_run
+    raise BadCommand(
+        f"Which run shall I {verb}? Give its id: `{example}`. `/workflow list` shows the "
+        "recent ones; in a run's own thread no id is needed."
+    )
+
+
+def _force(words: Words) -> bool:
+    taken = words.peek().lower() in {"--force", "—force", "–force", "-f"}
+    if taken:
+        words.take()
+    return taken
+
+
+def _kill(words: Words, context: Context) -> KillRequest | KillSelection:
+    is_forced = _force(words)
+    if words.peek().lower() in _ALL:
+        words.take()
+        return _kill_all(words, is_forced=is_forced)
+    if context.thread_run is None and words.peek().lower() in {"all", "mine"}:
+        raise BadCommand(
+            "To stop several runs put two dashes before `all`: `/workflow kill --all mine`. It "
+            "lists them and asks before it stops anything."
+        )
+    named = _named(words, context, verb=Subcommand.KILL, example="/workflow kill run_0a1b2c3d4e5f")
+    is_forced = _force(words) or is_forced
+    return KillRequest(named=named, force=is_forced, reason=_reason(words))
+
+
+def _reason(words: Words) -> str | None:
+    """What is left; a flag that is none must not become a reason."""
+    flag = words.peek()
+    if flag.startswith(("--", "—")) and flag[1:].strip("-—"):
+        raise BadCommand(
+            f"`kill` has no flag `{shown(from_slack(flag))}`, only `--force` (skips the grace) and "
+            "`--all` (many runs). The rest is the reason: `/workflow kill run_0a1b2c3d4e5f --force "
+            "wrong branch`."
+        )
+    return from_slack(words.rest) or None
+
+
+def _kill_all(words: Words, *, is_forced: bool) -> KillSelection:
+    """Which runs, then the reason.  `--all` alone is never everything."""
+    is_forced = _force(words) or is_forced
+    mine, everybodys, workflow = False, False, None
+    while not everybodys:
+        name, _, value = words.peek().partition("=")
+        if name.lower() == "mine" and not value and not mine:
+            mine = True
+        elif name.lower() == "live" and not value and not mine and workflow is None:
+            everybodys = True
+        elif name.lower() == "workflow" and value and workflow is None:
+            workflow = from_slack(value, prefer_links=True).lower()
+        else:
+            break
+        words.take()
+    if not (mine or everybodys or workflow):
+        given = shown(from_slack(words.peek()))
+        what = f", not `{given}`" if given else ""
+        raise BadCommand(
+            f"`kill --all` needs to know which runs{what}: `--all mine` for yours, `--all "
+            "workflow=<name>` for those of one workflow, `--all live` for everybody's "
+            "(operators). It lists them and asks before it stops anything."
+        )
+    is_forced = _force(words) or is_forced
+    return KillSelection(
+        wanted=RunFilter(live=True, mine=mine, workflow=workflow),
+        force=is_forced,
+        reason=_reason(words),
+    )
+
+
+def _stats(words: Words, _context: Context) -> ShowStats:
+    given = words.take()
+    period = next((one for one in Period if one == given.lower()), None)
+    if given and (period is None or words.rest):
+        known = ", ".join(f"`{one}`" for one in Period)
+        raise BadCommand(
+            f"`stats` looks back over {known}, not `{shown(f'{given} {words.rest}'.strip())}`. "
+            "For example `/workflow stats 24h`; without a period it is 7 days."
+        )
+    return ShowStats(period=period or Period.WEEK)
+
+
+def _workers(_words: Words, _context: Context) -> ShowWorkers:
+    return ShowWorkers()
+
+
+def _continue(words: Words, context: Context) -> ContinueRequest:
+    bare_turns = _MORE_TURNS.match(words.rest) if context.thread_run else None
+    named = (
+        context.thread_run
+        if context.thread_run and bare_turns
+        else _named(
+            words,
+            context,
+            verb=Subcommand.CONTINUE,
+            example="/workflow continue run_0a1b2c3d4e5f +20",
+        )
+    )
+    additional, message = _more_turns(words.rest)
+    return ContinueRequest(
+        named=named,
+        request_key=context.request_key,
+        additional_turns=additional,
+        message=from_slack(message) or None,
+    )
+
+
+def _more_turns(text: str) -> tuple[int | None, str]:
+    """Take `+20`, `20 turns` or a lone `20` off the start of a message.
+
+    A bare number that words follow is part of the message ("3 tests still fail").
+    """
+    found = _MORE_TURNS.match(text)
+    if found is None:
+        return None, text
+    rest = text[found.end() :].strip()
+    if found["plus"] is None and not found["noun"].strip() and rest:
+        return None, text
+    digits = found["plus"] or found["bare"]
+    wanted = turns(digits)
+    if wanted is None:
+        raise BadCommand(
+            f"`+{shown(digits)}` turns is out of bounds: give a whole number from 1 to 1000, "
+            "for example `+20`."
+        )
+    return wanted, rest
+
+
+_READERS: Mapping[Subcommand, Callable[[Words, Context], Wish]] = MappingProxyType(
+    {
+        Subcommand.RUN: _run,
+        Subcommand.STATUS: _status,
+        Subcommand.LIST: _list,
+        Subcommand.KILL: _kill,
+        Subcommand.CONTINUE: _continue,
+        Subcommand.STATS: _stats,
+        Subcommand.WORKERS: _workers,
+        Subcommand.WORKFLOWS: _workflows,
+        Subcommand.HELP: _help,
+    }
+)

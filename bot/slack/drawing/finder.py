@@ -1,0 +1,117 @@
+"""Messages found again in Slack by their marks: what a lost answer or a crash left unknown."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from bot.slack.client.client import Slack, SlackRefused
+from bot.slack.client.rate_limits import Priority
+from bot.slack.client.refusals import Meaning, meaning_of
+from bot.slack.drawing.posting import file_hash, metadata_of
+from bot.slack.ports import Threads
+from bot.slack.views.message import TextFile
+from core.domain.runs.snapshot import Shown, ShownState
+
+log = logging.getLogger(__name__)
+
+# How far back a lost message is searched: the time a call takes, some tries of it, and what
+# may lie between our clock and Slack's.
+_SEARCHED = timedelta(minutes=10)
+_PAGE = 200
+_MOST_PAGES = 20
+_TWICE = 2
+
+
+@dataclass(frozen=True)
+class Finder:
+    """Looks for messages whose fate is not known."""
+
+    slack: Slack
+    threads: Threads
+
+    async def find(self, shown: Shown, *, file: TextFile | None, now: datetime) -> Shown | None:
+        """Look in Slack for a message whose answer was lost; `None` if it is not there.
+
+        A message found gets no content hash, so that it is brought up to date.
+
+        Raises:
+            SlackError: As `Slack.call`.
+        """
+        async for ts in self._marked(shown, file):
+            log.info("%s of %s was there already", shown.slot, shown.thread_key)
+            digest = file_hash(file) if file is not None else None
+            return await self._found(shown, ts, digest, now)
+        return None
+
+    async def keep_one(self, shown: Shown, *, file: TextFile | None, now: datetime) -> None:
+        """Delete what is there twice, because Slack carried a post out late.
+
+        Raises:
+            SlackError: As `Slack.call`.
+        """
+        found = sorted([ts async for ts in self._marked(shown, file)])
+        if len(found) < _TWICE:
+            return
+        kept = shown.message_ts if shown.message_ts in found else found[0]
+        for ts in found:
+            if ts != kept:
+                log.warning("%s of %s was there twice", shown.slot, shown.thread_key)
+                await self._delete(shown.channel_id, ts)
+        if kept != shown.message_ts and file is None:
+            await self._found(shown, kept, None, now)
+
+    async def _delete(self, channel_id: str, ts: str) -> None:
+        try:
+            await self.slack.call("chat.delete", priority=Priority.STEP, channel=channel_id, ts=ts)
+        except SlackRefused as error:
+            if meaning_of(error.name) is not Meaning.MESSAGE_LOST:
+                raise
+
+    async def _marked(self, shown: Shown, file: TextFile | None) -> AsyncIterator[str]:
+        """The `ts` of each message that carries the mark of a slot, page by page."""
+        oldest = f"{(shown.updated_at - _SEARCHED).timestamp():.6f}"
+        method = "conversations.replies" if shown.thread_ts else "conversations.history"
+        cursor: str | None = None
+        for _ in range(_MOST_PAGES):
+            answer = await self.slack.call(
+                method,
+                priority=Priority.ANSWER,
+                channel=shown.channel_id,
+                ts=shown.thread_ts,
+                oldest=oldest,
+                limit=_PAGE,
+                cursor=cursor,
+                include_all_metadata=True,
+            )
+            for ts in _marked(answer.get("messages") or (), shown, file):
+                yield ts
+            cursor = (answer.get("response_metadata") or {}).get("next_cursor") or None
+            if cursor is None:
+                return
+
+    async def _found(self, shown: Shown, ts: str, digest: str | None, now: datetime) -> Shown:
+        row = replace(
+            shown, state=ShownState.SHOWN, message_ts=ts, content_hash=digest, updated_at=now
+        )
+        await self.threads.put(row)
+        return row
+
+
+def _marked(
+    messages: Iterable[Mapping[str, Any]], shown: Shown, file: TextFile | None
+) -> Iterator[str]:
+    """The `ts` of the messages that carry the mark of this slot, or the file."""
+    mark = metadata_of(shown.thread_key, shown.slot)
+    for message in messages:
+        metadata = message.get("metadata") or {}
+        is_marked = (
+            metadata.get("event_type") == mark["event_type"]
+            and metadata.get("event_payload") == mark["event_payload"]
+        )
+        names = [attached.get("name") for attached in message.get("files") or ()]
+        if is_marked or (file is not None and file.name in names):
+            yield str(message.get("ts"))

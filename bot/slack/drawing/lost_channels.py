@@ -1,0 +1,71 @@
+"""Channels that were lost and may be had back: unarchived, the bot invited again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from bot.slack.client.client import Slack, SlackError, SlackRefused
+from bot.slack.client.rate_limits import Priority
+from bot.slack.drawing.diff import RETRY_PLACE_AFTER
+from bot.slack.ports import Threads
+from core.domain.errors import Unavailable
+
+log = logging.getLogger(__name__)
+
+# Reasons whose end can be seen by asking about the channel.
+_SEEN_TO_END = frozenset({"channel_not_found", "not_in_channel", "is_archived", "is_inactive"})
+
+
+@dataclass(frozen=True)
+class Places:
+    """Asks about lost channels now and then, and opens the threads in those that are back.
+
+    A thread whose run has ended has no news of its own any more; without this its card would
+    say "Running" for ever when the channel is had back.
+    """
+
+    slack: Slack
+    threads: Threads
+    team_id: str
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+    async def keep_looking(self) -> None:
+        """Look now and every few minutes, until cancelled."""
+        while True:
+            try:
+                await self.look()
+            except (SlackError, Unavailable) as error:
+                log.warning("lost channels cannot be asked about: %s", error)
+            await self.sleep(RETRY_PLACE_AFTER.total_seconds())
+
+    async def look(self) -> int:
+        """Open what is back; answers how many threads are to be drawn again.
+
+        Raises:
+            SlackError: Slack does not answer.
+            Unavailable: The database cannot be reached.
+        """
+        count = 0
+        for channel_id in await self.threads.lost_places(
+            team_id=self.team_id, reasons=_SEEN_TO_END
+        ):
+            if await self._is_back(channel_id):
+                opened = await self.threads.reopen(channel_id, reasons=_SEEN_TO_END)
+                log.info("%s is back: %d threads are drawn again", channel_id, opened)
+                count += opened
+        return count
+
+    async def _is_back(self, channel_id: str) -> bool:
+        try:
+            answer = await self.slack.call(
+                "conversations.info", priority=Priority.IDLE, channel=channel_id
+            )
+        except SlackRefused as error:
+            log.debug("%s is still lost: %s", channel_id, error.name)
+            return False
+        channel = answer.get("channel") or {}
+        is_ours = channel.get("is_member") or channel.get("is_im")
+        return bool(is_ours) and not channel.get("is_archived")

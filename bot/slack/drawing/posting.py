@@ -1,0 +1,230 @@
+"""One message of a thread, sent so that it is there once, whatever is lost on the way."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from bot.slack.client.client import Slack, SlackRefused
+from bot.slack.client.rate_limits import Priority
+from bot.slack.client.refusals import Meaning, meaning_of
+from bot.slack.ports import Threads
+from bot.slack.views.message import Message, TextFile
+from core.domain.runs.snapshot import Shown, ShownState
+
+log = logging.getLogger(__name__)
+
+# Names the metadata by which a message is known again after a lost answer or a crash.
+EVENT_TYPE = "signalbox_message"
+# The reason of a row whose message Slack surely did not take: it is posted without a search.
+UNSENT = "unsent"
+# `parse` and `link_names` have other defaults in chat.update than in chat.postMessage.
+_CALM: Mapping[str, Any] = {
+    "parse": "none",
+    "link_names": False,
+    "unfurl_links": False,
+    "unfurl_media": False,
+}
+
+
+@dataclass(frozen=True)
+class Poster:
+    """Posts and updates messages, and keeps their rows of `slack_messages`."""
+
+    slack: Slack
+    threads: Threads
+
+    async def post(
+        self,
+        message: Message,
+        *,
+        thread_key: str,
+        slot: str,
+        channel_id: str,
+        thread_ts: str | None,
+        before: Shown | None,
+        now: datetime,
+    ) -> Shown:
+        """Post a message for the first time; the caller holds the permit.
+
+        The row says `SENDING` before the call is made.  If the answer is lost it stays so,
+        and `Finder.find` must be asked before the next try.
+
+        Raises:
+            SlackError: As `Slack.call`.
+        """
+        row = _sending(
+            thread_key=thread_key,
+            slot=slot,
+            channel_id=channel_id,
+            thread_ts=thread_ts,
+            before=before,
+            now=now,
+        )
+        await self.threads.put(row)
+        try:
+            answer = await self.slack.call(
+                "chat.postMessage",
+                is_permitted=True,
+                channel=channel_id,
+                thread_ts=thread_ts,
+                **_content(message),
+                **_CALM,
+                metadata=metadata_of(thread_key, slot),
+            )
+        except SlackRefused as error:
+            if meaning_of(error.name) is not Meaning.CONTENT_REFUSED:
+                raise
+            log.warning("%s of %s was refused by Slack: %s", slot, thread_key, error.name)
+            answer = await self.slack.call(
+                "chat.postMessage",
+                priority=Priority.FINAL,
+                channel=channel_id,
+                thread_ts=thread_ts,
+                text=message.text[:_PLAIN_LENGTH],
+                **_CALM,
+                metadata=metadata_of(thread_key, slot),
+            )
+        return await self._shown(row, str(answer.get("ts", "")), content_hash(message), now)
+
+    async def upload(
+        self,
+        file: TextFile,
+        *,
+        thread_key: str,
+        slot: str,
+        channel_id: str,
+        thread_ts: str | None,
+        before: Shown | None,
+        now: datetime,
+    ) -> Shown:
+        """Put a file into the thread, with the same care as `post`; its name is its mark.
+
+        Raises:
+            SlackError: As `Slack.call`.
+        """
+        row = _sending(
+            thread_key=thread_key,
+            slot=slot,
+            channel_id=channel_id,
+            thread_ts=thread_ts,
+            before=before,
+            now=now,
+        )
+        await self.threads.put(row)
+        await self.slack.upload(
+            channel=channel_id,
+            thread_ts=thread_ts,
+            filename=file.name,
+            title=file.title,
+            content=file.content,
+        )
+        return await self._shown(row, "", file_hash(file), now)
+
+    async def update(self, message: Message, shown: Shown, *, now: datetime) -> Shown:
+        """Change a message that is there; the caller holds the permit.
+
+        Raises:
+            SlackError: As `Slack.call`.
+        """
+        arguments: dict[str, Any] = {
+            "channel": shown.channel_id,
+            "ts": shown.message_ts,
+            "parse": "none",
+            "link_names": False,
+            "metadata": metadata_of(shown.thread_key, shown.slot),
+        }
+        try:
+            await self.slack.call(
+                "chat.update", is_permitted=True, **arguments, **_content(message)
+            )
+        except SlackRefused as error:
+            if meaning_of(error.name) is not Meaning.CONTENT_REFUSED:
+                raise
+            log.warning(
+                "%s of %s was refused by Slack: %s", shown.slot, shown.thread_key, error.name
+            )
+            await self.slack.call(
+                "chat.update",
+                priority=Priority.FINAL,
+                **arguments,
+                text=message.text[:_PLAIN_LENGTH],
+                blocks=[],
+            )
+        row = replace(shown, state=ShownState.SHOWN, error=None)
+        return await self._shown(row, shown.message_ts or "", content_hash(message), now)
+
+    async def unsent(self, shown: Shown, *, now: datetime) -> None:
+        """Note that Slack surely did not take a message (it said 429, or no)."""
+        await self.threads.put(replace(shown, state=ShownState.GONE, error=UNSENT, updated_at=now))
+
+    async def lost(self, shown: Shown, reason: str, *, now: datetime) -> Shown:
+        """Note that a message cannot be shown, and why."""
+        row = replace(shown, state=ShownState.GONE, error=reason, updated_at=now)
+        await self.threads.put(row)
+        return row
+
+    async def _shown(self, row: Shown, ts: str, digest: str | None, now: datetime) -> Shown:
+        row = replace(
+            row, state=ShownState.SHOWN, message_ts=ts, content_hash=digest, updated_at=now
+        )
+        await self.threads.put(row)
+        return row
+
+
+# chat.update takes 4,000 characters of text.
+_PLAIN_LENGTH = 3000
+
+
+def content_hash(message: Message) -> str:
+    """Digest of all that Slack shows of a message."""
+    return _digest({"text": message.text, "blocks": list(message.blocks)})
+
+
+def file_hash(file: TextFile) -> str:
+    """Digest of a file; it is never changed, so only its presence counts."""
+    return _digest({"name": file.name})
+
+
+def _digest(shown: object) -> str:
+    text = json.dumps(shown, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _sending(
+    *,
+    thread_key: str,
+    slot: str,
+    channel_id: str,
+    thread_ts: str | None,
+    before: Shown | None,
+    now: datetime,
+) -> Shown:
+    return Shown(
+        id=before.id if before else uuid4(),
+        thread_key=thread_key,
+        slot=slot,
+        channel_id=channel_id,
+        state=ShownState.SENDING,
+        updated_at=now,
+        thread_ts=thread_ts,
+        attempts=before.attempts if before else 0,
+    )
+
+
+def _content(message: Message) -> dict[str, Any]:
+    return {"text": message.text, "blocks": list(message.blocks)}
+
+
+def metadata_of(thread_key: str, slot: str) -> dict[str, Any]:
+    """The mark of the message in a slot."""
+    return {
+        "event_type": EVENT_TYPE,
+        "event_payload": {"thread_key": thread_key, "slot": slot},
+    }

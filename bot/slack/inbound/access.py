@@ -1,0 +1,258 @@
+"""Who may come in at all: one decision for every way of asking.
+
+Commands, buttons, forms (opened and submitted), shortcuts and messages all pass
+`Access.admit`; what the person may then do to which run is the services' own decision.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from bot.slack.client.cached import Kept
+from bot.slack.client.client import Slack, SlackRefused
+from bot.slack.inbound.request import Asked
+from bot.slack.inbound.roles import Roles
+from bot.slack.ports import People
+from core.domain.actor import Action, Actor, Origin, Role
+from core.domain.errors import Refused
+
+# How long a person who was made a guest, or a channel that became shared, can go unnoticed.
+PERSON_TTL = timedelta(minutes=5)
+CHANNEL_TTL = timedelta(minutes=5)
+_SLACKBOT = "USLACKBOT"
+
+
+class NotAdmitted(Refused):
+    """The person, or the place, is none that Signalbox works for.
+
+    Attributes:
+        reason: A stable word for the audit log.
+    """
+
+    def __init__(self, reason: str, user_message: str) -> None:
+        super().__init__(f"not admitted: {reason}", user_message=user_message)
+        self.reason = reason
+
+
+@dataclass(frozen=True, kw_only=True)
+class Installation:
+    """The workspace this bot belongs to, and itself in it."""
+
+    team_id: str
+    bot_user_id: str
+    bot_id: str = ""
+    team_name: str = ""
+    bot_name: str = "signalbox"
+
+
+class Access:
+    """Decides who comes in.
+
+    Args:
+        installation: Own workspace and bot.
+        slack: To ask about people and channels.
+        roles: Which role a full member has.
+        people: Makes actors and audits refusals.
+        allowed_channels: Channel ids of `[channels] allow`; `None` allows every channel the
+            bot is in.
+        now: A monotonic clock in seconds, for what is remembered.
+    """
+
+    def __init__(
+        self,
+        *,
+        installation: Installation,
+        slack: Slack,
+        roles: Roles,
+        people: People,
+        allowed_channels: frozenset[str] | None,
+        now: Callable[[], float],
+    ) -> None:
+        self.installation = installation
+        self._slack = slack
+        self._roles = roles
+        self._people = people
+        self._allowed = allowed_channels
+        self._members: Kept[Mapping[str, Any]] = Kept(PERSON_TTL, now)
+        self._channels: Kept[Mapping[str, Any]] = Kept(CHANNEL_TTL, now)
+        self._own_dms: Kept[str] = Kept(timedelta(hours=1), now)
+
+    async def admit(self, asked: Asked, action: Action) -> Actor:
+        """Let somebody in, as an actor with their role here and now.
+
+        Raises:
+            NotAdmitted: They stay out; the refusal has been audited.
+            SlackError: Slack cannot be asked: nobody comes in.
+            Unavailable: The database cannot be reached.
+        """
+        try:
+            member = await self._check(asked)
+            role = await self._roles.of(
+                asked.user_id or "",
+                is_workspace_admin=bool(member.get("is_admin") or member.get("is_owner")),
+            )
+            _demand_role(role)
+        except NotAdmitted as refusal:
+            await self._people.refuse(_stranger(asked), action, reason=refusal.reason)
+            raise
+        return await self._people.actor(
+            team_id=self.installation.team_id,
+            user_id=asked.user_id or "",
+            name=_name_of(member, asked.user_id or ""),
+            role=role,
+        )
+
+    def forget_channel(self, channel_id: str) -> None:
+        """Ask about a channel again next time: the bot was removed, or it was archived."""
+        self._channels.forget(channel_id)
+
+    async def _check(self, asked: Asked) -> Mapping[str, Any]:
+        """Raise `NotAdmitted`, or answer who the person is in Slack."""
+        if asked.user_id is None or not asked.team_ids <= {self.installation.team_id}:
+            raise NotAdmitted(
+                "other team", "Signalbox works for members of its own workspace only."
+            )
+        if asked.is_ext_shared:
+            raise _shared()
+        found = await asyncio.gather(
+            self._member(asked.user_id), self._check_place(asked.channel_id, asked.user_id)
+        )
+        member: Mapping[str, Any] = found[0]
+        return member
+
+    async def _member(self, user_id: str) -> Mapping[str, Any]:
+        member = self._members.get(user_id)
+        if member is None:
+            try:
+                answer = await self._slack.call("users.info", user=user_id)
+            except SlackRefused as error:
+                if error.name not in {"user_not_found", "user_not_visible"}:
+                    raise
+                raise NotAdmitted("stranger", _FULL_MEMBERS_ONLY) from error
+            found: Mapping[str, Any] = answer.get("user") or {}
+            member = found
+        reason = _why_not(member, self.installation.team_id)
+        if reason is not None:
+            raise NotAdmitted(reason, _FULL_MEMBERS_ONLY)
+        self._members.keep(user_id, member)
+        return member
+
+    async def _check_place(self, channel_id: str | None, user_id: str) -> None:
+        if channel_id is None:
+            return
+        if self._allowed is not None and channel_id not in self._allowed:
+            raise NotAdmitted(
+                "channel not allowed",
+                "Signalbox is not meant to work here: `[channels] allow` in signalbox.toml does "
+                "not list this channel. Use one of those, or ask an admin to add it.",
+            )
+        if channel_id.startswith("D"):
+            await self._check_direct(channel_id, user_id)
+            return
+        channel = self._channels.get(channel_id)
+        if channel is None:
+            channel = await self._channel(channel_id)
+        if channel.get("is_ext_shared") or channel.get("is_pending_ext_shared"):
+            raise _shared()
+        if channel.get("is_archived"):
+            raise NotAdmitted("archived channel", "This channel is archived; use another one.")
+        if not channel.get("is_member"):
+            raise self._not_in_channel()
+        # Only good news is kept: an invitation must help at once.
+        self._channels.keep(channel_id, channel)
+
+    async def _channel(self, channel_id: str) -> Mapping[str, Any]:
+        try:
+            answer = await self._slack.call("conversations.info", channel=channel_id)
+        except SlackRefused as error:
+            if error.name == "missing_scope":
+                # A group conversation, to which nobody can invite it.
+                raise self._not_part() from error
+            if error.name != "channel_not_found":
+                raise
+            # A private channel without the bot, or again a group conversation.
+            raise self._not_in_channel(
+                "In a group direct message that is not possible: use a channel, or write to "
+                f"@{self.installation.bot_name} directly."
+            ) from error
+        found: Mapping[str, Any] = answer.get("channel") or {}
+        return found
+
+    async def _check_direct(self, channel_id: str, user_id: str) -> None:
+        """Only the person's conversation with the bot itself is a place to work in."""
+        own = self._own_dms.get(user_id)
+        if own is None:
+            own = await self._slack.direct_channel(user_id)
+            self._own_dms.keep(user_id, own)
+        if own != channel_id:
+            raise self._not_part()
+
+    def _not_part(self) -> NotAdmitted:
+        return NotAdmitted(
+            "foreign direct message",
+            "Signalbox is not part of this conversation. Use a channel it is in, or write to "
+            f"@{self.installation.bot_name} directly.",
+        )
+
+    def _not_in_channel(self, more: str = "") -> NotAdmitted:
+        words = (
+            "Signalbox is not in this channel yet. Invite it: "
+            f"`/invite @{self.installation.bot_name}`, then try again. {more}"
+        )
+        return NotAdmitted("bot not in channel", words.rstrip())
+
+
+_FULL_MEMBERS_ONLY = "Signalbox works for full members of this workspace only."
+
+
+def _shared() -> NotAdmitted:
+    return NotAdmitted(
+        "shared channel",
+        "Signalbox does not work in channels shared with another organisation. Use a channel "
+        "of your own workspace.",
+    )
+
+
+def _demand_role(role: Role) -> None:
+    if role is Role.NONE:
+        raise NotAdmitted(
+            "no role",
+            "You have no role in Signalbox here. Ask an admin to add you to `[roles]` in "
+            "signalbox.toml.",
+        )
+
+
+def _why_not(member: Mapping[str, Any], team_id: str) -> str | None:
+    """The reason to keep somebody out, from `users.info`."""
+    if not member:
+        return "stranger"
+    if member.get("deleted"):
+        return "deactivated"
+    if member.get("is_bot") or member.get("is_workflow_bot") or member.get("id") == _SLACKBOT:
+        return "bot"
+    if member.get("is_restricted") or member.get("is_ultra_restricted"):
+        return "guest"
+    if member.get("is_stranger") or member.get("team_id", team_id) != team_id:
+        return "stranger"
+    return None
+
+
+def _name_of(member: Mapping[str, Any], user_id: str) -> str:
+    profile = member.get("profile") or {}
+    names = (profile.get("display_name"), profile.get("real_name"), member.get("real_name"))
+    return str(next((name for name in names if name), member.get("name") or user_id))
+
+
+def _stranger(asked: Asked) -> Actor:
+    """Who was refused, for the audit log: no row of `users` is made for them."""
+    return Actor(
+        role=Role.NONE,
+        origin=Origin.SLACK,
+        external_id=asked.user_id,
+        team_id=next(iter(sorted(asked.team_ids)), None),
+        name=asked.user_id or "somebody",
+    )

@@ -1,0 +1,70 @@
+"""Which role a member has: the `[roles]` table of signalbox.toml, looked up in Slack."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+
+from bot.slack.client.cached import Kept
+from bot.slack.client.client import Slack, SlackError
+from core.domain.actor import Role
+
+log = logging.getLogger(__name__)
+
+EVERYBODY = "*"
+GROUP_TTL = timedelta(minutes=5)
+
+
+class Roles:
+    """The role of a full member.
+
+    Args:
+        table: User ids, user-group ids (`S…`) and `"*"` per role; `None` without a
+            `[roles]` table: every full member is a runner, workspace admins are admins.
+        slack: To ask who is in a group.
+        now: A monotonic clock in seconds.
+    """
+
+    def __init__(
+        self,
+        table: Mapping[Role, tuple[str, ...]] | None,
+        *,
+        slack: Slack,
+        now: Callable[[], float],
+    ) -> None:
+        self._table = table
+        self._slack = slack
+        self._groups: Kept[frozenset[str]] = Kept(GROUP_TTL, now)
+
+    async def of(self, user_id: str, *, is_workspace_admin: bool) -> Role:
+        """The highest role this member is listed for."""
+        if self._table is None:
+            return Role.ADMIN if is_workspace_admin else Role.RUNNER
+        for role in sorted(self._table, reverse=True):
+            if await self._is_listed(user_id, self._table[role]):
+                return role
+        return Role.NONE
+
+    async def _is_listed(self, user_id: str, listed: tuple[str, ...]) -> bool:
+        if user_id in listed or EVERYBODY in listed:
+            return True
+        for name in listed:
+            if name.startswith("S") and user_id in await self._members_of(name):
+                return True
+        return False
+
+    async def _members_of(self, group_id: str) -> frozenset[str]:
+        """Members of a user group; nobody, if Slack does not say."""
+        members = self._groups.get(group_id)
+        if members is not None:
+            return members
+        try:
+            answer = await self._slack.call("usergroups.users.list", usergroup=group_id)
+        except SlackError as error:
+            # Closed, not open: a role that cannot be proven is not given.
+            log.warning("user group %s could not be read: %s", group_id, error)
+            return frozenset()
+        members = frozenset(str(member) for member in answer.get("users") or ())
+        self._groups.keep(group_id, members)
+        return members

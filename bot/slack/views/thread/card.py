@@ -1,0 +1,234 @@
+"""The card: the root message of a run's thread, edited in place as the run goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from bot.slack import figures, ids, text
+from bot.slack.views import blocks
+from bot.slack.views.kills.wording import cost_so_far, is_unconfirmed, question, whose
+from bot.slack.views.message import Block, Message
+from bot.slack.views.wording import STEP_ICONS, state_of, turns_made
+from core.domain.kills.termination import Phase
+from core.domain.runs.run import NOT_READY, CostSource, Run, RunStatus
+from core.domain.runs.snapshot import RunSnapshot, Thread
+from core.domain.runs.step import Step, StepStatus
+
+TASK_LIMIT = 400
+_STEPS_SHOWN = 8
+_STEP_LIMIT = 160
+_DONE = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})
+
+
+def thread_card(thread: Thread, *, now: datetime) -> Message:
+    """Draw the card of a thread: its newest leg under the task it all began with."""
+    return run_card(thread.legs[-1], now=now, task=thread.legs[0].run.task_input)
+
+
+def run_card(snapshot: RunSnapshot, *, now: datetime, task: str | None = None) -> Message:
+    """Draw a run.  Pure: the same run at the same moment is the same message.
+
+    Args:
+        snapshot: The run; its buttons are those that apply to it now.
+        now: For what has lasted so far, in coarse steps.
+        task: What the thread is about, if that is not this run's own task.
+    """
+    run, state = snapshot.run, state_of(snapshot)
+    about = run.task_input if task is None else task
+    drawn: list[Block] = [
+        blocks.header(f"{state.icon} {state.title} · {run.workflow_name}"),
+        blocks.section(text.quote(about, TASK_LIMIT) or "_No task_"),
+    ]
+    if about != run.task_input:
+        words = text.one_line(run.task_input, 300)
+        drawn.append(blocks.context(f"Leg {snapshot.leg}, told to: {words}"))
+    if state.detail:
+        drawn.append(blocks.section(state.detail))
+    drawn.append(blocks.fields(_facts(snapshot, now)))
+    steps = step_lines(snapshot)
+    if steps:
+        drawn.append(blocks.section("\n".join(steps)))
+    drawn.append(blocks.context(" · ".join(_small_print(snapshot))))
+    buttons = run_buttons(snapshot)
+    if buttons:
+        drawn.append(blocks.actions(ids.CARD_ACTIONS, buttons))
+    return Message(text=summary_line(snapshot, about), blocks=tuple(drawn))
+
+
+def summary_line(snapshot: RunSnapshot, about: str | None = None) -> str:
+    """A run in one line, for notifications."""
+    state, run = state_of(snapshot), snapshot.run
+    words = text.one_line(run.task_input if about is None else about, 120)
+    return f"{state.icon} {text.escape(state.title)} · {text.escape(run.workflow_name)}: {words}"
+
+
+def step_lines(snapshot: RunSnapshot) -> list[str]:
+    """The plan with ticks: its living part if it is long."""
+    steps = snapshot.steps
+    if not steps:
+        return []
+    done = sum(step.status in _DONE for step in steps)
+    lines = [f"*Steps* · {done} of {len(steps)} done"]
+    first = _window(steps)
+    shown = steps[first : first + _STEPS_SHOWN]
+    if first:
+        lines.append(f"_{first} before_")
+    lines += [_step_line(step, is_live=snapshot.run.is_live) for step in shown]
+    after = len(steps) - first - len(shown)
+    if after:
+        lines.append(f"_+{after} more_")
+    return lines
+
+
+def place_words(run: Run) -> str:
+    """Repository and branch."""
+    if run.git_repo is None:
+        return "a new, empty repository"
+    branch = f" on {text.code(run.git_branch, 80)}" if run.git_branch else ""
+    return f"{text.code(run.git_repo, 160)}{branch}"
+
+
+def turns_words(run: Run) -> str:
+    """Turns made, of how many."""
+    limit = f" of {run.max_turns}" if run.max_turns is not None else ""
+    return f"{turns_made(run)}{limit}"
+
+
+def owner_words(snapshot: RunSnapshot) -> str:
+    """Whose run it is."""
+    owner = snapshot.owner
+    return text.person(owner.slack_user_id, owner.name) if owner else "nobody known"
+
+
+def run_buttons(snapshot: RunSnapshot) -> list[Block]:
+    """The buttons that apply to a run now; none that would only answer with an error."""
+    run, kill = snapshot.run, snapshot.termination
+    if run.is_live:
+        if run.kill_requested_at is None:
+            return [_kill_button(snapshot)]
+        # What is unconfirmed is tried again by force as it is.
+        is_forced = kill is not None and (kill.force or is_unconfirmed(kill))
+        is_over = kill is not None and kill.phase is Phase.CONFIRMED
+        return [] if is_forced or is_over else [_force_button(snapshot)]
+    if run.stop_reason is None or (run.stop_reason in NOT_READY and not run.can_continue):
+        return []
+    more = blocks.button("Continue…", action_id=ids.CONTINUE_MORE, value=run.run_id)
+    if not run.can_continue:
+        return [more]
+    return [
+        blocks.button(
+            f"+{turns} turns",
+            action_id=action_id,
+            value=run.run_id,
+            style="primary" if action_id == ids.CONTINUE_20 else None,
+        )
+        for action_id, turns in ids.CONTINUE_TURNS.items()
+    ] + [more]
+
+
+def _facts(snapshot: RunSnapshot, now: datetime) -> Sequence[tuple[str, str]]:
+    run = snapshot.run
+    return (
+        ("Owner", owner_words(snapshot)),
+        ("Where", place_words(run)),
+        ("Turns", turns_words(run)),
+        ("Cost", figures.cost(run.cost_usd, run.cost_source, is_live=run.is_live)),
+        ("Tokens", _tokens(run)),
+        _time(run, now),
+    )
+
+
+def _tokens(run: Run) -> str:
+    if not run.usage.total_tokens:
+        return "not reported yet" if run.is_live else "not reported"
+    # Until its end the agent program reports no count of what it wrote.
+    return figures.tokens(run.usage, is_estimated=run.cost_source is not CostSource.REPORTED)
+
+
+def _time(run: Run, now: datetime) -> tuple[str, str]:
+    if run.duration is not None:
+        return "Took", figures.duration(run.duration)
+    if run.status is RunStatus.PENDING:
+        return "Waiting", figures.elapsed(
+            run.updated_at if run.attempt > 1 else run.created_at, now
+        )
+    if run.started_at is not None and run.is_live:
+        return "Running for", figures.elapsed(run.started_at, now)
+    if run.completed_at is not None:
+        return "Ended", figures.moment(run.completed_at)
+    return "Asked for", figures.moment(run.created_at)
+
+
+def _small_print(snapshot: RunSnapshot) -> list[str]:
+    run, total = snapshot.run, snapshot.total
+    parts = [f"`{run.run_id}`"]
+    if total is not None and total.legs > 1:
+        spent = figures.cost(total.cost_usd, total.cost_source, is_live=run.is_live)
+        parts.append(
+            f"leg {snapshot.leg} of {total.legs}, together "
+            f"{figures.plural(total.turns, 'turn')}, cost {spent}"
+        )
+    if run.session_name:
+        parts.append(f"session {text.code(run.session_name, 90)}")
+    if run.completed_at is not None:
+        parts.append(f"ended {figures.moment(run.completed_at)}")
+    elif run.started_at is not None:
+        parts.append(f"started {figures.clock_time(run.started_at)}")
+    if run.is_live and run.last_activity:
+        at = f" ({figures.clock_time(run.last_activity_at)})" if run.last_activity_at else ""
+        parts.append(f"last: {text.one_line(run.last_activity, 160)}{at}")
+    return parts
+
+
+def _window(steps: Sequence[Step]) -> int:
+    """Where to begin showing: the last done step before the first open one."""
+    if len(steps) <= _STEPS_SHOWN:
+        return 0
+    first_open = next((n for n, step in enumerate(steps) if step.status not in _DONE), len(steps))
+    return max(0, min(first_open - 2, len(steps) - _STEPS_SHOWN))
+
+
+def _step_line(step: Step, *, is_live: bool) -> str:
+    is_now = step.status is StepStatus.IN_PROGRESS
+    name = step.active_name if is_now and is_live and step.active_name else step.name
+    line = text.one_line(name, _STEP_LIMIT) or f"Step {step.step_id}"
+    if is_now and not is_live:
+        return f"⏸️ {line} _(not finished)_"
+    if is_now:
+        return f"{STEP_ICONS[step.status]} *{line.replace('*', '∗')}*"
+    took = f" · {figures.duration(step.duration)}" if step.duration is not None else ""
+    return f"{STEP_ICONS[step.status]} {line}{took}"
+
+
+def _kill_button(snapshot: RunSnapshot) -> Block:
+    run = snapshot.run
+    return blocks.button(
+        "Kill",
+        action_id=ids.KILL,
+        value=run.run_id,
+        style="danger",
+        confirm=blocks.confirm(
+            title=f"Kill this {run.workflow_name} run?",
+            words=question(snapshot),
+            yes="Kill it",
+            no="Let it run",
+        ),
+    )
+
+
+def _force_button(snapshot: RunSnapshot) -> Block:
+    run = snapshot.run
+    return blocks.button(
+        "Force kill",
+        action_id=ids.FORCE_KILL,
+        value=run.run_id,
+        style="danger",
+        confirm=blocks.confirm(
+            title="End it by force?",
+            words=f"This is {whose(snapshot)}. {cost_so_far(run)} Its processes are ended without "
+            "any time to finish what they are writing. Work in the workspace is still kept.",
+            yes="Force kill",
+            no="Give it time",
+        ),
+    )

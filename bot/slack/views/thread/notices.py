@@ -1,0 +1,108 @@
+"""What happened to a run that its owner should know and need not act on, batched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from bot.slack import figures, text
+from bot.slack.views.thread.carried_work import not_carried_lines, restored_lines
+from core.domain.fleet.attempt import node_of
+from core.domain.runs.event import EventKind, EventRecord
+from core.domain.runs.snapshot import RunSnapshot
+
+# The program retries by itself; once or twice is no news.
+_RETRIES_WORTH_SAYING = 3
+_REQUEUES_SHOWN = 5
+_HEARD = "last_heard_at"
+_LIMITED: Mapping[str, str] = {
+    "rejected": "The Claude account's usage limit is reached. If the run stops for it, it can be "
+    "continued later.",
+    "allowed_warning": "The Claude account comes close to its usage limit. If it is reached, the "
+    "run stops and can be continued later.",
+}
+
+
+def notice_lines(snapshot: RunSnapshot) -> list[str]:
+    """One line for each kind of thing that happened, however often it did."""
+    lines = _retries(_of(snapshot, EventKind.API_RETRY))
+    lines += _limits(_of(snapshot, EventKind.RATE_LIMIT))
+    lines += _requeues(_of(snapshot, EventKind.RUN_REQUEUED))
+    lines += _losses(_of(snapshot, EventKind.WORKER_LOST), _of(snapshot, EventKind.RUN_STARTED))
+    lines += restored_lines(_of(snapshot, EventKind.WORK_RESTORED))
+    lines += not_carried_lines(_of(snapshot, EventKind.WORK_CARRIED))
+    return lines
+
+
+def _of(snapshot: RunSnapshot, kind: EventKind) -> list[EventRecord]:
+    return [notice for notice in snapshot.notices if notice.kind is kind]
+
+
+def _retries(events: Sequence[EventRecord]) -> list[str]:
+    if len(events) < _RETRIES_WORTH_SAYING:
+        return []
+    last = events[-1]
+    error = text.one_line(str(last.data.get("error") or "no answer"), 160)
+    line = (
+        f"🔁 The model's API did not answer {len(events)} times, last at "
+        f"{figures.clock_time(last.at)} ({error}). The agent tries again by itself; nothing to do "
+        "unless it goes on for long."
+    )
+    return [line]
+
+
+def _limits(events: Sequence[EventRecord]) -> list[str]:
+    told = [event for event in events if str(event.data.get("status")) in _LIMITED]
+    if not told:
+        return []
+    last = told[-1]
+    words = _LIMITED[str(last.data["status"])]
+    at = _moment(last.data.get("resets_at"))
+    reset = f" The limit resets {figures.moment(at)}." if at is not None else ""
+    return [f"⏳ {words}{reset}"]
+
+
+def _losses(events: Sequence[EventRecord], starts: Sequence[EventRecord]) -> list[str]:
+    """Where a run went on whose worker was lost; one that failed for it says so at its end."""
+    lines = []
+    for event in events:
+        if not event.data.get("resumes"):
+            continue
+        lost, heard = text.code(str(event.data.get("node")), 60), _moment(event.data.get(_HEARD))
+        since = f" (last heard of at {figures.clock_time(heard)})" if heard is not None else ""
+        start = next((one for one in starts if one.at >= event.at), None)
+        where = (
+            "It goes on elsewhere as soon as a worker has a slot free"
+            if start is None
+            else f"It goes on on {text.code(node_of(str(start.data.get('worker'))), 60)}"
+        )
+        lines.append(
+            f"⚠️ {figures.clock_time(event.at)}: worker {lost} was lost{since}. {where}, from its "
+            "conversation and the newest of its work at hand; nothing to do."
+        )
+    return lines
+
+
+def _requeues(all_events: Sequence[EventRecord]) -> list[str]:
+    events = [event for event in all_events if not event.data.get("lost")]
+    lines = [
+        f"↪️ {figures.clock_time(event.at)}: back in the queue, {_why(event)}. It goes on by "
+        "itself where it was; nothing to do."
+        for event in events[-_REQUEUES_SHOWN:]
+    ]
+    earlier = len(events) - len(lines)
+    return [f"↪️ {earlier} times before that as well.", *lines] if earlier else lines
+
+
+def _why(event: EventRecord) -> str:
+    why = event.data.get("why")
+    return text.one_line(why, 160).rstrip(".") if isinstance(why, str) and why else "worker lost"
+
+
+def _moment(value: object) -> datetime | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError:
+        return None

@@ -1,0 +1,260 @@
+"""Replies in a run's thread: milestones only, each keyed by a slot and edited if it changes."""
+
+from __future__ import annotations
+
+from bot.slack import figures, markdown, text
+from bot.slack.views import blocks
+from bot.slack.views.kills.wording import is_unconfirmed, survivor_words, waited_words
+from bot.slack.views.message import Block, Message, TextFile
+from bot.slack.views.thread.card import TASK_LIMIT, owner_words
+from bot.slack.views.thread.changes import change_lines, outcome_of_tests
+from bot.slack.views.thread.notices import notice_lines
+from bot.slack.views.wording import (
+    ENDINGS,
+    advice_of,
+    ending_title,
+    killed_by,
+    killed_title,
+    state_of,
+    turns_made,
+    unconfirmed_title,
+    usage_reset,
+)
+from core.domain.kills.termination import Phase, Termination
+from core.domain.runs.run import Run, RunStatus, StopReason
+from core.domain.runs.snapshot import RunSnapshot, Thread
+
+RESULT_LIMIT = 3200
+_TASK_SHOWN = 2800
+_ERROR_LIMIT = 700
+
+
+def replies(thread: Thread) -> dict[str, Message]:
+    """What a thread says below its card, by slot, in the order it is to be said."""
+    drawn: dict[str, Message] = {}
+    for place, leg in enumerate(thread.legs):
+        run_id = leg.run.run_id
+        candidates = {
+            f"leg:{run_id}": _next_leg(leg) if place else None,
+            f"task:{run_id}": _whole_task(leg) if not place else None,
+            f"notices:{run_id}": _notices(leg),
+            f"kill:{run_id}": _unconfirmed(leg),
+            f"proof:{run_id}": _confirmed_late(leg),
+            f"result:{run_id}": result(leg),
+        }
+        drawn |= {slot: message for slot, message in candidates.items() if message is not None}
+    return drawn
+
+
+def result(snapshot: RunSnapshot) -> Message | None:
+    """How a run ended, what it changed, and what to do next; `None` while it lives."""
+    run = snapshot.run
+    if run.is_live or run.stop_reason is None:
+        return None
+    if run.stop_reason is StopReason.SUCCESS:
+        return _completed(snapshot)
+    if run.status is RunStatus.KILLED:
+        return _killed(snapshot)
+    return _failed(snapshot, run.stop_reason)
+
+
+def file_for(snapshot: RunSnapshot) -> TextFile | None:
+    """The whole report as a file, where the message could only hold its beginning."""
+    run = snapshot.run
+    if run.is_live or not run.result or not _is_clipped(run.result):
+        return None
+    return TextFile(
+        name=f"{run.run_id}-report.md",
+        title=f"Report of {run.run_id}",
+        content=text.clean(run.result).strip() + "\n",
+    )
+
+
+def farewell(thread: Thread) -> Message:
+    """Tell the owner how a run ended, where its thread cannot be written to any more."""
+    leg = thread.legs[-1]
+    where = text.channel(thread.channel_id) or "its channel"
+    ended = result(leg)
+    lead = (
+        f"I can't write in {where} any more (archived, or I was removed), so here is how your "
+        f"run `{leg.run.run_id}` ended. To have threads again, use `/invite @signalbox` there."
+    )
+    return Message(
+        text=_summary(leg),
+        blocks=(blocks.context(lead), *(ended.blocks if ended is not None else ())),
+    )
+
+
+def _completed(snapshot: RunSnapshot) -> Message:
+    run = snapshot.run
+    ending = ENDINGS[StopReason.SUCCESS]
+    drawn = [_headline(snapshot, ending.icon, ending_title(run))]
+    drawn += _report(run)
+    drawn += _changes(run)
+    drawn.append(blocks.context(f"`{run.run_id}` · {ending.advice}"))
+    return Message(text=_summary(snapshot), blocks=tuple(drawn))
+
+
+def _failed(snapshot: RunSnapshot, reason: StopReason) -> Message:
+    run, ending = snapshot.run, ENDINGS[reason]
+    drawn = [
+        _headline(snapshot, ending.icon, ending_title(run)),
+        blocks.section(f"{ending.happened} {_reset(snapshot)}*Next:* {advice_of(run)}"),
+    ]
+    error = text.quote(run.error_message or "", _ERROR_LIMIT)
+    if error:
+        drawn.append(blocks.section(error))
+    drawn += _report(run, lead="*What the agent said last*")
+    drawn += _changes(run)
+    drawn.append(blocks.context(f"`{run.run_id}`"))
+    return Message(text=_summary(snapshot), blocks=tuple(drawn))
+
+
+def _killed(snapshot: RunSnapshot) -> Message:
+    run, kill = snapshot.run, snapshot.termination
+    drawn = [_headline(snapshot, "🛑", killed_title(run, kill))]
+    drawn.append(blocks.section("\n".join(_kill_lines(snapshot))))
+    drawn += _report(run, lead="*What the agent said last*")
+    drawn += _changes(run)
+    drawn.append(blocks.context(f"`{run.run_id}`"))
+    return Message(text=_summary(snapshot), blocks=tuple(drawn))
+
+
+def _kill_lines(snapshot: RunSnapshot) -> list[str]:
+    run, kill = snapshot.run, snapshot.termination
+    ending = ENDINGS[StopReason.KILLED]
+    if kill is None:
+        return [f"{ending.happened} *Next:* {ending.advice}"]
+    lines = [killed_by(kill)]
+    waited = waited_words(kill)
+    if kill.phase is Phase.CONFIRMED and run.started_at is not None:
+        proof = f"*Proof:* the last look found no process of this run alive. {waited}"
+        lines.append(proof.rstrip())
+    elif waited:
+        lines.append(waited)
+    saved = _saved(kill)
+    if saved:
+        lines.append(f"*Work kept:* {saved}")
+    lines.append(f"*Next:* {ending.advice}")
+    return lines
+
+
+def _saved(kill: Termination) -> str:
+    """What was kept of the workspace, in words; empty if nothing is known."""
+    commit = kill.work_saved.get("commit")
+    if isinstance(commit, str) and commit:
+        return f"everything in the workspace, as commit {text.code(commit[:12])}."
+    if kill.work_saved.get("kept_in"):
+        return "the workspace stays on its worker as it was."
+    return ""
+
+
+def _headline(snapshot: RunSnapshot, icon: str, title: str) -> Block:
+    run = snapshot.run
+    facts = [f"{icon} *{text.escape(title)}*"]
+    if run.duration is not None:
+        facts.append(figures.duration(run.duration))
+    if run.turns:
+        facts.append(figures.plural(turns_made(run), "turn"))
+    if run.started_at is not None:
+        facts.append(f"cost {figures.cost(run.cost_usd, run.cost_source, is_live=False)}")
+    facts.append(owner_words(snapshot))
+    return blocks.section(" · ".join(facts))
+
+
+def _report(run: Run, *, lead: str | None = None) -> list[Block]:
+    words = run.result or ""
+    shown = markdown.safe_markdown(words, RESULT_LIMIT)
+    if not shown.strip():
+        return []
+    drawn = [blocks.section(lead)] if lead else []
+    drawn.append(blocks.markdown(shown))
+    if _is_clipped(words):
+        drawn.append(blocks.context("This is the beginning; the whole report follows as a file."))
+    return drawn
+
+
+def _is_clipped(words: str) -> bool:
+    return markdown.is_clipped(words, RESULT_LIMIT)
+
+
+def _changes(run: Run) -> list[Block]:
+    lines = change_lines(run)
+    tests = outcome_of_tests(run)
+    if tests:
+        lines.append(tests)
+    return blocks.paragraphs(lines) if lines else []
+
+
+def _reset(snapshot: RunSnapshot) -> str:
+    at = usage_reset(snapshot)
+    is_limit = snapshot.run.stop_reason is StopReason.USAGE_LIMIT
+    return f"It resets {figures.moment(at)}. " if is_limit and at is not None else ""
+
+
+def _next_leg(snapshot: RunSnapshot) -> Message:
+    run = snapshot.run
+    limit = f", up to {figures.plural(run.max_turns, 'turn')}" if run.max_turns else ""
+    lead = f"↩️ *Continued* by {owner_words(snapshot)} as leg {snapshot.leg}{limit} · `{run.run_id}`"
+    return Message(
+        text=f"Continued as leg {snapshot.leg}: {text.one_line(run.task_input, 120)}",
+        blocks=(
+            blocks.section(lead),
+            blocks.section(text.quote(run.task_input, _TASK_SHOWN) or "_No message_"),
+        ),
+    )
+
+
+def _whole_task(snapshot: RunSnapshot) -> Message | None:
+    task = snapshot.run.task_input
+    if not text.quote(task, TASK_LIMIT).endswith(text.ELLIPSIS):
+        return None
+    # Not as a quote: that would show its first lines only.
+    shown = text.escape(task, _TASK_SHOWN)
+    lead = "*The whole task*" if not shown.endswith(text.ELLIPSIS) else "*More of the task*"
+    return Message(
+        text=f"The task: {text.one_line(task, 120)}",
+        blocks=(blocks.section(lead), blocks.section(shown)),
+    )
+
+
+def _notices(snapshot: RunSnapshot) -> Message | None:
+    lines = notice_lines(snapshot)
+    if not lines:
+        return None
+    return Message(text=lines[-1], blocks=tuple(blocks.paragraphs(lines)))
+
+
+def _unconfirmed(snapshot: RunSnapshot) -> Message | None:
+    """A warning that a kill is not proven; when that is over, it says so."""
+    kill = snapshot.termination
+    if kill is None or Phase.UNCONFIRMED not in kill.phases:
+        return None
+    if not is_unconfirmed(kill):
+        words = (
+            "⚠️ For a while it was not proven that nothing of this run is left. That is over: "
+            "nothing is left running."
+        )
+        return Message(text=words, blocks=(blocks.section(words),))
+    # Also of a run that was given up: the card tells its end, the kill stays open.
+    title = unconfirmed_title(snapshot, kill)
+    return Message(
+        text=f"⚠️ `{snapshot.run.run_id}`: {text.escape(title)}.",
+        blocks=(blocks.section(f"⚠️ *{text.escape(title)}*\n{survivor_words(snapshot, kill)}"),),
+    )
+
+
+def _confirmed_late(snapshot: RunSnapshot) -> Message | None:
+    """The news that it is proven after all: a reply of its own, for an edit calls nobody."""
+    kill = snapshot.termination
+    if kill is None or Phase.UNCONFIRMED not in kill.phases or is_unconfirmed(kill):
+        return None
+    took = f", {figures.duration(kill.elapsed)} after it was asked for" if kill.elapsed else ""
+    words = f"✅ The kill is confirmed after all{took}: nothing of the run is left running."
+    return Message(text=words, blocks=(blocks.section(words),))
+
+
+def _summary(snapshot: RunSnapshot) -> str:
+    state, run = state_of(snapshot), snapshot.run
+    told = markdown.first_words(run.result or "", 160) or text.one_line(run.task_input, 120)
+    return f"{state.icon} {text.escape(state.title)} · {text.escape(run.workflow_name)}: {told}"

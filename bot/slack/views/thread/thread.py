@@ -1,0 +1,23 @@
+"""Everything one Slack thread should show."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from bot.slack.views.message import Message, TextFile
+from bot.slack.views.thread.card import thread_card
+from bot.slack.views.thread.replies import file_for, replies
+from core.domain.runs.snapshot import Thread
+
+CARD = "card"
+
+
+def thread_messages(thread: Thread, now: datetime) -> dict[str, Message]:
+    """The messages of a thread by slot, the card first, then replies in their order."""
+    return {CARD: thread_card(thread, now=now), **replies(thread)}
+
+
+def thread_files(thread: Thread) -> dict[str, TextFile]:
+    """Files that belong into a thread, by slot `file:<run_id>`; each once, never changed."""
+    files = {f"file:{leg.run.run_id}": file_for(leg) for leg in thread.legs}
+    return {slot: file for slot, file in files.items() if file is not None}

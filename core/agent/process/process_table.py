@@ -1,0 +1,182 @@
+"""Who is running on this machine: one pass over the processes, and signals that cannot miss.
+
+`/proc` where there is one; psutil elsewhere, so that development on a Mac works.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from core.domain.kills.termination import ProcessIdentity
+
+_HAS_PROC = Path("/proc/self/stat").exists()
+# psutil reports seconds since the epoch; hundredths are what Linux's ticks are too.
+_TICKS_PER_SECOND = 100
+# On a machine that starts processes all the time a pass must end nevertheless.
+_MOST_LISTINGS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Resident:
+    """One living process.
+
+    Attributes:
+        session: Its session's id (the `setsid` one).
+    """
+
+    pid: int
+    parent: int
+    session: int
+    started_ticks: int
+    name: str
+
+    @property
+    def identity(self) -> ProcessIdentity:
+        """What tells it from a later process with the same pid."""
+        return ProcessIdentity(pid=self.pid, started_ticks=self.started_ticks, name=self.name)
+
+
+def residents() -> Iterator[Resident]:
+    """Every living process that can be seen; zombies are dead and left out."""
+    return _proc_residents() if _HAS_PROC else _psutil_residents()
+
+
+def resident(pid: int) -> Resident | None:
+    """One living process, or `None`."""
+    if _HAS_PROC:
+        return _read_stat(pid)
+    with suppress(psutil.Error):
+        return _from_psutil(psutil.Process(pid))
+    return None
+
+
+def variables(pid: int, *names: str) -> dict[str, str]:
+    """The values of environment variables that a process was started with, as far as set.
+
+    Empty for a process whose environment may not be read (another user's).
+    """
+    if _HAS_PROC:
+        try:
+            # Opened in the plain way: a Path object for each process doubles the scan's time.
+            with open(f"/proc/{pid}/environ", "rb") as file:  # noqa: PTH123
+                raw = file.read()
+        except OSError:
+            return {}
+        found = {}
+        for name in names:
+            start = (b"\0" + raw).find(b"\0" + name.encode() + b"=")
+            if start >= 0:
+                value = raw[start + len(name) + 1 :].split(b"\0", 1)[0]
+                found[name] = value.decode(errors="replace")
+        return found
+    with suppress(psutil.Error):
+        environment = psutil.Process(pid).environ()
+        return {name: environment[name] for name in names if name in environment}
+    return {}
+
+
+def send_signal(identity: ProcessIdentity, number: signal.Signals) -> bool:
+    """Signal exactly this process; False if it is gone or its pid is another's by now."""
+    send = _aim(identity.pid)
+    if send is None:
+        return False
+    try:
+        present = resident(identity.pid)
+        if present is None or present.started_ticks != identity.started_ticks:
+            return False
+        send.fire(number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    finally:
+        send.close()
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Aim:
+    fire: Callable[[signal.Signals], None]
+    close: Callable[[], None]
+
+
+def _aim(pid: int) -> _Aim | None:
+    """Hold on to the process first, look at it after: a reused pid cannot slip in between."""
+    if hasattr(os, "pidfd_open"):
+        try:
+            handle = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return None
+        except OSError:
+            pass  # No pidfd in this kernel or container; a plain kill is the next best.
+        else:
+            return _Aim(
+                lambda number: signal.pidfd_send_signal(handle, number), lambda: os.close(handle)
+            )
+    return _Aim(lambda number: os.kill(pid, number), lambda: None)
+
+
+def _proc_residents() -> Iterator[Resident]:
+    """Newest first, and those born meanwhile too: what forks and dies must not slip through."""
+    examined: set[int] = set()
+    for _ in range(_MOST_LISTINGS):
+        listed = {int(name) for name in os.listdir("/proc") if name.isdecimal()}  # noqa: PTH208
+        fresh = listed - examined
+        if not fresh:
+            return
+        examined |= fresh
+        for pid in sorted(fresh, reverse=True):
+            found = _read_stat(pid)
+            if found is not None:
+                yield found
+
+
+def _read_stat(pid: int) -> Resident | None:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 (as above)
+            raw = file.read()
+    except OSError:
+        return None
+    # The name is in parentheses and may hold anything, parentheses and spaces too.
+    opening, closing = raw.find(b"("), raw.rfind(b")")
+    fields = raw[closing + 2 :].split()
+    state, threads = fields[0], int(fields[17])
+    # A leader that left its threads running is a zombie by its state, and alive.
+    if state in b"XZx" and threads < 2:
+        return None
+    return Resident(
+        pid=pid,
+        parent=int(fields[1]),
+        session=int(fields[3]),
+        started_ticks=int(fields[19]),
+        name=raw[opening + 1 : closing].decode(errors="replace"),
+    )
+
+
+def _psutil_residents() -> Iterator[Resident]:
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            found = _from_psutil(process)
+            if found is not None:
+                yield found
+
+
+def _from_psutil(process: psutil.Process) -> Resident | None:
+    with process.oneshot():
+        if process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
+            return None
+        session = 0
+        with suppress(OSError):
+            session = os.getsid(process.pid)
+        return Resident(
+            pid=process.pid,
+            parent=process.ppid() or 0,
+            session=session,
+            started_ticks=round(process.create_time() * _TICKS_PER_SECOND),
+            name=process.name(),
+        )

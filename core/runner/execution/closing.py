@@ -1,0 +1,23 @@
+"""What is left open by an attempt that nobody executes any more."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core.agent.steps import end_steps
+from core.domain.runs.run import Run
+from core.runner.execution.recount import recount
+from core.store import steps
+from core.store.fleet import attempts
+
+
+async def close_attempt(
+    session: AsyncSession, run: Run, *, now: datetime, error: str | None = None
+) -> None:
+    """End the process row and the open steps of a run that ends without its worker."""
+    await recount(session, run, now=now)
+    await attempts.end(session, run.id, run.attempt, now=now)
+    plan = tuple(await steps.of_run(session, run.id))
+    await steps.replace(session, run.id, end_steps(plan, succeeded=False, now=now, error=error))

@@ -1,0 +1,73 @@
+"""What a run's earlier attempts have used up: each attempt adds to it, none replaces it.  Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from core.domain.runs.run import CostSource, Run, Usage
+
+# Its program takes no budget of nothing; it is over with the first answer.
+_LEAST_BUDGET_USD = Decimal("0.0001")
+
+Cost = tuple[Decimal | None, CostSource | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spent:
+    """Figures of a run as its row has them when an attempt begins."""
+
+    usage: Usage = field(default_factory=Usage)
+    cost_usd: Decimal | None = None
+    cost_source: CostSource | None = None
+    turns: int = 0
+    tool_calls: int = 0
+    tools_used: tuple[str, ...] = ()
+
+    @classmethod
+    def by(cls, run: Run) -> Spent:
+        """What a run has used so far."""
+        return cls(
+            usage=run.usage,
+            cost_usd=run.cost_usd,
+            cost_source=run.cost_source,
+            turns=run.turns,
+            tool_calls=run.tool_calls,
+            tools_used=run.tools_used,
+        )
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether no earlier attempt got an answer of the model."""
+        return not self.turns and self.usage == Usage()
+
+    def with_cost(self, cost: Cost, *, is_begun: bool) -> Cost:
+        """The cost of all attempts, where `cost` is the present one's.
+
+        Unknown with known is unknown; reported with estimated is estimated.
+
+        Args:
+            cost: Amount and source; both `None` while unknown.
+            is_begun: Whether the present attempt got an answer of the model.
+        """
+        if self.is_nothing:
+            return cost
+        own, source = cost
+        if not is_begun:
+            return self.cost_usd, self.cost_source
+        if own is None or self.cost_usd is None:
+            return None, None
+        is_reported = {source, self.cost_source} == {CostSource.REPORTED}
+        return own + self.cost_usd, CostSource.REPORTED if is_reported else CostSource.ESTIMATED
+
+
+def turns_left(run: Run, limit: int) -> int:
+    """Turns that the attempt which now begins may take; at least one, to come to an end in."""
+    return max((run.max_turns or limit) - run.turns, 1)
+
+
+def budget_left(run: Run) -> Decimal | None:
+    """What the attempt which now begins may cost; `None` is no limit."""
+    if run.budget_usd is None:
+        return None
+    return max(run.budget_usd - (run.cost_usd or Decimal(0)), _LEAST_BUDGET_USD)

@@ -1,0 +1,292 @@
+"""What is known of a leg while it runs, gathered from the agent's events for the next write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from core.agent.steps import end_steps, fold_steps
+from core.domain.price import estimate_usd
+from core.domain.redact import redact
+from core.domain.runs.event import (
+    AgentEvent,
+    AgentResult,
+    AgentStarted,
+    AgentText,
+    ApiRetry,
+    EventKind,
+    EventRecord,
+    MessageConsumed,
+    PlanChanged,
+    PlanItem,
+    RateLimit,
+    ToolFinished,
+    ToolStarted,
+    TurnUsage,
+)
+from core.domain.runs.run import CostSource, Usage
+from core.domain.runs.step import Step
+from core.runner.execution.prior_usage import Cost, Spent
+from core.runner.execution.test_results import TestCounts, counts_of
+
+# What one row of `run_events` keeps of a text; the transcript has the whole of it.
+_KEPT_CHARS = 4_000
+_ACTIVITY_CHARS = 200
+# Of English text and code; Anthropic's own rule of thumb.
+_CHARS_PER_TOKEN = 4
+# The outcome looks at the last few texts only.
+_KEPT_TEXTS = 20
+NOTHING = Spent()
+
+
+class Progress:
+    """The growing account of one leg, with what its earlier attempts have used.
+
+    Attributes:
+        before: Added to every figure of this attempt.
+        result: The program's last own account of its end, if it gave one.
+        texts: The main agent's last texts, oldest first.
+        tests: Counts of the last test run whose summary was seen.
+        plan: Its task list as last seen, carried to the session's next leg.
+        is_dirty: Whether something was taken in since the last `drain`.
+    """
+
+    def __init__(
+        self, *, model: str | None, plan: tuple[PlanItem, ...] = (), before: Spent = NOTHING
+    ) -> None:
+        self.before = before
+        self.result: AgentResult | None = None
+        self.texts: list[str] = []
+        self.plan = plan
+        self.steps: tuple[Step, ...] = ()
+        self.is_dirty = False
+        self.model = model
+        self.rate_limit: RateLimit | None = None
+        self.tests: TestCounts | None = None
+        self._usage: dict[str, TurnUsage] = {}
+        self._results = 0
+        self._output_chars = 0
+        self._tool_calls = before.tool_calls
+        self._tools_used: dict[str, None] = dict.fromkeys(before.tools_used)
+        self._activity: tuple[datetime, str] | None = None
+        self._records: list[EventRecord] = []
+
+    def take(self, event: AgentEvent, *, at: datetime) -> None:
+        """Take one event in."""
+        self.is_dirty = True
+        self._output_chars += _length(event)
+        match event:
+            case TurnUsage():
+                count_once(self._usage, event)
+            case AgentStarted():
+                self.model = event.model or self.model
+            case AgentText(is_subagent=False):
+                self.texts = [*self.texts[1 - _KEPT_TEXTS :], event.text]
+                self._seen(at, event.text)
+            case ToolStarted():
+                self._tool_calls += 1
+                self._tools_used.setdefault(event.name)
+                self._seen(at, f"{event.name}: {event.summary}" if event.summary else event.name)
+            case ToolFinished(is_subagent=False):
+                self._results += 1
+                self.tests = counts_of(event.output) or self.tests
+                self._seen(at, None)
+            case AgentResult():
+                self.result = event
+            case RateLimit():
+                self.rate_limit = event
+            case _:
+                self._seen(at, None)
+        self.steps = fold_steps(self.steps, self.plan, [event], now=at)
+        if isinstance(event, PlanChanged):
+            self.plan = event.items
+        record = _record(event, at)
+        if record is not None:
+            self._records.append(record)
+
+    def note(self, kind: EventKind, at: datetime, **data: object) -> None:
+        """Add a fact of our own to the account."""
+        self.is_dirty = True
+        self._records.append(EventRecord(kind=kind, at=at, data=data))
+
+    def close(self, *, succeeded: bool, error: str | None, at: datetime) -> None:
+        """Settle the steps of a leg that is over: none stays in progress."""
+        self.steps = end_steps(self.steps, succeeded=succeeded, now=at, error=error)
+
+    def drain(self) -> list[EventRecord]:
+        """The event records since the last call; clears `is_dirty`."""
+        records, self._records = self._records, []
+        self.is_dirty = False
+        return records
+
+    def put_back(self, records: list[EventRecord]) -> None:
+        """Return records that could not be written; they come first next time."""
+        self._records = records + self._records
+        self.is_dirty = True
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens so far: the program's own account once it gave one, else an estimate.
+
+        While an agent works its program reports output tokens as placeholders, so they are
+        estimated from the length of what was said.
+        """
+        return self.before.usage + self._own_usage
+
+    @property
+    def _own_usage(self) -> Usage:
+        if self.result is not None:
+            return self.result.usage
+        total = Usage()
+        for turn in self._usage.values():
+            total += turn.usage
+        return total + Usage(output_tokens=self._unreported_output(total))
+
+    def _unreported_output(self, reported: Usage) -> int:
+        return max(self._output_chars // _CHARS_PER_TOKEN - reported.output_tokens, 0)
+
+    def cost(self) -> tuple[Decimal | None, CostSource | None]:
+        """Cost so far and where it comes from; both `None` while unknown."""
+        is_begun = bool(self._usage) or self.result is not None
+        return self.before.with_cost(self._own_cost(), is_begun=is_begun)
+
+    def _own_cost(self) -> Cost:
+        if self.result is not None and self.result.cost_usd is not None:
+            return self.result.cost_usd, CostSource.REPORTED
+        reported = Usage()
+        parts: list[Decimal | None] = []
+        for turn in self._usage.values():
+            reported += turn.usage
+            parts.append(estimate_usd(turn.model or self.model, turn.usage))
+        rest = Usage(output_tokens=self._unreported_output(reported))
+        parts.append(estimate_usd(self.model, rest) if rest.output_tokens else Decimal(0))
+        known = [part for part in parts if part is not None]
+        if not self._usage or len(known) < len(parts):
+            return None, None
+        return sum(known, Decimal(0)), CostSource.ESTIMATED
+
+    @property
+    def turns(self) -> int:
+        """Turns of the main agent so far, as the program counts them.
+
+        It counts its first answer and one for each tool result that follows.
+        """
+        return self.before.turns + self._own_turns
+
+    @property
+    def _own_turns(self) -> int:
+        if self.result is not None:
+            return self.result.turns
+        return self._results + 1 if self._usage else 0
+
+    def columns(self) -> Mapping[str, Any]:
+        """The run's columns as they now stand."""
+        cost_usd, cost_source = self.cost()
+        columns: dict[str, Any] = {
+            "turns": self.turns,
+            "usage": self.usage,
+            "cost_usd": cost_usd,
+            "cost_source": cost_source,
+            "tool_calls": self._tool_calls,
+            "tools_used": tuple(self._tools_used),
+        }
+        if self.model is not None:
+            columns["ai_model"] = self.model
+        if self._activity is not None:
+            columns["last_activity_at"], columns["last_activity"] = self._activity
+        return columns
+
+    def _seen(self, at: datetime, what: str | None) -> None:
+        if what is None:
+            what = self._activity[1] if self._activity else ""
+        lines = what.strip().splitlines()
+        first = lines[0] if lines else ""
+        self._activity = (at, redact(first)[:_ACTIVITY_CHARS])
+
+
+def count_once(answers: dict[str, TurnUsage], turn: TurnUsage) -> None:
+    """Count an answer once: of one that is not whole yet less is told than of the whole.
+
+    Args:
+        answers: Those counted so far, by their ids.
+        turn: One more.
+    """
+    known = answers.get(turn.message_id)
+    if known is None or known.usage.output_tokens <= turn.usage.output_tokens:
+        answers[turn.message_id] = turn
+
+
+def _length(event: AgentEvent) -> int:
+    """Characters the model wrote for this event."""
+    if isinstance(event, AgentText):
+        return len(event.text)
+    if isinstance(event, ToolStarted):
+        return len(event.name) + sum(len(str(value)) for value in event.input.values())
+    return 0
+
+
+def _clip(text: str) -> str:
+    return redact(text)[:_KEPT_CHARS]
+
+
+def _record(event: AgentEvent, at: datetime) -> EventRecord | None:
+    """The row an event leaves; token counts leave none, being columns of the run."""
+    found = _kind_and_data(event)
+    return None if found is None else EventRecord(kind=found[0], at=at, data=found[1])
+
+
+def _kind_and_data(event: AgentEvent) -> tuple[EventKind, dict[str, object]] | None:  # noqa: C901
+    match event:
+        case AgentStarted():
+            return EventKind.AGENT_STARTED, {
+                "model": event.model,
+                "program_version": event.program_version,
+            }
+        case AgentText():
+            return EventKind.AGENT_TEXT, {
+                "text": _clip(event.text),
+                "uuid": event.message_uuid,
+                "subagent": event.is_subagent,
+            }
+        case ToolStarted():
+            return EventKind.TOOL_STARTED, {
+                "id": event.tool_use_id,
+                "name": event.name,
+                "summary": _clip(event.summary),
+                "subagent": event.is_subagent,
+            }
+        case ToolFinished():
+            return EventKind.TOOL_FINISHED, {
+                "id": event.tool_use_id,
+                "error": event.is_error,
+                "output": _clip(event.output),
+            }
+        case PlanChanged():
+            return EventKind.PLAN_CHANGED, {
+                "items": [[item.source_id, item.name, item.status] for item in event.items]
+            }
+        case ApiRetry():
+            return EventKind.API_RETRY, {
+                "attempt": event.attempt,
+                "max_attempts": event.max_attempts,
+                "delay_ms": event.delay_ms,
+                "error": _clip(event.error),
+            }
+        case RateLimit():
+            return EventKind.RATE_LIMIT, {
+                "status": event.status,
+                "resets_at": event.resets_at.isoformat() if event.resets_at else None,
+            }
+        case MessageConsumed():
+            return EventKind.MESSAGE_CONSUMED, {"uuid": event.message_uuid}
+        case AgentResult():
+            return EventKind.AGENT_RESULT, {
+                "subtype": event.subtype,
+                "terminal_reason": event.terminal_reason,
+                "turns": event.turns,
+                "errors": [_clip(error) for error in event.errors],
+            }
+        case TurnUsage():
+            return None

@@ -1,0 +1,132 @@
+"""Who a worker is: its place on a disk, held by a lock, and where its processes' numbers count."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import secrets
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import IO
+from uuid import uuid4
+
+import psutil
+
+from core.domain.fleet.attempt import host_named, machine_of
+from core.workspace.locks import locked
+from core.workspace.scratch import Scratch, opened_scratch
+
+_MAX_NODES = 64
+# The host that made it, for people, and what makes it unique.
+_DISK_ID = re.compile(r"[^\s/:]{1,100}-[0-9a-f]{8}")
+_DISK_ID_PATIENCE = timedelta(seconds=10)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Who a worker is.
+
+    Attributes:
+        node: Stays over restarts; a lock on its disk gives it to one process at a time.
+        worker_id: Of this process alone.
+        host: Where its processes' numbers mean something: `this_host`.
+        disk_id: The file that binds the node's name to this disk.
+        predecessor: Who held the lock before; it is dead.
+        scratch: For what it needs for a moment.
+    """
+
+    node: str
+    worker_id: str
+    host: str
+    disk_id: Path
+    scratch: Scratch
+    predecessor: str | None = None
+
+
+@contextmanager
+def claimed_identity(home: Path) -> Iterator[Identity]:
+    """Hold one of this home's node names for as long as the context lasts."""
+    host = this_host()
+    locks = home / "nodes"
+    place = disk_id_of(home)
+    for number in range(_MAX_NODES):
+        with (locks / f"{number}.lock").open("a+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            node = f"{place}-{number}"
+            worker_id = f"{node}:{uuid4().hex[:8]}"
+            predecessor = _succeed(lock, worker_id)
+            with opened_scratch(home) as scratch:
+                yield Identity(
+                    node=node,
+                    worker_id=worker_id,
+                    host=host,
+                    disk_id=_disk_file(home),
+                    scratch=scratch,
+                    predecessor=predecessor,
+                )
+            return
+    raise RuntimeError(f"more than {_MAX_NODES} workers share the home {home}")
+
+
+def this_host() -> str:
+    """This machine until it boots again, and the PID namespace on it.
+
+    The hostname alone does not tell containers, or virtual machines made of one image, apart.
+    """
+    name = socket.gethostname()
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return host_named(name, boot=boot[:8], namespace=Path("/proc/self/ns/pid").stat().st_ino)
+    except OSError:  # Not Linux: there are no namespaces either.
+        return host_named(name, boot=f"{psutil.boot_time():.0f}")
+
+
+def disk_id_of(home: Path) -> str:
+    """The name of the disk that a home is on, made by the first who asks.
+
+    Not the path: other machines' homes are at the same one.  Nor the hostname, of which it only
+    begins with the first: a container that is made anew has another.
+    """
+    file = _disk_file(home)
+    (home / "nodes").mkdir(parents=True, exist_ok=True)
+    with locked(home / "nodes" / "disk-id.lock", timeout=_DISK_ID_PATIENCE):
+        known = file.read_text().strip() if file.is_file() else ""
+        if _DISK_ID.fullmatch(known):
+            return known
+        made = f"{machine_of(this_host())[:100]}-{secrets.token_hex(4)}"
+        aside = file.with_name("disk-id.new")
+        with aside.open("w") as new:
+            new.write(f"{made}\n")
+            new.flush()
+            # A name that is forgotten in a power cut would be another after it.
+            os.fsync(new.fileno())
+        aside.replace(file)
+        return made
+
+
+def _disk_file(home: Path) -> Path:
+    return home / "disk-id"
+
+
+def _succeed(lock: IO[str], worker_id: str) -> str | None:
+    """Note in the lock who holds it now.
+
+    Returns:
+        Who held it before; `None` if the note came here with a copy of the file.
+    """
+    status = os.fstat(lock.fileno())
+    place = f"{status.st_dev}:{status.st_ino}"
+    lock.seek(0)
+    before, _, noted_in = lock.read().strip().rpartition(" ")
+    lock.truncate(0)
+    lock.write(f"{worker_id} {place}\n")
+    lock.flush()
+    return before if before and noted_in == place else None

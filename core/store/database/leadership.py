@@ -1,0 +1,183 @@
+"""Being the one: an advisory lock, held on a connection of its own.
+
+A leader that dies loses its connection and with it the lock.  One that is frozen (SIGSTOP, a
+paused machine) keeps both and does nothing: who waits sees that its probes have ceased, and
+ends its connection.  When it thaws it finds that out before anything else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, TypeAlias
+
+import asyncpg
+
+from core.store.database.connect import BROKEN, connector
+
+log = logging.getLogger(__name__)
+
+_FIRST_DELAY = 0.1
+_LAST_DELAY = 5.0
+# How soon a leader notices that the server is gone without a word.
+_PROBE_SECONDS = 2.0
+# How long one that waits lets the server wait, before it looks whether the leader is alive and
+# makes sure that it still waits at a server; and how long that may take at the most.
+_ROUND_SECONDS = 5.0
+_ROUND_LIMIT = 15.0
+# A leader without a probe for this long is not sure that it leads; without one for longer, it
+# counts as frozen.
+_SURE_SECONDS = 10.0
+SILENCE = timedelta(seconds=15)
+_CLOSE_SECONDS = 2.0
+
+# Who holds the lock, if nothing was heard of it for long.  Its probes are statements, and the
+# server knows when the last one began and ended.
+_SILENT_HOLDERS = """
+    SELECT activity.pid, pg_terminate_backend(activity.pid) AS ended
+    FROM pg_locks AS held JOIN pg_stat_activity AS activity ON activity.pid = held.pid
+    WHERE held.locktype = 'advisory' AND held.granted AND held.objsubid = 1
+        AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        AND held.classid = $1::bigint >> 32 AND held.objid = $1::bigint & 4294967295
+        AND activity.pid <> pg_backend_pid()
+        AND activity.state_change < clock_timestamp() - $2::interval
+"""
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+
+@dataclass(frozen=True)
+class Leadership:
+    """Held until `lost` is set: then another may lead, and what leaders do must stop."""
+
+    lost: asyncio.Event = field(default_factory=asyncio.Event)
+    _probed_at: list[float] = field(default_factory=lambda: [time.monotonic()])
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether nobody else can lead yet; false right after a thaw, before `lost` is set."""
+        age = time.monotonic() - self._probed_at[0]
+        return not self.lost.is_set() and age < _SURE_SECONDS
+
+    def probed(self, at: float) -> None:
+        """Note that the lock was held at that moment, or later."""
+        self._probed_at[0] = at
+
+
+@asynccontextmanager
+async def leadership(
+    dsn: str, key: int, *, silence: timedelta = SILENCE
+) -> AsyncIterator[Leadership]:
+    """Wait to be the one holder of `key`; outages of Postgres are waited out.
+
+    Args:
+        dsn: The database.
+        key: Names what is led; not negative.
+        silence: After this long without a probe another leader is deposed.
+    """
+    connection = await _acquire(dsn, key, silence)
+    leader = Leadership()
+
+    def lost(_: Any) -> None:
+        leader.lost.set()
+
+    connection.add_termination_listener(lost)
+    if connection.is_closed():
+        leader.lost.set()
+    # Not a TaskGroup: that would wrap what the body raises.
+    watch = asyncio.create_task(_watch(connection, leader), name=f"leadership-{key:x}")
+    try:
+        yield leader
+    finally:
+        leader.lost.set()
+        connection.remove_termination_listener(lost)
+        watch.cancel()
+        await asyncio.wait([watch])
+        await _close(connection)
+
+
+async def _acquire(dsn: str, key: int, silence: timedelta) -> Connection:
+    # The lock is waited for without a limit of the server's; ours is below.
+    connect = connector(dsn, statement_timeout=None, name="signalbox-leadership")
+    delay = _FIRST_DELAY
+    while True:
+        try:
+            connection = await connect()
+            await _lock(connection, key, silence)
+        except BROKEN as error:
+            # TimeoutError, of a server gone without a word, is an OSError.
+            log.warning("cannot wait to lead, next try in %.1f s: %s", delay, error)
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, _LAST_DELAY)
+        else:
+            return connection
+
+
+async def _lock(connection: Connection, key: int, silence: timedelta) -> None:
+    """Wait for the lock, in rounds; between them look whether its holder is alive."""
+    round_seconds = min(_ROUND_SECONDS, silence.total_seconds())
+    try:
+        await connection.execute(f"SET lock_timeout = {round(round_seconds * 1000)}")
+        while True:
+            try:
+                await connection.execute(
+                    f"SELECT pg_advisory_lock({int(key)})", timeout=_ROUND_LIMIT
+                )
+            except asyncpg.LockNotAvailableError:
+                for holder in await connection.fetch(
+                    _SILENT_HOLDERS, key, silence, timeout=_ROUND_LIMIT
+                ):
+                    log.warning("the leader (backend %s) is frozen; deposed", holder["pid"])
+            else:
+                return
+    except BaseException:
+        connection.terminate()
+        raise
+
+
+async def _watch(connection: Connection, leader: Leadership) -> None:
+    while not leader.lost.is_set():
+        await asyncio.sleep(_PROBE_SECONDS)
+        try:
+            began = time.monotonic()
+            await _probe(connection)
+            leader.probed(began)
+        except BROKEN as error:
+            log.warning("leadership lost: %r", error)
+            leader.lost.set()
+
+
+async def _probe(connection: Connection) -> None:
+    """Ask the server anything.
+
+    The limit is ours, and the question is left to itself: on a connection that the server
+    ended while we were frozen, the driver's own limit waits for an answer to its cancelling.
+
+    Raises:
+        TimeoutError: If there is no answer in time; the connection is of no use any more.
+    """
+    asking = asyncio.create_task(connection.fetchval("SELECT 1"), name="probe")
+    done, _ = await asyncio.wait({asking}, timeout=_PROBE_SECONDS)
+    if not done:
+        asking.add_done_callback(_looked_at)
+        connection.terminate()
+        asking.cancel()
+        raise TimeoutError("no answer to a probe")
+    asking.result()
+
+
+def _looked_at(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled():
+        task.exception()  # Else asyncio would complain that nobody looked.
+
+
+async def _close(connection: Connection) -> None:
+    try:
+        await connection.close(timeout=_CLOSE_SECONDS)
+    except BROKEN:
+        connection.terminate()

@@ -1,0 +1,148 @@
+"""Hearing of changes: LISTEN on a connection of its own, which comes back for ever.
+
+A notification is a hint to look.  Whoever listens also gets a tick now and then, and one
+after each time nothing could be heard: looking at everything then makes every loop right.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+
+from core.store.database.connect import BROKEN, connector
+
+log = logging.getLogger(__name__)
+
+TICK = ("", "")
+
+_FIRST_DELAY = 0.1
+_LAST_DELAY = 5.0
+# A listener that falls further behind is told to look at everything instead.
+_MOST_WAITING = 1000
+_CLOSE_SECONDS = 2.0
+_PROBE_SECONDS = 5.0
+
+
+class Changes:
+    """An endless iterator of (channel, payload), or `TICK`.
+
+    It needs no task of its own: it connects, and connects again, while it is waited for.
+    """
+
+    def __init__(self, dsn: str, channels: tuple[str, ...], poll: timedelta) -> None:
+        self._connect = connector(dsn, name="signalbox-listen")
+        self._channels = channels
+        self._poll = poll.total_seconds()
+        self._connection: asyncpg.Connection[asyncpg.Record] | None = None
+        self._waiting: deque[tuple[str, str]] = deque()
+        self._known: set[tuple[str, str]] = set()
+        self._woken = asyncio.Event()
+        self._delay = _FIRST_DELAY
+        self._tick_at: float | None = None
+
+    def __aiter__(self) -> Changes:
+        return self
+
+    async def __anext__(self) -> tuple[str, str]:
+        """The next change, at the latest a tick when the poll is due."""
+        loop = asyncio.get_running_loop()
+        if self._tick_at is None:
+            self._tick_at = loop.time() + self._poll
+        while True:
+            if self._waiting:
+                change = self._waiting.popleft()
+                self._known.discard(change)
+                return change
+            left = self._tick_at - loop.time()
+            if left <= 0:
+                self._tick_at = loop.time() + self._poll
+                await self._probe()
+                return TICK
+            if self._connection is None or self._connection.is_closed():
+                await self._reconnect(patience=left)
+                continue
+            self._woken.clear()
+            try:
+                async with asyncio.timeout(left):
+                    await self._woken.wait()
+            except TimeoutError:
+                continue
+
+    async def close(self) -> None:
+        """Hear no more."""
+        connection, self._connection = self._connection, None
+        if connection is None or connection.is_closed():
+            return
+        connection.remove_termination_listener(self._lost)
+        try:
+            await connection.close(timeout=_CLOSE_SECONDS)
+        except BROKEN:
+            connection.terminate()
+
+    async def _reconnect(self, patience: float) -> None:
+        """Connect if Postgres lets us, else wait a little; a new connection asks for a tick."""
+        connection = None
+        try:
+            connection = await self._connect()
+            for channel in self._channels:
+                await connection.add_listener(channel, self._heard)
+            connection.add_termination_listener(self._lost)
+        except BROKEN as error:
+            if connection is not None:
+                connection.terminate()
+            log.warning("cannot listen, next try in %.1f s: %s", self._delay, error)
+            await asyncio.sleep(min(self._delay, patience))
+            self._delay = min(self._delay * 2, _LAST_DELAY)
+        except BaseException:
+            if connection is not None:
+                connection.terminate()
+            raise
+        else:
+            self._connection = connection
+            self._delay = _FIRST_DELAY
+            self._tick_at = 0.0
+
+    async def _probe(self) -> None:
+        """Ask the server for a sign of life: a connection can die without a word."""
+        if self._connection is None or self._connection.is_closed():
+            return
+        try:
+            await self._connection.fetchval("SELECT 1", timeout=_PROBE_SECONDS)
+        except BROKEN as error:
+            log.warning("listening connection lost: %s", error)
+            self._connection.terminate()
+
+    def _heard(self, _connection: Any, _pid: int, channel: str, payload: object) -> None:
+        change = (channel, str(payload))
+        if change in self._known:
+            return  # one look is enough for both
+        if len(self._waiting) >= _MOST_WAITING:
+            self._waiting.clear()
+            self._known.clear()
+            change = TICK
+        self._known.add(change)
+        self._waiting.append(change)
+        self._woken.set()
+
+    def _lost(self, _connection: Any) -> None:
+        self._woken.set()
+
+
+@asynccontextmanager
+async def listen(dsn: str, *channels: str, poll: timedelta) -> AsyncIterator[Changes]:
+    """Listen on these channels: (channel, payload) for each change, `TICK` in between.
+
+    The first item is a tick, and so is the first after each (re)connection.
+    """
+    changes = Changes(dsn, channels, poll)
+    try:
+        yield changes
+    finally:
+        await changes.close()

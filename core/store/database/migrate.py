@@ -1,0 +1,85 @@
+"""Bringing a database to a revision of the schema.
+
+`python -m core.store.database.migrate` brings the database whose address is on its input to the
+newest one.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy.exc import DBAPIError
+
+from core.domain.errors import BadRequest, OpsError
+from core.store.database.engine import translating
+from core.store.database.schema import migrations_folder
+
+# Alembic keeps what it works on in globals of its module.
+_one_at_a_time = threading.Lock()
+
+
+class BadRevision(BadRequest):
+    """A revision that there is not, or that cannot be gone to from here."""
+
+    def __init__(self, revision: str, why: str) -> None:
+        super().__init__(
+            f"revision {revision}: {why}",
+            user_message=f"The schema cannot be brought to {revision!r}: {why}. `head` is the "
+            "newest revision, `base` no schema at all.",
+        )
+
+
+def config(dsn: str | None = None) -> Config:
+    """Alembic's configuration, also where only the installed package is there."""
+    made = Config()
+    # A percent sign in a path would be taken for an interpolation.
+    made.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
+    made.set_main_option("path_separator", "os")
+    if dsn is not None:
+        made.attributes["dsn"] = dsn
+    return made
+
+
+def upgrade(dsn: str, revision: str = "head") -> None:
+    """Go up to a revision.  Blocks; not to be called in an event loop's thread.
+
+    Several threads and processes may call it at once: one migrates, the others wait.
+
+    Raises:
+        BadRevision: If that revision cannot be gone to.
+        OSError, DBAPIError: If the database cannot be reached; `translating` knows them.
+    """
+    _move(command.upgrade, dsn, revision)
+
+
+def downgrade(dsn: str, revision: str) -> None:
+    """Go down to a revision (`base` for nothing at all).  As `upgrade` otherwise."""
+    _move(command.downgrade, dsn, revision)
+
+
+def _move(move: Callable[[Config, str], None], dsn: str, revision: str) -> None:
+    try:
+        with _one_at_a_time:
+            move(config(dsn), revision)
+    except CommandError as error:
+        raise BadRevision(revision, str(error).rstrip(".")) from error
+
+
+def main() -> None:
+    """Bring the database on standard input up to date; one line says why not."""
+    try:
+        with translating():
+            upgrade(sys.stdin.read())
+    except OpsError as error:
+        raise SystemExit(str(error)) from error
+    except DBAPIError as error:
+        raise SystemExit(str(error.orig)) from error
+
+
+if __name__ == "__main__":
+    main()

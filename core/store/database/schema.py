@@ -1,0 +1,146 @@
+"""Whether a database has this program's schema, and how a start gives it that.
+
+Alembic is kept out of the processes that serve: it would stay in their memory (10 MiB) for
+as long as they live.  Which revision is the newest is read from the revisions' text, and a
+schema that is behind is brought up to date by a process of its own.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import importlib.util
+import sys
+from enum import StrEnum
+from pathlib import Path
+
+from sqlalchemy import text
+
+from core.domain.errors import Unavailable
+from core.store.database.engine import Database
+
+_PACKAGE = "migrations"
+
+
+class NotMigrated(Unavailable):
+    """The schema could not be brought up to date."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"migration failed: {why}",
+            user_message=f"The database's schema cannot be brought up to date: {why}. "
+            "`signalbox migrate` tries again and says more.",
+        )
+
+
+class SchemaNewer(Unavailable):
+    """The database's schema is of a version of Signalbox that came after this one."""
+
+    def __init__(self) -> None:
+        own = ", ".join(sorted(newest()))
+        super().__init__(
+            "schema is newer than the program",
+            user_message="The database's schema is newer than this version of Signalbox: install "
+            "the newer version, or go back to this one's schema with the newer version's "
+            f"`signalbox migrate --down {own}`.",
+        )
+
+
+class Standing(StrEnum):
+    """How a database's schema stands to this program's.
+
+    `NEWER` means that its revision is none of this program's.
+    """
+
+    CURRENT = "current"
+    BEHIND = "behind"
+    NEWER = "newer"
+
+
+def migrations_folder() -> Path:
+    """Where the revisions are, also where only the installed package is there."""
+    found = importlib.util.find_spec(_PACKAGE)
+    places = found.submodule_search_locations if found else None
+    if not places:
+        raise RuntimeError(f"the package {_PACKAGE} is not installed")
+    return Path(next(iter(places)))
+
+
+def newest() -> frozenset[str]:
+    """The revisions that no other follows; one, unless branches wait to be merged."""
+    revisions, followed = _revisions()
+    return revisions - followed
+
+
+def _revisions() -> tuple[frozenset[str], frozenset[str]]:
+    """All that this program has, and those that another one follows."""
+    revisions: set[str] = set()
+    followed: set[str] = set()
+    for path in (migrations_folder() / "versions").glob("*.py"):
+        for statement in ast.parse(path.read_text(encoding="utf-8")).body:
+            match statement:
+                case ast.AnnAssign(
+                    target=ast.Name(id="revision" | "down_revision" as name),
+                    value=ast.Constant(value=str(revision)),
+                ):
+                    (revisions if name == "revision" else followed).add(revision)
+    return frozenset(revisions), frozenset(followed)
+
+
+async def is_current(database: Database) -> bool:
+    """Whether the database is at the newest revision; raises as `standing`."""
+    return await standing(database) is Standing.CURRENT
+
+
+async def standing(database: Database) -> Standing:
+    """Compare the database's revision with this program's.
+
+    Raises:
+        OSError, DBAPIError: If the database cannot be reached; `translating` knows them.
+    """
+    known, followed = await asyncio.to_thread(_revisions)
+    async with database.engine.connect() as connection:
+        if await connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
+            return Standing.BEHIND
+        rows = await connection.scalars(text("SELECT version_num FROM alembic_version"))
+        found = set(rows)
+    if not found <= known:
+        return Standing.NEWER
+    return Standing.CURRENT if found == known - followed else Standing.BEHIND
+
+
+async def bring_up_to_date(database: Database) -> None:
+    """Go up to the newest revision, unless the database is there.
+
+    Several processes may do so at once: one migrates, the others wait.
+
+    Raises:
+        NotMigrated: If it cannot be done.
+        SchemaNewer: If the database is ahead of this program.
+        OSError, DBAPIError: If the database cannot be reached; `translating` knows them.
+    """
+    found = await standing(database)
+    if found is Standing.NEWER:
+        raise SchemaNewer
+    if found is Standing.CURRENT:
+        return
+    # The address holds a password, so it is not an argument, which everybody may read.
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "core.store.database.migrate",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        # Where this package is found, installed or not.
+        cwd=Path(__file__).parents[3],
+    )
+    try:
+        _, said = await process.communicate(database.dsn.encode())
+    except BaseException:
+        process.kill()
+        await process.wait()
+        raise
+    if process.returncode:
+        lines = said.decode(errors="replace").strip().splitlines()
+        raise NotMigrated(lines[-1] if lines else f"exit code {process.returncode}")

@@ -1,0 +1,39 @@
+"""The caps of the fleet: one table, so that every process of it goes by the same ones."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import delete, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core.domain.fleet.workers import Caps, QueueReason
+from core.store.tables.fleet import CapRow
+
+
+async def read(session: AsyncSession) -> Caps:
+    """The caps as they stand."""
+    rows = await session.execute(select(CapRow.name, CapRow.runs))
+    found = {row.name: row.runs for row in rows}
+    return Caps(**{reason.value: found.get(reason.value) for reason in QueueReason})
+
+
+async def write(session: AsyncSession, caps: Caps, *, now: datetime) -> None:
+    """Let these be the caps; one that is `None` is taken away."""
+    wanted = {reason.value: caps.of(reason) for reason in QueueReason}
+    given_up = [name for name, runs in wanted.items() if runs is None]
+    await session.execute(delete(CapRow).where(CapRow.name.in_(given_up)))
+    values = [
+        {"name": name, "runs": runs, "updated_at": now}
+        for name, runs in wanted.items()
+        if runs is not None
+    ]
+    if values:
+        adding = insert(CapRow).values(values)
+        await session.execute(
+            adding.on_conflict_do_update(
+                index_elements=["name"],
+                set_={"runs": adding.excluded.runs, "updated_at": adding.excluded.updated_at},
+            )
+        )

@@ -1,0 +1,175 @@
+"""The line of pending runs: who waits, in which order, and who was handed to workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, func, select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core.domain.fleet.admission import Contender
+from core.domain.fleet.workers import QueueReason, WorkerState
+from core.domain.runs.run import LIVE_STATUSES, Run, RunStatus
+from core.store.runs.columns import to_run
+from core.store.runs.writes import NEXT_VERSION
+from core.store.tables.fleet import WorkerRow
+from core.store.tables.runs import RunRow
+
+# The key of the advisory lock under which runs are admitted; any constant will do.
+_ADMISSION = 0x5167_0003
+# A holder of that lock has milliseconds of work left; a busy machine may stretch them.
+FROZEN_AFTER_MS = 5_000
+_LOCK = text("""
+    SELECT pg_advisory_xact_lock(:key),
+        set_config('idle_in_transaction_session_timeout', :silent, true)
+""")
+
+_PENDING = RunRow.status == RunStatus.PENDING
+# Pending, and no job was made for it: it waits for admission.
+_UNADMITTED = _PENDING & RunRow.job_id.is_(None)
+# One whose job exists goes before those of the same priority that have none yet.
+_ORDER = (
+    RunRow.priority.desc(),
+    (RunRow.attempt > 1).desc(),
+    RunRow.job_id.is_not(None).desc(),
+    RunRow.created_at,
+    RunRow.run_id,
+)
+
+
+async def lock(session: AsyncSession) -> None:
+    """Be the only one that admits, until the transaction ends.
+
+    The statements after this one see what the lock's last holder wrote.  A holder that falls
+    silent (its machine froze) loses transaction and lock after `FROZEN_AFTER_MS`: the fleet's
+    starts and ends wait for it no longer.
+    """
+    await session.execute(_LOCK, {"key": _ADMISSION, "silent": str(FROZEN_AFTER_MS)})
+
+
+async def contenders(
+    session: AsyncSession, *, repository_key: Callable[[str | None], str | None]
+) -> list[Contender]:
+    """Every live run.  `repository_key` gives repositories one name, however people spell it."""
+    rows = await session.execute(
+        select(
+            RunRow.run_id,
+            (~_UNADMITTED).label("is_in_hand"),
+            RunRow.priority,
+            RunRow.attempt,
+            RunRow.created_at,
+            RunRow.user_id,
+            RunRow.git_repo,
+            RunRow.queue_reason,
+        ).where(RunRow.status.in_(sorted(LIVE_STATUSES)))
+    )
+    return [
+        Contender(
+            run_id=row.run_id,
+            is_in_hand=row.is_in_hand,
+            priority=row.priority,
+            attempt=row.attempt,
+            created_at=row.created_at,
+            user_id=row.user_id,
+            repository=repository_key(row.git_repo),
+            reason=QueueReason(row.queue_reason) if row.queue_reason else None,
+        )
+        for row in rows
+    ]
+
+
+async def take(session: AsyncSession, run_ids: Collection[str] | None = None) -> list[Run]:
+    """Lock those of the runs (of all, if none are named) that wait for admission, in order.
+
+    One that somebody else is changing just now is left out: who changes it asks for
+    admission afterwards, and to wait for it here could be a deadlock.
+    """
+    named = [] if run_ids is None else [RunRow.run_id.in_(list(run_ids))]
+    rows = await session.scalars(
+        select(RunRow)
+        .where(_UNADMITTED, *named)
+        .order_by(*_ORDER)
+        .with_for_update(key_share=True, skip_locked=True)
+        .execution_options(populate_existing=True)
+    )
+    return [to_run(row) for row in rows]
+
+
+async def hold(session: AsyncSession, held: Mapping[str, QueueReason]) -> None:
+    """Note which cap keeps a run.  No version grows: the line is told of by `announce`."""
+    for reason in QueueReason:
+        run_ids = [run_id for run_id, cap in held.items() if cap is reason]
+        if run_ids:
+            await session.execute(
+                update(RunRow)
+                .where(RunRow.id.in_(_unlocked(RunRow.run_id.in_(run_ids), _UNADMITTED)))
+                .values(queue_reason=reason)
+                .execution_options(synchronize_session=False)
+            )
+
+
+async def places(
+    session: AsyncSession, *, first: int | None = None, of: Collection[str] | None = None
+) -> dict[str, tuple[int, QueueReason | None]]:
+    """The line: each run's place, 1 being next, and the cap that keeps it.
+
+    By priority; those taken from a lost worker first, then those that workers may take
+    already, then by age.  One that is being killed has left the line.
+
+    Args:
+        session: An open session.
+        first: Only so many, from the head.
+        of: Only these runs.
+    """
+    line = _line().subquery()
+    wanted = select(line).order_by(line.c.place)
+    if first is not None:
+        wanted = wanted.limit(first)
+    if of is not None:
+        wanted = wanted.where(line.c.run_id.in_(list(of)))
+    rows = await session.execute(wanted)
+    return {
+        row.run_id: (row.place, QueueReason(row.queue_reason) if row.queue_reason else None)
+        for row in rows
+    }
+
+
+async def queue_position(session: AsyncSession, run_id: str) -> int | None:
+    """A run's place in the line; `None` if it does not wait."""
+    found = await places(session, of=[run_id])
+    return found[run_id][0] if run_id in found else None
+
+
+async def announce(session: AsyncSession, run_ids: Collection[str]) -> None:
+    """Raise the versions of pending runs: what is shown of their place has changed.
+
+    Nothing of the runs themselves has: `updated_at` stays.
+    """
+    await session.execute(
+        update(RunRow)
+        .where(RunRow.id.in_(_unlocked(RunRow.run_id.in_(list(run_ids)), _PENDING)))
+        .values(version=NEXT_VERSION, is_drawn=False)
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def has_worker(session: AsyncSession, *, silent_for: timedelta) -> bool:
+    """Whether some worker takes jobs and has not been silent for so long."""
+    found = select(WorkerRow.worker_id).where(
+        WorkerRow.state == WorkerState.UP, WorkerRow.heartbeat_at >= func.now() - silent_for
+    )
+    return bool(await session.scalar(select(found.exists())))
+
+
+def _line() -> Select[str, str | None, int]:
+    place = func.row_number().over(order_by=_ORDER).label("place")
+    return select(RunRow.run_id, RunRow.queue_reason, place).where(
+        _PENDING, RunRow.kill_requested_at.is_(None)
+    )
+
+
+def _unlocked(*conditions: ColumnElement[bool]) -> Select[UUID]:
+    """SQL: ids of the rows that nobody is changing; the others are left as they are."""
+    return select(RunRow.id).where(*conditions).with_for_update(key_share=True, skip_locked=True)

@@ -1,0 +1,132 @@
+"""The fleet's workers: who is there, since when, and when each last gave a sign of life."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, and_, delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core.domain.fleet.workers import WorkerRecord, WorkerState
+from core.domain.runs.run import RunStatus
+from core.store.tables.fleet import WorkerRow
+from core.store.tables.runs import RunRow
+
+
+async def report(session: AsyncSession, worker: WorkerRecord) -> None:
+    """Say that a worker lives, and what it does about jobs; the first time this registers it.
+
+    Who was taken for dead and lives is there again.
+    """
+    values = {
+        "worker_id": worker.worker_id,
+        "node": worker.node,
+        "host": worker.host,
+        "slots": worker.slots,
+        "state": worker.state,
+        "program_version": worker.program_version,
+        "started_at": worker.started_at,
+        "heartbeat_at": worker.heartbeat_at,
+        "stopped_at": worker.stopped_at,
+    }
+    changing = ("state", "heartbeat_at", "stopped_at")
+    await session.execute(
+        insert(WorkerRow)
+        .values(**values)
+        .on_conflict_do_update(
+            index_elements=[WorkerRow.worker_id], set_={name: values[name] for name in changing}
+        )
+    )
+
+
+async def bury(session: AsyncSession, *, before: datetime, now: datetime) -> list[str]:
+    """Call `gone` who has been silent since `before`.
+
+    Returns:
+        Their ids.
+    """
+    buried = await session.scalars(
+        update(WorkerRow)
+        .where(WorkerRow.state != WorkerState.GONE, WorkerRow.heartbeat_at < before)
+        .values(state=WorkerState.GONE, stopped_at=now)
+        .returning(WorkerRow.worker_id)
+        .execution_options(synchronize_session=False)
+    )
+    return list(buried)
+
+
+async def succeed(session: AsyncSession, worker: WorkerRecord) -> None:
+    """Call `gone` every earlier worker of this one's node: a node is one process at a time."""
+    await session.execute(
+        update(WorkerRow)
+        .where(
+            WorkerRow.node == worker.node,
+            WorkerRow.worker_id != worker.worker_id,
+            WorkerRow.state != WorkerState.GONE,
+        )
+        .values(state=WorkerState.GONE, stopped_at=worker.started_at)
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def listed(session: AsyncSession, *, gone_since: datetime) -> list[WorkerRecord]:
+    """Those that are there, and those gone since then; by node, the newest first."""
+    there = WorkerRow.state != WorkerState.GONE
+    return await _list(
+        session, there | (func.coalesce(WorkerRow.stopped_at, WorkerRow.heartbeat_at) >= gone_since)
+    )
+
+
+async def of_node(session: AsyncSession, node: str) -> list[WorkerRecord]:
+    """Those under one node's name that did not go, as far as anybody knows."""
+    return await _list(session, WorkerRow.node == node, WorkerRow.state != WorkerState.GONE)
+
+
+async def taking_jobs(
+    session: AsyncSession, *, since: datetime, node: str | None = None
+) -> list[WorkerRecord]:
+    """Workers that take jobs and gave a sign of life since then; of one node, if it is named."""
+    of_node = [] if node is None else [WorkerRow.node == node]
+    return await _list(
+        session, WorkerRow.state == WorkerState.UP, WorkerRow.heartbeat_at >= since, *of_node
+    )
+
+
+async def waiting(session: AsyncSession) -> int:
+    """How many runs wait for a worker, or for their turn."""
+    count: int | None = await session.scalar(
+        select(func.count()).select_from(RunRow).where(RunRow.status == RunStatus.PENDING)
+    )
+    return count or 0
+
+
+async def forget(session: AsyncSession, *, before: datetime) -> int:
+    """Delete those that went before this.
+
+    Returns:
+        How many were deleted.
+    """
+    forgotten = await session.scalars(
+        delete(WorkerRow)
+        .where(WorkerRow.state == WorkerState.GONE, WorkerRow.heartbeat_at < before)
+        .returning(WorkerRow.worker_id)
+        .execution_options(synchronize_session=False)
+    )
+    return len(forgotten.all())
+
+
+async def _list(session: AsyncSession, *conditions: ColumnElement[bool]) -> list[WorkerRecord]:
+    live = (
+        select(func.count())
+        .where(
+            and_(RunRow.status == RunStatus.RUNNING, RunRow.worker_id == WorkerRow.worker_id),
+        )
+        .scalar_subquery()
+    )
+    rows = await session.execute(
+        select(WorkerRow, live)
+        .where(*conditions)
+        .order_by(WorkerRow.node, WorkerRow.started_at.desc(), WorkerRow.worker_id)
+    )
+    return [row.to_worker(live_runs=count) for row, count in rows]

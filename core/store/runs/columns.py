@@ -1,0 +1,194 @@
+"""How a row of `workflow_runs` and a `Run` become each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any
+
+from core.domain.fleet.workers import QueueReason
+from core.domain.runs.run import (
+    CommitInfo,
+    CostSource,
+    DiffStat,
+    FileChange,
+    Run,
+    RunStatus,
+    StopReason,
+    Usage,
+    WaitingOn,
+)
+from core.domain.workflow import OnWorkerLost
+from core.store.tables.runs import RunRow
+
+# Fields whose column has their name and takes their value as it is.
+_PLAIN = frozenset(
+    {
+        "agent_type", "ai_model", "session_name", "git_repo", "git_branch", "initial_commit_hash",
+        "final_commit_hash", "result", "error_message", "workspace_id", "workspace_persistent",
+        "workspace_cleaned_up", "workspace_path", "cost_source", "user_id", "waiting_on", "turns",
+        "max_turns", "budget_usd", "tool_calls", "parent_run_id", "priority", "last_activity_at",
+        "last_activity", "slack_team_id", "slack_channel_id", "thread_key", "job_id",
+        "on_worker_lost", "queue_reason",
+    }
+)  # fmt: skip
+
+
+def _diff(diff: DiffStat | None) -> dict[str, Any]:
+    # An empty object is "not known"; a run that changed nothing has empty lists.
+    stats = (
+        {}
+        if diff is None
+        else {
+            "files": [
+                {
+                    "path": change.path,
+                    "added": change.added,
+                    "removed": change.removed,
+                    "committed": change.committed,
+                }
+                for change in diff.files
+            ],
+            "commits": [{"sha": commit.sha, "subject": commit.subject} for commit in diff.commits],
+        }
+    )
+    return {
+        "git_diff_stats": stats,
+        "git_diff_added_lines": diff.added_lines if diff else 0,
+        "git_diff_removed_lines": diff.removed_lines if diff else 0,
+        "git_diff_files_changed": len(diff.files) if diff else 0,
+    }
+
+
+def _usage(usage: Usage) -> dict[str, Any]:
+    return {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "total_tokens": usage.total_tokens,
+        "cache_read_tokens": usage.cache_read_tokens,
+        "cache_creation_tokens": usage.cache_creation_tokens,
+    }
+
+
+def _timeout(timeout: timedelta | None) -> dict[str, Any]:
+    seconds = None if timeout is None else Decimal(str(timeout.total_seconds()))
+    return {"timeout_seconds": seconds}
+
+
+_MAPPED: Mapping[str, Callable[[Any], dict[str, Any]]] = MappingProxyType(
+    {
+        "diff": _diff,
+        "usage": _usage,
+        "timeout": _timeout,
+        "cost_usd": lambda cost: {"cost_estimate": cost},
+        "tools_used": lambda tools: {"tools_used": list(tools)},
+        # Merged, never replaced: two writers each keep their own keys.
+        "metadata": lambda patch: {"metadata_": RunRow.metadata_.concat(dict(patch))},
+    }
+)
+CHANGEABLE = _PLAIN | _MAPPED.keys()
+# Set when a run is added; what changes later has a function of its own in `runs`.
+_AT_FIRST = (
+    "id", "run_id", "workflow_name", "task_input", "status", "created_at", "updated_at",
+    "session_id", "started_at", "completed_at", "stop_reason", "attempt", "kill_requested_at",
+    "worker_id", "request_key",
+)  # fmt: skip
+
+
+def changed(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Column values for fields of a `Run`.
+
+    Raises:
+        TypeError: For a field that is not one, or that only changes with the status.
+    """
+    columns: dict[str, Any] = {}
+    for name, value in fields.items():
+        if name in _PLAIN:
+            columns[name] = value
+        elif name in _MAPPED:
+            columns |= _MAPPED[name](value)
+        else:
+            raise TypeError(f"{name} is not a field of a run that can be changed")
+    return columns
+
+
+def of_new(run: Run) -> dict[str, Any]:
+    """Column values of a run to be added, but for its version."""
+    fields = {name: getattr(run, name) for name in CHANGEABLE if name != "metadata"}
+    at_first = {name: getattr(run, name) for name in _AT_FIRST}
+    return changed(fields) | at_first | {"metadata_": dict(run.metadata)}
+
+
+def _diff_of(stats: Mapping[str, Any] | None) -> DiffStat | None:
+    if not stats:
+        return None
+    return DiffStat(
+        files=tuple(FileChange(**change) for change in stats.get("files", ())),
+        commits=tuple(CommitInfo(**commit) for commit in stats.get("commits", ())),
+    )
+
+
+def to_run(row: RunRow) -> Run:
+    """The domain value of a row."""
+    seconds = row.timeout_seconds
+    return Run(
+        id=row.id,
+        run_id=row.run_id,
+        workflow_name=row.workflow_name,
+        agent_type=row.agent_type,
+        ai_model=row.ai_model,
+        task_input=row.task_input,
+        session_id=row.session_id,
+        session_name=row.session_name,
+        git_repo=row.git_repo,
+        git_branch=row.git_branch,
+        initial_commit_hash=row.initial_commit_hash,
+        final_commit_hash=row.final_commit_hash,
+        diff=_diff_of(row.git_diff_stats),
+        status=RunStatus(row.status),
+        result=row.result,
+        error_message=row.error_message,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        updated_at=row.updated_at,
+        completed_at=row.completed_at,
+        workspace_id=row.workspace_id,
+        workspace_persistent=row.workspace_persistent,
+        workspace_cleaned_up=row.workspace_cleaned_up,
+        workspace_path=row.workspace_path,
+        cost_usd=row.cost_estimate,
+        cost_source=CostSource(row.cost_source) if row.cost_source else None,
+        usage=Usage(
+            input_tokens=row.input_tokens,
+            output_tokens=row.output_tokens,
+            cache_read_tokens=row.cache_read_tokens,
+            cache_creation_tokens=row.cache_creation_tokens,
+        ),
+        user_id=row.user_id,
+        metadata=row.metadata_,
+        stop_reason=StopReason(row.stop_reason) if row.stop_reason else None,
+        waiting_on=WaitingOn(row.waiting_on) if row.waiting_on else None,
+        turns=row.turns,
+        max_turns=row.max_turns,
+        budget_usd=row.budget_usd,
+        timeout=None if seconds is None else timedelta(seconds=float(seconds)),
+        tool_calls=row.tool_calls,
+        tools_used=tuple(row.tools_used),
+        parent_run_id=row.parent_run_id,
+        attempt=row.attempt,
+        priority=row.priority,
+        kill_requested_at=row.kill_requested_at,
+        last_activity_at=row.last_activity_at,
+        last_activity=row.last_activity,
+        worker_id=row.worker_id,
+        version=row.version,
+        slack_team_id=row.slack_team_id,
+        slack_channel_id=row.slack_channel_id,
+        thread_key=row.thread_key,
+        request_key=row.request_key,
+        job_id=row.job_id,
+        on_worker_lost=OnWorkerLost(row.on_worker_lost),
+        queue_reason=QueueReason(row.queue_reason) if row.queue_reason else None,
+    )

@@ -1,0 +1,287 @@
+"""Runs: adding them, and every change of one as a single compare-and-set statement.
+
+The SQL of a change is derived from the domain's `TRANSITIONS`; no state is listed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Integer, case, cast, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
+
+from core.domain.errors import Conflict
+from core.domain.runs.run import (
+    LIVE_STATUSES,
+    AlreadyRequested,
+    Run,
+    RunStatus,
+    SessionBusy,
+    StopReason,
+)
+from core.store.fleet.pending import queue_position
+from core.store.runs.columns import changed, of_new, to_run
+from core.store.runs.reads import (
+    find_request,
+    get,
+    get_by_uuid,
+    legs_of_session,
+    live_of_session,
+    locked,
+    of_thread,
+    recent,
+    resolve,
+    running,
+    stalled,
+    total_of_session,
+)
+from core.store.runs.writes import may_become, moment, refuse, write
+from core.store.tables.runs import RunRow
+
+__all__ = [
+    "add",
+    "begin",
+    "change",
+    "find_request",
+    "finish",
+    "get",
+    "get_by_uuid",
+    "legs_of_session",
+    "live_of_session",
+    "locked",
+    "merge_metadata",
+    "of_thread",
+    "queue_position",
+    "recent",
+    "requeue",
+    "resolve",
+    "running",
+    "stalled",
+    "total_of_session",
+    "wish_killed",
+]
+
+# What stood in the way of an insert can be gone when it is looked for; it is tried again.
+_ADD_ATTEMPTS = 5
+
+
+async def add(session: AsyncSession, run: Run) -> None:
+    """Add a run, unless its session has a live one or its request was answered before.
+
+    Nothing is raised inside Postgres, so the caller's transaction goes on after a refusal.
+
+    Raises:
+        AlreadyRequested: If a run has this `request_key`.
+        SessionBusy: If the session has a live run.
+    """
+    leg = aliased(RunRow)
+    before = select(func.max(leg.version)).where(leg.thread_key == run.thread_key)
+    version = func.coalesce(before.scalar_subquery(), 0) + 1
+    adding = (
+        insert(RunRow)
+        .values(**of_new(run), version=version)
+        .on_conflict_do_nothing()
+        .returning(RunRow.id)
+    )
+    for _ in range(_ADD_ATTEMPTS):
+        if await session.scalar(adding) is not None:
+            return
+        if run.request_key is not None:
+            known = await find_request(session, run.request_key)
+            if known is not None:
+                raise AlreadyRequested(run.request_key, known.run_id)
+        live = await live_of_session(session, run.session_id)
+        if live is not None:
+            raise SessionBusy(live.run_id)
+    raise Conflict(
+        f"{run.run_id} could not be added",
+        user_message="That run could not be started just now. Try again.",
+    )
+
+
+async def begin(
+    session: AsyncSession,
+    run_id: str,
+    *,
+    attempt: int,
+    worker_id: str,
+    now: datetime,
+    job_id: int | None = None,
+) -> Run:
+    """Take a pending run: `pending` becomes `running`, for one worker only.
+
+    `started_at` stays that of the first attempt.  With `job_id` it is only had under the job
+    that its row names: a kill finds the worker through that one.
+
+    Raises:
+        RunNotFound: If no run has this id.
+        StaleAttempt: If the run has gone past this attempt.
+        IllegalTransition: If it is not pending, has another job, or somebody wishes it killed.
+    """
+    row = await write(
+        session,
+        run_id,
+        may_become(RunStatus.RUNNING),
+        RunRow.attempt == attempt,
+        RunRow.kill_requested_at.is_(None),
+        *([] if job_id is None else [RunRow.job_id == job_id]),
+        now=now,
+        status=RunStatus.RUNNING,
+        worker_id=worker_id,
+        started_at=func.coalesce(RunRow.started_at, moment(now)),
+        last_activity_at=now,
+    )
+    if row is None:
+        await refuse(session, run_id, attempt, RunStatus.RUNNING)
+    return to_run(row)
+
+
+async def finish(
+    session: AsyncSession,
+    run_id: str,
+    *,
+    attempt: int | None,
+    stop_reason: StopReason,
+    now: datetime,
+    result: str | None = None,
+    error_message: str | None = None,
+    **final: Any,
+) -> Run:
+    """Give a run its final status, once.
+
+    Args:
+        session: An open session.
+        run_id: The run.
+        attempt: The writer's attempt; `None` only for `killed`, which ends any attempt.
+        stop_reason: Why it ended; decides the status.
+        now: The present time.
+        result: What the agent said last.
+        error_message: What went wrong.
+        final: More fields of the run, as in `change`.
+
+    Raises:
+        RunNotFound: If no run has this id.
+        StaleAttempt: If the run has gone past this attempt.
+        IllegalTransition: If the final status does not follow the present one.
+        ValueError: If no attempt is given for another reason than `killed`.
+    """
+    if attempt is None and stop_reason is not StopReason.KILLED:
+        raise ValueError(f"{stop_reason} needs the attempt that ends")
+    to = stop_reason.final_status
+    told = {"result": result, "error_message": error_message}
+    seconds = func.round(func.extract("epoch", moment(now) - RunRow.started_at))
+    row = await write(
+        session,
+        run_id,
+        may_become(to),
+        *([] if attempt is None else [RunRow.attempt == attempt]),
+        now=now,
+        **changed(final | {name: text for name, text in told.items() if text is not None}),
+        status=to,
+        stop_reason=stop_reason,
+        waiting_on=None,
+        queue_reason=None,
+        completed_at=now,
+        duration_seconds=case(
+            (RunRow.started_at.is_not(None), cast(func.greatest(seconds, 0), Integer))
+        ),
+    )
+    if row is None:
+        await refuse(session, run_id, attempt, to)
+    return to_run(row)
+
+
+async def requeue(session: AsyncSession, run_id: str, *, attempt: int, now: datetime) -> Run:
+    """Hand a running run over: back to `pending`, as the next attempt.
+
+    From here the writes of the former attempt are refused.
+
+    Raises:
+        RunNotFound: If no run has this id.
+        StaleAttempt: If the run has gone past this attempt already.
+        IllegalTransition: If it is not running.
+    """
+    row = await write(
+        session,
+        run_id,
+        may_become(RunStatus.PENDING),
+        RunRow.attempt == attempt,
+        now=now,
+        status=RunStatus.PENDING,
+        attempt=RunRow.attempt + 1,
+        worker_id=None,
+        job_id=None,
+        waiting_on=None,
+    )
+    if row is None:
+        await refuse(session, run_id, attempt, RunStatus.PENDING)
+    return to_run(row)
+
+
+async def change(
+    session: AsyncSession,
+    run_id: str,
+    *,
+    now: datetime,
+    attempt: int | None = None,
+    **fields: Any,
+) -> Run:
+    """Change fields of a run (named as in `Run`) that are not its status.
+
+    `metadata` is merged into what is there.
+
+    Args:
+        session: An open session.
+        run_id: The run.
+        now: The present time.
+        attempt: The writing worker's attempt: it must be the present one, and running.
+        fields: The new values.
+
+    Raises:
+        RunNotFound: If no run has this id.
+        StaleAttempt: If `attempt` is given and is not the running one.
+        TypeError: For a field that cannot be changed so.
+    """
+    fence = []
+    if attempt is not None:
+        fence = [RunRow.attempt == attempt, RunRow.status == RunStatus.RUNNING]
+    row = await write(session, run_id, *fence, now=now, **changed(fields))
+    if row is None:
+        await refuse(session, run_id, attempt, None)
+    return to_run(row)
+
+
+async def wish_killed(session: AsyncSession, run_id: str, *, now: datetime) -> Run:
+    """Note that somebody wants the run ended; the first wish's time stays.
+
+    The row is locked until the transaction ends: it neither begins nor finishes meanwhile.
+
+    Raises:
+        RunNotFound: If no run has this id.
+        IllegalTransition: If it has ended.
+    """
+    row = await write(
+        session,
+        run_id,
+        RunRow.status.in_(sorted(LIVE_STATUSES)),
+        now=now,
+        kill_requested_at=func.coalesce(RunRow.kill_requested_at, moment(now)),
+    )
+    if row is None:
+        await refuse(session, run_id, None, RunStatus.KILLED)
+    return to_run(row)
+
+
+async def merge_metadata(
+    session: AsyncSession, run_id: str, patch: Mapping[str, Any], *, now: datetime
+) -> Run:
+    """Merge keys into a run's metadata; other keys stay.
+
+    Raises:
+        RunNotFound: If no run has this id.
+    """
+    return await change(session, run_id, now=now, metadata=patch)

@@ -1,0 +1,65 @@
+"""Words of people and of the agent, in the order in which they were said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core.domain.runs.session import Message, MessageNotFound
+from core.store.tables.base import MessageRow
+
+
+async def add(session: AsyncSession, message: Message) -> None:
+    """Add a message."""
+    await session.execute(
+        insert(MessageRow).values(
+            id=message.id,
+            session_id=message.session_id,
+            run_id=message.run_id,
+            user_id=message.user_id,
+            role=message.role,
+            message_type=message.message_type,
+            text_content=message.text_content,
+            metadata_=dict(message.metadata),
+            created_at=message.created_at,
+        )
+    )
+
+
+async def of_session(session: AsyncSession, session_id: UUID) -> list[Message]:
+    """A session's messages, oldest first."""
+    return await _list(session, select(MessageRow).where(MessageRow.session_id == session_id))
+
+
+async def of_run(session: AsyncSession, run: UUID) -> list[Message]:
+    """A run's messages, oldest first."""
+    return await _list(session, select(MessageRow).where(MessageRow.run_id == run))
+
+
+async def merge_metadata(
+    session: AsyncSession, message_id: UUID, patch: Mapping[str, Any]
+) -> Message:
+    """Merge keys into a message's metadata; other keys stay.
+
+    Raises:
+        MessageNotFound: If no message has this id.
+    """
+    row: MessageRow | None = await session.scalar(
+        update(MessageRow)
+        .where(MessageRow.id == message_id)
+        .values(metadata_=MessageRow.metadata_.concat(dict(patch)))
+        .returning(MessageRow)
+        .execution_options(synchronize_session=False)
+    )
+    if row is None:
+        raise MessageNotFound(message_id)
+    return row.to_message()
+
+
+async def _list(session: AsyncSession, query: Select[MessageRow]) -> list[Message]:
+    rows = await session.scalars(query.order_by(MessageRow.created_at, MessageRow.id))
+    return [row.to_message() for row in rows]

@@ -1,0 +1,77 @@
+"""Sessions: one Claude conversation each."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core.domain.runs.session import Session, SessionNotFound
+from core.store.tables.base import SessionRow
+
+_CHANGEABLE = frozenset(
+    {"name", "user_id", "git_repo", "git_branch", "workspace_id", "workspace_node"}
+)
+
+
+async def add(session: AsyncSession, conversation: Session) -> None:
+    """Add a session."""
+    await session.execute(
+        insert(SessionRow).values(
+            id=conversation.id,
+            agent_name=conversation.agent_name,
+            name=conversation.name,
+            user_id=conversation.user_id,
+            git_repo=conversation.git_repo,
+            git_branch=conversation.git_branch,
+            workspace_id=conversation.workspace_id,
+            workspace_node=conversation.workspace_node,
+            created_at=conversation.created_at,
+        )
+    )
+
+
+async def get(session: AsyncSession, session_id: UUID) -> Session:
+    """The session with this id.
+
+    Raises:
+        SessionNotFound: If there is none.
+    """
+    row = await session.scalar(select(SessionRow).where(SessionRow.id == session_id))
+    if row is None:
+        raise SessionNotFound(session_id)
+    return row.to_session()
+
+
+async def find_by_name(session: AsyncSession, name: str, *, user_id: UUID | None) -> Session | None:
+    """This person's newest session of that name; `None` as person means those of nobody."""
+    row = await session.scalar(
+        select(SessionRow)
+        .where(SessionRow.name == name, SessionRow.user_id.is_not_distinct_from(user_id))
+        .order_by(SessionRow.created_at.desc(), SessionRow.id)
+        .limit(1)
+    )
+    return None if row is None else row.to_session()
+
+
+async def change(session: AsyncSession, session_id: UUID, **fields: Any) -> Session:
+    """Change fields of a session (named as in `Session`).
+
+    Raises:
+        SessionNotFound: If there is none with this id.
+        TypeError: For a field that never changes.
+    """
+    if unknown := fields.keys() - _CHANGEABLE:
+        raise TypeError(f"{sorted(unknown)} of a session cannot be changed")
+    row: SessionRow | None = await session.scalar(
+        update(SessionRow)
+        .where(SessionRow.id == session_id)
+        .values(**fields)
+        .returning(SessionRow)
+        .execution_options(synchronize_session=False)
+    )
+    if row is None:
+        raise SessionNotFound(session_id)
+    return row.to_session()

@@ -1,0 +1,152 @@
+"""The table of runs.  `core.store.runs.columns` says how a row and a `Run` become each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    Numeric,
+    String,
+    func,
+    text,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.domain.fleet.workers import QueueReason
+from core.domain.runs.run import LIVE_STATUSES, CostSource, RunStatus, StopReason, WaitingOn
+from core.domain.workflow import OnWorkerLost
+from core.store.tables.base import Row, one_of
+from core.store.tables.types import Json
+
+COST = Numeric(14, 7)
+
+
+class RunRow(Row):
+    """One row of `workflow_runs`.
+
+    Attributes:
+        is_drawn: Whether the run has ended and its thread shows so.  False all its life, so
+            that the index of what is to be drawn is touched twice a run, not twice a second.
+    """
+
+    __tablename__ = "workflow_runs"
+    __table_args__ = (
+        CheckConstraint(one_of("status", RunStatus), name="valid_status"),
+        CheckConstraint("duration_seconds IS NULL OR duration_seconds >= 0", name="valid_duration"),
+        CheckConstraint(
+            "input_tokens >= 0 AND output_tokens >= 0 AND total_tokens >= 0"
+            " AND cache_read_tokens >= 0 AND cache_creation_tokens >= 0",
+            name="valid_tokens",
+        ),
+        CheckConstraint(one_of("stop_reason", StopReason), name="valid_stop_reason"),
+        CheckConstraint(one_of("waiting_on", WaitingOn), name="valid_waiting_on"),
+        CheckConstraint(one_of("cost_source", CostSource), name="valid_cost_source"),
+        CheckConstraint("attempt >= 1 AND version >= 1", name="valid_attempt"),
+        CheckConstraint(one_of("on_worker_lost", OnWorkerLost), name="valid_on_worker_lost"),
+        CheckConstraint(one_of("queue_reason", QueueReason), name="valid_queue_reason"),
+        Index("idx_workflow_runs_run_id_unique", "run_id", unique=True),
+        Index("idx_workflow_runs_session_id", "session_id", "created_at"),
+        Index("idx_workflow_runs_status", "status", text("created_at DESC")),
+        Index("idx_workflow_runs_workflow_name", "workflow_name", text("created_at DESC")),
+        Index("idx_workflow_runs_created_at", text("created_at DESC")),
+        Index("idx_workflow_runs_user_id", "user_id", text("created_at DESC")),
+        Index("idx_workflow_runs_git_branch", "git_branch"),
+        Index("idx_workflow_runs_workspace_id", "workspace_id"),
+        Index("idx_workflow_runs_metadata_gin", "metadata", postgresql_using="gin"),
+        Index("idx_workflow_runs_git_diff_stats_gin", "git_diff_stats", postgresql_using="gin"),
+        Index("idx_workflow_runs_thread_key", "thread_key"),
+        Index("uq_workflow_runs_request_key", "request_key", unique=True),
+        Index(
+            "uq_workflow_runs_live_session",
+            "session_id",
+            unique=True,
+            postgresql_where=text(one_of("status", LIVE_STATUSES)),
+        ),
+        # Whom the admission step looks at: those that wait, and those in workers' hands.
+        Index(
+            "idx_workflow_runs_live",
+            text("priority DESC"),
+            "created_at",
+            postgresql_where=text(one_of("status", LIVE_STATUSES)),
+        ),
+        Index(
+            "idx_workflow_runs_undrawn",
+            "slack_team_id",
+            "thread_key",
+            postgresql_where=text("NOT is_drawn AND slack_channel_id IS NOT NULL"),
+        ),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=func.gen_random_uuid())
+    # In byte order, so that the unique index answers for prefixes too.
+    run_id: Mapped[str] = mapped_column(String(255, collation="C"))
+    workflow_name: Mapped[str] = mapped_column(String(100))
+    agent_type: Mapped[str | None] = mapped_column(String(100))
+    ai_model: Mapped[str | None] = mapped_column(String(100))
+    task_input: Mapped[str]
+    session_id: Mapped[UUID] = mapped_column(ForeignKey("sessions.id"))
+    session_name: Mapped[str | None] = mapped_column(String(255))
+    git_repo: Mapped[str | None] = mapped_column(String(500))
+    git_branch: Mapped[str | None]
+    initial_commit_hash: Mapped[str | None] = mapped_column(String(64))
+    final_commit_hash: Mapped[str | None] = mapped_column(String(64))
+    git_diff_added_lines: Mapped[int | None] = mapped_column(server_default="0")
+    git_diff_removed_lines: Mapped[int | None] = mapped_column(server_default="0")
+    git_diff_files_changed: Mapped[int | None] = mapped_column(server_default="0")
+    git_diff_stats: Mapped[dict[str, Any] | None] = mapped_column(server_default="{}")
+    status: Mapped[str] = mapped_column(String(50), server_default=RunStatus.PENDING.value)
+    result: Mapped[str | None]
+    error_message: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    started_at: Mapped[datetime | None]
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    completed_at: Mapped[datetime | None]
+    duration_seconds: Mapped[int | None]
+    workspace_id: Mapped[str | None] = mapped_column(String(255))
+    workspace_persistent: Mapped[bool] = mapped_column(server_default=text("true"))
+    workspace_cleaned_up: Mapped[bool] = mapped_column(server_default=text("false"))
+    workspace_path: Mapped[str | None] = mapped_column(String(500))
+    cost_estimate: Mapped[Decimal | None] = mapped_column(COST)
+    cost_source: Mapped[str | None] = mapped_column(String(50))
+    input_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    output_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    total_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    cache_read_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    cache_creation_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
+    metadata_: Mapped[Mapping[str, Any]] = mapped_column("metadata", server_default="{}")
+    stop_reason: Mapped[str | None] = mapped_column(String(50))
+    waiting_on: Mapped[str | None] = mapped_column(String(50))
+    turns: Mapped[int] = mapped_column(server_default="0")
+    max_turns: Mapped[int | None]
+    budget_usd: Mapped[Decimal | None] = mapped_column(COST)
+    timeout_seconds: Mapped[Decimal | None] = mapped_column(Numeric(12, 3))
+    tool_calls: Mapped[int] = mapped_column(server_default="0")
+    tools_used: Mapped[list[str]] = mapped_column(Json, server_default="[]")
+    parent_run_id: Mapped[UUID | None] = mapped_column(ForeignKey("workflow_runs.id"), index=True)
+    restarted_from_checkpoint_id: Mapped[UUID | None]
+    attempt: Mapped[int] = mapped_column(server_default="1")
+    priority: Mapped[int] = mapped_column(server_default="0")
+    kill_requested_at: Mapped[datetime | None]
+    last_activity_at: Mapped[datetime | None]
+    last_activity: Mapped[str | None]
+    worker_id: Mapped[str | None]
+    version: Mapped[int] = mapped_column(BigInteger, server_default="1")
+    slack_team_id: Mapped[str | None] = mapped_column(String(32))
+    slack_channel_id: Mapped[str | None] = mapped_column(String(32))
+    thread_key: Mapped[str | None] = mapped_column(String(255))
+    request_key: Mapped[str | None] = mapped_column(String(255))
+    job_id: Mapped[int | None] = mapped_column(BigInteger)
+    on_worker_lost: Mapped[str] = mapped_column(
+        String(50), server_default=OnWorkerLost.RESUME.value
+    )
+    queue_reason: Mapped[str | None] = mapped_column(String(50))
+    is_drawn: Mapped[bool] = mapped_column(server_default=text("false"))

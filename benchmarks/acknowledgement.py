@@ -14,8 +14,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from benchmarks.figures import heading, line, median, percentile
-from benchmarks.plant import Plant, child, open_plant
+from benchmarks.environment import BenchEnvironment, open_bench, run_module
+from benchmarks.results import heading, line, median, percentile
 from bot.sandbox.slack.people import BUILDS
 from bot.sandbox.slack.server import open_sandbox
 
@@ -32,18 +32,18 @@ async def measure(*, repetitions: int = 240) -> None:
     heading("acknowledgement", f"slash commands with {LIVE} runs live ÷ a Bolt app that only acks")
     ours: list[float] = []
     theirs: list[float] = []
-    async with open_plant(slots=LIVE) as plant, open_sandbox() as other:
-        app = child("benchmarks.bare_app", other.api_url, other.bot_token, other.app_token)
+    async with open_bench(slots=LIVE) as bench, open_sandbox() as other:
+        app = run_module("benchmarks.bare_app", other.api_url, other.bot_token, other.app_token)
         async with app:
-            await _until_live(plant)
+            await _until_live(bench)
             for number in range(repetitions):
-                ours.append(await plant.command(_MEASURED[number % len(_MEASURED)]))
+                ours.append(await bench.command(_MEASURED[number % len(_MEASURED)]))
                 bare = await other.human.slash(BUILDS, "/workflow", "status")
                 if not bare.ok:
                     raise RuntimeError(f"the baseline failed: {bare.error}")
                 theirs.append(bare.ack_ms)
                 await asyncio.sleep(0.1)
-            working = await plant.count(_WORKING)
+            working = await bench.count(_WORKING)
             line("runs live at the end", str(working))
     line("Signalbox", _percentiles(ours))
     for number, words in enumerate(_MEASURED):
@@ -53,15 +53,15 @@ async def measure(*, repetitions: int = 240) -> None:
     line("ratio of p99", f"{percentile(ours, 99) / percentile(theirs, 99):.2f} ×")
 
 
-async def _until_live(plant: Plant) -> None:
+async def _until_live(bench: BenchEnvironment) -> None:
     """Start the runs and wait until all work: starting is not what is measured."""
     async with asyncio.timeout(_START_LIMIT):
         for wanted in range(LIVE):
-            await plant.command(f"run implement --turns 1000 {_TASK}")
-            await plant.started(wanted)
-        await plant.until(_WORKING, LIVE)
+            await bench.command(f"run implement --turns 1000 {_TASK}")
+            await bench.wait_until_started(wanted)
+        await bench.wait_until(_WORKING, LIVE)
 
 
 def _percentiles(samples: Sequence[float]) -> str:
-    figures = ", ".join(f"p{rank} {percentile(samples, rank):.1f}" for rank in (50, 95, 99))
-    return f"{figures}, max {max(samples):.1f} ms (n={len(samples)})"
+    parts = ", ".join(f"p{rank} {percentile(samples, rank):.1f}" for rank in (50, 95, 99))
+    return f"{parts}, max {max(samples):.1f} ms (n={len(samples)})"

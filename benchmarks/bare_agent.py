@@ -14,20 +14,20 @@ from claude_agent_sdk import ClaudeAgentOptions, ClaudeSDKClient
 
 from bot.sandbox.model.server import API_KEY
 from core.agent.definitions.catalog import load_catalog
-from core.agent.history import History
 from core.agent.options import build_options, prepare_state
 from core.agent.protocol import Launch, TranscriptStore
+from core.agent.transcript_buffer import TranscriptBuffer
 
 
 def bare_options(
-    folder: Path, model_url: str, *, cookie: str, max_turns: int
+    folder: Path, model_url: str, *, run_marker: str, max_turns: int
 ) -> ClaudeAgentOptions:
     """Signalbox's options for an `implement` run, without its launcher and its store."""
     workspace = folder / "workspace"
     workspace.mkdir(parents=True)
     run(["git", "init", "-q", str(workspace)], check=True, timeout=30)
     launch = Launch(
-        run_id=cookie,
+        run_id=run_marker,
         session_id=uuid4(),
         resume=False,
         prompt="",
@@ -42,7 +42,7 @@ def bare_options(
     )
     prepare_state(launch)
     # Its history is taken out of the options again.
-    no_history = History(cast("TranscriptStore", None))
+    no_history = TranscriptBuffer(cast("TranscriptStore", None))
     options = build_options(launch, no_history, stderr=lambda _: None)
     return replace(options, cli_path=None, session_store=None)
 

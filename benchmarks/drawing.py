@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import text
 
-from benchmarks.figures import heading, line, percentile
-from benchmarks.plant import Plant, open_plant
+from benchmarks.environment import BenchEnvironment, open_bench
+from benchmarks.results import heading, line, percentile
 
 LIVE = 50
 # A minute; Slack allows 50 updates, our budget spends 44 of them.
@@ -50,7 +50,7 @@ _END = """
 
 
 @dataclass
-class _Watch:
+class _CallWatch:
     """What the sandbox was told of each run, and when.
 
     Attributes:
@@ -60,16 +60,16 @@ class _Watch:
         refused: Calls that were answered with 429.
     """
 
-    plant: Plant
-    shown: dict[str, list[tuple[float, int]]] = field(default_factory=dict)
+    bench: BenchEnvironment
+    card_turns: dict[str, list[tuple[float, int]]] = field(default_factory=dict)
     ended: dict[str, float] = field(default_factory=dict)
-    told: dict[str, float] = field(default_factory=dict)
+    result_posted_at: dict[str, float] = field(default_factory=dict)
     refused: int = 0
     _seen: int = 0
 
-    async def look(self) -> None:
+    async def follow_calls(self) -> None:
         """Read the calls as they come, until cancelled."""
-        entries = self.plant.sandbox.inspector.entries
+        entries = self.bench.sandbox.inspector.entries
         while True:
             now = time.monotonic()
             new = list(itertools.takewhile(lambda entry: entry.n > self._seen, reversed(entries)))
@@ -86,23 +86,23 @@ class _Watch:
         run_id, slot = str(payload.get("thread_key")), str(payload.get("slot"))
         drawn = str(request.get("blocks"))
         if slot.startswith("result:"):
-            self.told.setdefault(run_id, now)
+            self.result_posted_at.setdefault(run_id, now)
         elif slot == "card":
             if found := _TURNS.search(drawn):
                 turns = int(found[1].replace(",", ""))
-                self.shown.setdefault(run_id, []).append((now, turns))
+                self.card_turns.setdefault(run_id, []).append((now, turns))
             if "Completed" in drawn:
                 self.ended.setdefault(run_id, now)
 
 
 @dataclass
-class _Fleet:
+class _Runs:
     """The runs, and what happened to them."""
 
-    plant: Plant
-    watch: _Watch
+    bench: BenchEnvironment
+    watch: _CallWatch
     run_ids: list[str]
-    dice: random.Random
+    rng: random.Random
     turns: dict[str, int] = field(default_factory=dict)
     events: list[tuple[str, int, float]] = field(default_factory=list)
     ends: dict[str, float] = field(default_factory=dict)
@@ -124,7 +124,7 @@ class _Fleet:
             await self._write(_BEGIN, run_id)
 
     async def _write(self, statement: str, run_id: str) -> None:
-        async with self.plant.database.sessions.begin() as session:
+        async with self.bench.database.sessions.begin() as session:
             await session.execute(
                 text(statement), {"run_id": run_id, "turns": self.turns.get(run_id, 0)}
             )
@@ -133,14 +133,14 @@ class _Fleet:
         """Those that have not ended."""
         return [run_id for run_id in self.run_ids if run_id not in self.ends]
 
-    async def at_a_pace(self, seconds: float) -> None:
+    async def send_paced_events(self, seconds: float) -> None:
         """Events at random moments, as many as the limit allows."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            await asyncio.sleep(self.dice.expovariate(PACE / 60))
-            await self.event(self.dice.choice(self.live()))
+            await asyncio.sleep(self.rng.expovariate(PACE / 60))
+            await self.event(self.rng.choice(self.live()))
 
-    async def in_a_rush(self, seconds: float) -> None:
+    async def send_event_bursts(self, seconds: float) -> None:
         """Every run has an event every few seconds, and now and then one ends."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
@@ -149,16 +149,16 @@ class _Fleet:
                 await self.event(run_id)
             wanted = _ENDED_UNDER_LOAD * (1 - left / seconds)
             while len(self.ends) < wanted:
-                await self.end(self.dice.choice(self.live()))
+                await self.end(self.rng.choice(self.live()))
             await asyncio.sleep(max(_EVERY_SECONDS - (time.monotonic() - began), 0.0))
 
     def take_latencies(self) -> list[float]:
         """Seconds from each event to its state or a newer one on the card; forgets the events."""
         found = []
         for run_id, turns, at in self.events:
-            shown = (when for when, seen in self.watch.shown[run_id] if seen >= turns)
+            card_turns = (when for when, seen in self.watch.card_turns[run_id] if seen >= turns)
             ended = self.watch.ended.get(run_id)
-            when = next(shown, ended)
+            when = next(card_turns, ended)
             if when is None:
                 raise RuntimeError(f"{run_id} never showed turn {turns}")
             found.append(max(when - at, 0.0))
@@ -169,56 +169,60 @@ class _Fleet:
 async def measure(*, repetitions: int = 120) -> None:
     """Print the figures; a repetition is a second of each of the first two loads."""
     heading("drawing", f"from a run's event to its card, {LIVE} runs live")
-    async with open_plant(command="bot") as plant:
-        watch = _Watch(plant)
-        looking = asyncio.create_task(watch.look(), name="look")
+    async with open_bench(command="bot") as bench:
+        watch = _CallWatch(bench)
+        following = asyncio.create_task(watch.follow_calls(), name="look")
         try:
-            fleet = await _started(plant, watch)
-            await _drawn(plant)
-            await fleet.at_a_pace(repetitions)
-            await _drawn(plant)
-            line(f"{PACE:.0f} events a minute: event to card", _figures(fleet.take_latencies()))
-            await fleet.in_a_rush(repetitions)
-            rushed = dict(fleet.ends)
-            await _drawn(plant)
+            fleet = await _start_runs(bench, watch)
+            await _wait_until_drawn(bench)
+            await fleet.send_paced_events(repetitions)
+            await _wait_until_drawn(bench)
+            line(f"{PACE:.0f} events a minute: event to card", _percentiles(fleet.take_latencies()))
+            await fleet.send_event_bursts(repetitions)
+            burst_ends = dict(fleet.ends)
+            await _wait_until_drawn(bench)
             offered = LIVE * 60 / _EVERY_SECONDS
-            line(f"{offered:.0f} events a minute: event to card", _figures(fleet.take_latencies()))
-            line("  an end to its card", _figures(_since(rushed, watch.ended)))
-            line("  an end to its result", _figures(_since(rushed, watch.told)))
+            line(
+                f"{offered:.0f} events a minute: event to card",
+                _percentiles(fleet.take_latencies()),
+            )
+            line("  an end to its card", _percentiles(_since(burst_ends, watch.ended)))
+            line("  an end to its result", _percentiles(_since(burst_ends, watch.result_posted_at)))
             rest = fleet.live()
             for run_id in rest:
                 await fleet.end(run_id)
-            await _drawn(plant)
+            await _wait_until_drawn(bench)
             ends = {run_id: fleet.ends[run_id] for run_id in rest}
             line(
-                f"{len(ends)} ends at once: an end to its card", _figures(_since(ends, watch.ended))
+                f"{len(ends)} ends at once: an end to its card",
+                _percentiles(_since(ends, watch.ended)),
             )
-            line("  an end to its result", _figures(_since(ends, watch.told)))
+            line("  an end to its result", _percentiles(_since(ends, watch.result_posted_at)))
         finally:
-            looking.cancel()
-            await asyncio.wait({looking})
+            following.cancel()
+            await asyncio.wait({following})
         line("answers of 429", str(watch.refused))
-        line("problems Slack would have told of", str(len(plant.sandbox.problems)))
+        line("problems Slack would have told of", str(len(bench.sandbox.problems)))
 
 
-async def _started(plant: Plant, watch: _Watch) -> _Fleet:
+async def _start_runs(bench: BenchEnvironment, watch: _CallWatch) -> _Runs:
     for number in range(LIVE):
-        await plant.command(f"run implement --turns 1000 Task {number}")
+        await bench.command(f"run implement --turns 1000 Task {number}")
     async with asyncio.timeout(_LIMIT):
-        await plant.until("true", LIVE)
-    run_ids = [run.run_id for run in await plant.runs()]
-    fleet = _Fleet(plant, watch, run_ids, random.Random(1))
+        await bench.wait_until("true", LIVE)
+    run_ids = [run.run_id for run in await bench.runs()]
+    fleet = _Runs(bench, watch, run_ids, random.Random(1))
     await fleet.begin()
     return fleet
 
 
-async def _drawn(plant: Plant) -> None:
+async def _wait_until_drawn(bench: BenchEnvironment) -> None:
     """Wait until every thread shows what the rows say."""
-    await _until(lambda: _none_behind(plant))
+    await _until(lambda: _is_all_drawn(bench))
 
 
-async def _none_behind(plant: Plant) -> bool:
-    async with plant.database.sessions() as session:
+async def _is_all_drawn(bench: BenchEnvironment) -> bool:
+    async with bench.database.sessions() as session:
         behind = await session.scalar(
             text(
                 "SELECT count(*) FROM workflow_runs r LEFT JOIN slack_messages m "
@@ -229,10 +233,10 @@ async def _none_behind(plant: Plant) -> bool:
     return not behind
 
 
-async def _until(holds: Callable[[], Awaitable[bool]]) -> None:
+async def _until(predicate: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(_LIMIT):
         # Whether threads are behind is asked for, nobody tells it.
-        while not await holds():  # noqa: ASYNC110
+        while not await predicate():  # noqa: ASYNC110
             await asyncio.sleep(0.2)
 
 
@@ -240,6 +244,6 @@ def _since(began: dict[str, float], done: dict[str, float]) -> list[float]:
     return [done[run_id] - at for run_id, at in began.items()]
 
 
-def _figures(samples: Sequence[float]) -> str:
-    figures = ", ".join(f"p{rank} {percentile(samples, rank):.2f}" for rank in (50, 95, 99))
-    return f"{figures}, max {max(samples):.2f} s (n={len(samples)})"
+def _percentiles(samples: Sequence[float]) -> str:
+    parts = ", ".join(f"p{rank} {percentile(samples, rank):.2f}" for rank in (50, 95, 99))
+    return f"{parts}, max {max(samples):.2f} s (n={len(samples)})"

@@ -20,11 +20,11 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.figures import heading, line, median
-from benchmarks.plant import Plant, clean_environment, open_plant
+from benchmarks.environment import BenchEnvironment, clean_environment, open_bench
+from benchmarks.results import heading, line, median
 
-_SETTLE = 20
-_WATCH = 60
+_SETTLE_SECONDS = 20
+_MEASURE_SECONDS = 60
 _AFTER_WORK = 10
 _KINDS = ("up", "bot", "worker")
 _LOGGED = {"log_statement": "all", "log_line_prefix": "<%a>"}
@@ -55,7 +55,7 @@ async def measure(*, repetitions: int = 1) -> None:
     """Print the figures; each repetition takes about five minutes."""
     heading("idle", "processes at rest ÷ a process that only imports their libraries")
     for kind in _KINDS:
-        costs = [await _cost(kind) for _ in range(repetitions)]
+        costs = [await _measure_cost(kind) for _ in range(repetitions)]
         rss, bare = [one.rss for one in costs], [one.bare_rss for one in costs]
         uss = median([one.uss for one in costs])
         line(f"signalbox {kind}: RSS", f"{median(rss):.0f} MiB (USS {uss:.0f})")
@@ -68,30 +68,30 @@ async def measure(*, repetitions: int = 1) -> None:
         line("  ratio of RSS", f"{median(rss) / median(bare):.2f} ×")
 
 
-async def _cost(kind: str) -> _Cost:
-    async with open_plant(command=kind, postgres=_LOGGED) as plant, _bare() as other:
-        await asyncio.sleep(_SETTLE)
-        log = plant.folder / "postgres" / "log"
-        cpu, statements = plant.cpu_seconds(), await asyncio.to_thread(_statements, log)
-        await asyncio.sleep(_WATCH)
-        cpu = plant.cpu_seconds() - cpu
+async def _measure_cost(kind: str) -> _Cost:
+    async with open_bench(command=kind, postgres=_LOGGED) as bench, _bare_process() as other:
+        await asyncio.sleep(_SETTLE_SECONDS)
+        log = bench.folder / "postgres" / "log"
+        cpu, statements = bench.cpu_seconds(), await asyncio.to_thread(_statements, log)
+        await asyncio.sleep(_MEASURE_SECONDS)
+        cpu = bench.cpu_seconds() - cpu
         statements = await asyncio.to_thread(_statements, log) - statements
-        memory, least = plant.signalbox.memory_full_info(), other.memory_full_info()
+        memory, bare_memory = bench.signalbox.memory_full_info(), other.memory_full_info()
         return _Cost(
             rss=_mib(memory.rss),
             uss=_mib(memory.uss),
-            bare_rss=_mib(least.rss),
-            cpu_seconds_a_minute=cpu * 60 / _WATCH,
-            statements_a_second=statements / _WATCH,
-            rss_after_work=await _after_work(plant) if kind == "up" else None,
+            bare_rss=_mib(bare_memory.rss),
+            cpu_seconds_a_minute=cpu * 60 / _MEASURE_SECONDS,
+            statements_a_second=statements / _MEASURE_SECONDS,
+            rss_after_work=await _after_work(bench) if kind == "up" else None,
         )
 
 
-async def _after_work(plant: Plant) -> float:
-    await plant.command("run implement [scenario: long] [turns: 5] Count.")
-    await plant.ended((await plant.started(0)).run_id)
+async def _after_work(bench: BenchEnvironment) -> float:
+    await bench.command("run implement [scenario: long] [turns: 5] Count.")
+    await bench.wait_until_ended((await bench.wait_until_started(0)).run_id)
     await asyncio.sleep(_AFTER_WORK)
-    return _mib(plant.signalbox.memory_full_info().rss)
+    return _mib(bench.signalbox.memory_full_info().rss)
 
 
 def _statements(log: Path) -> int:
@@ -100,7 +100,7 @@ def _statements(log: Path) -> int:
 
 
 @asynccontextmanager
-async def _bare() -> AsyncIterator[psutil.Process]:
+async def _bare_process() -> AsyncIterator[psutil.Process]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",

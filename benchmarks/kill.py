@@ -26,18 +26,18 @@ from uuid import uuid4
 from sqlalchemy import text
 
 from benchmarks.bare_agent import bare_client, bare_options
-from benchmarks.figures import heading, line
-from benchmarks.kill_aim import LastMoment
+from benchmarks.environment import BenchEnvironment, open_bench
 from benchmarks.kill_kinds import KINDS, SEED, Family, Kill, Kind, plan_of
 from benchmarks.kill_report import percentiles, report
-from benchmarks.plant import Plant, open_plant
-from benchmarks.watch import Watch, watching
+from benchmarks.kill_timing import EndPrediction
+from benchmarks.process_watch import ProcessWatch, open_process_watch
+from benchmarks.results import heading, line
 from core.domain.kills.termination import Termination
 from core.domain.runs.run import Run
-from core.store.runs import runs
+from core.store.runs import run_queries
 
 # On two processors: a start of the agent takes half a second of one.
-LANES = 6
+CONCURRENCY = 6
 _LIMIT = 90
 # Enough to compare with; each bare hostile close takes the SDK's own long waits.
 _BASELINES = 3
@@ -47,56 +47,64 @@ async def measure(*, repetitions: int = 60) -> None:
     """Print the figures; for the long count give `--repetitions 1000`."""
     heading("kill", "from the wish to the proof, and what the benchmark finds alive after it")
     began = time.monotonic()
-    async with open_plant(slots=LANES) as plant, watching() as watch:
-        kills = await _in_lanes(plant, watch, plan_of(repetitions))
-        left = {one.run.run_id for one in kills if watch.survivors(one.run.run_id)}
+    async with open_bench(slots=CONCURRENCY) as bench, open_process_watch() as watch:
+        kills = await _run_concurrently(bench, watch, plan_of(repetitions))
+        survivor_ids = {one.run.run_id for one in kills if watch.survivors(one.run.run_id)}
         seconds = time.monotonic() - began
         bare = {
-            kind: [await _closed(plant, watch, kind) for _ in range(_BASELINES)]
+            kind: [await _close_bare_sdk(bench, watch, kind) for _ in range(_BASELINES)]
             for kind in KINDS
-            if kind.scenario in ("kill-me", "kill-hostile") and kind.held is not None
+            if kind.scenario in ("kill-me", "kill-hostile") and kind.blocking_processes is not None
         }
-    report(kills, left, seconds, lanes=LANES)
-    for kind, closes in bare.items():
-        line(f"bare SDK, {kind.name}: closed after", percentiles([one[0] for one in closes]))
-        line("  its survivors", str(sum(one[1] for one in closes)))
+    report(kills, survivor_ids, seconds, lanes=CONCURRENCY)
+    for kind, results in bare.items():
+        line(f"bare SDK, {kind.name}: closed after", percentiles([one[0] for one in results]))
+        line("  its survivors", str(sum(one[1] for one in results)))
 
 
-async def _in_lanes(plant: Plant, watch: Watch, plan: Sequence[Kind]) -> list[Kill]:
+async def _run_concurrently(
+    bench: BenchEnvironment, watch: ProcessWatch, plan: Sequence[Kind]
+) -> list[Kill]:
     waiting = list(reversed(plan))
     done: list[Kill] = []
-    last_moment = LastMoment()
+    end_prediction = EndPrediction()
 
-    async def lane(number: int) -> None:
-        chance = random.Random(SEED + number)
+    async def kill_in_turn(number: int) -> None:
+        rng = random.Random(SEED + number)
         while waiting:
-            done.append(await _killed(plant, watch, waiting.pop(), chance, last_moment))
+            done.append(await _kill_one(bench, watch, waiting.pop(), rng, end_prediction))
             if len(done) % 100 == 0:
                 line("… so far", f"{len(done)} kills, {sum(k.survivors for k in done)} survivors")
 
     async with asyncio.TaskGroup() as group:
-        for number in range(LANES):
-            group.create_task(lane(number), name=f"lane {number}")
+        for number in range(CONCURRENCY):
+            group.create_task(kill_in_turn(number), name=f"lane {number}")
     return done
 
 
-async def _killed(
-    plant: Plant, watch: Watch, kind: Kind, chance: random.Random, last_moment: LastMoment
+async def _kill_one(
+    bench: BenchEnvironment,
+    watch: ProcessWatch,
+    kind: Kind,
+    rng: random.Random,
+    end_prediction: EndPrediction,
 ) -> Kill:
-    mark = uuid4().hex
-    await plant.command(f"run implement [scenario: {kind.scenario}] Hold still {mark}")
-    run = await _run_of(plant, mark)
+    marker = uuid4().hex
+    await bench.command(f"run implement [scenario: {kind.scenario}] Hold still {marker}")
+    run = await _run_of(bench, marker)
     async with asyncio.timeout(_LIMIT):
-        if kind.held is not None:
-            await watch.holds(run.run_id, kind.held, gives_up=lambda: False)
+        if kind.blocking_processes is not None:
+            await watch.wait_until_blocking(
+                run.run_id, kind.blocking_processes, gives_up=lambda: False
+            )
         elif kind.family is Family.AT_START:
-            await asyncio.sleep(chance.uniform(0, 2.5))
+            await asyncio.sleep(rng.uniform(0, 2.5))
         else:
-            await last_moment.wait(plant, run, chance)
-        await plant.command(f"kill {run.run_id} benchmark")
-        run = await plant.ended(run.run_id)
-        termination = await _concluded(plant, run)
-    last_moment.learn(run)
+            await end_prediction.wait(bench, run, rng)
+        await bench.command(f"kill {run.run_id} benchmark")
+        run = await bench.wait_until_ended(run.run_id)
+        termination = await _wait_until_concluded(bench, run)
+    end_prediction.record_end(run)
     survivors = await asyncio.to_thread(watch.survivors, run.run_id)
     is_whole = kind.family is not Family.CRITICAL or await asyncio.to_thread(_is_whole, run)
     return Kill(
@@ -119,35 +127,41 @@ def _is_whole(run: Run) -> bool:
     return commits[:1] == ["first"] and not changes and not Path(path, ".git/index.lock").exists()
 
 
-async def _run_of(plant: Plant, mark: str) -> Run:
+async def _run_of(bench: BenchEnvironment, marker: str) -> Run:
     async with asyncio.timeout(_LIMIT):
         while True:
-            async with plant.database.sessions() as session:
+            async with bench.database.sessions() as session:
                 run_id = await session.scalar(
                     text("SELECT run_id FROM workflow_runs WHERE task_input LIKE :mark"),
-                    {"mark": f"%{mark}"},
+                    {"mark": f"%{marker}"},
                 )
                 if run_id is not None:
-                    return await runs.get(session, run_id)
+                    return await run_queries.get(session, run_id)
             await asyncio.sleep(0.05)
 
 
-async def _concluded(plant: Plant, run: Run) -> Termination | None:
+async def _wait_until_concluded(bench: BenchEnvironment, run: Run) -> Termination | None:
     """The termination once it has its end; a run that ended first may have none."""
     while True:
-        found = await plant.termination(run)
+        found = await bench.termination(run)
         if found is None or found.completed_at is not None:
             return found
         await asyncio.sleep(0.1)
 
 
-async def _closed(plant: Plant, watch: Watch, kind: Kind) -> tuple[float, int]:
-    cookie = f"bare_{uuid4().hex[:12]}"
-    options = bare_options(plant.folder / cookie, plant.model_url, cookie=cookie, max_turns=30)
+async def _close_bare_sdk(
+    bench: BenchEnvironment, watch: ProcessWatch, kind: Kind
+) -> tuple[float, int]:
+    run_marker = f"bare_{uuid4().hex[:12]}"
+    options = bare_options(
+        bench.folder / run_marker, bench.model_url, run_marker=run_marker, max_turns=30
+    )
     async with bare_client(options) as client:
         await client.query(f"[scenario: {kind.scenario}] Hold still.")
         async with asyncio.timeout(_LIMIT):
-            await watch.holds(cookie, kind.held or 0, gives_up=lambda: False)
+            await watch.wait_until_blocking(
+                run_marker, kind.blocking_processes or 0, gives_up=lambda: False
+            )
         began = time.perf_counter()
         try:
             async with asyncio.timeout(_LIMIT):
@@ -156,7 +170,7 @@ async def _closed(plant: Plant, watch: Watch, kind: Kind) -> tuple[float, int]:
         except Exception as error:  # noqa: BLE001
             line("  the baseline's interrupt failed", repr(error)[:80])
     seconds = time.perf_counter() - began
-    left = await asyncio.to_thread(watch.survivors, cookie)
-    for pid, _ in left:
+    survivors = await asyncio.to_thread(watch.survivors, run_marker)
+    for pid, _ in survivors:
         os.kill(pid, signal.SIGKILL)
-    return seconds, len(left)
+    return seconds, len(survivors)

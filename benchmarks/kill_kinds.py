@@ -29,7 +29,8 @@ class Kind:
     """One way of being killed.
 
     Attributes:
-        held: How many processes stand before the kill; `None`: it comes at any moment.
+        blocking_processes: How many processes stand before the kill; `None`: it comes at any
+            moment.
         share: How often it is among a hundred kills.
     """
 
@@ -37,7 +38,7 @@ class Kind:
     scenario: str
     family: Family
     share: int
-    held: int | None = None
+    blocking_processes: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,7 @@ class Kill:
     is_whole: bool = True
 
     @property
-    def has_met(self) -> bool:
+    def hit_live_run(self) -> bool:
         """Whether it came to a run that had not ended."""
         return self.termination is not None
 
@@ -77,19 +78,51 @@ END_DELAY = 0.8
 END_CALLS = 2
 
 KINDS = (
-    Kind(name="sleeps", scenario="kill-me", family=Family.COOPERATIVE, share=20, held=1),
-    Kind(name="ignores signals", scenario="kill-stubborn", family=Family.HOSTILE, share=15, held=1),
-    Kind(name="changes session", scenario="kill-escaped", family=Family.HOSTILE, share=15, held=2),
-    Kind(name="all of it", scenario="kill-hostile", family=Family.HOSTILE, share=15, held=3),
-    Kind(name="double fork", scenario="kill-daemon", family=Family.HOSTILE, share=8, held=2),
-    Kind(name="forks on", scenario="fork-storm", family=Family.HOSTILE, share=2, held=40),
+    Kind(
+        name="sleeps", scenario="kill-me", family=Family.COOPERATIVE, share=20, blocking_processes=1
+    ),
+    Kind(
+        name="ignores signals",
+        scenario="kill-stubborn",
+        family=Family.HOSTILE,
+        share=15,
+        blocking_processes=1,
+    ),
+    Kind(
+        name="changes session",
+        scenario="kill-escaped",
+        family=Family.HOSTILE,
+        share=15,
+        blocking_processes=2,
+    ),
+    Kind(
+        name="all of it",
+        scenario="kill-hostile",
+        family=Family.HOSTILE,
+        share=15,
+        blocking_processes=3,
+    ),
+    Kind(
+        name="double fork",
+        scenario="kill-daemon",
+        family=Family.HOSTILE,
+        share=8,
+        blocking_processes=2,
+    ),
+    Kind(
+        name="forks on",
+        scenario="fork-storm",
+        family=Family.HOSTILE,
+        share=2,
+        blocking_processes=40,
+    ),
     # The hook's own `sleep` stands.
     Kind(
         name="commits",
         scenario="slow-commit] [pause: 1500",
         family=Family.CRITICAL,
         share=5,
-        held=1,
+        blocking_processes=1,
     ),
     Kind(name="races the start", scenario="kill-me", family=Family.AT_START, share=12),
     Kind(

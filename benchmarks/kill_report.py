@@ -6,8 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from benchmarks.figures import line, median, percentile
 from benchmarks.kill_kinds import Family, Kill
+from benchmarks.results import line, median, percentile
 from core.domain.kills.termination import Phase
 from core.domain.runs.run import RunStatus
 
@@ -17,7 +17,7 @@ _LIMIT_SECONDS = 10
 
 def report(kills: Sequence[Kill], left: set[str], seconds: float, *, lanes: int) -> None:
     """Print all figures of the kills themselves."""
-    stopped = [one for one in kills if one.has_met]
+    stopped = [one for one in kills if one.hit_live_run]
     line("kills", f"{len(kills)} in {seconds / 60:.1f} min, {lanes} at once")
     line("survivors, right after each", str(sum(one.survivors for one in kills)))
     line("runs with survivors at the very end", str(len(left)))
@@ -28,28 +28,28 @@ def report(kills: Sequence[Kill], left: set[str], seconds: float, *, lanes: int)
     for family in Family:
         of_family = [one for one in kills if one.kind.family is family]
         if of_family:
-            _family(family, of_family)
+            _report_family(family, of_family)
     slow = sum(one.seconds > _LIMIT_SECONDS for one in stopped)
     line(f"kills that took more than {_LIMIT_SECONDS} s", str(slow))
     _histogram(stopped)
 
 
-def _family(family: Family, kills: Sequence[Kill]) -> None:
-    met = [one for one in kills if one.has_met]
-    if len(met) < len(kills):
-        line(f"{family}, met before their end", f"{len(met)} of {len(kills)}")
-    confirmed = [one for one in met if one.is_confirmed]
+def _report_family(family: Family, kills: Sequence[Kill]) -> None:
+    live = [one for one in kills if one.hit_live_run]
+    if len(live) < len(kills):
+        line(f"{family}, met before their end", f"{len(live)} of {len(kills)}")
+    confirmed = [one for one in live if one.is_confirmed]
     if confirmed:
         line(f"{family}, confirmed after", percentiles([one.seconds for one in confirmed]))
-    for name, times in _by(confirmed).items():
+    for name, times in _by_kind(confirmed).items():
         line(f"  {name}", percentiles(times))
     if family is Family.CRITICAL:
-        line("  waited for it (draining)", f"{sum(map(_has_waited, met))} of {len(met)}")
+        line("  waited for it (draining)", f"{sum(map(_has_waited, live))} of {len(live)}")
         line("  left the commit whole", f"{sum(one.is_whole for one in kills)} of {len(kills)}")
     if family is Family.AT_END:
-        line("  agent still at work", f"{sum(map(_was_asked, met))} of {len(met)}")
-        own = sum(one.run.status is RunStatus.COMPLETED for one in met)
-        line("  came to their own end all the same", f"{own} of {len(met)}")
+        line("  agent still at work", f"{sum(map(_was_interrupted, live))} of {len(live)}")
+        own = sum(one.run.status is RunStatus.COMPLETED for one in live)
+        line("  came to their own end all the same", f"{own} of {len(live)}")
 
 
 def _has_waited(kill: Kill) -> bool:
@@ -57,13 +57,13 @@ def _has_waited(kill: Kill) -> bool:
     return termination is not None and Phase.DRAINING in termination.phases
 
 
-def _was_asked(kill: Kill) -> bool:
+def _was_interrupted(kill: Kill) -> bool:
     """Whether there was an agent to interrupt; else it had ended, and its run not yet."""
     termination = kill.termination
     return termination is not None and Phase.INTERRUPTED in termination.phases
 
 
-def _by(kills: Iterable[Kill]) -> dict[str, list[float]]:
+def _by_kind(kills: Iterable[Kill]) -> dict[str, list[float]]:
     found: dict[str, list[float]] = defaultdict(list)
     for one in kills:
         found[one.kind.name].append(one.seconds)
@@ -72,15 +72,15 @@ def _by(kills: Iterable[Kill]) -> dict[str, list[float]]:
 
 def _histogram(kills: Sequence[Kill]) -> None:
     """How many kills came to each phase, and how long they stayed in it."""
-    stays: dict[Phase, list[float]] = defaultdict(list)
+    durations: dict[Phase, list[float]] = defaultdict(list)
     for one in kills:
         phases = list((one.termination.phases if one.termination else {}).items())
         for (phase, began), (_, ended) in pairwise(phases):
-            stays[phase].append((ended - began) / 1000)
+            durations[phase].append((ended - began) / 1000)
     bounds = (0.1, 0.3, 1, 3, 9)
     line("histogram by phase", "".join(f"{f'<{b} s':>8}" for b in bounds) + f"{'more':>8}")
     for phase in Phase:
-        times = stays.get(phase, [])
+        times = durations.get(phase, [])
         if not times:
             continue
         below = [sum(t < b for t in times) for b in bounds] + [len(times)]
@@ -91,5 +91,5 @@ def _histogram(kills: Sequence[Kill]) -> None:
 
 def percentiles(samples: Sequence[float]) -> str:
     """The middle, the tail and the extremes."""
-    figures = ", ".join(f"p{rank} {percentile(samples, rank):.2f}" for rank in (50, 95, 99))
-    return f"{figures}, min {min(samples):.2f}, max {max(samples):.2f} s (n={len(samples)})"
+    parts = ", ".join(f"p{rank} {percentile(samples, rank):.2f}" for rank in (50, 95, 99))
+    return f"{parts}, min {min(samples):.2f}, max {max(samples):.2f} s (n={len(samples)})"

@@ -24,8 +24,8 @@ from uuid import uuid4
 from claude_agent_sdk import ResultMessage, SystemMessage
 
 from benchmarks.bare_agent import bare_client, bare_options
-from benchmarks.figures import heading, line, median, ratios, spread
-from benchmarks.plant import Plant, open_plant
+from benchmarks.environment import BenchEnvironment, open_bench
+from benchmarks.results import heading, line, median, ratios, spread
 from core.domain.runs.event import EventKind
 from core.domain.runs.run import Run
 from core.store import events
@@ -58,12 +58,12 @@ async def measure(*, repetitions: int = 7) -> None:
     heading("spine_overhead", f"{TURNS} tool turns through Signalbox ÷ on the bare SDK")
     spine: list[_Spine] = []
     bare: list[_Bare] = []
-    async with open_plant() as plant:
+    async with open_bench() as bench:
         for number in range(repetitions + 1):
             if number % 2:
-                ours, theirs = await _through_spine(plant), await _on_bare_sdk(plant)
+                ours, theirs = await _run_through_spine(bench), await _run_on_bare_sdk(bench)
             else:
-                theirs, ours = await _on_bare_sdk(plant), await _through_spine(plant)
+                theirs, ours = await _run_on_bare_sdk(bench), await _run_through_spine(bench)
             if number:
                 spine.append(ours)
                 bare.append(theirs)
@@ -73,8 +73,8 @@ async def measure(*, repetitions: int = 7) -> None:
     line("command to ended", spread([one.command for one in spine]))
     line("ratio, running to ended", spread(ratios([o.running for o in spine], wall), unit="×"))
     line("ratio, command to ended", spread(ratios([o.command for o in spine], wall), unit="×"))
-    line("ratio of medians, running to ended", _of_medians([o.running for o in spine], wall))
-    line("ratio of medians, command to ended", _of_medians([o.command for o in spine], wall))
+    line("ratio of medians, running to ended", _ratio_of_medians([o.running for o in spine], wall))
+    line("ratio of medians, command to ended", _ratio_of_medians([o.command for o in spine], wall))
     cpu = [one.cpu for one in bare]
     line("CPU, Signalbox with its agent", spread([one.cpu for one in spine]))
     line("CPU, bare SDK with its agent", spread(cpu))
@@ -83,7 +83,7 @@ async def measure(*, repetitions: int = 7) -> None:
     line("stages of the bare SDK", _medians([one.stages for one in bare]))
 
 
-def _of_medians(ours: list[float], baseline: list[float]) -> str:
+def _ratio_of_medians(ours: list[float], baseline: list[float]) -> str:
     return f"{median(ours) / median(baseline):.2f} ×"
 
 
@@ -91,13 +91,15 @@ def _medians(stages: Sequence[Mapping[str, float]]) -> str:
     return ", ".join(f"{name} {median([one[name] for one in stages]):.3f} s" for name in STAGES)
 
 
-async def _through_spine(plant: Plant) -> _Spine:
-    before = await plant.count()
-    cpu = plant.cpu_seconds()
+async def _run_through_spine(bench: BenchEnvironment) -> _Spine:
+    before = await bench.count()
+    cpu = bench.cpu_seconds()
     sent = time.time()
-    await plant.command(f"run implement --turns {_MAX_TURNS} {TASK}")
+    await bench.command(f"run implement --turns {_MAX_TURNS} {TASK}")
     # Its row has the times; looking for it often would take from what is measured.
-    run = await plant.ended((await plant.started(before)).run_id, look_every=0.5)
+    run = await bench.wait_until_ended(
+        (await bench.wait_until_started(before)).run_id, poll_seconds=0.5
+    )
     if run.stop_reason != "success" or run.tool_calls != TURNS:
         raise RuntimeError(
             f"{run.run_id} ended with {run.stop_reason}, {run.tool_calls} tool calls"
@@ -109,14 +111,14 @@ async def _through_spine(plant: Plant) -> _Spine:
     return _Spine(
         running=(run.completed_at - run.started_at).total_seconds(),
         command=run.completed_at.timestamp() - sent,
-        cpu=plant.cpu_seconds() - cpu,
-        stages=await _stages(plant, run),
+        cpu=bench.cpu_seconds() - cpu,
+        stages=await _stages(bench, run),
     )
 
 
-async def _stages(plant: Plant, run: Run) -> dict[str, float]:
+async def _stages(bench: BenchEnvironment, run: Run) -> dict[str, float]:
     """The same stages as on the bare SDK, from the events that the run left."""
-    async with plant.database.sessions() as session:
+    async with bench.database.sessions() as session:
         at = {event.kind: event.at for event in await events.of_run(session, run.id)}
     marks = [
         at[kind]
@@ -135,10 +137,10 @@ def _between(marks: Sequence[float]) -> dict[str, float]:
     return dict(zip(STAGES, (b - a for a, b in pairwise(marks)), strict=True))
 
 
-async def _on_bare_sdk(plant: Plant) -> _Bare:
-    cookie = f"bare_{uuid4().hex[:12]}"
+async def _run_on_bare_sdk(bench: BenchEnvironment) -> _Bare:
+    run_marker = f"bare_{uuid4().hex[:12]}"
     options = bare_options(
-        plant.folder / cookie, plant.model_url, cookie=cookie, max_turns=_MAX_TURNS
+        bench.folder / run_marker, bench.model_url, run_marker=run_marker, max_turns=_MAX_TURNS
     )
     cpu = _own_cpu_seconds()
     # Its folder is there already: it has no setup to speak of.

@@ -13,7 +13,7 @@ from core.store.tables import fleet, outside, runs, work
 from core.store.tables.base import Row
 
 # The key of the advisory lock that keeps two starting processes from migrating at once.
-_MIGRATOR = 0x5167_0000
+_MIGRATION_LOCK_KEY = 0x5167_0000
 # The job engine's tables are its own; a revision installs them, no model describes them.
 _ENGINE_SCHEMA = "procrastinate"
 # Importing them is what puts their tables into the metadata.
@@ -35,11 +35,11 @@ def _migrate(connection: Connection) -> None:
         # Waits for as long as the other one migrates, and the lock goes with the transaction.
         connection.execute(text("SET LOCAL statement_timeout = 0"))
         connection.execute(text("SET LOCAL lock_timeout = 0"))
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATOR})
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK_KEY})
         context.run_migrations()
 
 
-async def _online(dsn: str) -> None:
+async def _run_online(dsn: str) -> None:
     async with (
         open_database(dsn, pool_size=1, statement_timeout=None) as database,
         database.engine.connect() as connection,
@@ -62,4 +62,4 @@ def _dsn() -> str:
 
 if context.is_offline_mode():
     raise SystemExit("The revisions look at the database they change: give one, without --sql.")
-asyncio.run(_online(_dsn()))
+asyncio.run(_run_online(_dsn()))

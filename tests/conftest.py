@@ -48,9 +48,9 @@ settings.load_profile("signalbox")
 
 
 # For what waits long by its nature, in seconds; the others have the limit of pyproject.toml.
-PATIENT_TIMEOUT = 300
+SLOW_TIMEOUT = 300
 # Of the processes that run tests, so many begin with those that work and not with those that wait.
-WORKING = 3
+WORKING_PROCESSES = 3
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -61,25 +61,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     tests that wait, of the last one those of the browser, which takes seconds to start.  All else
     stays in the random order.
     """
-    patient = [item for item in items if item.get_closest_marker("patient")]
-    browser = [item for item in items if "browser" in item.path.parts and item not in patient]
-    begun_first = {*patient, *browser}
-    others = [item for item in items if item not in begun_first]
-    for item in patient:
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    browser = [item for item in items if "browser" in item.path.parts and item not in slow]
+    placed_first = {*slow, *browser}
+    others = [item for item in items if item not in placed_first]
+    for item in slow:
         if item.get_closest_marker("timeout") is None:
-            item.add_marker(pytest.mark.timeout(PATIENT_TIMEOUT))
+            item.add_marker(pytest.mark.timeout(SLOW_TIMEOUT))
     processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    waiting = max(processes - WORKING, 1)
-    beginnings = [patient[number::waiting] for number in range(waiting)]
+    waiting = max(processes - WORKING_PROCESSES, 1)
+    beginnings = [slow[number::waiting] for number in range(waiting)]
     beginnings += [[] for _ in range(processes - waiting)]
     beginnings[-1] = [*beginnings[-1], *browser]
     share, rest = divmod(len(items), processes)
     items.clear()
     for number, beginning in enumerate(beginnings):
         # The last ones get what does not divide.
-        room = share + (number >= processes - rest) - len(beginning)
-        items += [*beginning, *others[: max(room, 0)]]
-        del others[: max(room, 0)]
+        free_count = share + (number >= processes - rest) - len(beginning)
+        items += [*beginning, *others[: max(free_count, 0)]]
+        del others[: max(free_count, 0)]
     items += others
 
 

@@ -21,11 +21,11 @@ from core.domain.runs.session import Session
 from core.store.database import migrate
 from core.store.database.embedded import EmbeddedServer
 from core.store.database.engine import Database, open_database
-from core.store.runs import runs
+from core.store.runs import run_queries, runs
 from core.store.sessions import sessions
 
 # A test's data need not outlive a crash of the machine.
-CARELESS = {
+NO_DURABILITY = {
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
@@ -50,13 +50,13 @@ _EMPTY = """
     END
     $$
 """
-_OTHERS = """
+_OTHER_CONNECTIONS = """
     SELECT array_agg(coalesce(application_name, '') || ': ' || state || ': ' || query)
     FROM pg_stat_activity
     WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
 """
 # A closed connection's backend takes a moment to go.
-_LEAVE_SECONDS = 5.0
+_DISCONNECT_SECONDS = 5.0
 
 
 @pytest.fixture(scope="session")
@@ -64,15 +64,15 @@ def postgres_dsn() -> Iterator[str]:
     """The DSN of this process's Postgres, at the newest revision."""
     # A short path: a Unix socket lives in it.
     folder = Path(tempfile.mkdtemp(prefix="sbpg-"))
-    server = EmbeddedServer(folder / "pg", CARELESS)
+    server = EmbeddedServer(folder / "pg", NO_DURABILITY)
     try:
-        dsn = server.enter()
+        dsn = server.acquire()
         try:
             with ThreadPoolExecutor(1) as thread:  # a thread without an event loop
                 thread.submit(migrate.upgrade, dsn).result(timeout=60)
             yield dsn
         finally:
-            server.leave()
+            server.release()
     finally:
         shutil.rmtree(folder)
 
@@ -87,8 +87,8 @@ async def database(postgres_dsn: str) -> AsyncIterator[Database]:
         yield opened
     connection = await asyncpg.connect(postgres_dsn, timeout=10, command_timeout=20)
     try:
-        left = await _others_gone(connection)
-        if left:
+        remaining = await _wait_for_other_connections(connection)
+        if remaining:
             await connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
@@ -96,16 +96,16 @@ async def database(postgres_dsn: str) -> AsyncIterator[Database]:
         await connection.execute(_EMPTY)
     finally:
         await connection.close(timeout=5)
-    assert not left, f"connections left open: {left}"
+    assert not remaining, f"connections left open: {remaining}"
 
 
-async def _others_gone(connection: asyncpg.Connection[asyncpg.Record]) -> list[str]:
+async def _wait_for_other_connections(connection: asyncpg.Connection[asyncpg.Record]) -> list[str]:
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + _LEAVE_SECONDS
+    deadline = loop.time() + _DISCONNECT_SECONDS
     while True:
-        left: list[str] | None = await connection.fetchval(_OTHERS)
-        if not left or loop.time() > deadline:
-            return left or []
+        remaining: list[str] | None = await connection.fetchval(_OTHER_CONNECTIONS)
+        if not remaining or loop.time() > deadline:
+            return remaining or []
         await asyncio.sleep(0.01)
 
 
@@ -146,7 +146,7 @@ async def stored_run(database: Database, **fields: Any) -> Run:
             fields["session_id"] = conversation.id
         run = new_run(**fields)
         await runs.add(session, run)
-        return await runs.get(session, run.run_id)
+        return await run_queries.get(session, run.run_id)
 
 
 async def running_run(database: Database, **fields: Any) -> Run:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-_ON_TMPFS = 'mount -t tmpfs tmpfs "$1" && cp -r "$0"/. "$1" && shift && exec "$@"'
+_RUN_ON_TMPFS = 'mount -t tmpfs tmpfs "$1" && cp -r "$0"/. "$1" && shift && exec "$@"'
 
 
-def may_unshare(*namespaces: str) -> bool:
+def can_unshare(*namespaces: str) -> bool:
     """Whether this machine lets us make namespaces of these kinds."""
     try:
         done = subprocess.run(
@@ -19,7 +19,7 @@ def may_unshare(*namespaces: str) -> bool:
     return done.returncode == 0
 
 
-def on_a_disk_of_its_own(home: Path, *, filled_from: Path) -> tuple[str, ...]:
+def with_own_disk(home: Path, *, copy_from: Path) -> tuple[str, ...]:
     """A command that runs another one where `home` is on another disk, among its own processes.
 
     The hostname stays what it is.  All of it ends when the command is killed.
@@ -30,5 +30,5 @@ def on_a_disk_of_its_own(home: Path, *, filled_from: Path) -> tuple[str, ...]:
     """
     return (
         *("unshare", "--pid", "--mount", "--fork", "--kill-child", "--mount-proc"),
-        *("sh", "-c", _ON_TMPFS, str(filled_from), str(home)),
+        *("sh", "-c", _RUN_ON_TMPFS, str(copy_from), str(home)),
     )

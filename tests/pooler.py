@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 _ENCRYPTION = (80877103, 80877104)
 _PROTOCOL = 196608
 # After these the server says when it is ready again.
-_ENDING = (b"Q", b"S")
+_READY_FOLLOWS = (b"Q", b"S")
 
 
 @dataclass(eq=False)
@@ -32,7 +32,7 @@ class _Backend:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     client: asyncio.StreamWriter | None = None
-    owed: int = 0
+    pending_ready: int = 0
 
 
 @dataclass
@@ -41,12 +41,13 @@ class Pooler:
 
     Attributes:
         dsn: Postgres behind it.
-        knows: The parameters of a start that it takes; who brings another one is refused.
+        known_parameters: The parameters of a start that it takes; who brings another one is
+            refused.
     """
 
     server: str
     backends: int = 1
-    knows: frozenset[str] | None = None
+    known_parameters: frozenset[str] | None = None
     dsn: str = ""
     _free: list[_Backend] = field(default_factory=list)
     _freed: asyncio.Condition = field(default_factory=asyncio.Condition)
@@ -57,12 +58,14 @@ class Pooler:
     async def open(self) -> AsyncIterator[Pooler]:
         """Serve until the block ends."""
         user = urlsplit(self.server).username
-        lent = [await self._connect() for _ in range(self.backends)]
-        self._free = list(lent)
+        backend_connections = [await self._connect() for _ in range(self.backends)]
+        self._free = list(backend_connections)
         server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         self.dsn = f"postgresql://{user}@127.0.0.1:{port}{urlsplit(self.server).path}"
-        self._tasks |= {asyncio.create_task(self._answer(backend)) for backend in lent}
+        self._tasks |= {
+            asyncio.create_task(self._forward_answers(backend)) for backend in backend_connections
+        }
         try:
             yield self
         finally:
@@ -70,7 +73,7 @@ class Pooler:
             for task in list(self._tasks):
                 task.cancel()
             await asyncio.wait(list(self._tasks), timeout=5)
-            for backend in lent:
+            for backend in backend_connections:
                 backend.writer.close()
 
     async def _connect(self) -> _Backend:
@@ -78,8 +81,8 @@ class Pooler:
         query = parse_qs(url.query)
         socket = Path(query["host"][0]) / f".s.PGSQL.{query.get('port', ['5432'])[0]}"
         backend = _Backend(*await asyncio.open_unix_connection(socket))
-        words = f"user\0{url.username}\0database\0{url.path[1:]}\0\0".encode()
-        backend.writer.write(struct.pack("!II", len(words) + 8, _PROTOCOL) + words)
+        startup = f"user\0{url.username}\0database\0{url.path[1:]}\0\0".encode()
+        backend.writer.write(struct.pack("!II", len(startup) + 8, _PROTOCOL) + startup)
         self._greeting = b""
         async with asyncio.timeout(10):
             while (message := await _message(backend.reader))[:1] != b"Z":
@@ -87,27 +90,29 @@ class Pooler:
         return backend
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        serving = asyncio.create_task(self._attend(reader, writer))
+        serving = asyncio.create_task(self._handle_client(reader, writer))
         self._tasks.add(serving)
         serving.add_done_callback(self._tasks.discard)
 
-    async def _attend(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _handle_client(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         with suppress(OSError, asyncio.IncompleteReadError):
-            if await self._welcome(reader, writer):
+            if await self._handshake(reader, writer):
                 await self._lend(reader, writer)
         writer.close()
 
-    async def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    async def _handshake(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         while True:
             (size,) = struct.unpack("!I", await reader.readexactly(4))
-            words = await reader.readexactly(size - 4)
-            if struct.unpack("!I", words[:4])[0] not in _ENCRYPTION:
+            startup = await reader.readexactly(size - 4)
+            if struct.unpack("!I", startup[:4])[0] not in _ENCRYPTION:
                 break
             writer.write(b"N")
-        asked = {name.decode() for name in words[4:].split(b"\0")[:-2:2]}
-        if self.knows is not None and (unknown := asked - self.knows):
-            said = f"unsupported startup parameter: {min(unknown)}"
-            text = f"SERROR\0C08P01\0M{said}\0\0".encode()
+        parameters = {name.decode() for name in startup[4:].split(b"\0")[:-2:2]}
+        if self.known_parameters is not None and (unknown := parameters - self.known_parameters):
+            error_text = f"unsupported startup parameter: {min(unknown)}"
+            text = f"SERROR\0C08P01\0M{error_text}\0\0".encode()
             writer.write(b"E" + struct.pack("!I", len(text) + 4) + text)
             await writer.drain()
             return False
@@ -115,15 +120,15 @@ class Pooler:
         return True
 
     async def _lend(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        lent: _Backend | None = None
+        backend: _Backend | None = None
         while (message := await _message(reader))[:1] != b"X":
-            if lent is None or lent.client is not writer:
-                lent = await self._take()
-                lent.client = writer
-            lent.owed += message[:1] in _ENDING
-            lent.writer.write(message)
+            if backend is None or backend.client is not writer:
+                backend = await self._take()
+                backend.client = writer
+            backend.pending_ready += message[:1] in _READY_FOLLOWS
+            backend.writer.write(message)
 
-    async def _answer(self, backend: _Backend) -> None:
+    async def _forward_answers(self, backend: _Backend) -> None:
         """Pass on what the server says; a transaction's end is the end of the loan."""
         while True:
             message = await _message(backend.reader)
@@ -132,8 +137,8 @@ class Pooler:
                 continue
             backend.client.write(message)
             if message[:1] == b"Z":
-                backend.owed -= 1
-                if message[5:] == b"I" and not backend.owed:
+                backend.pending_ready -= 1
+                if message[5:] == b"I" and not backend.pending_ready:
                     backend.client = None
                     await self._give_back(backend)
 

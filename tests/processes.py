@@ -18,15 +18,15 @@ import aiohttp
 from bot.sandbox.model.server import Model
 from bot.sandbox.slack.server import Sandbox
 from core.agent.process.ladder import identify
-from core.domain.fleet.attempt import RunProcess
-from tests.console import CONFIG
+from core.domain.fleet.attempt import AttemptRecord
+from tests.harness import CONFIG
 
 _STARTED = re.compile(r"readiness at (http://\S+)/readyz")
 _ROOT = Path(__file__).resolve().parents[1]
 # What a process needs of ours; everything else about it is said by the test.
-_KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV")
+_INHERITED = ("PATH", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV")
 # Every start of Python with all its libraries takes seconds on a busy machine.
-_LIMIT = 90.0
+_TIMEOUT_SECONDS = 90.0
 
 
 @dataclass
@@ -50,7 +50,7 @@ class Program:
         """All it has said."""
         return "\n".join(self.lines)
 
-    async def ready(self, *, within: float = _LIMIT) -> None:
+    async def wait_until_ready(self, *, within: float = _TIMEOUT_SECONDS) -> None:
         """Wait until `/readyz` answers 200."""
         async with asyncio.timeout(within):
             while await self.readiness() != HTTPStatus.OK:
@@ -61,7 +61,7 @@ class Program:
         """The status of `/readyz`; `None` while nobody listens."""
         return await status_of(f"{self.url}/readyz") if self.url else None
 
-    async def listening(self, *, within: float = _LIMIT) -> str:
+    async def wait_until_listening(self, *, within: float = _TIMEOUT_SECONDS) -> str:
         """Wait until it listens; its URL."""
         async with asyncio.timeout(within):
             while (url := self.url) is None:
@@ -73,12 +73,12 @@ class Program:
         """Signal the process, and it alone."""
         self.process.send_signal(number)
 
-    async def ended(self, *, within: float = _LIMIT) -> int:
+    async def wait_until_ended(self, *, within: float = _TIMEOUT_SECONDS) -> int:
         """Wait for its end; its exit status."""
         async with asyncio.timeout(within):
             return await self.process.wait()
 
-    async def says(self, words: str, *, within: float = _LIMIT) -> None:
+    async def wait_for_output(self, words: str, *, within: float = _TIMEOUT_SECONDS) -> None:
         """Wait until a line holds these words."""
         async with asyncio.timeout(within):
             while not any(words in line for line in self.lines):
@@ -87,7 +87,7 @@ class Program:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ProgramResult:
     """How a program that ends by itself ended."""
 
     status: int
@@ -112,20 +112,20 @@ async def status_of(url: str) -> int | None:
 
 def environment(home: Path, variables: Mapping[str, object]) -> dict[str, str]:
     """A clean environment with these variables."""
-    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    given = {name: str(value) for name, value in variables.items() if value is not None}
+    inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    variables_as_text = {name: str(value) for name, value in variables.items() if value is not None}
     return {
-        **kept,
+        **inherited,
         "HOME": str(home),
         "SIGNALBOX_HOME": str(home),
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_CONFIG_NOSYSTEM": "1",
         "PYTHONPATH": str(_ROOT),
-        **given,
+        **variables_as_text,
     }
 
 
-def of_slack(sandbox: Sandbox, *, transport: str = "socket") -> dict[str, object]:
+def slack_variables(sandbox: Sandbox, *, transport: str = "socket") -> dict[str, object]:
     """The variables for a sandbox."""
     return {
         "SLACK_API_URL": sandbox.api_url,
@@ -135,7 +135,7 @@ def of_slack(sandbox: Sandbox, *, transport: str = "socket") -> dict[str, object
     }
 
 
-def of_model(model: Model) -> dict[str, object]:
+def model_variables(model: Model) -> dict[str, object]:
     """The variables for a scripted model."""
     return {"ANTHROPIC_API_KEY": model.api_key, "ANTHROPIC_BASE_URL": model.url}
 
@@ -191,7 +191,7 @@ async def _read(program: Program) -> None:
         program.lines.append(line.decode(errors="replace").rstrip())
 
 
-async def run_to_end(*arguments: str, home: Path, **variables: object) -> Outcome:
+async def run_to_end(*arguments: str, home: Path, **variables: object) -> ProgramResult:
     """Run `python -m bot …`, which ends by itself."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -203,17 +203,17 @@ async def run_to_end(*arguments: str, home: Path, **variables: object) -> Outcom
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        async with asyncio.timeout(_LIMIT):
+        async with asyncio.timeout(_TIMEOUT_SECONDS):
             output, errors = await process.communicate()
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
     assert process.returncode is not None
-    return Outcome(process.returncode, output.decode(), errors.decode())
+    return ProgramResult(process.returncode, output.decode(), errors.decode())
 
 
-async def agent_gone(process: RunProcess, *, within: float = 10) -> None:
+async def wait_until_agent_gone(process: AttemptRecord, *, within: float = 10) -> None:
     """Wait until the agent of an attempt is gone."""
     agent = process.agent
     assert agent is not None

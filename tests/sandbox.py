@@ -76,6 +76,6 @@ def command_body(sandbox: Sandbox, words: str) -> dict[str, Any]:
         channel=channel,
         command="/workflow",
         text=words,
-        response_url=sandbox.human._acts.response_url(person, channel),
+        response_url=sandbox.human._actions.response_url(person, channel),
         trigger_id=workspace.new_trigger(person.id),
     )

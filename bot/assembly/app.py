@@ -15,39 +15,39 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from sqlalchemy import text
 
-from bot.assembly.patience import Patience
+from bot.assembly.backend import Backend, open_backend, slack_credentials, utc_now
+from bot.assembly.database_wait import DatabaseWait
 from bot.assembly.scheduler import Scheduler
-from bot.assembly.serve import PartFailed, Process, bounded, signals, web_server
+from bot.assembly.serve import AppProcess, PartFailed, handle_signals, run_with_limit, web_server
 from bot.assembly.settings import BadSetting, Settings
-from bot.assembly.workplace import Workplace, opened_workplace, slack_credentials, utc_now
 from bot.slack.manifest import bot_scopes
 from bot.slack.setup import SlackCredentials, SlackSetupError, problems_of, warnings_of
 from bot.web.health import Health, health_routes
 from core.domain.errors import Unavailable
 from core.runner.worker.duplicate_node import CopiedHome
-from core.runner.worker.identity import Identity, claimed_identity
+from core.runner.worker.identity import WorkerIdentity, claimed_identity
 from core.services.housekeeping import HousekeepingService
-from core.store.database.engine import translating
+from core.store.database.engine import translate_errors
 
 if TYPE_CHECKING:
-    from bot.slack.connection import SlackPart
+    from bot.slack.service import SlackService
     from core.runner.worker.node import Node
 
 log = logging.getLogger(__name__)
 
 # Parts of the 15 s that a shutdown may take.
-_HEARING_LIMIT = timedelta(seconds=5)
+_STOP_RECEIVING_LIMIT = timedelta(seconds=5)
 # After the drain: the ladder of each run, its work saved, its row given back.
 _HANDOVER_LIMIT = timedelta(seconds=9)
-_DRAWING_LIMIT = timedelta(seconds=2)
+_FINISH_DRAWING_LIMIT = timedelta(seconds=2)
 _CHECK_LIMIT = timedelta(seconds=2)
 
 # Between two looks while the parts start.
-_LOOK_AGAIN = 0.05
+_POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
-class Running:
+class RunningApp:
     """A process whose parts were started.
 
     Attributes:
@@ -55,50 +55,54 @@ class Running:
     """
 
     url: str
-    workplace: Workplace
+    backend: Backend
     health: Health
 
-    async def ready(self) -> None:
+    async def wait_until_ready(self) -> None:
         """Return when every part works; the caller sets the limit."""
         while True:
-            if all((await self.health.look()).values()):
+            if all((await self.health.run_checks()).values()):
                 return
             # Health is asked, it does not tell.
-            await asyncio.sleep(_LOOK_AGAIN)
+            await asyncio.sleep(_POLL_SECONDS)
 
 
-Started = Callable[[Running], None]
+OnStarted = Callable[[RunningApp], None]
 
 
-def _log_start(running: Running) -> None:
+def _log_started(running: RunningApp) -> None:
     log.info("started; readiness at %s/readyz", running.url)
 
 
-async def run_process(settings: Settings, *, hears: bool, works: bool, migrates: bool) -> None:
+async def run_process(
+    settings: Settings, *, serves_slack: bool, runs_worker: bool, migrates: bool
+) -> None:
     """Run one process until a signal ends it.
 
     Args:
         settings: As read at the start.
-        hears: Hear and answer Slack, and draw.
-        works: Execute runs.
+        serves_slack: Hear and answer Slack, and draw.
+        runs_worker: Execute runs.
         migrates: Bring the schema up to date first.
 
     Raises:
         OpsError: If it cannot start; the message says what to mend.
     """
-    process = Process()
-    async with signals(process):
-        await serve(settings, process, hears=hears, works=works, migrates=migrates)
+    process = AppProcess()
+    async with handle_signals(process):
+        await serve(
+            settings, process, serves_slack=serves_slack, runs_worker=runs_worker, migrates=migrates
+        )
 
 
 async def serve(
     settings: Settings,
-    process: Process,
+    process: AppProcess,
     *,
-    hears: bool,
-    works: bool,
+    serves_slack: bool,
+    runs_worker: bool,
     migrates: bool,
-    started: Started = _log_start,
+    on_started: OnStarted = _log_started,
 ) -> None:
     """Start the parts, wait for the wish to stop, and end them in order.
 
@@ -106,34 +110,36 @@ async def serve(
     then they can be killed from here), hear no more of Slack, bring the threads up to date,
     close.
     """
-    credentials = _credentials(settings) if hears else None
+    credentials = _credentials(settings) if serves_slack else None
     async with AsyncExitStack() as stack:
-        patience = Patience(timedelta(seconds=settings.database.wait_seconds), process.stopping)
-        workplace = await stack.enter_async_context(
-            opened_workplace(settings, migrates=migrates, patience=patience)
+        database_wait = DatabaseWait(
+            timedelta(seconds=settings.database.wait_seconds), process.stop_requested
+        )
+        backend = await stack.enter_async_context(
+            open_backend(settings, migrates=migrates, database_wait=database_wait)
         )
         limits = settings.config.limits
-        if hears and limits is not None:
+        if serves_slack and limits is not None:
             caps = limits.caps
-            await patience.until_reachable(lambda: workplace.admission.cap(caps))
-        slack = _slack_part(workplace, credentials) if credentials else None
+            await database_wait.retry_until_reachable(lambda: backend.admission.set_caps(caps))
+        slack = _slack_service(backend, credentials) if credentials else None
         node: Node | None = None
-        if works:
+        if runs_worker:
             identity = stack.enter_context(claimed_identity(settings.node.home))
             stack.enter_context(_temporary_files_in(identity.scratch.folder))
-            node = _node(workplace, identity)
-        health = _health(workplace, slack, node)
+            node = _node(backend, identity)
+        health = _health(backend, slack, node)
         url = await stack.enter_async_context(_web(settings, health, slack))
         stack.push_async_callback(process.end)
         if slack is not None:
             process.start("slack", slack.run())
-            clock = Scheduler(HousekeepingService(workplace.work), workplace.admission)
-            process.start("clock", clock.run())
+            scheduler = Scheduler(HousekeepingService(backend.context), backend.admission)
+            process.start("scheduler", scheduler.run())
         if node is not None:
             process.start("worker", node.run())
-        started(Running(url=url, workplace=workplace, health=health))
+        on_started(RunningApp(url=url, backend=backend, health=health))
         try:
-            await process.until_stopped()
+            await process.wait_until_stopped()
         except PartFailed as error:
             if isinstance(error.__cause__, SlackSetupError):
                 raise BadSetting("Slack", " ".join(error.__cause__.lines)) from error
@@ -143,25 +149,25 @@ async def serve(
         finally:
             log.info("stopping")
             if node is not None:
-                await _wind_down(node, process, settings.config.worker.drain)
+                await _stop_worker(node, process, settings.config.worker.drain)
             if slack is not None:
-                await bounded("hearing slack", _HEARING_LIMIT, slack.stop_hearing)
-                await bounded("drawing", _DRAWING_LIMIT, slack.draw_rest)
+                await run_with_limit("hearing slack", _STOP_RECEIVING_LIMIT, slack.stop_receiving)
+                await run_with_limit("drawing", _FINISH_DRAWING_LIMIT, slack.finish_drawing)
 
 
-async def _wind_down(node: Node, process: Process, drain: timedelta) -> None:
+async def _stop_worker(node: Node, process: AppProcess, drain: timedelta) -> None:
     """End the worker's runs, or hand them over; sooner if a second signal comes."""
 
-    async def hasten() -> None:
-        await process.hurrying.wait()
+    async def skip_drain() -> None:
+        await process.skip_drain_requested.wait()
         log.warning("asked twice to stop: runs in hand are handed over now")
-        node.hasten()
+        node.skip_drain()
 
-    hastening = asyncio.create_task(hasten(), name="hasten")
+    skip_watch = asyncio.create_task(skip_drain(), name="hasten")
     try:
-        await bounded("the worker", drain + _HANDOVER_LIMIT, lambda: node.stop(drain=drain))
+        await run_with_limit("the worker", drain + _HANDOVER_LIMIT, lambda: node.stop(drain=drain))
     finally:
-        hastening.cancel()
+        skip_watch.cancel()
 
 
 def _credentials(settings: Settings) -> SlackCredentials:
@@ -169,7 +175,7 @@ def _credentials(settings: Settings) -> SlackCredentials:
     problems = problems_of(credentials)
     if problems:
         raise BadSetting("Slack", " ".join(problems))
-    for line in warnings_of(credentials, settings.slack.surroundings):
+    for line in warnings_of(credentials, settings.slack.variable_names):
         log.warning("%s", line)
     return credentials
 
@@ -181,36 +187,36 @@ def _temporary_files_in(folder: Path) -> Iterator[None]:
     That of the agent copies transcripts there; a worker that was killed leaves them, and the
     next one knows by the name that they are nobody's.
     """
-    before, tempfile.tempdir = tempfile.tempdir, str(folder)
+    previous, tempfile.tempdir = tempfile.tempdir, str(folder)
     try:
         yield
     finally:
-        tempfile.tempdir = before
+        tempfile.tempdir = previous
 
 
-def _node(workplace: Workplace, identity: Identity) -> Node:
+def _node(backend: Backend, identity: WorkerIdentity) -> Node:
     # Its libraries take half a second and memory, which a process that only hears Slack is spared.
     from bot.assembly.node import new_node  # noqa: PLC0415
 
-    return new_node(workplace, identity)
+    return new_node(backend, identity)
 
 
-def _slack_part(workplace: Workplace, credentials: SlackCredentials) -> SlackPart:
+def _slack_service(backend: Backend, credentials: SlackCredentials) -> SlackService:
     # As above, of a process that only works.
     from bot.slack.app import Services  # noqa: PLC0415
-    from bot.slack.connection import SlackPart  # noqa: PLC0415
+    from bot.slack.service import SlackService  # noqa: PLC0415
 
-    config = workplace.settings.config
-    return SlackPart(
+    config = backend.settings.config
+    return SlackService(
         credentials=credentials,
         services=Services(
-            runs=workplace.runs,
-            kills=workplace.kills,
-            stats=workplace.stats,
-            fleet=workplace.fleet,
-            threads=workplace.threads,
-            inbox=workplace.intake,
-            people=workplace.people,
+            runs=backend.runs,
+            kills=backend.kills,
+            stats=backend.stats,
+            fleet=backend.fleet,
+            threads=backend.threads,
+            inbox=backend.intake,
+            people=backend.people,
         ),
         needed_scopes=bot_scopes(),
         roles=config.roles.by_role() if config.roles else None,
@@ -219,33 +225,33 @@ def _slack_part(workplace: Workplace, credentials: SlackCredentials) -> SlackPar
     )
 
 
-def _health(workplace: Workplace, slack: SlackPart | None, node: Node | None) -> Health:
+def _health(backend: Backend, slack: SlackService | None, node: Node | None) -> Health:
     async def database() -> bool:
         try:
             async with asyncio.timeout(_CHECK_LIMIT.total_seconds()):
-                with translating():
-                    async with workplace.database.sessions() as session:
+                with translate_errors():
+                    async with backend.database.sessions() as session:
                         await session.execute(text("SELECT 1"))
         except (Unavailable, TimeoutError):
             return False
         return True
 
-    async def hears() -> bool:
+    async def slack_ready() -> bool:
         return slack is not None and slack.is_ready
 
-    async def works() -> bool:
+    async def worker_ready() -> bool:
         return node is not None and node.is_ready
 
     health = Health({"database": database})
     if slack is not None:
-        health.checks["slack"] = hears
+        health.checks["slack"] = slack_ready
     if node is not None:
-        health.checks["worker"] = works
+        health.checks["worker"] = worker_ready
     return health
 
 
 def _web(
-    settings: Settings, health: Health, slack: SlackPart | None
+    settings: Settings, health: Health, slack: SlackService | None
 ) -> AbstractAsyncContextManager[str]:
     app = web.Application(client_max_size=1024 * 1024)
     app.add_routes(health_routes(health))

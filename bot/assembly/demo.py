@@ -13,8 +13,8 @@ from typing import Any
 
 import typer
 
-from bot.assembly.app import Running, serve
-from bot.assembly.serve import Process, signals
+from bot.assembly.app import RunningApp, serve
+from bot.assembly.serve import AppProcess, handle_signals
 from bot.assembly.settings import BadSetting, Settings, load_settings
 from bot.sandbox.model.server import open_model
 from bot.sandbox.page_routes import add_page
@@ -30,7 +30,7 @@ from core.domain.runs.run import Run, RunStatus
 ONCE_LIMIT = timedelta(minutes=60)
 _START_LIMIT = timedelta(seconds=60)
 # The pace at which the scripted model works, so that a person can watch.
-_WATCHABLE = timedelta(milliseconds=700)
+_DEMO_DELAY = timedelta(milliseconds=700)
 
 
 async def run_demo(settings: Settings, *, once: str | None, workflow: str, port: int) -> int:
@@ -38,45 +38,45 @@ async def run_demo(settings: Settings, *, once: str | None, workflow: str, port:
 
     Each demo starts afresh in a folder of its own, which is removed at the end.
     """
-    process = Process()
+    process = AppProcess()
     with tempfile.TemporaryDirectory(prefix="signalbox-demo-", ignore_cleanup_errors=True) as home:
-        async with signals(process), AsyncExitStack() as stack:
+        async with handle_signals(process), AsyncExitStack() as stack:
             demo = await stack.enter_async_context(
-                _opened(settings, Path(home), process, port=port, is_hasty=once is not None)
+                _start_demo(settings, Path(home), process, port=port, is_one_shot=once is not None)
             )
             if once is not None:
-                return await _once(demo, workflow, once)
+                return await _run_once(demo, workflow, once)
             _greet(demo)
-            await demo.serving
+            await demo.serve_task
             return 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Demo:
     sandbox: Sandbox
-    running: Running
-    serving: asyncio.Task[None]
+    running: RunningApp
+    serve_task: asyncio.Task[None]
     is_scripted: bool
 
 
 @asynccontextmanager
-async def _opened(
-    settings: Settings, home: Path, process: Process, *, port: int, is_hasty: bool
+async def _start_demo(
+    settings: Settings, home: Path, process: AppProcess, *, port: int, is_one_shot: bool
 ) -> AsyncIterator[_Demo]:
     is_scripted = not settings.agent.credentials.get("ANTHROPIC_API_KEY")
     async with AsyncExitStack() as stack:
         try:
             sandbox = await stack.enter_async_context(
-                open_sandbox(port=0 if is_hasty else port, extra_routes=add_page)
+                open_sandbox(port=0 if is_one_shot else port, extra_routes=add_page)
             )
         except OSError as error:
             raise BadSetting(
                 "--port", f"{port} cannot be listened on ({error.strerror}); choose another"
             ) from error
-        given: dict[str, object] = {
+        overrides: dict[str, object] = {
             "DATABASE_URL": None,
             "SIGNALBOX_HOME": home,
-            "SIGNALBOX_PORT": 0 if is_hasty else settings.node.port,
+            "SIGNALBOX_PORT": 0 if is_one_shot else settings.node.port,
             "SLACK_BOT_TOKEN": sandbox.bot_token,
             "SLACK_APP_TOKEN": sandbox.app_token,
             "SLACK_SIGNING_SECRET": None,
@@ -84,46 +84,46 @@ async def _opened(
         }
         if is_scripted:
             model = await stack.enter_async_context(open_model())
-            model.delay = timedelta(0) if is_hasty else _WATCHABLE
-            given |= {
+            model.delay = timedelta(0) if is_one_shot else _DEMO_DELAY
+            overrides |= {
                 "ANTHROPIC_API_KEY": model.api_key,
                 "ANTHROPIC_BASE_URL": model.url,
                 "CLAUDE_CODE_OAUTH_TOKEN": None,
             }
-        is_up: asyncio.Future[Running] = asyncio.get_running_loop().create_future()
-        serving = asyncio.create_task(
+        running_future: asyncio.Future[RunningApp] = asyncio.get_running_loop().create_future()
+        serve_task = asyncio.create_task(
             serve(
-                load_settings(**given),
+                load_settings(**overrides),
                 process,
-                hears=True,
-                works=True,
+                serves_slack=True,
+                runs_worker=True,
                 migrates=True,
-                started=is_up.set_result,
+                on_started=running_future.set_result,
             ),
             name="signalbox",
         )
         try:
-            starting: set[asyncio.Future[Any]] = {serving, is_up}
+            starting: set[asyncio.Future[Any]] = {serve_task, running_future}
             await asyncio.wait(
                 starting,
                 timeout=_START_LIMIT.total_seconds(),
                 return_when=asyncio.FIRST_COMPLETED,
             )
-            if not is_up.done():
-                is_up.cancel()
+            if not running_future.done():
+                running_future.cancel()
                 raise DemoFailed("it did not start")
             async with asyncio.timeout(_START_LIMIT.total_seconds()):
-                await is_up.result().ready()
+                await running_future.result().wait_until_ready()
             yield _Demo(
                 sandbox=sandbox,
-                running=is_up.result(),
-                serving=serving,
+                running=running_future.result(),
+                serve_task=serve_task,
                 is_scripted=is_scripted,
             )
         finally:
-            process.stopping.set()
-            await asyncio.wait({serving})
-            if not serving.cancelled() and (failure := serving.exception()) is not None:
+            process.stop_requested.set()
+            await asyncio.wait({serve_task})
+            if not serve_task.cancelled() and (failure := serve_task.exception()) is not None:
                 raise failure
 
 
@@ -143,7 +143,7 @@ def _greet(demo: _Demo) -> None:
     )
 
 
-async def _once(demo: _Demo, workflow: str, task: str) -> int:
+async def _run_once(demo: _Demo, workflow: str, task: str) -> int:
     """Run one task as a person would, and print its thread; 0 if it completed."""
     human = demo.sandbox.human
     result = await human.slash(BUILDS, "/workflow", f"run {workflow} {task}")
@@ -155,14 +155,14 @@ async def _once(demo: _Demo, workflow: str, task: str) -> int:
         timeout=_START_LIMIT.total_seconds(),
         what="an answer to the command",
     )
-    runs = demo.running.workplace.runs
+    runs = demo.running.backend.runs
     started = await runs.list_runs(RunFilter(), by=SYSTEM, limit=1)
     if not started:
         typer.echo(thread_text(answer), err=True)
         return 1
     run = await _until_ended(demo, started[0].run.run_id)
     card = await human.wait_for(
-        lambda: _card_with(demo.sandbox, f"result:{run.run_id}"),
+        lambda: _find_card(demo.sandbox, f"result:{run.run_id}"),
         timeout=_START_LIMIT.total_seconds(),
         what="the result in the thread",
     )
@@ -171,16 +171,16 @@ async def _once(demo: _Demo, workflow: str, task: str) -> int:
 
 
 async def _until_ended(demo: _Demo, run_id: str) -> Run:
-    workplace = demo.running.workplace
-    async with asyncio.timeout(ONCE_LIMIT.total_seconds()), workplace.threads.changes() as hints:
+    backend = demo.running.backend
+    async with asyncio.timeout(ONCE_LIMIT.total_seconds()), backend.threads.changes() as hints:
         while True:
-            run = (await workplace.runs.snapshot(run_id, by=SYSTEM)).run
+            run = (await backend.runs.snapshot(run_id, by=SYSTEM)).run
             if not run.is_live:
                 return run
             await anext(hints)
 
 
-def _card_with(sandbox: Sandbox, slot: str) -> str | None:
+def _find_card(sandbox: Sandbox, slot: str) -> str | None:
     """The timestamp of the card under which this slot is shown."""
     for message in sandbox.human.messages(BUILDS):
         ts = str(message["ts"])

@@ -18,16 +18,16 @@ ExcInfo: TypeAlias = (
 
 _LEVELS = {"debug", "info", "warning", "error"}
 # Bolt and the SDK log whole payloads (people's words) at WARNING and below.
-_PRIVATE = ("slack_bolt", "slack_sdk", "slack_sdk.web.async_client")
+_PAYLOAD_LOGGERS = ("slack_bolt", "slack_sdk", "slack_sdk.web.async_client")
 # What they report reaches us as an exception or an event, and is logged where it is handled.
-_SAID_ELSEWHERE = ("claude_agent_sdk",)
+_REPORTED_ELSEWHERE = ("claude_agent_sdk",)
 # Complains every second while Postgres is away; the worker says so itself, once.
-_REPEATING = ("psycopg.pool",)
+_REPETITIVE_LOGGERS = ("psycopg.pool",)
 # Their INFO is about their own inner life.
-_CHATTY = ("procrastinate", "apscheduler", "aiohttp.access", "alembic", "asyncio")
+_CHATTY_LOGGERS = ("procrastinate", "apscheduler", "aiohttp.access", "alembic", "asyncio")
 
 
-class _Redacting(logging.Filter):
+class _RedactingFilter(logging.Filter):
     """Takes what looks like a credential out of each line, and every known secret."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
@@ -42,7 +42,7 @@ class _Redacting(logging.Filter):
         return True
 
 
-class _Text(logging.Formatter):
+class _TextFormatter(logging.Formatter):
     def __init__(self, secrets: Iterable[str]) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
         self._secrets = tuple(secrets)
@@ -51,7 +51,7 @@ class _Text(logging.Formatter):
         return redact(super().formatException(ei), secrets=self._secrets)
 
 
-class _Json(_Text):
+class _JsonFormatter(_TextFormatter):
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(),
@@ -65,25 +65,25 @@ class _Json(_Text):
 
 
 def set_up_logging(
-    words: Iterable[str], *, level: str = "info", secrets: Iterable[str] = ()
+    options: Iterable[str], *, level: str = "info", secrets: Iterable[str] = ()
 ) -> None:
     """Send log lines to standard error.
 
     Args:
-        words: Of `SIGNALBOX_LOG`: a format, a level, both or neither.  Of two levels the first
+        options: Of `SIGNALBOX_LOG`: a format, a level, both or neither.  Of two levels the first
             one counts.
         level: What is logged where the words name no level.
         secrets: To be taken out of every line.
     """
-    chosen, secrets = tuple(words), tuple(secrets)
+    chosen, secrets = tuple(options), tuple(secrets)
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Json(secrets) if "json" in chosen else _Text(secrets))
-    handler.addFilter(_Redacting(secrets))
+    handler.setFormatter(_JsonFormatter(secrets) if "json" in chosen else _TextFormatter(secrets))
+    handler.addFilter(_RedactingFilter(secrets))
     level = next((word for word in chosen if word in _LEVELS), level)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for name in (*_PRIVATE, *_REPEATING):
+    for name in (*_PAYLOAD_LOGGERS, *_REPETITIVE_LOGGERS):
         logging.getLogger(name).setLevel(logging.ERROR)
-    for name in _SAID_ELSEWHERE:
+    for name in _REPORTED_ELSEWHERE:
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    for name in _CHATTY:
+    for name in _CHATTY_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)

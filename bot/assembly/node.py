@@ -10,16 +10,16 @@ from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 from urllib.parse import urlsplit
 
-from bot.assembly.workplace import Workplace, utc_now
+from bot.assembly.backend import Backend, utc_now
 from core.domain.fleet.workers import WorkerRecord, WorkerState
-from core.queue.jobs import RUNS, node_queue
+from core.queue.jobs import RUNS_QUEUE, node_queue
 from core.queue.worker import Worker
 from core.runner.execution.executor import Executor
 from core.runner.execution.ledger import Ledger
-from core.runner.recovery.clean_up import Clearing
-from core.runner.recovery.interrupted_kills import Kills
-from core.runner.worker.identity import Identity
-from core.runner.worker.lease import FENCE, Lease
+from core.runner.recovery.clean_up import Cleaner
+from core.runner.recovery.interrupted_kills import InterruptedKills
+from core.runner.worker.identity import WorkerIdentity
+from core.runner.worker.lease import FENCE_AFTER, Lease
 from core.runner.worker.node import Node
 from core.store.sessions.transcripts import Transcripts
 from core.workspace.workspaces import Workspaces
@@ -28,45 +28,47 @@ from core.workspace.workspaces import Workspaces
 GIT_TIMEOUT = timedelta(minutes=10)
 
 
-def new_node(workplace: Workplace, identity: Identity, *, fence: timedelta = FENCE) -> Node:
+def new_node(
+    backend: Backend, identity: WorkerIdentity, *, fence_after: timedelta = FENCE_AFTER
+) -> Node:
     """A worker of this process.
 
     Args:
-        workplace: Everything below it.
+        backend: Everything below it.
         identity: Who it is.
-        fence: How long its agents work without a heartbeat.
+        fence_after: How long its agents work without a heartbeat.
     """
-    home = workplace.settings.node.home
-    ledger = Ledger(workplace.work, identity.worker_id, identity.host)
-    lease = Lease(fence=fence)
-    site = site_of(workplace.database.dsn)
+    home = backend.settings.node.home
+    ledger = Ledger(backend.context, identity.worker_id, identity.host)
+    lease = Lease(fence_after=fence_after)
+    installation_id = installation_id_of(backend.database.dsn)
     workspaces = Workspaces(home, git_timeout=GIT_TIMEOUT, scratch=identity.scratch)
-    kills = Kills(ledger, workspaces, Clearing(home))
+    kills = InterruptedKills(ledger, workspaces, Cleaner(home))
     executor = Executor(
         ledger=ledger,
         kills=kills,
-        catalog=workplace.catalog,
+        catalog=backend.catalog,
         workspaces=workspaces,
-        transcripts=Transcripts(workplace.database.sessions),
+        transcripts=Transcripts(backend.database.sessions),
         lease=lease,
         home=home,
-        credentials=workplace.settings.agent_environment,
-        site=site,
-        critical=workplace.settings.config.critical.rules,
+        credentials=backend.settings.agent_environment,
+        installation_id=installation_id,
+        critical=backend.settings.config.critical.rules,
     )
     worker = Worker(
-        workplace.database.dsn,
+        backend.database.dsn,
         name=identity.worker_id,
-        slots=workplace.settings.slots,
+        slots=backend.settings.slots,
         handler=executor,
-        queues=(RUNS, node_queue(identity.node)),
+        queues=(RUNS_QUEUE, node_queue(identity.node)),
     )
     now = utc_now()
     record = WorkerRecord(
         worker_id=identity.worker_id,
         node=identity.node,
         host=identity.host,
-        slots=workplace.settings.slots,
+        slots=backend.settings.slots,
         state=WorkerState.UP,
         started_at=now,
         heartbeat_at=now,
@@ -79,7 +81,7 @@ def new_node(workplace: Workplace, identity: Identity, *, fence: timedelta = FEN
         kills=kills,
         lease=lease,
         worker=worker,
-        site=site,
+        installation_id=installation_id,
     )
 
 
@@ -91,7 +93,7 @@ def program_version() -> str:
         return ""
 
 
-def site_of(dsn: str) -> str:
+def installation_id_of(dsn: str) -> str:
     """A name for this installation, by which its processes on a machine are told from others'.
 
     Made of the database's address without its password.

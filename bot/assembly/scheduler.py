@@ -15,10 +15,10 @@ from core.services.housekeeping import HousekeepingService
 
 log = logging.getLogger(__name__)
 
-CLEAR_EVERY = timedelta(hours=1)
+CLEAN_UP_INTERVAL = timedelta(hours=1)
 # How long a card can show a place in the line that is not right any more.
-LINE_EVERY = timedelta(seconds=2)
-_AFTER_LOSS = 1.0
+ADMISSION_INTERVAL = timedelta(seconds=2)
+_RETRY_SECONDS = 1.0
 
 
 @dataclass
@@ -31,8 +31,8 @@ class Scheduler:
 
     housekeeping: HousekeepingService
     admission: AdmissionService
-    clear_every: timedelta = CLEAR_EVERY
-    line_every: timedelta = LINE_EVERY
+    clean_up_interval: timedelta = CLEAN_UP_INTERVAL
+    admission_interval: timedelta = ADMISSION_INTERVAL
     is_leading: bool = False
 
     async def run(self) -> None:
@@ -40,51 +40,51 @@ class Scheduler:
         while True:
             try:
                 async with self.housekeeping.leadership() as lead:
-                    await self._tick_until(lead.lost)
+                    await self._run_until(lead.lost)
             except (Unavailable, OSError) as error:
                 log.warning("the clock stopped: %s", error)
-            await asyncio.sleep(_AFTER_LOSS)
+            await asyncio.sleep(_RETRY_SECONDS)
 
-    async def _tick_until(self, lost: asyncio.Event) -> None:
-        clock = AsyncIOScheduler(timezone=UTC)
-        clock.add_job(
-            self._clear,
+    async def _run_until(self, lost: asyncio.Event) -> None:
+        scheduler = AsyncIOScheduler(timezone=UTC)
+        scheduler.add_job(
+            self._delete_expired,
             "interval",
-            seconds=self.clear_every.total_seconds(),
+            seconds=self.clean_up_interval.total_seconds(),
             next_run_time=datetime.now(UTC),
             # A tick that was missed is made up for once, however late.
             misfire_grace_time=None,
             coalesce=True,
             max_instances=1,
         )
-        clock.add_job(
-            self._keep_line,
+        scheduler.add_job(
+            self._admit_waiting,
             "interval",
-            seconds=self.line_every.total_seconds(),
+            seconds=self.admission_interval.total_seconds(),
             misfire_grace_time=None,
             coalesce=True,
             max_instances=1,
         )
-        clock.start()
+        scheduler.start()
         self.is_leading = True
         log.info("this process keeps the clock")
         try:
             await lost.wait()
         finally:
             self.is_leading = False
-            clock.shutdown(wait=False)
+            scheduler.shutdown(wait=False)
 
-    async def _keep_line(self) -> None:
+    async def _admit_waiting(self) -> None:
         try:
-            await self.admission.keep()
+            await self.admission.admit_waiting()
         except Unavailable as error:
             log.warning("the line of waiting runs was not looked at: %s", error)
         except asyncio.CancelledError:
             log.info("the look at the line was broken off; the next clock looks")
 
-    async def _clear(self) -> None:
+    async def _delete_expired(self) -> None:
         try:
-            cleared = await self.housekeeping.clear()
+            deleted = await self.housekeeping.delete_expired()
         except Unavailable as error:
             log.warning("nothing was cleared away: %s", error)
             return
@@ -93,5 +93,5 @@ class Scheduler:
             # would log it as a failure, with a traceback.
             log.info("clearing away was broken off; the next clock does it")
             return
-        if cleared.deliveries or cleared.jobs:
-            log.info("cleared away %s deliveries, %s jobs", cleared.deliveries, cleared.jobs)
+        if deleted.deliveries or deleted.jobs:
+            log.info("cleared away %s deliveries, %s jobs", deleted.deliveries, deleted.jobs)

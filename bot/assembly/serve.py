@@ -28,36 +28,38 @@ class PartFailed(Exception):
 
 
 @dataclass
-class Process:
+class AppProcess:
     """The running parts of a process.
 
     Attributes:
-        stopping: Set by a signal, or by who wants the end.
-        hurrying: Set by a second signal: nothing is waited for that need not be.
+        stop_requested: Set by a signal, or by who wants the end.
+        skip_drain_requested: Set by a second signal: nothing is waited for that need not be.
     """
 
-    stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    hurrying: asyncio.Event = field(default_factory=asyncio.Event)
+    stop_requested: asyncio.Event = field(default_factory=asyncio.Event)
+    skip_drain_requested: asyncio.Event = field(default_factory=asyncio.Event)
     _parts: dict[asyncio.Task[Any], str] = field(default_factory=dict)
-    _told: set[asyncio.Task[Any]] = field(default_factory=set)
+    _reported: set[asyncio.Task[Any]] = field(default_factory=set)
 
     def start(self, name: str, part: Coroutine[Any, Any, None]) -> None:
         """Run a part until the process stops."""
         self._parts[asyncio.create_task(part, name=name)] = name
 
-    async def until_stopped(self) -> None:
+    async def wait_until_stopped(self) -> None:
         """Wait for the wish to stop.
 
         Raises:
             PartFailed: If a part ended first.
         """
-        wish = asyncio.create_task(self.stopping.wait(), name="wish to stop")
+        stop_wait = asyncio.create_task(self.stop_requested.wait(), name="wish to stop")
         try:
-            done, _ = await asyncio.wait({wish, *self._parts}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(
+                {stop_wait, *self._parts}, return_when=asyncio.FIRST_COMPLETED
+            )
         finally:
-            wish.cancel()
-        for task in done - {wish}:
-            self._told.add(task)
+            stop_wait.cancel()
+        for task in done - {stop_wait}:
+            self._reported.add(task)
             raise PartFailed(self._parts[task]) from task.exception()
 
     async def end(self) -> None:
@@ -71,21 +73,25 @@ class Process:
                 log.error("%s does not end and is left", name)
                 continue
             error = None if task.cancelled() else task.exception()
-            if error is not None and task not in self._told:
+            if error is not None and task not in self._reported:
                 log.error("%s failed at the end: %s", name, error)
 
 
 @asynccontextmanager
-async def signals(process: Process) -> AsyncIterator[None]:
+async def handle_signals(process: AppProcess) -> AsyncIterator[None]:
     """Set `stopping` at SIGTERM or SIGINT, and `hurrying` at the next one."""
     loop = asyncio.get_running_loop()
 
-    def heard() -> None:
-        wish = process.hurrying if process.stopping.is_set() else process.stopping
-        wish.set()
+    def on_signal() -> None:
+        event = (
+            process.skip_drain_requested
+            if process.stop_requested.is_set()
+            else process.stop_requested
+        )
+        event.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, heard)
+        loop.add_signal_handler(number, on_signal)
     try:
         yield
     finally:
@@ -111,10 +117,12 @@ async def web_server(app: web.Application, *, host: str, port: int) -> AsyncIter
         yield f"http://{address[0]}:{address[1]}"
 
 
-async def bounded(name: str, limit: timedelta, act: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+async def run_with_limit(
+    name: str, limit: timedelta, action: Callable[[], Coroutine[Any, Any, Any]]
+) -> None:
     """Do one thing of a shutdown, which goes on whether or not it works in time."""
     try:
         async with asyncio.timeout(limit.total_seconds()):
-            await act()
+            await action()
     except TimeoutError:
         log.warning("%s took longer than %s s and was left", name, limit.total_seconds())

@@ -14,7 +14,7 @@ import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from core.agent.critical import DEFAULT_PATTERNS, MAX_WAIT, CriticalRules, compiled
+from core.agent.critical import DEFAULT_PATTERNS, MAX_WAIT, CriticalRules, compile_patterns
 from core.domain.actor import Role
 from core.domain.errors import OpsError
 from core.domain.fleet.workers import Caps
@@ -44,13 +44,13 @@ class BadSetting(OpsError):
         self.name = name
 
 
-class _Environment(BaseSettings):
+class _EnvSettings(BaseSettings):
     model_config = SettingsConfigDict(
         frozen=True, env_ignore_empty=True, extra="ignore", populate_by_name=True
     )
 
 
-class DatabaseSettings(_Environment):
+class DatabaseSettings(_EnvSettings):
     """Where the rows are.  Without `DATABASE_URL` an embedded Postgres is started.
 
     Attributes:
@@ -75,7 +75,7 @@ class DatabaseSettings(_Environment):
         return value
 
 
-class SlackSettings(_Environment):
+class SlackSettings(_EnvSettings):
     """How to reach Slack."""
 
     bot_token: SecretStr | None = Field(default=None, alias="SLACK_BOT_TOKEN")
@@ -89,7 +89,7 @@ class SlackSettings(_Environment):
     client_secret: SecretStr | None = Field(default=None, alias="SLACK_CLIENT_SECRET")
 
     @property
-    def surroundings(self) -> frozenset[str]:
+    def variable_names(self) -> frozenset[str]:
         """Names of variables that are set and may not do what somebody means by them."""
         found = {
             "HTTPS_PROXY": self.https_proxy,
@@ -121,7 +121,7 @@ class SlackSettings(_Environment):
         return value if value.endswith("/") else value + "/"
 
 
-class AgentSettings(_Environment):
+class AgentSettings(_EnvSettings):
     """What the agent needs to reach its model; handed on, never stored."""
 
     api_key: SecretStr | None = Field(default=None, alias="ANTHROPIC_API_KEY")
@@ -141,7 +141,7 @@ class AgentSettings(_Environment):
         return {name: value for name, value in found.items() if value}
 
 
-class NodeSettings(_Environment):
+class NodeSettings(_EnvSettings):
     """This process on this machine."""
 
     home: Path = Field(
@@ -243,7 +243,7 @@ class CriticalTable(_Table):
     @field_validator("patterns")
     @classmethod
     def _are_regular_expressions(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        compiled(value)
+        compile_patterns(value)
         return value
 
     @field_validator("wait", mode="before")
@@ -261,7 +261,7 @@ class CriticalTable(_Table):
     @property
     def rules(self) -> CriticalRules:
         """As the agents are given them."""
-        return CriticalRules(patterns=compiled(self.patterns), wait=self.wait)
+        return CriticalRules(patterns=compile_patterns(self.patterns), wait=self.wait)
 
 
 class LimitsTable(_Table):
@@ -326,19 +326,19 @@ def load_settings(**overrides: Any) -> Settings:
         BadSetting: For the first one that is wrong.
     """
     try:
-        node = NodeSettings(**_of(NodeSettings, overrides))
+        node = NodeSettings(**_overrides_for(NodeSettings, overrides))
         return Settings(
-            database=DatabaseSettings(**_of(DatabaseSettings, overrides)),
-            slack=SlackSettings(**_of(SlackSettings, overrides)),
-            agent=AgentSettings(**_of(AgentSettings, overrides)),
+            database=DatabaseSettings(**_overrides_for(DatabaseSettings, overrides)),
+            slack=SlackSettings(**_overrides_for(SlackSettings, overrides)),
+            agent=AgentSettings(**_overrides_for(AgentSettings, overrides)),
             node=node,
             config=_read_config(node),
         )
     except ValidationError as error:
-        raise _first(error) from error
+        raise _first_problem(error) from error
 
 
-def _of(kind: type[_Environment], overrides: Mapping[str, Any]) -> dict[str, Any]:
+def _overrides_for(kind: type[_EnvSettings], overrides: Mapping[str, Any]) -> dict[str, Any]:
     names = {field.alias for field in kind.model_fields.values()}
     return {name: value for name, value in overrides.items() if name in names}
 
@@ -358,11 +358,11 @@ def _read_config(node: NodeSettings) -> Config:
     except tomllib.TOMLDecodeError as error:
         raise BadSetting(path.name, f"is not valid TOML: {error}") from error
     except ValidationError as error:
-        problem = _first(error)
+        problem = _first_problem(error)
         raise BadSetting(f"{path.name}, {problem.name}", str(problem.args[0])) from error
 
 
-def _first(error: ValidationError) -> BadSetting:
+def _first_problem(error: ValidationError) -> BadSetting:
     found = error.errors(include_url=False, include_input=False)[0]
     name = ".".join(str(part) for part in found["loc"]) or "setting"
     if found["type"] == "extra_forbidden":

@@ -14,17 +14,17 @@ from pathlib import Path
 import typer
 from sqlalchemy import text
 
+from bot.assembly.backend import open_dsn, slack_credentials
 from bot.assembly.settings import Settings
-from bot.assembly.workplace import opened_dsn, slack_credentials
 from bot.slack.doctor import check_workspace
 from bot.slack.manifest import bot_scopes
 from bot.slack.setup import warnings_of
 from core.agent.definitions.catalog import load_catalog
 from core.agent.version import program_version
 from core.domain.errors import OpsError
-from core.store.database.engine import DatabaseUnavailable, open_database, translating
-from core.store.database.pooler import STARTUP_PARAMETERS, Loss, session_loss
-from core.store.database.schema import SchemaNewer, Standing, standing
+from core.store.database.engine import DatabaseUnavailable, open_database, translate_errors
+from core.store.database.pooler import STARTUP_PARAMETERS, SessionLoss, find_session_loss
+from core.store.database.schema import SchemaState, SchemaTooNew, schema_state
 
 MIN_POSTGRES = 15
 MIN_FREE_BYTES = 2 * 1024**3
@@ -32,40 +32,40 @@ MAX_CLOCK_SKEW = timedelta(seconds=5)
 _GIT_LIMIT_SECONDS = 10
 
 
-class Verdict(StrEnum):
+class CheckStatus(StrEnum):
     """How a check came out."""
 
     OK = "ok"
     WARNING = "warning"
-    WRONG = "wrong"
+    FAILED = "wrong"
 
 
-_MARKS = {Verdict.OK: "✓", Verdict.WARNING: "!", Verdict.WRONG: "✗"}
+_MARKS = {CheckStatus.OK: "✓", CheckStatus.WARNING: "!", CheckStatus.FAILED: "✗"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class CheckResult:
     """One line of the report."""
 
-    verdict: Verdict
-    what: str
+    status: CheckStatus
+    message: str
 
 
-def _ok(what: str) -> Finding:
-    return Finding(verdict=Verdict.OK, what=what)
+def _ok(message: str) -> CheckResult:
+    return CheckResult(status=CheckStatus.OK, message=message)
 
 
-def _warning(what: str) -> Finding:
-    return Finding(verdict=Verdict.WARNING, what=what)
+def _warning(message: str) -> CheckResult:
+    return CheckResult(status=CheckStatus.WARNING, message=message)
 
 
-def _wrong(what: str) -> Finding:
-    return Finding(verdict=Verdict.WRONG, what=what)
+def _failed(message: str) -> CheckResult:
+    return CheckResult(status=CheckStatus.FAILED, message=message)
 
 
-async def run_doctor(settings: Settings, *, say: Callable[[str], None] = typer.echo) -> int:
+async def run_doctor(settings: Settings, *, echo: Callable[[str], None] = typer.echo) -> int:
     """Check everything, one line each; answers the exit status: 1 if something is wrong."""
-    is_well = True
+    is_healthy = True
     for checks in (
         _definitions(settings),
         _programs(),
@@ -74,31 +74,31 @@ async def run_doctor(settings: Settings, *, say: Callable[[str], None] = typer.e
         _credentials(settings),
         _slack(settings),
     ):
-        async for finding in checks:
-            say(f"{_MARKS[finding.verdict]} {finding.what}")
-            is_well = is_well and finding.verdict is not Verdict.WRONG
-    say("All is well." if is_well else "Something is wrong: see the lines marked ✗.")
-    return 0 if is_well else 1
+        async for result in checks:
+            echo(f"{_MARKS[result.status]} {result.message}")
+            is_healthy = is_healthy and result.status is not CheckStatus.FAILED
+    echo("All is well." if is_healthy else "Something is wrong: see the lines marked ✗.")
+    return 0 if is_healthy else 1
 
 
-async def _definitions(settings: Settings) -> AsyncIterator[Finding]:
+async def _definitions(settings: Settings) -> AsyncIterator[CheckResult]:
     try:
         catalog = await asyncio.to_thread(load_catalog, settings.node.workflows)
     except OpsError as error:
-        yield _wrong(error.user_message)
+        yield _failed(error.user_message)
         return
     yield _ok(f"{len(catalog.all)} workflow definitions")
 
 
-async def _programs() -> AsyncIterator[Finding]:
+async def _programs() -> AsyncIterator[CheckResult]:
     version = await asyncio.to_thread(program_version)
     if version is None:
-        yield _wrong("The claude program does not run. Install claude-agent-sdk again.")
+        yield _failed("The claude program does not run. Install claude-agent-sdk again.")
     else:
         yield _ok(f"claude {version}")
     git = shutil.which("git")
     if git is None:
-        yield _wrong("git is not installed.")
+        yield _failed("git is not installed.")
         return
     found = await asyncio.to_thread(
         subprocess.run,
@@ -111,72 +111,72 @@ async def _programs() -> AsyncIterator[Finding]:
     yield _ok(found.stdout.strip())
 
 
-async def _disk(home: Path) -> AsyncIterator[Finding]:
-    place = next(path for path in (home, *home.parents) if path.exists())
+async def _disk(home: Path) -> AsyncIterator[CheckResult]:
+    existing_parent = next(path for path in (home, *home.parents) if path.exists())
     try:
         await asyncio.to_thread(home.mkdir, parents=True, exist_ok=True)
     except OSError as error:
-        yield _wrong(f"SIGNALBOX_HOME {home} cannot be made: {error.strerror}.")
+        yield _failed(f"SIGNALBOX_HOME {home} cannot be made: {error.strerror}.")
         return
-    free = shutil.disk_usage(place).free
-    said = f"{free / 1024**3:.1f} GiB free under {home}"
+    free = shutil.disk_usage(existing_parent).free
+    summary = f"{free / 1024**3:.1f} GiB free under {home}"
     yield (
-        _ok(said)
+        _ok(summary)
         if free >= MIN_FREE_BYTES
-        else _warning(f"{said}: workspaces need room, free some.")
+        else _warning(f"{summary}: workspaces need room, free some.")
     )
 
 
-async def _database(settings: Settings) -> AsyncIterator[Finding]:
+async def _database(settings: Settings) -> AsyncIterator[CheckResult]:
     kind = "DATABASE_URL" if settings.database.url else "embedded Postgres"
     try:
-        async with opened_dsn(settings) as dsn, open_database(dsn, pool_size=1) as database:
-            loss = await session_loss(database.dsn)
+        async with open_dsn(settings) as dsn, open_database(dsn, pool_size=1) as database:
+            loss = await find_session_loss(database.dsn)
             yield _sessions(kind, loss)
             if loss is not None:
                 return  # What else it answers is as uncertain.
-            with translating():
+            with translate_errors():
                 async with database.sessions.begin() as session:
                     version = int(
                         await session.scalar(text("SELECT current_setting('server_version_num')"))
                         or 0
                     )
                     now = await session.scalar(text("SELECT clock_timestamp()"))
-                schema = await standing(database)
+                schema = await schema_state(database)
     except DatabaseUnavailable as error:
-        yield _wrong(f"{kind} cannot be used: {error.why}.{_hint(error.why)}")
+        yield _failed(f"{kind} cannot be used: {error.detail}.{_hint(error.detail)}")
         return
     except OpsError as error:
-        yield _wrong(f"{kind}: {error.user_message}")
+        yield _failed(f"{kind}: {error.user_message}")
         return
     major = version // 10_000
     if major < MIN_POSTGRES:
-        yield _wrong(f"{kind} is Postgres {major}; {MIN_POSTGRES} or newer is needed.")
+        yield _failed(f"{kind} is Postgres {major}; {MIN_POSTGRES} or newer is needed.")
     else:
         yield _ok(f"{kind}: Postgres {major}")
     yield _schema(schema)
     if isinstance(now, datetime) and abs(now - datetime.now(UTC)) > MAX_CLOCK_SKEW:
-        yield _wrong("this machine's clock and the database's differ: set up NTP on both.")
+        yield _failed("this machine's clock and the database's differ: set up NTP on both.")
     else:
         yield _ok("the clock agrees with the database's")
 
 
-def _schema(found: Standing) -> Finding:
+def _schema(found: SchemaState) -> CheckResult:
     match found:
-        case Standing.CURRENT:
+        case SchemaState.CURRENT:
             return _ok("the schema is current")
-        case Standing.BEHIND:
+        case SchemaState.BEHIND:
             return _warning(
                 "the schema is not up to date: run `signalbox migrate` (`up` does it by itself)."
             )
-        case Standing.NEWER:
-            return _wrong(SchemaNewer().user_message)
+        case SchemaState.NEWER:
+            return _failed(SchemaTooNew().user_message)
 
 
-def _sessions(kind: str, loss: Loss | None) -> Finding:
+def _sessions(kind: str, loss: SessionLoss | None) -> CheckResult:
     if loss is None:
         return _ok("connections keep their sessions (LISTEN, locks)")
-    return _wrong(
+    return _failed(
         f"{kind} does not keep sessions ({loss}): use a direct connection or a pooler in session "
         "mode."
     )
@@ -188,7 +188,7 @@ def _hint(why: str) -> str:
     return f" For PgBouncer: ignore_startup_parameters = {', '.join(STARTUP_PARAMETERS)}"
 
 
-async def _credentials(settings: Settings) -> AsyncIterator[Finding]:
+async def _credentials(settings: Settings) -> AsyncIterator[CheckResult]:
     names = sorted(settings.agent.credentials)
     if not {"ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"} & set(names):
         yield _warning(
@@ -198,14 +198,14 @@ async def _credentials(settings: Settings) -> AsyncIterator[Finding]:
         yield _ok(f"the agent's credentials: {', '.join(names)}")
 
 
-async def _slack(settings: Settings) -> AsyncIterator[Finding]:
+async def _slack(settings: Settings) -> AsyncIterator[CheckResult]:
     credentials = slack_credentials(settings)
     if not (credentials.bot_token or credentials.app_token or credentials.signing_secret):
         yield _warning(
             "Slack is not checked: no Slack token is set. Only `bot` and `up` need them."
         )
         return
-    for warning in warnings_of(credentials, settings.slack.surroundings):
+    for warning in warnings_of(credentials, settings.slack.variable_names):
         yield _warning(warning)
-    async for is_right, what in check_workspace(credentials, needed_scopes=bot_scopes()):
-        yield (_ok if is_right else _wrong)(what)
+    async for is_ok, message in check_workspace(credentials, needed_scopes=bot_scopes()):
+        yield (_ok if is_ok else _failed)(message)

@@ -47,7 +47,7 @@ def up() -> None:
     """Run bot, web and worker in this process."""
     from bot.assembly.app import run_process
 
-    _run(run_process(_settings(), hears=True, works=True, migrates=True))
+    _run(run_process(_settings(), serves_slack=True, runs_worker=True, migrates=True))
 
 
 @app.command()
@@ -55,7 +55,7 @@ def bot() -> None:
     """Run bot and web; workers run elsewhere on the same DATABASE_URL."""
     from bot.assembly.app import run_process
 
-    _run(run_process(_settings(), hears=True, works=False, migrates=False))
+    _run(run_process(_settings(), serves_slack=True, runs_worker=False, migrates=False))
 
 
 @app.command()
@@ -63,7 +63,7 @@ def worker() -> None:
     """Run a worker; bots run elsewhere on the same DATABASE_URL."""
     from bot.assembly.app import run_process
 
-    _run(run_process(_settings(), hears=False, works=True, migrates=False))
+    _run(run_process(_settings(), serves_slack=False, runs_worker=True, migrates=False))
 
 
 @app.command()
@@ -129,14 +129,14 @@ def _settings(level: str = "info") -> Settings:
 
 
 def _secrets(settings: Settings) -> tuple[str, ...]:
-    kept = (
+    configured = (
         settings.slack.bot_token,
         settings.slack.app_token,
         settings.slack.signing_secret,
         settings.agent.api_key,
         settings.agent.oauth_token,
     )
-    return tuple(secret.get_secret_value() for secret in kept if secret is not None)
+    return tuple(secret.get_secret_value() for secret in configured if secret is not None)
 
 
 def _run(work: Coroutine[Any, Any, Any]) -> Any:

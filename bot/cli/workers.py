@@ -7,15 +7,15 @@ from collections.abc import Sequence
 
 import typer
 
+from bot.assembly.backend import open_dsn, require_current_schema, utc_now
 from bot.assembly.settings import Settings
-from bot.assembly.workplace import demand_schema, opened_dsn, utc_now
 from core.domain.actor import SYSTEM
-from core.domain.fleet.workers import FleetView, WorkerRecord, WorkerState
+from core.domain.fleet.workers import FleetSnapshot, WorkerRecord, WorkerState
+from core.services.context import ServiceContext
 from core.services.fleet import FleetService
-from core.services.work import Work
-from core.store.database.engine import open_database, translating
+from core.store.database.engine import open_database, translate_errors
 
-_HEADS = ("NODE", "HOST", "STATE", "USED", "FREE", "VERSION", "HEARD OF")
+_HEADERS = ("NODE", "HOST", "STATE", "USED", "FREE", "VERSION", "HEARD OF")
 
 
 async def run_workers(settings: Settings, *, as_json: bool) -> None:
@@ -25,25 +25,25 @@ async def run_workers(settings: Settings, *, as_json: bool) -> None:
         SchemaBehind, SchemaNewer: If the database's schema is not this program's.
         Unavailable: If it cannot be reached.
     """
-    async with opened_dsn(settings) as dsn, open_database(dsn, pool_size=1) as database:
-        with translating():
-            await demand_schema(database)
-        view = await FleetService(Work(database, utc_now)).workers(by=SYSTEM)
+    async with open_dsn(settings) as dsn, open_database(dsn, pool_size=1) as database:
+        with translate_errors():
+            await require_current_schema(database)
+        view = await FleetService(ServiceContext(database, utc_now)).workers(by=SYSTEM)
     typer.echo(_json(view) if as_json else _table(view))
 
 
-def _json(view: FleetView) -> str:
+def _json(view: FleetSnapshot) -> str:
     return json.dumps(
         {
             "at": view.at.isoformat(),
-            "waiting_runs": view.waiting,
-            "workers": [_told(one, view) for one in view.workers],
+            "waiting_runs": view.pending_runs,
+            "workers": [_worker_json(one, view) for one in view.workers],
         },
         indent=2,
     )
 
 
-def _told(worker: WorkerRecord, view: FleetView) -> dict[str, object]:
+def _worker_json(worker: WorkerRecord, view: FleetSnapshot) -> dict[str, object]:
     return {
         "worker_id": worker.worker_id,
         "node": worker.node,
@@ -60,14 +60,14 @@ def _told(worker: WorkerRecord, view: FleetView) -> dict[str, object]:
     }
 
 
-def _table(view: FleetView) -> str:
-    rows = [_HEADS, *(_row(one, view) for one in view.workers)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADS))]
+def _table(view: FleetSnapshot) -> str:
+    rows = [_HEADERS, *(_row(one, view) for one in view.workers)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADERS))]
     lines = [_line(row, widths) for row in rows] if view.workers else ["No worker is there."]
-    return "\n".join([*lines, f"Runs that wait: {view.waiting}"])
+    return "\n".join([*lines, f"Runs that wait: {view.pending_runs}"])
 
 
-def _row(worker: WorkerRecord, view: FleetView) -> tuple[str, ...]:
+def _row(worker: WorkerRecord, view: FleetSnapshot) -> tuple[str, ...]:
     state = "silent" if worker.is_silent(view.at) else str(worker.state)
     is_gone = worker.state is WorkerState.GONE
     seconds = max((view.at - worker.heartbeat_at).total_seconds(), 0)

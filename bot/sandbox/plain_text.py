@@ -36,20 +36,20 @@ def _block(block: Mapping[str, Any]) -> list[str]:
     if kind == "context":
         return [" · ".join(_text(element) for element in block.get("elements", ()))]
     if kind == "rich_text":
-        return [_rich(block)]
+        return [_rich_text(block)]
     found = [_text(block), *(_text(field) for field in block.get("fields", ()))]
     return [line for line in found if line]
 
 
-def _text(thing: Mapping[str, Any]) -> str:
-    text = thing.get("text", "")
-    found = _text(text) if isinstance(text, Mapping) else _MARKUP.sub(_shown, str(text))
+def _text(element_or_text: Mapping[str, Any]) -> str:
+    text = element_or_text.get("text", "")
+    found = _text(text) if isinstance(text, Mapping) else _MARKUP.sub(_visible_text, str(text))
     for escaped, plain in (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")):
         found = found.replace(escaped, plain)
     return found
 
 
-def _shown(markup: re.Match[str]) -> str:
+def _visible_text(markup: re.Match[str]) -> str:
     """What a person sees of `<@U1>`, `<#C1|name>`, `<!date^…|fallback>`, `<url|label>`."""
     target, _, label = markup.group(1).partition("|")
     if target.startswith("@"):
@@ -58,7 +58,7 @@ def _shown(markup: re.Match[str]) -> str:
     return label or target
 
 
-def _rich(thing: Mapping[str, Any]) -> str:
-    if "text" in thing:
-        return str(thing["text"])
-    return "".join(_rich(element) for element in thing.get("elements", ()))
+def _rich_text(element_or_text: Mapping[str, Any]) -> str:
+    if "text" in element_or_text:
+        return str(element_or_text["text"])
+    return "".join(_rich_text(element) for element in element_or_text.get("elements", ()))

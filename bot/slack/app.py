@@ -13,28 +13,36 @@ from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.slack.client.cached import Kept
+from bot.slack.client.cached import TTLCache
 from bot.slack.client.client import Slack, is_loopback
 from bot.slack.client.private_logs import bolt_logger
-from bot.slack.drawing.drawing import ARRIVAL, Drawing
-from bot.slack.drawing.finder import Finder
-from bot.slack.drawing.lost_channels import Places
-from bot.slack.drawing.owner_notices import Farewells
+from bot.slack.drawing.drawing import ARRIVAL_WINDOW, ThreadDrawer
+from bot.slack.drawing.finder import MessageFinder
+from bot.slack.drawing.lost_channels import LostChannels
+from bot.slack.drawing.owner_notices import OwnerNotices
 from bot.slack.drawing.posting import Poster
-from bot.slack.drawing.reconciler import REFRESH_EVERY, Redraw
-from bot.slack.drawing.uncertain_writes import LOOK_AGAIN_AFTER, Doubts
+from bot.slack.drawing.reconciler import REFRESH_EVERY, RedrawLoop
+from bot.slack.drawing.uncertain_writes import RECHECK_AFTER, UncertainWrites
 from bot.slack.inbound.access import Access, Installation
-from bot.slack.inbound.answers import Answers
-from bot.slack.inbound.error_boundary import Desk
+from bot.slack.inbound.answers import PrivateAnswers
+from bot.slack.inbound.background_tasks import BackgroundTasks
+from bot.slack.inbound.error_boundary import ErrorBoundary
 from bot.slack.inbound.intake import Intake
-from bot.slack.inbound.request import Asked
+from bot.slack.inbound.request import SlackRequest
 from bot.slack.inbound.roles import Roles
-from bot.slack.inbound.supervised import Supervised
-from bot.slack.listeners.actions import Acts
-from bot.slack.listeners.kills import KillActs
+from bot.slack.listeners.actions import BotActions
+from bot.slack.listeners.kills import KillActions
 from bot.slack.listeners.register import register
-from bot.slack.ports import Inbox, KillsMany, People, Runs, ShowsStats, ShowsWorkers, Threads
-from bot.slack.views.errors import private
+from bot.slack.ports import (
+    BulkKiller,
+    FleetReader,
+    Inbox,
+    People,
+    RunOperations,
+    StatsReader,
+    Threads,
+)
+from bot.slack.views.errors import private_message
 from bot.slack.views.message import Message, TextFile
 from bot.slack.views.thread.thread import thread_files, thread_messages
 from core.domain.actor import Role
@@ -42,38 +50,38 @@ from core.domain.runs.snapshot import Thread
 
 # Who has read a hint in a thread needs it no second time that day.
 _HINT_TTL = timedelta(hours=12)
-DRAIN = timedelta(seconds=8)
+DRAIN_LIMIT = timedelta(seconds=8)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
     """What the Slack side works with; see `bot.slack.ports`."""
 
-    runs: Runs
-    kills: KillsMany
-    stats: ShowsStats
-    fleet: ShowsWorkers
+    runs: RunOperations
+    kills: BulkKiller
+    stats: StatsReader
+    fleet: FleetReader
     threads: Threads
     inbox: Inbox
     people: People
 
 
 @dataclass(frozen=True, kw_only=True)
-class SlackSide:
+class SlackRuntime:
     """The parts of the Slack side that assembly runs.
 
     Attributes:
         app: Given to `open_sockets` or `slack_route`.
         redraw: `run()` is a task of its own.
         intake: `keep_replaying(app)` is another.
-        supervised: What still goes on; drained when `open_slack_side` closes.
+        background_tasks: What still goes on; drained when `open_slack_runtime` closes.
     """
 
     app: AsyncApp
     installation: Installation
-    redraw: Redraw
+    redraw: RedrawLoop
     intake: Intake
-    supervised: Supervised
+    background_tasks: BackgroundTasks
 
 
 def build_slack_app(slack: Slack, installation: Installation, *, signing_secret: str) -> AsyncApp:
@@ -111,13 +119,13 @@ def build_slack_app(slack: Slack, installation: Installation, *, signing_secret:
     )
 
 
-def drawn(thread: Thread, now: datetime) -> Mapping[str, Message | TextFile]:
+def draw_thread(thread: Thread, now: datetime) -> Mapping[str, Message | TextFile]:
     """All that a thread should show."""
     return {**thread_messages(thread, now), **thread_files(thread)}
 
 
 @asynccontextmanager
-async def open_slack_side(
+async def open_slack_runtime(
     slack: Slack,
     installation: Installation,
     services: Services,
@@ -128,11 +136,11 @@ async def open_slack_side(
     signing_secret: str = "",
     now: Callable[[], float] = time.monotonic,
     refresh_every: timedelta = REFRESH_EVERY,
-    drain: timedelta = DRAIN,
+    drain: timedelta = DRAIN_LIMIT,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    arrival: timedelta = ARRIVAL,
-    doubted_for: timedelta = LOOK_AGAIN_AFTER,
-) -> AsyncIterator[SlackSide]:
+    arrival_window: timedelta = ARRIVAL_WINDOW,
+    recheck_after: timedelta = RECHECK_AFTER,
+) -> AsyncIterator[SlackRuntime]:
     """Put the Slack side together.  On leaving, work under way is drained.
 
     Args:
@@ -147,16 +155,16 @@ async def open_slack_side(
         refresh_every: How often elapsed times of live cards are brought up to date.
         drain: How long to wait for work under way.
         sleep: Sleeps that many seconds of `now`.
-        arrival: How long a post without an answer may still arrive.
-        doubted_for: When a call without an answer is looked at once more.
+        arrival_window: How long a post without an answer may still arrive.
+        recheck_after: When a call without an answer is looked at once more.
     """
-    supervised = Supervised()
-    answers = Answers(slack)
+    background_tasks = BackgroundTasks()
+    answers = PrivateAnswers(slack)
 
-    def tell(asked: Asked, words: str) -> None:
-        supervised.start(_told(answers, asked, words), name="slack answer")
+    def notify(request: SlackRequest, words: str) -> None:
+        background_tasks.start(_send_private(answers, request, words), name="slack answer")
 
-    intake = Intake(services.inbox, bot_user_id=installation.bot_user_id, tell=tell)
+    intake = Intake(services.inbox, bot_user_id=installation.bot_user_id, notify=notify)
     access = Access(
         installation=installation,
         slack=slack,
@@ -165,16 +173,16 @@ async def open_slack_side(
         allowed_channels=allowed_channels,
         now=now,
     )
-    acts = Acts(
+    actions = BotActions(
         runs=services.runs,
-        kills=KillActs(
+        kills=KillActions(
             runs=services.runs,
-            many=services.kills,
+            bulk=services.kills,
             slack=slack,
             answers=answers,
             clock=clock,
         ),
-        figures=services.stats,
+        stats=services.stats,
         fleet=services.fleet,
         slack=slack,
         answers=answers,
@@ -186,43 +194,45 @@ async def open_slack_side(
     app.middleware(intake.middleware)
     register(
         app,
-        Desk(access=access, answers=answers, intake=intake, supervised=supervised),
-        acts,
-        hinted=Kept(_HINT_TTL, now),
+        ErrorBoundary(
+            access=access, answers=answers, intake=intake, background_tasks=background_tasks
+        ),
+        actions,
+        hint_cache=TTLCache(_HINT_TTL, now),
     )
-    drawing = Drawing(
+    drawing = ThreadDrawer(
         threads=services.threads,
         poster=Poster(slack, services.threads),
-        finder=Finder(slack, services.threads),
-        doubts=Doubts(services.threads, clock, now, after=doubted_for),
+        finder=MessageFinder(slack, services.threads),
+        uncertain_writes=UncertainWrites(services.threads, clock, now, after=recheck_after),
         sleep=sleep,
-        arrival=arrival,
-        budget=slack.budget,
-        draw=drawn,
-        farewells=Farewells(services.threads, slack.direct_channel, clock),
+        arrival_window=arrival_window,
+        rate_limiter=slack.rate_limiter,
+        draw=draw_thread,
+        owner_notices=OwnerNotices(services.threads, slack.direct_channel, clock),
         clock=clock,
         now=now,
     )
-    redraw = Redraw(
+    redraw = RedrawLoop(
         threads=services.threads,
         drawing=drawing,
         team_id=installation.team_id,
-        places=Places(slack, services.threads, installation.team_id, sleep),
+        lost_channels=LostChannels(slack, services.threads, installation.team_id, sleep),
         now=now,
         sleep=sleep,
         refresh_every=refresh_every,
     )
     try:
-        yield SlackSide(
+        yield SlackRuntime(
             app=app,
             installation=installation,
             redraw=redraw,
             intake=intake,
-            supervised=supervised,
+            background_tasks=background_tasks,
         )
     finally:
-        await supervised.drain(drain)
+        await background_tasks.drain(drain)
 
 
-async def _told(answers: Answers, asked: Asked, words: str) -> None:
-    await answers.privately(asked, private(words))
+async def _send_private(answers: PrivateAnswers, request: SlackRequest, words: str) -> None:
+    await answers.send_private(request, private_message(words))

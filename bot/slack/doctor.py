@@ -6,11 +6,11 @@ import time
 from collections.abc import AsyncIterator
 
 from bot.slack.client.client import Slack, SlackError, open_slack_client
-from bot.slack.client.rate_limits import Budget
+from bot.slack.client.rate_limits import RateLimiter
 from bot.slack.setup import SlackCredentials, SlackSetupError, check_slack, problems_of
 
 _PAGE = 200
-_SHOWN = 10
+_CHANNELS_SHOWN = 10
 
 
 async def check_workspace(
@@ -25,7 +25,7 @@ async def check_workspace(
     async with open_slack_client(
         token=credentials.bot_token,
         api_url=credentials.api_url,
-        budget=Budget(now=time.monotonic),
+        rate_limiter=RateLimiter(now=time.monotonic),
     ) as slack:
         try:
             installation = await check_slack(slack, credentials, needed_scopes=needed_scopes)
@@ -44,7 +44,7 @@ async def check_workspace(
             yield False, f"the bot's channels could not be read: {error}"
             return
         if names:
-            yield True, f"member of {', '.join(names[:_SHOWN])}"
+            yield True, f"member of {', '.join(names[:_CHANNELS_SHOWN])}"
         else:
             yield False, "the bot is in no channel: /invite @signalbox where it is to work."
 

@@ -42,7 +42,7 @@ def elapsed(since: datetime, now: datetime) -> str:
     return duration(timedelta(seconds=rounded))
 
 
-def limit(length: timedelta) -> str:
+def time_limit(length: timedelta) -> str:
     """A time limit, as one types it: `90s`, `30m`, `2h`, `1h30m`."""
     whole = round(length.total_seconds())
     hours, rest = divmod(whole, _HOUR)
@@ -51,7 +51,7 @@ def limit(length: timedelta) -> str:
     return "".join(parts) or "0s"
 
 
-def moment(at: datetime) -> str:
+def date_time(at: datetime) -> str:
     """A day and time in the reader's own zone (mrkdwn), to the minute."""
     return _date(at, "{date_short_pretty} {time}", f"{at:%Y-%m-%d %H:%M} UTC")
 
@@ -82,7 +82,7 @@ def cost(amount: Decimal | None, source: CostSource | None, *, is_live: bool) ->
     return f"{money(amount)} {source.value}"
 
 
-def count(number: int) -> str:
+def compact_count(number: int) -> str:
     """A large number, shortly: `940`, `1.2k`, `35k`, `1.4M`."""
     if number < 1_000:
         return str(number)
@@ -98,9 +98,9 @@ def count(number: int) -> str:
 def tokens(usage: Usage, *, is_estimated: bool = False) -> str:
     """Tokens in and out, the cache's apart since they are priced apart."""
     cached = usage.cache_read_tokens + usage.cache_creation_tokens
-    parts = [f"{count(usage.input_tokens)} in", f"{count(usage.output_tokens)} out"]
+    parts = [f"{compact_count(usage.input_tokens)} in", f"{compact_count(usage.output_tokens)} out"]
     if cached:
-        parts.append(f"{count(cached)} cached")
+        parts.append(f"{compact_count(cached)} cached")
     return ", ".join(parts) + (" (estimated)" if is_estimated else "")
 
 

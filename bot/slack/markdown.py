@@ -12,7 +12,7 @@ from typing import NamedTuple
 from bot.slack.text import ZERO_WIDTH_SPACE, clean, clip, escape
 
 # The start of something Slack could act on: a mention, a channel, a command, a link.
-_ACTIVE = re.compile(r"<(?=[!@#]|[a-z][a-z0-9+.-]*:)", re.IGNORECASE)
+_ACTIVE_MARKUP = re.compile(r"<(?=[!@#]|[a-z][a-z0-9+.-]*:)", re.IGNORECASE)
 _FENCE = re.compile(r"^ {0,3}(?P<fence>`{3,}|~{3,})(?P<info>.*)$")
 _CODE_SPAN = re.compile(r"(?<!`)(`+)(?!`)(?:.+?)(?<!`)\1(?!`)")
 # Innermost first; `_without_links` goes on outwards.
@@ -28,8 +28,8 @@ _BOLD = re.compile(r"(\*\*|__)(?=\S)(?P<inner>.+?)(?<=\S)\1")
 _STRIKE = re.compile(r"~~(?=\S)(?P<inner>.+?)(?<=\S)~~")
 _STAR_ITALIC = re.compile(r"(?<![\w*])\*(?=[^\s*])(?P<inner>[^*\n]+?)(?<=[^\s*])\*(?![\w*])")
 # Enough of a report to find its first words in.
-_FIRST_WORDS_WITHIN = 2000
-_MARKS = re.compile(r"[*_`~#]+")
+_FIRST_WORDS_SEARCH_LIMIT = 2000
+_EMPHASIS = re.compile(r"[*_`~#]+")
 
 
 class _Line(NamedTuple):
@@ -60,10 +60,10 @@ def to_mrkdwn(text: str, limit: int) -> str:
 
 def first_words(text: str, limit: int) -> str:
     """The first sentence-like line of a report, unmarked and escaped: for one line."""
-    for line in _lines(clip(clean(text), _FIRST_WORDS_WITHIN)):
+    for line in _lines(clip(clean(text), _FIRST_WORDS_SEARCH_LIMIT)):
         if line.is_code or line.is_fence or _HEADING.match(line.text) or _RULE.match(line.text):
             continue
-        words = _MARKS.sub("", _BULLET.sub("", _without_links(line.text))).strip()
+        words = _EMPHASIS.sub("", _BULLET.sub("", _without_links(line.text))).strip()
         if words:
             return escape(" ".join(words.split()), limit)
     return ""
@@ -126,22 +126,22 @@ def _safe_line(line: _Line) -> str:
         # A link's address given apart would turn `[text]` elsewhere into a link.
         return _safe_words("\\" + line.text.lstrip())
     return "".join(
-        _broken(part) if is_code else _safe_words(_without_links(part))
+        _break_markup(part) if is_code else _safe_words(_without_links(part))
         for part, is_code in _spans(line.text)
     )
 
 
 def _code_line(text: str) -> str:
     # A longer fence around it allowed three backticks inside; ours does not.
-    return _broken(text.replace("```", ZERO_WIDTH_SPACE.join("```")))
+    return _break_markup(text.replace("```", ZERO_WIDTH_SPACE.join("```")))
 
 
-def _broken(text: str) -> str:
-    return _ACTIVE.sub("<" + ZERO_WIDTH_SPACE, text)
+def _break_markup(text: str) -> str:
+    return _ACTIVE_MARKUP.sub("<" + ZERO_WIDTH_SPACE, text)
 
 
 def _safe_words(text: str) -> str:
-    return _broken(text).replace("&", "&amp;").replace("<", "&lt;")
+    return _break_markup(text).replace("&", "&amp;").replace("<", "&lt;")
 
 
 def _without_links(text: str) -> str:
@@ -171,7 +171,7 @@ def _mrkdwn_line(line: _Line) -> str:
         return ""
     heading = _HEADING.match(line.text)
     if heading is not None:
-        title = _MARKS.sub("", _without_links(heading["title"])).strip()
+        title = _EMPHASIS.sub("", _without_links(heading["title"])).strip()
         return f"*{escape(title)}*" if title else ""
     return "".join(
         escape(part) if is_code else _mrkdwn_words(part)

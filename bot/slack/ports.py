@@ -9,24 +9,30 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from core.domain.actor import Action, Actor, Role
-from core.domain.fleet.workers import FleetView
-from core.domain.kills.selection import KillManyOutcome, KillManyRequest, KillOffer, KillSelection
+from core.domain.fleet.workers import FleetSnapshot
+from core.domain.kills.bulk_kill import BulkKillRequest, BulkKillResult, KillPreview, KillSelection
 from core.domain.kills.termination import Termination
 from core.domain.runs.request import (
     ContinueRequest,
     KillRequest,
     Place,
     RunFilter,
-    Started,
     StartRequest,
+    StartResult,
 )
 from core.domain.runs.run import Run
-from core.domain.runs.snapshot import Doubt, Doubted, RunSnapshot, Shown, Thread
+from core.domain.runs.snapshot import (
+    RunSnapshot,
+    SlackMessage,
+    Thread,
+    UncertainWrite,
+    UncertainWriteKind,
+)
 from core.domain.runs.stats import Period, Stats
 from core.domain.workflow import WorkflowDefinition
 
 
-class HasWorkflows(Protocol):
+class WorkflowCatalog(Protocol):
     """Knows the workflow definitions."""
 
     @property
@@ -35,15 +41,15 @@ class HasWorkflows(Protocol):
         ...
 
 
-class Starts(Protocol):
+class RunStarter(Protocol):
     """Starts runs; the same `request_key` starts once."""
 
-    async def start(self, request: StartRequest, *, by: Actor) -> Started:
+    async def start(self, request: StartRequest, *, by: Actor) -> StartResult:
         """Start a run, or answer with the one this request had started."""
         ...
 
 
-class Kills(Protocol):
+class RunKiller(Protocol):
     """Kills runs; asking twice is one termination."""
 
     async def kill(self, request: KillRequest, *, by: Actor) -> Termination:
@@ -51,23 +57,23 @@ class Kills(Protocol):
         ...
 
 
-class KillsMany(Protocol):
+class BulkKiller(Protocol):
     """Kills that are asked about first."""
 
-    async def look(self, named: str, *, by: Actor) -> RunSnapshot:
+    async def read_run(self, target: str, *, by: Actor) -> RunSnapshot:
         """The run that a person wants to kill, with its owner and its cost."""
         ...
 
-    async def offer(self, selection: KillSelection, *, by: Actor) -> KillOffer:
+    async def preview(self, selection: KillSelection, *, by: Actor) -> KillPreview:
         """The runs that a selection would end."""
         ...
 
-    async def kill_many(self, request: KillManyRequest, *, by: Actor) -> KillManyOutcome:
+    async def kill_many(self, request: BulkKillRequest, *, by: Actor) -> BulkKillResult:
         """End the runs that were confirmed; asking twice is one kill of each."""
         ...
 
 
-class ShowsStats(Protocol):
+class StatsReader(Protocol):
     """Adds up periods."""
 
     async def stats(self, period: Period, *, by: Actor) -> Stats:
@@ -75,43 +81,43 @@ class ShowsStats(Protocol):
         ...
 
 
-class ShowsWorkers(Protocol):
+class FleetReader(Protocol):
     """Knows the fleet."""
 
-    async def workers(self, *, by: Actor) -> FleetView:
+    async def workers(self, *, by: Actor) -> FleetSnapshot:
         """The workers there are, and those that went a while ago."""
         ...
 
 
-class Continues(Protocol):
+class RunContinuer(Protocol):
     """Starts the next leg of a session; the same `request_key` starts once."""
 
     async def continue_run(
         self, request: ContinueRequest, *, by: Actor, place: Place | None = None
-    ) -> Started:
+    ) -> StartResult:
         """Start the next leg of an ended run's session."""
         ...
 
 
-class Snapshots(Protocol):
+class SnapshotReader(Protocol):
     """Shows one run."""
 
-    async def snapshot(self, named: str, *, by: Actor) -> RunSnapshot:
+    async def snapshot(self, target: str, *, by: Actor) -> RunSnapshot:
         """A run by its id or a unique prefix."""
         ...
 
 
-class Lists(Protocol):
+class RunLister(Protocol):
     """Lists runs."""
 
     async def list_runs(
-        self, wanted: RunFilter, *, by: Actor, limit: int = 20
+        self, run_filter: RunFilter, *, by: Actor, limit: int = 20
     ) -> list[RunSnapshot]:
         """The newest runs first."""
         ...
 
 
-class FindsByThread(Protocol):
+class ThreadRunFinder(Protocol):
     """Knows whose thread a Slack thread is."""
 
     async def run_of_thread(self, *, channel_id: str, thread_ts: str) -> Run | None:
@@ -119,7 +125,16 @@ class FindsByThread(Protocol):
         ...
 
 
-class Runs(HasWorkflows, Starts, Kills, Continues, Snapshots, Lists, FindsByThread, Protocol):
+class RunOperations(
+    WorkflowCatalog,
+    RunStarter,
+    RunKiller,
+    RunContinuer,
+    SnapshotReader,
+    RunLister,
+    ThreadRunFinder,
+    Protocol,
+):
     """Everything listeners ask of runs."""
 
 
@@ -130,11 +145,11 @@ class Inbox(Protocol):
         """Keep a delivery until it is done; `False` if it was received before."""
         ...
 
-    async def done(self, key: str) -> None:
+    async def mark_done(self, key: str) -> None:
         """Note that a delivery was handled."""
         ...
 
-    async def renew(self, keys: Collection[str]) -> None:
+    async def renew_claims(self, keys: Collection[str]) -> None:
         """Say that these are still being handled here."""
         ...
 
@@ -146,16 +161,16 @@ class Inbox(Protocol):
 class People(Protocol):
     """Who acts, and refusals that no other service sees."""
 
-    async def actor(self, *, team_id: str, user_id: str, name: str, role: Role) -> Actor:
+    async def ensure_actor(self, *, team_id: str, user_id: str, name: str, role: Role) -> Actor:
         """The Slack user as an actor."""
         ...
 
-    async def refuse(self, actor: Actor, action: Action, *, reason: str) -> None:
+    async def audit_refusal(self, actor: Actor, action: Action, *, reason: str) -> None:
         """Audit a refusal."""
         ...
 
 
-class Lead(Protocol):
+class Leadership(Protocol):
     """Being the one that draws."""
 
     @property
@@ -164,39 +179,41 @@ class Lead(Protocol):
         ...
 
     @property
-    def is_sure(self) -> bool:
+    def is_exclusive(self) -> bool:
         """Whether nobody else can be drawing; a process that was frozen is not sure."""
         ...
 
 
-class KeepsDoubts(Protocol):
+class UncertainWriteStore(Protocol):
     """Remembers what Slack may have done late, for whoever draws next."""
 
-    async def doubts(self, *, team_id: str) -> list[Doubted]:
+    async def uncertain_writes(self, *, team_id: str) -> list[UncertainWrite]:
         """All that are kept about a team's threads."""
         ...
 
-    async def doubt_all(self, *, team_id: str, due_at: datetime) -> None:
+    async def mark_all_uncertain(self, *, team_id: str, due_at: datetime) -> None:
         """Doubt every message that whoever drew before may have been changing at its end."""
         ...
 
-    async def note_doubt(self, doubted: Doubted, /) -> None:
+    async def record_uncertain_write(self, write: UncertainWrite, /) -> None:
         """Keep a doubt; noted again it is due later."""
         ...
 
-    async def settle_doubt(self, thread_key: str, slot: str, doubt: Doubt) -> None:
+    async def resolve_uncertain_write(
+        self, thread_key: str, slot: str, kind: UncertainWriteKind
+    ) -> None:
         """Forget a doubt."""
         ...
 
 
-class Threads(KeepsDoubts, Protocol):
+class Threads(UncertainWriteStore, Protocol):
     """What each thread should show, and what it shows."""
 
-    async def behind(self, *, team_id: str, limit: int = 50) -> list[str]:
+    async def outdated_threads(self, *, team_id: str, limit: int = 50) -> list[str]:
         """Keys of threads whose rows are ahead of what is shown."""
         ...
 
-    async def ended(self, thread_keys: Collection[str]) -> frozenset[str]:
+    async def without_live_run(self, thread_keys: Collection[str]) -> frozenset[str]:
         """Those of the threads that have no live run."""
         ...
 
@@ -204,15 +221,15 @@ class Threads(KeepsDoubts, Protocol):
         """A thread with its legs and what is shown; `None` if it has no place in Slack."""
         ...
 
-    async def put(self, message: Shown, /) -> None:
+    async def save_message(self, message: SlackMessage, /) -> None:
         """Record what is (about to be) shown."""
         ...
 
-    async def lost_places(self, *, team_id: str, reasons: Collection[str]) -> list[str]:
+    async def lost_channels(self, *, team_id: str, reasons: Collection[str]) -> list[str]:
         """Channels in which messages were lost for one of these reasons."""
         ...
 
-    async def reopen(self, channel_id: str, *, reasons: Collection[str]) -> int:
+    async def retry_lost(self, channel_id: str, *, reasons: Collection[str]) -> int:
         """Have the threads that were lost there drawn again; answers how many."""
         ...
 
@@ -220,6 +237,6 @@ class Threads(KeepsDoubts, Protocol):
         """Hints to look again; an empty one comes at least every few seconds."""
         ...
 
-    def leadership(self) -> AbstractAsyncContextManager[Lead]:
+    def leadership(self) -> AbstractAsyncContextManager[Leadership]:
         """Wait to be the one that draws."""
         ...

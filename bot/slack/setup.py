@@ -8,7 +8,13 @@ from dataclasses import dataclass
 
 from slack_sdk.errors import SlackApiError
 
-from bot.slack.client.client import NO_ANSWER, Slack, SlackRefused, SlackUnreachable, is_loopback
+from bot.slack.client.client import (
+    NO_RESPONSE_ERRORS,
+    Slack,
+    SlackRefused,
+    SlackUnreachable,
+    is_loopback,
+)
 from bot.slack.inbound.access import Installation
 
 log = logging.getLogger(__name__)
@@ -35,41 +41,44 @@ class SlackCredentials:
         return f"SlackCredentials(api_url={self.api_url!r})"
 
 
-def problems_of(given: SlackCredentials) -> tuple[str, ...]:
+def problems_of(credentials: SlackCredentials) -> tuple[str, ...]:
     """What can be seen to be wrong without asking Slack."""
     lines: list[str] = []
-    if not given.bot_token:
+    if not credentials.bot_token:
         lines.append(
             "SLACK_BOT_TOKEN is not set: copy the Bot User OAuth Token (xoxb-…) of your Slack app."
         )
-    elif not given.bot_token.startswith("xoxb-"):
+    elif not credentials.bot_token.startswith("xoxb-"):
         lines.append("SLACK_BOT_TOKEN is not a bot token: it must begin with xoxb-.")
-    if given.app_token and not given.app_token.startswith("xapp-"):
+    if credentials.app_token and not credentials.app_token.startswith("xapp-"):
         lines.append("SLACK_APP_TOKEN is not an app-level token: it must begin with xapp-.")
-    if not given.app_token and not given.signing_secret:
+    if not credentials.app_token and not credentials.signing_secret:
         lines.append(
             "Set SLACK_APP_TOKEN (xapp-…, Socket Mode) or SLACK_SIGNING_SECRET (HTTP): without "
             "one of them the bot hears nothing."
         )
-    if given.signing_secret is not None and given.signing_secret.strip() != given.signing_secret:
+    if (
+        credentials.signing_secret is not None
+        and credentials.signing_secret.strip() != credentials.signing_secret
+    ):
         lines.append("SLACK_SIGNING_SECRET has spaces around it.")
     return tuple(lines)
 
 
-def warnings_of(given: SlackCredentials, surroundings: Collection[str]) -> tuple[str, ...]:
+def warnings_of(credentials: SlackCredentials, variable_names: Collection[str]) -> tuple[str, ...]:
     """What works, but probably not as meant.
 
     Args:
-        given: The Slack settings.
-        surroundings: Names of other variables that are set.
+        credentials: The Slack settings.
+        variable_names: Names of other variables that are set.
     """
     lines: list[str] = []
-    proxies = [name for name in ("HTTPS_PROXY", "HTTP_PROXY") if name in surroundings]
-    if proxies and not is_loopback(given.api_url):
+    proxies = [name for name in ("HTTPS_PROXY", "HTTP_PROXY") if name in variable_names]
+    if proxies and not is_loopback(credentials.api_url):
         lines.append(
             f"Slack is called through the proxy of {proxies[0]}; NO_PROXY is not looked at."
         )
-    if {"SLACK_CLIENT_ID", "SLACK_CLIENT_SECRET"} <= set(surroundings):
+    if {"SLACK_CLIENT_ID", "SLACK_CLIENT_SECRET"} <= set(variable_names):
         lines.append(
             "SLACK_CLIENT_ID and SLACK_CLIENT_SECRET are set but not used: Signalbox works with "
             "the bot token of one workspace."
@@ -78,7 +87,7 @@ def warnings_of(given: SlackCredentials, surroundings: Collection[str]) -> tuple
 
 
 async def check_slack(
-    slack: Slack, given: SlackCredentials, *, needed_scopes: Collection[str] = ()
+    slack: Slack, credentials: SlackCredentials, *, needed_scopes: Collection[str] = ()
 ) -> Installation:
     """Ask Slack who the bot is.
 
@@ -86,19 +95,19 @@ async def check_slack(
         SlackSetupError: For settings that cannot work.
         SlackUnreachable: If Slack does not answer; it may later.
     """
-    problems = problems_of(given)
+    problems = problems_of(credentials)
     if problems:
         raise SlackSetupError(*problems)
     try:
         answer = await slack.web.auth_test()
     except SlackApiError as error:
-        named = slack.named("auth.test", None, error)
+        named = slack.translate_error("auth.test", None, error)
         if not isinstance(named, SlackRefused):
             raise named from error
         raise SlackSetupError(
             f"SLACK_BOT_TOKEN is refused by Slack ({named.name}): copy it again."
         ) from error
-    except NO_ANSWER as error:
+    except NO_RESPONSE_ERRORS as error:
         raise SlackUnreachable("auth.test", type(error).__name__) from error
     data = answer.data if isinstance(answer.data, dict) else {}
     missing = sorted(set(needed_scopes) - _scopes(answer.headers)) if needed_scopes else []
@@ -107,8 +116,8 @@ async def check_slack(
             f"The bot token lacks the scopes {', '.join(missing)}: apply manifest.yml to the "
             "Slack app and install it again."
         )
-    if given.app_token:
-        await _check_app_token(slack, given.app_token)
+    if credentials.app_token:
+        await _check_app_token(slack, credentials.app_token)
     return Installation(
         team_id=str(data.get("team_id", "")),
         bot_user_id=str(data.get("user_id", "")),
@@ -122,14 +131,14 @@ async def _check_app_token(slack: Slack, app_token: str) -> None:
     try:
         await slack.web.apps_connections_open(app_token=app_token)
     except SlackApiError as error:
-        named = slack.named("apps.connections.open", None, error)
+        named = slack.translate_error("apps.connections.open", None, error)
         if not isinstance(named, SlackRefused):
             raise named from error
         raise SlackSetupError(
             f"SLACK_APP_TOKEN is refused by Slack ({named.name}): make an app-level token with "
             "the scope connections:write, and switch Socket Mode on."
         ) from error
-    except NO_ANSWER as error:
+    except NO_RESPONSE_ERRORS as error:
         raise SlackUnreachable("apps.connections.open", type(error).__name__) from error
 
 

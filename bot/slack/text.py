@@ -17,7 +17,7 @@ ZERO_WIDTH_SPACE = "\u200b"
 
 # Control characters Slack refuses or hides, and marks that turn the reading direction
 # (with which a text can be made to read as another).
-_UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_INVISIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _SPECIAL = re.compile("[&<>]")
 
@@ -40,7 +40,7 @@ _ADJACENT_TICKS = re.compile(r"`(?=`)")
 def clean(text: str) -> str:
     """Take credentials and characters nobody can see out of a text."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return _UNSEEN.sub("", redact(text))
+    return _INVISIBLE.sub("", redact(text))
 
 
 def clip(text: str, limit: int) -> str:
@@ -69,8 +69,8 @@ def quote(text: str, limit: int) -> str:
     lines = clean(text).strip().split("\n")
     if lines == [""]:
         return ""
-    kept = escape("\n".join(lines[:12]) + (ELLIPSIS if len(lines) > 12 else ""), limit - 26)
-    return "\n".join(f"> {line}".rstrip() for line in kept.split("\n")[:13])
+    shortened = escape("\n".join(lines[:12]) + (ELLIPSIS if len(lines) > 12 else ""), limit - 26)
+    return "\n".join(f"> {line}".rstrip() for line in shortened.split("\n")[:13])
 
 
 def code(text: str, limit: int = 200) -> str:
@@ -115,7 +115,7 @@ def from_slack(text: str, *, prefer_links: bool = False) -> str:
     parts: list[str] = []
     end = 0
     for token in _TOKEN.finditer(text):
-        parts += [unescape(text[end : token.start()]), _typed(token, prefer_links=prefer_links)]
+        parts += [unescape(text[end : token.start()]), _as_typed(token, prefer_links=prefer_links)]
         end = token.end()
     return "".join([*parts, unescape(text[end:])])
 
@@ -125,7 +125,7 @@ def unescape(text: str) -> str:
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
-def _typed(token: re.Match[str], *, prefer_links: bool) -> str:
+def _as_typed(token: re.Match[str], *, prefer_links: bool) -> str:
     """What a person typed to get this token."""
     label = unescape(token["label"] or "")
     if token["user"]:
@@ -161,9 +161,9 @@ def _clipped(text: str, limit: int, *, cost: Callable[[str], int]) -> str:
         if left < 0:
             break
         length += 1
-    kept = text[:length]
+    shortened = text[:length]
     # A word's end within the last eighth is worth the loss.
-    space = max(kept.rfind(" "), kept.rfind("\n"))
+    space = max(shortened.rfind(" "), shortened.rfind("\n"))
     if space > length - max(length // 8, 1):
-        kept = kept[:space]
-    return kept.rstrip() + ELLIPSIS
+        shortened = shortened[:space]
+    return shortened.rstrip() + ELLIPSIS

@@ -17,7 +17,7 @@ class Health:
 
     checks: dict[str, Check] = field(default_factory=dict)
 
-    async def look(self) -> Mapping[str, bool]:
+    async def run_checks(self) -> Mapping[str, bool]:
         """Each check's present answer."""
         return {name: await check() for name, check in self.checks.items()}
 
@@ -29,7 +29,7 @@ def health_routes(health: Health) -> list[web.RouteDef]:
         return web.json_response({"status": "ok"})
 
     async def readyz(_: web.Request) -> web.Response:
-        found = await health.look()
+        found = await health.run_checks()
         is_ready = all(found.values())
         return web.json_response(
             {"status": "ready" if is_ready else "not ready", "checks": dict(found)},

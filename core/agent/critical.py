@@ -22,7 +22,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.domain.kills.termination import DRAIN_LIMIT, Waited
+from core.domain.kills.termination import DRAIN_LIMIT, CriticalWait
 from core.domain.redact import redact
 
 if TYPE_CHECKING:
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-GATE = "SIGNALBOX_GATE"
+GATE_VARIABLE = "SIGNALBOX_GATE"
 # What a shell reads before anything else.
 _GATE_SCRIPT = Path(__file__).with_name("gate.sh")
 # The tools that can reach beyond the work tree.  The hook is a round trip of 2.6 ms for each
 # call, so shells are stopped without it where they can be.
-_SHELL = "Bash"
-_SERVERS = "mcp__"
+_SHELL_TOOL = "Bash"
+_MCP_PREFIX = "mcp__"
 DEFAULT_PATTERNS = (
     # Options before the subcommand, with a value of their own or without.  Each repetition is
     # bounded: an agent's command can be anything, and the loop waits for the search.
@@ -58,9 +58,9 @@ DEFAULT_PATTERNS = (
 )
 MAX_WAIT = timedelta(seconds=10)
 # Longer commands carry a file's content; what they do is said before it, or after it.
-_LOOKED_AT = 4 * 1024
-_SUMMARY = 120
-_DENIED = "This run is being stopped. Nothing more can be started; end your turn."
+_MAX_SCANNED_CHARS = 4 * 1024
+_MAX_SUMMARY_CHARS = 120
+_DENIED_MESSAGE = "This run is being stopped. Nothing more can be started; end your turn."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,11 +75,11 @@ class CriticalRules:
     patterns: tuple[re.Pattern[str], ...] = ()
     wait: timedelta = DRAIN_LIMIT
 
-    def find(self, tool: str, given: Mapping[str, Any]) -> tuple[str, str] | None:
+    def find(self, tool: str, tool_input: Mapping[str, Any]) -> tuple[str, str] | None:
         """The pattern that makes a call critical, and the line it was found in."""
-        text = _text_of(tool, given)
-        if len(text) > 2 * _LOOKED_AT:
-            text = f"{text[:_LOOKED_AT]}\n{text[-_LOOKED_AT:]}"
+        text = _searchable_text(tool, tool_input)
+        if len(text) > 2 * _MAX_SCANNED_CHARS:
+            text = f"{text[:_MAX_SCANNED_CHARS]}\n{text[-_MAX_SCANNED_CHARS:]}"
         for pattern in self.patterns:
             found = pattern.search(text)
             if found is not None:
@@ -89,7 +89,7 @@ class CriticalRules:
         return None
 
 
-def compiled(patterns: Iterable[str]) -> tuple[re.Pattern[str], ...]:
+def compile_patterns(patterns: Iterable[str]) -> tuple[re.Pattern[str], ...]:
     """The patterns, ready for use.
 
     Raises:
@@ -104,7 +104,7 @@ def compiled(patterns: Iterable[str]) -> tuple[re.Pattern[str], ...]:
     return tuple(ready)
 
 
-DEFAULT_RULES = CriticalRules(patterns=compiled(DEFAULT_PATTERNS))
+DEFAULT_RULES = CriticalRules(patterns=compile_patterns(DEFAULT_PATTERNS))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,12 +112,12 @@ class _Call:
     """A call; critical if it has a pattern.
 
     Attributes:
-        agent: The call that started the subagent whose call this is.
-        answer: The model's answer that it is part of.
+        parent_tool_use_id: The call that started the subagent whose call this is.
+        message_id: The model's answer that it is part of.
     """
 
-    agent: str | None
-    answer: str | None
+    parent_tool_use_id: str | None
+    message_id: str | None
     tool: str
     summary: str = ""
     pattern: str | None = None
@@ -151,10 +151,10 @@ class CriticalCalls:
     @property
     def matcher(self) -> str:
         """Which tools' calls the hook is asked about."""
-        return f"^{_SERVERS}.*$" if self._shell else f"^({_SHELL}|{_SERVERS}.*)$"
+        return f"^{_MCP_PREFIX}.*$" if self._shell else f"^({_SHELL_TOOL}|{_MCP_PREFIX}.*)$"
 
     @property
-    def variables(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         """What the agent's environment needs for the gate."""
         if not self.rules.patterns or self._gate is None or self._shell is None:
             return {}
@@ -164,7 +164,7 @@ class CriticalCalls:
             # of a remote login: its input is a socket.
             "CLAUDE_CODE_SHELL": self._shell,
             "SHLVL": "1",
-            GATE: str(self._gate),
+            GATE_VARIABLE: str(self._gate),
         }
 
     def open_gate(self) -> None:
@@ -173,12 +173,12 @@ class CriticalCalls:
         Raises:
             OSError: If the file cannot be made.
         """
-        if self.variables and self._gate is not None:
+        if self.environment and self._gate is not None:
             self._gate.touch()
 
-    async def before_tool(
+    async def pre_tool_use(
         self,
-        given: HookInput,
+        hook_input: HookInput,
         tool_use_id: str | None,
         context: HookContext,  # noqa: ARG002 - the SDK passes it
     ) -> HookJSONOutput:
@@ -188,44 +188,56 @@ class CriticalCalls:
                 "hookSpecificOutput": {
                     "hookEventName": "PreToolUse",
                     "permissionDecision": "deny",
-                    "permissionDecisionReason": _DENIED,
+                    "permissionDecisionReason": _DENIED_MESSAGE,
                 }
             }
-        told: Mapping[str, Any] = given
+        hook_fields: Mapping[str, Any] = hook_input
         if tool_use_id not in self._open:
-            self.begin(tool_use_id or "", str(told.get("tool_name")), told.get("tool_input") or {})
+            self.begin(
+                tool_use_id or "",
+                str(hook_fields.get("tool_name")),
+                hook_fields.get("tool_input") or {},
+            )
         return {}
 
     def begin(
         self,
         tool_use_id: str,
         tool: str,
-        given: Mapping[str, Any],
+        tool_input: Mapping[str, Any],
         *,
-        agent: str | None = None,
-        answer: str | None = None,
+        parent_tool_use_id: str | None = None,
+        message_id: str | None = None,
     ) -> None:
         """Note a call that the agent makes, and mark it if it is critical.
 
         Args:
             tool_use_id: The call's id.
             tool: What is called.
-            given: Its input.
-            agent: The call that started the subagent whose call this is; none of the agent's own.
-            answer: The model's answer that the call is part of.  The next one comes when all
+            tool_input: Its input.
+            parent_tool_use_id: The call that started the subagent whose call this is; none of the
+                agent's own.
+            message_id: The model's answer that the call is part of.  The next one comes when all
                 calls of the one before are over, whether or not their results were told.
         """
-        call = _Call(agent=agent, answer=answer, tool=tool)
+        call = _Call(parent_tool_use_id=parent_tool_use_id, message_id=message_id, tool=tool)
         for other, earlier in list(self._open.items()):
-            if answer and earlier.answer and earlier.agent == agent and earlier.answer != answer:
+            if (
+                message_id
+                and earlier.message_id
+                and earlier.parent_tool_use_id == parent_tool_use_id
+                and earlier.message_id != message_id
+            ):
                 self._open.pop(other)
                 self._changed.set()
-        is_asked_about = tool == _SHELL or tool.startswith(_SERVERS)
-        found = self.rules.find(tool, given) if is_asked_about else None
+        is_checked = tool == _SHELL_TOOL or tool.startswith(_MCP_PREFIX)
+        found = self.rules.find(tool, tool_input) if is_checked else None
         if found is not None:
             pattern, line = found
             line = redact(line, secrets=self._secrets)
-            summary = line if len(line) <= _SUMMARY else f"{line[: _SUMMARY - 1]}…"
+            summary = (
+                line if len(line) <= _MAX_SUMMARY_CHARS else f"{line[: _MAX_SUMMARY_CHARS - 1]}…"
+            )
             call = replace(call, summary=summary, pattern=pattern)
         self._open[tool_use_id] = call
 
@@ -245,24 +257,26 @@ class CriticalCalls:
         running: dict[str, _Call] = {}
         busy: set[str | None] = set()
         for tool_use_id, call in self._open.items():
-            if call.pattern is not None and call.agent not in busy:
+            if call.pattern is not None and call.parent_tool_use_id not in busy:
                 running[tool_use_id] = call
-            busy.add(call.agent)
+            busy.add(call.parent_tool_use_id)
         return running
 
-    def abandon(self) -> None:
+    def discard_all(self) -> None:
         """The agent is gone: nothing comes back any more."""
         self._open.clear()
         self._changed.set()
 
-    def close(self) -> None:
+    def close_gate(self) -> None:
         """Let no further call begin."""
         self._is_closed = True
-        if self.variables and self._gate is not None:
+        if self.environment and self._gate is not None:
             # Nothing that a full disk could refuse.
             self._gate.unlink(missing_ok=True)
 
-    async def drained(self, limit: timedelta, *, hurried: asyncio.Event) -> tuple[Waited, ...]:
+    async def drain(
+        self, limit: timedelta, *, force_requested: asyncio.Event
+    ) -> tuple[CriticalWait, ...]:
         """Wait until those under way have come back, time is up, or somebody is in a hurry.
 
         Returns:
@@ -270,23 +284,25 @@ class CriticalCalls:
         """
         began = time.monotonic()
         waiting = dict(self.running)
-        hurry = asyncio.create_task(hurried.wait(), name="hurry")
+        force_task = asyncio.create_task(force_requested.wait(), name="hurry")
         try:
             async with asyncio.timeout(limit.total_seconds()):
-                while self.running and not hurry.done():
+                while self.running and not force_task.done():
                     self._changed.clear()
                     change = asyncio.create_task(self._changed.wait(), name="critical call")
                     try:
-                        await asyncio.wait({hurry, change}, return_when=asyncio.FIRST_COMPLETED)
+                        await asyncio.wait(
+                            {force_task, change}, return_when=asyncio.FIRST_COMPLETED
+                        )
                     finally:
                         change.cancel()
         except TimeoutError:
             log.info("%d critical calls did not end in time", len(self.running))
         finally:
-            hurry.cancel()
+            force_task.cancel()
         now = time.monotonic()
         return tuple(
-            Waited(
+            CriticalWait(
                 tool=call.tool,
                 summary=call.summary,
                 pattern=call.pattern or "",
@@ -297,8 +313,8 @@ class CriticalCalls:
         )
 
 
-def _text_of(tool: str, given: Mapping[str, Any]) -> str:
-    command = given.get("command")
+def _searchable_text(tool: str, tool_input: Mapping[str, Any]) -> str:
+    command = tool_input.get("command")
     if tool == "Bash" and isinstance(command, str):
         return command
-    return f"{tool} {json.dumps(given, default=str, ensure_ascii=False)}"
+    return f"{tool} {json.dumps(tool_input, default=str, ensure_ascii=False)}"

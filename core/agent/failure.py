@@ -12,25 +12,25 @@ from claude_agent_sdk import (
     ResultError,
 )
 
-from core.agent.protocol import AgentFailed, NoTranscript
+from core.agent.protocol import AgentFailed, TranscriptMissing
 from core.domain.redact import redact
 
-_SAYS_ROOT = "cannot be used with root"
-_SAYS_UNKNOWN_SESSION = "No conversation found"
-_LONGEST = 300
+_ROOT_REFUSED = "cannot be used with root"
+_SESSION_NOT_FOUND = "No conversation found"
+_MAX_ERROR_CHARS = 300
 # How the SDK words that there is nobody to write to any more.
 _EXIT_CODE = re.compile(r"\(exit code: (-?\d+)\)")
 
 
-def failed(what: str, error: Exception | None, stderr_tail: str) -> AgentFailed:
+def agent_failure(problem: str, error: Exception | None, stderr_tail: str) -> AgentFailed:
     """Build the error for a program that `what` ("crashed", "could not be started")."""
     if isinstance(error, AgentFailed):
         return error
-    said = f"{error}\n{stderr_tail}"
-    if _SAYS_UNKNOWN_SESSION in said:
-        return NoTranscript(stderr_tail=stderr_tail)
+    output = f"{error}\n{stderr_tail}"
+    if _SESSION_NOT_FOUND in output:
+        return TranscriptMissing(stderr_tail=stderr_tail)
     exit_code = _exit_code(error)
-    if _SAYS_ROOT in said:
+    if _ROOT_REFUSED in output:
         return AgentFailed(
             "refused to bypass permissions as root",
             exit_code=exit_code,
@@ -45,15 +45,15 @@ def failed(what: str, error: Exception | None, stderr_tail: str) -> AgentFailed:
             hint="Install Signalbox again: the program comes with it.",
         )
     if isinstance(error, CLIJSONDecodeError):
-        what = "said something that cannot be read"
+        problem = "said something that cannot be read"
     elif isinstance(error, ResultError):
-        what = f"{what}: {redact(str(error))[:_LONGEST]}"
+        problem = f"{problem}: {redact(str(error))[:_MAX_ERROR_CHARS]}"
     elif isinstance(error, CLIConnectionError) and not isinstance(
         error.__cause__, ProcessError | None
     ):
         # Its own text names paths; the cause's first words do not.
-        what = f"{what} ({type(error.__cause__).__name__})"
-    return AgentFailed(what, exit_code=exit_code, stderr_tail=stderr_tail)
+        problem = f"{problem} ({type(error.__cause__).__name__})"
+    return AgentFailed(problem, exit_code=exit_code, stderr_tail=stderr_tail)
 
 
 def _exit_code(error: Exception | None) -> int | None:
@@ -66,5 +66,5 @@ def _exit_code(error: Exception | None) -> int | None:
     for one in (error, error.__cause__):
         if isinstance(one, ProcessError):
             return one.exit_code
-    told = _EXIT_CODE.search(str(error))
-    return int(told[1]) if told else None
+    match = _EXIT_CODE.search(str(error))
+    return int(match[1]) if match else None

@@ -18,12 +18,12 @@ from claude_agent_sdk import (
 )
 
 from core.agent.critical import CriticalCalls
-from core.agent.history import LOAD_PATIENCE, History
 from core.agent.plan import task_files
-from core.agent.policy import allowed_rules, denied_tools, refusal
+from core.agent.policy import allowed_rules, denial_message, denied_tools
 from core.agent.process import launch as launcher
-from core.agent.process.ladder import ATTEMPT, COOKIE, SITE
+from core.agent.process.ladder import ATTEMPT_MARKER, INSTALLATION_MARKER, RUN_MARKER
 from core.agent.protocol import Launch
+from core.agent.transcript_buffer import LOAD_TIMEOUT, TranscriptBuffer
 from core.domain.workflow import PermissionMode, WorkflowDefinition
 
 # The whole of a large file in one answer or tool result is one line.
@@ -36,7 +36,7 @@ BUNDLED_PROGRAM = Path(claude_agent_sdk.__file__).with_name("_bundled") / "claud
 
 def build_options(
     launch: Launch,
-    history: History,
+    transcript_buffer: TranscriptBuffer,
     *,
     stderr: Callable[[str], None],
     critical: CriticalCalls | None = None,
@@ -51,9 +51,9 @@ def build_options(
         env=environment(launch, critical),
         session_id=None if launch.resume else session_id,
         resume=session_id if launch.resume else None,
-        session_store=cast("SessionStore", history),
+        session_store=cast("SessionStore", transcript_buffer),
         session_store_flush="eager",
-        load_timeout_ms=2 * int(LOAD_PATIENCE.total_seconds()) * 1000,
+        load_timeout_ms=2 * int(LOAD_TIMEOUT.total_seconds()) * 1000,
         system_prompt={
             "type": "preset",
             "preset": "claude_code",
@@ -67,7 +67,7 @@ def build_options(
         settings=json.dumps({"permissions": {"allow": allowed_rules(definition)}}),
         disallowed_tools=list(denied_tools(definition)),
         # Nothing is asked in this mode, and the SDK warns of a callback that never runs.
-        can_use_tool=None if is_bypassing else _deny_by(definition),
+        can_use_tool=None if is_bypassing else _deny_callback(definition),
         hooks=_hooks(critical),
         mcp_servers=cast("dict[str, Any]", dict(definition.mcp_servers)),
         strict_mcp_config="project" not in definition.setting_sources,
@@ -82,15 +82,15 @@ def build_options(
 
 def environment(launch: Launch, critical: CriticalCalls | None = None) -> dict[str, str]:
     """What the agent finds in its environment, beside what `launch.py` lets through."""
-    given = {
+    variables = {
         **launch.credentials,
-        COOKIE: launch.run_id,
-        ATTEMPT: str(launch.attempt),
-        SITE: launch.site,
-        "HOME": str(home_of(launch)),
-        "CLAUDE_CONFIG_DIR": str(config_of(launch)),
-        "TMPDIR": str(tmp_of(launch)),
-        "CLAUDE_CODE_TMPDIR": str(tmp_of(launch)),
+        RUN_MARKER: launch.run_id,
+        ATTEMPT_MARKER: str(launch.attempt),
+        INSTALLATION_MARKER: launch.installation_id,
+        "HOME": str(home_dir(launch)),
+        "CLAUDE_CONFIG_DIR": str(config_dir(launch)),
+        "TMPDIR": str(tmp_dir(launch)),
+        "CLAUDE_CODE_TMPDIR": str(tmp_dir(launch)),
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         "DISABLE_TELEMETRY": "1",
         "DISABLE_ERROR_REPORTING": "1",
@@ -105,49 +105,49 @@ def environment(launch: Launch, critical: CriticalCalls | None = None) -> dict[s
         "GIT_COMMITTER_NAME": _AUTHOR,
         "GIT_COMMITTER_EMAIL": _EMAIL,
         "GIT_TERMINAL_PROMPT": "0",
-        **(critical.variables if critical else {}),
+        **(critical.environment if critical else {}),
     }
-    tasks = {launcher.TASKS: str(tasks_of(launch))} if launch.plan else {}
+    tasks = {launcher.TASKS_VARIABLE: str(tasks_dir(launch))} if launch.plan else {}
     return {
-        **given,
+        **variables,
         **tasks,
-        launcher.GIVEN: ",".join(given),
-        launcher.PROGRAM: str(launch.program or BUNDLED_PROGRAM),
-        launcher.PYTHON: sys.executable,
+        launcher.GIVEN_VARIABLE: ",".join(variables),
+        launcher.PROGRAM_VARIABLE: str(launch.program or BUNDLED_PROGRAM),
+        launcher.PYTHON_VARIABLE: sys.executable,
     }
 
 
-def home_of(launch: Launch) -> Path:
+def home_dir(launch: Launch) -> Path:
     """The agent's home directory."""
     return launch.state_dir / "home"
 
 
-def config_of(launch: Launch) -> Path:
+def config_dir(launch: Launch) -> Path:
     """The agent program's configuration directory."""
     return launch.state_dir / "config"
 
 
-def tmp_of(launch: Launch) -> Path:
+def tmp_dir(launch: Launch) -> Path:
     """Where the agent and its tools put temporary files."""
     return launch.state_dir / "tmp"
 
 
-def tasks_of(launch: Launch) -> Path:
+def tasks_dir(launch: Launch) -> Path:
     """Where the agent program finds its sessions' task lists."""
     return launch.state_dir / "tasks"
 
 
-def gate_of(launch: Launch) -> Path:
+def gate_file(launch: Launch) -> Path:
     """What is there as long as the agent's shells may begin."""
     return launch.state_dir / "open"
 
 
 def prepare_state(launch: Launch) -> None:
     """Make the directories a leg needs, with the task list of the earlier legs."""
-    for path in (home_of(launch), config_of(launch), tmp_of(launch)):
+    for path in (home_dir(launch), config_dir(launch), tmp_dir(launch)):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     if launch.plan:
-        folder = tasks_of(launch) / str(launch.session_id)
+        folder = tasks_dir(launch) / str(launch.session_id)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name, text in task_files(launch.plan).items():
             (folder / name).write_text(text, encoding="utf-8")
@@ -156,15 +156,15 @@ def prepare_state(launch: Launch) -> None:
 def _hooks(critical: CriticalCalls | None) -> dict[Any, list[HookMatcher]] | None:
     if critical is None or not critical.rules.patterns:
         return None
-    return {"PreToolUse": [HookMatcher(matcher=critical.matcher, hooks=[critical.before_tool])]}
+    return {"PreToolUse": [HookMatcher(matcher=critical.matcher, hooks=[critical.pre_tool_use])]}
 
 
-def _deny_by(definition: WorkflowDefinition) -> Any:
+def _deny_callback(definition: WorkflowDefinition) -> Any:
     async def can_use_tool(
         tool: str,
-        given: Mapping[str, Any],  # noqa: ARG001 - the SDK passes it
+        tool_input: Mapping[str, Any],  # noqa: ARG001 - the SDK passes it
         context: ToolPermissionContext,  # noqa: ARG001 (as above)
     ) -> PermissionResultDeny:
-        return PermissionResultDeny(message=refusal(tool, definition))
+        return PermissionResultDeny(message=denial_message(tool, definition))
 
     return can_use_tool

@@ -13,7 +13,7 @@ from core.domain.runs.event import AgentResult, RateLimit
 from core.domain.runs.run import StopReason
 
 # A report, not a coda ("Done!"), when it is the last thing said.
-_SUBSTANTIAL = 200
+_MIN_REPORT_CHARS = 200
 _LAST_TEXTS = 5
 _HEADING = re.compile(
     r"^\s{0,3}(?:#{1,6}\s+|\*\*)[^\n]{0,40}?"
@@ -22,7 +22,7 @@ _HEADING = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 # What the program says in place of an answer when the account's limit is reached.
-_LIMIT = re.compile(
+_USAGE_LIMIT = re.compile(
     r"(?:claude(?: ai| code)? )?usage limit reached"
     r"|you(?:'|’)ve (?:hit|reached) your (?:[\w-]+ ){0,3}limit"
     r"|exceed your account(?:'|’)s usage limit"
@@ -30,15 +30,15 @@ _LIMIT = re.compile(
     r"|out of (?:extra )?usage",
     re.IGNORECASE,
 )
-_LIMIT_EPOCH = re.compile(r"limit reached\|(\d{9,11})\b", re.IGNORECASE)
+_USAGE_LIMIT_EPOCH = re.compile(r"limit reached\|(\d{9,11})\b", re.IGNORECASE)
 # Longer texts that mention a limit are about one.
-_LIMIT_TEXT_LENGTH = 300
+_MAX_LIMIT_TEXT_CHARS = 300
 _API_ERROR = re.compile(r"^\s*(?:API Error\b|Request timed out|Connection error)", re.IGNORECASE)
 
 # SIGINT and SIGTERM, by the program's own handler or by the kernel: somebody ended it.
-_TOLD_TO_END = frozenset({130, 143, -2, -15})
+_TERMINATED_EXIT_CODES = frozenset({130, 143, -2, -15})
 
-_SUBTYPES = MappingProxyType(
+_REASONS_BY_SUBTYPE = MappingProxyType(
     {
         "error_max_turns": (StopReason.MAX_TURNS, "The turn limit was reached."),
         "error_max_budget_usd": (StopReason.BUDGET, "The budget was used up."),
@@ -62,11 +62,11 @@ class Outcome:
     resets_at: datetime | None = None
 
 
-def judge(
+def determine_outcome(
     *,
     result: AgentResult | None,
     texts: Sequence[str],
-    timed_out: bool = False,
+    is_timed_out: bool = False,
     failure: AgentFailed | None = None,
     rate_limit: RateLimit | None = None,
 ) -> Outcome:
@@ -75,24 +75,26 @@ def judge(
     Args:
         result: The last one the agent gave, if any.
         texts: What the main agent said, in order (the last few are enough).
-        timed_out: Whether its time was up before it ended by itself.
+        is_timed_out: Whether its time was up before it ended by itself.
         failure: What `events()` raised, if it did.
         rate_limit: The last one reported.
     """
-    words = final_result(texts, result)
+    report = final_result(texts, result)
     if result is not None and _is_success(result):
-        return Outcome(stop_reason=StopReason.SUCCESS, result=words, error=None)
-    if timed_out:
+        return Outcome(stop_reason=StopReason.SUCCESS, result=report, error=None)
+    if is_timed_out:
         return Outcome(
-            stop_reason=StopReason.TIMEOUT, result=words, error="The time limit was reached."
+            stop_reason=StopReason.TIMEOUT, result=report, error="The time limit was reached."
         )
     if result is not None:
-        return _judge_error(result, words, rate_limit)
-    if failure is not None and failure.exit_code not in _TOLD_TO_END:
-        return Outcome(stop_reason=StopReason.AGENT_ERROR, result=words, error=_told(failure))
+        return _error_outcome(result, report, rate_limit)
+    if failure is not None and failure.exit_code not in _TERMINATED_EXIT_CODES:
+        return Outcome(
+            stop_reason=StopReason.AGENT_ERROR, result=report, error=_failure_text(failure)
+        )
     return Outcome(
         stop_reason=StopReason.NO_RESULT,
-        result=words,
+        result=report,
         error="The agent program ended without a result.",
     )
 
@@ -101,35 +103,35 @@ def final_result(texts: Sequence[str], result: AgentResult | None) -> str | None
     """The words that stay of a leg: its last report.
 
     The last of the last five texts that has a heading such as Summary or Results; else the
-    last substantial one; else the result message; else the last thing said.
+    last substantial one; else the result message; else the last thing candidates.
     """
-    said = list(texts)
-    ending = result.text if result is not None else None
-    if result is not None and ending and not _is_success(result):
+    candidates = list(texts)
+    result_text = result.text if result is not None else None
+    if result is not None and result_text and not _is_success(result):
         # What it says of its failure is told as the error.
-        said = [text for text in said if text.strip() != ending.strip()]
-        ending = None
-    if ending and (not said or said[-1].strip() != ending.strip()):
-        said.append(ending)
-    last = [text.strip() for text in said[-_LAST_TEXTS:] if text.strip()]
+        candidates = [text for text in candidates if text.strip() != result_text.strip()]
+        result_text = None
+    if result_text and (not candidates or candidates[-1].strip() != result_text.strip()):
+        candidates.append(result_text)
+    last = [text.strip() for text in candidates[-_LAST_TEXTS:] if text.strip()]
     for text in reversed(last):
         if _HEADING.search(text) and len(text) > len(text.splitlines()[0]):
             return text
     for text in reversed(last):
-        if len(text) > _SUBSTANTIAL:
+        if len(text) > _MIN_REPORT_CHARS:
             return text
-    if ending and ending.strip():
-        return ending.strip()
+    if result_text and result_text.strip():
+        return result_text.strip()
     return last[-1] if last else None
 
 
-def limit_reset(text: str, rate_limit: RateLimit | None) -> tuple[bool, datetime | None]:
+def detect_usage_limit(text: str, rate_limit: RateLimit | None) -> tuple[bool, datetime | None]:
     """Whether this error is the account's usage limit, and when that ends if it is said."""
     is_rejected = rate_limit is not None and rate_limit.status == "rejected"
-    is_said = len(text) <= _LIMIT_TEXT_LENGTH and _LIMIT.search(text) is not None
-    if not (is_rejected or is_said):
+    is_limit_text = len(text) <= _MAX_LIMIT_TEXT_CHARS and _USAGE_LIMIT.search(text) is not None
+    if not (is_rejected or is_limit_text):
         return False, None
-    epoch = _LIMIT_EPOCH.search(text)
+    epoch = _USAGE_LIMIT_EPOCH.search(text)
     if epoch is not None:
         return True, datetime.fromtimestamp(int(epoch[1]), UTC)
     return True, rate_limit.resets_at if rate_limit is not None else None
@@ -140,35 +142,37 @@ def _is_success(result: AgentResult) -> bool:
         return False
     # Some versions of the program give these out as an answer.
     text = (result.text or "").strip()
-    return not (_LIMIT.match(text) and len(text) <= _LIMIT_TEXT_LENGTH)
+    return not (_USAGE_LIMIT.match(text) and len(text) <= _MAX_LIMIT_TEXT_CHARS)
 
 
-def _judge_error(result: AgentResult, words: str | None, rate_limit: RateLimit | None) -> Outcome:
-    if result.subtype in _SUBTYPES:
-        reason, error = _SUBTYPES[result.subtype]
-        return Outcome(stop_reason=reason, result=words, error=error)
-    said = " ".join(dict.fromkeys(filter(None, (*result.errors, result.text))))
-    is_limit, resets_at = limit_reset(said, rate_limit)
+def _error_outcome(
+    result: AgentResult, report: str | None, rate_limit: RateLimit | None
+) -> Outcome:
+    if result.subtype in _REASONS_BY_SUBTYPE:
+        reason, error = _REASONS_BY_SUBTYPE[result.subtype]
+        return Outcome(stop_reason=reason, result=report, error=error)
+    error_text = " ".join(dict.fromkeys(filter(None, (*result.errors, result.text))))
+    is_limit, resets_at = detect_usage_limit(error_text, rate_limit)
     if is_limit:
         until = f" It ends at {resets_at:%Y-%m-%d %H:%M} UTC." if resets_at else ""
         return Outcome(
             stop_reason=StopReason.USAGE_LIMIT,
-            result=words,
+            result=report,
             error=f"The account's usage limit is reached.{until}",
             resets_at=resets_at,
         )
     is_api = (
         result.subtype == "success"
         or result.api_error_status is not None
-        or _API_ERROR.search(said) is not None
+        or _API_ERROR.search(error_text) is not None
     )
     reason = StopReason.API_ERROR if is_api else StopReason.AGENT_ERROR
-    return Outcome(stop_reason=reason, result=words, error=said or result.subtype)
+    return Outcome(stop_reason=reason, result=report, error=error_text or result.subtype)
 
 
-def _told(failure: AgentFailed) -> str:
-    told = f"The agent program {failure.what}."
+def _failure_text(failure: AgentFailed) -> str:
+    message = f"The agent program {failure.problem}."
     if failure.exit_code is not None:
-        told = f"The agent program {failure.what} (exit code {failure.exit_code})."
+        message = f"The agent program {failure.problem} (exit code {failure.exit_code})."
     last = failure.stderr_tail.strip().splitlines()[-3:]
-    return "\n".join((told, *last))
+    return "\n".join((message, *last))

@@ -16,8 +16,8 @@ from core.domain.runs.event import PlanItem, ToolFinished, ToolStarted
 from core.domain.runs.step import StepStatus
 
 PLAN_TOOLS = frozenset({"TaskCreate", "TaskUpdate", "TaskList", "TaskGet", "TaskStop", "TodoWrite"})
-_WRITING = frozenset({"TaskCreate", "TaskUpdate", "TodoWrite"})
-_CREATED = re.compile(r"Task #(\w+) created")
+_WRITE_TOOLS = frozenset({"TaskCreate", "TaskUpdate", "TodoWrite"})
+_CREATED_PATTERN = re.compile(r"Task #(\w+) created")
 
 _STATUSES: Mapping[str, StepStatus] = MappingProxyType(
     {
@@ -30,7 +30,7 @@ _STATUSES: Mapping[str, StepStatus] = MappingProxyType(
 )
 
 
-_WORDS: Mapping[StepStatus, str] = MappingProxyType(
+_STATUS_WORDS: Mapping[StepStatus, str] = MappingProxyType(
     {
         StepStatus.PENDING: "pending",
         StepStatus.IN_PROGRESS: "in_progress",
@@ -46,13 +46,15 @@ class Plan:
     """The list as it stands.
 
     Attributes:
-        calls: Calls on the list that have not come back, each with the list before it.
+        pending_calls: Calls on the list that have not come back, each with the list before it.
     """
 
     items: tuple[PlanItem, ...] = ()
-    calls: Mapping[str, tuple[ToolStarted, tuple[PlanItem, ...]]] = field(default_factory=dict)
+    pending_calls: Mapping[str, tuple[ToolStarted, tuple[PlanItem, ...]]] = field(
+        default_factory=dict
+    )
 
-    def after(self, event: ToolStarted | ToolFinished) -> Plan:
+    def apply(self, event: ToolStarted | ToolFinished) -> Plan:
         """The plan after a tool event.  Subagents have plans of their own: ignored.
 
         A changed status counts from the call on, so that the tools called after it, in the
@@ -61,29 +63,36 @@ class Plan:
         if event.is_subagent:
             return self
         if isinstance(event, ToolStarted):
-            return self._called(event)
-        if event.tool_use_id not in self.calls:
+            return self._apply_call(event)
+        if event.tool_use_id not in self.pending_calls:
             return self
-        call, before = self.calls[event.tool_use_id]
-        calls = {key: value for key, value in self.calls.items() if key != event.tool_use_id}
+        call, before = self.pending_calls[event.tool_use_id]
+        pending_calls = {
+            key: value for key, value in self.pending_calls.items() if key != event.tool_use_id
+        }
         # The program says "Task not found" without calling it an error.
         if event.is_error or "not found" in event.output.lower():
-            return Plan(items=_taken_back(self.items, call, before), calls=calls)
+            return Plan(items=_revert(self.items, call, before), pending_calls=pending_calls)
         if call.name == "TaskCreate":
-            return Plan(items=_created(self.items, call.input, event.output), calls=calls)
+            return Plan(
+                items=_create_item(self.items, call.input, event.output),
+                pending_calls=pending_calls,
+            )
         if call.name == "TaskUpdate":
-            return Plan(items=_updated(self.items, call.input), calls=calls)
-        return Plan(items=self.items, calls=calls)
+            return Plan(items=_update_item(self.items, call.input), pending_calls=pending_calls)
+        return Plan(items=self.items, pending_calls=pending_calls)
 
-    def _called(self, call: ToolStarted) -> Plan:
-        if call.name not in _WRITING:
+    def _apply_call(self, call: ToolStarted) -> Plan:
+        if call.name not in _WRITE_TOOLS:
             return self
         items = self.items
         if call.name == "TodoWrite":
-            items = _todos(call.input.get("todos"), items)
-        elif call.name == "TaskUpdate" and _named(items, call.input) is not None:
-            items = _updated(items, call.input)
-        return Plan(items=items, calls={**self.calls, call.tool_use_id: (call, self.items)})
+            items = _items_from_todos(call.input.get("todos"), items)
+        elif call.name == "TaskUpdate" and _find_item(items, call.input) is not None:
+            items = _update_item(items, call.input)
+        return Plan(
+            items=items, pending_calls={**self.pending_calls, call.tool_use_id: (call, self.items)}
+        )
 
 
 def task_files(items: Sequence[PlanItem]) -> dict[str, str]:
@@ -100,7 +109,7 @@ def task_files(items: Sequence[PlanItem]) -> dict[str, str]:
                 "subject": item.name,
                 "description": item.name,
                 "activeForm": item.active_name or item.name,
-                "status": _WORDS[item.status],
+                "status": _STATUS_WORDS[item.status],
                 "blocks": [],
                 "blockedBy": [],
             }
@@ -112,68 +121,70 @@ def task_files(items: Sequence[PlanItem]) -> dict[str, str]:
     return {**files, ".highwatermark": str(highest)}
 
 
-def _taken_back(
+def _revert(
     items: tuple[PlanItem, ...], call: ToolStarted, before: tuple[PlanItem, ...]
 ) -> tuple[PlanItem, ...]:
     if call.name == "TodoWrite":
         return before
-    earlier = _named(before, call.input)
-    return items if earlier is None else _placed(items, earlier)
+    earlier = _find_item(before, call.input)
+    return items if earlier is None else _put_item(items, earlier)
 
 
-def _created(
-    items: tuple[PlanItem, ...], given: Mapping[str, object], output: str
+def _create_item(
+    items: tuple[PlanItem, ...], tool_input: Mapping[str, object], output: str
 ) -> tuple[PlanItem, ...]:
-    found = _CREATED.search(output)
+    found = _CREATED_PATTERN.search(output)
     if found is None:
         return items
     created = PlanItem(
         source_id=found[1],
-        name=_text(given.get("subject")) or f"Task #{found[1]}",
+        name=_text(tool_input.get("subject")) or f"Task #{found[1]}",
         status=StepStatus.PENDING,
-        active_name=_text(given.get("activeForm")),
+        active_name=_text(tool_input.get("activeForm")),
     )
-    return _placed(items, created)
+    return _put_item(items, created)
 
 
-def _updated(items: tuple[PlanItem, ...], given: Mapping[str, object]) -> tuple[PlanItem, ...]:
-    source_id = _id_of(given)
+def _update_item(
+    items: tuple[PlanItem, ...], tool_input: Mapping[str, object]
+) -> tuple[PlanItem, ...]:
+    source_id = _task_id(tool_input)
     if not source_id:
         return items
-    present = _named(items, given) or PlanItem(
+    present = _find_item(items, tool_input) or PlanItem(
         source_id=source_id, name=f"Task #{source_id}", status=StepStatus.PENDING
     )
     changed = replace(
         present,
-        name=_text(given.get("subject")) or present.name,
-        status=_STATUSES.get(str(given.get("status")), present.status),
-        active_name=_text(given.get("activeForm")) or present.active_name,
+        name=_text(tool_input.get("subject")) or present.name,
+        status=_STATUSES.get(str(tool_input.get("status")), present.status),
+        active_name=_text(tool_input.get("activeForm")) or present.active_name,
     )
-    return _placed(items, changed)
+    return _put_item(items, changed)
 
 
-def _id_of(given: Mapping[str, object]) -> str:
-    return str(given.get("taskId") or "").lstrip("#")
+def _task_id(tool_input: Mapping[str, object]) -> str:
+    return str(tool_input.get("taskId") or "").lstrip("#")
 
 
-def _named(items: tuple[PlanItem, ...], given: Mapping[str, object]) -> PlanItem | None:
+def _find_item(items: tuple[PlanItem, ...], tool_input: Mapping[str, object]) -> PlanItem | None:
     """The item that a call is about."""
-    return next((item for item in items if item.source_id == _id_of(given)), None)
+    return next((item for item in items if item.source_id == _task_id(tool_input)), None)
 
 
-def _placed(items: tuple[PlanItem, ...], item: PlanItem) -> tuple[PlanItem, ...]:
+def _put_item(items: tuple[PlanItem, ...], item: PlanItem) -> tuple[PlanItem, ...]:
     """In the place of the item with this id, else at the end of those numbered before it."""
-    for place, present in enumerate(items):
+    for position, present in enumerate(items):
         if present.source_id == item.source_id:
-            return (*items[:place], item, *items[place + 1 :])
+            return (*items[:position], item, *items[position + 1 :])
     if item.source_id.isdecimal():
-        for place, present in enumerate(items):
+        for position, present in enumerate(items):
             if present.source_id.isdecimal() and int(present.source_id) > int(item.source_id):
-                return (*items[:place], item, *items[place:])
+                return (*items[:position], item, *items[position:])
     return (*items, item)
 
 
-def _todos(todos: object, items: tuple[PlanItem, ...]) -> tuple[PlanItem, ...]:
+def _items_from_todos(todos: object, items: tuple[PlanItem, ...]) -> tuple[PlanItem, ...]:
     if not isinstance(todos, list):
         return items
     return tuple(

@@ -8,7 +8,7 @@ from core.agent.plan import PLAN_TOOLS
 from core.domain.workflow import PermissionMode, WorkflowDefinition
 
 # These reach beyond the run: they outlive it, leave its workspace, or talk to others' agents.
-NEVER = (
+ALWAYS_DENIED_TOOLS = (
     "CronCreate", "CronDelete", "CronList", "EnterWorktree", "ExitWorktree", "ListAgents",
     "Monitor", "RemoteTrigger", "ScheduleWakeup", "SendMessage",
 )  # fmt: skip
@@ -21,10 +21,10 @@ def allowed_rules(definition: WorkflowDefinition) -> tuple[str, ...]:
 
 def denied_tools(definition: WorkflowDefinition) -> tuple[str, ...]:
     """The tools and rules that are refused whatever else allows them."""
-    return tuple(dict.fromkeys((*definition.disallowed_tools, *NEVER)))
+    return tuple(dict.fromkeys((*definition.disallowed_tools, *ALWAYS_DENIED_TOOLS)))
 
 
-def refusal(tool: str, definition: WorkflowDefinition) -> str:
+def denial_message(tool: str, definition: WorkflowDefinition) -> str:
     """What the agent is told when it asks for a call outside its policy."""
     if tool == "AskUserQuestion":
         return (

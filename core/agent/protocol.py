@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from core.agent.critical import DEFAULT_RULES, CriticalCalls, CriticalRules
-from core.agent.process.ladder import Tree
+from core.agent.process.ladder import ProcessTree
 from core.domain.errors import OpsError
 from core.domain.kills.termination import ProcessIdentity
 from core.domain.runs.event import AgentEvent, PlanItem
@@ -30,7 +30,8 @@ class Launch:
         credentials: `ANTHROPIC_API_KEY`, `ANTHROPIC_BASE_URL`, `CLAUDE_CODE_OAUTH_TOKEN`,
             as far as set.  Nothing else of Anthropic's reaches the agent.
         plan: The task list as the session's earlier legs left it.
-        site: Whose process this is: `sweep` of another installation on the same machine
+        installation_id: Whose process this is: `sweep_orphans` of another installation on the same
+            machine
             leaves it alone.
         program: The `claude` program; the SDK's own if not given.
         critical: Which tool calls a kill lets come to their end.
@@ -49,7 +50,7 @@ class Launch:
     state_dir: Path
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
     plan: tuple[PlanItem, ...] = ()
-    site: str = ""
+    installation_id: str = ""
     program: Path | None = None
     attempt: int = 1
     critical: CriticalRules = DEFAULT_RULES
@@ -83,7 +84,7 @@ class AgentSession(Protocol):
         ...
 
     @property
-    def tree(self) -> Tree:
+    def tree(self) -> ProcessTree:
         """Its processes as met so far: what the kill ladder wants as `known`."""
         ...
 
@@ -139,17 +140,17 @@ class AgentFailed(OpsError):
 
     def __init__(
         self,
-        what: str,
+        problem: str,
         *,
         exit_code: int | None = None,
         stderr_tail: str = "",
         hint: str = "Its log has the details; starting or continuing the run again may work.",
     ) -> None:
         super().__init__(
-            what if exit_code is None else f"{what} (exit code {exit_code})",
-            user_message=f"The agent program {what}. {hint}",
+            problem if exit_code is None else f"{problem} (exit code {exit_code})",
+            user_message=f"The agent program {problem}. {hint}",
         )
-        self.what = what
+        self.problem = problem
         self.exit_code = exit_code
         self.stderr_tail = stderr_tail
 
@@ -166,7 +167,7 @@ class AgentEnded(OpsError):
         )
 
 
-class NoTranscript(AgentFailed):
+class TranscriptMissing(AgentFailed):
     """The session to be resumed was never written down."""
 
     def __init__(self, *, stderr_tail: str = "") -> None:

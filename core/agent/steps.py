@@ -14,10 +14,10 @@ from core.agent.plan import PLAN_TOOLS
 from core.domain.runs.event import AgentEvent, PlanChanged, PlanItem, ToolStarted
 from core.domain.runs.step import Step, StepStatus
 
-_OVER = frozenset({StepStatus.COMPLETED, StepStatus.FAILED, StepStatus.SKIPPED})
+_FINAL_STATUSES = frozenset({StepStatus.COMPLETED, StepStatus.FAILED, StepStatus.SKIPPED})
 
 # What a tool is used for, when the agent has no plan to tell.
-_PHASE_NAMES: Mapping[str, str] = MappingProxyType(
+_ACTIVITY_NAMES: Mapping[str, str] = MappingProxyType(
     {
         "look": "Look around",
         "change": "Change files",
@@ -26,7 +26,7 @@ _PHASE_NAMES: Mapping[str, str] = MappingProxyType(
         "other": "Use other tools",
     }
 )
-_PHASES: Mapping[str, str] = MappingProxyType(
+_ACTIVITY_OF_TOOL: Mapping[str, str] = MappingProxyType(
     {
         **dict.fromkeys(
             ("Read", "Grep", "Glob", "LS", "WebFetch", "WebSearch", "NotebookRead"), "look"
@@ -36,7 +36,7 @@ _PHASES: Mapping[str, str] = MappingProxyType(
         **dict.fromkeys(("Task", "Agent", "Workflow"), "delegate"),
     }
 )
-_PHASE_PREFIX = "phase:"
+_ACTIVITY_PREFIX = "phase:"
 
 
 def fold_steps(
@@ -53,13 +53,13 @@ def fold_steps(
     kind of work, in the order they first occurred.  `items` is the plan before `events`; a
     `PlanChanged` among these replaces it.
     """
-    steps = _with_plan(previous, items, now) if items else previous
+    steps = _apply_plan(previous, items, now) if items else previous
     for event in events:
         if isinstance(event, PlanChanged):
             if event.items:
-                steps = _with_plan(steps, event.items, now)
+                steps = _apply_plan(steps, event.items, now)
         elif isinstance(event, ToolStarted) and not event.is_subagent:
-            steps = _with_tool(steps, event, now)
+            steps = _apply_tool(steps, event, now)
     return steps
 
 
@@ -84,7 +84,7 @@ def end_steps(
     return tuple(ended)
 
 
-def plan_of(steps: Sequence[Step]) -> tuple[PlanItem, ...]:
+def plan_from_steps(steps: Sequence[Step]) -> tuple[PlanItem, ...]:
     """The plan that a session's next leg goes on with: what failed is to be done again."""
     return tuple(
         PlanItem(
@@ -94,25 +94,25 @@ def plan_of(steps: Sequence[Step]) -> tuple[PlanItem, ...]:
             active_name=step.active_name,
         )
         for step in steps
-        if step.source_id is not None and not step.source_id.startswith(_PHASE_PREFIX)
+        if step.source_id is not None and not step.source_id.startswith(_ACTIVITY_PREFIX)
     )
 
 
-def _with_plan(
+def _apply_plan(
     previous: tuple[Step, ...], items: tuple[PlanItem, ...], now: datetime
 ) -> tuple[Step, ...]:
-    earlier = [step for step in previous if not _is_phase(step)]
+    earlier = [step for step in previous if not _is_activity(step)]
     names = {item.name for item in items}
     steps = []
-    for place, item in enumerate(items, start=1):
-        known = _find(earlier, item, names)
+    for position, item in enumerate(items, start=1):
+        known = _find_step(earlier, item, names)
         if known is not None:
             earlier.remove(known)
-        steps.append(_moved(known, item, place, now))
+        steps.append(_update_step(known, item, position, now))
     return tuple(steps)
 
 
-def _find(steps: Sequence[Step], item: PlanItem, names: Collection[str]) -> Step | None:
+def _find_step(steps: Sequence[Step], item: PlanItem, names: Collection[str]) -> Step | None:
     """The step an item was before.  A rewritten list (of `names`) may move and rename items."""
     same_id = [step for step in steps if step.source_id == item.source_id]
     same_name = [step for step in steps if step.name == item.name]
@@ -121,12 +121,12 @@ def _find(steps: Sequence[Step], item: PlanItem, names: Collection[str]) -> Step
     return next(iter((*both, *same_name, *renamed)), None)
 
 
-def _moved(known: Step | None, item: PlanItem, place: int, now: datetime) -> Step:
-    step = known or Step(step_id=place, name=item.name)
+def _update_step(known: Step | None, item: PlanItem, position: int, now: datetime) -> Step:
+    step = known or Step(step_id=position, name=item.name)
     started_at, completed_at = step.started_at, step.completed_at
     if item.status is StepStatus.IN_PROGRESS:
         started_at, completed_at = started_at or now, None
-    elif item.status in _OVER:
+    elif item.status in _FINAL_STATUSES:
         # A list that arrives with finished items does not tell when they were.
         if known is not None and known.status is not item.status:
             completed_at = now
@@ -134,7 +134,7 @@ def _moved(known: Step | None, item: PlanItem, place: int, now: datetime) -> Ste
         completed_at = None
     return replace(
         step,
-        step_id=place,
+        step_id=position,
         source_id=item.source_id,
         name=item.name,
         active_name=item.active_name,
@@ -145,21 +145,21 @@ def _moved(known: Step | None, item: PlanItem, place: int, now: datetime) -> Ste
     )
 
 
-def _with_tool(steps: tuple[Step, ...], event: ToolStarted, now: datetime) -> tuple[Step, ...]:
+def _apply_tool(steps: tuple[Step, ...], event: ToolStarted, now: datetime) -> tuple[Step, ...]:
     if event.name in PLAN_TOOLS:
         return steps
-    if steps and not any(_is_phase(step) for step in steps):
+    if steps and not any(_is_activity(step) for step in steps):
         current = next((s for s in steps if s.status is StepStatus.IN_PROGRESS), None)
         if current is None:
             return steps
-        return tuple(_used(step, event) if step is current else step for step in steps)
-    source_id = _PHASE_PREFIX + _PHASES.get(event.name, "other")
+        return tuple(_count_tool(step, event) if step is current else step for step in steps)
+    source_id = _ACTIVITY_PREFIX + _ACTIVITY_OF_TOOL.get(event.name, "other")
     if all(step.source_id != source_id for step in steps):
-        name = _PHASE_NAMES[source_id.removeprefix(_PHASE_PREFIX)]
+        name = _ACTIVITY_NAMES[source_id.removeprefix(_ACTIVITY_PREFIX)]
         steps = (*steps, Step(step_id=len(steps) + 1, name=name, source_id=source_id))
     return tuple(
         replace(
-            _used(step, event),
+            _count_tool(step, event),
             status=StepStatus.IN_PROGRESS,
             started_at=step.started_at or now,
             completed_at=None,
@@ -170,11 +170,11 @@ def _with_tool(steps: tuple[Step, ...], event: ToolStarted, now: datetime) -> tu
     )
 
 
-def _used(step: Step, event: ToolStarted) -> Step:
+def _count_tool(step: Step, event: ToolStarted) -> Step:
     known = step.tools_used
     tools = known if event.name in known else (*known, event.name)
     return replace(step, tools_used=tools, tool_calls=step.tool_calls + 1)
 
 
-def _is_phase(step: Step) -> bool:
-    return bool(step.source_id and step.source_id.startswith(_PHASE_PREFIX))
+def _is_activity(step: Step) -> bool:
+    return bool(step.source_id and step.source_id.startswith(_ACTIVITY_PREFIX))

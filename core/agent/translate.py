@@ -41,15 +41,15 @@ from core.domain.runs.event import (
 )
 from core.domain.runs.run import Usage
 
-_KEPT_OUTPUT = 4_000
-_KEPT_INPUT = 2_000
-_SUMMARY = 120
+_MAX_OUTPUT_CHARS = 4_000
+_MAX_INPUT_CHARS = 2_000
+_MAX_SUMMARY_CHARS = 120
 # Of one answer; more than a thousand times what a model can read.
-_MOST_TOKENS = 10**9
+_MAX_TOKENS = 10**9
 # Looked at for secrets beyond what is kept, so that the cut does not hide half of one.
-_MARGIN = 1_000
+_REDACTION_MARGIN = 1_000
 # The member of a tool's input that says most in one line.
-_TELLING = (
+_SUMMARY_KEYS = (
     "subject", "description", "command", "file_path", "notebook_path", "path", "pattern", "query",
     "url", "skill", "prompt",
 )  # fmt: skip
@@ -60,7 +60,7 @@ class Translator:
 
     Attributes:
         plan: The agent's task list so far.
-        awaited: Ids of messages that were sent and have not come back yet.
+        pending_message_ids: Ids of messages that were sent and have not come back yet.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Translator:
         cwd: str = "",
     ) -> None:
         self.plan = Plan(items=plan)
-        self.awaited: set[str] = set()
+        self.pending_message_ids: set[str] = set()
         self._secrets = tuple(secrets)
         self._cwd = cwd
         self._last_usage: TurnUsage | None = None
@@ -86,7 +86,7 @@ class Translator:
             return [self._result(message)]
         if isinstance(message, RateLimitEvent):
             info = message.rate_limit_info
-            return [RateLimit(status=info.status, resets_at=_moment(info.resets_at))]
+            return [RateLimit(status=info.status, resets_at=_to_datetime(info.resets_at))]
         if isinstance(message, SystemMessage):
             return list(self._system(message))
         return []
@@ -95,7 +95,7 @@ class Translator:
         is_subagent = message.parent_tool_use_id is not None
         # The program's own words in the model's place: an API error, which the result tells.
         is_synthetic = message.model == "<synthetic>"
-        yield from self._consumed(message.user_message_uuids or ())
+        yield from self._consumed_messages(message.user_message_uuids or ())
         if message.message_id and message.usage and not is_synthetic:
             turn = TurnUsage(
                 message_id=message.message_id,
@@ -119,15 +119,15 @@ class Translator:
                     tool_use_id=block.id,
                     name=block.name,
                     summary=self._summary(block.input),
-                    input=self._kept(block.input),
+                    input=self._clip_values(block.input),
                     is_subagent=is_subagent,
                 )
                 yield started
-                yield from self._planned(started)
+                yield from self._plan_changes(started)
 
     def _user(self, message: UserMessage) -> Iterator[AgentEvent]:
         if message.uuid is not None:
-            yield from self._consumed((message.uuid,))
+            yield from self._consumed_messages((message.uuid,))
         if isinstance(message.content, str):
             return
         for block in message.content:
@@ -135,28 +135,28 @@ class Translator:
                 finished = ToolFinished(
                     tool_use_id=block.tool_use_id,
                     is_error=bool(block.is_error),
-                    output=self._clean(_text(block.content), most=_KEPT_OUTPUT),
+                    output=self._clean(_text(block.content), max_chars=_MAX_OUTPUT_CHARS),
                     is_subagent=message.parent_tool_use_id is not None,
                 )
                 yield finished
-                yield from self._planned(finished)
+                yield from self._plan_changes(finished)
 
     def _system(self, message: SystemMessage) -> Iterator[AgentEvent]:
-        told = message.data
+        data = message.data
         if message.subtype == "init":
             yield AgentStarted(
-                session_id=str(told.get("session_id") or ""),
-                model=told.get("model"),
-                program_version=told.get("claude_code_version"),
-                tools=tuple(told.get("tools") or ()),
+                session_id=str(data.get("session_id") or ""),
+                model=data.get("model"),
+                program_version=data.get("claude_code_version"),
+                tools=tuple(data.get("tools") or ()),
             )
-            yield from self._consumed(told.get("user_message_uuids") or ())
+            yield from self._consumed_messages(data.get("user_message_uuids") or ())
         elif message.subtype == "api_retry":
             yield ApiRetry(
-                attempt=int(told.get("attempt") or 1),
-                max_attempts=told.get("max_retries"),
-                delay_ms=_whole(told.get("retry_delay_ms")),
-                error=self._clean(_retry_error(told)),
+                attempt=int(data.get("attempt") or 1),
+                max_attempts=data.get("max_retries"),
+                delay_ms=_to_int(data.get("retry_delay_ms")),
+                error=self._clean(_retry_error(data)),
             )
 
     def _result(self, message: ResultMessage) -> AgentResult:
@@ -174,45 +174,49 @@ class Translator:
             api_error_status=message.api_error_status,
         )
 
-    def _planned(self, event: ToolStarted | ToolFinished) -> Iterator[PlanChanged]:
-        before, self.plan = self.plan, self.plan.after(event)
+    def _plan_changes(self, event: ToolStarted | ToolFinished) -> Iterator[PlanChanged]:
+        before, self.plan = self.plan, self.plan.apply(event)
         if self.plan.items != before.items:
             yield PlanChanged(items=self.plan.items)
 
-    def _consumed(self, uuids: Collection[str]) -> Iterator[MessageConsumed]:
+    def _consumed_messages(self, uuids: Collection[str]) -> Iterator[MessageConsumed]:
         for uuid in uuids:
-            if uuid in self.awaited:
-                self.awaited.discard(uuid)
+            if uuid in self.pending_message_ids:
+                self.pending_message_ids.discard(uuid)
                 yield MessageConsumed(message_uuid=uuid)
 
-    def _clean(self, text: str, *, most: int | None = None) -> str:
-        if most is None or len(text) <= most:
+    def _clean(self, text: str, *, max_chars: int | None = None) -> str:
+        if max_chars is None or len(text) <= max_chars:
             return redact(text, secrets=self._secrets)
-        kept = redact(text[: most + _MARGIN], secrets=self._secrets)[:most]
-        return f"{kept}\n… ({len(text) - most} more characters)"
+        clipped = redact(text[: max_chars + _REDACTION_MARGIN], secrets=self._secrets)[:max_chars]
+        return f"{clipped}\n… ({len(text) - max_chars} more characters)"
 
-    def _kept(self, value: Any, *, depth: int = 0) -> Any:
+    def _clip_values(self, value: Any, *, depth: int = 0) -> Any:
         if isinstance(value, str):
-            return self._clean(value, most=_KEPT_INPUT)
+            return self._clean(value, max_chars=_MAX_INPUT_CHARS)
         if depth > 6:
             return "…"
         if isinstance(value, Mapping):
-            return {str(key): self._kept(one, depth=depth + 1) for key, one in value.items()}
+            return {str(key): self._clip_values(one, depth=depth + 1) for key, one in value.items()}
         if isinstance(value, list):
-            return [self._kept(one, depth=depth + 1) for one in value]
+            return [self._clip_values(one, depth=depth + 1) for one in value]
         return value
 
-    def _summary(self, given: Mapping[str, Any]) -> str:
-        if "taskId" in given:
-            return f"#{given['taskId']} {given.get('status') or ''}".strip()[:_SUMMARY]
-        told = next((given[key] for key in _TELLING if isinstance(given.get(key), str)), "")
-        line = next(iter(told.strip().splitlines()), "")
+    def _summary(self, tool_input: Mapping[str, Any]) -> str:
+        if "taskId" in tool_input:
+            return f"#{tool_input['taskId']} {tool_input.get('status') or ''}".strip()[
+                :_MAX_SUMMARY_CHARS
+            ]
+        text = next(
+            (tool_input[key] for key in _SUMMARY_KEYS if isinstance(tool_input.get(key), str)), ""
+        )
+        line = next(iter(text.strip().splitlines()), "")
         if line.startswith("/") and self._cwd:
             path = PurePath(line)
             if path.is_relative_to(self._cwd):
                 line = str(path.relative_to(self._cwd))
-        line = redact(line[: _SUMMARY + _MARGIN], secrets=self._secrets)
-        return line if len(line) <= _SUMMARY else f"{line[: _SUMMARY - 1]}…"
+        line = redact(line[: _MAX_SUMMARY_CHARS + _REDACTION_MARGIN], secrets=self._secrets)
+        return line if len(line) <= _MAX_SUMMARY_CHARS else f"{line[: _MAX_SUMMARY_CHARS - 1]}…"
 
 
 def usage_of_entry(entry: Any) -> TurnUsage | None:
@@ -235,8 +239,8 @@ def usage_of_entry(entry: Any) -> TurnUsage | None:
     )
 
 
-def _usage(told: Any) -> Usage:
-    counts = told if isinstance(told, Mapping) else {}
+def _usage(text: Any) -> Usage:
+    counts = text if isinstance(text, Mapping) else {}
     return Usage(
         input_tokens=_tokens(counts.get("input_tokens")),
         output_tokens=_tokens(counts.get("output_tokens")),
@@ -245,9 +249,9 @@ def _usage(told: Any) -> Usage:
     )
 
 
-def _tokens(told: Any) -> int:
+def _tokens(text: Any) -> int:
     """A count of tokens; what cannot be one counts nothing."""
-    return told if isinstance(told, int) and 0 <= told <= _MOST_TOKENS else 0
+    return text if isinstance(text, int) and 0 <= text <= _MAX_TOKENS else 0
 
 
 def _text(content: str | list[dict[str, Any]] | None) -> str:
@@ -259,15 +263,15 @@ def _text(content: str | list[dict[str, Any]] | None) -> str:
     )
 
 
-def _retry_error(told: Mapping[str, Any]) -> str:
-    status = told.get("error_status")
-    error = str(told.get("error") or "the call failed")
+def _retry_error(text: Mapping[str, Any]) -> str:
+    status = text.get("error_status")
+    error = str(text.get("error") or "the call failed")
     return error if status is None else f"{error} (HTTP {status})"
 
 
-def _moment(seconds: int | None) -> datetime | None:
+def _to_datetime(seconds: int | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
-def _whole(value: Any) -> int | None:
+def _to_int(value: Any) -> int | None:
     return round(value) if isinstance(value, int | float) else None

@@ -61,7 +61,7 @@ class Actor:
 
 SYSTEM = Actor(role=Role.ADMIN, origin=Origin.SYSTEM, name="Signalbox")
 
-_NEEDED: dict[Action, Role] = {
+_REQUIRED_ROLES: dict[Action, Role] = {
     Action.VIEW: Role.VIEWER,
     Action.START: Role.RUNNER,
     Action.KILL: Role.RUNNER,
@@ -73,19 +73,19 @@ _NEEDED: dict[Action, Role] = {
 }
 
 # On somebody else's run these need an operator; on one's own, a runner.
-_OWNERS_OWN = frozenset(
+_OWNER_ACTIONS = frozenset(
     {Action.KILL, Action.CONTINUE, Action.RESTART, Action.STEER, Action.APPROVE}
 )
 
 
-def may(actor: Actor, action: Action, run: Run | None = None) -> bool:
+def is_allowed(actor: Actor, action: Action, run: Run | None = None) -> bool:
     """Whether this person may do this, to this run if one is meant."""
     if actor.role >= Role.OPERATOR:
-        return actor.role >= _NEEDED[action]
-    if run is not None and action in _OWNERS_OWN:
+        return actor.role >= _REQUIRED_ROLES[action]
+    if run is not None and action in _OWNER_ACTIONS:
         is_owner = actor.user_id is not None and actor.user_id == run.user_id
         return is_owner and actor.role >= Role.RUNNER
-    return actor.role >= _NEEDED[action]
+    return actor.role >= _REQUIRED_ROLES[action]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,7 +29,7 @@ class NotFound(OpsError):
     code = "not_found"
 
 
-class Refused(OpsError):
+class Forbidden(OpsError):
     """The person may not do this."""
 
     code = "forbidden"

@@ -16,17 +16,17 @@ class Price:
     """US dollars per million tokens.
 
     Attributes:
-        read: Of cached tokens read, where it is not the usual part of `input`.
+        cache_read_override: Of cached tokens read, where it is not the usual part of `input`.
     """
 
     input: Decimal
     output: Decimal
-    read: Decimal | None = None
+    cache_read_override: Decimal | None = None
 
     @property
     def cache_read(self) -> Decimal:
         """A cached token read costs a tenth of an input token, mostly."""
-        return self.input / 10 if self.read is None else self.read
+        return self.input / 10 if self.cache_read_override is None else self.cache_read_override
 
     @property
     def cache_creation(self) -> Decimal:
@@ -38,7 +38,10 @@ class Price:
 _PRICES: tuple[tuple[str, Price], ...] = (
     ("claude-opus-4-1", Price(input=Decimal(15), output=Decimal(75))),
     ("claude-opus-4-2", Price(input=Decimal(15), output=Decimal(75))),
-    ("claude-opus-5-5", Price(input=Decimal(4), output=Decimal(20), read=Decimal("0.2"))),
+    (
+        "claude-opus-5-5",
+        Price(input=Decimal(4), output=Decimal(20), cache_read_override=Decimal("0.2")),
+    ),
     ("claude-opus", Price(input=Decimal(5), output=Decimal(25))),
     ("claude-sonnet", Price(input=Decimal(3), output=Decimal(15))),
     ("claude-haiku", Price(input=Decimal(1), output=Decimal(5))),

@@ -71,11 +71,11 @@ class WorkflowDefinition:
 class UnknownWorkflow(NotFound):
     """No definition has this name or alias."""
 
-    def __init__(self, named: str, known: tuple[str, ...], nearest: str | None = None) -> None:
+    def __init__(self, name: str, known: tuple[str, ...], nearest: str | None = None) -> None:
         hint = f" Did you mean `{nearest}`?" if nearest else ""
         super().__init__(
-            f"no workflow {named}",
-            user_message=f"There is no workflow `{named[:60]}`.{hint} "
+            f"no workflow {name}",
+            user_message=f"There is no workflow `{name[:60]}`.{hint} "
             f"Known: {', '.join(known)}. `/workflow workflows` describes them.",
         )
-        self.named = named
+        self.name = name

@@ -23,7 +23,7 @@ from psycopg_pool import AsyncConnectionPool
 
 log = logging.getLogger(__name__)
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 # What the worker itself asks; each may be asked again after an answer was lost.
 RETRIED_QUERIES = (
@@ -35,10 +35,10 @@ RETRIED_QUERIES = (
     "unregister_worker",
     "update_heartbeat",
 )
-_NAMES: dict[str, str] = {sql.queries[name]: name for name in RETRIED_QUERIES}
+_RETRIED_NAMES: dict[str, str] = {sql.queries[name]: name for name in RETRIED_QUERIES}
 
 # A job that was given to this worker in an answer that never arrived.
-_UNHEARD = """
+_UNDELIVERED_JOB = """
     SELECT id, status, task_name, priority, lock, queueing_lock, args, scheduled_at, queue_name,
            attempts, worker_id
     FROM procrastinate_jobs
@@ -47,26 +47,26 @@ _UNHEARD = """
     LIMIT 1
 """
 # Somebody thought this worker dead and deleted its row.
-_REVIVE_WORKER = """
+_RESTORE_WORKER = """
     INSERT INTO procrastinate_workers (id) OVERRIDING SYSTEM VALUE VALUES (%(worker_id)s)
     ON CONFLICT DO NOTHING
 """
-_REVIVE_JOBS = """
+_RESTORE_JOBS = """
     UPDATE procrastinate_jobs SET worker_id = %(worker_id)s
     WHERE id = ANY(%(held)s::bigint[]) AND status = 'doing' AND worker_id IS NULL
 """
 
-FIRST_DELAY = 0.1
+MIN_RETRY_SECONDS = 0.1
 # Also the longest a worker stays idle once Postgres is back.
-LAST_DELAY = 1.0
-QUERY_LIMIT = 20.0
+MAX_RETRY_SECONDS = 1.0
+QUERY_LIMIT_SECONDS = 20.0
 # How long a server process can go on with a query whose client has given it up.
-DOUBT = 60.0
-COMPLAINT_INTERVAL = 30.0
-LISTEN_CHECK = 30.0
+UNCERTAIN_SECONDS = 60.0
+LOG_INTERVAL_SECONDS = 30.0
+LISTEN_CHECK_SECONDS = 30.0
 
 # A vanished machine is noticed within 25 s; over a unix socket these have no effect.
-_CONNECTION: dict[str, str | int] = {
+_CONNECTION_DEFAULTS: dict[str, str | int] = {
     "connect_timeout": 5,
     "keepalives": 1,
     "keepalives_idle": 10,
@@ -76,7 +76,7 @@ _CONNECTION: dict[str, str | int] = {
 }
 
 # As the engine's triggers tell of a new job.
-_LOOK = '{"type": "job_inserted", "job_id": 0}'
+_NEW_JOB_PAYLOAD = '{"type": "job_inserted", "job_id": 0}'
 
 
 class ResilientConnector(PsycopgConnector):
@@ -89,28 +89,28 @@ class ResilientConnector(PsycopgConnector):
 
     def __init__(self, dsn: str, *, name: str) -> None:
         super().__init__()
-        wanted = {**_CONNECTION, "application_name": f"signalbox {name}"[:63]}
-        given = conninfo_to_dict(dsn)
-        missing = {key: value for key, value in wanted.items() if key not in given}
+        defaults = {**_CONNECTION_DEFAULTS, "application_name": f"signalbox {name}"[:63]}
+        specified = conninfo_to_dict(dsn)
+        missing = {key: value for key, value in defaults.items() if key not in specified}
         self._conninfo = make_conninfo(dsn, **missing)
-        self._given_up = asyncio.Event()
+        self._retries_stopped = asyncio.Event()
         self._failing_since: float | None = None
-        self._complained_at = 0.0
-        self._doubt_until = 0.0
-        self._heard = 0
-        self._held: set[int] = set()
+        self._logged_at = 0.0
+        self._uncertain_until = 0.0
+        self._notification_count = 0
+        self._held_job_ids: set[int] = set()
 
     @property
     def is_reachable(self) -> bool:
         """Whether Postgres answered when it was last asked."""
         return self._failing_since is None
 
-    def give_up(self) -> None:
+    def stop_retrying(self) -> None:
         """Let every query that is being retried fail; nothing is retried from now on."""
-        self._given_up.set()
+        self._retries_stopped.set()
 
     @asynccontextmanager
-    async def opened(self) -> AsyncIterator[None]:
+    async def open_pool(self) -> AsyncIterator[None]:
         """Have connections at hand.  Postgres need not be there yet."""
         pool = AsyncConnectionPool(
             self._conninfo,
@@ -130,150 +130,158 @@ class ResilientConnector(PsycopgConnector):
             await self.open_async(pool)
             yield
         finally:
-            self.give_up()
+            self.stop_retrying()
             await pool.close(timeout=2)
 
     async def execute_query_async(self, query: LiteralString, **arguments: Any) -> None:
         """Run a query; finishing a job that has been finished meanwhile is no error."""
-        ask = super().execute_query_async
-        if _NAMES.get(query) != "finish_job":
-            await self._insist(query, lambda: ask(query, **arguments))
+        query_once = super().execute_query_async
+        if _RETRIED_NAMES.get(query) != "finish_job":
+            await self._retry_until_answered(query, lambda: query_once(query, **arguments))
             return
 
         async def finish() -> None:
             try:
-                await ask(query, **arguments)
+                await query_once(query, **arguments)
             except exceptions.ConnectorException as error:
                 if not isinstance(error.__cause__, errors.RaiseException):
                     raise
                 # An answer was lost, or somebody settled the job.
                 log.info("job %s had been finished already", arguments["job_id"])
 
-        await self._insist(query, finish)
-        self._held.discard(arguments["job_id"])
+        await self._retry_until_answered(query, finish)
+        self._held_job_ids.discard(arguments["job_id"])
 
     async def execute_query_one_async(
         self, query: LiteralString, **arguments: Any
     ) -> dict[str, Any]:
         """Run a query that has one row as its answer."""
-        ask = super().execute_query_one_async
-        if _NAMES.get(query) == "fetch_job":
+        query_once = super().execute_query_one_async
+        if _RETRIED_NAMES.get(query) == "fetch_job":
             return await self._fetch(query, **arguments)
-        return await self._insist(query, lambda: ask(query, **arguments))
+        return await self._retry_until_answered(query, lambda: query_once(query, **arguments))
 
     async def execute_query_all_async(
         self, query: LiteralString, **arguments: Any
     ) -> list[dict[str, Any]]:
         """Run a query that has any number of rows as its answer."""
-        ask = super().execute_query_all_async
-        return await self._insist(query, lambda: ask(query, **arguments))
+        query_once = super().execute_query_all_async
+        return await self._retry_until_answered(query, lambda: query_once(query, **arguments))
 
     async def listen_notify(self, on_notification: Notify, channels: Iterable[str]) -> None:
         """Pass notifications on, on one connection after another, until cancelled."""
-        wanted = list(channels)
-        delay = FIRST_DELAY
+        channel_names = list(channels)
+        delay = MIN_RETRY_SECONDS
         while True:
             try:
                 connection = await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True)
                 async with connection:
-                    for channel in wanted:
+                    for channel in channel_names:
                         await connection.execute(SQL("LISTEN {}").format(Identifier(channel)))
-                    delay = FIRST_DELAY
+                    delay = MIN_RETRY_SECONDS
                     # What was told before nobody heard.
-                    self._heard += 1
-                    await on_notification(channel=wanted[0], payload=_LOOK)
+                    self._notification_count += 1
+                    await on_notification(channel=channel_names[0], payload=_NEW_JOB_PAYLOAD)
                     await self._listen(connection, on_notification)
             except (psycopg.Error, OSError) as error:
                 log.info("the listener lost its connection (%s), retry in %.1f s", error, delay)
                 await asyncio.sleep(delay)
-                delay = min(delay * 2, LAST_DELAY)
+                delay = min(delay * 2, MAX_RETRY_SECONDS)
 
-    async def _listen(self, connection: psycopg.AsyncConnection, tell: Notify) -> None:
+    async def _listen(self, connection: psycopg.AsyncConnection, on_notification: Notify) -> None:
         while True:
-            async for notification in connection.notifies(timeout=LISTEN_CHECK):
-                self._heard += 1
+            async for notification in connection.notifies(timeout=LISTEN_CHECK_SECONDS):
+                self._notification_count += 1
                 try:
-                    await tell(channel=notification.channel, payload=notification.payload)
+                    await on_notification(
+                        channel=notification.channel, payload=notification.payload
+                    )
                 except (ValueError, LookupError, TypeError):
                     # Anybody can notify; the engine's listener would end for good.
                     log.warning("a notification on %s makes no sense", notification.channel)
-            async with asyncio.timeout(QUERY_LIMIT):
+            async with asyncio.timeout(QUERY_LIMIT_SECONDS):
                 await connection.execute("SELECT 1")
 
     async def _fetch(
         self, query: LiteralString, *, worker_id: int, **arguments: Any
     ) -> dict[str, Any]:
         """Fetch a job, first one that was handed over before in an answer that got lost."""
-        ask_one, ask_all = super().execute_query_one_async, super().execute_query_all_async
+        fetch_one, fetch_all = super().execute_query_one_async, super().execute_query_all_async
 
-        async def ask() -> dict[str, Any]:
-            if asyncio.get_running_loop().time() < self._doubt_until:
-                unheard = await ask_all(_UNHEARD, worker_id=worker_id, held=list(self._held))
-                if unheard:
-                    log.info("job %s had been fetched in vain, taken up", unheard[0]["id"])
-                    lost: dict[str, Any] = unheard[0]
+        async def query_once() -> dict[str, Any]:
+            if asyncio.get_running_loop().time() < self._uncertain_until:
+                undelivered = await fetch_all(
+                    _UNDELIVERED_JOB, worker_id=worker_id, held=list(self._held_job_ids)
+                )
+                if undelivered:
+                    log.info("job %s had been fetched in vain, taken up", undelivered[0]["id"])
+                    lost: dict[str, Any] = undelivered[0]
                     return lost
             try:
-                row: dict[str, Any] = await ask_one(query, worker_id=worker_id, **arguments)
+                row: dict[str, Any] = await fetch_one(query, worker_id=worker_id, **arguments)
             except (exceptions.ConnectorException, asyncio.CancelledError) as error:
-                self._doubt_until = asyncio.get_running_loop().time() + DOUBT
+                self._uncertain_until = asyncio.get_running_loop().time() + UNCERTAIN_SECONDS
                 if isinstance(error.__cause__, errors.ForeignKeyViolation):
-                    await self._revive(worker_id)
+                    await self._restore_registration(worker_id)
                 raise
             return row
 
         while True:
-            heard = self._heard
-            row = await self._insist(query, ask)
+            count_before = self._notification_count
+            row = await self._retry_until_answered(query, query_once)
             if row["id"] is not None:
-                self._held.add(row["id"])
+                self._held_job_ids.add(row["id"])
                 return row
             # The worker forgets what it was told while it was asking.
-            if self._heard == heard:
+            if self._notification_count == count_before:
                 return row
 
-    async def _revive(self, worker_id: int) -> None:
+    async def _restore_registration(self, worker_id: int) -> None:
         log.warning("worker %s had been deleted as stalled, it registers again", worker_id)
-        await super().execute_query_async(_REVIVE_WORKER, worker_id=worker_id)
-        await super().execute_query_async(_REVIVE_JOBS, worker_id=worker_id, held=list(self._held))
+        await super().execute_query_async(_RESTORE_WORKER, worker_id=worker_id)
+        await super().execute_query_async(
+            _RESTORE_JOBS, worker_id=worker_id, held=list(self._held_job_ids)
+        )
 
-    async def _insist(self, query: LiteralString, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+    async def _retry_until_answered(
+        self, query: LiteralString, query_once: Callable[[], Awaitable[Result]]
+    ) -> Result:
         """Ask until there is an answer, if the query is one of the worker's own."""
-        name = _NAMES.get(query)
+        name = _RETRIED_NAMES.get(query)
         if name is None:
-            return await ask()
-        delay = FIRST_DELAY
+            return await query_once()
+        delay = MIN_RETRY_SECONDS
         while True:
             try:
-                async with asyncio.timeout(QUERY_LIMIT):
-                    answer = await ask()
+                async with asyncio.timeout(QUERY_LIMIT_SECONDS):
+                    answer = await query_once()
             except (exceptions.ConnectorException, TimeoutError) as error:
-                if self._given_up.is_set():
+                if self._retries_stopped.is_set():
                     raise
-                self._complain(name, error)
+                self._log_outage(name, error)
             else:
-                self._be_content()
+                self._log_recovery()
                 return answer
             with suppress(TimeoutError):
                 async with asyncio.timeout(delay):
-                    await self._given_up.wait()
-            delay = min(delay * 2, LAST_DELAY)
+                    await self._retries_stopped.wait()
+            delay = min(delay * 2, MAX_RETRY_SECONDS)
 
-    def _complain(self, name: str, error: BaseException) -> None:
+    def _log_outage(self, name: str, error: BaseException) -> None:
         now = asyncio.get_running_loop().time()
         if self._failing_since is None:
             self._failing_since = now
-            self._complained_at = 0.0
-        if now - self._complained_at >= COMPLAINT_INTERVAL or not self._complained_at:
-            self._complained_at = now
+            self._logged_at = 0.0
+        if now - self._logged_at >= LOG_INTERVAL_SECONDS or not self._logged_at:
+            self._logged_at = now
             cause = error.__cause__ or error
             log.warning("postgres does not answer %s: %r; asking again", name, cause)
 
-    def _be_content(self) -> None:
+    def _log_recovery(self) -> None:
         if self._failing_since is not None:
-            lasted = asyncio.get_running_loop().time() - self._failing_since
+            outage_seconds = asyncio.get_running_loop().time() - self._failing_since
             self._failing_since = None
-            log.info("postgres answers again, after %.1f s", lasted)
+            log.info("postgres answers again, after %.1f s", outage_seconds)
 
 
 async def _configure(connection: psycopg.AsyncConnection) -> None:

@@ -15,8 +15,8 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-RUNS = "runs"
-TASK = "signalbox.run"
+RUNS_QUEUE = "runs"
+TASK_NAME = "signalbox.run"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ _ENQUEUE = text("""
 _ABORT = text("SELECT procrastinate.procrastinate_cancel_job_v1(:job_id, true, false)")
 
 # The engine's function raises for a job that has ended; the row lock makes the check hold.
-_SETTLE = text("""
+_FINISH_ABANDONED = text("""
     WITH unfinished AS (
         SELECT id FROM procrastinate.procrastinate_jobs
         WHERE id = :job_id AND status IN ('todo', 'doing')
@@ -54,7 +54,7 @@ _DEPTH = text("""
 
 # The same job in another queue, so that it has one worker whoever is quicker; its place in
 # the order, by priority and id, stays too.
-_RELEASE = text("""
+_RELEASE_NODE_JOBS = text("""
     WITH released AS (
         SELECT id FROM procrastinate.procrastinate_jobs AS jobs
         WHERE status = 'todo' AND queue_name LIKE 'node:%' AND (
@@ -78,7 +78,7 @@ _RELEASE = text("""
 """)
 
 # A worker that was pruned or has taken its leave is no longer in the table.
-_STALLED = text("""
+_LIST_STALLED = text("""
     SELECT jobs.id, jobs.args
     FROM procrastinate.procrastinate_jobs AS jobs
     LEFT JOIN procrastinate.procrastinate_workers AS workers ON workers.id = jobs.worker_id
@@ -88,7 +88,7 @@ _STALLED = text("""
     ORDER BY jobs.id
 """)
 
-_FORGET = text("""
+_DELETE_FINISHED = text("""
     WITH forgotten AS (
         DELETE FROM procrastinate.procrastinate_jobs AS jobs
         WHERE jobs.status NOT IN ('todo', 'doing')
@@ -114,7 +114,7 @@ async def enqueue(
     attempt: int,
     session_id: UUID,
     priority: int = 0,
-    queue: str = RUNS,
+    queue: str = RUNS_QUEUE,
 ) -> int:
     """Hand an attempt of a run to the workers, once the caller's transaction commits.
 
@@ -127,7 +127,7 @@ async def enqueue(
         _ENQUEUE,
         {
             "queue": queue,
-            "task": TASK,
+            "task": TASK_NAME,
             "priority": priority,
             "lock": f"session:{session_id}",
             "args": json.dumps({"run_id": run_id, "attempt": attempt}),
@@ -146,12 +146,12 @@ async def abort(session: AsyncSession, job_id: int) -> bool:
     return await session.scalar(_ABORT, {"job_id": job_id}) is not None
 
 
-async def settle(session: AsyncSession, job_id: int) -> None:
+async def finish_abandoned(session: AsyncSession, job_id: int) -> None:
     """Finish a job whose worker is gone, so that its session's next job can start.
 
     A job that has ended already is left as it is.
     """
-    await session.execute(_SETTLE, {"job_id": job_id})
+    await session.execute(_FINISH_ABANDONED, {"job_id": job_id})
 
 
 async def depth(session: AsyncSession, *, queue: str | None = None) -> int:
@@ -160,8 +160,8 @@ async def depth(session: AsyncSession, *, queue: str | None = None) -> int:
     return waiting
 
 
-async def release(
-    session: AsyncSession, *, waited_for: timedelta, except_nodes: Collection[str]
+async def release_node_jobs(
+    session: AsyncSession, *, min_wait: timedelta, live_nodes: Collection[str]
 ) -> int:
     """Move jobs from nodes' own queues to the one that everybody takes from.
 
@@ -171,32 +171,32 @@ async def release(
         How many were moved.
     """
     moved = await session.execute(
-        _RELEASE,
+        _RELEASE_NODE_JOBS,
         {
-            "nodes": [node_queue(node) for node in except_nodes],
-            "waited": waited_for,
-            "runs": RUNS,
+            "nodes": [node_queue(node) for node in live_nodes],
+            "waited": min_wait,
+            "runs": RUNS_QUEUE,
         },
     )
     return len(moved.all())
 
 
-async def stalled(session: AsyncSession, *, silent_for: timedelta) -> list[Job]:
+async def list_stalled(session: AsyncSession, *, max_silence: timedelta) -> list[Job]:
     """Jobs in the hands of workers that have been silent for so long, or are gone.
 
     After an outage every worker looks silent: look twice before believing it.
     """
-    rows = await session.execute(_STALLED, {"task": TASK, "silent": silent_for})
+    rows = await session.execute(_LIST_STALLED, {"task": TASK_NAME, "silent": max_silence})
     return [
         Job(job_id=row.id, run_id=row.args["run_id"], attempt=row.args["attempt"]) for row in rows
     ]
 
 
-async def forget(session: AsyncSession, *, before: datetime) -> int:
+async def delete_finished(session: AsyncSession, *, before: datetime) -> int:
     """Delete jobs to which nothing has happened since `before`, unless they are live.
 
     Returns:
         How many were deleted.
     """
-    count: int = (await session.execute(_FORGET, {"before": before})).scalar_one()
+    count: int = (await session.execute(_DELETE_FINISHED, {"before": before})).scalar_one()
     return count

@@ -13,19 +13,19 @@ from procrastinate.job_context import JobContext
 
 from core.queue.connector import ResilientConnector
 from core.queue.draining import DrainingWorker
-from core.queue.jobs import RUNS, TASK, Job
+from core.queue.jobs import RUNS_QUEUE, TASK_NAME, Job
 
 log = logging.getLogger(__name__)
 
 Handler = Callable[[Job], Awaitable[None]]
 
-RESTART_DELAY = 1.0
+RESTART_DELAY_SECONDS = 1.0
 # Notifications tell what is new; this is for those that are lost.
-POLL = timedelta(seconds=1)
+POLL_INTERVAL = timedelta(seconds=1)
 # For handlers after they were cancelled: longer than the whole ladder of a kill (12 s).
 CANCEL_LIMIT = timedelta(seconds=15)
 # For what is left when no handler runs: the last writes, and closing the connections.
-CLOSE_LIMIT = 5.0
+CLOSE_LIMIT_SECONDS = 5.0
 
 
 class Worker:
@@ -46,9 +46,9 @@ class Worker:
         name: str,
         slots: int,
         handler: Handler,
-        queues: Collection[str] = (RUNS,),
+        queues: Collection[str] = (RUNS_QUEUE,),
         cancel_limit: timedelta = CANCEL_LIMIT,
-        poll: timedelta = POLL,
+        poll_interval: timedelta = POLL_INTERVAL,
     ) -> None:
         self.name = name
         self._dsn = dsn
@@ -56,16 +56,16 @@ class Worker:
         self._handler = handler
         self._queues = list(queues)
         self._cancel_limit = cancel_limit.total_seconds()
-        self._poll = poll.total_seconds()
+        self._poll_seconds = poll_interval.total_seconds()
         self._jobs: set[asyncio.Task[Any]] = set()
         self._changed = asyncio.Event()
         self._is_cancelling = False
         self._stopping = asyncio.Event()
-        self._hurry = asyncio.Event()
+        self._drain_skipped = asyncio.Event()
         self._ended = asyncio.Event()
         self._ended.set()
-        self._inner: DrainingWorker | None = None
-        self._inner_task: asyncio.Task[None] | None = None
+        self._engine_worker: DrainingWorker | None = None
+        self._engine_task: asyncio.Task[None] | None = None
         self._connector: ResilientConnector | None = None
 
     @property
@@ -73,14 +73,14 @@ class Worker:
         """Whether it takes jobs: registered, Postgres answers, not stopping."""
         return (
             not self._stopping.is_set()
-            and self._inner is not None
-            and self._inner.worker_id is not None
+            and self._engine_worker is not None
+            and self._engine_worker.worker_id is not None
             and self._connector is not None
             and self._connector.is_reachable
         )
 
     @property
-    def active(self) -> int:
+    def active_count(self) -> int:
         """How many handlers run."""
         return len(self._jobs)
 
@@ -90,7 +90,7 @@ class Worker:
         try:
             while not self._stopping.is_set():
                 try:
-                    await self._work()
+                    await self._run_engine_worker()
                 except Exception:
                     log.exception("worker %s broke down", self.name)
                 if not self._stopping.is_set():
@@ -106,52 +106,52 @@ class Worker:
         `cancel_limit` later are left behind.  Until its end every job can still be called off.
         """
         self._stopping.set()
-        await self._wind_down(drain.total_seconds())
+        await self._drain_then_cancel(drain.total_seconds())
         try:
-            async with asyncio.timeout(2 * CLOSE_LIMIT):
+            async with asyncio.timeout(2 * CLOSE_LIMIT_SECONDS):
                 await self._ended.wait()
         except TimeoutError:
             log.error("worker %s does not end", self.name)  # noqa: TRY400 - no traceback to show
 
-    def hasten(self) -> None:
+    def skip_drain(self) -> None:
         """Wait no longer for handlers to end by themselves: cancel them as soon as it stops."""
-        self._hurry.set()
+        self._drain_skipped.set()
 
-    async def _work(self) -> None:
+    async def _run_engine_worker(self) -> None:
         """Run one inner worker to its end."""
         connector = ResilientConnector(self._dsn, name=self.name)
-        async with connector.opened():
+        async with connector.open_pool():
             app = App(connector=connector)
-            app.task(name=TASK, pass_context=True)(self._execute)
-            inner = DrainingWorker(
+            app.task(name=TASK_NAME, pass_context=True)(self._execute)
+            engine_worker = DrainingWorker(
                 app=app,
                 queues=self._queues,
                 name=self.name,
                 concurrency=self._slots,
                 install_signal_handlers=False,
                 # Notifications wake it; these are for those that got lost.
-                fetch_job_polling_interval=self._poll,
-                abort_job_polling_interval=self._poll,
+                fetch_job_polling_interval=self._poll_seconds,
+                abort_job_polling_interval=self._poll_seconds,
                 update_heartbeat_interval=5,
                 # A live worker must not be pruned after a mere outage.
                 stalled_worker_timeout=86_400,
             )
-            task = asyncio.create_task(inner.work(), name=f"worker {self.name}")
+            task = asyncio.create_task(engine_worker.work(), name=f"worker {self.name}")
             # Its first step forgets earlier wishes to stop.
             await asyncio.sleep(0)
-            self._inner, self._inner_task, self._connector = inner, task, connector
+            self._engine_worker, self._engine_task, self._connector = engine_worker, task, connector
             try:
                 if self._stopping.is_set():
-                    inner.stop_fetching()
+                    engine_worker.stop_fetching()
                 await asyncio.shield(task)
             except asyncio.CancelledError:
                 self._stopping.set()
-                await self._wind_down(0)
+                await self._drain_then_cancel(0)
                 raise
             finally:
                 # Only a second cancellation leaves anything to abandon.
-                inner.abandon()
-                self._inner = self._inner_task = self._connector = None
+                engine_worker.abandon()
+                self._engine_worker = self._engine_task = self._connector = None
 
     async def _execute(self, context: JobContext, *, run_id: str, attempt: int) -> None:
         task = asyncio.current_task()
@@ -160,7 +160,7 @@ class Worker:
             raise RuntimeError("a job is executed in a task, and has an id")
         self._jobs.add(task)
         self._changed.set()
-        task.add_done_callback(_note_failure)
+        task.add_done_callback(_log_failure)
         if self._is_cancelling:
             asyncio.get_running_loop().call_soon(task.cancel)
         try:
@@ -169,12 +169,12 @@ class Worker:
             self._jobs.discard(task)
             self._changed.set()
 
-    async def _wind_down(self, drain: float) -> None:
-        inner, task, connector = self._inner, self._inner_task, self._connector
-        if inner is None or task is None or connector is None:
+    async def _drain_then_cancel(self, drain: float) -> None:
+        engine_worker, task, connector = self._engine_worker, self._engine_task, self._connector
+        if engine_worker is None or task is None or connector is None:
             return
-        inner.stop_fetching()
-        if await self._has_ended(task, within=drain, unless=self._hurry):
+        engine_worker.stop_fetching()
+        if await self._wait_ended(task, timeout_seconds=drain, cut_short_by=self._drain_skipped):
             return
         self._is_cancelling = True
         log.info("worker %s cancels %s jobs", self.name, len(self._jobs))
@@ -182,53 +182,53 @@ class Worker:
             # Who is on the way out already is not disturbed a second time.
             if not job.cancelling():
                 job.cancel()
-        if await self._has_ended(task, within=self._cancel_limit):
+        if await self._wait_ended(task, timeout_seconds=self._cancel_limit):
             return
-        connector.give_up()
-        inner.abandon()
-        await asyncio.wait({task}, timeout=CLOSE_LIMIT)
+        connector.stop_retrying()
+        engine_worker.abandon()
+        await asyncio.wait({task}, timeout=CLOSE_LIMIT_SECONDS)
 
-    async def _has_ended(
+    async def _wait_ended(
         self,
-        inner_task: asyncio.Task[None],
+        engine_task: asyncio.Task[None],
         *,
-        within: float,
-        unless: asyncio.Event | None = None,
+        timeout_seconds: float,
+        cut_short_by: asyncio.Event | None = None,
     ) -> bool:
         """Wait for the inner worker's end; not for long once no handler runs."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + within
-        hurry = unless or asyncio.Event()
-        while not inner_task.done():
-            if hurry.is_set():
+        deadline = loop.time() + timeout_seconds
+        cut_short = cut_short_by or asyncio.Event()
+        while not engine_task.done():
+            if cut_short.is_set():
                 return False
-            left = deadline - loop.time()
+            remaining_seconds = deadline - loop.time()
             if not self._jobs:
-                left = min(left, CLOSE_LIMIT)
+                remaining_seconds = min(remaining_seconds, CLOSE_LIMIT_SECONDS)
             self._changed.clear()
             changed = asyncio.create_task(self._changed.wait(), name="jobs changed")
-            hurried = asyncio.create_task(hurry.wait(), name="hurry")
+            cut_short_task = asyncio.create_task(cut_short.wait(), name="hurry")
             try:
                 done, _ = await asyncio.wait(
-                    {inner_task, changed, hurried},
-                    timeout=left,
+                    {engine_task, changed, cut_short_task},
+                    timeout=remaining_seconds,
                     return_when=asyncio.FIRST_COMPLETED,
                 )
             finally:
                 changed.cancel()
-                hurried.cancel()
+                cut_short_task.cancel()
             if not done:
                 return False
         return True
 
     async def _pause(self) -> None:
         try:
-            async with asyncio.timeout(RESTART_DELAY):
+            async with asyncio.timeout(RESTART_DELAY_SECONDS):
                 await self._stopping.wait()
         except TimeoutError:
             return
 
 
-def _note_failure(task: asyncio.Task[Any]) -> None:
+def _log_failure(task: asyncio.Task[Any]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         log.error("a job's end could not be recorded: %r", error)

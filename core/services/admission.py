@@ -16,12 +16,12 @@ from functools import lru_cache
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.errors import BadRequest
-from core.domain.fleet.admission import Contender, decide, load_of
+from core.domain.fleet.admission import AdmissionRun, current_load, decide
 from core.domain.fleet.attempt import STALLED_AFTER
 from core.domain.fleet.workers import Caps, Hold, QueueReason
 from core.domain.runs.run import Run, RunStatus
-from core.services.dispatch import hand_over
-from core.services.work import Work
+from core.services.context import ServiceContext
+from core.services.dispatch import dispatch_run
 from core.store.fleet import caps as cap_rows
 from core.store.fleet import pending
 from core.workspace.source import parse_source
@@ -31,13 +31,13 @@ log = logging.getLogger(__name__)
 # Slack takes 44 updates of cards a minute, and those of live runs matter more.  So of the
 # line only its head is told of each move at once, the next ones less often; the cards behind
 # them follow when nothing else wants to be drawn (the redraw loop's idle refresh).
-_HEAD = 3
-_TOLD = 20
-_TOLD_AGAIN_AFTER = timedelta(seconds=30)
+_ALWAYS_ANNOUNCED = 3
+_MAX_ANNOUNCED = 20
+_ANNOUNCE_AGAIN_AFTER = timedelta(seconds=30)
 _NO_CAPS = Caps()
 # When a card was last redrawn for its place, the place, what kept the run then, and whether
 # there was a worker.
-Told = tuple[datetime, int, QueueReason | None, bool]
+AnnouncedPosition = tuple[datetime, int, QueueReason | None, bool]
 
 
 async def admit(session: AsyncSession, *, now: datetime) -> list[Run]:
@@ -50,30 +50,33 @@ async def admit(session: AsyncSession, *, now: datetime) -> list[Run]:
         The runs that were handed over, as they now stand.
     """
     if await cap_rows.read(session) == _NO_CAPS:
-        return await _hand_over(session, None, now)
-    await pending.lock(session)
+        return await _dispatch_runs(session, None, now)
+    await pending.lock_admission(session)
     # Read again: whoever had the lock before may have changed the caps.
     caps = await cap_rows.read(session)
-    everyone = await _contenders(session)
-    decision = decide(everyone, caps)
+    all_runs = await _admission_runs(session)
+    decision = decide(all_runs, caps)
     changed = {
         run.run_id: decision.held[run.run_id]
-        for run in everyone
+        for run in all_runs
         if run.run_id in decision.held and run.reason is not decision.held[run.run_id]
     }
     if changed:
-        await pending.hold(session, changed)
-    return await _hand_over(session, decision.admitted, now) if decision.admitted else []
+        await pending.set_queue_reasons(session, changed)
+    return await _dispatch_runs(session, decision.admitted, now) if decision.admitted else []
 
 
-async def _hand_over(
+async def _dispatch_runs(
     session: AsyncSession, run_ids: Sequence[str] | None, now: datetime
 ) -> list[Run]:
-    return [await hand_over(session, run, now=now) for run in await pending.take(session, run_ids)]
+    return [
+        await dispatch_run(session, run, now=now)
+        for run in await pending.lock_unadmitted(session, run_ids)
+    ]
 
 
-async def _contenders(session: AsyncSession) -> list[Contender]:
-    return await pending.contenders(session, repository_key=repository_key)
+async def _admission_runs(session: AsyncSession) -> list[AdmissionRun]:
+    return await pending.admission_runs(session, repository_key=repository_key)
 
 
 @lru_cache(maxsize=1024)
@@ -82,42 +85,42 @@ def repository_key(named: str | None) -> str | None:
     if named is None:
         return None
     try:
-        shown = parse_source(named).shown
+        display_url = parse_source(named).display_url
     except BadRequest:
         return named
-    scheme, has_scheme, rest = shown.partition("://")
-    if not has_scheme and shown.startswith("/"):
-        return shown.rstrip("/").removesuffix("/.git")
+    scheme, has_scheme, rest = display_url.partition("://")
+    if not has_scheme and display_url.startswith("/"):
+        return display_url.rstrip("/").removesuffix("/.git")
     if has_scheme and scheme == "file":
         return rest.rstrip("/").removesuffix("/.git")
     # `git@host:path` or `user@host/path`
-    address = rest if has_scheme else shown.replace(":", "/", 1)
+    address = rest if has_scheme else display_url.replace(":", "/", 1)
     host, _, path = address.rpartition("@")[2].partition("/")
     return f"{host.lower()}/{path.strip('/').removesuffix('.git')}"
 
 
-async def holds(session: AsyncSession, waiting: Sequence[Run]) -> Mapping[str, Hold]:
+async def current_holds(session: AsyncSession, waiting: Sequence[Run]) -> Mapping[str, Hold]:
     """What keeps those of the runs that a cap keeps, with the figures of now."""
-    kept = [run for run in waiting if run.status is RunStatus.PENDING and run.queue_reason]
-    if not kept:
+    held_runs = [run for run in waiting if run.status is RunStatus.PENDING and run.queue_reason]
+    if not held_runs:
         return {}
     caps = await cap_rows.read(session)
-    everyone = {run.run_id: run for run in await _contenders(session)}
-    load = load_of(everyone.values())
+    all_runs = {run.run_id: run for run in await _admission_runs(session)}
+    load = current_load(all_runs.values())
     found: dict[str, Hold] = {}
-    for run in kept:
-        contender, reason = everyone.get(run.run_id), run.queue_reason
-        cap = None if reason is None else caps.of(reason)
-        if contender is not None and reason is not None and cap is not None:
+    for run in held_runs:
+        admission_run, reason = all_runs.get(run.run_id), run.queue_reason
+        cap = None if reason is None else caps.for_reason(reason)
+        if admission_run is not None and reason is not None and cap is not None:
             found[run.run_id] = Hold(
-                reason=reason, live=load.counted_for(reason, contender), cap=cap
+                reason=reason, in_use=load.count_for(reason, admission_run), cap=cap
             )
     return found
 
 
-async def is_manned(session: AsyncSession) -> bool:
+async def has_available_worker(session: AsyncSession) -> bool:
     """Whether some worker takes jobs."""
-    return await pending.has_worker(session, silent_for=STALLED_AFTER)
+    return await pending.has_available_worker(session, max_silence=STALLED_AFTER)
 
 
 @dataclass
@@ -125,13 +128,13 @@ class AdmissionService:
     """The caps, and the line's upkeep.
 
     Attributes:
-        told: What was last shown of the line's head: when, which place, what keeps it.
+        announced: What was last shown of the line's head: when, which place, what keeps it.
     """
 
-    work: Work
-    told: dict[str, Told] = field(default_factory=dict)
+    context: ServiceContext
+    announced: dict[str, AnnouncedPosition] = field(default_factory=dict)
 
-    async def cap(self, caps: Caps) -> None:
+    async def set_caps(self, caps: Caps) -> None:
         """Let these be the caps of the whole fleet, and admit what fits them.
 
         Runs that are live keep on, also where there are more of them than a new cap allows.
@@ -139,16 +142,16 @@ class AdmissionService:
         Raises:
             Unavailable: If the database cannot be reached.
         """
-        now = self.work.clock()
-        async with self.work.transaction() as session:
-            await pending.lock(session)
+        now = self.context.clock()
+        async with self.context.transaction() as session:
+            await pending.lock_admission(session)
             before = await cap_rows.read(session)
             if before != caps:
                 await cap_rows.write(session, caps, now=now)
-                log.info("the fleet's caps change from %s to %s", before.words, caps.words)
+                log.info("the fleet's caps change from %s to %s", before.as_text, caps.as_text)
             await admit(session, now=now)
 
-    async def keep(self) -> list[Run]:
+    async def admit_waiting(self) -> list[Run]:
         """Admit what a lost call left waiting, and have the cards at the line's head redrawn.
 
         Returns:
@@ -157,34 +160,46 @@ class AdmissionService:
         Raises:
             Unavailable: If the database cannot be reached.
         """
-        now = self.work.clock()
-        async with self.work.transaction() as session:
-            if not await pending.places(session, first=1):
-                self.told.clear()
+        now = self.context.clock()
+        async with self.context.transaction() as session:
+            if not await pending.positions(session, limit=1):
+                self.announced.clear()
                 return []
             admitted = await admit(session, now=now)
-            head = await pending.places(session, first=_TOLD)
-            moved = self._moved(head, now, manned=await is_manned(session))
-            if moved:
-                await pending.announce(session, list(moved))
-        self.told |= moved
+            head = await pending.positions(session, limit=_MAX_ANNOUNCED)
+            to_announce = self._to_announce(
+                head, now, is_worker_available=await has_available_worker(session)
+            )
+            if to_announce:
+                await pending.bump_versions(session, list(to_announce))
+        self.announced |= to_announce
         return admitted
 
-    def _moved(
-        self, head: Mapping[str, tuple[int, QueueReason | None]], now: datetime, *, manned: bool
-    ) -> dict[str, Told]:
+    def _to_announce(
+        self,
+        head: Mapping[str, tuple[int, QueueReason | None]],
+        now: datetime,
+        *,
+        is_worker_available: bool,
+    ) -> dict[str, AnnouncedPosition]:
         """Those whose card is to be redrawn for a new place or another reason."""
-        self.told = {run_id: told for run_id, told in self.told.items() if run_id in head}
+        self.announced = {
+            run_id: announced for run_id, announced in self.announced.items() if run_id in head
+        }
         return {
-            run_id: (now, place, reason, manned)
-            for run_id, (place, reason) in head.items()
-            if self._is_news(self.told.get(run_id), (now, place, reason, manned))
+            run_id: (now, position, reason, is_worker_available)
+            for run_id, (position, reason) in head.items()
+            if self._is_announcement_due(
+                self.announced.get(run_id), (now, position, reason, is_worker_available)
+            )
         }
 
     @staticmethod
-    def _is_news(told: Told | None, present: Told) -> bool:
-        if told is None:
+    def _is_announcement_due(
+        announced: AnnouncedPosition | None, present: AnnouncedPosition
+    ) -> bool:
+        if announced is None:
             return True
-        now, place, *_ = present
-        is_due = place <= _HEAD or now - told[0] >= _TOLD_AGAIN_AFTER
-        return told[1:] != present[1:] and is_due
+        now, position, *_ = present
+        is_due = position <= _ALWAYS_ANNOUNCED or now - announced[0] >= _ANNOUNCE_AGAIN_AFTER
+        return announced[1:] != present[1:] and is_due

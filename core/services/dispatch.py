@@ -14,13 +14,13 @@ from core.store.runs import runs
 from core.store.sessions import sessions
 
 # A node silent for this long has missed two heartbeats and is not waited for.
-_FRESH = 2.5 * HEARTBEAT_INTERVAL
+_MAX_HEARTBEAT_AGE = 2.5 * HEARTBEAT_INTERVAL
 # How long a job waits for the node that holds its workspace before anybody may take it; the
 # look for such jobs comes with a worker's heartbeat, so it can be 5 s more.
 AFFINITY_WAIT = timedelta(seconds=4)
 
 
-async def hand_over(session: AsyncSession, run: Run, *, now: datetime) -> Run:
+async def dispatch_run(session: AsyncSession, run: Run, *, now: datetime) -> Run:
     """Give a pending run to the workers: make its job and note it in the row.
 
     The job goes to the node that holds the session's workspace, if that takes jobs and has a
@@ -38,7 +38,7 @@ async def hand_over(session: AsyncSession, run: Run, *, now: datetime) -> Run:
     return await runs.change(session, run.run_id, now=now, job_id=job_id, queue_reason=None)
 
 
-async def release_waiting(session: AsyncSession, *, now: datetime) -> int:
+async def release_waiting_jobs(session: AsyncSession, *, now: datetime) -> int:
     """Let anybody take the jobs whose own node has not taken them, or is gone.
 
     A job keeps its id, so there is never a second one for an attempt.
@@ -46,16 +46,19 @@ async def release_waiting(session: AsyncSession, *, now: datetime) -> int:
     Returns:
         How many were released.
     """
-    nodes = {worker.node for worker in await workers.taking_jobs(session, since=now - _FRESH)}
-    return await jobs.release(session, waited_for=AFFINITY_WAIT, except_nodes=nodes)
+    nodes = {
+        worker.node
+        for worker in await workers.accepting_jobs(session, since=now - _MAX_HEARTBEAT_AGE)
+    }
+    return await jobs.release_node_jobs(session, min_wait=AFFINITY_WAIT, live_nodes=nodes)
 
 
 async def _queue_for(session: AsyncSession, run: Run, now: datetime) -> str:
     conversation = await sessions.get(session, run.session_id)
     node = conversation.workspace_node
     if node is None:
-        return jobs.RUNS
+        return jobs.RUNS_QUEUE
     queue = jobs.node_queue(node)
-    found = await workers.taking_jobs(session, since=now - _FRESH, node=node)
+    found = await workers.accepting_jobs(session, since=now - _MAX_HEARTBEAT_AGE, node=node)
     taken = sum(worker.live_runs for worker in found) + await jobs.depth(session, queue=queue)
-    return queue if taken < sum(worker.slots for worker in found) else jobs.RUNS
+    return queue if taken < sum(worker.slots for worker in found) else jobs.RUNS_QUEUE

@@ -6,32 +6,34 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from core.domain.actor import Action, Actor
-from core.domain.fleet.workers import FleetView
-from core.services.work import Work, demand
+from core.domain.fleet.workers import FleetSnapshot
+from core.services.context import ServiceContext, require_permission
 from core.store.fleet import workers
 
 # A worker that went is listed for so long: who looks wants to know what became of it.
-GONE_SHOWN = timedelta(hours=1)
+GONE_WORKERS_SHOWN_FOR = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
 class FleetService:
     """Who executes runs."""
 
-    work: Work
+    context: ServiceContext
 
-    async def workers(self, *, by: Actor) -> FleetView:
+    async def workers(self, *, by: Actor) -> FleetSnapshot:
         """The workers there are, and those that went a while ago.
 
         Raises:
             Refused: If the person may not look.
             Unavailable: If the database cannot be reached.
         """
-        now = self.work.clock()
-        async with self.work.transaction() as session:
-            demand(by, Action.VIEW)
-            return FleetView(
+        now = self.context.clock()
+        async with self.context.transaction() as session:
+            require_permission(by, Action.VIEW)
+            return FleetSnapshot(
                 at=now,
-                workers=tuple(await workers.listed(session, gone_since=now - GONE_SHOWN)),
-                waiting=await workers.waiting(session),
+                workers=tuple(
+                    await workers.list_recent(session, gone_since=now - GONE_WORKERS_SHOWN_FOR)
+                ),
+                pending_runs=await workers.count_pending_runs(session),
             )

@@ -7,23 +7,23 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from core.queue import jobs
-from core.services.work import Work
+from core.services.context import ServiceContext
 from core.store.database import leadership
 from core.store.fleet import workers
 from core.store.slack import deliveries
 
 # Slack sends an event again for up to 24 hours; a key has to be known for longer.
-DELIVERIES_KEPT = timedelta(days=7)
+DELIVERY_RETENTION = timedelta(days=7)
 # The engine's own record of a job; the run's row has everything that matters.
-JOBS_KEPT = timedelta(days=7)
+JOB_RETENTION = timedelta(days=7)
 # Workers that went; their runs have their names on for ever.
-WORKERS_KEPT = timedelta(days=7)
+WORKER_RETENTION = timedelta(days=7)
 # The key of the advisory lock of the one process that keeps the clock; any constant will do.
-_CLOCK_KEEPER = 0x5167_0002
+_SCHEDULER_LOCK_KEY = 0x5167_0002
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cleared:
+class DeletedCounts:
     """How many of each were deleted."""
 
     deliveries: int
@@ -35,22 +35,24 @@ class Cleared:
 class HousekeepingService:
     """Clears away."""
 
-    work: Work
+    context: ServiceContext
 
-    async def clear(self) -> Cleared:
+    async def delete_expired(self) -> DeletedCounts:
         """Delete what is past its time.
 
         Raises:
             Unavailable: If the database cannot be reached.
         """
-        now = self.work.clock()
-        async with self.work.transaction() as session:
-            return Cleared(
-                deliveries=await deliveries.forget(session, before=now - DELIVERIES_KEPT),
-                jobs=await jobs.forget(session, before=now - JOBS_KEPT),
-                workers=await workers.forget(session, before=now - WORKERS_KEPT),
+        now = self.context.clock()
+        async with self.context.transaction() as session:
+            return DeletedCounts(
+                deliveries=await deliveries.delete_received_before(
+                    session, before=now - DELIVERY_RETENTION
+                ),
+                jobs=await jobs.delete_finished(session, before=now - JOB_RETENTION),
+                workers=await workers.delete_gone(session, before=now - WORKER_RETENTION),
             )
 
     def leadership(self) -> AbstractAsyncContextManager[leadership.Leadership]:
         """Wait to be the one that keeps the clock; its `lost` event says when that is over."""
-        return leadership.leadership(self.work.database.dsn, _CLOCK_KEEPER)
+        return leadership.leadership(self.context.database.dsn, _SCHEDULER_LOCK_KEY)

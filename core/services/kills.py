@@ -7,21 +7,21 @@ from dataclasses import dataclass, replace
 from core.agent.definitions.catalog import Catalog
 from core.domain.actor import Action, Actor, Role
 from core.domain.errors import Conflict
-from core.domain.kills.selection import (
-    MOST_AT_ONCE,
-    KillManyOutcome,
-    KillManyRequest,
-    KillOffer,
+from core.domain.kills.bulk_kill import (
+    MAX_BULK_KILL_RUNS,
+    BulkKillRequest,
+    BulkKillResult,
+    KillPreview,
     KillSelection,
 )
 from core.domain.kills.termination import Phase
 from core.domain.runs.request import KillRequest
 from core.domain.runs.run import Run, RunStatus
 from core.domain.runs.snapshot import RunSnapshot
+from core.services.context import NotAllowed, ServiceContext, require_permission
 from core.services.runs import AlreadyEnded, RunService
-from core.services.work import NotAllowed, Work, demand
 from core.store import users
-from core.store.runs import live, runs
+from core.store.runs import live, run_queries
 
 
 class OperatorsOnly(NotAllowed):
@@ -38,11 +38,11 @@ class OperatorsOnly(NotAllowed):
 class KillService:
     """What is shown before a kill is confirmed, and the end of many runs."""
 
-    work: Work
+    context: ServiceContext
     catalog: Catalog
     runs: RunService
 
-    async def look(self, named: str, *, by: Actor) -> RunSnapshot:
+    async def read_run(self, named: str, *, by: Actor) -> RunSnapshot:
         """The live run that a person wants to kill, with its owner and its cost so far.
 
         Raises:
@@ -51,15 +51,15 @@ class KillService:
             AlreadyEnded: If it has ended.
             Unavailable: If the database cannot be reached.
         """
-        async with self.work.transaction() as session:
-            run = await runs.resolve(session, named)
-            demand(by, Action.KILL, run)
+        async with self.context.transaction() as session:
+            run = await run_queries.resolve(session, named)
+            require_permission(by, Action.KILL, run)
             if not run.is_live:
                 raise AlreadyEnded(run)
             owner = await users.get(session, run.user_id) if run.user_id else None
             return RunSnapshot(run=run, owner=owner)
 
-    async def offer(self, selection: KillSelection, *, by: Actor) -> KillOffer:
+    async def preview(self, selection: KillSelection, *, by: Actor) -> KillPreview:
         """The runs that a selection would end: those of the kind that the person may kill.
 
         With `force` those that are being stopped already are among them, to be hurried.
@@ -69,40 +69,40 @@ class KillService:
             Refused: If the person may kill no runs, or wants everybody's and is no operator.
             Unavailable: If the database cannot be reached.
         """
-        wanted = replace(selection.wanted, live=True, failed=False)
-        if wanted.workflow is not None:
-            wanted = replace(wanted, workflow=self.catalog.get(wanted.workflow).name)
-        async with self.work.transaction() as session:
-            demand(by, Action.KILL)
+        run_filter = replace(selection.run_filter, live=True, failed=False)
+        if run_filter.workflow is not None:
+            run_filter = replace(run_filter, workflow=self.catalog.get(run_filter.workflow).name)
+        async with self.context.transaction() as session:
+            require_permission(by, Action.KILL)
             is_operator = by.role >= Role.OPERATOR
-            if not (wanted.mine or wanted.workflow or is_operator):
+            if not (run_filter.mine or run_filter.workflow or is_operator):
                 raise OperatorsOnly(by)
-            allowed = wanted if is_operator else replace(wanted, mine=True)
-            listed, many = await live.live(
+            allowed = run_filter if is_operator else replace(run_filter, mine=True)
+            listed, total = await live.find_oldest(
                 session,
                 allowed,
                 user_id=by.user_id,
-                with_stopping=selection.force,
-                limit=MOST_AT_ONCE,
+                include_stopping=selection.force,
+                limit=MAX_BULK_KILL_RUNS,
             )
-            alive, stopping = await live.count(session, allowed, user_id=by.user_id)
-            of_all, _ = await live.count(session, wanted, user_id=by.user_id)
+            killable, stopping = await live.count(session, allowed, user_id=by.user_id)
+            matching, _ = await live.count(session, run_filter, user_id=by.user_id)
             owners = {
                 user_id: await users.get(session, user_id)
                 for user_id in {run.user_id for run in listed if run.user_id is not None}
             }
-        return KillOffer(
-            selection=replace(selection, wanted=wanted),
-            listed=tuple(
+        return KillPreview(
+            selection=replace(selection, run_filter=run_filter),
+            runs=tuple(
                 RunSnapshot(run=run, owner=owners.get(run.user_id) if run.user_id else None)
                 for run in listed
             ),
-            not_listed=many - len(listed),
-            others=of_all - alive,
-            stopping=0 if selection.force else stopping,
+            omitted_count=total - len(listed),
+            forbidden_count=matching - killable,
+            stopping_count=0 if selection.force else stopping,
         )
 
-    async def kill_many(self, request: KillManyRequest, *, by: Actor) -> KillManyOutcome:
+    async def kill_many(self, request: BulkKillRequest, *, by: Actor) -> BulkKillResult:
         """End those of the runs that still live and that the person may kill.
 
         Each is a kill of its own, in a transaction of its own, with its termination and its
@@ -115,37 +115,42 @@ class KillService:
         """
         request.check()
         run_ids = tuple(dict.fromkeys(request.run_ids))
-        async with self.work.transaction() as session:
+        async with self.context.transaction() as session:
             known = await live.by_ids(session, run_ids)
-        came: dict[str, list[str]] = {"asked": [], "stopping": [], "ended": [], "refused": []}
+        outcomes: dict[str, list[str]] = {
+            "requested": [],
+            "already_stopping": [],
+            "already_ended": [],
+            "forbidden": [],
+        }
         # Those that wait first: a running one that ends would let them begin.
         for run_id in sorted(run_ids, key=lambda one: _is_running(known.get(one))):
-            came[await self._kill(known.get(run_id), request, by)].append(run_id)
-        return KillManyOutcome(**{name: tuple(found) for name, found in came.items()})
+            outcomes[await self._kill(known.get(run_id), request, by)].append(run_id)
+        return BulkKillResult(**{name: tuple(found) for name, found in outcomes.items()})
 
-    async def _kill(self, run: Run | None, request: KillManyRequest, by: Actor) -> str:
+    async def _kill(self, run: Run | None, request: BulkKillRequest, by: Actor) -> str:
         """End one of many; answers the field of the outcome it belongs to."""
         if run is None or not run.is_live:
-            return "ended"
+            return "already_ended"
         if run.kill_requested_at is not None and not request.force:
-            return "stopping"
-        wish = KillRequest(
-            named=run.run_id,
+            return "already_stopping"
+        kill_request = KillRequest(
+            target=run.run_id,
             force=request.force,
             reason=request.reason,
             request_key=request.request_key,
         )
-        began = self.work.clock()
+        began = self.context.clock()
         try:
-            kill = await self.runs.kill(wish, by=by)
+            kill = await self.runs.kill(kill_request, by=by)
         except NotAllowed:
-            return "refused"
+            return "forbidden"
         except Conflict:
             # It ended between the look and the wish.
-            return "ended"
+            return "already_ended"
         if kill.requested_at >= began:
-            return "asked"
-        return "ended" if kill.phase is Phase.CONFIRMED else "stopping"
+            return "requested"
+        return "already_ended" if kill.phase is Phase.CONFIRMED else "already_stopping"
 
 
 def _is_running(run: Run | None) -> bool:

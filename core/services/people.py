@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from core.domain.actor import Action, Actor, Origin, Role
 from core.domain.runs.run import Run
-from core.services.work import Work
+from core.services.context import ServiceContext
 from core.store import users
 
 
@@ -14,21 +14,21 @@ from core.store import users
 class PeopleService:
     """Known people."""
 
-    work: Work
+    context: ServiceContext
 
-    async def actor(self, *, team_id: str, user_id: str, name: str, role: Role) -> Actor:
+    async def ensure_actor(self, *, team_id: str, user_id: str, name: str, role: Role) -> Actor:
         """The Slack user as an actor; their row is made at the first meeting.
 
         Raises:
             Unavailable: If the database cannot be reached.
         """
-        async with self.work.transaction() as session:
+        async with self.context.transaction() as session:
             user = await users.ensure(
                 session,
                 slack_team_id=team_id,
                 slack_user_id=user_id,
                 name=name,
-                now=self.work.clock(),
+                now=self.context.clock(),
             )
         return Actor(
             role=role,
@@ -39,8 +39,8 @@ class PeopleService:
             name=name,
         )
 
-    async def refuse(
+    async def audit_refusal(
         self, actor: Actor, action: Action, *, reason: str, run: Run | None = None
     ) -> None:
         """Audit a refusal that was decided outside (wrong team, guest, channel…)."""
-        await self.work.audit(actor, action, allowed=False, run=run, reason=reason)
+        await self.context.audit(actor, action, allowed=False, run=run, reason=reason)

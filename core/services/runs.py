@@ -17,8 +17,8 @@ from core.domain.runs.request import (
     KillRequest,
     Place,
     RunFilter,
-    Started,
     StartRequest,
+    StartResult,
     check_limits,
 )
 from core.domain.runs.run import (
@@ -33,14 +33,14 @@ from core.domain.runs.session import MessageType, Session
 from core.domain.runs.snapshot import RunSnapshot
 from core.domain.workflow import OnWorkerLost, WorkflowDefinition
 from core.queue import jobs
-from core.services import legs, snapshots
+from core.services import new_runs, snapshots
 from core.services.admission import admit
-from core.services.work import Work, demand, entry
+from core.services.context import ServiceContext, audit_entry, require_permission
 from core.store import audit, events, terminations
 from core.store.fleet import attempts
-from core.store.runs import runs
+from core.store.runs import run_queries, runs
 from core.store.sessions import sessions
-from core.store.slack import shown
+from core.store.slack import slack_messages
 from core.workspace.source import Source, parse_source
 
 
@@ -63,7 +63,7 @@ class RunService:
         on_worker_lost: What becomes of a run whose worker died, where its workflow does not say.
     """
 
-    work: Work
+    context: ServiceContext
     catalog: Catalog
     on_worker_lost: OnWorkerLost = OnWorkerLost.RESUME
 
@@ -72,7 +72,7 @@ class RunService:
         """All definitions, by name."""
         return self.catalog.all
 
-    async def start(self, request: StartRequest, *, by: Actor) -> Started:
+    async def start(self, request: StartRequest, *, by: Actor) -> StartResult:
         """Start a workflow: row, first message and job land together or not at all.
 
         Asking again with the same `request_key` answers with the run of the first time.
@@ -87,36 +87,36 @@ class RunService:
         try:
             return await self._start(request, by)
         except AlreadyRequested as earlier:
-            return await self._again(earlier.run_id)
+            return await self._repeat_answer(earlier.run_id)
 
-    async def _start(self, request: StartRequest, by: Actor) -> Started:
+    async def _start(self, request: StartRequest, by: Actor) -> StartResult:
         request.check()
         definition = self.catalog.get(request.workflow)
         if request.repo:
             refuse_credentials(parse_source(request.repo))
-        now = self.work.clock()
-        async with self.work.transaction() as session:
-            known = await runs.find_request(session, request.request_key)
-            if known is not None:
-                return await legs.started(session, known, is_new=False)
-            demand(by, Action.START)
-            conversation, before = await legs.conversation(
+        now = self.context.clock()
+        async with self.context.transaction() as session:
+            existing = await run_queries.find_by_request(session, request.request_key)
+            if existing is not None:
+                return await new_runs.start_result(session, existing, is_new=False)
+            require_permission(by, Action.START)
+            conversation, before = await new_runs.find_or_create_session(
                 session, request, definition, by=by, now=now
             )
-            run = legs.first_leg(
+            run = new_runs.run_for_start(
                 request,
                 definition,
                 conversation,
-                after=before,
+                previous=before,
                 by=by,
                 now=now,
-                on_lost=self.on_worker_lost,
+                default_on_worker_lost=self.on_worker_lost,
             )
-            return await legs.enter(session, run, MessageType.WORKFLOW_START, by=by)
+            return await new_runs.create_run(session, run, MessageType.WORKFLOW_START, by=by)
 
     async def continue_run(
         self, request: ContinueRequest, *, by: Actor, place: Place | None = None
-    ) -> Started:
+    ) -> StartResult:
         """Go on with an ended run's session in a new leg: same conversation, same workspace.
 
         Two clicks start one leg: a run has at most one continuation, and asking again
@@ -132,40 +132,48 @@ class RunService:
         try:
             return await self._continue(request, by, place)
         except AlreadyRequested as earlier:
-            return await self._again(earlier.run_id)
+            return await self._repeat_answer(earlier.run_id)
 
-    async def _continue(self, request: ContinueRequest, by: Actor, place: Place | None) -> Started:
+    async def _continue(
+        self, request: ContinueRequest, by: Actor, place: Place | None
+    ) -> StartResult:
         check_limits(request.additional_turns, None, None)
-        async with self.work.transaction() as session:
-            known = await runs.find_request(session, request.request_key)
-            if known is not None:
-                return await legs.started(session, known, is_new=False)
-            named = await self._named(session, request.named, by)
-            demand(by, Action.CONTINUE, named)
-            of_session = await runs.legs_of_session(session, named.session_id)
-            newest = of_session[-1]
-            if named.id != newest.id:
+        async with self.context.transaction() as session:
+            existing = await run_queries.find_by_request(session, request.request_key)
+            if existing is not None:
+                return await new_runs.start_result(session, existing, is_new=False)
+            target_run = await self._find_run(session, request.target, by)
+            require_permission(by, Action.CONTINUE, target_run)
+            session_runs = await run_queries.legs_of_session(session, target_run.session_id)
+            newest = session_runs[-1]
+            if target_run.id != newest.id:
                 # Continued before: a second click, or the button of an old message.
-                follower = next((leg for leg in of_session if leg.parent_run_id == named.id), None)
-                if follower is not None and (not newest.is_live or follower.id == newest.id):
-                    return await legs.started(session, follower, is_new=False)
+                continuation = next(
+                    (leg for leg in session_runs if leg.parent_run_id == target_run.id), None
+                )
+                if continuation is not None and (
+                    not newest.is_live or continuation.id == newest.id
+                ):
+                    return await new_runs.start_result(session, continuation, is_new=False)
             if newest.is_live:
                 raise SessionBusy(newest.run_id)
-            run = legs.next_leg(
+            run = new_runs.run_for_continue(
                 request,
                 self.catalog.get(newest.workflow_name),
-                after=newest,
+                previous=newest,
                 place=place,
                 by=by,
-                now=self.work.clock(),
-                on_lost=self.on_worker_lost,
+                now=self.context.clock(),
+                default_on_worker_lost=self.on_worker_lost,
             )
-            return await legs.enter(session, run, MessageType.INTERVENTION, by=by)
+            return await new_runs.create_run(session, run, MessageType.INTERVENTION, by=by)
 
-    async def _again(self, run_id: str) -> Started:
+    async def _repeat_answer(self, run_id: str) -> StartResult:
         """The answer to a request that another delivery of it has just answered."""
-        async with self.work.transaction() as session:
-            return await legs.started(session, await runs.get(session, run_id), is_new=False)
+        async with self.context.transaction() as session:
+            return await new_runs.start_result(
+                session, await run_queries.get(session, run_id), is_new=False
+            )
 
     async def kill(self, request: KillRequest, *, by: Actor) -> Termination:
         """Ask for the end of a run; the worker that holds it climbs the ladder.
@@ -179,18 +187,18 @@ class RunService:
             AlreadyEnded: If it has ended.
             Unavailable: If the database cannot be reached.
         """
-        async with self.work.transaction() as session:
-            run = await runs.resolve(session, request.named)
-            demand(by, Action.KILL, run)
+        async with self.context.transaction() as session:
+            run = await run_queries.resolve(session, request.target)
+            require_permission(by, Action.KILL, run)
             if not run.is_live:
                 latest = await terminations.latest_of_run(session, run.id)
                 if latest is not None and run.status is RunStatus.KILLED:
                     return latest
                 raise AlreadyEnded(run)
-            now = self.work.clock()
+            now = self.context.clock()
             # Locks the row: from here the run neither begins nor ends under us.
-            run = await runs.wish_killed(session, run.run_id, now=now)
-            termination = await terminations.open(
+            run = await runs.request_kill(session, run.run_id, now=now)
+            termination = await terminations.open_or_join(
                 session,
                 Termination(
                     id=uuid4(),
@@ -206,11 +214,13 @@ class RunService:
             )
             await audit.record_once(
                 session,
-                entry(by, Action.KILL, now, run=run, reason=request.reason, force=request.force),
+                audit_entry(
+                    by, Action.KILL, now, run=run, reason=request.reason, force=request.force
+                ),
                 request_key=request.request_key,
             )
             # It has never run, or what ran of it was proven gone when it was handed over.
-            is_gone = run.status is RunStatus.PENDING and not await attempts.unseen_hosts(
+            is_gone = run.status is RunStatus.PENDING and not await attempts.unchecked_hosts(
                 session, run.id
             )
             if run.job_id is not None and (is_gone or run.status is RunStatus.RUNNING):
@@ -237,7 +247,7 @@ class RunService:
                 await admit(session, now=now)
             return termination
 
-    async def snapshot(self, named: str, *, by: Actor) -> RunSnapshot:
+    async def snapshot(self, target: str, *, by: Actor) -> RunSnapshot:
         """A run with all that belongs to it.
 
         Raises:
@@ -245,16 +255,16 @@ class RunService:
             Refused: If the person may not look.
             Unavailable: If the database cannot be reached.
         """
-        async with self.work.transaction() as session:
-            run = await self._named(session, named, by)
-            demand(by, Action.VIEW, run)
-            drawn = await snapshots.of_legs(
-                session, await runs.legs_of_session(session, run.session_id)
+        async with self.context.transaction() as session:
+            run = await self._find_run(session, target, by)
+            require_permission(by, Action.VIEW, run)
+            session_snapshots = await snapshots.of_session_runs(
+                session, await run_queries.legs_of_session(session, run.session_id)
             )
-            return next(leg for leg in drawn if leg.run.id == run.id)
+            return next(leg for leg in session_snapshots if leg.run.id == run.id)
 
     async def list_runs(
-        self, wanted: RunFilter, *, by: Actor, limit: int = 20
+        self, run_filter: RunFilter, *, by: Actor, limit: int = 20
     ) -> list[RunSnapshot]:
         """The newest runs that match.
 
@@ -263,41 +273,41 @@ class RunService:
             Refused: If the person may not look.
             Unavailable: If the database cannot be reached.
         """
-        if wanted.workflow is not None:
-            name = self.catalog.get(wanted.workflow).name
-            wanted = RunFilter(
-                mine=wanted.mine, live=wanted.live, failed=wanted.failed, workflow=name
+        if run_filter.workflow is not None:
+            name = self.catalog.get(run_filter.workflow).name
+            run_filter = RunFilter(
+                mine=run_filter.mine, live=run_filter.live, failed=run_filter.failed, workflow=name
             )
-        async with self.work.transaction() as session:
-            demand(by, Action.VIEW)
-            found = await runs.recent(session, wanted, user_id=by.user_id, limit=limit)
+        async with self.context.transaction() as session:
+            require_permission(by, Action.VIEW)
+            found = await run_queries.recent(session, run_filter, user_id=by.user_id, limit=limit)
             return await snapshots.of_runs(session, found)
 
     async def run_of_thread(self, *, channel_id: str, thread_ts: str) -> Run | None:
         """The newest leg of the run whose card heads this Slack thread, if it is one."""
-        async with self.work.transaction() as session:
-            thread_key = await shown.thread_at(session, channel_id, thread_ts)
-            found = await runs.of_thread(session, thread_key) if thread_key else []
+        async with self.context.transaction() as session:
+            thread_key = await slack_messages.find_thread_key(session, channel_id, thread_ts)
+            found = await run_queries.of_thread(session, thread_key) if thread_key else []
             return found[-1] if found else None
 
-    async def _named(self, session: AsyncSession, named: str, by: Actor) -> Run:
+    async def _find_run(self, session: AsyncSession, target: str, by: Actor) -> Run:
         """A run by its id or prefix, or the newest leg of a session by its name or id."""
         try:
-            return await runs.resolve(session, named)
+            return await run_queries.resolve(session, target)
         except RunNotFound:
-            found = await _session_called(session, named, by)
-            of_session = await runs.legs_of_session(session, found.id) if found else []
-            if not of_session:
+            found = await _find_session(session, target, by)
+            session_runs = await run_queries.legs_of_session(session, found.id) if found else []
+            if not session_runs:
                 raise
-            return of_session[-1]
+            return session_runs[-1]
 
 
-async def _session_called(session: AsyncSession, named: str, by: Actor) -> Session | None:
-    found = await sessions.find_by_name(session, named, user_id=by.user_id)
+async def _find_session(session: AsyncSession, target: str, by: Actor) -> Session | None:
+    found = await sessions.find_by_name(session, target, user_id=by.user_id)
     if found is not None:
         return found
     try:
-        return await sessions.get(session, UUID(named))
+        return await sessions.get(session, UUID(target))
     except (ValueError, NotFound):
         return None
 
@@ -309,8 +319,9 @@ def refuse_credentials(source: Source) -> None:
     """
     if source.secrets:
         raise BadRequest(
-            f"credentials in the address of {source.shown}",
-            user_message=f"Leave the password or token out of the address (`{source.shown}`): "
+            f"credentials in the address of {source.display_url}",
+            user_message="Leave the password or token out of the address "
+            f"(`{source.display_url}`): "
             "Signalbox keeps no secrets. Give the worker access instead, by an SSH key or a "
             "git credential helper.",
         )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.domain.fleet.attempt import machine_of
+from core.domain.fleet.attempt import machine_name
 from core.domain.kills.termination import Phase, Termination
 from core.domain.runs.event import EventKind
 from core.domain.runs.run import Run, RunStatus
@@ -14,10 +14,10 @@ from core.domain.runs.snapshot import RunSnapshot
 from core.services import admission
 from core.store import events, steps, terminations, users
 from core.store.fleet import attempts, pending
-from core.store.runs import runs
+from core.store.runs import run_queries
 
 # Events a person reading the thread wants a line about.
-NOTICES = (
+NOTICE_KINDS = (
     EventKind.API_RETRY,
     EventKind.RATE_LIMIT,
     EventKind.RUN_REQUEUED,
@@ -32,50 +32,52 @@ _MAX_NOTICES = 200
 async def of_runs(session: AsyncSession, wanted: Sequence[Run]) -> list[RunSnapshot]:
     """Snapshots of these runs, in their order, without notices."""
     ids = [run.id for run in wanted]
-    planned = await steps.of_runs(session, ids)
-    ended = await terminations.of_runs(session, ids)
+    steps_by_run = await steps.of_runs(session, ids)
+    terminations_by_run = await terminations.of_runs(session, ids)
     owners = {
         user_id: await users.get(session, user_id)
         for user_id in {run.user_id for run in wanted if run.user_id is not None}
     }
     waiting = [run for run in wanted if run.status is RunStatus.PENDING]
-    places = await pending.places(session, of=[run.run_id for run in waiting]) if waiting else {}
-    holds = await admission.holds(session, waiting)
-    is_manned = not waiting or await admission.is_manned(session)
+    positions = (
+        await pending.positions(session, run_ids=[run.run_id for run in waiting]) if waiting else {}
+    )
+    holds = await admission.current_holds(session, waiting)
+    has_available_worker = not waiting or await admission.has_available_worker(session)
     return [
         RunSnapshot(
             run=run,
             owner=owners.get(run.user_id) if run.user_id else None,
-            steps=tuple(planned.get(run.id, ())),
-            termination=ended.get(run.id),
-            queue_position=places[run.run_id][0] if run.run_id in places else None,
+            steps=tuple(steps_by_run.get(run.id, ())),
+            termination=terminations_by_run.get(run.id),
+            queue_position=positions[run.run_id][0] if run.run_id in positions else None,
             hold=holds.get(run.run_id),
-            is_manned=is_manned,
-            host=await _host(session, ended.get(run.id)),
+            has_available_worker=has_available_worker,
+            kill_machine=await _kill_machine(session, terminations_by_run.get(run.id)),
         )
         for run in wanted
     ]
 
 
-async def _host(session: AsyncSession, kill: Termination | None) -> str | None:
+async def _kill_machine(session: AsyncSession, kill: Termination | None) -> str | None:
     """The machine to look at, for a kill that something has survived."""
     if kill is None or kill.phase is Phase.CONFIRMED or Phase.UNCONFIRMED not in kill.phases:
         return None
-    made = await attempts.of_run(session, kill.run_id)
-    return machine_of(made[-1].host) if made else None
+    records = await attempts.of_run(session, kill.run_id)
+    return machine_name(records[-1].host) if records else None
 
 
-async def of_legs(session: AsyncSession, legs: Sequence[Run]) -> list[RunSnapshot]:
+async def of_session_runs(session: AsyncSession, legs: Sequence[Run]) -> list[RunSnapshot]:
     """Full snapshots of the legs of one session, oldest first: totals and notices too."""
-    drawn: list[RunSnapshot] = []
+    full_snapshots: list[RunSnapshot] = []
     ids = {run.id: run.run_id for run in legs}
     totals = {
-        session_id: await runs.total_of_session(session, session_id)
+        session_id: await run_queries.total_of_session(session, session_id)
         for session_id in {run.session_id for run in legs}
     }
     for number, snapshot in enumerate(await of_runs(session, legs), start=1):
         run = snapshot.run
-        drawn.append(
+        full_snapshots.append(
             RunSnapshot(
                 run=run,
                 owner=snapshot.owner,
@@ -85,12 +87,12 @@ async def of_legs(session: AsyncSession, legs: Sequence[Run]) -> list[RunSnapsho
                 total=totals[run.session_id],
                 queue_position=snapshot.queue_position,
                 hold=snapshot.hold,
-                is_manned=snapshot.is_manned,
-                host=snapshot.host,
+                has_available_worker=snapshot.has_available_worker,
+                kill_machine=snapshot.kill_machine,
                 leg=number,
                 notices=tuple(
-                    await events.of_run(session, run.id, kinds=NOTICES, limit=_MAX_NOTICES)
+                    await events.of_run(session, run.id, kinds=NOTICE_KINDS, limit=_MAX_NOTICES)
                 ),
             )
         )
-    return drawn
+    return full_snapshots

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from core.domain.actor import Action, Actor
 from core.domain.runs.stats import Period, Stats
-from core.services.work import Work, demand
+from core.services.context import ServiceContext, require_permission
 from core.store import stats
 
 
@@ -14,7 +14,7 @@ from core.store import stats
 class StatsService:
     """What the rows of a period add up to."""
 
-    work: Work
+    context: ServiceContext
 
     async def stats(self, period: Period, *, by: Actor) -> Stats:
         """Runs, spend and kills of the period that ends now.
@@ -23,14 +23,14 @@ class StatsService:
             Refused: If the person may not look.
             Unavailable: If the database cannot be reached.
         """
-        until = self.work.clock()
+        until = self.context.clock()
         since = until - period.length
-        async with self.work.transaction() as session:
-            demand(by, Action.VIEW)
+        async with self.context.transaction() as session:
+            require_permission(by, Action.VIEW)
             return Stats(
                 period=period,
                 since=since,
                 until=until,
-                runs=await stats.of_runs(session, since=since, until=until),
-                kills=await stats.of_kills(session, since=since, until=until),
+                runs=await stats.run_stats(session, since=since, until=until),
+                kills=await stats.kill_stats(session, since=since, until=until),
             )

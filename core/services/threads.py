@@ -7,104 +7,110 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from core.domain.runs.snapshot import Doubt, Doubted, Shown, Thread
+from core.domain.runs.snapshot import SlackMessage, Thread, UncertainWrite, UncertainWriteKind
 from core.services import snapshots
-from core.services.work import Work
+from core.services.context import ServiceContext
 from core.store.database import leadership, listen
-from core.store.runs import runs
-from core.store.slack import shown, uncertain_writes
+from core.store.runs import run_queries
+from core.store.slack import slack_messages, uncertain_writes
 
 # The key of the advisory lock of the one process that draws; any constant will do.
-_DRAWER = 0x5167_0001
+_DRAWER_LOCK_KEY = 0x5167_0001
 # NOTIFY is a hint; this is how long a thread can be behind when a hint was lost.
 _POLL = timedelta(seconds=5)
 # A channel that was lost longer ago than this is not asked about any more.
-_LOST_KEPT = timedelta(days=30)
+_LOST_RETENTION = timedelta(days=30)
 # A message that was last changed longer ago than this was not being changed when a bot died;
 # its card always may have been.
-_JUST_CHANGED = timedelta(minutes=2)
+_RECENTLY_CHANGED = timedelta(minutes=2)
 
 
 @dataclass(frozen=True)
 class ThreadService:
     """What each thread should show, and what it shows."""
 
-    work: Work
+    context: ServiceContext
 
-    async def behind(self, *, team_id: str, limit: int = 50) -> list[str]:
+    async def outdated_threads(self, *, team_id: str, limit: int = 50) -> list[str]:
         """Keys of threads whose rows are ahead of what is shown."""
-        async with self.work.transaction() as session:
-            return await shown.behind(session, limit=limit, team_id=team_id)
+        async with self.context.transaction() as session:
+            return await slack_messages.outdated_threads(session, limit=limit, team_id=team_id)
 
-    async def ended(self, thread_keys: Collection[str]) -> frozenset[str]:
+    async def without_live_run(self, thread_keys: Collection[str]) -> frozenset[str]:
         """Those of the threads that have no live run."""
-        async with self.work.transaction() as session:
-            return await shown.ended(session, thread_keys)
+        async with self.context.transaction() as session:
+            return await slack_messages.ended_threads(session, thread_keys)
 
     async def thread(self, thread_key: str) -> Thread | None:
         """A thread with its legs and what is shown; `None` if it has no place in Slack."""
-        async with self.work.transaction() as session:
-            legs = await runs.of_thread(session, thread_key)
+        async with self.context.transaction() as session:
+            legs = await run_queries.of_thread(session, thread_key)
             if not legs or legs[0].slack_channel_id is None or legs[0].slack_team_id is None:
                 return None
             return Thread(
                 thread_key=thread_key,
                 team_id=legs[0].slack_team_id,
                 channel_id=legs[0].slack_channel_id,
-                legs=tuple(await snapshots.of_legs(session, legs)),
-                shown=await shown.of_thread(session, thread_key),
+                legs=tuple(await snapshots.of_session_runs(session, legs)),
+                messages=await slack_messages.of_thread(session, thread_key),
             )
 
-    async def put(self, message: Shown) -> None:
+    async def save_message(self, message: SlackMessage) -> None:
         """Record what is (about to be) shown."""
-        async with self.work.transaction() as session:
-            await shown.put(session, message)
+        async with self.context.transaction() as session:
+            await slack_messages.save(session, message)
 
-    async def doubts(self, *, team_id: str) -> list[Doubted]:
+    async def uncertain_writes(self, *, team_id: str) -> list[UncertainWrite]:
         """What Slack may have done late in a team's threads, as whoever drew last noted it."""
-        async with self.work.transaction() as session:
+        async with self.context.transaction() as session:
             return await uncertain_writes.of_team(session, team_id)
 
-    async def doubt_all(self, *, team_id: str, due_at: datetime) -> None:
+    async def mark_all_uncertain(self, *, team_id: str, due_at: datetime) -> None:
         """Doubt every message that whoever drew before may have been changing at its end."""
-        since = self.work.clock() - _JUST_CHANGED
-        async with self.work.transaction() as session:
-            await uncertain_writes.note_all(
+        since = self.context.clock() - _RECENTLY_CHANGED
+        async with self.context.transaction() as session:
+            await uncertain_writes.add_for_open_threads(
                 session, team_id=team_id, changed_since=since, due_at=due_at
             )
 
-    async def note_doubt(self, doubted: Doubted) -> None:
+    async def record_uncertain_write(self, write: UncertainWrite) -> None:
         """Keep a doubt; noted again it is due later."""
-        async with self.work.transaction() as session:
-            await uncertain_writes.note(session, doubted)
+        async with self.context.transaction() as session:
+            await uncertain_writes.add(session, write)
 
-    async def settle_doubt(self, thread_key: str, slot: str, doubt: Doubt) -> None:
+    async def resolve_uncertain_write(
+        self, thread_key: str, slot: str, kind: UncertainWriteKind
+    ) -> None:
         """Forget a doubt."""
-        async with self.work.transaction() as session:
-            await uncertain_writes.settle(session, thread_key, slot, doubt)
+        async with self.context.transaction() as session:
+            await uncertain_writes.resolve(session, thread_key, slot, kind)
 
-    async def lost_places(self, *, team_id: str, reasons: Collection[str]) -> list[str]:
+    async def lost_channels(self, *, team_id: str, reasons: Collection[str]) -> list[str]:
         """Channels in which messages were lost for one of these reasons, lately."""
-        since = self.work.clock() - _LOST_KEPT
-        async with self.work.transaction() as session:
-            return await shown.lost_places(session, team_id=team_id, reasons=reasons, since=since)
+        since = self.context.clock() - _LOST_RETENTION
+        async with self.context.transaction() as session:
+            return await slack_messages.lost_channels(
+                session, team_id=team_id, reasons=reasons, since=since
+            )
 
-    async def reopen(self, channel_id: str, *, reasons: Collection[str]) -> int:
+    async def retry_lost(self, channel_id: str, *, reasons: Collection[str]) -> int:
         """Have the threads that were lost there drawn again; answers how many."""
-        async with self.work.transaction() as session:
-            return await shown.reopen(session, channel_id, reasons=reasons)
+        async with self.context.transaction() as session:
+            return await slack_messages.retry_lost(session, channel_id, reasons=reasons)
 
     @asynccontextmanager
     async def changes(self) -> AsyncIterator[AsyncIterator[str]]:
         """Run ids as they change; an empty string asks to look at everything."""
-        async with listen.listen(self.work.database.dsn, "signalbox_runs", poll=_POLL) as heard:
+        async with listen.listen(
+            self.context.database.dsn, "signalbox_runs", poll=_POLL
+        ) as notifications:
 
             async def hints() -> AsyncIterator[str]:
-                async for _, payload in heard:
+                async for _, payload in notifications:
                     yield payload
 
             yield hints()
 
     def leadership(self) -> AbstractAsyncContextManager[leadership.Leadership]:
         """Wait to be the one that draws; its `lost` event says when that is over."""
-        return leadership.leadership(self.work.database.dsn, _DRAWER)
+        return leadership.leadership(self.context.database.dsn, _DRAWER_LOCK_KEY)

@@ -41,7 +41,7 @@ async def record_once(session: AsyncSession, entry: AuditEntry, *, request_key: 
     if request_key is None:
         await record(session, entry)
         return
-    is_there = await session.scalar(
+    is_recorded = await session.scalar(
         select(
             exists().where(
                 AuditRow.run_id == entry.run_id,
@@ -50,7 +50,7 @@ async def record_once(session: AsyncSession, entry: AuditEntry, *, request_key: 
             )
         )
     )
-    if not is_there:
+    if not is_recorded:
         details = {**entry.details, "request": request_key}
         await record(session, replace(entry, details=details))
 

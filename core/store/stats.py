@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.kills.termination import Phase
 from core.domain.runs.run import CostSource, RunStatus, StopReason
-from core.domain.runs.stats import Quantiles, RunFigures, Spend, TerminationFigures
+from core.domain.runs.stats import KillStats, Quantiles, RunStats, Spend
 from core.store.tables.runs import RunRow
 from core.store.tables.work import TerminationRow
 
@@ -42,7 +42,7 @@ _PHASES = text(
 ).bindparams(bindparam("ladder", value=[phase.value for phase in Phase]))
 
 
-async def of_runs(session: AsyncSession, *, since: datetime, until: datetime) -> RunFigures:
+async def run_stats(session: AsyncSession, *, since: datetime, until: datetime) -> RunStats:
     """Runs asked for in `[since, until)`: counted by status and stop reason, with their spend."""
     reported = RunRow.cost_source == CostSource.REPORTED
     # A cost without a source is not one that the agent reported.
@@ -62,18 +62,16 @@ async def of_runs(session: AsyncSession, *, since: datetime, until: datetime) ->
         .where(RunRow.created_at >= since, RunRow.created_at < until)
         .group_by(RunRow.status, RunRow.stop_reason)
     )
-    return _added_up(list(rows.mappings()))
+    return _aggregate(list(rows.mappings()))
 
 
-async def of_kills(
-    session: AsyncSession, *, since: datetime, until: datetime
-) -> TerminationFigures:
+async def kill_stats(session: AsyncSession, *, since: datetime, until: datetime) -> KillStats:
     """Kills asked for in `[since, until)`; what each number means is said in the domain."""
     confirmed = TerminationRow.phase == Phase.CONFIRMED
     was_unconfirmed = TerminationRow.phases.has_key(Phase.UNCONFIRMED.value)
     has_begun = RunRow.started_at.is_not(None)
-    took = TerminationRow.phases[Phase.CONFIRMED.value].as_integer()
-    is_measured = confirmed & has_begun & took.is_not(None)
+    elapsed_ms = TerminationRow.phases[Phase.CONFIRMED.value].as_integer()
+    is_measured = confirmed & has_begun & elapsed_ms.is_not(None)
     row = (
         await session.execute(
             select(
@@ -88,7 +86,10 @@ async def of_kills(
                 ).label("survivors"),
                 func.count().filter(is_measured).label("measured"),
                 *(
-                    func.percentile_cont(share).within_group(took).filter(is_measured).label(name)
+                    func.percentile_cont(share)
+                    .within_group(elapsed_ms)
+                    .filter(is_measured)
+                    .label(name)
                     for name, share in (("p50", 0.50), ("p95", 0.95), ("p99", 0.99))
                 ),
             )
@@ -97,11 +98,11 @@ async def of_kills(
         )
     ).one()
     stays = await session.execute(_PHASES, {"since": since, "until": until})
-    return TerminationFigures(
+    return KillStats(
         count=row.all,
         confirmed=row.confirmed,
         unconfirmed=row.unconfirmed,
-        late=row.late,
+        confirmed_late=row.late,
         before_start=row.before_start,
         survivors=row.survivors,
         overall=_quantiles(row),
@@ -111,8 +112,8 @@ async def of_kills(
 
 def _by_phase(found: Mapping[Phase, Quantiles | None]) -> dict[Phase, Quantiles]:
     """In the ladder's order."""
-    drawn = ((phase, found.get(phase)) for phase in Phase)
-    return {phase: quantiles for phase, quantiles in drawn if quantiles is not None}
+    ordered = ((phase, found.get(phase)) for phase in Phase)
+    return {phase: quantiles for phase, quantiles in ordered if quantiles is not None}
 
 
 def _quantiles(row: Row[Any]) -> Quantiles | None:
@@ -121,7 +122,7 @@ def _quantiles(row: Row[Any]) -> Quantiles | None:
     return Quantiles(count=row.measured, p50=row.p50, p95=row.p95, p99=row.p99)
 
 
-def _added_up(groups: Sequence[RowMapping]) -> RunFigures:
+def _aggregate(groups: Sequence[RowMapping]) -> RunStats:
     by_status: dict[RunStatus, int] = {}
     by_reason: dict[StopReason, int] = {}
     for group in groups:
@@ -130,7 +131,7 @@ def _added_up(groups: Sequence[RowMapping]) -> RunFigures:
         if group["stop_reason"] is not None:
             reason = StopReason(group["stop_reason"])
             by_reason[reason] = by_reason.get(reason, 0) + group["runs"]
-    return RunFigures(
+    return RunStats(
         by_status={status: by_status[status] for status in RunStatus if status in by_status},
         by_stop_reason={
             reason: by_reason[reason]

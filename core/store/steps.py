@@ -22,18 +22,18 @@ _FIELDS = (
 
 async def replace(session: AsyncSession, run: UUID, steps: Sequence[Step]) -> None:
     """Make these the run's steps; rows that stay the same are not written."""
-    kept = [step.step_id for step in steps]
+    step_ids = [step.step_id for step in steps]
     await session.execute(
         delete(StepRow)
-        .where(StepRow.run_id == run, StepRow.step_id.not_in(kept))
+        .where(StepRow.run_id == run, StepRow.step_id.not_in(step_ids))
         .execution_options(synchronize_session=False)
     )
     if not steps:
         return
-    writing = insert(StepRow).values([_values(run, step) for step in steps])
-    new = writing.excluded
+    statement = insert(StepRow).values([_values(run, step) for step in steps])
+    new = statement.excluded
     await session.execute(
-        writing.on_conflict_do_update(
+        statement.on_conflict_do_update(
             index_elements=list(_KEY),
             set_={name: new[name] for name in _FIELDS},
             where=or_(*(getattr(StepRow, name).is_distinct_from(new[name]) for name in _FIELDS)),

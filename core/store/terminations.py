@@ -16,41 +16,41 @@ from sqlalchemy.dialects.postgresql import JSONB, distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.kills.termination import (
+    CriticalWait,
     IllegalPhase,
     Phase,
     ProcessIdentity,
     Termination,
     TerminationNotFound,
-    Waited,
     phase_sources_of,
 )
-from core.store.runs.writes import moment, touch
+from core.store.runs.writes import bump_version, time_literal
 from core.store.tables.work import FINAL_PHASES, IS_OPEN, TerminationRow
 
 
-async def open(session: AsyncSession, wish: Termination) -> Termination:  # noqa: A001
+async def open_or_join(session: AsyncSession, termination: Termination) -> Termination:
     """Open a termination, or join the run's open one, adding `force` to it if wished now."""
-    await touch(session, wish.run_id, now=wish.requested_at)
-    opening = insert(TerminationRow).values(
-        id=wish.id,
-        run_id=wish.run_id,
-        phase=wish.phase,
-        requested_at=wish.requested_at,
-        requested_by=wish.requested_by,
-        requested_by_name=wish.requested_by_name,
-        requested_from=wish.requested_from,
-        reason=wish.reason,
-        force=wish.force,
-        phases={wish.phase.value: 0},
-        processes_seen=wish.processes_seen,
-        survivors=[_survivor(process) for process in wish.survivors],
-        work_saved=dict(wish.work_saved),
+    await bump_version(session, termination.run_id, now=termination.requested_at)
+    statement = insert(TerminationRow).values(
+        id=termination.id,
+        run_id=termination.run_id,
+        phase=termination.phase,
+        requested_at=termination.requested_at,
+        requested_by=termination.requested_by,
+        requested_by_name=termination.requested_by_name,
+        requested_from=termination.requested_from,
+        reason=termination.reason,
+        force=termination.force,
+        phases={termination.phase.value: 0},
+        processes_seen=termination.processes_seen,
+        survivors=[_survivor(process) for process in termination.survivors],
+        work_saved=dict(termination.work_saved),
     )
     rows = await session.scalars(
-        opening.on_conflict_do_update(
+        statement.on_conflict_do_update(
             index_elements=["run_id"],
             index_where=IS_OPEN,
-            set_={"force": or_(TerminationRow.force, opening.excluded.force)},
+            set_={"force": or_(TerminationRow.force, statement.excluded.force)},
         ).returning(TerminationRow)
     )
     return rows.one().to_termination()
@@ -78,7 +78,7 @@ async def advance(
         IllegalPhase: If the phase does not follow the present one.
     """
     await _touch_run(session, termination_id, now=now)
-    elapsed = func.extract("epoch", moment(now) - TerminationRow.requested_at) * 1000
+    elapsed = func.extract("epoch", time_literal(now) - TerminationRow.requested_at) * 1000
     columns: dict[str, Any] = {
         "phase": phase,
         "phases": func.jsonb_build_object(
@@ -106,15 +106,15 @@ async def advance(
         .execution_options(synchronize_session=False)
     )
     if row is None:
-        present = await _one(session, TerminationRow.id == termination_id)
+        present = await _find(session, TerminationRow.id == termination_id)
         if present is None:
             raise TerminationNotFound(termination_id)
         raise IllegalPhase(termination_id, present.phase, phase)
     return row.to_termination()
 
 
-async def note_waited(
-    session: AsyncSession, termination_id: UUID, waited: Iterable[Waited], *, now: datetime
+async def add_critical_waits(
+    session: AsyncSession, termination_id: UUID, waits: Iterable[CriticalWait], *, now: datetime
 ) -> Termination:
     """Add what a kill has waited for; its phase stays.
 
@@ -122,7 +122,7 @@ async def note_waited(
         TerminationNotFound: If there is none with this id.
     """
     await _touch_run(session, termination_id, now=now)
-    added = [asdict(one) for one in waited]
+    added = [asdict(one) for one in waits]
     rows = await session.scalars(
         update(TerminationRow)
         .where(TerminationRow.id == termination_id)
@@ -164,10 +164,10 @@ async def _touch_run(session: AsyncSession, termination_id: UUID, *, now: dateti
     if run is None:
         raise TerminationNotFound(termination_id)
     # The run's row first, as in a kill: two transactions never wait for each other crosswise.
-    await touch(session, run, now=now)
+    await bump_version(session, run, now=now)
 
 
-async def _one(session: AsyncSession, *conditions: ColumnElement[bool]) -> Termination | None:
+async def _find(session: AsyncSession, *conditions: ColumnElement[bool]) -> Termination | None:
     row = await session.scalar(select(TerminationRow).where(*conditions))
     return None if row is None else row.to_termination()
 

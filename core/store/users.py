@@ -24,7 +24,7 @@ async def ensure(
     )
     if known is not None and known.name == name:
         return known.to_user()
-    adding = insert(UserRow).values(
+    statement = insert(UserRow).values(
         id=uuid4(),
         name=name,
         slack_team_id=slack_team_id,
@@ -33,9 +33,9 @@ async def ensure(
         updated_at=now,
     )
     rows = await session.scalars(
-        adding.on_conflict_do_update(
+        statement.on_conflict_do_update(
             index_elements=["slack_team_id", "slack_user_id"],
-            set_={"name": adding.excluded.name, "updated_at": now},
+            set_={"name": statement.excluded.name, "updated_at": now},
         ).returning(UserRow)
     )
     return rows.one().to_user()

@@ -8,30 +8,30 @@ import os
 import stat
 from pathlib import Path
 
-from core.domain.runs.carried_work import Bundle, TooLarge
+from core.domain.runs.carried_work import Bundle, BundleTooLarge
 from core.workspace.command import Git
-from core.workspace.worktree import WorkTree, branch_of, head_of, opened, theirs
+from core.workspace.worktree import WorkTree, branch_of, head_of, open_worktree, workspace_env
 
 log = logging.getLogger(__name__)
 
 MAX_BUNDLE_BYTES = 25_000_000
 HEADS = "refs/heads/"
 # Where the run began, which an agent that amends or rebases drops from its branch.
-START = "refs/signalbox/start"
+START_REF = "refs/signalbox/start"
 _MAX_BRANCHES = 200
 # Objects as they lie on the disk may shrink by this much when they are packed together.
-_SHRINKS_BY = 4
+_MAX_COMPRESSION_RATIO = 4
 # The memory of packing stays small, however large a file is.
-_SPARING = {
+_LOW_MEMORY_CONFIG = {
     "core.bigFileThreshold": "16m",
     "pack.windowMemory": "64m",
     "pack.threads": "1",
     "pack.writeBitmapHashCache": "false",
 }
-_GLANCE_BYTES = 4_096
+_MAX_HEAD_BYTES = 4_096
 
 
-def pack(
+def create_bundle(
     git: Git,
     path: Path,
     *,
@@ -55,27 +55,29 @@ def pack(
         WorkspaceError: If the repository is gone or damaged.
     """
     head, branch = head_of(git, path), branch_of(git, path)
-    with opened(git, path) as tree:
-        there = _there(tree, branches_of(git, path) | ({START: start} if start else {}))
-        base = since if since is not None and tree.has(since) else None
-        if saved is not None and head is not None and _same_files(tree, saved, head):
+    with open_worktree(git, path) as tree:
+        references = _existing_references(
+            tree, branches_of(git, path) | ({START_REF: start} if start else {})
+        )
+        base = since if since is not None and tree.has_commit(since) else None
+        if saved is not None and head is not None and _has_same_tree(tree, saved, head):
             saved = None
-        wanted = sorted({*there.values(), *(commit for commit in (head, saved) if commit)})
-        if not wanted:
+        commits = sorted({*references.values(), *(commit for commit in (head, saved) if commit)})
+        if not commits:
             return None
-        beyond = [*wanted, *([f"^{base}"] if base else [])]
-        size = _disk_usage(tree, beyond)
+        revisions = [*commits, *([f"^{base}"] if base else [])]
+        size = _disk_usage(tree, revisions)
         if size == 0 and saved is None and head == since:
             return None
-        if size > max_bytes * _SHRINKS_BY:
-            raise TooLarge(size, max_bytes)
+        if size > max_bytes * _MAX_COMPRESSION_RATIO:
+            raise BundleTooLarge(size, max_bytes)
         return Bundle(
-            data=_write(tree, wanted, base, max_bytes) if size else b"",
+            data=_write_bundle(tree, commits, base, max_bytes) if size else b"",
             branch=branch,
             base_commit=base,
             head_commit=head,
             saved_commit=saved,
-            references=there,
+            references=references,
         )
 
 
@@ -83,7 +85,7 @@ def branches_of(git: Git, path: Path) -> dict[str, str]:
     """Full names and commits of the local branches."""
     listed = git.run(
         "for-each-ref", "--format=%(objectname) %(refname)", f"--count={_MAX_BRANCHES}", HEADS,
-        cwd=path, env=theirs(path), accept=(0, 128),
+        cwd=path, env=workspace_env(path), accept=(0, 128),
     )  # fmt: skip
     found: dict[str, str] = {}
     for line in listed.splitlines():
@@ -94,21 +96,21 @@ def branches_of(git: Git, path: Path) -> dict[str, str]:
     return found
 
 
-def glance(path: Path) -> str:
+def read_head_state(path: Path) -> str:
     """What HEAD says, without running git: it changes when a commit is made.
 
     Empty if it cannot be told so cheaply. The agent may have put anything in its place.
     """
     git_dir = path / ".git"
-    said = _read(git_dir / "HEAD")
-    name = said.removeprefix("ref: ").strip() if said.startswith("ref: ") else ""
+    head_text = _read_head_file(git_dir / "HEAD")
+    name = head_text.removeprefix("ref: ").strip() if head_text.startswith("ref: ") else ""
     if not name.startswith(HEADS) or ".." in name:
-        return said
-    tip = _read(git_dir / name) or _read(git_dir / "packed-refs")
-    return f"{said}{tip}"
+        return head_text
+    tip = _read_head_file(git_dir / name) or _read_head_file(git_dir / "packed-refs")
+    return f"{head_text}{tip}"
 
 
-def _read(path: Path) -> str:
+def _read_head_file(path: Path) -> str:
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
     except OSError:
@@ -117,16 +119,16 @@ def _read(path: Path) -> str:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
             return ""
-        text = os.read(handle, _GLANCE_BYTES).decode(errors="replace")
-        return text if status.st_size <= _GLANCE_BYTES else f"{text}{status.st_mtime_ns}"
+        text = os.read(handle, _MAX_HEAD_BYTES).decode(errors="replace")
+        return text if status.st_size <= _MAX_HEAD_BYTES else f"{text}{status.st_mtime_ns}"
     finally:
         os.close(handle)
 
 
-def _there(tree: WorkTree, names: dict[str, str]) -> dict[str, str]:
+def _existing_references(tree: WorkTree, names: dict[str, str]) -> dict[str, str]:
     """Those whose commit is there."""
-    given = "".join(f"{commit}\n" for commit in names.values()).encode()
-    kinds = tree.run("cat-file", "--batch-check=%(objecttype)", given=given).decode().splitlines()
+    stdin = "".join(f"{commit}\n" for commit in names.values()).encode()
+    kinds = tree.run("cat-file", "--batch-check=%(objecttype)", stdin=stdin).decode().splitlines()
     return {
         name: commit
         for (name, commit), kind in zip(names.items(), kinds, strict=True)
@@ -134,29 +136,29 @@ def _there(tree: WorkTree, names: dict[str, str]) -> dict[str, str]:
     }
 
 
-def _same_files(tree: WorkTree, one: str, other: str) -> bool:
+def _has_same_tree(tree: WorkTree, one: str, other: str) -> bool:
     trees = tree.run("rev-parse", f"{one}^{{tree}}", f"{other}^{{tree}}").split()
     return trees[0] == trees[1]
 
 
-def _disk_usage(tree: WorkTree, beyond: list[str]) -> int:
-    given = "".join(f"{commit}\n" for commit in beyond).encode()
-    return int(tree.run("rev-list", "--objects", "--disk-usage", "--stdin", given=given))
+def _disk_usage(tree: WorkTree, revisions: list[str]) -> int:
+    stdin = "".join(f"{commit}\n" for commit in revisions).encode()
+    return int(tree.run("rev-list", "--objects", "--disk-usage", "--stdin", stdin=stdin))
 
 
-def _write(tree: WorkTree, wanted: list[str], base: str | None, max_bytes: int) -> bytes:
+def _write_bundle(tree: WorkTree, commits: list[str], base: str | None, max_bytes: int) -> bytes:
     """The bundle, by way of references in the git directory that is ours alone."""
-    names = [f"refs/carried/{number}" for number in range(len(wanted))]
+    names = [f"refs/carried/{number}" for number in range(len(commits))]
     created = "".join(
-        f"create {name} {commit}\n" for name, commit in zip(names, wanted, strict=True)
+        f"create {name} {commit}\n" for name, commit in zip(names, commits, strict=True)
     )
-    tree.run("update-ref", "--stdin", given=created.encode())
+    tree.run("update-ref", "--stdin", stdin=created.encode())
     file = Path(tree.env["GIT_DIR"]) / "carried.bundle"
     tree.git.run(
         "bundle", "create", "--quiet", str(file), *names, *([f"^{base}"] if base else []),
-        cwd=tree.path, env=tree.env, settings=_SPARING,
+        cwd=tree.path, env=tree.env, settings=_LOW_MEMORY_CONFIG,
     )  # fmt: skip
     size = file.stat().st_size
     if size > max_bytes:
-        raise TooLarge(size, max_bytes)
+        raise BundleTooLarge(size, max_bytes)
     return file.read_bytes()

@@ -17,15 +17,15 @@ from git.exc import GitCommandNotFound
 
 from core.domain.redact import redact
 from core.workspace.errors import GitFailed, WorkspaceError
-from core.workspace.settings import unwanted
+from core.workspace.settings import names_to_unset
 
 log = logging.getLogger(__name__)
 
 # Beyond what a killed process needs to close its pipes.
-_LAST_BREATH = timedelta(seconds=5)
+_EXIT_LIMIT = timedelta(seconds=5)
 _SSH = "ssh -o BatchMode=yes -o ConnectTimeout=20 -o ForwardAgent=no"
 # Nothing a repository brings with it runs, and nobody is asked for a password.
-_ALWAYS = {
+_FIXED_VARIABLES = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_ALLOW_PROTOCOL": "file:https:ssh",
     "GIT_SSH_COMMAND": _SSH,
@@ -39,7 +39,7 @@ _ALWAYS = {
     "LC_ALL": "C",
     "LANGUAGE": "C",
 }
-_CONFIG = (
+_FIXED_CONFIG = (
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
     "protocol.ext.allow=never",
@@ -68,15 +68,15 @@ class Git:
         environment: Mapping[str, str],
         timeout: timedelta,
         global_config: Path | None,
-        temporary: Path | None = None,
+        temporary_dir: Path | None = None,
     ) -> None:
-        self.environment = {**environment, **_ALWAYS}
+        self.environment = {**environment, **_FIXED_VARIABLES}
         if global_config is not None:
             self.environment["GIT_CONFIG_GLOBAL"] = str(global_config)
         self.timeout = timeout
         # Where who uses it makes temporary files; `None` is the system's place.
-        self.temporary = temporary
-        self._guard = threading.Lock()
+        self.temporary_dir = temporary_dir
+        self._lock = threading.Lock()
         self._running: subprocess.Popen[bytes] | None = None
         self._is_stopped = False
 
@@ -91,7 +91,7 @@ class Git:
         cwd: Path,
         env: Mapping[str, str] | None = None,
         settings: Mapping[str, str] | None = None,
-        given: bytes = b"",
+        stdin: bytes = b"",
         accept: Collection[int] = (0,),
         secrets: Sequence[str] = (),
     ) -> bytes:
@@ -103,59 +103,59 @@ class Git:
             env: More variables for this command.
             settings: More configuration, handed over in the environment, where other users
                 of the machine cannot read it.
-            given: Its standard input.
+            stdin: Its standard input.
             accept: Exit codes that are no error.
             secrets: Removed from whatever it says.
 
         Raises:
             GitFailed: If it ends otherwise, or takes too long.
         """
-        what = arguments[0]
-        environment = {**self.environment, **(env or {}), **_numbered(settings or {})}
-        config = [part for setting in _CONFIG for part in ("-c", setting)]
+        subcommand = arguments[0]
+        environment = {**self.environment, **(env or {}), **_config_variables(settings or {})}
+        config = [part for setting in _FIXED_CONFIG for part in ("-c", setting)]
         handle = self._start(["git", *config, *arguments], environment, cwd)
         process: subprocess.Popen[bytes] | None = handle.proc
         if process is None:
-            raise GitFailed(what, None, "did not start")
+            raise GitFailed(subcommand, None, "did not start")
         try:
-            out, err = process.communicate(given, timeout=self.timeout.total_seconds())
+            out, err = process.communicate(stdin, timeout=self.timeout.total_seconds())
         except subprocess.TimeoutExpired as error:
-            _end(process)
-            raise GitFailed(what, None, "took too long") from error
+            _end_process(process)
+            raise GitFailed(subcommand, None, "took too long") from error
         finally:
-            with self._guard:
+            with self._lock:
                 self._running = None
-        said = redact(err.decode(errors="replace"), secrets=secrets)
+        stderr = redact(err.decode(errors="replace"), secrets=secrets)
         if process.returncode not in accept:
             if self._is_stopped:
-                said = "was stopped"
-            raise GitFailed(what, process.returncode, said)
+                stderr = "was stopped"
+            raise GitFailed(subcommand, process.returncode, stderr)
         return out
 
-    def line(self, *arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> str:
+    def run_text(self, *arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> str:
         """Its output as one text without the last newline."""
         return self.run(*arguments, cwd=cwd, env=env).decode(errors="replace").rstrip("\n")
 
     def stop(self) -> None:
         """End what runs and let nothing more start."""
-        with self._guard:
+        with self._lock:
             self._is_stopped = True
             running = self._running
             if running is not None and running.poll() is None:
-                _signal(running)
+                _kill_process_group(running)
 
     def _start(
         self, command: list[str], environment: Mapping[str, str], cwd: Path
     ) -> GitProgram.AutoInterrupt:
         # GitPython hands the whole environment of this process on; `env -u` takes back what
         # is not git's business, by name, so that no value shows in a list of processes.
-        dropped = [part for name in unwanted(environment) for part in ("-u", name)]
-        with self._guard:
+        unset_options = [part for name in names_to_unset(environment) for part in ("-u", name)]
+        with self._lock:
             if self._is_stopped:
                 raise GitFailed(command[-1], None, "was stopped")
             try:
                 handle = GitProgram(str(cwd)).execute(
-                    ["env", *dropped, *command],
+                    ["env", *unset_options, *command],
                     istream=subprocess.PIPE,
                     as_process=True,
                     env=environment,
@@ -170,7 +170,7 @@ class Git:
         return handle
 
 
-def _numbered(settings: Mapping[str, str]) -> dict[str, str]:
+def _config_variables(settings: Mapping[str, str]) -> dict[str, str]:
     numbered = {"GIT_CONFIG_COUNT": str(len(settings))} if settings else {}
     for index, (name, value) in enumerate(settings.items()):
         numbered[f"GIT_CONFIG_KEY_{index}"] = name
@@ -178,14 +178,14 @@ def _numbered(settings: Mapping[str, str]) -> dict[str, str]:
     return numbered
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    _signal(process)
+def _end_process(process: subprocess.Popen[bytes]) -> None:
+    _kill_process_group(process)
     try:
-        process.communicate(timeout=_LAST_BREATH.total_seconds())
+        process.communicate(timeout=_EXIT_LIMIT.total_seconds())
     except subprocess.TimeoutExpired:
         log.warning("git process %s does not end", process.pid)
 
 
-def _signal(process: subprocess.Popen[bytes]) -> None:
+def _kill_process_group(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)

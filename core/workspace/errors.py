@@ -9,7 +9,7 @@ from difflib import get_close_matches
 
 from core.domain.errors import OpsError
 
-_SHOWN_BRANCHES = 5
+_MAX_LISTED_BRANCHES = 5
 
 
 class WorkspaceError(OpsError):
@@ -27,38 +27,38 @@ class MissingBranch(WorkspaceError):
 
     code = "not_found"
 
-    def __init__(self, branch: str, shown: str, branches: Sequence[str]) -> None:
-        near = get_close_matches(branch, branches, n=_SHOWN_BRANCHES, cutoff=0.5)
-        listed = ", ".join(f"`{name}`" for name in near or branches[:_SHOWN_BRANCHES])
+    def __init__(self, branch: str, display_url: str, branches: Sequence[str]) -> None:
+        suggestions = get_close_matches(branch, branches, n=_MAX_LISTED_BRANCHES, cutoff=0.5)
+        listed = ", ".join(f"`{name}`" for name in suggestions or branches[:_MAX_LISTED_BRANCHES])
         hint = "The repository is empty; leave the branch out."
         if listed:
-            hint = f"{'Did you mean' if near else 'It has'} {listed}{'?' if near else '.'}"
+            hint = f"Did you mean {listed}?" if suggestions else f"It has {listed}."
         super().__init__(
-            f"no branch {branch[:80]!r} among {len(branches)} of {shown}",
-            user_message=f"There is no branch `{branch[:80]}` in `{shown}`. {hint}",
+            f"no branch {branch[:80]!r} among {len(branches)} of {display_url}",
+            user_message=f"There is no branch `{branch[:80]}` in `{display_url}`. {hint}",
         )
         self.branch = branch
-        self.near = tuple(near)
+        self.suggestions = tuple(suggestions)
 
 
-_FULL = (
+_DISK_FULL = (
     "The disk of the worker is full. Free some space there (old workspaces first), then continue "
     "the run; one that had not begun is started again. What was written so far is kept."
 )
-_READ_ONLY = (
+_NOT_WRITABLE = (
     "The worker may not write to its workspace directory. Give its user the right to, then start "
     "again."
 )
 # What git says, in lower case, and what it means for the person. The first match holds.
-_LOCAL = (
-    (("no space left on device", "disk quota exceeded", "out of disk space"), _FULL),
-    (("read-only file system", "unable to create", "cannot mkdir"), _READ_ONLY),
+_LOCAL_ERRORS = (
+    (("no space left on device", "disk quota exceeded", "out of disk space"), _DISK_FULL),
+    (("read-only file system", "unable to create", "cannot mkdir"), _NOT_WRITABLE),
 )
-_REMOTE = (
+_REMOTE_ERRORS = (
     (
         ("host key verification failed",),
         (
-            "The worker does not know the host key of `{shown}`. Add it to the `known_hosts` "
+            "The worker does not know the host key of `{display_url}`. Add it to the `known_hosts` "
             "of the worker's user, then start again."
         ),
     ),
@@ -75,21 +75,23 @@ _REMOTE = (
             "invalid credentials",
         ),
         (
-            "The worker may not read `{shown}`. Give its user access (an SSH key, or a git "
+            "The worker may not read `{display_url}`. Give its user access (an SSH key, or a git "
             "credential helper), then start again."
         ),
     ),
     (
         ("repository not found", "returned error: 404", "not found", "no such"),
         (
-            "There is no repository `{shown}`, or the worker may not see it. Check the address, "
+            "There is no repository `{display_url}`, or the worker may not see it. Check the "
+            "address, "
             "and that the worker has access."
         ),
     ),
     (
         ("does not appear to be a git repository", "not a git repository", "not valid: is this a"),
         (
-            "`{shown}` is not a git repository. Name a repository, or leave `--repo` out to start "
+            "`{display_url}` is not a git repository. Name a repository, or leave `--repo` out "
+            "to start "
             "with an empty one."
         ),
     ),
@@ -108,7 +110,8 @@ _REMOTE = (
             "connection reset",
         ),
         (
-            "The worker cannot reach `{shown}`. Check the address and the worker's network, then "
+            "The worker cannot reach `{display_url}`. Check the address and the worker's "
+            "network, then "
             "start again."
         ),
     ),
@@ -119,56 +122,57 @@ class GitFailed(WorkspaceError):
     """A git command ended with an error.
 
     Attributes:
-        said: Its standard error, without credentials.
+        stderr: Its standard error, without credentials.
         is_about_disk: Whether this machine's disk is the reason.
     """
 
-    def __init__(self, what: str, status: int | None, said: str) -> None:
+    def __init__(self, subcommand: str, status: int | None, stderr: str) -> None:
         ended = "timed out" if status is None else f"ended with {status}"
-        meant = _meaning(said, _LOCAL)
+        advice = _find_advice(stderr, _LOCAL_ERRORS)
         super().__init__(
-            f"git {what} {ended}: {said.strip()[-500:]}",
-            user_message=meant
-            or f"git did not manage its part ({what}). Try again; if it fails again, the "
+            f"git {subcommand} {ended}: {stderr.strip()[-500:]}",
+            user_message=advice
+            or f"git did not manage its part ({subcommand}). Try again; if it fails again, the "
             "worker's log says why.",
         )
-        self.what = what
+        self.subcommand = subcommand
         self.status = status
-        self.said = said
-        self.is_about_disk = meant is not None
+        self.stderr = stderr
+        self.is_disk_error = advice is not None
 
 
-def unreachable(error: GitFailed, shown: str) -> WorkspaceError:
-    """The same failure, known to be about reading the repository `shown`."""
-    if error.is_about_disk:
+def to_unreachable(error: GitFailed, display_url: str) -> WorkspaceError:
+    """The same failure, known to be about reading the repository `display_url`."""
+    if error.is_disk_error:
         return error
     if error.status is None:
-        meant = (
-            f"Reading `{shown}` took too long and was stopped. Check the address and the "
+        advice = (
+            f"Reading `{display_url}` took too long and was stopped. Check the address and the "
             "worker's network, then start again."
         )
     else:
-        meant = (
-            _meaning(error.said, _REMOTE)
-            or "git could not read `{shown}`. Check the address, and that the worker has access."
-        ).format(shown=shown)
-    return UnreachableRepository(str(error), user_message=meant)
+        advice = (
+            _find_advice(error.stderr, _REMOTE_ERRORS)
+            or "git could not read `{display_url}`. Check the address, and that the worker may "
+            "read it."
+        ).format(display_url=display_url)
+    return UnreachableRepository(str(error), user_message=advice)
 
 
 @contextmanager
-def translating_os_errors() -> Iterator[None]:
+def translate_os_errors() -> Iterator[None]:
     """Turn what the file system refuses into a `WorkspaceError`."""
     try:
         yield
     except OSError as error:
-        meant = "The worker's workspace directory cannot be used. Its log says why."
+        advice = "The worker's workspace directory cannot be used. Its log says why."
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            meant = _FULL
+            advice = _DISK_FULL
         elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            meant = _READ_ONLY
-        raise WorkspaceError(f"{type(error).__name__}: {error}", user_message=meant) from error
+            advice = _NOT_WRITABLE
+        raise WorkspaceError(f"{type(error).__name__}: {error}", user_message=advice) from error
 
 
-def _meaning(said: str, table: Sequence[tuple[Sequence[str], str]]) -> str | None:
-    lowered = said.lower()
-    return next((meant for signs, meant in table if any(s in lowered for s in signs)), None)
+def _find_advice(stderr: str, table: Sequence[tuple[Sequence[str], str]]) -> str | None:
+    lowered = stderr.lower()
+    return next((advice for signs, advice in table if any(s in lowered for s in signs)), None)

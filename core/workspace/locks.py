@@ -11,21 +11,21 @@ from pathlib import Path
 
 from core.workspace.errors import WorkspaceError
 
-_LOOK_AGAIN_SECONDS = 0.02
+_POLL_SECONDS = 0.02
 
 
 @contextmanager
-def locked(
+def file_lock(
     path: Path,
     *,
     timeout: timedelta,
-    is_given_up: Callable[[], bool] = lambda: False,
+    is_cancelled: Callable[[], bool] = lambda: False,
     is_shared: bool = False,
 ) -> Iterator[None]:
     """Hold the lock on `path`; blocks the thread.  A process that dies lets go of it.
 
     Raises:
-        WorkspaceError: If others hold it for longer than `timeout`, or `is_given_up` says so.
+        WorkspaceError: If others hold it for longer than `timeout`, or `is_cancelled` says so.
     """
     kind = fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX
     deadline = time.monotonic() + timeout.total_seconds()
@@ -35,18 +35,18 @@ def locked(
                 fcntl.flock(file, kind | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                if is_given_up() or time.monotonic() > deadline:
+                if is_cancelled() or time.monotonic() > deadline:
                     raise WorkspaceError(
                         f"lock {path.name} not had in {timeout}",
                         user_message="Other runs keep this repository busy. Try again in a "
                         "few minutes.",
                     ) from None
-                time.sleep(_LOOK_AGAIN_SECONDS)
+                time.sleep(_POLL_SECONDS)
         # Closing the file lets go.
         yield
 
 
-def free(git_dir: Path) -> tuple[str, ...]:
+def remove_stale_locks(git_dir: Path) -> tuple[str, ...]:
     """Remove the locks that a killed git left in a repository in which nothing works now.
 
     Returns:

@@ -13,15 +13,22 @@ from datetime import timedelta
 from pathlib import Path
 
 from core.workspace.command import Git
-from core.workspace.errors import GitFailed, UnreachableRepository, unreachable
-from core.workspace.locks import locked
+from core.workspace.errors import GitFailed, UnreachableRepository, to_unreachable
+from core.workspace.locks import file_lock
 from core.workspace.source import Source
 
 HEADS = "refs/heads/"
 # Where the mirror keeps a HEAD that is on no branch.
-DETACHED = "refs/signalbox/detached"
+DETACHED_REF = "refs/signalbox/detached"
 _SHA256_DIGITS = 64
-_BROKEN = ("corrupt", "is empty", "bad object", "missing blob", "missing tree", "bad signature")
+_DAMAGE_SIGNS = (
+    "corrupt",
+    "is empty",
+    "bad object",
+    "missing blob",
+    "missing tree",
+    "bad signature",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,21 +46,21 @@ class Advertised:
     head_branch: str | None
 
 
-def look(git: Git, source: Source, *, cwd: Path) -> Advertised:
+def list_remote_refs(git: Git, source: Source, *, cwd: Path) -> Advertised:
     """Ask a repository for its branches.
 
     Raises:
         UnreachableRepository: If it does not answer, or is none.
     """
     if source.path is not None:
-        _demand_directory(source.path, source.shown)
+        _require_directory(source.path, source.display_url)
     try:
         listed = git.run(
             "ls-remote", "--symref", "--", source.url, "HEAD", f"{HEADS}*",
             cwd=cwd, settings=source.settings, secrets=source.secrets,
         )  # fmt: skip
     except GitFailed as error:
-        raise unreachable(error, source.shown) from error
+        raise to_unreachable(error, source.display_url) from error
     branches: dict[str, str] = {}
     head = head_branch = None
     for line in listed.decode(errors="surrogateescape").splitlines():
@@ -70,8 +77,8 @@ def look(git: Git, source: Source, *, cwd: Path) -> Advertised:
 
 
 @contextmanager
-def mirrored(
-    git: Git, source: Source, offered: Advertised, *, root: Path, patience: timedelta
+def current_mirror(
+    git: Git, source: Source, advertised: Advertised, *, root: Path, lock_timeout: timedelta
 ) -> Iterator[Path]:
     """A mirror at least as new as this call, safe from changes while the block runs.
 
@@ -81,64 +88,64 @@ def mirrored(
     Args:
         git: Runs the commands.
         source: The repository.
-        offered: What it was just seen to offer.
+        advertised: What it was just seen to offer.
         root: Directory of all mirrors.
-        patience: How long to wait for others' fetches.
+        lock_timeout: How long to wait for others' fetches.
     """
-    asked_at = time.time()
+    requested_at = time.time()
     root.mkdir(parents=True, exist_ok=True)
-    mirror = root / _name_of(source.shown)
+    mirror = root / _directory_name(source.display_url)
     lock = mirror.with_suffix(".lock")
-    with locked(lock, timeout=patience, is_given_up=lambda: git.is_stopped):
-        if _fetched_at(mirror) < asked_at or not _holds(mirror, git, offered):
-            _refresh(git, source, offered, mirror)
+    with file_lock(lock, timeout=lock_timeout, is_cancelled=lambda: git.is_stopped):
+        if _fetched_at(mirror) < requested_at or not _has_all_tips(mirror, git, advertised):
+            _refresh(git, source, advertised, mirror)
     # Others may clone at the same time; a fetch or a clean-up of packs may not happen.
-    with locked(lock, timeout=patience, is_given_up=lambda: git.is_stopped, is_shared=True):
+    with file_lock(lock, timeout=lock_timeout, is_cancelled=lambda: git.is_stopped, is_shared=True):
         yield mirror
 
 
-def _refresh(git: Git, source: Source, offered: Advertised, mirror: Path) -> None:
+def _refresh(git: Git, source: Source, advertised: Advertised, mirror: Path) -> None:
     try:
-        _fetch(git, source, offered, mirror)
+        _fetch(git, source, advertised, mirror)
     except GitFailed as error:
-        is_broken = any(sign in error.said.lower() for sign in _BROKEN)
-        if not is_broken or not mirror.exists():
-            raise unreachable(error, source.shown) from error
+        is_damaged = any(sign in error.stderr.lower() for sign in _DAMAGE_SIGNS)
+        if not is_damaged or not mirror.exists():
+            raise to_unreachable(error, source.display_url) from error
         # A mirror is a copy: when it is damaged, another is made.
         shutil.rmtree(mirror)
         try:
-            _fetch(git, source, offered, mirror)
-        except GitFailed as again:
-            raise unreachable(again, source.shown) from again
+            _fetch(git, source, advertised, mirror)
+        except GitFailed as second_error:
+            raise to_unreachable(second_error, source.display_url) from second_error
 
 
-def _fetch(git: Git, source: Source, offered: Advertised, mirror: Path) -> None:
+def _fetch(git: Git, source: Source, advertised: Advertised, mirror: Path) -> None:
     began_at = time.time()
     if not (mirror / "HEAD").is_file():
-        _create(git, offered, mirror)
+        _create(git, advertised, mirror)
     # Nobody else is here: what a killed fetch left locked is free.
     for stale in (*mirror.glob("*.lock"), *(mirror / "refs").rglob("*.lock")):
         stale.unlink(missing_ok=True)
-    wanted = [f"+{HEADS}*:{HEADS}*", "+refs/tags/*:refs/tags/*"]
-    if offered.head is not None and offered.head_branch is None:
-        wanted.append(f"+HEAD:{DETACHED}")
-    if offered.head is not None or offered.branches:
+    refspecs = [f"+{HEADS}*:{HEADS}*", "+refs/tags/*:refs/tags/*"]
+    if advertised.head is not None and advertised.head_branch is None:
+        refspecs.append(f"+HEAD:{DETACHED_REF}")
+    if advertised.head is not None or advertised.branches:
         git.run(
             "fetch", "--quiet", "--prune", "--force", "--no-tags", "--no-write-fetch-head",
-            "--update-shallow", "--", source.url, *wanted,
+            "--update-shallow", "--", source.url, *refspecs,
             cwd=mirror, settings=source.settings, secrets=source.secrets,
         )  # fmt: skip
-    if offered.head_branch is not None:
-        git.run("symbolic-ref", "HEAD", f"{HEADS}{offered.head_branch}", cwd=mirror)
+    if advertised.head_branch is not None:
+        git.run("symbolic-ref", "HEAD", f"{HEADS}{advertised.head_branch}", cwd=mirror)
     (mirror / "fetched-at").write_text(repr(began_at))
 
 
-def _create(git: Git, offered: Advertised, mirror: Path) -> None:
+def _create(git: Git, advertised: Advertised, mirror: Path) -> None:
     fresh = mirror.with_suffix(".new")
     shutil.rmtree(fresh, ignore_errors=True)
     shutil.rmtree(mirror, ignore_errors=True)
-    some = offered.head or next(iter(offered.branches.values()), "")
-    kind = "sha256" if len(some) == _SHA256_DIGITS else "sha1"
+    any_commit = advertised.head or next(iter(advertised.branches.values()), "")
+    kind = "sha256" if len(any_commit) == _SHA256_DIGITS else "sha1"
     git.run(
         "init", "--quiet", "--bare", "--template=", f"--object-format={kind}", str(fresh),
         cwd=mirror.parent,
@@ -153,28 +160,31 @@ def _fetched_at(mirror: Path) -> float:
         return 0.0
 
 
-def _holds(mirror: Path, git: Git, offered: Advertised) -> bool:
+def _has_all_tips(mirror: Path, git: Git, advertised: Advertised) -> bool:
     """Whether every advertised tip is there; another's fetch may have wanted fewer."""
-    tips = sorted({*offered.branches.values(), *([offered.head] if offered.head else [])})
-    if offered.head is not None and offered.head_branch is None:
+    tips = sorted({*advertised.branches.values(), *([advertised.head] if advertised.head else [])})
+    if advertised.head is not None and advertised.head_branch is None:
         return False
     answers = git.run(
-        "cat-file", "--batch-check=%(objecttype)", cwd=mirror, given="\n".join(tips).encode()
+        "cat-file", "--batch-check=%(objecttype)", cwd=mirror, stdin="\n".join(tips).encode()
     )
     return b"missing" not in answers
 
 
-def _demand_directory(path: Path, shown: str) -> None:
+def _require_directory(path: Path, display_url: str) -> None:
     if not path.is_dir():
         raise UnreachableRepository(
             f"no directory {path}",
-            user_message=f"The worker has no directory `{shown}`. Check the path; it must be one "
+            user_message=f"The worker has no directory `{display_url}`. Check the path; it must "
+            "be one "
             "on the machine of the worker.",
         )
 
 
-def _name_of(shown: str) -> str:
+def _directory_name(display_url: str) -> str:
     """A directory name a person can recognise, unique by the hash."""
-    digest = hashlib.sha256(shown.encode(errors="surrogateescape")).hexdigest()[:16]
-    last = re.sub(r"[^A-Za-z0-9_-]+", "-", shown.rstrip("/").removesuffix(".git").split("/")[-1])
+    digest = hashlib.sha256(display_url.encode(errors="surrogateescape")).hexdigest()[:16]
+    last = re.sub(
+        r"[^A-Za-z0-9_-]+", "-", display_url.rstrip("/").removesuffix(".git").split("/")[-1]
+    )
     return f"{last[-40:].strip('-') or 'repository'}-{digest}.git"

@@ -18,10 +18,10 @@ from uuid import uuid4
 
 log = logging.getLogger(__name__)
 
-_OWNER = r"worker-[0-9a-f]{12}"
+_OWNER_PATTERN = r"worker-[0-9a-f]{12}"
 # The owner may be missing: earlier versions did not name it.
-_ASIDE = re.compile(rf"\.[A-Za-z0-9][A-Za-z0-9_-]*\.(?:({_OWNER})-)?[0-9a-f]{{8}}")
-_OWNED = re.compile(_OWNER)
+_STAGED_NAME = re.compile(rf"\.[A-Za-z0-9][A-Za-z0-9_-]*\.(?:({_OWNER_PATTERN})-)?[0-9a-f]{{8}}")
+_OWNER_NAME = re.compile(_OWNER_PATTERN)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,17 +38,17 @@ class Scratch:
 
 
 @contextmanager
-def opened_scratch(home: Path) -> Iterator[Scratch]:
+def open_scratch(home: Path) -> Iterator[Scratch]:
     """A folder under `<home>/tmp`, and a lock beside it that is held until the end."""
-    places = home / "tmp"
-    places.mkdir(parents=True, exist_ok=True)
+    tmp_dir = home / "tmp"
+    tmp_dir.mkdir(parents=True, exist_ok=True)
     while True:
         owner = f"worker-{uuid4().hex[:12]}"
-        path = places / f"{owner}.lock"
+        path = tmp_dir / f"{owner}.lock"
         with path.open("w") as lock:
-            if not _is_had(lock.fileno()) or not path.exists():
+            if not _try_lock(lock.fileno()) or not path.exists():
                 continue  # Somebody who clears away took the file before it was locked.
-            folder = places / owner
+            folder = tmp_dir / owner
             folder.mkdir(mode=0o700)
             try:
                 yield Scratch(owner=owner, folder=folder)
@@ -58,13 +58,13 @@ def opened_scratch(home: Path) -> Iterator[Scratch]:
             return
 
 
-def aside_of(path: Path, scratch: Scratch | None) -> Path:
+def staging_path(path: Path, scratch: Scratch | None) -> Path:
     """Where, beside `path`, to make what it is to be."""
     owner = f"{scratch.owner}-" if scratch is not None else ""
     return path.with_name(f".{path.name}.{owner}{uuid4().hex[:8]}")
 
 
-def clear_abandoned(home: Path) -> list[str]:
+def remove_abandoned(home: Path) -> list[str]:
     """Remove what dead processes had for a moment.  Blocking.
 
     Safe beside living ones, also those that start meanwhile: what is there is seen first, and
@@ -73,8 +73,8 @@ def clear_abandoned(home: Path) -> list[str]:
     Returns:
         What was removed, by name.
     """
-    found = list(_temporary(home))
-    living = _living(home / "tmp")
+    found = list(_find_temporary(home))
+    living = _live_owners(home / "tmp")
     removed = []
     for path, owner in found:
         if owner in living:
@@ -89,36 +89,36 @@ def clear_abandoned(home: Path) -> list[str]:
     return removed
 
 
-def _temporary(home: Path) -> Iterator[tuple[Path, str | None]]:
+def _find_temporary(home: Path) -> Iterator[tuple[Path, str | None]]:
     """All that was made for a moment, with its owner's name."""
-    for path in _listed(home / "tmp"):
-        if _OWNED.fullmatch(path.name):
+    for path in _list_dir(home / "tmp"):
+        if _OWNER_NAME.fullmatch(path.name):
             yield path, path.name
-    for path in (*_listed(home / "workspaces"), *home.glob(".gitconfig.*")):
-        aside = _ASIDE.fullmatch(path.name)
-        if aside is not None:
-            yield path, aside[1]
+    for path in (*_list_dir(home / "workspaces"), *home.glob(".gitconfig.*")):
+        match = _STAGED_NAME.fullmatch(path.name)
+        if match is not None:
+            yield path, match[1]
 
 
-def _listed(folder: Path) -> list[Path]:
+def _list_dir(folder: Path) -> list[Path]:
     return list(folder.iterdir()) if folder.is_dir() else []
 
 
-def _living(places: Path) -> set[str]:
+def _live_owners(tmp_dir: Path) -> set[str]:
     """Owners whose lock is held; the locks of the others are removed."""
     living = set()
-    for path in places.glob("*.lock"):
-        if not _OWNED.fullmatch(path.stem):
+    for path in tmp_dir.glob("*.lock"):
+        if not _OWNER_NAME.fullmatch(path.stem):
             continue
         with suppress(FileNotFoundError), path.open("r+") as lock:
-            if _is_had(lock.fileno()):
+            if _try_lock(lock.fileno()):
                 path.unlink()
             else:
                 living.add(path.stem)
     return living
 
 
-def _is_had(handle: int) -> bool:
+def _try_lock(handle: int) -> bool:
     """Whether a lock is free, and so had until the file is closed."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 
-_KEPT = frozenset(
+_PASSED_VARIABLES = frozenset(
     {
         "PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "TZ", "XDG_CONFIG_HOME",
         # How a person gave the worker access to repositories.
@@ -19,9 +19,9 @@ _KEPT = frozenset(
 
 def git_environment() -> dict[str, str]:
     """The variables git gets, as they are now."""
-    return {name: value for name, value in os.environ.items() if name in _KEPT}
+    return {name: value for name, value in os.environ.items() if name in _PASSED_VARIABLES}
 
 
-def unwanted(wanted: Mapping[str, str]) -> tuple[str, ...]:
+def names_to_unset(passed: Mapping[str, str]) -> tuple[str, ...]:
     """Names of all variables of this process that are not `wanted`."""
-    return tuple(sorted(name for name in os.environ if name not in wanted))
+    return tuple(sorted(name for name in os.environ if name not in passed))

@@ -12,12 +12,12 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 from core.domain.errors import BadRequest
 
 _MAX_CHARS = 2_000
-_ACCEPTED = (
+_ACCEPTED_FORMS = (
     "Give an `https://…` or `ssh://…` URL, `git@host:path`, or the absolute path of a repository "
     "on the worker."
 )
 _SCP_LIKE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)@([A-Za-z0-9][A-Za-z0-9.-]*):([^:\s-][^\s]*)")
-_HELPER = re.compile(r"[A-Za-z0-9+.-]+::")
+_TRANSPORT_HELPER = re.compile(r"[A-Za-z0-9+.-]+::")
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
@@ -25,8 +25,8 @@ _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 class BadRepository(BadRequest):
     """The text does not name a repository of a kind that is allowed."""
 
-    def __init__(self, why: str, *, user_message: str = _ACCEPTED) -> None:
-        super().__init__(f"bad repository: {why}", user_message=user_message)
+    def __init__(self, detail: str, *, user_message: str = _ACCEPTED_FORMS) -> None:
+        super().__init__(f"bad repository: {detail}", user_message=user_message)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class Source:
 
     Attributes:
         url: For git's command line and the clone's `origin`; holds no credentials.
-        shown: For rows, logs and people.
+        display_url: For rows, logs and people.
         path: Where it is, if it is on this machine.
         secrets: What must not appear anywhere.
         settings: git configuration that carries the credentials, for the environment of one
@@ -43,7 +43,7 @@ class Source:
     """
 
     url: str
-    shown: str
+    display_url: str
     path: Path | None = None
     secrets: tuple[str, ...] = field(default=(), repr=False)
     settings: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -55,29 +55,29 @@ def parse_source(text: str) -> Source:
     Raises:
         BadRepository: If it is no path and no URL of an allowed kind.
     """
-    named = text.strip()
-    if not named or len(named) > _MAX_CHARS:
-        raise BadRepository(f"{len(named)} characters")
-    if _has_control(named) or any(0xD800 <= ord(char) < 0xE000 for char in named):
+    address = text.strip()
+    if not address or len(address) > _MAX_CHARS:
+        raise BadRepository(f"{len(address)} characters")
+    if _has_control_char(address) or any(0xD800 <= ord(char) < 0xE000 for char in address):
         raise BadRepository("control character")
-    if named.startswith("-"):
+    if address.startswith("-"):
         raise BadRepository("begins like an option")
-    if _HELPER.match(named):
+    if _TRANSPORT_HELPER.match(address):
         raise BadRepository("transport helper")
-    if "://" in named:
-        return _from_url(named)
-    if named.startswith(("/", "~/")):
-        path = Path(named).expanduser()
-        return Source(url=str(path), shown=str(path), path=path)
-    found = _SCP_LIKE.fullmatch(named)
+    if "://" in address:
+        return _from_url(address)
+    if address.startswith(("/", "~/")):
+        path = Path(address).expanduser()
+        return Source(url=str(path), display_url=str(path), path=path)
+    found = _SCP_LIKE.fullmatch(address)
     if found:
-        return Source(url=named, shown=named)
+        return Source(url=address, display_url=address)
     raise BadRepository("neither URL nor absolute path")
 
 
-def _from_url(named: str) -> Source:
+def _from_url(address: str) -> Source:
     try:
-        parts = urlsplit(named)
+        parts = urlsplit(address)
         host, port = parts.hostname or "", parts.port
     except ValueError as error:
         raise BadRepository("malformed URL") from error
@@ -87,43 +87,43 @@ def _from_url(named: str) -> Source:
     if scheme not in ("https", "ssh"):
         raise BadRepository(
             f"protocol {scheme[:20]}",
-            user_message=f"Repositories are not read over `{scheme[:20]}`. {_ACCEPTED}",
+            user_message=f"Repositories are not read over `{scheme[:20]}`. {_ACCEPTED_FORMS}",
         )
     if parts.query or parts.fragment or len(parts.path) < 2 or not host:
         raise BadRepository("URL without a path, or with a query")
-    bare = parts.netloc.rpartition("@")[2]
-    if not _HOST.fullmatch(bare.removesuffix(f":{port}").removesuffix(":")):
+    host_and_port = parts.netloc.rpartition("@")[2]
+    if not _HOST.fullmatch(host_and_port.removesuffix(f":{port}").removesuffix(":")):
         raise BadRepository("host name")
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
-    if _has_control(user + password):
+    if _has_control_char(user + password):
         raise BadRepository("control character")
     if scheme == "https":
-        return _from_https(f"https://{bare}{parts.path}", user, password)
+        return _from_https(f"https://{host_and_port}{parts.path}", user, password)
     if user and not _USER.fullmatch(user):
         raise BadRepository("user name")
-    url = f"ssh://{user}{'@' if user else ''}{bare}{parts.path}"
-    return Source(url=url, shown=url, secrets=(password,) if password else ())
+    url = f"ssh://{user}{'@' if user else ''}{host_and_port}{parts.path}"
+    return Source(url=url, display_url=url, secrets=(password,) if password else ())
 
 
 def _from_file(parts: SplitResult) -> Source:
     path = unquote(parts.path)
-    if parts.netloc not in ("", "localhost") or not path.startswith("/") or _has_control(path):
+    if parts.netloc not in ("", "localhost") or not path.startswith("/") or _has_control_char(path):
         raise BadRepository("file URL with a host or a control character")
     url = f"file://{quote(path)}"
-    return Source(url=url, shown=url, path=Path(path))
+    return Source(url=url, display_url=url, path=Path(path))
 
 
 def _from_https(url: str, user: str, password: str) -> Source:
     if not user and not password:
-        return Source(url=url, shown=url)
+        return Source(url=url, display_url=url)
     token = base64.b64encode(f"{user}:{password}".encode()).decode()
     return Source(
         url=url,
-        shown=url,
+        display_url=url,
         secrets=tuple(secret for secret in (password, user, token) if secret),
         settings={f"http.{url}.extraHeader": f"Authorization: Basic {token}"},
     )
 
 
-def _has_control(text: str) -> bool:
+def _has_control_char(text: str) -> bool:
     return any(ord(char) < 32 or ord(char) == 127 for char in text)

@@ -9,20 +9,22 @@ from datetime import timedelta
 from pathlib import Path
 
 from core.workspace.command import Git
-from core.workspace.locks import locked
-from core.workspace.scratch import Scratch, aside_of
+from core.workspace.locks import file_lock
+from core.workspace.scratch import Scratch, staging_path
 
 
 @contextmanager
-def alone(record: Path, *, git: Git, patience: timedelta) -> Iterator[None]:
+def workspace_lock(record: Path, *, git: Git, lock_timeout: timedelta) -> Iterator[None]:
     """Hold the lock beside a workspace's record; others wait that long."""
     record.parent.mkdir(parents=True, exist_ok=True)
-    with locked(record.with_suffix(".lock"), timeout=patience, is_given_up=lambda: git.is_stopped):
+    with file_lock(
+        record.with_suffix(".lock"), timeout=lock_timeout, is_cancelled=lambda: git.is_stopped
+    ):
         yield
 
 
 @contextmanager
-def made_aside(path: Path, scratch: Scratch | None) -> Iterator[Path]:
+def staged_directory(path: Path, scratch: Scratch | None) -> Iterator[Path]:
     """Where to make what `path` is to be; moved there if nothing fails, else removed.
 
     What a killed process left of an earlier try is removed first, or when a worker starts.
@@ -30,9 +32,9 @@ def made_aside(path: Path, scratch: Scratch | None) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     for left_over in path.parent.glob(f".{path.name}.*"):
         shutil.rmtree(left_over)
-    aside = aside_of(path, scratch)
+    staged = staging_path(path, scratch)
     try:
-        yield aside
-        aside.rename(path)
+        yield staged
+        staged.rename(path)
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(staged, ignore_errors=True)

@@ -19,22 +19,28 @@ from uuid import uuid4
 from core.domain.runs.carried_work import Bundle
 from core.domain.runs.run import DiffStat
 from core.workspace import worktree
-from core.workspace.carry import MAX_BUNDLE_BYTES, glance, pack
-from core.workspace.clone import demand_branch, make_clone, make_fresh, make_unfilled
+from core.workspace.carry import MAX_BUNDLE_BYTES, create_bundle, read_head_state
+from core.workspace.clone import clone_without_checkout, init_empty, make_clone, require_branch
 from core.workspace.command import Git
 from core.workspace.errors import (
     MissingBranch,
     UnreachableRepository,
     WorkspaceError,
-    translating_os_errors,
+    translate_os_errors,
 )
-from core.workspace.locks import free
-from core.workspace.mirror import Advertised, look, mirrored
-from core.workspace.restore import Diverged, fetch_commit, fill, forward, left_empty
-from core.workspace.scratch import Scratch, aside_of
+from core.workspace.locks import remove_stale_locks
+from core.workspace.mirror import Advertised, current_mirror, list_remote_refs
+from core.workspace.restore import (
+    Diverged,
+    fast_forward,
+    fetch_commit,
+    left_empty,
+    unpack_into_clone,
+)
+from core.workspace.scratch import Scratch, staging_path
 from core.workspace.settings import git_environment
 from core.workspace.source import BadRepository, Source, parse_source
-from core.workspace.staging import alone, made_aside
+from core.workspace.staging import staged_directory, workspace_lock
 
 __all__ = [
     "BadRepository",
@@ -50,7 +56,7 @@ T = TypeVar("T")
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 # A repository that belongs to somebody else may be read: nothing of it is run.
-_SAFE = "[safe]\n\tdirectory = *\n"
+_SAFE_DIRECTORY_CONFIG = "[safe]\n\tdirectory = *\n"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,12 +81,13 @@ class Restored:
     """A workspace made from carried work.
 
     Attributes:
-        kept: The private reference with what an older copy had uncommitted, if there was one.
+        superseded_ref: The private reference with what an older copy had uncommitted, if there was
+            one.
         left_empty: Repositories inside the work tree, whose files were not carried.
     """
 
     workspace: Workspace
-    kept: str | None = None
+    superseded_ref: str | None = None
     left_empty: tuple[str, ...] = ()
 
 
@@ -118,10 +125,10 @@ class Workspaces:
         """
         parsed = parse_source(source)
 
-        def ask(git: Git) -> None:
-            demand_branch(branch, look(git, parsed, cwd=self.root), parsed)
+        def check_branch(git: Git) -> None:
+            require_branch(branch, list_remote_refs(git, parsed, cwd=self.root), parsed)
 
-        await self._in_thread(ask)
+        await self._run_in_thread(check_branch)
 
     async def prepare(
         self, *, workspace_id: str, source: str | None, branch: str | None, run_branch: str
@@ -144,24 +151,24 @@ class Workspaces:
         parsed = None if source is None else parse_source(source)
 
         def make(git: Git) -> Workspace:
-            with self._alone(git, workspace_id):
+            with self._workspace_lock(git, workspace_id):
                 if (path / ".git").exists():
                     return self._describe(git, workspace_id)
-                with made_aside(path, self.scratch) as aside:
+                with staged_directory(path, self.scratch) as staged:
                     if parsed is None:
-                        make_fresh(git, aside)
+                        init_empty(git, staged)
                     else:
-                        offered = look(git, parsed, cwd=self.root)
-                        demand_branch(branch, offered, parsed)
-                        with self._mirrored(git, parsed, offered) as mirror:
+                        advertised = list_remote_refs(git, parsed, cwd=self.root)
+                        require_branch(branch, advertised, parsed)
+                        with self._current_mirror(git, parsed, advertised) as mirror:
                             make_clone(
-                                git, aside, mirror=mirror, source=parsed, offered=offered,
+                                git, staged, mirror=mirror, source=parsed, advertised=advertised,
                                 branch=branch, run_branch=run_branch,
                             )  # fmt: skip
-                    self._write_record(workspace_id, worktree.head_of(git, aside), parsed)
+                    self._write_record(workspace_id, worktree.head_of(git, staged), parsed)
                 return self._describe(git, workspace_id)
 
-        return await self._in_thread(make)
+        return await self._run_in_thread(make)
 
     async def restore(self, *, workspace_id: str, source: str | None, bundle: Bundle) -> Restored:
         """Make a workspace as another node left it: its commits, and what it had uncommitted.
@@ -179,43 +186,43 @@ class Workspaces:
         parsed = None if source is None else parse_source(source)
 
         def make(git: Git) -> Restored:
-            with self._alone(git, workspace_id):
-                chosen, kept = workspace_id, None
+            with self._workspace_lock(git, workspace_id):
+                chosen, superseded_ref = workspace_id, None
                 is_here = (self._path_of(chosen) / ".git").exists()
                 if is_here:
                     try:
-                        free(self._path_of(chosen) / ".git")
-                        kept = forward(
+                        remove_stale_locks(self._path_of(chosen) / ".git")
+                        superseded_ref = fast_forward(
                             git, self._path_of(chosen), bundle, label=f"superseded/{uuid4().hex}"
                         )
                         self._write_record(chosen, bundle.base_commit, parsed)
                     except Diverged as error:
                         log.warning("workspace %s is left as it is: %s", chosen, error)
-                        chosen, is_here = self._free_id(workspace_id), False
+                        chosen, is_here = self._unused_id(workspace_id), False
                 if not is_here:
-                    self._make_from(git, chosen, parsed, bundle)
+                    self._make_from_bundle(git, chosen, parsed, bundle)
                 return Restored(
                     workspace=self._describe(git, chosen),
-                    kept=kept,
+                    superseded_ref=superseded_ref,
                     left_empty=left_empty(git, self._path_of(chosen), bundle),
                 )
 
-        return await self._in_thread(make)
+        return await self._run_in_thread(make)
 
-    def _make_from(
+    def _make_from_bundle(
         self, git: Git, workspace_id: str, source: Source | None, bundle: Bundle
     ) -> None:
-        with made_aside(self._path_of(workspace_id), self.scratch) as aside:
+        with staged_directory(self._path_of(workspace_id), self.scratch) as staged:
             self._write_record(workspace_id, bundle.base_commit, source)
             if source is None:
-                make_fresh(git, aside)
-                fill(git, aside, bundle)
+                init_empty(git, staged)
+                unpack_into_clone(git, staged, bundle)
                 return
-            offered = look(git, source, cwd=self.root)
-            with self._mirrored(git, source, offered) as mirror:
-                make_unfilled(git, aside, mirror=mirror, source=source)
-                fetch = partial(fetch_commit, git, aside, mirror=mirror, source=source)
-                fill(git, aside, bundle, fetch=fetch)
+            advertised = list_remote_refs(git, source, cwd=self.root)
+            with self._current_mirror(git, source, advertised) as mirror:
+                clone_without_checkout(git, staged, mirror=mirror, source=source)
+                fetch = partial(fetch_commit, git, staged, mirror=mirror, source=source)
+                unpack_into_clone(git, staged, bundle, fetch=fetch)
 
     async def reopen(self, workspace_id: str) -> Workspace | None:
         """A workspace made before, for a session's next leg; `None` if it is not here.
@@ -227,28 +234,28 @@ class Workspaces:
         def find(git: Git) -> Workspace | None:
             if not (path / ".git").exists():
                 return None
-            free(path / ".git")
+            remove_stale_locks(path / ".git")
             return self._describe(git, workspace_id)
 
-        return await self._in_thread(find)
+        return await self._run_in_thread(find)
 
     async def head(self, workspace: Workspace) -> str | None:
         """The commit checked out; `None` before the first."""
-        return await self._in_thread(lambda git: worktree.head_of(git, workspace.path))
+        return await self._run_in_thread(lambda git: worktree.head_of(git, workspace.path))
 
     async def diff(self, workspace: Workspace, base: str | None) -> DiffStat:
         """What files and commits are beyond `base`, uncommitted and untracked work included.
 
         `None` as base counts everything. The agent's index, HEAD and files stay untouched.
         """
-        return await self._in_thread(lambda git: worktree.diff(git, workspace.path, base))
+        return await self._run_in_thread(lambda git: worktree.diff(git, workspace.path, base))
 
     async def save(self, workspace: Workspace, label: str) -> Mapping[str, Any]:
         """Commit the work tree on `refs/signalbox/<label>`; index, HEAD and branch stay.
 
         Ignored files and the inside of nested repositories are left out.
         """
-        return await self._in_thread(lambda git: worktree.save(git, workspace.path, label))
+        return await self._run_in_thread(lambda git: worktree.save(git, workspace.path, label))
 
     async def bundle(
         self,
@@ -276,31 +283,31 @@ class Workspaces:
             TooLarge: If the bundle would be larger.
             WorkspaceError: If the repository is gone or damaged.
         """
-        return await self._in_thread(
-            lambda git: pack(
+        return await self._run_in_thread(
+            lambda git: create_bundle(
                 git, workspace.path, since=since, saved=saved, start=start, max_bytes=max_bytes
             )
         )
 
-    async def glance(self, workspace: Workspace) -> str:
+    async def read_head_state(self, workspace: Workspace) -> str:
         """What changes when a commit is made, had without a process; empty if it cannot be."""
-        return await asyncio.to_thread(glance, workspace.path)
+        return await asyncio.to_thread(read_head_state, workspace.path)
 
-    async def _in_thread(self, work: Callable[[Git], T]) -> T:
+    async def _run_in_thread(self, work: Callable[[Git], T]) -> T:
         git = Git(
             environment=self.environment,
             timeout=self.git_timeout,
             global_config=self._global_config,
-            temporary=self.scratch.folder if self.scratch is not None else None,
+            temporary_dir=self.scratch.folder if self.scratch is not None else None,
         )
 
-        def bounded() -> T:
-            with translating_os_errors():
-                self._provide()
+        def run_bounded() -> T:
+            with translate_os_errors():
+                self._ensure_root()
                 return work(git)
 
         try:
-            return await asyncio.to_thread(bounded)
+            return await asyncio.to_thread(run_bounded)
         except asyncio.CancelledError:
             git.stop()
             raise
@@ -309,20 +316,23 @@ class Workspaces:
     def _global_config(self) -> Path:
         return self.root / "gitconfig"
 
-    def _provide(self) -> None:
+    def _ensure_root(self) -> None:
         """The root and git's configuration: the worker's own, plus ours."""
         self.root.mkdir(parents=True, exist_ok=True)
         if self.scratch is not None:
             self.scratch.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        named = self.environment.get("GIT_CONFIG_GLOBAL")
-        places = self.environment.get("XDG_CONFIG_HOME") or "~/.config"
-        theirs = [named] if named else [f"{places}/git/config", "~/.gitconfig"]
-        wanted = "".join(f"[include]\n\tpath = {_quoted(path)}\n" for path in theirs) + _SAFE
+        configured = self.environment.get("GIT_CONFIG_GLOBAL")
+        config_home = self.environment.get("XDG_CONFIG_HOME") or "~/.config"
+        includes = [configured] if configured else [f"{config_home}/git/config", "~/.gitconfig"]
+        content = (
+            "".join(f"[include]\n\tpath = {_quoted(path)}\n" for path in includes)
+            + _SAFE_DIRECTORY_CONFIG
+        )
         config = self._global_config
-        if not config.is_file() or config.read_text() != wanted:
-            aside = aside_of(config, self.scratch)
-            aside.write_text(wanted)
-            aside.rename(config)
+        if not config.is_file() or config.read_text() != content:
+            staged_config = staging_path(config, self.scratch)
+            staged_config.write_text(content)
+            staged_config.rename(config)
 
     def _path_of(self, workspace_id: str) -> Path:
         if not _ID.fullmatch(workspace_id):
@@ -335,38 +345,38 @@ class Workspaces:
     def _record_of(self, workspace_id: str) -> Path:
         return self.root / "records" / f"{workspace_id}.json"
 
-    def _alone(self, git: Git, workspace_id: str) -> AbstractContextManager[None]:
-        return alone(self._record_of(workspace_id), git=git, patience=self.git_timeout)
+    def _workspace_lock(self, git: Git, workspace_id: str) -> AbstractContextManager[None]:
+        return workspace_lock(self._record_of(workspace_id), git=git, lock_timeout=self.git_timeout)
 
-    def _mirrored(
-        self, git: Git, source: Source, offered: Advertised
+    def _current_mirror(
+        self, git: Git, source: Source, advertised: Advertised
     ) -> AbstractContextManager[Path]:
         root = self.root / "mirrors"
-        return mirrored(git, source, offered, root=root, patience=self.git_timeout)
+        return current_mirror(git, source, advertised, root=root, lock_timeout=self.git_timeout)
 
-    def _free_id(self, workspace_id: str) -> str:
+    def _unused_id(self, workspace_id: str) -> str:
         """An id like this one that is not taken here."""
         stem = re.sub(r"-\d+$", "", workspace_id)[:58]
         numbered = (f"{stem}-{number}" for number in count(2))
         return next(name for name in numbered if not self._path_of(name).exists())
 
     def _write_record(self, workspace_id: str, base: str | None, source: Source | None) -> None:
-        known = {"base_commit": base, "repo": source.shown if source else None}
-        self._record_of(workspace_id).write_text(json.dumps(known))
+        record = {"base_commit": base, "repo": source.display_url if source else None}
+        self._record_of(workspace_id).write_text(json.dumps(record))
 
     def _describe(self, git: Git, workspace_id: str) -> Workspace:
         path = self._path_of(workspace_id)
         try:
-            known = json.loads(self._record_of(workspace_id).read_text())
+            record = json.loads(self._record_of(workspace_id).read_text())
         except (FileNotFoundError, ValueError):
             log.warning("workspace %s has no record", workspace_id)
-            known = {}
+            record = {}
         return Workspace(
             id=workspace_id,
             path=path,
             branch=worktree.branch_of(git, path),
-            base_commit=known.get("base_commit"),
-            repo=known.get("repo"),
+            base_commit=record.get("base_commit"),
+            repo=record.get("repo"),
         )
 
 

@@ -46,11 +46,11 @@ class WorkTree:
     git: Git
     env: Mapping[str, str]
 
-    def run(self, *arguments: str, given: bytes = b"") -> bytes:
+    def run(self, *arguments: str, stdin: bytes = b"") -> bytes:
         """A git command on the workspace's objects and files."""
-        return self.git.run(*arguments, cwd=self.path, env=self.env, given=given)
+        return self.git.run(*arguments, cwd=self.path, env=self.env, stdin=stdin)
 
-    def tree(self) -> str:
+    def write_tree(self) -> str:
         """Write all files that are not ignored as a tree object.
 
         A file that cannot be read is left as it was; an index that cannot is made anew.
@@ -58,7 +58,7 @@ class WorkTree:
         try:
             self._add()
         except GitFailed as error:
-            if error.is_about_disk:
+            if error.is_disk_error:
                 raise
             Path(self.env["GIT_INDEX_FILE"]).unlink(missing_ok=True)
             head = head_of(self.git, self.path)
@@ -72,7 +72,7 @@ class WorkTree:
             self.run("add", "--all", "--ignore-errors", "--", ".")
         except GitFailed as error:
             # 1: some files could not be added, the others are in.
-            if error.status != 1 or error.is_about_disk:
+            if error.status != 1 or error.is_disk_error:
                 raise
             log.warning("some files of %s are left out: %s", self.path.name, error)
 
@@ -80,15 +80,15 @@ class WorkTree:
         """The tree without a file."""
         return self.run("mktree").decode().strip()
 
-    def has(self, commit: str) -> bool:
+    def has_commit(self, commit: str) -> bool:
         """Whether a commit is there."""
-        answer = self.run("cat-file", "--batch-check=%(objecttype)", given=f"{commit}\n".encode())
+        answer = self.run("cat-file", "--batch-check=%(objecttype)", stdin=f"{commit}\n".encode())
         return answer.strip() == b"commit"
 
 
 def head_of(git: Git, path: Path) -> str | None:
     """The commit checked out; `None` before the first."""
-    env = theirs(path)
+    env = workspace_env(path)
     found = git.run("rev-parse", "--verify", "--quiet", "HEAD^{commit}",
                     cwd=path, env=env, accept=(0, 1, 128))  # fmt: skip
     return found.decode().strip() or None
@@ -96,13 +96,13 @@ def head_of(git: Git, path: Path) -> str | None:
 
 def branch_of(git: Git, path: Path) -> str | None:
     """The branch checked out; `None` if HEAD is detached."""
-    found = git.run("symbolic-ref", "--quiet", "HEAD", cwd=path, env=theirs(path),
+    found = git.run("symbolic-ref", "--quiet", "HEAD", cwd=path, env=workspace_env(path),
                     accept=(0, 1, 128))  # fmt: skip
     return found.decode(errors="replace").strip().removeprefix("refs/heads/") or None
 
 
 @contextmanager
-def opened(git: Git, path: Path) -> Iterator[WorkTree]:
+def open_worktree(git: Git, path: Path) -> Iterator[WorkTree]:
     """Look at a workspace through a git directory of our own.
 
     Raises:
@@ -110,34 +110,37 @@ def opened(git: Git, path: Path) -> Iterator[WorkTree]:
     """
     git_dir = path / ".git"
     try:
-        said = git.line("rev-parse", "--path-format=absolute", "--git-path", "objects",
+        output = git.run_text("rev-parse", "--path-format=absolute", "--git-path", "objects",
                         "--git-path", "shallow", "--git-path", "index",
                         "--git-path", "info/exclude", "--show-object-format",
-                        cwd=path, env=theirs(path))  # fmt: skip
+                        cwd=path, env=workspace_env(path))  # fmt: skip
     except GitFailed as error:
         raise WorkspaceError(
             f"no repository in {path}",
             user_message="The workspace is no longer a git repository: its `.git` is gone or "
             "damaged. Start a new run; the files are still on the worker.",
         ) from error
-    objects, shallow, index, exclude, kind = said.split("\n")
+    objects, shallow, index, exclude, kind = output.split("\n")
     with tempfile.TemporaryDirectory(
-        prefix="signalbox-", dir=git.temporary, ignore_cleanup_errors=True
-    ) as temporary:
-        ours = Path(temporary) / "git"
-        git.run("init", "--quiet", "--bare", "--template=", f"--object-format={kind}", str(ours),
-                cwd=Path(temporary))  # fmt: skip
+        prefix="signalbox-", dir=git.temporary_dir, ignore_cleanup_errors=True
+    ) as temporary_dir:
+        private_dir = Path(temporary_dir) / "git"
+        git.run(
+            *("init", "--quiet", "--bare", "--template=", f"--object-format={kind}"),
+            str(private_dir),
+            cwd=Path(temporary_dir),
+        )
         # The agent's index knows which files are unchanged: only the others are read.
         if Path(index).is_file() and not list(git_dir.glob("sharedindex.*")):
-            shutil.copyfile(index, ours / "index")
+            shutil.copyfile(index, private_dir / "index")
         if Path(exclude).is_file():
-            (ours / "info").mkdir(exist_ok=True)
-            shutil.copyfile(exclude, ours / "info" / "exclude")
+            (private_dir / "info").mkdir(exist_ok=True)
+            shutil.copyfile(exclude, private_dir / "info" / "exclude")
         env = {
-            "GIT_DIR": str(ours),
+            "GIT_DIR": str(private_dir),
             "GIT_WORK_TREE": str(path),
             "GIT_OBJECT_DIRECTORY": objects,
-            "GIT_INDEX_FILE": str(ours / "index"),
+            "GIT_INDEX_FILE": str(private_dir / "index"),
             "GIT_CONFIG_GLOBAL": "/dev/null",
             "GIT_CONFIG_NOSYSTEM": "1",
         }
@@ -149,24 +152,24 @@ def opened(git: Git, path: Path) -> Iterator[WorkTree]:
 def diff(git: Git, path: Path, base: str | None) -> DiffStat:
     """What the files and commits are beyond `base` (`None`: beyond nothing)."""
     head = head_of(git, path)
-    with opened(git, path) as tree:
-        if base is not None and not tree.has(base):
+    with open_worktree(git, path) as tree:
+        if base is not None and not tree.has_commit(base):
             raise WorkspaceError(
                 f"start commit {base[:12]} is gone from {path}",
                 user_message="The commit this run started from is gone from the workspace, so "
                 "what changed since cannot be told.",
             )
         empty = tree.empty_tree()
-        now = tree.tree()
+        now = tree.write_tree()
         changes = _numstat(tree.run(
             "diff-tree", "-r", "-z", "--numstat", "-M", "-l400", "--no-ext-diff", "--no-textconv",
             base or empty, now,
         ))  # fmt: skip
-        unsaved = tree.run("diff-tree", "-r", "-z", "--name-only", "--no-renames",
+        uncommitted = tree.run("diff-tree", "-r", "-z", "--name-only", "--no-renames",
                            head or empty, now)  # fmt: skip
         return DiffStat(
-            files=_files(changes, set(unsaved.decode(errors="replace").split("\0"))),
-            commits=_commits(tree, base, head),
+            files=_file_changes(changes, set(uncommitted.decode(errors="replace").split("\0"))),
+            commits=_list_commits(tree, base, head),
         )
 
 
@@ -175,18 +178,18 @@ def save(git: Git, path: Path, label: str) -> dict[str, object]:
     reference = f"refs/signalbox/{label}"
     git.run("check-ref-format", reference, cwd=path)
     head = head_of(git, path)
-    with opened(git, path) as tree:
-        now = tree.tree()
+    with open_worktree(git, path) as tree:
+        now = tree.write_tree()
         parents = ["-p", head] if head else []
         commit = git.run(
             "commit-tree", now, *parents, "-F", "-",
-            cwd=path, env={**tree.env, **_AUTHOR}, given=f"Work saved for {label}\n".encode(),
+            cwd=path, env={**tree.env, **_AUTHOR}, stdin=f"Work saved for {label}\n".encode(),
         ).decode().strip()  # fmt: skip
         changes = _numstat(tree.run(
             "diff-tree", "-r", "-z", "--numstat", "--no-renames", "--no-ext-diff", "--no-textconv",
             head or tree.empty_tree(), now,
         ))  # fmt: skip
-    git.run("update-ref", "--no-deref", reference, commit, cwd=path, env=theirs(path))
+    git.run("update-ref", "--no-deref", reference, commit, cwd=path, env=workspace_env(path))
     return {
         "ref": reference,
         "commit": commit,
@@ -197,7 +200,7 @@ def save(git: Git, path: Path, label: str) -> dict[str, object]:
     }
 
 
-def theirs(path: Path) -> dict[str, str]:
+def workspace_env(path: Path) -> dict[str, str]:
     """For commands on the workspace's own references; never looks into directories above."""
     return {
         "GIT_DIR": str(path / ".git"),
@@ -218,46 +221,48 @@ def _numstat(output: bytes) -> list[tuple[str, str, int | None, int | None]]:
         if not line:
             continue
         added, removed, path = line.split("\t", 2)
-        shown = path
+        display_path = path
         if not path:
             old, path = next(fields), next(fields)
-            shown = f"{old} → {path}"
-        changes.append((path, shown, _count(added), _count(removed)))
+            display_path = f"{old} → {path}"
+        changes.append((path, display_path, _parse_count(added), _parse_count(removed)))
     return changes
 
 
-def _count(figure: str) -> int | None:
-    return int(figure) if figure.isdecimal() else None
+def _parse_count(text: str) -> int | None:
+    return int(text) if text.isdecimal() else None
 
 
-def _files(
-    changes: list[tuple[str, str, int | None, int | None]], unsaved: set[str]
+def _file_changes(
+    changes: list[tuple[str, str, int | None, int | None]], uncommitted: set[str]
 ) -> tuple[FileChange, ...]:
     """At most `MAX_FILES`, with the rest added up in a last line of its own."""
     files = [
-        FileChange(path=shown, added=added, removed=removed, committed=path not in unsaved)
-        for path, shown, added, removed in changes
+        FileChange(
+            path=display_path, added=added, removed=removed, committed=path not in uncommitted
+        )
+        for path, display_path, added, removed in changes
     ]
-    rest = files[MAX_FILES:]
-    if not rest:
+    omitted = files[MAX_FILES:]
+    if not omitted:
         return tuple(files)
-    more = FileChange(
-        path=f"… and {len(rest):,} more files",
-        added=sum(change.added or 0 for change in rest),
-        removed=sum(change.removed or 0 for change in rest),
-        committed=all(change.committed for change in rest),
+    omitted_line = FileChange(
+        path=f"… and {len(omitted):,} more files",
+        added=sum(change.added or 0 for change in omitted),
+        removed=sum(change.removed or 0 for change in omitted),
+        committed=all(change.committed for change in omitted),
     )
-    return (*files[:MAX_FILES], more)
+    return (*files[:MAX_FILES], omitted_line)
 
 
-def _commits(tree: WorkTree, base: str | None, head: str | None) -> tuple[CommitInfo, ...]:
+def _list_commits(tree: WorkTree, base: str | None, head: str | None) -> tuple[CommitInfo, ...]:
     """The commits beyond `base`, oldest first; the newest `MAX_COMMITS` of many."""
     if head is None:
         return ()
-    span = [head, *([f"^{base}"] if base else [])]
+    revisions = [head, *([f"^{base}"] if base else [])]
     listed = tree.run(
         "log", "-z", "--format=%H %s", f"--max-count={MAX_COMMITS}", "--no-show-signature",
-        "--end-of-options", *span,
+        "--end-of-options", *revisions,
     )  # fmt: skip
     lines = [line for line in listed.decode(errors="replace").split("\0") if line]
     return tuple(

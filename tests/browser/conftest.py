@@ -25,24 +25,24 @@ from tests.browser.small_app import small_app
 from tests.sandbox import connected
 
 ONE_LOOP = pytest.mark.asyncio(loop_scope="session")
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-PATIENCE_MS = 15_000
+BROWSER_NAMES = ("chromium", "chromium-browser", "google-chrome")
+TIMEOUT_MS = 15_000
 # A browser that starts from a cold disk on a busy machine keeps its first caller waiting.
 START_MS = 75_000
 
 OpenPage = Callable[..., Awaitable[Page]]
 
-expect.set_options(timeout=PATIENCE_MS)
+expect.set_options(timeout=TIMEOUT_MS)
 
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """Where a Chromium is; without one these tests are left out, but in CI they fail."""
-    for name in NAMES:
+    for name in BROWSER_NAMES:
         if path := shutil.which(name):
             return path
     if os.environ.get("CI") == "true":
-        pytest.fail(f"no Chromium found (looked for {', '.join(NAMES)})")
+        pytest.fail(f"no Chromium found (looked for {', '.join(BROWSER_NAMES)})")
     pytest.skip("no Chromium found: install Debian's chromium, or run as root with apt")
 
 
@@ -62,8 +62,8 @@ def endpoint(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     ]
     with subprocess.Popen([chromium, *flags], stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        says = (re.search(r"DevTools listening on (ws://\S+)", line) for line in process.stderr)
-        found = next((match for match in says if match), None)
+        matches = (re.search(r"DevTools listening on (ws://\S+)", line) for line in process.stderr)
+        found = next((match for match in matches if match), None)
         assert found is not None, f"{chromium} ended with {process.wait(10)}"
         drain = threading.Thread(target=deque, args=(process.stderr, 0), daemon=True)
         drain.start()
@@ -98,18 +98,18 @@ async def open_page(browser: Browser, sandbox: Sandbox) -> AsyncIterator[OpenPag
 
     Whatever the page writes to the console as an error, or throws, fails the test.
     """
-    wrong: list[str] = []
+    page_errors: list[str] = []
 
-    def hear(message: ConsoleMessage) -> None:
+    def on_console_message(message: ConsoleMessage) -> None:
         if message.type == "error":
-            wrong.append(f"{message.text} ({message.location.get('url')})")
+            page_errors.append(f"{message.text} ({message.location.get('url')})")
 
-    async def opened(place: str = "builds", *, person: str = "ada", **context: Any) -> Page:
+    async def opened(channel: str = "builds", *, person: str = "ada", **context: Any) -> Page:
         page = await browser.new_page(**context)
-        page.set_default_timeout(PATIENCE_MS)
-        page.on("console", hear)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        await page.goto(f"{sandbox.url}/?as={person}#/{place}")
+        page.set_default_timeout(TIMEOUT_MS)
+        page.on("console", on_console_message)
+        page.on("pageerror", lambda error: page_errors.append(str(error)))
+        await page.goto(f"{sandbox.url}/?as={person}#/{channel}")
         await expect(page.locator("body")).to_have_attribute("data-ready", "yes")
         return page
 
@@ -117,7 +117,7 @@ async def open_page(browser: Browser, sandbox: Sandbox) -> AsyncIterator[OpenPag
     yield opened
     for context in set(browser.contexts) - before:
         await context.close()
-    assert wrong == []
+    assert page_errors == []
 
 
 @pytest_asyncio.fixture(loop_scope="session")

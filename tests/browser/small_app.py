@@ -13,20 +13,20 @@ from tests.sandbox import new_app
 Document = dict[str, Any]
 
 
-def _plain(words: str) -> Document:
-    return {"type": "plain_text", "text": words}
+def _plain(text: str) -> Document:
+    return {"type": "plain_text", "text": text}
 
 
-def _mrkdwn(words: str) -> Document:
-    return {"type": "mrkdwn", "text": words}
+def _mrkdwn(text: str) -> Document:
+    return {"type": "mrkdwn", "text": text}
 
 
 def _button(label: str, action_id: str, **more: Any) -> Document:
     return {"type": "button", "text": _plain(label), "action_id": action_id, "value": "1", **more}
 
 
-def _option(words: str) -> Document:
-    return {"text": _plain(words), "value": words.lower()}
+def _option(text: str) -> Document:
+    return {"text": _plain(text), "value": text.lower()}
 
 
 def card(task: str, *, is_live: bool) -> list[Document]:
@@ -193,13 +193,13 @@ async def on_form(ack: AsyncAck, body: Document, client: AsyncWebClient) -> None
         await ack(response_action="push", view={**form(), "title": _plain("One more")})
         return
     await ack()
-    told = {key: value["value"] for key, value in entered.items()}
-    repo = (told["repo"]["selected_option"] or {}).get("value")
-    chosen = told["workflow"]["selected_option"]["value"]
-    how = [one["value"] for one in told["how"]["selected_options"]]
+    fields = {key: value["value"] for key, value in entered.items()}
+    repo = (fields["repo"]["selected_option"] or {}).get("value")
+    chosen = fields["workflow"]["selected_option"]["value"]
+    how = [one["value"] for one in fields["how"]["selected_options"]]
     await client.chat_postMessage(
         channel="#builds",
-        text=f"form: {chosen}, {task!r}, {repo}, {told['turns']['value']}, {how}",
+        text=f"form: {chosen}, {task!r}, {repo}, {fields['turns']['value']}, {how}",
     )
 
 

@@ -7,7 +7,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox.slack.server import Sandbox
 from tests.browser.conftest import ONE_LOOP, OpenPage
-from tests.browser.reading import feed, message, thread, write
+from tests.browser.locators import feed, message, thread, write
 
 pytestmark = ONE_LOOP
 

@@ -4,7 +4,7 @@ from playwright.async_api import Page, expect
 
 from bot.sandbox.slack.server import Sandbox
 from tests.browser.conftest import ONE_LOOP, OpenPage
-from tests.browser.reading import feed, message, reply, thread, write
+from tests.browser.locators import feed, message, reply, thread, write
 
 pytestmark = ONE_LOOP
 

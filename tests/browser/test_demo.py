@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
-from tests.browser.conftest import ONE_LOOP, PATIENCE_MS
+from tests.browser.conftest import ONE_LOOP, TIMEOUT_MS
 
 pytestmark = [ONE_LOOP, pytest.mark.timeout(300)]
 
@@ -49,7 +49,7 @@ async def demo_url() -> AsyncIterator[str]:
 @pytest_asyncio.fixture(loop_scope="session")
 async def page(browser: Browser, demo_url: str) -> AsyncIterator[Page]:
     opened = await browser.new_page()
-    opened.set_default_timeout(PATIENCE_MS)
+    opened.set_default_timeout(TIMEOUT_MS)
     await opened.goto(f"{demo_url}/#/builds")
     await expect(opened.locator("body[data-ready=yes]")).to_be_attached()
     yield opened

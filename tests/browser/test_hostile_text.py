@@ -8,7 +8,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox.slack.server import Sandbox
 from tests.browser.conftest import ONE_LOOP
-from tests.browser.reading import feed
+from tests.browser.locators import feed
 
 pytestmark = ONE_LOOP
 

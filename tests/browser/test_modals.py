@@ -4,7 +4,7 @@ from playwright.async_api import Locator, Page, expect
 
 from bot.sandbox.slack.server import Sandbox
 from tests.browser.conftest import ONE_LOOP
-from tests.browser.reading import feed, message, write
+from tests.browser.locators import feed, message, write
 
 pytestmark = ONE_LOOP
 

@@ -18,29 +18,29 @@ from core.queue.jobs import Job
 from core.runner.execution.ledger import Ledger
 from core.services import admission, snapshots
 from core.services.admission import AdmissionService, admit
-from core.services.work import Work
+from core.services.context import ServiceContext
 from core.store import users
 from core.store.database.engine import Database
 from core.store.fleet import caps as cap_rows
 from core.store.fleet import pending, workers
-from core.store.runs import runs
+from core.store.runs import run_queries, runs
 from tests.database import NOW, running_run, stored_run
-from tests.fakes.queue import until, working
+from tests.fakes.queue import running_worker, wait_until
 
 LATER = NOW + timedelta(seconds=90)
 
 
-def work_on(database: Database) -> Work:
-    return Work(database, lambda: NOW)
+def work_on(database: Database) -> ServiceContext:
+    return ServiceContext(database, lambda: NOW)
 
 
-async def capped(database: Database, **caps: int) -> AdmissionService:
+async def admission_with_caps(database: Database, **caps: int) -> AdmissionService:
     service = AdmissionService(work_on(database))
-    await service.cap(Caps(**caps))
+    await service.set_caps(Caps(**caps))
     return service
 
 
-async def a_person(database: Database, name: str) -> UUID:
+async def make_user(database: Database, name: str) -> UUID:
     async with database.sessions.begin() as session:
         user = await users.ensure(
             session, slack_team_id="T1", slack_user_id=f"U{name}", name=name, now=NOW
@@ -55,7 +55,7 @@ async def admitted(database: Database) -> list[str]:
 
 async def look(database: Database, run: Run) -> Run:
     async with database.sessions() as session:
-        return await runs.get(session, run.run_id)
+        return await run_queries.get(session, run.run_id)
 
 
 async def jobs_of(database: Database) -> list[str]:
@@ -87,8 +87,8 @@ async def test_without_caps_everything_that_waits_is_handed_over_in_order(
 
 
 async def test_what_does_not_fit_waits_with_its_reason(database: Database) -> None:
-    ann, bob = await a_person(database, "ann"), await a_person(database, "bob")
-    await capped(database, fleet=3, repository=2, person=1)
+    ann, bob = await make_user(database, "ann"), await make_user(database, "bob")
+    await admission_with_caps(database, fleet=3, repository=2, person=1)
     first = await stored_run(database, user_id=ann, git_repo="https://example.org/a")
     second = await stored_run(
         database, user_id=ann, git_repo="https://example.org/b", created_at=LATER
@@ -114,7 +114,7 @@ async def test_what_does_not_fit_waits_with_its_reason(database: Database) -> No
 
 async def test_an_end_lets_the_next_one_in_with_the_same_commit(database: Database) -> None:
     running = await running_run(database)
-    await capped(database, fleet=1)
+    await admission_with_caps(database, fleet=1)
     waiting = await stored_run(database, created_at=LATER)
     assert await admitted(database) == []
 
@@ -127,7 +127,7 @@ async def test_an_end_lets_the_next_one_in_with_the_same_commit(database: Databa
 
 async def test_an_end_that_is_rolled_back_lets_nobody_in(database: Database) -> None:
     running = await running_run(database)
-    await capped(database, fleet=1)
+    await admission_with_caps(database, fleet=1)
     waiting = await stored_run(database, created_at=LATER)
 
     async with database.sessions() as session:
@@ -144,11 +144,11 @@ async def test_an_end_that_is_rolled_back_lets_nobody_in(database: Database) -> 
 
 async def test_a_requeued_run_goes_first_and_past_the_caps_it_had_met(database: Database) -> None:
     running = await running_run(database)
-    await capped(database, fleet=1)
+    await admission_with_caps(database, fleet=1)
     urgent = await stored_run(database, priority=50, created_at=NOW - timedelta(seconds=9))
     ledger = Ledger(work_on(database), "w1", "h")
 
-    again = await ledger.requeue(running, why="its worker was lost")
+    again = await ledger.requeue(running, reason="its worker was lost")
 
     assert again.job_id is not None
     assert again.attempt == 2
@@ -162,14 +162,14 @@ async def test_a_requeued_runs_job_goes_before_the_new_ones_of_its_priority(
     new = await stored_run(database, created_at=NOW - timedelta(seconds=9))
     urgent = await stored_run(database, priority=1, created_at=LATER)
     await admitted(database)
-    await Ledger(work_on(database), "w1", "h").requeue(running, why="its worker was lost")
+    await Ledger(work_on(database), "w1", "h").requeue(running, reason="its worker was lost")
     begun: list[str] = []
 
     async def note(job: Job) -> None:
         begun.append(job.run_id)
 
-    async with working(database.dsn, note, slots=1):
-        await until(lambda: len(begun) == 3)
+    async with running_worker(database.dsn, note, slots=1):
+        await wait_until(lambda: len(begun) == 3)
 
     assert begun == [urgent.run_id, running.run_id, new.run_id]
 
@@ -177,38 +177,38 @@ async def test_a_requeued_runs_job_goes_before_the_new_ones_of_its_priority(
 async def test_a_higher_cap_lets_more_in_at_once_and_a_lower_one_ends_nobody(
     database: Database,
 ) -> None:
-    await capped(database, fleet=1)
+    await admission_with_caps(database, fleet=1)
     waiting = [await stored_run(database, created_at=NOW + timedelta(seconds=n)) for n in range(4)]
     assert await admitted(database) == [waiting[0].run_id]
 
-    await capped(database, fleet=3)
+    await admission_with_caps(database, fleet=3)
     assert await jobs_of(database) == [run.run_id for run in waiting[:3]]
 
-    await capped(database, fleet=2)
+    await admission_with_caps(database, fleet=2)
     async with database.sessions.begin() as session:
         begun = await runs.begin(session, waiting[0].run_id, attempt=1, worker_id="w1", now=NOW)
     await finished(database, begun)
     assert (await look(database, waiting[3])).job_id is None
 
-    await capped(database)
+    await admission_with_caps(database)
     assert (await look(database, waiting[3])).job_id is not None
 
 
 async def test_caps_are_read_by_everybody_and_one_left_out_is_removed(database: Database) -> None:
-    await capped(database, fleet=6, person=2)
-    await capped(database, fleet=5, repository=3)
+    await admission_with_caps(database, fleet=6, person=2)
+    await admission_with_caps(database, fleet=5, repository=3)
 
     async with database.sessions() as session:
         assert await cap_rows.read(session) == Caps(fleet=5, repository=3)
 
 
 async def test_a_run_that_somebody_changes_just_now_is_left_to_them(database: Database) -> None:
-    await capped(database, fleet=1)
+    await admission_with_caps(database, fleet=1)
     locked = await stored_run(database)
     other = await stored_run(database, created_at=LATER)
 
     async with database.sessions.begin() as session:
-        await runs.wish_killed(session, locked.run_id, now=NOW)
+        await runs.request_kill(session, locked.run_id, now=NOW)
         async with asyncio.timeout(5):
             # Neither waits for the row's lock, nor gives its place to another one.
             assert await admitted(database) == []
@@ -221,13 +221,13 @@ async def test_a_run_that_somebody_changes_just_now_is_left_to_them(database: Da
 
 
 async def test_who_froze_with_the_lock_in_hand_loses_it(database: Database) -> None:
-    await capped(database, fleet=1)
+    await admission_with_caps(database, fleet=1)
     waiting = await stored_run(database)
     let_in: list[str] = []
 
     async def freeze() -> None:
         async with database.sessions.begin() as frozen:
-            await pending.lock(frozen)
+            await pending.lock_admission(frozen)
             async with asyncio.timeout(12):
                 let_in.extend(await admitted(database))
 
@@ -238,21 +238,21 @@ async def test_who_froze_with_the_lock_in_hand_loses_it(database: Database) -> N
 
 
 async def test_the_line_counts_both_kinds_of_waiting(database: Database) -> None:
-    ann = await a_person(database, "ann")
-    await capped(database, person=1)
+    ann = await make_user(database, "ann")
+    await admission_with_caps(database, person=1)
     old = await stored_run(database, user_id=ann)
     older = await stored_run(database, user_id=ann, created_at=NOW - timedelta(seconds=1))
     young = await stored_run(database, created_at=LATER)
     urgent = await stored_run(database, created_at=LATER, priority=1, user_id=ann)
     killed = await stored_run(database, created_at=NOW - timedelta(seconds=5))
     async with database.sessions.begin() as session:
-        await runs.wish_killed(session, killed.run_id, now=NOW)
+        await runs.request_kill(session, killed.run_id, now=NOW)
         await admit(session, now=NOW)
 
     async with database.sessions() as session:
         in_line = (urgent, young, older, old, killed)
-        found = [await runs.queue_position(session, run.run_id) for run in in_line]
-        listed = await pending.places(session)
+        found = [await pending.queue_position(session, run.run_id) for run in in_line]
+        listed = await pending.positions(session)
 
     # The young one can be taken by a worker at any moment, those before it by age cannot.
     assert found == [1, 2, 3, 4, None]
@@ -260,45 +260,45 @@ async def test_the_line_counts_both_kinds_of_waiting(database: Database) -> None
 
 
 async def test_what_keeps_a_run_is_told_with_the_figures_of_now(database: Database) -> None:
-    ann = await a_person(database, "ann")
+    ann = await make_user(database, "ann")
     for _ in range(2):
         await running_run(database, user_id=ann)
-    await capped(database, person=2)
+    await admission_with_caps(database, person=2)
     waiting = await stored_run(database, user_id=ann)
     await admitted(database)
 
     async with database.sessions() as session:
-        held = await runs.get(session, waiting.run_id)
-        [hold] = (await admission.holds(session, [held])).values()
+        held = await run_queries.get(session, waiting.run_id)
+        [hold] = (await admission.current_holds(session, [held])).values()
 
-    assert (hold.reason, hold.live, hold.cap) == (QueueReason.PERSON, 2, 2)
+    assert (hold.reason, hold.in_use, hold.cap) == (QueueReason.PERSON, 2, 2)
 
 
 async def test_the_poll_admits_what_a_lost_call_left_waiting(database: Database) -> None:
-    service = await capped(database, fleet=5)
+    service = await admission_with_caps(database, fleet=5)
     left = await stored_run(database)
 
-    assert [run.run_id for run in await service.keep()] == [left.run_id]
+    assert [run.run_id for run in await service.admit_waiting()] == [left.run_id]
 
 
 async def test_only_cards_whose_place_changed_are_drawn_again(database: Database) -> None:
     running = await running_run(database)
-    service = await capped(database, fleet=1)
+    service = await admission_with_caps(database, fleet=1)
     waiting = [await stored_run(database, created_at=NOW + timedelta(seconds=n)) for n in range(25)]
 
     async def versions() -> list[int]:
         return [(await look(database, run)).version for run in waiting]
 
-    await service.keep()
+    await service.admit_waiting()
     first = await versions()
-    await service.keep()
+    await service.admit_waiting()
     assert await versions() == first
 
     await finished(database, running)
     async with database.sessions.begin() as session:
         await runs.begin(session, waiting[0].run_id, attempt=1, worker_id="w1", now=NOW)
     before = await versions()
-    await service.keep()
+    await service.admit_waiting()
     moved = [now - then for now, then in zip(await versions(), before, strict=True)]
 
     # The head at once, and who comes into sight; those between were told a moment ago.
@@ -318,15 +318,15 @@ async def test_a_waiting_run_knows_whether_there_is_a_worker(database: Database)
         heartbeat_at=now,
     )
 
-    async def is_manned(**changes: Any) -> bool:
+    async def has_available_worker(**changes: Any) -> bool:
         async with database.sessions.begin() as session:
-            await workers.report(session, replace(worker, **changes))
+            await workers.record_heartbeat(session, replace(worker, **changes))
             [seen] = await snapshots.of_runs(session, [waiting])
-            return seen.is_manned
+            return seen.has_available_worker
 
     async with database.sessions() as session:
         [alone] = await snapshots.of_runs(session, [waiting])
-    assert not alone.is_manned
-    assert await is_manned()
-    assert not await is_manned(state=WorkerState.DRAINING)
-    assert not await is_manned(heartbeat_at=now - timedelta(minutes=1))
+    assert not alone.has_available_worker
+    assert await has_available_worker()
+    assert not await has_available_worker(state=WorkerState.DRAINING)
+    assert not await has_available_worker(heartbeat_at=now - timedelta(minutes=1))

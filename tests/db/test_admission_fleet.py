@@ -21,12 +21,12 @@ from core.domain.runs.run import Run, RunStatus, StopReason
 from core.queue.jobs import Job
 from core.runner.execution.ledger import Ledger
 from core.services.admission import AdmissionService
+from core.services.context import ServiceContext
 from core.services.people import PeopleService
 from core.services.runs import AlreadyEnded, RunService
-from core.services.work import Work
 from core.store.database.engine import Database
-from core.store.runs import runs
-from tests.fakes.queue import until, working
+from core.store.runs import run_queries
+from tests.fakes.queue import running_worker, wait_until
 
 CAPS = Caps(fleet=6, repository=3, person=2)
 
@@ -41,7 +41,7 @@ class Fleet:
     """
 
     database: Database
-    work: Work
+    work: ServiceContext
     admission: AdmissionService
     service: RunService
     ledger: Ledger
@@ -55,7 +55,7 @@ class Fleet:
     requeues: set[str] = field(default_factory=set)
 
     async def person(self, name: str, role: Role = Role.RUNNER) -> Actor:
-        actor = await PeopleService(self.work).actor(
+        actor = await PeopleService(self.work).ensure_actor(
             team_id="T1", user_id=f"U{name}", name=name, role=role
         )
         assert actor.origin is Origin.SLACK
@@ -81,7 +81,7 @@ class Fleet:
         self.live.remove(run)
         if run.run_id in self.requeues:
             self.requeues.discard(run.run_id)
-            await self.ledger.requeue(run, why="a test")
+            await self.ledger.requeue(run, reason="a test")
             return
         await self.ledger.fail(run, StopReason.TIMEOUT, "a test")
         self.ended.append(run.run_id)
@@ -99,21 +99,21 @@ class Fleet:
 
     async def look(self, run: Run) -> Run:
         async with self.database.sessions() as session:
-            return await runs.get(session, run.run_id)
+            return await run_queries.get(session, run.run_id)
 
     @asynccontextmanager
-    async def working(self, *slots: int) -> AsyncIterator[None]:
+    async def running_worker(self, *slots: int) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             for count in slots:
                 await stack.enter_async_context(
-                    working(self.database.dsn, self.execute, slots=count)
+                    running_worker(self.database.dsn, self.execute, slots=count)
                 )
             yield
 
 
 @pytest.fixture
 async def fleet(database: Database) -> Fleet:
-    work = Work(database, lambda: datetime.now(UTC))
+    work = ServiceContext(database, lambda: datetime.now(UTC))
     catalog = await asyncio.to_thread(load_catalog, None)
     fleet = Fleet(
         database,
@@ -127,12 +127,12 @@ async def fleet(database: Database) -> Fleet:
 
 
 async def test_caps_hold_exactly_at_full_speed_and_nothing_is_left(fleet: Fleet) -> None:
-    await fleet.admission.cap(CAPS)
+    await fleet.admission.set_caps(CAPS)
     people = [await fleet.person(f"P{number}") for number in range(5)]
     repos = [None, "https://example.org/a", "https://example.org/b"]
     fleet.gate.clear()
 
-    async with fleet.working(4, 4, 4):
+    async with fleet.running_worker(4, 4, 4):
         started = await asyncio.gather(
             *(
                 fleet.start(people[number % 5], repo=repos[number % 3], priority=number % 2)
@@ -142,26 +142,26 @@ async def test_caps_hold_exactly_at_full_speed_and_nothing_is_left(fleet: Fleet)
         for run in started[::7]:
             fleet.requeues.add(run.run_id)
         # The caps are used as well as kept: five people and enough slots fill the fleet.
-        await until(lambda: len(fleet.live) == 6, within=30)
+        await wait_until(lambda: len(fleet.live) == 6, within=30)
         fleet.gate.set()
-        await until(lambda: len(fleet.ended) == 60, within=60)
+        await wait_until(lambda: len(fleet.ended) == 60, within=60)
 
     assert fleet.over == []
     assert set(fleet.ended) == {run.run_id for run in started}
 
 
 async def test_who_waits_begins_by_priority_and_then_by_age(fleet: Fleet) -> None:
-    await fleet.admission.cap(Caps(fleet=1))
+    await fleet.admission.set_caps(Caps(fleet=1))
     fleet.caps = Caps(fleet=1)
     ann = await fleet.person("Ann")
     fleet.gate.clear()
-    async with fleet.working(3):
+    async with fleet.running_worker(3):
         first = await fleet.start(ann)
-        await until(lambda: fleet.begun == [first.run_id])
+        await wait_until(lambda: fleet.begun == [first.run_id])
         waiting = {priority: await fleet.start(ann, priority=priority) for priority in (-5, 0, 7)}
         second = await fleet.start(ann)
         fleet.gate.set()
-        await until(lambda: len(fleet.ended) == 5)
+        await wait_until(lambda: len(fleet.ended) == 5)
 
     assert fleet.begun[1:] == [run.run_id for run in (waiting[7], waiting[0], second, waiting[-5])]
     assert fleet.over == []
@@ -170,15 +170,15 @@ async def test_who_waits_begins_by_priority_and_then_by_age(fleet: Fleet) -> Non
 async def test_a_waiting_run_is_killed_at_once_and_gives_its_place_to_nobody(
     fleet: Fleet,
 ) -> None:
-    await fleet.admission.cap(Caps(fleet=1))
+    await fleet.admission.set_caps(Caps(fleet=1))
     ann = await fleet.person("Ann")
     fleet.gate.clear()
-    async with fleet.working(2):
+    async with fleet.running_worker(2):
         first = await fleet.start(ann)
-        await until(lambda: fleet.begun == [first.run_id])
+        await wait_until(lambda: fleet.begun == [first.run_id])
         second, third = await fleet.start(ann), await fleet.start(ann)
 
-        kill = await fleet.service.kill(KillRequest(named=second.run_id), by=ann)
+        kill = await fleet.service.kill(KillRequest(target=second.run_id), by=ann)
 
         assert kill.phase is Phase.CONFIRMED
         killed = await fleet.look(second)
@@ -189,32 +189,32 @@ async def test_a_waiting_run_is_killed_at_once_and_gives_its_place_to_nobody(
         )
         assert (await fleet.look(third)).job_id is None
         fleet.gate.set()
-        await until(lambda: len(fleet.ended) == 2)
+        await wait_until(lambda: len(fleet.ended) == 2)
 
     assert fleet.begun == [first.run_id, third.run_id]
 
 
 async def test_a_kill_of_one_with_a_job_lets_the_next_in(fleet: Fleet) -> None:
-    await fleet.admission.cap(Caps(person=1))
+    await fleet.admission.set_caps(Caps(person=1))
     ann = await fleet.person("Ann")
     first, second = await fleet.start(ann), await fleet.start(ann)
     assert (await fleet.look(second)).job_id is None
 
-    await fleet.service.kill(KillRequest(named=first.run_id), by=ann)
+    await fleet.service.kill(KillRequest(target=first.run_id), by=ann)
 
     assert (await fleet.look(second)).job_id is not None
 
 
 async def test_kills_starts_and_ends_in_one_moment_lock_nobody_up(fleet: Fleet) -> None:
     caps = Caps(fleet=4, person=3)
-    await fleet.admission.cap(caps)
+    await fleet.admission.set_caps(caps)
     fleet.caps = caps
     fleet.pause = 0.005
     people = [await fleet.person(f"P{number}", Role.OPERATOR) for number in range(3)]
 
     async def keep_the_line() -> None:
         while True:
-            await fleet.admission.keep()
+            await fleet.admission.admit_waiting()
             await asyncio.sleep(0.05)
 
     async def start_and_kill(number: int) -> Run:
@@ -222,14 +222,14 @@ async def test_kills_starts_and_ends_in_one_moment_lock_nobody_up(fleet: Fleet) 
         run = await fleet.start(by)
         if number % 2:
             with suppress(AlreadyEnded):
-                await fleet.service.kill(KillRequest(named=run.run_id), by=by)
+                await fleet.service.kill(KillRequest(target=run.run_id), by=by)
         return run
 
-    async with fleet.working(4, 4):
+    async with fleet.running_worker(4, 4):
         keeping = asyncio.create_task(keep_the_line())
         started = await asyncio.gather(*(start_and_kill(number) for number in range(30)))
         unkilled = {run.run_id for run in started[::2]}
-        await until(lambda: unkilled <= set(fleet.ended), within=60)
+        await wait_until(lambda: unkilled <= set(fleet.ended), within=60)
         keeping.cancel()
         await asyncio.wait({keeping})
 

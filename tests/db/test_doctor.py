@@ -25,7 +25,7 @@ KNOWN = frozenset(
 async def lines_about(dsn: str, home: Path) -> list[str]:
     """What the doctor says of a database."""
     said: list[str] = []
-    await run_doctor(load_settings(DATABASE_URL=dsn, SIGNALBOX_HOME=home), say=said.append)
+    await run_doctor(load_settings(DATABASE_URL=dsn, SIGNALBOX_HOME=home), echo=said.append)
     return [line for line in said if "DATABASE_URL" in line or "session" in line]
 
 
@@ -79,13 +79,13 @@ async def test_a_pooler_that_kept_statements_of_another_process_is_found_out(
 async def test_a_pooler_that_refuses_a_parameter_is_told_all_it_has_to_ignore(
     database: Database, tmp_path: Path
 ) -> None:
-    async with Pooler(database.dsn, knows=KNOWN).open() as strict:
+    async with Pooler(database.dsn, known_parameters=KNOWN).open() as strict:
         (refused,) = await lines_about(strict.dsn, tmp_path)
     named = re.search(r"ignore_startup_parameters = ([a-z_, ]+)", refused)
     assert named is not None, refused
     told = frozenset(named[1].split(", "))
 
-    async with Pooler(database.dsn, knows=KNOWN | told).open() as lenient:
+    async with Pooler(database.dsn, known_parameters=KNOWN | told).open() as lenient:
         (accepted,) = await lines_about(lenient.dsn, tmp_path)
 
     assert "unsupported startup parameter" in refused
@@ -126,7 +126,7 @@ async def test_a_machine_that_is_only_a_worker_is_well_without_slack(
     said: list[str] = []
     settings = load_settings(DATABASE_URL=database.dsn, SIGNALBOX_HOME=tmp_path, **NO_SLACK)
 
-    status = await run_doctor(settings, say=said.append)
+    status = await run_doctor(settings, echo=said.append)
 
     assert status == 0, said
     told = "! Slack is not checked: no Slack token is set. Only `bot` and `up` need them."
@@ -142,7 +142,7 @@ async def test_a_slack_that_is_half_set_is_wrong_and_a_proxy_is_mentioned(tmp_pa
         **{**NO_SLACK, "SLACK_APP_TOKEN": "xapp-1"},
     )
 
-    await run_doctor(settings, say=said.append)
+    await run_doctor(settings, echo=said.append)
 
     assert any(line.startswith("✗ SLACK_BOT_TOKEN is not set") for line in said)
     assert any(

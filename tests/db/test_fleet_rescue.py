@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from core.domain.fleet.attempt import HEARTBEAT_INTERVAL, STALLED_AFTER, RunProcess
+from core.domain.fleet.attempt import HEARTBEAT_INTERVAL, STALLED_AFTER, AttemptRecord
 from core.domain.fleet.workers import WorkerRecord, WorkerState
 from core.domain.runs.event import EventKind
 from core.domain.runs.run import Run, RunStatus, StopReason
@@ -16,10 +16,10 @@ from core.domain.runs.step import Step, StepStatus
 from core.domain.workflow import OnWorkerLost
 from core.queue import jobs
 from core.runner.execution.ledger import Ledger
-from core.runner.recovery.lost_worker import Lost
-from core.runner.recovery.rescue import MAX_LOSSES, SECOND_LOOK_AFTER, Rescue
-from core.services.dispatch import hand_over, release_waiting
-from core.services.work import Work
+from core.runner.recovery.lost_worker import LostWorker
+from core.runner.recovery.rescue import MAX_LOSSES, RECHECK_AFTER, Rescue
+from core.services.context import ServiceContext
+from core.services.dispatch import dispatch_run, release_waiting_jobs
 from core.store import events, steps
 from core.store.database.engine import Database
 from core.store.fleet import attempts, workers
@@ -27,11 +27,11 @@ from core.store.runs import runs
 from core.store.sessions import sessions
 from core.store.sessions.transcripts import Transcripts
 from tests.database import NOW, new_session, stored_run
-from tests.rescuers import rescuer
+from tests.rescuer import rescuer
 
 
 @dataclass
-class Desk:
+class RescueHarness:
     """A look-out on a machine of its own, whose clock the test moves."""
 
     database: Database
@@ -39,7 +39,7 @@ class Desk:
     rescue: Rescue = field(init=False)
 
     def __post_init__(self) -> None:
-        work = Work(self.database, lambda: self.now)
+        work = ServiceContext(self.database, lambda: self.now)
         self.ledger = Ledger(work, "there-1:0badcafe", "there")
         self.rescue = rescuer(self.ledger)
 
@@ -50,21 +50,21 @@ class Desk:
 
     async def begun(self, run: Run, worker: str = "here-1:deadbeef") -> Run:
         """The run, begun by that worker."""
-        begun = await Ledger(self.ledger.work, worker, "here").begin(run.run_id, run.attempt)
+        begun = await Ledger(self.ledger.context, worker, "here").begin(run.run_id, run.attempt)
         assert begun is not None
         return begun
 
     async def beat(self, worker: str = "here-1:deadbeef") -> frozenset[tuple[object, int]]:
         """A sign of life of a worker."""
         async with self.database.sessions.begin() as session:
-            return await attempts.beat(session, worker, now=self.now)
+            return await attempts.renew_heartbeats(session, worker, now=self.now)
 
     async def look_twice(self) -> list[Run]:
         """Both looks that it takes, each late enough."""
         self.now += STALLED_AFTER + timedelta(seconds=1)
-        assert await self.rescue.look() == []
-        self.now += SECOND_LOOK_AFTER
-        return await self.rescue.look()
+        assert await self.rescue.rescue_lost_runs() == []
+        self.now += RECHECK_AFTER
+        return await self.rescue.rescue_lost_runs()
 
     async def told(self, run: Run, kind: EventKind) -> list[dict[str, object]]:
         """What is recorded of this kind."""
@@ -73,81 +73,89 @@ class Desk:
 
 
 @pytest.fixture
-def desk(database: Database) -> Desk:
-    return Desk(database)
+def rescue_harness(database: Database) -> RescueHarness:
+    return RescueHarness(database)
 
 
-async def test_a_run_of_a_silent_worker_goes_on_as_its_next_attempt(desk: Desk) -> None:
-    run = await desk.executed()
+async def test_a_run_of_a_silent_worker_goes_on_as_its_next_attempt(
+    rescue_harness: RescueHarness,
+) -> None:
+    run = await rescue_harness.executed()
 
-    (lost,) = await desk.look_twice()
+    (lost,) = await rescue_harness.look_twice()
 
     assert (lost.run_id, lost.status, lost.attempt) == (run.run_id, RunStatus.PENDING, 2)
     assert lost.job_id is not None
-    (told,) = await desk.told(run, EventKind.WORKER_LOST)
+    (told,) = await rescue_harness.told(run, EventKind.WORKER_LOST)
     assert (told["node"], told["times"], told["resumes"]) == ("here-1", 1, True)
-    assert await desk.beat() == frozenset()
+    assert await rescue_harness.beat() == frozenset()
 
 
-async def test_one_sign_of_life_between_the_looks_is_enough(desk: Desk) -> None:
-    run = await desk.executed()
-    desk.now += STALLED_AFTER + timedelta(seconds=1)
-    assert await desk.rescue.look() == []
+async def test_one_sign_of_life_between_the_looks_is_enough(rescue_harness: RescueHarness) -> None:
+    run = await rescue_harness.executed()
+    rescue_harness.now += STALLED_AFTER + timedelta(seconds=1)
+    assert await rescue_harness.rescue.rescue_lost_runs() == []
 
-    assert await desk.beat() == {(run.id, 1)}
-    desk.now += SECOND_LOOK_AFTER
+    assert await rescue_harness.beat() == {(run.id, 1)}
+    rescue_harness.now += RECHECK_AFTER
 
-    assert await desk.rescue.look() == []
+    assert await rescue_harness.rescue.rescue_lost_runs() == []
 
 
-async def test_a_worker_whose_clock_is_behind_is_not_taken_for_dead(desk: Desk) -> None:
-    run = await desk.executed()
+async def test_a_worker_whose_clock_is_behind_is_not_taken_for_dead(
+    rescue_harness: RescueHarness,
+) -> None:
+    run = await rescue_harness.executed()
     behind = timedelta(minutes=5)
-    desk.now += behind
+    rescue_harness.now += behind
     for _ in range(8):
-        desk.now += HEARTBEAT_INTERVAL
-        async with desk.database.sessions.begin() as session:
-            await attempts.beat(session, "here-1:deadbeef", now=desk.now - behind)
-        assert await desk.rescue.look() == []
+        rescue_harness.now += HEARTBEAT_INTERVAL
+        async with rescue_harness.database.sessions.begin() as session:
+            await attempts.renew_heartbeats(
+                session, "here-1:deadbeef", now=rescue_harness.now - behind
+            )
+        assert await rescue_harness.rescue.rescue_lost_runs() == []
 
-    assert (await desk.ledger.look(run.run_id)).attempt == 1
+    assert (await rescue_harness.ledger.read_run(run.run_id)).attempt == 1
 
 
-async def test_a_worker_heard_at_the_last_moment_keeps_its_run(desk: Desk) -> None:
-    run = await desk.executed()
-    async with desk.database.sessions() as session:
+async def test_a_worker_heard_at_the_last_moment_keeps_its_run(
+    rescue_harness: RescueHarness,
+) -> None:
+    run = await rescue_harness.executed()
+    async with rescue_harness.database.sessions() as session:
         (process,) = await attempts.of_run(session, run.id)
-    desk.now += STALLED_AFTER
-    await desk.beat()
+    rescue_harness.now += STALLED_AFTER
+    await rescue_harness.beat()
 
-    async with desk.database.sessions.begin() as session:
-        given_up = await attempts.give_up(
-            session, run.id, 1, silent_since=process.heartbeat_at, now=desk.now
+    async with rescue_harness.database.sessions.begin() as session:
+        given_up = await attempts.end_if_silent(
+            session, run.id, 1, last_heartbeat_at=process.heartbeat_at, now=rescue_harness.now
         )
 
     assert not given_up
-    assert await desk.beat() == {(run.id, 1)}
+    assert await rescue_harness.beat() == {(run.id, 1)}
 
 
-async def test_a_workflow_may_fail_when_its_worker_is_lost(desk: Desk) -> None:
-    run = await desk.executed(on_worker_lost=OnWorkerLost.FAIL)
+async def test_a_workflow_may_fail_when_its_worker_is_lost(rescue_harness: RescueHarness) -> None:
+    run = await rescue_harness.executed(on_worker_lost=OnWorkerLost.FAIL)
     plan = [
         Step(step_id=1, name="Look", status=StepStatus.COMPLETED),
         Step(step_id=2, name="Write", status=StepStatus.IN_PROGRESS),
         Step(step_id=3, name="Test"),
     ]
-    async with desk.database.sessions.begin() as session:
+    async with rescue_harness.database.sessions.begin() as session:
         await steps.replace(session, run.id, plan)
 
-    (lost,) = await desk.look_twice()
+    (lost,) = await rescue_harness.look_twice()
 
     assert (lost.status, lost.stop_reason) == (RunStatus.FAILED, StopReason.WORKER_LOST)
     assert lost.can_continue
     assert "here-1" in (lost.error_message or "")
     assert "continue" in (lost.error_message or "")
-    (told,) = await desk.told(run, EventKind.WORKER_LOST)
+    (told,) = await rescue_harness.told(run, EventKind.WORKER_LOST)
     assert told["resumes"] is False
-    async with desk.database.sessions() as session:
+    async with rescue_harness.database.sessions() as session:
         left = await steps.of_run(session, run.id)
     # Nothing looks as if it were still being done.
     assert [step.status for step in left] == [
@@ -155,39 +163,43 @@ async def test_a_workflow_may_fail_when_its_worker_is_lost(desk: Desk) -> None:
         StepStatus.FAILED,
         StepStatus.PENDING,
     ]
-    assert len(await desk.told(run, EventKind.RUN_ENDED)) == 1
+    assert len(await rescue_harness.told(run, EventKind.RUN_ENDED)) == 1
 
 
-async def test_a_run_that_loses_every_worker_fails_in_the_end(desk: Desk) -> None:
-    run = await desk.executed()
+async def test_a_run_that_loses_every_worker_fails_in_the_end(
+    rescue_harness: RescueHarness,
+) -> None:
+    run = await rescue_harness.executed()
     for _ in range(MAX_LOSSES - 1):
-        (lost,) = await desk.look_twice()
+        (lost,) = await rescue_harness.look_twice()
         assert lost.status is RunStatus.PENDING
-        await desk.begun(lost)
+        await rescue_harness.begun(lost)
 
-    (lost,) = await desk.look_twice()
+    (lost,) = await rescue_harness.look_twice()
 
     assert (lost.status, lost.stop_reason) == (RunStatus.FAILED, StopReason.WORKER_LOST)
-    assert len(await desk.told(run, EventKind.WORKER_LOST)) == MAX_LOSSES
+    assert len(await rescue_harness.told(run, EventKind.WORKER_LOST)) == MAX_LOSSES
 
 
-async def test_restarts_of_workers_do_not_count_as_losses(desk: Desk) -> None:
-    run = await desk.executed()
+async def test_restarts_of_workers_do_not_count_as_losses(rescue_harness: RescueHarness) -> None:
+    run = await rescue_harness.executed()
     for _ in range(MAX_LOSSES + 1):
-        run = await desk.begun(await desk.ledger.requeue(run, why="its worker was shut down"))
+        run = await rescue_harness.begun(
+            await rescue_harness.ledger.requeue(run, reason="its worker was shut down")
+        )
 
-    (lost,) = await desk.look_twice()
+    (lost,) = await rescue_harness.look_twice()
 
     assert lost.status is RunStatus.PENDING
 
 
-async def test_what_a_lost_agent_still_says_is_not_kept(desk: Desk) -> None:
-    run = await desk.executed()
+async def test_what_a_lost_agent_still_says_is_not_kept(rescue_harness: RescueHarness) -> None:
+    run = await rescue_harness.executed()
     key = {"project_key": "p", "session_id": str(run.session_id)}
-    store = Transcripts(desk.database.sessions)
-    zombie, successor = store.of_attempt(run.run_id, 1), store.of_attempt(run.run_id, 2)
+    store = Transcripts(rescue_harness.database.sessions)
+    zombie, successor = store.for_attempt(run.run_id, 1), store.for_attempt(run.run_id, 2)
     await zombie.append(key, [{"uuid": "a", "says": "before"}])
-    await desk.look_twice()
+    await rescue_harness.look_twice()
 
     await zombie.append(key, [{"uuid": "b", "says": "too late"}])
     await successor.append(key, [{"uuid": "c", "says": "after"}])
@@ -196,17 +208,17 @@ async def test_what_a_lost_agent_still_says_is_not_kept(desk: Desk) -> None:
 
 
 async def test_a_run_that_cannot_be_given_on_keeps_no_other_from_it(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    rescue_harness: RescueHarness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def fail(*_: object, **__: object) -> Run:
         raise RuntimeError("never thought of")
 
-    bad, good = await desk.executed(), await desk.executed()
-    async with desk.database.sessions.begin() as session:
-        await runs.wish_killed(session, bad.run_id, now=NOW)
-    monkeypatch.setattr(desk.rescue.kills, "conclude", fail)
+    bad, good = await rescue_harness.executed(), await rescue_harness.executed()
+    async with rescue_harness.database.sessions.begin() as session:
+        await runs.request_kill(session, bad.run_id, now=NOW)
+    monkeypatch.setattr(rescue_harness.rescue.kills, "finish_kill", fail)
 
-    lost = await desk.look_twice()
+    lost = await rescue_harness.look_twice()
 
     assert {run.run_id: run.status for run in lost} == {
         bad.run_id: RunStatus.RUNNING,
@@ -215,7 +227,7 @@ async def test_a_run_that_cannot_be_given_on_keeps_no_other_from_it(
     assert "never thought of" in caplog.text
     monkeypatch.undo()
     # It is tried again at each look.
-    assert [run.run_id for run in await desk.rescue.look()] == [bad.run_id]
+    assert [run.run_id for run in await rescue_harness.rescue.rescue_lost_runs()] == [bad.run_id]
 
 
 def record(node: str = "here-1", **fields: object) -> WorkerRecord:
@@ -241,23 +253,25 @@ async def queue_of(database: Database, run: Run) -> str:
     raise AssertionError(f"{run.run_id} has no job that waits")
 
 
-async def handed_over(desk: Desk, node: str | None) -> Run:
+async def run_with_workspace_on(rescue_harness: RescueHarness, node: str | None) -> Run:
     """A run whose session's workspace is on a node."""
     conversation = new_session(workspace_node=node)
-    async with desk.database.sessions.begin() as session:
+    async with rescue_harness.database.sessions.begin() as session:
         await sessions.add(session, conversation)
-    run = await stored_run(desk.database, session_id=conversation.id)
-    async with desk.database.sessions.begin() as session:
-        return await hand_over(session, run, now=desk.now)
+    run = await stored_run(rescue_harness.database, session_id=conversation.id)
+    async with rescue_harness.database.sessions.begin() as session:
+        return await dispatch_run(session, run, now=rescue_harness.now)
 
 
-async def test_a_run_goes_to_the_node_that_holds_its_workspace(desk: Desk) -> None:
-    async with desk.database.sessions.begin() as session:
-        await workers.report(session, record())
+async def test_a_run_goes_to_the_node_that_holds_its_workspace(
+    rescue_harness: RescueHarness,
+) -> None:
+    async with rescue_harness.database.sessions.begin() as session:
+        await workers.record_heartbeat(session, record())
 
-    run = await handed_over(desk, "here-1")
+    run = await run_with_workspace_on(rescue_harness, "here-1")
 
-    assert await queue_of(desk.database, run) == "node:here-1"
+    assert await queue_of(rescue_harness.database, run) == "node:here-1"
 
 
 @pytest.mark.parametrize(
@@ -271,90 +285,96 @@ async def test_a_run_goes_to_the_node_that_holds_its_workspace(desk: Desk) -> No
     ids=["draining", "gone", "silent", "another"],
 )
 async def test_a_run_whose_node_takes_no_jobs_goes_to_anybody(
-    desk: Desk, worker: WorkerRecord
+    rescue_harness: RescueHarness, worker: WorkerRecord
 ) -> None:
-    async with desk.database.sessions.begin() as session:
-        await workers.report(session, worker)
+    async with rescue_harness.database.sessions.begin() as session:
+        await workers.record_heartbeat(session, worker)
 
-    run = await handed_over(desk, "here-1")
+    run = await run_with_workspace_on(rescue_harness, "here-1")
 
-    assert await queue_of(desk.database, run) == "runs"
+    assert await queue_of(rescue_harness.database, run) == "runs"
 
 
-async def test_a_run_whose_node_has_no_slot_free_goes_to_anybody(desk: Desk) -> None:
+async def test_a_run_whose_node_has_no_slot_free_goes_to_anybody(
+    rescue_harness: RescueHarness,
+) -> None:
     worker = record()
-    async with desk.database.sessions.begin() as session:
-        await workers.report(session, worker)
-    await desk.executed(worker.worker_id)
-    await desk.executed(worker.worker_id)
+    async with rescue_harness.database.sessions.begin() as session:
+        await workers.record_heartbeat(session, worker)
+    await rescue_harness.executed(worker.worker_id)
+    await rescue_harness.executed(worker.worker_id)
 
-    run = await handed_over(desk, "here-1")
+    run = await run_with_workspace_on(rescue_harness, "here-1")
 
-    assert await queue_of(desk.database, run) == "runs"
+    assert await queue_of(rescue_harness.database, run) == "runs"
 
 
 async def test_a_job_that_its_node_does_not_take_is_anybodys_and_still_the_same(
-    desk: Desk,
+    rescue_harness: RescueHarness,
 ) -> None:
-    async with desk.database.sessions.begin() as session:
-        await workers.report(session, record())
-    run = await handed_over(desk, "here-1")
+    async with rescue_harness.database.sessions.begin() as session:
+        await workers.record_heartbeat(session, record())
+    run = await run_with_workspace_on(rescue_harness, "here-1")
 
-    async with desk.database.sessions.begin() as session:
-        too_early = await release_waiting(session, now=desk.now)
-    async with desk.database.sessions.begin() as session:
-        moved = await jobs.release(session, waited_for=timedelta(0), except_nodes=["here-1"])
+    async with rescue_harness.database.sessions.begin() as session:
+        too_early = await release_waiting_jobs(session, now=rescue_harness.now)
+    async with rescue_harness.database.sessions.begin() as session:
+        moved = await jobs.release_node_jobs(session, min_wait=timedelta(0), live_nodes=["here-1"])
 
     assert (too_early, moved) == (0, 1)
-    assert await queue_of(desk.database, run) == "runs"
-    assert (await desk.ledger.look(run.run_id)).job_id == run.job_id
+    assert await queue_of(rescue_harness.database, run) == "runs"
+    assert (await rescue_harness.ledger.read_run(run.run_id)).job_id == run.job_id
 
 
-async def test_a_job_of_a_node_that_went_is_anybodys_at_once(desk: Desk) -> None:
+async def test_a_job_of_a_node_that_went_is_anybodys_at_once(rescue_harness: RescueHarness) -> None:
     worker = record()
-    async with desk.database.sessions.begin() as session:
-        await workers.report(session, worker)
-    run = await handed_over(desk, "here-1")
+    async with rescue_harness.database.sessions.begin() as session:
+        await workers.record_heartbeat(session, worker)
+    run = await run_with_workspace_on(rescue_harness, "here-1")
 
-    async with desk.database.sessions.begin() as session:
-        await workers.succeed(session, record())
-        assert await release_waiting(session, now=desk.now) == 1
+    async with rescue_harness.database.sessions.begin() as session:
+        await workers.mark_predecessors_gone(session, record())
+        assert await release_waiting_jobs(session, now=rescue_harness.now) == 1
 
-    assert await queue_of(desk.database, run) == "runs"
+    assert await queue_of(rescue_harness.database, run) == "runs"
 
 
-async def test_workers_are_listed_with_what_they_execute_and_forgotten_later(desk: Desk) -> None:
+async def test_workers_are_listed_with_what_they_execute_and_forgotten_later(
+    rescue_harness: RescueHarness,
+) -> None:
     busy, gone = record(), record("here-2", state=WorkerState.GONE, stopped_at=NOW)
-    async with desk.database.sessions.begin() as session:
-        await workers.report(session, busy)
-        await workers.report(session, gone)
-    await desk.executed(busy.worker_id)
+    async with rescue_harness.database.sessions.begin() as session:
+        await workers.record_heartbeat(session, busy)
+        await workers.record_heartbeat(session, gone)
+    await rescue_harness.executed(busy.worker_id)
     day = timedelta(days=1)
 
-    async with desk.database.sessions.begin() as session:
-        listed = await workers.listed(session, gone_since=NOW - day)
-        present = await workers.listed(session, gone_since=NOW + day)
-        forgotten = await workers.forget(session, before=NOW + day)
-        buried = await workers.bury(session, before=NOW + day, now=NOW + day)
+    async with rescue_harness.database.sessions.begin() as session:
+        listed = await workers.list_recent(session, gone_since=NOW - day)
+        present = await workers.list_recent(session, gone_since=NOW + day)
+        forgotten = await workers.delete_gone(session, before=NOW + day)
+        buried = await workers.mark_gone(session, before=NOW + day, now=NOW + day)
 
     assert [(one.node, one.live_runs) for one in listed] == [("here-1", 1), ("here-2", 0)]
     assert [one.node for one in present] == ["here-1"]
     assert (forgotten, buried) == (1, [busy.worker_id])
 
 
-async def test_who_was_taken_for_dead_and_lives_is_there_again(desk: Desk) -> None:
+async def test_who_was_taken_for_dead_and_lives_is_there_again(
+    rescue_harness: RescueHarness,
+) -> None:
     worker = record()
-    async with desk.database.sessions.begin() as session:
-        await workers.report(session, worker)
-        await workers.bury(session, before=NOW + timedelta(seconds=1), now=NOW)
-        await workers.report(session, worker)
-        (there,) = await workers.taking_jobs(session, since=NOW)
+    async with rescue_harness.database.sessions.begin() as session:
+        await workers.record_heartbeat(session, worker)
+        await workers.mark_gone(session, before=NOW + timedelta(seconds=1), now=NOW)
+        await workers.record_heartbeat(session, worker)
+        (there,) = await workers.accepting_jobs(session, since=NOW)
 
     assert (there.state, there.stopped_at) == (WorkerState.UP, None)
 
 
 def test_a_process_names_its_node() -> None:
-    process = RunProcess(
+    process = AttemptRecord(
         id=uuid4(),
         run_id=uuid4(),
         attempt=1,
@@ -364,4 +384,4 @@ def test_a_process_names_its_node() -> None:
         heartbeat_at=NOW,
     )
 
-    assert Lost(process=process, times=1).node == "host:with:colons-0"
+    assert LostWorker(process=process, loss_count=1).node == "host:with:colons-0"

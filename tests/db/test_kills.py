@@ -11,33 +11,33 @@ import pytest
 
 from core.agent.definitions.catalog import load_catalog
 from core.domain.actor import Actor, Origin, Role
-from core.domain.errors import BadRequest, Refused
-from core.domain.kills.selection import (
-    MOST_AT_ONCE,
-    KillManyOutcome,
-    KillManyRequest,
+from core.domain.errors import BadRequest, Forbidden
+from core.domain.kills.bulk_kill import (
+    MAX_BULK_KILL_RUNS,
+    BulkKillRequest,
+    BulkKillResult,
     KillSelection,
 )
 from core.domain.kills.termination import Phase
 from core.domain.runs.request import KillRequest, RunFilter
 from core.domain.runs.run import Run, RunStatus, StopReason
 from core.domain.workflow import UnknownWorkflow
+from core.services.context import NotAllowed, ServiceContext
 from core.services.kills import KillService
 from core.services.runs import RunService
-from core.services.work import NotAllowed, Work
 from core.store import audit, terminations, users
 from core.store.database.engine import Database
-from core.store.runs import runs
+from core.store.runs import run_queries, runs
 from tests.database import NOW, database, postgres_dsn, running_run, stored_run
 
 __all__ = ["database", "postgres_dsn"]
 
 CATALOG = load_catalog()
-MINE = KillSelection(wanted=RunFilter(mine=True))
-EVERYBODYS = KillSelection(wanted=RunFilter())
+MINE = KillSelection(run_filter=RunFilter(mine=True))
+EVERYBODYS = KillSelection(run_filter=RunFilter())
 
 
-class Ticking:
+class TickingClock:
     """A clock that never stands still, as the real one."""
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class Ticking:
 
 
 def service(database: Database) -> KillService:
-    work = Work(database, Ticking())
+    work = ServiceContext(database, TickingClock())
     return KillService(work, CATALOG, RunService(work, CATALOG))
 
 
@@ -84,11 +84,11 @@ async def test_an_offer_holds_the_persons_own_live_runs_oldest_first(database: D
     await ended(database, await running_run(database, user_id=ann.user_id))
     await running_run(database, user_id=ben.user_id)
 
-    offer = await service(database).offer(MINE, by=ann)
+    offer = await service(database).preview(MINE, by=ann)
 
-    assert [one.run.run_id for one in offer.listed] == [first.run_id, second.run_id]
-    assert [one.owner.name for one in offer.listed if one.owner] == ["ann", "ann"]
-    assert (offer.not_listed, offer.others, offer.stopping) == (0, 0, 0)
+    assert [one.run.run_id for one in offer.runs] == [first.run_id, second.run_id]
+    assert [one.owner.name for one in offer.runs if one.owner] == ["ann", "ann"]
+    assert (offer.omitted_count, offer.forbidden_count, offer.stopping_count) == (0, 0, 0)
 
 
 async def test_a_workflow_is_offered_as_far_as_the_person_may(database: Database) -> None:
@@ -97,14 +97,14 @@ async def test_a_workflow_is_offered_as_far_as_the_person_may(database: Database
     await running_run(database, user_id=ann.user_id, workflow_name="fix")
     await running_run(database, user_id=ben.user_id, workflow_name="fix")
     await running_run(database, user_id=ann.user_id)
-    wanted = KillSelection(wanted=RunFilter(workflow="surgeon"))
+    wanted = KillSelection(run_filter=RunFilter(workflow="surgeon"))
 
-    of_ann = await service(database).offer(wanted, by=ann)
-    of_chief = await service(database).offer(wanted, by=chief)
+    of_ann = await service(database).preview(wanted, by=ann)
+    of_chief = await service(database).preview(wanted, by=chief)
 
-    assert (len(of_ann.listed), of_ann.others) == (1, 1)
-    assert (len(of_chief.listed), of_chief.others) == (2, 0)
-    assert of_ann.selection.wanted.workflow == "fix"
+    assert (len(of_ann.runs), of_ann.forbidden_count) == (1, 1)
+    assert (len(of_chief.runs), of_chief.forbidden_count) == (2, 0)
+    assert of_ann.selection.run_filter.workflow == "fix"
 
 
 async def test_everybodys_runs_are_an_operators(database: Database) -> None:
@@ -112,11 +112,11 @@ async def test_everybodys_runs_are_an_operators(database: Database) -> None:
     chief = await actor(database, "chief", Role.OPERATOR)
     await running_run(database, user_id=ann.user_id)
 
-    with pytest.raises(Refused, match="kill") as refused:
-        await service(database).offer(EVERYBODYS, by=ann)
+    with pytest.raises(Forbidden, match="kill") as refused:
+        await service(database).preview(EVERYBODYS, by=ann)
 
     assert "--all mine" in refused.value.user_message
-    assert len((await service(database).offer(EVERYBODYS, by=chief)).listed) == 1
+    assert len((await service(database).preview(EVERYBODYS, by=chief)).runs) == 1
     assert await audited(database) == [("ann", False)]
 
 
@@ -124,32 +124,34 @@ async def test_who_may_kill_nothing_is_offered_nothing(database: Database) -> No
     viewer = await actor(database, "vera", Role.VIEWER)
 
     with pytest.raises(NotAllowed):
-        await service(database).offer(MINE, by=viewer)
+        await service(database).preview(MINE, by=viewer)
     with pytest.raises(UnknownWorkflow):
-        await service(database).offer(KillSelection(wanted=RunFilter(workflow="nix")), by=viewer)
+        await service(database).preview(
+            KillSelection(run_filter=RunFilter(workflow="nix")), by=viewer
+        )
 
 
 async def test_what_is_being_stopped_is_offered_only_to_be_hurried(database: Database) -> None:
     ann = await actor(database, "ann")
     run = await running_run(database, user_id=ann.user_id)
     kills = service(database)
-    await kills.runs.kill(KillRequest(named=run.run_id), by=ann)
+    await kills.runs.kill(KillRequest(target=run.run_id), by=ann)
 
-    calm = await kills.offer(MINE, by=ann)
-    forced = await kills.offer(replace(MINE, force=True), by=ann)
+    calm = await kills.preview(MINE, by=ann)
+    forced = await kills.preview(replace(MINE, force=True), by=ann)
 
-    assert (calm.listed, calm.stopping) == ((), 1)
-    assert (len(forced.listed), forced.stopping) == (1, 0)
+    assert (calm.runs, calm.stopping_count) == ((), 1)
+    assert (len(forced.runs), forced.stopping_count) == (1, 0)
 
 
 async def test_an_offer_is_bounded_and_says_how_many_it_left_out(database: Database) -> None:
     chief = await actor(database, "chief", Role.OPERATOR)
-    for _ in range(MOST_AT_ONCE + 3):
+    for _ in range(MAX_BULK_KILL_RUNS + 3):
         await stored_run(database)
 
-    offer = await service(database).offer(EVERYBODYS, by=chief)
+    offer = await service(database).preview(EVERYBODYS, by=chief)
 
-    assert (len(offer.listed), offer.not_listed) == (MOST_AT_ONCE, 3)
+    assert (len(offer.runs), offer.omitted_count) == (MAX_BULK_KILL_RUNS, 3)
 
 
 async def test_each_of_many_is_told_apart(database: Database) -> None:
@@ -160,41 +162,41 @@ async def test_each_of_many_is_told_apart(database: Database) -> None:
     over = await running_run(database, user_id=ann.user_id)
     bens = await running_run(database, user_id=ben.user_id)
     kills = service(database)
-    await kills.runs.kill(KillRequest(named=stopping.run_id), by=ann)
+    await kills.runs.kill(KillRequest(target=stopping.run_id), by=ann)
     await ended(database, over)
     every = (running, waiting, stopping, over, bens)
-    wish = KillManyRequest(run_ids=tuple(run.run_id for run in every), reason="late")
+    wish = BulkKillRequest(run_ids=tuple(run.run_id for run in every), reason="late")
 
     outcome = await kills.kill_many(wish, by=ann)
 
-    assert set(outcome.asked) == {running.run_id, waiting.run_id}
-    assert outcome.stopping == (stopping.run_id,)
-    assert outcome.ended == (over.run_id,)
-    assert outcome.refused == (bens.run_id,)
+    assert set(outcome.requested) == {running.run_id, waiting.run_id}
+    assert outcome.already_stopping == (stopping.run_id,)
+    assert outcome.already_ended == (over.run_id,)
+    assert outcome.forbidden == (bens.run_id,)
     assert await kills_of(database, *every) == [True, True, True, False, False]
     assert await audited(database) == [("ann", False), ("ann", True), ("ann", True), ("ann", True)]
     async with database.sessions() as session:
         kill = await terminations.latest_of_run(session, running.id)
         assert kill is not None
         assert (kill.reason, kill.requested_by_name, kill.phase) == ("late", "ann", Phase.REQUESTED)
-        assert (await runs.get(session, waiting.run_id)).status is RunStatus.KILLED
+        assert (await run_queries.get(session, waiting.run_id)).status is RunStatus.KILLED
 
 
 async def test_asked_twice_at_the_same_time_each_run_is_killed_once(database: Database) -> None:
     ann = await actor(database, "ann")
     live = [await running_run(database, user_id=ann.user_id) for _ in range(3)]
     live.append(await stored_run(database, user_id=ann.user_id))
-    wish = KillManyRequest(run_ids=tuple(run.run_id for run in live))
+    wish = BulkKillRequest(run_ids=tuple(run.run_id for run in live))
     kills = service(database)
 
     outcomes = await asyncio.gather(*(kills.kill_many(wish, by=ann) for _ in range(3)))
     again = await kills.kill_many(wish, by=ann)
 
     for outcome in outcomes:
-        every = (*outcome.asked, *outcome.stopping, *outcome.ended)
+        every = (*outcome.requested, *outcome.already_stopping, *outcome.already_ended)
         assert sorted(every) == sorted(wish.run_ids)
-    assert sorted(again.stopping) == sorted(run.run_id for run in live[:3])
-    assert again.ended == (live[3].run_id,)
+    assert sorted(again.already_stopping) == sorted(run.run_id for run in live[:3])
+    assert again.already_ended == (live[3].run_id,)
     async with database.sessions() as session:
         assert len(await terminations.unfinished(session)) == 3
 
@@ -206,8 +208,8 @@ async def test_a_wish_that_is_handled_again_is_one_line_of_the_audit(database: D
     runs_of = service(database).runs
 
     for key in ("one", "one", "two"):
-        await runs_of.kill(KillRequest(named=run.run_id, request_key=key), by=ann)
-    many = KillManyRequest(run_ids=(run.run_id, other.run_id), force=True, request_key="three")
+        await runs_of.kill(KillRequest(target=run.run_id, request_key=key), by=ann)
+    many = BulkKillRequest(run_ids=(run.run_id, other.run_id), force=True, request_key="three")
     for _ in range(2):
         await service(database).kill_many(many, by=ann)
 
@@ -225,11 +227,11 @@ async def test_force_is_added_to_what_is_being_stopped(database: Database) -> No
     ann = await actor(database, "ann")
     run = await running_run(database, user_id=ann.user_id)
     kills = service(database)
-    await kills.runs.kill(KillRequest(named=run.run_id), by=ann)
+    await kills.runs.kill(KillRequest(target=run.run_id), by=ann)
 
-    outcome = await kills.kill_many(KillManyRequest(run_ids=(run.run_id,), force=True), by=ann)
+    outcome = await kills.kill_many(BulkKillRequest(run_ids=(run.run_id,), force=True), by=ann)
 
-    assert outcome == KillManyOutcome(stopping=(run.run_id,))
+    assert outcome == BulkKillResult(already_stopping=(run.run_id,))
     async with database.sessions() as session:
         kill = await terminations.latest_of_run(session, run.id)
     assert kill is not None
@@ -237,7 +239,7 @@ async def test_force_is_added_to_what_is_being_stopped(database: Database) -> No
 
 
 @pytest.mark.parametrize(
-    "run_ids", [(), ("ws_1",), tuple(f"run_{n}" for n in range(MOST_AT_ONCE + 1))]
+    "run_ids", [(), ("ws_1",), tuple(f"run_{n}" for n in range(MAX_BULK_KILL_RUNS + 1))]
 )
 async def test_what_was_never_offered_is_refused(
     database: Database, run_ids: tuple[str, ...]
@@ -245,16 +247,16 @@ async def test_what_was_never_offered_is_refused(
     chief = await actor(database, "chief", Role.OPERATOR)
 
     with pytest.raises(BadRequest):
-        await service(database).kill_many(KillManyRequest(run_ids=run_ids), by=chief)
+        await service(database).kill_many(BulkKillRequest(run_ids=run_ids), by=chief)
 
 
 async def test_a_run_nobody_knows_counts_as_ended(database: Database) -> None:
     chief = await actor(database, "chief", Role.OPERATOR)
-    wish = KillManyRequest(run_ids=("run_000000000000", "run_000000000000"))
+    wish = BulkKillRequest(run_ids=("run_000000000000", "run_000000000000"))
 
     outcome = await service(database).kill_many(wish, by=chief)
 
-    assert outcome == KillManyOutcome(ended=("run_000000000000",))
+    assert outcome == BulkKillResult(already_ended=("run_000000000000",))
 
 
 async def test_a_look_shows_the_owner_and_is_denied_to_others(database: Database) -> None:
@@ -263,9 +265,9 @@ async def test_a_look_shows_the_owner_and_is_denied_to_others(database: Database
     run = await running_run(database, user_id=ann.user_id)
     kills = service(database)
 
-    seen = await kills.look(run.run_id[:9], by=chief)
+    seen = await kills.read_run(run.run_id[:9], by=chief)
     with pytest.raises(NotAllowed):
-        await kills.look(run.run_id, by=ben)
+        await kills.read_run(run.run_id, by=ben)
 
     assert seen.run.run_id == run.run_id
     assert seen.owner is not None

@@ -17,12 +17,12 @@ from core.domain.kills.termination import Phase, Termination
 from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.run import CostSource, RunStatus, StopReason, WaitingOn
 from core.domain.runs.session import MessageRole, MessageType
-from core.domain.runs.snapshot import ShownState
+from core.domain.runs.snapshot import SlackMessageState
 from core.domain.runs.step import Step, StepStatus
 from core.store import audit, events, steps, terminations
 from core.store.database import migrate, schema
 from core.store.database.engine import Database, open_database
-from core.store.runs import runs
+from core.store.runs import run_queries
 from core.store.sessions.transcripts import Transcripts
 from core.store.slack import deliveries
 from tests.database import NOW, running_run
@@ -67,7 +67,7 @@ async def fill(database: Database) -> None:
     async with database.sessions.begin() as session:
         await events.append(session, run.id, 1, [EventRecord(kind=EventKind.RUN_STARTED, at=NOW)])
         await steps.replace(session, run.id, [Step(step_id=1, name="Write tests")])
-        await terminations.open(
+        await terminations.open_or_join(
             session,
             Termination(id=uuid4(), run_id=run.id, phase=Phase.REQUESTED, requested_at=NOW),
         )
@@ -119,12 +119,14 @@ async def test_an_empty_or_older_database_is_not_current(empty_dsn: str) -> None
 
 
 def test_the_newest_revision_is_the_one_that_alembic_finds() -> None:
-    assert schema.newest() == set(ScriptDirectory.from_config(migrate.config()).get_heads())
+    assert schema.newest_revisions() == set(
+        ScriptDirectory.from_config(migrate.config()).get_heads()
+    )
 
 
 async def test_a_start_brings_an_empty_database_up_to_date(empty_dsn: str) -> None:
     async with open_database(empty_dsn) as database:
-        await schema.bring_up_to_date(database)
+        await schema.upgrade_if_behind(database)
 
         assert await schema.is_current(database)
 
@@ -134,8 +136,8 @@ async def test_a_start_says_why_a_database_cannot_be_brought_up_to_date(empty_ds
         async with database.engine.begin() as connection:
             await connection.exec_driver_sql("CREATE TABLE users (id int)")
 
-        with pytest.raises(schema.NotMigrated, match=r'relation "users" already exists'):
-            await schema.bring_up_to_date(database)
+        with pytest.raises(schema.MigrationFailed, match=r'relation "users" already exists'):
+            await schema.upgrade_if_behind(database)
 
 
 async def test_every_revision_goes_up_and_down_on_data(empty_dsn: str) -> None:
@@ -151,7 +153,7 @@ async def test_every_revision_goes_up_and_down_on_data(empty_dsn: str) -> None:
     async with open_database(empty_dsn) as database:
         assert await schema.is_current(database)
         async with database.sessions() as session:
-            (kept,) = await runs.running(session)
+            (kept,) = await run_queries.running(session)
             assert len(await events.of_run(session, kept.id)) == 1
     await asyncio.to_thread(migrate.downgrade, empty_dsn, "base")
     assert await left(empty_dsn) == []
@@ -200,7 +202,7 @@ async def test_the_seeds_columns_are_there(database: Database) -> None:
         ("valid_phase", Phase),
         ("valid_role", MessageRole),
         ("valid_message_type", MessageType),
-        ("valid_shown_state", ShownState),
+        ("valid_slack_message_state", SlackMessageState),
     ],
 )
 async def test_the_schema_knows_every_word_of_the_domain(

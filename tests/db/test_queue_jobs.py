@@ -11,7 +11,15 @@ from sqlalchemy import text
 from core.queue import jobs
 from core.queue.jobs import Job
 from core.store.database.engine import Database
-from tests.fakes.queue import Handler, add, call_off, status_of, until, until_status, working
+from tests.fakes.queue import (
+    RecordingHandler,
+    abort_job,
+    add_job,
+    job_status,
+    running_worker,
+    wait_for_status,
+    wait_until,
+)
 
 # Where nothing is looked for by itself, what comes was told by a notification.
 NO_POLL = timedelta(minutes=10)
@@ -29,70 +37,70 @@ async def test_a_job_goes_the_way_of_its_transaction(database: Database) -> None
 
 
 async def test_a_job_starts_once_its_transaction_commits(database: Database) -> None:
-    handler = Handler()
-    async with working(database.dsn, handler, poll=NO_POLL):
+    handler = RecordingHandler()
+    async with running_worker(database.dsn, handler, poll_interval=NO_POLL):
         async with database.sessions.begin() as session:
             job_id = await jobs.enqueue(session, run_id="run_a", attempt=3, session_id=uuid4())
-            await add(database.sessions, "run_b")
-            await until(handler.has("started", "run_b"))
-            started_before = handler.runs("started")
+            await add_job(database.sessions, "run_b")
+            await wait_until(handler.has_logged("started", "run_b"))
+            started_before = handler.logged_runs("started")
 
-        await until(handler.has("started", "run_a"))
+        await wait_until(handler.has_logged("started", "run_a"))
 
     assert started_before == ["run_b"]
     assert handler.jobs[1] == Job(job_id=job_id, run_id="run_a", attempt=3)
 
 
 async def test_a_job_called_off_while_it_waits_never_starts(database: Database) -> None:
-    handler = Handler(lets_go=True)
+    handler = RecordingHandler(ends_at_once=True)
     session_id = uuid4()
-    job_id = await add(database.sessions, "run_a", session_id=session_id)
-    await add(database.sessions, "run_b", session_id=session_id)
+    job_id = await add_job(database.sessions, "run_a", session_id=session_id)
+    await add_job(database.sessions, "run_b", session_id=session_id)
 
-    was_live = await call_off(database.sessions, job_id)
-    async with working(database.dsn, handler):
-        await until(handler.has("ended", "run_b"))
+    was_live = await abort_job(database.sessions, job_id)
+    async with running_worker(database.dsn, handler):
+        await wait_until(handler.has_logged("ended", "run_b"))
 
     assert was_live
-    assert handler.runs("started") == ["run_b"]
-    assert await status_of(database.sessions, job_id) == "cancelled"
+    assert handler.logged_runs("started") == ["run_b"]
+    assert await job_status(database.sessions, job_id) == "cancelled"
 
 
 async def test_calling_off_what_has_ended_says_so(database: Database) -> None:
-    job_id = await add(database.sessions, "run_a")
-    async with working(database.dsn, Handler(lets_go=True)):
-        await until_status(database.sessions, job_id, "succeeded")
+    job_id = await add_job(database.sessions, "run_a")
+    async with running_worker(database.dsn, RecordingHandler(ends_at_once=True)):
+        await wait_for_status(database.sessions, job_id, "succeeded")
 
-    assert not await call_off(database.sessions, job_id)
-    assert not await call_off(database.sessions, job_id + 1000)
+    assert not await abort_job(database.sessions, job_id)
+    assert not await abort_job(database.sessions, job_id + 1000)
 
 
 async def test_a_wish_to_call_off_goes_the_way_of_its_transaction(database: Database) -> None:
-    job_id = await add(database.sessions, "run_a")
+    job_id = await add_job(database.sessions, "run_a")
 
     async with database.sessions() as session:
         await jobs.abort(session, job_id)
         await session.rollback()
 
-    assert await status_of(database.sessions, job_id) == "todo"
+    assert await job_status(database.sessions, job_id) == "todo"
 
 
 async def test_settling_a_dead_workers_job_frees_its_session(database: Database) -> None:
     session_id = uuid4()
     dead = await _left_by_a_dead_worker(database, session_id=session_id)
-    handler = Handler(lets_go=True)
-    async with working(database.dsn, handler, poll=NO_POLL):
-        await add(database.sessions, "run_next", session_id=session_id)
-        await add(database.sessions, "run_other")
-        await until(handler.has("ended", "run_other"))
-        started_before = handler.runs("started")
+    handler = RecordingHandler(ends_at_once=True)
+    async with running_worker(database.dsn, handler, poll_interval=NO_POLL):
+        await add_job(database.sessions, "run_next", session_id=session_id)
+        await add_job(database.sessions, "run_other")
+        await wait_until(handler.has_logged("ended", "run_other"))
+        started_before = handler.logged_runs("started")
 
         async with database.sessions.begin() as session:
-            await jobs.settle(session, dead)
-        await until(handler.has("started", "run_next"))
+            await jobs.finish_abandoned(session, dead)
+        await wait_until(handler.has_logged("started", "run_next"))
 
     assert started_before == ["run_other"]
-    assert await status_of(database.sessions, dead) == "failed"
+    assert await job_status(database.sessions, dead) == "failed"
 
 
 @pytest.mark.parametrize("is_running", [True, False])
@@ -103,15 +111,15 @@ async def test_the_queue_is_told_that_a_session_is_free(
     if is_running:
         first = await _left_by_a_dead_worker(database, session_id=session_id)
     else:
-        first = await add(database.sessions, "run_a", session_id=session_id)
-    await add(database.sessions, "run_c", session_id=session_id, priority=-1)
-    second = await add(database.sessions, "run_b", session_id=session_id)
+        first = await add_job(database.sessions, "run_a", session_id=session_id)
+    await add_job(database.sessions, "run_c", session_id=session_id, priority=-1)
+    second = await add_job(database.sessions, "run_b", session_id=session_id)
     async with await psycopg.AsyncConnection.connect(database.dsn, autocommit=True) as listener:
         await listener.execute('LISTEN "procrastinate_queue_v1#runs"')
 
         async with database.sessions.begin() as session:
             if is_running:
-                await jobs.settle(session, first)
+                await jobs.finish_abandoned(session, first)
             else:
                 await jobs.abort(session, first)
 
@@ -120,31 +128,31 @@ async def test_the_queue_is_told_that_a_session_is_free(
 
 
 async def test_settling_leaves_an_ended_job_as_it_is(database: Database) -> None:
-    job_id = await add(database.sessions, "run_a")
-    async with working(database.dsn, Handler(lets_go=True)):
-        await until_status(database.sessions, job_id, "succeeded")
+    job_id = await add_job(database.sessions, "run_a")
+    async with running_worker(database.dsn, RecordingHandler(ends_at_once=True)):
+        await wait_for_status(database.sessions, job_id, "succeeded")
 
     async with database.sessions.begin() as session:
-        await jobs.settle(session, job_id)
-        await jobs.settle(session, job_id + 1000)
+        await jobs.finish_abandoned(session, job_id)
+        await jobs.finish_abandoned(session, job_id + 1000)
 
-    assert await status_of(database.sessions, job_id) == "succeeded"
+    assert await job_status(database.sessions, job_id) == "succeeded"
 
 
 async def test_a_worker_whose_job_was_settled_goes_on(database: Database) -> None:
-    handler = Handler()
-    job_id = await add(database.sessions, "run_a")
-    async with working(database.dsn, handler, slots=1):
-        await until(handler.has("started", "run_a"))
+    handler = RecordingHandler()
+    job_id = await add_job(database.sessions, "run_a")
+    async with running_worker(database.dsn, handler, slots=1):
+        await wait_until(handler.has_logged("started", "run_a"))
         async with database.sessions.begin() as session:
-            await jobs.settle(session, job_id)
-        await add(database.sessions, "run_b")
+            await jobs.finish_abandoned(session, job_id)
+        await add_job(database.sessions, "run_b")
 
-        handler.let_go("run_a")
+        handler.release("run_a")
 
-        await until(handler.has("started", "run_b"))
+        await wait_until(handler.has_logged("started", "run_b"))
         assert handler.log == [("started", "run_a"), ("ended", "run_a"), ("started", "run_b")]
-    assert await status_of(database.sessions, job_id) == "failed"
+    assert await job_status(database.sessions, job_id) == "failed"
 
 
 async def test_only_jobs_of_silent_workers_are_stalled(database: Database) -> None:
@@ -159,14 +167,14 @@ async def test_only_jobs_of_silent_workers_are_stalled(database: Database) -> No
             ),
             {"job_id": gone},
         )
-    handler = Handler()
-    async with working(database.dsn, handler):
-        await add(database.sessions, "run_live")
-        await until(handler.has("started", "run_live"))
+    handler = RecordingHandler()
+    async with running_worker(database.dsn, handler):
+        await add_job(database.sessions, "run_live")
+        await wait_until(handler.has_logged("started", "run_live"))
 
         async with database.sessions() as session:
-            found = await jobs.stalled(session, silent_for=timedelta(seconds=45))
-            too_soon = await jobs.stalled(session, silent_for=timedelta(hours=2))
+            found = await jobs.list_stalled(session, max_silence=timedelta(seconds=45))
+            too_soon = await jobs.list_stalled(session, max_silence=timedelta(hours=2))
 
     assert [(job.job_id, job.run_id, job.attempt) for job in found] == [
         (silent, "run_silent", 1),
@@ -176,18 +184,18 @@ async def test_only_jobs_of_silent_workers_are_stalled(database: Database) -> No
 
 
 async def test_only_old_ended_jobs_are_forgotten(database: Database) -> None:
-    ended = await add(database.sessions, "run_a")
-    async with working(database.dsn, Handler(lets_go=True)):
-        await until_status(database.sessions, ended, "succeeded")
-    live = await add(database.sessions, "run_b")
+    ended = await add_job(database.sessions, "run_a")
+    async with running_worker(database.dsn, RecordingHandler(ends_at_once=True)):
+        await wait_for_status(database.sessions, ended, "succeeded")
+    live = await add_job(database.sessions, "run_b")
     now = datetime.now(UTC)
 
     async with database.sessions.begin() as session:
-        none_yet = await jobs.forget(session, before=now - timedelta(days=1))
-        one = await jobs.forget(session, before=now + timedelta(seconds=1))
+        none_yet = await jobs.delete_finished(session, before=now - timedelta(days=1))
+        one = await jobs.delete_finished(session, before=now + timedelta(seconds=1))
 
     assert (none_yet, one) == (0, 1)
-    assert await status_of(database.sessions, live) == "todo"
+    assert await job_status(database.sessions, live) == "todo"
 
 
 async def test_the_engines_functions_find_their_tables_from_anywhere(database: Database) -> None:

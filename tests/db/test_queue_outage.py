@@ -16,7 +16,14 @@ from core.queue.worker import Worker
 from core.store.database.embedded import embedded_postgres
 from core.store.database.engine import Database, open_database
 from core.store.database.migrate import upgrade
-from tests.fakes.queue import Handler, add, call_off, until, until_status, working
+from tests.fakes.queue import (
+    RecordingHandler,
+    abort_job,
+    add_job,
+    running_worker,
+    wait_for_status,
+    wait_until,
+)
 
 # A start or a kill after an outage: the last back-off (1 s) and a new connection.
 SOON = 4.0
@@ -61,66 +68,66 @@ async def private(server: Server) -> AsyncIterator[Database]:
 async def test_a_restart_of_postgres_leaves_jobs_unharmed(
     server: Server, private: Database
 ) -> None:
-    handler = Handler()
-    async with working(server.dsn, handler) as worker:
-        kept = await add(private.sessions, "run_a")
-        killed = await add(private.sessions, "run_b")
-        await until(lambda: worker.active == 2)
+    handler = RecordingHandler()
+    async with running_worker(server.dsn, handler) as worker:
+        kept = await add_job(private.sessions, "run_a")
+        killed = await add_job(private.sessions, "run_b")
+        await wait_until(lambda: worker.active_count == 2)
 
         await server.restart()
 
         await _reconnected(private)
-        await add(private.sessions, "run_c")
-        start = await until(handler.has("started", "run_c"))
-        await call_off(private.sessions, killed)
-        kill = await until(handler.has("cancelled", "run_b"))
-        handler.let_go("run_a")
-        await until_status(private.sessions, kept, "succeeded")
-        await until(lambda: worker.is_ready)
+        await add_job(private.sessions, "run_c")
+        start = await wait_until(handler.has_logged("started", "run_c"))
+        await abort_job(private.sessions, killed)
+        kill = await wait_until(handler.has_logged("cancelled", "run_b"))
+        handler.release("run_a")
+        await wait_for_status(private.sessions, kept, "succeeded")
+        await wait_until(lambda: worker.is_ready)
     assert start < SOON
     assert kill < SOON
-    assert handler.runs("cancelled") == ["run_b", "run_c"]
+    assert handler.logged_runs("cancelled") == ["run_b", "run_c"]
 
 
 async def test_a_job_that_ends_in_an_outage_is_recorded_after_it(
     server: Server, private: Database
 ) -> None:
-    handler = Handler()
-    async with working(server.dsn, handler) as worker:
-        job_id = await add(private.sessions, "run_a")
-        await until(handler.has("started", "run_a"))
+    handler = RecordingHandler()
+    async with running_worker(server.dsn, handler) as worker:
+        job_id = await add_job(private.sessions, "run_a")
+        await wait_until(handler.has_logged("started", "run_a"))
         await server.stop()
-        await until(lambda: not worker.is_ready)
+        await wait_until(lambda: not worker.is_ready)
 
-        handler.let_go("run_a")
-        await until(handler.has("ended", "run_a"))
+        handler.release("run_a")
+        await wait_until(handler.has_logged("ended", "run_a"))
         await server.start()
 
         await _reconnected(private)
-        await until_status(private.sessions, job_id, "succeeded", within=SOON)
+        await wait_for_status(private.sessions, job_id, "succeeded", within=SOON)
     assert handler.log == [("started", "run_a"), ("ended", "run_a")]
 
 
 async def test_notifications_are_heard_again_after_an_outage(
     server: Server, private: Database
 ) -> None:
-    handler = Handler(lets_go=True)
-    async with working(server.dsn, handler, poll=timedelta(seconds=5)) as worker:
+    handler = RecordingHandler(ends_at_once=True)
+    async with running_worker(server.dsn, handler, poll_interval=timedelta(seconds=5)) as worker:
         await server.restart()
         await _reconnected(private)
-        await add(private.sessions, "run_first")
-        await until(handler.has("started", "run_first"))
+        await add_job(private.sessions, "run_first")
+        await wait_until(handler.has_logged("started", "run_first"))
         assert worker._connector is not None
-        heard = worker._connector._heard
+        heard = worker._connector._notification_count
         async with asyncio.timeout(SOON):
-            while worker._connector._heard == heard:
-                await add(private.sessions, "run_more")
+            while worker._connector._notification_count == heard:
+                await add_job(private.sessions, "run_more")
                 await asyncio.sleep(0.05)
 
         took = []
         for number in range(4):
-            await add(private.sessions, f"run_{number}")
-            took.append(await until(handler.has("started", f"run_{number}")))
+            await add_job(private.sessions, f"run_{number}")
+            took.append(await wait_until(handler.has_logged("started", f"run_{number}")))
 
     assert max(took) < 4  # the notification, not the poll
 
@@ -128,18 +135,18 @@ async def test_notifications_are_heard_again_after_an_outage(
 async def test_a_worker_can_start_before_postgres_does(server: Server) -> None:
     dsn = server.dsn
     await server.stop()
-    handler = Handler(lets_go=True)
+    handler = RecordingHandler(ends_at_once=True)
     worker = Worker(dsn, name="early", slots=1, handler=handler)
     running = asyncio.create_task(worker.run())
-    await until(lambda: worker._connector is not None and not worker._connector.is_reachable)
+    await wait_until(lambda: worker._connector is not None and not worker._connector.is_reachable)
     assert not worker.is_ready
 
     await server.start()
 
-    await until(lambda: worker.is_ready)
+    await wait_until(lambda: worker.is_ready)
     async with open_database(server.dsn) as database:
-        await add(database.sessions, "run_a")
-        await until(handler.has("ended", "run_a"))
+        await add_job(database.sessions, "run_a")
+        await wait_until(handler.has_logged("ended", "run_a"))
     await worker.stop(drain=timedelta(0))
     await running
     assert handler.log == [("started", "run_a"), ("ended", "run_a")]
@@ -148,18 +155,18 @@ async def test_a_worker_can_start_before_postgres_does(server: Server) -> None:
 async def test_a_worker_can_be_stopped_while_postgres_is_away(
     server: Server, private: Database
 ) -> None:
-    handler = Handler()
-    async with working(server.dsn, handler, cancel_limit=1) as worker:
-        await add(private.sessions, "run_a")
-        await until(handler.has("started", "run_a"))
+    handler = RecordingHandler()
+    async with running_worker(server.dsn, handler, cancel_limit=1) as worker:
+        await add_job(private.sessions, "run_a")
+        await wait_until(handler.has_logged("started", "run_a"))
         await server.stop()
-        await until(lambda: not worker.is_ready)
+        await wait_until(lambda: not worker.is_ready)
 
         async with asyncio.timeout(20):
             await worker.stop(drain=timedelta(milliseconds=100))
 
         await server.start()
-    assert handler.runs("cancelled") == ["run_a"]
+    assert handler.logged_runs("cancelled") == ["run_a"]
 
 
 async def _reconnected(database: Database) -> None:

@@ -12,13 +12,13 @@ from core.queue import jobs
 from core.queue.jobs import Job
 from core.store.database.engine import Database
 from tests.fakes.queue import (
-    Handler,
-    add,
-    call_off,
-    until,
-    until_none_is_live,
-    until_status,
-    working,
+    RecordingHandler,
+    abort_job,
+    add_job,
+    running_worker,
+    wait_for_status,
+    wait_until,
+    wait_until_no_live_jobs,
 )
 
 # Where nothing is looked for by itself, what comes was told by a notification.
@@ -26,20 +26,20 @@ NO_POLL = timedelta(minutes=10)
 
 
 async def test_calling_off_reaches_a_handler_in_another_worker(database: Database) -> None:
-    first, second = Handler(), Handler()
+    first, second = RecordingHandler(), RecordingHandler()
     async with (
-        working(database.dsn, first, slots=1, poll=NO_POLL),
-        working(database.dsn, second, slots=1, poll=NO_POLL),
+        running_worker(database.dsn, first, slots=1, poll_interval=NO_POLL),
+        running_worker(database.dsn, second, slots=1, poll_interval=NO_POLL),
     ):
-        ids = {run_id: await add(database.sessions, run_id) for run_id in ("run_a", "run_b")}
-        await until(lambda: len(first.log) + len(second.log) == 2)
-        [run_id] = second.runs("started")
+        ids = {run_id: await add_job(database.sessions, run_id) for run_id in ("run_a", "run_b")}
+        await wait_until(lambda: len(first.log) + len(second.log) == 2)
+        [run_id] = second.logged_runs("started")
 
-        await call_off(database.sessions, ids[run_id])
-        await until(second.has("cancelled", run_id))
+        await abort_job(database.sessions, ids[run_id])
+        await wait_until(second.has_logged("cancelled", run_id))
 
-        await until_status(database.sessions, ids[run_id], "aborted")
-    assert len(first.runs("started")) == 1
+        await wait_for_status(database.sessions, ids[run_id], "aborted")
+    assert len(first.logged_runs("started")) == 1
 
 
 async def test_a_handler_is_cancelled_once_however_often_it_is_called_off(
@@ -55,26 +55,26 @@ async def test_a_handler_is_cancelled_once_however_often_it_is_called_off(
             except asyncio.CancelledError:
                 cancellations += 1
 
-    async with working(database.dsn, last_words) as worker:
-        job_id = await add(database.sessions, "run_a")
-        await until(lambda: worker.active == 1)
+    async with running_worker(database.dsn, last_words) as worker:
+        job_id = await add_job(database.sessions, "run_a")
+        await wait_until(lambda: worker.active_count == 1)
         for _ in range(5):
-            await call_off(database.sessions, job_id)
+            await abort_job(database.sessions, job_id)
         # The poll for jobs to abort sees it again, twice.
-        await until_status(database.sessions, job_id, "succeeded")
+        await wait_for_status(database.sessions, job_id, "succeeded")
 
     assert cancellations == 1
 
 
 async def test_calling_off_at_once_never_loses_a_job(database: Database) -> None:
-    handler = Handler()
-    async with working(database.dsn, handler, slots=50):
+    handler = RecordingHandler()
+    async with running_worker(database.dsn, handler, slots=50):
         for number in range(40):
-            await call_off(database.sessions, await add(database.sessions, f"run_{number}"))
+            await abort_job(database.sessions, await add_job(database.sessions, f"run_{number}"))
 
-        await until_none_is_live(database.sessions)
+        await wait_until_no_live_jobs(database.sessions)
 
-    assert sorted(handler.runs("cancelled")) == sorted(handler.runs("started"))
+    assert sorted(handler.logged_runs("cancelled")) == sorted(handler.logged_runs("started"))
 
 
 async def test_a_failing_handler_is_logged_and_never_called_again(
@@ -86,12 +86,12 @@ async def test_a_failing_handler_is_logged_and_never_called_again(
         calls.append(job)
         raise LookupError("no such thing")
 
-    async with working(database.dsn, fail) as worker:
+    async with running_worker(database.dsn, fail) as worker:
         with caplog.at_level(logging.ERROR):
-            job_id = await add(database.sessions, "run_a")
-            await until_status(database.sessions, job_id, "failed")
-        await add(database.sessions, "run_b")
-        await until(lambda: len(calls) == 2)
+            job_id = await add_job(database.sessions, "run_a")
+            await wait_for_status(database.sessions, job_id, "failed")
+        await add_job(database.sessions, "run_b")
+        await wait_until(lambda: len(calls) == 2)
         assert worker.is_ready
 
     assert [job.run_id for job in calls] == ["run_a", "run_b"]
@@ -115,45 +115,45 @@ async def test_jobs_of_a_session_never_overlap_and_follow_at_once(database: Data
     session_id = uuid4()
     wanted = [f"run_{number}" for number in range(12)]
     async with (
-        working(database.dsn, brief, slots=3, poll=NO_POLL),
-        working(database.dsn, brief, slots=3, poll=NO_POLL),
+        running_worker(database.dsn, brief, slots=3, poll_interval=NO_POLL),
+        running_worker(database.dsn, brief, slots=3, poll_interval=NO_POLL),
     ):
         for run_id in wanted:
-            await add(database.sessions, run_id, session_id=session_id)
-        await until(lambda: len(order) == 12 and running == 0)
+            await add_job(database.sessions, run_id, session_id=session_id)
+        await wait_until(lambda: len(order) == 12 and running == 0)
 
     assert overlaps == 0
     assert order == wanted
 
 
 async def test_the_higher_priority_starts_first(database: Database) -> None:
-    handler = Handler(lets_go=True)
+    handler = RecordingHandler(ends_at_once=True)
     for run_id, priority in (("run_low", -5), ("run_old", 0), ("run_new", 0), ("run_high", 5)):
-        await add(database.sessions, run_id, priority=priority)
+        await add_job(database.sessions, run_id, priority=priority)
 
-    async with working(database.dsn, handler, slots=1):
-        await until(lambda: len(handler.runs("ended")) == 4)
+    async with running_worker(database.dsn, handler, slots=1):
+        await wait_until(lambda: len(handler.logged_runs("ended")) == 4)
 
-    assert handler.runs("started") == ["run_high", "run_old", "run_new", "run_low"]
+    assert handler.logged_runs("started") == ["run_high", "run_old", "run_new", "run_low"]
 
 
 async def test_no_more_jobs_run_than_there_are_slots(database: Database) -> None:
-    handler = Handler()
-    async with working(database.dsn, handler, slots=2) as worker:
+    handler = RecordingHandler()
+    async with running_worker(database.dsn, handler, slots=2) as worker:
         for number in range(3):
-            await add(database.sessions, f"run_{number}")
-        await until(lambda: worker.active == 2)
-        started_before = handler.runs("started")
+            await add_job(database.sessions, f"run_{number}")
+        await wait_until(lambda: worker.active_count == 2)
+        started_before = handler.logged_runs("started")
 
-        handler.let_go("run_0")
+        handler.release("run_0")
 
-        await until(handler.has("started", "run_2"))
+        await wait_until(handler.has_logged("started", "run_2"))
     assert started_before == ["run_0", "run_1"]
 
 
 async def test_a_senseless_notification_does_no_harm(database: Database) -> None:
-    handler = Handler(lets_go=True)
-    async with working(database.dsn, handler, poll=NO_POLL):
+    handler = RecordingHandler(ends_at_once=True)
+    async with running_worker(database.dsn, handler, poll_interval=NO_POLL):
         async with database.sessions.begin() as session:
             for payload in ("", "{", "[]", "7", '{"type": 1}', '{"type": "abort_job_requested"}'):
                 await session.execute(
@@ -162,16 +162,16 @@ async def test_a_senseless_notification_does_no_harm(database: Database) -> None
                 )
 
         for number in range(4):
-            await add(database.sessions, f"run_{number}")
-            await until(handler.has("started", f"run_{number}"))
-    assert len(handler.runs("started")) == 4
+            await add_job(database.sessions, f"run_{number}")
+            await wait_until(handler.has_logged("started", f"run_{number}"))
+    assert len(handler.logged_runs("started")) == 4
 
 
 async def test_a_job_that_was_told_while_nobody_listened_is_found(database: Database) -> None:
-    handler = Handler(lets_go=True)
-    async with working(database.dsn, handler, poll=NO_POLL) as worker:
-        await add(database.sessions, "run_a")
-        await until(handler.has("ended", "run_a"))
+    handler = RecordingHandler(ends_at_once=True)
+    async with running_worker(database.dsn, handler, poll_interval=NO_POLL) as worker:
+        await add_job(database.sessions, "run_a")
+        await wait_until(handler.has_logged("ended", "run_a"))
         async with database.sessions.begin() as session:
             cut = await session.scalars(
                 text(
@@ -183,35 +183,35 @@ async def test_a_job_that_was_told_while_nobody_listened_is_found(database: Data
             assert all(cut.all())
             await jobs.enqueue(session, run_id="run_b", attempt=1, session_id=uuid4())
 
-        await until(handler.has("ended", "run_b"), within=30)
+        await wait_until(handler.has_logged("ended", "run_b"), within=30)
 
 
 async def test_a_worker_deleted_as_dead_registers_again(database: Database) -> None:
-    handler = Handler()
-    async with working(database.dsn, handler):
-        held = await add(database.sessions, "run_a")
-        await until(handler.has("started", "run_a"))
+    handler = RecordingHandler()
+    async with running_worker(database.dsn, handler):
+        held = await add_job(database.sessions, "run_a")
+        await wait_until(handler.has_logged("started", "run_a"))
         async with database.sessions.begin() as session:
             await session.execute(text("DELETE FROM procrastinate.procrastinate_workers"))
 
-        await add(database.sessions, "run_b")
-        await until(handler.has("started", "run_b"))
+        await add_job(database.sessions, "run_b")
+        await wait_until(handler.has_logged("started", "run_b"))
 
         async with database.sessions() as session:
             owners = await session.scalars(
                 text("SELECT worker_id FROM procrastinate.procrastinate_jobs ORDER BY id")
             )
             both = owners.all()
-        await call_off(database.sessions, held)
-        await until(handler.has("cancelled", "run_a"))
+        await abort_job(database.sessions, held)
+        await wait_until(handler.has_logged("cancelled", "run_a"))
 
     assert both[0] is not None
     assert both[0] == both[1]
 
 
 async def test_a_job_handed_over_in_a_lost_answer_is_taken_up(database: Database) -> None:
-    handler = Handler(lets_go=True)
-    async with working(database.dsn, handler) as worker:
+    handler = RecordingHandler(ends_at_once=True)
+    async with running_worker(database.dsn, handler) as worker:
         async with database.sessions.begin() as session:
             await session.execute(
                 text(
@@ -225,72 +225,72 @@ async def test_a_job_handed_over_in_a_lost_answer_is_taken_up(database: Database
 
         # What a failing fetch leaves behind.
         assert worker._connector is not None
-        worker._connector._doubt_until = asyncio.get_running_loop().time() + 60
+        worker._connector._uncertain_until = asyncio.get_running_loop().time() + 60
 
-        await until(handler.has("ended", "run_lost"))
-        await add(database.sessions, "run_next")
-        await until(handler.has("ended", "run_next"))
-    assert handler.runs("started") == ["run_lost", "run_next"]
+        await wait_until(handler.has_logged("ended", "run_lost"))
+        await add_job(database.sessions, "run_next")
+        await wait_until(handler.has_logged("ended", "run_next"))
+    assert handler.logged_runs("started") == ["run_lost", "run_next"]
 
 
 async def test_an_inner_worker_that_ends_is_started_again(database: Database) -> None:
-    handler = Handler(lets_go=True)
-    async with working(database.dsn, handler) as worker:
-        assert worker._inner is not None
-        worker._inner.stop_fetching()
-        await until(lambda: not worker.is_ready)
-        await add(database.sessions, "run_a")
+    handler = RecordingHandler(ends_at_once=True)
+    async with running_worker(database.dsn, handler) as worker:
+        assert worker._engine_worker is not None
+        worker._engine_worker.stop_fetching()
+        await wait_until(lambda: not worker.is_ready)
+        await add_job(database.sessions, "run_a")
 
-        await until(handler.has("ended", "run_a"))
+        await wait_until(handler.has_logged("ended", "run_a"))
         assert worker.is_ready
 
 
 async def test_a_draining_worker_finishes_its_jobs_and_takes_no_more(database: Database) -> None:
-    handler = Handler()
-    async with working(database.dsn, handler) as worker:
-        job_id = await add(database.sessions, "run_a")
-        await until(handler.has("started", "run_a"))
+    handler = RecordingHandler()
+    async with running_worker(database.dsn, handler) as worker:
+        job_id = await add_job(database.sessions, "run_a")
+        await wait_until(handler.has_logged("started", "run_a"))
         stopping = asyncio.create_task(worker.stop(drain=timedelta(seconds=30)))
-        await until(lambda: not worker.is_ready)
-        late = await add(database.sessions, "run_b")
+        await wait_until(lambda: not worker.is_ready)
+        late = await add_job(database.sessions, "run_b")
 
-        handler.let_go("run_a")
+        handler.release("run_a")
         async with asyncio.timeout(10):
             await stopping
 
-        await until_status(database.sessions, job_id, "succeeded")
-        await until_status(database.sessions, late, "todo")
+        await wait_for_status(database.sessions, job_id, "succeeded")
+        await wait_for_status(database.sessions, late, "todo")
     assert handler.log == [("started", "run_a"), ("ended", "run_a")]
 
 
 async def test_a_job_can_be_called_off_while_its_worker_drains(database: Database) -> None:
-    handler = Handler()
-    async with working(database.dsn, handler, poll=NO_POLL) as worker:
-        job_id = await add(database.sessions, "run_a")
-        await until(handler.has("started", "run_a"))
+    handler = RecordingHandler()
+    async with running_worker(database.dsn, handler, poll_interval=NO_POLL) as worker:
+        job_id = await add_job(database.sessions, "run_a")
+        await wait_until(handler.has_logged("started", "run_a"))
         stopping = asyncio.create_task(worker.stop(drain=timedelta(seconds=30)))
-        await until(lambda: not worker.is_ready)
+        await wait_until(lambda: not worker.is_ready)
 
-        await call_off(database.sessions, job_id)
-        await until(handler.has("cancelled", "run_a"))
+        await abort_job(database.sessions, job_id)
+        await wait_until(handler.has_logged("cancelled", "run_a"))
         async with asyncio.timeout(10):
             await stopping
 
-        await until_status(database.sessions, job_id, "aborted")
+        await wait_for_status(database.sessions, job_id, "aborted")
     assert handler.log == [("started", "run_a"), ("cancelled", "run_a")]
 
 
 async def test_handlers_are_cancelled_when_the_time_to_drain_is_over(database: Database) -> None:
-    handler = Handler()
-    async with working(database.dsn, handler) as worker:
-        job_id = await add(database.sessions, "run_a")
-        await until(handler.has("started", "run_a"))
+    handler = RecordingHandler()
+    async with running_worker(database.dsn, handler) as worker:
+        job_id = await add_job(database.sessions, "run_a")
+        await wait_until(handler.has_logged("started", "run_a"))
 
         async with asyncio.timeout(10):
             await worker.stop(drain=timedelta(milliseconds=100))
 
-        await until_status(database.sessions, job_id, "aborted")
-    assert handler.runs("cancelled") == ["run_a"]
+        await wait_for_status(database.sessions, job_id, "aborted")
+    assert handler.logged_runs("cancelled") == ["run_a"]
 
 
 async def test_a_handler_on_its_way_out_is_not_disturbed_by_the_stop(database: Database) -> None:
@@ -309,18 +309,18 @@ async def test_a_handler_on_its_way_out_is_not_disturbed_by_the_stop(database: D
                 raise
             raise
 
-    async with working(database.dsn, slow_to_leave) as worker:
-        job_id = await add(database.sessions, "run_a")
-        await until(lambda: worker.active == 1)
-        await call_off(database.sessions, job_id)
-        await until(lambda: heard == ["called off"])
+    async with running_worker(database.dsn, slow_to_leave) as worker:
+        job_id = await add_job(database.sessions, "run_a")
+        await wait_until(lambda: worker.active_count == 1)
+        await abort_job(database.sessions, job_id)
+        await wait_until(lambda: heard == ["called off"])
         stopping = asyncio.create_task(worker.stop(drain=timedelta(0)))
-        await until(lambda: worker._is_cancelling)
+        await wait_until(lambda: worker._is_cancelling)
 
         last_words.set()
         await stopping
 
-        await until_status(database.sessions, job_id, "aborted")
+        await wait_for_status(database.sessions, job_id, "aborted")
     assert heard == ["called off"]
 
 
@@ -334,37 +334,37 @@ async def test_a_handler_that_ignores_everything_is_left_behind(database: Databa
             except asyncio.CancelledError:
                 continue
 
-    async with working(database.dsn, stubborn, cancel_limit=0.3) as worker:
-        job_id = await add(database.sessions, "run_a")
-        await until(lambda: worker.active == 1)
+    async with running_worker(database.dsn, stubborn, cancel_limit=0.3) as worker:
+        job_id = await add_job(database.sessions, "run_a")
+        await wait_until(lambda: worker.active_count == 1)
 
         async with asyncio.timeout(10):
             await worker.stop(drain=timedelta(milliseconds=50))
 
-        await until_status(database.sessions, job_id, "doing")
-        left = worker.active
+        await wait_for_status(database.sessions, job_id, "doing")
+        left = worker.active_count
         freed.set()
-        await until(lambda: worker.active == 0)
+        await wait_until(lambda: worker.active_count == 0)
     assert left == 1
 
 
 async def test_a_cancelled_worker_cancels_its_handlers(database: Database) -> None:
-    handler = Handler()
-    async with working(database.dsn, handler) as worker:
-        job_id = await add(database.sessions, "run_a")
-        await until(handler.has("started", "run_a"))
+    handler = RecordingHandler()
+    async with running_worker(database.dsn, handler) as worker:
+        job_id = await add_job(database.sessions, "run_a")
+        await wait_until(handler.has_logged("started", "run_a"))
         [running] = [task for task in asyncio.all_tasks() if task.get_name() == worker.name]
 
         running.cancel()
-        await until(handler.has("cancelled", "run_a"))
+        await wait_until(handler.has_logged("cancelled", "run_a"))
 
-        await until_status(database.sessions, job_id, "aborted")
+        await wait_for_status(database.sessions, job_id, "aborted")
     assert running.cancelled()
     assert handler.log == [("started", "run_a"), ("cancelled", "run_a")]
 
 
 async def test_a_worker_takes_its_leave(database: Database) -> None:
-    async with working(database.dsn, Handler()) as worker:
+    async with running_worker(database.dsn, RecordingHandler()) as worker:
         await worker.stop(drain=timedelta(seconds=5))
 
         async with database.sessions() as session:

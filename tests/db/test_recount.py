@@ -10,9 +10,9 @@ from core.domain.runs.run import CostSource, Run, StopReason, Usage
 from core.domain.workflow import OnWorkerLost
 from core.runner.execution.attempt import prompt_uuid_of
 from core.store.sessions.transcripts import Transcripts
-from tests.db.test_fleet_rescue import Desk, desk
+from tests.db.test_fleet_rescue import RescueHarness, rescue_harness
 
-__all__ = ["desk"]
+__all__ = ["rescue_harness"]
 
 
 def answer(number: int) -> dict[str, object]:
@@ -22,59 +22,63 @@ def answer(number: int) -> dict[str, object]:
     return {"type": "assistant", "uuid": f"answer-{number}", "message": message}
 
 
-async def transcribe(desk: Desk, run: Run, *lines: dict[str, object]) -> None:
+async def transcribe(rescue_harness: RescueHarness, run: Run, *lines: dict[str, object]) -> None:
     """What the agent of a run's present attempt is told and says."""
     key = {"project_key": "p", "session_id": str(run.session_id)}
     prompt = {"type": "user", "uuid": str(prompt_uuid_of(run, run.attempt))}
-    store = Transcripts(desk.database.sessions).of_attempt(run.run_id, run.attempt)
+    store = Transcripts(rescue_harness.database.sessions).for_attempt(run.run_id, run.attempt)
     await store.append(key, [prompt, *lines])
 
 
 @pytest.mark.parametrize("on_worker_lost", list(OnWorkerLost))
 async def test_what_a_lost_worker_had_not_counted_is_counted(
-    desk: Desk, on_worker_lost: OnWorkerLost
+    rescue_harness: RescueHarness, on_worker_lost: OnWorkerLost
 ) -> None:
-    run = await desk.executed(on_worker_lost=on_worker_lost)
-    await transcribe(desk, run, answer(1), answer(2))
+    run = await rescue_harness.executed(on_worker_lost=on_worker_lost)
+    await transcribe(rescue_harness, run, answer(1), answer(2))
 
-    (lost,) = await desk.look_twice()
+    (lost,) = await rescue_harness.look_twice()
 
     assert lost.usage == Usage(input_tokens=20, output_tokens=200)
     assert (lost.turns, lost.cost_source) == (2, CostSource.ESTIMATED)
     assert lost.cost_usd == Decimal("0.00306")
 
 
-async def test_each_attempt_that_was_lost_is_counted_once(desk: Desk) -> None:
-    run = await desk.executed()
-    await transcribe(desk, run, answer(1))
-    (lost,) = await desk.look_twice()
-    again = await desk.begun(lost)
-    await transcribe(desk, again, answer(2), answer(3))
+async def test_each_attempt_that_was_lost_is_counted_once(rescue_harness: RescueHarness) -> None:
+    run = await rescue_harness.executed()
+    await transcribe(rescue_harness, run, answer(1))
+    (lost,) = await rescue_harness.look_twice()
+    again = await rescue_harness.begun(lost)
+    await transcribe(rescue_harness, again, answer(2), answer(3))
 
-    (lost,) = await desk.look_twice()
+    (lost,) = await rescue_harness.look_twice()
 
     assert lost.usage == Usage(input_tokens=30, output_tokens=300)
     assert lost.cost_usd == Decimal("0.00459")
 
 
-async def test_what_an_earlier_leg_of_the_session_said_is_not_counted_again(desk: Desk) -> None:
-    first = await desk.executed()
-    await transcribe(desk, first, answer(1), answer(2))
-    await desk.ledger.fail(first, StopReason.AGENT_ERROR, "It crashed.")
-    leg = await desk.executed(session_id=first.session_id, parent_run_id=first.id)
-    await transcribe(desk, leg, answer(3))
+async def test_what_an_earlier_leg_of_the_session_said_is_not_counted_again(
+    rescue_harness: RescueHarness,
+) -> None:
+    first = await rescue_harness.executed()
+    await transcribe(rescue_harness, first, answer(1), answer(2))
+    await rescue_harness.ledger.fail(first, StopReason.AGENT_ERROR, "It crashed.")
+    leg = await rescue_harness.executed(session_id=first.session_id, parent_run_id=first.id)
+    await transcribe(rescue_harness, leg, answer(3))
 
-    (lost,) = await desk.look_twice()
+    (lost,) = await rescue_harness.look_twice()
 
     assert lost.run_id == leg.run_id
     assert lost.usage == Usage(input_tokens=10, output_tokens=100)
 
 
-async def test_what_a_killed_agent_said_last_is_counted_though_its_worker_died(desk: Desk) -> None:
-    run = await desk.executed()
-    await transcribe(desk, run, answer(1))
+async def test_what_a_killed_agent_said_last_is_counted_though_its_worker_died(
+    rescue_harness: RescueHarness,
+) -> None:
+    run = await rescue_harness.executed()
+    await transcribe(rescue_harness, run, answer(1))
 
-    await desk.ledger.finish_killed(run)
+    await rescue_harness.ledger.finish_killed(run)
 
-    ended = await desk.ledger.look(run.run_id)
+    ended = await rescue_harness.ledger.read_run(run.run_id)
     assert (ended.stop_reason, ended.usage.output_tokens) == (StopReason.KILLED, 100)

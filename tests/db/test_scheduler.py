@@ -7,8 +7,8 @@ from sqlalchemy import text
 
 from bot.assembly.scheduler import Scheduler
 from core.services.admission import AdmissionService
-from core.services.housekeeping import DELIVERIES_KEPT, HousekeepingService
-from core.services.work import Clock, Work
+from core.services.context import Clock, ServiceContext
+from core.services.housekeeping import DELIVERY_RETENTION, HousekeepingService
 from core.store.database.engine import Database
 from core.store.slack import deliveries
 
@@ -16,11 +16,11 @@ NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
 def a_service(database: Database) -> HousekeepingService:
-    return HousekeepingService(Work(database, lambda: NOW))
+    return HousekeepingService(ServiceContext(database, lambda: NOW))
 
 
 def a_clock(database: Database, now: Clock = lambda: NOW) -> Scheduler:
-    work = Work(database, now)
+    work = ServiceContext(database, now)
     return Scheduler(HousekeepingService(work), AdmissionService(work))
 
 
@@ -35,7 +35,7 @@ async def keys(database: Database) -> list[str]:
         return list(found)
 
 
-async def until(holds: Callable[[], bool]) -> None:
+async def wait_until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
         while not holds():  # noqa: ASYNC110 - a flag of another task, which tells nobody
             await asyncio.sleep(0.01)
@@ -54,10 +54,10 @@ async def running(scheduler: Scheduler) -> AsyncIterator[None]:
 async def test_deliveries_are_forgotten_after_their_time_and_not_before(
     database: Database,
 ) -> None:
-    await received(database, "old", at=NOW - DELIVERIES_KEPT - timedelta(seconds=1))
-    await received(database, "young", at=NOW - DELIVERIES_KEPT + timedelta(seconds=1))
+    await received(database, "old", at=NOW - DELIVERY_RETENTION - timedelta(seconds=1))
+    await received(database, "young", at=NOW - DELIVERY_RETENTION + timedelta(seconds=1))
 
-    cleared = await a_service(database).clear()
+    cleared = await a_service(database).delete_expired()
 
     assert cleared.deliveries == 1
     assert await keys(database) == ["young"]
@@ -67,16 +67,16 @@ async def test_one_scheduler_keeps_the_clock_and_the_other_follows(database: Dat
     first, second = a_clock(database), a_clock(database)
     async with running(second):
         async with running(first):
-            await until(lambda: first.is_leading or second.is_leading)
+            await wait_until(lambda: first.is_leading or second.is_leading)
             assert first.is_leading != second.is_leading
-        await until(lambda: second.is_leading)
+        await wait_until(lambda: second.is_leading)
 
     assert not first.is_leading
     assert not second.is_leading
 
 
 async def test_the_first_tick_comes_at_once(database: Database) -> None:
-    await received(database, "old", at=NOW - 2 * DELIVERIES_KEPT)
+    await received(database, "old", at=NOW - 2 * DELIVERY_RETENTION)
 
     async with running(a_clock(database)), asyncio.timeout(20):
         while await keys(database):  # noqa: ASYNC110 - the database is asked, it does not tell

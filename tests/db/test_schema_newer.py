@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from bot.assembly.backend import SchemaBehind, require_current_schema
 from bot.assembly.settings import load_settings
-from bot.assembly.workplace import SchemaBehind, demand_schema
 from bot.cli.doctor import run_doctor
 from core.store.database import schema
 from core.store.database.engine import Database
@@ -18,47 +18,49 @@ UNKNOWN = "9999"
 
 
 @pytest.fixture
-async def own(database: Database) -> AsyncIterator[str]:
+async def own_revision(database: Database) -> AsyncIterator[str]:
     """The database's revision, which is one that this program does not know meanwhile."""
-    (own,) = schema.newest()
-    await note(database, UNKNOWN)
-    yield own
-    await note(database, own)
+    (own_revision,) = schema.newest_revisions()
+    await write_revision(database, UNKNOWN)
+    yield own_revision
+    await write_revision(database, own_revision)
 
 
-async def note(database: Database, revision: str) -> None:
+async def write_revision(database: Database, revision: str) -> None:
     """Write another revision."""
     async with database.engine.begin() as connection:
         statement = text("UPDATE alembic_version SET version_num = :revision")
         await connection.execute(statement, {"revision": revision})
 
 
-async def test_a_newer_schema_is_told_from_an_old_one(database: Database, own: str) -> None:
-    assert await schema.standing(database) is schema.Standing.NEWER
-    with pytest.raises(schema.SchemaNewer) as refused:
-        await demand_schema(database)
+async def test_a_newer_schema_is_told_from_an_old_one(
+    database: Database, own_revision: str
+) -> None:
+    assert await schema.schema_state(database) is schema.SchemaState.NEWER
+    with pytest.raises(schema.SchemaTooNew) as refused:
+        await require_current_schema(database)
     assert "install the newer version" in refused.value.user_message
-    assert f"`signalbox migrate --down {own}`" in refused.value.user_message
+    assert f"`signalbox migrate --down {own_revision}`" in refused.value.user_message
 
-    await note(database, "0001")
+    await write_revision(database, "0001")
 
-    assert await schema.standing(database) is schema.Standing.BEHIND
+    assert await schema.schema_state(database) is schema.SchemaState.BEHIND
     with pytest.raises(SchemaBehind):
-        await demand_schema(database)
+        await require_current_schema(database)
 
 
-@pytest.mark.usefixtures("own")
+@pytest.mark.usefixtures("own_revision")
 async def test_a_start_does_not_try_to_migrate_a_newer_schema(database: Database) -> None:
-    with pytest.raises(schema.SchemaNewer):
-        await schema.bring_up_to_date(database)
+    with pytest.raises(schema.SchemaTooNew):
+        await schema.upgrade_if_behind(database)
 
 
-@pytest.mark.usefixtures("own")
+@pytest.mark.usefixtures("own_revision")
 async def test_the_doctor_says_that_the_program_is_old(database: Database, tmp_path: Path) -> None:
     said: list[str] = []
 
     settings = load_settings(DATABASE_URL=database.dsn, SIGNALBOX_HOME=tmp_path)
-    status = await run_doctor(settings, say=said.append)
+    status = await run_doctor(settings, echo=said.append)
 
     assert status == 1
     (line,) = [line for line in said if "schema" in line]

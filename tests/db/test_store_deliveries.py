@@ -16,7 +16,7 @@ LATER = NOW + timedelta(seconds=60)
 async def test_a_done_delivery_keeps_its_key_only(database: Database) -> None:
     async with database.sessions.begin() as session:
         await deliveries.receive(session, "k", {"secret": 1}, now=NOW)
-        await deliveries.done(session, "k", now=NOW)
+        await deliveries.mark_done(session, "k", now=NOW)
 
         again = await deliveries.receive(session, "k", {"secret": 1}, now=LATER)
         body = await session.scalar(text("SELECT body FROM slack_deliveries"))
@@ -57,9 +57,9 @@ async def test_a_delivery_whose_bot_says_that_it_lives_is_not_claimed(database: 
     async with database.sessions.begin() as session:
         for key in ("slow", "dead", "done"):
             await deliveries.receive(session, key, {}, now=NOW)
-        await deliveries.done(session, "done", now=NOW)
+        await deliveries.mark_done(session, "done", now=NOW)
 
-        await deliveries.renew(session, ["slow", "done"], now=LATER)
+        await deliveries.renew_claims(session, ["slow", "done"], now=LATER)
         claimed = await deliveries.claim_unfinished(
             session,
             older_than=LATER - timedelta(seconds=6),

@@ -13,7 +13,7 @@ import pytest
 
 from core.store.database.embedded import EmbeddedPostgresFailed, EmbeddedServer, embedded_postgres
 from core.store.database.engine import open_database
-from tests.database import CARELESS
+from tests.database import NO_DURABILITY
 
 
 @pytest.fixture
@@ -35,34 +35,34 @@ async def ask(dsn: str, question: str) -> object:
 
 @pytest.mark.parametrize("name", ["pg", "with a space, a comma & ünïcödé", "long/" + "x" * 120])
 async def test_data_outlives_the_server_under_any_path(folder: Path, name: str) -> None:
-    async with embedded_postgres(folder / name, settings=CARELESS) as dsn:
+    async with embedded_postgres(folder / name, settings=NO_DURABILITY) as dsn:
         await ask(dsn, "CREATE TABLE kept AS SELECT 'ü' AS word")
         async with open_database(dsn) as database, database.engine.connect() as connection:
             assert await connection.get_isolation_level() == "READ COMMITTED"
 
-    async with embedded_postgres(folder / name, settings=CARELESS) as dsn:
+    async with embedded_postgres(folder / name, settings=NO_DURABILITY) as dsn:
         assert await ask(dsn, "SELECT word FROM kept") == "ü"
 
 
 async def test_a_copy_of_a_stopped_server_is_a_backup(folder: Path) -> None:
-    async with embedded_postgres(folder / "pg", settings=CARELESS) as dsn:
+    async with embedded_postgres(folder / "pg", settings=NO_DURABILITY) as dsn:
         await ask(dsn, "CREATE TABLE kept AS SELECT 'ü' AS word")
 
     # The copies belong to whoever copies: to root, for whom no Postgres runs.
     await asyncio.to_thread(shutil.copytree, folder / "pg", folder / "copy")
 
-    async with embedded_postgres(folder / "copy", settings=CARELESS) as dsn:
+    async with embedded_postgres(folder / "copy", settings=NO_DURABILITY) as dsn:
         assert await ask(dsn, "SELECT word FROM kept") == "ü"
 
 
 async def test_the_last_to_leave_stops_the_server(folder: Path) -> None:
-    first, second = (EmbeddedServer(folder / "pg", CARELESS) for _ in range(2))
-    dsn = await asyncio.to_thread(first.enter)
-    assert await asyncio.to_thread(second.enter) == dsn
+    first, second = (EmbeddedServer(folder / "pg", NO_DURABILITY) for _ in range(2))
+    dsn = await asyncio.to_thread(first.acquire)
+    assert await asyncio.to_thread(second.acquire) == dsn
 
-    await asyncio.to_thread(first.leave)
+    await asyncio.to_thread(first.release)
     assert await ask(dsn, "SELECT 1") == 1
-    await asyncio.to_thread(second.leave)
+    await asyncio.to_thread(second.release)
 
     with pytest.raises(OSError, match=r"No such file|refused"):
         await ask(dsn, "SELECT 1")
@@ -70,7 +70,7 @@ async def test_the_last_to_leave_stops_the_server(folder: Path) -> None:
 
 async def test_a_killed_server_starts_again_with_its_data(folder: Path) -> None:
     server = EmbeddedServer(folder / "pg")
-    dsn = await asyncio.to_thread(server.enter)
+    dsn = await asyncio.to_thread(server.acquire)
     await ask(dsn, "CREATE TABLE kept AS SELECT 1 AS n")
     pid = int((folder / "pg" / "18" / "postmaster.pid").read_text().splitlines()[0])
     os.kill(pid, signal.SIGKILL)
@@ -82,11 +82,11 @@ async def test_a_killed_server_starts_again_with_its_data(folder: Path) -> None:
                 break
 
     other = EmbeddedServer(folder / "pg")
-    again = await asyncio.to_thread(other.enter)
+    again = await asyncio.to_thread(other.acquire)
 
     assert await ask(again, "SELECT n FROM kept") == 1
-    await asyncio.to_thread(server.leave)
-    await asyncio.to_thread(other.leave)
+    await asyncio.to_thread(server.release)
+    await asyncio.to_thread(other.release)
 
 
 async def test_a_folder_that_cannot_be_made_is_said(folder: Path) -> None:

@@ -12,7 +12,8 @@ from core.domain.runs.request import RunFilter
 from core.domain.runs.run import AmbiguousRun, CostSource, Run, RunNotFound, StopReason
 from core.store import users
 from core.store.database.engine import Database
-from core.store.runs import runs
+from core.store.fleet import pending
+from core.store.runs import run_queries, runs
 from tests.database import NOW, running_run, stored_run
 from tests.db.run_fields import LATER
 
@@ -25,7 +26,7 @@ async def test_a_run_is_found_by_its_beginning(database: Database, named: str) -
     await stored_run(database, run_id="run_bbc000000000")
 
     async with database.sessions() as session:
-        assert await runs.resolve(session, named) == run
+        assert await run_queries.resolve(session, named) == run
 
 
 @pytest.mark.parametrize("named", ["", "run_", "_", "%", "run", "abd", "a\x00b", "a_c", "ab\\"])
@@ -34,7 +35,7 @@ async def test_what_no_id_begins_with_is_not_found(database: Database, named: st
 
     async with database.sessions() as session:
         with pytest.raises(RunNotFound):
-            await runs.resolve(session, named)
+            await run_queries.resolve(session, named)
 
 
 async def test_several_matches_are_named(database: Database) -> None:
@@ -44,8 +45,8 @@ async def test_several_matches_are_named(database: Database) -> None:
 
     async with database.sessions() as session:
         with pytest.raises(AmbiguousRun) as refused:
-            await runs.resolve(session, "ab")
-        assert await runs.resolve(session, "abc") == exact
+            await run_queries.resolve(session, "ab")
+        assert await run_queries.resolve(session, "abc") == exact
     assert refused.value.matches == ("run_abc", "run_abc1", "run_abc2")
 
 
@@ -64,7 +65,7 @@ async def test_recent_runs_are_filtered(database: Database) -> None:
     async with database.sessions() as session:
 
         async def found(wanted: RunFilter, limit: int = 20) -> list[str]:
-            listed = await runs.recent(session, wanted, user_id=ana.id, limit=limit)
+            listed = await run_queries.recent(session, wanted, user_id=ana.id, limit=limit)
             return [run.run_id for run in listed]
 
         assert await found(RunFilter()) == [failed.run_id, live.run_id]
@@ -73,7 +74,7 @@ async def test_recent_runs_are_filtered(database: Database) -> None:
         assert await found(RunFilter(live=True)) == [live.run_id]
         assert await found(RunFilter(failed=True)) == [failed.run_id]
         assert await found(RunFilter(workflow="review")) == [live.run_id]
-        nobodys = await runs.recent(session, RunFilter(mine=True), user_id=None)
+        nobodys = await run_queries.recent(session, RunFilter(mine=True), user_id=None)
         assert [run.run_id for run in nobodys] == [failed.run_id]
 
 
@@ -85,7 +86,8 @@ async def test_the_queue_goes_by_priority_then_age(database: Database) -> None:
 
     async with database.sessions() as session:
         places = [
-            await runs.queue_position(session, run.run_id) for run in (urgent, early, late, started)
+            await pending.queue_position(session, run.run_id)
+            for run in (urgent, early, late, started)
         ]
     assert places == [1, 2, 3, None]
 
@@ -106,7 +108,7 @@ async def test_a_session_adds_its_legs_up(database: Database) -> None:
 
     first = await leg(turns=30)
     async with database.sessions() as session:
-        unknown = await runs.total_of_session(session, first.session_id)
+        unknown = await run_queries.total_of_session(session, first.session_id)
     await leg(
         first.session_id,
         turns=5,
@@ -114,10 +116,10 @@ async def test_a_session_adds_its_legs_up(database: Database) -> None:
         cost_source=CostSource.REPORTED,
     )
     async with database.sessions() as session:
-        reported = await runs.total_of_session(session, first.session_id)
+        reported = await run_queries.total_of_session(session, first.session_id)
     await leg(first.session_id, cost_usd=Decimal("0.1"), cost_source=CostSource.ESTIMATED)
     async with database.sessions() as session:
-        mixed = await runs.total_of_session(session, first.session_id)
+        mixed = await run_queries.total_of_session(session, first.session_id)
 
     assert (unknown.legs, unknown.turns, unknown.cost_usd, unknown.cost_source) == (
         1,

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from core.domain.actor import SYSTEM, Actor, Origin, Role
 from core.domain.audit import AuditEntry
-from core.domain.fleet.attempt import STALLED_AFTER, RunProcess
+from core.domain.fleet.attempt import STALLED_AFTER, AttemptRecord
 from core.domain.kills.termination import (
     IllegalPhase,
     Phase,
@@ -33,7 +33,7 @@ from core.domain.runs.step import Step, StepStatus
 from core.store import audit, events, steps, terminations, users
 from core.store.database.engine import Database
 from core.store.fleet import attempts
-from core.store.runs import runs
+from core.store.runs import run_queries, runs
 from core.store.sessions import messages, sessions
 from tests.database import NOW, new_session, running_run, stored_run
 
@@ -112,8 +112,8 @@ async def test_messages_keep_their_order_and_merge_their_metadata(database: Data
     assert of_run == said[:1]
 
 
-def process_of(run: Run, *, heartbeat_at: datetime = NOW, **fields: Any) -> RunProcess:
-    made = RunProcess(
+def process_of(run: Run, *, heartbeat_at: datetime = NOW, **fields: Any) -> AttemptRecord:
+    made = AttemptRecord(
         id=uuid4(),
         run_id=run.id,
         attempt=run.attempt,
@@ -129,19 +129,19 @@ async def test_a_worker_beats_for_what_it_executes(database: Database) -> None:
     mine, ended, others = [await running_run(database) for _ in range(3)]
     agent = ProcessIdentity(pid=77, started_ticks=2**40, name="claude")
     async with database.sessions.begin() as session:
-        await attempts.start(session, process_of(mine))
-        await attempts.start(session, process_of(ended))
-        await attempts.start(session, process_of(others, worker_id="w2", host="host-2"))
-        await attempts.end(session, ended.id, 1, now=NOW)
-        await attempts.end(session, ended.id, 1, now=LATER)
+        await attempts.add(session, process_of(mine))
+        await attempts.add(session, process_of(ended))
+        await attempts.add(session, process_of(others, worker_id="w2", host="host-2"))
+        await attempts.mark_ended(session, ended.id, 1, now=NOW)
+        await attempts.mark_ended(session, ended.id, 1, now=LATER)
         await attempts.set_agent(session, mine.id, 1, agent)
 
-        beaten = await attempts.beat(session, "w1", now=LATER)
+        beaten = await attempts.renew_heartbeats(session, "w1", now=LATER)
 
         (alive,) = await attempts.of_run(session, mine.id)
         (over,) = await attempts.of_run(session, ended.id)
         here = await attempts.live_on_host(session, "host-1")
-        stalled = await runs.stalled(session, before=LATER)
+        stalled = await run_queries.stalled(session, before=LATER)
     assert beaten == {(mine.id, 1)}
     assert (alive.heartbeat_at, alive.agent) == (LATER, agent)
     assert (over.heartbeat_at, over.ended_at) == (NOW, NOW)
@@ -154,13 +154,13 @@ async def test_what_a_worker_does_not_know_of_grows_old(database: Database) -> N
     held, unknown, fresh = [await running_run(database) for _ in range(3)]
     now = NOW + 2 * STALLED_AFTER
     async with database.sessions.begin() as session:
-        await attempts.start(session, process_of(held))
-        await attempts.start(session, process_of(unknown))
-        await attempts.start(session, replace(process_of(fresh), started_at=now))
+        await attempts.add(session, process_of(held))
+        await attempts.add(session, process_of(unknown))
+        await attempts.add(session, replace(process_of(fresh), started_at=now))
 
-        beaten = await attempts.beat(session, "w1", now=now, held={(held.id, 1)})
+        beaten = await attempts.renew_heartbeats(session, "w1", now=now, executing={(held.id, 1)})
 
-        stalled = await runs.stalled(session, before=now)
+        stalled = await run_queries.stalled(session, before=now)
     assert beaten == {(held.id, 1), (fresh.id, 1)}
     assert {run.id for run, _ in stalled} == {unknown.id}
 
@@ -168,14 +168,14 @@ async def test_what_a_worker_does_not_know_of_grows_old(database: Database) -> N
 async def test_a_former_attempt_does_not_stall_the_present_one(database: Database) -> None:
     run = await running_run(database)
     async with database.sessions.begin() as session:
-        await attempts.start(session, process_of(run))
+        await attempts.add(session, process_of(run))
         await runs.requeue(session, run.run_id, attempt=1, now=NOW)
         again = await runs.begin(session, run.run_id, attempt=2, worker_id="w2", now=NOW)
-        await attempts.start(session, process_of(again, heartbeat_at=LATER, worker_id="w2"))
+        await attempts.add(session, process_of(again, heartbeat_at=LATER, worker_id="w2"))
 
-        assert await runs.stalled(session, before=LATER) == []
+        assert await run_queries.stalled(session, before=LATER) == []
         assert [one.attempt for one in await attempts.of_run(session, run.id)] == [1, 2]
-        assert await runs.running(session) == [again]
+        assert await run_queries.running(session) == [again]
 
 
 async def test_steps_become_what_was_reported_last(database: Database) -> None:
@@ -271,7 +271,7 @@ async def test_a_termination_tells_its_whole_story(database: Database) -> None:
     )
 
     async with database.sessions.begin() as session:
-        opened = await terminations.open(session, wish)
+        opened = await terminations.open_or_join(session, wish)
         for number, phase in enumerate((Phase.ACKNOWLEDGED, Phase.TERMINATED, Phase.KILLED), 1):
             await terminations.advance(
                 session,
@@ -288,9 +288,11 @@ async def test_a_termination_tells_its_whole_story(database: Database) -> None:
         confirmed = await terminations.advance(
             session, wish.id, Phase.CONFIRMED, now=LATER, survivors=[]
         )
-        after = await runs.get(session, run.run_id)
+        after = await run_queries.get(session, run.run_id)
         none_open = await terminations.unfinished(session)
-        again = await terminations.open(session, replace(wish, id=uuid4(), requested_at=LATER))
+        again = await terminations.open_or_join(
+            session, replace(wish, id=uuid4(), requested_at=LATER)
+        )
         latest = await terminations.latest_of_run(session, run.id)
 
     assert opened == replace(wish, phases={Phase.REQUESTED: 0})
@@ -316,7 +318,7 @@ async def test_a_phase_never_goes_back(database: Database) -> None:
     run = await running_run(database)
     wish = Termination(id=uuid4(), run_id=run.id, phase=Phase.REQUESTED, requested_at=NOW)
     async with database.sessions.begin() as session:
-        await terminations.open(session, wish)
+        await terminations.open_or_join(session, wish)
         await terminations.advance(session, wish.id, Phase.CONFIRMED, now=NOW)
 
     async with database.sessions() as session:

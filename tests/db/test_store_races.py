@@ -23,13 +23,13 @@ from core.domain.runs.run import (
 )
 from core.store import terminations, users
 from core.store.database.engine import Database
-from core.store.runs import runs
+from core.store.runs import run_queries, runs
 from core.store.sessions import sessions
 from core.store.slack import deliveries
 from tests.database import NOW, new_run, new_session, running_run, stored_run
 
 
-async def blocked(session: AsyncSession) -> None:
+async def wait_for_blocked_session(session: AsyncSession) -> None:
     """Wait until somebody waits for a lock."""
     async with asyncio.timeout(10):
         waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
@@ -54,12 +54,12 @@ async def test_a_kill_loses_to_an_earlier_finish(database: Database) -> None:
 
     async def kill() -> None:
         async with database.sessions.begin() as session:
-            await runs.wish_killed(session, run.run_id, now=NOW)
+            await runs.request_kill(session, run.run_id, now=NOW)
 
     async with database.sessions.begin() as first:
         await runs.finish(first, run.run_id, attempt=1, stop_reason=StopReason.SUCCESS, now=NOW)
         killing = asyncio.create_task(kill())
-        await blocked(first)
+        await wait_for_blocked_session(first)
 
     with pytest.raises(IllegalTransition) as refused:
         await killing
@@ -74,9 +74,9 @@ async def test_a_begin_loses_to_an_earlier_kill(database: Database) -> None:
             await runs.begin(session, run.run_id, attempt=1, worker_id="w1", now=NOW)
 
     async with database.sessions.begin() as first:
-        await runs.wish_killed(first, run.run_id, now=NOW)
+        await runs.request_kill(first, run.run_id, now=NOW)
         beginning = asyncio.create_task(begin())
-        await blocked(first)
+        await wait_for_blocked_session(first)
 
     with pytest.raises(IllegalTransition):
         await beginning
@@ -94,7 +94,7 @@ async def test_writers_of_one_run_each_raise_its_version(database: Database) -> 
     changed = await asyncio.gather(*(change(number) for number in range(12)))
 
     async with database.sessions() as session:
-        after = await runs.get(session, run.run_id)
+        after = await run_queries.get(session, run.run_id)
     assert len({one.version for one in changed}) == 12
     assert after.version == run.version + 12
     assert after.metadata == {f"k{number}": number for number in range(12)}
@@ -130,11 +130,11 @@ async def test_a_run_that_ends_while_another_waits_lets_it_in(database: Database
     async with database.sessions.begin() as first:
         await runs.finish(first, live.run_id, attempt=1, stop_reason=StopReason.BUDGET, now=NOW)
         starting = asyncio.create_task(start())
-        await blocked(first)
+        await wait_for_blocked_session(first)
 
     await starting
     async with database.sessions() as session:
-        assert await runs.live_of_session(session, live.session_id) == await runs.get(
+        assert await run_queries.live_of_session(session, live.session_id) == await run_queries.get(
             session, next_run.run_id
         )
 
@@ -164,7 +164,7 @@ async def test_two_kills_share_one_termination(database: Database) -> None:
             id=uuid4(), run_id=run.id, phase=Phase.REQUESTED, requested_at=NOW, **fields
         )
         async with database.sessions.begin() as session:
-            return await terminations.open(session, wish)
+            return await terminations.open_or_join(session, wish)
 
     opened = await asyncio.gather(*(kill(reason=str(number)) for number in range(4)))
     forced = await kill(force=True)

@@ -9,7 +9,7 @@ import pytest
 
 from core.domain.runs.run import RunNotFound, RunStatus, SessionBusy, StopReason
 from core.store.database.engine import Database
-from core.store.runs import runs
+from core.store.runs import run_queries, runs
 from core.store.sessions import sessions
 from tests.database import NOW, new_run, new_session, running_run, stored_run
 from tests.db.run_fields import FIELDS, LATER
@@ -30,9 +30,9 @@ async def test_a_run_comes_back_as_it_was_added(database: Database) -> None:
         await runs.add(session, run)
 
     async with database.sessions() as session:
-        assert await runs.get(session, run.run_id) == run
-        assert await runs.get_by_uuid(session, run.id) == run
-        assert await runs.find_request(session, "trigger-1") == run
+        assert await run_queries.get(session, run.run_id) == run
+        assert await run_queries.get_by_uuid(session, run.id) == run
+        assert await run_queries.find_by_request(session, "trigger-1") == run
 
 
 async def test_every_field_that_can_change_changes(database: Database) -> None:
@@ -44,7 +44,7 @@ async def test_every_field_that_can_change_changes(database: Database) -> None:
     expected = replace(before, **FIELDS, updated_at=LATER, version=before.version + 1)
     assert after == expected
     async with database.sessions() as session:
-        assert await runs.get(session, before.run_id) == expected
+        assert await run_queries.get(session, before.run_id) == expected
 
 
 async def test_a_status_is_not_a_field_to_change(database: Database) -> None:
@@ -77,7 +77,7 @@ async def test_a_busy_session_refuses_and_the_transaction_goes_on(database: Data
     assert refused.value.live_run_id == live.run_id
     async with database.sessions() as session:
         assert await sessions.get(session, elsewhere.id) == elsewhere
-        assert await runs.live_of_session(session, live.session_id) == live
+        assert await run_queries.live_of_session(session, live.session_id) == live
 
 
 async def test_an_ended_run_frees_its_session(database: Database) -> None:
@@ -96,8 +96,8 @@ async def test_an_ended_run_frees_its_session(database: Database) -> None:
     )
 
     async with database.sessions() as session:
-        legs = await runs.legs_of_session(session, first.session_id)
-        thread = await runs.of_thread(session, first.run_id)
+        legs = await run_queries.legs_of_session(session, first.session_id)
+        thread = await run_queries.of_thread(session, first.run_id)
     assert [leg.run_id for leg in legs] == [first.run_id, second.run_id]
     assert thread == legs
 
@@ -123,6 +123,6 @@ async def test_an_unknown_run_is_said_to_be_unknown(database: Database) -> None:
         with pytest.raises(RunNotFound):
             await runs.change(session, "run_nope", now=NOW, attempt=1, turns=1)
         with pytest.raises(RunNotFound):
-            await runs.wish_killed(session, "run_nope", now=NOW)
+            await runs.request_kill(session, "run_nope", now=NOW)
         with pytest.raises(RunNotFound):
-            await runs.get_by_uuid(session, uuid4())
+            await run_queries.get_by_uuid(session, uuid4())

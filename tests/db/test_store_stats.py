@@ -11,12 +11,12 @@ from uuid import uuid4
 import pytest
 
 from core.domain.actor import Actor, Origin, Role
-from core.domain.errors import Refused
+from core.domain.errors import Forbidden
 from core.domain.kills.termination import Phase, ProcessIdentity, Termination
 from core.domain.runs.run import CostSource, Run, RunStatus, StopReason
-from core.domain.runs.stats import Period, RunFigures, Stats, TerminationFigures
+from core.domain.runs.stats import KillStats, Period, RunStats, Stats
+from core.services.context import ServiceContext
 from core.services.stats import StatsService
-from core.services.work import Work
 from core.store import audit, terminations
 from core.store.database.engine import Database
 from core.store.runs import runs
@@ -31,15 +31,15 @@ SLEEP = ProcessIdentity(pid=42, started_ticks=7, name="sleep")
 
 
 async def stats_of(database: Database, period: Period = Period.DAY, by: Actor = VIEWER) -> Stats:
-    return await StatsService(Work(database, lambda: SOON)).stats(period, by=by)
+    return await StatsService(ServiceContext(database, lambda: SOON)).stats(period, by=by)
 
 
-async def killed(
+async def add_kill(
     database: Database, run: Run, phases: dict[Phase, int], *, begun: Any = NOW, **last: Any
 ) -> None:
     """A kill that came through these phases, each so many milliseconds after the request."""
     async with database.sessions.begin() as session:
-        kill = await terminations.open(
+        kill = await terminations.open_or_join(
             session,
             Termination(id=uuid4(), run_id=run.id, phase=Phase.REQUESTED, requested_at=begun),
         )
@@ -64,8 +64,8 @@ async def ended(database: Database, run: Run, reason: StopReason, **final: Any) 
 async def test_an_empty_period_has_no_figures(database: Database) -> None:
     found = await stats_of(database)
 
-    assert found.runs == RunFigures()
-    assert found.kills == TerminationFigures()
+    assert found.runs == RunStats()
+    assert found.kills == KillStats()
     assert found.kills.success_rate is None
     assert found.until - found.since == timedelta(hours=24)
 
@@ -111,25 +111,25 @@ async def test_spend_is_told_apart_by_how_it_is_known(database: Database) -> Non
 
 async def test_kills_are_counted_by_their_proof(database: Database) -> None:
     proven, late, stuck, retried, fresh, waiting = [await running_run(database) for _ in range(6)]
-    await killed(database, proven, {Phase.ACKNOWLEDGED: 10, Phase.CONFIRMED: 900})
-    await killed(
+    await add_kill(database, proven, {Phase.ACKNOWLEDGED: 10, Phase.CONFIRMED: 900})
+    await add_kill(
         database, late, {Phase.KILLED: 7000, Phase.UNCONFIRMED: 9000, Phase.CONFIRMED: 14_000}
     )
-    await killed(
+    await add_kill(
         database, stuck, {Phase.KILLED: 7000, Phase.UNCONFIRMED: 9000}, survivors=[SLEEP, SLEEP]
     )
-    await killed(
+    await add_kill(
         database, retried, {Phase.UNCONFIRMED: 9000, Phase.KILLED: 12_000}, survivors=[SLEEP]
     )
-    await killed(database, fresh, {Phase.ACKNOWLEDGED: 10})
-    await killed(database, waiting, {})
-    await killed(database, await stored_run(database), {Phase.CONFIRMED: 0})
+    await add_kill(database, fresh, {Phase.ACKNOWLEDGED: 10})
+    await add_kill(database, waiting, {})
+    await add_kill(database, await stored_run(database), {Phase.CONFIRMED: 0})
 
     kills = (await stats_of(database)).kills
 
     assert kills.count == 7
-    assert (kills.confirmed, kills.unconfirmed, kills.under_way) == (3, 2, 2)
-    assert (kills.late, kills.before_start, kills.survivors) == (1, 1, 3)
+    assert (kills.confirmed, kills.unconfirmed, kills.in_progress) == (3, 2, 2)
+    assert (kills.confirmed_late, kills.before_start, kills.survivors) == (1, 1, 3)
     assert kills.success_rate == pytest.approx(3 / 5)
     assert kills.overall is not None
     assert kills.overall.count == 2
@@ -139,7 +139,7 @@ async def test_quantiles_are_those_of_the_proven_kills(database: Database) -> No
     took = [100, 400, 900, 1600, 2500]
     for milliseconds in took:
         run = await running_run(database)
-        await killed(database, run, {Phase.ACKNOWLEDGED: 20, Phase.CONFIRMED: milliseconds})
+        await add_kill(database, run, {Phase.ACKNOWLEDGED: 20, Phase.CONFIRMED: milliseconds})
 
     overall = (await stats_of(database)).kills.overall
 
@@ -153,7 +153,7 @@ async def test_quantiles_are_those_of_the_proven_kills(database: Database) -> No
 
 async def test_phases_are_measured_by_how_long_kills_stayed_in_them(database: Database) -> None:
     run = await running_run(database)
-    await killed(
+    await add_kill(
         database,
         run,
         {
@@ -190,15 +190,15 @@ async def test_phases_are_measured_by_how_long_kills_stayed_in_them(database: Da
 
 async def test_kills_of_another_time_are_left_out(database: Database) -> None:
     before = SOON - timedelta(hours=24, seconds=1)
-    await killed(database, await running_run(database), {Phase.CONFIRMED: 5}, begun=before)
-    await killed(database, await running_run(database), {Phase.CONFIRMED: 5}, begun=SOON)
+    await add_kill(database, await running_run(database), {Phase.CONFIRMED: 5}, begun=before)
+    await add_kill(database, await running_run(database), {Phase.CONFIRMED: 5}, begun=SOON)
 
     assert (await stats_of(database)).kills.count == 0
     assert (await stats_of(database, Period.WEEK)).kills.count == 1
 
 
 async def test_who_may_not_look_is_refused_and_that_is_audited(database: Database) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(Forbidden):
         await stats_of(database, by=NOBODY)
 
     async with database.sessions() as session:

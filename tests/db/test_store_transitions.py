@@ -32,13 +32,13 @@ async def test_begin_keeps_the_first_start(database: Database) -> None:
 async def test_begin_refuses_a_run_that_is_to_be_killed(database: Database) -> None:
     run = await stored_run(database)
     async with database.sessions.begin() as session:
-        wished = await runs.wish_killed(session, run.run_id, now=NOW)
-        again = await runs.wish_killed(session, run.run_id, now=LATER)
+        record_kill = await runs.request_kill(session, run.run_id, now=NOW)
+        again = await runs.request_kill(session, run.run_id, now=LATER)
 
     async with database.sessions() as session:
         with pytest.raises(IllegalTransition):
             await runs.begin(session, run.run_id, attempt=1, worker_id="w1", now=LATER)
-    assert wished.kill_requested_at == again.kill_requested_at == NOW
+    assert record_kill.kill_requested_at == again.kill_requested_at == NOW
 
 
 async def test_finish_writes_the_whole_end(database: Database) -> None:
@@ -74,7 +74,7 @@ async def test_a_final_status_stays(database: Database) -> None:
                 session, run.run_id, attempt=None, stop_reason=StopReason.KILLED, now=LATER
             )
         with pytest.raises(IllegalTransition):
-            await runs.wish_killed(session, run.run_id, now=LATER)
+            await runs.request_kill(session, run.run_id, now=LATER)
         with pytest.raises(IllegalTransition):
             await runs.requeue(session, run.run_id, attempt=1, now=LATER)
         with pytest.raises(StaleAttempt):

@@ -12,31 +12,31 @@ from datetime import UTC, datetime, timedelta
 from aiohttp import web
 
 from bot.sandbox.slack.server import Sandbox
-from bot.slack.app import Services, SlackSide, open_slack_side
+from bot.slack.app import Services, SlackRuntime, open_slack_runtime
 from bot.slack.client.client import CALL_TIMEOUT, Slack, open_slack_client
 from bot.slack.client.http import slack_route
-from bot.slack.client.rate_limits import Budget
+from bot.slack.client.rate_limits import RateLimiter
 from bot.slack.client.socket import open_sockets
-from bot.slack.drawing.drawing import ARRIVAL
+from bot.slack.drawing.drawing import ARRIVAL_WINDOW
 from bot.slack.setup import SlackCredentials, check_slack
 from core.domain.actor import Role
-from tests.fakes.board import Board
+from tests.fakes.services import FakeServices
 
 
 @dataclass(frozen=True)
-class Bot:
+class RunningBot:
     """A running Slack side."""
 
-    side: SlackSide
+    runtime: SlackRuntime
     slack: Slack
-    board: Board
+    services: FakeServices
     sandbox: Sandbox
 
 
 @asynccontextmanager
 async def open_bot(
     sandbox: Sandbox,
-    board: Board,
+    services: FakeServices,
     *,
     transport: str = "socket",
     roles: Mapping[Role, tuple[str, ...]] | None = None,
@@ -46,14 +46,14 @@ async def open_bot(
     is_drawing: bool = True,
     speed: float = 1.0,
     call_timeout: timedelta = CALL_TIMEOUT,
-) -> AsyncIterator[Bot]:
+) -> AsyncIterator[RunningBot]:
     """Run the Slack side for the length of the block.
 
     Args:
         speed: How much faster than real its budget and its waits are.
         call_timeout: How long a call may take, in real time.
     """
-    given = SlackCredentials(
+    credentials = SlackCredentials(
         bot_token=sandbox.bot_token,
         app_token=sandbox.app_token if transport == "socket" else None,
         signing_secret=sandbox.signing_secret if transport == "http" else None,
@@ -69,34 +69,34 @@ async def open_bot(
     async with AsyncExitStack() as stack:
         slack = await stack.enter_async_context(
             open_slack_client(
-                token=given.bot_token,
-                api_url=given.api_url,
-                budget=Budget(now=now, sleep=sleep),
+                token=credentials.bot_token,
+                api_url=credentials.api_url,
+                rate_limiter=RateLimiter(now=now, sleep=sleep),
                 call_timeout=call_timeout,
             )
         )
         side = await stack.enter_async_context(
-            open_slack_side(
+            open_slack_runtime(
                 slack,
-                await check_slack(slack, given, needed_scopes=("chat:write", "commands")),
+                await check_slack(slack, credentials, needed_scopes=("chat:write", "commands")),
                 Services(
-                    runs=board,
-                    kills=board,
-                    stats=board,
-                    fleet=board,
-                    threads=board,
-                    inbox=board,
-                    people=board,
+                    runs=services,
+                    kills=services,
+                    stats=services,
+                    fleet=services,
+                    threads=services,
+                    inbox=services,
+                    people=services,
                 ),
                 roles=roles,
                 allowed_channels=allowed_channels,
                 clock=lambda: datetime.now(UTC),
-                signing_secret=given.signing_secret or "",
+                signing_secret=credentials.signing_secret or "",
                 refresh_every=refresh_every,
                 drain=timedelta(seconds=5),
                 now=now,
                 sleep=sleep,
-                arrival=ARRIVAL / speed,
+                arrival_window=ARRIVAL_WINDOW / speed,
             )
         )
         if is_drawing:
@@ -112,10 +112,10 @@ async def open_bot(
                 lambda: len(sandbox.sockets.connections) == connections, what="the connections"
             )
             assert sockets is not None
-        yield Bot(side=side, slack=slack, board=board, sandbox=sandbox)
+        yield RunningBot(runtime=side, slack=slack, services=services, sandbox=sandbox)
 
 
-async def _serve(stack: AsyncExitStack, side: SlackSide, sandbox: Sandbox) -> str:
+async def _serve(stack: AsyncExitStack, side: SlackRuntime, sandbox: Sandbox) -> str:
     app = web.Application()
     app.add_routes([slack_route(side.app, signing_secret=sandbox.signing_secret, now=time.time)])
     runner = web.AppRunner(app, access_log=None)

@@ -9,38 +9,38 @@ from typing import Any
 
 
 @dataclass
-class Inbox(ABC):
+class FakeInbox(ABC):
     """What was delivered, by key; a done one keeps its key only."""
 
     inbox: dict[str, Mapping[str, Any] | None] = field(default_factory=dict)
     renewed: list[str] = field(default_factory=list)
 
     @abstractmethod
-    def touch(self) -> None:
+    def notify_watchers(self) -> None:
         """Wake who waits for a change."""
 
     @abstractmethod
-    def reach(self) -> None:
+    def check_reachable(self) -> None:
         """Fail if the database is away."""
 
     async def receive(self, key: str, body: Mapping[str, Any]) -> bool:
-        self.reach()
+        self.check_reachable()
         if key in self.inbox:
             return False
         self.inbox[key] = body
-        self.touch()
+        self.notify_watchers()
         return True
 
-    async def done(self, key: str) -> None:
-        self.reach()
+    async def mark_done(self, key: str) -> None:
+        self.check_reachable()
         self.inbox[key] = None
-        self.touch()
+        self.notify_watchers()
 
-    async def renew(self, keys: Collection[str]) -> None:
-        self.reach()
+    async def renew_claims(self, keys: Collection[str]) -> None:
+        self.check_reachable()
         self.renewed.extend(keys)
-        self.touch()
+        self.notify_watchers()
 
     async def claim_unfinished(self) -> list[tuple[str, Mapping[str, Any]]]:
-        self.reach()
+        self.check_reachable()
         return [(key, body) for key, body in self.inbox.items() if body is not None]

@@ -14,52 +14,54 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from core.queue import jobs
 from core.queue.jobs import Job
-from core.queue.worker import POLL, Worker
+from core.queue.worker import POLL_INTERVAL, Worker
 
 
-class Handler:
+class RecordingHandler:
     """Works on each job until it is let go or called off.
 
     Attributes:
         log: What happened, in order: ("started" | "ended" | "cancelled", run_id).
     """
 
-    def __init__(self, *, lets_go: bool = False, sets_off: Callable[[Job], None] | None = None):
+    def __init__(
+        self, *, ends_at_once: bool = False, on_start: Callable[[Job], None] | None = None
+    ):
         self.log: list[tuple[str, str]] = []
         self.jobs: list[Job] = []
         self.at: dict[tuple[str, str], float] = {}
         self._gates: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
-        self._lets_go = lets_go
-        self._sets_off = sets_off
+        self._lets_go = ends_at_once
+        self._sets_off = on_start
 
     async def __call__(self, job: Job) -> None:
         self.jobs.append(job)
-        self._note("started", job)
+        self._record("started", job)
         if self._sets_off is not None:
             self._sets_off(job)
         try:
             if not self._lets_go:
                 await self._gates[job.run_id].wait()
         except asyncio.CancelledError:
-            self._note("cancelled", job)
+            self._record("cancelled", job)
             raise
-        self._note("ended", job)
+        self._record("ended", job)
 
-    def let_go(self, run_id: str) -> None:
+    def release(self, run_id: str) -> None:
         self._gates[run_id].set()
 
-    def has(self, what: str, run_id: str) -> Callable[[], bool]:
-        return lambda: (what, run_id) in self.log
+    def has_logged(self, kind: str, run_id: str) -> Callable[[], bool]:
+        return lambda: (kind, run_id) in self.log
 
-    def runs(self, what: str) -> list[str]:
-        return [run_id for event, run_id in self.log if event == what]
+    def logged_runs(self, kind: str) -> list[str]:
+        return [run_id for event, run_id in self.log if event == kind]
 
-    def _note(self, what: str, job: Job) -> None:
-        self.log.append((what, job.run_id))
-        self.at[what, job.run_id] = asyncio.get_running_loop().time()
+    def _record(self, kind: str, job: Job) -> None:
+        self.log.append((kind, job.run_id))
+        self.at[kind, job.run_id] = asyncio.get_running_loop().time()
 
 
-async def until(holds: Callable[[], bool], *, within: float = 10.0) -> float:
+async def wait_until(holds: Callable[[], bool], *, within: float = 10.0) -> float:
     """Wait for a condition; answer how many seconds that took."""
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -71,13 +73,13 @@ async def until(holds: Callable[[], bool], *, within: float = 10.0) -> float:
 
 
 @asynccontextmanager
-async def working(
+async def running_worker(
     dsn: str,
     handler: Callable[[Job], object],
     *,
     slots: int = 4,
     cancel_limit: float = 5.0,
-    poll: timedelta = POLL,
+    poll_interval: timedelta = POLL_INTERVAL,
 ) -> AsyncIterator[Worker]:
     """Have a worker at work, ready."""
     worker = Worker(
@@ -86,18 +88,18 @@ async def working(
         slots=slots,
         handler=handler,  # type: ignore[arg-type]
         cancel_limit=timedelta(seconds=cancel_limit),
-        poll=poll,
+        poll_interval=poll_interval,
     )
     async with asyncio.TaskGroup() as group:
         group.create_task(worker.run(), name=worker.name)
         try:
-            await until(lambda: worker.is_ready)
+            await wait_until(lambda: worker.is_ready)
             yield worker
         finally:
             await worker.stop(drain=timedelta(0))
 
 
-async def add(
+async def add_job(
     sessions: async_sessionmaker[AsyncSession],
     run_id: str,
     *,
@@ -115,12 +117,12 @@ async def add(
         )
 
 
-async def call_off(sessions: async_sessionmaker[AsyncSession], job_id: int) -> bool:
+async def abort_job(sessions: async_sessionmaker[AsyncSession], job_id: int) -> bool:
     async with sessions.begin() as session:
         return await jobs.abort(session, job_id)
 
 
-async def status_of(sessions: async_sessionmaker[AsyncSession], job_id: int) -> str:
+async def job_status(sessions: async_sessionmaker[AsyncSession], job_id: int) -> str:
     async with sessions.begin() as session:
         return str(
             await session.scalar(
@@ -130,17 +132,17 @@ async def status_of(sessions: async_sessionmaker[AsyncSession], job_id: int) -> 
         )
 
 
-async def until_status(
-    sessions: async_sessionmaker[AsyncSession], job_id: int, wanted: str, *, within: float = 10.0
+async def wait_for_status(
+    sessions: async_sessionmaker[AsyncSession], job_id: int, expected: str, *, within: float = 10.0
 ) -> None:
     async with asyncio.timeout(within):
         while True:
-            if await status_of(sessions, job_id) == wanted:
+            if await job_status(sessions, job_id) == expected:
                 return
             await asyncio.sleep(0.01)
 
 
-async def until_none_is_live(
+async def wait_until_no_live_jobs(
     sessions: async_sessionmaker[AsyncSession], *, within: float = 10.0
 ) -> None:
     count = text(

@@ -18,17 +18,17 @@ PROMPT_UUID = "00000000-0000-0000-0000-000000000001"
 STEERING_UUID = "00000000-0000-0000-0000-000000000002"
 
 
-def recorded(name: str) -> list[Message]:
+def load_recording(name: str) -> list[Message]:
     """The messages of a recording."""
     lines = (_FOLDER / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
     parsed = [parse_message(json.loads(line)) for line in lines]
     return [message for message in parsed if message is not None]
 
 
-def translated(
+def translate_recording(
     name: str, translator: Translator | None = None, *, secrets: Sequence[str] = ()
 ) -> list[AgentEvent]:
     """The events of a recording."""
     translator = translator or Translator(cwd="/workspace", secrets=secrets)
-    translator.awaited |= {PROMPT_UUID, STEERING_UUID}
-    return [event for message in recorded(name) for event in translator.translate(message)]
+    translator.pending_message_ids |= {PROMPT_UUID, STEERING_UUID}
+    return [event for message in load_recording(name) for event in translator.translate(message)]

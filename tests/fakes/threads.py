@@ -12,12 +12,16 @@ from bot.sandbox.slack.people import BUILDS, TEAM_ID
 from bot.sandbox.slack.server import Sandbox
 from core.domain.actor import User
 from core.domain.runs.run import Run, RunStatus
-from core.domain.runs.snapshot import Shown
-from tests.fakes.board import Board
+from core.domain.runs.snapshot import SlackMessage
+from tests.fakes.services import FakeServices
 
 
 def new_run(
-    board: Board, *, channel: str = BUILDS, task: str = "Add a button", owner: str | None = None
+    services: FakeServices,
+    *,
+    channel: str = BUILDS,
+    task: str = "Add a button",
+    owner: str | None = None,
 ) -> Run:
     """A live run; `owner` is the Slack id of a person."""
     identity, now = uuid4(), datetime.now(UTC)
@@ -25,10 +29,10 @@ def new_run(
     user_id = None
     if owner is not None:
         user_id = uuid4()
-        board.users[user_id] = User(
+        services.users[user_id] = User(
             id=user_id, name=owner, slack_team_id=TEAM_ID, slack_user_id=owner
         )
-    return board.put_run(
+    return services.put_run(
         Run(
             id=identity,
             run_id=run_id,
@@ -48,37 +52,39 @@ def new_run(
     )
 
 
-def is_drawn(board: Board, run: Run) -> bool:
+def is_drawn(services: FakeServices, run: Run) -> bool:
     """Whether the newest version of a run is shown, as far as it can be."""
-    card = board.shown.get((run.run_id, "card"))
-    return card is not None and card.version == board.runs[run.run_id].version
+    card = services.shown.get((run.run_id, "card"))
+    return card is not None and card.version == services.runs[run.run_id].version
 
 
-async def drawn(board: Board, run: Run, *, timeout: float = 15) -> Shown:
+async def wait_until_drawn(
+    services: FakeServices, run: Run, *, timeout: float = 15
+) -> SlackMessage:
     """The card, once it shows the newest version."""
-    await board.until(
-        lambda: is_drawn(board, run), what=f"the drawing of {run.run_id}", timeout=timeout
+    await services.wait_until(
+        lambda: is_drawn(services, run), what=f"the drawing of {run.run_id}", timeout=timeout
     )
-    return board.shown[run.run_id, "card"]
+    return services.shown[run.run_id, "card"]
 
 
-def own(sandbox: Sandbox, channel: str = "#builds") -> list[dict[str, Any]]:
+def bot_messages(sandbox: Sandbox, channel: str = "#builds") -> list[dict[str, Any]]:
     """The bot's messages at the top of a channel."""
     return [message for message in sandbox.human.messages(channel) if message.get("bot_id")]
 
 
-def texts(sandbox: Sandbox, channel: str = "#builds") -> list[str]:
+def bot_texts(sandbox: Sandbox, channel: str = "#builds") -> list[str]:
     """What they say."""
-    return [sandbox.human.text(message) for message in own(sandbox, channel)]
+    return [sandbox.human.text(message) for message in bot_messages(sandbox, channel)]
 
 
-def replies(sandbox: Sandbox, root: str, channel: str = "#builds") -> list[str]:
+def bot_replies_below(sandbox: Sandbox, root: str, channel: str = "#builds") -> list[str]:
     """What the bot says in a thread below its root."""
     thread = sandbox.human.thread(channel, root)
     return [sandbox.human.text(message) for message in thread[1:] if message.get("bot_id")]
 
 
-def marks(sandbox: Sandbox) -> Counter[tuple[str, str]]:
+def slot_counts(sandbox: Sandbox) -> Counter[tuple[str, str]]:
     """How often each slot of each thread is there, in all channels."""
     found: Counter[tuple[str, str]] = Counter()
     for messages in sandbox.workspace.messages.values():

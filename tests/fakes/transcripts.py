@@ -13,18 +13,18 @@ class MemoryTranscripts:
 
     async def append(self, key: Any, entries: Any) -> None:
         """Keep entries in order, each `uuid` once."""
-        kept = self.entries.setdefault(_place(key), [])
-        known = {entry.get("uuid") for entry in kept} - {None}
-        kept.extend(entry for entry in entries if entry.get("uuid") not in known)
+        stored = self.entries.setdefault(_key(key), [])
+        known = {entry.get("uuid") for entry in stored} - {None}
+        stored.extend(entry for entry in entries if entry.get("uuid") not in known)
 
     async def load(self, key: Any) -> Any:
         """All of a transcript, or nothing."""
-        return self.entries.get(_place(key))
+        return self.entries.get(_key(key))
 
     async def list_subkeys(self, key: Any) -> Any:
         """The subagents' transcripts."""
         return [path for session, path in self.entries if session == key["session_id"] and path]
 
 
-def _place(key: Any) -> tuple[str, str]:
+def _key(key: Any) -> tuple[str, str]:
     return key["session_id"], key.get("subpath") or ""

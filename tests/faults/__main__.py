@@ -18,58 +18,67 @@ import sys
 import time
 from pathlib import Path
 
-from tests.faults.campaign import AFTER_FROM, INJECTIONS_A_FLEET, Campaign, after_numbers
+from tests.faults.campaign import (
+    FLEET_CHECKS_FROM,
+    INJECTIONS_PER_FLEET,
+    Campaign,
+    fleet_check_numbers,
+)
 from tests.faults.plan import Kind
-from tests.faults.verdict import Progress, table, told_after
+from tests.faults.results import Progress, delay_summary, results_table
 
 
 def main() -> int:
     """Parse the command line, run, and tell."""
-    given = _parser().parse_args()
+    arguments = _parser().parse_args()
     logging.basicConfig(level=logging.ERROR)
-    given.folder.mkdir(parents=True, exist_ok=True)
-    path = given.resume or given.folder / f"progress-{given.seed}.jsonl"
-    progress = Progress.opened(path, seed=given.seed)
-    only = _numbers(given.only) if given.only else []
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    path = arguments.resume or arguments.folder / f"progress-{arguments.seed}.jsonl"
+    progress = Progress.load(path, seed=arguments.seed)
+    only = _numbers(arguments.only) if arguments.only else []
     for number in only:
-        for again in (number, *after_numbers(number // INJECTIONS_A_FLEET)):
-            progress.verdicts.pop(again, None)
-    wanted = len(only) or given.injections
+        for number_to_repeat in (number, *fleet_check_numbers(number // INJECTIONS_PER_FLEET)):
+            progress.verdicts.pop(number_to_repeat, None)
+    wanted = len(only) or arguments.injections
     load = ", ".join(f"{one:.1f}" for one in os.getloadavg())
     _print(
-        f"seed {given.seed}, {wanted} injections, {given.parallel} at a time; "
+        f"seed {arguments.seed}, {wanted} injections, {arguments.parallel} at a time; "
         f"Python {platform.python_version()}, {os.cpu_count()} processors, load {load}"
     )
     began = time.monotonic()
     campaign = Campaign(
-        seed=given.seed,
-        numbers=lambda: only or progress.chosen(wanted),
-        parallel=given.parallel,
+        seed=arguments.seed,
+        numbers=lambda: only or progress.selected_numbers(wanted),
+        parallel=arguments.parallel,
         progress=progress,
-        evidence=given.folder / "evidence",
-        until=began + given.minutes * 60,
-        kinds=[Kind[name] for name in given.kind] or None,
-        say=_print,
+        evidence=arguments.folder / "evidence",
+        until=began + arguments.minutes * 60,
+        kinds=[Kind[name] for name in arguments.kind] or None,
+        report=_print,
     )
     asyncio.run(campaign.run())
     verdicts = [
         progress.verdicts[number]
-        for number in only or progress.chosen(wanted)
+        for number in only or progress.selected_numbers(wanted)
         if number in progress.verdicts
     ]
     done = sum(not one.skipped for one in verdicts)
-    fleets = [one for one in progress.verdicts.values() if one.number >= AFTER_FROM]
-    wrong = [one for one in [*verdicts, *fleets] if one.violations]
-    _print(f"\n{table([*verdicts, *fleets])}\n")
-    _print(told_after(verdicts))
+    fleets = [one for one in progress.verdicts.values() if one.number >= FLEET_CHECKS_FROM]
+    violating = [one for one in [*verdicts, *fleets] if one.violations]
+    _print(f"\n{results_table([*verdicts, *fleets])}\n")
+    _print(delay_summary(verdicts))
     _print(
-        f"seed {given.seed}: {done} of {wanted} injections done, {len(verdicts) - done} skipped, "
-        f"in {(time.monotonic() - began) / 60:.1f} min (this call), {len(wrong)} with violations"
+        f"seed {arguments.seed}: {done} of {wanted} injections done, {len(verdicts) - done} "
+        "skipped, "
+        f"in {(time.monotonic() - began) / 60:.1f} min (this call), {len(violating)} with "
+        "violations"
     )
-    if wrong:
-        _print(f"evidence: {given.folder / 'evidence'}")
-        _print(f"again: python -m tests.faults --seed {given.seed} --only {wrong[0].number}")
-    if wrong:
+    if violating:
+        _print(f"evidence: {arguments.folder / 'evidence'}")
+        _print(
+            f"again: python -m tests.faults --seed {arguments.seed} --only {violating[0].number}"
+        )
+    if violating:
         return 1
     return 0 if (len(verdicts) if only else done) == wanted else 3
 
@@ -103,8 +112,8 @@ def _print(text: str) -> None:
     sys.stdout.flush()
 
 
-def _numbers(given: str) -> list[int]:
-    first, _, last = given.partition("-")
+def _numbers(arguments: str) -> list[int]:
+    first, _, last = arguments.partition("-")
     return list(range(int(first), int(last or first) + 1))
 
 

@@ -14,7 +14,7 @@ from aiohttp import web
 
 # Longer than Slack waits for an answer.
 _ANSWER_SECONDS = 10.0
-_LOOK_SECONDS = 1.0
+_POLL_SECONDS = 1.0
 _PATH = "/slack/events"
 # What is somebody's own affair on each of the two ways.
 _HOP_BY_HOP = frozenset({"Host", "Connection", "Content-Length", "Transfer-Encoding"})
@@ -52,32 +52,32 @@ class Balancer:
         self._http = http
         self._target: str | None = None
         self._cuts: list[str] = []
-        self._under_way: list[web.Request] = []
+        self._in_flight: list[web.Request] = []
         self._changed = asyncio.Event()
 
-    async def look_on(self) -> None:
+    async def poll_bots(self) -> None:
         """Ask the bots whether they are ready, until cancelled."""
         for turn in itertools.count():
             for bot in (*self._bots[turn % 2 :], *self._bots[: turn % 2]):
                 if await bot.is_ready():
                     self._target = bot.url
                     break
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS)
 
     def cut(self, how: str) -> None:
         """Let nothing through from now on; what is under way loses its answer."""
         self._cuts.append(how)
-        self.refused += len(self._under_way)
-        for request in self._under_way:
-            _drop(request)
+        self.refused += len(self._in_flight)
+        for request in self._in_flight:
+            _abort(request)
         self._change()
 
-    def mend(self, how: str) -> None:
+    def restore(self, how: str) -> None:
         """Let everything through again, once all cuts are mended."""
         self._cuts.remove(how)
         self._change()
 
-    async def has_refused(self, *, more_than: int) -> None:
+    async def wait_for_refused(self, *, more_than: int) -> None:
         """Wait until so many deliveries met a cut, and one more."""
         while self.refused <= more_than:
             await self._changed.wait()
@@ -90,34 +90,36 @@ class Balancer:
         """One delivery."""
         body = await request.read()
         if self._cuts:
-            return await self._refused(request)
-        self._under_way.append(request)
+            return await self._refuse(request)
+        self._in_flight.append(request)
         try:
-            return await self._led(request, body)
+            return await self._forward(request, body)
         finally:
-            self._under_way.remove(request)
+            self._in_flight.remove(request)
 
-    async def _refused(self, request: web.Request) -> web.StreamResponse:
+    async def _refuse(self, request: web.Request) -> web.StreamResponse:
         how = self._cuts[-1]
         self.refused += 1
         self._change()
         while how == "silent" and self._cuts:
             await self._changed.wait()
         if how != "unavailable":
-            _drop(request)
+            _abort(request)
         return web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE)
 
-    async def _led(self, request: web.Request, body: bytes) -> web.StreamResponse:
+    async def _forward(self, request: web.Request, body: bytes) -> web.StreamResponse:
         headers = {key: value for key, value in request.headers.items() if key not in _HOP_BY_HOP}
         try:
             async with self._http.post(
                 f"{self._target}{_PATH}", data=body, headers=headers
             ) as answer:
-                kept = {k: v for k, v in answer.headers.items() if k.startswith("X-Slack-")}
+                slack_headers = {
+                    k: v for k, v in answer.headers.items() if k.startswith("X-Slack-")
+                }
                 return web.Response(
                     status=answer.status,
                     body=await answer.read(),
-                    headers=kept,
+                    headers=slack_headers,
                     content_type=answer.content_type,
                 )
         except TimeoutError:
@@ -126,7 +128,7 @@ class Balancer:
             return web.Response(status=HTTPStatus.BAD_GATEWAY)
 
 
-def _drop(request: web.Request) -> None:
+def _abort(request: web.Request) -> None:
     if request.transport is not None:
         request.transport.abort()
 
@@ -141,13 +143,13 @@ async def open_balancer(bots: Sequence[Backend]) -> AsyncIterator[Balancer]:
         app.router.add_post(_PATH, balancer.handle)
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1)
         await runner.setup()
-        looking = asyncio.create_task(balancer.look_on(), name="balancer")
+        polling = asyncio.create_task(balancer.poll_bots(), name="balancer")
         try:
             await web.TCPSite(runner, "127.0.0.1", 0).start()
             host, port = runner.addresses[0][:2]
             balancer.url = f"http://{host}:{port}{_PATH}"
             yield balancer
         finally:
-            looking.cancel()
-            await asyncio.wait({looking})
+            polling.cancel()
+            await asyncio.wait({polling})
             await runner.cleanup()

@@ -8,22 +8,22 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests.faults.after import check_after
 from tests.faults.evidence import save_log
 from tests.faults.fleet import Fleet, open_fleet
+from tests.faults.fleet_check import check_fleet
 from tests.faults.plan import Kind, plan_of
+from tests.faults.results import InjectionResult, Progress, Violation, ViolationKind
 from tests.faults.supervised import COULD_NOT_START, Exit
 from tests.faults.trial import Trial
-from tests.faults.verdict import Progress, Verdict, Violation, Wrong
 
 # A fleet that lives for ever would hide what a start brings to light, and both ways by which
 # Slack delivers are to be seen: a new fleet now and then, over the other one.
-INJECTIONS_A_FLEET = 60
+INJECTIONS_PER_FLEET = 60
 TRANSPORTS = ("socket", "http")
 # Numbers of the verdicts on whole fleets, which are no injections.  A fleet may be started
 # again, for what an earlier call left.
-AFTER_FROM = 1_000_000
-_STARTS_A_FLEET = 1_000
+FLEET_CHECKS_FROM = 1_000_000
+_STARTS_PER_FLEET = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class Campaign:
     evidence: Path
     until: float
     kinds: Sequence[Kind] | None = None
-    say: Callable[[str], None] = print
+    report: Callable[[str], None] = print
 
     async def run(self) -> None:
         """Do all that are not done yet."""
@@ -62,9 +62,9 @@ class Campaign:
         began = time.monotonic()
         async with open_fleet(transport=transport) as fleet:
             took = time.monotonic() - began
-            self.say(f"fleet {fleet_number} over {transport} is ready after {took:.0f} s")
+            self.report(f"fleet {fleet_number} over {transport} is ready after {took:.0f} s")
             await self._injections(fleet, numbers)
-            await self._after(fleet, fleet_number)
+            await self._check_fleet(fleet, fleet_number)
 
     async def _injections(self, fleet: Fleet, numbers: Sequence[int]) -> None:
         slots = asyncio.Semaphore(self.parallel)
@@ -79,31 +79,33 @@ class Campaign:
                 trial = Trial(fleet, plan, self.seed, self.evidence)
                 verdict = await trial.run()
                 ends, known = _unexpected(fleet, known)
-                verdict = _with(verdict, ends)
+                verdict = _with_exits(verdict, ends)
                 for end in ends:
                     if end.status != COULD_NOT_START:
                         await asyncio.to_thread(save_log, self.evidence, fleet, end)
                 self.progress.add(verdict)
-                self.say(verdict.line)
+                self.report(verdict.summary)
 
         async with asyncio.TaskGroup() as group:
             for number in numbers:
                 group.create_task(one(number), name=f"trial {number}")
 
-    async def _after(self, fleet: Fleet, fleet_number: int) -> None:
+    async def _check_fleet(self, fleet: Fleet, fleet_number: int) -> None:
         began = time.monotonic()
-        violations = await check_after(fleet)
-        verdict = Verdict(
+        violations = await check_fleet(fleet)
+        verdict = InjectionResult(
             seed=self.seed,
-            number=next(n for n in after_numbers(fleet_number) if n not in self.progress.verdicts),
+            number=next(
+                n for n in fleet_check_numbers(fleet_number) if n not in self.progress.verdicts
+            ),
             kind=Kind.AFTER,
-            told=f"fleet {fleet_number}, all of it once more",
+            description=f"fleet {fleet_number}, all of it once more",
             runs=0,
             seconds=round(time.monotonic() - began, 1),
             violations=tuple(violations),
         )
         self.progress.add(verdict)
-        self.say(verdict.line)
+        self.report(verdict.summary)
 
 
 def _unexpected(fleet: Fleet, known: int) -> tuple[list[Exit], int]:
@@ -112,28 +114,28 @@ def _unexpected(fleet: Fleet, known: int) -> tuple[list[Exit], int]:
     return [one for one in ends[known:] if not one.was_expected], len(ends)
 
 
-def _with(verdict: Verdict, ends: Sequence[Exit]) -> Verdict:
+def _with_exits(verdict: InjectionResult, ends: Sequence[Exit]) -> InjectionResult:
     """A verdict that tells of these ends; whoever ends otherwise than with one line crashed."""
     crashes = [end for end in ends if end.status != COULD_NOT_START]
-    told = [str(end) for end in ends if end not in crashes]
+    notes = [str(end) for end in ends if end not in crashes]
     return replace(
         verdict,
-        notes=[*verdict.notes, *told],
+        notes=[*verdict.notes, *notes],
         violations=[
             *verdict.violations,
-            *(Violation(Wrong.CRASH, end.name, str(end)) for end in crashes),
+            *(Violation(ViolationKind.CRASH, end.name, str(end)) for end in crashes),
         ],
     )
 
 
-def after_numbers(fleet_number: int) -> range:
+def fleet_check_numbers(fleet_number: int) -> range:
     """The numbers of a fleet's own verdicts, one for each time it was started."""
-    first = AFTER_FROM + fleet_number * _STARTS_A_FLEET
-    return range(first, first + _STARTS_A_FLEET)
+    first = FLEET_CHECKS_FROM + fleet_number * _STARTS_PER_FLEET
+    return range(first, first + _STARTS_PER_FLEET)
 
 
 def _by_fleet(numbers: Sequence[int]) -> Iterator[tuple[int, list[int]]]:
-    of_fleet: dict[int, list[int]] = {}
+    by_fleet: dict[int, list[int]] = {}
     for number in numbers:
-        of_fleet.setdefault(number // INJECTIONS_A_FLEET, []).append(number)
-    yield from sorted(of_fleet.items())
+        by_fleet.setdefault(number // INJECTIONS_PER_FLEET, []).append(number)
+    yield from sorted(by_fleet.items())

@@ -9,12 +9,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tests.faults.fleet import Fleet
-from tests.faults.person import Person, all_said
+from tests.faults.person import Person, all_commands
 from tests.faults.plan import PEOPLE
-from tests.faults.runs_true import Story
+from tests.faults.results import InjectionResult
+from tests.faults.run_check import RunRecords
 from tests.faults.supervised import Exit
-from tests.faults.threads_true import as_text
-from tests.faults.verdict import Verdict
+from tests.faults.thread_check import as_text
 
 _LOG_BYTES = 200_000
 
@@ -23,60 +23,61 @@ def save(
     folder: Path,
     fleet: Fleet,
     *,
-    verdict: Verdict,
+    verdict: InjectionResult,
     people: Sequence[Person],
-    stories: Sequence[Story],
+    run_records: Sequence[RunRecords],
     began: float,
 ) -> Path:
     """Write it all into a folder of the injection's own."""
-    place = folder / f"seed-{verdict.seed}-injection-{verdict.number}"
-    place.mkdir(parents=True, exist_ok=True)
-    (place / "verdict.txt").write_text(verdict.line + "\n")
-    _write(place / "commands.json", {p.task.tag: all_said(p) for p in people})
+    result_dir = folder / f"seed-{verdict.seed}-injection-{verdict.number}"
+    result_dir.mkdir(parents=True, exist_ok=True)
+    (result_dir / "verdict.txt").write_text(verdict.summary + "\n")
+    _write(result_dir / "commands.json", {p.task.tag: all_commands(p) for p in people})
     _write(
-        place / "journal.json", [asdict(event) for event in fleet.journal if event.ended >= began]
+        result_dir / "journal.json",
+        [asdict(event) for event in fleet.journal if event.ended >= began],
     )
     _write(
-        place / "exits.json",
+        result_dir / "exits.json",
         [asdict(one) for program in fleet.programs for one in program.exits if one.at >= began],
     )
-    for story in stories:
-        _write(place / f"{story.name}.json", asdict(story))
+    for story in run_records:
+        _write(result_dir / f"{story.name}.json", asdict(story))
     for person in people:
-        for head in sorted({str(leg["thread_key"]) for leg in person.legs}):
-            legs = [leg for leg in person.legs if leg["thread_key"] == head]
-            (place / f"{head}.thread.txt").write_text(as_text(fleet.sandbox, legs))
+        for thread_key in sorted({str(leg["thread_key"]) for leg in person.legs}):
+            legs = [leg for leg in person.legs if leg["thread_key"] == thread_key]
+            (result_dir / f"{thread_key}.thread.txt").write_text(as_text(fleet.sandbox, legs))
     for program in fleet.programs:
-        (place / program.log.name).write_bytes(_end_of(program.log))
-    told = [
+        (result_dir / program.log.name).write_bytes(_log_tail(program.log))
+    private_messages = [
         message
         for name in PEOPLE
         for message in fleet.sandbox.human.ephemerals(name)
         if float(message["ts"]) >= began
     ]
-    (place / "told.txt").write_text(
-        "\n".join(f"{m['ts']} {fleet.sandbox.human.text(m)}" for m in told)
+    (result_dir / "told.txt").write_text(
+        "\n".join(f"{m['ts']} {fleet.sandbox.human.text(m)}" for m in private_messages)
     )
-    (place / "when.txt").write_text(f"{time.ctime(began)} to {time.ctime()}\n")
-    return place
+    (result_dir / "when.txt").write_text(f"{time.ctime(began)} to {time.ctime()}\n")
+    return result_dir
 
 
 def save_log(folder: Path, fleet: Fleet, end: Exit) -> None:
     """Keep what a program said before it crashed."""
     folder.mkdir(parents=True, exist_ok=True)
     program = next(one for one in fleet.programs if one.name == end.name)
-    (folder / f"crash-{end.name}-{end.at:.0f}.log").write_bytes(_end_of(program.log))
+    (folder / f"crash-{end.name}-{end.at:.0f}.log").write_bytes(_log_tail(program.log))
 
 
-def _end_of(path: Path) -> bytes:
+def _log_tail(path: Path) -> bytes:
     with path.open("rb") as log:
         log.seek(max(0, path.stat().st_size - _LOG_BYTES))
         return log.read()
 
 
 def _write(path: Path, content: object) -> None:
-    path.write_text(json.dumps(content, indent=1, default=_plain) + "\n")
+    path.write_text(json.dumps(content, indent=1, default=_json_default) + "\n")
 
 
-def _plain(value: object) -> object:
+def _json_default(value: object) -> object:
     return asdict(value) if hasattr(value, "__dataclass_fields__") else str(value)  # type: ignore[call-overload]

@@ -14,15 +14,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.plant import child
+from benchmarks.environment import run_module
 from bot.sandbox.model.server import API_KEY
 from bot.sandbox.slack.server import Sandbox, open_sandbox
 from tests.faults.balancer import Balancer, open_balancer
 from tests.faults.postgres import Postgres, open_postgres, open_rows
+from tests.faults.process_watch import ProcessWatch
 from tests.faults.rows import Rows
-from tests.faults.supervised import Supervised
-from tests.faults.watch import Watch
-from tests.processes import new_home, of_slack
+from tests.faults.supervised import SupervisedProgram
+from tests.processes import new_home, slack_variables
 
 SLOTS = 5
 _WORKSPACES_BYTES = "192m"
@@ -54,7 +54,7 @@ class Fleet:
 
     Attributes:
         journal: All faults so far.
-        tmpfs: Workers' homes whose workspaces are on a small disk of their own.
+        small_disk_homes: Workers' homes whose workspaces are on a small disk of their own.
         balancer: What leads deliveries to the bots; `None` over Socket Mode.
     """
 
@@ -63,15 +63,15 @@ class Fleet:
     postgres: Postgres
     rows: Rows
     sandbox: Sandbox
-    bots: list[Supervised]
-    workers: list[Supervised]
-    watch: Watch
+    bots: list[SupervisedProgram]
+    workers: list[SupervisedProgram]
+    watch: ProcessWatch
     journal: list[Event] = field(default_factory=list)
-    tmpfs: list[Path] = field(default_factory=list)
+    small_disk_homes: list[Path] = field(default_factory=list)
     balancer: Balancer | None = None
 
     @property
-    def programs(self) -> list[Supervised]:
+    def programs(self) -> list[SupervisedProgram]:
         """Bots and workers."""
         return [*self.bots, *self.workers]
 
@@ -110,7 +110,7 @@ async def open_fleet(*, transport: str = "socket") -> AsyncIterator[Fleet]:
     async with AsyncExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="signalbox-faults-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        model_url = await stack.enter_async_context(child("benchmarks.scripted_model"))
+        model_url = await stack.enter_async_context(run_module("benchmarks.scripted_model"))
         sandbox = await stack.enter_async_context(open_sandbox())
         postgres = await stack.enter_async_context(open_postgres())
         rows = await stack.enter_async_context(open_rows(postgres))
@@ -119,7 +119,7 @@ async def open_fleet(*, transport: str = "socket") -> AsyncIterator[Fleet]:
             "SIGNALBOX_WORKER_SLOTS": SLOTS,
             "ANTHROPIC_API_KEY": API_KEY,
             "ANTHROPIC_BASE_URL": model_url,
-            **of_slack(sandbox, transport=transport),
+            **slack_variables(sandbox, transport=transport),
         }
         programs = [
             _program(folder, f"{command}-{place}", command, variables)
@@ -127,28 +127,30 @@ async def open_fleet(*, transport: str = "socket") -> AsyncIterator[Fleet]:
             for place in "ab"
         ]
         bots, workers = programs[:2], programs[2:]
-        watch = Watch([worker.home for worker in workers])
+        watch = ProcessWatch([worker.home for worker in workers])
         fleet = Fleet(folder, transport, postgres, rows, sandbox, bots, workers, watch)
         for worker in workers:
             if _small_disk(worker.home / "workspaces"):
                 stack.callback(_unmount, worker.home / "workspaces")
-                fleet.tmpfs.append(worker.home)
+                fleet.small_disk_homes.append(worker.home)
         for program in programs:
-            program.begin()
-            stack.push_async_callback(program.end)
+            program.start()
+            stack.push_async_callback(program.stop)
         stack.push_async_callback(_cancelled, asyncio.create_task(watch.run(), name="watch"))
         if transport == "http":
             fleet.balancer = await stack.enter_async_context(open_balancer(bots))
             sandbox.events_url = fleet.balancer.url
         for program in programs:
-            await program.ready()
+            await program.wait_until_ready()
         yield fleet
 
 
-def _program(folder: Path, name: str, command: str, variables: dict[str, object]) -> Supervised:
+def _program(
+    folder: Path, name: str, command: str, variables: dict[str, object]
+) -> SupervisedProgram:
     home = new_home(folder / name)
     (home / "tmp").mkdir()
-    return Supervised(
+    return SupervisedProgram(
         name=name,
         command=command,
         home=home,

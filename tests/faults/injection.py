@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from tests.faults.fleet import Fleet
 from tests.faults.plan import Plan
-from tests.faults.supervised import Supervised
-from tests.faults.watch import Marked
+from tests.faults.process_watch import MarkedProcess
+from tests.faults.supervised import SupervisedProgram
 
 # A program that another fault ended is started again within a second or two, but those that
 # are to stay away.
@@ -20,11 +20,11 @@ _VICTIM_SECONDS = 5.0
 # Until the first agent of the injection's own work, behind whatever else goes wrong.
 _AGENT_SECONDS = 25.0
 # A program that is asked to end may be frozen by another fault, and takes its time afterwards.
-_ENDS_WITHIN_SECONDS = 90.0
-_LOOK_SECONDS = 0.1
+_END_LIMIT_SECONDS = 90.0
+_POLL_SECONDS = 0.1
 
 
-class NotDone(Exception):
+class InjectionSkipped(Exception):
     """The fault did not happen: there was nothing that it could be done to, or it may not be."""
 
 
@@ -43,12 +43,12 @@ class Injection:
     is_over: Callable[[], bool]
 
     @property
-    def worker(self) -> Supervised:
+    def worker(self) -> SupervisedProgram:
         """The worker it is about."""
         return self.fleet.workers[self.plan.victim]
 
     @property
-    def bot(self) -> Supervised:
+    def bot(self) -> SupervisedProgram:
         """The bot it is about."""
         return self.fleet.bots[self.plan.victim]
 
@@ -56,11 +56,11 @@ class Injection:
         """Write it down."""
         self.fleet.note(began, self.plan.number, what, *runs)
 
-    async def until(
+    async def wait_until(
         self,
-        is_there: Callable[[], bool],
+        predicate: Callable[[], bool],
         *,
-        otherwise: str,
+        reason: str,
         within: float = _VICTIM_SECONDS,
     ) -> None:
         """Wait a little for what the fault can be done to.
@@ -69,35 +69,37 @@ class Injection:
             NotDone: If it does not come; `otherwise` says why.
         """
         deadline = time.monotonic() + within
-        while not is_there():
+        while not predicate():
             if time.monotonic() > deadline:
-                raise NotDone(otherwise)
-            await asyncio.sleep(_LOOK_SECONDS)
+                raise InjectionSkipped(reason)
+            await asyncio.sleep(_POLL_SECONDS)
 
-    async def living(self, program: Supervised) -> int:
+    async def wait_for_pid(self, program: SupervisedProgram) -> int:
         """The pid of a program, for which is waited a little if it is down.
 
         Raises:
             NotDone: If it stays down.
         """
-        await self.until(lambda: program.pid is not None, otherwise=f"{program.name} was down")
+        await self.wait_until(lambda: program.pid is not None, reason=f"{program.name} was down")
         pid = program.pid
         if pid is None:
-            raise NotDone(f"{program.name} was down")
+            raise InjectionSkipped(f"{program.name} was down")
         return pid
 
-    async def kill(self, program: Supervised, number: signal.Signals, *, away: float) -> None:
+    async def kill(
+        self, program: SupervisedProgram, number: signal.Signals, *, downtime: float
+    ) -> None:
         """End a process; the supervisor starts it again after `away` seconds.
 
         Raises:
             NotDone: If there is none to end.
         """
-        pid = await self.living(program)
+        pid = await self.wait_for_pid(program)
         began = time.time()
-        program.restart_after = away
+        program.restart_after = downtime
         program.send(number)
-        await program.gone(pid, within=_ENDS_WITHIN_SECONDS)
-        self.note(began, f"{number.name} to {program.name} [{pid}], away {away:.1f} s")
+        await program.wait_until_gone(pid, within=_END_LIMIT_SECONDS)
+        self.note(began, f"{number.name} to {program.name} [{pid}], away {downtime:.1f} s")
 
     async def freeze(self, pid: int, who: str, *runs: str) -> None:
         """Stop a process, and let it go on.
@@ -127,7 +129,7 @@ class Injection:
         _signal(one.pid, signal.SIGKILL, "the agent")
         self.note(began, f"SIGKILL to the agent [{one.pid}]", one.run_id)
 
-    async def agent(self) -> Marked:
+    async def agent(self) -> MarkedProcess:
         """An agent of the injection's own work that lives at the injection's moment.
 
         Raises:
@@ -139,13 +141,15 @@ class Injection:
                 await asyncio.sleep(self.plan.delay)
                 if one in await self._agents():
                     return one
-            await asyncio.sleep(_LOOK_SECONDS)
-        raise NotDone("no agent of its work was alive at its moment")
+            await asyncio.sleep(_POLL_SECONDS)
+        raise InjectionSkipped("no agent of its work was alive at its moment")
 
-    async def _agents(self) -> list[Marked]:
+    async def _agents(self) -> list[MarkedProcess]:
         mine = set(self.runs())
         return [
-            one for one in await self.fleet.watch.everybody() if one.is_agent and one.run_id in mine
+            one
+            for one in await self.fleet.watch.all_processes()
+            if one.is_agent and one.run_id in mine
         ]
 
 
@@ -153,4 +157,4 @@ def _signal(pid: int, number: signal.Signals, who: str) -> None:
     try:
         os.kill(pid, number)
     except ProcessLookupError:
-        raise NotDone(f"{who} had just ended") from None
+        raise InjectionSkipped(f"{who} had just ended") from None

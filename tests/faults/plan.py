@@ -75,7 +75,7 @@ RACED = (
 )
 AGENT_KINDS = frozenset({Kind.AGENT_KILLED, Kind.AGENT_FROZEN})
 # From the command to the agent's first sign of life, on a machine that does all of this.
-_AGENT_AFTER_SECONDS = 1.2
+_AGENT_START_SECONDS = 1.2
 
 
 # Full members of the sandbox's team; the admin may do everything.
@@ -112,7 +112,7 @@ class Task:
         tag: A word that nothing else says; what belongs to the run is found by it.
         kill_after: Seconds after the start; `None` lets it work.
         person: Whose it is.
-        stranger: Somebody who tries to kill it and may not; `None`: nobody does.
+        unauthorized: Somebody who tries to kill it and may not; `None`: nobody does.
         more_turns: Of a continue at a limit.
         is_continued: Whether it is continued after the person killed it.
     """
@@ -122,7 +122,7 @@ class Task:
     flags: str
     words: str
     person: str = "ada"
-    stranger: str | None = None
+    unauthorized: str | None = None
     kill_after: float | None = None
     is_forced: bool = False
     is_continued: bool = False
@@ -145,7 +145,7 @@ class Plan:
             faults of agents) to the fault.
         seconds: How long the fault lasts, where it lasts.
         victim: Which of two processes, where there is one.
-        draw: More figures for the fault to use, each in 0..1.
+        random_values: More figures for the fault to use, each in 0..1.
     """
 
     number: int
@@ -155,9 +155,9 @@ class Plan:
     seconds: float
     victim: int
     tasks: tuple[Task, ...]
-    draw: Sequence[float] = field(default=())
+    random_values: Sequence[float] = field(default=())
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """One line."""
         raced = f" ({self.fault})" if self.fault is not self.kind else ""
         work = ", ".join(task.work for task in self.tasks)
@@ -167,14 +167,14 @@ class Plan:
 def plan_of(seed: int, number: int, *, kinds: Sequence[Kind] | None = None) -> Plan:
     """The injection of this number: the same for the same seed, whatever ran before."""
     rng = random.Random(f"{seed}:{number}")
-    among = list(kinds or WEIGHTS)
-    kind = rng.choices(among, [WEIGHTS[one] for one in among])[0]
+    candidates = list(kinds or WEIGHTS)
+    kind = rng.choices(candidates, [WEIGHTS[one] for one in candidates])[0]
     fault = rng.choice(RACED) if kind is Kind.KILL_RACE else kind
     delay = rng.uniform(0, 2.5) if fault in AGENT_KINDS else rng.uniform(0.2, 6)
     tasks = [_task(rng, number, "a", kind)]
     if kind is Kind.KILL_RACE:
         # Together with the fault, or a moment before or after.
-        moment = delay + (_AGENT_AFTER_SECONDS if fault in AGENT_KINDS else 0)
+        moment = delay + (_AGENT_START_SECONDS if fault in AGENT_KINDS else 0)
         tasks[0] = replace(tasks[0], kill_after=max(0.1, moment + rng.uniform(-0.8, 0.8)))
     if rng.random() < 0.25:
         tasks.append(_task(rng, number, "b", None))
@@ -183,14 +183,14 @@ def plan_of(seed: int, number: int, *, kinds: Sequence[Kind] | None = None) -> P
         kind=kind,
         fault=fault,
         delay=delay,
-        seconds=_length(rng, fault),
+        seconds=_duration(rng, fault),
         victim=rng.randrange(2),
         tasks=tuple(tasks),
-        draw=tuple(rng.random() for _ in range(6)),
+        random_values=tuple(rng.random() for _ in range(6)),
     )
 
 
-def _length(rng: random.Random, fault: Kind) -> float:
+def _duration(rng: random.Random, fault: Kind) -> float:
     """Mostly short: long ones are rare, as they make all the others wait."""
     if fault is Kind.POSTGRES_OUTAGE:
         return rng.choices([rng.uniform(1, 8), rng.uniform(8, 20), rng.uniform(20, 40)], [6, 3, 1])[
@@ -236,7 +236,7 @@ def _task(rng: random.Random, number: int, letter: str, kind: Kind | None) -> Ta
     others = [name for name in PEOPLE if name not in (person, ADMIN)]
     return Task(
         person=person,
-        stranger=rng.choice(others) if rng.random() < 0.15 else None,
+        unauthorized=rng.choice(others) if rng.random() < 0.15 else None,
         tag=tag,
         work=work,
         flags=flags,

@@ -22,7 +22,7 @@ from tests.faults.rows import Rows
 # What was committed must survive the server's crash (not the machine's): no asynchronous
 # commit, unlike in other tests.
 _SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections": "150"}
-_GONE_SECONDS = 15.0
+_STOP_LIMIT_SECONDS = 15.0
 
 
 @dataclass
@@ -37,11 +37,11 @@ class Postgres:
     dsn: str
     server: EmbeddedServer
     is_up: asyncio.Event = field(default_factory=asyncio.Event)
-    _alone: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def fail(self, how: signal.Signals, *, seconds: float) -> None:
         """Stop it (SIGINT: fast, SIGQUIT: immediate), and start it again after a while."""
-        async with self._alone:
+        async with self._lock:
             self.is_up.clear()
             try:
                 await asyncio.to_thread(self._stop, how)
@@ -54,7 +54,7 @@ class Postgres:
         pid_file = next(self.folder.glob("pg/*/postmaster.pid"))
         pid = int(pid_file.read_text().split("\n", 1)[0])
         os.kill(pid, how)
-        for _ in range(int(_GONE_SECONDS / 0.05)):
+        for _ in range(int(_STOP_LIMIT_SECONDS / 0.05)):
             if not pid_file.exists():
                 return
             time.sleep(0.05)
@@ -69,14 +69,14 @@ async def open_postgres() -> AsyncIterator[Postgres]:
     folder = Path(tempfile.mkdtemp(prefix="sbfault-"))
     server = EmbeddedServer(folder / "pg", _SETTINGS)
     try:
-        dsn = await asyncio.to_thread(server.enter)
+        dsn = await asyncio.to_thread(server.acquire)
         try:
             await asyncio.to_thread(migrate.upgrade, dsn)
             opened = Postgres(folder, dsn, server)
             opened.is_up.set()
             yield opened
         finally:
-            await asyncio.shield(asyncio.to_thread(server.leave))
+            await asyncio.shield(asyncio.to_thread(server.release))
     finally:
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 

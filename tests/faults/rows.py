@@ -11,7 +11,7 @@ import asyncpg
 
 Row = dict[str, Any]
 
-_AWAY = (
+_UNAVAILABLE_ERRORS = (
     OSError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
@@ -21,7 +21,7 @@ _AWAY = (
     asyncpg.CrashShutdownError,
     TimeoutError,
 )
-_PATIENCE_SECONDS = 90.0
+_MAX_WAIT_SECONDS = 90.0
 
 FINAL = frozenset({"completed", "failed", "killed"})
 _LEGS = """
@@ -37,25 +37,25 @@ class Rows:
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         self._pool = pool
 
-    async def ask(self, sql: str, *arguments: object) -> list[Row]:
+    async def fetch(self, sql: str, *arguments: object) -> list[Row]:
         """Rows of a query; tried again while there is no database."""
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline = time.monotonic() + _MAX_WAIT_SECONDS
         while True:
             try:
                 async with asyncio.timeout(15), self._pool.acquire() as connection:
                     return [dict(row) for row in await connection.fetch(sql, *arguments)]
-            except _AWAY:
+            except _UNAVAILABLE_ERRORS:
                 if time.monotonic() > deadline:
                     raise
                 await asyncio.sleep(0.3)
 
     async def legs(self, tag: str) -> list[Row]:
         """All runs that belong to a task: those that name its tag, and their continuations."""
-        return await self.ask(_LEGS, tag)
+        return await self.fetch(_LEGS, tag)
 
-    async def named(self, words: str) -> list[Row]:
+    async def runs_with_task(self, words: str) -> list[Row]:
         """The runs whose task holds these words."""
-        return await self.ask(
+        return await self.fetch(
             "SELECT * FROM workflow_runs WHERE task_input LIKE '%' || $1::text || '%'"
             " ORDER BY created_at",
             words,
@@ -64,35 +64,35 @@ class Rows:
     async def events(self, run: Row) -> list[Row]:
         """The run's events, oldest first."""
         return _loaded(
-            await self.ask("SELECT * FROM run_events WHERE run_id = $1 ORDER BY id", run["id"]),
+            await self.fetch("SELECT * FROM run_events WHERE run_id = $1 ORDER BY id", run["id"]),
             "data",
         )
 
     async def terminations(self, run: Row) -> list[Row]:
         """Its kills, oldest first."""
-        return await self.ask(
+        return await self.fetch(
             "SELECT * FROM terminations WHERE run_id = $1 ORDER BY requested_at", run["id"]
         )
 
     async def processes(self, run: Row) -> list[Row]:
         """Its attempts' processes."""
-        return await self.ask(
+        return await self.fetch(
             "SELECT * FROM workflow_processes WHERE run_id = $1 ORDER BY attempt", run["id"]
         )
 
     async def audit(self, run: Row) -> list[Row]:
         """Its lines of the audit."""
-        return await self.ask("SELECT * FROM audit_log WHERE run_id = $1 ORDER BY id", run["id"])
+        return await self.fetch("SELECT * FROM audit_log WHERE run_id = $1 ORDER BY id", run["id"])
 
     async def messages(self, run: Row) -> list[Row]:
         """What was said in it."""
-        return await self.ask(
+        return await self.fetch(
             "SELECT * FROM messages WHERE run_id = $1 ORDER BY created_at", run["id"]
         )
 
     async def jobs(self, run: Row) -> list[Row]:
         """The engine's jobs for it, and whether their worker has been silent for long."""
-        return await self.ask(
+        return await self.fetch(
             "SELECT jobs.*, jobs.worker_id IS NOT NULL AND workers.last_heartbeat IS NULL"
             "   OR workers.last_heartbeat < now() - interval '10 seconds' AS is_abandoned"
             " FROM procrastinate.procrastinate_jobs AS jobs"
@@ -105,7 +105,7 @@ class Rows:
     async def transcript(self, session_id: object) -> list[Row]:
         """The conversation's lines of the main thread."""
         return _loaded(
-            await self.ask(
+            await self.fetch(
                 "SELECT id, entry_uuid, entry::text AS entry FROM transcript_entries"
                 " WHERE session_id = $1 AND subpath = '' ORDER BY id",
                 str(session_id),
@@ -115,7 +115,7 @@ class Rows:
 
     async def live(self) -> list[Row]:
         """All runs that have not ended."""
-        return await self.ask(
+        return await self.fetch(
             "SELECT * FROM workflow_runs WHERE status IN ('pending', 'running') ORDER BY created_at"
         )
 

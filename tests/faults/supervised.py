@@ -16,8 +16,8 @@ from tests.processes import environment, status_of
 _STARTED = re.compile(rb"readiness at (http://\S+)/readyz")
 _STOP_SECONDS = 20.0
 # Who cannot start (the database is away) is not started in a tight loop.
-_BACK_OFF_SECONDS = 2.0
-_SHORTEST_LIFE_SECONDS = 5.0
+_BACKOFF_SECONDS = 2.0
+_MIN_LIFETIME_SECONDS = 5.0
 # The status of a program that says in one line why it does not start.
 COULD_NOT_START = 2
 
@@ -36,7 +36,7 @@ class Exit:
 
 
 @dataclass
-class Supervised:
+class SupervisedProgram:
     """One program of the fleet that is kept alive.
 
     Attributes:
@@ -52,15 +52,15 @@ class Supervised:
     process: asyncio.subprocess.Process | None = None
     restart_after: float = 0.5
     exits: list[Exit] = field(default_factory=list)
-    _signalled: bool = False
-    _log_from: int = 0
+    _was_signalled: bool = False
+    _log_offset: int = 0
     _watch: asyncio.Task[None] | None = None
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Start it, and keep it alive from now on."""
         self._watch = asyncio.create_task(self._keep_alive(), name=self.name)
 
-    async def end(self) -> None:
+    async def stop(self) -> None:
         """Stop it for good, politely first."""
         if self._watch is None:
             return
@@ -90,7 +90,7 @@ class Supervised:
         if self.pid is None:
             return None
         with self.log.open("rb") as log:
-            log.seek(self._log_from)
+            log.seek(self._log_offset)
             found = _STARTED.search(log.read(20_000))
         return found[1].decode() if found else None
 
@@ -99,7 +99,7 @@ class Supervised:
         url = self.url
         return url is not None and await status_of(f"{url}/readyz") == 200
 
-    async def ready(self, *, within: float = 90) -> None:
+    async def wait_until_ready(self, *, within: float = 90) -> None:
         """Wait until it is ready."""
         async with asyncio.timeout(within):
             # Nobody tells; it is another process.
@@ -112,11 +112,11 @@ class Supervised:
         if pid is None or self.process is None:
             return None
         if number in (signal.SIGKILL, signal.SIGTERM):
-            self._signalled = True
+            self._was_signalled = True
         self.process.send_signal(number)
         return pid
 
-    async def gone(self, pid: int, *, within: float = 30) -> None:
+    async def wait_until_gone(self, pid: int, *, within: float = 30) -> None:
         """Wait until this process of it has ended."""
         async with asyncio.timeout(within):
             # As above.
@@ -126,20 +126,20 @@ class Supervised:
     async def _keep_alive(self) -> None:
         while True:
             began = time.monotonic()
-            self._signalled = False
+            self._was_signalled = False
             self.process = await self._start()
             status = await self.process.wait()
-            self.exits.append(Exit(self.name, time.time(), status, self._signalled))
+            self.exits.append(Exit(self.name, time.time(), status, self._was_signalled))
             wait, self.restart_after = self.restart_after, 0.5
-            if not self._signalled and time.monotonic() - began < _SHORTEST_LIFE_SECONDS:
-                wait = max(wait, _BACK_OFF_SECONDS)
+            if not self._was_signalled and time.monotonic() - began < _MIN_LIFETIME_SECONDS:
+                wait = max(wait, _BACKOFF_SECONDS)
             await asyncio.sleep(wait)
 
     async def _start(self) -> asyncio.subprocess.Process:
         with self.log.open("ab") as log:
             log.write(f"--- {self.name} starts at {time.time():.2f}\n".encode())
             log.flush()
-            self._log_from = log.tell()
+            self._log_offset = log.tell()
             return await asyncio.create_subprocess_exec(
                 sys.executable,
                 *("-m", "bot", self.command),

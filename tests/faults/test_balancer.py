@@ -35,7 +35,7 @@ class Bot:
 
 
 @asynccontextmanager
-async def balanced() -> AsyncIterator[tuple[Bot, Balancer]]:
+async def bot_behind_balancer() -> AsyncIterator[tuple[Bot, Balancer]]:
     bot = Bot()
     app = web.Application()
     app.router.add_post("/slack/events", bot.handle)
@@ -61,7 +61,7 @@ async def deliver(balancer: Balancer, *, limit: float = 5) -> tuple[int, str]:
         return answer.status, await answer.text()
 
 
-async def led(balancer: Balancer) -> tuple[int, str]:
+async def deliver_when_ready(balancer: Balancer) -> tuple[int, str]:
     """Deliver, as soon as the balancer knows of a bot."""
     async with asyncio.timeout(5):
         # It looks by itself; nobody is told.
@@ -71,8 +71,8 @@ async def led(balancer: Balancer) -> tuple[int, str]:
 
 
 async def test_a_delivery_comes_to_a_bot_as_it_was_sent() -> None:
-    async with balanced() as (bot, balancer):
-        answer = await led(balancer)
+    async with bot_behind_balancer() as (bot, balancer):
+        answer = await deliver_when_ready(balancer)
 
     assert answer == (200, "heard v0=signed")
     assert bot.heard == [b"text=hello"]
@@ -80,8 +80,8 @@ async def test_a_delivery_comes_to_a_bot_as_it_was_sent() -> None:
 
 @pytest.mark.parametrize("how", ["dropped", "silent", "unavailable"])
 async def test_nothing_comes_through_while_it_is_cut(how: str) -> None:
-    async with balanced() as (bot, balancer):
-        await led(balancer)
+    async with bot_behind_balancer() as (bot, balancer):
+        await deliver_when_ready(balancer)
         balancer.cut(how)
         try:
             told = str((await deliver(balancer, limit=0.5 if how == "silent" else 10))[0])
@@ -89,8 +89,8 @@ async def test_nothing_comes_through_while_it_is_cut(how: str) -> None:
             told = "dropped"
         except TimeoutError:
             told = "silent"
-        await balancer.has_refused(more_than=0)
-        balancer.mend(how)
+        await balancer.wait_for_refused(more_than=0)
+        balancer.restore(how)
         again = await deliver(balancer)
 
     assert told == ("503" if how == "unavailable" else how)
@@ -100,8 +100,8 @@ async def test_nothing_comes_through_while_it_is_cut(how: str) -> None:
 
 
 async def test_what_is_under_way_when_it_is_cut_was_heard_and_has_no_answer() -> None:
-    async with balanced() as (bot, balancer):
-        await led(balancer)
+    async with bot_behind_balancer() as (bot, balancer):
+        await deliver_when_ready(balancer)
         bot.may_answer.clear()
         bot.has_heard.clear()
         under_way = asyncio.create_task(deliver(balancer))
@@ -116,13 +116,13 @@ async def test_what_is_under_way_when_it_is_cut_was_heard_and_has_no_answer() ->
 
 
 async def test_two_cuts_are_mended_one_by_one() -> None:
-    async with balanced() as (_, balancer):
-        await led(balancer)
+    async with bot_behind_balancer() as (_, balancer):
+        await deliver_when_ready(balancer)
         balancer.cut("unavailable")
         balancer.cut("dropped")
-        balancer.mend("dropped")
+        balancer.restore("dropped")
         status = (await deliver(balancer))[0]
-        balancer.mend("unavailable")
+        balancer.restore("unavailable")
         again = (await deliver(balancer))[0]
 
     assert (status, again) == (503, 200)

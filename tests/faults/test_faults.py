@@ -10,8 +10,15 @@ import pytest
 
 from tests.faults.fleet import open_fleet
 from tests.faults.plan import WEIGHTS, Kind, Plan, plan_of
+from tests.faults.results import (
+    InjectionResult,
+    Progress,
+    Violation,
+    ViolationKind,
+    delay_summary,
+    results_table,
+)
 from tests.faults.trial import Trial
-from tests.faults.verdict import Progress, Verdict, Violation, Wrong, table, told_after
 
 SEED = 20
 AT_ONCE = (
@@ -24,7 +31,7 @@ AT_ONCE = (
 )
 
 
-def short(number: int, kind: Kind) -> Plan:
+def short_plan(number: int, kind: Kind) -> Plan:
     """An injection of one run, done soon."""
     plan = plan_of(SEED, number, kinds=[kind])
     return replace(
@@ -33,16 +40,17 @@ def short(number: int, kind: Kind) -> Plan:
 
 
 # Starting four processes alone takes a while on a busy machine.
-@pytest.mark.patient
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 async def test_a_fleet_loses_and_doubles_nothing_under_six_faults_at_once(tmp_path: Path) -> None:
     async with open_fleet() as fleet:
         trials = [
-            Trial(fleet, short(number, kind), SEED, tmp_path) for number, kind in enumerate(AT_ONCE)
+            Trial(fleet, short_plan(number, kind), SEED, tmp_path)
+            for number, kind in enumerate(AT_ONCE)
         ]
         verdicts = await asyncio.gather(*(trial.run() for trial in trials))
 
-    assert not [verdict.line for verdict in verdicts if verdict.violations]
+    assert not [verdict.summary for verdict in verdicts if verdict.violations]
     # One of them may have found nothing to be done to.
     assert sum(bool(verdict.skipped) for verdict in verdicts) <= 1, verdicts
     assert sum(verdict.runs for verdict in verdicts) >= len(AT_ONCE)
@@ -51,7 +59,7 @@ async def test_a_fleet_loses_and_doubles_nothing_under_six_faults_at_once(tmp_pa
 def test_a_number_means_the_same_injection_whatever_ran_before() -> None:
     assert plan_of(1, 17) == plan_of(1, 17)
     assert plan_of(1, 17) != plan_of(2, 17)
-    assert len({plan_of(1, number).told() for number in range(50)}) > 40
+    assert len({plan_of(1, number).describe() for number in range(50)}) > 40
 
 
 def test_five_hundred_injections_hold_every_kind() -> None:
@@ -60,12 +68,14 @@ def test_five_hundred_injections_hold_every_kind() -> None:
     assert drawn == set(WEIGHTS) == set(Kind) - {Kind.AFTER}
 
 
-def verdict(number: int, kind: Kind = Kind.BOT_KILLED, *wrong: Wrong, skipped: str = "") -> Verdict:
-    return Verdict(
+def verdict(
+    number: int, kind: Kind = Kind.BOT_KILLED, *wrong: ViolationKind, skipped: str = ""
+) -> InjectionResult:
+    return InjectionResult(
         seed=SEED,
         number=number,
         kind=kind,
-        told="told",
+        description="told",
         runs=2,
         seconds=1.5,
         violations=tuple(Violation(one, "run_1", "is wrong") for one in wrong),
@@ -74,19 +84,19 @@ def verdict(number: int, kind: Kind = Kind.BOT_KILLED, *wrong: Wrong, skipped: s
 
 
 def test_progress_is_read_again_for_its_own_seed(tmp_path: Path) -> None:
-    progress = Progress.opened(tmp_path / "progress", seed=SEED)
-    progress.add(verdict(3, Kind.DISK_FULL, Wrong.LOST))
+    progress = Progress.load(tmp_path / "progress", seed=SEED)
+    progress.add(verdict(3, Kind.DISK_FULL, ViolationKind.LOST))
     progress.add(replace(verdict(4), seed=SEED + 1))
 
-    again = Progress.opened(tmp_path / "progress", seed=SEED)
+    again = Progress.load(tmp_path / "progress", seed=SEED)
 
-    assert again.verdicts == {3: verdict(3, Kind.DISK_FULL, Wrong.LOST)}
+    assert again.verdicts == {3: verdict(3, Kind.DISK_FULL, ViolationKind.LOST)}
 
 
 def test_the_table_counts_by_kind_and_leaves_out_what_was_skipped() -> None:
-    told = table(
+    told = results_table(
         [
-            verdict(1, Kind.BOT_KILLED, Wrong.LOST, Wrong.COST),
+            verdict(1, Kind.BOT_KILLED, ViolationKind.LOST, ViolationKind.COST),
             verdict(2),
             verdict(3, Kind.DISK_FULL, skipped="needs root"),
         ]
@@ -98,10 +108,13 @@ def test_the_table_counts_by_kind_and_leaves_out_what_was_skipped() -> None:
 
 
 def test_it_is_said_how_soon_people_were_told() -> None:
-    fast, slow = replace(verdict(1), late=(0.5, 1.0)), replace(verdict(2), late=(90.25,))
+    fast, slow = (
+        replace(verdict(1), result_delays=(0.5, 1.0)),
+        replace(verdict(2), result_delays=(90.25,)),
+    )
 
-    assert told_after([fast, slow]) == (
+    assert delay_summary([fast, slow]) == (
         "results of 3 runs stood in Slack after their ends: median 1.0 s, p99 90.2 s, longest "
         "90.2 s"
     )
-    assert told_after([verdict(3)]) == ""
+    assert delay_summary([verdict(3)]) == ""

@@ -10,10 +10,10 @@ from typing import cast
 import pytest
 
 from tests.faults.fleet import Event, Fleet, was_hit
-from tests.faults.injection import Injection, NotDone
+from tests.faults.injection import Injection, InjectionSkipped
 from tests.faults.plan import Kind, plan_of
-from tests.faults.supervised import Supervised
-from tests.faults.verdict import Progress, Verdict
+from tests.faults.results import InjectionResult, Progress
+from tests.faults.supervised import SupervisedProgram
 
 
 def injection(*, is_over: bool = False) -> Injection:
@@ -23,15 +23,15 @@ def injection(*, is_over: bool = False) -> Injection:
 
 
 async def test_what_is_not_there_in_time_is_said() -> None:
-    with pytest.raises(NotDone, match="nobody came"):
-        await injection().until(lambda: False, otherwise="nobody came", within=0)
+    with pytest.raises(InjectionSkipped, match="nobody came"):
+        await injection().wait_until(lambda: False, reason="nobody came", within=0)
 
 
 async def test_what_comes_a_little_late_is_waited_for() -> None:
     there = asyncio.Event()
     asyncio.get_running_loop().call_later(0.05, there.set)
 
-    await injection().until(there.is_set, otherwise="nobody came")
+    await injection().wait_until(there.is_set, reason="nobody came")
 
     assert there.is_set()
 
@@ -40,22 +40,22 @@ async def test_a_process_that_has_ended_cannot_be_frozen() -> None:
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", "")
     await process.wait()
 
-    with pytest.raises(NotDone, match="the agent had just ended"):
+    with pytest.raises(InjectionSkipped, match="the agent had just ended"):
         await injection().freeze(process.pid, "the agent")
 
 
 async def test_without_work_there_is_no_agent_to_wait_for() -> None:
-    with pytest.raises(NotDone, match="no agent of its work"):
+    with pytest.raises(InjectionSkipped, match="no agent of its work"):
         await injection(is_over=True).agent()
 
 
 async def test_a_program_that_is_up_is_found(tmp_path: Path) -> None:
-    program = Supervised("bot-a", "bot", tmp_path, tmp_path / "log", {})
+    program = SupervisedProgram("bot-a", "bot", tmp_path, tmp_path / "log", {})
     program.process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", "input()", stdin=-1
     )
     try:
-        pid = await injection().living(program)
+        pid = await injection().wait_for_pid(program)
     finally:
         program.process.kill()
         await program.process.wait()
@@ -63,15 +63,15 @@ async def test_a_program_that_is_up_is_found(tmp_path: Path) -> None:
     assert pid == program.process.pid
 
 
-def tried(path: Path, *skipped: int, up_to: int) -> Progress:
+def progress_with(path: Path, *skipped: int, up_to: int) -> Progress:
     progress = Progress(path)
     for number in range(up_to):
         progress.add(
-            Verdict(
+            InjectionResult(
                 seed=1,
                 number=number,
                 kind=Kind.BOT_KILLED,
-                told="told",
+                description="told",
                 runs=1,
                 seconds=1,
                 skipped="it was down" if number in skipped else "",
@@ -81,17 +81,17 @@ def tried(path: Path, *skipped: int, up_to: int) -> Progress:
 
 
 def test_a_further_number_is_taken_for_each_that_was_not_done(tmp_path: Path) -> None:
-    assert tried(tmp_path / "0", up_to=0).chosen(4) == [0, 1, 2, 3]
-    assert tried(tmp_path / "1", 1, up_to=2).chosen(4) == [0, 1, 2, 3, 4]
-    assert tried(tmp_path / "2", 1, 4, up_to=6).chosen(4) == [0, 1, 2, 3, 4, 5]
+    assert progress_with(tmp_path / "0", up_to=0).selected_numbers(4) == [0, 1, 2, 3]
+    assert progress_with(tmp_path / "1", 1, up_to=2).selected_numbers(4) == [0, 1, 2, 3, 4]
+    assert progress_with(tmp_path / "2", 1, 4, up_to=6).selected_numbers(4) == [0, 1, 2, 3, 4, 5]
     # What an earlier call did beyond that is not asked for.
-    assert tried(tmp_path / "3", 1, up_to=9).chosen(4) == [0, 1, 2, 3, 4]
+    assert progress_with(tmp_path / "3", 1, up_to=9).selected_numbers(4) == [0, 1, 2, 3, 4]
 
 
 def test_numbers_come_to_an_end_where_nothing_can_be_done(tmp_path: Path) -> None:
-    progress = tried(tmp_path / "progress", *range(40), up_to=40)
+    progress = progress_with(tmp_path / "progress", *range(40), up_to=40)
 
-    assert progress.chosen(4) == list(range(12))
+    assert progress.selected_numbers(4) == list(range(12))
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
-async def refused(sandbox: Sandbox, call: Any) -> str:
+async def error_of_refused_call(sandbox: Sandbox, call: Any) -> str:
     """The error word of a call, whose problems are thereby expected."""
     with pytest.raises(SlackApiError) as caught:
         await call

@@ -109,7 +109,7 @@ class Recorder:
     """An app that does as it is told and writes down what it got."""
 
     def __init__(self, app: AsyncApp) -> None:
-        self.got: list[tuple[str, Document]] = []
+        self.received: list[tuple[str, Document]] = []
         self.answer: Document = {}
         app.command("/workflow")(self.on_command)
         app.shortcut("run_on_message")(self.on_shortcut)
@@ -124,16 +124,16 @@ class Recorder:
 
     async def on_command(self, ack: AsyncAck, body: Document, client: AsyncWebClient) -> None:
         await ack()
-        self.got.append(("command", body))
+        self.received.append(("command", body))
         await client.views_open(trigger_id=body["trigger_id"], view=MODAL)
 
     async def on_shortcut(self, ack: AsyncAck, body: Document) -> None:
         await ack()
-        self.got.append(("shortcut", body))
+        self.received.append(("shortcut", body))
 
     async def on_more(self, ack: AsyncAck, body: Document, client: AsyncWebClient) -> None:
         await ack()
-        self.got.append(("more", body))
+        self.received.append(("more", body))
         await client.views_update(
             view_id=body["view"]["id"],
             hash=body["view"]["hash"],
@@ -144,22 +144,22 @@ class Recorder:
         await ack(options=[option(body["value"])])
 
     async def on_submit(self, ack: AsyncAck, body: Document) -> None:
-        self.got.append(("submit", body))
+        self.received.append(("submit", body))
         await ack(**self.answer)
 
     async def on_closed(self, ack: AsyncAck, body: Document) -> None:
         await ack()
-        self.got.append(("closed", body))
+        self.received.append(("closed", body))
 
     async def on_home(self, event: Document, client: AsyncWebClient) -> None:
         home = {"type": "home", "blocks": [{"type": "header", "text": text("Home")}]}
         await client.views_publish(user_id=event["user"], view=home)
 
     async def on_event(self, event: Document) -> None:
-        self.got.append((event["type"], event))
+        self.received.append((event["type"], event))
 
     def bodies(self, kind: str) -> list[Document]:
-        return [body for name, body in self.got if name == kind]
+        return [body for name, body in self.received if name == kind]
 
 
 @pytest_asyncio.fixture
@@ -179,7 +179,7 @@ async def recorder(sandbox: Sandbox) -> AsyncIterator[Recorder]:
         yield recorder
 
 
-class Page:
+class ControlClient:
     """A client of the control API."""
 
     def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
@@ -198,9 +198,9 @@ class Page:
 
 
 @pytest_asyncio.fixture
-async def page(sandbox: Sandbox) -> AsyncIterator[Page]:
+async def page(sandbox: Sandbox) -> AsyncIterator[ControlClient]:
     async with aiohttp.ClientSession() as http:
-        yield Page(http, sandbox.url)
+        yield ControlClient(http, sandbox.url)
 
 
 async def modal_of(sandbox: Sandbox, user: str = "ada") -> Document:

@@ -13,14 +13,14 @@ from tests.flows.sandbox_clients import Document
 
 
 @pytest_asyncio.fixture
-async def hasty() -> AsyncIterator[Sandbox]:
+async def short_timeout_sandbox() -> AsyncIterator[Sandbox]:
     """A sandbox that does not wait long for an acknowledgement."""
     async with open_sandbox(ack_timeout=0.2) as opened:
         yield opened
 
 
 @pytest_asyncio.fixture
-async def forgiving() -> AsyncIterator[Sandbox]:
+async def unchecked_sandbox() -> AsyncIterator[Sandbox]:
     """A sandbox whose complaints are the test's own business."""
     async with open_sandbox(ack_timeout=10) as opened:
         yield opened

@@ -10,83 +10,87 @@ import time
 import pytest
 
 from bot.sandbox.model.script import Turn, bash
-from core.agent.process.ladder import end_tree, find_tree, identify
+from core.agent.process.ladder import end_tree, find_run_processes, identify
 from core.agent.session import open_agent
 from core.domain.kills.termination import Phase, ProcessIdentity, Proof
 from core.domain.runs.event import AgentEvent, AgentResult, ToolFinished
-from tests.flows.agent_desk import (
-    Desk,
+from tests.flows.agent_harness import (
+    AgentHarness,
+    agent_harness,
     assert_nothing_left,
     command_lines,
-    desk,
-    of,
-    program,
-    sleeping,
+    events_of_type,
+    fake_program,
+    read_until,
     starts_bash,
-    until,
+    wait_for_sleep,
 )
 
-__all__ = ["desk"]
+__all__ = ["agent_harness"]
 
 
-async def test_an_interrupt_ends_the_tool_and_the_agent(desk: Desk) -> None:
-    desk.plays(Turn(calls=(bash("sleep 71", "Sleep"),)), Turn(text="Never."))
-    launch = desk.launch()
+async def test_an_interrupt_ends_the_tool_and_the_agent(agent_harness: AgentHarness) -> None:
+    agent_harness.set_turns(Turn(calls=(bash("sleep 71", "Sleep"),)), Turn(text="Never."))
+    launch = agent_harness.launch()
 
-    async with open_agent(launch, desk.transcripts) as agent:
+    async with open_agent(launch, agent_harness.transcripts) as agent:
         events: list[AgentEvent] = []
         async for event in agent.events():
             events.append(event)
             if starts_bash(event):
-                await sleeping(launch, "71")
+                await wait_for_sleep(launch, "71")
                 await agent.interrupt()
         assert agent.has_ended
         await agent.interrupt()
 
-    assert of(events, AgentResult)[-1].terminal_reason == "aborted_tools"
+    assert events_of_type(events, AgentResult)[-1].terminal_reason == "aborted_tools"
     assert_nothing_left(launch)
 
 
-async def test_an_agent_closed_in_mid_work_leaves_nothing_behind(desk: Desk) -> None:
-    desk.plays(Turn(calls=(bash("sleep 72", "Sleep"),)), Turn(text="Never."))
-    launch = desk.launch()
+async def test_an_agent_closed_in_mid_work_leaves_nothing_behind(
+    agent_harness: AgentHarness,
+) -> None:
+    agent_harness.set_turns(Turn(calls=(bash("sleep 72", "Sleep"),)), Turn(text="Never."))
+    launch = agent_harness.launch()
 
-    async with open_agent(launch, desk.transcripts) as agent:
-        await until(agent, starts_bash)
-        await sleeping(launch, "72")
+    async with open_agent(launch, agent_harness.transcripts) as agent:
+        await read_until(agent, starts_bash)
+        await wait_for_sleep(launch, "72")
         closing = time.monotonic()
 
     assert time.monotonic() - closing < 10
     assert_nothing_left(launch)
     # Its last words are kept: another machine can go on from here.
-    kept = json.dumps(desk.transcripts.entries[str(desk.session_id), ""])
+    kept = json.dumps(agent_harness.transcripts.entries[str(agent_harness.session_id), ""])
     assert "sleep 72" in kept
 
 
-async def test_a_daemon_left_by_a_tool_ends_with_the_agent(desk: Desk) -> None:
+async def test_a_daemon_left_by_a_tool_ends_with_the_agent(agent_harness: AgentHarness) -> None:
     daemon = "(env -i setsid bash -c 'trap \"\" TERM; sleep 73' >/dev/null 2>&1 &)"
-    desk.plays(Turn(calls=(bash(f"{daemon}; echo left", "Leave"),)), Turn(text="Done."))
-    launch = desk.launch()
+    agent_harness.set_turns(
+        Turn(calls=(bash(f"{daemon}; echo left", "Leave"),)), Turn(text="Done.")
+    )
+    launch = agent_harness.launch()
 
-    async with open_agent(launch, desk.transcripts) as agent:
+    async with open_agent(launch, agent_harness.transcripts) as agent:
         daemons: list[ProcessIdentity] = []
         async for event in agent.events():
             if isinstance(event, ToolFinished):
                 async with asyncio.timeout(10):
                     while "sleep" not in {one.name for one in daemons}:
                         await asyncio.sleep(0.02)
-                        daemons = list(find_tree(launch.run_id, agent.root))
+                        daemons = list(find_run_processes(launch.run_id, agent.root))
     seen = [one for one in daemons if one.pid != agent.root.pid]
 
     assert {one.name for one in seen} >= {"sleep"}
     assert all(identify(one.pid) != one for one in seen)
 
 
-async def test_a_cancelled_caller_leaves_nothing_behind(desk: Desk) -> None:
-    desk.plays(Turn(calls=(bash("sleep 74", "Sleep"),)), Turn(text="Never."))
-    launch = desk.launch()
-    running = asyncio.create_task(desk.run(launch))
-    await sleeping(launch, "74")
+async def test_a_cancelled_caller_leaves_nothing_behind(agent_harness: AgentHarness) -> None:
+    agent_harness.set_turns(Turn(calls=(bash("sleep 74", "Sleep"),)), Turn(text="Never."))
+    launch = agent_harness.launch()
+    running = asyncio.create_task(agent_harness.run(launch))
+    await wait_for_sleep(launch, "74")
 
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -95,10 +99,12 @@ async def test_a_cancelled_caller_leaves_nothing_behind(desk: Desk) -> None:
     assert_nothing_left(launch)
 
 
-async def test_a_caller_cancelled_during_the_start_leaves_nothing_behind(desk: Desk) -> None:
-    launch = desk.launch(program=program(desk, "sleep 75"))
-    running = asyncio.create_task(desk.run(launch))
-    await sleeping(launch, "75")
+async def test_a_caller_cancelled_during_the_start_leaves_nothing_behind(
+    agent_harness: AgentHarness,
+) -> None:
+    launch = agent_harness.launch(program=fake_program(agent_harness, "sleep 75"))
+    running = asyncio.create_task(agent_harness.run(launch))
+    await wait_for_sleep(launch, "75")
 
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -116,15 +122,15 @@ async def test_a_caller_cancelled_during_the_start_leaves_nothing_behind(desk: D
     ],
 )
 async def test_the_ladder_ends_a_hostile_agents_tree_while_its_events_are_read(
-    desk: Desk, scenario: str, parts: tuple[str, ...]
+    agent_harness: AgentHarness, scenario: str, parts: tuple[str, ...]
 ) -> None:
-    launch = desk.launch(f"[scenario: {scenario}]")
+    launch = agent_harness.launch(f"[scenario: {scenario}]")
     phases: list[Phase] = []
 
     async def heard(phase: Phase, proof: Proof) -> None:
         phases.append(phase)
 
-    async with open_agent(launch, desk.transcripts) as agent:
+    async with open_agent(launch, agent_harness.transcripts) as agent:
 
         async def read() -> None:
             async for _ in agent.events():
@@ -136,7 +142,7 @@ async def test_the_ladder_ends_a_hostile_agents_tree_while_its_events_are_read(
                 await asyncio.sleep(0.05)
         began = time.monotonic()
         proof = await end_tree(
-            cookie=launch.run_id,
+            run_marker=launch.run_id,
             root=agent.root,
             interrupt=agent.interrupt,
             has_ended=lambda: agent.has_ended,
@@ -152,15 +158,15 @@ async def test_the_ladder_ends_a_hostile_agents_tree_while_its_events_are_read(
     assert_nothing_left(launch)
 
 
-async def test_an_agent_ends_with_its_worker(desk: Desk) -> None:
-    desk.plays(Turn(calls=(bash("sleep 77", "Sleep"),)), Turn(text="Never."))
-    launch = desk.launch()
+async def test_an_agent_ends_with_its_worker(agent_harness: AgentHarness) -> None:
+    agent_harness.set_turns(Turn(calls=(bash("sleep 77", "Sleep"),)), Turn(text="Never."))
+    launch = agent_harness.launch()
     worker = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", WORKER, launch.run_id, str(launch.cwd.parent), desk.model.url
+        sys.executable, "-c", WORKER, launch.run_id, str(launch.cwd.parent), agent_harness.model.url
     )
     try:
-        await sleeping(launch, "77")
-        seen = find_tree(launch.run_id, None)
+        await wait_for_sleep(launch, "77")
+        seen = find_run_processes(launch.run_id, None)
     finally:
         worker.kill()
         await worker.wait()
@@ -168,12 +174,12 @@ async def test_an_agent_ends_with_its_worker(desk: Desk) -> None:
     assert {one.name for one in seen} >= {"sleep"}
     # One that is dying has given up its environment before it is gone.
     async with asyncio.timeout(20):
-        while find_tree(launch.run_id, None) or any(lives(one) for one in seen):  # noqa: ASYNC110
+        while find_run_processes(launch.run_id, None) or any(is_alive(one) for one in seen):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     assert_nothing_left(launch)
 
 
-def lives(one: ProcessIdentity) -> bool:
+def is_alive(one: ProcessIdentity) -> bool:
     found = identify(one.pid)
     return found is not None and found.started_ticks == one.started_ticks
 

@@ -9,50 +9,58 @@ from datetime import timedelta
 import pytest
 
 from bot.sandbox.model.script import Turn, bash
-from core.agent.process.ladder import find_tree
+from core.agent.process.ladder import find_run_processes
 from core.agent.process.process_table import send_signal
 from core.agent.protocol import AgentFailed
 from core.agent.session import open_agent
 from core.domain.runs.event import AgentResult, AgentStarted
-from tests.flows.agent_desk import Desk, assert_nothing_left, desk, of, program
+from tests.flows.agent_harness import (
+    AgentHarness,
+    agent_harness,
+    assert_nothing_left,
+    events_of_type,
+    fake_program,
+)
 
-__all__ = ["desk"]
+__all__ = ["agent_harness"]
 
 
-async def test_a_crash_is_told_with_its_exit_code_and_ends_the_orphans(desk: Desk) -> None:
-    desk.plays(
+async def test_a_crash_is_told_with_its_exit_code_and_ends_the_orphans(
+    agent_harness: AgentHarness,
+) -> None:
+    agent_harness.set_turns(
         Turn(calls=(bash("setsid sleep 76 & kill -9 $PPID; sleep 76", "Crash"),)),
         Turn(text="Never."),
     )
-    launch = desk.launch()
+    launch = agent_harness.launch()
 
     with pytest.raises(AgentFailed) as caught:
-        await desk.run(launch)
+        await agent_harness.run(launch)
 
     assert caught.value.exit_code == -signal.SIGKILL
     assert_nothing_left(launch)
 
 
-async def test_after_a_crash_a_resume_goes_on(desk: Desk) -> None:
-    desk.plays(
+async def test_after_a_crash_a_resume_goes_on(agent_harness: AgentHarness) -> None:
+    agent_harness.set_turns(
         Turn(text="First.", calls=(bash("touch begun; sleep 76", "Begin"),)), Turn(text="Never.")
     )
-    launch = desk.launch()
-    running = asyncio.create_task(desk.run(launch))
+    launch = agent_harness.launch()
+    running = asyncio.create_task(agent_harness.run(launch))
     # A program that dies in its first moments has told nobody of its conversation.
     async with asyncio.timeout(30):
-        while not (launch.cwd / "begun").exists() or not desk.transcripts.entries:  # noqa: ASYNC110
+        while not (launch.cwd / "begun").exists() or not agent_harness.transcripts.entries:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
-    for one in find_tree(launch.run_id, None):
+    for one in find_run_processes(launch.run_id, None):
         send_signal(one, signal.SIGKILL)
     with pytest.raises(AgentFailed):
         await running
-    desk.plays(Turn(text="Back."))
+    agent_harness.set_turns(Turn(text="Back."))
 
-    events = await desk.run(desk.launch("Go on.", resume=True))
+    events = await agent_harness.run(agent_harness.launch("Go on.", resume=True))
 
-    assert of(events, AgentResult)[-1].subtype == "success"
-    assert of(events, AgentStarted)[0].session_id == str(desk.session_id)
+    assert events_of_type(events, AgentResult)[-1].subtype == "success"
+    assert events_of_type(events, AgentStarted)[0].session_id == str(agent_harness.session_id)
 
 
 @pytest.mark.parametrize(
@@ -67,25 +75,25 @@ async def test_after_a_crash_a_resume_goes_on(desk: Desk) -> None:
     ids=["fails", "silent", "garbage", "nonsense", "hangs"],
 )
 async def test_a_program_that_does_not_start_is_told_clearly(
-    desk: Desk, lines: tuple[str, ...], what: str, exit_code: int | None
+    agent_harness: AgentHarness, lines: tuple[str, ...], what: str, exit_code: int | None
 ) -> None:
-    launch = desk.launch(program=program(desk, *lines))
+    launch = agent_harness.launch(program=fake_program(agent_harness, *lines))
     limit = timedelta(seconds=1.5 if what == "did not answer" else 20)
 
     with pytest.raises(AgentFailed) as caught:
-        async with open_agent(launch, desk.transcripts, connect_limit=limit):
+        async with open_agent(launch, agent_harness.transcripts, connect_limit=limit):
             pytest.fail("it opened")
 
     assert what in str(caught.value)
     assert caught.value.exit_code == exit_code
-    assert str(desk.folder) not in caught.value.user_message
+    assert str(agent_harness.folder) not in caught.value.user_message
     if exit_code == 3:
         assert caught.value.stderr_tail == "oops"
     assert_nothing_left(launch)
 
 
-async def test_a_missing_program_is_told_clearly(desk: Desk) -> None:
+async def test_a_missing_program_is_told_clearly(agent_harness: AgentHarness) -> None:
     with pytest.raises(AgentFailed) as caught:
-        await desk.run(desk.launch(program=desk.folder / "nowhere"))
+        await agent_harness.run(agent_harness.launch(program=agent_harness.folder / "nowhere"))
 
     assert "nowhere" not in caught.value.user_message

@@ -13,9 +13,9 @@ from core.agent.protocol import AgentFailed, AgentSession
 from core.agent.session import open_agent
 from core.domain.runs.event import AgentResult, AgentStarted
 from core.domain.workflow import PermissionMode
-from tests.flows.agent_desk import Desk, desk, of, outputs
+from tests.flows.agent_harness import AgentHarness, agent_harness, events_of_type, tool_outputs
 
-__all__ = ["desk"]
+__all__ = ["agent_harness"]
 
 
 def environment_of(agent: AgentSession) -> str:
@@ -23,7 +23,7 @@ def environment_of(agent: AgentSession) -> str:
 
 
 async def test_an_agent_finds_a_clean_environment(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    agent_harness: AgentHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     secrets = {
         "SLACK_BOT_TOKEN": "xoxb-inherited",
@@ -41,18 +41,18 @@ async def test_an_agent_finds_a_clean_environment(
     for name, value in secrets.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("LC_TIME", "C.UTF-8")
-    desk.plays(Turn(calls=(bash("env", "Look"),)), Turn(text="Done."))
-    launch = desk.launch(site="here")
+    agent_harness.set_turns(Turn(calls=(bash("env", "Look"),)), Turn(text="Done."))
+    launch = agent_harness.launch(installation_id="here")
 
-    async with open_agent(launch, desk.transcripts) as agent:
+    async with open_agent(launch, agent_harness.transcripts) as agent:
         raw = environment_of(agent)
         events = [event async for event in agent.events()]
 
     given = dict(line.split("=", 1) for line in raw.split("\0") if line)
     assert "inherited" not in raw
-    assert "inherited" not in outputs(events)
+    assert "inherited" not in tool_outputs(events)
     assert not set(secrets) & set(given) - {"ANTHROPIC_API_KEY"}
-    assert given["ANTHROPIC_API_KEY"] == desk.model.api_key
+    assert given["ANTHROPIC_API_KEY"] == agent_harness.model.api_key
     assert given["SIGNALBOX_RUN_ID"] == launch.run_id
     assert given["SIGNALBOX_SITE"] == "here"
     assert not any(name.startswith("SIGNALBOX_AGENT") for name in given)
@@ -61,24 +61,26 @@ async def test_an_agent_finds_a_clean_environment(
     assert given["PATH"] == os.environ["PATH"]
     assert given["LC_TIME"] == "C.UTF-8"
     assert given["GIT_AUTHOR_NAME"] == given["GIT_COMMITTER_NAME"] == "Signalbox agent"
-    assert desk.model.api_key not in repr(events)
+    assert agent_harness.model.api_key not in repr(events)
 
 
-async def test_a_tool_outside_the_policy_is_denied_with_a_reason(desk: Desk) -> None:
-    desk.definition = replace(desk.definition, allowed_tools=("Read",))
-    desk.plays(
+async def test_a_tool_outside_the_policy_is_denied_with_a_reason(
+    agent_harness: AgentHarness,
+) -> None:
+    agent_harness.definition = replace(agent_harness.definition, allowed_tools=("Read",))
+    agent_harness.set_turns(
         Turn(calls=(bash('python3 -c \'open("forbidden", "w")\'', "Write"),)),
         Turn(calls=(ToolCall("AskUserQuestion", QUESTION),)),
         Turn(text="Done."),
     )
-    launch = desk.launch()
+    launch = agent_harness.launch()
 
-    events = await desk.run(launch)
+    events = await agent_harness.run(launch)
 
     assert not (launch.cwd / "forbidden").exists()
-    assert "does not permit this use of Bash" in outputs(events)
-    assert "Nobody can answer" in outputs(events)
-    assert of(events, AgentResult)[-1].subtype == "success"
+    assert "does not permit this use of Bash" in tool_outputs(events)
+    assert "Nobody can answer" in tool_outputs(events)
+    assert events_of_type(events, AgentResult)[-1].subtype == "success"
 
 
 QUESTION = {
@@ -93,38 +95,42 @@ QUESTION = {
 }
 
 
-async def test_forbidden_tools_are_not_offered(desk: Desk) -> None:
-    desk.definition = replace(desk.definition, disallowed_tools=("Write", "WebFetch"))
-    desk.plays(Turn(text="Done."))
+async def test_forbidden_tools_are_not_offered(agent_harness: AgentHarness) -> None:
+    agent_harness.definition = replace(
+        agent_harness.definition, disallowed_tools=("Write", "WebFetch")
+    )
+    agent_harness.set_turns(Turn(text="Done."))
 
-    events = await desk.run(desk.launch())
+    events = await agent_harness.run(agent_harness.launch())
 
-    tools = set(of(events, AgentStarted)[0].tools)
+    tools = set(events_of_type(events, AgentStarted)[0].tools)
     assert {"Bash", "Read", "TaskCreate"} <= tools
     assert not tools & {"Write", "WebFetch", "CronCreate", "SendMessage", "EnterWorktree"}
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root is refused")
 async def test_bypassing_permissions_as_root_is_refused_clearly(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    agent_harness: AgentHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("IS_SANDBOX", raising=False)
-    desk.definition = replace(desk.definition, permission_mode=PermissionMode.BYPASS)
+    agent_harness.definition = replace(
+        agent_harness.definition, permission_mode=PermissionMode.BYPASS
+    )
 
     with pytest.raises(AgentFailed) as caught:
-        await desk.run(desk.launch())
+        await agent_harness.run(agent_harness.launch())
 
     assert "as root" in str(caught.value)
     assert "IS_SANDBOX=1" in caught.value.user_message
 
 
 async def test_permissions_are_bypassed_where_the_machine_may_be_lost(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    agent_harness: AgentHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("IS_SANDBOX", "1")
-    desk.definition = replace(
-        desk.definition, permission_mode=PermissionMode.BYPASS, allowed_tools=()
+    agent_harness.definition = replace(
+        agent_harness.definition, permission_mode=PermissionMode.BYPASS, allowed_tools=()
     )
-    desk.plays(Turn(calls=(bash("echo bypassed", "Echo"),)), Turn(text="Done."))
+    agent_harness.set_turns(Turn(calls=(bash("echo bypassed", "Echo"),)), Turn(text="Done."))
 
-    assert "bypassed" in outputs(await desk.run(desk.launch()))
+    assert "bypassed" in tool_outputs(await agent_harness.run(agent_harness.launch()))

@@ -12,9 +12,9 @@ import pytest
 
 from bot.sandbox.model.script import ToolCall, Turn, bash
 from core.agent.process.ladder import identify
-from core.agent.protocol import AgentEnded, NoTranscript
+from core.agent.protocol import AgentEnded, TranscriptMissing
 from core.agent.session import open_agent
-from core.agent.steps import fold_steps, plan_of
+from core.agent.steps import fold_steps, plan_from_steps
 from core.domain.runs.event import (
     AgentEvent,
     AgentResult,
@@ -27,39 +27,51 @@ from core.domain.runs.event import (
     ToolStarted,
 )
 from core.domain.runs.step import StepStatus
-from tests.flows.agent_desk import Desk, assert_nothing_left, desk, of, outputs, starts_bash
+from tests.flows.agent_harness import (
+    AgentHarness,
+    agent_harness,
+    assert_nothing_left,
+    events_of_type,
+    starts_bash,
+    tool_outputs,
+)
 
-__all__ = ["desk"]
+__all__ = ["agent_harness"]
 
 
-async def test_an_agent_works_to_its_end(desk: Desk) -> None:
-    launch = desk.launch("[scenario: work] Add a checklist")
+async def test_an_agent_works_to_its_end(agent_harness: AgentHarness) -> None:
+    launch = agent_harness.launch("[scenario: work] Add a checklist")
     subprocess.run(["git", "init", "-q", launch.cwd], check=True)  # noqa: ASYNC221 - at once
 
-    async with open_agent(launch, desk.transcripts) as agent:
+    async with open_agent(launch, agent_harness.transcripts) as agent:
         assert identify(agent.root.pid) == agent.root
         assert not agent.has_ended
         events = [event async for event in agent.events()]
         assert agent.has_ended
 
     assert_nothing_left(launch)
-    assert of(events, AgentStarted)[0].session_id == str(desk.session_id)
-    assert of(events, MessageConsumed)[0].message_uuid == str(launch.prompt_uuid)
-    assert {"Bash", "Write"} <= {tool.name for tool in of(events, ToolStarted)}
-    assert all(item.status is StepStatus.COMPLETED for item in of(events, PlanChanged)[-1].items)
-    (result,) = of(events, AgentResult)
+    assert events_of_type(events, AgentStarted)[0].session_id == str(agent_harness.session_id)
+    assert events_of_type(events, MessageConsumed)[0].message_uuid == str(launch.prompt_uuid)
+    assert {"Bash", "Write"} <= {tool.name for tool in events_of_type(events, ToolStarted)}
+    assert all(
+        item.status is StepStatus.COMPLETED
+        for item in events_of_type(events, PlanChanged)[-1].items
+    )
+    (result,) = events_of_type(events, AgentResult)
     assert (result.subtype, result.is_error) == ("success", False)
     assert result.cost_usd
     assert result.text
     assert "## Summary" in result.text
     author = ["git", "-C", str(launch.cwd), "log", "-1", "--format=%an"]
     assert subprocess.check_output(author).strip() == b"Signalbox agent"  # noqa: ASYNC221
-    assert desk.transcripts.entries[str(desk.session_id), ""]
+    assert agent_harness.transcripts.entries[str(agent_harness.session_id), ""]
 
 
-async def test_a_turn_limit_then_a_resume_elsewhere_finishes_the_job(desk: Desk) -> None:
+async def test_a_turn_limit_then_a_resume_elsewhere_finishes_the_job(
+    agent_harness: AgentHarness,
+) -> None:
     create, update = "TaskCreate", "TaskUpdate"
-    desk.plays(
+    agent_harness.set_turns(
         Turn(calls=(task(create, subject="One"), task(create, subject="Two"))),
         Turn(calls=(task(update, taskId="1", status="in_progress"), bash("echo 1", "First"))),
         Turn(
@@ -77,20 +89,22 @@ async def test_a_turn_limit_then_a_resume_elsewhere_finishes_the_job(desk: Desk)
         ),
         Turn(text="All done."),
     )
-    first = await desk.run(desk.launch(max_turns=2))
-    stopped = of(first, AgentResult)[-1]
+    first = await agent_harness.run(agent_harness.launch(max_turns=2))
+    stopped = events_of_type(first, AgentResult)[-1]
     assert stopped.subtype == "error_max_turns"
-    plan = of(first, PlanChanged)[-1].items
+    plan = events_of_type(first, PlanChanged)[-1].items
 
-    again = desk.launch("Go on.", resume=True, plan=plan)
-    second = await desk.run(again)
+    again = agent_harness.launch("Go on.", resume=True, plan=plan)
+    second = await agent_harness.run(again)
 
-    finished = of(second, AgentResult)[-1]
+    finished = events_of_type(second, AgentResult)[-1]
     assert finished.text == "All done."
-    assert of(second, AgentStarted)[0].session_id == str(desk.session_id)
-    assert str(again.cwd) in outputs(second)
-    assert "not found" not in outputs(second)
-    assert [(i.source_id, i.name, i.status.value) for i in of(second, PlanChanged)[-1].items] == [
+    assert events_of_type(second, AgentStarted)[0].session_id == str(agent_harness.session_id)
+    assert str(again.cwd) in tool_outputs(second)
+    assert "not found" not in tool_outputs(second)
+    assert [
+        (i.source_id, i.name, i.status.value) for i in events_of_type(second, PlanChanged)[-1].items
+    ] == [
         ("1", "One", "completed"),
         ("2", "Two", "completed"),
         ("3", "Three", "pending"),
@@ -107,45 +121,51 @@ def task(name: str, **given: str) -> ToolCall:
     return ToolCall(name, given)
 
 
-async def test_steps_of_a_leg_go_on_in_the_next(desk: Desk) -> None:
+async def test_steps_of_a_leg_go_on_in_the_next(agent_harness: AgentHarness) -> None:
     failed = PlanItem(source_id="4", name="Ship", status=StepStatus.FAILED)
-    desk.plays(
+    agent_harness.set_turns(
         Turn(calls=(task("TaskUpdate", taskId="4", status="completed"),)), Turn(text="Done.")
     )
-    desk.transcripts.entries.clear()
+    agent_harness.transcripts.entries.clear()
 
-    events = await desk.run(desk.launch(plan=(failed,)))
+    events = await agent_harness.run(agent_harness.launch(plan=(failed,)))
 
-    assert of(events, PlanChanged)[-1].items[0].status is StepStatus.COMPLETED
-    assert not any(one.is_error for one in of(events, ToolFinished))
+    assert events_of_type(events, PlanChanged)[-1].items[0].status is StepStatus.COMPLETED
+    assert not any(one.is_error for one in events_of_type(events, ToolFinished))
 
 
-async def test_a_budget_counts_for_its_leg_alone(desk: Desk) -> None:
-    desk.plays(Turn(calls=(bash("echo 1", "First"),)), Turn(text="Done."))
-    first = of(await desk.run(desk.launch(max_turns=1)), AgentResult)[-1]
+async def test_a_budget_counts_for_its_leg_alone(agent_harness: AgentHarness) -> None:
+    agent_harness.set_turns(Turn(calls=(bash("echo 1", "First"),)), Turn(text="Done."))
+    first = events_of_type(await agent_harness.run(agent_harness.launch(max_turns=1)), AgentResult)[
+        -1
+    ]
     assert first.cost_usd
 
-    second = await desk.run(desk.launch("Go on.", resume=True, budget_usd=first.cost_usd * 9 / 10))
+    second = await agent_harness.run(
+        agent_harness.launch("Go on.", resume=True, budget_usd=first.cost_usd * 9 / 10)
+    )
 
-    assert of(second, AgentResult)[-1].subtype == "success"
-
-
-async def test_a_budget_stops_an_agent(desk: Desk) -> None:
-    desk.plays(*(Turn(calls=(bash(f"echo {n}", "Count"),)) for n in range(5)), Turn(text="Done."))
-
-    events = await desk.run(desk.launch(budget_usd=Decimal("0.0001")))
-
-    assert of(events, AgentResult)[-1].subtype == "error_max_budget_usd"
+    assert events_of_type(second, AgentResult)[-1].subtype == "success"
 
 
-async def test_words_sent_in_mid_run_reach_the_agent(desk: Desk) -> None:
-    desk.plays(
+async def test_a_budget_stops_an_agent(agent_harness: AgentHarness) -> None:
+    agent_harness.set_turns(
+        *(Turn(calls=(bash(f"echo {n}", "Count"),)) for n in range(5)), Turn(text="Done.")
+    )
+
+    events = await agent_harness.run(agent_harness.launch(budget_usd=Decimal("0.0001")))
+
+    assert events_of_type(events, AgentResult)[-1].subtype == "error_max_budget_usd"
+
+
+async def test_words_sent_in_mid_run_reach_the_agent(agent_harness: AgentHarness) -> None:
+    agent_harness.set_turns(
         Turn(calls=(bash("sleep 0.5", "Wait"),)),
         Turn(text="Heard."),
     )
     said = uuid4()
 
-    async with open_agent(desk.launch(), desk.transcripts) as agent:
+    async with open_agent(agent_harness.launch(), agent_harness.transcripts) as agent:
         events: list[AgentEvent] = []
         async for event in agent.events():
             events.append(event)
@@ -154,38 +174,42 @@ async def test_words_sent_in_mid_run_reach_the_agent(desk: Desk) -> None:
         with pytest.raises(AgentEnded):
             await agent.send("Too late.", message_uuid=uuid4())
 
-    assert [one.message_uuid for one in of(events, MessageConsumed)].count(str(said)) == 1
-    assert of(events, AgentText)[-1].text == "Heard."
+    assert [one.message_uuid for one in events_of_type(events, MessageConsumed)].count(
+        str(said)
+    ) == 1
+    assert events_of_type(events, AgentText)[-1].text == "Heard."
 
 
-async def test_what_people_type_is_said_verbatim(desk: Desk) -> None:
-    desk.model.keeps_bodies = True
-    desk.plays(Turn(text="Done."))
+async def test_what_people_type_is_said_verbatim(agent_harness: AgentHarness) -> None:
+    agent_harness.model.logs_bodies = True
+    agent_harness.set_turns(Turn(text="Done."))
     prompt = "/clear\n@/etc/hostname !ls *bold* <tag> -- --help"
 
-    await desk.run(desk.launch(prompt))
+    await agent_harness.run(agent_harness.launch(prompt))
 
-    bodies = json.dumps([asked.body for asked in desk.model.requests], ensure_ascii=False)
+    bodies = json.dumps([asked.body for asked in agent_harness.model.requests], ensure_ascii=False)
     assert json.dumps(prompt)[1:-1] in bodies
 
 
-async def test_huge_outputs_and_answers_pass(desk: Desk) -> None:
-    events = await desk.run(desk.launch("[scenario: huge]"))
+async def test_huge_outputs_and_answers_pass(agent_harness: AgentHarness) -> None:
+    events = await agent_harness.run(agent_harness.launch("[scenario: huge]"))
 
-    assert max(len(one.text) for one in of(events, AgentText)) > 250_000
-    assert all(len(one.output) < 5_000 for one in of(events, ToolFinished))
-
-
-async def test_a_session_without_transcript_does_not_start_afresh(desk: Desk) -> None:
-    with pytest.raises(NoTranscript):
-        await desk.run(desk.launch("Go on.", resume=True))
+    assert max(len(one.text) for one in events_of_type(events, AgentText)) > 250_000
+    assert all(len(one.output) < 5_000 for one in events_of_type(events, ToolFinished))
 
 
-async def test_a_recorded_leg_folds_into_finished_steps(desk: Desk) -> None:
-    events = await desk.run(desk.launch("[scenario: work] Add it"))
+async def test_a_session_without_transcript_does_not_start_afresh(
+    agent_harness: AgentHarness,
+) -> None:
+    with pytest.raises(TranscriptMissing):
+        await agent_harness.run(agent_harness.launch("Go on.", resume=True))
+
+
+async def test_a_recorded_leg_folds_into_finished_steps(agent_harness: AgentHarness) -> None:
+    events = await agent_harness.run(agent_harness.launch("[scenario: work] Add it"))
 
     steps = fold_steps((), (), events, now=datetime.now(UTC))
 
     assert len(steps) >= 3
     assert any(step.tool_calls for step in steps)
-    assert len(plan_of(steps)) == len(steps)
+    assert len(plan_from_steps(steps)) == len(steps)

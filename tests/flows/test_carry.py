@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from bot.assembly.backend import open_backend
 from bot.assembly.node import new_node
 from bot.assembly.settings import load_settings
-from bot.assembly.workplace import opened_workplace
 from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.request import ContinueRequest, KillRequest
 from core.domain.runs.run import Run, RunStatus
@@ -24,13 +24,13 @@ from core.runner.recovery.rescue import Rescue
 from core.runner.worker.identity import claimed_identity
 from core.store import events
 from core.store.fleet import attempts
-from core.store.runs import runs
+from core.store.runs import run_queries
 from core.store.sessions import carried_work
+from tests.core_harness import CoreHarness, core_harness
 from tests.processes import Program, new_home, running
 from tests.repositories import new_repository
-from tests.workplace import Office, office
 
-__all__ = ["office"]
+__all__ = ["core_harness"]
 
 
 def git(path: Path | str | None, *arguments: str) -> str:
@@ -39,24 +39,26 @@ def git(path: Path | str | None, *arguments: str) -> str:
 
 
 @asynccontextmanager
-async def elsewhere(office: Office, home: Path) -> AsyncIterator[Office]:
+async def elsewhere(core_harness: CoreHarness, home: Path) -> AsyncIterator[CoreHarness]:
     """The same office on another machine: another home, no disk in common."""
     if not await asyncio.to_thread(home.exists):
         await asyncio.to_thread(new_home, home)
     settings = load_settings(
-        DATABASE_URL=office.workplace.database.dsn,
+        DATABASE_URL=core_harness.backend.database.dsn,
         SIGNALBOX_HOME=home,
-        ANTHROPIC_API_KEY=office.model.api_key,
-        ANTHROPIC_BASE_URL=office.model.url,
+        ANTHROPIC_API_KEY=core_harness.model.api_key,
+        ANTHROPIC_BASE_URL=core_harness.model.url,
     )
-    async with opened_workplace(settings, migrates=False) as workplace:
-        yield replace(office, settings=settings, workplace=workplace)
+    async with open_backend(settings, migrates=False) as backend:
+        yield replace(core_harness, settings=settings, backend=backend)
 
 
-async def in_mid_work(office: Office, task: str, *, repo: str | None = None) -> Run:
+async def start_and_wait_for_agent(
+    core_harness: CoreHarness, task: str, *, repo: str | None = None
+) -> Run:
     """Start a run and wait until its agent is at work; the run, with its workspace."""
-    run = await office.start(task, repo=repo)
-    seen = await office.until(run, lambda seen: seen.run.tool_calls >= 2)
+    run = await core_harness.start(task, repo=repo)
+    seen = await core_harness.wait_until(run, lambda seen: seen.run.tool_calls >= 2)
     return seen.run
 
 
@@ -69,34 +71,34 @@ def commit_in(run: Run, name: str) -> str:
     return git(run.workspace_path, "rev-parse", "HEAD")
 
 
-async def told(office: Office, run: Run, kind: EventKind) -> list[EventRecord]:
-    async with office.workplace.database.sessions.begin() as session:
+async def events_of_kind(core_harness: CoreHarness, run: Run, kind: EventKind) -> list[EventRecord]:
+    async with core_harness.backend.database.sessions.begin() as session:
         return await events.of_run(session, run.id, kinds=(kind,))
 
 
-async def carried_head(office: Office, run: Run) -> str | None:
-    async with office.workplace.database.sessions.begin() as session:
+async def carried_head(core_harness: CoreHarness, run: Run) -> str | None:
+    async with core_harness.backend.database.sessions.begin() as session:
         found = await carried_work.latest_head(session, run.session_id)
     return None if found is None else found[0]
 
 
-async def until_carried(office: Office, run: Run, head: str) -> None:
+async def until_carried(core_harness: CoreHarness, run: Run, head: str) -> None:
     async with asyncio.timeout(30):
-        while await carried_head(office, run) != head:  # noqa: ASYNC110
+        while await carried_head(core_harness, run) != head:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize("has_repository", [True, False])
 async def test_a_run_handed_over_goes_on_elsewhere_with_its_uncommitted_work(
-    office: Office, tmp_path: Path, has_repository: bool
+    core_harness: CoreHarness, tmp_path: Path, has_repository: bool
 ) -> None:
     repository = await asyncio.to_thread(new_repository, tmp_path / "api")
     repo = str(repository) if has_repository else None
-    async with office.worker():
-        run = await in_mid_work(office, "[scenario: kill-me] work", repo=repo)
+    async with core_harness.worker():
+        run = await start_and_wait_for_agent(core_harness, "[scenario: kill-me] work", repo=repo)
         head = await asyncio.to_thread(commit_in, run, "done.txt")
-    async with elsewhere(office, tmp_path / "other") as other, other.worker():
-        seen = await other.ended(run)
+    async with elsewhere(core_harness, tmp_path / "other") as other, other.worker():
+        seen = await other.wait_until_ended(run)
 
     assert seen.run.status is RunStatus.COMPLETED, seen.run.error_message
     assert seen.run.attempt == 2
@@ -109,73 +111,83 @@ async def test_a_run_handed_over_goes_on_elsewhere_with_its_uncommitted_work(
         "done.txt": True,
         "before-the-stop.txt": False,
     }
-    (event,) = await told(office, run, EventKind.WORK_RESTORED)
+    (event,) = await events_of_kind(core_harness, run, EventKind.WORK_RESTORED)
     assert event.data["commit"] == head
     assert event.data["uncommitted"] is True
     assert event.data["incomplete"] is False
     assert event.data["from_node"]
 
 
-async def test_a_workspace_that_vanished_from_its_own_disk_comes_back(office: Office) -> None:
-    async with office.worker():
-        run = await in_mid_work(office, "[scenario: kill-me] work")
+async def test_a_workspace_that_vanished_from_its_own_disk_comes_back(
+    core_harness: CoreHarness,
+) -> None:
+    async with core_harness.worker():
+        run = await start_and_wait_for_agent(core_harness, "[scenario: kill-me] work")
         head = await asyncio.to_thread(commit_in, run, "done.txt")
     await asyncio.to_thread(shutil.rmtree, run.workspace_path or "")
-    async with office.worker():
-        ended = (await office.ended(run)).run
+    async with core_harness.worker():
+        ended = (await core_harness.wait_until_ended(run)).run
 
     assert ended.status is RunStatus.COMPLETED, ended.error_message
     assert ended.workspace_path == run.workspace_path
     assert ended.final_commit_hash == head
     assert ended.diff is not None
     assert {file.path for file in ended.diff.files} == {"done.txt", "before-the-stop.txt"}
-    (event,) = await told(office, run, EventKind.WORK_RESTORED)
+    (event,) = await events_of_kind(core_harness, run, EventKind.WORK_RESTORED)
     assert event.data["gone"] is True
     assert event.data["incomplete"] is False
 
 
 async def test_a_killed_run_is_continued_elsewhere_with_what_it_left(
-    office: Office, tmp_path: Path
+    core_harness: CoreHarness, tmp_path: Path
 ) -> None:
-    async with office.worker():
-        run = await in_mid_work(office, "[scenario: kill-me] work")
-        await office.workplace.runs.kill(KillRequest(named=run.run_id), by=office.boss)
-        await office.ended(run)
-    leg = await office.workplace.runs.continue_run(
-        ContinueRequest(named=run.run_id, request_key="c", message="[scenario: work] Go on"),
-        by=office.boss,
+    async with core_harness.worker():
+        run = await start_and_wait_for_agent(core_harness, "[scenario: kill-me] work")
+        await core_harness.backend.runs.kill(
+            KillRequest(target=run.run_id), by=core_harness.operator
+        )
+        await core_harness.wait_until_ended(run)
+    leg = await core_harness.backend.runs.continue_run(
+        ContinueRequest(target=run.run_id, request_key="c", message="[scenario: work] Go on"),
+        by=core_harness.operator,
     )
-    async with elsewhere(office, tmp_path / "other") as other, other.worker():
-        seen = await other.ended(leg.run)
+    async with elsewhere(core_harness, tmp_path / "other") as other, other.worker():
+        seen = await other.wait_until_ended(leg.run)
 
     assert seen.run.status is RunStatus.COMPLETED, seen.run.error_message
     assert seen.run.diff is not None
     assert "before-the-stop.txt" in {file.path for file in seen.run.diff.files}
-    (event,) = await told(office, leg.run, EventKind.WORK_RESTORED)
+    (event,) = await events_of_kind(core_harness, leg.run, EventKind.WORK_RESTORED)
     assert event.data["uncommitted"] is True
 
 
 @pytest.mark.parametrize("has_own_commit", [False, True])
 async def test_a_session_that_comes_back_goes_on_in_its_older_copy_or_beside_it(
-    office: Office, tmp_path: Path, has_own_commit: bool
+    core_harness: CoreHarness, tmp_path: Path, has_own_commit: bool
 ) -> None:
     repository = await asyncio.to_thread(new_repository, tmp_path / "api")
-    async with office.worker():
-        first = (await office.ended(await office.start("One thing", repo=str(repository)))).run
-    second = await office.workplace.runs.continue_run(
-        ContinueRequest(named=first.run_id, request_key="2", message="[scenario: work] Another"),
-        by=office.boss,
+    async with core_harness.worker():
+        first = (
+            await core_harness.wait_until_ended(
+                await core_harness.start("One thing", repo=str(repository))
+            )
+        ).run
+    second = await core_harness.backend.runs.continue_run(
+        ContinueRequest(target=first.run_id, request_key="2", message="[scenario: work] Another"),
+        by=core_harness.operator,
     )
-    async with elsewhere(office, tmp_path / "other") as other, other.worker():
-        middle = (await other.ended(second.run)).run
-    third = await office.workplace.runs.continue_run(
-        ContinueRequest(named=second.run.run_id, request_key="3", message="[scenario: work] Third"),
-        by=office.boss,
+    async with elsewhere(core_harness, tmp_path / "other") as other, other.worker():
+        middle = (await other.wait_until_ended(second.run)).run
+    third = await core_harness.backend.runs.continue_run(
+        ContinueRequest(
+            target=second.run.run_id, request_key="3", message="[scenario: work] Third"
+        ),
+        by=core_harness.operator,
     )
     if has_own_commit:
         await asyncio.to_thread(commit_in, first, "own.txt")
-    async with office.worker():
-        last = (await office.ended(third.run)).run
+    async with core_harness.worker():
+        last = (await core_harness.wait_until_ended(third.run)).run
 
     assert last.status is RunStatus.COMPLETED, last.error_message
     assert first.workspace_path is not None
@@ -187,94 +199,96 @@ async def test_a_session_that_comes_back_goes_on_in_its_older_copy_or_beside_it(
 
 
 async def test_a_run_of_a_dead_worker_goes_on_elsewhere_from_its_last_commit(
-    office: Office, tmp_path: Path
+    core_harness: CoreHarness, tmp_path: Path
 ) -> None:
-    run = await office.start("[scenario: long] [turns: 40] [delay: 0.3s] work")
-    async with dying_worker(office, tmp_path / "doomed") as worker:
-        seen = await office.until(run, lambda seen: seen.run.tool_calls >= 1)
+    run = await core_harness.start("[scenario: long] [turns: 40] [delay: 0.3s] work")
+    async with dying_worker(core_harness, tmp_path / "doomed") as worker:
+        seen = await core_harness.wait_until(run, lambda seen: seen.run.tool_calls >= 1)
         head = await asyncio.to_thread(commit_in, seen.run, "done.txt")
-        await until_carried(office, run, head)
+        await until_carried(core_harness, run, head)
         path = Path(seen.run.workspace_path or "")
         await asyncio.to_thread((path / "later.txt").write_text, "too late\n")
         worker.send(signal.SIGKILL)
-        await worker.ended()
-    await give_on(office, run)
-    async with elsewhere(office, tmp_path / "other") as other, other.worker():
-        ended = (await other.ended(run)).run
+        await worker.wait_until_ended()
+    await reassign(core_harness, run)
+    async with elsewhere(core_harness, tmp_path / "other") as other, other.worker():
+        ended = (await other.wait_until_ended(run)).run
 
     assert ended.status is RunStatus.COMPLETED, ended.error_message
     assert ended.attempt == 2
     assert ended.final_commit_hash == head
     assert ended.diff is not None
     assert [file.path for file in ended.diff.files] == ["done.txt"]
-    (event,) = await told(office, run, EventKind.WORK_RESTORED)
+    (event,) = await events_of_kind(core_harness, run, EventKind.WORK_RESTORED)
     assert event.data["commit"] == head
     assert event.data["incomplete"] is True
     assert event.data["workspace"] == path.name
 
 
 async def test_a_run_whose_worker_died_before_a_commit_says_what_is_lost(
-    office: Office, tmp_path: Path
+    core_harness: CoreHarness, tmp_path: Path
 ) -> None:
-    run = await office.start("[scenario: kill-me] work")
-    async with dying_worker(office, tmp_path / "doomed") as worker:
-        seen = await office.until(run, lambda seen: seen.run.tool_calls >= 2)
+    run = await core_harness.start("[scenario: kill-me] work")
+    async with dying_worker(core_harness, tmp_path / "doomed") as worker:
+        seen = await core_harness.wait_until(run, lambda seen: seen.run.tool_calls >= 2)
         worker.send(signal.SIGKILL)
-        await worker.ended()
-    await give_on(office, run)
-    async with elsewhere(office, tmp_path / "other") as other, other.worker():
-        ended = await other.ended(run)
+        await worker.wait_until_ended()
+    await reassign(core_harness, run)
+    async with elsewhere(core_harness, tmp_path / "other") as other, other.worker():
+        ended = await other.wait_until_ended(run)
 
     assert ended.run.status is RunStatus.COMPLETED, ended.run.error_message
-    (event,) = await told(office, run, EventKind.WORK_RESTORED)
+    (event,) = await events_of_kind(core_harness, run, EventKind.WORK_RESTORED)
     assert event.data["commit"] is None
     assert event.data["incomplete"] is True
-    full = await office.look(run)
+    full = await core_harness.read_run(run)
     assert any(notice.kind is EventKind.WORK_RESTORED for notice in full.notices)
     assert seen.run.workspace_id == event.data["workspace"]
 
 
 async def test_work_over_the_limit_stays_and_the_thread_says_so(
-    office: Office, tmp_path: Path
+    core_harness: CoreHarness, tmp_path: Path
 ) -> None:
-    async with office.worker():
-        run = await in_mid_work(office, "[scenario: kill-me] work")
+    async with core_harness.worker():
+        run = await start_and_wait_for_agent(core_harness, "[scenario: kill-me] work")
         head = await asyncio.to_thread(commit_in, run, "done.txt")
         large = Path(run.workspace_path or "") / "large.bin"
         await asyncio.to_thread(large.write_bytes, os.urandom(carried_work.MAX_BYTES + 1_000))
     (event,) = [
-        one for one in await told(office, run, EventKind.WORK_CARRIED) if "too_large" in one.data
+        one
+        for one in await events_of_kind(core_harness, run, EventKind.WORK_CARRIED)
+        if "too_large" in one.data
     ]
-    async with elsewhere(office, tmp_path / "other") as other, other.worker():
-        ended = (await other.ended(run)).run
+    async with elsewhere(core_harness, tmp_path / "other") as other, other.worker():
+        ended = (await other.wait_until_ended(run)).run
 
     assert event.data["commits"] is False
     assert ended.final_commit_hash == head
-    (restored,) = await told(office, run, EventKind.WORK_RESTORED)
+    (restored,) = await events_of_kind(core_harness, run, EventKind.WORK_RESTORED)
     assert restored.data["incomplete"] is True
     assert restored.data["uncommitted"] is False
 
 
 @asynccontextmanager
-async def dying_worker(office: Office, home: Path) -> AsyncIterator[Program]:
+async def dying_worker(core_harness: CoreHarness, home: Path) -> AsyncIterator[Program]:
     """A worker in a process of its own, to be killed."""
     await asyncio.to_thread(new_home, home)
     async with running(
         "worker",
         home,
-        DATABASE_URL=office.workplace.database.dsn,
-        ANTHROPIC_API_KEY=office.model.api_key,
-        ANTHROPIC_BASE_URL=office.model.url,
+        DATABASE_URL=core_harness.backend.database.dsn,
+        ANTHROPIC_API_KEY=core_harness.model.api_key,
+        ANTHROPIC_BASE_URL=core_harness.model.url,
     ) as worker:
-        await worker.ready()
+        await worker.wait_until_ready()
         yield worker
 
 
-async def give_on(office: Office, run: Run) -> None:
+async def reassign(core_harness: CoreHarness, run: Run) -> None:
     """What another worker does once the heartbeat has been silent for long enough."""
-    with claimed_identity(office.settings.node.home) as identity:
-        node = new_node(office.workplace, identity)
-        async with office.workplace.database.sessions.begin() as session:
-            present = await runs.get(session, run.run_id)
+    with claimed_identity(core_harness.settings.node.home) as identity:
+        node = new_node(core_harness.backend, identity)
+        async with core_harness.backend.database.sessions.begin() as session:
+            present = await run_queries.get(session, run.run_id)
             (process,) = await attempts.of_run(session, run.id)
-        await Rescue(node.ledger, node.kills).give_on(present, process)
+        await Rescue(node.ledger, node.kills).reassign(present, process)

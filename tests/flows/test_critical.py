@@ -6,31 +6,31 @@ import subprocess
 from datetime import timedelta
 from pathlib import Path
 
-from core.agent.process.ladder import find_tree
+from core.agent.process.ladder import find_run_processes
 from core.domain.kills.termination import Phase
 from core.domain.runs.event import EventKind
 from core.domain.runs.request import KillRequest
 from core.domain.runs.run import Run, RunStatus
 from core.domain.runs.snapshot import RunSnapshot
 from core.store import audit, events
-from tests.workplace import Office, office
+from tests.core_harness import CoreHarness, core_harness
 
-__all__ = ["office"]
+__all__ = ["core_harness"]
 
 FIRST = "[scenario: slow-commit]"
 
 
-async def committing(office: Office, task: str) -> Run:
+async def start_commit(core_harness: CoreHarness, task: str) -> Run:
     """Start a run and wait until its commit is under way."""
-    run = await office.start(task)
-    seen = await office.until(run, lambda now: now.run.tool_calls >= 2)
+    run = await core_harness.start(task)
+    seen = await core_harness.wait_until(run, lambda now: now.run.tool_calls >= 2)
     return seen.run
 
 
-async def killed(office: Office, run: Run, *, force: bool = False) -> RunSnapshot:
-    wish = KillRequest(named=run.run_id, force=force)
-    await office.workplace.runs.kill(wish, by=office.boss)
-    return await office.ended(run, within=20)
+async def kill_and_wait(core_harness: CoreHarness, run: Run, *, force: bool = False) -> RunSnapshot:
+    wish = KillRequest(target=run.run_id, force=force)
+    await core_harness.backend.runs.kill(wish, by=core_harness.operator)
+    return await core_harness.wait_until_ended(run, within=20)
 
 
 def subjects(run: Run) -> list[str]:
@@ -48,10 +48,10 @@ def lock_of(run: Run) -> Path:
     return Path(str(run.workspace_path), ".git/index.lock")
 
 
-async def test_a_kill_lets_a_commit_come_to_its_end(office: Office) -> None:
-    async with office.worker():
-        run = await committing(office, f"{FIRST} [pause: 2300] work")
-        seen = await killed(office, run)
+async def test_a_kill_lets_a_commit_come_to_its_end(core_harness: CoreHarness) -> None:
+    async with core_harness.worker():
+        run = await start_commit(core_harness, f"{FIRST} [pause: 2300] work")
+        seen = await kill_and_wait(core_harness, run)
 
     assert seen.run.status is RunStatus.KILLED
     assert subjects(seen.run) == ["first"]
@@ -70,7 +70,7 @@ async def test_a_kill_lets_a_commit_come_to_its_end(office: Office) -> None:
     assert termination.phases[after] - termination.phases[Phase.DRAINING] >= waited.milliseconds
     assert termination.elapsed is not None
     assert termination.elapsed < timedelta(seconds=10)
-    async with office.workplace.database.sessions() as session:
+    async with core_harness.backend.database.sessions() as session:
         told = await events.of_run(session, run.id, kinds=[EventKind.CRITICAL_WAITED])
         lines = [line for line in await audit.recent(session, 50) if line.action == "kill_waited"]
     assert [one.data["summary"] for one in told] == ["git commit -q -m first"]
@@ -78,10 +78,12 @@ async def test_a_kill_lets_a_commit_come_to_its_end(office: Office) -> None:
     assert lines[0].details["waited_for"][0]["milliseconds"] == waited.milliseconds
 
 
-async def test_a_commit_that_takes_too_long_is_not_waited_for_for_ever(office: Office) -> None:
-    async with office.worker():
-        run = await committing(office, f"{FIRST} [pause: 30000] work")
-        seen = await killed(office, run)
+async def test_a_commit_that_takes_too_long_is_not_waited_for_for_ever(
+    core_harness: CoreHarness,
+) -> None:
+    async with core_harness.worker():
+        run = await start_commit(core_harness, f"{FIRST} [pause: 30000] work")
+        seen = await kill_and_wait(core_harness, run)
 
     assert subjects(seen.run) == []
     assert seen.termination is not None
@@ -89,14 +91,14 @@ async def test_a_commit_that_takes_too_long_is_not_waited_for_for_ever(office: O
     assert not waited.finished
     assert waited.milliseconds >= 3000
     assert seen.run.status is RunStatus.KILLED
-    assert find_tree(run.run_id, None) == ()
+    assert find_run_processes(run.run_id, None) == ()
     assert not lock_of(seen.run).exists()
 
 
-async def test_force_waits_for_nothing(office: Office) -> None:
-    async with office.worker():
-        run = await committing(office, f"{FIRST} [pause: 30000] work")
-        seen = await killed(office, run, force=True)
+async def test_force_waits_for_nothing(core_harness: CoreHarness) -> None:
+    async with core_harness.worker():
+        run = await start_commit(core_harness, f"{FIRST} [pause: 30000] work")
+        seen = await kill_and_wait(core_harness, run, force=True)
 
     assert seen.termination is not None
     assert Phase.DRAINING not in seen.termination.phases
@@ -104,15 +106,17 @@ async def test_force_waits_for_nothing(office: Office) -> None:
     assert seen.run.status is RunStatus.KILLED
 
 
-async def test_force_ends_the_waiting(office: Office) -> None:
-    async with office.worker():
-        run = await committing(office, f"{FIRST} [pause: 30000] work")
-        await office.workplace.runs.kill(KillRequest(named=run.run_id), by=office.boss)
-        await office.until(
+async def test_force_ends_the_waiting(core_harness: CoreHarness) -> None:
+    async with core_harness.worker():
+        run = await start_commit(core_harness, f"{FIRST} [pause: 30000] work")
+        await core_harness.backend.runs.kill(
+            KillRequest(target=run.run_id), by=core_harness.operator
+        )
+        await core_harness.wait_until(
             run,
             lambda now: now.termination is not None and Phase.DRAINING in now.termination.phases,
         )
-        seen = await killed(office, run, force=True)
+        seen = await kill_and_wait(core_harness, run, force=True)
 
     assert seen.termination is not None
     (waited,) = seen.termination.waited_for
@@ -121,20 +125,20 @@ async def test_force_ends_the_waiting(office: Office) -> None:
     assert Phase.INTERRUPTED not in seen.termination.phases
 
 
-async def test_a_run_without_a_kill_commits_as_ever(office: Office) -> None:
-    async with office.worker():
-        run = await office.start(f"{FIRST} [pause: 10] work")
-        seen = await office.ended(run)
+async def test_a_run_without_a_kill_commits_as_ever(core_harness: CoreHarness) -> None:
+    async with core_harness.worker():
+        run = await core_harness.start(f"{FIRST} [pause: 10] work")
+        seen = await core_harness.wait_until_ended(run)
 
     assert seen.run.status is RunStatus.COMPLETED, seen.run.error_message
     assert subjects(seen.run) == ["second", "first"]
 
 
-async def test_a_stopping_worker_lets_a_commit_come_to_its_end(office: Office) -> None:
-    async with office.worker():
+async def test_a_stopping_worker_lets_a_commit_come_to_its_end(core_harness: CoreHarness) -> None:
+    async with core_harness.worker():
         # A second of it goes by before the worker gives up waiting for the run's own end.
-        run = await committing(office, f"{FIRST} [pause: 2000] work")
-    handed_over = (await office.look(run)).run
+        run = await start_commit(core_harness, f"{FIRST} [pause: 2000] work")
+    run_with_workspace_on = (await core_harness.read_run(run)).run
 
-    assert handed_over.status is RunStatus.PENDING
-    assert subjects(handed_over) == ["first"]
+    assert run_with_workspace_on.status is RunStatus.PENDING
+    assert subjects(run_with_workspace_on) == ["first"]

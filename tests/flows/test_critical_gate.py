@@ -14,9 +14,9 @@ from core.agent.critical import DEFAULT_RULES
 from core.agent.process.ladder import end_tree
 from core.agent.session import open_agent
 from core.domain.runs.event import ToolStarted
-from tests.flows.agent_desk import Desk, assert_nothing_left, desk
+from tests.flows.agent_harness import AgentHarness, agent_harness, assert_nothing_left
 
-__all__ = ["desk"]
+__all__ = ["agent_harness"]
 
 PREPARE = (
     "git init -q && mkdir hooks && git config core.hooksPath hooks"
@@ -36,17 +36,17 @@ def subjects(repository: Path) -> list[str]:
 # From the news of the call to the beginning of its shell it takes 2 to 15 ms.
 @pytest.mark.parametrize("milliseconds", [0, 2, 4, 6, 8, 11, 15, 40])
 async def test_a_kill_as_a_commit_begins_does_not_cut_it_in_half(
-    desk: Desk, milliseconds: int
+    agent_harness: AgentHarness, milliseconds: int
 ) -> None:
-    desk.plays(
+    agent_harness.set_turns(
         Turn(calls=(bash(PREPARE, "Prepare"),)),
         Turn(calls=(bash(COMMIT, "Commit"), bash("touch ../late", "Go on"))),
         Turn(text="Never."),
     )
-    launch = desk.launch(critical=DEFAULT_RULES)
+    launch = agent_harness.launch(critical=DEFAULT_RULES)
     begins = asyncio.Event()
 
-    async with open_agent(launch, desk.transcripts) as agent:
+    async with open_agent(launch, agent_harness.transcripts) as agent:
 
         async def read() -> None:
             async for event in agent.events():
@@ -57,11 +57,11 @@ async def test_a_kill_as_a_commit_begins_does_not_cut_it_in_half(
             reading = asyncio.create_task(read())
             await begins.wait()
             await asyncio.sleep(milliseconds / 1000)
-            agent.critical.close()
+            agent.critical.close_gate()
             await agent.catch_up()
-            await agent.critical.drained(timedelta(seconds=5), hurried=asyncio.Event())
+            await agent.critical.drain(timedelta(seconds=5), force_requested=asyncio.Event())
             await end_tree(
-                cookie=launch.run_id,
+                run_marker=launch.run_id,
                 root=agent.root,
                 interrupt=agent.interrupt,
                 has_ended=lambda: agent.has_ended,

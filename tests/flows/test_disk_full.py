@@ -14,16 +14,16 @@ from pathlib import Path
 import pytest
 from git import Repo
 
-from bot.sandbox.model.script import Script, Turn, bash, in_order
-from core.agent.process.ladder import find_tree
+from bot.sandbox.model.script import Script, Turn, bash, play_in_order
+from core.agent.process.ladder import find_run_processes
 from core.domain.runs.event import EventKind
 from core.domain.runs.run import Run, RunStatus, StopReason
 from core.store import events
-from tests.processes import Program, new_home, of_model, running
+from tests.core_harness import CoreHarness, core_harness
+from tests.processes import Program, model_variables, new_home, running
 from tests.repositories import new_repository
-from tests.workplace import Office, office
 
-__all__ = ["office"]
+__all__ = ["core_harness"]
 
 DISK_MB = 4
 # What it is given becomes the process, with a small disk of its own on the folder.
@@ -50,14 +50,17 @@ pytestmark = pytest.mark.skipif(not may_mount(), reason="needs the right to moun
 
 
 @asynccontextmanager
-async def cramped(office: Office, home: Path) -> AsyncIterator[Program]:
+async def small_disk_worker(core_harness: CoreHarness, home: Path) -> AsyncIterator[Program]:
     """A worker whose workspaces are on a disk of a few megabytes."""
     workspaces = home / "workspaces"
     await asyncio.to_thread(workspaces.mkdir)
-    variables = {"DATABASE_URL": office.workplace.database.dsn, **of_model(office.model)}
+    variables = {
+        "DATABASE_URL": core_harness.backend.database.dsn,
+        **model_variables(core_harness.model),
+    }
     within = (*WAY, "sh", "-c", MOUNT, str(workspaces))
     async with running("worker", home, within, **variables) as program:
-        await program.ready()
+        await program.wait_until_ready()
         yield program
 
 
@@ -66,11 +69,11 @@ def inside(program: Program, path: Path) -> Path:
     return Path(f"/proc/{program.process.pid}/root") / path.relative_to("/")
 
 
-async def played(office: Office, *turns: Turn, repo: Path | None = None) -> Run:
+async def run_turns(core_harness: CoreHarness, *turns: Turn, repo: Path | None = None) -> Run:
     """A run whose agent does this, when it has ended."""
-    office.model.script = Script(name="cramped", about="", play=in_order(*turns))
-    run = await office.start("work", repo=str(repo) if repo else None)
-    return (await office.ended(run)).run
+    core_harness.model.script = Script(name="cramped", description="", play=play_in_order(*turns))
+    run = await core_harness.start("work", repo=str(repo) if repo else None)
+    return (await core_harness.wait_until_ended(run)).run
 
 
 def assert_refused(run: Run, home: Path) -> None:
@@ -79,21 +82,21 @@ def assert_refused(run: Run, home: Path) -> None:
     assert run.error_message is not None
     assert "disk of the worker is full. Free some space" in run.error_message
     assert str(home) not in run.error_message
-    assert find_tree(run.run_id, None) == ()
+    assert find_run_processes(run.run_id, None) == ()
 
 
 async def test_an_agent_that_fills_the_disk_ends_and_so_do_those_after_it_until_there_is_room(
-    office: Office, tmp_path: Path
+    core_harness: CoreHarness, tmp_path: Path
 ) -> None:
     home = await asyncio.to_thread(new_home, tmp_path / "cramped")
     fill = bash("sleep 77 & head -c 64m /dev/zero > ballast", "Fill")
-    async with cramped(office, home) as worker:
-        filler = await played(office, Turn(calls=(fill,)), Turn(text="There is no room."))
-        refused = await played(office, Turn(text="Never."))
+    async with small_disk_worker(core_harness, home) as worker:
+        filler = await run_turns(core_harness, Turn(calls=(fill,)), Turn(text="There is no room."))
+        refused = await run_turns(core_harness, Turn(text="Never."))
         ballast = inside(worker, home / "workspaces" / str(filler.workspace_id) / "ballast")
         await asyncio.to_thread(ballast.unlink)
-        helped = await played(office, Turn(text="Done."))
-        async with office.workplace.database.sessions() as session:
+        helped = await run_turns(core_harness, Turn(text="Done."))
+        async with core_harness.backend.database.sessions() as session:
             carried = await events.of_run(session, filler.id, kinds=(EventKind.WORK_CARRIED,))
         assert await worker.readiness() == HTTPStatus.OK
 
@@ -102,7 +105,7 @@ async def test_an_agent_that_fills_the_disk_ends_and_so_do_those_after_it_until_
     assert [told.data.get("failed") for told in carried] == [
         "its uncommitted files could not be saved"
     ]
-    assert find_tree(filler.run_id, None) == ()
+    assert find_run_processes(filler.run_id, None) == ()
     assert_refused(refused, home)
     assert helped.status is RunStatus.COMPLETED, helped.error_message
     assert helped.worker_id == refused.worker_id
@@ -110,15 +113,15 @@ async def test_an_agent_that_fills_the_disk_ends_and_so_do_those_after_it_until_
 
 
 async def test_a_repository_larger_than_the_disk_is_refused_and_takes_no_room_from_the_next(
-    office: Office, tmp_path: Path
+    core_harness: CoreHarness, tmp_path: Path
 ) -> None:
     home = await asyncio.to_thread(new_home, tmp_path / "cramped")
     repo = await asyncio.to_thread(large_repository, tmp_path / "large")
-    async with cramped(office, home) as worker:
-        refused = await played(office, Turn(text="Never."), repo=repo)
+    async with small_disk_worker(core_harness, home) as worker:
+        refused = await run_turns(core_harness, Turn(text="Never."), repo=repo)
         left = await asyncio.to_thread(names_in, inside(worker, home / "workspaces"))
         small = await asyncio.to_thread(new_repository, tmp_path / "small")
-        helped = await played(office, Turn(text="Done."), repo=small)
+        helped = await run_turns(core_harness, Turn(text="Done."), repo=small)
 
     assert_refused(refused, home)
     assert left == []

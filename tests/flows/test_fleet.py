@@ -12,19 +12,19 @@ from pathlib import Path
 
 import pytest
 
-from core.domain.fleet.attempt import RunProcess, node_of
+from core.domain.fleet.attempt import AttemptRecord, node_of
 from core.domain.fleet.workers import WorkerRecord, WorkerState
 from core.domain.runs.request import KillRequest
 from core.domain.runs.run import Run, RunStatus
 from core.store.fleet import attempts, workers
 from core.store.sessions import sessions
+from tests.core_harness import CoreHarness, assert_counted_once, core_harness
 from tests.flows.test_fleet_lease import take_over
-from tests.processes import Program, agent_gone, new_home, of_model, running
-from tests.workplace import Office, counts_right, office
+from tests.processes import Program, model_variables, new_home, running, wait_until_agent_gone
 
-__all__ = ["office"]
+__all__ = ["core_harness"]
 
-pytestmark = pytest.mark.patient
+pytestmark = pytest.mark.slow
 
 LONG = "[scenario: long] [turns: {turns}] [delay: 0.5s] work"
 
@@ -33,31 +33,33 @@ LONG = "[scenario: long] [turns: {turns}] [delay: 0.5s] work"
 class Fleet:
     """Workers with homes of their own, on one database."""
 
-    office: Office
+    core_harness: CoreHarness
     folder: Path
     homes: list[Path] = field(default_factory=list)
 
     @asynccontextmanager
-    async def worker(self, *, config: str = "", is_awaited: bool = True) -> AsyncIterator[Program]:
+    async def worker(
+        self, *, config: str = "", waits_until_ready: bool = True
+    ) -> AsyncIterator[Program]:
         """A worker process in a new home."""
         home = await asyncio.to_thread(new_home, self.folder / f"home-{len(self.homes)}")
         self.homes.append(home)
         with (home / "signalbox.toml").open("a") as file:
             file.write(config)
         variables = {
-            "DATABASE_URL": self.office.workplace.database.dsn,
-            **of_model(self.office.model),
+            "DATABASE_URL": self.core_harness.backend.database.dsn,
+            **model_variables(self.core_harness.model),
         }
         async with running("worker", home, **variables) as program:
-            if is_awaited:
-                await program.ready()
+            if waits_until_ready:
+                await program.wait_until_ready()
             yield program
 
     async def workers(self) -> list[WorkerRecord]:
         """What the rows say, the longest there first."""
-        async with self.office.workplace.database.sessions() as session:
+        async with self.core_harness.backend.database.sessions() as session:
             long_ago = datetime.now(UTC) - timedelta(days=1)
-            found = await workers.listed(session, gone_since=long_ago)
+            found = await workers.list_recent(session, gone_since=long_ago)
         return sorted(found, key=lambda one: one.started_at)
 
     async def stands(self, state: WorkerState, *, within: float = 20) -> WorkerRecord:
@@ -69,28 +71,28 @@ class Fleet:
                     return found[0]
                 await asyncio.sleep(0.05)
 
-    async def processes_of(self, run: Run) -> list[RunProcess]:
+    async def processes_of(self, run: Run) -> list[AttemptRecord]:
         """The attempts at a run."""
-        async with self.office.workplace.database.sessions() as session:
+        async with self.core_harness.backend.database.sessions() as session:
             return await attempts.of_run(session, run.id)
 
     async def at_work(self, run: Run, *, calls: int = 2) -> Run:
         """Wait until its agent has called tools."""
-        seen = await self.office.until(run, lambda now: now.run.tool_calls >= calls)
+        seen = await self.core_harness.wait_until(run, lambda now: now.run.tool_calls >= calls)
         return seen.run
 
 
 @pytest.fixture
-def fleet(office: Office, tmp_path: Path) -> Fleet:
-    return Fleet(office, tmp_path)
+def fleet(core_harness: CoreHarness, tmp_path: Path) -> Fleet:
+    return Fleet(core_harness, tmp_path)
 
 
 async def test_a_frozen_worker_that_thaws_ends_its_agent_at_once_and_writes_nothing(
     fleet: Fleet,
 ) -> None:
-    office, database = fleet.office, fleet.office.workplace.database
+    core_harness, database = fleet.core_harness, fleet.core_harness.backend.database
     async with fleet.worker() as worker:
-        run = await office.start(LONG.format(turns=26))
+        run = await core_harness.start(LONG.format(turns=26))
         await fleet.at_work(run)
         worker.send(signal.SIGSTOP)
         try:
@@ -99,51 +101,53 @@ async def test_a_frozen_worker_that_thaws_ends_its_agent_at_once_and_writes_noth
             worker.send(signal.SIGCONT)
         (agent, *_) = await fleet.processes_of(run)
 
-        await agent_gone(agent)
-        ended = (await office.ended(run)).run
+        await wait_until_agent_gone(agent)
+        ended = (await core_harness.wait_until_ended(run)).run
 
         assert (ended.status, ended.attempt) == (RunStatus.COMPLETED, 2), ended.error_message
         assert ended.turns > lost.turns
-        await counts_right(office.workplace.database, ended)
+        await assert_counted_once(core_harness.backend.database, ended)
         assert worker.process.returncode is None
 
 
 async def test_a_worker_that_thaws_beside_its_successor_does_it_no_harm(fleet: Fleet) -> None:
-    office = fleet.office
+    core_harness = fleet.core_harness
     async with fleet.worker() as frozen:
-        run = await office.start(LONG.format(turns=26))
+        run = await core_harness.start(LONG.format(turns=26))
         await fleet.at_work(run)
         frozen.send(signal.SIGSTOP)
         try:
-            lost = await take_over(office.workplace.database, run)
+            lost = await take_over(core_harness.backend.database, run)
             async with fleet.worker():
                 await fleet.at_work(run, calls=lost.tool_calls + 2)
 
                 frozen.send(signal.SIGCONT)
-                ended = (await office.ended(run)).run
+                ended = (await core_harness.wait_until_ended(run)).run
         finally:
             frozen.send(signal.SIGCONT)
 
     assert (ended.status, ended.attempt) == (RunStatus.COMPLETED, 2), ended.error_message
-    await counts_right(office.workplace.database, ended)
+    await assert_counted_once(core_harness.backend.database, ended)
 
 
 async def test_a_draining_worker_takes_no_jobs_and_its_run_can_be_killed(fleet: Fleet) -> None:
-    office = fleet.office
+    core_harness = fleet.core_harness
     async with fleet.worker(config="[worker]\ndrain = 60\n") as worker:
-        run = await office.start(LONG.format(turns=29))
+        run = await core_harness.start(LONG.format(turns=29))
         await fleet.at_work(run)
 
         worker.send(signal.SIGTERM)
         draining = await fleet.stands(WorkerState.DRAINING)
-        waiting = await office.start(LONG.format(turns=1))
-        await office.workplace.runs.kill(KillRequest(named=run.run_id), by=office.boss)
-        killed = (await office.ended(run)).run
-        status = await worker.ended()
+        waiting = await core_harness.start(LONG.format(turns=1))
+        await core_harness.backend.runs.kill(
+            KillRequest(target=run.run_id), by=core_harness.operator
+        )
+        killed = (await core_harness.wait_until_ended(run)).run
+        status = await worker.wait_until_ended()
 
     assert draining.live_runs == 1
     assert (killed.status, killed.attempt) == (RunStatus.KILLED, 1)
-    assert (await office.look(waiting)).run.status is RunStatus.PENDING
+    assert (await core_harness.read_run(waiting)).run.status is RunStatus.PENDING
     assert status == 0, worker.output
     (gone,) = await fleet.workers()
     assert (gone.state, gone.live_runs) == (WorkerState.GONE, 0)
@@ -151,51 +155,51 @@ async def test_a_draining_worker_takes_no_jobs_and_its_run_can_be_killed(fleet: 
 
 async def test_a_drain_lets_a_run_come_to_its_end(fleet: Fleet) -> None:
     async with fleet.worker(config="[worker]\ndrain = 60\n") as worker:
-        run = await fleet.office.start(LONG.format(turns=12))
+        run = await fleet.core_harness.start(LONG.format(turns=12))
         await fleet.at_work(run)
 
         worker.send(signal.SIGTERM)
-        ended = (await fleet.office.ended(run)).run
-        status = await worker.ended()
+        ended = (await fleet.core_harness.wait_until_ended(run)).run
+        status = await worker.wait_until_ended()
 
     assert (ended.status, ended.attempt) == (RunStatus.COMPLETED, 1), ended.error_message
     assert status == 0, worker.output
 
 
 async def test_a_second_signal_hands_over_at_once_and_nothing_is_lost(fleet: Fleet) -> None:
-    office = fleet.office
+    core_harness = fleet.core_harness
     async with fleet.worker(config="[worker]\ndrain = 600\n") as worker:
-        run = await office.start(LONG.format(turns=26))
+        run = await core_harness.start(LONG.format(turns=26))
         await fleet.at_work(run)
         worker.send(signal.SIGTERM)
         await fleet.stands(WorkerState.DRAINING)
 
         worker.send(signal.SIGTERM)
-        status = await worker.ended(within=20)
+        status = await worker.wait_until_ended(within=20)
 
-    handed = (await office.look(run)).run
+    handed = (await core_harness.read_run(run)).run
     assert status == 0, worker.output
     assert (handed.status, handed.attempt) == (RunStatus.PENDING, 2)
     async with fleet.worker():
-        ended = (await office.ended(run)).run
+        ended = (await core_harness.wait_until_ended(run)).run
     assert (ended.status, ended.attempt) == (RunStatus.COMPLETED, 2), ended.error_message
     assert ended.turns > handed.turns > 0
-    await counts_right(office.workplace.database, ended)
+    await assert_counted_once(core_harness.backend.database, ended)
 
 
 async def test_a_sessions_next_leg_goes_to_the_node_that_holds_its_workspace(
     fleet: Fleet,
 ) -> None:
-    office = fleet.office
+    core_harness = fleet.core_harness
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(fleet.worker())
         await stack.enter_async_context(fleet.worker())
         for name in ("one", "two"):
             legs = []
             for _ in range(3):
-                run = await office.start(LONG.format(turns=1), session_name=name)
-                legs.append((await office.ended(run)).run)
-            async with office.workplace.database.sessions() as session:
+                run = await core_harness.start(LONG.format(turns=1), session_name=name)
+                legs.append((await core_harness.wait_until_ended(run)).run)
+            async with core_harness.backend.database.sessions() as session:
                 conversation = await sessions.get(session, legs[0].session_id)
 
             nodes = {node_of(leg.worker_id or "") for leg in legs}

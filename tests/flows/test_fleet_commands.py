@@ -6,19 +6,19 @@ import json
 from pathlib import Path
 
 from core.store.database.engine import Database
-from tests.console import Console, socket_console
+from tests.harness import Harness, socket_harness
 from tests.processes import new_home, run_to_end
 
-__all__ = ["socket_console"]
+__all__ = ["socket_harness"]
 
 
 async def test_slack_and_the_command_line_tell_the_same_of_a_worker(
-    socket_console: Console, tmp_path: Path
+    socket_harness: Harness, tmp_path: Path
 ) -> None:
-    console = socket_console
+    harness = socket_harness
     home = new_home(tmp_path / "asking")
-    told = await console.answer("workers", "0 of 4 slots in use")
-    dsn = console.database.dsn
+    told = await harness.command_and_wait("workers", "0 of 4 slots in use")
+    dsn = harness.database.dsn
 
     table = await run_to_end("workers", home=home, DATABASE_URL=dsn)
     facts = await run_to_end("workers", "--json", home=home, DATABASE_URL=dsn)

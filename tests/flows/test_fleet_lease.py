@@ -15,45 +15,45 @@ from pathlib import Path
 import psutil
 import pytest
 
+from bot.assembly.backend import open_backend, utc_now
 from bot.assembly.node import new_node
 from bot.assembly.settings import load_settings
-from bot.assembly.workplace import opened_workplace, utc_now
-from core.agent.process.ladder import find_tree
+from core.agent.process.ladder import find_run_processes
 from core.domain.fleet.attempt import STALLED_AFTER
 from core.domain.runs.run import Run, RunStatus
 from core.runner.execution.ledger import Ledger
-from core.runner.execution.outcome import RESUMED
-from core.runner.recovery.rescue import SECOND_LOOK_AFTER
+from core.runner.execution.outcome import RESUME_PROMPT
+from core.runner.recovery.rescue import RECHECK_AFTER
 from core.runner.worker.identity import claimed_identity
 from core.runner.worker.node import Node
-from core.services.work import Work
+from core.services.context import ServiceContext
 from core.store.database.engine import Database
 from core.store.sessions.transcripts import Transcripts
-from tests.line import Line, open_line
-from tests.rescuers import rescuer
-from tests.workplace import STOP, Office, office
+from tests.core_harness import DRAIN, CoreHarness, core_harness
+from tests.postgres_proxy import PostgresProxy, open_postgres_proxy
+from tests.rescuer import rescuer
 
-__all__ = ["office"]
+__all__ = ["core_harness"]
 
-pytestmark = pytest.mark.patient
+pytestmark = pytest.mark.slow
 
 # Longer than a heartbeat.
-FENCE = timedelta(seconds=6)
+FENCE_AFTER = timedelta(seconds=6)
 TASK = "[scenario: long] [turns: 24] [delay: 0.5s] work"
 
 
 @dataclass
-class Outpost:
+class CuttableWorker:
     """A worker at the end of a line."""
 
-    office: Office
-    line: Line
+    core_harness: CoreHarness
+    line: PostgresProxy
     node: Node
 
     async def mid_tool(self) -> Run:
         """A run whose agent is at work."""
-        run = await self.office.start(TASK)
-        return (await self.office.until(run, lambda seen: seen.run.tool_calls >= 2)).run
+        run = await self.core_harness.start(TASK)
+        return (await self.core_harness.wait_until(run, lambda seen: seen.run.tool_calls >= 2)).run
 
     async def paused(self) -> None:
         """Wait until its agents stand still."""
@@ -69,39 +69,39 @@ class Outpost:
 
 
 @pytest.fixture
-async def outpost(
-    request: pytest.FixtureRequest, office: Office, tmp_path: Path
-) -> AsyncIterator[Outpost]:
+async def cuttable_worker(
+    request: pytest.FixtureRequest, core_harness: CoreHarness, tmp_path: Path
+) -> AsyncIterator[CuttableWorker]:
     """A worker with its line; the parameter is its fence."""
-    fence = getattr(request, "param", FENCE)
+    fence_after = getattr(request, "param", FENCE_AFTER)
     home = tmp_path / "outpost"
     home.mkdir()
-    async with open_line(office.workplace.database.dsn) as line:
+    async with open_postgres_proxy(core_harness.backend.database.dsn) as line:
         settings = load_settings(
             DATABASE_URL=line.dsn,
             SIGNALBOX_HOME=home,
-            ANTHROPIC_API_KEY=office.model.api_key,
-            ANTHROPIC_BASE_URL=office.model.url,
+            ANTHROPIC_API_KEY=core_harness.model.api_key,
+            ANTHROPIC_BASE_URL=core_harness.model.url,
         )
-        async with opened_workplace(settings, migrates=False) as workplace:
+        async with open_backend(settings, migrates=False) as backend:
             with claimed_identity(home) as identity:
-                node = new_node(workplace, identity, fence=fence)
+                node = new_node(backend, identity, fence_after=fence_after)
                 working = asyncio.create_task(node.run(), name="outpost")
                 try:
                     async with asyncio.timeout(20):
                         while not node.is_ready:  # noqa: ASYNC110 - nobody tells
                             await asyncio.sleep(0.01)
-                    yield Outpost(office, line, node)
+                    yield CuttableWorker(core_harness, line, node)
                 finally:
-                    line.mend()
-                    await node.stop(drain=STOP)
+                    line.restore()
+                    await node.stop(drain=DRAIN)
                     await working
 
 
 def states(run: Run) -> set[str]:
     """In which states the processes of a run are."""
     found: set[str] = set()
-    for one in find_tree(run.run_id, None):
+    for one in find_run_processes(run.run_id, None):
         try:
             found.add(psutil.Process(one.pid).status())
         except psutil.NoSuchProcess:
@@ -112,65 +112,70 @@ def states(run: Run) -> set[str]:
 async def take_over(database: Database, run: Run) -> Run:
     """What a worker on another machine does when it finds this run's worker silent."""
     later = timedelta(0)
-    work = Work(database, lambda: utc_now() + later)
+    work = ServiceContext(database, lambda: utc_now() + later)
     rescue = rescuer(Ledger(work, "far-away-0:12345678", "far-away"))
     later += STALLED_AFTER + timedelta(seconds=10)
-    assert await rescue.look() == []
-    later += SECOND_LOOK_AFTER
-    (lost,) = await rescue.look()
+    assert await rescue.rescue_lost_runs() == []
+    later += RECHECK_AFTER
+    (lost,) = await rescue.rescue_lost_runs()
     assert lost.run_id == run.run_id
     return lost
 
 
-async def test_an_agent_without_a_lease_stands_still_and_then_goes_on(outpost: Outpost) -> None:
-    run = await outpost.mid_tool()
+async def test_an_agent_without_a_lease_stands_still_and_then_goes_on(
+    cuttable_worker: CuttableWorker,
+) -> None:
+    run = await cuttable_worker.mid_tool()
 
-    outpost.line.cut()
-    await outpost.paused()
+    cuttable_worker.line.cut()
+    await cuttable_worker.paused()
     async with asyncio.timeout(5):
         # Each stops when it is next to run.
         while await asyncio.to_thread(states, run) != {psutil.STATUS_STOPPED}:  # noqa: ASYNC110 - as above
             await asyncio.sleep(0.02)
     still = await asyncio.to_thread(states, run)
-    outpost.line.mend()
+    cuttable_worker.line.restore()
 
     assert still == {psutil.STATUS_STOPPED}
-    ended = (await outpost.office.ended(run)).run
+    ended = (await cuttable_worker.core_harness.wait_until_ended(run)).run
     assert (ended.status, ended.attempt) == (RunStatus.COMPLETED, 1), ended.error_message
 
 
 # With the outage in the way of a beat, the next one comes within seven seconds.
-@pytest.mark.parametrize("outpost", [2 * FENCE], indirect=True)
+@pytest.mark.parametrize("cuttable_worker", [2 * FENCE_AFTER], indirect=True)
 async def test_an_outage_shorter_than_the_fence_stops_nothing(
-    outpost: Outpost, caplog: pytest.LogCaptureFixture
+    cuttable_worker: CuttableWorker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    run = await outpost.mid_tool()
+    run = await cuttable_worker.mid_tool()
 
-    outpost.line.cut()
+    cuttable_worker.line.cut()
     await asyncio.sleep(0.5)  # an outage has a length; there is no condition to wait for
-    outpost.line.mend()
+    cuttable_worker.line.restore()
 
-    ended = (await outpost.office.ended(run)).run
+    ended = (await cuttable_worker.core_harness.wait_until_ended(run)).run
     assert (ended.status, ended.attempt) == (RunStatus.COMPLETED, 1), ended.error_message
     assert "are paused" not in caplog.text
 
 
 async def test_a_worker_that_comes_back_too_late_ends_its_agent_and_writes_nothing(
-    outpost: Outpost,
+    cuttable_worker: CuttableWorker,
 ) -> None:
-    office, database = outpost.office, outpost.office.workplace.database
-    run = await outpost.mid_tool()
+    core_harness, database = (
+        cuttable_worker.core_harness,
+        cuttable_worker.core_harness.backend.database,
+    )
+    run = await cuttable_worker.mid_tool()
     key = {"project_key": "p", "session_id": str(run.session_id)}
-    outpost.line.cut()
-    await outpost.paused()
+    cuttable_worker.line.cut()
+    await cuttable_worker.paused()
     said = await Transcripts(database.sessions).load(key)
     lost = await take_over(database, run)
 
-    outpost.line.mend()
-    await outpost.gone(run)
+    cuttable_worker.line.restore()
+    await cuttable_worker.gone(run)
 
     # It is still a worker: its own slot takes the run up again.
-    ended = (await office.ended(run)).run
+    ended = (await core_harness.wait_until_ended(run)).run
     assert (ended.status, ended.attempt) == (RunStatus.COMPLETED, 2), ended.error_message
     assert ended.turns > lost.turns
     assert (ended.cost_usd or 0) > (lost.cost_usd or 0)
@@ -178,4 +183,4 @@ async def test_a_worker_that_comes_back_too_late_ends_its_agent_and_writes_nothi
     assert said is not None
     assert told is not None
     assert told[: len(said)] == said
-    assert RESUMED[:40] in json.dumps(told[len(said) : len(said) + 5])
+    assert RESUME_PROMPT[:40] in json.dumps(told[len(said) : len(said) + 5])

@@ -20,17 +20,17 @@ from core.domain.fleet.workers import WorkerState
 from core.domain.kills.termination import Phase
 from core.domain.runs.request import ContinueRequest, KillRequest
 from core.domain.runs.run import RunStatus
+from tests.core_harness import CoreHarness, core_harness
 from tests.flows.test_fleet import LONG, Fleet, fleet
-from tests.passage import join
-from tests.processes import Program, new_home, of_model, running
-from tests.workplace import Office, office
+from tests.port_forward import relay
+from tests.processes import Program, model_variables, new_home, running
 
-__all__ = ["fleet", "office"]
+__all__ = ["core_harness", "fleet"]
 
-pytestmark = pytest.mark.patient
+pytestmark = pytest.mark.slow
 
 
-def may_unshare() -> bool:
+def can_unshare() -> bool:
     """Whether this machine lets us make networks."""
     try:
         done = subprocess.run(
@@ -42,13 +42,13 @@ def may_unshare() -> bool:
 
 
 @asynccontextmanager
-async def outlet(office: Office) -> AsyncIterator[Path]:
+async def model_socket(core_harness: CoreHarness) -> AsyncIterator[Path]:
     """A Unix socket that leads to the model."""
-    port = urlsplit(office.model.url).port
+    port = urlsplit(core_harness.model.url).port
 
     async def through(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         answers, far = await asyncio.open_connection("127.0.0.1", port)
-        await join(reader, far, answers, writer)
+        await relay(reader, far, answers, writer)
 
     with tempfile.TemporaryDirectory(prefix="sbpass-") as folder:
         path = Path(folder) / "model"
@@ -65,34 +65,44 @@ def network_of(pid: int) -> str:
 
 
 @asynccontextmanager
-async def secluded(office: Office, home: Path, outlet: Path) -> AsyncIterator[Program]:
+async def isolated_worker(
+    core_harness: CoreHarness, home: Path, model_socket: Path
+) -> AsyncIterator[Program]:
     """A worker in a network of its own; the port of its model is the passage's there."""
-    port = urlsplit(office.model.url).port
+    port = urlsplit(core_harness.model.url).port
     within = (
-        *("unshare", "--net", sys.executable, "-m", "tests.passage"),
-        *(str(port), str(outlet)),
+        *("unshare", "--net", sys.executable, "-m", "tests.port_forward"),
+        *(str(port), str(model_socket)),
     )
-    variables = {"DATABASE_URL": office.workplace.database.dsn, **of_model(office.model)}
+    variables = {
+        "DATABASE_URL": core_harness.backend.database.dsn,
+        **model_variables(core_harness.model),
+    }
     async with running("worker", home, within, **variables) as program:
         yield program
 
 
-@pytest.mark.skipif(not may_unshare(), reason="needs the right to make a network of its own")
+@pytest.mark.skipif(not can_unshare(), reason="needs the right to make a network of its own")
 async def test_a_worker_in_another_network_works_is_killed_in_and_is_succeeded(
     fleet: Fleet, tmp_path: Path
 ) -> None:
-    office = fleet.office
+    core_harness = fleet.core_harness
     home = await asyncio.to_thread(new_home, tmp_path / "secluded")
-    async with outlet(office) as path, secluded(office, home, path) as worker:
-        await worker.listening()
+    async with (
+        model_socket(core_harness) as path,
+        isolated_worker(core_harness, home, path) as worker,
+    ):
+        await worker.wait_until_listening()
         assert network_of(worker.process.pid) != network_of(os.getpid())
         there = await fleet.stands(WorkerState.UP)
-        first = await office.start(LONG.format(turns=2))
-        done = (await office.ended(first)).run
-        second = await fleet.at_work(await office.start(LONG.format(turns=26)))
+        first = await core_harness.start(LONG.format(turns=2))
+        done = (await core_harness.wait_until_ended(first)).run
+        second = await fleet.at_work(await core_harness.start(LONG.format(turns=26)))
 
-        await office.workplace.runs.kill(KillRequest(named=second.run_id), by=office.boss)
-        killed = await office.ended(second)
+        await core_harness.backend.runs.kill(
+            KillRequest(target=second.run_id), by=core_harness.operator
+        )
+        killed = await core_harness.wait_until_ended(second)
 
     assert done.status is RunStatus.COMPLETED, done.error_message
     assert node_of(done.worker_id or "") == there.node
@@ -101,10 +111,10 @@ async def test_a_worker_in_another_network_works_is_killed_in_and_is_succeeded(
     assert killed.termination.phase is Phase.CONFIRMED
     async with fleet.worker():
         wish = ContinueRequest(
-            named=killed.run.run_id, request_key=uuid4().hex, message=LONG.format(turns=2)
+            target=killed.run.run_id, request_key=uuid4().hex, message=LONG.format(turns=2)
         )
-        started = await office.workplace.runs.continue_run(wish, by=office.boss)
-        continued = (await office.ended(started.run)).run
+        started = await core_harness.backend.runs.continue_run(wish, by=core_harness.operator)
+        continued = (await core_harness.wait_until_ended(started.run)).run
 
     assert continued.status is RunStatus.COMPLETED, continued.error_message
     assert node_of(continued.worker_id or "") != there.node

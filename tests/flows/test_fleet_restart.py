@@ -12,11 +12,11 @@ from core.domain.runs.event import EventKind
 from core.domain.runs.run import Run, RunStatus
 from core.store import events
 from core.store.database.engine import Database
-from tests.console import Console, open_console
 from tests.flows.test_spine_faults import slots
+from tests.harness import Harness, open_harness
 from tests.processes import Program, new_home, running
 
-pytestmark = pytest.mark.patient
+pytestmark = pytest.mark.slow
 
 TASK = "builder --turns 80 [scenario: long] [turns: 20] [delay: 1s] work"
 # Each of the four is replaced while the runs go on; a start takes seconds on a busy machine.
@@ -26,8 +26,8 @@ PATIENCE = 150.0
 class Installation:
     """Bots and workers, each a process with a home of its own."""
 
-    def __init__(self, console: Console, folder: Path, stack: AsyncExitStack) -> None:
-        self._console = console
+    def __init__(self, harness: Harness, folder: Path, stack: AsyncExitStack) -> None:
+        self._console = harness
         self._folder = folder
         self._stack = stack
         self._count = 0
@@ -43,16 +43,16 @@ class Installation:
     async def replaced(self, command: str, old: Program) -> Program:
         """A new process, and then the end of the old one."""
         new = await self.started(command)
-        await new.ready()
+        await new.wait_until_ready()
         with self._console.stopping():
             old.send(signal.SIGTERM)
-            assert await old.ended(within=20) == 0, old.output
+            assert await old.wait_until_ended(within=20) == 0, old.output
         return new
 
 
-async def tool_calls(console: Console, run: Run) -> list[str]:
+async def tool_calls(harness: Harness, run: Run) -> list[str]:
     """Ids of a run's tool calls over all its attempts."""
-    async with console.database.sessions() as session:
+    async with harness.database.sessions() as session:
         started = await events.of_run(
             session, run.id, kinds=(EventKind.TOOL_STARTED,), limit=10_000
         )
@@ -63,28 +63,28 @@ async def test_a_rolling_restart_loses_and_repeats_nothing(
     database: Database, tmp_path: Path
 ) -> None:
     async with (
-        open_console(database, tmp_path / "observer", transport="socket") as console,
+        open_harness(database, tmp_path / "observer", transport="socket") as harness,
         AsyncExitStack() as stack,
     ):
-        fleet = Installation(console, tmp_path, stack)
+        fleet = Installation(harness, tmp_path, stack)
         bots = [await fleet.started("bot") for _ in range(2)]
         workers = [await fleet.started("worker") for _ in range(2)]
         for program in (*bots, *workers):
-            await program.ready()
-        cards = [await console.in_mid_tool(TASK) for _ in range(3)]
+            await program.wait_until_ready()
+        cards = [await harness.start_in_mid_tool(TASK) for _ in range(3)]
 
         for place in range(2):
             workers[place] = await fleet.replaced("worker", workers[place])
             bots[place] = await fleet.replaced("bot", bots[place])
 
         for card in cards:
-            await card.says("Completed", within=PATIENCE)
-            await console.drawn()
+            await card.wait_for_text("Completed", within=PATIENCE)
+            await harness.wait_until_drawn()
             assert set(slots(card).values()) == {1}, slots(card)
             assert "Kill" not in card.labels
-        assert len(console.cards()) == len(cards)
-        ended = await console.runs()
-        calls = {run.run_id: await tool_calls(console, run) for run in ended}
+        assert len(harness.run_cards()) == len(cards)
+        ended = await harness.runs()
+        calls = {run.run_id: await tool_calls(harness, run) for run in ended}
 
     assert len(ended) == 3
     assert {run.status for run in ended} == {RunStatus.COMPLETED}

@@ -11,23 +11,23 @@ from typing import Any
 import pytest
 
 from core.agent.process import process_table
-from core.agent.process.ladder import find_tree
+from core.agent.process.ladder import find_run_processes
 from core.domain.kills.termination import Phase, Termination
 from core.domain.runs.request import KillRequest
 from core.domain.runs.run import Run, RunStatus
 from core.domain.runs.snapshot import RunSnapshot
-from tests.processes import new_home, of_model, running
-from tests.unit.trees import linux_only
-from tests.workplace import Office, office
+from tests.core_harness import CoreHarness, core_harness
+from tests.processes import model_variables, new_home, running
+from tests.unit.process_trees import linux_only
 
-__all__ = ["office"]
+__all__ = ["core_harness"]
 
 pytestmark = linux_only
 
 
-async def kill(office: Office, run: Run, *, force: bool = False) -> Termination:
-    wish = KillRequest(named=run.run_id, force=force)
-    return await office.workplace.runs.kill(wish, by=office.boss)
+async def kill(core_harness: CoreHarness, run: Run, *, force: bool = False) -> Termination:
+    wish = KillRequest(target=run.run_id, force=force)
+    return await core_harness.backend.runs.kill(wish, by=core_harness.operator)
 
 
 def check_proven(seen: RunSnapshot) -> None:
@@ -35,7 +35,7 @@ def check_proven(seen: RunSnapshot) -> None:
     assert seen.run.attempt == 1
     assert seen.termination is not None
     assert seen.termination.phase is Phase.CONFIRMED
-    assert find_tree(seen.run.run_id, None) == ()
+    assert find_run_processes(seen.run.run_id, None) == ()
 
 
 async def written(path: Path) -> str:
@@ -49,21 +49,21 @@ async def written(path: Path) -> str:
             await asyncio.sleep(0.05)
 
 
-async def test_a_kill_ends_a_clone_that_hangs(office: Office, tmp_path: Path) -> None:
+async def test_a_kill_ends_a_clone_that_hangs(core_harness: CoreHarness, tmp_path: Path) -> None:
     home, programs, pid_file = new_home(tmp_path / "other"), tmp_path / "bin", tmp_path / "pid"
     await asyncio.to_thread(_hanging_ssh, programs, pid_file)
     variables: dict[str, Any] = {
-        "DATABASE_URL": office.workplace.database.dsn,
+        "DATABASE_URL": core_harness.backend.database.dsn,
         "PATH": f"{programs}:{os.environ['PATH']}",
-        **of_model(office.model),
+        **model_variables(core_harness.model),
     }
     async with running("worker", home, **variables):
-        run = await office.start("work", repo="ssh://git@host.example/repo.git")
+        run = await core_harness.start("work", repo="ssh://git@host.example/repo.git")
         pid = int(await written(pid_file))
-        await kill(office, run)
-        seen = await office.ended(run, within=15)
+        await kill(core_harness, run)
+        seen = await core_harness.wait_until_ended(run, within=15)
         async with asyncio.timeout(5):
-            while process_table.resident(pid) is not None:  # noqa: ASYNC110 - nobody tells
+            while process_table.find_process(pid) is not None:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.05)
         made = await asyncio.to_thread(lambda: list((home / "workspaces").iterdir()))
 
@@ -79,34 +79,34 @@ def _hanging_ssh(programs: Path, pid_file: Path) -> None:
 
 @pytest.mark.parametrize("kill_first", [True, False])
 async def test_a_kill_and_a_shutdown_at_once_end_in_a_kill(
-    office: Office, tmp_path: Path, *, kill_first: bool
+    core_harness: CoreHarness, tmp_path: Path, *, kill_first: bool
 ) -> None:
     home = new_home(tmp_path / "other")
-    dsn = office.workplace.database.dsn
-    variables: dict[str, Any] = {"DATABASE_URL": dsn, **of_model(office.model)}
+    dsn = core_harness.backend.database.dsn
+    variables: dict[str, Any] = {"DATABASE_URL": dsn, **model_variables(core_harness.model)}
     async with running("worker", home, **variables) as worker:
-        run = await office.start("[scenario: kill-stubborn] work")
-        await office.until(run, lambda seen: seen.run.tool_calls >= 2)
+        run = await core_harness.start("[scenario: kill-stubborn] work")
+        await core_harness.wait_until(run, lambda seen: seen.run.tool_calls >= 2)
         if kill_first:
-            await kill(office, run)
+            await kill(core_harness, run)
             worker.send(signal.SIGTERM)
         else:
             worker.send(signal.SIGTERM)
-            await kill(office, run)
-        await worker.ended()
-        seen = await office.look(run)
+            await kill(core_harness, run)
+        await worker.wait_until_ended()
+        seen = await core_harness.read_run(run)
         states = await asyncio.to_thread(lambda: list((home / "agents").iterdir()))
 
     check_proven(seen)
     assert states == []
 
 
-async def test_many_kills_at_once_are_one(office: Office) -> None:
-    async with office.worker():
-        run = await office.start("[scenario: kill-me] work")
-        await office.until(run, lambda seen: seen.run.tool_calls >= 1)
-        asked = await asyncio.gather(*(kill(office, run, force=n == 3) for n in range(6)))
-        seen = await office.ended(run, within=20)
+async def test_many_kills_at_once_are_one(core_harness: CoreHarness) -> None:
+    async with core_harness.worker():
+        run = await core_harness.start("[scenario: kill-me] work")
+        await core_harness.wait_until(run, lambda seen: seen.run.tool_calls >= 1)
+        asked = await asyncio.gather(*(kill(core_harness, run, force=n == 3) for n in range(6)))
+        seen = await core_harness.wait_until_ended(run, within=20)
 
     assert len({one.id for one in asked}) == 1
     check_proven(seen)
@@ -114,14 +114,14 @@ async def test_many_kills_at_once_are_one(office: Office) -> None:
     assert seen.termination.force
 
 
-async def test_a_kill_clears_away_what_the_agent_kept(office: Office) -> None:
-    agents = office.settings.node.home / "agents"
-    async with office.worker():
-        run = await office.start("[scenario: kill-escaped] work")
-        await office.until(run, lambda seen: seen.run.tool_calls >= 2)
+async def test_a_kill_clears_away_what_the_agent_kept(core_harness: CoreHarness) -> None:
+    agents = core_harness.settings.node.home / "agents"
+    async with core_harness.worker():
+        run = await core_harness.start("[scenario: kill-escaped] work")
+        await core_harness.wait_until(run, lambda seen: seen.run.tool_calls >= 2)
         kept = await asyncio.to_thread(lambda: [path.name for path in agents.iterdir()])
-        await kill(office, run)
-        seen = await office.ended(run, within=20)
+        await kill(core_harness, run)
+        seen = await core_harness.wait_until_ended(run, within=20)
         left = await asyncio.to_thread(lambda: list(agents.iterdir()))
 
     check_proven(seen)

@@ -26,7 +26,7 @@ from claude_agent_sdk import (
     UserMessage,
 )
 
-from bot.sandbox.model.script import Failure, Script, Trouble, Turn
+from bot.sandbox.model.script import Failure, FailureKind, Script, Turn
 from bot.sandbox.model.server import Model, open_model
 
 pytestmark = pytest.mark.timeout(60)
@@ -228,7 +228,7 @@ async def test_trouble_of_the_api_is_retried_by_the_program(
 
 
 async def test_a_failure_in_the_queue_spoils_one_call_of_any_task(program: Program) -> None:
-    program.model.failures.append(Failure(trouble=Trouble.GARBAGE))
+    program.model.failures.append(Failure(kind=FailureKind.GARBAGE))
 
     result = result_of(await program.run("[scenario: long] [turns: 1]"))
 
@@ -250,7 +250,7 @@ async def test_an_api_that_stays_broken_ends_in_an_error(program: Program) -> No
 async def test_a_hanging_model_can_be_interrupted(program: Program) -> None:
     async with asyncio.timeout(30), ClaudeSDKClient(program.options()) as client:
         await client.query("[scenario: hang]")
-        await program.model.asked_for("hang", 1)
+        await program.model.wait_for_turn("hang", 1)
         await client.interrupt()
         messages = [message async for message in client.receive_response()]
 
@@ -355,7 +355,9 @@ async def test_an_agent_that_may_not_write_reads_and_reports(program: Program) -
 
 
 async def test_a_script_of_ones_own_plays_for_every_task(program: Program) -> None:
-    program.model.script = Script(name="mine", about="", play=lambda scene: Turn(text="Mine."))
+    program.model.script = Script(
+        name="mine", description="", play=lambda conversation: Turn(text="Mine.")
+    )
 
     result = result_of(await program.run("Whatever"))
 

@@ -14,7 +14,7 @@ from bot.assembly.settings import BadSetting, load_settings
 from bot.sandbox.slack.manifest import find_manifest
 from bot.sandbox.slack.server import Sandbox, open_sandbox
 from core.store.database.engine import Database
-from tests.processes import new_home, of_slack, run_to_end
+from tests.processes import new_home, run_to_end, slack_variables
 
 # The discard port: nobody listens there.
 NOBODY_LISTENS = "postgresql://postgres@127.0.0.1:9/postgres"
@@ -92,7 +92,11 @@ async def test_a_revision_that_is_not_there_is_refused_with_one_line(
 async def test_the_doctor_finds_what_is_right_and_what_is_wrong(
     home: Path, database: Database, sandbox: Sandbox
 ) -> None:
-    given = {"DATABASE_URL": database.dsn, "ANTHROPIC_API_KEY": "sk-ant-1", **of_slack(sandbox)}
+    given = {
+        "DATABASE_URL": database.dsn,
+        "ANTHROPIC_API_KEY": "sk-ant-1",
+        **slack_variables(sandbox),
+    }
     well = await run_to_end("doctor", home=home, **given)
     ill = await run_to_end("doctor", home=home, **{**given, "SLACK_BOT_TOKEN": "xoxb-1-2-wrong"})
 
@@ -125,7 +129,7 @@ async def test_a_wrong_setting_stops_the_start_with_one_line(
         "DATABASE_URL": database.dsn,
         "SIGNALBOX_PORT": 0,
         "SIGNALBOX_LOG": "error",
-        **of_slack(sandbox),
+        **slack_variables(sandbox),
         **variables,
     }
     done = await run_to_end("up", home=home, **given)
@@ -167,7 +171,7 @@ async def test_a_port_in_use_stops_the_start_with_one_line(
             DATABASE_URL=database.dsn,
             SIGNALBOX_PORT=taken.getsockname()[1],
             SIGNALBOX_LOG="error",
-            **of_slack(sandbox),
+            **slack_variables(sandbox),
         )
 
     assert done.status == 2, done.errors
@@ -191,7 +195,7 @@ async def test_a_missing_scope_stops_the_start_and_is_named(
             DATABASE_URL=database.dsn,
             SIGNALBOX_PORT=0,
             SIGNALBOX_LOG="error",
-            **of_slack(sandbox),
+            **slack_variables(sandbox),
         )
 
     assert done.status == 2, done.errors

@@ -16,11 +16,11 @@ import pytest
 from core.services.intake import ABANDONED_AFTER
 from core.store.database.engine import Database
 from core.store.slack import deliveries
-from tests.console import Console, open_console
+from tests.harness import Harness, open_harness
 from tests.processes import Program, new_home, running
 from tests.sandbox import command_body
 
-pytestmark = pytest.mark.patient
+pytestmark = pytest.mark.slow
 
 DRAWS = "this process draws the threads"
 KEEPS_THE_CLOCK = "this process keeps the clock"
@@ -28,14 +28,14 @@ SLOW = "builder [scenario: long] [turns: 12] [delay: 0.5s] work"
 
 
 @pytest.fixture
-async def site(database: Database, tmp_path: Path) -> AsyncIterator[Console]:
+async def site(database: Database, tmp_path: Path) -> AsyncIterator[Harness]:
     """A console over Socket Mode, for bots that are processes."""
-    async with open_console(database, tmp_path / "home", transport="socket") as opened:
+    async with open_harness(database, tmp_path / "home", transport="socket") as opened:
         yield opened
 
 
 @asynccontextmanager
-async def process(site: Console, command: str, name: str) -> AsyncIterator[Program]:
+async def process(site: Harness, command: str, name: str) -> AsyncIterator[Program]:
     """A process of the site; it is told to stop at the end, and waited for."""
     home = site.home.parent / name
     if not home.exists():
@@ -49,47 +49,49 @@ async def process(site: Console, command: str, name: str) -> AsyncIterator[Progr
             await stack.aclose()
 
 
-def drawers(*bots: Program) -> list[Program]:
+def drawing_bots(*bots: Program) -> list[Program]:
     """Who has become the one that draws."""
     return [bot for bot in bots if DRAWS in bot.output]
 
 
-async def all_ended_true(site: Console, tasks: list[str]) -> None:
+async def all_ended_true(site: Harness, tasks: list[str]) -> None:
     """Each task has one card, which shows its end, and one result below."""
     await site.human.wait_for(
-        lambda: len(site.cards()) >= len(tasks) or None, timeout=60, what="the cards"
+        lambda: len(site.run_cards()) >= len(tasks) or None, timeout=60, what="the cards"
     )
-    for card in site.cards():
-        await card.says("Completed", within=120)
+    for card in site.run_cards():
+        await card.wait_for_text("Completed", within=120)
     await site.settle()
-    shown = Counter(task for card in site.cards() for task in tasks if f"{task}." in card.text)
+    shown = Counter(task for card in site.run_cards() for task in tasks if f"{task}." in card.text)
     assert shown == Counter(tasks)
-    for card in site.cards():
-        assert sum("Completed" in said for said in card.of_bot()) == 1, card.of_bot()
+    for card in site.run_cards():
+        assert sum("Completed" in said for said in card.bot_replies()) == 1, card.bot_replies()
     assert len(await site.runs()) == len(tasks)
 
 
 @pytest.mark.timeout(240)
-async def test_a_killed_drawer_is_followed_by_the_other_bot(site: Console) -> None:
+async def test_a_killed_drawer_is_followed_by_the_other_bot(site: Harness) -> None:
     async with (
         process(site, "worker", "worker") as worker,
         process(site, "bot", "one") as one,
     ):
-        await asyncio.gather(worker.ready(), one.says(DRAWS), one.ready())
+        await asyncio.gather(
+            worker.wait_until_ready(), one.wait_for_output(DRAWS), one.wait_until_ready()
+        )
         async with process(site, "bot", "two") as two:
-            await two.ready()
+            await two.wait_until_ready()
             tasks = ["alpha", "beta"]
             for task in tasks:
                 await site.command(f"run {SLOW} {task}.")
-            await site.human.wait_for(lambda: len(site.cards()) == 2, what="two cards")
-            assert drawers(one, two) == [one]
+            await site.human.wait_for(lambda: len(site.run_cards()) == 2, what="two cards")
+            assert drawing_bots(one, two) == [one]
 
             with site.stopping():
                 one.send(signal.SIGKILL)
                 began = time.monotonic()
-                await two.says(DRAWS)
+                await two.wait_for_output(DRAWS)
                 took = time.monotonic() - began
-                await one.ended()
+                await one.wait_until_ended()
             await all_ended_true(site, tasks)
 
             assert KEEPS_THE_CLOCK in two.output
@@ -98,7 +100,7 @@ async def test_a_killed_drawer_is_followed_by_the_other_bot(site: Console) -> No
 
 @pytest.mark.timeout(300)
 async def test_bots_are_replaced_one_after_another_while_commands_keep_coming(
-    site: Console,
+    site: Harness,
 ) -> None:
     tasks = [f"task-{number}" for number in range(8)]
     handed_in: list[str] = []
@@ -115,49 +117,51 @@ async def test_bots_are_replaced_one_after_another_while_commands_keep_coming(
     async with AsyncExitStack() as stack:
         worker = await stack.enter_async_context(process(site, "worker", "worker"))
         old = [await stack.enter_async_context(process(site, "bot", f"old{n}")) for n in range(2)]
-        await asyncio.gather(worker.ready(), *(bot.ready() for bot in old))
+        await asyncio.gather(worker.wait_until_ready(), *(bot.wait_until_ready() for bot in old))
         commanding = asyncio.create_task(keep_commanding())
         new: list[Program] = []
         for number, bot in enumerate(old):
             new.append(await stack.enter_async_context(process(site, "bot", f"new{number}")))
-            await new[-1].ready()
+            await new[-1].wait_until_ready()
             with site.stopping():
                 bot.send(signal.SIGTERM)
-                assert await bot.ended(within=20) == 0, bot.output
+                assert await bot.wait_until_ended(within=20) == 0, bot.output
         await commanding
         await all_ended_true(site, tasks)
 
         assert handed_in == tasks
-        assert len(drawers(*new)) >= 1
+        assert len(drawing_bots(*new)) >= 1
         assert "Traceback" not in "".join(bot.output for bot in (*old, *new))
         assert not [e for e in site.sandbox.inspector.entries if e.status == 429]
 
 
 @pytest.mark.timeout(240)
-async def test_a_frozen_drawer_is_followed_and_does_no_harm_when_it_thaws(site: Console) -> None:
+async def test_a_frozen_drawer_is_followed_and_does_no_harm_when_it_thaws(site: Harness) -> None:
     async with (
         process(site, "worker", "worker") as worker,
         process(site, "bot", "one") as one,
     ):
-        await asyncio.gather(worker.ready(), one.says(DRAWS), one.ready())
+        await asyncio.gather(
+            worker.wait_until_ready(), one.wait_for_output(DRAWS), one.wait_until_ready()
+        )
         async with process(site, "bot", "two") as two:
-            await two.ready()
+            await two.wait_until_ready()
             await site.command(f"run {SLOW} alpha.")
             card = await site.human.wait_for(
-                lambda: next(iter(site.cards()), None), what="the card"
+                lambda: next(iter(site.run_cards()), None), what="the card"
             )
-            await card.says("Running")
+            await card.wait_for_text("Running")
 
             with site.stopping():
                 one.send(signal.SIGSTOP)
                 try:
                     began = time.monotonic()
-                    await two.says(DRAWS)
+                    await two.wait_for_output(DRAWS)
                     took = time.monotonic() - began
-                    await card.says("Completed", within=60)
+                    await card.wait_for_text("Completed", within=60)
                 finally:
                     one.send(signal.SIGCONT)
-            await one.says("draws no longer")
+            await one.wait_for_output("draws no longer")
             await all_ended_true(site, ["alpha"])
 
             # 15 s of silence, and a round of looks.
@@ -165,12 +169,12 @@ async def test_a_frozen_drawer_is_followed_and_does_no_harm_when_it_thaws(site: 
 
 
 async def test_a_delivery_left_by_a_dead_bot_is_handled_soon_and_once(
-    site: Console,
+    site: Harness,
 ) -> None:
     before = ABANDONED_AFTER - timedelta(seconds=3)
     async with (
-        site.serving(works=False),
-        site.serving(works=False, home=site.home.parent / "other"),
+        site.serving(runs_worker=False),
+        site.serving(runs_worker=False, home=site.home.parent / "other"),
     ):
         received_at = datetime.now(UTC) - before
         for number in range(5):
@@ -185,7 +189,7 @@ async def test_a_delivery_left_by_a_dead_bot_is_handled_soon_and_once(
                 await asyncio.sleep(0.1)
         took = time.monotonic() - began + before.total_seconds()
         await site.human.wait_for(
-            lambda: len(site.cards()) == 5 or None, timeout=60, what="the cards"
+            lambda: len(site.run_cards()) == 5 or None, timeout=60, what="the cards"
         )
         await site.settle()
 

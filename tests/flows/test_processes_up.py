@@ -13,19 +13,19 @@ from typing import Any
 
 import pytest
 
-from core.agent.process.ladder import find_tree
-from core.domain.fleet.attempt import RunProcess
+from core.agent.process.ladder import find_run_processes
+from core.domain.fleet.attempt import AttemptRecord
 from core.domain.runs.event import EventKind
 from core.domain.runs.run import Run, RunStatus, StopReason
 from core.domain.runs.snapshot import RunSnapshot
 from core.store.fleet import attempts
-from tests.console import Card, Console, idle_console, open_console
-from tests.processes import Program, agent_gone, new_home, running
-from tests.workplace import counts_right, told
+from tests.core_harness import assert_counted_once, event_data
+from tests.harness import Card, Harness, idle_harness, open_harness
+from tests.processes import Program, new_home, running, wait_until_agent_gone
 
-__all__ = ["idle_console"]
+__all__ = ["idle_harness"]
 
-pytestmark = pytest.mark.patient
+pytestmark = pytest.mark.slow
 
 SLOW = "builder [scenario: long] [turns: 12] [delay: 0.5s] work"
 # Enough to outlast the start of the second worker.
@@ -38,96 +38,96 @@ DRAIN_LIMIT = 15.0
 
 @asynccontextmanager
 async def process(
-    console: Console, command: str, *, home: Path | None = None, **variables: object
+    harness: Harness, command: str, *, home: Path | None = None, **variables: object
 ) -> AsyncIterator[Program]:
     """A process that belongs to the console; it is waited for."""
-    place = home or console.home
+    place = home or harness.home
     if not place.exists():
         await asyncio.to_thread(new_home, place)
-    given = {**console.variables(place), **variables}
+    given = {**harness.variables(place), **variables}
     del given["SIGNALBOX_PORT"]
     async with AsyncExitStack() as stack:
         program = await stack.enter_async_context(running(command, place, **given))
-        if command in ("up", "bot") and console.transport == "http":
-            console.sandbox.events_url = f"{await program.listening()}/slack/events"
+        if command in ("up", "bot") and harness.transport == "http":
+            harness.sandbox.events_url = f"{await program.wait_until_listening()}/slack/events"
         yield program
-        with console.stopping():
+        with harness.stopping():
             await stack.aclose()
 
 
-async def finished(console: Console, card: Card) -> Run:
+async def finished(harness: Harness, card: Card) -> Run:
     """Wait for the run's end in its thread."""
-    await card.says("Completed", within=90)
-    run = (await console.run_of(card)).run
+    await card.wait_for_text("Completed", within=90)
+    run = (await harness.run_of(card)).run
     assert run.status is RunStatus.COMPLETED
     return run
 
 
-async def test_readiness_waits_for_slack(idle_console: Console) -> None:
-    idle_console.sandbox.faults.add("auth.test", "500", times=1000)
-    async with process(idle_console, "up") as up:
+async def test_readiness_waits_for_slack(idle_harness: Harness) -> None:
+    idle_harness.sandbox.faults.add("auth.test", "500", times=1000)
+    async with process(idle_harness, "up") as up:
         async with asyncio.timeout(60):
             while (status := await up.readiness()) is None:
                 assert up.process.returncode is None, up.output
                 await asyncio.sleep(0.05)
-        idle_console.sandbox.faults.clear()
-        await up.ready()
+        idle_harness.sandbox.faults.clear()
+        await up.wait_until_ready()
 
         assert status == HTTPStatus.SERVICE_UNAVAILABLE
         up.send(signal.SIGTERM)
-        assert await up.ended() == 0, up.output
-    idle_console.sandbox.take_problems()
+        assert await up.wait_until_ended() == 0, up.output
+    idle_harness.sandbox.take_problems()
 
 
 async def test_a_live_run_is_handed_over_by_sigterm_and_ended_by_the_next_process(
-    idle_console: Console,
+    idle_harness: Harness,
 ) -> None:
-    console = idle_console
-    async with process(console, "up") as up:
-        await up.ready()
-        card = await console.in_mid_tool(SLOW)
+    harness = idle_harness
+    async with process(harness, "up") as up:
+        await up.wait_until_ready()
+        card = await harness.start_in_mid_tool(SLOW)
 
         began = time.monotonic()
-        with console.stopping():
+        with harness.stopping():
             up.send(signal.SIGTERM)
-            status = await up.ended()
+            status = await up.wait_until_ended()
         took = time.monotonic() - began
 
-    handed_over = (await console.run_of(card)).run
+    run_with_workspace_on = (await harness.run_of(card)).run
     assert status == 0, up.output
     assert took < DRAIN_LIMIT, up.output
-    assert handed_over.status is RunStatus.PENDING
-    assert await asyncio.to_thread(find_tree, handed_over.run_id, None) == ()
-    async with process(console, "up") as again:
-        await again.ready()
-        run = await finished(console, card)
-        await console.settle()
+    assert run_with_workspace_on.status is RunStatus.PENDING
+    assert await asyncio.to_thread(find_run_processes, run_with_workspace_on.run_id, None) == ()
+    async with process(harness, "up") as again:
+        await again.wait_until_ready()
+        run = await finished(harness, card)
+        await harness.settle()
     assert run.attempt == 2
-    assert len(console.cards()) == 1
+    assert len(harness.run_cards()) == 1
     assert "Traceback" not in up.output + again.output
 
 
 @pytest.fixture
-async def fleet(database: object, tmp_path: Path) -> AsyncIterator[Console]:
+async def fleet(database: object, tmp_path: Path) -> AsyncIterator[Harness]:
     """A console over Socket Mode, for a bot and workers that are processes."""
-    async with open_console(database, tmp_path / "bot", transport="socket") as opened:  # type: ignore[arg-type]
+    async with open_harness(database, tmp_path / "bot", transport="socket") as opened:  # type: ignore[arg-type]
         yield opened
 
 
-async def process_of(console: Console, run: Run) -> RunProcess:
+async def process_of(harness: Harness, run: Run) -> AttemptRecord:
     """The newest attempt at a run."""
-    async with console.database.sessions() as session:
+    async with harness.database.sessions() as session:
         return (await attempts.of_run(session, run.id))[-1]
 
 
-async def test_a_killed_workers_run_goes_on_as_soon_as_it_is_back(fleet: Console) -> None:
+async def test_a_killed_workers_run_goes_on_as_soon_as_it_is_back(fleet: Harness) -> None:
     home = fleet.home.parent / "worker"
     async with process(fleet, "bot") as bot:
         async with process(fleet, "worker", home=home) as worker:
-            await asyncio.gather(bot.ready(), worker.ready())
-            card = await fleet.in_mid_tool(SLOW)
+            await asyncio.gather(bot.wait_until_ready(), worker.wait_until_ready())
+            card = await fleet.start_in_mid_tool(SLOW)
             worker.send(signal.SIGKILL)
-            await worker.ended()
+            await worker.wait_until_ended()
         async with process(fleet, "worker", home=home):
             run = await finished(fleet, card)
             await fleet.settle()
@@ -154,7 +154,7 @@ def is_safe(seen: RunSnapshot) -> bool:
 # Slow by its nature: that a worker is dead and not only silent is believed after 45 s and a
 # second look, and these limits are no settings.  It hardly uses the processor meanwhile.
 async def test_of_two_workers_one_takes_over_from_the_other_or_says_why_not(
-    fleet: Console, tmp_path: Path
+    fleet: Harness, tmp_path: Path
 ) -> None:
     given: dict[str, Any] = {
         "SIGNALBOX_WORKER_SLOTS": 4,
@@ -164,16 +164,16 @@ async def test_of_two_workers_one_takes_over_from_the_other_or_says_why_not(
         process(fleet, "bot", **given) as bot,
         process(fleet, "worker", home=fleet.home.parent / "w1", **given) as first,
     ):
-        await asyncio.gather(bot.ready(), first.ready())
+        await asyncio.gather(bot.wait_until_ready(), first.wait_until_ready())
         cards = [await fleet.run(f"{name} {LASTING}") for name in ("implement",) * 3 + ("once",)]
         async with process(fleet, "worker", home=fleet.home.parent / "w2", **given) as second:
-            await second.ready()
+            await second.wait_until_ready()
             # The first one has its hands full: they share the work.
-            elsewhere = await fleet.in_mid_tool(f"implement {LASTING}")
+            elsewhere = await fleet.start_in_mid_tool(f"implement {LASTING}")
             runs = [(await fleet.run_of(card)).run for card in cards]
             for run in runs:
-                await fleet.until(run, lambda seen: seen.run.tool_calls >= 2)
-            before = [(await fleet.look(run)).run for run in runs]
+                await fleet.wait_until(run, lambda seen: seen.run.tool_calls >= 2)
+            before = [(await fleet.read_run(run)).run for run in runs]
             agents = [await process_of(fleet, run) for run in runs]
             others = await process_of(fleet, (await fleet.run_of(elsewhere)).run)
             assert {run.status for run in before} == {RunStatus.RUNNING}, before
@@ -183,13 +183,13 @@ async def test_of_two_workers_one_takes_over_from_the_other_or_says_why_not(
             first.send(signal.SIGKILL)
             died_at = time.monotonic()
             for agent in agents:
-                await agent_gone(agent)
+                await wait_until_agent_gone(agent)
             for run in runs:
-                await fleet.until(run, is_safe, within=TAKEN_UP_WITHIN)
+                await fleet.wait_until(run, is_safe, within=TAKEN_UP_WITHIN)
             took = time.monotonic() - died_at
 
-            failed = (await fleet.look(runs[3])).run
-            await cards[3].reply("is lost")
+            failed = (await fleet.read_run(runs[3])).run
+            await cards[3].wait_for_reply("is lost")
             ended = [await finished(fleet, card) for card in cards[:3]]
             untouched = await finished(fleet, elsewhere)
             await fleet.settle()
@@ -199,11 +199,11 @@ async def test_of_two_workers_one_takes_over_from_the_other_or_says_why_not(
     assert (failed.status, failed.stop_reason) == (RunStatus.FAILED, StopReason.WORKER_LOST)
     assert failed.turns >= before[3].turns
     assert (failed.cost_usd or 0) >= (before[3].cost_usd or 0) > 0
-    assert find_tree(failed.run_id, None) == ()
+    assert find_run_processes(failed.run_id, None) == ()
     assert untouched.attempt == 1
     for run, earlier in zip(ended, before, strict=False):
         assert run.attempt == 2
         assert run.turns > earlier.turns
         assert (run.cost_usd or 0) > (earlier.cost_usd or 0)
-        await counts_right(fleet.database, run)
-        assert len(await told(fleet.database, run, EventKind.WORKER_LOST)) == 1
+        await assert_counted_once(fleet.database, run)
+        assert len(await event_data(fleet.database, run, EventKind.WORKER_LOST)) == 1

@@ -6,39 +6,39 @@ from pathlib import Path
 
 import pytest
 
-from core.agent.process.ladder import find_tree
+from core.agent.process.ladder import find_run_processes
 from core.domain.actor import Role
-from core.domain.errors import BadRequest, OpsError, Refused
+from core.domain.errors import BadRequest, Forbidden, OpsError
 from core.domain.kills.termination import Phase
 from core.domain.runs.request import ContinueRequest, KillRequest
 from core.domain.runs.run import CostSource, Run, RunStatus, SessionBusy, StopReason
 from core.domain.runs.snapshot import RunSnapshot
 from core.services.runs import AlreadyEnded
-from tests.workplace import Office, office
+from tests.core_harness import CoreHarness, core_harness
 
-__all__ = ["office"]
+__all__ = ["core_harness"]
 
 
-async def in_mid_tool(office: Office, task: str) -> Run:
+async def start_in_mid_tool(core_harness: CoreHarness, task: str) -> Run:
     """Start a run and wait until its agent is inside the tool call of its scenario."""
-    run = await office.start(task)
-    await office.until(run, lambda seen: seen.run.tool_calls >= 1)
+    run = await core_harness.start(task)
+    await core_harness.wait_until(run, lambda seen: seen.run.tool_calls >= 1)
     return run
 
 
-def kill(run: Run, **wishes: object) -> KillRequest:
-    return KillRequest(named=run.run_id, **wishes)  # type: ignore[arg-type]
+def kill_request(run: Run, **wishes: object) -> KillRequest:
+    return KillRequest(target=run.run_id, **wishes)  # type: ignore[arg-type]
 
 
-async def killed(office: Office, run: Run, **wishes: object) -> RunSnapshot:
-    await office.workplace.runs.kill(kill(run, **wishes), by=office.boss)
-    return await office.ended(run, within=15)
+async def kill_and_wait(core_harness: CoreHarness, run: Run, **wishes: object) -> RunSnapshot:
+    await core_harness.backend.runs.kill(kill_request(run, **wishes), by=core_harness.operator)
+    return await core_harness.wait_until_ended(run, within=15)
 
 
-async def test_a_run_works_commits_and_completes(office: Office) -> None:
-    async with office.worker():
-        run = await office.start("Add rate limiting to the API")
-        seen = await office.ended(run)
+async def test_a_run_works_commits_and_completes(core_harness: CoreHarness) -> None:
+    async with core_harness.worker():
+        run = await core_harness.start("Add rate limiting to the API")
+        seen = await core_harness.wait_until_ended(run)
 
     assert seen.run.status is RunStatus.COMPLETED, seen.run.error_message
     assert seen.run.stop_reason is StopReason.SUCCESS
@@ -54,18 +54,20 @@ async def test_a_run_works_commits_and_completes(office: Office) -> None:
     assert {step.status for step in seen.steps} == {"completed"}
 
 
-async def test_the_same_request_starts_once(office: Office) -> None:
-    first = await office.start("Once", request_key="trigger-1")
-    second = await office.start("Once", request_key="trigger-1")
+async def test_the_same_request_starts_once(core_harness: CoreHarness) -> None:
+    first = await core_harness.start("Once", request_key="trigger-1")
+    second = await core_harness.start("Once", request_key="trigger-1")
 
     assert second.run_id == first.run_id
 
 
 @pytest.mark.parametrize("scenario", ["kill-me", "kill-stubborn", "kill-escaped", "kill-hostile"])
-async def test_a_kill_in_mid_tool_leaves_nothing_running(office: Office, scenario: str) -> None:
-    async with office.worker():
-        run = await in_mid_tool(office, f"[scenario: {scenario}] work")
-        seen = await killed(office, run, reason="enough")
+async def test_a_kill_in_mid_tool_leaves_nothing_running(
+    core_harness: CoreHarness, scenario: str
+) -> None:
+    async with core_harness.worker():
+        run = await start_in_mid_tool(core_harness, f"[scenario: {scenario}] work")
+        seen = await kill_and_wait(core_harness, run, reason="enough")
 
     assert seen.run.status is RunStatus.KILLED
     assert seen.termination is not None
@@ -76,91 +78,95 @@ async def test_a_kill_in_mid_tool_leaves_nothing_running(office: Office, scenari
     assert seen.termination.elapsed is not None
     assert seen.termination.elapsed < timedelta(seconds=10)
     assert list(seen.termination.phases)[:2] == [Phase.REQUESTED, Phase.ACKNOWLEDGED]
-    assert find_tree(run.run_id, None) == ()
+    assert find_run_processes(run.run_id, None) == ()
 
 
-async def test_force_skips_the_grace(office: Office) -> None:
-    async with office.worker():
-        run = await in_mid_tool(office, "[scenario: kill-me] work")
-        seen = await killed(office, run, force=True)
+async def test_force_skips_the_grace(core_harness: CoreHarness) -> None:
+    async with core_harness.worker():
+        run = await start_in_mid_tool(core_harness, "[scenario: kill-me] work")
+        seen = await kill_and_wait(core_harness, run, force=True)
 
     assert seen.termination is not None
     assert Phase.INTERRUPTED not in seen.termination.phases
     assert seen.termination.phase is Phase.CONFIRMED
 
 
-async def test_force_can_be_asked_for_while_a_kill_waits(office: Office) -> None:
-    async with office.worker():
-        run = await in_mid_tool(office, "[scenario: kill-hostile] work")
-        await office.workplace.runs.kill(kill(run), by=office.boss)
-        await office.workplace.runs.kill(kill(run, force=True), by=office.boss)
-        seen = await office.ended(run, within=15)
+async def test_force_can_be_asked_for_while_a_kill_waits(core_harness: CoreHarness) -> None:
+    async with core_harness.worker():
+        run = await start_in_mid_tool(core_harness, "[scenario: kill-hostile] work")
+        await core_harness.backend.runs.kill(kill_request(run), by=core_harness.operator)
+        await core_harness.backend.runs.kill(
+            kill_request(run, force=True), by=core_harness.operator
+        )
+        seen = await core_harness.wait_until_ended(run, within=15)
 
     assert seen.termination is not None
     assert seen.termination.force
     assert seen.termination.phase is Phase.CONFIRMED
 
 
-async def test_a_pending_run_is_killed_at_once(office: Office) -> None:
-    run = await office.start("Never begins")
+async def test_a_pending_run_is_killed_at_once(core_harness: CoreHarness) -> None:
+    run = await core_harness.start("Never begins")
 
-    termination = await office.workplace.runs.kill(kill(run), by=office.boss)
+    termination = await core_harness.backend.runs.kill(kill_request(run), by=core_harness.operator)
 
     assert termination.phase is Phase.CONFIRMED
-    assert (await office.look(run)).run.status is RunStatus.KILLED
-    async with office.worker() as node:
-        assert node.worker.active == 0
-    assert (await office.look(run)).run.started_at is None
+    assert (await core_harness.read_run(run)).run.status is RunStatus.KILLED
+    async with core_harness.worker() as node:
+        assert node.worker.active_count == 0
+    assert (await core_harness.read_run(run)).run.started_at is None
 
 
-async def test_killing_twice_is_one_termination(office: Office) -> None:
-    async with office.worker():
-        run = await in_mid_tool(office, "[scenario: kill-me] work")
-        first = await office.workplace.runs.kill(kill(run), by=office.boss)
-        second = await office.workplace.runs.kill(kill(run), by=office.boss)
-        await office.ended(run, within=15)
-        third = await office.workplace.runs.kill(kill(run), by=office.boss)
+async def test_killing_twice_is_one_termination(core_harness: CoreHarness) -> None:
+    async with core_harness.worker():
+        run = await start_in_mid_tool(core_harness, "[scenario: kill-me] work")
+        first = await core_harness.backend.runs.kill(kill_request(run), by=core_harness.operator)
+        second = await core_harness.backend.runs.kill(kill_request(run), by=core_harness.operator)
+        await core_harness.wait_until_ended(run, within=15)
+        third = await core_harness.backend.runs.kill(kill_request(run), by=core_harness.operator)
 
     assert first.id == second.id == third.id
 
 
-async def test_a_completed_run_cannot_be_killed(office: Office) -> None:
-    async with office.worker():
-        run = await office.start("[scenario: long] [turns: 2] quick")
-        await office.ended(run)
+async def test_a_completed_run_cannot_be_killed(core_harness: CoreHarness) -> None:
+    async with core_harness.worker():
+        run = await core_harness.start("[scenario: long] [turns: 2] quick")
+        await core_harness.wait_until_ended(run)
 
         with pytest.raises(AlreadyEnded) as refused:
-            await office.workplace.runs.kill(kill(run), by=office.boss)
+            await core_harness.backend.runs.kill(kill_request(run), by=core_harness.operator)
 
     assert "already ended" in refused.value.user_message
 
 
-async def test_another_runner_may_not_kill_and_the_refusal_is_polite(office: Office) -> None:
-    other = await office.workplace.people.actor(
+async def test_another_runner_may_not_kill_and_the_refusal_is_polite(
+    core_harness: CoreHarness,
+) -> None:
+    other = await core_harness.backend.people.ensure_actor(
         team_id="T1", user_id="U2", name="Bob", role=Role.RUNNER
     )
-    run = await office.start("Mine")
+    run = await core_harness.start("Mine")
 
-    with pytest.raises(Refused) as refused:
-        await office.workplace.runs.kill(kill(run), by=other)
+    with pytest.raises(Forbidden) as refused:
+        await core_harness.backend.runs.kill(kill_request(run), by=other)
 
     assert "operator" in refused.value.user_message
-    assert (await office.look(run)).run.is_live
+    assert (await core_harness.read_run(run)).run.is_live
 
 
-async def test_the_turn_limit_is_continued_in_the_same_session(office: Office) -> None:
-    async with office.worker():
-        run = await office.start("[scenario: max-turns] [turns: 12] long work", max_turns=5)
-        stopped = (await office.ended(run)).run
-        leg = await office.workplace.runs.continue_run(
-            ContinueRequest(named=run.run_id, request_key="click-1", additional_turns=20),
-            by=office.boss,
+async def test_the_turn_limit_is_continued_in_the_same_session(core_harness: CoreHarness) -> None:
+    async with core_harness.worker():
+        run = await core_harness.start("[scenario: max-turns] [turns: 12] long work", max_turns=5)
+        stopped = (await core_harness.wait_until_ended(run)).run
+        leg = await core_harness.backend.runs.continue_run(
+            ContinueRequest(target=run.run_id, request_key="click-1", additional_turns=20),
+            by=core_harness.operator,
         )
-        again = await office.workplace.runs.continue_run(
-            ContinueRequest(named=run.run_id, request_key="click-2", additional_turns=20),
-            by=office.boss,
+        again = await core_harness.backend.runs.continue_run(
+            ContinueRequest(target=run.run_id, request_key="click-2", additional_turns=20),
+            by=core_harness.operator,
         )
-        seen = await office.ended(leg.run)
+        seen = await core_harness.wait_until_ended(leg.run)
 
     assert stopped.stop_reason is StopReason.MAX_TURNS
     assert stopped.status is RunStatus.FAILED
@@ -177,29 +183,29 @@ async def test_the_turn_limit_is_continued_in_the_same_session(office: Office) -
     assert seen.total.cost_usd == (stopped.cost_usd or 0) + (seen.run.cost_usd or 0)
 
 
-async def test_a_killed_run_can_be_continued(office: Office) -> None:
-    async with office.worker():
-        run = await in_mid_tool(office, "[scenario: kill-me] work")
-        await killed(office, run)
-        leg = await office.workplace.runs.continue_run(
+async def test_a_killed_run_can_be_continued(core_harness: CoreHarness) -> None:
+    async with core_harness.worker():
+        run = await start_in_mid_tool(core_harness, "[scenario: kill-me] work")
+        await kill_and_wait(core_harness, run)
+        leg = await core_harness.backend.runs.continue_run(
             ContinueRequest(
-                named=run.run_id, request_key="c", message="[scenario: work] Do something else"
+                target=run.run_id, request_key="c", message="[scenario: work] Do something else"
             ),
-            by=office.boss,
+            by=core_harness.operator,
         )
-        seen = await office.ended(leg.run)
+        seen = await core_harness.wait_until_ended(leg.run)
 
     assert seen.run.status is RunStatus.COMPLETED, seen.run.error_message
 
 
-async def test_a_busy_session_names_its_live_run(office: Office) -> None:
-    run = await office.start("First", session_name="auth")
+async def test_a_busy_session_names_its_live_run(core_harness: CoreHarness) -> None:
+    run = await core_harness.start("First", session_name="auth")
 
     with pytest.raises(SessionBusy) as refused:
-        await office.start("Second", session_name="auth")
+        await core_harness.start("Second", session_name="auth")
     with pytest.raises(SessionBusy):
-        await office.workplace.runs.continue_run(
-            ContinueRequest(named=run.run_id, request_key="c"), by=office.boss
+        await core_harness.backend.runs.continue_run(
+            ContinueRequest(target=run.run_id, request_key="c"), by=core_harness.operator
         )
 
     assert run.run_id in refused.value.user_message
@@ -216,109 +222,121 @@ async def test_a_busy_session_names_its_live_run(office: Office) -> None:
     ],
 )
 async def test_each_failure_has_its_reason_and_a_message(
-    office: Office, scenario: str, reason: StopReason
+    core_harness: CoreHarness, scenario: str, reason: StopReason
 ) -> None:
-    async with office.worker():
-        run = await office.start(f"[scenario: {scenario}] [times: forever] work")
-        seen = await office.ended(run)
+    async with core_harness.worker():
+        run = await core_harness.start(f"[scenario: {scenario}] [times: forever] work")
+        seen = await core_harness.wait_until_ended(run)
 
     assert seen.run.status is RunStatus.FAILED
     assert seen.run.stop_reason is reason
     assert seen.run.error_message
-    assert find_tree(run.run_id, None) == ()
+    assert find_run_processes(run.run_id, None) == ()
 
 
-async def test_a_model_that_never_answers_ends_at_the_time_limit(office: Office) -> None:
-    async with office.worker():
-        run = await office.start("[scenario: hang] work", timeout=timedelta(seconds=10))
-        seen = await office.ended(run)
+async def test_a_model_that_never_answers_ends_at_the_time_limit(core_harness: CoreHarness) -> None:
+    async with core_harness.worker():
+        run = await core_harness.start("[scenario: hang] work", timeout=timedelta(seconds=10))
+        seen = await core_harness.wait_until_ended(run)
 
     assert seen.run.stop_reason is StopReason.TIMEOUT
     assert seen.run.can_continue
-    assert find_tree(run.run_id, None) == ()
+    assert find_run_processes(run.run_id, None) == ()
 
 
-async def test_a_budget_stops_a_run(office: Office) -> None:
-    async with office.worker():
-        run = await office.start("[scenario: budget] work", budget_usd=Decimal("0.01"))
-        seen = await office.ended(run)
+async def test_a_budget_stops_a_run(core_harness: CoreHarness) -> None:
+    async with core_harness.worker():
+        run = await core_harness.start("[scenario: budget] work", budget_usd=Decimal("0.01"))
+        seen = await core_harness.wait_until_ended(run)
 
     assert seen.run.stop_reason is StopReason.BUDGET
     assert seen.run.cost_source is CostSource.REPORTED
 
 
-async def test_a_folder_that_is_no_repository_says_so(office: Office, tmp_path: Path) -> None:
-    async with office.worker():
-        run = await office.start("work", repo=str(tmp_path))
-        seen = await office.ended(run)
+async def test_a_folder_that_is_no_repository_says_so(
+    core_harness: CoreHarness, tmp_path: Path
+) -> None:
+    async with core_harness.worker():
+        run = await core_harness.start("work", repo=str(tmp_path))
+        seen = await core_harness.wait_until_ended(run)
 
     assert seen.run.stop_reason is StopReason.WORKSPACE_ERROR
     assert seen.run.error_message
 
 
-async def test_a_password_in_a_repository_address_is_refused(office: Office) -> None:
+async def test_a_password_in_a_repository_address_is_refused(core_harness: CoreHarness) -> None:
     with pytest.raises(BadRequest) as refused:
-        await office.start("work", repo="https://me:hunter22@example.invalid/r.git")
+        await core_harness.start("work", repo="https://me:hunter22@example.invalid/r.git")
 
     assert "hunter22" not in refused.value.user_message
     assert "hunter22" not in str(refused.value)
 
 
-async def test_an_unknown_workflow_is_refused_with_the_nearest(office: Office) -> None:
+async def test_an_unknown_workflow_is_refused_with_the_nearest(core_harness: CoreHarness) -> None:
     with pytest.raises(OpsError) as refused:
-        await office.start("work", workflow="implemnt")
+        await core_harness.start("work", workflow="implemnt")
 
     assert "implement" in refused.value.user_message
 
 
-async def test_a_stopping_worker_hands_its_run_over_and_another_goes_on(office: Office) -> None:
-    async with office.worker():
-        run = await in_mid_tool(office, "[scenario: long] [turns: 30] [delay: 0.3s] work")
-    handed_over = (await office.look(run)).run
-    async with office.worker():
-        seen = await office.ended(run)
+async def test_a_stopping_worker_hands_its_run_over_and_another_goes_on(
+    core_harness: CoreHarness,
+) -> None:
+    async with core_harness.worker():
+        run = await start_in_mid_tool(
+            core_harness, "[scenario: long] [turns: 30] [delay: 0.3s] work"
+        )
+    run_with_workspace_on = (await core_harness.read_run(run)).run
+    async with core_harness.worker():
+        seen = await core_harness.wait_until_ended(run)
 
-    assert handed_over.status is RunStatus.PENDING
-    assert handed_over.attempt == 2
+    assert run_with_workspace_on.status is RunStatus.PENDING
+    assert run_with_workspace_on.attempt == 2
     assert seen.run.status is RunStatus.COMPLETED, seen.run.error_message
     assert seen.run.session_id == run.session_id
 
 
 async def test_a_run_whose_process_is_torn_down_is_handed_over_and_has_not_ended(
-    office: Office,
+    core_harness: CoreHarness,
 ) -> None:
-    async with office.worker():
-        run = await in_mid_tool(office, "[scenario: long] [turns: 12] [delay: 0.3s] work")
+    async with core_harness.worker():
+        run = await start_in_mid_tool(
+            core_harness, "[scenario: long] [turns: 12] [delay: 0.3s] work"
+        )
         # As the event loop does at its end to all that a stop has left behind.
         (work,) = (one for one in asyncio.all_tasks() if one.get_name() == f"work {run.run_id}")
         work.cancel()
-        seen = await office.ended(run)
+        seen = await core_harness.wait_until_ended(run)
 
     assert seen.run.status is RunStatus.COMPLETED, seen.run.error_message
     assert seen.run.attempt == 2
 
 
-async def test_a_kill_that_meets_the_very_start_is_heard(office: Office) -> None:
-    async with office.worker():
+async def test_a_kill_that_meets_the_very_start_is_heard(core_harness: CoreHarness) -> None:
+    async with core_harness.worker():
         for _ in range(5):
-            run = await office.start("[scenario: kill-me] work")
-            await office.until(run, lambda seen: seen.run.status is RunStatus.RUNNING)
-            seen = await killed(office, run)
+            run = await core_harness.start("[scenario: kill-me] work")
+            await core_harness.wait_until(run, lambda seen: seen.run.status is RunStatus.RUNNING)
+            seen = await kill_and_wait(core_harness, run)
 
             assert seen.run.status is RunStatus.KILLED
             assert seen.termination is not None
             assert seen.termination.phase is Phase.CONFIRMED
-            assert find_tree(run.run_id, None) == ()
+            assert find_run_processes(run.run_id, None) == ()
 
 
-async def test_a_kill_that_meets_the_end_is_concluded_whatever_wins(office: Office) -> None:
-    async with office.worker():
-        run = await office.start("[scenario: long] [turns: 2] quick")
-        await office.until(run, lambda seen: seen.run.tool_calls >= 2 or not seen.run.is_live)
+async def test_a_kill_that_meets_the_end_is_concluded_whatever_wins(
+    core_harness: CoreHarness,
+) -> None:
+    async with core_harness.worker():
+        run = await core_harness.start("[scenario: long] [turns: 2] quick")
+        await core_harness.wait_until(
+            run, lambda seen: seen.run.tool_calls >= 2 or not seen.run.is_live
+        )
         with suppress(AlreadyEnded):
-            await office.workplace.runs.kill(kill(run), by=office.boss)
-        await office.ended(run)
-        seen = await office.until(
+            await core_harness.backend.runs.kill(kill_request(run), by=core_harness.operator)
+        await core_harness.wait_until_ended(run)
+        seen = await core_harness.wait_until(
             run,
             lambda now: now.termination is None or now.termination.phase is Phase.CONFIRMED,
         )
@@ -326,9 +344,9 @@ async def test_a_kill_that_meets_the_end_is_concluded_whatever_wins(office: Offi
     assert seen.run.status in (RunStatus.COMPLETED, RunStatus.KILLED)
 
 
-async def test_output_that_no_database_keeps_fails_no_run(office: Office) -> None:
-    async with office.worker():
-        run = await office.start("Print \x00 and \ud83d alone")
-        seen = await office.ended(run)
+async def test_output_that_no_database_keeps_fails_no_run(core_harness: CoreHarness) -> None:
+    async with core_harness.worker():
+        run = await core_harness.start("Print \x00 and \ud83d alone")
+        seen = await core_harness.wait_until_ended(run)
 
     assert seen.run.status is RunStatus.COMPLETED, seen.run.error_message

@@ -13,47 +13,57 @@ from pathlib import Path
 import pytest
 
 from bot.assembly.node import GIT_TIMEOUT
-from core.domain.fleet.attempt import host_named, machine_of
+from core.domain.fleet.attempt import build_host_id, machine_name
 from core.domain.kills.termination import Phase
 from core.domain.runs.event import EventKind
 from core.domain.runs.run import Run, RunStatus
 from core.runner.execution.ledger import Ledger
-from core.runner.recovery.clean_up import Clearing
-from core.runner.recovery.interrupted_kills import Kills
+from core.runner.recovery.clean_up import Cleaner
+from core.runner.recovery.interrupted_kills import InterruptedKills
 from core.runner.worker.identity import claimed_identity, disk_id_of, this_host
 from core.store.fleet import attempts
-from core.workspace.scratch import aside_of, opened_scratch
+from core.workspace.scratch import open_scratch, staging_path
 from core.workspace.workspaces import Workspaces
-from tests.flows.test_kill_rescue import begun, own_identity, told, wished
-from tests.namespaces import may_unshare, on_a_disk_of_its_own
-from tests.processes import Program, new_home, of_model, run_to_end, running
-from tests.unit.trees import linux_only
-from tests.workplace import Office, office
+from tests.core_harness import CoreHarness, core_harness
+from tests.flows.test_kill_rescue import (
+    events_of_kind,
+    own_identity,
+    record_kill,
+    start_on_lost_worker,
+)
+from tests.namespaces import can_unshare, with_own_disk
+from tests.processes import Program, model_variables, new_home, run_to_end, running
+from tests.unit.process_trees import linux_only
 
-__all__ = ["office"]
+__all__ = ["core_harness"]
 
 pytestmark = linux_only
 
 # One kernel and one hostname, other processes: a container beside ours.
 BESIDE = f"{this_host()}0"
-BEFORE_THE_BOOT = host_named(machine_of(this_host()), boot="00000000", namespace=1)
+BEFORE_THE_BOOT = build_host_id(machine_name(this_host()), boot="00000000", namespace=1)
 
 
-def kills_of(office: Office, host: str, home: Path) -> Kills:
+def kills_of(core_harness: CoreHarness, host: str, home: Path) -> InterruptedKills:
     """What a worker on that host would do, from a disk of its own."""
-    ledger = Ledger(office.workplace.work, f"{disk_id_of(home)}-0:alive000", host)
+    ledger = Ledger(core_harness.backend.context, f"{disk_id_of(home)}-0:alive000", host)
     workspaces = Workspaces(home, git_timeout=GIT_TIMEOUT)
-    return Kills(ledger, workspaces, Clearing(home), hearing=timedelta(0))
+    return InterruptedKills(ledger, workspaces, Cleaner(home), remote_grace=timedelta(0))
 
 
 @asynccontextmanager
-async def container(office: Office, home: Path, filled_from: Path) -> AsyncIterator[Program]:
+async def container(
+    core_harness: CoreHarness, home: Path, copy_from: Path
+) -> AsyncIterator[Program]:
     """A worker with our hostname and home path, on another disk, among its own processes."""
-    within = on_a_disk_of_its_own(home, filled_from=filled_from)
-    variables = {"DATABASE_URL": office.workplace.database.dsn, **of_model(office.model)}
+    within = with_own_disk(home, copy_from=copy_from)
+    variables = {
+        "DATABASE_URL": core_harness.backend.database.dsn,
+        **model_variables(core_harness.model),
+    }
     async with running("worker", home, within, **variables) as program:
         try:
-            await program.ready()
+            await program.wait_until_ready()
             yield program
         finally:
             # A container's first process hears no other signal from its parent.
@@ -61,91 +71,95 @@ async def container(office: Office, home: Path, filled_from: Path) -> AsyncItera
 
 
 @pytest.mark.skipif(
-    not may_unshare("--pid", "--mount", "--fork"), reason="needs the right to make namespaces"
+    not can_unshare("--pid", "--mount", "--fork"), reason="needs the right to make namespaces"
 )
 async def test_a_worker_that_starts_takes_nothing_from_one_with_its_hostname_and_home_path(
-    office: Office, tmp_path: Path
+    core_harness: CoreHarness, tmp_path: Path
 ) -> None:
-    home = office.settings.node.home
+    home = core_harness.settings.node.home
     filling = await asyncio.to_thread(new_home, tmp_path / "filling")
-    async with container(office, home, filling):
-        run = await office.start("[scenario: long] [turns: 12] [delay: 0.3s] work")
-        await office.until(run, lambda seen: seen.run.tool_calls >= 1)
+    async with container(core_harness, home, filling):
+        run = await core_harness.start("[scenario: long] [turns: 12] [delay: 0.3s] work")
+        await core_harness.wait_until(run, lambda seen: seen.run.tool_calls >= 1)
 
-        async with office.worker():
-            seen = await office.ended(run)
+        async with core_harness.worker():
+            seen = await core_harness.wait_until_ended(run)
 
     assert seen.run.status is RunStatus.COMPLETED, seen.run.error_message
     assert seen.run.attempt == 1
-    assert await told(office, run, EventKind.WORKER_LOST) == []
-    assert await told(office, run, EventKind.LEFTOVERS_ENDED) == []
+    assert await events_of_kind(core_harness, run, EventKind.WORKER_LOST) == []
+    assert await events_of_kind(core_harness, run, EventKind.LEFTOVERS_ENDED) == []
 
 
 async def test_a_kill_among_other_processes_is_not_confirmed_by_who_has_the_hostname(
-    office: Office, tmp_path: Path
+    core_harness: CoreHarness, tmp_path: Path
 ) -> None:
-    run = await begun(office, "build-00000000-0:dead0000", BESIDE)
-    await wished(office, run, Phase.INTERRUPTED)
+    run = await start_on_lost_worker(core_harness, "build-00000000-0:dead0000", BESIDE)
+    await record_kill(core_harness, run, Phase.INTERRUPTED)
 
-    await kills_of(office, this_host(), tmp_path / "a").conclude((await office.look(run)).run)
-    unconfirmed = await office.look(run)
-    await kills_of(office, BESIDE, tmp_path / "b").conclude(unconfirmed.run)
-    confirmed = await office.look(run)
+    await kills_of(core_harness, this_host(), tmp_path / "a").finish_kill(
+        (await core_harness.read_run(run)).run
+    )
+    unconfirmed = await core_harness.read_run(run)
+    await kills_of(core_harness, BESIDE, tmp_path / "b").finish_kill(unconfirmed.run)
+    confirmed = await core_harness.read_run(run)
 
     assert unconfirmed.run.status is RunStatus.RUNNING
     assert unconfirmed.termination is not None
     assert unconfirmed.termination.phase is Phase.UNCONFIRMED
-    assert unconfirmed.host == machine_of(this_host())
+    assert unconfirmed.kill_machine == machine_name(this_host())
     assert confirmed.termination is not None
     assert confirmed.termination.phase is Phase.CONFIRMED
 
 
-async def rebooted(office: Office) -> Run:
+async def run_before_reboot(core_harness: CoreHarness) -> Run:
     """A run in the hands of a worker of this disk, before its machine was booted."""
-    worker_id, _ = own_identity(office)
-    return await begun(office, worker_id, BEFORE_THE_BOOT)
+    worker_id, _ = own_identity(core_harness)
+    return await start_on_lost_worker(core_harness, worker_id, BEFORE_THE_BOOT)
 
 
-async def test_a_run_goes_on_at_once_when_its_machine_was_booted(office: Office) -> None:
-    run = await rebooted(office)
+async def test_a_run_goes_on_at_once_when_its_machine_was_booted(core_harness: CoreHarness) -> None:
+    run = await run_before_reboot(core_harness)
 
-    async with office.worker():
-        seen = await office.ended(run)
+    async with core_harness.worker():
+        seen = await core_harness.wait_until_ended(run)
 
     assert seen.run.status is RunStatus.COMPLETED, seen.run.error_message
     assert seen.run.attempt == 2
-    assert len(await told(office, run, EventKind.WORKER_LOST)) == 1
-    async with office.workplace.database.sessions() as session:
+    assert len(await events_of_kind(core_harness, run, EventKind.WORKER_LOST)) == 1
+    async with core_harness.backend.database.sessions() as session:
         first, _ = await attempts.of_run(session, run.id)
     assert first.gone_at is not None
 
 
-async def test_a_kill_is_confirmed_at_once_when_its_machine_was_booted(office: Office) -> None:
-    run = await rebooted(office)
-    await wished(office, run, Phase.TERMINATED)
+async def test_a_kill_is_confirmed_at_once_when_its_machine_was_booted(
+    core_harness: CoreHarness,
+) -> None:
+    run = await run_before_reboot(core_harness)
+    await record_kill(core_harness, run, Phase.TERMINATED)
 
-    async with office.worker():
-        seen = await office.ended(run)
+    async with core_harness.worker():
+        seen = await core_harness.wait_until_ended(run)
 
     assert seen.run.status is RunStatus.KILLED
     assert seen.termination is not None
     assert seen.termination.phase is Phase.CONFIRMED
     assert "unseen_hosts" not in seen.termination.cleanup
-    assert await told(office, run, EventKind.KILL_UNCONFIRMED) == []
+    assert await events_of_kind(core_harness, run, EventKind.KILL_UNCONFIRMED) == []
 
 
 async def test_a_copy_of_a_home_is_refused_with_one_line_while_the_original_works(
-    office: Office, tmp_path: Path
+    core_harness: CoreHarness, tmp_path: Path
 ) -> None:
-    home, copy = office.settings.node.home, tmp_path / "copy"
-    async with office.worker() as node:
+    home, copy = core_harness.settings.node.home, tmp_path / "copy"
+    async with core_harness.worker() as node:
         await asyncio.to_thread(shutil.copytree, home, copy)
         refused = await run_to_end(
             "worker",
             home=copy,
             SIGNALBOX_PORT=0,
-            DATABASE_URL=office.workplace.database.dsn,
-            **of_model(office.model),
+            DATABASE_URL=core_harness.backend.database.dsn,
+            **model_variables(core_harness.model),
         )
         assert node.is_ready
         await asyncio.to_thread((copy / "disk-id").unlink)
@@ -159,9 +173,9 @@ async def test_a_copy_of_a_home_is_refused_with_one_line_while_the_original_work
 
 
 async def test_what_a_killed_worker_had_for_a_moment_is_gone_when_the_next_one_works(
-    office: Office,
+    core_harness: CoreHarness,
 ) -> None:
-    home = office.settings.node.home
+    home = core_harness.settings.node.home
     dead = {
         home / "tmp/worker-00000000dead/signalbox-x",
         home / "workspaces/.ws_1.worker-00000000dead-00000001",
@@ -172,7 +186,7 @@ async def test_what_a_killed_worker_had_for_a_moment_is_gone_when_the_next_one_w
         for path in dead:
             path.mkdir(parents=True)
         (home / "tmp/worker-00000000dead.lock").touch()
-        theirs = {scratch.folder / "signalbox-y", aside_of(home / "workspaces/ws_3", scratch)}
+        theirs = {scratch.folder / "signalbox-y", staging_path(home / "workspaces/ws_3", scratch)}
         for path in theirs:
             path.mkdir()
         return theirs
@@ -180,9 +194,9 @@ async def test_what_a_killed_worker_had_for_a_moment_is_gone_when_the_next_one_w
     def left() -> set[Path]:
         return {path for path in dead | living if path.exists()}
 
-    with opened_scratch(home) as scratch:
+    with open_scratch(home) as scratch:
         living = await asyncio.to_thread(leave)
-        async with office.worker():
+        async with core_harness.worker():
             remaining = await asyncio.to_thread(left)
 
     assert remaining == living

@@ -9,7 +9,7 @@ import pytest
 from slack_bolt.async_app import AsyncAck, AsyncRespond
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.sandbox.slack.errors import HumanRefused
+from bot.sandbox.slack.errors import ActionRefused
 from bot.sandbox.slack.people import BUILDS
 from bot.sandbox.slack.server import Sandbox
 from tests.flows.sandbox_clients import Document, http
@@ -98,7 +98,7 @@ async def test_an_ephemeral_message_has_buttons_that_can_replace_it(sandbox: San
     assert "message" not in seen[0]
     assert seen[0]["container"]["is_ephemeral"] is True
     assert len(sandbox.human.ephemerals("ben")) == 1
-    with pytest.raises(HumanRefused):
+    with pytest.raises(ActionRefused):
         await sandbox.human.click("#builds", posted["message_ts"], action_id="go", user="ada")
 
 

@@ -9,7 +9,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox.slack.people import ADA, BUILDS, GENERAL, OPERATORS, RANDOM
 from bot.sandbox.slack.server import Sandbox
-from tests.flows.sandbox_clients import client, http, refused
+from tests.flows.sandbox_clients import client, error_of_refused_call, http
 from tests.sandbox import sandbox
 
 __all__ = ["client", "http", "sandbox"]
@@ -38,11 +38,11 @@ async def test_each_token_opens_its_own_methods(sandbox: Sandbox, client: AsyncW
     stranger = AsyncWebClient(base_url=sandbox.api_url, token="xoxb-1-2-3")
     app = AsyncWebClient(base_url=sandbox.api_url, token=sandbox.app_token)
 
-    assert await refused(sandbox, nobody.auth_test()) == "not_authed"
-    assert await refused(sandbox, stranger.auth_test()) == "invalid_auth"
-    assert await refused(sandbox, app.auth_test()) == "not_allowed_token_type"
+    assert await error_of_refused_call(sandbox, nobody.auth_test()) == "not_authed"
+    assert await error_of_refused_call(sandbox, stranger.auth_test()) == "invalid_auth"
+    assert await error_of_refused_call(sandbox, app.auth_test()) == "not_allowed_token_type"
     opening = client.api_call("apps.connections.open")
-    assert await refused(sandbox, opening) == "not_allowed_token_type"
+    assert await error_of_refused_call(sandbox, opening) == "not_allowed_token_type"
     me = await client.auth_test()
     assert (me["user_id"], me["team_id"]) == (sandbox.bot_user_id, sandbox.team_id)
     assert "chat:write" in me.headers["x-oauth-scopes"]
@@ -150,7 +150,9 @@ async def test_people_and_groups_can_be_asked_for(sandbox: Sandbox, client: Asyn
     assert [each["name"] for each in everybody["members"] if each["is_restricted"]] == ["gus"]
     assert ADA in operators["users"]
     assert groups["usergroups"][0]["users"] == operators["users"]
-    assert await refused(sandbox, client.users_info(user="U0NOBODY")) == "user_not_found"
+    assert (
+        await error_of_refused_call(sandbox, client.users_info(user="U0NOBODY")) == "user_not_found"
+    )
 
 
 async def test_lists_come_in_pages(client: AsyncWebClient) -> None:
@@ -165,13 +167,16 @@ async def test_lists_come_in_pages(client: AsyncWebClient) -> None:
 async def test_joining_needs_an_invitation_or_a_scope(
     sandbox: Sandbox, client: AsyncWebClient
 ) -> None:
-    assert await refused(sandbox, client.conversations_join(channel=RANDOM)) == "missing_scope"
+    assert (
+        await error_of_refused_call(sandbox, client.conversations_join(channel=RANDOM))
+        == "missing_scope"
+    )
 
     await sandbox.human.invite("#random")
 
     await client.chat_postMessage(channel=RANDOM, text="here now")
     await sandbox.human.kick("#random")
     post = client.chat_postMessage(channel=RANDOM, text="still here?")
-    assert await refused(sandbox, post) == "not_in_channel"
+    assert await error_of_refused_call(sandbox, post) == "not_in_channel"
     members = await client.conversations_members(channel=GENERAL)
     assert sandbox.bot_user_id in members["members"]

@@ -10,14 +10,14 @@ import pytest
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.sandbox.slack.errors import HumanRefused
-from bot.sandbox.slack.people import ADA, BEN, BUILDS, GUS, HIDEOUT
+from bot.sandbox.slack.errors import ActionRefused
+from bot.sandbox.slack.people import ADA, BEN, BUILDS, GUS, PRIVATE
 from bot.sandbox.slack.server import Sandbox, open_sandbox
 from tests.flows.sandbox_page import (
     MANIFEST,
     MODAL,
+    ControlClient,
     Document,
-    Page,
     Recorder,
     page,
     recorder,
@@ -27,7 +27,9 @@ from tests.flows.sandbox_page import (
 __all__ = ["page", "recorder", "sandbox"]
 
 
-async def test_shortcuts_reach_the_app(sandbox: Sandbox, recorder: Recorder, page: Page) -> None:
+async def test_shortcuts_reach_the_app(
+    sandbox: Sandbox, recorder: Recorder, page: ControlClient
+) -> None:
     said = await sandbox.human.say("#builds", "please fix")
     await page.post(
         "shortcut", user=ADA, channel=BUILDS, ts=said["ts"], callback_id="run_on_message"
@@ -43,7 +45,7 @@ async def test_shortcuts_reach_the_app(sandbox: Sandbox, recorder: Recorder, pag
 
 
 async def test_the_home_tab_is_published_when_it_is_opened(
-    sandbox: Sandbox, recorder: Recorder, page: Page
+    sandbox: Sandbox, recorder: Recorder, page: ControlClient
 ) -> None:
     await page.post("home", user=BEN)
     await sandbox.human.wait_for(lambda: sandbox.human.home("ben"), what="the home tab")
@@ -59,7 +61,7 @@ async def test_the_native_stop_button_is_there_only_while_an_agent_works(
     client = AsyncWebClient(token=sandbox.bot_token, base_url=sandbox.api_url)
     root = await client.chat_postMessage(channel=BUILDS, text="root")
     status: Any = {"channel_id": BUILDS, "thread_ts": root["ts"]}
-    with pytest.raises(HumanRefused):
+    with pytest.raises(ActionRefused):
         await sandbox.human.press_stop("#builds", root["ts"])
     await client.api_call("agents.sessions.setStatus", json={**status, "status": "processing"})
 
@@ -73,7 +75,7 @@ async def test_the_native_stop_button_is_there_only_while_an_agent_works(
 
 
 async def test_the_page_sees_what_its_person_may_see(
-    sandbox: Sandbox, recorder: Recorder, page: Page
+    sandbox: Sandbox, recorder: Recorder, page: ControlClient
 ) -> None:
     client = AsyncWebClient(token=sandbox.bot_token, base_url=sandbox.api_url)
     said = await page.post("say", user=BEN, channel=BUILDS, text="@ada look at #builds")
@@ -87,7 +89,7 @@ async def test_the_page_sees_what_its_person_may_see(
     adas = (await page.get("messages", channel=BUILDS, user=ADA))["messages"]
     thread = (await page.get("thread", channel=BUILDS, ts=said["ts"], user=BEN))["messages"]
     guests = await page.get("state", user=GUS)
-    hidden = await page.get("messages", channel=HIDEOUT, user=GUS)
+    hidden = await page.get("messages", channel=PRIVATE, user=GUS)
 
     assert [each["text"] for each in bens] == [f"<@{ADA}> look at <#{BUILDS}>", "psst"]
     assert bens[1]["ephemeral"] is True
@@ -99,7 +101,7 @@ async def test_the_page_sees_what_its_person_may_see(
     assert {each["name"] for each in guests["users"] if each["is_bot"]} == {"signalbox"}
 
 
-async def test_what_cannot_be_done_is_said(page: Page, sandbox: Sandbox) -> None:
+async def test_what_cannot_be_done_is_said(page: ControlClient, sandbox: Sandbox) -> None:
     assert (await page.post("say", user="U9", channel=BUILDS, text="x"))["error"] == (
         "user_not_found"
     )
@@ -113,7 +115,7 @@ async def test_what_cannot_be_done_is_said(page: Page, sandbox: Sandbox) -> None
 
 
 async def test_the_stream_tells_of_changes_and_the_inspector_of_calls(
-    sandbox: Sandbox, page: Page
+    sandbox: Sandbox, page: ControlClient
 ) -> None:
     client = AsyncWebClient(token=sandbox.bot_token, base_url=sandbox.api_url)
     async with page.http.get(page.url + "stream", params={"user": ADA}) as stream:
@@ -135,7 +137,7 @@ async def test_the_stream_tells_of_changes_and_the_inspector_of_calls(
     assert later == []
 
 
-async def test_the_sandbox_can_start_again(sandbox: Sandbox, page: Page) -> None:
+async def test_the_sandbox_can_start_again(sandbox: Sandbox, page: ControlClient) -> None:
     await sandbox.human.say("#builds", "old")
     await page.post("faults", method="chat.update", kind="429", times=3)
     await page.post("clock", advance=60)
@@ -144,7 +146,7 @@ async def test_the_sandbox_can_start_again(sandbox: Sandbox, page: Page) -> None
     assert (await page.post("reset"))["ok"]
 
     assert sandbox.human.messages("#builds") == []
-    assert sandbox.faults.left("chat.update") == 0
+    assert sandbox.faults.remaining("chat.update") == 0
     channels = (await page.get("state"))["channels"]
     assert {each["name"] for each in channels if each["bot_is_member"] and not each["is_im"]} == {
         "attic",
@@ -168,7 +170,7 @@ async def test_the_sandbox_can_start_again(sandbox: Sandbox, page: Page) -> None
     ],
 )
 async def test_pages_of_other_sites_are_kept_out(
-    sandbox: Sandbox, page: Page, headers: dict[str, str], status: int
+    sandbox: Sandbox, page: ControlClient, headers: dict[str, str], status: int
 ) -> None:
     port = sandbox.url.rpartition(":")[2]
     sent = {name: value.format(port=port) for name, value in headers.items()}
@@ -190,7 +192,7 @@ async def test_an_app_without_interactivity_gets_no_clicks(tmp_path: Path) -> No
             channel=BUILDS, text="x", blocks=[MODAL["blocks"][-1]]
         )
 
-        with pytest.raises(HumanRefused, match="dispatch_failed"):
+        with pytest.raises(ActionRefused, match="dispatch_failed"):
             await sandbox.human.click("#builds", posted["ts"], label="More")
         with pytest.raises(SlackApiError, match="messages_tab_disabled"):
             await client.chat_postMessage(channel=ADA, text="x")

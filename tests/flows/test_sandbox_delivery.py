@@ -14,44 +14,46 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.sandbox.slack.people import BUILDS
 from bot.sandbox.slack.server import ACK_SECONDS, Sandbox
 from tests.flows.sandbox_clients import http
-from tests.flows.sandbox_sockets import forgiving, hasty, listen
+from tests.flows.sandbox_sockets import listen, short_timeout_sandbox, unchecked_sandbox
 from tests.sandbox import sandbox
 
-__all__ = ["forgiving", "hasty", "http", "sandbox"]
+__all__ = ["http", "sandbox", "short_timeout_sandbox", "unchecked_sandbox"]
 
 
 async def test_an_event_without_acknowledgement_comes_again_at_once_then_after_a_minute(
-    hasty: Sandbox, http: aiohttp.ClientSession
+    short_timeout_sandbox: Sandbox, http: aiohttp.ClientSession
 ) -> None:
-    listener = await listen(hasty, http)
+    listener = await listen(short_timeout_sandbox, http)
 
-    await hasty.human.say("#builds", "hello")
+    await short_timeout_sandbox.human.say("#builds", "hello")
     first, second = [await listener.next() for _ in range(2)]
-    await hasty.human.wait_for(lambda: len(hasty.problems) == 2, what="two late ones")
-    hasty.clock.advance(60)
+    await short_timeout_sandbox.human.wait_for(
+        lambda: len(short_timeout_sandbox.problems) == 2, what="two late ones"
+    )
+    short_timeout_sandbox.clock.advance(60)
     # This one is acknowledged, however busy the machine.
-    hasty.deliverer.ack_timeout = ACK_SECONDS
+    short_timeout_sandbox.deliverer.ack_timeout = ACK_SECONDS
     third = await listener.next()
     await listener.acknowledge(third)
-    await hasty.settled()
+    await short_timeout_sandbox.wait_until_idle()
 
     assert first["payload"]["event_id"] == third["payload"]["event_id"]
     assert [each["retry_attempt"] for each in (first, second, third)] == [0, 1, 2]
     assert [each["retry_reason"] for each in (first, second, third)] == ["", "timeout", "timeout"]
     assert len({each["envelope_id"] for each in (first, second, third)}) == 3
-    assert {each.kind for each in hasty.problems} == {"late_ack"}
+    assert {each.kind for each in short_timeout_sandbox.problems} == {"late_ack"}
     await listener.socket.close()
 
 
 async def test_a_command_without_acknowledgement_is_shown_as_a_timeout(
-    hasty: Sandbox, http: aiohttp.ClientSession
+    short_timeout_sandbox: Sandbox, http: aiohttp.ClientSession
 ) -> None:
-    listener = await listen(hasty, http)
+    listener = await listen(short_timeout_sandbox, http)
 
-    result = await hasty.human.slash("#builds", "/workflow", "help")
+    result = await short_timeout_sandbox.human.slash("#builds", "/workflow", "help")
 
     assert (result.ok, result.error) == (False, "operation_timeout")
-    assert [each.kind for each in hasty.problems] == ["operation_timeout"]
+    assert [each.kind for each in short_timeout_sandbox.problems] == ["operation_timeout"]
     await listener.socket.close()
 
 
@@ -72,56 +74,64 @@ class Receiver:
 
 
 @pytest_asyncio.fixture
-async def receiver(forgiving: Sandbox) -> AsyncIterator[Receiver]:
+async def receiver(unchecked_sandbox: Sandbox) -> AsyncIterator[Receiver]:
     receiver = Receiver()
     app = web.Application()
     app.router.add_post("/", receiver.handle)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    forgiving.events_url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    unchecked_sandbox.events_url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
     yield receiver
     await runner.cleanup()
 
 
 async def test_http_deliveries_are_retried_with_headers_and_counted(
-    forgiving: Sandbox, receiver: Receiver
+    unchecked_sandbox: Sandbox, receiver: Receiver
 ) -> None:
     receiver.answers = [web.Response(status=500), web.Response(status=404)]
 
-    await forgiving.human.say("#builds", "hello")
-    await forgiving.human.wait_for(lambda: len(receiver.requests) == 2, what="the first retry")
-    await forgiving.human.wait_for(lambda: forgiving.deliverer.failures == 2, what="its failure")
-    forgiving.clock.advance(60)
-    await forgiving.settled()
+    await unchecked_sandbox.human.say("#builds", "hello")
+    await unchecked_sandbox.human.wait_for(
+        lambda: len(receiver.requests) == 2, what="the first retry"
+    )
+    await unchecked_sandbox.human.wait_for(
+        lambda: unchecked_sandbox.deliverer.failures == 2, what="its failure"
+    )
+    unchecked_sandbox.clock.advance(60)
+    await unchecked_sandbox.wait_until_idle()
 
     headers = [each.headers for each in receiver.requests]
     assert [each.get("X-Slack-Retry-Num") for each in headers] == [None, "1", "2"]
     assert headers[1]["X-Slack-Retry-Reason"] == "http_error"
     assert len(set(receiver.bodies)) == 1
-    assert (forgiving.deliverer.attempts, forgiving.deliverer.failures) == (3, 2)
+    assert (unchecked_sandbox.deliverer.attempts, unchecked_sandbox.deliverer.failures) == (3, 2)
 
 
-async def test_an_app_can_ask_for_no_more_retries(forgiving: Sandbox, receiver: Receiver) -> None:
+async def test_an_app_can_ask_for_no_more_retries(
+    unchecked_sandbox: Sandbox, receiver: Receiver
+) -> None:
     receiver.answers = [web.Response(status=503, headers={"X-Slack-No-Retry": "1"})]
 
-    await forgiving.human.say("#builds", "hello")
-    await forgiving.settled()
+    await unchecked_sandbox.human.say("#builds", "hello")
+    await unchecked_sandbox.wait_until_idle()
 
     assert len(receiver.requests) == 1
 
 
-async def test_a_url_is_asked_for_its_challenge(forgiving: Sandbox, receiver: Receiver) -> None:
-    assert await forgiving.request_url.verify(timeout=3)
+async def test_a_url_is_asked_for_its_challenge(
+    unchecked_sandbox: Sandbox, receiver: Receiver
+) -> None:
+    assert await unchecked_sandbox.request_url.verify(timeout=3)
     assert receiver.requests[0].headers["X-Slack-Signature"].startswith("v0=")
 
 
 async def test_a_command_that_gets_an_error_page_failed(
-    forgiving: Sandbox, receiver: Receiver
+    unchecked_sandbox: Sandbox, receiver: Receiver
 ) -> None:
     receiver.answers = [web.Response(status=500)]
 
-    result = await forgiving.human.slash("#builds", "/workflow", "help")
+    result = await unchecked_sandbox.human.slash("#builds", "/workflow", "help")
 
     assert result.error == "dispatch_failed"
     assert b"command=%2Fworkflow" in receiver.bodies[0]
@@ -149,7 +159,7 @@ async def test_the_apps_own_messages_come_back_to_it(
         envelope = await listener.next()
         await listener.acknowledge(envelope)
         seen.append(envelope["payload"]["event"])
-    await sandbox.settled()
+    await sandbox.wait_until_idle()
 
     by_subtype = {each.get("subtype", "new"): each for each in seen}
     assert set(by_subtype) == {"new", "message_changed", "message_deleted"}
@@ -179,18 +189,18 @@ async def test_what_a_wait_missed_is_told(sandbox: Sandbox) -> None:
 
 
 async def test_an_app_that_ends_in_the_middle_of_an_event_did_nothing_wrong(
-    forgiving: Sandbox,
+    unchecked_sandbox: Sandbox,
 ) -> None:
     async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
 
     server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
-    forgiving.events_url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    unchecked_sandbox.events_url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
 
-    await forgiving.human.say("#builds", "hello")
-    result = await forgiving.human.slash("#builds", "/workflow", "help")
+    await unchecked_sandbox.human.say("#builds", "hello")
+    result = await unchecked_sandbox.human.slash("#builds", "/workflow", "help")
     server.close()
     await server.wait_closed()
 
     assert result.error == "dispatch_failed"
-    assert [each.name for each in forgiving.problems] == ["/workflow"]
+    assert [each.name for each in unchecked_sandbox.problems] == ["/workflow"]

@@ -32,7 +32,7 @@ async def post(
         return answer.status, await answer.text()
 
 
-def said(sandbox: Sandbox) -> list[str]:
+def channel_texts(sandbox: Sandbox) -> list[str]:
     return [each["text"] for each in sandbox.human.messages("#builds")]
 
 
@@ -45,7 +45,7 @@ async def test_an_answer_that_is_cut_off_was_a_deed(
     with pytest.raises(aiohttp.ClientError):
         await post(sandbox, http, "done")
 
-    assert said(sandbox) == ["done"]
+    assert channel_texts(sandbox) == ["done"]
 
 
 @pytest.mark.parametrize("is_applied", [True, False])
@@ -65,7 +65,7 @@ async def test_a_call_that_fails_may_have_been_done(
     answer = await post(sandbox, http, "done")
 
     assert (answer[0], words in answer[1]) == (status, True)
-    assert said(sandbox) == (["done"] if is_applied else [])
+    assert channel_texts(sandbox) == (["done"] if is_applied else [])
 
 
 async def test_a_call_can_be_done_late(sandbox: Sandbox, http: aiohttp.ClientSession) -> None:
@@ -74,8 +74,8 @@ async def test_a_call_can_be_done_late(sandbox: Sandbox, http: aiohttp.ClientSes
     with pytest.raises(TimeoutError):
         await post(sandbox, http, "late", patience=0.3)
 
-    assert said(sandbox) == []
-    await sandbox.human.wait_for(lambda: said(sandbox) == ["late"], what="the late deed")
+    assert channel_texts(sandbox) == []
+    await sandbox.human.wait_for(lambda: channel_texts(sandbox) == ["late"], what="the late deed")
 
 
 async def test_a_fault_of_one_channel_spares_the_others(
@@ -91,7 +91,7 @@ async def test_a_fault_of_one_channel_spares_the_others(
 def test_the_same_seed_rains_the_same() -> None:
     def storm(seed: int) -> list[Any]:
         faults = Faults()
-        faults.rain(seed=seed, rate=0.3, faults=[Fault(kind="500"), Fault(kind="reset")])
+        faults.inject_randomly(seed=seed, rate=0.3, faults=[Fault(kind="500"), Fault(kind="reset")])
         return [faults.take("chat.update") for _ in range(200)]
 
     assert storm(1) == storm(1)

@@ -12,9 +12,9 @@ import pytest
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.sandbox.slack.people import ADA, ATTIC, BEN, BUILDS, HIDEOUT, RANDOM
+from bot.sandbox.slack.people import ADA, ARCHIVED, BEN, BUILDS, PRIVATE, RANDOM
 from bot.sandbox.slack.server import Sandbox, open_sandbox
-from tests.flows.sandbox_clients import SECTION, client, http, refused
+from tests.flows.sandbox_clients import SECTION, client, error_of_refused_call, http
 from tests.sandbox import sandbox
 
 __all__ = ["client", "http", "sandbox"]
@@ -58,15 +58,18 @@ async def test_timestamps_are_unique_and_increase(sandbox: Sandbox, client: Asyn
     ("channel", "error"),
     [
         (RANDOM, "not_in_channel"),
-        (HIDEOUT, "channel_not_found"),
-        (ATTIC, "is_archived"),
+        (PRIVATE, "channel_not_found"),
+        (ARCHIVED, "is_archived"),
         ("C0NOWHERE", "channel_not_found"),
     ],
 )
 async def test_where_the_bot_is_no_member_it_cannot_post(
     sandbox: Sandbox, client: AsyncWebClient, channel: str, error: str
 ) -> None:
-    assert await refused(sandbox, client.chat_postMessage(channel=channel, text="x")) == error
+    assert (
+        await error_of_refused_call(sandbox, client.chat_postMessage(channel=channel, text="x"))
+        == error
+    )
 
 
 async def test_a_person_gets_a_direct_message(sandbox: Sandbox, client: AsyncWebClient) -> None:
@@ -84,10 +87,10 @@ async def test_only_its_own_messages_can_the_bot_change(
     update = client.chat_update(channel=BUILDS, ts=said["ts"], text="yours")
     delete = client.chat_delete(channel=BUILDS, ts=said["ts"])
 
-    assert await refused(sandbox, update) == "cant_update_message"
-    assert await refused(sandbox, delete) == "cant_delete_message"
+    assert await error_of_refused_call(sandbox, update) == "cant_update_message"
+    assert await error_of_refused_call(sandbox, delete) == "cant_delete_message"
     gone = client.chat_update(channel=BUILDS, ts="1.000001", text="x")
-    assert await refused(sandbox, gone) == "message_not_found"
+    assert await error_of_refused_call(sandbox, gone) == "message_not_found"
 
 
 async def test_an_update_in_an_archived_channel_is_refused(
@@ -97,7 +100,7 @@ async def test_an_update_in_an_archived_channel_is_refused(
     await sandbox.human.archive("#builds")
     update = client.chat_update(channel=BUILDS, ts=posted["ts"], text="y")
 
-    assert await refused(sandbox, update) == "is_inactive"
+    assert await error_of_refused_call(sandbox, update) == "is_inactive"
 
 
 async def test_text_alone_drops_the_blocks_and_marks_the_message_as_edited(
@@ -124,7 +127,7 @@ async def test_a_deleted_root_with_replies_leaves_a_tombstone(
 
     assert sandbox.human.thread("#builds", root["ts"])[0]["subtype"] == "tombstone"
     update = client.chat_update(channel=BUILDS, ts=root["ts"], text="again")
-    assert await refused(sandbox, update) == "message_not_found"
+    assert await error_of_refused_call(sandbox, update) == "message_not_found"
 
 
 @pytest.mark.parametrize(
@@ -159,9 +162,9 @@ async def test_a_message_without_anything_is_refused(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         call = client.chat_postMessage(channel=BUILDS)
-        assert await refused(sandbox, call) == "no_text"
+        assert await error_of_refused_call(sandbox, call) == "no_text"
     long = client.chat_update(channel=BUILDS, ts="1.1", text="x" * 4001)
-    assert await refused(sandbox, long) == "message_not_found"
+    assert await error_of_refused_call(sandbox, long) == "message_not_found"
 
 
 async def test_the_forty_thousand_and_first_character_is_cut_off(
@@ -215,7 +218,7 @@ async def test_an_ephemeral_message_is_for_one_member(
     assert [each["text"] for each in sandbox.human.ephemerals("ada")] == ["psst"]
     assert sandbox.human.messages("#builds") == []
     stranger = client.chat_postEphemeral(channel=BUILDS, user="U0SAM00006", text="psst")
-    assert await refused(sandbox, stranger) == "user_not_in_channel"
+    assert await error_of_refused_call(sandbox, stranger) == "user_not_in_channel"
 
 
 async def test_a_permalink_names_the_thread(sandbox: Sandbox, client: AsyncWebClient) -> None:
@@ -242,7 +245,7 @@ async def test_a_stream_grows_ends_and_dies_after_five_minutes(
     append = client.chat_appendStream(channel=BUILDS, ts=second["ts"], markdown_text="a")
 
     assert sandbox.human.thread("#builds", root["ts"])[1]["text"] == "ab"
-    assert await refused(sandbox, append) == "message_not_in_streaming_state"
+    assert await error_of_refused_call(sandbox, append) == "message_not_in_streaming_state"
 
 
 async def test_a_reaction_is_given_once(tmp_path: Path) -> None:
@@ -260,6 +263,10 @@ async def test_a_reaction_is_given_once(tmp_path: Path) -> None:
         message = sandbox.human.messages("#builds")[0]
         users = [BEN, sandbox.bot_user_id]
         assert message["reactions"] == [{"name": "eyes", "users": users, "count": 2}]
-        assert await refused(sandbox, client.reactions_add(**place)) == "already_reacted"
+        assert (
+            await error_of_refused_call(sandbox, client.reactions_add(**place)) == "already_reacted"
+        )
         await client.reactions_remove(**place)
-        assert await refused(sandbox, client.reactions_remove(**place)) == "no_reaction"
+        assert (
+            await error_of_refused_call(sandbox, client.reactions_remove(**place)) == "no_reaction"
+        )

@@ -8,7 +8,7 @@ from bot.sandbox.slack.people import ADA, BEN, BUILDS
 from bot.sandbox.slack.server import Sandbox
 from tests.flows.sandbox_page import (
     MODAL,
-    Page,
+    ControlClient,
     Recorder,
     modal_of,
     option,
@@ -22,7 +22,7 @@ __all__ = ["page", "recorder", "sandbox"]
 
 
 async def test_a_form_is_filled_in_and_submitted_from_the_page(
-    sandbox: Sandbox, recorder: Recorder, page: Page
+    sandbox: Sandbox, recorder: Recorder, page: ControlClient
 ) -> None:
     assert (await page.post("slash", channel=BUILDS, command="/workflow", text="@ben go"))["ok"]
     view = await sandbox.human.wait_for(sandbox.human.modal, what="the modal")
@@ -116,7 +116,7 @@ async def test_a_cancelled_modal_is_told_where_that_is_asked_for(
 
 
 async def test_a_button_in_a_modal_updates_it(
-    sandbox: Sandbox, recorder: Recorder, page: Page
+    sandbox: Sandbox, recorder: Recorder, page: ControlClient
 ) -> None:
     view = await modal_of(sandbox)
 

@@ -10,14 +10,16 @@ from slack_bolt.async_app import AsyncAck
 
 from bot.sandbox.slack.server import Sandbox
 from tests.flows.sandbox_clients import Document, http
-from tests.flows.sandbox_sockets import Listener, hasty, listen, new_link
+from tests.flows.sandbox_sockets import Listener, listen, new_link, short_timeout_sandbox
 from tests.sandbox import connected, new_app, sandbox
 
-__all__ = ["hasty", "http", "sandbox"]
+__all__ = ["http", "sandbox", "short_timeout_sandbox"]
 
 
-async def test_a_link_is_good_once(hasty: Sandbox, http: aiohttp.ClientSession) -> None:
-    link = await new_link(hasty)
+async def test_a_link_is_good_once(
+    short_timeout_sandbox: Sandbox, http: aiohttp.ClientSession
+) -> None:
+    link = await new_link(short_timeout_sandbox)
     socket = await http.ws_connect(link)
 
     with pytest.raises(aiohttp.WSServerHandshakeError):
@@ -25,20 +27,22 @@ async def test_a_link_is_good_once(hasty: Sandbox, http: aiohttp.ClientSession) 
     await socket.close()
 
 
-async def test_a_link_expires(hasty: Sandbox, http: aiohttp.ClientSession) -> None:
-    link = await new_link(hasty)
-    hasty.clock.advance(31)
+async def test_a_link_expires(short_timeout_sandbox: Sandbox, http: aiohttp.ClientSession) -> None:
+    link = await new_link(short_timeout_sandbox)
+    short_timeout_sandbox.clock.advance(31)
 
     with pytest.raises(aiohttp.WSServerHandshakeError):
         await http.ws_connect(link)
 
 
 async def test_the_eleventh_connection_is_sent_away(
-    hasty: Sandbox, http: aiohttp.ClientSession
+    short_timeout_sandbox: Sandbox, http: aiohttp.ClientSession
 ) -> None:
-    open_ones = [await listen(hasty, http) for _ in range(10)]
+    open_ones = [await listen(short_timeout_sandbox, http) for _ in range(10)]
 
-    eleventh = Listener(hasty, await http.ws_connect(await new_link(hasty)))
+    eleventh = Listener(
+        short_timeout_sandbox, await http.ws_connect(await new_link(short_timeout_sandbox))
+    )
 
     assert (await eleventh.next())["reason"] == "too_many_websockets"
     for each in [*open_ones, eleventh]:
@@ -120,13 +124,15 @@ async def test_an_app_that_was_cut_off_comes_back_when_it_is_let_in(sandbox: San
         assert (await sandbox.human.slash("#builds", "/workflow", "help")).ok
 
 
-async def test_a_refused_app_stays_out(hasty: Sandbox, http: aiohttp.ClientSession) -> None:
-    listener = await listen(hasty, http)
-    await hasty.disconnect("refuse", times=1)
+async def test_a_refused_app_stays_out(
+    short_timeout_sandbox: Sandbox, http: aiohttp.ClientSession
+) -> None:
+    listener = await listen(short_timeout_sandbox, http)
+    await short_timeout_sandbox.disconnect("refuse", times=1)
     with pytest.raises(aiohttp.WSServerHandshakeError):
-        await http.ws_connect(await new_link(hasty))
+        await http.ws_connect(await new_link(short_timeout_sandbox))
 
-    again = await listen(hasty, http)
+    again = await listen(short_timeout_sandbox, http)
 
     assert (await listener.socket.receive(timeout=10)).type in (
         aiohttp.WSMsgType.CLOSED,

@@ -8,7 +8,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox.slack.people import ADA
 from bot.sandbox.slack.server import Sandbox
-from tests.flows.sandbox_clients import SECTION, client, refused
+from tests.flows.sandbox_clients import SECTION, client, error_of_refused_call
 from tests.sandbox import sandbox
 
 __all__ = ["client", "sandbox"]
@@ -26,24 +26,24 @@ async def test_a_trigger_is_good_once_and_for_three_seconds(
 
     opened = await client.views_open(trigger_id=once, view=view)
     again = client.views_open(trigger_id=once, view=view)
-    assert await refused(sandbox, again) == "exchanged_trigger_id"
+    assert await error_of_refused_call(sandbox, again) == "exchanged_trigger_id"
     sandbox.clock.advance(3.1)
     assert (
-        await refused(sandbox, client.views_open(trigger_id=late, view=view))
+        await error_of_refused_call(sandbox, client.views_open(trigger_id=late, view=view))
         == "expired_trigger_id"
     )
     unknown = client.views_open(trigger_id="1.2.3", view=view)
-    assert await refused(sandbox, unknown) == "invalid_trigger_id"
+    assert await error_of_refused_call(sandbox, unknown) == "invalid_trigger_id"
     view_id, stamp = opened["view"]["id"], opened["view"]["hash"]
     changed = await client.views_update(view_id=view_id, hash=stamp, view=view)
     stale = client.views_update(view_id=view_id, hash=stamp, view=view)
-    assert await refused(sandbox, stale) == "hash_conflict"
+    assert await error_of_refused_call(sandbox, stale) == "hash_conflict"
     assert changed["view"]["hash"] != stamp
     for _ in range(2):
         trigger = sandbox.workspace.new_trigger(ADA)
         await client.views_push(trigger_id=trigger, view=view)
     pushed = client.views_push(trigger_id=sandbox.workspace.new_trigger(ADA), view=view)
-    assert await refused(sandbox, pushed) == "push_limit_reached"
+    assert await error_of_refused_call(sandbox, pushed) == "push_limit_reached"
 
 
 async def test_a_bad_view_is_refused(sandbox: Sandbox, client: AsyncWebClient) -> None:

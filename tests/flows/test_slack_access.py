@@ -10,14 +10,14 @@ from bot.sandbox.slack.people import ADA, BUILDS, GENERAL, OPERATORS, RANDOM
 from bot.sandbox.slack.server import Sandbox
 from bot.slack.client.client import SlackRefused
 from core.domain.actor import Role
-from tests.fakes.board import Board
-from tests.fakes.bot import Bot, open_bot
+from tests.fakes.bot import RunningBot, open_bot
+from tests.fakes.services import FakeServices
 from tests.sandbox import sandbox
 
 __all__ = ["sandbox"]
 
 
-async def told(bot: Bot, words: str, user: str) -> dict[str, Any]:
+async def wait_for_private(bot: RunningBot, words: str, user: str) -> dict[str, Any]:
     human = bot.sandbox.human
     return await human.wait_for(
         lambda: next((m for m in human.ephemerals(user) if words in human.text(m)), None),
@@ -25,7 +25,7 @@ async def told(bot: Bot, words: str, user: str) -> dict[str, Any]:
     )
 
 
-async def started_card(bot: Bot, channel: str = "#builds") -> str:
+async def started_card(bot: RunningBot, channel: str = "#builds") -> str:
     human = bot.sandbox.human
     await human.slash(channel, "/workflow", "run builder Add a button")
     card = await human.wait_for(
@@ -45,104 +45,110 @@ async def started_card(bot: Bot, channel: str = "#builds") -> str:
 async def test_a_command_from_the_wrong_person_or_place_is_refused_in_private(
     sandbox: Sandbox, user: str, channel: str, words: str, reason: str
 ) -> None:
-    async with open_bot(sandbox, Board()) as bot:
+    async with open_bot(sandbox, FakeServices()) as bot:
         await sandbox.human.slash(channel, "/workflow", "run builder x", user=user)
 
-        await told(bot, words, user)
-        assert [found[2] for found in bot.board.refusals] == [reason]
-        assert not bot.board.starts
+        await wait_for_private(bot, words, user)
+        assert [found[2] for found in bot.services.refusals] == [reason]
+        assert not bot.services.start_requests
 
 
 async def test_an_invitation_helps_at_once(sandbox: Sandbox) -> None:
-    async with open_bot(sandbox, Board()) as bot:
+    async with open_bot(sandbox, FakeServices()) as bot:
         await sandbox.human.slash("#random", "/workflow", "run builder x")
-        await told(bot, "/invite", "ada")
-        assert not bot.board.starts
+        await wait_for_private(bot, "/invite", "ada")
+        assert not bot.services.start_requests
 
         await sandbox.human.invite("#random")
         await sandbox.human.slash("#random", "/workflow", "run builder x")
 
-        await bot.board.until(lambda: bot.board.starts)
-        assert {start.place.channel_id for start in bot.board.starts if start.place} == {RANDOM}
-        assert [found[2] for found in bot.board.refusals] == ["bot not in channel"]
+        await bot.services.wait_until(lambda: bot.services.start_requests)
+        assert {start.place.channel_id for start in bot.services.start_requests if start.place} == {
+            RANDOM
+        }
+        assert [found[2] for found in bot.services.refusals] == ["bot not in channel"]
 
 
 async def test_a_guests_button_mention_and_reply_do_nothing(sandbox: Sandbox) -> None:
-    async with open_bot(sandbox, Board()) as bot:
+    async with open_bot(sandbox, FakeServices()) as bot:
         ts = await started_card(bot, "#general")
 
         await sandbox.human.click("#general", ts, label="Kill", user="gus")
         await sandbox.human.say("#general", "@signalbox kill", thread_ts=ts, user="gus")
         await sandbox.human.say("#general", "hm", thread_ts=ts, user="gus")
 
-        await bot.board.until(lambda: len(bot.board.refusals) == 3, what="three refusals")
-        await bot.board.handled()
-        assert not bot.board.kills
+        await bot.services.wait_until(
+            lambda: len(bot.services.refusals) == 3, what="three refusals"
+        )
+        await bot.services.wait_until_handled()
+        assert not bot.services.kills
         # The reply was talk between people, so it is not answered.
         assert len(sandbox.human.ephemerals("gus")) == 2
 
 
 async def test_somebody_elses_run_is_not_to_be_killed_by_a_runner(sandbox: Sandbox) -> None:
-    async with open_bot(sandbox, Board()) as bot:
+    async with open_bot(sandbox, FakeServices()) as bot:
         ts = await started_card(bot)
 
         await sandbox.human.click("#builds", ts, label="Kill", user="ben")
 
-        await told(bot, "not your run", "ben")
-        assert not bot.board.kills
+        await wait_for_private(bot, "not your run", "ben")
+        assert not bot.services.kills
 
 
 async def test_an_operator_by_user_group_may_kill_any_run(sandbox: Sandbox) -> None:
     roles = {Role.OPERATOR: (OPERATORS,), Role.RUNNER: ("*",)}
     members = sandbox.workspace.groups[OPERATORS].members
     operator = next(user for user in members if user != ADA)
-    async with open_bot(sandbox, Board(), roles=roles) as bot:
+    async with open_bot(sandbox, FakeServices(), roles=roles) as bot:
         ts = await started_card(bot)
 
         await sandbox.human.click("#builds", ts, label="Kill", user=operator)
 
-        await bot.board.until(lambda: bot.board.kills)
-        [run] = bot.board.runs.values()
+        await bot.services.wait_until(lambda: bot.services.kills)
+        [run] = bot.services.runs.values()
         assert run.user_id is not None
-        assert bot.board.users[run.user_id].slack_user_id == ADA
-        assert list(bot.board.kills) == [run.id]
-        assert not bot.board.refusals
+        assert bot.services.users[run.user_id].slack_user_id == ADA
+        assert list(bot.services.kills) == [run.id]
+        assert not bot.services.refusals
 
 
 async def test_a_group_that_cannot_be_read_gives_no_role(sandbox: Sandbox) -> None:
     sandbox.faults.add("usergroups.users.list", "500", times=5)
-    async with open_bot(sandbox, Board(), roles={Role.RUNNER: (OPERATORS,)}) as bot:
+    async with open_bot(sandbox, FakeServices(), roles={Role.RUNNER: (OPERATORS,)}) as bot:
         await sandbox.human.slash("#builds", "/workflow", "run builder x")
 
-        await told(bot, "no role", "ada")
-        assert not bot.board.starts
+        await wait_for_private(bot, "no role", "ada")
+        assert not bot.services.start_requests
 
 
 async def test_with_an_allow_list_other_channels_are_closed(sandbox: Sandbox) -> None:
-    async with open_bot(sandbox, Board(), allowed_channels=frozenset({BUILDS})) as bot:
+    async with open_bot(sandbox, FakeServices(), allowed_channels=frozenset({BUILDS})) as bot:
         await sandbox.human.slash("#general", "/workflow", "run builder x")
-        await told(bot, "[channels] allow", "ada")
+        await wait_for_private(bot, "[channels] allow", "ada")
 
         await sandbox.human.slash("#builds", "/workflow", "run builder x")
 
-        await bot.board.until(lambda: bot.board.starts)
-        assert GENERAL not in {start.place.channel_id for start in bot.board.starts if start.place}
+        await bot.services.wait_until(lambda: bot.services.start_requests)
+        assert GENERAL not in {
+            start.place.channel_id for start in bot.services.start_requests if start.place
+        }
 
 
 async def test_nobody_comes_in_while_slack_cannot_be_asked(sandbox: Sandbox) -> None:
-    async with open_bot(sandbox, Board()) as bot:
+    async with open_bot(sandbox, FakeServices()) as bot:
         sandbox.faults.add("users.info", "500", times=3)
 
         await sandbox.human.slash("#builds", "/workflow", "run builder x")
 
-        await told(bot, "try again", "ada")
-        assert not bot.board.starts
+        await wait_for_private(bot, "try again", "ada")
+        assert not bot.services.start_requests
 
 
 async def test_a_name_that_slack_does_not_know_is_an_error_with_that_name(
     sandbox: Sandbox,
 ) -> None:
-    async with open_bot(sandbox, Board()) as bot:
+    async with open_bot(sandbox, FakeServices()) as bot:
         with pytest.raises(SlackRefused) as caught:
             await bot.slack.call("users.info", user="U0NOBODY")
 

@@ -11,21 +11,21 @@ import pytest_asyncio
 from bot.sandbox.slack.people import BUILDS
 from bot.sandbox.slack.server import Sandbox
 from core.domain.runs.run import StopReason
-from tests.fakes.board import Board
-from tests.fakes.bot import Bot, open_bot
+from tests.fakes.bot import RunningBot, open_bot
+from tests.fakes.services import FakeServices
 from tests.sandbox import sandbox
 
 __all__ = ["sandbox"]
 
 
 @pytest_asyncio.fixture(params=["socket", "http"])
-async def bot(request: pytest.FixtureRequest, sandbox: Sandbox) -> AsyncIterator[Bot]:
-    async with open_bot(sandbox, Board(), transport=str(request.param)) as opened:
+async def bot(request: pytest.FixtureRequest, sandbox: Sandbox) -> AsyncIterator[RunningBot]:
+    async with open_bot(sandbox, FakeServices(), transport=str(request.param)) as opened:
         yield opened
-        await sandbox.settled()
+        await sandbox.wait_until_idle()
 
 
-async def card_of(bot: Bot, channel: str = "#builds") -> dict[str, object]:
+async def card_of(bot: RunningBot, channel: str = "#builds") -> dict[str, object]:
     """The newest card in a channel, once it is there."""
     return await bot.sandbox.human.wait_for(
         lambda: next(
@@ -35,7 +35,9 @@ async def card_of(bot: Bot, channel: str = "#builds") -> dict[str, object]:
     )
 
 
-async def told(bot: Bot, words: str, user: str | None = None) -> dict[str, object]:
+async def wait_for_private(
+    bot: RunningBot, words: str, user: str | None = None
+) -> dict[str, object]:
     """A private answer with these words, once it is there."""
     human = bot.sandbox.human
     return await human.wait_for(
@@ -44,35 +46,35 @@ async def told(bot: Bot, words: str, user: str | None = None) -> dict[str, objec
     )
 
 
-async def test_a_command_starts_a_run_once_with_its_task_word_for_word(bot: Bot) -> None:
+async def test_a_command_starts_a_run_once_with_its_task_word_for_word(bot: RunningBot) -> None:
     task = 'Add <rate> limiting & "tests"\n\n  - keep  spaces'
 
     await bot.sandbox.human.slash("#builds", "/workflow", f"run builder --turns 5 {task}")
 
     await card_of(bot)
-    assert [start.task for start in bot.board.starts] == [task]
-    assert bot.board.starts[0].max_turns == 5
-    assert bot.board.starts[0].place is not None
-    assert bot.board.starts[0].place.channel_id == BUILDS
+    assert [start.task for start in bot.services.start_requests] == [task]
+    assert bot.services.start_requests[0].max_turns == 5
+    assert bot.services.start_requests[0].place is not None
+    assert bot.services.start_requests[0].place.channel_id == BUILDS
 
 
-async def test_a_command_is_acknowledged_before_the_work_is_done(bot: Bot) -> None:
-    bot.board.slowness = 3
+async def test_a_command_is_acknowledged_before_the_work_is_done(bot: RunningBot) -> None:
+    bot.services.start_delay = 3
 
     answer = await bot.sandbox.human.slash("#builds", "/workflow", "run builder slow start")
 
     assert answer.ok
-    assert not bot.board.starts
-    await bot.board.until(lambda: bot.board.starts, what="the start")
+    assert not bot.services.start_requests
+    await bot.services.wait_until(lambda: bot.services.start_requests, what="the start")
 
 
-async def test_the_card_shows_the_run_and_changes_with_it(bot: Bot) -> None:
+async def test_the_card_shows_the_run_and_changes_with_it(bot: RunningBot) -> None:
     human = bot.sandbox.human
     await human.slash("#builds", "/workflow", "run builder Add a button")
     card = await card_of(bot)
-    run_id = next(iter(bot.board.runs))
+    run_id = next(iter(bot.services.runs))
 
-    bot.board.end(run_id, result="All is done and well.")
+    bot.services.end(run_id, result="All is done and well.")
 
     await human.wait_for(
         lambda: "Completed" in human.text(human.thread("#builds", str(card["ts"]))[0]),
@@ -82,22 +84,22 @@ async def test_the_card_shows_the_run_and_changes_with_it(bot: Bot) -> None:
     assert len(human.messages("#builds")) == 1
 
 
-async def test_the_kill_button_asks_first_and_kills_the_run(bot: Bot) -> None:
+async def test_the_kill_button_asks_first_and_kills_the_run(bot: RunningBot) -> None:
     human = bot.sandbox.human
     await human.slash("#builds", "/workflow", "run builder Add a button")
     card = await card_of(bot)
 
     await human.click("#builds", str(card["ts"]), label="Kill")
 
-    await bot.board.until(lambda: bot.board.kills, what="the kill")
-    assert human.confirmed
+    await bot.services.wait_until(lambda: bot.services.kills, what="the kill")
+    assert human.confirmed_dialogs
 
 
-async def test_two_clicks_on_continue_start_one_leg(bot: Bot) -> None:
+async def test_two_clicks_on_continue_start_one_leg(bot: RunningBot) -> None:
     human = bot.sandbox.human
     await human.slash("#builds", "/workflow", "run builder Add a button")
     card = await card_of(bot)
-    bot.board.end(next(iter(bot.board.runs)), StopReason.MAX_TURNS)
+    bot.services.end(next(iter(bot.services.runs)), StopReason.MAX_TURNS)
     await human.wait_for(
         lambda: any("20" in label for label in human.labels(human.messages("#builds")[0])),
         what="the continue buttons",
@@ -108,17 +110,19 @@ async def test_two_clicks_on_continue_start_one_leg(bot: Bot) -> None:
     ]
     await asyncio.gather(*clicks)
 
-    await bot.board.until(lambda: len(bot.board.continues) == 2, what="both clicks")
-    assert [wish.additional_turns for wish in bot.board.continues] == [20, 20]
-    assert len(bot.board.runs) == 2
-    await told(bot, "goes on already")
+    await bot.services.wait_until(
+        lambda: len(bot.services.continue_requests) == 2, what="both clicks"
+    )
+    assert [wish.additional_turns for wish in bot.services.continue_requests] == [20, 20]
+    assert len(bot.services.runs) == 2
+    await wait_for_private(bot, "goes on already")
 
 
-async def test_the_continue_form_asks_for_turns_and_words(bot: Bot) -> None:
+async def test_the_continue_form_asks_for_turns_and_words(bot: RunningBot) -> None:
     human = bot.sandbox.human
     await human.slash("#builds", "/workflow", "run builder Add a button")
     card = await card_of(bot)
-    bot.board.end(next(iter(bot.board.runs)), StopReason.MAX_TURNS)
+    bot.services.end(next(iter(bot.services.runs)), StopReason.MAX_TURNS)
     await human.wait_for(
         lambda: "Continue…" in human.labels(human.messages("#builds")[0]) or None,
         what="the continue button",
@@ -129,12 +133,12 @@ async def test_the_continue_form_asks_for_turns_and_words(bot: Bot) -> None:
     errors = await human.submit(form["id"], {"turns": "35", "message": "Mind the tests"})
 
     assert errors is None
-    await bot.board.until(lambda: bot.board.continues, what="the leg")
-    assert bot.board.continues[0].additional_turns == 35
-    assert bot.board.continues[0].message == "Mind the tests"
+    await bot.services.wait_until(lambda: bot.services.continue_requests, what="the leg")
+    assert bot.services.continue_requests[0].additional_turns == 35
+    assert bot.services.continue_requests[0].message == "Mind the tests"
 
 
-async def test_a_form_shows_what_is_wrong_and_then_starts(bot: Bot) -> None:
+async def test_a_form_shows_what_is_wrong_and_then_starts(bot: RunningBot) -> None:
     human = bot.sandbox.human
     await human.slash("#builds", "/workflow", "run")
     form = await human.wait_for(human.modal, what="the form")
@@ -150,23 +154,25 @@ async def test_a_form_shows_what_is_wrong_and_then_starts(bot: Bot) -> None:
     assert list(wrong) == ["timeout"]
     assert right is None
     await card_of(bot)
-    assert [start.task for start in bot.board.starts] == ["Build it"]
+    assert [start.task for start in bot.services.start_requests] == ["Build it"]
 
 
-async def test_a_failed_start_leaves_the_form_open_with_the_reason(bot: Bot) -> None:
+async def test_a_failed_start_leaves_the_form_open_with_the_reason(bot: RunningBot) -> None:
     human = bot.sandbox.human
     await human.slash("#builds", "/workflow", "run")
     form = await human.wait_for(human.modal, what="the form")
-    bot.board.is_away = True
+    bot.services.is_unreachable = True
 
     errors = await human.submit(form["id"], {"workflow": "implement", "task": "Build it"})
 
     assert errors is not None
     assert "nothing was started" in next(iter(errors.values()))
-    bot.board.is_away = False
+    bot.services.is_unreachable = False
 
 
-async def test_the_message_shortcut_opens_the_form_with_the_message_as_task(bot: Bot) -> None:
+async def test_the_message_shortcut_opens_the_form_with_the_message_as_task(
+    bot: RunningBot,
+) -> None:
     human = bot.sandbox.human
     said = await human.say("#builds", "The <login> page is broken & slow", user="ben")
 
@@ -176,60 +182,60 @@ async def test_the_message_shortcut_opens_the_form_with_the_message_as_task(bot:
     assert "The <login> page is broken & slow" in str(form["blocks"])
 
 
-async def test_a_mention_in_the_thread_kills_the_threads_own_run(bot: Bot) -> None:
+async def test_a_mention_in_the_thread_kills_the_threads_own_run(bot: RunningBot) -> None:
     human = bot.sandbox.human
     await human.slash("#builds", "/workflow", "run builder Add a button")
     card = await card_of(bot)
 
     await human.say("#builds", "@signalbox kill wrong branch", thread_ts=str(card["ts"]))
 
-    await told(bot, "Its card shows")
-    assert len(bot.board.kills) == 1
+    await wait_for_private(bot, "Its card shows")
+    assert len(bot.services.kills) == 1
 
 
 async def test_a_reply_in_an_unfinished_runs_thread_continues_it_with_these_words(
-    bot: Bot,
+    bot: RunningBot,
 ) -> None:
     human = bot.sandbox.human
     await human.slash("#builds", "/workflow", "run builder Add a button")
     card = await card_of(bot)
-    bot.board.end(next(iter(bot.board.runs)), StopReason.MAX_TURNS)
+    bot.services.end(next(iter(bot.services.runs)), StopReason.MAX_TURNS)
 
     await human.say("#builds", "please also run the tests", thread_ts=str(card["ts"]))
 
-    await bot.board.until(lambda: bot.board.continues, what="the leg")
-    assert bot.board.continues[0].message == "please also run the tests"
+    await bot.services.wait_until(lambda: bot.services.continue_requests, what="the leg")
+    assert bot.services.continue_requests[0].message == "please also run the tests"
 
 
-async def test_a_reply_to_a_live_run_is_answered_once_in_private(bot: Bot) -> None:
+async def test_a_reply_to_a_live_run_is_answered_once_in_private(bot: RunningBot) -> None:
     human = bot.sandbox.human
     await human.slash("#builds", "/workflow", "run builder Add a button")
     card = await card_of(bot)
 
     await human.say("#builds", "how is it going?", thread_ts=str(card["ts"]))
-    hint = await told(bot, "did not reach the agent")
+    hint = await wait_for_private(bot, "did not reach the agent")
     await human.say("#builds", "hello?", thread_ts=str(card["ts"]))
-    await bot.sandbox.settled()
-    await bot.board.handled()
+    await bot.sandbox.wait_until_idle()
+    await bot.services.wait_until_handled()
 
     assert hint["thread_ts"] == card["ts"]
     assert sum("did not reach" in human.text(m) for m in human.ephemerals()) == 1
 
 
-async def test_talk_in_other_threads_is_neither_kept_nor_answered(bot: Bot) -> None:
+async def test_talk_in_other_threads_is_neither_kept_nor_answered(bot: RunningBot) -> None:
     human = bot.sandbox.human
     root = await human.say("#builds", "lunch?", user="ben")
 
     await human.say("#builds", "yes", thread_ts=str(root["ts"]), user="cleo")
-    await bot.sandbox.settled()
-    await bot.board.handled()
+    await bot.sandbox.wait_until_idle()
+    await bot.services.wait_until_handled()
 
     assert not human.ephemerals("cleo")
-    assert not bot.board.refusals
-    assert len(bot.board.inbox) == 1
+    assert not bot.services.refusals
+    assert len(bot.services.inbox) == 1
 
 
-async def test_the_home_tab_shows_ones_own_runs(bot: Bot) -> None:
+async def test_the_home_tab_shows_ones_own_runs(bot: RunningBot) -> None:
     human = bot.sandbox.human
     await human.slash("#builds", "/workflow", "run builder Add a button")
     await card_of(bot)
@@ -242,7 +248,7 @@ async def test_the_home_tab_shows_ones_own_runs(bot: Bot) -> None:
 
 
 @pytest.mark.parametrize("text", ["help", "workflows", "list", "status", "status run_nonsense"])
-async def test_whatever_is_asked_is_answered_in_private(bot: Bot, text: str) -> None:
+async def test_whatever_is_asked_is_answered_in_private(bot: RunningBot, text: str) -> None:
     await bot.sandbox.human.slash("#general", "/workflow", text)
 
     answer = await bot.sandbox.human.wait_for(bot.sandbox.human.ephemerals, what="an answer")
@@ -250,17 +256,19 @@ async def test_whatever_is_asked_is_answered_in_private(bot: Bot, text: str) -> 
     assert not bot.sandbox.human.messages("#general")
 
 
-async def test_without_its_database_a_command_is_answered_that_nothing_started(bot: Bot) -> None:
-    bot.board.is_away = True
+async def test_without_its_database_a_command_is_answered_that_nothing_started(
+    bot: RunningBot,
+) -> None:
+    bot.services.is_unreachable = True
 
     await bot.sandbox.human.slash("#general", "/workflow", "run builder x")
 
-    await told(bot, "nothing was started")
-    bot.board.is_away = False
-    assert not bot.board.starts
+    await wait_for_private(bot, "nothing was started")
+    bot.services.is_unreachable = False
+    assert not bot.services.start_requests
 
 
-async def test_a_direct_message_is_a_command(bot: Bot) -> None:
+async def test_a_direct_message_is_a_command(bot: RunningBot) -> None:
     human = bot.sandbox.human
 
     await human.say("@ada", "help")

@@ -17,9 +17,9 @@ from bot.sandbox.slack.faults import Fault
 from bot.sandbox.slack.people import ADA
 from bot.sandbox.slack.server import Sandbox, open_sandbox
 from core.domain.runs.run import Run
-from tests.fakes.board import Board
-from tests.fakes.bot import Bot, open_bot
-from tests.fakes.threads import is_drawn, marks, new_run
+from tests.fakes.bot import RunningBot, open_bot
+from tests.fakes.services import FakeServices
+from tests.fakes.threads import is_drawn, new_run, slot_counts
 
 SEEDS = [int(seed) for seed in os.environ.get("STORM_SEEDS", "1,2,3").split(",")]
 THREADS = 10
@@ -44,17 +44,17 @@ FAULTS = (
 class Storm:
     """Ten runs whose rows change by dice, in front of a bot."""
 
-    def __init__(self, seed: int, sandbox: Sandbox, board: Board) -> None:
-        self.dice = random.Random(seed)
+    def __init__(self, seed: int, sandbox: Sandbox, services: FakeServices) -> None:
+        self.rng = random.Random(seed)
         self.sandbox = sandbox
-        self.board = board
+        self.services = services
         self.runs: list[Run] = []
 
     def start(self) -> None:
         """Begin the runs."""
         channels = [self.sandbox.workspace.channel(name).id for name in ("#builds", "#general")]
         self.runs = [
-            new_run(self.board, channel=channels[number % 2], task=f"Task {number}", owner=ADA)
+            new_run(self.services, channel=channels[number % 2], task=f"Task {number}", owner=ADA)
             for number in range(THREADS)
         ]
 
@@ -62,24 +62,26 @@ class Storm:
         """Change rows, and end every run."""
         for turn in range(1, 9):
             for run in self.runs:
-                if self.dice.random() < 0.6:
-                    self.board.change(run.run_id, turns=turn)
-            await asyncio.sleep(self.dice.uniform(0.05, 0.2))
+                if self.rng.random() < 0.6:
+                    self.services.change(run.run_id, turns=turn)
+            await asyncio.sleep(self.rng.uniform(0.05, 0.2))
         for number, run in enumerate(self.runs):
-            self.board.end(
+            self.services.end(
                 run.run_id, turns=9, result=REPORT if number % 3 == 0 else f"Done with {number}."
             )
 
-    async def calm(self, bot: Bot) -> None:
+    async def calm(self, bot: RunningBot) -> None:
         """Wait until all is drawn, and Slack has nothing more to come with."""
         self.sandbox.faults.clear()
-        drawing = bot.side.redraw.drawing
+        drawing = bot.runtime.redraw.drawing
         async with asyncio.timeout(60):
             # Before it has taken over, the bot has none of the doubts of the one before it.
-            while drawing.lead is None:  # noqa: ASYNC110 - nobody tells, here and below
+            while drawing.leadership is None:  # noqa: ASYNC110 - nobody tells, here and below
                 await asyncio.sleep(0.05)
             # Doubts end with time.
-            while len(drawing.doubts) or not all(is_drawn(self.board, run) for run in self.runs):  # noqa: ASYNC110
+            while len(drawing.uncertain_writes) or not all(  # noqa: ASYNC110
+                is_drawn(self.services, run) for run in self.runs
+            ):
                 await asyncio.sleep(0.05)
 
     def check(self) -> None:
@@ -88,11 +90,11 @@ class Storm:
             (run.run_id, slot) for run in self.runs for slot in ("card", f"result:{run.run_id}")
         }
         wanted |= {("file", f"{run.run_id}-report.md") for run in self.runs[::3]}
-        found = marks(self.sandbox)
+        found = slot_counts(self.sandbox)
         assert {mark: count for mark, count in found.items() if count != 1} == {}
         assert set(found) == wanted
         for number, run in enumerate(self.runs):
-            card = self.board.shown[run.run_id, "card"]
+            card = self.services.shown[run.run_id, "card"]
             thread = self.sandbox.human.thread(card.channel_id, str(card.message_ts))
             said = [self.sandbox.human.text(message) for message in thread]
             assert "Completed" in said[0], run.run_id
@@ -105,15 +107,15 @@ class Storm:
 
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_after_a_storm_every_thread_is_true_and_nothing_is_there_twice(seed: int) -> None:
-    board = Board()
+    services = FakeServices()
     # What the bot sends is limited by its own budget; with time running faster, Slack's
     # limits would count other seconds than the bot's.
     async with open_sandbox(rate_limits=False) as sandbox:
         await sandbox.human.invite("#general")
-        async with open_bot(sandbox, board, speed=SPEED, call_timeout=CALL_LIMIT) as bot:
-            storm = Storm(seed, sandbox, board)
-            sandbox.faults.rain(
-                seed=seed, rate=RATE, faults=FAULTS, spared=["apps.connections.open"]
+        async with open_bot(sandbox, services, speed=SPEED, call_timeout=CALL_LIMIT) as bot:
+            storm = Storm(seed, sandbox, services)
+            sandbox.faults.inject_randomly(
+                seed=seed, rate=RATE, faults=FAULTS, excluded_methods=["apps.connections.open"]
             )
             storm.start()
             await storm.rage()
@@ -124,25 +126,25 @@ async def test_after_a_storm_every_thread_is_true_and_nothing_is_there_twice(see
 
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_a_storm_in_which_bots_are_replaced_leaves_every_thread_true(seed: int) -> None:
-    board = Board()
+    services = FakeServices()
     async with open_sandbox(rate_limits=False) as sandbox:
         await sandbox.human.invite("#general")
-        storm = Storm(seed, sandbox, board)
+        storm = Storm(seed, sandbox, services)
         raging: asyncio.Task[None] | None = None
         for _ in range(4):
             sandbox.faults.clear()
-            async with open_bot(sandbox, board, speed=SPEED, call_timeout=CALL_LIMIT):
-                sandbox.faults.rain(
-                    seed=seed, rate=RATE, faults=FAULTS, spared=["apps.connections.open"]
+            async with open_bot(sandbox, services, speed=SPEED, call_timeout=CALL_LIMIT):
+                sandbox.faults.inject_randomly(
+                    seed=seed, rate=RATE, faults=FAULTS, excluded_methods=["apps.connections.open"]
                 )
                 if raging is None:
                     storm.start()
                     raging = asyncio.create_task(storm.rage())
-                await asyncio.sleep(storm.dice.uniform(0.3, 0.8))
+                await asyncio.sleep(storm.rng.uniform(0.3, 0.8))
         assert raging is not None
         await raging
         sandbox.faults.clear()
-        async with open_bot(sandbox, board, speed=SPEED, call_timeout=CALL_LIMIT) as bot:
+        async with open_bot(sandbox, services, speed=SPEED, call_timeout=CALL_LIMIT) as bot:
             await storm.calm(bot)
         storm.check()
         assert not sandbox.problems, sandbox.problems

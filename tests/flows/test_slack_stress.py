@@ -9,11 +9,18 @@ import pytest
 
 from bot.sandbox.slack.people import ADA, BUILDS
 from bot.sandbox.slack.server import Sandbox
-from bot.slack.drawing.diff import RETRY_PLACE_AFTER
-from core.domain.runs.snapshot import Doubt
-from tests.fakes.board import Board
+from bot.slack.drawing.diff import RETRY_CHANNEL_AFTER
+from core.domain.runs.snapshot import UncertainWriteKind
 from tests.fakes.bot import open_bot
-from tests.fakes.threads import drawn, marks, new_run, own, replies, texts
+from tests.fakes.services import FakeServices
+from tests.fakes.threads import (
+    bot_messages,
+    bot_replies_below,
+    bot_texts,
+    new_run,
+    slot_counts,
+    wait_until_drawn,
+)
 from tests.sandbox import sandbox
 
 __all__ = ["sandbox"]
@@ -33,32 +40,32 @@ RATE_WORDS = ("ratelimited", "rate_limited", "429")
 async def test_a_post_without_a_true_answer_is_there_once(
     sandbox: Sandbox, kind: str, is_applied: bool
 ) -> None:
-    board = Board()
+    services = FakeServices()
     sandbox.faults.add("chat.postMessage", kind, times=2, is_applied=is_applied)
-    async with open_bot(sandbox, board, speed=SPEED, call_timeout=PATIENCE):
-        run = new_run(board)
-        await drawn(board, run)
-        board.end(run.run_id, result="Done.")
-        card = await drawn(board, run)
+    async with open_bot(sandbox, services, speed=SPEED, call_timeout=PATIENCE):
+        run = new_run(services)
+        await wait_until_drawn(services, run)
+        services.end(run.run_id, result="Done.")
+        card = await wait_until_drawn(services, run)
 
-        assert len(own(sandbox)) == 1
-        assert set(marks(sandbox).values()) == {1}
-        assert "Completed" in texts(sandbox)[0]
-        assert any("Done." in said for said in replies(sandbox, str(card.message_ts)))
-        assert sandbox.faults.left("chat.postMessage") == 0
+        assert len(bot_messages(sandbox)) == 1
+        assert set(slot_counts(sandbox).values()) == {1}
+        assert "Completed" in bot_texts(sandbox)[0]
+        assert any("Done." in said for said in bot_replies_below(sandbox, str(card.message_ts)))
+        assert sandbox.faults.remaining("chat.postMessage") == 0
 
 
 @pytest.mark.parametrize("kind", [*DARK, *DARK_WORDS, *RATE_WORDS])
 async def test_an_update_without_a_true_answer_is_made_again(sandbox: Sandbox, kind: str) -> None:
-    board = Board()
-    async with open_bot(sandbox, board, speed=SPEED, call_timeout=PATIENCE):
-        run = new_run(board)
-        await drawn(board, run)
+    services = FakeServices()
+    async with open_bot(sandbox, services, speed=SPEED, call_timeout=PATIENCE):
+        run = new_run(services)
+        await wait_until_drawn(services, run)
         sandbox.faults.add("chat.update", kind, times=2)
-        board.end(run.run_id, result="Done.")
-        await drawn(board, run)
+        services.end(run.run_id, result="Done.")
+        await wait_until_drawn(services, run)
 
-        assert "Completed" in texts(sandbox)[0]
+        assert "Completed" in bot_texts(sandbox)[0]
 
 
 @pytest.mark.parametrize(
@@ -68,29 +75,29 @@ async def test_an_update_without_a_true_answer_is_made_again(sandbox: Sandbox, k
 async def test_a_file_is_there_once_whichever_step_fails(
     sandbox: Sandbox, step: str, kind: str
 ) -> None:
-    board = Board()
+    services = FakeServices()
     sandbox.faults.add(step, kind)
-    async with open_bot(sandbox, board, speed=SPEED, call_timeout=PATIENCE):
-        run = new_run(board)
-        board.end(run.run_id, result=REPORT)
-        await drawn(board, run)
+    async with open_bot(sandbox, services, speed=SPEED, call_timeout=PATIENCE):
+        run = new_run(services)
+        services.end(run.run_id, result=REPORT)
+        await wait_until_drawn(services, run)
 
-        assert marks(sandbox)["file", f"{run.run_id}-report.md"] == 1
-        assert set(marks(sandbox).values()) == {1}
+        assert slot_counts(sandbox)["file", f"{run.run_id}-report.md"] == 1
+        assert set(slot_counts(sandbox).values()) == {1}
 
 
 @pytest.mark.parametrize("kind", ["missing_scope", "file_uploads_disabled"])
 async def test_where_no_file_is_taken_the_rest_is_shown(sandbox: Sandbox, kind: str) -> None:
-    board = Board()
+    services = FakeServices()
     sandbox.faults.add("files.getUploadURLExternal", kind, times=100)
-    async with open_bot(sandbox, board, speed=SPEED):
-        run = new_run(board)
-        board.end(run.run_id, result=REPORT)
-        card = await drawn(board, run)
+    async with open_bot(sandbox, services, speed=SPEED):
+        run = new_run(services)
+        services.end(run.run_id, result=REPORT)
+        card = await wait_until_drawn(services, run)
 
-        assert "Completed" in texts(sandbox)[0]
-        assert replies(sandbox, str(card.message_ts))
-        assert board.shown[run.run_id, f"file:{run.run_id}"].error == kind
+        assert "Completed" in bot_texts(sandbox)[0]
+        assert bot_replies_below(sandbox, str(card.message_ts))
+        assert services.shown[run.run_id, f"file:{run.run_id}"].error == kind
 
 
 @pytest.mark.parametrize(
@@ -100,244 +107,246 @@ async def test_where_no_file_is_taken_the_rest_is_shown(sandbox: Sandbox, kind: 
 async def test_a_bot_that_is_shut_out_goes_on_when_it_is_let_in(
     sandbox: Sandbox, method: str, kind: str
 ) -> None:
-    board = Board()
+    services = FakeServices()
     # As fast as the minute for which a refused bot keeps still is over in a moment.
-    async with open_bot(sandbox, board, speed=120):
-        run = new_run(board)
+    async with open_bot(sandbox, services, speed=120):
+        run = new_run(services)
         if method == "chat.update":
-            await drawn(board, run)
+            await wait_until_drawn(services, run)
         sandbox.faults.add(method, kind, times=2)
-        board.end(run.run_id, result="Done.")
-        await drawn(board, run)
+        services.end(run.run_id, result="Done.")
+        await wait_until_drawn(services, run)
 
-        assert "Completed" in texts(sandbox)[0]
-        assert set(marks(sandbox).values()) == {1}
+        assert "Completed" in bot_texts(sandbox)[0]
+        assert set(slot_counts(sandbox).values()) == {1}
 
 
 async def test_a_limit_of_one_channel_does_not_hold_up_another(sandbox: Sandbox) -> None:
-    board = Board()
+    services = FakeServices()
     sandbox.faults.add("chat.postMessage", "429", channel=BUILDS, retry_after=60)
-    async with open_bot(sandbox, board):
-        new_run(board)
-        other = new_run(board, channel=sandbox.workspace.channel("#general").id)
+    async with open_bot(sandbox, services):
+        new_run(services)
+        other = new_run(services, channel=sandbox.workspace.channel("#general").id)
         await sandbox.human.invite("#general")
-        await drawn(board, other)
+        await wait_until_drawn(services, other)
 
-        assert len(own(sandbox, "#general")) == 1
-        assert not own(sandbox)
+        assert len(bot_messages(sandbox, "#general")) == 1
+        assert not bot_messages(sandbox)
 
 
 async def test_a_message_too_long_for_slack_is_shown_as_plain_words(sandbox: Sandbox) -> None:
-    board = Board()
-    async with open_bot(sandbox, board, speed=SPEED):
-        run = new_run(board)
-        await drawn(board, run)
+    services = FakeServices()
+    async with open_bot(sandbox, services, speed=SPEED):
+        run = new_run(services)
+        await wait_until_drawn(services, run)
         sandbox.faults.add("chat.update", "msg_too_long")
-        board.end(run.run_id, result="Done.")
-        await drawn(board, run)
+        services.end(run.run_id, result="Done.")
+        await wait_until_drawn(services, run)
 
-        assert "Completed" in texts(sandbox)[0] or "completed" in texts(sandbox)[0]
+        assert "Completed" in bot_texts(sandbox)[0] or "completed" in bot_texts(sandbox)[0]
 
 
 async def test_a_post_that_arrives_late_is_taken_away_again(sandbox: Sandbox) -> None:
-    board = Board()
+    services = FakeServices()
     sandbox.faults.add("chat.postMessage", "late", seconds=2.0)
-    async with open_bot(sandbox, board, speed=SPEED, call_timeout=PATIENCE):
-        run = new_run(board)
-        board.end(run.run_id, result="Done.")
-        await drawn(board, run)
-        await sandbox.human.wait_for(lambda: len(own(sandbox)) == 2, what="the late one")
+    async with open_bot(sandbox, services, speed=SPEED, call_timeout=PATIENCE):
+        run = new_run(services)
+        services.end(run.run_id, result="Done.")
+        await wait_until_drawn(services, run)
+        await sandbox.human.wait_for(lambda: len(bot_messages(sandbox)) == 2, what="the late one")
 
-        await sandbox.human.wait_for(lambda: len(own(sandbox)) == 1, what="one card again")
-        card = board.shown[run.run_id, "card"]
-        assert own(sandbox)[0]["ts"] == card.message_ts
-        assert any("Done." in said for said in replies(sandbox, str(card.message_ts)))
+        await sandbox.human.wait_for(lambda: len(bot_messages(sandbox)) == 1, what="one card again")
+        card = services.shown[run.run_id, "card"]
+        assert bot_messages(sandbox)[0]["ts"] == card.message_ts
+        assert any("Done." in said for said in bot_replies_below(sandbox, str(card.message_ts)))
 
 
 async def test_an_old_update_that_arrives_late_does_not_stay(sandbox: Sandbox) -> None:
-    board = Board()
-    async with open_bot(sandbox, board, speed=SPEED, call_timeout=PATIENCE):
-        run = new_run(board)
-        await drawn(board, run)
+    services = FakeServices()
+    async with open_bot(sandbox, services, speed=SPEED, call_timeout=PATIENCE):
+        run = new_run(services)
+        await wait_until_drawn(services, run)
         # After the last update, and before the doubt about this one is over.
         sandbox.faults.add("chat.update", "late", seconds=4.0)
-        board.change(run.run_id, turns=7)
+        services.change(run.run_id, turns=7)
         await sandbox.human.wait_for(
-            lambda: not sandbox.faults.left("chat.update"), what="the update that hangs"
+            lambda: not sandbox.faults.remaining("chat.update"), what="the update that hangs"
         )
-        board.end(run.run_id, result="Done.", turns=9)
-        await drawn(board, run)
-        await sandbox.human.wait_for(lambda: "7 of 30" in texts(sandbox)[0], what="the late one")
+        services.end(run.run_id, result="Done.", turns=9)
+        await wait_until_drawn(services, run)
+        await sandbox.human.wait_for(
+            lambda: "7 of 30" in bot_texts(sandbox)[0], what="the late one"
+        )
 
         await sandbox.human.wait_for(
-            lambda: "Completed" in texts(sandbox)[0], what="the true state"
+            lambda: "Completed" in bot_texts(sandbox)[0], what="the true state"
         )
 
 
 async def test_a_doubt_outlasts_a_bot_that_could_not_draw_over_it(sandbox: Sandbox) -> None:
-    board = Board()
-    async with open_bot(sandbox, board, speed=SPEED):
-        run = new_run(board)
-        board.end(run.run_id, result="Done.")
-        await drawn(board, run)
+    services = FakeServices()
+    async with open_bot(sandbox, services, speed=SPEED):
+        run = new_run(services)
+        services.end(run.run_id, result="Done.")
+        await wait_until_drawn(services, run)
     sandbox.faults.add("chat.update", "429", retry_after=3600)
     # The minute after which a bot looks again at what another one left is over in half a second.
-    async with open_bot(sandbox, board, speed=120):
+    async with open_bot(sandbox, services, speed=120):
         await sandbox.human.wait_for(
-            lambda: not sandbox.faults.left("chat.update"), what="the try that is put off"
+            lambda: not sandbox.faults.remaining("chat.update"), what="the try that is put off"
         )
 
-    assert (run.run_id, "card", Doubt.OVERWRITTEN) in board.doubted
-    async with open_bot(sandbox, board, speed=120):
+    assert (run.run_id, "card", UncertainWriteKind.OVERWRITTEN) in services.doubted
+    async with open_bot(sandbox, services, speed=120):
         async with asyncio.timeout(15):
-            while board.doubted:  # noqa: ASYNC110 - nobody tells
+            while services.doubted:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.02)
 
 
 async def test_the_result_comes_though_its_card_was_deleted_twice(sandbox: Sandbox) -> None:
-    board = Board()
-    async with open_bot(sandbox, board, speed=SPEED):
-        run = new_run(board, owner=ADA)
-        root = str((await drawn(board, run)).message_ts)
+    services = FakeServices()
+    async with open_bot(sandbox, services, speed=SPEED):
+        run = new_run(services, owner=ADA)
+        root = str((await wait_until_drawn(services, run)).message_ts)
         await sandbox.human.say("#builds", "nice", thread_ts=root)
         await sandbox.human.delete("#builds", root)
-        board.change(run.run_id, turns=3)
-        again = await drawn(board, run)
+        services.change(run.run_id, turns=3)
+        again = await wait_until_drawn(services, run)
         await sandbox.human.delete("#builds", str(again.message_ts))
 
-        board.end(run.run_id, result="All is well.")
-        await drawn(board, run)
+        services.end(run.run_id, result="All is well.")
+        await wait_until_drawn(services, run)
 
-        assert [said for said in replies(sandbox, root) if "All is well." in said]
-        assert not own(sandbox, "@ada")
+        assert [said for said in bot_replies_below(sandbox, root) if "All is well." in said]
+        assert not bot_messages(sandbox, "@ada")
 
 
 async def test_a_result_that_its_thread_does_not_take_is_told_to_the_owner(
     sandbox: Sandbox,
 ) -> None:
-    board = Board()
-    async with open_bot(sandbox, board, speed=SPEED):
-        run = new_run(board, owner=ADA)
-        await drawn(board, run)
+    services = FakeServices()
+    async with open_bot(sandbox, services, speed=SPEED):
+        run = new_run(services, owner=ADA)
+        await wait_until_drawn(services, run)
         sandbox.faults.add("chat.postMessage", "restricted_action_thread_locked")
 
-        board.end(run.run_id, result="All is well.")
-        await drawn(board, run)
+        services.end(run.run_id, result="All is well.")
+        await wait_until_drawn(services, run)
 
-        assert "Completed" in texts(sandbox)[0]
-        assert ["All is well." in said for said in texts(sandbox, "@ada")] == [True]
+        assert "Completed" in bot_texts(sandbox)[0]
+        assert ["All is well." in said for said in bot_texts(sandbox, "@ada")] == [True]
 
 
 @pytest.mark.parametrize("kind", ["user_disabled", "user_not_found", "cannot_dm_bot"])
 async def test_an_owner_who_has_left_is_not_asked_for_for_ever(sandbox: Sandbox, kind: str) -> None:
-    board = Board()
+    services = FakeServices()
     sandbox.faults.add("conversations.open", kind, times=100)
-    async with open_bot(sandbox, board, speed=SPEED):
-        run = new_run(board, owner=ADA)
-        await drawn(board, run)
+    async with open_bot(sandbox, services, speed=SPEED):
+        run = new_run(services, owner=ADA)
+        await wait_until_drawn(services, run)
         await sandbox.human.archive("#builds")
-        board.end(run.run_id, result="All is well.")
-        await drawn(board, run)
+        services.end(run.run_id, result="All is well.")
+        await wait_until_drawn(services, run)
 
-        assert sandbox.faults.left("conversations.open") == 99
+        assert sandbox.faults.remaining("conversations.open") == 99
 
 
 @pytest.mark.parametrize("trouble", ["archived", "removed"])
 async def test_a_channel_that_is_had_back_shows_how_its_runs_ended(
     sandbox: Sandbox, trouble: str
 ) -> None:
-    board = Board()
+    services = FakeServices()
     # Minutes pass in a second.
-    speed = RETRY_PLACE_AFTER.total_seconds()
-    async with open_bot(sandbox, board, speed=speed):
-        run = new_run(board, owner=ADA)
-        card = await drawn(board, run)
+    speed = RETRY_CHANNEL_AFTER.total_seconds()
+    async with open_bot(sandbox, services, speed=speed):
+        run = new_run(services, owner=ADA)
+        card = await wait_until_drawn(services, run)
         if trouble == "archived":
             await sandbox.human.archive("#builds")
         else:
             await sandbox.human.kick("#builds")
-        board.end(run.run_id, result="All is well.")
-        await drawn(board, run)
+        services.end(run.run_id, result="All is well.")
+        await wait_until_drawn(services, run)
         if trouble == "archived":
             await sandbox.human.unarchive("#builds")
         else:
             await sandbox.human.invite("#builds")
 
-        await sandbox.human.wait_for(lambda: "Completed" in texts(sandbox)[0], what="the end")
+        await sandbox.human.wait_for(lambda: "Completed" in bot_texts(sandbox)[0], what="the end")
         await sandbox.human.wait_for(
-            lambda: replies(sandbox, str(card.message_ts)), what="the result"
+            lambda: bot_replies_below(sandbox, str(card.message_ts)), what="the result"
         )
-        assert len(texts(sandbox, "@ada")) == 1
-        assert set(marks(sandbox).values()) == {1}
+        assert len(bot_texts(sandbox, "@ada")) == 1
+        assert set(slot_counts(sandbox).values()) == {1}
 
 
 @pytest.mark.parametrize("kind", ["lost_answer", "reset", "500", "internal_error", "429"])
 async def test_an_answer_in_a_direct_message_is_given_once(sandbox: Sandbox, kind: str) -> None:
-    board = Board()
-    async with open_bot(sandbox, board, speed=SPEED):
+    services = FakeServices()
+    async with open_bot(sandbox, services, speed=SPEED):
         sandbox.faults.add("chat.postMessage", kind, is_applied=kind == "500")
         await sandbox.human.say("@ada", "help")
-        await board.handled()
+        await services.wait_until_handled()
 
-        assert len(own(sandbox, "@ada")) == 1
+        assert len(bot_messages(sandbox, "@ada")) == 1
 
 
 @pytest.mark.parametrize("kind", ["lost_answer", "reset", "500", "timeout", "429"])
 @pytest.mark.parametrize("way", ["response_url", "chat.postEphemeral"])
 async def test_a_private_answer_finds_a_way(sandbox: Sandbox, way: str, kind: str) -> None:
-    board = Board()
-    async with open_bot(sandbox, board, speed=SPEED, call_timeout=PATIENCE):
+    services = FakeServices()
+    async with open_bot(sandbox, services, speed=SPEED, call_timeout=PATIENCE):
         sandbox.faults.add(way, kind)
         if way == "response_url":
             await sandbox.human.slash("#builds", "/workflow", "help")
         else:
             await sandbox.human.say("#builds", "@signalbox help")
-        await board.handled()
+        await services.wait_until_handled()
 
-        assert sandbox.faults.left(way) == 0
-        assert sandbox.human.ephemerals() or own(sandbox, "@ada")
+        assert sandbox.faults.remaining(way) == 0
+        assert sandbox.human.ephemerals() or bot_messages(sandbox, "@ada")
 
 
 async def test_a_form_that_cannot_be_opened_is_told_of(sandbox: Sandbox) -> None:
-    board = Board()
-    async with open_bot(sandbox, board, speed=SPEED):
+    services = FakeServices()
+    async with open_bot(sandbox, services, speed=SPEED):
         sandbox.faults.add("views.open", "500")
         await sandbox.human.slash("#builds", "/workflow", "run")
-        await board.handled()
+        await services.wait_until_handled()
 
         told = [sandbox.human.text(message) for message in sandbox.human.ephemerals()]
         assert ["try again" in said for said in told] == [True]
 
 
 async def test_the_end_is_shown_after_minutes_without_slack(sandbox: Sandbox) -> None:
-    board = Board()
-    async with open_bot(sandbox, board, speed=60):
-        run = new_run(board)
-        await drawn(board, run)
+    services = FakeServices()
+    async with open_bot(sandbox, services, speed=60):
+        run = new_run(services)
+        await wait_until_drawn(services, run)
         for method in ("chat.update", "chat.postMessage", "conversations.history"):
             sandbox.faults.add(method, "503", times=8)
-        board.end(run.run_id, result="Done.")
-        card = await drawn(board, run)
+        services.end(run.run_id, result="Done.")
+        card = await wait_until_drawn(services, run)
 
-        assert "Completed" in texts(sandbox)[0]
-        assert any("Done." in said for said in replies(sandbox, str(card.message_ts)))
-        assert set(marks(sandbox).values()) == {1}
+        assert "Completed" in bot_texts(sandbox)[0]
+        assert any("Done." in said for said in bot_replies_below(sandbox, str(card.message_ts)))
+        assert set(slot_counts(sandbox).values()) == {1}
 
 
 async def test_the_end_is_shown_by_the_next_bot_when_slack_was_away(sandbox: Sandbox) -> None:
-    board = Board()
-    async with open_bot(sandbox, board, speed=SPEED):
-        run = new_run(board)
-        await drawn(board, run)
+    services = FakeServices()
+    async with open_bot(sandbox, services, speed=SPEED):
+        run = new_run(services)
+        await wait_until_drawn(services, run)
         sandbox.faults.add("chat.update", "503", times=1000)
-        board.end(run.run_id, result="Done.")
+        services.end(run.run_id, result="Done.")
         await sandbox.human.wait_for(
-            lambda: sandbox.faults.left("chat.update") < 1000, what="a failing call"
+            lambda: sandbox.faults.remaining("chat.update") < 1000, what="a failing call"
         )
     sandbox.faults.clear()
-    async with open_bot(sandbox, board, speed=SPEED):
-        card = await drawn(board, run)
+    async with open_bot(sandbox, services, speed=SPEED):
+        card = await wait_until_drawn(services, run)
 
-        assert "Completed" in texts(sandbox)[0]
-        assert any("Done." in said for said in replies(sandbox, str(card.message_ts)))
-        assert set(marks(sandbox).values()) == {1}
+        assert "Completed" in bot_texts(sandbox)[0]
+        assert any("Done." in said for said in bot_replies_below(sandbox, str(card.message_ts)))
+        assert set(slot_counts(sandbox).values()) == {1}

@@ -15,42 +15,46 @@ import pytest
 
 from bot.sandbox.slack.server import Sandbox
 from bot.slack.client.client import open_slack_client
-from bot.slack.client.rate_limits import Budget
+from bot.slack.client.rate_limits import RateLimiter
 from bot.slack.client.socket import open_sockets
 from bot.slack.setup import SlackCredentials, SlackSetupError, check_slack, problems_of
 from core.domain.errors import Unavailable
-from tests.fakes.board import Board
-from tests.fakes.bot import Bot, open_bot
+from tests.fakes.bot import RunningBot, open_bot
+from tests.fakes.services import FakeServices
 from tests.sandbox import sandbox
 
 __all__ = ["sandbox"]
 
 
-async def quick_sockets(bot: Bot) -> None:
+async def quick_sockets(bot: RunningBot) -> None:
     """Whether the bot is connected at all."""
     human = bot.sandbox.human
     await human.wait_for(lambda: bot.sandbox.sockets.connections, what="a connection")
 
 
 async def test_two_connections_hear_everything_once_through_a_refresh(sandbox: Sandbox) -> None:
-    async with open_bot(sandbox, Board(), connections=2) as bot:
+    async with open_bot(sandbox, FakeServices(), connections=2) as bot:
         for number in range(4):
             await sandbox.human.slash("#builds", "/workflow", f"run builder task {number}")
             if number == 1:
                 await sandbox.disconnect("refresh", times=1)
                 await quick_sockets(bot)
 
-        await bot.board.until(lambda: len(bot.board.starts) == 4, what="four starts")
-        assert sorted(start.task for start in bot.board.starts) == [f"task {n}" for n in range(4)]
+        await bot.services.wait_until(
+            lambda: len(bot.services.start_requests) == 4, what="four starts"
+        )
+        assert sorted(start.task for start in bot.services.start_requests) == [
+            f"task {n}" for n in range(4)
+        ]
 
 
 async def test_refused_connections_are_tried_again_with_a_new_address(sandbox: Sandbox) -> None:
-    board = Board()
-    async with open_bot(sandbox, board, transport="http") as bot:
+    services = FakeServices()
+    async with open_bot(sandbox, services, transport="http") as bot:
         sandbox.events_url = None
         await sandbox.disconnect("refuse", times=2)
         async with open_sockets(
-            bot.side.app,
+            bot.runtime.app,
             sandbox.app_token,
             connections=1,
             watch_every=timedelta(milliseconds=100),
@@ -60,17 +64,17 @@ async def test_refused_connections_are_tried_again_with_a_new_address(sandbox: S
             await sandbox.human.wait_for(lambda: sockets.is_ready or None, what="readiness")
 
             await sandbox.human.slash("#builds", "/workflow", "run builder x")
-            await board.until(lambda: board.starts)
+            await services.wait_until(lambda: services.start_requests)
         assert len(sandbox.calls("apps.connections.open")) >= 3
     sandbox.take_problems()
 
 
 async def test_a_broken_connection_comes_back(sandbox: Sandbox) -> None:
-    board = Board()
-    async with open_bot(sandbox, board, transport="http") as bot:
+    services = FakeServices()
+    async with open_bot(sandbox, services, transport="http") as bot:
         sandbox.events_url = None
         async with open_sockets(
-            bot.side.app,
+            bot.runtime.app,
             sandbox.app_token,
             connections=1,
             watch_every=timedelta(milliseconds=100),
@@ -85,63 +89,65 @@ async def test_a_broken_connection_comes_back(sandbox: Sandbox) -> None:
             )
 
             await sandbox.human.slash("#builds", "/workflow", "run builder x")
-            await board.until(lambda: board.starts)
+            await services.wait_until(lambda: services.start_requests)
 
 
 async def test_what_a_dead_bot_had_accepted_is_done_by_the_next(sandbox: Sandbox) -> None:
-    board = Board()
-    async with open_bot(sandbox, board) as dying:
+    services = FakeServices()
+    async with open_bot(sandbox, services) as dying:
         # Accepted and stored; then the process is gone before the work was done.
-        board.slowness = 60
+        services.start_delay = 60
         await sandbox.human.slash("#builds", "/workflow", "run builder survive")
-        await board.until(lambda: board.inbox)
-        for task in list(dying.side.supervised.under_way):
+        await services.wait_until(lambda: services.inbox)
+        for task in list(dying.runtime.background_tasks.running):
             task.cancel()
-    assert not board.starts
-    board.slowness = 0
+    assert not services.start_requests
+    services.start_delay = 0
 
-    async with open_bot(sandbox, board) as bot:
-        assert await bot.side.intake.replay_unfinished(bot.side.app) == 1
+    async with open_bot(sandbox, services) as bot:
+        assert await bot.runtime.intake.replay_unfinished(bot.runtime.app) == 1
 
-        await board.until(lambda: board.starts)
-        await board.handled()
-        assert await bot.side.intake.replay_unfinished(bot.side.app) == 0
-        assert [start.task for start in board.starts] == ["survive"]
+        await services.wait_until(lambda: services.start_requests)
+        await services.wait_until_handled()
+        assert await bot.runtime.intake.replay_unfinished(bot.runtime.app) == 0
+        assert [start.task for start in services.start_requests] == ["survive"]
 
 
 async def test_what_takes_long_is_held_until_it_is_done(sandbox: Sandbox) -> None:
-    board = Board(slowness=1)
-    async with open_bot(sandbox, board) as bot:
-        holding = asyncio.create_task(bot.side.intake.keep_hold(every=timedelta(seconds=0.02)))
+    services = FakeServices(start_delay=1)
+    async with open_bot(sandbox, services) as bot:
+        holding = asyncio.create_task(
+            bot.runtime.intake.keep_renewing(every=timedelta(seconds=0.02))
+        )
         try:
             await sandbox.human.slash("#builds", "/workflow", "run builder slowly")
-            await board.until(lambda: len(board.renewed) >= 3)
+            await services.wait_until(lambda: len(services.renewed) >= 3)
             # Even if its word came too late, it is not done twice here.
-            assert await bot.side.intake.replay_unfinished(bot.side.app) == 0
+            assert await bot.runtime.intake.replay_unfinished(bot.runtime.app) == 0
 
-            await board.handled()
-            await board.until(lambda: board.starts)
+            await services.wait_until_handled()
+            await services.wait_until(lambda: services.start_requests)
         finally:
             holding.cancel()
 
-    assert set(board.renewed) == set(board.inbox)
-    assert len(board.starts) == 1
+    assert set(services.renewed) == set(services.inbox)
+    assert len(services.start_requests) == 1
 
 
 async def test_a_replayed_form_wish_opens_nothing(sandbox: Sandbox) -> None:
-    board = Board()
-    async with open_bot(sandbox, board) as bot:
+    services = FakeServices()
+    async with open_bot(sandbox, services) as bot:
         await sandbox.human.slash("#builds", "/workflow", "run")
-        await board.until(lambda: board.inbox)
+        await services.wait_until(lambda: services.inbox)
         await sandbox.human.wait_for(sandbox.human.modal, what="the form")
-        key = next(iter(board.inbox))
+        key = next(iter(services.inbox))
         body = sandbox.inspector.entries
         delivered = next(e.request for e in body if e.direction == "delivery")
-        await board.handled()
-        board.inbox[key] = delivered
+        await services.wait_until_handled()
+        services.inbox[key] = delivered
 
-        await bot.side.intake.replay_unfinished(bot.side.app)
-        await board.handled()
+        await bot.runtime.intake.replay_unfinished(bot.runtime.app)
+        await services.wait_until_handled()
 
         assert len(sandbox.calls("views.open")) == 1
 
@@ -152,7 +158,10 @@ def sign(secret: str, body: str, at: str) -> str:
 
 
 async def test_the_door_lets_only_fresh_and_signed_requests_in(sandbox: Sandbox) -> None:
-    async with open_bot(sandbox, Board(), transport="http"), aiohttp.ClientSession() as session:
+    async with (
+        open_bot(sandbox, FakeServices(), transport="http"),
+        aiohttp.ClientSession() as session,
+    ):
         url, secret = str(sandbox.events_url), sandbox.signing_secret
 
         async def post(body: str, **headers: str) -> int:
@@ -178,10 +187,10 @@ async def test_the_door_lets_only_fresh_and_signed_requests_in(sandbox: Sandbox)
 
 
 async def test_a_redelivered_event_is_handled_once(sandbox: Sandbox) -> None:
-    board = Board()
-    async with open_bot(sandbox, board, transport="http"):
+    services = FakeServices()
+    async with open_bot(sandbox, services, transport="http"):
         await sandbox.human.say("#builds", "@signalbox run builder do it once")
-        await board.until(lambda: board.starts)
+        await services.wait_until(lambda: services.start_requests)
         events = [
             e.request
             for e in sandbox.inspector.entries
@@ -204,25 +213,25 @@ async def test_a_redelivered_event_is_handled_once(sandbox: Sandbox) -> None:
         ):
             assert answer.status == 200
 
-        await board.handled()
+        await services.wait_until_handled()
         # The mention came as `message` and as `app_mention`, and once more.
         assert len(events) >= 2
-        assert [start.task for start in board.starts] == ["do it once"]
-        assert len(board.inbox) == 1
+        assert [start.task for start in services.start_requests] == ["do it once"]
+        assert len(services.inbox) == 1
 
 
 async def test_an_event_without_a_database_is_left_for_slack_to_send_again(
     sandbox: Sandbox,
 ) -> None:
-    board = Board()
-    async with open_bot(sandbox, board):
-        board.is_away = True
+    services = FakeServices()
+    async with open_bot(sandbox, services):
+        services.is_unreachable = True
         await sandbox.human.say("#builds", "@signalbox run builder later")
         await sandbox.human.wait_for(
             lambda: sandbox.deliverer.failures >= 1 or None, what="the refusal"
         )
-        board.is_away = False
-        assert not board.starts
+        services.is_unreachable = False
+        assert not services.start_requests
     # The sandbox says what Slack would: not acknowledged.
     assert sandbox.take_problems()
 
@@ -231,9 +240,9 @@ async def test_nothing_that_people_wrote_is_logged(
     sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    async with open_bot(sandbox, Board()) as bot:
+    async with open_bot(sandbox, FakeServices()) as bot:
         await sandbox.human.slash("#builds", "/workflow", "run builder the secret plan")
-        await bot.board.until(lambda: bot.board.starts)
+        await bot.services.wait_until(lambda: bot.services.start_requests)
         await sandbox.human.say("#builds", "@signalbox another secret plan")
         await sandbox.human.say("#builds", "idle secret plan")
         before = len(sandbox.calls("apps.connections.open"))
@@ -242,7 +251,7 @@ async def test_nothing_that_people_wrote_is_logged(
             lambda: len(sandbox.calls("apps.connections.open")) >= before + 2,
             what="a connect after the one that is refused",
         )
-        await bot.board.handled()
+        await bot.services.wait_until_handled()
 
     ours = [r.getMessage() for r in caplog.records if r.name.startswith(("bot.slack", "slack_"))]
     assert not [line for line in ours if "secret plan" in line or "ticket=" in line]
@@ -264,15 +273,15 @@ def test_a_wrong_setting_is_named(given: SlackCredentials, words: str) -> None:
 
 
 async def test_a_wrong_token_or_a_missing_scope_is_named_at_the_start(sandbox: Sandbox) -> None:
-    budget = Budget(now=time.monotonic)
+    rate_limiter = RateLimiter(now=time.monotonic)
     async with open_slack_client(
-        token="xoxb-wrong", api_url=sandbox.api_url, budget=budget
+        token="xoxb-wrong", api_url=sandbox.api_url, rate_limiter=rate_limiter
     ) as slack:
         wrong = SlackCredentials(bot_token="xoxb-wrong", signing_secret="s")
         with pytest.raises(SlackSetupError, match="SLACK_BOT_TOKEN is refused"):
             await check_slack(slack, wrong)
     async with open_slack_client(
-        token=sandbox.bot_token, api_url=sandbox.api_url, budget=budget
+        token=sandbox.bot_token, api_url=sandbox.api_url, rate_limiter=rate_limiter
     ) as slack:
         right = SlackCredentials(bot_token=sandbox.bot_token, signing_secret="s")
         with pytest.raises(SlackSetupError, match="lacks the scopes admin:all"):
@@ -286,7 +295,9 @@ async def test_a_wrong_token_or_a_missing_scope_is_named_at_the_start(sandbox: S
 async def test_a_slack_that_does_not_answer_is_not_a_wrong_setting(sandbox: Sandbox) -> None:
     sandbox.faults.add("auth.test", "reset")
     async with open_slack_client(
-        token=sandbox.bot_token, api_url=sandbox.api_url, budget=Budget(now=time.monotonic)
+        token=sandbox.bot_token,
+        api_url=sandbox.api_url,
+        rate_limiter=RateLimiter(now=time.monotonic),
     ) as slack:
         given = SlackCredentials(bot_token=sandbox.bot_token, signing_secret="s")
         with pytest.raises(Unavailable):
@@ -298,31 +309,35 @@ async def test_stray_oauth_settings_change_nothing(
 ) -> None:
     monkeypatch.setenv("SLACK_CLIENT_ID", "1.2")
     monkeypatch.setenv("SLACK_CLIENT_SECRET", "s")
-    async with open_bot(sandbox, Board()) as bot:
+    async with open_bot(sandbox, FakeServices()) as bot:
         await sandbox.human.slash("#builds", "/workflow", "run builder x")
 
-        await bot.board.until(lambda: bot.board.starts)
+        await bot.services.wait_until(lambda: bot.services.start_requests)
         card = await sandbox.human.wait_for(
             lambda: next((m for m in sandbox.human.messages("#builds") if m.get("bot_id")), None),
             what="the card",
         )
-        assert {(start.workflow, start.task) for start in bot.board.starts} == {("builder", "x")}
+        assert {(start.workflow, start.task) for start in bot.services.start_requests} == {
+            ("builder", "x")
+        }
         assert card["user"] == sandbox.bot_user_id
 
 
 async def test_a_response_url_of_another_host_is_never_called(sandbox: Sandbox) -> None:
     async with open_slack_client(
-        token=sandbox.bot_token, api_url=sandbox.api_url, budget=Budget(now=time.monotonic)
+        token=sandbox.bot_token,
+        api_url=sandbox.api_url,
+        rate_limiter=RateLimiter(now=time.monotonic),
     ) as slack:
         for url in ("http://169.254.169.254/x", "https://hooks.slack.com.evil.example/x"):
             assert not await slack.respond(url, {"text": "x"})
 
 
 async def test_the_bot_closes_while_it_cannot_connect(sandbox: Sandbox) -> None:
-    async with open_bot(sandbox, Board(), transport="http") as bot:
+    async with open_bot(sandbox, FakeServices(), transport="http") as bot:
         sandbox.events_url = None
         await sandbox.disconnect("refuse")
-        async with open_sockets(bot.side.app, sandbox.app_token, connections=2):
+        async with open_sockets(bot.runtime.app, sandbox.app_token, connections=2):
             await sandbox.human.wait_for(
                 lambda: len(sandbox.calls("apps.connections.open")) >= 2, what="the tries"
             )

@@ -10,10 +10,10 @@ from git import Repo
 
 from core.domain.runs.request import MAX_TASK_CHARS
 from core.domain.runs.run import StopReason
-from tests.console import Console, console, idle_console, socket_console
+from tests.harness import Harness, harness, idle_harness, socket_harness
 from tests.repositories import new_repository
 
-__all__ = ["console", "idle_console", "socket_console"]
+__all__ = ["harness", "idle_harness", "socket_harness"]
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def repository(tmp_path: Path) -> Path:
 
 
 async def test_what_cannot_be_understood_is_answered_and_starts_nothing(
-    console: Console,
+    harness: Harness,
 ) -> None:
     # What is typed, and what the answer must say.
     for text, words in {
@@ -44,44 +44,44 @@ async def test_what_cannot_be_understood_is_answered_and_starts_nothing(
         "continue run_000000": "can't find",
         "kill": "Which run",
     }.items():
-        await console.answer(text, words)
+        await harness.command_and_wait(text, words)
 
-    assert await console.runs() == []
-    assert console.cards() == []
+    assert await harness.runs() == []
+    assert harness.run_cards() == []
 
 
-async def test_what_is_asked_for_is_shown_in_private(console: Console) -> None:
+async def test_what_is_asked_for_is_shown_in_private(harness: Harness) -> None:
     for text, words in {
         "help": "/workflow run",
         "workflows": "implement",
         "list": "runs",
         "status": "run",
     }.items():
-        await console.answer(text, words)
+        await harness.command_and_wait(text, words)
 
-    assert console.cards() == []
+    assert harness.run_cards() == []
 
 
 async def test_a_task_at_the_limit_runs_and_one_beyond_it_is_refused(
-    console: Console,
+    harness: Harness,
 ) -> None:
     longest = "[scenario: long] [turns: 1] " + "wörd & 🚦 " * 4000
     longest = (longest + "x" * MAX_TASK_CHARS)[:MAX_TASK_CHARS]
 
-    card = await console.run(f"builder {longest}")
-    await console.command(f"run builder {longest}y")
+    card = await harness.run(f"builder {longest}")
+    await harness.command(f"run builder {longest}y")
 
-    await console.told("40,001 characters")
-    await card.says("Completed")
+    await harness.wait_for_private("40,001 characters")
+    await card.wait_for_text("Completed")
     # Not compared in the assertion, which would print both.
-    is_whole = (await console.run_of(card)).run.task_input == longest
+    is_whole = (await harness.run_of(card)).run.task_input == longest
     assert is_whole
-    assert len(await console.runs()) == 1
+    assert len(await harness.runs()) == 1
 
 
-async def test_the_form_shows_what_is_wrong_and_then_starts(console: Console) -> None:
-    human = console.human
-    await console.command("run")
+async def test_the_form_shows_what_is_wrong_and_then_starts(harness: Harness) -> None:
+    human = harness.human
+    await harness.command("run")
     form = await human.wait_for(human.modal, what="the form")
     filled: dict[str, Any] = {
         "workflow": "implement",
@@ -104,44 +104,44 @@ async def test_the_form_shows_what_is_wrong_and_then_starts(console: Console) ->
     assert secret is not None
     assert "hunter2" not in str(secret)
     assert right is None
-    card = await human.wait_for(lambda: next(iter(console.cards()), None), what="the card")
-    await card.says("Completed")
+    card = await human.wait_for(lambda: next(iter(harness.run_cards()), None), what="the card")
+    await card.wait_for_text("Completed")
     assert human.modal() is None
-    assert [run.task_input for run in await console.runs()] == [filled["task"]]
+    assert [run.task_input for run in await harness.runs()] == [filled["task"]]
 
 
 async def test_a_folder_that_is_no_repository_ends_the_run_with_advice(
-    socket_console: Console, tmp_path: Path
+    socket_harness: Harness, tmp_path: Path
 ) -> None:
-    card = await socket_console.run(f"builder --repo {tmp_path} Add it")
+    card = await socket_harness.run(f"builder --repo {tmp_path} Add it")
 
-    await card.says("its workspace could not be made ready")
-    told = await card.reply("Next:")
+    await card.wait_for_text("its workspace could not be made ready")
+    told = await card.wait_for_reply("Next:")
 
-    run = (await socket_console.run_of(card)).run
+    run = (await socket_harness.run_of(card)).run
     assert run.stop_reason is StopReason.WORKSPACE_ERROR
     assert "repository" in told
     assert card.labels == []
 
 
 async def test_a_branch_that_is_not_there_ends_the_run_with_its_name(
-    socket_console: Console, repository: Path
+    socket_harness: Harness, repository: Path
 ) -> None:
-    card = await socket_console.run(f"builder --repo {repository} --branch gone Add it")
+    card = await socket_harness.run(f"builder --repo {repository} --branch gone Add it")
 
-    await card.says("its workspace could not be made ready")
-    await card.reply("gone")
+    await card.wait_for_text("its workspace could not be made ready")
+    await card.wait_for_reply("gone")
 
-    assert (await socket_console.run_of(card)).run.stop_reason is StopReason.WORKSPACE_ERROR
+    assert (await socket_harness.run_of(card)).run.stop_reason is StopReason.WORKSPACE_ERROR
 
 
 async def test_a_run_in_a_repository_shows_branch_and_changes(
-    socket_console: Console, repository: Path
+    socket_harness: Harness, repository: Path
 ) -> None:
-    card = await socket_console.run(f"builder --repo {repository} --branch main Add limiting")
+    card = await socket_harness.run(f"builder --repo {repository} --branch main Add limiting")
 
-    await card.says("Completed")
-    seen = await socket_console.run_of(card)
+    await card.wait_for_text("Completed")
+    seen = await socket_harness.run_of(card)
 
     assert seen.run.git_branch is not None
     assert seen.run.git_branch in card.text
@@ -150,14 +150,14 @@ async def test_a_run_in_a_repository_shows_branch_and_changes(
     assert Repo(repository).active_branch.name == "main"
 
 
-async def test_two_starts_on_one_session_name_the_live_run(idle_console: Console) -> None:
-    async with idle_console.serving(works=False):
-        card = await idle_console.run('builder --session "rate limits" First')
-        run = (await idle_console.run_of(card)).run
+async def test_two_starts_on_one_session_name_the_live_run(idle_harness: Harness) -> None:
+    async with idle_harness.serving(runs_worker=False):
+        card = await idle_harness.run('builder --session "rate limits" First')
+        run = (await idle_harness.run_of(card)).run
 
-        await idle_console.command('run builder --session "rate limits" Second')
+        await idle_harness.command('run builder --session "rate limits" Second')
 
-        await idle_console.told(run.run_id)
-        await idle_console.settle()
-        assert len(await idle_console.runs()) == 1
-        assert len(idle_console.cards()) == 1
+        await idle_harness.wait_for_private(run.run_id)
+        await idle_harness.settle()
+        assert len(await idle_harness.runs()) == 1
+        assert len(idle_harness.run_cards()) == 1

@@ -9,102 +9,102 @@ from datetime import timedelta
 import pytest
 
 from bot.sandbox.slack.people import CLEO, GUS, SAM
-from core.agent.process.ladder import find_tree
+from core.agent.process.ladder import find_run_processes
 from core.domain.audit import AuditEntry
 from core.domain.kills.termination import Phase
 from core.domain.runs.run import RunStatus
 from core.domain.runs.snapshot import RunSnapshot
 from core.store import audit
-from tests.console import Card, Console, console, idle_console, socket_console
+from tests.harness import Card, Harness, harness, idle_harness, socket_harness
 
-__all__ = ["console", "idle_console", "socket_console"]
+__all__ = ["harness", "idle_harness", "socket_harness"]
 
 KILL_LIMIT = timedelta(seconds=10)
 
 
-async def proven_dead(console: Console, card: Card) -> RunSnapshot:
+async def wait_until_proven_dead(harness: Harness, card: Card) -> RunSnapshot:
     """Wait until the thread says that the run is dead, and look for what is left of it."""
-    await card.says("nothing left running", within=20)
-    await card.reply("found no process of this run alive")
-    seen = await console.run_of(card)
+    await card.wait_for_text("nothing left running", within=20)
+    await card.wait_for_reply("found no process of this run alive")
+    seen = await harness.run_of(card)
     assert seen.run.status is RunStatus.KILLED
     assert seen.termination is not None
     assert seen.termination.phase is Phase.CONFIRMED
     assert seen.termination.survivors == ()
     assert seen.termination.elapsed is not None
     assert seen.termination.elapsed < KILL_LIMIT
-    assert await asyncio.to_thread(find_tree, seen.run.run_id, None) == ()
+    assert await asyncio.to_thread(find_run_processes, seen.run.run_id, None) == ()
     return seen
 
 
-async def audited(console: Console) -> Sequence[AuditEntry]:
-    async with console.database.sessions() as session:
+async def audited(harness: Harness) -> Sequence[AuditEntry]:
+    async with harness.database.sessions() as session:
         return await audit.recent(session, 50)
 
 
 @pytest.mark.parametrize("scenario", ["kill-stubborn", "kill-escaped"])
 async def test_the_kill_button_ends_the_whole_tree_and_shows_the_proof(
-    console: Console, scenario: str
+    harness: Harness, scenario: str
 ) -> None:
-    card = await console.in_mid_tool(f"builder [scenario: {scenario}] work")
-    await card.offers("Kill")
+    card = await harness.start_in_mid_tool(f"builder [scenario: {scenario}] work")
+    await card.wait_for_button("Kill")
 
     await card.press("Kill")
 
-    seen = await proven_dead(console, card)
-    assert console.human.confirmed
+    seen = await wait_until_proven_dead(harness, card)
+    assert harness.human.confirmed_dialogs
     assert seen.termination is not None
     assert seen.termination.requested_by_name == "ada"
     assert "Kill" not in card.labels
 
 
-async def test_two_clicks_on_kill_are_one_termination(console: Console) -> None:
-    card = await console.in_mid_tool("builder [scenario: kill-me] work")
-    await card.offers("Kill")
+async def test_two_clicks_on_kill_are_one_termination(harness: Harness) -> None:
+    card = await harness.start_in_mid_tool("builder [scenario: kill-me] work")
+    await card.wait_for_button("Kill")
 
     await asyncio.gather(card.press("Kill"), card.press("Kill"))
 
-    await proven_dead(console, card)
-    await console.drawn()
-    assert sum("Proof" in text for text in card.of_bot()) == 1
+    await wait_until_proven_dead(harness, card)
+    await harness.wait_until_drawn()
+    assert sum("Proof" in text for text in card.bot_replies()) == 1
 
 
-async def test_the_kill_command_gives_its_reason(socket_console: Console) -> None:
-    card = await socket_console.in_mid_tool("builder [scenario: kill-me] work")
-    run = (await socket_console.run_of(card)).run
+async def test_the_kill_command_gives_its_reason(socket_harness: Harness) -> None:
+    card = await socket_harness.start_in_mid_tool("builder [scenario: kill-me] work")
+    run = (await socket_harness.run_of(card)).run
 
-    await socket_console.command(f"kill {run.run_id[:10]} --force wrong <branch>")
+    await socket_harness.command(f"kill {run.run_id[:10]} --force wrong <branch>")
 
-    seen = await proven_dead(socket_console, card)
+    seen = await wait_until_proven_dead(socket_harness, card)
     assert seen.termination is not None
     assert seen.termination.reason == "wrong <branch>"
     assert seen.termination.force
-    await socket_console.told(run.run_id[:10])
+    await socket_harness.wait_for_private(run.run_id[:10])
 
 
-async def test_a_mention_in_the_thread_kills_its_run(console: Console) -> None:
-    card = await console.in_mid_tool("builder [scenario: kill-me] work")
+async def test_a_mention_in_the_thread_kills_its_run(harness: Harness) -> None:
+    card = await harness.start_in_mid_tool("builder [scenario: kill-me] work")
 
     await card.say("@signalbox kill had enough")
 
-    seen = await proven_dead(console, card)
+    seen = await wait_until_proven_dead(harness, card)
     assert seen.termination is not None
     assert seen.termination.reason == "had enough"
 
 
-async def test_somebody_elses_run_is_killed_by_an_operator_only(console: Console) -> None:
-    card = await console.in_mid_tool("builder [scenario: kill-me] work", user="ben")
-    await card.offers("Kill")
+async def test_somebody_elses_run_is_killed_by_an_operator_only(harness: Harness) -> None:
+    card = await harness.start_in_mid_tool("builder [scenario: kill-me] work", user="ben")
+    await card.wait_for_button("Kill")
 
     await card.press("Kill", user="cleo")
-    await console.told("somebody else's run", user="cleo")
-    still = (await console.run_of(card)).run
+    await harness.wait_for_private("somebody else's run", user="cleo")
+    still = (await harness.run_of(card)).run
     await card.press("Kill", user="ada")
 
     assert still.is_live
     assert still.kill_requested_at is None
-    await proven_dead(console, card)
-    kills = [entry for entry in await audited(console) if entry.action == "kill"]
+    await wait_until_proven_dead(harness, card)
+    kills = [entry for entry in await audited(harness) if entry.action == "kill"]
     assert {(entry.actor.name, entry.allowed) for entry in kills} == {
         ("cleo", False),
         ("ada", True),
@@ -112,21 +112,21 @@ async def test_somebody_elses_run_is_killed_by_an_operator_only(console: Console
 
 
 async def test_who_does_not_belong_here_is_refused_in_private_and_audited(
-    console: Console,
+    harness: Harness,
 ) -> None:
-    await console.command("run builder guest work", channel="#general", user="gus")
-    await console.command("run builder shared work", channel="#partners", user="ben")
-    await console.command("run builder foreign work", channel="#partners", user="sam")
-    await console.command("run builder work", channel="#random", user="cleo")
-    await console.command("run builder work", channel="#secret", user="ben")
+    await harness.command("run builder guest work", channel="#general", user="gus")
+    await harness.command("run builder shared work", channel="#partners", user="ben")
+    await harness.command("run builder foreign work", channel="#partners", user="sam")
+    await harness.command("run builder work", channel="#random", user="cleo")
+    await harness.command("run builder work", channel="#secret", user="ben")
 
-    await console.told("full members", user="gus")
-    await console.told("shared with another organisation", user="ben")
-    await console.human.wait_for(lambda: console.private("sam"), what="an answer to sam")
-    await console.told("/invite @signalbox", user="cleo")
-    await console.told("/invite @signalbox", user="ben")
-    assert await console.runs() == []
-    refused = [entry for entry in await audited(console) if not entry.allowed]
+    await harness.wait_for_private("full members", user="gus")
+    await harness.wait_for_private("shared with another organisation", user="ben")
+    await harness.human.wait_for(lambda: harness.private_messages("sam"), what="an answer to sam")
+    await harness.wait_for_private("/invite @signalbox", user="cleo")
+    await harness.wait_for_private("/invite @signalbox", user="ben")
+    assert await harness.runs() == []
+    refused = [entry for entry in await audited(harness) if not entry.allowed]
     reasons = {str(entry.actor.external_id): str(entry.reason) for entry in refused}
     assert len(refused) == 5
     assert reasons[GUS] == "guest"
@@ -135,32 +135,32 @@ async def test_who_does_not_belong_here_is_refused_in_private_and_audited(
     assert reasons[CLEO] == "bot not in channel"
 
 
-async def test_a_run_that_waits_is_killed_before_it_starts(idle_console: Console) -> None:
-    async with idle_console.serving(works=False):
-        card = await idle_console.run("builder never begins")
-        await card.offers("Kill")
+async def test_a_run_that_waits_is_killed_before_it_starts(idle_harness: Harness) -> None:
+    async with idle_harness.serving(runs_worker=False):
+        card = await idle_harness.run("builder never begins")
+        await card.wait_for_button("Kill")
         await card.press("Kill")
 
-        await card.says("Killed before it started")
-        await idle_console.settle()
-        killed = await idle_console.run_of(card)
+        await card.wait_for_text("Killed before it started")
+        await idle_harness.settle()
+        killed = await idle_harness.run_of(card)
         assert killed.run.status is RunStatus.KILLED
         assert killed.run.started_at is None
 
 
-async def test_killing_a_run_that_has_ended_says_so(socket_console: Console) -> None:
-    card = await socket_console.run("builder [scenario: long] [turns: 3] [delay: 1s] work")
-    await card.offers("Kill")
+async def test_killing_a_run_that_has_ended_says_so(socket_harness: Harness) -> None:
+    card = await socket_harness.run("builder [scenario: long] [turns: 3] [delay: 1s] work")
+    await card.wait_for_button("Kill")
     before = card.screenshot()
-    await card.says("Completed")
+    await card.wait_for_text("Completed")
 
-    await card.press_old(before, "Kill")
-    await socket_console.told("already ended")
-    run = (await socket_console.run_of(card)).run
-    await socket_console.command(f"kill {run.run_id}")
+    await card.press_stale(before, "Kill")
+    await socket_harness.wait_for_private("already ended")
+    run = (await socket_harness.run_of(card)).run
+    await socket_harness.command(f"kill {run.run_id}")
 
-    await socket_console.human.wait_for(
-        lambda: sum("already ended" in text for text in socket_console.private()) == 2,
+    await socket_harness.human.wait_for(
+        lambda: sum("already ended" in text for text in socket_harness.private_messages()) == 2,
         what="the second answer",
     )
-    assert (await socket_console.look(run)).run.status is RunStatus.COMPLETED
+    assert (await socket_harness.read_run(run)).run.status is RunStatus.COMPLETED

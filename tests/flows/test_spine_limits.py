@@ -10,15 +10,15 @@ import pytest
 from core.domain.fleet.workers import QueueReason
 from core.domain.runs.run import RunStatus
 from core.store.database.engine import Database
-from tests.console import CONFIG, Console, open_console
+from tests.harness import CONFIG, Harness, open_harness
 
 LIMITED = f"{CONFIG}\n[limits]\nper_person = 2\n"
 
 
 @pytest.fixture
-async def limited(database: Database, tmp_path: Path) -> AsyncIterator[Console]:
+async def limited(database: Database, tmp_path: Path) -> AsyncIterator[Harness]:
     async with (
-        open_console(database, tmp_path / "home", transport="socket", config=LIMITED) as opened,
+        open_harness(database, tmp_path / "home", transport="socket", config=LIMITED) as opened,
         opened.serving(),
     ):
         yield opened
@@ -26,28 +26,28 @@ async def limited(database: Database, tmp_path: Path) -> AsyncIterator[Console]:
 
 
 async def test_a_persons_third_run_says_why_it_waits_and_starts_by_itself(
-    limited: Console,
+    limited: Harness,
 ) -> None:
-    first = await limited.in_mid_tool("builder [scenario: kill-me] one")
-    await limited.in_mid_tool("builder [scenario: kill-me] two")
+    first = await limited.start_in_mid_tool("builder [scenario: kill-me] one")
+    await limited.start_in_mid_tool("builder [scenario: kill-me] two")
 
     third = await limited.run("builder three")
     fourth = await limited.run("builder --priority -1 four")
 
-    await third.says("Queued, next in line")
-    said = await third.says("runs to end (2 of 2 live)")
+    await third.wait_for_text("Queued, next in line")
+    said = await third.wait_for_text("runs to end (2 of 2 live)")
     assert "Waits for one of <@" in said
-    await fourth.says("Queued, 2nd in line")
+    await fourth.wait_for_text("Queued, 2nd in line")
     waiting = await limited.run_of(third)
     assert waiting.run.job_id is None
     assert waiting.run.queue_reason is QueueReason.PERSON
 
     await first.press("Kill")
 
-    await third.says("Completed")
-    await fourth.says("Completed")
-    await limited.cards()[1].press("Kill")
-    await limited.cards()[1].says("Killed")
+    await third.wait_for_text("Completed")
+    await fourth.wait_for_text("Completed")
+    await limited.run_cards()[1].press("Kill")
+    await limited.run_cards()[1].wait_for_text("Killed")
     assert (await limited.run_of(third)).run.status is RunStatus.COMPLETED
 
 
@@ -55,13 +55,13 @@ async def test_a_run_says_that_no_worker_is_up_and_starts_when_one_is(
     database: Database, tmp_path: Path
 ) -> None:
     async with (
-        open_console(database, tmp_path / "home", transport="socket") as console,
-        console.serving(works=False),
+        open_harness(database, tmp_path / "home", transport="socket") as harness,
+        harness.serving(runs_worker=False),
     ):
-        card = await console.run("builder Count")
-        await card.says("No worker is up")
+        card = await harness.run("builder Count")
+        await card.wait_for_text("No worker is up")
 
-        async with console.serving(hears=False, home=tmp_path / "worker"):
-            await card.says("Completed")
-            await console.settle()
-            assert (await console.run_of(card)).run.attempt == 1
+        async with harness.serving(serves_slack=False, home=tmp_path / "worker"):
+            await card.wait_for_text("Completed")
+            await harness.settle()
+            assert (await harness.run_of(card)).run.attempt == 1

@@ -14,7 +14,7 @@ import pytest
 from core.store.database import migrate
 from core.store.database.embedded import EmbeddedServer
 from core.store.database.engine import Database
-from tests.database import CARELESS
+from tests.database import NO_DURABILITY
 from tests.processes import new_home, run_to_end, running
 
 # The discard port: nobody listens there.
@@ -31,13 +31,13 @@ def server() -> Iterator[tuple[EmbeddedServer, str]]:
     """A Postgres of the test's own, and its address."""
     # A short path: a Unix socket lives in it.
     with tempfile.TemporaryDirectory(prefix="sbpg-") as folder:
-        server = EmbeddedServer(Path(folder) / "pg", CARELESS)
-        dsn = server.enter()
+        server = EmbeddedServer(Path(folder) / "pg", NO_DURABILITY)
+        dsn = server.acquire()
         try:
             migrate.upgrade(dsn)
             yield server, dsn
         finally:
-            server.leave()
+            server.release()
 
 
 async def test_a_worker_started_before_its_database_waits_for_it(
@@ -46,20 +46,20 @@ async def test_a_worker_started_before_its_database_waits_for_it(
     postgres, dsn = server
     await asyncio.to_thread(postgres.stop)
     async with running("worker", home, DATABASE_URL=dsn) as worker:
-        await worker.says("it is waited for, up to 60 s")
+        await worker.wait_for_output("it is waited for, up to 60 s")
         await asyncio.to_thread(postgres.start)
-        await worker.ready()
+        await worker.wait_until_ready()
 
     assert sum("waited for" in line for line in worker.lines) == 1
 
 
 async def test_a_start_that_waits_can_be_called_off(home: Path) -> None:
     async with running("worker", home, DATABASE_URL=NOBODY_LISTENS) as worker:
-        await worker.says("it is waited for")
+        await worker.wait_for_output("it is waited for")
         worker.send(signal.SIGTERM)
         began = time.monotonic()
 
-        assert await worker.ended() == 2
+        assert await worker.wait_until_ended() == 2
         assert time.monotonic() - began < 10
     assert "The database does not answer" in worker.lines[-1]
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bot.assembly.settings import BadSetting, load_settings
 from bot.slack import figures
-from core.domain.fleet.admission import Contender, decide
+from core.domain.fleet.admission import AdmissionRun, decide
 from core.domain.fleet.workers import Caps, QueueReason
 from core.services.admission import repository_key
 
@@ -19,23 +19,23 @@ NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 CAP = st.none() | st.integers(1, 4)
 
 
-def a_contender(number: int, **fields: Any) -> Contender:
+def make_admission_run(number: int, **fields: Any) -> AdmissionRun:
     values: dict[str, Any] = {
         "run_id": f"run_{number:03}",
-        "is_in_hand": False,
+        "is_admitted": False,
         "priority": 0,
         "attempt": 1,
         "created_at": NOW + timedelta(seconds=number),
         "user_id": None,
         "repository": None,
     }
-    return Contender(**(values | fields))
+    return AdmissionRun(**(values | fields))
 
 
 CONTENDERS = st.lists(
     st.fixed_dictionaries(
         {
-            "is_in_hand": st.booleans(),
+            "is_admitted": st.booleans(),
             "priority": st.integers(-1, 1),
             "attempt": st.sampled_from((1, 1, 1, 2)),
             "user_id": st.sampled_from((None, UUID(int=1), UUID(int=2), UUID(int=3))),
@@ -43,19 +43,19 @@ CONTENDERS = st.lists(
         }
     ),
     max_size=25,
-).map(lambda drawn: [a_contender(number, **fields) for number, fields in enumerate(drawn)])
+).map(lambda drawn: [make_admission_run(number, **fields) for number, fields in enumerate(drawn)])
 
 
 @given(CONTENDERS, st.builds(Caps, fleet=CAP, repository=CAP, person=CAP))
 def test_nobody_goes_who_does_not_fit_and_nobody_waits_who_would(
-    contenders: list[Contender], caps: Caps
+    admission_runs: list[AdmissionRun], caps: Caps
 ) -> None:
-    decision = decide(contenders, caps)
+    decision = decide(admission_runs, caps)
 
-    waiting = {run.run_id: run for run in contenders if not run.is_in_hand}
+    waiting = {run.run_id: run for run in admission_runs if not run.is_admitted}
     assert {*decision.admitted, *decision.held} == set(waiting)
     assert not set(decision.admitted) & set(decision.held)
-    live = [run for run in contenders if run.run_id not in decision.held]
+    live = [run for run in admission_runs if run.run_id not in decision.held]
     for run_id in decision.admitted:
         run = waiting[run_id]
         if run.attempt > 1:
@@ -64,16 +64,16 @@ def test_nobody_goes_who_does_not_fit_and_nobody_waits_who_would(
             concerns = reason is QueueReason.FLEET or (
                 run.user_id if reason is QueueReason.PERSON else run.repository
             )
-            cap = caps.of(reason)
+            cap = caps.for_reason(reason)
             if cap is not None and concerns:
                 assert _count(live, reason, run) <= cap
     for run_id, reason in decision.held.items():
-        cap = caps.of(reason)
+        cap = caps.for_reason(reason)
         assert cap is not None
         assert _count(live, reason, waiting[run_id]) >= cap
 
 
-def _count(live: list[Contender], reason: QueueReason, of: Contender) -> int:
+def _count(live: list[AdmissionRun], reason: QueueReason, of: AdmissionRun) -> int:
     if reason is QueueReason.PERSON:
         return sum(run.user_id == of.user_id for run in live)
     if reason is QueueReason.REPOSITORY:
@@ -83,15 +83,15 @@ def _count(live: list[Contender], reason: QueueReason, of: Contender) -> int:
 
 def test_of_several_caps_the_narrowest_is_named() -> None:
     ann = UUID(int=1)
-    live = a_contender(1, is_in_hand=True, user_id=ann, repository="a")
+    live = make_admission_run(1, is_admitted=True, user_id=ann, repository="a")
     caps = Caps(fleet=1, repository=1, person=1)
 
     decision = decide(
         [
             live,
-            a_contender(2, user_id=ann, repository="a"),
-            a_contender(3, repository="a"),
-            a_contender(4),
+            make_admission_run(2, user_id=ann, repository="a"),
+            make_admission_run(3, repository="a"),
+            make_admission_run(4),
         ],
         caps,
     )
@@ -104,8 +104,8 @@ def test_of_several_caps_the_narrowest_is_named() -> None:
 
 
 def test_a_requeued_run_counts_before_it_goes() -> None:
-    again = a_contender(9, attempt=2)
-    urgent = a_contender(1, priority=9)
+    again = make_admission_run(9, attempt=2)
+    urgent = make_admission_run(1, priority=9)
 
     decision = decide([urgent, again], Caps(fleet=1))
 

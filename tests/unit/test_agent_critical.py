@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from core.agent.critical import DEFAULT_RULES, CriticalCalls, CriticalRules, compiled
+from core.agent.critical import DEFAULT_RULES, CriticalCalls, CriticalRules, compile_patterns
 
 COMMIT = {"command": "git commit -q -m 'Add it'"}
 SOON = timedelta(seconds=5)
@@ -23,9 +23,9 @@ def calls() -> CriticalCalls:
     return CriticalCalls(DEFAULT_RULES, secrets=("hunter2222",))
 
 
-async def asked(critical: CriticalCalls, tool_use_id: str = "t1") -> object:
+async def call_before_tool(critical: CriticalCalls, tool_use_id: str = "t1") -> object:
     given = {"hook_event_name": "PreToolUse", "tool_name": "Bash", "tool_input": COMMIT}
-    return await critical.before_tool(given, tool_use_id, {"signal": None})  # type: ignore[arg-type]
+    return await critical.pre_tool_use(given, tool_use_id, {"signal": None})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_the_line_that_matters_is_shown() -> None:
 
 
 def test_a_tool_of_an_mcp_server_is_found_by_its_name() -> None:
-    rules = CriticalRules(patterns=compiled([r"^mcp__deploy__"]))
+    rules = CriticalRules(patterns=compile_patterns([r"^mcp__deploy__"]))
 
     assert rules.find("mcp__deploy__ship", {"to": "production"}) is not None
     assert rules.find("mcp__notes__add", {"text": "mcp__deploy__"}) is None
@@ -99,16 +99,16 @@ def test_hostile_commands_are_looked_through_in_no_time() -> None:
 
 def test_a_wrong_pattern_is_named() -> None:
     with pytest.raises(ValueError, match=re.escape("'git (commit' is not a regular")):
-        compiled(["git (commit"])
+        compile_patterns(["git (commit"])
 
 
 async def test_an_open_call_is_waited_for_until_it_comes_back() -> None:
     critical = calls()
-    assert await asked(critical) == {}
+    assert await call_before_tool(critical) == {}
 
-    critical.close()
+    critical.close_gate()
     assert list(critical.running) == ["t1"]
-    waiting = asyncio.create_task(critical.drained(SOON, hurried=asyncio.Event()))
+    waiting = asyncio.create_task(critical.drain(SOON, force_requested=asyncio.Event()))
     await asyncio.sleep(0)
     critical.end("t1")
     (waited,) = await waiting
@@ -122,20 +122,20 @@ async def test_an_open_call_is_waited_for_until_it_comes_back() -> None:
 async def test_nothing_begins_once_the_gate_is_closed() -> None:
     critical = calls()
 
-    critical.close()
+    critical.close_gate()
     assert not critical.running
-    answer = await asked(critical)
+    answer = await call_before_tool(critical)
 
     assert "'permissionDecision': 'deny'" in str(answer)
-    assert await critical.drained(SOON, hurried=asyncio.Event()) == ()
+    assert await critical.drain(SOON, force_requested=asyncio.Event()) == ()
 
 
 async def test_a_call_that_takes_too_long_is_not_waited_for() -> None:
     critical = calls()
-    await asked(critical)
+    await call_before_tool(critical)
     limit = timedelta(milliseconds=50)
 
-    (waited,) = await critical.drained(limit, hurried=asyncio.Event())
+    (waited,) = await critical.drain(limit, force_requested=asyncio.Event())
 
     assert not waited.finished
     assert waited.milliseconds >= 50
@@ -143,12 +143,14 @@ async def test_a_call_that_takes_too_long_is_not_waited_for() -> None:
 
 async def test_a_hurry_ends_the_waiting() -> None:
     critical = calls()
-    await asked(critical)
-    hurried = asyncio.Event()
-    waiting = asyncio.create_task(critical.drained(timedelta(seconds=60), hurried=hurried))
+    await call_before_tool(critical)
+    force_requested = asyncio.Event()
+    waiting = asyncio.create_task(
+        critical.drain(timedelta(seconds=60), force_requested=force_requested)
+    )
     await asyncio.sleep(0)
 
-    hurried.set()
+    force_requested.set()
     (waited,) = await waiting
 
     assert not waited.finished
@@ -156,11 +158,11 @@ async def test_a_hurry_ends_the_waiting() -> None:
 
 async def test_an_agent_that_is_gone_is_not_waited_for() -> None:
     critical = calls()
-    await asked(critical)
-    waiting = asyncio.create_task(critical.drained(SOON, hurried=asyncio.Event()))
+    await call_before_tool(critical)
+    waiting = asyncio.create_task(critical.drain(SOON, force_requested=asyncio.Event()))
     await asyncio.sleep(0)
 
-    critical.abandon()
+    critical.discard_all()
     (waited,) = await waiting
 
     assert not waited.finished
@@ -170,8 +172,8 @@ async def test_two_calls_are_both_waited_for() -> None:
     critical = calls()
     # A subagent works beside the one that started it.
     critical.begin("t1", "Bash", COMMIT)
-    critical.begin("t2", "Bash", COMMIT, agent="t0")
-    waiting = asyncio.create_task(critical.drained(SOON, hurried=asyncio.Event()))
+    critical.begin("t2", "Bash", COMMIT, parent_tool_use_id="t0")
+    waiting = asyncio.create_task(critical.drain(SOON, force_requested=asyncio.Event()))
     await asyncio.sleep(0)
 
     critical.end("t2")
@@ -184,7 +186,7 @@ async def test_secrets_in_a_command_are_not_told() -> None:
     critical = calls()
     critical.begin("t1", "Bash", {"command": "git push https://me:hunter2222@host/r.git"})
 
-    (waited,) = await critical.drained(timedelta(0), hurried=asyncio.Event())
+    (waited,) = await critical.drain(timedelta(0), force_requested=asyncio.Event())
 
     assert "git push" in waited.summary
     assert "hunter2222" not in waited.summary
@@ -203,32 +205,32 @@ async def test_a_call_that_waits_for_an_earlier_one_is_not_waited_for() -> None:
 
 async def test_a_call_whose_result_never_came_holds_nothing_up() -> None:
     critical = calls()
-    critical.begin("t1", "Bash", {"command": "ls"}, answer="m1")
-    critical.begin("s1", "Bash", COMMIT, agent="t0", answer="m2")
-    critical.begin("t2", "Bash", COMMIT, answer="m3")
+    critical.begin("t1", "Bash", {"command": "ls"}, message_id="m1")
+    critical.begin("s1", "Bash", COMMIT, parent_tool_use_id="t0", message_id="m2")
+    critical.begin("t2", "Bash", COMMIT, message_id="m3")
 
     assert list(critical.running) == ["s1", "t2"]
 
 
 async def test_calls_of_one_answer_stand_beside_each_other() -> None:
     critical = calls()
-    critical.begin("t1", "Bash", COMMIT, answer="m1")
-    critical.begin("t2", "Bash", {"command": "ls"}, answer="m1")
+    critical.begin("t1", "Bash", COMMIT, message_id="m1")
+    critical.begin("t2", "Bash", {"command": "ls"}, message_id="m1")
 
     assert list(critical.running) == ["t1"]
 
 
 async def test_a_call_that_was_told_of_before_the_hook_asks_is_one_call() -> None:
     critical = calls()
-    critical.begin("t1", "Bash", COMMIT, agent="t0")
-    await asked(critical, "t1")
+    critical.begin("t1", "Bash", COMMIT, parent_tool_use_id="t0")
+    await call_before_tool(critical, "t1")
 
     critical.end("t1")
 
     assert not critical.running
 
 
-def gated(tmp_path: Path) -> CriticalCalls:
+def gated_calls(tmp_path: Path) -> CriticalCalls:
     critical = CriticalCalls(DEFAULT_RULES, gate=tmp_path / "a gate")
     critical.open_gate()
     return critical
@@ -240,7 +242,7 @@ def shell(critical: CriticalCalls, command: str) -> subprocess.CompletedProcess[
     with ours, theirs:
         return subprocess.run(
             ["bash", "-c", command],
-            env={"PATH": os.environ["PATH"], **critical.variables},
+            env={"PATH": os.environ["PATH"], **critical.environment},
             stdin=theirs.fileno(),
             capture_output=True,
             text=True,
@@ -250,11 +252,11 @@ def shell(critical: CriticalCalls, command: str) -> subprocess.CompletedProcess[
 
 
 def test_shells_begin_until_the_gate_is_closed(tmp_path: Path) -> None:
-    critical = gated(tmp_path)
+    critical = gated_calls(tmp_path)
     before = shell(critical, "echo begun")
 
-    critical.close()
-    critical.close()
+    critical.close_gate()
+    critical.close_gate()
     after = shell(critical, "echo begun")
 
     assert (before.returncode, before.stdout, before.stderr) == (0, "begun\n", "")
@@ -263,7 +265,7 @@ def test_shells_begin_until_the_gate_is_closed(tmp_path: Path) -> None:
 
 
 def test_what_a_shell_began_goes_on_when_the_gate_is_closed(tmp_path: Path) -> None:
-    critical = gated(tmp_path)
+    critical = gated_calls(tmp_path)
     hook = tmp_path / "hook"
     hook.write_text("#!/usr/bin/env bash\necho hooked\n")
     hook.chmod(0o755)
@@ -280,17 +282,17 @@ def test_without_patterns_there_is_no_gate(tmp_path: Path) -> None:
     critical = CriticalCalls(CriticalRules(), gate=tmp_path / "gate")
     critical.open_gate()
 
-    assert critical.variables == {}
+    assert critical.environment == {}
     assert not (tmp_path / "gate").exists()
 
 
 def test_without_bash_the_hook_is_asked_about_shells_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert not re.search(gated(tmp_path).matcher, "Bash")
+    assert not re.search(gated_calls(tmp_path).matcher, "Bash")
     monkeypatch.setenv("PATH", str(tmp_path))
 
     without = CriticalCalls(DEFAULT_RULES, gate=tmp_path / "gate")
 
     assert re.search(without.matcher, "Bash")
-    assert without.variables == {}
+    assert without.environment == {}

@@ -3,12 +3,12 @@ from __future__ import annotations
 import pytest
 from claude_agent_sdk import CLIConnectionError, ProcessError
 
-from core.agent.failure import failed
+from core.agent.failure import agent_failure
 
 WHAT = "could not be started"
 
 
-def caused(cause: BaseException) -> CLIConnectionError:
+def connection_error_from(cause: BaseException) -> CLIConnectionError:
     error = CLIConnectionError("Cannot write")
     error.__cause__ = cause
     return error
@@ -19,12 +19,12 @@ def caused(cause: BaseException) -> CLIConnectionError:
     [
         ProcessError("Command failed with exit code 3", exit_code=3),
         CLIConnectionError("Cannot write to terminated process (exit code: 3)"),
-        caused(ProcessError("Command failed", exit_code=3)),
+        connection_error_from(ProcessError("Command failed", exit_code=3)),
     ],
     ids=["read", "unwritten", "written-after"],
 )
 def test_the_exit_code_is_told_whichever_way_the_end_was_noticed(error: Exception) -> None:
-    failure = failed(WHAT, error, "oops")
+    failure = agent_failure(WHAT, error, "oops")
 
     assert failure.exit_code == 3
     assert WHAT in str(failure)
@@ -32,7 +32,7 @@ def test_the_exit_code_is_told_whichever_way_the_end_was_noticed(error: Exceptio
 
 
 def test_a_cause_that_is_no_exit_is_named_without_its_text() -> None:
-    failure = failed(WHAT, caused(BrokenPipeError("/secret/path")), "")
+    failure = agent_failure(WHAT, connection_error_from(BrokenPipeError("/secret/path")), "")
 
     assert f"{WHAT} (BrokenPipeError)" in str(failure)
     assert "secret" not in str(failure)

@@ -3,11 +3,11 @@ from decimal import Decimal
 
 import pytest
 
-from core.agent.outcome import Outcome, final_result, judge
+from core.agent.outcome import Outcome, determine_outcome, final_result
 from core.agent.protocol import AgentFailed
 from core.domain.runs.event import AgentResult, AgentText, RateLimit
 from core.domain.runs.run import StopReason, Usage
-from tests.fakes.recordings import translated
+from tests.fakes.recordings import translate_recording
 
 LONG = "This says at some length what was done, in which files, and why it is right. " * 4
 
@@ -32,11 +32,11 @@ def result(
     )
 
 
-def judged(name: str) -> Outcome:
-    events = translated(name)
+def outcome_of(name: str) -> Outcome:
+    events = translate_recording(name)
     results = [event for event in events if isinstance(event, AgentResult)]
     limits = [event for event in events if isinstance(event, RateLimit)]
-    return judge(
+    return determine_outcome(
         result=results[-1],
         texts=[event.text for event in events if isinstance(event, AgentText)],
         rate_limit=limits[-1] if limits else None,
@@ -58,14 +58,14 @@ def judged(name: str) -> Outcome:
     ],
 )
 def test_recorded_runs_stop_for_their_reason(name: str, reason: StopReason) -> None:
-    outcome = judged(name)
+    outcome = outcome_of(name)
 
     assert outcome.stop_reason is reason
     assert (outcome.error is None) == (reason is StopReason.SUCCESS)
 
 
 def test_a_usage_limit_tells_when_it_ends() -> None:
-    outcome = judged("usage_limit_oauth")
+    outcome = outcome_of("usage_limit_oauth")
 
     assert outcome.resets_at is not None
     assert outcome.error is not None
@@ -85,7 +85,7 @@ def test_a_usage_limit_tells_when_it_ends() -> None:
 )
 @pytest.mark.parametrize("is_error", [True, False])
 def test_the_words_of_a_limit_are_a_limit_and_no_result(text: str, is_error: bool) -> None:
-    outcome = judge(result=result(text, is_error=is_error), texts=[])
+    outcome = determine_outcome(result=result(text, is_error=is_error), texts=[])
 
     assert outcome.stop_reason in {StopReason.USAGE_LIMIT, StopReason.SUCCESS}
     if is_error or not text.startswith("You're"):
@@ -95,7 +95,7 @@ def test_the_words_of_a_limit_are_a_limit_and_no_result(text: str, is_error: boo
 
 
 def test_the_time_within_the_words_of_a_limit_is_read() -> None:
-    outcome = judge(
+    outcome = determine_outcome(
         result=result("Claude AI usage limit reached|1767225600", is_error=True), texts=[]
     )
 
@@ -105,11 +105,13 @@ def test_the_time_within_the_words_of_a_limit_is_read() -> None:
 def test_a_report_about_limits_is_a_success() -> None:
     text = f"## Summary\n\nThe message 'usage limit reached' is now shown. {LONG}"
 
-    assert judge(result=result(text), texts=[text]).stop_reason is StopReason.SUCCESS
+    assert determine_outcome(result=result(text), texts=[text]).stop_reason is StopReason.SUCCESS
 
 
 def test_an_api_error_given_out_as_success_is_none() -> None:
-    outcome = judge(result=result("API Error: 500 …", is_error=True, status=500), texts=[LONG])
+    outcome = determine_outcome(
+        result=result("API Error: 500 …", is_error=True, status=500), texts=[LONG]
+    )
 
     assert outcome.stop_reason is StopReason.API_ERROR
     assert outcome.error == "API Error: 500 …"
@@ -126,17 +128,17 @@ def test_an_api_error_given_out_as_success_is_none() -> None:
     ],
 )
 def test_each_error_has_its_reason(subtype: str, reason: StopReason) -> None:
-    outcome = judge(result=result(None, subtype=subtype, is_error=True), texts=[])
+    outcome = determine_outcome(result=result(None, subtype=subtype, is_error=True), texts=[])
 
     assert outcome.stop_reason is reason
     assert outcome.error
 
 
 def test_a_timeout_is_one_whatever_the_interrupted_agent_said() -> None:
-    outcome = judge(
+    outcome = determine_outcome(
         result=result(None, subtype="error_during_execution", is_error=True),
         texts=["Half way."],
-        timed_out=True,
+        is_timed_out=True,
     )
 
     assert outcome.stop_reason is StopReason.TIMEOUT
@@ -144,13 +146,16 @@ def test_a_timeout_is_one_whatever_the_interrupted_agent_said() -> None:
 
 
 def test_a_success_in_the_last_moment_is_a_success() -> None:
-    assert judge(result=result(), texts=[], timed_out=True).stop_reason is StopReason.SUCCESS
+    assert (
+        determine_outcome(result=result(), texts=[], is_timed_out=True).stop_reason
+        is StopReason.SUCCESS
+    )
 
 
 def test_a_crash_is_an_agent_error_with_its_last_words() -> None:
     failure = AgentFailed("crashed", exit_code=-11, stderr_tail="a\nb\nSegmentation fault")
 
-    outcome = judge(result=None, texts=[], failure=failure)
+    outcome = determine_outcome(result=None, texts=[], failure=failure)
 
     assert outcome.stop_reason is StopReason.AGENT_ERROR
     assert outcome.error is not None
@@ -160,14 +165,16 @@ def test_a_crash_is_an_agent_error_with_its_last_words() -> None:
 
 @pytest.mark.parametrize("failure", [None, AgentFailed("crashed", exit_code=143)])
 def test_an_end_without_a_result_is_no_result(failure: AgentFailed | None) -> None:
-    outcome = judge(result=None, texts=["So far."], failure=failure)
+    outcome = determine_outcome(result=None, texts=["So far."], failure=failure)
 
     assert outcome.stop_reason is StopReason.NO_RESULT
     assert outcome.result == "So far."
 
 
 def test_a_result_before_a_crash_counts() -> None:
-    outcome = judge(result=result(), texts=[], failure=AgentFailed("crashed", exit_code=1))
+    outcome = determine_outcome(
+        result=result(), texts=[], failure=AgentFailed("crashed", exit_code=1)
+    )
 
     assert outcome.stop_reason is StopReason.SUCCESS
 

@@ -23,7 +23,7 @@ def call(
     finished = ToolFinished(
         tool_use_id="t", is_error=is_error, output=output, is_subagent=is_subagent
     )
-    return plan.after(started).after(finished)
+    return plan.apply(started).apply(finished)
 
 
 def create(plan: Plan, number: int, subject: str) -> Plan:
@@ -45,7 +45,7 @@ def test_a_task_gets_its_id_from_the_result() -> None:
 def test_nothing_changes_before_the_call_came_back() -> None:
     started = ToolStarted(tool_use_id="t", name="TaskCreate", summary="", input={"subject": "A"})
 
-    assert Plan().after(started).items == ()
+    assert Plan().apply(started).items == ()
 
 
 def test_results_that_come_out_of_order_leave_the_numbers_in_order() -> None:
@@ -70,7 +70,7 @@ def test_a_status_counts_from_the_call_on() -> None:
         input={"taskId": "1", "status": "in_progress"},
     )
 
-    plan = create(Plan(), 1, "Look").after(started)
+    plan = create(Plan(), 1, "Look").apply(started)
 
     assert shown(plan) == [("1", "Look", "in_progress")]
 
@@ -149,7 +149,7 @@ def test_a_malformed_list_is_no_list(todos: object) -> None:
 def test_other_tools_are_not_remembered() -> None:
     started = ToolStarted(tool_use_id="t", name="Bash", summary="")
 
-    assert Plan().after(started) == Plan()
+    assert Plan().apply(started) == Plan()
 
 
 def test_a_resumed_plan_goes_on_with_its_numbers() -> None:

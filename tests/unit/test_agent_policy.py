@@ -1,4 +1,4 @@
-from core.agent.policy import NEVER, allowed_rules, denied_tools, refusal
+from core.agent.policy import ALWAYS_DENIED_TOOLS, allowed_rules, denial_message, denied_tools
 from core.domain.workflow import PermissionMode, WorkflowDefinition
 
 DEFINITION = WorkflowDefinition(
@@ -18,11 +18,11 @@ def test_a_plan_is_always_allowed() -> None:
 
 
 def test_what_reaches_beyond_a_run_is_always_denied() -> None:
-    assert set(denied_tools(DEFINITION)) == {"Write", *NEVER}
+    assert set(denied_tools(DEFINITION)) == {"Write", *ALWAYS_DENIED_TOOLS}
 
 
 def test_a_refusal_names_the_tool_and_what_is_permitted() -> None:
-    text = refusal("WebFetch", DEFINITION)
+    text = denial_message("WebFetch", DEFINITION)
 
     assert "WebFetch" in text
     assert "Bash(git log:*)" in text
@@ -30,7 +30,7 @@ def test_a_refusal_names_the_tool_and_what_is_permitted() -> None:
 
 
 def test_a_question_is_answered_with_what_to_do_instead() -> None:
-    assert "Nobody can answer" in refusal("AskUserQuestion", DEFINITION)
+    assert "Nobody can answer" in denial_message("AskUserQuestion", DEFINITION)
 
 
 def test_a_planning_workflow_ends_with_its_plan() -> None:
@@ -38,5 +38,5 @@ def test_a_planning_workflow_ends_with_its_plan() -> None:
         name="plan", description="", prompt="", permission_mode=PermissionMode.PLAN
     )
 
-    assert "final answer" in refusal("ExitPlanMode", planning)
-    assert "Carry it out" in refusal("ExitPlanMode", DEFINITION)
+    assert "final answer" in denial_message("ExitPlanMode", planning)
+    assert "Carry it out" in denial_message("ExitPlanMode", DEFINITION)

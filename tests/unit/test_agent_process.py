@@ -11,10 +11,10 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from core.agent.process import process_table
-from core.agent.process.ladder import end_tree, find_tree, identify
+from core.agent.process.ladder import end_tree, find_run_processes, identify
 from core.domain.errors import Unavailable
 from core.domain.kills.termination import Phase, Proof
-from tests.unit.trees import (
+from tests.unit.process_trees import (
     CHAIN,
     COOPERATIVE,
     ESCAPED,
@@ -22,26 +22,26 @@ from tests.unit.trees import (
     ORPHANED,
     QUICK,
     STUBBORN,
-    Phases,
+    PhaseRecorder,
     linux_only,
-    started,
+    start_tree,
 )
 
 pytestmark = linux_only
 
 
 async def test_a_cooperative_tree_ends_by_sigterm() -> None:
-    phases = Phases()
-    with started("bash", "-c", COOPERATIVE) as tree:
+    phases = PhaseRecorder()
+    with start_tree("bash", "-c", COOPERATIVE) as tree:
         began = time.monotonic()
 
-        proof = await end_tree(cookie=tree.cookie, root=tree.root, on_phase=phases)
+        proof = await end_tree(run_marker=tree.run_marker, root=tree.root, on_phase=phases)
 
         assert time.monotonic() - began < 3
         assert proof.is_confirmed
         assert len(proof.seen) == 2
-        assert phases.heard == [Phase.TERMINATED]
-        assert find_tree(tree.cookie, tree.root) == ()
+        assert phases.phases == [Phase.TERMINATED]
+        assert find_run_processes(tree.run_marker, tree.root) == ()
 
 
 @pytest.mark.parametrize(
@@ -56,42 +56,42 @@ async def test_a_cooperative_tree_ends_by_sigterm() -> None:
     ids=["escaped", "stubborn", "orphaned", "forking", "chain"],
 )
 async def test_no_hostile_tree_survives(command: tuple[str, ...]) -> None:
-    phases = Phases()
-    with started(*command, reaps=True) as tree:
+    phases = PhaseRecorder()
+    with start_tree(*command, with_reaper=True) as tree:
         began = time.monotonic()
 
         proof = await end_tree(
-            cookie=tree.cookie, root=tree.root, on_phase=phases, terminate_grace=QUICK
+            run_marker=tree.run_marker, root=tree.root, on_phase=phases, terminate_grace=QUICK
         )
 
         assert time.monotonic() - began < 3
         assert proof.is_confirmed
-        assert phases.heard in ([Phase.TERMINATED], [Phase.TERMINATED, Phase.KILLED])
-        assert find_tree(tree.cookie, None) == ()
+        assert phases.phases in ([Phase.TERMINATED], [Phase.TERMINATED, Phase.KILLED])
+        assert find_run_processes(tree.run_marker, None) == ()
         assert all(identify(one.pid) != one for one in proof.seen)
 
 
 async def test_a_stopped_tree_is_ended() -> None:
-    with started("bash", "-c", COOPERATIVE) as tree:
+    with start_tree("bash", "-c", COOPERATIVE) as tree:
         tree.process.send_signal(signal.SIGSTOP)
 
-        proof = await end_tree(cookie=tree.cookie, root=tree.root, terminate_grace=QUICK)
+        proof = await end_tree(run_marker=tree.run_marker, root=tree.root, terminate_grace=QUICK)
 
         assert proof.is_confirmed
 
 
 async def test_the_ladder_climbs_in_order_and_tells_before_it_acts() -> None:
-    phases = Phases()
+    phases = PhaseRecorder()
     asked: list[str] = []
-    with started("bash", "-c", STUBBORN) as tree:
+    with start_tree("bash", "-c", STUBBORN) as tree:
 
         async def interrupt() -> None:
             asked.append("interrupt")
-            assert phases.heard == [Phase.INTERRUPTED]
+            assert phases.phases == [Phase.INTERRUPTED]
             await asyncio.sleep(60)
 
         proof = await end_tree(
-            cookie=tree.cookie,
+            run_marker=tree.run_marker,
             root=tree.root,
             interrupt=interrupt,
             has_ended=lambda: False,
@@ -102,7 +102,7 @@ async def test_the_ladder_climbs_in_order_and_tells_before_it_acts() -> None:
 
         assert proof.is_confirmed
         assert asked == ["interrupt"]
-        assert phases.heard == [Phase.INTERRUPTED, Phase.TERMINATED, Phase.KILLED]
+        assert phases.phases == [Phase.INTERRUPTED, Phase.TERMINATED, Phase.KILLED]
         assert all(told.survivors for told in phases.proofs)
 
 
@@ -113,11 +113,14 @@ async def test_an_agent_that_has_ended_is_not_waited_for() -> None:
         nonlocal has_ended
         has_ended = True
 
-    with started("bash", "-c", COOPERATIVE) as tree:
+    with start_tree("bash", "-c", COOPERATIVE) as tree:
         began = time.monotonic()
 
         proof = await end_tree(
-            cookie=tree.cookie, root=tree.root, interrupt=interrupt, has_ended=lambda: has_ended
+            run_marker=tree.run_marker,
+            root=tree.root,
+            interrupt=interrupt,
+            has_ended=lambda: has_ended,
         )
 
         assert proof.is_confirmed
@@ -125,34 +128,38 @@ async def test_an_agent_that_has_ended_is_not_waited_for() -> None:
 
 
 async def test_a_tree_that_ends_by_the_interrupt_is_not_signalled() -> None:
-    phases = Phases()
-    with started("bash", "-c", COOPERATIVE) as tree:
+    phases = PhaseRecorder()
+    with start_tree("bash", "-c", COOPERATIVE) as tree:
 
         async def interrupt() -> None:
-            for one in find_tree(tree.cookie, tree.root):
+            for one in find_run_processes(tree.run_marker, tree.root):
                 process_table.send_signal(one, signal.SIGKILL)
 
         proof = await end_tree(
-            cookie=tree.cookie, root=tree.root, interrupt=interrupt, on_phase=phases
+            run_marker=tree.run_marker, root=tree.root, interrupt=interrupt, on_phase=phases
         )
 
         assert proof.is_confirmed
-        assert phases.heard == [Phase.INTERRUPTED]
+        assert phases.phases == [Phase.INTERRUPTED]
 
 
 async def test_force_leaves_the_interrupt_out() -> None:
-    phases = Phases()
+    phases = PhaseRecorder()
 
     async def interrupt() -> None:
         pytest.fail("nobody is asked")
 
-    with started("bash", "-c", COOPERATIVE) as tree:
+    with start_tree("bash", "-c", COOPERATIVE) as tree:
         proof = await end_tree(
-            cookie=tree.cookie, root=tree.root, interrupt=interrupt, force=True, on_phase=phases
+            run_marker=tree.run_marker,
+            root=tree.root,
+            interrupt=interrupt,
+            force=True,
+            on_phase=phases,
         )
 
         assert proof.is_confirmed
-        assert phases.heard == [Phase.TERMINATED]
+        assert phases.phases == [Phase.TERMINATED]
 
 
 async def _fail(phase: Phase, proof: Proof) -> None:
@@ -167,8 +174,8 @@ async def _hang(phase: Phase, proof: Proof) -> None:
 async def test_a_phase_that_cannot_be_recorded_stops_no_kill(
     on_phase: Callable[[Phase, Proof], Awaitable[None]],
 ) -> None:
-    with started("bash", "-c", COOPERATIVE) as tree:
-        proof = await end_tree(cookie=tree.cookie, root=tree.root, on_phase=on_phase)
+    with start_tree("bash", "-c", COOPERATIVE) as tree:
+        proof = await end_tree(run_marker=tree.run_marker, root=tree.root, on_phase=on_phase)
 
         assert proof.is_confirmed
 
@@ -177,18 +184,18 @@ async def test_an_interrupt_that_fails_stops_no_kill() -> None:
     async def interrupt() -> None:
         raise BrokenPipeError
 
-    with started("bash", "-c", COOPERATIVE) as tree:
+    with start_tree("bash", "-c", COOPERATIVE) as tree:
         proof = await end_tree(
-            cookie=tree.cookie, root=tree.root, interrupt=interrupt, interrupt_grace=QUICK
+            run_marker=tree.run_marker, root=tree.root, interrupt=interrupt, interrupt_grace=QUICK
         )
 
         assert proof.is_confirmed
 
 
 async def test_nothing_is_a_tree_that_is_gone() -> None:
-    phases = Phases()
+    phases = PhaseRecorder()
 
-    proof = await end_tree(cookie="run_000000000000", root=None, on_phase=phases)
+    proof = await end_tree(run_marker="run_000000000000", root=None, on_phase=phases)
 
     assert proof == Proof()
-    assert phases.heard == []
+    assert phases.phases == []

@@ -1,9 +1,9 @@
 from datetime import UTC, datetime, timedelta
 
-from core.agent.steps import end_steps, fold_steps, plan_of
+from core.agent.steps import end_steps, fold_steps, plan_from_steps
 from core.domain.runs.event import PlanChanged, PlanItem, ToolStarted
 from core.domain.runs.step import Step, StepStatus
-from tests.fakes.recordings import translated
+from tests.fakes.recordings import translate_recording
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 PENDING, DOING, DONE = StepStatus.PENDING, StepStatus.IN_PROGRESS, StepStatus.COMPLETED
@@ -34,7 +34,7 @@ def test_a_step_knows_when_it_began_and_ended() -> None:
 def test_folding_the_same_plan_again_changes_nothing() -> None:
     steps = fold_steps((), (item("1", "A", DONE), item("2", "B", DOING)), (), now=NOON)
 
-    assert fold_steps(steps, plan_of(steps), (), now=later(5)) == steps
+    assert fold_steps(steps, plan_from_steps(steps), (), now=later(5)) == steps
 
 
 def test_a_step_never_seen_in_progress_has_no_invented_start() -> None:
@@ -139,7 +139,7 @@ def test_a_failed_leg_leaves_nothing_in_progress_and_work_to_do() -> None:
 
     assert [step.status for step in ended] == [DONE, StepStatus.FAILED, PENDING]
     assert ended[1].error == "The turn limit was reached."
-    assert [one.status for one in plan_of(ended)] == [DONE, PENDING, PENDING]
+    assert [one.status for one in plan_from_steps(ended)] == [DONE, PENDING, PENDING]
 
 
 def test_a_successful_leg_leaves_nothing_open() -> None:
@@ -154,12 +154,12 @@ def test_a_successful_leg_leaves_nothing_open() -> None:
 def test_phases_are_no_plan_to_go_on_with() -> None:
     steps = fold_steps((), (), (tool("Read"),), now=NOON)
 
-    assert plan_of(steps) == ()
-    assert plan_of((Step(step_id=1, name="unnumbered"),)) == ()
+    assert plan_from_steps(steps) == ()
+    assert plan_from_steps((Step(step_id=1, name="unnumbered"),)) == ()
 
 
 def test_a_recorded_run_folds_event_by_event_as_it_does_at_once() -> None:
-    events = translated("tasks")
+    events = translate_recording("tasks")
 
     at_once = fold_steps((), (), events, now=NOON)
     steps: tuple[Step, ...] = ()

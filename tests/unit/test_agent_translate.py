@@ -28,7 +28,7 @@ from core.domain.runs.event import (
 )
 from core.domain.runs.run import Usage
 from core.domain.runs.step import StepStatus
-from tests.fakes.recordings import PROMPT_UUID, STEERING_UUID, translated
+from tests.fakes.recordings import PROMPT_UUID, STEERING_UUID, translate_recording
 
 E = TypeVar("E")
 
@@ -53,7 +53,7 @@ def of(events: list[AgentEvent], kind: type[E]) -> list[E]:
 
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_every_recording_starts_consumes_its_prompt_and_ends_with_a_result(name: str) -> None:
-    events = translated(name)
+    events = translate_recording(name)
 
     started = of(events, AgentStarted)[0]
     assert started.session_id == "00000000-0000-0000-0000-000000000007"
@@ -66,7 +66,7 @@ def test_every_recording_starts_consumes_its_prompt_and_ends_with_a_result(name:
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_every_finished_tool_was_started_before(name: str) -> None:
     started: set[str] = set()
-    for event in translated(name):
+    for event in translate_recording(name):
         if isinstance(event, ToolStarted):
             started.add(event.tool_use_id)
         elif isinstance(event, ToolFinished):
@@ -75,11 +75,11 @@ def test_every_finished_tool_was_started_before(name: str) -> None:
 
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_translation_is_pure(name: str) -> None:
-    assert translated(name) == translated(name)
+    assert translate_recording(name) == translate_recording(name)
 
 
 def test_a_result_carries_cost_tokens_and_turns() -> None:
-    result = of(translated("max_turns"), AgentResult)[-1]
+    result = of(translate_recording("max_turns"), AgentResult)[-1]
 
     assert result.subtype == "error_max_turns"
     assert result.is_error
@@ -94,13 +94,13 @@ def test_a_result_carries_cost_tokens_and_turns() -> None:
 
 
 def test_the_blocks_of_one_answer_count_its_usage_once() -> None:
-    turns = of(translated("tasks"), TurnUsage)
+    turns = of(translate_recording("tasks"), TurnUsage)
 
     assert len(turns) == len({turn.message_id for turn in turns}) == 5
 
 
 def test_retries_of_the_api_are_shown_with_their_cause() -> None:
-    retries = of(translated("api_retry"), ApiRetry)
+    retries = of(translate_recording("api_retry"), ApiRetry)
 
     assert [retry.attempt for retry in retries] == [1, 2]
     assert {retry.error for retry in retries} == {"server_error (HTTP 500)"}
@@ -108,7 +108,7 @@ def test_retries_of_the_api_are_shown_with_their_cause() -> None:
 
 
 def test_a_rejected_rate_limit_tells_when_it_ends() -> None:
-    limits = of(translated("usage_limit_oauth"), RateLimit)
+    limits = of(translate_recording("usage_limit_oauth"), RateLimit)
 
     assert [limit.status for limit in limits] == ["rejected"]
     assert limits[0].resets_at is not None
@@ -118,7 +118,7 @@ def test_a_rejected_rate_limit_tells_when_it_ends() -> None:
 
 @pytest.mark.parametrize("name", ["usage_limit", "usage_limit_oauth", "api_error"])
 def test_the_programs_own_error_text_is_not_the_agents_word(name: str) -> None:
-    events = translated(name)
+    events = translate_recording(name)
 
     assert of(events, AgentText) == []
     assert of(events, TurnUsage) == []
@@ -126,7 +126,7 @@ def test_the_programs_own_error_text_is_not_the_agents_word(name: str) -> None:
 
 
 def test_failed_and_refused_calls_finish_as_errors() -> None:
-    finished = of(translated("tool_errors"), ToolFinished)
+    finished = of(translate_recording("tool_errors"), ToolFinished)
 
     assert all(one.is_error for one in finished)
     outputs = sorted(one.output for one in finished)
@@ -136,7 +136,7 @@ def test_failed_and_refused_calls_finish_as_errors() -> None:
 
 
 def test_a_subagents_events_are_marked() -> None:
-    events = translated("subagent")
+    events = translate_recording("subagent")
 
     tools = of(events, ToolStarted)
     assert [(tool.name, tool.is_subagent) for tool in tools][-1] == ("Bash", True)
@@ -145,13 +145,13 @@ def test_a_subagents_events_are_marked() -> None:
 
 
 def test_a_message_sent_in_mid_run_is_consumed_once() -> None:
-    consumed = of(translated("steered"), MessageConsumed)
+    consumed = of(translate_recording("steered"), MessageConsumed)
 
     assert [one.message_uuid for one in consumed] == [PROMPT_UUID, STEERING_UUID]
 
 
 def test_an_interrupted_tool_ends_with_an_error_and_so_does_the_run() -> None:
-    events = translated("interrupted")
+    events = translate_recording("interrupted")
 
     assert of(events, ToolFinished)[0].is_error
     result = of(events, AgentResult)[-1]
@@ -160,7 +160,7 @@ def test_an_interrupted_tool_ends_with_an_error_and_so_does_the_run() -> None:
 
 
 def test_the_plan_follows_the_task_tools() -> None:
-    plans = of(translated("tasks"), PlanChanged)
+    plans = of(translate_recording("tasks"), PlanChanged)
 
     assert [(item.source_id, item.name) for item in plans[-1].items] == [
         ("1", "Read"),
@@ -171,7 +171,7 @@ def test_the_plan_follows_the_task_tools() -> None:
 
 
 def test_the_plan_follows_the_older_todo_tool() -> None:
-    plans = of(translated("todo"), PlanChanged)
+    plans = of(translate_recording("todo"), PlanChanged)
 
     assert len(plans) > 1
     assert all(item.status is StepStatus.COMPLETED for item in plans[-1].items)
@@ -237,7 +237,7 @@ def test_an_unknown_message_is_passed_over() -> None:
 
 
 def test_cost_is_a_decimal_of_the_columns_precision() -> None:
-    result = of(translated("interrupted"), AgentResult)[-1]
+    result = of(translate_recording("interrupted"), AgentResult)[-1]
 
     assert result.cost_usd == Decimal("0.0545160")
 

@@ -8,37 +8,39 @@ from hypothesis import strategies as st
 
 from bot.slack.commands.command import (
     SYNONYMS,
-    Context,
+    Command,
+    CommandContext,
     ListRuns,
     OpenRunForm,
     ShowHelp,
     ShowStatus,
     ShowWorkflows,
     Subcommand,
-    Wish,
 )
 from bot.slack.commands.flags import FLAGS, BadCommand, Flag
 from bot.slack.commands.parser import parse_mention, parse_slash
 from core.domain.runs.request import ContinueRequest, KillRequest, Place, RunFilter, StartRequest
 
 PLACE = Place(team_id="T0ACME", channel_id="C0BUILDS")
-CHANNEL = Context(request_key="k1", place=PLACE, workflow_names=("implement", "builder"))
-THREAD = Context(request_key="k1", place=PLACE, thread_run="run_aaaaaaaaaaaa", has_forms=False)
+CHANNEL = CommandContext(request_key="k1", place=PLACE, workflow_names=("implement", "builder"))
+THREAD = CommandContext(
+    request_key="k1", place=PLACE, thread_run_id="run_aaaaaaaaaaaa", has_forms=False
+)
 
 
 def run(text: str) -> StartRequest:
-    wish = parse_slash(text, CHANNEL)
-    assert isinstance(wish, StartRequest)
-    return wish
+    command = parse_slash(text, CHANNEL)
+    assert isinstance(command, StartRequest)
+    return command
 
 
-def refused(text: str, context: Context = CHANNEL) -> str:
+def refused(text: str, context: CommandContext = CHANNEL) -> str:
     with pytest.raises(BadCommand) as caught:
         parse_slash(text, context)
     return caught.value.user_message
 
 
-def mentioned(text: str) -> Wish:
+def parse_mentioned(text: str) -> Command:
     return parse_mention(f"<@UBOT> {text}", THREAD, bot_user_id="UBOT")
 
 
@@ -52,12 +54,12 @@ def test_a_workflow_and_a_task_are_enough() -> None:
 
 
 def test_every_flag_is_read() -> None:
-    wish = run(
+    command = run(
         "run builder --repo https://github.com/acme/api --branch main --model sonnet --turns 40 "
         '--budget $2.50 --timeout 1h30m --session "rate limits" --priority -5 Do it'
     )
 
-    assert wish == StartRequest(
+    assert command == StartRequest(
         workflow="builder",
         task="Do it",
         request_key="k1",
@@ -74,9 +76,9 @@ def test_every_flag_is_read() -> None:
 
 
 def test_flags_may_stand_before_the_workflow() -> None:
-    wish = run("run --turns 5 builder do")
+    command = run("run --turns 5 builder do")
 
-    assert (wish.workflow, wish.max_turns, wish.task) == ("builder", 5, "do")
+    assert (command.workflow, command.max_turns, command.task) == ("builder", 5, "do")
 
 
 def test_the_task_is_kept_word_for_word() -> None:
@@ -117,9 +119,9 @@ def test_the_dashes_slack_makes_are_flags(dash: str) -> None:
 
 @pytest.mark.parametrize("quoted", ['"my one"', "“my one”", "'my one'", "‘my one’", "«my one»"])
 def test_quotes_of_every_kind_hold_a_value_together(quoted: str) -> None:
-    wish = run(f"run builder --session {quoted} do")
+    command = run(f"run builder --session {quoted} do")
 
-    assert (wish.session_name, wish.task) == ("my one", "do")
+    assert (command.session_name, command.task) == ("my one", "do")
 
 
 @pytest.mark.parametrize(
@@ -205,16 +207,16 @@ def test_synonyms_do_the_same(word: str, meant: Subcommand) -> None:
 
 def test_status_takes_a_run_or_none() -> None:
     assert parse_slash("status", CHANNEL) == ShowStatus()
-    assert parse_slash("status run_0a1b", CHANNEL) == ShowStatus(named="run_0a1b")
-    assert mentioned("status") == ShowStatus(named="run_aaaaaaaaaaaa")
+    assert parse_slash("status run_0a1b", CHANNEL) == ShowStatus(target="run_0a1b")
+    assert parse_mentioned("status") == ShowStatus(target="run_aaaaaaaaaaaa")
 
 
 def test_list_combines_its_filters() -> None:
-    wish = parse_slash("list mine failed workflow=Builder", CHANNEL)
+    command = parse_slash("list mine failed workflow=Builder", CHANNEL)
 
-    assert wish == ListRuns(wanted=RunFilter(mine=True, failed=True, workflow="builder"))
-    assert parse_slash("list", CHANNEL) == ListRuns(wanted=RunFilter())
-    assert parse_slash("list all", CHANNEL) == ListRuns(wanted=RunFilter())
+    assert command == ListRuns(run_filter=RunFilter(mine=True, failed=True, workflow="builder"))
+    assert parse_slash("list", CHANNEL) == ListRuns(run_filter=RunFilter())
+    assert parse_slash("list all", CHANNEL) == ListRuns(run_filter=RunFilter())
 
 
 def test_a_wrong_filter_gets_the_nearest_one() -> None:
@@ -226,19 +228,19 @@ def test_workflows_takes_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "wish"),
+    ("text", "command"),
     [
-        ("kill run_0a1b", KillRequest(named="run_0a1b")),
-        ("kill run_0a1b --force", KillRequest(named="run_0a1b", force=True)),
-        ("kill —force run_0a1b", KillRequest(named="run_0a1b", force=True)),
+        ("kill run_0a1b", KillRequest(target="run_0a1b")),
+        ("kill run_0a1b --force", KillRequest(target="run_0a1b", force=True)),
+        ("kill —force run_0a1b", KillRequest(target="run_0a1b", force=True)),
         (
             "stop run_0a1b --force it&apos;s stuck &amp; loud",
-            KillRequest(named="run_0a1b", force=True, reason="it&apos;s stuck & loud"),
+            KillRequest(target="run_0a1b", force=True, reason="it&apos;s stuck & loud"),
         ),
     ],
 )
-def test_kill_takes_force_and_a_reason(text: str, wish: KillRequest) -> None:
-    assert parse_slash(text, CHANNEL) == wish
+def test_kill_takes_force_and_a_reason(text: str, command: KillRequest) -> None:
+    assert parse_slash(text, CHANNEL) == command
 
 
 def test_kill_without_a_run_asks_which() -> None:
@@ -251,28 +253,28 @@ def test_kill_has_no_other_flag() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "wish"),
+    ("text", "command"),
     [
-        ("kill", KillRequest(named="run_aaaaaaaaaaaa")),
+        ("kill", KillRequest(target="run_aaaaaaaaaaaa")),
         (
             "kill it runs in circles",
-            KillRequest(named="run_aaaaaaaaaaaa", reason="it runs in circles"),
+            KillRequest(target="run_aaaaaaaaaaaa", reason="it runs in circles"),
         ),
-        ("stop --force", KillRequest(named="run_aaaaaaaaaaaa", force=True)),
-        ("kill run_bbbb now", KillRequest(named="run_bbbb", reason="now")),
-        ("kill a1b2c3d4", KillRequest(named="a1b2c3d4")),
-        ("kill 3f2a", KillRequest(named="3f2a")),
-        ("kill 3F2A wrong branch", KillRequest(named="3F2A", reason="wrong branch")),
-        ("kill 123456", KillRequest(named="123456")),
-        ("kill 3f2", KillRequest(named="run_aaaaaaaaaaaa", reason="3f2")),
-        ("kill 4040 answers", KillRequest(named="run_aaaaaaaaaaaa", reason="4040 answers")),
-        ("kill dead end", KillRequest(named="run_aaaaaaaaaaaa", reason="dead end")),
-        ("kill 3f2a0b1c2d3e4", KillRequest(named="run_aaaaaaaaaaaa", reason="3f2a0b1c2d3e4")),
-        ("kill facade is wrong", KillRequest(named="run_aaaaaaaaaaaa", reason="facade is wrong")),
+        ("stop --force", KillRequest(target="run_aaaaaaaaaaaa", force=True)),
+        ("kill run_bbbb now", KillRequest(target="run_bbbb", reason="now")),
+        ("kill a1b2c3d4", KillRequest(target="a1b2c3d4")),
+        ("kill 3f2a", KillRequest(target="3f2a")),
+        ("kill 3F2A wrong branch", KillRequest(target="3F2A", reason="wrong branch")),
+        ("kill 123456", KillRequest(target="123456")),
+        ("kill 3f2", KillRequest(target="run_aaaaaaaaaaaa", reason="3f2")),
+        ("kill 4040 answers", KillRequest(target="run_aaaaaaaaaaaa", reason="4040 answers")),
+        ("kill dead end", KillRequest(target="run_aaaaaaaaaaaa", reason="dead end")),
+        ("kill 3f2a0b1c2d3e4", KillRequest(target="run_aaaaaaaaaaaa", reason="3f2a0b1c2d3e4")),
+        ("kill facade is wrong", KillRequest(target="run_aaaaaaaaaaaa", reason="facade is wrong")),
     ],
 )
-def test_in_a_thread_its_own_run_is_meant(text: str, wish: KillRequest) -> None:
-    assert mentioned(text) == wish
+def test_in_a_thread_its_own_run_is_meant(text: str, command: KillRequest) -> None:
+    assert parse_mentioned(text) == command
 
 
 @pytest.mark.parametrize(
@@ -291,8 +293,8 @@ def test_in_a_thread_its_own_run_is_meant(text: str, wish: KillRequest) -> None:
     ],
 )
 def test_continue_in_a_thread(text: str, turns: int | None, message: str | None) -> None:
-    assert mentioned(text) == ContinueRequest(
-        named="run_aaaaaaaaaaaa", request_key="k1", additional_turns=turns, message=message
+    assert parse_mentioned(text) == ContinueRequest(
+        target="run_aaaaaaaaaaaa", request_key="k1", additional_turns=turns, message=message
     )
 
 
@@ -309,7 +311,7 @@ def test_continue_names_a_run_or_a_session(
     text: str, named: str, turns: int | None, message: str | None
 ) -> None:
     assert parse_slash(text, CHANNEL) == ContinueRequest(
-        named=named, request_key="k1", additional_turns=turns, message=message
+        target=named, request_key="k1", additional_turns=turns, message=message
     )
 
 
@@ -322,16 +324,16 @@ def test_absurd_turns_are_refused() -> None:
     "text", ["<@UBOT> kill", "hey <@UBOT|signalbox>: kill", "<@UBOT>\nkill", "<@UBOT>,  kill"]
 )
 def test_a_mention_says_what_follows_it(text: str) -> None:
-    wish = parse_mention(text, THREAD, bot_user_id="UBOT")
+    command = parse_mention(text, THREAD, bot_user_id="UBOT")
 
-    assert wish == KillRequest(named="run_aaaaaaaaaaaa")
+    assert command == KillRequest(target="run_aaaaaaaaaaaa")
 
 
 def test_a_mention_can_start_a_run_over_several_lines() -> None:
-    wish = mentioned("run builder\nFirst this.\nThen that.")
+    command = parse_mentioned("run builder\nFirst this.\nThen that.")
 
-    assert isinstance(wish, StartRequest)
-    assert wish.task == "First this.\nThen that."
+    assert isinstance(command, StartRequest)
+    assert command.task == "First this.\nThen that."
 
 
 def test_the_manual_names_every_subcommand_flag_and_synonym() -> None:

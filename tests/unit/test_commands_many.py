@@ -6,13 +6,13 @@ import pytest
 
 from bot.slack.commands.command import ShowStats
 from bot.slack.commands.parser import parse_slash
-from core.domain.kills.selection import KillSelection
+from core.domain.kills.bulk_kill import KillSelection
 from core.domain.runs.request import KillRequest, RunFilter
 from core.domain.runs.stats import Period
 from tests.unit.test_commands import CHANNEL, THREAD, refused
 
 
-def many(
+def kill_many_request(
     *,
     mine: bool = False,
     workflow: str | None = None,
@@ -20,27 +20,30 @@ def many(
     reason: str | None = None,
 ) -> KillSelection:
     wanted = RunFilter(live=True, mine=mine, workflow=workflow)
-    return KillSelection(wanted=wanted, force=force, reason=reason)
+    return KillSelection(run_filter=wanted, force=force, reason=reason)
 
 
 @pytest.mark.parametrize(
-    ("text", "wish"),
+    ("text", "command"),
     [
-        ("kill --all mine", many(mine=True)),
-        ("kill —all mine", many(mine=True)),
-        ("stop --all live", many()),
-        ("kill --all workflow=Fix", many(workflow="fix")),
-        ("kill --all mine workflow=fix", many(mine=True, workflow="fix")),
-        ("kill --all workflow=fix mine", many(mine=True, workflow="fix")),
-        ("kill --force --all mine", many(mine=True, force=True)),
-        ("kill --all --force mine", many(mine=True, force=True)),
-        ("kill --all mine —force it is late", many(mine=True, force=True, reason="it is late")),
-        ("kill --all live the &lt;sun&gt; is down", many(reason="the <sun> is down")),
+        ("kill --all mine", kill_many_request(mine=True)),
+        ("kill —all mine", kill_many_request(mine=True)),
+        ("stop --all live", kill_many_request()),
+        ("kill --all workflow=Fix", kill_many_request(workflow="fix")),
+        ("kill --all mine workflow=fix", kill_many_request(mine=True, workflow="fix")),
+        ("kill --all workflow=fix mine", kill_many_request(mine=True, workflow="fix")),
+        ("kill --force --all mine", kill_many_request(mine=True, force=True)),
+        ("kill --all --force mine", kill_many_request(mine=True, force=True)),
+        (
+            "kill --all mine —force it is late",
+            kill_many_request(mine=True, force=True, reason="it is late"),
+        ),
+        ("kill --all live the &lt;sun&gt; is down", kill_many_request(reason="the <sun> is down")),
     ],
 )
-def test_kill_all_names_which_runs_and_a_reason(text: str, wish: KillSelection) -> None:
-    assert parse_slash(text, CHANNEL) == wish
-    assert parse_slash(text, THREAD) == wish
+def test_kill_all_names_which_runs_and_a_reason(text: str, command: KillSelection) -> None:
+    assert parse_slash(text, CHANNEL) == command
+    assert parse_slash(text, THREAD) == command
 
 
 @pytest.mark.parametrize(
@@ -60,9 +63,9 @@ def test_kill_all_is_never_guessed(text: str, words: str) -> None:
 
 
 def test_all_can_begin_a_reason_in_a_thread() -> None:
-    wish = parse_slash("kill all is lost", THREAD)
+    command = parse_slash("kill all is lost", THREAD)
 
-    assert wish == KillRequest(named="run_aaaaaaaaaaaa", reason="all is lost")
+    assert command == KillRequest(target="run_aaaaaaaaaaaa", reason="all is lost")
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.domain.actor import SYSTEM, Action, Actor, Origin, Role, may
+from core.domain.actor import SYSTEM, Action, Actor, Origin, Role, is_allowed
 from core.domain.errors import BadRequest
-from core.domain.kills.termination import PHASES, Phase
+from core.domain.kills.termination import PHASE_TRANSITIONS, Phase
 from core.domain.price import estimate_usd
 from core.domain.redact import REDACTED, redact
 from core.domain.runs.request import MAX_TASK_CHARS, StartRequest
 from core.domain.runs.run import (
-    CONTINUABLE,
+    CONTINUABLE_REASONS,
     LIVE_STATUSES,
     TRANSITIONS,
     DiffStat,
@@ -28,7 +28,7 @@ from core.domain.runs.run import (
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
-def a_run(**changes: object) -> Run:
+def make_run(**changes: object) -> Run:
     values: dict[str, object] = {
         "id": uuid4(),
         "run_id": "run_0123456789ab",
@@ -81,16 +81,16 @@ def test_only_success_completes_and_only_a_kill_kills() -> None:
 
 
 def test_a_run_at_its_turn_limit_can_continue_and_a_finished_one_need_not() -> None:
-    assert a_run(status=RunStatus.FAILED, stop_reason=StopReason.MAX_TURNS).can_continue
-    assert not a_run(status=RunStatus.COMPLETED, stop_reason=StopReason.SUCCESS).can_continue
-    assert StopReason.SETUP_ERROR not in CONTINUABLE
+    assert make_run(status=RunStatus.FAILED, stop_reason=StopReason.MAX_TURNS).can_continue
+    assert not make_run(status=RunStatus.COMPLETED, stop_reason=StopReason.SUCCESS).can_continue
+    assert StopReason.SETUP_ERROR not in CONTINUABLE_REASONS
 
 
 def test_a_kill_ends_confirmed_and_an_unconfirmed_one_can_still_be() -> None:
-    assert set(PHASES) == set(Phase)
-    assert not PHASES[Phase.CONFIRMED]
-    assert Phase.CONFIRMED in PHASES[Phase.UNCONFIRMED]
-    assert all(Phase.REQUESTED not in targets for targets in PHASES.values())
+    assert set(PHASE_TRANSITIONS) == set(Phase)
+    assert not PHASE_TRANSITIONS[Phase.CONFIRMED]
+    assert Phase.CONFIRMED in PHASE_TRANSITIONS[Phase.UNCONFIRMED]
+    assert all(Phase.REQUESTED not in targets for targets in PHASE_TRANSITIONS.values())
 
 
 def test_total_tokens_leave_the_cache_out() -> None:
@@ -126,27 +126,29 @@ def an_actor(role: Role, **changes: object) -> Actor:
 
 def test_the_owner_may_kill_and_another_runner_may_not() -> None:
     owner = uuid4()
-    run = a_run(user_id=owner)
+    run = make_run(user_id=owner)
 
-    assert may(an_actor(Role.RUNNER, user_id=owner), Action.KILL, run)
-    assert not may(an_actor(Role.RUNNER, user_id=uuid4()), Action.KILL, run)
-    assert may(an_actor(Role.OPERATOR, user_id=uuid4()), Action.KILL, run)
+    assert is_allowed(an_actor(Role.RUNNER, user_id=owner), Action.KILL, run)
+    assert not is_allowed(an_actor(Role.RUNNER, user_id=uuid4()), Action.KILL, run)
+    assert is_allowed(an_actor(Role.OPERATOR, user_id=uuid4()), Action.KILL, run)
 
 
 def test_an_owner_who_lost_the_role_may_no_longer_kill() -> None:
     owner = uuid4()
 
-    assert not may(an_actor(Role.VIEWER, user_id=owner), Action.KILL, a_run(user_id=owner))
+    assert not is_allowed(
+        an_actor(Role.VIEWER, user_id=owner), Action.KILL, make_run(user_id=owner)
+    )
 
 
 def test_nobody_owns_a_run_without_an_owner() -> None:
-    assert not may(an_actor(Role.RUNNER, user_id=None), Action.KILL, a_run(user_id=None))
+    assert not is_allowed(an_actor(Role.RUNNER, user_id=None), Action.KILL, make_run(user_id=None))
 
 
 @pytest.mark.parametrize("action", Action)
 def test_without_a_role_nothing_is_allowed_and_the_system_may_all(action: Action) -> None:
-    assert not may(an_actor(Role.NONE, user_id=uuid4()), action)
-    assert may(SYSTEM, action)
+    assert not is_allowed(an_actor(Role.NONE, user_id=uuid4()), action)
+    assert is_allowed(SYSTEM, action)
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bot.cli.workers import _json, _table
-from bot.slack.commands.command import Context, ShowWorkers
+from bot.slack.commands.command import CommandContext, ShowWorkers
 from bot.slack.commands.parser import parse_slash
-from bot.slack.views.fleet import STATES, fleet_message
-from core.domain.fleet.attempt import host_named
-from core.domain.fleet.workers import FleetView, WorkerRecord, WorkerState
+from bot.slack.views.fleet import STATE_WORDS, fleet_message
+from core.domain.fleet.attempt import build_host_id
+from core.domain.fleet.workers import FleetSnapshot, WorkerRecord, WorkerState
 from core.domain.runs.request import Place
-from tests.unit.drawn import assert_fits, words_of
+from tests.unit.view_helpers import assert_fits, text_of
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 WORKER = WorkerRecord(
@@ -31,19 +31,19 @@ WORKER = WorkerRecord(
 )
 
 
-def view(*workers: WorkerRecord, waiting: int = 0) -> FleetView:
-    return FleetView(at=NOW, workers=workers, waiting=waiting)
+def view(*workers: WorkerRecord, waiting: int = 0) -> FleetSnapshot:
+    return FleetSnapshot(at=NOW, workers=workers, pending_runs=waiting)
 
 
 def test_every_state_has_its_words() -> None:
-    assert STATES.keys() == set(WorkerState)
+    assert STATE_WORDS.keys() == set(WorkerState)
 
 
 def test_a_worker_is_shown_with_its_slots_and_its_last_sign_of_life() -> None:
     drawn = fleet_message(view(WORKER, replace(WORKER, node="build-2", live_runs=0), waiting=2))
 
     assert_fits(drawn)
-    words = words_of(drawn)
+    words = text_of(drawn)
     assert "3 of 8 slots in use" in words
     assert "2 runs wait" in words
     assert "`build-1` on build &lt;&amp;&gt;" in words
@@ -53,7 +53,7 @@ def test_a_worker_is_shown_with_its_slots_and_its_last_sign_of_life() -> None:
 def test_a_silent_worker_is_seen() -> None:
     silent = replace(WORKER, heartbeat_at=NOW - timedelta(seconds=20))
 
-    assert "silent" in words_of(fleet_message(view(silent)))
+    assert "silent" in text_of(fleet_message(view(silent)))
     assert "silent" in _table(view(silent))
     assert not replace(silent, state=WorkerState.GONE).is_silent(NOW)
 
@@ -63,9 +63,9 @@ def test_a_fleet_of_nobody_says_what_to_do(gone: tuple[WorkerRecord, ...]) -> No
     drawn = fleet_message(view(*gone, waiting=1))
 
     assert_fits(drawn)
-    assert "No worker is there" in words_of(drawn)
-    assert "signalbox worker" in words_of(drawn)
-    assert "1 run waits" in words_of(drawn)
+    assert "No worker is there" in text_of(drawn)
+    assert "signalbox worker" in text_of(drawn)
+    assert "1 run waits" in text_of(drawn)
 
 
 def test_a_long_list_fits_a_message() -> None:
@@ -95,9 +95,9 @@ def test_programs_get_the_same_facts() -> None:
 
 
 def test_a_host_is_shown_by_the_name_people_know() -> None:
-    seen = view(replace(WORKER, host=host_named("build", boot="6dd256fd", namespace=4026531836)))
+    seen = view(replace(WORKER, host=build_host_id("build", boot="6dd256fd", namespace=4026531836)))
 
-    assert "`build-1` on build\n" in words_of(fleet_message(seen))
+    assert "`build-1` on build\n" in text_of(fleet_message(seen))
     assert _table(seen).splitlines()[1].split()[:3] == ["build-1", "build", "up"]
     assert json.loads(_json(seen))["workers"][0]["host"] == "build"
 
@@ -110,6 +110,6 @@ def test_a_worker_that_drains_has_no_slot_free() -> None:
 
 @pytest.mark.parametrize("text", ["workers", "Workers", "fleet"])
 def test_workers_are_asked_for_by_typing(text: str) -> None:
-    context = Context(request_key="k", place=Place(team_id="T1", channel_id="C1"))
+    context = CommandContext(request_key="k", place=Place(team_id="T1", channel_id="C1"))
 
     assert parse_slash(text, context) == ShowWorkers()

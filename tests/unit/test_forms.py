@@ -72,9 +72,9 @@ def test_a_filled_in_form_is_a_wish_to_start() -> None:
 def test_empty_fields_leave_the_workflows_own_values() -> None:
     view = submitted({"channel_id": "C1"}, workflow="fix", task="x", turns=None, repo="")
 
-    wish = read_run_form(view, request_key="k1", team_id="T0ACME")
+    request = read_run_form(view, request_key="k1", team_id="T0ACME")
 
-    assert (wish.max_turns, wish.repo, wish.timeout) == (None, None, None)
+    assert (request.max_turns, request.repo, request.timeout) == (None, None, None)
 
 
 def test_every_wrong_field_is_told_beside_itself() -> None:
@@ -96,16 +96,16 @@ def test_the_continue_form_names_its_run() -> None:
     view = submitted({"channel_id": "C1", "run_id": "run_0a1b"}, turns="20", message=" Go on. ")
 
     assert read_continue_form(view, request_key="k1") == ContinueRequest(
-        named="run_0a1b", request_key="k1", additional_turns=20, message="Go on."
+        target="run_0a1b", request_key="k1", additional_turns=20, message="Go on."
     )
 
 
 def test_an_empty_continue_form_goes_on_as_it_was() -> None:
     view = submitted({"run_id": "run_0a1b"}, turns=None, message=None)
 
-    wish = read_continue_form(view, request_key="k1")
+    request = read_continue_form(view, request_key="k1")
 
-    assert (wish.additional_turns, wish.message) == (None, None)
+    assert (request.additional_turns, request.message) == (None, None)
 
 
 @settings(deadline=None)

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from core.domain.fleet.attempt import host_named, machine_of, may_see, node_of
-from core.runner.execution.workspace import disk_of
+from core.domain.fleet.attempt import build_host_id, can_see_processes, machine_name, node_of
+from core.runner.execution.workspace import disk_id_of_node
 from core.runner.worker.identity import claimed_identity, disk_id_of, this_host
-from tests.namespaces import may_unshare, on_a_disk_of_its_own
+from tests.namespaces import can_unshare, with_own_disk
 
 TELLING = """
 import sys
@@ -25,7 +25,7 @@ with claimed_identity(Path(sys.argv[1])) as one:
     sys.stdin.read()
 """
 NAMESPACES = pytest.mark.skipif(
-    not may_unshare("--pid", "--mount", "--fork"), reason="needs the right to make namespaces"
+    not can_unshare("--pid", "--mount", "--fork"), reason="needs the right to make namespaces"
 )
 
 
@@ -41,7 +41,7 @@ def test_a_home_keeps_its_name_over_restarts_and_when_it_is_moved(tmp_path: Path
 
     assert first.node == second.node == third.node
     assert len({one.worker_id for one in (first, second, third)}) == 3
-    assert first.node.startswith(f"{machine_of(this_host())}-")
+    assert first.node.startswith(f"{machine_name(this_host())}-")
     assert {node_of(one.worker_id) for one in (first, second)} == {first.node}
 
 
@@ -57,14 +57,14 @@ def test_a_home_keeps_its_name_under_another_hostname(tmp_path: Path) -> None:
 def test_workers_of_one_home_share_its_disk_and_not_their_number(tmp_path: Path) -> None:
     with claimed_identity(tmp_path) as one, claimed_identity(tmp_path) as other:
         assert one.node != other.node
-        assert disk_of(one.node) == disk_of(other.node)
+        assert disk_id_of_node(one.node) == disk_id_of_node(other.node)
         assert one.host == other.host
         assert one.scratch.folder != other.scratch.folder
 
 
 def test_homes_on_different_disks_have_different_names(tmp_path: Path) -> None:
     with claimed_identity(tmp_path / "a") as one, claimed_identity(tmp_path / "b") as other:
-        assert disk_of(one.node) != disk_of(other.node)
+        assert disk_id_of_node(one.node) != disk_id_of_node(other.node)
 
 
 @NAMESPACES
@@ -74,7 +74,7 @@ def test_the_same_path_on_two_disks_is_two_homes_and_each_pid_namespace_a_host(
     home, nothing = tmp_path / "home", tmp_path / "nothing"
     home.mkdir()
     nothing.mkdir()
-    there = on_a_disk_of_its_own(home, filled_from=nothing)
+    there = with_own_disk(home, copy_from=nothing)
     command = [*there, sys.executable, "-c", TELLING, str(home)]
     told = []
     with ExitStack() as stack:
@@ -90,7 +90,7 @@ def test_the_same_path_on_two_disks_is_two_homes_and_each_pid_namespace_a_host(
     (node, host), (other_node, other_host) = told
     assert node != other_node
     assert len({host, other_host, this_host()}) == 3
-    assert machine_of(host) == machine_of(other_host) == machine_of(this_host())
+    assert machine_name(host) == machine_name(other_host) == machine_name(this_host())
 
 
 def test_all_who_ask_at_once_get_one_disk_id(tmp_path: Path) -> None:
@@ -133,17 +133,17 @@ def test_a_copy_of_a_home_does_not_take_the_originals_worker_for_its_predecessor
 
 
 def test_a_host_is_shown_by_the_name_people_know() -> None:
-    assert machine_of(host_named("build", boot="6dd256fd", namespace=7)) == "build"
-    assert machine_of(host_named("build", boot="1764000000")) == "build"
-    assert machine_of("odd#name") == "odd"
-    assert machine_of("of-an-earlier-version") == "of-an-earlier-version"
+    assert machine_name(build_host_id("build", boot="6dd256fd", namespace=7)) == "build"
+    assert machine_name(build_host_id("build", boot="1764000000")) == "build"
+    assert machine_name("odd#name") == "odd"
+    assert machine_name("of-an-earlier-version") == "of-an-earlier-version"
 
 
 def test_the_processes_of_one_kernel_may_be_seen_from_its_other_namespaces() -> None:
-    here = host_named("build", boot="6dd256fd", namespace=1)
+    here = build_host_id("build", boot="6dd256fd", namespace=1)
 
-    assert may_see(here, here)
-    assert may_see(here, host_named("a-container", boot="6dd256fd", namespace=2))
-    assert not may_see(here, host_named("build", boot="00000000", namespace=1))
-    assert not may_see("build", "another")
-    assert may_see("build", "build")
+    assert can_see_processes(here, here)
+    assert can_see_processes(here, build_host_id("a-container", boot="6dd256fd", namespace=2))
+    assert not can_see_processes(here, build_host_id("build", boot="00000000", namespace=1))
+    assert not can_see_processes("build", "another")
+    assert can_see_processes("build", "build")

@@ -8,20 +8,25 @@ from typing import Any
 
 import pytest
 
-from bot.sandbox.model import wire
-from bot.sandbox.model.conversation import call_id, directives_of, read, without_directives
-from bot.sandbox.model.drafts import draft_for, slug_of
-from bot.sandbox.model.scenarios import SCRIPTS, choose, delay_of
-from bot.sandbox.model.script import Scene, ToolResult, Turn, bash
+from bot.sandbox.model import api_format
+from bot.sandbox.model.conversation import (
+    call_id,
+    parse_directives,
+    read_conversation,
+    without_directives,
+)
+from bot.sandbox.model.drafts import draft_for, module_slug
+from bot.sandbox.model.scenarios import SCRIPTS, choose_script, delay_of
+from bot.sandbox.model.script import Conversation, ToolResult, Turn, bash
 
 Message = dict[str, Any]
 
 
-def said(*texts: str) -> Message:
+def user_message(*texts: str) -> Message:
     return {"role": "user", "content": [{"type": "text", "text": text} for text in texts]}
 
 
-def played(turn: int, command: str = "ls") -> list[Message]:
+def turn_messages(turn: int, command: str = "ls") -> list[Message]:
     """A turn with one call, and its result."""
     used = call_id(turn)
     call = {"type": "tool_use", "id": used, "name": "Bash", "input": {"command": command}}
@@ -33,48 +38,64 @@ def finished(text: str) -> Message:
     return {"role": "assistant", "content": [{"type": "text", "text": text}]}
 
 
-def scene_of(*messages: Message) -> Scene:
-    return read({"messages": list(messages), "tools": [{"name": "Bash"}]})
+def scene_of(*messages: Message) -> Conversation:
+    return read_conversation({"messages": list(messages), "tools": [{"name": "Bash"}]})
 
 
 def test_a_task_begins_at_its_first_turn() -> None:
-    scene = scene_of(said("<system-reminder>\nnot the task\n</system-reminder>\n", "Do it"))
+    conversation = scene_of(
+        user_message("<system-reminder>\nnot the task\n</system-reminder>\n", "Do it")
+    )
 
-    assert (scene.task, scene.position, scene.words) == ("Do it", 0, ())
+    assert (conversation.task, conversation.position, conversation.follow_ups) == ("Do it", 0, ())
 
 
 def test_the_position_is_read_from_the_calls_that_were_made() -> None:
-    scene = scene_of(said("Do it"), *played(0), *played(1))
+    conversation = scene_of(user_message("Do it"), *turn_messages(0), *turn_messages(1))
 
-    assert scene.position == 2
-    assert [(result.turn, result.text) for result in scene.results] == [
+    assert conversation.position == 2
+    assert [(result.turn, result.text) for result in conversation.results] == [
         (0, "result 0"),
         (1, "result 1"),
     ]
 
 
 def test_a_continue_message_keeps_task_and_position() -> None:
-    scene = scene_of(said("Do it"), *played(0), said("[Request interrupted by user]", "Go on"))
+    conversation = scene_of(
+        user_message("Do it"),
+        *turn_messages(0),
+        user_message("[Request interrupted by user]", "Go on"),
+    )
 
-    assert (scene.task, scene.position, scene.fresh) == ("Do it", 1, ("Go on",))
+    assert (conversation.task, conversation.position, conversation.unanswered) == (
+        "Do it",
+        1,
+        ("Go on",),
+    )
 
 
 def test_an_error_of_the_program_does_not_finish_a_task() -> None:
-    scene = scene_of(said("Do it"), *played(0), finished("API Error: 500"), said("Go on"))
+    conversation = scene_of(
+        user_message("Do it"), *turn_messages(0), finished("API Error: 500"), user_message("Go on")
+    )
 
-    assert (scene.task, scene.position) == ("Do it", 1)
+    assert (conversation.task, conversation.position) == ("Do it", 1)
 
 
 def test_words_after_the_end_are_a_new_task() -> None:
-    scene = scene_of(said("Do it"), *played(0), finished("Done."), said("Now that"))
+    conversation = scene_of(
+        user_message("Do it"), *turn_messages(0), finished("Done."), user_message("Now that")
+    )
 
-    assert (scene.task, scene.position, scene.results) == ("Now that", 0, ())
+    assert (conversation.task, conversation.position, conversation.results) == ("Now that", 0, ())
 
 
 def test_a_named_scenario_is_a_new_task_at_any_time() -> None:
-    scene = scene_of(said("Do it"), *played(0), said("[scenario: hang]"))
+    conversation = scene_of(
+        user_message("Do it"), *turn_messages(0), user_message("[scenario: hang]")
+    )
 
-    assert (scene.task, scene.position) == ("[scenario: hang]", 0)
+    assert (conversation.task, conversation.position) == ("[scenario: hang]", 0)
 
 
 @pytest.mark.parametrize("role", ["user", "system"])
@@ -83,23 +104,27 @@ def test_words_sent_in_mid_run_are_heard_in_the_programs_own_wrapping(role: str)
         "The user sent a new message while you were working:\nMind the gap\n\n"
         "This is how Claude Code surfaces messages the user sends mid-turn."
     )
-    scene = scene_of(
-        said("Do it"), *played(0), {"role": role, "content": [{"type": "text", "text": wrapped}]}
+    conversation = scene_of(
+        user_message("Do it"),
+        *turn_messages(0),
+        {"role": role, "content": [{"type": "text", "text": wrapped}]},
     )
 
-    assert (scene.position, scene.fresh) == (1, ("Mind the gap",))
+    assert (conversation.position, conversation.unanswered) == (1, ("Mind the gap",))
 
 
 def test_fresh_words_are_old_after_the_next_turn() -> None:
-    scene = scene_of(said("Do it"), *played(0), said("And that"), *played(1))
+    conversation = scene_of(
+        user_message("Do it"), *turn_messages(0), user_message("And that"), *turn_messages(1)
+    )
 
-    assert (scene.words, scene.fresh) == (("And that",), ())
+    assert (conversation.follow_ups, conversation.unanswered) == (("And that",), ())
 
 
 def test_directives_are_found_and_taken_out() -> None:
     text = "Add [Scenario: max-turns] limits [turns:60] to [not one] the API"
 
-    assert directives_of(text) == {"scenario": "max-turns", "turns": "60"}
+    assert parse_directives(text) == {"scenario": "max-turns", "turns": "60"}
     assert without_directives(text) == "Add limits to [not one] the API"
 
 
@@ -115,7 +140,7 @@ def test_directives_are_found_and_taken_out() -> None:
     ],
 )
 def test_delays_are_read_and_bounded(asked: str, expected: timedelta | None) -> None:
-    assert delay_of(Scene(task="", directives={"delay": asked})) == expected
+    assert delay_of(Conversation(task="", directives={"delay": asked})) == expected
 
 
 @pytest.mark.parametrize(
@@ -131,19 +156,23 @@ def test_delays_are_read_and_bounded(asked: str, expected: timedelta | None) -> 
 def test_a_script_is_chosen_by_name_words_and_tools(
     task: str, tools: set[str], expected: str
 ) -> None:
-    scene = Scene(task=task, directives=directives_of(task), tools=frozenset(tools))
+    conversation = Conversation(
+        task=task, directives=parse_directives(task), tools=frozenset(tools)
+    )
 
-    assert choose(scene, SCRIPTS).name == expected
+    assert choose_script(conversation, SCRIPTS).name == expected
 
 
 @pytest.mark.parametrize("name", sorted(SCRIPTS))
 @pytest.mark.parametrize("outcome", ["fine", "error", "nothing"])
 def test_every_script_ends_whatever_its_tools_say(name: str, outcome: str) -> None:
     task = f"Add a parser [scenario: {name}] [turns: 5]"
-    scene = Scene(task=task, directives=directives_of(task), tools=frozenset({"Bash", "Write"}))
+    conversation = Conversation(
+        task=task, directives=parse_directives(task), tools=frozenset({"Bash", "Write"})
+    )
 
     for position in range(20):
-        turn = SCRIPTS[name].play(scene)
+        turn = SCRIPTS[name].play(conversation)
         if not turn.calls:
             break
         results = tuple(
@@ -156,12 +185,12 @@ def test_every_script_ends_whatever_its_tools_say(name: str, outcome: str) -> No
             )
             for call in turn.calls
         )
-        scene = Scene(
+        conversation = Conversation(
             task=task,
-            directives=scene.directives,
-            tools=scene.tools,
+            directives=conversation.directives,
+            tools=conversation.tools,
             position=position + 1,
-            results=(*scene.results, *results),
+            results=(*conversation.results, *results),
         )
     else:
         pytest.fail("still going")
@@ -180,7 +209,7 @@ def test_every_script_ends_whatever_its_tools_say(name: str, outcome: str) -> No
     ],
 )
 def test_a_module_is_named_after_the_task(task: str, expected: str) -> None:
-    assert slug_of(task) == expected
+    assert module_slug(task) == expected
 
 
 @pytest.mark.parametrize("task", ["rate limit", "retry uploads", "anything else"])
@@ -196,12 +225,12 @@ def test_every_draft_compiles_and_its_mistake_can_be_mended(task: str) -> None:
 
 def test_the_stream_adds_up_to_the_answer() -> None:
     turn = Turn(text="é" * 5_000, calls=(bash("x" * 20_000, "long"), bash("ls", "short")))
-    answer = wire.message(
-        turn, Scene(task="", position=3), model="m", request_chars=8_000, new_chars=400
+    answer = api_format.message(
+        turn, Conversation(task="", position=3), model="m", request_chars=8_000, new_chars=400
     )
 
     texts, inputs = "", ["", ""]
-    for event in wire.events(answer):
+    for event in api_format.events(answer):
         delta = event.get("delta", {})
         if delta.get("type") == "text_delta":
             texts += delta["text"]

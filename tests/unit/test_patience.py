@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from bot.assembly.patience import Patience
+from bot.assembly.backend import SchemaBehind
+from bot.assembly.database_wait import DatabaseWait
 from bot.assembly.settings import BadSetting
-from bot.assembly.workplace import SchemaBehind
 from core.store.database.engine import DatabaseUnavailable
 
 
@@ -23,7 +23,7 @@ async def test_a_database_that_answers_late_is_waited_for() -> None:
             raise ConnectionRefusedError
         return "here"
 
-    assert await Patience(timedelta(minutes=1)).until_reachable(answers_late) == "here"
+    assert await DatabaseWait(timedelta(minutes=1)).retry_until_reachable(answers_late) == "here"
     assert asked == 3
 
 
@@ -34,11 +34,11 @@ async def test_what_waiting_does_not_mend_is_raised_at_once() -> None:
     async def is_behind() -> None:
         raise SchemaBehind
 
-    patience = Patience(timedelta(minutes=1))
+    patience = DatabaseWait(timedelta(minutes=1))
     with pytest.raises(BadSetting, match=r"DATABASE_URL.*password"):
-        await patience.until_reachable(is_refused)
+        await patience.retry_until_reachable(is_refused)
     with pytest.raises(SchemaBehind):
-        await patience.until_reachable(is_behind)
+        await patience.retry_until_reachable(is_behind)
 
 
 async def test_it_ends_at_its_limit_and_when_it_is_called_off() -> None:
@@ -48,6 +48,6 @@ async def test_it_ends_at_its_limit_and_when_it_is_called_off() -> None:
     called_off = asyncio.Event()
     called_off.set()
 
-    for patience in (Patience(), Patience(timedelta(minutes=1), called_off)):
+    for patience in (DatabaseWait(), DatabaseWait(timedelta(minutes=1), called_off)):
         with pytest.raises(DatabaseUnavailable):
-            await patience.until_reachable(ask)
+            await patience.retry_until_reachable(ask)

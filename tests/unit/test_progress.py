@@ -5,7 +5,7 @@ from uuid import uuid4
 
 from core.domain.runs.event import AgentResult, AgentText, ToolFinished, ToolStarted, TurnUsage
 from core.domain.runs.run import CostSource, Usage
-from core.runner.execution.prior_usage import Spent, budget_left, turns_left
+from core.runner.execution.prior_usage import PriorUsage, budget_left, turns_left
 from core.runner.execution.progress import Progress
 from tests.database import new_run
 
@@ -28,28 +28,30 @@ def a_result(*, turns: int, cost_usd: Decimal) -> AgentResult:
     )
 
 
-def told(*events: object) -> Progress:
+def progress_after(*events: object) -> Progress:
     progress = Progress(model=MODEL)
     for event in events:
-        progress.take(event, at=NOW)  # type: ignore[arg-type]
+        progress.add_event(event, at=NOW)  # type: ignore[arg-type]
     return progress
 
 
 def test_output_that_is_not_reported_yet_is_estimated_from_its_length() -> None:
-    progress = told(a_turn(input_tokens=10, output_tokens=1), AgentText(text="x" * 400))
+    progress = progress_after(a_turn(input_tokens=10, output_tokens=1), AgentText(text="x" * 400))
 
     assert progress.usage == Usage(input_tokens=10, output_tokens=100)
     assert progress.cost() == (Decimal("0.00153"), CostSource.ESTIMATED)
 
 
 def test_blocks_of_one_answer_count_their_usage_once() -> None:
-    progress = told(a_turn(input_tokens=10), a_turn(input_tokens=10), a_turn("m2", input_tokens=5))
+    progress = progress_after(
+        a_turn(input_tokens=10), a_turn(input_tokens=10), a_turn("m2", input_tokens=5)
+    )
 
     assert progress.usage.input_tokens == 15
 
 
 def test_an_answer_counts_whole_though_its_beginning_is_told_last() -> None:
-    progress = told(a_turn(output_tokens=40), a_turn(output_tokens=2))
+    progress = progress_after(a_turn(output_tokens=40), a_turn(output_tokens=2))
 
     assert progress.usage.output_tokens == 40
 
@@ -64,7 +66,7 @@ def test_the_programs_own_account_replaces_every_estimate() -> None:
         usage=Usage(input_tokens=1, output_tokens=2),
     )
 
-    progress = told(a_turn(input_tokens=10), AgentText(text="x" * 400), result)
+    progress = progress_after(a_turn(input_tokens=10), AgentText(text="x" * 400), result)
 
     assert progress.usage == result.usage
     assert progress.cost() == (Decimal("0.5"), CostSource.REPORTED)
@@ -81,24 +83,24 @@ def test_nothing_is_known_before_the_first_answer() -> None:
 def test_an_unknown_model_has_no_cost() -> None:
     progress = Progress(model=None)
 
-    progress.take(TurnUsage(message_id="m", usage=Usage(input_tokens=9)), at=NOW)
+    progress.add_event(TurnUsage(message_id="m", usage=Usage(input_tokens=9)), at=NOW)
 
     assert progress.cost() == (None, None)
 
 
 def test_what_could_not_be_written_comes_first_the_next_time() -> None:
-    progress = told(AgentText(text="first"))
+    progress = progress_after(AgentText(text="first"))
     records = progress.drain()
-    progress.take(AgentText(text="second"), at=NOW)
+    progress.add_event(AgentText(text="second"), at=NOW)
 
-    progress.put_back(records)
+    progress.restore_records(records)
 
     assert [record.data["text"] for record in progress.drain()] == ["first", "second"]
     assert not progress.is_dirty
 
 
 def test_the_counts_of_a_test_run_are_kept() -> None:
-    progress = told(
+    progress = progress_after(
         ToolStarted(tool_use_id="t", name="Bash", summary="pytest"),
         ToolFinished(tool_use_id="t", is_error=False, output="3 passed in 0.10s"),
     )
@@ -109,7 +111,7 @@ def test_the_counts_of_a_test_run_are_kept() -> None:
 
 
 def test_an_attempt_adds_to_what_earlier_attempts_have_used() -> None:
-    before = Spent(
+    prior_usage = PriorUsage(
         usage=Usage(input_tokens=100, output_tokens=20),
         cost_usd=Decimal("0.25"),
         cost_source=CostSource.ESTIMATED,
@@ -117,11 +119,11 @@ def test_an_attempt_adds_to_what_earlier_attempts_have_used() -> None:
         tool_calls=3,
         tools_used=("Read", "Bash"),
     )
-    progress = Progress(model=MODEL, before=before)
+    progress = Progress(model=MODEL, prior_usage=prior_usage)
     waiting = dict(progress.columns())
 
-    progress.take(ToolStarted(tool_use_id="t1", name="Bash", summary="ls"), at=NOW)
-    progress.take(a_result(turns=2, cost_usd=Decimal("0.5")), at=NOW)
+    progress.add_event(ToolStarted(tool_use_id="t1", name="Bash", summary="ls"), at=NOW)
+    progress.add_event(a_result(turns=2, cost_usd=Decimal("0.5")), at=NOW)
 
     assert (waiting["cost_usd"], waiting["turns"]) == (Decimal("0.25"), 4)
     columns = progress.columns()
@@ -134,15 +136,15 @@ def test_an_attempt_adds_to_what_earlier_attempts_have_used() -> None:
 
 
 def test_a_cost_of_which_a_part_is_unknown_is_unknown() -> None:
-    progress = Progress(model=MODEL, before=Spent(turns=2, usage=Usage(input_tokens=5)))
-    progress.take(a_result(turns=1, cost_usd=Decimal("0.5")), at=NOW)
+    progress = Progress(model=MODEL, prior_usage=PriorUsage(turns=2, usage=Usage(input_tokens=5)))
+    progress.add_event(a_result(turns=1, cost_usd=Decimal("0.5")), at=NOW)
 
     assert progress.cost() == (None, None)
 
 
 def test_an_attempt_that_got_no_answer_adds_nothing_and_hides_nothing() -> None:
-    progress = Progress(model=MODEL, before=Spent())
-    progress.take(a_result(turns=1, cost_usd=Decimal("0.5")), at=NOW)
+    progress = Progress(model=MODEL, prior_usage=PriorUsage())
+    progress.add_event(a_result(turns=1, cost_usd=Decimal("0.5")), at=NOW)
 
     assert progress.cost() == (Decimal("0.5"), CostSource.REPORTED)
 

@@ -7,14 +7,14 @@ from uuid import uuid4
 
 from core.domain.runs.run import Run
 from core.runner.execution.attempt import prompt_uuid_of
-from core.runner.execution.ledger import Past
-from core.runner.execution.outcome import RESUMED, prompt_of
+from core.runner.execution.ledger import SessionHistory
+from core.runner.execution.outcome import RESUME_PROMPT, prompt_of
 from tests.database import new_run
 
 TASK = "Add rate limiting"
-NOTHING = Past(first_task=TASK, has_transcript=False, plan=(), branch=None)
+NOTHING = SessionHistory(first_task=TASK, has_transcript=False, plan=(), branch=None)
 TALKED = replace(NOTHING, has_transcript=True)
-HEARD = replace(TALKED, has_heard=True)
+HEARD = replace(TALKED, has_received_task=True)
 
 
 def run(attempt: int, task: str = TASK, *, follows: bool = False) -> Run:
@@ -27,7 +27,7 @@ def test_a_first_attempt_asks_what_was_asked() -> None:
 
 
 def test_a_later_attempt_goes_on_with_what_the_agent_has_heard() -> None:
-    assert prompt_of(run(2), HEARD) == RESUMED
+    assert prompt_of(run(2), HEARD) == RESUME_PROMPT
 
 
 def test_a_later_attempt_asks_again_what_was_never_heard() -> None:

@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from bot.assembly.logs import _Json, _Text
+from bot.assembly.logs import _JsonFormatter, _TextFormatter
 from core.domain.redact import REDACTED, redact
-from core.runner.execution.test_results import counts_of
+from core.runner.execution.parsed_tests import parse_test_counts
 
 LENGTH = 40_000
 TOKEN = "xoxb-1234567890-abcdef"
@@ -33,14 +33,14 @@ def test_no_text_holds_up_everything_else(part: str) -> None:
     text = (part * LENGTH)[:LENGTH]
     began = time.process_time()
     redact(text)
-    counts_of(text)
+    parse_test_counts(text)
 
     # A tenth of this as measured; 13 s where the time goes with the square of the length.
     assert time.process_time() - began < 1
 
 
-@pytest.mark.parametrize("formatter", [_Text, _Json])
-def test_the_traceback_of_a_log_line_is_redacted_too(formatter: type[_Text]) -> None:
+@pytest.mark.parametrize("formatter", [_TextFormatter, _JsonFormatter])
+def test_the_traceback_of_a_log_line_is_redacted_too(formatter: type[_TextFormatter]) -> None:
     try:
         raise RuntimeError(f"{TOKEN} and hunter2-hunter2")
     except RuntimeError as error:

@@ -11,41 +11,43 @@ from uuid import uuid4
 
 import pytest
 
-from core.agent.process.ladder import Tree
-from core.runner.execution.attempt import Leg
+from core.agent.process.ladder import ProcessTree
+from core.runner.execution.attempt import Attempt
 from core.runner.worker import lease as module
-from core.runner.worker.lease import Lease, awake_seconds
+from core.runner.worker.lease import Lease, boottime_seconds
 
 NO_FENCE = timedelta(seconds=-1)
 
 
-def leg() -> Leg:
+def attempt() -> Attempt:
     """A leg whose agent is at work."""
     run = SimpleNamespace(id=uuid4(), attempt=1)
-    agent = SimpleNamespace(tree=Tree(f"run_{run.id.hex[:12]}", None))
-    return cast("Leg", SimpleNamespace(run=run, agent=agent, cause=None, changed=asyncio.Event()))
+    agent = SimpleNamespace(tree=ProcessTree(f"run_{run.id.hex[:12]}", None))
+    return cast(
+        "Attempt", SimpleNamespace(run=run, agent=agent, cause=None, changed=asyncio.Event())
+    )
 
 
 async def test_a_leg_that_ends_while_another_goes_on_does_no_harm(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    lease, holding, resumed = Lease(fence=NO_FENCE), ExitStack(), []
+    lease, holding, resumed = Lease(fence_after=NO_FENCE), ExitStack(), []
 
-    async def pause(_: Tree) -> int:
+    async def pause(_: ProcessTree) -> int:
         return 1
 
-    async def resume(tree: Tree) -> None:
+    async def resume(tree: ProcessTree) -> None:
         resumed.append(tree)
         holding.close()
 
     monkeypatch.setattr(module, "pause_tree", pause)
     monkeypatch.setattr(module, "resume_tree", resume)
     for _ in range(2):
-        holding.enter_context(lease.holding(leg()))
-    await lease.look()
+        holding.enter_context(lease.holding(attempt()))
+    await lease.pause_if_expired()
     both = lease.paused
 
-    await lease.renew(both, asked_at=awake_seconds())
+    await lease.renew(both, queried_at=boottime_seconds())
 
     assert len(both) == 2
     assert len(resumed) == 1
@@ -57,7 +59,7 @@ async def test_the_watch_goes_on_after_a_failure(
 ) -> None:
     tries = 0
 
-    async def pause(_: Tree) -> int:
+    async def pause(_: ProcessTree) -> int:
         nonlocal tries
         tries += 1
         if tries == 1:
@@ -65,9 +67,9 @@ async def test_the_watch_goes_on_after_a_failure(
         return 1
 
     monkeypatch.setattr(module, "pause_tree", pause)
-    monkeypatch.setattr(module, "_LOOK_EVERY", timedelta(milliseconds=5))
-    lease: Any = Lease(fence=NO_FENCE)
-    with lease.holding(leg()):
+    monkeypatch.setattr(module, "_CHECK_INTERVAL", timedelta(milliseconds=5))
+    lease: Any = Lease(fence_after=NO_FENCE)
+    with lease.holding(attempt()):
         watching = asyncio.create_task(lease.watch())
         async with asyncio.timeout(10):
             while not lease.paused:  # noqa: ASYNC110 - nobody tells

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from core.domain.runs.event import TurnUsage
 from core.domain.runs.run import CostSource, Run, Usage
-from core.runner.execution.recount import raised_figures
+from core.runner.execution.recount import raised_usage
 from tests.database import new_run
 
 # Three dollars a million tokens read, fifteen a million written.
@@ -40,7 +40,7 @@ def counted(answers: int, **fields: object) -> Run:
 
 
 def test_answers_that_were_not_counted_yet_are_added_with_their_cost() -> None:
-    raised = raised_figures(counted(1), [answer(1), answer(2), answer(3)])
+    raised = raised_usage(counted(1), [answer(1), answer(2), answer(3)])
 
     assert raised == {
         "usage": Usage(input_tokens=30, output_tokens=300),
@@ -51,29 +51,29 @@ def test_answers_that_were_not_counted_yet_are_added_with_their_cost() -> None:
 
 
 def test_a_row_that_has_them_all_is_left_alone() -> None:
-    assert raised_figures(counted(2), [answer(1), answer(2)]) == {}
+    assert raised_usage(counted(2), [answer(1), answer(2)]) == {}
 
 
 def test_a_row_that_has_more_is_never_lowered() -> None:
-    assert raised_figures(counted(3), [answer(1), answer(2)]) == {}
+    assert raised_usage(counted(3), [answer(1), answer(2)]) == {}
 
 
 def test_the_blocks_of_one_answer_count_once_and_the_whole_of_it_counts() -> None:
-    raised = raised_figures(counted(0), [answer(1, output=3), answer(1), answer(1, output=5)])
+    raised = raised_usage(counted(0), [answer(1, output=3), answer(1), answer(1, output=5)])
 
     assert raised["usage"] == Usage(input_tokens=10, output_tokens=100)
     assert raised["turns"] == 1
 
 
 def test_a_subagents_answers_cost_and_are_no_turns() -> None:
-    raised = raised_figures(counted(1), [answer(1), answer(2, is_subagent=True)])
+    raised = raised_usage(counted(1), [answer(1), answer(2, is_subagent=True)])
 
     assert raised["usage"] == Usage(input_tokens=20, output_tokens=200)
     assert "turns" not in raised
 
 
 def test_the_first_answers_of_a_run_that_has_counted_none_have_a_known_cost() -> None:
-    raised = raised_figures(run(ai_model=None), [answer(1)])
+    raised = raised_usage(run(ai_model=None), [answer(1)])
 
     assert (raised["cost_usd"], raised["cost_source"]) == (
         Decimal("0.00153"),
@@ -82,20 +82,20 @@ def test_the_first_answers_of_a_run_that_has_counted_none_have_a_known_cost() ->
 
 
 def test_a_model_without_a_price_makes_the_whole_cost_unknown() -> None:
-    raised = raised_figures(counted(1), [answer(1), answer(2, model="other")])
+    raised = raised_usage(counted(1), [answer(1), answer(2, model="other")])
 
     assert (raised["cost_usd"], raised["cost_source"]) == (None, None)
     assert raised["usage"] == Usage(input_tokens=20, output_tokens=200)
 
 
 def test_an_unknown_cost_stays_unknown() -> None:
-    raised = raised_figures(counted(1, cost_usd=None, cost_source=None), [answer(1), answer(2)])
+    raised = raised_usage(counted(1, cost_usd=None, cost_source=None), [answer(1), answer(2)])
 
     assert (raised["cost_usd"], raised["cost_source"]) == (None, None)
 
 
 def test_a_programs_own_figure_with_an_estimate_is_an_estimate() -> None:
-    raised = raised_figures(counted(1, cost_source=CostSource.REPORTED), [answer(1), answer(2)])
+    raised = raised_usage(counted(1, cost_source=CostSource.REPORTED), [answer(1), answer(2)])
 
     assert raised["cost_source"] is CostSource.ESTIMATED
     assert raised["cost_usd"] == Decimal("0.00306")

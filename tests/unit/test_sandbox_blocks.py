@@ -11,11 +11,11 @@ from jsonschema import Draft7Validator
 from slack_sdk.errors import SlackObjectFormationError
 from slack_sdk.models.blocks import Block
 
-from bot.sandbox.slack.blocks.check import (
-    characters,
+from bot.sandbox.slack.blocks.block_check import (
     check_blocks,
     check_message,
     check_view,
+    count_characters,
     with_ids,
 )
 from tests.sandbox import SLACK_DATA
@@ -205,7 +205,7 @@ def test_the_text_of_all_blocks_together_is_capped() -> None:
     five = [section("x" * 2500)] * 5
 
     assert check_blocks(five) == []
-    assert characters(five) == 12_500
+    assert count_characters(five) == 12_500
     assert "msg_blocks_too_long" in check_message(five, "x")[0]
 
 

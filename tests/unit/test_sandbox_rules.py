@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.sandbox.slack.api.gate import FAILINGS, HANDLERS
+from bot.sandbox.slack.api.gate import APP_MISTAKES, HANDLERS
 from bot.sandbox.slack.api.methods import METHODS
 from bot.sandbox.slack.api.rate_limits import RateLimits
 from bot.sandbox.slack.delivery import events, payloads
 from bot.sandbox.slack.delivery.request_url import body_of, sign
 from bot.sandbox.slack.faults import Faults
-from bot.sandbox.slack.inspector import redacted
+from bot.sandbox.slack.inspector import redact
 from bot.sandbox.slack.manifest import (
     DEFAULT_MANIFEST,
     find_manifest,
@@ -27,13 +27,13 @@ from bot.sandbox.slack.manifest import (
 )
 from bot.sandbox.slack.people import ADA, BUILDS, seed_channels, seed_people
 from bot.sandbox.slack.text import (
-    carried,
+    encode_text,
     escape,
     mentions,
     rich_text,
-    shown_text,
     slash_text,
     unescape,
+    visible_text,
 )
 from tests.sandbox import SLACK_DATA
 
@@ -119,7 +119,7 @@ def test_every_error_the_sandbox_gives_is_one_of_slacks() -> None:
         pytest.skip("Slack's reference is not here")
 
     assert {(file, error) for file, error in _raised() if error not in known} == set()
-    assert known >= FAILINGS
+    assert known >= APP_MISTAKES
 
 
 def recordings() -> Iterator[tuple[str, Document]]:
@@ -129,7 +129,7 @@ def recordings() -> Iterator[tuple[str, Document]]:
                 yield f"{path.stem}:{name}", payload
 
 
-def built(kind: str, payload: Document) -> Document:
+def sandbox_payload(kind: str, payload: Document) -> Document:
     """The sandbox's payload of the same kind."""
     person, channel = PEOPLE[ADA], CHANNELS[BUILDS]
     root = {"ts": "1.000001", "user": ADA, "type": "message", "text": "x"}
@@ -201,7 +201,7 @@ def test_payloads_have_the_keys_that_were_recorded() -> None:
         pytest.skip("the recordings of Slack are not here")
     wrong = {}
     for name, payload in seen.items():
-        ours = set(built(kind_of(payload), payload))
+        ours = set(sandbox_payload(kind_of(payload), payload))
         theirs = set(payload)
         if extra := (theirs - ours - MAY_HAVE) | (ours - theirs - MAY_LACK):
             wrong[name] = extra
@@ -230,7 +230,7 @@ def test_events_have_the_keys_that_were_recorded() -> None:
     for name, event in seen.items():
         if event.get("subtype"):
             continue
-        ours = set(built(event["type"], {})["event"])
+        ours = set(sandbox_payload(event["type"], {})["event"])
         if extra := set(event) - ours - told - of_others:
             wrong[name] = extra
 
@@ -280,7 +280,7 @@ def test_text_comes_back_as_it_was_typed(text: str) -> None:
 
 
 def test_names_become_mentions_and_all_else_is_escaped() -> None:
-    written = carried(
+    written = encode_text(
         "@ben: <b> & #builds, mail a@ben.example, <@U9> @nobody https://x.example/?a=1&b=2",
         people={"ben": "U1"},
         channels={"builds": "C1"},
@@ -308,12 +308,12 @@ def test_a_command_tells_names_with_ids_only_where_it_asks_for_that() -> None:
 def test_what_a_person_reads_is_the_blocks_or_else_the_text() -> None:
     blocks = [{"type": "section", "text": {"type": "mrkdwn", "text": "*seen*"}}]
 
-    assert shown_text({"text": "hidden", "blocks": blocks}) == "*seen*"
-    assert shown_text({"text": "seen"}) == "seen"
+    assert visible_text({"text": "hidden", "blocks": blocks}) == "*seen*"
+    assert visible_text({"text": "seen"}) == "seen"
 
 
 def test_tokens_are_not_in_the_log() -> None:
-    seen = redacted({"token": "xoxb-1-2-abc", "text": ["xapp-1-A-2-ff and more"], "n": 1})
+    seen = redact({"token": "xoxb-1-2-abc", "text": ["xapp-1-A-2-ff and more"], "n": 1})
 
     assert "abc" not in str(seen)
     assert "ff and" not in str(seen)

@@ -13,13 +13,13 @@ from threading import Thread
 
 from bot.assembly.app import _temporary_files_in
 from core.workspace.command import Git
-from core.workspace.restore import fill
-from core.workspace.scratch import Scratch, clear_abandoned, opened_scratch
+from core.workspace.restore import unpack_into_clone
+from core.workspace.scratch import Scratch, open_scratch, remove_abandoned
 from core.workspace.settings import git_environment
-from core.workspace.staging import made_aside
+from core.workspace.staging import staged_directory
 from core.workspace.workspaces import Workspaces
-from core.workspace.worktree import opened
-from tests.unit.carrying import packed
+from core.workspace.worktree import open_worktree
+from tests.unit.carried_workspaces import pack
 from tests.unit.repositories import commit, git, origin, prepare, workspaces
 
 __all__ = ["origin", "workspaces"]
@@ -27,20 +27,20 @@ __all__ = ["origin", "workspaces"]
 MAKING = """
 import sys
 from pathlib import Path
-from core.workspace.staging import made_aside
-from core.workspace.scratch import aside_of, opened_scratch
+from core.workspace.staging import staged_directory
+from core.workspace.scratch import open_scratch, staging_path
 home, workspace = Path(sys.argv[1]), Path(sys.argv[1], "workspaces", sys.argv[2])
-with opened_scratch(home) as scratch, made_aside(workspace, scratch) as aside:
-    (aside / ".git").mkdir(parents=True)
+with open_scratch(home) as scratch, staged_directory(workspace, scratch) as staged:
+    (staged / ".git").mkdir(parents=True)
     (scratch.folder / "signalbox-1/git").mkdir(parents=True)
-    aside_of(home / "gitconfig", scratch).touch()
+    staging_path(home / "gitconfig", scratch).touch()
     print(scratch.owner, flush=True)
     sys.stdin.read()
 """
 
 
 @contextmanager
-def maker(home: Path, workspace: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+def workspace_maker(home: Path, workspace: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """A process in the middle of making a workspace."""
     process = subprocess.Popen(
         [sys.executable, "-c", MAKING, str(home), workspace],
@@ -56,7 +56,7 @@ def maker(home: Path, workspace: str) -> Iterator[tuple[str, subprocess.Popen[st
         process.communicate(timeout=20)
 
 
-def there(home: Path) -> set[str]:
+def temporary_names(home: Path) -> set[str]:
     """Names of all that is temporary."""
     folders = (home / "tmp", home / "workspaces", home)
     return {path.name for folder in folders for path in folder.iterdir() if path.name != "tmp"} - {
@@ -68,18 +68,18 @@ def test_what_a_killed_process_leaves_is_removed_and_what_a_living_one_has_is_no
     tmp_path: Path,
 ) -> None:
     with (
-        maker(tmp_path, "ws_1") as (dead, process),
-        maker(tmp_path, "ws_2") as (living, _),
+        workspace_maker(tmp_path, "ws_1") as (dead, process),
+        workspace_maker(tmp_path, "ws_2") as (living, _),
     ):
-        while_both_live = there(tmp_path)
-        assert clear_abandoned(tmp_path) == []
+        while_both_live = temporary_names(tmp_path)
+        assert remove_abandoned(tmp_path) == []
         process.kill()
         process.wait(timeout=20)
-        before = there(tmp_path)
+        before = temporary_names(tmp_path)
 
-        removed = clear_abandoned(tmp_path)
+        removed = remove_abandoned(tmp_path)
 
-        after = there(tmp_path)
+        after = temporary_names(tmp_path)
     assert before == while_both_live
     assert len(removed) == 3
     assert {name for name in before if dead in name} == before - after
@@ -89,16 +89,16 @@ def test_what_a_killed_process_leaves_is_removed_and_what_a_living_one_has_is_no
 
 def test_a_process_that_ends_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "workspaces").mkdir()
-    with opened_scratch(tmp_path) as scratch:
+    with open_scratch(tmp_path) as scratch:
         (scratch.folder / "file").touch()
 
-    assert there(tmp_path) == set()
+    assert temporary_names(tmp_path) == set()
 
 
 def test_what_an_earlier_version_left_half_made_is_removed(tmp_path: Path) -> None:
     (tmp_path / "workspaces/.ws_0123456789ab.0badcafe/.git").mkdir(parents=True)
 
-    assert clear_abandoned(tmp_path) == [".ws_0123456789ab.0badcafe"]
+    assert remove_abandoned(tmp_path) == [".ws_0123456789ab.0badcafe"]
 
 
 def test_nothing_else_is_removed(tmp_path: Path) -> None:
@@ -113,13 +113,13 @@ def test_nothing_else_is_removed(tmp_path: Path) -> None:
     for name in kept:
         (tmp_path / name).mkdir(parents=True)
 
-    assert clear_abandoned(tmp_path) == []
+    assert remove_abandoned(tmp_path) == []
 
     assert all((tmp_path / name).is_dir() for name in kept)
 
 
 def test_a_home_without_anything_is_no_error(tmp_path: Path) -> None:
-    assert clear_abandoned(tmp_path / "none") == []
+    assert remove_abandoned(tmp_path / "none") == []
 
 
 def test_workers_that_start_and_clear_away_at_once_keep_what_is_theirs(tmp_path: Path) -> None:
@@ -128,9 +128,9 @@ def test_workers_that_start_and_clear_away_at_once_keep_what_is_theirs(tmp_path:
     def live(thread: int) -> None:
         for number in range(50):
             workspace = tmp_path / f"workspaces/ws_{thread}_{number}"
-            with opened_scratch(tmp_path) as scratch, made_aside(workspace, scratch) as made:
+            with open_scratch(tmp_path) as scratch, staged_directory(workspace, scratch) as made:
                 made.mkdir()
-                clear_abandoned(tmp_path)
+                remove_abandoned(tmp_path)
                 if not (scratch.folder.is_dir() and made.is_dir()):
                     lost.append(scratch.owner)
                     made.mkdir(exist_ok=True)
@@ -145,7 +145,7 @@ def test_workers_that_start_and_clear_away_at_once_keep_what_is_theirs(tmp_path:
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
-class Noting(Git):
+class RecordingGit(Git):
     """Git that notes the paths it is given."""
 
     def __init__(self, scratch: Scratch) -> None:
@@ -153,7 +153,7 @@ class Noting(Git):
             environment=git_environment(),
             timeout=timedelta(seconds=30),
             global_config=None,
-            temporary=scratch.folder,
+            temporary_dir=scratch.folder,
         )
         self.paths: list[Path] = []
 
@@ -167,13 +167,13 @@ async def test_git_has_its_temporary_files_in_its_workers_folder(
 ) -> None:
     here = await prepare(workspaces, origin)
     commit(here.path, "one.txt", "one\n", "One")
-    bundle = await packed(workspaces, here)
+    bundle = await pack(workspaces, here)
     git(tmp_path, "clone", "-q", "--no-checkout", str(origin), "there")
 
-    with opened_scratch(tmp_path) as scratch:
-        program = Noting(scratch)
-        fill(program, tmp_path / "there", bundle)
-        with opened(program, here.path) as tree:
+    with open_scratch(tmp_path) as scratch:
+        program = RecordingGit(scratch)
+        unpack_into_clone(program, tmp_path / "there", bundle)
+        with open_worktree(program, here.path) as tree:
             looked_through = Path(tree.env["GIT_DIR"])
 
     assert len(program.paths) == 1
@@ -184,7 +184,7 @@ async def test_git_has_its_temporary_files_in_its_workers_folder(
 async def test_a_workspace_is_made_by_who_swept_the_scratch_folder_away(
     origin: Path, tmp_path: Path
 ) -> None:
-    with opened_scratch(tmp_path) as scratch:
+    with open_scratch(tmp_path) as scratch:
         scratch.folder.rmdir()
         ours = Workspaces(tmp_path, git_timeout=timedelta(seconds=30), scratch=scratch)
 

@@ -12,8 +12,13 @@ from sqlalchemy.dialects import postgresql
 from core.domain.errors import OpsError
 from core.domain.runs.run import RunNotFound
 from core.store.database.connect import BadDsn, normalise_dsn
-from core.store.database.engine import DatabaseUnavailable, Unstorable, open_database, translating
-from core.store.tables.types import Moment, storable, to_json
+from core.store.database.engine import (
+    DatabaseUnavailable,
+    Unstorable,
+    open_database,
+    translate_errors,
+)
+from core.store.tables.types import AwareDateTime, sanitize_text, to_json
 
 
 @pytest.mark.parametrize(
@@ -41,16 +46,16 @@ def test_what_is_no_dsn_is_refused_without_repeating_it(given: str) -> None:
 async def test_an_unreachable_postgres_is_unavailable(host: str) -> None:
     place = f"/d?host={host}" if host.startswith("/") else f"{host}/d"
     async with open_database(f"postgresql://u@{place}") as database:
-        with pytest.raises(DatabaseUnavailable), translating():
+        with pytest.raises(DatabaseUnavailable), translate_errors():
             async with database.sessions.begin() as session:
                 await session.connection()
 
 
-def asked(original: Exception, *, lost: bool = False) -> exc.DBAPIError:
+def dbapi_error(original: Exception, *, lost: bool = False) -> exc.DBAPIError:
     return exc.DBAPIError("SELECT 1", {}, original, connection_invalidated=lost)
 
 
-class Refusal(Exception):
+class PostgresError(Exception):
     def __init__(self, sqlstate: str | None) -> None:
         super().__init__(sqlstate)
         self.sqlstate = sqlstate
@@ -59,14 +64,14 @@ class Refusal(Exception):
 @pytest.mark.parametrize(
     ("raised", "expected"),
     [
-        (asked(Refusal("57P01")), DatabaseUnavailable),
-        (asked(Refusal("53300")), DatabaseUnavailable),
-        (asked(Refusal("57014")), DatabaseUnavailable),
-        (asked(Refusal("40P01")), DatabaseUnavailable),
-        (asked(Refusal("55P03")), DatabaseUnavailable),
-        (asked(Refusal(None), lost=True), DatabaseUnavailable),
-        (asked(Refusal("22001")), Unstorable),
-        (asked(Refusal("42P01")), exc.DBAPIError),
+        (dbapi_error(PostgresError("57P01")), DatabaseUnavailable),
+        (dbapi_error(PostgresError("53300")), DatabaseUnavailable),
+        (dbapi_error(PostgresError("57014")), DatabaseUnavailable),
+        (dbapi_error(PostgresError("40P01")), DatabaseUnavailable),
+        (dbapi_error(PostgresError("55P03")), DatabaseUnavailable),
+        (dbapi_error(PostgresError(None), lost=True), DatabaseUnavailable),
+        (dbapi_error(PostgresError("22001")), Unstorable),
+        (dbapi_error(PostgresError("42P01")), exc.DBAPIError),
         (exc.TimeoutError(), DatabaseUnavailable),
         (asyncpg.CannotConnectNowError("starting up"), DatabaseUnavailable),
         (asyncpg.InvalidPasswordError("no"), DatabaseUnavailable),
@@ -83,7 +88,7 @@ class Refusal(Exception):
 def test_failures_become_what_a_person_can_understand(
     raised: BaseException, expected: type[BaseException]
 ) -> None:
-    with pytest.raises(BaseException) as seen, translating():  # noqa: PT011
+    with pytest.raises(BaseException) as seen, translate_errors():  # noqa: PT011
         raise raised
 
     assert type(seen.value) is expected
@@ -108,7 +113,7 @@ def test_json_is_written_so_that_postgres_takes_it(value: Any, written: str) -> 
 
 @pytest.mark.parametrize("text", ["", "plain ü 🚦", "\x00", "half \udfff", "\ud83d\udea6\ud83d"])
 def test_any_text_becomes_storable(text: str) -> None:
-    kept = storable(text)
+    kept = sanitize_text(text)
 
     assert "\x00" not in kept
     assert kept.encode().decode() == kept
@@ -116,7 +121,7 @@ def test_any_text_becomes_storable(text: str) -> None:
 
 def test_a_naive_time_is_refused() -> None:
     with pytest.raises(ValueError, match="naive"):
-        Moment().process_bind_param(
+        AwareDateTime().process_bind_param(
             datetime(2026, 1, 1),  # noqa: DTZ001 - what is tested
             postgresql.dialect(),  # type: ignore[no-untyped-call]
         )

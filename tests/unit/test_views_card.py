@@ -9,43 +9,43 @@ from hypothesis import strategies as st
 from bot.slack.views.thread.card import run_card, thread_card
 from bot.slack.views.wording import (
     ENDINGS,
-    HELD,
+    HOLD_WORDS,
     STATUS_ICONS,
     STEP_ICONS,
-    STOPPING,
-    WAITING,
+    STOPPING_TITLES,
+    WAITING_TITLES,
     state_of,
 )
 from core.domain.actor import User
 from core.domain.fleet.workers import Hold, QueueReason
-from core.domain.kills.termination import Phase, Waited
+from core.domain.kills.termination import CriticalWait, Phase
 from core.domain.runs.run import Run, RunStatus, StopReason, Usage, WaitingOn
 from core.domain.runs.snapshot import RunSnapshot, SessionTotal
 from core.domain.runs.step import StepStatus
-from tests.unit.drawn import (
-    AWKWARD,
+from tests.unit.view_helpers import (
+    AWKWARD_TEXTS,
     NOW,
     REPORT,
-    a_kill,
-    a_run,
-    a_snapshot,
-    a_thread,
     assert_fits,
-    assert_pictured,
+    assert_matches_snapshot,
     buttons_of,
-    ended,
+    make_ended_run,
+    make_kill,
+    make_run,
+    make_snapshot,
+    make_steps,
+    make_thread,
     problems_of,
-    steps,
-    words_of,
+    text_of,
 )
 
 DONE, OPEN, NOW_AT = StepStatus.COMPLETED, StepStatus.PENDING, StepStatus.IN_PROGRESS
 KILLING = {"kill_requested_at": NOW}
-KILLED = ended(StopReason.KILLED, turns=7)
+KILLED = make_ended_run(StopReason.KILLED, turns=7)
 
 PICTURES: dict[str, RunSnapshot] = {
-    "card_queued": a_snapshot(
-        a_run(
+    "card_queued": make_snapshot(
+        make_run(
             status=RunStatus.PENDING,
             started_at=None,
             turns=0,
@@ -55,21 +55,27 @@ PICTURES: dict[str, RunSnapshot] = {
         ),
         queue_position=3,
     ),
-    "card_running": a_snapshot(steps=steps(DONE, DONE, NOW_AT, OPEN)),
-    "card_stopping": a_snapshot(a_run(**KILLING), termination=a_kill(Phase.INTERRUPTED)),
-    "card_unconfirmed": a_snapshot(a_run(**KILLING), termination=a_kill(Phase.UNCONFIRMED)),
-    "card_nobody_looked": a_snapshot(
-        a_run(**KILLING), termination=a_kill(Phase.UNCONFIRMED, survivors=()), host="build"
+    "card_running": make_snapshot(steps=make_steps(DONE, DONE, NOW_AT, OPEN)),
+    "card_stopping": make_snapshot(make_run(**KILLING), termination=make_kill(Phase.INTERRUPTED)),
+    "card_unconfirmed": make_snapshot(
+        make_run(**KILLING), termination=make_kill(Phase.UNCONFIRMED)
     ),
-    "card_killed": a_snapshot(
-        KILLED, termination=a_kill(Phase.CONFIRMED), steps=steps(DONE, NOW_AT, OPEN)
+    "card_unverified": make_snapshot(
+        make_run(**KILLING),
+        termination=make_kill(Phase.UNCONFIRMED, survivors=()),
+        kill_machine="build",
     ),
-    "card_completed": a_snapshot(ended(StopReason.SUCCESS, result=REPORT), steps=steps(DONE, DONE)),
-    "card_max_turns": a_snapshot(
-        ended(StopReason.MAX_TURNS), steps=steps(*[DONE] * 9, NOW_AT, *[OPEN] * 8)
+    "card_killed": make_snapshot(
+        KILLED, termination=make_kill(Phase.CONFIRMED), steps=make_steps(DONE, NOW_AT, OPEN)
     ),
-    "card_second_leg": a_snapshot(
-        a_run(task_input="Also update the docs"),
+    "card_completed": make_snapshot(
+        make_ended_run(StopReason.SUCCESS, result=REPORT), steps=make_steps(DONE, DONE)
+    ),
+    "card_max_turns": make_snapshot(
+        make_ended_run(StopReason.MAX_TURNS), steps=make_steps(*[DONE] * 9, NOW_AT, *[OPEN] * 8)
+    ),
+    "card_second_leg": make_snapshot(
+        make_run(task_input="Also update the docs"),
         leg=2,
         total=SessionTotal(legs=2, turns=38, cost_usd=None, cost_source=None),
     ),
@@ -81,12 +87,12 @@ def test_cards_look_as_they_did(name: str) -> None:
     card = run_card(PICTURES[name], now=NOW)
 
     assert_fits(card)
-    assert_pictured(name, card)
+    assert_matches_snapshot(name, card)
 
 
 @pytest.mark.parametrize("reason", list(StopReason))
 def test_every_end_has_a_card_and_words(reason: StopReason) -> None:
-    card = run_card(a_snapshot(ended(reason)), now=NOW)
+    card = run_card(make_snapshot(make_ended_run(reason)), now=NOW)
 
     assert_fits(card)
     assert ENDINGS[reason].advice
@@ -94,48 +100,53 @@ def test_every_end_has_a_card_and_words(reason: StopReason) -> None:
 
 @pytest.mark.parametrize("phase", list(Phase))
 def test_every_phase_of_a_kill_has_a_card(phase: Phase) -> None:
-    card = run_card(a_snapshot(a_run(**KILLING), termination=a_kill(phase)), now=NOW)
+    card = run_card(make_snapshot(make_run(**KILLING), termination=make_kill(phase)), now=NOW)
 
     assert_fits(card)
-    assert STOPPING[phase] in card.text
+    assert STOPPING_TITLES[phase] in card.text
 
 
 @pytest.mark.parametrize("waiting", list(WaitingOn))
 def test_waiting_is_told(waiting: WaitingOn) -> None:
-    assert WAITING[waiting] in run_card(a_snapshot(a_run(waiting_on=waiting)), now=NOW).text
+    assert (
+        WAITING_TITLES[waiting]
+        in run_card(make_snapshot(make_run(waiting_on=waiting)), now=NOW).text
+    )
 
 
 def test_lookup_tables_are_total() -> None:
     assert set(STATUS_ICONS) == set(RunStatus)
     assert set(STEP_ICONS) == set(StepStatus)
-    assert set(WAITING) == set(WaitingOn)
-    assert set(HELD) == set(QueueReason)
-    assert set(STOPPING) == set(Phase)
+    assert set(WAITING_TITLES) == set(WaitingOn)
+    assert set(HOLD_WORDS) == set(QueueReason)
+    assert set(STOPPING_TITLES) == set(Phase)
     assert set(ENDINGS) == set(StopReason)
 
 
 def test_a_turn_limit_is_told_with_its_numbers() -> None:
-    title = state_of(a_snapshot(ended(StopReason.MAX_TURNS))).title
+    title = state_of(make_snapshot(make_ended_run(StopReason.MAX_TURNS))).title
 
     assert title == "Stopped at its turn limit (30/30), not finished"
 
 
 def test_a_kill_is_told_with_its_proof() -> None:
-    title = state_of(a_snapshot(KILLED, termination=a_kill(Phase.CONFIRMED))).title
+    title = state_of(make_snapshot(KILLED, termination=make_kill(Phase.CONFIRMED))).title
 
     assert title == "Killed, nothing left running (5 processes ended in 1.8 s)"
 
 
 def test_a_run_killed_in_the_queue_never_ran() -> None:
-    run = ended(StopReason.KILLED, started_at=None)
+    run = make_ended_run(StopReason.KILLED, started_at=None)
 
-    title = state_of(a_snapshot(run, termination=a_kill(Phase.CONFIRMED, processes_seen=0))).title
+    title = state_of(
+        make_snapshot(run, termination=make_kill(Phase.CONFIRMED, processes_seen=0))
+    ).title
 
     assert title == "Killed before it started, nothing was running"
 
 
 def test_a_kill_without_proof_claims_none() -> None:
-    assert state_of(a_snapshot(KILLED)).title == "Killed"
+    assert state_of(make_snapshot(KILLED)).title == "Killed"
 
 
 @pytest.mark.parametrize(
@@ -147,37 +158,43 @@ def test_a_kill_without_proof_claims_none() -> None:
     ],
 )
 def test_the_place_in_the_queue_is_told(position: int | None, title: str) -> None:
-    run = a_run(status=RunStatus.PENDING)
+    run = make_run(status=RunStatus.PENDING)
 
-    assert state_of(a_snapshot(run, queue_position=position)).title == title
+    assert state_of(make_snapshot(run, queue_position=position)).title == title
 
 
 @pytest.mark.parametrize(
     ("wait", "words"),
     [
         ({}, "Waits for a free worker slot"),
-        ({"is_manned": False}, "No worker is up"),
-        ({"is_manned": False, "hold": Hold(reason=QueueReason.FLEET, live=1, cap=1)}, "No worker"),
-        ({"hold": Hold(reason=QueueReason.FLEET, live=6, cap=6)}, "any run to end (6 of 6 live)"),
+        ({"has_available_worker": False}, "No worker is up"),
         (
-            {"hold": Hold(reason=QueueReason.PERSON, live=2, cap=2)},
+            {
+                "has_available_worker": False,
+                "hold": Hold(reason=QueueReason.FLEET, in_use=1, cap=1),
+            },
+            "No worker",
+        ),
+        ({"hold": Hold(reason=QueueReason.FLEET, in_use=6, cap=6)}, "any run to end (6 of 6 live)"),
+        (
+            {"hold": Hold(reason=QueueReason.PERSON, in_use=2, cap=2)},
             "one of <@U0ADA>'s runs to end (2 of 2 live)",
         ),
         (
-            {"hold": Hold(reason=QueueReason.REPOSITORY, live=4, cap=3)},
+            {"hold": Hold(reason=QueueReason.REPOSITORY, in_use=4, cap=3)},
             "a run on the same repository to end (4 of 3 live)",
         ),
     ],
 )
 def test_what_a_run_waits_for_is_told(wait: dict[str, Any], words: str) -> None:
-    snapshot = a_snapshot(a_run(status=RunStatus.PENDING), queue_position=2, **wait)
+    snapshot = make_snapshot(make_run(status=RunStatus.PENDING), queue_position=2, **wait)
 
     assert words in state_of(snapshot).detail
     assert_fits(run_card(snapshot, now=NOW))
 
 
 def test_a_requeued_run_says_that_it_goes_on_by_itself() -> None:
-    state = state_of(a_snapshot(a_run(status=RunStatus.PENDING, attempt=2), queue_position=1))
+    state = state_of(make_snapshot(make_run(status=RunStatus.PENDING, attempt=2), queue_position=1))
 
     assert state.title == "Queued again, next in line"
     assert "goes on by itself" in state.detail
@@ -186,28 +203,28 @@ def test_a_requeued_run_says_that_it_goes_on_by_itself() -> None:
 @pytest.mark.parametrize(
     ("snapshot", "labels"),
     [
-        (a_snapshot(), ["Kill"]),
-        (a_snapshot(a_run(status=RunStatus.PENDING)), ["Kill"]),
+        (make_snapshot(), ["Kill"]),
+        (make_snapshot(make_run(status=RunStatus.PENDING)), ["Kill"]),
         (
-            a_snapshot(a_run(**KILLING), termination=a_kill(Phase.INTERRUPTED)),
+            make_snapshot(make_run(**KILLING), termination=make_kill(Phase.INTERRUPTED)),
             ["Force kill"],
         ),
-        (a_snapshot(a_run(**KILLING), termination=a_kill(Phase.KILLED, force=True)), []),
+        (make_snapshot(make_run(**KILLING), termination=make_kill(Phase.KILLED, force=True)), []),
         (
-            a_snapshot(a_run(**KILLING), termination=a_kill(Phase.UNCONFIRMED)),
+            make_snapshot(make_run(**KILLING), termination=make_kill(Phase.UNCONFIRMED)),
             [],
         ),
-        (a_snapshot(a_run(**KILLING), termination=a_kill(Phase.CONFIRMED)), []),
-        (a_snapshot(ended(StopReason.SUCCESS)), ["Continue…"]),
+        (make_snapshot(make_run(**KILLING), termination=make_kill(Phase.CONFIRMED)), []),
+        (make_snapshot(make_ended_run(StopReason.SUCCESS)), ["Continue…"]),
         (
-            a_snapshot(ended(StopReason.MAX_TURNS)),
+            make_snapshot(make_ended_run(StopReason.MAX_TURNS)),
             ["+10 turns", "+20 turns", "+50 turns", "Continue…"],
         ),
-        (a_snapshot(KILLED), ["+10 turns", "+20 turns", "+50 turns", "Continue…"]),
-        (a_snapshot(ended(StopReason.SETUP_ERROR, turns=0)), []),
-        (a_snapshot(ended(StopReason.WORKSPACE_ERROR, turns=0)), []),
+        (make_snapshot(KILLED), ["+10 turns", "+20 turns", "+50 turns", "Continue…"]),
+        (make_snapshot(make_ended_run(StopReason.SETUP_ERROR, turns=0)), []),
+        (make_snapshot(make_ended_run(StopReason.WORKSPACE_ERROR, turns=0)), []),
         (
-            a_snapshot(ended(StopReason.WORKSPACE_ERROR, turns=3)),
+            make_snapshot(make_ended_run(StopReason.WORKSPACE_ERROR, turns=3)),
             ["+10 turns", "+20 turns", "+50 turns", "Continue…"],
         ),
     ],
@@ -217,14 +234,14 @@ def test_only_buttons_that_apply_are_there(snapshot: RunSnapshot, labels: list[s
 
 
 def test_kill_asks_whose_run_it_is_and_what_it_has_cost() -> None:
-    card = run_card(a_snapshot(), now=NOW)
+    card = run_card(make_snapshot(), now=NOW)
 
     asked = card.blocks[-1]["elements"][0]["confirm"]["text"]["text"]
     assert asked.startswith("Stop @Ada Lovelace's run? It has cost $0.12 (estimated) so far.")
 
 
 def test_force_kill_asks_the_same() -> None:
-    snapshot = a_snapshot(a_run(**KILLING), termination=a_kill(Phase.INTERRUPTED))
+    snapshot = make_snapshot(make_run(**KILLING), termination=make_kill(Phase.INTERRUPTED))
 
     asked = run_card(snapshot, now=NOW).blocks[-1]["elements"][0]["confirm"]["text"]["text"]
     assert asked.startswith("This is @Ada Lovelace's run. It has cost $0.12 (estimated) so far.")
@@ -234,12 +251,12 @@ def test_force_kill_asks_the_same() -> None:
 @pytest.mark.parametrize(
     ("run", "words"),
     [
-        (a_run(cost_usd=None, cost_source=None), "cost so far is not known yet"),
-        (a_run(cost_usd=None, started_at=None, status=RunStatus.PENDING), "it has cost nothing"),
+        (make_run(cost_usd=None, cost_source=None), "cost so far is not known yet"),
+        (make_run(cost_usd=None, started_at=None, status=RunStatus.PENDING), "it has cost nothing"),
     ],
 )
 def test_kill_never_claims_a_cost_of_nought(run: Run, words: str) -> None:
-    card = run_card(a_snapshot(run), now=NOW)
+    card = run_card(make_snapshot(run), now=NOW)
 
     asked = card.blocks[-1]["elements"][0]["confirm"]["text"]["text"]
     assert words in asked
@@ -247,9 +264,11 @@ def test_kill_never_claims_a_cost_of_nought(run: Run, words: str) -> None:
 
 
 def test_the_card_says_what_would_not_die_and_where_and_what_to_do() -> None:
-    kill = a_kill(Phase.UNCONFIRMED)
+    kill = make_kill(Phase.UNCONFIRMED)
 
-    shown = words_of(run_card(a_snapshot(a_run(**KILLING), termination=kill, host="m1"), now=NOW))
+    shown = text_of(
+        run_card(make_snapshot(make_run(**KILLING), termination=kill, kill_machine="m1"), now=NOW)
+    )
 
     assert "1 process would not die" in shown
     assert "`sleep` (pid 42) on the machine `m1`" in shown
@@ -259,26 +278,27 @@ def test_the_card_says_what_would_not_die_and_where_and_what_to_do() -> None:
 
 def test_a_card_does_not_flicker_while_an_unconfirmed_kill_is_tried_again() -> None:
     phases = {Phase.REQUESTED: 0, Phase.KILLED: 7000, Phase.UNCONFIRMED: 9000}
-    survivors = a_kill(Phase.UNCONFIRMED).survivors
-    waits = a_kill(Phase.UNCONFIRMED, phases=phases)
-    tries = a_kill(Phase.KILLED, phases=phases, survivors=survivors)
+    survivors = make_kill(Phase.UNCONFIRMED).survivors
+    waits = make_kill(Phase.UNCONFIRMED, phases=phases)
+    tries = make_kill(Phase.KILLED, phases=phases, survivors=survivors)
 
     cards = [
-        run_card(a_snapshot(a_run(**KILLING), termination=kill), now=NOW) for kill in (waits, tries)
+        run_card(make_snapshot(make_run(**KILLING), termination=kill), now=NOW)
+        for kill in (waits, tries)
     ]
 
     assert cards[0] == cards[1]
 
 
 def test_a_draining_kill_says_what_it_waits_for() -> None:
-    open_call = Waited(
+    open_call = CriticalWait(
         tool="Bash", summary="git commit -m x", pattern="git commit", milliseconds=0, finished=False
     )
-    known = a_kill(Phase.DRAINING, waited_for=(open_call,))
-    unknown = a_kill(Phase.DRAINING)
+    known = make_kill(Phase.DRAINING, waited_for=(open_call,))
+    unknown = make_kill(Phase.DRAINING)
 
     told = [
-        words_of(run_card(a_snapshot(a_run(**KILLING), termination=kill), now=NOW))
+        text_of(run_card(make_snapshot(make_run(**KILLING), termination=kill), now=NOW))
         for kill in (known, unknown)
     ]
 
@@ -290,16 +310,16 @@ def test_a_draining_kill_says_what_it_waits_for() -> None:
 
 
 def test_an_unknown_cost_is_not_reported_yet() -> None:
-    card = run_card(a_snapshot(a_run(cost_usd=None, cost_source=None)), now=NOW)
+    card = run_card(make_snapshot(make_run(cost_usd=None, cost_source=None)), now=NOW)
 
-    assert "not reported yet" in words_of(card)
-    assert "$0" not in words_of(card)
+    assert "not reported yet" in text_of(card)
+    assert "$0" not in text_of(card)
 
 
 def test_a_long_plan_shows_the_part_that_lives() -> None:
-    plan = steps(*[DONE] * 9, NOW_AT, *[OPEN] * 8)
+    plan = make_steps(*[DONE] * 9, NOW_AT, *[OPEN] * 8)
 
-    shown = words_of(run_card(a_snapshot(steps=plan), now=NOW))
+    shown = text_of(run_card(make_snapshot(steps=plan), now=NOW))
 
     assert "9 of 18 done" in shown
     assert "_7 before_" in shown
@@ -308,30 +328,30 @@ def test_a_long_plan_shows_the_part_that_lives() -> None:
 
 
 def test_a_step_left_open_by_an_ended_run_is_not_shown_as_going_on() -> None:
-    shown = words_of(run_card(PICTURES["card_killed"], now=NOW))
+    shown = text_of(run_card(PICTURES["card_killed"], now=NOW))
 
     assert "Step number 2 _(not finished)_" in shown
 
 
 def test_a_card_is_the_same_message_for_seconds_on_end() -> None:
-    snapshot = a_snapshot(steps=steps(NOW_AT))
+    snapshot = make_snapshot(steps=make_steps(NOW_AT))
 
     assert run_card(snapshot, now=NOW) == run_card(snapshot, now=NOW + timedelta(seconds=2))
 
 
 def test_a_threads_card_keeps_the_task_it_began_with() -> None:
-    first = a_snapshot(ended(StopReason.MAX_TURNS))
-    second = a_snapshot(a_run(run_id="run_bbbbbbbbbbbb", task_input="Go on"), leg=2)
+    first = make_snapshot(make_ended_run(StopReason.MAX_TURNS))
+    second = make_snapshot(make_run(run_id="run_bbbbbbbbbbbb", task_input="Go on"), leg=2)
 
-    card = thread_card(a_thread(first, second), now=NOW)
+    card = thread_card(make_thread(first, second), now=NOW)
 
     assert_fits(card)
-    assert "> Add rate limiting to the API" in words_of(card)
-    assert "Leg 2, told to: Go on" in words_of(card)
-    assert "run_bbbbbbbbbbbb" in words_of(card)
+    assert "> Add rate limiting to the API" in text_of(card)
+    assert "Leg 2, told to: Go on" in text_of(card)
+    assert "run_bbbbbbbbbbbb" in text_of(card)
 
 
-ANY = st.text(max_size=400) | st.sampled_from(AWKWARD)
+ANY = st.text(max_size=400) | st.sampled_from(AWKWARD_TEXTS)
 
 
 @settings(max_examples=60, deadline=None)
@@ -353,14 +373,14 @@ def test_no_words_break_a_card(
     }
     plan = tuple(
         replace(step, name=words, active_name=others)
-        for step in steps(*data.draw(st.lists(st.sampled_from(StepStatus), max_size=30)))
+        for step in make_steps(*data.draw(st.lists(st.sampled_from(StepStatus), max_size=30)))
     )
-    snapshot = a_snapshot(
-        a_run(**changes),
+    snapshot = make_snapshot(
+        make_run(**changes),
         # No id that Slack could have given: of one such the owner is called, rightly.
-        owner=User(id=a_run().id, name=others, slack_user_id=f"<{words[:11]}"),
+        owner=User(id=make_run().id, name=others, slack_user_id=f"<{words[:11]}"),
         steps=plan,
-        termination=data.draw(st.sampled_from([None, *map(a_kill, Phase)])),
+        termination=data.draw(st.sampled_from([None, *map(make_kill, Phase)])),
     )
 
     card = run_card(snapshot, now=NOW, task=others)

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.slack import ids
-from bot.slack.commands.command import Context
+from bot.slack.commands.command import CommandContext
 from bot.slack.commands.forms import BadForm, read_kill_form, read_kill_many_form
-from bot.slack.commands.kill_text import kill_words
+from bot.slack.commands.kill_command import kill_command_text
 from bot.slack.commands.parser import parse_slash
 from bot.slack.views.kills.questions import (
     kill_form,
@@ -28,33 +28,38 @@ from bot.slack.views.kills.questions import (
 )
 from bot.slack.views.thread.replies import replies
 from core.domain.actor import User
-from core.domain.kills.selection import MOST_AT_ONCE, KillManyOutcome, KillOffer, KillSelection
-from core.domain.kills.termination import Phase, Waited
+from core.domain.kills.bulk_kill import (
+    MAX_BULK_KILL_RUNS,
+    BulkKillResult,
+    KillPreview,
+    KillSelection,
+)
+from core.domain.kills.termination import CriticalWait, Phase
 from core.domain.runs.request import KillRequest, Place, RunFilter
 from core.domain.runs.run import CostSource, RunStatus, StopReason
 from core.domain.runs.snapshot import RunSnapshot
-from tests.unit.drawn import (
-    AWKWARD,
+from tests.unit.view_helpers import (
+    AWKWARD_TEXTS,
     NOW,
     RUN_ID,
-    a_kill,
-    a_run,
-    a_snapshot,
-    a_thread,
     assert_fits,
-    assert_pictured,
+    assert_matches_snapshot,
     assert_view_fits,
-    ended,
-    words_of,
+    make_ended_run,
+    make_kill,
+    make_run,
+    make_snapshot,
+    make_thread,
+    text_of,
 )
 
 BEN = User(id=UUID(int=8), name="Ben", slack_team_id="T0ACME", slack_user_id=None)
-CONTEXT = Context(request_key="k", place=Place(team_id="T", channel_id="C"))
-MINE = KillSelection(wanted=RunFilter(live=True, mine=True))
+CONTEXT = CommandContext(request_key="k", place=Place(team_id="T", channel_id="C"))
+MINE = KillSelection(run_filter=RunFilter(live=True, mine=True))
 
 
 def numbered(number: int, **changes: Any) -> RunSnapshot:
-    run = a_run(run_id=f"run_{number:012x}", id=UUID(int=1000 + number), **changes)
+    run = make_run(run_id=f"run_{number:012x}", id=UUID(int=1000 + number), **changes)
     return RunSnapshot(run=run, owner=BEN)
 
 
@@ -78,29 +83,31 @@ def submitted(view: dict[str, Any], reason: str | None = None) -> dict[str, Any]
 
 
 def test_the_question_about_somebody_elses_run_looks_as_it_did() -> None:
-    wish = KillRequest(named="run_0a1b", reason="wrong branch")
+    request = KillRequest(target="run_0a1b", reason="wrong branch")
 
-    form = kill_form(a_snapshot(), wish, channel_id="C0BUILDS", now=NOW)
-    message = kill_question(a_snapshot(), wish, now=NOW)
+    form = kill_form(make_snapshot(), request, channel_id="C0BUILDS", now=NOW)
+    message = kill_question(make_snapshot(), request, now=NOW)
 
     assert_view_fits(form)
     assert_fits(message)
-    assert_pictured("modal_kill", form)
-    assert_pictured("kill_question", message)
-    assert "Stop @Ada Lovelace's run? It has cost $0.12 (estimated) so far." in words_of(form)
+    assert_matches_snapshot("modal_kill", form)
+    assert_matches_snapshot("kill_question", message)
+    assert "Stop @Ada Lovelace's run? It has cost $0.12 (estimated) so far." in text_of(form)
 
 
 def test_the_list_of_many_looks_as_it_did() -> None:
-    offer = KillOffer(selection=MINE, listed=THREE, not_listed=2, others=1, stopping=1)
+    offer = KillPreview(
+        selection=MINE, runs=THREE, omitted_count=2, forbidden_count=1, stopping_count=1
+    )
 
     form = kill_many_form(offer, channel_id="C0BUILDS", now=NOW)
     message = kill_many_question(offer)
 
     assert_view_fits(form)
     assert_fits(message)
-    assert_pictured("modal_kill_many", form)
-    assert_pictured("kill_many_question", message)
-    shown = words_of(form)
+    assert_matches_snapshot("modal_kill_many", form)
+    assert_matches_snapshot("kill_many_question", message)
+    shown = text_of(form)
     for words in (
         "*3 live runs of yours* would be stopped",
         "2 more runs of the kind",
@@ -113,21 +120,21 @@ def test_the_list_of_many_looks_as_it_did() -> None:
 
 
 def test_a_form_kills_exactly_what_it_listed() -> None:
-    offer = KillOffer(selection=replace(MINE, force=True), listed=THREE)
+    offer = KillPreview(selection=replace(MINE, force=True), runs=THREE)
 
-    wish = read_kill_many_form(
+    request = read_kill_many_form(
         submitted(kill_many_form(offer, channel_id="C", now=NOW), "it is late")
     )
 
-    assert wish.run_ids == tuple(one.run.run_id for one in THREE)
-    assert wish.force
-    assert wish.reason == "it is late"
+    assert request.run_ids == tuple(one.run.run_id for one in THREE)
+    assert request.force
+    assert request.reason == "it is late"
 
 
 def test_the_form_of_one_run_keeps_its_force_and_takes_a_reason() -> None:
-    form = kill_form(a_snapshot(), KillRequest(named="x", force=True), channel_id="C", now=NOW)
+    form = kill_form(make_snapshot(), KillRequest(target="x", force=True), channel_id="C", now=NOW)
 
-    assert read_kill_form(submitted(form)) == KillRequest(named=RUN_ID, force=True)
+    assert read_kill_form(submitted(form)) == KillRequest(target=RUN_ID, force=True)
 
 
 @pytest.mark.parametrize("kept", ["", "nonsense", "[]", '{"runs": 3}', '{"runs": " "}'])
@@ -141,10 +148,10 @@ def test_a_form_that_is_not_ours_kills_nothing(kept: str) -> None:
 def test_as_many_as_one_confirmation_covers_fit_into_a_form() -> None:
     listed = tuple(
         numbered(number, task_input="&" * 4000, workflow_name="w" * 100)
-        for number in range(MOST_AT_ONCE)
+        for number in range(MAX_BULK_KILL_RUNS)
     )
-    offer = KillOffer(
-        selection=replace(MINE, reason="r" * 400), listed=listed, not_listed=30, others=4
+    offer = KillPreview(
+        selection=replace(MINE, reason="r" * 400), runs=listed, omitted_count=30, forbidden_count=4
     )
 
     form = kill_many_form(offer, channel_id="C0123456789", now=NOW)
@@ -152,56 +159,63 @@ def test_as_many_as_one_confirmation_covers_fit_into_a_form() -> None:
     assert_view_fits(form)
     assert len(form["private_metadata"]) < 3000
     assert len(json.dumps(form)) < 250_000
-    assert f"only the oldest {MOST_AT_ONCE} are listed" in words_of(form)
+    assert f"only the oldest {MAX_BULK_KILL_RUNS} are listed" in text_of(form)
 
 
 def test_an_empty_selection_says_so_and_what_else_there_is() -> None:
     wanted = RunFilter(live=True, workflow="fix")
 
-    told = nothing_to_kill(KillOffer(selection=KillSelection(wanted=wanted), listed=(), others=2))
+    told = nothing_to_kill(
+        KillPreview(selection=KillSelection(run_filter=wanted), runs=(), forbidden_count=2)
+    )
 
     assert_fits(told)
     assert "there are no live runs of the workflow `fix`" in told.text
-    assert "2 runs of other people" in words_of(told)
+    assert "2 runs of other people" in text_of(told)
 
 
 def test_the_outcome_of_many_is_told_run_by_run() -> None:
-    outcome = KillManyOutcome(
-        asked=("run_a", "run_b"), stopping=("run_c",), ended=("run_d",), refused=("run_e",)
+    outcome = BulkKillResult(
+        requested=("run_a", "run_b"),
+        already_stopping=("run_c",),
+        already_ended=("run_d",),
+        forbidden=("run_e",),
     )
 
     told = killed_many(outcome)
 
     assert_fits(told)
-    assert_pictured("killed_many", told)
+    assert_matches_snapshot("killed_many", told)
     assert told.text.startswith("Asked 2 runs to stop")
 
 
 def test_an_outcome_without_a_kill_says_that_nothing_more_was_stopped() -> None:
-    told = killed_many(KillManyOutcome(ended=tuple(f"run_{n}" for n in range(30))))
+    told = killed_many(BulkKillResult(already_ended=tuple(f"run_{n}" for n in range(30))))
 
     assert_fits(told)
-    assert "Nothing more was stopped" in words_of(told)
-    assert "and 18 more" in words_of(told)
+    assert "Nothing more was stopped" in text_of(told)
+    assert "and 18 more" in text_of(told)
 
 
 def test_the_proof_says_what_was_waited_for() -> None:
     waited = (
-        Waited(
+        CriticalWait(
             tool="Bash", summary="git commit -m <x>", pattern="p", milliseconds=1200, finished=True
         ),
-        Waited(tool="Bash", summary="make db", pattern="p", milliseconds=3000, finished=False),
+        CriticalWait(
+            tool="Bash", summary="make db", pattern="p", milliseconds=3000, finished=False
+        ),
     )
-    dead = a_snapshot(
-        ended(StopReason.KILLED), termination=a_kill(Phase.CONFIRMED, waited_for=waited)
+    dead = make_snapshot(
+        make_ended_run(StopReason.KILLED), termination=make_kill(Phase.CONFIRMED, waited_for=waited)
     )
 
-    result = replies(a_thread(dead))[f"result:{RUN_ID}"]
+    result = replies(make_thread(dead))[f"result:{RUN_ID}"]
 
     assert_fits(result)
     assert (
         "Waited 1.2 s for `git commit -m &lt;x&gt;`, 3.0 s for `make db`, which did not finish"
-        in words_of(result)
+        in text_of(result)
     )
 
 
@@ -215,38 +229,38 @@ def test_a_button_says_again_what_was_typed(
 ) -> None:
     typed = parse_slash(f"kill run_0a1b2c {'--force' if force else ''}", CONTEXT)
     assert isinstance(typed, KillRequest)
-    many = KillSelection(wanted=RunFilter(live=True, mine=mine, workflow=workflow), force=force)
+    many = KillSelection(run_filter=RunFilter(live=True, mine=mine, workflow=workflow), force=force)
 
-    assert parse_slash(kill_words(typed), CONTEXT) == typed
-    assert parse_slash(kill_words(many), CONTEXT) == many
-    assert len(kill_words(replace(many, reason=reason * 30))) <= 2000
+    assert parse_slash(kill_command_text(typed), CONTEXT) == typed
+    assert parse_slash(kill_command_text(many), CONTEXT) == many
+    assert len(kill_command_text(replace(many, reason=reason * 30))) <= 2000
 
 
 @pytest.mark.parametrize("reason", ["wrong <branch> & more", "it is `late`", "a --force b", "ü"])
 def test_a_button_keeps_the_reason(reason: str) -> None:
-    wish = KillRequest(named="run_0a1b2c3d4e5f", force=True, reason=reason)
+    request = KillRequest(target="run_0a1b2c3d4e5f", force=True, reason=reason)
     many = replace(MINE, reason=reason)
 
-    assert parse_slash(kill_words(wish), CONTEXT) == wish
-    assert parse_slash(kill_words(many), CONTEXT) == many
+    assert parse_slash(kill_command_text(request), CONTEXT) == request
+    assert parse_slash(kill_command_text(many), CONTEXT) == many
 
 
-ANY = st.text(max_size=400) | st.sampled_from(AWKWARD)
+ANY = st.text(max_size=400) | st.sampled_from(AWKWARD_TEXTS)
 
 
 @settings(max_examples=60, deadline=None)
 @given(ANY, ANY, st.booleans())
 def test_no_words_break_a_question(words: str, others: str, force: bool) -> None:
-    snapshot = a_snapshot(
-        a_run(task_input=words, workflow_name=others[:100]),
+    snapshot = make_snapshot(
+        make_run(task_input=words, workflow_name=others[:100]),
         owner=User(id=UUID(int=9), name=others, slack_user_id=f"<{words[:11]}"),
     )
-    wish = KillRequest(named=RUN_ID, force=force, reason=others)
-    selection = KillSelection(wanted=RunFilter(workflow=others[:60]), force=force, reason=words)
-    offer = KillOffer(selection=selection, listed=(snapshot,))
+    request = KillRequest(target=RUN_ID, force=force, reason=others)
+    selection = KillSelection(run_filter=RunFilter(workflow=others[:60]), force=force, reason=words)
+    offer = KillPreview(selection=selection, runs=(snapshot,))
 
-    assert_view_fits(kill_form(snapshot, wish, channel_id="C", now=NOW))
-    assert_fits(kill_question(snapshot, wish, now=NOW))
+    assert_view_fits(kill_form(snapshot, request, channel_id="C", now=NOW))
+    assert_fits(kill_question(snapshot, request, now=NOW))
     assert_view_fits(kill_many_form(offer, channel_id="C", now=NOW))
     assert_fits(kill_many_question(offer))
     assert_fits(nothing_to_kill(offer))

@@ -7,48 +7,53 @@ from hypothesis import strategies as st
 
 from bot.slack.commands.command import Subcommand
 from bot.slack.views.errors import error_message, unexpected_message
-from bot.slack.views.help import ENTRIES, help_message
-from bot.slack.views.home import home
-from bot.slack.views.lists import overview, run_list, status, workflow_list
-from bot.slack.views.receipts import continued, killing, started
+from bot.slack.views.help import HELP_ENTRIES, help_message
+from bot.slack.views.home import home_view
+from bot.slack.views.lists import (
+    overview_message,
+    run_list_message,
+    status_message,
+    workflow_list_message,
+)
+from bot.slack.views.receipts import continued, kill_requested, started
 from core.agent.definitions.catalog import load_catalog
 from core.domain.kills.termination import Phase
-from core.domain.runs.request import RunFilter, Started
+from core.domain.runs.request import RunFilter, StartResult
 from core.domain.runs.run import RunNotFound, RunStatus, StopReason
 from core.domain.runs.snapshot import RunSnapshot
 from core.domain.workflow import UnknownWorkflow, WorkflowDefinition
-from tests.unit.drawn import (
-    AWKWARD,
+from tests.unit.view_helpers import (
+    AWKWARD_TEXTS,
     DIFF,
     NOW,
     REPORT,
     RUN_ID,
-    a_kill,
-    a_run,
-    a_snapshot,
     assert_fits,
-    assert_pictured,
+    assert_matches_snapshot,
     assert_view_fits,
-    ended,
-    words_of,
+    make_ended_run,
+    make_kill,
+    make_run,
+    make_snapshot,
+    text_of,
 )
 
-EVERY_END = [a_snapshot(ended(reason)) for reason in StopReason]
-LIVE = [a_snapshot(), a_snapshot(a_run(status=RunStatus.PENDING), queue_position=2)]
+EVERY_END = [make_snapshot(make_ended_run(reason)) for reason in StopReason]
+LIVE = [make_snapshot(), make_snapshot(make_run(status=RunStatus.PENDING), queue_position=2)]
 
 
 def test_a_list_looks_as_it_did() -> None:
-    drawn = run_list([*LIVE, *EVERY_END], wanted=RunFilter(), now=NOW)
+    drawn = run_list_message([*LIVE, *EVERY_END], run_filter=RunFilter(), now=NOW)
 
     assert_fits(drawn)
-    assert_pictured("list", drawn)
+    assert_matches_snapshot("list", drawn)
 
 
 def test_an_overview_looks_as_it_did() -> None:
-    drawn = overview(LIVE, [*LIVE, *EVERY_END], now=NOW)
+    drawn = overview_message(LIVE, [*LIVE, *EVERY_END], now=NOW)
 
     assert_fits(drawn)
-    assert_pictured("overview", drawn)
+    assert_matches_snapshot("overview", drawn)
 
 
 @pytest.mark.parametrize(
@@ -60,38 +65,38 @@ def test_an_overview_looks_as_it_did() -> None:
     ],
 )
 def test_an_empty_list_says_what_is_not_there(wanted: RunFilter, words: str) -> None:
-    drawn = run_list([], wanted=wanted, now=NOW)
+    drawn = run_list_message([], run_filter=wanted, now=NOW)
 
     assert_fits(drawn)
     assert drawn.text.startswith(words)
 
 
 def test_nothing_live_is_said() -> None:
-    drawn = overview([], [], now=NOW)
+    drawn = overview_message([], [], now=NOW)
 
     assert_fits(drawn)
     assert drawn.text == "Nothing is running or waiting."
 
 
 def test_the_longest_lists_fit() -> None:
-    wide = a_snapshot(
-        a_run(task_input="&" * 500, workflow_name="w" * 40, cost_usd=Decimal("0.1")),
+    wide = make_snapshot(
+        make_run(task_input="&" * 500, workflow_name="w" * 40, cost_usd=Decimal("0.1")),
         owner=None,
     )
 
-    assert_fits(run_list([wide] * 100, wanted=RunFilter(mine=True, live=True), now=NOW))
-    assert_fits(overview([wide] * 100, EVERY_END * 9, now=NOW))
+    assert_fits(run_list_message([wide] * 100, run_filter=RunFilter(mine=True, live=True), now=NOW))
+    assert_fits(overview_message([wide] * 100, EVERY_END * 9, now=NOW))
 
 
 @pytest.mark.parametrize("snapshot", [*LIVE, *EVERY_END], ids=lambda one: one.run.stop_reason)
 def test_status_shows_any_run(snapshot: RunSnapshot) -> None:
-    assert_fits(status(snapshot, now=NOW))
+    assert_fits(status_message(snapshot, now=NOW))
 
 
 def test_status_of_an_ended_run_says_what_came_out() -> None:
-    run = ended(StopReason.SUCCESS, result=REPORT, diff=DIFF)
+    run = make_ended_run(StopReason.SUCCESS, result=REPORT, diff=DIFF)
 
-    shown = words_of(status(a_snapshot(run), now=NOW))
+    shown = text_of(status_message(make_snapshot(run), now=NOW))
 
     assert "*Summary*" in shown
     assert "3 files, +200 −14" in shown
@@ -99,18 +104,18 @@ def test_status_of_an_ended_run_says_what_came_out() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.text(max_size=400) | st.sampled_from(AWKWARD), st.sampled_from(StopReason))
+@given(st.text(max_size=400) | st.sampled_from(AWKWARD_TEXTS), st.sampled_from(StopReason))
 def test_no_words_break_a_status(words: str, reason: StopReason) -> None:
-    run = ended(reason, result=words, task_input=words, error_message=words, diff=DIFF)
+    run = make_ended_run(reason, result=words, task_input=words, error_message=words, diff=DIFF)
 
-    assert_fits(status(a_snapshot(run), now=NOW + timedelta(days=400)))
+    assert_fits(status_message(make_snapshot(run), now=NOW + timedelta(days=400)))
 
 
 def test_the_shipped_workflows_look_as_they_did() -> None:
-    drawn = workflow_list(load_catalog().all)
+    drawn = workflow_list_message(load_catalog().all)
 
     assert_fits(drawn)
-    assert_pictured("workflows", drawn)
+    assert_matches_snapshot("workflows", drawn)
 
 
 def test_many_workflows_fit() -> None:
@@ -125,15 +130,15 @@ def test_many_workflows_fit() -> None:
         for n in range(200)
     ]
 
-    assert_fits(workflow_list(many))
-    assert_fits(workflow_list([]))
+    assert_fits(workflow_list_message(many))
+    assert_fits(workflow_list_message([]))
 
 
 def test_help_looks_as_it_did() -> None:
     drawn = help_message()
 
     assert_fits(drawn)
-    assert_pictured("help", drawn)
+    assert_matches_snapshot("help", drawn)
 
 
 @pytest.mark.parametrize("topic", list(Subcommand))
@@ -141,8 +146,8 @@ def test_every_subcommand_is_explained_with_an_example(topic: Subcommand) -> Non
     drawn = help_message(topic)
 
     assert_fits(drawn)
-    assert ENTRIES[topic].example.split()[0] == topic
-    assert f"`/workflow {topic}" in words_of(help_message())
+    assert HELP_ENTRIES[topic].example.split()[0] == topic
+    assert f"`/workflow {topic}" in text_of(help_message())
 
 
 def test_an_error_says_its_words_harmlessly() -> None:
@@ -162,7 +167,7 @@ def test_an_unexpected_error_gives_a_number_and_no_more() -> None:
 
 @pytest.mark.parametrize("phase", list(Phase))
 def test_a_kill_is_acknowledged_in_every_phase(phase: Phase) -> None:
-    drawn = killing(RUN_ID, a_kill(phase))
+    drawn = kill_requested(RUN_ID, make_kill(phase))
 
     assert_fits(drawn)
     assert RUN_ID in drawn.text
@@ -171,7 +176,7 @@ def test_a_kill_is_acknowledged_in_every_phase(phase: Phase) -> None:
 @pytest.mark.parametrize("is_new", [True, False])
 @pytest.mark.parametrize("position", [None, 1, 4])
 def test_starts_are_acknowledged(is_new: bool, position: int | None) -> None:
-    outcome = Started(run=a_run(), is_new=is_new, queue_position=position)
+    outcome = StartResult(run=make_run(), is_new=is_new, queue_position=position)
 
     for drawn in (started(outcome), continued(outcome)):
         assert_fits(drawn)
@@ -180,8 +185,8 @@ def test_starts_are_acknowledged(is_new: bool, position: int | None) -> None:
 
 
 def test_the_home_tab_looks_as_it_did() -> None:
-    view = home(mine=EVERY_END, live=LIVE, now=NOW)
+    view = home_view(mine=EVERY_END, live=LIVE, now=NOW)
 
     assert_view_fits(view)
-    assert_view_fits(home(mine=[], live=[], now=NOW))
-    assert_pictured("home", view)
+    assert_view_fits(home_view(mine=[], live=[], now=NOW))
+    assert_matches_snapshot("home", view)

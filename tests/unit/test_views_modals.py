@@ -8,7 +8,14 @@ from bot.slack.views.modals import TASK_LIMIT, continue_form, run_form
 from core.agent.definitions.catalog import load_catalog
 from core.domain.runs.run import StopReason
 from core.domain.workflow import WorkflowDefinition
-from tests.unit.drawn import AWKWARD, RUN_ID, assert_pictured, assert_view_fits, ended, words_of
+from tests.unit.view_helpers import (
+    AWKWARD_TEXTS,
+    RUN_ID,
+    assert_matches_snapshot,
+    assert_view_fits,
+    make_ended_run,
+    text_of,
+)
 
 SHIPPED = load_catalog().all
 
@@ -17,19 +24,19 @@ def test_the_run_form_looks_as_it_did() -> None:
     view = run_form(SHIPPED, channel_id="C0BUILDS", workflow="fix", task="Mend the <b>build</b>")
 
     assert_view_fits(view)
-    assert_pictured("modal_run", view)
+    assert_matches_snapshot("modal_run", view)
 
 
 def test_the_continue_form_looks_as_it_did() -> None:
-    view = continue_form(ended(StopReason.MAX_TURNS), channel_id="C0BUILDS")
+    view = continue_form(make_ended_run(StopReason.MAX_TURNS), channel_id="C0BUILDS")
 
     assert_view_fits(view)
-    assert_pictured("modal_continue", view)
+    assert_matches_snapshot("modal_continue", view)
 
 
 def test_forms_carry_no_more_than_place_and_run() -> None:
     run_view = run_form(SHIPPED, channel_id="C0BUILDS")
-    continue_view = continue_form(ended(StopReason.MAX_TURNS), channel_id="C0BUILDS")
+    continue_view = continue_form(make_ended_run(StopReason.MAX_TURNS), channel_id="C0BUILDS")
 
     assert json.loads(run_view["private_metadata"]) == {"channel_id": "C0BUILDS"}
     assert json.loads(continue_view["private_metadata"]) == {
@@ -59,16 +66,18 @@ def test_fields_of_a_form_have_their_own_names() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.text(max_size=400) | st.sampled_from(AWKWARD))
+@given(st.text(max_size=400) | st.sampled_from(AWKWARD_TEXTS))
 def test_any_message_can_be_the_task(words: str) -> None:
     assert_view_fits(run_form(SHIPPED, channel_id="C1", task=words))
-    assert_view_fits(continue_form(ended(StopReason.BUDGET, task_input=words), channel_id="C1"))
+    assert_view_fits(
+        continue_form(make_ended_run(StopReason.BUDGET, task_input=words), channel_id="C1")
+    )
 
 
 def test_a_prepared_task_is_shown_as_typed() -> None:
     view = run_form(SHIPPED, channel_id="C1", task="a < b\n  & c")
 
-    assert "a < b\n  & c" in words_of(view)
+    assert "a < b\n  & c" in text_of(view)
 
 
 def test_a_task_that_is_cut_says_so() -> None:

@@ -5,32 +5,40 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.slack.views.thread.changes import change_lines, outcome_of_tests
-from bot.slack.views.thread.replies import RESULT_LIMIT, farewell, file_for, replies, result
+from bot.slack.views.thread.changes import change_lines, line_about_tests
+from bot.slack.views.thread.replies import (
+    RESULT_LIMIT,
+    file_for,
+    owner_notice,
+    replies,
+    result_message,
+)
 from bot.slack.views.thread.thread import CARD, thread_files, thread_messages
 from core.domain.kills.termination import Phase
 from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.run import CommitInfo, DiffStat, FileChange, StopReason
 from core.domain.runs.snapshot import RunSnapshot
-from tests.unit.drawn import (
-    AWKWARD,
+from tests.unit.view_helpers import (
+    AWKWARD_TEXTS,
     DIFF,
     NOW,
     REPORT,
     RUN_ID,
-    a_kill,
-    a_run,
-    a_snapshot,
-    a_thread,
     assert_fits,
-    assert_pictured,
-    ended,
+    assert_matches_snapshot,
+    make_ended_run,
+    make_kill,
+    make_run,
+    make_snapshot,
+    make_thread,
     problems_of,
-    words_of,
+    text_of,
 )
 
-KILLED = a_snapshot(ended(StopReason.KILLED, diff=DIFF), termination=a_kill(Phase.CONFIRMED))
-RETRY = EventRecord(kind=EventKind.API_RETRY, at=NOW, data={"error": "529 <overloaded>"})
+KILLED = make_snapshot(
+    make_ended_run(StopReason.KILLED, diff=DIFF), termination=make_kill(Phase.CONFIRMED)
+)
+RERUN_TESTS = EventRecord(kind=EventKind.API_RETRY, at=NOW, data={"error": "529 <overloaded>"})
 LIMIT = EventRecord(
     kind=EventKind.RATE_LIMIT,
     at=NOW,
@@ -41,59 +49,61 @@ REQUEUE = EventRecord(
 )
 
 PICTURES: dict[str, RunSnapshot] = {
-    "result_success": a_snapshot(
-        ended(
+    "result_success": make_snapshot(
+        make_ended_run(
             StopReason.SUCCESS,
             result=REPORT,
             diff=DIFF,
             metadata={"tests": {"passed": 12, "failed": 0, "command": "make test"}},
         )
     ),
-    "result_max_turns": a_snapshot(ended(StopReason.MAX_TURNS, diff=DIFF)),
-    "result_agent_error": a_snapshot(
-        ended(StopReason.AGENT_ERROR, error_message="exit code 1\nTypeError: x is not a function")
+    "result_max_turns": make_snapshot(make_ended_run(StopReason.MAX_TURNS, diff=DIFF)),
+    "result_agent_error": make_snapshot(
+        make_ended_run(
+            StopReason.AGENT_ERROR, error_message="exit code 1\nTypeError: x is not a function"
+        )
     ),
-    "result_usage_limit": a_snapshot(ended(StopReason.USAGE_LIMIT), notices=(LIMIT,)),
+    "result_usage_limit": make_snapshot(make_ended_run(StopReason.USAGE_LIMIT), notices=(LIMIT,)),
     "result_killed": KILLED,
 }
 
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_results_look_as_they_did(name: str) -> None:
-    drawn = result(PICTURES[name])
+    drawn = result_message(PICTURES[name])
 
     assert drawn is not None
     assert_fits(drawn)
-    assert_pictured(name, drawn)
+    assert_matches_snapshot(name, drawn)
 
 
 @pytest.mark.parametrize("reason", list(StopReason))
 def test_every_end_is_told_with_what_to_do_next(reason: StopReason) -> None:
-    drawn = result(a_snapshot(ended(reason)))
+    drawn = result_message(make_snapshot(make_ended_run(reason)))
 
     assert drawn is not None
     assert_fits(drawn)
-    assert "<@U0ADA>" in words_of(drawn)
-    assert RUN_ID in words_of(drawn)
+    assert "<@U0ADA>" in text_of(drawn)
+    assert RUN_ID in text_of(drawn)
     if reason is not StopReason.SUCCESS:
-        assert "*Next:*" in words_of(drawn)
+        assert "*Next:*" in text_of(drawn)
 
 
 def test_a_live_run_has_no_result() -> None:
-    assert result(a_snapshot()) is None
+    assert result_message(make_snapshot()) is None
 
 
 def test_a_run_alone_says_nothing_below_its_card() -> None:
-    assert replies(a_thread(a_snapshot())) == {}
+    assert replies(make_thread(make_snapshot())) == {}
 
 
 def test_a_thread_tells_its_legs_in_order() -> None:
-    first = a_snapshot(ended(StopReason.MAX_TURNS))
-    second = a_snapshot(
-        ended(StopReason.SUCCESS, run_id="run_bbbbbbbbbbbb", task_input="Go on"), leg=2
+    first = make_snapshot(make_ended_run(StopReason.MAX_TURNS))
+    second = make_snapshot(
+        make_ended_run(StopReason.SUCCESS, run_id="run_bbbbbbbbbbbb", task_input="Go on"), leg=2
     )
 
-    drawn = thread_messages(a_thread(first, second), NOW)
+    drawn = thread_messages(make_thread(first, second), NOW)
 
     assert list(drawn) == [
         CARD,
@@ -108,25 +118,27 @@ def test_a_thread_tells_its_legs_in_order() -> None:
 def test_a_task_too_long_for_the_card_is_shown_whole_below() -> None:
     task = "\n".join(f"Requirement number {n}, in some detail" for n in range(40))
 
-    drawn = replies(a_thread(a_snapshot(a_run(task_input=task))))
+    drawn = replies(make_thread(make_snapshot(make_run(task_input=task))))
 
     assert list(drawn) == [f"task:{RUN_ID}"]
-    assert task in words_of(drawn[f"task:{RUN_ID}"])
+    assert task in text_of(drawn[f"task:{RUN_ID}"])
 
 
 def test_one_or_two_retries_are_no_news() -> None:
-    assert replies(a_thread(a_snapshot(notices=(RETRY, RETRY)))) == {}
+    assert replies(make_thread(make_snapshot(notices=(RERUN_TESTS, RERUN_TESTS)))) == {}
 
 
 def test_notices_are_one_message_whose_lines_grow() -> None:
-    drawn = replies(a_thread(a_snapshot(notices=(RETRY, RETRY, RETRY, LIMIT, REQUEUE))))
+    drawn = replies(
+        make_thread(make_snapshot(notices=(RERUN_TESTS, RERUN_TESTS, RERUN_TESTS, LIMIT, REQUEUE)))
+    )
 
     notices = drawn[f"notices:{RUN_ID}"]
     assert_fits(notices)
-    assert_pictured("notices", notices)
-    assert "did not answer 3 times" in words_of(notices)
-    assert "529 &lt;overloaded&gt;" in words_of(notices)
-    assert "the worker is shutting down" in words_of(notices)
+    assert_matches_snapshot("notices", notices)
+    assert "did not answer 3 times" in text_of(notices)
+    assert "529 &lt;overloaded&gt;" in text_of(notices)
+    assert "the worker is shutting down" in text_of(notices)
 
 
 def lost_at(minute: int, **data: object) -> EventRecord:
@@ -146,9 +158,9 @@ def test_a_lost_worker_is_told_once_and_then_where_the_run_goes_on() -> None:
     )
     waiting = (started_at(0, "build-1:aa"), lost_at(1), back)
 
-    before = words_of(replies(a_thread(a_snapshot(notices=waiting)))[f"notices:{RUN_ID}"])
-    after = words_of(
-        replies(a_thread(a_snapshot(notices=(*waiting, started_at(2, "build-2:bb")))))[
+    before = text_of(replies(make_thread(make_snapshot(notices=waiting)))[f"notices:{RUN_ID}"])
+    after = text_of(
+        replies(make_thread(make_snapshot(notices=(*waiting, started_at(2, "build-2:bb")))))[
             f"notices:{RUN_ID}"
         ]
     )
@@ -160,7 +172,7 @@ def test_a_lost_worker_is_told_once_and_then_where_the_run_goes_on() -> None:
 
 
 def test_a_run_that_failed_with_its_worker_says_so_at_its_end_alone() -> None:
-    assert replies(a_thread(a_snapshot(notices=(lost_at(1, resumes=False),)))) == {}
+    assert replies(make_thread(make_snapshot(notices=(lost_at(1, resumes=False),)))) == {}
 
 
 def test_notices_of_any_shape_are_drawn() -> None:
@@ -169,36 +181,38 @@ def test_notices_of_any_shape_are_drawn() -> None:
         for kind in EventKind
     )
 
-    for message in replies(a_thread(a_snapshot(notices=odd * 5))).values():
+    for message in replies(make_thread(make_snapshot(notices=odd * 5))).values():
         assert_fits(message)
 
 
 def test_an_unproven_kill_warns_and_is_taken_back_when_proven() -> None:
-    living = a_snapshot(a_run(kill_requested_at=NOW), termination=a_kill(Phase.UNCONFIRMED))
+    living = make_snapshot(
+        make_run(kill_requested_at=NOW), termination=make_kill(Phase.UNCONFIRMED)
+    )
     phases = {Phase.UNCONFIRMED: 10_000, Phase.CONFIRMED: 15_000}
-    dead = replace(KILLED, termination=a_kill(Phase.CONFIRMED, phases=phases))
+    dead = replace(KILLED, termination=make_kill(Phase.CONFIRMED, phases=phases))
 
-    warning = replies(a_thread(living))[f"kill:{RUN_ID}"]
-    after = replies(a_thread(dead))
+    warning = replies(make_thread(living))[f"kill:{RUN_ID}"]
+    after = replies(make_thread(dead))
     relief, news = after[f"kill:{RUN_ID}"], after[f"proof:{RUN_ID}"]
 
     assert_fits(warning)
     assert_fits(relief)
     assert_fits(news)
-    assert f"proof:{RUN_ID}" not in replies(a_thread(living))
+    assert f"proof:{RUN_ID}" not in replies(make_thread(living))
     assert "confirmed after all, 1.8 s after it was asked for" in news.text
-    assert "`sleep` (pid 42)" in words_of(warning)
+    assert "`sleep` (pid 42)" in text_of(warning)
     assert "nothing is left running" in relief.text
 
 
 def test_a_kill_where_nobody_could_look_tells_no_survivors() -> None:
-    kill = a_kill(Phase.UNCONFIRMED, survivors=())
-    living = a_snapshot(a_run(kill_requested_at=NOW), termination=kill, host="build")
+    kill = make_kill(Phase.UNCONFIRMED, survivors=())
+    living = make_snapshot(make_run(kill_requested_at=NOW), termination=kill, kill_machine="build")
 
-    warning = replies(a_thread(living))[f"kill:{RUN_ID}"]
+    warning = replies(make_thread(living))[f"kill:{RUN_ID}"]
 
     assert_fits(warning)
-    shown = words_of(warning)
+    shown = text_of(warning)
     assert "Nobody could look on the machine `build`" in shown
     assert "within 10 minutes of the kill, the run is given up" in shown
     assert "start a worker on that machine" in shown
@@ -206,25 +220,25 @@ def test_a_kill_where_nobody_could_look_tells_no_survivors() -> None:
 
 
 def test_a_run_that_was_given_up_still_says_that_its_kill_is_open() -> None:
-    lost = ended(StopReason.WORKER_LOST, kill_requested_at=NOW)
-    given_up = a_snapshot(lost, termination=a_kill(Phase.UNCONFIRMED), host="build")
+    lost = make_ended_run(StopReason.WORKER_LOST, kill_requested_at=NOW)
+    given_up = make_snapshot(lost, termination=make_kill(Phase.UNCONFIRMED), kill_machine="build")
 
-    warning = replies(a_thread(given_up))[f"kill:{RUN_ID}"]
+    warning = replies(make_thread(given_up))[f"kill:{RUN_ID}"]
 
     assert_fits(warning)
-    shown = words_of(warning)
+    shown = text_of(warning)
     assert "At the last look these were alive: `sleep` (pid 42)" in shown
     assert "The run was given up" in shown
     assert "counts as running" not in shown
 
 
 def test_an_ordinary_kill_leaves_no_warning() -> None:
-    assert f"kill:{RUN_ID}" not in replies(a_thread(KILLED))
+    assert f"kill:{RUN_ID}" not in replies(make_thread(KILLED))
 
 
 def test_no_changes_are_said_and_unknown_changes_are_not() -> None:
-    assert change_lines(ended(StopReason.SUCCESS)) == []
-    assert "none" in change_lines(ended(StopReason.SUCCESS, diff=DiffStat()))[0]
+    assert change_lines(make_ended_run(StopReason.SUCCESS)) == []
+    assert "none" in change_lines(make_ended_run(StopReason.SUCCESS, diff=DiffStat()))[0]
 
 
 def test_many_files_and_commits_are_counted_not_listed() -> None:
@@ -233,7 +247,7 @@ def test_many_files_and_commits_are_counted_not_listed() -> None:
         commits=tuple(CommitInfo(sha=f"{n:040x}", subject=f"c{n}") for n in range(30)),
     )
 
-    lines = change_lines(ended(StopReason.SUCCESS, diff=diff))
+    lines = change_lines(make_ended_run(StopReason.SUCCESS, diff=diff))
 
     assert "_+18 more files_" in lines
     assert "_+22 more_" in lines
@@ -252,26 +266,28 @@ def test_many_files_and_commits_are_counted_not_listed() -> None:
     ],
 )
 def test_tests_are_told_with_evidence_only(seen: object, line: str) -> None:
-    assert outcome_of_tests(a_run(metadata={"tests": seen})) == line
+    assert line_about_tests(make_run(metadata={"tests": seen})) == line
 
 
 def test_a_long_report_is_begun_in_the_thread_and_whole_in_a_file() -> None:
     report = REPORT + "More words of the report.\n" * 400
-    snapshot = a_snapshot(ended(StopReason.SUCCESS, result=report))
+    snapshot = make_snapshot(make_ended_run(StopReason.SUCCESS, result=report))
 
-    drawn, file = result(snapshot), file_for(snapshot)
+    drawn, file = result_message(snapshot), file_for(snapshot)
 
     assert drawn is not None
     assert_fits(drawn)
-    assert "follows as a file" in words_of(drawn)
+    assert "follows as a file" in text_of(drawn)
     assert file is not None
     assert file.content == report
-    assert thread_files(a_thread(snapshot)) == {f"file:{RUN_ID}": file}
+    assert thread_files(make_thread(snapshot)) == {f"file:{RUN_ID}": file}
 
 
 def test_a_file_holds_no_credentials() -> None:
     secret = "ghp_" + "a" * 36
-    snapshot = a_snapshot(ended(StopReason.SUCCESS, result=f"{secret} " + "word " * RESULT_LIMIT))
+    snapshot = make_snapshot(
+        make_ended_run(StopReason.SUCCESS, result=f"{secret} " + "word " * RESULT_LIMIT)
+    )
 
     file = file_for(snapshot)
 
@@ -280,19 +296,19 @@ def test_a_file_holds_no_credentials() -> None:
 
 
 def test_a_short_report_needs_no_file() -> None:
-    assert file_for(a_snapshot(ended(StopReason.SUCCESS, result=REPORT))) is None
-    assert file_for(a_snapshot(a_run(result="word " * 3000))) is None
+    assert file_for(make_snapshot(make_ended_run(StopReason.SUCCESS, result=REPORT))) is None
+    assert file_for(make_snapshot(make_run(result="word " * 3000))) is None
 
 
 def test_an_owner_is_told_where_the_thread_cannot() -> None:
-    drawn = farewell(a_thread(PICTURES["result_success"]))
+    drawn = owner_notice(make_thread(PICTURES["result_success"]))
 
     assert_fits(drawn)
-    assert "I can't write in <#C0BUILDS>" in words_of(drawn)
-    assert "12 passed" in words_of(drawn)
+    assert "I can't write in <#C0BUILDS>" in text_of(drawn)
+    assert "12 passed" in text_of(drawn)
 
 
-ANY = st.text(max_size=400) | st.sampled_from(AWKWARD)
+ANY = st.text(max_size=400) | st.sampled_from(AWKWARD_TEXTS)
 
 
 @settings(max_examples=60, deadline=None)
@@ -305,7 +321,7 @@ def test_no_words_break_a_reply(words: str, others: str, reason: StopReason, man
         ),
         commits=tuple(CommitInfo(sha=words[:40], subject=others[n : n + 200]) for n in range(many)),
     )
-    run = ended(
+    run = make_ended_run(
         reason,
         task_input=words,
         result=others,
@@ -314,13 +330,13 @@ def test_no_words_break_a_reply(words: str, others: str, reason: StopReason, man
         git_branch=others,
         metadata={"tests": {"passed": 1, "failed": 2, "command": words}},
     )
-    kill = a_kill(
+    kill = make_kill(
         Phase.CONFIRMED, reason=words, requested_by_name=others, phases={Phase.UNCONFIRMED: 1}
     )
-    noise = replace(RETRY, data={"error": others, "why": words})
-    snapshot = a_snapshot(run, termination=kill, notices=(noise,) * 4)
-    thread = a_thread(snapshot, replace(snapshot, leg=2))
+    noise = replace(RERUN_TESTS, data={"error": others, "why": words})
+    snapshot = make_snapshot(run, termination=kill, notices=(noise,) * 4)
+    thread = make_thread(snapshot, replace(snapshot, leg=2))
 
-    drawn = [*thread_messages(thread, NOW + timedelta(hours=1)).values(), farewell(thread)]
+    drawn = [*thread_messages(thread, NOW + timedelta(hours=1)).values(), owner_notice(thread)]
 
     assert [problem for message in drawn for problem in problems_of(message)] == []

@@ -7,13 +7,19 @@ from decimal import Decimal
 
 import pytest
 
-from bot.slack.views.stats import PERIODS, REASONS, STATUSES, STAYS, stats_message
+from bot.slack.views.stats import (
+    PERIOD_TITLES,
+    PHASE_WORDS,
+    REASON_WORDS,
+    STATUS_WORDS,
+    stats_message,
+)
 from core.domain.kills.termination import Phase
 from core.domain.runs.run import RunStatus, StopReason
-from core.domain.runs.stats import Period, Quantiles, RunFigures, Spend, Stats, TerminationFigures
-from tests.unit.drawn import NOW, assert_fits, assert_pictured, words_of
+from core.domain.runs.stats import KillStats, Period, Quantiles, RunStats, Spend, Stats
+from tests.unit.view_helpers import NOW, assert_fits, assert_matches_snapshot, text_of
 
-RUNS = RunFigures(
+RUNS = RunStats(
     by_status={
         RunStatus.RUNNING: 1,
         RunStatus.COMPLETED: 8,
@@ -34,11 +40,11 @@ RUNS = RunFigures(
         unknown_runs=1,
     ),
 )
-KILLS = TerminationFigures(
+KILLS = KillStats(
     count=30,
     confirmed=27,
     unconfirmed=1,
-    late=2,
+    confirmed_late=2,
     before_start=3,
     survivors=2,
     overall=Quantiles(count=24, p50=1061.4, p95=5210, p99=5836),
@@ -49,7 +55,7 @@ KILLS = TerminationFigures(
 )
 
 
-def stats(runs: RunFigures, kills: TerminationFigures, period: Period = Period.WEEK) -> Stats:
+def stats(runs: RunStats, kills: KillStats, period: Period = Period.WEEK) -> Stats:
     return Stats(period=period, since=NOW - period.length, until=NOW, runs=runs, kills=kills)
 
 
@@ -57,18 +63,18 @@ def test_stats_look_as_they_did() -> None:
     drawn = stats_message(stats(RUNS, KILLS))
 
     assert_fits(drawn)
-    assert_pictured("stats", drawn)
+    assert_matches_snapshot("stats", drawn)
 
 
 def test_empty_stats_look_as_they_did() -> None:
-    drawn = stats_message(stats(RunFigures(), TerminationFigures()))
+    drawn = stats_message(stats(RunStats(), KillStats()))
 
     assert_fits(drawn)
-    assert_pictured("stats_empty", drawn)
+    assert_matches_snapshot("stats_empty", drawn)
 
 
 def test_spend_keeps_apart_what_is_known_and_what_is_not() -> None:
-    shown = words_of(stats_message(stats(RUNS, KILLS)))
+    shown = text_of(stats_message(stats(RUNS, KILLS)))
 
     assert "$12.40 reported by 10 runs" in shown
     assert "$0.42 estimated for 2 runs" in shown
@@ -76,7 +82,7 @@ def test_spend_keeps_apart_what_is_known_and_what_is_not() -> None:
 
 
 def test_an_unconfirmed_kill_says_where_to_look() -> None:
-    shown = words_of(stats_message(stats(RUNS, KILLS)))
+    shown = text_of(stats_message(stats(RUNS, KILLS)))
 
     assert "27 proven · 1 unconfirmed · 2 under way · success 96.4 %" in shown
     assert "2 processes were still alive" in shown
@@ -84,9 +90,9 @@ def test_an_unconfirmed_kill_says_where_to_look() -> None:
 
 
 def test_a_kill_where_nobody_could_look_claims_no_number_of_processes() -> None:
-    kills = TerminationFigures(count=1, unconfirmed=1)
+    kills = KillStats(count=1, unconfirmed=1)
 
-    shown = words_of(stats_message(stats(RUNS, kills)))
+    shown = text_of(stats_message(stats(RUNS, kills)))
 
     assert "nobody could look on the machine" in shown
     assert "0 processes" not in shown
@@ -97,23 +103,21 @@ def test_a_kill_where_nobody_could_look_claims_no_number_of_processes() -> None:
     [(9999, 1, "success 99.9 %"), (3, 0, "success 100 %"), (0, 2, "success 0.0 %")],
 )
 def test_a_hundred_percent_means_every_one(confirmed: int, unconfirmed: int, words: str) -> None:
-    kills = TerminationFigures(
-        count=confirmed + unconfirmed, confirmed=confirmed, unconfirmed=unconfirmed
-    )
+    kills = KillStats(count=confirmed + unconfirmed, confirmed=confirmed, unconfirmed=unconfirmed)
 
-    assert words in words_of(stats_message(stats(RUNS, kills)))
+    assert words in text_of(stats_message(stats(RUNS, kills)))
 
 
 def test_nothing_decided_has_no_rate() -> None:
-    kills = TerminationFigures(count=2)
+    kills = KillStats(count=2)
 
     assert kills.success_rate is None
-    assert "success" not in words_of(stats_message(stats(RUNS, kills)))
+    assert "success" not in text_of(stats_message(stats(RUNS, kills)))
 
 
 def test_lookup_tables_are_total() -> None:
-    assert set(PERIODS) == set(Period)
-    assert set(STATUSES) == set(RunStatus)
-    assert set(REASONS) == set(StopReason)
-    assert set(STAYS) == set(Phase)
+    assert set(PERIOD_TITLES) == set(Period)
+    assert set(STATUS_WORDS) == set(RunStatus)
+    assert set(REASON_WORDS) == set(StopReason)
+    assert set(PHASE_WORDS) == set(Phase)
     assert [one.length for one in Period] == [timedelta(days=days) for days in (1, 7, 30)]

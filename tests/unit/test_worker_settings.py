@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.assembly.serve import Process, signals
+from bot.assembly.serve import AppProcess, handle_signals
 from bot.assembly.settings import BadSetting, WorkerTable, load_settings
 from core.domain.workflow import OnWorkerLost
 
@@ -54,11 +54,11 @@ def test_what_cannot_be_meant_stops_the_start(tmp_path: Path, line: str, hint: s
 
 
 async def test_a_second_signal_hurries_what_the_first_one_stops() -> None:
-    process = Process()
-    async with signals(process), asyncio.timeout(5):
+    process = AppProcess()
+    async with handle_signals(process), asyncio.timeout(5):
         os.kill(os.getpid(), signal.SIGTERM)
-        await process.stopping.wait()
-        assert not process.hurrying.is_set()
+        await process.stop_requested.wait()
+        assert not process.skip_drain_requested.is_set()
 
         os.kill(os.getpid(), signal.SIGTERM)
-        await process.hurrying.wait()
+        await process.skip_drain_requested.wait()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from core.domain.runs.run import CommitInfo
-from core.workspace.errors import GitFailed, translating_os_errors
+from core.workspace.errors import GitFailed, translate_os_errors
 from core.workspace.workspaces import WorkspaceError, Workspaces
 from tests.unit.repositories import RUN_BRANCH, commit, git, origin, prepare, workspaces
 
@@ -20,7 +20,7 @@ __all__ = ["origin", "workspaces"]
 EMPTY_HOOK = "#!/bin/sh\ntouch {marker}\n"
 
 
-def give_away(path: Path) -> None:
+def change_owner(path: Path) -> None:
     """Make it another user's, if we may."""
     if os.geteuid() == 0:
         for inner in (path, *path.rglob("*")):
@@ -82,7 +82,7 @@ async def test_an_empty_repository_can_be_cloned(workspaces: Workspaces, tmp_pat
 
 
 async def test_another_user_s_repository_can_be_read(workspaces: Workspaces, origin: Path) -> None:
-    give_away(origin)
+    change_owner(origin)
 
     workspace = await prepare(workspaces, origin)
 
@@ -176,7 +176,7 @@ def test_what_git_says_of_the_disk_reaches_the_person(said: str, expected: str) 
     ("number", "expected"), [(28, "disk of the worker is full"), (13, "may not write")]
 )
 def test_what_the_file_system_refuses_reaches_the_person(number: int, expected: str) -> None:
-    with pytest.raises(WorkspaceError) as raised, translating_os_errors():
+    with pytest.raises(WorkspaceError) as raised, translate_os_errors():
         raise OSError(number, os.strerror(number), "/secret/path")
 
     assert expected in raised.value.user_message

@@ -56,7 +56,7 @@ async def test_a_missing_branch_names_near_ones(workspaces: Workspaces, origin: 
     with pytest.raises(MissingBranch) as raised:
         await workspaces.check(str(origin), "feature/limit")
 
-    assert raised.value.near == ("feature/limits",)
+    assert raised.value.suggestions == ("feature/limits",)
     assert "`feature/limits`" in raised.value.user_message
 
 

@@ -9,16 +9,22 @@ from pathlib import Path
 import pytest
 
 from core.workspace.workspaces import Workspaces
-from tests.unit.carrying import elsewhere, files, packed, restored, state
+from tests.unit.carried_workspaces import (
+    other_machine,
+    pack,
+    restore_from,
+    workspace_files,
+    workspace_state,
+)
 from tests.unit.repositories import RUN_BRANCH, commit, git, origin, prepare, workspaces
 
-__all__ = ["elsewhere", "origin", "workspaces"]
+__all__ = ["origin", "other_machine", "workspaces"]
 
 ODD_NAMES = ["with space.txt", "new\nline.txt", 'quo"te.txt', "ünïcode.txt", "-dash", "a/b/c.txt"]
 
 
 async def test_commits_and_uncommitted_work_arrive_as_they_were(
-    workspaces: Workspaces, elsewhere: Workspaces, origin: Path
+    workspaces: Workspaces, other_machine: Workspaces, origin: Path
 ) -> None:
     here = await prepare(workspaces, origin)
     commit(here.path, "one.txt", "one\n", "One")
@@ -34,15 +40,15 @@ async def test_commits_and_uncommitted_work_arrive_as_they_were(
         (here.path / name).parent.mkdir(parents=True, exist_ok=True)
         (here.path / name).write_text(name)
 
-    there = await restored(elsewhere, await packed(workspaces, here), origin)
+    there = await restore_from(other_machine, await pack(workspaces, here), origin)
 
-    assert state(there.workspace.path) == state(here.path)
-    assert files(there.workspace.path) == files(here.path)
+    assert workspace_state(there.workspace.path) == workspace_state(here.path)
+    assert workspace_files(there.workspace.path) == workspace_files(here.path)
     assert there.workspace == replace(here, path=there.workspace.path)
     assert there.workspace.branch == RUN_BRANCH
     assert git(there.workspace.path, "fsck", "--strict", "--no-dangling") == ""
     base = here.base_commit
-    assert await elsewhere.diff(there.workspace, base) == await workspaces.diff(here, base)
+    assert await other_machine.diff(there.workspace, base) == await workspaces.diff(here, base)
 
 
 async def test_packing_changes_nothing_that_the_agent_sees(
@@ -54,7 +60,7 @@ async def test_packing_changes_nothing_that_the_agent_sees(
     git(here.path, "add", "two.txt")
     saved = (await workspaces.save(here, "run_1/1"))["commit"]
     before = (
-        state(here.path),
+        workspace_state(here.path),
         git(here.path, "for-each-ref"),
         (here.path / ".git/index").read_bytes(),
     )
@@ -62,7 +68,7 @@ async def test_packing_changes_nothing_that_the_agent_sees(
     await workspaces.bundle(here, since=here.base_commit, saved=saved)
 
     after = (
-        state(here.path),
+        workspace_state(here.path),
         git(here.path, "for-each-ref"),
         (here.path / ".git/index").read_bytes(),
     )
@@ -87,7 +93,7 @@ async def test_a_bundle_holds_what_the_repository_lacks_and_no_more(
     here = await prepare(workspaces, origin)
     commit(here.path, "one.txt", "one\n", "One")
 
-    bundle = await packed(workspaces, here)
+    bundle = await pack(workspaces, here)
 
     assert bundle.base_commit == here.base_commit
     assert len(bundle.data) < 2_000
@@ -95,13 +101,13 @@ async def test_a_bundle_holds_what_the_repository_lacks_and_no_more(
 
 @pytest.mark.parametrize("saves", [True, False])
 async def test_work_on_no_repository_is_carried_whole(
-    workspaces: Workspaces, elsewhere: Workspaces, saves: bool
+    workspaces: Workspaces, other_machine: Workspaces, saves: bool
 ) -> None:
     here = await prepare(workspaces, None)
     newest = commit(here.path, "one.txt", "one\n", "One")
     (here.path / "two.txt").write_text("two\n")
 
-    there = await restored(elsewhere, await packed(workspaces, here, saves=saves), None)
+    there = await restore_from(other_machine, await pack(workspaces, here, saves=saves), None)
 
     assert git(there.workspace.path, "rev-parse", "main") == newest
     assert there.workspace.branch == "main"
@@ -109,7 +115,7 @@ async def test_work_on_no_repository_is_carried_whole(
 
 
 async def test_files_are_carried_before_the_first_commit(
-    workspaces: Workspaces, elsewhere: Workspaces, tmp_path: Path
+    workspaces: Workspaces, other_machine: Workspaces, tmp_path: Path
 ) -> None:
     empty = tmp_path / "empty.git"
     git(tmp_path, "init", "-q", "--bare", str(empty))
@@ -122,11 +128,11 @@ async def test_files_are_carried_before_the_first_commit(
         )
         (here.path / "one.txt").write_text("one\n")
 
-        there = await restored(elsewhere, await packed(workspaces, here), source, here.id)
+        there = await restore_from(other_machine, await pack(workspaces, here), source, here.id)
 
-        assert await elsewhere.head(there.workspace) is None
+        assert await other_machine.head(there.workspace) is None
         assert there.workspace.branch == here.branch
-        assert files(there.workspace.path) == files(here.path)
+        assert workspace_files(there.workspace.path) == workspace_files(here.path)
         assert git(there.workspace.path, "status", "--porcelain") == "?? one.txt"
 
 
@@ -141,21 +147,21 @@ async def test_an_empty_repository_has_nothing_to_carry(workspaces: Workspaces) 
 
 
 async def test_a_detached_head_stays_detached(
-    workspaces: Workspaces, elsewhere: Workspaces, origin: Path
+    workspaces: Workspaces, other_machine: Workspaces, origin: Path
 ) -> None:
     here = await prepare(workspaces, origin)
     git(here.path, "checkout", "-q", "--detach")
     newest = commit(here.path, "one.txt", "one\n", "One")
 
-    there = await restored(elsewhere, await packed(workspaces, here), origin)
+    there = await restore_from(other_machine, await pack(workspaces, here), origin)
 
     assert there.workspace.branch is None
-    assert await elsewhere.head(there.workspace) == newest
+    assert await other_machine.head(there.workspace) == newest
     assert git(there.workspace.path, "status", "--porcelain") == ""
 
 
 async def test_other_branches_of_the_agent_come_along(
-    workspaces: Workspaces, elsewhere: Workspaces, origin: Path
+    workspaces: Workspaces, other_machine: Workspaces, origin: Path
 ) -> None:
     here = await prepare(workspaces, origin)
     git(here.path, "checkout", "-qb", "try-it")
@@ -165,7 +171,7 @@ async def test_other_branches_of_the_agent_come_along(
 
     bundle = await workspaces.bundle(here, since=here.base_commit)
     assert bundle is not None
-    there = await restored(elsewhere, bundle, origin)
+    there = await restore_from(other_machine, bundle, origin)
 
     assert git(there.workspace.path, "rev-parse", "try-it") == tried
     assert git(there.workspace.path, "branch", "--format=%(refname:short)") == git(
@@ -175,7 +181,7 @@ async def test_other_branches_of_the_agent_come_along(
 
 @pytest.mark.parametrize("how", ["amend", "rebase", "reset", "orphan"])
 async def test_rewritten_history_is_carried_as_it_is(
-    workspaces: Workspaces, elsewhere: Workspaces, origin: Path, how: str
+    workspaces: Workspaces, other_machine: Workspaces, origin: Path, how: str
 ) -> None:
     commit(origin, "second.txt", "second\n", "Second")
     here = await prepare(workspaces, origin)
@@ -192,62 +198,62 @@ async def test_rewritten_history_is_carried_as_it_is(
 
     bundle = await workspaces.bundle(here, since=here.base_commit, start=start)
     assert bundle is not None
-    there = await restored(elsewhere, bundle, origin)
+    there = await restore_from(other_machine, bundle, origin)
 
-    assert state(there.workspace.path) == state(here.path)
-    assert files(there.workspace.path) == files(here.path)
+    assert workspace_state(there.workspace.path) == workspace_state(here.path)
+    assert workspace_files(there.workspace.path) == workspace_files(here.path)
     # The run that began at the commit that was rewritten has its diff all the same.
-    assert await elsewhere.diff(there.workspace, start) == await workspaces.diff(here, start)
+    assert await other_machine.diff(there.workspace, start) == await workspaces.diff(here, start)
 
 
 async def test_work_goes_back_and_forth(
-    workspaces: Workspaces, elsewhere: Workspaces, origin: Path
+    workspaces: Workspaces, other_machine: Workspaces, origin: Path
 ) -> None:
     here = await prepare(workspaces, origin)
     commit(here.path, "one.txt", "one\n", "One")
     (here.path / "draft.txt").write_text("draft\n")
-    there = (await restored(elsewhere, await packed(workspaces, here), origin)).workspace
+    there = (await restore_from(other_machine, await pack(workspaces, here), origin)).workspace
     newest = commit(there.path, "two.txt", "two\n", "Two, with the draft")
     (there.path / "one.txt").unlink()
 
-    back = await restored(workspaces, await packed(elsewhere, there), origin)
+    back = await restore_from(workspaces, await pack(other_machine, there), origin)
 
     assert back.workspace == here
     assert await workspaces.head(here) == newest
-    assert state(here.path) == state(there.path)
-    assert files(here.path) == files(there.path)
+    assert workspace_state(here.path) == workspace_state(there.path)
+    assert workspace_files(here.path) == workspace_files(there.path)
     # It was carried before, and is in the next commit; it is kept all the same.
-    assert back.kept is not None
-    assert git(here.path, "show", f"{back.kept}:draft.txt") == "draft"
+    assert back.superseded_ref is not None
+    assert git(here.path, "show", f"{back.superseded_ref}:draft.txt") == "draft"
 
 
 async def test_an_older_copy_keeps_its_ignored_files_as_it_goes_on(
-    workspaces: Workspaces, elsewhere: Workspaces, origin: Path
+    workspaces: Workspaces, other_machine: Workspaces, origin: Path
 ) -> None:
     commit(origin, ".gitignore", "cache/\n", "Ignore")
     here = await prepare(workspaces, origin)
     (here.path / "cache").mkdir()
     (here.path / "cache/a").write_text("dear\n")
     commit(here.path, "one.txt", "one\n", "One")
-    there = (await restored(elsewhere, await packed(workspaces, here), origin)).workspace
+    there = (await restore_from(other_machine, await pack(workspaces, here), origin)).workspace
     commit(there.path, "two.txt", "two\n", "Two")
 
-    back = await restored(workspaces, await packed(elsewhere, there), origin)
+    back = await restore_from(workspaces, await pack(other_machine, there), origin)
 
     assert not (there.path / "cache").exists()
     assert back.workspace.id == "ws_1"
-    assert back.kept is None
+    assert back.superseded_ref is None
     assert (here.path / "cache/a").read_text() == "dear\n"
     assert git(here.path, "status", "--porcelain") == ""
 
 
 @pytest.mark.parametrize("how", ["commit", "amended there", "merging", "no .git"])
 async def test_a_copy_with_work_of_its_own_is_left_and_another_made_beside_it(
-    workspaces: Workspaces, elsewhere: Workspaces, origin: Path, how: str
+    workspaces: Workspaces, other_machine: Workspaces, origin: Path, how: str
 ) -> None:
     here = await prepare(workspaces, origin)
     commit(here.path, "one.txt", "one\n", "One")
-    there = (await restored(elsewhere, await packed(workspaces, here), origin)).workspace
+    there = (await restore_from(other_machine, await pack(workspaces, here), origin)).workspace
     newest = commit(there.path, "two.txt", "two\n", "Two")
     if how == "commit":
         commit(here.path, "own.txt", "own\n", "Own")
@@ -260,28 +266,28 @@ async def test_a_copy_with_work_of_its_own_is_left_and_another_made_beside_it(
     else:
         (here.path / ".git").rename(here.path / "git")
         (here.path / ".git").write_text("gitdir: git\n")
-    before = files(here.path)
+    before = workspace_files(here.path)
 
-    back = await restored(workspaces, await packed(elsewhere, there), origin)
-    again = await restored(workspaces, await packed(elsewhere, there), origin)
+    back = await restore_from(workspaces, await pack(other_machine, there), origin)
+    again = await restore_from(workspaces, await pack(other_machine, there), origin)
 
     assert back.workspace.id == "ws_1-2"
     assert again.workspace.id == "ws_1-3"
     assert await workspaces.head(back.workspace) == newest
-    assert files(here.path) == before
+    assert workspace_files(here.path) == before
     assert await workspaces.reopen("ws_1-2") == back.workspace
 
 
 async def test_a_copy_that_was_unpacked_already_is_unpacked_again_without_loss(
-    workspaces: Workspaces, elsewhere: Workspaces, origin: Path
+    workspaces: Workspaces, other_machine: Workspaces, origin: Path
 ) -> None:
     here = await prepare(workspaces, origin)
     commit(here.path, "one.txt", "one\n", "One")
     (here.path / "draft.txt").write_text("draft\n")
-    bundle = await packed(workspaces, here)
-    first = await restored(elsewhere, bundle, origin)
+    bundle = await pack(workspaces, here)
+    first = await restore_from(other_machine, bundle, origin)
 
-    second = await restored(elsewhere, bundle, origin)
+    second = await restore_from(other_machine, bundle, origin)
 
     assert second.workspace == first.workspace
-    assert state(second.workspace.path) == state(here.path)
+    assert workspace_state(second.workspace.path) == workspace_state(here.path)

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from core.domain.runs.carried_work import TooLarge
+from core.domain.runs.carried_work import BundleTooLarge
 from core.workspace.workspaces import WorkspaceError, Workspaces
-from tests.unit.carrying import elsewhere, files, packed, restored
+from tests.unit.carried_workspaces import other_machine, pack, restore_from, workspace_files
 from tests.unit.repositories import commit, git, origin, prepare, workspaces
 
-__all__ = ["elsewhere", "origin", "workspaces"]
+__all__ = ["origin", "other_machine", "workspaces"]
 
 
 async def test_submodules_and_nested_repositories_are_named_as_left_empty(
-    workspaces: Workspaces, elsewhere: Workspaces, origin: Path, tmp_path: Path
+    workspaces: Workspaces, other_machine: Workspaces, origin: Path, tmp_path: Path
 ) -> None:
     inner = tmp_path / "inner"
     inner.mkdir()
@@ -36,7 +36,7 @@ async def test_submodules_and_nested_repositories_are_named_as_left_empty(
     (bare / "lost.txt").write_text("lost\n")
     (here.path / "beside.txt").write_text("beside\n")
 
-    there = await restored(elsewhere, await packed(workspaces, here), origin)
+    there = await restore_from(other_machine, await pack(workspaces, here), origin)
 
     assert there.left_empty == ("nested", "sub")
     assert list((there.workspace.path / "nested").iterdir()) == []
@@ -49,9 +49,9 @@ async def test_a_bundle_over_the_limit_is_refused(workspaces: Workspaces, origin
     (here.path / "large.bin").write_bytes(os.urandom(300_000))
     commit(here.path, "one.txt", "one\n", "One")
 
-    with pytest.raises(TooLarge) as far:
+    with pytest.raises(BundleTooLarge) as far:
         await workspaces.bundle(here, since=here.base_commit, max_bytes=10_000)
-    with pytest.raises(TooLarge) as near:
+    with pytest.raises(BundleTooLarge) as near:
         await workspaces.bundle(here, since=here.base_commit, max_bytes=200_000)
 
     assert far.value.limit == 10_000
@@ -73,15 +73,15 @@ async def test_a_workspace_without_its_repository_is_a_clear_error(
 
 
 async def test_a_repository_made_anew_by_the_agent_is_carried_whole(
-    workspaces: Workspaces, elsewhere: Workspaces, origin: Path
+    workspaces: Workspaces, other_machine: Workspaces, origin: Path
 ) -> None:
     here = await prepare(workspaces, origin)
     shutil.rmtree(here.path / ".git")
     git(here.path, "init", "-q", "-b", "mine")
     newest = commit(here.path, "one.txt", "one\n", "One")
 
-    there = await restored(elsewhere, await packed(workspaces, here), origin)
+    there = await restore_from(other_machine, await pack(workspaces, here), origin)
 
-    assert await elsewhere.head(there.workspace) == newest
+    assert await other_machine.head(there.workspace) == newest
     assert there.workspace.branch == "mine"
-    assert files(there.workspace.path) == files(here.path)
+    assert workspace_files(there.workspace.path) == workspace_files(here.path)

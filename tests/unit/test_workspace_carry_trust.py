@@ -15,10 +15,10 @@ import pytest
 from core.workspace.errors import WorkspaceError
 from core.workspace.restore import UnusableBundle
 from core.workspace.workspaces import Workspaces
-from tests.unit.carrying import elsewhere, files, packed, restored
+from tests.unit.carried_workspaces import other_machine, pack, restore_from, workspace_files
 from tests.unit.repositories import commit, git, origin, prepare, workspaces
 
-__all__ = ["elsewhere", "origin", "workspaces"]
+__all__ = ["origin", "other_machine", "workspaces"]
 
 HOOKS = ("post-checkout", "post-index-change", "reference-transaction", "post-commit", "update")
 
@@ -42,18 +42,18 @@ def plant_programs(path: Path, marker: Path) -> None:
 
 
 async def test_nothing_of_a_hostile_workspace_runs(
-    workspaces: Workspaces, elsewhere: Workspaces, origin: Path, tmp_path: Path
+    workspaces: Workspaces, other_machine: Workspaces, origin: Path, tmp_path: Path
 ) -> None:
     marker = tmp_path / "something ran"
     here = await prepare(workspaces, origin)
     commit(here.path, "one.txt", "one\n", "One")
     plant_programs(here.path, marker)
 
-    bundle = await packed(workspaces, here)
-    there = (await restored(elsewhere, bundle, origin)).workspace
+    bundle = await pack(workspaces, here)
+    there = (await restore_from(other_machine, bundle, origin)).workspace
     commit(there.path, "two.txt", "two\n", "Two")
     plant_programs(there.path, marker)
-    await restored(workspaces, await packed(elsewhere, there), origin)
+    await restore_from(workspaces, await pack(other_machine, there), origin)
 
     assert not marker.exists()
     assert (here.path / "two.txt").exists()
@@ -81,7 +81,7 @@ async def test_nothing_is_fetched_for_what_a_workspace_lacks(
         lambda: workspaces.head(here),
         lambda: workspaces.save(here, "run_1/1"),
         lambda: workspaces.diff(here, None),
-        lambda: workspaces.glance(here),
+        lambda: workspaces.read_head_state(here),
         lambda: workspaces.bundle(here, since=None, saved=None),
     ):
         with suppress(WorkspaceError):
@@ -91,12 +91,12 @@ async def test_nothing_is_fetched_for_what_a_workspace_lacks(
 
 
 async def test_configuration_of_the_workspace_is_not_carried(
-    workspaces: Workspaces, elsewhere: Workspaces, origin: Path, tmp_path: Path
+    workspaces: Workspaces, other_machine: Workspaces, origin: Path, tmp_path: Path
 ) -> None:
     here = await prepare(workspaces, origin)
     plant_programs(here.path, tmp_path / "marker")
 
-    there = (await restored(elsewhere, await packed(workspaces, here), origin)).workspace
+    there = (await restore_from(other_machine, await pack(workspaces, here), origin)).workspace
 
     assert "evil" not in (there.path / ".git/config").read_text()
     assert not (there.path / ".git/hooks").exists()
@@ -104,7 +104,7 @@ async def test_configuration_of_the_workspace_is_not_carried(
 
 @pytest.mark.parametrize("name", [".git", ".GIT", "git~1", "..", ".git\u200c"])
 async def test_trees_that_reach_into_git_s_own_directory_are_refused(
-    workspaces: Workspaces, elsewhere: Workspaces, origin: Path, name: str
+    workspaces: Workspaces, other_machine: Workspaces, origin: Path, name: str
 ) -> None:
     here = await prepare(workspaces, origin)
     blob = _object(here.path, "blob", b"x")
@@ -117,10 +117,10 @@ async def test_trees_that_reach_into_git_s_own_directory_are_refused(
     bundle = await workspaces.bundle(here, since=here.base_commit)
     assert bundle is not None
     with pytest.raises(UnusableBundle) as raised:
-        await restored(elsewhere, bundle, origin)
+        await restore_from(other_machine, bundle, origin)
 
     assert "damaged" in raised.value.user_message
-    assert await elsewhere.reopen("ws_1") is None
+    assert await other_machine.reopen("ws_1") is None
 
 
 def _object(path: Path, kind: str, raw: bytes) -> str:
@@ -131,19 +131,19 @@ def _object(path: Path, kind: str, raw: bytes) -> str:
 
 
 async def test_links_that_lead_out_are_not_followed(
-    workspaces: Workspaces, elsewhere: Workspaces, origin: Path, tmp_path: Path
+    workspaces: Workspaces, other_machine: Workspaces, origin: Path, tmp_path: Path
 ) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     here = await prepare(workspaces, origin)
     commit(here.path, "way/file.txt", "inside\n", "A directory")
-    there = (await restored(elsewhere, await packed(workspaces, here), origin)).workspace
+    there = (await restore_from(other_machine, await pack(workspaces, here), origin)).workspace
     commit(there.path, "way/file.txt", "newer\n", "Newer")
     (here.path / "way/file.txt").unlink()
     (here.path / "way").rmdir()
     (here.path / "way").symlink_to(outside)
 
-    await restored(workspaces, await packed(elsewhere, there), origin)
+    await restore_from(workspaces, await pack(other_machine, there), origin)
 
     assert list(outside.iterdir()) == []
     assert not (here.path / "way").is_symlink()
@@ -151,11 +151,11 @@ async def test_links_that_lead_out_are_not_followed(
 
 
 async def test_a_damaged_bundle_is_refused_and_nothing_is_left_of_it(
-    workspaces: Workspaces, elsewhere: Workspaces, origin: Path
+    workspaces: Workspaces, other_machine: Workspaces, origin: Path
 ) -> None:
     here = await prepare(workspaces, origin)
     commit(here.path, "one.txt", "one\n" * 1_000, "One")
-    whole = await packed(workspaces, here)
+    whole = await pack(workspaces, here)
     flipped = bytearray(whole.data)
     flipped[-60] ^= 0xFF
 
@@ -168,28 +168,28 @@ async def test_a_damaged_bundle_is_refused_and_nothing_is_left_of_it(
         replace(whole, head_commit="--upload-pack=touch"),
     ):
         with pytest.raises(UnusableBundle):
-            await restored(elsewhere, damaged, origin)
+            await restore_from(other_machine, damaged, origin)
 
-    assert await elsewhere.reopen("ws_1") is None
-    assert list((elsewhere.root / "workspaces").iterdir()) == []
+    assert await other_machine.reopen("ws_1") is None
+    assert list((other_machine.root / "workspaces").iterdir()) == []
 
 
 @pytest.mark.parametrize(
     "name", ["refs/heads/../../HEAD", "refs/heads/a\ndelete HEAD", "HEAD", "refs/remotes/origin/x"]
 )
 async def test_names_of_references_cannot_reach_elsewhere(
-    workspaces: Workspaces, elsewhere: Workspaces, origin: Path, name: str
+    workspaces: Workspaces, other_machine: Workspaces, origin: Path, name: str
 ) -> None:
     here = await prepare(workspaces, origin)
     newest = commit(here.path, "one.txt", "one\n", "One")
-    bundle = await packed(workspaces, here)
+    bundle = await pack(workspaces, here)
     assert bundle.head_commit is not None
     odd = replace(bundle, references={**bundle.references, name: newest})
 
     try:
-        there = await restored(elsewhere, odd, origin)
+        there = await restore_from(other_machine, odd, origin)
     except UnusableBundle:
-        assert await elsewhere.reopen("ws_1") is None
+        assert await other_machine.reopen("ws_1") is None
         return
 
     assert name not in git(there.workspace.path, "for-each-ref", "--format=%(refname)").split()
@@ -197,7 +197,7 @@ async def test_names_of_references_cannot_reach_elsewhere(
 
 
 async def test_a_start_commit_that_no_branch_has_any_more_is_fetched_by_its_name(
-    workspaces: Workspaces, elsewhere: Workspaces, origin: Path
+    workspaces: Workspaces, other_machine: Workspaces, origin: Path
 ) -> None:
     git(origin, "config", "uploadpack.allowAnySHA1InWant", "true")
     commit(origin, "second.txt", "second\n", "Second")
@@ -205,13 +205,13 @@ async def test_a_start_commit_that_no_branch_has_any_more_is_fetched_by_its_name
     newest = commit(here.path, "one.txt", "one\n", "One")
     git(origin, "commit", "-q", "--amend", "-m", "Second, rewritten")
 
-    there = await restored(elsewhere, await packed(workspaces, here), origin)
+    there = await restore_from(other_machine, await pack(workspaces, here), origin)
 
-    assert await elsewhere.head(there.workspace) == newest
+    assert await other_machine.head(there.workspace) == newest
 
 
 async def test_a_start_commit_that_is_gone_is_named_with_what_to_do(
-    workspaces: Workspaces, elsewhere: Workspaces, origin: Path
+    workspaces: Workspaces, other_machine: Workspaces, origin: Path
 ) -> None:
     commit(origin, "second.txt", "second\n", "Second")
     here = await prepare(workspaces, origin)
@@ -219,30 +219,30 @@ async def test_a_start_commit_that_is_gone_is_named_with_what_to_do(
     git(origin, "reset", "-q", "--hard", "HEAD^")
     git(origin, "reflog", "expire", "--expire=now", "--all")
     git(origin, "gc", "-q", "--prune=now")
-    bundle = await packed(workspaces, here)
+    bundle = await pack(workspaces, here)
 
     with pytest.raises(UnusableBundle) as raised:
-        await restored(elsewhere, bundle, origin)
+        await restore_from(other_machine, bundle, origin)
 
     assert str(here.base_commit)[:12] in raised.value.user_message
     assert "Push that commit" in raised.value.user_message
 
 
 async def test_a_branch_that_is_gone_from_the_repository_stops_nothing(
-    workspaces: Workspaces, elsewhere: Workspaces, origin: Path
+    workspaces: Workspaces, other_machine: Workspaces, origin: Path
 ) -> None:
     here = await prepare(workspaces, origin, "feature/limits")
     commit(here.path, "one.txt", "one\n", "One")
     git(origin, "merge", "-q", "feature/limits")
     git(origin, "branch", "-q", "-d", "feature/limits")
 
-    there = await restored(elsewhere, await packed(workspaces, here), origin)
+    there = await restore_from(other_machine, await pack(workspaces, here), origin)
 
-    assert files(there.workspace.path) == files(here.path)
+    assert workspace_files(there.workspace.path) == workspace_files(here.path)
 
 
 async def test_a_shallow_repository_s_work_is_carried(
-    workspaces: Workspaces, elsewhere: Workspaces, origin: Path, tmp_path: Path
+    workspaces: Workspaces, other_machine: Workspaces, origin: Path, tmp_path: Path
 ) -> None:
     commit(origin, "more.txt", "more\n", "More")
     git(tmp_path, "clone", "-q", "--depth=1", f"file://{origin}", "shallow")
@@ -250,26 +250,26 @@ async def test_a_shallow_repository_s_work_is_carried(
     newest = commit(here.path, "one.txt", "one\n", "One")
     (here.path / "draft.txt").write_text("draft\n")
 
-    there = await restored(elsewhere, await packed(workspaces, here), tmp_path / "shallow")
+    there = await restore_from(other_machine, await pack(workspaces, here), tmp_path / "shallow")
 
-    assert await elsewhere.head(there.workspace) == newest
-    assert files(there.workspace.path) == files(here.path)
+    assert await other_machine.head(there.workspace) == newest
+    assert workspace_files(there.workspace.path) == workspace_files(here.path)
 
 
 async def test_a_glance_tells_a_commit_from_none(workspaces: Workspaces, origin: Path) -> None:
     here = await prepare(workspaces, origin)
-    seen = [await workspaces.glance(here)]
+    seen = [await workspaces.read_head_state(here)]
     (here.path / "one.txt").write_text("one\n")
     git(here.path, "add", "-A")
-    unchanged = await workspaces.glance(here)
+    unchanged = await workspaces.read_head_state(here)
     git(here.path, "commit", "-qm", "One")
-    seen.append(await workspaces.glance(here))
+    seen.append(await workspaces.read_head_state(here))
     git(here.path, "pack-refs", "--all")
     git(here.path, "commit", "-q", "--allow-empty", "-m", "Two")
     git(here.path, "pack-refs", "--all")
-    seen.append(await workspaces.glance(here))
+    seen.append(await workspaces.read_head_state(here))
     git(here.path, "checkout", "-q", "--detach", "HEAD^")
-    seen.append(await workspaces.glance(here))
+    seen.append(await workspaces.read_head_state(here))
 
     assert unchanged == seen[0]
     assert len(set(seen)) == 4
@@ -284,14 +284,14 @@ async def test_a_glance_does_not_wait_for_what_the_agent_put_in_its_place(
     os.mkfifo(head)
 
     async with asyncio.timeout(5):
-        assert await workspaces.glance(here) == ""
+        assert await workspaces.read_head_state(here) == ""
     head.unlink()
     (tmp_path / "secret").write_text("secret")
     head.symlink_to(tmp_path / "secret")
-    assert await workspaces.glance(here) == ""
+    assert await workspaces.read_head_state(here) == ""
     head.unlink()
     head.write_text("ref: refs/heads/../../../../etc/passwd\n")
-    assert "root" not in await workspaces.glance(here)
+    assert "root" not in await workspaces.read_head_state(here)
 
 
 async def test_packing_is_bounded_in_time(origin: Path, tmp_path: Path) -> None:

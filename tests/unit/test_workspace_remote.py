@@ -113,7 +113,7 @@ async def test_a_remote_that_hangs_is_given_up_with_all_its_processes(
         await workspaces.check("git@host.example:acme/api.git")
 
     assert "took too long" in raised.value.user_message
-    assert not _lives(int((tmp_path / "pid").read_text()))
+    assert not _is_alive(int((tmp_path / "pid").read_text()))
 
 
 async def test_being_cancelled_ends_git_and_its_processes(
@@ -135,12 +135,12 @@ async def test_being_cancelled_ends_git_and_its_processes(
 
         with pytest.raises(asyncio.CancelledError):
             await asking
-    assert not _lives(pid)
+    assert not _is_alive(pid)
 
 
-def _lives(pid: int) -> bool:
+def _is_alive(pid: int) -> bool:
     """Whether a process lives on; waits a little for one that was just killed."""
     until = time.monotonic() + 5
-    while process_table.resident(pid) is not None and time.monotonic() < until:
+    while process_table.find_process(pid) is not None and time.monotonic() < until:
         time.sleep(0.02)
-    return process_table.resident(pid) is not None
+    return process_table.find_process(pid) is not None

@@ -27,7 +27,7 @@ from core.workspace.source import BadRepository, parse_source
 def test_every_allowed_kind_is_taken(text: str) -> None:
     source = parse_source(f"  {text} ")
 
-    assert source.shown.replace("%20", " ") == text
+    assert source.display_url.replace("%20", " ") == text
     assert not source.secrets
 
 
@@ -94,7 +94,7 @@ def test_everything_else_is_refused_with_what_to_do(text: str) -> None:
 def test_credentials_are_neither_shown_nor_put_on_a_command_line(text: str) -> None:
     source = parse_source(text)
 
-    assert source.shown == source.url == "https://github.com/acme/api.git"
+    assert source.display_url == source.url == "https://github.com/acme/api.git"
     assert "s3cr3t-t0ken" in source.secrets
     assert "s3cr3t" not in repr(source)
     assert list(source.settings) == ["http.https://github.com/acme/api.git.extraHeader"]
@@ -103,7 +103,7 @@ def test_credentials_are_neither_shown_nor_put_on_a_command_line(text: str) -> N
 def test_a_password_of_ssh_is_dropped() -> None:
     source = parse_source("ssh://git:s3cr3t@host/x")
 
-    assert source.shown == "ssh://git@host/x"
+    assert source.display_url == "ssh://git@host/x"
     assert "s3cr3t" not in repr(source)
 
 

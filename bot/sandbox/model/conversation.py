@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-from bot.sandbox.model.script import Scene, ToolResult
+from bot.sandbox.model.script import Conversation, ToolResult
 
 _DIRECTIVE = re.compile(r"\[\s*([a-z-]+)\s*:\s*([^\]\n]{1,200}?)\s*\]", re.IGNORECASE)
 _REMINDER = re.compile(r"<system-reminder>.*?</system-reminder>", re.DOTALL)
@@ -19,13 +19,18 @@ _STEERED = re.compile(
     re.DOTALL,
 )
 # Put into the conversation by the program itself, not by a person or the model.
-_PROGRAM_WORDS = (
+_PROGRAM_PREFIXES = (
     "[Request interrupted by user",
     "[Your previous response had no visible output",
     "<local-command",
     "<command-name>",
 )
-_PROGRAM_ANSWERS = ("No response requested", "API Error", "Failed to auth", "You've hit your")
+_PROGRAM_REPLY_PREFIXES = (
+    "No response requested",
+    "API Error",
+    "Failed to auth",
+    "You've hit your",
+)
 _CALL_ID = re.compile(r"toolu_01t(\d+)c")
 
 
@@ -34,7 +39,7 @@ def call_id(turn: int) -> str:
     return f"toolu_01t{turn}c{uuid4().hex[:16]}"
 
 
-def directives_of(text: str) -> dict[str, str]:
+def parse_directives(text: str) -> dict[str, str]:
     """The `[name: value]` pairs of a text, names in lower case; the last of a name holds."""
     return {name.lower(): value for name, value in _DIRECTIVE.findall(text)}
 
@@ -45,33 +50,33 @@ def without_directives(text: str) -> str:
 
 
 @dataclass
-class _Reading:
+class _ConversationState:
     task: str | None = None
     is_finished: bool = False
     position: int = 0
     results: list[ToolResult] = field(default_factory=list)
-    words: list[str] = field(default_factory=list)
-    fresh: list[str] = field(default_factory=list)
+    follow_ups: list[str] = field(default_factory=list)
+    unanswered: list[str] = field(default_factory=list)
     calls: dict[str, tuple[int, str, Mapping[str, Any]]] = field(default_factory=dict)
 
-    def hear(self, text: str) -> None:
+    def add_user_text(self, text: str) -> None:
         """A person speaks: a new task, or words to the one under way."""
-        if self.task is None or self.is_finished or "scenario" in directives_of(text):
+        if self.task is None or self.is_finished or "scenario" in parse_directives(text):
             self.task, self.is_finished, self.position = text, False, 0
-            self.results, self.words, self.fresh = [], [], []
+            self.results, self.follow_ups, self.unanswered = [], [], []
         else:
-            self.words.append(text)
-            self.fresh.append(text)
+            self.follow_ups.append(text)
+            self.unanswered.append(text)
 
-    def answer(self, blocks: Sequence[Mapping[str, Any]]) -> None:
+    def add_assistant_turn(self, blocks: Sequence[Mapping[str, Any]]) -> None:
         """The model had a turn."""
         calls = [block for block in blocks if block.get("type") == "tool_use"]
         texts = [str(block.get("text", "")) for block in blocks if block.get("type") == "text"]
         if not calls:
-            if not texts or not all(text.startswith(_PROGRAM_ANSWERS) for text in texts):
+            if not texts or not all(text.startswith(_PROGRAM_REPLY_PREFIXES) for text in texts):
                 self.is_finished = True
             return
-        self.fresh = []
+        self.unanswered = []
         turn = self.position
         for call in calls:
             known = _CALL_ID.match(call["id"])
@@ -79,50 +84,50 @@ class _Reading:
             self.calls[call["id"]] = (turn, call["name"], call.get("input") or {})
         self.position = turn + 1
 
-    def come_back(self, block: Mapping[str, Any]) -> None:
+    def add_tool_result(self, block: Mapping[str, Any]) -> None:
         """A tool's result arrives."""
-        turn, name, given = self.calls.get(block["tool_use_id"], (self.position, "", {}))
+        turn, name, arguments = self.calls.get(block["tool_use_id"], (self.position, "", {}))
         self.results.append(
             ToolResult(
                 turn=turn,
                 name=name,
-                input=given,
+                input=arguments,
                 text=_text_of(block.get("content")),
                 is_error=bool(block.get("is_error")),
             )
         )
 
 
-def read(body: Mapping[str, Any]) -> Scene:
+def read_conversation(body: Mapping[str, Any]) -> Conversation:
     """The scene of a request, from its messages alone.
 
     A text of a person starts a task if none is under way; the words that continue or steer
     one do not. A directive `[scenario: …]` always starts one.
     """
-    reading = _Reading()
+    state = _ConversationState()
     for message in body.get("messages", ()):
         blocks = _blocks(message.get("content"))
         if message.get("role") == "assistant":
-            reading.answer(blocks)
+            state.add_assistant_turn(blocks)
             continue
         for block in blocks:
             if block.get("type") == "tool_result":
-                reading.come_back(block)
-            for text in _said(message.get("role"), block):
-                reading.hear(text)
-    task = reading.task or ""
-    return Scene(
+                state.add_tool_result(block)
+            for text in _user_texts(message.get("role"), block):
+                state.add_user_text(text)
+    task = state.task or ""
+    return Conversation(
         task=task,
-        position=reading.position,
-        directives=directives_of(task),
-        results=tuple(reading.results),
-        words=tuple(reading.words),
-        fresh=tuple(reading.fresh),
+        position=state.position,
+        directives=parse_directives(task),
+        results=tuple(state.results),
+        follow_ups=tuple(state.follow_ups),
+        unanswered=tuple(state.unanswered),
         tools=frozenset(str(tool.get("name")) for tool in body.get("tools") or ()),
     )
 
 
-def _said(role: str | None, block: Mapping[str, Any]) -> Iterator[str]:
+def _user_texts(role: str | None, block: Mapping[str, Any]) -> Iterator[str]:
     """What a person said in a block: beside notes and reminders of the program."""
     text = _text_of(block.get("content")) if block.get("type") == "tool_result" else ""
     text = str(block.get("text", "")) if block.get("type") == "text" else text
@@ -131,7 +136,7 @@ def _said(role: str | None, block: Mapping[str, Any]) -> Iterator[str]:
     if role != "user" or block.get("type") != "text" or steered:
         return
     text = _REMINDER.sub("", text).strip()
-    if text and not text.startswith(_PROGRAM_WORDS):
+    if text and not text.startswith(_PROGRAM_PREFIXES):
         yield text
 
 

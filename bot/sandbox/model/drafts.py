@@ -16,7 +16,7 @@ _VERBS = (
     "add build change clean create debug design do document extend fix handle implement improve "
     "introduce investigate refactor remove rename repair review ship support test update"
 )
-_LEFT_OUT = frozenset(f"{_STOPWORDS} {_VERBS}".split())
+_IGNORED_WORDS = frozenset(f"{_STOPWORDS} {_VERBS}".split())
 _SLUG_WORDS = 3
 _SLUG_CHARS = 40
 
@@ -26,7 +26,7 @@ class Draft:
     """A module and its test, both in the repository's root.
 
     Attributes:
-        about: What the module does, to complete "It …".
+        description: What the module does, to complete "It …".
         flawed: The module with a mistake its test finds.
         mistake: The wrong piece of `flawed`, unique in it, and `remedy` the right one.
     """
@@ -34,7 +34,7 @@ class Draft:
     module: str
     code: str
     test: str
-    about: str
+    description: str
     flawed: str
     mistake: str
     remedy: str
@@ -50,11 +50,11 @@ class Draft:
         return f"test_{self.module}.py"
 
 
-def slug_of(task: str) -> str:
+def module_slug(task: str) -> str:
     """A module name from a task's words, never one of Python's own."""
     words = re.findall(r"[a-z][a-z0-9]*", task.lower())
-    kept = [word for word in words if word not in _LEFT_OUT]
-    slug = "_".join(kept[:_SLUG_WORDS])[:_SLUG_CHARS].strip("_")
+    significant = [word for word in words if word not in _IGNORED_WORDS]
+    slug = "_".join(significant[:_SLUG_WORDS])[:_SLUG_CHARS].strip("_")
     if not slug:
         return "work_item"
     return f"{slug}_feature" if "_" not in slug or slug in sys.stdlib_module_names else slug
@@ -67,7 +67,7 @@ def draft_for(task: str, *, taken: str = "") -> Draft:
         task: What was asked for.
         taken: A listing of the directory; its names are not used again.
     """
-    slug = slug_of(task)
+    slug = module_slug(task)
     names = set(taken.split())
     module = slug
     number = 2
@@ -79,7 +79,7 @@ def draft_for(task: str, *, taken: str = "") -> Draft:
         module=module,
         code=code,
         test=Template(pattern.test).substitute(module=module),
-        about=pattern.about,
+        description=pattern.description,
         flawed=code.replace(pattern.remedy, pattern.mistake),
         mistake=pattern.mistake,
         remedy=pattern.remedy,
@@ -88,7 +88,7 @@ def draft_for(task: str, *, taken: str = "") -> Draft:
 
 @dataclass(frozen=True, kw_only=True)
 class _Pattern:
-    about: str
+    description: str
     code: str
     test: str
     mistake: str
@@ -96,7 +96,7 @@ class _Pattern:
 
 
 _BUCKET = _Pattern(
-    about="limits how often something may happen: a token bucket that refills steadily",
+    description="limits how often something may happen: a token bucket that refills steadily",
     mistake="return min(self.capacity, self.tokens + elapsed)",
     remedy="return min(self.capacity, self.tokens + elapsed * self.rate)",
     code='''"""A token bucket: so many calls at once, and so many a second."""
@@ -153,7 +153,7 @@ if __name__ == "__main__":
 )
 
 _RETRY = _Pattern(
-    about="tries again what fails for a while, with growing pauses",
+    description="tries again what fails for a while, with growing pauses",
     mistake="return min(self.longest, self.first * attempt)",
     remedy="return min(self.longest, self.first * 2 ** (attempt - 1))",
     code='''"""Try again what fails for a while, with pauses that double."""
@@ -223,7 +223,7 @@ if __name__ == "__main__":
 )
 
 _CHECKLIST = _Pattern(
-    about="reads a checklist and tells how much of it is done",
+    description="reads a checklist and tells how much of it is done",
     mistake="return round(100 * self.done / max(len(self.items) + 1, 1))",
     remedy="return round(100 * self.done / max(len(self.items), 1))",
     code='''"""Read a Markdown checklist and tell how much of it is done."""

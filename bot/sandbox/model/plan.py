@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bot.sandbox.model.script import Scene, ToolCall
+from bot.sandbox.model.script import Conversation, ToolCall
 
 _CREATED = re.compile(r"Task #(\d+) created")
-_ADDITIVE_DIALECT = "TaskCreate"
+_CREATE_TOOL = "TaskCreate"
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,11 @@ class PlanStep:
     active_name: str
 
 
-def announce(steps: Sequence[PlanStep]) -> tuple[ToolCall, ...]:
+def create_plan(steps: Sequence[PlanStep]) -> tuple[ToolCall, ...]:
     """Calls that create the list; all steps pending."""
     return tuple(
         ToolCall(
-            _ADDITIVE_DIALECT,
+            _CREATE_TOOL,
             {
                 "subject": step.name,
                 "description": f"{step.name}.",
@@ -35,22 +35,24 @@ def announce(steps: Sequence[PlanStep]) -> tuple[ToolCall, ...]:
     )
 
 
-def mark(scene: Scene, steps: Sequence[PlanStep], *, done: int) -> tuple[ToolCall, ...]:
+def update_plan(
+    conversation: Conversation, steps: Sequence[PlanStep], *, done: int
+) -> tuple[ToolCall, ...]:
     """Calls after which `done` steps are completed and the next one is in progress.
 
     If the program has no TaskCreate, the whole list goes out as TodoWrite; if that was
     refused too, there is no list.
     """
-    created = [r for r in scene.results if r.name == _ADDITIVE_DIALECT]
+    created = [r for r in conversation.results if r.name == _CREATE_TOOL]
     ids = [match[1] for r in created if (match := _CREATED.search(r.text))]
     if len(ids) >= len(steps):
-        return _updates(ids, done)
-    if any(r.name == "TodoWrite" and r.is_error for r in scene.results):
+        return _task_updates(ids, done)
+    if any(r.name == "TodoWrite" and r.is_error for r in conversation.results):
         return ()
-    return (todo(steps, done=done),)
+    return (todo_write(steps, done=done),)
 
 
-def todo(steps: Sequence[PlanStep], *, done: int) -> ToolCall:
+def todo_write(steps: Sequence[PlanStep], *, done: int) -> ToolCall:
     """The older dialect: every call holds the whole list."""
     return ToolCall(
         "TodoWrite",
@@ -73,7 +75,7 @@ def _status(index: int, done: int) -> str:
     return "in_progress" if index == done else "pending"
 
 
-def _updates(ids: Sequence[str], done: int) -> tuple[ToolCall, ...]:
+def _task_updates(ids: Sequence[str], done: int) -> tuple[ToolCall, ...]:
     calls: list[ToolCall] = []
     if 0 < done <= len(ids):
         calls.append(ToolCall("TaskUpdate", {"taskId": ids[done - 1], "status": "completed"}))

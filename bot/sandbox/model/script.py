@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 
-class Trouble(StrEnum):
+class FailureKind(StrEnum):
     """What can go wrong with one call to the model."""
 
     STATUS = "status"
@@ -33,7 +33,7 @@ class Failure:
         should_retry: What the answer's `x-should-retry` says; `None` says nothing.
     """
 
-    trouble: Trouble = Trouble.STATUS
+    kind: FailureKind = FailureKind.STATUS
     times: int | None = 1
     status: int = 500
     error_type: str = "api_error"
@@ -87,7 +87,7 @@ class ToolResult:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scene:
+class Conversation:
     """What a script can see of the conversation.
 
     Attributes:
@@ -95,8 +95,8 @@ class Scene:
         directives: `[name: value]` pairs found in the task, lower-case names.
         position: Index of the turn to play, counted since the task was given.
         results: Of this task's calls, in order.
-        words: What people said after the task: continue messages, interventions.
-        fresh: Those of `words` the model has not answered yet.
+        follow_ups: What people said after the task: continue messages, interventions.
+        unanswered: Those of `words` the model has not answered yet.
         tools: Names of the tools the request offers (tools loaded on demand are left out).
     """
 
@@ -104,21 +104,21 @@ class Scene:
     position: int = 0
     directives: Mapping[str, str] = field(default_factory=dict)
     results: tuple[ToolResult, ...] = ()
-    words: tuple[str, ...] = ()
-    fresh: tuple[str, ...] = ()
+    follow_ups: tuple[str, ...] = ()
+    unanswered: tuple[str, ...] = ()
     tools: frozenset[str] = frozenset()
 
-    def of_turn(self, turn: int, name: str | None = None) -> tuple[ToolResult, ...]:
+    def results_of_turn(self, turn: int, name: str | None = None) -> tuple[ToolResult, ...]:
         """Results of the calls one turn made, of one tool if `name` is given."""
         return tuple(r for r in self.results if r.turn == turn and name in (None, r.name))
 
-    def number(self, directive: str, default: int, *, most: int = 10_000) -> int:
+    def int_directive(self, directive: str, default: int, *, maximum: int = 10_000) -> int:
         """A directive's whole number, clipped to 0..`most`."""
         value = self.directives.get(directive, "")
-        return min(int(value), most) if value.isdecimal() else default
+        return min(int(value), maximum) if value.isdecimal() else default
 
 
-Play = Callable[[Scene], Turn]
+Play = Callable[[Conversation], Turn]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,30 +126,30 @@ class Script:
     """A named behaviour.
 
     Attributes:
-        about: One line for people who choose among scripts.
+        description: One line for people who choose among scripts.
     """
 
     name: str
-    about: str
+    description: str
     play: Play
 
 
-def in_order(*stages: Turn | Play) -> Play:
+def play_in_order(*stages: Turn | Play) -> Play:
     """Play one stage after another; the last one again if it is asked for more."""
 
-    def play(scene: Scene) -> Turn:
-        stage = stages[min(scene.position, len(stages) - 1)]
-        return stage if isinstance(stage, Turn) else stage(scene)
+    def play(conversation: Conversation) -> Turn:
+        stage = stages[min(conversation.position, len(stages) - 1)]
+        return stage if isinstance(stage, Turn) else stage(conversation)
 
     return play
 
 
 def bash(command: str, description: str, *, timeout: timedelta | None = None) -> ToolCall:
     """A shell command; `timeout` is the tool's own limit (2 minutes if not given)."""
-    given: dict[str, Any] = {"command": command, "description": description}
+    arguments: dict[str, Any] = {"command": command, "description": description}
     if timeout is not None:
-        given["timeout"] = int(timeout.total_seconds() * 1000)
-    return ToolCall("Bash", given)
+        arguments["timeout"] = int(timeout.total_seconds() * 1000)
+    return ToolCall("Bash", arguments)
 
 
 def write(path: str, content: str) -> ToolCall:
@@ -157,6 +157,6 @@ def write(path: str, content: str) -> ToolCall:
     return ToolCall("Write", {"file_path": path, "content": content})
 
 
-def plain(output: str) -> str:
+def strip_tags(output: str) -> str:
     """A tool's output without the tags the program puts around errors."""
     return re.sub(r"</?[a-z_-]+>", "", output).strip()

@@ -19,30 +19,30 @@ from typing import Any
 
 from aiohttp import web
 
-from bot.sandbox.model import wire
-from bot.sandbox.model.conversation import read
-from bot.sandbox.model.scenarios import SCRIPTS, choose, delay_of
-from bot.sandbox.model.script import Failure, Scene, Script, Trouble, Turn
+from bot.sandbox.model import api_format
+from bot.sandbox.model.conversation import read_conversation
+from bot.sandbox.model.scenarios import SCRIPTS, choose_script, delay_of
+from bot.sandbox.model.script import Conversation, Failure, FailureKind, Script, Turn
 
 log = logging.getLogger(__name__)
 
 API_KEY = "sk-ant-scripted-model-needs-no-key"
 # A client gives up long before.
-_NEVER = timedelta(days=1)
+_HANG_TIME = timedelta(days=1)
 _LOGGED_REQUESTS = 2_000
 # A conversation with images or a large tool output still fits.
 _MAX_BODY_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class LoggedRequest:
     """One request, as logged.
 
     Attributes:
         script: Name of the script that answered; `None` for a side call without tools.
         position: The script's turn.
         outcome: `answered`, or the trouble that was made.
-        body: The request itself, if `Model.keeps_bodies`.
+        body: The request itself, if `Model.logs_bodies`.
     """
 
     at: datetime
@@ -70,32 +70,34 @@ class Model:
 
     url: str = ""
     api_key: str = API_KEY
-    requests: deque[Asked] = field(default_factory=lambda: deque(maxlen=_LOGGED_REQUESTS))
+    requests: deque[LoggedRequest] = field(default_factory=lambda: deque(maxlen=_LOGGED_REQUESTS))
     scripts: dict[str, Script] = field(default_factory=lambda: dict(SCRIPTS))
     script: Script | None = None
     delay: timedelta = timedelta(0)
     failures: deque[Failure] = field(default_factory=deque)
-    keeps_bodies: bool = False
-    _failed: Counter[tuple[str, str, int]] = field(default_factory=Counter)
-    _asked: asyncio.Event = field(default_factory=asyncio.Event)
+    logs_bodies: bool = False
+    _failure_counts: Counter[tuple[str, str, int]] = field(default_factory=Counter)
+    _request_logged: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def next_turn(self, scene: Scene, session_id: str) -> tuple[str, Turn, Failure | None]:
+    def next_turn(
+        self, conversation: Conversation, session_id: str
+    ) -> tuple[str, Turn, Failure | None]:
         """Script, turn, and what is to go wrong instead, if anything."""
-        script = self.script or choose(scene, self.scripts)
-        turn = script.play(scene)
+        script = self.script or choose_script(conversation, self.scripts)
+        turn = script.play(conversation)
         if self.failures:
             return script.name, turn, self.failures.popleft()
         failure = turn.failure
         if failure is None:
             return script.name, turn, None
-        key = (session_id, scene.task, scene.position)
-        self._failed[key] += 1
-        is_over = failure.times is not None and self._failed[key] > failure.times
+        key = (session_id, conversation.task, conversation.position)
+        self._failure_counts[key] += 1
+        is_over = failure.times is not None and self._failure_counts[key] > failure.times
         return script.name, turn, None if is_over else failure
 
-    def note(
+    def log_request(
         self,
-        scene: Scene,
+        conversation: Conversation,
         body: Mapping[str, Any],
         *,
         session_id: str | None,
@@ -104,22 +106,22 @@ class Model:
     ) -> None:
         """Log a request."""
         self.requests.append(
-            Asked(
+            LoggedRequest(
                 at=datetime.now(UTC),
                 session_id=session_id,
                 script=script,
-                position=scene.position,
+                position=conversation.position,
                 outcome=outcome,
-                body=body if self.keeps_bodies else None,
+                body=body if self.logs_bodies else None,
             )
         )
-        self._asked.set()
-        self._asked = asyncio.Event()
+        self._request_logged.set()
+        self._request_logged = asyncio.Event()
 
-    async def asked_for(self, script: str, position: int = 0) -> None:
+    async def wait_for_turn(self, script: str, position: int = 0) -> None:
         """Wait until this turn of a script was asked for; the caller sets the time limit."""
         while not any(a.script == script and a.position >= position for a in self.requests):
-            await self._asked.wait()
+            await self._request_logged.wait()
 
 
 @asynccontextmanager
@@ -138,8 +140,8 @@ async def open_model(
     try:
         site = web.TCPSite(runner, host, port)
         await site.start()
-        shown = f"[{host}]" if ":" in host else host
-        model.url = f"http://{shown}:{runner.addresses[0][1]}"
+        url_host = f"[{host}]" if ":" in host else host
+        model.url = f"http://{url_host}:{runner.addresses[0][1]}"
         log.info("scripted model at %s", model.url)
         yield model
     finally:
@@ -154,27 +156,31 @@ class _Api:
         raw = await request.text()
         try:
             body = json.loads(raw)
-            scene = read(body)
+            conversation = read_conversation(body)
         except (ValueError, KeyError, TypeError, AttributeError):
-            return _refuse(
+            return _error_response(
                 Failure(status=400, error_type="invalid_request_error", message="malformed request")
             )
-        session_id = _session_of(request, body)
+        session_id = _session_id_of(request, body)
         if not body.get("tools"):
-            self.model.note(scene, body, session_id=session_id, script=None, outcome="answered")
-            return await self._answer(request, body, raw, scene, Turn(text="Scripted work"))
-        name, turn, failure = self.model.next_turn(scene, session_id or "")
-        outcome = failure.trouble.value if failure else "answered"
-        self.model.note(scene, body, session_id=session_id, script=name, outcome=outcome)
-        await asyncio.sleep(self._delay(turn, scene).total_seconds())
-        if failure is None or failure.trouble is Trouble.CUT:
+            self.model.log_request(
+                conversation, body, session_id=session_id, script=None, outcome="answered"
+            )
+            return await self._answer(request, body, raw, conversation, Turn(text="Scripted work"))
+        name, turn, failure = self.model.next_turn(conversation, session_id or "")
+        outcome = failure.kind.value if failure else "answered"
+        self.model.log_request(
+            conversation, body, session_id=session_id, script=name, outcome=outcome
+        )
+        await asyncio.sleep(self._delay(turn, conversation).total_seconds())
+        if failure is None or failure.kind is FailureKind.CUT:
             is_cut = failure is not None
-            return await self._answer(request, body, raw, scene, turn, is_cut=is_cut)
-        if failure.trouble is Trouble.HANG:
-            await asyncio.sleep(_NEVER.total_seconds())
-        if failure.trouble is Trouble.GARBAGE:
+            return await self._answer(request, body, raw, conversation, turn, is_cut=is_cut)
+        if failure.kind is FailureKind.HANG:
+            await asyncio.sleep(_HANG_TIME.total_seconds())
+        if failure.kind is FailureKind.GARBAGE:
             return web.Response(text="<html>not what you asked for", content_type="text/html")
-        return _refuse(failure)
+        return _error_response(failure)
 
     async def count_tokens(self, request: web.Request) -> web.StreamResponse:
         raw = await request.text()
@@ -185,51 +191,51 @@ class _Api:
         request: web.Request,
         body: Mapping[str, Any],
         raw: str,
-        scene: Scene,
+        conversation: Conversation,
         turn: Turn,
         *,
         is_cut: bool = False,
     ) -> web.StreamResponse:
         messages: list[Any] = body.get("messages") or []
         is_first = not any(m.get("role") == "assistant" for m in messages)
-        answer = wire.message(
+        answer = api_format.message(
             turn,
-            scene,
+            conversation,
             model=str(body.get("model")),
             request_chars=len(raw),
             new_chars=len(raw) if is_first else sum(len(json.dumps(m)) for m in messages[-1:]),
         )
         if not body.get("stream"):
-            return _refuse(Failure()) if is_cut else web.json_response(answer)
+            return _error_response(Failure()) if is_cut else web.json_response(answer)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-        pieces = [wire.encode(event) for event in wire.events(answer)]
+        chunks = [api_format.encode(event) for event in api_format.events(answer)]
         # Who asked may have been killed meanwhile.
         with suppress(ConnectionResetError):
             await response.prepare(request)
             if is_cut:
-                await response.write(b"".join(pieces[: max(len(pieces) // 2, 1)]))
+                await response.write(b"".join(chunks[: max(len(chunks) // 2, 1)]))
                 if request.transport is not None:
                     request.transport.close()
                 return response
-            await response.write(b"".join(pieces))
+            await response.write(b"".join(chunks))
             await response.write_eof()
         return response
 
-    def _delay(self, turn: Turn, scene: Scene) -> timedelta:
+    def _delay(self, turn: Turn, conversation: Conversation) -> timedelta:
         if turn.delay is not None:
             return turn.delay
-        asked = delay_of(scene)
-        return self.model.delay if asked is None else asked
+        requested = delay_of(conversation)
+        return self.model.delay if requested is None else requested
 
 
-def _session_of(request: web.Request, body: Mapping[str, Any]) -> str | None:
+def _session_id_of(request: web.Request, body: Mapping[str, Any]) -> str | None:
     """The program's session: in a header, in older ones within the metadata."""
-    named = request.headers.get("X-Claude-Code-Session-Id")
-    return named or str((body.get("metadata") or {}).get("user_id") or "") or None
+    header = request.headers.get("X-Claude-Code-Session-Id")
+    return header or str((body.get("metadata") or {}).get("user_id") or "") or None
 
 
-def _refuse(failure: Failure) -> web.Response:
+def _error_response(failure: Failure) -> web.Response:
     headers = dict(failure.headers)
     if failure.should_retry is not None:
         headers["x-should-retry"] = "true" if failure.should_retry else "false"
-    return web.json_response(wire.error(failure), status=failure.status, headers=headers)
+    return web.json_response(api_format.error(failure), status=failure.status, headers=headers)

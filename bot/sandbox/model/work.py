@@ -7,16 +7,16 @@ from collections.abc import Iterator
 
 from bot.sandbox.model.conversation import without_directives
 from bot.sandbox.model.drafts import Draft, draft_for
-from bot.sandbox.model.plan import PlanStep, announce, mark
+from bot.sandbox.model.plan import PlanStep, create_plan, update_plan
 from bot.sandbox.model.script import (
+    Conversation,
     Play,
-    Scene,
     ToolCall,
     ToolResult,
     Turn,
     bash,
-    in_order,
-    plain,
+    play_in_order,
+    strip_tags,
     write,
 )
 
@@ -27,8 +27,8 @@ STEPS = (
     PlanStep("Commit the work", "Committing the work"),
 )
 # Turns of the script, by what they ask the tools for.
-PLAN, LOOK, MODULE, TEST, TRY, REPAIR, RETRY, COMMIT = range(8)
-_LOOK = (
+PLAN, INSPECT, MODULE, TEST, RUN_TESTS, REPAIR, RERUN_TESTS, COMMIT = range(8)
+_INSPECT_COMMAND = (
     "git status --short --branch 2>&1 | head -n 20; echo '--- log';"
     " git log --oneline -n 5 2>&1 | head -n 5; echo '--- files'; ls -A | head -n 200"
 )
@@ -37,7 +37,7 @@ _OK = re.compile(r"^OK\b", re.MULTILINE)
 _FAILED = re.compile(r"^FAILED \((.+)\)", re.MULTILINE)
 
 
-def piece_of_work(*, flawed: bool = False, repairs: bool = True, commits: bool = True) -> Play:
+def work_play(*, flawed: bool = False, repairs: bool = True, commits: bool = True) -> Play:
     """Plan, look, write, test, commit, report.
 
     Args:
@@ -46,67 +46,70 @@ def piece_of_work(*, flawed: bool = False, repairs: bool = True, commits: bool =
         commits: Whether the result is committed, if its tests pass.
     """
 
-    def write_module(scene: Scene) -> Turn:
-        draft = _draft(scene)
+    def write_module(conversation: Conversation) -> Turn:
+        draft = _draft(conversation)
         return Turn(
             text=f"I'll put this into `{draft.path}`, beside what is there.",
             calls=(
-                *mark(scene, STEPS, done=1),
+                *update_plan(conversation, STEPS, done=1),
                 write(draft.path, draft.flawed if flawed else draft.code),
             ),
         )
 
-    def commit(scene: Scene) -> Turn:
-        if not commits or not _passed(scene) or _outside_git(scene):
-            return _report(scene)
+    def commit(conversation: Conversation) -> Turn:
+        if not commits or not _has_passed(conversation) or _is_outside_git(conversation):
+            return _report(conversation)
         return Turn(
             text="The tests pass. Committing.",
-            calls=(*mark(scene, STEPS, done=3), _commit_call(scene)),
+            calls=(*update_plan(conversation, STEPS, done=3), _commit_call(conversation)),
         )
 
-    stages: list[Turn | Play] = [_plan, _look, write_module, _write_test, _try]
+    stages: list[Turn | Play] = [_plan, _inspect, write_module, _write_test, _run_tests]
     stages += [_repair if flawed and repairs else commit]
     if flawed and repairs:
-        stages += [_try_again, commit]
+        stages += [_rerun_tests, commit]
     stages += [_report]
-    return in_order(*stages)
+    return play_in_order(*stages)
 
 
-def _plan(scene: Scene) -> Turn:
-    task = without_directives(scene.task)
-    aim = f"“{task[:120]}{'…' if len(task) > 120 else ''}”" if task else "the task"
-    return Turn(text=f"I'll take {aim} in four steps.", calls=announce(STEPS))
+def _plan(conversation: Conversation) -> Turn:
+    task = without_directives(conversation.task)
+    quoted_task = f"“{task[:120]}{'…' if len(task) > 120 else ''}”" if task else "the task"
+    return Turn(text=f"I'll take {quoted_task} in four steps.", calls=create_plan(STEPS))
 
 
-def _look(scene: Scene) -> Turn:
+def _inspect(conversation: Conversation) -> Turn:
     return Turn(
         text="First a look at what is here.",
-        calls=(*mark(scene, STEPS, done=0), bash(_LOOK, "Look at the repository")),
+        calls=(
+            *update_plan(conversation, STEPS, done=0),
+            bash(_INSPECT_COMMAND, "Look at the repository"),
+        ),
     )
 
 
-def _write_test(scene: Scene) -> Turn:
-    draft = _draft(scene)
+def _write_test(conversation: Conversation) -> Turn:
+    draft = _draft(conversation)
     return Turn(
         text="Now a test that says what it should do.",
-        calls=(*mark(scene, STEPS, done=2), write(draft.test_path, draft.test)),
+        calls=(*update_plan(conversation, STEPS, done=2), write(draft.test_path, draft.test)),
     )
 
 
-def _try(scene: Scene) -> Turn:
-    return Turn(text="Running the tests.", calls=(_test_call(_draft(scene)),))
+def _run_tests(conversation: Conversation) -> Turn:
+    return Turn(text="Running the tests.", calls=(_test_call(_draft(conversation)),))
 
 
-def _repair(scene: Scene) -> Turn:
-    draft = _draft(scene)
+def _repair(conversation: Conversation) -> Turn:
+    draft = _draft(conversation)
     edit = {"file_path": draft.path, "old_string": draft.mistake, "new_string": draft.remedy}
     return Turn(
         text="A test fails: one expression is wrong. Mending it.", calls=(ToolCall("Edit", edit),)
     )
 
 
-def _try_again(scene: Scene) -> Turn:
-    return Turn(text="And once more.", calls=(_test_call(_draft(scene)),))
+def _rerun_tests(conversation: Conversation) -> Turn:
+    return Turn(text="And once more.", calls=(_test_call(_draft(conversation)),))
 
 
 def _test_call(draft: Draft) -> ToolCall:
@@ -114,9 +117,9 @@ def _test_call(draft: Draft) -> ToolCall:
     return bash(f"python3 -B -m unittest -v test_{draft.module} 2>&1", "Run the tests")
 
 
-def _commit_call(scene: Scene) -> ToolCall:
-    draft = _draft(scene)
-    subject = (without_directives(scene.task) or "Add a module")[:60].strip()
+def _commit_call(conversation: Conversation) -> ToolCall:
+    draft = _draft(conversation)
+    subject = (without_directives(conversation.task) or "Add a module")[:60].strip()
     quoted = "'" + subject.replace("'", "'\\''") + "'"
     return bash(
         f"git add -- {draft.path} {draft.test_path} && git commit -q -m {quoted}"
@@ -125,78 +128,86 @@ def _commit_call(scene: Scene) -> ToolCall:
     )
 
 
-def _report(scene: Scene) -> Turn:
+def _report(conversation: Conversation) -> Turn:
     """The final summary, drawn from what the tools really said."""
     lines = ["## Summary", ""]
-    task = without_directives(scene.task)
-    lines += [f"Task: {task[:300]}" if task else "Task: none given", "", *_facts(scene)]
-    if scene.words:
-        lines += ["", "Also heard on the way:", *(f"- “{words[:200]}”" for words in scene.words)]
-    done = len(STEPS) if _committed(scene) else 3 if _passed(scene) else 2
-    calls = () if scene.position > COMMIT + 1 else _last_mark(scene, done)
+    task = without_directives(conversation.task)
+    lines += [f"Task: {task[:300]}" if task else "Task: none given", "", *_facts(conversation)]
+    if conversation.follow_ups:
+        lines += [
+            "",
+            "Also heard on the way:",
+            *(f"- “{words[:200]}”" for words in conversation.follow_ups),
+        ]
+    done = len(STEPS) if _commit_line(conversation) else 3 if _has_passed(conversation) else 2
+    calls = () if conversation.position > COMMIT + 1 else _complete_plan(conversation, done)
     if calls:
         return Turn(text="That was the last step.", calls=calls)
     return Turn(text="\n".join(lines))
 
 
-def _last_mark(scene: Scene, done: int) -> tuple[ToolCall, ...]:
+def _complete_plan(conversation: Conversation, done: int) -> tuple[ToolCall, ...]:
     """Tick what is done, once."""
-    said = sum(
+    completed_count = sum(
         result.name in ("TaskUpdate", "TodoWrite")
         and ("completed" in str(result.input.get("status") or result.input.get("todos")))
-        for result in scene.results
+        for result in conversation.results
     )
-    return mark(scene, STEPS, done=done) if said < done and done == len(STEPS) else ()
+    return (
+        update_plan(conversation, STEPS, done=done)
+        if completed_count < done and done == len(STEPS)
+        else ()
+    )
 
 
-def _facts(scene: Scene) -> Iterator[str]:
-    draft = _draft(scene)
-    written = [r for r in scene.results if r.name == "Write"]
+def _facts(conversation: Conversation) -> Iterator[str]:
+    draft = _draft(conversation)
+    written = [r for r in conversation.results if r.name == "Write"]
     if any(r.is_error for r in written) or not written:
         yield f"- Nothing was written: {_first_line(written) or 'the files could not be created'}."
     else:
-        yield f"- `{draft.path}`: new. It {draft.about}."
+        yield f"- `{draft.path}`: new. It {draft.description}."
         yield f"- `{draft.test_path}`: new, {draft.test.count('def test_')} test cases."
-    tried = _tries(scene)
-    if len(tried) > 1:
-        yield f"- The first version had a mistake ({_verdict(tried[0])}); it was mended."
-    yield f"- Tests: {_verdict(tried[-1]) if tried else 'not run'}."
-    yield _commit_fact(scene)
+    test_runs = _test_runs(conversation)
+    if len(test_runs) > 1:
+        yield f"- The first version had a mistake ({_test_summary(test_runs[0])}); it was mended."
+    yield f"- Tests: {_test_summary(test_runs[-1]) if test_runs else 'not run'}."
+    yield _commit_fact(conversation)
     yield ""
     yield "The change stands by itself and touches no existing file. " + (
         "It can be reviewed and merged alone. Next step: wire it to the place that needs it."
-        if _passed(scene)
+        if _has_passed(conversation)
         else "It is not ready to be merged. Next step: look at the output of the tests above."
     )
 
 
-def _commit_fact(scene: Scene) -> str:
-    if committed := _committed(scene):
+def _commit_fact(conversation: Conversation) -> str:
+    if committed := _commit_line(conversation):
         return f"- Commit: {committed.strip()}."
-    if _outside_git(scene):
+    if _is_outside_git(conversation):
         return "- Not committed: this directory is not a git repository."
-    refused = [r for r in scene.results if "git commit" in str(r.input.get("command"))]
+    refused = [r for r in conversation.results if "git commit" in str(r.input.get("command"))]
     if refused:
         return f"- Not committed: {_first_line(refused)}."
-    why = "as asked" if _passed(scene) else "because the tests do not pass"
-    return f"- Not committed, {why}; the files are in the work tree."
+    reason = "as asked" if _has_passed(conversation) else "because the tests do not pass"
+    return f"- Not committed, {reason}; the files are in the work tree."
 
 
-def _draft(scene: Scene) -> Draft:
-    looked = "\n".join(r.text for r in scene.of_turn(LOOK, "Bash"))
-    return draft_for(without_directives(scene.task), taken=looked.partition("--- files")[2])
+def _draft(conversation: Conversation) -> Draft:
+    listing = "\n".join(r.text for r in conversation.results_of_turn(INSPECT, "Bash"))
+    return draft_for(without_directives(conversation.task), taken=listing.partition("--- files")[2])
 
 
-def _tries(scene: Scene) -> list[ToolResult]:
-    return [r for r in scene.results if "-m unittest" in str(r.input.get("command"))]
+def _test_runs(conversation: Conversation) -> list[ToolResult]:
+    return [r for r in conversation.results if "-m unittest" in str(r.input.get("command"))]
 
 
-def _passed(scene: Scene) -> bool:
-    tried = _tries(scene)
-    return bool(tried) and _verdict(tried[-1]).endswith("passed")
+def _has_passed(conversation: Conversation) -> bool:
+    test_runs = _test_runs(conversation)
+    return bool(test_runs) and _test_summary(test_runs[-1]).endswith("passed")
 
 
-def _verdict(result: ToolResult) -> str:
+def _test_summary(result: ToolResult) -> str:
     ran, failed = _RAN.search(result.text), _FAILED.search(result.text)
     if ran and not failed and not result.is_error and _OK.search(result.text):
         return f"{ran[1]} run, all passed"
@@ -205,19 +216,21 @@ def _verdict(result: ToolResult) -> str:
     return f"did not run ({_first_line([result]) or 'no output'})"
 
 
-def _committed(scene: Scene) -> str | None:
-    for result in scene.results:
+def _commit_line(conversation: Conversation) -> str | None:
+    for result in conversation.results:
         if "git commit" in str(result.input.get("command")) and not result.is_error:
             found = re.search(r"^committed (.+)$", result.text, re.MULTILINE)
             return found[1] if found else None
     return None
 
 
-def _outside_git(scene: Scene) -> bool:
-    return any("not a git repository" in r.text for r in scene.of_turn(LOOK, "Bash"))
+def _is_outside_git(conversation: Conversation) -> bool:
+    return any(
+        "not a git repository" in r.text for r in conversation.results_of_turn(INSPECT, "Bash")
+    )
 
 
 def _first_line(results: list[ToolResult]) -> str:
     failing = [r for r in results if r.is_error] or results
-    text = plain(failing[0].text) if failing else ""
+    text = strip_tags(failing[0].text) if failing else ""
     return next((line.strip()[:200] for line in text.splitlines() if line.strip()), "")

@@ -25,7 +25,7 @@ class Clock:
     async def sleep(self, seconds: float) -> None:
         """Wait until the sandbox's time is `seconds` later."""
         end = self.now() + seconds
-        while (left := end - self.now()) > 0:
+        while (remaining := end - self.now()) > 0:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(left):
+                async with asyncio.timeout(remaining):
                     await self._moved.wait()

@@ -3,7 +3,7 @@
 from typing import Any
 
 
-class SlackRefused(Exception):
+class WebApiError(Exception):
     """The Web API's `{"ok": false}`: Slack's error word and what goes with it.
 
     Attributes:
@@ -21,16 +21,16 @@ class SlackRefused(Exception):
         return {"ok": False, "error": self.error, **self.detail}
 
 
-def invalid(error: str, messages: list[str]) -> SlackRefused:
+def invalid(error: str, messages: list[str]) -> WebApiError:
     """An error about arguments, with Slack's pointers to what is wrong."""
-    return SlackRefused(
+    return WebApiError(
         error,
         errors=messages,
         response_metadata={"messages": [f"[ERROR] {message}" for message in messages]},
     )
 
 
-class HumanRefused(Exception):
+class ActionRefused(Exception):
     """What Slack's client shows a person who tried something that does not work.
 
     Attributes:

@@ -35,24 +35,24 @@ class Fault:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rain:
+class RandomFaults:
     """Faults that fall on a share of all calls, the same ones for the same seed and calls.
 
     Attributes:
         rate: Between 0 and 1.
-        spared: Methods on which none falls.
+        excluded_methods: Methods on which none falls.
     """
 
-    dice: random.Random
+    rng: random.Random
     rate: float
     faults: Sequence[Fault]
-    spared: frozenset[str]
+    excluded_methods: frozenset[str]
 
-    def fall(self, method: str) -> Fault | None:
+    def draw(self, method: str) -> Fault | None:
         """The fault for one call, if it is hit."""
-        if method in self.spared or self.dice.random() >= self.rate:
+        if method in self.excluded_methods or self.rng.random() >= self.rate:
             return None
-        return self.dice.choice(self.faults)
+        return self.rng.choice(self.faults)
 
 
 class Faults:
@@ -63,7 +63,7 @@ class Faults:
 
     def __init__(self) -> None:
         self._queues: dict[str, list[Fault]] = {}
-        self._rain: Rain | None = None
+        self._random_faults: RandomFaults | None = None
 
     def add(
         self,
@@ -86,31 +86,36 @@ class Faults:
         )
         self._queues.setdefault(method, []).extend([fault] * times)
 
-    def rain(
-        self, *, seed: int, rate: float, faults: Sequence[Fault], spared: Sequence[str] = ()
+    def inject_randomly(
+        self,
+        *,
+        seed: int,
+        rate: float,
+        faults: Sequence[Fault],
+        excluded_methods: Sequence[str] = (),
     ) -> None:
         """Let faults fall on a share of all calls, until `clear`."""
-        self._rain = Rain(
-            dice=random.Random(seed),  # noqa: S311 - to be repeated, not to be secret
+        self._random_faults = RandomFaults(
+            rng=random.Random(seed),  # noqa: S311 - to be repeated, not to be secret
             rate=rate,
             faults=tuple(faults),
-            spared=frozenset(spared),
+            excluded_methods=frozenset(excluded_methods),
         )
 
     def take(self, method: str, channel: str | None = None) -> Fault | None:
         """The fault for the call that is being made, if any."""
         for name in (method, ANY):
             queue = self._queues.get(name, [])
-            for place, fault in enumerate(queue):
+            for index, fault in enumerate(queue):
                 if fault.channel in (None, channel):
-                    return queue.pop(place)
-        return self._rain.fall(method) if self._rain is not None else None
+                    return queue.pop(index)
+        return self._random_faults.draw(method) if self._random_faults is not None else None
 
-    def left(self, method: str) -> int:
+    def remaining(self, method: str) -> int:
         """How many faults still wait for a method."""
         return len(self._queues.get(method, ()))
 
     def clear(self) -> None:
         """Forget all of them; the sky clears up."""
         self._queues.clear()
-        self._rain = None
+        self._random_faults = None

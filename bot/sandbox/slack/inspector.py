@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 # The log keeps the newest; a long demo must not fill the memory.
-KEPT_ENTRIES = 2_000
-KEPT_TEXT = 20_000
+MAX_ENTRIES = 2_000
+MAX_LOGGED_CHARS = 20_000
 
 # How long a change that happened elsewhere may go unseen.
-ELSEWHERE_SECONDS = 0.2
+POLL_SECONDS = 0.2
 
 _TOKEN = re.compile(r"\bx(?:ox[a-z]|app)-[A-Za-z0-9-]+")
 _SECRET_KEYS = frozenset({"token", "client_secret", "signing_secret", "ticket"})
@@ -70,21 +70,21 @@ class Change:
         return {key: value for key, value in asdict(self).items() if value is not None}
 
 
-class NeverCame(TimeoutError):
+class WaitTimeout(TimeoutError):
     """What was waited for did not happen in time."""
 
 
-def redacted(value: Any) -> Any:
+def redact(value: Any) -> Any:
     """The same value with every token blanked."""
     if isinstance(value, str):
-        return _TOKEN.sub(lambda found: found[0][:5] + "…", value)[:KEPT_TEXT]
+        return _TOKEN.sub(lambda found: found[0][:5] + "…", value)[:MAX_LOGGED_CHARS]
     if isinstance(value, dict):
         return {
-            key: "…" if key in _SECRET_KEYS and isinstance(item, str) else redacted(item)
+            key: "…" if key in _SECRET_KEYS and isinstance(item, str) else redact(item)
             for key, item in value.items()
         }
     if isinstance(value, list | tuple):
-        return [redacted(item) for item in value]
+        return [redact(item) for item in value]
     return value
 
 
@@ -92,11 +92,11 @@ class Inspector:
     """The log, the list of problems, and the pulse that wakes whoever waits for a change."""
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
-        self.entries: deque[Entry] = deque(maxlen=KEPT_ENTRIES)
+        self.entries: deque[Entry] = deque(maxlen=MAX_ENTRIES)
         self.problems: list[Problem] = []
         self.n = 0
         self._now = now
-        self._pulse = asyncio.Event()
+        self._change_event = asyncio.Event()
         self._readers: set[asyncio.Queue[Change | None]] = set()
 
     def log(
@@ -111,7 +111,7 @@ class Inspector:
         response: Any,
     ) -> None:
         """Write down one call ("api") or one delivery ("delivery")."""
-        self.changed("inspector")
+        self.publish_change("inspector")
         self.entries.append(
             Entry(
                 n=self.n,
@@ -122,19 +122,17 @@ class Inspector:
                 ok=error is None,
                 error=error,
                 ms=round(ms),
-                request=redacted(request),
-                response=redacted(response),
+                request=redact(request),
+                response=redact(response),
             )
         )
 
-    def complain(self, kind: str, name: str, what: str) -> None:
+    def add_problem(self, kind: str, name: str, what: str) -> None:
         """Record what the real Slack would have refused or shown as an error."""
-        self.problems.append(
-            Problem(kind=kind, name=name, what=str(redacted(what)), at=self._now())
-        )
-        self.changed("problem")
+        self.problems.append(Problem(kind=kind, name=name, what=str(redact(what)), at=self._now()))
+        self.publish_change("problem")
 
-    def changed(
+    def publish_change(
         self,
         kind: str,
         *,
@@ -148,8 +146,8 @@ class Inspector:
         change = Change(type=kind, n=self.n, channel=channel, ts=ts, thread_ts=thread_ts, user=user)
         for reader in self._readers:
             reader.put_nowait(change)
-        pulse, self._pulse = self._pulse, asyncio.Event()
-        pulse.set()
+        change_event, self._change_event = self._change_event, asyncio.Event()
+        change_event.set()
 
     def subscribe(self) -> asyncio.Queue[Change | None]:
         """A queue that receives every later change; give it back to `unsubscribe`."""
@@ -161,7 +159,9 @@ class Inspector:
         """Stop filling a queue."""
         self._readers.discard(reader)
 
-    async def until(self, predicate: Callable[[], T | None], *, timeout: float, what: str) -> T:
+    async def wait_until(
+        self, predicate: Callable[[], T | None], *, timeout: float, what: str
+    ) -> T:
         """Wait until the predicate gives something true.
 
         It is asked again at every change here; and, as it may look at something else as
@@ -173,15 +173,16 @@ class Inspector:
         try:
             async with asyncio.timeout(timeout):
                 while True:
-                    pulse = self._pulse
+                    change_event = self._change_event
                     if found := predicate():
                         return found
                     with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(ELSEWHERE_SECONDS):
-                            await pulse.wait()
+                        async with asyncio.timeout(POLL_SECONDS):
+                            await change_event.wait()
         except TimeoutError:
             last = "; ".join(f"{e.name} {e.error or 'ok'}" for e in list(self.entries)[-12:])
-            wrong = "; ".join(f"{p.kind} {p.name}: {p.what}" for p in self.problems)
-            raise NeverCame(
-                f"{what} did not happen in {timeout:g} s; last calls: [{last}]; problems: [{wrong}]"
+            problem_list = "; ".join(f"{p.kind} {p.name}: {p.what}" for p in self.problems)
+            raise WaitTimeout(
+                f"{what} did not happen in {timeout:g} s; last calls: [{last}]; problems: "
+                f"[{problem_list}]"
             ) from None

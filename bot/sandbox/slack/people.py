@@ -21,15 +21,15 @@ SAM = "U0SAM00006"
 GENERAL = "C0GENERAL1"
 BUILDS = "C0BUILDS02"
 RANDOM = "C0RANDOM03"
-HIDEOUT = "C0SECRET04"
-ATTIC = "C0ATTIC005"
+PRIVATE = "C0SECRET04"
+ARCHIVED = "C0ATTIC005"
 PARTNERS = "C0PARTNER6"
 
 OPERATORS = "S0OPERATOR"
 
 _COLORS = ("9f69e7", "4bbe2e", "e7392d", "3c989f", "674b1b", "e96699", "684b6c")
 # A fixed moment: when everything was made.
-_MADE = 1_767_225_600
+_CREATED_AT = 1_767_225_600
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ class Person:
             "is_ultra_restricted": False,
             "is_bot": self.is_bot,
             "is_app_user": False,
-            "updated": _MADE,
+            "updated": _CREATED_AT,
         }
         if self.is_stranger:
             shown["is_stranger"] = True
@@ -117,7 +117,7 @@ class Channel:
         if self.is_im:
             return {
                 "id": self.id,
-                "created": _MADE,
+                "created": _CREATED_AT,
                 "is_im": True,
                 "is_org_shared": False,
                 "is_archived": self.is_archived,
@@ -136,7 +136,7 @@ class Channel:
             "is_im": False,
             "is_mpim": False,
             "is_private": self.is_private,
-            "created": _MADE,
+            "created": _CREATED_AT,
             "creator": ADA,
             "is_archived": self.is_archived,
             "is_general": self.id == GENERAL,
@@ -148,7 +148,7 @@ class Channel:
             "pending_shared": [],
             "shared_team_ids": [TEAM_ID, OTHER_TEAM_ID] if self.is_ext_shared else [TEAM_ID],
             "context_team_id": TEAM_ID,
-            "updated": _MADE * 1000,
+            "updated": _CREATED_AT * 1000,
             "is_member": me in self.members,
             "topic": {"value": "", "creator": "", "last_set": 0},
             "purpose": {"value": "", "creator": "", "last_set": 0},
@@ -176,8 +176,8 @@ class Group:
             "description": "",
             "handle": self.handle,
             "is_external": False,
-            "date_create": _MADE,
-            "date_update": _MADE,
+            "date_create": _CREATED_AT,
+            "date_update": _CREATED_AT,
             "date_delete": 0,
             "auto_type": None,
             "created_by": ADA,
@@ -214,8 +214,8 @@ def seed_channels(people: list[Person]) -> list[Channel]:
         Channel(id=GENERAL, name="general", members=full | {GUS, bot}),
         Channel(id=BUILDS, name="builds", members=full | {bot}),
         Channel(id=RANDOM, name="random", members=set(full)),
-        Channel(id=HIDEOUT, name="secret", members={ADA, BEN}, is_private=True),
-        Channel(id=ATTIC, name="attic", members=full | {bot}, is_archived=True),
+        Channel(id=PRIVATE, name="secret", members={ADA, BEN}, is_private=True),
+        Channel(id=ARCHIVED, name="attic", members=full | {bot}, is_archived=True),
         Channel(id=PARTNERS, name="partners", members={ADA, BEN, SAM, bot}, is_ext_shared=True),
     ]
     return channels + [

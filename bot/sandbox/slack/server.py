@@ -13,20 +13,20 @@ from aiohttp import web
 from bot.sandbox.slack.api.call import Call
 from bot.sandbox.slack.api.gate import Gate
 from bot.sandbox.slack.api.rate_limits import RateLimits
+from bot.sandbox.slack.app_routes import AppRoutes
 from bot.sandbox.slack.clock import Clock
-from bot.sandbox.slack.control import Control
+from bot.sandbox.slack.control import ControlApi
 from bot.sandbox.slack.delivery.delivery import Deliverer, Transport
 from bot.sandbox.slack.delivery.request_url import RequestUrl
 from bot.sandbox.slack.delivery.socket_mode import SocketMode
-from bot.sandbox.slack.edge import Edge
 from bot.sandbox.slack.faults import Faults
-from bot.sandbox.slack.guard import guard
 from bot.sandbox.slack.inspector import Inspector, Problem
 from bot.sandbox.slack.manifest import DEFAULT_MANIFEST, find_manifest, read_manifest
+from bot.sandbox.slack.origin_guard import guard
 from bot.sandbox.slack.people import APP_ID, BOT_USER_ID, TEAM_ID
-from bot.sandbox.slack.person.actions import Acts
+from bot.sandbox.slack.person.actions import PersonActions
+from bot.sandbox.slack.person.block_interactions import BlockInteractions
 from bot.sandbox.slack.person.person import Human
-from bot.sandbox.slack.person.presses import Presses
 from bot.sandbox.slack.state import Document, Workspace
 from bot.sandbox.slack.stream import Stream
 
@@ -76,9 +76,9 @@ class Sandbox:
         )
         self.deliverer = Deliverer(workspace, self._transport, ack_timeout=ack_timeout)
         workspace.emit = self.deliverer.emit
-        acts = Acts(workspace, self.deliverer, url)
-        presses = Presses(acts)
-        self.human = Human(acts, presses)
+        actions = PersonActions(workspace, self.deliverer, url)
+        block_interactions = BlockInteractions(actions)
+        self.human = Human(actions, block_interactions)
         self.gate = Gate(
             workspace=workspace,
             limits=self.limits,
@@ -86,15 +86,15 @@ class Sandbox:
             bot_token=self.bot_token,
             app_token=self.app_token,
             url=url,
-            own_handlers={"apps.connections.open": self._open_connection},
+            extra_handlers={"apps.connections.open": self._open_connection},
         )
-        self.edge = Edge(
+        self.app_routes = AppRoutes(
             workspace=workspace, gate=self.gate, faults=self.faults, sockets=self.sockets
         )
         self.stream = Stream(workspace)
-        self.control = Control(
-            acts=acts,
-            presses=presses,
+        self.control = ControlApi(
+            actions=actions,
+            block_interactions=block_interactions,
             faults=self.faults,
             sockets=self.sockets,
             reset=self.reset,
@@ -132,19 +132,19 @@ class Sandbox:
         self.faults.clear()
         self.inspector.problems.clear()
         self.inspector.entries.clear()
-        self.inspector.changed("channel")
+        self.inspector.publish_change("channel")
 
     async def disconnect(self, how: str = "refresh", *, times: float = float("inf")) -> None:
         """Trouble the Socket Mode connections: see `SocketMode.disconnect`."""
         await self.sockets.disconnect(how, times=times)
 
-    async def settled(self, *, timeout: float = 20) -> None:
+    async def wait_until_idle(self, *, timeout: float = 20) -> None:
         """Wait until no event is on its way."""
-        await self.deliverer.settled(timeout=timeout)
+        await self.deliverer.wait_until_idle(timeout=timeout)
 
     async def aclose(self) -> None:
         """Let go of everybody."""
-        self.edge.close()
+        self.app_routes.close()
         self.stream.close()
         await self.deliverer.aclose()
         await self.sockets.aclose()
@@ -198,7 +198,7 @@ async def open_sandbox(
             ack_timeout=ack_timeout,
         )
         app = web.Application(client_max_size=20_000_000, middlewares=[guard(url)])
-        sandbox.edge.add_routes(app)
+        sandbox.app_routes.add_routes(app)
         sandbox.control.add_routes(app)
         app.router.add_get("/_emu/stream", sandbox.stream.serve)
         if extra_routes is not None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from bot.sandbox.slack import people
 from bot.sandbox.slack.clock import Clock
-from bot.sandbox.slack.errors import HumanRefused
+from bot.sandbox.slack.errors import ActionRefused
 from bot.sandbox.slack.inspector import Inspector
 from bot.sandbox.slack.manifest import Manifest
 from bot.sandbox.slack.people import BOT_ID, BOT_USER_ID, Channel, Group, Person
@@ -29,7 +29,7 @@ RESPONSE_USES = 5
 _ID_CHARACTERS = string.ascii_uppercase + string.digits
 
 
-def mint(prefix: str) -> str:
+def new_id(prefix: str) -> str:
     """A new id in Slack's form."""
     return prefix + "0" + "".join(secrets.choice(_ID_CHARACTERS) for _ in range(9))
 
@@ -40,12 +40,12 @@ class OpenView:
 
     Attributes:
         document: The view as the Web API gives it, without state.
-        typed: What the person has entered so far: block_id → action_id → value.
+        entered: What the person has entered so far: block_id → action_id → value.
     """
 
     document: Document
     user: str
-    typed: dict[str, dict[str, Document]] = field(default_factory=dict)
+    entered: dict[str, dict[str, Document]] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -59,7 +59,7 @@ class ResponseUrl:
 
     user: str
     channel: str
-    made_at: float
+    created_at: float
     thread_ts: str | None = None
     message_ts: str | None = None
     uses: int = 0
@@ -75,7 +75,7 @@ class StoredFile:
     snippet_type: str | None
     content: bytes | None = None
     title: str | None = None
-    shared: bool = False
+    is_shared: bool = False
 
 
 @dataclass(kw_only=True)
@@ -83,8 +83,8 @@ class Trigger:
     """The right to open one view, for a moment."""
 
     user: str
-    made_at: float
-    used: bool = False
+    created_at: float
+    is_used: bool = False
 
 
 class Workspace:
@@ -130,38 +130,38 @@ class Workspace:
         self._last_ts = max(self._last_ts + 1, round(self.clock.now() * 1_000_000))
         return f"{self._last_ts // 1_000_000}.{self._last_ts % 1_000_000:06d}"
 
-    def person(self, named: str | None) -> Person:
+    def person(self, identifier: str | None) -> Person:
         """A person by id or name; by default the first.
 
         Raises:
             HumanRefused: If there is nobody of that name.
         """
-        if named is None:
+        if identifier is None:
             return next(iter(self.people.values()))
         for person in self.people.values():
-            if named.lstrip("@") in (person.id, person.name):
+            if identifier.lstrip("@") in (person.id, person.name):
                 return person
-        raise HumanRefused("user_not_found", named)
+        raise ActionRefused("user_not_found", identifier)
 
-    def channel(self, named: str) -> Channel:
+    def channel(self, identifier: str) -> Channel:
         """A channel by id, name or "@person" (the direct message with the bot).
 
         Raises:
             HumanRefused: If there is no such channel.
         """
-        if named in self.channels:
-            return self.channels[named]
-        if named.startswith("@"):
-            return self.direct_message(self.person(named))
+        if identifier in self.channels:
+            return self.channels[identifier]
+        if identifier.startswith("@"):
+            return self.direct_message(self.person(identifier))
         for channel in self.channels.values():
-            if not channel.is_im and channel.name == named.lstrip("#"):
+            if not channel.is_im and channel.name == identifier.lstrip("#"):
                 return channel
-        raise HumanRefused("channel_not_found", named)
+        raise ActionRefused("channel_not_found", identifier)
 
     def direct_message(self, person: Person) -> Channel:
         """The conversation of a person with the bot, made when missing."""
-        made = people.direct_message(person)
-        return self.channels.setdefault(made.id, made)
+        channel = people.direct_message(person)
+        return self.channels.setdefault(channel.id, channel)
 
     def names(self) -> tuple[dict[str, str], dict[str, str]]:
         """Name → id of the people, and of the channels."""
@@ -173,11 +173,11 @@ class Workspace:
     def add(self, channel: Channel, message: Document) -> None:
         """Put a message in a channel."""
         self.messages.setdefault(channel.id, {})[message["ts"]] = message
-        self.touched(channel.id, message)
+        self.publish_message_change(channel.id, message)
 
-    def touched(self, channel_id: str, message: Document) -> None:
+    def publish_message_change(self, channel_id: str, message: Document) -> None:
         """Tell the screens that a message came or changed."""
-        self.inspector.changed(
+        self.inspector.publish_change(
             "message", channel=channel_id, ts=message["ts"], thread_ts=message.get("thread_ts")
         )
 
@@ -200,12 +200,12 @@ class Workspace:
             if each.get("thread_ts") == root_ts and each["ts"] != root_ts
         ]
 
-    def root_of(self, channel_id: str, ts: str) -> str:
+    def thread_root_ts(self, channel_id: str, ts: str) -> str:
         """The thread a timestamp belongs to: a reply to a reply lands in its root."""
         message = self.message(channel_id, ts)
         return str(message.get("thread_ts", ts)) if message else ts
 
-    def counted(self, channel_id: str, message: Document) -> Document:
+    def with_reply_counts(self, channel_id: str, message: Document) -> Document:
         """A message as it is read: a root tells how many replies it has."""
         replies = self.replies(channel_id, message["ts"])
         if not replies:
@@ -224,7 +224,7 @@ class Workspace:
         """A trigger id for what a person just did."""
         trigger = f"{random.randrange(10**12, 10**13)}.{random.randrange(10**12)}"  # noqa: S311
         trigger += "." + secrets.token_hex(16)
-        self.triggers[trigger] = Trigger(user=user, made_at=self.clock.now())
+        self.triggers[trigger] = Trigger(user=user, created_at=self.clock.now())
         return trigger
 
     def new_response_url(
@@ -242,7 +242,7 @@ class Workspace:
             channel=channel,
             thread_ts=thread_ts,
             message_ts=message_ts,
-            made_at=self.clock.now(),
+            created_at=self.clock.now(),
         )
         return name
 

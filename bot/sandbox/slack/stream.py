@@ -6,7 +6,7 @@ import json
 
 from aiohttp import web
 
-from bot.sandbox.slack.errors import HumanRefused
+from bot.sandbox.slack.errors import ActionRefused
 from bot.sandbox.slack.inspector import Change
 from bot.sandbox.slack.state import Workspace
 
@@ -30,7 +30,7 @@ class Stream:
         """Tell one screen of every change from now on that its person may see."""
         try:
             person = self._workspace.person(request.query.get("user") or None)
-        except HumanRefused as refused:
+        except ActionRefused as refused:
             return web.json_response({"ok": False, "error": refused.error}, status=404)
         response = web.StreamResponse(
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
@@ -42,13 +42,13 @@ class Stream:
             await response.write(b": hello\n\n")
             # A reader that went away is found at the next write; that is its normal end.
             with contextlib.suppress(ConnectionError):
-                await self._tell(reader, person.id, response)
+                await self._write_changes(reader, person.id, response)
         finally:
             self._readers.discard(reader)
             self._workspace.inspector.unsubscribe(reader)
         return response
 
-    async def _tell(
+    async def _write_changes(
         self, reader: asyncio.Queue[Change | None], person: str, response: web.StreamResponse
     ) -> None:
         while True:

@@ -4,10 +4,12 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-_TYPED = re.compile(r"(?<![\w<@#])([@#])([a-z0-9][a-z0-9._-]*[a-z0-9]|[a-z0-9])", re.IGNORECASE)
-_CARRIED = re.compile(r"<@([UW][A-Z0-9]+)>|<#([CG][A-Z0-9]+)(?:\|[^>]*)?>|<(https?://[^|>]+)>")
+_TYPED_MENTION = re.compile(
+    r"(?<![\w<@#])([@#])([a-z0-9][a-z0-9._-]*[a-z0-9]|[a-z0-9])", re.IGNORECASE
+)
+_ENCODED = re.compile(r"<@([UW][A-Z0-9]+)>|<#([CG][A-Z0-9]+)(?:\|[^>]*)?>|<(https?://[^|>]+)>")
 _LINK = re.compile(r"https?://[^\s<>|]+")
-_WRITTEN_BY_HAND = re.compile(r"<(?:@[UW]|#[CG])[A-Z0-9]+(?:\|[^>]*)?>")
+_RAW_MENTION = re.compile(r"<(?:@[UW]|#[CG])[A-Z0-9]+(?:\|[^>]*)?>")
 
 
 def escape(text: str) -> str:
@@ -20,7 +22,7 @@ def unescape(text: str) -> str:
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
-def carried(text: str, *, people: Mapping[str, str], channels: Mapping[str, str]) -> str:
+def encode_text(text: str, *, people: Mapping[str, str], channels: Mapping[str, str]) -> str:
     """What a person typed, as Slack hands it to an app.
 
     `@name` and `#name` become `<@U…>` and `<#C…>` where the name (→ id) is known, mentions
@@ -28,19 +30,19 @@ def carried(text: str, *, people: Mapping[str, str], channels: Mapping[str, str]
     """
     out: list[str] = []
     end = 0
-    for found in _WRITTEN_BY_HAND.finditer(text):
-        out += [_typed(text[end : found.start()], people, channels), found[0]]
+    for found in _RAW_MENTION.finditer(text):
+        out += [_encode_typed(text[end : found.start()], people, channels), found[0]]
         end = found.end()
-    return "".join([*out, _typed(text[end:], people, channels)])
+    return "".join([*out, _encode_typed(text[end:], people, channels)])
 
 
-def _typed(text: str, people: Mapping[str, str], channels: Mapping[str, str]) -> str:
+def _encode_typed(text: str, people: Mapping[str, str], channels: Mapping[str, str]) -> str:
     def mention(found: re.Match[str]) -> str:
         known = (people if found[1] == "@" else channels).get(found[2].lower())
         return f"<{found[1]}{known}>" if known else found[0]
 
     linked = _LINK.sub(lambda found: f"<{found[0]}>", escape(text))
-    return _TYPED.sub(mention, linked)
+    return _TYPED_MENTION.sub(mention, linked)
 
 
 def slash_text(
@@ -50,23 +52,23 @@ def slash_text(
     if not should_escape:
         return escape(text)
 
-    def named(found: re.Match[str]) -> str:
+    def slash_mention(found: re.Match[str]) -> str:
         known = (people if found[1] == "@" else channels).get(found[2].lower())
         return f"<{found[1]}{known}|{found[2]}>" if known else found[0]
 
-    return _TYPED.sub(named, escape(text))
+    return _TYPED_MENTION.sub(slash_mention, escape(text))
 
 
 def mentions(text: str) -> set[str]:
     """The ids of the people a carried text mentions."""
-    return {found[1] for found in _CARRIED.finditer(text) if found[1]}
+    return {found[1] for found in _ENCODED.finditer(text) if found[1]}
 
 
 def rich_text(text: str, block_id: str) -> dict[str, Any]:
     """The block Slack's composer makes of what was typed."""
     elements: list[dict[str, Any]] = []
     end = 0
-    for found in _CARRIED.finditer(text):
+    for found in _ENCODED.finditer(text):
         if found.start() > end:
             elements.append({"type": "text", "text": unescape(text[end : found.start()])})
         if found[1]:
@@ -85,7 +87,7 @@ def rich_text(text: str, block_id: str) -> dict[str, Any]:
     }
 
 
-def shown_text(message: Mapping[str, Any]) -> str:
+def visible_text(message: Mapping[str, Any]) -> str:
     """Everything a person can read of a message: its blocks, or else its text."""
     blocks = message.get("blocks")
     parts = list(_texts(blocks)) if blocks else [str(message.get("text") or "")]

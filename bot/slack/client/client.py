@@ -17,7 +17,7 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.slack.client.private_logs import bolt_logger
-from bot.slack.client.rate_limits import Budget, Priority
+from bot.slack.client.rate_limits import Priority, RateLimiter
 from core.domain.errors import Unavailable
 
 log = logging.getLogger(__name__)
@@ -25,15 +25,15 @@ log = logging.getLogger(__name__)
 DEFAULT_API_URL = "https://slack.com/api/"
 CALL_TIMEOUT = timedelta(seconds=10)
 _DEFAULT_RETRY_AFTER = 5.0
-_RATE_ERRORS = frozenset({"ratelimited", "rate_limited"})
+_RATE_LIMIT_ERRORS = frozenset({"ratelimited", "rate_limited"})
 # Slack's own failures: part of the call may have succeeded before, its reference says.
-_DARK_ERRORS = frozenset(
+_AMBIGUOUS_ERRORS = frozenset(
     {"internal_error", "fatal_error", "service_unavailable", "request_timeout", "update_failed"}
 )
 # Where response URLs may point, beside the configured Web API itself.
 _RESPONSE_HOST = "hooks.slack.com"
 # Read methods that the Web API takes as GET.
-_GET = frozenset(
+_GET_METHODS = frozenset(
     {
         "conversations.info",
         "conversations.history",
@@ -46,7 +46,7 @@ _GET = frozenset(
 
 # What calls fail with when nothing that is Slack's came back: TimeoutError is an OSError, and
 # the SDK stumbles (AttributeError) over a page for people in the place of JSON.
-NO_ANSWER = (aiohttp.ClientError, SlackClientError, OSError, ValueError, AttributeError)
+NO_RESPONSE_ERRORS = (aiohttp.ClientError, SlackClientError, OSError, ValueError, AttributeError)
 
 
 class SlackError(Unavailable):
@@ -92,7 +92,7 @@ class Slack:
 
     web: AsyncWebClient
     session: aiohttp.ClientSession
-    budget: Budget
+    rate_limiter: RateLimiter
     timeout: timedelta = CALL_TIMEOUT
 
     async def call(
@@ -100,7 +100,7 @@ class Slack:
         method: str,
         *,
         priority: Priority = Priority.ANSWER,
-        is_permitted: bool = False,
+        has_permit: bool = False,
         **arguments: Any,
     ) -> Mapping[str, Any]:
         """Call a method once, within the budget.  Nothing is retried here.
@@ -108,7 +108,7 @@ class Slack:
         Args:
             method: Name of the Web API method.
             priority: Place in the queue for the permit.
-            is_permitted: The caller holds the permit already.
+            has_permit: The caller holds the permit already.
             arguments: Of the method; `None` is left out.
 
         Raises:
@@ -117,36 +117,38 @@ class Slack:
             SlackUnreachable: It is not known whether the call took effect.
         """
         channel = arguments.get("channel")
-        if not is_permitted:
-            await self.budget.ask(method, channel=channel, priority=priority).granted()
+        if not has_permit:
+            await self.rate_limiter.enqueue(
+                method, channel=channel, priority=priority
+            ).wait_granted()
         given = {name: value for name, value in arguments.items() if value is not None}
         try:
             async with asyncio.timeout(self.timeout.total_seconds()):
-                if method in _GET:
+                if method in _GET_METHODS:
                     answer = await self.web.api_call(method, http_verb="GET", params=given)
                 else:
                     answer = await self.web.api_call(method, json=given)
         except SlackApiError as error:
-            raise self.named(method, channel, error) from error
-        except NO_ANSWER as error:
+            raise self.translate_error(method, channel, error) from error
+        except NO_RESPONSE_ERRORS as error:
             raise SlackUnreachable(method, type(error).__name__) from error
         data = answer.data
         return data if isinstance(data, dict) else {}
 
-    def named(self, method: str, channel: str | None, error: SlackApiError) -> SlackError:
+    def translate_error(self, method: str, channel: str | None, error: SlackApiError) -> SlackError:
         """Translate the SDK's one error; a 429 closes the budget for as long as it says."""
         response = error.response
         status = getattr(response, "status_code", None)
         data = getattr(response, "data", None)
         data = data if isinstance(data, dict) else {}
         name = str(data.get("error", ""))
-        if status == HTTPStatus.TOO_MANY_REQUESTS or name in _RATE_ERRORS:
+        if status == HTTPStatus.TOO_MANY_REQUESTS or name in _RATE_LIMIT_ERRORS:
             seconds = _retry_after(getattr(response, "headers", None) or {})
-            self.budget.hold(method, channel=channel, seconds=seconds)
+            self.rate_limiter.apply_retry_after(method, channel=channel, seconds=seconds)
             return RateLimited(method, seconds)
         if not name or (isinstance(status, int) and status >= HTTPStatus.INTERNAL_SERVER_ERROR):
             return SlackUnreachable(method, f"status {status}")
-        if name in _DARK_ERRORS:
+        if name in _AMBIGUOUS_ERRORS:
             return SlackUnreachable(method, name)
         messages = (data.get("response_metadata") or {}).get("messages") or ()
         if messages:
@@ -181,8 +183,8 @@ class Slack:
                     thread_ts=thread_ts,
                 )
         except SlackApiError as error:
-            raise self.named("files.completeUploadExternal", channel, error) from error
-        except NO_ANSWER as error:
+            raise self.translate_error("files.completeUploadExternal", channel, error) from error
+        except NO_RESPONSE_ERRORS as error:
             raise SlackUnreachable("files_upload_v2", type(error).__name__) from error
 
     async def respond(self, url: str, message: Mapping[str, Any]) -> bool:
@@ -205,10 +207,10 @@ class Slack:
             return False
 
     def _is_response_url(self, url: str) -> bool:
-        asked, api = urlsplit(url), urlsplit(self.web.base_url)
-        if asked.scheme == "https" and asked.netloc == _RESPONSE_HOST:
+        target, api = urlsplit(url), urlsplit(self.web.base_url)
+        if target.scheme == "https" and target.netloc == _RESPONSE_HOST:
             return True
-        return (asked.scheme, asked.netloc) == (api.scheme, api.netloc)
+        return (target.scheme, target.netloc) == (api.scheme, api.netloc)
 
 
 def _retry_after(headers: Mapping[str, Any]) -> float:
@@ -225,7 +227,7 @@ async def open_slack_client(
     *,
     token: str,
     api_url: str = DEFAULT_API_URL,
-    budget: Budget,
+    rate_limiter: RateLimiter,
     call_timeout: timedelta = CALL_TIMEOUT,
 ) -> AsyncIterator[Slack]:
     """Open the one session that every Slack call of this process uses."""
@@ -245,9 +247,9 @@ async def open_slack_client(
             # The SDK takes proxies from the environment, even for this machine.
             web.proxy = None
         try:
-            yield Slack(web=web, session=session, budget=budget, timeout=call_timeout)
+            yield Slack(web=web, session=session, rate_limiter=rate_limiter, timeout=call_timeout)
         finally:
-            await budget.close()
+            await rate_limiter.close()
 
 
 def is_loopback(url: str) -> bool:

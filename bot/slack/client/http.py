@@ -22,10 +22,10 @@ MAX_BODY_BYTES = 256 * 1024
 MAX_AGE_SECONDS = 300
 # A little longer than a signature is believed, so that none can be sent again.
 _REPLAY_SECONDS = 360
-_MOST_SIGNATURES = 20_000
+_MAX_SIGNATURES = 20_000
 
 
-class Door:
+class RequestVerifier:
     """Checks of a request before Bolt sees it.
 
     Bolt answers 500 to a timestamp that is no number and to broken JSON before it looks at
@@ -40,7 +40,7 @@ class Door:
         self._now = now
         self._seen: OrderedDict[str, float] = OrderedDict()
 
-    def refuse(self, *, timestamp: str, signature: str, body: bytes) -> HTTPStatus | None:
+    def rejection(self, *, timestamp: str, signature: str, body: bytes) -> HTTPStatus | None:
         """Why a request is not let in; `None` lets it in, once."""
         if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
             return HTTPStatus.BAD_REQUEST
@@ -51,27 +51,27 @@ class Door:
         expected = "v0=" + hmac.new(self._secret, signed, hashlib.sha256).hexdigest()
         if not hmac.compare_digest(expected.encode(), signature.encode("utf-8", "replace")):
             return HTTPStatus.UNAUTHORIZED
-        self._forget(now)
+        self._drop_expired(now)
         if signature in self._seen:
             return HTTPStatus.CONFLICT
         self._seen[signature] = now
         return None
 
-    def reopen(self, signature: str) -> None:
+    def allow_retry(self, signature: str) -> None:
         """Let the same request in again: it was not handled."""
         self._seen.pop(signature, None)
 
-    def _forget(self, now: float) -> None:
+    def _drop_expired(self, now: float) -> None:
         while self._seen:
             signature, at = next(iter(self._seen.items()))
-            if now - at <= _REPLAY_SECONDS and len(self._seen) < _MOST_SIGNATURES:
+            if now - at <= _REPLAY_SECONDS and len(self._seen) < _MAX_SIGNATURES:
                 return
             del self._seen[signature]
 
 
 def slack_route(app: AsyncApp, *, signing_secret: str, now: Callable[[], float]) -> web.RouteDef:
     """The route `POST /slack/events` for commands, interactions and events alike."""
-    door = Door(signing_secret, now=now)
+    verifier = RequestVerifier(signing_secret, now=now)
 
     async def receive(request: web.Request) -> web.StreamResponse:
         timestamp = request.headers.get("X-Slack-Request-Timestamp", "")
@@ -81,7 +81,7 @@ def slack_route(app: AsyncApp, *, signing_secret: str, now: Callable[[], float])
         body = await _body(request)
         if body is None:
             return _refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-        status = door.refuse(timestamp=timestamp, signature=signature, body=body)
+        status = verifier.rejection(timestamp=timestamp, signature=signature, body=body)
         if status is HTTPStatus.CONFLICT:
             # Seen already: nothing is done, and Slack must not be told to send it again.
             return web.Response(status=HTTPStatus.OK)
@@ -90,7 +90,7 @@ def slack_route(app: AsyncApp, *, signing_secret: str, now: Callable[[], float])
             return _refusal(status)
         answer = await app.async_dispatch(await to_bolt_request(request))
         if answer.status != HTTPStatus.OK:
-            door.reopen(signature)
+            verifier.allow_retry(signature)
         return await to_aiohttp_response(answer)
 
     return web.post(EVENTS_PATH, receive)

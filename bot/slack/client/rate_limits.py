@@ -65,17 +65,17 @@ _RATES: dict[str, Rate] = {
 
 
 # Seconds.
-_HAIR = 1e-6
+_EPSILON_SECONDS = 1e-6
 
 
 @dataclass
 class _Bucket:
-    """A token bucket; `until` is when Slack's own Retry-After is over."""
+    """A token bucket; `blocked_until` is when Slack's own Retry-After is over."""
 
     rate: Rate
     tokens: float
     filled_at: float
-    until: float = 0.0
+    blocked_until: float = 0.0
 
     def fill(self, now: float) -> None:
         """Add what the time since the last look has earned."""
@@ -86,9 +86,9 @@ class _Bucket:
     def wait(self, now: float) -> float:
         """Seconds until a call may be made; 0 for now."""
         self.fill(now)
-        wait = max((1 - self.tokens) * 60 / self.rate.per_minute, self.until - now)
+        wait = max((1 - self.tokens) * 60 / self.rate.per_minute, self.blocked_until - now)
         # What is left of rounding is nothing to wait for.
-        return 0.0 if wait < _HAIR else wait
+        return 0.0 if wait < _EPSILON_SECONDS else wait
 
 
 @dataclass(order=True)
@@ -102,30 +102,30 @@ class _Waiter:
 class Ticket:
     """A place in the queue, which can still be moved forward."""
 
-    def __init__(self, budget: Budget, waiter: _Waiter) -> None:
-        self._budget = budget
+    def __init__(self, rate_limiter: RateLimiter, waiter: _Waiter) -> None:
+        self._rate_limiter = rate_limiter
         self._waiter = waiter
 
     def raise_to(self, priority: Priority) -> None:
         """Move forward, if `priority` is higher than the present one."""
         if priority < self._waiter.priority:
-            self._budget.move(self._waiter, priority)
+            self._rate_limiter.reprioritize(self._waiter, priority)
 
     @property
     def is_granted(self) -> bool:
         """Whether the permit is there already."""
         return self._waiter.granted.done()
 
-    async def granted(self) -> None:
+    async def wait_granted(self) -> None:
         """Wait for the permit; giving up gives the place up."""
         try:
             await self._waiter.granted
         except asyncio.CancelledError:
-            self._budget.leave(self._waiter)
+            self._rate_limiter.withdraw(self._waiter)
             raise
 
 
-class Budget:
+class RateLimiter:
     """Permits for Slack calls.
 
     Args:
@@ -143,68 +143,70 @@ class Budget:
         self._sleep = sleep
         self._buckets: dict[str, _Bucket] = {}
         # Methods whose bursts another process may have spent.
-        self._spent: set[str] = set()
+        self._started_empty: set[str] = set()
         self._waiting: list[_Waiter] = []
-        self._numbers = itertools.count()
-        self._server: asyncio.Task[None] | None = None
+        self._sequence = itertools.count()
+        self._dispatcher: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
 
-    def ask(self, method: str, *, channel: str | None = None, priority: Priority) -> Ticket:
+    def enqueue(self, method: str, *, channel: str | None = None, priority: Priority) -> Ticket:
         """Queue for a permit to call `method`."""
         waiter = _Waiter(
             priority=priority,
-            number=next(self._numbers),
+            number=next(self._sequence),
             buckets=_buckets_of(method, channel),
             granted=asyncio.get_running_loop().create_future(),
         )
         heapq.heappush(self._waiting, waiter)
-        self._serve()
+        self._dispatch()
         return Ticket(self, waiter)
 
-    def has_spare(self, method: str) -> bool:
+    def has_spare_capacity(self, method: str) -> bool:
         """Whether nobody waits and at least half of the burst is there: room for idle work."""
         bucket = self._bucket(method)
         bucket.fill(self._now())
         idle = not any(method in waiter.buckets for waiter in self._waiting)
-        return idle and bucket.until <= self._now() and bucket.tokens >= bucket.rate.burst / 2
+        return (
+            idle and bucket.blocked_until <= self._now() and bucket.tokens >= bucket.rate.burst / 2
+        )
 
-    def give_back(self, method: str, *, channel: str | None = None) -> None:
+    def return_permit(self, method: str, *, channel: str | None = None) -> None:
         """Return a permit that was not used."""
         for name in _buckets_of(method, channel):
             bucket = self._bucket(name)
             bucket.tokens = min(float(bucket.rate.burst), bucket.tokens + 1)
-        self._serve()
+        self._dispatch()
 
-    def hold(self, method: str, *, channel: str | None = None, seconds: float) -> None:
+    def apply_retry_after(self, method: str, *, channel: str | None = None, seconds: float) -> None:
         """Obey a Retry-After: no permit of this kind before it is over.
 
         A post's answer names no culprit; the channel is the narrower of its two limits.
         """
         name = _buckets_of(method, channel)[-1]
         bucket = self._bucket(name)
-        bucket.until = max(bucket.until, self._now() + seconds)
+        bucket.blocked_until = max(bucket.blocked_until, self._now() + seconds)
         bucket.tokens = 0.0
-        self._serve()
+        self._dispatch()
 
-    def begin_spent(self, method: str) -> None:
+    def start_empty(self, method: str) -> None:
         """Begin without a burst: another process, before us, may have spent it.
 
         In a channel one call is left: which channels were just posted to is not known here,
         and a first card should not wait for it.
         """
         self._bucket(method).tokens = 0.0
-        self._spent.add(method)
+        self._started_empty.add(method)
         for name, bucket in self._buckets.items():
             if name.startswith(f"{method}:"):
                 bucket.tokens = min(bucket.tokens, 1.0)
 
-    def move(self, waiter: _Waiter, priority: Priority) -> None:
+    def reprioritize(self, waiter: _Waiter, priority: Priority) -> None:
         """Change a waiter's place."""
         waiter.priority = priority
         heapq.heapify(self._waiting)
-        self._serve()
+        self._dispatch()
 
-    def leave(self, waiter: _Waiter) -> None:
+    def withdraw(self, waiter: _Waiter) -> None:
         """Take a waiter that gave up out of the queue, or its unused permit back."""
         if waiter in self._waiting:
             self._waiting.remove(waiter)
@@ -217,45 +219,45 @@ class Budget:
         bucket = self._buckets.get(name)
         if bucket is None:
             rate = POSTS_OF_CHANNEL if ":" in name else _RATES.get(name, TIER_3)
-            is_spent = name.partition(":")[0] in self._spent
-            tokens = 1.0 if is_spent else float(rate.burst)
+            starts_empty = name.partition(":")[0] in self._started_empty
+            tokens = 1.0 if starts_empty else float(rate.burst)
             bucket = _Bucket(rate=rate, tokens=tokens, filled_at=self._now())
             self._buckets[name] = bucket
         return bucket
 
-    def _serve(self) -> None:
-        self._grant()
+    def _dispatch(self) -> None:
+        self._grant_ready()
         self._changed.set()
-        if self._waiting and (self._server is None or self._server.done()):
-            self._server = asyncio.create_task(self._serving(), name="slack budget")
+        if self._waiting and (self._dispatcher is None or self._dispatcher.done()):
+            self._dispatcher = asyncio.create_task(self._dispatch_loop(), name="slack budget")
 
-    def _grant(self) -> float | None:
+    def _grant_ready(self) -> float | None:
         """Grant what can be; answers seconds until the next can, `None` if nobody waits."""
         now = self._now()
-        kept: list[_Waiter] = []
+        still_waiting: list[_Waiter] = []
         nearest: float | None = None
         # A bucket refused to one waiter is closed to those behind it.
-        closed: set[str] = set()
+        closed_buckets: set[str] = set()
         while self._waiting:
             waiter = heapq.heappop(self._waiting)
             if waiter.granted.done():
                 continue
             buckets = [self._bucket(name) for name in waiter.buckets]
             wait = max(bucket.wait(now) for bucket in buckets)
-            if wait > 0 or closed & set(waiter.buckets[-1:]):
-                closed.add(waiter.buckets[-1])
-                kept.append(waiter)
+            if wait > 0 or closed_buckets & set(waiter.buckets[-1:]):
+                closed_buckets.add(waiter.buckets[-1])
+                still_waiting.append(waiter)
                 nearest = wait if nearest is None else min(nearest, wait)
                 continue
             for bucket in buckets:
                 bucket.tokens -= 1
             waiter.granted.set_result(None)
-        self._waiting = kept
+        self._waiting = still_waiting
         heapq.heapify(self._waiting)
         return nearest
 
-    async def _serving(self) -> None:
-        while (wait := self._grant()) is not None:
+    async def _dispatch_loop(self) -> None:
+        while (wait := self._grant_ready()) is not None:
             self._changed.clear()
             sleeping = asyncio.ensure_future(self._sleep(wait))
             changing = asyncio.ensure_future(self._changed.wait())
@@ -270,9 +272,9 @@ class Budget:
         for waiter in self._waiting:
             waiter.granted.cancel()
         self._waiting.clear()
-        if self._server is not None:
-            self._server.cancel()
-            await asyncio.wait({self._server})
+        if self._dispatcher is not None:
+            self._dispatcher.cancel()
+            await asyncio.wait({self._dispatcher})
 
 
 def _buckets_of(method: str, channel: str | None) -> tuple[str, ...]:

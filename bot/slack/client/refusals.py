@@ -3,7 +3,7 @@
 from enum import Enum, auto
 
 
-class Meaning(Enum):
+class RefusalKind(Enum):
     """What a refused call means."""
 
     PLACE_LOST = auto()
@@ -12,12 +12,12 @@ class Meaning(Enum):
     CONTENT_REFUSED = auto()
     FILE_REFUSED = auto()
     BOT_BLOCKED = auto()
-    PASSING = auto()
+    TRANSIENT = auto()
 
 
-_MEANINGS: dict[Meaning, frozenset[str]] = {
+_ERROR_NAMES: dict[RefusalKind, frozenset[str]] = {
     # Nothing can be shown in this channel any more.
-    Meaning.PLACE_LOST: frozenset(
+    RefusalKind.PLACE_LOST: frozenset(
         {
             "channel_not_found",
             "not_in_channel",
@@ -41,7 +41,7 @@ _MEANINGS: dict[Meaning, frozenset[str]] = {
         }
     ),
     # The channel is there, but this thread takes no replies.
-    Meaning.THREAD_CLOSED: frozenset(
+    RefusalKind.THREAD_CLOSED: frozenset(
         {
             "restricted_action_thread_locked",
             "cannot_reply_to_message",
@@ -50,11 +50,11 @@ _MEANINGS: dict[Meaning, frozenset[str]] = {
         }
     ),
     # Deleted by somebody, or no longer ours to change.
-    Meaning.MESSAGE_LOST: frozenset(
+    RefusalKind.MESSAGE_LOST: frozenset(
         {"message_not_found", "edit_window_closed", "cant_update_message"}
     ),
     # A drawing that breaks a rule of Slack's: a fault of ours.
-    Meaning.CONTENT_REFUSED: frozenset(
+    RefusalKind.CONTENT_REFUSED: frozenset(
         {
             "invalid_blocks",
             "invalid_blocks_format",
@@ -70,7 +70,7 @@ _MEANINGS: dict[Meaning, frozenset[str]] = {
         }
     ),
     # This workspace takes no files, or not this one.
-    Meaning.FILE_REFUSED: frozenset(
+    RefusalKind.FILE_REFUSED: frozenset(
         {
             "channels_limit_exceeded",
             "file_share_limit_reached",
@@ -84,7 +84,7 @@ _MEANINGS: dict[Meaning, frozenset[str]] = {
         }
     ),
     # Nothing works until somebody mends the installation.
-    Meaning.BOT_BLOCKED: frozenset(
+    RefusalKind.BOT_BLOCKED: frozenset(
         {
             "app_access_restricted",
             "invalid_auth",
@@ -107,9 +107,11 @@ _MEANINGS: dict[Meaning, frozenset[str]] = {
 
 
 # Names of errors after which a channel may be had back: it is unarchived, the bot invited.
-PLACE_NAMES = _MEANINGS[Meaning.PLACE_LOST]
+PLACE_LOST_ERRORS = _ERROR_NAMES[RefusalKind.PLACE_LOST]
 
 
-def meaning_of(name: str) -> Meaning:
+def refusal_kind(name: str) -> RefusalKind:
     """What an error name means; one that is not known is taken for passing."""
-    return next((meaning for meaning, names in _MEANINGS.items() if name in names), Meaning.PASSING)
+    return next(
+        (kind for kind, names in _ERROR_NAMES.items() if name in names), RefusalKind.TRANSIENT
+    )

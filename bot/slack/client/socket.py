@@ -22,40 +22,40 @@ CONNECTIONS = 2
 WATCH_EVERY = timedelta(seconds=5)
 # How long a connection may be deaf before it is made anew: longer than Slack's hello and the
 # SDK's own tries take, and far shorter than the minutes a handshake may hang.
-PATIENCE = timedelta(seconds=30)
+RECONNECT_AFTER = timedelta(seconds=30)
 # What Slack says of a connection is short; a delivery can be long, and is none of our business.
-_LONGEST_WORD = 2000
+_MAX_CONTROL_CHARS = 2000
 # Reasons of its ends that mean nothing.
-_ROUTINE = frozenset({"warning", "refresh_requested"})
+_ROUTINE_REASONS = frozenset({"warning", "refresh_requested"})
 _CLOSE_LIMIT = timedelta(seconds=5)
 # Between pings; a connection silent for four of them counts as dead.
 PING_SECONDS = 5.0
 
 
-class Ear:
+class SocketConnection:
     """One connection.  The SDK keeps it open; when that is stuck, it is made anew."""
 
-    def __init__(self, number: int, make: Callable[[], AsyncSocketModeHandler]) -> None:
+    def __init__(self, number: int, make_handler: Callable[[], AsyncSocketModeHandler]) -> None:
         self.number = number
-        self._make = make
-        self._greeted: object = None
-        self._begin()
+        self._make_handler = make_handler
+        self._greeted_session: object = None
+        self._start()
 
-    def _begin(self) -> None:
-        self._handler = self._make()
+    def _start(self) -> None:
+        self._handler = self._make_handler()
         self._client = self._handler.client
-        self._client.on_message_listeners.append(self._heard)
+        self._client.on_message_listeners.append(self._on_message)
         self._connecting = asyncio.create_task(
             self._client.connect(),  # type: ignore[no-untyped-call]
             name=f"slack socket {self.number}",
         )
 
-    async def hears(self) -> bool:
+    async def is_receiving(self) -> bool:
         """Whether it is connected, and Slack has said hello over this very connection."""
         session = self._client.current_session
-        return session is self._greeted and await self._client.is_connected()
+        return session is self._greeted_session and await self._client.is_connected()
 
-    async def forget_address(self) -> None:
+    async def drop_stale_url(self) -> None:
         """Ask Slack for a new address at the next try.
 
         The SDK tries a refused address for ever, though each is good for one use.
@@ -63,10 +63,10 @@ class Ear:
         if not await self._client.is_connected():
             self._client.wss_uri = None
 
-    async def renew(self) -> None:
+    async def reconnect(self) -> None:
         """Begin again with nothing of the old connection."""
         await self.close()
-        self._begin()
+        self._start()
 
     async def close(self) -> None:
         """End it; what was heard and not acknowledged is sent again by Slack."""
@@ -89,19 +89,19 @@ class Ear:
         if not client.aiohttp_client_session.closed:
             await client.aiohttp_client_session.close()
 
-    async def _heard(self, message: WSMessage) -> None:
+    async def _on_message(self, message: WSMessage) -> None:
         """Note what Slack says of the connection itself; everything else is Bolt's."""
-        if not isinstance(message.data, str) or len(message.data) > _LONGEST_WORD:
+        if not isinstance(message.data, str) or len(message.data) > _MAX_CONTROL_CHARS:
             return
-        word = json.loads(message.data) if message.data.startswith("{") else {}
-        if word.get("type") == "hello":
-            self._greeted = self._client.current_session
-        elif word.get("type") == "disconnect":
-            level = logging.INFO if word.get("reason") in _ROUTINE else logging.WARNING
-            log.log(level, "slack ends socket %d: %s", self.number, word.get("reason"))
+        control = json.loads(message.data) if message.data.startswith("{") else {}
+        if control.get("type") == "hello":
+            self._greeted_session = self._client.current_session
+        elif control.get("type") == "disconnect":
+            level = logging.INFO if control.get("reason") in _ROUTINE_REASONS else logging.WARNING
+            log.log(level, "slack ends socket %d: %s", self.number, control.get("reason"))
 
 
-class Sockets:
+class SocketPool:
     """The bot's ears."""
 
     def __init__(
@@ -112,39 +112,41 @@ class Sockets:
         connections: int = CONNECTIONS,
         watch_every: timedelta = WATCH_EVERY,
         ping_seconds: float = PING_SECONDS,
-        patience: timedelta = PATIENCE,
+        reconnect_after: timedelta = RECONNECT_AFTER,
     ) -> None:
         """Must be made inside the running event loop."""
         self._app = app
         self._app_token = app_token
-        self._connections = connections
+        self._connection_count = connections
         self._ping_seconds = ping_seconds
         self._watch_every = watch_every.total_seconds()
-        self._patience = patience.total_seconds()
-        self._ears: list[Ear] = []
-        self._hearing: set[int] = set()
+        self._reconnect_after = reconnect_after.total_seconds()
+        self._sockets: list[SocketConnection] = []
+        self._receiving: set[int] = set()
         # Since when each is deaf.
-        self._deaf_since: dict[int, float] = {}
+        self._silent_since: dict[int, float] = {}
 
     @property
     def is_ready(self) -> bool:
         """Whether at least one connection hears Slack."""
-        return bool(self._hearing)
+        return bool(self._receiving)
 
     async def run(self) -> None:
         """Keep the connections open, until cancelled."""
-        self._ears = [Ear(number, self._handler) for number in range(self._connections)]
+        self._sockets = [
+            SocketConnection(number, self._handler) for number in range(self._connection_count)
+        ]
         while True:
-            for ear in self._ears:
-                await self._look(ear)
+            for connection in self._sockets:
+                await self._check(connection)
             # Until the first connection stands, look often: readiness waits for it.
-            await asyncio.sleep(self._watch_every if self._hearing else 0.1)
+            await asyncio.sleep(self._watch_every if self._receiving else 0.1)
 
     async def close(self) -> None:
         """Hear no more.  What was heard is still handled; what was not is sent again."""
-        self._hearing.clear()
-        for ear in self._ears:
-            await ear.close()
+        self._receiving.clear()
+        for connection in self._sockets:
+            await connection.close()
 
     def _handler(self) -> AsyncSocketModeHandler:
         handler = AsyncSocketModeHandler(
@@ -154,23 +156,23 @@ class Sockets:
             handler.client.proxy = None
         return handler
 
-    async def _look(self, ear: Ear) -> None:
+    async def _check(self, connection: SocketConnection) -> None:
         now = asyncio.get_running_loop().time()
-        if await ear.hears():
-            if ear.number not in self._hearing:
-                log.info("slack socket %d is connected", ear.number)
-            self._hearing.add(ear.number)
-            self._deaf_since.pop(ear.number, None)
+        if await connection.is_receiving():
+            if connection.number not in self._receiving:
+                log.info("slack socket %d is connected", connection.number)
+            self._receiving.add(connection.number)
+            self._silent_since.pop(connection.number, None)
             return
-        if ear.number in self._hearing:
-            log.warning("slack socket %d was lost; connecting again", ear.number)
-        self._hearing.discard(ear.number)
-        await ear.forget_address()
-        since = self._deaf_since.setdefault(ear.number, now)
-        if now - since > self._patience:
-            log.warning("slack socket %d is stuck; beginning anew", ear.number)
-            self._deaf_since[ear.number] = now
-            await ear.renew()
+        if connection.number in self._receiving:
+            log.warning("slack socket %d was lost; connecting again", connection.number)
+        self._receiving.discard(connection.number)
+        await connection.drop_stale_url()
+        since = self._silent_since.setdefault(connection.number, now)
+        if now - since > self._reconnect_after:
+            log.warning("slack socket %d is stuck; beginning anew", connection.number)
+            self._silent_since[connection.number] = now
+            await connection.reconnect()
 
 
 @asynccontextmanager
@@ -181,21 +183,21 @@ async def open_sockets(
     connections: int = CONNECTIONS,
     watch_every: timedelta = WATCH_EVERY,
     ping_seconds: float = PING_SECONDS,
-    patience: timedelta = PATIENCE,
-) -> AsyncIterator[Sockets]:
+    reconnect_after: timedelta = RECONNECT_AFTER,
+) -> AsyncIterator[SocketPool]:
     """Hear Slack for as long as the context is open."""
-    sockets = Sockets(
+    sockets = SocketPool(
         app,
         app_token,
         connections=connections,
         watch_every=watch_every,
         ping_seconds=ping_seconds,
-        patience=patience,
+        reconnect_after=reconnect_after,
     )
-    watching = asyncio.create_task(sockets.run(), name="slack sockets")
+    watch_task = asyncio.create_task(sockets.run(), name="slack sockets")
     try:
         yield sockets
     finally:
-        watching.cancel()
-        await asyncio.wait({watching})
+        watch_task.cancel()
+        await asyncio.wait({watch_task})
         await sockets.close()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
-from core.domain.kills.selection import KillSelection
+from core.domain.kills.bulk_kill import KillSelection
 from core.domain.runs.request import ContinueRequest, KillRequest, Place, RunFilter, StartRequest
 from core.domain.runs.stats import Period
 
@@ -53,14 +53,14 @@ class OpenRunForm:
 class ShowStatus:
     """Show one run; `None` is an overview of what is live and recent."""
 
-    named: str | None = None
+    target: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ListRuns:
     """List recent runs."""
 
-    wanted: RunFilter
+    run_filter: RunFilter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +87,7 @@ class ShowHelp:
     topic: Subcommand | None = None
 
 
-Wish = (
+Command = (
     StartRequest
     | OpenRunForm
     | ShowStatus
@@ -103,7 +103,7 @@ Wish = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Context:
+class CommandContext:
     """Where a text was typed.
 
     Attributes:
@@ -116,6 +116,6 @@ class Context:
 
     request_key: str
     place: Place
-    thread_run: str | None = None
+    thread_run_id: str | None = None
     has_forms: bool = True
     workflow_names: Collection[str] = ()

@@ -41,20 +41,20 @@ class Flag:
 
     Attributes:
         field: The field of `StartRequest` it sets.
-        read: Gives the value, or `None` for one that is not understood.
-        wants: What a value is, to complete "needs …".
+        parse: Gives the value, or `None` for one that is not understood.
+        expected: What a value is, to complete "needs …".
         example: The flag as one types it.
     """
 
     name: str
     field: str
-    read: Callable[[str], object | None]
-    wants: str
+    parse: Callable[[str], object | None]
+    expected: str
     example: str
-    about: str
+    help_text: str
 
 
-def turns(text: str) -> int | None:
+def parse_turns(text: str) -> int | None:
     """Whole turns, 1 to the limit; a leading plus is fine."""
     digits = text.removeprefix("+")
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 6):
@@ -62,7 +62,7 @@ def turns(text: str) -> int | None:
     return int(digits) if 1 <= int(digits) <= MAX_TURNS_LIMIT else None
 
 
-def budget(text: str) -> Decimal | None:
+def parse_budget(text: str) -> Decimal | None:
     """US dollars, with or without the sign."""
     digits = text.strip().removeprefix("$").removesuffix("USD").removesuffix("usd").strip()
     if not re.fullmatch(r"\d{1,7}(?:\.\d{1,4})?|\.\d{1,4}", digits, re.ASCII):
@@ -74,7 +74,7 @@ def budget(text: str) -> Decimal | None:
     return amount if 0 < amount <= MAX_BUDGET_USD else None
 
 
-def timeout(text: str) -> timedelta | None:
+def parse_timeout(text: str) -> timedelta | None:
     """A duration with its unit, 10 s to 24 h."""
     found = _DURATION.match(text.strip().lower().replace(" ", ""))
     if found is None or not any(found.groups()) or len(text) > 20:
@@ -84,92 +84,92 @@ def timeout(text: str) -> timedelta | None:
     return timedelta(seconds=length) if 10 <= length <= 24 * 3600 else None
 
 
-def _word(text: str) -> str | None:
+def _parse_word(text: str) -> str | None:
     word = text.strip()
     return word if word and not any(mark.isspace() for mark in word) else None
 
 
-def _priority(text: str) -> int | None:
+def _parse_priority(text: str) -> int | None:
     if not re.fullmatch(r"[+-]?\d{1,4}", text, re.ASCII) or int(text) not in PRIORITY_RANGE:
         return None
     return int(text)
 
 
-def _session(text: str) -> str | None:
+def _parse_session(text: str) -> str | None:
     name = " ".join(text.split())
     return name if 0 < len(name) <= MAX_SESSION_NAME_CHARS else None
 
 
-_ALL = (
+_ALL_FLAGS = (
     Flag(
         name="repo",
         field="repo",
-        read=_word,
-        wants="the address or path of a git repository",
+        parse=_parse_word,
+        expected="the address or path of a git repository",
         example="--repo https://github.com/acme/api",
-        about="repository to clone; without it the agent starts in an empty one",
+        help_text="repository to clone; without it the agent starts in an empty one",
     ),
     Flag(
         name="branch",
         field="branch",
-        read=_word,
-        wants="the name of a branch",
+        parse=_parse_word,
+        expected="the name of a branch",
         example="--branch main",
-        about="branch to start from",
+        help_text="branch to start from",
     ),
     Flag(
         name="model",
         field="model",
-        read=_word,
-        wants="the name of a model",
+        parse=_parse_word,
+        expected="the name of a model",
         example="--model sonnet",
-        about="model for this run",
+        help_text="model for this run",
     ),
     Flag(
         name="turns",
         field="max_turns",
-        read=turns,
-        wants=f"a whole number from 1 to {MAX_TURNS_LIMIT}",
+        parse=parse_turns,
+        expected=f"a whole number from 1 to {MAX_TURNS_LIMIT}",
         example="--turns 30",
-        about="turn limit",
+        help_text="turn limit",
     ),
     Flag(
         name="budget",
         field="budget_usd",
-        read=budget,
-        wants=f"US dollars, more than 0 and at most {MAX_BUDGET_USD:,}",
+        parse=parse_budget,
+        expected=f"US dollars, more than 0 and at most {MAX_BUDGET_USD:,}",
         example="--budget 2.50",
-        about="cost limit in US dollars",
+        help_text="cost limit in US dollars",
     ),
     Flag(
         name="timeout",
         field="timeout",
-        read=timeout,
-        wants="a duration with its unit, from 10s to 24h",
+        parse=parse_timeout,
+        expected="a duration with its unit, from 10s to 24h",
         example="--timeout 30m",
-        about="time limit: `90s`, `30m`, `1h30m`",
+        help_text="time limit: `90s`, `30m`, `1h30m`",
     ),
     Flag(
         name="session",
         field="session_name",
-        read=_session,
-        wants=f"a name of 1 to {MAX_SESSION_NAME_CHARS} characters",
+        parse=_parse_session,
+        expected=f"a name of 1 to {MAX_SESSION_NAME_CHARS} characters",
         example='--session "rate limits"',
-        about="a name for the conversation, to continue it by",
+        help_text="a name for the conversation, to continue it by",
     ),
     Flag(
         name="priority",
         field="priority",
-        read=_priority,
-        wants=f"a whole number from {PRIORITY_RANGE[0]} to {PRIORITY_RANGE[-1]}",
+        parse=_parse_priority,
+        expected=f"a whole number from {PRIORITY_RANGE[0]} to {PRIORITY_RANGE[-1]}",
         example="--priority 10",
-        about="place in the queue: higher starts earlier, 0 is normal",
+        help_text="place in the queue: higher starts earlier, 0 is normal",
     ),
 )
-FLAGS: Mapping[str, Flag] = MappingProxyType({flag.name: flag for flag in _ALL})
+FLAGS: Mapping[str, Flag] = MappingProxyType({flag.name: flag for flag in _ALL_FLAGS})
 
 
-def nearest(word: str, known: Collection[str]) -> str | None:
+def closest_match(word: str, known: Collection[str]) -> str | None:
     """The known word that is probably meant: two letters swapped is the commonest slip."""
     letters = sorted(word.lower())
     swapped = next((one for one in sorted(known) if sorted(one) == letters), None)
@@ -179,13 +179,13 @@ def nearest(word: str, known: Collection[str]) -> str | None:
     return matches[0] if matches else None
 
 
-def shown(text: str, limit: int = 40) -> str:
+def excerpt(text: str, limit: int = 40) -> str:
     """What was given, short and without marks that would break a sentence around it."""
     given = " ".join(clean(text).replace("`", "'").split())
     return given if len(given) <= limit else given[: limit - 1] + "…"
 
 
-class Words:
+class WordReader:
     """A text that is read word by word from its start; the rest stays untouched."""
 
     def __init__(self, text: str) -> None:
@@ -251,7 +251,7 @@ class Words:
         return at
 
 
-def read_flag(words: Words, given: Mapping[str, Any]) -> tuple[str, object] | None:
+def read_flag(words: WordReader, given: Mapping[str, Any]) -> tuple[str, object] | None:
     """Take one flag off `words`: the field it sets and its value; `None` if none is next.
 
     Raises:
@@ -263,26 +263,27 @@ def read_flag(words: Words, given: Mapping[str, Any]) -> tuple[str, object] | No
     name, has_equals = taken
     flag = FLAGS.get(name)
     if flag is None:
-        raise _unknown(name)
+        raise _unknown_flag_error(name)
     if flag.field in given:
         raise BadCommand(f"`--{name}` is there twice. Give it once: `{flag.example}`.")
     is_bare = words.is_at_space if has_equals else _FLAG.match(words.peek()) is not None
     value = "" if is_bare else words.take()
     if not value:
-        raise BadCommand(f"`--{name}` needs {flag.wants}, for example `{flag.example}`.")
-    read = flag.read(value)
+        raise BadCommand(f"`--{name}` needs {flag.expected}, for example `{flag.example}`.")
+    read = flag.parse(value)
     if read is None:
         raise BadCommand(
-            f"`--{name}` needs {flag.wants}, not `{shown(value)}`. For example `{flag.example}`."
+            f"`--{name}` needs {flag.expected}, not `{excerpt(value)}`. For example "
+            f"`{flag.example}`."
         )
     return flag.field, read
 
 
-def _unknown(name: str) -> BadCommand:
-    near = nearest(name, FLAGS)
-    hint = f" Did you mean `--{near}`?" if near else ""
+def _unknown_flag_error(name: str) -> BadCommand:
+    suggestion = closest_match(name, FLAGS)
+    hint = f" Did you mean `--{suggestion}`?" if suggestion else ""
     known = ", ".join(f"`--{known}`" for known in FLAGS)
     return BadCommand(
-        f"There is no flag `--{shown(name)}`.{hint} Flags are {known}. "
+        f"There is no flag `--{excerpt(name)}`.{hint} Flags are {known}. "
         "If it belongs to the task, put ` -- ` before the task."
     )

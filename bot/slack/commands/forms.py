@@ -9,14 +9,14 @@ from typing import Any
 from bot.slack import ids
 from bot.slack.commands import flags
 from core.domain.errors import BadRequest
-from core.domain.kills.selection import MAX_REASON_CHARS, KillManyRequest
+from core.domain.kills.bulk_kill import MAX_REASON_CHARS, BulkKillRequest
 from core.domain.runs.request import ContinueRequest, KillRequest, Place, StartRequest
 from core.domain.runs.run import RUN_ID_PREFIX
 
-_BROKEN_KILL = "This form is broken; nothing was stopped. Close it and type the command again."
+_BROKEN_KILL_FORM = "This form is broken; nothing was stopped. Close it and type the command again."
 
 # Field of the form → the flag that reads the same thing.
-_FLAGS: Mapping[str, str] = {
+_FLAG_OF_FIELD: Mapping[str, str] = {
     ids.FIELD_REPO: "repo",
     ids.FIELD_BRANCH: "branch",
     ids.FIELD_SESSION: "session",
@@ -46,15 +46,15 @@ def read_run_form(view: Mapping[str, Any], *, request_key: str, team_id: str) ->
     """
     errors: dict[str, str] = {}
     values: dict[str, object] = {}
-    for block_id, name in _FLAGS.items():
-        _read(view, block_id, flags.FLAGS[name], values, errors)
+    for block_id, name in _FLAG_OF_FIELD.items():
+        _read_field(view, block_id, flags.FLAGS[name], values, errors)
     workflow = _value(view, ids.FIELD_WORKFLOW)
     if not workflow:
         errors[ids.FIELD_WORKFLOW] = "Choose the workflow to run."
     task = _value(view, ids.FIELD_TASK).strip()
     if not task:
         errors[ids.FIELD_TASK] = "Say what is to be done, for example: Add rate limiting."
-    channel_id = _metadata(view).get("channel_id", "")
+    channel_id = _text_metadata(view).get("channel_id", "")
     if not channel_id:
         errors[ids.FIELD_WORKFLOW] = "This form is broken; close it and type /workflow run again."
     if errors:
@@ -76,15 +76,15 @@ def read_continue_form(view: Mapping[str, Any], *, request_key: str) -> Continue
     """
     errors: dict[str, str] = {}
     values: dict[str, object] = {}
-    _read(view, ids.FIELD_TURNS, flags.FLAGS["turns"], values, errors)
-    run_id = _metadata(view).get("run_id", "")
+    _read_field(view, ids.FIELD_TURNS, flags.FLAGS["turns"], values, errors)
+    run_id = _text_metadata(view).get("run_id", "")
     if not run_id:
         errors[ids.FIELD_TURNS] = "This form is broken; close it and press Continue… again."
     if errors:
         raise BadForm(errors)
     turns = values.get("max_turns")
     return ContinueRequest(
-        named=run_id,
+        target=run_id,
         request_key=request_key,
         additional_turns=turns if isinstance(turns, int) else None,
         message=_value(view, ids.FIELD_MESSAGE).strip() or None,
@@ -97,26 +97,26 @@ def read_kill_form(view: Mapping[str, Any]) -> KillRequest:
     Raises:
         BadForm: If it is not as it was drawn.
     """
-    kept = _claims(view)
-    run_id = kept.get("run_id")
+    metadata = _private_metadata(view)
+    run_id = metadata.get("run_id")
     if not isinstance(run_id, str) or not run_id:
-        raise BadForm({ids.FIELD_REASON: _BROKEN_KILL})
-    return KillRequest(named=run_id, force=kept.get("force") is True, reason=_reason(view))
+        raise BadForm({ids.FIELD_REASON: _BROKEN_KILL_FORM})
+    return KillRequest(target=run_id, force=metadata.get("force") is True, reason=_reason(view))
 
 
-def read_kill_many_form(view: Mapping[str, Any]) -> KillManyRequest:
+def read_kill_many_form(view: Mapping[str, Any]) -> BulkKillRequest:
     """Read the submitted question about many runs: exactly those that it listed.
 
     Raises:
         BadForm: If it is not as it was drawn.
     """
-    kept = _claims(view)
-    listed = kept.get("runs")
+    metadata = _private_metadata(view)
+    listed = metadata.get("runs")
     if not isinstance(listed, str) or not listed.split():
-        raise BadForm({ids.FIELD_REASON: _BROKEN_KILL})
-    return KillManyRequest(
+        raise BadForm({ids.FIELD_REASON: _BROKEN_KILL_FORM})
+    return BulkKillRequest(
         run_ids=tuple(RUN_ID_PREFIX + digits for digits in listed.split()),
-        force=kept.get("force") is True,
+        force=metadata.get("force") is True,
         reason=_reason(view),
     )
 
@@ -125,7 +125,7 @@ def _reason(view: Mapping[str, Any]) -> str | None:
     return _value(view, ids.FIELD_REASON).strip()[:MAX_REASON_CHARS] or None
 
 
-def _read(
+def _read_field(
     view: Mapping[str, Any],
     block_id: str,
     flag: flags.Flag,
@@ -135,10 +135,10 @@ def _read(
     given = _value(view, block_id).strip()
     if not given:
         return
-    value = flag.read(given)
+    value = flag.parse(given)
     if value is None:
         example = flag.example.split(" ", 1)[1].strip('"')
-        errors[block_id] = f"Needs {flag.wants}, for example {example}."
+        errors[block_id] = f"Needs {flag.expected}, for example {example}."
     else:
         values[flag.field] = value
 
@@ -155,14 +155,14 @@ def _value(view: Mapping[str, Any], block_id: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _metadata(view: Mapping[str, Any]) -> Mapping[str, str]:
-    return {key: value for key, value in _claims(view).items() if isinstance(value, str)}
+def _text_metadata(view: Mapping[str, Any]) -> Mapping[str, str]:
+    return {key: value for key, value in _private_metadata(view).items() if isinstance(value, str)}
 
 
-def _claims(view: Mapping[str, Any]) -> Mapping[str, Any]:
+def _private_metadata(view: Mapping[str, Any]) -> Mapping[str, Any]:
     """What the form was drawn with, or what somebody's client makes of it."""
     try:
-        kept = json.loads(str(view.get("private_metadata") or "{}"))
+        metadata = json.loads(str(view.get("private_metadata") or "{}"))
     except ValueError:
         return {}
-    return kept if isinstance(kept, dict) else {}
+    return metadata if isinstance(metadata, dict) else {}

@@ -6,7 +6,8 @@ from types import MappingProxyType
 
 from bot.slack.commands.command import (
     SYNONYMS,
-    Context,
+    Command,
+    CommandContext,
     ListRuns,
     OpenRunForm,
     ShowHelp,
@@ -15,11 +16,17 @@ from bot.slack.commands.command import (
     ShowWorkers,
     ShowWorkflows,
     Subcommand,
-    Wish,
 )
-from bot.slack.commands.flags import BadCommand, Words, nearest, read_flag, shown, turns
+from bot.slack.commands.flags import (
+    BadCommand,
+    WordReader,
+    closest_match,
+    excerpt,
+    parse_turns,
+    read_flag,
+)
 from bot.slack.text import from_slack
-from core.domain.kills.selection import KillSelection
+from core.domain.kills.bulk_kill import KillSelection
 from core.domain.runs.request import ContinueRequest, KillRequest, RunFilter, StartRequest
 from core.domain.runs.stats import Period
 
@@ -33,29 +40,29 @@ _MORE_TURNS = re.compile(
     re.IGNORECASE,
 )
 # As typed, or with the dash a client made of two.
-_ALL = frozenset({"--all", "—all", "–all", "-all"})
+_ALL_SPELLINGS = frozenset({"--all", "—all", "–all", "-all"})
 _MENTION = "<@{user}(?:\\|[^<>]*)?>"
 
 
-def parse_slash(text: str, context: Context) -> Wish:
+def parse_slash(text: str, context: CommandContext) -> Command:
     """Understand the text after `/workflow`.
 
     Raises:
         BadCommand: With what was not understood, and how to say it.
     """
-    words = Words(text)
+    words = WordReader(text)
     first = words.take()
     if not first:
         return ShowHelp()
     subcommand = _subcommand(first)
     if subcommand is None:
-        raise _unknown_subcommand(first, context)
+        raise _unknown_subcommand_error(first, context)
     if words.peek().lower() in {"--help", "—help", "-h"}:
         return ShowHelp(topic=subcommand)
-    return _READERS[subcommand](words, context)
+    return _PARSERS[subcommand](words, context)
 
 
-def parse_mention(text: str, context: Context, *, bot_user_id: str) -> Wish:
+def parse_mention(text: str, context: CommandContext, *, bot_user_id: str) -> Command:
     """Understand a message that mentions the bot: what follows the first mention of it.
 
     Raises:
@@ -70,35 +77,35 @@ def _subcommand(name: str) -> Subcommand | None:
     return SYNONYMS.get(name) or next((known for known in Subcommand if known == name), None)
 
 
-def _unknown_subcommand(first: str, context: Context) -> BadCommand:
+def _unknown_subcommand_error(first: str, context: CommandContext) -> BadCommand:
     if first.lower() in context.workflow_names:
         return BadCommand(
-            f"`{shown(first)}` is a workflow. To start it: "
-            f"`/workflow run {shown(first)} <what is to be done>`."
+            f"`{excerpt(first)}` is a workflow. To start it: "
+            f"`/workflow run {excerpt(first)} <what is to be done>`."
         )
-    near = nearest(first, {*Subcommand, *SYNONYMS})
-    hint = f" Did you mean `{near}`?" if near else ""
+    suggestion = closest_match(first, {*Subcommand, *SYNONYMS})
+    hint = f" Did you mean `{suggestion}`?" if suggestion else ""
     known = ", ".join(f"`{subcommand}`" for subcommand in Subcommand)
     return BadCommand(
-        f"I don't know `{shown(first)}`.{hint} I know {known}. `/workflow help` explains them."
+        f"I don't know `{excerpt(first)}`.{hint} I know {known}. `/workflow help` explains them."
     )
 
 
-def _status(words: Words, context: Context) -> ShowStatus:
-    if context.thread_run and not _RUN_ID.fullmatch(words.peek()):
-        return ShowStatus(named=context.thread_run)
-    return ShowStatus(named=words.take() or None)
+def _status(words: WordReader, context: CommandContext) -> ShowStatus:
+    if context.thread_run_id and not _RUN_ID.fullmatch(words.peek()):
+        return ShowStatus(target=context.thread_run_id)
+    return ShowStatus(target=words.take() or None)
 
 
-def _workflows(_words: Words, _context: Context) -> ShowWorkflows:
+def _workflows(_words: WordReader, _context: CommandContext) -> ShowWorkflows:
     return ShowWorkflows()
 
 
-def _help(words: Words, _context: Context) -> ShowHelp:
+def _help(words: WordReader, _context: CommandContext) -> ShowHelp:
     return ShowHelp(topic=_subcommand(words.take()))
 
 
-def _run(words: Words, context: Context) -> StartRequest | OpenRunForm:
+def _run(words: WordReader, context: CommandContext) -> StartRequest | OpenRunForm:
     if not words.rest and context.has_forms:
         return OpenRunForm()
     values: dict[str, object] = {}
@@ -125,8 +132,8 @@ def _run(words: Words, context: Context) -> StartRequest | OpenRunForm:
     task = from_slack(words.rest)
     if not task:
         raise BadCommand(
-            f"Say what `{shown(workflow)}` is to do: "
-            f"`/workflow run {shown(workflow)} Add rate limiting to the API`."
+            f"Say what `{excerpt(workflow)}` is to do: "
+            f"`/workflow run {excerpt(workflow)} Add rate limiting to the API`."
         )
     return StartRequest(
         workflow=workflow.lower(),
@@ -137,7 +144,7 @@ def _run(words: Words, context: Context) -> StartRequest | OpenRunForm:
     )
 
 
-def _list(words: Words, _context: Context) -> ListRuns:
+def _list(words: WordReader, _context: CommandContext) -> ListRuns:
     flags = {"mine": False, "live": False, "failed": False}
     workflow: str | None = None
     while word := words.take():
@@ -148,131 +155,134 @@ def _list(words: Words, _context: Context) -> ListRuns:
         elif name in flags and not value:
             flags[name] = True
         elif name != "all" or value:
-            near = nearest(name, {*flags, "workflow"})
-            hint = f" Did you mean `{near}`?" if near else ""
+            suggestion = closest_match(name, {*flags, "workflow"})
+            hint = f" Did you mean `{suggestion}`?" if suggestion else ""
             raise BadCommand(
-                f"`list` can't filter by `{shown(word)}`.{hint} It takes `mine`, `live`, "
+                f"`list` can't filter by `{excerpt(word)}`.{hint} It takes `mine`, `live`, "
                 "`failed` and `workflow=<name>`, for example `/workflow list mine failed`."
             )
-    return ListRuns(wanted=RunFilter(workflow=workflow, **flags))
+    return ListRuns(run_filter=RunFilter(workflow=workflow, **flags))
 
 
-def _named(words: Words, context: Context, *, verb: Subcommand, example: str) -> str:
+def _take_run(words: WordReader, context: CommandContext, *, verb: Subcommand, example: str) -> str:
     """The run a person means: the one they name, else the thread's own."""
-    in_thread = context.thread_run is not None
+    in_thread = context.thread_run_id is not None
     if words.peek() and (not in_thread or _RUN_ID.fullmatch(words.peek())):
         return words.take()
-    if context.thread_run is not None:
-        return context.thread_run
+    if context.thread_run_id is not None:
+        return context.thread_run_id
     raise BadCommand(
         f"Which run shall I {verb}? Give its id: `{example}`. `/workflow list` shows the "
         "recent ones; in a run's own thread no id is needed."
     )
 
 
-def _force(words: Words) -> bool:
+def _take_force(words: WordReader) -> bool:
     taken = words.peek().lower() in {"--force", "—force", "–force", "-f"}
     if taken:
         words.take()
     return taken
 
 
-def _kill(words: Words, context: Context) -> KillRequest | KillSelection:
-    is_forced = _force(words)
-    if words.peek().lower() in _ALL:
+def _kill(words: WordReader, context: CommandContext) -> KillRequest | KillSelection:
+    is_forced = _take_force(words)
+    if words.peek().lower() in _ALL_SPELLINGS:
         words.take()
         return _kill_all(words, is_forced=is_forced)
-    if context.thread_run is None and words.peek().lower() in {"all", "mine"}:
+    if context.thread_run_id is None and words.peek().lower() in {"all", "mine"}:
         raise BadCommand(
             "To stop several runs put two dashes before `all`: `/workflow kill --all mine`. It "
             "lists them and asks before it stops anything."
         )
-    named = _named(words, context, verb=Subcommand.KILL, example="/workflow kill run_0a1b2c3d4e5f")
-    is_forced = _force(words) or is_forced
-    return KillRequest(named=named, force=is_forced, reason=_reason(words))
+    target = _take_run(
+        words, context, verb=Subcommand.KILL, example="/workflow kill run_0a1b2c3d4e5f"
+    )
+    is_forced = _take_force(words) or is_forced
+    return KillRequest(target=target, force=is_forced, reason=_reason(words))
 
 
-def _reason(words: Words) -> str | None:
+def _reason(words: WordReader) -> str | None:
     """What is left; a flag that is none must not become a reason."""
     flag = words.peek()
     if flag.startswith(("--", "—")) and flag[1:].strip("-—"):
         raise BadCommand(
-            f"`kill` has no flag `{shown(from_slack(flag))}`, only `--force` (skips the grace) and "
+            f"`kill` has no flag `{excerpt(from_slack(flag))}`, only `--force` (skips the "
+            "grace) and "
             "`--all` (many runs). The rest is the reason: `/workflow kill run_0a1b2c3d4e5f --force "
             "wrong branch`."
         )
     return from_slack(words.rest) or None
 
 
-def _kill_all(words: Words, *, is_forced: bool) -> KillSelection:
+def _kill_all(words: WordReader, *, is_forced: bool) -> KillSelection:
     """Which runs, then the reason.  `--all` alone is never everything."""
-    is_forced = _force(words) or is_forced
-    mine, everybodys, workflow = False, False, None
-    while not everybodys:
+    is_forced = _take_force(words) or is_forced
+    mine, is_everybodys, workflow = False, False, None
+    while not is_everybodys:
         name, _, value = words.peek().partition("=")
         if name.lower() == "mine" and not value and not mine:
             mine = True
         elif name.lower() == "live" and not value and not mine and workflow is None:
-            everybodys = True
+            is_everybodys = True
         elif name.lower() == "workflow" and value and workflow is None:
             workflow = from_slack(value, prefer_links=True).lower()
         else:
             break
         words.take()
-    if not (mine or everybodys or workflow):
-        given = shown(from_slack(words.peek()))
+    if not (mine or is_everybodys or workflow):
+        given = excerpt(from_slack(words.peek()))
         what = f", not `{given}`" if given else ""
         raise BadCommand(
             f"`kill --all` needs to know which runs{what}: `--all mine` for yours, `--all "
             "workflow=<name>` for those of one workflow, `--all live` for everybody's "
             "(operators). It lists them and asks before it stops anything."
         )
-    is_forced = _force(words) or is_forced
+    is_forced = _take_force(words) or is_forced
     return KillSelection(
-        wanted=RunFilter(live=True, mine=mine, workflow=workflow),
+        run_filter=RunFilter(live=True, mine=mine, workflow=workflow),
         force=is_forced,
         reason=_reason(words),
     )
 
 
-def _stats(words: Words, _context: Context) -> ShowStats:
+def _stats(words: WordReader, _context: CommandContext) -> ShowStats:
     given = words.take()
     period = next((one for one in Period if one == given.lower()), None)
     if given and (period is None or words.rest):
         known = ", ".join(f"`{one}`" for one in Period)
         raise BadCommand(
-            f"`stats` looks back over {known}, not `{shown(f'{given} {words.rest}'.strip())}`. "
+            f"`stats` looks back over {known}, not `{excerpt(f'{given} {words.rest}'.strip())}`. "
             "For example `/workflow stats 24h`; without a period it is 7 days."
         )
     return ShowStats(period=period or Period.WEEK)
 
 
-def _workers(_words: Words, _context: Context) -> ShowWorkers:
+def _workers(_words: WordReader, _context: CommandContext) -> ShowWorkers:
     return ShowWorkers()
 
 
-def _continue(words: Words, context: Context) -> ContinueRequest:
-    bare_turns = _MORE_TURNS.match(words.rest) if context.thread_run else None
-    named = (
-        context.thread_run
-        if context.thread_run and bare_turns
-        else _named(
+def _continue(words: WordReader, context: CommandContext) -> ContinueRequest:
+    bare_turns = _MORE_TURNS.match(words.rest) if context.thread_run_id else None
+    target = (
+        context.thread_run_id
+        if context.thread_run_id and bare_turns
+        else _take_run(
             words,
             context,
             verb=Subcommand.CONTINUE,
             example="/workflow continue run_0a1b2c3d4e5f +20",
         )
     )
-    additional, message = _more_turns(words.rest)
+    additional, message = _take_turns(words.rest)
     return ContinueRequest(
-        named=named,
+        target=target,
         request_key=context.request_key,
         additional_turns=additional,
         message=from_slack(message) or None,
     )
 
 
-def _more_turns(text: str) -> tuple[int | None, str]:
+def _take_turns(text: str) -> tuple[int | None, str]:
     """Take `+20`, `20 turns` or a lone `20` off the start of a message.
 
     A bare number that words follow is part of the message ("3 tests still fail").
@@ -284,16 +294,16 @@ def _more_turns(text: str) -> tuple[int | None, str]:
     if found["plus"] is None and not found["noun"].strip() and rest:
         return None, text
     digits = found["plus"] or found["bare"]
-    wanted = turns(digits)
+    wanted = parse_turns(digits)
     if wanted is None:
         raise BadCommand(
-            f"`+{shown(digits)}` turns is out of bounds: give a whole number from 1 to 1000, "
+            f"`+{excerpt(digits)}` turns is out of bounds: give a whole number from 1 to 1000, "
             "for example `+20`."
         )
     return wanted, rest
 
 
-_READERS: Mapping[Subcommand, Callable[[Words, Context], Wish]] = MappingProxyType(
+_PARSERS: Mapping[Subcommand, Callable[[WordReader, CommandContext], Command]] = MappingProxyType(
     {
         Subcommand.RUN: _run,
         Subcommand.STATUS: _status,

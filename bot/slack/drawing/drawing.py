@@ -10,51 +10,51 @@ from datetime import datetime, timedelta
 from typing import TypedDict
 
 from bot.slack.client.client import RateLimited, SlackRefused, SlackUnreachable
-from bot.slack.client.rate_limits import Budget, Priority, Ticket
-from bot.slack.client.refusals import Meaning, meaning_of
+from bot.slack.client.rate_limits import Priority, RateLimiter, Ticket
+from bot.slack.client.refusals import RefusalKind, refusal_kind
 from bot.slack.drawing.diff import (
     DELETED,
-    Kind,
-    Todo,
-    is_untold,
-    lacking,
-    newest,
+    ActionKind,
+    DrawAction,
+    needs_owner_notice,
+    newest_run,
+    next_action,
     priority_of,
-    version_of,
+    target_version,
 )
-from bot.slack.drawing.finder import Finder
-from bot.slack.drawing.owner_notices import Farewells
+from bot.slack.drawing.finder import MessageFinder
+from bot.slack.drawing.owner_notices import OwnerNotices
 from bot.slack.drawing.posting import UNSENT, Poster
-from bot.slack.drawing.uncertain_writes import Doubts
-from bot.slack.ports import Lead, Threads
+from bot.slack.drawing.uncertain_writes import UncertainWrites
+from bot.slack.ports import Leadership, Threads
 from bot.slack.views.message import Message, TextFile
 from bot.slack.views.thread.thread import CARD
 from core.domain.errors import Unavailable
-from core.domain.runs.snapshot import Doubt, Shown, ShownState, Thread
+from core.domain.runs.snapshot import SlackMessage, SlackMessageState, Thread, UncertainWriteKind
 
 log = logging.getLogger(__name__)
 
 # Between two updates of one message; Slack's clients do not show more.
 UPDATE_GAP = timedelta(seconds=1.2)
 # A post without an answer may still arrive; so long after that it is not looked for.
-ARRIVAL = timedelta(seconds=3)
+ARRIVAL_WINDOW = timedelta(seconds=3)
 
 # What a thread should show, by slot, the card first.
 Draw = Callable[[Thread, datetime], Mapping[str, Message | TextFile]]
 
 
-class Blocked(Exception):
+class BotBlocked(Exception):
     """Slack takes nothing of this bot until somebody mends the installation."""
 
 
-class Deposed(Unavailable):
+class LeadershipLost(Unavailable):
     """Another process may be drawing by now."""
 
     def __init__(self) -> None:
         super().__init__("not sure to be the one that draws", user_message="Try again.")
 
 
-class _Where(TypedDict):
+class _Destination(TypedDict):
     thread_key: str
     slot: str
     channel_id: str
@@ -62,25 +62,25 @@ class _Where(TypedDict):
 
 
 @dataclass
-class Drawing:
+class ThreadDrawer:
     """Draws threads.  One task per thread at a time; the budget is shared by all."""
 
     threads: Threads
     poster: Poster
-    finder: Finder
-    budget: Budget
+    finder: MessageFinder
+    rate_limiter: RateLimiter
     draw: Draw
-    farewells: Farewells
+    owner_notices: OwnerNotices
     clock: Callable[[], datetime]
     now: Callable[[], float]
-    doubts: Doubts
-    lead: Lead | None = None
+    uncertain_writes: UncertainWrites
+    leadership: Leadership | None = None
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-    arrival: timedelta = ARRIVAL
+    arrival_window: timedelta = ARRIVAL_WINDOW
     tickets: dict[str, Ticket] = field(default_factory=dict)
     _updated_at: dict[tuple[str, str], float] = field(default_factory=dict)
 
-    async def bring_up(self, thread_key: str, *, is_idle: bool = False) -> bool:
+    async def reconcile(self, thread_key: str, *, is_idle: bool = False) -> bool:
         """Do all that a thread lacks; answers whether it has a live run.
 
         Raises:
@@ -89,18 +89,18 @@ class Drawing:
             SlackError: Slack does not do its part; try again later.
             Unavailable: The database cannot be reached.
         """
-        looked_at: set[tuple[str, Doubt]] = set()
+        rechecked: set[tuple[str, UncertainWriteKind]] = set()
         while True:
             thread = await self.threads.thread(thread_key)
             if thread is None:
                 return False
-            if await self._look_again(thread, looked_at):
+            if await self._recheck_uncertain(thread, rechecked):
                 continue
-            todo = await self._todo(thread)
-            if todo is None:
-                await self._settle(thread, looked_at)
-                return newest(thread).is_live
-            await self._do(thread, todo, priority_of(thread, todo, is_idle=is_idle))
+            action = await self._next_action(thread)
+            if action is None:
+                await self._record_drawn(thread, rechecked)
+                return newest_run(thread).is_live
+            await self._perform(thread, action, priority_of(thread, action, is_idle=is_idle))
 
     def raise_priority(self, thread_key: str, priority: Priority) -> None:
         """Move a waiting thread forward."""
@@ -108,155 +108,173 @@ class Drawing:
         if ticket is not None:
             ticket.raise_to(priority)
 
-    async def _do(self, thread: Thread, todo: Todo, priority: Priority) -> None:
-        if todo.kind is Kind.FIND:
-            await self._find(todo)
+    async def _perform(self, thread: Thread, action: DrawAction, priority: Priority) -> None:
+        if action.kind is ActionKind.FIND:
+            await self._find(action)
             return
-        if todo.kind is Kind.UPDATE:
-            await self._pause(todo)
-        method = todo.method
-        ticket = self.budget.ask(method, channel=todo.channel_id, priority=priority)
+        if action.kind is ActionKind.UPDATE:
+            await self._wait_update_gap(action)
+        method = action.method
+        ticket = self.rate_limiter.enqueue(method, channel=action.channel_id, priority=priority)
         if not ticket.is_granted:
             self.tickets[thread.thread_key] = ticket
             try:
-                await ticket.granted()
+                await ticket.wait_granted()
             finally:
                 self.tickets.pop(thread.thread_key, None)
             # Time has passed: what is sent is what holds now.
             try:
                 fresh = await self.threads.thread(thread.thread_key)
-                again = await self._todo(fresh) if fresh is not None else None
+                fresh_action = await self._next_action(fresh) if fresh is not None else None
             except BaseException:
-                self.budget.give_back(method, channel=todo.channel_id)
+                self.rate_limiter.return_permit(method, channel=action.channel_id)
                 raise
-            if fresh is None or again is None or (again.kind, again.slot) != (todo.kind, todo.slot):
-                self.budget.give_back(method, channel=todo.channel_id)
+            if (
+                fresh is None
+                or fresh_action is None
+                or (fresh_action.kind, fresh_action.slot) != (action.kind, action.slot)
+            ):
+                self.rate_limiter.return_permit(method, channel=action.channel_id)
                 return
-            thread, todo = fresh, again
-        await self._send(thread, todo)
+            thread, action = fresh, fresh_action
+        await self._send(thread, action)
 
-    async def _send(self, thread: Thread, todo: Todo) -> None:
-        if self.lead is not None and not self.lead.is_sure:
-            raise Deposed
+    async def _send(self, thread: Thread, action: DrawAction) -> None:
+        if self.leadership is not None and not self.leadership.is_exclusive:
+            raise LeadershipLost
         try:
-            await self._call(thread.thread_key, todo, self.clock())
+            await self._call_slack(thread.thread_key, action, self.clock())
         except RateLimited as error:
             log.info("%s", error)
-            await self._note_unsent(thread, todo)
+            await self._mark_unsent(thread, action)
         except SlackUnreachable as error:
             # A post may have arrived; its row says so, and it is looked for.
-            log.warning("%s of %s: %s", todo.slot, thread.thread_key, error)
-            if todo.kind is Kind.UPDATE:
-                await self.doubts.note(thread.thread_key, todo.slot, Doubt.OVERWRITTEN)
+            log.warning("%s of %s: %s", action.slot, thread.thread_key, error)
+            if action.kind is ActionKind.UPDATE:
+                await self.uncertain_writes.add(
+                    thread.thread_key, action.slot, UncertainWriteKind.OVERWRITTEN
+                )
                 raise
-            await self._note_unheard(thread, todo)
+            await self._restart_arrival_window(thread, action)
         except SlackRefused as error:
-            await self._refused(thread, todo, error)
+            await self._handle_refusal(thread, action, error)
 
-    async def _call(self, thread_key: str, todo: Todo, now: datetime) -> None:
-        if todo.kind is Kind.UPDATE and todo.shown and isinstance(todo.message, Message):
-            self._updated_at[thread_key, todo.slot] = self.now()
-            await self.poster.update(todo.message, todo.shown, now=now)
+    async def _call_slack(self, thread_key: str, action: DrawAction, now: datetime) -> None:
+        if (
+            action.kind is ActionKind.UPDATE
+            and action.current
+            and isinstance(action.message, Message)
+        ):
+            self._updated_at[thread_key, action.slot] = self.now()
+            await self.poster.update(action.message, action.current, now=now)
             return
-        where: _Where = {
+        destination: _Destination = {
             "thread_key": thread_key,
-            "slot": todo.slot,
-            "channel_id": todo.channel_id,
-            "thread_ts": todo.thread_ts,
+            "slot": action.slot,
+            "channel_id": action.channel_id,
+            "thread_ts": action.thread_ts,
         }
-        if isinstance(todo.message, TextFile):
-            await self.poster.upload(todo.message, **where, before=todo.shown, now=now)
+        if isinstance(action.message, TextFile):
+            await self.poster.upload(
+                action.message, **destination, previous=action.current, now=now
+            )
         else:
-            await self.poster.post(todo.message, **where, before=todo.shown, now=now)
+            await self.poster.post(action.message, **destination, previous=action.current, now=now)
 
-    async def _note_unsent(self, thread: Thread, todo: Todo) -> None:
+    async def _mark_unsent(self, thread: Thread, action: DrawAction) -> None:
         """Let the next try post without a search, since Slack took nothing."""
-        row = await self._sending(thread, todo)
+        row = await self._begun_post(thread, action)
         if row is not None:
-            await self.poster.unsent(row, now=self.clock())
+            await self.poster.mark_unsent(row, now=self.clock())
 
-    async def _note_unheard(self, thread: Thread, todo: Todo) -> None:
+    async def _restart_arrival_window(self, thread: Thread, action: DrawAction) -> None:
         """Count the time in which a post may still arrive from now."""
-        row = await self._sending(thread, todo)
+        row = await self._begun_post(thread, action)
         if row is not None:
-            await self.threads.put(replace(row, updated_at=self.clock()))
+            await self.threads.save_message(replace(row, updated_at=self.clock()))
 
-    async def _sending(self, thread: Thread, todo: Todo) -> Shown | None:
+    async def _begun_post(self, thread: Thread, action: DrawAction) -> SlackMessage | None:
         """The row of a post that was begun."""
-        if todo.kind is not Kind.POST:
+        if action.kind is not ActionKind.POST:
             return None
         fresh = await self.threads.thread(thread.thread_key)
-        row = fresh.shown.get(todo.slot) if fresh is not None else None
-        return row if row is not None and row.state is ShownState.SENDING else None
+        row = fresh.messages.get(action.slot) if fresh is not None else None
+        return row if row is not None and row.state is SlackMessageState.SENDING else None
 
-    async def _find(self, todo: Todo) -> None:
-        if todo.shown is None:
+    async def _find(self, action: DrawAction) -> None:
+        if action.current is None:
             return
-        age = self.clock() - todo.shown.updated_at
-        if age < self.arrival:
-            await self.sleep((self.arrival - age).total_seconds())
+        age = self.clock() - action.current.updated_at
+        if age < self.arrival_window:
+            await self.sleep((self.arrival_window - age).total_seconds())
         try:
-            file = todo.message if isinstance(todo.message, TextFile) else None
-            found = await self.finder.find(todo.shown, file=file, now=self.clock())
+            file = action.message if isinstance(action.message, TextFile) else None
+            found = await self.finder.find(action.current, file=file, now=self.clock())
         except SlackRefused as error:
-            if meaning_of(error.name) in {Meaning.BOT_BLOCKED, Meaning.PASSING}:
-                self._raise(error)
+            if refusal_kind(error.name) in {RefusalKind.BOT_BLOCKED, RefusalKind.TRANSIENT}:
+                self._raise_refusal(error)
             found = None
         if found is None:
-            await self.doubts.note(todo.shown.thread_key, todo.slot, Doubt.POSTED_TWICE)
-            await self.poster.unsent(todo.shown, now=self.clock())
+            await self.uncertain_writes.add(
+                action.current.thread_key, action.slot, UncertainWriteKind.POSTED_TWICE
+            )
+            await self.poster.mark_unsent(action.current, now=self.clock())
 
-    async def _look_again(self, thread: Thread, looked_at: set[tuple[str, Doubt]]) -> bool:
+    async def _recheck_uncertain(
+        self, thread: Thread, rechecked: set[tuple[str, UncertainWriteKind]]
+    ) -> bool:
         """Mend what Slack carried out late; answers whether there was anything to look at.
 
         The doubts last until all that is lacking then is done, should this process die first.
         """
-        due = set(self.doubts.due(thread.thread_key)) - looked_at
-        for slot, doubt in sorted(due):
-            row = thread.shown.get(slot)
-            if row is not None and row.state is ShownState.SHOWN:
-                await self._mend(thread, row, doubt)
-        looked_at |= due
+        due = set(self.uncertain_writes.due(thread.thread_key)) - rechecked
+        for slot, kind in sorted(due):
+            row = thread.messages.get(slot)
+            if row is not None and row.state is SlackMessageState.SHOWN:
+                await self._repair(thread, row, kind)
+        rechecked |= due
         return bool(due)
 
-    async def _mend(self, thread: Thread, row: Shown, doubt: Doubt) -> None:
-        if doubt is Doubt.OVERWRITTEN:
-            await self.threads.put(replace(row, content_hash=None))
+    async def _repair(self, thread: Thread, row: SlackMessage, kind: UncertainWriteKind) -> None:
+        if kind is UncertainWriteKind.OVERWRITTEN:
+            await self.threads.save_message(replace(row, content_hash=None))
             return
         file = self.draw(thread, self.clock()).get(row.slot)
-        await self.finder.keep_one(
+        await self.finder.delete_duplicates(
             row, file=file if isinstance(file, TextFile) else None, now=self.clock()
         )
 
-    async def _refused(self, thread: Thread, todo: Todo, error: SlackRefused) -> None:
-        meaning = meaning_of(error.name)
-        if isinstance(todo.message, TextFile) and error.name == "missing_scope":
+    async def _handle_refusal(
+        self, thread: Thread, action: DrawAction, error: SlackRefused
+    ) -> None:
+        refusal = refusal_kind(error.name)
+        if isinstance(action.message, TextFile) and error.name == "missing_scope":
             # Everything but the file can be shown.
-            meaning = Meaning.FILE_REFUSED
-        await self._note_unsent(thread, todo)
-        if meaning in {Meaning.BOT_BLOCKED, Meaning.PASSING}:
-            self._raise(error)
+            refusal = RefusalKind.FILE_REFUSED
+        await self._mark_unsent(thread, action)
+        if refusal in {RefusalKind.BOT_BLOCKED, RefusalKind.TRANSIENT}:
+            self._raise_refusal(error)
         fresh = await self.threads.thread(thread.thread_key)
-        shown = fresh.shown.get(todo.slot) if fresh is not None else None
+        shown = fresh.messages.get(action.slot) if fresh is not None else None
         if shown is None:
             return
-        log.info("%s of %s: %s", todo.slot, thread.thread_key, error.name)
+        log.info("%s of %s: %s", action.slot, thread.thread_key, error.name)
         root = shown.thread_ts or shown.message_ts
-        is_new_card = todo.slot == CARD and shown.attempts == 0
-        if meaning is Meaning.MESSAGE_LOST and is_new_card and root:
+        is_new_card = action.slot == CARD and shown.attempts == 0
+        if refusal is RefusalKind.MESSAGE_LOST and is_new_card and root:
             # Somebody deleted the card: once it comes again, at the end of its own thread.
-            await self._again(shown, thread_ts=root)
-        elif meaning is Meaning.THREAD_CLOSED and todo.slot == CARD and shown.thread_ts:
-            await self._again(shown, thread_ts=None)
+            await self._reset_for_repost(shown, thread_ts=root)
+        elif refusal is RefusalKind.THREAD_CLOSED and action.slot == CARD and shown.thread_ts:
+            await self._reset_for_repost(shown, thread_ts=None)
         else:
-            reason = DELETED if meaning is Meaning.MESSAGE_LOST else error.name
-            await self.poster.lost(shown, reason, now=self.clock())
+            reason = DELETED if refusal is RefusalKind.MESSAGE_LOST else error.name
+            await self.poster.mark_lost(shown, reason, now=self.clock())
 
-    async def _again(self, shown: Shown, *, thread_ts: str | None) -> None:
-        await self.threads.put(
+    async def _reset_for_repost(self, shown: SlackMessage, *, thread_ts: str | None) -> None:
+        await self.threads.save_message(
             replace(
                 shown,
-                state=ShownState.GONE,
+                state=SlackMessageState.GONE,
                 error=UNSENT,
                 message_ts=None,
                 thread_ts=thread_ts,
@@ -266,35 +284,37 @@ class Drawing:
             )
         )
 
-    def _raise(self, error: SlackRefused) -> None:
-        if meaning_of(error.name) is Meaning.BOT_BLOCKED:
-            raise Blocked(str(error)) from error
+    def _raise_refusal(self, error: SlackRefused) -> None:
+        if refusal_kind(error.name) is RefusalKind.BOT_BLOCKED:
+            raise BotBlocked(str(error)) from error
         raise error
 
-    async def _pause(self, todo: Todo) -> None:
-        if todo.shown is None:
+    async def _wait_update_gap(self, action: DrawAction) -> None:
+        if action.current is None:
             return
-        last = self._updated_at.get((todo.shown.thread_key, todo.slot))
+        last = self._updated_at.get((action.current.thread_key, action.slot))
         wait = 0.0 if last is None else last + UPDATE_GAP.total_seconds() - self.now()
         if wait > 0:
             await self.sleep(wait)
 
-    async def _todo(self, thread: Thread) -> Todo | None:
+    async def _next_action(self, thread: Thread) -> DrawAction | None:
         """The first thing to be done."""
         now = self.clock()
-        todo = lacking(thread, self.draw(thread, now), now=now)
-        if todo is None and is_untold(thread):
-            return await self.farewells.todo(thread)
-        return todo
+        action = next_action(thread, self.draw(thread, now), now=now)
+        if action is None and needs_owner_notice(thread):
+            return await self.owner_notices.next_action(thread)
+        return action
 
-    async def _settle(self, thread: Thread, looked_at: set[tuple[str, Doubt]]) -> None:
+    async def _record_drawn(
+        self, thread: Thread, rechecked: set[tuple[str, UncertainWriteKind]]
+    ) -> None:
         """Record, last of all, up to which version the thread is drawn, and what is past doubt."""
-        card = thread.shown.get(CARD)
-        if card is not None and card.version != version_of(thread):
-            await self.threads.put(replace(card, version=version_of(thread)))
+        card = thread.messages.get(CARD)
+        if card is not None and card.version != target_version(thread):
+            await self.threads.save_message(replace(card, version=target_version(thread)))
         # One that was noted again meanwhile is due later.
-        for slot, doubt in looked_at.intersection(self.doubts.due(thread.thread_key)):
-            await self.doubts.settle(thread.thread_key, slot, doubt)
-        if not newest(thread).is_live:
+        for slot, kind in rechecked.intersection(self.uncertain_writes.due(thread.thread_key)):
+            await self.uncertain_writes.resolve(thread.thread_key, slot, kind)
+        if not newest_run(thread).is_live:
             for key in [key for key in self._updated_at if key[0] == thread.thread_key]:
                 del self._updated_at[key]

@@ -10,30 +10,32 @@ from typing import Any
 
 from bot.slack.client.client import Slack, SlackRefused
 from bot.slack.client.rate_limits import Priority
-from bot.slack.client.refusals import Meaning, meaning_of
+from bot.slack.client.refusals import RefusalKind, refusal_kind
 from bot.slack.drawing.posting import file_hash, metadata_of
 from bot.slack.ports import Threads
 from bot.slack.views.message import TextFile
-from core.domain.runs.snapshot import Shown, ShownState
+from core.domain.runs.snapshot import SlackMessage, SlackMessageState
 
 log = logging.getLogger(__name__)
 
 # How far back a lost message is searched: the time a call takes, some tries of it, and what
 # may lie between our clock and Slack's.
-_SEARCHED = timedelta(minutes=10)
+_SEARCH_WINDOW = timedelta(minutes=10)
 _PAGE = 200
-_MOST_PAGES = 20
-_TWICE = 2
+_MAX_PAGES = 20
+_DUPLICATED = 2
 
 
 @dataclass(frozen=True)
-class Finder:
+class MessageFinder:
     """Looks for messages whose fate is not known."""
 
     slack: Slack
     threads: Threads
 
-    async def find(self, shown: Shown, *, file: TextFile | None, now: datetime) -> Shown | None:
+    async def find(
+        self, shown: SlackMessage, *, file: TextFile | None, now: datetime
+    ) -> SlackMessage | None:
         """Look in Slack for a message whose answer was lost; `None` if it is not there.
 
         A message found gets no content hash, so that it is brought up to date.
@@ -41,42 +43,46 @@ class Finder:
         Raises:
             SlackError: As `Slack.call`.
         """
-        async for ts in self._marked(shown, file):
+        async for ts in self._marked_messages(shown, file):
             log.info("%s of %s was there already", shown.slot, shown.thread_key)
             digest = file_hash(file) if file is not None else None
-            return await self._found(shown, ts, digest, now)
+            return await self._record_found(shown, ts, digest, now)
         return None
 
-    async def keep_one(self, shown: Shown, *, file: TextFile | None, now: datetime) -> None:
+    async def delete_duplicates(
+        self, shown: SlackMessage, *, file: TextFile | None, now: datetime
+    ) -> None:
         """Delete what is there twice, because Slack carried a post out late.
 
         Raises:
             SlackError: As `Slack.call`.
         """
-        found = sorted([ts async for ts in self._marked(shown, file)])
-        if len(found) < _TWICE:
+        found = sorted([ts async for ts in self._marked_messages(shown, file)])
+        if len(found) < _DUPLICATED:
             return
-        kept = shown.message_ts if shown.message_ts in found else found[0]
+        kept_ts = shown.message_ts if shown.message_ts in found else found[0]
         for ts in found:
-            if ts != kept:
+            if ts != kept_ts:
                 log.warning("%s of %s was there twice", shown.slot, shown.thread_key)
                 await self._delete(shown.channel_id, ts)
-        if kept != shown.message_ts and file is None:
-            await self._found(shown, kept, None, now)
+        if kept_ts != shown.message_ts and file is None:
+            await self._record_found(shown, kept_ts, None, now)
 
     async def _delete(self, channel_id: str, ts: str) -> None:
         try:
             await self.slack.call("chat.delete", priority=Priority.STEP, channel=channel_id, ts=ts)
         except SlackRefused as error:
-            if meaning_of(error.name) is not Meaning.MESSAGE_LOST:
+            if refusal_kind(error.name) is not RefusalKind.MESSAGE_LOST:
                 raise
 
-    async def _marked(self, shown: Shown, file: TextFile | None) -> AsyncIterator[str]:
+    async def _marked_messages(
+        self, shown: SlackMessage, file: TextFile | None
+    ) -> AsyncIterator[str]:
         """The `ts` of each message that carries the mark of a slot, page by page."""
-        oldest = f"{(shown.updated_at - _SEARCHED).timestamp():.6f}"
+        oldest = f"{(shown.updated_at - _SEARCH_WINDOW).timestamp():.6f}"
         method = "conversations.replies" if shown.thread_ts else "conversations.history"
         cursor: str | None = None
-        for _ in range(_MOST_PAGES):
+        for _ in range(_MAX_PAGES):
             answer = await self.slack.call(
                 method,
                 priority=Priority.ANSWER,
@@ -87,30 +93,32 @@ class Finder:
                 cursor=cursor,
                 include_all_metadata=True,
             )
-            for ts in _marked(answer.get("messages") or (), shown, file):
+            for ts in _marked_messages(answer.get("messages") or (), shown, file):
                 yield ts
             cursor = (answer.get("response_metadata") or {}).get("next_cursor") or None
             if cursor is None:
                 return
 
-    async def _found(self, shown: Shown, ts: str, digest: str | None, now: datetime) -> Shown:
+    async def _record_found(
+        self, shown: SlackMessage, ts: str, digest: str | None, now: datetime
+    ) -> SlackMessage:
         row = replace(
-            shown, state=ShownState.SHOWN, message_ts=ts, content_hash=digest, updated_at=now
+            shown, state=SlackMessageState.SHOWN, message_ts=ts, content_hash=digest, updated_at=now
         )
-        await self.threads.put(row)
+        await self.threads.save_message(row)
         return row
 
 
-def _marked(
-    messages: Iterable[Mapping[str, Any]], shown: Shown, file: TextFile | None
+def _marked_messages(
+    messages: Iterable[Mapping[str, Any]], shown: SlackMessage, file: TextFile | None
 ) -> Iterator[str]:
     """The `ts` of the messages that carry the mark of this slot, or the file."""
-    mark = metadata_of(shown.thread_key, shown.slot)
+    marker = metadata_of(shown.thread_key, shown.slot)
     for message in messages:
         metadata = message.get("metadata") or {}
         is_marked = (
-            metadata.get("event_type") == mark["event_type"]
-            and metadata.get("event_payload") == mark["event_payload"]
+            metadata.get("event_type") == marker["event_type"]
+            and metadata.get("event_payload") == marker["event_payload"]
         )
         names = [attached.get("name") for attached in message.get("files") or ()]
         if is_marked or (file is not None and file.name in names):

@@ -9,18 +9,20 @@ from dataclasses import dataclass
 
 from bot.slack.client.client import Slack, SlackError, SlackRefused
 from bot.slack.client.rate_limits import Priority
-from bot.slack.drawing.diff import RETRY_PLACE_AFTER
+from bot.slack.drawing.diff import RETRY_CHANNEL_AFTER
 from bot.slack.ports import Threads
 from core.domain.errors import Unavailable
 
 log = logging.getLogger(__name__)
 
 # Reasons whose end can be seen by asking about the channel.
-_SEEN_TO_END = frozenset({"channel_not_found", "not_in_channel", "is_archived", "is_inactive"})
+_RECOVERABLE_REASONS = frozenset(
+    {"channel_not_found", "not_in_channel", "is_archived", "is_inactive"}
+)
 
 
 @dataclass(frozen=True)
-class Places:
+class LostChannels:
     """Asks about lost channels now and then, and opens the threads in those that are back.
 
     A thread whose run has ended has no news of its own any more; without this its card would
@@ -32,16 +34,16 @@ class Places:
     team_id: str
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
-    async def keep_looking(self) -> None:
+    async def keep_checking(self) -> None:
         """Look now and every few minutes, until cancelled."""
         while True:
             try:
-                await self.look()
+                await self.reopen_recovered()
             except (SlackError, Unavailable) as error:
                 log.warning("lost channels cannot be asked about: %s", error)
-            await self.sleep(RETRY_PLACE_AFTER.total_seconds())
+            await self.sleep(RETRY_CHANNEL_AFTER.total_seconds())
 
-    async def look(self) -> int:
+    async def reopen_recovered(self) -> int:
         """Open what is back; answers how many threads are to be drawn again.
 
         Raises:
@@ -49,16 +51,16 @@ class Places:
             Unavailable: The database cannot be reached.
         """
         count = 0
-        for channel_id in await self.threads.lost_places(
-            team_id=self.team_id, reasons=_SEEN_TO_END
+        for channel_id in await self.threads.lost_channels(
+            team_id=self.team_id, reasons=_RECOVERABLE_REASONS
         ):
-            if await self._is_back(channel_id):
-                opened = await self.threads.reopen(channel_id, reasons=_SEEN_TO_END)
-                log.info("%s is back: %d threads are drawn again", channel_id, opened)
-                count += opened
+            if await self._is_usable(channel_id):
+                reopened = await self.threads.retry_lost(channel_id, reasons=_RECOVERABLE_REASONS)
+                log.info("%s is back: %d threads are drawn again", channel_id, reopened)
+                count += reopened
         return count
 
-    async def _is_back(self, channel_id: str) -> bool:
+    async def _is_usable(self, channel_id: str) -> bool:
         try:
             answer = await self.slack.call(
                 "conversations.info", priority=Priority.IDLE, channel=channel_id

@@ -13,19 +13,19 @@ from uuid import uuid4
 
 from bot.slack.client.client import Slack, SlackRefused
 from bot.slack.client.rate_limits import Priority
-from bot.slack.client.refusals import Meaning, meaning_of
+from bot.slack.client.refusals import RefusalKind, refusal_kind
 from bot.slack.ports import Threads
 from bot.slack.views.message import Message, TextFile
-from core.domain.runs.snapshot import Shown, ShownState
+from core.domain.runs.snapshot import SlackMessage, SlackMessageState
 
 log = logging.getLogger(__name__)
 
 # Names the metadata by which a message is known again after a lost answer or a crash.
-EVENT_TYPE = "signalbox_message"
+METADATA_EVENT_TYPE = "signalbox_message"
 # The reason of a row whose message Slack surely did not take: it is posted without a search.
 UNSENT = "unsent"
 # `parse` and `link_names` have other defaults in chat.update than in chat.postMessage.
-_CALM: Mapping[str, Any] = {
+_MESSAGE_DEFAULTS: Mapping[str, Any] = {
     "parse": "none",
     "link_names": False,
     "unfurl_links": False,
@@ -48,9 +48,9 @@ class Poster:
         slot: str,
         channel_id: str,
         thread_ts: str | None,
-        before: Shown | None,
+        previous: SlackMessage | None,
         now: datetime,
-    ) -> Shown:
+    ) -> SlackMessage:
         """Post a message for the first time; the caller holds the permit.
 
         The row says `SENDING` before the call is made.  If the answer is lost it stays so,
@@ -59,27 +59,27 @@ class Poster:
         Raises:
             SlackError: As `Slack.call`.
         """
-        row = _sending(
+        row = _sending_row(
             thread_key=thread_key,
             slot=slot,
             channel_id=channel_id,
             thread_ts=thread_ts,
-            before=before,
+            previous=previous,
             now=now,
         )
-        await self.threads.put(row)
+        await self.threads.save_message(row)
         try:
             answer = await self.slack.call(
                 "chat.postMessage",
-                is_permitted=True,
+                has_permit=True,
                 channel=channel_id,
                 thread_ts=thread_ts,
                 **_content(message),
-                **_CALM,
+                **_MESSAGE_DEFAULTS,
                 metadata=metadata_of(thread_key, slot),
             )
         except SlackRefused as error:
-            if meaning_of(error.name) is not Meaning.CONTENT_REFUSED:
+            if refusal_kind(error.name) is not RefusalKind.CONTENT_REFUSED:
                 raise
             log.warning("%s of %s was refused by Slack: %s", slot, thread_key, error.name)
             answer = await self.slack.call(
@@ -87,11 +87,11 @@ class Poster:
                 priority=Priority.FINAL,
                 channel=channel_id,
                 thread_ts=thread_ts,
-                text=message.text[:_PLAIN_LENGTH],
-                **_CALM,
+                text=message.text[:_PLAIN_TEXT_LIMIT],
+                **_MESSAGE_DEFAULTS,
                 metadata=metadata_of(thread_key, slot),
             )
-        return await self._shown(row, str(answer.get("ts", "")), content_hash(message), now)
+        return await self._record_shown(row, str(answer.get("ts", "")), content_hash(message), now)
 
     async def upload(
         self,
@@ -101,23 +101,23 @@ class Poster:
         slot: str,
         channel_id: str,
         thread_ts: str | None,
-        before: Shown | None,
+        previous: SlackMessage | None,
         now: datetime,
-    ) -> Shown:
+    ) -> SlackMessage:
         """Put a file into the thread, with the same care as `post`; its name is its mark.
 
         Raises:
             SlackError: As `Slack.call`.
         """
-        row = _sending(
+        row = _sending_row(
             thread_key=thread_key,
             slot=slot,
             channel_id=channel_id,
             thread_ts=thread_ts,
-            before=before,
+            previous=previous,
             now=now,
         )
-        await self.threads.put(row)
+        await self.threads.save_message(row)
         await self.slack.upload(
             channel=channel_id,
             thread_ts=thread_ts,
@@ -125,9 +125,9 @@ class Poster:
             title=file.title,
             content=file.content,
         )
-        return await self._shown(row, "", file_hash(file), now)
+        return await self._record_shown(row, "", file_hash(file), now)
 
-    async def update(self, message: Message, shown: Shown, *, now: datetime) -> Shown:
+    async def update(self, message: Message, shown: SlackMessage, *, now: datetime) -> SlackMessage:
         """Change a message that is there; the caller holds the permit.
 
         Raises:
@@ -141,11 +141,9 @@ class Poster:
             "metadata": metadata_of(shown.thread_key, shown.slot),
         }
         try:
-            await self.slack.call(
-                "chat.update", is_permitted=True, **arguments, **_content(message)
-            )
+            await self.slack.call("chat.update", has_permit=True, **arguments, **_content(message))
         except SlackRefused as error:
-            if meaning_of(error.name) is not Meaning.CONTENT_REFUSED:
+            if refusal_kind(error.name) is not RefusalKind.CONTENT_REFUSED:
                 raise
             log.warning(
                 "%s of %s was refused by Slack: %s", shown.slot, shown.thread_key, error.name
@@ -154,32 +152,36 @@ class Poster:
                 "chat.update",
                 priority=Priority.FINAL,
                 **arguments,
-                text=message.text[:_PLAIN_LENGTH],
+                text=message.text[:_PLAIN_TEXT_LIMIT],
                 blocks=[],
             )
-        row = replace(shown, state=ShownState.SHOWN, error=None)
-        return await self._shown(row, shown.message_ts or "", content_hash(message), now)
+        row = replace(shown, state=SlackMessageState.SHOWN, error=None)
+        return await self._record_shown(row, shown.message_ts or "", content_hash(message), now)
 
-    async def unsent(self, shown: Shown, *, now: datetime) -> None:
+    async def mark_unsent(self, shown: SlackMessage, *, now: datetime) -> None:
         """Note that Slack surely did not take a message (it said 429, or no)."""
-        await self.threads.put(replace(shown, state=ShownState.GONE, error=UNSENT, updated_at=now))
+        await self.threads.save_message(
+            replace(shown, state=SlackMessageState.GONE, error=UNSENT, updated_at=now)
+        )
 
-    async def lost(self, shown: Shown, reason: str, *, now: datetime) -> Shown:
+    async def mark_lost(self, shown: SlackMessage, reason: str, *, now: datetime) -> SlackMessage:
         """Note that a message cannot be shown, and why."""
-        row = replace(shown, state=ShownState.GONE, error=reason, updated_at=now)
-        await self.threads.put(row)
+        row = replace(shown, state=SlackMessageState.GONE, error=reason, updated_at=now)
+        await self.threads.save_message(row)
         return row
 
-    async def _shown(self, row: Shown, ts: str, digest: str | None, now: datetime) -> Shown:
+    async def _record_shown(
+        self, row: SlackMessage, ts: str, digest: str | None, now: datetime
+    ) -> SlackMessage:
         row = replace(
-            row, state=ShownState.SHOWN, message_ts=ts, content_hash=digest, updated_at=now
+            row, state=SlackMessageState.SHOWN, message_ts=ts, content_hash=digest, updated_at=now
         )
-        await self.threads.put(row)
+        await self.threads.save_message(row)
         return row
 
 
 # chat.update takes 4,000 characters of text.
-_PLAIN_LENGTH = 3000
+_PLAIN_TEXT_LIMIT = 3000
 
 
 def content_hash(message: Message) -> str:
@@ -197,24 +199,24 @@ def _digest(shown: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _sending(
+def _sending_row(
     *,
     thread_key: str,
     slot: str,
     channel_id: str,
     thread_ts: str | None,
-    before: Shown | None,
+    previous: SlackMessage | None,
     now: datetime,
-) -> Shown:
-    return Shown(
-        id=before.id if before else uuid4(),
+) -> SlackMessage:
+    return SlackMessage(
+        id=previous.id if previous else uuid4(),
         thread_key=thread_key,
         slot=slot,
         channel_id=channel_id,
-        state=ShownState.SENDING,
+        state=SlackMessageState.SENDING,
         updated_at=now,
         thread_ts=thread_ts,
-        attempts=before.attempts if before else 0,
+        attempts=previous.attempts if previous else 0,
     )
 
 
@@ -225,6 +227,6 @@ def _content(message: Message) -> dict[str, Any]:
 def metadata_of(thread_key: str, slot: str) -> dict[str, Any]:
     """The mark of the message in a slot."""
     return {
-        "event_type": EVENT_TYPE,
+        "event_type": METADATA_EVENT_TYPE,
         "event_payload": {"thread_key": thread_key, "slot": slot},
     }

@@ -14,14 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from bot.slack.ports import KeepsDoubts
-from core.domain.runs.snapshot import Doubt, Doubted
+from bot.slack.ports import UncertainWriteStore
+from core.domain.runs.snapshot import UncertainWrite, UncertainWriteKind
 
-LOOK_AGAIN_AFTER = timedelta(seconds=60)
+RECHECK_AFTER = timedelta(seconds=60)
 
 
 @dataclass
-class Doubts:
+class UncertainWrites:
     """Slots of threads to be looked at again, and when.
 
     Attributes:
@@ -29,11 +29,11 @@ class Doubts:
         now: A monotonic clock in seconds.
     """
 
-    threads: KeepsDoubts
+    threads: UncertainWriteStore
     clock: Callable[[], datetime]
     now: Callable[[], float]
-    after: timedelta = LOOK_AGAIN_AFTER
-    _due: dict[tuple[str, str, Doubt], float] = field(default_factory=dict)
+    after: timedelta = RECHECK_AFTER
+    _due: dict[tuple[str, str, UncertainWriteKind], float] = field(default_factory=dict)
 
     async def take_over(self, *, team_id: str) -> None:
         """Remember what whoever drew before was in doubt about, or was just changing.
@@ -41,23 +41,23 @@ class Doubts:
         Raises:
             Unavailable: If the database cannot be reached.
         """
-        await self.threads.doubt_all(team_id=team_id, due_at=self.clock() + self.after)
-        for one in await self.threads.doubts(team_id=team_id):
+        await self.threads.mark_all_uncertain(team_id=team_id, due_at=self.clock() + self.after)
+        for one in await self.threads.uncertain_writes(team_id=team_id):
             # Machines' clocks differ; none of them makes a doubt last longer than it does.
             left = min(max(one.due_at - self.clock(), timedelta(0)), self.after)
-            key = one.thread_key, one.slot, one.doubt
+            key = one.thread_key, one.slot, one.kind
             self._due.setdefault(key, self.now() + left.total_seconds())
 
-    async def note(self, thread_key: str, slot: str, doubt: Doubt) -> None:
+    async def add(self, thread_key: str, slot: str, kind: UncertainWriteKind) -> None:
         """Remember to look at a message once more; a later doubt moves the look back.
 
         Raises:
             Unavailable: If the database cannot be reached; it is remembered here all the same.
         """
-        self._due[thread_key, slot, doubt] = self.now() + self.after.total_seconds()
+        self._due[thread_key, slot, kind] = self.now() + self.after.total_seconds()
         due_at = self.clock() + self.after
-        await self.threads.note_doubt(
-            Doubted(thread_key=thread_key, slot=slot, doubt=doubt, due_at=due_at)
+        await self.threads.record_uncertain_write(
+            UncertainWrite(thread_key=thread_key, slot=slot, kind=kind, due_at=due_at)
         )
 
     def due_threads(self) -> set[str]:
@@ -65,23 +65,23 @@ class Doubts:
         now = self.now()
         return {thread_key for (thread_key, _, _), at in self._due.items() if at <= now}
 
-    def due(self, thread_key: str) -> list[tuple[str, Doubt]]:
+    def due(self, thread_key: str) -> list[tuple[str, UncertainWriteKind]]:
         """What is to be looked at in a thread now; who has done so says `settle`."""
         now = self.now()
         return [
-            (slot, doubt)
-            for (key, slot, doubt), at in self._due.items()
+            (slot, kind)
+            for (key, slot, kind), at in self._due.items()
             if key == thread_key and at <= now
         ]
 
-    async def settle(self, thread_key: str, slot: str, doubt: Doubt) -> None:
+    async def resolve(self, thread_key: str, slot: str, kind: UncertainWriteKind) -> None:
         """Forget a doubt that was looked at.
 
         Raises:
             Unavailable: If the database cannot be reached; it is looked at again then.
         """
-        await self.threads.settle_doubt(thread_key, slot, doubt)
-        self._due.pop((thread_key, slot, doubt), None)
+        await self.threads.resolve_uncertain_write(thread_key, slot, kind)
+        self._due.pop((thread_key, slot, kind), None)
 
     def __len__(self) -> int:
         return len(self._due)

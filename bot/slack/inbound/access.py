@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from bot.slack.client.cached import Kept
+from bot.slack.client.cached import TTLCache
 from bot.slack.client.client import Slack, SlackRefused
-from bot.slack.inbound.request import Asked
+from bot.slack.inbound.request import SlackRequest
 from bot.slack.inbound.roles import Roles
 from bot.slack.ports import People
 from core.domain.actor import Action, Actor, Origin, Role
-from core.domain.errors import Refused
+from core.domain.errors import Forbidden
 
 # How long a person who was made a guest, or a channel that became shared, can go unnoticed.
 PERSON_TTL = timedelta(minutes=5)
@@ -26,7 +26,7 @@ CHANNEL_TTL = timedelta(minutes=5)
 _SLACKBOT = "USLACKBOT"
 
 
-class NotAdmitted(Refused):
+class NotAdmitted(Forbidden):
     """The person, or the place, is none that Signalbox works for.
 
     Attributes:
@@ -76,12 +76,12 @@ class Access:
         self._slack = slack
         self._roles = roles
         self._people = people
-        self._allowed = allowed_channels
-        self._members: Kept[Mapping[str, Any]] = Kept(PERSON_TTL, now)
-        self._channels: Kept[Mapping[str, Any]] = Kept(CHANNEL_TTL, now)
-        self._own_dms: Kept[str] = Kept(timedelta(hours=1), now)
+        self._allowed_channels = allowed_channels
+        self._members: TTLCache[Mapping[str, Any]] = TTLCache(PERSON_TTL, now)
+        self._channels: TTLCache[Mapping[str, Any]] = TTLCache(CHANNEL_TTL, now)
+        self._direct_channels: TTLCache[str] = TTLCache(timedelta(hours=1), now)
 
-    async def admit(self, asked: Asked, action: Action) -> Actor:
+    async def admit(self, request: SlackRequest, action: Action) -> Actor:
         """Let somebody in, as an actor with their role here and now.
 
         Raises:
@@ -90,36 +90,36 @@ class Access:
             Unavailable: The database cannot be reached.
         """
         try:
-            member = await self._check(asked)
-            role = await self._roles.of(
-                asked.user_id or "",
+            member = await self._check(request)
+            role = await self._roles.role_of(
+                request.user_id or "",
                 is_workspace_admin=bool(member.get("is_admin") or member.get("is_owner")),
             )
-            _demand_role(role)
+            _require_role(role)
         except NotAdmitted as refusal:
-            await self._people.refuse(_stranger(asked), action, reason=refusal.reason)
+            await self._people.audit_refusal(_refused_actor(request), action, reason=refusal.reason)
             raise
-        return await self._people.actor(
+        return await self._people.ensure_actor(
             team_id=self.installation.team_id,
-            user_id=asked.user_id or "",
-            name=_name_of(member, asked.user_id or ""),
+            user_id=request.user_id or "",
+            name=_name_of(member, request.user_id or ""),
             role=role,
         )
 
     def forget_channel(self, channel_id: str) -> None:
         """Ask about a channel again next time: the bot was removed, or it was archived."""
-        self._channels.forget(channel_id)
+        self._channels.evict(channel_id)
 
-    async def _check(self, asked: Asked) -> Mapping[str, Any]:
+    async def _check(self, request: SlackRequest) -> Mapping[str, Any]:
         """Raise `NotAdmitted`, or answer who the person is in Slack."""
-        if asked.user_id is None or not asked.team_ids <= {self.installation.team_id}:
+        if request.user_id is None or not request.team_ids <= {self.installation.team_id}:
             raise NotAdmitted(
                 "other team", "Signalbox works for members of its own workspace only."
             )
-        if asked.is_ext_shared:
-            raise _shared()
+        if request.is_ext_shared:
+            raise _shared_channel_error()
         found = await asyncio.gather(
-            self._member(asked.user_id), self._check_place(asked.channel_id, asked.user_id)
+            self._member(request.user_id), self._check_place(request.channel_id, request.user_id)
         )
         member: Mapping[str, Any] = found[0]
         return member
@@ -132,19 +132,19 @@ class Access:
             except SlackRefused as error:
                 if error.name not in {"user_not_found", "user_not_visible"}:
                     raise
-                raise NotAdmitted("stranger", _FULL_MEMBERS_ONLY) from error
+                raise NotAdmitted("stranger", _FULL_MEMBERS_ONLY_TEXT) from error
             found: Mapping[str, Any] = answer.get("user") or {}
             member = found
-        reason = _why_not(member, self.installation.team_id)
+        reason = _rejection_reason(member, self.installation.team_id)
         if reason is not None:
-            raise NotAdmitted(reason, _FULL_MEMBERS_ONLY)
-        self._members.keep(user_id, member)
+            raise NotAdmitted(reason, _FULL_MEMBERS_ONLY_TEXT)
+        self._members.put(user_id, member)
         return member
 
     async def _check_place(self, channel_id: str | None, user_id: str) -> None:
         if channel_id is None:
             return
-        if self._allowed is not None and channel_id not in self._allowed:
+        if self._allowed_channels is not None and channel_id not in self._allowed_channels:
             raise NotAdmitted(
                 "channel not allowed",
                 "Signalbox is not meant to work here: `[channels] allow` in signalbox.toml does "
@@ -157,13 +157,13 @@ class Access:
         if channel is None:
             channel = await self._channel(channel_id)
         if channel.get("is_ext_shared") or channel.get("is_pending_ext_shared"):
-            raise _shared()
+            raise _shared_channel_error()
         if channel.get("is_archived"):
             raise NotAdmitted("archived channel", "This channel is archived; use another one.")
         if not channel.get("is_member"):
-            raise self._not_in_channel()
+            raise self._not_in_channel_error()
         # Only good news is kept: an invitation must help at once.
-        self._channels.keep(channel_id, channel)
+        self._channels.put(channel_id, channel)
 
     async def _channel(self, channel_id: str) -> Mapping[str, Any]:
         try:
@@ -171,11 +171,11 @@ class Access:
         except SlackRefused as error:
             if error.name == "missing_scope":
                 # A group conversation, to which nobody can invite it.
-                raise self._not_part() from error
+                raise self._foreign_conversation_error() from error
             if error.name != "channel_not_found":
                 raise
             # A private channel without the bot, or again a group conversation.
-            raise self._not_in_channel(
+            raise self._not_in_channel_error(
                 "In a group direct message that is not possible: use a channel, or write to "
                 f"@{self.installation.bot_name} directly."
             ) from error
@@ -184,21 +184,21 @@ class Access:
 
     async def _check_direct(self, channel_id: str, user_id: str) -> None:
         """Only the person's conversation with the bot itself is a place to work in."""
-        own = self._own_dms.get(user_id)
+        own = self._direct_channels.get(user_id)
         if own is None:
             own = await self._slack.direct_channel(user_id)
-            self._own_dms.keep(user_id, own)
+            self._direct_channels.put(user_id, own)
         if own != channel_id:
-            raise self._not_part()
+            raise self._foreign_conversation_error()
 
-    def _not_part(self) -> NotAdmitted:
+    def _foreign_conversation_error(self) -> NotAdmitted:
         return NotAdmitted(
             "foreign direct message",
             "Signalbox is not part of this conversation. Use a channel it is in, or write to "
             f"@{self.installation.bot_name} directly.",
         )
 
-    def _not_in_channel(self, more: str = "") -> NotAdmitted:
+    def _not_in_channel_error(self, more: str = "") -> NotAdmitted:
         words = (
             "Signalbox is not in this channel yet. Invite it: "
             f"`/invite @{self.installation.bot_name}`, then try again. {more}"
@@ -206,10 +206,10 @@ class Access:
         return NotAdmitted("bot not in channel", words.rstrip())
 
 
-_FULL_MEMBERS_ONLY = "Signalbox works for full members of this workspace only."
+_FULL_MEMBERS_ONLY_TEXT = "Signalbox works for full members of this workspace only."
 
 
-def _shared() -> NotAdmitted:
+def _shared_channel_error() -> NotAdmitted:
     return NotAdmitted(
         "shared channel",
         "Signalbox does not work in channels shared with another organisation. Use a channel "
@@ -217,7 +217,7 @@ def _shared() -> NotAdmitted:
     )
 
 
-def _demand_role(role: Role) -> None:
+def _require_role(role: Role) -> None:
     if role is Role.NONE:
         raise NotAdmitted(
             "no role",
@@ -226,7 +226,7 @@ def _demand_role(role: Role) -> None:
         )
 
 
-def _why_not(member: Mapping[str, Any], team_id: str) -> str | None:
+def _rejection_reason(member: Mapping[str, Any], team_id: str) -> str | None:
     """The reason to keep somebody out, from `users.info`."""
     if not member:
         return "stranger"
@@ -247,12 +247,12 @@ def _name_of(member: Mapping[str, Any], user_id: str) -> str:
     return str(next((name for name in names if name), member.get("name") or user_id))
 
 
-def _stranger(asked: Asked) -> Actor:
+def _refused_actor(request: SlackRequest) -> Actor:
     """Who was refused, for the audit log: no row of `users` is made for them."""
     return Actor(
         role=Role.NONE,
         origin=Origin.SLACK,
-        external_id=asked.user_id,
-        team_id=next(iter(sorted(asked.team_ids)), None),
-        name=asked.user_id or "somebody",
+        external_id=request.user_id,
+        team_id=next(iter(sorted(request.team_ids)), None),
+        name=request.user_id or "somebody",
     )

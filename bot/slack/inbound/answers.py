@@ -12,26 +12,26 @@ from uuid import uuid4
 
 from bot.slack.client.client import RateLimited, Slack, SlackError, SlackUnreachable
 from bot.slack.client.rate_limits import Priority
-from bot.slack.inbound.request import Asked, Via
+from bot.slack.inbound.request import RequestKind, SlackRequest
 from bot.slack.views.message import Message
 
 log = logging.getLogger(__name__)
 
-_TRIES = 3
+_MAX_TRIES = 3
 # Longer than this nobody waits for an answer.
-_LONGEST_WAIT = 15.0
+_MAX_WAIT_SECONDS = 15.0
 _EVENT_TYPE = "signalbox_answer"
 # Seconds, with what may lie between our clock and Slack's.
-_LOOKED_BACK = 300
+_SEARCH_BACK_SECONDS = 300
 
 
 @dataclass(frozen=True)
-class Answers:
+class PrivateAnswers:
     """Private answers, by whichever way reaches the person."""
 
     slack: Slack
 
-    async def privately(self, asked: Asked, message: Message | str) -> bool:
+    async def send_private(self, request: SlackRequest, message: Message | str) -> bool:
         """Tell the person who asked, and nobody else; `False` if no way led to them.
 
         A command is answered through its response URL (it works where the bot is not a
@@ -39,104 +39,104 @@ class Answers:
         direct message is the last resort.
         """
         content = _content(message)
-        ways = (
-            (self._by_url, self._ephemerally, self._directly)
-            if asked.via is Via.COMMAND
-            else (self._ephemerally, self._by_url, self._directly)
+        senders = (
+            (self._send_by_response_url, self._send_ephemeral, self._send_direct)
+            if request.kind is RequestKind.COMMAND
+            else (self._send_ephemeral, self._send_by_response_url, self._send_direct)
         )
-        for way in ways:
-            if await way(asked, content):
+        for send in senders:
+            if await send(request, content):
                 return True
-        log.warning("a private answer found no way (%s)", asked.via)
+        log.warning("a private answer found no way (%s)", request.kind)
         return False
 
-    async def instead(self, asked: Asked, message: Message | str) -> bool:
+    async def replace_question(self, request: SlackRequest, message: Message | str) -> bool:
         """Put an answer in the place of the private question whose button was pressed."""
-        if await self._by_url(asked, _content(message), replaces=True):
+        if await self._send_by_response_url(request, _content(message), replaces=True):
             return True
-        return await self.privately(asked, message)
+        return await self.send_private(request, message)
 
-    async def _by_url(
-        self, asked: Asked, content: Mapping[str, Any], *, replaces: bool = False
+    async def _send_by_response_url(
+        self, request: SlackRequest, content: Mapping[str, Any], *, replaces: bool = False
     ) -> bool:
-        if asked.response_url is None:
+        if request.response_url is None:
             return False
         return await self.slack.respond(
-            asked.response_url,
+            request.response_url,
             {**content, "response_type": "ephemeral", "replace_original": replaces},
         )
 
-    async def _ephemerally(self, asked: Asked, content: Mapping[str, Any]) -> bool:
+    async def _send_ephemeral(self, request: SlackRequest, content: Mapping[str, Any]) -> bool:
         # In a conversation of two everything is private, and an ephemeral message vanishes.
-        if asked.channel_id is None or asked.user_id is None or asked.is_direct:
+        if request.channel_id is None or request.user_id is None or request.is_direct:
             return False
-        return await self._send(
+        return await self._call_with_retries(
             "chat.postEphemeral",
-            channel=asked.channel_id,
-            user=asked.user_id,
-            thread_ts=asked.thread_ts,
+            channel=request.channel_id,
+            user=request.user_id,
+            thread_ts=request.thread_ts,
             **content,
         )
 
-    async def _directly(self, asked: Asked, content: Mapping[str, Any]) -> bool:
-        if asked.user_id is None:
+    async def _send_direct(self, request: SlackRequest, content: Mapping[str, Any]) -> bool:
+        if request.user_id is None:
             return False
-        channel, thread_ts = asked.channel_id, asked.thread_ts
-        if channel is None or not asked.is_direct:
+        channel, thread_ts = request.channel_id, request.thread_ts
+        if channel is None or not request.is_direct:
             try:
-                channel, thread_ts = await self.slack.direct_channel(asked.user_id), None
+                channel, thread_ts = await self.slack.direct_channel(request.user_id), None
             except SlackError as error:
                 log.info("no direct message: %s", error)
                 return False
         # An ephemeral message may be told twice when its answer is lost, and vanishes; this
         # one stays, so it is looked for before it is sent again.
-        mark = uuid4().hex
-        return await self._send(
+        marker = uuid4().hex
+        return await self._call_with_retries(
             "chat.postMessage",
-            is_there=lambda: self._is_there(channel, thread_ts, mark),
+            was_delivered=lambda: self._was_delivered(channel, thread_ts, marker),
             channel=channel,
             thread_ts=thread_ts,
-            metadata={"event_type": _EVENT_TYPE, "event_payload": {"answer": mark}},
-            **_CALM,
+            metadata={"event_type": _EVENT_TYPE, "event_payload": {"answer": marker}},
+            **_NO_UNFURL,
             **content,
         )
 
-    async def _is_there(self, channel: str, thread_ts: str | None, mark: str) -> bool:
+    async def _was_delivered(self, channel: str, thread_ts: str | None, marker: str) -> bool:
         answer = await self.slack.call(
             "conversations.replies" if thread_ts else "conversations.history",
             channel=channel,
             ts=thread_ts,
-            oldest=f"{time.time() - _LOOKED_BACK:.6f}",
+            oldest=f"{time.time() - _SEARCH_BACK_SECONDS:.6f}",
             include_all_metadata=True,
         )
         payloads = (
             (message.get("metadata") or {}).get("event_payload") or {}
             for message in answer.get("messages") or ()
         )
-        return any(payload.get("answer") == mark for payload in payloads)
+        return any(payload.get("answer") == marker for payload in payloads)
 
-    async def _send(
+    async def _call_with_retries(
         self,
         method: str,
         *,
-        is_there: Callable[[], Awaitable[bool]] | None = None,
+        was_delivered: Callable[[], Awaitable[bool]] | None = None,
         **arguments: Any,
     ) -> bool:
-        for attempt in range(1, _TRIES + 1):
+        for attempt in range(1, _MAX_TRIES + 1):
             try:
                 await self.slack.call(method, priority=Priority.ANSWER, **arguments)
             except RateLimited as error:
-                if error.seconds > _LONGEST_WAIT:
+                if error.seconds > _MAX_WAIT_SECONDS:
                     return False
                 # The budget holds the next call back until Slack takes it.
             except SlackUnreachable as error:
                 log.info("%s, try %d", error, attempt)
                 await asyncio.sleep(0.2 * attempt)
                 try:
-                    if is_there is not None and await is_there():
+                    if was_delivered is not None and await was_delivered():
                         return True
-                except SlackError as error_of_look:
-                    log.info("not known whether an answer arrived: %s", error_of_look)
+                except SlackError as lookup_error:
+                    log.info("not known whether an answer arrived: %s", lookup_error)
                     return False
             except SlackError as error:
                 log.info("no answer by %s", error)
@@ -146,7 +146,7 @@ class Answers:
         return False
 
 
-_CALM: Mapping[str, Any] = {"unfurl_links": False, "unfurl_media": False}
+_NO_UNFURL: Mapping[str, Any] = {"unfurl_links": False, "unfurl_media": False}
 
 
 def _content(message: Message | str) -> dict[str, Any]:

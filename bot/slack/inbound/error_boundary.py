@@ -15,10 +15,10 @@ from slack_bolt.kwargs_injection.async_args import AsyncArgs
 from bot.slack import ids
 from bot.slack.commands.forms import BadForm
 from bot.slack.inbound.access import Access
-from bot.slack.inbound.answers import Answers
-from bot.slack.inbound.intake import Intake, Listener, asked_of, first_input
-from bot.slack.inbound.request import Asked
-from bot.slack.inbound.supervised import Supervised
+from bot.slack.inbound.answers import PrivateAnswers
+from bot.slack.inbound.background_tasks import BackgroundTasks
+from bot.slack.inbound.intake import Intake, Listener, first_input_block, request_of
+from bot.slack.inbound.request import SlackRequest
 from bot.slack.views.errors import error_message, unexpected_message
 from core.domain.actor import Action, Actor
 from core.domain.errors import OpsError
@@ -27,22 +27,22 @@ from core.domain.workflow import UnknownWorkflow
 
 log = logging.getLogger(__name__)
 
-# However long it takes, the bot keeps its hold on the delivery (`Intake.keep_hold`): this only
+# However long it takes, the bot keeps its hold on the delivery (`Intake.keep_renewing`): this only
 # bounds how long a person waits for an answer.
 HANDLING_LIMIT = timedelta(seconds=25)
 # A form stays open this long for errors of its start; Slack closes the wait at 3 s.
-FORM_PATIENCE = timedelta(seconds=2.2)
+FORM_ERROR_WINDOW = timedelta(seconds=2.2)
 # Slack shows an error under its field; longer ones push the form off the screen.
-_FIELD_ERROR_LENGTH = 300
+_FIELD_ERROR_LIMIT = 300
 
-Handler = Callable[[Asked, Actor], Awaitable[None]]
+Handler = Callable[[SlackRequest, Actor], Awaitable[None]]
 
 
-def _never(_: Asked) -> bool:
+def _never(_: SlackRequest) -> bool:
     return False
 
 
-class Broken(OpsError):
+class UnexpectedFailure(OpsError):
     """Something failed that nobody foresaw; `reference` finds it in the log."""
 
     def __init__(self, reference: str) -> None:
@@ -51,21 +51,21 @@ class Broken(OpsError):
         )
 
 
-async def _always(_: Asked) -> bool:
+async def _always(_: SlackRequest) -> bool:
     return True
 
 
-def _field_of(error: OpsError, asked: Asked) -> str:
+def _field_of(error: OpsError, request: SlackRequest) -> str:
     """The field of the start form that an error is about."""
     if isinstance(error, UnknownWorkflow):
         return ids.FIELD_WORKFLOW
     if isinstance(error, SessionBusy):
         return ids.FIELD_SESSION
-    return first_input(asked)
+    return first_input_block(request)
 
 
 @dataclass(frozen=True)
-class Desk:
+class ErrorBoundary:
     """Registers what listeners do, so that each is acknowledged, admitted and answered.
 
     Bolt loses an acknowledgement when its listener fails within 10 ms after giving it, and
@@ -74,17 +74,17 @@ class Desk:
     """
 
     access: Access
-    answers: Answers
+    answers: PrivateAnswers
     intake: Intake
-    supervised: Supervised
+    background_tasks: BackgroundTasks
 
-    def answering(
+    def listener_for(
         self,
         handler: Handler,
         action: Action,
         *,
-        is_quiet: Callable[[Asked], bool] = _never,
-        concerns: Callable[[Asked], Awaitable[bool]] = _always,
+        is_quiet: Callable[[SlackRequest], bool] = _never,
+        is_relevant: Callable[[SlackRequest], Awaitable[bool]] = _always,
     ) -> Listener:
         """A Bolt listener that acknowledges, then lets `handler` do what was asked.
 
@@ -94,38 +94,42 @@ class Desk:
         """
 
         async def listener(args: AsyncArgs) -> None:
-            asked = asked_of(args)
+            request = request_of(args)
             await args.ack()
-            self.supervised.start(
-                self._handle(handler, action, asked, is_quiet=is_quiet(asked), concerns=concerns),
-                name=f"slack {asked.via}",
+            self.background_tasks.start(
+                self._handle(
+                    handler, action, request, is_quiet=is_quiet(request), is_relevant=is_relevant
+                ),
+                name=f"slack {request.kind}",
             )
 
         return listener
 
-    def submitting(self, handler: Handler, action: Action) -> Listener:
+    def form_listener_for(self, handler: Handler, action: Action) -> Listener:
         """A Bolt listener for a form: what is wrong is shown in the form, if it shows in time.
 
         A failure that takes longer closes the form and is told like any other.
         """
 
         async def listener(args: AsyncArgs) -> None:
-            asked = asked_of(args)
-            refused: asyncio.Future[Mapping[str, str]] = asyncio.get_running_loop().create_future()
-            task = self.supervised.start(
-                self._submit(handler, action, asked, refused), name="slack form"
+            request = request_of(args)
+            form_errors: asyncio.Future[Mapping[str, str]] = (
+                asyncio.get_running_loop().create_future()
             )
-            waited: set[asyncio.Future[Any]] = {task, refused}
+            task = self.background_tasks.start(
+                self._submit(handler, action, request, form_errors), name="slack form"
+            )
+            pending: set[asyncio.Future[Any]] = {task, form_errors}
             await asyncio.wait(
-                waited,
-                timeout=FORM_PATIENCE.total_seconds(),
+                pending,
+                timeout=FORM_ERROR_WINDOW.total_seconds(),
                 return_when=asyncio.FIRST_COMPLETED,
             )
-            if refused.done():
-                await args.ack(response_action="errors", errors=dict(refused.result()))
+            if form_errors.done():
+                await args.ack(response_action="errors", errors=dict(form_errors.result()))
             else:
                 # From here on the form is closed, and an error is told in the channel.
-                refused.cancel()
+                form_errors.cancel()
                 await args.ack()
 
         return listener
@@ -133,63 +137,63 @@ class Desk:
     async def ignore(self, args: AsyncArgs) -> None:
         """Acknowledge what nothing is to be done about."""
         await args.ack()
-        asked = asked_of(args)
-        if asked.key is not None:
-            self.supervised.start(self.intake.finish(asked), name="slack ignored")
+        request = request_of(args)
+        if request.key is not None:
+            self.background_tasks.start(self.intake.finish(request), name="slack ignored")
 
     async def _handle(
         self,
         handler: Handler,
         action: Action,
-        asked: Asked,
+        request: SlackRequest,
         *,
         is_quiet: bool,
-        concerns: Callable[[Asked], Awaitable[bool]],
+        is_relevant: Callable[[SlackRequest], Awaitable[bool]],
     ) -> None:
-        error = await self._attempt(handler, action, asked, concerns)
+        error = await self._run_handler(handler, action, request, is_relevant)
         if error is not None and not is_quiet:
-            await self.answers.privately(asked, error_message(error))
-        await self.intake.finish(asked)
+            await self.answers.send_private(request, error_message(error))
+        await self.intake.finish(request)
 
     async def _submit(
         self,
         handler: Handler,
         action: Action,
-        asked: Asked,
-        refused: asyncio.Future[Mapping[str, str]],
+        request: SlackRequest,
+        form_errors: asyncio.Future[Mapping[str, str]],
     ) -> None:
-        error = await self._attempt(handler, action, asked, _always)
+        error = await self._run_handler(handler, action, request, _always)
         if error is not None:
             errors = (
                 error.errors
                 if isinstance(error, BadForm)
-                else {_field_of(error, asked): error.user_message}
+                else {_field_of(error, request): error.user_message}
             )
-            if refused.done():
-                await self.answers.privately(asked, error_message(error))
+            if form_errors.done():
+                await self.answers.send_private(request, error_message(error))
             else:
-                clipped = {block: text[:_FIELD_ERROR_LENGTH] for block, text in errors.items()}
-                refused.set_result(clipped)
-        await self.intake.finish(asked)
+                clipped = {block: text[:_FIELD_ERROR_LIMIT] for block, text in errors.items()}
+                form_errors.set_result(clipped)
+        await self.intake.finish(request)
 
-    async def _attempt(
+    async def _run_handler(
         self,
         handler: Handler,
         action: Action,
-        asked: Asked,
-        concerns: Callable[[Asked], Awaitable[bool]],
+        request: SlackRequest,
+        is_relevant: Callable[[SlackRequest], Awaitable[bool]],
     ) -> OpsError | None:
         """Do it; answers why it did not work."""
         try:
             async with asyncio.timeout(HANDLING_LIMIT.total_seconds()):
-                if await concerns(asked):
-                    actor = await self.access.admit(asked, action)
-                    await handler(asked, actor)
+                if await is_relevant(request):
+                    actor = await self.access.admit(request, action)
+                    await handler(request, actor)
         except OpsError as error:
-            log.info("%s refused: %s", asked.via, error)
+            log.info("%s refused: %s", request.kind, error)
             return error
         except Exception:
             reference = secrets.token_hex(3)
-            log.exception("%s failed, ref %s", asked.via, reference)
-            return Broken(reference)
+            log.exception("%s failed, ref %s", request.kind, reference)
+            return UnexpectedFailure(reference)
         return None

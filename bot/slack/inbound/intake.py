@@ -13,7 +13,7 @@ from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
 from slack_bolt.kwargs_injection.async_args import AsyncArgs
 from slack_bolt.response import BoltResponse
 
-from bot.slack.inbound.request import Asked, Via, read
+from bot.slack.inbound.request import RequestKind, SlackRequest, parse_request
 from bot.slack.ports import Inbox
 from core.domain.errors import Unavailable
 
@@ -21,14 +21,14 @@ log = logging.getLogger(__name__)
 
 # Slack waits 3 s for the acknowledgement.
 STORE_LIMIT = timedelta(seconds=1.5)
-_DONE_LIMIT = timedelta(seconds=5)
+_RECORD_LIMIT = timedelta(seconds=5)
 # With `ABANDONED_AFTER` (`core/services/intake.py`), within seconds of the bot's death.
 REPLAY_EVERY = timedelta(seconds=2)
 # After an outage every bot's word about what it handles is old: it gets this long to renew it.
-_AFTER_OUTAGE = timedelta(seconds=10)
+_OUTAGE_GRACE = timedelta(seconds=10)
 # Where `Asked` lies in Bolt's context, and the mark of a replay.
-ASKED = "asked"
-_REPLAYED = "replayed_key"
+REQUEST_KEY = "asked"
+_REPLAYED_KEY = "replayed_key"
 
 NOTHING_STARTED = (
     "Signalbox cannot reach its database just now: most likely nothing was started or changed. "
@@ -40,56 +40,58 @@ class Intake:
     """The way in: Bolt's middleware, and the replay of what a dead bot left."""
 
     def __init__(
-        self, inbox: Inbox, *, bot_user_id: str, tell: Callable[[Asked, str], None]
+        self, inbox: Inbox, *, bot_user_id: str, notify: Callable[[SlackRequest, str], None]
     ) -> None:
         """Args as attributes; `tell` starts a private answer and returns at once."""
         self._inbox = inbox
         self._bot_user_id = bot_user_id
-        self._tell_person = tell
+        self._notify_person = notify
         # Being handled by this process.
-        self._in_hand: set[str] = set()
+        self._in_progress: set[str] = set()
         # Handled or refused, but the database could not be told; not to be replayed.
-        self._untold: set[str] = set()
-        self._has_untold = asyncio.Event()
+        self._unrecorded: set[str] = set()
+        self._has_unrecorded = asyncio.Event()
 
     async def middleware(self, args: AsyncArgs) -> BoltResponse | None:
         """Store a delivery, drop a duplicate, and let the rest through to its listener."""
-        replayed = args.context.get(_REPLAYED)
-        asked = read(args.body, bot_user_id=self._bot_user_id, is_replay=replayed is not None)
-        args.context[ASKED] = asked
-        if asked.via is Via.OTHER:
+        replayed = args.context.get(_REPLAYED_KEY)
+        request = parse_request(
+            args.body, bot_user_id=self._bot_user_id, is_replay=replayed is not None
+        )
+        args.context[REQUEST_KEY] = request
+        if request.kind is RequestKind.OTHER:
             # Nothing for us: edits, joins, other people's talk, whatever is not even known.
             return BoltResponse(status=200, body="")
-        if asked.key is not None and replayed is None:
+        if request.key is not None and replayed is None:
             try:
                 async with asyncio.timeout(STORE_LIMIT.total_seconds()):
-                    is_new = await self._inbox.receive(asked.key, asked.body)
+                    is_new = await self._inbox.receive(request.key, request.body)
             except (Unavailable, TimeoutError) as error:
-                log.warning("a delivery (%s) was not taken: %s", asked.via, type(error).__name__)
-                return self._not_taken(asked.key, asked)
+                log.warning("a delivery (%s) was not taken: %s", request.kind, type(error).__name__)
+                return self._answer_unstored(request.key, request)
             if not is_new:
-                log.info("duplicate delivery of %s dropped", asked.via)
+                log.info("duplicate delivery of %s dropped", request.kind)
                 # Without a body of its own Bolt would answer 404, and Slack try again.
                 return BoltResponse(status=200, body="")
-        if asked.key is not None:
-            self._in_hand.add(asked.key)
+        if request.key is not None:
+            self._in_progress.add(request.key)
         await args.next()
         return None
 
-    async def finish(self, asked: Asked) -> None:
+    async def finish(self, request: SlackRequest) -> None:
         """Note that a delivery was handled."""
-        if asked.key is None:
+        if request.key is None:
             return
         try:
-            async with asyncio.timeout(_DONE_LIMIT.total_seconds()):
-                await self._inbox.done(asked.key)
+            async with asyncio.timeout(_RECORD_LIMIT.total_seconds()):
+                await self._inbox.mark_done(request.key)
         except (Unavailable, TimeoutError):
-            self._untold.add(asked.key)
+            self._unrecorded.add(request.key)
             log.warning("a handled delivery could not be noted yet")
         else:
-            self._untold.discard(asked.key)
+            self._unrecorded.discard(request.key)
         finally:
-            self._in_hand.discard(asked.key)
+            self._in_progress.discard(request.key)
 
     async def replay_unfinished(self, app: AsyncApp) -> int:
         """Handle what another bot accepted and left when it died; answers how many.
@@ -99,15 +101,15 @@ class Intake:
         """
         count = 0
         for key, body in await self._inbox.claim_unfinished():
-            if key in self._in_hand:
+            if key in self._in_progress:
                 # Ours, and only renewed too late.
                 continue
-            if key in self._untold:
-                await self._tell(key)
+            if key in self._unrecorded:
+                await self._record_done(key)
                 continue
             count += 1
             await app.async_dispatch(
-                AsyncBoltRequest(mode="socket_mode", body=dict(body), context={_REPLAYED: key})
+                AsyncBoltRequest(mode="socket_mode", body=dict(body), context={_REPLAYED_KEY: key})
             )
         if count:
             log.info("took up %d deliveries that a bot had left unfinished", count)
@@ -117,68 +119,71 @@ class Intake:
         """Look for left deliveries for ever; an outage of the database is waited out."""
         while True:
             try:
-                for key in list(self._untold):
-                    await self._tell(key)
+                for key in list(self._unrecorded):
+                    await self._record_done(key)
                 await self.replay_unfinished(app)
             except Unavailable as error:
                 log.warning("unfinished deliveries cannot be read: %s", error)
-                await asyncio.sleep(_AFTER_OUTAGE.total_seconds())
+                await asyncio.sleep(_OUTAGE_GRACE.total_seconds())
             with suppress(TimeoutError):
                 async with asyncio.timeout(every.total_seconds()):
-                    await self._has_untold.wait()
-            self._has_untold.clear()
+                    await self._has_unrecorded.wait()
+            self._has_unrecorded.clear()
 
-    async def keep_hold(self, *, every: timedelta) -> None:
+    async def keep_renewing(self, *, every: timedelta) -> None:
         """Say again and again what this process has in hand, so that no other takes it up."""
         while True:
-            held = self._in_hand | self._untold
-            if held:
+            claimed = self._in_progress | self._unrecorded
+            if claimed:
                 try:
-                    async with asyncio.timeout(_DONE_LIMIT.total_seconds()):
-                        await self._inbox.renew(held)
+                    async with asyncio.timeout(_RECORD_LIMIT.total_seconds()):
+                        await self._inbox.renew_claims(claimed)
                 except (Unavailable, TimeoutError):
                     log.warning("what is in hand could not be renewed")
             await asyncio.sleep(every.total_seconds())
 
-    def _not_taken(self, key: str, asked: Asked) -> BoltResponse:
+    def _answer_unstored(self, key: str, request: SlackRequest) -> BoltResponse:
         """Answer a delivery that could not be stored.
 
         An event stays unacknowledged, so Slack sends it again.  A person is told at once;
         where Slack lets it, in the acknowledgement itself, which needs nothing else to work.
         """
-        if asked.via in {Via.MESSAGE, Via.OTHER}:
+        if request.kind in {RequestKind.MESSAGE, RequestKind.OTHER}:
             return BoltResponse(status=503, body="")
         # The row may have been stored after all, and is taken back at once: whoever finds it
         # after this bot's death would do what the person was told is most likely not done.
-        self._untold.add(key)
-        self._has_untold.set()
-        if asked.via is Via.COMMAND:
+        self._unrecorded.add(key)
+        self._has_unrecorded.set()
+        if request.kind is RequestKind.COMMAND:
             return _json({"response_type": "ephemeral", "text": NOTHING_STARTED})
-        if asked.via is Via.SUBMISSION:
+        if request.kind is RequestKind.SUBMISSION:
             return _json(
-                {"response_action": "errors", "errors": {first_input(asked): NOTHING_STARTED}}
+                {
+                    "response_action": "errors",
+                    "errors": {first_input_block(request): NOTHING_STARTED},
+                }
             )
-        self._tell_person(asked, NOTHING_STARTED)
+        self._notify_person(request, NOTHING_STARTED)
         return BoltResponse(status=200, body="")
 
-    async def _tell(self, key: str) -> None:
-        await self._inbox.done(key)
-        self._untold.discard(key)
+    async def _record_done(self, key: str) -> None:
+        await self._inbox.mark_done(key)
+        self._unrecorded.discard(key)
 
 
-def first_input(asked: Asked) -> str:
+def first_input_block(request: SlackRequest) -> str:
     """The block of a form to which an error without a field of its own is attached."""
-    view = asked.body.get("view") or {}
+    view = request.body.get("view") or {}
     blocks = view.get("blocks") or ()
     inputs = (block for block in blocks if block.get("type") == "input")
     return str(next((block.get("block_id") for block in inputs), ""))
 
 
-def asked_of(args: AsyncArgs) -> Asked:
+def request_of(args: AsyncArgs) -> SlackRequest:
     """What the middleware read."""
-    asked = args.context[ASKED]
-    assert isinstance(asked, Asked)  # noqa: S101 - put there by the middleware
-    return asked
+    request = args.context[REQUEST_KEY]
+    assert isinstance(request, SlackRequest)  # noqa: S101 - put there by the middleware
+    return request
 
 
 def _json(body: dict[str, Any]) -> BoltResponse:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 
-class Via(StrEnum):
+class RequestKind(StrEnum):
     """The way somebody asks."""
 
     COMMAND = "command"
@@ -25,11 +25,11 @@ class Via(StrEnum):
 
 
 # Messages people write; the other subtypes are edits, deletions, joins and bots.
-_WRITTEN = frozenset({None, "", "thread_broadcast", "file_share"})
+_HUMAN_SUBTYPES = frozenset({None, "", "thread_broadcast", "file_share"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class SlackRequest:
     """One delivery.
 
     Attributes:
@@ -43,7 +43,7 @@ class Asked:
         is_replay: It was accepted by a bot that died; its trigger has expired.
     """
 
-    via: Via
+    kind: RequestKind
     body: Mapping[str, Any] = field(repr=False)
     key: str | None = None
     team_ids: frozenset[str] = frozenset()
@@ -66,7 +66,9 @@ class Asked:
         return self.channel_id is not None and self.channel_id.startswith("D")
 
 
-def read(body: Mapping[str, Any], *, bot_user_id: str, is_replay: bool = False) -> Asked:
+def parse_request(
+    body: Mapping[str, Any], *, bot_user_id: str, is_replay: bool = False
+) -> SlackRequest:
     """Unpack a body as Bolt hands it over."""
     if _text(body, "command") is not None:
         return _command(body, is_replay=is_replay)
@@ -79,16 +81,16 @@ def read(body: Mapping[str, Any], *, bot_user_id: str, is_replay: bool = False) 
         return _submission(body, is_replay=is_replay)
     if kind in {"message_action", "shortcut"}:
         return _shortcut(body, is_replay=is_replay)
-    return Asked(via=Via.OTHER, body=body, is_replay=is_replay)
+    return SlackRequest(kind=RequestKind.OTHER, body=body, is_replay=is_replay)
 
 
-def _command(body: Mapping[str, Any], *, is_replay: bool) -> Asked:
+def _command(body: Mapping[str, Any], *, is_replay: bool) -> SlackRequest:
     trigger = _text(body, "trigger_id")
-    return Asked(
-        via=Via.COMMAND,
+    return SlackRequest(
+        kind=RequestKind.COMMAND,
         body=body,
         key=f"command:{trigger}" if trigger else None,
-        team_ids=_named(_text(body, "team_id")),
+        team_ids=_non_empty(_text(body, "team_id")),
         user_id=_text(body, "user_id"),
         channel_id=_text(body, "channel_id"),
         trigger_id=trigger,
@@ -98,7 +100,7 @@ def _command(body: Mapping[str, Any], *, is_replay: bool) -> Asked:
     )
 
 
-def _action(body: Mapping[str, Any], *, is_replay: bool) -> Asked:
+def _action(body: Mapping[str, Any], *, is_replay: bool) -> SlackRequest:
     actions = body.get("actions")
     action = actions[0] if isinstance(actions, list) and actions else {}
     action = action if isinstance(action, dict) else {}
@@ -108,8 +110,8 @@ def _action(body: Mapping[str, Any], *, is_replay: bool) -> Asked:
     thread_ts = _text(container, "thread_ts") or _text(message, "thread_ts")
     user_id, at = _text(user, "id"), _text(action, "action_ts")
     action_id = _text(action, "action_id") or ""
-    return Asked(
-        via=Via.ACTION,
+    return SlackRequest(
+        kind=RequestKind.ACTION,
         body=body,
         key=f"action:{user_id}:{action_id}:{at}" if user_id and at else None,
         team_ids=_teams(body, user),
@@ -128,14 +130,14 @@ def _action(body: Mapping[str, Any], *, is_replay: bool) -> Asked:
     )
 
 
-def _submission(body: Mapping[str, Any], *, is_replay: bool) -> Asked:
+def _submission(body: Mapping[str, Any], *, is_replay: bool) -> SlackRequest:
     view, user = _part(body, "view"), _part(body, "user")
     trigger = _text(body, "trigger_id") or _text(view, "hash")
-    return Asked(
-        via=Via.SUBMISSION,
+    return SlackRequest(
+        kind=RequestKind.SUBMISSION,
         body=body,
         key=f"view:{_text(view, 'id')}:{trigger}" if trigger else None,
-        team_ids=_teams(body, user) | _named(_text(view, "app_installed_team_id")),
+        team_ids=_teams(body, user) | _non_empty(_text(view, "app_installed_team_id")),
         user_id=_text(user, "id"),
         channel_id=channel_of_view(view),
         trigger_id=_text(body, "trigger_id"),
@@ -143,11 +145,11 @@ def _submission(body: Mapping[str, Any], *, is_replay: bool) -> Asked:
     )
 
 
-def _shortcut(body: Mapping[str, Any], *, is_replay: bool) -> Asked:
+def _shortcut(body: Mapping[str, Any], *, is_replay: bool) -> SlackRequest:
     user, message = _part(body, "user"), _part(body, "message")
     trigger = _text(body, "trigger_id")
-    return Asked(
-        via=Via.SHORTCUT,
+    return SlackRequest(
+        kind=RequestKind.SHORTCUT,
         body=body,
         key=f"shortcut:{trigger}" if trigger else None,
         team_ids=_teams(body, user),
@@ -162,10 +164,10 @@ def _shortcut(body: Mapping[str, Any], *, is_replay: bool) -> Asked:
     )
 
 
-def _event(body: Mapping[str, Any], *, bot_user_id: str, is_replay: bool) -> Asked:
+def _event(body: Mapping[str, Any], *, bot_user_id: str, is_replay: bool) -> SlackRequest:
     event = _part(body, "event")
     kind, event_id = _text(event, "type"), _text(body, "event_id")
-    teams = _named(
+    teams = _non_empty(
         _text(body, "team_id"),
         _text(event, "team"),
         _text(event, "user_team"),
@@ -174,8 +176,8 @@ def _event(body: Mapping[str, Any], *, bot_user_id: str, is_replay: bool) -> Ask
     if kind in {"message", "app_mention"}:
         return _message(body, event, teams, bot_user_id=bot_user_id, is_replay=is_replay)
     if kind == "app_home_opened":
-        return Asked(
-            via=Via.HOME,
+        return SlackRequest(
+            kind=RequestKind.HOME,
             body=body,
             # Drawing the home twice does no harm, and it is opened often: not kept.
             team_ids=teams,
@@ -183,8 +185,8 @@ def _event(body: Mapping[str, Any], *, bot_user_id: str, is_replay: bool) -> Ask
             text=_text(event, "tab") or "",
             is_replay=is_replay,
         )
-    return Asked(
-        via=Via.OTHER,
+    return SlackRequest(
+        kind=RequestKind.OTHER,
         body=body,
         key=f"event:{event_id}" if event_id and kind == "agent_session_stopped" else None,
         team_ids=teams,
@@ -200,14 +202,14 @@ def _message(
     *,
     bot_user_id: str,
     is_replay: bool,
-) -> Asked:
+) -> SlackRequest:
     """A message.  A mention arrives twice (`message` and `app_mention`), under one key."""
     text, channel, ts = _text(event, "text") or "", _text(event, "channel"), _text(event, "ts")
     user_id, thread_ts = _text(event, "user"), _text(event, "thread_ts")
     mentions = event.get("type") == "app_mention" or f"<@{bot_user_id}" in text
     is_direct = event.get("channel_type") == "im" or (channel or "").startswith("D")
     is_written = (
-        event.get("subtype") in _WRITTEN
+        event.get("subtype") in _HUMAN_SUBTYPES
         and not event.get("hidden")
         and event.get("bot_id") is None
         and user_id not in {None, bot_user_id}
@@ -215,9 +217,9 @@ def _message(
     )
     # What people say to each other is none of our business, and is not kept.
     if not is_written or not (mentions or thread_ts or is_direct):
-        return Asked(via=Via.OTHER, body=body, is_replay=is_replay)
-    return Asked(
-        via=Via.MESSAGE,
+        return SlackRequest(kind=RequestKind.OTHER, body=body, is_replay=is_replay)
+    return SlackRequest(
+        kind=RequestKind.MESSAGE,
         body=body,
         key=f"message:{channel}:{ts}",
         team_ids=teams,
@@ -235,17 +237,17 @@ def _message(
 def channel_of_view(view: Mapping[str, Any]) -> str | None:
     """The channel a form was opened in, from its private metadata: a claim, not a proof."""
     try:
-        kept = json.loads(_text(view, "private_metadata") or "{}")
+        metadata = json.loads(_text(view, "private_metadata") or "{}")
     except ValueError:
         return None
-    return _text(kept, "channel_id") if isinstance(kept, dict) else None
+    return _text(metadata, "channel_id") if isinstance(metadata, dict) else None
 
 
 def _teams(body: Mapping[str, Any], user: Mapping[str, Any]) -> frozenset[str]:
-    return _named(_text(_part(body, "team"), "id"), _text(user, "team_id"))
+    return _non_empty(_text(_part(body, "team"), "id"), _text(user, "team_id"))
 
 
-def _named(*ids: str | None) -> frozenset[str]:
+def _non_empty(*ids: str | None) -> frozenset[str]:
     return frozenset(name for name in ids if name)
 
 

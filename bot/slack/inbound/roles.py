@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
-from bot.slack.client.cached import Kept
+from bot.slack.client.cached import TTLCache
 from bot.slack.client.client import Slack, SlackError
 from core.domain.actor import Role
 
@@ -35,9 +35,9 @@ class Roles:
     ) -> None:
         self._table = table
         self._slack = slack
-        self._groups: Kept[frozenset[str]] = Kept(GROUP_TTL, now)
+        self._groups: TTLCache[frozenset[str]] = TTLCache(GROUP_TTL, now)
 
-    async def of(self, user_id: str, *, is_workspace_admin: bool) -> Role:
+    async def role_of(self, user_id: str, *, is_workspace_admin: bool) -> Role:
         """The highest role this member is listed for."""
         if self._table is None:
             return Role.ADMIN if is_workspace_admin else Role.RUNNER
@@ -46,10 +46,10 @@ class Roles:
                 return role
         return Role.NONE
 
-    async def _is_listed(self, user_id: str, listed: tuple[str, ...]) -> bool:
-        if user_id in listed or EVERYBODY in listed:
+    async def _is_listed(self, user_id: str, entries: tuple[str, ...]) -> bool:
+        if user_id in entries or EVERYBODY in entries:
             return True
-        for name in listed:
+        for name in entries:
             if name.startswith("S") and user_id in await self._members_of(name):
                 return True
         return False
@@ -66,5 +66,5 @@ class Roles:
             log.warning("user group %s could not be read: %s", group_id, error)
             return frozenset()
         members = frozenset(str(member) for member in answer.get("users") or ())
-        self._groups.keep(group_id, members)
+        self._groups.put(group_id, members)
         return members

@@ -8,7 +8,8 @@ from datetime import datetime
 
 from bot.slack.client.client import Slack
 from bot.slack.commands.command import (
-    Context,
+    Command,
+    CommandContext,
     ListRuns,
     OpenRunForm,
     ShowHelp,
@@ -16,29 +17,33 @@ from bot.slack.commands.command import (
     ShowStatus,
     ShowWorkers,
     ShowWorkflows,
-    Wish,
 )
 from bot.slack.commands.parser import parse_mention, parse_slash
-from bot.slack.inbound.answers import Answers
-from bot.slack.inbound.request import Asked
-from bot.slack.listeners.kills import KillActs
-from bot.slack.ports import Runs, ShowsStats, ShowsWorkers
+from bot.slack.inbound.answers import PrivateAnswers
+from bot.slack.inbound.request import SlackRequest
+from bot.slack.listeners.kills import KillActions
+from bot.slack.ports import FleetReader, RunOperations, StatsReader
 from bot.slack.views import receipts
 from bot.slack.views.fleet import fleet_message
 from bot.slack.views.help import help_message
-from bot.slack.views.lists import overview, run_list, status, workflow_list
+from bot.slack.views.lists import (
+    overview_message,
+    run_list_message,
+    status_message,
+    workflow_list_message,
+)
 from bot.slack.views.message import Message
 from bot.slack.views.modals import continue_form, run_form
 from bot.slack.views.stats import stats_message
 from core.domain.actor import Actor
-from core.domain.kills.selection import KillSelection
+from core.domain.kills.bulk_kill import KillSelection
 from core.domain.runs.request import ContinueRequest, KillRequest, Place, RunFilter, StartRequest
 
 _RECENT = 8
 
 
 @dataclass(frozen=True)
-class Acts:
+class BotActions:
     """What people can do, by whichever way they ask.
 
     Attributes:
@@ -46,23 +51,25 @@ class Acts:
         team_id: The own workspace.
     """
 
-    runs: Runs
-    kills: KillActs
-    figures: ShowsStats
-    fleet: ShowsWorkers
+    runs: RunOperations
+    kills: KillActions
+    stats: StatsReader
+    fleet: FleetReader
     slack: Slack
-    answers: Answers
+    answers: PrivateAnswers
     team_id: str
     bot_user_id: str
     clock: Callable[[], datetime]
 
-    def place_of(self, asked: Asked) -> Place | None:
+    def place_of(self, request: SlackRequest) -> Place | None:
         """Where a run started by this would have its thread."""
-        if asked.channel_id is None:
+        if request.channel_id is None:
             return None
-        return Place(team_id=self.team_id, channel_id=asked.channel_id)
+        return Place(team_id=self.team_id, channel_id=request.channel_id)
 
-    async def understand(self, asked: Asked, *, thread_run: str | None, is_slash: bool) -> Wish:
+    async def parse(
+        self, request: SlackRequest, *, thread_run_id: str | None, is_slash: bool
+    ) -> Command:
         """Parse what was typed.
 
         Raises:
@@ -73,80 +80,82 @@ class Acts:
             for definition in self.runs.workflows
             for name in (definition.name, *definition.aliases)
         }
-        context = Context(
-            request_key=asked.key or "",
-            place=Place(team_id=self.team_id, channel_id=asked.channel_id or ""),
-            thread_run=thread_run,
+        context = CommandContext(
+            request_key=request.key or "",
+            place=Place(team_id=self.team_id, channel_id=request.channel_id or ""),
+            thread_run_id=thread_run_id,
             has_forms=is_slash,
             workflow_names=names,
         )
         if is_slash:
-            return parse_slash(asked.text, context)
-        return parse_mention(asked.text, context, bot_user_id=self.bot_user_id)
+            return parse_slash(request.text, context)
+        return parse_mention(request.text, context, bot_user_id=self.bot_user_id)
 
-    async def fulfil(self, wish: Wish, asked: Asked, actor: Actor) -> None:
+    async def execute(self, command: Command, request: SlackRequest, actor: Actor) -> None:
         """Do what was wished, and say so to the person alone."""
-        match wish:
+        match command:
             case OpenRunForm():
-                await self.open_run_form(asked)
+                await self.open_run_form(request)
             case StartRequest():
-                started = await self.runs.start(wish, by=actor)
+                started = await self.runs.start(command, by=actor)
                 if not started.is_new:
-                    await self.answers.privately(asked, receipts.started(started))
+                    await self.answers.send_private(request, receipts.started(started))
             case KillRequest():
-                await self.kills.one(wish, asked, actor)
+                await self.kills.kill_one(command, request, actor)
             case KillSelection():
-                await self.kills.several(wish, asked, actor)
+                await self.kills.ask_kill_many(command, request, actor)
             case ContinueRequest():
-                await self.go_on(wish, asked, actor)
+                await self.continue_run(command, request, actor)
             case _:
-                await self.answers.privately(asked, await self._shown(wish, actor))
+                await self.answers.send_private(request, await self._answer_to(command, actor))
 
-    async def go_on(self, wish: ContinueRequest, asked: Asked, actor: Actor) -> None:
+    async def continue_run(
+        self, command: ContinueRequest, request: SlackRequest, actor: Actor
+    ) -> None:
         """Continue a session; its thread shows it, so only what is odd is said."""
-        started = await self.runs.continue_run(wish, by=actor, place=self.place_of(asked))
-        is_seen = started.run.slack_channel_id == asked.channel_id
+        started = await self.runs.continue_run(command, by=actor, place=self.place_of(request))
+        is_seen = started.run.slack_channel_id == request.channel_id
         if not started.is_new or not is_seen:
-            await self.answers.privately(asked, receipts.continued(started))
+            await self.answers.send_private(request, receipts.continued(started))
 
-    async def open_run_form(self, asked: Asked, *, task: str = "") -> None:
+    async def open_run_form(self, request: SlackRequest, *, task: str = "") -> None:
         """Open the modal that starts a run; a replayed wish has no trigger left for it."""
-        if asked.trigger_id is None or asked.is_replay:
+        if request.trigger_id is None or request.is_replay:
             return
-        channel = asked.channel_id or await self.slack.direct_channel(asked.user_id or "")
+        channel = request.channel_id or await self.slack.direct_channel(request.user_id or "")
         view = run_form(self.runs.workflows, channel_id=channel, task=task)
-        await self.slack.call("views.open", trigger_id=asked.trigger_id, view=view)
+        await self.slack.call("views.open", trigger_id=request.trigger_id, view=view)
 
-    async def open_continue_form(self, asked: Asked, actor: Actor, named: str) -> None:
+    async def open_continue_form(self, request: SlackRequest, actor: Actor, target: str) -> None:
         """Open the modal that asks how to continue."""
-        if asked.trigger_id is None or asked.is_replay:
+        if request.trigger_id is None or request.is_replay:
             return
-        snapshot = await self.runs.snapshot(named, by=actor)
+        snapshot = await self.runs.snapshot(target, by=actor)
         view = continue_form(
-            snapshot.run, channel_id=asked.channel_id or snapshot.run.slack_channel_id or ""
+            snapshot.run, channel_id=request.channel_id or snapshot.run.slack_channel_id or ""
         )
-        await self.slack.call("views.open", trigger_id=asked.trigger_id, view=view)
+        await self.slack.call("views.open", trigger_id=request.trigger_id, view=view)
 
-    async def _shown(
+    async def _answer_to(
         self,
-        wish: ShowStatus | ListRuns | ShowStats | ShowWorkers | ShowWorkflows | ShowHelp,
+        command: ShowStatus | ListRuns | ShowStats | ShowWorkers | ShowWorkflows | ShowHelp,
         actor: Actor,
     ) -> Message:
-        match wish:
-            case ShowStatus(named=str() as named):
-                return status(await self.runs.snapshot(named, by=actor), now=self.clock())
+        match command:
+            case ShowStatus(target=str() as target):
+                return status_message(await self.runs.snapshot(target, by=actor), now=self.clock())
             case ShowStatus():
                 live = await self.runs.list_runs(RunFilter(live=True), by=actor)
                 recent = await self.runs.list_runs(RunFilter(), by=actor, limit=_RECENT)
-                return overview(live, recent, now=self.clock())
-            case ListRuns(wanted=wanted):
-                found = await self.runs.list_runs(wanted, by=actor)
-                return run_list(found, wanted=wanted, now=self.clock())
+                return overview_message(live, recent, now=self.clock())
+            case ListRuns(run_filter=run_filter):
+                found = await self.runs.list_runs(run_filter, by=actor)
+                return run_list_message(found, run_filter=run_filter, now=self.clock())
             case ShowStats(period=period):
-                return stats_message(await self.figures.stats(period, by=actor))
+                return stats_message(await self.stats.stats(period, by=actor))
             case ShowWorkers():
                 return fleet_message(await self.fleet.workers(by=actor))
             case ShowWorkflows():
-                return workflow_list(self.runs.workflows)
+                return workflow_list_message(self.runs.workflows)
             case ShowHelp(topic=topic):
                 return help_message(topic)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from bot.slack import ids
-from bot.slack.inbound.request import Asked
-from bot.slack.listeners.actions import Acts
+from bot.slack.inbound.request import SlackRequest
+from bot.slack.listeners.actions import BotActions
 from core.domain.actor import Actor
-from core.domain.kills.selection import KillSelection
+from core.domain.kills.bulk_kill import KillSelection
 from core.domain.runs.request import ContinueRequest, KillRequest
 
 
@@ -16,43 +16,43 @@ from core.domain.runs.request import ContinueRequest, KillRequest
 class Buttons:
     """Pressed buttons.  The card shows what follows; nothing is answered."""
 
-    acts: Acts
+    actions: BotActions
 
-    async def kill(self, asked: Asked, actor: Actor) -> None:
+    async def kill(self, request: SlackRequest, actor: Actor) -> None:
         """Kill the run."""
-        wish = KillRequest(named=asked.value, request_key=asked.key)
-        await self.acts.runs.kill(wish, by=actor)
+        command = KillRequest(target=request.value, request_key=request.key)
+        await self.actions.runs.kill(command, by=actor)
 
-    async def force_kill(self, asked: Asked, actor: Actor) -> None:
+    async def force_kill(self, request: SlackRequest, actor: Actor) -> None:
         """Kill the run without grace."""
-        wish = KillRequest(named=asked.value, force=True, request_key=asked.key)
-        await self.acts.runs.kill(wish, by=actor)
+        command = KillRequest(target=request.value, force=True, request_key=request.key)
+        await self.actions.runs.kill(command, by=actor)
 
-    async def kill_anyway(self, asked: Asked, actor: Actor) -> None:
+    async def confirm_kill(self, request: SlackRequest, actor: Actor) -> None:
         """Kill the run of a private question: the button says again what was typed."""
-        wish = await self.acts.understand(
-            replace(asked, text=asked.value), thread_run=None, is_slash=True
+        command = await self.actions.parse(
+            replace(request, text=request.value), thread_run_id=None, is_slash=True
         )
-        if isinstance(wish, KillRequest):
-            await self.acts.kills.anyway(wish, asked, actor)
+        if isinstance(command, KillRequest):
+            await self.actions.kills.kill_confirmed(command, request, actor)
 
-    async def ask_which(self, asked: Asked, actor: Actor) -> None:
+    async def open_kill_many_form(self, request: SlackRequest, actor: Actor) -> None:
         """Open the form that a mention could not open, now that there is a trigger."""
-        wish = await self.acts.understand(
-            replace(asked, text=asked.value), thread_run=None, is_slash=True
+        command = await self.actions.parse(
+            replace(request, text=request.value), thread_run_id=None, is_slash=True
         )
-        if isinstance(wish, KillSelection):
-            await self.acts.kills.several(wish, asked, actor)
+        if isinstance(command, KillSelection):
+            await self.actions.kills.ask_kill_many(command, request, actor)
 
-    async def go_on(self, asked: Asked, actor: Actor) -> None:
+    async def continue_run(self, request: SlackRequest, actor: Actor) -> None:
         """Continue for as many turns as the button says."""
-        wish = ContinueRequest(
-            named=asked.value,
-            request_key=asked.key or "",
-            additional_turns=ids.CONTINUE_TURNS[asked.action_id],
+        command = ContinueRequest(
+            target=request.value,
+            request_key=request.key or "",
+            additional_turns=ids.CONTINUE_TURNS[request.action_id],
         )
-        await self.acts.go_on(wish, asked, actor)
+        await self.actions.continue_run(command, request, actor)
 
-    async def ask_how(self, asked: Asked, actor: Actor) -> None:
+    async def open_continue_form(self, request: SlackRequest, actor: Actor) -> None:
         """Ask in a modal for how long, and with which words, to continue."""
-        await self.acts.open_continue_form(asked, actor, asked.value)
+        await self.actions.open_continue_form(request, actor, request.value)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.slack.commands.forms import read_continue_form, read_run_form
-from bot.slack.inbound.request import Asked
-from bot.slack.listeners.actions import Acts
+from bot.slack.inbound.request import SlackRequest
+from bot.slack.listeners.actions import BotActions
 from bot.slack.text import from_slack
 from core.domain.actor import Actor
 
@@ -16,29 +16,31 @@ from core.domain.actor import Actor
 class Forms:
     """The two forms."""
 
-    acts: Acts
+    actions: BotActions
 
-    async def start(self, asked: Asked, actor: Actor) -> None:
+    async def start(self, request: SlackRequest, actor: Actor) -> None:
         """Start what the form says; sent twice, it starts once."""
-        wish = read_run_form(_view(asked), request_key=_key(asked), team_id=self.acts.team_id)
-        await self.acts.fulfil(wish, asked, actor)
+        command = read_run_form(
+            _view(request), request_key=_key(request), team_id=self.actions.team_id
+        )
+        await self.actions.execute(command, request, actor)
 
-    async def go_on(self, asked: Asked, actor: Actor) -> None:
+    async def continue_run(self, request: SlackRequest, actor: Actor) -> None:
         """Continue as the form says."""
-        await self.acts.go_on(
-            read_continue_form(_view(asked), request_key=_key(asked)), asked, actor
+        await self.actions.continue_run(
+            read_continue_form(_view(request), request_key=_key(request)), request, actor
         )
 
-    async def run_on_message(self, asked: Asked, actor: Actor) -> None:  # noqa: ARG002
+    async def run_on_message(self, request: SlackRequest, actor: Actor) -> None:  # noqa: ARG002
         """Open the start form with a message's words as the task."""
-        await self.acts.open_run_form(asked, task=from_slack(asked.text))
+        await self.actions.open_run_form(request, task=from_slack(request.text))
 
 
-def _view(asked: Asked) -> dict[str, Any]:
-    view = asked.body.get("view")
+def _view(request: SlackRequest) -> dict[str, Any]:
+    view = request.body.get("view")
     return view if isinstance(view, dict) else {}
 
 
-def _key(asked: Asked) -> str:
+def _key(request: SlackRequest) -> str:
     """One form, one start: a form is closed once it was accepted."""
-    return f"form:{_view(asked).get('id', asked.key)}"
+    return f"form:{_view(request).get('id', request.key)}"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot.slack.inbound.request import Asked
-from bot.slack.listeners.actions import Acts
-from bot.slack.views.home import home
+from bot.slack.inbound.request import SlackRequest
+from bot.slack.listeners.actions import BotActions
+from bot.slack.views.home import home_view
 from core.domain.actor import Actor
 from core.domain.runs.request import RunFilter
 
@@ -17,14 +17,14 @@ _SHOWN = 10
 class HomeTab:
     """Drawn anew whenever somebody opens it."""
 
-    acts: Acts
+    actions: BotActions
 
-    async def opened(self, asked: Asked, actor: Actor) -> None:
+    async def show(self, request: SlackRequest, actor: Actor) -> None:
         """Show the person's own runs, and what is live."""
-        if asked.text != "home":
+        if request.text != "home":
             return
-        runs = self.acts.runs
+        runs = self.actions.runs
         mine = await runs.list_runs(RunFilter(mine=True), by=actor, limit=_SHOWN)
         live = await runs.list_runs(RunFilter(live=True), by=actor, limit=_SHOWN)
-        view = home(mine=mine, live=live, now=self.acts.clock())
-        await self.acts.slack.call("views.publish", user_id=asked.user_id, view=view)
+        view = home_view(mine=mine, live=live, now=self.actions.clock())
+        await self.actions.slack.call("views.publish", user_id=request.user_id, view=view)

@@ -13,9 +13,9 @@ from typing import Any
 
 from bot.slack.client.client import Slack, SlackError
 from bot.slack.commands.forms import read_kill_form, read_kill_many_form
-from bot.slack.inbound.answers import Answers
-from bot.slack.inbound.request import Asked
-from bot.slack.ports import Kills, KillsMany
+from bot.slack.inbound.answers import PrivateAnswers
+from bot.slack.inbound.request import SlackRequest
+from bot.slack.ports import BulkKiller, RunKiller
 from bot.slack.views import receipts
 from bot.slack.views.kills.questions import (
     kill_form,
@@ -27,88 +27,92 @@ from bot.slack.views.kills.questions import (
 )
 from bot.slack.views.message import View
 from core.domain.actor import Actor
-from core.domain.kills.selection import KillSelection
+from core.domain.kills.bulk_kill import KillSelection
 from core.domain.runs.request import KillRequest
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class KillActs:
+class KillActions:
     """Kills, asked about where that is due.
 
     Attributes:
         runs: Kills one run.
-        many: Knows what would be killed, and kills many.
+        bulk: Knows what would be killed, and kills many.
     """
 
-    runs: Kills
-    many: KillsMany
+    runs: RunKiller
+    bulk: BulkKiller
     slack: Slack
-    answers: Answers
+    answers: PrivateAnswers
     clock: Callable[[], datetime]
 
-    async def one(self, wish: KillRequest, asked: Asked, actor: Actor) -> None:
+    async def kill_one(self, command: KillRequest, request: SlackRequest, actor: Actor) -> None:
         """Kill one's own run at once; ask first when it is somebody else's."""
-        snapshot = await self.many.look(wish.named, by=actor)
+        snapshot = await self.bulk.read_run(command.target, by=actor)
         run = snapshot.run
         is_own = run.user_id is not None and run.user_id == actor.user_id
         # What has ended or is being stopped needs no question: the answer says so.
         is_new = run.is_live and run.kill_requested_at is None
-        if is_own or not (is_new or wish.force) or not run.is_live:
-            await self._kill(wish, asked, actor)
+        if is_own or not (is_new or command.force) or not run.is_live:
+            await self._kill(command, request, actor)
             return
-        channel = await self._channel(asked)
-        view = kill_form(snapshot, wish, channel_id=channel, now=self.clock())
-        if not await self._opened(view, asked):
-            question = kill_question(snapshot, wish, now=self.clock())
-            await self.answers.privately(asked, question)
+        channel = await self._channel(request)
+        view = kill_form(snapshot, command, channel_id=channel, now=self.clock())
+        if not await self._open_form(view, request):
+            question = kill_question(snapshot, command, now=self.clock())
+            await self.answers.send_private(request, question)
 
-    async def several(self, wish: KillSelection, asked: Asked, actor: Actor) -> None:
+    async def ask_kill_many(
+        self, command: KillSelection, request: SlackRequest, actor: Actor
+    ) -> None:
         """List what would be killed, and ask."""
-        offer = await self.many.offer(wish, by=actor)
-        if not offer.listed:
-            await self.answers.privately(asked, nothing_to_kill(offer))
+        preview = await self.bulk.preview(command, by=actor)
+        if not preview.runs:
+            await self.answers.send_private(request, nothing_to_kill(preview))
             return
-        channel = await self._channel(asked)
-        view = kill_many_form(offer, channel_id=channel, now=self.clock())
-        if not await self._opened(view, asked):
-            await self.answers.privately(asked, kill_many_question(offer))
+        channel = await self._channel(request)
+        view = kill_many_form(preview, channel_id=channel, now=self.clock())
+        if not await self._open_form(view, request):
+            await self.answers.send_private(request, kill_many_question(preview))
 
-    async def submitted_one(self, asked: Asked, actor: Actor) -> None:
+    async def submit_kill(self, request: SlackRequest, actor: Actor) -> None:
         """Kill the run of a confirmed form."""
-        await self._kill(read_kill_form(_view(asked)), asked, actor)
+        await self._kill(read_kill_form(_view(request)), request, actor)
 
-    async def submitted_several(self, asked: Asked, actor: Actor) -> None:
+    async def submit_kill_many(self, request: SlackRequest, actor: Actor) -> None:
         """Kill the runs of a confirmed form, those and no others."""
-        wish = replace(read_kill_many_form(_view(asked)), request_key=asked.key)
-        outcome = await self.many.kill_many(wish, by=actor)
-        await self.answers.privately(asked, killed_many(outcome))
+        command = replace(read_kill_many_form(_view(request)), request_key=request.key)
+        outcome = await self.bulk.kill_many(command, by=actor)
+        await self.answers.send_private(request, killed_many(outcome))
 
-    async def anyway(self, wish: KillRequest, asked: Asked, actor: Actor) -> None:
+    async def kill_confirmed(
+        self, command: KillRequest, request: SlackRequest, actor: Actor
+    ) -> None:
         """Kill the run of a private question, whose place the answer takes."""
-        kill = await self.runs.kill(replace(wish, request_key=asked.key), by=actor)
-        await self.answers.instead(asked, receipts.killing(wish.named, kill))
+        kill = await self.runs.kill(replace(command, request_key=request.key), by=actor)
+        await self.answers.replace_question(request, receipts.kill_requested(command.target, kill))
 
-    async def _kill(self, wish: KillRequest, asked: Asked, actor: Actor) -> None:
-        kill = await self.runs.kill(replace(wish, request_key=asked.key), by=actor)
-        await self.answers.privately(asked, receipts.killing(wish.named, kill))
+    async def _kill(self, command: KillRequest, request: SlackRequest, actor: Actor) -> None:
+        kill = await self.runs.kill(replace(command, request_key=request.key), by=actor)
+        await self.answers.send_private(request, receipts.kill_requested(command.target, kill))
 
-    async def _channel(self, asked: Asked) -> str:
-        return asked.channel_id or await self.slack.direct_channel(asked.user_id or "")
+    async def _channel(self, request: SlackRequest) -> str:
+        return request.channel_id or await self.slack.direct_channel(request.user_id or "")
 
-    async def _opened(self, view: View, asked: Asked) -> bool:
+    async def _open_form(self, view: View, request: SlackRequest) -> bool:
         """Open a form; `False` where there is no trigger, or it is used up."""
-        if asked.trigger_id is None or asked.is_replay:
+        if request.trigger_id is None or request.is_replay:
             return False
         try:
-            await self.slack.call("views.open", trigger_id=asked.trigger_id, view=view)
+            await self.slack.call("views.open", trigger_id=request.trigger_id, view=view)
         except SlackError as error:
             log.info("no form could be opened: %s", error)
             return False
         return True
 
 
-def _view(asked: Asked) -> dict[str, Any]:
-    view = asked.body.get("view")
+def _view(request: SlackRequest) -> dict[str, Any]:
+    view = request.body.get("view")
     return view if isinstance(view, dict) else {}

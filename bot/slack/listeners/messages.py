@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot.slack.client.cached import Kept
-from bot.slack.inbound.request import Asked
-from bot.slack.listeners.actions import Acts
+from bot.slack.client.cached import TTLCache
+from bot.slack.inbound.request import SlackRequest
+from bot.slack.listeners.actions import BotActions
 from bot.slack.text import from_slack
-from bot.slack.views.errors import private
-from core.domain.actor import Action, Actor, may
+from bot.slack.views.errors import private_message
+from core.domain.actor import Action, Actor, is_allowed
 from core.domain.runs.request import ContinueRequest
-from core.domain.runs.run import NOT_READY, Run
+from core.domain.runs.run import SETUP_FAILURES, Run
 
 
-def is_overheard(asked: Asked) -> bool:
+def is_not_addressed(request: SlackRequest) -> bool:
     """Whether people talk to each other in a thread, rather than to the bot."""
-    return not asked.mentions_bot and not (asked.is_direct and asked.thread_ts is None)
+    return not request.mentions_bot and not (request.is_direct and request.thread_ts is None)
 
 
 @dataclass(frozen=True)
@@ -27,65 +27,65 @@ class Messages:
         hinted: Who was told how to go on in which thread; nobody is told twice.
     """
 
-    acts: Acts
-    hinted: Kept[bool]
+    actions: BotActions
+    hint_cache: TTLCache[bool]
 
-    async def concerns_us(self, asked: Asked) -> bool:
+    async def is_relevant(self, request: SlackRequest) -> bool:
         """Whether it is said to the bot, or in the thread of a run."""
-        return not is_overheard(asked) or await self._run_of(asked) is not None
+        return not is_not_addressed(request) or await self._run_of(request) is not None
 
-    async def said(self, asked: Asked, actor: Actor) -> None:
+    async def handle(self, request: SlackRequest, actor: Actor) -> None:
         """Obey a mention, or take a reply in the thread of an ended run as words for it."""
-        run = await self._run_of(asked)
-        if not is_overheard(asked):
-            wish = await self.acts.understand(
-                asked, thread_run=run.run_id if run else None, is_slash=False
+        run = await self._run_of(request)
+        if not is_not_addressed(request):
+            command = await self.actions.parse(
+                request, thread_run_id=run.run_id if run else None, is_slash=False
             )
-            await self.acts.fulfil(wish, asked, actor)
-        elif run is not None and may(actor, Action.CONTINUE, run):
-            await self._replied(run, asked, actor)
+            await self.actions.execute(command, request, actor)
+        elif run is not None and is_allowed(actor, Action.CONTINUE, run):
+            await self._handle_reply(run, request, actor)
 
-    async def _replied(self, run: Run, asked: Asked, actor: Actor) -> None:
+    async def _handle_reply(self, run: Run, request: SlackRequest, actor: Actor) -> None:
         """Continue what stopped unfinished; where that is not meant, say what can be done."""
         if run.is_live:
             await self._hint(
-                asked,
+                request,
                 "Your reply did not reach the agent: it is working and cannot be spoken to now. "
                 "When it has stopped, a reply here continues it. To stop it now, mention me: "
                 "`kill`.",
             )
         elif run.can_continue:
-            await self.acts.go_on(
+            await self.actions.continue_run(
                 ContinueRequest(
-                    named=run.run_id,
-                    request_key=asked.key or "",
-                    message=from_slack(asked.text),
+                    target=run.run_id,
+                    request_key=request.key or "",
+                    message=from_slack(request.text),
                 ),
-                asked,
+                request,
                 actor,
             )
-        elif run.stop_reason in NOT_READY:
+        elif run.stop_reason in SETUP_FAILURES:
             await self._hint(
-                asked,
+                request,
                 "This run never began, so there is nothing to go on with and your reply started "
                 "nothing. Mend what its result names, then start it again: `/workflow run`.",
             )
         else:
             await self._hint(
-                asked,
+                request,
                 "This run is finished, so your reply started nothing. To go on in its session, "
                 "mention me: `continue` and what is to be done.",
             )
 
-    async def _hint(self, asked: Asked, words: str) -> None:
-        key = f"{asked.user_id}:{asked.channel_id}:{asked.thread_ts}:{words[:20]}"
-        if self.hinted.get(key) is None:
-            self.hinted.keep(key, value=True)
-            await self.acts.answers.privately(asked, private(words))
+    async def _hint(self, request: SlackRequest, words: str) -> None:
+        key = f"{request.user_id}:{request.channel_id}:{request.thread_ts}:{words[:20]}"
+        if self.hint_cache.get(key) is None:
+            self.hint_cache.put(key, value=True)
+            await self.actions.answers.send_private(request, private_message(words))
 
-    async def _run_of(self, asked: Asked) -> Run | None:
-        if asked.thread_ts is None or asked.channel_id is None:
+    async def _run_of(self, request: SlackRequest) -> Run | None:
+        if request.thread_ts is None or request.channel_id is None:
             return None
-        return await self.acts.runs.run_of_thread(
-            channel_id=asked.channel_id, thread_ts=asked.thread_ts
+        return await self.actions.runs.run_of_thread(
+            channel_id=request.channel_id, thread_ts=request.thread_ts
         )

@@ -7,63 +7,75 @@ import re
 from slack_bolt.async_app import AsyncApp
 
 from bot.slack import ids
-from bot.slack.client.cached import Kept
-from bot.slack.inbound.error_boundary import Desk
-from bot.slack.inbound.request import Asked
-from bot.slack.listeners.actions import Acts
+from bot.slack.client.cached import TTLCache
+from bot.slack.inbound.error_boundary import ErrorBoundary
+from bot.slack.inbound.request import SlackRequest
+from bot.slack.listeners.actions import BotActions
 from bot.slack.listeners.buttons import Buttons
-from bot.slack.listeners.command import Command
 from bot.slack.listeners.forms import Forms
 from bot.slack.listeners.home import HomeTab
-from bot.slack.listeners.messages import Messages, is_overheard
+from bot.slack.listeners.messages import Messages, is_not_addressed
+from bot.slack.listeners.slash_command import SlashCommand
 from core.domain.actor import Action
 
 _ANYTHING = re.compile(r"[\s\S]*")
 
 
-def register(app: AsyncApp, desk: Desk, acts: Acts, *, hinted: Kept[bool]) -> None:
+def register(
+    app: AsyncApp, boundary: ErrorBoundary, actions: BotActions, *, hint_cache: TTLCache[bool]
+) -> None:
     """Register every listener; the first that matches is the one that runs.
 
     Admission comes with the weakest action that makes sense; what somebody may do to a
     run is decided by the services, which know the run.
     """
-    command, buttons, forms = Command(acts), Buttons(acts), Forms(acts)
-    messages, home = Messages(acts, hinted), HomeTab(acts)
+    command, buttons, forms = SlashCommand(actions), Buttons(actions), Forms(actions)
+    messages, home = Messages(actions, hint_cache), HomeTab(actions)
 
-    app.command(ids.COMMAND)(desk.answering(command.typed, Action.VIEW))
+    app.command(ids.COMMAND)(boundary.listener_for(command.handle, Action.VIEW))
 
-    app.action(ids.KILL)(desk.answering(buttons.kill, Action.KILL))
-    app.action(ids.FORCE_KILL)(desk.answering(buttons.force_kill, Action.KILL))
-    app.action(ids.KILL_ANYWAY)(desk.answering(buttons.kill_anyway, Action.KILL))
-    app.action(ids.KILL_MANY_ASK)(desk.answering(buttons.ask_which, Action.KILL))
+    app.action(ids.KILL)(boundary.listener_for(buttons.kill, Action.KILL))
+    app.action(ids.FORCE_KILL)(boundary.listener_for(buttons.force_kill, Action.KILL))
+    app.action(ids.KILL_ANYWAY)(boundary.listener_for(buttons.confirm_kill, Action.KILL))
+    app.action(ids.KILL_MANY_ASK)(boundary.listener_for(buttons.open_kill_many_form, Action.KILL))
     for action_id in ids.CONTINUE_TURNS:
-        app.action(action_id)(desk.answering(buttons.go_on, Action.CONTINUE))
-    app.action(ids.CONTINUE_MORE)(desk.answering(buttons.ask_how, Action.CONTINUE))
-
-    app.view_submission(ids.RUN_FORM)(desk.submitting(forms.start, Action.START))
-    app.view_submission(ids.CONTINUE_FORM)(desk.submitting(forms.go_on, Action.CONTINUE))
-    app.view_submission(ids.KILL_FORM)(desk.submitting(acts.kills.submitted_one, Action.KILL))
-    app.view_submission(ids.KILL_MANY_FORM)(
-        desk.submitting(acts.kills.submitted_several, Action.KILL)
+        app.action(action_id)(boundary.listener_for(buttons.continue_run, Action.CONTINUE))
+    app.action(ids.CONTINUE_MORE)(
+        boundary.listener_for(buttons.open_continue_form, Action.CONTINUE)
     )
-    app.message_shortcut(ids.RUN_ON_MESSAGE)(desk.answering(forms.run_on_message, Action.START))
 
-    said = desk.answering(
-        messages.said, Action.VIEW, is_quiet=is_overheard, concerns=messages.concerns_us
+    app.view_submission(ids.RUN_FORM)(boundary.form_listener_for(forms.start, Action.START))
+    app.view_submission(ids.CONTINUE_FORM)(
+        boundary.form_listener_for(forms.continue_run, Action.CONTINUE)
+    )
+    app.view_submission(ids.KILL_FORM)(
+        boundary.form_listener_for(actions.kills.submit_kill, Action.KILL)
+    )
+    app.view_submission(ids.KILL_MANY_FORM)(
+        boundary.form_listener_for(actions.kills.submit_kill_many, Action.KILL)
+    )
+    app.message_shortcut(ids.RUN_ON_MESSAGE)(
+        boundary.listener_for(forms.run_on_message, Action.START)
+    )
+
+    said = boundary.listener_for(
+        messages.handle, Action.VIEW, is_quiet=is_not_addressed, is_relevant=messages.is_relevant
     )
     for event in ("message", "app_mention"):
         app.event(event)(said)
-    app.event("app_home_opened")(desk.answering(home.opened, Action.VIEW, is_quiet=_always_quiet))
+    app.event("app_home_opened")(
+        boundary.listener_for(home.show, Action.VIEW, is_quiet=_always_quiet)
+    )
 
     # Old messages keep their buttons for ever, and another version may have named them:
     # whatever else comes is acknowledged, and nothing is done.
-    app.event(_ANYTHING)(desk.ignore)
-    app.action(_ANYTHING)(desk.ignore)
-    app.command(_ANYTHING)(desk.ignore)
-    app.shortcut(_ANYTHING)(desk.ignore)
-    app.view_submission(_ANYTHING)(desk.ignore)
-    app.view_closed(_ANYTHING)(desk.ignore)
+    app.event(_ANYTHING)(boundary.ignore)
+    app.action(_ANYTHING)(boundary.ignore)
+    app.command(_ANYTHING)(boundary.ignore)
+    app.shortcut(_ANYTHING)(boundary.ignore)
+    app.view_submission(_ANYTHING)(boundary.ignore)
+    app.view_closed(_ANYTHING)(boundary.ignore)
 
 
-def _always_quiet(_: Asked) -> bool:
+def _always_quiet(_: SlackRequest) -> bool:
     return True

@@ -74,17 +74,17 @@ def button(
     confirm: Block | None = None,
 ) -> Block:
     """A button; its value may be seen and replayed by anyone who can see the message."""
-    made: Block = {
+    block: Block = {
         "type": "button",
         "action_id": action_id,
         "text": plain(label, BUTTON_LIMIT),
         "value": value,
     }
     if style is not None:
-        made["style"] = style
+        block["style"] = style
     if confirm is not None:
-        made["confirm"] = confirm
-    return made
+        block["confirm"] = confirm
+    return block
 
 
 def confirm(*, title: str, words: str, yes: str, no: str) -> Block:
@@ -98,12 +98,12 @@ def confirm(*, title: str, words: str, yes: str, no: str) -> Block:
     }
 
 
-def fitting(lines: Sequence[str], room: int) -> list[str]:
+def fit_lines(lines: Sequence[str], max_chars: int) -> list[str]:
     """As many of the lines as have room together, and how many were left out."""
     taken = 0
     for number, line in enumerate(lines):
         taken += len(line) + 1
-        if taken > room:
+        if taken > max_chars:
             return [*lines[:number], f"_+{len(lines) - number} more_"]
     return list(lines)
 

@@ -12,18 +12,18 @@ _LIMIT = 2000
 
 def error_message(error: OpsError) -> Message:
     """Say what happened and what to do next, in the error's own words."""
-    return private(error.user_message)
+    return private_message(error.user_message)
 
 
 def unexpected_message(reference: str) -> Message:
     """Say that something broke here; `reference` finds it in the log."""
-    return private(
+    return private_message(
         "Something went wrong on our side; nothing was lost. Please try again. If it happens "
         f"again, tell an admin this number: `{reference}`."
     )
 
 
-def private(words: str) -> Message:
+def private_message(words: str) -> Message:
     """Any short words, not escaped yet, that may hold code in backticks."""
     escaped = text.escape(words, _LIMIT)
     return Message(text=escaped, blocks=(blocks.section(escaped),))

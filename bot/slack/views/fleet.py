@@ -8,28 +8,32 @@ from types import MappingProxyType
 from bot.slack import figures, text
 from bot.slack.views import blocks
 from bot.slack.views.message import Message
-from core.domain.fleet.workers import FleetView, WorkerRecord, WorkerState
+from core.domain.fleet.workers import FleetSnapshot, WorkerRecord, WorkerState
 
 # Characters that the lines may have together.
-_ROOM = 6500
-STATES: Mapping[WorkerState, tuple[str, str]] = MappingProxyType(
+_LINES_LIMIT = 6500
+STATE_WORDS: Mapping[WorkerState, tuple[str, str]] = MappingProxyType(
     {
         WorkerState.UP: ("🟢", "takes runs"),
         WorkerState.DRAINING: ("🟡", "stops; ends or hands over what it has"),
         WorkerState.GONE: ("⚪", "gone"),
     }
 )
-NOBODY = (
+NO_WORKERS = (
     "No worker is there, so nothing runs: runs wait until one is started (`signalbox up` or "
     "`signalbox worker` on a machine that reaches the database)."
 )
 
 
-def fleet_message(view: FleetView) -> Message:
+def fleet_message(view: FleetSnapshot) -> Message:
     """Draw the fleet."""
-    waiting = f"{figures.plural(view.waiting, 'run waits', 'runs wait')}." if view.waiting else ""
+    waiting = (
+        f"{figures.plural(view.pending_runs, 'run waits', 'runs wait')}."
+        if view.pending_runs
+        else ""
+    )
     if not any(one.state is not WorkerState.GONE for one in view.workers):
-        lead = f"{NOBODY} {waiting}".strip()
+        lead = f"{NO_WORKERS} {waiting}".strip()
     else:
         lead = (
             f"*{view.live_runs} of {figures.plural(view.slots, 'slot')} in use* {waiting}".strip()
@@ -37,12 +41,12 @@ def fleet_message(view: FleetView) -> Message:
     lines = [_line(one, view) for one in view.workers]
     return Message(
         text=lead.replace("*", ""),
-        blocks=tuple(blocks.paragraphs([lead, *blocks.fitting(lines, _ROOM)])),
+        blocks=tuple(blocks.paragraphs([lead, *blocks.fit_lines(lines, _LINES_LIMIT)])),
     )
 
 
-def _line(worker: WorkerRecord, view: FleetView) -> str:
-    icon, state = STATES[worker.state]
+def _line(worker: WorkerRecord, view: FleetSnapshot) -> str:
+    icon, state = STATE_WORDS[worker.state]
     if worker.is_silent(view.at):
         icon, state = "🔴", "silent: its runs go on elsewhere if it stays so for a minute"
     facts = [state]

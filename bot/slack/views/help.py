@@ -14,68 +14,73 @@ from bot.slack.views.message import Block, Message
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class HelpEntry:
     """One subcommand.  Nothing is escaped yet."""
 
     usage: str
-    does: str
+    description: str
     example: str
 
 
-ENTRIES: Mapping[Subcommand, Entry] = MappingProxyType(
+HELP_ENTRIES: Mapping[Subcommand, HelpEntry] = MappingProxyType(
     {
-        Subcommand.RUN: Entry(
+        Subcommand.RUN: HelpEntry(
             usage="run <workflow> [flags] <task>",
-            does="starts a workflow; alone it opens a form. All after the flags is the task, "
+            description="starts a workflow; alone it opens a form. All after the flags is the "
+            "task, "
             "word for word, over several lines if you like.",
             example="run implement --repo https://github.com/acme/api Add rate limiting",
         ),
-        Subcommand.STATUS: Entry(
+        Subcommand.STATUS: HelpEntry(
             usage="status [run]",
-            does="shows a run, or all that is live.",
+            description="shows a run, or all that is live.",
             example="status run_0a1b2c3d4e5f",
         ),
-        Subcommand.LIST: Entry(
+        Subcommand.LIST: HelpEntry(
             usage="list [mine] [live] [failed] [workflow=<name>]",
-            does="lists recent runs.",
+            description="lists recent runs.",
             example="list mine failed",
         ),
-        Subcommand.KILL: Entry(
+        Subcommand.KILL: HelpEntry(
             usage="kill <run> [--force] [reason]",
-            does="stops a run within seconds and proves that nothing is left of it. `--force` "
+            description="stops a run within seconds and proves that nothing is left of it. "
+            "`--force` "
             "gives it no time to finish what it is writing. `--all mine`, `--all workflow=<name>` "
             "or (operators) `--all live` in the place of `<run>` lists many, and asks first.",
             example="kill run_0a1b2c3d4e5f wrong branch",
         ),
-        Subcommand.CONTINUE: Entry(
+        Subcommand.CONTINUE: HelpEntry(
             usage="continue <run or session> [+turns] [message]",
-            does="goes on with an ended run: same conversation, same workspace.",
+            description="goes on with an ended run: same conversation, same workspace.",
             example="continue run_0a1b2c3d4e5f +20 and update the docs",
         ),
-        Subcommand.STATS: Entry(
+        Subcommand.STATS: HelpEntry(
             usage="stats [24h|7d|30d]",
-            does="adds up runs, spend and kills of a period, 7 days unless you say otherwise.",
+            description="adds up runs, spend and kills of a period, 7 days unless you say "
+            "otherwise.",
             example="stats 24h",
         ),
-        Subcommand.WORKERS: Entry(
+        Subcommand.WORKERS: HelpEntry(
             usage="workers",
-            does="shows who executes runs: nodes, slots, and when each was last heard of.",
+            description="shows who executes runs: nodes, slots, and when each was last heard of.",
             example="workers",
         ),
-        Subcommand.WORKFLOWS: Entry(
-            usage="workflows", does="lists the workflows there are.", example="workflows"
+        Subcommand.WORKFLOWS: HelpEntry(
+            usage="workflows", description="lists the workflows there are.", example="workflows"
         ),
-        Subcommand.HELP: Entry(
-            usage="help [command]", does="shows this, or more of one command.", example="help run"
+        Subcommand.HELP: HelpEntry(
+            usage="help [command]",
+            description="shows this, or more of one command.",
+            example="help run",
         ),
     }
 )
 
-_THREADS = (
+_THREAD_HELP = (
     "*In a run's thread* Slack takes no slash commands: mention me instead, no run id needed. "
     "`@signalbox kill`, `@signalbox continue 20`, `@signalbox status`."
 )
-_IDS = (
+_RUN_ID_HELP = (
     "A run id is `run_` and 12 characters; the first few are enough while only one run begins so. "
     "In a thread write `run_` before a shortened id; other words are the reason or the message."
 )
@@ -84,27 +89,27 @@ _IDS = (
 def help_message(topic: Subcommand | None = None) -> Message:
     """Explain one subcommand, or all of them shortly."""
     if topic is not None:
-        return _about(topic)
-    lines = [_short(subcommand) for subcommand in Subcommand]
+        return _topic_message(topic)
+    lines = [_usage_line(subcommand) for subcommand in Subcommand]
     return Message(
         text="What you can type after /workflow",
         blocks=(
             *blocks.paragraphs(["*What you can type*", *lines]),
-            blocks.section(_THREADS),
-            blocks.context(_IDS),
+            blocks.section(_THREAD_HELP),
+            blocks.context(_RUN_ID_HELP),
         ),
     )
 
 
-def _short(subcommand: Subcommand) -> str:
-    entry = ENTRIES[subcommand]
-    return text.escape(f"`/workflow {entry.usage}` {entry.does}")
+def _usage_line(subcommand: Subcommand) -> str:
+    entry = HELP_ENTRIES[subcommand]
+    return text.escape(f"`/workflow {entry.usage}` {entry.description}")
 
 
-def _about(subcommand: Subcommand) -> Message:
-    entry = ENTRIES[subcommand]
+def _topic_message(subcommand: Subcommand) -> Message:
+    entry = HELP_ENTRIES[subcommand]
     drawn: list[Block] = [
-        blocks.section(_short(subcommand)),
+        blocks.section(_usage_line(subcommand)),
         blocks.section(text.escape(f"For example: `/workflow {entry.example}`")),
     ]
     if subcommand is Subcommand.RUN:
@@ -115,9 +120,9 @@ def _about(subcommand: Subcommand) -> Message:
                 "lone `--` before it."
             )
         )
-    drawn.append(blocks.context(_THREADS))
+    drawn.append(blocks.context(_THREAD_HELP))
     return Message(text=f"Help on /workflow {subcommand}", blocks=tuple(drawn))
 
 
 def _flag_lines() -> list[str]:
-    return [text.escape(f"`{flag.example}` {flag.about}") for flag in FLAGS.values()]
+    return [text.escape(f"`{flag.example}` {flag.help_text}") for flag in FLAGS.values()]

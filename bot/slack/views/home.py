@@ -7,14 +7,14 @@ from datetime import datetime
 
 from bot.slack import figures
 from bot.slack.views import blocks
-from bot.slack.views.lists import row
+from bot.slack.views.lists import run_lines
 from bot.slack.views.message import Block, View
 from core.domain.runs.snapshot import RunSnapshot
 
-_ROWS = 10
+_MAX_ROWS = 10
 
 
-def home(*, mine: Sequence[RunSnapshot], live: Sequence[RunSnapshot], now: datetime) -> View:
+def home_view(*, mine: Sequence[RunSnapshot], live: Sequence[RunSnapshot], now: datetime) -> View:
     """Draw the Home tab of one person."""
     drawn: list[Block] = [
         blocks.header("Signalbox"),
@@ -22,13 +22,15 @@ def home(*, mine: Sequence[RunSnapshot], live: Sequence[RunSnapshot], now: datet
             "Runs Claude Code workflows and shows what they do. In a channel I am in, type "
             "`/workflow run`; `/workflow help` explains the rest."
         ),
-        *_part("Live now", live, "Nothing is running or waiting.", now),
-        *_part("Your runs", mine, "You have not started a run yet.", now),
+        *_run_section("Live now", live, "Nothing is running or waiting.", now),
+        *_run_section("Your runs", mine, "You have not started a run yet.", now),
         blocks.context(f"As of {figures.clock_time(now)}. Open this tab again for the newest."),
     ]
     return {"type": "home", "blocks": drawn}
 
 
-def _part(title: str, runs: Sequence[RunSnapshot], none: str, now: datetime) -> list[Block]:
-    lines = [row(snapshot, now=now) for snapshot in runs[:_ROWS]]
-    return [blocks.header(title), *blocks.paragraphs(lines or [none])]
+def _run_section(
+    title: str, runs: Sequence[RunSnapshot], empty_text: str, now: datetime
+) -> list[Block]:
+    lines = [run_lines(snapshot, now=now) for snapshot in runs[:_MAX_ROWS]]
+    return [blocks.header(title), *blocks.paragraphs(lines or [empty_text])]

@@ -17,15 +17,15 @@ from core.domain.runs.snapshot import RunSnapshot
 from core.domain.workflow import WorkflowDefinition
 
 # A list beyond this is not read, and would outgrow a message.
-ROWS = 15
+MAX_ROWS = 15
 _LIVE_ROWS = 12
 _RECENT_ROWS = 4
 _RESULT_LIMIT = 1200
 # Characters that the lines of a list may have together.
-_ROOM = 6500
+_LINES_LIMIT = 6500
 
 
-def status(snapshot: RunSnapshot, *, now: datetime) -> Message:
+def status_message(snapshot: RunSnapshot, *, now: datetime) -> Message:
     """One run: its card, and for an ended one what it said and changed, shortly."""
     card = run_card(snapshot, now=now)
     run = snapshot.run
@@ -36,27 +36,27 @@ def status(snapshot: RunSnapshot, *, now: datetime) -> Message:
         more.append(blocks.section(markdown.to_mrkdwn(run.result, _RESULT_LIMIT) or "_No words_"))
     if not run.is_live and run.diff is not None:
         more.append(blocks.section(change_lines(run)[0]))
-    place = text.channel(run.slack_channel_id)
-    if place:
-        more.append(blocks.context(f"Its thread is in {place}."))
+    channel_link = text.channel(run.slack_channel_id)
+    if channel_link:
+        more.append(blocks.context(f"Its thread is in {channel_link}."))
     return Message(text=card.text, blocks=(*card.blocks, *more))
 
 
-def overview(
+def overview_message(
     live: Sequence[RunSnapshot], recent: Sequence[RunSnapshot], *, now: datetime
 ) -> Message:
     """`status` without a run: what is live, and what ended last."""
     ended = [snapshot for snapshot in recent if not snapshot.run.is_live][:_RECENT_ROWS]
     count = len(live)
-    many = (
+    live_words = (
         f"{count} runs (newest {_LIVE_ROWS} shown) are"
         if count > _LIVE_ROWS
         else figures.plural(count, "run is", "runs are")
     )
-    lead = "Nothing is running or waiting." if not live else f"*{many} live*"
-    drawn = blocks.paragraphs([lead, *(row(one, now=now) for one in live[:_LIVE_ROWS])])
+    lead = "Nothing is running or waiting." if not live else f"*{live_words} live*"
+    drawn = blocks.paragraphs([lead, *(run_lines(one, now=now) for one in live[:_LIVE_ROWS])])
     if ended:
-        drawn += blocks.paragraphs(["*Ended last*", *(row(one, now=now) for one in ended)])
+        drawn += blocks.paragraphs(["*Ended last*", *(run_lines(one, now=now) for one in ended)])
     drawn.append(
         blocks.context(
             text.escape("`/workflow status <run>` shows one; `/workflow kill <run>` stops one.")
@@ -65,18 +65,23 @@ def overview(
     return Message(text=lead.replace("*", ""), blocks=tuple(drawn))
 
 
-def run_list(snapshots: Sequence[RunSnapshot], *, wanted: RunFilter, now: datetime) -> Message:
+def run_list_message(
+    snapshots: Sequence[RunSnapshot], *, run_filter: RunFilter, now: datetime
+) -> Message:
     """`list`: the newest runs that match, a line or two each."""
-    kind = _kind(wanted)
+    kind = _filter_words(run_filter)
     if not snapshots:
         words = f"No {kind} yet. `/workflow run` starts one; `/workflow list` lists all."
         return Message(text=words, blocks=(blocks.section(words),))
-    shown = snapshots[:ROWS]
+    shown = snapshots[:MAX_ROWS]
     lead = f"*{kind.capitalize()}*, newest first"
     drawn = blocks.paragraphs(
-        [lead, *blocks.fitting([row(snapshot, now=now) for snapshot in shown], _ROOM)]
+        [
+            lead,
+            *blocks.fit_lines([run_lines(snapshot, now=now) for snapshot in shown], _LINES_LIMIT),
+        ]
     )
-    note = f"The newest {len(shown)} are shown. " if len(shown) >= ROWS else ""
+    note = f"The newest {len(shown)} are shown. " if len(shown) >= MAX_ROWS else ""
     drawn.append(
         blocks.context(
             note
@@ -89,7 +94,7 @@ def run_list(snapshots: Sequence[RunSnapshot], *, wanted: RunFilter, now: dateti
     return Message(text=f"{figures.plural(len(shown), 'run')} listed", blocks=tuple(drawn))
 
 
-def row(snapshot: RunSnapshot, *, now: datetime) -> str:
+def run_lines(snapshot: RunSnapshot, *, now: datetime) -> str:
     """A run in two lines: what it is about, and how it stands."""
     run = snapshot.run
     state = state_of(snapshot)
@@ -105,17 +110,19 @@ def row(snapshot: RunSnapshot, *, now: datetime) -> str:
         facts.append(figures.elapsed(run.started_at, now))
     if run.cost_usd is not None:
         facts.append(figures.cost(run.cost_usd, run.cost_source, is_live=run.is_live))
-    facts += [owner_words(snapshot), figures.moment(run.created_at)]
+    facts += [owner_words(snapshot), figures.date_time(run.created_at)]
     lead = f"{state.icon} `{run.run_id}` *{text.one_line(run.workflow_name, 40)}* {words}"
     return f"{lead}\n{' · '.join(facts)}"
 
 
-def workflow_list(definitions: Sequence[WorkflowDefinition]) -> Message:
+def workflow_list_message(definitions: Sequence[WorkflowDefinition]) -> Message:
     """`workflows`: what there is to run."""
     if not definitions:
         words = "There are no workflows. Ask an admin to look at `SIGNALBOX_WORKFLOWS`."
         return Message(text=words, blocks=(blocks.section(words),))
-    lines = blocks.fitting([_workflow_line(definition) for definition in definitions], _ROOM)
+    lines = blocks.fit_lines(
+        [_workflow_line(definition) for definition in definitions], _LINES_LIMIT
+    )
     example = text.escape("`/workflow run <workflow> <task>` starts one, `/workflow run` asks.")
     return Message(
         text=f"{figures.plural(len(definitions), 'workflow')} to run",
@@ -127,7 +134,7 @@ def workflow_list(definitions: Sequence[WorkflowDefinition]) -> Message:
 
 
 def _workflow_line(definition: WorkflowDefinition) -> str:
-    limits = [figures.plural(definition.max_turns, "turn"), figures.limit(definition.timeout)]
+    limits = [figures.plural(definition.max_turns, "turn"), figures.time_limit(definition.timeout)]
     if definition.budget_usd is not None:
         limits.append(figures.money(definition.budget_usd))
     aliases = ", ".join(text.code(alias, 42) for alias in definition.aliases[:4])
@@ -145,8 +152,8 @@ def _short_title(run: Run, title: str) -> str:
     return ending_title(run).removesuffix(", not finished") if not run.is_live else title
 
 
-def _kind(wanted: RunFilter) -> str:
-    states = [name for name, on in (("live", wanted.live), ("failed", wanted.failed)) if on]
-    of = f" of {text.code(wanted.workflow, 42)}" if wanted.workflow else ""
-    mine = "runs of yours" if wanted.mine else "runs"
+def _filter_words(run_filter: RunFilter) -> str:
+    states = [name for name, on in (("live", run_filter.live), ("failed", run_filter.failed)) if on]
+    of = f" of {text.code(run_filter.workflow, 42)}" if run_filter.workflow else ""
+    mine = "runs of yours" if run_filter.mine else "runs"
     return " ".join([*states, mine]) + of

@@ -14,12 +14,12 @@ from core.domain.workflow import MAX_TURNS_LIMIT, WorkflowDefinition
 
 # Slack's limits.
 TASK_LIMIT = 3000
-_OPTIONS = 100
-_OPTION_TEXT = 75
-_TITLE = 24
+_MAX_OPTIONS = 100
+_OPTION_TEXT_LIMIT = 75
+_TITLE_LIMIT = 24
 
-_EXACTLY = "Say what should be true at the end. The agent sees exactly these words."
-_CUT = (
+_TASK_HINT = "Say what should be true at the end. The agent sees exactly these words."
+_CUT_TASK_HINT = (
     f"The message was longer than the {TASK_LIMIT:,} characters of this field: its end is left "
     "out. Type a longer task after /workflow run."
 )
@@ -62,27 +62,27 @@ def run_form(
                     "Add rate limiting to the API",
                     multiline=True,
                     initial=text.clip(words, TASK_LIMIT),
-                    longest=TASK_LIMIT,
+                    max_length=TASK_LIMIT,
                 ),
-                hint=_CUT if is_cut else _EXACTLY,
+                hint=_CUT_TASK_HINT if is_cut else _TASK_HINT,
             ),
             field(
                 ids.FIELD_REPO,
                 "Repository",
-                text_input("https://github.com/acme/api", longest=500),
+                text_input("https://github.com/acme/api", max_length=500),
                 hint="Address or path. Empty: the agent starts in a new, empty one.",
                 optional=True,
             ),
             field(
                 ids.FIELD_BRANCH,
                 "Branch to start from",
-                text_input("main", longest=200),
+                text_input("main", max_length=200),
                 optional=True,
             ),
             field(
                 ids.FIELD_SESSION,
                 "Session name",
-                text_input("rate limits", longest=80),
+                text_input("rate limits", max_length=80),
                 hint="A name to continue this conversation by.",
                 optional=True,
             ),
@@ -92,10 +92,10 @@ def run_form(
             field(
                 ids.FIELD_BUDGET,
                 "Cost in US dollars",
-                text_input("2.50", longest=12),
+                text_input("2.50", max_length=12),
                 optional=True,
             ),
-            field(ids.FIELD_TIMEOUT, "Time", text_input("30m", longest=12), optional=True),
+            field(ids.FIELD_TIMEOUT, "Time", text_input("30m", max_length=12), optional=True),
         ],
     )
 
@@ -123,7 +123,7 @@ def continue_form(run: Run, *, channel_id: str) -> View:
                 text_input(
                     "Go on where you stopped. Also update the docs.",
                     multiline=True,
-                    longest=TASK_LIMIT,
+                    max_length=TASK_LIMIT,
                 ),
                 hint="Left empty, it goes on where it stopped.",
                 optional=True,
@@ -145,9 +145,9 @@ def modal(
     return {
         "type": "modal",
         "callback_id": callback_id,
-        "title": blocks.plain(title, _TITLE),
-        "submit": blocks.plain(submit, _TITLE),
-        "close": blocks.plain(close, _TITLE),
+        "title": blocks.plain(title, _TITLE_LIMIT),
+        "submit": blocks.plain(submit, _TITLE_LIMIT),
+        "close": blocks.plain(close, _TITLE_LIMIT),
         # A claim of the client: whoever reads it authorises again.
         "private_metadata": json.dumps(metadata, separators=(",", ":")),
         "blocks": list(drawn),
@@ -176,14 +176,14 @@ def field(
 
 
 def text_input(
-    placeholder: str, *, longest: int, multiline: bool = False, initial: str = ""
+    placeholder: str, *, max_length: int, multiline: bool = False, initial: str = ""
 ) -> dict[str, Any]:
     """A field for words."""
     made: dict[str, Any] = {
         "type": "plain_text_input",
         "action_id": ids.VALUE,
         "placeholder": blocks.plain(placeholder, 150),
-        "max_length": longest,
+        "max_length": max_length,
         "multiline": multiline,
     }
     if initial:
@@ -207,7 +207,7 @@ def _number_input(initial: int | None = None) -> dict[str, Any]:
 def _workflow_select(
     definitions: Sequence[WorkflowDefinition], chosen: str | None
 ) -> dict[str, Any]:
-    options = {one.name: _option(one) for one in definitions[:_OPTIONS]}
+    options = {one.name: _option(one) for one in definitions[:_MAX_OPTIONS]}
     made: dict[str, Any] = {
         "type": "static_select",
         "action_id": ids.VALUE,
@@ -220,9 +220,9 @@ def _workflow_select(
 
 
 def _option(definition: WorkflowDefinition) -> dict[str, Any]:
-    limits = f"{definition.max_turns} turns, {figures.limit(definition.timeout)}"
+    limits = f"{definition.max_turns} turns, {figures.time_limit(definition.timeout)}"
     return {
-        "text": blocks.plain(f"{definition.name} ({limits})", _OPTION_TEXT),
+        "text": blocks.plain(f"{definition.name} ({limits})", _OPTION_TEXT_LIMIT),
         "value": definition.name,
-        "description": blocks.plain(definition.description, _OPTION_TEXT),
+        "description": blocks.plain(definition.description, _OPTION_TEXT_LIMIT),
     }

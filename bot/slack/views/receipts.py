@@ -3,46 +3,50 @@
 from __future__ import annotations
 
 from bot.slack import figures, text
-from bot.slack.views.errors import private
+from bot.slack.views.errors import private_message
 from bot.slack.views.message import Message
-from bot.slack.views.wording import STOPPING
+from bot.slack.views.wording import STOPPING_TITLES
 from core.domain.kills.termination import Phase, Termination
-from core.domain.runs.request import Started
+from core.domain.runs.request import StartResult
 from core.domain.runs.run import Run
 
 
-def started(outcome: Started) -> Message:
+def started(outcome: StartResult) -> Message:
     """A run was started, or had been by the same request."""
     run = outcome.run
     what = f"`{run.run_id}` ({text.plain(run.workflow_name, 40)})"
     if not outcome.is_new:
-        return private(f"{what} was started by this before; its card is in the channel.")
-    return private(f"Started {what}{_line(outcome)}. Its card shows how it goes.")
+        return private_message(f"{what} was started by this before; its card is in the channel.")
+    return private_message(f"Started {what}{_queue_words(outcome)}. Its card shows how it goes.")
 
 
-def continued(outcome: Started) -> Message:
+def continued(outcome: StartResult) -> Message:
     """A next leg was started, or had been before."""
     run = outcome.run
     if not outcome.is_new and not run.is_live:
-        return private(
+        return private_message(
             f"It was continued before, as `{run.run_id}`, which has ended; nothing was started. "
             "The card in its thread has the buttons that apply now."
         )
     if not outcome.is_new:
-        return private(f"It goes on already, as `{run.run_id}`. The card in its thread shows it.")
+        return private_message(
+            f"It goes on already, as `{run.run_id}`. The card in its thread shows it."
+        )
     turns = f" for up to {run.max_turns} turns" if run.max_turns else ""
-    return private(f"It goes on as `{run.run_id}`{turns}{_line(outcome)}.")
+    return private_message(f"It goes on as `{run.run_id}`{turns}{_queue_words(outcome)}.")
 
 
-def killing(run: Run | str, kill: Termination) -> Message:
+def kill_requested(run: Run | str, kill: Termination) -> Message:
     """A kill was asked for, or is under way."""
     run_id = run if isinstance(run, str) else run.run_id
     if kill.phase is Phase.CONFIRMED:
-        return private(f"`{run_id}` is dead; nothing of it is running.")
-    return private(f"`{run_id}`: {STOPPING[kill.phase]} Its card shows the proof when it is dead.")
+        return private_message(f"`{run_id}` is dead; nothing of it is running.")
+    return private_message(
+        f"`{run_id}`: {STOPPING_TITLES[kill.phase]} Its card shows the proof when it is dead."
+    )
 
 
-def _line(outcome: Started) -> str:
+def _queue_words(outcome: StartResult) -> str:
     position = outcome.queue_position
     if position is None or position <= 1:
         return ""

@@ -12,9 +12,9 @@ from bot.slack.views.message import Block, Message
 from bot.slack.views.wording import STATUS_ICONS
 from core.domain.kills.termination import Phase
 from core.domain.runs.run import RunStatus, StopReason
-from core.domain.runs.stats import Period, Quantiles, RunFigures, Spend, Stats, TerminationFigures
+from core.domain.runs.stats import KillStats, Period, Quantiles, RunStats, Spend, Stats
 
-PERIODS: Mapping[Period, str] = MappingProxyType(
+PERIOD_TITLES: Mapping[Period, str] = MappingProxyType(
     {
         Period.DAY: "Last 24 hours",
         Period.WEEK: "Last 7 days",
@@ -22,7 +22,7 @@ PERIODS: Mapping[Period, str] = MappingProxyType(
     }
 )
 
-STATUSES: Mapping[RunStatus, str] = MappingProxyType(
+STATUS_WORDS: Mapping[RunStatus, str] = MappingProxyType(
     {
         RunStatus.PENDING: "waiting",
         RunStatus.RUNNING: "running",
@@ -32,7 +32,7 @@ STATUSES: Mapping[RunStatus, str] = MappingProxyType(
     }
 )
 
-REASONS: Mapping[StopReason, str] = MappingProxyType(
+REASON_WORDS: Mapping[StopReason, str] = MappingProxyType(
     {
         StopReason.SUCCESS: "done",
         StopReason.MAX_TURNS: "turn limit",
@@ -50,7 +50,7 @@ REASONS: Mapping[StopReason, str] = MappingProxyType(
 )
 
 # What a kill does in a phase, for the table's first column.
-STAYS: Mapping[Phase, str] = MappingProxyType(
+PHASE_WORDS: Mapping[Phase, str] = MappingProxyType(
     {
         Phase.REQUESTED: "until its worker heard",
         Phase.ACKNOWLEDGED: "looking at its processes",
@@ -62,13 +62,13 @@ STAYS: Mapping[Phase, str] = MappingProxyType(
         Phase.UNCONFIRMED: "not proven yet",
     }
 )
-_WHOLE = "request to proof"
-_SAID_ELSEWHERE = frozenset({StopReason.SUCCESS, StopReason.KILLED})
+_TOTAL_LABEL = "request to proof"
+_SHOWN_AS_STATUS = frozenset({StopReason.SUCCESS, StopReason.KILLED})
 
 
 def stats_message(stats: Stats) -> Message:
     """Draw the figures."""
-    period = PERIODS[stats.period]
+    period = PERIOD_TITLES[stats.period]
     drawn: list[Block] = [
         blocks.header(period),
         blocks.section("\n".join(_run_lines(stats.runs))),
@@ -79,7 +79,7 @@ def stats_message(stats: Stats) -> Message:
         drawn.append(blocks.section(table))
     drawn.append(
         blocks.context(
-            f"Runs asked for and kills asked for since {figures.moment(stats.since)}. "
+            f"Runs asked for and kills asked for since {figures.date_time(stats.since)}. "
             + text.escape("`/workflow stats 24h`, `7d` or `30d` looks at another period.")
         )
     )
@@ -88,18 +88,18 @@ def stats_message(stats: Stats) -> Message:
     return Message(text=f"{period}: {runs}, {kills}", blocks=tuple(drawn))
 
 
-def _run_lines(runs: RunFigures) -> list[str]:
+def _run_lines(runs: RunStats) -> list[str]:
     if not runs.count:
         return ["*Runs:* none in this period."]
     statuses = " · ".join(
-        f"{STATUS_ICONS[status]} {count:,} {STATUSES[status]}"
+        f"{STATUS_ICONS[status]} {count:,} {STATUS_WORDS[status]}"
         for status, count in runs.by_status.items()
     )
     lines = [f"*{figures.plural(runs.count, 'run')}:* {statuses}"]
     reasons = ", ".join(
-        f"{REASONS[reason]} {count:,}"
+        f"{REASON_WORDS[reason]} {count:,}"
         for reason, count in runs.by_stop_reason.items()
-        if reason not in _SAID_ELSEWHERE
+        if reason not in _SHOWN_AS_STATUS
     )
     if reasons:
         lines.append(f"*Why unfinished:* {reasons}")
@@ -121,20 +121,21 @@ def _spend(spend: Spend) -> str:
     return "; ".join(parts) or "nothing: no run has begun"
 
 
-def _kill_lines(kills: TerminationFigures) -> list[str]:
+def _kill_lines(kills: KillStats) -> list[str]:
     if not kills.count:
         return ["*Kills:* none in this period."]
     parts = [f"{kills.confirmed:,} proven"]
     if kills.unconfirmed:
         parts.append(f"{kills.unconfirmed:,} unconfirmed")
-    if kills.under_way:
-        parts.append(f"{kills.under_way:,} under way")
+    if kills.in_progress:
+        parts.append(f"{kills.in_progress:,} under way")
     if kills.success_rate is not None:
         parts.append(f"success {_percent(kills.success_rate)}")
     lines = [f"*{figures.plural(kills.count, 'kill')}:* {' · '.join(parts)}"]
-    if kills.late:
+    if kills.confirmed_late:
         lines.append(
-            f"{kills.late:,} of the proven were unconfirmed for a while before they were proven."
+            f"{kills.confirmed_late:,} of the proven were unconfirmed for a while before they "
+            "were proven."
         )
     if kills.before_start:
         lines.append(
@@ -154,14 +155,14 @@ def _kill_lines(kills: TerminationFigures) -> list[str]:
     return lines
 
 
-def _table(kills: TerminationFigures) -> str:
+def _table(kills: KillStats) -> str:
     """A table in a code block, which every client shows in columns."""
     if kills.overall is None and not kills.by_phase:
         return ""
     rows = [("", "kills", "p50", "p95", "p99")]
     if kills.overall is not None:
-        rows.append(_row(_WHOLE, kills.overall))
-    rows += [_row(f"  {STAYS[phase]}", stay) for phase, stay in kills.by_phase.items()]
+        rows.append(_row(_TOTAL_LABEL, kills.overall))
+    rows += [_row(f"  {PHASE_WORDS[phase]}", stay) for phase, stay in kills.by_phase.items()]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
         "  ".join(

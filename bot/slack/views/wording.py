@@ -10,14 +10,14 @@ from types import MappingProxyType
 from bot.slack import figures, markdown, text
 from bot.slack.views.kills.wording import (
     draining_words,
-    is_seen_alive,
+    has_visible_survivors,
     is_unconfirmed,
     survivor_words,
 )
 from core.domain.fleet.workers import QueueReason
 from core.domain.kills.termination import Phase, Termination
 from core.domain.runs.event import EventKind
-from core.domain.runs.run import NOT_READY, Run, RunStatus, StopReason, WaitingOn
+from core.domain.runs.run import SETUP_FAILURES, Run, RunStatus, StopReason, WaitingOn
 from core.domain.runs.snapshot import RunSnapshot
 from core.domain.runs.step import StepStatus
 
@@ -44,7 +44,7 @@ STEP_ICONS: Mapping[StepStatus, str] = MappingProxyType(
     }
 )
 
-WAITING: Mapping[WaitingOn, str] = MappingProxyType(
+WAITING_TITLES: Mapping[WaitingOn, str] = MappingProxyType(
     {
         WaitingOn.APPROVAL: "Waiting for an approval",
         WaitingOn.QUESTION: "Waiting for an answer",
@@ -54,7 +54,7 @@ WAITING: Mapping[WaitingOn, str] = MappingProxyType(
 )
 
 # What a run waits for that a cap keeps; mrkdwn.
-HELD: Mapping[QueueReason, str] = MappingProxyType(
+HOLD_WORDS: Mapping[QueueReason, str] = MappingProxyType(
     {
         QueueReason.PERSON: "one of {owner}'s runs",
         QueueReason.REPOSITORY: "a run on the same repository",
@@ -62,7 +62,7 @@ HELD: Mapping[QueueReason, str] = MappingProxyType(
     }
 )
 
-STOPPING: Mapping[Phase, str] = MappingProxyType(
+STOPPING_TITLES: Mapping[Phase, str] = MappingProxyType(
     {
         Phase.REQUESTED: "Stopping: telling its worker…",
         Phase.ACKNOWLEDGED: "Stopping: its worker has the request…",
@@ -82,13 +82,13 @@ class Ending:
 
     Attributes:
         title: May hold `{turns}`, `{budget}`, `{timeout}`: the limit, in brackets.
-        happened: What that means, in a sentence.
+        explanation: What that means, in a sentence.
         advice: What to do next.
     """
 
     icon: str
     title: str
-    happened: str
+    explanation: str
     advice: str
 
 
@@ -97,80 +97,80 @@ ENDINGS: Mapping[StopReason, Ending] = MappingProxyType(
         StopReason.SUCCESS: Ending(
             icon="✅",
             title="Completed",
-            happened="The agent finished and reported.",
+            explanation="The agent finished and reported.",
             advice="To ask for more in the same conversation, press *Continue…* on the card.",
         ),
         StopReason.MAX_TURNS: Ending(
             icon="⏸️",
             title="Stopped at its turn limit{turns}, not finished",
-            happened="It used up its turns before it was done. Its work so far is kept.",
+            explanation="It used up its turns before it was done. Its work so far is kept.",
             advice="*+20 turns* on the card lets it go on exactly where it stopped.",
         ),
         StopReason.BUDGET: Ending(
             icon="⏸️",
             title="Stopped at its cost limit{budget}, not finished",
-            happened="It reached its cost limit before it was done. Its work so far is kept.",
+            explanation="It reached its cost limit before it was done. Its work so far is kept.",
             advice="Look at what it did; if that is worth more, a *Continue* button on the card "
             "lets it go on where it stopped.",
         ),
         StopReason.TIMEOUT: Ending(
             icon="⏸️",
             title="Stopped at its time limit{timeout}, not finished",
-            happened="It ran out of time before it was done. Its work so far is kept.",
+            explanation="It ran out of time before it was done. Its work so far is kept.",
             advice="Check that it was not going in circles; then a *Continue* button on the card "
             "lets it go on where it stopped.",
         ),
         StopReason.KILLED: Ending(
             icon="🛑",
             title="Killed",
-            happened="Somebody stopped it.",
+            explanation="Somebody stopped it.",
             advice="A *Continue* button on the card lets it go on where it was stopped.",
         ),
         StopReason.USAGE_LIMIT: Ending(
             icon="⏸️",
             title="Stopped by the account's usage limit, not finished",
-            happened="The run's work is kept. The Claude account has no usage left for now.",
+            explanation="The run's work is kept. The Claude account has no usage left for now.",
             advice="After the limit has reset, a *Continue* button on the card lets it go on.",
         ),
         StopReason.API_ERROR: Ending(
             icon="❌",
             title="Stopped: the model's API failed",
-            happened="The API kept failing although the agent tried again. Its work is kept.",
+            explanation="The API kept failing although the agent tried again. Its work is kept.",
             advice="This mostly passes: wait some minutes, then press a *Continue* button on the "
             "card. If it comes back, ask an admin to check the API key and the API's status page.",
         ),
         StopReason.AGENT_ERROR: Ending(
             icon="❌",
             title="Stopped: the agent program failed",
-            happened="The program that runs the agent ended with an error. Its work is kept.",
+            explanation="The program that runs the agent ended with an error. Its work is kept.",
             advice="A *Continue* button on the card tries again from where it stopped. If it fails "
             "the same way, ask an admin to run `signalbox doctor` on the worker.",
         ),
         StopReason.NO_RESULT: Ending(
             icon="❌",
             title="Ended without a result",
-            happened="The agent program ended, but never said how the work went.",
+            explanation="The agent program ended, but never said how the work went.",
             advice="Look at the changes, then continue it and ask for a report: "
             "`@signalbox continue Report what is done.`",
         ),
         StopReason.WORKER_LOST: Ending(
             icon="❌",
             title="Stopped: its worker was lost",
-            happened="The machine or process that ran it disappeared.",
+            explanation="The machine or process that ran it disappeared.",
             advice="A *Continue* button on the card takes it up again from its conversation. "
             "What was not committed may be missing.",
         ),
         StopReason.WORKSPACE_ERROR: Ending(
             icon="❌",
             title="Not done: its workspace could not be made ready",
-            happened="The repository or the disk let it down; the agent was not to blame.",
+            explanation="The repository or the disk let it down; the agent was not to blame.",
             advice="Check the repository's address, the branch and who may read it, then start "
             "it again with `/workflow run`.",
         ),
         StopReason.SETUP_ERROR: Ending(
             icon="❌",
             title="Not started: it could not be set up",
-            happened="Something it needs is missing or wrong.",
+            explanation="Something it needs is missing or wrong.",
             advice="Ask an admin to run `signalbox doctor`, then start it again with "
             "`/workflow run`.",
         ),
@@ -179,7 +179,7 @@ ENDINGS: Mapping[StopReason, Ending] = MappingProxyType(
 
 
 @dataclass(frozen=True, kw_only=True)
-class State:
+class StateWords:
     """A run's state in words.
 
     Attributes:
@@ -192,7 +192,7 @@ class State:
     detail: str = ""
 
 
-def state_of(snapshot: RunSnapshot) -> State:
+def state_of(snapshot: RunSnapshot) -> StateWords:
     """Say where a run stands."""
     run, kill = snapshot.run, snapshot.termination
     if run.is_live and run.kill_requested_at is not None:
@@ -200,25 +200,25 @@ def state_of(snapshot: RunSnapshot) -> State:
     if run.status is RunStatus.PENDING:
         return _queued(snapshot)
     if run.status is RunStatus.RUNNING:
-        title = WAITING[run.waiting_on] if run.waiting_on else "Running"
-        return State(icon="✋" if run.waiting_on else STATUS_ICONS[run.status], title=title)
+        title = WAITING_TITLES[run.waiting_on] if run.waiting_on else "Running"
+        return StateWords(icon="✋" if run.waiting_on else STATUS_ICONS[run.status], title=title)
     if run.status is RunStatus.KILLED:
         by = killed_by(kill) if kill is not None else ""
-        return State(icon=STATUS_ICONS[run.status], title=killed_title(run, kill), detail=by)
+        return StateWords(icon=STATUS_ICONS[run.status], title=killed_title(run, kill), detail=by)
     if run.stop_reason is None:
-        return State(icon=STATUS_ICONS[run.status], title=run.status.value.capitalize())
+        return StateWords(icon=STATUS_ICONS[run.status], title=run.status.value.capitalize())
     ending = ENDINGS[run.stop_reason]
-    detail = ending.happened
+    detail = ending.explanation
     if run.stop_reason is StopReason.SUCCESS:
         detail = markdown.first_words(run.result or "", _FIRST_WORDS)
-    return State(icon=ending.icon, title=ending_title(run), detail=detail)
+    return StateWords(icon=ending.icon, title=ending_title(run), detail=detail)
 
 
 def advice_of(run: Run) -> str:
     """What to do next; empty of a run that has not ended."""
     if run.stop_reason is None:
         return ""
-    if run.stop_reason in NOT_READY and run.can_continue:
+    if run.stop_reason in SETUP_FAILURES and run.can_continue:
         return (
             "Mend what is named below; then a *Continue* button on the card lets it go on. Its "
             "conversation and its work are kept."
@@ -233,14 +233,14 @@ def ending_title(run: Run) -> str:
     return ENDINGS[run.stop_reason].title.format(
         turns=f" ({turns_made(run)}/{run.max_turns})" if run.max_turns else "",
         budget=f" ({figures.money(run.budget_usd)})" if run.budget_usd is not None else "",
-        timeout=f" ({figures.limit(run.timeout)})" if run.timeout is not None else "",
+        timeout=f" ({figures.time_limit(run.timeout)})" if run.timeout is not None else "",
     )
 
 
 def unconfirmed_title(snapshot: RunSnapshot, kill: Termination) -> str:
     """Why a kill is not proven; plain words."""
-    if is_seen_alive(snapshot, kill):
-        return STOPPING[Phase.UNCONFIRMED]
+    if has_visible_survivors(snapshot, kill):
+        return STOPPING_TITLES[Phase.UNCONFIRMED]
     return "Not confirmed: nobody could look on its machine"
 
 
@@ -281,34 +281,36 @@ def usage_reset(snapshot: RunSnapshot) -> datetime | None:
     return None
 
 
-def _stopping(snapshot: RunSnapshot, kill: Termination | None) -> State:
+def _stopping(snapshot: RunSnapshot, kill: Termination | None) -> StateWords:
     run = snapshot.run
     if kill is not None and is_unconfirmed(kill):
         title = unconfirmed_title(snapshot, kill)
-        return State(icon="⚠️", title=title, detail=survivor_words(snapshot, kill))
+        return StateWords(icon="⚠️", title=title, detail=survivor_words(snapshot, kill))
     phase = kill.phase if kill is not None else Phase.REQUESTED
     detail = "This takes a second or two, with stubborn processes up to 10 seconds."
     if kill is not None and phase is Phase.DRAINING:
         detail = draining_words(run, kill)
-    return State(icon="🛑", title=STOPPING[phase], detail=detail)
+    return StateWords(icon="🛑", title=STOPPING_TITLES[phase], detail=detail)
 
 
-def _queued(snapshot: RunSnapshot) -> State:
+def _queued(snapshot: RunSnapshot) -> StateWords:
     position = snapshot.queue_position
-    again = "Its worker went away; it goes on by itself. " if snapshot.run.attempt > 1 else ""
-    title = "Queued again" if again else "Queued"
+    requeued = "Its worker went away; it goes on by itself. " if snapshot.run.attempt > 1 else ""
+    title = "Queued again" if requeued else "Queued"
     if position is not None:
-        place = "next" if position <= 1 else figures.ordinal(position)
-        title = f"{title}, {place} in line"
-    return State(
-        icon=STATUS_ICONS[RunStatus.PENDING], title=title, detail=f"{again}{_waits_for(snapshot)}"
+        position_words = "next" if position <= 1 else figures.ordinal(position)
+        title = f"{title}, {position_words} in line"
+    return StateWords(
+        icon=STATUS_ICONS[RunStatus.PENDING],
+        title=title,
+        detail=f"{requeued}{_waiting_words(snapshot)}",
     )
 
 
-def _waits_for(snapshot: RunSnapshot) -> str:
+def _waiting_words(snapshot: RunSnapshot) -> str:
     """What has to happen before it starts; mrkdwn."""
     hold = snapshot.hold
-    if not snapshot.is_manned:
+    if not snapshot.has_available_worker:
         return (
             "No worker is up, so nothing can start. It starts by itself when one is; an admin "
             "starts one with `signalbox worker`."
@@ -316,6 +318,6 @@ def _waits_for(snapshot: RunSnapshot) -> str:
     if hold is None:
         return "Waits for a free worker slot."
     owner = snapshot.owner
-    whom = text.person(owner.slack_user_id, owner.name) if owner else "nobody known"
-    awaited = HELD[hold.reason].format(owner=whom)
-    return f"Waits for {awaited} to end ({hold.live} of {hold.cap} live). It starts by itself."
+    owner_mention = text.person(owner.slack_user_id, owner.name) if owner else "nobody known"
+    awaited = HOLD_WORDS[hold.reason].format(owner=owner_mention)
+    return f"Waits for {awaited} to end ({hold.in_use} of {hold.cap} live). It starts by itself."

@@ -23,19 +23,19 @@ class Catalog:
 
     all: tuple[WorkflowDefinition, ...]
 
-    def get(self, named: str) -> WorkflowDefinition:
+    def get(self, name: str) -> WorkflowDefinition:
         """The definition of this name or alias; case does not matter.
 
         Raises:
             UnknownWorkflow: If there is none; names the nearest one.
         """
-        wanted = named.strip().lower()
+        key = name.strip().lower()
         by_name = self._by_name()
-        found = by_name.get(wanted)
+        found = by_name.get(key)
         if found is None:
-            matches = get_close_matches(wanted, sorted(by_name), n=1, cutoff=0.6)
+            matches = get_close_matches(key, sorted(by_name), n=1, cutoff=0.6)
             known = tuple(definition.name for definition in self.all)
-            raise UnknownWorkflow(named, known, matches[0] if matches else None)
+            raise UnknownWorkflow(name, known, matches[0] if matches else None)
         return found
 
     @property
@@ -62,7 +62,7 @@ def load_catalog(extra: Path | None = None) -> Catalog:
     """
     definitions = _read_folder(_SHIPPED)
     if extra is not None:
-        definitions = _merged(definitions, _read_folder(extra))
+        definitions = _merge(definitions, _read_folder(extra))
     return Catalog(all=tuple(definitions[name] for name in sorted(definitions)))
 
 
@@ -99,7 +99,7 @@ def _read_file(path: Path) -> WorkflowDefinition:
     return parse_definition(path.name, text)
 
 
-def _merged(
+def _merge(
     shipped: Mapping[str, WorkflowDefinition], extra: Mapping[str, WorkflowDefinition]
 ) -> dict[str, WorkflowDefinition]:
     """`extra` over `shipped`: a name taken by `extra` is nobody's alias any more."""
@@ -113,11 +113,11 @@ def _merged(
                     f"claims `{alias}`, a shipped workflow; to replace that one, "
                     f"name your file `{alias}.md`",
                 )
-    merged = {name: _without(one, taken) for name, one in shipped.items()}
+    merged = {name: _without_aliases(one, taken) for name, one in shipped.items()}
     return merged | dict(extra)
 
 
-def _without(definition: WorkflowDefinition, taken: set[str]) -> WorkflowDefinition:
+def _without_aliases(definition: WorkflowDefinition, taken: set[str]) -> WorkflowDefinition:
     return replace(
         definition,
         aliases=tuple(alias for alias in definition.aliases if alias not in taken),

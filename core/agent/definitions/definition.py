@@ -24,7 +24,7 @@ from core.domain.workflow import (
 
 # Fits an option of a Slack select, a file name and a git branch.
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,39}\Z")
-_FENCE = "---"
+_DELIMITER = "---"
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?\Z")
 _SETTING_SOURCES = ("user", "project", "local")
 _MAX_DESCRIPTION_CHARS = 200
@@ -49,7 +49,7 @@ class BadDefinition(OpsError):
         self.key = key
 
 
-class _Wrong(Exception):
+class _InvalidValue(Exception):
     """A value is not what its key wants; the text completes the error."""
 
 
@@ -64,16 +64,16 @@ def parse_definition(file: str, text: str) -> WorkflowDefinition:
         raise BadDefinition(
             file, None, "is no good name; use small letters, digits and hyphens, like `review.md`"
         )
-    front, body = _split(file, text)
+    front, body = _split_front_matter(file, text)
     values: dict[str, Any] = {}
     for key, value in front.items():
-        reader = _READERS.get(key)
-        if reader is None:
+        parse = _PARSERS.get(key)
+        if parse is None:
             raise _unknown_key(file, key)
         try:
-            values[key] = reader(value)
-        except _Wrong as wrong:
-            raise BadDefinition(file, key, str(wrong)) from wrong
+            values[key] = parse(value)
+        except _InvalidValue as invalid:
+            raise BadDefinition(file, key, str(invalid)) from invalid
     if "description" not in values:
         raise BadDefinition(
             file, "description", "is missing; say in one line what the workflow does"
@@ -87,13 +87,15 @@ def parse_definition(file: str, text: str) -> WorkflowDefinition:
     return WorkflowDefinition(name=name, prompt=body, **values)
 
 
-def _split(file: str, text: str) -> tuple[Mapping[str, Any], str]:
+def _split_front_matter(file: str, text: str) -> tuple[Mapping[str, Any], str]:
     lines = text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n")
-    if lines[0].rstrip() != _FENCE:
+    if lines[0].rstrip() != _DELIMITER:
         raise BadDefinition(
             file, None, "must begin with a line `---`, then `description: …`, then a line `---`"
         )
-    end = next((n for n, line in enumerate(lines[1:], start=1) if line.rstrip() == _FENCE), None)
+    end = next(
+        (n for n, line in enumerate(lines[1:], start=1) if line.rstrip() == _DELIMITER), None
+    )
     if end is None:
         raise BadDefinition(file, None, "has no second line `---` to end the front matter")
     try:
@@ -111,38 +113,38 @@ def _split(file: str, text: str) -> tuple[Mapping[str, Any], str]:
 
 
 def _unknown_key(file: str, key: str) -> BadDefinition:
-    near = get_close_matches(key, sorted(_READERS), n=1)
-    hint = f"; did you mean `{near[0]}`?" if near else ""
+    suggestions = get_close_matches(key, sorted(_PARSERS), n=1)
+    hint = f"; did you mean `{suggestions[0]}`?" if suggestions else ""
     return BadDefinition(
-        file, key[:60], f"is not a known key{hint} Known: {', '.join(sorted(_READERS))}"
+        file, key[:60], f"is not a known key{hint} Known: {', '.join(sorted(_PARSERS))}"
     )
 
 
 def _description(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise _Wrong("must be a line of text")
+        raise _InvalidValue("must be a line of text")
     line = " ".join(value.split())
     if len(line) > _MAX_DESCRIPTION_CHARS:
-        raise _Wrong(f"has {len(line)} characters; at most {_MAX_DESCRIPTION_CHARS}")
+        raise _InvalidValue(f"has {len(line)} characters; at most {_MAX_DESCRIPTION_CHARS}")
     return line
 
 
-def _texts(value: object) -> tuple[str, ...]:
+def _text_list(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(
         isinstance(one, str) and one.strip() for one in value
     ):
-        raise _Wrong("must be a list of texts, like `[Read, Grep]`")
+        raise _InvalidValue("must be a list of texts, like `[Read, Grep]`")
     texts = tuple(one.strip() for one in value)
     if len(set(texts)) != len(texts):
-        raise _Wrong("holds something twice; remove one")
+        raise _InvalidValue("holds something twice; remove one")
     return texts
 
 
 def _aliases(value: object) -> tuple[str, ...]:
-    aliases = _texts(value)
+    aliases = _text_list(value)
     for alias in aliases:
         if not _NAME.match(alias):
-            raise _Wrong(f"`{alias[:40]}` must be small letters, digits and hyphens")
+            raise _InvalidValue(f"`{alias[:40]}` must be small letters, digits and hyphens")
     return aliases
 
 
@@ -150,13 +152,13 @@ def _model(value: object) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str) or not value.strip() or value.startswith("-"):
-        raise _Wrong("must be a model's name, like `sonnet`; leave it out for the default")
+        raise _InvalidValue("must be a model's name, like `sonnet`; leave it out for the default")
     return value.strip()
 
 
 def _max_turns(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_TURNS_LIMIT:
-        raise _Wrong(f"must be a whole number from 1 to {MAX_TURNS_LIMIT}")
+        raise _InvalidValue(f"must be a whole number from 1 to {MAX_TURNS_LIMIT}")
     return value
 
 
@@ -165,13 +167,13 @@ def _budget(value: object) -> Decimal | None:
         return None
     problem = f"must be US dollars, more than 0 and at most {MAX_BUDGET_USD}, like `2.50`"
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise _Wrong(problem)
+        raise _InvalidValue(problem)
     try:
         amount = Decimal(str(value))
     except InvalidOperation as error:
-        raise _Wrong(problem) from error
+        raise _InvalidValue(problem) from error
     if not amount.is_finite() or not 0 < amount <= MAX_BUDGET_USD:
-        raise _Wrong(problem)
+        raise _InvalidValue(problem)
     return amount
 
 
@@ -179,53 +181,53 @@ def _timeout(value: object) -> timedelta:
     found = _DURATION.match(value.strip()) if isinstance(value, str) else None
     problem = "must be a duration with its unit from 10s to 24h, like `30m` or `1h30m`"
     if found is None or not any(found.groups()) or len(str(value)) > 20:
-        raise _Wrong(problem)
+        raise _InvalidValue(problem)
     hours, minutes, seconds = (int(part or 0) for part in found.groups())
     try:
-        length = timedelta(hours=hours, minutes=minutes, seconds=seconds)
+        duration = timedelta(hours=hours, minutes=minutes, seconds=seconds)
     except OverflowError as error:
-        raise _Wrong(problem) from error
-    if not timedelta(seconds=10) <= length <= MAX_TIMEOUT:
-        raise _Wrong(problem)
-    return length
+        raise _InvalidValue(problem) from error
+    if not timedelta(seconds=10) <= duration <= MAX_TIMEOUT:
+        raise _InvalidValue(problem)
+    return duration
 
 
 def _permission_mode(value: object) -> PermissionMode:
     known = next((mode for mode in PermissionMode if mode == value), None)
     if known is None:
-        raise _Wrong(f"must be one of {', '.join(PermissionMode)}")
+        raise _InvalidValue(f"must be one of {', '.join(PermissionMode)}")
     return known
 
 
 def _mcp_servers(value: object) -> Mapping[str, Mapping[str, Any]]:
     if not isinstance(value, dict):
-        raise _Wrong("must map a server's name to its `command` or `url`")
+        raise _InvalidValue("must map a server's name to its `command` or `url`")
     for name, server in value.items():
         if not isinstance(name, str) or not isinstance(server, dict):
-            raise _Wrong("must map a server's name to its `command` or `url`")
+            raise _InvalidValue("must map a server's name to its `command` or `url`")
         if not isinstance(server.get("command") or server.get("url"), str):
-            raise _Wrong(f"`{name[:40]}` needs a `command` (a program) or a `url`")
+            raise _InvalidValue(f"`{name[:40]}` needs a `command` (a program) or a `url`")
     return value
 
 
 def _setting_sources(value: object) -> tuple[str, ...]:
-    sources = _texts(value)
+    sources = _text_list(value)
     unknown = sorted(set(sources) - set(_SETTING_SOURCES))
     if unknown:
-        raise _Wrong(f"`{unknown[0][:40]}` is none of {', '.join(_SETTING_SOURCES)}")
+        raise _InvalidValue(f"`{unknown[0][:40]}` is none of {', '.join(_SETTING_SOURCES)}")
     return sources
 
 
 def _on_worker_lost(value: object) -> OnWorkerLost:
-    known = next((wish for wish in OnWorkerLost if wish == value), None)
+    known = next((choice for choice in OnWorkerLost if choice == value), None)
     if known is None:
-        raise _Wrong(
+        raise _InvalidValue(
             "must be `resume` (go on on another worker) or `fail` (stop, to be continued by hand)"
         )
     return known
 
 
-_READERS: Mapping[str, Callable[[object], object]] = MappingProxyType(
+_PARSERS: Mapping[str, Callable[[object], object]] = MappingProxyType(
     {
         "description": _description,
         "aliases": _aliases,
@@ -233,8 +235,8 @@ _READERS: Mapping[str, Callable[[object], object]] = MappingProxyType(
         "max_turns": _max_turns,
         "budget_usd": _budget,
         "timeout": _timeout,
-        "allowed_tools": _texts,
-        "disallowed_tools": _texts,
+        "allowed_tools": _text_list,
+        "disallowed_tools": _text_list,
         "permission_mode": _permission_mode,
         "mcp_servers": _mcp_servers,
         "setting_sources": _setting_sources,

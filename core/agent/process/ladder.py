@@ -32,28 +32,28 @@ from core.domain.kills.termination import (
 
 log = logging.getLogger(__name__)
 
-COOKIE = "SIGNALBOX_RUN_ID"
-ATTEMPT = "SIGNALBOX_ATTEMPT"
-SITE = "SIGNALBOX_SITE"
+RUN_MARKER = "SIGNALBOX_RUN_ID"
+ATTEMPT_MARKER = "SIGNALBOX_ATTEMPT"
+INSTALLATION_MARKER = "SIGNALBOX_SITE"
 
 OnPhase = Callable[[Phase, Proof], Awaitable[None]]
 
 # A look costs about a millisecond for each 30 processes of the machine.
-_LOOK_EVERY = timedelta(milliseconds=40)
+_SCAN_INTERVAL = timedelta(milliseconds=40)
 # A database that hangs must not keep a process alive.
-_NOTE_LIMIT = timedelta(seconds=1)
+_PHASE_RECORD_LIMIT = timedelta(seconds=1)
 # Not the loop's own pool: a kill must not queue behind slow clones.
-_LOOKERS = ThreadPoolExecutor(max_workers=4, thread_name_prefix="processes")
+_SCAN_EXECUTOR = ThreadPoolExecutor(max_workers=4, thread_name_prefix="processes")
 
 
 def identify(pid: int) -> ProcessIdentity | None:
     """The identity of a living process; `None` if there is none."""
-    found = process_table.resident(pid)
+    found = process_table.find_process(pid)
     return None if found is None else found.identity
 
 
 @dataclass
-class Tree:
+class ProcessTree:
     """A run's processes as met so far.
 
     Attributes:
@@ -62,7 +62,7 @@ class Tree:
         sessions: Sessions opened within the tree that still have members.
     """
 
-    cookie: str
+    run_marker: str
     root: ProcessIdentity | None = None
     attempt: int | None = None
     seen: dict[tuple[int, int], ProcessIdentity] = field(default_factory=dict)
@@ -70,41 +70,41 @@ class Tree:
 
     def __post_init__(self) -> None:
         if self.root is not None:
-            self._meet(self.root)
+            self._add(self.root)
 
-    def remember(self, known: Tree) -> None:
+    def merge_known(self, known: ProcessTree) -> None:
         """Add what was met before.  Safe while another thread looks at `known`."""
         self.seen.update(known.seen.copy())
         self.sessions |= known.sessions.copy()
 
-    def look(
-        self, meeting: Callable[[ProcessIdentity], object] | None = None
+    def scan(
+        self, on_found: Callable[[ProcessIdentity], object] | None = None
     ) -> tuple[ProcessIdentity, ...]:
         """Those of the tree that live now, in one pass over the machine's processes.
 
         Args:
-            meeting: Called for each at the moment it is found, while the pass goes on.
+            on_found: Called for each at the moment it is found, while the pass goes on.
         """
-        spared = _ourselves()
-        children: dict[int, list[process_table.Resident]] = defaultdict(list)
+        own_pids = _own_pids()
+        children: dict[int, list[process_table.ProcessInfo]] = defaultdict(list)
         alive: dict[int, ProcessIdentity] = {}
         sessions: set[int] = set()
 
-        def found(one: process_table.Resident) -> None:
+        def found(one: process_table.ProcessInfo) -> None:
             identity = one.identity
             alive[one.pid] = identity
-            self._meet(identity)
+            self._add(identity)
             if one.session == one.pid:
                 self.sessions.add(one.session)
-            if meeting is not None:
-                meeting(identity)
+            if on_found is not None:
+                on_found(identity)
 
-        for one in process_table.residents():
-            if one.pid in spared:
+        for one in process_table.iter_processes():
+            if one.pid in own_pids:
                 continue
             children[one.parent].append(one)
             sessions.add(one.session)
-            if self._is_ours(one):
+            if self._belongs_to_run(one):
                 found(one)
         pending = list(alive)
         while pending:
@@ -120,46 +120,50 @@ class Tree:
         """What can be said of it now."""
         return Proof(seen=tuple(self.seen.values()), survivors=survivors)
 
-    def _is_ours(self, one: process_table.Resident) -> bool:
+    def _belongs_to_run(self, one: process_table.ProcessInfo) -> bool:
         return (
             (one.pid, one.started_ticks) in self.seen
-            or self._is_in_our_session(one)
-            or self._is_marked(one)
+            or self._is_in_tree_session(one)
+            or self._has_marker(one)
         )
 
-    def _is_marked(self, one: process_table.Resident) -> bool:
-        marks = process_table.variables(one.pid, COOKIE, ATTEMPT)
-        if marks.get(COOKIE) != self.cookie:
+    def _has_marker(self, one: process_table.ProcessInfo) -> bool:
+        markers = process_table.read_environment(one.pid, RUN_MARKER, ATTEMPT_MARKER)
+        if markers.get(RUN_MARKER) != self.run_marker:
             return False
         # A worker that was given up must not end what its successor on this machine started.
-        return self.attempt is None or marks.get(ATTEMPT, str(self.attempt)) == str(self.attempt)
+        return self.attempt is None or markers.get(ATTEMPT_MARKER, str(self.attempt)) == str(
+            self.attempt
+        )
 
-    def _is_in_our_session(self, one: process_table.Resident) -> bool:
+    def _is_in_tree_session(self, one: process_table.ProcessInfo) -> bool:
         if one.session not in self.sessions or one.session == one.pid:
             return False
-        leader = process_table.resident(one.session)
+        leader = process_table.find_process(one.session)
         return leader is None or (leader.pid, leader.started_ticks) in self.seen
 
-    def _meet(self, identity: ProcessIdentity) -> None:
+    def _add(self, identity: ProcessIdentity) -> None:
         # Not `setdefault`: a process changes its name when it executes another program.
         self.seen[identity.pid, identity.started_ticks] = identity
 
 
-def find_tree(cookie: str, root: ProcessIdentity | None) -> tuple[ProcessIdentity, ...]:
+def find_run_processes(
+    run_marker: str, root: ProcessIdentity | None
+) -> tuple[ProcessIdentity, ...]:
     """The living processes of a run.  Blocking, for a few milliseconds."""
-    return Tree(cookie, root).look()
+    return ProcessTree(run_marker, root).scan()
 
 
 async def end_tree(
     *,
-    cookie: str,
+    run_marker: str,
     root: ProcessIdentity | None,
     attempt: int | None = None,
     interrupt: Callable[[], Awaitable[None]] | None = None,
     has_ended: Callable[[], bool] | None = None,
     force: bool = False,
     on_phase: OnPhase | None = None,
-    known: Tree | None = None,
+    known: ProcessTree | None = None,
     interrupt_grace: timedelta = INTERRUPT_GRACE,
     terminate_grace: timedelta = TERMINATE_GRACE,
     proof_limit: timedelta = PROOF_LIMIT,
@@ -179,130 +183,130 @@ async def end_tree(
     Returns:
         The proof; who asked records `CONFIRMED` or `UNCONFIRMED` by it.
     """
-    tree = Tree(cookie, root, attempt)
+    tree = ProcessTree(run_marker, root, attempt)
     if known is not None:
-        tree.remember(known)
-    alive = await look_at(tree)
+        tree.merge_known(known)
+    alive = await scan_tree(tree)
     if alive and interrupt is not None and not force:
-        await _note(on_phase, Phase.INTERRUPTED, tree.proof(alive))
+        await _record_phase(on_phase, Phase.INTERRUPTED, tree.proof(alive))
         alive = await _interrupt(tree, interrupt, has_ended, interrupt_grace)
     if alive:
-        await _note(on_phase, Phase.TERMINATED, tree.proof(alive))
+        await _record_phase(on_phase, Phase.TERMINATED, tree.proof(alive))
         alive = await _signal(tree, signal.SIGTERM, terminate_grace)
     if alive:
-        await _note(on_phase, Phase.KILLED, tree.proof(alive))
+        await _record_phase(on_phase, Phase.KILLED, tree.proof(alive))
         alive = await _signal(tree, signal.SIGKILL, proof_limit)
     if alive:
-        log.error("%s: %d processes survive", cookie, len(alive))
+        log.error("%s: %d processes survive", run_marker, len(alive))
     return tree.proof(alive)
 
 
-def runs_here(*, site: str = "") -> frozenset[str]:
+def run_ids_on_machine(*, installation_id: str = "") -> frozenset[str]:
     """Ids of the runs of this installation that have processes on this machine.  Blocking."""
-    spared = _ourselves()
+    own_pids = _own_pids()
     found = set()
-    for one in process_table.residents():
-        if one.pid not in spared:
-            cookies = process_table.variables(one.pid, COOKIE, SITE)
-            if cookies.get(COOKIE) and cookies.get(SITE, "") == site:
-                found.add(cookies[COOKIE])
+    for one in process_table.iter_processes():
+        if one.pid not in own_pids:
+            markers = process_table.read_environment(one.pid, RUN_MARKER, INSTALLATION_MARKER)
+            if markers.get(RUN_MARKER) and markers.get(INSTALLATION_MARKER, "") == installation_id:
+                found.add(markers[RUN_MARKER])
     return frozenset(found)
 
 
-async def sweep(
-    live: Collection[str], *, site: str = "", among: Collection[str] | None = None
+async def sweep_orphans(
+    live: Collection[str], *, installation_id: str = "", candidates: Collection[str] | None = None
 ) -> dict[str, Proof]:
     """End what is left on this machine of runs that are not `live`; proofs by run id.
 
     A run started between reading `live` and this call would be ended too.  So either
-    nothing starts meanwhile (a worker's own start), or `among` names what `runs_here` saw
+    nothing starts meanwhile (a worker's own start), or `among` names what `run_ids_on_machine` saw
     before `live` was read.
     """
-    found = await asyncio.to_thread(runs_here, site=site)
-    lost = [run_id for run_id in found if run_id not in live]
-    if among is not None:
-        lost = [run_id for run_id in lost if run_id in among]
-    ends = [end_tree(cookie=run_id, root=None) for run_id in lost]
-    return dict(zip(lost, await asyncio.gather(*ends), strict=True))
+    found = await asyncio.to_thread(run_ids_on_machine, installation_id=installation_id)
+    orphaned = [run_id for run_id in found if run_id not in live]
+    if candidates is not None:
+        orphaned = [run_id for run_id in orphaned if run_id in candidates]
+    endings = [end_tree(run_marker=run_id, root=None) for run_id in orphaned]
+    return dict(zip(orphaned, await asyncio.gather(*endings), strict=True))
 
 
 async def _interrupt(
-    tree: Tree,
+    tree: ProcessTree,
     interrupt: Callable[[], Awaitable[None]],
     has_ended: Callable[[], bool] | None,
     grace: timedelta,
 ) -> tuple[ProcessIdentity, ...]:
-    async def ask() -> None:
+    async def call_interrupt() -> None:
         try:
             await interrupt()
         except (OpsError, OSError) as error:
-            log.warning("%s: interrupt failed: %s", tree.cookie, error)
+            log.warning("%s: interrupt failed: %s", tree.run_marker, error)
 
     deadline = time.monotonic() + grace.total_seconds()
     async with asyncio.TaskGroup() as group:
-        asking = group.create_task(ask(), name=f"interrupt {tree.cookie}")
+        interrupt_task = group.create_task(call_interrupt(), name=f"interrupt {tree.run_marker}")
         while True:
-            alive = await look_at(tree)
+            alive = await scan_tree(tree)
             is_over = has_ended is not None and has_ended()
             if not alive or is_over or time.monotonic() >= deadline:
                 break
-            await asyncio.sleep(_LOOK_EVERY.total_seconds())
-        asking.cancel()
+            await asyncio.sleep(_SCAN_INTERVAL.total_seconds())
+        interrupt_task.cancel()
     return alive
 
 
 async def _signal(
-    tree: Tree, number: signal.Signals, limit: timedelta
+    tree: ProcessTree, number: signal.Signals, limit: timedelta
 ) -> tuple[ProcessIdentity, ...]:
     """Signal all of the tree until none is left or time is up.
 
     SIGTERM goes to each process once, SIGKILL again and again: a tree that forks while it
     is ended is met anew at each look.
     """
-    told: set[tuple[int, int]] = set()
+    signalled: set[tuple[int, int]] = set()
 
-    def tell(identity: ProcessIdentity) -> None:
+    def signal_one(identity: ProcessIdentity) -> None:
         key = identity.pid, identity.started_ticks
-        if number is signal.SIGKILL or key not in told:
-            told.add(key)
+        if number is signal.SIGKILL or key not in signalled:
+            signalled.add(key)
             process_table.send_signal(identity, number)
 
     deadline = time.monotonic() + limit.total_seconds()
     while True:
-        alive = await look_at(tree, tell)
+        alive = await scan_tree(tree, signal_one)
         if not alive or time.monotonic() >= deadline:
             return alive
         # What forks and dies is only caught by looking again at once.
         if number is not signal.SIGKILL:
-            await asyncio.sleep(_LOOK_EVERY.total_seconds())
+            await asyncio.sleep(_SCAN_INTERVAL.total_seconds())
 
 
-async def look_at(
-    tree: Tree, meeting: Callable[[ProcessIdentity], object] | None = None
+async def scan_tree(
+    tree: ProcessTree, on_found: Callable[[ProcessIdentity], object] | None = None
 ) -> tuple[ProcessIdentity, ...]:
     """The living of a tree, by two looks if the first finds none: a fork can slip past one."""
 
-    def look() -> tuple[ProcessIdentity, ...]:
-        return tree.look(meeting) or tree.look(meeting)
+    def scan() -> tuple[ProcessIdentity, ...]:
+        return tree.scan(on_found) or tree.scan(on_found)
 
-    return await asyncio.get_running_loop().run_in_executor(_LOOKERS, look)
+    return await asyncio.get_running_loop().run_in_executor(_SCAN_EXECUTOR, scan)
 
 
-async def _note(on_phase: OnPhase | None, phase: Phase, proof: Proof) -> None:
+async def _record_phase(on_phase: OnPhase | None, phase: Phase, proof: Proof) -> None:
     if on_phase is None:
         return
     try:
-        async with asyncio.timeout(_NOTE_LIMIT.total_seconds()):
+        async with asyncio.timeout(_PHASE_RECORD_LIMIT.total_seconds()):
             await on_phase(phase, proof)
     except (OpsError, OSError) as error:
         log.warning("phase %s could not be recorded: %s", phase, error)
 
 
-def _ourselves() -> frozenset[int]:
+def _own_pids() -> frozenset[int]:
     """This process and its ancestors: one may itself run inside an agent's tool."""
     found = {os.getpid()}
-    one = process_table.resident(os.getpid())
+    one = process_table.find_process(os.getpid())
     while one is not None and one.parent not in found:
         found.add(one.parent)
-        one = process_table.resident(one.parent)
+        one = process_table.find_process(one.parent)
     return frozenset(found)

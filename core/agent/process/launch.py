@@ -10,18 +10,18 @@ import signal
 import sys
 
 # Names of the variables that were given to the agent on purpose, separated by commas.
-GIVEN = "SIGNALBOX_AGENT_GIVEN"
-PROGRAM = "SIGNALBOX_AGENT_PROGRAM"
-PYTHON = "SIGNALBOX_AGENT_PYTHON"
+GIVEN_VARIABLE = "SIGNALBOX_AGENT_GIVEN"
+PROGRAM_VARIABLE = "SIGNALBOX_AGENT_PROGRAM"
+PYTHON_VARIABLE = "SIGNALBOX_AGENT_PYTHON"
 # Where the task lists are kept; the program looks for them in its configuration.
-TASKS = "SIGNALBOX_AGENT_TASKS"
+TASKS_VARIABLE = "SIGNALBOX_AGENT_TASKS"
 # A link beside the agent's home to a configuration directory that is somewhere else.
-RESUMED = "resumed"
+RESUMED_LINK = "resumed"
 
 # What a program needs of the machine: where things are, its language, its way out.
 # IS_SANDBOX is the operator's word that this machine may be lost: without it the program
 # refuses to bypass permissions as root.
-INHERITED = frozenset(
+INHERITED_VARIABLES = frozenset(
     {
         "PATH", "LANG", "LANGUAGE", "TZ", "TERM", "TMPDIR", "USER", "LOGNAME", "SHELL", "PWD",
         "IS_SANDBOX", "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS", "CURL_CA_BUNDLE",
@@ -30,7 +30,7 @@ INHERITED = frozenset(
     }
 )  # fmt: skip
 # What the SDK says to the program it starts.
-_SDK = frozenset(
+_SDK_VARIABLES = frozenset(
     {
         "CLAUDE_CODE_ENTRYPOINT",
         "CLAUDE_AGENT_SDK_VERSION",
@@ -44,20 +44,22 @@ _PR_SET_CHILD_SUBREAPER = 36
 def main() -> None:
     """Replace this process by the agent program."""
     inherited = os.environ  # noqa: TID251 - the agent's own environment, about to be cleaned
-    program = inherited[PROGRAM]
-    kept = INHERITED | _SDK | frozenset(inherited[GIVEN].split(","))
+    program = inherited[PROGRAM_VARIABLE]
+    allowed = INHERITED_VARIABLES | _SDK_VARIABLES | frozenset(inherited[GIVEN_VARIABLE].split(","))
     clean = {
-        name: value for name, value in inherited.items() if name in kept or name.startswith("LC_")
+        name: value
+        for name, value in inherited.items()
+        if name in allowed or name.startswith("LC_")
     }
-    if TASKS in inherited:
+    if TASKS_VARIABLE in inherited:
         # The SDK resumes in a configuration directory of its own making.
         os.symlink(  # noqa: PTH211 - pathlib is slow to load
-            inherited[TASKS], clean["CLAUDE_CONFIG_DIR"] + "/tasks"
+            inherited[TASKS_VARIABLE], clean["CLAUDE_CONFIG_DIR"] + "/tasks"
         )
     home, config = os.path.split(clean["HOME"])[0], clean["CLAUDE_CONFIG_DIR"]
-    if not config.startswith(home) and not os.path.lexists(f"{home}/{RESUMED}"):
+    if not config.startswith(home) and not os.path.lexists(f"{home}/{RESUMED_LINK}"):
         # Where the SDK made it, for who clears away after a worker that was killed.
-        os.symlink(config, f"{home}/{RESUMED}")  # noqa: PTH211 (as above)
+        os.symlink(config, f"{home}/{RESUMED_LINK}")  # noqa: PTH211 (as above)
     # Its own session: a Ctrl-C at the worker's terminal is the worker's to handle.
     os.setsid()
     if sys.platform == "linux":

@@ -20,11 +20,11 @@ _HAS_PROC = Path("/proc/self/stat").exists()
 # psutil reports seconds since the epoch; hundredths are what Linux's ticks are too.
 _TICKS_PER_SECOND = 100
 # On a machine that starts processes all the time a pass must end nevertheless.
-_MOST_LISTINGS = 10
+_MAX_LISTINGS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Resident:
+class ProcessInfo:
     """One living process.
 
     Attributes:
@@ -43,12 +43,12 @@ class Resident:
         return ProcessIdentity(pid=self.pid, started_ticks=self.started_ticks, name=self.name)
 
 
-def residents() -> Iterator[Resident]:
+def iter_processes() -> Iterator[ProcessInfo]:
     """Every living process that can be seen; zombies are dead and left out."""
-    return _proc_residents() if _HAS_PROC else _psutil_residents()
+    return _iter_proc() if _HAS_PROC else _iter_psutil()
 
 
-def resident(pid: int) -> Resident | None:
+def find_process(pid: int) -> ProcessInfo | None:
     """One living process, or `None`."""
     if _HAS_PROC:
         return _read_stat(pid)
@@ -57,7 +57,7 @@ def resident(pid: int) -> Resident | None:
     return None
 
 
-def variables(pid: int, *names: str) -> dict[str, str]:
+def read_environment(pid: int, *names: str) -> dict[str, str]:
     """The values of environment variables that a process was started with, as far as set.
 
     Empty for a process whose environment may not be read (another user's).
@@ -84,28 +84,28 @@ def variables(pid: int, *names: str) -> dict[str, str]:
 
 def send_signal(identity: ProcessIdentity, number: signal.Signals) -> bool:
     """Signal exactly this process; False if it is gone or its pid is another's by now."""
-    send = _aim(identity.pid)
-    if send is None:
+    target = _open_signal_target(identity.pid)
+    if target is None:
         return False
     try:
-        present = resident(identity.pid)
+        present = find_process(identity.pid)
         if present is None or present.started_ticks != identity.started_ticks:
             return False
-        send.fire(number)
+        target.deliver(number)
     except (ProcessLookupError, PermissionError):
         return False
     finally:
-        send.close()
+        target.close()
     return True
 
 
 @dataclass(frozen=True, slots=True)
-class _Aim:
-    fire: Callable[[signal.Signals], None]
+class _SignalTarget:
+    deliver: Callable[[signal.Signals], None]
     close: Callable[[], None]
 
 
-def _aim(pid: int) -> _Aim | None:
+def _open_signal_target(pid: int) -> _SignalTarget | None:
     """Hold on to the process first, look at it after: a reused pid cannot slip in between."""
     if hasattr(os, "pidfd_open"):
         try:
@@ -115,16 +115,16 @@ def _aim(pid: int) -> _Aim | None:
         except OSError:
             pass  # No pidfd in this kernel or container; a plain kill is the next best.
         else:
-            return _Aim(
+            return _SignalTarget(
                 lambda number: signal.pidfd_send_signal(handle, number), lambda: os.close(handle)
             )
-    return _Aim(lambda number: os.kill(pid, number), lambda: None)
+    return _SignalTarget(lambda number: os.kill(pid, number), lambda: None)
 
 
-def _proc_residents() -> Iterator[Resident]:
+def _iter_proc() -> Iterator[ProcessInfo]:
     """Newest first, and those born meanwhile too: what forks and dies must not slip through."""
     examined: set[int] = set()
-    for _ in range(_MOST_LISTINGS):
+    for _ in range(_MAX_LISTINGS):
         listed = {int(name) for name in os.listdir("/proc") if name.isdecimal()}  # noqa: PTH208
         fresh = listed - examined
         if not fresh:
@@ -136,7 +136,7 @@ def _proc_residents() -> Iterator[Resident]:
                 yield found
 
 
-def _read_stat(pid: int) -> Resident | None:
+def _read_stat(pid: int) -> ProcessInfo | None:
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 (as above)
             raw = file.read()
@@ -149,7 +149,7 @@ def _read_stat(pid: int) -> Resident | None:
     # A leader that left its threads running is a zombie by its state, and alive.
     if state in b"XZx" and threads < 2:
         return None
-    return Resident(
+    return ProcessInfo(
         pid=pid,
         parent=int(fields[1]),
         session=int(fields[3]),
@@ -158,7 +158,7 @@ def _read_stat(pid: int) -> Resident | None:
     )
 
 
-def _psutil_residents() -> Iterator[Resident]:
+def _iter_psutil() -> Iterator[ProcessInfo]:
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             found = _from_psutil(process)
@@ -166,14 +166,14 @@ def _psutil_residents() -> Iterator[Resident]:
                 yield found
 
 
-def _from_psutil(process: psutil.Process) -> Resident | None:
+def _from_psutil(process: psutil.Process) -> ProcessInfo | None:
     with process.oneshot():
         if process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
             return None
         session = 0
         with suppress(OSError):
             session = os.getsid(process.pid)
-        return Resident(
+        return ProcessInfo(
             pid=process.pid,
             parent=process.ppid() or 0,
             session=session,

@@ -18,7 +18,7 @@ def node_of(worker_id: str) -> str:
     return worker_id.rpartition(":")[0] or worker_id
 
 
-def host_named(machine: str, *, boot: str, namespace: int | None = None) -> str:
+def build_host_id(machine: str, *, boot: str, namespace: int | None = None) -> str:
     """The name of where processes' numbers mean something.
 
     Args:
@@ -29,12 +29,12 @@ def host_named(machine: str, *, boot: str, namespace: int | None = None) -> str:
     return f"{machine}#{boot}" if namespace is None else f"{machine}#{boot}.{namespace}"
 
 
-def machine_of(host: str) -> str:
+def machine_name(host: str) -> str:
     """A host's name as people know it."""
     return host.rpartition("#")[0] or host
 
 
-def may_see(host: str, other: str) -> bool:
+def can_see_processes(host: str, other: str) -> bool:
     """Whether who looks at `host`'s processes may see those of `other` among them.
 
     A PID namespace sees those of the namespaces within it, by other numbers.
@@ -46,12 +46,12 @@ def may_see(host: str, other: str) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunProcess:
+class AttemptRecord:
     """One row of `workflow_processes`: one attempt of a run on one worker.
 
     Attributes:
         worker_id: Name of the worker, unique over the fleet and over its restarts.
-        host: Where its processes' numbers mean something, as `host_named` has it.
+        host: Where its processes' numbers mean something, as `build_host_id` has it.
         agent: The agent program's process, once it has started.
         ended_at: When the worker had done with it, or was taken for dead.
         gone_at: When a look at its machine proved that no process of it is left.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from core.domain.fleet.attempt import machine_of
+from core.domain.fleet.attempt import machine_name
 
 # Two heartbeats of 5 s and a moment.
 SILENT_AFTER = timedelta(seconds=12)
@@ -27,7 +27,7 @@ class WorkerRecord:
     Attributes:
         worker_id: Unique over the fleet and over restarts.
         node: The worker's place on a disk; stays over restarts.
-        host: Where its processes are, as `host_named` has it.
+        host: Where its processes are, as `build_host_id` has it.
         slots: Runs it executes at a time.
         program_version: Of Signalbox.
         live_runs: Runs it executes now, as the rows say.
@@ -47,7 +47,7 @@ class WorkerRecord:
     @property
     def machine(self) -> str:
         """Its host as people know it."""
-        return machine_of(self.host)
+        return machine_name(self.host)
 
     @property
     def free_slots(self) -> int:
@@ -60,17 +60,17 @@ class WorkerRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FleetView:
+class FleetSnapshot:
     """The fleet as it stood at one moment.
 
     Attributes:
         workers: By node, those that went a while ago among them.
-        waiting: Runs that no worker executes yet.
+        pending_runs: Runs that no worker executes yet.
     """
 
     at: datetime
     workers: tuple[WorkerRecord, ...]
-    waiting: int = 0
+    pending_runs: int = 0
 
     @property
     def slots(self) -> int:
@@ -99,7 +99,7 @@ class Caps:
     repository: int | None = None
     person: int | None = None
 
-    def of(self, reason: QueueReason) -> int | None:
+    def for_reason(self, reason: QueueReason) -> int | None:
         """The cap of this name."""
         by_reason = {
             QueueReason.FLEET: self.fleet,
@@ -109,9 +109,11 @@ class Caps:
         return by_reason[reason]
 
     @property
-    def words(self) -> str:
+    def as_text(self) -> str:
         """For the log: `fleet 6, person 2`."""
-        named = [f"{name} {cap}" for name in QueueReason if (cap := self.of(name)) is not None]
+        named = [
+            f"{name} {cap}" for name in QueueReason if (cap := self.for_reason(name)) is not None
+        ]
         return ", ".join(named) or "none"
 
 
@@ -120,9 +122,9 @@ class Hold:
     """What keeps a pending run from being handed to a worker.
 
     Attributes:
-        live: Runs that count against the cap now; more than `cap` after that was lowered.
+        in_use: Runs that count against the cap now; more than `cap` after that was lowered.
     """
 
     reason: QueueReason
-    live: int
+    in_use: int
     cap: int

@@ -28,7 +28,7 @@ class Phase(StrEnum):
 
 # A phase may be left out (`--force` skips the grace, a tree may be gone early); none repeats.
 # `unconfirmed` is not the end: a restarted worker that finds the tree gone confirms it.
-PHASES: Mapping[Phase, frozenset[Phase]] = MappingProxyType(
+PHASE_TRANSITIONS: Mapping[Phase, frozenset[Phase]] = MappingProxyType(
     {
         Phase.REQUESTED: frozenset(set(Phase) - {Phase.REQUESTED}),
         Phase.ACKNOWLEDGED: frozenset(set(Phase) - {Phase.REQUESTED, Phase.ACKNOWLEDGED}),
@@ -54,7 +54,7 @@ PHASES: Mapping[Phase, frozenset[Phase]] = MappingProxyType(
 
 def phase_sources_of(to: Phase) -> frozenset[Phase]:
     """The phases from which `to` may be reached."""
-    return frozenset(phase for phase, targets in PHASES.items() if to in targets)
+    return frozenset(phase for phase, targets in PHASE_TRANSITIONS.items() if to in targets)
 
 
 # Longest stay in a phase before the next one begins (the ladder: within 10 s in all).
@@ -99,7 +99,7 @@ class Proof:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Waited:
+class CriticalWait:
     """A tool call in a critical section that a kill waited for.
 
     Attributes:
@@ -141,7 +141,7 @@ class Termination:
     processes_seen: int = 0
     survivors: tuple[ProcessIdentity, ...] = ()
     work_saved: Mapping[str, Any] = field(default_factory=dict)
-    waited_for: tuple[Waited, ...] = ()
+    waited_for: tuple[CriticalWait, ...] = ()
     cleanup: Mapping[str, Any] = field(default_factory=dict)
     completed_at: datetime | None = None
 

@@ -31,7 +31,7 @@ class Bundle:
     references: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def newest(self) -> str:
+    def newest_commit(self) -> str:
         """The commit whose files the work tree had."""
         commit = self.saved_commit or self.head_commit
         if commit is None:
@@ -55,7 +55,7 @@ class CarriedWork:
     created_at: datetime
 
 
-class TooLarge(Conflict):
+class BundleTooLarge(Conflict):
     """Work is larger than what the database is to hold."""
 
     code = "too_large"

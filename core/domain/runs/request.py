@@ -104,12 +104,12 @@ class ContinueRequest:
     """A wish to go on with an ended run's session.
 
     Attributes:
-        named: A run id, its unique prefix, or a session's name or id.
+        target: A run id, its unique prefix, or a session's name or id.
         additional_turns: Turns of the new leg; `None` for the definition's own.
         message: What to tell the agent; `None` for "go on where you stopped".
     """
 
-    named: str
+    target: str
     request_key: str
     additional_turns: int | None = None
     message: str | None = None
@@ -123,7 +123,7 @@ class KillRequest:
         request_key: The outside's own id of the request: made again with it, it is one wish.
     """
 
-    named: str
+    target: str
     force: bool = False
     reason: str | None = None
     request_key: str | None = None
@@ -140,7 +140,7 @@ class RunFilter:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Started:
+class StartResult:
     """A run that was started, or the one this request had started before."""
 
     run: Run

@@ -81,7 +81,7 @@ class StopReason(StrEnum):
 
 
 # Unfinished for a reason more turns, money, time or another machine can mend.
-CONTINUABLE = frozenset(
+CONTINUABLE_REASONS = frozenset(
     {
         StopReason.MAX_TURNS,
         StopReason.BUDGET,
@@ -95,7 +95,7 @@ CONTINUABLE = frozenset(
     }
 )
 # It could not be made ready; what was wrong is to be mended first.
-NOT_READY = frozenset({StopReason.WORKSPACE_ERROR, StopReason.SETUP_ERROR})
+SETUP_FAILURES = frozenset({StopReason.WORKSPACE_ERROR, StopReason.SETUP_ERROR})
 
 
 class WaitingOn(StrEnum):
@@ -270,7 +270,9 @@ class Run:
         One that could not be made ready can, if there is something to go on with.
         """
         has_begun = self.parent_run_id is not None or self.turns > 0
-        return self.stop_reason in CONTINUABLE or (self.stop_reason in NOT_READY and has_begun)
+        return self.stop_reason in CONTINUABLE_REASONS or (
+            self.stop_reason in SETUP_FAILURES and has_begun
+        )
 
     @property
     def duration(self) -> timedelta | None:
@@ -283,23 +285,23 @@ class Run:
 class RunNotFound(NotFound):
     """No run has this id."""
 
-    def __init__(self, named: str) -> None:
+    def __init__(self, target: str) -> None:
         super().__init__(
-            f"no run {named}",
-            user_message=f"I can't find a run `{named[:40]}`. "
+            f"no run {target}",
+            user_message=f"I can't find a run `{target[:40]}`. "
             "`/workflow list` shows the recent ones.",
         )
-        self.named = named
+        self.target = target
 
 
 class AmbiguousRun(NotFound):
     """More than one run's id begins like this."""
 
-    def __init__(self, named: str, matches: tuple[str, ...]) -> None:
+    def __init__(self, target: str, matches: tuple[str, ...]) -> None:
         listed = ", ".join(f"`{match}`" for match in matches[:5])
         super().__init__(
-            f"{len(matches)} runs match {named}",
-            user_message=f"Several runs begin with `{named[:40]}`: {listed}. Give more digits.",
+            f"{len(matches)} runs match {target}",
+            user_message=f"Several runs begin with `{target[:40]}`: {listed}. Give more digits.",
         )
         self.matches = matches
 

@@ -33,9 +33,10 @@ class RunSnapshot:
     Attributes:
         queue_position: 1 is next; `None` unless the run is pending.
         hold: The cap that keeps it waiting, while one does.
-        is_manned: Whether some worker takes jobs; only looked at while the run is pending.
+        has_available_worker: Whether some worker takes jobs; only looked at while the run is
+            pending.
         leg: 1-based place among the runs of its session.
-        host: The machine of an open kill, for whoever must look there.
+        kill_machine: The machine of an open kill, for whoever must look there.
         notices: Events worth a line to a person (retries, usage limits, requeues), oldest
             first.
     """
@@ -48,13 +49,13 @@ class RunSnapshot:
     total: SessionTotal | None = None
     queue_position: int | None = None
     hold: Hold | None = None
-    is_manned: bool = True
+    has_available_worker: bool = True
     leg: int = 1
-    host: str | None = None
+    kill_machine: str | None = None
     notices: tuple[EventRecord, ...] = ()
 
 
-class ShownState(StrEnum):
+class SlackMessageState(StrEnum):
     """What is known of a message in Slack.
 
     `SENDING` is written before the call: after a crash or a lost answer the message may or
@@ -67,7 +68,7 @@ class ShownState(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shown:
+class SlackMessage:
     """One row of `slack_messages`: what is shown where, at which version.
 
     Attributes:
@@ -81,7 +82,7 @@ class Shown:
     thread_key: str
     slot: str
     channel_id: str
-    state: ShownState
+    state: SlackMessageState
     updated_at: datetime
     message_ts: str | None = None
     thread_ts: str | None = None
@@ -91,7 +92,7 @@ class Shown:
     error: str | None = None
 
 
-class Doubt(StrEnum):
+class UncertainWriteKind(StrEnum):
     """What Slack may have done late."""
 
     POSTED_TWICE = "posted_twice"
@@ -99,7 +100,7 @@ class Doubt(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Doubted:
+class UncertainWrite:
     """A message that is to be looked at once more.
 
     Attributes:
@@ -108,7 +109,7 @@ class Doubted:
 
     thread_key: str
     slot: str
-    doubt: Doubt
+    kind: UncertainWriteKind
     due_at: datetime
 
 
@@ -120,4 +121,4 @@ class Thread:
     team_id: str
     channel_id: str
     legs: tuple[RunSnapshot, ...]
-    shown: dict[str, Shown] = field(default_factory=dict)
+    messages: dict[str, SlackMessage] = field(default_factory=dict)

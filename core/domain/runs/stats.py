@@ -43,13 +43,13 @@ class Quantiles:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TerminationFigures:
+class KillStats:
     """Kills asked for in a period.
 
     Attributes:
         confirmed: Proven: nothing was left running.
         unconfirmed: Something survived, and has not been proven gone since.
-        late: Of the confirmed, those that were unconfirmed for a while.
+        confirmed_late: Of the confirmed, those that were unconfirmed for a while.
         before_start: Of the confirmed, those of runs that had not begun: nothing was there to
             end.  They are in no quantile, where they would flatter.
         overall: From the request to the proof.
@@ -60,14 +60,14 @@ class TerminationFigures:
     count: int = 0
     confirmed: int = 0
     unconfirmed: int = 0
-    late: int = 0
+    confirmed_late: int = 0
     before_start: int = 0
     overall: Quantiles | None = None
     by_phase: Mapping[Phase, Quantiles] = field(default_factory=dict)
     survivors: int = 0
 
     @property
-    def under_way(self) -> int:
+    def in_progress(self) -> int:
         """Kills that are neither proven nor known to have left something."""
         return self.count - self.confirmed - self.unconfirmed
 
@@ -96,7 +96,7 @@ class Spend:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunFigures:
+class RunStats:
     """Runs asked for in a period, as they stand now.  What there is none of is left out."""
 
     by_status: Mapping[RunStatus, int] = field(default_factory=dict)
@@ -116,5 +116,5 @@ class Stats:
     period: Period
     since: datetime
     until: datetime
-    runs: RunFigures
-    kills: TerminationFigures
+    runs: RunStats
+    kills: KillStats

@@ -30,33 +30,33 @@ class Cause(StrEnum):
 
 
 @dataclass
-class Kept:
+class CarryState:
     """How much of a leg's work the database has.
 
     Attributes:
-        seen: What a glance at HEAD showed when it was last carried; `None`: something is not.
+        head_state: What a glance at HEAD showed when it was last carried; `None`: something is not.
         is_save: Whether the newest that was carried is a saved work tree.
-        is_told: Whether the thread knows that it is too large.
+        is_size_reported: Whether the thread knows that it is too large.
         is_closed: Whether the end of the leg was carried, or tried to be.
-        look: Set when there may be a new commit.
+        check_needed: Set when there may be a new commit.
     """
 
-    seen: str | None = None
-    is_save: bool = False
-    is_told: bool = False
+    head_state: str | None = None
+    has_saved_work_tree: bool = False
+    is_size_reported: bool = False
     is_closed: bool = False
-    look: asyncio.Event = field(default_factory=asyncio.Event)
+    check_needed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass
-class Leg:
+class Attempt:
     """What the steps of an execution hand on to each other.
 
     Attributes:
         cause: Set as soon as the leg is to end; nothing new is begun after that.
         failure: What ended the work, if it did not end well; with its stop reason.
         work_saved: What was saved of the work tree when the leg was ended from outside.
-        changed: Set when there is something to write.
+        has_changes: Set when there is something to write.
     """
 
     run: Run
@@ -74,8 +74,8 @@ class Leg:
     diff: DiffStat | None = None
     final_commit: str | None = None
     work_saved: Mapping[str, Any] | None = None
-    kept: Kept = field(default_factory=Kept)
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    carry_state: CarryState = field(default_factory=CarryState)
+    has_changes: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def is_first(self) -> bool:

@@ -18,6 +18,6 @@ async def close_attempt(
 ) -> None:
     """End the process row and the open steps of a run that ends without its worker."""
     await recount(session, run, now=now)
-    await attempts.end(session, run.id, run.attempt, now=now)
+    await attempts.mark_ended(session, run.id, run.attempt, now=now)
     plan = tuple(await steps.of_run(session, run.id))
     await steps.replace(session, run.id, end_steps(plan, succeeded=False, now=now, error=error))

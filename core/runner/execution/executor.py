@@ -21,16 +21,16 @@ from core.domain.kills.termination import Phase
 from core.domain.runs.event import EventKind, ToolFinished
 from core.domain.runs.run import IllegalTransition, Run, RunStatus, StaleAttempt, StopReason
 from core.queue.jobs import Job
-from core.runner.execution.attempt import Cause, Leg
+from core.runner.execution.attempt import Attempt, Cause
 from core.runner.execution.carry import Carrier
-from core.runner.execution.ending import Ending
-from core.runner.execution.ledger import Ledger, Past, state_dir_of
-from core.runner.execution.outcome import os_failure, outcome_of, prompt_of, unexpected
-from core.runner.execution.prior_usage import Spent, budget_left, turns_left
+from core.runner.execution.ending import AttemptEnding
+from core.runner.execution.ledger import Ledger, SessionHistory, state_dir_of
+from core.runner.execution.outcome import os_failure, outcome_of, prompt_of, unexpected_error
+from core.runner.execution.prior_usage import PriorUsage, budget_left, turns_left
 from core.runner.execution.progress import Progress
-from core.runner.execution.workspace import take_place
-from core.runner.recovery.interrupted_kills import Kills
-from core.runner.shielded import AS_LONG_AS_IT_TAKES, uninterrupted, until_written
+from core.runner.execution.workspace import ensure_workspace
+from core.runner.recovery.interrupted_kills import InterruptedKills
+from core.runner.resilience import UNLIMITED_PATIENCE, retry_while_unavailable, run_uninterrupted
 from core.runner.worker.lease import Lease
 from core.store.sessions.transcripts import Transcripts
 from core.workspace.errors import WorkspaceError
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 # At most two writes a second for a run, however fast its agent is.
 _WRITE_EVERY = timedelta(milliseconds=500)
 # After the tree is gone, for the stream's last words to be read.
-_LAST_WORDS = timedelta(seconds=3)
+_STREAM_END_LIMIT = timedelta(seconds=3)
 _DIFF_LIMIT = timedelta(seconds=60)
 
 
@@ -53,7 +53,7 @@ class Executor:
     Attributes:
         home: Where the agents' own homes are kept, one for each attempt.
         credentials: The agent's, from the environment; never stored.
-        site: Marks the processes of this installation, for sweeps.
+        installation_id: Marks the processes of this installation, for sweeps.
         lease: Knows what is in hand; the heartbeat renews it.
         critical: Which tool calls a kill lets come to their end.
     """
@@ -61,12 +61,12 @@ class Executor:
     ledger: Ledger
     catalog: Catalog
     workspaces: Workspaces
-    kills: Kills
+    kills: InterruptedKills
     transcripts: Transcripts
     lease: Lease
     home: Path
     credentials: Mapping[str, str]
-    site: str
+    installation_id: str
     program: Path | None = None
     critical: CriticalRules = DEFAULT_RULES
 
@@ -79,30 +79,30 @@ class Executor:
 
         Being cancelled means to end: killed if the row says so, else handed over.
         """
-        leg = await uninterrupted(self._begin(job), name=f"begin {job.run_id}")
-        if leg is None:
+        attempt = await run_uninterrupted(self._begin(job), name=f"begin {job.run_id}")
+        if attempt is None:
             return
-        with self.lease.holding(leg):
-            await self._execute(leg)
+        with self.lease.holding(attempt):
+            await self._execute(attempt)
 
-    async def _execute(self, leg: Leg) -> None:
-        run_id = leg.run.run_id
-        work = asyncio.create_task(self._work(leg), name=f"work {run_id}")
-        writing = asyncio.create_task(self._write(leg, work), name=f"write {run_id}")
+    async def _execute(self, attempt: Attempt) -> None:
+        run_id = attempt.run.run_id
+        work = asyncio.create_task(self._run_work(attempt), name=f"work {run_id}")
+        writer = asyncio.create_task(self._write(attempt, work), name=f"write {run_id}")
         try:
-            leg.cause = await self._wait(leg, work)
-            if leg.cause is not None:
-                await uninterrupted(self._stop(leg, work), name=f"stop {run_id}")
+            attempt.cause = await self._wait(attempt, work)
+            if attempt.cause is not None:
+                await run_uninterrupted(self._stop(attempt, work), name=f"stop {run_id}")
         finally:
-            await uninterrupted(self._settle(leg, work, writing), name=f"settle {run_id}")
+            await run_uninterrupted(self._settle(attempt, work, writer), name=f"settle {run_id}")
 
-    async def _begin(self, job: Job) -> Leg | None:
-        run = await until_written(
+    async def _begin(self, job: Job) -> Attempt | None:
+        run = await retry_while_unavailable(
             lambda: self.ledger.begin(job.run_id, job.attempt, job_id=job.job_id),
-            patience=AS_LONG_AS_IT_TAKES,
+            patience=UNLIMITED_PATIENCE,
         )
         if run is None:
-            run = await self._begun_unheard(job)
+            run = await self._recover_lost_begin(job)
         if run is None:
             return None
         try:
@@ -110,263 +110,276 @@ class Executor:
         except OpsError as error:
             # Its definition was removed while it waited.
             message = error.user_message
-            await until_written(lambda: self.ledger.fail(run, StopReason.SETUP_ERROR, message))
+            await retry_while_unavailable(
+                lambda: self.ledger.fail(run, StopReason.SETUP_ERROR, message)
+            )
             return None
-        return Leg(
+        return Attempt(
             run=run,
             definition=definition,
-            progress=Progress(model=run.ai_model, before=Spent.by(run)),
-            began_at=self.ledger.work.clock(),
+            progress=Progress(model=run.ai_model, prior_usage=PriorUsage.of_run(run)),
+            began_at=self.ledger.context.clock(),
         )
 
-    async def _begun_unheard(self, job: Job) -> Run | None:
+    async def _recover_lost_begin(self, job: Job) -> Run | None:
         """A job whose run cannot begin: killed meanwhile, or taken over by another attempt.
 
         Or it has begun already, here and just now, and the answer to that was lost.
         """
-        run = await until_written(
-            lambda: self.ledger.look(job.run_id), patience=AS_LONG_AS_IT_TAKES
+        run = await retry_while_unavailable(
+            lambda: self.ledger.read_run(job.run_id), patience=UNLIMITED_PATIENCE
         )
-        is_this = run.attempt == job.attempt and run.job_id == job.job_id
-        is_ours = is_this and run.worker_id == self.ledger.worker_id
+        is_this_attempt = run.attempt == job.attempt and run.job_id == job.job_id
+        is_ours = is_this_attempt and run.worker_id == self.ledger.worker_id
         if is_ours and run.status is RunStatus.RUNNING and not self.lease.holds(run):
             log.warning("%s had begun; the answer was lost", job.run_id)
             return run
-        is_wanted = run.status is RunStatus.PENDING and run.attempt == job.attempt
-        if is_wanted and run.kill_requested_at is not None:
+        is_still_pending = run.status is RunStatus.PENDING and run.attempt == job.attempt
+        if is_still_pending and run.kill_requested_at is not None:
             # It waited as a later attempt; what an earlier one left is ended first.
             with suppress(Conflict):  # Somebody else has just finished it.
-                await until_written(lambda: self.kills.conclude(run, job_in_hand=True))
+                await retry_while_unavailable(lambda: self.kills.finish_kill(run, is_job_held=True))
         log.info("%s attempt %s is not to be executed (%s)", job.run_id, job.attempt, run.status)
         return None
 
-    async def _wait(self, leg: Leg, work: asyncio.Task[None]) -> Cause | None:
+    async def _wait(self, attempt: Attempt, work: asyncio.Task[None]) -> Cause | None:
         """Wait for the work's end; the cause if it has to be ended first."""
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             # Called off while the run began, which went on to its end all the same.
-            return await uninterrupted(self._why(leg), name=f"why {leg.run.run_id}")
+            return await run_uninterrupted(
+                self._cause_of_cancellation(attempt), name=f"why {attempt.run.run_id}"
+            )
         try:
-            done, _ = await asyncio.wait({work}, timeout=leg.timeout.total_seconds())
+            done, _ = await asyncio.wait({work}, timeout=attempt.timeout.total_seconds())
         except asyncio.CancelledError:
-            return await uninterrupted(self._why(leg), name=f"why {leg.run.run_id}")
-        if work.cancelled() and leg.cause is None:
+            return await run_uninterrupted(
+                self._cause_of_cancellation(attempt), name=f"why {attempt.run.run_id}"
+            )
+        if work.cancelled() and attempt.cause is None:
             # Not by us: the whole process is being torn down, and has left this behind.
-            return await uninterrupted(self._why(leg), name=f"why {leg.run.run_id}")
+            return await run_uninterrupted(
+                self._cause_of_cancellation(attempt), name=f"why {attempt.run.run_id}"
+            )
         if done:
-            return leg.cause
+            return attempt.cause
         return Cause.TIMEOUT
 
-    async def _why(self, leg: Leg) -> Cause:
+    async def _cause_of_cancellation(self, attempt: Attempt) -> Cause:
         """What a cancellation means: the row knows, the exception does not."""
         try:
-            run = await until_written(
-                lambda: self.ledger.look(leg.run.run_id), patience=timedelta(seconds=3)
+            run = await retry_while_unavailable(
+                lambda: self.ledger.read_run(attempt.run.run_id), patience=timedelta(seconds=3)
             )
         except Unavailable:
             return Cause.HANDOVER
-        if run.attempt != leg.run.attempt:
+        if run.attempt != attempt.run.attempt:
             # Whatever is wished of it is another worker's to do.
             return Cause.FENCED
         return Cause.KILL if run.kill_requested_at is not None else Cause.HANDOVER
 
-    async def _work(self, leg: Leg) -> None:
+    async def _run_work(self, attempt: Attempt) -> None:
         """Prepare the workspace and let the agent work to its end."""
         try:
-            past = await until_written(lambda: self.ledger.past(leg.run))
-            leg.progress.plan, leg.progress.steps = past.plan, past.steps
-            await self._prepare(leg, past)
-            if leg.cause is None:
-                await self._converse(leg, past)
+            history = await retry_while_unavailable(lambda: self.ledger.history(attempt.run))
+            attempt.progress.plan, attempt.progress.steps = history.plan, history.steps
+            await self._prepare(attempt, history)
+            if attempt.cause is None:
+                await self._run_agent(attempt, history)
         except (WorkspaceError, BadRepository) as error:
-            log.warning("%s: %s", leg.run.run_id, error)
-            leg.failure = StopReason.WORKSPACE_ERROR, error
+            log.warning("%s: %s", attempt.run.run_id, error)
+            attempt.failure = StopReason.WORKSPACE_ERROR, error
         except AgentFailed as error:
-            leg.failure = StopReason.AGENT_ERROR, error
+            attempt.failure = StopReason.AGENT_ERROR, error
         except OpsError as error:
-            leg.failure = StopReason.SETUP_ERROR, error
+            attempt.failure = StopReason.SETUP_ERROR, error
         except OSError as error:
-            log.exception("%s failed", leg.run.run_id)
-            leg.failure = os_failure(error)
+            log.exception("%s failed", attempt.run.run_id)
+            attempt.failure = os_failure(error)
         except Exception:
-            log.exception("%s failed", leg.run.run_id)
-            leg.failure = StopReason.SETUP_ERROR, unexpected(leg.run)
+            log.exception("%s failed", attempt.run.run_id)
+            attempt.failure = StopReason.SETUP_ERROR, unexpected_error(attempt.run)
 
-    async def _prepare(self, leg: Leg, past: Past) -> None:
-        run = leg.run
+    async def _prepare(self, attempt: Attempt, history: SessionHistory) -> None:
+        run = attempt.run
         if run.attempt > 1:
             # What an earlier attempt left running here must not work beside this one.
-            await end_tree(cookie=run.run_id, root=None)
-        workspace = await take_place(
-            leg, past.branch, ledger=self.ledger, workspaces=self.workspaces
+            await end_tree(run_marker=run.run_id, root=None)
+        workspace = await ensure_workspace(
+            attempt, history.branch, ledger=self.ledger, workspaces=self.workspaces
         )
-        leg.workspace = workspace
-        leg.base_commit = await self.workspaces.head(workspace)
-        await until_written(lambda: self.ledger.workspace_ready(leg))
-        leg.progress.note(
-            EventKind.WORKSPACE_READY, self.ledger.work.clock(), commit=leg.base_commit
+        attempt.workspace = workspace
+        attempt.base_commit = await self.workspaces.head(workspace)
+        await retry_while_unavailable(lambda: self.ledger.record_workspace(attempt))
+        attempt.progress.add_record(
+            EventKind.WORKSPACE_READY, self.ledger.context.clock(), commit=attempt.base_commit
         )
-        await until_written(lambda: self._carrier.begin(leg))
+        await retry_while_unavailable(lambda: self._carrier.load_carry_state(attempt))
 
-    async def _converse(self, leg: Leg, past: Past) -> None:
-        run, workspace = leg.run, leg.workspace
+    async def _run_agent(self, attempt: Attempt, history: SessionHistory) -> None:
+        run, workspace = attempt.run, attempt.workspace
         if workspace is None:
             raise RuntimeError("no workspace to work in")
-        leg.state_dir = state_dir_of(self.home, run)
+        attempt.state_dir = state_dir_of(self.home, run)
         launch = Launch(
             run_id=run.run_id,
             attempt=run.attempt,
             session_id=run.session_id,
-            resume=past.has_transcript,
-            prompt=prompt_of(run, past),
-            prompt_uuid=leg.prompt_uuid,
-            definition=leg.definition,
+            resume=history.has_transcript,
+            prompt=prompt_of(run, history),
+            prompt_uuid=attempt.prompt_uuid,
+            definition=attempt.definition,
             model=run.ai_model,
-            max_turns=turns_left(run, leg.definition.max_turns),
+            max_turns=turns_left(run, attempt.definition.max_turns),
             budget_usd=budget_left(run),
             cwd=workspace.path,
-            state_dir=leg.state_dir,
+            state_dir=attempt.state_dir,
             credentials=self.credentials,
-            plan=past.plan,
-            site=self.site,
+            plan=history.plan,
+            installation_id=self.installation_id,
             program=self.program,
             critical=self.critical,
         )
-        transcripts = self.transcripts.of_attempt(run.run_id, run.attempt)
+        transcripts = self.transcripts.for_attempt(run.run_id, run.attempt)
         async with open_agent(launch, transcripts) as agent:
-            leg.agent = agent
+            attempt.agent = agent
             # What it says is heard whether or not the database takes this just now.
-            noting = asyncio.create_task(
-                until_written(lambda: self.ledger.agent_ready(leg, agent.root)),
+            recording = asyncio.create_task(
+                retry_while_unavailable(lambda: self.ledger.record_agent(attempt, agent.root)),
                 name=f"note agent {run.run_id}",
             )
             try:
-                async with self._carrier.following(leg):
+                async with self._carrier.carrying_commits(attempt):
                     async for event in agent.events():
-                        leg.progress.take(event, at=self.ledger.work.clock())
-                        leg.changed.set()
+                        attempt.progress.add_event(event, at=self.ledger.context.clock())
+                        attempt.has_changes.set()
                         if isinstance(event, ToolFinished):
-                            leg.kept.look.set()
-                await noting
+                            attempt.carry_state.check_needed.set()
+                await recording
             finally:
-                noting.cancel()
-                await asyncio.gather(noting, return_exceptions=True)
+                recording.cancel()
+                await asyncio.gather(recording, return_exceptions=True)
 
-    async def _write(self, leg: Leg, work: asyncio.Task[None]) -> None:
+    async def _write(self, attempt: Attempt, work: asyncio.Task[None]) -> None:
         """Write the growing account, at most twice a second, until the work is over."""
         while not work.done():
-            await leg.changed.wait()
-            leg.changed.clear()
+            await attempt.has_changes.wait()
+            attempt.has_changes.clear()
             try:
-                await self.ledger.progress(leg)
+                await self.ledger.write_progress(attempt)
             except Unavailable:
-                leg.changed.set()
+                attempt.has_changes.set()
             except (StaleAttempt, IllegalTransition):
-                log.warning("%s was taken over; its agent here is ended", leg.run.run_id)
-                leg.cause = Cause.FENCED
-                await self._stop(leg, work)
+                log.warning("%s was taken over; its agent here is ended", attempt.run.run_id)
+                attempt.cause = Cause.FENCED
+                await self._stop(attempt, work)
                 return
             await asyncio.sleep(_WRITE_EVERY.total_seconds())
 
-    async def _stop(self, leg: Leg, work: asyncio.Task[None]) -> None:
+    async def _stop(self, attempt: Attempt, work: asyncio.Task[None]) -> None:
         """End what runs, by the ladder; afterwards nothing of the leg runs."""
-        ending = Ending(self.ledger, leg)
-        if leg.agent is None:
+        ending = AttemptEnding(self.ledger, attempt)
+        if attempt.agent is None:
             # It may be starting: what is there is ended with its phases written; what was on its
             # way is called off, and nothing starts behind the ladder's back.
-            await ending.climb()
+            await ending.run_ladder()
             work.cancel()
-            await asyncio.wait({work}, timeout=_LAST_WORDS.total_seconds())
-        await ending.climb()
-        await asyncio.wait({work}, timeout=_LAST_WORDS.total_seconds())
+            await asyncio.wait({work}, timeout=_STREAM_END_LIMIT.total_seconds())
+        await ending.run_ladder()
+        await asyncio.wait({work}, timeout=_STREAM_END_LIMIT.total_seconds())
         if not work.done():
             work.cancel()
             await asyncio.wait({work})
-        if leg.workspace is not None and leg.cause is not Cause.FENCED:
+        if attempt.workspace is not None and attempt.cause is not Cause.FENCED:
             await ending.save_work(self.workspaces)
-        await ending.clear(self.kills.clearing)
-        await ending.conclude()
+        await ending.clean_up(self.kills.cleaner)
+        await ending.record_proof()
 
     async def _settle(
-        self, leg: Leg, work: asyncio.Task[None], writing: asyncio.Task[None]
+        self, attempt: Attempt, work: asyncio.Task[None], writer: asyncio.Task[None]
     ) -> None:
         """Record the end, and clear away what the leg needed."""
-        writing.cancel()
-        await asyncio.wait({work, writing})
+        writer.cancel()
+        await asyncio.wait({work, writer})
         try:
-            if leg.cause is not Cause.FENCED and not await self._handed_over(leg):
-                await self._finish(leg)
-                await self._close_kill(leg)
+            if attempt.cause is not Cause.FENCED and not await self._hand_over_unless_killed(
+                attempt
+            ):
+                await self._finish(attempt)
+                await self._finish_late_kill(attempt)
                 # Of a kill, which does not wait for it.
-                await self._carrier.close(leg)
+                await self._carrier.carry_remaining(attempt)
         except (StaleAttempt, IllegalTransition) as error:
-            log.warning("%s: its end is no longer ours to write: %s", leg.run.run_id, error)
+            log.warning("%s: its end is no longer ours to write: %s", attempt.run.run_id, error)
         finally:
-            if leg.state_dir is not None:
-                await asyncio.to_thread(shutil.rmtree, leg.state_dir, ignore_errors=True)
+            if attempt.state_dir is not None:
+                await asyncio.to_thread(shutil.rmtree, attempt.state_dir, ignore_errors=True)
 
-    async def _handed_over(self, leg: Leg) -> bool:
+    async def _hand_over_unless_killed(self, attempt: Attempt) -> bool:
         """Give a leg that is to be handed over back to the queue, unless it was killed."""
-        if leg.cause is not Cause.HANDOVER:
+        if attempt.cause is not Cause.HANDOVER:
             return False
-        await self._carrier.close(leg)
-        present = await until_written(
-            lambda: self.ledger.look(leg.run.run_id), patience=AS_LONG_AS_IT_TAKES
+        await self._carrier.carry_remaining(attempt)
+        present = await retry_while_unavailable(
+            lambda: self.ledger.read_run(attempt.run.run_id), patience=UNLIMITED_PATIENCE
         )
-        if present.attempt != leg.run.attempt:
-            raise StaleAttempt(leg.run.run_id, leg.run.attempt)
+        if present.attempt != attempt.run.attempt:
+            raise StaleAttempt(attempt.run.run_id, attempt.run.attempt)
         if present.kill_requested_at is None:
-            await until_written(
-                lambda: self.ledger.hand_back(leg, why="its worker was shut down"),
-                patience=AS_LONG_AS_IT_TAKES,
+            await retry_while_unavailable(
+                lambda: self.ledger.hand_back(attempt, reason="its worker was shut down"),
+                patience=UNLIMITED_PATIENCE,
             )
             return True
-        leg.cause = Cause.KILL
-        await Ending(self.ledger, leg).conclude()
+        attempt.cause = Cause.KILL
+        await AttemptEnding(self.ledger, attempt).record_proof()
         return False
 
-    async def _finish(self, leg: Leg) -> None:
-        await self._measure(leg)
-        if leg.cause is not Cause.KILL:
-            await self._carrier.close(leg)
-        outcome = outcome_of(leg)
+    async def _finish(self, attempt: Attempt) -> None:
+        await self._read_diff(attempt)
+        if attempt.cause is not Cause.KILL:
+            await self._carrier.carry_remaining(attempt)
+        outcome = outcome_of(attempt)
         try:
-            await until_written(
-                lambda: self.ledger.finish(leg, outcome), patience=AS_LONG_AS_IT_TAKES
+            await retry_while_unavailable(
+                lambda: self.ledger.finish(attempt, outcome), patience=UNLIMITED_PATIENCE
             )
         except (StaleAttempt, IllegalTransition, Unavailable):
             raise
         except Exception:
             # Nothing may stay `running` because of what its account holds.
-            log.exception("%s: its account could not be written", leg.run.run_id)
-            await until_written(
+            log.exception("%s: its account could not be written", attempt.run.run_id)
+            await retry_while_unavailable(
                 lambda: self.ledger.fail(
-                    leg.run, outcome.stop_reason, unexpected(leg.run).user_message
+                    attempt.run, outcome.stop_reason, unexpected_error(attempt.run).user_message
                 ),
-                patience=AS_LONG_AS_IT_TAKES,
+                patience=UNLIMITED_PATIENCE,
             )
-        log.info("%s ended: %s", leg.run.run_id, outcome.stop_reason)
+        log.info("%s ended: %s", attempt.run.run_id, outcome.stop_reason)
 
-    async def _close_kill(self, leg: Leg) -> None:
+    async def _finish_late_kill(self, attempt: Attempt) -> None:
         """Conclude a kill that came while the run was ending by itself."""
-        left = await until_written(
-            lambda: self.ledger.open_termination(leg.run), patience=AS_LONG_AS_IT_TAKES
+        termination = await retry_while_unavailable(
+            lambda: self.ledger.open_termination(attempt.run), patience=UNLIMITED_PATIENCE
         )
-        if left is None:
+        if termination is None:
             return
-        proof = await end_tree(cookie=leg.run.run_id, root=None)
+        proof = await end_tree(run_marker=attempt.run.run_id, root=None)
         phase = Phase.CONFIRMED if proof.is_confirmed else Phase.UNCONFIRMED
-        await until_written(
-            lambda: self.ledger.phase(leg.run, left, phase, proof), patience=AS_LONG_AS_IT_TAKES
+        await retry_while_unavailable(
+            lambda: self.ledger.record_phase(attempt.run, termination, phase, proof),
+            patience=UNLIMITED_PATIENCE,
         )
 
-    async def _measure(self, leg: Leg) -> None:
+    async def _read_diff(self, attempt: Attempt) -> None:
         """See what changed.  A run whose diff cannot be taken has none; it ends all the same."""
-        if leg.workspace is None:
+        if attempt.workspace is None:
             return
         try:
             async with asyncio.timeout(_DIFF_LIMIT.total_seconds()):
-                leg.final_commit = await self.workspaces.head(leg.workspace)
-                leg.diff = await self.workspaces.diff(leg.workspace, leg.run.initial_commit_hash)
+                attempt.final_commit = await self.workspaces.head(attempt.workspace)
+                attempt.diff = await self.workspaces.diff(
+                    attempt.workspace, attempt.run.initial_commit_hash
+                )
         except (WorkspaceError, TimeoutError) as error:
-            log.warning("%s: no diff: %s", leg.run.run_id, error)
+            log.warning("%s: no diff: %s", attempt.run.run_id, error)

@@ -9,23 +9,23 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.actor import SYSTEM
-from core.domain.fleet.attempt import RunProcess, machine_of, node_of
-from core.domain.kills.termination import Phase, Proof, Termination, Waited
+from core.domain.fleet.attempt import AttemptRecord, machine_name, node_of
+from core.domain.kills.termination import CriticalWait, Phase, Proof, Termination
 from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.run import Run, RunStatus, StopReason
 from core.runner.execution.closing import close_attempt
 from core.services.admission import admit
-from core.services.work import Work, entry
+from core.services.context import ServiceContext, audit_entry
 from core.store import audit, events, terminations
 from core.store.fleet import attempts
-from core.store.runs import runs
+from core.store.runs import run_queries, runs
 
 
 @dataclass(frozen=True)
 class KillLedger:
     """The rows of kills, as one worker writes them."""
 
-    work: Work
+    context: ServiceContext
     worker_id: str
     host: str
 
@@ -34,7 +34,7 @@ class KillLedger:
         """This worker's node."""
         return node_of(self.worker_id)
 
-    def is_here(self, process: RunProcess) -> bool:
+    def is_local_attempt(self, process: AttemptRecord) -> bool:
         """Whether a look at this host's processes shows all that is left of an attempt.
 
         That is so where its processes were, and on its node: who holds that has another host
@@ -44,11 +44,11 @@ class KillLedger:
 
     async def open_termination(self, run: Run) -> Termination | None:
         """The kill under way for this run, if there is one."""
-        async with self.work.transaction() as session:
+        async with self.context.transaction() as session:
             found = await terminations.latest_of_run(session, run.id)
         return found if found is not None and found.completed_at is None else None
 
-    async def phase(
+    async def record_phase(
         self,
         run: Run,
         termination: Termination,
@@ -59,14 +59,16 @@ class KillLedger:
         cleanup: Mapping[str, Any] | None = None,
     ) -> Termination:
         """Record that a kill has come to this phase; the thread shows it."""
-        now = self.work.clock()
-        told = []
-        async with self.work.transaction() as session:
+        now = self.context.clock()
+        new_events = []
+        async with self.context.transaction() as session:
             if phase is Phase.CONFIRMED:
-                await self.note_gone(session, run, up_to=run.attempt)
-                unseen = {machine_of(host) for host in await attempts.unseen_hosts(session, run.id)}
-                if unseen:
-                    cleanup = {**(cleanup or {}), "unseen_hosts": sorted(unseen)}
+                await self.record_attempts_gone(session, run, max_attempt=run.attempt)
+                unchecked = {
+                    machine_name(host) for host in await attempts.unchecked_hosts(session, run.id)
+                }
+                if unchecked:
+                    cleanup = {**(cleanup or {}), "unseen_hosts": sorted(unchecked)}
             advanced = await terminations.advance(
                 session,
                 termination.id,
@@ -79,48 +81,61 @@ class KillLedger:
             )
             await runs.change(session, run.run_id, now=now)
             if phase not in termination.phases:
-                # Of one that is entered again the first time is told.
-                told.append(EventRecord(kind=EventKind.KILL_PHASE, at=now, data={"phase": phase}))
+                # Of one that is entered again the first time counts.
+                new_events.append(
+                    EventRecord(kind=EventKind.KILL_PHASE, at=now, data={"phase": phase})
+                )
                 if phase is Phase.UNCONFIRMED:
                     data = {"survivors": [one.name for one in advanced.survivors]}
-                    told.append(EventRecord(kind=EventKind.KILL_UNCONFIRMED, at=now, data=data))
-            await events.append(session, run.id, run.attempt, told)
+                    new_events.append(
+                        EventRecord(kind=EventKind.KILL_UNCONFIRMED, at=now, data=data)
+                    )
+            await events.append(session, run.id, run.attempt, new_events)
         return advanced
 
-    async def gone(self, run: Run) -> None:
+    async def record_run_gone(self, run: Run) -> None:
         """Record that nothing of the run's attempts here is left."""
-        async with self.work.transaction() as session:
-            await self.note_gone(session, run, up_to=run.attempt)
+        async with self.context.transaction() as session:
+            await self.record_attempts_gone(session, run, max_attempt=run.attempt)
 
-    async def note_gone(self, session: AsyncSession, run: Run, *, up_to: int) -> None:
+    async def record_attempts_gone(
+        self, session: AsyncSession, run: Run, *, max_attempt: int
+    ) -> None:
         """The same in an open transaction, for the attempts up to one."""
-        await attempts.gone(
-            session, run.id, host=self.host, node=self.node, up_to=up_to, now=self.work.clock()
+        await attempts.mark_gone(
+            session,
+            run.id,
+            host=self.host,
+            node=self.node,
+            max_attempt=max_attempt,
+            now=self.context.clock(),
         )
 
-    async def waited(
-        self, run: Run, termination: Termination | None, waited: Sequence[Waited]
+    async def record_critical_waits(
+        self, run: Run, termination: Termination | None, waited: Sequence[CriticalWait]
     ) -> None:
         """Record that the end of a run waited for critical sections, and for which."""
-        now = self.work.clock()
-        told = [asdict(one) for one in waited]
-        async with self.work.transaction() as session:
+        now = self.context.clock()
+        details = [asdict(one) for one in waited]
+        async with self.context.transaction() as session:
             if termination is not None:
-                await terminations.note_waited(session, termination.id, waited, now=now)
+                await terminations.add_critical_waits(session, termination.id, waited, now=now)
             await events.append(
                 session,
                 run.id,
                 run.attempt,
-                [EventRecord(kind=EventKind.CRITICAL_WAITED, at=now, data=one) for one in told],
+                [EventRecord(kind=EventKind.CRITICAL_WAITED, at=now, data=one) for one in details],
             )
             action = "kill_waited" if termination is not None else "stop_waited"
-            await audit.record(session, entry(SYSTEM, action, now, run=run, waited_for=told))
+            await audit.record(
+                session, audit_entry(SYSTEM, action, now, run=run, waited_for=details)
+            )
 
     async def finish_killed(self, run: Run) -> None:
         """End a run that was killed while nobody executed it: its worker died, or it waits."""
-        now = self.work.clock()
-        async with self.work.transaction() as session:
-            present = await runs.get(session, run.run_id)
+        now = self.context.clock()
+        async with self.context.transaction() as session:
+            present = await run_queries.get(session, run.run_id)
             if present.status in (RunStatus.PENDING, RunStatus.RUNNING):
                 await events.append(
                     session,

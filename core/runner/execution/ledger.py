@@ -12,36 +12,36 @@ from uuid import uuid4
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.agent.outcome import Outcome
-from core.agent.steps import plan_of
-from core.domain.fleet.attempt import RunProcess, node_of
+from core.agent.steps import plan_from_steps
+from core.domain.fleet.attempt import AttemptRecord, node_of
 from core.domain.kills.termination import ProcessIdentity
 from core.domain.runs.event import EventKind, EventRecord, PlanItem
 from core.domain.runs.run import IllegalTransition, Run, StaleAttempt, StopReason
 from core.domain.runs.session import Message, MessageRole, MessageType
 from core.domain.runs.step import Step
-from core.runner.execution.attempt import Leg, prompt_uuid_of
+from core.runner.execution.attempt import Attempt, prompt_uuid_of
 from core.runner.execution.closing import close_attempt
 from core.runner.execution.kill_ledger import KillLedger
 from core.runner.execution.recount import recount
-from core.runner.recovery.lost_worker import Lost
+from core.runner.recovery.lost_worker import LostWorker
 from core.services.admission import admit
-from core.services.dispatch import hand_over
+from core.services.dispatch import dispatch_run
 from core.store import events, steps
 from core.store.database.engine import Unstorable
 from core.store.fleet import attempts
-from core.store.runs import runs
+from core.store.runs import run_queries, runs
 from core.store.sessions import messages, sessions, transcripts
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Past:
+class SessionHistory:
     """What the session had before this leg.
 
     Attributes:
         first_task: What its first leg was asked.
-        has_heard: Whether an earlier attempt of this run has told the agent what was asked.
+        has_received_task: Whether an earlier attempt of this run has told the agent what was asked.
         steps: Of this run's earlier attempts.
         plan: The task list as the last leg left it.
         branch: Where a workspace that has to be made begins; not the branch of the work.
@@ -51,7 +51,7 @@ class Past:
     has_transcript: bool
     plan: tuple[PlanItem, ...]
     branch: str | None
-    has_heard: bool = False
+    has_received_task: bool = False
     steps: tuple[Step, ...] = ()
 
 
@@ -61,8 +61,8 @@ class Ledger(KillLedger):
 
     async def begin(self, run_id: str, attempt: int, *, job_id: int | None = None) -> Run | None:
         """Take a pending run, under this job; `None` if it is no longer to be had."""
-        now = self.work.clock()
-        async with self.work.transaction() as session:
+        now = self.context.clock()
+        async with self.context.transaction() as session:
             try:
                 run = await runs.begin(
                     session,
@@ -74,9 +74,9 @@ class Ledger(KillLedger):
                 )
             except (IllegalTransition, StaleAttempt):
                 return None
-            await attempts.start(
+            await attempts.add(
                 session,
-                RunProcess(
+                AttemptRecord(
                     id=uuid4(),
                     run_id=run.id,
                     attempt=attempt,
@@ -94,27 +94,29 @@ class Ledger(KillLedger):
             )
             return run
 
-    async def look(self, run_id: str) -> Run:
+    async def read_run(self, run_id: str) -> Run:
         """The run as it stands."""
-        async with self.work.transaction() as session:
-            return await runs.get(session, run_id)
+        async with self.context.transaction() as session:
+            return await run_queries.get(session, run_id)
 
-    async def past(self, run: Run) -> Past:
+    async def history(self, run: Run) -> SessionHistory:
         """What the session brings along."""
-        async with self.work.transaction() as session:
-            legs = await runs.legs_of_session(session, run.session_id)
-            before = [leg for leg in legs if leg.created_at <= run.created_at]
+        async with self.context.transaction() as session:
+            legs = await run_queries.legs_of_session(session, run.session_id)
+            earlier_runs = [
+                earlier_run for earlier_run in legs if earlier_run.created_at <= run.created_at
+            ]
             plan: tuple[PlanItem, ...] = ()
-            for leg in reversed(before):
-                found = await steps.of_run(session, leg.id)
+            for earlier_run in reversed(earlier_runs):
+                found = await steps.of_run(session, earlier_run.id)
                 if found:
-                    plan = plan_of(found)
+                    plan = plan_from_steps(found)
                     break
             conversation = await sessions.get(session, run.session_id)
-            return Past(
-                first_task=before[0].task_input if before else run.task_input,
+            return SessionHistory(
+                first_task=earlier_runs[0].task_input if earlier_runs else run.task_input,
                 has_transcript=await transcripts.exists(session, run.session_id),
-                has_heard=await transcripts.holds(
+                has_received_task=await transcripts.contains_any(
                     session,
                     run.session_id,
                     [prompt_uuid_of(run, attempt) for attempt in range(1, run.attempt)],
@@ -125,22 +127,22 @@ class Ledger(KillLedger):
                 steps=tuple(await steps.of_run(session, run.id)),
             )
 
-    async def workspace_ready(self, leg: Leg) -> None:
+    async def record_workspace(self, attempt: Attempt) -> None:
         """Record where the work is done and from which commit it starts."""
-        workspace = leg.workspace
+        workspace = attempt.workspace
         if workspace is None:
             raise RuntimeError("no workspace to record")
-        async with self.work.transaction() as session:
+        async with self.context.transaction() as session:
             run = await runs.change(
                 session,
-                leg.run.run_id,
-                now=self.work.clock(),
-                attempt=leg.run.attempt,
+                attempt.run.run_id,
+                now=self.context.clock(),
+                attempt=attempt.run.attempt,
                 workspace_id=workspace.id,
                 workspace_path=str(workspace.path),
                 git_branch=workspace.branch,
                 git_repo=workspace.repo,
-                initial_commit_hash=await _start_of(session, leg),
+                initial_commit_hash=await _initial_commit(session, attempt),
             )
             await sessions.change(
                 session,
@@ -148,53 +150,55 @@ class Ledger(KillLedger):
                 workspace_id=workspace.id,
                 workspace_node=node_of(self.worker_id),
             )
-        leg.run = run
+        attempt.run = run
 
-    async def agent_ready(self, leg: Leg, agent: ProcessIdentity) -> None:
+    async def record_agent(self, attempt: Attempt, agent: ProcessIdentity) -> None:
         """Record the agent's process."""
-        async with self.work.transaction() as session:
-            await attempts.set_agent(session, leg.run.id, leg.run.attempt, agent)
+        async with self.context.transaction() as session:
+            await attempts.set_agent(session, attempt.run.id, attempt.run.attempt, agent)
 
-    async def progress(self, leg: Leg) -> None:
+    async def write_progress(self, attempt: Attempt) -> None:
         """Write what is new of a leg.  What cannot be written is kept for the next time.
 
         Raises:
             StaleAttempt: If the run was given to another worker meanwhile.
             Unavailable: If the database cannot be reached.
         """
-        records = leg.progress.drain()
+        records = attempt.progress.drain()
         try:
-            async with self.work.transaction() as session:
-                leg.run = await runs.change(
+            async with self.context.transaction() as session:
+                attempt.run = await runs.change(
                     session,
-                    leg.run.run_id,
-                    now=self.work.clock(),
-                    attempt=leg.run.attempt,
-                    **leg.progress.columns(),
+                    attempt.run.run_id,
+                    now=self.context.clock(),
+                    attempt=attempt.run.attempt,
+                    **attempt.progress.columns(),
                 )
-                await steps.replace(session, leg.run.id, leg.progress.steps)
-                await events.append(session, leg.run.id, leg.run.attempt, records)
+                await steps.replace(session, attempt.run.id, attempt.progress.steps)
+                await events.append(session, attempt.run.id, attempt.run.attempt, records)
         except BaseException:
-            leg.progress.put_back(records)
+            attempt.progress.restore_records(records)
             raise
 
-    async def finish(self, leg: Leg, outcome: Outcome) -> Run:
+    async def finish(self, attempt: Attempt, outcome: Outcome) -> Run:
         """Write the end of a run: last figures, result, diff, events, all or nothing."""
-        now = self.work.clock()
+        now = self.context.clock()
         stop_reason, result = outcome.stop_reason, outcome.result
-        leg.progress.close(succeeded=stop_reason is StopReason.SUCCESS, error=outcome.error, at=now)
-        records = leg.progress.drain()
-        run = leg.run
-        final = dict(leg.progress.columns())
-        if leg.diff is not None:
-            final["diff"] = leg.diff
-            final["final_commit_hash"] = leg.final_commit
+        attempt.progress.close_steps(
+            succeeded=stop_reason is StopReason.SUCCESS, error=outcome.error, at=now
+        )
+        records = attempt.progress.drain()
+        run = attempt.run
+        final = dict(attempt.progress.columns())
+        if attempt.diff is not None:
+            final["diff"] = attempt.diff
+            final["final_commit_hash"] = attempt.final_commit
         if stop_reason is StopReason.MAX_TURNS and run.max_turns is not None:
             # The program counts the turn it refused to take.
-            final["turns"] = min(leg.progress.turns, run.max_turns)
+            final["turns"] = min(attempt.progress.turns, run.max_turns)
         try:
-            async with self.work.transaction() as session:
-                await steps.replace(session, run.id, leg.progress.steps)
+            async with self.context.transaction() as session:
+                await steps.replace(session, run.id, attempt.progress.steps)
                 await events.append(
                     session,
                     run.id,
@@ -206,10 +210,10 @@ class Ledger(KillLedger):
                         ),
                     ],
                 )
-                await attempts.end(session, run.id, run.attempt, now=now)
+                await attempts.mark_ended(session, run.id, run.attempt, now=now)
                 if result:
                     await messages.add(session, _result_message(run, result, now))
-                found = _findings(leg, outcome)
+                found = _run_metadata(attempt, outcome)
                 if found:
                     await runs.merge_metadata(session, run.run_id, found, now=now)
                 ended = await runs.finish(
@@ -222,24 +226,26 @@ class Ledger(KillLedger):
                     error_message=outcome.error,
                     **final,
                 )
-                if leg.progress.result is None:
+                if attempt.progress.result is None:
                     ended = await recount(session, run, now=now)
                 await admit(session, now=now)
                 return ended
         except BaseException:
-            leg.progress.put_back(records)
+            attempt.progress.restore_records(records)
             raise
 
     async def fail(
-        self, run: Run, stop_reason: StopReason, message: str, *, lost: Lost | None = None
+        self, run: Run, stop_reason: StopReason, message: str, *, lost: LostWorker | None = None
     ) -> Run:
         """Write the bare end of a run: status, reason and one line for the person."""
-        now = self.work.clock()
-        told = [EventRecord(kind=EventKind.RUN_ENDED, at=now, data={"stop_reason": stop_reason})]
+        now = self.context.clock()
+        new_events = [
+            EventRecord(kind=EventKind.RUN_ENDED, at=now, data={"stop_reason": stop_reason})
+        ]
         if lost is not None:
-            told.insert(0, lost.record(now, resumes=False))
-        async with self.work.transaction() as session:
-            await events.append(session, run.id, run.attempt, told)
+            new_events.insert(0, lost.to_event(now, resumes=False))
+        async with self.context.transaction() as session:
+            await events.append(session, run.id, run.attempt, new_events)
             await close_attempt(session, run, now=now, error=message)
             ended = await runs.finish(
                 session,
@@ -252,45 +258,45 @@ class Ledger(KillLedger):
             await admit(session, now=now)
             return ended
 
-    async def hand_back(self, leg: Leg, *, why: str) -> Run:
+    async def hand_back(self, attempt: Attempt, *, reason: str) -> Run:
         """Give a leg of this worker back to the queue, with all that is known of it."""
         try:
-            await self.progress(leg)
+            await self.write_progress(attempt)
         except Unstorable:
-            log.exception("%s: its last account could not be written", leg.run.run_id)
-        return await self.requeue(leg.run, why=why)
+            log.exception("%s: its last account could not be written", attempt.run.run_id)
+        return await self.requeue(attempt.run, reason=reason)
 
-    async def requeue(self, run: Run, *, why: str, lost: Lost | None = None) -> Run:
+    async def requeue(self, run: Run, *, reason: str, lost: LostWorker | None = None) -> Run:
         """Give a running run back to the queue as its next attempt."""
-        now = self.work.clock()
-        told = [] if lost is None else [lost.record(now, resumes=True)]
+        now = self.context.clock()
+        new_events = [] if lost is None else [lost.to_event(now, resumes=True)]
         requeued = EventRecord(
-            kind=EventKind.RUN_REQUEUED, at=now, data={"why": why, "lost": lost is not None}
+            kind=EventKind.RUN_REQUEUED, at=now, data={"why": reason, "lost": lost is not None}
         )
-        async with self.work.transaction() as session:
-            await attempts.end(session, run.id, run.attempt, now=now)
+        async with self.context.transaction() as session:
+            await attempts.mark_ended(session, run.id, run.attempt, now=now)
             await recount(session, run, now=now)
-            again = await runs.requeue(session, run.run_id, attempt=run.attempt, now=now)
-            await events.append(session, run.id, again.attempt, [*told, requeued])
+            next_attempt = await runs.requeue(session, run.run_id, attempt=run.attempt, now=now)
+            await events.append(session, run.id, next_attempt.attempt, [*new_events, requeued])
             await admit(session, now=now)
-            return await runs.get(session, again.run_id)
+            return await run_queries.get(session, next_attempt.run_id)
 
-    async def enqueue_again(self, run: Run) -> None:
+    async def enqueue_new_job(self, run: Run) -> None:
         """Give a pending run a new job, for one that was lost."""
-        now = self.work.clock()
-        async with self.work.transaction() as session:
-            await hand_over(session, run, now=now)
+        now = self.context.clock()
+        async with self.context.transaction() as session:
+            await dispatch_run(session, run, now=now)
 
 
-async def _start_of(session: AsyncSession, leg: Leg) -> str | None:
+async def _initial_commit(session: AsyncSession, attempt: Attempt) -> str | None:
     """The commit at which the run began; an earlier attempt can have begun before the first."""
-    known = leg.run.initial_commit_hash
-    if known is None and leg.run.attempt > 1:
+    known = attempt.run.initial_commit_hash
+    if known is None and attempt.run.attempt > 1:
         ready = await events.of_run(
-            session, leg.run.id, kinds=(EventKind.WORKSPACE_READY,), limit=1
+            session, attempt.run.id, kinds=(EventKind.WORKSPACE_READY,), limit=1
         )
-        return None if ready else leg.base_commit
-    return known or leg.base_commit
+        return None if ready else attempt.base_commit
+    return known or attempt.base_commit
 
 
 def state_dir_of(home: Path, run: Run) -> Path:
@@ -298,11 +304,11 @@ def state_dir_of(home: Path, run: Run) -> Path:
     return home / "agents" / f"{run.run_id}-{run.attempt}"
 
 
-def _findings(leg: Leg, outcome: Outcome) -> dict[str, Any]:
+def _run_metadata(attempt: Attempt, outcome: Outcome) -> dict[str, Any]:
     """What is known beside the columns; only what was seen."""
     found: dict[str, Any] = {}
-    if leg.progress.tests is not None:
-        found["tests"] = asdict(leg.progress.tests)
+    if attempt.progress.tests is not None:
+        found["tests"] = asdict(attempt.progress.tests)
     if outcome.resets_at is not None:
         found["usage_limit_resets_at"] = outcome.resets_at.isoformat()
     return found

@@ -4,46 +4,46 @@ from __future__ import annotations
 
 import errno
 
-from core.agent.outcome import Outcome, judge
+from core.agent.outcome import Outcome, determine_outcome
 from core.agent.protocol import AgentFailed
 from core.domain.errors import OpsError
 from core.domain.runs.run import Run, StopReason
-from core.runner.execution.attempt import Cause, Leg
-from core.runner.execution.ledger import Past
+from core.runner.execution.attempt import Attempt, Cause
+from core.runner.execution.ledger import SessionHistory
 
-RESUMED = (
+RESUME_PROMPT = (
     "Your work was interrupted because the machine it ran on was restarted. Look at the state "
     "of the workspace and go on with the task from where you stopped."
 )
 
 
-def prompt_of(run: Run, past: Past) -> str:
+def prompt_of(run: Run, history: SessionHistory) -> str:
     """What this attempt says to the agent first."""
-    if past.has_heard:
-        return RESUMED
-    if run.parent_run_id is not None and not past.has_transcript:
+    if history.has_received_task:
+        return RESUME_PROMPT
+    if run.parent_run_id is not None and not history.has_transcript:
         # The earlier legs ended before the agent heard of the task.
         return (
-            past.first_task
-            if run.task_input == past.first_task
-            else (f"{past.first_task}\n\n{run.task_input}")
+            history.first_task
+            if run.task_input == history.first_task
+            else (f"{history.first_task}\n\n{run.task_input}")
         )
     return run.task_input
 
 
-def outcome_of(leg: Leg) -> Outcome:
+def outcome_of(attempt: Attempt) -> Outcome:
     """Why a leg stopped: ended from outside, never really begun, or by the agent's own account."""
-    failure = leg.failure
-    if leg.cause is Cause.KILL:
+    failure = attempt.failure
+    if attempt.cause is Cause.KILL:
         return Outcome(stop_reason=StopReason.KILLED, result=None, error=None)
     if failure is not None and failure[0] is not StopReason.AGENT_ERROR:
         return Outcome(stop_reason=failure[0], result=None, error=failure[1].user_message)
-    return judge(
-        result=leg.progress.result,
-        texts=leg.progress.texts,
-        timed_out=leg.cause is Cause.TIMEOUT,
+    return determine_outcome(
+        result=attempt.progress.result,
+        texts=attempt.progress.texts,
+        is_timed_out=attempt.cause is Cause.TIMEOUT,
         failure=failure[1] if failure and isinstance(failure[1], AgentFailed) else None,
-        rate_limit=leg.progress.rate_limit,
+        rate_limit=attempt.progress.rate_limit,
     )
 
 
@@ -63,7 +63,7 @@ def os_failure(error: OSError) -> tuple[StopReason, OpsError]:
     )
 
 
-def unexpected(run: Run) -> OpsError:
+def unexpected_error(run: Run) -> OpsError:
     """A fault of our own, as told to a person."""
     return OpsError(
         f"unexpected failure of {run.run_id}",

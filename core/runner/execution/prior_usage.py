@@ -8,13 +8,13 @@ from decimal import Decimal
 from core.domain.runs.run import CostSource, Run, Usage
 
 # Its program takes no budget of nothing; it is over with the first answer.
-_LEAST_BUDGET_USD = Decimal("0.0001")
+_MIN_BUDGET_USD = Decimal("0.0001")
 
 Cost = tuple[Decimal | None, CostSource | None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spent:
+class PriorUsage:
     """Figures of a run as its row has them when an attempt begins."""
 
     usage: Usage = field(default_factory=Usage)
@@ -25,7 +25,7 @@ class Spent:
     tools_used: tuple[str, ...] = ()
 
     @classmethod
-    def by(cls, run: Run) -> Spent:
+    def of_run(cls, run: Run) -> PriorUsage:
         """What a run has used so far."""
         return cls(
             usage=run.usage,
@@ -37,23 +37,23 @@ class Spent:
         )
 
     @property
-    def is_nothing(self) -> bool:
+    def is_zero(self) -> bool:
         """Whether no earlier attempt got an answer of the model."""
         return not self.turns and self.usage == Usage()
 
-    def with_cost(self, cost: Cost, *, is_begun: bool) -> Cost:
+    def total_cost(self, cost: Cost, *, has_answer: bool) -> Cost:
         """The cost of all attempts, where `cost` is the present one's.
 
         Unknown with known is unknown; reported with estimated is estimated.
 
         Args:
             cost: Amount and source; both `None` while unknown.
-            is_begun: Whether the present attempt got an answer of the model.
+            has_answer: Whether the present attempt got an answer of the model.
         """
-        if self.is_nothing:
+        if self.is_zero:
             return cost
         own, source = cost
-        if not is_begun:
+        if not has_answer:
             return self.cost_usd, self.cost_source
         if own is None or self.cost_usd is None:
             return None, None
@@ -70,4 +70,4 @@ def budget_left(run: Run) -> Decimal | None:
     """What the attempt which now begins may cost; `None` is no limit."""
     if run.budget_usd is None:
         return None
-    return max(run.budget_usd - (run.cost_usd or Decimal(0)), _LEAST_BUDGET_USD)
+    return max(run.budget_usd - (run.cost_usd or Decimal(0)), _MIN_BUDGET_USD)

@@ -28,24 +28,24 @@ from core.domain.runs.event import (
 )
 from core.domain.runs.run import CostSource, Usage
 from core.domain.runs.step import Step
-from core.runner.execution.prior_usage import Cost, Spent
-from core.runner.execution.test_results import TestCounts, counts_of
+from core.runner.execution.parsed_tests import TestCounts, parse_test_counts
+from core.runner.execution.prior_usage import Cost, PriorUsage
 
 # What one row of `run_events` keeps of a text; the transcript has the whole of it.
-_KEPT_CHARS = 4_000
+_MAX_TEXT_CHARS = 4_000
 _ACTIVITY_CHARS = 200
 # Of English text and code; Anthropic's own rule of thumb.
 _CHARS_PER_TOKEN = 4
 # The outcome looks at the last few texts only.
-_KEPT_TEXTS = 20
-NOTHING = Spent()
+_MAX_TEXTS = 20
+NO_PRIOR_USAGE = PriorUsage()
 
 
 class Progress:
     """The growing account of one leg, with what its earlier attempts have used.
 
     Attributes:
-        before: Added to every figure of this attempt.
+        prior_usage: Added to every figure of this attempt.
         result: The program's last own account of its end, if it gave one.
         texts: The main agent's last texts, oldest first.
         tests: Counts of the last test run whose summary was seen.
@@ -54,9 +54,13 @@ class Progress:
     """
 
     def __init__(
-        self, *, model: str | None, plan: tuple[PlanItem, ...] = (), before: Spent = NOTHING
+        self,
+        *,
+        model: str | None,
+        plan: tuple[PlanItem, ...] = (),
+        prior_usage: PriorUsage = NO_PRIOR_USAGE,
     ) -> None:
-        self.before = before
+        self.prior_usage = prior_usage
         self.result: AgentResult | None = None
         self.texts: list[str] = []
         self.plan = plan
@@ -66,52 +70,54 @@ class Progress:
         self.rate_limit: RateLimit | None = None
         self.tests: TestCounts | None = None
         self._usage: dict[str, TurnUsage] = {}
-        self._results = 0
+        self._tool_results = 0
         self._output_chars = 0
-        self._tool_calls = before.tool_calls
-        self._tools_used: dict[str, None] = dict.fromkeys(before.tools_used)
+        self._tool_calls = prior_usage.tool_calls
+        self._tools_used: dict[str, None] = dict.fromkeys(prior_usage.tools_used)
         self._activity: tuple[datetime, str] | None = None
         self._records: list[EventRecord] = []
 
-    def take(self, event: AgentEvent, *, at: datetime) -> None:
+    def add_event(self, event: AgentEvent, *, at: datetime) -> None:
         """Take one event in."""
         self.is_dirty = True
-        self._output_chars += _length(event)
+        self._output_chars += _output_length(event)
         match event:
             case TurnUsage():
-                count_once(self._usage, event)
+                count_answer_once(self._usage, event)
             case AgentStarted():
                 self.model = event.model or self.model
             case AgentText(is_subagent=False):
-                self.texts = [*self.texts[1 - _KEPT_TEXTS :], event.text]
-                self._seen(at, event.text)
+                self.texts = [*self.texts[1 - _MAX_TEXTS :], event.text]
+                self._set_activity(at, event.text)
             case ToolStarted():
                 self._tool_calls += 1
                 self._tools_used.setdefault(event.name)
-                self._seen(at, f"{event.name}: {event.summary}" if event.summary else event.name)
+                self._set_activity(
+                    at, f"{event.name}: {event.summary}" if event.summary else event.name
+                )
             case ToolFinished(is_subagent=False):
-                self._results += 1
-                self.tests = counts_of(event.output) or self.tests
-                self._seen(at, None)
+                self._tool_results += 1
+                self.tests = parse_test_counts(event.output) or self.tests
+                self._set_activity(at, None)
             case AgentResult():
                 self.result = event
             case RateLimit():
                 self.rate_limit = event
             case _:
-                self._seen(at, None)
+                self._set_activity(at, None)
         self.steps = fold_steps(self.steps, self.plan, [event], now=at)
         if isinstance(event, PlanChanged):
             self.plan = event.items
-        record = _record(event, at)
+        record = _record_of(event, at)
         if record is not None:
             self._records.append(record)
 
-    def note(self, kind: EventKind, at: datetime, **data: object) -> None:
+    def add_record(self, kind: EventKind, at: datetime, **data: object) -> None:
         """Add a fact of our own to the account."""
         self.is_dirty = True
         self._records.append(EventRecord(kind=kind, at=at, data=data))
 
-    def close(self, *, succeeded: bool, error: str | None, at: datetime) -> None:
+    def close_steps(self, *, succeeded: bool, error: str | None, at: datetime) -> None:
         """Settle the steps of a leg that is over: none stays in progress."""
         self.steps = end_steps(self.steps, succeeded=succeeded, now=at, error=error)
 
@@ -121,7 +127,7 @@ class Progress:
         self.is_dirty = False
         return records
 
-    def put_back(self, records: list[EventRecord]) -> None:
+    def restore_records(self, records: list[EventRecord]) -> None:
         """Return records that could not be written; they come first next time."""
         self._records = records + self._records
         self.is_dirty = True
@@ -133,10 +139,10 @@ class Progress:
         While an agent works its program reports output tokens as placeholders, so they are
         estimated from the length of what was said.
         """
-        return self.before.usage + self._own_usage
+        return self.prior_usage.usage + self._attempt_usage
 
     @property
-    def _own_usage(self) -> Usage:
+    def _attempt_usage(self) -> Usage:
         if self.result is not None:
             return self.result.usage
         total = Usage()
@@ -149,10 +155,10 @@ class Progress:
 
     def cost(self) -> tuple[Decimal | None, CostSource | None]:
         """Cost so far and where it comes from; both `None` while unknown."""
-        is_begun = bool(self._usage) or self.result is not None
-        return self.before.with_cost(self._own_cost(), is_begun=is_begun)
+        has_answer = bool(self._usage) or self.result is not None
+        return self.prior_usage.total_cost(self._attempt_cost(), has_answer=has_answer)
 
-    def _own_cost(self) -> Cost:
+    def _attempt_cost(self) -> Cost:
         if self.result is not None and self.result.cost_usd is not None:
             return self.result.cost_usd, CostSource.REPORTED
         reported = Usage()
@@ -160,8 +166,10 @@ class Progress:
         for turn in self._usage.values():
             reported += turn.usage
             parts.append(estimate_usd(turn.model or self.model, turn.usage))
-        rest = Usage(output_tokens=self._unreported_output(reported))
-        parts.append(estimate_usd(self.model, rest) if rest.output_tokens else Decimal(0))
+        unreported = Usage(output_tokens=self._unreported_output(reported))
+        parts.append(
+            estimate_usd(self.model, unreported) if unreported.output_tokens else Decimal(0)
+        )
         known = [part for part in parts if part is not None]
         if not self._usage or len(known) < len(parts):
             return None, None
@@ -173,13 +181,13 @@ class Progress:
 
         It counts its first answer and one for each tool result that follows.
         """
-        return self.before.turns + self._own_turns
+        return self.prior_usage.turns + self._attempt_turns
 
     @property
-    def _own_turns(self) -> int:
+    def _attempt_turns(self) -> int:
         if self.result is not None:
             return self.result.turns
-        return self._results + 1 if self._usage else 0
+        return self._tool_results + 1 if self._usage else 0
 
     def columns(self) -> Mapping[str, Any]:
         """The run's columns as they now stand."""
@@ -198,15 +206,15 @@ class Progress:
             columns["last_activity_at"], columns["last_activity"] = self._activity
         return columns
 
-    def _seen(self, at: datetime, what: str | None) -> None:
-        if what is None:
-            what = self._activity[1] if self._activity else ""
-        lines = what.strip().splitlines()
+    def _set_activity(self, at: datetime, activity: str | None) -> None:
+        if activity is None:
+            activity = self._activity[1] if self._activity else ""
+        lines = activity.strip().splitlines()
         first = lines[0] if lines else ""
         self._activity = (at, redact(first)[:_ACTIVITY_CHARS])
 
 
-def count_once(answers: dict[str, TurnUsage], turn: TurnUsage) -> None:
+def count_answer_once(answers: dict[str, TurnUsage], turn: TurnUsage) -> None:
     """Count an answer once: of one that is not whole yet less is told than of the whole.
 
     Args:
@@ -218,7 +226,7 @@ def count_once(answers: dict[str, TurnUsage], turn: TurnUsage) -> None:
         answers[turn.message_id] = turn
 
 
-def _length(event: AgentEvent) -> int:
+def _output_length(event: AgentEvent) -> int:
     """Characters the model wrote for this event."""
     if isinstance(event, AgentText):
         return len(event.text)
@@ -228,10 +236,10 @@ def _length(event: AgentEvent) -> int:
 
 
 def _clip(text: str) -> str:
-    return redact(text)[:_KEPT_CHARS]
+    return redact(text)[:_MAX_TEXT_CHARS]
 
 
-def _record(event: AgentEvent, at: datetime) -> EventRecord | None:
+def _record_of(event: AgentEvent, at: datetime) -> EventRecord | None:
     """The row an event leaves; token counts leave none, being columns of the run."""
     found = _kind_and_data(event)
     return None if found is None else EventRecord(kind=found[0], at=at, data=found[1])

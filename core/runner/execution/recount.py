@@ -18,8 +18,8 @@ from core.domain.price import estimate_usd
 from core.domain.runs.event import TurnUsage
 from core.domain.runs.run import CostSource, Run, Usage
 from core.runner.execution.attempt import prompt_uuid_of
-from core.runner.execution.progress import count_once
-from core.store.runs import runs
+from core.runner.execution.progress import count_answer_once
+from core.store.runs import run_queries, runs
 from core.store.sessions import transcripts
 
 
@@ -33,33 +33,33 @@ async def recount(session: AsyncSession, run: Run, *, now: datetime) -> Run:
         The run as it now stands.
     """
     # As it stands: its worker may have written since the caller looked.
-    present = await runs.locked(session, run.run_id)
+    present = await run_queries.get_for_update(session, run.run_id)
     prompts = [prompt_uuid_of(run, attempt) for attempt in range(1, run.attempt + 1)]
-    lines = await transcripts.answers_to(session, run.session_id, prompts)
+    lines = await transcripts.answers_since(session, run.session_id, prompts)
     answers = (usage_of_entry(line) for line in lines)
-    raised = raised_figures(present, (answer for answer in answers if answer is not None))
+    raised = raised_usage(present, (answer for answer in answers if answer is not None))
     return await runs.change(session, run.run_id, now=now, **raised) if raised else present
 
 
-def raised_figures(run: Run, answers: Iterable[TurnUsage]) -> Mapping[str, Any]:
+def raised_usage(run: Run, answers: Iterable[TurnUsage]) -> Mapping[str, Any]:
     """Those of a run's columns that say less than these answers do, as they should be.
 
     Args:
         run: With what was counted.
         answers: Of all its attempts; of one that was cut off the largest counts.
     """
-    whole: dict[str, TurnUsage] = {}
+    largest: dict[str, TurnUsage] = {}
     for answer in answers:
-        count_once(whole, answer)
-    told = sum((answer.usage for answer in whole.values()), Usage())
-    turns = sum(not answer.is_subagent for answer in whole.values())
+        count_answer_once(largest, answer)
+    reported = sum((answer.usage for answer in largest.values()), Usage())
+    turns = sum(not answer.is_subagent for answer in largest.values())
     raised: dict[str, Any] = {}
     if turns > run.turns:
         raised["turns"] = turns
-    missing = told.minus(run.usage)
+    missing = reported.minus(run.usage)
     if missing != Usage():
         raised["usage"] = run.usage + missing
-        raised["cost_usd"], raised["cost_source"] = _cost(run, whole, missing)
+        raised["cost_usd"], raised["cost_source"] = _cost(run, largest, missing)
     return raised
 
 
@@ -71,8 +71,8 @@ def _cost(
     Unknown with known is unknown.
     """
     models = [answer.model for answer in answers.values() if answer.model]
-    more = estimate_usd(models[-1] if models else run.ai_model, missing)
+    added_cost = estimate_usd(models[-1] if models else run.ai_model, missing)
     known = run.cost_usd if run.usage != Usage() else Decimal(0)
-    if more is None or known is None:
+    if added_cost is None or known is None:
         return None, None
-    return known + more, CostSource.ESTIMATED
+    return known + added_cost, CostSource.ESTIMATED

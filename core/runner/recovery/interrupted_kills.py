@@ -19,15 +19,15 @@ from uuid import UUID
 
 from core.agent.process.ladder import end_tree
 from core.domain.errors import Conflict, Unavailable
-from core.domain.fleet.attempt import RunProcess, machine_of
+from core.domain.fleet.attempt import AttemptRecord, machine_name
 from core.domain.kills.termination import IllegalPhase, Phase, Proof, Termination
 from core.domain.runs.run import Run, RunStatus, StopReason
 from core.queue import jobs
 from core.runner.execution.ledger import Ledger
-from core.runner.recovery.clean_up import Clearing
+from core.runner.recovery.clean_up import Cleaner
 from core.store import terminations
 from core.store.fleet import attempts
-from core.store.runs import runs
+from core.store.runs import run_queries
 from core.workspace.errors import WorkspaceError
 from core.workspace.workspaces import Workspaces
 
@@ -38,38 +38,38 @@ log = logging.getLogger(__name__)
 UNCONFIRMED_PATIENCE = timedelta(minutes=10)
 # Between two tries to end what survived one; each takes a few seconds of a processor.
 _FIRST_PAUSE = timedelta(seconds=5)
-_LONGEST_PAUSE = timedelta(minutes=1)
+_MAX_PAUSE = timedelta(minutes=1)
 
 
 @dataclass
-class Kills:
+class InterruptedKills:
     """What one worker does about kills that nobody executes any more.
 
     Attributes:
         patience: How long a run is kept whose machine is away.
-        hearing: How long the workers of the other machine have to finish it first.
+        remote_grace: How long the workers of the other machine have to finish it first.
     """
 
     ledger: Ledger
     workspaces: Workspaces
-    clearing: Clearing
+    cleaner: Cleaner
     patience: timedelta = UNCONFIRMED_PATIENCE
-    hearing: timedelta = timedelta(seconds=10)
+    remote_grace: timedelta = timedelta(seconds=10)
     _pauses: dict[UUID, tuple[float, timedelta]] = field(default_factory=dict)
 
-    async def look(self) -> None:
+    async def finish_interrupted_kills(self) -> None:
         """Look once for kills whose run waits, or has ended without the proof.
 
         Those of running runs are their workers', or their rescuers'.
         """
-        async with self.ledger.work.transaction() as session:
-            open_ones = await terminations.unfinished(session)
-        for termination in open_ones:
+        async with self.ledger.context.transaction() as session:
+            unfinished = await terminations.unfinished(session)
+        for termination in unfinished:
             try:
-                async with self.ledger.work.transaction() as session:
-                    run = await runs.get_by_uuid(session, termination.run_id)
+                async with self.ledger.context.transaction() as session:
+                    run = await run_queries.get_by_uuid(session, termination.run_id)
                 if run.status is not RunStatus.RUNNING:
-                    await self.conclude(run)
+                    await self.finish_kill(run)
             except Conflict as error:
                 log.info("a kill was finished by somebody else: %s", error)
             except Unavailable:
@@ -78,81 +78,87 @@ class Kills:
                 # One that cannot be finished must keep no other from it, nor end this worker.
                 log.exception("the kill of %s cannot be finished yet", termination.run_id)
 
-    async def conclude(self, run: Run, *, job_in_hand: bool = False) -> Run:
+    async def finish_kill(self, run: Run, *, is_job_held: bool = False) -> Run:
         """Bring a kill as far as it can be brought from here; safe to call again.
 
         For a run that nobody executes: its worker died, it waits, or it has ended.
 
         Args:
             run: With a kill under way.
-            job_in_hand: Whether the caller executes the run's job, which so needs no settling.
+            is_job_held: Whether the caller executes the run's job, which so needs no settling.
 
         Returns:
             The run as it now stands: killed if all of it is proven gone.
         """
         termination = await self.ledger.open_termination(run)
-        if termination is not None and self._is_too_soon(termination):
+        if termination is not None and self._is_paused(termination):
             return run
-        async with self.ledger.work.transaction() as session:
-            made = await attempts.of_run(session, run.id)
-        here = [one for one in made if self.ledger.is_here(one)]
-        missing = [one for one in made[-1:] if one not in here and one.gone_at is None]
-        proof = await self._end(run, here)
-        if proof.is_confirmed and here:
-            await self.ledger.gone(run)
-        if proof.is_confirmed and not missing:
-            if run.job_id is not None and run.is_live and not job_in_hand:
-                async with self.ledger.work.transaction() as session:
-                    await jobs.settle(session, run.job_id)
-            return await self._confirm(run, termination, here, proof)
-        return await self._postpone(run, termination, missing, proof)
+        async with self.ledger.context.transaction() as session:
+            records = await attempts.of_run(session, run.id)
+        local_records = [one for one in records if self.ledger.is_local_attempt(one)]
+        remote_records = [
+            one for one in records[-1:] if one not in local_records and one.gone_at is None
+        ]
+        proof = await self._end_processes(run, local_records)
+        if proof.is_confirmed and local_records:
+            await self.ledger.record_run_gone(run)
+        if proof.is_confirmed and not remote_records:
+            if run.job_id is not None and run.is_live and not is_job_held:
+                async with self.ledger.context.transaction() as session:
+                    await jobs.finish_abandoned(session, run.job_id)
+            return await self._confirm(run, termination, local_records, proof)
+        return await self._record_unconfirmed(run, termination, remote_records, proof)
 
-    async def _end(self, run: Run, here: Sequence[RunProcess]) -> Proof:
-        if not here or all(one.gone_at is not None for one in here):
+    async def _end_processes(self, run: Run, local_records: Sequence[AttemptRecord]) -> Proof:
+        if not local_records or all(one.gone_at is not None for one in local_records):
             return Proof()
         # Elsewhere, or before the machine was booted, its number was another process's.
-        agents = [one.agent for one in here if one.host == self.ledger.host]
-        return await end_tree(cookie=run.run_id, root=agents[-1] if agents else None)
+        agents = [one.agent for one in local_records if one.host == self.ledger.host]
+        return await end_tree(run_marker=run.run_id, root=agents[-1] if agents else None)
 
     async def _confirm(
         self,
         run: Run,
         termination: Termination | None,
-        here: Sequence[RunProcess],
+        local_records: Sequence[AttemptRecord],
         proof: Proof,
     ) -> Run:
         saved: Mapping[str, Any] = {}
         cleanup: dict[str, Any] = {}
-        if here and run.is_live:
-            cleanup = await self.clearing.after_kill(run, [one.attempt for one in here])
+        if local_records and run.is_live:
+            cleanup = await self.cleaner.clean_up_after_kill(
+                run, [one.attempt for one in local_records]
+            )
             saved = await self._save(run)
-        elif here:
+        elif local_records:
             # Another leg may work in its workspace by now.
             cleanup = {
-                "state_dirs": await self.clearing.state_of(run, [one.attempt for one in here])
+                "state_dirs": await self.cleaner.remove_state_dirs(
+                    run, [one.attempt for one in local_records]
+                )
             }
         if termination is not None:
             self._pauses.pop(termination.id, None)
-            await self.ledger.phase(
+            await self.ledger.record_phase(
                 run, termination, Phase.CONFIRMED, proof, work_saved=saved, cleanup=cleanup
             )
         await self.ledger.finish_killed(run)
         log.warning("%s: its kill is confirmed", run.run_id)
-        return await self.ledger.look(run.run_id)
+        return await self.ledger.read_run(run.run_id)
 
-    async def _postpone(
+    async def _record_unconfirmed(
         self,
         run: Run,
         termination: Termination | None,
-        missing: Sequence[RunProcess],
+        remote_records: Sequence[AttemptRecord],
         proof: Proof,
     ) -> Run:
         if termination is None:
             # Its last word was that all is gone; it cannot be taken back.
             return run
-        now = self.ledger.work.clock()
+        now = self.ledger.context.clock()
         since = max(termination.requested_at, run.completed_at or termination.requested_at)
-        if proof.is_confirmed and now - since < self.hearing:
+        if proof.is_confirmed and now - since < self.remote_grace:
             return run
         if not proof.is_confirmed:
             self._pause(termination)
@@ -161,28 +167,29 @@ class Kills:
                 "%s: its kill is unconfirmed: %s processes survive here, nobody looked on %s",
                 run.run_id,
                 len(proof.survivors),
-                _machines(missing) or "no other machine",
+                _machines(remote_records) or "no other machine",
             )
         if termination.phase is not Phase.UNCONFIRMED:
             try:
-                await self.ledger.phase(run, termination, Phase.UNCONFIRMED, proof)
+                await self.ledger.record_phase(run, termination, Phase.UNCONFIRMED, proof)
             except IllegalPhase as error:
                 log.info("%s: %s", run.run_id, error)
-                return await self.ledger.look(run.run_id)
-        waits_for = now - termination.requested_at
-        if run.is_live and missing and waits_for > self.patience:
-            return await self._give_up(run, missing)
+                return await self.ledger.read_run(run.run_id)
+        pending_for = now - termination.requested_at
+        if run.is_live and remote_records and pending_for > self.patience:
+            return await self._give_up_run(run, remote_records)
         return run
 
-    async def _give_up(self, run: Run, missing: Sequence[RunProcess]) -> Run:
+    async def _give_up_run(self, run: Run, remote_records: Sequence[AttemptRecord]) -> Run:
         """Free the session of a run whose machine does not come back; the kill stays open."""
         if run.job_id is not None:
-            async with self.ledger.work.transaction() as session:
-                await jobs.settle(session, run.job_id)
+            async with self.ledger.context.transaction() as session:
+                await jobs.finish_abandoned(session, run.job_id)
         return await self.ledger.fail(
             run,
             StopReason.WORKER_LOST,
-            f"It was to be killed, but its worker's machine ({_machines(missing)}) has not been "
+            f"It was to be killed, but its worker's machine ({_machines(remote_records)}) has "
+            "not been "
             "heard of since, so nobody could look whether it is dead. Look at that machine; once a "
             "worker runs on it again, what is left of the run is ended and the kill is "
             "confirmed here. What the agent did until then is kept: continue the run to go on.",
@@ -201,16 +208,16 @@ class Kills:
             log.warning("%s: work not saved apart: %s", run.run_id, error)
             return {"kept_in": run.workspace_path}
 
-    def _is_too_soon(self, termination: Termination) -> bool:
+    def _is_paused(self, termination: Termination) -> bool:
         until, _ = self._pauses.get(termination.id, (0.0, _FIRST_PAUSE))
         return time.monotonic() < until
 
     def _pause(self, termination: Termination) -> None:
         _, pause = self._pauses.get(termination.id, (0.0, _FIRST_PAUSE))
         until = time.monotonic() + pause.total_seconds()
-        self._pauses[termination.id] = until, min(2 * pause, _LONGEST_PAUSE)
+        self._pauses[termination.id] = until, min(2 * pause, _MAX_PAUSE)
 
 
-def _machines(attempts: Sequence[RunProcess]) -> str:
+def _machines(attempts: Sequence[AttemptRecord]) -> str:
     """Where they were, as people know it."""
-    return ", ".join(sorted({machine_of(one.host) for one in attempts}))
+    return ", ".join(sorted({machine_name(one.host) for one in attempts}))

@@ -5,27 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from core.domain.fleet.attempt import RunProcess, node_of
+from core.domain.fleet.attempt import AttemptRecord, node_of
 from core.domain.runs.event import EventKind, EventRecord
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lost:
+class LostWorker:
     """An attempt whose worker is taken for dead.
 
     Attributes:
-        times: How often that has happened to the run, this time included.
+        loss_count: How often that has happened to the run, this time included.
     """
 
-    process: RunProcess
-    times: int
+    process: AttemptRecord
+    loss_count: int
 
     @property
     def node(self) -> str:
         """The lost worker's node."""
         return node_of(self.process.worker_id)
 
-    def record(self, now: datetime, *, resumes: bool) -> EventRecord:
+    def to_event(self, now: datetime, *, resumes: bool) -> EventRecord:
         """What happened, as an event of the run."""
         return EventRecord(
             kind=EventKind.WORKER_LOST,
@@ -34,7 +34,7 @@ class Lost:
                 "node": self.node,
                 "worker": self.process.worker_id,
                 "last_heard_at": self.process.heartbeat_at.isoformat(),
-                "times": self.times,
+                "times": self.loss_count,
                 "resumes": resumes,
             },
         )

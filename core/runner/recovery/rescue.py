@@ -8,23 +8,23 @@ from datetime import datetime
 
 from core.agent.process.ladder import end_tree
 from core.domain.errors import Conflict, Unavailable
-from core.domain.fleet.attempt import HEARTBEAT_INTERVAL, STALLED_AFTER, RunProcess
+from core.domain.fleet.attempt import HEARTBEAT_INTERVAL, STALLED_AFTER, AttemptRecord
 from core.domain.runs.event import EventKind
 from core.domain.runs.run import Run, RunStatus, StopReason
 from core.domain.workflow import OnWorkerLost
 from core.queue import jobs
 from core.runner.execution.ledger import Ledger
-from core.runner.recovery.interrupted_kills import Kills
-from core.runner.recovery.lost_worker import Lost
+from core.runner.recovery.interrupted_kills import InterruptedKills
+from core.runner.recovery.lost_worker import LostWorker
 from core.store import events
 from core.store.fleet import attempts, workers
-from core.store.runs import runs
+from core.store.runs import run_queries
 
 log = logging.getLogger(__name__)
 
 # After an outage of the database every heartbeat is old: only who is still silent 2.5
 # heartbeats later is lost.
-SECOND_LOOK_AFTER = 2.5 * HEARTBEAT_INTERVAL
+RECHECK_AFTER = 2.5 * HEARTBEAT_INTERVAL
 # A run that takes its worker down each time would go round for ever.
 MAX_LOSSES = 3
 
@@ -41,84 +41,88 @@ class Rescue:
     """
 
     ledger: Ledger
-    kills: Kills
-    suspected: dict[tuple[str, int], tuple[datetime, datetime]] = field(default_factory=dict)
+    kills: InterruptedKills
+    suspected_attempts: dict[tuple[str, int], tuple[datetime, datetime]] = field(
+        default_factory=dict
+    )
     suspected_jobs: dict[int, datetime] = field(default_factory=dict)
 
-    async def look(self) -> list[Run]:
+    async def rescue_lost_runs(self) -> list[Run]:
         """Look once for runs whose worker is silent; those lost are given on.
 
         Returns:
             The runs that were found lost, as they now stand.
         """
-        now = self.ledger.work.clock()
-        async with self.ledger.work.transaction() as session:
-            silent = await runs.stalled(session, before=now - STALLED_AFTER)
+        now = self.ledger.context.clock()
+        async with self.ledger.context.transaction() as session:
+            silent = await run_queries.stalled(session, before=now - STALLED_AFTER)
             # Nothing depends on it, but people look at the list.
-            await workers.bury(session, before=now - 2 * STALLED_AFTER, now=now)
-        still = {(run.run_id, run.attempt): process.heartbeat_at for run, process in silent}
-        self.suspected = {
-            key: seen for key, seen in self.suspected.items() if still.get(key) == seen[1]
+            await workers.mark_gone(session, before=now - 2 * STALLED_AFTER, now=now)
+        still_silent = {(run.run_id, run.attempt): process.heartbeat_at for run, process in silent}
+        self.suspected_attempts = {
+            key: seen
+            for key, seen in self.suspected_attempts.items()
+            if still_silent.get(key) == seen[1]
         }
         lost: list[Run] = []
         for run, process in silent:
             key = run.run_id, run.attempt
-            since, _ = self.suspected.setdefault(key, (now, process.heartbeat_at))
-            if now - since >= SECOND_LOOK_AFTER and await self._give_up(run, process):
-                lost.append(await self.give_on(run, process))
-        await self._look_for_jobs(now)
+            since, _ = self.suspected_attempts.setdefault(key, (now, process.heartbeat_at))
+            if now - since >= RECHECK_AFTER and await self._take_lease(run, process):
+                lost.append(await self.reassign(run, process))
+        await self._rescue_lost_jobs(now)
         return lost
 
-    async def _look_for_jobs(self, now: datetime) -> None:
+    async def _rescue_lost_jobs(self, now: datetime) -> None:
         """Jobs of a worker that died between taking them and beginning their run."""
-        async with self.ledger.work.transaction() as session:
-            silent = await jobs.stalled(session, silent_for=STALLED_AFTER)
-        still = {job.job_id for job in silent}
+        async with self.ledger.context.transaction() as session:
+            silent = await jobs.list_stalled(session, max_silence=STALLED_AFTER)
+        still_silent = {job.job_id for job in silent}
         self.suspected_jobs = {
-            job_id: at for job_id, at in self.suspected_jobs.items() if job_id in still
+            job_id: at for job_id, at in self.suspected_jobs.items() if job_id in still_silent
         }
         for job in silent:
             since = self.suspected_jobs.setdefault(job.job_id, now)
-            if now - since < SECOND_LOOK_AFTER:
+            if now - since < RECHECK_AFTER:
                 continue
-            run = await self.ledger.look(job.run_id)
+            run = await self.ledger.read_run(job.run_id)
             if run.status is RunStatus.RUNNING and run.attempt == job.attempt:
                 continue  # its own heartbeat decides
-            async with self.ledger.work.transaction() as session:
-                await jobs.settle(session, job.job_id)
+            async with self.ledger.context.transaction() as session:
+                await jobs.finish_abandoned(session, job.job_id)
             if run.status is RunStatus.PENDING and run.job_id == job.job_id:
                 log.warning("%s: its job was lost before it began, it waits again", run.run_id)
-                await self.ledger.enqueue_again(run)
+                await self.ledger.enqueue_new_job(run)
 
-    async def settle_predecessors(self, node: str) -> list[Run]:
+    async def reassign_runs_of_predecessors(self, node: str) -> list[Run]:
         """Give on the runs of an earlier worker that had this node's name.
 
         It is surely dead: the node's lock is held, and no duplicate of the node was seen
         (`core/runner/worker/duplicate_node.py`).
         """
-        async with self.ledger.work.transaction() as session:
+        async with self.ledger.context.transaction() as session:
             orphans = [
                 (run, process)
-                for run in await runs.running(session)
+                for run in await run_queries.running(session)
                 for process in await attempts.of_run(session, run.id)
                 if process.attempt == run.attempt
                 and process.worker_id.startswith(f"{node}:")
                 and process.worker_id != self.ledger.worker_id
             ]
-        return [await self.give_on(run, process) for run, process in orphans]
+        return [await self.reassign(run, process) for run, process in orphans]
 
-    async def _give_up(self, run: Run, process: RunProcess) -> bool:
+    async def _take_lease(self, run: Run, process: AttemptRecord) -> bool:
         """Take the lease from a silent worker; not if it was heard at this very moment."""
-        async with self.ledger.work.transaction() as session:
-            return await attempts.give_up(
+        async with self.ledger.context.transaction() as session:
+            return await attempts.end_if_silent(
                 session,
                 run.id,
                 run.attempt,
-                silent_since=process.heartbeat_at,
-                now=self.ledger.work.clock(),
+                last_heartbeat_at=process.heartbeat_at,
+                now=self.ledger.context.clock(),
             )
 
-    async def give_on(self, run: Run, process: RunProcess) -> Run:
+    async def reassign(self, run: Run, process: AttemptRecord) -> Run:
         """End what is left of a lost run on this machine, and requeue or fail it.
 
         One that was being killed is killed; a job that its worker may still hold is left
@@ -126,24 +130,24 @@ class Rescue:
         """
         try:
             if run.kill_requested_at is not None:
-                return await self.kills.conclude(run)
-            if self.ledger.is_here(process):
+                return await self.kills.finish_kill(run)
+            if self.ledger.is_local_attempt(process):
                 is_same_host = process.host == self.ledger.host
                 proof = await end_tree(
-                    cookie=run.run_id,
+                    run_marker=run.run_id,
                     root=process.agent if is_same_host else None,
                     attempt=process.attempt,
                 )
                 if proof.is_confirmed:
-                    await self.ledger.gone(run)
+                    await self.ledger.record_run_gone(run)
             if run.job_id is not None:
-                async with self.ledger.work.transaction() as session:
-                    await jobs.settle(session, run.job_id)
+                async with self.ledger.context.transaction() as session:
+                    await jobs.finish_abandoned(session, run.job_id)
             return await self._resume_or_fail(run, process)
         except Conflict as error:
             log.info("%s was settled by somebody else: %s", run.run_id, error)
-            async with self.ledger.work.transaction() as session:
-                return await runs.get(session, run.run_id)
+            async with self.ledger.context.transaction() as session:
+                return await run_queries.get(session, run.run_id)
         except Unavailable:
             raise
         except Exception:
@@ -151,26 +155,27 @@ class Rescue:
             log.exception("%s cannot be given on, it is tried again", run.run_id)
             return run
 
-    async def _resume_or_fail(self, run: Run, process: RunProcess) -> Run:
-        async with self.ledger.work.transaction() as session:
-            before = await events.of_run(session, run.id, kinds=(EventKind.WORKER_LOST,))
-        lost = Lost(process=process, times=len(before) + 1)
+    async def _resume_or_fail(self, run: Run, process: AttemptRecord) -> Run:
+        async with self.ledger.context.transaction() as session:
+            earlier_losses = await events.of_run(session, run.id, kinds=(EventKind.WORKER_LOST,))
+        lost = LostWorker(process=process, loss_count=len(earlier_losses) + 1)
         if run.on_worker_lost is OnWorkerLost.FAIL:
             return await self._fail(run, lost, "Its workflow is set to stop then.")
-        if lost.times >= MAX_LOSSES:
+        if lost.loss_count >= MAX_LOSSES:
             return await self._fail(
                 run, lost, f"That was the {MAX_LOSSES}rd time, so it is not tried again by itself."
             )
         log.warning("%s: worker %s was lost, it goes on", run.run_id, process.worker_id)
-        return await self.ledger.requeue(run, why="its worker was lost", lost=lost)
+        return await self.ledger.requeue(run, reason="its worker was lost", lost=lost)
 
-    async def _fail(self, run: Run, lost: Lost, because: str) -> Run:
+    async def _fail(self, run: Run, lost: LostWorker, explanation: str) -> Run:
         log.warning("%s: worker %s was lost, it failed", run.run_id, lost.process.worker_id)
         at = f"{lost.process.heartbeat_at:%H:%M:%S} UTC"
         return await self.ledger.fail(
             run,
             StopReason.WORKER_LOST,
-            f"Worker {lost.node} was last heard of at {at} and is lost. {because} What the agent "
+            f"Worker {lost.node} was last heard of at {at} and is lost. {explanation} What the "
+            "agent "
             "said and committed until then is kept: continue the run to go on from there.",
             lost=lost,
         )

@@ -11,13 +11,13 @@ from pathlib import Path
 from core.domain.errors import OpsError
 from core.domain.fleet.attempt import HEARTBEAT_INTERVAL, STALLED_AFTER
 from core.domain.fleet.workers import WorkerRecord
-from core.runner.worker.identity import Identity
-from core.services.work import Work
+from core.runner.worker.identity import WorkerIdentity
+from core.services.context import ServiceContext
 from core.store.fleet import workers
 
 # Who lives is heard of twice in it.
-WATCH = 2.5 * HEARTBEAT_INTERVAL
-_LOOK_AGAIN = timedelta(seconds=1)
+OBSERVATION_TIME = 2.5 * HEARTBEAT_INTERVAL
+_RECHECK_INTERVAL = timedelta(seconds=1)
 
 
 class CopiedHome(OpsError):
@@ -25,23 +25,23 @@ class CopiedHome(OpsError):
 
     code = "copied_home"
 
-    def __init__(self, twin: WorkerRecord, disk_id: Path) -> None:
+    def __init__(self, duplicate: WorkerRecord, disk_id: Path) -> None:
         super().__init__(
-            f"{twin.worker_id} lives under the same name",
-            user_message=f"A worker that lives on {twin.machine} has this one's name "
-            f"({twin.node}), so this home is a copy of its home. Delete {disk_id} and start "
+            f"{duplicate.worker_id} lives under the same name",
+            user_message=f"A worker that lives on {duplicate.machine} has this one's name "
+            f"({duplicate.node}), so this home is a copy of its home. Delete {disk_id} and start "
             "again; if both use the same disk, give each a home of its own.",
         )
-        self.twin = twin
+        self.duplicate = duplicate
 
 
-async def succeed_alone(
-    work: Work,
-    identity: Identity,
+async def register_exclusively(
+    context: ServiceContext,
+    identity: WorkerIdentity,
     record: WorkerRecord,
     *,
-    watch: timedelta = WATCH,
-    look_again: timedelta = _LOOK_AGAIN,
+    observe_for: timedelta = OBSERVATION_TIME,
+    recheck_interval: timedelta = _RECHECK_INTERVAL,
 ) -> None:
     """Register a worker, and call its node's earlier ones gone once they are known to be.
 
@@ -52,26 +52,26 @@ async def succeed_alone(
     Raises:
         CopiedHome: If one of them lives.
     """
-    heard: dict[str, datetime] = {}
-    until = time.monotonic() + watch.total_seconds()
+    first_heartbeats: dict[str, datetime] = {}
+    until = time.monotonic() + observe_for.total_seconds()
     while True:
-        now = work.clock()
-        async with work.transaction() as session:
-            await workers.report(session, replace(record, heartbeat_at=now))
-        async with work.transaction() as session:
+        now = context.clock()
+        async with context.transaction() as session:
+            await workers.record_heartbeat(session, replace(record, heartbeat_at=now))
+        async with context.transaction() as session:
             others = await workers.of_node(session, identity.node)
-        doubtful = [one for one in others if _may_live(one, identity, now)]
-        for one in doubtful:
-            if one.heartbeat_at > heard.setdefault(one.worker_id, one.heartbeat_at):
-                raise CopiedHome(one, identity.disk_id)
-        if not doubtful or time.monotonic() >= until:
+        possibly_alive = [one for one in others if _may_be_alive(one, identity, now)]
+        for one in possibly_alive:
+            if one.heartbeat_at > first_heartbeats.setdefault(one.worker_id, one.heartbeat_at):
+                raise CopiedHome(one, identity.disk_id_file)
+        if not possibly_alive or time.monotonic() >= until:
             break
-        await asyncio.sleep(look_again.total_seconds())
-    async with work.transaction() as session:
-        await workers.succeed(session, record)
+        await asyncio.sleep(recheck_interval.total_seconds())
+    async with context.transaction() as session:
+        await workers.mark_predecessors_gone(session, record)
 
 
-def _may_live(other: WorkerRecord, identity: Identity, now: datetime) -> bool:
+def _may_be_alive(other: WorkerRecord, identity: WorkerIdentity, now: datetime) -> bool:
     had_our_lock = other.worker_id == identity.predecessor and other.host == identity.host
     is_recent = now - other.heartbeat_at < STALLED_AFTER
     return other.worker_id != identity.worker_id and not had_our_lock and is_recent

@@ -17,9 +17,9 @@ from uuid import uuid4
 
 import psutil
 
-from core.domain.fleet.attempt import host_named, machine_of
-from core.workspace.locks import locked
-from core.workspace.scratch import Scratch, opened_scratch
+from core.domain.fleet.attempt import build_host_id, machine_name
+from core.workspace.locks import file_lock
+from core.workspace.scratch import Scratch, open_scratch
 
 _MAX_NODES = 64
 # The host that made it, for people, and what makes it unique.
@@ -28,14 +28,14 @@ _DISK_ID_PATIENCE = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Identity:
+class WorkerIdentity:
     """Who a worker is.
 
     Attributes:
         node: Stays over restarts; a lock on its disk gives it to one process at a time.
         worker_id: Of this process alone.
         host: Where its processes' numbers mean something: `this_host`.
-        disk_id: The file that binds the node's name to this disk.
+        disk_id_file: The file that binds the node's name to this disk.
         predecessor: Who held the lock before; it is dead.
         scratch: For what it needs for a moment.
     """
@@ -43,32 +43,32 @@ class Identity:
     node: str
     worker_id: str
     host: str
-    disk_id: Path
+    disk_id_file: Path
     scratch: Scratch
     predecessor: str | None = None
 
 
 @contextmanager
-def claimed_identity(home: Path) -> Iterator[Identity]:
+def claimed_identity(home: Path) -> Iterator[WorkerIdentity]:
     """Hold one of this home's node names for as long as the context lasts."""
     host = this_host()
     locks = home / "nodes"
-    place = disk_id_of(home)
+    disk_name = disk_id_of(home)
     for number in range(_MAX_NODES):
         with (locks / f"{number}.lock").open("a+") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 continue
-            node = f"{place}-{number}"
+            node = f"{disk_name}-{number}"
             worker_id = f"{node}:{uuid4().hex[:8]}"
-            predecessor = _succeed(lock, worker_id)
-            with opened_scratch(home) as scratch:
-                yield Identity(
+            predecessor = _record_holder(lock, worker_id)
+            with open_scratch(home) as scratch:
+                yield WorkerIdentity(
                     node=node,
                     worker_id=worker_id,
                     host=host,
-                    disk_id=_disk_file(home),
+                    disk_id_file=_disk_file(home),
                     scratch=scratch,
                     predecessor=predecessor,
                 )
@@ -84,9 +84,9 @@ def this_host() -> str:
     name = socket.gethostname()
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return host_named(name, boot=boot[:8], namespace=Path("/proc/self/ns/pid").stat().st_ino)
+        return build_host_id(name, boot=boot[:8], namespace=Path("/proc/self/ns/pid").stat().st_ino)
     except OSError:  # Not Linux: there are no namespaces either.
-        return host_named(name, boot=f"{psutil.boot_time():.0f}")
+        return build_host_id(name, boot=f"{psutil.boot_time():.0f}")
 
 
 def disk_id_of(home: Path) -> str:
@@ -97,36 +97,36 @@ def disk_id_of(home: Path) -> str:
     """
     file = _disk_file(home)
     (home / "nodes").mkdir(parents=True, exist_ok=True)
-    with locked(home / "nodes" / "disk-id.lock", timeout=_DISK_ID_PATIENCE):
+    with file_lock(home / "nodes" / "disk-id.lock", timeout=_DISK_ID_PATIENCE):
         known = file.read_text().strip() if file.is_file() else ""
         if _DISK_ID.fullmatch(known):
             return known
-        made = f"{machine_of(this_host())[:100]}-{secrets.token_hex(4)}"
-        aside = file.with_name("disk-id.new")
-        with aside.open("w") as new:
-            new.write(f"{made}\n")
+        new_id = f"{machine_name(this_host())[:100]}-{secrets.token_hex(4)}"
+        staged_file = file.with_name("disk-id.new")
+        with staged_file.open("w") as new:
+            new.write(f"{new_id}\n")
             new.flush()
             # A name that is forgotten in a power cut would be another after it.
             os.fsync(new.fileno())
-        aside.replace(file)
-        return made
+        staged_file.replace(file)
+        return new_id
 
 
 def _disk_file(home: Path) -> Path:
     return home / "disk-id"
 
 
-def _succeed(lock: IO[str], worker_id: str) -> str | None:
+def _record_holder(lock: IO[str], worker_id: str) -> str | None:
     """Note in the lock who holds it now.
 
     Returns:
         Who held it before; `None` if the note came here with a copy of the file.
     """
     status = os.fstat(lock.fileno())
-    place = f"{status.st_dev}:{status.st_ino}"
+    file_id = f"{status.st_dev}:{status.st_ino}"
     lock.seek(0)
-    before, _, noted_in = lock.read().strip().rpartition(" ")
+    previous_holder, _, recorded_file_id = lock.read().strip().rpartition(" ")
     lock.truncate(0)
-    lock.write(f"{worker_id} {place}\n")
+    lock.write(f"{worker_id} {file_id}\n")
     lock.flush()
-    return before if before and noted_in == place else None
+    return previous_holder if previous_holder and recorded_file_id == file_id else None

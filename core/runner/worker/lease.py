@@ -14,111 +14,111 @@ from contextlib import contextmanager
 from datetime import timedelta
 from uuid import UUID
 
-from core.agent.process.ladder import Tree
+from core.agent.process.ladder import ProcessTree
 from core.agent.process.pause import pause_tree, resume_tree
 from core.domain.fleet.attempt import STALLED_AFTER
 from core.domain.runs.run import Run
-from core.runner.execution.attempt import Leg
+from core.runner.execution.attempt import Attempt
 
 log = logging.getLogger(__name__)
 
 # Before anybody may take a run over its agent stands still for this much longer.
 _MARGIN = timedelta(seconds=15)
 # How long the heartbeat may fail while agents work on.
-FENCE = STALLED_AFTER - _MARGIN
-_LOOK_EVERY = timedelta(seconds=1)
+FENCE_AFTER = STALLED_AFTER - _MARGIN
+_CHECK_INTERVAL = timedelta(seconds=1)
 
 # A run and the attempt at it.
-Held = tuple[UUID, int]
+AttemptKey = tuple[UUID, int]
 
 
 class Lease:
     """The legs this worker executes, and when the database last said that they are its own."""
 
-    def __init__(self, *, fence: timedelta = FENCE) -> None:
-        self._fence = fence.total_seconds()
-        self._legs: dict[Held, Leg] = {}
-        self._paused: dict[Held, Tree] = {}
-        self._renewed_at = awake_seconds()
+    def __init__(self, *, fence_after: timedelta = FENCE_AFTER) -> None:
+        self._fence = fence_after.total_seconds()
+        self._attempts: dict[AttemptKey, Attempt] = {}
+        self._paused: dict[AttemptKey, ProcessTree] = {}
+        self._renewed_at = boottime_seconds()
         # Pausing and going on take turns: who is told both must end up as told last.
-        self._turn = asyncio.Lock()
+        self._pause_lock = asyncio.Lock()
 
     @property
-    def held(self) -> frozenset[Held]:
+    def executing(self) -> frozenset[AttemptKey]:
         """What this worker executes now."""
-        return frozenset(self._legs)
+        return frozenset(self._attempts)
 
     def holds(self, run: Run) -> bool:
         """Whether this worker executes the present attempt of a run."""
-        return (run.id, run.attempt) in self._legs
+        return (run.id, run.attempt) in self._attempts
 
     @property
-    def paused(self) -> frozenset[Held]:
+    def paused(self) -> frozenset[AttemptKey]:
         """Those whose agents stand still."""
         return frozenset(self._paused)
 
     @contextmanager
-    def holding(self, leg: Leg) -> Iterator[None]:
+    def holding(self, attempt: Attempt) -> Iterator[None]:
         """Hold a leg from its beginning to its end."""
-        key = leg.run.id, leg.run.attempt
-        self._legs[key] = leg
+        key = attempt.run.id, attempt.run.attempt
+        self._attempts[key] = attempt
         try:
             yield
         finally:
-            del self._legs[key]
+            del self._attempts[key]
             self._paused.pop(key, None)
 
-    async def renew(self, own: frozenset[Held], *, asked_at: float) -> None:
+    async def renew(self, own: frozenset[AttemptKey], *, queried_at: float) -> None:
         """Go on with what is still this worker's own, and let go of what is not.
 
         Args:
             own: Attempts that the database confirmed.
-            asked_at: When it was asked, in `awake_seconds`.
+            queried_at: When it was asked, in `boottime_seconds`.
         """
-        self._renewed_at = max(self._renewed_at, asked_at)
-        async with self._turn:
+        self._renewed_at = max(self._renewed_at, queried_at)
+        async with self._pause_lock:
             for key in own & self._paused.keys():
                 # It may have ended while another one was told to go on.
                 tree = self._paused.pop(key, None)
                 if tree is not None:
                     await resume_tree(tree)
-                    log.warning("%s: is still ours, it goes on", tree.cookie)
-        for key, leg in list(self._legs.items()):
-            if key not in own and leg.cause is None:
+                    log.warning("%s: is still ours, it goes on", tree.run_marker)
+        for key, attempt in list(self._attempts.items()):
+            if key not in own and attempt.cause is None:
                 # The next write is refused if it was taken over, and that ends the agent.
-                leg.changed.set()
+                attempt.has_changes.set()
 
     async def watch(self) -> None:
         """Pause agents while the lease is not renewed, until cancelled."""
         while True:
             try:
-                await self.look()
+                await self.pause_if_expired()
             except Exception:
                 # The next look tries again; without any, agents would work on without a lease.
                 log.exception("agents could not be paused")
-            await asyncio.sleep(_LOOK_EVERY.total_seconds())
+            await asyncio.sleep(_CHECK_INTERVAL.total_seconds())
 
-    async def look(self) -> None:
+    async def pause_if_expired(self) -> None:
         """Pause what works without a lease."""
-        async with self._turn:
-            for key, leg in list(self._legs.items()):
-                silent_for = awake_seconds() - self._renewed_at
+        async with self._pause_lock:
+            for key, attempt in list(self._attempts.items()):
+                silent_for = boottime_seconds() - self._renewed_at
                 if silent_for <= self._fence:
                     return
-                if key not in self._paused and leg.agent is not None and leg.cause is None:
-                    tree = leg.agent.tree
+                if key not in self._paused and attempt.agent is not None and attempt.cause is None:
+                    tree = attempt.agent.tree
                     count = await pause_tree(tree)
-                    if key in self._legs:
+                    if key in self._attempts:
                         self._paused[key] = tree
                     log.warning(
                         "%s: no heartbeat for %.0f s, its %s processes are paused",
-                        tree.cookie,
+                        tree.run_marker,
                         silent_for,
                         count,
                     )
 
 
-def awake_seconds() -> float:
+def boottime_seconds() -> float:
     """A clock that nobody sets, and that counts while the machine sleeps."""
     if sys.platform == "linux":
         return time.clock_gettime(time.CLOCK_BOOTTIME)

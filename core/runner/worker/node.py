@@ -15,25 +15,25 @@ from core.domain.fleet.attempt import HEARTBEAT_INTERVAL
 from core.domain.fleet.workers import WorkerRecord, WorkerState
 from core.queue.worker import Worker
 from core.runner.execution.ledger import Ledger
-from core.runner.recovery.interrupted_kills import Kills
-from core.runner.recovery.leftovers import clear_leftovers
+from core.runner.recovery.interrupted_kills import InterruptedKills
+from core.runner.recovery.leftovers import clean_up_leftovers
 from core.runner.recovery.rescue import Rescue
-from core.runner.worker.duplicate_node import succeed_alone
-from core.runner.worker.identity import Identity
-from core.runner.worker.lease import Lease, awake_seconds
-from core.services.dispatch import release_waiting
+from core.runner.worker.duplicate_node import register_exclusively
+from core.runner.worker.identity import WorkerIdentity
+from core.runner.worker.lease import Lease, boottime_seconds
+from core.services.dispatch import release_waiting_jobs
 from core.store.fleet import attempts, workers
 
 log = logging.getLogger(__name__)
 
 # A heartbeat that hangs is given up, to be tried on another connection.
-_BEAT_LIMIT = timedelta(seconds=8)
+_HEARTBEAT_LIMIT = timedelta(seconds=8)
 # While the database is away; its return is to be noticed soon.
-_BEAT_AGAIN = timedelta(seconds=1)
-_FAREWELL_LIMIT = timedelta(seconds=2)
+_HEARTBEAT_RETRY_PAUSE = timedelta(seconds=1)
+_SIGN_OFF_LIMIT = timedelta(seconds=2)
 
 # Runs, and the attempts at them, that are still a worker's own.
-Own = frozenset[tuple[UUID, int]]
+OwnAttempts = frozenset[tuple[UUID, int]]
 
 
 @dataclass
@@ -45,16 +45,16 @@ class Node:
         lease: What it executes, as its executor notes it.
     """
 
-    identity: Identity
+    identity: WorkerIdentity
     record: WorkerRecord
     ledger: Ledger
-    kills: Kills
+    kills: InterruptedKills
     lease: Lease
     worker: Worker
-    site: str
+    installation_id: str
     is_up: bool = False
-    _beat_now: asyncio.Event = field(default_factory=asyncio.Event)
-    _asking: set[asyncio.Task[Own]] = field(default_factory=set)
+    _heartbeat_requested: asyncio.Event = field(default_factory=asyncio.Event)
+    _renewals: set[asyncio.Task[OwnAttempts]] = field(default_factory=set)
 
     @property
     def is_ready(self) -> bool:
@@ -67,12 +67,12 @@ class Node:
         Raises:
             CopiedHome: If another worker lives under this node's name.
         """
-        await self._retried("clear away", self._clear_away)
+        await self._retry_until_available("clear away", self._clean_up_predecessors)
         async with asyncio.TaskGroup() as group:
-            side = [
-                group.create_task(self._beat(), name="heartbeat"),
+            background_tasks = [
+                group.create_task(self._heartbeat_loop(), name="heartbeat"),
                 group.create_task(self.lease.watch(), name="lease"),
-                group.create_task(self._look_out(), name="rescue"),
+                group.create_task(self._rescue_loop(), name="rescue"),
             ]
             self.is_up = True
             try:
@@ -80,118 +80,124 @@ class Node:
                 await self.worker.run()
             finally:
                 self.is_up = False
-                for task in side:
+                for task in background_tasks:
                     task.cancel()
 
     async def stop(self, *, drain: timedelta) -> None:
         """Take no more jobs; end those in hand, or hand them over when `drain` is over."""
         self.record = replace(self.record, state=WorkerState.DRAINING)
-        self._beat_now.set()
+        self._heartbeat_requested.set()
         await self.worker.stop(drain=drain)
-        await self._say_farewell()
+        await self._sign_off()
 
-    def hasten(self) -> None:
+    def skip_drain(self) -> None:
         """Wait no longer for runs to end by themselves."""
-        self.worker.hasten()
+        self.worker.skip_drain()
 
-    async def _clear_away(self) -> None:
-        await succeed_alone(self.ledger.work, self.identity, self.record)
+    async def _clean_up_predecessors(self) -> None:
+        await register_exclusively(self.ledger.context, self.identity, self.record)
         rescue = Rescue(self.ledger, self.kills)
-        await rescue.settle_predecessors(self.identity.node)
-        await clear_leftovers(self.ledger, self.kills.clearing, site=self.site)
-        await self.kills.look()
+        await rescue.reassign_runs_of_predecessors(self.identity.node)
+        await clean_up_leftovers(
+            self.ledger, self.kills.cleaner, installation_id=self.installation_id
+        )
+        await self.kills.finish_interrupted_kills()
 
-    async def _beat(self) -> None:
+    async def _heartbeat_loop(self) -> None:
         """Say that this worker lives, and hear which runs are still its own."""
         while True:
-            asked_at = awake_seconds()
+            queried_at = boottime_seconds()
             pause = HEARTBEAT_INTERVAL
             try:
-                own = await self._within(_BEAT_LIMIT, self._renew())
-                await self.lease.renew(own, asked_at=asked_at)
+                own = await self._renew_within(_HEARTBEAT_LIMIT, self._renew())
+                await self.lease.renew(own, queried_at=queried_at)
             except (Unavailable, TimeoutError):
                 log.warning("no heartbeat: the database is away")
-                pause = _BEAT_AGAIN
+                pause = _HEARTBEAT_RETRY_PAUSE
             except Exception:
                 # Without a heartbeat its agents pause; with its end they would be lost.
                 log.exception("no heartbeat")
             await self._sleep(pause)
 
-    async def _within(self, limit: timedelta, asking: Coroutine[Any, Any, Own]) -> Own:
+    async def _renew_within(
+        self, limit: timedelta, renewal: Coroutine[Any, Any, OwnAttempts]
+    ) -> OwnAttempts:
         """The answer, if it comes in time; else the question is left to its own end.
 
         On a line that is cut without a word even calling a question off takes its time.
         """
-        task = asyncio.create_task(asking, name="renew lease")
-        self._asking.add(task)
-        task.add_done_callback(self._answered)
+        task = asyncio.create_task(renewal, name="renew lease")
+        self._renewals.add(task)
+        task.add_done_callback(self._renewal_done)
         try:
             async with asyncio.timeout(limit.total_seconds()):
                 return await asyncio.shield(task)
         finally:
             task.cancel()
 
-    def _answered(self, task: asyncio.Task[Own]) -> None:
-        self._asking.discard(task)
+    def _renewal_done(self, task: asyncio.Task[OwnAttempts]) -> None:
+        self._renewals.discard(task)
         if not task.cancelled():
             task.exception()  # Looked at, or asyncio would complain that nobody did.
 
-    async def _renew(self) -> Own:
-        async with self.ledger.work.transaction() as session:
-            await workers.report(session, self._present())
-            own = await attempts.beat(
+    async def _renew(self) -> OwnAttempts:
+        async with self.ledger.context.transaction() as session:
+            await workers.record_heartbeat(session, self._current_record())
+            own = await attempts.renew_heartbeats(
                 session,
                 self.identity.worker_id,
-                now=self.ledger.work.clock(),
-                held=self.lease.held,
+                now=self.ledger.context.clock(),
+                executing=self.lease.executing,
             )
             if self.record.state is WorkerState.DRAINING:
                 # What waits for this node in particular is anybody's now.
-                await release_waiting(session, now=self.ledger.work.clock())
+                await release_waiting_jobs(session, now=self.ledger.context.clock())
             return own
 
-    def _present(self) -> WorkerRecord:
-        return replace(self.record, heartbeat_at=self.ledger.work.clock())
+    def _current_record(self) -> WorkerRecord:
+        return replace(self.record, heartbeat_at=self.ledger.context.clock())
 
     async def _sleep(self, pause: timedelta) -> None:
-        self._beat_now.clear()
+        self._heartbeat_requested.clear()
         try:
             async with asyncio.timeout(pause.total_seconds()):
-                await self._beat_now.wait()
+                await self._heartbeat_requested.wait()
         except TimeoutError:
             return
 
-    async def _look_out(self) -> None:
+    async def _rescue_loop(self) -> None:
         rescue = Rescue(self.ledger, self.kills)
         while True:
             await asyncio.sleep(HEARTBEAT_INTERVAL.total_seconds())
             try:
-                await rescue.look()
-                await self.kills.look()
-                async with self.ledger.work.transaction() as session:
-                    await release_waiting(session, now=self.ledger.work.clock())
+                await rescue.rescue_lost_runs()
+                await self.kills.finish_interrupted_kills()
+                async with self.ledger.context.transaction() as session:
+                    await release_waiting_jobs(session, now=self.ledger.context.clock())
             except Unavailable:
                 log.warning("no look-out for lost workers: the database is away")
             except Exception:
                 log.exception("no look-out for lost workers; the next one follows")
 
-    async def _say_farewell(self) -> None:
-        now = self.ledger.work.clock()
+    async def _sign_off(self) -> None:
+        now = self.ledger.context.clock()
         self.record = replace(self.record, state=WorkerState.GONE, stopped_at=now)
         try:
             async with (
-                asyncio.timeout(_FAREWELL_LIMIT.total_seconds()),
-                self.ledger.work.transaction() as session,
+                asyncio.timeout(_SIGN_OFF_LIMIT.total_seconds()),
+                self.ledger.context.transaction() as session,
             ):
-                await workers.report(session, self._present())
-                await release_waiting(session, now=now)
+                await workers.record_heartbeat(session, self._current_record())
+                await release_waiting_jobs(session, now=now)
         except (Unavailable, TimeoutError):
             log.warning("left without a word: the database is away")
 
-    async def _retried(self, what: str, act: Callable[[], Awaitable[None]]) -> None:
+    async def _retry_until_available(
+        self, description: str, action: Callable[[], Awaitable[None]]
+    ) -> None:
         while True:
             try:
-                return await act()
+                return await action()
             except Unavailable:
-                log.warning("cannot %s yet: the database is away", what)
+                log.warning("cannot %s yet: the database is away", description)
                 await asyncio.sleep(1)

@@ -20,12 +20,12 @@ _CONNECT_TIMEOUT = timedelta(seconds=10)
 # A statement takes milliseconds; one that takes this long is stuck.
 STATEMENT_TIMEOUT = timedelta(seconds=30)
 # The client's own limit is for a server that has gone silent: it comes after the server's.
-_PATIENCE = timedelta(seconds=5)
+_CLIENT_MARGIN = timedelta(seconds=5)
 
 
 # What a driver says of a connection that is of no use any more; the last of one that the server
 # ended while this process stood still.
-BROKEN = (
+CONNECTION_ERRORS = (
     OSError,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
@@ -36,10 +36,10 @@ BROKEN = (
 class BadDsn(BadRequest):
     """`DATABASE_URL` is not the address of a Postgres."""
 
-    def __init__(self, why: str) -> None:
+    def __init__(self, detail: str) -> None:
         super().__init__(
-            f"bad database url: {why}",
-            user_message=f"DATABASE_URL is not the address of a Postgres: {why}. It looks like "
+            f"bad database url: {detail}",
+            user_message=f"DATABASE_URL is not the address of a Postgres: {detail}. It looks like "
             "postgresql://user:password@host:5432/database.",
         )
 
@@ -62,7 +62,7 @@ def normalise_dsn(text: str) -> str:
     return dsn
 
 
-def connector(
+def make_connector(
     dsn: str, *, statement_timeout: timedelta | None = STATEMENT_TIMEOUT, name: str = "signalbox"
 ) -> Callable[..., Coroutine[Any, Any, asyncpg.Connection[asyncpg.Record]]]:
     """A function that connects; nothing it opens can hang for ever."""
@@ -84,7 +84,7 @@ def connector(
         return await asyncpg.connect(
             dsn,
             timeout=_CONNECT_TIMEOUT.total_seconds(),
-            command_timeout=(statement_timeout + _PATIENCE).total_seconds()
+            command_timeout=(statement_timeout + _CLIENT_MARGIN).total_seconds()
             if statement_timeout
             else None,
             server_settings=settings,

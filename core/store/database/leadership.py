@@ -18,27 +18,27 @@ from typing import Any, TypeAlias
 
 import asyncpg
 
-from core.store.database.connect import BROKEN, connector
+from core.store.database.connect import CONNECTION_ERRORS, make_connector
 
 log = logging.getLogger(__name__)
 
-_FIRST_DELAY = 0.1
-_LAST_DELAY = 5.0
+_MIN_RETRY_SECONDS = 0.1
+_MAX_RETRY_SECONDS = 5.0
 # How soon a leader notices that the server is gone without a word.
 _PROBE_SECONDS = 2.0
 # How long one that waits lets the server wait, before it looks whether the leader is alive and
 # makes sure that it still waits at a server; and how long that may take at the most.
-_ROUND_SECONDS = 5.0
-_ROUND_LIMIT = 15.0
+_LOCK_ROUND_SECONDS = 5.0
+_LOCK_ROUND_LIMIT_SECONDS = 15.0
 # A leader without a probe for this long is not sure that it leads; without one for longer, it
 # counts as frozen.
-_SURE_SECONDS = 10.0
-SILENCE = timedelta(seconds=15)
+_EXCLUSIVE_SECONDS = 10.0
+FROZEN_AFTER = timedelta(seconds=15)
 _CLOSE_SECONDS = 2.0
 
 # Who holds the lock, if nothing was heard of it for long.  Its probes are statements, and the
 # server knows when the last one began and ended.
-_SILENT_HOLDERS = """
+_TERMINATE_FROZEN_HOLDERS = """
     SELECT activity.pid, pg_terminate_backend(activity.pid) AS ended
     FROM pg_locks AS held JOIN pg_stat_activity AS activity ON activity.pid = held.pid
     WHERE held.locktype = 'advisory' AND held.granted AND held.objsubid = 1
@@ -59,28 +59,28 @@ class Leadership:
     _probed_at: list[float] = field(default_factory=lambda: [time.monotonic()])
 
     @property
-    def is_sure(self) -> bool:
+    def is_exclusive(self) -> bool:
         """Whether nobody else can lead yet; false right after a thaw, before `lost` is set."""
         age = time.monotonic() - self._probed_at[0]
-        return not self.lost.is_set() and age < _SURE_SECONDS
+        return not self.lost.is_set() and age < _EXCLUSIVE_SECONDS
 
-    def probed(self, at: float) -> None:
+    def record_probe(self, at: float) -> None:
         """Note that the lock was held at that moment, or later."""
         self._probed_at[0] = at
 
 
 @asynccontextmanager
 async def leadership(
-    dsn: str, key: int, *, silence: timedelta = SILENCE
+    dsn: str, key: int, *, frozen_after: timedelta = FROZEN_AFTER
 ) -> AsyncIterator[Leadership]:
     """Wait to be the one holder of `key`; outages of Postgres are waited out.
 
     Args:
         dsn: The database.
         key: Names what is led; not negative.
-        silence: After this long without a probe another leader is deposed.
+        frozen_after: After this long without a probe another leader is deposed.
     """
-    connection = await _acquire(dsn, key, silence)
+    connection = await _acquire(dsn, key, frozen_after)
     leader = Leadership()
 
     def lost(_: Any) -> None:
@@ -101,36 +101,36 @@ async def leadership(
         await _close(connection)
 
 
-async def _acquire(dsn: str, key: int, silence: timedelta) -> Connection:
+async def _acquire(dsn: str, key: int, frozen_after: timedelta) -> Connection:
     # The lock is waited for without a limit of the server's; ours is below.
-    connect = connector(dsn, statement_timeout=None, name="signalbox-leadership")
-    delay = _FIRST_DELAY
+    connect = make_connector(dsn, statement_timeout=None, name="signalbox-leadership")
+    delay = _MIN_RETRY_SECONDS
     while True:
         try:
             connection = await connect()
-            await _lock(connection, key, silence)
-        except BROKEN as error:
+            await _wait_for_lock(connection, key, frozen_after)
+        except CONNECTION_ERRORS as error:
             # TimeoutError, of a server gone without a word, is an OSError.
             log.warning("cannot wait to lead, next try in %.1f s: %s", delay, error)
             await asyncio.sleep(delay)
-            delay = min(delay * 2, _LAST_DELAY)
+            delay = min(delay * 2, _MAX_RETRY_SECONDS)
         else:
             return connection
 
 
-async def _lock(connection: Connection, key: int, silence: timedelta) -> None:
+async def _wait_for_lock(connection: Connection, key: int, frozen_after: timedelta) -> None:
     """Wait for the lock, in rounds; between them look whether its holder is alive."""
-    round_seconds = min(_ROUND_SECONDS, silence.total_seconds())
+    round_seconds = min(_LOCK_ROUND_SECONDS, frozen_after.total_seconds())
     try:
         await connection.execute(f"SET lock_timeout = {round(round_seconds * 1000)}")
         while True:
             try:
                 await connection.execute(
-                    f"SELECT pg_advisory_lock({int(key)})", timeout=_ROUND_LIMIT
+                    f"SELECT pg_advisory_lock({int(key)})", timeout=_LOCK_ROUND_LIMIT_SECONDS
                 )
             except asyncpg.LockNotAvailableError:
                 for holder in await connection.fetch(
-                    _SILENT_HOLDERS, key, silence, timeout=_ROUND_LIMIT
+                    _TERMINATE_FROZEN_HOLDERS, key, frozen_after, timeout=_LOCK_ROUND_LIMIT_SECONDS
                 ):
                     log.warning("the leader (backend %s) is frozen; deposed", holder["pid"])
             else:
@@ -146,8 +146,8 @@ async def _watch(connection: Connection, leader: Leadership) -> None:
         try:
             began = time.monotonic()
             await _probe(connection)
-            leader.probed(began)
-        except BROKEN as error:
+            leader.record_probe(began)
+        except CONNECTION_ERRORS as error:
             log.warning("leadership lost: %r", error)
             leader.lost.set()
 
@@ -161,17 +161,17 @@ async def _probe(connection: Connection) -> None:
     Raises:
         TimeoutError: If there is no answer in time; the connection is of no use any more.
     """
-    asking = asyncio.create_task(connection.fetchval("SELECT 1"), name="probe")
-    done, _ = await asyncio.wait({asking}, timeout=_PROBE_SECONDS)
+    probe_query = asyncio.create_task(connection.fetchval("SELECT 1"), name="probe")
+    done, _ = await asyncio.wait({probe_query}, timeout=_PROBE_SECONDS)
     if not done:
-        asking.add_done_callback(_looked_at)
+        probe_query.add_done_callback(_discard_exception)
         connection.terminate()
-        asking.cancel()
+        probe_query.cancel()
         raise TimeoutError("no answer to a probe")
-    asking.result()
+    probe_query.result()
 
 
-def _looked_at(task: asyncio.Task[Any]) -> None:
+def _discard_exception(task: asyncio.Task[Any]) -> None:
     if not task.cancelled():
         task.exception()  # Else asyncio would complain that nobody looked.
 
@@ -179,5 +179,5 @@ def _looked_at(task: asyncio.Task[Any]) -> None:
 async def _close(connection: Connection) -> None:
     try:
         await connection.close(timeout=_CLOSE_SECONDS)
-    except BROKEN:
+    except CONNECTION_ERRORS:
         connection.terminate()

@@ -16,38 +16,38 @@ from typing import Any
 
 import asyncpg
 
-from core.store.database.connect import BROKEN, connector
+from core.store.database.connect import CONNECTION_ERRORS, make_connector
 
 log = logging.getLogger(__name__)
 
 TICK = ("", "")
 
-_FIRST_DELAY = 0.1
-_LAST_DELAY = 5.0
+_MIN_RETRY_SECONDS = 0.1
+_MAX_RETRY_SECONDS = 5.0
 # A listener that falls further behind is told to look at everything instead.
-_MOST_WAITING = 1000
+_MAX_QUEUED = 1000
 _CLOSE_SECONDS = 2.0
 _PROBE_SECONDS = 5.0
 
 
-class Changes:
+class ChangeListener:
     """An endless iterator of (channel, payload), or `TICK`.
 
     It needs no task of its own: it connects, and connects again, while it is waited for.
     """
 
     def __init__(self, dsn: str, channels: tuple[str, ...], poll: timedelta) -> None:
-        self._connect = connector(dsn, name="signalbox-listen")
+        self._connect = make_connector(dsn, name="signalbox-listen")
         self._channels = channels
         self._poll = poll.total_seconds()
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
-        self._waiting: deque[tuple[str, str]] = deque()
-        self._known: set[tuple[str, str]] = set()
-        self._woken = asyncio.Event()
-        self._delay = _FIRST_DELAY
+        self._queue: deque[tuple[str, str]] = deque()
+        self._queued: set[tuple[str, str]] = set()
+        self._wake_up = asyncio.Event()
+        self._delay = _MIN_RETRY_SECONDS
         self._tick_at: float | None = None
 
-    def __aiter__(self) -> Changes:
+    def __aiter__(self) -> ChangeListener:
         return self
 
     async def __anext__(self) -> tuple[str, str]:
@@ -56,22 +56,22 @@ class Changes:
         if self._tick_at is None:
             self._tick_at = loop.time() + self._poll
         while True:
-            if self._waiting:
-                change = self._waiting.popleft()
-                self._known.discard(change)
+            if self._queue:
+                change = self._queue.popleft()
+                self._queued.discard(change)
                 return change
-            left = self._tick_at - loop.time()
-            if left <= 0:
+            remaining_seconds = self._tick_at - loop.time()
+            if remaining_seconds <= 0:
                 self._tick_at = loop.time() + self._poll
                 await self._probe()
                 return TICK
             if self._connection is None or self._connection.is_closed():
-                await self._reconnect(patience=left)
+                await self._reconnect(max_wait_seconds=remaining_seconds)
                 continue
-            self._woken.clear()
+            self._wake_up.clear()
             try:
-                async with asyncio.timeout(left):
-                    await self._woken.wait()
+                async with asyncio.timeout(remaining_seconds):
+                    await self._wake_up.wait()
             except TimeoutError:
                 continue
 
@@ -80,33 +80,33 @@ class Changes:
         connection, self._connection = self._connection, None
         if connection is None or connection.is_closed():
             return
-        connection.remove_termination_listener(self._lost)
+        connection.remove_termination_listener(self._on_connection_lost)
         try:
             await connection.close(timeout=_CLOSE_SECONDS)
-        except BROKEN:
+        except CONNECTION_ERRORS:
             connection.terminate()
 
-    async def _reconnect(self, patience: float) -> None:
+    async def _reconnect(self, max_wait_seconds: float) -> None:
         """Connect if Postgres lets us, else wait a little; a new connection asks for a tick."""
         connection = None
         try:
             connection = await self._connect()
             for channel in self._channels:
-                await connection.add_listener(channel, self._heard)
-            connection.add_termination_listener(self._lost)
-        except BROKEN as error:
+                await connection.add_listener(channel, self._on_notification)
+            connection.add_termination_listener(self._on_connection_lost)
+        except CONNECTION_ERRORS as error:
             if connection is not None:
                 connection.terminate()
             log.warning("cannot listen, next try in %.1f s: %s", self._delay, error)
-            await asyncio.sleep(min(self._delay, patience))
-            self._delay = min(self._delay * 2, _LAST_DELAY)
+            await asyncio.sleep(min(self._delay, max_wait_seconds))
+            self._delay = min(self._delay * 2, _MAX_RETRY_SECONDS)
         except BaseException:
             if connection is not None:
                 connection.terminate()
             raise
         else:
             self._connection = connection
-            self._delay = _FIRST_DELAY
+            self._delay = _MIN_RETRY_SECONDS
             self._tick_at = 0.0
 
     async def _probe(self) -> None:
@@ -115,33 +115,33 @@ class Changes:
             return
         try:
             await self._connection.fetchval("SELECT 1", timeout=_PROBE_SECONDS)
-        except BROKEN as error:
+        except CONNECTION_ERRORS as error:
             log.warning("listening connection lost: %s", error)
             self._connection.terminate()
 
-    def _heard(self, _connection: Any, _pid: int, channel: str, payload: object) -> None:
+    def _on_notification(self, _connection: Any, _pid: int, channel: str, payload: object) -> None:
         change = (channel, str(payload))
-        if change in self._known:
+        if change in self._queued:
             return  # one look is enough for both
-        if len(self._waiting) >= _MOST_WAITING:
-            self._waiting.clear()
-            self._known.clear()
+        if len(self._queue) >= _MAX_QUEUED:
+            self._queue.clear()
+            self._queued.clear()
             change = TICK
-        self._known.add(change)
-        self._waiting.append(change)
-        self._woken.set()
+        self._queued.add(change)
+        self._queue.append(change)
+        self._wake_up.set()
 
-    def _lost(self, _connection: Any) -> None:
-        self._woken.set()
+    def _on_connection_lost(self, _connection: Any) -> None:
+        self._wake_up.set()
 
 
 @asynccontextmanager
-async def listen(dsn: str, *channels: str, poll: timedelta) -> AsyncIterator[Changes]:
+async def listen(dsn: str, *channels: str, poll: timedelta) -> AsyncIterator[ChangeListener]:
     """Listen on these channels: (channel, payload) for each change, `TICK` in between.
 
     The first item is a tick, and so is the first after each (re)connection.
     """
-    changes = Changes(dsn, channels, poll)
+    changes = ChangeListener(dsn, channels, poll)
     try:
         yield changes
     finally:

@@ -16,33 +16,33 @@ from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
 from core.domain.errors import BadRequest, OpsError
-from core.store.database.engine import translating
-from core.store.database.schema import migrations_folder
+from core.store.database.engine import translate_errors
+from core.store.database.schema import migrations_dir
 
 # Alembic keeps what it works on in globals of its module.
-_one_at_a_time = threading.Lock()
+_migration_lock = threading.Lock()
 
 
 class BadRevision(BadRequest):
     """A revision that there is not, or that cannot be gone to from here."""
 
-    def __init__(self, revision: str, why: str) -> None:
+    def __init__(self, revision: str, detail: str) -> None:
         super().__init__(
-            f"revision {revision}: {why}",
-            user_message=f"The schema cannot be brought to {revision!r}: {why}. `head` is the "
+            f"revision {revision}: {detail}",
+            user_message=f"The schema cannot be brought to {revision!r}: {detail}. `head` is the "
             "newest revision, `base` no schema at all.",
         )
 
 
 def config(dsn: str | None = None) -> Config:
     """Alembic's configuration, also where only the installed package is there."""
-    made = Config()
+    alembic_config = Config()
     # A percent sign in a path would be taken for an interpolation.
-    made.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
-    made.set_main_option("path_separator", "os")
+    alembic_config.set_main_option("script_location", str(migrations_dir()).replace("%", "%%"))
+    alembic_config.set_main_option("path_separator", "os")
     if dsn is not None:
-        made.attributes["dsn"] = dsn
-    return made
+        alembic_config.attributes["dsn"] = dsn
+    return alembic_config
 
 
 def upgrade(dsn: str, revision: str = "head") -> None:
@@ -52,20 +52,20 @@ def upgrade(dsn: str, revision: str = "head") -> None:
 
     Raises:
         BadRevision: If that revision cannot be gone to.
-        OSError, DBAPIError: If the database cannot be reached; `translating` knows them.
+        OSError, DBAPIError: If the database cannot be reached; `translate_errors` knows them.
     """
-    _move(command.upgrade, dsn, revision)
+    _run_alembic(command.upgrade, dsn, revision)
 
 
 def downgrade(dsn: str, revision: str) -> None:
     """Go down to a revision (`base` for nothing at all).  As `upgrade` otherwise."""
-    _move(command.downgrade, dsn, revision)
+    _run_alembic(command.downgrade, dsn, revision)
 
 
-def _move(move: Callable[[Config, str], None], dsn: str, revision: str) -> None:
+def _run_alembic(operation: Callable[[Config, str], None], dsn: str, revision: str) -> None:
     try:
-        with _one_at_a_time:
-            move(config(dsn), revision)
+        with _migration_lock:
+            operation(config(dsn), revision)
     except CommandError as error:
         raise BadRevision(revision, str(error).rstrip(".")) from error
 
@@ -73,7 +73,7 @@ def _move(move: Callable[[Config, str], None], dsn: str, revision: str) -> None:
 def main() -> None:
     """Bring the database on standard input up to date; one line says why not."""
     try:
-        with translating():
+        with translate_errors():
             upgrade(sys.stdin.read())
     except OpsError as error:
         raise SystemExit(str(error)) from error

@@ -14,11 +14,11 @@ from typing import Any
 from sqlalchemy import Engine, event, exc
 
 # No Postgres stops, starts and lets somebody in within less.
-FRESH_SECONDS = 0.25
+PING_AFTER_IDLE_SECONDS = 0.25
 _USED_AT = "used_at"
 
 
-def look_before_use(engine: Engine, *, now: Callable[[], float] = time.monotonic) -> None:
+def ping_before_use(engine: Engine, *, now: Callable[[], float] = time.monotonic) -> None:
     """Have the engine's pool look at connections that have rested.
 
     Args:
@@ -27,13 +27,13 @@ def look_before_use(engine: Engine, *, now: Callable[[], float] = time.monotonic
     """
 
     @event.listens_for(engine, "checkin")
-    def rest(_connection: Any, record: Any) -> None:
+    def note_check_in(_connection: Any, record: Any) -> None:
         record.info[_USED_AT] = now()
 
     @event.listens_for(engine, "checkout")
-    def look(connection: Any, record: Any, _proxy: Any) -> None:
+    def ping_if_idle(connection: Any, record: Any, _proxy: Any) -> None:
         used_at = record.info.get(_USED_AT)
-        if used_at is None or now() - used_at < FRESH_SECONDS:
+        if used_at is None or now() - used_at < PING_AFTER_IDLE_SECONDS:
             return
         dialect = engine.dialect
         try:

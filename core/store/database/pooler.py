@@ -18,8 +18,8 @@ from typing import TypeAlias
 import asyncpg
 
 from core.domain.errors import OpsError
-from core.store.database.connect import connector
-from core.store.database.engine import translating
+from core.store.database.connect import make_connector
+from core.store.database.engine import translate_errors
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Connect: TypeAlias = Callable[[], Awaitable[Connection]]
@@ -35,13 +35,13 @@ STARTUP_PARAMETERS = (
     "tcp_keepalives_count",
 )
 # Without a pooler it takes milliseconds.
-HEARING_LIMIT = timedelta(seconds=2.5)
+NOTIFY_LIMIT = timedelta(seconds=2.5)
 # All of it; a pooler that has no second connection to give lets us wait for minutes.
 _LIMIT_SECONDS = 12.0
 _CLOSE_SECONDS = 2.0
 
 
-class Loss(StrEnum):
+class SessionLoss(StrEnum):
     """What a session loses."""
 
     LOCK = "a lock that one connection holds is given to another"
@@ -49,11 +49,13 @@ class Loss(StrEnum):
     STATEMENT = "prepared statements of several connections are mixed up"
 
 
-class NotAllowed(OpsError):
+class SessionRefused(OpsError):
     """Postgres refuses what Signalbox needs of a connection: a standby, a right that is missing."""
 
 
-async def session_loss(dsn: str, *, hearing_limit: timedelta = HEARING_LIMIT) -> Loss | None:
+async def find_session_loss(
+    dsn: str, *, notify_limit: timedelta = NOTIFY_LIMIT
+) -> SessionLoss | None:
     """Try with two connections what sessions are needed for; what is lost, if anything is.
 
     A lock shows it if both happen to be lent the same connection; a notification nearly always
@@ -63,29 +65,29 @@ async def session_loss(dsn: str, *, hearing_limit: timedelta = HEARING_LIMIT) ->
         DatabaseUnavailable: If there is no connection, or no answer in time.
         NotAllowed: If it is refused.
     """
-    connect = connector(dsn, name="signalbox-doctor")
+    connect = make_connector(dsn, name="signalbox-doctor")
     try:
-        with translating():
+        with translate_errors():
             async with (
                 asyncio.timeout(_LIMIT_SECONDS),
-                _opened(connect) as first,
-                _opened(connect) as second,
+                _open_connection(connect) as first,
+                _open_connection(connect) as second,
             ):
-                if not await _is_locked_out(first, second):
-                    return Loss.LOCK
-                if not await _is_heard(first, second, hearing_limit):
-                    return Loss.NOTIFICATION
+                if not await _is_lock_exclusive(first, second):
+                    return SessionLoss.LOCK
+                if not await _is_notification_received(first, second, notify_limit):
+                    return SessionLoss.NOTIFICATION
     except (asyncpg.DuplicatePreparedStatementError, asyncpg.InvalidSQLStatementNameError):
-        return Loss.STATEMENT
+        return SessionLoss.STATEMENT
     except asyncpg.PostgresError as error:
-        raise NotAllowed(
+        raise SessionRefused(
             f"session refused: {error}",
             user_message=f"it refuses what every part of Signalbox needs ({error}).",
         ) from error
     return None
 
 
-async def _is_locked_out(first: Connection, second: Connection) -> bool:
+async def _is_lock_exclusive(first: Connection, second: Connection) -> bool:
     """Whether a lock of the first connection is refused to the second."""
     # Nobody else's: it is let go with the connection, and a pooler that keeps it harms nobody.
     key = secrets.randbits(62)
@@ -93,22 +95,24 @@ async def _is_locked_out(first: Connection, second: Connection) -> bool:
     return not await second.fetchval("SELECT pg_try_advisory_lock($1)", key)
 
 
-async def _is_heard(first: Connection, second: Connection, limit: timedelta) -> bool:
+async def _is_notification_received(
+    first: Connection, second: Connection, limit: timedelta
+) -> bool:
     """Whether the first connection, which listens, hears what the second says."""
-    heard = asyncio.Event()
+    received = asyncio.Event()
     channel = f"signalbox_doctor_{secrets.token_hex(8)}"
-    await first.add_listener(channel, lambda *_: heard.set())
+    await first.add_listener(channel, lambda *_: received.set())
     await second.execute("SELECT pg_notify($1, '')", channel)
     try:
         async with asyncio.timeout(limit.total_seconds()):
-            await heard.wait()
+            await received.wait()
     except TimeoutError:
         return False
     return True
 
 
 @asynccontextmanager
-async def _opened(connect: Connect) -> AsyncIterator[Connection]:
+async def _open_connection(connect: Connect) -> AsyncIterator[Connection]:
     connection = await connect()
     try:
         yield connection

@@ -22,22 +22,22 @@ from core.store.database.engine import Database
 _PACKAGE = "migrations"
 
 
-class NotMigrated(Unavailable):
+class MigrationFailed(Unavailable):
     """The schema could not be brought up to date."""
 
-    def __init__(self, why: str) -> None:
+    def __init__(self, detail: str) -> None:
         super().__init__(
-            f"migration failed: {why}",
-            user_message=f"The database's schema cannot be brought up to date: {why}. "
+            f"migration failed: {detail}",
+            user_message=f"The database's schema cannot be brought up to date: {detail}. "
             "`signalbox migrate` tries again and says more.",
         )
 
 
-class SchemaNewer(Unavailable):
+class SchemaTooNew(Unavailable):
     """The database's schema is of a version of Signalbox that came after this one."""
 
     def __init__(self) -> None:
-        own = ", ".join(sorted(newest()))
+        own = ", ".join(sorted(newest_revisions()))
         super().__init__(
             "schema is newer than the program",
             user_message="The database's schema is newer than this version of Signalbox: install "
@@ -46,7 +46,7 @@ class SchemaNewer(Unavailable):
         )
 
 
-class Standing(StrEnum):
+class SchemaState(StrEnum):
     """How a database's schema stands to this program's.
 
     `NEWER` means that its revision is none of this program's.
@@ -57,59 +57,59 @@ class Standing(StrEnum):
     NEWER = "newer"
 
 
-def migrations_folder() -> Path:
+def migrations_dir() -> Path:
     """Where the revisions are, also where only the installed package is there."""
     found = importlib.util.find_spec(_PACKAGE)
-    places = found.submodule_search_locations if found else None
-    if not places:
+    locations = found.submodule_search_locations if found else None
+    if not locations:
         raise RuntimeError(f"the package {_PACKAGE} is not installed")
-    return Path(next(iter(places)))
+    return Path(next(iter(locations)))
 
 
-def newest() -> frozenset[str]:
+def newest_revisions() -> frozenset[str]:
     """The revisions that no other follows; one, unless branches wait to be merged."""
-    revisions, followed = _revisions()
-    return revisions - followed
+    revisions, superseded = _revisions()
+    return revisions - superseded
 
 
 def _revisions() -> tuple[frozenset[str], frozenset[str]]:
     """All that this program has, and those that another one follows."""
     revisions: set[str] = set()
-    followed: set[str] = set()
-    for path in (migrations_folder() / "versions").glob("*.py"):
+    superseded: set[str] = set()
+    for path in (migrations_dir() / "versions").glob("*.py"):
         for statement in ast.parse(path.read_text(encoding="utf-8")).body:
             match statement:
                 case ast.AnnAssign(
                     target=ast.Name(id="revision" | "down_revision" as name),
                     value=ast.Constant(value=str(revision)),
                 ):
-                    (revisions if name == "revision" else followed).add(revision)
-    return frozenset(revisions), frozenset(followed)
+                    (revisions if name == "revision" else superseded).add(revision)
+    return frozenset(revisions), frozenset(superseded)
 
 
 async def is_current(database: Database) -> bool:
-    """Whether the database is at the newest revision; raises as `standing`."""
-    return await standing(database) is Standing.CURRENT
+    """Whether the database is at the newest revision; raises as `schema_state`."""
+    return await schema_state(database) is SchemaState.CURRENT
 
 
-async def standing(database: Database) -> Standing:
+async def schema_state(database: Database) -> SchemaState:
     """Compare the database's revision with this program's.
 
     Raises:
-        OSError, DBAPIError: If the database cannot be reached; `translating` knows them.
+        OSError, DBAPIError: If the database cannot be reached; `translate_errors` knows them.
     """
-    known, followed = await asyncio.to_thread(_revisions)
+    known, superseded = await asyncio.to_thread(_revisions)
     async with database.engine.connect() as connection:
         if await connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
-            return Standing.BEHIND
+            return SchemaState.BEHIND
         rows = await connection.scalars(text("SELECT version_num FROM alembic_version"))
         found = set(rows)
     if not found <= known:
-        return Standing.NEWER
-    return Standing.CURRENT if found == known - followed else Standing.BEHIND
+        return SchemaState.NEWER
+    return SchemaState.CURRENT if found == known - superseded else SchemaState.BEHIND
 
 
-async def bring_up_to_date(database: Database) -> None:
+async def upgrade_if_behind(database: Database) -> None:
     """Go up to the newest revision, unless the database is there.
 
     Several processes may do so at once: one migrates, the others wait.
@@ -117,12 +117,12 @@ async def bring_up_to_date(database: Database) -> None:
     Raises:
         NotMigrated: If it cannot be done.
         SchemaNewer: If the database is ahead of this program.
-        OSError, DBAPIError: If the database cannot be reached; `translating` knows them.
+        OSError, DBAPIError: If the database cannot be reached; `translate_errors` knows them.
     """
-    found = await standing(database)
-    if found is Standing.NEWER:
-        raise SchemaNewer
-    if found is Standing.CURRENT:
+    found = await schema_state(database)
+    if found is SchemaState.NEWER:
+        raise SchemaTooNew
+    if found is SchemaState.CURRENT:
         return
     # The address holds a password, so it is not an argument, which everybody may read.
     process = await asyncio.create_subprocess_exec(
@@ -136,11 +136,11 @@ async def bring_up_to_date(database: Database) -> None:
         cwd=Path(__file__).parents[3],
     )
     try:
-        _, said = await process.communicate(database.dsn.encode())
+        _, stderr = await process.communicate(database.dsn.encode())
     except BaseException:
         process.kill()
         await process.wait()
         raise
     if process.returncode:
-        lines = said.decode(errors="replace").strip().splitlines()
-        raise NotMigrated(lines[-1] if lines else f"exit code {process.returncode}")
+        lines = stderr.decode(errors="replace").strip().splitlines()
+        raise MigrationFailed(lines[-1] if lines else f"exit code {process.returncode}")

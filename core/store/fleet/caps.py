@@ -21,19 +21,19 @@ async def read(session: AsyncSession) -> Caps:
 
 async def write(session: AsyncSession, caps: Caps, *, now: datetime) -> None:
     """Let these be the caps; one that is `None` is taken away."""
-    wanted = {reason.value: caps.of(reason) for reason in QueueReason}
-    given_up = [name for name, runs in wanted.items() if runs is None]
-    await session.execute(delete(CapRow).where(CapRow.name.in_(given_up)))
+    limits = {reason.value: caps.for_reason(reason) for reason in QueueReason}
+    removed = [name for name, runs in limits.items() if runs is None]
+    await session.execute(delete(CapRow).where(CapRow.name.in_(removed)))
     values = [
         {"name": name, "runs": runs, "updated_at": now}
-        for name, runs in wanted.items()
+        for name, runs in limits.items()
         if runs is not None
     ]
     if values:
-        adding = insert(CapRow).values(values)
+        statement = insert(CapRow).values(values)
         await session.execute(
-            adding.on_conflict_do_update(
+            statement.on_conflict_do_update(
                 index_elements=["name"],
-                set_={"runs": adding.excluded.runs, "updated_at": adding.excluded.updated_at},
+                set_={"runs": statement.excluded.runs, "updated_at": statement.excluded.updated_at},
             )
         )

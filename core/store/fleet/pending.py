@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.domain.fleet.admission import Contender
+from core.domain.fleet.admission import AdmissionRun
 from core.domain.fleet.workers import QueueReason, WorkerState
 from core.domain.runs.run import LIVE_STATUSES, Run, RunStatus
 from core.store.runs.columns import to_run
@@ -18,10 +18,10 @@ from core.store.tables.fleet import WorkerRow
 from core.store.tables.runs import RunRow
 
 # The key of the advisory lock under which runs are admitted; any constant will do.
-_ADMISSION = 0x5167_0003
+_ADMISSION_LOCK_KEY = 0x5167_0003
 # A holder of that lock has milliseconds of work left; a busy machine may stretch them.
 FROZEN_AFTER_MS = 5_000
-_LOCK = text("""
+_LOCK_ADMISSION = text("""
     SELECT pg_advisory_xact_lock(:key),
         set_config('idle_in_transaction_session_timeout', :silent, true)
 """)
@@ -39,24 +39,26 @@ _ORDER = (
 )
 
 
-async def lock(session: AsyncSession) -> None:
+async def lock_admission(session: AsyncSession) -> None:
     """Be the only one that admits, until the transaction ends.
 
     The statements after this one see what the lock's last holder wrote.  A holder that falls
     silent (its machine froze) loses transaction and lock after `FROZEN_AFTER_MS`: the fleet's
     starts and ends wait for it no longer.
     """
-    await session.execute(_LOCK, {"key": _ADMISSION, "silent": str(FROZEN_AFTER_MS)})
+    await session.execute(
+        _LOCK_ADMISSION, {"key": _ADMISSION_LOCK_KEY, "silent": str(FROZEN_AFTER_MS)}
+    )
 
 
-async def contenders(
+async def admission_runs(
     session: AsyncSession, *, repository_key: Callable[[str | None], str | None]
-) -> list[Contender]:
+) -> list[AdmissionRun]:
     """Every live run.  `repository_key` gives repositories one name, however people spell it."""
     rows = await session.execute(
         select(
             RunRow.run_id,
-            (~_UNADMITTED).label("is_in_hand"),
+            (~_UNADMITTED).label("is_admitted"),
             RunRow.priority,
             RunRow.attempt,
             RunRow.created_at,
@@ -66,9 +68,9 @@ async def contenders(
         ).where(RunRow.status.in_(sorted(LIVE_STATUSES)))
     )
     return [
-        Contender(
+        AdmissionRun(
             run_id=row.run_id,
-            is_in_hand=row.is_in_hand,
+            is_admitted=row.is_admitted,
             priority=row.priority,
             attempt=row.attempt,
             created_at=row.created_at,
@@ -80,7 +82,9 @@ async def contenders(
     ]
 
 
-async def take(session: AsyncSession, run_ids: Collection[str] | None = None) -> list[Run]:
+async def lock_unadmitted(
+    session: AsyncSession, run_ids: Collection[str] | None = None
+) -> list[Run]:
     """Lock those of the runs (of all, if none are named) that wait for admission, in order.
 
     One that somebody else is changing just now is left out: who changes it asks for
@@ -97,21 +101,21 @@ async def take(session: AsyncSession, run_ids: Collection[str] | None = None) ->
     return [to_run(row) for row in rows]
 
 
-async def hold(session: AsyncSession, held: Mapping[str, QueueReason]) -> None:
+async def set_queue_reasons(session: AsyncSession, held: Mapping[str, QueueReason]) -> None:
     """Note which cap keeps a run.  No version grows: the line is told of by `announce`."""
     for reason in QueueReason:
         run_ids = [run_id for run_id, cap in held.items() if cap is reason]
         if run_ids:
             await session.execute(
                 update(RunRow)
-                .where(RunRow.id.in_(_unlocked(RunRow.run_id.in_(run_ids), _UNADMITTED)))
+                .where(RunRow.id.in_(_unlocked_ids(RunRow.run_id.in_(run_ids), _UNADMITTED)))
                 .values(queue_reason=reason)
                 .execution_options(synchronize_session=False)
             )
 
 
-async def places(
-    session: AsyncSession, *, first: int | None = None, of: Collection[str] | None = None
+async def positions(
+    session: AsyncSession, *, limit: int | None = None, run_ids: Collection[str] | None = None
 ) -> dict[str, tuple[int, QueueReason | None]]:
     """The line: each run's place, 1 being next, and the cap that keeps it.
 
@@ -120,16 +124,16 @@ async def places(
 
     Args:
         session: An open session.
-        first: Only so many, from the head.
-        of: Only these runs.
+        limit: Only so many, from the head.
+        run_ids: Only these runs.
     """
-    line = _line().subquery()
-    wanted = select(line).order_by(line.c.place)
-    if first is not None:
-        wanted = wanted.limit(first)
-    if of is not None:
-        wanted = wanted.where(line.c.run_id.in_(list(of)))
-    rows = await session.execute(wanted)
+    queue = _pending_queue().subquery()
+    query = select(queue).order_by(queue.c.place)
+    if limit is not None:
+        query = query.limit(limit)
+    if run_ids is not None:
+        query = query.where(queue.c.run_id.in_(list(run_ids)))
+    rows = await session.execute(query)
     return {
         row.run_id: (row.place, QueueReason(row.queue_reason) if row.queue_reason else None)
         for row in rows
@@ -138,38 +142,38 @@ async def places(
 
 async def queue_position(session: AsyncSession, run_id: str) -> int | None:
     """A run's place in the line; `None` if it does not wait."""
-    found = await places(session, of=[run_id])
+    found = await positions(session, run_ids=[run_id])
     return found[run_id][0] if run_id in found else None
 
 
-async def announce(session: AsyncSession, run_ids: Collection[str]) -> None:
+async def bump_versions(session: AsyncSession, run_ids: Collection[str]) -> None:
     """Raise the versions of pending runs: what is shown of their place has changed.
 
     Nothing of the runs themselves has: `updated_at` stays.
     """
     await session.execute(
         update(RunRow)
-        .where(RunRow.id.in_(_unlocked(RunRow.run_id.in_(list(run_ids)), _PENDING)))
+        .where(RunRow.id.in_(_unlocked_ids(RunRow.run_id.in_(list(run_ids)), _PENDING)))
         .values(version=NEXT_VERSION, is_drawn=False)
         .execution_options(synchronize_session=False)
     )
 
 
-async def has_worker(session: AsyncSession, *, silent_for: timedelta) -> bool:
+async def has_available_worker(session: AsyncSession, *, max_silence: timedelta) -> bool:
     """Whether some worker takes jobs and has not been silent for so long."""
     found = select(WorkerRow.worker_id).where(
-        WorkerRow.state == WorkerState.UP, WorkerRow.heartbeat_at >= func.now() - silent_for
+        WorkerRow.state == WorkerState.UP, WorkerRow.heartbeat_at >= func.now() - max_silence
     )
     return bool(await session.scalar(select(found.exists())))
 
 
-def _line() -> Select[str, str | None, int]:
-    place = func.row_number().over(order_by=_ORDER).label("place")
-    return select(RunRow.run_id, RunRow.queue_reason, place).where(
+def _pending_queue() -> Select[str, str | None, int]:
+    position = func.row_number().over(order_by=_ORDER).label("place")
+    return select(RunRow.run_id, RunRow.queue_reason, position).where(
         _PENDING, RunRow.kill_requested_at.is_(None)
     )
 
 
-def _unlocked(*conditions: ColumnElement[bool]) -> Select[UUID]:
+def _unlocked_ids(*conditions: ColumnElement[bool]) -> Select[UUID]:
     """SQL: ids of the rows that nobody is changing; the others are left as they are."""
     return select(RunRow.id).where(*conditions).with_for_update(key_share=True, skip_locked=True)

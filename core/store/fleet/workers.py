@@ -14,7 +14,7 @@ from core.store.tables.fleet import WorkerRow
 from core.store.tables.runs import RunRow
 
 
-async def report(session: AsyncSession, worker: WorkerRecord) -> None:
+async def record_heartbeat(session: AsyncSession, worker: WorkerRecord) -> None:
     """Say that a worker lives, and what it does about jobs; the first time this registers it.
 
     Who was taken for dead and lives is there again.
@@ -40,23 +40,23 @@ async def report(session: AsyncSession, worker: WorkerRecord) -> None:
     )
 
 
-async def bury(session: AsyncSession, *, before: datetime, now: datetime) -> list[str]:
+async def mark_gone(session: AsyncSession, *, before: datetime, now: datetime) -> list[str]:
     """Call `gone` who has been silent since `before`.
 
     Returns:
         Their ids.
     """
-    buried = await session.scalars(
+    marked = await session.scalars(
         update(WorkerRow)
         .where(WorkerRow.state != WorkerState.GONE, WorkerRow.heartbeat_at < before)
         .values(state=WorkerState.GONE, stopped_at=now)
         .returning(WorkerRow.worker_id)
         .execution_options(synchronize_session=False)
     )
-    return list(buried)
+    return list(marked)
 
 
-async def succeed(session: AsyncSession, worker: WorkerRecord) -> None:
+async def mark_predecessors_gone(session: AsyncSession, worker: WorkerRecord) -> None:
     """Call `gone` every earlier worker of this one's node: a node is one process at a time."""
     await session.execute(
         update(WorkerRow)
@@ -70,11 +70,12 @@ async def succeed(session: AsyncSession, worker: WorkerRecord) -> None:
     )
 
 
-async def listed(session: AsyncSession, *, gone_since: datetime) -> list[WorkerRecord]:
+async def list_recent(session: AsyncSession, *, gone_since: datetime) -> list[WorkerRecord]:
     """Those that are there, and those gone since then; by node, the newest first."""
-    there = WorkerRow.state != WorkerState.GONE
+    is_present = WorkerRow.state != WorkerState.GONE
     return await _list(
-        session, there | (func.coalesce(WorkerRow.stopped_at, WorkerRow.heartbeat_at) >= gone_since)
+        session,
+        is_present | (func.coalesce(WorkerRow.stopped_at, WorkerRow.heartbeat_at) >= gone_since),
     )
 
 
@@ -83,7 +84,7 @@ async def of_node(session: AsyncSession, node: str) -> list[WorkerRecord]:
     return await _list(session, WorkerRow.node == node, WorkerRow.state != WorkerState.GONE)
 
 
-async def taking_jobs(
+async def accepting_jobs(
     session: AsyncSession, *, since: datetime, node: str | None = None
 ) -> list[WorkerRecord]:
     """Workers that take jobs and gave a sign of life since then; of one node, if it is named."""
@@ -93,7 +94,7 @@ async def taking_jobs(
     )
 
 
-async def waiting(session: AsyncSession) -> int:
+async def count_pending_runs(session: AsyncSession) -> int:
     """How many runs wait for a worker, or for their turn."""
     count: int | None = await session.scalar(
         select(func.count()).select_from(RunRow).where(RunRow.status == RunStatus.PENDING)
@@ -101,19 +102,19 @@ async def waiting(session: AsyncSession) -> int:
     return count or 0
 
 
-async def forget(session: AsyncSession, *, before: datetime) -> int:
+async def delete_gone(session: AsyncSession, *, before: datetime) -> int:
     """Delete those that went before this.
 
     Returns:
         How many were deleted.
     """
-    forgotten = await session.scalars(
+    deleted = await session.scalars(
         delete(WorkerRow)
         .where(WorkerRow.state == WorkerState.GONE, WorkerRow.heartbeat_at < before)
         .returning(WorkerRow.worker_id)
         .execution_options(synchronize_session=False)
     )
-    return len(forgotten.all())
+    return len(deleted.all())
 
 
 async def _list(session: AsyncSession, *conditions: ColumnElement[bool]) -> list[WorkerRecord]:

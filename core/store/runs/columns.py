@@ -24,7 +24,7 @@ from core.domain.workflow import OnWorkerLost
 from core.store.tables.runs import RunRow
 
 # Fields whose column has their name and takes their value as it is.
-_PLAIN = frozenset(
+_DIRECT_FIELDS = frozenset(
     {
         "agent_type", "ai_model", "session_name", "git_repo", "git_branch", "initial_commit_hash",
         "final_commit_hash", "result", "error_message", "workspace_id", "workspace_persistent",
@@ -77,7 +77,7 @@ def _timeout(timeout: timedelta | None) -> dict[str, Any]:
     return {"timeout_seconds": seconds}
 
 
-_MAPPED: Mapping[str, Callable[[Any], dict[str, Any]]] = MappingProxyType(
+_CONVERTED_FIELDS: Mapping[str, Callable[[Any], dict[str, Any]]] = MappingProxyType(
     {
         "diff": _diff,
         "usage": _usage,
@@ -88,16 +88,16 @@ _MAPPED: Mapping[str, Callable[[Any], dict[str, Any]]] = MappingProxyType(
         "metadata": lambda patch: {"metadata_": RunRow.metadata_.concat(dict(patch))},
     }
 )
-CHANGEABLE = _PLAIN | _MAPPED.keys()
+CHANGEABLE = _DIRECT_FIELDS | _CONVERTED_FIELDS.keys()
 # Set when a run is added; what changes later has a function of its own in `runs`.
-_AT_FIRST = (
+_SET_ON_CREATE = (
     "id", "run_id", "workflow_name", "task_input", "status", "created_at", "updated_at",
     "session_id", "started_at", "completed_at", "stop_reason", "attempt", "kill_requested_at",
     "worker_id", "request_key",
 )  # fmt: skip
 
 
-def changed(fields: Mapping[str, Any]) -> dict[str, Any]:
+def changed_columns(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Column values for fields of a `Run`.
 
     Raises:
@@ -105,20 +105,20 @@ def changed(fields: Mapping[str, Any]) -> dict[str, Any]:
     """
     columns: dict[str, Any] = {}
     for name, value in fields.items():
-        if name in _PLAIN:
+        if name in _DIRECT_FIELDS:
             columns[name] = value
-        elif name in _MAPPED:
-            columns |= _MAPPED[name](value)
+        elif name in _CONVERTED_FIELDS:
+            columns |= _CONVERTED_FIELDS[name](value)
         else:
             raise TypeError(f"{name} is not a field of a run that can be changed")
     return columns
 
 
-def of_new(run: Run) -> dict[str, Any]:
+def new_run_columns(run: Run) -> dict[str, Any]:
     """Column values of a run to be added, but for its version."""
     fields = {name: getattr(run, name) for name in CHANGEABLE if name != "metadata"}
-    at_first = {name: getattr(run, name) for name in _AT_FIRST}
-    return changed(fields) | at_first | {"metadata_": dict(run.metadata)}
+    set_on_create = {name: getattr(run, name) for name in _SET_ON_CREATE}
+    return changed_columns(fields) | set_on_create | {"metadata_": dict(run.metadata)}
 
 
 def _diff_of(stats: Mapping[str, Any] | None) -> DiffStat | None:

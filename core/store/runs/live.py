@@ -14,12 +14,12 @@ from core.store.runs.columns import to_run
 from core.store.tables.runs import RunRow
 
 
-async def live(
+async def find_oldest(
     session: AsyncSession,
-    wanted: RunFilter,
+    run_filter: RunFilter,
     *,
     user_id: UUID | None,
-    with_stopping: bool,
+    include_stopping: bool,
     limit: int,
 ) -> tuple[list[Run], int]:
     """The oldest live runs that match, and how many match.
@@ -27,15 +27,15 @@ async def live(
     `user_id` is who `mine` means; `None` means nobody's runs.  Those that are being stopped
     already are left out, unless they are wanted too.
     """
-    query = select(RunRow, func.count().over()).where(*_matching(wanted, user_id))
-    if not with_stopping:
+    query = select(RunRow, func.count().over()).where(*_matching(run_filter, user_id))
+    if not include_stopping:
         query = query.where(RunRow.kill_requested_at.is_(None))
     rows = (await session.execute(query.order_by(RunRow.created_at, RunRow.id).limit(limit))).all()
     return [to_run(row) for row, _ in rows], rows[0][1] if rows else 0
 
 
 async def count(
-    session: AsyncSession, wanted: RunFilter, *, user_id: UUID | None
+    session: AsyncSession, run_filter: RunFilter, *, user_id: UUID | None
 ) -> tuple[int, int]:
     """How many live runs match, and how many of them are being stopped."""
     row = (
@@ -43,7 +43,7 @@ async def count(
             select(
                 func.count(),
                 func.count().filter(RunRow.kill_requested_at.is_not(None)),
-            ).where(*_matching(wanted, user_id))
+            ).where(*_matching(run_filter, user_id))
         )
     ).one()
     return row[0], row[1]
@@ -55,10 +55,10 @@ async def by_ids(session: AsyncSession, run_ids: Sequence[str]) -> dict[str, Run
     return {row.run_id: to_run(row) for row in rows}
 
 
-def _matching(wanted: RunFilter, user_id: UUID | None) -> list[ColumnElement[bool]]:
+def _matching(run_filter: RunFilter, user_id: UUID | None) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = [RunRow.status.in_(sorted(LIVE_STATUSES))]
-    if wanted.mine:
+    if run_filter.mine:
         conditions.append(RunRow.user_id.is_not_distinct_from(user_id))
-    if wanted.workflow is not None:
-        conditions.append(RunRow.workflow_name == wanted.workflow)
+    if run_filter.workflow is not None:
+        conditions.append(RunRow.workflow_name == run_filter.workflow)
     return conditions

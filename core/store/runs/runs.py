@@ -23,47 +23,13 @@ from core.domain.runs.run import (
     SessionBusy,
     StopReason,
 )
-from core.store.fleet.pending import queue_position
-from core.store.runs.columns import changed, of_new, to_run
-from core.store.runs.reads import (
-    find_request,
-    get,
-    get_by_uuid,
-    legs_of_session,
+from core.store.runs.columns import changed_columns, new_run_columns, to_run
+from core.store.runs.run_queries import (
+    find_by_request,
     live_of_session,
-    locked,
-    of_thread,
-    recent,
-    resolve,
-    running,
-    stalled,
-    total_of_session,
 )
-from core.store.runs.writes import may_become, moment, refuse, write
+from core.store.runs.writes import can_become, raise_refused, time_literal, write
 from core.store.tables.runs import RunRow
-
-__all__ = [
-    "add",
-    "begin",
-    "change",
-    "find_request",
-    "finish",
-    "get",
-    "get_by_uuid",
-    "legs_of_session",
-    "live_of_session",
-    "locked",
-    "merge_metadata",
-    "of_thread",
-    "queue_position",
-    "recent",
-    "requeue",
-    "resolve",
-    "running",
-    "stalled",
-    "total_of_session",
-    "wish_killed",
-]
 
 # What stood in the way of an insert can be gone when it is looked for; it is tried again.
 _ADD_ATTEMPTS = 5
@@ -78,20 +44,20 @@ async def add(session: AsyncSession, run: Run) -> None:
         AlreadyRequested: If a run has this `request_key`.
         SessionBusy: If the session has a live run.
     """
-    leg = aliased(RunRow)
-    before = select(func.max(leg.version)).where(leg.thread_key == run.thread_key)
-    version = func.coalesce(before.scalar_subquery(), 0) + 1
-    adding = (
+    sibling = aliased(RunRow)
+    thread_version = select(func.max(sibling.version)).where(sibling.thread_key == run.thread_key)
+    version = func.coalesce(thread_version.scalar_subquery(), 0) + 1
+    statement = (
         insert(RunRow)
-        .values(**of_new(run), version=version)
+        .values(**new_run_columns(run), version=version)
         .on_conflict_do_nothing()
         .returning(RunRow.id)
     )
     for _ in range(_ADD_ATTEMPTS):
-        if await session.scalar(adding) is not None:
+        if await session.scalar(statement) is not None:
             return
         if run.request_key is not None:
-            known = await find_request(session, run.request_key)
+            known = await find_by_request(session, run.request_key)
             if known is not None:
                 raise AlreadyRequested(run.request_key, known.run_id)
         live = await live_of_session(session, run.session_id)
@@ -125,18 +91,18 @@ async def begin(
     row = await write(
         session,
         run_id,
-        may_become(RunStatus.RUNNING),
+        can_become(RunStatus.RUNNING),
         RunRow.attempt == attempt,
         RunRow.kill_requested_at.is_(None),
         *([] if job_id is None else [RunRow.job_id == job_id]),
         now=now,
         status=RunStatus.RUNNING,
         worker_id=worker_id,
-        started_at=func.coalesce(RunRow.started_at, moment(now)),
+        started_at=func.coalesce(RunRow.started_at, time_literal(now)),
         last_activity_at=now,
     )
     if row is None:
-        await refuse(session, run_id, attempt, RunStatus.RUNNING)
+        await raise_refused(session, run_id, attempt, RunStatus.RUNNING)
     return to_run(row)
 
 
@@ -172,15 +138,15 @@ async def finish(
     if attempt is None and stop_reason is not StopReason.KILLED:
         raise ValueError(f"{stop_reason} needs the attempt that ends")
     to = stop_reason.final_status
-    told = {"result": result, "error_message": error_message}
-    seconds = func.round(func.extract("epoch", moment(now) - RunRow.started_at))
+    texts = {"result": result, "error_message": error_message}
+    seconds = func.round(func.extract("epoch", time_literal(now) - RunRow.started_at))
     row = await write(
         session,
         run_id,
-        may_become(to),
+        can_become(to),
         *([] if attempt is None else [RunRow.attempt == attempt]),
         now=now,
-        **changed(final | {name: text for name, text in told.items() if text is not None}),
+        **changed_columns(final | {name: text for name, text in texts.items() if text is not None}),
         status=to,
         stop_reason=stop_reason,
         waiting_on=None,
@@ -191,7 +157,7 @@ async def finish(
         ),
     )
     if row is None:
-        await refuse(session, run_id, attempt, to)
+        await raise_refused(session, run_id, attempt, to)
     return to_run(row)
 
 
@@ -208,7 +174,7 @@ async def requeue(session: AsyncSession, run_id: str, *, attempt: int, now: date
     row = await write(
         session,
         run_id,
-        may_become(RunStatus.PENDING),
+        can_become(RunStatus.PENDING),
         RunRow.attempt == attempt,
         now=now,
         status=RunStatus.PENDING,
@@ -218,7 +184,7 @@ async def requeue(session: AsyncSession, run_id: str, *, attempt: int, now: date
         waiting_on=None,
     )
     if row is None:
-        await refuse(session, run_id, attempt, RunStatus.PENDING)
+        await raise_refused(session, run_id, attempt, RunStatus.PENDING)
     return to_run(row)
 
 
@@ -249,13 +215,13 @@ async def change(
     fence = []
     if attempt is not None:
         fence = [RunRow.attempt == attempt, RunRow.status == RunStatus.RUNNING]
-    row = await write(session, run_id, *fence, now=now, **changed(fields))
+    row = await write(session, run_id, *fence, now=now, **changed_columns(fields))
     if row is None:
-        await refuse(session, run_id, attempt, None)
+        await raise_refused(session, run_id, attempt, None)
     return to_run(row)
 
 
-async def wish_killed(session: AsyncSession, run_id: str, *, now: datetime) -> Run:
+async def request_kill(session: AsyncSession, run_id: str, *, now: datetime) -> Run:
     """Note that somebody wants the run ended; the first wish's time stays.
 
     The row is locked until the transaction ends: it neither begins nor finishes meanwhile.
@@ -269,10 +235,10 @@ async def wish_killed(session: AsyncSession, run_id: str, *, now: datetime) -> R
         run_id,
         RunRow.status.in_(sorted(LIVE_STATUSES)),
         now=now,
-        kill_requested_at=func.coalesce(RunRow.kill_requested_at, moment(now)),
+        kill_requested_at=func.coalesce(RunRow.kill_requested_at, time_literal(now)),
     )
     if row is None:
-        await refuse(session, run_id, None, RunStatus.KILLED)
+        await raise_refused(session, run_id, None, RunStatus.KILLED)
     return to_run(row)
 
 

@@ -15,31 +15,31 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from core.domain.runs.run import IllegalTransition, RunStatus, StaleAttempt, sources_of
-from core.store.runs.reads import get
+from core.store.runs.run_queries import get
 from core.store.tables.runs import RunRow
-from core.store.tables.types import Moment
+from core.store.tables.types import AwareDateTime
 
 # Made once: to make an alias takes 3 ms, and a run is written twice a second.
-_leg = aliased(RunRow)
-_newest = select(func.max(_leg.version)).where(_leg.thread_key == RunRow.thread_key)
+_sibling = aliased(RunRow)
+_thread_version = select(func.max(_sibling.version)).where(_sibling.thread_key == RunRow.thread_key)
 # The row's own version beside the thread's: after waiting for another writer the row is read
 # again, the subquery is not.
-NEXT_VERSION = func.greatest(RunRow.version, _newest.scalar_subquery()) + 1
+NEXT_VERSION = func.greatest(RunRow.version, _thread_version.scalar_subquery()) + 1
 
 
-async def touch(session: AsyncSession, run: UUID, *, now: datetime) -> None:
+async def bump_version(session: AsyncSession, run: UUID, *, now: datetime) -> None:
     """Raise the version: something that is shown with the run has changed."""
     await _update(session, RunRow.id == run, now=now)
 
 
-def may_become(to: RunStatus) -> ColumnElement[bool]:
+def can_become(to: RunStatus) -> ColumnElement[bool]:
     """SQL: this status may follow the present one."""
     return RunRow.status.in_(sorted(sources_of(to)))
 
 
-def moment(now: datetime) -> ColumnElement[datetime]:
+def time_literal(now: datetime) -> ColumnElement[datetime]:
     """SQL: this time."""
-    return literal(now, Moment())
+    return literal(now, AwareDateTime())
 
 
 async def write(
@@ -66,7 +66,7 @@ async def _update(
     return row
 
 
-async def refuse(
+async def raise_refused(
     session: AsyncSession, run_id: str, attempt: int | None, wanted: RunStatus | None
 ) -> NoReturn:
     """Raise why a write did not land; `RunNotFound` if there is no such run."""

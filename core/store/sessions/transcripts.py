@@ -15,8 +15,8 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from core.store.database.engine import translating
-from core.store.tables.types import storable
+from core.store.database.engine import translate_errors
+from core.store.tables.types import sanitize_text
 
 Key = Mapping[str, Any]
 Entry = Mapping[str, Any]
@@ -81,7 +81,7 @@ _EXISTS = text(
 )
 
 
-_HOLDS = text(
+_CONTAINS_ANY = text(
     """
     SELECT EXISTS (
         SELECT FROM transcript_entries
@@ -93,7 +93,7 @@ _HOLDS = text(
 
 
 # After the first of these lines; agents below the main one have transcripts of their own.
-_ANSWERS = text(
+_ANSWERS_SINCE = text(
     """
     SELECT entry::text FROM transcript_entries
     WHERE session_id = :session_id AND scope = '' AND entry->>'type' = 'assistant'
@@ -107,22 +107,22 @@ _ANSWERS = text(
 )
 
 
-async def holds(session: AsyncSession, session_id: UUID, uuids: Sequence[UUID]) -> bool:
+async def contains_any(session: AsyncSession, session_id: UUID, uuids: Sequence[UUID]) -> bool:
     """Whether a session's transcript has one of these lines: whether the agent heard it."""
-    wanted = {"session_id": str(session_id), "uuids": [str(uuid) for uuid in uuids]}
-    return bool(await session.scalar(_HOLDS, wanted))
+    params = {"session_id": str(session_id), "uuids": [str(uuid) for uuid in uuids]}
+    return bool(await session.scalar(_CONTAINS_ANY, params))
 
 
-async def answers_to(
+async def answers_since(
     session: AsyncSession, session_id: UUID, uuids: Sequence[UUID]
 ) -> list[dict[str, Any]]:
     """The model's answers in a session, subagents' too, since the first of these lines.
 
     Nothing is added to the transcript until the transaction ends.
     """
-    wanted = {"session_id": str(session_id), "uuids": [str(uuid) for uuid in uuids]}
+    params = {"session_id": str(session_id), "uuids": [str(uuid) for uuid in uuids]}
     await session.execute(_LOCK, {"session_id": str(session_id), "scope": ""})
-    return [json.loads(line) for line in await session.scalars(_ANSWERS, wanted)]
+    return [json.loads(line) for line in await session.scalars(_ANSWERS_SINCE, params)]
 
 
 async def exists(session: AsyncSession, session_id: UUID) -> bool:
@@ -145,13 +145,13 @@ class Transcripts:
         Args:
             sessions: Where.
             fold: The SDK's `fold_session_summary`; without it there are no summaries.
-            attempt: Run and attempt of the only writer, see `of_attempt`.
+            attempt: Run and attempt of the only writer, see `for_attempt`.
         """
         self._sessions = sessions
         self._fold = fold
         self._attempt = attempt
 
-    def of_attempt(self, run_id: str, attempt: int) -> Transcripts:
+    def for_attempt(self, run_id: str, attempt: int) -> Transcripts:
         """The same, for the agent of one attempt: later attempts silence it.
 
         What a worker that was taken for dead says afterwards would be mixed into what its
@@ -168,25 +168,25 @@ class Transcripts:
         """
         if not entries:
             return
-        place = _place(key)
+        key_params = _key_params(key)
         uuids = [entry.get("uuid") for entry in entries]
-        with translating():
-            await self._append(place, key, uuids, entries)
+        with translate_errors():
+            await self._append(key_params, key, uuids, entries)
 
     async def _append(
-        self, place: dict[str, str], key: Key, uuids: Sequence[Any], entries: Sequence[Entry]
+        self, key_params: dict[str, str], key: Key, uuids: Sequence[Any], entries: Sequence[Entry]
     ) -> None:
         run_id, attempt = self._attempt or (None, None)
         async with self._sessions.begin() as session:
             await session.execute(
-                _LOCK, {"session_id": place["session_id"], "scope": place["scope"]}
+                _LOCK, {"session_id": key_params["session_id"], "scope": key_params["scope"]}
             )
             await session.execute(
                 _APPEND,
-                place
+                key_params
                 | {
-                    "project_key": storable(str(key["project_key"])),
-                    "uuids": [storable(u) if isinstance(u, str) else None for u in uuids],
+                    "project_key": sanitize_text(str(key["project_key"])),
+                    "uuids": [sanitize_text(u) if isinstance(u, str) else None for u in uuids],
                     "entries": [json.dumps(entry) for entry in entries],
                     "run_id": run_id,
                     "attempt": attempt,
@@ -199,16 +199,16 @@ class Transcripts:
         Raises:
             Unavailable: If the database cannot be reached.
         """
-        with translating():
+        with translate_errors():
             async with self._sessions() as session:
-                lines = (await session.scalars(_LOAD, _place(key))).all()
+                lines = (await session.scalars(_LOAD, _key_params(key))).all()
         return [json.loads(line) for line in lines] or None
 
     async def list_sessions(self, project_key: str) -> list[dict[str, Any]]:
         """Sessions that were written in a project, with the time of their last line (ms)."""
-        with translating():
+        with translate_errors():
             async with self._sessions() as session:
-                rows = await session.execute(_SESSIONS, {"project_key": storable(project_key)})
+                rows = await session.execute(_SESSIONS, {"project_key": sanitize_text(project_key)})
                 return [{"session_id": row.session_id, "mtime": row.mtime} for row in rows]
 
     async def list_session_summaries(self, project_key: str) -> list[dict[str, Any]]:
@@ -228,20 +228,20 @@ class Transcripts:
         Raises:
             Unavailable: If the database cannot be reached.
         """
-        place = _place(key)
-        del place["subpath"]
-        with translating():
+        key_params = _key_params(key)
+        del key_params["subpath"]
+        with translate_errors():
             async with self._sessions() as session:
-                return list(await session.scalars(_SUBKEYS, place))
+                return list(await session.scalars(_SUBKEYS, key_params))
 
     async def delete(self, key: Key) -> None:
         """Delete a subagent's transcript, or a session with all that is under it."""
-        with translating():
+        with translate_errors():
             async with self._sessions.begin() as session:
-                await session.execute(_DELETE, _place(key))
+                await session.execute(_DELETE, _key_params(key))
 
 
-def _place(key: Key) -> dict[str, str]:
+def _key_params(key: Key) -> dict[str, str]:
     session_id = str(key["session_id"])
     try:
         # In one spelling: capitals or braces are the same session.
@@ -249,7 +249,7 @@ def _place(key: Key) -> dict[str, str]:
     except ValueError:
         scope = str(key["project_key"])
     return {
-        "scope": storable(scope),
-        "session_id": storable(session_id),
-        "subpath": storable(str(key.get("subpath") or "")),
+        "scope": sanitize_text(scope),
+        "session_id": sanitize_text(session_id),
+        "subpath": sanitize_text(str(key.get("subpath") or "")),
     }

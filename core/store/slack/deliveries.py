@@ -26,7 +26,7 @@ async def receive(
     return added is not None
 
 
-async def done(session: AsyncSession, key: str, *, now: datetime) -> None:
+async def mark_done(session: AsyncSession, key: str, *, now: datetime) -> None:
     """Forget the body of a handled delivery; the key stays, to know it again."""
     await session.execute(
         update(DeliveryRow)
@@ -36,7 +36,7 @@ async def done(session: AsyncSession, key: str, *, now: datetime) -> None:
     )
 
 
-async def renew(session: AsyncSession, keys: Collection[str], *, now: datetime) -> None:
+async def renew_claims(session: AsyncSession, keys: Collection[str], *, now: datetime) -> None:
     """Say of deliveries that they are still being handled."""
     await session.execute(
         update(DeliveryRow)
@@ -83,12 +83,12 @@ async def claim_unfinished(
     return [(row.key, row.body or {}) for row in claimed]
 
 
-async def forget(session: AsyncSession, *, before: datetime) -> int:
+async def delete_received_before(session: AsyncSession, *, before: datetime) -> int:
     """Delete deliveries received before then, handled or not; answers how many."""
-    gone = await session.scalars(
+    deleted = await session.scalars(
         delete(DeliveryRow)
         .where(DeliveryRow.received_at < before)
         .returning(DeliveryRow.key)
         .execution_options(synchronize_session=False)
     )
-    return len(gone.all())
+    return len(deleted.all())

@@ -8,28 +8,30 @@ from sqlalchemy import delete, literal, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.domain.runs.snapshot import Doubt, Doubted, ShownState
-from core.store.tables.outside import DoubtRow, ShownRow
+from core.domain.runs.snapshot import SlackMessageState, UncertainWrite, UncertainWriteKind
+from core.store.tables.outside import SlackMessageRow, UncertainWriteRow
 from core.store.tables.runs import RunRow
 
 CARD = "card"
-_KEY = ("thread_key", "slot", "doubt")
+_KEY = ("thread_key", "slot", "kind")
 
 
-async def note(session: AsyncSession, doubted: Doubted) -> None:
+async def add(session: AsyncSession, write: UncertainWrite) -> None:
     """Keep a doubt; noted again it is due later."""
-    noting = insert(DoubtRow).values(
-        thread_key=doubted.thread_key,
-        slot=doubted.slot,
-        doubt=doubted.doubt,
-        due_at=doubted.due_at,
+    statement = insert(UncertainWriteRow).values(
+        thread_key=write.thread_key,
+        slot=write.slot,
+        kind=write.kind,
+        due_at=write.due_at,
     )
     await session.execute(
-        noting.on_conflict_do_update(index_elements=_KEY, set_={"due_at": noting.excluded.due_at})
+        statement.on_conflict_do_update(
+            index_elements=_KEY, set_={"due_at": statement.excluded.due_at}
+        )
     )
 
 
-async def note_all(
+async def add_for_open_threads(
     session: AsyncSession, *, team_id: str, changed_since: datetime, due_at: datetime
 ) -> None:
     """Doubt the cards of all threads that are not drawn to their end, and what changed lately.
@@ -38,38 +40,44 @@ async def note_all(
     """
     threads = select(RunRow.thread_key).where(RunRow.slack_team_id == team_id, ~RunRow.is_drawn)
     messages = select(
-        ShownRow.thread_key,
-        ShownRow.slot,
-        literal(Doubt.OVERWRITTEN.value),
-        literal(due_at, type_=DoubtRow.due_at.type),
+        SlackMessageRow.thread_key,
+        SlackMessageRow.slot,
+        literal(UncertainWriteKind.OVERWRITTEN.value),
+        literal(due_at, type_=UncertainWriteRow.due_at.type),
     ).where(
-        ShownRow.thread_key.in_(threads),
-        ShownRow.state == ShownState.SHOWN,
-        or_(ShownRow.slot == CARD, ShownRow.updated_at >= changed_since),
+        SlackMessageRow.thread_key.in_(threads),
+        SlackMessageRow.state == SlackMessageState.SHOWN,
+        or_(SlackMessageRow.slot == CARD, SlackMessageRow.updated_at >= changed_since),
         # A file is never changed.
-        ShownRow.slot.not_like("file:%"),
+        SlackMessageRow.slot.not_like("file:%"),
     )
-    noting = insert(DoubtRow).from_select([*_KEY, "due_at"], messages)
+    statement = insert(UncertainWriteRow).from_select([*_KEY, "due_at"], messages)
     await session.execute(
-        noting.on_conflict_do_update(index_elements=_KEY, set_={"due_at": noting.excluded.due_at})
-    )
-
-
-async def settle(session: AsyncSession, thread_key: str, slot: str, doubt: Doubt) -> None:
-    """Forget a doubt, if it is there."""
-    await session.execute(
-        delete(DoubtRow).where(
-            DoubtRow.thread_key == thread_key, DoubtRow.slot == slot, DoubtRow.doubt == doubt
+        statement.on_conflict_do_update(
+            index_elements=_KEY, set_={"due_at": statement.excluded.due_at}
         )
     )
 
 
-async def of_team(session: AsyncSession, team_id: str) -> list[Doubted]:
+async def resolve(
+    session: AsyncSession, thread_key: str, slot: str, kind: UncertainWriteKind
+) -> None:
+    """Forget a doubt, if it is there."""
+    await session.execute(
+        delete(UncertainWriteRow).where(
+            UncertainWriteRow.thread_key == thread_key,
+            UncertainWriteRow.slot == slot,
+            UncertainWriteRow.kind == kind,
+        )
+    )
+
+
+async def of_team(session: AsyncSession, team_id: str) -> list[UncertainWrite]:
     """All doubts about a team's threads, those that are due first before the others."""
     rows = await session.scalars(
-        select(DoubtRow)
-        .join(RunRow, RunRow.run_id == DoubtRow.thread_key)
+        select(UncertainWriteRow)
+        .join(RunRow, RunRow.run_id == UncertainWriteRow.thread_key)
         .where(RunRow.slack_team_id == team_id)
-        .order_by(DoubtRow.due_at)
+        .order_by(UncertainWriteRow.due_at)
     )
-    return [row.to_doubted() for row in rows]
+    return [row.to_uncertain_write() for row in rows]

@@ -16,7 +16,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from core.domain.actor import User
 from core.domain.runs.session import Message, MessageRole, MessageType, Session
-from core.store.tables.types import Json, Moment, Words
+from core.store.tables.types import AwareDateTime, Json, SafeText
 
 
 class Row(DeclarativeBase):
@@ -31,22 +31,22 @@ class Row(DeclarativeBase):
         }
     )
     type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads a plain dict
-        str: Words,
-        datetime: Moment,
+        str: SafeText,
+        datetime: AwareDateTime,
         UUID: Uuid(),
         dict[str, Any]: Json,
         Mapping[str, Any]: Json,
     }
 
 
-def one_of(column: str, words: Iterable[StrEnum]) -> str:
+def check_in(column: str, values: Iterable[StrEnum]) -> str:
     """SQL: the column holds one of these words."""
-    return f"{column} IN ({quoted(words)})"
+    return f"{column} IN ({quoted(values)})"
 
 
-def quoted(words: Iterable[StrEnum]) -> str:
+def quoted(values: Iterable[StrEnum]) -> str:
     """The words as a list of SQL literals, in one order at all times."""
-    return ", ".join(f"'{word.value}'" for word in sorted(words))
+    return ", ".join(f"'{word.value}'" for word in sorted(values))
 
 
 class UserRow(Row):
@@ -108,8 +108,8 @@ class MessageRow(Row):
 
     __tablename__ = "messages"
     __table_args__ = (
-        CheckConstraint(one_of("role", MessageRole), name="valid_role"),
-        CheckConstraint(one_of("message_type", MessageType), name="valid_message_type"),
+        CheckConstraint(check_in("role", MessageRole), name="valid_role"),
+        CheckConstraint(check_in("message_type", MessageType), name="valid_message_type"),
         Index("idx_messages_session_id", "session_id", "created_at"),
     )
 

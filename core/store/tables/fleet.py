@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from core.domain.fleet.workers import WorkerRecord, WorkerState
 from core.domain.runs.carried_work import Bundle, CarriedWork
-from core.store.tables.base import Row, one_of
+from core.store.tables.base import Row, check_in
 
 
 class WorkerRow(Row):
@@ -20,7 +20,7 @@ class WorkerRow(Row):
 
     __tablename__ = "workers"
     __table_args__ = (
-        CheckConstraint(one_of("state", WorkerState), name="valid_worker_state"),
+        CheckConstraint(check_in("state", WorkerState), name="valid_worker_state"),
         Index("idx_workers_heartbeat_at", "heartbeat_at"),
         Index("idx_workers_node", "node"),
     )
@@ -62,7 +62,7 @@ class CapRow(Row):
     updated_at: Mapped[datetime]
 
 
-class CarriedRow(Row):
+class CarriedWorkRow(Row):
     """One row of `carried_work`: a git bundle with what a session's repository lacks.
 
     Attributes:
@@ -88,7 +88,7 @@ class CarriedRow(Row):
     created_at: Mapped[datetime]
     bundle: Mapped[bytes] = mapped_column(LargeBinary)
 
-    def to_carried(self) -> CarriedWork:
+    def to_carried_work(self) -> CarriedWork:
         """The domain value."""
         return CarriedWork(
             id=self.id,

@@ -12,8 +12,13 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from core.domain.actor import Actor, Origin, Role
 from core.domain.audit import AuditEntry
-from core.domain.runs.snapshot import Doubt, Doubted, Shown, ShownState
-from core.store.tables.base import Row, one_of
+from core.domain.runs.snapshot import (
+    SlackMessage,
+    SlackMessageState,
+    UncertainWrite,
+    UncertainWriteKind,
+)
+from core.store.tables.base import Row, check_in
 
 
 class TranscriptRow(Row):
@@ -56,12 +61,12 @@ class TranscriptRow(Row):
     stored_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
 
 
-class ShownRow(Row):
+class SlackMessageRow(Row):
     """One row of `slack_messages`."""
 
     __tablename__ = "slack_messages"
     __table_args__ = (
-        CheckConstraint(one_of("state", ShownState), name="valid_shown_state"),
+        CheckConstraint(check_in("state", SlackMessageState), name="valid_slack_message_state"),
         Index("uq_slack_messages_slot", "thread_key", "slot", unique=True),
         Index("idx_slack_messages_place", "channel_id", "message_ts"),
         Index("idx_slack_messages_gone", "channel_id", postgresql_where=text("state = 'gone'")),
@@ -80,14 +85,14 @@ class ShownRow(Row):
     error: Mapped[str | None]
     updated_at: Mapped[datetime]
 
-    def to_shown(self) -> Shown:
+    def to_slack_message(self) -> SlackMessage:
         """The domain value."""
-        return Shown(
+        return SlackMessage(
             id=self.id,
             thread_key=self.thread_key,
             slot=self.slot,
             channel_id=self.channel_id,
-            state=ShownState(self.state),
+            state=SlackMessageState(self.state),
             message_ts=self.message_ts,
             thread_ts=self.thread_ts,
             version=self.version,
@@ -98,23 +103,25 @@ class ShownRow(Row):
         )
 
 
-class DoubtRow(Row):
-    """One row of `slack_doubts`."""
+class UncertainWriteRow(Row):
+    """One row of `slack_uncertain_writes`."""
 
-    __tablename__ = "slack_doubts"
-    __table_args__ = (CheckConstraint(one_of("doubt", Doubt), name="valid_doubt"),)
+    __tablename__ = "slack_uncertain_writes"
+    __table_args__ = (
+        CheckConstraint(check_in("kind", UncertainWriteKind), name="valid_uncertain_write_kind"),
+    )
 
     thread_key: Mapped[str] = mapped_column(primary_key=True)
     slot: Mapped[str] = mapped_column(primary_key=True)
-    doubt: Mapped[str] = mapped_column(String(50), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(50), primary_key=True)
     due_at: Mapped[datetime]
 
-    def to_doubted(self) -> Doubted:
+    def to_uncertain_write(self) -> UncertainWrite:
         """The domain value."""
-        return Doubted(
+        return UncertainWrite(
             thread_key=self.thread_key,
             slot=self.slot,
-            doubt=Doubt(self.doubt),
+            kind=UncertainWriteKind(self.kind),
             due_at=self.due_at,
         )
 

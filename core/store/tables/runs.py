@@ -23,7 +23,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from core.domain.fleet.workers import QueueReason
 from core.domain.runs.run import LIVE_STATUSES, CostSource, RunStatus, StopReason, WaitingOn
 from core.domain.workflow import OnWorkerLost
-from core.store.tables.base import Row, one_of
+from core.store.tables.base import Row, check_in
 from core.store.tables.types import Json
 
 COST = Numeric(14, 7)
@@ -39,19 +39,19 @@ class RunRow(Row):
 
     __tablename__ = "workflow_runs"
     __table_args__ = (
-        CheckConstraint(one_of("status", RunStatus), name="valid_status"),
+        CheckConstraint(check_in("status", RunStatus), name="valid_status"),
         CheckConstraint("duration_seconds IS NULL OR duration_seconds >= 0", name="valid_duration"),
         CheckConstraint(
             "input_tokens >= 0 AND output_tokens >= 0 AND total_tokens >= 0"
             " AND cache_read_tokens >= 0 AND cache_creation_tokens >= 0",
             name="valid_tokens",
         ),
-        CheckConstraint(one_of("stop_reason", StopReason), name="valid_stop_reason"),
-        CheckConstraint(one_of("waiting_on", WaitingOn), name="valid_waiting_on"),
-        CheckConstraint(one_of("cost_source", CostSource), name="valid_cost_source"),
+        CheckConstraint(check_in("stop_reason", StopReason), name="valid_stop_reason"),
+        CheckConstraint(check_in("waiting_on", WaitingOn), name="valid_waiting_on"),
+        CheckConstraint(check_in("cost_source", CostSource), name="valid_cost_source"),
         CheckConstraint("attempt >= 1 AND version >= 1", name="valid_attempt"),
-        CheckConstraint(one_of("on_worker_lost", OnWorkerLost), name="valid_on_worker_lost"),
-        CheckConstraint(one_of("queue_reason", QueueReason), name="valid_queue_reason"),
+        CheckConstraint(check_in("on_worker_lost", OnWorkerLost), name="valid_on_worker_lost"),
+        CheckConstraint(check_in("queue_reason", QueueReason), name="valid_queue_reason"),
         Index("idx_workflow_runs_run_id_unique", "run_id", unique=True),
         Index("idx_workflow_runs_session_id", "session_id", "created_at"),
         Index("idx_workflow_runs_status", "status", text("created_at DESC")),
@@ -68,14 +68,14 @@ class RunRow(Row):
             "uq_workflow_runs_live_session",
             "session_id",
             unique=True,
-            postgresql_where=text(one_of("status", LIVE_STATUSES)),
+            postgresql_where=text(check_in("status", LIVE_STATUSES)),
         ),
         # Whom the admission step looks at: those that wait, and those in workers' hands.
         Index(
             "idx_workflow_runs_live",
             text("priority DESC"),
             "created_at",
-            postgresql_where=text(one_of("status", LIVE_STATUSES)),
+            postgresql_where=text(check_in("status", LIVE_STATUSES)),
         ),
         Index(
             "idx_workflow_runs_undrawn",

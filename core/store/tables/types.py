@@ -19,7 +19,7 @@ from sqlalchemy.types import TypeDecorator
 _REPLACEMENT = "\ufffd"
 
 
-def storable(text: str) -> str:
+def sanitize_text(text: str) -> str:
     """The text with what Postgres cannot keep replaced by U+FFFD."""
     if "\x00" in text:
         text = text.replace("\x00", _REPLACEMENT)
@@ -41,17 +41,17 @@ def to_json(value: Any) -> str:
 
 def _cleaned(value: Any) -> Any:
     if isinstance(value, str):
-        return storable(value)
+        return sanitize_text(value)
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, Mapping):
-        return {storable(str(key)): _cleaned(item) for key, item in value.items()}
+        return {sanitize_text(str(key)): _cleaned(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_cleaned(item) for item in value]
     return value
 
 
-class Words(TypeDecorator[str]):
+class SafeText(TypeDecorator[str]):
     """Text of any length, from anybody."""
 
     impl = Text
@@ -59,10 +59,10 @@ class Words(TypeDecorator[str]):
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
         """Replace what Postgres cannot keep."""
-        return None if value is None else storable(value)
+        return None if value is None else sanitize_text(value)
 
 
-class Moment(TypeDecorator[datetime]):
+class AwareDateTime(TypeDecorator[datetime]):
     """An aware time.  A naive one is a programming error."""
 
     impl = DateTime(timezone=True)

@@ -11,19 +11,25 @@ from uuid import UUID
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from core.domain.fleet.attempt import RunProcess
-from core.domain.kills.termination import PHASES, Phase, ProcessIdentity, Termination, Waited
+from core.domain.fleet.attempt import AttemptRecord
+from core.domain.kills.termination import (
+    PHASE_TRANSITIONS,
+    CriticalWait,
+    Phase,
+    ProcessIdentity,
+    Termination,
+)
 from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.step import Step, StepStatus
-from core.store.tables.base import Row, one_of
+from core.store.tables.base import Row, check_in
 from core.store.tables.runs import COST
 from core.store.tables.types import Json
 
-FINAL_PHASES = frozenset(phase for phase, targets in PHASES.items() if not targets)
-IS_OPEN = text(f"NOT ({one_of('phase', FINAL_PHASES)})")
+FINAL_PHASES = frozenset(phase for phase, targets in PHASE_TRANSITIONS.items() if not targets)
+IS_OPEN = text(f"NOT ({check_in('phase', FINAL_PHASES)})")
 
 
-class ProcessRow(Row):
+class AttemptRow(Row):
     """One row of `workflow_processes`."""
 
     __tablename__ = "workflow_processes"
@@ -50,7 +56,7 @@ class ProcessRow(Row):
     ended_at: Mapped[datetime | None]
     gone_at: Mapped[datetime | None]
 
-    def to_process(self) -> RunProcess:
+    def to_attempt(self) -> AttemptRecord:
         """The domain value."""
         agent = None
         if self.agent_pid is not None and self.agent_started_ticks is not None:
@@ -59,7 +65,7 @@ class ProcessRow(Row):
                 started_ticks=self.agent_started_ticks,
                 name=self.agent_name or "",
             )
-        return RunProcess(
+        return AttemptRecord(
             id=self.id,
             run_id=self.run_id,
             attempt=self.attempt,
@@ -77,7 +83,7 @@ class StepRow(Row):
     """One row of `workflow_steps`."""
 
     __tablename__ = "workflow_steps"
-    __table_args__ = (CheckConstraint(one_of("status", StepStatus), name="valid_step_status"),)
+    __table_args__ = (CheckConstraint(check_in("status", StepStatus), name="valid_step_status"),)
 
     run_id: Mapped[UUID] = mapped_column(ForeignKey("workflow_runs.id"), primary_key=True)
     step_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
@@ -134,7 +140,7 @@ class TerminationRow(Row):
 
     __tablename__ = "terminations"
     __table_args__ = (
-        CheckConstraint(one_of("phase", Phase), name="valid_phase"),
+        CheckConstraint(check_in("phase", Phase), name="valid_phase"),
         Index("idx_terminations_run_id", "run_id", "requested_at"),
         Index("idx_terminations_requested_at", "requested_at"),
         Index("uq_terminations_open", "run_id", unique=True, postgresql_where=IS_OPEN),
@@ -159,8 +165,9 @@ class TerminationRow(Row):
 
     def to_termination(self) -> Termination:
         """The domain value, its phases in the order in which they began."""
-        begun = sorted(
-            self.phases.items(), key=lambda item: (item[1], item[0] == self.phase, _ORDER[item[0]])
+        phase_starts = sorted(
+            self.phases.items(),
+            key=lambda item: (item[1], item[0] == self.phase, _PHASE_ORDER[item[0]]),
         )
         return Termination(
             id=self.id,
@@ -172,14 +179,14 @@ class TerminationRow(Row):
             requested_from=self.requested_from,
             reason=self.reason,
             force=self.force,
-            phases={Phase(name): milliseconds for name, milliseconds in begun},
+            phases={Phase(name): milliseconds for name, milliseconds in phase_starts},
             processes_seen=self.processes_seen,
             survivors=tuple(ProcessIdentity(**survivor) for survivor in self.survivors),
             work_saved=self.work_saved,
-            waited_for=tuple(Waited(**one) for one in self.waited_for),
+            waited_for=tuple(CriticalWait(**one) for one in self.waited_for),
             cleanup=self.cleanup,
             completed_at=self.completed_at,
         )
 
 
-_ORDER = {phase.value: place for place, phase in enumerate(Phase)}
+_PHASE_ORDER = {phase.value: position for position, phase in enumerate(Phase)}

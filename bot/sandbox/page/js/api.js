@@ -1,10 +1,10 @@
 // The sandbox's control API.  An answer is always an object with `ok`; a lost server is {ok: false, error: "offline"}.
 
-const PATIENCE_MS = 20_000;
+const TIMEOUT_MS = 20_000;
 
 async function call(path, options) {
   try {
-    const response = await fetch(path, { signal: AbortSignal.timeout(PATIENCE_MS), ...options });
+    const response = await fetch(path, { signal: AbortSignal.timeout(TIMEOUT_MS), ...options });
     return await response.json();
   } catch (error) {
     console.info("%s did not answer: %s", path, error.message);
@@ -27,7 +27,7 @@ export const send = (path, body) =>
   });
 
 export async function readText(path) {
-  const response = await fetch(path, { signal: AbortSignal.timeout(PATIENCE_MS) });
+  const response = await fetch(path, { signal: AbortSignal.timeout(TIMEOUT_MS) });
   if (!response.ok) throw new Error(`HTTP ${response.status}`);
   return response.text();
 }

@@ -26,12 +26,12 @@ const thread = new ThreadPane(element("thread"));
 const reread = coalesced(readWorld);
 const openedAt = Date.now() / 1000;
 
-function heard(event) {
+function onEvent(event) {
   switch (event.type) {
     case "message":
     case "ephemeral":
     case "reaction":
-      return heardMessage(event);
+      return onMessageEvent(event);
     case "home":
       return place.isHome ? channel.home.published() : undefined;
     case "inspector":
@@ -44,7 +44,7 @@ function heard(event) {
   }
 }
 
-function heardMessage(event) {
+function onMessageEvent(event) {
   if (event.channel !== place.channel) {
     const isReply = event.thread_ts && event.thread_ts !== event.ts;
     if (!isReply && Number(event.ts) > openedAt) markUnread(event.channel);
@@ -54,7 +54,7 @@ function heardMessage(event) {
   return channel.refresh();
 }
 
-function arrive() {
+function showRoute() {
   openSidebar(false);
   sidebar.draw();
   channel.arrive();
@@ -71,10 +71,10 @@ function escape(event) {
 
 async function start() {
   while (!(await readWorld())) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-  on("place", arrive);
+  on("place", showRoute);
   on("person", () => {
     follow();
-    arrive();
+    showRoute();
   });
   on("world", () => {
     sidebar.draw();
@@ -92,7 +92,7 @@ async function start() {
 
 // After every reconnect, what may have been missed is read again.
 function follow() {
-  listen(heard, () => {
+  listen(onEvent, () => {
     // Only from here on is no news missed.
     document.body.dataset.ready = "yes";
     reread();

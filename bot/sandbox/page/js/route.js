@@ -1,6 +1,6 @@
 // Where the person is, kept in the address: #/C123, #/C123/1769220155.940449, #/home.
 
-import { tell, world } from "./world.js";
+import { notify, world } from "./world.js";
 
 export const place = { channel: null, thread: null, isHome: false };
 
@@ -10,31 +10,31 @@ function parse() {
   return { channel: idOf(channel), thread: thread || null, isHome: false };
 }
 
-function idOf(named) {
-  if (world.channels.has(named)) return named;
-  const found = [...world.channels.values()].find((channel) => channel.name === named && named);
+function idOf(nameOrId) {
+  if (world.channels.has(nameOrId)) return nameOrId;
+  const found = [...world.channels.values()].find((channel) => channel.name === nameOrId && nameOrId);
   return (found ?? startChannel())?.id ?? null;
 }
 
 // The first place to show: a channel where both the person and the app are; #builds before others.
 function startChannel() {
   const channels = [...world.channels.values()].filter((channel) => !channel.is_im && !channel.is_archived);
-  const good = channels.filter((channel) => channel.is_member !== false && channel.bot_is_member);
-  return good.find((channel) => channel.name === "builds") ?? good[0] ?? channels[0];
+  const usable = channels.filter((channel) => channel.is_member !== false && channel.bot_is_member);
+  return usable.find((channel) => channel.name === "builds") ?? usable[0] ?? channels[0];
 }
 
-export function go({ channel = null, thread = null, home = false }) {
+export function navigate({ channel = null, thread = null, home = false }) {
   const hash = home ? "#/home" : `#/${channel}${thread ? `/${thread}` : ""}`;
-  if (location.hash === hash) arrive();
+  if (location.hash === hash) showRoute();
   else location.hash = hash;
 }
 
-export function arrive() {
+export function showRoute() {
   Object.assign(place, parse());
-  tell("place");
+  notify("place");
 }
 
 export function watchAddress() {
-  addEventListener("hashchange", arrive);
-  arrive();
+  addEventListener("hashchange", showRoute);
+  showRoute();
 }

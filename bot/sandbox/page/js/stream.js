@@ -1,9 +1,9 @@
 // The server's events, with a reconnect that waits a little longer each time.
 
-import { person, tell } from "./world.js";
+import { person, notify } from "./world.js";
 
 const FIRST_WAIT_MS = 500;
-const LONGEST_WAIT_MS = 8_000;
+const MAX_WAIT_MS = 8_000;
 
 let source = null;
 let wait = FIRST_WAIT_MS;
@@ -17,7 +17,7 @@ export function listen(onEvent, onOpen) {
   source = mine;
   mine.onopen = () => {
     wait = FIRST_WAIT_MS;
-    tell("live", true);
+    notify("live", true);
     onOpen();
   };
   mine.onmessage = (message) => {
@@ -27,9 +27,9 @@ export function listen(onEvent, onOpen) {
   mine.onerror = () => {
     if (source !== mine) return;
     mine.close();
-    tell("live", false);
+    notify("live", false);
     timer = setTimeout(() => listen(onEvent, onOpen), wait);
-    wait = Math.min(wait * 2, LONGEST_WAIT_MS);
+    wait = Math.min(wait * 2, MAX_WAIT_MS);
   };
 }
 

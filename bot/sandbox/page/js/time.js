@@ -12,7 +12,7 @@ export const secondsOf = (date) => clockWithSeconds.format(date);
 export const fullTimeOf = (ts) => full.format(dateOf(ts));
 export const dayKey = (ts) => dateOf(ts).toDateString();
 
-function near(date) {
+function relativeDay(date) {
   const start = (moment) => new Date(moment.getFullYear(), moment.getMonth(), moment.getDate());
   const days = Math.round((start(date) - start(new Date())) / 86_400_000);
   return { 0: "today", [-1]: "yesterday", 1: "tomorrow" }[days] ?? null;
@@ -20,7 +20,7 @@ function near(date) {
 
 export function dayOf(ts) {
   const date = dateOf(ts);
-  const word = near(date);
+  const word = relativeDay(date);
   return word ? word[0].toUpperCase() + word.slice(1) : dayLong.format(date);
 }
 
@@ -38,9 +38,9 @@ const TOKENS = {
   date: (date) => part(date, { year: "numeric", month: "long", day: "numeric" }),
   date_short: (date) => part(date, { year: "numeric", month: "short", day: "numeric" }),
   date_long: (date) => part(date, { weekday: "long", year: "numeric", month: "long", day: "numeric" }),
-  date_pretty: (date) => near(date) ?? TOKENS.date(date),
-  date_short_pretty: (date) => near(date) ?? TOKENS.date_short(date),
-  date_long_pretty: (date) => near(date) ?? TOKENS.date_long(date),
+  date_pretty: (date) => relativeDay(date) ?? TOKENS.date(date),
+  date_short_pretty: (date) => relativeDay(date) ?? TOKENS.date_short(date),
+  date_long_pretty: (date) => relativeDay(date) ?? TOKENS.date_long(date),
   time: (date) => clock.format(date),
   time_secs: (date) => clockWithSeconds.format(date),
   ago: (date) => ago(date / 1000),

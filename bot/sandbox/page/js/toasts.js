@@ -25,4 +25,4 @@ const REASONS = {
   expired_trigger_id: "the trigger was older than 3 seconds",
 };
 
-export const because = (answer) => REASONS[answer?.error] ?? answer?.error ?? "unknown error";
+export const reasonFor = (answer) => REASONS[answer?.error] ?? answer?.error ?? "unknown error";

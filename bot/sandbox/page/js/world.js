@@ -21,12 +21,12 @@ const changes = new EventTarget();
 
 // Topics: "world" (re-read), "person" (acting as somebody else), "unread", "place", "live" (stream up or down).
 export const on = (topic, listener) => changes.addEventListener(topic, (event) => listener(event.detail));
-export const tell = (topic, detail) => changes.dispatchEvent(new CustomEvent(topic, { detail }));
+export const notify = (topic, detail) => changes.dispatchEvent(new CustomEvent(topic, { detail }));
 
 // /?as=ben opens the page as ben.  Another tab keeps its own person: two can be played side by side.
-const asked = () => new URLSearchParams(location.search).get("as");
+const personInUrl = () => new URLSearchParams(location.search).get("as");
 
-export const person = () => world.me?.id ?? asked() ?? sessionStorage.getItem(PERSON_KEY) ?? undefined;
+export const person = () => world.me?.id ?? personInUrl() ?? sessionStorage.getItem(PERSON_KEY) ?? undefined;
 
 export async function readWorld() {
   const answer = await read("state", { user: person() });
@@ -47,13 +47,13 @@ export async function readWorld() {
     isReady: true,
   });
   world.me = world.users.get(me) ?? { id: me, name: me };
-  tell("world");
+  notify("world");
   return true;
 }
 
 function forgetPerson() {
   sessionStorage.removeItem(PERSON_KEY);
-  if (asked()) history.replaceState(null, "", location.pathname + location.hash);
+  if (personInUrl()) history.replaceState(null, "", location.pathname + location.hash);
 }
 
 export async function actAs(userId) {
@@ -62,7 +62,7 @@ export async function actAs(userId) {
   world.me = world.users.get(userId) ?? { id: userId };
   world.unread.clear();
   await readWorld();
-  tell("person");
+  notify("person");
 }
 
 export function nameOf(userId) {
@@ -85,9 +85,9 @@ export const channelLabel = (channel) => (channel?.is_im ? titleOf(channel) : `#
 export function markUnread(channelId) {
   if (world.unread.has(channelId)) return;
   world.unread.add(channelId);
-  tell("unread");
+  notify("unread");
 }
 
 export function markRead(channelId) {
-  if (world.unread.delete(channelId)) tell("unread");
+  if (world.unread.delete(channelId)) notify("unread");
 }

@@ -4,22 +4,22 @@ from typing import Any
 
 from bot.sandbox.slack.api.call import Call, Handler, visible_channel
 from bot.sandbox.slack.api.chat import (
-    changed,
-    checked_blocks,
-    checked_metadata,
-    in_thread,
     own_message,
     publish,
+    record_edit,
+    thread_fields,
+    validate_blocks,
+    validate_metadata,
     writable_channel,
 )
-from bot.sandbox.slack.errors import SlackRefused, invalid
+from bot.sandbox.slack.errors import WebApiError, invalid
 from bot.sandbox.slack.people import Channel
 from bot.sandbox.slack.state import Document
 
 # A stream dies five minutes after it began, however busy it is.
-STREAM_SECONDS = 5 * 60.0
-STREAM_CHARACTERS = 12_000
-LOADING_MESSAGES = 10
+MAX_STREAM_SECONDS = 5 * 60.0
+MAX_STREAM_CHARS = 12_000
+MAX_LOADING_MESSAGES = 10
 
 SESSION_STATES = frozenset({"processing", "active", "closed", "suspended"})
 
@@ -31,14 +31,14 @@ def start_stream(call: Call) -> Document:
     if not channel.is_im:
         for name in ("recipient_user_id", "recipient_team_id"):
             if not call.text(name):
-                raise SlackRefused(f"missing_{name}")
+                raise WebApiError(f"missing_{name}")
     message = workspace.bot_author() | {
         "ts": workspace.new_ts(),
-        "text": _streamed(call),
+        "text": _stream_text(call),
         "streaming_state": "in_progress",
         "streaming_since": workspace.clock.now(),
     }
-    message |= in_thread(workspace, channel, call.text("thread_ts"))
+    message |= thread_fields(workspace, channel, call.text("thread_ts"))
     publish(workspace, channel, message)
     return {"channel": channel.id, "ts": message["ts"]}
 
@@ -46,88 +46,88 @@ def start_stream(call: Call) -> Document:
 def append_stream(call: Call) -> Document:
     """chat.appendStream."""
     channel, message = _stream(call)
-    added = _streamed(call)
-    if not added and not call.nested("chunks"):
-        raise SlackRefused("no_text")
-    message["text"] += added
-    call.workspace.touched(channel.id, message)
+    new_text = _stream_text(call)
+    if not new_text and not call.nested("chunks"):
+        raise WebApiError("no_text")
+    message["text"] += new_text
+    call.workspace.publish_message_change(channel.id, message)
     return {"channel": channel.id, "ts": message["ts"]}
 
 
 def stop_stream(call: Call) -> Document:
     """chat.stopStream: the message is now like any other."""
     channel, message = _stream(call)
-    blocks = checked_blocks(call.nested("blocks"))
-    metadata = checked_metadata(call.nested("metadata"))
+    blocks = validate_blocks(call.nested("blocks"))
+    metadata = validate_metadata(call.nested("metadata"))
     previous = dict(message)
-    message["text"] += _streamed(call)
+    message["text"] += _stream_text(call)
     if blocks:
         message["blocks"] = blocks
     if metadata:
         message["metadata"] = metadata
     message["streaming_state"] = "completed"
-    changed(call.workspace, channel, message, previous)
+    record_edit(call.workspace, channel, message, previous)
     return {"channel": channel.id, "ts": message["ts"], "message": message}
 
 
 def _stream(call: Call) -> tuple[Channel, Document]:
     channel, message = own_message(call, "ts", "message_not_owned_by_app")
     if message.get("stopped_by_user"):
-        raise SlackRefused("stopped_by_user")
+        raise WebApiError("stopped_by_user")
     age = call.workspace.clock.now() - message.get("streaming_since", 0.0)
-    if message.get("streaming_state") != "in_progress" or age > STREAM_SECONDS:
-        raise SlackRefused("message_not_in_streaming_state")
+    if message.get("streaming_state") != "in_progress" or age > MAX_STREAM_SECONDS:
+        raise WebApiError("message_not_in_streaming_state")
     return channel, message
 
 
-def _streamed(call: Call) -> str:
+def _stream_text(call: Call) -> str:
     text = call.text("markdown_text")
     chunks: Any = call.nested("chunks") or []
     if not isinstance(chunks, list):
-        raise SlackRefused("invalid_chunks")
+        raise WebApiError("invalid_chunks")
     for chunk in chunks:
         kind = chunk.get("type") if isinstance(chunk, dict) else None
         if kind not in ("markdown_text", "plan_update", "task_update", "blocks"):
-            raise SlackRefused("invalid_chunks")
+            raise WebApiError("invalid_chunks")
         if kind == "markdown_text":
             text += str(chunk.get("text", ""))
         elif kind == "blocks":
-            checked_blocks(chunk.get("blocks"))
-    if len(text) > STREAM_CHARACTERS:
-        raise SlackRefused("msg_blocks_too_long")
+            validate_blocks(chunk.get("blocks"))
+    if len(text) > MAX_STREAM_CHARS:
+        raise WebApiError("msg_blocks_too_long")
     return text
 
 
-def _thread(call: Call, *, error: str) -> tuple[str, str]:
+def _thread_key(call: Call, *, error: str) -> tuple[str, str]:
     channel = visible_channel(call, "channel_id")
     ts = call.text("thread_ts")
     if call.workspace.message(channel.id, ts) is None:
-        raise SlackRefused(error)
+        raise WebApiError(error)
     return channel.id, ts
 
 
 def _session(call: Call, key: tuple[str, str]) -> Document:
     session = call.workspace.sessions.setdefault(key, {"status": "", "title": ""})
-    call.workspace.inspector.changed("message", channel=key[0], ts=key[1], thread_ts=key[1])
+    call.workspace.inspector.publish_change("message", channel=key[0], ts=key[1], thread_ts=key[1])
     return session
 
 
 def thread_status(call: Call) -> Document:
     """assistant.threads.setStatus."""
     loading: Any = call.nested("loading_messages")
-    if loading and (not isinstance(loading, list) or len(loading) > LOADING_MESSAGES):
+    if loading and (not isinstance(loading, list) or len(loading) > MAX_LOADING_MESSAGES):
         raise invalid(
             "invalid_arguments",
-            [f"no more than {LOADING_MESSAGES} items allowed [json-pointer:/loading_messages]"],
+            [f"no more than {MAX_LOADING_MESSAGES} items allowed [json-pointer:/loading_messages]"],
         )
-    key = _thread(call, error="invalid_thread_ts")
+    key = _thread_key(call, error="invalid_thread_ts")
     _session(call, key)["status"] = call.text("status")
     return {}
 
 
 def thread_title(call: Call) -> Document:
     """assistant.threads.setTitle."""
-    _session(call, _thread(call, error="invalid_thread_ts"))["title"] = call.text("title")
+    _session(call, _thread_key(call, error="invalid_thread_ts"))["title"] = call.text("title")
     return {}
 
 
@@ -143,12 +143,12 @@ def thread_prompts(call: Call) -> Document:
 def session_status(call: Call) -> Document:
     """agents.sessions.setStatus: the status, and while processing a native stop button."""
     if not call.workspace.manifest.is_agent:
-        raise SlackRefused("feature_disabled")
+        raise WebApiError("feature_disabled")
     if call.text("status") not in SESSION_STATES:
-        raise SlackRefused("invalid_status")
+        raise WebApiError("invalid_status")
     if not call.text("thread_ts"):
-        raise SlackRefused("thread_ts_required")
-    session = _session(call, _thread(call, error="channel_not_found"))
+        raise WebApiError("thread_ts_required")
+    session = _session(call, _thread_key(call, error="channel_not_found"))
     session["status"] = call.text("status")
     session["title"] = session["title"] or call.text("title")
     answer = {"status": session["status"], "agent_status": session["status"]}
@@ -160,12 +160,12 @@ def session_status(call: Call) -> Document:
 def session_rename(call: Call) -> Document:
     """agents.sessions.rename."""
     if not call.workspace.manifest.is_agent:
-        raise SlackRefused("feature_disabled")
+        raise WebApiError("feature_disabled")
     if not call.text("thread_ts"):
-        raise SlackRefused("thread_ts_required")
-    key = _thread(call, error="session_not_found")
+        raise WebApiError("thread_ts_required")
+    key = _thread_key(call, error="session_not_found")
     if key not in call.workspace.sessions:
-        raise SlackRefused("session_not_found")
+        raise WebApiError("session_not_found")
     _session(call, key)["title"] = call.text("title")
     return {"title": call.text("title")}
 

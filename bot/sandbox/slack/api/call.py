@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from bot.sandbox.slack.errors import SlackRefused, invalid
+from bot.sandbox.slack.errors import WebApiError, invalid
 from bot.sandbox.slack.people import BOT_USER_ID, Channel
 from bot.sandbox.slack.state import Document, Workspace
 
@@ -53,7 +53,7 @@ class Call:
                 return json.loads(value)
             except ValueError:
                 if name == "blocks":
-                    raise SlackRefused("invalid_blocks_format") from None
+                    raise WebApiError("invalid_blocks_format") from None
                 raise invalid(
                     "invalid_arguments", [f"must be valid JSON [json-pointer:/{name}]"]
                 ) from None
@@ -63,10 +63,10 @@ class Call:
         """The page size that was asked for."""
         value = self.text("limit")
         if value and not value.isdecimal():
-            raise SlackRefused("invalid_limit")
+            raise WebApiError("invalid_limit")
         return min(int(value or default), 1000) or default
 
-    def has_scope(self, scope: str) -> None:
+    def require_scope(self, scope: str) -> None:
         """Refuse unless the app has this scope."""
         if scope not in self.scopes:
             raise missing_scope(scope, self.scopes)
@@ -75,9 +75,9 @@ class Call:
 Handler = Callable[[Call], Document]
 
 
-def missing_scope(needed: str, provided: frozenset[str]) -> SlackRefused:
+def missing_scope(needed: str, provided: frozenset[str]) -> WebApiError:
     """The app lacks a scope."""
-    return SlackRefused("missing_scope", needed=needed, provided=",".join(sorted(provided)))
+    return WebApiError("missing_scope", needed=needed, provided=",".join(sorted(provided)))
 
 
 def visible_channel(call: Call, name: str = "channel") -> Channel:
@@ -92,23 +92,23 @@ def visible_channel(call: Call, name: str = "channel") -> Channel:
     if channel is None or (
         (channel.is_private or channel.is_im) and BOT_USER_ID not in channel.members
     ):
-        raise SlackRefused("channel_not_found")
+        raise WebApiError("channel_not_found")
     return channel
 
 
 def readable_channel(call: Call, suffix: str) -> Channel:
     """A visible channel of a kind the app has the scope for ("read" or "history")."""
     channel = visible_channel(call)
-    call.has_scope(f"{channel.scope_prefix}:{suffix}")
+    call.require_scope(f"{channel.scope_prefix}:{suffix}")
     return channel
 
 
-def page(call: Call, items: list[Any], *, default: int) -> tuple[list[Any], Document]:
+def paginate(call: Call, items: list[Any], *, default: int) -> tuple[list[Any], Document]:
     """One page of a list and the metadata that leads to the next."""
     start = 0
     if cursor := call.text("cursor"):
         if not cursor.startswith("next:") or not cursor[5:].isdecimal():
-            raise SlackRefused("invalid_cursor")
+            raise WebApiError("invalid_cursor")
         start = int(cursor[5:])
     end = start + call.limit(default)
     following = f"next:{end}" if end < len(items) else ""

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from bot.sandbox.slack.api.call import Call, Handler, page, readable_channel, visible_channel
+from bot.sandbox.slack.api.call import Call, Handler, paginate, readable_channel, visible_channel
 from bot.sandbox.slack.delivery import events
-from bot.sandbox.slack.errors import SlackRefused
+from bot.sandbox.slack.errors import WebApiError
 from bot.sandbox.slack.people import BOT_USER_ID, Channel
 from bot.sandbox.slack.state import Document
 
@@ -14,21 +14,21 @@ _TYPES = frozenset({"public_channel", "private_channel", "im", "mpim"})
 def info(call: Call) -> Document:
     """conversations.info."""
     channel = readable_channel(call, "read")
-    shown = channel.document(me=BOT_USER_ID)
+    document = channel.document(me=BOT_USER_ID)
     if call.flag("include_num_members"):
-        shown["num_members"] = len(channel.members)
-    return {"channel": shown}
+        document["num_members"] = len(channel.members)
+    return {"channel": document}
 
 
-def listed(call: Call) -> Document:
+def list_channels(call: Call) -> Document:
     """conversations.list."""
-    return _listed(call, lambda _channel: True)
+    return _list_channels(call, lambda _channel: True)
 
 
-def of_user(call: Call) -> Document:
+def list_user_channels(call: Call) -> Document:
     """users.conversations: those a person (by default the bot) is a member of."""
     user = call.text("user") or BOT_USER_ID
-    return _listed(call, lambda channel: user in channel.members)
+    return _list_channels(call, lambda channel: user in channel.members)
 
 
 def _type_of(channel: Channel) -> str:
@@ -37,29 +37,29 @@ def _type_of(channel: Channel) -> str:
     return "private_channel" if channel.is_private else "public_channel"
 
 
-def _listed(call: Call, wanted: Callable[[Channel], bool]) -> Document:
+def _list_channels(call: Call, predicate: Callable[[Channel], bool]) -> Document:
     types = {each.strip() for each in (call.text("types") or "public_channel").split(",")}
     if not types <= _TYPES:
-        raise SlackRefused("invalid_types")
+        raise WebApiError("invalid_types")
     for kind in types - {"mpim"}:
         prefix = {"im": "im", "private_channel": "groups"}.get(kind, "channels")
-        call.has_scope(f"{prefix}:read")
+        call.require_scope(f"{prefix}:read")
     found = [
         channel.document(me=BOT_USER_ID)
         for channel in call.workspace.channels.values()
         if _type_of(channel) in types
-        and wanted(channel)
+        and predicate(channel)
         and (BOT_USER_ID in channel.members or not (channel.is_private or channel.is_im))
         and not (call.flag("exclude_archived") and channel.is_archived)
     ]
-    items, metadata = page(call, found, default=100)
+    items, metadata = paginate(call, found, default=100)
     return {"channels": items, **metadata}
 
 
 def members(call: Call) -> Document:
     """conversations.members."""
     channel = readable_channel(call, "read")
-    items, metadata = page(call, sorted(channel.members), default=100)
+    items, metadata = paginate(call, sorted(channel.members), default=100)
     return {"members": items, **metadata}
 
 
@@ -67,14 +67,14 @@ def join(call: Call) -> Document:
     """conversations.join: public channels only."""
     channel = visible_channel(call)
     if channel.is_private or channel.is_im:
-        raise SlackRefused("method_not_supported_for_channel_type")
+        raise WebApiError("method_not_supported_for_channel_type")
     if channel.is_archived:
-        raise SlackRefused("is_archived")
+        raise WebApiError("is_archived")
     if BOT_USER_ID in channel.members:
         return {"channel": channel.document(me=BOT_USER_ID), "warning": "already_in_channel"}
     channel.members.add(BOT_USER_ID)
     workspace = call.workspace
-    workspace.inspector.changed("channel", channel=channel.id)
+    workspace.inspector.publish_change("channel", channel=channel.id)
     event = events.member_joined_event(
         user=BOT_USER_ID, channel=channel, inviter=BOT_USER_ID, ts=workspace.new_ts()
     )
@@ -89,14 +89,14 @@ def open_conversation(call: Call) -> Document:
         return {"channel": {"id": channel.id}, "no_op": True, "already_open": True}
     users = [each.strip() for each in call.text("users").split(",") if each.strip()]
     if not users:
-        raise SlackRefused("users_list_not_supplied")
+        raise WebApiError("users_list_not_supplied")
     if len(users) > 1:
-        call.has_scope("mpim:write")
-        raise SlackRefused("method_not_supported_for_channel_type")
-    call.has_scope("im:write")
+        call.require_scope("mpim:write")
+        raise WebApiError("method_not_supported_for_channel_type")
+    call.require_scope("im:write")
     person = call.workspace.people.get(users[0])
     if person is None or person.is_bot or person.is_stranger:
-        raise SlackRefused("user_not_found")
+        raise WebApiError("user_not_found")
     channel = call.workspace.direct_message(person)
     return {
         "channel": channel.document(me=BOT_USER_ID)
@@ -109,17 +109,17 @@ def history(call: Call) -> Document:
     """conversations.history: newest first, without the replies of threads."""
     channel = readable_channel(call, "history")
     if BOT_USER_ID not in channel.members:
-        raise SlackRefused("not_in_channel")
+        raise WebApiError("not_in_channel")
     found = [
         message
         for message in call.workspace.messages.get(channel.id, {}).values()
         if message.get("thread_ts", message["ts"]) == message["ts"]
         or message.get("subtype") == "thread_broadcast"
     ]
-    found = _in_time(call, found)
-    items, metadata = page(call, found[::-1], default=100)
+    found = _in_time_range(call, found)
+    items, metadata = paginate(call, found[::-1], default=100)
     return {
-        "messages": [_shown(call, channel, each) for each in items],
+        "messages": [_message_document(call, channel, each) for each in items],
         "has_more": bool(metadata["response_metadata"]["next_cursor"]),
         "pin_count": 0,
         **metadata,
@@ -130,54 +130,58 @@ def replies(call: Call) -> Document:
     """conversations.replies: the root, then its replies, oldest first."""
     channel = readable_channel(call, "history")
     if BOT_USER_ID not in channel.members:
-        raise SlackRefused("channel_not_found" if channel.is_private else "not_in_channel")
+        raise WebApiError("channel_not_found" if channel.is_private else "not_in_channel")
     ts = call.text("ts")
     message = call.workspace.message(channel.id, ts)
     if message is None:
-        raise SlackRefused("thread_not_found")
+        raise WebApiError("thread_not_found")
     root_ts = message.get("thread_ts", ts)
     root = call.workspace.message(channel.id, root_ts)
-    following = _in_time(call, call.workspace.replies(channel.id, root_ts))
+    following = _in_time_range(call, call.workspace.replies(channel.id, root_ts))
     # The time range applies to replies; the root always comes.
     found = [*([root] if root else []), *following]
-    items, metadata = page(call, found, default=1000)
+    items, metadata = paginate(call, found, default=1000)
     return {
-        "messages": [_shown(call, channel, each) for each in items],
+        "messages": [_message_document(call, channel, each) for each in items],
         "has_more": bool(metadata["response_metadata"]["next_cursor"]),
         **metadata,
     }
 
 
-def _in_time(call: Call, messages: list[Document]) -> list[Document]:
+def _in_time_range(call: Call, messages: list[Document]) -> list[Document]:
     oldest, latest = call.text("oldest"), call.text("latest")
     for name, value in (("oldest", oldest), ("latest", latest)):
         if value and not value.replace(".", "", 1).isdecimal():
-            raise SlackRefused(f"invalid_ts_{name}")
+            raise WebApiError(f"invalid_ts_{name}")
     inclusive = call.flag("inclusive")
 
-    def inside(message: Document) -> bool:
+    def is_inside(message: Document) -> bool:
         at = float(message["ts"])
-        early = bool(oldest) and (at < float(oldest) or (at == float(oldest) and not inclusive))
-        late = bool(latest) and (at > float(latest) or (at == float(latest) and not inclusive))
-        return not early and not late
+        is_too_early = bool(oldest) and (
+            at < float(oldest) or (at == float(oldest) and not inclusive)
+        )
+        is_too_late = bool(latest) and (
+            at > float(latest) or (at == float(latest) and not inclusive)
+        )
+        return not is_too_early and not is_too_late
 
-    return [message for message in messages if inside(message)]
+    return [message for message in messages if is_inside(message)]
 
 
-def _shown(call: Call, channel: Channel, message: Document) -> Document:
-    shown = call.workspace.counted(channel.id, message)
+def _message_document(call: Call, channel: Channel, message: Document) -> Document:
+    document = call.workspace.with_reply_counts(channel.id, message)
     if not call.flag("include_all_metadata"):
-        shown = {key: value for key, value in shown.items() if key != "metadata"}
-    return shown
+        document = {key: value for key, value in document.items() if key != "metadata"}
+    return document
 
 
 HANDLERS: dict[str, Handler] = {
     "conversations.history": history,
     "conversations.info": info,
     "conversations.join": join,
-    "conversations.list": listed,
+    "conversations.list": list_channels,
     "conversations.members": members,
     "conversations.open": open_conversation,
     "conversations.replies": replies,
-    "users.conversations": of_user,
+    "users.conversations": list_user_channels,
 }

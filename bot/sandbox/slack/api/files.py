@@ -3,14 +3,14 @@
 from typing import Any
 
 from bot.sandbox.slack.api.call import Call, Handler
-from bot.sandbox.slack.api.chat import in_thread, publish, writable_channel
-from bot.sandbox.slack.errors import SlackRefused, invalid
+from bot.sandbox.slack.api.chat import publish, thread_fields, writable_channel
+from bot.sandbox.slack.errors import WebApiError, invalid
 from bot.sandbox.slack.people import BOT_USER_ID
-from bot.sandbox.slack.state import Document, StoredFile, Workspace, mint
+from bot.sandbox.slack.state import Document, StoredFile, Workspace, new_id
 
 # Snippets are limited to 1 MB.
-SNIPPET_BYTES = 1_000_000
-PREVIEW = 1_000
+MAX_SNIPPET_BYTES = 1_000_000
+PREVIEW_CHARS = 1_000
 
 
 def get_upload_url(call: Call) -> Document:
@@ -18,10 +18,10 @@ def get_upload_url(call: Call) -> Document:
     length = call.text("length")
     if not length.isdecimal() or not int(length):
         raise invalid("invalid_arguments", ["must be more than 0 [json-pointer:/length]"])
-    if call.text("snippet_type") and int(length) > SNIPPET_BYTES:
-        raise SlackRefused("snippet_too_large")
+    if call.text("snippet_type") and int(length) > MAX_SNIPPET_BYTES:
+        raise WebApiError("snippet_too_large")
     file = StoredFile(
-        id=mint("F"),
+        id=new_id("F"),
         name=call.text("filename"),
         length=int(length),
         snippet_type=call.text("snippet_type") or None,
@@ -30,14 +30,14 @@ def get_upload_url(call: Call) -> Document:
     return {"upload_url": f"{call.url}/upload/{file.id}", "file_id": file.id}
 
 
-def uploaded(workspace: Workspace, file_id: str, content: bytes) -> bool:
+def store_upload(workspace: Workspace, file_id: str, content: bytes) -> bool:
     """Take the bytes of an announced file; False if there is none of that id."""
     file = workspace.files.get(file_id)
-    if file is None or file.shared:
+    if file is None or file.is_shared:
         return False
     file.content = content
     if len(content) != file.length:
-        workspace.inspector.complain(
+        workspace.inspector.add_problem(
             "upload_length", file.name, f"announced {file.length} bytes, sent {len(content)}"
         )
     return True
@@ -46,34 +46,34 @@ def uploaded(workspace: Workspace, file_id: str, content: bytes) -> bool:
 def complete_upload(call: Call) -> Document:
     """files.completeUploadExternal: share the files, in a thread if asked."""
     workspace = call.workspace
-    wanted: Any = call.nested("files")
-    if not isinstance(wanted, list) or not wanted:
+    requested: Any = call.nested("files")
+    if not isinstance(requested, list) or not requested:
         raise invalid("invalid_arguments", ["must provide an array [json-pointer:/files]"])
     files: list[StoredFile] = []
-    for each in wanted:
+    for each in requested:
         file = workspace.files.get(str(each.get("id"))) if isinstance(each, dict) else None
         if file is None or file.content is None:
-            raise SlackRefused("file_not_found")
+            raise WebApiError("file_not_found")
         file.title = each.get("title") or file.name
         files.append(file)
-    shown = [described(file, call.url) for file in files]
+    file_objects = [file_object(file, call.url) for file in files]
     if call.text("channel_id"):
         call.args["channel"] = call.text("channel_id")
         channel = writable_channel(call)
         message = workspace.bot_author() | {
             "ts": workspace.new_ts(),
             "text": call.text("initial_comment"),
-            "files": shown,
+            "files": file_objects,
             "upload": True,
         }
-        message |= in_thread(workspace, channel, call.text("thread_ts"))
+        message |= thread_fields(workspace, channel, call.text("thread_ts"))
         publish(workspace, channel, message)
     for file in files:
-        file.shared = True
-    return {"files": shown}
+        file.is_shared = True
+    return {"files": file_objects}
 
 
-def described(file: StoredFile, url: str) -> Document:
+def file_object(file: StoredFile, url: str) -> Document:
     """A file object as messages carry it."""
     content = file.content or b""
     kind = file.snippet_type or file.name.rpartition(".")[2] or "text"
@@ -94,7 +94,7 @@ def described(file: StoredFile, url: str) -> Document:
         "url_private": link,
         "url_private_download": link,
         "permalink": link,
-        "preview": content[:PREVIEW].decode(errors="replace"),
+        "preview": content[:PREVIEW_CHARS].decode(errors="replace"),
         "lines": content.count(b"\n") + 1,
     }
 

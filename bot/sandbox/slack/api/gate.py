@@ -10,7 +10,7 @@ from bot.sandbox.slack.api import agents, chat, conversations, files, users, vie
 from bot.sandbox.slack.api.call import Call, Handler, missing_scope
 from bot.sandbox.slack.api.methods import METHODS, Method
 from bot.sandbox.slack.api.rate_limits import RateLimits
-from bot.sandbox.slack.errors import SlackRefused, invalid
+from bot.sandbox.slack.errors import WebApiError, invalid
 from bot.sandbox.slack.faults import Fault, Faults
 from bot.sandbox.slack.state import Document, Workspace
 
@@ -26,7 +26,7 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
 )
 
 # Answers that a well-made app never gets; each is recorded as a problem.
-FAILINGS = frozenset(
+APP_MISTAKES = frozenset(
     {
         "duplicate_external_id",
         "exchanged_trigger_id",
@@ -63,7 +63,8 @@ class Answer:
     """What goes back to the caller.
 
     Attributes:
-        cut: An injected fault: "timeout" or "reset" when nothing must go back, "cut_body" when
+        connection_fault: An injected fault: "timeout" or "reset" when nothing must go back,
+            "cut_body" when
             the answer breaks off.
         page: What goes back instead of JSON.
     """
@@ -71,7 +72,7 @@ class Answer:
     status: int
     body: Document
     headers: Mapping[str, str] = field(default_factory=dict)
-    cut: str | None = None
+    connection_fault: str | None = None
     page: str | None = None
 
 
@@ -87,7 +88,7 @@ class Gate:
         bot_token: str,
         app_token: str,
         url: str,
-        own_handlers: Mapping[str, Handler],
+        extra_handlers: Mapping[str, Handler],
     ) -> None:
         self.workspace = workspace
         self.limits = limits
@@ -95,7 +96,7 @@ class Gate:
         self.bot_token = bot_token
         self.app_token = app_token
         self._url = url
-        self._handlers = {**HANDLERS, **own_handlers}
+        self._handlers = {**HANDLERS, **extra_handlers}
 
     @property
     def scopes(self) -> frozenset[str]:
@@ -107,48 +108,50 @@ class Gate:
         began = time.monotonic()
         fault = self.faults.take(method, str(args.get("channel") or args.get("channel_id") or ""))
         if fault is None:
-            answer = self._answered(method, args, token)
+            answer = self._execute(method, args, token)
         elif fault.is_applied:
-            answer = _failed(fault, self._answered(method, args, token))
+            answer = _faulty_answer(fault, self._execute(method, args, token))
         else:
-            answer = _failed(fault)
+            answer = _faulty_answer(fault)
             if fault.kind == "late":
                 loop = asyncio.get_running_loop()
-                loop.call_later(fault.seconds, self._answered, method, args, token)
-        error = answer.cut or (None if answer.body.get("ok") else str(answer.body.get("error")))
+                loop.call_later(fault.seconds, self._execute, method, args, token)
+        error = answer.connection_fault or (
+            None if answer.body.get("ok") else str(answer.body.get("error"))
+        )
         error = "page" if answer.page else error
         self.workspace.inspector.log(
             "api",
             method,
-            status=0 if answer.cut else answer.status,
+            status=0 if answer.connection_fault else answer.status,
             error=error,
             ms=(time.monotonic() - began) * 1000,
             request=args,
             response=answer.body,
         )
         if fault is None:
-            self._complain(method, answer)
+            self._report_problem(method, answer)
         return answer
 
-    def _complain(self, method: str, answer: Answer) -> None:
+    def _report_problem(self, method: str, answer: Answer) -> None:
         error = answer.body.get("error")
         messages = answer.body.get("response_metadata", {}).get("messages", ())
-        if error in FAILINGS:
+        if error in APP_MISTAKES:
             needed = answer.body.get("needed")
             what = "; ".join(messages) or (f"needs {needed}" if needed else str(error))
-            self.workspace.inspector.complain(str(error), method, what)
+            self.workspace.inspector.add_problem(str(error), method, what)
         for warning in str(answer.body.get("warning", "")).split(","):
             if warning == "message_truncated":
-                self.workspace.inspector.complain(warning, method, "the text was cut")
+                self.workspace.inspector.add_problem(warning, method, "the text was cut")
 
-    def _answered(self, method: str, args: Document, token: str) -> Answer:
-        known = METHODS.get(method)
+    def _execute(self, method: str, args: Document, token: str) -> Answer:
+        api_method = METHODS.get(method)
         headers = {"x-oauth-scopes": ",".join(sorted(self.scopes))}
-        if known is not None and known.scopes:
-            headers["x-accepted-oauth-scopes"] = ",".join(sorted(known.scopes))
+        if api_method is not None and api_method.scopes:
+            headers["x-accepted-oauth-scopes"] = ",".join(sorted(api_method.scopes))
         warnings: list[str] = []
         try:
-            known = self._admitted(method, token)
+            api_method = self._authorize(method, token)
             call = Call(
                 workspace=self.workspace,
                 method=method,
@@ -159,34 +162,34 @@ class Gate:
             )
             channel = call.text("channel") or None
             now = self.workspace.clock.now()
-            if wait := self.limits.retry_after(method, known.tier, channel, now):
+            if wait := self.limits.retry_after(method, api_method.tier, channel, now):
                 return _rate_limited(wait)
-            _check_required(known, args)
+            _check_required(api_method, args)
             body = {"ok": True, **self._handlers[method](call)}
-        except SlackRefused as refused:
+        except WebApiError as refused:
             return Answer(status=200, body=refused.document(), headers=headers)
         if warnings:
             body["warning"] = ",".join(warnings)
             body.setdefault("response_metadata", {})["warnings"] = warnings
         return Answer(status=200, body=body, headers=headers)
 
-    def _admitted(self, method: str, token: str) -> Method:
-        known = METHODS.get(method)
-        if known is None:
-            raise SlackRefused("unknown_method", req_method=method)
+    def _authorize(self, method: str, token: str) -> Method:
+        api_method = METHODS.get(method)
+        if api_method is None:
+            raise WebApiError("unknown_method", req_method=method)
         if not token:
-            raise SlackRefused("not_authed")
+            raise WebApiError("not_authed")
         if token not in (self.bot_token, self.app_token):
-            raise SlackRefused("invalid_auth")
-        if known.is_for_app_token != (token == self.app_token):
-            raise SlackRefused("not_allowed_token_type")
-        if known.scopes and not known.scopes & self.scopes:
-            raise missing_scope(",".join(sorted(known.scopes)), self.scopes)
-        return known
+            raise WebApiError("invalid_auth")
+        if api_method.is_for_app_token != (token == self.app_token):
+            raise WebApiError("not_allowed_token_type")
+        if api_method.scopes and not api_method.scopes & self.scopes:
+            raise missing_scope(",".join(sorted(api_method.scopes)), self.scopes)
+        return api_method
 
 
-def _check_required(known: Method, args: Document) -> None:
-    if missing := [name for name in known.required if args.get(name) in (None, "")]:
+def _check_required(api_method: Method, args: Document) -> None:
+    if missing := [name for name in api_method.required if args.get(name) in (None, "")]:
         raise invalid("invalid_arguments", [f"missing required field: {name}" for name in missing])
 
 
@@ -198,9 +201,9 @@ def _rate_limited(seconds: int) -> Answer:
     )
 
 
-def _failed(fault: Fault, done: Answer | None = None) -> Answer:
+def _faulty_answer(fault: Fault, applied: Answer | None = None) -> Answer:
     """The answer to a call that goes wrong; `done` if it took effect all the same."""
-    body = done.body if done is not None else {}
+    body = applied.body if applied is not None else {}
     if fault.kind == "429":
         return _rate_limited(fault.retry_after)
     if fault.kind == "page":
@@ -208,9 +211,9 @@ def _failed(fault: Fault, done: Answer | None = None) -> Answer:
     if fault.kind.isdecimal():
         return Answer(status=int(fault.kind), body={"ok": False, "error": "internal_error"})
     if fault.kind in ("timeout", "late"):
-        return Answer(status=0, body=body, cut="timeout")
+        return Answer(status=0, body=body, connection_fault="timeout")
     if fault.kind in ("reset", "lost_answer"):
-        return Answer(status=0, body=body, cut="reset")
+        return Answer(status=0, body=body, connection_fault="reset")
     if fault.kind == "cut_body":
-        return Answer(status=200, body=body, cut="cut_body")
+        return Answer(status=200, body=body, connection_fault="cut_body")
     return Answer(status=200, body={"ok": False, "error": fault.kind})

@@ -25,19 +25,19 @@ class Method:
     is_for_app_token: bool = False
 
 
-def _any(*scopes: str) -> frozenset[str]:
+def _any_scope(*scopes: str) -> frozenset[str]:
     return frozenset(scopes)
 
 
-_WRITE = _any("chat:write")
-_READ = _any("channels:read", "groups:read", "im:read", "mpim:read")
-_HISTORY = _any("channels:history", "groups:history", "im:history", "mpim:history")
-_OPEN = _any("channels:manage", "groups:write", "im:write", "mpim:write")
-_USERS = _any("users:read")
-_GROUPS = _any("usergroups:read")
-_FILES = _any("files:write")
-_REACTIONS = _any("reactions:write")
-_ASSISTANT = _any("assistant:write")
+_WRITE = _any_scope("chat:write")
+_READ = _any_scope("channels:read", "groups:read", "im:read", "mpim:read")
+_HISTORY = _any_scope("channels:history", "groups:history", "im:history", "mpim:history")
+_OPEN = _any_scope("channels:manage", "groups:write", "im:write", "mpim:write")
+_USERS = _any_scope("users:read")
+_GROUPS = _any_scope("usergroups:read")
+_FILES = _any_scope("files:write")
+_REACTIONS = _any_scope("reactions:write")
+_ASSISTANT = _any_scope("assistant:write")
 
 METHODS: Mapping[str, Method] = MappingProxyType(
     {
@@ -60,7 +60,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         "chat.update": Method(3, _WRITE, ("channel", "ts")),
         "conversations.history": Method(3, _HISTORY, ("channel",)),
         "conversations.info": Method(3, _READ, ("channel",)),
-        "conversations.join": Method(3, _any("channels:join"), ("channel",)),
+        "conversations.join": Method(3, _any_scope("channels:join"), ("channel",)),
         "conversations.list": Method(2, _READ),
         "conversations.members": Method(4, _READ, ("channel",)),
         "conversations.open": Method(3, _OPEN),
@@ -69,7 +69,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         "files.getUploadURLExternal": Method(4, _FILES, ("filename", "length")),
         "reactions.add": Method(3, _REACTIONS, ("name", "channel", "timestamp")),
         "reactions.remove": Method(2, _REACTIONS, ("name",)),
-        "team.info": Method(3, _any("team:read")),
+        "team.info": Method(3, _any_scope("team:read")),
         "usergroups.list": Method(2, _GROUPS),
         "usergroups.users.list": Method(2, _GROUPS, ("usergroup",)),
         "users.conversations": Method(3, _READ),

@@ -49,17 +49,17 @@ class Bucket:
     def __init__(self, *, per_second: float, burst: int) -> None:
         self._rate = per_second
         self._burst = float(burst)
-        self._left = float(burst)
-        self._at = -math.inf
+        self._tokens = float(burst)
+        self._updated_at = -math.inf
 
     def take(self, now: float) -> float:
         """Count a call.  0, or the seconds until one would be allowed; then nothing counts."""
-        if self._at > -math.inf:
-            self._left = min(self._burst, self._left + (now - self._at) * self._rate)
-        self._at = now
-        if self._left < 1:
-            return (1 - self._left) / self._rate
-        self._left -= 1
+        if self._updated_at > -math.inf:
+            self._tokens = min(self._burst, self._tokens + (now - self._updated_at) * self._rate)
+        self._updated_at = now
+        if self._tokens < 1:
+            return (1 - self._tokens) / self._rate
+        self._tokens -= 1
         return 0.0
 
 

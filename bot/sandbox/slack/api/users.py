@@ -1,9 +1,9 @@
 """auth, users, user groups, team, bots, reactions: the small methods."""
 
 from bot.sandbox.slack import people
-from bot.sandbox.slack.api.call import Call, Handler, page, visible_channel
+from bot.sandbox.slack.api.call import Call, Handler, paginate, visible_channel
 from bot.sandbox.slack.delivery import events
-from bot.sandbox.slack.errors import SlackRefused
+from bot.sandbox.slack.errors import WebApiError
 from bot.sandbox.slack.people import BOT_ID, BOT_USER_ID
 from bot.sandbox.slack.state import Document, Workspace
 
@@ -30,7 +30,7 @@ def user_info(call: Call) -> Document:
     """users.info."""
     person = call.workspace.people.get(call.text("user"))
     if person is None:
-        raise SlackRefused("user_not_found")
+        raise WebApiError("user_not_found")
     return {"user": person.document(with_email="users:read.email" in call.scopes)}
 
 
@@ -41,7 +41,7 @@ def user_list(call: Call) -> Document:
         for person in call.workspace.people.values()
         if not person.is_stranger
     ]
-    items, metadata = page(call, found, default=1000)
+    items, metadata = paginate(call, found, default=1000)
     return {"members": items, "cache_ts": int(call.workspace.clock.now()), **metadata}
 
 
@@ -56,7 +56,7 @@ def group_users(call: Call) -> Document:
     """usergroups.users.list."""
     group = call.workspace.groups.get(call.text("usergroup"))
     if group is None:
-        raise SlackRefused("no_such_subteam")
+        raise WebApiError("no_such_subteam")
     return {"users": list(group.members)}
 
 
@@ -76,47 +76,47 @@ def team_info(_call: Call) -> Document:
 def bot_info(call: Call) -> Document:
     """bots.info."""
     if call.text("bot") not in ("", BOT_ID):
-        raise SlackRefused("bot_not_found")
+        raise WebApiError("bot_not_found")
     profile = call.workspace.bot_profile()
     del profile["team_id"]
     return {"bot": profile}
 
 
-def _reacted(call: Call, ts_name: str) -> tuple[people.Channel, Document, str]:
+def _reaction_target(call: Call, ts_name: str) -> tuple[people.Channel, Document, str]:
     channel = visible_channel(call)
     message = call.workspace.message(channel.id, call.text(ts_name))
     if message is None:
-        raise SlackRefused("message_not_found")
+        raise WebApiError("message_not_found")
     if channel.is_archived:
-        raise SlackRefused("is_archived")
+        raise WebApiError("is_archived")
     name = call.text("name").strip(":")
     if not name or " " in name:
-        raise SlackRefused("invalid_name")
+        raise WebApiError("invalid_name")
     return channel, message, name
 
 
 def reaction_add(call: Call) -> Document:
     """reactions.add."""
-    channel, message, name = _reacted(call, "timestamp")
-    if not react(call.workspace, channel, message, user=BOT_USER_ID, name=name):
-        raise SlackRefused("already_reacted")
+    channel, message, name = _reaction_target(call, "timestamp")
+    if not add_reaction(call.workspace, channel, message, user=BOT_USER_ID, name=name):
+        raise WebApiError("already_reacted")
     return {}
 
 
 def reaction_remove(call: Call) -> Document:
     """reactions.remove."""
-    channel, message, name = _reacted(call, "timestamp")
+    channel, message, name = _reaction_target(call, "timestamp")
     for reaction in message.get("reactions", []):
         if reaction["name"] == name and BOT_USER_ID in reaction["users"]:
             reaction["users"].remove(BOT_USER_ID)
             reaction["count"] -= 1
             message["reactions"] = [each for each in message["reactions"] if each["count"]]
-            _told(call.workspace, channel, message, BOT_USER_ID, name, added=False)
+            _announce_reaction(call.workspace, channel, message, BOT_USER_ID, name, added=False)
             return {}
-    raise SlackRefused("no_reaction")
+    raise WebApiError("no_reaction")
 
 
-def react(
+def add_reaction(
     workspace: Workspace, channel: people.Channel, message: Document, *, user: str, name: str
 ) -> bool:
     """Add a reaction; False if this person already gave it."""
@@ -130,11 +130,11 @@ def react(
             break
     else:
         reactions.append({"name": name, "users": [user], "count": 1})
-    _told(workspace, channel, message, user, name, added=True)
+    _announce_reaction(workspace, channel, message, user, name, added=True)
     return True
 
 
-def _told(
+def _announce_reaction(
     workspace: Workspace,
     channel: people.Channel,
     message: Document,
@@ -143,7 +143,7 @@ def _told(
     *,
     added: bool,
 ) -> None:
-    workspace.inspector.changed(
+    workspace.inspector.publish_change(
         "reaction", channel=channel.id, ts=message["ts"], thread_ts=message.get("thread_ts")
     )
     event = events.reaction_event(

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from bot.sandbox.slack.delivery import events
 from bot.sandbox.slack.people import BOT_USER_ID, Channel
-from bot.sandbox.slack.state import Document, Workspace, mint
+from bot.sandbox.slack.state import Document, Workspace, new_id
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +19,7 @@ RETRY_SECONDS = (0.0, 60.0, 300.0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class DeliveryResult:
     """What became of one attempt to deliver.
 
     Attributes:
@@ -35,7 +35,7 @@ class Outcome:
     ms: float
     answer: Document | None = None
     status: int = 200
-    may_retry: bool = True
+    can_retry: bool = True
 
 
 class Transport(Protocol):
@@ -43,7 +43,7 @@ class Transport(Protocol):
 
     async def attempt(
         self, kind: str, payload: Document, *, retry: int, reason: str, timeout: float
-    ) -> Outcome:
+    ) -> DeliveryResult:
         """Deliver once and wait for the acknowledgement.
 
         Args:
@@ -84,27 +84,29 @@ class Deliverer:
         self._transport = transport
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def interact(self, kind: str, name: str, payload: Document) -> Outcome:
+    async def interact(self, kind: str, name: str, payload: Document) -> DeliveryResult:
         """Deliver a command or an interaction: one chance, within the time of one.
 
         What was lost with its connection is sent again over the next.
         """
         if kind == "interactive" and not self.workspace.manifest.is_interactive:
-            self.workspace.inspector.complain("no_interactivity", name, "the manifest has it off")
-            return Outcome(error="http_error", ms=0, status=0)
+            self.workspace.inspector.add_problem(
+                "no_interactivity", name, "the manifest has it off"
+            )
+            return DeliveryResult(error="http_error", ms=0, status=0)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.ack_timeout
         retry, reason = 0, ""
         while True:
-            left = max(deadline - loop.time(), 0.0)
+            remaining = max(deadline - loop.time(), 0.0)
             outcome = await self._attempt(
-                kind, name, payload, retry=retry, reason=reason, timeout=left
+                kind, name, payload, retry=retry, reason=reason, timeout=remaining
             )
             if outcome.error != "connection_lost":
                 break
             retry, reason = retry + 1, _REASONS[outcome.error]
         if outcome.error is not None:
-            self.workspace.inspector.complain("operation_timeout", name, _told(outcome))
+            self.workspace.inspector.add_problem("operation_timeout", name, _failure_text(outcome))
         return outcome
 
     def emit(self, event: Document, channel: Channel | None) -> "asyncio.Future[None] | None":
@@ -119,17 +121,19 @@ class Deliverer:
             return None
         body = events.event_callback(
             copy.deepcopy(event),
-            event_id=mint("Ev"),
+            event_id=new_id("Ev"),
             event_time=int(self.workspace.clock.now()),
             channel=channel,
         )
-        tried: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        task = asyncio.create_task(self._send(body, tried), name=f"deliver {body['event_id']}")
+        first_attempt: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        task = asyncio.create_task(
+            self._send(body, first_attempt), name=f"deliver {body['event_id']}"
+        )
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return tried
+        return first_attempt
 
-    async def _send(self, body: Document, tried: "asyncio.Future[None]") -> None:
+    async def _send(self, body: Document, first_attempt: "asyncio.Future[None]") -> None:
         name = _name_of(body["event"])
         reason = ""
         try:
@@ -139,25 +143,25 @@ class Deliverer:
                 outcome = await self._attempt(
                     "events_api", name, body, retry=retry, reason=reason, timeout=self.ack_timeout
                 )
-                if not tried.done():
-                    tried.set_result(None)
+                if not first_attempt.done():
+                    first_attempt.set_result(None)
                 if outcome.error is None:
                     return
                 if outcome.error in ("operation_timeout", "http_error"):
-                    self.workspace.inspector.complain("late_ack", name, _told(outcome))
-                if not outcome.may_retry:
+                    self.workspace.inspector.add_problem("late_ack", name, _failure_text(outcome))
+                if not outcome.can_retry:
                     return
                 reason = _REASONS[outcome.error]
         except Exception:
             log.exception("the sandbox could not deliver an event")
-            self.workspace.inspector.complain("sandbox", name, "the delivery itself failed")
+            self.workspace.inspector.add_problem("sandbox", name, "the delivery itself failed")
         finally:
-            if not tried.done():
-                tried.set_result(None)
+            if not first_attempt.done():
+                first_attempt.set_result(None)
 
     async def _attempt(
         self, kind: str, name: str, payload: Document, *, retry: int, reason: str, timeout: float
-    ) -> Outcome:
+    ) -> DeliveryResult:
         self.attempts += 1
         outcome = await self._transport().attempt(
             kind, payload, retry=retry, reason=reason, timeout=timeout
@@ -175,7 +179,7 @@ class Deliverer:
         )
         return outcome
 
-    async def settled(self, *, timeout: float) -> None:
+    async def wait_until_idle(self, *, timeout: float) -> None:
         """Wait until no event is on its way, retries that wait for their time included."""
         async with asyncio.timeout(timeout):
             while self._tasks:
@@ -194,7 +198,7 @@ def _name_of(event: Document) -> str:
     return f"{event['type']}.{subtype}" if subtype else str(event["type"])
 
 
-def _told(outcome: Outcome) -> str:
+def _failure_text(outcome: DeliveryResult) -> str:
     return f"{outcome.error} after {outcome.ms:.0f} ms (status {outcome.status})"
 
 

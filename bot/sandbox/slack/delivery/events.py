@@ -61,9 +61,9 @@ def message_event(message: Document, channel: Channel) -> Document:
 
 def app_mention_event(message: Document, channel: Channel) -> Document:
     """The same message, told once more because it mentions the app."""
-    told = {**message, "type": "app_mention", "channel": channel.id, "event_ts": message["ts"]}
-    told.pop("parent_user_id", None)
-    return told
+    event = {**message, "type": "app_mention", "channel": channel.id, "event_ts": message["ts"]}
+    event.pop("parent_user_id", None)
+    return event
 
 
 def message_changed_event(
@@ -130,10 +130,10 @@ def bot_left_event(*, channel: Channel, ts: str) -> Document:
 
 
 def channel_archive_event(
-    *, channel: Channel, user: str, ts: str, is_back: bool = False
+    *, channel: Channel, user: str, ts: str, is_unarchived: bool = False
 ) -> Document:
     """A channel was archived, or is back."""
-    what = "unarchive" if is_back else "archive"
+    what = "unarchive" if is_unarchived else "archive"
     kind = f"group_{what}" if channel.is_private else f"channel_{what}"
     return {"type": kind, "channel": channel.id, "user": user, "event_ts": ts}
 

@@ -20,7 +20,7 @@ def user_of(person: Person) -> Document:
     }
 
 
-def _app() -> Document:
+def _app_fields() -> Document:
     return {
         "api_app_id": APP_ID,
         "token": VERIFICATION_TOKEN,
@@ -85,7 +85,7 @@ def message_actions(
     payload = {
         "type": "block_actions",
         "user": user_of(person),
-        **_app(),
+        **_app_fields(),
         "container": container,
         "trigger_id": trigger_id,
         "channel": {"id": channel.id, "name": channel_name(channel)},
@@ -105,7 +105,7 @@ def view_actions(
     return {
         "type": "block_actions",
         "user": user_of(person),
-        **_app(),
+        **_app_fields(),
         "container": {"type": "view", "view_id": view["id"]},
         "trigger_id": trigger_id,
         "view": view,
@@ -118,7 +118,7 @@ def view_submission(*, person: Person, view: Document, trigger_id: str) -> Docum
     return {
         "type": "view_submission",
         "user": user_of(person),
-        **_app(),
+        **_app_fields(),
         "trigger_id": trigger_id,
         "view": view,
         "response_urls": [],
@@ -130,7 +130,7 @@ def view_closed(*, person: Person, view: Document, is_cleared: bool) -> Document
     return {
         "type": "view_closed",
         "user": user_of(person),
-        **_app(),
+        **_app_fields(),
         "view": view,
         "is_cleared": is_cleared,
     }
@@ -151,7 +151,7 @@ def message_action(
         "type": "message_action",
         "callback_id": callback_id,
         "user": user_of(person),
-        **_app(),
+        **_app_fields(),
         "trigger_id": trigger_id,
         "message_ts": message["ts"],
         "message": dict(message),
@@ -171,25 +171,31 @@ def global_shortcut(
         "type": "shortcut",
         "callback_id": callback_id,
         "user": user,
-        **_app(),
+        **_app_fields(),
         "trigger_id": trigger_id,
         "action_ts": action_ts,
     }
 
 
 def block_suggestion(
-    *, person: Person, container: Document, action_id: str, block_id: str, value: str, **place: Any
+    *,
+    person: Person,
+    container: Document,
+    action_id: str,
+    block_id: str,
+    value: str,
+    **context: Any,
 ) -> Document:
     """What a person typed into a menu whose options the app gives; `place` is view or message."""
     return {
         "type": "block_suggestion",
         "user": user_of(person),
-        **_app(),
+        **_app_fields(),
         "container": container,
         "action_id": action_id,
         "block_id": block_id,
         "value": value,
-        **place,
+        **context,
     }
 
 

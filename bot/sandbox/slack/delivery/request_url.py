@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import aiohttp
 
 from bot.sandbox.slack.delivery import payloads
-from bot.sandbox.slack.delivery.delivery import Outcome, as_json
+from bot.sandbox.slack.delivery.delivery import DeliveryResult, as_json
 from bot.sandbox.slack.state import Document
 
 
@@ -42,7 +42,7 @@ class RequestUrl:
 
     async def attempt(
         self, kind: str, payload: Document, *, retry: int, reason: str, timeout: float
-    ) -> Outcome:
+    ) -> DeliveryResult:
         """POST once; a 200 in time is the acknowledgement, its body the answer."""
         body, content_type = body_of(kind, payload)
         # The receiver compares with real time, so this is not the sandbox's.
@@ -61,19 +61,19 @@ class RequestUrl:
                 async with self._session.post(self._url(), data=body, headers=headers) as response:
                     text = await response.text()
         except TimeoutError:
-            return Outcome(error="operation_timeout", ms=_since(began), status=0)
+            return DeliveryResult(error="operation_timeout", ms=_elapsed_ms(began), status=0)
         except aiohttp.ClientConnectorError:
-            return Outcome(error="not_connected", ms=_since(began), status=0)
+            return DeliveryResult(error="not_connected", ms=_elapsed_ms(began), status=0)
         except aiohttp.ClientError:
-            return Outcome(error="connection_failed", ms=_since(began), status=0)
+            return DeliveryResult(error="connection_failed", ms=_elapsed_ms(began), status=0)
         if response.status != 200:
-            return Outcome(
+            return DeliveryResult(
                 error="http_error",
-                ms=_since(began),
+                ms=_elapsed_ms(began),
                 status=response.status,
-                may_retry=response.headers.get("X-Slack-No-Retry") != "1",
+                can_retry=response.headers.get("X-Slack-No-Retry") != "1",
             )
-        return Outcome(error=None, ms=_since(began), answer=_answer(text))
+        return DeliveryResult(error=None, ms=_elapsed_ms(began), answer=_parse_answer(text))
 
     async def verify(self, *, timeout: float) -> bool:
         """Ask the URL for its challenge, as Slack does when it is configured."""
@@ -84,7 +84,7 @@ class RequestUrl:
         return challenge in (answer.get("challenge"), answer.get("text"))
 
 
-def _answer(text: str) -> Document | None:
+def _parse_answer(text: str) -> Document | None:
     if not text.strip():
         return None
     try:
@@ -94,5 +94,5 @@ def _answer(text: str) -> Document | None:
     return parsed if isinstance(parsed, dict) else {"text": text}
 
 
-def _since(began: float) -> float:
+def _elapsed_ms(began: float) -> float:
     return (time.monotonic() - began) * 1000

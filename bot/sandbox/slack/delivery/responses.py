@@ -3,15 +3,15 @@
 from typing import Any
 
 from bot.sandbox.slack.api.chat import (
-    changed,
-    checked_blocks,
-    checked_metadata,
     publish,
-    remove,
+    record_edit,
+    remove_message,
     show_ephemeral,
+    validate_blocks,
+    validate_metadata,
 )
-from bot.sandbox.slack.blocks.check import TEXT_KEPT
-from bot.sandbox.slack.errors import SlackRefused
+from bot.sandbox.slack.blocks.block_check import MAX_TEXT_CHARS
+from bot.sandbox.slack.errors import WebApiError
 from bot.sandbox.slack.state import (
     RESPONSE_SECONDS,
     RESPONSE_USES,
@@ -23,93 +23,98 @@ from bot.sandbox.slack.state import (
 
 def respond(workspace: Workspace, name: str, body: Any) -> tuple[int, Document]:
     """Take what was posted to a response_url; the status and body of the answer."""
-    permission = workspace.response_urls.get(name)
+    response_url = workspace.response_urls.get(name)
     inspector = workspace.inspector
-    if permission is None:
-        inspector.complain("response_url", "response_url", "no such response_url")
+    if response_url is None:
+        inspector.add_problem("response_url", "response_url", "no such response_url")
         return 404, {"ok": False, "error": "no_such_url"}
-    if workspace.clock.now() - permission.made_at > RESPONSE_SECONDS:
-        inspector.complain("response_url", "response_url", "used after half an hour")
+    if workspace.clock.now() - response_url.created_at > RESPONSE_SECONDS:
+        inspector.add_problem("response_url", "response_url", "used after half an hour")
         return 404, {"ok": False, "error": "expired_url"}
-    if permission.uses >= RESPONSE_USES:
-        inspector.complain("response_url", "response_url", "used more than five times")
+    if response_url.uses >= RESPONSE_USES:
+        inspector.add_problem("response_url", "response_url", "used more than five times")
         return 404, {"ok": False, "error": "used_url"}
-    permission.uses += 1
+    response_url.uses += 1
     try:
-        answer(workspace, permission, body)
-    except SlackRefused as refused:
+        apply_response(workspace, response_url, body)
+    except WebApiError as refused:
         what = "; ".join(refused.detail.get("errors", ())) or refused.error
-        inspector.complain(refused.error, "response_url", what)
+        inspector.add_problem(refused.error, "response_url", what)
         return 400, refused.document()
     return 200, {"ok": True}
 
 
-def answer(workspace: Workspace, place: ResponseUrl, body: Any) -> None:
+def apply_response(workspace: Workspace, response_url: ResponseUrl, body: Any) -> None:
     """Replace or delete what was acted on, or post something new.
 
     Raises:
         SlackRefused: If Slack would not show it.
     """
     if not isinstance(body, dict):
-        raise SlackRefused("invalid_payload")
+        raise WebApiError("invalid_payload")
     original = None
-    if place.message_ts:
-        original = workspace.message(place.channel, place.message_ts)
-    if _says(body, "delete_original"):
-        _delete(workspace, place, original)
+    if response_url.message_ts:
+        original = workspace.message(response_url.channel, response_url.message_ts)
+    if _is_true(body, "delete_original"):
+        _delete(workspace, response_url, original)
         return
-    made = _content(body)
-    if _says(body, "replace_original") and place.message_ts:
-        _replace(workspace, place, original, made)
+    fields = _message_content(body)
+    if _is_true(body, "replace_original") and response_url.message_ts:
+        _replace(workspace, response_url, original, fields)
         return
-    message = workspace.bot_author() | {"ts": workspace.new_ts()} | made
+    message = workspace.bot_author() | {"ts": workspace.new_ts()} | fields
     if thread_ts := body.get("thread_ts"):
-        message["thread_ts"] = workspace.root_of(place.channel, str(thread_ts))
+        message["thread_ts"] = workspace.thread_root_ts(response_url.channel, str(thread_ts))
     if body.get("response_type") == "in_channel":
-        publish(workspace, workspace.channels[place.channel], message)
+        publish(workspace, workspace.channels[response_url.channel], message)
     else:
-        show_ephemeral(workspace, place.channel, place.user, message)
+        show_ephemeral(workspace, response_url.channel, response_url.user, message)
 
 
-def _says(body: Document, name: str) -> bool:
+def _is_true(body: Document, name: str) -> bool:
     return str(body.get(name, "")).lower() == "true"
 
 
-def _content(body: Document) -> Document:
+def _message_content(body: Document) -> Document:
     text = str(body.get("text") or "")
-    blocks = checked_blocks(body.get("blocks"))
+    blocks = validate_blocks(body.get("blocks"))
     if not text and not blocks and not body.get("attachments"):
-        raise SlackRefused("no_text")
-    made: Document = {"text": text[:TEXT_KEPT]}
+        raise WebApiError("no_text")
+    fields: Document = {"text": text[:MAX_TEXT_CHARS]}
     if blocks:
-        made["blocks"] = blocks
-    if metadata := checked_metadata(body.get("metadata")):
-        made["metadata"] = metadata
-    return made
+        fields["blocks"] = blocks
+    if metadata := validate_metadata(body.get("metadata")):
+        fields["metadata"] = metadata
+    return fields
 
 
-def _delete(workspace: Workspace, place: ResponseUrl, original: Document | None) -> None:
+def _delete(workspace: Workspace, response_url: ResponseUrl, original: Document | None) -> None:
     if original is not None:
-        remove(workspace, workspace.channels[place.channel], original)
+        remove_message(workspace, workspace.channels[response_url.channel], original)
         return
-    ts = place.message_ts
+    ts = response_url.message_ts
     workspace.ephemerals = [each for each in workspace.ephemerals if each[2]["ts"] != ts]
-    workspace.inspector.changed("ephemeral", channel=place.channel, ts=ts, user=place.user)
+    workspace.inspector.publish_change(
+        "ephemeral", channel=response_url.channel, ts=ts, user=response_url.user
+    )
 
 
 def _replace(
-    workspace: Workspace, place: ResponseUrl, original: Document | None, made: Document
+    workspace: Workspace, response_url: ResponseUrl, original: Document | None, fields: Document
 ) -> None:
     if original is not None:
         previous = dict(original)
         original.pop("blocks", None)
-        original.update(made)
-        changed(workspace, workspace.channels[place.channel], original, previous)
+        original.update(fields)
+        record_edit(workspace, workspace.channels[response_url.channel], original, previous)
         return
-    shown = workspace.ephemeral(place.channel, place.message_ts or "")
-    if shown is not None:
-        shown.pop("blocks", None)
-        shown.update(made)
-        workspace.inspector.changed(
-            "ephemeral", channel=place.channel, ts=place.message_ts, user=place.user
+    ephemeral = workspace.ephemeral(response_url.channel, response_url.message_ts or "")
+    if ephemeral is not None:
+        ephemeral.pop("blocks", None)
+        ephemeral.update(fields)
+        workspace.inspector.publish_change(
+            "ephemeral",
+            channel=response_url.channel,
+            ts=response_url.message_ts,
+            user=response_url.user,
         )

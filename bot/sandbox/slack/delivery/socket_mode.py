@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from bot.sandbox.slack.clock import Clock
-from bot.sandbox.slack.delivery.delivery import Outcome
+from bot.sandbox.slack.delivery.delivery import DeliveryResult
 from bot.sandbox.slack.inspector import Inspector
 from bot.sandbox.slack.people import APP_ID
 from bot.sandbox.slack.state import Document
 
-CONNECTIONS = 10
+MAX_CONNECTIONS = 10
 TICKET_SECONDS = 30.0
 # What Slack tells in its hello: how long a connection lives, about.
-LIFE_SECONDS = 18_060
+CONNECTION_LIFETIME_SECONDS = 18_060
 
 
 @dataclass(eq=False)
@@ -27,7 +27,7 @@ class Connection:
     """One WebSocket of the app.
 
     Attributes:
-        waiting: Envelopes sent over it and not acknowledged yet.
+        unacknowledged: Envelopes sent over it and not acknowledged yet.
         is_leaving: It was asked to go; no new envelope takes it.
         is_frozen: Half-open: what comes over it is ignored, no ping is answered; gone only when
             the app gives it up.
@@ -35,8 +35,8 @@ class Connection:
 
     socket: web.WebSocketResponse
     request: web.Request
-    waiting: dict[str, "asyncio.Future[Document | None]"] = field(default_factory=dict)
-    is_leaving: bool = False
+    unacknowledged: dict[str, "asyncio.Future[Document | None]"] = field(default_factory=dict)
+    is_draining: bool = False
     is_frozen: bool = False
 
 
@@ -59,10 +59,10 @@ class SocketMode:
         self._inspector = inspector
         self._url = url.replace("http", "ws", 1)
         self._tickets: dict[str, float] = {}
-        self._refusals: float = 0
+        self._refused_connects: float = 0
         # Connects that get no answer at all, and those that are let in and told nothing.
-        self._hangs: float = 0
-        self._hushed: float = 0
+        self._hanging_connects: float = 0
+        self._without_hello: float = 0
         self._changed = asyncio.Event()
         self._closing = asyncio.Event()
 
@@ -78,8 +78,8 @@ class SocketMode:
         # Pings and goodbyes are ours to answer: a half-open connection does not.
         socket = web.WebSocketResponse(max_msg_size=1_000_000, autoping=False, autoclose=False)
         await socket.prepare(request)
-        if len(self.connections) >= CONNECTIONS:
-            await socket.send_json(_goodbye("too_many_websockets"))
+        if len(self.connections) >= MAX_CONNECTIONS:
+            await socket.send_json(_disconnect_message("too_many_websockets"))
             await socket.close()
             return socket
         connection = Connection(socket, request)
@@ -89,7 +89,7 @@ class SocketMode:
             await self._listen(connection)
         finally:
             self.connections.discard(connection)
-            for waiting in connection.waiting.values():
+            for waiting in connection.unacknowledged.values():
                 if not waiting.done():
                     waiting.set_exception(ConnectionGone())
             self._wake()
@@ -101,22 +101,22 @@ class SocketMode:
 
     async def _admit(self, request: web.Request) -> None:
         """Let a connect in, or raise what it is refused with."""
-        made_at = self._tickets.pop(request.query.get("ticket", ""), None)
-        if self._refusals > 0:
-            self._refusals -= 1
+        created_at = self._tickets.pop(request.query.get("ticket", ""), None)
+        if self._refused_connects > 0:
+            self._refused_connects -= 1
             raise web.HTTPServiceUnavailable
-        if self._hangs > 0:
-            self._hangs -= 1
+        if self._hanging_connects > 0:
+            self._hanging_connects -= 1
             await self._closing.wait()
             raise web.HTTPServiceUnavailable
-        if made_at is None or self._clock.now() - made_at > TICKET_SECONDS:
+        if created_at is None or self._clock.now() - created_at > TICKET_SECONDS:
             raise web.HTTPForbidden(text="the ticket is used or expired")
 
     async def _listen(self, connection: Connection) -> None:
         """Hear the app until it goes."""
-        if self._hushed > 0:
-            self._hushed -= 1
-            connection.is_leaving = True
+        if self._without_hello > 0:
+            self._without_hello -= 1
+            connection.is_draining = True
         else:
             await connection.socket.send_json(self._hello())
         self._wake()
@@ -126,7 +126,7 @@ class SocketMode:
             if message.type == WSMsgType.PING:
                 await connection.socket.pong(message.data)
             elif message.type == WSMsgType.TEXT:
-                self._acknowledged(connection, message.data)
+                self._handle_acknowledgement(connection, message.data)
 
     def _hello(self) -> Document:
         return {
@@ -135,7 +135,7 @@ class SocketMode:
             "debug_info": {
                 "host": "applink-sandbox",
                 "build_number": 1,
-                "approximate_connection_time": LIFE_SECONDS,
+                "approximate_connection_time": CONNECTION_LIFETIME_SECONDS,
             },
             "connection_info": {"app_id": APP_ID},
         }
@@ -143,28 +143,28 @@ class SocketMode:
     def _wake(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
-        self._inspector.changed("connection")
+        self._inspector.publish_change("connection")
 
-    def _acknowledged(self, connection: Connection, data: str) -> None:
+    def _handle_acknowledgement(self, connection: Connection, data: str) -> None:
         try:
             message = json.loads(data)
             envelope_id = message["envelope_id"]
         except (ValueError, TypeError, KeyError):
-            self._inspector.complain("bad_ack", "socket_mode", f"not an acknowledgement: {data}")
+            self._inspector.add_problem("bad_ack", "socket_mode", f"not an acknowledgement: {data}")
             return
-        waiting = connection.waiting.get(envelope_id)
+        waiting = connection.unacknowledged.get(envelope_id)
         # One that comes too late was complained of when its time was up.
         if waiting is not None and not waiting.done():
             waiting.set_result(message.get("payload"))
 
     async def attempt(
         self, kind: str, payload: Document, *, retry: int, reason: str, timeout: float
-    ) -> Outcome:
+    ) -> DeliveryResult:
         """Send one envelope to one of the connections and wait for its acknowledgement."""
         began = time.monotonic()
         if not self.opened:
             # There is no app yet; one that is only reconnecting is waited for.
-            return Outcome(error="not_connected", ms=0, status=0)
+            return DeliveryResult(error="not_connected", ms=0, status=0)
         sent = False
         try:
             async with asyncio.timeout(timeout):
@@ -173,14 +173,14 @@ class SocketMode:
                 answer = await self._exchange(connection, kind, payload, retry, reason)
         except TimeoutError:
             error = "operation_timeout" if sent else "not_connected"
-            return Outcome(error=error, ms=_since(began), status=0)
+            return DeliveryResult(error=error, ms=_elapsed_ms(began), status=0)
         except (ConnectionGone, ConnectionError):
-            return Outcome(error="connection_lost", ms=_since(began), status=0)
-        return Outcome(error=None, ms=_since(began), answer=answer)
+            return DeliveryResult(error="connection_lost", ms=_elapsed_ms(began), status=0)
+        return DeliveryResult(error=None, ms=_elapsed_ms(began), answer=answer)
 
     async def _any_connection(self) -> Connection:
         while True:
-            usable = [each for each in self.connections if not each.is_leaving]
+            usable = [each for each in self.connections if not each.is_draining]
             if usable:
                 return random.choice(usable)  # noqa: S311 - which of them does not matter
             await self._changed.wait()
@@ -197,12 +197,12 @@ class SocketMode:
         if kind == "events_api":
             envelope |= {"retry_attempt": retry, "retry_reason": _REASONS.get(reason, reason)}
         waiting: asyncio.Future[Document | None] = asyncio.get_running_loop().create_future()
-        connection.waiting[envelope["envelope_id"]] = waiting
+        connection.unacknowledged[envelope["envelope_id"]] = waiting
         try:
             await connection.socket.send_json(envelope)
             return await waiting
         finally:
-            del connection.waiting[envelope["envelope_id"]]
+            del connection.unacknowledged[envelope["envelope_id"]]
 
     async def disconnect(self, how: str, *, times: float = float("inf")) -> None:
         """Trouble the connections.
@@ -217,14 +217,14 @@ class SocketMode:
             times: For "refuse", "hang" and "hush".
         """
         if how == "accept":
-            self._refusals = self._hangs = self._hushed = 0
+            self._refused_connects = self._hanging_connects = self._without_hello = 0
             return
         if how == "refuse":
-            self._refusals = times
+            self._refused_connects = times
         elif how == "hang":
-            self._hangs = times
+            self._hanging_connects = times
         elif how == "hush":
-            self._hushed = times
+            self._without_hello = times
         for connection in list(self.connections):
             if how == "freeze":
                 connection.is_frozen = True
@@ -234,21 +234,21 @@ class SocketMode:
                     connection.request.transport.abort()
                 continue
             reason = "refresh_requested" if how == "refresh" else how
-            connection.is_leaving = how != "warning"
-            await connection.socket.send_json(_goodbye(reason))
+            connection.is_draining = how != "warning"
+            await connection.socket.send_json(_disconnect_message(reason))
 
     async def aclose(self) -> None:
         """Close every connection."""
         self._closing.set()
         for connection in list(self.connections):
-            connection.is_leaving = True
+            connection.is_draining = True
             await connection.socket.close(code=WSCloseCode.GOING_AWAY, drain=False)
 
 
 _REASONS = {"http_timeout": "timeout"}
 
 
-def _goodbye(reason: str) -> Document:
+def _disconnect_message(reason: str) -> Document:
     return {
         "type": "disconnect",
         "reason": reason,
@@ -256,5 +256,5 @@ def _goodbye(reason: str) -> Document:
     }
 
 
-def _since(began: float) -> float:
+def _elapsed_ms(began: float) -> float:
     return (time.monotonic() - began) * 1000

@@ -6,18 +6,18 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bot.sandbox.slack.api.chat import changed, in_thread, remove
-from bot.sandbox.slack.api.users import react
-from bot.sandbox.slack.api.views import shown
-from bot.sandbox.slack.blocks.check import new_block_id
+from bot.sandbox.slack.api.chat import record_edit, remove_message, thread_fields
+from bot.sandbox.slack.api.users import add_reaction
+from bot.sandbox.slack.api.views import view_with_state
+from bot.sandbox.slack.blocks.block_check import new_block_id
 from bot.sandbox.slack.delivery import events, payloads
-from bot.sandbox.slack.delivery.delivery import Deliverer, Outcome
-from bot.sandbox.slack.delivery.responses import answer as show_answer
-from bot.sandbox.slack.errors import HumanRefused, SlackRefused
+from bot.sandbox.slack.delivery.delivery import Deliverer, DeliveryResult
+from bot.sandbox.slack.delivery.responses import apply_response as show_answer
+from bot.sandbox.slack.errors import ActionRefused, WebApiError
 from bot.sandbox.slack.inspector import Inspector
 from bot.sandbox.slack.people import BOT_USER_ID, Channel, Person
 from bot.sandbox.slack.state import Document, Workspace
-from bot.sandbox.slack.text import carried, mentions, rich_text, slash_text
+from bot.sandbox.slack.text import encode_text, mentions, rich_text, slash_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,23 +38,23 @@ class SlashResult:
     response: Document | None = None
 
 
-def seen_error(outcome: Outcome) -> str:
+def client_error(outcome: DeliveryResult) -> str:
     """What the client shows for a failed delivery."""
     failed = outcome.error in ("http_error", "connection_failed")
     return "dispatch_failed" if failed else "operation_timeout"
 
 
 @contextlib.contextmanager
-def answering(inspector: Inspector, name: str) -> Iterator[None]:
+def report_bad_acknowledgement(inspector: Inspector, name: str) -> Iterator[None]:
     """Complain when what the app put into an acknowledgement is nothing Slack understands."""
     try:
         yield
-    except SlackRefused as refused:
+    except WebApiError as refused:
         what = "; ".join(refused.detail.get("errors", ())) or refused.error
-        inspector.complain(refused.error, name, f"in the acknowledgement: {what}")
+        inspector.add_problem(refused.error, name, f"in the acknowledgement: {what}")
 
 
-class Acts:
+class PersonActions:
     """Each act returns when the app has acknowledged it, or had its time to."""
 
     def __init__(self, workspace: Workspace, deliverer: Deliverer, url: str) -> None:
@@ -82,8 +82,8 @@ class Acts:
         """Send a slash command, and show what the acknowledgement says."""
         if from_thread:
             return SlashResult(ok=False, ack_ms=0, error="slash_in_thread")
-        known = {each.command: each for each in self.workspace.manifest.commands}
-        if command not in known:
+        commands = {each.command: each for each in self.workspace.manifest.commands}
+        if command not in commands:
             return SlashResult(ok=False, ack_ms=0, error="no_such_command")
         people, channels = self.workspace.names()
         url = self.response_url(person, channel)
@@ -95,18 +95,18 @@ class Acts:
                 text.strip(),
                 people=people,
                 channels=channels,
-                should_escape=known[command].should_escape,
+                should_escape=commands[command].should_escape,
             ),
             response_url=url,
             trigger_id=self.workspace.new_trigger(person.id),
         )
         outcome = await self.deliverer.interact("slash_commands", command, payload)
         if outcome.error is not None:
-            return SlashResult(ok=False, ack_ms=outcome.ms, error=seen_error(outcome))
+            return SlashResult(ok=False, ack_ms=outcome.ms, error=client_error(outcome))
         if outcome.answer:
-            place = self.workspace.response_urls[url.rsplit("/", 1)[1]]
-            with answering(self.workspace.inspector, command):
-                show_answer(self.workspace, place, outcome.answer)
+            target = self.workspace.response_urls[url.rsplit("/", 1)[1]]
+            with report_bad_acknowledgement(self.workspace.inspector, command):
+                show_answer(self.workspace, target, outcome.answer)
         text_of_answer = str(outcome.answer.get("text", "")) if outcome.answer else None
         return SlashResult(
             ok=True, ack_ms=outcome.ms, response=outcome.answer, response_text=text_of_answer
@@ -117,65 +117,65 @@ class Acts:
     ) -> Document:
         """Write a message; a mention of the app reaches it twice."""
         if channel.is_archived:
-            raise HumanRefused("is_archived", channel.name)
+            raise ActionRefused("is_archived", channel.name)
         if person.id not in channel.members:
-            raise HumanRefused("not_in_channel", f"{person.name} is not in {channel.name}")
+            raise ActionRefused("not_in_channel", f"{person.name} is not in {channel.name}")
         people, channels = self.workspace.names()
-        written = carried(text, people=people, channels=channels)
+        encoded = encode_text(text, people=people, channels=channels)
         try:
-            place = in_thread(self.workspace, channel, thread_ts or "")
-        except SlackRefused:
-            raise HumanRefused("thread_not_found", str(thread_ts)) from None
+            fields = thread_fields(self.workspace, channel, thread_ts or "")
+        except WebApiError:
+            raise ActionRefused("thread_not_found", str(thread_ts)) from None
         message: Document = {
             "user": person.id,
             "type": "message",
             "ts": self.workspace.new_ts(),
             "client_msg_id": str(uuid.uuid4()),
-            "text": written,
+            "text": encoded,
             "team": person.team_id,
-            "blocks": [rich_text(written, new_block_id())],
-            **place,
+            "blocks": [rich_text(encoded, new_block_id())],
+            **fields,
         }
         self.workspace.add(channel, message)
-        told = [events.message_event(message, channel)]
-        if BOT_USER_ID in mentions(written) and not channel.is_im:
-            told.append(events.app_mention_event(message, channel))
-        await self._delivered(told, channel)
+        new_events = [events.message_event(message, channel)]
+        if BOT_USER_ID in mentions(encoded) and not channel.is_im:
+            new_events.append(events.app_mention_event(message, channel))
+        await self._deliver(new_events, channel)
         return message
 
-    async def _delivered(self, told: list[Document], channel: Channel | None) -> None:
-        tried = [self.workspace.emit(event, channel) for event in told]
-        await asyncio.gather(*(each for each in tried if each is not None))
+    async def _deliver(self, new_events: list[Document], channel: Channel | None) -> None:
+        first_attempts = [self.workspace.emit(event, channel) for event in new_events]
+        await asyncio.gather(*(each for each in first_attempts if each is not None))
 
     async def edit(self, person: Person, channel: Channel, ts: str, text: str) -> None:
         """Edit one's own message."""
         message = self._message(channel, ts)
         if message["user"] != person.id:
-            raise HumanRefused("cant_update_message")
+            raise ActionRefused("cant_update_message")
         people, channels = self.workspace.names()
         previous = dict(message)
-        message["text"] = carried(text, people=people, channels=channels)
+        message["text"] = encode_text(text, people=people, channels=channels)
         message["blocks"] = [rich_text(message["text"], new_block_id())]
         message["edited"] = {"user": person.id, "ts": self.workspace.new_ts()}
-        changed(self.workspace, channel, message, previous)
+        record_edit(self.workspace, channel, message, previous)
 
     async def delete(self, person: Person, channel: Channel, ts: str) -> None:
         """Delete a message: one's own, or any as an admin."""
         message = self._message(channel, ts)
         if message["user"] != person.id and not person.is_admin:
-            raise HumanRefused("cant_delete_message")
-        remove(self.workspace, channel, message)
+            raise ActionRefused("cant_delete_message")
+        remove_message(self.workspace, channel, message)
 
-    async def react(self, person: Person, channel: Channel, ts: str, name: str) -> None:
+    async def add_reaction(self, person: Person, channel: Channel, ts: str, name: str) -> None:
         """Add a reaction."""
         message = self._message(channel, ts)
-        if not react(self.workspace, channel, message, user=person.id, name=name.strip(":")):
-            raise HumanRefused("already_reacted")
+        if not add_reaction(self.workspace, channel, message, user=person.id, name=name.strip(":")):
+            raise ActionRefused("already_reacted")
 
     def _message(self, channel: Channel, ts: str) -> Document:
         message = self.workspace.message(channel.id, ts)
         if message is None:
-            raise HumanRefused("message_not_found", ts)
+            raise ActionRefused("message_not_found", ts)
         return message
 
     async def shortcut(self, person: Person, channel: Channel, ts: str, callback_id: str) -> None:
@@ -183,7 +183,7 @@ class Acts:
         message = self._message(channel, ts)
         kinds = {each.callback_id: each.type for each in self.workspace.manifest.shortcuts}
         if kinds.get(callback_id) != "message":
-            raise HumanRefused("no_such_shortcut", callback_id)
+            raise ActionRefused("no_such_shortcut", callback_id)
         payload = payloads.message_action(
             person=person,
             channel=channel,
@@ -193,37 +193,37 @@ class Acts:
             response_url=self.response_url(person, channel, message_ts=ts),
             trigger_id=self.workspace.new_trigger(person.id),
         )
-        await self._interacted(callback_id, payload)
+        await self._deliver_interaction(callback_id, payload)
 
     async def global_shortcut(self, person: Person, callback_id: str) -> None:
         """Use a global shortcut of the app."""
         kinds = {each.callback_id: each.type for each in self.workspace.manifest.shortcuts}
         if kinds.get(callback_id) != "global":
-            raise HumanRefused("no_such_shortcut", callback_id)
+            raise ActionRefused("no_such_shortcut", callback_id)
         payload = payloads.global_shortcut(
             person=person,
             callback_id=callback_id,
             action_ts=self.workspace.new_ts(),
             trigger_id=self.workspace.new_trigger(person.id),
         )
-        await self._interacted(callback_id, payload)
+        await self._deliver_interaction(callback_id, payload)
 
-    async def _interacted(self, name: str, payload: Document) -> None:
+    async def _deliver_interaction(self, name: str, payload: Document) -> None:
         outcome = await self.deliverer.interact("interactive", name, payload)
         if outcome.error is not None:
-            raise HumanRefused(seen_error(outcome), name)
+            raise ActionRefused(client_error(outcome), name)
 
     async def open_home(self, person: Person, *, tab: str = "home") -> Document | None:
         """Look at the app's home (or messages) tab; what is published there now."""
         home = self.workspace.homes.get(person.id)
         channel = self.workspace.direct_message(person)
-        view = shown(home) if home else None
+        view = view_with_state(home) if home else None
         event = events.app_home_opened_event(
             user=person.id, channel=channel, tab=tab, view=view, ts=self.workspace.new_ts()
         )
-        await self._delivered([event], channel)
+        await self._deliver([event], channel)
         home = self.workspace.homes.get(person.id)
-        return shown(home) if home else None
+        return view_with_state(home) if home else None
 
     async def set_member(self, person: Person, channel: Channel, *, member: bool) -> None:
         """Invite the app into a channel, or remove it."""
@@ -235,37 +235,37 @@ class Acts:
             event = events.member_joined_event(
                 user=BOT_USER_ID, channel=channel, inviter=person.id, ts=ts
             )
-            self.workspace.inspector.changed("channel", channel=channel.id)
-            await self._delivered([event], channel)
+            self.workspace.inspector.publish_change("channel", channel=channel.id)
+            await self._deliver([event], channel)
             return
         channel.members.discard(BOT_USER_ID)
-        self.workspace.inspector.changed("channel", channel=channel.id)
+        self.workspace.inspector.publish_change("channel", channel=channel.id)
         # The last thing the app hears of a channel, so membership is not asked for.
-        await self._delivered([events.bot_left_event(channel=channel, ts=ts)], None)
+        await self._deliver([events.bot_left_event(channel=channel, ts=ts)], None)
 
     async def archive(self, person: Person, channel: Channel) -> None:
         """Archive a channel."""
         channel.is_archived = True
-        self.workspace.inspector.changed("channel", channel=channel.id)
+        self.workspace.inspector.publish_change("channel", channel=channel.id)
         event = events.channel_archive_event(
             channel=channel, user=person.id, ts=self.workspace.new_ts()
         )
-        await self._delivered([event], channel)
+        await self._deliver([event], channel)
 
     async def unarchive(self, person: Person, channel: Channel) -> None:
         """Take a channel out of the archive; the app stays a member, as it was."""
         channel.is_archived = False
-        self.workspace.inspector.changed("channel", channel=channel.id)
+        self.workspace.inspector.publish_change("channel", channel=channel.id)
         event = events.channel_archive_event(
-            channel=channel, user=person.id, ts=self.workspace.new_ts(), is_back=True
+            channel=channel, user=person.id, ts=self.workspace.new_ts(), is_unarchived=True
         )
-        await self._delivered([event], channel)
+        await self._deliver([event], channel)
 
     async def press_stop(self, person: Person, channel: Channel, thread_ts: str) -> None:
         """Press the native stop button of an agent session; it exists only while it works."""
         session = self.workspace.sessions.get((channel.id, thread_ts))
         if session is None or session["status"] != "processing":
-            raise HumanRefused("nothing_to_click", "no session is processing here")
+            raise ActionRefused("nothing_to_click", "no session is processing here")
         streaming = []
         for message in self.workspace.replies(channel.id, thread_ts):
             if message.get("streaming_state") == "in_progress":
@@ -278,4 +278,4 @@ class Acts:
             streaming=streaming,
             ts=self.workspace.new_ts(),
         )
-        await self._delivered([event], channel)
+        await self._deliver([event], channel)

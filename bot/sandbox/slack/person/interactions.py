@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bot.sandbox.slack.blocks.check import elements
-from bot.sandbox.slack.errors import HumanRefused
+from bot.sandbox.slack.blocks.block_check import elements
+from bot.sandbox.slack.errors import ActionRefused
 
 Document = dict[str, Any]
 
@@ -55,7 +55,7 @@ REQUIRED = "Please complete this required field."
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class FoundElement:
     """An element on a screen, and the option in it that was meant, if one was."""
 
     block: Document
@@ -63,42 +63,42 @@ class Found:
     option: Document | None = None
 
 
-def find(
+def find_element(
     blocks: list[Document],
     *,
     label: str | None = None,
     action_id: str | None = None,
     block_id: str | None = None,
-) -> Found:
+) -> FoundElement:
     """The element with this text on it (or this option in it) or this id.
 
     Raises:
         HumanRefused: `nothing_to_click`, if there is none or more than one.
     """
-    found = list(_matching(blocks, label=label, action_id=action_id, block_id=block_id))
+    found = list(_find_matching(blocks, label=label, action_id=action_id, block_id=block_id))
     if len(found) != 1:
-        seen = ", ".join(repr(text) for text in labels(blocks))
-        wanted = label or action_id or block_id
-        raise HumanRefused(
-            "nothing_to_click", f"{len(found)} elements are {wanted!r}; on the screen: {seen}"
+        texts = ", ".join(repr(text) for text in labels(blocks))
+        wanted_text = label or action_id or block_id
+        raise ActionRefused(
+            "nothing_to_click", f"{len(found)} elements are {wanted_text!r}; on the screen: {texts}"
         )
     return found[0]
 
 
 def labels(blocks: list[Document]) -> list[str]:
     """The texts of everything that can be pressed, and of the options that can be chosen."""
-    seen = []
+    texts = []
     for block in blocks:
         for element in elements(block):
             if text := _text(element.get("text")):
-                seen.append(text)
-            seen += [_text(option["text"]) for option in options(element)]
-    return seen
+                texts.append(text)
+            texts += [_text(option["text"]) for option in options(element)]
+    return texts
 
 
-def _matching(
+def _find_matching(
     blocks: list[Document], *, label: str | None, action_id: str | None, block_id: str | None
-) -> Iterator[Found]:
+) -> Iterator[FoundElement]:
     for block in blocks:
         if block_id is not None and block.get("block_id") != block_id:
             continue
@@ -106,11 +106,11 @@ def _matching(
             if action_id is not None and element.get("action_id") != action_id:
                 continue
             if label is None or _text(element.get("text")) == label:
-                yield Found(block=block, element=element)
+                yield FoundElement(block=block, element=element)
                 continue
             for option in options(element):
                 if label in (_text(option["text"]), option["value"]):
-                    yield Found(block=block, element=element, option=option)
+                    yield FoundElement(block=block, element=element, option=option)
 
 
 def options(element: Document) -> list[Document]:
@@ -125,16 +125,18 @@ def _text(value: Any) -> str:
     return str(value.get("text", "")) if isinstance(value, dict) else ""
 
 
-def action(found: Found, *, action_ts: str, given: Mapping[str, Any] | None = None) -> Document:
+def action_payload(
+    found: FoundElement, *, action_ts: str, entered: Mapping[str, Any] | None = None
+) -> Document:
     """One entry of `actions`: what was pressed or chosen.
 
     Args:
         found: What it was.
         action_ts: When.
-        given: What the screen says was entered: `value`, `selected_option`…
+        entered: What the screen says was entered: `value`, `selected_option`…
     """
     element = found.element
-    told: Document = {
+    payload: Document = {
         "action_id": element["action_id"],
         "block_id": found.block["block_id"],
         "type": element["type"],
@@ -142,26 +144,26 @@ def action(found: Found, *, action_ts: str, given: Mapping[str, Any] | None = No
     }
     for key in ("text", "value", "style", "placeholder", "confirm", "url"):
         if key in element:
-            told[key] = element[key]
+            payload[key] = element[key]
     for key in ("initial_option", "initial_options"):
         if key in element:
-            told[key] = element[key]
+            payload[key] = element[key]
     if found.option is not None:
         key = _STATE_KEY[element["type"]]
-        told[key] = [found.option] if key == "selected_options" else found.option
-    return told | {key: value for key, value in (given or {}).items() if value is not None}
+        payload[key] = [found.option] if key == "selected_options" else found.option
+    return payload | {key: value for key, value in (entered or {}).items() if value is not None}
 
 
-def state_of(told: Document) -> dict[str, dict[str, Document]]:
+def action_state(payload: Document) -> dict[str, dict[str, Document]]:
     """What an action adds to the state of a message or view; a button adds nothing."""
-    key = _STATE_KEY.get(told["type"])
-    if key is None or told["type"] == "overflow":
+    key = _STATE_KEY.get(payload["type"])
+    if key is None or payload["type"] == "overflow":
         return {}
-    entry = {"type": told["type"], key: told.get(key)}
-    return {told["block_id"]: {told["action_id"]: entry}}
+    input_state = {"type": payload["type"], key: payload.get(key)}
+    return {payload["block_id"]: {payload["action_id"]: input_state}}
 
 
-def entry(element: Document, value: Any) -> Document:
+def input_state(element: Document, value: Any) -> Document:
     """What a person enters into an element, as the state tells it.
 
     Args:
@@ -174,28 +176,28 @@ def entry(element: Document, value: Any) -> Document:
     kind = element["type"]
     key = _STATE_KEY[kind]
     if key == "selected_option" and isinstance(value, str):
-        value = _option(element, value)
+        value = _find_option(element, value)
     elif key == "selected_options" and isinstance(value, list | tuple):
-        value = [_option(element, each) if isinstance(each, str) else each for each in value]
+        value = [_find_option(element, each) if isinstance(each, str) else each for each in value]
     return {"type": kind, key: value}
 
 
-def _option(element: Document, wanted: str) -> Document:
+def _find_option(element: Document, wanted_text: str) -> Document:
     for option in options(element):
-        if wanted in (_text(option["text"]), option["value"]):
+        if wanted_text in (_text(option["text"]), option["value"]):
             return option
-    raise HumanRefused("no_such_option", wanted)
+    raise ActionRefused("no_such_option", wanted_text)
 
 
-def inputs(blocks: list[Document]) -> Iterator[Found]:
+def inputs(blocks: list[Document]) -> Iterator[FoundElement]:
     """Everything in a view that holds a value."""
     for block in blocks:
         for element in elements(block):
             if element["type"] in _STATE_KEY and element["type"] != "overflow":
-                yield Found(block=block, element=element)
+                yield FoundElement(block=block, element=element)
 
 
-def filled(
+def view_state(
     blocks: list[Document], typed: Mapping[str, Mapping[str, Document]]
 ) -> dict[str, dict[str, Document]]:
     """The state of a view: what was typed, else the initial values, else null."""
@@ -219,7 +221,9 @@ def _empty(value: Any) -> Any:
     return [] if value == [] else None
 
 
-def missing(blocks: list[Document], state: Mapping[str, Mapping[str, Document]]) -> dict[str, str]:
+def validation_errors(
+    blocks: list[Document], state: Mapping[str, Mapping[str, Document]]
+) -> dict[str, str]:
     """What Slack's client itself refuses before it submits: per block the complaint."""
     errors: dict[str, str] = {}
     for found in inputs(blocks):
@@ -230,14 +234,14 @@ def missing(blocks: list[Document], state: Mapping[str, Mapping[str, Document]])
         if not value:
             if not found.block.get("optional"):
                 errors[block_id] = REQUIRED
-        elif isinstance(value, str) and (complaint := _too(element, value)):
+        elif isinstance(value, str) and (complaint := _value_error(element, value)):
             errors[block_id] = complaint
     return errors
 
 
-def _too(element: Document, value: str) -> str | None:
+def _value_error(element: Document, value: str) -> str | None:
     if element["type"] == "number_input":
-        return _not_a_number(element, value)
+        return _number_error(element, value)
     if len(value) > element.get("max_length", 3000):
         return f"Must be at most {element.get('max_length', 3000)} characters long."
     if len(value) < element.get("min_length", 0):
@@ -245,7 +249,7 @@ def _too(element: Document, value: str) -> str | None:
     return None
 
 
-def _not_a_number(element: Document, value: str) -> str | None:
+def _number_error(element: Document, value: str) -> str | None:
     try:
         number = float(value)
     except ValueError:

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from bot.sandbox.slack.api.views import shown
-from bot.sandbox.slack.errors import HumanRefused
+from bot.sandbox.slack.api.views import view_with_state
+from bot.sandbox.slack.errors import ActionRefused
 from bot.sandbox.slack.person import interactions
-from bot.sandbox.slack.person.actions import Acts, SlashResult
-from bot.sandbox.slack.person.presses import Presses
+from bot.sandbox.slack.person.actions import PersonActions, SlashResult
+from bot.sandbox.slack.person.block_interactions import BlockInteractions
 from bot.sandbox.slack.state import Document, OpenView
-from bot.sandbox.slack.text import shown_text
+from bot.sandbox.slack.text import visible_text
 
 T = TypeVar("T")
 
@@ -25,14 +25,14 @@ class Human:
             the act is impossible.
 
     Attributes:
-        confirmed: The confirm dialogs that clicks silently said yes to.
+        confirmed_dialogs: The confirm dialogs that clicks silently said yes to.
     """
 
-    def __init__(self, acts: Acts, presses: Presses) -> None:
-        self._acts = acts
-        self._presses = presses
-        self._workspace = acts.workspace
-        self.confirmed: list[Document] = []
+    def __init__(self, actions: PersonActions, block_interactions: BlockInteractions) -> None:
+        self._actions = actions
+        self._block_interactions = block_interactions
+        self._workspace = actions.workspace
+        self.confirmed_dialogs: list[Document] = []
 
     async def slash(
         self,
@@ -44,17 +44,17 @@ class Human:
         thread_ts: str | None = None,
     ) -> SlashResult:
         """Send a slash command; with a thread it is refused, as Slack does."""
-        person, place = self._workspace.person(user), self._workspace.channel(channel)
-        return await self._acts.slash(
-            person, place, command, text, from_thread=thread_ts is not None
+        person, target_channel = self._workspace.person(user), self._workspace.channel(channel)
+        return await self._actions.slash(
+            person, target_channel, command, text, from_thread=thread_ts is not None
         )
 
     async def say(
         self, channel: str, text: str, *, thread_ts: str | None = None, user: str | None = None
     ) -> Document:
         """Write a message; "@signalbox" or `<@U…>` mentions the app."""
-        person, place = self._workspace.person(user), self._workspace.channel(channel)
-        return await self._acts.say(person, place, text, thread_ts=thread_ts)
+        person, target_channel = self._workspace.person(user), self._workspace.channel(channel)
+        return await self._actions.say(person, target_channel, text, thread_ts=thread_ts)
 
     async def click(
         self,
@@ -64,18 +64,20 @@ class Human:
         label: str | None = None,
         action_id: str | None = None,
         user: str | None = None,
-        **given: Any,
+        **entered: Any,
     ) -> None:
         """Press a button, or choose an option, in a message; a confirm dialog gets a yes."""
-        person, place = self._workspace.person(user), self._workspace.channel(channel)
-        message, _ = self._presses.message_on_screen(person, place, ts)
-        found = interactions.find(message.get("blocks", []), label=label, action_id=action_id)
-        self._confirm(found)
-        await self._presses.click(person, place, ts, found, given)
+        person, target_channel = self._workspace.person(user), self._workspace.channel(channel)
+        message, _ = self._block_interactions.message_on_screen(person, target_channel, ts)
+        found = interactions.find_element(
+            message.get("blocks", []), label=label, action_id=action_id
+        )
+        self._record_confirm_dialog(found)
+        await self._block_interactions.click(person, target_channel, ts, found, entered)
 
-    def _confirm(self, found: interactions.Found) -> None:
+    def _record_confirm_dialog(self, found: interactions.FoundElement) -> None:
         if confirm := found.element.get("confirm"):
-            self.confirmed.append(confirm)
+            self.confirmed_dialogs.append(confirm)
 
     async def click_view(
         self,
@@ -84,14 +86,14 @@ class Human:
         label: str | None = None,
         action_id: str | None = None,
         user: str | None = None,
-        **given: Any,
+        **entered: Any,
     ) -> None:
         """Press a button, or choose an option, in a modal or the home tab."""
         person = self._workspace.person(user)
-        view = self._presses.view_on_screen(person, view_id)
-        found = interactions.find(view.document["blocks"], label=label, action_id=action_id)
-        self._confirm(found)
-        await self._presses.click_view(person, view_id, found, given)
+        view = self._block_interactions.view_on_screen(person, view_id)
+        found = interactions.find_element(view.document["blocks"], label=label, action_id=action_id)
+        self._record_confirm_dialog(found)
+        await self._block_interactions.click_view(person, view_id, found, entered)
 
     async def submit(
         self, view_id: str, values: Mapping[str, Any] | None = None, user: str | None = None
@@ -110,33 +112,33 @@ class Human:
         person = self._workspace.person(view.user)
         typed: dict[str, dict[str, Document]] = {}
         for name, value in (values or {}).items():
-            found = _input(view, name)
+            found = _find_input(view, name)
             block_id, action_id = found.block["block_id"], found.element["action_id"]
-            entry = interactions.entry(found.element, value)
+            entry = interactions.input_state(found.element, value)
             typed.setdefault(block_id, {})[action_id] = entry
-        result = await self._presses.submit(person, view_id, typed)
+        result = await self._block_interactions.submit(person, view_id, typed)
         return result.errors
 
     def _view(self, view_id: str, user: str | None) -> OpenView:
         if user is not None:
-            return self._presses.view_on_screen(self._workspace.person(user), view_id)
+            return self._block_interactions.view_on_screen(self._workspace.person(user), view_id)
         view = self._workspace.view(view_id)
         if view is None:
-            raise HumanRefused("view_not_found", view_id)
+            raise ActionRefused("view_not_found", view_id)
         return view
 
     async def close_view(self, view_id: str, user: str | None = None) -> None:
         """Cancel a modal."""
         view = self._view(view_id, user)
-        await self._presses.close(self._workspace.person(view.user), view_id)
+        await self._block_interactions.close(self._workspace.person(view.user), view_id)
 
     async def suggest(
         self, view_id: str, name: str, typed: str, user: str | None = None
     ) -> list[str]:
         """Type into a menu the app fills; the texts of the options it offers."""
         view = self._view(view_id, user)
-        options = await self._presses.suggest(
-            self._workspace.person(view.user), view_id, _input(view, name), typed
+        options = await self._block_interactions.suggest(
+            self._workspace.person(view.user), view_id, _find_input(view, name), typed
         )
         return [option["text"]["text"] for option in options]
 
@@ -144,56 +146,56 @@ class Human:
         self, callback_id: str, channel: str, ts: str, user: str | None = None
     ) -> None:
         """Use a message shortcut."""
-        person, place = self._workspace.person(user), self._workspace.channel(channel)
-        await self._acts.shortcut(person, place, ts, callback_id)
+        person, target_channel = self._workspace.person(user), self._workspace.channel(channel)
+        await self._actions.shortcut(person, target_channel, ts, callback_id)
 
     async def global_shortcut(self, callback_id: str, user: str | None = None) -> None:
         """Use a global shortcut."""
-        await self._acts.global_shortcut(self._workspace.person(user), callback_id)
+        await self._actions.global_shortcut(self._workspace.person(user), callback_id)
 
     async def open_home(self, user: str | None = None) -> Document | None:
         """Look at the home tab; what is published there when the app has heard of it."""
-        return await self._acts.open_home(self._workspace.person(user))
+        return await self._actions.open_home(self._workspace.person(user))
 
     async def invite(self, channel: str, user: str | None = None) -> None:
         """Invite the app into a channel."""
-        person, place = self._workspace.person(user), self._workspace.channel(channel)
-        await self._acts.set_member(person, place, member=True)
+        person, target_channel = self._workspace.person(user), self._workspace.channel(channel)
+        await self._actions.set_member(person, target_channel, member=True)
 
     async def kick(self, channel: str, user: str | None = None) -> None:
         """Remove the app from a channel."""
-        person, place = self._workspace.person(user), self._workspace.channel(channel)
-        await self._acts.set_member(person, place, member=False)
+        person, target_channel = self._workspace.person(user), self._workspace.channel(channel)
+        await self._actions.set_member(person, target_channel, member=False)
 
     async def archive(self, channel: str, user: str | None = None) -> None:
         """Archive a channel."""
-        person, place = self._workspace.person(user), self._workspace.channel(channel)
-        await self._acts.archive(person, place)
+        person, target_channel = self._workspace.person(user), self._workspace.channel(channel)
+        await self._actions.archive(person, target_channel)
 
     async def unarchive(self, channel: str, user: str | None = None) -> None:
         """Take a channel out of the archive."""
-        person, place = self._workspace.person(user), self._workspace.channel(channel)
-        await self._acts.unarchive(person, place)
+        person, target_channel = self._workspace.person(user), self._workspace.channel(channel)
+        await self._actions.unarchive(person, target_channel)
 
     async def react(self, channel: str, ts: str, name: str, user: str | None = None) -> None:
         """Add a reaction to a message."""
-        person, place = self._workspace.person(user), self._workspace.channel(channel)
-        await self._acts.react(person, place, ts, name)
+        person, target_channel = self._workspace.person(user), self._workspace.channel(channel)
+        await self._actions.add_reaction(person, target_channel, ts, name)
 
     async def edit(self, channel: str, ts: str, text: str, user: str | None = None) -> None:
         """Edit one's own message."""
-        person, place = self._workspace.person(user), self._workspace.channel(channel)
-        await self._acts.edit(person, place, ts, text)
+        person, target_channel = self._workspace.person(user), self._workspace.channel(channel)
+        await self._actions.edit(person, target_channel, ts, text)
 
     async def delete(self, channel: str, ts: str, user: str | None = None) -> None:
         """Delete a message, one's own or (as an admin, like ada) anybody's."""
-        person, place = self._workspace.person(user), self._workspace.channel(channel)
-        await self._acts.delete(person, place, ts)
+        person, target_channel = self._workspace.person(user), self._workspace.channel(channel)
+        await self._actions.delete(person, target_channel, ts)
 
     async def press_stop(self, channel: str, thread_ts: str, user: str | None = None) -> None:
         """Press the native stop button of an agent session."""
-        person, place = self._workspace.person(user), self._workspace.channel(channel)
-        await self._acts.press_stop(person, place, thread_ts)
+        person, target_channel = self._workspace.person(user), self._workspace.channel(channel)
+        await self._actions.press_stop(person, target_channel, thread_ts)
 
     async def wait_for(
         self, predicate: Callable[[], T | None], *, timeout: float = 20, what: str = "it"
@@ -203,26 +205,26 @@ class Human:
         Raises:
             NeverCame: If it did not in time; says what happened instead.
         """
-        return await self._workspace.inspector.until(predicate, timeout=timeout, what=what)
+        return await self._workspace.inspector.wait_until(predicate, timeout=timeout, what=what)
 
     def messages(self, channel: str) -> list[Document]:
         """What a channel shows, oldest first: no replies, unless also sent to the channel."""
-        place = self._workspace.channel(channel)
+        target_channel = self._workspace.channel(channel)
         return [
-            self._workspace.counted(place.id, message)
-            for message in self._workspace.messages.get(place.id, {}).values()
+            self._workspace.with_reply_counts(target_channel.id, message)
+            for message in self._workspace.messages.get(target_channel.id, {}).values()
             if message.get("thread_ts", message["ts"]) == message["ts"]
             or message.get("subtype") == "thread_broadcast"
         ]
 
     def thread(self, channel: str, ts: str) -> list[Document]:
         """The root and its replies, oldest first; empty when there is no such message."""
-        place = self._workspace.channel(channel)
-        root = self._workspace.message(place.id, ts)
+        target_channel = self._workspace.channel(channel)
+        root = self._workspace.message(target_channel.id, ts)
         if root is None:
             return []
-        replies = self._workspace.replies(place.id, ts)
-        return [self._workspace.counted(place.id, root), *replies]
+        replies = self._workspace.replies(target_channel.id, ts)
+        return [self._workspace.with_reply_counts(target_channel.id, root), *replies]
 
     def ephemerals(self, user: str | None = None) -> list[Document]:
         """What only this person sees, oldest first, in all channels."""
@@ -232,42 +234,42 @@ class Human:
     def modal(self, user: str | None = None) -> Document | None:
         """The topmost modal on a person's screen."""
         stack = self._workspace.stacks.get(self._workspace.person(user).id)
-        return shown(stack[-1]) if stack else None
+        return view_with_state(stack[-1]) if stack else None
 
     def home(self, user: str | None = None) -> Document | None:
         """What is published to a person's home tab."""
         home = self._workspace.homes.get(self._workspace.person(user).id)
-        return shown(home) if home else None
+        return view_with_state(home) if home else None
 
     def find(self, text: str, *, channel: str | None = None) -> Document | None:
         """The newest message, ephemeral ones included, that shows this text."""
-        wanted = self._workspace.channel(channel).id if channel else None
+        only_channel_id = self._workspace.channel(channel).id if channel else None
         everything = [
             message
             for channel_id, messages in self._workspace.messages.items()
             for message in messages.values()
-            if wanted in (None, channel_id)
+            if only_channel_id in (None, channel_id)
         ]
         everything += [
             message
             for _, channel_id, message in self._workspace.ephemerals
-            if wanted in (None, channel_id)
+            if only_channel_id in (None, channel_id)
         ]
-        hits = [each for each in everything if text in shown_text(each)]
+        hits = [each for each in everything if text in visible_text(each)]
         return max(hits, key=lambda each: str(each["ts"]), default=None)
 
     def text(self, message: Mapping[str, Any]) -> str:
         """Everything a person can read of a message."""
-        return shown_text(message)
+        return visible_text(message)
 
     def labels(self, message: Mapping[str, Any]) -> list[str]:
         """The texts of everything that can be pressed in a message or view."""
         return interactions.labels(message.get("blocks", []))
 
 
-def _input(view: OpenView, name: str) -> interactions.Found:
+def _find_input(view: OpenView, name: str) -> interactions.FoundElement:
     for found in interactions.inputs(view.document["blocks"]):
         label = found.block.get("label", {}).get("text")
         if name in (label, found.block["block_id"], found.element["action_id"]):
             return found
-    raise HumanRefused("no_such_input", name)
+    raise ActionRefused("no_such_input", name)

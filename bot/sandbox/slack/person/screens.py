@@ -1,8 +1,8 @@
 """What one person sees: the team, a channel, a thread.  For the demo page."""
 
 from bot.sandbox.slack import people
-from bot.sandbox.slack.api.views import shown
-from bot.sandbox.slack.errors import HumanRefused
+from bot.sandbox.slack.api.views import view_with_state
+from bot.sandbox.slack.errors import ActionRefused
 from bot.sandbox.slack.people import BOT_USER_ID, Channel, Person
 from bot.sandbox.slack.state import Document, Workspace
 
@@ -43,7 +43,7 @@ def state(workspace: Workspace, me: Person) -> Document:
             {"name": each.name, "type": each.type, "callback_id": each.callback_id}
             for each in manifest.shortcuts
         ],
-        "views": [shown(view) for view in workspace.stacks.get(me.id, ())],
+        "views": [view_with_state(view) for view in workspace.stacks.get(me.id, ())],
         "n": workspace.inspector.n,
     }
 
@@ -63,33 +63,33 @@ def _channel(workspace: Workspace, channel: Channel, me: Person) -> Document:
 
 def messages(workspace: Workspace, me: Person, channel: Channel) -> list[Document]:
     """A channel's messages without the replies of threads, with what only this person sees."""
-    _may_look(me, channel)
+    _check_access(me, channel)
     public = [
-        workspace.counted(channel.id, message)
+        workspace.with_reply_counts(channel.id, message)
         for message in workspace.messages.get(channel.id, {}).values()
         if message.get("thread_ts", message["ts"]) == message["ts"]
         or message.get("subtype") == "thread_broadcast"
     ]
-    own = [each for each in _own(workspace, me, channel) if "thread_ts" not in each]
+    own = [each for each in _own_ephemerals(workspace, me, channel) if "thread_ts" not in each]
     return sorted([*public, *own], key=lambda each: str(each["ts"]))
 
 
 def thread(workspace: Workspace, me: Person, channel: Channel, ts: str) -> list[Document]:
     """A thread: the root, then its replies and what only this person sees in it."""
-    _may_look(me, channel)
+    _check_access(me, channel)
     root = workspace.message(channel.id, ts)
     if root is None:
-        raise HumanRefused("message_not_found", ts)
-    own = [each for each in _own(workspace, me, channel) if each.get("thread_ts") == ts]
+        raise ActionRefused("message_not_found", ts)
+    own = [each for each in _own_ephemerals(workspace, me, channel) if each.get("thread_ts") == ts]
     replies = [*workspace.replies(channel.id, ts), *own]
     session = workspace.sessions.get((channel.id, ts))
-    counted = workspace.counted(channel.id, root)
+    counted = workspace.with_reply_counts(channel.id, root)
     if session is not None:
         counted = counted | {"agent_session": session}
     return [counted, *sorted(replies, key=lambda each: str(each["ts"]))]
 
 
-def _own(workspace: Workspace, me: Person, channel: Channel) -> list[Document]:
+def _own_ephemerals(workspace: Workspace, me: Person, channel: Channel) -> list[Document]:
     return [
         message
         for user, channel_id, message in workspace.ephemerals
@@ -97,6 +97,6 @@ def _own(workspace: Workspace, me: Person, channel: Channel) -> list[Document]:
     ]
 
 
-def _may_look(me: Person, channel: Channel) -> None:
+def _check_access(me: Person, channel: Channel) -> None:
     if (channel.is_private or channel.is_im) and me.id not in channel.members:
-        raise HumanRefused("channel_not_found", channel.name)
+        raise ActionRefused("channel_not_found", channel.name)

@@ -5,87 +5,89 @@ from __future__ import annotations
 from datetime import datetime
 
 from bot.slack import figures, ids, text
-from bot.slack.commands.kill_text import kill_words
+from bot.slack.commands.kill_command import kill_command_text
 from bot.slack.views import blocks
-from bot.slack.views.kills.wording import KEPT, question
+from bot.slack.views.kills.wording import WORK_IS_KEPT, kill_question_words
 from bot.slack.views.message import Block, Message, View
 from bot.slack.views.modals import field, modal, text_input
-from core.domain.kills.selection import MAX_REASON_CHARS, KillManyOutcome, KillOffer
+from core.domain.kills.bulk_kill import MAX_REASON_CHARS, BulkKillResult, KillPreview
 from core.domain.runs.request import KillRequest, RunFilter
 from core.domain.runs.run import RUN_ID_PREFIX, Run, RunStatus
 from core.domain.runs.snapshot import RunSnapshot
 
-_KEPT_MANY = "Their work so far is kept, and each can be continued later."
+_WORK_IS_KEPT_MANY = "Their work so far is kept, and each can be continued later."
 FORCED = "By force: no time is given to finish what is being written."
 _IDS_SHOWN = 12
 
 
-def kill_form(snapshot: RunSnapshot, wish: KillRequest, *, channel_id: str, now: datetime) -> View:
+def kill_form(
+    snapshot: RunSnapshot, request: KillRequest, *, channel_id: str, now: datetime
+) -> View:
     """The form that asks before somebody else's run is killed."""
     run = snapshot.run
     return modal(
         callback_id=ids.KILL_FORM,
         title="Stop this run?",
-        submit="Force kill it" if wish.force else "Stop it",
+        submit="Force kill it" if request.force else "Stop it",
         close="Let it run",
-        metadata={"channel_id": channel_id, "run_id": run.run_id, "force": wish.force},
-        drawn=[*_one(snapshot, wish, now), _reason_field(wish.reason)],
+        metadata={"channel_id": channel_id, "run_id": run.run_id, "force": request.force},
+        drawn=[*_run_details(snapshot, request, now), _reason_field(request.reason)],
     )
 
 
-def kill_question(snapshot: RunSnapshot, wish: KillRequest, *, now: datetime) -> Message:
+def kill_question(snapshot: RunSnapshot, request: KillRequest, *, now: datetime) -> Message:
     """The same question as a private message, where no form can be opened."""
     run = snapshot.run
-    exact = KillRequest(named=run.run_id, force=wish.force, reason=wish.reason)
-    drawn = _one(snapshot, wish, now)
-    if wish.reason:
-        drawn.append(blocks.context(f"Reason: {text.one_line(wish.reason, MAX_REASON_CHARS)}"))
+    exact = KillRequest(target=run.run_id, force=request.force, reason=request.reason)
+    drawn = _run_details(snapshot, request, now)
+    if request.reason:
+        drawn.append(blocks.context(f"Reason: {text.one_line(request.reason, MAX_REASON_CHARS)}"))
     drawn.append(
         blocks.actions(
             ids.KILL_QUESTION,
             [
                 blocks.button(
-                    "Force kill it" if wish.force else "Stop it",
+                    "Force kill it" if request.force else "Stop it",
                     action_id=ids.KILL_ANYWAY,
-                    value=kill_words(exact),
+                    value=kill_command_text(exact),
                     style="danger",
                 )
             ],
         )
     )
     return Message(
-        text=text.escape(f"{question(snapshot)} Nothing has been stopped yet."),
+        text=text.escape(f"{kill_question_words(snapshot)} Nothing has been stopped yet."),
         blocks=tuple(drawn),
     )
 
 
-def kill_many_form(offer: KillOffer, *, channel_id: str, now: datetime) -> View:
+def kill_many_form(preview: KillPreview, *, channel_id: str, now: datetime) -> View:
     """The form that lists the runs it would kill."""
-    count = len(offer.listed)
+    count = len(preview.runs)
     these = "this run" if count == 1 else f"these {count} runs"
     return modal(
         callback_id=ids.KILL_MANY_FORM,
         title=f"Stop {these}?",
-        submit=f"{'Force kill' if offer.selection.force else 'Stop'} "
+        submit=f"{'Force kill' if preview.selection.force else 'Stop'} "
         + figures.plural(count, "run"),
         close="Let them run" if count > 1 else "Let it run",
         metadata={
             "channel_id": channel_id,
-            "runs": " ".join(one.run.run_id.removeprefix(RUN_ID_PREFIX) for one in offer.listed),
-            "force": offer.selection.force,
+            "runs": " ".join(one.run.run_id.removeprefix(RUN_ID_PREFIX) for one in preview.runs),
+            "force": preview.selection.force,
         },
         drawn=[
-            blocks.section(_lead(offer)),
-            *blocks.paragraphs([_row(one, now) for one in offer.listed]),
-            *(blocks.context(line) for line in _left_out(offer)),
-            _reason_field(offer.selection.reason),
+            blocks.section(_lead_words(preview)),
+            *blocks.paragraphs([_row(one, now) for one in preview.runs]),
+            *(blocks.context(line) for line in _left_out_lines(preview)),
+            _reason_field(preview.selection.reason),
         ],
     )
 
 
-def kill_many_question(offer: KillOffer) -> Message:
+def kill_many_question(preview: KillPreview) -> Message:
     """The way to that form, where none can be opened yet."""
-    words = f"{_lead(offer)} Nothing has been stopped yet."
+    words = f"{_lead_words(preview)} Nothing has been stopped yet."
     return Message(
         text=words.replace("*", ""),
         blocks=(
@@ -96,7 +98,7 @@ def kill_many_question(offer: KillOffer) -> Message:
                     blocks.button(
                         "Look and decide…",
                         action_id=ids.KILL_MANY_ASK,
-                        value=kill_words(offer.selection),
+                        value=kill_command_text(preview.selection),
                         style="danger",
                     )
                 ],
@@ -105,45 +107,45 @@ def kill_many_question(offer: KillOffer) -> Message:
     )
 
 
-def nothing_to_kill(offer: KillOffer) -> Message:
+def nothing_to_kill(preview: KillPreview) -> Message:
     """That a selection is empty, and what else there is."""
-    words = f"Nothing to stop: there are no live {_kind(offer.selection.wanted)}."
-    lines = [text.escape(words), *_left_out(offer)]
+    words = f"Nothing to stop: there are no live {_selection_words(preview.selection.run_filter)}."
+    lines = [text.escape(words), *_left_out_lines(preview)]
     return Message(text=lines[0], blocks=tuple(blocks.paragraphs(lines)))
 
 
-def killed_many(outcome: KillManyOutcome) -> Message:
+def killed_many(outcome: BulkKillResult) -> Message:
     """What came of it, run by run."""
     count = figures.plural
-    told = (
+    results = (
         (
-            outcome.asked,
-            f"Asked {count(len(outcome.asked), 'run')} to stop",
+            outcome.requested,
+            f"Asked {count(len(outcome.requested), 'run')} to stop",
             " Each card shows the proof when nothing of its run is left.",
         ),
         (
-            outcome.stopping,
-            f"{count(len(outcome.stopping), 'run is', 'runs are')} being stopped already",
+            outcome.already_stopping,
+            f"{count(len(outcome.already_stopping), 'run is', 'runs are')} being stopped already",
             "",
         ),
         (
-            outcome.ended,
-            f"{count(len(outcome.ended), 'run')} had ended meanwhile",
+            outcome.already_ended,
+            f"{count(len(outcome.already_ended), 'run')} had ended meanwhile",
             "",
         ),
         (
-            outcome.refused,
-            f"{count(len(outcome.refused), 'run')} left alone",
+            outcome.forbidden,
+            f"{count(len(outcome.forbidden), 'run')} left alone",
             " Somebody else's: the owner or an operator can stop that.",
         ),
     )
-    lines = [f"*{words}*: {_ids(found)}.{then}" for found, words, then in told if found]
-    if not outcome.asked:
+    lines = [f"*{words}*: {_run_id_list(found)}.{then}" for found, words, then in results if found]
+    if not outcome.requested:
         lines.insert(0, "Nothing more was stopped.")
     return Message(text=lines[0].replace("*", ""), blocks=tuple(blocks.paragraphs(lines)))
 
 
-def _one(snapshot: RunSnapshot, wish: KillRequest, now: datetime) -> list[Block]:
+def _run_details(snapshot: RunSnapshot, request: KillRequest, now: datetime) -> list[Block]:
     run, owner = snapshot.run, snapshot.owner
     mention = text.person(owner.slack_user_id, owner.name) if owner else "nobody known"
     task = text.quote(run.task_input, 400) or "_No task_"
@@ -151,13 +153,13 @@ def _one(snapshot: RunSnapshot, wish: KillRequest, now: datetime) -> list[Block]
         ("Owner", mention),
         ("Cost so far", _cost(run)),
         ("Workflow", text.one_line(run.workflow_name, 60)),
-        ("Now", _since(run, now)),
+        ("Now", _age_words(run, now)),
     ]
     return [
-        blocks.section(f"*{text.escape(question(snapshot))}*"),
+        blocks.section(f"*{text.escape(kill_question_words(snapshot))}*"),
         blocks.section(task),
         blocks.fields(pairs),
-        blocks.context(f"`{run.run_id}`" + (f" · ⚠️ {FORCED}" if wish.force else "")),
+        blocks.context(f"`{run.run_id}`" + (f" · ⚠️ {FORCED}" if request.force else "")),
     ]
 
 
@@ -167,7 +169,7 @@ def _reason_field(reason: str | None) -> Block:
         "Why?",
         text_input(
             "wrong branch",
-            longest=MAX_REASON_CHARS,
+            max_length=MAX_REASON_CHARS,
             initial=text.clip(text.clean(reason or ""), MAX_REASON_CHARS),
         ),
         hint="The owner reads it on the card.",
@@ -175,32 +177,34 @@ def _reason_field(reason: str | None) -> Block:
     )
 
 
-def _lead(offer: KillOffer) -> str:
-    count = len(offer.listed)
-    kind = _kind(offer.selection.wanted)
+def _lead_words(preview: KillPreview) -> str:
+    count = len(preview.runs)
+    kind = _selection_words(preview.selection.run_filter)
     live = f"*{count} live {kind.replace('runs', 'run', 1) if count == 1 else kind}*"
-    forced = f" {FORCED}" if offer.selection.force else ""
-    then = KEPT if count == 1 else _KEPT_MANY
+    forced = f" {FORCED}" if preview.selection.force else ""
+    then = WORK_IS_KEPT if count == 1 else _WORK_IS_KEPT_MANY
     return f"{live} would be stopped.{forced} {then}"
 
 
-def _left_out(offer: KillOffer) -> list[str]:
+def _left_out_lines(preview: KillPreview) -> list[str]:
     """What a selection means and the form does not hold, each with what to do."""
     lines = []
-    if offer.not_listed:
-        more = figures.plural(offer.not_listed, "more run")
+    if preview.omitted_count:
+        more = figures.plural(preview.omitted_count, "more run")
         lines.append(
-            f"{more} of the kind: only the oldest {len(offer.listed)} are listed and would be "
+            f"{more} of the kind: only the oldest {len(preview.runs)} are listed and would be "
             "stopped. Type the command again for the rest."
         )
-    if offer.stopping:
+    if preview.stopping_count:
         lines.append(
-            f"{figures.plural(offer.stopping, 'run is', 'runs are')} being stopped already; "
+            f"{figures.plural(preview.stopping_count, 'run is', 'runs are')} being stopped "
+            "already; "
             "`--force` hurries that."
         )
-    if offer.others:
+    if preview.forbidden_count:
         lines.append(
-            f"{figures.plural(offer.others, 'run', 'runs')} of other people would be left alone; "
+            f"{figures.plural(preview.forbidden_count, 'run', 'runs')} of other people would be "
+            "left alone; "
             "an operator can stop those."
         )
     return lines
@@ -211,7 +215,7 @@ def _row(snapshot: RunSnapshot, now: datetime) -> str:
     facts = [
         f"*{text.one_line(run.workflow_name, 40)}*",
         text.person(owner.slack_user_id, owner.name) if owner else "nobody known",
-        _since(run, now),
+        _age_words(run, now),
         _cost(run),
         f"`{run.run_id}`",
     ]
@@ -220,7 +224,7 @@ def _row(snapshot: RunSnapshot, now: datetime) -> str:
     return f"{' · '.join(facts)}\n> {text.one_line(run.task_input, 100) or '_No task_'}"
 
 
-def _since(run: Run, now: datetime) -> str:
+def _age_words(run: Run, now: datetime) -> str:
     if run.status is RunStatus.RUNNING and run.started_at is not None:
         return f"running {figures.elapsed(run.started_at, now)}"
     return f"waiting {figures.elapsed(run.created_at, now)}"
@@ -232,13 +236,13 @@ def _cost(run: Run) -> str:
     return figures.cost(run.cost_usd, run.cost_source, is_live=True)
 
 
-def _kind(wanted: RunFilter) -> str:
+def _selection_words(run_filter: RunFilter) -> str:
     """Which runs, as mrkdwn without marks: `runs of yours of the workflow fix`."""
-    of = f" of the workflow {text.code(wanted.workflow, 42)}" if wanted.workflow else ""
-    return ("runs of yours" if wanted.mine else "runs") + of
+    of = f" of the workflow {text.code(run_filter.workflow, 42)}" if run_filter.workflow else ""
+    return ("runs of yours" if run_filter.mine else "runs") + of
 
 
-def _ids(found: tuple[str, ...]) -> str:
+def _run_id_list(found: tuple[str, ...]) -> str:
     shown = ", ".join(f"`{run_id}`" for run_id in found[:_IDS_SHOWN])
     more = len(found) - _IDS_SHOWN
     return f"{shown} and {more} more" if more > 0 else shown

@@ -9,12 +9,12 @@ from core.domain.kills.termination import Phase, Termination
 from core.domain.runs.run import Run
 from core.domain.runs.snapshot import RunSnapshot
 
-KEPT = "Its work so far is kept, and it can be continued later."
+WORK_IS_KEPT = "Its work so far is kept, and it can be continued later."
 _SURVIVORS_SHOWN = 6
 _WAITED_SHOWN = 3
 
 
-def whose(snapshot: RunSnapshot) -> str:
+def owned_run_words(snapshot: RunSnapshot) -> str:
     """Whose run it is, as plain words: `@Ann's run`."""
     owner = snapshot.owner
     return f"@{text.plain(owner.name, 80)}'s run" if owner else "nobody's run"
@@ -30,10 +30,10 @@ def cost_so_far(run: Run) -> str:
     return "What it has cost so far is not known yet."
 
 
-def question(snapshot: RunSnapshot) -> str:
+def kill_question_words(snapshot: RunSnapshot) -> str:
     """The question before a run is killed, as plain words."""
-    kept = KEPT if snapshot.run.started_at is not None else "It can be continued later."
-    return f"Stop {whose(snapshot)}? {cost_so_far(snapshot.run)} {kept}"
+    outlook = WORK_IS_KEPT if snapshot.run.started_at is not None else "It can be continued later."
+    return f"Stop {owned_run_words(snapshot)}? {cost_so_far(snapshot.run)} {outlook}"
 
 
 def is_unconfirmed(kill: Termination) -> bool:
@@ -41,20 +41,20 @@ def is_unconfirmed(kill: Termination) -> bool:
     return Phase.UNCONFIRMED in kill.phases and kill.phase is not Phase.CONFIRMED
 
 
-def is_seen_alive(snapshot: RunSnapshot, kill: Termination) -> bool:
+def has_visible_survivors(snapshot: RunSnapshot, kill: Termination) -> bool:
     """Whether a worker is there that sees what would not die; else nobody can look."""
     return bool(kill.survivors) and snapshot.run.is_live
 
 
 def survivor_words(snapshot: RunSnapshot, kill: Termination) -> str:
     """What would not die, where, what happens by itself, and what to do; mrkdwn."""
-    if not is_seen_alive(snapshot, kill):
-        return _unseen_words(snapshot, kill)
+    if not has_visible_survivors(snapshot, kill):
+        return _unverified_words(snapshot, kill)
     count = len(kill.survivors)
     pids = ",".join(str(process.pid) for process in kill.survivors[:_SURVIVORS_SHOWN])
     return (
         f"{figures.plural(count, 'process', 'processes')} would not die, not even by SIGKILL: "
-        f"{_named(kill)} on {_where(snapshot)}.\n"
+        f"{_survivor_names(kill)} on {_machine_words(snapshot)}.\n"
         "*By itself:* the worker tries again by force, after 5 seconds and then at least once a "
         "minute, and so does the next one that starts on that machine. The run counts as running "
         "until nothing is left of it.\n"
@@ -64,9 +64,11 @@ def survivor_words(snapshot: RunSnapshot, kill: Termination) -> str:
     )
 
 
-def _unseen_words(snapshot: RunSnapshot, kill: Termination) -> str:
+def _unverified_words(snapshot: RunSnapshot, kill: Termination) -> str:
     """What is to be said while no worker is where the processes were."""
-    known = f"At the last look these were alive: {_named(kill)}. " if kill.survivors else ""
+    known = (
+        f"At the last look these were alive: {_survivor_names(kill)}. " if kill.survivors else ""
+    )
     if snapshot.run.is_live:
         limit = (
             " If none does within 10 minutes of the kill, the run is given up as `worker_lost`, "
@@ -75,7 +77,8 @@ def _unseen_words(snapshot: RunSnapshot, kill: Termination) -> str:
     else:
         limit = " The run was given up, so its session is free already."
     return (
-        f"{known}Nobody could look on {_where(snapshot)} whether anything of it is left: no worker "
+        f"{known}Nobody could look on {_machine_words(snapshot)} whether anything of it is "
+        "left: no worker "
         "is heard of there.\n"
         "*By itself:* a worker that starts there ends what is left, and the kill is confirmed "
         f"here.{limit}\n"
@@ -83,11 +86,15 @@ def _unseen_words(snapshot: RunSnapshot, kill: Termination) -> str:
     )
 
 
-def _where(snapshot: RunSnapshot) -> str:
-    return f"the machine {text.code(snapshot.host, 80)}" if snapshot.host else "its machine"
+def _machine_words(snapshot: RunSnapshot) -> str:
+    return (
+        f"the machine {text.code(snapshot.kill_machine, 80)}"
+        if snapshot.kill_machine
+        else "its machine"
+    )
 
 
-def _named(kill: Termination) -> str:
+def _survivor_names(kill: Termination) -> str:
     """What survived, by name; mrkdwn."""
     named = ", ".join(
         f"{text.code(process.name or 'process', 40)} (pid {process.pid})"
@@ -99,15 +106,15 @@ def _named(kill: Termination) -> str:
 
 def waited_words(kill: Termination) -> str:
     """What a kill waited for, in a sentence; mrkdwn, empty if for nothing."""
-    told = []
+    waits = []
     for one in kill.waited_for[:_WAITED_SHOWN]:
         took = figures.duration(timedelta(milliseconds=one.milliseconds))
         end = "" if one.finished else ", which did not finish in that time"
-        told.append(f"{took} for {text.code(one.summary or one.tool, 120)}{end}")
+        waits.append(f"{took} for {text.code(one.summary or one.tool, 120)}{end}")
     more = len(kill.waited_for) - _WAITED_SHOWN
     if more > 0:
-        told.append(f"for {more} more")
-    return f"Waited {', '.join(told)}." if told else ""
+        waits.append(f"for {more} more")
+    return f"Waited {', '.join(waits)}." if waits else ""
 
 
 def draining_words(run: Run, kill: Termination) -> str:

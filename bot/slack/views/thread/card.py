@@ -7,11 +7,16 @@ from datetime import datetime
 
 from bot.slack import figures, ids, text
 from bot.slack.views import blocks
-from bot.slack.views.kills.wording import cost_so_far, is_unconfirmed, question, whose
+from bot.slack.views.kills.wording import (
+    cost_so_far,
+    is_unconfirmed,
+    kill_question_words,
+    owned_run_words,
+)
 from bot.slack.views.message import Block, Message
 from bot.slack.views.wording import STEP_ICONS, state_of, turns_made
 from core.domain.kills.termination import Phase
-from core.domain.runs.run import NOT_READY, CostSource, Run, RunStatus
+from core.domain.runs.run import SETUP_FAILURES, CostSource, Run, RunStatus
 from core.domain.runs.snapshot import RunSnapshot, Thread
 from core.domain.runs.step import Step, StepStatus
 
@@ -70,7 +75,7 @@ def step_lines(snapshot: RunSnapshot) -> list[str]:
         return []
     done = sum(step.status in _DONE for step in steps)
     lines = [f"*Steps* · {done} of {len(steps)} done"]
-    first = _window(steps)
+    first = _first_shown_step(steps)
     shown = steps[first : first + _STEPS_SHOWN]
     if first:
         lines.append(f"_{first} before_")
@@ -81,7 +86,7 @@ def step_lines(snapshot: RunSnapshot) -> list[str]:
     return lines
 
 
-def place_words(run: Run) -> str:
+def source_words(run: Run) -> str:
     """Repository and branch."""
     if run.git_repo is None:
         return "a new, empty repository"
@@ -111,7 +116,7 @@ def run_buttons(snapshot: RunSnapshot) -> list[Block]:
         is_forced = kill is not None and (kill.force or is_unconfirmed(kill))
         is_over = kill is not None and kill.phase is Phase.CONFIRMED
         return [] if is_forced or is_over else [_force_button(snapshot)]
-    if run.stop_reason is None or (run.stop_reason in NOT_READY and not run.can_continue):
+    if run.stop_reason is None or (run.stop_reason in SETUP_FAILURES and not run.can_continue):
         return []
     more = blocks.button("Continue…", action_id=ids.CONTINUE_MORE, value=run.run_id)
     if not run.can_continue:
@@ -131,7 +136,7 @@ def _facts(snapshot: RunSnapshot, now: datetime) -> Sequence[tuple[str, str]]:
     run = snapshot.run
     return (
         ("Owner", owner_words(snapshot)),
-        ("Where", place_words(run)),
+        ("Where", source_words(run)),
         ("Turns", turns_words(run)),
         ("Cost", figures.cost(run.cost_usd, run.cost_source, is_live=run.is_live)),
         ("Tokens", _tokens(run)),
@@ -156,23 +161,23 @@ def _time(run: Run, now: datetime) -> tuple[str, str]:
     if run.started_at is not None and run.is_live:
         return "Running for", figures.elapsed(run.started_at, now)
     if run.completed_at is not None:
-        return "Ended", figures.moment(run.completed_at)
-    return "Asked for", figures.moment(run.created_at)
+        return "Ended", figures.date_time(run.completed_at)
+    return "Asked for", figures.date_time(run.created_at)
 
 
 def _small_print(snapshot: RunSnapshot) -> list[str]:
     run, total = snapshot.run, snapshot.total
     parts = [f"`{run.run_id}`"]
     if total is not None and total.legs > 1:
-        spent = figures.cost(total.cost_usd, total.cost_source, is_live=run.is_live)
+        total_cost = figures.cost(total.cost_usd, total.cost_source, is_live=run.is_live)
         parts.append(
             f"leg {snapshot.leg} of {total.legs}, together "
-            f"{figures.plural(total.turns, 'turn')}, cost {spent}"
+            f"{figures.plural(total.turns, 'turn')}, cost {total_cost}"
         )
     if run.session_name:
         parts.append(f"session {text.code(run.session_name, 90)}")
     if run.completed_at is not None:
-        parts.append(f"ended {figures.moment(run.completed_at)}")
+        parts.append(f"ended {figures.date_time(run.completed_at)}")
     elif run.started_at is not None:
         parts.append(f"started {figures.clock_time(run.started_at)}")
     if run.is_live and run.last_activity:
@@ -181,7 +186,7 @@ def _small_print(snapshot: RunSnapshot) -> list[str]:
     return parts
 
 
-def _window(steps: Sequence[Step]) -> int:
+def _first_shown_step(steps: Sequence[Step]) -> int:
     """Where to begin showing: the last done step before the first open one."""
     if len(steps) <= _STEPS_SHOWN:
         return 0
@@ -210,7 +215,7 @@ def _kill_button(snapshot: RunSnapshot) -> Block:
         style="danger",
         confirm=blocks.confirm(
             title=f"Kill this {run.workflow_name} run?",
-            words=question(snapshot),
+            words=kill_question_words(snapshot),
             yes="Kill it",
             no="Let it run",
         ),
@@ -226,7 +231,8 @@ def _force_button(snapshot: RunSnapshot) -> Block:
         style="danger",
         confirm=blocks.confirm(
             title="End it by force?",
-            words=f"This is {whose(snapshot)}. {cost_so_far(run)} Its processes are ended without "
+            words=f"This is {owned_run_words(snapshot)}. {cost_so_far(run)} Its processes are "
+            "ended without "
             "any time to finish what they are writing. Work in the workspace is still kept.",
             yes="Force kill",
             no="Give it time",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bot.slack import text
 from core.domain.runs.event import EventRecord
 
-_NAMED = 5
+_NAMES_SHOWN = 5
 _SHA_CHARS = 7
 
 
@@ -38,26 +38,26 @@ def not_carried_lines(events: Sequence[EventRecord]) -> list[str]:
 
 def restored_lines(events: Sequence[EventRecord]) -> list[str]:
     """One line for each time that a run went on from carried work, or had to do without."""
-    return [" ".join(_restored(event)) for event in events]
+    return [" ".join(_restored_parts(event)) for event in events]
 
 
-def _restored(event: EventRecord) -> list[str]:
+def _restored_parts(event: EventRecord) -> list[str]:
     data = event.data
-    said = [f"📦 {_began(event)}", *_missing(event)]
+    lines = [f"📦 {_resume_line(event)}", *_missing_lines(event)]
     if data.get("kept"):
-        said.append(
+        lines.append(
             "An older copy on this machine had uncommitted files; they are kept in it on "
             f"{_code(data['kept'])}."
         )
     empty = data.get("left_empty")
     if isinstance(empty, list) and empty:
-        named = ", ".join(_code(name) for name in empty[:_NAMED])
-        more = f" and {len(empty) - _NAMED} more" if len(empty) > _NAMED else ""
-        said.append(f"Repositories inside it are empty here: {named}{more}.")
-    return said
+        named = ", ".join(_code(name) for name in empty[:_NAMES_SHOWN])
+        more = f" and {len(empty) - _NAMES_SHOWN} more" if len(empty) > _NAMES_SHOWN else ""
+        lines.append(f"Repositories inside it are empty here: {named}{more}.")
+    return lines
 
 
-def _missing(event: EventRecord) -> list[str]:
+def _missing_lines(event: EventRecord) -> list[str]:
     """What was not stored when the work before ended, and where it is."""
     data = event.data
     is_stored = bool(data.get("commit") or data.get("uncommitted"))
@@ -72,7 +72,7 @@ def _missing(event: EventRecord) -> list[str]:
     return [f"{what} is not here: it stays on the machine of {worker}, in workspace {workspace}."]
 
 
-def _began(event: EventRecord) -> str:
+def _resume_line(event: EventRecord) -> str:
     data = event.data
     commit = data.get("commit")
     if commit and data.get("uncommitted"):

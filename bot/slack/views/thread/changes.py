@@ -37,19 +37,19 @@ def change_lines(run: Run) -> list[str]:
     return lines
 
 
-def outcome_of_tests(run: Run) -> str:
+def line_about_tests(run: Run) -> str:
     """The outcome of the tests, only if a test run was seen; else empty."""
-    seen = run.metadata.get(TESTS_KEY)
-    if not isinstance(seen, Mapping):
+    results = run.metadata.get(TESTS_KEY)
+    if not isinstance(results, Mapping):
         return ""
-    passed, failed = _number(seen, "passed"), _number(seen, "failed")
+    passed, failed = _number(results, "passed"), _number(results, "failed")
     if passed is None or failed is None:
         return ""
     parts = [f"{passed:,} passed", f"{failed:,} failed"]
-    skipped = _number(seen, "skipped")
+    skipped = _number(results, "skipped")
     if skipped:
         parts.append(f"{skipped:,} skipped")
-    command = seen.get("command")
+    command = results.get("command")
     by = f" ({text.code(command, 120)})" if isinstance(command, str) and command.strip() else ""
     return f"{'❌' if failed else '✅'} *Tests:* {', '.join(parts)}{by}"
 
@@ -68,7 +68,7 @@ def _file_line(change: FileChange) -> str:
     return f"{text.code(change.path, 110)} {lines}{'' if change.committed else ' ✎'}"
 
 
-def _number(seen: Mapping[str, object], key: str) -> int | None:
-    value = seen.get(key)
+def _number(results: Mapping[str, object], key: str) -> int | None:
+    value = results.get(key)
     is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 0
     return value if is_count and isinstance(value, int) else None

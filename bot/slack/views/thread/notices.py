@@ -12,10 +12,10 @@ from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.snapshot import RunSnapshot
 
 # The program retries by itself; once or twice is no news.
-_RETRIES_WORTH_SAYING = 3
+_MIN_RETRIES_SHOWN = 3
 _REQUEUES_SHOWN = 5
-_HEARD = "last_heard_at"
-_LIMITED: Mapping[str, str] = {
+_LAST_HEARD_KEY = "last_heard_at"
+_USAGE_LIMIT_TEXTS: Mapping[str, str] = {
     "rejected": "The Claude account's usage limit is reached. If the run stops for it, it can be "
     "continued later.",
     "allowed_warning": "The Claude account comes close to its usage limit. If it is reached, the "
@@ -25,21 +25,23 @@ _LIMITED: Mapping[str, str] = {
 
 def notice_lines(snapshot: RunSnapshot) -> list[str]:
     """One line for each kind of thing that happened, however often it did."""
-    lines = _retries(_of(snapshot, EventKind.API_RETRY))
-    lines += _limits(_of(snapshot, EventKind.RATE_LIMIT))
-    lines += _requeues(_of(snapshot, EventKind.RUN_REQUEUED))
-    lines += _losses(_of(snapshot, EventKind.WORKER_LOST), _of(snapshot, EventKind.RUN_STARTED))
-    lines += restored_lines(_of(snapshot, EventKind.WORK_RESTORED))
-    lines += not_carried_lines(_of(snapshot, EventKind.WORK_CARRIED))
+    lines = _retries(_events_of(snapshot, EventKind.API_RETRY))
+    lines += _limits(_events_of(snapshot, EventKind.RATE_LIMIT))
+    lines += _requeues(_events_of(snapshot, EventKind.RUN_REQUEUED))
+    lines += _losses(
+        _events_of(snapshot, EventKind.WORKER_LOST), _events_of(snapshot, EventKind.RUN_STARTED)
+    )
+    lines += restored_lines(_events_of(snapshot, EventKind.WORK_RESTORED))
+    lines += not_carried_lines(_events_of(snapshot, EventKind.WORK_CARRIED))
     return lines
 
 
-def _of(snapshot: RunSnapshot, kind: EventKind) -> list[EventRecord]:
+def _events_of(snapshot: RunSnapshot, kind: EventKind) -> list[EventRecord]:
     return [notice for notice in snapshot.notices if notice.kind is kind]
 
 
 def _retries(events: Sequence[EventRecord]) -> list[str]:
-    if len(events) < _RETRIES_WORTH_SAYING:
+    if len(events) < _MIN_RETRIES_SHOWN:
         return []
     last = events[-1]
     error = text.one_line(str(last.data.get("error") or "no answer"), 160)
@@ -52,13 +54,13 @@ def _retries(events: Sequence[EventRecord]) -> list[str]:
 
 
 def _limits(events: Sequence[EventRecord]) -> list[str]:
-    told = [event for event in events if str(event.data.get("status")) in _LIMITED]
-    if not told:
+    warned = [event for event in events if str(event.data.get("status")) in _USAGE_LIMIT_TEXTS]
+    if not warned:
         return []
-    last = told[-1]
-    words = _LIMITED[str(last.data["status"])]
+    last = warned[-1]
+    words = _USAGE_LIMIT_TEXTS[str(last.data["status"])]
     at = _moment(last.data.get("resets_at"))
-    reset = f" The limit resets {figures.moment(at)}." if at is not None else ""
+    reset = f" The limit resets {figures.date_time(at)}." if at is not None else ""
     return [f"⏳ {words}{reset}"]
 
 
@@ -68,7 +70,10 @@ def _losses(events: Sequence[EventRecord], starts: Sequence[EventRecord]) -> lis
     for event in events:
         if not event.data.get("resumes"):
             continue
-        lost, heard = text.code(str(event.data.get("node")), 60), _moment(event.data.get(_HEARD))
+        lost, heard = (
+            text.code(str(event.data.get("node")), 60),
+            _moment(event.data.get(_LAST_HEARD_KEY)),
+        )
         since = f" (last heard of at {figures.clock_time(heard)})" if heard is not None else ""
         start = next((one for one in starts if one.at >= event.at), None)
         where = (
@@ -86,7 +91,8 @@ def _losses(events: Sequence[EventRecord], starts: Sequence[EventRecord]) -> lis
 def _requeues(all_events: Sequence[EventRecord]) -> list[str]:
     events = [event for event in all_events if not event.data.get("lost")]
     lines = [
-        f"↪️ {figures.clock_time(event.at)}: back in the queue, {_why(event)}. It goes on by "
+        f"↪️ {figures.clock_time(event.at)}: back in the queue, {_requeue_reason(event)}. It "
+        "goes on by "
         "itself where it was; nothing to do."
         for event in events[-_REQUEUES_SHOWN:]
     ]
@@ -94,7 +100,7 @@ def _requeues(all_events: Sequence[EventRecord]) -> list[str]:
     return [f"↪️ {earlier} times before that as well.", *lines] if earlier else lines
 
 
-def _why(event: EventRecord) -> str:
+def _requeue_reason(event: EventRecord) -> str:
     why = event.data.get("why")
     return text.one_line(why, 160).rstrip(".") if isinstance(why, str) and why else "worker lost"
 

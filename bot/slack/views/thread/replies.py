@@ -7,7 +7,7 @@ from bot.slack.views import blocks
 from bot.slack.views.kills.wording import is_unconfirmed, survivor_words, waited_words
 from bot.slack.views.message import Block, Message, TextFile
 from bot.slack.views.thread.card import TASK_LIMIT, owner_words
-from bot.slack.views.thread.changes import change_lines, outcome_of_tests
+from bot.slack.views.thread.changes import change_lines, line_about_tests
 from bot.slack.views.thread.notices import notice_lines
 from bot.slack.views.wording import (
     ENDINGS,
@@ -32,21 +32,21 @@ _ERROR_LIMIT = 700
 def replies(thread: Thread) -> dict[str, Message]:
     """What a thread says below its card, by slot, in the order it is to be said."""
     drawn: dict[str, Message] = {}
-    for place, leg in enumerate(thread.legs):
+    for index, leg in enumerate(thread.legs):
         run_id = leg.run.run_id
         candidates = {
-            f"leg:{run_id}": _next_leg(leg) if place else None,
-            f"task:{run_id}": _whole_task(leg) if not place else None,
+            f"leg:{run_id}": _next_leg(leg) if index else None,
+            f"task:{run_id}": _whole_task(leg) if not index else None,
             f"notices:{run_id}": _notices(leg),
             f"kill:{run_id}": _unconfirmed(leg),
-            f"proof:{run_id}": _confirmed_late(leg),
-            f"result:{run_id}": result(leg),
+            f"proof:{run_id}": _late_confirmation(leg),
+            f"result:{run_id}": result_message(leg),
         }
         drawn |= {slot: message for slot, message in candidates.items() if message is not None}
     return drawn
 
 
-def result(snapshot: RunSnapshot) -> Message | None:
+def result_message(snapshot: RunSnapshot) -> Message | None:
     """How a run ended, what it changed, and what to do next; `None` while it lives."""
     run = snapshot.run
     if run.is_live or run.stop_reason is None:
@@ -70,11 +70,11 @@ def file_for(snapshot: RunSnapshot) -> TextFile | None:
     )
 
 
-def farewell(thread: Thread) -> Message:
+def owner_notice(thread: Thread) -> Message:
     """Tell the owner how a run ended, where its thread cannot be written to any more."""
     leg = thread.legs[-1]
     where = text.channel(thread.channel_id) or "its channel"
-    ended = result(leg)
+    ended = result_message(leg)
     lead = (
         f"I can't write in {where} any more (archived, or I was removed), so here is how your "
         f"run `{leg.run.run_id}` ended. To have threads again, use `/invite @signalbox` there."
@@ -99,7 +99,7 @@ def _failed(snapshot: RunSnapshot, reason: StopReason) -> Message:
     run, ending = snapshot.run, ENDINGS[reason]
     drawn = [
         _headline(snapshot, ending.icon, ending_title(run)),
-        blocks.section(f"{ending.happened} {_reset(snapshot)}*Next:* {advice_of(run)}"),
+        blocks.section(f"{ending.explanation} {_reset(snapshot)}*Next:* {advice_of(run)}"),
     ]
     error = text.quote(run.error_message or "", _ERROR_LIMIT)
     if error:
@@ -124,7 +124,7 @@ def _kill_lines(snapshot: RunSnapshot) -> list[str]:
     run, kill = snapshot.run, snapshot.termination
     ending = ENDINGS[StopReason.KILLED]
     if kill is None:
-        return [f"{ending.happened} *Next:* {ending.advice}"]
+        return [f"{ending.explanation} *Next:* {ending.advice}"]
     lines = [killed_by(kill)]
     waited = waited_words(kill)
     if kill.phase is Phase.CONFIRMED and run.started_at is not None:
@@ -132,14 +132,14 @@ def _kill_lines(snapshot: RunSnapshot) -> list[str]:
         lines.append(proof.rstrip())
     elif waited:
         lines.append(waited)
-    saved = _saved(kill)
+    saved = _kept_work_words(kill)
     if saved:
         lines.append(f"*Work kept:* {saved}")
     lines.append(f"*Next:* {ending.advice}")
     return lines
 
 
-def _saved(kill: Termination) -> str:
+def _kept_work_words(kill: Termination) -> str:
     """What was kept of the workspace, in words; empty if nothing is known."""
     commit = kill.work_saved.get("commit")
     if isinstance(commit, str) and commit:
@@ -180,7 +180,7 @@ def _is_clipped(words: str) -> bool:
 
 def _changes(run: Run) -> list[Block]:
     lines = change_lines(run)
-    tests = outcome_of_tests(run)
+    tests = line_about_tests(run)
     if tests:
         lines.append(tests)
     return blocks.paragraphs(lines) if lines else []
@@ -189,7 +189,7 @@ def _changes(run: Run) -> list[Block]:
 def _reset(snapshot: RunSnapshot) -> str:
     at = usage_reset(snapshot)
     is_limit = snapshot.run.stop_reason is StopReason.USAGE_LIMIT
-    return f"It resets {figures.moment(at)}. " if is_limit and at is not None else ""
+    return f"It resets {figures.date_time(at)}. " if is_limit and at is not None else ""
 
 
 def _next_leg(snapshot: RunSnapshot) -> Message:
@@ -244,7 +244,7 @@ def _unconfirmed(snapshot: RunSnapshot) -> Message | None:
     )
 
 
-def _confirmed_late(snapshot: RunSnapshot) -> Message | None:
+def _late_confirmation(snapshot: RunSnapshot) -> Message | None:
     """The news that it is proven after all: a reply of its own, for an edit calls nobody."""
     kill = snapshot.termination
     if kill is None or Phase.UNCONFIRMED not in kill.phases or is_unconfirmed(kill):
@@ -256,5 +256,6 @@ def _confirmed_late(snapshot: RunSnapshot) -> Message | None:
 
 def _summary(snapshot: RunSnapshot) -> str:
     state, run = state_of(snapshot), snapshot.run
-    told = markdown.first_words(run.result or "", 160) or text.one_line(run.task_input, 120)
-    return f"{state.icon} {text.escape(state.title)} · {text.escape(run.workflow_name)}: {told}"
+    report_words = markdown.first_words(run.result or "", 160) or text.one_line(run.task_input, 120)
+    title = f"{state.icon} {text.escape(state.title)} · {text.escape(run.workflow_name)}"
+    return f"{title}: {report_words}"

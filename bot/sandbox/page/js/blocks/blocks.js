@@ -1,4 +1,4 @@
-// Block Kit blocks, drawn as nodes.
+// Block Kit blocks, drawBlock as nodes.
 //
 // A surface says where they stand:
 //   {form: FormState, act(block, element, state) → answer, suggest(block, element, typed) → {options}, isView}
@@ -38,18 +38,18 @@ const DRAW = {
 };
 
 export function blocks(list, surface) {
-  return h("div", { class: "blocks" }, (list ?? []).map((block) => drawn(block, surface)));
+  return h("div", { class: "blocks" }, (list ?? []).map((block) => drawBlock(block, surface)));
 }
 
-function drawn(block, surface) {
+function drawBlock(block, surface) {
   const draw = DRAW[block.type];
-  const element = draw ? draw(block, surface) : undrawn(block);
+  const element = draw ? draw(block, surface) : unsupportedBlock(block);
   if (block.block_id) element.dataset.blockId = block.block_id;
   return element;
 }
 
-const undrawn = (block) =>
-  h("details", { class: "block-undrawn" }, h("summary", null, `A “${block.type}” block, not drawn here`), h("pre", null, JSON.stringify(block, null, 2)));
+const unsupportedBlock = (block) =>
+  h("details", { class: "block-undrawn" }, h("summary", null, `A “${block.type}” block, not drawBlock here`), h("pre", null, JSON.stringify(block, null, 2)));
 
 function section(block, surface) {
   const words = h(

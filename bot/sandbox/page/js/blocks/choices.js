@@ -23,7 +23,7 @@ function group(kind, element, block, surface, label, isOn, change) {
   );
 }
 
-const tells = (block) => block.type !== "input" || block.dispatch_action;
+const dispatchesAction = (block) => block.type !== "input" || block.dispatch_action;
 
 export function checkboxes(element, block, surface, label) {
   const before = surface.form.get(block.block_id, element.action_id)?.selected_options ?? element.initial_options ?? [];
@@ -35,7 +35,7 @@ export function checkboxes(element, block, surface, label) {
     const flip = (isOn) => (isOn ? chosen.add(option.value) : chosen.delete(option.value));
     flip(box.checked);
     put();
-    if (!tells(block) || (await perform(element, block, surface, state(), plain(option.text), box))) return;
+    if (!dispatchesAction(block) || (await perform(element, block, surface, state(), plain(option.text), box))) return;
     box.checked = !box.checked;
     flip(box.checked);
     put();
@@ -48,6 +48,6 @@ export function radioButtons(element, block, surface, label) {
   put(before);
   return group("radio", element, block, surface, label, (option) => option.value === before?.value, (option, box) => {
     put(option);
-    if (tells(block)) perform(element, block, surface, { type: element.type, selected_option: option }, plain(option.text), box);
+    if (dispatchesAction(block)) perform(element, block, surface, { type: element.type, selected_option: option }, plain(option.text), box);
   });
 }

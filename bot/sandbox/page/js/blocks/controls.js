@@ -5,7 +5,7 @@ import { h, icon } from "../dom.js";
 import { openMenu } from "../popover.js";
 import { safeUrl } from "../text/links.js";
 import { plain } from "../text/plain.js";
-import { because, toast } from "../toasts.js";
+import { reasonFor, toast } from "../toasts.js";
 import { checkboxes, radioButtons } from "./choices.js";
 import { textField } from "./fields.js";
 import { externalSelect, listSelect, multiSelect } from "./selects.js";
@@ -50,7 +50,7 @@ export async function perform(element, block, surface, state, what, source) {
   source?.setAttribute("aria-busy", "true");
   const answer = await surface.act(block, element, state);
   source?.removeAttribute("aria-busy");
-  if (!answer.ok) toast(`“${what}” did not get through: ${because(answer)}.`);
+  if (!answer.ok) toast(`“${what}” did not get through: ${reasonFor(answer)}.`);
   return answer.ok;
 }
 

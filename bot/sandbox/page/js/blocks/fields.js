@@ -31,12 +31,12 @@ export function textField(element, block, surface, label) {
   const field = element.multiline
     ? h("textarea", { rows: 5, ...props })
     : h("input", { type: kind.type, inputmode: kind.mode, role: element.type === "number_input" ? "spinbutton" : null, ...props });
-  const tell = () => perform(element, block, surface, state(field.value), label ?? "field", field);
+  const dispatchAction = () => perform(element, block, surface, state(field.value), label ?? "field", field);
   field.addEventListener("input", () => surface.form.set(block.block_id, element.action_id, state(field.value)));
   const isPicker = kind.answer !== "value";
   if (block.type !== "input" || block.dispatch_action) {
-    if (isPicker) field.addEventListener("change", tell);
-    else field.addEventListener("keydown", (event) => event.key === "Enter" && !event.shiftKey && (event.preventDefault(), tell()));
+    if (isPicker) field.addEventListener("change", dispatchAction);
+    else field.addEventListener("keydown", (event) => event.key === "Enter" && !event.shiftKey && (event.preventDefault(), dispatchAction()));
   }
   return field;
 }

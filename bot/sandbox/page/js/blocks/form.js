@@ -32,32 +32,32 @@ const isEmpty = (state) => {
 };
 
 // What Slack's own client checks before it sends a view: {block_id: message}.
-export function missing(blocks, form) {
+export function validationErrors(blocks, form) {
   const errors = {};
   for (const block of blocks) {
     if (block.type !== "input") continue;
     const state = form.get(block.block_id, block.element.action_id);
-    const problem = isEmpty(state) ? (block.optional ? null : "Please complete this required field.") : fault(block.element, state.value);
+    const problem = isEmpty(state) ? (block.optional ? null : "Please complete this required field.") : validationError(block.element, state.value);
     if (problem) errors[block.block_id] = problem;
   }
   return errors;
 }
 
-function fault(element, value) {
-  if (element.type === "plain_text_input") return lengthFault(element, value);
-  if (element.type === "number_input") return numberFault(element, value);
+function validationError(element, value) {
+  if (element.type === "plain_text_input") return lengthError(element, value);
+  if (element.type === "number_input") return numberError(element, value);
   if (element.type === "email_text_input" && !/^\S+@\S+\.\S+$/.test(value)) return "Please enter a valid email address.";
   if (element.type === "url_text_input" && !URL.canParse(value)) return "Please enter a valid URL.";
   return null;
 }
 
-function lengthFault({ min_length: least, max_length: most }, value) {
+function lengthError({ min_length: least, max_length: most }, value) {
   if (least && value.length < least) return `This entry needs at least ${least} characters.`;
   if (most && value.length > most) return `This entry may have at most ${most} characters.`;
   return null;
 }
 
-function numberFault({ is_decimal_allowed: decimals, min_value: least, max_value: most }, value) {
+function numberError({ is_decimal_allowed: decimals, min_value: least, max_value: most }, value) {
   const number = Number(value);
   if (Number.isNaN(number)) return "Please enter a number.";
   if (!decimals && !Number.isInteger(number)) return "Please enter a whole number.";

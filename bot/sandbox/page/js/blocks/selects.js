@@ -1,4 +1,4 @@
-// Drop-down lists: of given options, of people and channels, and of options the app is asked for.
+// Drop-down lists: of given options, of people and channels, and of options the app is requestNumber for.
 
 import { h, icon } from "../dom.js";
 import { SuggestionList } from "../popover.js";
@@ -50,8 +50,8 @@ function initialState(element, surface) {
 
 export function listSelect(element, block, surface, label) {
   const kind = kindOf(element);
-  const before = surface.form.get(block.block_id, element.action_id) ?? initialState(element, surface);
-  surface.form.set(block.block_id, element.action_id, before);
+  const initialOrSaved = surface.form.get(block.block_id, element.action_id) ?? initialState(element, surface);
+  surface.form.set(block.block_id, element.action_id, initialOrSaved);
   const option = (value, words) => h("option", { value }, words);
   const placeholder = plain(element.placeholder) || "Choose an option";
   const choices = kind
@@ -61,7 +61,7 @@ export function listSelect(element, block, surface, label) {
       : element.options.map((one) => option(one.value, plain(one.text)));
   const isOptional = block.type !== "input" || block.optional;
   const select = h("select", { "aria-label": label ?? placeholder }, h("option", { value: "", disabled: !isOptional }, placeholder), choices);
-  select.value = valueOf(element, before);
+  select.value = valueOf(element, initialOrSaved);
   if (select.selectedIndex < 0) select.value = "";
   const box = h("span", { class: "select" }, select, icon("chevron"));
   const detail = described(element, select);
@@ -70,8 +70,8 @@ export function listSelect(element, block, surface, label) {
     const state = stateOf(element, select.value);
     surface.form.set(block.block_id, element.action_id, state);
     detail?.update();
-    const tells = block.type !== "input" || block.dispatch_action;
-    if (!tells || !select.value) return;
+    const dispatchesAction = block.type !== "input" || block.dispatch_action;
+    if (!dispatchesAction || !select.value) return;
     const done = await perform(element, block, surface, state, select.selectedOptions[0].text, select);
     if (done) return;
     surface.form.set(block.block_id, element.action_id, earlier);
@@ -98,8 +98,8 @@ export function multiSelect(element, block, surface, label) {
   const key = kind ? `selected_${kind.key}s` : "selected_options";
   const choices = kind ? kind.list(element) : allOptions(element).map((one) => [one.value, plain(one.text)]);
   const initial = kind ? element[`${kind.initial}s`] : element.initial_options;
-  const before = surface.form.get(block.block_id, element.action_id)?.[key] ?? initial ?? [];
-  const chosen = new Set(before.map((one) => one.value ?? one));
+  const initialOrSaved = surface.form.get(block.block_id, element.action_id)?.[key] ?? initial ?? [];
+  const chosen = new Set(initialOrSaved.map((one) => one.value ?? one));
   const state = () => {
     const values = choices.map(([value]) => value).filter((value) => chosen.has(value));
     return { type: element.type, [key]: kind ? values : allOptions(element).filter((one) => chosen.has(one.value)) };
@@ -124,11 +124,11 @@ export function multiSelect(element, block, surface, label) {
 // The options come from the app, as the person types.
 export function externalSelect(element, block, surface, label) {
   const least = element.min_query_length ?? 3;
-  const before = surface.form.get(block.block_id, element.action_id) ?? { type: element.type, selected_option: element.initial_option ?? null };
+  const initialOrSaved = surface.form.get(block.block_id, element.action_id) ?? { type: element.type, selected_option: element.initial_option ?? null };
   const put = (option) => surface.form.set(block.block_id, element.action_id, { type: element.type, selected_option: option });
-  put(before.selected_option);
+  put(initialOrSaved.selected_option);
   const placeholder = plain(element.placeholder) || "Type to search";
-  const field = h("input", { type: "text", role: "combobox", autocomplete: "off", "aria-expanded": "false", "aria-label": label ?? placeholder, placeholder, value: before.selected_option ? plain(before.selected_option.text) : "" });
+  const field = h("input", { type: "text", role: "combobox", autocomplete: "off", "aria-expanded": "false", "aria-label": label ?? placeholder, placeholder, value: initialOrSaved.selected_option ? plain(initialOrSaved.selected_option.text) : "" });
   const list = new SuggestionList(field, {
     label: placeholder,
     choose: (item) => {
@@ -137,13 +137,13 @@ export function externalSelect(element, block, surface, label) {
       if (block.type !== "input" || block.dispatch_action) perform(element, block, surface, surface.form.get(block.block_id, element.action_id), item.label, field);
     },
   });
-  let asked = 0;
-  const ask = async () => {
-    asked += 1;
-    const mine = asked;
+  let requestNumber = 0;
+  const fetchOptions = async () => {
+    requestNumber += 1;
+    const ownNumber = requestNumber;
     if (field.value.length < least) return list.hide();
     const answer = await surface.suggest(block, element, field.value);
-    if (mine !== asked || document.activeElement !== field) return;
+    if (ownNumber !== requestNumber || document.activeElement !== field) return;
     const options = answer.options ?? (answer.option_groups ?? []).flatMap((group) => group.options);
     list.show((options ?? []).map((option) => ({ label: plain(option.text), detail: option.description && plain(option.description), option })));
     field.setAttribute("aria-expanded", String(list.isOpen));
@@ -152,9 +152,9 @@ export function externalSelect(element, block, surface, label) {
   field.addEventListener("input", () => {
     put(null);
     clearTimeout(timer);
-    timer = setTimeout(ask, TYPING_MS);
+    timer = setTimeout(fetchOptions, TYPING_MS);
   });
-  field.addEventListener("focus", () => least === 0 && !field.value && ask());
+  field.addEventListener("focus", () => least === 0 && !field.value && fetchOptions());
   field.addEventListener("keydown", (event) => list.key(event));
   return h("span", { class: "select" }, field, icon("chevron"));
 }

@@ -4,7 +4,7 @@ import { read, send } from "../api.js";
 import { fill, h, icon, iconButton } from "../dom.js";
 import { place } from "../route.js";
 import { coalesced } from "../stream.js";
-import { because, toast } from "../toasts.js";
+import { reasonFor, toast } from "../toasts.js";
 import { channelLabel, isApp, markRead, partner, person, titleOf, world } from "../world.js";
 import { Composer } from "./composer.js";
 import { Feed } from "./feed.js";
@@ -30,7 +30,7 @@ export class ChannelPane {
   }
 
   // The place, the person or the channel's marks changed.
-  arrive() {
+  showRoute() {
     const channel = world.channels.get(place.channel);
     const key = `${person()}/${place.isHome ? "home" : place.channel}`;
     const isNew = key !== this.#shown;
@@ -64,7 +64,7 @@ export class ChannelPane {
     const answer = await read("messages", { channel, user: person() });
     if (channel !== place.channel) return;
     if (!answer.ok) {
-      toast(`#${titleOf(world.channels.get(channel))} could not be read: ${because(answer)}.`);
+      toast(`#${titleOf(world.channels.get(channel))} could not be read: ${reasonFor(answer)}.`);
       return;
     }
     const top = answer.messages.filter((one) => !one.thread_ts || one.thread_ts === one.ts || one.subtype === "thread_broadcast");
@@ -80,7 +80,7 @@ export class ChannelPane {
     if (channel.bot_is_member) return [shared, h("span", { class: "mark mark-good wide-only" }, `${name} is here`)];
     const invite = async () => {
       const answer = await send("join", { channel: channel.id });
-      if (!answer.ok) toast(`${name} was not invited: ${because(answer)}.`);
+      if (!answer.ok) toast(`${name} was not invited: ${reasonFor(answer)}.`);
     };
     return [shared, h("button", { type: "button", class: "button small", onclick: invite }, `Invite @${name}`)];
   }

@@ -3,7 +3,7 @@
 import { send } from "../api.js";
 import { fill, h, icon } from "../dom.js";
 import { SuggestionList } from "../popover.js";
-import { because, toast } from "../toasts.js";
+import { reasonFor, toast } from "../toasts.js";
 import { person, world } from "../world.js";
 import { commandOf, suggestions } from "./suggest.js";
 
@@ -131,7 +131,7 @@ export class Composer {
     if (command) toast(`${command.name} failed with the error “${answer.error}”`);
     else {
       if (!this.field.value) this.put(text);
-      this.#fail(`Your message was not sent: ${because(answer)}.`);
+      this.#fail(`Your message was not sent: ${reasonFor(answer)}.`);
     }
   }
 

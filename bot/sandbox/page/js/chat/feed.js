@@ -46,21 +46,21 @@ export class Feed {
     for (const message of messages) {
       if (!previous || dayKey(previous.ts) !== dayKey(message.ts)) {
         const key = `day-${dayKey(message.ts)}`;
-        next.set(key, known.get(key) ?? { element: dayLine(message.ts), print: key });
+        next.set(key, known.get(key) ?? { element: dayLine(message.ts), fingerprint: key });
       }
       const compact = isCompact(previous, message);
-      const print = JSON.stringify([message, compact]);
+      const fingerprint = JSON.stringify([message, compact]);
       const old = known.get(message.ts);
       if (!old && known.size) isNewBelow = true;
-      next.set(message.ts, old?.print === print ? old : { element: this.#draw(message, compact, old?.element), print });
+      next.set(message.ts, old?.print === fingerprint ? old : { element: this.#draw(message, compact, old?.element), fingerprint });
       previous = message;
       if (this.#context.inThread && message === messages[0] && messages.length > 1) {
         const key = `replies-${messages.length}`;
-        next.set(key, known.get(key) ?? { element: line(plural(messages.length - 1)), print: key });
+        next.set(key, known.get(key) ?? { element: line(plural(messages.length - 1)), fingerprint: key });
       }
     }
     this.#rows = next;
-    place(this.list, [...next.values()].map((row) => row.element));
+    arrange(this.list, [...next.values()].map((row) => row.element));
     if (this.#atEnd) this.toEnd();
     else if (isNewBelow) this.more.hidden = false;
   }
@@ -99,7 +99,7 @@ const dayLine = (ts) => line(dayOf(ts));
 const plural = (count) => `${count} ${count === 1 ? "reply" : "replies"}`;
 
 // Puts the elements in order with as few moves as possible: a moved element would lose its focus.
-function place(list, elements) {
+function arrange(list, elements) {
   const wanted = new Set(elements);
   const focused = list.contains(document.activeElement) ? focusPath(document.activeElement) : null;
   for (const child of [...list.children]) if (!wanted.has(child)) child.remove();

@@ -5,17 +5,17 @@ import { fill, h, icon } from "../dom.js";
 import { ownUrl } from "../text/links.js";
 
 const PREVIEW_LINES = 6;
-const MOST_CHARACTERS = 200_000;
+const MAX_CHARACTERS = 200_000;
 const texts = new Map();
 
 const size = (bytes) => (bytes === undefined ? "" : bytes < 1024 ? `${bytes} B` : bytes < 1024 ** 2 ? `${(bytes / 1024).toFixed(1)} kB` : `${(bytes / 1024 ** 2).toFixed(1)} MB`);
 
 export function files(message) {
   if (!message.files?.length) return null;
-  return h("div", { class: "files" }, message.files.map(drawn));
+  return h("div", { class: "files" }, message.files.map(drawFile));
 }
 
-function drawn(file) {
+function drawFile(file) {
   const url = ownUrl(file.url_private);
   const name = file.title || file.name || "file";
   const head = [icon("file"), h("span", { class: "file-name" }, name), h("span", { class: "file-size" }, size(file.size))];
@@ -47,7 +47,7 @@ async function show(url, code, fold) {
     code.textContent = `This file could not be read (${error.message}).`;
     return;
   }
-  const text = texts.get(url).slice(0, MOST_CHARACTERS).replace(/\n$/, "");
+  const text = texts.get(url).slice(0, MAX_CHARACTERS).replace(/\n$/, "");
   const lines = text.split("\n");
   const paint = (isOpen) => {
     fill(code, colored(isOpen ? lines : lines.slice(0, PREVIEW_LINES)));

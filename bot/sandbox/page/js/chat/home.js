@@ -6,7 +6,7 @@ import { FormState } from "../blocks/form.js";
 import { fill, h, icon } from "../dom.js";
 import { place } from "../route.js";
 import { coalesced } from "../stream.js";
-import { because } from "../toasts.js";
+import { reasonFor } from "../toasts.js";
 import { person, world } from "../world.js";
 import { viewSurface } from "../modal/surface.js";
 
@@ -14,7 +14,7 @@ const ECHO_MS = 3_000;
 
 export class Home {
   #form = new FormState();
-  #print = null;
+  #fingerprint = null;
   #rereadAt = 0;
 
   constructor() {
@@ -33,14 +33,14 @@ export class Home {
   async #open() {
     const answer = await send("home", { user: person() });
     if (!place.isHome) return;
-    const print = JSON.stringify([answer.view, answer.error, person()]);
-    if (print === this.#print) return;
-    this.#print = print;
+    const fingerprint = JSON.stringify([answer.view, answer.error, person()]);
+    if (fingerprint === this.#fingerprint) return;
+    this.#fingerprint = fingerprint;
     fill(this.element, answer.view?.blocks?.length ? blocks(answer.view.blocks, viewSurface(answer.view, this.#form)) : this.#empty(answer));
   }
 
   #empty(answer) {
-    const why = answer.ok ? `${world.bot.name} has not published a Home tab for you yet.` : `The Home tab could not be opened: ${because(answer)}.`;
+    const why = answer.ok ? `${world.bot.name} has not published a Home tab for you yet.` : `The Home tab could not be opened: ${reasonFor(answer)}.`;
     return h("div", { class: "empty" }, icon("home"), h("p", null, why));
   }
 }

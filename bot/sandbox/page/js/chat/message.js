@@ -5,7 +5,7 @@ import { avatar } from "../avatar.js";
 import { blocks } from "../blocks/blocks.js";
 import { FormState } from "../blocks/form.js";
 import { h, icon } from "../dom.js";
-import { go } from "../route.js";
+import { navigate } from "../route.js";
 import { markdown } from "../text/markdown.js";
 import { mrkdwn } from "../text/mrkdwn.js";
 import { formatDate, fullTimeOf, timeOf } from "../time.js";
@@ -90,7 +90,7 @@ function replies(message, channel) {
   const count = `${message.reply_count} ${message.reply_count === 1 ? "reply" : "replies"}`;
   return h(
     "button",
-    { type: "button", class: "replies", "aria-label": `${count}, open thread`, onclick: () => go({ channel, thread: message.ts }) },
+    { type: "button", class: "replies", "aria-label": `${count}, open thread`, onclick: () => navigate({ channel, thread: message.ts }) },
     h("span", { class: "reply-faces" }, (message.reply_users ?? []).slice(0, 4).map((user) => avatar(user, "tiny"))),
     h("span", { class: "reply-count" }, count),
     message.latest_reply && h("time", { class: "reply-last", dataset: { ts: message.latest_reply, format: LAST_REPLY } }, formatDate(message.latest_reply, LAST_REPLY)),

@@ -1,14 +1,14 @@
 import { send } from "../api.js";
 import { h } from "../dom.js";
 import { emoji } from "../text/emoji.js";
-import { because, toast } from "../toasts.js";
+import { reasonFor, toast } from "../toasts.js";
 import { nameOf, person, world } from "../world.js";
 
-export const QUICK = ["+1", "eyes", "white_check_mark", "tada", "heart", "thinking_face"];
+export const QUICK_REACTIONS = ["+1", "eyes", "white_check_mark", "tada", "heart", "thinking_face"];
 
 export async function react(message, channel, name) {
   const answer = await send("react", { user: person(), channel, ts: message.ts, name });
-  if (!answer.ok && answer.error !== "already_reacted") toast(`The reaction was not added: ${because(answer)}.`);
+  if (!answer.ok && answer.error !== "already_reacted") toast(`The reaction was not added: ${reasonFor(answer)}.`);
 }
 
 export function reactions(message, channel) {

@@ -3,13 +3,13 @@
 import { avatar } from "../avatar.js";
 import { nameOf, world } from "../world.js";
 
-const MOST = 8;
+const MAX_SUGGESTIONS = 8;
 
 const matches = (text, typed) => text.toLowerCase().includes(typed.toLowerCase());
 
-// What has the typed text in its short name comes before what has it in its long one.
-const ahead = (typed) => (one, other) => has(other, typed) - has(one, typed);
-const has = (item, typed) => Number(matches(item.label, typed));
+// What labelScore the typed text in its short name comes before what labelScore it in its long one.
+const byLabelMatch = (typed) => (one, other) => labelScore(other, typed) - labelScore(one, typed);
+const labelScore = (item, typed) => Number(matches(item.label, typed));
 
 // → {from, to, items} to replace text[from:to] by an item's `insert`, or null.
 export function suggestions(text, caret) {
@@ -19,7 +19,7 @@ export function suggestions(text, caret) {
   const word = /(?:^|[\s(])([@#])([\p{L}\p{N}._-]*)$/u.exec(before);
   if (!word) return null;
   const items = word[1] === "@" ? people(word[2]) : channels(word[2]);
-  return { from: caret - word[2].length - 1, to: caret, items: items.slice(0, MOST) };
+  return { from: caret - word[2].length - 1, to: caret, items: items.slice(0, MAX_SUGGESTIONS) };
 }
 
 const commands = (typed) =>
@@ -31,13 +31,13 @@ const people = (typed) =>
   [...world.users.values()]
     .filter((user) => matches(`${user.name} ${user.real_name ?? ""}`, typed))
     .map((user) => ({ label: `@${user.name}`, detail: nameOf(user.id), lead: avatar(user.id, "tiny"), insert: `@${user.name} ` }))
-    .sort(ahead(`@${typed || world.bot.name}`));
+    .sort(byLabelMatch(`@${typed || world.bot.name}`));
 
 const channels = (typed) =>
   [...world.channels.values()]
     .filter((channel) => !channel.is_im && matches(channel.name, typed))
     .map((channel) => ({ label: `#${channel.name}`, insert: `#${channel.name} ` }))
-    .sort(ahead(`#${typed}`));
+    .sort(byLabelMatch(`#${typed}`));
 
 // The command a text begins with, once its name is complete.
 export function commandOf(text) {

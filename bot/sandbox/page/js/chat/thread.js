@@ -2,9 +2,9 @@
 
 import { read, send } from "../api.js";
 import { fill, h, iconButton } from "../dom.js";
-import { go, place } from "../route.js";
+import { navigate, place } from "../route.js";
 import { coalesced } from "../stream.js";
-import { because } from "../toasts.js";
+import { reasonFor } from "../toasts.js";
 import { channelLabel, person, world } from "../world.js";
 import { Composer } from "./composer.js";
 import { Feed } from "./feed.js";
@@ -29,10 +29,10 @@ export class ThreadPane {
   }
 
   close() {
-    if (place.thread) go({ channel: place.channel });
+    if (place.thread) navigate({ channel: place.channel });
   }
 
-  arrive() {
+  showRoute() {
     this.element.hidden = !place.thread;
     document.getElementById("shell").classList.toggle("with-thread", Boolean(place.thread));
     const key = place.thread && `${person()}/${place.channel}/${place.thread}`;
@@ -65,7 +65,7 @@ export class ThreadPane {
     const answer = await read("thread", { channel, ts: thread, user: person() });
     if (channel !== place.channel || thread !== place.thread) return;
     if (!answer.ok) {
-      this.where.textContent = `could not be read: ${because(answer)}`;
+      this.where.textContent = `could not be read: ${reasonFor(answer)}`;
       return;
     }
     this.feed.show(answer.messages);

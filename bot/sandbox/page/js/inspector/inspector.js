@@ -6,7 +6,7 @@ import { coalesced } from "../stream.js";
 import { secondsOf } from "../time.js";
 import { json } from "./json.js";
 
-const MOST_ROWS = 400;
+const MAX_ROWS = 400;
 
 export class Inspector {
   #after = 0;
@@ -111,7 +111,7 @@ export class Inspector {
     return h(
       "button",
       { type: "button", class: `call ${isFailure(entry) ? "call-failed" : ""}`, "aria-pressed": String(this.#chosen === entry.n), dataset: { n: entry.n }, onclick: () => this.#choose(entry) },
-      h("span", { class: "call-time" }, secondsOf(momentOf(entry.at))),
+      h("span", { class: "call-time" }, secondsOf(dateOf(entry.at))),
       h("span", { class: `call-way way-${entry.direction}`, title: isApi ? "The app called Slack" : "Slack delivered to the app" }, isApi ? "app → Slack" : "Slack → app"),
       h("span", { class: "call-name" }, entry.name),
       h("span", { class: "call-result" }, isFailure(entry) ? (entry.error ?? String(entry.status ?? "failed")) : "ok"),
@@ -138,10 +138,10 @@ export class Inspector {
     return this.#problems.map((problem) => {
       const name = h("span", { class: "complaint-name" }, problem.name);
       const kind = h("span", { class: "complaint-kind" }, problem.kind);
-      return h("div", { class: "complaint", role: "listitem" }, h("span", { class: "complaint-mark", "aria-hidden": "true" }, "!"), h("div", null, h("p", null, name, kind, h("span", { class: "call-time" }, secondsOf(momentOf(problem.at)))), h("p", null, problem.what)));
+      return h("div", { class: "complaint", role: "listitem" }, h("span", { class: "complaint-mark", "aria-hidden": "true" }, "!"), h("div", null, h("p", null, name, kind, h("span", { class: "call-time" }, secondsOf(dateOf(problem.at)))), h("p", null, problem.what)));
     });
   }
 }
 
 const isFailure = (entry) => entry.ok === false || Number(entry.status) >= 400;
-const momentOf = (at) => new Date(typeof at === "number" ? at * 1000 : at);
+const dateOf = (at) => new Date(typeof at === "number" ? at * 1000 : at);

@@ -3,12 +3,12 @@
 import { h } from "../dom.js";
 
 const TOKEN = /("(?:[^"\\]|\\.)*")(\s*:)?|\b(?:true|false|null)\b|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
-const MOST_CHARACTERS = 60_000;
+const MAX_CHARACTERS = 60_000;
 
 export function json(value) {
   if (value === undefined || value === null || value === "") return h("p", { class: "json-none" }, "nothing");
   const whole = typeof value === "string" ? value : JSON.stringify(value, null, 2);
-  const text = whole.length > MOST_CHARACTERS ? `${whole.slice(0, MOST_CHARACTERS)}\n… ${whole.length - MOST_CHARACTERS} characters more` : whole;
+  const text = whole.length > MAX_CHARACTERS ? `${whole.slice(0, MAX_CHARACTERS)}\n… ${whole.length - MAX_CHARACTERS} characters more` : whole;
   const code = h("code");
   let at = 0;
   for (const match of text.matchAll(TOKEN)) {

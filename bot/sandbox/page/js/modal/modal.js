@@ -2,11 +2,11 @@
 
 import { send } from "../api.js";
 import { blocks } from "../blocks/blocks.js";
-import { FormState, missing } from "../blocks/form.js";
+import { FormState, validationErrors } from "../blocks/form.js";
 import { showErrors } from "../blocks/inputs.js";
 import { fill, h, iconButton } from "../dom.js";
 import { plain } from "../text/plain.js";
-import { because } from "../toasts.js";
+import { reasonFor } from "../toasts.js";
 import { person, readWorld, world } from "../world.js";
 import { viewSurface } from "./surface.js";
 
@@ -26,10 +26,10 @@ export function syncModals() {
   const top = open.at(-1) ?? null;
   if (!top) return hide();
   // What the person typed is no reason to draw the view anew: only another view or hash is.
-  const print = JSON.stringify([person(), top.id, top.hash, top.title, top.blocks, open.length]);
-  if (shown?.print === print) return undefined;
+  const fingerprint = JSON.stringify([person(), top.id, top.hash, top.title, top.blocks, open.length]);
+  if (shown?.print === fingerprint) return undefined;
   const isUpdate = shown?.id === top.id;
-  shown = { print, id: top.id };
+  shown = { fingerprint, id: top.id };
   return draw(top, open.length > 1, isUpdate);
 }
 
@@ -63,7 +63,7 @@ function draw(view, isPushed, isUpdate) {
   );
   formElement.addEventListener("submit", (event) => {
     event.preventDefault();
-    if (submit) deliver(view, form, formElement, submit, banner);
+    if (submit) submitView(view, form, formElement, submit, banner);
   });
   fill(dialog, formElement);
   if (!dialog.open) dialog.showModal();
@@ -73,16 +73,16 @@ function draw(view, isPushed, isUpdate) {
   (first?.matches("input, textarea, select, button") ? first : first?.querySelector("input, select"))?.focus();
 }
 
-async function deliver(view, form, root, submit, banner) {
+async function submitView(view, form, root, submit, banner) {
   if (submit.getAttribute("aria-busy") === "true") return;
   banner.hidden = true;
-  if (showErrors(root, missing(view.blocks, form))) return;
+  if (showErrors(root, validationErrors(view.blocks, form))) return;
   submit.setAttribute("aria-busy", "true");
   const answer = await send("view/submit", { user: person(), view_id: view.id, values: form.values(view.blocks) });
   submit.removeAttribute("aria-busy");
   if (answer.errors && Object.keys(answer.errors).length) showErrors(root, answer.errors);
   else if (!answer.ok) {
-    banner.textContent = `We had some trouble connecting. Try again? (${because(answer)})`;
+    banner.textContent = `We had some trouble connecting. Try again? (${reasonFor(answer)})`;
     banner.hidden = false;
   }
   await readWorld();

@@ -9,7 +9,7 @@ const HEADING = /^(#{1,6})\s+(.*?)\s*#*\s*$/;
 const RULE = /^\s{0,3}([-*_])(?:\s*\1){2,}\s*$/;
 const ITEM = /^(\s*)([-*+]|\d{1,9}[.)])\s+(.*)$/;
 const DIVIDER = /^\s*\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?\s*$/;
-const DEEPEST = 12;
+const MAX_DEPTH = 12;
 
 export function markdown(text) {
   return h("div", { class: "text markdown" }, ...blocks(String(text ?? "").split("\n"), 0));
@@ -36,8 +36,8 @@ function block(lines, at, depth) {
   const heading = HEADING.exec(line);
   if (heading) return [h(`h${Math.min(heading[1].length + 2, 6)}`, null, ...inline(heading[2])), at + 1];
   if (RULE.test(line)) return [h("hr"), at + 1];
-  if (/^\s{0,3}>/.test(line) && depth < DEEPEST) return quote(lines, at, depth);
-  if (ITEM.test(line) && depth < DEEPEST) return list(lines, at, depth);
+  if (/^\s{0,3}>/.test(line) && depth < MAX_DEPTH) return quote(lines, at, depth);
+  if (ITEM.test(line) && depth < MAX_DEPTH) return list(lines, at, depth);
   if (line.includes("|") && DIVIDER.test(lines[at + 1] ?? "") && lines[at + 1].includes("-")) return table(lines, at);
   return paragraph(lines, at, depth);
 }
@@ -102,12 +102,12 @@ function table(lines, at) {
   return [h("div", { class: "table-scroll" }, drawn), end];
 }
 
-const starts = (line, depth) =>
-  !line.trim() || FENCE.test(line) || HEADING.test(line) || RULE.test(line) || (depth < DEEPEST && (/^\s{0,3}>/.test(line) || ITEM.test(line)));
+const startsBlock = (line, depth) =>
+  !line.trim() || FENCE.test(line) || HEADING.test(line) || RULE.test(line) || (depth < MAX_DEPTH && (/^\s{0,3}>/.test(line) || ITEM.test(line)));
 
 function paragraph(lines, at, depth) {
   let end = at + 1;
-  while (end < lines.length && !starts(lines[end], depth)) end += 1;
+  while (end < lines.length && !startsBlock(lines[end], depth)) end += 1;
   const element = h("p");
   lines.slice(at, end).forEach((line, index) => {
     if (index) element.append(h("br"));

@@ -22,7 +22,7 @@ const PATTERN = new RegExp(
   ].join("|"),
   "gu",
 );
-const DEEPEST = 8;
+const MAX_DEPTH = 8;
 
 export function inline(text, depth = 0) {
   const nodes = [];
@@ -40,7 +40,7 @@ export function inline(text, depth = 0) {
 
 function draw(match, depth) {
   const [, escaped, ticks, code, image, label, url, , both, , bold, strike, star, under, bracketed, bare, name] = match;
-  const inner = (text) => (depth < DEEPEST ? inline(text, depth + 1) : [text]);
+  const inner = (text) => (depth < MAX_DEPTH ? inline(text, depth + 1) : [text]);
   if (escaped !== undefined) return escaped;
   if (ticks !== undefined) return codeOf(unescape(code.trim() || code));
   if (url !== undefined) return link(unescape(url), ...(image ? ["🖼 "] : []), ...(label ? inner(label) : [url]));

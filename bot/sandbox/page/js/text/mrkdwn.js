@@ -10,9 +10,9 @@ const TOKEN = new RegExp(
   ["`([^`\\n]+)`", "<([^<>\\n]+)>", SHORTCODE.source, `(${BARE_URL.source})`, "([*_~])"].join("|"),
   "g",
 );
-const DEEPEST = 8;
-const LONGEST_SPAN = 2_000;
-const MOST_CLOSINGS = 4;
+const MAX_DEPTH = 8;
+const MAX_SPAN = 2_000;
+const MAX_CLOSINGS = 4;
 
 // `verbatim`: bare addresses stay text.
 export function mrkdwn(text, { verbatim = false } = {}) {
@@ -86,7 +86,7 @@ function token(match, text, options) {
   if (angle !== undefined) return found(reference(angle), end);
   if (shortcode !== undefined) return found(emoji(shortcode), end, (sign) => h("span", { class: "emoji", title: whole }, sign));
   if (url !== undefined) return options.verbatim ? null : { node: link(unescape(url), unescape(url)), end };
-  return options.depth < DEEPEST ? span(mark, match.index, text, options) : null;
+  return options.depth < MAX_DEPTH ? span(mark, match.index, text, options) : null;
 }
 
 const found = (value, end, draw = (node) => node) => (value ? { node: draw(value), end } : null);
@@ -105,9 +105,9 @@ function span(mark, from, text, options) {
 // Only the next few are looked at: a text full of marks must not hold up the page.
 function closings(mark, from, text) {
   const newline = text.indexOf("\n", from);
-  const end = Math.min(newline < 0 ? text.length : newline, from + LONGEST_SPAN);
+  const end = Math.min(newline < 0 ? text.length : newline, from + MAX_SPAN);
   const found = [];
-  for (let to = from + 2; to < end && found.length < MOST_CLOSINGS; to += 1) {
+  for (let to = from + 2; to < end && found.length < MAX_CLOSINGS; to += 1) {
     if (text[to] === mark && !/\s/.test(text[to - 1]) && !/[\p{L}\p{N}]/u.test(text[to + 1] ?? " ")) found.push(to);
   }
   return found;
@@ -117,7 +117,7 @@ function closings(mark, from, text) {
 const balanced = (inner) =>
   (inner.match(/`/g) ?? []).length % 2 === 0 && inner.lastIndexOf("<") <= inner.lastIndexOf(">");
 
-function again(inner, { verbatim, depth }) {
+function inlineNested(inner, { verbatim, depth }) {
   const last = TOKEN.lastIndex;
   const nodes = inline(inner, { verbatim, depth: depth + 1 });
   TOKEN.lastIndex = last;

@@ -1,0 +1,261 @@
+"""What the benchmarks run against: a real `signalbox up`, and everything around it.
+
+Signalbox, the model and Postgres are processes of their own, as in real life; the Slack
+sandbox lives in the benchmark's process, which does nothing else while it measures.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import psutil
+from sqlalchemy import text
+
+from bot.sandbox.model.server import API_KEY
+from bot.sandbox.slack.people import BUILDS
+from bot.sandbox.slack.server import Sandbox, open_sandbox
+from core.domain.kills.termination import Termination
+from core.domain.runs.run import Run
+from core.store import terminations
+from core.store.database.embedded import embedded_postgres
+from core.store.database.engine import Database, open_database
+from core.store.database.migrate import upgrade
+from core.store.runs import run_queries
+
+READY_LIMIT = 60
+STOP_LIMIT = 30
+_POLL_SECONDS = 0.2
+# What a program needs of this machine; nothing of the caller's Slack, model or database.
+_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER", "IS_SANDBOX")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchEnvironment:
+    """A running Signalbox with its surroundings.
+
+    Attributes:
+        folder: Removed at the end; for what a benchmark wants to keep meanwhile.
+        database: The rows, on a connection of the benchmark's own.
+        signalbox: The process of `signalbox up`, or of the half that was asked for.
+    """
+
+    folder: Path
+    model_url: str
+    sandbox: Sandbox
+    database: Database
+    signalbox: psutil.Process
+
+    async def command(self, words: str) -> float:
+        """Type `/workflow …` in #builds; milliseconds until it was acknowledged."""
+        result = await self.sandbox.human.slash(BUILDS, "/workflow", words)
+        if not result.ok:
+            raise RuntimeError(f"/workflow {words[:60]}: {result.error}")
+        return result.ack_ms
+
+    async def wait_until_started(self, after: int) -> Run:
+        """The run of the latest command, when there were `after` runs before it."""
+        async with asyncio.timeout(READY_LIMIT):
+            while True:
+                found = await self.runs()
+                if len(found) > after:
+                    return found[-1]
+                await asyncio.sleep(_POLL_SECONDS / 4)
+
+    async def runs(self) -> list[Run]:
+        """All runs, oldest first."""
+        async with self.database.sessions() as session:
+            ids = await session.scalars(
+                text("SELECT run_id FROM workflow_runs ORDER BY created_at, run_id")
+            )
+            return [await run_queries.get(session, run_id) for run_id in ids]
+
+    async def count(self, condition: str = "true") -> int:
+        """How many runs meet a condition on their row."""
+        async with self.database.sessions() as session:
+            found = await session.scalar(
+                text(f"SELECT count(*) FROM workflow_runs WHERE {condition}")
+            )
+        return int(found or 0)
+
+    async def wait_until(self, condition: str, wanted: int) -> None:
+        """Wait until that many runs meet a condition; the caller sets the limit."""
+        while True:
+            if await self.count(condition) >= wanted:
+                return
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def read_run(self, run_id: str) -> Run:
+        """A run as it stands."""
+        async with self.database.sessions() as session:
+            return await run_queries.get(session, run_id)
+
+    async def wait_until_ended(
+        self, run_id: str, *, within: float = 300, poll_seconds: float = _POLL_SECONDS
+    ) -> Run:
+        """Wait for the end of a run; its row says exactly when that was.
+
+        Args:
+            run_id: The run.
+            within: Seconds until it must have come.
+            poll_seconds: Seconds between looks, each of which takes 4 ms of a processor.
+        """
+        async with asyncio.timeout(within):
+            while True:
+                run = await self.read_run(run_id)
+                if not run.is_live:
+                    return run
+                await asyncio.sleep(poll_seconds)
+
+    async def termination(self, run: Run) -> Termination | None:
+        """The last kill of a run."""
+        async with self.database.sessions() as session:
+            return await terminations.latest_of_run(session, run.id)
+
+    def cpu_seconds(self) -> float:
+        """What Signalbox and its ended children have used of the processors."""
+        times = self.signalbox.cpu_times()
+        return times.user + times.system + times.children_user + times.children_system
+
+
+@asynccontextmanager
+async def open_bench(
+    *, slots: int = 4, command: str = "up", postgres: Mapping[str, str] | None = None
+) -> AsyncIterator[BenchEnvironment]:
+    """Start everything and wait until `/readyz` says so.
+
+    Args:
+        slots: Runs at a time.
+        command: `up`, or one of its halves: `bot`, `worker`.
+        postgres: Settings of the database server.
+    """
+    async with AsyncExitStack() as stack:
+        folder = Path(
+            stack.enter_context(
+                tempfile.TemporaryDirectory(prefix="signalbox-bench-", ignore_cleanup_errors=True)
+            )
+        )
+        model_url = await stack.enter_async_context(run_module("benchmarks.scripted_model"))
+        sandbox = await stack.enter_async_context(open_sandbox())
+        dsn = await stack.enter_async_context(
+            embedded_postgres(folder / "postgres", settings=dict(postgres or {}))
+        )
+        await asyncio.to_thread(upgrade, dsn)
+        port = _free_port()
+        process = await stack.enter_async_context(
+            _signalbox(
+                folder,
+                command,
+                {
+                    "DATABASE_URL": dsn,
+                    "SIGNALBOX_HOME": str(folder / "home"),
+                    "SIGNALBOX_PORT": str(port),
+                    "SIGNALBOX_WORKER_SLOTS": str(slots),
+                    "SLACK_BOT_TOKEN": sandbox.bot_token,
+                    "SLACK_APP_TOKEN": sandbox.app_token,
+                    "SLACK_API_URL": sandbox.api_url,
+                    "ANTHROPIC_API_KEY": API_KEY,
+                    "ANTHROPIC_BASE_URL": model_url,
+                },
+            )
+        )
+        await _wait_until_ready(f"http://127.0.0.1:{port}/readyz", process)
+        database = await stack.enter_async_context(open_database(dsn, pool_size=2))
+        yield BenchEnvironment(
+            folder=folder,
+            model_url=model_url,
+            sandbox=sandbox,
+            database=database,
+            signalbox=psutil.Process(process.pid),
+        )
+
+
+@asynccontextmanager
+async def run_module(module: str, *arguments: str) -> AsyncIterator[str]:
+    """Run a module of ours as a process until the block ends; gives its first line."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        module,
+        *arguments,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        env=clean_environment(),
+    )
+    try:
+        if process.stdin is None or process.stdout is None:
+            raise RuntimeError("a child's input and output are pipes")
+        async with asyncio.timeout(READY_LIMIT):
+            first = (await process.stdout.readline()).decode().strip()
+        if not first:
+            raise RuntimeError(f"{module} ended at its start")
+        yield first
+        process.stdin.close()
+        async with asyncio.timeout(STOP_LIMIT):
+            await process.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+def clean_environment() -> dict[str, str]:
+    """This machine's environment without anybody's credentials."""
+    return {name: os.environ[name] for name in _INHERITED if name in os.environ}
+
+
+@asynccontextmanager
+async def _signalbox(
+    folder: Path, command: str, settings: Mapping[str, str]
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    with (folder / "signalbox.log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "bot",
+            command,
+            stdout=log,
+            stderr=log,
+            env=clean_environment() | dict(settings),
+        )
+    try:
+        yield process
+    except BaseException:
+        print((folder / "signalbox.log").read_text(errors="replace")[-4000:], file=sys.stderr)
+        raise
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                async with asyncio.timeout(STOP_LIMIT):
+                    await process.wait()
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+
+
+async def _wait_until_ready(url: str, process: asyncio.subprocess.Process) -> None:
+    async with asyncio.timeout(READY_LIMIT), aiohttp.ClientSession() as http:
+        while process.returncode is None:
+            try:
+                async with http.get(url) as answer:
+                    if answer.status == 200:
+                        return
+            except aiohttp.ClientError:
+                pass
+            await asyncio.sleep(_POLL_SECONDS)
+    raise RuntimeError(f"signalbox ended at its start with {process.returncode}")
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])

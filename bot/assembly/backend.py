@@ -1,0 +1,147 @@
+"""The parts below the surfaces, opened: database, catalog, workspaces, services."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from bot.assembly.database_wait import DatabaseWait
+from bot.assembly.settings import Settings
+from bot.slack.setup import SlackCredentials
+from core.agent.definitions.catalog import Catalog, load_catalog
+from core.domain.errors import Unavailable
+from core.services.admission import AdmissionService
+from core.services.context import ServiceContext
+from core.services.fleet import FleetService
+from core.services.intake import IntakeService
+from core.services.kills import KillService
+from core.services.people import PeopleService
+from core.services.runs import RunService
+from core.services.stats import StatsService
+from core.services.threads import ThreadService
+from core.store.database.embedded import embedded_postgres
+from core.store.database.engine import Database, open_database
+from core.store.database.schema import SchemaState, SchemaTooNew, schema_state, upgrade_if_behind
+
+log = logging.getLogger(__name__)
+
+# Connections of a process beside one for each run it can execute.
+POOL_BASE = 10
+NO_WAIT = DatabaseWait()
+
+
+class SchemaBehind(Unavailable):
+    """The database's schema is older than this program's."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "schema is not current",
+            user_message="The database's schema is not up to date: run `signalbox migrate`.",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backend:
+    """Everything below the surfaces."""
+
+    settings: Settings
+    database: Database
+    catalog: Catalog
+    context: ServiceContext
+    runs: RunService
+    kills: KillService
+    stats: StatsService
+    fleet: FleetService
+    threads: ThreadService
+    intake: IntakeService
+    people: PeopleService
+    admission: AdmissionService
+
+
+def utc_now() -> datetime:
+    """The clock of everything but tests."""
+    return datetime.now(UTC)
+
+
+def slack_credentials(settings: Settings) -> SlackCredentials:
+    """What the environment says of Slack, right or wrong."""
+    slack = settings.slack
+    return SlackCredentials(
+        bot_token=slack.bot_token.get_secret_value() if slack.bot_token else "",
+        app_token=slack.app_token.get_secret_value() if slack.app_token else None,
+        signing_secret=slack.signing_secret.get_secret_value() if slack.signing_secret else None,
+        api_url=slack.api_url,
+    )
+
+
+@asynccontextmanager
+async def open_dsn(settings: Settings) -> AsyncIterator[str]:
+    """The address of the database: the one set, or of an embedded one that is started."""
+    if settings.database.url is not None:
+        yield settings.database.url.get_secret_value()
+        return
+    async with embedded_postgres(settings.node.home / "postgres") as dsn:
+        yield dsn
+
+
+async def require_current_schema(database: Database) -> None:
+    """Return if the database has this program's schema.
+
+    Raises:
+        SchemaBehind: If its schema is older.
+        SchemaNewer: If its schema is newer.
+        OSError, DBAPIError: If the database cannot be reached; `translate_errors` knows them.
+    """
+    found = await schema_state(database)
+    if found is SchemaState.NEWER:
+        raise SchemaTooNew
+    if found is SchemaState.BEHIND:
+        raise SchemaBehind
+
+
+@asynccontextmanager
+async def open_backend(
+    settings: Settings, *, migrates: bool, database_wait: DatabaseWait = NO_WAIT
+) -> AsyncIterator[Backend]:
+    """Open the workplace.
+
+    Args:
+        settings: As read at the start.
+        migrates: Bring the schema up to date first; else an old schema is an error.
+        database_wait: With a database that does not answer yet.
+
+    Raises:
+        SchemaBehind: If the schema is old and `migrates` is false.
+        SchemaNewer: If the schema is that of a newer version.
+        BadDefinition: If a workflow definition is wrong.
+        Unavailable: If the database cannot be reached.
+        BadSetting: If it lets nobody in.
+    """
+    settings.node.home.mkdir(parents=True, exist_ok=True)
+    catalog = await asyncio.to_thread(load_catalog, settings.node.workflows)
+    pool_size = POOL_BASE + settings.slots
+    async with open_dsn(settings) as dsn, open_database(dsn, pool_size=pool_size) as database:
+        if migrates:
+            await database_wait.retry_until_reachable(lambda: upgrade_if_behind(database))
+        else:
+            await database_wait.retry_until_reachable(lambda: require_current_schema(database))
+        work = ServiceContext(database, utc_now)
+        runs = RunService(work, catalog, settings.config.worker.on_lost)
+        yield Backend(
+            settings=settings,
+            database=database,
+            catalog=catalog,
+            context=work,
+            runs=runs,
+            kills=KillService(work, catalog, runs),
+            stats=StatsService(work),
+            fleet=FleetService(work),
+            threads=ThreadService(work),
+            intake=IntakeService(work),
+            people=PeopleService(work),
+            admission=AdmissionService(work),
+        )

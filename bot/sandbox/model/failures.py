@@ -1,0 +1,267 @@
+"""Scripts of what goes wrong: tools that will not end, and a model that fails."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from bot.sandbox.model.script import (
+    Conversation,
+    Failure,
+    FailureKind,
+    Play,
+    Script,
+    ToolCall,
+    Turn,
+    bash,
+    play_in_order,
+)
+
+# The longest the Bash tool allows.
+_MAX_BASH_TIMEOUT = timedelta(minutes=10)
+_SLEEP = "sleep 600"
+_STUBBORN = """\
+import signal, time
+for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    signal.signal(number, signal.SIG_IGN)
+print("ignoring signals", flush=True)
+time.sleep(600)
+"""
+# Forty children, each with a session of its own, deaf to polite signals; and one that
+# starts replacements, up to sixty more. All end by themselves after ten minutes.
+_FORK_STORM = """\
+import os, signal, time
+def child():
+    os.setsid()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    time.sleep(600)
+    os._exit(0)
+for index in range(40):
+    if os.fork() == 0:
+        child()
+if os.fork() == 0:
+    os.setsid()
+    for index in range(60):
+        if os.fork() == 0:
+            child()
+        time.sleep(0.05)
+    child()
+print("storm is up", flush=True)
+time.sleep(600)
+"""
+
+
+def _python_command(source: str) -> str:
+    return f"python3 -c {_shell_quote(source)}"
+
+
+def _shell_quote(text: str) -> str:
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+# Leaves the shell's session, and the tool's pipes.
+_ESCAPED = "setsid --fork sleep 600 </dev/null >/dev/null 2>&1"
+# Twice removed from the shell, without the run's mark, deaf: what only its parent knows.
+_DAEMON = (
+    f'(env -i PATH="$PATH" setsid python3 -c {_shell_quote(_STUBBORN)} '
+    "</dev/null >/dev/null 2>&1 &)"
+)
+_ESCAPED_STUBBORN = f"setsid --fork python3 -c {_shell_quote(_STUBBORN)} </dev/null >/dev/null 2>&1"
+# Upwards from the shell to the agent's program.
+_FIND_PROGRAM = """\
+import os, signal, sys
+pid = os.getppid()
+while pid > 1:
+    with open(f"/proc/{pid}/stat") as stat:
+        name, rest = stat.read().split("(", 1)[1].rsplit(")", 1)
+    if name.startswith("claude"):
+        os.kill(pid, int(sys.argv[1]))
+        break
+    pid = int(rest.split()[1])
+"""
+
+
+def _hanging_tool(command: str) -> Play:
+    """Run something that does not end; whoever continues afterwards gets a report."""
+
+    def play(conversation: Conversation) -> Turn:
+        if conversation.position == 0:
+            return Turn(text="Something is left here first.", calls=(_write_marker_file(),))
+        if conversation.position == 1 and not conversation.follow_ups:
+            call = bash(command, "Work that takes a while", timeout=_MAX_BASH_TIMEOUT)
+            return Turn(text="Now the long part.", calls=(call,))
+        return Turn(
+            text="## Summary\n\nThe long command was stopped before it ended, so its work is "
+            "not done. What had been written before, the file `before-the-stop.txt`, is still "
+            "in the work tree, uncommitted. Nothing else was changed; starting the long "
+            "command again is safe, and needs a fresh task."
+        )
+
+    return play
+
+
+def _slow_commit(conversation: Conversation) -> Turn:
+    """Commit with a hook that takes `[pause: 1500]` milliseconds, and then once more."""
+    if conversation.follow_ups:
+        return Turn(text="## Summary\n\n" + "What was committed before the stop is whole. " * 5)
+    pause = conversation.int_directive("pause", 1500, maximum=60_000) / 1000
+    hook = f"#!/bin/sh\nsleep {pause}\n"
+    install = (
+        f"mkdir -p hooks && printf %s {_shell_quote(hook)} > hooks/pre-commit"
+        " && chmod +x hooks/pre-commit && git config core.hooksPath hooks"
+        " && echo precious > precious.txt && git add precious.txt"
+    )
+    stages = (
+        Turn(text="A hook that checks with care.", calls=(bash(install, "Install a hook"),)),
+        Turn(text="Committing.", calls=(bash("git commit -q -m first", "Commit the work"),)),
+        Turn(
+            text="And once more.",
+            calls=(bash("git commit -q --allow-empty -m second", "Commit again"),),
+        ),
+    )
+    if conversation.position < len(stages):
+        return stages[conversation.position]
+    return Turn(text="## Summary\n\n" + "Both commits went through the slow hook. " * 6)
+
+
+def _write_marker_file() -> ToolCall:
+    return bash("echo 'written before the stop' > before-the-stop.txt", "Leave a file")
+
+
+def _failing_call(failure: Failure) -> Play:
+    """One turn of work, then trouble; `[times: 2]` or `[times: forever]` say how often."""
+
+    def play(conversation: Conversation) -> Turn:
+        if conversation.position == 0:
+            return Turn(text="A first command.", calls=(bash("echo first", "Begin"),))
+        return Turn(
+            text="## Summary\n\nThe work went on after the trouble with the model: the first "
+            "command had run before it, and its result was still known afterwards. Nothing was "
+            "changed in the repository. If this report can be read, the calls were repeated "
+            "until one of them was answered.",
+            failure=_with_requested_times(failure, conversation),
+        )
+
+    return play
+
+
+def _with_requested_times(failure: Failure, conversation: Conversation) -> Failure:
+    requested = conversation.directives.get("times", "").lower()
+    times = (
+        None
+        if requested == "forever"
+        else conversation.int_directive("times", failure.times or 2, maximum=100)
+    )
+    if not requested and failure.times is None:
+        times = None
+    return Failure(
+        kind=failure.kind,
+        times=times,
+        status=failure.status,
+        error_type=failure.error_type,
+        message=failure.message,
+        headers=failure.headers,
+        should_retry=failure.should_retry,
+    )
+
+
+def _usage_limit(conversation: Conversation) -> Turn:
+    """The account's limit is used up until a time; retrying sooner is of no use."""
+    resets_at = datetime.now(UTC) + timedelta(minutes=conversation.int_directive("minutes", 60))
+    if conversation.follow_ups:
+        return Turn(text="## Summary\n\n" + "The limit was lifted and the work went on. " * 5)
+    return Turn(
+        failure=Failure(
+            times=None,
+            status=429,
+            error_type="rate_limit_error",
+            message="This request would exceed your account's usage limit.",
+            headers={
+                "anthropic-ratelimit-unified-status": "rejected",
+                "anthropic-ratelimit-unified-representative-claim": "five_hour",
+                "anthropic-ratelimit-unified-reset": str(int(resets_at.timestamp())),
+                "retry-after": str(int((resets_at - datetime.now(UTC)).total_seconds())),
+            },
+            should_retry=False,
+        )
+    )
+
+
+def _end_program(signal_number: int) -> Play:
+    """The tool ends the agent's own program from within."""
+
+    def play(conversation: Conversation) -> Turn:
+        if conversation.position == 0 and not conversation.follow_ups:
+            return Turn(
+                text="The program is about to end.",
+                calls=(
+                    bash(f"{_python_command(_FIND_PROGRAM)} {signal_number}; sleep 5", "End it"),
+                ),
+            )
+        return Turn(text="## Summary\n\n" + "The program came back, and the work went on. " * 5)
+
+    return play
+
+
+_API_FAILURES = {
+    "api-500": ("the API fails", Failure(status=500)),
+    "429": (
+        "the API limits the rate",
+        Failure(status=429, error_type="rate_limit_error", message="Rate limit reached"),
+    ),
+    "401": (
+        "the API key is refused",
+        Failure(status=401, times=None, error_type="authentication_error", message="bad key"),
+    ),
+    "overloaded": (
+        "the API is overloaded",
+        Failure(status=529, error_type="overloaded_error", message="Overloaded"),
+    ),
+    "cut": ("the answer's stream breaks off", Failure(kind=FailureKind.CUT)),
+    "garbage": ("the answer is not the API's", Failure(kind=FailureKind.GARBAGE)),
+    "hang": ("the model never answers", Failure(kind=FailureKind.HANG, times=None)),
+}
+_HANGING_TOOLS = {
+    "kill-me": ("a tool that sleeps", _SLEEP),
+    "kill-stubborn": ("a tool that ignores signals", _python_command(_STUBBORN)),
+    "kill-escaped": ("a child in a session of its own", f"{_ESCAPED}; {_SLEEP}"),
+    "kill-hostile": (
+        "children that ignore signals and have left the session",
+        f"{_ESCAPED_STUBBORN}; {_ESCAPED}; {_python_command(_STUBBORN)}",
+    ),
+    "kill-daemon": ("a daemon that forked twice and ignores signals", f"{_DAEMON}; {_SLEEP}"),
+    "fork-storm": (
+        "a hundred hostile children, more while they are killed",
+        _python_command(_FORK_STORM),
+    ),
+}
+
+FAILURE_SCRIPTS: tuple[Script, ...] = (
+    *(
+        Script(name=name, description=about, play=_hanging_tool(run))
+        for name, (about, run) in _HANGING_TOOLS.items()
+    ),
+    *(
+        Script(
+            name=name,
+            description=f"{about} ([times: 2], [times: forever])",
+            play=_failing_call(failure),
+        )
+        for name, (about, failure) in _API_FAILURES.items()
+    ),
+    Script(name="usage-limit", description="the account's limit is used up", play=_usage_limit),
+    Script(
+        name="crash", description="the agent's program is killed (SIGKILL)", play=_end_program(9)
+    ),
+    Script(
+        name="no-result",
+        description="the agent's program ends without a result",
+        play=_end_program(15),
+    ),
+    Script(
+        name="slow-commit",
+        description="two commits, each with a hook that sleeps ([pause: 1500] milliseconds)",
+        play=_slow_commit,
+    ),
+    Script(name="empty", description="an answer without any text", play=play_in_order(Turn())),
+)

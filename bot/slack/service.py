@@ -1,0 +1,166 @@
+"""The Slack side as one part of a process: joined when Slack answers, left in good order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from aiohttp import web
+
+from bot.slack.app import Services, SlackRuntime, open_slack_runtime
+from bot.slack.client.client import RateLimited, Slack, SlackUnreachable, open_slack_client
+from bot.slack.client.http import EVENTS_PATH, slack_route
+from bot.slack.client.rate_limits import RateLimiter
+from bot.slack.client.socket import SocketPool, open_sockets
+from bot.slack.inbound.access import Installation
+from bot.slack.setup import SlackCredentials, check_slack
+from core.domain.actor import Role
+from core.services.intake import RENEWAL_INTERVAL
+
+log = logging.getLogger(__name__)
+
+_FIRST_RETRY_DELAY = 1.0
+_MAX_RETRY_DELAY = 30.0
+_DRAIN_LIMIT = timedelta(seconds=4)
+_POLL_SECONDS = 0.05
+
+
+@dataclass(kw_only=True)
+class SlackService:
+    """Hears Slack, answers it and draws, from the first answer of Slack to the end.
+
+    Attributes:
+        credentials: Tokens and the Web API's address; with an app token Socket Mode is used,
+            else HTTP through `route`.
+        runtime: Once Slack has answered.
+    """
+
+    credentials: SlackCredentials
+    services: Services
+    needed_scopes: Collection[str]
+    roles: Mapping[Role, tuple[str, ...]] | None
+    allowed_channels: frozenset[str] | None
+    clock: Callable[[], datetime]
+    runtime: SlackRuntime | None = None
+    _sockets: SocketPool | None = None
+    _route: web.RouteDef | None = None
+    _stop_requested: asyncio.Event = field(default_factory=asyncio.Event)
+    _receiving_ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether Slack is heard."""
+        if self._stop_requested.is_set():
+            return False
+        return self._route is not None or (self._sockets is not None and self._sockets.is_ready)
+
+    def route(self) -> web.RouteDef:
+        """`POST /slack/events`, there from the start; 503 until Slack has answered."""
+
+        async def receive(request: web.Request) -> web.StreamResponse:
+            if self._route is None or self._stop_requested.is_set():
+                return web.Response(status=503)
+            return await self._route.handler(request)
+
+        return web.post(EVENTS_PATH, receive)
+
+    async def run(self) -> None:
+        """Join Slack and stay, until cancelled.
+
+        Raises:
+            SlackSetupError: If the settings cannot work.
+        """
+        rate_limiter = RateLimiter(now=time.monotonic)
+        async with AsyncExitStack() as stack:
+            slack = await stack.enter_async_context(
+                open_slack_client(
+                    token=self.credentials.bot_token,
+                    api_url=self.credentials.api_url,
+                    rate_limiter=rate_limiter,
+                )
+            )
+            installation = await wait_for_slack(
+                slack, self.credentials, needed_scopes=self.needed_scopes
+            )
+            log.info("slack workspace %s, as %s", installation.team_name, installation.bot_name)
+            self.runtime = await stack.enter_async_context(
+                open_slack_runtime(
+                    slack,
+                    installation,
+                    self.services,
+                    roles=self.roles,
+                    allowed_channels=self.allowed_channels,
+                    clock=self.clock,
+                    signing_secret=self.credentials.signing_secret or "",
+                )
+            )
+            await self._run_tasks(self.runtime)
+
+    async def stop_receiving(self) -> None:
+        """Hear nothing more of Slack, and finish what was heard; drawing goes on."""
+        self._stop_requested.set()
+        if self.runtime is None:
+            return
+        await self._receiving_ended.wait()
+        await self.runtime.background_tasks.drain(_DRAIN_LIMIT)
+
+    async def finish_drawing(self) -> None:
+        """Return when every thread shows what the rows say."""
+        runtime = self.runtime
+        while runtime is not None:
+            if not await self.services.threads.outdated_threads(
+                team_id=runtime.installation.team_id
+            ):
+                return
+            # Other processes draw too, so no event of this one could tell.
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def _run_tasks(self, runtime: SlackRuntime) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(runtime.redraw.run(), name="redraw")
+            group.create_task(runtime.intake.keep_replaying(runtime.app), name="replay")
+            group.create_task(
+                runtime.intake.keep_renewing(every=RENEWAL_INTERVAL), name="hold deliveries"
+            )
+            group.create_task(self._receive(runtime), name="hear slack")
+
+    async def _receive(self, runtime: SlackRuntime) -> None:
+        try:
+            if self.credentials.app_token:
+                async with open_sockets(runtime.app, self.credentials.app_token) as sockets:
+                    self._sockets = sockets
+                    await self._stop_requested.wait()
+            else:
+                self._route = slack_route(
+                    runtime.app, signing_secret=self.credentials.signing_secret or "", now=time.time
+                )
+                await self._stop_requested.wait()
+        finally:
+            self._sockets = None
+            self._receiving_ended.set()
+
+
+async def wait_for_slack(
+    slack: Slack, credentials: SlackCredentials, *, needed_scopes: Collection[str]
+) -> Installation:
+    """Ask Slack who we are, until it answers.
+
+    Raises:
+        SlackSetupError: If the settings cannot work.
+    """
+    pause = _FIRST_RETRY_DELAY
+    while True:
+        try:
+            return await check_slack(slack, credentials, needed_scopes=needed_scopes)
+        except RateLimited as error:
+            log.warning("slack lets nobody in yet: %s", error)
+            await asyncio.sleep(error.seconds)
+        except SlackUnreachable as error:
+            log.warning("slack does not answer yet: %s", error)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _MAX_RETRY_DELAY)

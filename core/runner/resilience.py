@@ -1,0 +1,57 @@
+"""Work that has to be done to its end: through cancellation, and through outages."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from core.domain.errors import Unavailable
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+# The fault tests take Postgres away for 40 s; a run's end must outlive much more than that.
+WRITE_PATIENCE = timedelta(minutes=10)
+# What must be written whenever the database is back: a run's beginning, its end, its proof.
+UNLIMITED_PATIENCE = timedelta(days=365)
+_FIRST_PAUSE = 0.2
+_LONGEST_PAUSE = 2.0
+
+
+async def run_uninterrupted(coroutine: Coroutine[Any, Any, T], *, name: str) -> T:
+    """Run to the end, however often the caller is cancelled meanwhile.
+
+    A kill and a shutdown can both arrive, so one shield is not enough.  The cancellations
+    are swallowed: the caller decides what they mean by the rows, not by the exception.
+    """
+    task = asyncio.create_task(coroutine, name=name)
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            log.debug("%s goes on although it was cancelled", name)
+    return task.result()
+
+
+async def retry_while_unavailable(
+    write: Callable[[], Awaitable[T]], *, patience: timedelta = WRITE_PATIENCE
+) -> T:
+    """Write to the database, trying again while it is away.
+
+    Raises:
+        Unavailable: If it stayed away for longer than `patience`.
+    """
+    deadline = asyncio.get_running_loop().time() + patience.total_seconds()
+    pause = _FIRST_PAUSE
+    while True:
+        try:
+            return await write()
+        except Unavailable:
+            if asyncio.get_running_loop().time() + pause > deadline:
+                raise
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)

@@ -1,0 +1,216 @@
+"""A new leg: the row of a run made from what was asked, and entered with all that goes with it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import uuid4
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core.domain.actor import Action, Actor
+from core.domain.errors import BadRequest
+from core.domain.runs.event import EventKind, EventRecord
+from core.domain.runs.request import ContinueRequest, Place, StartRequest, StartResult
+from core.domain.runs.run import RUN_ID_PREFIX, Run, RunStatus, SessionBusy
+from core.domain.runs.session import Message, MessageRole, MessageType, Session
+from core.domain.workflow import OnWorkerLost, WorkflowDefinition
+from core.services.admission import admit
+from core.services.context import audit_entry, require_permission
+from core.store import audit, events
+from core.store.fleet import pending
+from core.store.runs import run_queries, runs
+from core.store.sessions import messages, sessions
+
+CONTINUE_PROMPT = "Please go on with the task from where you stopped."
+
+
+def run_for_start(
+    request: StartRequest,
+    definition: WorkflowDefinition,
+    find_or_create_session: Session,
+    *,
+    previous: Run | None,
+    by: Actor,
+    now: datetime,
+    default_on_worker_lost: OnWorkerLost = OnWorkerLost.RESUME,
+) -> Run:
+    """The run a start asks for; it heads a thread of its own.
+
+    `on_lost` is for a definition that does not say what becomes of a run whose worker died.
+    """
+    identity = uuid4()
+    run_id = RUN_ID_PREFIX + identity.hex[:12]
+    place = request.place
+    return Run(
+        id=identity,
+        run_id=run_id,
+        workflow_name=definition.name,
+        task_input=request.task,
+        status=RunStatus.PENDING,
+        created_at=now,
+        updated_at=now,
+        session_id=find_or_create_session.id,
+        session_name=find_or_create_session.name,
+        ai_model=request.model or definition.model,
+        git_repo=find_or_create_session.git_repo,
+        git_branch=request.branch or find_or_create_session.git_branch,
+        max_turns=request.max_turns or definition.max_turns,
+        budget_usd=request.budget_usd or definition.budget_usd,
+        timeout=request.timeout or definition.timeout,
+        user_id=by.user_id,
+        parent_run_id=previous.id if previous else None,
+        workspace_id=find_or_create_session.workspace_id,
+        priority=request.priority,
+        slack_team_id=place.team_id if place else None,
+        slack_channel_id=place.channel_id if place else None,
+        thread_key=run_id,
+        request_key=request.request_key,
+        on_worker_lost=definition.on_worker_lost or default_on_worker_lost,
+    )
+
+
+def run_for_continue(
+    request: ContinueRequest,
+    definition: WorkflowDefinition,
+    *,
+    previous: Run,
+    place: Place | None,
+    by: Actor,
+    now: datetime,
+    default_on_worker_lost: OnWorkerLost = OnWorkerLost.RESUME,
+) -> Run:
+    """The run that goes on after another one, in its thread if that has one."""
+    identity = uuid4()
+    run_id = RUN_ID_PREFIX + identity.hex[:12]
+    has_thread = previous.slack_channel_id is not None
+    return Run(
+        id=identity,
+        run_id=run_id,
+        workflow_name=previous.workflow_name,
+        agent_type=previous.agent_type,
+        task_input=(request.message or "").strip() or CONTINUE_PROMPT,
+        status=RunStatus.PENDING,
+        created_at=now,
+        updated_at=now,
+        session_id=previous.session_id,
+        session_name=previous.session_name,
+        ai_model=previous.ai_model,
+        git_repo=previous.git_repo,
+        git_branch=previous.git_branch,
+        max_turns=request.additional_turns or definition.max_turns,
+        budget_usd=previous.budget_usd,
+        timeout=previous.timeout,
+        user_id=by.user_id,
+        parent_run_id=previous.id,
+        workspace_id=previous.workspace_id,
+        workspace_path=previous.workspace_path,
+        priority=previous.priority,
+        slack_team_id=previous.slack_team_id if has_thread else (place.team_id if place else None),
+        slack_channel_id=previous.slack_channel_id
+        if has_thread
+        else (place.channel_id if place else None),
+        thread_key=previous.thread_key if has_thread else run_id,
+        # One continuation per leg, whoever asks and however often.
+        request_key=f"continue:{previous.run_id}",
+        on_worker_lost=definition.on_worker_lost or default_on_worker_lost,
+    )
+
+
+async def find_or_create_session(
+    session: AsyncSession,
+    request: StartRequest,
+    definition: WorkflowDefinition,
+    *,
+    by: Actor,
+    now: datetime,
+) -> tuple[Session, Run | None]:
+    """The session a start belongs to, and its newest leg if it had one.
+
+    Raises:
+        SessionBusy: If the named session has a live run.
+        NotAllowed: If it is somebody else's.
+        BadRequest: If it works on another repository.
+    """
+    if request.session_name is not None:
+        found = await sessions.find_by_name(session, request.session_name, user_id=by.user_id)
+        if found is not None:
+            return found, await _latest_run_of_idle_session(session, request, found, by)
+    identity = uuid4()
+    made = Session(
+        id=identity,
+        agent_name=definition.name,
+        created_at=now,
+        name=request.session_name,
+        user_id=by.user_id,
+        git_repo=request.repo,
+        git_branch=request.branch,
+        workspace_id=f"ws_{identity.hex[:12]}",
+    )
+    await sessions.add(session, made)
+    return made, None
+
+
+async def _latest_run_of_idle_session(
+    session: AsyncSession, request: StartRequest, found: Session, by: Actor
+) -> Run | None:
+    legs = await run_queries.legs_of_session(session, found.id)
+    newest = legs[-1] if legs else None
+    if newest is not None:
+        require_permission(by, Action.CONTINUE, newest)
+        if newest.is_live:
+            raise SessionBusy(newest.run_id)
+    if request.repo and request.repo != found.git_repo:
+        raise BadRequest(
+            "session of another repository",
+            user_message=f"The session `{request.session_name}` works on another repository. "
+            "Leave `--repo` out to go on with it, or choose another session name.",
+        )
+    return newest
+
+
+async def create_run(
+    session: AsyncSession, run: Run, kind: MessageType, *, by: Actor
+) -> StartResult:
+    """Write a new run, its first message, its event, its audit line, and its job if it may go.
+
+    Raises:
+        AlreadyRequested: If this request has started a run before.
+        SessionBusy: If the session got a live run meanwhile.
+    """
+    await runs.add(session, run)
+    await messages.add(
+        session,
+        Message(
+            id=run.id,
+            session_id=run.session_id,
+            role=MessageRole.USER,
+            message_type=kind,
+            text_content=run.task_input,
+            created_at=run.created_at,
+            run_id=run.id,
+            user_id=by.user_id,
+        ),
+    )
+    await events.append(
+        session,
+        run.id,
+        run.attempt,
+        [EventRecord(kind=EventKind.RUN_QUEUED, at=run.created_at, data={"by": by.name})],
+    )
+    action = Action.START if kind is MessageType.WORKFLOW_START else Action.CONTINUE
+    await audit.record(
+        session,
+        audit_entry(
+            by, action, run.created_at, run=run, workflow=run.workflow_name, priority=run.priority
+        ),
+    )
+    await admit(session, now=run.created_at)
+    return await start_result(session, await run_queries.get(session, run.run_id), is_new=True)
+
+
+async def start_result(session: AsyncSession, run: Run, *, is_new: bool) -> StartResult:
+    """The answer about a run, with its place in the queue while it waits."""
+    position = None
+    if run.status is RunStatus.PENDING:
+        position = await pending.queue_position(session, run.run_id)
+    return StartResult(run=run, is_new=is_new, queue_position=position)

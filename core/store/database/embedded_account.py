@@ -1,0 +1,114 @@
+"""Whose the embedded Postgres is: it refuses to run as root, so root lends it a user."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pwd
+import shutil
+import stat
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+_ACCOUNT_NAME = "signalbox-postgres"
+_ROOT_UID = 0
+
+
+@dataclass(frozen=True)
+class SystemUser:
+    """An account of this machine."""
+
+    uid: int
+    gid: int
+
+
+def server_account(data_dir: Path) -> SystemUser | None:
+    """The account to run the server as; `None` for the present one.
+
+    Only root needs another: the one the folder was given to, or one made for it.
+    """
+    if os.geteuid() != _ROOT_UID:
+        return None
+    found = data_dir.stat()
+    if found.st_uid != _ROOT_UID:
+        return SystemUser(found.st_uid, found.st_gid)
+    return _service_account()
+
+
+def _service_account() -> SystemUser:
+    """The account for the server, made if it is missing; `nobody` where none can be made."""
+    try:
+        entry = pwd.getpwnam(_ACCOUNT_NAME)
+    except KeyError:
+        useradd = shutil.which("useradd", path="/usr/sbin:/sbin:/usr/bin:/bin")
+        if useradd is not None:
+            created = subprocess.run(  # noqa: S603 - a fixed command of the system
+                [
+                    useradd,
+                    "--system",
+                    "--no-create-home",
+                    "--shell",
+                    "/usr/sbin/nologin",
+                    _ACCOUNT_NAME,
+                ],
+                check=False,
+                capture_output=True,
+                timeout=30,
+            )
+            log.info(
+                "account %s for the embedded postgres: exit %s", _ACCOUNT_NAME, created.returncode
+            )
+        # Another process may have made it at the same moment: what counts is that it exists.
+        entry = next(
+            (e for e in pwd.getpwall() if e.pw_name == _ACCOUNT_NAME), pwd.getpwnam("nobody")
+        )
+    return SystemUser(entry.pw_uid, entry.pw_gid)
+
+
+def set_owner(user: SystemUser | None, folder: Path) -> None:
+    """Make a folder this account's own, closed to others."""
+    folder.chmod(0o700)
+    if user is not None:
+        os.chown(folder, user.uid, user.gid)
+
+
+def is_owned_by_root(path: Path) -> bool:
+    """Whether it is root's, so that no server could use it."""
+    return path.stat().st_uid == _ROOT_UID
+
+
+def set_owner_recursively(user: SystemUser | None, folder: Path) -> None:
+    """Make a folder with all that is in it this account's own."""
+    if user is None:
+        return
+    set_owner(user, folder)
+    for path in folder.rglob("*"):
+        os.chown(path, user.uid, user.gid, follow_symlinks=False)
+
+
+def grant_access(user: SystemUser | None, data_dir: Path, programs: Path) -> None:
+    """Let another account pass through the parents of its data and read the programs.
+
+    Parents get the permission to pass (not to list); the programs, to be read and run.
+    """
+    if user is None:
+        return
+    install = programs.parent
+    for parent in {*data_dir.parents, *install.parents}:
+        _add_permissions(parent, stat.S_IXOTH)
+    if programs.stat().st_mode & stat.S_IROTH:
+        return
+    libraries = install.parent.with_name(f"{install.parent.name}.libs")
+    for path in (install, *install.rglob("*"), libraries, *libraries.rglob("*")):
+        if path.exists():
+            runs = path.is_dir() or path.stat().st_mode & stat.S_IXUSR
+            _add_permissions(path, stat.S_IROTH | (stat.S_IXOTH if runs else 0))
+
+
+def _add_permissions(path: Path, bits: int) -> None:
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & bits != bits:
+        path.chmod(mode | bits)

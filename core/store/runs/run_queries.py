@@ -1,0 +1,195 @@
+"""Reading runs: one, or those of a session, a thread, a person, a state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Select, and_, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core.domain.fleet.attempt import AttemptRecord
+from core.domain.runs.request import RunFilter
+from core.domain.runs.run import (
+    LIVE_STATUSES,
+    RUN_ID_PREFIX,
+    AmbiguousRun,
+    CostSource,
+    Run,
+    RunNotFound,
+    RunStatus,
+)
+from core.domain.runs.snapshot import SessionTotal
+from core.store.runs.columns import to_run
+from core.store.tables.runs import RunRow
+from core.store.tables.work import AttemptRow
+
+# How many runs are named to a person whose prefix was too short.
+_MAX_LISTED_MATCHES = 6
+
+
+async def get_for_update(session: AsyncSession, run_id: str) -> Run:
+    """A run that nobody else changes until the transaction ends.
+
+    Raises:
+        RunNotFound: If no run has this id.
+    """
+    row = await session.scalar(
+        select(RunRow)
+        .where(RunRow.run_id == run_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    if row is None:
+        raise RunNotFound(run_id)
+    return to_run(row)
+
+
+async def get(session: AsyncSession, run_id: str) -> Run:
+    """The run with this id.
+
+    Raises:
+        RunNotFound: If there is none.
+    """
+    row = await session.scalar(select(RunRow).where(RunRow.run_id == run_id))
+    if row is None:
+        raise RunNotFound(run_id)
+    return to_run(row)
+
+
+async def get_by_uuid(session: AsyncSession, uuid: UUID) -> Run:
+    """The run with this row id.
+
+    Raises:
+        RunNotFound: If there is none.
+    """
+    row = await session.scalar(select(RunRow).where(RunRow.id == uuid))
+    if row is None:
+        raise RunNotFound(str(uuid))
+    return to_run(row)
+
+
+async def resolve(session: AsyncSession, named: str) -> Run:
+    """The run a person means: by its id or a unique beginning, with or without `run_`.
+
+    Raises:
+        RunNotFound: If no id begins so.
+        AmbiguousRun: If several do and none is meant exactly.
+    """
+    prefix = named.strip().lower()
+    if not prefix.isprintable() or not prefix.removeprefix(RUN_ID_PREFIX):
+        raise RunNotFound(named)
+    if not prefix.startswith(RUN_ID_PREFIX):
+        prefix = RUN_ID_PREFIX + prefix
+    found = await _list(
+        session,
+        select(RunRow)
+        .where(RunRow.run_id.startswith(prefix, autoescape=True))
+        .order_by(RunRow.run_id)
+        .limit(_MAX_LISTED_MATCHES),
+    )
+    if not found:
+        raise RunNotFound(named)
+    # The exact one is the first in order, being the shortest that begins so.
+    if len(found) > 1 and found[0].run_id != prefix:
+        raise AmbiguousRun(named, tuple(run.run_id for run in found))
+    return found[0]
+
+
+async def find_by_request(session: AsyncSession, request_key: str) -> Run | None:
+    """The run this request has started, if it has."""
+    row = await session.scalar(select(RunRow).where(RunRow.request_key == request_key))
+    return None if row is None else to_run(row)
+
+
+async def recent(
+    session: AsyncSession, run_filter: RunFilter, *, user_id: UUID | None, limit: int = 20
+) -> list[Run]:
+    """The newest runs that match, newest first.
+
+    `user_id` is who `mine` means; `None` means nobody's runs.
+    """
+    query = select(RunRow)
+    if run_filter.mine:
+        query = query.where(RunRow.user_id.is_not_distinct_from(user_id))
+    if run_filter.live:
+        query = query.where(RunRow.status.in_(sorted(LIVE_STATUSES)))
+    if run_filter.failed:
+        query = query.where(RunRow.status == RunStatus.FAILED)
+    if run_filter.workflow is not None:
+        query = query.where(RunRow.workflow_name == run_filter.workflow)
+    return await _list(session, query.order_by(RunRow.created_at.desc(), RunRow.id).limit(limit))
+
+
+async def live_of_session(session: AsyncSession, session_id: UUID) -> Run | None:
+    """The session's live run; it has at most one."""
+    row = await session.scalar(
+        select(RunRow).where(
+            RunRow.session_id == session_id, RunRow.status.in_(sorted(LIVE_STATUSES))
+        )
+    )
+    return None if row is None else to_run(row)
+
+
+async def legs_of_session(session: AsyncSession, session_id: UUID) -> list[Run]:
+    """The session's runs, oldest first."""
+    return await _legs(session, select(RunRow).where(RunRow.session_id == session_id))
+
+
+async def of_thread(session: AsyncSession, thread_key: str) -> list[Run]:
+    """The runs of a Slack thread, oldest first."""
+    return await _legs(session, select(RunRow).where(RunRow.thread_key == thread_key))
+
+
+async def total_of_session(session: AsyncSession, session_id: UUID) -> SessionTotal:
+    """All legs added up; the cost is `reported` only if every known part of it is."""
+    legs, turns, cost, estimated = (
+        await session.execute(
+            select(
+                func.count(),
+                func.coalesce(func.sum(RunRow.turns), 0),
+                func.sum(RunRow.cost_estimate),
+                func.count().filter(RunRow.cost_source == CostSource.ESTIMATED),
+            ).where(RunRow.session_id == session_id)
+        )
+    ).one()
+    source = None
+    if cost is not None:
+        source = CostSource.ESTIMATED if estimated else CostSource.REPORTED
+    return SessionTotal(legs=legs, turns=turns, cost_usd=cost, cost_source=source)
+
+
+async def running(session: AsyncSession) -> list[Run]:
+    """Every running run, oldest first."""
+    return await _list(
+        session,
+        select(RunRow)
+        .where(RunRow.status == RunStatus.RUNNING)
+        .order_by(RunRow.started_at, RunRow.id),
+    )
+
+
+async def stalled(session: AsyncSession, *, before: datetime) -> list[tuple[Run, AttemptRecord]]:
+    """Running runs whose present attempt gave its last sign of life earlier than `before`."""
+    rows = await session.execute(
+        select(RunRow, AttemptRow)
+        .join(
+            AttemptRow,
+            and_(AttemptRow.run_id == RunRow.id, AttemptRow.attempt == RunRow.attempt),
+        )
+        .where(RunRow.status == RunStatus.RUNNING, AttemptRow.heartbeat_at < before)
+        .order_by(AttemptRow.heartbeat_at)
+    )
+    return [(to_run(run), process.to_attempt()) for run, process in rows]
+
+
+async def _legs(session: AsyncSession, query: Select[RunRow]) -> list[Run]:
+    # A session's first leg has no parent: at one and the same moment it still comes first.
+    first = RunRow.parent_run_id.is_not(None)
+    return await _list(session, query.order_by(RunRow.created_at, first, RunRow.id))
+
+
+async def _list(session: AsyncSession, query: Select[RunRow]) -> list[Run]:
+    rows: Sequence[RunRow] = (await session.scalars(query)).all()
+    return [to_run(row) for row in rows]

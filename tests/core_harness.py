@@ -1,0 +1,124 @@
+"""A workplace for tests: real Postgres, real `claude` on the scripted model, no Slack."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from bot.assembly.backend import Backend, open_backend
+from bot.assembly.node import new_node
+from bot.assembly.settings import Settings, load_settings
+from bot.sandbox.model.server import Model, open_model
+from core.domain.actor import Actor, Origin, Role
+from core.domain.runs.event import EventKind
+from core.domain.runs.request import StartRequest
+from core.domain.runs.run import Run
+from core.domain.runs.snapshot import RunSnapshot
+from core.runner.worker.identity import claimed_identity
+from core.runner.worker.node import Node
+from core.store import events
+from core.store.database.engine import Database
+
+DRAIN = timedelta(seconds=1)
+
+
+@dataclass
+class CoreHarness:
+    """A workplace with one worker and somebody to act.
+
+    Attributes:
+        settings: As the parts were opened with.
+        boss: An operator.
+    """
+
+    settings: Settings
+    backend: Backend
+    model: Model
+    operator: Actor
+
+    async def start(self, task: str, *, by: Actor | None = None, **overrides: object) -> Run:
+        """Start a workflow; unique unless a `request_key` is given."""
+        values: dict[str, object] = {
+            "workflow": "implement",
+            "task": task,
+            "request_key": uuid4().hex,
+        }
+        request = StartRequest(**(values | overrides))  # type: ignore[arg-type]
+        return (await self.backend.runs.start(request, by=by or self.operator)).run
+
+    async def read_run(self, run: Run) -> RunSnapshot:
+        """The run as it now stands."""
+        return await self.backend.runs.snapshot(run.run_id, by=self.operator)
+
+    async def wait_until(
+        self, run: Run, predicate: Callable[[RunSnapshot], object], *, within: float = 45
+    ) -> RunSnapshot:
+        """Wait until something holds for a run, woken by each of its changes."""
+        async with asyncio.timeout(within), self.backend.threads.changes() as hints:
+            while not predicate(snapshot := await self.read_run(run)):
+                await anext(hints)
+            return snapshot
+
+    async def wait_until_ended(self, run: Run, *, within: float = 45) -> RunSnapshot:
+        """Wait for a run's end."""
+        return await self.wait_until(run, lambda seen: not seen.run.is_live, within=within)
+
+    @asynccontextmanager
+    async def worker(self, *, home: Path | None = None) -> AsyncIterator[Node]:
+        """A worker of this process, stopped at the end."""
+        with claimed_identity(home or self.settings.node.home) as identity:
+            node = new_node(self.backend, identity)
+            working = asyncio.create_task(node.run(), name="test worker")
+            try:
+                async with asyncio.timeout(20):
+                    while not node.is_ready:
+                        assert not working.done(), working
+                        await asyncio.sleep(0.01)
+                yield node
+            finally:
+                await node.stop(drain=DRAIN)
+                await working
+
+
+@pytest.fixture
+async def core_harness(database: Database, tmp_path: Path) -> AsyncIterator[CoreHarness]:
+    """An office without a worker; enter `core_harness.worker()` for one."""
+    async with open_model() as model:
+        home = tmp_path / "home"
+        home.mkdir()
+        # The program's own ten retries take minutes.
+        (home / "signalbox.toml").write_text("[agent]\napi_retries = 1\n")
+        settings = load_settings(
+            DATABASE_URL=database.dsn,
+            SIGNALBOX_HOME=home,
+            ANTHROPIC_API_KEY=model.api_key,
+            ANTHROPIC_BASE_URL=model.url,
+        )
+        async with open_backend(settings, migrates=False) as backend:
+            operator = await backend.people.ensure_actor(
+                team_id="T1", user_id="U1", name="Ada", role=Role.OPERATOR
+            )
+            assert operator.origin is Origin.SLACK
+            yield CoreHarness(settings, backend, model, operator)
+
+
+async def event_data(database: Database, run: Run, *kinds: EventKind) -> list[dict[str, object]]:
+    """Data of a run's events of these kinds."""
+    async with database.sessions() as session:
+        found = await events.of_run(session, run.id, kinds=kinds, limit=10_000)
+    return [dict(one.data) for one in found]
+
+
+async def assert_counted_once(database: Database, run: Run) -> None:
+    """The row's figures are those of all attempts together, each counted once."""
+    results = await event_data(database, run, EventKind.AGENT_RESULT)
+    calls = {str(call["id"]) for call in await event_data(database, run, EventKind.TOOL_STARTED)}
+    assert run.tool_calls == len(calls)
+    assert run.turns >= int(str(results[-1]["turns"]))

@@ -1,0 +1,334 @@
+"""Hearing of changes, leading, and the pool: while Postgres is there, and when it was not."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import struct
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import asyncpg
+import pytest
+from sqlalchemy import text
+
+from core.domain.errors import Unavailable
+from core.domain.runs.run import StopReason
+from core.store.database.embedded import EmbeddedServer
+from core.store.database.engine import Database, open_database, translate_errors
+from core.store.database.leadership import leadership
+from core.store.database.listen import TICK, ChangeListener, listen
+from core.store.runs import runs
+from tests.database import NO_DURABILITY, NOW, running_run, stored_run
+
+RARELY = timedelta(minutes=5)
+# What Postgres answers to a driver that connects, listens and asks for 1.
+_HELLO = (
+    (b"R", struct.pack("!I", 0)), (b"S", b"server_version\x0016.1\x00"),
+    (b"S", b"client_encoding\x00UTF8\x00"), (b"S", b"TimeZone\x00UTC\x00"),
+    (b"K", struct.pack("!II", 1, 2)), (b"Z", b"I"),
+)  # fmt: skip
+_PREPARED = ((b"1", b""), (b"t", struct.pack("!H", 0)), (b"n", b""))
+_FAREWELL = ((b"E", b"SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0"),)
+
+
+def _done(tag: bytes) -> tuple[tuple[bytes, bytes], ...]:
+    return ((b"2", b""), (b"C", tag + b"\0"), (b"Z", b"I"))
+
+
+def _send(line: socket.socket, messages: Iterable[tuple[bytes, bytes]]) -> None:
+    line.sendall(b"".join(kind + struct.pack("!I", len(b) + 4) + b for kind, b in messages))
+
+
+def _serve_and_end(door: socket.socket, stands_still: threading.Event) -> None:
+    """Be Postgres for one listener, and end its connection while it stands still."""
+    with door:
+        line, _ = door.accept()
+    with line:
+        line.recv(4096)
+        _send(line, _HELLO)
+        for tag in (b"LISTEN", b"SELECT 1"):
+            line.recv(4096)
+            _send(line, _PREPARED)
+            line.recv(4096)
+            _send(line, _done(tag))
+        stands_still.wait(20)
+        _send(line, _FAREWELL)
+        line.shutdown(socket.SHUT_WR)
+
+
+async def received_until(changes: ChangeListener, wanted: tuple[str, str]) -> list[tuple[str, str]]:
+    """What came until `wanted` came."""
+    came: list[tuple[str, str]] = []
+    async with asyncio.timeout(20):
+        while wanted not in came:
+            came.append(await anext(changes))
+    return came
+
+
+@pytest.fixture
+def server() -> Iterator[EmbeddedServer]:
+    """A Postgres of the test's own, which it may stop."""
+    folder = Path(tempfile.mkdtemp(prefix="sbpg-"))
+    own = EmbeddedServer(folder / "pg", NO_DURABILITY)
+    own.acquire()
+    yield own
+    own.release()
+    shutil.rmtree(folder)
+
+
+async def test_every_change_of_a_run_is_heard(database: Database) -> None:
+    async with listen(database.dsn, "signalbox_runs", "signalbox_kills", poll=RARELY) as changes:
+        assert await received_until(changes, TICK) == [TICK]
+        run = await stored_run(database)
+        about = ("signalbox_runs", run.run_id)
+        added = await received_until(changes, about)
+        async with database.sessions.begin() as session:
+            await runs.change(session, run.run_id, now=NOW, turns=1)
+        changed = await received_until(changes, about)
+        async with database.sessions.begin() as session:
+            await runs.request_kill(session, run.run_id, now=NOW)
+        record_kill = await received_until(changes, ("signalbox_kills", run.run_id))
+        async with database.sessions.begin() as session:
+            await runs.request_kill(session, run.run_id, now=NOW)
+            await session.execute(text("NOTIFY signalbox_runs, 'end'"))
+        again = await received_until(changes, ("signalbox_runs", "end"))
+
+    assert added == changed == [about]
+    assert record_kill == [about, ("signalbox_kills", run.run_id)]
+    assert again == [about, ("signalbox_runs", "end")]
+
+
+async def test_what_is_rolled_back_is_not_heard(database: Database) -> None:
+    run = await running_run(database)
+
+    async with listen(database.dsn, "signalbox_runs", poll=RARELY) as changes:
+        await received_until(changes, TICK)
+        async with database.sessions() as session:
+            await runs.finish(
+                session, run.run_id, attempt=1, stop_reason=StopReason.SUCCESS, now=NOW
+            )
+            await session.rollback()
+        async with database.sessions.begin() as session:
+            await session.execute(text("NOTIFY signalbox_runs, 'end'"))
+
+        assert await received_until(changes, ("signalbox_runs", "end")) == [
+            ("signalbox_runs", "end")
+        ]
+
+
+async def test_a_poll_ticks_without_any_change(database: Database) -> None:
+    async with listen(database.dsn, "signalbox_runs", poll=timedelta(milliseconds=20)) as changes:
+        async with asyncio.timeout(10):
+            assert [await anext(changes) for _ in range(3)] == [TICK] * 3
+
+
+async def test_a_listener_that_fell_far_behind_looks_at_everything(database: Database) -> None:
+    async with listen(database.dsn, "signalbox_runs", poll=RARELY) as changes:
+        await received_until(changes, TICK)
+        async with database.sessions.begin() as session:
+            await session.execute(
+                text("SELECT pg_notify('signalbox_runs', n::text) FROM generate_series(1, 5000) n")
+            )
+
+        last = ("signalbox_runs", "5000")
+        async with asyncio.timeout(20):
+            while last not in changes._queue:  # noqa: ASYNC110 - nobody takes anything yet
+                await asyncio.sleep(0.005)
+
+        came = await received_until(changes, last)
+
+    assert came[0] == TICK
+    assert len(came) <= 1001
+
+
+async def test_waiting_for_a_change_can_be_given_up(database: Database) -> None:
+    async with listen(database.dsn, "signalbox_runs", poll=RARELY) as changes:
+        await received_until(changes, TICK)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await anext(changes)
+        run = await stored_run(database)
+
+        assert await received_until(changes, ("signalbox_runs", run.run_id))
+
+
+async def test_waiting_ends_when_it_is_given_up_in_the_moment_of_a_change(
+    database: Database,
+) -> None:
+    # As when a restart of Postgres ends the connection and, with it, what we listened for.
+    async with listen(database.dsn, "signalbox_runs", poll=RARELY) as changes:
+        await received_until(changes, TICK)
+
+        async def hear() -> None:
+            async for _ in changes:
+                pass
+
+        hearing = asyncio.create_task(hear(), name="hearing")
+        for _ in range(3):
+            await asyncio.sleep(0)
+        changes._wake_up.set()
+        # Whoever waited is awake by now, and does not know yet.
+        await asyncio.sleep(0)
+        hearing.cancel()
+        done, _ = await asyncio.wait({hearing}, timeout=5)
+
+        assert done == {hearing}
+        assert hearing.cancelled()
+
+
+async def test_changes_are_heard_again_after_a_restart(server: EmbeddedServer) -> None:
+    async with open_database(server.dsn) as own, listen(own.dsn, "c", poll=RARELY) as changes:
+        await received_until(changes, TICK)
+        await asyncio.to_thread(server.stop)
+        waiting = asyncio.create_task(received_until(changes, TICK), name="waiting")
+        await asyncio.to_thread(server.start)
+
+        assert await waiting == [TICK]
+        async with own.sessions.begin() as session:
+            await session.execute(text("NOTIFY c, 'again'"))
+        assert await received_until(changes, ("c", "again")) == [("c", "again")]
+
+
+async def test_ticks_go_on_while_postgres_is_away(server: EmbeddedServer) -> None:
+    async with listen(server.dsn, "c", poll=timedelta(milliseconds=20)) as changes:
+        await received_until(changes, TICK)
+        await asyncio.to_thread(server.stop)
+
+        async with asyncio.timeout(20):
+            assert [await anext(changes) for _ in range(3)] == [TICK] * 3
+
+
+async def test_the_pool_says_so_and_recovers_when_postgres_was_away(
+    server: EmbeddedServer,
+) -> None:
+    async def ask(database: Database) -> object:
+        with translate_errors():
+            async with database.sessions() as session:
+                return await session.scalar(text("SELECT 1"))
+
+    async with open_database(server.dsn) as own:
+        await asyncio.gather(*(ask(own) for _ in range(5)))
+        await asyncio.to_thread(server.stop)
+        while_away = await asyncio.gather(*(ask(own) for _ in range(5)), return_exceptions=True)
+        await asyncio.to_thread(server.start)
+        afterwards = await asyncio.gather(*(ask(own) for _ in range(5)))
+
+        async with own.sessions() as session:
+            await session.execute(text("SELECT 1"))
+            await asyncio.to_thread(server.stop)
+            with pytest.raises(Unavailable), translate_errors():
+                await session.execute(text("SELECT 1"))
+
+    assert [type(outcome).__name__ for outcome in while_away] == ["DatabaseUnavailable"] * 5
+    assert afterwards == [1] * 5
+
+
+async def is_leader(dsn: str) -> bool:
+    async with leadership(dsn, 7) as leader:
+        return not leader.lost.is_set()
+
+
+async def test_one_leads_at_a_time(database: Database) -> None:
+    order: list[str] = []
+
+    async def lead(name: str) -> None:
+        async with leadership(database.dsn, 7):
+            order.append(f"{name} begins")
+            await asyncio.sleep(0)
+            order.append(f"{name} ends")
+
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group, leadership(database.dsn, 7):
+        given_up, *_ = [group.create_task(lead(str(n))) for n in range(4)]
+        async with leadership(database.dsn, 8):
+            order.append("another lock is free")
+        given_up.cancel()
+
+    assert order[0] == "another lock is free"
+    assert [line.split()[1] for line in order[1:]] == ["begins", "ends"] * 3
+
+
+async def test_a_leader_whose_postgres_goes_knows_and_can_lead_again(
+    server: EmbeddedServer,
+) -> None:
+    async with asyncio.timeout(30):
+        async with leadership(server.dsn, 7) as leader:
+            dsn = server.dsn
+            await asyncio.to_thread(server.stop)
+            await leader.lost.wait()
+        again = asyncio.create_task(is_leader(dsn), name="again")
+        await asyncio.to_thread(server.start)
+        assert await again
+
+
+async def test_a_frozen_leader_is_deposed_and_a_living_one_is_not(
+    database: Database, request: pytest.FixtureRequest
+) -> None:
+    frozen = await asyncpg.connect(database.dsn)
+    request.addfinalizer(frozen.terminate)
+    await frozen.execute("SELECT pg_advisory_lock(7)")
+    deposed = asyncio.Event()
+    frozen.add_termination_listener(lambda _: deposed.set())
+    # Longer than between the probes of a leader.
+    frozen_after = timedelta(seconds=4)
+    async with (
+        asyncio.timeout(30),
+        leadership(database.dsn, 7, frozen_after=frozen_after) as living,
+    ):
+        await deposed.wait()
+        waiting = asyncio.create_task(is_leader(database.dsn), name="waiting")
+        # Two rounds of its looks at the one that lives.
+        done, _ = await asyncio.wait({waiting}, timeout=9)
+
+        assert not done
+        assert living.is_exclusive
+    assert await waiting
+
+
+async def test_a_leader_whose_driver_no_longer_understands_the_server_is_deposed(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with asyncio.timeout(30), leadership(database.dsn, 7) as leader:
+
+        async def confused(*_: object) -> None:
+            # As after a thaw, when the server has ended the connection in the meantime.
+            raise asyncpg.InternalClientError("got result for unknown protocol state 3")
+
+        monkeypatch.setattr(asyncpg.Connection, "fetchval", confused)
+
+        await leader.lost.wait()
+        assert not leader.is_exclusive
+
+
+async def test_what_a_leader_does_fails_as_itself(database: Database) -> None:
+    with pytest.raises(LookupError):
+        async with leadership(database.dsn, 7):
+            raise LookupError
+    async with asyncio.timeout(10), leadership(database.dsn, 7) as leader:
+        assert not leader.lost.is_set()
+    assert leader.lost.is_set()
+
+
+async def test_a_listener_that_stood_still_while_its_connection_was_ended_goes_on() -> None:
+    # The farewell is read in the middle of a question: then the driver complains of itself.
+    stands_still = threading.Event()
+    door = socket.create_server(("127.0.0.1", 0))
+    dsn = f"postgresql://u@127.0.0.1:{door.getsockname()[1]}/d?sslmode=disable"
+    serving = threading.Thread(target=_serve_and_end, args=(door, stands_still), daemon=True)
+    serving.start()
+    poll = timedelta(seconds=0.3)
+    async with listen(dsn, "c", poll=poll) as changes, asyncio.timeout(20):
+        assert await anext(changes) == TICK
+        waiting = asyncio.create_task(anext(changes), name="waiting")
+        await asyncio.sleep(0.05)
+        stands_still.set()
+        serving.join(20)
+        # As when the process is stopped: the poll is due when it goes on.
+        time.sleep(2 * poll.total_seconds())  # noqa: ASYNC251
+
+        assert await waiting == TICK

@@ -1,0 +1,290 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from core.domain.runs.run import Run, StopReason
+from core.domain.runs.snapshot import (
+    SlackMessage,
+    SlackMessageState,
+    UncertainWrite,
+    UncertainWriteKind,
+)
+from core.store.database.engine import Database
+from core.store.runs import runs
+from core.store.slack import slack_messages, uncertain_writes
+from tests.database import NOW, running_run, stored_run
+
+
+async def save_message(database: Database, run: Run, **fields: Any) -> SlackMessage:
+    values: dict[str, Any] = {
+        "id": uuid4(),
+        "thread_key": run.thread_key,
+        "slot": "card",
+        "channel_id": "C1",
+        "state": SlackMessageState.SHOWN,
+        "updated_at": NOW,
+        "version": run.version,
+    }
+    drawn = SlackMessage(**{**values, **fields})
+    async with database.sessions.begin() as session:
+        await slack_messages.save(session, drawn)
+    return drawn
+
+
+async def outdated_threads(
+    database: Database, *, team_id: str = "T1", limit: int = 50
+) -> list[str]:
+    async with database.sessions() as session:
+        return await slack_messages.outdated_threads(session, limit=limit, team_id=team_id)
+
+
+async def finish_run(database: Database, run: Run) -> Run:
+    async with database.sessions.begin() as session:
+        return await runs.finish(
+            session, run.run_id, attempt=1, stop_reason=StopReason.SUCCESS, now=NOW
+        )
+
+
+async def test_a_thread_is_behind_until_its_newest_version_is_drawn(database: Database) -> None:
+    run = await running_run(database)
+    seen = [await outdated_threads(database)]
+    await save_message(database, run)
+    seen.append(await outdated_threads(database))
+    ended = await finish_run(database, run)
+    seen.append(await outdated_threads(database))
+    await save_message(database, ended)
+    seen.append(await outdated_threads(database))
+    async with database.sessions.begin() as session:
+        await runs.change(session, run.run_id, now=NOW, workspace_cleaned_up=True)
+    seen.append(await outdated_threads(database))
+
+    assert seen == [[run.run_id], [], [run.run_id], [], [run.run_id]]
+
+
+async def test_drawing_an_old_version_leaves_the_thread_behind(database: Database) -> None:
+    run = await running_run(database)
+    await finish_run(database, run)
+
+    await save_message(database, run)
+
+    assert await outdated_threads(database) == [run.run_id]
+
+
+async def test_a_card_on_its_way_may_not_have_arrived(database: Database) -> None:
+    run = await finish_run(database, await running_run(database))
+
+    await save_message(database, run, state=SlackMessageState.SENDING)
+
+    assert await outdated_threads(database) == [run.run_id]
+
+
+@pytest.mark.parametrize("state", [SlackMessageState.SHOWN, SlackMessageState.GONE])
+async def test_a_card_that_is_settled_is_settled(
+    database: Database, state: SlackMessageState
+) -> None:
+    run = await finish_run(database, await running_run(database))
+
+    await save_message(database, run, state=state)
+
+    assert await outdated_threads(database) == []
+
+
+async def test_other_slots_do_not_count_as_the_card(database: Database) -> None:
+    run = await stored_run(database)
+
+    await save_message(database, run, slot=f"result:{run.run_id}")
+
+    assert await outdated_threads(database) == [run.run_id]
+
+
+async def test_a_new_leg_puts_its_thread_behind(database: Database) -> None:
+    first = await finish_run(database, await running_run(database))
+    await save_message(database, first)
+
+    second = await stored_run(database, session_id=first.session_id, thread_key=first.run_id)
+    seen = [await outdated_threads(database)]
+    await save_message(database, first, version=second.version)
+    seen.append(await outdated_threads(database))
+
+    assert seen == [[first.run_id], []]
+
+
+async def test_only_a_teams_own_threads_with_a_place_are_behind(database: Database) -> None:
+    await stored_run(database, slack_team_id="T2")
+    await stored_run(database, slack_channel_id=None)
+
+    assert await outdated_threads(database) == []
+
+
+async def test_what_was_not_tried_for_longest_comes_first(database: Database) -> None:
+    tried, old, new = [
+        await stored_run(database, created_at=NOW + timedelta(seconds=n)) for n in range(3)
+    ]
+    await save_message(database, tried, version=0, error="channel_not_found")
+
+    assert await outdated_threads(database) == [old.run_id, new.run_id, tried.run_id]
+    assert await outdated_threads(database, limit=1) == [old.run_id]
+
+
+async def test_a_slot_shows_its_newest_message(database: Database) -> None:
+    run = await stored_run(database)
+    sent = await save_message(database, run, state=SlackMessageState.SENDING, version=1)
+    drawn = await save_message(
+        database,
+        run,
+        message_ts="1.5",
+        thread_ts="1.5",
+        content_hash="abc",
+        attempts=2,
+        error="late",
+    )
+
+    async with database.sessions() as session:
+        found = await slack_messages.of_thread(session, run.run_id)
+        assert await slack_messages.find_thread_key(session, "C1", "1.5") == run.run_id
+        assert await slack_messages.find_thread_key(session, "C1", "1.6") is None
+    assert found["card"].id == sent.id
+    assert {**vars(found["card"]), "id": drawn.id} == vars(drawn)
+
+
+async def test_a_card_that_was_posted_again_is_found_under_its_old_root(
+    database: Database,
+) -> None:
+    run = await stored_run(database)
+    await save_message(database, run, message_ts="2.7", thread_ts="1.5")
+
+    async with database.sessions() as session:
+        assert await slack_messages.find_thread_key(session, "C1", "1.5") == run.run_id
+
+
+async def test_a_thread_has_ended_when_none_of_its_runs_lives(database: Database) -> None:
+    over = await finish_run(database, await running_run(database))
+    live = await running_run(database)
+    mixed = await finish_run(database, await running_run(database))
+    await stored_run(database, session_id=mixed.session_id, thread_key=mixed.run_id)
+
+    async with database.sessions() as session:
+        found = await slack_messages.ended_threads(
+            session, [run.run_id for run in (over, live, mixed)]
+        )
+
+    assert found == {over.run_id}
+
+
+async def test_a_state_drawn_by_who_was_deposed_is_drawn_over(database: Database) -> None:
+    run = await running_run(database)
+    ended = await finish_run(database, run)
+    drawn = await save_message(database, ended)
+    assert await outdated_threads(database) == []
+
+    await save_message(database, run, id=drawn.id)
+
+    assert await outdated_threads(database) == [run.run_id]
+
+
+REASONS = ("is_archived", "not_in_channel")
+
+
+async def lost_channels(database: Database, *, team_id: str = "T1") -> list[str]:
+    async with database.sessions() as session:
+        return await slack_messages.lost_channels(
+            session, team_id=team_id, reasons=REASONS, since=NOW - timedelta(days=1)
+        )
+
+
+async def test_threads_of_a_channel_that_is_had_back_are_drawn_again(database: Database) -> None:
+    run = await finish_run(database, await running_run(database))
+    result = f"result:{run.run_id}"
+    gone = {
+        "state": SlackMessageState.GONE,
+        "error": "is_archived",
+        "channel_id": run.slack_channel_id,
+    }
+    await save_message(database, run, message_ts="1.1", **gone)
+    await save_message(database, run, slot=result, version=0, **gone)
+    before = (
+        await outdated_threads(database),
+        await lost_channels(database),
+        await lost_channels(database, team_id="T2"),
+    )
+
+    async with database.sessions.begin() as session:
+        count = await slack_messages.retry_lost(session, str(run.slack_channel_id), reasons=REASONS)
+
+    async with database.sessions() as session:
+        rows = await slack_messages.of_thread(session, run.run_id)
+    assert before == ([], [run.slack_channel_id], [])
+    assert count == 1
+    assert await outdated_threads(database) == [run.run_id]
+    assert await lost_channels(database) == []
+    assert (rows["card"].state, rows["card"].error) == (SlackMessageState.SHOWN, None)
+    assert (rows[result].state, rows[result].error) == (
+        SlackMessageState.GONE,
+        slack_messages.UNSENT,
+    )
+
+
+async def test_what_was_lost_for_good_stays_lost(database: Database) -> None:
+    run = await finish_run(database, await running_run(database))
+    place = str(run.slack_channel_id)
+    await save_message(
+        database, run, state=SlackMessageState.GONE, error="deleted", channel_id=place
+    )
+
+    async with database.sessions.begin() as session:
+        count = await slack_messages.retry_lost(session, place, reasons=REASONS)
+
+    assert (count, await lost_channels(database), await outdated_threads(database)) == (0, [], [])
+
+
+async def test_doubts_about_messages_are_kept_for_whoever_draws_next(database: Database) -> None:
+    run, other = await stored_run(database), await stored_run(database, slack_team_id="T2")
+    first = UncertainWrite(
+        thread_key=run.run_id, slot="card", kind=UncertainWriteKind.OVERWRITTEN, due_at=NOW
+    )
+    async with database.sessions.begin() as session:
+        await uncertain_writes.add(session, first)
+        await uncertain_writes.add(session, replace(first, due_at=NOW + timedelta(minutes=1)))
+        await uncertain_writes.add(session, replace(first, kind=UncertainWriteKind.POSTED_TWICE))
+        await uncertain_writes.add(session, replace(first, thread_key=other.run_id))
+
+        before = await uncertain_writes.of_team(session, "T1")
+        await uncertain_writes.resolve(session, run.run_id, "card", UncertainWriteKind.POSTED_TWICE)
+        after = await uncertain_writes.of_team(session, "T1")
+
+    assert before == [
+        replace(first, kind=UncertainWriteKind.POSTED_TWICE),
+        replace(first, due_at=NOW + timedelta(minutes=1)),
+    ]
+    assert after == [replace(first, due_at=NOW + timedelta(minutes=1))]
+
+
+async def test_what_may_have_been_under_way_when_a_bot_died_is_doubted(database: Database) -> None:
+    live, other = await running_run(database), await running_run(database, slack_team_id="T2")
+    over = await finish_run(database, await running_run(database))
+    for run in (live, other, over):
+        await save_message(database, run)
+    long_ago = NOW - timedelta(hours=1)
+    await save_message(database, live, slot="notices:1")
+    await save_message(database, live, slot="notices:2", updated_at=long_ago)
+    await save_message(database, live, slot="file:1")
+    await save_message(database, live, slot="result:1", state=SlackMessageState.SENDING)
+    async with database.sessions.begin() as session:
+        await uncertain_writes.add_for_open_threads(
+            session, team_id="T1", changed_since=NOW, due_at=NOW
+        )
+        await uncertain_writes.add_for_open_threads(
+            session, team_id="T1", changed_since=NOW, due_at=NOW
+        )
+        found = await uncertain_writes.of_team(session, "T1")
+
+    assert {(one.thread_key, one.slot) for one in found} == {
+        (live.run_id, "card"),
+        (live.run_id, "notices:1"),
+    }
+    assert {(one.kind, one.due_at) for one in found} == {(UncertainWriteKind.OVERWRITTEN, NOW)}

@@ -1,0 +1,391 @@
+"""The services that the Slack side needs, in memory: runs, threads, inbox, people."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4, uuid5
+
+from core.domain.actor import Action, Actor, Origin, Role, User, is_allowed
+from core.domain.errors import Forbidden, Unavailable
+from core.domain.fleet.workers import FleetSnapshot
+from core.domain.kills.bulk_kill import BulkKillRequest, BulkKillResult, KillPreview, KillSelection
+from core.domain.kills.termination import Phase, Termination
+from core.domain.runs.request import (
+    ContinueRequest,
+    KillRequest,
+    Place,
+    RunFilter,
+    StartRequest,
+    StartResult,
+)
+from core.domain.runs.run import Run, RunNotFound, RunStatus, StopReason
+from core.domain.runs.snapshot import RunSnapshot, SlackMessage, SlackMessageState, Thread
+from core.domain.runs.stats import KillStats, Period, RunStats, Stats
+from core.domain.workflow import UnknownWorkflow, WorkflowDefinition
+from tests.fakes.inbox import FakeInbox
+from tests.fakes.uncertain_writes import FakeUncertainWriteStore
+
+_PEOPLE = UUID("7b6f5a4c-0000-4000-8000-000000000000")
+DEFINITIONS = (
+    WorkflowDefinition(
+        name="implement", aliases=("builder",), description="Builds what is asked.", prompt="…"
+    ),
+    WorkflowDefinition(name="review", description="Reads a change.", prompt="…"),
+)
+
+
+class NotOwner(Forbidden):
+    """The fake's own refusal."""
+
+    def __init__(self) -> None:
+        super().__init__("not yours", user_message="You may not do this: it is not your run.")
+
+
+@dataclass
+class FakeServices(FakeUncertainWriteStore, FakeInbox):
+    """Runs in memory; every change wakes who listens.
+
+    Attributes:
+        start_requests: Requests as they came in, repeated ones too.
+        is_unreachable: The database cannot be reached.
+    """
+
+    runs: dict[str, Run] = field(default_factory=dict)
+    users: dict[UUID, User] = field(default_factory=dict)
+    kills: dict[UUID, Termination] = field(default_factory=dict)
+    saved_messages: list[SlackMessage] = field(default_factory=list)
+    start_requests: list[StartRequest] = field(default_factory=list)
+    continue_requests: list[ContinueRequest] = field(default_factory=list)
+    killed_many: list[BulkKillRequest] = field(default_factory=list)
+    refusals: list[tuple[Actor, Action, str]] = field(default_factory=list)
+    is_unreachable: bool = False
+    start_delay: float = 0.0
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _watchers: set[asyncio.Event] = field(default_factory=set)
+
+    def notify_watchers(self) -> None:
+        self._changed.set()
+        for watcher in self._watchers:
+            watcher.set()
+
+    async def wait_until(
+        self, predicate: Callable[[], object], *, what: str = "it", timeout: float = 15
+    ) -> None:
+        """Wait until something holds; asked again at every change of the board."""
+        watcher = asyncio.Event()
+        self._watchers.add(watcher)
+        try:
+            async with asyncio.timeout(timeout):
+                while not predicate():
+                    await watcher.wait()
+                    watcher.clear()
+        except TimeoutError:
+            raise AssertionError(f"{what} never came") from None
+        finally:
+            self._watchers.discard(watcher)
+
+    async def wait_until_handled(self) -> None:
+        """Wait until every delivery that was taken is done."""
+        await self.wait_until(
+            lambda: self.inbox and all(body is None for body in self.inbox.values()),
+            what="the end of every delivery",
+        )
+
+    def check_reachable(self) -> None:
+        if self.is_unreachable:
+            raise Unavailable("away", user_message="The database does not answer. Try again.")
+
+    def put_run(self, run: Run) -> Run:
+        self.runs[run.run_id] = run
+        self.notify_watchers()
+        return run
+
+    def change(self, run_id: str, **columns: Any) -> Run:
+        run = self.runs[run_id]
+        return self.put_run(
+            replace(run, **columns, version=run.version + 1, updated_at=datetime.now(UTC))
+        )
+
+    def end(self, run_id: str, reason: StopReason = StopReason.SUCCESS, **columns: Any) -> Run:
+        now = datetime.now(UTC)
+        return self.change(
+            run_id,
+            status=reason.final_status,
+            stop_reason=reason,
+            started_at=now,
+            completed_at=now,
+            **columns,
+        )
+
+    # --- runs
+
+    @property
+    def workflows(self) -> tuple[WorkflowDefinition, ...]:
+        return DEFINITIONS
+
+    async def start(self, request: StartRequest, *, by: Actor) -> StartResult:
+        self.check_reachable()
+        if self.start_delay:
+            await asyncio.sleep(self.start_delay)
+        request.check()
+        self.start_requests.append(request)
+        self.notify_watchers()
+        names = {name for one in DEFINITIONS for name in (one.name, *one.aliases)}
+        if request.workflow not in names:
+            raise UnknownWorkflow(request.workflow, tuple(sorted(names)))
+        known = next((r for r in self.runs.values() if r.request_key == request.request_key), None)
+        if known is not None:
+            return StartResult(run=known, is_new=False)
+        identity, now = uuid4(), datetime.now(UTC)
+        run_id = f"run_{identity.hex[:12]}"
+        place = request.place
+        run = Run(
+            id=identity,
+            run_id=run_id,
+            workflow_name=request.workflow,
+            task_input=request.task,
+            status=RunStatus.PENDING,
+            created_at=now,
+            updated_at=now,
+            session_id=uuid4(),
+            user_id=by.user_id,
+            max_turns=request.max_turns or 30,
+            slack_team_id=place.team_id if place else None,
+            slack_channel_id=place.channel_id if place else None,
+            thread_key=run_id,
+            request_key=request.request_key,
+        )
+        return StartResult(run=self.put_run(run), is_new=True)
+
+    async def kill(self, request: KillRequest, *, by: Actor) -> Termination:
+        self.check_reachable()
+        run = self._find_run(request.target)
+        if not is_allowed(by, Action.KILL, run):
+            raise NotOwner
+        now = datetime.now(UTC)
+        kill = self.kills.get(run.id) or Termination(
+            id=uuid4(), run_id=run.id, phase=Phase.REQUESTED, requested_at=now, force=request.force
+        )
+        self.kills[run.id] = kill
+        if run.kill_requested_at is None:
+            self.change(run.run_id, kill_requested_at=now)
+        return kill
+
+    async def read_run(self, target: str, *, by: Actor) -> RunSnapshot:
+        self.check_reachable()
+        run = self._find_run(target)
+        if not is_allowed(by, Action.KILL, run):
+            raise NotOwner
+        return self._snapshot(run)
+
+    async def preview(self, selection: KillSelection, *, by: Actor) -> KillPreview:
+        self.check_reachable()
+        found = [
+            self._snapshot(run)
+            for run in self.runs.values()
+            if run.is_live
+            and not (selection.run_filter.mine and run.user_id != by.user_id)
+            and selection.run_filter.workflow in (None, run.workflow_name)
+        ]
+        return KillPreview(selection=selection, runs=tuple(found))
+
+    async def kill_many(self, request: BulkKillRequest, *, by: Actor) -> BulkKillResult:
+        self.check_reachable()
+        self.killed_many.append(request)
+        for run_id in request.run_ids:
+            await self.kill(KillRequest(target=run_id, force=request.force), by=by)
+        return BulkKillResult(requested=request.run_ids)
+
+    async def stats(self, period: Period, *, by: Actor) -> Stats:
+        self.check_reachable()
+        now = datetime.now(UTC)
+        return Stats(
+            period=period,
+            since=now - period.length,
+            until=now,
+            runs=RunStats(),
+            kills=KillStats(),
+        )
+
+    async def workers(self, *, by: Actor) -> FleetSnapshot:
+        self.check_reachable()
+        return FleetSnapshot(at=datetime.now(UTC), workers=())
+
+    async def continue_run(
+        self, request: ContinueRequest, *, by: Actor, place: Place | None = None
+    ) -> StartResult:
+        self.check_reachable()
+        self.continue_requests.append(request)
+        self.notify_watchers()
+        run = self._find_run(request.target)
+        if not is_allowed(by, Action.CONTINUE, run):
+            raise NotOwner
+        key = f"continue:{run.run_id}"
+        known = next((r for r in self.runs.values() if r.request_key == key), None)
+        if known is not None:
+            return StartResult(run=known, is_new=False)
+        identity = uuid4()
+        leg = replace(
+            run,
+            id=identity,
+            run_id=f"run_{identity.hex[:12]}",
+            task_input=request.message or "Go on.",
+            status=RunStatus.PENDING,
+            stop_reason=None,
+            completed_at=None,
+            started_at=None,
+            kill_requested_at=None,
+            max_turns=request.additional_turns or 30,
+            parent_run_id=run.id,
+            version=run.version + 1,
+            request_key=key,
+        )
+        return StartResult(run=self.put_run(leg), is_new=True)
+
+    async def snapshot(self, target: str, *, by: Actor) -> RunSnapshot:
+        self.check_reachable()
+        return self._snapshot(self._find_run(target))
+
+    async def list_runs(
+        self, run_filter: RunFilter, *, by: Actor, limit: int = 20
+    ) -> list[RunSnapshot]:
+        self.check_reachable()
+        found = [
+            run
+            for run in reversed(self.runs.values())
+            if not (run_filter.live and not run.is_live)
+            and not (run_filter.mine and run.user_id != by.user_id)
+        ]
+        return [self._snapshot(run) for run in found[:limit]]
+
+    async def run_of_thread(self, *, channel_id: str, thread_ts: str) -> Run | None:
+        self.check_reachable()
+        for (thread_key, slot), shown in self.shown.items():
+            root = shown.thread_ts or shown.message_ts
+            if slot == "card" and shown.channel_id == channel_id and root == thread_ts:
+                return self._legs(thread_key)[-1]
+        return None
+
+    def _find_run(self, target: str) -> Run:
+        if target not in self.runs:
+            raise RunNotFound(target)
+        return self.runs[target]
+
+    def _legs(self, thread_key: str) -> list[Run]:
+        return [run for run in self.runs.values() if run.thread_key == thread_key]
+
+    def _snapshot(self, run: Run) -> RunSnapshot:
+        owner = self.users.get(run.user_id) if run.user_id else None
+        return RunSnapshot(run=run, owner=owner, termination=self.kills.get(run.id))
+
+    # --- threads
+
+    async def outdated_threads(self, *, team_id: str, limit: int = 50) -> list[str]:
+        self.check_reachable()
+        keys = []
+        for key in dict.fromkeys(r.thread_key for r in self.runs.values() if r.thread_key):
+            legs = self._legs(key)
+            if legs[0].slack_team_id != team_id or legs[0].slack_channel_id is None:
+                continue
+            card = self.shown.get((key, "card"))
+            if card is None or max(leg.version for leg in legs) > card.version:
+                keys.append(key)
+        return keys[:limit]
+
+    async def without_live_run(self, thread_keys: Collection[str]) -> frozenset[str]:
+        self.check_reachable()
+        return frozenset(
+            key for key in thread_keys if not any(leg.is_live for leg in self._legs(key))
+        )
+
+    async def thread(self, thread_key: str) -> Thread | None:
+        self.check_reachable()
+        legs = self._legs(thread_key)
+        if not legs or legs[0].slack_channel_id is None or legs[0].slack_team_id is None:
+            return None
+        return Thread(
+            thread_key=thread_key,
+            team_id=legs[0].slack_team_id,
+            channel_id=legs[0].slack_channel_id,
+            legs=tuple(self._snapshot(leg) for leg in legs),
+            messages={slot: row for (key, slot), row in self.shown.items() if key == thread_key},
+        )
+
+    async def save_message(self, message: SlackMessage, /) -> None:
+        self.check_reachable()
+        self.saved_messages.append(message)
+        self.shown[message.thread_key, message.slot] = message
+        for watcher in self._watchers:
+            watcher.set()
+
+    async def lost_channels(self, *, team_id: str, reasons: Collection[str]) -> list[str]:
+        self.check_reachable()
+        lost = (row for row in self.shown.values() if row.error in reasons)
+        return list(dict.fromkeys(row.channel_id for row in lost))
+
+    async def retry_lost(self, channel_id: str, *, reasons: Collection[str]) -> int:
+        self.check_reachable()
+        keys = set()
+        for place, row in self.shown.items():
+            if row.channel_id == channel_id and row.error in reasons:
+                state = SlackMessageState.SHOWN if row.message_ts else SlackMessageState.GONE
+                error = None if row.message_ts else "unsent"
+                self.shown[place] = replace(row, state=state, error=error, content_hash=None)
+                keys.add(row.thread_key)
+        for key in keys:
+            self.shown[key, "card"] = replace(self.shown[key, "card"], version=0)
+        self.notify_watchers()
+        return len(keys)
+
+    @asynccontextmanager
+    async def changes(self) -> AsyncIterator[AsyncIterator[str]]:
+        async def hints() -> AsyncIterator[str]:
+            while True:
+                yield ""
+                try:
+                    async with asyncio.timeout(0.5):
+                        await self._changed.wait()
+                except TimeoutError:
+                    continue
+                self._changed.clear()
+
+        yield hints()
+
+    @asynccontextmanager
+    async def leadership(self) -> AsyncIterator[FakeLeadership]:
+        yield FakeLeadership()
+
+    # --- people
+
+    async def ensure_actor(self, *, team_id: str, user_id: str, name: str, role: Role) -> Actor:
+        self.check_reachable()
+        identity = uuid5(_PEOPLE, user_id)
+        self.users[identity] = User(
+            id=identity, name=name, slack_team_id=team_id, slack_user_id=user_id
+        )
+        return Actor(
+            role=role,
+            origin=Origin.SLACK,
+            user_id=identity,
+            external_id=user_id,
+            team_id=team_id,
+            name=name,
+        )
+
+    async def audit_refusal(self, actor: Actor, action: Action, *, reason: str) -> None:
+        self.check_reachable()
+        self.refusals.append((actor, action, reason))
+        self.notify_watchers()
+
+
+@dataclass
+class FakeLeadership:
+    """Leadership that nobody contests."""
+
+    lost: asyncio.Event = field(default_factory=asyncio.Event)
+    is_exclusive: bool = True

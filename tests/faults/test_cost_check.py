@@ -1,0 +1,231 @@
+"""The check on tokens and dollars, checked: it finds what is doubled and what is missing."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from core.domain.price import estimate_usd
+from core.domain.runs.run import Usage
+from tests.faults.cost_check import Outage, check_cost
+from tests.faults.results import ViolationKind
+from tests.faults.rows import Row
+
+BEGAN = datetime(2026, 11, 21, 12, tzinfo=UTC)
+MODEL = "claude-opus-5-5"
+COLUMNS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_creation_tokens")
+# What one answer of a short run uses: with it all figures of a leg are told.
+ANSWER = (4, 27, 11_700, 46)
+
+
+def seconds_in(seconds: float) -> datetime:
+    return BEGAN + timedelta(seconds=seconds)
+
+
+def answer(number: int, seconds: float, *, output: int = 27) -> Row:
+    """A line of the transcript."""
+    usage = {
+        "input_tokens": 4,
+        "output_tokens": output,
+        "cache_read_input_tokens": 11_700,
+        "cache_creation_input_tokens": 46,
+    }
+    return {
+        "entry": {
+            "type": "assistant",
+            "uuid": f"said-{number}",
+            "timestamp": seconds_in(seconds).isoformat(),
+            "message": {"id": f"msg-{number}", "model": MODEL, "usage": usage},
+        }
+    }
+
+
+def event(kind: str, seconds: float, *, attempt: int = 1, **data: Any) -> Row:
+    return {"run_id": 1, "kind": kind, "attempt": attempt, "at": seconds_in(seconds), "data": data}
+
+
+def agent_text(number: int, *, attempt: int = 1) -> Row:
+    return event("agent_text", number, attempt=attempt, uuid=f"said-{number}")
+
+
+def leg(answers: float, *, attempt: int = 1, source: str = "estimated", **given: Any) -> Row:
+    """A leg that counts so many answers, at the price that it says it has."""
+    counted = dict(zip(COLUMNS, (round(one * answers) for one in ANSWER), strict=True))
+    row: Row = {
+        "id": 1,
+        "run_id": "run_1",
+        "attempt": attempt,
+        "stop_reason": "success",
+        "ai_model": MODEL,
+        "cost_source": source,
+        **counted,
+        **given,
+    }
+    tokens = {column: row[column] for column in COLUMNS}
+    listed = estimate_usd(MODEL, Usage(**tokens))
+    assert listed is not None
+    reported = sum(
+        price * n for price, n in zip((4, 20, Decimal("0.2"), 5), tokens.values(), strict=True)
+    )
+    row.setdefault(
+        "cost_estimate", listed if source == "estimated" else Decimal(reported) / 1_000_000
+    )
+    return row
+
+
+def violation_texts(
+    row: Row, transcript: list[Row], events: list[Row], outages: list[Outage] | None = None
+) -> list[str]:
+    found = list(check_cost([row], transcript, events, outages or []))
+    assert all(one.kind is ViolationKind.COST for one in found)
+    return [one.text for one in found]
+
+
+# Five answers, one a second.
+FIVE = [answer(number, number) for number in range(1, 6)]
+HEARD = [event("run_started", 0), *(agent_text(number) for number in range(1, 6))]
+ACCOUNT = event("agent_result", 6)
+
+
+@pytest.mark.parametrize("count", [4, 6, 10])
+def test_a_leg_whose_program_gave_an_account_counts_exactly(count: int) -> None:
+    assert not violation_texts(leg(5, source="reported"), FIVE, [*HEARD, ACCOUNT])
+    assert violation_texts(
+        leg(count, source="reported", stop_reason="killed"), FIVE, [*HEARD, ACCOUNT]
+    )
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_tokens_of_every_kind_are_looked_at(column: str) -> None:
+    whole = leg(5, source="reported")
+
+    (text,) = violation_texts(
+        leg(5, source="reported", **{column: whole[column] + 1}), FIVE, [*HEARD, ACCOUNT]
+    )
+
+    assert f"{whole[column] + 1} {column} where the transcript has {whole[column]}" in text
+
+
+@pytest.mark.parametrize("reason", ["killed", "agent_error"])
+def test_a_short_leg_that_was_cut_off_is_not_counted_twice(reason: str) -> None:
+    one, heard = FIVE[:1], HEARD[:2]
+
+    assert not violation_texts(leg(1, stop_reason=reason), one, heard)
+    assert violation_texts(leg(2, stop_reason=reason), one, heard)
+
+
+@pytest.mark.parametrize("reason", ["agent_error", "killed", "worker_lost"])
+def test_of_an_agent_that_died_every_answer_of_the_transcript_is_counted(reason: str) -> None:
+    assert not violation_texts(leg(5, stop_reason=reason), FIVE, HEARD)
+    assert violation_texts(leg(4, stop_reason=reason), FIVE, HEARD)
+
+
+def attempts_with_lost_worker(at: float) -> list[Row]:
+    """The first attempt's worker was lost; the second gave an account of two answers."""
+    return [
+        *HEARD,
+        event("worker_lost", at, attempt=2),
+        event("run_started", at, attempt=2),
+        event("agent_result", at + 3, attempt=2),
+    ]
+
+
+def test_of_a_lost_worker_nothing_is_missing_and_nothing_there_twice() -> None:
+    quick = [*FIVE, answer(6, 5.4), answer(7, 5.9), answer(8, 31), answer(9, 32)]
+
+    assert not violation_texts(leg(9, attempt=2), quick, attempts_with_lost_worker(30))
+    assert violation_texts(leg(8, attempt=2), quick, attempts_with_lost_worker(30))
+    assert violation_texts(leg(10, attempt=2), quick, attempts_with_lost_worker(30))
+
+
+def test_an_answer_that_was_heard_and_not_written_may_be_counted() -> None:
+    heard_more = [*attempts_with_lost_worker(30), agent_text(6)]
+    again = [*FIVE, answer(8, 31)]
+
+    assert not violation_texts(leg(6, attempt=2, output_tokens=7 * 27), again, heard_more)
+    assert not violation_texts(leg(7, attempt=2), again, heard_more)
+    assert violation_texts(leg(7, attempt=2, output_tokens=6 * 27 + 151), again, heard_more)
+    assert violation_texts(leg(7, attempt=2), again, attempts_with_lost_worker(30))
+
+
+def test_more_may_be_counted_only_where_postgres_was_away_as_its_worker_died() -> None:
+    away = [(seconds_in(2.5), seconds_in(5.2))]
+    earlier = [(seconds_in(-20), seconds_in(-10))]
+    long_after = [(seconds_in(40), seconds_in(50))]
+    later = [*FIVE, answer(8, 31)]
+    unwritten = [*attempts_with_lost_worker(30), agent_text(6), agent_text(7)]
+
+    assert not violation_texts(leg(6, attempt=2), later, attempts_with_lost_worker(30), away)
+    assert violation_texts(leg(5, attempt=2), later, attempts_with_lost_worker(30), away)
+    assert not violation_texts(leg(8, attempt=2, output_tokens=12 * 27), later, unwritten, away)
+    for other in (earlier, long_after):
+        assert violation_texts(leg(8, attempt=2, output_tokens=12 * 27), later, unwritten, other)
+
+
+def test_postgres_is_no_excuse_for_a_worker_that_lived() -> None:
+    killed = leg(8, stop_reason="killed", source="reported")
+
+    assert violation_texts(
+        killed,
+        FIVE,
+        [*HEARD, agent_text(6), agent_text(7), ACCOUNT],
+        [(seconds_in(2.5), seconds_in(5.2))],
+    )
+
+
+def test_each_leg_is_compared_with_its_own_part_of_the_transcript() -> None:
+    second = [one | {"run_id": 2} for one in (event("run_started", 10), event("agent_result", 12))]
+    transcript = [*FIVE, answer(6, 11)]
+    legs = [leg(4, source="reported"), leg(2, source="reported") | {"id": 2, "run_id": "run_2"}]
+
+    found = list(check_cost(legs, transcript, [*HEARD, ACCOUNT, *second]))
+
+    assert [one.about for one in found] == ["run_1", "run_2"]
+
+
+def test_an_answer_in_several_lines_counts_once_and_as_a_whole() -> None:
+    begun = answer(1, 1, output=1)
+
+    assert not violation_texts(
+        leg(1, source="reported"), [begun, answer(1, 1)], [*HEARD[:2], ACCOUNT]
+    )
+    assert not violation_texts(
+        leg(1, source="reported"), [answer(1, 1), begun], [*HEARD[:2], ACCOUNT]
+    )
+
+
+@pytest.mark.parametrize("source", ["estimated", "reported"])
+@pytest.mark.parametrize("factor", ["0.5", "0.999", "1.001", "2"])
+def test_dollars_that_do_not_fit_the_tokens_are_found(source: str, factor: str) -> None:
+    right = leg(5, source=source)["cost_estimate"]
+    events = [*HEARD, ACCOUNT]
+
+    assert not violation_texts(leg(5, source=source), FIVE, events)
+    (text,) = violation_texts(
+        leg(5, source=source, cost_estimate=right * Decimal(factor)), FIVE, events
+    )
+
+    assert f"({source})" in text
+
+
+def test_dollars_of_several_attempts_lie_between_what_both_price_lists_say() -> None:
+    transcript = [*FIVE, answer(8, 31)]
+    listed = leg(6)["cost_estimate"]
+    reported = leg(6, source="reported")["cost_estimate"]
+
+    def costs(usd: Decimal) -> list[str]:
+        return violation_texts(
+            leg(6, attempt=2, cost_estimate=usd), transcript, attempts_with_lost_worker(30)
+        )
+
+    assert not costs((listed + reported) / 2)
+    assert costs(listed * 2)
+    assert costs(reported / 2)
+
+
+def test_tokens_of_a_known_model_have_a_price() -> None:
+    assert violation_texts(leg(5, cost_estimate=None), FIVE, HEARD)
+    assert not violation_texts(leg(0, cost_estimate=None, ai_model=None), [], HEARD[:1])

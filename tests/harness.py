@@ -1,0 +1,403 @@
+"""A whole Signalbox in the test's process: sandbox, scripted model, bot and worker."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from bot.assembly.app import RunningApp, serve
+from bot.assembly.backend import Backend, open_backend
+from bot.assembly.serve import AppProcess
+from bot.assembly.settings import load_settings
+from bot.sandbox.model.server import Model, open_model
+from bot.sandbox.slack.inspector import Problem
+from bot.sandbox.slack.person import interactions
+from bot.sandbox.slack.person.person import Human
+from bot.sandbox.slack.server import ACK_SECONDS, Sandbox, open_sandbox
+from core.domain.actor import SYSTEM
+from core.domain.runs.request import RunFilter
+from core.domain.runs.run import Run
+from core.domain.runs.snapshot import RunSnapshot
+from core.store.database.engine import Database
+
+T = TypeVar("T")
+MessageDocument = Mapping[str, Any]
+
+BUILDS = "#builds"
+TRANSPORTS = ("socket", "http")
+# The program's own ten retries take minutes.
+CONFIG = "[agent]\napi_retries = 1\n"
+# A run of the scripted model takes 2 to 5 s, on a machine that does nothing else.
+DEFAULT_TIMEOUT = 45.0
+_START_LIMIT = 30.0
+# A stop may take 15 s; one that takes longer is a defect.
+_STOP_LIMIT = 16.0
+
+
+@dataclass
+class Card:
+    """A run's thread, as a person sees it in the channel."""
+
+    human: Human
+    ts: str
+    channel: str = BUILDS
+
+    @property
+    def messages(self) -> list[MessageDocument]:
+        """The card and its replies."""
+        return list(self.human.thread(self.channel, self.ts))
+
+    @property
+    def text(self) -> str:
+        """What the card says now."""
+        return self.human.text(self.messages[0])
+
+    @property
+    def replies(self) -> list[str]:
+        """What each reply says, files' messages included."""
+        return [self.human.text(reply) for reply in self.messages[1:]]
+
+    @property
+    def labels(self) -> list[str]:
+        """The card's buttons."""
+        return self.human.labels(self.messages[0])
+
+    def bot_replies(self) -> list[str]:
+        """What the bot replied."""
+        return [self.human.text(reply) for reply in self.messages[1:] if reply.get("bot_id")]
+
+    async def wait_for_text(self, words: str, *, within: float = DEFAULT_TIMEOUT) -> str:
+        """Wait until the card shows these words."""
+        return await self.human.wait_for(
+            lambda: self.text if words in self.text else None,
+            timeout=within,
+            what=f"{words!r} on the card",
+        )
+
+    async def wait_for_button(self, label: str, *, within: float = DEFAULT_TIMEOUT) -> None:
+        """Wait until the card has a button."""
+        await self.human.wait_for(
+            lambda: label in self.labels, timeout=within, what=f"the button {label!r}"
+        )
+
+    async def wait_for_reply(self, words: str, *, within: float = DEFAULT_TIMEOUT) -> str:
+        """Wait until the bot has said these words below the card."""
+        return await self.human.wait_for(
+            lambda: next((text for text in self.bot_replies() if words in text), None),
+            timeout=within,
+            what=f"{words!r} in the thread",
+        )
+
+    async def press(self, label: str, *, user: str | None = None) -> None:
+        """Press a button of the card."""
+        await self.human.click(self.channel, self.ts, label=label, user=user)
+
+    def screenshot(self) -> MessageDocument:
+        """The card as it is now, for `press_stale`."""
+        return copy.deepcopy(self.messages[0])
+
+    async def press_stale(
+        self, seen: MessageDocument, label: str, *, user: str | None = None
+    ) -> None:
+        """Press a button that was on the screen when the card was still another."""
+        workspace = self.human._workspace
+        await self.human._block_interactions.click(
+            workspace.person(user),
+            workspace.channel(self.channel),
+            self.ts,
+            interactions.find_element(seen["blocks"], label=label, action_id=None),
+        )
+
+    async def say(self, words: str, *, user: str | None = None) -> MessageDocument:
+        """Write a reply."""
+        return await self.human.say(self.channel, words, thread_ts=self.ts, user=user)
+
+
+@dataclass
+class Harness:
+    """A sandbox and a model, and a Signalbox between them while `serving` is entered.
+
+    Attributes:
+        transport: How Slack delivers: "socket" or "http".
+        home: The first process's; another one may be given to `serving`.
+        ack_times_ms: Milliseconds until each command was acknowledged.
+    """
+
+    transport: str
+    sandbox: Sandbox
+    model: Model
+    database: Database
+    home: Path
+    ack_times_ms: list[float] = field(default_factory=list)
+    _stops: list[tuple[float, float]] = field(default_factory=list)
+    _observer: Backend | None = None
+
+    @property
+    def human(self) -> Human:
+        """Who acts."""
+        return self.sandbox.human
+
+    @asynccontextmanager
+    async def serving(
+        self,
+        *,
+        serves_slack: bool = True,
+        runs_worker: bool = True,
+        home: Path | None = None,
+        waits_until_ready: bool = True,
+        **variables: object,
+    ) -> AsyncIterator[RunningApp]:
+        """Run one process of Signalbox in this one, until the block ends.
+
+        Args:
+            hears: Be a bot.
+            works: Be a worker.
+            home: Its own, if it is not the first process.
+            is_awaited: Wait until it is ready.
+            variables: Settings that differ.
+        """
+        process = AppProcess()
+        is_up: asyncio.Future[RunningApp] = asyncio.get_running_loop().create_future()
+        settings = load_settings(**self.variables(home or self.home), **variables)
+        serving = asyncio.create_task(
+            serve(
+                settings,
+                process,
+                serves_slack=serves_slack,
+                runs_worker=runs_worker,
+                migrates=False,
+                on_started=is_up.set_result,
+            ),
+            name="signalbox",
+        )
+        try:
+            pending: set[asyncio.Future[Any]] = {serving, is_up}
+            await asyncio.wait(pending, timeout=_START_LIMIT, return_when=asyncio.FIRST_COMPLETED)
+            if serving.done():
+                await serving
+            running = is_up.result()
+            if serves_slack and self.transport == "http":
+                self.sandbox.events_url = f"{running.url}/slack/events"
+            if waits_until_ready:
+                async with asyncio.timeout(_START_LIMIT):
+                    await running.wait_until_ready()
+            yield running
+        finally:
+            is_up.cancel()
+            process.stop_requested.set()
+            with self.stopping():
+                async with asyncio.timeout(_STOP_LIMIT):
+                    await serving
+
+    def variables(self, home: Path) -> dict[str, object]:
+        """The environment of a process that belongs to it."""
+        return {
+            "DATABASE_URL": self.database.dsn,
+            "SIGNALBOX_HOME": home,
+            "SIGNALBOX_PORT": 0,
+            "SLACK_API_URL": self.sandbox.api_url,
+            "SLACK_BOT_TOKEN": self.sandbox.bot_token,
+            "SLACK_APP_TOKEN": self.sandbox.app_token if self.transport == "socket" else None,
+            "SLACK_SIGNING_SECRET": self.sandbox.signing_secret
+            if self.transport == "http"
+            else None,
+            "ANTHROPIC_API_KEY": self.model.api_key,
+            "ANTHROPIC_BASE_URL": self.model.url,
+        }
+
+    @contextmanager
+    def stopping(self) -> Iterator[None]:
+        """While a bot stops, events go unacknowledged: Slack sends them again to the next."""
+        began = self.sandbox.clock.now()
+        try:
+            yield
+        finally:
+            self._stops.append((began, self.sandbox.clock.now() + ACK_SECONDS + 1))
+
+    @property
+    def problems(self) -> list[Problem]:
+        """What Slack would have complained of, but for events at the stop of a bot."""
+        return [
+            problem
+            for problem in self.sandbox.problems
+            if problem.kind != "late_ack"
+            or not any(began <= problem.at <= ended for began, ended in self._stops)
+        ]
+
+    async def command(self, text: str, *, channel: str = BUILDS, user: str | None = None) -> None:
+        """Type `/workflow …`."""
+        answer = await self.human.slash(channel, "/workflow", text, user=user)
+        assert answer.ok, answer
+        self.ack_times_ms.append(answer.ack_ms)
+
+    async def run(self, text: str, *, user: str | None = None) -> Card:
+        """Type `/workflow run …` and wait for the new card."""
+        before = len(self.run_cards())
+        await self.command(f"run {text}", user=user)
+        return await self.human.wait_for(
+            lambda: self.run_cards()[before] if len(self.run_cards()) > before else None,
+            what=f"a card for {text[:60]!r}",
+        )
+
+    async def start_in_mid_tool(self, text: str, *, user: str | None = None) -> Card:
+        """Start a run and wait until its agent is inside the second tool call."""
+        card = await self.run(text, user=user)
+        run = (await self.run_of(card)).run
+        await self.wait_until(run, lambda seen: seen.run.tool_calls >= 2)
+        return card
+
+    def run_cards(self, channel: str = BUILDS) -> list[Card]:
+        """The cards of a channel, oldest first."""
+        return [
+            Card(self.human, str(message["ts"]), channel)
+            for message in self.human.messages(channel)
+            if message.get("bot_id")
+        ]
+
+    async def wait_for_private(
+        self, words: str, *, user: str | None = None, within: float = 20
+    ) -> str:
+        """Wait for a private answer with these words."""
+        return await self.human.wait_for(
+            lambda: next((text for text in self.private_messages(user) if words in text), None),
+            timeout=within,
+            what=f"{words!r} in private",
+        )
+
+    async def command_and_wait(self, text: str, words: str, *, user: str | None = None) -> str:
+        """Type `/workflow …` and wait for one new private answer with these words."""
+        before = len(self.private_messages(user))
+        await self.command(text, user=user)
+        answers = await self.human.wait_for(
+            lambda: self.private_messages(user)[before:], what=f"an answer to {text!r}"
+        )
+        assert len(answers) == 1, answers
+        assert words in answers[0], answers
+        return answers[0]
+
+    def private_messages(self, user: str | None = None) -> list[str]:
+        """What was said to a person alone."""
+        return [self.human.text(message) for message in self.human.ephemerals(user)]
+
+    async def runs(self) -> list[Run]:
+        """All runs, newest first."""
+        found = await self.backend.runs.list_runs(RunFilter(), by=SYSTEM, limit=100)
+        return [snapshot.run for snapshot in found]
+
+    async def run_of(self, card: Card) -> RunSnapshot:
+        """The newest leg of a card's thread."""
+        channel = self.sandbox.workspace.channel(card.channel).id
+        runs = self.backend.runs
+        # Slack shows a card a moment before its place is written down.
+        async with asyncio.timeout(5):
+            while True:
+                run = await runs.run_of_thread(channel_id=channel, thread_ts=card.ts)
+                if run is not None:
+                    return await self.read_run(run)
+                await asyncio.sleep(0.01)
+
+    async def read_run(self, run: Run) -> RunSnapshot:
+        """A run as it stands."""
+        return await self.backend.runs.snapshot(run.run_id, by=SYSTEM)
+
+    async def wait_until(
+        self,
+        run: Run,
+        predicate: Callable[[RunSnapshot], object],
+        *,
+        within: float = DEFAULT_TIMEOUT,
+    ) -> RunSnapshot:
+        """Wait until something holds for a run, woken by each of its changes."""
+        async with asyncio.timeout(within), self.backend.threads.changes() as hints:
+            while not predicate(snapshot := await self.read_run(run)):
+                await anext(hints)
+            return snapshot
+
+    async def wait_until_ended(self, run: Run, *, within: float = DEFAULT_TIMEOUT) -> RunSnapshot:
+        """Wait for a run's end."""
+        return await self.wait_until(run, lambda seen: not seen.run.is_live, within=within)
+
+    async def wait_until_drawn(self, *, within: float = DEFAULT_TIMEOUT) -> None:
+        """Wait until every thread shows what the rows say."""
+        async with asyncio.timeout(within):
+            # Whether a thread is behind is asked for, nobody tells it.
+            while await self._has_outdated_threads():  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+
+    async def _has_outdated_threads(self) -> bool:
+        return bool(await self.backend.threads.outdated_threads(team_id=self.sandbox.team_id))
+
+    def calls(self, method: str) -> int:
+        """How often a method of the Web API was called."""
+        return len(self.sandbox.calls(method))
+
+    async def settle(self) -> None:
+        """Wait until everything is drawn and delivered, what Slack sends again later included."""
+        await self.wait_until_drawn()
+        try:
+            await self.sandbox.wait_until_idle(timeout=2)
+        except TimeoutError:
+            self.sandbox.clock.advance(3600)
+            await self.sandbox.wait_until_idle()
+
+    @property
+    def backend(self) -> Backend:
+        """A look at the rows that no process of the test is needed for."""
+        assert self._observer is not None
+        return self._observer
+
+
+@asynccontextmanager
+async def open_harness(
+    database: Database, home: Path, *, transport: str, config: str = CONFIG
+) -> AsyncIterator[Harness]:
+    """A console that nothing serves yet."""
+    await asyncio.to_thread(home.mkdir, parents=True)
+    await asyncio.to_thread((home / "signalbox.toml").write_text, config)
+    async with open_model() as model, open_sandbox() as sandbox:
+        harness = Harness(transport, sandbox, model, database, home)
+        settings = load_settings(**harness.variables(home))
+        async with open_backend(settings, migrates=False) as observed:
+            harness._observer = observed
+            yield harness
+        assert not harness.problems, harness.problems
+
+
+@pytest.fixture(params=TRANSPORTS)
+async def idle_harness(
+    request: pytest.FixtureRequest, database: Database, tmp_path: Path
+) -> AsyncIterator[Harness]:
+    """A console over each transport; the test enters `serving` itself."""
+    async with open_harness(database, tmp_path / "home", transport=request.param) as harness:
+        yield harness
+
+
+@pytest.fixture(params=TRANSPORTS)
+async def harness(
+    request: pytest.FixtureRequest, database: Database, tmp_path: Path
+) -> AsyncIterator[Harness]:
+    """A console over each transport, with a bot and a worker in one process."""
+    async with (
+        open_harness(database, tmp_path / "home", transport=request.param) as opened,
+        opened.serving(),
+    ):
+        yield opened
+        await opened.settle()
+
+
+@pytest.fixture
+async def socket_harness(database: Database, tmp_path: Path) -> AsyncIterator[Harness]:
+    """A console over Socket Mode alone, for what does not depend on how Slack delivers."""
+    async with (
+        open_harness(database, tmp_path / "home", transport="socket") as opened,
+        opened.serving(),
+    ):
+        yield opened
+        await opened.settle()

@@ -1,0 +1,21 @@
+"""The look-out of a worker on another machine, without the worker."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from core.runner.execution.ledger import Ledger
+from core.runner.recovery.clean_up import Cleaner
+from core.runner.recovery.interrupted_kills import InterruptedKills
+from core.runner.recovery.rescue import Rescue
+from core.workspace.workspaces import Workspaces
+
+# There is nothing of its own on its disk.
+_MISSING_DIR = Path("/nonexistent/far-away")
+
+
+def rescuer(ledger: Ledger) -> Rescue:
+    """A look-out that writes with this ledger."""
+    workspaces = Workspaces(_MISSING_DIR, git_timeout=timedelta(seconds=5))
+    return Rescue(ledger, InterruptedKills(ledger, workspaces, Cleaner(_MISSING_DIR)))

@@ -1,0 +1,157 @@
+"""Real trees of processes, each with a cookie of its own, from obedient to hostile."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from core.agent.process import process_table
+from core.agent.process.ladder import (
+    ATTEMPT_MARKER,
+    INSTALLATION_MARKER,
+    RUN_MARKER,
+    find_run_processes,
+    identify,
+)
+from core.domain.kills.termination import Phase, ProcessIdentity, Proof
+
+linux_only = pytest.mark.skipif(
+    not Path("/proc/self/stat").exists(), reason="the trees are Linux's"
+)
+
+QUICK = timedelta(seconds=0.3)
+
+# Each prints "ready" once its tree stands.
+COOPERATIVE = "sleep 60 & echo ready; wait"
+ESCAPED = "setsid sleep 61 & sleep 0.1; echo ready; wait"
+STUBBORN = (
+    "trap '' TERM INT HUP; bash -c 'trap \"\" TERM; sleep 62 & wait' & echo ready; wait; wait"
+)
+ORPHANED = "(setsid sleep 63 &) ; sleep 0.1; echo ready; exec sleep 60"
+# A session of its own, orphaned, and without the cookie.
+UNMARKED = "(env -i setsid sleep 64 &) ; sleep 0.1; echo ready; exec sleep 60"
+# These two end by themselves some day: a test that is killed must not leave them for ever.
+FORKING = """
+import os, signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+end = time.monotonic() + 60
+print("ready", flush=True)
+while time.monotonic() < end:
+    if os.fork() == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        time.sleep(60)
+        os._exit(0)
+    try:
+        os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        pass
+    time.sleep(0.005)
+"""
+# Each link forks the next and dies at once: nothing ever stands still.
+CHAIN = """
+import os, signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+end = time.monotonic() + 60
+print("ready", flush=True)
+while time.monotonic() < end:
+    if os.fork() != 0:
+        time.sleep(0.002)
+        os._exit(0)
+    os.setsid()
+"""
+
+
+class StartedTree:
+    """A tree that a test started."""
+
+    def __init__(self, run_marker: str, process: subprocess.Popen[bytes]) -> None:
+        self.run_marker = run_marker
+        self.process = process
+        root = identify(process.pid)
+        assert root is not None
+        self.root = root
+
+
+@contextmanager
+def start_tree(
+    *command: str,
+    installation_id: str = "",
+    with_reaper: bool = False,
+    run_marker: str = "",
+    attempt: int = 1,
+) -> Iterator[StartedTree]:
+    run_marker = run_marker or f"run_{uuid.uuid4().hex[:12]}"
+    environment = {
+        "PATH": os.environ["PATH"],
+        RUN_MARKER: run_marker,
+        ATTEMPT_MARKER: str(attempt),
+        INSTALLATION_MARKER: installation_id,
+    }
+    wrapped = (sys.executable, "-c", REAPER, *command) if with_reaper else command
+    with subprocess.Popen(
+        wrapped, env=environment, stdout=subprocess.PIPE, start_new_session=True
+    ) as process:
+        assert process.stdout is not None
+        root = identify(process.pid)
+        try:
+            assert process.stdout.readline() == b"ready\n"
+            yield StartedTree(run_marker, process)
+        finally:
+            _kill_tree(run_marker, root)
+
+
+def _kill_tree(run_marker: str, root: ProcessIdentity | None) -> None:
+    """Kill what is left, again and again: a chain moves on between a look and its signal."""
+    while alive := find_run_processes(run_marker, root) or find_run_processes(run_marker, root):
+        for one in alive:
+            process_table.send_signal(one, signal.SIGKILL)
+
+
+def command_line(one: ProcessIdentity) -> str:
+    with suppress(OSError):
+        return Path(f"/proc/{one.pid}/cmdline").read_text().replace("\0", " ")
+    return ""
+
+
+# What is orphaned below stays below, as `launch.py` has it; and is buried here, for not
+# every container's first process does that.
+REAPER = """
+import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+if os.fork() == 0:
+    os.execvp(sys.argv[1], sys.argv[1:])
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+while True:
+    try:
+        os.wait()
+    except ChildProcessError:
+        break
+"""
+
+
+async def wait_until_gone(process: ProcessIdentity) -> None:
+    async with asyncio.timeout(5):
+        while identify(process.pid) == process:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
+
+
+class PhaseRecorder:
+    """Hears of phases, and looks at what lives at that moment."""
+
+    def __init__(self) -> None:
+        self.phases: list[Phase] = []
+        self.proofs: list[Proof] = []
+
+    async def __call__(self, phase: Phase, proof: Proof) -> None:
+        self.phases.append(phase)
+        self.proofs.append(proof)

@@ -1,0 +1,176 @@
+"""Which processes are found, by cookie and by descent, and which a sweep ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import uuid
+from pathlib import Path
+
+import pytest
+
+from core.agent.process import process_table
+from core.agent.process.ladder import (
+    ProcessTree,
+    end_tree,
+    find_run_processes,
+    identify,
+    run_ids_on_machine,
+    sweep_orphans,
+)
+from core.domain.kills.termination import ProcessIdentity
+from tests.unit.process_trees import (
+    COOPERATIVE,
+    ESCAPED,
+    ORPHANED,
+    STUBBORN,
+    UNMARKED,
+    StartedTree,
+    command_line,
+    linux_only,
+    start_tree,
+    wait_until_gone,
+)
+
+pytestmark = linux_only
+
+
+async def test_an_identity_is_pid_and_start_and_gone_with_the_process() -> None:
+    with start_tree("bash", "-c", COOPERATIVE) as tree:
+        assert identify(tree.root.pid) == tree.root
+        tree.process.kill()
+
+        # A zombie, since nobody has waited for it yet; dead all the same.
+        await wait_until_gone(tree.root)
+        assert Path(f"/proc/{tree.root.pid}").exists()  # noqa: ASYNC240 - not on a disk
+
+
+async def test_a_signal_reaches_only_the_process_that_was_meant() -> None:
+    with start_tree("bash", "-c", COOPERATIVE) as tree:
+        another = ProcessIdentity(pid=tree.root.pid, started_ticks=tree.root.started_ticks - 1)
+
+        assert not process_table.send_signal(another, signal.SIGKILL)
+        assert identify(tree.root.pid) == tree.root
+        assert process_table.send_signal(tree.root, signal.SIGKILL)
+
+
+async def test_a_signal_to_a_dead_process_reaches_nobody() -> None:
+    with start_tree("bash", "-c", COOPERATIVE) as tree:
+        root = tree.root
+        await end_tree(run_marker=tree.run_marker, root=root)
+        tree.process.wait(5)
+
+        assert not process_table.send_signal(root, signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    ("script", "sleeper"),
+    [(COOPERATIVE, "60"), (ESCAPED, "61"), (STUBBORN, "62"), (ORPHANED, "63")],
+)
+async def test_every_process_with_the_cookie_is_found(script: str, sleeper: str) -> None:
+    with start_tree("bash", "-c", script) as tree:
+        async with asyncio.timeout(20):
+            # The child exists before it executes its program, and who is just about to execute
+            # one has no environment.
+            while True:
+                found = find_run_processes(tree.run_marker, None)
+                if sleeper in " ".join(map(command_line, found)) and tree.root in found:
+                    break
+                await asyncio.sleep(0.01)
+        assert len({one.pid for one in found}) == len(found) >= 2
+
+
+async def test_another_runs_processes_are_not_found() -> None:
+    with start_tree("bash", "-c", COOPERATIVE) as one, start_tree("bash", "-c", ESCAPED) as other:
+        ours = {found.pid for found in find_run_processes(one.run_marker, one.root)}
+        theirs = {found.pid for found in find_run_processes(other.run_marker, other.root)}
+
+        assert not ours & theirs
+        assert os.getpid() not in ours
+
+
+async def test_an_orphan_without_the_cookie_stays_in_a_reapers_tree() -> None:
+    with start_tree("bash", "-c", UNMARKED, with_reaper=True) as tree:
+        async with asyncio.timeout(20):
+            while names_in(tree).count("sleep") < 2:  # noqa: ASYNC110 - nobody tells us
+                await asyncio.sleep(0.01)
+        proof = await end_tree(run_marker=tree.run_marker, root=tree.root)
+
+        assert proof.is_confirmed
+        assert [one.name for one in proof.seen].count("sleep") == 2
+
+
+def names_in(tree: StartedTree) -> list[str]:
+    return [one.name for one in find_run_processes(tree.run_marker, tree.root)]
+
+
+async def test_a_session_once_met_is_known_after_its_head_is_gone() -> None:
+    # The child of a session's dead head, orphaned and without the cookie.
+    script = "setsid bash -c 'env -i sleep 65 & echo ready; sleep 60' & wait"
+    with start_tree("bash", "-c", script) as tree:
+        known = ProcessTree(tree.run_marker, tree.root)
+        living = known.scan()
+        for one in living:
+            if "sleep 65" not in command_line(one) or one.name == "bash":
+                process_table.send_signal(one, signal.SIGKILL)
+        await wait_until_gone(tree.root)
+        assert find_run_processes(tree.run_marker, None) == ()
+
+        proof = await end_tree(run_marker=tree.run_marker, root=tree.root, known=known)
+
+        assert proof.is_confirmed
+        assert all(identify(one.pid) != one for one in living)
+
+
+async def test_a_sweep_ends_what_is_not_live_and_leaves_the_rest() -> None:
+    installation_id = uuid.uuid4().hex
+    with (
+        start_tree("bash", "-c", ESCAPED, installation_id=installation_id) as lost,
+        start_tree("bash", "-c", COOPERATIVE, installation_id=installation_id) as live,
+        start_tree("bash", "-c", COOPERATIVE, installation_id="another") as foreign,
+    ):
+        assert run_ids_on_machine(installation_id=installation_id) == {
+            lost.run_marker,
+            live.run_marker,
+        }
+
+        proofs = await sweep_orphans({live.run_marker}, installation_id=installation_id)
+
+        assert set(proofs) == {lost.run_marker}
+        assert proofs[lost.run_marker].is_confirmed
+        assert find_run_processes(lost.run_marker, None) == ()
+        assert identify(live.root.pid) == live.root
+        assert identify(foreign.root.pid) == foreign.root
+
+
+async def test_a_sweep_leaves_what_started_after_it_was_decided() -> None:
+    installation_id = uuid.uuid4().hex
+    seen = run_ids_on_machine(installation_id=installation_id)
+    with start_tree("bash", "-c", COOPERATIVE, installation_id=installation_id) as later:
+        assert await sweep_orphans((), installation_id=installation_id, candidates=seen) == {}
+        assert identify(later.root.pid) == later.root
+
+
+async def test_where_there_is_no_proc_the_same_is_seen_by_other_means() -> None:
+    with start_tree("bash", "-c", ESCAPED) as tree:
+        here = {one.pid: one for one in process_table._iter_proc()}
+        there = {one.pid: one for one in process_table._iter_psutil()}
+
+        for pid in (tree.root.pid, os.getpid()):
+            assert there[pid].parent == here[pid].parent
+            assert there[pid].session == here[pid].session
+            assert there[pid].name == here[pid].name
+
+
+async def test_the_end_of_one_attempt_spares_the_next() -> None:
+    with (
+        start_tree("bash", "-c", ESCAPED) as first,
+        start_tree("bash", "-c", ESCAPED, run_marker=first.run_marker, attempt=2) as second,
+    ):
+        proof = await end_tree(run_marker=first.run_marker, root=first.root, attempt=1)
+
+        assert proof.is_confirmed
+        left = {one.pid for one in find_run_processes(first.run_marker, None)}
+        assert second.root.pid in left
+        assert first.root.pid not in left

@@ -1,0 +1,118 @@
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.slack import figures
+from core.domain.runs.run import CostSource, Usage
+
+AT = datetime(2026, 11, 21, 3, 14, 7, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0, "0.0 s"),
+        (1.84, "1.8 s"),
+        (9.97, "10 s"),
+        (42, "42 s"),
+        (59.6, "1 min"),
+        (252, "4 min 12 s"),
+        (3600, "1 h 00 min"),
+        (3780, "1 h 03 min"),
+        (183_600, "2 d 3 h"),
+        (-5, "0.0 s"),
+    ],
+)
+def test_durations_are_written_as_people_say_them(seconds: float, shown: str) -> None:
+    assert figures.duration(timedelta(seconds=seconds)) == shown
+
+
+def test_elapsed_time_changes_in_coarse_steps_only() -> None:
+    shown = {figures.elapsed(AT, AT + timedelta(seconds=second)) for second in range(60, 75)}
+
+    assert shown == {"1 min"}
+    assert figures.elapsed(AT, AT + timedelta(seconds=3)) == "under 15 s"
+    assert figures.elapsed(AT, AT - timedelta(seconds=3)) == "under 15 s"
+
+
+@pytest.mark.parametrize(
+    ("amount", "shown"),
+    [
+        ("0", "$0.00"),
+        ("0.00001", "under $0.0001"),
+        ("0.00451", "$0.0045"),
+        ("0.0321", "$0.032"),
+        ("0.1234", "$0.12"),
+        ("1.4468734", "$1.45"),
+        ("12345.678", "$12,345.68"),
+    ],
+)
+def test_money_shows_the_digits_that_say_something(amount: str, shown: str) -> None:
+    assert figures.money(Decimal(amount)) == shown
+
+
+def test_an_unknown_cost_is_never_zero() -> None:
+    assert figures.cost(None, None, is_live=True) == "not reported yet"
+    assert figures.cost(None, None, is_live=False) == "not reported"
+
+
+def test_a_cost_says_where_it_comes_from() -> None:
+    cost = figures.cost(Decimal("1.45"), CostSource.REPORTED, is_live=False)
+
+    assert cost == "$1.45 reported"
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [
+        (0, "0"),
+        (999, "999"),
+        (1_000, "1.0k"),
+        (9_940, "9.9k"),
+        (9_960, "10k"),
+        (341_000, "341k"),
+        (999_600, "1.0M"),
+        (1_234_567, "1.2M"),
+        (5_000_000_000, "5.0G"),
+    ],
+)
+def test_large_numbers_are_short(number: int, shown: str) -> None:
+    assert figures.compact_count(number) == shown
+
+
+@settings(deadline=None)
+@given(st.integers(min_value=0, max_value=10**15))
+def test_counts_never_show_a_thousand_of_a_unit(number: int) -> None:
+    assert not figures.compact_count(number).startswith("1000")
+
+
+def test_cached_tokens_are_told_apart() -> None:
+    usage = Usage(input_tokens=1200, output_tokens=30, cache_read_tokens=9, cache_creation_tokens=1)
+
+    assert figures.tokens(usage) == "1.2k in, 30 out, 10 cached"
+
+
+def test_a_moment_is_in_the_readers_own_zone_with_a_fallback() -> None:
+    shown = figures.date_time(AT)
+
+    assert shown == "<!date^1795230840^{date_short_pretty} {time}|2026-11-21 03:14 UTC>"
+
+
+def test_moments_of_one_minute_look_the_same() -> None:
+    assert figures.clock_time(AT) == figures.clock_time(AT + timedelta(seconds=50))
+
+
+@pytest.mark.parametrize(
+    ("length", "shown"),
+    [
+        (timedelta(minutes=30), "30m"),
+        (timedelta(hours=1, minutes=30), "1h30m"),
+        (timedelta(seconds=90), "1m30s"),
+        (timedelta(0), "0s"),
+    ],
+)
+def test_limits_are_written_as_they_are_typed(length: timedelta, shown: str) -> None:
+    assert figures.time_limit(length) == shown

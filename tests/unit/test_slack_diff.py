@@ -1,0 +1,68 @@
+"""What a message of a thread lacks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from bot.slack.drawing.diff import ActionKind, action_kind, is_worth_retrying
+from bot.slack.drawing.posting import UNSENT, content_hash
+from bot.slack.views.message import Message, TextFile
+from core.domain.runs.snapshot import SlackMessage, SlackMessageState
+from tests.unit.view_helpers import NOW
+
+MESSAGE = Message(text="hi", blocks=({"type": "divider"},))
+SHOWN = SlackMessage(
+    id=UUID(int=1),
+    thread_key="run_1",
+    slot="card",
+    channel_id="C1",
+    state=SlackMessageState.SHOWN,
+    updated_at=NOW,
+    message_ts="1.2",
+    content_hash=content_hash(MESSAGE),
+)
+
+
+@pytest.mark.parametrize(
+    ("shown", "kind"),
+    [
+        (None, ActionKind.POST),
+        (SHOWN, None),
+        (replace(SHOWN, content_hash="other"), ActionKind.UPDATE),
+        (replace(SHOWN, state=SlackMessageState.SENDING), ActionKind.FIND),
+        (replace(SHOWN, state=SlackMessageState.GONE, error=UNSENT), ActionKind.POST),
+        (replace(SHOWN, state=SlackMessageState.GONE, error="is_archived"), None),
+    ],
+)
+def test_a_message_lacks_what_its_row_says(
+    shown: SlackMessage | None, kind: ActionKind | None
+) -> None:
+    assert action_kind(shown, MESSAGE) is kind
+
+
+def test_a_file_is_never_changed() -> None:
+    file = TextFile(name="a.md", title="a", content="a")
+
+    assert action_kind(SHOWN, file) is None
+    assert action_kind(None, file) is ActionKind.POST
+
+
+@pytest.mark.parametrize(
+    ("error", "minutes", "is_worth_it"),
+    [
+        ("not_in_channel", 6, True),
+        ("not_in_channel", 1, False),
+        ("deleted", 60, False),
+        (UNSENT, 60, False),
+    ],
+)
+def test_a_lost_place_is_tried_again_after_a_while(
+    error: str, minutes: int, is_worth_it: bool
+) -> None:
+    gone = replace(SHOWN, state=SlackMessageState.GONE, error=error)
+
+    assert is_worth_retrying(gone, NOW + timedelta(minutes=minutes)) is is_worth_it

@@ -1,0 +1,72 @@
+"""What a person is told of a conversation in which Signalbox cannot work."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from bot.slack.client.client import Slack, SlackRefused, open_slack_client
+from bot.slack.client.rate_limits import RateLimiter
+from bot.slack.inbound.access import Access, Installation, NotAdmitted
+from bot.slack.inbound.request import RequestKind, SlackRequest
+from bot.slack.inbound.roles import Roles
+from core.domain.actor import Action
+from tests.fakes.services import FakeServices
+
+TEAM = "T1"
+
+
+@dataclass(frozen=True)
+class RefusingSlack(Slack):
+    """A Slack that knows the person and says no to questions about the conversation."""
+
+    name: str = ""
+
+    async def call(self, method: str, **_given: Any) -> dict[str, Any]:
+        """Answer as Slack does."""
+        if method == "conversations.info":
+            raise SlackRefused(method, self.name)
+        return {"user": {"id": "U1", "team_id": TEAM, "name": "ann"}}
+
+
+async def answer_for(name: str) -> str:
+    """What a person is told where Slack refuses with this word."""
+    async with open_slack_client(
+        token="xoxb-1", rate_limiter=RateLimiter(now=time.monotonic)
+    ) as client:
+        slack = RefusingSlack(client.web, client.session, client.rate_limiter, name=name)
+        access = Access(
+            installation=Installation(team_id=TEAM, bot_user_id="UBOT"),
+            slack=slack,
+            roles=Roles(None, slack=slack, now=time.monotonic),
+            people=FakeServices(),
+            allowed_channels=None,
+            now=time.monotonic,
+        )
+        asked = SlackRequest(
+            kind=RequestKind.COMMAND,
+            body={},
+            team_ids=frozenset({TEAM}),
+            user_id="U1",
+            channel_id="C1",
+        )
+        with pytest.raises(NotAdmitted) as refused:
+            await access.admit(asked, Action.START)
+    return refused.value.user_message
+
+
+async def test_nobody_is_told_to_invite_it_to_a_group_direct_message() -> None:
+    words = await answer_for("missing_scope")
+
+    assert "/invite" not in words
+    assert "Use a channel it is in, or write to @signalbox directly" in words
+
+
+async def test_a_conversation_that_cannot_be_seen_may_be_either() -> None:
+    words = await answer_for("channel_not_found")
+
+    assert "`/invite @signalbox`" in words
+    assert "In a group direct message that is not possible: use a channel" in words

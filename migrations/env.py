@@ -9,7 +9,19 @@ from alembic import context
 from sqlalchemy import Connection, text
 
 from core.store.database.engine import open_database
-from core.store.tables import fleet, outside, runs, work
+from core.store.tables import (
+    attempts,
+    audit,
+    carried_work,
+    events,
+    fleet,
+    runs,
+    sessions,
+    slack,
+    steps,
+    terminations,
+    users,
+)
 from core.store.tables.base import Row
 
 # The key of the advisory lock that keeps two starting processes from migrating at once.
@@ -17,7 +29,19 @@ _MIGRATION_LOCK_KEY = 0x5167_0000
 # The job engine's tables are its own; a revision installs them, no model describes them.
 _ENGINE_SCHEMA = "procrastinate"
 # Importing them is what puts their tables into the metadata.
-_MODELS = (runs, work, outside, fleet)
+_MODELS = (
+    users,
+    sessions,
+    runs,
+    attempts,
+    steps,
+    events,
+    terminations,
+    fleet,
+    carried_work,
+    slack,
+    audit,
+)
 
 
 def _include_name(name: str | None, kind: str, parents: Any) -> bool:  # noqa: ARG001

@@ -8,7 +8,7 @@ from sqlalchemy import exists, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.audit import AuditEntry
-from core.store.tables.outside import AuditRow
+from core.store.tables.audit import AuditRow
 
 
 async def record(session: AsyncSession, entry: AuditEntry) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.runs.event import EventKind, EventRecord
-from core.store.tables.work import EventRow
+from core.store.tables.events import EventRow
 
 
 async def append(

@@ -14,7 +14,7 @@ from core.domain.kills.termination import Phase
 from core.domain.runs.run import CostSource, RunStatus, StopReason
 from core.domain.runs.stats import KillStats, Quantiles, RunStats, Spend
 from core.store.tables.runs import RunRow
-from core.store.tables.work import TerminationRow
+from core.store.tables.terminations import TerminationRow
 
 # How long each kill stayed in each phase it left: `phases` holds when each began.  Phases that
 # began in the same millisecond keep the order of the ladder.

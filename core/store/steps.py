@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.runs.step import Step
-from core.store.tables.work import StepRow
+from core.store.tables.steps import StepRow
 
 _KEY = ("run_id", "step_id")
 _FIELDS = (

@@ -25,7 +25,7 @@ from core.domain.kills.termination import (
     phase_sources_of,
 )
 from core.store.runs.writes import bump_version, time_literal
-from core.store.tables.work import FINAL_PHASES, IS_OPEN, TerminationRow
+from core.store.tables.terminations import FINAL_PHASES, IS_OPEN, TerminationRow
 
 
 async def open_or_join(session: AsyncSession, termination: Termination) -> Termination:

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.actor import User
-from core.store.tables.base import UserRow
+from core.store.tables.users import UserRow
 
 
 async def ensure(

@@ -14,7 +14,7 @@ from core.domain.runs.run import Run, StaleAttempt
 from core.store.database.engine import Database
 from core.store.runs import runs
 from core.store.sessions import carried_work
-from core.store.tables.fleet import CarriedWorkRow
+from core.store.tables.carried_work import CarriedWorkRow
 from tests.database import NOW, running_run
 
 COMMITS = Bundle(

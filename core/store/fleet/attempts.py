@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.fleet.attempt import STALLED_AFTER, AttemptRecord, LiveAttempt
 from core.domain.kills.termination import ProcessIdentity
+from core.store.tables.attempts import AttemptRow
 from core.store.tables.runs import RunRow
-from core.store.tables.work import AttemptRow
 
 
 async def add(session: AsyncSession, record: AttemptRecord) -> None:

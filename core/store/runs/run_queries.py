@@ -22,8 +22,8 @@ from core.domain.runs.run import (
 )
 from core.domain.runs.snapshot import SessionTotal
 from core.store.runs.columns import to_run
+from core.store.tables.attempts import AttemptRow
 from core.store.tables.runs import RunRow
-from core.store.tables.work import AttemptRow
 
 # How many runs are named to a person whose prefix was too short.
 _MAX_LISTED_MATCHES = 6

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.runs.carried_work import BundleTooLarge, CarriedWork
 from core.domain.runs.run import StaleAttempt
-from core.store.tables.fleet import CarriedWorkRow
+from core.store.tables.carried_work import CarriedWorkRow
 from core.store.tables.runs import RunRow
 
 MAX_BYTES = 25_000_000

@@ -10,7 +10,7 @@ from sqlalchemy import Select, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.runs.session import Message, MessageNotFound
-from core.store.tables.base import MessageRow
+from core.store.tables.sessions import MessageRow
 
 
 async def add(session: AsyncSession, message: Message) -> None:

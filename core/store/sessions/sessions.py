@@ -9,7 +9,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.runs.session import Session, SessionNotFound
-from core.store.tables.base import SessionRow
+from core.store.tables.sessions import SessionRow
 
 _CHANGEABLE = frozenset(
     {"name", "user_id", "git_repo", "git_branch", "workspace_id", "workspace_node"}

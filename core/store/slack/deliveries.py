@@ -10,7 +10,7 @@ from sqlalchemy import delete, null, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.store.tables.outside import DeliveryRow
+from core.store.tables.slack import DeliveryRow
 
 
 async def receive(

@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.runs.run import LIVE_STATUSES
 from core.domain.runs.snapshot import SlackMessage, SlackMessageState
-from core.store.tables.outside import SlackMessageRow
 from core.store.tables.runs import RunRow
+from core.store.tables.slack import SlackMessageRow
 
 CARD = "card"
 # The reason of a row whose message was never sent.

@@ -9,8 +9,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.runs.snapshot import SlackMessageState, UncertainWrite, UncertainWriteKind
-from core.store.tables.outside import SlackMessageRow, UncertainWriteRow
 from core.store.tables.runs import RunRow
+from core.store.tables.slack import SlackMessageRow, UncertainWriteRow
 
 CARD = "card"
 _KEY = ("thread_key", "slot", "kind")

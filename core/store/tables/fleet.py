@@ -1,17 +1,13 @@
-"""Tables of the fleet: its workers, its caps, and work carried from one node to another."""
+"""Tables of the fleet: its workers and its caps."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
-from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, String, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import CheckConstraint, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.domain.fleet.workers import WorkerRecord, WorkerState
-from core.domain.runs.carried_work import Bundle, CarriedWork
 from core.store.tables.base import Row, check_in
 
 
@@ -60,48 +56,3 @@ class CapRow(Row):
     name: Mapped[str] = mapped_column(String(50), primary_key=True)
     runs: Mapped[int]
     updated_at: Mapped[datetime]
-
-
-class CarriedWorkRow(Row):
-    """One row of `carried_work`: a git bundle with what a session's repository lacks.
-
-    Attributes:
-        commit: The newest commit in it; a saved work tree is one on a private reference.
-        base_commit: Where the bundle begins; what is before it comes from the repository.
-        references: Full name to commit of every branch, and of where the run began.
-        uncommitted: Whether `commit` holds a work tree rather than the agent's own commit.
-    """
-
-    __tablename__ = "carried_work"
-    __table_args__ = (Index("idx_carried_work_session", "session_id", "created_at"),)
-
-    id: Mapped[UUID] = mapped_column(primary_key=True)
-    session_id: Mapped[UUID] = mapped_column(ForeignKey("sessions.id"))
-    run_id: Mapped[UUID] = mapped_column(ForeignKey("workflow_runs.id"), index=True)
-    attempt: Mapped[int]
-    branch: Mapped[str | None]
-    base_commit: Mapped[str | None] = mapped_column(String(64))
-    commit: Mapped[str] = mapped_column(String(64))
-    head_commit: Mapped[str | None] = mapped_column(String(64))
-    uncommitted: Mapped[bool]
-    references: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'"))
-    created_at: Mapped[datetime]
-    bundle: Mapped[bytes] = mapped_column(LargeBinary)
-
-    def to_carried_work(self) -> CarriedWork:
-        """The domain value."""
-        return CarriedWork(
-            id=self.id,
-            session_id=self.session_id,
-            run_id=self.run_id,
-            attempt=self.attempt,
-            bundle=Bundle(
-                data=self.bundle,
-                branch=self.branch,
-                base_commit=self.base_commit,
-                head_commit=self.head_commit,
-                saved_commit=self.commit if self.uncommitted else None,
-                references=self.references,
-            ),
-            created_at=self.created_at,
-        )

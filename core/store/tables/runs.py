@@ -24,9 +24,7 @@ from core.domain.fleet.workers import QueueReason
 from core.domain.runs.run import LIVE_STATUSES, CostSource, RunStatus, StopReason, WaitingOn
 from core.domain.workflow import OnWorkerLost
 from core.store.tables.base import Row, check_in
-from core.store.tables.types import Json
-
-COST = Numeric(14, 7)
+from core.store.tables.types import COST, Json
 
 
 class RunRow(Row):

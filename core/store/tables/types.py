@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import DateTime, Dialect, Text
+from sqlalchemy import DateTime, Dialect, Numeric, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeDecorator
 
@@ -33,7 +33,7 @@ def sanitize_text(text: str) -> str:
 def to_json(value: Any) -> str:
     """Write JSON that `jsonb` takes.  What JSON has no word for becomes its text."""
     written = json.dumps(value, default=str)
-    # A rare case, and to look at every string is dear.
+    # A rare case, and to look at every string is expensive.
     if "\\u0000" in written or "\\ud" in written or "NaN" in written or "Infinity" in written:
         return json.dumps(_cleaned(value), default=str)
     return written
@@ -80,3 +80,4 @@ class AwareDateTime(TypeDecorator[datetime]):
 
 
 Json = JSONB(none_as_null=True)
+COST = Numeric(14, 7)

@@ -21,7 +21,7 @@ from core.domain.runs.snapshot import RunSnapshot
 from core.services.context import NotAllowed, ServiceContext, require_permission
 from core.services.runs import AlreadyEnded, RunService
 from core.store import users
-from core.store.runs import live, run_queries
+from core.store.runs import run_queries
 
 
 class OperatorsOnly(NotAllowed):
@@ -78,15 +78,15 @@ class KillService:
             if not (run_filter.mine or run_filter.workflow or is_operator):
                 raise OperatorsOnly(by)
             allowed = run_filter if is_operator else replace(run_filter, mine=True)
-            listed, total = await live.find_oldest(
+            listed, total = await run_queries.oldest_live(
                 session,
                 allowed,
                 user_id=by.user_id,
                 include_stopping=selection.force,
                 limit=MAX_BULK_KILL_RUNS,
             )
-            killable, stopping = await live.count(session, allowed, user_id=by.user_id)
-            matching, _ = await live.count(session, run_filter, user_id=by.user_id)
+            killable, stopping = await run_queries.count_live(session, allowed, user_id=by.user_id)
+            matching, _ = await run_queries.count_live(session, run_filter, user_id=by.user_id)
             owners = {
                 user_id: await users.get(session, user_id)
                 for user_id in {run.user_id for run in listed if run.user_id is not None}
@@ -116,7 +116,7 @@ class KillService:
         request.check()
         run_ids = tuple(dict.fromkeys(request.run_ids))
         async with self.context.transaction() as session:
-            known = await live.by_ids(session, run_ids)
+            known = await run_queries.by_run_ids(session, run_ids)
         outcomes: dict[str, list[str]] = {
             "requested": [],
             "already_stopping": [],

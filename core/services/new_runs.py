@@ -1,9 +1,10 @@
-"""A new leg: the row of a run made from what was asked, and entered with all that goes with it."""
+"""A new run: made from a request, and written with all that belongs to it."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -27,7 +28,7 @@ CONTINUE_PROMPT = "Please go on with the task from where you stopped."
 def run_for_start(
     request: StartRequest,
     definition: WorkflowDefinition,
-    find_or_create_session: Session,
+    conversation: Session,
     *,
     previous: Run | None,
     by: Actor,
@@ -36,34 +37,31 @@ def run_for_start(
 ) -> Run:
     """The run a start asks for; it heads a thread of its own.
 
-    `on_lost` is for a definition that does not say what becomes of a run whose worker died.
+    Args:
+        request: What was asked for; what it leaves open is the definition's or the session's.
+        definition: Of the workflow.
+        conversation: The session that the run belongs to.
+        previous: The session's newest run, if it has one.
+        by: Whose run it is.
+        now: The present time.
+        default_on_worker_lost: For a definition that does not say what becomes of a run whose
+            worker died.
     """
-    identity = uuid4()
-    run_id = RUN_ID_PREFIX + identity.hex[:12]
     place = request.place
-    return Run(
-        id=identity,
-        run_id=run_id,
-        workflow_name=definition.name,
-        task_input=request.task,
-        status=RunStatus.PENDING,
-        created_at=now,
-        updated_at=now,
-        session_id=find_or_create_session.id,
-        session_name=find_or_create_session.name,
+    return replace(
+        _pending_run(definition, request.task, conversation.id, by=by, now=now),
+        session_name=conversation.name,
         ai_model=request.model or definition.model,
-        git_repo=find_or_create_session.git_repo,
-        git_branch=request.branch or find_or_create_session.git_branch,
+        git_repo=conversation.git_repo,
+        git_branch=request.branch or conversation.git_branch,
         max_turns=request.max_turns or definition.max_turns,
         budget_usd=request.budget_usd or definition.budget_usd,
         timeout=request.timeout or definition.timeout,
-        user_id=by.user_id,
         parent_run_id=previous.id if previous else None,
-        workspace_id=find_or_create_session.workspace_id,
+        workspace_id=conversation.workspace_id,
         priority=request.priority,
         slack_team_id=place.team_id if place else None,
         slack_channel_id=place.channel_id if place else None,
-        thread_key=run_id,
         request_key=request.request_key,
         on_worker_lost=definition.on_worker_lost or default_on_worker_lost,
     )
@@ -79,20 +77,16 @@ def run_for_continue(
     now: datetime,
     default_on_worker_lost: OnWorkerLost = OnWorkerLost.RESUME,
 ) -> Run:
-    """The run that goes on after another one, in its thread if that has one."""
-    identity = uuid4()
-    run_id = RUN_ID_PREFIX + identity.hex[:12]
-    has_thread = previous.slack_channel_id is not None
-    return Run(
-        id=identity,
-        run_id=run_id,
+    """The run that goes on after another one, in its thread if that has one.
+
+    `place` is for the thread of a run whose predecessor has none; the other arguments are as
+    in `run_for_start`.
+    """
+    task = (request.message or "").strip() or CONTINUE_PROMPT
+    run = replace(
+        _pending_run(definition, task, previous.session_id, by=by, now=now),
         workflow_name=previous.workflow_name,
         agent_type=previous.agent_type,
-        task_input=(request.message or "").strip() or CONTINUE_PROMPT,
-        status=RunStatus.PENDING,
-        created_at=now,
-        updated_at=now,
-        session_id=previous.session_id,
         session_name=previous.session_name,
         ai_model=previous.ai_model,
         git_repo=previous.git_repo,
@@ -100,19 +94,45 @@ def run_for_continue(
         max_turns=request.additional_turns or definition.max_turns,
         budget_usd=previous.budget_usd,
         timeout=previous.timeout,
-        user_id=by.user_id,
         parent_run_id=previous.id,
         workspace_id=previous.workspace_id,
         workspace_path=previous.workspace_path,
         priority=previous.priority,
-        slack_team_id=previous.slack_team_id if has_thread else (place.team_id if place else None),
-        slack_channel_id=previous.slack_channel_id
-        if has_thread
-        else (place.channel_id if place else None),
-        thread_key=previous.thread_key if has_thread else run_id,
         # One continuation per leg, whoever asks and however often.
         request_key=f"continue:{previous.run_id}",
         on_worker_lost=definition.on_worker_lost or default_on_worker_lost,
+    )
+    if previous.slack_channel_id is not None:
+        return replace(
+            run,
+            slack_team_id=previous.slack_team_id,
+            slack_channel_id=previous.slack_channel_id,
+            thread_key=previous.thread_key,
+        )
+    return replace(
+        run,
+        slack_team_id=place.team_id if place else None,
+        slack_channel_id=place.channel_id if place else None,
+    )
+
+
+def _pending_run(
+    definition: WorkflowDefinition, task: str, session_id: UUID, *, by: Actor, now: datetime
+) -> Run:
+    """A run with ids of its own and what every new run has, and nothing else."""
+    identity = uuid4()
+    run_id = RUN_ID_PREFIX + identity.hex[:12]
+    return Run(
+        id=identity,
+        run_id=run_id,
+        workflow_name=definition.name,
+        task_input=task,
+        status=RunStatus.PENDING,
+        created_at=now,
+        updated_at=now,
+        session_id=session_id,
+        user_id=by.user_id,
+        thread_key=run_id,
     )
 
 

@@ -24,7 +24,7 @@ from core.domain.kills.termination import (
     TerminationNotFound,
     phase_sources_of,
 )
-from core.store.runs.writes import bump_version, time_literal
+from core.store.runs.compare_and_set import bump_version, time_literal
 from core.store.tables.terminations import FINAL_PHASES, IS_OPEN, TerminationRow
 
 

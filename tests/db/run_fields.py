@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
 
+from core.domain.runs.changes import RunChanges
 from core.domain.runs.run import CommitInfo, CostSource, DiffStat, FileChange, Usage, WaitingOn
 from tests.database import NOW
 
@@ -17,7 +17,7 @@ DIFF = DiffStat(
     ),
     commits=(CommitInfo(sha="a" * 40, subject="Add a"),),
 )
-FIELDS: dict[str, Any] = {
+FIELDS: RunChanges = {
     "agent_type": "coder",
     "ai_model": "sonnet",
     "session_name": "auth",

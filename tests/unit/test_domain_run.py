@@ -1,5 +1,6 @@
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import get_type_hints
 from uuid import uuid4
 
 import pytest
@@ -11,6 +12,7 @@ from core.domain.errors import BadRequest
 from core.domain.kills.termination import PHASE_TRANSITIONS, Phase
 from core.domain.price import estimate_usd
 from core.domain.redact import REDACTED, redact
+from core.domain.runs.changes import RunChanges
 from core.domain.runs.request import MAX_TASK_CHARS, StartRequest
 from core.domain.runs.run import (
     CONTINUABLE_REASONS,
@@ -45,6 +47,15 @@ def make_run(**changes: object) -> Run:
 def a_request(**changes: object) -> StartRequest:
     values: dict[str, object] = {"workflow": "implement", "task": "Do it", "request_key": "k"}
     return StartRequest(**(values | changes))  # type: ignore[arg-type]
+
+
+def test_what_may_change_of_a_run_is_a_field_of_it_with_the_same_type() -> None:
+    fields = get_type_hints(Run)
+
+    changes = get_type_hints(RunChanges)
+
+    assert changes == {name: fields[name] for name in changes}
+    assert "status" not in changes
 
 
 def test_the_table_of_transitions_names_every_status() -> None:

@@ -19,7 +19,7 @@ from core.runner.execution.attempt import Attempt, Cause
 from core.runner.execution.ledger import Ledger
 from core.runner.resilience import retry_while_unavailable
 from core.store import events
-from core.store.runs.writes import bump_version
+from core.store.runs.compare_and_set import bump_version
 from core.store.sessions import carried_work
 from core.workspace.errors import WorkspaceError
 from core.workspace.workspaces import Workspace, Workspaces

@@ -189,7 +189,9 @@ class Ledger(KillLedger):
         )
         records = attempt.progress.drain()
         run = attempt.run
-        final = dict(attempt.progress.columns())
+        final = attempt.progress.columns()
+        final["result"] = result
+        final["error_message"] = outcome.error
         if attempt.diff is not None:
             final["diff"] = attempt.diff
             final["final_commit_hash"] = attempt.final_commit
@@ -222,8 +224,6 @@ class Ledger(KillLedger):
                     attempt=run.attempt,
                     stop_reason=stop_reason,
                     now=now,
-                    result=result,
-                    error_message=outcome.error,
                     **final,
                 )
                 if attempt.progress.result is None:

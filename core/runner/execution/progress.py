@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 from core.agent.steps import end_steps, fold_steps
 from core.domain.price import estimate_usd
 from core.domain.redact import redact
+from core.domain.runs.changes import RunChanges
 from core.domain.runs.event import (
     AgentEvent,
     AgentResult,
@@ -189,10 +188,10 @@ class Progress:
             return self.result.turns
         return self._tool_results + 1 if self._usage else 0
 
-    def columns(self) -> Mapping[str, Any]:
-        """The run's columns as they now stand."""
+    def columns(self) -> RunChanges:
+        """The run's fields as they now stand."""
         cost_usd, cost_source = self.cost()
-        columns: dict[str, Any] = {
+        columns: RunChanges = {
             "turns": self.turns,
             "usage": self.usage,
             "cost_usd": cost_usd,

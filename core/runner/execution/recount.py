@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.agent.translate import usage_of_entry
 from core.domain.price import estimate_usd
+from core.domain.runs.changes import RunChanges
 from core.domain.runs.event import TurnUsage
 from core.domain.runs.run import CostSource, Run, Usage
 from core.runner.execution.attempt import prompt_uuid_of
@@ -41,8 +41,8 @@ async def recount(session: AsyncSession, run: Run, *, now: datetime) -> Run:
     return await runs.change(session, run.run_id, now=now, **raised) if raised else present
 
 
-def raised_usage(run: Run, answers: Iterable[TurnUsage]) -> Mapping[str, Any]:
-    """Those of a run's columns that say less than these answers do, as they should be.
+def raised_usage(run: Run, answers: Iterable[TurnUsage]) -> RunChanges:
+    """Those of a run's fields that say less than these answers do, as they should be.
 
     Args:
         run: With what was counted.
@@ -53,7 +53,7 @@ def raised_usage(run: Run, answers: Iterable[TurnUsage]) -> Mapping[str, Any]:
         count_answer_once(largest, answer)
     reported = sum((answer.usage for answer in largest.values()), Usage())
     turns = sum(not answer.is_subagent for answer in largest.values())
-    raised: dict[str, Any] = {}
+    raised: RunChanges = {}
     if turns > run.turns:
         raised["turns"] = turns
     missing = reported.minus(run.usage)

@@ -13,7 +13,7 @@ from core.domain.fleet.admission import AdmissionRun
 from core.domain.fleet.workers import QueueReason, WorkerState
 from core.domain.runs.run import LIVE_STATUSES, Run, RunStatus
 from core.store.runs.columns import to_run
-from core.store.runs.writes import NEXT_VERSION
+from core.store.runs.compare_and_set import NEXT_VERSION
 from core.store.tables.fleet import WorkerRow
 from core.store.tables.runs import RunRow
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from core.domain.fleet.workers import QueueReason
+from core.domain.runs.changes import RunChanges
 from core.domain.runs.run import (
     CommitInfo,
     CostSource,
@@ -22,18 +23,6 @@ from core.domain.runs.run import (
 )
 from core.domain.workflow import OnWorkerLost
 from core.store.tables.runs import RunRow
-
-# Fields whose column has their name and takes their value as it is.
-_DIRECT_FIELDS = frozenset(
-    {
-        "agent_type", "ai_model", "session_name", "git_repo", "git_branch", "initial_commit_hash",
-        "final_commit_hash", "result", "error_message", "workspace_id", "workspace_persistent",
-        "workspace_cleaned_up", "workspace_path", "cost_source", "user_id", "waiting_on", "turns",
-        "max_turns", "budget_usd", "tool_calls", "parent_run_id", "priority", "last_activity_at",
-        "last_activity", "slack_team_id", "slack_channel_id", "thread_key", "job_id",
-        "on_worker_lost", "queue_reason",
-    }
-)  # fmt: skip
 
 
 def _diff(diff: DiffStat | None) -> dict[str, Any]:
@@ -88,7 +77,6 @@ _CONVERTED_FIELDS: Mapping[str, Callable[[Any], dict[str, Any]]] = MappingProxyT
         "metadata": lambda patch: {"metadata_": RunRow.metadata_.concat(dict(patch))},
     }
 )
-CHANGEABLE = _DIRECT_FIELDS | _CONVERTED_FIELDS.keys()
 # Set when a run is added; what changes later has a function of its own in `runs`.
 _SET_ON_CREATE = (
     "id", "run_id", "workflow_name", "task_input", "status", "created_at", "updated_at",
@@ -97,28 +85,31 @@ _SET_ON_CREATE = (
 )  # fmt: skip
 
 
-def changed_columns(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Column values for fields of a `Run`.
+def changed_columns(changes: RunChanges) -> dict[str, Any]:
+    """Column values for changed fields of a `Run`.
 
     Raises:
         TypeError: For a field that is not one, or that only changes with the status.
     """
+    return _columns_of(changes)
+
+
+def _columns_of(fields: Mapping[str, Any]) -> dict[str, Any]:
     columns: dict[str, Any] = {}
     for name, value in fields.items():
-        if name in _DIRECT_FIELDS:
-            columns[name] = value
-        elif name in _CONVERTED_FIELDS:
-            columns |= _CONVERTED_FIELDS[name](value)
-        else:
+        if name not in RunChanges.__optional_keys__:
             raise TypeError(f"{name} is not a field of a run that can be changed")
+        # A field without a conversion has a column of its name that takes its value as it is.
+        columns |= _CONVERTED_FIELDS[name](value) if name in _CONVERTED_FIELDS else {name: value}
     return columns
 
 
 def new_run_columns(run: Run) -> dict[str, Any]:
     """Column values of a run to be added, but for its version."""
-    fields = {name: getattr(run, name) for name in CHANGEABLE if name != "metadata"}
+    changeable = RunChanges.__optional_keys__ - {"metadata"}
+    fields = {name: getattr(run, name) for name in sorted(changeable)}
     set_on_create = {name: getattr(run, name) for name in _SET_ON_CREATE}
-    return changed_columns(fields) | set_on_create | {"metadata_": dict(run.metadata)}
+    return _columns_of(fields) | set_on_create | {"metadata_": dict(run.metadata)}
 
 
 def _diff_of(stats: Mapping[str, Any] | None) -> DiffStat | None:

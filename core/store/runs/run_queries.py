@@ -1,12 +1,13 @@
-"""Reading runs: one, or those of a session, a thread, a person, a state."""
+"""Reading runs: one, or those of a session, a thread, a person, a state, a filter."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Select, and_, func, select
+from sqlalchemy import ColumnElement, Select, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.fleet.attempt import AttemptRecord
@@ -103,23 +104,57 @@ async def find_by_request(session: AsyncSession, request_key: str) -> Run | None
     return None if row is None else to_run(row)
 
 
+async def by_run_ids(session: AsyncSession, run_ids: Sequence[str]) -> dict[str, Run]:
+    """The runs with these ids, by id; an id that no run has is left out."""
+    rows = await session.scalars(select(RunRow).where(RunRow.run_id.in_(run_ids)))
+    return {row.run_id: to_run(row) for row in rows}
+
+
 async def recent(
     session: AsyncSession, run_filter: RunFilter, *, user_id: UUID | None, limit: int = 20
 ) -> list[Run]:
     """The newest runs that match, newest first.
 
-    `user_id` is who `mine` means; `None` means nobody's runs.
+    `user_id` is the person meant by `mine`; `None` matches runs without an owner.
     """
-    query = select(RunRow)
-    if run_filter.mine:
-        query = query.where(RunRow.user_id.is_not_distinct_from(user_id))
-    if run_filter.live:
-        query = query.where(RunRow.status.in_(sorted(LIVE_STATUSES)))
-    if run_filter.failed:
-        query = query.where(RunRow.status == RunStatus.FAILED)
-    if run_filter.workflow is not None:
-        query = query.where(RunRow.workflow_name == run_filter.workflow)
+    query = select(RunRow).where(*_matching(run_filter, user_id))
     return await _list(session, query.order_by(RunRow.created_at.desc(), RunRow.id).limit(limit))
+
+
+async def oldest_live(
+    session: AsyncSession,
+    run_filter: RunFilter,
+    *,
+    user_id: UUID | None,
+    include_stopping: bool,
+    limit: int,
+) -> tuple[list[Run], int]:
+    """The oldest live runs that match, at most `limit`, and how many match in all.
+
+    Runs with a kill request are left out unless `include_stopping` is set.
+    """
+    query = select(RunRow, func.count().over()).where(
+        *_matching(replace(run_filter, live=True), user_id)
+    )
+    if not include_stopping:
+        query = query.where(RunRow.kill_requested_at.is_(None))
+    rows = (await session.execute(query.order_by(RunRow.created_at, RunRow.id).limit(limit))).all()
+    return [to_run(row) for row, _ in rows], rows[0][1] if rows else 0
+
+
+async def count_live(
+    session: AsyncSession, run_filter: RunFilter, *, user_id: UUID | None
+) -> tuple[int, int]:
+    """How many live runs match, and how many of them have a kill request."""
+    row = (
+        await session.execute(
+            select(
+                func.count(),
+                func.count().filter(RunRow.kill_requested_at.is_not(None)),
+            ).where(*_matching(replace(run_filter, live=True), user_id))
+        )
+    ).one()
+    return row[0], row[1]
 
 
 async def live_of_session(session: AsyncSession, session_id: UUID) -> Run | None:
@@ -182,6 +217,19 @@ async def stalled(session: AsyncSession, *, before: datetime) -> list[tuple[Run,
         .order_by(AttemptRow.heartbeat_at)
     )
     return [(to_run(run), process.to_attempt()) for run, process in rows]
+
+
+def _matching(run_filter: RunFilter, user_id: UUID | None) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if run_filter.mine:
+        conditions.append(RunRow.user_id.is_not_distinct_from(user_id))
+    if run_filter.live:
+        conditions.append(RunRow.status.in_(sorted(LIVE_STATUSES)))
+    if run_filter.failed:
+        conditions.append(RunRow.status == RunStatus.FAILED)
+    if run_filter.workflow is not None:
+        conditions.append(RunRow.workflow_name == run_filter.workflow)
+    return conditions
 
 
 async def _legs(session: AsyncSession, query: Select[RunRow]) -> list[Run]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Unpack
 
 from sqlalchemy import Integer, case, cast, func, select
 from sqlalchemy.dialects.postgresql import insert
@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from core.domain.errors import Conflict
+from core.domain.runs.changes import RunChanges
 from core.domain.runs.run import (
     LIVE_STATUSES,
     AlreadyRequested,
@@ -24,11 +25,8 @@ from core.domain.runs.run import (
     StopReason,
 )
 from core.store.runs.columns import changed_columns, new_run_columns, to_run
-from core.store.runs.run_queries import (
-    find_by_request,
-    live_of_session,
-)
-from core.store.runs.writes import can_become, raise_refused, time_literal, write
+from core.store.runs.compare_and_set import can_become, raise_refused, time_literal, write
+from core.store.runs.run_queries import find_by_request, live_of_session
 from core.store.tables.runs import RunRow
 
 # What stood in the way of an insert can be gone when it is looked for; it is tried again.
@@ -113,9 +111,7 @@ async def finish(
     attempt: int | None,
     stop_reason: StopReason,
     now: datetime,
-    result: str | None = None,
-    error_message: str | None = None,
-    **final: Any,
+    **final: Unpack[RunChanges],
 ) -> Run:
     """Give a run its final status, once.
 
@@ -125,9 +121,8 @@ async def finish(
         attempt: The writer's attempt; `None` only for `killed`, which ends any attempt.
         stop_reason: Why it ended; decides the status.
         now: The present time.
-        result: What the agent said last.
-        error_message: What went wrong.
-        final: More fields of the run, as in `change`.
+        final: The last values of other fields, as in `change`.  A `result` or an
+            `error_message` that is `None` leaves what an earlier attempt said.
 
     Raises:
         RunNotFound: If no run has this id.
@@ -138,7 +133,10 @@ async def finish(
     if attempt is None and stop_reason is not StopReason.KILLED:
         raise ValueError(f"{stop_reason} needs the attempt that ends")
     to = stop_reason.final_status
-    texts = {"result": result, "error_message": error_message}
+    if final.get("result") is None:
+        final.pop("result", None)
+    if final.get("error_message") is None:
+        final.pop("error_message", None)
     seconds = func.round(func.extract("epoch", time_literal(now) - RunRow.started_at))
     row = await write(
         session,
@@ -146,7 +144,7 @@ async def finish(
         can_become(to),
         *([] if attempt is None else [RunRow.attempt == attempt]),
         now=now,
-        **changed_columns(final | {name: text for name, text in texts.items() if text is not None}),
+        **changed_columns(final),
         status=to,
         stop_reason=stop_reason,
         waiting_on=None,
@@ -194,18 +192,16 @@ async def change(
     *,
     now: datetime,
     attempt: int | None = None,
-    **fields: Any,
+    **changes: Unpack[RunChanges],
 ) -> Run:
-    """Change fields of a run (named as in `Run`) that are not its status.
-
-    `metadata` is merged into what is there.
+    """Change fields of a run that are not its status.
 
     Args:
         session: An open session.
         run_id: The run.
         now: The present time.
         attempt: The writing worker's attempt: it must be the present one, and running.
-        fields: The new values.
+        changes: The new values.
 
     Raises:
         RunNotFound: If no run has this id.
@@ -215,7 +211,7 @@ async def change(
     fence = []
     if attempt is not None:
         fence = [RunRow.attempt == attempt, RunRow.status == RunStatus.RUNNING]
-    row = await write(session, run_id, *fence, now=now, **changed_columns(fields))
+    row = await write(session, run_id, *fence, now=now, **changed_columns(changes))
     if row is None:
         await raise_refused(session, run_id, attempt, None)
     return to_run(row)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict, Unpack
 from uuid import UUID
 
 from sqlalchemy import insert, select, update
@@ -11,9 +11,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core.domain.runs.session import Session, SessionNotFound
 from core.store.tables.sessions import SessionRow
 
-_CHANGEABLE = frozenset(
-    {"name", "user_id", "git_repo", "git_branch", "workspace_id", "workspace_node"}
-)
+
+class SessionChanges(TypedDict, total=False):
+    """New values of fields of a `Session`, by their names there; one left out stays."""
+
+    name: str | None
+    user_id: UUID | None
+    git_repo: str | None
+    git_branch: str | None
+    workspace_id: str | None
+    workspace_node: str | None
 
 
 async def add(session: AsyncSession, conversation: Session) -> None:
@@ -56,19 +63,18 @@ async def find_by_name(session: AsyncSession, name: str, *, user_id: UUID | None
     return None if row is None else row.to_session()
 
 
-async def change(session: AsyncSession, session_id: UUID, **fields: Any) -> Session:
-    """Change fields of a session (named as in `Session`).
+async def change(
+    session: AsyncSession, session_id: UUID, **changes: Unpack[SessionChanges]
+) -> Session:
+    """Change fields of a session.
 
     Raises:
         SessionNotFound: If there is none with this id.
-        TypeError: For a field that never changes.
     """
-    if unknown := fields.keys() - _CHANGEABLE:
-        raise TypeError(f"{sorted(unknown)} of a session cannot be changed")
     row: SessionRow | None = await session.scalar(
         update(SessionRow)
         .where(SessionRow.id == session_id)
-        .values(**fields)
+        .values(**changes)
         .returning(SessionRow)
         .execution_options(synchronize_session=False)
     )

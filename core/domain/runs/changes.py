@@ -1,0 +1,58 @@
+"""What may change of a run without a change of its status."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, TypedDict
+from uuid import UUID
+
+from core.domain.fleet.workers import QueueReason
+from core.domain.runs.run import CostSource, DiffStat, Usage, WaitingOn
+from core.domain.workflow import OnWorkerLost
+
+
+class RunChanges(TypedDict, total=False):
+    """New values of fields of a `Run`, by their names there; a field left out stays as it is.
+
+    Attributes:
+        metadata: Merged into what is there, key by key: two writers each keep their own keys.
+    """
+
+    agent_type: str | None
+    ai_model: str | None
+    session_name: str | None
+    git_repo: str | None
+    git_branch: str | None
+    initial_commit_hash: str | None
+    final_commit_hash: str | None
+    diff: DiffStat | None
+    result: str | None
+    error_message: str | None
+    workspace_id: str | None
+    workspace_persistent: bool
+    workspace_cleaned_up: bool
+    workspace_path: str | None
+    cost_usd: Decimal | None
+    cost_source: CostSource | None
+    usage: Usage
+    user_id: UUID | None
+    metadata: Mapping[str, Any]
+    waiting_on: WaitingOn | None
+    turns: int
+    max_turns: int | None
+    budget_usd: Decimal | None
+    timeout: timedelta | None
+    tool_calls: int
+    tools_used: tuple[str, ...]
+    parent_run_id: UUID | None
+    priority: int
+    last_activity_at: datetime | None
+    last_activity: str | None
+    slack_team_id: str | None
+    slack_channel_id: str | None
+    thread_key: str | None
+    job_id: int | None
+    on_worker_lost: OnWorkerLost
+    queue_reason: QueueReason | None

@@ -8,6 +8,7 @@ from typing import Any
 from alembic import context
 from sqlalchemy import Connection, text
 
+from core.store.database.advisory_locks import AdvisoryLock
 from core.store.database.engine import open_database
 from core.store.tables import (
     attempts,
@@ -24,8 +25,6 @@ from core.store.tables import (
 )
 from core.store.tables.base import Row
 
-# The key of the advisory lock that keeps two starting processes from migrating at once.
-_MIGRATION_LOCK_KEY = 0x5167_0000
 # The job engine's tables are its own; a revision installs them, no model describes them.
 _ENGINE_SCHEMA = "procrastinate"
 # Importing them is what puts their tables into the metadata.
@@ -59,7 +58,9 @@ def _migrate(connection: Connection) -> None:
         # Waits for as long as the other one migrates, and the lock goes with the transaction.
         connection.execute(text("SET LOCAL statement_timeout = 0"))
         connection.execute(text("SET LOCAL lock_timeout = 0"))
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK_KEY})
+        connection.execute(
+            text("SELECT pg_advisory_xact_lock(:key)"), {"key": AdvisoryLock.MIGRATION.value}
+        )
         context.run_migrations()
 
 

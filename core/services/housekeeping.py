@@ -9,6 +9,7 @@ from datetime import timedelta
 from core.queue import jobs
 from core.services.context import ServiceContext
 from core.store.database import leadership
+from core.store.database.advisory_locks import AdvisoryLock
 from core.store.fleet import workers
 from core.store.slack import deliveries
 
@@ -18,8 +19,6 @@ DELIVERY_RETENTION = timedelta(days=7)
 JOB_RETENTION = timedelta(days=7)
 # Workers that went; their runs have their names on for ever.
 WORKER_RETENTION = timedelta(days=7)
-# The key of the advisory lock of the one process that keeps the clock; any constant will do.
-_SCHEDULER_LOCK_KEY = 0x5167_0002
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,4 +54,4 @@ class HousekeepingService:
 
     def leadership(self) -> AbstractAsyncContextManager[leadership.Leadership]:
         """Wait to be the one that keeps the clock; its `lost` event says when that is over."""
-        return leadership.leadership(self.context.database.dsn, _SCHEDULER_LOCK_KEY)
+        return leadership.leadership(self.context.database.dsn, AdvisoryLock.SCHEDULER)

@@ -11,11 +11,10 @@ from core.domain.runs.snapshot import SlackMessage, Thread, UncertainWrite, Unce
 from core.services import snapshots
 from core.services.context import ServiceContext
 from core.store.database import leadership, listen
+from core.store.database.advisory_locks import AdvisoryLock
 from core.store.runs import run_queries
 from core.store.slack import slack_messages, uncertain_writes
 
-# The key of the advisory lock of the one process that draws; any constant will do.
-_DRAWER_LOCK_KEY = 0x5167_0001
 # NOTIFY is a hint; this is how long a thread can be behind when a hint was lost.
 _POLL = timedelta(seconds=5)
 # A channel that was lost longer ago than this is not asked about any more.
@@ -113,4 +112,4 @@ class ThreadService:
 
     def leadership(self) -> AbstractAsyncContextManager[leadership.Leadership]:
         """Wait to be the one that draws; its `lost` event says when that is over."""
-        return leadership.leadership(self.context.database.dsn, _DRAWER_LOCK_KEY)
+        return leadership.leadership(self.context.database.dsn, AdvisoryLock.DRAWER)

@@ -21,6 +21,7 @@ from core.domain.runs.snapshot import SlackMessageState
 from core.domain.runs.step import Step, StepStatus
 from core.store import audit, events, steps, terminations
 from core.store.database import migrate, schema
+from core.store.database.advisory_locks import AdvisoryLock
 from core.store.database.engine import Database, open_database
 from core.store.runs import run_queries
 from core.store.sessions.transcripts import Transcripts
@@ -37,8 +38,6 @@ _LEFT = """
     UNION ALL SELECT typname::text FROM pg_type
         WHERE typnamespace = 'public'::regnamespace AND typname !~ 'alembic_version'
 """
-# The key of the lock that migrations take.
-MIGRATOR = 0x5167_0000
 _SEED_COLUMNS = """
     id run_id workflow_name agent_type ai_model task_input session_id session_name git_repo
     git_branch initial_commit_hash final_commit_hash git_diff_added_lines git_diff_removed_lines
@@ -165,7 +164,7 @@ async def test_every_revision_goes_up_and_down_on_data(empty_dsn: str) -> None:
 async def test_starters_at_once_migrate_one_after_the_other(empty_dsn: str) -> None:
     other = await asyncpg.connect(empty_dsn, timeout=10)
     try:
-        await other.execute("SELECT pg_advisory_lock($1)", MIGRATOR)
+        await other.execute("SELECT pg_advisory_lock($1)", AdvisoryLock.MIGRATION)
         upgrades = [
             asyncio.create_task(asyncio.to_thread(migrate.upgrade, empty_dsn)) for _ in "ab"
         ]

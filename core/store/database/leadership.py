@@ -77,7 +77,7 @@ async def leadership(
 
     Args:
         dsn: The database.
-        key: Names what is led; not negative.
+        key: Names what is led (see `AdvisoryLock`); not negative.
         frozen_after: After this long without a probe another leader is deposed.
     """
     connection = await _acquire(dsn, key, frozen_after)

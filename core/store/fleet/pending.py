@@ -12,14 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core.domain.fleet.admission import AdmissionRun
 from core.domain.fleet.workers import QueueReason, WorkerState
 from core.domain.runs.run import LIVE_STATUSES, Run, RunStatus
+from core.store.database.advisory_locks import AdvisoryLock
 from core.store.runs.columns import to_run
 from core.store.runs.compare_and_set import NEXT_VERSION
 from core.store.tables.fleet import WorkerRow
 from core.store.tables.runs import RunRow
 
-# The key of the advisory lock under which runs are admitted; any constant will do.
-_ADMISSION_LOCK_KEY = 0x5167_0003
-# A holder of that lock has milliseconds of work left; a busy machine may stretch them.
+# A holder of the admission lock has milliseconds of work left; a busy machine may stretch them.
 FROZEN_AFTER_MS = 5_000
 _LOCK_ADMISSION = text("""
     SELECT pg_advisory_xact_lock(:key),
@@ -47,7 +46,7 @@ async def lock_admission(session: AsyncSession) -> None:
     starts and ends wait for it no longer.
     """
     await session.execute(
-        _LOCK_ADMISSION, {"key": _ADMISSION_LOCK_KEY, "silent": str(FROZEN_AFTER_MS)}
+        _LOCK_ADMISSION, {"key": AdvisoryLock.ADMISSION.value, "silent": str(FROZEN_AFTER_MS)}
     )
 
 

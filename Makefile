@@ -1,8 +1,8 @@
-# Needs Python 3.11+, git and make; everything else is installed into .venv.
+# Needs Python 3.11+, git and make; installs everything else into .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Two cores: three more workers fill the time the others wait.
+# For two cores: tests wait much, so five processes use them better than two.
 WORKERS ?= 5
 
 .PHONY: demo install test check faults bench lock clean
@@ -23,14 +23,14 @@ check: $(VENV)/.tests
 	$(BIN)/lint-imports
 	$(BIN)/python -m migrations.check
 
-# A second call goes on where the first one stopped; `ARGS="--seed 2"` is another campaign.
+# A second call continues where the first one stopped; `ARGS="--seed 2"` is another campaign.
 faults: $(VENV)/.tests
 	$(BIN)/python -m tests.faults $(ARGS)
 
 bench: $(VENV)/.tests
 	$(BIN)/python -m benchmarks $(ARGS)
 
-# The lock files name no registry; uv is needed for this target only.
+# The lock files name no registry.  Only this target needs uv.
 lock:
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q \
 		--extra build pyproject.toml -o requirements.lock

@@ -1,10 +1,10 @@
-"""Critical sections: tool calls that a kill lets come to their end.
+"""Critical calls: tool calls that a kill waits for instead of cutting them in half.
 
-A call is marked when the program tells of it and unmarked by its result, which comes however
-the call ended.  A kill closes the gate first: from then on every shell that begins for a call
-ends at once (`gate.sh`), and calls to other servers are refused by a hook.  Then it listens
-until it has heard all that was told before; what is marked now is under way, and nothing new
-can come to it.
+The tracker adds a call when the agent program announces it and removes it when its result
+arrives; every call gets a result, however it ended.  A kill closes the gate first: from then
+on each shell that starts for a tool call exits at once (`gate.sh`), and a hook denies calls to
+MCP servers.  Then the kill reads every message that the program sent before the gate closed.
+The critical calls known at that point are the ones in progress, and no new one can start.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 GATE_VARIABLE = "SIGNALBOX_GATE"
-# What a shell reads before anything else.
+# A shell reads this file before it runs anything else.
 _GATE_SCRIPT = Path(__file__).with_name("gate.sh")
-# The tools that can reach beyond the work tree.  The hook is a round trip of 2.6 ms for each
-# call, so shells are stopped without it where they can be.
+# The tools that can have effects outside the work tree.  The hook costs a round trip of 2.6 ms
+# for each call, so shells are stopped by the gate file instead where that works.
 _SHELL_TOOL = "Bash"
 _MCP_PREFIX = "mcp__"
 DEFAULT_PATTERNS = (
-    # Options before the subcommand, with a value of their own or without.  Each repetition is
-    # bounded: an agent's command can be anything, and the loop waits for the search.
+    # Git's options before the subcommand, with or without a value.  Each repetition is bounded:
+    # an agent's command can be any text, and the search blocks the event loop.
     (
         r"\bgit(?:\s{1,9}-[cC]\s{1,9}[^\s-]\S{0,99}|\s{1,9}--?[\w-]{1,50}(?:=\S{1,99})?){0,5}"
         r"\s{1,9}(?:commit|merge|rebase|push|cherry-pick|am)\b"
@@ -56,8 +56,9 @@ DEFAULT_PATTERNS = (
     r"\bhelm\s+(?:install|upgrade|rollback)\b",
     r"\bgh\s+(?:pr\s+merge|release\s+create)\b",
 )
+# The longest wait that the configuration may ask for.
 MAX_WAIT = timedelta(seconds=10)
-# Longer commands carry a file's content; what they do is said before it, or after it.
+# Longer commands carry a file's content; the command itself stands before or after it.
 _MAX_SCANNED_CHARS = 4 * 1024
 _MAX_SUMMARY_CHARS = 120
 _DENIED_MESSAGE = "This run is being stopped. Nothing more can be started; end your turn."
@@ -65,18 +66,19 @@ _DENIED_MESSAGE = "This run is being stopped. Nothing more can be started; end y
 
 @dataclass(frozen=True, kw_only=True)
 class CriticalRules:
-    """Which calls are critical, and how long a kill waits for one.
+    """Which calls are critical, and how long a kill waits for them.
 
     Attributes:
         patterns: Searched for in a shell command, or in an MCP tool's name and input.
-            Without any, no call is critical and no hook is installed.
+            If empty, no call is critical and no hook is installed.
+        wait: The longest time a kill waits for all critical calls together.
     """
 
     patterns: tuple[re.Pattern[str], ...] = ()
     wait: timedelta = DRAIN_LIMIT
 
     def find(self, tool: str, tool_input: Mapping[str, Any]) -> tuple[str, str] | None:
-        """The pattern that makes a call critical, and the line it was found in."""
+        """Return the pattern that makes a call critical, and the line that matched it."""
         text = _searchable_text(tool, tool_input)
         if len(text) > 2 * _MAX_SCANNED_CHARS:
             text = f"{text[:_MAX_SCANNED_CHARS]}\n{text[-_MAX_SCANNED_CHARS:]}"
@@ -90,18 +92,18 @@ class CriticalRules:
 
 
 def compile_patterns(patterns: Iterable[str]) -> tuple[re.Pattern[str], ...]:
-    """The patterns, ready for use.
+    """Compile the patterns of a configuration.
 
     Raises:
-        ValueError: For the first that is no regular expression, naming it.
+        ValueError: If one is not a regular expression; the message names the first such one.
     """
-    ready = []
+    compiled = []
     for pattern in patterns:
         try:
-            ready.append(re.compile(pattern))
+            compiled.append(re.compile(pattern))
         except re.error as error:
             raise ValueError(f"{pattern!r} is not a regular expression: {error}") from error
-    return tuple(ready)
+    return tuple(compiled)
 
 
 DEFAULT_RULES = CriticalRules(patterns=compile_patterns(DEFAULT_PATTERNS))
@@ -109,11 +111,13 @@ DEFAULT_RULES = CriticalRules(patterns=compile_patterns(DEFAULT_PATTERNS))
 
 @dataclass(frozen=True, kw_only=True)
 class _Call:
-    """A call; critical if it has a pattern.
+    """A tool call that has not returned yet.
 
     Attributes:
-        parent_tool_use_id: The call that started the subagent whose call this is.
-        message_id: The model's answer that it is part of.
+        parent_tool_use_id: The call that started the subagent which makes this call; `None` for
+            a call of the main agent.
+        message_id: The API's id of the answer that contains the call.
+        pattern: The pattern that makes the call critical; `None` if it is not.
     """
 
     parent_tool_use_id: str | None
@@ -124,25 +128,25 @@ class _Call:
 
 
 class CriticalCalls:
-    """The critical calls of one agent, and the gate before all that could become one."""
+    """Tracks the open tool calls of one agent, and holds the gate that stops new ones."""
 
     def __init__(
         self, rules: CriticalRules, *, gate: Path | None = None, secrets: Iterable[str] = ()
     ) -> None:
-        """Know of no call yet.
+        """Start with no open call.
 
         Args:
-            rules: Which are critical.
-            gate: A file that is there as long as shells may begin, see `variables`.
-            secrets: Not to be seen in summaries.
+            rules: Which calls are critical.
+            gate: A file that exists as long as new shells may start, see `environment`.
+            secrets: Texts to redact from summaries.
         """
         self.rules = rules
         self._gate = gate
-        # macOS has a bash of 2007, which the agent program would rather not use.
+        # macOS ships bash 3.2 of 2007, which the agent program should not be made to use.
         is_usable = gate is not None and sys.platform == "linux"
         self._shell = shutil.which("bash") if is_usable else None
         self._secrets = tuple(secrets)
-        # Oldest first.
+        # In the order in which they started.
         self._open: dict[str, _Call] = {}
         self._ended: dict[str, float] = {}
         self._changed = asyncio.Event()
@@ -150,28 +154,28 @@ class CriticalCalls:
 
     @property
     def matcher(self) -> str:
-        """Which tools' calls the hook is asked about."""
+        """The regular expression over tool names for which the hook is called."""
         return f"^{_MCP_PREFIX}.*$" if self._shell else f"^({_SHELL_TOOL}|{_MCP_PREFIX}.*)$"
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the agent's environment needs for the gate."""
+        """The variables that the gate needs in the agent's environment; empty without a gate."""
         if not self.rules.patterns or self._gate is None or self._shell is None:
             return {}
         return {
             "BASH_ENV": str(_GATE_SCRIPT),
-            # Another shell would not read it, nor would a bash that takes itself for the first
-            # of a remote login: its input is a socket.
+            # Only bash reads BASH_ENV.  Bash ignores it if its input is a socket and SHLVL is
+            # unset, because it then assumes that a remote login started it.
             "CLAUDE_CODE_SHELL": self._shell,
             "SHLVL": "1",
             GATE_VARIABLE: str(self._gate),
         }
 
     def open_gate(self) -> None:
-        """Let shells begin.
+        """Create the gate file, so that shells may start.
 
         Raises:
-            OSError: If the file cannot be made.
+            OSError: If the file cannot be created.
         """
         if self.environment and self._gate is not None:
             self._gate.touch()
@@ -182,7 +186,10 @@ class CriticalCalls:
         tool_use_id: str | None,
         context: HookContext,  # noqa: ARG002 - the SDK passes it
     ) -> HookJSONOutput:
-        """The hook before a call: no opinion on whether it is permitted, unless all is over."""
+        """Record a call before it runs; deny it if the gate is closed.
+
+        Otherwise the hook leaves the decision to the agent's other permission rules.
+        """
         if self._is_closed:
             return {
                 "hookSpecificOutput": {
@@ -209,16 +216,17 @@ class CriticalCalls:
         parent_tool_use_id: str | None = None,
         message_id: str | None = None,
     ) -> None:
-        """Note a call that the agent makes, and mark it if it is critical.
+        """Record a call that the agent makes, and whether it is critical.
 
         Args:
             tool_use_id: The call's id.
-            tool: What is called.
-            tool_input: Its input.
-            parent_tool_use_id: The call that started the subagent whose call this is; none of the
-                agent's own.
-            message_id: The model's answer that the call is part of.  The next one comes when all
-                calls of the one before are over, whether or not their results were told.
+            tool: The tool's name.
+            tool_input: The tool's input.
+            parent_tool_use_id: The call that started the subagent which makes this call; `None`
+                for a call of the main agent.
+            message_id: The API's id of the answer that contains the call.  An agent's next answer
+                comes only after all calls of its previous one have ended, even if their results
+                were not reported, so a new id ends the older calls.
         """
         call = _Call(parent_tool_use_id=parent_tool_use_id, message_id=message_id, tool=tool)
         for other, earlier in list(self._open.items()):
@@ -242,17 +250,17 @@ class CriticalCalls:
         self._open[tool_use_id] = call
 
     def end(self, tool_use_id: str) -> None:
-        """Note that a call came back, whatever it was."""
+        """Record that a call, critical or not, has returned."""
         if self._open.pop(tool_use_id, None) is not None:
             self._ended[tool_use_id] = time.monotonic()
             self._changed.set()
 
     @property
     def running(self) -> Mapping[str, _Call]:
-        """The critical calls that are under way.
+        """The critical calls in progress, by the call's id.
 
-        Only calls that change nothing go on beside each other, so one that is critical has
-        not begun while an earlier one of the same agent is open.
+        The program runs calls in parallel only if they change nothing.  So a critical call has
+        not started yet while an earlier call of the same agent is open.
         """
         running: dict[str, _Call] = {}
         busy: set[str | None] = set()
@@ -263,28 +271,30 @@ class CriticalCalls:
         return running
 
     def discard_all(self) -> None:
-        """The agent is gone: nothing comes back any more."""
+        """Forget all open calls: the agent is gone, and none of them will return."""
         self._open.clear()
         self._changed.set()
 
     def close_gate(self) -> None:
-        """Let no further call begin."""
+        """Prevent any further call from starting."""
         self._is_closed = True
         if self.environment and self._gate is not None:
-            # Nothing that a full disk could refuse.
+            # Deleting a file works on a full disk, too.
             self._gate.unlink(missing_ok=True)
 
     async def drain(
         self, limit: timedelta, *, force_requested: asyncio.Event
     ) -> tuple[CriticalWait, ...]:
-        """Wait until those under way have come back, time is up, or somebody is in a hurry.
+        """Wait for the critical calls in progress.
+
+        Ends when all have returned, after `limit`, or when `force_requested` is set.
 
         Returns:
-            What was waited for, oldest first.
+            One entry for each call that was waited for, oldest first.
         """
         began = time.monotonic()
         waiting = dict(self.running)
-        force_task = asyncio.create_task(force_requested.wait(), name="hurry")
+        force_task = asyncio.create_task(force_requested.wait(), name="force requested")
         try:
             async with asyncio.timeout(limit.total_seconds()):
                 while self.running and not force_task.done():
@@ -297,7 +307,11 @@ class CriticalCalls:
                     finally:
                         change.cancel()
         except TimeoutError:
-            log.info("%d critical calls did not end in time", len(self.running))
+            log.info(
+                "%d critical calls did not end in time",
+                len(self.running),
+                extra={"event": "critical_call.timed_out", "count": len(self.running)},
+            )
         finally:
             force_task.cancel()
         now = time.monotonic()

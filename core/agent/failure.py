@@ -1,4 +1,4 @@
-"""What an error of the SDK means, in our words."""
+"""Translation of the SDK's errors into `AgentFailed`."""
 
 from __future__ import annotations
 
@@ -18,12 +18,19 @@ from core.domain.redact import redact
 _ROOT_REFUSED = "cannot be used with root"
 _SESSION_NOT_FOUND = "No conversation found"
 _MAX_ERROR_CHARS = 300
-# How the SDK words that there is nobody to write to any more.
+# Part of the SDK's message when it writes to a program that has exited.
 _EXIT_CODE = re.compile(r"\(exit code: (-?\d+)\)")
 
 
 def agent_failure(problem: str, error: Exception | None, stderr_tail: str) -> AgentFailed:
-    """Build the error for a program that `what` ("crashed", "could not be started")."""
+    """Build the `AgentFailed` for a failure of the agent program.
+
+    Args:
+        problem: A verb phrase that completes "the agent program …" ("crashed", "could not be
+            started").  A more specific one replaces it if `error` or the output allows.
+        error: What the SDK raised, if it raised something.
+        stderr_tail: The last of the program's error output, redacted.
+    """
     if isinstance(error, AgentFailed):
         return error
     output = f"{error}\n{stderr_tail}"
@@ -51,20 +58,21 @@ def agent_failure(problem: str, error: Exception | None, stderr_tail: str) -> Ag
     elif isinstance(error, CLIConnectionError) and not isinstance(
         error.__cause__, ProcessError | None
     ):
-        # Its own text names paths; the cause's first words do not.
+        # The error's own text contains paths; the name of the cause's class does not.
         problem = f"{problem} ({type(error.__cause__).__name__})"
     return AgentFailed(problem, exit_code=exit_code, stderr_tail=stderr_tail)
 
 
 def _exit_code(error: Exception | None) -> int | None:
-    """The status the program ended with, if the error tells it, in whichever way it does.
+    """Return the program's exit status, if the error carries it.
 
-    Whether the SDK reads its end first or fails to write to it is a race.
+    The SDK either reads the end of the program's output or fails to write to its input first;
+    the two errors carry the status in different forms.
     """
     if error is None:
         return None
-    for one in (error, error.__cause__):
-        if isinstance(one, ProcessError):
-            return one.exit_code
+    for candidate in (error, error.__cause__):
+        if isinstance(candidate, ProcessError):
+            return candidate.exit_code
     match = _EXIT_CODE.search(str(error))
     return int(match[1]) if match else None

@@ -1,4 +1,4 @@
-# Read by the shell that begins for a tool call (as its BASH_ENV), and by none that it begins.
+# The shell of a tool call reads this as its BASH_ENV; the shells that it starts do not.
 if [ ! -e "$SIGNALBOX_GATE" ]; then
     echo "This run is being stopped. Nothing more can be started; end your turn." >&2
     exit 126

@@ -1,4 +1,4 @@
-"""How the agent program is started: its options and its environment."""
+"""The options, environment and directories with which the agent program is started."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from core.agent.protocol import Launch
 from core.agent.transcript_buffer import LOAD_TIMEOUT, TranscriptBuffer
 from core.domain.workflow import PermissionMode, WorkflowDefinition
 
-# The whole of a large file in one answer or tool result is one line.
+# The program writes one line for each message, and a message can contain a whole large file.
 _MAX_LINE_BYTES = 64 * 1024 * 1024
 _AUTHOR = "Signalbox agent"
 _EMAIL = "agent@signalbox.invalid"
@@ -41,7 +41,14 @@ def build_options(
     stderr: Callable[[str], None],
     critical: CriticalCalls | None = None,
 ) -> ClaudeAgentOptions:
-    """The SDK's options for a launch."""
+    """Build the SDK's options for a launch.
+
+    Args:
+        launch: What to start.
+        transcript_buffer: Receives the transcript, and provides it when a session is resumed.
+        stderr: Called with each line of the program's error output.
+        critical: The tracker whose hook and environment the agent gets; `None` for neither.
+    """
     definition = launch.definition
     is_bypassing = definition.permission_mode is PermissionMode.BYPASS
     session_id = str(launch.session_id)
@@ -63,16 +70,16 @@ def build_options(
         max_turns=launch.max_turns,
         max_budget_usd=None if launch.budget_usd is None else float(launch.budget_usd),
         permission_mode=definition.permission_mode.value,
-        # As a settings' rule: the flag splits a rule at its commas.
+        # Passed as settings because the command-line flag splits a rule at its commas.
         settings=json.dumps({"permissions": {"allow": allowed_rules(definition)}}),
         disallowed_tools=list(denied_tools(definition)),
-        # Nothing is asked in this mode, and the SDK warns of a callback that never runs.
+        # The program asks nothing in this mode, and the SDK warns about an unused callback.
         can_use_tool=None if is_bypassing else _deny_callback(definition),
         hooks=_hooks(critical),
         mcp_servers=cast("dict[str, Any]", dict(definition.mcp_servers)),
         strict_mcp_config="project" not in definition.setting_sources,
         setting_sources=cast("Any", list(definition.setting_sources)),
-        # What people typed is a message, never a command or a file reference.
+        # Text that people typed is sent as a message, never read as a command or a file reference.
         verbatim_prompts=True,
         extra_args={"replay-user-messages": None},
         max_buffer_size=_MAX_LINE_BYTES,
@@ -81,7 +88,7 @@ def build_options(
 
 
 def environment(launch: Launch, critical: CriticalCalls | None = None) -> dict[str, str]:
-    """What the agent finds in its environment, beside what `launch.py` lets through."""
+    """The variables set for the agent, in addition to those that `launch.py` lets through."""
     variables = {
         **launch.credentials,
         RUN_MARKER: launch.run_id,
@@ -95,9 +102,9 @@ def environment(launch: Launch, critical: CriticalCalls | None = None) -> dict[s
         "DISABLE_TELEMETRY": "1",
         "DISABLE_ERROR_REPORTING": "1",
         "DISABLE_AUTOUPDATER": "1",
-        # Else a turn can end before its own command does.
+        # Otherwise a turn can end while a command that it started still runs.
         "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",
-        # Newer models get no task list unless asked for, and the steps come from it.
+        # Newer models get the task list only if this is set, and the run's steps come from it.
         "CLAUDE_CODE_ENABLE_TODO_TOOLS": "1",
         "CLAUDE_CODE_DISABLE_AUTO_MEMORY": "1",
         "GIT_AUTHOR_NAME": _AUTHOR,
@@ -128,22 +135,22 @@ def config_dir(launch: Launch) -> Path:
 
 
 def tmp_dir(launch: Launch) -> Path:
-    """Where the agent and its tools put temporary files."""
+    """The directory for temporary files of the agent and its tools."""
     return launch.state_dir / "tmp"
 
 
 def tasks_dir(launch: Launch) -> Path:
-    """Where the agent program finds its sessions' task lists."""
+    """The directory with the task lists of the agent program's sessions."""
     return launch.state_dir / "tasks"
 
 
 def gate_file(launch: Launch) -> Path:
-    """What is there as long as the agent's shells may begin."""
+    """The file that exists as long as the agent may start shells (see `CriticalCalls`)."""
     return launch.state_dir / "open"
 
 
 def prepare_state(launch: Launch) -> None:
-    """Make the directories a leg needs, with the task list of the earlier legs."""
+    """Create the directories of an attempt, with the session's task list.  Blocking."""
     for path in (home_dir(launch), config_dir(launch), tmp_dir(launch)):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     if launch.plan:

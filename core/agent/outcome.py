@@ -1,4 +1,4 @@
-"""What a leg came to: why it stopped, and the words that stay of it.  Pure."""
+"""The outcome of an attempt: why it stopped, and the report that remains.  Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from core.agent.protocol import AgentFailed
 from core.domain.runs.event import AgentResult, RateLimit
 from core.domain.runs.run import StopReason
 
-# A report, not a coda ("Done!"), when it is the last thing said.
+# A text longer than this counts as a report; a shorter one may be a closing word ("Done!").
 _MIN_REPORT_CHARS = 200
 _LAST_TEXTS = 5
 _HEADING = re.compile(
@@ -21,7 +21,7 @@ _HEADING = re.compile(
     r"|what (?:i did|changed))\b",
     re.IGNORECASE | re.MULTILINE,
 )
-# What the program says in place of an answer when the account's limit is reached.
+# The program's message in place of an answer when the account's usage limit is reached.
 _USAGE_LIMIT = re.compile(
     r"(?:claude(?: ai| code)? )?usage limit reached"
     r"|you(?:'|’)ve (?:hit|reached) your (?:[\w-]+ ){0,3}limit"
@@ -31,11 +31,12 @@ _USAGE_LIMIT = re.compile(
     re.IGNORECASE,
 )
 _USAGE_LIMIT_EPOCH = re.compile(r"limit reached\|(\d{9,11})\b", re.IGNORECASE)
-# Longer texts that mention a limit are about one.
+# A longer text that mentions a limit only talks about one.
 _MAX_LIMIT_TEXT_CHARS = 300
 _API_ERROR = re.compile(r"^\s*(?:API Error\b|Request timed out|Connection error)", re.IGNORECASE)
 
-# SIGINT and SIGTERM, by the program's own handler or by the kernel: somebody ended it.
+# SIGINT and SIGTERM, handled by the program (128 + n) or by the kernel (-n): it did not crash,
+# it was stopped from outside.
 _TERMINATED_EXIT_CODES = frozenset({130, 143, -2, -15})
 
 _REASONS_BY_SUBTYPE = MappingProxyType(
@@ -48,12 +49,12 @@ _REASONS_BY_SUBTYPE = MappingProxyType(
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a leg ended.
+    """How an attempt ended.
 
     Attributes:
-        result: The agent's last report, whatever the reason it stopped.
-        error: What went wrong, for people; `None` after a success.
-        resets_at: When the account's usage limit ends, if it is known.
+        result: The agent's last report, whatever the stop reason.
+        error: What went wrong, as a text for people; `None` after a success.
+        resets_at: When the account's usage limit ends, if that is the reason and the time is known.
     """
 
     stop_reason: StopReason
@@ -70,14 +71,16 @@ def determine_outcome(
     failure: AgentFailed | None = None,
     rate_limit: RateLimit | None = None,
 ) -> Outcome:
-    """Why a leg stopped.
+    """Determine why an attempt stopped.
+
+    A successful result wins over a time limit that passed at the same moment.
 
     Args:
-        result: The last one the agent gave, if any.
-        texts: What the main agent said, in order (the last few are enough).
-        is_timed_out: Whether its time was up before it ended by itself.
-        failure: What `events()` raised, if it did.
-        rate_limit: The last one reported.
+        result: The agent's last result, if any.
+        texts: The main agent's texts, oldest first (the last few are enough).
+        is_timed_out: Whether the time limit passed before the agent ended.
+        failure: What `events()` raised, if anything.
+        rate_limit: The last rate limit that the program reported.
     """
     report = final_result(texts, result)
     if result is not None and _is_success(result):
@@ -100,15 +103,15 @@ def determine_outcome(
 
 
 def final_result(texts: Sequence[str], result: AgentResult | None) -> str | None:
-    """The words that stay of a leg: its last report.
+    """Choose the report that remains of an attempt.
 
-    The last of the last five texts that has a heading such as Summary or Results; else the
-    last substantial one; else the result message; else the last thing candidates.
+    Among the last five texts, in this order: the last one with a heading such as Summary or
+    Results; the last one longer than 200 characters; the result message; the last text.
     """
     candidates = list(texts)
     result_text = result.text if result is not None else None
     if result is not None and result_text and not _is_success(result):
-        # What it says of its failure is told as the error.
+        # The text of a failure becomes the outcome's `error`, not its report.
         candidates = [text for text in candidates if text.strip() != result_text.strip()]
         result_text = None
     if result_text and (not candidates or candidates[-1].strip() != result_text.strip()):
@@ -126,7 +129,10 @@ def final_result(texts: Sequence[str], result: AgentResult | None) -> str | None
 
 
 def detect_usage_limit(text: str, rate_limit: RateLimit | None) -> tuple[bool, datetime | None]:
-    """Whether this error is the account's usage limit, and when that ends if it is said."""
+    """Return whether an error means the account's usage limit, and when that limit ends.
+
+    The time is `None` if neither the text nor the reported rate limit names it.
+    """
     is_rejected = rate_limit is not None and rate_limit.status == "rejected"
     is_limit_text = len(text) <= _MAX_LIMIT_TEXT_CHARS and _USAGE_LIMIT.search(text) is not None
     if not (is_rejected or is_limit_text):
@@ -140,7 +146,7 @@ def detect_usage_limit(text: str, rate_limit: RateLimit | None) -> tuple[bool, d
 def _is_success(result: AgentResult) -> bool:
     if result.subtype != "success" or result.is_error:
         return False
-    # Some versions of the program give these out as an answer.
+    # Some versions of the program return the usage limit as a successful answer.
     text = (result.text or "").strip()
     return not (_USAGE_LIMIT.match(text) and len(text) <= _MAX_LIMIT_TEXT_CHARS)
 

@@ -1,7 +1,8 @@
-"""The agent's own task list, in both dialects.
+"""The agent's task list, rebuilt from its tool calls.  Pure.
 
-Pure.  Today's program has TaskCreate and TaskUpdate, whose ids appear only in the result's
-text ("Task #1 created successfully"); older ones rewrite a whole list with TodoWrite.
+There are two sets of tools.  Current versions of the program have TaskCreate and TaskUpdate; a
+task's id appears only in the text of the result ("Task #1 created successfully").  Older
+versions rewrite the whole list with TodoWrite.
 """
 
 from __future__ import annotations
@@ -43,10 +44,11 @@ _STATUS_WORDS: Mapping[StepStatus, str] = MappingProxyType(
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The list as it stands.
+    """The task list at one moment.
 
     Attributes:
-        pending_calls: Calls on the list that have not come back, each with the list before it.
+        pending_calls: Calls that change the list and have no result yet, by call id; each with
+            the list as it was before the call.
     """
 
     items: tuple[PlanItem, ...] = ()
@@ -55,10 +57,10 @@ class Plan:
     )
 
     def apply(self, event: ToolStarted | ToolFinished) -> Plan:
-        """The plan after a tool event.  Subagents have plans of their own: ignored.
+        """Return the plan after a tool event.  Events of subagents change nothing.
 
-        A changed status counts from the call on, so that the tools called after it, in the
-        same answer, find the right item in progress; it is taken back if the call fails.
+        A change of status takes effect with the call, not with its result: tools that are called
+        later in the same answer then belong to the right item.  It is undone if the call fails.
         """
         if event.is_subagent:
             return self
@@ -70,7 +72,7 @@ class Plan:
         pending_calls = {
             key: value for key, value in self.pending_calls.items() if key != event.tool_use_id
         }
-        # The program says "Task not found" without calling it an error.
+        # The program does not flag the answer "Task not found" as an error.
         if event.is_error or "not found" in event.output.lower():
             return Plan(items=_revert(self.items, call, before), pending_calls=pending_calls)
         if call.name == "TaskCreate":
@@ -96,10 +98,10 @@ class Plan:
 
 
 def task_files(items: Sequence[PlanItem]) -> dict[str, str]:
-    """The files in which the program keeps a task list, by name.
+    """Build the files in which the program stores a task list: name to content.
 
-    A resumed session that finds them goes on with its numbers; without them it would not
-    know "Task #3", and call its next task "#1".
+    With them a resumed session continues its numbering.  Without them it would not know
+    "Task #3", and would call its next task "#1".
     """
     numbered = [item for item in items if item.source_id.isdecimal()]
     files = {
@@ -168,12 +170,12 @@ def _task_id(tool_input: Mapping[str, object]) -> str:
 
 
 def _find_item(items: tuple[PlanItem, ...], tool_input: Mapping[str, object]) -> PlanItem | None:
-    """The item that a call is about."""
+    """Return the item that a call refers to."""
     return next((item for item in items if item.source_id == _task_id(tool_input)), None)
 
 
 def _put_item(items: tuple[PlanItem, ...], item: PlanItem) -> tuple[PlanItem, ...]:
-    """In the place of the item with this id, else at the end of those numbered before it."""
+    """Replace the item with the same id; insert a new one in the order of the numbers."""
     for position, present in enumerate(items):
         if present.source_id == item.source_id:
             return (*items[:position], item, *items[position + 1 :])

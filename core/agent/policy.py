@@ -1,13 +1,13 @@
-"""Which tool calls an agent may make, beyond what its workflow allows outright.  Pure.
+"""The permission policy for an agent's tool calls.  Pure.
 
-The program asks about a call that neither the workflow's tools nor its permission mode
-allow.  Nobody answers such questions yet, so the answer is no, with what to do instead.
+The program asks about each call that neither the workflow's tools nor its permission mode
+allow.  No person is asked: the call is denied, with a message that says what to do instead.
 """
 
 from core.agent.plan import PLAN_TOOLS
 from core.domain.workflow import PermissionMode, WorkflowDefinition
 
-# These reach beyond the run: they outlive it, leave its workspace, or talk to others' agents.
+# These have effects beyond the run: they outlive it, leave its workspace, or message other agents.
 ALWAYS_DENIED_TOOLS = (
     "CronCreate", "CronDelete", "CronList", "EnterWorktree", "ExitWorktree", "ListAgents",
     "Monitor", "RemoteTrigger", "ScheduleWakeup", "SendMessage",
@@ -15,17 +15,17 @@ ALWAYS_DENIED_TOOLS = (
 
 
 def allowed_rules(definition: WorkflowDefinition) -> tuple[str, ...]:
-    """The permission rules that let calls pass unasked; a plan is always allowed."""
+    """The permission rules of calls that need no question; the task list's tools are included."""
     return tuple(dict.fromkeys((*definition.allowed_tools, *sorted(PLAN_TOOLS))))
 
 
 def denied_tools(definition: WorkflowDefinition) -> tuple[str, ...]:
-    """The tools and rules that are refused whatever else allows them."""
+    """The tools and rules that are denied even if something else allows them."""
     return tuple(dict.fromkeys((*definition.disallowed_tools, *ALWAYS_DENIED_TOOLS)))
 
 
 def denial_message(tool: str, definition: WorkflowDefinition) -> str:
-    """What the agent is told when it asks for a call outside its policy."""
+    """The answer to the agent when it requests a call that the policy does not allow."""
     if tool == "AskUserQuestion":
         return (
             "Nobody can answer during this run. Choose what seems best, go on, and say in "

@@ -1,4 +1,4 @@
-"""What the agent is told: its task, and what people say while it works."""
+"""The stream of messages to the agent: its task, and what people send while it works."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from uuid import UUID
 
 
 class PromptStream:
-    """Words on their way to the agent program.  When they end, so does its input."""
+    """A queue of messages to the agent program.  Closing it closes the program's input."""
 
     def __init__(self, session_id: UUID) -> None:
         self._session_id = str(session_id)
         self._messages: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
 
     def add_message(self, text: str, message_uuid: UUID) -> None:
-        """Add a message, as a person typed it."""
+        """Add a message of a person.  `message_uuid` becomes its id in the transcript."""
         self._messages.put_nowait(
             {
                 "type": "user",
@@ -28,10 +28,10 @@ class PromptStream:
         )
 
     def close(self) -> None:
-        """Say nothing more."""
+        """End the stream after the messages that are queued."""
         self._messages.put_nowait(None)
 
     async def messages(self) -> AsyncIterator[dict[str, Any]]:
-        """The messages in the SDK's form, until the end."""
+        """Yield the messages in the SDK's format until the stream is closed."""
         while (message := await self._messages.get()) is not None:
             yield message

@@ -1,4 +1,4 @@
-"""What the rest of Signalbox knows of an agent: how to launch one and what it then offers."""
+"""The interface to an agent: what it takes to launch one, and what a running one offers."""
 
 from __future__ import annotations
 
@@ -22,19 +22,21 @@ class Launch:
     """Everything an agent process is started with.
 
     Attributes:
-        resume: Whether the session has a transcript to go on from; the prompt is then
-            the message that sends it on its way again.
-        prompt_uuid: The prompt's own id in the transcript; it comes back as consumed.
-        state_dir: Fresh for each leg: its home and configuration live here, so that one
-            leg's cost and settings never leak into the next.
-        credentials: `ANTHROPIC_API_KEY`, `ANTHROPIC_BASE_URL`, `CLAUDE_CODE_OAUTH_TOKEN`,
-            as far as set.  Nothing else of Anthropic's reaches the agent.
-        plan: The task list as the session's earlier legs left it.
-        installation_id: Whose process this is: `sweep_orphans` of another installation on the same
-            machine
-            leaves it alone.
-        program: The `claude` program; the SDK's own if not given.
-        critical: Which tool calls a kill lets come to their end.
+        resume: Whether to resume the session from its stored transcript.  The prompt is then the
+            message with which the conversation continues.
+        prompt_uuid: The prompt's id in the transcript; a `MessageConsumed` event reports it back.
+        max_turns: Turn limit of this launch.
+        budget_usd: Cost limit of this launch in US dollars; `None` is no limit.
+        cwd: The workspace in which the agent works.
+        state_dir: Holds the agent's home, configuration and temporary files.  A fresh one for
+            each attempt, so that cost and settings of one never leak into the next.
+        credentials: `ANTHROPIC_API_KEY`, `ANTHROPIC_BASE_URL`, `CLAUDE_CODE_OAUTH_TOKEN`, as far
+            as set.  The agent gets no other variable of Anthropic's.
+        plan: The task list as the session's earlier runs left it.
+        installation_id: The installation that owns the process.  `sweep_orphans` of another
+            installation on the same machine does not touch it.
+        program: The `claude` program; `None` is the one that comes with the SDK.
+        critical: Which tool calls a kill waits for.
     """
 
     run_id: str
@@ -57,21 +59,21 @@ class Launch:
 
 
 class TranscriptStore(Protocol):
-    """Where a session's transcript is kept: what the SDK asks of a session store.
+    """Storage for the transcripts of sessions, as the SDK needs it.
 
-    A key holds `project_key`, `session_id` and sometimes `subpath`.  Entries are opaque.
+    A key holds `project_key`, `session_id` and, for a subagent, `subpath`.  Entries are opaque.
     """
 
     async def append(self, key: Any, entries: Any) -> None:
-        """Keep entries, in order; an entry with a known `uuid` is already kept."""
+        """Store entries in order; an entry whose `uuid` is stored already is skipped."""
         ...
 
     async def load(self, key: Any) -> Any:
-        """All entries of a transcript in order, or `None` if there are none."""
+        """Return all entries of a transcript in order, `None` if there are none."""
         ...
 
     async def list_subkeys(self, key: Any) -> Any:
-        """The subpaths (subagents' transcripts) under a session."""
+        """Return the subpaths of a session, which are its subagents' transcripts."""
         ...
 
 
@@ -80,59 +82,67 @@ class AgentSession(Protocol):
 
     @property
     def root(self) -> ProcessIdentity:
-        """The agent program's process, known from the moment the session is open."""
+        """The agent program's process."""
         ...
 
     @property
     def tree(self) -> ProcessTree:
-        """Its processes as met so far: what the kill ladder wants as `known`."""
+        """The processes seen so far; `end_tree` takes it as `known`."""
         ...
 
     @property
     def critical(self) -> CriticalCalls:
-        """Its calls that are not to be cut in half."""
+        """The agent's critical calls, for which a kill waits."""
         ...
 
     @property
     def has_ended(self) -> bool:
-        """Whether the agent has nothing more to do: its last result came, or it is gone."""
+        """Whether the agent is done: its last result has arrived, or its stream has ended."""
         ...
 
     @property
     def stderr_tail(self) -> str:
-        """The last of what it wrote to its error output, redacted."""
+        """The last 60 lines of the program's error output, redacted."""
         ...
 
     def events(self) -> AsyncIterator[AgentEvent]:
-        """What happens, until the agent's stream ends.  To be read once.
+        """Yield what happens until the agent's stream ends.  Only one reader, only once.
 
         Raises:
-            AgentFailed: If the program crashed or talked nonsense.
+            AgentFailed: If the program crashed or sent something unreadable.
         """
         ...
 
     async def send(self, text: str, *, message_uuid: UUID) -> None:
-        """Say something to the agent while it works; `MessageConsumed` proves it heard.
+        """Send a message to the working agent; a `MessageConsumed` event confirms it.
 
         Raises:
-            AgentEnded: If it has already ended its work.
+            AgentEnded: If the agent is already done.
         """
         ...
 
     async def catch_up(self) -> None:
-        """Wait until all that the agent has said so far is known here; half a second at most."""
+        """Wait until all messages that the agent has sent so far are processed.
+
+        Takes half a second at most; never raises if the program does not answer.
+        """
         ...
 
     async def interrupt(self) -> None:
-        """Ask it to stop what it does; its result follows as an event."""
+        """Ask the agent to stop its current work; its result follows as an event.
+
+        Raises:
+            AgentFailed: If the program does not accept the interrupt within 5 s.
+        """
         ...
 
 
 class AgentFailed(OpsError):
-    """The agent program could not be started, crashed, hung, or talked nonsense.
+    """The agent program could not be started, crashed, hung, or sent something unreadable.
 
     Attributes:
-        exit_code: The program's, if it ended; negative is the signal that ended it.
+        problem: A verb phrase that completes "the agent program …".
+        exit_code: The program's exit status, if it ended; negative for the signal that ended it.
         stderr_tail: The last of its error output, redacted.
     """
 
@@ -156,7 +166,7 @@ class AgentFailed(OpsError):
 
 
 class AgentEnded(OpsError):
-    """The agent has ended its work and hears no more."""
+    """The agent is done and accepts no more messages."""
 
     code = "conflict"
 
@@ -168,7 +178,7 @@ class AgentEnded(OpsError):
 
 
 class TranscriptMissing(AgentFailed):
-    """The session to be resumed was never written down."""
+    """The session to be resumed has no stored transcript."""
 
     def __init__(self, *, stderr_tail: str = "") -> None:
         super().__init__(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from contextlib import aclosing, asynccontextmanager, suppress
@@ -22,6 +21,7 @@ from claude_agent_sdk import (
     ToolUseBlock,
 )
 
+from core.agent.connection import Connection
 from core.agent.critical import CriticalCalls
 from core.agent.failure import agent_failure
 from core.agent.options import build_options, gate_file, prepare_state
@@ -43,27 +43,23 @@ from core.domain.runs.event import AgentEvent, ToolFinished, TurnUsage
 
 log = logging.getLogger(__name__)
 
-# 0.1 to 0.5 s as measured; much more on a machine that starts many at once.
+# Measured: 0.1 to 0.5 s; much more on a machine that starts many agents at once.
 CONNECT_LIMIT = timedelta(seconds=45)
-# From the end of its input to its exit: 0.03 s as measured.
+# From the end of the program's input to its exit.  Measured: 0.03 s.
 EXIT_GRACE = timedelta(seconds=5)
 INTERRUPT_LIMIT = timedelta(seconds=5)
-# A program that is well answers within milliseconds; one that is not is to be ended all the same.
+# A healthy program answers within milliseconds, and a hung one is ended anyway.
 _CATCH_UP_LIMIT = timedelta(milliseconds=500)
-# What was read waits for the reader of the events, who waits for nothing else.
+# After the program's answer, the reader of `events()` still has to process what was read before.
 _READER_DELAY = timedelta(milliseconds=20)
-# For an agent that is closed in mid-work.
+# How long an agent that is closed while it works may take to end after the interrupt.
 _CLOSE_GRACE = timedelta(seconds=2)
-_DISCONNECT_LIMIT = timedelta(seconds=20)
-# For a database that does not take a line, which may be one that it never will.
-_SETTLE_LIMIT = timedelta(seconds=20)
-# For one that is away: without the transcript the session cannot go on, and the end of the
-# run cannot be written either.
+# How long to retry entries that the store rejects; it may reject them forever.
+_FLUSH_LIMIT = timedelta(seconds=20)
+# How long to wait for an unreachable database.  Without the transcript the session cannot be
+# continued, and the end of the run cannot be written either until the database is back.
 _OUTAGE_LIMIT = timedelta(minutes=30)
 _WATCH_INTERVAL = timedelta(seconds=3)
-_FIRST_CONNECT_POLL = timedelta(milliseconds=10)
-_MAX_CONNECT_POLL = timedelta(milliseconds=500)
-_FINAL_OUTPUT_LIMIT = timedelta(seconds=2)
 _MAX_STDERR_LINES = 60
 _MAX_STDERR_LINE_CHARS = 500
 
@@ -72,14 +68,17 @@ _MAX_STDERR_LINE_CHARS = 500
 async def open_agent(
     launch: Launch, transcripts: TranscriptStore, *, connect_limit: timedelta = CONNECT_LIMIT
 ) -> AsyncIterator[AgentSession]:
-    """Start an agent and its work; at the end of the block no process of it is left.
+    """Start an agent and give it its task; leaving the block ends all of its processes.
 
-    While a kill ladder runs, keep reading `events()`: they bring the end it waits for, and
-    the last words to the transcript.
+    Keep reading `events()` while a kill ladder runs: the reader learns of the end that the
+    ladder waits for, and completes the transcript.
+
+    Cancelling the block waits until the agent is closed (about 10 s at most for the processes,
+    longer if the transcript cannot be stored).
 
     Raises:
-        AgentFailed: If the program could not be started, or did not answer.
-        NoTranscript: If the session to be resumed is not in `transcripts`.
+        AgentFailed: If the program could not be started, or did not answer within `connect_limit`.
+        TranscriptMissing: If the session to be resumed is not in `transcripts`.
     """
     session = _Session(launch, transcripts)
     try:
@@ -90,6 +89,8 @@ async def open_agent(
 
 
 class _Session:
+    """The `AgentSession` of a `claude` program."""
+
     def __init__(self, launch: Launch, transcripts: TranscriptStore) -> None:
         self.tree = ProcessTree(launch.run_id, attempt=launch.attempt)
         self.has_ended = False
@@ -111,13 +112,16 @@ class _Session:
         self._translator = Translator(plan=launch.plan, secrets=self._secrets, cwd=str(launch.cwd))
         self._root: ProcessIdentity | None = None
         self._prompts = PromptStream(launch.session_id)
-        self._connect_result: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._closing = asyncio.Event()
+        self._connection = Connection(
+            self._client,
+            self._prompts,
+            tree=self.tree,
+            transcript_buffer=self._transcript_buffer,
+            stderr_tail=lambda: self.stderr_tail,
+        )
         self._has_result = False
         self._is_stopping = False
         self._is_stream_over = False
-        # Not in a task group: that would wrap what the caller's block raises in a group.
-        self._client_task: asyncio.Task[None] | None = None
         self._watch_task: asyncio.Task[None] | None = None
 
     @property
@@ -131,14 +135,11 @@ class _Session:
         return redact("\n".join(self._stderr), secrets=self._secrets)
 
     async def open(self, limit: timedelta) -> None:
-        """Start the program, and give it its task."""
+        """Start the program, give it its task, and wait for its first answer."""
         await asyncio.to_thread(prepare_state, self._launch)
         self.critical.open_gate()
         self._send_message(self._launch.prompt, self._launch.prompt_uuid)
-        self._client_task = asyncio.create_task(
-            self._run_client(), name=f"agent {self._launch.run_id}"
-        )
-        await self._wait_connected(self._client_task, limit)
+        await self._connection.open(limit)
         self._root = _find_agent_process(await scan_tree(self.tree))
         if self._root is None:
             raise self._failure("ended as soon as it was started")
@@ -153,7 +154,7 @@ class _Session:
                 async for event in translated:
                     yield event
         except AgentFailed:
-            # What it has said until then counts all the same.
+            # The usage up to the failure counts, too.
             while self._pending_usage:
                 yield self._pending_usage.popleft()
             raise
@@ -186,10 +187,16 @@ class _Session:
             return
         try:
             async with asyncio.timeout(_CATCH_UP_LIMIT.total_seconds()):
-                # Any question: what was said before its answer has been read when that comes.
+                # Any request does: the program answers in order, so everything that it sent
+                # before the answer has been read when the answer arrives.
                 await self._client.get_mcp_status()
         except Exception as error:  # noqa: BLE001 - the SDK raises bare exceptions
-            log.info("%s: no answer in time: %s", self._launch.run_id, type(error).__name__)
+            log.info(
+                "%s: no answer in time: %s",
+                self._launch.run_id,
+                type(error).__name__,
+                extra=self._log_fields("agent.catch_up_failed"),
+            )
         await asyncio.sleep(_READER_DELAY.total_seconds())
 
     async def interrupt(self) -> None:
@@ -199,16 +206,19 @@ class _Session:
         try:
             async with asyncio.timeout(INTERRUPT_LIMIT.total_seconds()):
                 await self._client.interrupt()
-        # The SDK raises bare exceptions for an answer that does not come.
+        # The SDK raises bare exceptions if the answer does not come.
         except Exception as error:
             raise self._failure("did not take the interrupt", error) from error
 
     async def close(self) -> None:
-        """End whatever is left of it.  At most about 10 s, however hostile."""
+        """End all processes of the agent, and store the rest of its transcript.
+
+        The processes take about 10 s at most, even if they resist.
+        """
         if self._watch_task is not None:
             self._watch_task.cancel()
             await asyncio.wait({self._watch_task})
-        if self._client_task is None:
+        if not self._connection.is_started:
             return
         self._is_stopping = True
         is_working = self._root is not None and not self._is_stream_over
@@ -230,73 +240,21 @@ class _Session:
                 await asyncio.wait({draining}, timeout=1)
                 draining.cancel()
         if not proof.is_confirmed:
-            log.error("%s: %d processes left", self._launch.run_id, len(proof.survivors))
-        self._closing.set()
-        if not self._connect_result.done():
-            self._client_task.cancel()
-        # Its process is gone, so that none of the SDK's own waits has anything to wait for.
-        _, late = await asyncio.wait({self._client_task}, timeout=_DISCONNECT_LIMIT.total_seconds())
-        for task in late:
-            task.cancel()
-        await self._transcript_buffer.flush_all(limit=_SETTLE_LIMIT, outage_limit=_OUTAGE_LIMIT)
-        if self._connect_result.done():
-            # Retrieved, or asyncio would warn that nobody did.
-            self._connect_result.exception()
-
-    async def _run_client(self) -> None:
-        """Open and close the client in one task, whose cancellation is nobody else's."""
-        try:
-            await self._client.connect(self._prompts.messages())
-        except Exception as error:  # noqa: BLE001 - the task's end; `_wait_connected` raises it
-            self._connect_result.set_exception(
-                agent_failure("could not be started", error, self.stderr_tail)
+            log.error(
+                "%s: %d processes left",
+                self._launch.run_id,
+                len(proof.survivors),
+                extra=self._log_fields("agent.closed_with_survivors", count=len(proof.survivors)),
             )
-            return
-        self._connect_result.set_result(None)
-        await self._closing.wait()
-        try:
-            await self._client.disconnect()
-        except Exception:
-            log.exception("%s: the agent's client did not close", self._launch.run_id)
-
-    async def _wait_connected(self, connecting: asyncio.Task[None], limit: timedelta) -> None:
-        """Wait for the program's first answer, as long as it lives."""
-        deadline = time.monotonic() + limit.total_seconds()
-        was_seen = False
-        pause = _FIRST_CONNECT_POLL
-        while not self._connect_result.done():
-            await asyncio.wait(
-                {self._connect_result, connecting},
-                timeout=pause.total_seconds(),
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            if self._connect_result.done():
-                break
-            living = await scan_tree(self.tree)
-            if was_seen and not living:
-                # What it said last may still be on its way through the SDK, which misses
-                # only the exit of a program that says nothing.
-                await asyncio.wait(
-                    {self._connect_result}, timeout=_FINAL_OUTPUT_LIMIT.total_seconds()
-                )
-                if self._connect_result.done():
-                    break
-                raise self._failure("ended before it answered")
-            was_seen = was_seen or bool(living)
-            pause = min(2 * pause, _MAX_CONNECT_POLL)
-            if self._transcript_buffer.is_loading:
-                # The program is not started yet.
-                deadline = time.monotonic() + limit.total_seconds()
-            if time.monotonic() >= deadline:
-                raise self._failure("did not answer when it was started")
-        self._connect_result.result()
+        await self._connection.close()
+        await self._transcript_buffer.flush_all(limit=_FLUSH_LIMIT, outage_limit=_OUTAGE_LIMIT)
 
     def _send_message(self, text: str, message_uuid: UUID) -> None:
         self._translator.pending_message_ids.add(str(message_uuid))
         self._prompts.add_message(text, message_uuid)
 
     async def _messages(self) -> AsyncGenerator[Message]:
-        """Messages until the stream ends; after the last result it has little time to."""
+        """Yield messages until the stream ends, at most `EXIT_GRACE` after the last result."""
         stream = self._client.receive_messages()
         try:
             while True:
@@ -307,9 +265,13 @@ class _Session:
         except StopAsyncIteration:
             pass
         except TimeoutError:
-            log.warning("%s: the agent program did not exit by itself", self._launch.run_id)
+            log.warning(
+                "%s: the agent program did not exit by itself",
+                self._launch.run_id,
+                extra=self._log_fields("agent.exit_timed_out"),
+            )
         except Exception as error:
-            # After a result that is an error the program exits with 1 on purpose.
+            # After an error result the program exits with status 1 on purpose.
             if not self._has_result:
                 raise self._failure("crashed", error) from error
         self.has_ended = True
@@ -317,35 +279,40 @@ class _Session:
         self.critical.discard_all()
 
     async def _handle_result(self, result: ResultMessage) -> None:
-        """After its last result an agent has nothing more to hear."""
+        """Close the program's input if this result is its last one."""
         self._has_result = True
-        # A message still on its way gets an answer of its own; after an error it does not.
+        # A message that is not consumed yet gets a result of its own, except after an error.
         if self._translator.pending_message_ids and not result.is_error and not self._is_stopping:
             return
         if not self.has_ended:
-            # Daemons of its tools are its children only as long as it lives.
+            # Daemons that its tools left are its children only as long as it lives.
             await scan_tree(self.tree)
             self.has_ended = True
             self._prompts.close()
 
     async def _drain_events(self) -> None:
-        """Read on, so that the last of the transcript is kept and the end is heard."""
+        """Read the remaining events, so that the transcript is complete and the end noticed."""
         with suppress(AgentFailed):
             async for _ in self.events():
                 pass
 
     async def _watch(self, root: ProcessIdentity) -> None:
-        """Remember who belongs to the tree, and end it if its head is gone.
+        """Keep the process tree up to date, and end it if the agent program has died.
 
-        A child of a dead program can hold its output open, which would then never end.
+        A child of the dead program can hold its output open, so that the stream would never end.
+        Two scans in a row must miss the program before it counts as dead.
         """
         misses = 0
         while misses < 2:
             await asyncio.sleep(_WATCH_INTERVAL.total_seconds())
             living = await scan_tree(self.tree)
-            misses = 0 if root.pid in {one.pid for one in living} else misses + 1
+            misses = 0 if root.pid in {process.pid for process in living} else misses + 1
         if not self._is_stream_over:
-            log.warning("%s: the agent program is gone", self._launch.run_id)
+            log.warning(
+                "%s: the agent program is gone",
+                self._launch.run_id,
+                extra=self._log_fields("agent.died", pid=root.pid),
+            )
             await end_tree(
                 run_marker=self._launch.run_id,
                 attempt=self._launch.attempt,
@@ -372,6 +339,10 @@ class _Session:
     def _failure(self, problem: str, error: Exception | None = None) -> AgentFailed:
         return agent_failure(problem, error, self.stderr_tail)
 
+    def _log_fields(self, event: str, **fields: int) -> dict[str, object]:
+        run = {"run_id": self._launch.run_id, "attempt": self._launch.attempt}
+        return {"event": event, **run, **fields}
+
     def _on_entry(self, entry: Any) -> None:
         usage = usage_of_entry(entry)
         if usage is not None:
@@ -382,16 +353,16 @@ class _Session:
 
 
 def _find_agent_process(living: tuple[ProcessIdentity, ...]) -> ProcessIdentity | None:
-    """The one of the tree that this process started: the agent program itself."""
-    for one in living:
-        present = process_table.find_process(one.pid)
-        if present is not None and present.parent == os.getpid():
-            return one
+    """Find the agent program itself: the process of the tree whose parent is this process."""
+    for identity in living:
+        process = process_table.find_process(identity.pid)
+        if process is not None and process.parent == os.getpid():
+            return identity
     return None
 
 
 async def _run_uninterrupted(work: Coroutine[Any, Any, None], *, name: str) -> None:
-    """Do `work` to its end, and only then be cancelled."""
+    """Finish `work` even if this task is cancelled; the cancellation is raised afterwards."""
     task = asyncio.create_task(work, name=name)
     was_cancelled: asyncio.CancelledError | None = None
     while not task.done():

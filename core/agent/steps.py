@@ -1,7 +1,4 @@
-"""The steps people see: the agent's plan, with when and with what each item was done.
-
-Pure.
-"""
+"""The steps that people see: the agent's plan with the times and tools of each item.  Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from core.domain.runs.step import Step, StepStatus
 
 _FINAL_STATUSES = frozenset({StepStatus.COMPLETED, StepStatus.FAILED, StepStatus.SKIPPED})
 
-# What a tool is used for, when the agent has no plan to tell.
+# The names of the steps that stand in for a plan if the agent makes none.
 _ACTIVITY_NAMES: Mapping[str, str] = MappingProxyType(
     {
         "look": "Look around",
@@ -46,12 +43,17 @@ def fold_steps(
     *,
     now: datetime,
 ) -> tuple[Step, ...]:
-    """The steps after `events`.
+    """Return the steps after `events`.
 
-    Each step of the plan knows when it began and ended and which of the main agent's tools
-    were used while it was the one in progress.  Without a plan there is one step for each
-    kind of work, in the order they first occurred.  `items` is the plan before `events`; a
-    `PlanChanged` among these replaces it.
+    A step of the plan records when it started and ended, and which tools the main agent called
+    while it was in progress.  Without a plan there is one step for each kind of work, in the
+    order in which they first occurred.
+
+    Args:
+        previous: The steps before `events`.
+        items: The plan before `events`; a `PlanChanged` among them replaces it.
+        events: What has happened since, oldest first.
+        now: The time to record for changes.
     """
     steps = _apply_plan(previous, items, now) if items else previous
     for event in events:
@@ -66,26 +68,28 @@ def fold_steps(
 def end_steps(
     steps: tuple[Step, ...], *, succeeded: bool, now: datetime, error: str | None = None
 ) -> tuple[Step, ...]:
-    """The steps of a leg that is over: nothing stays in progress.
+    """Return the steps of a run that has ended: none of them is in progress.
 
-    After a failure the open step failed and the untouched ones stay pending, for a
-    continued leg to do; after a success what was never begun was skipped.
+    After a success, the step in progress is completed and pending ones are skipped.  After a
+    failure, the step in progress has failed with `error`, and pending ones stay pending: the
+    session's next run may do them.
     """
-    ended = []
-    for step in steps:
+
+    def end_step(step: Step) -> Step:
         if step.status is StepStatus.IN_PROGRESS:
             status = StepStatus.COMPLETED if succeeded else StepStatus.FAILED
-            step = replace(  # noqa: PLW2901 - the ended one takes its place
+            return replace(
                 step, status=status, completed_at=now, error=None if succeeded else error
             )
-        elif step.status is StepStatus.PENDING and succeeded:
-            step = replace(step, status=StepStatus.SKIPPED)  # noqa: PLW2901 (as above)
-        ended.append(step)
-    return tuple(ended)
+        if step.status is StepStatus.PENDING and succeeded:
+            return replace(step, status=StepStatus.SKIPPED)
+        return step
+
+    return tuple(end_step(step) for step in steps)
 
 
 def plan_from_steps(steps: Sequence[Step]) -> tuple[PlanItem, ...]:
-    """The plan that a session's next leg goes on with: what failed is to be done again."""
+    """Return the plan for a session's next attempt; failed items become pending again."""
     return tuple(
         PlanItem(
             source_id=step.source_id,
@@ -113,7 +117,11 @@ def _apply_plan(
 
 
 def _find_step(steps: Sequence[Step], item: PlanItem, names: Collection[str]) -> Step | None:
-    """The step an item was before.  A rewritten list (of `names`) may move and rename items."""
+    """Find the earlier step of a plan item; TodoWrite may have moved or renamed it.
+
+    `names` are all names of the new plan: a step with the same id whose old name is among them
+    is another item.
+    """
     same_id = [step for step in steps if step.source_id == item.source_id]
     same_name = [step for step in steps if step.name == item.name]
     both = [step for step in same_id if step.name == item.name]
@@ -127,7 +135,7 @@ def _update_step(known: Step | None, item: PlanItem, position: int, now: datetim
     if item.status is StepStatus.IN_PROGRESS:
         started_at, completed_at = started_at or now, None
     elif item.status in _FINAL_STATUSES:
-        # A list that arrives with finished items does not tell when they were.
+        # An item that is finished when it first appears has no known end.
         if known is not None and known.status is not item.status:
             completed_at = now
     else:
@@ -149,7 +157,7 @@ def _apply_tool(steps: tuple[Step, ...], event: ToolStarted, now: datetime) -> t
     if event.name in PLAN_TOOLS:
         return steps
     if steps and not any(_is_activity(step) for step in steps):
-        current = next((s for s in steps if s.status is StepStatus.IN_PROGRESS), None)
+        current = next((step for step in steps if step.status is StepStatus.IN_PROGRESS), None)
         if current is None:
             return steps
         return tuple(_count_tool(step, event) if step is current else step for step in steps)

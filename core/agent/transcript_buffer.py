@@ -1,4 +1,4 @@
-"""A session's transcript, between the agent program and the store."""
+"""A buffer for a session's transcript between the agent program and the store."""
 
 from __future__ import annotations
 
@@ -16,35 +16,36 @@ from core.domain.errors import Unavailable
 
 log = logging.getLogger(__name__)
 
-# At its exit the program notes what the session has cost so far, and a resumed one goes on
-# counting from there: the leg's budget would be spent before it began.
+# At its exit the program writes the session's cost so far to the transcript.  A resumed program
+# would count on from there, and might exceed its budget before it starts.
 _COST_ENTRY_TYPE = "cost-state"
 _APPEND_LIMIT = timedelta(seconds=20)
-# As long as a run's end waits for a database that is away; a run is called off sooner.
+# The same as the wait for an unreachable database at a run's end; a kill ends it earlier.
 LOAD_TIMEOUT = timedelta(minutes=30)
 _MIN_RETRY_PAUSE = timedelta(milliseconds=200)
 _MAX_REFUSED_BATCHES = 3
-# What a worker that dies loses at most of a transcript; the agent's tools take longer.
+# A worker that dies loses at most this much of a transcript; a tool call takes longer.
 _BATCH_DELAY = timedelta(milliseconds=50)
-# While they follow each other within less than a second: a transaction takes time from the agent.
+# The delay while transactions follow each other within `_BUSY_WINDOW`, since each of them takes
+# processor time from the agent.
 _BUSY_BATCH_DELAY = timedelta(milliseconds=150)
 _BUSY_WINDOW = timedelta(seconds=1)
 _MAX_RETRY_PAUSE = timedelta(seconds=5)
 
 
 class TranscriptBuffer:
-    """The store as the SDK sees it: it never fails an append, and knows no earlier costs.
+    """A transcript store for the SDK that accepts every append and leaves out earlier costs.
 
-    The SDK gives an append up after a second, and a conversation with a hole in it cannot
-    be resumed.  So what the store does not take now is kept here, in order, and tried
-    again until it does; `settle` is the last chance.  Entries of one moment are stored
-    together: the program writes them one by one, and a transaction costs more than a line.
+    The SDK abandons an append after one second, and a conversation with a gap cannot be resumed.
+    So the buffer keeps entries in order and retries until the store accepts them; `flush_all` is
+    the last attempt.  Entries that arrive close together share a transaction, which costs more
+    than one entry.
     """
 
     def __init__(
         self, transcripts: TranscriptStore, *, on_entry: Callable[[Any], None] = lambda _entry: None
     ) -> None:
-        """Keep entries in `transcripts`; `heard` is told each one as it comes."""
+        """Store entries in `transcripts`; `on_entry` is called with each one as it arrives."""
         self._transcripts = transcripts
         self._on_entry = on_entry
         self._queue: deque[tuple[Any, list[Any]]] = deque()
@@ -56,11 +57,11 @@ class TranscriptBuffer:
 
     @property
     def is_loading(self) -> bool:
-        """Whether the SDK waits for a transcript, for which a store that is away is waited for."""
+        """Whether the SDK waits for a transcript, which takes long if the store is unreachable."""
         return self._pending_loads > 0
 
     async def append(self, key: Any, entries: Any) -> None:
-        """Take entries, to be stored within a moment or as soon as the store takes them."""
+        """Queue entries, which are stored in the background.  Never fails."""
         self._queue.append((key, list(entries)))
         for entry in entries:
             self._on_entry(entry)
@@ -68,18 +69,22 @@ class TranscriptBuffer:
             self._writer = asyncio.create_task(self._write_loop(), name="write transcript")
 
     async def load(self, key: Any) -> Any:
-        """All entries but the notes of cost; each leg counts its own."""
+        """Return all entries except cost records; each attempt counts its own cost.
+
+        Raises:
+            Unavailable, OSError: If the store is still unreachable after `LOAD_TIMEOUT`.
+        """
         entries = await self._read_with_retries(lambda: self._transcripts.load(key))
         if entries is None:
             return None
         return [entry for entry in entries if entry.get("type") != _COST_ENTRY_TYPE]
 
     async def list_subkeys(self, key: Any) -> Any:
-        """The subagents' transcripts."""
+        """Return the subpaths of the subagents' transcripts.  Raises as `load` does."""
         return await self._read_with_retries(lambda: self._transcripts.list_subkeys(key))
 
     async def _read_with_retries(self, read: Callable[[], Awaitable[Any]]) -> Any:
-        """Ask the store until it answers: a leg must not fail because it began in an outage."""
+        """Retry until the store answers: an attempt must not fail because it began in an outage."""
         deadline = time.monotonic() + LOAD_TIMEOUT.total_seconds()
         pause = _MIN_RETRY_PAUSE
         self._pending_loads += 1
@@ -90,27 +95,31 @@ class TranscriptBuffer:
                 except (Unavailable, OSError) as error:
                     if time.monotonic() >= deadline:
                         raise
-                    log.warning("transcript not read, will be: %s", type(error).__name__)
+                    log.warning(
+                        "transcript not read, will be: %s",
+                        type(error).__name__,
+                        extra={"event": "transcript.read_failed", "error": type(error).__name__},
+                    )
                 await asyncio.sleep(pause.total_seconds())
                 pause = min(2 * pause, _MAX_RETRY_PAUSE)
         finally:
             self._pending_loads -= 1
 
     async def flush_all(self, *, limit: timedelta, outage_limit: timedelta = timedelta(0)) -> None:
-        """Store all that waits; what then is not stored is lost, and logged.
+        """Store all queued entries.  Those that cannot be stored are lost, and the loss is logged.
 
         Args:
-            limit: For a store that does not take something.
-            outage_limit: For a store that is away: what it will take is worth a longer wait.
+            limit: How long to retry while the store rejects entries.
+            outage_limit: How long to retry while the store is unreachable.
         """
         try:
             await self._wait_until_stored(limit, outage_limit)
         except asyncio.CancelledError:
-            # The whole process has to end now.
+            # Cancelled: the process is about to exit.
             self._log_lost(sum(len(entries) for _, entries in self._queue))
             raise
         lost = 0
-        # One batch that the store will never take must not drag the others along.
+        # A batch that the store always rejects must not take the others with it.
         for _ in range(_MAX_REFUSED_BATCHES):
             if await self._flush():
                 break
@@ -120,13 +129,13 @@ class TranscriptBuffer:
         self._log_lost(lost)
 
     async def _wait_until_stored(self, limit: timedelta, outage_limit: timedelta) -> None:
-        """Store what waits as long as there is hope for it; then writing is over."""
+        """Store queued entries until the limits are reached, then stop the writer task."""
         if self._writer is None:
             return
         began = time.monotonic()
         is_stored = await self._flush_at_once(limit)
         if not is_stored and not self._is_unreachable and not self._writer.done():
-            # It tries them one by one.
+            # The writer task now stores the batches one by one.
             await asyncio.wait({self._writer}, timeout=limit.total_seconds())
         while self._queue and self._is_unreachable:
             if time.monotonic() - began >= outage_limit.total_seconds():
@@ -139,7 +148,11 @@ class TranscriptBuffer:
     @staticmethod
     def _log_lost(lost: int) -> None:
         if lost:
-            log.error("%d entries of a transcript are lost", lost)
+            log.error(
+                "%d entries of a transcript are lost",
+                lost,
+                extra={"event": "transcript_entries.lost", "count": lost},
+            )
 
     async def _flush_at_once(self, limit: timedelta) -> bool:
         try:
@@ -149,7 +162,7 @@ class TranscriptBuffer:
             return False
 
     async def _flush(self, *, merge_batches: bool = False) -> bool:
-        """Store what waits, oldest first; False if the store did not take it."""
+        """Store queued batches, oldest first; return False if the store did not accept one."""
         async with self._flush_lock:
             while self._queue:
                 key, _ = self._queue[0]
@@ -158,8 +171,12 @@ class TranscriptBuffer:
                 try:
                     async with asyncio.timeout(_APPEND_LIMIT.total_seconds()):
                         await self._transcripts.append(key, entries)
-                except Exception as error:  # noqa: BLE001 - the store's errors are its own
-                    log.warning("transcript not stored, will be: %s", type(error).__name__)
+                except Exception as error:  # noqa: BLE001 - a store may raise anything
+                    log.warning(
+                        "transcript not stored, will be: %s",
+                        type(error).__name__,
+                        extra={"event": "transcript.write_failed", "error": type(error).__name__},
+                    )
                     self._is_unreachable = isinstance(error, Unavailable | OSError)
                     return False
                 self._is_unreachable = False
@@ -169,13 +186,13 @@ class TranscriptBuffer:
         return True
 
     def _count_same_key(self) -> int:
-        """How many of the oldest batches belong together."""
+        """Count the batches at the head of the queue that belong to the same transcript."""
         key, _ = self._queue[0]
         return sum(1 for _ in takewhile(lambda batch: batch[0] == key, self._queue))
 
     @property
     def _batch_delay(self) -> timedelta:
-        """How long to wait for more before what waits is stored."""
+        """How long to collect entries before they are stored."""
         since = None if self._stored_at is None else time.monotonic() - self._stored_at
         is_busy = since is not None and since < _BUSY_WINDOW.total_seconds()
         return _BUSY_BATCH_DELAY if is_busy else _BATCH_DELAY
@@ -187,7 +204,7 @@ class TranscriptBuffer:
             if await self._flush(merge_batches=True):
                 pause = _MIN_RETRY_PAUSE
                 continue
-            # One by one from here: it may be one of them that the store will never take.
+            # One batch at a time from here: only one of them may be what the store rejects.
             while not await self._flush():
                 await asyncio.sleep(pause.total_seconds())
                 pause = min(2 * pause, _MAX_RETRY_PAUSE)

@@ -1,6 +1,6 @@
-"""From the SDK's messages to our events.  Pure: the same messages give the same events.
+"""Translation of the SDK's messages into events.  Pure: the same messages give the same events.
 
-Everything that leaves here is redacted, and clipped where it may be huge.
+All texts in the events are redacted, and clipped where they may be huge.
 """
 
 from __future__ import annotations
@@ -44,11 +44,12 @@ from core.domain.runs.run import Usage
 _MAX_OUTPUT_CHARS = 4_000
 _MAX_INPUT_CHARS = 2_000
 _MAX_SUMMARY_CHARS = 120
-# Of one answer; more than a thousand times what a model can read.
+# The most that is believed of one answer: over a thousand times a model's context.
 _MAX_TOKENS = 10**9
-# Looked at for secrets beyond what is kept, so that the cut does not hide half of one.
+# Characters beyond the limit that are redacted too: a secret must not be cut in half, because
+# its first half would not be recognised.
 _REDACTION_MARGIN = 1_000
-# The member of a tool's input that says most in one line.
+# The fields of a tool's input that describe a call in one line, best first.
 _SUMMARY_KEYS = (
     "subject", "description", "command", "file_path", "notebook_path", "path", "pattern", "query",
     "url", "skill", "prompt",
@@ -56,11 +57,11 @@ _SUMMARY_KEYS = (
 
 
 class Translator:
-    """Translates one leg's messages, in order.
+    """Translates the messages of one attempt, in order.
 
     Attributes:
         plan: The agent's task list so far.
-        pending_message_ids: Ids of messages that were sent and have not come back yet.
+        pending_message_ids: Ids of messages to the agent that it has not consumed yet.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class Translator:
         self._last_usage: TurnUsage | None = None
 
     def translate(self, message: Message) -> list[AgentEvent]:
-        """The events of one message, in the order in which they happened."""
+        """Return the events of one message, in the order in which they happened."""
         if isinstance(message, AssistantMessage):
             return list(self._assistant(message))
         if isinstance(message, UserMessage):
@@ -93,7 +94,7 @@ class Translator:
 
     def _assistant(self, message: AssistantMessage) -> Iterator[AgentEvent]:
         is_subagent = message.parent_tool_use_id is not None
-        # The program's own words in the model's place: an API error, which the result tells.
+        # A text of the program in place of the model's: an API error, which the result repeats.
         is_synthetic = message.model == "<synthetic>"
         yield from self._consumed_messages(message.user_message_uuids or ())
         if message.message_id and message.usage and not is_synthetic:
@@ -103,7 +104,7 @@ class Translator:
                 model=message.model,
                 is_subagent=is_subagent,
             )
-            # Each block of an answer comes as a message of its own, with the same usage.
+            # Each block of an answer arrives as a separate message with the same usage.
             if turn != self._last_usage:
                 self._last_usage = turn
                 yield turn
@@ -166,7 +167,7 @@ class Translator:
             is_error=message.is_error,
             turns=message.num_turns,
             text=None if message.result is None else self._clean(message.result),
-            # The digits of a binary fraction are nobody's cost; the column keeps seven.
+            # Rounded to the column's seven decimals, since the rest is binary-fraction noise.
             cost_usd=None if cost is None else round(Decimal(str(cost)), 7),
             usage=_usage(message.usage or {}),
             terminal_reason=message.terminal_reason,
@@ -220,10 +221,10 @@ class Translator:
 
 
 def usage_of_entry(entry: Any) -> TurnUsage | None:
-    """What one line of a transcript says of an answer's usage.
+    """Return the usage that a transcript entry records; `None` if it is no model's answer.
 
-    The message of an answer comes before the answer is whole, with the usage of its
-    beginning; the transcript has the whole of it.
+    An answer's message arrives before the answer is complete, with the usage at its start.  The
+    transcript has the final usage.
     """
     message = entry.get("message")
     if entry.get("type") != "assistant" or not isinstance(message, dict):
@@ -239,8 +240,8 @@ def usage_of_entry(entry: Any) -> TurnUsage | None:
     )
 
 
-def _usage(text: Any) -> Usage:
-    counts = text if isinstance(text, Mapping) else {}
+def _usage(value: Any) -> Usage:
+    counts = value if isinstance(value, Mapping) else {}
     return Usage(
         input_tokens=_tokens(counts.get("input_tokens")),
         output_tokens=_tokens(counts.get("output_tokens")),
@@ -249,9 +250,9 @@ def _usage(text: Any) -> Usage:
     )
 
 
-def _tokens(text: Any) -> int:
-    """A count of tokens; what cannot be one counts nothing."""
-    return text if isinstance(text, int) and 0 <= text <= _MAX_TOKENS else 0
+def _tokens(value: Any) -> int:
+    """Read a count of tokens; anything implausible counts as 0."""
+    return value if isinstance(value, int) and 0 <= value <= _MAX_TOKENS else 0
 
 
 def _text(content: str | list[dict[str, Any]] | None) -> str:
@@ -263,9 +264,9 @@ def _text(content: str | list[dict[str, Any]] | None) -> str:
     )
 
 
-def _retry_error(text: Mapping[str, Any]) -> str:
-    status = text.get("error_status")
-    error = str(text.get("error") or "the call failed")
+def _retry_error(fields: Mapping[str, Any]) -> str:
+    status = fields.get("error_status")
+    error = str(fields.get("error") or "the call failed")
     return error if status is None else f"{error} (HTTP {status})"
 
 

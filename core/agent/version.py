@@ -1,4 +1,4 @@
-"""Which `claude` program there is."""
+"""The version of the bundled `claude` program."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _LIMIT_SECONDS = 20
 
 
 def program_version() -> str | None:
-    """Version of the agent program, `None` if it does not run.  Blocking."""
+    """Ask the agent program for its version; `None` if it does not run.  Blocking, up to 20 s."""
     try:
         found = subprocess.run(  # noqa: S603 - the SDK's own program
             [str(BUNDLED_PROGRAM), "--version"],

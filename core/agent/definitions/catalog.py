@@ -1,4 +1,4 @@
-"""Workflow definitions: Markdown files with front matter, shipped ones and a team's own."""
+"""The catalog of workflow definitions: the shipped ones, and those of a team's own folder."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _SHIPPED = Path(__file__).parent / "workflows"
 
 @dataclass(frozen=True)
 class Catalog:
-    """All definitions there are.
+    """All available workflow definitions.
 
     Attributes:
-        all: Sorted by name.
+        all: The definitions, sorted by name.
     """
 
     all: tuple[WorkflowDefinition, ...]
 
     def get(self, name: str) -> WorkflowDefinition:
-        """The definition of this name or alias; case does not matter.
+        """Return the definition with this name or alias, ignoring case.
 
         Raises:
-            UnknownWorkflow: If there is none; names the nearest one.
+            UnknownWorkflow: If there is none; the error suggests the most similar name.
         """
         key = name.strip().lower()
         by_name = self._by_name()
@@ -52,13 +52,14 @@ class Catalog:
 
 
 def load_catalog(extra: Path | None = None) -> Catalog:
-    """Read the shipped definitions and those of `extra`, which win by name.  Blocking.
+    """Read the shipped definitions, and those of the folder `extra`.  Blocking.
 
-    An extra definition may take a shipped one's alias, too; two files of one folder may
-    not claim the same name.
+    A definition in `extra` replaces a shipped one of the same name, and may take over the alias
+    of a shipped one.  Two files in one folder may not use the same name or alias.
 
     Raises:
-        BadDefinition: If a file is wrong; names the file, the key and what to write.
+        BadDefinition: If a file is invalid; the error names the file and the key, and says what
+            to write.
     """
     definitions = _read_folder(_SHIPPED)
     if extra is not None:
@@ -102,8 +103,10 @@ def _read_file(path: Path) -> WorkflowDefinition:
 def _merge(
     shipped: Mapping[str, WorkflowDefinition], extra: Mapping[str, WorkflowDefinition]
 ) -> dict[str, WorkflowDefinition]:
-    """`extra` over `shipped`: a name taken by `extra` is nobody's alias any more."""
-    taken = {name for one in extra.values() for name in (one.name, *one.aliases)}
+    """Merge both; names and aliases used by `extra` are removed from the shipped aliases."""
+    taken = {
+        name for definition in extra.values() for name in (definition.name, *definition.aliases)
+    }
     for definition in extra.values():
         for alias in definition.aliases:
             if alias in shipped and alias not in extra:
@@ -113,7 +116,7 @@ def _merge(
                     f"claims `{alias}`, a shipped workflow; to replace that one, "
                     f"name your file `{alias}.md`",
                 )
-    merged = {name: _without_aliases(one, taken) for name, one in shipped.items()}
+    merged = {name: _without_aliases(shipped[name], taken) for name in shipped}
     return merged | dict(extra)
 
 

@@ -1,4 +1,4 @@
-"""One workflow definition, read from Markdown with YAML front matter, strictly.  Pure."""
+"""The strict parser of a workflow definition: Markdown with YAML front matter.  Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from core.domain.workflow import (
     WorkflowDefinition,
 )
 
-# Fits an option of a Slack select, a file name and a git branch.
+# A name is used as an option of a Slack select menu, as a file name, and in a git branch.
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,39}\Z")
 _DELIMITER = "---"
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?\Z")
@@ -31,11 +31,11 @@ _MAX_DESCRIPTION_CHARS = 200
 
 
 class BadDefinition(OpsError):
-    """A definition file is wrong.
+    """A definition file is invalid.
 
     Attributes:
         file: The file's name, without its folder.
-        key: The front matter's key, `None` if the file as a whole is meant.
+        key: The key in the front matter; `None` if the problem concerns the whole file.
     """
 
     code = "bad_definition"
@@ -50,14 +50,14 @@ class BadDefinition(OpsError):
 
 
 class _InvalidValue(Exception):
-    """A value is not what its key wants; the text completes the error."""
+    """A value does not suit its key; the text completes the `BadDefinition`."""
 
 
 def parse_definition(file: str, text: str) -> WorkflowDefinition:
-    """Read the text of `<name>.md`.
+    """Parse the text of `<name>.md`.
 
     Raises:
-        BadDefinition: If anything in it is missing, unknown or out of bounds.
+        BadDefinition: If something in it is missing, unknown or out of bounds.
     """
     name = file.removesuffix(".md")
     if not _NAME.match(name):

@@ -1,9 +1,9 @@
-"""The tree of processes of a run, and the ladder that ends it with proof.
+"""The process tree of a run, and the ladder that ends it and proves that nothing is left.
 
-A process belongs to a run if it carries the run's cookie, if it descends from the agent,
-or if it lives in a session (`setsid`) that one of the tree opened; what was once met is
-never forgotten.  The agent program is its orphans' reaper (see `launch.py`), so even a
-daemon that emptied its environment stays a descendant while the agent lives.
+A process belongs to a run if its environment has the run marker, if it descends from the agent
+program, or if it is in a session (`setsid`) that a process of the tree opened.  Once seen, it
+stays in the tree.  The agent program adopts the orphans of its tree (see `launch.py`), so even a
+daemon that cleared its environment stays a descendant while the program lives.
 """
 
 from __future__ import annotations
@@ -38,28 +38,30 @@ INSTALLATION_MARKER = "SIGNALBOX_SITE"
 
 OnPhase = Callable[[Phase, Proof], Awaitable[None]]
 
-# A look costs about a millisecond for each 30 processes of the machine.
+# A scan takes about one millisecond for every 30 processes on the machine.
 _SCAN_INTERVAL = timedelta(milliseconds=40)
-# A database that hangs must not keep a process alive.
+# How long a kill waits for a phase to be recorded: a hung database must not keep a process alive.
 _PHASE_RECORD_LIMIT = timedelta(seconds=1)
-# Not the loop's own pool: a kill must not queue behind slow clones.
+# Not the event loop's default pool, where a kill would wait behind slow clones.
 _SCAN_EXECUTOR = ThreadPoolExecutor(max_workers=4, thread_name_prefix="processes")
 
 
 def identify(pid: int) -> ProcessIdentity | None:
-    """The identity of a living process; `None` if there is none."""
-    found = process_table.find_process(pid)
-    return None if found is None else found.identity
+    """Return the identity of a living process; `None` if no process has this pid."""
+    process = process_table.find_process(pid)
+    return None if process is None else process.identity
 
 
 @dataclass
 class ProcessTree:
-    """A run's processes as met so far.
+    """The processes of a run that have been seen so far.
 
     Attributes:
-        attempt: The one attempt that is meant; `None` means all of the run.
-        seen: Everything met, by pid and start.
-        sessions: Sessions opened within the tree that still have members.
+        run_marker: The run's id, as its processes carry it in `SIGNALBOX_RUN_ID`.
+        root: The agent program's process, once it is known.
+        attempt: The attempt whose processes are meant; `None` is every attempt of the run.
+        seen: All processes ever seen, by pid and start time.
+        sessions: Sessions (`setsid`) opened within the tree that still have members.
     """
 
     run_marker: str
@@ -73,73 +75,73 @@ class ProcessTree:
             self._add(self.root)
 
     def merge_known(self, known: ProcessTree) -> None:
-        """Add what was met before.  Safe while another thread looks at `known`."""
+        """Add the processes that `known` has seen.  Safe while another thread scans `known`."""
         self.seen.update(known.seen.copy())
         self.sessions |= known.sessions.copy()
 
     def scan(
         self, on_found: Callable[[ProcessIdentity], object] | None = None
     ) -> tuple[ProcessIdentity, ...]:
-        """Those of the tree that live now, in one pass over the machine's processes.
+        """Find the living processes of the tree in one pass over the machine's processes.
 
         Args:
-            on_found: Called for each at the moment it is found, while the pass goes on.
+            on_found: Called with each process as soon as it is found, before the pass goes on.
         """
         own_pids = _own_pids()
         children: dict[int, list[process_table.ProcessInfo]] = defaultdict(list)
         alive: dict[int, ProcessIdentity] = {}
         sessions: set[int] = set()
 
-        def found(one: process_table.ProcessInfo) -> None:
-            identity = one.identity
-            alive[one.pid] = identity
+        def add(process: process_table.ProcessInfo) -> None:
+            identity = process.identity
+            alive[process.pid] = identity
             self._add(identity)
-            if one.session == one.pid:
-                self.sessions.add(one.session)
+            if process.session == process.pid:
+                self.sessions.add(process.session)
             if on_found is not None:
                 on_found(identity)
 
-        for one in process_table.iter_processes():
-            if one.pid in own_pids:
+        for process in process_table.iter_processes():
+            if process.pid in own_pids:
                 continue
-            children[one.parent].append(one)
-            sessions.add(one.session)
-            if self._belongs_to_run(one):
-                found(one)
+            children[process.parent].append(process)
+            sessions.add(process.session)
+            if self._belongs_to_run(process):
+                add(process)
         pending = list(alive)
         while pending:
             for child in children.get(pending.pop(), ()):
                 if child.pid not in alive:
-                    found(child)
+                    add(child)
                     pending.append(child.pid)
-        # An empty session's number may come back as a stranger's.
+        # The kernel may give the id of an empty session to an unrelated process.
         self.sessions &= sessions
         return tuple(alive.values())
 
     def proof(self, survivors: tuple[ProcessIdentity, ...]) -> Proof:
-        """What can be said of it now."""
+        """Return the proof for a scan that found `survivors`."""
         return Proof(seen=tuple(self.seen.values()), survivors=survivors)
 
-    def _belongs_to_run(self, one: process_table.ProcessInfo) -> bool:
+    def _belongs_to_run(self, process: process_table.ProcessInfo) -> bool:
         return (
-            (one.pid, one.started_ticks) in self.seen
-            or self._is_in_tree_session(one)
-            or self._has_marker(one)
+            (process.pid, process.started_ticks) in self.seen
+            or self._is_in_tree_session(process)
+            or self._has_marker(process)
         )
 
-    def _has_marker(self, one: process_table.ProcessInfo) -> bool:
-        markers = process_table.read_environment(one.pid, RUN_MARKER, ATTEMPT_MARKER)
+    def _has_marker(self, process: process_table.ProcessInfo) -> bool:
+        markers = process_table.read_environment(process.pid, RUN_MARKER, ATTEMPT_MARKER)
         if markers.get(RUN_MARKER) != self.run_marker:
             return False
-        # A worker that was given up must not end what its successor on this machine started.
+        # A worker that lost the run must not end the next attempt, which may be on this machine.
         return self.attempt is None or markers.get(ATTEMPT_MARKER, str(self.attempt)) == str(
             self.attempt
         )
 
-    def _is_in_tree_session(self, one: process_table.ProcessInfo) -> bool:
-        if one.session not in self.sessions or one.session == one.pid:
+    def _is_in_tree_session(self, process: process_table.ProcessInfo) -> bool:
+        if process.session not in self.sessions or process.session == process.pid:
             return False
-        leader = process_table.find_process(one.session)
+        leader = process_table.find_process(process.session)
         return leader is None or (leader.pid, leader.started_ticks) in self.seen
 
     def _add(self, identity: ProcessIdentity) -> None:
@@ -150,7 +152,7 @@ class ProcessTree:
 def find_run_processes(
     run_marker: str, root: ProcessIdentity | None
 ) -> tuple[ProcessIdentity, ...]:
-    """The living processes of a run.  Blocking, for a few milliseconds."""
+    """Find the living processes of a run.  Blocking, for a few milliseconds."""
     return ProcessTree(run_marker, root).scan()
 
 
@@ -168,20 +170,28 @@ async def end_tree(
     terminate_grace: timedelta = TERMINATE_GRACE,
     proof_limit: timedelta = PROOF_LIMIT,
 ) -> Proof:
-    """End every process of a run, as gently as it allows, and prove it.
+    """End every process of a run, as gently as possible, and prove it.
 
-    Within 10 s: `interrupt` (at most 5 s, left out with `force`), SIGTERM (2 s), SIGKILL
-    (2 s).  Safe to call again, and for a tree that is gone already.  To be shielded from
-    cancellation by who must have its outcome.
+    Takes at most 10 s: `interrupt` (5 s, skipped with `force`), SIGTERM (2 s), SIGKILL (2 s).
+    May be called again, and for a tree that is already gone.  A caller that needs the outcome
+    has to shield the call from cancellation.
 
-    `interrupt` asks the agent to stop; it may fail or hang.  `has_ended` tells whether the
-    agent has come to its end, so that more patience gains nothing.  `on_phase` is awaited
-    before `INTERRUPTED`, `TERMINATED` and `KILLED` are acted on; if it fails or hangs the
-    ladder goes on, for who is asked to stop must stop.  `known` is what was met earlier.
-    `attempt` spares other attempts at the run.
+    Args:
+        run_marker: The run's id.
+        root: The agent program's process, if it is known.
+        attempt: Leaves processes of other attempts alone; `None` ends those of all attempts.
+        interrupt: Asks the agent to stop; it may fail or hang.
+        has_ended: Whether the agent is done, so that waiting longer is useless.
+        force: Skip the interrupt.
+        on_phase: Awaited before `INTERRUPTED`, `TERMINATED` and `KILLED` are acted on.  If it
+            fails or takes longer than 1 s, the ladder goes on: the kill has priority.
+        known: Processes seen earlier.
+        interrupt_grace: How long to wait after the interrupt.
+        terminate_grace: How long to wait after SIGTERM.
+        proof_limit: How long to repeat SIGKILL.
 
     Returns:
-        The proof; who asked records `CONFIRMED` or `UNCONFIRMED` by it.
+        The proof, from which the caller records `CONFIRMED` or `UNCONFIRMED`.
     """
     tree = ProcessTree(run_marker, root, attempt)
     if known is not None:
@@ -197,30 +207,49 @@ async def end_tree(
         await _record_phase(on_phase, Phase.KILLED, tree.proof(alive))
         alive = await _signal(tree, signal.SIGKILL, proof_limit)
     if alive:
-        log.error("%s: %d processes survive", run_marker, len(alive))
+        log.error(
+            "%s: %d processes survive",
+            run_marker,
+            len(alive),
+            extra={
+                "event": "process_tree.survived",
+                "run_id": run_marker,
+                "attempt": attempt,
+                "count": len(alive),
+                "pids": [process.pid for process in alive],
+            },
+        )
     return tree.proof(alive)
 
 
 def run_ids_on_machine(*, installation_id: str = "") -> frozenset[str]:
-    """Ids of the runs of this installation that have processes on this machine.  Blocking."""
+    """Find the runs of this installation that have processes on this machine.  Blocking."""
     own_pids = _own_pids()
-    found = set()
-    for one in process_table.iter_processes():
-        if one.pid not in own_pids:
-            markers = process_table.read_environment(one.pid, RUN_MARKER, INSTALLATION_MARKER)
+    run_ids = set()
+    for process in process_table.iter_processes():
+        if process.pid not in own_pids:
+            markers = process_table.read_environment(process.pid, RUN_MARKER, INSTALLATION_MARKER)
             if markers.get(RUN_MARKER) and markers.get(INSTALLATION_MARKER, "") == installation_id:
-                found.add(markers[RUN_MARKER])
-    return frozenset(found)
+                run_ids.add(markers[RUN_MARKER])
+    return frozenset(run_ids)
 
 
 async def sweep_orphans(
     live: Collection[str], *, installation_id: str = "", candidates: Collection[str] | None = None
 ) -> dict[str, Proof]:
-    """End what is left on this machine of runs that are not `live`; proofs by run id.
+    """End the processes on this machine of runs that are not `live`.
 
-    A run started between reading `live` and this call would be ended too.  So either
-    nothing starts meanwhile (a worker's own start), or `among` names what `run_ids_on_machine` saw
-    before `live` was read.
+    A run that starts after `live` was read and before this call would be ended, too.  So either
+    nothing may start meanwhile (as when a worker starts), or `candidates` has to be the result of
+    `run_ids_on_machine` from before `live` was read.
+
+    Args:
+        live: Ids of the runs that may have processes here.
+        installation_id: The installation whose processes are ended; others are left alone.
+        candidates: The only runs to consider; `None` is every run found.
+
+    Returns:
+        A proof for each run that had processes, by run id.
     """
     found = await asyncio.to_thread(run_ids_on_machine, installation_id=installation_id)
     orphaned = [run_id for run_id in found if run_id not in live]
@@ -240,7 +269,16 @@ async def _interrupt(
         try:
             await interrupt()
         except (OpsError, OSError) as error:
-            log.warning("%s: interrupt failed: %s", tree.run_marker, error)
+            log.warning(
+                "%s: interrupt failed: %s",
+                tree.run_marker,
+                error,
+                extra={
+                    "event": "agent.interrupt_failed",
+                    "run_id": tree.run_marker,
+                    "attempt": tree.attempt,
+                },
+            )
 
     deadline = time.monotonic() + grace.total_seconds()
     async with asyncio.TaskGroup() as group:
@@ -258,10 +296,10 @@ async def _interrupt(
 async def _signal(
     tree: ProcessTree, number: signal.Signals, limit: timedelta
 ) -> tuple[ProcessIdentity, ...]:
-    """Signal all of the tree until none is left or time is up.
+    """Send a signal to every process of the tree until none is left or time is up.
 
-    SIGTERM goes to each process once, SIGKILL again and again: a tree that forks while it
-    is ended is met anew at each look.
+    Each process gets SIGTERM once, but SIGKILL with every scan.  Each scan also finds what the
+    tree has forked since the last one.
     """
     signalled: set[tuple[int, int]] = set()
 
@@ -276,7 +314,7 @@ async def _signal(
         alive = await scan_tree(tree, signal_one)
         if not alive or time.monotonic() >= deadline:
             return alive
-        # What forks and dies is only caught by looking again at once.
+        # Only an immediate rescan catches a process that forks and exits.
         if number is not signal.SIGKILL:
             await asyncio.sleep(_SCAN_INTERVAL.total_seconds())
 
@@ -284,7 +322,10 @@ async def _signal(
 async def scan_tree(
     tree: ProcessTree, on_found: Callable[[ProcessIdentity], object] | None = None
 ) -> tuple[ProcessIdentity, ...]:
-    """The living of a tree, by two looks if the first finds none: a fork can slip past one."""
+    """Find the living processes of a tree without blocking the event loop.
+
+    An empty result takes two scans, since one can miss a process that forks meanwhile.
+    """
 
     def scan() -> tuple[ProcessIdentity, ...]:
         return tree.scan(on_found) or tree.scan(on_found)
@@ -299,14 +340,22 @@ async def _record_phase(on_phase: OnPhase | None, phase: Phase, proof: Proof) ->
         async with asyncio.timeout(_PHASE_RECORD_LIMIT.total_seconds()):
             await on_phase(phase, proof)
     except (OpsError, OSError) as error:
-        log.warning("phase %s could not be recorded: %s", phase, error)
+        log.warning(
+            "phase %s could not be recorded: %s",
+            phase,
+            error,
+            extra={"event": "kill_phase.record_failed", "phase": phase.value},
+        )
 
 
 def _own_pids() -> frozenset[int]:
-    """This process and its ancestors: one may itself run inside an agent's tool."""
-    found = {os.getpid()}
-    one = process_table.find_process(os.getpid())
-    while one is not None and one.parent not in found:
-        found.add(one.parent)
-        one = process_table.find_process(one.parent)
-    return frozenset(found)
+    """Return the pids of this process and its ancestors.
+
+    A worker may itself run inside an agent's tool, and must not end itself.
+    """
+    pids = {os.getpid()}
+    process = process_table.find_process(os.getpid())
+    while process is not None and process.parent not in pids:
+        pids.add(process.parent)
+        process = process_table.find_process(process.parent)
+    return frozenset(pids)

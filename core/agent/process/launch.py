@@ -1,8 +1,8 @@
-"""Become the agent program, with a clean environment.
+"""The script that becomes the agent program, with a clean environment.
 
-Run as a script by `launch.sh`, in the agent's own process, before the program: the SDK
-passes its whole environment on, and the worker's holds secrets that an agent must not see.
-Uses only the standard library, and little of it: every start of an agent waits for it.
+`launch.sh` runs it in the agent's process before the program: the SDK passes on its whole
+environment, and the worker's contains secrets that an agent must not see.  It imports only a
+little of the standard library, because every start of an agent waits for it.
 """
 
 import os
@@ -13,13 +13,13 @@ import sys
 GIVEN_VARIABLE = "SIGNALBOX_AGENT_GIVEN"
 PROGRAM_VARIABLE = "SIGNALBOX_AGENT_PROGRAM"
 PYTHON_VARIABLE = "SIGNALBOX_AGENT_PYTHON"
-# Where the task lists are kept; the program looks for them in its configuration.
+# The directory of the task lists; the program expects it in its configuration directory.
 TASKS_VARIABLE = "SIGNALBOX_AGENT_TASKS"
-# A link beside the agent's home to a configuration directory that is somewhere else.
+# A link beside the agent's home to a configuration directory elsewhere, see `main`.
 RESUMED_LINK = "resumed"
 
-# What a program needs of the machine: where things are, its language, its way out.
-# IS_SANDBOX is the operator's word that this machine may be lost: without it the program
+# What a program needs to know of the machine: paths, language, certificates, proxies.
+# With IS_SANDBOX the operator declares that the machine is disposable; without it the program
 # refuses to bypass permissions as root.
 INHERITED_VARIABLES = frozenset(
     {
@@ -29,7 +29,7 @@ INHERITED_VARIABLES = frozenset(
         "NO_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "no_proxy", "all_proxy",
     }
 )  # fmt: skip
-# What the SDK says to the program it starts.
+# Variables that the SDK sets for the program it starts.
 _SDK_VARIABLES = frozenset(
     {
         "CLAUDE_CODE_ENTRYPOINT",
@@ -42,7 +42,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 
 def main() -> None:
-    """Replace this process by the agent program."""
+    """Clean the environment, and replace this process by the agent program."""
     inherited = os.environ  # noqa: TID251 - the agent's own environment, about to be cleaned
     program = inherited[PROGRAM_VARIABLE]
     allowed = INHERITED_VARIABLES | _SDK_VARIABLES | frozenset(inherited[GIVEN_VARIABLE].split(","))
@@ -52,15 +52,15 @@ def main() -> None:
         if name in allowed or name.startswith("LC_")
     }
     if TASKS_VARIABLE in inherited:
-        # The SDK resumes in a configuration directory of its own making.
+        # The SDK resumes a session in a configuration directory that it creates itself.
         os.symlink(  # noqa: PTH211 - pathlib is slow to load
             inherited[TASKS_VARIABLE], clean["CLAUDE_CONFIG_DIR"] + "/tasks"
         )
     home, config = os.path.split(clean["HOME"])[0], clean["CLAUDE_CONFIG_DIR"]
     if not config.startswith(home) and not os.path.lexists(f"{home}/{RESUMED_LINK}"):
-        # Where the SDK made it, for who clears away after a worker that was killed.
+        # The clean-up after a killed worker finds the SDK's directory by this link.
         os.symlink(config, f"{home}/{RESUMED_LINK}")  # noqa: PTH211 (as above)
-    # Its own session: a Ctrl-C at the worker's terminal is the worker's to handle.
+    # A session of its own, so that Ctrl-C in the worker's terminal reaches only the worker.
     os.setsid()
     if sys.platform == "linux":
         _bind_to_worker()
@@ -68,10 +68,10 @@ def main() -> None:
 
 
 def _bind_to_worker() -> None:
-    """End with the worker, and keep the orphans of the tree within the tree.
+    """Make this process end with its worker, and adopt the orphans of its tree.
 
-    Both survive `execve`.  An agent must not work on after its worker died: the run is
-    resumed elsewhere.  A daemon that a tool leaves behind becomes this process's child.
+    Both settings survive `execve`.  An agent must not go on after its worker has died, because
+    the run is resumed elsewhere.  A daemon that a tool leaves behind becomes this process's child.
     """
     import ctypes  # noqa: PLC0415 - not needed elsewhere, and slow to load
 

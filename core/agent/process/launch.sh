@@ -1,3 +1,3 @@
 #!/bin/sh
-# The SDK starts a program by its path alone; this one hands over to `launch.py`.
+# The SDK takes a path without arguments, so this script runs `launch.py` with its options.
 exec "$SIGNALBOX_AGENT_PYTHON" -I -S "${0%.sh}.py" "$@"

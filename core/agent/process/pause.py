@@ -1,4 +1,4 @@
-"""Let a run's processes stand still for a while, and go on as if nothing had been."""
+"""Pausing and resuming the processes of a run."""
 
 from __future__ import annotations
 
@@ -11,38 +11,47 @@ from core.domain.kills.termination import ProcessIdentity
 
 log = logging.getLogger(__name__)
 
-# A tree that forks while it is stopped is met anew at each look.
+# Each scan may find processes that the tree has forked since the last one.
 _MAX_SCANS = 20
 
 
 async def pause_tree(tree: ProcessTree) -> int:
-    """Stop every process of a run where it stands; what it has open stays open.
+    """Stop every process of a run with SIGSTOP; open files and connections stay open.
 
     Returns:
-        How many stand still.
+        The number of stopped processes.
     """
     own_tree = ProcessTree(tree.run_marker, tree.root, tree.attempt)
     own_tree.merge_known(tree)
     signalled: set[tuple[int, int]] = set()
     for _ in range(_MAX_SCANS):
-        new = [one for one in await scan_tree(own_tree) if _identity_key(one) not in signalled]
+        living = await scan_tree(own_tree)
+        new = [process for process in living if _identity_key(process) not in signalled]
         if not new:
             break
-        for one in new:
-            signalled.add(_identity_key(one))
-            process_table.send_signal(one, signal.SIGSTOP)
+        for process in new:
+            signalled.add(_identity_key(process))
+            process_table.send_signal(process, signal.SIGSTOP)
     else:
-        log.error("%s: its processes multiply faster than they can be paused", tree.run_marker)
+        log.error(
+            "%s: its processes multiply faster than they can be paused",
+            tree.run_marker,
+            extra={
+                "event": "process_tree.pause_failed",
+                "run_id": tree.run_marker,
+                "attempt": tree.attempt,
+            },
+        )
     return len(signalled)
 
 
 async def resume_tree(tree: ProcessTree) -> None:
-    """Let the processes of a paused run go on."""
+    """Let the processes of a paused run continue."""
     own_tree = ProcessTree(tree.run_marker, tree.root, tree.attempt)
     own_tree.merge_known(tree)
-    for one in await scan_tree(own_tree):
-        process_table.send_signal(one, signal.SIGCONT)
+    for process in await scan_tree(own_tree):
+        process_table.send_signal(process, signal.SIGCONT)
 
 
-def _identity_key(one: ProcessIdentity) -> tuple[int, int]:
-    return one.pid, one.started_ticks
+def _identity_key(process: ProcessIdentity) -> tuple[int, int]:
+    return process.pid, process.started_ticks

@@ -1,6 +1,6 @@
-"""Who is running on this machine: one pass over the processes, and signals that cannot miss.
+"""The process table of this machine, and signals that cannot reach the wrong process.
 
-`/proc` where there is one; psutil elsewhere, so that development on a Mac works.
+It is read from `/proc` where that exists, and with psutil elsewhere (for development on macOS).
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import psutil
 from core.domain.kills.termination import ProcessIdentity
 
 _HAS_PROC = Path("/proc/self/stat").exists()
-# psutil reports seconds since the epoch; hundredths are what Linux's ticks are too.
+# psutil reports start times in seconds since the epoch.  Linux counts hundredths of a second.
 _TICKS_PER_SECOND = 100
-# On a machine that starts processes all the time a pass must end nevertheless.
+# Ends a pass on a machine that starts processes all the time.
 _MAX_LISTINGS = 10
 
 
@@ -28,7 +28,8 @@ class ProcessInfo:
     """One living process.
 
     Attributes:
-        session: Its session's id (the `setsid` one).
+        session: The id of its session (as of `setsid`).
+        started_ticks: Its start time, see `ProcessIdentity`.
     """
 
     pid: int
@@ -39,17 +40,17 @@ class ProcessInfo:
 
     @property
     def identity(self) -> ProcessIdentity:
-        """What tells it from a later process with the same pid."""
+        """The process's identity, which a later process with the same pid does not share."""
         return ProcessIdentity(pid=self.pid, started_ticks=self.started_ticks, name=self.name)
 
 
 def iter_processes() -> Iterator[ProcessInfo]:
-    """Every living process that can be seen; zombies are dead and left out."""
+    """Iterate over every visible process that is alive; zombies are left out."""
     return _iter_proc() if _HAS_PROC else _iter_psutil()
 
 
 def find_process(pid: int) -> ProcessInfo | None:
-    """One living process, or `None`."""
+    """Look up a living process; `None` if no process has this pid."""
     if _HAS_PROC:
         return _read_stat(pid)
     with suppress(psutil.Error):
@@ -58,13 +59,13 @@ def find_process(pid: int) -> ProcessInfo | None:
 
 
 def read_environment(pid: int, *names: str) -> dict[str, str]:
-    """The values of environment variables that a process was started with, as far as set.
+    """Read environment variables that a process was started with, as far as they are set.
 
-    Empty for a process whose environment may not be read (another user's).
+    Empty if the environment may not be read (another user's process).
     """
     if _HAS_PROC:
         try:
-            # Opened in the plain way: a Path object for each process doubles the scan's time.
+            # The builtin `open`: a Path object for each process would double a scan's time.
             with open(f"/proc/{pid}/environ", "rb") as file:  # noqa: PTH123
                 raw = file.read()
         except OSError:
@@ -83,7 +84,11 @@ def read_environment(pid: int, *names: str) -> dict[str, str]:
 
 
 def send_signal(identity: ProcessIdentity, number: signal.Signals) -> bool:
-    """Signal exactly this process; False if it is gone or its pid is another's by now."""
+    """Send a signal to exactly this process.
+
+    Returns:
+        False if it is gone, its pid now belongs to another process, or permission is missing.
+    """
     target = _open_signal_target(identity.pid)
     if target is None:
         return False
@@ -106,14 +111,17 @@ class _SignalTarget:
 
 
 def _open_signal_target(pid: int) -> _SignalTarget | None:
-    """Hold on to the process first, look at it after: a reused pid cannot slip in between."""
+    """Open a handle on a pid; the caller then checks the identity of the process it holds.
+
+    In this order the pid cannot be reused between the check and the signal.
+    """
     if hasattr(os, "pidfd_open"):
         try:
             handle = os.pidfd_open(pid)
         except ProcessLookupError:
             return None
         except OSError:
-            pass  # No pidfd in this kernel or container; a plain kill is the next best.
+            pass  # This kernel or container has no pidfd; fall back to a plain kill.
         else:
             return _SignalTarget(
                 lambda number: signal.pidfd_send_signal(handle, number), lambda: os.close(handle)
@@ -122,7 +130,10 @@ def _open_signal_target(pid: int) -> _SignalTarget | None:
 
 
 def _iter_proc() -> Iterator[ProcessInfo]:
-    """Newest first, and those born meanwhile too: what forks and dies must not slip through."""
+    """Iterate from the highest pid down, then over processes that started meanwhile.
+
+    So a process that forks and exits during the pass does not escape it.
+    """
     examined: set[int] = set()
     for _ in range(_MAX_LISTINGS):
         listed = {int(name) for name in os.listdir("/proc") if name.isdecimal()}  # noqa: PTH208
@@ -142,11 +153,11 @@ def _read_stat(pid: int) -> ProcessInfo | None:
             raw = file.read()
     except OSError:
         return None
-    # The name is in parentheses and may hold anything, parentheses and spaces too.
+    # The name is in parentheses, and may itself contain parentheses and spaces.
     opening, closing = raw.find(b"("), raw.rfind(b")")
     fields = raw[closing + 2 :].split()
     state, threads = fields[0], int(fields[17])
-    # A leader that left its threads running is a zombie by its state, and alive.
+    # A process whose main thread has exited has the state of a zombie, but its threads run.
     if state in b"XZx" and threads < 2:
         return None
     return ProcessInfo(

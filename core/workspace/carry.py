@@ -1,4 +1,7 @@
-"""Packing what a workspace has and its repository lacks, without touching the workspace."""
+"""Bundles of the work that a workspace has and its repository lacks.
+
+Creating one does not change the workspace.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +19,12 @@ log = logging.getLogger(__name__)
 
 MAX_BUNDLE_BYTES = 25_000_000
 HEADS = "refs/heads/"
-# Where the run began, which an agent that amends or rebases drops from its branch.
+# The commit at which the run started.  An agent that amends or rebases drops it from its branch.
 START_REF = "refs/signalbox/start"
 _MAX_BRANCHES = 200
-# Objects as they lie on the disk may shrink by this much when they are packed together.
+# A bundle is at most this many times smaller than its objects on disk.
 _MAX_COMPRESSION_RATIO = 4
-# The memory of packing stays small, however large a file is.
+# Limits git's memory while it packs, even for very large files.
 _LOW_MEMORY_CONFIG = {
     "core.bigFileThreshold": "16m",
     "pack.windowMemory": "64m",
@@ -45,14 +48,14 @@ def create_bundle(
     Args:
         git: Runs the commands.
         path: The workspace.
-        since: The commit up to which the repository has everything.
-        saved: A commit of the whole work tree.
-        start: A commit that has to come along even if no branch has it any more.
-        max_bytes: Of the bundle.
+        since: The commit up to which the repository has everything; `None` if it has nothing.
+        saved: A commit of the whole work tree, as `save` makes it.
+        start: A commit to include even if no branch contains it any more.
+        max_bytes: The largest bundle to return.
 
     Raises:
-        TooLarge: If the bundle would be larger.
-        WorkspaceError: If the repository is gone or damaged.
+        BundleTooLarge: If the bundle would be larger than `max_bytes`.
+        WorkspaceError: If the workspace's repository is gone or damaged.
     """
     head, branch = head_of(git, path), branch_of(git, path)
     with open_worktree(git, path) as tree:
@@ -82,7 +85,7 @@ def create_bundle(
 
 
 def branches_of(git: Git, path: Path) -> dict[str, str]:
-    """Full names and commits of the local branches."""
+    """Return the local branches: full name to commit, 200 at most."""
     listed = git.run(
         "for-each-ref", "--format=%(objectname) %(refname)", f"--count={_MAX_BRANCHES}", HEADS,
         cwd=path, env=workspace_env(path), accept=(0, 128),
@@ -90,16 +93,17 @@ def branches_of(git: Git, path: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for line in listed.splitlines():
         commit, _, name = line.partition(b" ")
-        # A row keeps no other text.
+        # A database row cannot store a name that is not UTF-8.
         with contextlib.suppress(UnicodeDecodeError):
             found[name.decode()] = commit.decode()
     return found
 
 
 def read_head_state(path: Path) -> str:
-    """What HEAD says, without running git: it changes when a commit is made.
+    """Return a text that changes when a commit is made, without running git.
 
-    Empty if it cannot be told so cheaply. The agent may have put anything in its place.
+    It is empty if HEAD cannot be read as a plain file.  The agent may have replaced the files by
+    anything (a link, a pipe), so they are opened without following or waiting.
     """
     git_dir = path / ".git"
     head_text = _read_head_file(git_dir / "HEAD")
@@ -126,7 +130,7 @@ def _read_head_file(path: Path) -> str:
 
 
 def _existing_references(tree: WorkTree, names: dict[str, str]) -> dict[str, str]:
-    """Those whose commit is there."""
+    """Return the references whose commit exists."""
     stdin = "".join(f"{commit}\n" for commit in names.values()).encode()
     kinds = tree.run("cat-file", "--batch-check=%(objecttype)", stdin=stdin).decode().splitlines()
     return {
@@ -147,7 +151,7 @@ def _disk_usage(tree: WorkTree, revisions: list[str]) -> int:
 
 
 def _write_bundle(tree: WorkTree, commits: list[str], base: str | None, max_bytes: int) -> bytes:
-    """The bundle, by way of references in the git directory that is ours alone."""
+    """Write and read the bundle.  Its references live in the private git directory."""
     names = [f"refs/carried/{number}" for number in range(len(commits))]
     created = "".join(
         f"create {name} {commit}\n" for name, commit in zip(names, commits, strict=True)

@@ -1,4 +1,4 @@
-"""Making the directory an agent works in."""
+"""Creation of the repository in which an agent works: empty, or a clone of a mirror."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from core.workspace.mirror import DETACHED_REF, HEADS, Advertised
 from core.workspace.source import Source
 
 INITIAL_BRANCH = "main"
-# The agent has no configuration of its own to commit with.
+# The identity for commits if the worker's git configuration names none.
 _NAME, _EMAIL = "Signalbox", "signalbox@localhost"
 
 
 def init_empty(git: Git, path: Path) -> None:
-    """An empty repository on `main`, without a commit."""
+    """Create an empty repository on `main`, without a commit."""
     git.run(
         "init", "--quiet", "--template=", f"--initial-branch={INITIAL_BRANCH}", str(path),
         cwd=path.parent,
@@ -33,12 +33,22 @@ def make_clone(
     branch: str | None,
     run_branch: str,
 ) -> None:
-    """A clone of the mirror on a branch of its own, with the real repository as `origin`.
+    """Clone the mirror on a new branch, with the real repository as `origin`.
 
-    It shares nothing with the mirror but hard links to files that never change.
+    The clone shares only hard links to files that never change with the mirror.
+
+    Args:
+        git: Runs the commands.
+        path: Where to create the clone.
+        mirror: The mirror of `source`.
+        source: The repository.
+        advertised: What the repository offers.
+        branch: The branch to start from; `None` is the repository's HEAD.
+        run_branch: The new branch.  If it cannot be created beside an existing branch
+            (`signalbox` leaves no room for `signalbox/…`), its slashes become hyphens.
 
     Raises:
-        MissingBranch: If `branch` is not among those offered.
+        MissingBranch: If the repository does not offer `branch`.
     """
     require_branch(branch, advertised, source)
     clone_without_checkout(git, path, mirror=mirror, source=source)
@@ -52,16 +62,16 @@ def make_clone(
     try:
         _check_out(git, path, run_branch, start)
     except GitFailed as error:
-        # A branch `signalbox` leaves no room for `signalbox/…`.
+        # Git cannot have both a branch `signalbox` and a branch `signalbox/…`.
         if "cannot lock ref" not in error.stderr and "exists" not in error.stderr:
             raise
         _check_out(git, path, run_branch.replace("/", "-"), start)
 
 
 def clone_without_checkout(git: Git, path: Path, *, mirror: Path, source: Source) -> None:
-    """A clone of the mirror with nothing checked out, and the real repository as `origin`."""
-    # A path is cloned by hard links also without `--local`, which would not let git copy where
-    # workspaces are on another disk than mirrors.
+    """Clone the mirror without a work tree, with the real repository as `origin`."""
+    # Git uses hard links for a path without `--local`, too.  With `--local` it could not fall
+    # back to copying if workspaces and mirrors are on different disks.
     git.run(
         "clone", "--quiet", "--no-checkout", "--no-recurse-submodules", "--template=",
         "--origin=origin", "--", str(mirror), str(path),
@@ -72,18 +82,22 @@ def clone_without_checkout(git: Git, path: Path, *, mirror: Path, source: Source
 
 
 def require_branch(branch: str | None, advertised: Advertised, source: Source) -> None:
-    """Raise `MissingBranch` unless `branch` is offered, or none is asked for."""
+    """Check that the repository offers `branch`; `None` is always fine.
+
+    Raises:
+        MissingBranch: If it does not.
+    """
     if branch is not None and branch not in advertised.branches:
         raise MissingBranch(branch, source.display_url, sorted(advertised.branches))
 
 
 def _start_point(branch: str | None, advertised: Advertised) -> str | None:
-    wanted = branch or advertised.head_branch
-    if wanted is not None:
-        return f"refs/remotes/origin/{wanted}"
+    start_branch = branch or advertised.head_branch
+    if start_branch is not None:
+        return f"refs/remotes/origin/{start_branch}"
     if advertised.head is not None:
         return DETACHED_REF
-    # HEAD names a branch that is not there, but others are.
+    # HEAD names a branch that does not exist, but there are others.
     fallback = next((name for name in ("main", "master") if name in advertised.branches), None)
     fallback = fallback or min(advertised.branches, default=None)
     return f"refs/remotes/origin/{fallback}" if fallback else None
@@ -99,5 +113,5 @@ def _configure_commits(git: Git, path: Path) -> None:
             errors="replace"
         )
         git.run("config", "--local", key, configured.strip() or fallback, cwd=path)
-    # A key to sign with is the worker's, not the agent's.
+    # Signing would use a key of the worker, which the agent must not use.
     git.run("config", "--local", "commit.gpgSign", "false", cwd=path)

@@ -1,4 +1,4 @@
-"""Running git: bounded in time, unable to ask, and with nothing of ours in its environment."""
+"""Git commands with a time limit, without prompts, and with a clean environment."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from core.workspace.settings import names_to_unset
 
 log = logging.getLogger(__name__)
 
-# Beyond what a killed process needs to close its pipes.
+# More than a killed process needs to close its pipes.
 _EXIT_LIMIT = timedelta(seconds=5)
 _SSH = "ssh -o BatchMode=yes -o ConnectTimeout=20 -o ForwardAgent=no"
-# Nothing a repository brings with it runs, and nobody is asked for a password.
+# With these, git runs no program that a repository names, and never prompts for a password.
 _FIXED_VARIABLES = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_ALLOW_PROTOCOL": "file:https:ssh",
@@ -48,7 +48,7 @@ _FIXED_CONFIG = (
     "gc.autoDetach=false",
     "maintenance.autoDetach=false",
     "core.quotePath=false",
-    # Large files stay the pointers they are in the repository.
+    # Files in Git LFS stay pointers.
     "filter.lfs.smudge=",
     "filter.lfs.process=",
     "filter.lfs.required=false",
@@ -56,10 +56,10 @@ _FIXED_CONFIG = (
 
 
 class Git:
-    """Runs git commands one after another, in one thread; `stop` comes from any other.
+    """Runs git commands one after another in one thread; any thread may call `stop`.
 
-    Every command is a process group of its own, so that a timeout ends its helpers too
-    (ssh, remote helpers).
+    Every command gets a process group of its own, so that a timeout also ends its helpers (ssh,
+    remote helpers).
     """
 
     def __init__(
@@ -70,11 +70,18 @@ class Git:
         global_config: Path | None,
         temporary_dir: Path | None = None,
     ) -> None:
+        """Run nothing yet.
+
+        Args:
+            environment: The variables for every command.
+            timeout: The time limit of one command.
+            global_config: Replaces the user's git configuration; `None` leaves it.
+            temporary_dir: Where callers create temporary files; `None` is the system's default.
+        """
         self.environment = {**environment, **_FIXED_VARIABLES}
         if global_config is not None:
             self.environment["GIT_CONFIG_GLOBAL"] = str(global_config)
         self.timeout = timeout
-        # Where who uses it makes temporary files; `None` is the system's place.
         self.temporary_dir = temporary_dir
         self._lock = threading.Lock()
         self._running: subprocess.Popen[bytes] | None = None
@@ -82,7 +89,7 @@ class Git:
 
     @property
     def is_stopped(self) -> bool:
-        """Whether `stop` was called: nothing more will run."""
+        """Whether `stop` was called, so that no further command starts."""
         return self._is_stopped
 
     def run(
@@ -95,20 +102,21 @@ class Git:
         accept: Collection[int] = (0,),
         secrets: Sequence[str] = (),
     ) -> bytes:
-        """Its standard output.
+        """Run one command and return its standard output.
 
         Args:
-            arguments: Subcommand and what follows.
-            cwd: Where it runs.
-            env: More variables for this command.
-            settings: More configuration, handed over in the environment, where other users
-                of the machine cannot read it.
-            stdin: Its standard input.
-            accept: Exit codes that are no error.
-            secrets: Removed from whatever it says.
+            arguments: The subcommand and its arguments.
+            cwd: The working directory.
+            env: Additional variables for this command.
+            settings: Additional git configuration.  It is passed in the environment, which other
+                users of the machine cannot read.
+            stdin: The standard input.
+            accept: Exit codes that are not errors.
+            secrets: Texts to redact from the error output.
 
         Raises:
-            GitFailed: If it ends otherwise, or takes too long.
+            GitFailed: If it exits with another code, takes too long, or `stop` was called.
+            WorkspaceError: If git is not installed.
         """
         subcommand = arguments[0]
         environment = {**self.environment, **(env or {}), **_config_variables(settings or {})}
@@ -133,11 +141,11 @@ class Git:
         return out
 
     def run_text(self, *arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> str:
-        """Its output as one text without the last newline."""
+        """Run one command and return its output as text, without trailing newlines."""
         return self.run(*arguments, cwd=cwd, env=env).decode(errors="replace").rstrip("\n")
 
     def stop(self) -> None:
-        """End what runs and let nothing more start."""
+        """Kill the running command, and prevent further ones from starting."""
         with self._lock:
             self._is_stopped = True
             running = self._running
@@ -147,8 +155,8 @@ class Git:
     def _start(
         self, command: list[str], environment: Mapping[str, str], cwd: Path
     ) -> GitProgram.AutoInterrupt:
-        # GitPython hands the whole environment of this process on; `env -u` takes back what
-        # is not git's business, by name, so that no value shows in a list of processes.
+        # GitPython passes on the whole environment of this process.  `env -u` removes what git
+        # must not see; it takes only names, so no value shows in a list of processes.
         unset_options = [part for name in names_to_unset(environment) for part in ("-u", name)]
         with self._lock:
             if self._is_stopped:
@@ -183,7 +191,11 @@ def _end_process(process: subprocess.Popen[bytes]) -> None:
     try:
         process.communicate(timeout=_EXIT_LIMIT.total_seconds())
     except subprocess.TimeoutExpired:
-        log.warning("git process %s does not end", process.pid)
+        log.warning(
+            "git process %s does not end",
+            process.pid,
+            extra={"event": "git_process.kill_timed_out", "pid": process.pid},
+        )
 
 
 def _kill_process_group(process: subprocess.Popen[bytes]) -> None:

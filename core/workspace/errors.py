@@ -1,4 +1,4 @@
-"""What can go wrong with repositories and disks, said so that a person can act on it."""
+"""Errors about repositories and disks, with advice on which a person can act."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _MAX_LISTED_BRANCHES = 5
 
 
 class WorkspaceError(OpsError):
-    """A workspace could not be prepared, read or kept."""
+    """A workspace could not be prepared, read or saved."""
 
     code = "workspace_error"
 
 
 class UnreachableRepository(WorkspaceError):
-    """The repository is not there, not a repository, or not readable from this worker."""
+    """The repository does not exist, is not a git repository, or cannot be read from here."""
 
 
 class MissingBranch(WorkspaceError):
@@ -49,7 +49,7 @@ _NOT_WRITABLE = (
     "The worker may not write to its workspace directory. Give its user the right to, then start "
     "again."
 )
-# What git says, in lower case, and what it means for the person. The first match holds.
+# Parts of git's error output in lower case, and the advice for them.  The first match counts.
 _LOCAL_ERRORS = (
     (("no space left on device", "disk quota exceeded", "out of disk space"), _DISK_FULL),
     (("read-only file system", "unable to create", "cannot mkdir"), _NOT_WRITABLE),
@@ -122,8 +122,10 @@ class GitFailed(WorkspaceError):
     """A git command ended with an error.
 
     Attributes:
-        stderr: Its standard error, without credentials.
-        is_about_disk: Whether this machine's disk is the reason.
+        subcommand: What was run (`fetch`).
+        status: The exit code; `None` if it took too long or did not start.
+        stderr: Its error output, without credentials.
+        is_disk_error: Whether this machine's disk is the reason.
     """
 
     def __init__(self, subcommand: str, status: int | None, stderr: str) -> None:
@@ -142,7 +144,10 @@ class GitFailed(WorkspaceError):
 
 
 def to_unreachable(error: GitFailed, display_url: str) -> WorkspaceError:
-    """The same failure, known to be about reading the repository `display_url`."""
+    """Turn the failure of a command that read a repository into advice about the repository.
+
+    An error of this machine's disk is returned unchanged.
+    """
     if error.is_disk_error:
         return error
     if error.status is None:
@@ -161,7 +166,7 @@ def to_unreachable(error: GitFailed, display_url: str) -> WorkspaceError:
 
 @contextmanager
 def translate_os_errors() -> Iterator[None]:
-    """Turn what the file system refuses into a `WorkspaceError`."""
+    """Turn an `OSError` of the block into a `WorkspaceError`."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""A lock that holds between threads and processes of one machine."""
+"""Locks between the threads and processes of one machine."""
 
 from __future__ import annotations
 
@@ -22,10 +22,16 @@ def file_lock(
     is_cancelled: Callable[[], bool] = lambda: False,
     is_shared: bool = False,
 ) -> Iterator[None]:
-    """Hold the lock on `path`; blocks the thread.  A process that dies lets go of it.
+    """Hold a lock on `path` for the block.  Blocking.  A process that dies releases its locks.
+
+    Args:
+        path: The lock file; created if it does not exist, and never removed.
+        timeout: How long to wait for other holders.
+        is_cancelled: Polled while waiting; the wait ends when it returns true.
+        is_shared: Whether other shared holders are allowed at the same time.
 
     Raises:
-        WorkspaceError: If others hold it for longer than `timeout`, or `is_cancelled` says so.
+        WorkspaceError: If the lock stays taken for `timeout`, or the wait is cancelled.
     """
     kind = fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX
     deadline = time.monotonic() + timeout.total_seconds()
@@ -37,20 +43,20 @@ def file_lock(
             except BlockingIOError:
                 if is_cancelled() or time.monotonic() > deadline:
                     raise WorkspaceError(
-                        f"lock {path.name} not had in {timeout}",
+                        f"lock {path.name} not acquired within {timeout}",
                         user_message="Other runs keep this repository busy. Try again in a "
                         "few minutes.",
                     ) from None
                 time.sleep(_POLL_SECONDS)
-        # Closing the file lets go.
+        # Closing the file releases the lock.
         yield
 
 
 def remove_stale_locks(git_dir: Path) -> tuple[str, ...]:
-    """Remove the locks that a killed git left in a repository in which nothing works now.
+    """Remove the lock files of killed git processes.  Nothing may be working in the repository.
 
     Returns:
-        What was removed, by its path within `git_dir`.
+        The paths of the removed files, relative to `git_dir`.
     """
     if not git_dir.is_dir():
         return ()

@@ -1,4 +1,4 @@
-"""A bare mirror per repository: fetched once, cloned from by every workspace."""
+"""A bare mirror of each repository, which is fetched once and cloned for every workspace."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from core.workspace.locks import file_lock
 from core.workspace.source import Source
 
 HEADS = "refs/heads/"
-# Where the mirror keeps a HEAD that is on no branch.
+# The mirror's reference for a remote HEAD that is on no branch.
 DETACHED_REF = "refs/signalbox/detached"
 _SHA256_DIGITS = 64
 _DAMAGE_SIGNS = (
@@ -33,12 +33,12 @@ _DAMAGE_SIGNS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Advertised:
-    """What a repository offers, without fetching anything.
+    """The references that a remote repository advertises.
 
     Attributes:
-        branches: Name to commit.
-        head: The commit its HEAD points to; `None` in an empty repository.
-        head_branch: The branch HEAD is on; `None` if it is detached or unborn.
+        branches: Branch name to commit.
+        head: The commit to which HEAD points; `None` in an empty repository.
+        head_branch: The branch of HEAD; `None` if HEAD is detached or its branch does not exist.
     """
 
     branches: Mapping[str, str]
@@ -47,10 +47,10 @@ class Advertised:
 
 
 def list_remote_refs(git: Git, source: Source, *, cwd: Path) -> Advertised:
-    """Ask a repository for its branches.
+    """Ask a repository for its branches, without fetching objects.
 
     Raises:
-        UnreachableRepository: If it does not answer, or is none.
+        UnreachableRepository: If it does not answer, or is not a repository.
     """
     if source.path is not None:
         _require_directory(source.path, source.display_url)
@@ -80,17 +80,21 @@ def list_remote_refs(git: Git, source: Source, *, cwd: Path) -> Advertised:
 def current_mirror(
     git: Git, source: Source, advertised: Advertised, *, root: Path, lock_timeout: timedelta
 ) -> Iterator[Path]:
-    """A mirror at least as new as this call, safe from changes while the block runs.
+    """Provide a mirror that is at least as new as this call, and unchanged during the block.
 
-    Runs on one repository share a fetch: who waited for another's fetch that began after it
-    asked does not fetch again.
+    Concurrent callers share a fetch: a caller that waited for another's fetch, which started after
+    the caller's request, does not fetch again.
 
     Args:
         git: Runs the commands.
         source: The repository.
-        advertised: What it was just seen to offer.
-        root: Directory of all mirrors.
-        lock_timeout: How long to wait for others' fetches.
+        advertised: What the repository offers, as just read.
+        root: The directory of all mirrors.
+        lock_timeout: How long to wait for fetches of other callers.
+
+    Raises:
+        UnreachableRepository: If the repository cannot be fetched.
+        WorkspaceError: If others use the mirror for longer than `lock_timeout`, or the disk fails.
     """
     requested_at = time.time()
     root.mkdir(parents=True, exist_ok=True)
@@ -99,7 +103,7 @@ def current_mirror(
     with file_lock(lock, timeout=lock_timeout, is_cancelled=lambda: git.is_stopped):
         if _fetched_at(mirror) < requested_at or not _has_all_tips(mirror, git, advertised):
             _refresh(git, source, advertised, mirror)
-    # Others may clone at the same time; a fetch or a clean-up of packs may not happen.
+    # A shared lock: others may clone meanwhile, but nobody may fetch or repack.
     with file_lock(lock, timeout=lock_timeout, is_cancelled=lambda: git.is_stopped, is_shared=True):
         yield mirror
 
@@ -111,7 +115,7 @@ def _refresh(git: Git, source: Source, advertised: Advertised, mirror: Path) -> 
         is_damaged = any(sign in error.stderr.lower() for sign in _DAMAGE_SIGNS)
         if not is_damaged or not mirror.exists():
             raise to_unreachable(error, source.display_url) from error
-        # A mirror is a copy: when it is damaged, another is made.
+        # A mirror is only a copy, so a damaged one is replaced.
         shutil.rmtree(mirror)
         try:
             _fetch(git, source, advertised, mirror)
@@ -123,7 +127,7 @@ def _fetch(git: Git, source: Source, advertised: Advertised, mirror: Path) -> No
     began_at = time.time()
     if not (mirror / "HEAD").is_file():
         _create(git, advertised, mirror)
-    # Nobody else is here: what a killed fetch left locked is free.
+    # This caller holds the exclusive lock, so these are the lock files of a killed fetch.
     for stale in (*mirror.glob("*.lock"), *(mirror / "refs").rglob("*.lock")):
         stale.unlink(missing_ok=True)
     refspecs = [f"+{HEADS}*:{HEADS}*", "+refs/tags/*:refs/tags/*"]
@@ -161,7 +165,10 @@ def _fetched_at(mirror: Path) -> float:
 
 
 def _has_all_tips(mirror: Path, git: Git, advertised: Advertised) -> bool:
-    """Whether every advertised tip is there; another's fetch may have wanted fewer."""
+    """Return whether the mirror has every advertised commit.
+
+    Another caller's fetch may have been for an earlier state.  A detached HEAD is fetched always.
+    """
     tips = sorted({*advertised.branches.values(), *([advertised.head] if advertised.head else [])})
     if advertised.head is not None and advertised.head_branch is None:
         return False
@@ -182,7 +189,7 @@ def _require_directory(path: Path, display_url: str) -> None:
 
 
 def _directory_name(display_url: str) -> str:
-    """A directory name a person can recognise, unique by the hash."""
+    """Return a directory name that a person recognises; a hash makes it unique."""
     digest = hashlib.sha256(display_url.encode(errors="surrogateescape")).hexdigest()[:16]
     last = re.sub(
         r"[^A-Za-z0-9_-]+", "-", display_url.rstrip("/").removesuffix(".git").split("/")[-1]

@@ -1,7 +1,7 @@
-"""Unpacking carried work: into a fresh clone, or into an older copy that it goes on from.
+"""Unpacking of carried work, into a fresh clone or into an older copy of the workspace.
 
-A bundle holds what an agent made, so it is taken for hostile: its objects are checked as they
-come in, its references are made by us, and nothing of it is run.
+A bundle's content comes from an agent, so it is treated as hostile: git checks every object when
+it is imported, this module creates the references itself, and nothing from the bundle is run.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from core.workspace.source import Source
 from core.workspace.worktree import WorkTree, head_of, open_worktree, save, workspace_env
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-# A name goes into a list of commands to git: no space, no line end.
+# Names become part of commands to git, one on a line: no space and no line break is allowed.
 _BRANCH = re.compile(rf"{HEADS}[^\x00-\x20\x7f]+")
 _BASE_REF = "refs/signalbox/base"
-# Objects of a bundle, unpacked: a pack of 25 MB can hold much more, not everything.
+# The most that the objects of a bundle may take when unpacked.  A bundle of 25 MB can be a bomb.
 _MAX_PACK_BYTES = 500_000_000
-# What old commits of real repositories have, and what harms nobody.
+# Harmless flaws that commits of real, old repositories have.
 _TOLERATED_FLAWS = ",".join(
     f"{flaw}=warn"
     for flaw in (
@@ -37,14 +37,14 @@ _TOLERATED_FLAWS = ",".join(
         "missingTaggerEntry", "multipleAuthors", "zeroPaddedDate", "zeroPaddedFilemode",
     )
 )  # fmt: skip
-# Work that git itself is in the middle of.
+# Files in the git directory that show an operation in progress.
 _IN_PROGRESS_FILES = (
     "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "BISECT_LOG", "rebase-merge", "rebase-apply",
 )  # fmt: skip
 
 
 class UnusableBundle(WorkspaceError):
-    """Carried work does not fit, or is damaged."""
+    """Carried work is damaged, or does not fit the repository."""
 
     def __init__(self, detail: str, *, user_message: str | None = None) -> None:
         super().__init__(
@@ -56,23 +56,23 @@ class UnusableBundle(WorkspaceError):
 
 
 class Diverged(Exception):
-    """The copy here has something that the carried work does not go on from."""
+    """The local copy contains something on which the carried work is not based."""
 
 
 @dataclass(frozen=True)
 class Repository:
-    """A repository to unpack into; `env` names it to git."""
+    """A repository to unpack into; `env` points git to it."""
 
     git: Git
     path: Path
     env: Mapping[str, str]
 
     def run(self, *arguments: str, stdin: bytes = b"", accept: Collection[int] = (0,)) -> bytes:
-        """A git command in it."""
+        """Run a git command in the repository."""
         return self.git.run(*arguments, cwd=self.path, env=self.env, stdin=stdin, accept=accept)
 
     def has_commit(self, commit: str) -> bool:
-        """Whether a commit is there."""
+        """Return whether a commit exists."""
         answer = self.run("cat-file", "--batch-check=%(objecttype)", stdin=f"{commit}\n".encode())
         return answer.strip() == b"commit"
 
@@ -80,16 +80,16 @@ class Repository:
 def unpack_into_clone(
     git: Git, path: Path, bundle: Bundle, *, fetch: Callable[[str], object] | None = None
 ) -> None:
-    """Make of a clone without a work tree what the bundle's workspace was.
+    """Turn a clone without a work tree into the workspace that was bundled.
 
     Args:
         git: Runs the commands.
         path: The clone.
-        bundle: What goes into it.
-        fetch: Tries to get the commit on which the bundle stands, if no branch has it.
+        bundle: The carried work.
+        fetch: Tries to fetch the bundle's base commit if no branch contains it.
 
     Raises:
-        UnusableBundle: If the bundle cannot be unpacked here.
+        UnusableBundle: If the bundle is damaged, or its base commit cannot be found.
     """
     repo = Repository(git, path, workspace_env(path))
     with _translate_git_errors():
@@ -105,14 +105,15 @@ def unpack_into_clone(
 
 
 def fast_forward(git: Git, path: Path, bundle: Bundle, *, label: str) -> str | None:
-    """Bring an older copy to where the carried work is.
+    """Bring an older copy of the workspace to the state of the carried work.
 
     Returns:
-        The private reference on which what it had uncommitted is kept, if it had any.
+        The private reference `refs/signalbox/<label>` with the copy's uncommitted changes; `None`
+        if there were none.
 
     Raises:
-        Diverged: If it has commits of its own, or git is in the middle of something.
-        UnusableBundle: If the bundle cannot be unpacked here.
+        Diverged: If the copy has commits of its own, or a merge or rebase is in progress.
+        UnusableBundle: If the bundle is damaged.
     """
     git_dir = path / ".git"
     if git_dir.is_symlink() or not git_dir.is_dir():
@@ -123,7 +124,7 @@ def fast_forward(git: Git, path: Path, bundle: Bundle, *, label: str) -> str | N
     with _translate_git_errors(), open_worktree(git, path) as tree:
         private_repo = Repository(git, path, tree.env)
         if bundle.base_commit is not None and not private_repo.has_commit(bundle.base_commit):
-            raise Diverged("its history is another")
+            raise Diverged("it has another history")
         _import_objects(private_repo, bundle, None)
         _require_ancestor(private_repo, head, branches_of(git, path), bundle)
         saved_ref = _save_uncommitted(tree, head, label)
@@ -139,7 +140,10 @@ def fast_forward(git: Git, path: Path, bundle: Bundle, *, label: str) -> str | N
 
 
 def fetch_commit(git: Git, path: Path, commit: str, *, mirror: Path, source: Source) -> None:
-    """Try to get one commit that no branch has: from the mirror, then from the repository."""
+    """Try to fetch a commit that no branch contains, from the mirror and from the repository.
+
+    Errors of git are ignored; the caller checks whether the commit has arrived.
+    """
     upload_pack = "git -c uploadpack.allowAnySHA1InWant=true upload-pack"
     quiet = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head")
     for remote_args in (
@@ -151,7 +155,7 @@ def fetch_commit(git: Git, path: Path, commit: str, *, mirror: Path, source: Sou
 
 
 def left_empty(git: Git, path: Path, bundle: Bundle) -> tuple[str, ...]:
-    """Repositories inside the work tree: their directories are here, what was in them is not."""
+    """List nested repositories: their directories were restored, their content was not carried."""
     listed = git.run("ls-tree", "-r", "-z", "--full-tree", bundle.newest_commit,
                      cwd=path, env=workspace_env(path)).decode(errors="replace")  # fmt: skip
     return tuple(
@@ -161,7 +165,7 @@ def left_empty(git: Git, path: Path, bundle: Bundle) -> tuple[str, ...]:
 
 @contextmanager
 def _translate_git_errors() -> Iterator[None]:
-    """Lay what git refuses to the bundle, unless it was about the disk or took too long."""
+    """Report a failure of git as `UnusableBundle`, except disk errors, timeouts and kills."""
     try:
         yield
     except GitFailed as error:
@@ -173,7 +177,7 @@ def _translate_git_errors() -> Iterator[None]:
 def _import_objects(
     repo: Repository, bundle: Bundle, fetch: Callable[[str], object] | None
 ) -> None:
-    """Bring the objects in, checked, and see that all that is named is there."""
+    """Import the bundle's objects with checks, and make sure that every named commit exists."""
     commits = {*bundle.references.values(), bundle.newest_commit}
     commits |= {commit for commit in (bundle.base_commit, bundle.head_commit) if commit is not None}
     if not all(_COMMIT.fullmatch(commit) for commit in commits):
@@ -192,8 +196,8 @@ def _unpack(repo: Repository, data: bytes) -> None:
         file = Path(folder) / "carried.bundle"
         file.write_bytes(data)
         repo.run("bundle", "verify", "--quiet", str(file))
-    # The pack follows the header's blank line.  What `git fetch` checks of a bundle depends on
-    # git's version; the indexer checks each object.
+    # The pack follows the blank line after the header.  `index-pack --strict` checks each object;
+    # how much `git fetch` checks depends on git's version.
     repo.run(
         "index-pack", "--stdin", "--fix-thin", f"--strict={_TOLERATED_FLAWS}",
         f"--max-input-size={_MAX_PACK_BYTES}", stdin=data.partition(b"\n\n")[2],
@@ -233,7 +237,10 @@ def _is_ancestor(repo: Repository, older: str, newer: str) -> bool:
 
 
 def _save_uncommitted(tree: WorkTree, head: str | None, label: str) -> str | None:
-    """Keep what is not committed before it is replaced; afterwards the index knows every file."""
+    """Save uncommitted changes on a reference before they are replaced.
+
+    Writing the tree also updates the private index, so that `read-tree -u` knows every file.
+    """
     now = tree.write_tree()
     clean = (
         tree.run("rev-parse", f"{head}^{{tree}}").decode().strip() if head else tree.empty_tree()
@@ -251,17 +258,17 @@ def _point_head(repo: Repository, bundle: Bundle) -> None:
 
 
 def _set_references(repo: Repository, bundle: Bundle) -> None:
-    wanted = {name: commit for name, commit in bundle.references.items()
-              if _BRANCH.fullmatch(name) or name == START_REF}  # fmt: skip
+    references = {name: commit for name, commit in bundle.references.items()
+                  if _BRANCH.fullmatch(name) or name == START_REF}  # fmt: skip
     if bundle.branch is not None and bundle.head_commit is not None:
-        wanted[f"{HEADS}{bundle.branch}"] = bundle.head_commit
+        references[f"{HEADS}{bundle.branch}"] = bundle.head_commit
     if bundle.saved_commit is not None:
-        wanted["refs/signalbox/carried"] = bundle.saved_commit
-    lines = "".join(f"update {name} {commit}\n" for name, commit in wanted.items())
+        references["refs/signalbox/carried"] = bundle.saved_commit
+    lines = "".join(f"update {name} {commit}\n" for name, commit in references.items())
     repo.run("update-ref", "--no-deref", "--stdin", stdin=lines.encode())
 
 
 def _reset_index(repo: Repository, bundle: Bundle) -> None:
-    """Make the index what HEAD is: the rest shows as changes of the work tree."""
+    """Set the index to HEAD, so that everything else shows as changes of the work tree."""
     repo.run("read-tree", *([bundle.head_commit] if bundle.head_commit else ["--empty"]))
     repo.run("update-index", "-q", "--refresh", accept=(0, 1))

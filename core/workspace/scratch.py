@@ -1,7 +1,7 @@
-"""What is made for a moment: it bears its owner's name, and goes when its owner is dead.
+"""Temporary files that name the process that owns them, and are removed once it is dead.
 
-A process that is killed removes nothing.  So everything temporary is under `<home>/tmp`, or
-beside what it is to become, named after its owner; a lock says whether the owner lives.
+A killed process removes nothing.  So everything temporary is under `<home>/tmp`, or beside its
+final path, and has the owner's name in its own.  A lock file shows whether the owner is alive.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from uuid import uuid4
 log = logging.getLogger(__name__)
 
 _OWNER_PATTERN = r"worker-[0-9a-f]{12}"
-# The owner may be missing: earlier versions did not name it.
+# Without an owner: files staged without a `Scratch`.
 _STAGED_NAME = re.compile(rf"\.[A-Za-z0-9][A-Za-z0-9_-]*\.(?:({_OWNER_PATTERN})-)?[0-9a-f]{{8}}")
 _OWNER_NAME = re.compile(_OWNER_PATTERN)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scratch:
-    """A living process's place for what it needs for a moment.
+    """The temporary directory of a living process.
 
     Attributes:
-        owner: Names the process; no two have the same.
-        folder: For its temporary files.
+        owner: A name that no other process shares.
+        folder: The directory for its temporary files.
     """
 
     owner: str
@@ -39,7 +39,7 @@ class Scratch:
 
 @contextmanager
 def open_scratch(home: Path) -> Iterator[Scratch]:
-    """A folder under `<home>/tmp`, and a lock beside it that is held until the end."""
+    """Create a directory under `<home>/tmp`, and hold a lock beside it during the block."""
     tmp_dir = home / "tmp"
     tmp_dir.mkdir(parents=True, exist_ok=True)
     while True:
@@ -47,7 +47,7 @@ def open_scratch(home: Path) -> Iterator[Scratch]:
         path = tmp_dir / f"{owner}.lock"
         with path.open("w") as lock:
             if not _try_lock(lock.fileno()) or not path.exists():
-                continue  # Somebody who clears away took the file before it was locked.
+                continue  # A clean-up removed the file before it was locked.
             folder = tmp_dir / owner
             folder.mkdir(mode=0o700)
             try:
@@ -59,19 +59,19 @@ def open_scratch(home: Path) -> Iterator[Scratch]:
 
 
 def staging_path(path: Path, scratch: Scratch | None) -> Path:
-    """Where, beside `path`, to make what it is to be."""
+    """Return a new path beside `path` at which to build what is then moved there."""
     owner = f"{scratch.owner}-" if scratch is not None else ""
     return path.with_name(f".{path.name}.{owner}{uuid4().hex[:8]}")
 
 
 def remove_abandoned(home: Path) -> list[str]:
-    """Remove what dead processes had for a moment.  Blocking.
+    """Remove the temporary files of dead processes.  Blocking.
 
-    Safe beside living ones, also those that start meanwhile: what is there is seen first, and
-    who lives is asked after.
+    Safe while other processes run or start: the files are listed before the locks are checked, so
+    a file listed here belongs to an owner whose lock exists already.
 
     Returns:
-        What was removed, by name.
+        The names of the removed files and directories.
     """
     found = list(_find_temporary(home))
     living = _live_owners(home / "tmp")
@@ -84,13 +84,17 @@ def remove_abandoned(home: Path) -> list[str]:
         else:
             path.unlink(missing_ok=True)
         if path.exists():
-            log.warning("%s could not be removed as a whole", path)
+            log.warning(
+                "%s could not be removed as a whole",
+                path,
+                extra={"event": "scratch.removal_failed", "path": str(path)},
+            )
         removed.append(path.name)
     return removed
 
 
 def _find_temporary(home: Path) -> Iterator[tuple[Path, str | None]]:
-    """All that was made for a moment, with its owner's name."""
+    """Find all temporary files and directories, with their owners' names if they have one."""
     for path in _list_dir(home / "tmp"):
         if _OWNER_NAME.fullmatch(path.name):
             yield path, path.name
@@ -105,7 +109,7 @@ def _list_dir(folder: Path) -> list[Path]:
 
 
 def _live_owners(tmp_dir: Path) -> set[str]:
-    """Owners whose lock is held; the locks of the others are removed."""
+    """Return the owners that hold their lock, and remove the lock files of the others."""
     living = set()
     for path in tmp_dir.glob("*.lock"):
         if not _OWNER_NAME.fullmatch(path.stem):
@@ -119,7 +123,7 @@ def _live_owners(tmp_dir: Path) -> set[str]:
 
 
 def _try_lock(handle: int) -> bool:
-    """Whether a lock is free, and so had until the file is closed."""
+    """Try to take a lock until the file is closed; return False if another process holds it."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

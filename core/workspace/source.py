@@ -1,4 +1,4 @@
-"""Where a repository is: what people may name, and what of it is safe to show."""
+"""A repository's address: which forms people may use, and which part is safe to show."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
 
 class BadRepository(BadRequest):
-    """The text does not name a repository of a kind that is allowed."""
+    """The text is not an address of a supported form."""
 
     def __init__(self, detail: str, *, user_message: str = _ACCEPTED_FORMS) -> None:
         super().__init__(f"bad repository: {detail}", user_message=user_message)
@@ -34,12 +34,11 @@ class Source:
     """A repository as a person named it.
 
     Attributes:
-        url: For git's command line and the clone's `origin`; holds no credentials.
-        display_url: For rows, logs and people.
-        path: Where it is, if it is on this machine.
-        secrets: What must not appear anywhere.
-        settings: git configuration that carries the credentials, for the environment of one
-            git process.
+        url: The address without credentials, for git's command line and the clone's `origin`.
+        display_url: The address for rows, logs and people.
+        path: The repository's path, if it is on this machine.
+        secrets: Texts of the credentials, which must not appear anywhere.
+        settings: Git configuration with the credentials, for the environment of a git process.
     """
 
     url: str
@@ -50,10 +49,10 @@ class Source:
 
 
 def parse_source(text: str) -> Source:
-    """Read what a person typed for a repository.
+    """Parse the address that a person typed.
 
     Raises:
-        BadRepository: If it is no path and no URL of an allowed kind.
+        BadRepository: If it is neither an absolute path nor a URL of a supported form.
     """
     address = text.strip()
     if not address or len(address) > _MAX_CHARS:

@@ -1,4 +1,4 @@
-"""A directory made aside and moved into place as a whole, by one at a time."""
+"""Directories that are built beside their final path and moved there as a whole."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ from core.workspace.scratch import Scratch, staging_path
 
 @contextmanager
 def workspace_lock(record: Path, *, git: Git, lock_timeout: timedelta) -> Iterator[None]:
-    """Hold the lock beside a workspace's record; others wait that long."""
+    """Hold the lock of a workspace, which is a file beside its record.  Blocking.
+
+    Raises:
+        WorkspaceError: If others hold it for longer than `lock_timeout`, or `git` is stopped.
+    """
     record.parent.mkdir(parents=True, exist_ok=True)
     with file_lock(
         record.with_suffix(".lock"), timeout=lock_timeout, is_cancelled=lambda: git.is_stopped
@@ -25,9 +29,10 @@ def workspace_lock(record: Path, *, git: Git, lock_timeout: timedelta) -> Iterat
 
 @contextmanager
 def staged_directory(path: Path, scratch: Scratch | None) -> Iterator[Path]:
-    """Where to make what `path` is to be; moved there if nothing fails, else removed.
+    """Provide a path for the block to build a directory, and move the result to `path`.
 
-    What a killed process left of an earlier try is removed first, or when a worker starts.
+    It is removed if the block raises.  What a killed process left of an earlier attempt is
+    removed first.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for left_over in path.parent.glob(f".{path.name}.*"):

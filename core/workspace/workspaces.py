@@ -1,9 +1,8 @@
-"""The directories agents work in: made, found again, looked at and kept."""
+"""The workspaces of a machine: the directories with git repositories in which agents work."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import re
 from collections.abc import Callable, Mapping
@@ -30,6 +29,7 @@ from core.workspace.errors import (
 )
 from core.workspace.locks import remove_stale_locks
 from core.workspace.mirror import Advertised, current_mirror, list_remote_refs
+from core.workspace.records import WorkspaceRecord, read_record, record_path, write_record
 from core.workspace.restore import (
     Diverged,
     fast_forward,
@@ -55,18 +55,18 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-# A repository that belongs to somebody else may be read: nothing of it is run.
+# Lets git read repositories of other users.  It is safe because nothing in them is run.
 _SAFE_DIRECTORY_CONFIG = "[safe]\n\tdirectory = *\n"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Workspace:
-    """A directory with a git repository for one session's runs.
+    """A directory with a git repository for the runs of one session.
 
     Attributes:
-        branch: The branch it is on; `None` if HEAD is detached.
-        base_commit: What it was at when it was made; `None` for a repository without commits.
-        repo: The repository it was cloned from, as shown to people.
+        branch: The branch checked out; `None` if HEAD is detached.
+        base_commit: The commit checked out at creation; `None` for a repository without commits.
+        repo: The repository from which it was cloned, as shown to people; `None` for an empty one.
     """
 
     id: str
@@ -78,12 +78,12 @@ class Workspace:
 
 @dataclass(frozen=True, kw_only=True)
 class Restored:
-    """A workspace made from carried work.
+    """A workspace restored from carried work.
 
     Attributes:
-        superseded_ref: The private reference with what an older copy had uncommitted, if there was
-            one.
-        left_empty: Repositories inside the work tree, whose files were not carried.
+        superseded_ref: The private reference with the uncommitted changes of an older copy, if
+            there were any.
+        left_empty: Paths of nested repositories, whose content was not carried.
     """
 
     workspace: Workspace
@@ -94,13 +94,14 @@ class Restored:
 class Workspaces:
     """All workspaces of this machine; any number of workers may share `root`.
 
-    Every method runs git in a thread; being cancelled ends the git processes it started.
+    Every method runs git in a thread.  Cancelling a call ends its git processes.
 
     Args:
-        root: Holds `mirrors/`, `workspaces/` and `records/`.
-        git_timeout: For one git command; waiting for another run's fetch takes as long again.
-        environment: What git sees; by default what `settings` lets through.
-        scratch: For what is needed for a moment; without it, that may outlive a killed process.
+        root: Contains `mirrors/`, `workspaces/` and `records/`.
+        git_timeout: The limit for one git command, and for the wait for another run's lock.
+        environment: The variables that git sees; by default those that `settings` lets through.
+        scratch: The process's temporary directory.  Without it, temporary files of a killed
+            process may never be removed.
     """
 
     def __init__(
@@ -117,11 +118,12 @@ class Workspaces:
         self.environment = dict(git_environment() if environment is None else environment)
 
     async def check(self, source: str, branch: str | None = None) -> None:
-        """Ask the repository whether it can be read and has the branch; fetch nothing.
+        """Check that a repository can be read and has the branch, without fetching.
 
         Raises:
-            BadRepository: If the text names none.
-            WorkspaceError: If it cannot be read, or has no such branch (`MissingBranch`).
+            BadRepository: If `source` is not an address of a supported form.
+            UnreachableRepository: If the repository cannot be read.
+            MissingBranch: If it has no such branch.
         """
         parsed = parse_source(source)
 
@@ -133,14 +135,14 @@ class Workspaces:
     async def prepare(
         self, *, workspace_id: str, source: str | None, branch: str | None, run_branch: str
     ) -> Workspace:
-        """Make a workspace: a clone on `run_branch`, or an empty repository without a source.
+        """Create a workspace: a clone on `run_branch`, or an empty repository without a source.
 
-        Made aside and moved into place as a whole. If it is there already, it is left as it
-        is and returned.
+        It appears as a whole or not at all.  An existing one is returned unchanged.  Concurrent
+        calls for the same id wait for each other.
 
         Raises:
-            BadRepository: If `source` names no repository.
-            WorkspaceError: If it cannot be made.
+            BadRepository: If `source` is not an address of a supported form.
+            WorkspaceError: If it cannot be created.
         """
         path = self._path_of(workspace_id)
         if source is None and branch is not None:
@@ -171,16 +173,16 @@ class Workspaces:
         return await self._run_in_thread(make)
 
     async def restore(self, *, workspace_id: str, source: str | None, bundle: Bundle) -> Restored:
-        """Make a workspace as another node left it: its commits, and what it had uncommitted.
+        """Create a workspace as another node left it, with commits and uncommitted changes.
 
-        An older copy that is here goes on to the carried state, and keeps what it had
-        uncommitted on a private reference.  One that has commits of its own stays as it is: the
-        workspace is made beside it, under another id.
+        An older copy on this disk is brought to the carried state; its own uncommitted changes
+        are saved on a private reference.  A copy with commits of its own is left unchanged, and
+        the workspace is created beside it under another id.
 
         Raises:
-            BadRepository: If `source` names no repository.
-            UnusableBundle: If the bundle does not fit the repository, or is damaged.
-            WorkspaceError: If it cannot be made.
+            BadRepository: If `source` is not an address of a supported form.
+            UnusableBundle: If the bundle is damaged, or does not fit the repository.
+            WorkspaceError: If it cannot be created.
         """
         self._path_of(workspace_id)
         parsed = None if source is None else parse_source(source)
@@ -197,7 +199,12 @@ class Workspaces:
                         )
                         self._write_record(chosen, bundle.base_commit, parsed)
                     except Diverged as error:
-                        log.warning("workspace %s is left as it is: %s", chosen, error)
+                        log.warning(
+                            "workspace %s is left as it is: %s",
+                            chosen,
+                            error,
+                            extra={"event": "workspace.diverged", "workspace_id": chosen},
+                        )
                         chosen, is_here = self._unused_id(workspace_id), False
                 if not is_here:
                     self._make_from_bundle(git, chosen, parsed, bundle)
@@ -225,9 +232,9 @@ class Workspaces:
                 unpack_into_clone(git, staged, bundle, fetch=fetch)
 
     async def reopen(self, workspace_id: str) -> Workspace | None:
-        """A workspace made before, for a session's next leg; `None` if it is not here.
+        """Open an existing workspace for the session's next attempt; `None` if it is not here.
 
-        Locks that a killed git left behind are removed: nothing may work in it now.
+        Removes lock files of killed git processes.  Nothing may be working in the workspace.
         """
         path = self._path_of(workspace_id)
 
@@ -240,20 +247,27 @@ class Workspaces:
         return await self._run_in_thread(find)
 
     async def head(self, workspace: Workspace) -> str | None:
-        """The commit checked out; `None` before the first."""
+        """Return the commit checked out; `None` if there is no commit yet."""
         return await self._run_in_thread(lambda git: worktree.head_of(git, workspace.path))
 
     async def diff(self, workspace: Workspace, base: str | None) -> DiffStat:
-        """What files and commits are beyond `base`, uncommitted and untracked work included.
+        """Return the changes since `base`, with uncommitted and untracked files.
 
-        `None` as base counts everything. The agent's index, HEAD and files stay untouched.
+        `None` as base counts everything.  The agent's index, HEAD and files are not changed.
+
+        Raises:
+            WorkspaceError: If `base` or the repository is gone.
         """
         return await self._run_in_thread(lambda git: worktree.diff(git, workspace.path, base))
 
     async def save(self, workspace: Workspace, label: str) -> Mapping[str, Any]:
-        """Commit the work tree on `refs/signalbox/<label>`; index, HEAD and branch stay.
+        """Commit the work tree on `refs/signalbox/<label>` without moving index, HEAD or branch.
 
-        Ignored files and the inside of nested repositories are left out.
+        Ignored files and the content of nested repositories are left out.
+
+        Returns:
+            `ref`, `commit`, `head`, and the numbers of uncommitted files and lines, as
+            `Termination.work_saved` stores them.
         """
         return await self._run_in_thread(lambda git: worktree.save(git, workspace.path, label))
 
@@ -266,21 +280,21 @@ class Workspaces:
         start: str | None = None,
         max_bytes: int = MAX_BUNDLE_BYTES,
     ) -> Bundle | None:
-        """What the repository lacks of a workspace; `None` if that is nothing.
+        """Bundle what the repository lacks of a workspace; `None` if that is nothing.
 
-        All branches and HEAD, and with them the work tree as `save` committed it.  Not carried
-        are ignored files, stashes, tags, the inside of nested repositories, and the difference
+        The bundle has all branches, HEAD, and the work tree as `save` committed it.  It leaves out
+        ignored files, stashes, tags, the content of nested repositories, and the difference
         between the index and the work tree.
 
         Args:
-            workspace: Whose work it is.
-            since: The commit up to which the repository has everything.
-            saved: The commit that `save` made.
-            start: A commit to take along even if no branch has it any more.
-            max_bytes: Of the bundle.
+            workspace: The workspace to bundle.
+            since: The commit up to which the repository has everything; `None` if it has nothing.
+            saved: The commit that `save` made, if it was called.
+            start: A commit to include even if no branch contains it any more.
+            max_bytes: The largest bundle to return.
 
         Raises:
-            TooLarge: If the bundle would be larger.
+            BundleTooLarge: If the bundle would be larger than `max_bytes`.
             WorkspaceError: If the repository is gone or damaged.
         """
         return await self._run_in_thread(
@@ -290,7 +304,10 @@ class Workspaces:
         )
 
     async def read_head_state(self, workspace: Workspace) -> str:
-        """What changes when a commit is made, had without a process; empty if it cannot be."""
+        """Return a text that changes when a commit is made, without starting a process.
+
+        Empty if HEAD cannot be read so.
+        """
         return await asyncio.to_thread(read_head_state, workspace.path)
 
     async def _run_in_thread(self, work: Callable[[Git], T]) -> T:
@@ -317,7 +334,7 @@ class Workspaces:
         return self.root / "gitconfig"
 
     def _ensure_root(self) -> None:
-        """The root and git's configuration: the worker's own, plus ours."""
+        """Create the root and the git configuration, which includes the worker's own."""
         self.root.mkdir(parents=True, exist_ok=True)
         if self.scratch is not None:
             self.scratch.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -342,11 +359,9 @@ class Workspaces:
             )
         return self.root / "workspaces" / workspace_id
 
-    def _record_of(self, workspace_id: str) -> Path:
-        return self.root / "records" / f"{workspace_id}.json"
-
     def _workspace_lock(self, git: Git, workspace_id: str) -> AbstractContextManager[None]:
-        return workspace_lock(self._record_of(workspace_id), git=git, lock_timeout=self.git_timeout)
+        record = record_path(self.root, workspace_id)
+        return workspace_lock(record, git=git, lock_timeout=self.git_timeout)
 
     def _current_mirror(
         self, git: Git, source: Source, advertised: Advertised
@@ -355,28 +370,25 @@ class Workspaces:
         return current_mirror(git, source, advertised, root=root, lock_timeout=self.git_timeout)
 
     def _unused_id(self, workspace_id: str) -> str:
-        """An id like this one that is not taken here."""
+        """Return a similar id that no workspace here has."""
         stem = re.sub(r"-\d+$", "", workspace_id)[:58]
         numbered = (f"{stem}-{number}" for number in count(2))
         return next(name for name in numbered if not self._path_of(name).exists())
 
     def _write_record(self, workspace_id: str, base: str | None, source: Source | None) -> None:
-        record = {"base_commit": base, "repo": source.display_url if source else None}
-        self._record_of(workspace_id).write_text(json.dumps(record))
+        repo = source.display_url if source else None
+        record = WorkspaceRecord(base_commit=base, repo=repo)
+        write_record(record_path(self.root, workspace_id), record)
 
     def _describe(self, git: Git, workspace_id: str) -> Workspace:
         path = self._path_of(workspace_id)
-        try:
-            record = json.loads(self._record_of(workspace_id).read_text())
-        except (FileNotFoundError, ValueError):
-            log.warning("workspace %s has no record", workspace_id)
-            record = {}
+        record = read_record(record_path(self.root, workspace_id))
         return Workspace(
             id=workspace_id,
             path=path,
             branch=worktree.branch_of(git, path),
-            base_commit=record.get("base_commit"),
-            repo=record.get("repo"),
+            base_commit=record.base_commit,
+            repo=record.repo,
         )
 
 

@@ -1,8 +1,8 @@
-"""Looking at what an agent left, and keeping it, without touching anything it sees.
+"""Reading and saving an agent's work without changing anything that the agent sees.
 
-The agent can write every file of its workspace, `.git/config` included, and configuration can
-name programs to run. So the work tree is read through a git directory of our own, which
-borrows only the workspace's objects; no filter, hook or driver of the agent's choice runs.
+The agent can write every file of its workspace, including `.git/config`, and git's configuration
+can name programs to run.  So the work tree is read through a private git directory that shares
+only the workspace's objects; no filter, hook or driver that the agent chose is run.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ _AUTHOR = {
 
 @dataclass(frozen=True)
 class WorkTree:
-    """A workspace's files and history, as seen from outside.
+    """A workspace's files and objects, seen through a private git directory.
 
     Attributes:
         path: The workspace.
         git: Runs the commands.
-        env: Makes git use our directory and the workspace's objects.
+        env: Makes git use the private directory and the workspace's objects.
     """
 
     path: Path
@@ -47,13 +47,13 @@ class WorkTree:
     env: Mapping[str, str]
 
     def run(self, *arguments: str, stdin: bytes = b"") -> bytes:
-        """A git command on the workspace's objects and files."""
+        """Run a git command on the workspace's objects and files."""
         return self.git.run(*arguments, cwd=self.path, env=self.env, stdin=stdin)
 
     def write_tree(self) -> str:
-        """Write all files that are not ignored as a tree object.
+        """Write all files that are not ignored as a tree object, and return its id.
 
-        A file that cannot be read is left as it was; an index that cannot is made anew.
+        A file that cannot be read keeps its state of the index.  A broken index is replaced.
         """
         try:
             self._add()
@@ -71,23 +71,28 @@ class WorkTree:
         try:
             self.run("add", "--all", "--ignore-errors", "--", ".")
         except GitFailed as error:
-            # 1: some files could not be added, the others are in.
+            # Status 1: some files could not be added, the others were.
             if error.status != 1 or error.is_disk_error:
                 raise
-            log.warning("some files of %s are left out: %s", self.path.name, error)
+            log.warning(
+                "some files of %s are left out: %s",
+                self.path.name,
+                error,
+                extra={"event": "workspace_files.skipped", "workspace_id": self.path.name},
+            )
 
     def empty_tree(self) -> str:
-        """The tree without a file."""
+        """Return the id of the tree without files."""
         return self.run("mktree").decode().strip()
 
     def has_commit(self, commit: str) -> bool:
-        """Whether a commit is there."""
+        """Return whether a commit exists."""
         answer = self.run("cat-file", "--batch-check=%(objecttype)", stdin=f"{commit}\n".encode())
         return answer.strip() == b"commit"
 
 
 def head_of(git: Git, path: Path) -> str | None:
-    """The commit checked out; `None` before the first."""
+    """Return the commit checked out; `None` if there is no commit yet."""
     env = workspace_env(path)
     found = git.run("rev-parse", "--verify", "--quiet", "HEAD^{commit}",
                     cwd=path, env=env, accept=(0, 1, 128))  # fmt: skip
@@ -95,7 +100,7 @@ def head_of(git: Git, path: Path) -> str | None:
 
 
 def branch_of(git: Git, path: Path) -> str | None:
-    """The branch checked out; `None` if HEAD is detached."""
+    """Return the branch checked out; `None` if HEAD is detached."""
     found = git.run("symbolic-ref", "--quiet", "HEAD", cwd=path, env=workspace_env(path),
                     accept=(0, 1, 128))  # fmt: skip
     return found.decode(errors="replace").strip().removeprefix("refs/heads/") or None
@@ -103,10 +108,10 @@ def branch_of(git: Git, path: Path) -> str | None:
 
 @contextmanager
 def open_worktree(git: Git, path: Path) -> Iterator[WorkTree]:
-    """Look at a workspace through a git directory of our own.
+    """Open a workspace through a private git directory, which is removed after the block.
 
     Raises:
-        WorkspaceError: If its repository is gone or damaged.
+        WorkspaceError: If the workspace's repository is gone or damaged.
     """
     git_dir = path / ".git"
     try:
@@ -130,7 +135,7 @@ def open_worktree(git: Git, path: Path) -> Iterator[WorkTree]:
             str(private_dir),
             cwd=Path(temporary_dir),
         )
-        # The agent's index knows which files are unchanged: only the others are read.
+        # With a copy of the agent's index git reads only files that have changed.
         if Path(index).is_file() and not list(git_dir.glob("sharedindex.*")):
             shutil.copyfile(index, private_dir / "index")
         if Path(exclude).is_file():
@@ -150,7 +155,7 @@ def open_worktree(git: Git, path: Path) -> Iterator[WorkTree]:
 
 
 def diff(git: Git, path: Path, base: str | None) -> DiffStat:
-    """What the files and commits are beyond `base` (`None`: beyond nothing)."""
+    """Return the changes since `base`; see `Workspaces.diff`."""
     head = head_of(git, path)
     with open_worktree(git, path) as tree:
         if base is not None and not tree.has_commit(base):
@@ -174,7 +179,7 @@ def diff(git: Git, path: Path, base: str | None) -> DiffStat:
 
 
 def save(git: Git, path: Path, label: str) -> dict[str, object]:
-    """Commit all files that are not ignored on `refs/signalbox/<label>`."""
+    """Commit all files that are not ignored on `refs/signalbox/<label>`; see `Workspaces.save`."""
     reference = f"refs/signalbox/{label}"
     git.run("check-ref-format", reference, cwd=path)
     head = head_of(git, path)
@@ -201,20 +206,27 @@ def save(git: Git, path: Path, label: str) -> dict[str, object]:
 
 
 def workspace_env(path: Path) -> dict[str, str]:
-    """For commands on the workspace's own references; never looks into directories above."""
+    """The variables for commands on the workspace's own repository.
+
+    With them git never searches in parent directories.
+    """
     return {
         "GIT_DIR": str(path / ".git"),
         "GIT_CONFIG_GLOBAL": "/dev/null",
         "GIT_CONFIG_NOSYSTEM": "1",
-        # An object that is missing would be fetched from wherever the agent's settings say, by
-        # a program that they name.
+        # Otherwise git would fetch missing objects from the address, and with the program, that
+        # the agent's configuration names.
         "GIT_NO_LAZY_FETCH": "1",
         "GIT_ALLOW_PROTOCOL": "none",
     }
 
 
 def _numstat(output: bytes) -> list[tuple[str, str, int | None, int | None]]:
-    """Lines of `--numstat -z`: path, path as shown, added, removed; `None` for binary."""
+    """Parse the output of `--numstat -z`.
+
+    Returns:
+        Path, path as shown, added and removed lines for each file; no counts for a binary file.
+    """
     changes: list[tuple[str, str, int | None, int | None]] = []
     fields = iter(output.decode(errors="replace").split("\0"))
     for line in fields:
@@ -236,7 +248,7 @@ def _parse_count(text: str) -> int | None:
 def _file_changes(
     changes: list[tuple[str, str, int | None, int | None]], uncommitted: set[str]
 ) -> tuple[FileChange, ...]:
-    """At most `MAX_FILES`, with the rest added up in a last line of its own."""
+    """Return at most `MAX_FILES` changes, plus a last one that adds up the rest."""
     files = [
         FileChange(
             path=display_path, added=added, removed=removed, committed=path not in uncommitted
@@ -256,7 +268,7 @@ def _file_changes(
 
 
 def _list_commits(tree: WorkTree, base: str | None, head: str | None) -> tuple[CommitInfo, ...]:
-    """The commits beyond `base`, oldest first; the newest `MAX_COMMITS` of many."""
+    """Return the commits since `base`, oldest first, but only the newest `MAX_COMMITS`."""
     if head is None:
         return ()
     revisions = [head, *([f"^{base}"] if base else [])]

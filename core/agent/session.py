@@ -244,7 +244,7 @@ class _Session:
                 "%s: %d processes left",
                 self._launch.run_id,
                 len(proof.survivors),
-                extra=self._log_fields("agent.closed_with_survivors", count=len(proof.survivors)),
+                extra=self._log_fields("process_tree.survived", count=len(proof.survivors)),
             )
         await self._connection.close()
         await self._transcript_buffer.flush_all(limit=_FLUSH_LIMIT, outage_limit=_OUTAGE_LIMIT)

@@ -1,4 +1,4 @@
-"""Who acts, and what they may do."""
+"""Actors, their roles, and what each role may do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from core.domain.runs.run import Run
 
 
 class Role(IntEnum):
-    """What a person is, in order: each includes those before it."""
+    """A person's role.  Each role includes the rights of those before it."""
 
     NONE = 0
     VIEWER = 1
@@ -20,7 +20,7 @@ class Role(IntEnum):
 
 
 class Action(StrEnum):
-    """What a person can ask for."""
+    """The actions that need permission."""
 
     VIEW = "view"
     START = "start"
@@ -43,12 +43,13 @@ class Origin(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Actor:
-    """Somebody known, with the role they hold here and now.
+    """An authenticated person or the system, with the role that applies to this request.
 
     Attributes:
-        user_id: Our id of the person, `None` for the system itself.
-        external_id: Their id where they came from (`U024BE7LH`).
-        name: How they are called in texts.
+        user_id: The id of the person's `users` row; `None` for the system itself.
+        external_id: The person's id at the origin (`U024BE7LH` in Slack).
+        team_id: The Slack workspace of the request.
+        name: The name used in texts.
     """
 
     role: Role
@@ -72,14 +73,14 @@ _REQUIRED_ROLES: dict[Action, Role] = {
     Action.ADMINISTER: Role.ADMIN,
 }
 
-# On somebody else's run these need an operator; on one's own, a runner.
+# A runner may do these on their own runs; other people's runs need an operator.
 _OWNER_ACTIONS = frozenset(
     {Action.KILL, Action.CONTINUE, Action.RESTART, Action.STEER, Action.APPROVE}
 )
 
 
 def is_allowed(actor: Actor, action: Action, run: Run | None = None) -> bool:
-    """Whether this person may do this, to this run if one is meant."""
+    """Return whether the actor may do `action`, to `run` if the action concerns one."""
     if actor.role >= Role.OPERATOR:
         return actor.role >= _REQUIRED_ROLES[action]
     if run is not None and action in _OWNER_ACTIONS:
@@ -90,7 +91,7 @@ def is_allowed(actor: Actor, action: Action, run: Run | None = None) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class User:
-    """A person, as Slack or the API knows them."""
+    """One row of `users`: a person known from Slack or the API."""
 
     id: UUID
     name: str

@@ -1,4 +1,4 @@
-"""A line of the audit log: every decision, allowed or not."""
+"""An entry of the audit log, which has every decision, allowed or denied."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ from core.domain.actor import Actor
 
 @dataclass(frozen=True, kw_only=True)
 class AuditEntry:
-    """Who asked for what, and whether it was allowed.  Rows are only ever added."""
+    """A request of an actor and the decision on it.  Entries are never changed or deleted.
+
+    Attributes:
+        action: What was requested, as a word (`kill`).
+        reason: Why it was denied, or the reason that the person gave for a kill.
+        details: Further facts, as JSON.
+    """
 
     at: datetime
     actor: Actor

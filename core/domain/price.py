@@ -1,8 +1,8 @@
-"""What tokens cost, for estimates until the agent program reports its own figure.
+"""Prices of tokens, to estimate a cost until the agent program reports it.
 
-US dollars per million tokens, from Anthropic's public price list (2026-11), and of the program's
-own default model as the program itself charges it.  A model not listed has no estimate: unknown
-is `None`, never 0.
+In US dollars per million tokens, from Anthropic's public price list (2026-11).  The price of the
+program's default model is the one that the program itself applies.  A model that is not listed
+has no estimate: an unknown cost is `None`, never 0.
 """
 
 from dataclasses import dataclass
@@ -13,10 +13,11 @@ from core.domain.runs.run import Usage
 
 @dataclass(frozen=True, kw_only=True)
 class Price:
-    """US dollars per million tokens.
+    """The prices of a model in US dollars per million tokens.
 
     Attributes:
-        cache_read_override: Of cached tokens read, where it is not the usual part of `input`.
+        cache_read_override: The price of tokens read from the cache, if it is not a tenth of
+            `input`.
     """
 
     input: Decimal
@@ -25,16 +26,16 @@ class Price:
 
     @property
     def cache_read(self) -> Decimal:
-        """A cached token read costs a tenth of an input token, mostly."""
+        """The price of tokens read from the cache: usually a tenth of input tokens."""
         return self.input / 10 if self.cache_read_override is None else self.cache_read_override
 
     @property
     def cache_creation(self) -> Decimal:
-        """A token written to the 5-minute cache costs a quarter more than an input token."""
+        """The price of tokens written to the 5-minute cache: 25 % more than input tokens."""
         return self.input * Decimal("1.25")
 
 
-# Matched by prefix of the model's full name.
+# By a prefix of the model's full name; the first match counts.
 _PRICES: tuple[tuple[str, Price], ...] = (
     ("claude-opus-4-1", Price(input=Decimal(15), output=Decimal(75))),
     ("claude-opus-4-2", Price(input=Decimal(15), output=Decimal(75))),
@@ -50,8 +51,9 @@ _MILLION = Decimal(1_000_000)
 
 
 def estimate_usd(model: str | None, usage: Usage) -> Decimal | None:
-    """The likely cost of `usage` on `model`; `None` if the model's price is not known."""
-    price = next((p for prefix, p in _PRICES if model and model.startswith(prefix)), None)
+    """Estimate the cost of `usage` in US dollars; `None` if the model's price is unknown."""
+    matches = (price for prefix, price in _PRICES if model and model.startswith(prefix))
+    price = next(matches, None)
     if price is None:
         return None
     return (

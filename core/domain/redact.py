@@ -1,12 +1,11 @@
-"""Secrets never leave: what looks like one is replaced before it is kept or shown."""
+"""Redaction of texts: what looks like a secret is replaced before it is stored or shown."""
 
 import re
 from collections.abc import Iterable
 
 REDACTED = "[redacted]"
 
-# Texts can be anything, and are redacted where much else waits: each pattern takes a time in
-# proportion to the text.
+# Every pattern needs only linear time, since texts can be anything and the event loop waits.
 _PATTERNS = tuple(
     re.compile(pattern)
     for pattern in (
@@ -25,15 +24,16 @@ _PATTERNS = tuple(
     )
 )
 _BEARER = re.compile(r"(?i)\b(bearer|token)\s+[A-Za-z0-9._~+/-]{16,}=*")
-# From the start of a word only: a try at each of its letters would take the square of its length.
+# Matches from the start of a word only: attempts at every letter would take quadratic time.
 _URL_USER = re.compile(r"(?i)(?<![a-z0-9+.-])([a-z0-9+.-]++://)[^/\s@]+@")
 
 
 def redact(text: str, *, secrets: Iterable[str] = ()) -> str:
     """Replace what looks like a credential, and each of `secrets`, by `[redacted]`.
 
-    Covers the token shapes of the services an agent meets, private keys, bearer headers
-    and user information in URLs.  It is a net, not a proof.
+    It finds the token formats of services that agents use, private keys, bearer headers, and user
+    information in URLs.  It cannot find every secret.  Of `secrets`, texts shorter than 6
+    characters are ignored, since they would match ordinary words.
     """
     for secret in secrets:
         if len(secret) >= 6:

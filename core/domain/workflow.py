@@ -1,4 +1,4 @@
-"""A workflow definition: a named way of working."""
+"""A workflow definition: the instructions, tools and limits of a kind of run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,14 +11,14 @@ from core.domain.errors import NotFound
 
 DEFAULT_MAX_TURNS = 30
 DEFAULT_TIMEOUT = timedelta(minutes=60)
-# Bounds of what a person may ask for; beyond them a flag is a typing error, not a wish.
+# Bounds of what a person may request; a larger value is taken for a typing error.
 MAX_TURNS_LIMIT = 1000
 MAX_TIMEOUT = timedelta(hours=24)
 MAX_BUDGET_USD = Decimal(10_000)
 
 
 class PermissionMode(StrEnum):
-    """How the agent's tool calls are judged (names of the Claude Code program)."""
+    """How the agent program decides on tool calls; the values are the program's own names."""
 
     DEFAULT = "default"
     ACCEPT_EDITS = "acceptEdits"
@@ -28,7 +28,7 @@ class PermissionMode(StrEnum):
 
 
 class OnWorkerLost(StrEnum):
-    """What becomes of a run whose worker died."""
+    """What happens to a run whose worker died."""
 
     RESUME = "resume"
     FAIL = "fail"
@@ -36,20 +36,20 @@ class OnWorkerLost(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class WorkflowDefinition:
-    """What a Markdown definition file says.
+    """The content of a Markdown definition file.
 
     Attributes:
-        name: What people type; the file's name without `.md`.
+        name: The name that people type: the file's name without `.md`.
         aliases: Other names for the same definition.
-        prompt: The body: instructions added to the agent's system prompt.
-        model: Name or alias the agent program takes; `None` is its own default.
-        max_turns: Turn limit of one leg.
-        budget_usd: Cost limit of one leg in US dollars; `None` is no limit.
-        timeout: Wall time limit of one leg.
-        setting_sources: Which settings files the agent reads; none by default, since a
-            repository's settings can run its hooks.
-        on_worker_lost: What becomes of a run whose worker died; `None` is what
-            `signalbox.toml` says.
+        prompt: The body of the file: instructions added to the agent's system prompt.
+        model: A model name or alias of the agent program; `None` is the program's default.
+        max_turns: Turn limit of a run, over all its attempts.
+        budget_usd: Cost limit of a run in US dollars, over all its attempts; `None` is no limit.
+        timeout: Wall-clock limit of one attempt.
+        setting_sources: The settings files that the agent reads.  None by default, because a
+            repository's settings can contain hooks, which would run.
+        on_worker_lost: What happens to a run whose worker died; `None` is the default of
+            `signalbox.toml`.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Which waiting runs may be handed to workers, and what keeps the others: one pure decision."""
+"""Admission: which waiting runs may go to workers, and which cap holds the others.  Pure."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from core.domain.fleet.workers import Caps, QueueReason
 
 @dataclass(frozen=True, kw_only=True)
 class AdmissionRun:
-    """A live run, as far as admission is concerned.
+    """The facts about a live run on which its admission depends.
 
     Attributes:
         is_admitted: Whether it was handed to workers: it runs, or its job waits for a slot.
-        repository: Its repository by one name, however people spell it; `None` for a run in
-            an empty one, which shares it with nobody.
-        reason: The cap that kept it at the last look.
+        priority: Higher is admitted earlier.
+        repository: The normalised name of its repository; `None` for a run in an empty one, which
+            counts against no repository's cap.
+        reason: The cap that held it at the last decision.
     """
 
     run_id: str
@@ -34,7 +35,7 @@ class AdmissionRun:
 
 @dataclass(frozen=True, kw_only=True)
 class Admission:
-    """Who goes, in the order of going, and what keeps whom."""
+    """The runs to admit, in order, and for each other waiting run the cap that holds it."""
 
     admitted: tuple[str, ...]
     held: Mapping[str, QueueReason]
@@ -42,20 +43,20 @@ class Admission:
 
 @dataclass
 class Load:
-    """Runs in the hands of workers: of all, of each repository, of each person."""
+    """The number of admitted runs: in total, by repository, and by person."""
 
     total: int = 0
     by_repository: Counter[str | None] = field(default_factory=Counter)
     by_user: Counter[UUID | None] = field(default_factory=Counter)
 
     def add(self, run: AdmissionRun) -> None:
-        """Count one more."""
+        """Count a run."""
         self.total += 1
         self.by_repository[run.repository] += 1
         self.by_user[run.user_id] += 1
 
     def count_for(self, reason: QueueReason, run: AdmissionRun) -> int:
-        """How many count against the cap of this name, as this run sees it."""
+        """Return the number of admitted runs that count against a cap of `run`."""
         if reason is QueueReason.PERSON:
             return self.by_user[run.user_id]
         if reason is QueueReason.REPOSITORY:
@@ -64,7 +65,7 @@ class Load:
 
 
 def current_load(admission_runs: Iterable[AdmissionRun]) -> Load:
-    """Count what was handed over, or was before it was taken from its worker."""
+    """Count admitted runs, and requeued ones, which keep their claim."""
     load = Load()
     for run in admission_runs:
         if run.is_admitted or run.attempt > 1:
@@ -73,17 +74,18 @@ def current_load(admission_runs: Iterable[AdmissionRun]) -> Load:
 
 
 def decide(admission_runs: Iterable[AdmissionRun], caps: Caps) -> Admission:
-    """Choose, by priority and then by age, the waiting runs that fit the caps.
+    """Choose the waiting runs that fit the caps, by priority and then by age.
 
-    A run that is held holds back nobody whom another cap does not hold.  A run that was taken
-    from a worker (its attempt is not the first) keeps the place it had: it goes before the new
-    ones of its priority, whatever the caps say by now.
+    A held run does not delay others that no cap holds.  A requeued run (its attempt is not the
+    first) was admitted before: it is admitted again whatever the caps are by now, and before new
+    runs of its priority.
     """
     all_runs = list(admission_runs)
     load = current_load(all_runs)
     admitted: list[str] = []
     held: dict[str, QueueReason] = {}
-    for run in sorted((run for run in all_runs if not run.is_admitted), key=_sort_key):
+    waiting = [run for run in all_runs if not run.is_admitted]
+    for run in sorted(waiting, key=_sort_key):
         if run.attempt == 1:
             reason = _blocking_cap(run, caps, load)
             if reason is not None:
@@ -99,7 +101,7 @@ def _sort_key(run: AdmissionRun) -> tuple[int, bool, datetime, str]:
 
 
 def _blocking_cap(run: AdmissionRun, caps: Caps, load: Load) -> QueueReason | None:
-    """The cap that keeps it: of several the narrowest, which is the last to give way."""
+    """Return the cap that holds a run; of several, the narrowest, which holds it longest."""
     applicable = {
         QueueReason.PERSON: run.user_id is not None,
         QueueReason.REPOSITORY: run.repository is not None,

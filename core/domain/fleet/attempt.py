@@ -1,4 +1,4 @@
-"""What is known of the process that executes a run, on which machine, and when it last lived."""
+"""Attempts: which worker executes a run, on which host, and when its last heartbeat was."""
 
 from __future__ import annotations
 
@@ -9,35 +9,37 @@ from uuid import UUID
 from core.domain.kills.termination import ProcessIdentity
 
 HEARTBEAT_INTERVAL = timedelta(seconds=5)
-# A worker silent for this long is suspected, and lost when it is still silent at the next look.
+# A worker without a heartbeat for this long is suspected.  It is lost if the next check finds no
+# heartbeat either.
 STALLED_AFTER = timedelta(seconds=45)
 
 
 def node_of(worker_id: str) -> str:
-    """A worker's node: its name without what is new with each of its starts."""
+    """Return a worker's node: the part of its id that does not change when it restarts."""
     return worker_id.rpartition(":")[0] or worker_id
 
 
 def build_host_id(machine: str, *, boot: str, namespace: int | None = None) -> str:
-    """The name of where processes' numbers mean something.
+    """Build the id of a host: the scope in which a pid identifies one process.
 
     Args:
-        machine: Its name as people know it, which others may have too.
-        boot: What its kernel is called until it boots again.
-        namespace: The PID namespace, where there are any.
+        machine: The machine's name, which need not be unique.
+        boot: The kernel's boot id, which changes with each boot.
+        namespace: The id of the PID namespace; `None` on systems without them.
     """
     return f"{machine}#{boot}" if namespace is None else f"{machine}#{boot}.{namespace}"
 
 
 def machine_name(host: str) -> str:
-    """A host's name as people know it."""
+    """Return the machine's name in a host id."""
     return host.rpartition("#")[0] or host
 
 
 def can_see_processes(host: str, other: str) -> bool:
-    """Whether who looks at `host`'s processes may see those of `other` among them.
+    """Return whether a scan of `host` may show processes of `other`.
 
-    A PID namespace sees those of the namespaces within it, by other numbers.
+    It does if both are on the same kernel: a PID namespace shows the processes of nested
+    namespaces, with other pids.
     """
     kernel, another = (
         name.rpartition("#")[2].partition(".")[0] if "#" in name else "" for name in (host, other)
@@ -50,11 +52,12 @@ class AttemptRecord:
     """One row of `workflow_processes`: one attempt of a run on one worker.
 
     Attributes:
-        worker_id: Name of the worker, unique over the fleet and over its restarts.
-        host: Where its processes' numbers mean something, as `build_host_id` has it.
+        run_id: The id of the run's row (not `run_…`).
+        worker_id: The worker's id, unique in the fleet; a restarted worker gets a new one.
+        host: The host of its processes, as of `build_host_id`.
         agent: The agent program's process, once it has started.
-        ended_at: When the worker had done with it, or was taken for dead.
-        gone_at: When a look at its machine proved that no process of it is left.
+        ended_at: When the worker finished the attempt, or was declared lost.
+        gone_at: When a scan of its machine proved that none of its processes is left.
     """
 
     id: UUID
@@ -71,7 +74,7 @@ class AttemptRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class LiveAttempt:
-    """An attempt that a worker executes, by the names under which its traces are found."""
+    """An attempt in progress, by the values that its processes and files carry."""
 
     run_id: str
     attempt: int

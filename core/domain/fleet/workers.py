@@ -1,4 +1,4 @@
-"""The fleet: its workers, and how many runs it lets run at a time."""
+"""The fleet: its workers, and the caps on the number of runs."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from enum import StrEnum
 
 from core.domain.fleet.attempt import machine_name
 
-# Two heartbeats of 5 s and a moment.
+# Two heartbeat intervals of 5 s, plus 2 s of tolerance.
 SILENT_AFTER = timedelta(seconds=12)
 
 
 class WorkerState(StrEnum):
-    """What a worker does about jobs."""
+    """Whether a worker takes jobs (`UP`), finishes its last ones (`DRAINING`), or has stopped."""
 
     UP = "up"
     DRAINING = "draining"
@@ -25,12 +25,12 @@ class WorkerRecord:
     """One row of `workers`: one worker process.
 
     Attributes:
-        worker_id: Unique over the fleet and over restarts.
-        node: The worker's place on a disk; stays over restarts.
-        host: Where its processes are, as `build_host_id` has it.
-        slots: Runs it executes at a time.
-        program_version: Of Signalbox.
-        live_runs: Runs it executes now, as the rows say.
+        worker_id: Unique in the fleet; a restarted worker gets a new one.
+        node: Identifies the worker's home directory; a restart keeps it.
+        host: The host of its processes, as of `build_host_id`.
+        slots: The number of runs that it executes at a time.
+        program_version: The version of Signalbox.
+        live_runs: The number of runs that it executes now, according to the rows.
     """
 
     worker_id: str
@@ -46,26 +46,26 @@ class WorkerRecord:
 
     @property
     def machine(self) -> str:
-        """Its host as people know it."""
+        """The name of its machine."""
         return machine_name(self.host)
 
     @property
     def free_slots(self) -> int:
-        """Runs it could begin now."""
+        """The number of runs that it could start now."""
         return max(self.slots - self.live_runs, 0) if self.state is WorkerState.UP else 0
 
     def is_silent(self, now: datetime) -> bool:
-        """Whether it should have been heard of by now: two heartbeats are missing."""
+        """Return whether two heartbeats are missing, though the worker has not stopped."""
         return self.state is not WorkerState.GONE and now - self.heartbeat_at > SILENT_AFTER
 
 
 @dataclass(frozen=True, kw_only=True)
 class FleetSnapshot:
-    """The fleet as it stood at one moment.
+    """The fleet at one moment.
 
     Attributes:
-        workers: By node, those that went a while ago among them.
-        pending_runs: Runs that no worker executes yet.
+        workers: Sorted by node; includes workers that stopped recently.
+        pending_runs: The number of runs that no worker executes yet.
     """
 
     at: datetime
@@ -74,17 +74,17 @@ class FleetSnapshot:
 
     @property
     def slots(self) -> int:
-        """Of the workers that take jobs."""
-        return sum(one.slots for one in self.workers if one.state is WorkerState.UP)
+        """The number of slots of all workers that take jobs."""
+        return sum(worker.slots for worker in self.workers if worker.state is WorkerState.UP)
 
     @property
     def live_runs(self) -> int:
-        """Runs that are executed."""
-        return sum(one.live_runs for one in self.workers)
+        """The number of runs that workers execute."""
+        return sum(worker.live_runs for worker in self.workers)
 
 
 class QueueReason(StrEnum):
-    """Which cap keeps a pending run from being handed to a worker."""
+    """The cap that holds a pending run back from the workers."""
 
     FLEET = "fleet"
     REPOSITORY = "repository"
@@ -93,14 +93,20 @@ class QueueReason(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Caps:
-    """Runs that may be in the hands of workers at a time; `None` is no cap."""
+    """The number of runs that may be admitted at a time; `None` is no cap.
+
+    Attributes:
+        fleet: For all runs.
+        repository: For the runs of each repository.
+        person: For the runs of each person.
+    """
 
     fleet: int | None = None
     repository: int | None = None
     person: int | None = None
 
     def for_reason(self, reason: QueueReason) -> int | None:
-        """The cap of this name."""
+        """Return the cap to which a reason refers."""
         by_reason = {
             QueueReason.FLEET: self.fleet,
             QueueReason.REPOSITORY: self.repository,
@@ -110,7 +116,7 @@ class Caps:
 
     @property
     def as_text(self) -> str:
-        """For the log: `fleet 6, person 2`."""
+        """The caps as a text for the log: `fleet 6, person 2`."""
         named = [
             f"{name} {cap}" for name in QueueReason if (cap := self.for_reason(name)) is not None
         ]
@@ -119,10 +125,10 @@ class Caps:
 
 @dataclass(frozen=True, kw_only=True)
 class Hold:
-    """What keeps a pending run from being handed to a worker.
+    """Why a pending run is held.
 
     Attributes:
-        in_use: Runs that count against the cap now; more than `cap` after that was lowered.
+        in_use: The number of runs that count against the cap; above `cap` if that was lowered.
     """
 
     reason: QueueReason

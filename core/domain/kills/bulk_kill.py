@@ -1,4 +1,4 @@
-"""Killing several runs at once: what is wished, what is offered, what came of it."""
+"""Bulk kills: the selection of runs, its preview, the confirmed request, and its result."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from core.domain.runs.request import RunFilter
 from core.domain.runs.run import RUN_ID_PREFIX
 from core.domain.runs.snapshot import RunSnapshot
 
-# Runs that one confirmation can cover.  A person answers for what they have read, and a form
-# of Slack carries 3,000 characters of notes: a run id takes 15 of them.
+# The number of runs that one confirmation can cover.  A person must be able to read what they
+# confirm, and a Slack form stores 3,000 characters of private data, 15 for each run id.
 MAX_BULK_KILL_RUNS = 100
 MAX_REASON_CHARS = 300
 
 
 @dataclass(frozen=True, kw_only=True)
 class KillSelection:
-    """A wish to end every live run of a kind, to be confirmed before anything happens.
+    """The runs that a person wants to kill; nothing happens before they confirm it.
 
     Attributes:
-        run_filter: Which runs; only live ones are ever meant.
+        run_filter: Which runs are meant; runs that have ended never are.
     """
 
     run_filter: RunFilter
@@ -30,13 +30,13 @@ class KillSelection:
 
 @dataclass(frozen=True, kw_only=True)
 class KillPreview:
-    """What a selection would end, if it is confirmed.
+    """The runs that a selection would kill, for the person to confirm.
 
     Attributes:
-        runs: The runs, oldest first; a confirmation ends these and no others.
-        not_listed: More runs of the kind, beyond `MAX_BULK_KILL_RUNS`.
-        forbidden_count: Live runs of the kind that this person may not kill.
-        stopping_count: Runs of the kind that are being stopped already.
+        runs: The runs, oldest first; a confirmation kills these and no others.
+        omitted_count: The number of further matching runs, beyond `MAX_BULK_KILL_RUNS`.
+        forbidden_count: The number of matching live runs that this person may not kill.
+        stopping_count: The number of matching runs that are being killed already.
     """
 
     selection: KillSelection
@@ -48,7 +48,7 @@ class KillPreview:
 
 @dataclass(frozen=True, kw_only=True)
 class BulkKillRequest:
-    """A confirmed wish to end these runs; `request_key` as in `KillRequest`."""
+    """A confirmed request to kill these runs; `request_key` as in `KillRequest`."""
 
     run_ids: tuple[str, ...]
     force: bool = False
@@ -56,7 +56,11 @@ class BulkKillRequest:
     request_key: str | None = None
 
     def check(self) -> None:
-        """Raise `BadRequest` for what was never offered so."""
+        """Check that the request can come from a preview.
+
+        Raises:
+            BadRequest: If the number of runs or an id is impossible.
+        """
         if not self.run_ids or len(self.run_ids) > MAX_BULK_KILL_RUNS:
             raise BadRequest(
                 f"{len(self.run_ids)} runs to kill",
@@ -73,13 +77,13 @@ class BulkKillRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class BulkKillResult:
-    """What came of a confirmed wish; each run is in one of these, by its id.
+    """The result of a confirmed request: each run's id is in exactly one of the groups.
 
     Attributes:
-        requested: Asked to stop by this wish; those that had not begun are dead already.
-        already_stopping: Were being stopped before.
-        already_ended: Had ended meanwhile.
-        forbidden: Somebody else's, and the person is no operator.
+        requested: Runs that this request kills; those that had not started are killed already.
+        already_stopping: Runs whose kill was requested earlier.
+        already_ended: Runs that have ended meanwhile.
+        forbidden: Runs of other people, if the person is not an operator.
     """
 
     requested: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""A termination: one kill, from the request to the proof."""
+"""A termination: the record of one kill from the request to the proof."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from core.domain.errors import Conflict, NotFound
 
 
 class Phase(StrEnum):
-    """How far a kill has come; each is written before it is acted on."""
+    """How far a kill has come.  A worker records each phase before it acts on it."""
 
     REQUESTED = "requested"
     ACKNOWLEDGED = "acknowledged"
@@ -26,8 +26,8 @@ class Phase(StrEnum):
     UNCONFIRMED = "unconfirmed"
 
 
-# A phase may be left out (`--force` skips the grace, a tree may be gone early); none repeats.
-# `unconfirmed` is not the end: a restarted worker that finds the tree gone confirms it.
+# A phase may be skipped (`--force` skips the grace period, a tree may be gone early); none repeats.
+# `unconfirmed` is not final: a restarted worker that finds the processes gone confirms the kill.
 PHASE_TRANSITIONS: Mapping[Phase, frozenset[Phase]] = MappingProxyType(
     {
         Phase.REQUESTED: frozenset(set(Phase) - {Phase.REQUESTED}),
@@ -53,11 +53,12 @@ PHASE_TRANSITIONS: Mapping[Phase, frozenset[Phase]] = MappingProxyType(
 
 
 def phase_sources_of(to: Phase) -> frozenset[Phase]:
-    """The phases from which `to` may be reached."""
+    """Return the phases that `to` may follow directly."""
     return frozenset(phase for phase, targets in PHASE_TRANSITIONS.items() if to in targets)
 
 
-# Longest stay in a phase before the next one begins (the ladder: within 10 s in all).
+# The longest time in each phase.  A kill takes at most `LADDER_LIMIT` in all: waiting for critical
+# calls (`DRAIN_LIMIT`) shortens the time that follows the interrupt.
 LADDER_LIMIT = timedelta(seconds=10)
 DRAIN_LIMIT = timedelta(seconds=3)
 INTERRUPT_GRACE = timedelta(seconds=5)
@@ -67,12 +68,12 @@ PROOF_LIMIT = timedelta(seconds=2)
 
 @dataclass(frozen=True, kw_only=True)
 class ProcessIdentity:
-    """A process that cannot be mistaken for a later one with the same pid.
+    """The identity of a process, which a later process with the same pid does not share.
 
     Attributes:
-        started_ticks: Field 22 of `/proc/<pid>/stat`: start time in clock ticks since boot.
-        name: The command's name, for the person who reads the proof.  It changes when the
-            process executes another program, and so makes no difference.
+        started_ticks: The start time in clock ticks since boot (field 22 of `/proc/<pid>/stat`).
+        name: The command's name, for the person who reads the proof.  It is not part of the
+            identity, because it changes when the process executes another program.
     """
 
     pid: int
@@ -82,11 +83,11 @@ class ProcessIdentity:
 
 @dataclass(frozen=True, kw_only=True)
 class Proof:
-    """What the scans found.
+    """What the scans of a kill have found.
 
     Attributes:
-        seen: Every process of the tree met while it was ended.
-        survivors: Those still alive at the last scan; empty means confirmed.
+        seen: Every process of the tree that a scan has found.
+        survivors: Those that were alive at the last scan; none means that the kill is confirmed.
     """
 
     seen: tuple[ProcessIdentity, ...] = ()
@@ -94,19 +95,19 @@ class Proof:
 
     @property
     def is_confirmed(self) -> bool:
-        """Whether the last scan found nothing alive."""
+        """Whether the last scan found no living process."""
         return not self.survivors
 
 
 @dataclass(frozen=True, kw_only=True)
 class CriticalWait:
-    """A tool call in a critical section that a kill waited for.
+    """A critical tool call for which a kill waited.
 
     Attributes:
-        summary: The call as a person reads it, redacted and clipped.
+        summary: The call as a line for people, redacted and clipped.
         pattern: The configured pattern that made it critical.
         milliseconds: How long the kill waited for it.
-        finished: Whether it came to its end; if not, the limit of waiting was reached.
+        finished: Whether it ended in time; if not, the kill went on without it.
     """
 
     tool: str
@@ -121,11 +122,13 @@ class Termination:
     """One kill.
 
     Attributes:
-        phases: Milliseconds after `requested_at` at which each phase began, in order.
-        requested_from: Where the wish came from: `slack`, `api`, `cli`, `system`.
-        work_saved: What was kept of the workspace (commit, uncommitted files).
-        waited_for: Critical sections that it waited for, oldest first.
-        cleanup: What was cleared away after the tree was gone, by kind.
+        phases: When each phase began, in milliseconds after `requested_at`, in order.
+        requested_from: The request's origin (`Origin`).
+        force: Whether the interrupt was to be skipped.
+        processes_seen: The number of processes that the scans found.
+        work_saved: What was saved of the work tree (commit, number of uncommitted files).
+        waited_for: The critical calls for which it waited, oldest first.
+        cleanup: What was removed after the processes were gone, by kind.
     """
 
     id: UUID
@@ -147,7 +150,7 @@ class Termination:
 
     @property
     def elapsed(self) -> timedelta | None:
-        """From the request to its end, if it has ended."""
+        """The time from the request to the end; `None` until the kill has ended."""
         return None if self.completed_at is None else self.completed_at - self.requested_at
 
 
@@ -162,7 +165,7 @@ class TerminationNotFound(NotFound):
 
 
 class IllegalPhase(Conflict):
-    """The wanted phase does not follow the present one: somebody else has gone further."""
+    """The wanted phase does not follow the present one: another worker has gone further."""
 
     def __init__(self, termination_id: UUID, present: Phase, wanted: Phase) -> None:
         super().__init__(

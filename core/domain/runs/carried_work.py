@@ -1,4 +1,4 @@
-"""Work carried from one node to another: what a session's repository does not have."""
+"""Carried work: what a session's repository lacks, stored to restore the workspace elsewhere."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from core.domain.errors import Conflict
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """Commits of a workspace, and its work tree if that was saved, as one git bundle.
+    """A git bundle with commits of a workspace, and its work tree if that was saved.
 
     Attributes:
-        data: The bundle; empty if all its commits are in the repository's own history.
-        branch: The branch the work is on; `None` if HEAD is detached.
-        base_commit: What is up to here comes from the repository; `None`: nothing does.
-        head_commit: The commit checked out; `None` before the first.
+        data: The bundle; empty if the repository has all of its commits.
+        branch: The branch checked out; `None` if HEAD is detached.
+        base_commit: The repository has this commit and its ancestors; `None` if it has nothing.
+        head_commit: The commit checked out; `None` if there is no commit yet.
         saved_commit: The work tree as a commit, if it differs from `head_commit`.
-        references: Full name to commit of every branch, and of where the run began.
+        references: Full reference name to commit, for every branch and the start of the run.
     """
 
     data: bytes = field(repr=False)
@@ -32,7 +32,11 @@ class Bundle:
 
     @property
     def newest_commit(self) -> str:
-        """The commit whose files the work tree had."""
+        """The commit with the files of the work tree.
+
+        Raises:
+            ValueError: If the bundle has neither a saved nor a checked-out commit.
+        """
         commit = self.saved_commit or self.head_commit
         if commit is None:
             raise ValueError("a bundle without a commit")
@@ -41,10 +45,10 @@ class Bundle:
 
 @dataclass(frozen=True, kw_only=True)
 class CarriedWork:
-    """One row of `carried_work`: the bundle an attempt left for its session.
+    """One row of `carried_work`: the bundle that an attempt stored for its session.
 
     Attributes:
-        run_id: The run's row.
+        run_id: The id of the run's row (not `run_…`).
     """
 
     id: UUID
@@ -56,7 +60,7 @@ class CarriedWork:
 
 
 class BundleTooLarge(Conflict):
-    """Work is larger than what the database is to hold."""
+    """The bundle is larger than the limit for the database."""
 
     code = "too_large"
 

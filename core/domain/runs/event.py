@@ -1,7 +1,7 @@
-"""What an agent says of itself while it works, as typed facts.
+"""The events of a run.
 
-The agent's own messages are translated into these at the border (`core.agent`), and
-stored as rows of `run_events` by their `kind`.
+`core.agent` translates the messages of the agent program into the typed events of this module;
+they are stored as rows of `run_events`, each with its kind.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class EventKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class AgentStarted:
-    """The program is up and has told its session."""
+    """The agent program has started its session."""
 
     session_id: str
     model: str | None
@@ -56,11 +56,11 @@ class AgentStarted:
 
 @dataclass(frozen=True, kw_only=True)
 class TurnUsage:
-    """One API answer of the main agent or a subagent.
+    """The token usage of one API answer to the main agent or a subagent.
 
     Attributes:
-        message_id: The API's id of the answer; blocks of one answer share it, and its
-            usage counts once (the last one seen holds).
+        message_id: The API's id of the answer.  Several events may report the same answer; it
+            counts once, with the usage of the last of them.
     """
 
     message_id: str
@@ -71,7 +71,7 @@ class TurnUsage:
 
 @dataclass(frozen=True, kw_only=True)
 class AgentText:
-    """Words of the agent."""
+    """A text of the agent."""
 
     text: str
     message_uuid: str | None = None
@@ -83,7 +83,8 @@ class ToolStarted:
     """The agent calls a tool.
 
     Attributes:
-        summary: One short line for people: the file, the command, the pattern.
+        summary: A short line for people: the file, the command, the pattern.
+        input: The tool's input, redacted and clipped.
     """
 
     tool_use_id: str
@@ -95,7 +96,7 @@ class ToolStarted:
 
 @dataclass(frozen=True, kw_only=True)
 class ToolFinished:
-    """A tool call came back.  `output` is clipped for keeping."""
+    """A tool call has returned.  `output` is redacted and clipped."""
 
     tool_use_id: str
     is_error: bool
@@ -105,7 +106,12 @@ class ToolFinished:
 
 @dataclass(frozen=True, kw_only=True)
 class PlanItem:
-    """One item of the agent's task list."""
+    """One item of the agent's task list.
+
+    Attributes:
+        source_id: The agent's own id of the item ("1" of "Task #1").
+        active_name: The name while the item is in progress ("Running tests").
+    """
 
     source_id: str
     name: str
@@ -115,14 +121,14 @@ class PlanItem:
 
 @dataclass(frozen=True, kw_only=True)
 class PlanChanged:
-    """The whole task list as it now stands, in order."""
+    """The task list has changed; `items` is the whole new list in order."""
 
     items: tuple[PlanItem, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ApiRetry:
-    """The program's call to the model failed; it tries again by itself."""
+    """A call of the program to the model failed; the program retries it automatically."""
 
     attempt: int
     max_attempts: int | None
@@ -132,10 +138,11 @@ class ApiRetry:
 
 @dataclass(frozen=True, kw_only=True)
 class RateLimit:
-    """The account's usage limit was reported.
+    """The program reported the state of the account's usage limit.
 
     Attributes:
-        status: The program's word: `allowed`, `allowed_warning`, `rejected`.
+        status: One of the program's values `allowed`, `allowed_warning`, `rejected`.
+        resets_at: When the limit ends, if the program says so.
     """
 
     status: str
@@ -144,20 +151,20 @@ class RateLimit:
 
 @dataclass(frozen=True, kw_only=True)
 class MessageConsumed:
-    """A message sent in mid-run has reached the agent."""
+    """A message sent to the agent has become part of its conversation."""
 
     message_uuid: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class AgentResult:
-    """The program's own account of how its work ended; of several the last one counts.
+    """The program's report on how its work ended; of several, the last one counts.
 
     Attributes:
-        subtype: The program's word: `success`, `error_max_turns`, `error_max_budget_usd`,
+        subtype: One of the program's values `success`, `error_max_turns`, `error_max_budget_usd`,
             `error_during_execution`…
-        cost_usd: Cumulative for the process, in US dollars.
-        usage: Of this leg.
+        cost_usd: The cost since the process started, in US dollars.
+        usage: The tokens since the process started.
     """
 
     subtype: str
@@ -187,7 +194,7 @@ AgentEvent = (
 
 @dataclass(frozen=True, kw_only=True)
 class EventRecord:
-    """One row of `run_events`.  `id` grows; it is 0 until stored."""
+    """One row of `run_events`.  Ids increase; the id is 0 until the event is stored."""
 
     kind: EventKind
     at: datetime

@@ -1,4 +1,4 @@
-"""What a person asks for, checked for sense before anything is done."""
+"""Requests of people, with the checks that need no database."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from core.domain.errors import BadRequest
 from core.domain.runs.run import Run
 from core.domain.workflow import MAX_BUDGET_USD, MAX_TIMEOUT, MAX_TURNS_LIMIT
 
-# Slack clips a message at 40,000 characters; a longer task belongs into a file of the repository.
+# Slack clips messages at 40,000 characters; a longer task belongs in a file of the repository.
 MAX_TASK_CHARS = 40_000
 MAX_SESSION_NAME_CHARS = 80
 PRIORITY_RANGE = range(-100, 101)
@@ -18,7 +18,7 @@ PRIORITY_RANGE = range(-100, 101)
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a run's thread is to be: a Slack channel of a team."""
+    """The Slack channel in which a run's thread is shown."""
 
     team_id: str
     channel_id: str
@@ -26,10 +26,12 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class StartRequest:
-    """A wish to start a workflow.  `None` leaves the definition's own value.
+    """A request to start a workflow; a limit or model of `None` is the definition's own.
 
     Attributes:
-        request_key: The outside's own id of this request; asking twice starts once.
+        request_key: The request's id at its origin; a repeated request starts no second run.
+        place: Where the run is shown; `None` for nowhere.
+        priority: Higher starts earlier; 0 is normal.
     """
 
     workflow: str
@@ -46,7 +48,11 @@ class StartRequest:
     priority: int = 0
 
     def check(self) -> None:
-        """Raise `BadRequest` for what cannot be meant."""
+        """Check the request.
+
+        Raises:
+            BadRequest: If the task is empty or a value is out of bounds.
+        """
         if not self.task.strip():
             raise BadRequest(
                 "empty task",
@@ -79,7 +85,11 @@ class StartRequest:
 def check_limits(
     max_turns: int | None, budget_usd: Decimal | None, timeout: timedelta | None
 ) -> None:
-    """Raise `BadRequest` for limits out of bounds."""
+    """Check the limits that a person set.
+
+    Raises:
+        BadRequest: If one is out of bounds.
+    """
     if max_turns is not None and not 1 <= max_turns <= MAX_TURNS_LIMIT:
         raise BadRequest(
             f"turns {max_turns}",
@@ -101,12 +111,13 @@ def check_limits(
 
 @dataclass(frozen=True, kw_only=True)
 class ContinueRequest:
-    """A wish to go on with an ended run's session.
+    """A request to continue the session of an ended run with a new run.
 
     Attributes:
-        target: A run id, its unique prefix, or a session's name or id.
-        additional_turns: Turns of the new leg; `None` for the definition's own.
-        message: What to tell the agent; `None` for "go on where you stopped".
+        target: A run id, a unique prefix of one, or a session's name or id.
+        request_key: As in `StartRequest`.
+        additional_turns: Turn limit of the new run; `None` for the definition's own.
+        message: The message to the agent; `None` asks it to go on where it stopped.
     """
 
     target: str
@@ -117,10 +128,12 @@ class ContinueRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class KillRequest:
-    """A wish to end a run.
+    """A request to kill a run.
 
     Attributes:
-        request_key: The outside's own id of the request: made again with it, it is one wish.
+        target: A run id, a unique prefix of one, or a session's name or id.
+        force: Whether to skip the interrupt, which leaves the agent time to stop.
+        request_key: The request's id at its origin; a repeated request has no further effect.
     """
 
     target: str
@@ -131,7 +144,7 @@ class KillRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class RunFilter:
-    """Which runs to list; `None` and `False` do not filter."""
+    """A filter for runs; `None` and `False` do not restrict anything."""
 
     mine: bool = False
     live: bool = False
@@ -141,7 +154,7 @@ class RunFilter:
 
 @dataclass(frozen=True, kw_only=True)
 class StartResult:
-    """A run that was started, or the one this request had started before."""
+    """The run that a request has started, now or earlier (then `is_new` is false)."""
 
     run: Run
     is_new: bool

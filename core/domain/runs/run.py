@@ -1,4 +1,4 @@
-"""A run: one leg of execution of a workflow, its statuses and why it stopped."""
+"""A run: one execution of a workflow in a session, its statuses, and why it stopped."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RUN_ID_PREFIX = "run_"
 
 
 class RunStatus(StrEnum):
-    """The five statuses; everything finer is a column."""
+    """The five statuses of a run; finer distinctions are columns."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -29,14 +29,14 @@ class RunStatus(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing follows this status."""
+        """Whether no other status can follow."""
         return not TRANSITIONS[self]
 
 
 TRANSITIONS: Mapping[RunStatus, frozenset[RunStatus]] = MappingProxyType(
     {
         RunStatus.PENDING: frozenset({RunStatus.RUNNING, RunStatus.FAILED, RunStatus.KILLED}),
-        # Back to pending is a requeue: the worker was lost, or a drain handed the run over.
+        # Back to pending is a requeue: the worker was lost, or handed the run over to stop.
         RunStatus.RUNNING: frozenset(
             {RunStatus.PENDING, RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.KILLED}
         ),
@@ -50,7 +50,7 @@ LIVE_STATUSES = frozenset(status for status in RunStatus if TRANSITIONS[status])
 
 
 def sources_of(to: RunStatus) -> frozenset[RunStatus]:
-    """The statuses from which `to` may be reached."""
+    """Return the statuses that `to` may follow directly."""
     return frozenset(status for status, targets in TRANSITIONS.items() if to in targets)
 
 
@@ -80,7 +80,7 @@ class StopReason(StrEnum):
         return RunStatus.FAILED
 
 
-# Unfinished for a reason more turns, money, time or another machine can mend.
+# Reasons that more turns, money, time, or another attempt can overcome.
 CONTINUABLE_REASONS = frozenset(
     {
         StopReason.MAX_TURNS,
@@ -94,12 +94,12 @@ CONTINUABLE_REASONS = frozenset(
         StopReason.AGENT_ERROR,
     }
 )
-# It could not be made ready; what was wrong is to be mended first.
+# The run could not be set up; somebody has to fix the cause first.
 SETUP_FAILURES = frozenset({StopReason.WORKSPACE_ERROR, StopReason.SETUP_ERROR})
 
 
 class WaitingOn(StrEnum):
-    """What a running run waits for, when it does."""
+    """What a running run is waiting for."""
 
     APPROVAL = "approval"
     QUESTION = "question"
@@ -108,7 +108,7 @@ class WaitingOn(StrEnum):
 
 
 class CostSource(StrEnum):
-    """Where a cost comes from: the agent's own report, or usage times a price table."""
+    """The source of a cost: the agent program's report, or usage times a price table."""
 
     REPORTED = "reported"
     ESTIMATED = "estimated"
@@ -116,7 +116,7 @@ class CostSource(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """Tokens of one leg.  `input_tokens` leaves the cache's tokens out, as the API does."""
+    """Token counts.  As in the API, `input_tokens` does not include the cache's tokens."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -125,7 +125,7 @@ class Usage:
 
     @property
     def total_tokens(self) -> int:
-        """Input plus output, without the cache's (reported apart, being priced apart)."""
+        """Input plus output tokens; the cache's have other prices and are reported separately."""
         return self.input_tokens + self.output_tokens
 
     def __add__(self, other: Usage) -> Usage:
@@ -137,7 +137,7 @@ class Usage:
         )
 
     def minus(self, other: Usage) -> Usage:
-        """What is more here than there, kind by kind; never less than nothing."""
+        """Subtract `other` from each count; no count becomes negative."""
         return Usage(
             input_tokens=max(self.input_tokens - other.input_tokens, 0),
             output_tokens=max(self.output_tokens - other.output_tokens, 0),
@@ -148,7 +148,7 @@ class Usage:
 
 @dataclass(frozen=True, kw_only=True)
 class FileChange:
-    """Lines of one file that a run added and removed; both `None` for a binary file."""
+    """The lines that a run added to and removed from a file; both `None` for a binary file."""
 
     path: str
     added: int | None
@@ -166,24 +166,24 @@ class CommitInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class DiffStat:
-    """What a run changed between its first commit and its work tree at the end."""
+    """The changes from the commit at which a run started to its work tree at the end."""
 
     files: tuple[FileChange, ...] = ()
     commits: tuple[CommitInfo, ...] = ()
 
     @property
     def added_lines(self) -> int:
-        """Lines added over all text files."""
+        """The number of added lines in all text files."""
         return sum(change.added or 0 for change in self.files)
 
     @property
     def removed_lines(self) -> int:
-        """Lines removed over all text files."""
+        """The number of removed lines in all text files."""
         return sum(change.removed or 0 for change in self.files)
 
     @property
     def has_uncommitted(self) -> bool:
-        """Whether some change is in the work tree only."""
+        """Whether some change is not committed."""
         return any(not change.committed for change in self.files)
 
 
@@ -192,17 +192,18 @@ class Run:
     """One row of `workflow_runs`.
 
     Attributes:
-        run_id: `run_` and 12 hex digits; what people type.
-        attempt: Counts executions of this row (a requeue adds one); every write of a
-            worker names it, so that a lost worker's late writes do not land.
-        version: Grows with each change that can be seen; readers compare it.
-        cost_usd: Cost of this leg in US dollars, `None` while unknown (never 0 for unknown).
-        thread_key: `run_id` of the run whose card heads the Slack thread; the legs of a
-            session share it.
-        request_key: The outside's own id of the request, unique: a redelivery starts nothing.
-        job_id: The engine's job for the present attempt; `None` while the run waits for
-            its turn.
-        queue_reason: The cap that keeps it waiting, while one does.
+        run_id: `run_` and 12 hex digits; the id that people use.
+        attempt: The number of the present attempt; a requeue adds one.  Every write of a worker
+            names its attempt, so that late writes of a lost worker have no effect.
+        version: Increases with every visible change; what is drawn is compared with it.
+        usage: Tokens of the run, over all its attempts.
+        cost_usd: Cost of the run in US dollars, over all its attempts; `None` while it is unknown.
+        thread_key: `run_id` of the run whose card heads the Slack thread; all runs of a session
+            share it.
+        request_key: The id of the request at its origin.  It is unique, so that a request which is
+            delivered twice starts one run.
+        job_id: The job for the present attempt; `None` while the run waits for admission.
+        queue_reason: The cap that holds the run, while one does.
     """
 
     id: UUID
@@ -265,9 +266,9 @@ class Run:
 
     @property
     def can_continue(self) -> bool:
-        """Whether the run stopped unfinished and its session can go on.
+        """Whether the run stopped unfinished, and its session can be continued.
 
-        One that could not be made ready can, if there is something to go on with.
+        A run that could not be set up can be continued if its session has had a turn before.
         """
         has_begun = self.parent_run_id is not None or self.turns > 0
         return self.stop_reason in CONTINUABLE_REASONS or (
@@ -276,7 +277,7 @@ class Run:
 
     @property
     def duration(self) -> timedelta | None:
-        """From the agent's start to the end; `None` until both are known."""
+        """The time from the start of the first attempt to the end; `None` until it has ended."""
         if self.started_at is None or self.completed_at is None:
             return None
         return max(self.completed_at - self.started_at, timedelta(0))
@@ -295,7 +296,7 @@ class RunNotFound(NotFound):
 
 
 class AmbiguousRun(NotFound):
-    """More than one run's id begins like this."""
+    """The ids of several runs begin with this text."""
 
     def __init__(self, target: str, matches: tuple[str, ...]) -> None:
         listed = ", ".join(f"`{match}`" for match in matches[:5])
@@ -319,7 +320,7 @@ class IllegalTransition(Conflict):
 
 
 class StaleAttempt(Conflict):
-    """The writer's attempt is not the run's present one: it was declared lost meanwhile."""
+    """The writer's attempt is no longer the present one: the run was taken from its worker."""
 
     def __init__(self, run_id: str, attempt: int) -> None:
         super().__init__(
@@ -342,7 +343,7 @@ class SessionBusy(Conflict):
 
 
 class AlreadyRequested(Conflict):
-    """This very request has started a run before: at the same moment, or in an earlier delivery."""
+    """The same request has already started a run, in a concurrent or an earlier delivery."""
 
     def __init__(self, request_key: str, run_id: str) -> None:
         super().__init__(

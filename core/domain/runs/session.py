@@ -1,4 +1,4 @@
-"""A session (one Claude conversation) and the messages people and agents leave in it."""
+"""Sessions (each one is a Claude conversation) and the messages in them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from core.domain.errors import NotFound
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """One Claude conversation; its id is the Claude session id and spans all its runs.
+    """One Claude conversation with one or more runs; its id is also Claude's session id.
 
     Attributes:
-        workspace_node: Node whose disk holds the workspace as the last leg left it.
+        agent_name: The workflow with which it was started.
+        workspace_node: The node on whose disk the last run left the workspace.
     """
 
     id: UUID
@@ -32,7 +33,7 @@ class Session:
 
 
 class MessageType(StrEnum):
-    """What a message is in the life of a session."""
+    """The purpose of a message in a session."""
 
     WORKFLOW_START = "workflow_start"
     INTERVENTION = "intervention"
@@ -43,7 +44,7 @@ class MessageType(StrEnum):
 
 
 class MessageRole(StrEnum):
-    """Who speaks."""
+    """Whether a person or the agent is the author."""
 
     USER = "user"
     ASSISTANT = "assistant"
@@ -51,7 +52,7 @@ class MessageRole(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """Words of a person or of the agent."""
+    """One row of `messages`: a text of a person or of the agent."""
 
     id: UUID
     session_id: UUID

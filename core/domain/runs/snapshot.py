@@ -1,4 +1,4 @@
-"""A run with everything a view needs to draw it, read in one transaction."""
+"""Snapshots: a run or a thread with everything that a view needs to draw it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ from core.domain.runs.step import Step
 
 @dataclass(frozen=True, kw_only=True)
 class SessionTotal:
-    """All legs of a session added up.  `cost_usd` is `None` if no leg's cost is known."""
+    """The totals of all runs of a session.
+
+    Attributes:
+        legs: The number of runs.
+        cost_usd: The sum of the known costs in US dollars; `None` if none is known.
+    """
 
     legs: int
     turns: int
@@ -28,16 +33,18 @@ class SessionTotal:
 
 @dataclass(frozen=True, kw_only=True)
 class RunSnapshot:
-    """A run as it stood at one moment.
+    """A run at one moment, read in one transaction.
 
     Attributes:
-        queue_position: 1 is next; `None` unless the run is pending.
-        hold: The cap that keeps it waiting, while one does.
-        has_available_worker: Whether some worker takes jobs; only looked at while the run is
-            pending.
-        leg: 1-based place among the runs of its session.
-        kill_machine: The machine of an open kill, for whoever must look there.
-        notices: Events worth a line to a person (retries, usage limits, requeues), oldest
+        parent_run_id: `run_id` of the run that this one continues.
+        total: The totals of the session.
+        queue_position: Its position among the waiting runs, 1 is next; `None` if it is not pending.
+        hold: The cap that holds it, while one does.
+        has_available_worker: Whether some worker takes jobs; only read while the run is pending.
+        leg: Its number among the runs of its session, from 1.
+        kill_machine: The machine on which a kill in progress takes place, so that a person can
+            look there.
+        notices: Events that a person should know of (retries, usage limits, requeues), oldest
             first.
     """
 
@@ -56,10 +63,10 @@ class RunSnapshot:
 
 
 class SlackMessageState(StrEnum):
-    """What is known of a message in Slack.
+    """The known state of a message in Slack.
 
-    `SENDING` is written before the call: after a crash or a lost answer the message may or
-    may not be there, and is looked for before it is sent again.
+    `SENDING` is stored before the call.  After a crash or a lost answer it is unknown whether the
+    message exists, and it is searched for before it is sent again.
     """
 
     SENDING = "sending"
@@ -69,13 +76,14 @@ class SlackMessageState(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class SlackMessage:
-    """One row of `slack_messages`: what is shown where, at which version.
+    """One row of `slack_messages`: a message in Slack and the version that it shows.
 
     Attributes:
-        thread_key: `run_id` of the run that heads the thread.
-        slot: Which message of the thread this is: `card`, `result:<run_id>`, …
-        content_hash: Of the message as last sent; equal content is not sent again.
-        version: The run's version that was drawn.
+        thread_key: `run_id` of the run whose card heads the thread.
+        slot: The message's role in the thread: `card`, `result:<run_id>`, …
+        version: The version of the run that was drawn.
+        content_hash: The hash of the content last sent; the same content is not sent again.
+        attempts: How many times it had to be posted again; a deleted card is, but only once.
     """
 
     id: UUID
@@ -93,7 +101,7 @@ class SlackMessage:
 
 
 class UncertainWriteKind(StrEnum):
-    """What Slack may have done late."""
+    """What Slack may have done after its answer was lost."""
 
     POSTED_TWICE = "posted_twice"
     OVERWRITTEN = "overwritten"
@@ -101,10 +109,10 @@ class UncertainWriteKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class UncertainWrite:
-    """A message that is to be looked at once more.
+    """A message to check again after a call to Slack with an unknown result.
 
     Attributes:
-        due_at: When Slack has had its time.
+        due_at: When to check; Slack has certainly finished the call by then.
     """
 
     thread_key: str
@@ -115,7 +123,12 @@ class UncertainWrite:
 
 @dataclass(frozen=True, kw_only=True)
 class Thread:
-    """Everything one Slack thread is drawn from: its legs, oldest first, and what is shown."""
+    """Everything from which a Slack thread is drawn.
+
+    Attributes:
+        legs: The runs of the session, oldest first.
+        messages: The messages that are shown, by slot.
+    """
 
     thread_key: str
     team_id: str

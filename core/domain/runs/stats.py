@@ -1,4 +1,4 @@
-"""Figures over a period: runs, what they cost, and how their kills went."""
+"""Statistics of a period: runs, their cost, and their kills."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from core.domain.runs.run import RunStatus, StopReason
 
 
 class Period(StrEnum):
-    """How far back figures go."""
+    """The period that statistics cover."""
 
     DAY = "24h"
     WEEK = "7d"
@@ -21,7 +21,7 @@ class Period(StrEnum):
 
     @property
     def length(self) -> timedelta:
-        """The period as a duration."""
+        """The length of the period."""
         return _LENGTHS[self]
 
 
@@ -34,7 +34,7 @@ _LENGTHS: Mapping[Period, timedelta] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Quantiles:
-    """How long something took, in milliseconds, over `count` measurements."""
+    """Quantiles of `count` durations in milliseconds."""
 
     count: int
     p50: float
@@ -44,17 +44,17 @@ class Quantiles:
 
 @dataclass(frozen=True, kw_only=True)
 class KillStats:
-    """Kills asked for in a period.
+    """Statistics of the kills requested in a period.
 
     Attributes:
-        confirmed: Proven: nothing was left running.
-        unconfirmed: Something survived, and has not been proven gone since.
-        confirmed_late: Of the confirmed, those that were unconfirmed for a while.
-        before_start: Of the confirmed, those of runs that had not begun: nothing was there to
-            end.  They are in no quantile, where they would flatter.
-        overall: From the request to the proof.
-        by_phase: How long kills stayed in each phase, for those that left it.
-        survivors: Processes alive at the last look of the unconfirmed ones.
+        confirmed: Kills with a proof that no process is left.
+        unconfirmed: Kills that some process survived, without a later proof.
+        confirmed_late: Those of the confirmed that were unconfirmed for some time.
+        before_start: Those of the confirmed whose runs had not started, so that there was no
+            process to end.  The quantiles leave them out, since they would look too good.
+        overall: The time from the request to the proof.
+        by_phase: The time that kills spent in each phase; only phases that have ended count.
+        survivors: The number of processes alive at the last scan of the unconfirmed kills.
     """
 
     count: int = 0
@@ -68,24 +68,24 @@ class KillStats:
 
     @property
     def in_progress(self) -> int:
-        """Kills that are neither proven nor known to have left something."""
+        """The number of kills that are neither confirmed nor unconfirmed yet."""
         return self.count - self.confirmed - self.unconfirmed
 
     @property
     def success_rate(self) -> float | None:
-        """Share of the decided kills that are proven; `None` while none is decided."""
+        """The confirmed share of all kills that are not in progress; `None` if there are none."""
         decided = self.confirmed + self.unconfirmed
         return self.confirmed / decided if decided else None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spend:
-    """What runs have cost, kept apart by how it is known.
+    """The cost of runs, by its source.
 
     Attributes:
-        reported_usd: As the agent program said, of `reported_runs` runs.
-        estimated_usd: Usage times a price table, of `estimated_runs` runs.
-        unknown_runs: Began, and nothing is known of their cost; not 0.
+        reported_usd: The sum of costs that the agent program reported, for `reported_runs` runs.
+        estimated_usd: The sum of estimates from a price table, for `estimated_runs` runs.
+        unknown_runs: The number of runs that started and whose cost is unknown (which is not 0).
     """
 
     reported_usd: Decimal = Decimal(0)
@@ -97,7 +97,7 @@ class Spend:
 
 @dataclass(frozen=True, kw_only=True)
 class RunStats:
-    """Runs asked for in a period, as they stand now.  What there is none of is left out."""
+    """The runs requested in a period, by their present state; zero counts are left out."""
 
     by_status: Mapping[RunStatus, int] = field(default_factory=dict)
     by_stop_reason: Mapping[StopReason, int] = field(default_factory=dict)
@@ -105,13 +105,13 @@ class RunStats:
 
     @property
     def count(self) -> int:
-        """All of them."""
+        """The number of all runs."""
         return sum(self.by_status.values())
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stats:
-    """Everything that `stats` tells, read in one transaction."""
+    """The statistics of a period, read in one transaction."""
 
     period: Period
     since: datetime

@@ -1,4 +1,4 @@
-"""A step: one item of the agent's plan."""
+"""A step of a run: an item of the agent's plan."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class StepStatus(StrEnum):
-    """Where a step stands."""
+    """The status of a step."""
 
     PENDING = "pending"
     IN_PROGRESS = "in_progress"
@@ -21,10 +21,12 @@ class Step:
     """One item of the plan, as last reported.
 
     Attributes:
-        step_id: 1-based place in the plan.
-        source_id: The agent's own id of it ("1" of "Task #1"), if it has one.
-        name: What the agent calls it.
-        active_name: How the agent says it while doing it ("Running tests").
+        step_id: Its number in the plan, from 1.
+        source_id: The agent's own id of the item ("1" of "Task #1"), if it has one.
+        name: The name that the agent gave it.
+        active_name: The name while it is in progress ("Running tests").
+        tools_used: The tools called during the step, each once.
+        tool_calls: The number of calls.
     """
 
     step_id: int
@@ -42,7 +44,7 @@ class Step:
 
     @property
     def duration(self) -> timedelta | None:
-        """Time from its start to its end, if both are known."""
+        """The time from its start to its end; `None` unless both are known."""
         if self.started_at is None or self.completed_at is None:
             return None
         return self.completed_at - self.started_at

@@ -1,7 +1,7 @@
-"""One way to connect to Postgres, for the pool and for connections of their own.
+"""Connections to Postgres, for the pool and for parts that need a connection of their own.
 
-asyncpg reads the DSN itself: it knows Unix sockets (`?host=/dir`), several hosts and
-`sslmode`, which a SQLAlchemy URL for it does not.
+asyncpg parses the DSN itself, because it supports Unix sockets (`?host=/dir`), several hosts and
+`sslmode`; SQLAlchemy's URLs for asyncpg do not.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _SCHEMES = ("postgres", "postgresql")
 _CONNECT_TIMEOUT = timedelta(seconds=10)
 # A statement takes milliseconds; one that takes this long is stuck.
 STATEMENT_TIMEOUT = timedelta(seconds=30)
-# The client's own limit is for a server that has gone silent: it comes after the server's.
+# The client's time limit is later than the server's; it is for a server that no longer answers.
 _CLIENT_MARGIN = timedelta(seconds=5)
 
 
-# What a driver says of a connection that is of no use any more; the last of one that the server
-# ended while this process stood still.
+# What asyncpg raises for a broken connection.  `InternalClientError` is for one that the server
+# closed while this process was paused.
 CONNECTION_ERRORS = (
     OSError,
     asyncpg.PostgresError,
@@ -34,7 +34,7 @@ CONNECTION_ERRORS = (
 
 
 class BadDsn(BadRequest):
-    """`DATABASE_URL` is not the address of a Postgres."""
+    """`DATABASE_URL` is not the URL of a Postgres database."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(
@@ -45,10 +45,10 @@ class BadDsn(BadRequest):
 
 
 def normalise_dsn(text: str) -> str:
-    """A plain libpq URL, from any of the spellings people use.
+    """Convert the common forms of a database URL to the plain libpq form.
 
     Raises:
-        BadDsn: If it is not the URL of a Postgres.
+        BadDsn: If it is not the URL of a Postgres database.
     """
     scheme, separator, rest = text.strip().partition("://")
     family = scheme.lower().partition("+")[0]  # postgresql+asyncpg:// is SQLAlchemy's
@@ -65,11 +65,20 @@ def normalise_dsn(text: str) -> str:
 def make_connector(
     dsn: str, *, statement_timeout: timedelta | None = STATEMENT_TIMEOUT, name: str = "signalbox"
 ) -> Callable[..., Coroutine[Any, Any, asyncpg.Connection[asyncpg.Record]]]:
-    """A function that connects; nothing it opens can hang for ever."""
+    """Return a function that opens a connection, with limits so that nothing can hang forever.
+
+    Connecting takes at most 10 s.  The server cancels a statement, a wait for a lock, or an idle
+    transaction after `statement_timeout`; `None` removes these limits.
+
+    Args:
+        dsn: A plain libpq URL, as of `normalise_dsn`.
+        statement_timeout: The limit for one statement.
+        name: The connection's name in `pg_stat_activity`.
+    """
     settings = {
         "application_name": name,
         "timezone": "UTC",
-        # A client that has gone silent must not keep its locks.
+        # A client that no longer answers must not keep its locks.
         "tcp_keepalives_idle": "15",
         "tcp_keepalives_interval": "5",
         "tcp_keepalives_count": "3",

@@ -1,7 +1,7 @@
-"""A Postgres of one's own, for a machine that has none: from the wheel, under a folder.
+"""The embedded Postgres: a server from a Python wheel with its data in a folder.
 
-Several processes may open the same folder; the first starts the server and the last one to
-leave stops it.  Locks of files say who is there, so a process that was killed counts no more.
+Several processes may use the same folder.  The first one starts the server, and the last one
+stops it.  Each user holds a file lock, which the system releases if the process is killed.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _VERSION = 18
 _START_SECONDS = 60
 _CHILD_EXIT_SECONDS = 10
 _STOP_SECONDS = 20
-# A Unix socket's path has at most 107 bytes on Linux, 103 on macOS; the rest is its name.
+# A Unix socket's path has at most 107 bytes on Linux and 103 on macOS, with the socket's name.
 _SOCKET_DIR_BYTES = 85
-# What the server's list of socket folders takes without quotes.
+# Characters that need no quotes in the server's option for socket folders.
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9/._-]+")
 _NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 
@@ -57,7 +57,7 @@ class EmbeddedPostgresFailed(Unavailable):
 
 
 def _programs_dir() -> Path:
-    """The folder of the wheel's programs; its Python part is of no use here."""
+    """Return the folder of the wheel's programs.  Its Python package is not used."""
     found = importlib.util.find_spec(_PACKAGE)
     locations = found.submodule_search_locations if found else None
     if not locations:
@@ -67,11 +67,11 @@ def _programs_dir() -> Path:
 
 @dataclass
 class EmbeddedServer:
-    """One folder, the cluster in it and its server.  Every method blocks.
+    """A folder with a database cluster, and the server of that cluster.  Every method blocks.
 
     Attributes:
-        folder: Holds the cluster (named by its version), the log and the lock files.
-        settings: Server settings given on its command line (`fsync`, …).
+        folder: Contains the cluster (in a folder named by the version), the log and lock files.
+        settings: Server settings for the command line (`fsync`, …).
     """
 
     folder: Path
@@ -83,10 +83,10 @@ class EmbeddedServer:
         self.folder = self.folder.resolve()
 
     def acquire(self) -> str:
-        """Start the server unless it runs, and return its DSN.
+        """Start the server unless it runs, register this process as a user, and return the DSN.
 
         Raises:
-            EmbeddedPostgresFailed: If it cannot be made or started.
+            EmbeddedPostgresFailed: If the cluster cannot be created or the server not started.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -101,7 +101,7 @@ class EmbeddedServer:
         return self.dsn
 
     def release(self) -> None:
-        """Stop the server, unless another process is using it."""
+        """Stop the server, unless another process uses it."""
         with self._exclusive_lock():
             if self._users_lock is not None:
                 self._users_lock.close()
@@ -110,13 +110,16 @@ class EmbeddedServer:
                 try:
                     fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
-                    log.info("embedded postgres is left to its other users")
+                    log.info(
+                        "embedded postgres is left to its other users",
+                        extra={"event": "embedded_postgres.left_running"},
+                    )
                     return
                 self.stop()
 
     @property
     def dsn(self) -> str:
-        """How to connect to the running server.
+        """The DSN of the running server.
 
         Raises:
             EmbeddedPostgresFailed: If it does not run.
@@ -127,7 +130,7 @@ class EmbeddedServer:
         return f"postgresql://postgres@/postgres?host={quote(str(socket_dir))}"
 
     def start(self) -> None:
-        """Start the server of a folder that was set up."""
+        """Start the server of an existing cluster."""
         self._remove_stale_files()
         arguments = ["-c", "listen_addresses=", "-k", str(self._socket_dir())]
         for name, value in self.settings.items():
@@ -141,7 +144,7 @@ class EmbeddedServer:
         )
 
     def stop(self) -> None:
-        """Stop the server; its clients are disconnected."""
+        """Stop the server, which disconnects its clients."""
         socket_dir = self._running_socket_dir()
         if socket_dir is None:
             return
@@ -163,16 +166,16 @@ class EmbeddedServer:
         return self._cluster / "postmaster.pid"
 
     def _ensure_cluster(self) -> None:
-        """Make the cluster, unless it is there."""
+        """Create the cluster if it does not exist, and give the server's account access."""
         if not self._cluster.exists():
             embedded_account.set_owner(self._user, self.folder)
         elif embedded_account.is_owned_by_root(self._cluster):
-            # Brought back from a backup by root, to whom the copies then belong.
+            # Root has restored it from a backup, so root owns the files.
             embedded_account.set_owner_recursively(self._user, self.folder)
         embedded_account.grant_access(self._user, self.folder, self._bin)
         if self._cluster.exists():
             return
-        # Made aside and moved in whole: a killed set-up leaves no half-made cluster.
+        # Built beside its final path and then moved: a killed set-up leaves no incomplete cluster.
         staging_dir = self.folder / "new"
         shutil.rmtree(staging_dir, ignore_errors=True)
         self._run(
@@ -193,10 +196,13 @@ class EmbeddedServer:
         staging_dir.replace(self._cluster)
 
     def _remove_stale_files(self) -> None:
-        """Remove what a killed server left, once none of its children works there any more.
+        """Remove the pid file and sockets of a killed server after its child processes have ended.
 
-        Postgres does so by itself, unless the dead one's pid is a zombie's or, after a restart
-        of the machine, another program's: then it would refuse to start.
+        Postgres does this itself, except if a process with the old pid exists: a zombie, or after
+        a reboot another program.  Then it would refuse to start.
+
+        Raises:
+            EmbeddedPostgresFailed: If a child process of the server does not end within 10 s.
         """
         if not self._pid_file.exists():
             return
@@ -209,7 +215,7 @@ class EmbeddedServer:
             path.unlink(missing_ok=True)
 
     def _running_socket_dir(self) -> Path | None:
-        """The socket's folder of the running server, `None` if none runs."""
+        """The folder of the running server's socket; `None` if the server does not run."""
         if not self._pid_file.exists():
             return None
         lines = self._pid_file.read_text().splitlines()
@@ -222,7 +228,7 @@ class EmbeddedServer:
         return Path(lines[4].strip()) if is_ours and lines[4].strip() else None
 
     def _socket_dir(self) -> Path:
-        """The folder itself; if its path will not do, a fresh one among the temporary."""
+        """Return the folder for the socket: a temporary one if the own path is unsuitable."""
         path = str(self.folder)
         if len(os.fsencode(path)) <= _SOCKET_DIR_BYTES and _PLAIN_PATH.fullmatch(path):
             return self.folder
@@ -236,15 +242,19 @@ class EmbeddedServer:
 
     @contextmanager
     def _exclusive_lock(self) -> Iterator[None]:
-        """Hold off the other processes that start or stop this server."""
+        """Keep other processes from starting or stopping the server during the block."""
         with (self.folder / "lock").open("ab") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
     def _run(self, operation: str, program: str, *arguments: str, timeout_seconds: float) -> None:
-        """Run one of the server's programs as its user, with an environment of its own."""
+        """Run a Postgres program as the server's account, with a minimal environment.
+
+        Raises:
+            EmbeddedPostgresFailed: If it fails or takes too long; the error names `operation`.
+        """
         user = self._user
-        # A file, not a pipe: the server keeps what it inherits, and a pipe would never end.
+        # A file instead of a pipe: the server inherits it, so a pipe would never be closed.
         with tempfile.TemporaryFile() as output:
             try:
                 subprocess.run(  # noqa: S603 - our own wheel's program, no shell
@@ -267,21 +277,24 @@ class EmbeddedServer:
 
 
 def _is_server_process(process: psutil.Process, cluster: Path) -> bool:
-    """Whether it is a living process of that cluster's server: they all work in its folder."""
+    """Return whether a living process has the cluster as its working directory.
+
+    All processes of a cluster's server do.
+    """
     try:
         return process.status() != psutil.STATUS_ZOMBIE and process.cwd() == str(cluster)
     except psutil.Error:
-        return False  # gone meanwhile, or somebody else's
+        return False  # It has ended meanwhile, or belongs to another account.
 
 
 @asynccontextmanager
 async def embedded_postgres(
     data_dir: Path, *, settings: Mapping[str, str] = _NO_SETTINGS
 ) -> AsyncIterator[str]:
-    """Open the Postgres of this folder, made at the first time, and give its DSN.
+    """Start the Postgres of a folder, which is created on first use, and provide its DSN.
 
     Raises:
-        EmbeddedPostgresFailed: If it cannot be made or started.
+        EmbeddedPostgresFailed: If the cluster cannot be created or the server not started.
     """
     server = EmbeddedServer(data_dir, settings)
     dsn = await asyncio.to_thread(server.acquire)

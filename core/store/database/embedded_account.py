@@ -1,4 +1,4 @@
-"""Whose the embedded Postgres is: it refuses to run as root, so root lends it a user."""
+"""The system account of the embedded Postgres, which refuses to run as root."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ class SystemUser:
 
 
 def server_account(data_dir: Path) -> SystemUser | None:
-    """The account to run the server as; `None` for the present one.
+    """Return the account to run the server as; `None` is the account of this process.
 
-    Only root needs another: the one the folder was given to, or one made for it.
+    If this process runs as root, it is the owner of the folder, or a dedicated account if root
+    owns the folder.
     """
     if os.geteuid() != _ROOT_UID:
         return None
@@ -39,7 +40,7 @@ def server_account(data_dir: Path) -> SystemUser | None:
 
 
 def _service_account() -> SystemUser:
-    """The account for the server, made if it is missing; `nobody` where none can be made."""
+    """Return the dedicated account, created if necessary; `nobody` if it cannot be created."""
     try:
         entry = pwd.getpwnam(_ACCOUNT_NAME)
     except KeyError:
@@ -59,29 +60,35 @@ def _service_account() -> SystemUser:
                 timeout=30,
             )
             log.info(
-                "account %s for the embedded postgres: exit %s", _ACCOUNT_NAME, created.returncode
+                "account %s for the embedded postgres: exit %s",
+                _ACCOUNT_NAME,
+                created.returncode,
+                extra={
+                    "event": "embedded_postgres.account_created",
+                    "account": _ACCOUNT_NAME,
+                    "exit_code": created.returncode,
+                },
             )
-        # Another process may have made it at the same moment: what counts is that it exists.
-        entry = next(
-            (e for e in pwd.getpwall() if e.pw_name == _ACCOUNT_NAME), pwd.getpwnam("nobody")
-        )
+        # Another process may have created it at the same time, so the exit code is irrelevant.
+        accounts = (account for account in pwd.getpwall() if account.pw_name == _ACCOUNT_NAME)
+        entry = next(accounts, pwd.getpwnam("nobody"))
     return SystemUser(entry.pw_uid, entry.pw_gid)
 
 
 def set_owner(user: SystemUser | None, folder: Path) -> None:
-    """Make a folder this account's own, closed to others."""
+    """Give a folder to an account, and deny all others access to it."""
     folder.chmod(0o700)
     if user is not None:
         os.chown(folder, user.uid, user.gid)
 
 
 def is_owned_by_root(path: Path) -> bool:
-    """Whether it is root's, so that no server could use it."""
+    """Return whether root owns the path, so that no server could use it."""
     return path.stat().st_uid == _ROOT_UID
 
 
 def set_owner_recursively(user: SystemUser | None, folder: Path) -> None:
-    """Make a folder with all that is in it this account's own."""
+    """Give a folder with all of its content to an account."""
     if user is None:
         return
     set_owner(user, folder)
@@ -90,9 +97,10 @@ def set_owner_recursively(user: SystemUser | None, folder: Path) -> None:
 
 
 def grant_access(user: SystemUser | None, data_dir: Path, programs: Path) -> None:
-    """Let another account pass through the parents of its data and read the programs.
+    """Let another account reach its data and the programs of the wheel.
 
-    Parents get the permission to pass (not to list); the programs, to be read and run.
+    The parent folders of both get the permission to be entered, but not to be listed.  The
+    programs and libraries get the permissions to be read and executed.
     """
     if user is None:
         return
@@ -104,8 +112,8 @@ def grant_access(user: SystemUser | None, data_dir: Path, programs: Path) -> Non
     libraries = install.parent.with_name(f"{install.parent.name}.libs")
     for path in (install, *install.rglob("*"), libraries, *libraries.rglob("*")):
         if path.exists():
-            runs = path.is_dir() or path.stat().st_mode & stat.S_IXUSR
-            _add_permissions(path, stat.S_IROTH | (stat.S_IXOTH if runs else 0))
+            is_executable = path.is_dir() or path.stat().st_mode & stat.S_IXUSR
+            _add_permissions(path, stat.S_IROTH | (stat.S_IXOTH if is_executable else 0))
 
 
 def _add_permissions(path: Path, bits: int) -> None:

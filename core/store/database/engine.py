@@ -1,4 +1,4 @@
-"""The pool of connections, the sessions on it, and what its failures mean to a person."""
+"""The connection pool, its sessions, and the translation of database errors."""
 
 from __future__ import annotations
 
@@ -34,7 +34,13 @@ _POLL_SECONDS = 0.005
 
 @dataclass(frozen=True)
 class Database:
-    """An open database.  `dsn` is for connections outside the pool (LISTEN, locks, engine)."""
+    """An open database.
+
+    Attributes:
+        engine: The connection pool.
+        sessions: Opens sessions and transactions on the pool.
+        dsn: For connections outside the pool (LISTEN, advisory locks, the job engine).
+    """
 
     engine: AsyncEngine
     sessions: async_sessionmaker[AsyncSession]
@@ -45,10 +51,17 @@ class Database:
 async def open_database(
     dsn: str, *, pool_size: int = 10, statement_timeout: timedelta | None = STATEMENT_TIMEOUT
 ) -> AsyncIterator[Database]:
-    """A pool, closed at the end.  It connects when first used, and again after an outage.
+    """Open a connection pool for the block.
+
+    It connects on first use, and reconnects after an outage.
+
+    Args:
+        dsn: The URL of the database, in any form that `normalise_dsn` accepts.
+        pool_size: Connections that stay open; 5 more are opened under load.
+        statement_timeout: The limit for one statement; `None` is no limit.
 
     Raises:
-        BadDsn: If `dsn` is not the address of a Postgres.
+        BadDsn: If `dsn` is not the URL of a Postgres database.
     """
     dsn = normalise_dsn(dsn)
     engine = create_async_engine(
@@ -58,17 +71,17 @@ async def open_database(
         max_overflow=5,
         pool_timeout=_POOL_TIMEOUT_SECONDS,
         pool_recycle=_RECYCLE_SECONDS,
-        # The one used last first: it need not be looked at.
+        # The connection used last comes first, since it needs no check (see `pool_check`).
         pool_use_lifo=True,
         json_serializer=to_json,
-        # They hold people's words, and an error's text goes into logs.
+        # Parameters contain texts of people, and error messages are logged.
         hide_parameters=True,
     )
     ping_before_use(engine.sync_engine)
     sessions = async_sessionmaker(
         engine,
         expire_on_commit=False,
-        # Rows are read afresh in each statement: what a compare-and-set returns is what is.
+        # Each statement overwrites loaded rows, so a compare-and-set returns the present values.
         execution_options={"populate_existing": True},
     )
     try:
@@ -79,26 +92,26 @@ async def open_database(
 
 
 async def _wait_for_checkins(engine: AsyncEngine) -> None:
-    """Wait a moment for connections in use: they would stay open.
+    """Wait up to one second for connections in use, which would stay open otherwise.
 
-    Who is called off in the middle of a commit is gone at once; its connection comes back when
-    the commit is done.
+    A task that is cancelled during a commit ends at once, but its connection returns to the pool
+    only after the commit.
     """
     pool = engine.pool
     if not isinstance(pool, QueuePool):
         return
     deadline = time.monotonic() + _CHECKIN_WAIT_SECONDS
-    # The pool tells nobody.
+    # The pool offers no event to wait for.
     while pool.checkedout() and time.monotonic() < deadline:  # noqa: ASYNC110
         await asyncio.sleep(_POLL_SECONDS)
 
 
 class DatabaseUnavailable(Unavailable):
-    """Postgres does not answer, or is too busy to.
+    """Postgres cannot be reached, is too busy, or did not answer in time.
 
     Attributes:
-        detail: What the server, or the way to it, said.
-        is_refusal: Whether it let nobody in: a wrong password, a database that is not there.
+        detail: The message of the server or the driver.
+        is_refusal: Whether the server refused the login: a wrong password, a missing database.
     """
 
     def __init__(self, detail: str, *, code: str = "") -> None:
@@ -112,7 +125,7 @@ class DatabaseUnavailable(Unavailable):
 
 
 class Unstorable(BadRequest):
-    """A value the database refuses: too long, too large, not text."""
+    """The database rejects a value: it is too long, too large, or not valid text."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(
@@ -122,9 +135,10 @@ class Unstorable(BadRequest):
         )
 
 
-# Classes and codes of SQLSTATE that say: not now.  08 connection, 53 resources, 57 operator's
-# intervention and start-up, 55P03 lock timeout, 40 deadlock and serialisation, 28 and 3D a
-# database that is being set up or was set up wrongly, 25P0 an idle transaction cut off.
+# Classes and codes of SQLSTATE after which a retry may work: 08 connection, 53 resources, 57
+# operator intervention and start-up, 55P03 lock timeout, 40 deadlock and serialisation, 28 and 3D
+# authorisation and catalog (a database that is being set up), 25P0 idle transaction timeout,
+# 58 system error, XX internal error.
 _UNAVAILABLE_CODES = ("08", "53", "57", "55P03", "40", "28", "3D", "25P0", "58", "XX")
 _REFUSED_CODES = ("28", "3D")
 _BAD_VALUE_CLASS = "22"
@@ -132,11 +146,11 @@ _BAD_VALUE_CLASS = "22"
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """Turn failures of the database into errors for people; others pass.
+    """Translate database errors of the block; other exceptions pass through.
 
     Raises:
-        DatabaseUnavailable: If Postgres cannot be reached or could not answer in time.
-        Unstorable: If it refuses a value.
+        DatabaseUnavailable: If Postgres cannot be reached, or could not answer in time.
+        Unstorable: If Postgres rejects a value.
     """
     try:
         yield
@@ -156,7 +170,7 @@ def translate_errors() -> Iterator[None]:
     except exc.TimeoutError as error:
         raise DatabaseUnavailable("no free connection") from error
     except asyncpg.InternalClientError as error:
-        # The server ended the connection while this process stood still.
+        # The server closed the connection while this process was paused.
         raise DatabaseUnavailable(str(error)) from error
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         code = str(getattr(error, "sqlstate", None) or "")
@@ -166,7 +180,7 @@ def translate_errors() -> Iterator[None]:
 
 
 def _is_connection_failure(error: BaseException | None) -> bool:
-    """Whether the connection failed: refused, reset, timed out, closed under us."""
+    """Return whether the connection failed: it was refused, reset, timed out or closed."""
     depth = 0
     while error is not None and depth < 5:
         if isinstance(error, OSError | asyncpg.PostgresConnectionError):

@@ -1,8 +1,9 @@
-"""Being the one: an advisory lock, held on a connection of its own.
+"""Leadership: an advisory lock that one process at a time holds, on a connection of its own.
 
-A leader that dies loses its connection and with it the lock.  One that is frozen (SIGSTOP, a
-paused machine) keeps both and does nothing: who waits sees that its probes have ceased, and
-ends its connection.  When it thaws it finds that out before anything else.
+A leader that dies loses its connection, and with it the lock.  A leader that is frozen (SIGSTOP,
+a paused machine) keeps both without working.  A waiting process notices that the leader's probes
+have stopped, and terminates its connection.  When the frozen process continues, the age of its
+last probe tells it at once that it may not lead any more (`is_exclusive`).
 """
 
 from __future__ import annotations
@@ -24,20 +25,21 @@ log = logging.getLogger(__name__)
 
 _MIN_RETRY_SECONDS = 0.1
 _MAX_RETRY_SECONDS = 5.0
-# How soon a leader notices that the server is gone without a word.
+# How soon a leader notices that the server no longer answers.
 _PROBE_SECONDS = 2.0
-# How long one that waits lets the server wait, before it looks whether the leader is alive and
-# makes sure that it still waits at a server; and how long that may take at the most.
+# A waiting process waits for the lock in rounds of this length, on the server.  Between rounds it
+# checks whether the leader is alive; that the round ends also shows that the server is.  The limit
+# is for a round that does not end.
 _LOCK_ROUND_SECONDS = 5.0
 _LOCK_ROUND_LIMIT_SECONDS = 15.0
-# A leader without a probe for this long is not sure that it leads; without one for longer, it
-# counts as frozen.
+# A leader without a successful probe for 10 s no longer acts as the leader; without one for 15 s
+# it counts as frozen.
 _EXCLUSIVE_SECONDS = 10.0
 FROZEN_AFTER = timedelta(seconds=15)
 _CLOSE_SECONDS = 2.0
 
-# Who holds the lock, if nothing was heard of it for long.  Its probes are statements, and the
-# server knows when the last one began and ended.
+# Terminates the holder of the lock if its last probe is too old.  A probe is a statement, and the
+# server knows when a connection's last statement began or ended.
 _TERMINATE_FROZEN_HOLDERS = """
     SELECT activity.pid, pg_terminate_backend(activity.pid) AS ended
     FROM pg_locks AS held JOIN pg_stat_activity AS activity ON activity.pid = held.pid
@@ -53,19 +55,27 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 @dataclass(frozen=True)
 class Leadership:
-    """Held until `lost` is set: then another may lead, and what leaders do must stop."""
+    """Leadership that has been gained.
+
+    Attributes:
+        lost: Set when the leadership has ended.  Another process may lead then, so the work of a
+            leader must stop.
+    """
 
     lost: asyncio.Event = field(default_factory=asyncio.Event)
     _probed_at: list[float] = field(default_factory=lambda: [time.monotonic()])
 
     @property
     def is_exclusive(self) -> bool:
-        """Whether nobody else can lead yet; false right after a thaw, before `lost` is set."""
+        """Whether it is certain that no other process leads.
+
+        It is false directly after a freeze, when `lost` is not set yet.
+        """
         age = time.monotonic() - self._probed_at[0]
         return not self.lost.is_set() and age < _EXCLUSIVE_SECONDS
 
     def record_probe(self, at: float) -> None:
-        """Note that the lock was held at that moment, or later."""
+        """Record that a probe which began at `at` (monotonic seconds) has succeeded."""
         self._probed_at[0] = at
 
 
@@ -73,12 +83,12 @@ class Leadership:
 async def leadership(
     dsn: str, key: int, *, frozen_after: timedelta = FROZEN_AFTER
 ) -> AsyncIterator[Leadership]:
-    """Wait to be the one holder of `key`; outages of Postgres are waited out.
+    """Wait to become the leader for `key`, through outages of Postgres, and lead in the block.
 
     Args:
         dsn: The database.
-        key: Names what is led (see `AdvisoryLock`); not negative.
-        frozen_after: After this long without a probe another leader is deposed.
+        key: The key of the advisory lock (see `AdvisoryLock`); not negative.
+        frozen_after: A leader without a probe for this long is deposed.
     """
     connection = await _acquire(dsn, key, frozen_after)
     leader = Leadership()
@@ -89,7 +99,7 @@ async def leadership(
     connection.add_termination_listener(lost)
     if connection.is_closed():
         leader.lost.set()
-    # Not a TaskGroup: that would wrap what the body raises.
+    # No task group: it would wrap exceptions of the caller's block in an exception group.
     watch = asyncio.create_task(_watch(connection, leader), name=f"leadership-{key:x}")
     try:
         yield leader
@@ -102,7 +112,7 @@ async def leadership(
 
 
 async def _acquire(dsn: str, key: int, frozen_after: timedelta) -> Connection:
-    # The lock is waited for without a limit of the server's; ours is below.
+    # No statement timeout on the server: the rounds below have their own limits.
     connect = make_connector(dsn, statement_timeout=None, name="signalbox-leadership")
     delay = _MIN_RETRY_SECONDS
     while True:
@@ -110,8 +120,13 @@ async def _acquire(dsn: str, key: int, frozen_after: timedelta) -> Connection:
             connection = await connect()
             await _wait_for_lock(connection, key, frozen_after)
         except CONNECTION_ERRORS as error:
-            # TimeoutError, of a server gone without a word, is an OSError.
-            log.warning("cannot wait to lead, next try in %.1f s: %s", delay, error)
+            # These include TimeoutError, an OSError, for a server that no longer answers.
+            log.warning(
+                "cannot wait to lead, next try in %.1f s: %s",
+                delay,
+                error,
+                extra={"event": "leadership.wait_failed", "key": key, "retry_seconds": delay},
+            )
             await asyncio.sleep(delay)
             delay = min(delay * 2, _MAX_RETRY_SECONDS)
         else:
@@ -119,7 +134,7 @@ async def _acquire(dsn: str, key: int, frozen_after: timedelta) -> Connection:
 
 
 async def _wait_for_lock(connection: Connection, key: int, frozen_after: timedelta) -> None:
-    """Wait for the lock, in rounds; between them look whether its holder is alive."""
+    """Wait for the lock in rounds, and depose a frozen holder between them."""
     round_seconds = min(_LOCK_ROUND_SECONDS, frozen_after.total_seconds())
     try:
         await connection.execute(f"SET lock_timeout = {round(round_seconds * 1000)}")
@@ -132,7 +147,15 @@ async def _wait_for_lock(connection: Connection, key: int, frozen_after: timedel
                 for holder in await connection.fetch(
                     _TERMINATE_FROZEN_HOLDERS, key, frozen_after, timeout=_LOCK_ROUND_LIMIT_SECONDS
                 ):
-                    log.warning("the leader (backend %s) is frozen; deposed", holder["pid"])
+                    log.warning(
+                        "the leader (backend %s) is frozen; deposed",
+                        holder["pid"],
+                        extra={
+                            "event": "leader.deposed",
+                            "key": key,
+                            "backend_pid": holder["pid"],
+                        },
+                    )
             else:
                 return
     except BaseException:
@@ -148,18 +171,19 @@ async def _watch(connection: Connection, leader: Leadership) -> None:
             await _probe(connection)
             leader.record_probe(began)
         except CONNECTION_ERRORS as error:
-            log.warning("leadership lost: %r", error)
+            log.warning("leadership lost: %r", error, extra={"event": "leadership.lost"})
             leader.lost.set()
 
 
 async def _probe(connection: Connection) -> None:
-    """Ask the server anything.
+    """Run a trivial statement to check the connection.
 
-    The limit is ours, and the question is left to itself: on a connection that the server
-    ended while we were frozen, the driver's own limit waits for an answer to its cancelling.
+    The query runs in a task that is abandoned after the limit.  asyncpg's own timeout cannot be
+    used: it waits for the server to confirm the cancellation, which never happens on a connection
+    that the server closed while this process was frozen.
 
     Raises:
-        TimeoutError: If there is no answer in time; the connection is of no use any more.
+        TimeoutError: If there is no answer in time; the connection is then closed.
     """
     probe_query = asyncio.create_task(connection.fetchval("SELECT 1"), name="probe")
     done, _ = await asyncio.wait({probe_query}, timeout=_PROBE_SECONDS)
@@ -173,7 +197,7 @@ async def _probe(connection: Connection) -> None:
 
 def _discard_exception(task: asyncio.Task[Any]) -> None:
     if not task.cancelled():
-        task.exception()  # Else asyncio would complain that nobody looked.
+        task.exception()  # Otherwise asyncio warns that nobody retrieved it.
 
 
 async def _close(connection: Connection) -> None:

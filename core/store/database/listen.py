@@ -1,7 +1,8 @@
-"""Hearing of changes: LISTEN on a connection of its own, which comes back for ever.
+"""Notifications of changes: LISTEN on a connection of its own, which reconnects forever.
 
-A notification is a hint to look.  Whoever listens also gets a tick now and then, and one
-after each time nothing could be heard: looking at everything then makes every loop right.
+A notification is only a hint that something has changed.  The consumer also gets a tick at
+regular intervals and after each reconnection.  A consumer that then checks everything misses no
+change, even if notifications were lost.
 """
 
 from __future__ import annotations
@@ -24,16 +25,17 @@ TICK = ("", "")
 
 _MIN_RETRY_SECONDS = 0.1
 _MAX_RETRY_SECONDS = 5.0
-# A listener that falls further behind is told to look at everything instead.
+# If more changes than this are queued, a single tick replaces them.
 _MAX_QUEUED = 1000
 _CLOSE_SECONDS = 2.0
 _PROBE_SECONDS = 5.0
 
 
 class ChangeListener:
-    """An endless iterator of (channel, payload), or `TICK`.
+    """An endless iterator of changes: (channel, payload), or `TICK` to check everything.
 
-    It needs no task of its own: it connects, and connects again, while it is waited for.
+    It needs no task: it connects, and reconnects, while a consumer waits for the next item.
+    Equal changes that are queued at the same time are delivered once.
     """
 
     def __init__(self, dsn: str, channels: tuple[str, ...], poll: timedelta) -> None:
@@ -51,7 +53,7 @@ class ChangeListener:
         return self
 
     async def __anext__(self) -> tuple[str, str]:
-        """The next change, at the latest a tick when the poll is due."""
+        """Wait for the next change, or for a tick when the poll interval has passed."""
         loop = asyncio.get_running_loop()
         if self._tick_at is None:
             self._tick_at = loop.time() + self._poll
@@ -76,7 +78,7 @@ class ChangeListener:
                 continue
 
     async def close(self) -> None:
-        """Hear no more."""
+        """Close the connection."""
         connection, self._connection = self._connection, None
         if connection is None or connection.is_closed():
             return
@@ -87,7 +89,7 @@ class ChangeListener:
             connection.terminate()
 
     async def _reconnect(self, max_wait_seconds: float) -> None:
-        """Connect if Postgres lets us, else wait a little; a new connection asks for a tick."""
+        """Try to connect once; after a failure wait.  A new connection makes a tick due."""
         connection = None
         try:
             connection = await self._connect()
@@ -97,7 +99,12 @@ class ChangeListener:
         except CONNECTION_ERRORS as error:
             if connection is not None:
                 connection.terminate()
-            log.warning("cannot listen, next try in %.1f s: %s", self._delay, error)
+            log.warning(
+                "cannot listen, next try in %.1f s: %s",
+                self._delay,
+                error,
+                extra={"event": "listener.connect_failed", "retry_seconds": self._delay},
+            )
             await asyncio.sleep(min(self._delay, max_wait_seconds))
             self._delay = min(self._delay * 2, _MAX_RETRY_SECONDS)
         except BaseException:
@@ -110,19 +117,19 @@ class ChangeListener:
             self._tick_at = 0.0
 
     async def _probe(self) -> None:
-        """Ask the server for a sign of life: a connection can die without a word."""
+        """Check that the server still answers, and close the connection if not."""
         if self._connection is None or self._connection.is_closed():
             return
         try:
             await self._connection.fetchval("SELECT 1", timeout=_PROBE_SECONDS)
         except CONNECTION_ERRORS as error:
-            log.warning("listening connection lost: %s", error)
+            log.warning("listening connection lost: %s", error, extra={"event": "listener.lost"})
             self._connection.terminate()
 
     def _on_notification(self, _connection: Any, _pid: int, channel: str, payload: object) -> None:
         change = (channel, str(payload))
         if change in self._queued:
-            return  # one look is enough for both
+            return
         if len(self._queue) >= _MAX_QUEUED:
             self._queue.clear()
             self._queued.clear()
@@ -137,9 +144,14 @@ class ChangeListener:
 
 @asynccontextmanager
 async def listen(dsn: str, *channels: str, poll: timedelta) -> AsyncIterator[ChangeListener]:
-    """Listen on these channels: (channel, payload) for each change, `TICK` in between.
+    """Listen on channels; yields an iterator of (channel, payload), with `TICK` in between.
 
-    The first item is a tick, and so is the first after each (re)connection.
+    The first item after each connection is a tick.
+
+    Args:
+        dsn: The database.
+        channels: The channels of NOTIFY.
+        poll: The interval of the ticks.
     """
     changes = ChangeListener(dsn, channels, poll)
     try:

@@ -1,7 +1,7 @@
-"""Bringing a database to a revision of the schema.
+"""Migration of a database to a revision of the schema.
 
-`python -m core.store.database.migrate` brings the database whose address is on its input to the
-newest one.
+`python -m core.store.database.migrate` reads a DSN from its standard input and migrates that
+database to the newest revision.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from core.domain.errors import BadRequest, OpsError
 from core.store.database.engine import translate_errors
 from core.store.database.schema import migrations_dir
 
-# Alembic keeps what it works on in globals of its module.
+# Alembic keeps the migration in progress in module globals, so threads must take turns.
 _migration_lock = threading.Lock()
 
 
 class BadRevision(BadRequest):
-    """A revision that there is not, or that cannot be gone to from here."""
+    """The revision does not exist, or cannot be reached from the database's present one."""
 
     def __init__(self, revision: str, detail: str) -> None:
         super().__init__(
@@ -35,9 +35,9 @@ class BadRevision(BadRequest):
 
 
 def config(dsn: str | None = None) -> Config:
-    """Alembic's configuration, also where only the installed package is there."""
+    """Return Alembic's configuration; it needs only the installed package."""
     alembic_config = Config()
-    # A percent sign in a path would be taken for an interpolation.
+    # A percent sign would start an interpolation.
     alembic_config.set_main_option("script_location", str(migrations_dir()).replace("%", "%%"))
     alembic_config.set_main_option("path_separator", "os")
     if dsn is not None:
@@ -46,19 +46,19 @@ def config(dsn: str | None = None) -> Config:
 
 
 def upgrade(dsn: str, revision: str = "head") -> None:
-    """Go up to a revision.  Blocks; not to be called in an event loop's thread.
+    """Upgrade to a revision.  Blocking; must not be called in the thread of an event loop.
 
-    Several threads and processes may call it at once: one migrates, the others wait.
+    Threads and processes may call it at the same time: one migrates, the others wait.
 
     Raises:
-        BadRevision: If that revision cannot be gone to.
-        OSError, DBAPIError: If the database cannot be reached; `translate_errors` knows them.
+        BadRevision: If the revision cannot be reached.
+        OSError, DBAPIError: If the database cannot be reached; `translate_errors` handles them.
     """
     _run_alembic(command.upgrade, dsn, revision)
 
 
 def downgrade(dsn: str, revision: str) -> None:
-    """Go down to a revision (`base` for nothing at all).  As `upgrade` otherwise."""
+    """Downgrade to a revision; `base` removes the schema.  Otherwise like `upgrade`."""
     _run_alembic(command.downgrade, dsn, revision)
 
 
@@ -71,7 +71,7 @@ def _run_alembic(operation: Callable[[Config, str], None], dsn: str, revision: s
 
 
 def main() -> None:
-    """Bring the database on standard input up to date; one line says why not."""
+    """Upgrade the database whose DSN is on standard input; a failure is reported in one line."""
     try:
         with translate_errors():
             upgrade(sys.stdin.read())

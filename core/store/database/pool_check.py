@@ -1,8 +1,8 @@
-"""A look at a pooled connection before it is used again.
+"""A check of pooled connections that were idle, before they are used again.
 
-A restarted Postgres then costs a look and not one failed request a connection.  SQLAlchemy's own
-(`pool_pre_ping`) looks every time, which is three round trips, as many as most transactions have
-themselves; a connection that was used a moment ago is not looked at here.
+Without it, a restart of Postgres would make one request fail for each pooled connection.
+SQLAlchemy's `pool_pre_ping` checks every time, which takes three round trips, as many as most
+transactions need.  This check skips connections that were used a moment ago.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from typing import Any
 
 from sqlalchemy import Engine, event, exc
 
-# No Postgres stops, starts and lets somebody in within less.
+# No Postgres restarts and accepts connections in less time.
 PING_AFTER_IDLE_SECONDS = 0.25
 _USED_AT = "used_at"
 
 
 def ping_before_use(engine: Engine, *, now: Callable[[], float] = time.monotonic) -> None:
-    """Have the engine's pool look at connections that have rested.
+    """Make the engine's pool check idle connections before it hands them out.
 
     Args:
-        engine: A synchronous engine; an `AsyncEngine` has one.
+        engine: A synchronous engine (`AsyncEngine.sync_engine`).
         now: A monotonic clock, in seconds.
     """
 
     @event.listens_for(engine, "checkin")
-    def note_check_in(_connection: Any, record: Any) -> None:
+    def record_check_in(_connection: Any, record: Any) -> None:
         record.info[_USED_AT] = now()
 
     @event.listens_for(engine, "checkout")
@@ -41,5 +41,5 @@ def ping_before_use(engine: Engine, *, now: Callable[[], float] = time.monotonic
         except dialect.loaded_dbapi.Error as error:
             if not dialect.is_disconnect(error, connection, None):
                 raise
-            # Tried again with a new one; all the others are as old.
+            # The pool drops all connections, which are probably broken too, and opens a new one.
             raise exc.InvalidatePoolError from error

@@ -1,8 +1,8 @@
-"""Whether a connection keeps its session, or something before Postgres lends it out.
+"""Detection of a connection pooler that does not keep sessions.
 
-A pooler in transaction mode gives each transaction whichever connection to the server is free.
-What belongs to a session is then lost, or somebody else's: LISTEN, advisory locks, prepared
-statements.
+A pooler in transaction mode gives each transaction any free connection to the server.  What
+belongs to a session (LISTEN, advisory locks, prepared statements) is then lost or mixed up between
+clients.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from core.store.database.engine import translate_errors
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Connect: TypeAlias = Callable[[], Awaitable[Connection]]
 
-# What our connections ask for at their start and PgBouncer does not know: it refuses them, in
-# every mode, unless it is told to ignore these.
+# The startup parameters of `make_connector` that PgBouncer does not know.  In every mode it refuses
+# connections with them, unless its `ignore_startup_parameters` lists them.
 STARTUP_PARAMETERS = (
     "statement_timeout",
     "lock_timeout",
@@ -36,13 +36,13 @@ STARTUP_PARAMETERS = (
 )
 # Without a pooler it takes milliseconds.
 NOTIFY_LIMIT = timedelta(seconds=2.5)
-# All of it; a pooler that has no second connection to give lets us wait for minutes.
+# For the whole check: a pooler without a second free connection would make it wait for minutes.
 _LIMIT_SECONDS = 12.0
 _CLOSE_SECONDS = 2.0
 
 
 class SessionLoss(StrEnum):
-    """What a session loses."""
+    """What does not work because sessions are not kept; the values are texts for people."""
 
     LOCK = "a lock that one connection holds is given to another"
     NOTIFICATION = "a NOTIFY does not reach the connection that listens"
@@ -50,20 +50,20 @@ class SessionLoss(StrEnum):
 
 
 class SessionRefused(OpsError):
-    """Postgres refuses what Signalbox needs of a connection: a standby, a right that is missing."""
+    """Postgres refuses a statement of the check: it is a standby, or a permission is missing."""
 
 
 async def find_session_loss(
     dsn: str, *, notify_limit: timedelta = NOTIFY_LIMIT
 ) -> SessionLoss | None:
-    """Try with two connections what sessions are needed for; what is lost, if anything is.
+    """Test with two connections whether sessions are kept; return what is lost, if anything.
 
-    A lock shows it if both happen to be lent the same connection; a notification nearly always
-    does, but that takes its time.
+    The test of a lock detects a pooler only if both clients get the same server connection.  The
+    test of a notification nearly always detects it, but takes up to `notify_limit`.
 
     Raises:
         DatabaseUnavailable: If there is no connection, or no answer in time.
-        NotAllowed: If it is refused.
+        SessionRefused: If Postgres refuses a statement.
     """
     connect = make_connector(dsn, name="signalbox-doctor")
     try:
@@ -88,8 +88,8 @@ async def find_session_loss(
 
 
 async def _is_lock_exclusive(first: Connection, second: Connection) -> bool:
-    """Whether a lock of the first connection is refused to the second."""
-    # Nobody else's: it is let go with the connection, and a pooler that keeps it harms nobody.
+    """Return whether the second connection cannot take a lock that the first one holds."""
+    # A random key: if a pooler keeps the lock after the connection is closed, nobody needs it.
     key = secrets.randbits(62)
     await first.execute("SELECT pg_advisory_lock($1)", key)
     return not await second.fetchval("SELECT pg_try_advisory_lock($1)", key)
@@ -98,7 +98,7 @@ async def _is_lock_exclusive(first: Connection, second: Connection) -> bool:
 async def _is_notification_received(
     first: Connection, second: Connection, limit: timedelta
 ) -> bool:
-    """Whether the first connection, which listens, hears what the second says."""
+    """Return whether a notification of the second connection reaches the listening first one."""
     received = asyncio.Event()
     channel = f"signalbox_doctor_{secrets.token_hex(8)}"
     await first.add_listener(channel, lambda *_: received.set())

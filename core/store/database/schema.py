@@ -1,8 +1,8 @@
-"""Whether a database has this program's schema, and how a start gives it that.
+"""The state of a database's schema, and the upgrade at start.
 
-Alembic is kept out of the processes that serve: it would stay in their memory (10 MiB) for
-as long as they live.  Which revision is the newest is read from the revisions' text, and a
-schema that is behind is brought up to date by a process of its own.
+The serving processes do not import Alembic, which would take 10 MiB of memory as long as they
+run.  The newest revision is read from the source text of the revisions, and a separate process
+upgrades a schema that is behind.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PACKAGE = "migrations"
 
 
 class MigrationFailed(Unavailable):
-    """The schema could not be brought up to date."""
+    """The schema could not be upgraded."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(
@@ -34,7 +34,7 @@ class MigrationFailed(Unavailable):
 
 
 class SchemaTooNew(Unavailable):
-    """The database's schema is of a version of Signalbox that came after this one."""
+    """The database's schema belongs to a later version of Signalbox."""
 
     def __init__(self) -> None:
         own = ", ".join(sorted(newest_revisions()))
@@ -47,9 +47,9 @@ class SchemaTooNew(Unavailable):
 
 
 class SchemaState(StrEnum):
-    """How a database's schema stands to this program's.
+    """The state of a database's schema compared with this program's revisions.
 
-    `NEWER` means that its revision is none of this program's.
+    `NEWER` means that this program does not know the database's revision.
     """
 
     CURRENT = "current"
@@ -58,7 +58,7 @@ class SchemaState(StrEnum):
 
 
 def migrations_dir() -> Path:
-    """Where the revisions are, also where only the installed package is there."""
+    """Return the folder of the migrations; it needs only the installed package."""
     found = importlib.util.find_spec(_PACKAGE)
     locations = found.submodule_search_locations if found else None
     if not locations:
@@ -67,13 +67,13 @@ def migrations_dir() -> Path:
 
 
 def newest_revisions() -> frozenset[str]:
-    """The revisions that no other follows; one, unless branches wait to be merged."""
+    """Return the revisions that no other one follows: one, unless branches are unmerged."""
     revisions, superseded = _revisions()
     return revisions - superseded
 
 
 def _revisions() -> tuple[frozenset[str], frozenset[str]]:
-    """All that this program has, and those that another one follows."""
+    """Return all revisions of this program, and those of them that another one follows."""
     revisions: set[str] = set()
     superseded: set[str] = set()
     for path in (migrations_dir() / "versions").glob("*.py"):
@@ -88,7 +88,7 @@ def _revisions() -> tuple[frozenset[str], frozenset[str]]:
 
 
 async def is_current(database: Database) -> bool:
-    """Whether the database is at the newest revision; raises as `schema_state`."""
+    """Return whether the database has the newest revision; raises like `schema_state`."""
     return await schema_state(database) is SchemaState.CURRENT
 
 
@@ -96,7 +96,7 @@ async def schema_state(database: Database) -> SchemaState:
     """Compare the database's revision with this program's.
 
     Raises:
-        OSError, DBAPIError: If the database cannot be reached; `translate_errors` knows them.
+        OSError, DBAPIError: If the database cannot be reached; `translate_errors` handles them.
     """
     known, superseded = await asyncio.to_thread(_revisions)
     async with database.engine.connect() as connection:
@@ -110,21 +110,21 @@ async def schema_state(database: Database) -> SchemaState:
 
 
 async def upgrade_if_behind(database: Database) -> None:
-    """Go up to the newest revision, unless the database is there.
+    """Upgrade the schema to the newest revision if it is behind.
 
-    Several processes may do so at once: one migrates, the others wait.
+    Several processes may call this at the same time: one migrates, the others wait.
 
     Raises:
-        NotMigrated: If it cannot be done.
-        SchemaNewer: If the database is ahead of this program.
-        OSError, DBAPIError: If the database cannot be reached; `translate_errors` knows them.
+        MigrationFailed: If the upgrade fails.
+        SchemaTooNew: If the schema belongs to a later version of the program.
+        OSError, DBAPIError: If the database cannot be reached; `translate_errors` handles them.
     """
     found = await schema_state(database)
     if found is SchemaState.NEWER:
         raise SchemaTooNew
     if found is SchemaState.CURRENT:
         return
-    # The address holds a password, so it is not an argument, which everybody may read.
+    # The DSN contains a password, and arguments are visible to all users: so it goes to stdin.
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -132,7 +132,7 @@ async def upgrade_if_behind(database: Database) -> None:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
-        # Where this package is found, installed or not.
+        # The folder that contains the package `core`, whether it is installed or not.
         cwd=Path(__file__).parents[3],
     )
     try:

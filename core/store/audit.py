@@ -1,4 +1,4 @@
-"""The audit log: who asked for what, and whether it was allowed."""
+"""The audit log of requests and the decisions on them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from core.store.tables.audit import AuditRow
 
 
 async def record(session: AsyncSession, entry: AuditEntry) -> None:
-    """Add a line."""
+    """Add an entry."""
     actor = entry.actor
     await session.execute(
         insert(AuditRow).values(
@@ -33,10 +33,10 @@ async def record(session: AsyncSession, entry: AuditEntry) -> None:
 
 
 async def record_once(session: AsyncSession, entry: AuditEntry, *, request_key: str | None) -> None:
-    """Add a line, unless this very request has one about the run.
+    """Add an entry, unless the same request has one with this action on this run.
 
-    Its delivery may be handled again by another bot, if the first one died over it.  The caller
-    holds the run's row, so that two cannot look at the same time.
+    After a bot has died, another one may handle the same request again.  The caller must have
+    locked the run's row, so that two of them do not check at the same time.
     """
     if request_key is None:
         await record(session, entry)
@@ -56,6 +56,6 @@ async def record_once(session: AsyncSession, entry: AuditEntry, *, request_key: 
 
 
 async def recent(session: AsyncSession, limit: int) -> list[AuditEntry]:
-    """The newest lines, newest first."""
+    """List the newest entries, newest first."""
     rows = await session.scalars(select(AuditRow).order_by(AuditRow.id.desc()).limit(limit))
     return [row.to_entry() for row in rows]

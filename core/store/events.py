@@ -1,4 +1,4 @@
-"""Events of runs: only ever added, read in the order in which they were."""
+"""The events of runs, which are never changed."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from core.store.tables.events import EventRow
 async def append(
     session: AsyncSession, run: UUID, attempt: int, records: Sequence[EventRecord]
 ) -> None:
-    """Add events, in this order.
+    """Add events in this order.
 
-    An attempt's events belong into the transaction of a fenced write of its run: there a
-    lost worker's late events are refused with it.
+    They belong in the transaction of a fenced write to the run (one that names the attempt): if
+    that write is refused because the worker has lost the run, its events are not stored either.
     """
     if not records:
         return
@@ -45,7 +45,7 @@ async def of_run(
     kinds: Collection[EventKind] | None = None,
     limit: int = 1000,
 ) -> list[EventRecord]:
-    """A run's events after one, oldest first."""
+    """List a run's events with an id above `after_id`, oldest first, at most `limit`."""
     query = select(EventRow).where(EventRow.run_id == run, EventRow.id > after_id)
     if kinds is not None:
         query = query.where(EventRow.kind.in_(sorted(kinds)))

@@ -1,4 +1,4 @@
-"""Figures computed by Postgres: runs, spend, and the quantiles of kills."""
+"""Statistics computed in Postgres: counts of runs, spend, and quantiles of kills."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from core.domain.runs.stats import KillStats, Quantiles, RunStats, Spend
 from core.store.tables.runs import RunRow
 from core.store.tables.terminations import TerminationRow
 
-# How long each kill stayed in each phase it left: `phases` holds when each began.  Phases that
-# began in the same millisecond keep the order of the ladder.
+# How long each kill stayed in each phase that has ended; `phases` has the time at which each one
+# began.  Phases that began in the same millisecond are in the order of the ladder.
 _PHASES = text(
     """
     WITH begun AS (
@@ -43,9 +43,9 @@ _PHASES = text(
 
 
 async def run_stats(session: AsyncSession, *, since: datetime, until: datetime) -> RunStats:
-    """Runs asked for in `[since, until)`: counted by status and stop reason, with their spend."""
+    """Compute statistics of the runs requested in `[since, until)`."""
     reported = RunRow.cost_source == CostSource.REPORTED
-    # A cost without a source is not one that the agent reported.
+    # A cost without a source counts as estimated.
     estimated = RunRow.cost_source.is_distinct_from(CostSource.REPORTED)
     is_known = RunRow.cost_estimate.is_not(None)
     rows = await session.execute(
@@ -66,7 +66,7 @@ async def run_stats(session: AsyncSession, *, since: datetime, until: datetime) 
 
 
 async def kill_stats(session: AsyncSession, *, since: datetime, until: datetime) -> KillStats:
-    """Kills asked for in `[since, until)`; what each number means is said in the domain."""
+    """Compute statistics of the kills requested in `[since, until)`."""
     confirmed = TerminationRow.phase == Phase.CONFIRMED
     was_unconfirmed = TerminationRow.phases.has_key(Phase.UNCONFIRMED.value)
     has_begun = RunRow.started_at.is_not(None)
@@ -111,7 +111,7 @@ async def kill_stats(session: AsyncSession, *, since: datetime, until: datetime)
 
 
 def _by_phase(found: Mapping[Phase, Quantiles | None]) -> dict[Phase, Quantiles]:
-    """In the ladder's order."""
+    """Leave out phases without measurements, and sort by the order of the ladder."""
     ordered = ((phase, found.get(phase)) for phase in Phase)
     return {phase: quantiles for phase, quantiles in ordered if quantiles is not None}
 
@@ -135,7 +135,7 @@ def _aggregate(groups: Sequence[RowMapping]) -> RunStats:
         by_status={status: by_status[status] for status in RunStatus if status in by_status},
         by_stop_reason={
             reason: by_reason[reason]
-            for reason in sorted(by_reason, key=lambda one: (-by_reason[one], one))
+            for reason in sorted(by_reason, key=lambda reason: (-by_reason[reason], reason))
         },
         spend=Spend(
             reported_usd=sum((group["reported_usd"] for group in groups), Decimal(0)),

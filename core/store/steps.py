@@ -1,4 +1,4 @@
-"""The steps of a run's plan, as last reported."""
+"""The steps of runs, as the agent last reported them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FIELDS = (
 
 
 async def replace(session: AsyncSession, run: UUID, steps: Sequence[Step]) -> None:
-    """Make these the run's steps; rows that stay the same are not written."""
+    """Replace the steps of a run; unchanged rows are not written."""
     step_ids = [step.step_id for step in steps]
     await session.execute(
         delete(StepRow)
@@ -42,21 +42,21 @@ async def replace(session: AsyncSession, run: UUID, steps: Sequence[Step]) -> No
 
 
 async def of_run(session: AsyncSession, run: UUID) -> list[Step]:
-    """The run's steps, in the plan's order."""
+    """List a run's steps in the order of the plan."""
     return (await of_runs(session, [run])).get(run, [])
 
 
 async def of_runs(session: AsyncSession, runs: Iterable[UUID]) -> dict[UUID, list[Step]]:
-    """The steps of each of these runs that has any."""
+    """Return the steps of several runs, by run; runs without steps are missing."""
     rows = await session.scalars(
         select(StepRow)
         .where(StepRow.run_id.in_(list(runs)))
         .order_by(StepRow.run_id, StepRow.step_id)
     )
-    found: defaultdict[UUID, list[Step]] = defaultdict(list)
+    by_run: defaultdict[UUID, list[Step]] = defaultdict(list)
     for row in rows:
-        found[row.run_id].append(row.to_step())
-    return dict(found)
+        by_run[row.run_id].append(row.to_step())
+    return dict(by_run)
 
 
 def _values(run: UUID, step: Step) -> dict[str, object]:

@@ -1,6 +1,6 @@
-"""Terminations: one open at most per run, its phases advanced by compare-and-set.
+"""Terminations: at most one open for each run, with phases advanced by compare-and-set.
 
-What a thread shows of a kill is its run's: opening and advancing raise the run's version.
+A run's thread shows its kill, so opening and advancing a termination raise the run's version.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ from core.store.tables.terminations import FINAL_PHASES, IS_OPEN, TerminationRow
 
 
 async def open_or_join(session: AsyncSession, termination: Termination) -> Termination:
-    """Open a termination, or join the run's open one, adding `force` to it if wished now."""
+    """Open a termination, or return the run's open one.
+
+    If the new request has `force`, the open termination gets it, too.
+    """
     await bump_version(session, termination.run_id, now=termination.requested_at)
     statement = insert(TerminationRow).values(
         id=termination.id,
@@ -69,9 +72,19 @@ async def advance(
 ) -> Termination:
     """Move a termination to a phase, if its present one allows it.
 
-    The phase is noted with its milliseconds since the request; of one that is entered
-    again (a kill that is tried again) the first time stays.  What is not given stays;
-    `processes_seen` never shrinks.
+    Check and change are one statement, so two callers cannot both win.  The time since the
+    request is recorded in milliseconds; if a retried kill enters a phase again, the first time
+    stays.
+
+    Args:
+        session: An open session.
+        termination_id: The termination.
+        phase: The phase to move to.
+        now: The present time.
+        processes_seen: The number of processes seen; a smaller one than before has no effect.
+        survivors: Replaces the survivors; `None` keeps them.
+        work_saved: Keys to add or replace; `None` changes nothing.
+        cleanup: Keys to add or replace; `None` changes nothing.
 
     Raises:
         TerminationNotFound: If there is none with this id.
@@ -116,13 +129,13 @@ async def advance(
 async def add_critical_waits(
     session: AsyncSession, termination_id: UUID, waits: Iterable[CriticalWait], *, now: datetime
 ) -> Termination:
-    """Add what a kill has waited for; its phase stays.
+    """Add critical calls for which a kill has waited; its phase stays.
 
     Raises:
         TerminationNotFound: If there is none with this id.
     """
     await _touch_run(session, termination_id, now=now)
-    added = [asdict(one) for one in waits]
+    added = [asdict(wait) for wait in waits]
     rows = await session.scalars(
         update(TerminationRow)
         .where(TerminationRow.id == termination_id)
@@ -134,12 +147,12 @@ async def add_critical_waits(
 
 
 async def latest_of_run(session: AsyncSession, run: UUID) -> Termination | None:
-    """The run's newest termination, if anybody ever wished for one."""
+    """Return a run's newest termination; `None` if no kill was ever requested."""
     return (await of_runs(session, [run])).get(run)
 
 
 async def of_runs(session: AsyncSession, runs: Iterable[UUID]) -> dict[UUID, Termination]:
-    """The newest termination of each of these runs that has one."""
+    """Return the newest termination of several runs, by run; runs without one are missing."""
     rows = await session.scalars(
         select(TerminationRow)
         .where(TerminationRow.run_id.in_(list(runs)))
@@ -150,7 +163,7 @@ async def of_runs(session: AsyncSession, runs: Iterable[UUID]) -> dict[UUID, Ter
 
 
 async def unfinished(session: AsyncSession) -> list[Termination]:
-    """Every termination without its proof, oldest first."""
+    """List the terminations without a proof, oldest first."""
     rows = await session.scalars(
         select(TerminationRow).where(IS_OPEN).order_by(TerminationRow.requested_at)
     )
@@ -163,7 +176,7 @@ async def _touch_run(session: AsyncSession, termination_id: UUID, *, now: dateti
     )
     if run is None:
         raise TerminationNotFound(termination_id)
-    # The run's row first, as in a kill: two transactions never wait for each other crosswise.
+    # Lock the run's row first, as a kill does, so that two transactions cannot deadlock.
     await bump_version(session, run, now=now)
 
 

@@ -1,4 +1,4 @@
-"""People, with our own id of them."""
+"""People, with ids that do not depend on Slack."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from core.store.tables.users import UserRow
 async def ensure(
     session: AsyncSession, *, slack_team_id: str, slack_user_id: str, name: str, now: datetime
 ) -> User:
-    """The person behind a Slack id, added at the first meeting and renamed when renamed there."""
+    """Return the person with a Slack id; add them if they are new, and update a changed name."""
     known = await session.scalar(
         select(UserRow).where(
             UserRow.slack_team_id == slack_team_id, UserRow.slack_user_id == slack_user_id
@@ -42,6 +42,6 @@ async def ensure(
 
 
 async def get(session: AsyncSession, user_id: UUID) -> User | None:
-    """The person with this id, if there is one."""
+    """Return the person with this id; `None` if there is none."""
     row = await session.scalar(select(UserRow).where(UserRow.id == user_id))
     return None if row is None else row.to_user()

@@ -1,8 +1,8 @@
-"""The keys of the advisory locks that whole processes compete for.
+"""The keys of the advisory locks for which processes compete.
 
-Each key is any constant that no other program in the same database uses; the common first half
-is ours.  A lock for one row among many (a transcript) takes a 64-bit hash as its key instead,
-which meets one of these with a chance of 1 in 2^62.
+The keys are arbitrary constants with a common prefix, so that no other program in the same
+database uses them.  A lock for one row among many (a transcript) has a 64-bit hash as its key,
+which equals one of these with a probability of 1 in 2^62.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from enum import IntEnum
 
 
 class AdvisoryLock(IntEnum):
-    """What only one process, or one transaction, does at a time."""
+    """The work that only one process, or one transaction, may do at a time."""
 
     MIGRATION = 0x5167_0000
-    """Migrating: two processes that start together do not both do it."""
+    """Migration: of several processes that start together, one migrates."""
 
     DRAWER = 0x5167_0001
-    """Drawing in Slack; held by a bot for as long as it leads."""
+    """Drawing in Slack; held by a bot as long as it leads."""
 
     SCHEDULER = 0x5167_0002
-    """Keeping the clock; held by a process for as long as it leads."""
+    """Running the clock; held by a process as long as it leads."""
 
     ADMISSION = 0x5167_0003
-    """Admitting runs under caps; held until the transaction ends."""
+    """Admission of runs under caps; held until the transaction ends."""

@@ -1,4 +1,4 @@
-"""Which worker executes which attempt of a run, and when it last gave a sign of life."""
+"""Attempts of runs: which worker executes each, and its last heartbeat."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from core.store.tables.runs import RunRow
 
 
 async def add(session: AsyncSession, record: AttemptRecord) -> None:
-    """Note that a worker has taken an attempt, in the transaction that begins the run."""
+    """Add an attempt; belongs in the transaction that sets the run to `running`."""
     agent = record.agent
     await session.execute(
         insert(AttemptRow).values(
@@ -37,7 +37,7 @@ async def add(session: AsyncSession, record: AttemptRecord) -> None:
 
 
 async def set_agent(session: AsyncSession, run: UUID, attempt: int, agent: ProcessIdentity) -> None:
-    """Note the agent's process, once it has started."""
+    """Store the agent program's process after its start."""
     await session.execute(
         update(AttemptRow)
         .where(AttemptRow.run_id == run, AttemptRow.attempt == attempt)
@@ -53,18 +53,20 @@ async def renew_heartbeats(
     now: datetime,
     executing: Collection[tuple[UUID, int]] | None = None,
 ) -> frozenset[tuple[UUID, int]]:
-    """Renew everything this worker executes.
+    """Renew the heartbeats of the attempts that a worker executes.
 
     Args:
-        session: The session.
+        session: An open session.
         worker_id: The worker.
-        now: The present.
-        executing: Runs and attempts that it knows it executes; `None` believes the rows.  What it
-            does not know of is left to grow old, and so to be rescued, unless it is so new that
-            the worker may be about to hear of it.
+        now: The present time.
+        executing: The attempts (run, attempt) that the worker process knows of; `None` renews
+            every open row of the worker.  An open row that the process does not know of gets no
+            heartbeat, so that it will be rescued.  Rows newer than `STALLED_AFTER` are renewed in
+            any case, because the process may not have read the answer to its insert yet.
 
     Returns:
-        Run and attempt of what is still its own; what was given to another is not among it.
+        The attempts (run, attempt) that are still the worker's own.  An attempt that was taken
+        from it is missing.
     """
     known_only = (
         []
@@ -87,7 +89,7 @@ async def renew_heartbeats(
 
 
 async def mark_ended(session: AsyncSession, run: UUID, attempt: int, *, now: datetime) -> None:
-    """Note that an attempt is over; the first time stays."""
+    """Record the end of an attempt; an end that was recorded before stays."""
     await session.execute(
         update(AttemptRow)
         .where(
@@ -103,9 +105,19 @@ async def mark_ended(session: AsyncSession, run: UUID, attempt: int, *, now: dat
 async def end_if_silent(
     session: AsyncSession, run: UUID, attempt: int, *, last_heartbeat_at: datetime, now: datetime
 ) -> bool:
-    """End an attempt whose worker is silent, unless it has given a sign of life meanwhile.
+    """End an attempt whose worker is silent, unless a heartbeat has arrived meanwhile.
 
-    From here the worker, should it live, is no longer told that the attempt is its own.
+    From then on `renew_heartbeats` no longer returns the attempt to the worker, in case it lives.
+
+    Args:
+        session: An open session.
+        run: The run.
+        attempt: Its attempt.
+        last_heartbeat_at: The heartbeat that the caller has read; a newer one prevents the end.
+        now: The present time.
+
+    Returns:
+        Whether the attempt was ended.
     """
     ended_id = await session.scalar(
         update(AttemptRow)
@@ -124,16 +136,16 @@ async def end_if_silent(
 async def mark_gone(
     session: AsyncSession, run: UUID, *, host: str, node: str, max_attempt: int, now: datetime
 ) -> None:
-    """Note that no process of a run's attempts here is left; the first time stays.
+    """Record the proof that a run's attempts have no process left; an earlier proof stays.
 
     Args:
-        session: The session.
+        session: An open session.
         run: The run.
-        host: Where somebody looked.
-        node: Who looked; its attempts on earlier hosts went with those.
-        max_attempt: The newest that is meant; later ones were begun when nobody had looked for
-            them.
-        now: The present.
+        host: The host that was scanned.
+        node: The node that scanned it.  Its attempts on earlier hosts are gone, too: those hosts
+            no longer exist.
+        max_attempt: The newest attempt that the scan covers; later ones started after it.
+        now: The present time.
     """
     await session.execute(
         update(AttemptRow)
@@ -152,7 +164,7 @@ async def mark_gone(
 
 
 async def unchecked_hosts(session: AsyncSession, run: UUID) -> list[str]:
-    """Machines on which attempts of a run were lost, and nobody has looked since."""
+    """List the hosts of a run's attempts without a proof that their processes are gone."""
     hosts = await session.scalars(
         select(AttemptRow.host)
         .where(AttemptRow.run_id == run, AttemptRow.gone_at.is_(None))
@@ -163,7 +175,7 @@ async def unchecked_hosts(session: AsyncSession, run: UUID) -> list[str]:
 
 
 async def live(session: AsyncSession) -> list[LiveAttempt]:
-    """What workers execute, on whatever machine."""
+    """List all attempts in progress, on all machines."""
     rows = await session.execute(
         select(RunRow.run_id, AttemptRow.attempt, AttemptRow.host)
         .join(RunRow, RunRow.id == AttemptRow.run_id)
@@ -173,7 +185,7 @@ async def live(session: AsyncSession) -> list[LiveAttempt]:
 
 
 async def of_run(session: AsyncSession, run: UUID) -> list[AttemptRecord]:
-    """All attempts of a run, oldest first."""
+    """List all attempts of a run, oldest first."""
     return await _list(session, AttemptRow.run_id == run)
 
 

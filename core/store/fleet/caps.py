@@ -1,4 +1,4 @@
-"""The caps of the fleet: one table, so that every process of it goes by the same ones."""
+"""The caps of the fleet, in a table so that every process applies the same ones."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from core.store.tables.fleet import CapRow
 
 
 async def read(session: AsyncSession) -> Caps:
-    """The caps as they stand."""
+    """Read the present caps."""
     rows = await session.execute(select(CapRow.name, CapRow.runs))
     found = {row.name: row.runs for row in rows}
     return Caps(**{reason.value: found.get(reason.value) for reason in QueueReason})
 
 
 async def write(session: AsyncSession, caps: Caps, *, now: datetime) -> None:
-    """Let these be the caps; one that is `None` is taken away."""
+    """Replace the caps; one that is `None` is removed."""
     limits = {reason.value: caps.for_reason(reason) for reason in QueueReason}
     removed = [name for name, runs in limits.items() if runs is None]
     await session.execute(delete(CapRow).where(CapRow.name.in_(removed)))

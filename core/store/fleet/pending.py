@@ -1,4 +1,4 @@
-"""The line of pending runs: who waits, in which order, and who was handed to workers."""
+"""The queue of pending runs: their order, and which of them were admitted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from core.store.runs.compare_and_set import NEXT_VERSION
 from core.store.tables.fleet import WorkerRow
 from core.store.tables.runs import RunRow
 
-# A holder of the admission lock has milliseconds of work left; a busy machine may stretch them.
+# Admission takes milliseconds.  A holder of its lock that is idle for longer than this is frozen,
+# not just slow.
 FROZEN_AFTER_MS = 5_000
 _LOCK_ADMISSION = text("""
     SELECT pg_advisory_xact_lock(:key),
@@ -26,9 +27,9 @@ _LOCK_ADMISSION = text("""
 """)
 
 _PENDING = RunRow.status == RunStatus.PENDING
-# Pending, and no job was made for it: it waits for admission.
+# Pending without a job: the run waits for admission.
 _UNADMITTED = _PENDING & RunRow.job_id.is_(None)
-# One whose job exists goes before those of the same priority that have none yet.
+# Within a priority: requeued runs, then runs with a job, then runs without one.
 _ORDER = (
     RunRow.priority.desc(),
     (RunRow.attempt > 1).desc(),
@@ -39,11 +40,11 @@ _ORDER = (
 
 
 async def lock_admission(session: AsyncSession) -> None:
-    """Be the only one that admits, until the transaction ends.
+    """Take the admission lock until the transaction ends.
 
-    The statements after this one see what the lock's last holder wrote.  A holder that falls
-    silent (its machine froze) loses transaction and lock after `FROZEN_AFTER_MS`: the fleet's
-    starts and ends wait for it no longer.
+    Later statements of the transaction see everything that the previous holder wrote.  If the
+    holder freezes, Postgres ends its transaction after `FROZEN_AFTER_MS` and so releases the
+    lock, for which all starts and ends of runs in the fleet wait.
     """
     await session.execute(
         _LOCK_ADMISSION, {"key": AdvisoryLock.ADMISSION.value, "silent": str(FROZEN_AFTER_MS)}
@@ -53,7 +54,7 @@ async def lock_admission(session: AsyncSession) -> None:
 async def admission_runs(
     session: AsyncSession, *, repository_key: Callable[[str | None], str | None]
 ) -> list[AdmissionRun]:
-    """Every live run.  `repository_key` gives repositories one name, however people spell it."""
+    """List every live run; `repository_key` normalises the address of a repository."""
     rows = await session.execute(
         select(
             RunRow.run_id,
@@ -84,15 +85,15 @@ async def admission_runs(
 async def lock_unadmitted(
     session: AsyncSession, run_ids: Collection[str] | None = None
 ) -> list[Run]:
-    """Lock those of the runs (of all, if none are named) that wait for admission, in order.
+    """Lock the runs that wait for admission, in order; `None` means all of them.
 
-    One that somebody else is changing just now is left out: who changes it asks for
-    admission afterwards, and to wait for it here could be a deadlock.
+    A run that another transaction is changing is left out.  Waiting for it could deadlock, and
+    the other transaction will ask for admission itself.
     """
-    named = [] if run_ids is None else [RunRow.run_id.in_(list(run_ids))]
+    filters = [] if run_ids is None else [RunRow.run_id.in_(list(run_ids))]
     rows = await session.scalars(
         select(RunRow)
-        .where(_UNADMITTED, *named)
+        .where(_UNADMITTED, *filters)
         .order_by(*_ORDER)
         .with_for_update(key_share=True, skip_locked=True)
         .execution_options(populate_existing=True)
@@ -101,7 +102,11 @@ async def lock_unadmitted(
 
 
 async def set_queue_reasons(session: AsyncSession, held: Mapping[str, QueueReason]) -> None:
-    """Note which cap keeps a run.  No version grows: the line is told of by `announce`."""
+    """Store the cap that holds each run.
+
+    The runs' versions do not change here; `bump_versions` makes the new reason visible.  Runs that
+    another transaction is changing, or that were admitted meanwhile, are skipped.
+    """
     for reason in QueueReason:
         run_ids = [run_id for run_id, cap in held.items() if cap is reason]
         if run_ids:
@@ -116,39 +121,40 @@ async def set_queue_reasons(session: AsyncSession, held: Mapping[str, QueueReaso
 async def positions(
     session: AsyncSession, *, limit: int | None = None, run_ids: Collection[str] | None = None
 ) -> dict[str, tuple[int, QueueReason | None]]:
-    """The line: each run's place, 1 being next, and the cap that keeps it.
+    """Return the queue: for each run its position (1 is next) and the cap that holds it.
 
-    By priority; those taken from a lost worker first, then those that workers may take
-    already, then by age.  One that is being killed has left the line.
+    The order is by priority; then come requeued runs, runs that were admitted already, and the
+    others by age.  A run that is being killed is no longer in the queue.
 
     Args:
         session: An open session.
-        limit: Only so many, from the head.
-        run_ids: Only these runs.
+        limit: How many runs to return from the head of the queue; `None` is all.
+        run_ids: The only runs to return; `None` is all.
     """
     queue = _pending_queue().subquery()
-    query = select(queue).order_by(queue.c.place)
+    query = select(queue).order_by(queue.c.position)
     if limit is not None:
         query = query.limit(limit)
     if run_ids is not None:
         query = query.where(queue.c.run_id.in_(list(run_ids)))
     rows = await session.execute(query)
     return {
-        row.run_id: (row.place, QueueReason(row.queue_reason) if row.queue_reason else None)
+        row.run_id: (row.position, QueueReason(row.queue_reason) if row.queue_reason else None)
         for row in rows
     }
 
 
 async def queue_position(session: AsyncSession, run_id: str) -> int | None:
-    """A run's place in the line; `None` if it does not wait."""
+    """Return a run's position in the queue; `None` if it is not in it."""
     found = await positions(session, run_ids=[run_id])
     return found[run_id][0] if run_id in found else None
 
 
 async def bump_versions(session: AsyncSession, run_ids: Collection[str]) -> None:
-    """Raise the versions of pending runs: what is shown of their place has changed.
+    """Raise the versions of pending runs whose position or hold has changed.
 
-    Nothing of the runs themselves has: `updated_at` stays.
+    So they are drawn again.  `updated_at` stays, because the runs themselves have not changed.
+    Runs that another transaction is changing are skipped.
     """
     await session.execute(
         update(RunRow)
@@ -159,20 +165,20 @@ async def bump_versions(session: AsyncSession, run_ids: Collection[str]) -> None
 
 
 async def has_available_worker(session: AsyncSession, *, max_silence: timedelta) -> bool:
-    """Whether some worker takes jobs and has not been silent for so long."""
-    found = select(WorkerRow.worker_id).where(
+    """Return whether some worker takes jobs, with a heartbeat not older than `max_silence`."""
+    available = select(WorkerRow.worker_id).where(
         WorkerRow.state == WorkerState.UP, WorkerRow.heartbeat_at >= func.now() - max_silence
     )
-    return bool(await session.scalar(select(found.exists())))
+    return bool(await session.scalar(select(available.exists())))
 
 
 def _pending_queue() -> Select[str, str | None, int]:
-    position = func.row_number().over(order_by=_ORDER).label("place")
+    position = func.row_number().over(order_by=_ORDER).label("position")
     return select(RunRow.run_id, RunRow.queue_reason, position).where(
         _PENDING, RunRow.kill_requested_at.is_(None)
     )
 
 
 def _unlocked_ids(*conditions: ColumnElement[bool]) -> Select[UUID]:
-    """SQL: ids of the rows that nobody is changing; the others are left as they are."""
+    """SQL: the ids of the rows that no other transaction is changing, which are locked."""
     return select(RunRow.id).where(*conditions).with_for_update(key_share=True, skip_locked=True)

@@ -1,4 +1,4 @@
-"""The fleet's workers: who is there, since when, and when each last gave a sign of life."""
+"""The workers of the fleet: their states and last heartbeats."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from core.store.tables.runs import RunRow
 
 
 async def record_heartbeat(session: AsyncSession, worker: WorkerRecord) -> None:
-    """Say that a worker lives, and what it does about jobs; the first time this registers it.
+    """Store a worker's heartbeat and state; the first one registers it.
 
-    Who was taken for dead and lives is there again.
+    A worker that was marked as gone but lives is registered again.
     """
     values = {
         "worker_id": worker.worker_id,
@@ -41,10 +41,10 @@ async def record_heartbeat(session: AsyncSession, worker: WorkerRecord) -> None:
 
 
 async def mark_gone(session: AsyncSession, *, before: datetime, now: datetime) -> list[str]:
-    """Call `gone` who has been silent since `before`.
+    """Mark workers without a heartbeat since `before` as gone.
 
     Returns:
-        Their ids.
+        The ids of the workers marked now.
     """
     marked = await session.scalars(
         update(WorkerRow)
@@ -57,7 +57,7 @@ async def mark_gone(session: AsyncSession, *, before: datetime, now: datetime) -
 
 
 async def mark_predecessors_gone(session: AsyncSession, worker: WorkerRecord) -> None:
-    """Call `gone` every earlier worker of this one's node: a node is one process at a time."""
+    """Mark the earlier workers of a worker's node as gone, since a node has one at a time."""
     await session.execute(
         update(WorkerRow)
         .where(
@@ -71,7 +71,7 @@ async def mark_predecessors_gone(session: AsyncSession, worker: WorkerRecord) ->
 
 
 async def list_recent(session: AsyncSession, *, gone_since: datetime) -> list[WorkerRecord]:
-    """Those that are there, and those gone since then; by node, the newest first."""
+    """List the present workers, and those gone since `gone_since`; by node, newest first."""
     is_present = WorkerRow.state != WorkerState.GONE
     return await _list(
         session,
@@ -80,22 +80,22 @@ async def list_recent(session: AsyncSession, *, gone_since: datetime) -> list[Wo
 
 
 async def of_node(session: AsyncSession, node: str) -> list[WorkerRecord]:
-    """Those under one node's name that did not go, as far as anybody knows."""
+    """List the workers of a node that are not marked as gone."""
     return await _list(session, WorkerRow.node == node, WorkerRow.state != WorkerState.GONE)
 
 
 async def accepting_jobs(
     session: AsyncSession, *, since: datetime, node: str | None = None
 ) -> list[WorkerRecord]:
-    """Workers that take jobs and gave a sign of life since then; of one node, if it is named."""
-    of_node = [] if node is None else [WorkerRow.node == node]
+    """List the workers that take jobs and had a heartbeat since `since`, optionally of a node."""
+    node_filter = [] if node is None else [WorkerRow.node == node]
     return await _list(
-        session, WorkerRow.state == WorkerState.UP, WorkerRow.heartbeat_at >= since, *of_node
+        session, WorkerRow.state == WorkerState.UP, WorkerRow.heartbeat_at >= since, *node_filter
     )
 
 
 async def count_pending_runs(session: AsyncSession) -> int:
-    """How many runs wait for a worker, or for their turn."""
+    """Count the pending runs, admitted or not."""
     count: int | None = await session.scalar(
         select(func.count()).select_from(RunRow).where(RunRow.status == RunStatus.PENDING)
     )
@@ -103,10 +103,10 @@ async def count_pending_runs(session: AsyncSession) -> int:
 
 
 async def delete_gone(session: AsyncSession, *, before: datetime) -> int:
-    """Delete those that went before this.
+    """Delete workers that are gone and had their last heartbeat before `before`.
 
     Returns:
-        How many were deleted.
+        The number of deleted rows.
     """
     deleted = await session.scalars(
         delete(WorkerRow)

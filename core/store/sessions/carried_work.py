@@ -1,4 +1,4 @@
-"""Carried work: the newest bundles of a session, for whichever node goes on with it."""
+"""Carried work: the newest bundles of each session, from which any node can continue it."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from core.store.tables.carried_work import CarriedWorkRow
 from core.store.tables.runs import RunRow
 
 MAX_BYTES = 25_000_000
-# Machines' clocks differ: who stores later is newer, whatever its clock says.
+# Clocks differ between machines: the work that is stored later counts as newer.
 _CLOCK_STEP = timedelta(microseconds=1)
 
 
 async def save(session: AsyncSession, work: CarriedWork, *, max_bytes: int = MAX_BYTES) -> None:
-    """Keep this as its session's newest work.
+    """Store the newest work of a session, and delete what it replaces.
 
-    Of a session the newest committed work and the newest saved work tree are kept, and what is
-    older goes.
+    A session keeps its newest bundle of commits and its newest one with a saved work tree.
+    Storing the same work again, after an answer that was lost, has no further effect.
 
     Raises:
-        TooLarge: If it is larger than `max_bytes`.
-        StaleAttempt: If the run was given to another attempt meanwhile.
+        BundleTooLarge: If the bundle is larger than `max_bytes`.
+        StaleAttempt: If the run has a newer attempt.
     """
     bundle = work.bundle
     if len(bundle.data) > max_bytes:
@@ -37,7 +37,6 @@ async def save(session: AsyncSession, work: CarriedWork, *, max_bytes: int = MAX
             CarriedWorkRow.session_id == work.session_id
         )
     )
-    # Told again after an answer that was lost, it is kept once.
     await session.execute(
         insert(CarriedWorkRow)
         .values(
@@ -69,18 +68,19 @@ async def save(session: AsyncSession, work: CarriedWork, *, max_bytes: int = MAX
 
 
 async def delete_for_run(session: AsyncSession, run: UUID, *, attempt: int) -> None:
-    """Forget all work of a run's session: its repository has everything.
+    """Delete all work of a run's session, because its repository has everything.
 
     Raises:
-        StaleAttempt: If the run was given to another attempt meanwhile.
+        StaleAttempt: If the run has a newer attempt.
     """
-    of_run = select(RunRow.session_id).where(RunRow.id == run).scalar_subquery()
-    await session.execute(delete(CarriedWorkRow).where(CarriedWorkRow.session_id == of_run))
+    session_id = select(RunRow.session_id).where(RunRow.id == run).scalar_subquery()
+    await session.execute(delete(CarriedWorkRow).where(CarriedWorkRow.session_id == session_id))
     await _check_attempt(session, run, attempt)
 
 
 async def _check_attempt(session: AsyncSession, run: UUID, attempt: int) -> None:
-    # Locked last, so for a moment only: nobody takes the run over between this and the commit.
+    # The lock keeps the run from being taken over before the commit.  It is taken last, so that
+    # it is held only briefly.
     found = await session.execute(
         select(RunRow.run_id, RunRow.attempt).where(RunRow.id == run).with_for_update(read=True)
     )
@@ -90,7 +90,7 @@ async def _check_attempt(session: AsyncSession, run: UUID, attempt: int) -> None
 
 
 async def latest(session: AsyncSession, session_id: UUID) -> CarriedWork | None:
-    """The work that a session goes on from on a node that does not have its workspace."""
+    """Return the newest work, from which a node without the workspace continues the session."""
     row = await session.scalar(
         select(CarriedWorkRow)
         .where(CarriedWorkRow.session_id == session_id)
@@ -101,7 +101,7 @@ async def latest(session: AsyncSession, session_id: UUID) -> CarriedWork | None:
 
 
 async def latest_head(session: AsyncSession, session_id: UUID) -> tuple[str | None, str] | None:
-    """Head commit and newest commit of the latest work, without reading the bundle."""
+    """Return head commit and newest commit of the newest work, without reading its bundle."""
     found = await session.execute(
         select(CarriedWorkRow.head_commit, CarriedWorkRow.commit)
         .where(CarriedWorkRow.session_id == session_id)

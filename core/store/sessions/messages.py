@@ -1,4 +1,4 @@
-"""Words of people and of the agent, in the order in which they were said."""
+"""The messages of people and agents in sessions."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ async def add(session: AsyncSession, message: Message) -> None:
 
 
 async def of_session(session: AsyncSession, session_id: UUID) -> list[Message]:
-    """A session's messages, oldest first."""
+    """List a session's messages, oldest first."""
     return await _list(session, select(MessageRow).where(MessageRow.session_id == session_id))
 
 
 async def of_run(session: AsyncSession, run: UUID) -> list[Message]:
-    """A run's messages, oldest first."""
+    """List a run's messages, oldest first."""
     return await _list(session, select(MessageRow).where(MessageRow.run_id == run))
 
 
 async def merge_metadata(
     session: AsyncSession, message_id: UUID, patch: Mapping[str, Any]
 ) -> Message:
-    """Merge keys into a message's metadata; other keys stay.
+    """Set keys of a message's metadata; other keys stay.
 
     Raises:
         MessageNotFound: If no message has this id.

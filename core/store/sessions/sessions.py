@@ -1,4 +1,4 @@
-"""Sessions: one Claude conversation each."""
+"""Sessions, each of which is one Claude conversation."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def add(session: AsyncSession, conversation: Session) -> None:
 
 
 async def get(session: AsyncSession, session_id: UUID) -> Session:
-    """The session with this id.
+    """Return the session with this id.
 
     Raises:
         SessionNotFound: If there is none.
@@ -53,7 +53,7 @@ async def get(session: AsyncSession, session_id: UUID) -> Session:
 
 
 async def find_by_name(session: AsyncSession, name: str, *, user_id: UUID | None) -> Session | None:
-    """This person's newest session of that name; `None` as person means those of nobody."""
+    """Find a person's newest session with a name; `None` means sessions without an owner."""
     row = await session.scalar(
         select(SessionRow)
         .where(SessionRow.name == name, SessionRow.user_id.is_not_distinct_from(user_id))

@@ -1,8 +1,8 @@
-"""Transcripts of sessions: the agent SDK's session store, on Postgres.
+"""Transcripts of sessions: the session store of the agent SDK, in Postgres.
 
-A Claude session's id is a UUID, so a transcript is found by it alone: a session resumed in
-another directory, where the SDK names another `project_key`, finds its history.  An id that
-is no UUID is only unique within its project.
+The id of a Claude session is a UUID and identifies a transcript alone.  So a session that is
+resumed in another directory, for which the SDK passes another `project_key`, finds its history.
+An id that is not a UUID is unique only within its project.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from core.store.tables.types import sanitize_text
 
 Key = Mapping[str, Any]
 Entry = Mapping[str, Any]
-# The SDK's own way to sum a session up: (summary so far, key, more entries) -> summary.
+# The SDK's function to summarise a session: (previous summary, key, new entries) -> summary.
 Fold = Callable[[Any, Any, Any], Any]
 
-# Appends to one session take turns: its lines are numbered in the order of their commits.
+# Appends to one session are serialised, so that its entries have ids in the order of the commits.
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:session_id || :scope, 20))")
-# A line with a uuid is kept once, however often it is sent.
+# An entry with a uuid is stored once, however often it is sent.
 _APPEND = text(
     """
     INSERT INTO transcript_entries
         (scope, session_id, subpath, project_key, entry_uuid, entry)
-    SELECT :scope, :session_id, :subpath, :project_key, line.uuid, line.entry::json
+    SELECT :scope, :session_id, :subpath, :project_key, item.uuid, item.entry::json
     FROM unnest(CAST(:uuids AS text[]), CAST(:entries AS text[]))
-        WITH ORDINALITY AS line (uuid, entry, place)
+        WITH ORDINALITY AS item (uuid, entry, position)
     WHERE CAST(:attempt AS integer) IS NULL OR EXISTS (
         SELECT FROM workflow_runs
         WHERE run_id = CAST(:run_id AS text) AND attempt = CAST(:attempt AS integer)
     )
-    ORDER BY line.place
+    ORDER BY item.position
     ON CONFLICT DO NOTHING
     """
 )
@@ -69,7 +69,7 @@ _DELETE = text(
     WHERE session_id = :session_id AND scope = :scope AND (:subpath = '' OR subpath = :subpath)
     """
 )
-# The program notes its queue before anything is said, and does not go on from that alone.
+# The program writes its queue before the first message, and cannot resume from that alone.
 _EXISTS = text(
     """
     SELECT EXISTS (
@@ -92,7 +92,7 @@ _CONTAINS_ANY = text(
 )
 
 
-# After the first of these lines; agents below the main one have transcripts of their own.
+# Answers of subagents are in transcripts with a subpath; the first entry is in the main one.
 _ANSWERS_SINCE = text(
     """
     SELECT entry::text FROM transcript_entries
@@ -108,7 +108,10 @@ _ANSWERS_SINCE = text(
 
 
 async def contains_any(session: AsyncSession, session_id: UUID, uuids: Sequence[UUID]) -> bool:
-    """Whether a session's transcript has one of these lines: whether the agent heard it."""
+    """Return whether a session's transcript has an entry with one of these uuids.
+
+    An entry with the uuid of a message proves that the agent has consumed the message.
+    """
     params = {"session_id": str(session_id), "uuids": [str(uuid) for uuid in uuids]}
     return bool(await session.scalar(_CONTAINS_ANY, params))
 
@@ -116,9 +119,9 @@ async def contains_any(session: AsyncSession, session_id: UUID, uuids: Sequence[
 async def answers_since(
     session: AsyncSession, session_id: UUID, uuids: Sequence[UUID]
 ) -> list[dict[str, Any]]:
-    """The model's answers in a session, subagents' too, since the first of these lines.
+    """Return the model's answers since the first entry with one of these uuids.
 
-    Nothing is added to the transcript until the transaction ends.
+    Answers to subagents are included.  Nobody can add entries until the transaction ends.
     """
     params = {"session_id": str(session_id), "uuids": [str(uuid) for uuid in uuids]}
     await session.execute(_LOCK, {"session_id": str(session_id), "scope": ""})
@@ -126,12 +129,12 @@ async def answers_since(
 
 
 async def exists(session: AsyncSession, session_id: UUID) -> bool:
-    """Whether a session has a transcript to go on from."""
+    """Return whether a session has a transcript from which it can be resumed."""
     return bool(await session.scalar(_EXISTS, {"session_id": str(session_id)}))
 
 
 class Transcripts:
-    """What the SDK asks of a session store; each call is a transaction of its own."""
+    """The session store for the SDK; each call is a transaction of its own."""
 
     def __init__(
         self,
@@ -140,10 +143,10 @@ class Transcripts:
         fold: Fold | None = None,
         attempt: tuple[str, int] | None = None,
     ) -> None:
-        """Keep transcripts.
+        """Use a database.
 
         Args:
-            sessions: Where.
+            sessions: Opens transactions on the database.
             fold: The SDK's `fold_session_summary`; without it there are no summaries.
             attempt: Run and attempt of the only writer, see `for_attempt`.
         """
@@ -152,19 +155,19 @@ class Transcripts:
         self._attempt = attempt
 
     def for_attempt(self, run_id: str, attempt: int) -> Transcripts:
-        """The same, for the agent of one attempt: later attempts silence it.
+        """Return a store for the agent of one attempt, which ignores appends after a newer one.
 
-        What a worker that was taken for dead says afterwards would be mixed into what its
-        successor's agent says.
+        Otherwise entries of a worker that was declared lost, but lives, would mix with those of
+        the next attempt.
         """
         return Transcripts(self._sessions, fold=self._fold, attempt=(run_id, attempt))
 
     async def append(self, key: Key, entries: Sequence[Entry]) -> None:
-        """Add lines, in this order, after those that are there.
+        """Append entries in this order; entries whose uuid is stored already are skipped.
 
         Raises:
             Unavailable: If the database cannot be reached.
-            Unstorable: If it refuses a line.
+            Unstorable: If the database rejects an entry.
         """
         if not entries:
             return
@@ -186,7 +189,9 @@ class Transcripts:
                 key_params
                 | {
                     "project_key": sanitize_text(str(key["project_key"])),
-                    "uuids": [sanitize_text(u) if isinstance(u, str) else None for u in uuids],
+                    "uuids": [
+                        sanitize_text(uuid) if isinstance(uuid, str) else None for uuid in uuids
+                    ],
                     "entries": [json.dumps(entry) for entry in entries],
                     "run_id": run_id,
                     "attempt": attempt,
@@ -194,7 +199,7 @@ class Transcripts:
             )
 
     async def load(self, key: Key) -> list[dict[str, Any]] | None:
-        """All lines in order; `None` if there are none.
+        """Return all entries in order; `None` if there are none.
 
         Raises:
             Unavailable: If the database cannot be reached.
@@ -205,14 +210,18 @@ class Transcripts:
         return [json.loads(line) for line in lines] or None
 
     async def list_sessions(self, project_key: str) -> list[dict[str, Any]]:
-        """Sessions that were written in a project, with the time of their last line (ms)."""
+        """List a project's sessions, each with the time of its last entry (Unix time in ms)."""
         with translate_errors():
             async with self._sessions() as session:
                 rows = await session.execute(_SESSIONS, {"project_key": sanitize_text(project_key)})
                 return [{"session_id": row.session_id, "mtime": row.mtime} for row in rows]
 
     async def list_session_summaries(self, project_key: str) -> list[dict[str, Any]]:
-        """The project's sessions, each summed up from its lines as they now are."""
+        """List a project's sessions with summaries of their present entries.
+
+        Raises:
+            NotImplementedError: If there is no `fold`; the SDK then does without summaries.
+        """
         if self._fold is None:
             raise NotImplementedError
         summaries = []
@@ -223,7 +232,7 @@ class Transcripts:
         return summaries
 
     async def list_subkeys(self, key: Key) -> list[str]:
-        """The transcripts of subagents under a session.
+        """List the subpaths of a session, which are its subagents' transcripts.
 
         Raises:
             Unavailable: If the database cannot be reached.
@@ -235,7 +244,7 @@ class Transcripts:
                 return list(await session.scalars(_SUBKEYS, key_params))
 
     async def delete(self, key: Key) -> None:
-        """Delete a subagent's transcript, or a session with all that is under it."""
+        """Delete the transcript of a subagent, or of a session with all its subagents."""
         with translate_errors():
             async with self._sessions.begin() as session:
                 await session.execute(_DELETE, _key_params(key))
@@ -244,7 +253,7 @@ class Transcripts:
 def _key_params(key: Key) -> dict[str, str]:
     session_id = str(key["session_id"])
     try:
-        # In one spelling: capitals or braces are the same session.
+        # The canonical form: capitals and braces make no difference.
         session_id, scope = str(UUID(session_id)), ""
     except ValueError:
         scope = str(key["project_key"])

@@ -1,4 +1,4 @@
-"""What may change of a run without a change of its status."""
+"""The changes of a run that leave its status as it is."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from core.domain.workflow import OnWorkerLost
 
 
 class RunChanges(TypedDict, total=False):
-    """New values of fields of a `Run`, by their names there; a field left out stays as it is.
+    """New values of fields of a `Run`; a field that is left out does not change.
 
     Attributes:
-        metadata: Merged into what is there, key by key: two writers each keep their own keys.
+        metadata: Keys to add or replace; other keys stay, so writers of different keys do not
+            overwrite each other.
     """
 
     agent_type: str | None

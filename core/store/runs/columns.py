@@ -1,4 +1,4 @@
-"""How a row of `workflow_runs` and a `Run` become each other."""
+"""The conversion between a `Run` and the columns of `workflow_runs`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from core.store.tables.runs import RunRow
 
 
 def _diff(diff: DiffStat | None) -> dict[str, Any]:
-    # An empty object is "not known"; a run that changed nothing has empty lists.
+    # An empty object means "unknown"; a run without changes has empty lists.
     stats = (
         {}
         if diff is None
@@ -73,11 +73,11 @@ _CONVERTED_FIELDS: Mapping[str, Callable[[Any], dict[str, Any]]] = MappingProxyT
         "timeout": _timeout,
         "cost_usd": lambda cost: {"cost_estimate": cost},
         "tools_used": lambda tools: {"tools_used": list(tools)},
-        # Merged, never replaced: two writers each keep their own keys.
+        # Merged, so that writers of different keys do not overwrite each other.
         "metadata": lambda patch: {"metadata_": RunRow.metadata_.concat(dict(patch))},
     }
 )
-# Set when a run is added; what changes later has a function of its own in `runs`.
+# Fields that `change` cannot set: only `add`, and functions of `runs` for one purpose each, do.
 _SET_ON_CREATE = (
     "id", "run_id", "workflow_name", "task_input", "status", "created_at", "updated_at",
     "session_id", "started_at", "completed_at", "stop_reason", "attempt", "kill_requested_at",
@@ -86,10 +86,10 @@ _SET_ON_CREATE = (
 
 
 def changed_columns(changes: RunChanges) -> dict[str, Any]:
-    """Column values for changed fields of a `Run`.
+    """Return the column values for changed fields of a `Run`.
 
     Raises:
-        TypeError: For a field that is not one, or that only changes with the status.
+        TypeError: If a field does not exist, or changes only together with the status.
     """
     return _columns_of(changes)
 
@@ -99,13 +99,13 @@ def _columns_of(fields: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in fields.items():
         if name not in RunChanges.__optional_keys__:
             raise TypeError(f"{name} is not a field of a run that can be changed")
-        # A field without a conversion has a column of its name that takes its value as it is.
+        # A field without a conversion is stored unchanged in the column of the same name.
         columns |= _CONVERTED_FIELDS[name](value) if name in _CONVERTED_FIELDS else {name: value}
     return columns
 
 
 def new_run_columns(run: Run) -> dict[str, Any]:
-    """Column values of a run to be added, but for its version."""
+    """Return the column values of a new run, without its version."""
     changeable = RunChanges.__optional_keys__ - {"metadata"}
     fields = {name: getattr(run, name) for name in sorted(changeable)}
     set_on_create = {name: getattr(run, name) for name in _SET_ON_CREATE}

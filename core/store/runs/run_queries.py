@@ -1,4 +1,4 @@
-"""Reading runs: one, or those of a session, a thread, a person, a state, a filter."""
+"""Queries of runs: by id, session, thread, person, status or filter."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from core.store.runs.columns import to_run
 from core.store.tables.attempts import AttemptRow
 from core.store.tables.runs import RunRow
 
-# How many runs are named to a person whose prefix was too short.
+# How many matching runs the error for an ambiguous prefix lists.
 _MAX_LISTED_MATCHES = 6
 
 
 async def get_for_update(session: AsyncSession, run_id: str) -> Run:
-    """A run that nobody else changes until the transaction ends.
+    """Return a run and lock its row until the transaction ends.
 
     Raises:
         RunNotFound: If no run has this id.
@@ -48,7 +48,7 @@ async def get_for_update(session: AsyncSession, run_id: str) -> Run:
 
 
 async def get(session: AsyncSession, run_id: str) -> Run:
-    """The run with this id.
+    """Return the run with this id.
 
     Raises:
         RunNotFound: If there is none.
@@ -60,7 +60,7 @@ async def get(session: AsyncSession, run_id: str) -> Run:
 
 
 async def get_by_uuid(session: AsyncSession, uuid: UUID) -> Run:
-    """The run with this row id.
+    """Return the run whose row has this id.
 
     Raises:
         RunNotFound: If there is none.
@@ -71,16 +71,16 @@ async def get_by_uuid(session: AsyncSession, uuid: UUID) -> Run:
     return to_run(row)
 
 
-async def resolve(session: AsyncSession, named: str) -> Run:
-    """The run a person means: by its id or a unique beginning, with or without `run_`.
+async def resolve(session: AsyncSession, text: str) -> Run:
+    """Find a run by its id or a unique prefix of it, with or without `run_`.
 
     Raises:
-        RunNotFound: If no id begins so.
-        AmbiguousRun: If several do and none is meant exactly.
+        RunNotFound: If no id begins with the text.
+        AmbiguousRun: If several ids begin with the text and none equals it.
     """
-    prefix = named.strip().lower()
+    prefix = text.strip().lower()
     if not prefix.isprintable() or not prefix.removeprefix(RUN_ID_PREFIX):
-        raise RunNotFound(named)
+        raise RunNotFound(text)
     if not prefix.startswith(RUN_ID_PREFIX):
         prefix = RUN_ID_PREFIX + prefix
     found = await _list(
@@ -91,21 +91,21 @@ async def resolve(session: AsyncSession, named: str) -> Run:
         .limit(_MAX_LISTED_MATCHES),
     )
     if not found:
-        raise RunNotFound(named)
-    # The exact one is the first in order, being the shortest that begins so.
+        raise RunNotFound(text)
+    # An exact match is the shortest id with the prefix, so it comes first.
     if len(found) > 1 and found[0].run_id != prefix:
-        raise AmbiguousRun(named, tuple(run.run_id for run in found))
+        raise AmbiguousRun(text, tuple(run.run_id for run in found))
     return found[0]
 
 
 async def find_by_request(session: AsyncSession, request_key: str) -> Run | None:
-    """The run this request has started, if it has."""
+    """Return the run that a request has started, if it has."""
     row = await session.scalar(select(RunRow).where(RunRow.request_key == request_key))
     return None if row is None else to_run(row)
 
 
 async def by_run_ids(session: AsyncSession, run_ids: Sequence[str]) -> dict[str, Run]:
-    """The runs with these ids, by id; an id that no run has is left out."""
+    """Return the runs with these ids, by id; unknown ids are missing."""
     rows = await session.scalars(select(RunRow).where(RunRow.run_id.in_(run_ids)))
     return {row.run_id: to_run(row) for row in rows}
 
@@ -113,9 +113,10 @@ async def by_run_ids(session: AsyncSession, run_ids: Sequence[str]) -> dict[str,
 async def recent(
     session: AsyncSession, run_filter: RunFilter, *, user_id: UUID | None, limit: int = 20
 ) -> list[Run]:
-    """The newest runs that match, newest first.
+    """List the newest matching runs, newest first.
 
-    `user_id` is the person meant by `mine`; `None` matches runs without an owner.
+    `user_id` is the person to whom the filter's `mine` refers; `None` matches runs without an
+    owner.
     """
     query = select(RunRow).where(*_matching(run_filter, user_id))
     return await _list(session, query.order_by(RunRow.created_at.desc(), RunRow.id).limit(limit))
@@ -129,7 +130,7 @@ async def oldest_live(
     include_stopping: bool,
     limit: int,
 ) -> tuple[list[Run], int]:
-    """The oldest live runs that match, at most `limit`, and how many match in all.
+    """Return the oldest matching live runs, at most `limit`, and the number of all matches.
 
     Runs with a kill request are left out unless `include_stopping` is set.
     """
@@ -145,7 +146,7 @@ async def oldest_live(
 async def count_live(
     session: AsyncSession, run_filter: RunFilter, *, user_id: UUID | None
 ) -> tuple[int, int]:
-    """How many live runs match, and how many of them have a kill request."""
+    """Count the matching live runs, and those of them with a kill request."""
     row = (
         await session.execute(
             select(
@@ -158,7 +159,7 @@ async def count_live(
 
 
 async def live_of_session(session: AsyncSession, session_id: UUID) -> Run | None:
-    """The session's live run; it has at most one."""
+    """Return the session's live run, if there is one; there is at most one."""
     row = await session.scalar(
         select(RunRow).where(
             RunRow.session_id == session_id, RunRow.status.in_(sorted(LIVE_STATUSES))
@@ -168,17 +169,17 @@ async def live_of_session(session: AsyncSession, session_id: UUID) -> Run | None
 
 
 async def legs_of_session(session: AsyncSession, session_id: UUID) -> list[Run]:
-    """The session's runs, oldest first."""
+    """List the session's runs, oldest first."""
     return await _legs(session, select(RunRow).where(RunRow.session_id == session_id))
 
 
 async def of_thread(session: AsyncSession, thread_key: str) -> list[Run]:
-    """The runs of a Slack thread, oldest first."""
+    """List the runs of a Slack thread, oldest first."""
     return await _legs(session, select(RunRow).where(RunRow.thread_key == thread_key))
 
 
 async def total_of_session(session: AsyncSession, session_id: UUID) -> SessionTotal:
-    """All legs added up; the cost is `reported` only if every known part of it is."""
+    """Add up the runs of a session; the cost is `reported` only if every known part is."""
     legs, turns, cost, estimated = (
         await session.execute(
             select(
@@ -196,7 +197,7 @@ async def total_of_session(session: AsyncSession, session_id: UUID) -> SessionTo
 
 
 async def running(session: AsyncSession) -> list[Run]:
-    """Every running run, oldest first."""
+    """List every running run, oldest first."""
     return await _list(
         session,
         select(RunRow)
@@ -206,7 +207,7 @@ async def running(session: AsyncSession) -> list[Run]:
 
 
 async def stalled(session: AsyncSession, *, before: datetime) -> list[tuple[Run, AttemptRecord]]:
-    """Running runs whose present attempt gave its last sign of life earlier than `before`."""
+    """List running runs whose present attempt had its last heartbeat before `before`."""
     rows = await session.execute(
         select(RunRow, AttemptRow)
         .join(
@@ -216,7 +217,7 @@ async def stalled(session: AsyncSession, *, before: datetime) -> list[tuple[Run,
         .where(RunRow.status == RunStatus.RUNNING, AttemptRow.heartbeat_at < before)
         .order_by(AttemptRow.heartbeat_at)
     )
-    return [(to_run(run), process.to_attempt()) for run, process in rows]
+    return [(to_run(run), attempt.to_attempt()) for run, attempt in rows]
 
 
 def _matching(run_filter: RunFilter, user_id: UUID | None) -> list[ColumnElement[bool]]:
@@ -233,9 +234,9 @@ def _matching(run_filter: RunFilter, user_id: UUID | None) -> list[ColumnElement
 
 
 async def _legs(session: AsyncSession, query: Select[RunRow]) -> list[Run]:
-    # A session's first leg has no parent: at one and the same moment it still comes first.
-    first = RunRow.parent_run_id.is_not(None)
-    return await _list(session, query.order_by(RunRow.created_at, first, RunRow.id))
+    # Of runs created at the same moment, the session's first one, without a parent, comes first.
+    has_parent = RunRow.parent_run_id.is_not(None)
+    return await _list(session, query.order_by(RunRow.created_at, has_parent, RunRow.id))
 
 
 async def _list(session: AsyncSession, query: Select[RunRow]) -> list[Run]:

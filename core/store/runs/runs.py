@@ -1,6 +1,6 @@
-"""Runs: adding them, and every change of one as a single compare-and-set statement.
+"""Creation of runs, and changes of them, each as a single compare-and-set statement.
 
-The SQL of a change is derived from the domain's `TRANSITIONS`; no state is listed here.
+The conditions are derived from the domain's `TRANSITIONS`; this module lists no statuses.
 """
 
 from __future__ import annotations
@@ -29,18 +29,19 @@ from core.store.runs.compare_and_set import can_become, raise_refused, time_lite
 from core.store.runs.run_queries import find_by_request, live_of_session
 from core.store.tables.runs import RunRow
 
-# What stood in the way of an insert can be gone when it is looked for; it is tried again.
+# The run that prevented an insert may have ended before it is read; then the insert is retried.
 _ADD_ATTEMPTS = 5
 
 
 async def add(session: AsyncSession, run: Run) -> None:
-    """Add a run, unless its session has a live one or its request was answered before.
+    """Add a run, unless its session has a live one or its request has started one before.
 
-    Nothing is raised inside Postgres, so the caller's transaction goes on after a refusal.
+    A refusal is no error in Postgres, so the caller's transaction stays usable.
 
     Raises:
         AlreadyRequested: If a run has this `request_key`.
         SessionBusy: If the session has a live run.
+        Conflict: If the insert fails several times because other runs come and go.
     """
     sibling = aliased(RunRow)
     thread_version = select(func.max(sibling.version)).where(sibling.thread_key == run.thread_key)
@@ -76,15 +77,23 @@ async def begin(
     now: datetime,
     job_id: int | None = None,
 ) -> Run:
-    """Take a pending run: `pending` becomes `running`, for one worker only.
+    """Set a pending run to `running` for a worker; only one worker succeeds.
 
-    `started_at` stays that of the first attempt.  With `job_id` it is only had under the job
-    that its row names: a kill finds the worker through that one.
+    `started_at` remains the start of the first attempt.
+
+    Args:
+        session: An open session.
+        run_id: The run.
+        attempt: The attempt that begins.
+        worker_id: The worker that executes it.
+        now: The present time.
+        job_id: The job that the worker executes.  It must be the run's present job, because a kill
+            reaches the worker through it.  `None` skips this check.
 
     Raises:
         RunNotFound: If no run has this id.
-        StaleAttempt: If the run has gone past this attempt.
-        IllegalTransition: If it is not pending, has another job, or somebody wishes it killed.
+        StaleAttempt: If the run has a newer attempt.
+        IllegalTransition: If it is not pending, has another job, or a kill was requested.
     """
     row = await write(
         session,
@@ -121,14 +130,14 @@ async def finish(
         attempt: The writer's attempt; `None` only for `killed`, which ends any attempt.
         stop_reason: Why it ended; decides the status.
         now: The present time.
-        final: The last values of other fields, as in `change`.  A `result` or an
-            `error_message` that is `None` leaves what an earlier attempt said.
+        final: The last values of other fields, as in `change`.  A `result` or `error_message` of
+            `None` keeps the value of an earlier attempt.
 
     Raises:
         RunNotFound: If no run has this id.
-        StaleAttempt: If the run has gone past this attempt.
+        StaleAttempt: If the run has a newer attempt.
         IllegalTransition: If the final status does not follow the present one.
-        ValueError: If no attempt is given for another reason than `killed`.
+        ValueError: If `attempt` is `None` and the reason is not `killed`.
     """
     if attempt is None and stop_reason is not StopReason.KILLED:
         raise ValueError(f"{stop_reason} needs the attempt that ends")
@@ -160,13 +169,13 @@ async def finish(
 
 
 async def requeue(session: AsyncSession, run_id: str, *, attempt: int, now: datetime) -> Run:
-    """Hand a running run over: back to `pending`, as the next attempt.
+    """Set a running run back to `pending` with the next attempt.
 
-    From here the writes of the former attempt are refused.
+    From then on writes of the previous attempt are refused.
 
     Raises:
         RunNotFound: If no run has this id.
-        StaleAttempt: If the run has gone past this attempt already.
+        StaleAttempt: If the run already has a newer attempt.
         IllegalTransition: If it is not running.
     """
     row = await write(
@@ -200,13 +209,14 @@ async def change(
         session: An open session.
         run_id: The run.
         now: The present time.
-        attempt: The writing worker's attempt: it must be the present one, and running.
+        attempt: The attempt of the writing worker, which must be the present one and running;
+            `None` if the writer is not a worker.
         changes: The new values.
 
     Raises:
         RunNotFound: If no run has this id.
         StaleAttempt: If `attempt` is given and is not the running one.
-        TypeError: For a field that cannot be changed so.
+        TypeError: If a field cannot be changed with this function.
     """
     fence = []
     if attempt is not None:
@@ -218,9 +228,9 @@ async def change(
 
 
 async def request_kill(session: AsyncSession, run_id: str, *, now: datetime) -> Run:
-    """Note that somebody wants the run ended; the first wish's time stays.
+    """Record a request to kill a run; the time of an earlier request stays.
 
-    The row is locked until the transaction ends: it neither begins nor finishes meanwhile.
+    The row is locked until the transaction ends, so the run cannot begin or end meanwhile.
 
     Raises:
         RunNotFound: If no run has this id.
@@ -241,7 +251,7 @@ async def request_kill(session: AsyncSession, run_id: str, *, now: datetime) -> 
 async def merge_metadata(
     session: AsyncSession, run_id: str, patch: Mapping[str, Any], *, now: datetime
 ) -> Run:
-    """Merge keys into a run's metadata; other keys stay.
+    """Set keys of a run's metadata; other keys stay.
 
     Raises:
         RunNotFound: If no run has this id.

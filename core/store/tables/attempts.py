@@ -1,4 +1,4 @@
-"""The table of attempts: which worker executes which run, and its agent's process."""
+"""The table of attempts: the worker that executes a run, and its agent's process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of who did, or was refused, what."""
+"""The table of the audit log."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from core.store.tables.base import Row
 
 
 class AuditRow(Row):
-    """One row of `audit_log`; a trigger keeps rows from being changed or deleted.
+    """One row of `audit_log`; a trigger prevents changes and deletions.
 
-    `run_id` refers to no row: the line outlives what it is about.
+    `run_id` is not a foreign key, so that entries remain when the run is deleted.
     """
 
     __tablename__ = "audit_log"

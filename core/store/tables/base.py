@@ -1,6 +1,6 @@
-"""What all tables share: the base of the models, and constraints made from enums.
+"""The base class of the models, and constraints made from enums.
 
-The models never leave `core.store`; each turns into its domain value.
+Models do not leave `core.store`; each converts itself to a domain value.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ class Row(DeclarativeBase):
 
 
 def check_in(column: str, values: Iterable[StrEnum]) -> str:
-    """SQL: the column holds one of these words."""
+    """SQL: the column has one of these values."""
     return f"{column} IN ({quoted(values)})"
 
 
 def quoted(values: Iterable[StrEnum]) -> str:
-    """The words as a list of SQL literals, in one order at all times."""
-    return ", ".join(f"'{word.value}'" for word in sorted(values))
+    """Return the values as a list of SQL literals, always in the same order."""
+    return ", ".join(f"'{value.value}'" for value in sorted(values))

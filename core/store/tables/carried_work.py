@@ -1,4 +1,4 @@
-"""The table of work that is carried from one node to another."""
+"""The table of carried work."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class CarriedWorkRow(Row):
     """One row of `carried_work`: a git bundle with what a session's repository lacks.
 
     Attributes:
-        commit: The newest commit in it; a saved work tree is one on a private reference.
-        base_commit: Where the bundle begins; what is before it comes from the repository.
-        references: Full name to commit of every branch, and of where the run began.
-        uncommitted: Whether `commit` holds a work tree rather than the agent's own commit.
+        commit: The newest commit in the bundle (`Bundle.newest_commit`).
+        base_commit: The repository has this commit and its ancestors; `None` if it has nothing.
+        references: Full reference name to commit, for every branch and the start of the run.
+        uncommitted: Whether `commit` is a saved work tree, not a commit of the agent.
     """
 
     __tablename__ = "carried_work"

@@ -1,4 +1,4 @@
-"""The table of what happened in a run."""
+"""The table of events."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from core.store.tables.base import Row
 
 
 class EventRow(Row):
-    """One row of `run_events`; a trigger keeps rows from being changed or deleted."""
+    """One row of `run_events`; a trigger prevents changes and deletions."""
 
     __tablename__ = "run_events"
     __table_args__ = (Index("idx_run_events_run_id", "run_id", "id"),)

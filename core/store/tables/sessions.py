@@ -1,4 +1,4 @@
-"""Tables of conversations: sessions, messages, and the agent's own transcripts."""
+"""The tables of sessions, their messages, and their transcripts."""
 
 from __future__ import annotations
 
@@ -81,12 +81,12 @@ class MessageRow(Row):
 
 
 class TranscriptRow(Row):
-    """One line of a transcript.  `id` is the order in which lines were committed.
+    """One entry of a transcript.  The ids are in the order of the commits.
 
     Attributes:
-        scope: In which the session's id is unique: everywhere (`""`) for a UUID, else its
-            project.
-        entry: `json`, not `jsonb`: it comes back letter for letter, NULs included.
+        scope: Where the session's id is unique: everywhere (`""`) if it is a UUID, otherwise in
+            its project.
+        entry: Of type `json`, which unlike `jsonb` returns the exact text, including NULs.
     """
 
     __tablename__ = "transcript_entries"
@@ -116,5 +116,5 @@ class TranscriptRow(Row):
     project_key: Mapped[str]
     entry_uuid: Mapped[str | None]
     entry: Mapped[dict[str, Any]] = mapped_column(JSON)
-    # The database's clock: the SDK compares these times with each other only.
+    # By the database's clock; the SDK compares these times only with each other.
     stored_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))

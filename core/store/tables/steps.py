@@ -1,4 +1,4 @@
-"""The table of an agent's plan."""
+"""The table of steps."""
 
 from __future__ import annotations
 

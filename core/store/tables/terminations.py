@@ -53,7 +53,7 @@ class TerminationRow(Row):
     completed_at: Mapped[datetime | None]
 
     def to_termination(self) -> Termination:
-        """The domain value, its phases in the order in which they began."""
+        """The domain value, with the phases in the order in which they began."""
         phase_starts = sorted(
             self.phases.items(),
             key=lambda item: (item[1], item[0] == self.phase, _PHASE_ORDER[item[0]]),
@@ -72,7 +72,7 @@ class TerminationRow(Row):
             processes_seen=self.processes_seen,
             survivors=tuple(ProcessIdentity(**survivor) for survivor in self.survivors),
             work_saved=self.work_saved,
-            waited_for=tuple(CriticalWait(**one) for one in self.waited_for),
+            waited_for=tuple(CriticalWait(**wait) for wait in self.waited_for),
             cleanup=self.cleanup,
             completed_at=self.completed_at,
         )

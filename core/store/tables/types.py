@@ -1,7 +1,7 @@
-"""Column types, and the writing of JSON, that take whatever people and agents produce.
+"""Column types and JSON for any text that people and agents produce.
 
-Postgres keeps no NUL character and no half of a surrogate pair, in text or in `jsonb`.  A
-tool's output can hold both: they are replaced, so that no output can fail a run.
+Postgres cannot store NUL characters and lone surrogates, neither in text nor in `jsonb`.  The
+output of a tool can contain both.  They are replaced, so that no output makes a run fail.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _REPLACEMENT = "\ufffd"
 
 
 def sanitize_text(text: str) -> str:
-    """The text with what Postgres cannot keep replaced by U+FFFD."""
+    """Replace characters that Postgres cannot store by U+FFFD."""
     if "\x00" in text:
         text = text.replace("\x00", _REPLACEMENT)
     try:
@@ -31,39 +31,39 @@ def sanitize_text(text: str) -> str:
 
 
 def to_json(value: Any) -> str:
-    """Write JSON that `jsonb` takes.  What JSON has no word for becomes its text."""
+    """Write JSON that `jsonb` accepts.  Values that JSON cannot express become strings."""
     written = json.dumps(value, default=str)
-    # A rare case, and to look at every string is expensive.
+    # Checking every string is expensive, and these cases are rare.
     if "\\u0000" in written or "\\ud" in written or "NaN" in written or "Infinity" in written:
-        return json.dumps(_cleaned(value), default=str)
+        return json.dumps(_sanitize(value), default=str)
     return written
 
 
-def _cleaned(value: Any) -> Any:
+def _sanitize(value: Any) -> Any:
     if isinstance(value, str):
         return sanitize_text(value)
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, Mapping):
-        return {sanitize_text(str(key)): _cleaned(item) for key, item in value.items()}
+        return {sanitize_text(str(key)): _sanitize(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_cleaned(item) for item in value]
+        return [_sanitize(item) for item in value]
     return value
 
 
 class SafeText(TypeDecorator[str]):
-    """Text of any length, from anybody."""
+    """Text of any length; characters that Postgres cannot store are replaced."""
 
     impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
-        """Replace what Postgres cannot keep."""
+        """Replace characters that Postgres cannot store."""
         return None if value is None else sanitize_text(value)
 
 
 class AwareDateTime(TypeDecorator[datetime]):
-    """An aware time.  A naive one is a programming error."""
+    """A time with a time zone; a naive one is a programming error."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -73,7 +73,11 @@ class AwareDateTime(TypeDecorator[datetime]):
         value: datetime | None,
         dialect: Dialect,  # noqa: ARG002
     ) -> datetime | None:
-        """Refuse a time without a zone."""
+        """Check the value.
+
+        Raises:
+            ValueError: If the time has no time zone.
+        """
         if value is not None and value.tzinfo is None:
             raise ValueError(f"naive time {value!r}")
         return value

@@ -1,4 +1,4 @@
-"""The table of people."""
+"""The table of users."""
 
 from __future__ import annotations
 

@@ -198,9 +198,11 @@ class Translator:
         if depth > 6:
             return "…"
         if isinstance(value, Mapping):
-            return {str(key): self._clip_values(one, depth=depth + 1) for key, one in value.items()}
+            return {
+                str(key): self._clip_values(item, depth=depth + 1) for key, item in value.items()
+            }
         if isinstance(value, list):
-            return [self._clip_values(one, depth=depth + 1) for one in value]
+            return [self._clip_values(item, depth=depth + 1) for item in value]
         return value
 
     def _summary(self, tool_input: Mapping[str, Any]) -> str:

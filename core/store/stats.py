@@ -97,7 +97,7 @@ async def kill_stats(session: AsyncSession, *, since: datetime, until: datetime)
             .where(TerminationRow.requested_at >= since, TerminationRow.requested_at < until)
         )
     ).one()
-    stays = await session.execute(_PHASES, {"since": since, "until": until})
+    phase_rows = await session.execute(_PHASES, {"since": since, "until": until})
     return KillStats(
         count=row.all,
         confirmed=row.confirmed,
@@ -106,7 +106,7 @@ async def kill_stats(session: AsyncSession, *, since: datetime, until: datetime)
         before_start=row.before_start,
         survivors=row.survivors,
         overall=_quantiles(row),
-        by_phase=_by_phase({Phase(stay.phase): _quantiles(stay) for stay in stays}),
+        by_phase=_by_phase({Phase(phase.phase): _quantiles(phase) for phase in phase_rows}),
     )
 
 

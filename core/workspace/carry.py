@@ -140,8 +140,8 @@ def _existing_references(tree: WorkTree, names: dict[str, str]) -> dict[str, str
     }
 
 
-def _has_same_tree(tree: WorkTree, one: str, other: str) -> bool:
-    trees = tree.run("rev-parse", f"{one}^{{tree}}", f"{other}^{{tree}}").split()
+def _has_same_tree(tree: WorkTree, first: str, second: str) -> bool:
+    trees = tree.run("rev-parse", f"{first}^{{tree}}", f"{second}^{{tree}}").split()
     return trees[0] == trees[1]
 
 

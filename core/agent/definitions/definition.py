@@ -131,10 +131,10 @@ def _description(value: object) -> str:
 
 def _text_list(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(
-        isinstance(one, str) and one.strip() for one in value
+        isinstance(item, str) and item.strip() for item in value
     ):
         raise _InvalidValue("must be a list of texts, like `[Read, Grep]`")
-    texts = tuple(one.strip() for one in value)
+    texts = tuple(item.strip() for item in value)
     if len(set(texts)) != len(texts):
         raise _InvalidValue("holds something twice; remove one")
     return texts

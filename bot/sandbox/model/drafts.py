@@ -11,7 +11,7 @@ _STOPWORDS = (
     "a an and are as at be by can for from in into is it make new of on or our please so some "
     "that the their this to up use we with write you your"
 )
-# The first word of a task is most often what to do, not what it is about.
+# The first word of a task mostly says what to do, not what it is about.
 _VERBS = (
     "add build change clean create debug design do document extend fix handle implement improve "
     "introduce investigate refactor remove rename repair review ship support test update"
@@ -26,9 +26,9 @@ class Draft:
     """A module and its test, both in the repository's root.
 
     Attributes:
-        description: What the module does, to complete "It …".
+        description: What the module does, in words that complete "It …".
         flawed: The module with a mistake its test finds.
-        mistake: The wrong piece of `flawed`, unique in it, and `remedy` the right one.
+        mistake: The wrong piece of `flawed`, unique in it; `remedy` is the right one.
     """
 
     module: str
@@ -41,17 +41,17 @@ class Draft:
 
     @property
     def path(self) -> str:
-        """Of the module."""
+        """Path of the module."""
         return f"{self.module}.py"
 
     @property
     def test_path(self) -> str:
-        """Of the test."""
+        """Path of the test."""
         return f"test_{self.module}.py"
 
 
 def module_slug(task: str) -> str:
-    """A module name from a task's words, never one of Python's own."""
+    """A module name from a task's words, never the name of a standard module."""
     words = re.findall(r"[a-z][a-z0-9]*", task.lower())
     significant = [word for word in words if word not in _IGNORED_WORDS]
     slug = "_".join(significant[:_SLUG_WORDS])[:_SLUG_CHARS].strip("_")
@@ -61,10 +61,10 @@ def module_slug(task: str) -> str:
 
 
 def draft_for(task: str, *, taken: str = "") -> Draft:
-    """Something fitting for a task.
+    """A draft that fits a task.
 
     Args:
-        task: What was asked for.
+        task: The task's text.
         taken: A listing of the directory; its names are not used again.
     """
     slug = module_slug(task)

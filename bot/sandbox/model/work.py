@@ -1,4 +1,4 @@
-"""A believable piece of work for any task in any repository, reported as it really went."""
+"""Ordinary work for any task in any repository, with a report of what really happened."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STEPS = (
     PlanStep("Test it", "Testing it"),
     PlanStep("Commit the work", "Committing the work"),
 )
-# Turns of the script, by what they ask the tools for.
+# Turns of the script, named after their tool calls.
 PLAN, INSPECT, MODULE, TEST, RUN_TESTS, REPAIR, RERUN_TESTS, COMMIT = range(8)
 _INSPECT_COMMAND = (
     "git status --short --branch 2>&1 | head -n 20; echo '--- log';"
@@ -41,9 +41,9 @@ def work_play(*, flawed: bool = False, repairs: bool = True, commits: bool = Tru
     """Plan, look, write, test, commit, report.
 
     Args:
-        flawed: The first version has a mistake, so its test fails.
-        repairs: The mistake is found and mended; else the work ends with a failing test.
-        commits: Whether the result is committed, if its tests pass.
+        flawed: Whether the first version has a mistake, so its test fails.
+        repairs: Whether the mistake is repaired; otherwise the work ends with a failing test.
+        commits: Whether the result is committed when its tests pass.
     """
 
     def write_module(conversation: Conversation) -> Turn:
@@ -113,7 +113,7 @@ def _rerun_tests(conversation: Conversation) -> Turn:
 
 
 def _test_call(draft: Draft) -> ToolCall:
-    # -B leaves no __pycache__ behind in somebody's repository.
+    # -B leaves no __pycache__ behind in the user's repository.
     return bash(f"python3 -B -m unittest -v test_{draft.module} 2>&1", "Run the tests")
 
 
@@ -129,7 +129,7 @@ def _commit_call(conversation: Conversation) -> ToolCall:
 
 
 def _report(conversation: Conversation) -> Turn:
-    """The final summary, drawn from what the tools really said."""
+    """The final summary, made from the tools' real results."""
     lines = ["## Summary", ""]
     task = without_directives(conversation.task)
     lines += [f"Task: {task[:300]}" if task else "Task: none given", "", *_facts(conversation)]
@@ -147,7 +147,7 @@ def _report(conversation: Conversation) -> Turn:
 
 
 def _complete_plan(conversation: Conversation, done: int) -> tuple[ToolCall, ...]:
-    """Tick what is done, once."""
+    """Mark the finished steps as completed, once."""
     completed_count = sum(
         result.name in ("TaskUpdate", "TodoWrite")
         and ("completed" in str(result.input.get("status") or result.input.get("todos")))

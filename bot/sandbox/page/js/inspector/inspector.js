@@ -1,4 +1,4 @@
-// The drawer that shows what goes between the app and Slack, and what real Slack would not have liked.
+// The drawer with the traffic between the app and Slack, and the problems real Slack would report.
 
 import { read } from "../api.js";
 import { fill, h, icon, iconButton } from "../dom.js";
@@ -54,7 +54,7 @@ export class Inspector {
     return this.refresh();
   }
 
-  // Something was called, delivered or complained of.
+  // A call, a delivery or a problem was logged.
   refresh() {
     return this.#reads();
   }

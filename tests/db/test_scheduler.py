@@ -37,7 +37,7 @@ async def keys(database: Database) -> list[str]:
 
 async def wait_until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
-        while not holds():  # noqa: ASYNC110 - a flag of another task, which tells nobody
+        while not holds():  # noqa: ASYNC110 - another task sets it without a notification
             await asyncio.sleep(0.01)
 
 
@@ -51,7 +51,7 @@ async def running(scheduler: Scheduler) -> AsyncIterator[None]:
         await asyncio.wait({task})
 
 
-async def test_deliveries_are_forgotten_after_their_time_and_not_before(
+async def test_deliveries_are_deleted_after_their_retention_and_not_before(
     database: Database,
 ) -> None:
     await received(database, "old", at=NOW - DELIVERY_RETENTION - timedelta(seconds=1))
@@ -63,7 +63,7 @@ async def test_deliveries_are_forgotten_after_their_time_and_not_before(
     assert await keys(database) == ["young"]
 
 
-async def test_one_scheduler_keeps_the_clock_and_the_other_follows(database: Database) -> None:
+async def test_one_scheduler_leads_and_the_other_takes_over(database: Database) -> None:
     first, second = a_clock(database), a_clock(database)
     async with running(second):
         async with running(first):
@@ -79,7 +79,7 @@ async def test_the_first_tick_comes_at_once(database: Database) -> None:
     await received(database, "old", at=NOW - 2 * DELIVERY_RETENTION)
 
     async with running(a_clock(database)), asyncio.timeout(20):
-        while await keys(database):  # noqa: ASYNC110 - the database is asked, it does not tell
+        while await keys(database):  # noqa: ASYNC110 - the database sends no notification
             await asyncio.sleep(0.01)
 
     assert await keys(database) == []

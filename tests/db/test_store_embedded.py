@@ -18,7 +18,7 @@ from tests.database import NO_DURABILITY
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    # Not pytest's own: only its owner may pass through that one, and root lends the server
+    # Not pytest's own directory: only its owner may enter it, and root runs the server under
     # another account.
     made = Path(tempfile.mkdtemp(prefix="sbpg-"))
     yield made
@@ -48,14 +48,14 @@ async def test_a_copy_of_a_stopped_server_is_a_backup(folder: Path) -> None:
     async with embedded_postgres(folder / "pg", settings=NO_DURABILITY) as dsn:
         await ask(dsn, "CREATE TABLE kept AS SELECT 'ü' AS word")
 
-    # The copies belong to whoever copies: to root, for whom no Postgres runs.
+    # The copies belong to the copying user; Postgres does not run as root.
     await asyncio.to_thread(shutil.copytree, folder / "pg", folder / "copy")
 
     async with embedded_postgres(folder / "copy", settings=NO_DURABILITY) as dsn:
         assert await ask(dsn, "SELECT word FROM kept") == "ü"
 
 
-async def test_the_last_to_leave_stops_the_server(folder: Path) -> None:
+async def test_the_last_user_to_close_stops_the_server(folder: Path) -> None:
     first, second = (EmbeddedServer(folder / "pg", NO_DURABILITY) for _ in range(2))
     dsn = await asyncio.to_thread(first.acquire)
     assert await asyncio.to_thread(second.acquire) == dsn
@@ -89,7 +89,7 @@ async def test_a_killed_server_starts_again_with_its_data(folder: Path) -> None:
     await asyncio.to_thread(other.release)
 
 
-async def test_a_folder_that_cannot_be_made_is_said(folder: Path) -> None:
+async def test_a_directory_that_cannot_be_created_is_reported(folder: Path) -> None:
     (folder / "file").write_text("in the way")
 
     with pytest.raises(EmbeddedPostgresFailed) as refused:

@@ -48,11 +48,11 @@ class NotOwner(Forbidden):
 
 @dataclass
 class FakeServices(FakeUncertainWriteStore, FakeInbox):
-    """Runs in memory; every change wakes who listens.
+    """Runs in memory; every change wakes the subscribers.
 
     Attributes:
-        start_requests: Requests as they came in, repeated ones too.
-        is_unreachable: The database cannot be reached.
+        start_requests: All requests received, repeated ones included.
+        is_unreachable: Whether the database is unreachable.
     """
 
     runs: dict[str, Run] = field(default_factory=dict)
@@ -76,7 +76,7 @@ class FakeServices(FakeUncertainWriteStore, FakeInbox):
     async def wait_until(
         self, predicate: Callable[[], object], *, what: str = "it", timeout: float = 15
     ) -> None:
-        """Wait until something holds; asked again at every change of the board."""
+        """Wait until a predicate holds; it is checked after every change."""
         watcher = asyncio.Event()
         self._watchers.add(watcher)
         try:
@@ -85,12 +85,12 @@ class FakeServices(FakeUncertainWriteStore, FakeInbox):
                     await watcher.wait()
                     watcher.clear()
         except TimeoutError:
-            raise AssertionError(f"{what} never came") from None
+            raise AssertionError(f"{what} did not happen") from None
         finally:
             self._watchers.discard(watcher)
 
     async def wait_until_handled(self) -> None:
-        """Wait until every delivery that was taken is done."""
+        """Wait until every received delivery is done."""
         await self.wait_until(
             lambda: self.inbox and all(body is None for body in self.inbox.values()),
             what="the end of every delivery",
@@ -385,7 +385,7 @@ class FakeServices(FakeUncertainWriteStore, FakeInbox):
 
 @dataclass
 class FakeLeadership:
-    """Leadership that nobody contests."""
+    """Leadership without a competitor."""
 
     lost: asyncio.Event = field(default_factory=asyncio.Event)
     is_exclusive: bool = True

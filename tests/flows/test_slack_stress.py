@@ -196,10 +196,10 @@ async def test_a_doubt_outlasts_a_bot_that_could_not_draw_over_it(sandbox: Sandb
             lambda: not sandbox.faults.remaining("chat.update"), what="the try that is put off"
         )
 
-    assert (run.run_id, "card", UncertainWriteKind.OVERWRITTEN) in services.doubted
+    assert (run.run_id, "card", UncertainWriteKind.OVERWRITTEN) in services.uncertain
     async with open_bot(sandbox, services, speed=120):
         async with asyncio.timeout(15):
-            while services.doubted:  # noqa: ASYNC110 - nobody tells
+            while services.uncertain:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.02)
 
 

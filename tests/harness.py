@@ -246,7 +246,7 @@ class Harness:
             what=f"a card for {text[:60]!r}",
         )
 
-    async def start_in_mid_tool(self, text: str, *, user: str | None = None) -> Card:
+    async def start_in_tool_call(self, text: str, *, user: str | None = None) -> Card:
         """Start a run and wait until its agent is inside the second tool call."""
         card = await self.run(text, user=user)
         run = (await self.run_of(card)).run

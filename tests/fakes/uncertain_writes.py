@@ -18,7 +18,9 @@ class FakeUncertainWriteStore:
     """The shown messages, and the uncertain writes to them."""
 
     shown: dict[tuple[str, str], SlackMessage] = field(default_factory=dict)
-    uncertain: dict[tuple[str, str, UncertainWriteKind], UncertainWrite] = field(default_factory=dict)
+    uncertain: dict[tuple[str, str, UncertainWriteKind], UncertainWrite] = field(
+        default_factory=dict
+    )
 
     async def uncertain_writes(self, *, team_id: str) -> list[UncertainWrite]:
         return list(self.uncertain.values())

@@ -72,7 +72,7 @@ async def test_the_task_reaches_the_agent_word_for_word(harness: Harness) -> Non
 
 
 async def test_a_command_is_acknowledged_at_once_while_runs_are_live(harness: Harness) -> None:
-    await harness.start_in_mid_tool("builder [scenario: kill-me] one")
+    await harness.start_in_tool_call("builder [scenario: kill-me] one")
 
     for _ in range(5):
         await harness.command("status")

@@ -97,7 +97,7 @@ async def test_a_reply_to_a_finished_run_starts_nothing_and_says_how(
 
 
 async def test_a_killed_run_goes_on_from_its_card(socket_harness: Harness) -> None:
-    card = await socket_harness.start_in_mid_tool("builder [scenario: kill-me] work")
+    card = await socket_harness.start_in_tool_call("builder [scenario: kill-me] work")
     await socket_harness.command(f"kill {(await socket_harness.run_of(card)).run.run_id}")
     await card.wait_for_button("+10 turns")
 

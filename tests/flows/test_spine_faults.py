@@ -130,7 +130,7 @@ async def test_a_run_handed_over_goes_on_where_its_workspace_is_not(
     repository = await asyncio.to_thread(new_repository, tmp_path / "api", branch="stable")
     async with open_harness(database, tmp_path / "home", transport="socket") as harness:
         async with harness.serving():
-            card = await harness.start_in_mid_tool(
+            card = await harness.start_in_tool_call(
                 f"builder {flags.format(repository=repository)} [scenario: long] [turns: 12]"
                 " [delay: 0.5s] work"
             )

@@ -46,7 +46,7 @@ async def audited(harness: Harness) -> Sequence[AuditEntry]:
 async def test_the_kill_button_ends_the_whole_tree_and_shows_the_proof(
     harness: Harness, scenario: str
 ) -> None:
-    card = await harness.start_in_mid_tool(f"builder [scenario: {scenario}] work")
+    card = await harness.start_in_tool_call(f"builder [scenario: {scenario}] work")
     await card.wait_for_button("Kill")
 
     await card.press("Kill")
@@ -59,7 +59,7 @@ async def test_the_kill_button_ends_the_whole_tree_and_shows_the_proof(
 
 
 async def test_two_clicks_on_kill_are_one_termination(harness: Harness) -> None:
-    card = await harness.start_in_mid_tool("builder [scenario: kill-me] work")
+    card = await harness.start_in_tool_call("builder [scenario: kill-me] work")
     await card.wait_for_button("Kill")
 
     await asyncio.gather(card.press("Kill"), card.press("Kill"))
@@ -70,7 +70,7 @@ async def test_two_clicks_on_kill_are_one_termination(harness: Harness) -> None:
 
 
 async def test_the_kill_command_gives_its_reason(socket_harness: Harness) -> None:
-    card = await socket_harness.start_in_mid_tool("builder [scenario: kill-me] work")
+    card = await socket_harness.start_in_tool_call("builder [scenario: kill-me] work")
     run = (await socket_harness.run_of(card)).run
 
     await socket_harness.command(f"kill {run.run_id[:10]} --force wrong <branch>")
@@ -83,7 +83,7 @@ async def test_the_kill_command_gives_its_reason(socket_harness: Harness) -> Non
 
 
 async def test_a_mention_in_the_thread_kills_its_run(harness: Harness) -> None:
-    card = await harness.start_in_mid_tool("builder [scenario: kill-me] work")
+    card = await harness.start_in_tool_call("builder [scenario: kill-me] work")
 
     await card.say("@signalbox kill had enough")
 
@@ -93,7 +93,7 @@ async def test_a_mention_in_the_thread_kills_its_run(harness: Harness) -> None:
 
 
 async def test_somebody_elses_run_is_killed_by_an_operator_only(harness: Harness) -> None:
-    card = await harness.start_in_mid_tool("builder [scenario: kill-me] work", user="ben")
+    card = await harness.start_in_tool_call("builder [scenario: kill-me] work", user="ben")
     await card.wait_for_button("Kill")
 
     await card.press("Kill", user="cleo")

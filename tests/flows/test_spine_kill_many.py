@@ -38,7 +38,7 @@ async def kills_of(harness: Harness, *cards: Card) -> list[bool]:
 
 async def test_kill_all_lists_ones_own_runs_and_kills_those(socket_harness: Harness) -> None:
     harness = socket_harness
-    mine = [await harness.start_in_mid_tool(TASK), await harness.start_in_mid_tool(TASK)]
+    mine = [await harness.start_in_tool_call(TASK), await harness.start_in_tool_call(TASK)]
     bens = await harness.run(TASK, user="ben")
 
     await harness.command("kill --all mine")
@@ -86,7 +86,7 @@ async def test_an_operator_is_asked_before_somebody_elses_run_is_killed(
     socket_harness: Harness,
 ) -> None:
     harness = socket_harness
-    card = await harness.start_in_mid_tool(TASK, user="ben")
+    card = await harness.start_in_tool_call(TASK, user="ben")
     run = (await harness.run_of(card)).run
 
     await harness.command(f"kill {run.run_id[:12]} wrong branch", user="ada")
@@ -109,7 +109,7 @@ async def test_an_operator_is_asked_before_somebody_elses_run_is_killed(
 async def test_a_mention_asks_in_private_before_somebody_elses_run_is_killed(
     harness: Harness,
 ) -> None:
-    card = await harness.start_in_mid_tool(TASK, user="ben")
+    card = await harness.start_in_tool_call(TASK, user="ben")
     run = (await harness.run_of(card)).run
 
     await card.say("@signalbox kill it runs in circles", user="ada")

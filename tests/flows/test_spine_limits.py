@@ -28,8 +28,8 @@ async def limited(database: Database, tmp_path: Path) -> AsyncIterator[Harness]:
 async def test_a_persons_third_run_says_why_it_waits_and_starts_by_itself(
     limited: Harness,
 ) -> None:
-    first = await limited.start_in_mid_tool("builder [scenario: kill-me] one")
-    await limited.start_in_mid_tool("builder [scenario: kill-me] two")
+    first = await limited.start_in_tool_call("builder [scenario: kill-me] one")
+    await limited.start_in_tool_call("builder [scenario: kill-me] two")
 
     third = await limited.run("builder three")
     fourth = await limited.run("builder --priority -1 four")

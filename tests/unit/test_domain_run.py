@@ -91,7 +91,7 @@ def test_only_success_completes_and_only_a_kill_kills() -> None:
     assert by_status[RunStatus.KILLED] == {StopReason.KILLED}
 
 
-def test_a_run_at_its_turn_limit_can_continue_and_a_finished_one_need_not() -> None:
+def test_a_run_at_its_turn_limit_can_continue_and_a_finished_one_cannot() -> None:
     assert make_run(status=RunStatus.FAILED, stop_reason=StopReason.MAX_TURNS).can_continue
     assert not make_run(status=RunStatus.COMPLETED, stop_reason=StopReason.SUCCESS).can_continue
     assert StopReason.SETUP_ERROR not in CONTINUABLE_REASONS
@@ -104,14 +104,14 @@ def test_a_kill_ends_confirmed_and_an_unconfirmed_one_can_still_be() -> None:
     assert all(Phase.REQUESTED not in targets for targets in PHASE_TRANSITIONS.values())
 
 
-def test_total_tokens_leave_the_cache_out() -> None:
+def test_total_tokens_exclude_the_cache() -> None:
     usage = Usage(input_tokens=1, output_tokens=2, cache_read_tokens=100) + Usage(input_tokens=4)
 
     assert usage.total_tokens == 7
     assert usage.cache_read_tokens == 100
 
 
-def test_a_diff_counts_text_lines_and_knows_what_is_uncommitted() -> None:
+def test_a_diff_counts_text_lines_and_uncommitted_changes() -> None:
     diff = DiffStat(
         files=(
             FileChange(path="a.py", added=3, removed=1),
@@ -157,7 +157,7 @@ def test_nobody_owns_a_run_without_an_owner() -> None:
 
 
 @pytest.mark.parametrize("action", Action)
-def test_without_a_role_nothing_is_allowed_and_the_system_may_all(action: Action) -> None:
+def test_without_a_role_nothing_is_allowed_and_the_system_may_do_everything(action: Action) -> None:
     assert not is_allowed(an_actor(Role.NONE, user_id=uuid4()), action)
     assert is_allowed(SYSTEM, action)
 
@@ -177,16 +177,14 @@ def test_without_a_role_nothing_is_allowed_and_the_system_may_all(action: Action
         ({"priority": 1000}, "--priority"),
     ],
 )
-def test_a_request_out_of_bounds_says_what_is_allowed(
-    changes: dict[str, object], word: str
-) -> None:
+def test_a_request_out_of_bounds_names_the_bounds(changes: dict[str, object], word: str) -> None:
     with pytest.raises(BadRequest) as refused:
         a_request(**changes).check()
 
     assert word in refused.value.user_message
 
 
-def test_the_longest_task_is_taken() -> None:
+def test_the_longest_task_is_accepted() -> None:
     request = a_request(task="x" * MAX_TASK_CHARS)
 
     request.check()
@@ -205,7 +203,7 @@ def test_the_longest_task_is_taken() -> None:
         "-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----",
     ],
 )
-def test_what_looks_like_a_credential_is_taken_out(secret: str) -> None:
+def test_text_that_looks_like_a_credential_is_redacted(secret: str) -> None:
     text = redact(f"before {secret} after")
 
     assert secret not in text
@@ -213,7 +211,7 @@ def test_what_looks_like_a_credential_is_taken_out(secret: str) -> None:
     assert text.startswith("before")
 
 
-def test_the_user_part_of_a_url_is_taken_out_and_the_rest_stays() -> None:
+def test_the_user_part_of_a_url_is_redacted_and_the_rest_stays() -> None:
     assert redact("https://me:pw@host/r.git") == f"https://{REDACTED}@host/r.git"
 
 

@@ -50,13 +50,13 @@ def test_blocks_of_one_answer_count_their_usage_once() -> None:
     assert progress.usage.input_tokens == 15
 
 
-def test_an_answer_counts_whole_though_its_beginning_is_told_last() -> None:
+def test_an_answer_counts_in_full_although_its_start_comes_last() -> None:
     progress = progress_after(a_turn(output_tokens=40), a_turn(output_tokens=2))
 
     assert progress.usage.output_tokens == 40
 
 
-def test_the_programs_own_account_replaces_every_estimate() -> None:
+def test_the_programs_own_usage_replaces_every_estimate() -> None:
     result = AgentResult(
         subtype="success",
         is_error=False,
@@ -88,7 +88,7 @@ def test_an_unknown_model_has_no_cost() -> None:
     assert progress.cost() == (None, None)
 
 
-def test_what_could_not_be_written_comes_first_the_next_time() -> None:
+def test_unwritten_events_are_written_first_the_next_time() -> None:
     progress = progress_after(AgentText(text="first"))
     records = progress.drain()
     progress.add_event(AgentText(text="second"), at=NOW)
@@ -99,7 +99,7 @@ def test_what_could_not_be_written_comes_first_the_next_time() -> None:
     assert not progress.is_dirty
 
 
-def test_the_counts_of_a_test_run_are_kept() -> None:
+def test_the_counts_of_a_test_run_are_recorded() -> None:
     progress = progress_after(
         ToolStarted(tool_use_id="t", name="Bash", summary="pytest"),
         ToolFinished(tool_use_id="t", is_error=False, output="3 passed in 0.10s"),
@@ -110,7 +110,7 @@ def test_the_counts_of_a_test_run_are_kept() -> None:
     assert progress.columns()["tools_used"] == ("Bash",)
 
 
-def test_an_attempt_adds_to_what_earlier_attempts_have_used() -> None:
+def test_an_attempt_adds_to_the_usage_of_earlier_attempts() -> None:
     prior_usage = PriorUsage(
         usage=Usage(input_tokens=100, output_tokens=20),
         cost_usd=Decimal("0.25"),
@@ -135,21 +135,21 @@ def test_an_attempt_adds_to_what_earlier_attempts_have_used() -> None:
     assert columns["tools_used"] == ("Read", "Bash")
 
 
-def test_a_cost_of_which_a_part_is_unknown_is_unknown() -> None:
+def test_a_partly_unknown_cost_is_unknown() -> None:
     progress = Progress(model=MODEL, prior_usage=PriorUsage(turns=2, usage=Usage(input_tokens=5)))
     progress.add_event(a_result(turns=1, cost_usd=Decimal("0.5")), at=NOW)
 
     assert progress.cost() == (None, None)
 
 
-def test_an_attempt_that_got_no_answer_adds_nothing_and_hides_nothing() -> None:
+def test_an_attempt_without_an_answer_does_not_change_the_usage() -> None:
     progress = Progress(model=MODEL, prior_usage=PriorUsage())
     progress.add_event(a_result(turns=1, cost_usd=Decimal("0.5")), at=NOW)
 
     assert progress.cost() == (Decimal("0.5"), CostSource.REPORTED)
 
 
-def test_limits_of_a_run_are_for_all_its_attempts_together() -> None:
+def test_the_limits_of_a_run_cover_all_its_attempts() -> None:
     run = new_run(uuid4(), max_turns=10, turns=7, budget_usd=Decimal(2), cost_usd=Decimal("1.5"))
     spent = replace(run, turns=10, cost_usd=Decimal(3))
 

@@ -207,7 +207,7 @@ async def on_mention(event: Document, client: AsyncWebClient) -> None:
     await client.chat_postMessage(
         channel=event["channel"],
         thread_ts=event.get("thread_ts", event["ts"]),
-        text=f"<@{event['user']}>, I heard you.",
+        text=f"<@{event['user']}>, I received your message.",
     )
 
 

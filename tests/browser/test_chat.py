@@ -56,7 +56,7 @@ async def test_the_app_is_mentioned_in_a_thread_and_answers(page: Page) -> None:
 
     await reply(page, "@signalbox what now?")
 
-    await expect(message(thread(page), "@Ada Lind, I heard you.")).to_be_visible()
+    await expect(message(thread(page), "@Ada Lind, I received your message.")).to_be_visible()
 
 
 async def test_a_name_is_completed_from_its_first_letters(page: Page) -> None:

@@ -355,11 +355,11 @@ async def test_workers_are_listed_with_their_runs_and_forgotten_later(
         listed = await workers.list_recent(session, gone_since=NOW - day)
         present = await workers.list_recent(session, gone_since=NOW + day)
         forgotten = await workers.delete_gone(session, before=NOW + day)
-        buried = await workers.mark_gone(session, before=NOW + day, now=NOW + day)
+        marked = await workers.mark_gone(session, before=NOW + day, now=NOW + day)
 
     assert [(one.node, one.live_runs) for one in listed] == [("here-1", 1), ("here-2", 0)]
     assert [one.node for one in present] == ["here-1"]
-    assert (forgotten, buried) == (1, [busy.worker_id])
+    assert (forgotten, marked) == (1, [busy.worker_id])
 
 
 async def test_a_live_worker_marked_gone_is_restored(

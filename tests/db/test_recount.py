@@ -63,12 +63,12 @@ async def test_an_earlier_run_of_the_session_is_not_counted_again(
     first = await rescue_harness.executed()
     await transcribe(rescue_harness, first, answer(1), answer(2))
     await rescue_harness.ledger.fail(first, StopReason.AGENT_ERROR, "It crashed.")
-    leg = await rescue_harness.executed(session_id=first.session_id, parent_run_id=first.id)
-    await transcribe(rescue_harness, leg, answer(3))
+    second = await rescue_harness.executed(session_id=first.session_id, parent_run_id=first.id)
+    await transcribe(rescue_harness, second, answer(3))
 
     (lost,) = await rescue_harness.check_twice()
 
-    assert lost.run_id == leg.run_id
+    assert lost.run_id == second.run_id
     assert lost.usage == Usage(input_tokens=10, output_tokens=100)
 
 

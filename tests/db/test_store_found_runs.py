@@ -93,7 +93,7 @@ async def test_the_queue_is_ordered_by_priority_then_age(database: Database) -> 
 
 
 async def test_a_session_has_the_totals_of_its_runs(database: Database) -> None:
-    async def leg(session_id: UUID | None = None, **fields: Any) -> Run:
+    async def run_of(session_id: UUID | None = None, **fields: Any) -> Run:
         named = {} if session_id is None else {"session_id": session_id}
         run = await running_run(database, **named)
         async with database.sessions.begin() as session:
@@ -106,10 +106,10 @@ async def test_a_session_has_the_totals_of_its_runs(database: Database) -> None:
                 **fields,
             )
 
-    first = await leg(turns=30)
+    first = await run_of(turns=30)
     async with database.sessions() as session:
         unknown = await run_queries.total_of_session(session, first.session_id)
-    await leg(
+    await run_of(
         first.session_id,
         turns=5,
         cost_usd=Decimal("1.4468734"),
@@ -117,7 +117,7 @@ async def test_a_session_has_the_totals_of_its_runs(database: Database) -> None:
     )
     async with database.sessions() as session:
         reported = await run_queries.total_of_session(session, first.session_id)
-    await leg(first.session_id, cost_usd=Decimal("0.1"), cost_source=CostSource.ESTIMATED)
+    await run_of(first.session_id, cost_usd=Decimal("0.1"), cost_source=CostSource.ESTIMATED)
     async with database.sessions() as session:
         mixed = await run_queries.total_of_session(session, first.session_id)
 

@@ -278,7 +278,7 @@ async def test_a_frozen_leader_is_deposed_and_a_live_one_is_not(
     frozen_after = timedelta(seconds=4)
     async with (
         asyncio.timeout(30),
-        leadership(database.dsn, 7, frozen_after=frozen_after) as living,
+        leadership(database.dsn, 7, frozen_after=frozen_after) as live,
     ):
         await deposed.wait()
         waiting = asyncio.create_task(is_leader(database.dsn), name="waiting")
@@ -286,7 +286,7 @@ async def test_a_frozen_leader_is_deposed_and_a_live_one_is_not(
         done, _ = await asyncio.wait({waiting}, timeout=9)
 
         assert not done
-        assert living.is_exclusive
+        assert live.is_exclusive
     assert await waiting
 
 

@@ -262,7 +262,7 @@ async def test_retention_may_delete(database: Database) -> None:
 async def test_a_termination_records_all_phases(database: Database) -> None:
     run = await running_run(database)
     survivor = ProcessIdentity(pid=9, started_ticks=1, name="sleep")
-    wish = Termination(
+    termination = Termination(
         id=uuid4(),
         run_id=run.id,
         phase=Phase.REQUESTED,
@@ -273,31 +273,31 @@ async def test_a_termination_records_all_phases(database: Database) -> None:
     )
 
     async with database.sessions.begin() as session:
-        opened = await terminations.open_or_join(session, wish)
+        opened = await terminations.open_or_join(session, termination)
         for number, phase in enumerate((Phase.ACKNOWLEDGED, Phase.TERMINATED, Phase.KILLED), 1):
             await terminations.advance(
                 session,
-                wish.id,
+                termination.id,
                 phase,
                 now=NOW + timedelta(milliseconds=250 * number),
                 processes_seen=4 - number,
                 work_saved={phase.value: True},
             )
         unproven = await terminations.advance(
-            session, wish.id, Phase.UNCONFIRMED, now=LATER, survivors=[survivor]
+            session, termination.id, Phase.UNCONFIRMED, now=LATER, survivors=[survivor]
         )
         open_ones = await terminations.unfinished(session)
         confirmed = await terminations.advance(
-            session, wish.id, Phase.CONFIRMED, now=LATER, survivors=[]
+            session, termination.id, Phase.CONFIRMED, now=LATER, survivors=[]
         )
         after = await run_queries.get(session, run.run_id)
         none_open = await terminations.unfinished(session)
         again = await terminations.open_or_join(
-            session, replace(wish, id=uuid4(), requested_at=LATER)
+            session, replace(termination, id=uuid4(), requested_at=LATER)
         )
         latest = await terminations.latest_of_run(session, run.id)
 
-    assert opened == replace(wish, phases={Phase.REQUESTED: 0})
+    assert opened == replace(termination, phases={Phase.REQUESTED: 0})
     assert open_ones == [unproven]
     assert (unproven.survivors, unproven.completed_at) == ((survivor,), None)
     assert confirmed.phases == {
@@ -318,14 +318,14 @@ async def test_a_termination_records_all_phases(database: Database) -> None:
 
 async def test_a_phase_never_goes_back(database: Database) -> None:
     run = await running_run(database)
-    wish = Termination(id=uuid4(), run_id=run.id, phase=Phase.REQUESTED, requested_at=NOW)
+    termination = Termination(id=uuid4(), run_id=run.id, phase=Phase.REQUESTED, requested_at=NOW)
     async with database.sessions.begin() as session:
-        await terminations.open_or_join(session, wish)
-        await terminations.advance(session, wish.id, Phase.CONFIRMED, now=NOW)
+        await terminations.open_or_join(session, termination)
+        await terminations.advance(session, termination.id, Phase.CONFIRMED, now=NOW)
 
     async with database.sessions() as session:
         with pytest.raises(IllegalPhase) as refused:
-            await terminations.advance(session, wish.id, Phase.KILLED, now=NOW)
+            await terminations.advance(session, termination.id, Phase.KILLED, now=NOW)
         with pytest.raises(TerminationNotFound):
             await terminations.advance(session, uuid4(), Phase.KILLED, now=NOW)
     assert refused.value.present is Phase.CONFIRMED

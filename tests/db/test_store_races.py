@@ -160,11 +160,11 @@ async def test_two_kills_share_one_termination(database: Database) -> None:
     run = await running_run(database)
 
     async def kill(**fields: Any) -> Termination:
-        wish = Termination(
+        termination = Termination(
             id=uuid4(), run_id=run.id, phase=Phase.REQUESTED, requested_at=NOW, **fields
         )
         async with database.sessions.begin() as session:
-            return await terminations.open_or_join(session, wish)
+            return await terminations.open_or_join(session, termination)
 
     opened = await asyncio.gather(*(kill(reason=str(number)) for number in range(4)))
     forced = await kill(force=True)

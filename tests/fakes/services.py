@@ -230,7 +230,7 @@ class FakeServices(FakeUncertainWriteStore, FakeInbox):
         if known is not None:
             return StartResult(run=known, is_new=False)
         identity = uuid4()
-        leg = replace(
+        continued = replace(
             run,
             id=identity,
             run_id=f"run_{identity.hex[:12]}",
@@ -245,7 +245,7 @@ class FakeServices(FakeUncertainWriteStore, FakeInbox):
             version=run.version + 1,
             request_key=key,
         )
-        return StartResult(run=self.put_run(leg), is_new=True)
+        return StartResult(run=self.put_run(continued), is_new=True)
 
     async def snapshot(self, target: str, *, by: Actor) -> RunSnapshot:
         self.check_reachable()
@@ -293,14 +293,14 @@ class FakeServices(FakeUncertainWriteStore, FakeInbox):
             if legs[0].slack_team_id != team_id or legs[0].slack_channel_id is None:
                 continue
             card = self.shown.get((key, "card"))
-            if card is None or max(leg.version for leg in legs) > card.version:
+            if card is None or max(run.version for run in legs) > card.version:
                 keys.append(key)
         return keys[:limit]
 
     async def without_live_run(self, thread_keys: Collection[str]) -> frozenset[str]:
         self.check_reachable()
         return frozenset(
-            key for key in thread_keys if not any(leg.is_live for leg in self._legs(key))
+            key for key in thread_keys if not any(run.is_live for run in self._legs(key))
         )
 
     async def thread(self, thread_key: str) -> Thread | None:
@@ -312,7 +312,7 @@ class FakeServices(FakeUncertainWriteStore, FakeInbox):
             thread_key=thread_key,
             team_id=legs[0].slack_team_id,
             channel_id=legs[0].slack_channel_id,
-            legs=tuple(self._snapshot(leg) for leg in legs),
+            legs=tuple(self._snapshot(run) for run in legs),
             messages={slot: row for (key, slot), row in self.shown.items() if key == thread_key},
         )
 

@@ -58,8 +58,8 @@ class Attempt:
     Attributes:
         ended: Start of the session's next attempt; `None` for the last one.
         text_uuids: Ids of the agent's texts, from the events.
-        has_account: Whether the agent program reported its own usage, which then counts.
-        may_be_behind: Whether its worker may have died before it counted everything.
+        has_agent_result: Whether the agent program reported its own usage, which then counts.
+        may_undercount: Whether its worker may have died before it counted everything.
     """
 
     began: datetime

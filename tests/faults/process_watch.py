@@ -77,11 +77,11 @@ class ProcessWatch:
             if one.is_agent:
                 agents.setdefault(one.run_id, set()).add(str(one))
                 self.seen.setdefault(one.run_id, set()).add(one.attempt)
-        for run_id, living in agents.items():
-            attempts = {who.rsplit(" ", 1)[1] for who in living}
+        for run_id, live in agents.items():
+            attempts = {who.rsplit(" ", 1)[1] for who in live}
             if len(attempts) > 1:
                 at = time.strftime("%H:%M:%S")
-                self.overlaps.setdefault(run_id, f"{at}: {', '.join(sorted(living))}")
+                self.overlaps.setdefault(run_id, f"{at}: {', '.join(sorted(live))}")
 
     def _marked_processes(self, *, fresh: bool = False) -> Iterator[MarkedProcess]:
         now = time.monotonic()

@@ -183,4 +183,4 @@ def _table_row(name: str, results: Sequence[InjectionResult]) -> str:
     skipped = sum(bool(one.skipped) for one in results)
     injections = f"{len(done)}" + (f" (+{skipped} skipped)" if skipped else "")
     cells = [injections, sum(one.runs for one in done), *(counts[w] for w in COLUMNS), other]
-    return f"| {name} | " + " | ".join(str(figure) for figure in cells) + " |"
+    return f"| {name} | " + " | ".join(str(cell) for cell in cells) + " |"

@@ -18,11 +18,7 @@ _MAX_ATTEMPTS = 3
 
 @dataclass(frozen=True)
 class RunRecords:
-    """All rows about one run.
-
-    Attributes:
-        faults: Faults in the fleet during its life, and faults of the run itself.
-    """
+    """All rows about one run."""
 
     run: Row
     events: list[Row]

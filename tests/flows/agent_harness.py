@@ -42,7 +42,7 @@ class AgentHarness:
     def launch(self, prompt: str = "Do it.", **overrides: Any) -> Launch:
         self.launches += 1
         # A path with a space, such as a home directory may have.
-        launch_dir = self.folder / f"leg {self.launches}"
+        launch_dir = self.folder / f"launch {self.launches}"
         (launch_dir / "work").mkdir(parents=True)
         launch = Launch(
             run_id=f"run_{uuid4().hex[:12]}",

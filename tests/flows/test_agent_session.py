@@ -161,7 +161,7 @@ async def test_a_budget_stops_an_agent(agent_harness: AgentHarness) -> None:
 async def test_a_message_sent_during_a_run_reaches_the_agent(agent_harness: AgentHarness) -> None:
     agent_harness.set_turns(
         Turn(calls=(bash("sleep 0.5", "Wait"),)),
-        Turn(text="Heard."),
+        Turn(text="Received."),
     )
     said = uuid4()
 
@@ -177,7 +177,7 @@ async def test_a_message_sent_during_a_run_reaches_the_agent(agent_harness: Agen
     assert [one.message_uuid for one in events_of_type(events, MessageConsumed)].count(
         str(said)
     ) == 1
-    assert events_of_type(events, AgentText)[-1].text == "Heard."
+    assert events_of_type(events, AgentText)[-1].text == "Received."
 
 
 async def test_typed_text_reaches_the_model_verbatim(agent_harness: AgentHarness) -> None:

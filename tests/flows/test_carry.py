@@ -147,17 +147,17 @@ async def test_a_killed_run_is_continued_elsewhere_with_its_work(
             KillRequest(target=run.run_id), by=core_harness.operator
         )
         await core_harness.wait_until_ended(run)
-    leg = await core_harness.backend.runs.continue_run(
+    continued = await core_harness.backend.runs.continue_run(
         ContinueRequest(target=run.run_id, request_key="c", message="[scenario: work] Go on"),
         by=core_harness.operator,
     )
     async with elsewhere(core_harness, tmp_path / "other") as other, other.worker():
-        seen = await other.wait_until_ended(leg.run)
+        seen = await other.wait_until_ended(continued.run)
 
     assert seen.run.status is RunStatus.COMPLETED, seen.run.error_message
     assert seen.run.diff is not None
     assert "before-the-stop.txt" in {file.path for file in seen.run.diff.files}
-    (event,) = await events_of_kind(core_harness, leg.run, EventKind.WORK_RESTORED)
+    (event,) = await events_of_kind(core_harness, continued.run, EventKind.WORK_RESTORED)
     assert event.data["uncommitted"] is True
 
 

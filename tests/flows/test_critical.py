@@ -28,8 +28,8 @@ async def start_commit(core_harness: CoreHarness, task: str) -> Run:
 
 
 async def kill_and_wait(core_harness: CoreHarness, run: Run, *, force: bool = False) -> RunSnapshot:
-    wish = KillRequest(target=run.run_id, force=force)
-    await core_harness.backend.runs.kill(wish, by=core_harness.operator)
+    request = KillRequest(target=run.run_id, force=force)
+    await core_harness.backend.runs.kill(request, by=core_harness.operator)
     return await core_harness.wait_until_ended(run, within=20)
 
 

@@ -110,10 +110,10 @@ async def test_a_worker_in_another_network_works_can_be_killed_and_replaced(
     assert killed.termination is not None
     assert killed.termination.phase is Phase.CONFIRMED
     async with fleet.worker():
-        wish = ContinueRequest(
+        request = ContinueRequest(
             target=killed.run.run_id, request_key=uuid4().hex, message=LONG.format(turns=2)
         )
-        started = await core_harness.backend.runs.continue_run(wish, by=core_harness.operator)
+        started = await core_harness.backend.runs.continue_run(request, by=core_harness.operator)
         continued = (await core_harness.wait_until_ended(started.run)).run
 
     assert continued.status is RunStatus.COMPLETED, continued.error_message

@@ -26,8 +26,8 @@ pytestmark = linux_only
 
 
 async def kill(core_harness: CoreHarness, run: Run, *, force: bool = False) -> Termination:
-    wish = KillRequest(target=run.run_id, force=force)
-    return await core_harness.backend.runs.kill(wish, by=core_harness.operator)
+    request = KillRequest(target=run.run_id, force=force)
+    return await core_harness.backend.runs.kill(request, by=core_harness.operator)
 
 
 def check_proven(seen: RunSnapshot) -> None:

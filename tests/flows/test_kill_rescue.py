@@ -175,11 +175,11 @@ async def test_the_session_is_free_after_a_kill_finished_later(
 
     async with core_harness.worker():
         await core_harness.wait_until_ended(run)
-        leg = await core_harness.backend.runs.continue_run(
+        continued = await core_harness.backend.runs.continue_run(
             ContinueRequest(target=run.run_id, request_key="c", message="Go on"),
             by=core_harness.operator,
         )
-        seen = await core_harness.wait_until_ended(leg.run)
+        seen = await core_harness.wait_until_ended(continued.run)
 
     assert seen.run.status is RunStatus.COMPLETED, seen.run.error_message
 

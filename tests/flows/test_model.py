@@ -155,7 +155,7 @@ async def test_a_mistake_is_found_by_its_test_and_repaired(program: Program) -> 
     result = result_of(await program.run("Fix the flaky upload"))
 
     assert result.result is not None
-    assert "FAILED (failures=1)); it was mended" in result.result
+    assert "FAILED (failures=1)); it was fixed" in result.result
     assert "all passed" in result.result
 
 

@@ -158,7 +158,7 @@ async def test_the_turn_limit_is_continued_in_the_same_session(core_harness: Cor
     async with core_harness.worker():
         run = await core_harness.start("[scenario: max-turns] [turns: 12] long work", max_turns=5)
         stopped = (await core_harness.wait_until_ended(run)).run
-        leg = await core_harness.backend.runs.continue_run(
+        continued = await core_harness.backend.runs.continue_run(
             ContinueRequest(target=run.run_id, request_key="click-1", additional_turns=20),
             by=core_harness.operator,
         )
@@ -166,13 +166,13 @@ async def test_the_turn_limit_is_continued_in_the_same_session(core_harness: Cor
             ContinueRequest(target=run.run_id, request_key="click-2", additional_turns=20),
             by=core_harness.operator,
         )
-        seen = await core_harness.wait_until_ended(leg.run)
+        seen = await core_harness.wait_until_ended(continued.run)
 
     assert stopped.stop_reason is StopReason.MAX_TURNS
     assert stopped.status is RunStatus.FAILED
     assert stopped.can_continue
     assert (stopped.turns, stopped.max_turns) == (5, 5)
-    assert again.run.run_id == leg.run.run_id
+    assert again.run.run_id == continued.run.run_id
     assert not again.is_new
     assert seen.run.status is RunStatus.COMPLETED, seen.run.error_message
     assert seen.run.session_id == run.session_id
@@ -187,13 +187,13 @@ async def test_a_killed_run_can_be_continued(core_harness: CoreHarness) -> None:
     async with core_harness.worker():
         run = await start_in_tool_call(core_harness, "[scenario: kill-me] work")
         await kill_and_wait(core_harness, run)
-        leg = await core_harness.backend.runs.continue_run(
+        continued = await core_harness.backend.runs.continue_run(
             ContinueRequest(
                 target=run.run_id, request_key="c", message="[scenario: work] Do something else"
             ),
             by=core_harness.operator,
         )
-        seen = await core_harness.wait_until_ended(leg.run)
+        seen = await core_harness.wait_until_ended(continued.run)
 
     assert seen.run.status is RunStatus.COMPLETED, seen.run.error_message
 

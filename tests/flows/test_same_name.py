@@ -165,8 +165,8 @@ async def test_a_copy_of_a_home_is_refused_with_one_line_while_the_original_work
         )
         assert node.is_ready
         await asyncio.to_thread((copy / "disk-id").unlink)
-        with claimed_identity(copy) as mended:
-            assert mended.node != node.identity.node
+        with claimed_identity(copy) as repaired:
+            assert repaired.node != node.identity.node
 
     assert refused.status == 2, refused.errors
     (line,) = [one for one in refused.lines if one.startswith("signalbox: ")]
@@ -194,12 +194,12 @@ async def test_temporary_files_of_a_killed_worker_are_removed_by_the_next(
         return theirs
 
     def left() -> set[Path]:
-        return {path for path in dead | living if path.exists()}
+        return {path for path in dead | live if path.exists()}
 
     with open_scratch(home) as scratch:
-        living = await asyncio.to_thread(leave)
+        live = await asyncio.to_thread(leave)
         async with core_harness.worker():
             remaining = await asyncio.to_thread(left)
 
-    assert remaining == living
+    assert remaining == live
     assert not await asyncio.to_thread((home / "tmp/worker-00000000dead.lock").exists)

@@ -113,7 +113,7 @@ async def test_two_clicks_on_continue_start_one_run(bot: RunningBot) -> None:
     await bot.services.wait_until(
         lambda: len(bot.services.continue_requests) == 2, what="both clicks"
     )
-    assert [wish.additional_turns for wish in bot.services.continue_requests] == [20, 20]
+    assert [request.additional_turns for request in bot.services.continue_requests] == [20, 20]
     assert len(bot.services.runs) == 2
     await wait_for_private(bot, "goes on already")
 
@@ -133,7 +133,9 @@ async def test_the_continue_form_asks_for_turns_and_a_message(bot: RunningBot) -
     errors = await human.submit(form["id"], {"turns": "35", "message": "Mind the tests"})
 
     assert errors is None
-    await bot.services.wait_until(lambda: bot.services.continue_requests, what="the leg")
+    await bot.services.wait_until(
+        lambda: bot.services.continue_requests, what="the continue request"
+    )
     assert bot.services.continue_requests[0].additional_turns == 35
     assert bot.services.continue_requests[0].message == "Mind the tests"
 
@@ -203,7 +205,9 @@ async def test_a_reply_in_an_unfinished_runs_thread_continues_it_with_its_text(
 
     await human.say("#builds", "please also run the tests", thread_ts=str(card["ts"]))
 
-    await bot.services.wait_until(lambda: bot.services.continue_requests, what="the leg")
+    await bot.services.wait_until(
+        lambda: bot.services.continue_requests, what="the continue request"
+    )
     assert bot.services.continue_requests[0].message == "please also run the tests"
 
 

@@ -155,7 +155,7 @@ async def test_the_owner_gets_the_result_if_the_channel_is_archived(
                 any("All is well." in words(sandbox, m) for m in bot_messages(sandbox, "@ada"))
                 or None
             ),
-            what="the farewell",
+            what="the notice to the owner",
         )
         assert len(bot_messages(sandbox, "@ada")) == 1
         assert bot.runtime.background_tasks is not None
@@ -229,11 +229,13 @@ async def test_the_next_run_is_shown_on_the_same_card(sandbox: Sandbox) -> None:
         services.end(run.run_id, StopReason.MAX_TURNS, turns=30)
         card = await wait_until_drawn(services, run)
         await sandbox.human.click("#builds", str(card.message_ts), action_id="run_continue_20")
-        await services.wait_until(lambda: len(services.runs) == 2, what="the leg")
-        leg = list(services.runs.values())[-1]
-        services.end(leg.run_id)
+        await services.wait_until(lambda: len(services.runs) == 2, what="the second run")
+        second = list(services.runs.values())[-1]
+        services.end(second.run_id)
         await services.wait_until(
-            lambda: services.shown[run.run_id, "card"].version == services.runs[leg.run_id].version,
+            lambda: (
+                services.shown[run.run_id, "card"].version == services.runs[second.run_id].version
+            ),
             what="the drawing of the second run",
         )
 

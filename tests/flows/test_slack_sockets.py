@@ -115,10 +115,10 @@ async def test_messages_during_reconnects_are_handled_once(sandbox: Sandbox) -> 
     services = FakeServices()
     async with connected_bot(sandbox, services) as (_, _sockets):
         said = [f"task {number}" for number in range(20)]
-        troubles = iter(["refresh", "abrupt", "warning", "refresh", "abrupt"])
+        disconnects = iter(["refresh", "abrupt", "warning", "refresh", "abrupt"])
         for number, task in enumerate(said):
             if number % 4 == 1:
-                await sandbox.disconnect(next(troubles))
+                await sandbox.disconnect(next(disconnects))
             await sandbox.human.say("#builds", f"@signalbox run builder {task}")
         # Slack sends an unacknowledged event again after a minute, and after five.
         async with asyncio.timeout(20):

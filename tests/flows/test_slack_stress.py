@@ -251,23 +251,21 @@ async def test_an_owner_who_has_left_is_not_retried_forever(sandbox: Sandbox, ki
         assert sandbox.faults.remaining("conversations.open") == 99
 
 
-@pytest.mark.parametrize("trouble", ["archived", "removed"])
-async def test_a_regained_channel_shows_the_ends_of_its_runs(
-    sandbox: Sandbox, trouble: str
-) -> None:
+@pytest.mark.parametrize("cause", ["archived", "removed"])
+async def test_a_regained_channel_shows_the_ends_of_its_runs(sandbox: Sandbox, cause: str) -> None:
     services = FakeServices()
     # Minutes pass within a second.
     speed = RETRY_CHANNEL_AFTER.total_seconds()
     async with open_bot(sandbox, services, speed=speed):
         run = new_run(services, owner=ADA)
         card = await wait_until_drawn(services, run)
-        if trouble == "archived":
+        if cause == "archived":
             await sandbox.human.archive("#builds")
         else:
             await sandbox.human.kick("#builds")
         services.end(run.run_id, result="All is well.")
         await wait_until_drawn(services, run)
-        if trouble == "archived":
+        if cause == "archived":
             await sandbox.human.unarchive("#builds")
         else:
             await sandbox.human.invite("#builds")

@@ -110,8 +110,8 @@ async def test_a_known_session_is_found_after_its_leader_is_gone() -> None:
     script = "setsid bash -c 'env -i sleep 65 & echo ready; sleep 60' & wait"
     with start_tree("bash", "-c", script) as tree:
         known = ProcessTree(tree.run_marker, tree.root)
-        living = known.scan()
-        for one in living:
+        live = known.scan()
+        for one in live:
             if "sleep 65" not in command_line(one) or one.name == "bash":
                 process_table.send_signal(one, signal.SIGKILL)
         await wait_until_gone(tree.root)
@@ -120,7 +120,7 @@ async def test_a_known_session_is_found_after_its_leader_is_gone() -> None:
         proof = await end_tree(run_marker=tree.run_marker, root=tree.root, known=known)
 
         assert proof.is_confirmed
-        assert all(identify(one.pid) != one for one in living)
+        assert all(identify(one.pid) != one for one in live)
 
 
 async def test_a_sweep_ends_processes_of_runs_that_are_not_live_only() -> None:

@@ -13,8 +13,8 @@ from tests.database import new_run
 
 TASK = "Add rate limiting"
 NOTHING = SessionHistory(first_task=TASK, has_transcript=False, plan=(), branch=None)
-TALKED = replace(NOTHING, has_transcript=True)
-HEARD = replace(TALKED, has_received_task=True)
+STARTED = replace(NOTHING, has_transcript=True)
+RECEIVED = replace(STARTED, has_received_task=True)
 
 
 def run(attempt: int, task: str = TASK, *, follows: bool = False) -> Run:
@@ -27,7 +27,7 @@ def test_a_first_attempt_sends_the_task() -> None:
 
 
 def test_a_later_attempt_resumes_if_the_agent_received_the_task() -> None:
-    assert prompt_of(run(2), HEARD) == RESUME_PROMPT
+    assert prompt_of(run(2), RECEIVED) == RESUME_PROMPT
 
 
 def test_a_later_attempt_repeats_a_task_that_was_never_received() -> None:
@@ -36,7 +36,7 @@ def test_a_later_attempt_repeats_a_task_that_was_never_received() -> None:
 
 def test_the_text_of_a_continue_is_sent_after_its_first_worker_died() -> None:
     # The session has a transcript of the run before; the agent knows nothing about this run.
-    assert prompt_of(run(2, "Use Redis", follows=True), TALKED) == "Use Redis"
+    assert prompt_of(run(2, "Use Redis", follows=True), STARTED) == "Use Redis"
 
 
 def test_a_continue_of_a_run_that_never_began_sends_both_texts() -> None:

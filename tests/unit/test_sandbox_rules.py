@@ -99,12 +99,12 @@ RESPONSE_URL = {"invalid_payload", "invalid_response_action", "invalid_response_
 
 def _raised() -> Iterator[tuple[str, str]]:
     folder = Path(__file__).resolve().parents[2] / "bot" / "sandbox" / "slack"
-    for path in sorted(folder.glob("*.py")):
+    for path in sorted(folder.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if (
                 isinstance(node, ast.Call)
                 and isinstance(node.func, ast.Name)
-                and node.func.id in ("SlackRefused", "invalid")
+                and node.func.id in ("WebApiError", "invalid")
                 and node.args
                 and isinstance(node.args[0], ast.Constant)
             ):

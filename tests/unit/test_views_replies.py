@@ -186,20 +186,18 @@ def test_notices_of_any_shape_are_drawn() -> None:
 
 
 def test_the_warning_of_an_unconfirmed_kill_is_replaced_when_confirmed() -> None:
-    living = make_snapshot(
-        make_run(kill_requested_at=NOW), termination=make_kill(Phase.UNCONFIRMED)
-    )
+    live = make_snapshot(make_run(kill_requested_at=NOW), termination=make_kill(Phase.UNCONFIRMED))
     phases = {Phase.UNCONFIRMED: 10_000, Phase.CONFIRMED: 15_000}
     dead = replace(KILLED, termination=make_kill(Phase.CONFIRMED, phases=phases))
 
-    warning = replies(make_thread(living))[f"kill:{RUN_ID}"]
+    warning = replies(make_thread(live))[f"kill:{RUN_ID}"]
     after = replies(make_thread(dead))
     relief, news = after[f"kill:{RUN_ID}"], after[f"proof:{RUN_ID}"]
 
     assert_fits(warning)
     assert_fits(relief)
     assert_fits(news)
-    assert f"proof:{RUN_ID}" not in replies(make_thread(living))
+    assert f"proof:{RUN_ID}" not in replies(make_thread(live))
     assert "confirmed after all, 1.8 s after it was asked for" in news.text
     assert "`sleep` (pid 42)" in text_of(warning)
     assert "nothing is left running" in relief.text
@@ -207,9 +205,9 @@ def test_the_warning_of_an_unconfirmed_kill_is_replaced_when_confirmed() -> None
 
 def test_a_kill_without_a_check_names_no_survivors() -> None:
     kill = make_kill(Phase.UNCONFIRMED, survivors=())
-    living = make_snapshot(make_run(kill_requested_at=NOW), termination=kill, kill_machine="build")
+    live = make_snapshot(make_run(kill_requested_at=NOW), termination=kill, kill_machine="build")
 
-    warning = replies(make_thread(living))[f"kill:{RUN_ID}"]
+    warning = replies(make_thread(live))[f"kill:{RUN_ID}"]
 
     assert_fits(warning)
     shown = text_of(warning)

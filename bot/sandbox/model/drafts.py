@@ -223,10 +223,10 @@ if __name__ == "__main__":
 )
 
 _CHECKLIST = _Pattern(
-    description="reads a checklist and tells how much of it is done",
+    description="reads a checklist and computes how much of it is done",
     mistake="return round(100 * self.done / max(len(self.items) + 1, 1))",
     remedy="return round(100 * self.done / max(len(self.items), 1))",
-    code='''"""Read a Markdown checklist and tell how much of it is done."""
+    code='''"""Read a Markdown checklist and compute how much of it is done."""
 
 import re
 from dataclasses import dataclass
@@ -268,7 +268,7 @@ class ChecklistTest(unittest.TestCase):
     def test_leaves_other_lines_out(self):
         self.assertEqual(parse("# Title\\n\\n- plain item\\n").items, ())
 
-    def test_tells_how_much_is_done(self):
+    def test_computes_how_much_is_done(self):
         self.assertEqual(parse("- [x] a\\n- [ ] b\\n").percent, 50)
 
     def test_an_empty_list_is_not_an_error(self):

@@ -136,7 +136,7 @@ def _failing_call(failure: Failure) -> Play:
         if conversation.position == 0:
             return Turn(text="A first command.", calls=(bash("echo first", "Begin"),))
         return Turn(
-            text="## Summary\n\nThe work went on after the trouble with the model: the first "
+            text="## Summary\n\nThe work went on after the failed calls to the model: the first "
             "command had run before it, and its result was still known afterwards. Nothing was "
             "changed in the repository. If this report can be read, the calls were repeated "
             "until one of them was answered.",

@@ -39,7 +39,7 @@ _WORK_SCRIPTS: tuple[Script, ...] = (
     ),
     Script(
         name="fix",
-        description="the first version has a mistake; its test finds it; mended and committed",
+        description="the first version has a mistake; its test finds it; it is fixed and committed",
         play=work_play(flawed=True),
     ),
     Script(

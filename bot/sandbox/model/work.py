@@ -104,7 +104,7 @@ def _repair(conversation: Conversation) -> Turn:
     draft = _draft(conversation)
     edit = {"file_path": draft.path, "old_string": draft.mistake, "new_string": draft.remedy}
     return Turn(
-        text="A test fails: one expression is wrong. Mending it.", calls=(ToolCall("Edit", edit),)
+        text="A test fails: one expression is wrong. Fixing it.", calls=(ToolCall("Edit", edit),)
     )
 
 
@@ -136,7 +136,7 @@ def _report(conversation: Conversation) -> Turn:
     if conversation.follow_ups:
         lines += [
             "",
-            "Also heard on the way:",
+            "Messages received in the meantime:",
             *(f"- “{words[:200]}”" for words in conversation.follow_ups),
         ]
     done = len(STEPS) if _commit_line(conversation) else 3 if _has_passed(conversation) else 2
@@ -170,11 +170,11 @@ def _facts(conversation: Conversation) -> Iterator[str]:
         yield f"- `{draft.test_path}`: new, {draft.test.count('def test_')} test cases."
     test_runs = _test_runs(conversation)
     if len(test_runs) > 1:
-        yield f"- The first version had a mistake ({_test_summary(test_runs[0])}); it was mended."
+        yield f"- The first version had a mistake ({_test_summary(test_runs[0])}); it was fixed."
     yield f"- Tests: {_test_summary(test_runs[-1]) if test_runs else 'not run'}."
     yield _commit_fact(conversation)
     yield ""
-    yield "The change stands by itself and touches no existing file. " + (
+    yield "The change is self-contained and touches no existing file. " + (
         "It can be reviewed and merged alone. Next step: wire it to the place that needs it."
         if _has_passed(conversation)
         else "It is not ready to be merged. Next step: look at the output of the tests above."

@@ -28,7 +28,7 @@ class DeliveryResult:
             "connection_lost" (a socket ended; the envelope may be sent over the next one).
         answer: The app's payload in its acknowledgement.
         status: The HTTP status; 200 over Socket Mode.
-        may_retry: False if the app sent `X-Slack-No-Retry`.
+        can_retry: False if the app sent `X-Slack-No-Retry`.
     """
 
     error: str | None

@@ -306,7 +306,7 @@ async def test_only_cards_whose_queue_position_changed_are_redrawn(database: Dat
     moved = [now - then for now, then in zip(await versions(), before, strict=True)]
 
     # The head and the run that becomes visible; the others were updated a moment ago.
-    assert [place for place, count in enumerate(moved) if count] == [1, 2, 3, 20]
+    assert [index for index, count in enumerate(moved) if count] == [1, 2, 3, 20]
 
 
 async def test_a_waiting_run_shows_whether_a_worker_is_available(database: Database) -> None:

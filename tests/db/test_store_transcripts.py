@@ -54,21 +54,21 @@ async def test_a_session_resumed_in_another_directory_finds_its_history(
 
 async def test_a_line_sent_twice_is_stored_once_in_its_first_position(database: Database) -> None:
     transcripts = Transcripts(database.sessions)
-    place = key(str(uuid4()))
+    transcript_key = key(str(uuid4()))
     lines = [{"type": "user", "uuid": uuid} for uuid in ("b", "a", "b")]
-    await transcripts.append(place, lines)
-    await transcripts.append(place, [{"type": "user", "uuid": "c"}, *lines])
-    await transcripts.append(place, [{"type": "tag"}])
-    await transcripts.append(place, [{"type": "tag"}])
+    await transcripts.append(transcript_key, lines)
+    await transcripts.append(transcript_key, [{"type": "user", "uuid": "c"}, *lines])
+    await transcripts.append(transcript_key, [{"type": "tag"}])
+    await transcripts.append(transcript_key, [{"type": "tag"}])
 
-    loaded = await transcripts.load(place) or []
+    loaded = await transcripts.load(transcript_key) or []
 
     assert [entry.get("uuid") for entry in loaded] == ["b", "a", "c", None, None]
 
 
 async def test_a_line_is_read_exactly_as_stored(database: Database) -> None:
     transcripts = Transcripts(database.sessions)
-    place = key(str(uuid4()))
+    transcript_key = key(str(uuid4()))
     line = {
         "type": "user",
         "text": "nul \x00 half \ud800 emoji 🚦 backslash \\u0000",
@@ -76,23 +76,25 @@ async def test_a_line_is_read_exactly_as_stored(database: Database) -> None:
         "deep": [{"z": None, "a": True}],
     }
 
-    await transcripts.append(place, [line])
+    await transcripts.append(transcript_key, [line])
 
-    assert await transcripts.load(place) == [line]
+    assert await transcripts.load(transcript_key) == [line]
 
 
 async def test_concurrent_batches_do_not_mix(database: Database) -> None:
     transcripts = Transcripts(database.sessions)
-    place = key(str(uuid4()))
+    transcript_key = key(str(uuid4()))
 
     await asyncio.gather(
         *(
-            transcripts.append(place, [{"type": "user", "batch": batch, "n": n} for n in range(20)])
+            transcripts.append(
+                transcript_key, [{"type": "user", "batch": batch, "n": n} for n in range(20)]
+            )
             for batch in range(6)
         )
     )
 
-    loaded = await transcripts.load(place) or []
+    loaded = await transcripts.load(transcript_key) or []
     order = [entry["batch"] for entry in loaded]
     assert [entry["n"] for entry in loaded] == list(range(20)) * 6
     assert sum(a != b for a, b in pairwise(order)) == 5
@@ -101,13 +103,15 @@ async def test_concurrent_batches_do_not_mix(database: Database) -> None:
 async def test_a_session_can_be_resumed_after_its_first_message(database: Database) -> None:
     transcripts = Transcripts(database.sessions)
     session_id = uuid4()
-    place = key(str(session_id))
+    transcript_key = key(str(session_id))
     # A program that dies at its start has stored its queue, but cannot resume from that.
-    await transcripts.append(place, [{"type": "queue-operation"}, {"type": "queue-operation"}])
+    await transcripts.append(
+        transcript_key, [{"type": "queue-operation"}, {"type": "queue-operation"}]
+    )
     async with database.sessions() as session:
         assert not await exists(session, session_id)
 
-    await transcripts.append(place, [{"type": "user", "uuid": "1"}])
+    await transcripts.append(transcript_key, [{"type": "user", "uuid": "1"}])
 
     async with database.sessions() as session:
         assert await exists(session, session_id)
@@ -116,11 +120,11 @@ async def test_a_session_can_be_resumed_after_its_first_message(database: Databa
 @pytest.mark.parametrize(
     "ask",
     [
-        lambda kept: kept.append(key("s"), [{"type": "user"}]),
-        lambda kept: kept.load(key("s")),
-        lambda kept: kept.list_subkeys(key("s")),
-        lambda kept: kept.list_sessions("-srv-a"),
-        lambda kept: kept.delete(key("s")),
+        lambda store: store.append(key("s"), [{"type": "user"}]),
+        lambda store: store.load(key("s")),
+        lambda store: store.list_subkeys(key("s")),
+        lambda store: store.list_sessions("-srv-a"),
+        lambda store: store.delete(key("s")),
     ],
     ids=["append", "load", "list_subkeys", "list_sessions", "delete"],
 )

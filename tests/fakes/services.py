@@ -331,11 +331,11 @@ class FakeServices(FakeUncertainWriteStore, FakeInbox):
     async def retry_lost(self, channel_id: str, *, reasons: Collection[str]) -> int:
         self.check_reachable()
         keys = set()
-        for place, row in self.shown.items():
+        for message_key, row in self.shown.items():
             if row.channel_id == channel_id and row.error in reasons:
                 state = SlackMessageState.SHOWN if row.message_ts else SlackMessageState.GONE
                 error = None if row.message_ts else "unsent"
-                self.shown[place] = replace(row, state=state, error=error, content_hash=None)
+                self.shown[message_key] = replace(row, state=state, error=error, content_hash=None)
                 keys.add(row.thread_key)
         for key in keys:
             self.shown[key, "card"] = replace(self.shown[key, "card"], version=0)

@@ -122,9 +122,9 @@ async def open_fleet(*, transport: str = "socket") -> AsyncIterator[Fleet]:
             **slack_variables(sandbox, transport=transport),
         }
         programs = [
-            _program(folder, f"{command}-{place}", command, variables)
+            _program(folder, f"{command}-{letter}", command, variables)
             for command in ("bot", "worker")
-            for place in "ab"
+            for letter in "ab"
         ]
         bots, workers = programs[:2], programs[2:]
         watch = ProcessWatch([worker.home for worker in workers])

@@ -80,9 +80,9 @@ def check_commits(
         if _has_commit(path, commit) or any(sha.startswith(commit) for sha in carried):
             continue
         workspaces = [home / "workspaces" / path.name for home in homes]
-        elsewhere = [place for place in workspaces if _has_commit(place, commit)]
+        elsewhere = [path for path in workspaces if _has_commit(path, commit)]
         if missing_since is not None and any(
-            _committed_at(place, commit) > missing_since for place in elsewhere
+            _committed_at(path, commit) > missing_since for path in elsewhere
         ):
             continue
         where = f"it is in {elsewhere[0]}" if elsewhere else "it is nowhere"

@@ -187,7 +187,9 @@ async def test_typed_text_reaches_the_model_verbatim(agent_harness: AgentHarness
 
     await agent_harness.run(agent_harness.launch(prompt))
 
-    bodies = json.dumps([asked.body for asked in agent_harness.model.requests], ensure_ascii=False)
+    bodies = json.dumps(
+        [request.body for request in agent_harness.model.requests], ensure_ascii=False
+    )
     assert json.dumps(prompt)[1:-1] in bodies
 
 

@@ -73,9 +73,9 @@ async def test_a_rolling_restart_loses_and_repeats_nothing(
             await program.wait_until_ready()
         cards = [await harness.start_in_tool_call(TASK) for _ in range(3)]
 
-        for place in range(2):
-            workers[place] = await fleet.replaced("worker", workers[place])
-            bots[place] = await fleet.replaced("bot", bots[place])
+        for index in range(2):
+            workers[index] = await fleet.replaced("worker", workers[index])
+            bots[index] = await fleet.replaced("bot", bots[index])
 
         for card in cards:
             await card.wait_for_text("Completed", within=PATIENCE)

@@ -105,10 +105,10 @@ async def test_concurrent_kills_are_one_termination(core_harness: CoreHarness) -
     async with core_harness.worker():
         run = await core_harness.start("[scenario: kill-me] work")
         await core_harness.wait_until(run, lambda seen: seen.run.tool_calls >= 1)
-        asked = await asyncio.gather(*(kill(core_harness, run, force=n == 3) for n in range(6)))
+        kills = await asyncio.gather(*(kill(core_harness, run, force=n == 3) for n in range(6)))
         seen = await core_harness.wait_until_ended(run, within=20)
 
-    assert len({one.id for one in asked}) == 1
+    assert len({one.id for one in kills}) == 1
     check_proven(seen)
     assert seen.termination is not None
     assert seen.termination.force

@@ -317,7 +317,7 @@ async def test_a_subagent_works_in_its_own_conversation(program: Program) -> Non
     messages = await program.run("[scenario: subagent]")
 
     assert "There are 1 entries" in texts_of(messages)
-    assert [asked.script for asked in program.model.requests] == [
+    assert [request.script for request in program.model.requests] == [
         "subagent", "helper", "helper", "subagent",
     ]  # fmt: skip
 

@@ -41,13 +41,13 @@ async def process(
     harness: Harness, command: str, *, home: Path | None = None, **variables: object
 ) -> AsyncIterator[Program]:
     """A process of the installation; at the end it is waited for."""
-    place = home or harness.home
-    if not place.exists():
-        await asyncio.to_thread(new_home, place)
-    given = {**harness.variables(place), **variables}
+    home_dir = home or harness.home
+    if not home_dir.exists():
+        await asyncio.to_thread(new_home, home_dir)
+    given = {**harness.variables(home_dir), **variables}
     del given["SIGNALBOX_PORT"]
     async with AsyncExitStack() as stack:
-        program = await stack.enter_async_context(running(command, place, **given))
+        program = await stack.enter_async_context(running(command, home_dir, **given))
         if command in ("up", "bot") and harness.transport == "http":
             harness.sandbox.events_url = f"{await program.wait_until_listening()}/slack/events"
         yield program

@@ -252,17 +252,18 @@ async def test_a_reaction_is_added_once(tmp_path: Path) -> None:
     async with open_sandbox(manifest=manifest) as sandbox:
         client = AsyncWebClient(token=sandbox.bot_token, base_url=sandbox.api_url)
         said = await sandbox.human.say("#builds", "hello")
-        place: Any = {"channel": BUILDS, "timestamp": said["ts"], "name": "eyes"}
+        target: Any = {"channel": BUILDS, "timestamp": said["ts"], "name": "eyes"}
         await sandbox.human.react("#builds", said["ts"], ":eyes:", user="ben")
-        await client.reactions_add(**place)
+        await client.reactions_add(**target)
 
         message = sandbox.human.messages("#builds")[0]
         users = [BEN, sandbox.bot_user_id]
         assert message["reactions"] == [{"name": "eyes", "users": users, "count": 2}]
         assert (
-            await error_of_refused_call(sandbox, client.reactions_add(**place)) == "already_reacted"
+            await error_of_refused_call(sandbox, client.reactions_add(**target))
+            == "already_reacted"
         )
-        await client.reactions_remove(**place)
+        await client.reactions_remove(**target)
         assert (
-            await error_of_refused_call(sandbox, client.reactions_remove(**place)) == "no_reaction"
+            await error_of_refused_call(sandbox, client.reactions_remove(**target)) == "no_reaction"
         )

@@ -59,9 +59,9 @@ async def test_the_task_reaches_the_agent_unchanged(harness: Harness) -> None:
     assert run.task_input == task
     said = [
         block.get("text")
-        for asked in harness.model.requests
-        if asked.body
-        for message in asked.body["messages"][:1]
+        for request in harness.model.requests
+        if request.body
+        for message in request.body["messages"][:1]
         for block in (
             message["content"]
             if isinstance(message["content"], list)

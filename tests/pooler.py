@@ -99,7 +99,7 @@ class Pooler:
     ) -> None:
         with suppress(OSError, asyncio.IncompleteReadError):
             if await self._handshake(reader, writer):
-                await self._lend(reader, writer)
+                await self._relay_transactions(reader, writer)
         writer.close()
 
     async def _handshake(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
@@ -119,7 +119,9 @@ class Pooler:
         writer.write(self._greeting + b"Z\0\0\0\5I")
         return True
 
-    async def _lend(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _relay_transactions(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         backend: _Backend | None = None
         while (message := await _message(reader))[:1] != b"X":
             if backend is None or backend.client is not writer:
@@ -140,14 +142,14 @@ class Pooler:
                 backend.pending_ready -= 1
                 if message[5:] == b"I" and not backend.pending_ready:
                     backend.client = None
-                    await self._give_back(backend)
+                    await self._release(backend)
 
     async def _take(self) -> _Backend:
         async with self._freed:
             await self._freed.wait_for(lambda: self._free)
             return self._free.pop(0)
 
-    async def _give_back(self, backend: _Backend) -> None:
+    async def _release(self, backend: _Backend) -> None:
         async with self._freed:
             self._free.append(backend)
             self._freed.notify()

@@ -30,12 +30,12 @@ from tests.fakes.queue import running_worker, wait_until
 LATER = NOW + timedelta(seconds=90)
 
 
-def work_on(database: Database) -> ServiceContext:
+def context_of(database: Database) -> ServiceContext:
     return ServiceContext(database, lambda: NOW)
 
 
 async def admission_with_caps(database: Database, **caps: int) -> AdmissionService:
-    service = AdmissionService(work_on(database))
+    service = AdmissionService(context_of(database))
     await service.set_caps(Caps(**caps))
     return service
 
@@ -66,7 +66,7 @@ async def jobs_of(database: Database) -> list[str]:
         return list(found)
 
 
-async def finished(database: Database, run: Run) -> None:
+async def finish(database: Database, run: Run) -> None:
     async with database.sessions.begin() as session:
         await runs.finish(
             session, run.run_id, attempt=run.attempt, stop_reason=StopReason.SUCCESS, now=NOW
@@ -118,7 +118,7 @@ async def test_the_end_of_a_run_admits_the_next_in_the_same_transaction(database
     waiting = await stored_run(database, created_at=LATER)
     assert await admitted(database) == []
 
-    await finished(database, running)
+    await finish(database, running)
 
     now = await reload(database, waiting)
     assert now.job_id is not None
@@ -146,7 +146,7 @@ async def test_a_requeued_run_goes_first_and_ignores_the_caps(database: Database
     running = await running_run(database)
     await admission_with_caps(database, fleet=1)
     urgent = await stored_run(database, priority=50, created_at=NOW - timedelta(seconds=9))
-    ledger = Ledger(work_on(database), "w1", "h")
+    ledger = Ledger(context_of(database), "w1", "h")
 
     again = await ledger.requeue(running, reason="its worker was lost")
 
@@ -162,13 +162,13 @@ async def test_a_requeued_runs_job_precedes_new_jobs_of_its_priority(
     new = await stored_run(database, created_at=NOW - timedelta(seconds=9))
     urgent = await stored_run(database, priority=1, created_at=LATER)
     await admitted(database)
-    await Ledger(work_on(database), "w1", "h").requeue(running, reason="its worker was lost")
+    await Ledger(context_of(database), "w1", "h").requeue(running, reason="its worker was lost")
     begun: list[str] = []
 
-    async def note(job: Job) -> None:
+    async def record_job(job: Job) -> None:
         begun.append(job.run_id)
 
-    async with running_worker(database.dsn, note, slots=1):
+    async with running_worker(database.dsn, record_job, slots=1):
         await wait_until(lambda: len(begun) == 3)
 
     assert begun == [urgent.run_id, running.run_id, new.run_id]
@@ -187,7 +187,7 @@ async def test_a_higher_cap_admits_more_at_once_and_a_lower_one_ends_nothing(
     await admission_with_caps(database, fleet=2)
     async with database.sessions.begin() as session:
         begun = await runs.begin(session, waiting[0].run_id, attempt=1, worker_id="w1", now=NOW)
-    await finished(database, begun)
+    await finish(database, begun)
     assert (await reload(database, waiting[3])).job_id is None
 
     await admission_with_caps(database)
@@ -298,7 +298,7 @@ async def test_only_cards_whose_queue_position_changed_are_redrawn(database: Dat
     await service.admit_waiting()
     assert await versions() == first
 
-    await finished(database, running)
+    await finish(database, running)
     async with database.sessions.begin() as session:
         await runs.begin(session, waiting[0].run_id, attempt=1, worker_id="w1", now=NOW)
     before = await versions()

@@ -43,12 +43,12 @@ class RescueHarness:
         self.ledger = Ledger(work, "there-1:0badcafe", "there")
         self.rescue = rescuer(self.ledger)
 
-    async def executed(self, worker: str = "here-1:deadbeef", **fields: object) -> Run:
+    async def start_run(self, worker: str = "here-1:deadbeef", **fields: object) -> Run:
         """A run that another worker executes."""
         run = await stored_run(self.database, **fields)
-        return await self.begun(run, worker)
+        return await self.begin(run, worker)
 
-    async def begun(self, run: Run, worker: str = "here-1:deadbeef") -> Run:
+    async def begin(self, run: Run, worker: str = "here-1:deadbeef") -> Run:
         """The run after that worker began it."""
         begun = await Ledger(self.ledger.context, worker, "here").begin(run.run_id, run.attempt)
         assert begun is not None
@@ -80,7 +80,7 @@ def rescue_harness(database: Database) -> RescueHarness:
 async def test_a_run_of_a_silent_worker_continues_as_its_next_attempt(
     rescue_harness: RescueHarness,
 ) -> None:
-    run = await rescue_harness.executed()
+    run = await rescue_harness.start_run()
 
     (lost,) = await rescue_harness.check_twice()
 
@@ -92,7 +92,7 @@ async def test_a_run_of_a_silent_worker_continues_as_its_next_attempt(
 
 
 async def test_one_heartbeat_between_the_checks_is_enough(rescue_harness: RescueHarness) -> None:
-    run = await rescue_harness.executed()
+    run = await rescue_harness.start_run()
     rescue_harness.now += STALLED_AFTER + timedelta(seconds=1)
     assert await rescue_harness.rescue.rescue_lost_runs() == []
 
@@ -105,7 +105,7 @@ async def test_one_heartbeat_between_the_checks_is_enough(rescue_harness: Rescue
 async def test_a_worker_whose_clock_is_behind_does_not_count_as_dead(
     rescue_harness: RescueHarness,
 ) -> None:
-    run = await rescue_harness.executed()
+    run = await rescue_harness.start_run()
     behind = timedelta(minutes=5)
     rescue_harness.now += behind
     for _ in range(8):
@@ -122,7 +122,7 @@ async def test_a_worker_whose_clock_is_behind_does_not_count_as_dead(
 async def test_a_heartbeat_at_the_last_moment_keeps_the_run(
     rescue_harness: RescueHarness,
 ) -> None:
-    run = await rescue_harness.executed()
+    run = await rescue_harness.start_run()
     async with rescue_harness.database.sessions() as session:
         (process,) = await attempts.of_run(session, run.id)
     rescue_harness.now += STALLED_AFTER
@@ -138,7 +138,7 @@ async def test_a_heartbeat_at_the_last_moment_keeps_the_run(
 
 
 async def test_a_workflow_may_fail_when_its_worker_is_lost(rescue_harness: RescueHarness) -> None:
-    run = await rescue_harness.executed(on_worker_lost=OnWorkerLost.FAIL)
+    run = await rescue_harness.start_run(on_worker_lost=OnWorkerLost.FAIL)
     plan = [
         Step(step_id=1, name="Look", status=StepStatus.COMPLETED),
         Step(step_id=2, name="Write", status=StepStatus.IN_PROGRESS),
@@ -169,11 +169,11 @@ async def test_a_workflow_may_fail_when_its_worker_is_lost(rescue_harness: Rescu
 async def test_a_run_that_loses_every_worker_fails_in_the_end(
     rescue_harness: RescueHarness,
 ) -> None:
-    run = await rescue_harness.executed()
+    run = await rescue_harness.start_run()
     for _ in range(MAX_LOSSES - 1):
         (lost,) = await rescue_harness.check_twice()
         assert lost.status is RunStatus.PENDING
-        await rescue_harness.begun(lost)
+        await rescue_harness.begin(lost)
 
     (lost,) = await rescue_harness.check_twice()
 
@@ -182,9 +182,9 @@ async def test_a_run_that_loses_every_worker_fails_in_the_end(
 
 
 async def test_worker_restarts_do_not_count_as_losses(rescue_harness: RescueHarness) -> None:
-    run = await rescue_harness.executed()
+    run = await rescue_harness.start_run()
     for _ in range(MAX_LOSSES + 1):
-        run = await rescue_harness.begun(
+        run = await rescue_harness.begin(
             await rescue_harness.ledger.requeue(run, reason="its worker was shut down")
         )
 
@@ -194,7 +194,7 @@ async def test_worker_restarts_do_not_count_as_losses(rescue_harness: RescueHarn
 
 
 async def test_later_output_of_a_lost_agent_is_not_stored(rescue_harness: RescueHarness) -> None:
-    run = await rescue_harness.executed()
+    run = await rescue_harness.start_run()
     key = {"project_key": "p", "session_id": str(run.session_id)}
     store = Transcripts(rescue_harness.database.sessions)
     zombie, successor = store.for_attempt(run.run_id, 1), store.for_attempt(run.run_id, 2)
@@ -213,7 +213,7 @@ async def test_a_run_that_cannot_be_reassigned_does_not_block_the_others(
     async def fail(*_: object, **__: object) -> Run:
         raise RuntimeError("never thought of")
 
-    bad, good = await rescue_harness.executed(), await rescue_harness.executed()
+    bad, good = await rescue_harness.start_run(), await rescue_harness.start_run()
     async with rescue_harness.database.sessions.begin() as session:
         await runs.request_kill(session, bad.run_id, now=NOW)
     monkeypatch.setattr(rescue_harness.rescue.kills, "finish_kill", fail)
@@ -301,8 +301,8 @@ async def test_a_run_whose_node_has_no_free_slot_goes_to_any_worker(
     worker = record()
     async with rescue_harness.database.sessions.begin() as session:
         await workers.record_heartbeat(session, worker)
-    await rescue_harness.executed(worker.worker_id)
-    await rescue_harness.executed(worker.worker_id)
+    await rescue_harness.start_run(worker.worker_id)
+    await rescue_harness.start_run(worker.worker_id)
 
     run = await run_with_workspace_on(rescue_harness, "here-1")
 
@@ -348,7 +348,7 @@ async def test_workers_are_listed_with_their_runs_and_forgotten_later(
     async with rescue_harness.database.sessions.begin() as session:
         await workers.record_heartbeat(session, busy)
         await workers.record_heartbeat(session, gone)
-    await rescue_harness.executed(busy.worker_id)
+    await rescue_harness.start_run(busy.worker_id)
     day = timedelta(days=1)
 
     async with rescue_harness.database.sessions.begin() as session:

@@ -98,7 +98,7 @@ async def fill_first_revision(database: Database) -> None:
             )
 
 
-async def left(dsn: str) -> list[str]:
+async def remaining_objects(dsn: str) -> list[str]:
     connection = await asyncpg.connect(dsn, timeout=10)
     try:
         return [row[0] for row in await connection.fetch(_LEFT)]
@@ -155,7 +155,7 @@ async def test_every_revision_goes_up_and_down_on_data(empty_dsn: str) -> None:
             (stored,) = await run_queries.running(session)
             assert len(await events.of_run(session, stored.id)) == 1
     await asyncio.to_thread(migrate.downgrade, empty_dsn, "base")
-    assert await left(empty_dsn) == []
+    assert await remaining_objects(empty_dsn) == []
     await asyncio.to_thread(migrate.upgrade, empty_dsn)
     async with open_database(empty_dsn) as database:
         await fill(database)

@@ -89,7 +89,7 @@ async def test_an_abort_is_committed_or_rolled_back_with_its_transaction(
 
 async def test_finishing_a_dead_workers_job_frees_its_session(database: Database) -> None:
     session_id = uuid4()
-    dead = await _left_by_a_dead_worker(database, session_id=session_id)
+    dead = await _add_job_of_dead_worker(database, session_id=session_id)
     handler = RecordingHandler(ends_at_once=True)
     async with running_worker(database.dsn, handler, poll_interval=NO_POLL):
         await add_job(database.sessions, "run_next", session_id=session_id)
@@ -111,7 +111,7 @@ async def test_the_queue_is_notified_that_a_session_is_free(
 ) -> None:
     session_id = uuid4()
     if is_running:
-        first = await _left_by_a_dead_worker(database, session_id=session_id)
+        first = await _add_job_of_dead_worker(database, session_id=session_id)
     else:
         first = await add_job(database.sessions, "run_a", session_id=session_id)
     await add_job(database.sessions, "run_c", session_id=session_id, priority=-1)
@@ -160,8 +160,8 @@ async def test_a_worker_whose_job_was_finished_elsewhere_continues(database: Dat
 
 
 async def test_only_jobs_of_silent_workers_are_stalled(database: Database) -> None:
-    silent = await _left_by_a_dead_worker(database, session_id=uuid4(), run_id="run_silent")
-    gone = await _left_by_a_dead_worker(database, session_id=uuid4(), run_id="run_gone")
+    silent = await _add_job_of_dead_worker(database, session_id=uuid4(), run_id="run_silent")
+    gone = await _add_job_of_dead_worker(database, session_id=uuid4(), run_id="run_gone")
     async with database.sessions.begin() as session:
         await session.execute(
             text(
@@ -217,7 +217,7 @@ async def test_the_engines_functions_find_their_tables_with_any_search_path(
     assert unpinned.all() == []
 
 
-async def _left_by_a_dead_worker(
+async def _add_job_of_dead_worker(
     database: Database, *, session_id: UUID, run_id: str = "run_dead"
 ) -> int:
     async with database.sessions.begin() as session:

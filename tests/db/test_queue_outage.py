@@ -76,7 +76,7 @@ async def test_a_restart_of_postgres_leaves_jobs_unharmed(
 
         await server.restart()
 
-        await _reconnected(private)
+        await _wait_until_reconnected(private)
         await add_job(private.sessions, "run_c")
         start = await wait_until(handler.has_logged("started", "run_c"))
         await abort_job(private.sessions, killed)
@@ -103,7 +103,7 @@ async def test_a_job_that_ends_in_an_outage_is_recorded_after_it(
         await wait_until(handler.has_logged("ended", "run_a"))
         await server.start()
 
-        await _reconnected(private)
+        await _wait_until_reconnected(private)
         await wait_for_status(private.sessions, job_id, "succeeded", within=SOON)
     assert handler.log == [("started", "run_a"), ("ended", "run_a")]
 
@@ -114,7 +114,7 @@ async def test_notifications_are_received_again_after_an_outage(
     handler = RecordingHandler(ends_at_once=True)
     async with running_worker(server.dsn, handler, poll_interval=timedelta(seconds=5)) as worker:
         await server.restart()
-        await _reconnected(private)
+        await _wait_until_reconnected(private)
         await add_job(private.sessions, "run_first")
         await wait_until(handler.has_logged("started", "run_first"))
         assert worker._connector is not None
@@ -169,7 +169,7 @@ async def test_a_worker_can_be_stopped_while_postgres_is_unreachable(
     assert handler.logged_runs("cancelled") == ["run_a"]
 
 
-async def _reconnected(database: Database) -> None:
+async def _wait_until_reconnected(database: Database) -> None:
     """Wait until the test's own connections work again."""
     async with asyncio.timeout(10):
         while True:

@@ -34,7 +34,7 @@ async def transcribe(rescue_harness: RescueHarness, run: Run, *lines: dict[str, 
 async def test_usage_that_a_lost_worker_had_not_counted_is_counted(
     rescue_harness: RescueHarness, on_worker_lost: OnWorkerLost
 ) -> None:
-    run = await rescue_harness.executed(on_worker_lost=on_worker_lost)
+    run = await rescue_harness.start_run(on_worker_lost=on_worker_lost)
     await transcribe(rescue_harness, run, answer(1), answer(2))
 
     (lost,) = await rescue_harness.check_twice()
@@ -45,10 +45,10 @@ async def test_usage_that_a_lost_worker_had_not_counted_is_counted(
 
 
 async def test_each_lost_attempt_is_counted_once(rescue_harness: RescueHarness) -> None:
-    run = await rescue_harness.executed()
+    run = await rescue_harness.start_run()
     await transcribe(rescue_harness, run, answer(1))
     (lost,) = await rescue_harness.check_twice()
-    again = await rescue_harness.begun(lost)
+    again = await rescue_harness.begin(lost)
     await transcribe(rescue_harness, again, answer(2), answer(3))
 
     (lost,) = await rescue_harness.check_twice()
@@ -60,10 +60,10 @@ async def test_each_lost_attempt_is_counted_once(rescue_harness: RescueHarness) 
 async def test_an_earlier_run_of_the_session_is_not_counted_again(
     rescue_harness: RescueHarness,
 ) -> None:
-    first = await rescue_harness.executed()
+    first = await rescue_harness.start_run()
     await transcribe(rescue_harness, first, answer(1), answer(2))
     await rescue_harness.ledger.fail(first, StopReason.AGENT_ERROR, "It crashed.")
-    second = await rescue_harness.executed(session_id=first.session_id, parent_run_id=first.id)
+    second = await rescue_harness.start_run(session_id=first.session_id, parent_run_id=first.id)
     await transcribe(rescue_harness, second, answer(3))
 
     (lost,) = await rescue_harness.check_twice()
@@ -75,7 +75,7 @@ async def test_an_earlier_run_of_the_session_is_not_counted_again(
 async def test_a_killed_agents_last_answers_are_counted_after_its_worker_died(
     rescue_harness: RescueHarness,
 ) -> None:
-    run = await rescue_harness.executed()
+    run = await rescue_harness.start_run()
     await transcribe(rescue_harness, run, answer(1))
 
     await rescue_harness.ledger.finish_killed(run)

@@ -15,11 +15,11 @@ from core.store.slack import deliveries
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
-def a_service(database: Database) -> HousekeepingService:
+def make_service(database: Database) -> HousekeepingService:
     return HousekeepingService(ServiceContext(database, lambda: NOW))
 
 
-def a_clock(database: Database, now: Clock = lambda: NOW) -> Scheduler:
+def make_scheduler(database: Database, now: Clock = lambda: NOW) -> Scheduler:
     work = ServiceContext(database, now)
     return Scheduler(HousekeepingService(work), AdmissionService(work))
 
@@ -57,14 +57,14 @@ async def test_deliveries_are_deleted_after_their_retention_and_not_before(
     await received(database, "old", at=NOW - DELIVERY_RETENTION - timedelta(seconds=1))
     await received(database, "young", at=NOW - DELIVERY_RETENTION + timedelta(seconds=1))
 
-    cleared = await a_service(database).delete_expired()
+    cleared = await make_service(database).delete_expired()
 
     assert cleared.deliveries == 1
     assert await keys(database) == ["young"]
 
 
 async def test_one_scheduler_leads_and_the_other_takes_over(database: Database) -> None:
-    first, second = a_clock(database), a_clock(database)
+    first, second = make_scheduler(database), make_scheduler(database)
     async with running(second):
         async with running(first):
             await wait_until(lambda: first.is_leading or second.is_leading)
@@ -78,7 +78,7 @@ async def test_one_scheduler_leads_and_the_other_takes_over(database: Database) 
 async def test_the_first_tick_comes_at_once(database: Database) -> None:
     await received(database, "old", at=NOW - 2 * DELIVERY_RETENTION)
 
-    async with running(a_clock(database)), asyncio.timeout(20):
+    async with running(make_scheduler(database)), asyncio.timeout(20):
         while await keys(database):  # noqa: ASYNC110 - the database sends no notification
             await asyncio.sleep(0.01)
 

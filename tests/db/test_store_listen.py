@@ -207,17 +207,19 @@ async def test_ticks_continue_while_postgres_is_unreachable(server: EmbeddedServ
 async def test_the_pool_reports_an_outage_and_recovers_from_it(
     server: EmbeddedServer,
 ) -> None:
-    async def ask(database: Database) -> object:
+    async def fetch(database: Database) -> object:
         with translate_errors():
             async with database.sessions() as session:
                 return await session.scalar(text("SELECT 1"))
 
     async with open_database(server.dsn) as own:
-        await asyncio.gather(*(ask(own) for _ in range(5)))
+        await asyncio.gather(*(fetch(own) for _ in range(5)))
         await asyncio.to_thread(server.stop)
-        while_away = await asyncio.gather(*(ask(own) for _ in range(5)), return_exceptions=True)
+        during_outage = await asyncio.gather(
+            *(fetch(own) for _ in range(5)), return_exceptions=True
+        )
         await asyncio.to_thread(server.start)
-        afterwards = await asyncio.gather(*(ask(own) for _ in range(5)))
+        afterwards = await asyncio.gather(*(fetch(own) for _ in range(5)))
 
         async with own.sessions() as session:
             await session.execute(text("SELECT 1"))
@@ -225,7 +227,7 @@ async def test_the_pool_reports_an_outage_and_recovers_from_it(
             with pytest.raises(Unavailable), translate_errors():
                 await session.execute(text("SELECT 1"))
 
-    assert [type(outcome).__name__ for outcome in while_away] == ["DatabaseUnavailable"] * 5
+    assert [type(outcome).__name__ for outcome in during_outage] == ["DatabaseUnavailable"] * 5
     assert afterwards == [1] * 5
 
 

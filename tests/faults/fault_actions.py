@@ -88,7 +88,7 @@ async def _postgres_outage(injection: Injection) -> None:
 async def _postgres(injection: Injection, how: signal.Signals, seconds: float) -> None:
     began = time.time()
     await injection.fleet.postgres.fail(how, seconds=seconds)
-    injection.note(began, f"Postgres stopped by {how.name}, down {seconds:.1f} s")
+    injection.record(began, f"Postgres stopped by {how.name}, down {seconds:.1f} s")
 
 
 async def _disk_full(injection: Injection) -> None:
@@ -106,7 +106,7 @@ async def _disk_full(injection: Injection) -> None:
         await asyncio.to_thread(ballast.unlink, missing_ok=True)
     if not written:
         raise InjectionSkipped("the disk was already full")
-    injection.note(
+    injection.record(
         began, f"{injection.worker.name}'s workspaces full ({written >> 20} MiB of ballast)"
     )
 

@@ -89,7 +89,7 @@ class Fleet:
             if event.is_outage
         ]
 
-    def note(self, began: float, number: int, what: str, *runs: str) -> None:
+    def record(self, began: float, number: int, what: str, *runs: str) -> None:
         """Record a fault."""
         self.journal.append(Event(began, time.time(), number, what, frozenset(runs)))
 

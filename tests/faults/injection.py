@@ -52,9 +52,9 @@ class Injection:
         """The bot it hits."""
         return self.fleet.bots[self.plan.victim]
 
-    def note(self, began: float, what: str, *runs: str) -> None:
+    def record(self, began: float, what: str, *runs: str) -> None:
         """Record the fault."""
-        self.fleet.note(began, self.plan.number, what, *runs)
+        self.fleet.record(began, self.plan.number, what, *runs)
 
     async def wait_until(
         self,
@@ -99,7 +99,7 @@ class Injection:
         program.restart_after = downtime
         program.send(number)
         await program.wait_until_gone(pid, within=_END_LIMIT_SECONDS)
-        self.note(began, f"{number.name} to {program.name} [{pid}], down {downtime:.1f} s")
+        self.record(began, f"{number.name} to {program.name} [{pid}], down {downtime:.1f} s")
 
     async def freeze(self, pid: int, who: str, *runs: str) -> None:
         """Stop a process with SIGSTOP, and continue it later.
@@ -116,7 +116,7 @@ class Injection:
                 os.kill(pid, signal.SIGCONT)
             except ProcessLookupError:
                 who += " (ended in the meantime)"
-            self.note(began, f"froze {who} [{pid}] for {self.plan.seconds:.1f} s", *runs)
+            self.record(began, f"froze {who} [{pid}] for {self.plan.seconds:.1f} s", *runs)
 
     async def kill_agent(self) -> None:
         """Kill an agent of the injection's own work.
@@ -127,7 +127,7 @@ class Injection:
         one = await self.agent()
         began = time.time()
         _signal(one.pid, signal.SIGKILL, "the agent")
-        self.note(began, f"SIGKILL to the agent [{one.pid}]", one.run_id)
+        self.record(began, f"SIGKILL to the agent [{one.pid}]", one.run_id)
 
     async def agent(self) -> MarkedProcess:
         """A live agent of the injection's own work at the injection's moment.

@@ -108,13 +108,13 @@ class Person:
                     f"{self.task.tag}: an acknowledged command has no run after "
                     f"{_RUN_LIMIT_SECONDS:.0f} s"
                 )
-            if self.was_told_to_try_again(since=commands[-1].at):
+            if self.was_asked_to_try_again(since=commands[-1].at):
                 commands[-1] = replace(commands[-1], answer="undone")
             await asyncio.sleep(_POLL_SECONDS / 2)
         if commands[-1].answer != "taken":
             await asyncio.sleep(_RETRY_SECONDS)
 
-    def was_told_to_try_again(self, *, since: float) -> bool:
+    def was_asked_to_try_again(self, *, since: float) -> bool:
         """Whether Signalbox asked this person in private to try again."""
         return any(
             words in text for text in self.private_messages(since=since) for words in _RETRY_HINTS

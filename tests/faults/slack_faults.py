@@ -45,7 +45,7 @@ def failing_calls(*kinds: str) -> Callable[[Injection], Awaitable[None]]:
             reason=f"{method} was not called in the meantime",
             within=_CALL_LIMIT_SECONDS,
         )
-        injection.note(
+        injection.record(
             began, f"{times} calls of {method} meet {kind} (retry after {retry_after} s)"
         )
 
@@ -63,7 +63,7 @@ async def cut_off(injection: Injection) -> None:
     await injection.wait_until(lambda: bool(sockets.connections), reason="no bot was connected")
     began = time.time()
     await injection.fleet.sandbox.disconnect(how, times=times)
-    injection.note(began, f"sockets: {how}" + (f" {times} connects" if how == "refuse" else ""))
+    injection.record(began, f"sockets: {how}" + (f" {times} connects" if how == "refuse" else ""))
     await asyncio.sleep(injection.plan.seconds)
 
 
@@ -80,7 +80,9 @@ async def _cut_balancer(injection: Injection, balancer: Balancer) -> None:
     finally:
         balancer.restore(how)
     refused_count, seconds = balancer.refused - before, time.time() - began
-    injection.note(began, f"Slack cut off ({how}) for {seconds:.1f} s, {refused_count} deliveries")
+    injection.record(
+        began, f"Slack cut off ({how}) for {seconds:.1f} s, {refused_count} deliveries"
+    )
 
 
 async def redeliver(injection: Injection) -> None:
@@ -99,7 +101,7 @@ async def redeliver(injection: Injection) -> None:
         kind = _KIND_OF[entry.name.split(".")[0]]
         sent.append(_redeliver_one(injection.fleet, kind, entry.name, entry.request))
     await asyncio.gather(*sent)
-    injection.note(began, f"delivered again: {', '.join(entry.name for entry in latest)}")
+    injection.record(began, f"delivered again: {', '.join(entry.name for entry in latest)}")
 
 
 def _delivered(fleet: Fleet) -> list[Entry]:

@@ -55,13 +55,13 @@ class CuttableWorker:
         run = await self.core_harness.start(TASK)
         return (await self.core_harness.wait_until(run, lambda seen: seen.run.tool_calls >= 2)).run
 
-    async def paused(self) -> None:
+    async def wait_until_paused(self) -> None:
         """Wait until its agents are paused."""
         async with asyncio.timeout(20):
             while not self.node.lease.paused:  # noqa: ASYNC110 - there is no event
                 await asyncio.sleep(0.05)
 
-    async def gone(self, run: Run) -> None:
+    async def wait_until_gone(self, run: Run) -> None:
         """Wait until no stopped process of a run is left."""
         async with asyncio.timeout(20):
             while psutil.STATUS_STOPPED in await asyncio.to_thread(states, run):  # noqa: ASYNC110 - as above
@@ -128,7 +128,7 @@ async def test_an_agent_without_a_lease_is_paused_and_then_continues(
     run = await cuttable_worker.start_in_tool_call()
 
     cuttable_worker.line.cut()
-    await cuttable_worker.paused()
+    await cuttable_worker.wait_until_paused()
     async with asyncio.timeout(5):
         # A process stops when it is scheduled next.
         while await asyncio.to_thread(states, run) != {psutil.STATUS_STOPPED}:  # noqa: ASYNC110 - as above
@@ -167,12 +167,12 @@ async def test_a_worker_that_returns_too_late_ends_its_agent_and_writes_nothing(
     run = await cuttable_worker.start_in_tool_call()
     key = {"project_key": "p", "session_id": str(run.session_id)}
     cuttable_worker.line.cut()
-    await cuttable_worker.paused()
+    await cuttable_worker.wait_until_paused()
     said = await Transcripts(database.sessions).load(key)
     lost = await take_over(database, run)
 
     cuttable_worker.line.restore()
-    await cuttable_worker.gone(run)
+    await cuttable_worker.wait_until_gone(run)
 
     # It is still a worker: its own slot executes the run again.
     ended = (await core_harness.wait_until_ended(run)).run

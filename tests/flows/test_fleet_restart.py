@@ -32,7 +32,7 @@ class Installation:
         self._stack = stack
         self._count = 0
 
-    async def started(self, command: str) -> Program:
+    async def start(self, command: str) -> Program:
         """Start one more process without waiting for it."""
         self._count += 1
         home = new_home(self._folder / f"{command}-{self._count}")
@@ -40,9 +40,9 @@ class Installation:
         variables = {**self._console.variables(home), "SIGNALBOX_WORKER_SLOTS": 2}
         return await self._stack.enter_async_context(running(command, home, **variables))
 
-    async def replaced(self, command: str, old: Program) -> Program:
+    async def replace(self, command: str, old: Program) -> Program:
         """Start a new process, then stop the old one."""
-        new = await self.started(command)
+        new = await self.start(command)
         await new.wait_until_ready()
         with self._console.stopping():
             old.send(signal.SIGTERM)
@@ -67,15 +67,15 @@ async def test_a_rolling_restart_loses_and_repeats_nothing(
         AsyncExitStack() as stack,
     ):
         fleet = Installation(harness, tmp_path, stack)
-        bots = [await fleet.started("bot") for _ in range(2)]
-        workers = [await fleet.started("worker") for _ in range(2)]
+        bots = [await fleet.start("bot") for _ in range(2)]
+        workers = [await fleet.start("worker") for _ in range(2)]
         for program in (*bots, *workers):
             await program.wait_until_ready()
         cards = [await harness.start_in_tool_call(TASK) for _ in range(3)]
 
         for index in range(2):
-            workers[index] = await fleet.replaced("worker", workers[index])
-            bots[index] = await fleet.replaced("bot", bots[index])
+            workers[index] = await fleet.replace("worker", workers[index])
+            bots[index] = await fleet.replace("bot", bots[index])
 
         for card in cards:
             await card.wait_for_text("Completed", within=PATIENCE)

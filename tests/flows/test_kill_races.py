@@ -38,7 +38,7 @@ def check_proven(seen: RunSnapshot) -> None:
     assert find_run_processes(seen.run.run_id, None) == ()
 
 
-async def written(path: Path) -> str:
+async def wait_for_line(path: Path) -> str:
     """Wait for a line in a file, which is polled."""
     async with asyncio.timeout(60):
         while True:
@@ -59,7 +59,7 @@ async def test_a_kill_ends_a_clone_that_hangs(core_harness: CoreHarness, tmp_pat
     }
     async with running("worker", home, **variables):
         run = await core_harness.start("work", repo="ssh://git@host.example/repo.git")
-        pid = int(await written(pid_file))
+        pid = int(await wait_for_line(pid_file))
         await kill(core_harness, run)
         seen = await core_harness.wait_until_ended(run, within=15)
         async with asyncio.timeout(5):

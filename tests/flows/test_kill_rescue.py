@@ -320,12 +320,12 @@ async def test_directories_of_ended_attempts_are_removed_at_the_start(
     agents = core_harness.settings.node.home / "agents"
     over, resumed = agents / "run_000000000000-1", tmp_path / "claude-resume-x"
 
-    def leave() -> None:
+    def leave_files() -> None:
         resumed.mkdir()
         (over / "home").mkdir(parents=True)
         (over / "resumed").symlink_to(resumed)
 
-    await asyncio.to_thread(leave)
+    await asyncio.to_thread(leave_files)
     async with core_harness.worker():
         left = await asyncio.to_thread(lambda: sorted(path.name for path in agents.iterdir()))
 

@@ -107,7 +107,7 @@ async def test_bots_are_replaced_one_by_one_while_commands_arrive(
     tasks = [f"task-{number}" for number in range(8)]
     handed_in: list[str] = []
 
-    async def keep_commanding() -> None:
+    async def send_commands() -> None:
         for task in tasks:
             answer = await harness.human.slash(
                 "#builds", "/workflow", f"run builder [scenario: long] [turns: 4] {task}."
@@ -122,7 +122,7 @@ async def test_bots_are_replaced_one_by_one_while_commands_arrive(
             await stack.enter_async_context(process(harness, "bot", f"old{n}")) for n in range(2)
         ]
         await asyncio.gather(worker.wait_until_ready(), *(bot.wait_until_ready() for bot in old))
-        commanding = asyncio.create_task(keep_commanding())
+        commanding = asyncio.create_task(send_commands())
         new: list[Program] = []
         for number, bot in enumerate(old):
             new.append(await stack.enter_async_context(process(harness, "bot", f"new{number}")))

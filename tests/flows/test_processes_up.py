@@ -55,7 +55,7 @@ async def process(
             await stack.aclose()
 
 
-async def finished(harness: Harness, card: Card) -> Run:
+async def wait_until_ended(harness: Harness, card: Card) -> Run:
     """Wait until its thread shows the run's end."""
     await card.wait_for_text("Completed", within=90)
     run = (await harness.run_of(card)).run
@@ -100,7 +100,7 @@ async def test_sigterm_hands_a_live_run_over_to_the_next_process(
     assert await asyncio.to_thread(find_run_processes, run_with_workspace_on.run_id, None) == ()
     async with process(harness, "up") as again:
         await again.wait_until_ready()
-        run = await finished(harness, card)
+        run = await wait_until_ended(harness, card)
         await harness.settle()
     assert run.attempt == 2
     assert len(harness.run_cards()) == 1
@@ -129,13 +129,13 @@ async def test_a_killed_workers_run_continues_as_soon_as_it_is_back(fleet: Harne
             worker.send(signal.SIGKILL)
             await worker.wait_until_ended()
         async with process(fleet, "worker", home=home):
-            run = await finished(fleet, card)
+            run = await wait_until_ended(fleet, card)
             await fleet.settle()
 
     assert run.attempt == 2
 
 
-def work_once(folder: Path) -> Path:
+def add_work_once_workflow(folder: Path) -> Path:
     """A directory with a workflow that fails when its worker is lost."""
     folder.mkdir()
     (folder / "once.md").write_text(
@@ -158,7 +158,7 @@ async def test_one_of_two_workers_takes_over_from_the_other_or_says_why_not(
 ) -> None:
     given: dict[str, Any] = {
         "SIGNALBOX_WORKER_SLOTS": 4,
-        "SIGNALBOX_WORKFLOWS": work_once(tmp_path / "own"),
+        "SIGNALBOX_WORKFLOWS": add_work_once_workflow(tmp_path / "own"),
     }
     async with (
         process(fleet, "bot", **given) as bot,
@@ -190,8 +190,8 @@ async def test_one_of_two_workers_takes_over_from_the_other_or_says_why_not(
 
             failed = (await fleet.read_run(runs[3])).run
             await cards[3].wait_for_reply("is lost")
-            ended = [await finished(fleet, card) for card in cards[:3]]
-            untouched = await finished(fleet, elsewhere)
+            ended = [await wait_until_ended(fleet, card) for card in cards[:3]]
+            untouched = await wait_until_ended(fleet, elsewhere)
             await fleet.settle()
             assert second.process.returncode is None
 

@@ -184,7 +184,7 @@ async def test_temporary_files_of_a_killed_worker_are_removed_by_the_next(
         home / "workspaces/.ws_2.00000001",
     }
 
-    def leave() -> set[Path]:
+    def leave_files() -> set[Path]:
         for path in dead:
             path.mkdir(parents=True)
         (home / "tmp/worker-00000000dead.lock").touch()
@@ -193,13 +193,13 @@ async def test_temporary_files_of_a_killed_worker_are_removed_by_the_next(
             path.mkdir()
         return theirs
 
-    def left() -> set[Path]:
+    def remaining_files() -> set[Path]:
         return {path for path in dead | live if path.exists()}
 
     with open_scratch(home) as scratch:
-        live = await asyncio.to_thread(leave)
+        live = await asyncio.to_thread(leave_files)
         async with core_harness.worker():
-            remaining = await asyncio.to_thread(left)
+            remaining = await asyncio.to_thread(remaining_files)
 
     assert remaining == live
     assert not await asyncio.to_thread((home / "tmp/worker-00000000dead.lock").exists)

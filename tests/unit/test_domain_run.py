@@ -44,7 +44,7 @@ def make_run(**changes: object) -> Run:
     return Run(**(values | changes))  # type: ignore[arg-type]
 
 
-def a_request(**changes: object) -> StartRequest:
+def make_request(**changes: object) -> StartRequest:
     values: dict[str, object] = {"workflow": "implement", "task": "Do it", "request_key": "k"}
     return StartRequest(**(values | changes))  # type: ignore[arg-type]
 
@@ -131,7 +131,7 @@ def test_the_price_of_an_unknown_model_is_unknown() -> None:
     assert estimate_usd("claude-sonnet-4-5", usage) == Decimal(3)
 
 
-def an_actor(role: Role, **changes: object) -> Actor:
+def make_actor(role: Role, **changes: object) -> Actor:
     return Actor(role=role, origin=Origin.SLACK, **changes)  # type: ignore[arg-type]
 
 
@@ -139,26 +139,28 @@ def test_the_owner_may_kill_and_another_runner_may_not() -> None:
     owner = uuid4()
     run = make_run(user_id=owner)
 
-    assert is_allowed(an_actor(Role.RUNNER, user_id=owner), Action.KILL, run)
-    assert not is_allowed(an_actor(Role.RUNNER, user_id=uuid4()), Action.KILL, run)
-    assert is_allowed(an_actor(Role.OPERATOR, user_id=uuid4()), Action.KILL, run)
+    assert is_allowed(make_actor(Role.RUNNER, user_id=owner), Action.KILL, run)
+    assert not is_allowed(make_actor(Role.RUNNER, user_id=uuid4()), Action.KILL, run)
+    assert is_allowed(make_actor(Role.OPERATOR, user_id=uuid4()), Action.KILL, run)
 
 
 def test_an_owner_who_lost_the_role_may_no_longer_kill() -> None:
     owner = uuid4()
 
     assert not is_allowed(
-        an_actor(Role.VIEWER, user_id=owner), Action.KILL, make_run(user_id=owner)
+        make_actor(Role.VIEWER, user_id=owner), Action.KILL, make_run(user_id=owner)
     )
 
 
 def test_nobody_owns_a_run_without_an_owner() -> None:
-    assert not is_allowed(an_actor(Role.RUNNER, user_id=None), Action.KILL, make_run(user_id=None))
+    assert not is_allowed(
+        make_actor(Role.RUNNER, user_id=None), Action.KILL, make_run(user_id=None)
+    )
 
 
 @pytest.mark.parametrize("action", Action)
 def test_without_a_role_nothing_is_allowed_and_the_system_may_do_everything(action: Action) -> None:
-    assert not is_allowed(an_actor(Role.NONE, user_id=uuid4()), action)
+    assert not is_allowed(make_actor(Role.NONE, user_id=uuid4()), action)
     assert is_allowed(SYSTEM, action)
 
 
@@ -179,13 +181,13 @@ def test_without_a_role_nothing_is_allowed_and_the_system_may_do_everything(acti
 )
 def test_a_request_out_of_bounds_names_the_bounds(changes: dict[str, object], word: str) -> None:
     with pytest.raises(BadRequest) as refused:
-        a_request(**changes).check()
+        make_request(**changes).check()
 
     assert word in refused.value.user_message
 
 
 def test_the_longest_task_is_accepted() -> None:
-    request = a_request(task="x" * MAX_TASK_CHARS)
+    request = make_request(task="x" * MAX_TASK_CHARS)
 
     request.check()
 

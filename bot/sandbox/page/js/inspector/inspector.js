@@ -94,7 +94,7 @@ export class Inspector {
     const isEnd = this.rows.scrollHeight - this.rows.scrollTop - this.rows.clientHeight < 40;
     this.element.classList.toggle("showing-problems", this.#tab === "problems");
     const drawn = this.#tab === "calls" ? this.#calls() : this.#complaints();
-    fill(this.rows, drawn.length ? drawn : h("p", { class: "inspector-none" }, this.#tab === "calls" ? "Nothing yet." : "Nothing: real Slack would have taken it all."));
+    fill(this.rows, drawn.length ? drawn : h("p", { class: "inspector-none" }, this.#tab === "calls" ? "Nothing yet." : "Nothing: real Slack would have accepted everything."));
     if (isEnd && this.#chosen === null) this.rows.scrollTop = this.rows.scrollHeight;
     if (this.#chosen === null) fill(this.detail, h("p", { class: "inspector-none" }, "Choose a line to see its request and response."));
   }

@@ -74,8 +74,8 @@ class ProcessWatch:
     def _scan(self) -> None:
         children: dict[int, list[_Process]] = defaultdict(list)
         marked: list[_Process] = []
-        everybody = self._list_processes()
-        for one in everybody:
+        processes = self._list_processes()
+        for one in processes:
             children[one.parent].append(one)
             if one.run is not None:
                 marked.append(one)
@@ -91,7 +91,7 @@ class ProcessWatch:
                     blocking_counts[run] += one.blocks_until_killed
                 pending += [child for child in children[one.key[0]] if child.run is None]
         # A process that left the tree stays known.
-        present = {one.key: one for one in everybody}
+        present = {one.key: one for one in processes}
         for run, known in list(self.seen.items()):
             if run not in blocking_counts:
                 blocking_counts[run] = sum(

@@ -23,15 +23,15 @@ def injection(*, is_over: bool = False) -> Injection:
 
 
 async def test_a_victim_that_does_not_appear_in_time_is_reported() -> None:
-    with pytest.raises(InjectionSkipped, match="nobody came"):
-        await injection().wait_until(lambda: False, reason="nobody came", within=0)
+    with pytest.raises(InjectionSkipped, match="it did not appear"):
+        await injection().wait_until(lambda: False, reason="it did not appear", within=0)
 
 
 async def test_the_injection_waits_for_a_late_victim() -> None:
     there = asyncio.Event()
     asyncio.get_running_loop().call_later(0.05, there.set)
 
-    await injection().wait_until(there.is_set, reason="nobody came")
+    await injection().wait_until(there.is_set, reason="it did not appear")
 
     assert there.is_set()
 

@@ -41,9 +41,9 @@ async def test_without_a_worker_the_command_line_says_so(
 
 
 async def test_an_unreachable_database_is_reported_in_one_line(tmp_path: Path) -> None:
-    nobody = "postgresql://postgres@127.0.0.1:9/postgres"
+    unreachable_dsn = "postgresql://postgres@127.0.0.1:9/postgres"
 
-    done = await run_to_end("workers", home=new_home(tmp_path / "h"), DATABASE_URL=nobody)
+    done = await run_to_end("workers", home=new_home(tmp_path / "h"), DATABASE_URL=unreachable_dsn)
 
     assert done.status == 2
     assert len(done.lines) == 1

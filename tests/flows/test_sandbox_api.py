@@ -34,11 +34,11 @@ async def test_a_missing_scope_is_named(sandbox: Sandbox, client: AsyncWebClient
 
 
 async def test_each_token_allows_its_own_methods(sandbox: Sandbox, client: AsyncWebClient) -> None:
-    nobody = AsyncWebClient(base_url=sandbox.api_url, token="")
+    without_token = AsyncWebClient(base_url=sandbox.api_url, token="")
     stranger = AsyncWebClient(base_url=sandbox.api_url, token="xoxb-1-2-3")
     app = AsyncWebClient(base_url=sandbox.api_url, token=sandbox.app_token)
 
-    assert await error_of_refused_call(sandbox, nobody.auth_test()) == "not_authed"
+    assert await error_of_refused_call(sandbox, without_token.auth_test()) == "not_authed"
     assert await error_of_refused_call(sandbox, stranger.auth_test()) == "invalid_auth"
     assert await error_of_refused_call(sandbox, app.auth_test()) == "not_allowed_token_type"
     opening = client.api_call("apps.connections.open")
@@ -139,13 +139,13 @@ async def test_a_call_that_times_out_gets_no_answer(
 
 async def test_people_and_groups_can_be_read(sandbox: Sandbox, client: AsyncWebClient) -> None:
     ada = await client.users_info(user=ADA)
-    everybody = await client.users_list()
+    answer = await client.users_list()
     operators = await client.usergroups_users_list(usergroup=OPERATORS)
     groups = await client.usergroups_list(include_users=True)
 
     assert ada["user"]["is_admin"] is True
     assert "email" not in ada["user"]["profile"]
-    assert [each["name"] for each in everybody["members"] if each["is_restricted"]] == ["gus"]
+    assert [each["name"] for each in answer["members"] if each["is_restricted"]] == ["gus"]
     assert ADA in operators["users"]
     assert groups["usergroups"][0]["users"] == operators["users"]
     assert (

@@ -110,11 +110,9 @@ class Workspace:
 
     def seed(self) -> None:
         """Discard everything and create the initial state."""
-        everybody = people.seed_people(self.manifest.bot_name)
-        self.people: dict[str, Person] = {each.id: each for each in everybody}
-        self.channels: dict[str, Channel] = {
-            each.id: each for each in people.seed_channels(everybody)
-        }
+        seeded = people.seed_people(self.manifest.bot_name)
+        self.people: dict[str, Person] = {each.id: each for each in seeded}
+        self.channels: dict[str, Channel] = {each.id: each for each in people.seed_channels(seeded)}
         self.groups: dict[str, Group] = {each.id: each for each in people.seed_groups()}
         self.messages: dict[str, dict[str, Document]] = {}
         self.ephemerals: list[tuple[str, str, Document]] = []
@@ -182,7 +180,7 @@ class Workspace:
         )
 
     def message(self, channel_id: str, ts: str) -> Document | None:
-        """A message that everybody in the channel sees."""
+        """A message that seeded in the channel sees."""
         return self.messages.get(channel_id, {}).get(ts)
 
     def ephemeral(self, channel_id: str, ts: str) -> Document | None:

@@ -180,7 +180,7 @@ class Workspace:
         )
 
     def message(self, channel_id: str, ts: str) -> Document | None:
-        """A message that seeded in the channel sees."""
+        """A message that everybody in the channel sees."""
         return self.messages.get(channel_id, {}).get(ts)
 
     def ephemeral(self, channel_id: str, ts: str) -> Document | None:

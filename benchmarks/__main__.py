@@ -1,7 +1,7 @@
 """Run benchmarks: `python -m benchmarks [names] [--repetitions N]`, all of them by default.
 
-Figures are ratios against a baseline of the same run wherever there is one.  Nothing here
-says whether a figure is good: the targets are in the documentation, the machine is yours.
+Results are ratios against a baseline of the same benchmark run wherever there is one.
+Nothing here judges a result: the targets are in the documentation, the machine is yours.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def main() -> None:
         prog="python -m benchmarks", description=inspect.cleandoc(__doc__ or "")
     )
     parser.add_argument("names", nargs="*", choices=[*_BENCHMARKS, []], metavar="name")
-    parser.add_argument("--repetitions", type=int, help="instead of each one's own number")
+    parser.add_argument("--repetitions", type=int, help="instead of each benchmark's own number")
     given = parser.parse_args()
     asyncio.run(_run(given.names or list(_BENCHMARKS), given.repetitions))
 

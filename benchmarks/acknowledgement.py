@@ -1,12 +1,12 @@
 """Time until a slash command is acknowledged, while 20 runs are live.
 
 Signalbox executes 20 scripted runs at a time, each of which uses a tool every eight seconds,
-as agents on a real model do; nothing is measured before all of them work.  Then commands are
-typed into the Slack sandbox, one after the other, `status`, `list`, `help` and `run` (which
-queues a run) in turn.  The time is what the sandbox sees, from sending the envelope to its
-acknowledgement.  The baseline is a Bolt app in a process of its own that acknowledges and
-does nothing else, on a second sandbox in the same process, in turns with Signalbox: it meets
-the same load of the machine.
+like an agent on a real model; the measurement starts when all of them work.  Commands are
+typed into the Slack sandbox, one after another: `status`, `list`, `help` and `run` (which
+queues a run) in turn.  The sandbox measures the time from sending the envelope to its
+acknowledgement.  The baseline is a Bolt app in its own process that only acknowledges.  It
+is connected to a second sandbox in the benchmark's process and takes turns with Signalbox,
+so both have the same load on the machine.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ LIVE = 20
 _TASK = "[scenario: long] [turns: 900] [delay: 8s] Work slowly."
 _MEASURED = ("status", "list", "help", f"run implement --turns 1000 {_TASK}")
 _WORKING = "status = 'running' AND tool_calls > 0"
-# Twenty agents start on few cores.
+# Starting twenty agents on few cores takes minutes.
 _START_LIMIT = 600
 
 
 async def measure(*, repetitions: int = 240) -> None:
-    """Print the figures."""
+    """Measure and print the results."""
     heading("acknowledgement", f"slash commands with {LIVE} runs live ÷ a Bolt app that only acks")
     ours: list[float] = []
     theirs: list[float] = []
@@ -54,7 +54,7 @@ async def measure(*, repetitions: int = 240) -> None:
 
 
 async def _until_live(bench: BenchEnvironment) -> None:
-    """Start the runs and wait until all work: starting is not what is measured."""
+    """Start the runs and wait until all of them work: the start is not measured."""
     async with asyncio.timeout(_START_LIMIT):
         for wanted in range(LIVE):
             await bench.command(f"run implement --turns 1000 {_TASK}")

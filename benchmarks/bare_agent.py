@@ -22,7 +22,7 @@ from core.agent.transcript_buffer import TranscriptBuffer
 def bare_options(
     folder: Path, model_url: str, *, run_marker: str, max_turns: int
 ) -> ClaudeAgentOptions:
-    """Signalbox's options for an `implement` run, without its launcher and its store."""
+    """Signalbox's options for an `implement` run, without its launcher and its session store."""
     workspace = folder / "workspace"
     workspace.mkdir(parents=True)
     run(["git", "init", "-q", str(workspace)], check=True, timeout=30)
@@ -41,7 +41,7 @@ def bare_options(
         credentials={"ANTHROPIC_API_KEY": API_KEY, "ANTHROPIC_BASE_URL": model_url},
     )
     prepare_state(launch)
-    # Its history is taken out of the options again.
+    # Without git history in the system prompt, like Signalbox's own options.
     no_history = TranscriptBuffer(cast("TranscriptStore", None))
     options = build_options(launch, no_history, stderr=lambda _: None)
     return replace(options, cli_path=None, session_store=None)

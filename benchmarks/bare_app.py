@@ -1,4 +1,4 @@
-"""The least Bolt app there can be: it acknowledges `/workflow` and does nothing else.
+"""The smallest possible Bolt app: it only acknowledges `/workflow`.
 
 Arguments: API URL, bot token, app token.  Serves over Socket Mode until its input ends.
 """

@@ -1,12 +1,13 @@
-"""From an event of a run to its card in Slack, with 50 runs live in one workspace.
+"""Time from a run's event to its card in Slack, with 50 live runs in one workspace.
 
-A `signalbox bot` draws; the runs are rows that this script changes, without agents; the Slack
-sandbox enforces Slack's limits, of which the narrowest is 50 updates a minute for the whole
+A `signalbox bot` draws.  The runs have no agents: this script changes their rows.  The Slack
+sandbox enforces Slack's limits, of which the strictest is 50 updates a minute for the whole
 workspace.  An event counts as drawn when the card first shows its state or a newer one.
 
-Three loads, one after another: events at a pace that the limit allows; events of every run
-every few seconds, twelve times what it allows, in which the newest states win and the runs
-that end then must not wait; and the ends of all the others at once.  A 429 would be our fault.
+There are three loads, one after another: events at a rate that the limit allows; an event of
+every run every few seconds, twelve times what the limit allows, where newer states replace
+older ones and a run that ends must not wait; and the ends of all other runs at once.  A 429
+would be a defect of Signalbox.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from benchmarks.environment import BenchEnvironment, open_bench
 from benchmarks.results import heading, line, percentile
 
 LIVE = 50
-# A minute; Slack allows 50 updates, our budget spends 44 of them.
+# Per minute; Slack allows 50 updates, and the rate limiter uses at most 44 of them.
 PACE = 30.0
 _EVERY_SECONDS = 5.0
 _ENDED_UNDER_LOAD = 10
@@ -51,13 +52,13 @@ _END = """
 
 @dataclass
 class _CallWatch:
-    """What the sandbox was told of each run, and when.
+    """The calls the sandbox received about each run, with their times.
 
     Attributes:
-        shown: Per run the moments at which its card showed so many turns.
-        ended: When its card showed the end.
-        told: When its result was posted.
-        refused: Calls that were answered with 429.
+        card_turns: Per run, when its card showed how many turns.
+        ended: Per run, when its card showed the end.
+        result_posted_at: Per run, when its result was posted.
+        refused: Number of calls that were answered with 429.
     """
 
     bench: BenchEnvironment
@@ -68,7 +69,7 @@ class _CallWatch:
     _seen: int = 0
 
     async def follow_calls(self) -> None:
-        """Read the calls as they come, until cancelled."""
+        """Read the calls as they arrive, until cancelled."""
         entries = self.bench.sandbox.inspector.entries
         while True:
             now = time.monotonic()
@@ -97,7 +98,7 @@ class _CallWatch:
 
 @dataclass
 class _Runs:
-    """The runs, and what happened to them."""
+    """The runs and the times of their events."""
 
     bench: BenchEnvironment
     watch: _CallWatch
@@ -108,18 +109,18 @@ class _Runs:
     ends: dict[str, float] = field(default_factory=dict)
 
     async def event(self, run_id: str) -> None:
-        """Something happens in a run."""
+        """Write an event of a run."""
         self.turns[run_id] = self.turns.get(run_id, 0) + 1
         await self._write(_CHANGE, run_id)
         self.events.append((run_id, self.turns[run_id], time.monotonic()))
 
     async def end(self, run_id: str) -> None:
-        """A run ends."""
+        """End a run."""
         await self._write(_END, run_id)
         self.ends[run_id] = time.monotonic()
 
     async def begin(self) -> None:
-        """All of them are executed."""
+        """Mark all runs as running."""
         for run_id in self.run_ids:
             await self._write(_BEGIN, run_id)
 
@@ -130,18 +131,18 @@ class _Runs:
             )
 
     def live(self) -> list[str]:
-        """Those that have not ended."""
+        """The runs that have not ended."""
         return [run_id for run_id in self.run_ids if run_id not in self.ends]
 
     async def send_paced_events(self, seconds: float) -> None:
-        """Events at random moments, as many as the limit allows."""
+        """Write events at random times, as many as the limit allows."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             await asyncio.sleep(self.rng.expovariate(PACE / 60))
             await self.event(self.rng.choice(self.live()))
 
     async def send_event_bursts(self, seconds: float) -> None:
-        """Every run has an event every few seconds, and now and then one ends."""
+        """Write an event of every run every few seconds, and end a run from time to time."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             began = time.monotonic()
@@ -153,7 +154,7 @@ class _Runs:
             await asyncio.sleep(max(_EVERY_SECONDS - (time.monotonic() - began), 0.0))
 
     def take_latencies(self) -> list[float]:
-        """Seconds from each event to its state or a newer one on the card; forgets the events."""
+        """Seconds from each event to its state or a newer one on the card; removes the events."""
         found = []
         for run_id, turns, at in self.events:
             card_turns = (when for when, seen in self.watch.card_turns[run_id] if seen >= turns)
@@ -167,7 +168,7 @@ class _Runs:
 
 
 async def measure(*, repetitions: int = 120) -> None:
-    """Print the figures; a repetition is a second of each of the first two loads."""
+    """Measure and print the results; a repetition is a second of each of the first two loads."""
     heading("drawing", f"from a run's event to its card, {LIVE} runs live")
     async with open_bench(command="bot") as bench:
         watch = _CallWatch(bench)
@@ -202,7 +203,7 @@ async def measure(*, repetitions: int = 120) -> None:
             following.cancel()
             await asyncio.wait({following})
         line("answers of 429", str(watch.refused))
-        line("problems Slack would have told of", str(len(bench.sandbox.problems)))
+        line("problems Slack would have reported", str(len(bench.sandbox.problems)))
 
 
 async def _start_runs(bench: BenchEnvironment, watch: _CallWatch) -> _Runs:
@@ -217,7 +218,7 @@ async def _start_runs(bench: BenchEnvironment, watch: _CallWatch) -> _Runs:
 
 
 async def _wait_until_drawn(bench: BenchEnvironment) -> None:
-    """Wait until every thread shows what the rows say."""
+    """Wait until every thread shows the state of its rows."""
     await _until(lambda: _is_all_drawn(bench))
 
 
@@ -235,7 +236,7 @@ async def _is_all_drawn(bench: BenchEnvironment) -> bool:
 
 async def _until(predicate: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(_LIMIT):
-        # Whether threads are behind is asked for, nobody tells it.
+        # The database does not notify about drawn threads, so it is polled.
         while not await predicate():  # noqa: ASYNC110
             await asyncio.sleep(0.2)
 

@@ -1,7 +1,7 @@
-"""What the benchmarks run against: a real `signalbox up`, and everything around it.
+"""The environment of the benchmarks: a real `signalbox up` and everything it needs.
 
-Signalbox, the model and Postgres are processes of their own, as in real life; the Slack
-sandbox lives in the benchmark's process, which does nothing else while it measures.
+Signalbox, the model and Postgres are separate processes, as in production; the Slack
+sandbox runs in the benchmark's process, which does nothing else while it measures.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ from core.store.runs import run_queries
 READY_LIMIT = 60
 STOP_LIMIT = 30
 _POLL_SECONDS = 0.2
-# What a program needs of this machine; nothing of the caller's Slack, model or database.
+# Variables that a program needs; nothing about the caller's Slack, model or database.
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER", "IS_SANDBOX")
 
 
 @dataclass(frozen=True, kw_only=True)
 class BenchEnvironment:
-    """A running Signalbox with its surroundings.
+    """A running Signalbox and the services around it.
 
     Attributes:
-        folder: Removed at the end; for what a benchmark wants to keep meanwhile.
-        database: The rows, on a connection of the benchmark's own.
-        signalbox: The process of `signalbox up`, or of the half that was asked for.
+        folder: For files of a benchmark; removed at the end.
+        database: The rows, over the benchmark's own connection.
+        signalbox: The process of `signalbox up`, `signalbox bot` or `signalbox worker`.
     """
 
     folder: Path
@@ -56,14 +56,14 @@ class BenchEnvironment:
     signalbox: psutil.Process
 
     async def command(self, words: str) -> float:
-        """Type `/workflow …` in #builds; milliseconds until it was acknowledged."""
+        """Type `/workflow …` in #builds; returns the milliseconds until the acknowledgement."""
         result = await self.sandbox.human.slash(BUILDS, "/workflow", words)
         if not result.ok:
             raise RuntimeError(f"/workflow {words[:60]}: {result.error}")
         return result.ack_ms
 
     async def wait_until_started(self, after: int) -> Run:
-        """The run of the latest command, when there were `after` runs before it."""
+        """Wait for the next run after the first `after` runs."""
         async with asyncio.timeout(READY_LIMIT):
             while True:
                 found = await self.runs()
@@ -80,7 +80,7 @@ class BenchEnvironment:
             return [await run_queries.get(session, run_id) for run_id in ids]
 
     async def count(self, condition: str = "true") -> int:
-        """How many runs meet a condition on their row."""
+        """Number of runs whose row meets a condition."""
         async with self.database.sessions() as session:
             found = await session.scalar(
                 text(f"SELECT count(*) FROM workflow_runs WHERE {condition}")
@@ -88,26 +88,26 @@ class BenchEnvironment:
         return int(found or 0)
 
     async def wait_until(self, condition: str, wanted: int) -> None:
-        """Wait until that many runs meet a condition; the caller sets the limit."""
+        """Wait until this many runs meet a condition; the caller sets the time limit."""
         while True:
             if await self.count(condition) >= wanted:
                 return
             await asyncio.sleep(_POLL_SECONDS)
 
     async def read_run(self, run_id: str) -> Run:
-        """A run as it stands."""
+        """The run's present row."""
         async with self.database.sessions() as session:
             return await run_queries.get(session, run_id)
 
     async def wait_until_ended(
         self, run_id: str, *, within: float = 300, poll_seconds: float = _POLL_SECONDS
     ) -> Run:
-        """Wait for the end of a run; its row says exactly when that was.
+        """Wait for the end of a run; its row has the exact time of the end.
 
         Args:
             run_id: The run.
-            within: Seconds until it must have come.
-            poll_seconds: Seconds between looks, each of which takes 4 ms of a processor.
+            within: Time limit in seconds.
+            poll_seconds: Seconds between polls, each of which takes 4 ms of CPU time.
         """
         async with asyncio.timeout(within):
             while True:
@@ -117,12 +117,12 @@ class BenchEnvironment:
                 await asyncio.sleep(poll_seconds)
 
     async def termination(self, run: Run) -> Termination | None:
-        """The last kill of a run."""
+        """The latest termination of a run."""
         async with self.database.sessions() as session:
             return await terminations.latest_of_run(session, run.id)
 
     def cpu_seconds(self) -> float:
-        """What Signalbox and its ended children have used of the processors."""
+        """CPU seconds used by Signalbox and its ended children."""
         times = self.signalbox.cpu_times()
         return times.user + times.system + times.children_user + times.children_system
 
@@ -131,11 +131,11 @@ class BenchEnvironment:
 async def open_bench(
     *, slots: int = 4, command: str = "up", postgres: Mapping[str, str] | None = None
 ) -> AsyncIterator[BenchEnvironment]:
-    """Start everything and wait until `/readyz` says so.
+    """Start everything and wait until `/readyz` reports it ready.
 
     Args:
-        slots: Runs at a time.
-        command: `up`, or one of its halves: `bot`, `worker`.
+        slots: Number of concurrent runs.
+        command: `up`, `bot` or `worker`.
         postgres: Settings of the database server.
     """
     async with AsyncExitStack() as stack:
@@ -181,7 +181,7 @@ async def open_bench(
 
 @asynccontextmanager
 async def run_module(module: str, *arguments: str) -> AsyncIterator[str]:
-    """Run a module of ours as a process until the block ends; gives its first line."""
+    """Run a module of this project as a process until the block ends; yields its first line."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -193,7 +193,7 @@ async def run_module(module: str, *arguments: str) -> AsyncIterator[str]:
     )
     try:
         if process.stdin is None or process.stdout is None:
-            raise RuntimeError("a child's input and output are pipes")
+            raise RuntimeError("the child has no pipes for its input and output")
         async with asyncio.timeout(READY_LIMIT):
             first = (await process.stdout.readline()).decode().strip()
         if not first:
@@ -209,7 +209,7 @@ async def run_module(module: str, *arguments: str) -> AsyncIterator[str]:
 
 
 def clean_environment() -> dict[str, str]:
-    """This machine's environment without anybody's credentials."""
+    """This machine's environment variables without any credentials."""
     return {name: os.environ[name] for name in _INHERITED if name in os.environ}
 
 

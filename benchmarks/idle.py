@@ -1,12 +1,12 @@
-"""What `signalbox up`, and each of its halves, costs while nothing happens.
+"""The resources that `signalbox up`, `bot` and `worker` use while nothing happens.
 
-Each process has a database of its own, is ready, and is left alone for 20 s; then its memory
+Each process has its own database.  When it is ready, nothing happens for 20 s; then its memory
 is read, and its CPU time and its statements (Postgres logs each one) are counted for a minute.
-Postgres is a process apart and not in these figures.  The baseline is a Python process that
+The Postgres process is not included.  The baseline is a Python process that
 imports slack_bolt, SQLAlchemy and asyncpg and then sleeps, measured in the same minute.  RSS
-counts shared pages in full; USS, the memory that its end would give back, does not.  At last
-`up` executes one run, and ten seconds after its end its memory is read again: what a process
-at rest has after work.
+counts shared pages in full; USS, the memory that the end of the process would free, does not.
+Finally `up` executes one run, and its memory is read again ten seconds after the run's end:
+the memory of an idle process after some work.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MEASURE_SECONDS = 60
 _AFTER_WORK = 10
 _KINDS = ("up", "bot", "worker")
 _LOGGED = {"log_statement": "all", "log_line_prefix": "<%a>"}
-# As Postgres begins the line of a statement: sent as text, or prepared and executed.
+# How Postgres logs a statement: sent as text, or prepared and executed.
 _STATEMENT = (b"LOG:  statement: ", b"LOG:  execute ")
 _BARE = """
 import asyncio, sys
@@ -41,7 +41,7 @@ sys.stdin.read()
 
 @dataclass(frozen=True, kw_only=True)
 class _Cost:
-    """One process at rest; memory in MiB."""
+    """One idle process; memory in MiB."""
 
     rss: float
     uss: float
@@ -52,7 +52,7 @@ class _Cost:
 
 
 async def measure(*, repetitions: int = 1) -> None:
-    """Print the figures; each repetition takes about five minutes."""
+    """Measure and print the results; each repetition takes about five minutes."""
     heading("idle", "processes at rest ÷ a process that only imports their libraries")
     for kind in _KINDS:
         costs = [await _measure_cost(kind) for _ in range(repetitions)]

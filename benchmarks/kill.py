@@ -1,14 +1,14 @@
 """How long a kill takes, and what survives it.
 
-Runs of several kinds are killed with `/workflow kill`, a few live at once: cooperative ones
-(a tool that sleeps), hostile ones (trees that ignore signals, change session, fork all the
-time, or daemonize without the run's mark), runs in the middle of a commit, which must be whole
-afterwards, and runs that are killed while they start or end.  The times are those of the
-termination's row, from the wish to the proof.  What survives is counted by the benchmark
-itself (`watch.py`).
+Runs of several kinds are killed with `/workflow kill`, a few at a time: cooperative ones (a
+tool that sleeps), hostile ones (trees that ignore signals, change session, keep forking, or
+daemonize without the run's marker), runs in the middle of a commit, which must be complete
+afterwards, and runs that are killed while they start or end.  The times come from the
+termination's row, from the request to the proof.  The benchmark counts the survivors
+independently (`process_watch.py`).
 
-The baseline does what the SDK offers: `interrupt()`, then closing the client, on the same
-scripts with the same options.  What survives that is counted in the same way, and then ended.
+The baseline uses what the SDK offers: `interrupt()`, then closing the client, for the same
+scripts with the same options.  Its survivors are counted in the same way and then ended.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ from core.domain.kills.termination import Termination
 from core.domain.runs.run import Run
 from core.store.runs import run_queries
 
-# On two processors: a start of the agent takes half a second of one.
+# For two processors: the start of an agent takes half a second of one.
 CONCURRENCY = 6
 _LIMIT = 90
-# Enough to compare with; each bare hostile close takes the SDK's own long waits.
+# Enough for a comparison; each hostile close on the bare SDK takes the SDK's own long waits.
 _BASELINES = 3
 
 
 async def measure(*, repetitions: int = 60) -> None:
-    """Print the figures; for the long count give `--repetitions 1000`."""
-    heading("kill", "from the wish to the proof, and what the benchmark finds alive after it")
+    """Measure and print the results; use `--repetitions 1000` for the full count."""
+    heading("kill", "from the request to the proof, and the processes still alive after it")
     began = time.monotonic()
     async with open_bench(slots=CONCURRENCY) as bench, open_process_watch() as watch:
         kills = await _run_concurrently(bench, watch, plan_of(repetitions))
@@ -113,7 +113,7 @@ async def _kill_one(
 
 
 def _is_whole(run: Run) -> bool:
-    """Whether the commit under way is there, the next is not, and git can go on."""
+    """Whether the commit in progress is complete, the next is absent, and git is usable."""
     path = str(run.workspace_path)
     commits, changes = (
         subprocess.run(
@@ -141,7 +141,7 @@ async def _run_of(bench: BenchEnvironment, marker: str) -> Run:
 
 
 async def _wait_until_concluded(bench: BenchEnvironment, run: Run) -> Termination | None:
-    """The termination once it has its end; a run that ended first may have none."""
+    """Wait for the termination's end; a run that ended first may have no termination."""
     while True:
         found = await bench.termination(run)
         if found is None or found.completed_at is not None:
@@ -166,7 +166,7 @@ async def _close_bare_sdk(
         try:
             async with asyncio.timeout(_LIMIT):
                 await client.interrupt()
-        # The SDK raises bare exceptions; the close that follows is what counts.
+        # The SDK raises bare exceptions; only the close that follows is measured.
         except Exception as error:  # noqa: BLE001
             line("  the baseline's interrupt failed", repr(error)[:80])
     seconds = time.perf_counter() - began

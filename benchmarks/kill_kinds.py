@@ -1,4 +1,4 @@
-"""The ways in which the benchmark kills runs, and how often each."""
+"""The kinds of kills in the benchmark, and the share of each."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from enum import StrEnum
 from core.domain.kills.termination import Phase, Termination
 from core.domain.runs.run import Run
 
-# Of these scenarios the same order for everybody, so that two machines can be compared.
+# The same order of kinds on every machine, so that two machines can be compared.
 SEED = 20_260_703
 
 
 class Family(StrEnum):
-    """Whose percentiles a kill counts to."""
+    """The group under which a kill's percentiles are reported."""
 
     COOPERATIVE = "cooperative"
     HOSTILE = "hostile"
@@ -26,12 +26,12 @@ class Family(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """One way of being killed.
+    """One kind of kill.
 
     Attributes:
-        blocking_processes: How many processes stand before the kill; `None`: it comes at any
-            moment.
-        share: How often it is among a hundred kills.
+        blocking_processes: Number of processes to wait for before the kill; `None`: the kill
+            comes at any moment.
+        share: Number of these among a hundred kills.
     """
 
     name: str
@@ -43,10 +43,10 @@ class Kind:
 
 @dataclass(frozen=True, kw_only=True)
 class Kill:
-    """One kill and what came of it.
+    """One kill and its result.
 
     Attributes:
-        is_whole: Whether what must not be cut in half is as it should be.
+        is_whole: Whether an operation that must not be interrupted is complete.
     """
 
     kind: Kind
@@ -57,23 +57,23 @@ class Kill:
 
     @property
     def hit_live_run(self) -> bool:
-        """Whether it came to a run that had not ended."""
+        """Whether the run had not ended when the kill arrived."""
         return self.termination is not None
 
     @property
     def is_confirmed(self) -> bool:
-        """Whether all of the run was proven gone."""
+        """Whether all processes of the run were proven gone."""
         return self.termination is not None and self.termination.phase is Phase.CONFIRMED
 
     @property
     def seconds(self) -> float:
-        """From the wish to the proof."""
+        """Seconds from the request to the proof."""
         if self.termination is None:
             return 0.0
         return self.termination.phases.get(Phase.CONFIRMED, 0) / 1000
 
 
-# Seconds of thought before each answer, so that the last tool call is heard of before the end.
+# Seconds of delay before each answer, so that the last tool call is visible before the end.
 END_DELAY = 0.8
 END_CALLS = 2
 
@@ -116,7 +116,7 @@ KINDS = (
         share=2,
         blocking_processes=40,
     ),
-    # The hook's own `sleep` stands.
+    # Waits for the hook's own `sleep`.
     Kind(
         name="commits",
         scenario="slow-commit] [pause: 1500",
@@ -135,7 +135,7 @@ KINDS = (
 
 
 def plan_of(repetitions: int) -> Sequence[Kind]:
-    """So many kills, in the kinds' shares, mixed."""
+    """A shuffled list of this many kills, with the shares of the kinds."""
     kinds = [kind for kind in KINDS for _ in range(kind.share)]
     plan = [kinds[number * len(kinds) // repetitions % len(kinds)] for number in range(repetitions)]
     if repetitions > len(kinds):

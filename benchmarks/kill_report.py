@@ -1,4 +1,4 @@
-"""What the benchmark of kills prints."""
+"""The printed report of the kill benchmark."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from benchmarks.results import line, median, percentile
 from core.domain.kills.termination import Phase
 from core.domain.runs.run import RunStatus
 
-# What a kill may take, whatever it waits for.
+# The longest a kill may take in any case.
 _LIMIT_SECONDS = 10
 
 
 def report(kills: Sequence[Kill], left: set[str], seconds: float, *, lanes: int) -> None:
-    """Print all figures of the kills themselves."""
+    """Print all results of the kills."""
     stopped = [one for one in kills if one.hit_live_run]
     line("kills", f"{len(kills)} in {seconds / 60:.1f} min, {lanes} at once")
-    line("survivors, right after each", str(sum(one.survivors for one in kills)))
-    line("runs with survivors at the very end", str(len(left)))
+    line("survivors, immediately after each kill", str(sum(one.survivors for one in kills)))
+    line("runs with survivors at the end", str(len(left)))
     confirmed = sum(one.is_confirmed for one in stopped)
     line("confirmed", f"{confirmed} of {len(stopped)} ({confirmed / max(len(stopped), 1):.2%})")
     for status, count in sorted(Counter(one.run.status.value for one in kills).items()):
@@ -37,19 +37,19 @@ def report(kills: Sequence[Kill], left: set[str], seconds: float, *, lanes: int)
 def _report_family(family: Family, kills: Sequence[Kill]) -> None:
     live = [one for one in kills if one.hit_live_run]
     if len(live) < len(kills):
-        line(f"{family}, met before their end", f"{len(live)} of {len(kills)}")
+        line(f"{family}, killed before their end", f"{len(live)} of {len(kills)}")
     confirmed = [one for one in live if one.is_confirmed]
     if confirmed:
         line(f"{family}, confirmed after", percentiles([one.seconds for one in confirmed]))
     for name, times in _by_kind(confirmed).items():
         line(f"  {name}", percentiles(times))
     if family is Family.CRITICAL:
-        line("  waited for it (draining)", f"{sum(map(_has_waited, live))} of {len(live)}")
-        line("  left the commit whole", f"{sum(one.is_whole for one in kills)} of {len(kills)}")
+        line("  waited for the commit (draining)", f"{sum(map(_has_waited, live))} of {len(live)}")
+        line("  left the commit complete", f"{sum(one.is_whole for one in kills)} of {len(kills)}")
     if family is Family.AT_END:
-        line("  agent still at work", f"{sum(map(_was_interrupted, live))} of {len(live)}")
+        line("  agent still working", f"{sum(map(_was_interrupted, live))} of {len(live)}")
         own = sum(one.run.status is RunStatus.COMPLETED for one in live)
-        line("  came to their own end all the same", f"{own} of {len(live)}")
+        line("  ended normally nevertheless", f"{own} of {len(live)}")
 
 
 def _has_waited(kill: Kill) -> bool:
@@ -58,7 +58,7 @@ def _has_waited(kill: Kill) -> bool:
 
 
 def _was_interrupted(kill: Kill) -> bool:
-    """Whether there was an agent to interrupt; else it had ended, and its run not yet."""
+    """Whether the agent was interrupted; otherwise it had already ended, but its run had not."""
     termination = kill.termination
     return termination is not None and Phase.INTERRUPTED in termination.phases
 
@@ -71,7 +71,7 @@ def _by_kind(kills: Iterable[Kill]) -> dict[str, list[float]]:
 
 
 def _histogram(kills: Sequence[Kill]) -> None:
-    """How many kills came to each phase, and how long they stayed in it."""
+    """Print how many kills reached each phase, and how long they stayed in it."""
     durations: dict[Phase, list[float]] = defaultdict(list)
     for one in kills:
         phases = list((one.termination.phases if one.termination else {}).items())
@@ -90,6 +90,6 @@ def _histogram(kills: Sequence[Kill]) -> None:
 
 
 def percentiles(samples: Sequence[float]) -> str:
-    """The middle, the tail and the extremes."""
+    """The median, the tail and the extremes."""
     parts = ", ".join(f"p{rank} {percentile(samples, rank):.2f}" for rank in (50, 95, 99))
     return f"{parts}, min {min(samples):.2f}, max {max(samples):.2f} s (n={len(samples)})"

@@ -1,4 +1,4 @@
-"""The last moment of a run, aimed at: learned from the runs of the same script before it."""
+"""Times a kill to the end of a run, learned from earlier runs of the same script."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from benchmarks.kill_kinds import END_CALLS, END_DELAY
 from core.domain.runs.run import Run, RunStatus
 
 _POLL_SECONDS = 0.03
-# From the result of the last tool call to the end in the row, until the first one is known:
-# one more answer, and what follows it.
+# Seconds from the result of the last tool call to the end in the row, until the first one is
+# measured: one more answer and the work after it.
 _FIRST_GUESS = END_DELAY + 0.2
-# The machine's load changes: only the last ones tell.
+# The load of the machine changes, so only the latest samples count.
 _RECENT_LAGS = 15
-# Seconds around the end at which the kill is typed; mostly before it, as what comes after it
-# races with nothing, and as it takes a tenth of a second to be heard.
+# Seconds relative to the expected end at which the kill is typed: mostly before it, because a
+# later kill races with nothing and a command takes a tenth of a second to arrive.
 _OFFSETS = (-0.6, 0.05)
 _LAST_CALL = text(
     "SELECT event.at FROM run_events AS event JOIN workflow_runs AS run ON run.id = event.run_id"
@@ -31,10 +31,10 @@ _LAST_CALL = text(
 
 @dataclass
 class EndPrediction:
-    """When runs of the script end, seconds after the result of their last tool call.
+    """Predicts the end of a script's runs, in seconds after the result of their last tool call.
 
     Attributes:
-        lags: Of those that came to their own end, killed too late or hardly at all.
+        lags: Seconds of the runs that ended normally, whether or not a kill arrived.
     """
 
     lags: list[float] = field(default_factory=list)
@@ -51,7 +51,7 @@ class EndPrediction:
         await asyncio.sleep(max(lag + rng.uniform(*_OFFSETS) - elapsed, 0))
 
     def record_end(self, ended: Run) -> None:
-        """Take in a run that ended, if it did so by itself."""
+        """Learn from a run that ended, if it ended normally."""
         last_call = self._last_calls.pop(ended.run_id, None)
         if ended.status is not RunStatus.COMPLETED:
             return
@@ -60,7 +60,7 @@ class EndPrediction:
 
 
 async def _last_call(bench: BenchEnvironment, run: Run) -> datetime | None:
-    """When the script's last tool call ended, by the run's events; `None` if it never did."""
+    """When the script's last tool call ended, by the run's events; `None` if it has not."""
     while True:
         async with bench.database.sessions() as session:
             found = list(await session.scalars(_LAST_CALL, {"run_id": run.run_id}))

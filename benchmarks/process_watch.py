@@ -1,8 +1,8 @@
-"""Who is running on this machine, seen by the benchmark itself and not by Signalbox.
+"""The processes on this machine, observed by the benchmark independently of Signalbox.
 
-One pass over `/proc` at a time serves everybody.  A process belongs to a run if its
-environment has the run's mark or if it descends from one that has; what was once met in a
-run is remembered, so that one that empties its environment and leaves is found all the same.
+All waits share each pass over `/proc`.  A process belongs to a run if its environment has the
+run's marker or if it descends from such a process.  Processes seen once in a run are
+remembered, so one that clears its environment and leaves the tree is still found.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from core.agent.process.ladder import RUN_MARKER
 
-# Pid and start time, by which a pid used again is told apart.
+# Pid and start time, which distinguishes a reused pid.
 ProcessKey = tuple[int, str]
 _POLL_SECONDS = 0.25
 _MARKER = RUN_MARKER.encode() + b"="
@@ -32,11 +32,11 @@ class _Process:
 
 @dataclass
 class ProcessWatch:
-    """The processes of all runs, as met so far.
+    """The processes of all runs seen so far.
 
     Attributes:
-        seen: By run, everything ever seen of it.
-        scan_count: How many passes there were.
+        seen: By run, every process ever seen in it.
+        scan_count: Number of passes.
     """
 
     seen: dict[str, set[ProcessKey]] = field(default_factory=lambda: defaultdict(set))
@@ -48,20 +48,20 @@ class ProcessWatch:
     async def wait_until_blocking(
         self, run_id: str, wanted: int, *, gives_up: Callable[[], bool]
     ) -> None:
-        """Wait until so many of a run's processes stand that only a kill ends."""
+        """Wait until a run has this many processes that end only when killed."""
         async with self._scanned:
             await self._scanned.wait_for(
                 lambda: self._blocking_counts.get(run_id, 0) >= wanted or gives_up()
             )
 
     def survivors(self, run_id: str) -> set[ProcessKey]:
-        """What lives of a run, by a look of this very moment."""
+        """The run's processes that are alive now, by a new scan."""
         self._scan()
         alive = {key for key in self.seen[run_id] if _started(key[0]) == key[1]}
         return alive | self._marked_processes(run_id)
 
     async def scan_forever(self) -> None:
-        """Look again and again, until cancelled."""
+        """Scan repeatedly until cancelled."""
         while True:
             await asyncio.to_thread(self._scan)
             async with self._scanned:
@@ -74,8 +74,8 @@ class ProcessWatch:
     def _scan(self) -> None:
         children: dict[int, list[_Process]] = defaultdict(list)
         marked: list[_Process] = []
-        everybody = self._list_processes()
-        for one in everybody:
+        processes = self._list_processes()
+        for one in processes:
             children[one.parent].append(one)
             if one.run is not None:
                 marked.append(one)
@@ -90,8 +90,8 @@ class ProcessWatch:
                     self.seen[run].add(one.key)
                     blocking_counts[run] += one.blocks_until_killed
                 pending += [child for child in children[one.key[0]] if child.run is None]
-        # What has left the tree stays known.
-        present = {one.key: one for one in everybody}
+        # A process that left the tree stays known.
+        present = {one.key: one for one in processes}
         for run, known in list(self.seen.items()):
             if run not in blocking_counts:
                 blocking_counts[run] = sum(
@@ -129,8 +129,8 @@ class ProcessWatch:
         return found
 
     def _read_marker(self, pid: int, started: str) -> str | None:
-        # A process that executes another program has another environment: only those that
-        # had the mark once are not read again.
+        # Executing another program replaces the environment: only processes that had the marker
+        # before are not read again.
         known = self._marks.get((pid, started))
         if known is not None:
             return known
@@ -144,7 +144,7 @@ class ProcessWatch:
 
 @asynccontextmanager
 async def open_process_watch() -> AsyncIterator[ProcessWatch]:
-    """A watch that looks on until the block ends."""
+    """A watch that scans until the block ends."""
     watch = ProcessWatch()
     scanning = asyncio.create_task(watch.scan_forever(), name="watch processes")
     try:
@@ -155,7 +155,7 @@ async def open_process_watch() -> AsyncIterator[ProcessWatch]:
 
 
 def _started(pid: int) -> str | None:
-    """Its start time; `None` for the dead."""
+    """A process's start time; `None` if it is dead."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     except OSError:

@@ -1,4 +1,4 @@
-"""Samples and how they are printed: medians, spread, ratios; never a verdict."""
+"""Statistics of samples and their printed form: medians, spread, ratios."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def percentile(samples: Sequence[float], percent: float) -> float:
 
 
 def spread(samples: Sequence[float], *, unit: str = "s", digits: int = 2) -> str:
-    """Median, with the quartiles and the extremes."""
+    """The median with the quartiles and the extremes."""
     low, high = percentile(samples, 25), percentile(samples, 75)
     return (
         f"{median(samples):.{digits}f} {unit} (quartiles {low:.{digits}f} to {high:.{digits}f}, "
@@ -26,15 +26,15 @@ def spread(samples: Sequence[float], *, unit: str = "s", digits: int = 2) -> str
 
 
 def ratios(ours: Sequence[float], baseline: Sequence[float]) -> list[float]:
-    """Each of ours over the baseline sample taken beside it."""
+    """Each of our samples divided by the baseline sample of the same pair."""
     return [one / other for one, other in zip(ours, baseline, strict=True)]
 
 
 def heading(name: str, what: str) -> None:
-    """Begin a benchmark's figures."""
+    """Print the title of a benchmark's results."""
     print(f"\n{name}: {what}", flush=True)
 
 
 def line(label: str, value: str) -> None:
-    """Print one figure."""
+    """Print one result."""
     print(f"  {label:<44} {value}", flush=True)

@@ -1,6 +1,6 @@
-"""The scripted model in a process of its own, as the real one is on machines of its own.
+"""The scripted model in its own process, because the real one is on another machine.
 
-Prints its URL and serves until its input ends.
+It prints its URL and serves until its input ends.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""A run of 60 tool turns through the whole spine, over the same script on the bare SDK.
+"""A run of 60 tool turns through all of Signalbox, compared with the bare SDK.
 
-The script answers at once, so that all the time measured is the agent program's and ours.
-Both sides talk to the same scripted model, use the same options and do the same 60 shell
-commands; the baseline opens `ClaudeSDKClient` in a prepared folder, waits for the result and
-closes it.  Two times are taken of the spine: from the row's `running` to its end (workspace
-made, agent run, diff taken, all rows written), and from the slash command to that end.  The
-two sides take turns, in changing order; a ratio compares neighbours.  The first pair warms up
-and is left out.  CPU time is Signalbox's own with its agent's, over the baseline's with its
-agent's; it is less disturbed by whatever else the machine does.
+The script answers at once, so the measured time is that of the agent program and of Signalbox.
+Both sides use the same scripted model, the same options and the same 60 shell commands.  The
+baseline opens `ClaudeSDKClient` in a prepared directory, waits for the result and closes it.
+Two times of Signalbox are measured: from the row's `running` to its end (workspace created,
+agent run, diff computed, all rows written), and from the slash command to that end.  The two
+sides alternate, in changing order; a ratio compares neighbours.  The first pair is a warm-up
+and is excluded.  CPU time is that of Signalbox and its agent, divided by that of the baseline
+and its agent; other load on the machine affects it less than wall time.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class _Bare:
 
 
 async def measure(*, repetitions: int = 7) -> None:
-    """Print the figures."""
+    """Measure and print the results."""
     heading("spine_overhead", f"{TURNS} tool turns through Signalbox ÷ on the bare SDK")
     spine: list[_Spine] = []
     bare: list[_Bare] = []
@@ -96,7 +96,7 @@ async def _run_through_spine(bench: BenchEnvironment) -> _Spine:
     cpu = bench.cpu_seconds()
     sent = time.time()
     await bench.command(f"run implement --turns {_MAX_TURNS} {TASK}")
-    # Its row has the times; looking for it often would take from what is measured.
+    # Its row has the times; frequent polling would disturb the measurement.
     run = await bench.wait_until_ended(
         (await bench.wait_until_started(before)).run_id, poll_seconds=0.5
     )
@@ -106,7 +106,7 @@ async def _run_through_spine(bench: BenchEnvironment) -> _Spine:
         )
     if run.started_at is None or run.completed_at is None:
         raise RuntimeError(f"{run.run_id} has no times")
-    # Cards are drawn for a little longer; both belong to the run.
+    # Cards are drawn for a little longer; this belongs to the run too.
     await asyncio.sleep(1)
     return _Spine(
         running=(run.completed_at - run.started_at).total_seconds(),
@@ -117,7 +117,7 @@ async def _run_through_spine(bench: BenchEnvironment) -> _Spine:
 
 
 async def _stages(bench: BenchEnvironment, run: Run) -> dict[str, float]:
-    """The same stages as on the bare SDK, from the events that the run left."""
+    """The stages of the bare SDK, computed from the run's events."""
     async with bench.database.sessions() as session:
         at = {event.kind: event.at for event in await events.of_run(session, run.id)}
     marks = [
@@ -143,7 +143,7 @@ async def _run_on_bare_sdk(bench: BenchEnvironment) -> _Bare:
         bench.folder / run_marker, bench.model_url, run_marker=run_marker, max_turns=_MAX_TURNS
     )
     cpu = _own_cpu_seconds()
-    # Its folder is there already: it has no setup to speak of.
+    # Its directory exists already: there is no setup to measure.
     began = started = ended = time.perf_counter()
     result: ResultMessage | None = None
     async with bare_client(options) as client:

@@ -1,7 +1,7 @@
-"""What holds for all tests: an environment that leads nowhere, and a Postgres on request.
+"""Set-up of all tests: an isolated environment, and a Postgres on request.
 
-The environment is cleaned before any test module is imported, so that no test, and no
-process that a test starts, reaches a real Slack, a real model or somebody's database.
+The environment is cleaned before any test module is imported, so that neither a test nor a
+process that it starts can reach a real Slack, a real model or a user's database.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def _scrub() -> None:
     for name in list(os.environ):
         if name.upper().startswith(_PREFIXES) or name.upper() in _NAMES:
             del os.environ[name]
-    # The machine's own git configuration must not decide a test.
+    # The machine's own git configuration must not influence a test.
     os.environ["GIT_CONFIG_GLOBAL"] = os.devnull
     os.environ["GIT_CONFIG_NOSYSTEM"] = "1"
     os.environ["GIT_TERMINAL_PROMPT"] = "0"
@@ -42,24 +42,24 @@ def _scrub() -> None:
 
 _scrub()
 
-# On a busy machine an example takes as long as it takes.
+# No deadline: on a busy machine an example may take long.
 settings.register_profile("signalbox", deadline=None)
 settings.load_profile("signalbox")
 
 
-# For what waits long by its nature, in seconds; the others have the limit of pyproject.toml.
+# Seconds, for tests that wait long by design; the limit of the others is in pyproject.toml.
 SLOW_TIMEOUT = 300
-# Of the processes that run tests, so many begin with those that work and not with those that wait.
+# So many of the test processes begin with tests that use the CPU, not with tests that wait.
 WORKING_PROCESSES = 3
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the tests that mostly wait, and leave those of the browser to one process.
+    """Begin with the tests that mostly wait, and keep those of the browser in one process.
 
-    With `--dist worksteal` each process gets an equal share of the list, and takes of the ends of
-    the others' when it has done its own.  So shares have their beginnings: of the first ones the
-    tests that wait, of the last one those of the browser, which takes seconds to start.  All else
-    stays in the random order.
+    With `--dist worksteal` each process gets an equal share of the list, and takes tests from
+    the ends of other shares when it has finished its own.  So the first shares begin with the
+    tests that wait, and the last one with those of the browser, which takes seconds to start.
+    All other tests stay in random order.
     """
     slow = [item for item in items if item.get_closest_marker("slow")]
     browser = [item for item in items if "browser" in item.path.parts and item not in slow]
@@ -76,7 +76,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     share, rest = divmod(len(items), processes)
     items.clear()
     for number, beginning in enumerate(beginnings):
-        # The last ones get what does not divide.
+        # The last shares get the remainder of the division.
         free_count = share + (number >= processes - rest) - len(beginning)
         items += [*beginning, *others[: max(free_count, 0)]]
         del others[: max(free_count, 0)]
@@ -84,6 +84,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Spare the collector what stays to the end: half a million objects of modules and tests."""
+    """Exempt half a million long-lived objects of modules and tests from garbage collection."""
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""A workplace for tests: real Postgres, real `claude` on the scripted model, no Slack."""
+"""The core for tests: real Postgres, real `claude` on the scripted model, no Slack."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ DRAIN = timedelta(seconds=1)
 
 @dataclass
 class CoreHarness:
-    """A workplace with one worker and somebody to act.
+    """An instance of the core with one operator; it has no worker at first.
 
     Attributes:
-        settings: As the parts were opened with.
-        boss: An operator.
+        settings: The settings the parts were opened with.
+        operator: An actor with the operator's role.
     """
 
     settings: Settings
@@ -44,7 +44,7 @@ class CoreHarness:
     operator: Actor
 
     async def start(self, task: str, *, by: Actor | None = None, **overrides: object) -> Run:
-        """Start a workflow; unique unless a `request_key` is given."""
+        """Start a workflow; each call is a new start unless a `request_key` is given."""
         values: dict[str, object] = {
             "workflow": "implement",
             "task": task,
@@ -54,13 +54,13 @@ class CoreHarness:
         return (await self.backend.runs.start(request, by=by or self.operator)).run
 
     async def read_run(self, run: Run) -> RunSnapshot:
-        """The run as it now stands."""
+        """The present snapshot of a run."""
         return await self.backend.runs.snapshot(run.run_id, by=self.operator)
 
     async def wait_until(
         self, run: Run, predicate: Callable[[RunSnapshot], object], *, within: float = 45
     ) -> RunSnapshot:
-        """Wait until something holds for a run, woken by each of its changes."""
+        """Wait until a predicate holds for a run; checked after each of its changes."""
         async with asyncio.timeout(within), self.backend.threads.changes() as hints:
             while not predicate(snapshot := await self.read_run(run)):
                 await anext(hints)
@@ -72,7 +72,7 @@ class CoreHarness:
 
     @asynccontextmanager
     async def worker(self, *, home: Path | None = None) -> AsyncIterator[Node]:
-        """A worker of this process, stopped at the end."""
+        """A worker in this process, stopped at the end."""
         with claimed_identity(home or self.settings.node.home) as identity:
             node = new_node(self.backend, identity)
             working = asyncio.create_task(node.run(), name="test worker")
@@ -89,11 +89,11 @@ class CoreHarness:
 
 @pytest.fixture
 async def core_harness(database: Database, tmp_path: Path) -> AsyncIterator[CoreHarness]:
-    """An office without a worker; enter `core_harness.worker()` for one."""
+    """A core without a worker; enter `core_harness.worker()` for one."""
     async with open_model() as model:
         home = tmp_path / "home"
         home.mkdir()
-        # The program's own ten retries take minutes.
+        # The program's own ten retries would take minutes.
         (home / "signalbox.toml").write_text("[agent]\napi_retries = 1\n")
         settings = load_settings(
             DATABASE_URL=database.dsn,
@@ -117,7 +117,7 @@ async def event_data(database: Database, run: Run, *kinds: EventKind) -> list[di
 
 
 async def assert_counted_once(database: Database, run: Run) -> None:
-    """The row's figures are those of all attempts together, each counted once."""
+    """Assert that the row's totals cover all attempts, each counted once."""
     results = await event_data(database, run, EventKind.AGENT_RESULT)
     calls = {str(call["id"]) for call in await event_data(database, run, EventKind.TOOL_STARTED)}
     assert run.tool_calls == len(calls)

@@ -1,4 +1,4 @@
-"""The tests' Postgres: one embedded server a test process, emptied after each test."""
+"""The tests' Postgres: one embedded server per test process, emptied after each test."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from core.store.database.engine import Database, open_database
 from core.store.runs import run_queries, runs
 from core.store.sessions import sessions
 
-# A test's data need not outlive a crash of the machine.
+# A test's data need not survive a crash of the machine.
 NO_DURABILITY = {
     "fsync": "off",
     "synchronous_commit": "off",
@@ -33,8 +33,8 @@ NO_DURABILITY = {
     "max_connections": "120",
 }
 
-# Deleting from small tables takes a tenth of the time of truncating them; as a replica the
-# session sets off neither triggers nor foreign keys.
+# Deleting from small tables takes a tenth of the time of truncating them; in the replica role
+# the session triggers neither triggers nor foreign keys.
 _EMPTY = """
     DO $$
     DECLARE
@@ -55,14 +55,14 @@ _OTHER_CONNECTIONS = """
     FROM pg_stat_activity
     WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
 """
-# A closed connection's backend takes a moment to go.
+# The backend of a closed connection takes a moment to end.
 _DISCONNECT_SECONDS = 5.0
 
 
 @pytest.fixture(scope="session")
 def postgres_dsn() -> Iterator[str]:
     """The DSN of this process's Postgres, at the newest revision."""
-    # A short path: a Unix socket lives in it.
+    # A short path, because it contains a Unix socket.
     folder = Path(tempfile.mkdtemp(prefix="sbpg-"))
     server = EmbeddedServer(folder / "pg", NO_DURABILITY)
     try:
@@ -79,9 +79,9 @@ def postgres_dsn() -> Iterator[str]:
 
 @pytest.fixture
 async def database(postgres_dsn: str) -> AsyncIterator[Database]:
-    """An open, empty database.  Everything is committed for real, and gone after the test.
+    """An open, empty database.  Transactions really commit; their data is deleted after the test.
 
-    A test that leaves a connection open fails: its locks would stop the next one.
+    A test that leaves a connection open fails: its locks would block the next test.
     """
     async with open_database(postgres_dsn) as opened:
         yield opened
@@ -113,12 +113,12 @@ NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
 
 def new_session(**fields: Any) -> Session:
-    """A session that is nobody's."""
+    """A session without an owner."""
     return replace(Session(id=uuid4(), agent_name="implement", created_at=NOW), **fields)
 
 
 def new_run(session_id: UUID, **fields: Any) -> Run:
-    """A pending run, whose thread has a place in Slack."""
+    """A pending run whose thread has a place in Slack."""
     identity = uuid4()
     run_id = f"run_{identity.hex[:12]}"
     run = Run(
@@ -138,7 +138,7 @@ def new_run(session_id: UUID, **fields: Any) -> Run:
 
 
 async def stored_run(database: Database, **fields: Any) -> Run:
-    """A pending run as it stands in the database; its session is made unless it is named."""
+    """A pending run as stored; its session is created unless one is given."""
     async with database.sessions.begin() as session:
         if "session_id" not in fields:
             conversation = new_session()

@@ -1,4 +1,4 @@
-"""A whole Signalbox in the test's process: sandbox, scripted model, bot and worker."""
+"""A complete Signalbox in the test's process: sandbox, scripted model, bot and worker."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ MessageDocument = Mapping[str, Any]
 
 BUILDS = "#builds"
 TRANSPORTS = ("socket", "http")
-# The program's own ten retries take minutes.
+# The program's own ten retries would take minutes.
 CONFIG = "[agent]\napi_retries = 1\n"
-# A run of the scripted model takes 2 to 5 s, on a machine that does nothing else.
+# A run of the scripted model takes 2 to 5 s on an idle machine.
 DEFAULT_TIMEOUT = 45.0
 _START_LIMIT = 30.0
 # A stop may take 15 s; one that takes longer is a defect.
@@ -43,7 +43,7 @@ _STOP_LIMIT = 16.0
 
 @dataclass
 class Card:
-    """A run's thread, as a person sees it in the channel."""
+    """A run's thread as a person sees it in the channel."""
 
     human: Human
     ts: str
@@ -56,21 +56,21 @@ class Card:
 
     @property
     def text(self) -> str:
-        """What the card says now."""
+        """The card's present text."""
         return self.human.text(self.messages[0])
 
     @property
     def replies(self) -> list[str]:
-        """What each reply says, files' messages included."""
+        """The text of each reply, including messages with files."""
         return [self.human.text(reply) for reply in self.messages[1:]]
 
     @property
     def labels(self) -> list[str]:
-        """The card's buttons."""
+        """The labels of the card's buttons."""
         return self.human.labels(self.messages[0])
 
     def bot_replies(self) -> list[str]:
-        """What the bot replied."""
+        """The texts of the bot's replies."""
         return [self.human.text(reply) for reply in self.messages[1:] if reply.get("bot_id")]
 
     async def wait_for_text(self, words: str, *, within: float = DEFAULT_TIMEOUT) -> str:
@@ -88,7 +88,7 @@ class Card:
         )
 
     async def wait_for_reply(self, words: str, *, within: float = DEFAULT_TIMEOUT) -> str:
-        """Wait until the bot has said these words below the card."""
+        """Wait until the bot has posted these words below the card."""
         return await self.human.wait_for(
             lambda: next((text for text in self.bot_replies() if words in text), None),
             timeout=within,
@@ -100,13 +100,13 @@ class Card:
         await self.human.click(self.channel, self.ts, label=label, user=user)
 
     def screenshot(self) -> MessageDocument:
-        """The card as it is now, for `press_stale`."""
+        """The present card, for `press_stale`."""
         return copy.deepcopy(self.messages[0])
 
     async def press_stale(
         self, seen: MessageDocument, label: str, *, user: str | None = None
     ) -> None:
-        """Press a button that was on the screen when the card was still another."""
+        """Press a button of an earlier state of the card."""
         workspace = self.human._workspace
         await self.human._block_interactions.click(
             workspace.person(user),
@@ -122,12 +122,12 @@ class Card:
 
 @dataclass
 class Harness:
-    """A sandbox and a model, and a Signalbox between them while `serving` is entered.
+    """A sandbox and a model, and a Signalbox between them while `serving` is active.
 
     Attributes:
-        transport: How Slack delivers: "socket" or "http".
-        home: The first process's; another one may be given to `serving`.
-        ack_times_ms: Milliseconds until each command was acknowledged.
+        transport: Transport of Slack's deliveries: "socket" or "http".
+        home: The home of the first process; `serving` accepts another one.
+        ack_times_ms: Milliseconds until the acknowledgement of each command.
     """
 
     transport: str
@@ -141,7 +141,7 @@ class Harness:
 
     @property
     def human(self) -> Human:
-        """Who acts."""
+        """The actions of people."""
         return self.sandbox.human
 
     @asynccontextmanager
@@ -154,13 +154,13 @@ class Harness:
         waits_until_ready: bool = True,
         **variables: object,
     ) -> AsyncIterator[RunningApp]:
-        """Run one process of Signalbox in this one, until the block ends.
+        """Run Signalbox in this process until the block ends.
 
         Args:
-            hears: Be a bot.
-            works: Be a worker.
-            home: Its own, if it is not the first process.
-            is_awaited: Wait until it is ready.
+            serves_slack: Whether it is a bot.
+            runs_worker: Whether it is a worker.
+            home: Its home, if it is not the first one.
+            waits_until_ready: Whether to wait until it is ready.
             variables: Settings that differ.
         """
         process = AppProcess()
@@ -197,7 +197,7 @@ class Harness:
                     await serving
 
     def variables(self, home: Path) -> dict[str, object]:
-        """The environment of a process that belongs to it."""
+        """The environment variables of one of its processes."""
         return {
             "DATABASE_URL": self.database.dsn,
             "SIGNALBOX_HOME": home,
@@ -214,7 +214,7 @@ class Harness:
 
     @contextmanager
     def stopping(self) -> Iterator[None]:
-        """While a bot stops, events go unacknowledged: Slack sends them again to the next."""
+        """Ignore unacknowledged events while a bot stops: Slack sends them to the next bot."""
         began = self.sandbox.clock.now()
         try:
             yield
@@ -223,7 +223,7 @@ class Harness:
 
     @property
     def problems(self) -> list[Problem]:
-        """What Slack would have complained of, but for events at the stop of a bot."""
+        """Everything the real Slack would have refused, except events at the stop of a bot."""
         return [
             problem
             for problem in self.sandbox.problems
@@ -246,7 +246,7 @@ class Harness:
             what=f"a card for {text[:60]!r}",
         )
 
-    async def start_in_mid_tool(self, text: str, *, user: str | None = None) -> Card:
+    async def start_in_tool_call(self, text: str, *, user: str | None = None) -> Card:
         """Start a run and wait until its agent is inside the second tool call."""
         card = await self.run(text, user=user)
         run = (await self.run_of(card)).run
@@ -283,7 +283,7 @@ class Harness:
         return answers[0]
 
     def private_messages(self, user: str | None = None) -> list[str]:
-        """What was said to a person alone."""
+        """All private messages to a person."""
         return [self.human.text(message) for message in self.human.ephemerals(user)]
 
     async def runs(self) -> list[Run]:
@@ -292,10 +292,10 @@ class Harness:
         return [snapshot.run for snapshot in found]
 
     async def run_of(self, card: Card) -> RunSnapshot:
-        """The newest leg of a card's thread."""
+        """The newest run of a card's thread."""
         channel = self.sandbox.workspace.channel(card.channel).id
         runs = self.backend.runs
-        # Slack shows a card a moment before its place is written down.
+        # Slack shows a card a moment before its place is stored.
         async with asyncio.timeout(5):
             while True:
                 run = await runs.run_of_thread(channel_id=channel, thread_ts=card.ts)
@@ -304,7 +304,7 @@ class Harness:
                 await asyncio.sleep(0.01)
 
     async def read_run(self, run: Run) -> RunSnapshot:
-        """A run as it stands."""
+        """The present snapshot of a run."""
         return await self.backend.runs.snapshot(run.run_id, by=SYSTEM)
 
     async def wait_until(
@@ -314,7 +314,7 @@ class Harness:
         *,
         within: float = DEFAULT_TIMEOUT,
     ) -> RunSnapshot:
-        """Wait until something holds for a run, woken by each of its changes."""
+        """Wait until a predicate holds for a run; checked after each of its changes."""
         async with asyncio.timeout(within), self.backend.threads.changes() as hints:
             while not predicate(snapshot := await self.read_run(run)):
                 await anext(hints)
@@ -325,9 +325,9 @@ class Harness:
         return await self.wait_until(run, lambda seen: not seen.run.is_live, within=within)
 
     async def wait_until_drawn(self, *, within: float = DEFAULT_TIMEOUT) -> None:
-        """Wait until every thread shows what the rows say."""
+        """Wait until every thread shows the state of its rows."""
         async with asyncio.timeout(within):
-            # Whether a thread is behind is asked for, nobody tells it.
+            # The database does not notify about drawn threads, so it is polled.
             while await self._has_outdated_threads():  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
 
@@ -339,7 +339,7 @@ class Harness:
         return len(self.sandbox.calls(method))
 
     async def settle(self) -> None:
-        """Wait until everything is drawn and delivered, what Slack sends again later included."""
+        """Wait until everything is drawn and delivered, including Slack's later retries."""
         await self.wait_until_drawn()
         try:
             await self.sandbox.wait_until_idle(timeout=2)
@@ -349,7 +349,7 @@ class Harness:
 
     @property
     def backend(self) -> Backend:
-        """A look at the rows that no process of the test is needed for."""
+        """A backend for reading rows, which needs no process of the test."""
         assert self._observer is not None
         return self._observer
 
@@ -358,7 +358,7 @@ class Harness:
 async def open_harness(
     database: Database, home: Path, *, transport: str, config: str = CONFIG
 ) -> AsyncIterator[Harness]:
-    """A console that nothing serves yet."""
+    """A harness that serves nothing yet."""
     await asyncio.to_thread(home.mkdir, parents=True)
     await asyncio.to_thread((home / "signalbox.toml").write_text, config)
     async with open_model() as model, open_sandbox() as sandbox:
@@ -374,7 +374,7 @@ async def open_harness(
 async def idle_harness(
     request: pytest.FixtureRequest, database: Database, tmp_path: Path
 ) -> AsyncIterator[Harness]:
-    """A console over each transport; the test enters `serving` itself."""
+    """A harness over each transport; the test enters `serving` itself."""
     async with open_harness(database, tmp_path / "home", transport=request.param) as harness:
         yield harness
 
@@ -383,7 +383,7 @@ async def idle_harness(
 async def harness(
     request: pytest.FixtureRequest, database: Database, tmp_path: Path
 ) -> AsyncIterator[Harness]:
-    """A console over each transport, with a bot and a worker in one process."""
+    """A harness over each transport, with a bot and a worker in one process."""
     async with (
         open_harness(database, tmp_path / "home", transport=request.param) as opened,
         opened.serving(),
@@ -394,7 +394,7 @@ async def harness(
 
 @pytest.fixture
 async def socket_harness(database: Database, tmp_path: Path) -> AsyncIterator[Harness]:
-    """A console over Socket Mode alone, for what does not depend on how Slack delivers."""
+    """A harness over Socket Mode only, for tests that do not depend on the transport."""
     async with (
         open_harness(database, tmp_path / "home", transport="socket") as opened,
         opened.serving(),

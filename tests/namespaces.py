@@ -1,4 +1,4 @@
-"""Processes that see other disks, and number their processes anew, as a container's do."""
+"""Processes in their own mount and pid namespaces, like those of a container."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _RUN_ON_TMPFS = 'mount -t tmpfs tmpfs "$1" && cp -r "$0"/. "$1" && shift && exec
 
 
 def can_unshare(*namespaces: str) -> bool:
-    """Whether this machine lets us make namespaces of these kinds."""
+    """Whether this machine allows namespaces of these kinds."""
     try:
         done = subprocess.run(
             ("unshare", *namespaces, "true"), check=False, capture_output=True, timeout=10
@@ -20,13 +20,13 @@ def can_unshare(*namespaces: str) -> bool:
 
 
 def with_own_disk(home: Path, *, copy_from: Path) -> tuple[str, ...]:
-    """A command that runs another one where `home` is on another disk, among its own processes.
+    """A command that runs another one with `home` on another disk, in its own pid namespace.
 
-    The hostname stays what it is.  All of it ends when the command is killed.
+    The hostname stays the same.  All processes end when the command is killed.
 
     Args:
-        home: A folder; there it is another.
-        filled_from: What is copied into that one first.
+        home: A directory that is on another disk for the command.
+        copy_from: Contents to copy to that disk first.
     """
     return (
         *("unshare", "--pid", "--mount", "--fork", "--kill-child", "--mount-proc"),

@@ -1,7 +1,7 @@
-"""A pooler in transaction mode before Postgres, as small as it can be.
+"""A minimal connection pooler in transaction mode.
 
-Each client believes that it has a connection; each of its transactions gets whichever
-connection to the server is free.
+Each client seems to have a connection; each of its transactions gets any free
+connection to the server.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 _ENCRYPTION = (80877103, 80877104)
 _PROTOCOL = 196608
-# After these the server says when it is ready again.
+# After these messages the server reports when it is ready again.
 _READY_FOLLOWS = (b"Q", b"S")
 
 
@@ -25,8 +25,8 @@ class _Backend:
     """A connection to the server.
 
     Attributes:
-        client: To whom it is lent.
-        owed: How often the server has yet to say that it is ready.
+        client: The client that uses it.
+        pending_ready: Number of ready messages that the server still has to send.
     """
 
     reader: asyncio.StreamReader
@@ -37,11 +37,11 @@ class _Backend:
 
 @dataclass
 class Pooler:
-    """Lends `backends` connections, by turns.
+    """Assigns `backends` connections to transactions in turn.
 
     Attributes:
-        dsn: Postgres behind it.
-        known_parameters: The parameters of a start that it takes; who brings another one is
+        dsn: Address of the Postgres server behind it.
+        known_parameters: The accepted startup parameters; a client with another one is
             refused.
     """
 
@@ -99,7 +99,7 @@ class Pooler:
     ) -> None:
         with suppress(OSError, asyncio.IncompleteReadError):
             if await self._handshake(reader, writer):
-                await self._lend(reader, writer)
+                await self._relay_transactions(reader, writer)
         writer.close()
 
     async def _handshake(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
@@ -119,7 +119,9 @@ class Pooler:
         writer.write(self._greeting + b"Z\0\0\0\5I")
         return True
 
-    async def _lend(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _relay_transactions(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         backend: _Backend | None = None
         while (message := await _message(reader))[:1] != b"X":
             if backend is None or backend.client is not writer:
@@ -129,10 +131,10 @@ class Pooler:
             backend.writer.write(message)
 
     async def _forward_answers(self, backend: _Backend) -> None:
-        """Pass on what the server says; a transaction's end is the end of the loan."""
+        """Forward the server's messages; the end of a transaction frees the connection."""
         while True:
             message = await _message(backend.reader)
-            # Whose notification it is nobody knows any more.
+            # It is unknown which client the notification is for.
             if message[:1] == b"A" or backend.client is None:
                 continue
             backend.client.write(message)
@@ -140,20 +142,20 @@ class Pooler:
                 backend.pending_ready -= 1
                 if message[5:] == b"I" and not backend.pending_ready:
                     backend.client = None
-                    await self._give_back(backend)
+                    await self._release(backend)
 
     async def _take(self) -> _Backend:
         async with self._freed:
             await self._freed.wait_for(lambda: self._free)
             return self._free.pop(0)
 
-    async def _give_back(self, backend: _Backend) -> None:
+    async def _release(self, backend: _Backend) -> None:
         async with self._freed:
             self._free.append(backend)
             self._freed.notify()
 
 
 async def _message(reader: asyncio.StreamReader) -> bytes:
-    """One message of the protocol, whole."""
+    """One complete message of the protocol."""
     head = await reader.readexactly(5)
     return head + await reader.readexactly(struct.unpack("!I", head[1:])[0] - 4)

@@ -1,8 +1,8 @@
-"""In a network of its own: one port of 127.0.0.1 leads to a Unix socket, and so outside.
+"""Forwards a port of 127.0.0.1 in a network namespace to a Unix socket outside.
 
-    unshare --net python -m tests.passage PORT SOCKET command …
+    unshare --net python -m tests.port_forward PORT SOCKET command …
 
-The command takes this process's place; a child of it keeps the passage open and ends with it.
+The command replaces this process; a child of it forwards the port and ends with it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _CHUNK = 64 * 1024
 
 
 def main() -> None:
-    """Open the passage, then become the command."""
+    """Start forwarding, then become the command."""
     port, path, *command = sys.argv[1:]
     _bring_loopback_up()
     listener = socket.create_server(("127.0.0.1", int(port)))
@@ -56,7 +56,7 @@ async def relay(
     answers: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
 ) -> None:
-    """Pass on what comes on either side until one of them ends."""
+    """Copy data in both directions until one side ends."""
     both = {
         asyncio.create_task(_copy(reader, server_writer)),
         asyncio.create_task(_copy(answers, writer)),

@@ -1,4 +1,4 @@
-"""A line between a program and Postgres that can be cut without a word, and mended."""
+"""A proxy between a program and Postgres that can be cut silently and restored."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _CHUNK = 64 * 1024
 
 
 class PostgresProxy:
-    """Unix sockets on both ends; while cut nothing gets through and nothing is refused.
+    """Unix sockets on both sides; while cut, nothing passes and nothing is refused.
 
     Attributes:
-        dsn: Postgres at the other end.
+        dsn: Address of Postgres through the proxy.
     """
 
     def __init__(self, dsn: str, folder: Path) -> None:
@@ -49,11 +49,11 @@ class PostgresProxy:
                 await asyncio.wait(set(self._tasks), timeout=5)
 
     def cut(self) -> None:
-        """From here nothing gets through."""
+        """Let nothing pass from now on."""
         self._wait_connected.clear()
 
     def restore(self) -> None:
-        """As before; connections that were open are lost."""
+        """Let data pass again; connections that were open are lost."""
         self._close_connections()
         self._wait_connected.set()
 
@@ -82,7 +82,7 @@ class PostgresProxy:
                     one.cancel()
                 await asyncio.wait(both)
         except (OSError, asyncio.CancelledError):
-            pass  # a line that ends, ends
+            pass  # the connection has ended
         finally:
             for one_writer in (writer, server_writer):
                 if one_writer is not None:
@@ -100,8 +100,8 @@ class PostgresProxy:
 
 @asynccontextmanager
 async def open_postgres_proxy(dsn: str) -> AsyncIterator[PostgresProxy]:
-    """A line to a Postgres that listens on a Unix socket."""
-    # A short path: a Unix socket lives in it.
+    """A proxy to a Postgres that listens on a Unix socket."""
+    # A short path, because it contains a Unix socket.
     with tempfile.TemporaryDirectory(prefix="sbln-") as folder:
         async with PostgresProxy(dsn, Path(folder)).open() as proxy:
             yield proxy

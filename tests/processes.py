@@ -1,4 +1,4 @@
-"""Signalbox as real processes, with an environment of their own."""
+"""Signalbox as real processes with their own environment."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from tests.harness import CONFIG
 
 _STARTED = re.compile(r"readiness at (http://\S+)/readyz")
 _ROOT = Path(__file__).resolve().parents[1]
-# What a process needs of ours; everything else about it is said by the test.
+# Variables of this process that a program needs; the test gives all others.
 _INHERITED = ("PATH", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV")
-# Every start of Python with all its libraries takes seconds on a busy machine.
+# A start of Python with all libraries takes seconds on a busy machine.
 _TIMEOUT_SECONDS = 90.0
 
 
@@ -34,7 +34,7 @@ class Program:
     """One running `python -m bot …`.
 
     Attributes:
-        lines: What it has said so far, on both streams.
+        lines: Its output so far, from both streams.
     """
 
     process: asyncio.subprocess.Process
@@ -42,12 +42,12 @@ class Program:
 
     @property
     def url(self) -> str | None:
-        """Of its web server, once it has said so."""
+        """Address of its web server, once it has been logged."""
         return next((found[1] for line in self.lines if (found := _STARTED.search(line))), None)
 
     @property
     def output(self) -> str:
-        """All it has said."""
+        """All output so far."""
         return "\n".join(self.lines)
 
     async def wait_until_ready(self, *, within: float = _TIMEOUT_SECONDS) -> None:
@@ -58,11 +58,11 @@ class Program:
                 await asyncio.sleep(0.05)
 
     async def readiness(self) -> int | None:
-        """The status of `/readyz`; `None` while nobody listens."""
+        """The status of `/readyz`; `None` if nothing listens."""
         return await status_of(f"{self.url}/readyz") if self.url else None
 
     async def wait_until_listening(self, *, within: float = _TIMEOUT_SECONDS) -> str:
-        """Wait until it listens; its URL."""
+        """Wait until it listens; returns its URL."""
         async with asyncio.timeout(within):
             while (url := self.url) is None:
                 assert self.process.returncode is None, self.output
@@ -70,16 +70,16 @@ class Program:
             return url
 
     def send(self, number: signal.Signals) -> None:
-        """Signal the process, and it alone."""
+        """Signal only this process."""
         self.process.send_signal(number)
 
     async def wait_until_ended(self, *, within: float = _TIMEOUT_SECONDS) -> int:
-        """Wait for its end; its exit status."""
+        """Wait for its end; returns its exit status."""
         async with asyncio.timeout(within):
             return await self.process.wait()
 
     async def wait_for_output(self, words: str, *, within: float = _TIMEOUT_SECONDS) -> None:
-        """Wait until a line holds these words."""
+        """Wait until a line contains these words."""
         async with asyncio.timeout(within):
             while not any(words in line for line in self.lines):
                 assert self.process.returncode is None, self.output
@@ -88,7 +88,7 @@ class Program:
 
 @dataclass(frozen=True)
 class ProgramResult:
-    """How a program that ends by itself ended."""
+    """The result of a program that has ended."""
 
     status: int
     output: str
@@ -96,12 +96,12 @@ class ProgramResult:
 
     @property
     def lines(self) -> list[str]:
-        """What it complained of."""
+        """The lines of its standard error."""
         return [line for line in self.errors.splitlines() if line.strip()]
 
 
 async def status_of(url: str) -> int | None:
-    """The status of a GET; `None` if nobody listens."""
+    """The status of a GET; `None` if nothing listens."""
     limit = aiohttp.ClientTimeout(total=5)
     try:
         async with aiohttp.ClientSession(timeout=limit) as http, http.get(url) as answer:
@@ -151,9 +151,9 @@ def new_home(path: Path) -> Path:
 async def running(
     command: str, home: Path, within: Sequence[str] = (), /, **variables: object
 ) -> AsyncIterator[Program]:
-    """Run `python -m bot <command>` until the block ends; then it is ended for certain.
+    """Run `python -m bot <command>` until the block ends; then make sure that it has ended.
 
-    `within` is a command that becomes the one it is given, in surroundings of its making.
+    `within` is a command that runs another one in an environment that it creates.
     """
     process = await asyncio.create_subprocess_exec(
         *within,
@@ -179,7 +179,7 @@ async def running(
             except TimeoutError:
                 process.kill()
                 await process.wait()
-        # A child that it left behind may hold its output open.
+        # A child that it left may keep its output open.
         await asyncio.wait({reading}, timeout=2)
         reading.cancel()
         await asyncio.wait({reading})
@@ -192,7 +192,7 @@ async def _read(program: Program) -> None:
 
 
 async def run_to_end(*arguments: str, home: Path, **variables: object) -> ProgramResult:
-    """Run `python -m bot …`, which ends by itself."""
+    """Run `python -m bot …` to its own end."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "bot", *arguments),
@@ -218,5 +218,5 @@ async def wait_until_agent_gone(process: AttemptRecord, *, within: float = 10) -
     agent = process.agent
     assert agent is not None
     async with asyncio.timeout(within):
-        while identify(agent.pid) == agent:  # noqa: ASYNC110 - nobody tells
+        while identify(agent.pid) == agent:  # noqa: ASYNC110 - there is no event
             await asyncio.sleep(0.05)

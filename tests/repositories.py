@@ -8,7 +8,7 @@ from git import Repo
 
 
 def new_repository(path: Path, *, branch: str = "main") -> Path:
-    """A repository with one commit on `main`, and another branch from there if one is named."""
+    """A repository with one commit on `main`, and optionally another branch from there."""
     repo = Repo.init(path, initial_branch="main")
     (path / "app.py").write_text("print('hello')\n")
     repo.index.add(["app.py"])

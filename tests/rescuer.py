@@ -1,4 +1,4 @@
-"""The look-out of a worker on another machine, without the worker."""
+"""The rescue service of another machine, without a worker."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from core.runner.recovery.interrupted_kills import InterruptedKills
 from core.runner.recovery.rescue import Rescue
 from core.workspace.workspaces import Workspaces
 
-# There is nothing of its own on its disk.
+# Its own disk is empty.
 _MISSING_DIR = Path("/nonexistent/far-away")
 
 
 def rescuer(ledger: Ledger) -> Rescue:
-    """A look-out that writes with this ledger."""
+    """A rescue service that writes with this ledger."""
     workspaces = Workspaces(_MISSING_DIR, git_timeout=timedelta(seconds=5))
     return Rescue(ledger, InterruptedKills(ledger, workspaces, Cleaner(_MISSING_DIR)))

@@ -1,4 +1,4 @@
-"""The sandbox as a fixture, and a way to put an app of a test's own in front of it."""
+"""The sandbox as a fixture, and a way to connect a test's own app to it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from bot.sandbox.slack.people import BUILDS
 from bot.sandbox.slack.server import Sandbox, open_sandbox
 
 SLACK_DATA = Path(__file__).resolve().parents[2] / "shared" / "slack-data"
-"""What others recorded of Slack; tests that compare with it skip where it is missing."""
+"""Recorded data about Slack from elsewhere; tests that compare with it skip if it is missing."""
 
 
 @pytest_asyncio.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
-    """A Slack of the test's own; what the real one would complain of fails the test."""
+    """A Slack for one test; problems the real one would report fail the test."""
     async with open_sandbox() as opened:
         yield opened
         assert not opened.problems, opened.problems
@@ -39,13 +39,13 @@ def new_app(sandbox: Sandbox) -> AsyncApp:
 async def connected(
     app: AsyncApp, sandbox: Sandbox, *, transport: str, connections: int = 1
 ) -> AsyncIterator[None]:
-    """Connect an app for the length of the block.
+    """Connect an app until the block ends.
 
     Args:
         app: The app.
-        sandbox: Where to.
+        sandbox: The sandbox to connect to.
         transport: "socket" or "http".
-        connections: How many sockets.
+        connections: Number of sockets.
     """
     async with contextlib.AsyncExitStack() as stack:
         if transport == "http":
@@ -68,7 +68,7 @@ async def connected(
 
 
 def command_body(sandbox: Sandbox, words: str) -> dict[str, Any]:
-    """A `/workflow` delivery as Slack makes it, to be sent or stored by hand."""
+    """A `/workflow` delivery in Slack's form, to send or store directly."""
     workspace = sandbox.workspace
     person, channel = workspace.person(None), workspace.channel(BUILDS)
     return payloads.slash_command(

@@ -1,4 +1,4 @@
-"""The sandbox's page: a few static files, served beside the local Slack."""
+"""The sandbox's page: a few static files on the local Slack's server."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +17,7 @@ _TYPES: Mapping[str, str] = MappingProxyType(
     }
 )
 
-# Everything the page needs is here; what people and agents write can load nothing.
+# The page needs nothing else; text of people and agents cannot load anything.
 _HEADERS: Mapping[str, str] = MappingProxyType(
     {
         "Cache-Control": "no-cache",
@@ -34,7 +34,7 @@ _HEADERS: Mapping[str, str] = MappingProxyType(
 def add_page(app: web.Application) -> None:
     """Serve the page at `/` and its parts below `/page/`.
 
-    The files are listed once, here: a request can only name one of them.
+    The list of files is read once, here: a request can only name one of them.
     """
     files = {
         path.relative_to(PAGE).as_posix(): path

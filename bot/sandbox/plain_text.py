@@ -8,13 +8,13 @@ from typing import Any
 
 from bot.sandbox.slack.people import seed_people
 
-# Text of the sandbox's own making has no other pointed brackets: those of people are escaped.
+# The only unescaped angle brackets are the sandbox's own: those in people's text are escaped.
 _MARKUP = re.compile(r"<([^<>]+)>")
 _RULE = "─" * 72
 
 
 def thread_text(messages: Sequence[Mapping[str, Any]]) -> str:
-    """The messages of a thread, root first, as a person would read them."""
+    """The messages of a thread, root first, as readable text."""
     return f"\n{_RULE}\n".join(_message(message) for message in messages)
 
 
@@ -50,7 +50,7 @@ def _text(element_or_text: Mapping[str, Any]) -> str:
 
 
 def _visible_text(markup: re.Match[str]) -> str:
-    """What a person sees of `<@U1>`, `<#C1|name>`, `<!date^…|fallback>`, `<url|label>`."""
+    """The visible part of `<@U1>`, `<#C1|name>`, `<!date^…|fallback>` or `<url|label>`."""
     target, _, label = markup.group(1).partition("|")
     if target.startswith("@"):
         names = {person.id: person.name for person in seed_people("signalbox")}

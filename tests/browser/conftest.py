@@ -1,7 +1,7 @@
-"""A real browser in front of the sandbox's page.
+"""A real browser that opens the sandbox's page.
 
-The browser's driver belongs to one event loop, so the tests here share theirs: each module
-says `pytestmark = ONE_LOOP`.
+The browser's driver belongs to one event loop, so the tests here share a loop: each module
+sets `pytestmark = ONE_LOOP`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tests.sandbox import connected
 ONE_LOOP = pytest.mark.asyncio(loop_scope="session")
 BROWSER_NAMES = ("chromium", "chromium-browser", "google-chrome")
 TIMEOUT_MS = 15_000
-# A browser that starts from a cold disk on a busy machine keeps its first caller waiting.
+# The first start of a browser from a cold disk on a busy machine is slow.
 START_MS = 75_000
 
 OpenPage = Callable[..., Awaitable[Page]]
@@ -37,7 +37,7 @@ expect.set_options(timeout=TIMEOUT_MS)
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    """Where a Chromium is; without one these tests are left out, but in CI they fail."""
+    """Path of a Chromium; without one these tests are skipped, but in CI they fail."""
     for name in BROWSER_NAMES:
         if path := shutil.which(name):
             return path
@@ -48,12 +48,12 @@ def chromium() -> str:
 
 @pytest.fixture(scope="session")
 def endpoint(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One browser for all tests; each has windows of its own, which share nothing."""
+    """One browser for all tests; each test has its own isolated windows."""
     flags = [
         "--headless=new",
         "--remote-debugging-port=0",
         f"--user-data-dir={tmp_path_factory.mktemp('chromium')}",
-        # Root, and containers without user namespaces, have no sandbox.
+        # Chromium's sandbox does not work for root, or in containers without user namespaces.
         "--no-sandbox",
         "--disable-dev-shm-usage",
         "--disable-gpu",
@@ -83,7 +83,7 @@ async def browser(endpoint: str) -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def sandbox() -> AsyncIterator[Sandbox]:
-    """A Slack with its page and the small app; complaints of the real one fail the test."""
+    """A Slack with its page and the small app; problems real Slack would report fail the test."""
     async with (
         open_sandbox(extra_routes=add_page, rate_limits=False) as opened,
         connected(small_app(opened), opened, transport="socket"),
@@ -96,7 +96,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 async def open_page(browser: Browser, sandbox: Sandbox) -> AsyncIterator[OpenPage]:
     """Opens the page: `await open_page("builds", person="ben", viewport=…)`.
 
-    Whatever the page writes to the console as an error, or throws, fails the test.
+    A console error or an exception on the page fails the test.
     """
     page_errors: list[str] = []
 

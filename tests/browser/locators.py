@@ -1,4 +1,4 @@
-"""How a test finds what a person sees, by role and label."""
+"""Finds what a person sees, by role and label."""
 
 from __future__ import annotations
 

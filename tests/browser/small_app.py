@@ -1,4 +1,4 @@
-"""A small app behind the sandbox: enough of everything for a page to show."""
+"""A small app on the sandbox that gives the page something of everything to show."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _option(text: str) -> Document:
 
 
 def card(task: str, *, is_live: bool) -> list[Document]:
-    """A run's card: its button asks first."""
+    """A run's card; its button asks for a confirmation."""
     kill = _button(
         "Kill",
         "kill",
@@ -64,7 +64,7 @@ def card(task: str, *, is_live: bool) -> list[Document]:
 
 
 def form() -> Document:
-    """A modal with a field of each kind that matters."""
+    """A modal with a field of each important type."""
 
     def field(block_id: str, label: str, element: Document, **more: Any) -> Document:
         named = {"action_id": "value", **element}
@@ -207,7 +207,7 @@ async def on_mention(event: Document, client: AsyncWebClient) -> None:
     await client.chat_postMessage(
         channel=event["channel"],
         thread_ts=event.get("thread_ts", event["ts"]),
-        text=f"<@{event['user']}>, I heard you.",
+        text=f"<@{event['user']}>, I received your message.",
     )
 
 

@@ -40,7 +40,7 @@ ELEMENTS: list[dict[str, Any]] = [
 ]
 
 
-async def test_a_dangerous_button_asks_first_and_the_card_changes_in_place(page: Page) -> None:
+async def test_a_dangerous_button_asks_first_and_the_card_is_updated(page: Page) -> None:
     await write(page, "/workflow run Something")
     card = message(feed(page), "builder")
     kill = card.get_by_role("button", name="Kill", exact=True)
@@ -71,7 +71,7 @@ async def test_an_overflow_menu_is_used_by_keyboard(page: Page) -> None:
     await expect(message(thread(page), "You chose Diff.")).to_be_visible()
 
 
-async def test_a_select_tells_the_app_what_was_chosen(page: Page) -> None:
+async def test_a_select_sends_the_choice_to_the_app(page: Page) -> None:
     await write(page, "/workflow run Something")
     card = message(feed(page), "builder")
     await card.get_by_role("button", name="Kill", exact=True).click()
@@ -111,7 +111,7 @@ async def test_mrkdwn_is_drawn_as_slack_draws_it(page: Page) -> None:
     await expect(drawn).to_contain_text("🎉")
 
 
-async def test_markdown_is_drawn_as_another_language(page: Page) -> None:
+async def test_markdown_is_drawn_by_its_own_rules(page: Page) -> None:
     words = "# Done\n\n**bold** and *it*\n\n1. one\n2. two\n   - deep"
     table = "| a | b |\n|---|--:|\n| 1 | 2 |"
 
@@ -125,11 +125,11 @@ async def test_markdown_is_drawn_as_another_language(page: Page) -> None:
     await expect(drawn.get_by_role("cell", name="2")).to_have_css("text-align", "right")
 
 
-async def test_rich_text_and_pictures_are_drawn_without_asking_another_host(
+async def test_rich_text_and_images_are_drawn_without_a_request_to_another_host(
     page: Page, sandbox: Sandbox
 ) -> None:
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    requested_urls: list[str] = []
+    page.on("request", lambda request: requested_urls.append(request.url))
 
     client = AsyncWebClient(token=sandbox.bot_token, base_url=sandbox.api_url)
     await client.chat_postMessage(channel="#builds", text="all of it", blocks=ELEMENTS)
@@ -141,7 +141,7 @@ async def test_rich_text_and_pictures_are_drawn_without_asking_another_host(
     await expect(drawn.get_by_role("listitem")).to_have_text("item")
     await expect(drawn).to_contain_text("@Ben Okafor")
     await expect(drawn.get_by_role("img", name="A chart of runs")).to_be_visible()
-    assert [url for url in asked if not url.startswith(sandbox.url)] == []
+    assert [url for url in requested_urls if not url.startswith(sandbox.url)] == []
 
 
 async def test_the_home_tab_is_drawn_and_its_button_opens_a_form(open_page: OpenPage) -> None:

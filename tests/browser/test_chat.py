@@ -11,7 +11,7 @@ pytestmark = ONE_LOOP
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 
 
-async def test_a_message_arrives_on_another_screen_while_it_is_open(open_page: OpenPage) -> None:
+async def test_a_message_appears_on_an_open_page_of_another_person(open_page: OpenPage) -> None:
     ada, ben = await open_page(), await open_page(person="ben")
 
     await write(ada, "Morning, @ben")
@@ -33,7 +33,7 @@ async def test_shift_enter_makes_a_new_line_and_enter_sends(page: Page) -> None:
     await expect(box).to_have_value("")
 
 
-async def test_a_thread_opens_takes_replies_and_closes_by_escape(page: Page) -> None:
+async def test_a_thread_opens_accepts_replies_and_closes_on_escape(page: Page) -> None:
     await write(page, "Who breaks the build?")
     root = message(feed(page), "Who breaks the build?")
     await root.hover()
@@ -56,10 +56,10 @@ async def test_the_app_is_mentioned_in_a_thread_and_answers(page: Page) -> None:
 
     await reply(page, "@signalbox what now?")
 
-    await expect(message(thread(page), "@Ada Lind, I heard you.")).to_be_visible()
+    await expect(message(thread(page), "@Ada Lind, I received your message.")).to_be_visible()
 
 
-async def test_a_name_is_completed_from_its_beginning(page: Page) -> None:
+async def test_a_name_is_completed_from_its_first_letters(page: Page) -> None:
     box = page.get_by_role("textbox", name="Message #builds")
 
     await box.press_sequentially("thanks @cl")
@@ -68,7 +68,7 @@ async def test_a_name_is_completed_from_its_beginning(page: Page) -> None:
     await expect(box).to_have_value("thanks @cleo ")
 
 
-async def test_one_acts_as_another_person(page: Page) -> None:
+async def test_a_visitor_can_act_as_another_person(page: Page) -> None:
     await page.get_by_role("button", name="You are: Ada Lind").click()
     await page.get_by_role("menuitem", name="Cleo Marsh").click()
 
@@ -78,7 +78,7 @@ async def test_one_acts_as_another_person(page: Page) -> None:
     await expect(message(feed(page), "It is me")).to_contain_text("Cleo Marsh")
 
 
-async def test_what_is_only_for_one_person_is_not_on_the_others_screen(
+async def test_an_ephemeral_message_is_shown_to_its_person_only(
     open_page: OpenPage,
 ) -> None:
     ada, ben = await open_page(), await open_page(person="ben")
@@ -91,7 +91,7 @@ async def test_what_is_only_for_one_person_is_not_on_the_others_screen(
     await expect(message(feed(ben), "No runs match")).to_have_count(0)
 
 
-async def test_a_channel_tells_of_news_until_it_is_opened(page: Page, sandbox: Sandbox) -> None:
+async def test_a_channel_is_marked_unread_until_it_is_opened(page: Page, sandbox: Sandbox) -> None:
     general = page.get_by_role("link", name="general")
 
     await sandbox.human.say("#general", "news", user="ben")
@@ -102,7 +102,7 @@ async def test_a_channel_tells_of_news_until_it_is_opened(page: Page, sandbox: S
     await expect(general.get_by_role("img", name="unread")).to_have_count(0)
 
 
-async def test_a_reader_of_old_messages_is_not_moved_by_new_ones(
+async def test_new_messages_do_not_scroll_a_reader_of_old_ones(
     page: Page, sandbox: Sandbox
 ) -> None:
     for number in range(30):
@@ -118,11 +118,11 @@ async def test_a_reader_of_old_messages_is_not_moved_by_new_ones(
     await expect(message(feed(page), "the newest")).to_be_in_viewport()
 
 
-async def test_the_page_catches_up_after_the_stream_broke(page: Page, sandbox: Sandbox) -> None:
+async def test_the_page_catches_up_after_a_lost_stream(page: Page, sandbox: Sandbox) -> None:
     live = page.get_by_text("Live", exact=True)
     await expect(live).to_be_visible()
 
-    # It comes back within half a second: too soon for one who only looks now and then.
+    # The page reconnects within half a second: an occasional poll would miss the change.
     await page.evaluate("""() => {
         const isLive = () => document.body.innerText.includes("Live");
         window.loss = new Promise((resolve) => {
@@ -158,7 +158,7 @@ async def test_nobody_writes_in_an_archived_channel(open_page: OpenPage) -> None
     await expect(page.get_by_role("textbox", name="Message #attic")).to_be_hidden()
 
 
-async def test_the_app_is_invited_where_it_is_missing(open_page: OpenPage) -> None:
+async def test_the_app_can_be_invited_to_a_channel_without_it(open_page: OpenPage) -> None:
     page = await open_page("random")
 
     await page.get_by_role("button", name="Invite @signalbox").click()
@@ -166,7 +166,7 @@ async def test_the_app_is_invited_where_it_is_missing(open_page: OpenPage) -> No
     await expect(page.get_by_text("signalbox is here")).to_be_visible()
 
 
-async def test_a_phone_shows_one_thing_at_a_time(open_page: OpenPage, sandbox: Sandbox) -> None:
+async def test_a_phone_shows_one_column_at_a_time(open_page: OpenPage, sandbox: Sandbox) -> None:
     page = await open_page(**PHONE)
     await sandbox.human.say("#general", "on the phone", user="ben")
 

@@ -50,14 +50,14 @@ async def test_a_command_in_a_thread_is_refused_in_slacks_words(page: Page) -> N
     )
 
 
-async def test_a_command_nobody_has_is_refused(page: Page) -> None:
+async def test_an_unknown_command_is_refused(page: Page) -> None:
     await write(page, "/nonsense now")
 
     alert = page.get_by_role("main").get_by_role("alert")
     await expect(alert).to_contain_text("/nonsense is not a valid command.")
 
 
-async def test_a_late_acknowledgement_is_told_as_slack_tells_it(
+async def test_a_late_acknowledgement_is_reported_in_slacks_words(
     page: Page, sandbox: Sandbox
 ) -> None:
     await write(page, "/workflow silence")
@@ -67,7 +67,7 @@ async def test_a_late_acknowledgement_is_told_as_slack_tells_it(
     assert sandbox.take_problems() != []
 
 
-async def test_the_last_line_comes_back_by_arrow_up(page: Page) -> None:
+async def test_arrow_up_brings_back_the_last_line(page: Page) -> None:
     await write(page, "/workflow find")
     box = page.get_by_role("textbox", name="Message #builds")
     await expect(message(feed(page), "No runs match")).to_be_visible()

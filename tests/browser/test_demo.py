@@ -1,4 +1,4 @@
-"""The demo as a newcomer meets it: one command, then the page."""
+"""The demo as a newcomer sees it: one command, then the page."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from tests.browser.conftest import ONE_LOOP, TIMEOUT_MS
 
 pytestmark = [ONE_LOOP, pytest.mark.timeout(300)]
 
-# An agent's start and a dozen turns at the demo's pace, on a machine that is busy with tests.
+# Starting an agent and a dozen turns at the demo's speed, on a machine busy with tests.
 RUN_MS = 90_000
 START_SECONDS = 60
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def demo_url() -> AsyncIterator[str]:
-    """`python -m bot demo` in a process of its own, ended as Ctrl-C does."""
+    """`python -m bot demo` in its own process, ended with the signal of Ctrl-C."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bot", "demo", "--port", "0",
         stdout=asyncio.subprocess.PIPE,
@@ -38,7 +38,7 @@ async def demo_url() -> AsyncIterator[str]:
                     yield found[0]
                     break
             else:
-                pytest.fail("the demo ended before it told its address")
+                pytest.fail("the demo ended before it printed its address")
     finally:
         process.send_signal(signal.SIGINT)
         async with asyncio.timeout(30):

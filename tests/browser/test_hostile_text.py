@@ -89,7 +89,7 @@ async def test_the_page_forbids_what_it_does_not_need(page: Page, sandbox: Sandb
 
 
 @pytest.mark.parametrize("piece", [" *a", "*_~", "`*", "<a *", "[a](", "**a ", "> *_"])
-async def test_a_text_made_to_be_slow_does_not_hold_up_the_page(
+async def test_a_text_that_is_slow_to_parse_does_not_block_the_page(
     page: Page, sandbox: Sandbox, piece: str
 ) -> None:
     client = AsyncWebClient(token=sandbox.bot_token, base_url=sandbox.api_url)

@@ -29,7 +29,7 @@ async def test_the_inspector_shows_calls_and_deliveries_with_their_json(page: Pa
     await expect(inspector.get_by_role("button", name="files.completeUpload")).to_be_visible()
 
 
-async def test_what_slack_would_have_complained_of_is_counted_and_named(
+async def test_problems_that_slack_would_report_are_counted_and_named(
     page: Page, sandbox: Sandbox
 ) -> None:
     client = AsyncWebClient(token=sandbox.bot_token, base_url=sandbox.api_url)

@@ -16,7 +16,7 @@ async def opened_form(page: Page) -> Locator:
     return form
 
 
-async def test_a_form_says_what_is_wrong_then_goes_through(page: Page) -> None:
+async def test_a_form_shows_its_errors_and_is_then_accepted(page: Page) -> None:
     form = await opened_form(page)
     run = form.get_by_role("button", name="Run", exact=True)
     task = form.get_by_role("textbox", name="Task")
@@ -67,7 +67,7 @@ async def test_a_number_outside_its_bounds_is_not_sent(page: Page) -> None:
     await expect(form.get_by_role("alert")).to_have_text("Please enter a number of at most 100.")
 
 
-async def test_a_pushed_form_goes_back_to_the_one_below_with_its_words(page: Page) -> None:
+async def test_closing_a_pushed_form_shows_the_one_below_with_its_entries(page: Page) -> None:
     form = await opened_form(page)
     await form.get_by_role("combobox", name="Workflow").select_option(label="Builder")
     await form.get_by_role("textbox", name="Task").fill("push another one")

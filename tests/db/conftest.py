@@ -1,1 +1,1 @@
-"""Tests here need a Postgres: they ask for the fixture `database`."""
+"""Tests here need a Postgres: they request the fixture `database`."""

@@ -1,4 +1,4 @@
-"""Which runs are handed to workers, when, and in which order."""
+"""Admission: which waiting runs get a job, when, and in which order."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from tests.fakes.queue import running_worker, wait_until
 LATER = NOW + timedelta(seconds=90)
 
 
-def work_on(database: Database) -> ServiceContext:
+def context_of(database: Database) -> ServiceContext:
     return ServiceContext(database, lambda: NOW)
 
 
 async def admission_with_caps(database: Database, **caps: int) -> AdmissionService:
-    service = AdmissionService(work_on(database))
+    service = AdmissionService(context_of(database))
     await service.set_caps(Caps(**caps))
     return service
 
@@ -53,7 +53,7 @@ async def admitted(database: Database) -> list[str]:
         return [run.run_id for run in await admit(session, now=NOW)]
 
 
-async def look(database: Database, run: Run) -> Run:
+async def reload(database: Database, run: Run) -> Run:
     async with database.sessions() as session:
         return await run_queries.get(session, run.run_id)
 
@@ -66,7 +66,7 @@ async def jobs_of(database: Database) -> list[str]:
         return list(found)
 
 
-async def finished(database: Database, run: Run) -> None:
+async def finish(database: Database, run: Run) -> None:
     async with database.sessions.begin() as session:
         await runs.finish(
             session, run.run_id, attempt=run.attempt, stop_reason=StopReason.SUCCESS, now=NOW
@@ -74,7 +74,7 @@ async def finished(database: Database, run: Run) -> None:
         await admit(session, now=NOW)
 
 
-async def test_without_caps_everything_that_waits_is_handed_over_in_order(
+async def test_without_caps_all_waiting_runs_are_admitted_in_order(
     database: Database,
 ) -> None:
     late = await stored_run(database, created_at=LATER)
@@ -83,10 +83,10 @@ async def test_without_caps_everything_that_waits_is_handed_over_in_order(
 
     assert await admitted(database) == [urgent.run_id, early.run_id, late.run_id]
     assert await admitted(database) == []
-    assert (await look(database, early)).job_id is not None
+    assert (await reload(database, early)).job_id is not None
 
 
-async def test_what_does_not_fit_waits_with_its_reason(database: Database) -> None:
+async def test_a_run_over_a_cap_waits_with_its_reason(database: Database) -> None:
     ann, bob = await make_user(database, "ann"), await make_user(database, "bob")
     await admission_with_caps(database, fleet=3, repository=2, person=1)
     first = await stored_run(database, user_id=ann, git_repo="https://example.org/a")
@@ -105,27 +105,27 @@ async def test_what_does_not_fit_waits_with_its_reason(database: Database) -> No
 
     got = await admitted(database)
 
-    # The fifth is not held back by the fourth, whose repository is at its cap.
+    # The fourth run, whose repository is at its cap, does not hold back the fifth.
     assert set(got) == {first.run_id, third.run_id, fifth.run_id}
-    reasons = [(await look(database, run)).queue_reason for run in (second, fourth, sixth)]
+    reasons = [(await reload(database, run)).queue_reason for run in (second, fourth, sixth)]
     assert reasons == [QueueReason.PERSON, QueueReason.REPOSITORY, QueueReason.FLEET]
-    assert (await look(database, first)).queue_reason is None
+    assert (await reload(database, first)).queue_reason is None
 
 
-async def test_an_end_lets_the_next_one_in_with_the_same_commit(database: Database) -> None:
+async def test_the_end_of_a_run_admits_the_next_in_the_same_transaction(database: Database) -> None:
     running = await running_run(database)
     await admission_with_caps(database, fleet=1)
     waiting = await stored_run(database, created_at=LATER)
     assert await admitted(database) == []
 
-    await finished(database, running)
+    await finish(database, running)
 
-    now = await look(database, waiting)
+    now = await reload(database, waiting)
     assert now.job_id is not None
     assert now.queue_reason is None
 
 
-async def test_an_end_that_is_rolled_back_lets_nobody_in(database: Database) -> None:
+async def test_an_end_that_is_rolled_back_admits_nothing(database: Database) -> None:
     running = await running_run(database)
     await admission_with_caps(database, fleet=1)
     waiting = await stored_run(database, created_at=LATER)
@@ -137,44 +137,44 @@ async def test_an_end_that_is_rolled_back_lets_nobody_in(database: Database) -> 
         assert len(await admit(session, now=NOW)) == 1
         await session.rollback()
 
-    assert (await look(database, waiting)).job_id is None
-    assert (await look(database, running)).status is RunStatus.RUNNING
+    assert (await reload(database, waiting)).job_id is None
+    assert (await reload(database, running)).status is RunStatus.RUNNING
     assert await jobs_of(database) == []
 
 
-async def test_a_requeued_run_goes_first_and_past_the_caps_it_had_met(database: Database) -> None:
+async def test_a_requeued_run_goes_first_and_ignores_the_caps(database: Database) -> None:
     running = await running_run(database)
     await admission_with_caps(database, fleet=1)
     urgent = await stored_run(database, priority=50, created_at=NOW - timedelta(seconds=9))
-    ledger = Ledger(work_on(database), "w1", "h")
+    ledger = Ledger(context_of(database), "w1", "h")
 
     again = await ledger.requeue(running, reason="its worker was lost")
 
     assert again.job_id is not None
     assert again.attempt == 2
-    assert (await look(database, urgent)).queue_reason is QueueReason.FLEET
+    assert (await reload(database, urgent)).queue_reason is QueueReason.FLEET
 
 
-async def test_a_requeued_runs_job_goes_before_the_new_ones_of_its_priority(
+async def test_a_requeued_runs_job_precedes_new_jobs_of_its_priority(
     database: Database,
 ) -> None:
     running = await running_run(database)
     new = await stored_run(database, created_at=NOW - timedelta(seconds=9))
     urgent = await stored_run(database, priority=1, created_at=LATER)
     await admitted(database)
-    await Ledger(work_on(database), "w1", "h").requeue(running, reason="its worker was lost")
+    await Ledger(context_of(database), "w1", "h").requeue(running, reason="its worker was lost")
     begun: list[str] = []
 
-    async def note(job: Job) -> None:
+    async def record_job(job: Job) -> None:
         begun.append(job.run_id)
 
-    async with running_worker(database.dsn, note, slots=1):
+    async with running_worker(database.dsn, record_job, slots=1):
         await wait_until(lambda: len(begun) == 3)
 
     assert begun == [urgent.run_id, running.run_id, new.run_id]
 
 
-async def test_a_higher_cap_lets_more_in_at_once_and_a_lower_one_ends_nobody(
+async def test_a_higher_cap_admits_more_at_once_and_a_lower_one_ends_nothing(
     database: Database,
 ) -> None:
     await admission_with_caps(database, fleet=1)
@@ -187,14 +187,14 @@ async def test_a_higher_cap_lets_more_in_at_once_and_a_lower_one_ends_nobody(
     await admission_with_caps(database, fleet=2)
     async with database.sessions.begin() as session:
         begun = await runs.begin(session, waiting[0].run_id, attempt=1, worker_id="w1", now=NOW)
-    await finished(database, begun)
-    assert (await look(database, waiting[3])).job_id is None
+    await finish(database, begun)
+    assert (await reload(database, waiting[3])).job_id is None
 
     await admission_with_caps(database)
-    assert (await look(database, waiting[3])).job_id is not None
+    assert (await reload(database, waiting[3])).job_id is not None
 
 
-async def test_caps_are_read_by_everybody_and_one_left_out_is_removed(database: Database) -> None:
+async def test_caps_are_shared_and_an_omitted_cap_is_removed(database: Database) -> None:
     await admission_with_caps(database, fleet=6, person=2)
     await admission_with_caps(database, fleet=5, repository=3)
 
@@ -202,7 +202,9 @@ async def test_caps_are_read_by_everybody_and_one_left_out_is_removed(database: 
         assert await cap_rows.read(session) == Caps(fleet=5, repository=3)
 
 
-async def test_a_run_that_somebody_changes_just_now_is_left_to_them(database: Database) -> None:
+async def test_admission_skips_a_run_that_another_transaction_is_changing(
+    database: Database,
+) -> None:
     await admission_with_caps(database, fleet=1)
     locked = await stored_run(database)
     other = await stored_run(database, created_at=LATER)
@@ -210,34 +212,36 @@ async def test_a_run_that_somebody_changes_just_now_is_left_to_them(database: Da
     async with database.sessions.begin() as session:
         await runs.request_kill(session, locked.run_id, now=NOW)
         async with asyncio.timeout(5):
-            # Neither waits for the row's lock, nor gives its place to another one.
+            # It neither waits for the row's lock nor admits another run instead.
             assert await admitted(database) == []
         await runs.finish(
             session, locked.run_id, attempt=None, stop_reason=StopReason.KILLED, now=NOW
         )
-        let_in = await admit(session, now=NOW)
+        admitted_runs = await admit(session, now=NOW)
 
-    assert [run.run_id for run in let_in] == [other.run_id]
+    assert [run.run_id for run in admitted_runs] == [other.run_id]
 
 
-async def test_who_froze_with_the_lock_in_hand_loses_it(database: Database) -> None:
+async def test_a_transaction_that_freezes_with_the_admission_lock_loses_it(
+    database: Database,
+) -> None:
     await admission_with_caps(database, fleet=1)
     waiting = await stored_run(database)
-    let_in: list[str] = []
+    admitted_runs: list[str] = []
 
     async def freeze() -> None:
         async with database.sessions.begin() as frozen:
             await pending.lock_admission(frozen)
             async with asyncio.timeout(12):
-                let_in.extend(await admitted(database))
+                admitted_runs.extend(await admitted(database))
 
     with pytest.raises(DBAPIError):
         await freeze()
 
-    assert let_in == [waiting.run_id]
+    assert admitted_runs == [waiting.run_id]
 
 
-async def test_the_line_counts_both_kinds_of_waiting(database: Database) -> None:
+async def test_the_queue_position_counts_runs_with_and_without_a_job(database: Database) -> None:
     ann = await make_user(database, "ann")
     await admission_with_caps(database, person=1)
     old = await stored_run(database, user_id=ann)
@@ -250,16 +254,16 @@ async def test_the_line_counts_both_kinds_of_waiting(database: Database) -> None
         await admit(session, now=NOW)
 
     async with database.sessions() as session:
-        in_line = (urgent, young, older, old, killed)
-        found = [await pending.queue_position(session, run.run_id) for run in in_line]
+        in_order = (urgent, young, older, old, killed)
+        found = [await pending.queue_position(session, run.run_id) for run in in_order]
         listed = await pending.positions(session)
 
-    # The young one can be taken by a worker at any moment, those before it by age cannot.
+    # A worker can take the young run at any time, unlike the older runs before it.
     assert found == [1, 2, 3, 4, None]
-    assert list(listed) == [run.run_id for run in in_line[:-1]]
+    assert list(listed) == [run.run_id for run in in_order[:-1]]
 
 
-async def test_what_keeps_a_run_is_told_with_the_figures_of_now(database: Database) -> None:
+async def test_the_queue_reason_has_the_present_counts(database: Database) -> None:
     ann = await make_user(database, "ann")
     for _ in range(2):
         await running_run(database, user_id=ann)
@@ -274,38 +278,38 @@ async def test_what_keeps_a_run_is_told_with_the_figures_of_now(database: Databa
     assert (hold.reason, hold.in_use, hold.cap) == (QueueReason.PERSON, 2, 2)
 
 
-async def test_the_poll_admits_what_a_lost_call_left_waiting(database: Database) -> None:
+async def test_the_poll_admits_runs_after_a_lost_call(database: Database) -> None:
     service = await admission_with_caps(database, fleet=5)
     left = await stored_run(database)
 
     assert [run.run_id for run in await service.admit_waiting()] == [left.run_id]
 
 
-async def test_only_cards_whose_place_changed_are_drawn_again(database: Database) -> None:
+async def test_only_cards_whose_queue_position_changed_are_redrawn(database: Database) -> None:
     running = await running_run(database)
     service = await admission_with_caps(database, fleet=1)
     waiting = [await stored_run(database, created_at=NOW + timedelta(seconds=n)) for n in range(25)]
 
     async def versions() -> list[int]:
-        return [(await look(database, run)).version for run in waiting]
+        return [(await reload(database, run)).version for run in waiting]
 
     await service.admit_waiting()
     first = await versions()
     await service.admit_waiting()
     assert await versions() == first
 
-    await finished(database, running)
+    await finish(database, running)
     async with database.sessions.begin() as session:
         await runs.begin(session, waiting[0].run_id, attempt=1, worker_id="w1", now=NOW)
     before = await versions()
     await service.admit_waiting()
     moved = [now - then for now, then in zip(await versions(), before, strict=True)]
 
-    # The head at once, and who comes into sight; those between were told a moment ago.
-    assert [place for place, count in enumerate(moved) if count] == [1, 2, 3, 20]
+    # The head and the run that becomes visible; the others were updated a moment ago.
+    assert [index for index, count in enumerate(moved) if count] == [1, 2, 3, 20]
 
 
-async def test_a_waiting_run_knows_whether_there_is_a_worker(database: Database) -> None:
+async def test_a_waiting_run_shows_whether_a_worker_is_available(database: Database) -> None:
     waiting = await stored_run(database)
     now = datetime.now(UTC)
     worker = WorkerRecord(

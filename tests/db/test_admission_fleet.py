@@ -1,4 +1,4 @@
-"""The caps, held by several workers at full speed; and by people who kill and start."""
+"""The caps under load: several workers at full speed, and people who start and kill runs."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ CAPS = Caps(fleet=6, repository=3, person=2)
 
 @dataclass
 class Fleet:
-    """People, and workers whose runs are a short sleep.
+    """People, and workers that execute each run as a short sleep.
 
     Attributes:
-        begun: Runs in the order in which they began.
-        over: What was live at a moment when it was more than the caps allow.
+        begun: Ids of the runs in the order in which they began.
+        over: Live runs at each moment when there were more than the caps allow.
     """
 
     database: Database
@@ -75,7 +75,7 @@ class Fleet:
             return
         self.begun.append(run.run_id)
         self.live.append(run)
-        self._look()
+        self._record_exceeded_caps()
         await self.gate.wait()
         await asyncio.sleep(self.pause)
         self.live.remove(run)
@@ -86,18 +86,18 @@ class Fleet:
         await self.ledger.fail(run, StopReason.TIMEOUT, "a test")
         self.ended.append(run.run_id)
 
-    def _look(self) -> None:
+    def _record_exceeded_caps(self) -> None:
         persons: Counter[UUID | None] = Counter(run.user_id for run in self.live)
         repositories = Counter(run.git_repo for run in self.live if run.git_repo)
-        figures = (
+        counts_and_caps = (
             (len(self.live), self.caps.fleet),
             (max(persons.values()), self.caps.person),
             (max(repositories.values(), default=0), self.caps.repository),
         )
-        if any(cap is not None and count > cap for count, cap in figures):
-            self.over.append(str(figures))
+        if any(cap is not None and count > cap for count, cap in counts_and_caps):
+            self.over.append(str(counts_and_caps))
 
-    async def look(self, run: Run) -> Run:
+    async def reload(self, run: Run) -> Run:
         async with self.database.sessions() as session:
             return await run_queries.get(session, run.run_id)
 
@@ -126,7 +126,7 @@ async def fleet(database: Database) -> Fleet:
     return fleet
 
 
-async def test_caps_hold_exactly_at_full_speed_and_nothing_is_left(fleet: Fleet) -> None:
+async def test_caps_hold_exactly_at_full_speed_and_no_run_is_left(fleet: Fleet) -> None:
     await fleet.admission.set_caps(CAPS)
     people = [await fleet.person(f"P{number}") for number in range(5)]
     repos = [None, "https://example.org/a", "https://example.org/b"]
@@ -141,7 +141,7 @@ async def test_caps_hold_exactly_at_full_speed_and_nothing_is_left(fleet: Fleet)
         )
         for run in started[::7]:
             fleet.requeues.add(run.run_id)
-        # The caps are used as well as kept: five people and enough slots fill the fleet.
+        # The caps are also fully used: five people and enough slots fill the fleet.
         await wait_until(lambda: len(fleet.live) == 6, within=30)
         fleet.gate.set()
         await wait_until(lambda: len(fleet.ended) == 60, within=60)
@@ -150,7 +150,7 @@ async def test_caps_hold_exactly_at_full_speed_and_nothing_is_left(fleet: Fleet)
     assert set(fleet.ended) == {run.run_id for run in started}
 
 
-async def test_who_waits_begins_by_priority_and_then_by_age(fleet: Fleet) -> None:
+async def test_waiting_runs_begin_by_priority_and_then_by_age(fleet: Fleet) -> None:
     await fleet.admission.set_caps(Caps(fleet=1))
     fleet.caps = Caps(fleet=1)
     ann = await fleet.person("Ann")
@@ -167,7 +167,7 @@ async def test_who_waits_begins_by_priority_and_then_by_age(fleet: Fleet) -> Non
     assert fleet.over == []
 
 
-async def test_a_waiting_run_is_killed_at_once_and_gives_its_place_to_nobody(
+async def test_a_waiting_run_is_killed_at_once_without_admitting_another(
     fleet: Fleet,
 ) -> None:
     await fleet.admission.set_caps(Caps(fleet=1))
@@ -181,38 +181,38 @@ async def test_a_waiting_run_is_killed_at_once_and_gives_its_place_to_nobody(
         kill = await fleet.service.kill(KillRequest(target=second.run_id), by=ann)
 
         assert kill.phase is Phase.CONFIRMED
-        killed = await fleet.look(second)
+        killed = await fleet.reload(second)
         assert (killed.status, killed.job_id, killed.queue_reason) == (
             RunStatus.KILLED,
             None,
             None,
         )
-        assert (await fleet.look(third)).job_id is None
+        assert (await fleet.reload(third)).job_id is None
         fleet.gate.set()
         await wait_until(lambda: len(fleet.ended) == 2)
 
     assert fleet.begun == [first.run_id, third.run_id]
 
 
-async def test_a_kill_of_one_with_a_job_lets_the_next_in(fleet: Fleet) -> None:
+async def test_a_kill_of_a_run_with_a_job_admits_the_next(fleet: Fleet) -> None:
     await fleet.admission.set_caps(Caps(person=1))
     ann = await fleet.person("Ann")
     first, second = await fleet.start(ann), await fleet.start(ann)
-    assert (await fleet.look(second)).job_id is None
+    assert (await fleet.reload(second)).job_id is None
 
     await fleet.service.kill(KillRequest(target=first.run_id), by=ann)
 
-    assert (await fleet.look(second)).job_id is not None
+    assert (await fleet.reload(second)).job_id is not None
 
 
-async def test_kills_starts_and_ends_in_one_moment_lock_nobody_up(fleet: Fleet) -> None:
+async def test_concurrent_kills_starts_and_ends_do_not_deadlock(fleet: Fleet) -> None:
     caps = Caps(fleet=4, person=3)
     await fleet.admission.set_caps(caps)
     fleet.caps = caps
     fleet.pause = 0.005
     people = [await fleet.person(f"P{number}", Role.OPERATOR) for number in range(3)]
 
-    async def keep_the_line() -> None:
+    async def admit_repeatedly() -> None:
         while True:
             await fleet.admission.admit_waiting()
             await asyncio.sleep(0.05)
@@ -226,13 +226,13 @@ async def test_kills_starts_and_ends_in_one_moment_lock_nobody_up(fleet: Fleet) 
         return run
 
     async with fleet.running_worker(4, 4):
-        keeping = asyncio.create_task(keep_the_line())
+        admitting = asyncio.create_task(admit_repeatedly())
         started = await asyncio.gather(*(start_and_kill(number) for number in range(30)))
         unkilled = {run.run_id for run in started[::2]}
         await wait_until(lambda: unkilled <= set(fleet.ended), within=60)
-        keeping.cancel()
-        await asyncio.wait({keeping})
+        admitting.cancel()
+        await asyncio.wait({admitting})
 
     # A deadlock would have failed one of the transactions.
     assert fleet.over == []
-    assert keeping.cancelled()
+    assert admitting.cancelled()

@@ -1,4 +1,4 @@
-"""What the doctor says of the way to Postgres: direct, or through something that lends it out."""
+"""The doctor's check of the connection to Postgres: direct, or through a connection pooler."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bot.cli.doctor import run_doctor
 from core.store.database.engine import Database
 from tests.pooler import Pooler
 
-# As PgBouncer's manual has it.
+# From PgBouncer's manual.
 KNOWN = frozenset(
     {
         *("user", "database", "application_name", "client_encoding", "datestyle", "timezone"),
@@ -23,20 +23,22 @@ KNOWN = frozenset(
 
 
 async def lines_about(dsn: str, home: Path) -> list[str]:
-    """What the doctor says of a database."""
+    """The doctor's lines about a database."""
     said: list[str] = []
     await run_doctor(load_settings(DATABASE_URL=dsn, SIGNALBOX_HOME=home), echo=said.append)
     return [line for line in said if "DATABASE_URL" in line or "session" in line]
 
 
-def lost(what: str) -> str:
+def session_loss(what: str) -> str:
     return (
         f"✗ DATABASE_URL does not keep sessions ({what}): use a direct connection or a pooler in "
         "session mode."
     )
 
 
-async def test_a_direct_connection_keeps_its_session(database: Database, tmp_path: Path) -> None:
+async def test_a_direct_connection_passes_the_session_checks(
+    database: Database, tmp_path: Path
+) -> None:
     said = await lines_about(database.dsn, tmp_path)
 
     assert said[0] == "✓ connections keep their sessions (LISTEN, locks)"
@@ -50,22 +52,22 @@ async def test_a_direct_connection_keeps_its_session(database: Database, tmp_pat
         (2, "a NOTIFY does not reach the connection that listens"),
     ],
 )
-async def test_a_pooler_in_transaction_mode_is_found_out(
+async def test_a_pooler_in_transaction_mode_is_detected(
     database: Database, tmp_path: Path, backends: int, loss: str
 ) -> None:
     async with Pooler(database.dsn, backends).open() as pooler:
         said = await lines_about(pooler.dsn, tmp_path)
 
-    assert said == [lost(loss)]
+    assert said == [session_loss(loss)]
 
 
-async def test_a_pooler_that_kept_statements_of_another_process_is_found_out(
+async def test_a_pooler_with_prepared_statements_of_another_process_is_detected(
     database: Database, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     async with Pooler(database.dsn).open() as pooler:
         other = await asyncpg.connect(pooler.dsn, timeout=10)
         request.addfinalizer(other.terminate)
-        # Each process counts its statements from 1; this one is made to have been here before.
+        # Each process numbers its statements from 1; this one has connected here before.
         last = int((await other.prepare("SELECT 1")).get_name().split("_")[-3], 16)
         for number in range(last + 1, last + 9):
             await other.execute(f'PREPARE "__asyncpg_stmt_{number:x}__" AS SELECT 1')
@@ -73,19 +75,19 @@ async def test_a_pooler_that_kept_statements_of_another_process_is_found_out(
 
         said = await lines_about(pooler.dsn, tmp_path)
 
-    assert said == [lost("prepared statements of several connections are mixed up")]
+    assert said == [session_loss("prepared statements of several connections are mixed up")]
 
 
-async def test_a_pooler_that_refuses_a_parameter_is_told_all_it_has_to_ignore(
+async def test_the_doctor_names_all_startup_parameters_a_pooler_must_ignore(
     database: Database, tmp_path: Path
 ) -> None:
     async with Pooler(database.dsn, known_parameters=KNOWN).open() as strict:
         (refused,) = await lines_about(strict.dsn, tmp_path)
     named = re.search(r"ignore_startup_parameters = ([a-z_, ]+)", refused)
     assert named is not None, refused
-    told = frozenset(named[1].split(", "))
+    ignored = frozenset(named[1].split(", "))
 
-    async with Pooler(database.dsn, known_parameters=KNOWN | told).open() as lenient:
+    async with Pooler(database.dsn, known_parameters=KNOWN | ignored).open() as lenient:
         (accepted,) = await lines_about(lenient.dsn, tmp_path)
 
     assert "unsupported startup parameter" in refused
@@ -97,7 +99,7 @@ async def test_a_database_that_refuses_notifications_is_named_with_its_reason(
 ) -> None:
     connection = await asyncpg.connect(database.dsn, timeout=10)
     try:
-        # As a standby does; this is the way that a test can have.
+        # As on a standby server, which a test cannot set up.
         await connection.execute("CREATE ROLE muted LOGIN")
         await connection.execute("REVOKE EXECUTE ON FUNCTION pg_notify(text, text) FROM PUBLIC")
         (said,) = await lines_about(database.dsn.replace("postgres@", "muted@"), tmp_path)
@@ -110,7 +112,7 @@ async def test_a_database_that_refuses_notifications_is_named_with_its_reason(
     assert "pg_notify" in said
 
 
-async def test_a_database_that_nobody_serves_is_named_with_the_reason(tmp_path: Path) -> None:
+async def test_an_unreachable_database_is_named_with_the_reason(tmp_path: Path) -> None:
     (said,) = await lines_about("postgresql://127.0.0.1:9/nowhere", tmp_path)
 
     assert said.startswith("✗ DATABASE_URL cannot be used: ")
@@ -120,7 +122,7 @@ async def test_a_database_that_nobody_serves_is_named_with_the_reason(tmp_path: 
 NO_SLACK = {"SLACK_BOT_TOKEN": None, "SLACK_APP_TOKEN": None, "SLACK_SIGNING_SECRET": None}
 
 
-async def test_a_machine_that_is_only_a_worker_is_well_without_slack(
+async def test_a_machine_that_is_only_a_worker_needs_no_slack(
     database: Database, tmp_path: Path
 ) -> None:
     said: list[str] = []
@@ -129,11 +131,13 @@ async def test_a_machine_that_is_only_a_worker_is_well_without_slack(
     status = await run_doctor(settings, echo=said.append)
 
     assert status == 0, said
-    told = "! Slack is not checked: no Slack token is set. Only `bot` and `up` need them."
-    assert [line for line in said if "Slack" in line] == [told]
+    not_checked = "! Slack is not checked: no Slack token is set. Only `bot` and `up` need them."
+    assert [line for line in said if "Slack" in line] == [not_checked]
 
 
-async def test_a_slack_that_is_half_set_is_wrong_and_a_proxy_is_mentioned(tmp_path: Path) -> None:
+async def test_incomplete_slack_settings_are_an_error_and_a_proxy_is_mentioned(
+    tmp_path: Path,
+) -> None:
     said: list[str] = []
     settings = load_settings(
         DATABASE_URL="postgresql://127.0.0.1:9/nowhere",

@@ -1,4 +1,4 @@
-"""A worker starts under a name that was used before: by who is dead, or by a living twin."""
+"""A worker that starts under a used name: its predecessor is dead, or a duplicate is alive."""
 
 from __future__ import annotations
 
@@ -84,15 +84,15 @@ async def start(
 
 
 @asynccontextmanager
-async def beating(database: Database, twin: WorkerRecord) -> AsyncIterator[None]:
-    """A worker that lives."""
+async def beating(database: Database, duplicate: WorkerRecord) -> AsyncIterator[None]:
+    """A worker that sends heartbeats."""
 
     async def beat() -> None:
         while True:
-            await report(database, replace(twin, heartbeat_at=now()))
+            await report(database, replace(duplicate, heartbeat_at=now()))
             await asyncio.sleep(SOON.total_seconds())
 
-    await report(database, twin)
+    await report(database, duplicate)
     async with asyncio.TaskGroup() as group:
         task = group.create_task(beat(), name="beat")
         try:
@@ -102,7 +102,7 @@ async def beating(database: Database, twin: WorkerRecord) -> AsyncIterator[None]
 
 
 @pytest.mark.parametrize(
-    "twin",
+    "duplicate",
     [
         record(host=REBOOTED),
         record(host=build_host_id("clone", boot="2222", namespace=1)),
@@ -110,20 +110,20 @@ async def beating(database: Database, twin: WorkerRecord) -> AsyncIterator[None]
     ],
     ids=["another kernel", "another hostname", "the same host"],
 )
-async def test_a_worker_does_not_start_beside_a_living_one_of_its_name(
-    database: Database, twin: WorkerRecord
+async def test_a_worker_does_not_start_beside_a_live_worker_of_its_name(
+    database: Database, duplicate: WorkerRecord
 ) -> None:
-    async with beating(database, replace(twin, heartbeat_at=now())):
+    async with beating(database, replace(duplicate, heartbeat_at=now())):
         with pytest.raises(CopiedHome) as refused:
             await start(database, identity())
 
     assert await state_of(database, "old") is WorkerState.UP
     (line,) = refused.value.user_message.splitlines()
     assert "Delete /home/signalbox/disk-id" in line
-    assert f"lives on {twin.machine} " in line
+    assert f"lives on {duplicate.machine} " in line
 
 
-async def test_one_that_was_heard_just_now_and_is_silent_since_is_succeeded(
+async def test_a_worker_replaces_a_namesake_that_became_silent(
     database: Database,
 ) -> None:
     await report(database, record(host=REBOOTED))
@@ -134,7 +134,7 @@ async def test_one_that_was_heard_just_now_and_is_silent_since_is_succeeded(
     assert await state_of(database, "new") is WorkerState.UP
 
 
-async def test_a_machine_that_was_away_for_longer_waits_for_nobody(database: Database) -> None:
+async def test_a_stalled_namesake_is_replaced_without_waiting(database: Database) -> None:
     await report(database, record(host=REBOOTED, age=STALLED_AFTER))
 
     await start(database, identity())
@@ -142,7 +142,9 @@ async def test_a_machine_that_was_away_for_longer_waits_for_nobody(database: Dat
     assert await state_of(database, "old") is WorkerState.GONE
 
 
-async def test_who_held_the_lock_before_on_this_host_is_not_waited_for(database: Database) -> None:
+async def test_the_previous_lock_holder_on_this_host_is_replaced_without_waiting(
+    database: Database,
+) -> None:
     await report(database, record())
 
     await start(database, identity(predecessor=f"{NODE}:old"))
@@ -150,7 +152,9 @@ async def test_who_held_the_lock_before_on_this_host_is_not_waited_for(database:
     assert await state_of(database, "old") is WorkerState.GONE
 
 
-async def test_who_held_the_lock_before_a_disk_was_cloned_is_looked_at(database: Database) -> None:
+async def test_the_previous_lock_holder_is_checked_after_its_disk_was_cloned(
+    database: Database,
+) -> None:
     async with beating(database, record(host=REBOOTED)):
         with pytest.raises(CopiedHome):
             await start(database, identity(predecessor=f"{NODE}:old"))
@@ -159,7 +163,7 @@ async def test_who_held_the_lock_before_a_disk_was_cloned_is_looked_at(database:
 async def test_two_copies_that_start_at_once_do_not_both_begin(database: Database) -> None:
     async def live(name: str, host: str) -> None:
         await start(database, identity(name, host=host), observe_for=250 * SOON)
-        # One may have begun before the other was to be seen; the other then sees it beat.
+        # One may begin before the other is visible; the other then sees its heartbeats.
         async with beating(database, record(name, host=host)):
             await asyncio.Event().wait()
 

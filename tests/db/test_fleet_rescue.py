@@ -1,4 +1,4 @@
-"""What becomes of runs whose worker is silent: seen twice, resumed or failed, and counted."""
+"""Rescue of runs whose worker is silent: checked twice, resumed or failed, and counted."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.rescuer import rescuer
 
 @dataclass
 class RescueHarness:
-    """A look-out on a machine of its own, whose clock the test moves."""
+    """A rescue service on its own machine, with a clock that the test moves."""
 
     database: Database
     now: datetime = NOW
@@ -43,31 +43,31 @@ class RescueHarness:
         self.ledger = Ledger(work, "there-1:0badcafe", "there")
         self.rescue = rescuer(self.ledger)
 
-    async def executed(self, worker: str = "here-1:deadbeef", **fields: object) -> Run:
-        """A run in the hands of a worker elsewhere."""
+    async def start_run(self, worker: str = "here-1:deadbeef", **fields: object) -> Run:
+        """A run that another worker executes."""
         run = await stored_run(self.database, **fields)
-        return await self.begun(run, worker)
+        return await self.begin(run, worker)
 
-    async def begun(self, run: Run, worker: str = "here-1:deadbeef") -> Run:
-        """The run, begun by that worker."""
+    async def begin(self, run: Run, worker: str = "here-1:deadbeef") -> Run:
+        """The run after that worker began it."""
         begun = await Ledger(self.ledger.context, worker, "here").begin(run.run_id, run.attempt)
         assert begun is not None
         return begun
 
     async def beat(self, worker: str = "here-1:deadbeef") -> frozenset[tuple[object, int]]:
-        """A sign of life of a worker."""
+        """Send a heartbeat of a worker."""
         async with self.database.sessions.begin() as session:
             return await attempts.renew_heartbeats(session, worker, now=self.now)
 
-    async def look_twice(self) -> list[Run]:
-        """Both looks that it takes, each late enough."""
+    async def check_twice(self) -> list[Run]:
+        """Make both checks of the rescue, the second one after the required time."""
         self.now += STALLED_AFTER + timedelta(seconds=1)
         assert await self.rescue.rescue_lost_runs() == []
         self.now += RECHECK_AFTER
         return await self.rescue.rescue_lost_runs()
 
-    async def told(self, run: Run, kind: EventKind) -> list[dict[str, object]]:
-        """What is recorded of this kind."""
+    async def event_data(self, run: Run, kind: EventKind) -> list[dict[str, object]]:
+        """Data of the run's events of this kind."""
         async with self.database.sessions() as session:
             return [dict(one.data) for one in await events.of_run(session, run.id, kinds=(kind,))]
 
@@ -77,22 +77,22 @@ def rescue_harness(database: Database) -> RescueHarness:
     return RescueHarness(database)
 
 
-async def test_a_run_of_a_silent_worker_goes_on_as_its_next_attempt(
+async def test_a_run_of_a_silent_worker_continues_as_its_next_attempt(
     rescue_harness: RescueHarness,
 ) -> None:
-    run = await rescue_harness.executed()
+    run = await rescue_harness.start_run()
 
-    (lost,) = await rescue_harness.look_twice()
+    (lost,) = await rescue_harness.check_twice()
 
     assert (lost.run_id, lost.status, lost.attempt) == (run.run_id, RunStatus.PENDING, 2)
     assert lost.job_id is not None
-    (told,) = await rescue_harness.told(run, EventKind.WORKER_LOST)
-    assert (told["node"], told["times"], told["resumes"]) == ("here-1", 1, True)
+    (event_data,) = await rescue_harness.event_data(run, EventKind.WORKER_LOST)
+    assert (event_data["node"], event_data["times"], event_data["resumes"]) == ("here-1", 1, True)
     assert await rescue_harness.beat() == frozenset()
 
 
-async def test_one_sign_of_life_between_the_looks_is_enough(rescue_harness: RescueHarness) -> None:
-    run = await rescue_harness.executed()
+async def test_one_heartbeat_between_the_checks_is_enough(rescue_harness: RescueHarness) -> None:
+    run = await rescue_harness.start_run()
     rescue_harness.now += STALLED_AFTER + timedelta(seconds=1)
     assert await rescue_harness.rescue.rescue_lost_runs() == []
 
@@ -102,10 +102,10 @@ async def test_one_sign_of_life_between_the_looks_is_enough(rescue_harness: Resc
     assert await rescue_harness.rescue.rescue_lost_runs() == []
 
 
-async def test_a_worker_whose_clock_is_behind_is_not_taken_for_dead(
+async def test_a_worker_whose_clock_is_behind_does_not_count_as_dead(
     rescue_harness: RescueHarness,
 ) -> None:
-    run = await rescue_harness.executed()
+    run = await rescue_harness.start_run()
     behind = timedelta(minutes=5)
     rescue_harness.now += behind
     for _ in range(8):
@@ -119,10 +119,10 @@ async def test_a_worker_whose_clock_is_behind_is_not_taken_for_dead(
     assert (await rescue_harness.ledger.read_run(run.run_id)).attempt == 1
 
 
-async def test_a_worker_heard_at_the_last_moment_keeps_its_run(
+async def test_a_heartbeat_at_the_last_moment_keeps_the_run(
     rescue_harness: RescueHarness,
 ) -> None:
-    run = await rescue_harness.executed()
+    run = await rescue_harness.start_run()
     async with rescue_harness.database.sessions() as session:
         (process,) = await attempts.of_run(session, run.id)
     rescue_harness.now += STALLED_AFTER
@@ -138,7 +138,7 @@ async def test_a_worker_heard_at_the_last_moment_keeps_its_run(
 
 
 async def test_a_workflow_may_fail_when_its_worker_is_lost(rescue_harness: RescueHarness) -> None:
-    run = await rescue_harness.executed(on_worker_lost=OnWorkerLost.FAIL)
+    run = await rescue_harness.start_run(on_worker_lost=OnWorkerLost.FAIL)
     plan = [
         Step(step_id=1, name="Look", status=StepStatus.COMPLETED),
         Step(step_id=2, name="Write", status=StepStatus.IN_PROGRESS),
@@ -147,59 +147,59 @@ async def test_a_workflow_may_fail_when_its_worker_is_lost(rescue_harness: Rescu
     async with rescue_harness.database.sessions.begin() as session:
         await steps.replace(session, run.id, plan)
 
-    (lost,) = await rescue_harness.look_twice()
+    (lost,) = await rescue_harness.check_twice()
 
     assert (lost.status, lost.stop_reason) == (RunStatus.FAILED, StopReason.WORKER_LOST)
     assert lost.can_continue
     assert "here-1" in (lost.error_message or "")
     assert "continue" in (lost.error_message or "")
-    (told,) = await rescue_harness.told(run, EventKind.WORKER_LOST)
-    assert told["resumes"] is False
+    (event_data,) = await rescue_harness.event_data(run, EventKind.WORKER_LOST)
+    assert event_data["resumes"] is False
     async with rescue_harness.database.sessions() as session:
         left = await steps.of_run(session, run.id)
-    # Nothing looks as if it were still being done.
+    # No step or attempt is left in progress.
     assert [step.status for step in left] == [
         StepStatus.COMPLETED,
         StepStatus.FAILED,
         StepStatus.PENDING,
     ]
-    assert len(await rescue_harness.told(run, EventKind.RUN_ENDED)) == 1
+    assert len(await rescue_harness.event_data(run, EventKind.RUN_ENDED)) == 1
 
 
 async def test_a_run_that_loses_every_worker_fails_in_the_end(
     rescue_harness: RescueHarness,
 ) -> None:
-    run = await rescue_harness.executed()
+    run = await rescue_harness.start_run()
     for _ in range(MAX_LOSSES - 1):
-        (lost,) = await rescue_harness.look_twice()
+        (lost,) = await rescue_harness.check_twice()
         assert lost.status is RunStatus.PENDING
-        await rescue_harness.begun(lost)
+        await rescue_harness.begin(lost)
 
-    (lost,) = await rescue_harness.look_twice()
+    (lost,) = await rescue_harness.check_twice()
 
     assert (lost.status, lost.stop_reason) == (RunStatus.FAILED, StopReason.WORKER_LOST)
-    assert len(await rescue_harness.told(run, EventKind.WORKER_LOST)) == MAX_LOSSES
+    assert len(await rescue_harness.event_data(run, EventKind.WORKER_LOST)) == MAX_LOSSES
 
 
-async def test_restarts_of_workers_do_not_count_as_losses(rescue_harness: RescueHarness) -> None:
-    run = await rescue_harness.executed()
+async def test_worker_restarts_do_not_count_as_losses(rescue_harness: RescueHarness) -> None:
+    run = await rescue_harness.start_run()
     for _ in range(MAX_LOSSES + 1):
-        run = await rescue_harness.begun(
+        run = await rescue_harness.begin(
             await rescue_harness.ledger.requeue(run, reason="its worker was shut down")
         )
 
-    (lost,) = await rescue_harness.look_twice()
+    (lost,) = await rescue_harness.check_twice()
 
     assert lost.status is RunStatus.PENDING
 
 
-async def test_what_a_lost_agent_still_says_is_not_kept(rescue_harness: RescueHarness) -> None:
-    run = await rescue_harness.executed()
+async def test_later_output_of_a_lost_agent_is_not_stored(rescue_harness: RescueHarness) -> None:
+    run = await rescue_harness.start_run()
     key = {"project_key": "p", "session_id": str(run.session_id)}
     store = Transcripts(rescue_harness.database.sessions)
     zombie, successor = store.for_attempt(run.run_id, 1), store.for_attempt(run.run_id, 2)
     await zombie.append(key, [{"uuid": "a", "says": "before"}])
-    await rescue_harness.look_twice()
+    await rescue_harness.check_twice()
 
     await zombie.append(key, [{"uuid": "b", "says": "too late"}])
     await successor.append(key, [{"uuid": "c", "says": "after"}])
@@ -207,18 +207,18 @@ async def test_what_a_lost_agent_still_says_is_not_kept(rescue_harness: RescueHa
     assert [entry["says"] for entry in await store.load(key) or []] == ["before", "after"]
 
 
-async def test_a_run_that_cannot_be_given_on_keeps_no_other_from_it(
+async def test_a_run_that_cannot_be_reassigned_does_not_block_the_others(
     rescue_harness: RescueHarness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def fail(*_: object, **__: object) -> Run:
         raise RuntimeError("never thought of")
 
-    bad, good = await rescue_harness.executed(), await rescue_harness.executed()
+    bad, good = await rescue_harness.start_run(), await rescue_harness.start_run()
     async with rescue_harness.database.sessions.begin() as session:
         await runs.request_kill(session, bad.run_id, now=NOW)
     monkeypatch.setattr(rescue_harness.rescue.kills, "finish_kill", fail)
 
-    lost = await rescue_harness.look_twice()
+    lost = await rescue_harness.check_twice()
 
     assert {run.run_id: run.status for run in lost} == {
         bad.run_id: RunStatus.RUNNING,
@@ -226,7 +226,7 @@ async def test_a_run_that_cannot_be_given_on_keeps_no_other_from_it(
     }
     assert "never thought of" in caplog.text
     monkeypatch.undo()
-    # It is tried again at each look.
+    # Each later check tries it again.
     assert [run.run_id for run in await rescue_harness.rescue.rescue_lost_runs()] == [bad.run_id]
 
 
@@ -245,16 +245,16 @@ def record(node: str = "here-1", **fields: object) -> WorkerRecord:
 
 
 async def queue_of(database: Database, run: Run) -> str:
-    """The queue of a run's waiting job."""
+    """The queue of a run's pending job."""
     async with database.sessions() as session:
         for queue in ("runs", "node:here-1"):
             if await jobs.depth(session, queue=queue):
                 return queue
-    raise AssertionError(f"{run.run_id} has no job that waits")
+    raise AssertionError(f"{run.run_id} has no pending job")
 
 
 async def run_with_workspace_on(rescue_harness: RescueHarness, node: str | None) -> Run:
-    """A run whose session's workspace is on a node."""
+    """A run whose session has its workspace on a node."""
     conversation = new_session(workspace_node=node)
     async with rescue_harness.database.sessions.begin() as session:
         await sessions.add(session, conversation)
@@ -284,7 +284,7 @@ async def test_a_run_goes_to_the_node_that_holds_its_workspace(
     ],
     ids=["draining", "gone", "silent", "another"],
 )
-async def test_a_run_whose_node_takes_no_jobs_goes_to_anybody(
+async def test_a_run_whose_node_takes_no_jobs_goes_to_any_worker(
     rescue_harness: RescueHarness, worker: WorkerRecord
 ) -> None:
     async with rescue_harness.database.sessions.begin() as session:
@@ -295,21 +295,21 @@ async def test_a_run_whose_node_takes_no_jobs_goes_to_anybody(
     assert await queue_of(rescue_harness.database, run) == "runs"
 
 
-async def test_a_run_whose_node_has_no_slot_free_goes_to_anybody(
+async def test_a_run_whose_node_has_no_free_slot_goes_to_any_worker(
     rescue_harness: RescueHarness,
 ) -> None:
     worker = record()
     async with rescue_harness.database.sessions.begin() as session:
         await workers.record_heartbeat(session, worker)
-    await rescue_harness.executed(worker.worker_id)
-    await rescue_harness.executed(worker.worker_id)
+    await rescue_harness.start_run(worker.worker_id)
+    await rescue_harness.start_run(worker.worker_id)
 
     run = await run_with_workspace_on(rescue_harness, "here-1")
 
     assert await queue_of(rescue_harness.database, run) == "runs"
 
 
-async def test_a_job_that_its_node_does_not_take_is_anybodys_and_still_the_same(
+async def test_a_job_its_node_does_not_take_is_released_to_any_worker_unchanged(
     rescue_harness: RescueHarness,
 ) -> None:
     async with rescue_harness.database.sessions.begin() as session:
@@ -326,7 +326,9 @@ async def test_a_job_that_its_node_does_not_take_is_anybodys_and_still_the_same(
     assert (await rescue_harness.ledger.read_run(run.run_id)).job_id == run.job_id
 
 
-async def test_a_job_of_a_node_that_went_is_anybodys_at_once(rescue_harness: RescueHarness) -> None:
+async def test_a_job_of_a_gone_node_is_released_to_any_worker_at_once(
+    rescue_harness: RescueHarness,
+) -> None:
     worker = record()
     async with rescue_harness.database.sessions.begin() as session:
         await workers.record_heartbeat(session, worker)
@@ -339,28 +341,28 @@ async def test_a_job_of_a_node_that_went_is_anybodys_at_once(rescue_harness: Res
     assert await queue_of(rescue_harness.database, run) == "runs"
 
 
-async def test_workers_are_listed_with_what_they_execute_and_forgotten_later(
+async def test_workers_are_listed_with_their_runs_and_forgotten_later(
     rescue_harness: RescueHarness,
 ) -> None:
     busy, gone = record(), record("here-2", state=WorkerState.GONE, stopped_at=NOW)
     async with rescue_harness.database.sessions.begin() as session:
         await workers.record_heartbeat(session, busy)
         await workers.record_heartbeat(session, gone)
-    await rescue_harness.executed(busy.worker_id)
+    await rescue_harness.start_run(busy.worker_id)
     day = timedelta(days=1)
 
     async with rescue_harness.database.sessions.begin() as session:
         listed = await workers.list_recent(session, gone_since=NOW - day)
         present = await workers.list_recent(session, gone_since=NOW + day)
         forgotten = await workers.delete_gone(session, before=NOW + day)
-        buried = await workers.mark_gone(session, before=NOW + day, now=NOW + day)
+        marked = await workers.mark_gone(session, before=NOW + day, now=NOW + day)
 
     assert [(one.node, one.live_runs) for one in listed] == [("here-1", 1), ("here-2", 0)]
     assert [one.node for one in present] == ["here-1"]
-    assert (forgotten, buried) == (1, [busy.worker_id])
+    assert (forgotten, marked) == (1, [busy.worker_id])
 
 
-async def test_who_was_taken_for_dead_and_lives_is_there_again(
+async def test_a_live_worker_marked_gone_is_restored(
     rescue_harness: RescueHarness,
 ) -> None:
     worker = record()

@@ -1,4 +1,4 @@
-"""Many kills at once: what is offered to whom, and what is killed, once."""
+"""Bulk kills: which runs are offered to a person, and that each is killed once."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ EVERYBODYS = KillSelection(run_filter=RunFilter())
 
 
 class TickingClock:
-    """A clock that never stands still, as the real one."""
+    """A clock that advances at every call."""
 
     def __init__(self) -> None:
         self.now = NOW
@@ -77,21 +77,23 @@ async def audited(database: Database) -> list[tuple[str, bool]]:
     return sorted((line.actor.name, line.allowed) for line in lines if line.action == "kill")
 
 
-async def test_an_offer_holds_the_persons_own_live_runs_oldest_first(database: Database) -> None:
+async def test_a_preview_lists_the_persons_own_live_runs_oldest_first(database: Database) -> None:
     ann, ben = await actor(database, "ann"), await actor(database, "ben")
     second = await running_run(database, user_id=ann.user_id)
     first = await stored_run(database, user_id=ann.user_id, created_at=NOW - timedelta(minutes=1))
     await ended(database, await running_run(database, user_id=ann.user_id))
     await running_run(database, user_id=ben.user_id)
 
-    offer = await service(database).preview(MINE, by=ann)
+    preview = await service(database).preview(MINE, by=ann)
 
-    assert [one.run.run_id for one in offer.runs] == [first.run_id, second.run_id]
-    assert [one.owner.name for one in offer.runs if one.owner] == ["ann", "ann"]
-    assert (offer.omitted_count, offer.forbidden_count, offer.stopping_count) == (0, 0, 0)
+    assert [one.run.run_id for one in preview.runs] == [first.run_id, second.run_id]
+    assert [one.owner.name for one in preview.runs if one.owner] == ["ann", "ann"]
+    assert (preview.omitted_count, preview.forbidden_count, preview.stopping_count) == (0, 0, 0)
 
 
-async def test_a_workflow_is_offered_as_far_as_the_person_may(database: Database) -> None:
+async def test_a_preview_of_a_workflow_has_only_runs_the_person_may_kill(
+    database: Database,
+) -> None:
     ann, ben = await actor(database, "ann"), await actor(database, "ben")
     chief = await actor(database, "chief", Role.OPERATOR)
     await running_run(database, user_id=ann.user_id, workflow_name="fix")
@@ -107,7 +109,7 @@ async def test_a_workflow_is_offered_as_far_as_the_person_may(database: Database
     assert of_ann.selection.run_filter.workflow == "fix"
 
 
-async def test_everybodys_runs_are_an_operators(database: Database) -> None:
+async def test_only_an_operator_may_preview_the_runs_of_others(database: Database) -> None:
     ann = await actor(database, "ann")
     chief = await actor(database, "chief", Role.OPERATOR)
     await running_run(database, user_id=ann.user_id)
@@ -120,7 +122,7 @@ async def test_everybodys_runs_are_an_operators(database: Database) -> None:
     assert await audited(database) == [("ann", False)]
 
 
-async def test_who_may_kill_nothing_is_offered_nothing(database: Database) -> None:
+async def test_a_viewer_gets_no_preview(database: Database) -> None:
     viewer = await actor(database, "vera", Role.VIEWER)
 
     with pytest.raises(NotAllowed):
@@ -131,7 +133,7 @@ async def test_who_may_kill_nothing_is_offered_nothing(database: Database) -> No
         )
 
 
-async def test_what_is_being_stopped_is_offered_only_to_be_hurried(database: Database) -> None:
+async def test_a_stopping_run_is_only_in_a_preview_with_force(database: Database) -> None:
     ann = await actor(database, "ann")
     run = await running_run(database, user_id=ann.user_id)
     kills = service(database)
@@ -144,17 +146,17 @@ async def test_what_is_being_stopped_is_offered_only_to_be_hurried(database: Dat
     assert (len(forced.runs), forced.stopping_count) == (1, 0)
 
 
-async def test_an_offer_is_bounded_and_says_how_many_it_left_out(database: Database) -> None:
+async def test_a_preview_is_bounded_and_counts_the_omitted_runs(database: Database) -> None:
     chief = await actor(database, "chief", Role.OPERATOR)
     for _ in range(MAX_BULK_KILL_RUNS + 3):
         await stored_run(database)
 
-    offer = await service(database).preview(EVERYBODYS, by=chief)
+    preview = await service(database).preview(EVERYBODYS, by=chief)
 
-    assert (len(offer.runs), offer.omitted_count) == (MAX_BULK_KILL_RUNS, 3)
+    assert (len(preview.runs), preview.omitted_count) == (MAX_BULK_KILL_RUNS, 3)
 
 
-async def test_each_of_many_is_told_apart(database: Database) -> None:
+async def test_a_bulk_kill_reports_each_kind_of_result(database: Database) -> None:
     ann, ben = await actor(database, "ann"), await actor(database, "ben")
     running = await running_run(database, user_id=ann.user_id)
     waiting = await stored_run(database, user_id=ann.user_id)
@@ -165,9 +167,9 @@ async def test_each_of_many_is_told_apart(database: Database) -> None:
     await kills.runs.kill(KillRequest(target=stopping.run_id), by=ann)
     await ended(database, over)
     every = (running, waiting, stopping, over, bens)
-    wish = BulkKillRequest(run_ids=tuple(run.run_id for run in every), reason="late")
+    request = BulkKillRequest(run_ids=tuple(run.run_id for run in every), reason="late")
 
-    outcome = await kills.kill_many(wish, by=ann)
+    outcome = await kills.kill_many(request, by=ann)
 
     assert set(outcome.requested) == {running.run_id, waiting.run_id}
     assert outcome.already_stopping == (stopping.run_id,)
@@ -182,26 +184,26 @@ async def test_each_of_many_is_told_apart(database: Database) -> None:
         assert (await run_queries.get(session, waiting.run_id)).status is RunStatus.KILLED
 
 
-async def test_asked_twice_at_the_same_time_each_run_is_killed_once(database: Database) -> None:
+async def test_concurrent_bulk_kills_kill_each_run_once(database: Database) -> None:
     ann = await actor(database, "ann")
     live = [await running_run(database, user_id=ann.user_id) for _ in range(3)]
     live.append(await stored_run(database, user_id=ann.user_id))
-    wish = BulkKillRequest(run_ids=tuple(run.run_id for run in live))
+    request = BulkKillRequest(run_ids=tuple(run.run_id for run in live))
     kills = service(database)
 
-    outcomes = await asyncio.gather(*(kills.kill_many(wish, by=ann) for _ in range(3)))
-    again = await kills.kill_many(wish, by=ann)
+    outcomes = await asyncio.gather(*(kills.kill_many(request, by=ann) for _ in range(3)))
+    again = await kills.kill_many(request, by=ann)
 
     for outcome in outcomes:
         every = (*outcome.requested, *outcome.already_stopping, *outcome.already_ended)
-        assert sorted(every) == sorted(wish.run_ids)
+        assert sorted(every) == sorted(request.run_ids)
     assert sorted(again.already_stopping) == sorted(run.run_id for run in live[:3])
     assert again.already_ended == (live[3].run_id,)
     async with database.sessions() as session:
         assert len(await terminations.unfinished(session)) == 3
 
 
-async def test_a_wish_that_is_handled_again_is_one_line_of_the_audit(database: Database) -> None:
+async def test_a_repeated_bulk_kill_has_one_audit_entry_per_run(database: Database) -> None:
     ann = await actor(database, "ann")
     run = await running_run(database, user_id=ann.user_id)
     other = await running_run(database, user_id=ann.user_id)
@@ -223,7 +225,7 @@ async def test_a_wish_that_is_handled_again_is_one_line_of_the_audit(database: D
     ]
 
 
-async def test_force_is_added_to_what_is_being_stopped(database: Database) -> None:
+async def test_force_is_added_to_a_kill_in_progress(database: Database) -> None:
     ann = await actor(database, "ann")
     run = await running_run(database, user_id=ann.user_id)
     kills = service(database)
@@ -241,7 +243,7 @@ async def test_force_is_added_to_what_is_being_stopped(database: Database) -> No
 @pytest.mark.parametrize(
     "run_ids", [(), ("ws_1",), tuple(f"run_{n}" for n in range(MAX_BULK_KILL_RUNS + 1))]
 )
-async def test_what_was_never_offered_is_refused(
+async def test_an_invalid_selection_of_runs_is_refused(
     database: Database, run_ids: tuple[str, ...]
 ) -> None:
     chief = await actor(database, "chief", Role.OPERATOR)
@@ -250,16 +252,16 @@ async def test_what_was_never_offered_is_refused(
         await service(database).kill_many(BulkKillRequest(run_ids=run_ids), by=chief)
 
 
-async def test_a_run_nobody_knows_counts_as_ended(database: Database) -> None:
+async def test_an_unknown_run_counts_as_ended(database: Database) -> None:
     chief = await actor(database, "chief", Role.OPERATOR)
-    wish = BulkKillRequest(run_ids=("run_000000000000", "run_000000000000"))
+    request = BulkKillRequest(run_ids=("run_000000000000", "run_000000000000"))
 
-    outcome = await service(database).kill_many(wish, by=chief)
+    outcome = await service(database).kill_many(request, by=chief)
 
     assert outcome == BulkKillResult(already_ended=("run_000000000000",))
 
 
-async def test_a_look_shows_the_owner_and_is_denied_to_others(database: Database) -> None:
+async def test_reading_a_run_shows_its_owner_and_is_denied_to_others(database: Database) -> None:
     ann, ben = await actor(database, "ann"), await actor(database, "ben")
     chief = await actor(database, "chief", Role.OPERATOR)
     run = await running_run(database, user_id=ann.user_id)

@@ -28,7 +28,7 @@ from core.store.sessions.transcripts import Transcripts
 from core.store.slack import deliveries
 from tests.database import NOW, running_run
 
-# What a schema consists of, but for Alembic's own table.
+# All objects of a schema, except Alembic's own table.
 _LEFT = """
     SELECT relname::text FROM pg_class
     WHERE relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
@@ -49,7 +49,7 @@ _SEED_COLUMNS = """
 
 @pytest.fixture
 async def empty_dsn(postgres_dsn: str) -> AsyncIterator[str]:
-    """A database without any table."""
+    """A database without tables."""
     name = f"empty_{uuid4().hex[:8]}"
     connection = await asyncpg.connect(postgres_dsn, timeout=10)
     try:
@@ -61,7 +61,7 @@ async def empty_dsn(postgres_dsn: str) -> AsyncIterator[str]:
 
 
 async def fill(database: Database) -> None:
-    """Put rows into the tables that could keep a downgrade from working."""
+    """Insert rows into the tables that could make a downgrade fail."""
     run = await running_run(database)
     async with database.sessions.begin() as session:
         await events.append(session, run.id, 1, [EventRecord(kind=EventKind.RUN_STARTED, at=NOW)])
@@ -77,7 +77,7 @@ async def fill(database: Database) -> None:
     )
 
 
-# In SQL, as it was then: the models go on.
+# In SQL of that revision, because the models have changed since.
 _FIRST_ROWS = """
     INSERT INTO sessions (id, agent_name, created_at) VALUES (:session, 'implement', now());
     INSERT INTO workflow_runs (id, run_id, workflow_name, task_input, session_id, status)
@@ -89,7 +89,7 @@ _FIRST_ROWS = """
 
 
 async def fill_first_revision(database: Database) -> None:
-    """Put rows into the tables of the first revision."""
+    """Insert rows into the tables of the first revision."""
     ids = {"session": f"'{uuid4()}'", "run": f"'{uuid4()}'"}
     async with database.engine.begin() as connection:
         for statement in _FIRST_ROWS.split(";"):
@@ -98,7 +98,7 @@ async def fill_first_revision(database: Database) -> None:
             )
 
 
-async def left(dsn: str) -> list[str]:
+async def remaining_objects(dsn: str) -> list[str]:
     connection = await asyncpg.connect(dsn, timeout=10)
     try:
         return [row[0] for row in await connection.fetch(_LEFT)]
@@ -152,16 +152,16 @@ async def test_every_revision_goes_up_and_down_on_data(empty_dsn: str) -> None:
     async with open_database(empty_dsn) as database:
         assert await schema.is_current(database)
         async with database.sessions() as session:
-            (kept,) = await run_queries.running(session)
-            assert len(await events.of_run(session, kept.id)) == 1
+            (stored,) = await run_queries.running(session)
+            assert len(await events.of_run(session, stored.id)) == 1
     await asyncio.to_thread(migrate.downgrade, empty_dsn, "base")
-    assert await left(empty_dsn) == []
+    assert await remaining_objects(empty_dsn) == []
     await asyncio.to_thread(migrate.upgrade, empty_dsn)
     async with open_database(empty_dsn) as database:
         await fill(database)
 
 
-async def test_starters_at_once_migrate_one_after_the_other(empty_dsn: str) -> None:
+async def test_concurrent_starts_migrate_one_after_another(empty_dsn: str) -> None:
     other = await asyncpg.connect(empty_dsn, timeout=10)
     try:
         await other.execute("SELECT pg_advisory_lock($1)", AdvisoryLock.MIGRATION)
@@ -182,7 +182,7 @@ async def test_starters_at_once_migrate_one_after_the_other(empty_dsn: str) -> N
         assert await schema.is_current(database)
 
 
-async def test_the_seeds_columns_are_there(database: Database) -> None:
+async def test_the_required_columns_exist(database: Database) -> None:
     async with database.engine.connect() as connection:
         rows = await connection.exec_driver_sql(
             "SELECT column_name FROM information_schema.columns WHERE table_name = 'workflow_runs'"
@@ -204,7 +204,7 @@ async def test_the_seeds_columns_are_there(database: Database) -> None:
         ("valid_slack_message_state", SlackMessageState),
     ],
 )
-async def test_the_schema_knows_every_word_of_the_domain(
+async def test_the_schema_allows_every_value_of_the_domains_enums(
     database: Database, constraint: str, words: type[StrEnum]
 ) -> None:
     async with database.engine.connect() as connection:

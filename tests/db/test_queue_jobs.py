@@ -21,11 +21,11 @@ from tests.fakes.queue import (
     wait_until,
 )
 
-# Where nothing is looked for by itself, what comes was told by a notification.
+# A poll interval so long that only a notification can report a job.
 NO_POLL = timedelta(minutes=10)
 
 
-async def test_a_job_goes_the_way_of_its_transaction(database: Database) -> None:
+async def test_a_job_is_committed_or_rolled_back_with_its_transaction(database: Database) -> None:
     async with database.sessions() as session:
         await jobs.enqueue(session, run_id="run_a", attempt=1, session_id=uuid4())
         waiting = await jobs.depth(session)
@@ -51,7 +51,7 @@ async def test_a_job_starts_once_its_transaction_commits(database: Database) -> 
     assert handler.jobs[1] == Job(job_id=job_id, run_id="run_a", attempt=3)
 
 
-async def test_a_job_called_off_while_it_waits_never_starts(database: Database) -> None:
+async def test_a_pending_job_that_is_aborted_never_starts(database: Database) -> None:
     handler = RecordingHandler(ends_at_once=True)
     session_id = uuid4()
     job_id = await add_job(database.sessions, "run_a", session_id=session_id)
@@ -66,7 +66,7 @@ async def test_a_job_called_off_while_it_waits_never_starts(database: Database) 
     assert await job_status(database.sessions, job_id) == "cancelled"
 
 
-async def test_calling_off_what_has_ended_says_so(database: Database) -> None:
+async def test_aborting_an_ended_job_reports_that_it_has_ended(database: Database) -> None:
     job_id = await add_job(database.sessions, "run_a")
     async with running_worker(database.dsn, RecordingHandler(ends_at_once=True)):
         await wait_for_status(database.sessions, job_id, "succeeded")
@@ -75,7 +75,9 @@ async def test_calling_off_what_has_ended_says_so(database: Database) -> None:
     assert not await abort_job(database.sessions, job_id + 1000)
 
 
-async def test_a_wish_to_call_off_goes_the_way_of_its_transaction(database: Database) -> None:
+async def test_an_abort_is_committed_or_rolled_back_with_its_transaction(
+    database: Database,
+) -> None:
     job_id = await add_job(database.sessions, "run_a")
 
     async with database.sessions() as session:
@@ -85,9 +87,9 @@ async def test_a_wish_to_call_off_goes_the_way_of_its_transaction(database: Data
     assert await job_status(database.sessions, job_id) == "todo"
 
 
-async def test_settling_a_dead_workers_job_frees_its_session(database: Database) -> None:
+async def test_finishing_a_dead_workers_job_frees_its_session(database: Database) -> None:
     session_id = uuid4()
-    dead = await _left_by_a_dead_worker(database, session_id=session_id)
+    dead = await _add_job_of_dead_worker(database, session_id=session_id)
     handler = RecordingHandler(ends_at_once=True)
     async with running_worker(database.dsn, handler, poll_interval=NO_POLL):
         await add_job(database.sessions, "run_next", session_id=session_id)
@@ -104,12 +106,12 @@ async def test_settling_a_dead_workers_job_frees_its_session(database: Database)
 
 
 @pytest.mark.parametrize("is_running", [True, False])
-async def test_the_queue_is_told_that_a_session_is_free(
+async def test_the_queue_is_notified_that_a_session_is_free(
     database: Database, is_running: bool
 ) -> None:
     session_id = uuid4()
     if is_running:
-        first = await _left_by_a_dead_worker(database, session_id=session_id)
+        first = await _add_job_of_dead_worker(database, session_id=session_id)
     else:
         first = await add_job(database.sessions, "run_a", session_id=session_id)
     await add_job(database.sessions, "run_c", session_id=session_id, priority=-1)
@@ -123,11 +125,13 @@ async def test_the_queue_is_told_that_a_session_is_free(
             else:
                 await jobs.abort(session, first)
 
-        told = [json.loads(n.payload) async for n in listener.notifies(timeout=5, stop_after=1)]
-    assert told == [{"type": "job_inserted", "job_id": second}]
+        notifications = [
+            json.loads(n.payload) async for n in listener.notifies(timeout=5, stop_after=1)
+        ]
+    assert notifications == [{"type": "job_inserted", "job_id": second}]
 
 
-async def test_settling_leaves_an_ended_job_as_it_is(database: Database) -> None:
+async def test_finishing_an_abandoned_job_leaves_an_ended_job_unchanged(database: Database) -> None:
     job_id = await add_job(database.sessions, "run_a")
     async with running_worker(database.dsn, RecordingHandler(ends_at_once=True)):
         await wait_for_status(database.sessions, job_id, "succeeded")
@@ -139,7 +143,7 @@ async def test_settling_leaves_an_ended_job_as_it_is(database: Database) -> None
     assert await job_status(database.sessions, job_id) == "succeeded"
 
 
-async def test_a_worker_whose_job_was_settled_goes_on(database: Database) -> None:
+async def test_a_worker_whose_job_was_finished_elsewhere_continues(database: Database) -> None:
     handler = RecordingHandler()
     job_id = await add_job(database.sessions, "run_a")
     async with running_worker(database.dsn, handler, slots=1):
@@ -156,8 +160,8 @@ async def test_a_worker_whose_job_was_settled_goes_on(database: Database) -> Non
 
 
 async def test_only_jobs_of_silent_workers_are_stalled(database: Database) -> None:
-    silent = await _left_by_a_dead_worker(database, session_id=uuid4(), run_id="run_silent")
-    gone = await _left_by_a_dead_worker(database, session_id=uuid4(), run_id="run_gone")
+    silent = await _add_job_of_dead_worker(database, session_id=uuid4(), run_id="run_silent")
+    gone = await _add_job_of_dead_worker(database, session_id=uuid4(), run_id="run_gone")
     async with database.sessions.begin() as session:
         await session.execute(
             text(
@@ -198,7 +202,9 @@ async def test_only_old_ended_jobs_are_forgotten(database: Database) -> None:
     assert await job_status(database.sessions, live) == "todo"
 
 
-async def test_the_engines_functions_find_their_tables_from_anywhere(database: Database) -> None:
+async def test_the_engines_functions_find_their_tables_with_any_search_path(
+    database: Database,
+) -> None:
     async with database.sessions() as session:
         unpinned = await session.scalars(
             text(
@@ -211,7 +217,7 @@ async def test_the_engines_functions_find_their_tables_from_anywhere(database: D
     assert unpinned.all() == []
 
 
-async def _left_by_a_dead_worker(
+async def _add_job_of_dead_worker(
     database: Database, *, session_id: UUID, run_id: str = "run_dead"
 ) -> int:
     async with database.sessions.begin() as session:

@@ -1,4 +1,4 @@
-"""What a worker does while Postgres is away: a private server is stopped and started."""
+"""A worker during an outage of Postgres: the test stops and starts a private server."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from tests.fakes.queue import (
     wait_until,
 )
 
-# A start or a kill after an outage: the last back-off (1 s) and a new connection.
+# Longest time to start or abort a job after an outage: the last backoff (1 s) and a reconnect.
 SOON = 4.0
 
 
 class Server:
-    """A Postgres of its own that can be stopped and started."""
+    """A private Postgres that can be stopped and started."""
 
     def __init__(self, data_dir: Path) -> None:
         self.dsn = ""
@@ -50,7 +50,7 @@ class Server:
 
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
-    # Not tmp_path: a socket's path must be short.
+    # Not tmp_path: the path of a socket must be short.
     with tempfile.TemporaryDirectory(prefix="pg") as folder:
         private = Server(Path(folder) / "data")
         await private.start()
@@ -70,19 +70,19 @@ async def test_a_restart_of_postgres_leaves_jobs_unharmed(
 ) -> None:
     handler = RecordingHandler()
     async with running_worker(server.dsn, handler) as worker:
-        kept = await add_job(private.sessions, "run_a")
+        completed = await add_job(private.sessions, "run_a")
         killed = await add_job(private.sessions, "run_b")
         await wait_until(lambda: worker.active_count == 2)
 
         await server.restart()
 
-        await _reconnected(private)
+        await _wait_until_reconnected(private)
         await add_job(private.sessions, "run_c")
         start = await wait_until(handler.has_logged("started", "run_c"))
         await abort_job(private.sessions, killed)
         kill = await wait_until(handler.has_logged("cancelled", "run_b"))
         handler.release("run_a")
-        await wait_for_status(private.sessions, kept, "succeeded")
+        await wait_for_status(private.sessions, completed, "succeeded")
         await wait_until(lambda: worker.is_ready)
     assert start < SOON
     assert kill < SOON
@@ -103,24 +103,24 @@ async def test_a_job_that_ends_in_an_outage_is_recorded_after_it(
         await wait_until(handler.has_logged("ended", "run_a"))
         await server.start()
 
-        await _reconnected(private)
+        await _wait_until_reconnected(private)
         await wait_for_status(private.sessions, job_id, "succeeded", within=SOON)
     assert handler.log == [("started", "run_a"), ("ended", "run_a")]
 
 
-async def test_notifications_are_heard_again_after_an_outage(
+async def test_notifications_are_received_again_after_an_outage(
     server: Server, private: Database
 ) -> None:
     handler = RecordingHandler(ends_at_once=True)
     async with running_worker(server.dsn, handler, poll_interval=timedelta(seconds=5)) as worker:
         await server.restart()
-        await _reconnected(private)
+        await _wait_until_reconnected(private)
         await add_job(private.sessions, "run_first")
         await wait_until(handler.has_logged("started", "run_first"))
         assert worker._connector is not None
-        heard = worker._connector._notification_count
+        received_count = worker._connector._notification_count
         async with asyncio.timeout(SOON):
-            while worker._connector._notification_count == heard:
+            while worker._connector._notification_count == received_count:
                 await add_job(private.sessions, "run_more")
                 await asyncio.sleep(0.05)
 
@@ -152,7 +152,7 @@ async def test_a_worker_can_start_before_postgres_does(server: Server) -> None:
     assert handler.log == [("started", "run_a"), ("ended", "run_a")]
 
 
-async def test_a_worker_can_be_stopped_while_postgres_is_away(
+async def test_a_worker_can_be_stopped_while_postgres_is_unreachable(
     server: Server, private: Database
 ) -> None:
     handler = RecordingHandler()
@@ -169,7 +169,7 @@ async def test_a_worker_can_be_stopped_while_postgres_is_away(
     assert handler.logged_runs("cancelled") == ["run_a"]
 
 
-async def _reconnected(database: Database) -> None:
+async def _wait_until_reconnected(database: Database) -> None:
     """Wait until the test's own connections work again."""
     async with asyncio.timeout(10):
         while True:

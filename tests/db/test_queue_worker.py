@@ -21,11 +21,11 @@ from tests.fakes.queue import (
     wait_until_no_live_jobs,
 )
 
-# Where nothing is looked for by itself, what comes was told by a notification.
+# A poll interval so long that only a notification can report a job.
 NO_POLL = timedelta(minutes=10)
 
 
-async def test_calling_off_reaches_a_handler_in_another_worker(database: Database) -> None:
+async def test_an_abort_reaches_a_handler_in_another_worker(database: Database) -> None:
     first, second = RecordingHandler(), RecordingHandler()
     async with (
         running_worker(database.dsn, first, slots=1, poll_interval=NO_POLL),
@@ -42,7 +42,7 @@ async def test_calling_off_reaches_a_handler_in_another_worker(database: Databas
     assert len(first.logged_runs("started")) == 1
 
 
-async def test_a_handler_is_cancelled_once_however_often_it_is_called_off(
+async def test_a_handler_is_cancelled_once_for_several_aborts(
     database: Database,
 ) -> None:
     cancellations = 0
@@ -60,13 +60,13 @@ async def test_a_handler_is_cancelled_once_however_often_it_is_called_off(
         await wait_until(lambda: worker.active_count == 1)
         for _ in range(5):
             await abort_job(database.sessions, job_id)
-        # The poll for jobs to abort sees it again, twice.
+        # The poll for jobs to abort finds it twice more.
         await wait_for_status(database.sessions, job_id, "succeeded")
 
     assert cancellations == 1
 
 
-async def test_calling_off_at_once_never_loses_a_job(database: Database) -> None:
+async def test_an_immediate_abort_never_loses_a_job(database: Database) -> None:
     handler = RecordingHandler()
     async with running_worker(database.dsn, handler, slots=50):
         for number in range(40):
@@ -151,7 +151,7 @@ async def test_no_more_jobs_run_than_there_are_slots(database: Database) -> None
     assert started_before == ["run_0", "run_1"]
 
 
-async def test_a_senseless_notification_does_no_harm(database: Database) -> None:
+async def test_an_invalid_notification_is_harmless(database: Database) -> None:
     handler = RecordingHandler(ends_at_once=True)
     async with running_worker(database.dsn, handler, poll_interval=NO_POLL):
         async with database.sessions.begin() as session:
@@ -167,7 +167,7 @@ async def test_a_senseless_notification_does_no_harm(database: Database) -> None
     assert len(handler.logged_runs("started")) == 4
 
 
-async def test_a_job_that_was_told_while_nobody_listened_is_found(database: Database) -> None:
+async def test_a_job_notified_during_a_lost_connection_is_found(database: Database) -> None:
     handler = RecordingHandler(ends_at_once=True)
     async with running_worker(database.dsn, handler, poll_interval=NO_POLL) as worker:
         await add_job(database.sessions, "run_a")
@@ -209,7 +209,7 @@ async def test_a_worker_deleted_as_dead_registers_again(database: Database) -> N
     assert both[0] == both[1]
 
 
-async def test_a_job_handed_over_in_a_lost_answer_is_taken_up(database: Database) -> None:
+async def test_a_job_whose_fetch_lost_its_answer_is_executed(database: Database) -> None:
     handler = RecordingHandler(ends_at_once=True)
     async with running_worker(database.dsn, handler) as worker:
         async with database.sessions.begin() as session:
@@ -223,7 +223,7 @@ async def test_a_job_handed_over_in_a_lost_answer_is_taken_up(database: Database
                 )
             )
 
-        # What a failing fetch leaves behind.
+        # The state that a failed fetch leaves behind.
         assert worker._connector is not None
         worker._connector._uncertain_until = asyncio.get_running_loop().time() + 60
 
@@ -245,7 +245,7 @@ async def test_an_inner_worker_that_ends_is_started_again(database: Database) ->
         assert worker.is_ready
 
 
-async def test_a_draining_worker_finishes_its_jobs_and_takes_no_more(database: Database) -> None:
+async def test_a_draining_worker_finishes_its_jobs_and_fetches_no_more(database: Database) -> None:
     handler = RecordingHandler()
     async with running_worker(database.dsn, handler) as worker:
         job_id = await add_job(database.sessions, "run_a")
@@ -263,7 +263,7 @@ async def test_a_draining_worker_finishes_its_jobs_and_takes_no_more(database: D
     assert handler.log == [("started", "run_a"), ("ended", "run_a")]
 
 
-async def test_a_job_can_be_called_off_while_its_worker_drains(database: Database) -> None:
+async def test_a_job_can_be_aborted_while_its_worker_drains(database: Database) -> None:
     handler = RecordingHandler()
     async with running_worker(database.dsn, handler, poll_interval=NO_POLL) as worker:
         job_id = await add_job(database.sessions, "run_a")
@@ -280,7 +280,7 @@ async def test_a_job_can_be_called_off_while_its_worker_drains(database: Databas
     assert handler.log == [("started", "run_a"), ("cancelled", "run_a")]
 
 
-async def test_handlers_are_cancelled_when_the_time_to_drain_is_over(database: Database) -> None:
+async def test_handlers_are_cancelled_when_the_drain_time_is_over(database: Database) -> None:
     handler = RecordingHandler()
     async with running_worker(database.dsn, handler) as worker:
         job_id = await add_job(database.sessions, "run_a")
@@ -293,27 +293,27 @@ async def test_handlers_are_cancelled_when_the_time_to_drain_is_over(database: D
     assert handler.logged_runs("cancelled") == ["run_a"]
 
 
-async def test_a_handler_on_its_way_out_is_not_disturbed_by_the_stop(database: Database) -> None:
-    heard: list[str] = []
+async def test_a_stop_does_not_interrupt_a_handler_that_is_ending(database: Database) -> None:
+    cancellations: list[str] = []
     last_words = asyncio.Event()
 
-    async def slow_to_leave(job: Job) -> None:
+    async def end_slowly(job: Job) -> None:
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
-            heard.append("called off")
+            cancellations.append("aborted")
             try:
                 await last_words.wait()
             except asyncio.CancelledError:
-                heard.append("disturbed")
+                cancellations.append("interrupted")
                 raise
             raise
 
-    async with running_worker(database.dsn, slow_to_leave) as worker:
+    async with running_worker(database.dsn, end_slowly) as worker:
         job_id = await add_job(database.sessions, "run_a")
         await wait_until(lambda: worker.active_count == 1)
         await abort_job(database.sessions, job_id)
-        await wait_until(lambda: heard == ["called off"])
+        await wait_until(lambda: cancellations == ["aborted"])
         stopping = asyncio.create_task(worker.stop(drain=timedelta(0)))
         await wait_until(lambda: worker._is_cancelling)
 
@@ -321,10 +321,10 @@ async def test_a_handler_on_its_way_out_is_not_disturbed_by_the_stop(database: D
         await stopping
 
         await wait_for_status(database.sessions, job_id, "aborted")
-    assert heard == ["called off"]
+    assert cancellations == ["aborted"]
 
 
-async def test_a_handler_that_ignores_everything_is_left_behind(database: Database) -> None:
+async def test_a_handler_that_ignores_cancellation_is_abandoned(database: Database) -> None:
     freed = asyncio.Event()
 
     async def stubborn(job: Job) -> None:
@@ -363,7 +363,7 @@ async def test_a_cancelled_worker_cancels_its_handlers(database: Database) -> No
     assert handler.log == [("started", "run_a"), ("cancelled", "run_a")]
 
 
-async def test_a_worker_takes_its_leave(database: Database) -> None:
+async def test_a_worker_unregisters_at_its_end(database: Database) -> None:
     async with running_worker(database.dsn, RecordingHandler()) as worker:
         await worker.stop(drain=timedelta(seconds=5))
 

@@ -1,4 +1,4 @@
-"""What a run whose worker died is said to have used: all that its transcript has, once."""
+"""Recount of a run whose worker died: everything in its transcript counts, once."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["rescue_harness"]
 
 
 def answer(number: int) -> dict[str, object]:
-    """A line of a transcript: an answer of the model."""
+    """A transcript line with an answer of the model."""
     usage = {"input_tokens": 10, "output_tokens": 100}
     message = {"id": f"msg_{number}", "model": "claude-sonnet-5", "usage": usage}
     return {"type": "assistant", "uuid": f"answer-{number}", "message": message}
 
 
 async def transcribe(rescue_harness: RescueHarness, run: Run, *lines: dict[str, object]) -> None:
-    """What the agent of a run's present attempt is told and says."""
+    """Add lines to the transcript of a run's present attempt."""
     key = {"project_key": "p", "session_id": str(run.session_id)}
     prompt = {"type": "user", "uuid": str(prompt_uuid_of(run, run.attempt))}
     store = Transcripts(rescue_harness.database.sessions).for_attempt(run.run_id, run.attempt)
@@ -31,51 +31,51 @@ async def transcribe(rescue_harness: RescueHarness, run: Run, *lines: dict[str, 
 
 
 @pytest.mark.parametrize("on_worker_lost", list(OnWorkerLost))
-async def test_what_a_lost_worker_had_not_counted_is_counted(
+async def test_usage_that_a_lost_worker_had_not_counted_is_counted(
     rescue_harness: RescueHarness, on_worker_lost: OnWorkerLost
 ) -> None:
-    run = await rescue_harness.executed(on_worker_lost=on_worker_lost)
+    run = await rescue_harness.start_run(on_worker_lost=on_worker_lost)
     await transcribe(rescue_harness, run, answer(1), answer(2))
 
-    (lost,) = await rescue_harness.look_twice()
+    (lost,) = await rescue_harness.check_twice()
 
     assert lost.usage == Usage(input_tokens=20, output_tokens=200)
     assert (lost.turns, lost.cost_source) == (2, CostSource.ESTIMATED)
     assert lost.cost_usd == Decimal("0.00306")
 
 
-async def test_each_attempt_that_was_lost_is_counted_once(rescue_harness: RescueHarness) -> None:
-    run = await rescue_harness.executed()
+async def test_each_lost_attempt_is_counted_once(rescue_harness: RescueHarness) -> None:
+    run = await rescue_harness.start_run()
     await transcribe(rescue_harness, run, answer(1))
-    (lost,) = await rescue_harness.look_twice()
-    again = await rescue_harness.begun(lost)
+    (lost,) = await rescue_harness.check_twice()
+    again = await rescue_harness.begin(lost)
     await transcribe(rescue_harness, again, answer(2), answer(3))
 
-    (lost,) = await rescue_harness.look_twice()
+    (lost,) = await rescue_harness.check_twice()
 
     assert lost.usage == Usage(input_tokens=30, output_tokens=300)
     assert lost.cost_usd == Decimal("0.00459")
 
 
-async def test_what_an_earlier_leg_of_the_session_said_is_not_counted_again(
+async def test_an_earlier_run_of_the_session_is_not_counted_again(
     rescue_harness: RescueHarness,
 ) -> None:
-    first = await rescue_harness.executed()
+    first = await rescue_harness.start_run()
     await transcribe(rescue_harness, first, answer(1), answer(2))
     await rescue_harness.ledger.fail(first, StopReason.AGENT_ERROR, "It crashed.")
-    leg = await rescue_harness.executed(session_id=first.session_id, parent_run_id=first.id)
-    await transcribe(rescue_harness, leg, answer(3))
+    second = await rescue_harness.start_run(session_id=first.session_id, parent_run_id=first.id)
+    await transcribe(rescue_harness, second, answer(3))
 
-    (lost,) = await rescue_harness.look_twice()
+    (lost,) = await rescue_harness.check_twice()
 
-    assert lost.run_id == leg.run_id
+    assert lost.run_id == second.run_id
     assert lost.usage == Usage(input_tokens=10, output_tokens=100)
 
 
-async def test_what_a_killed_agent_said_last_is_counted_though_its_worker_died(
+async def test_a_killed_agents_last_answers_are_counted_after_its_worker_died(
     rescue_harness: RescueHarness,
 ) -> None:
-    run = await rescue_harness.executed()
+    run = await rescue_harness.start_run()
     await transcribe(rescue_harness, run, answer(1))
 
     await rescue_harness.ledger.finish_killed(run)

@@ -15,11 +15,11 @@ from core.store.slack import deliveries
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
-def a_service(database: Database) -> HousekeepingService:
+def make_service(database: Database) -> HousekeepingService:
     return HousekeepingService(ServiceContext(database, lambda: NOW))
 
 
-def a_clock(database: Database, now: Clock = lambda: NOW) -> Scheduler:
+def make_scheduler(database: Database, now: Clock = lambda: NOW) -> Scheduler:
     work = ServiceContext(database, now)
     return Scheduler(HousekeepingService(work), AdmissionService(work))
 
@@ -37,7 +37,7 @@ async def keys(database: Database) -> list[str]:
 
 async def wait_until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
-        while not holds():  # noqa: ASYNC110 - a flag of another task, which tells nobody
+        while not holds():  # noqa: ASYNC110 - another task sets it without a notification
             await asyncio.sleep(0.01)
 
 
@@ -51,20 +51,20 @@ async def running(scheduler: Scheduler) -> AsyncIterator[None]:
         await asyncio.wait({task})
 
 
-async def test_deliveries_are_forgotten_after_their_time_and_not_before(
+async def test_deliveries_are_deleted_after_their_retention_and_not_before(
     database: Database,
 ) -> None:
     await received(database, "old", at=NOW - DELIVERY_RETENTION - timedelta(seconds=1))
     await received(database, "young", at=NOW - DELIVERY_RETENTION + timedelta(seconds=1))
 
-    cleared = await a_service(database).delete_expired()
+    cleared = await make_service(database).delete_expired()
 
     assert cleared.deliveries == 1
     assert await keys(database) == ["young"]
 
 
-async def test_one_scheduler_keeps_the_clock_and_the_other_follows(database: Database) -> None:
-    first, second = a_clock(database), a_clock(database)
+async def test_one_scheduler_leads_and_the_other_takes_over(database: Database) -> None:
+    first, second = make_scheduler(database), make_scheduler(database)
     async with running(second):
         async with running(first):
             await wait_until(lambda: first.is_leading or second.is_leading)
@@ -78,8 +78,8 @@ async def test_one_scheduler_keeps_the_clock_and_the_other_follows(database: Dat
 async def test_the_first_tick_comes_at_once(database: Database) -> None:
     await received(database, "old", at=NOW - 2 * DELIVERY_RETENTION)
 
-    async with running(a_clock(database)), asyncio.timeout(20):
-        while await keys(database):  # noqa: ASYNC110 - the database is asked, it does not tell
+    async with running(make_scheduler(database)), asyncio.timeout(20):
+        while await keys(database):  # noqa: ASYNC110 - the database sends no notification
             await asyncio.sleep(0.01)
 
     assert await keys(database) == []

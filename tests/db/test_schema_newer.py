@@ -19,7 +19,7 @@ UNKNOWN = "9999"
 
 @pytest.fixture
 async def own_revision(database: Database) -> AsyncIterator[str]:
-    """The database's revision, which is one that this program does not know meanwhile."""
+    """The database's revision, temporarily replaced by one that this program does not know."""
     (own_revision,) = schema.newest_revisions()
     await write_revision(database, UNKNOWN)
     yield own_revision
@@ -33,7 +33,7 @@ async def write_revision(database: Database, revision: str) -> None:
         await connection.execute(statement, {"revision": revision})
 
 
-async def test_a_newer_schema_is_told_from_an_old_one(
+async def test_a_newer_schema_is_distinguished_from_an_old_one(
     database: Database, own_revision: str
 ) -> None:
     assert await schema.schema_state(database) is schema.SchemaState.NEWER

@@ -1,4 +1,4 @@
-"""The rows of carried work: what is kept, what goes, whose write counts."""
+"""The rows of carried work: which are stored, which are deleted, which write counts."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ async def rows(database: Database) -> int:
         replace(SAVED, base_commit=None, head_commit=None),
     ],
 )
-async def test_work_comes_back_as_it_was_put(database: Database, bundle: Bundle) -> None:
+async def test_work_is_read_as_it_was_stored(database: Database, bundle: Bundle) -> None:
     run = await running_run(database)
     work = of(run, bundle)
 
@@ -94,7 +94,7 @@ async def test_the_newest_of_each_kind_is_kept(database: Database) -> None:
     assert found.bundle.saved_commit is None
 
 
-async def test_who_stores_later_is_newer_whatever_its_clock_says(database: Database) -> None:
+async def test_the_later_stored_work_is_newer_whatever_its_clock_says(database: Database) -> None:
     run = await running_run(database)
     await put(database, of(run, SAVED, seconds=60))
     behind = of(run, COMMITS, seconds=0)
@@ -133,7 +133,7 @@ async def test_a_lost_worker_s_late_work_is_refused(database: Database) -> None:
     assert await rows(database) == 0
 
 
-async def test_work_that_the_repository_has_is_forgotten(database: Database) -> None:
+async def test_work_that_the_repository_has_is_deleted(database: Database) -> None:
     run, other = await running_run(database), await running_run(database)
     for work in (of(run), of(run, SAVED), of(other)):
         await put(database, work)
@@ -145,14 +145,14 @@ async def test_work_that_the_repository_has_is_forgotten(database: Database) -> 
     assert await latest(database, other) is not None
 
 
-async def test_work_that_is_told_twice_is_kept_once(database: Database) -> None:
+async def test_work_stored_twice_has_one_row(database: Database) -> None:
     run = await running_run(database)
     work = of(run)
     await put(database, work)
-    # As after an answer that was lost.
+    # As after a lost answer.
     await put(database, work)
 
     async with database.sessions() as session:
-        kept = await carried_work.latest(session, run.session_id)
-    assert kept is not None
-    assert kept.id == work.id
+        stored = await carried_work.latest(session, run.session_id)
+    assert stored is not None
+    assert stored.id == work.id

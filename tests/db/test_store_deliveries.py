@@ -1,4 +1,4 @@
-"""What was delivered by Slack is kept until it is done, and taken up when its bot died."""
+"""Deliveries of Slack are stored until they are done, and claimed when their bot died."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def test_a_done_delivery_keeps_its_key_only(database: Database) -> None:
     assert body is None
 
 
-async def test_only_abandoned_deliveries_worth_it_are_claimed(database: Database) -> None:
+async def test_only_recent_abandoned_deliveries_are_claimed(database: Database) -> None:
     ages = {"fresh": 5, "abandoned": 40, "stale": 3600}
 
     async def claim(now: datetime) -> list[tuple[str, object]]:
@@ -53,7 +53,7 @@ async def test_only_abandoned_deliveries_worth_it_are_claimed(database: Database
     assert [key for key, _ in when_the_claimer_died] == ["abandoned", "fresh"]
 
 
-async def test_a_delivery_whose_bot_says_that_it_lives_is_not_claimed(database: Database) -> None:
+async def test_a_delivery_of_a_bot_with_a_heartbeat_is_not_claimed(database: Database) -> None:
     async with database.sessions.begin() as session:
         for key in ("slow", "dead", "done"):
             await deliveries.receive(session, key, {}, now=NOW)

@@ -1,4 +1,4 @@
-"""Runs as they are looked for: by name, by filter, in the queue, in their session."""
+"""Queries for runs: by name, by filter, in the queue, in their session."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.db.run_fields import LATER
 @pytest.mark.parametrize(
     "named", ["run_abc000000000", "abc000000000", " RUN_ABC00 ", "abc000", "ab"]
 )
-async def test_a_run_is_found_by_its_beginning(database: Database, named: str) -> None:
+async def test_a_run_is_found_by_a_prefix_of_its_id(database: Database, named: str) -> None:
     run = await stored_run(database, run_id="run_abc000000000")
     await stored_run(database, run_id="run_bbc000000000")
 
@@ -30,7 +30,7 @@ async def test_a_run_is_found_by_its_beginning(database: Database, named: str) -
 
 
 @pytest.mark.parametrize("named", ["", "run_", "_", "%", "run", "abd", "a\x00b", "a_c", "ab\\"])
-async def test_what_no_id_begins_with_is_not_found(database: Database, named: str) -> None:
+async def test_a_prefix_of_no_id_finds_nothing(database: Database, named: str) -> None:
     await stored_run(database, run_id="run_abc000000000")
 
     async with database.sessions() as session:
@@ -78,7 +78,7 @@ async def test_recent_runs_are_filtered(database: Database) -> None:
         assert [run.run_id for run in nobodys] == [failed.run_id]
 
 
-async def test_the_queue_goes_by_priority_then_age(database: Database) -> None:
+async def test_the_queue_is_ordered_by_priority_then_age(database: Database) -> None:
     late = await stored_run(database, created_at=LATER)
     early = await stored_run(database)
     urgent = await stored_run(database, created_at=LATER, priority=5)
@@ -92,8 +92,8 @@ async def test_the_queue_goes_by_priority_then_age(database: Database) -> None:
     assert places == [1, 2, 3, None]
 
 
-async def test_a_session_adds_its_legs_up(database: Database) -> None:
-    async def leg(session_id: UUID | None = None, **fields: Any) -> Run:
+async def test_a_session_has_the_totals_of_its_runs(database: Database) -> None:
+    async def run_of(session_id: UUID | None = None, **fields: Any) -> Run:
         named = {} if session_id is None else {"session_id": session_id}
         run = await running_run(database, **named)
         async with database.sessions.begin() as session:
@@ -106,10 +106,10 @@ async def test_a_session_adds_its_legs_up(database: Database) -> None:
                 **fields,
             )
 
-    first = await leg(turns=30)
+    first = await run_of(turns=30)
     async with database.sessions() as session:
         unknown = await run_queries.total_of_session(session, first.session_id)
-    await leg(
+    await run_of(
         first.session_id,
         turns=5,
         cost_usd=Decimal("1.4468734"),
@@ -117,7 +117,7 @@ async def test_a_session_adds_its_legs_up(database: Database) -> None:
     )
     async with database.sessions() as session:
         reported = await run_queries.total_of_session(session, first.session_id)
-    await leg(first.session_id, cost_usd=Decimal("0.1"), cost_source=CostSource.ESTIMATED)
+    await run_of(first.session_id, cost_usd=Decimal("0.1"), cost_source=CostSource.ESTIMATED)
     async with database.sessions() as session:
         mixed = await run_queries.total_of_session(session, first.session_id)
 

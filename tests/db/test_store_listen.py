@@ -1,4 +1,4 @@
-"""Hearing of changes, leading, and the pool: while Postgres is there, and when it was not."""
+"""Notifications, leadership and the pool: while Postgres is reachable, and after an outage."""
 
 from __future__ import annotations
 
@@ -27,43 +27,43 @@ from core.store.runs import runs
 from tests.database import NO_DURABILITY, NOW, running_run, stored_run
 
 RARELY = timedelta(minutes=5)
-# What Postgres answers to a driver that connects, listens and asks for 1.
+# Postgres's answers to a driver that connects, listens and selects 1.
 _HELLO = (
     (b"R", struct.pack("!I", 0)), (b"S", b"server_version\x0016.1\x00"),
     (b"S", b"client_encoding\x00UTF8\x00"), (b"S", b"TimeZone\x00UTC\x00"),
     (b"K", struct.pack("!II", 1, 2)), (b"Z", b"I"),
 )  # fmt: skip
 _PREPARED = ((b"1", b""), (b"t", struct.pack("!H", 0)), (b"n", b""))
-_FAREWELL = ((b"E", b"SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0"),)
+_SHUTDOWN_MESSAGES = ((b"E", b"SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0"),)
 
 
 def _done(tag: bytes) -> tuple[tuple[bytes, bytes], ...]:
     return ((b"2", b""), (b"C", tag + b"\0"), (b"Z", b"I"))
 
 
-def _send(line: socket.socket, messages: Iterable[tuple[bytes, bytes]]) -> None:
-    line.sendall(b"".join(kind + struct.pack("!I", len(b) + 4) + b for kind, b in messages))
+def _send(client: socket.socket, messages: Iterable[tuple[bytes, bytes]]) -> None:
+    client.sendall(b"".join(kind + struct.pack("!I", len(b) + 4) + b for kind, b in messages))
 
 
-def _serve_and_end(door: socket.socket, stands_still: threading.Event) -> None:
-    """Be Postgres for one listener, and end its connection while it stands still."""
-    with door:
-        line, _ = door.accept()
-    with line:
-        line.recv(4096)
-        _send(line, _HELLO)
+def _serve_and_end(server_socket: socket.socket, is_frozen: threading.Event) -> None:
+    """Act as Postgres for one listener, and end its connection while the listener is frozen."""
+    with server_socket:
+        client, _ = server_socket.accept()
+    with client:
+        client.recv(4096)
+        _send(client, _HELLO)
         for tag in (b"LISTEN", b"SELECT 1"):
-            line.recv(4096)
-            _send(line, _PREPARED)
-            line.recv(4096)
-            _send(line, _done(tag))
-        stands_still.wait(20)
-        _send(line, _FAREWELL)
-        line.shutdown(socket.SHUT_WR)
+            client.recv(4096)
+            _send(client, _PREPARED)
+            client.recv(4096)
+            _send(client, _done(tag))
+        is_frozen.wait(20)
+        _send(client, _SHUTDOWN_MESSAGES)
+        client.shutdown(socket.SHUT_WR)
 
 
 async def received_until(changes: ChangeListener, wanted: tuple[str, str]) -> list[tuple[str, str]]:
-    """What came until `wanted` came."""
+    """The changes up to and including `wanted`."""
     came: list[tuple[str, str]] = []
     async with asyncio.timeout(20):
         while wanted not in came:
@@ -73,7 +73,7 @@ async def received_until(changes: ChangeListener, wanted: tuple[str, str]) -> li
 
 @pytest.fixture
 def server() -> Iterator[EmbeddedServer]:
-    """A Postgres of the test's own, which it may stop."""
+    """A private Postgres that the test may stop."""
     folder = Path(tempfile.mkdtemp(prefix="sbpg-"))
     own = EmbeddedServer(folder / "pg", NO_DURABILITY)
     own.acquire()
@@ -82,7 +82,7 @@ def server() -> Iterator[EmbeddedServer]:
     shutil.rmtree(folder)
 
 
-async def test_every_change_of_a_run_is_heard(database: Database) -> None:
+async def test_every_change_of_a_run_is_received(database: Database) -> None:
     async with listen(database.dsn, "signalbox_runs", "signalbox_kills", poll=RARELY) as changes:
         assert await received_until(changes, TICK) == [TICK]
         run = await stored_run(database)
@@ -104,7 +104,7 @@ async def test_every_change_of_a_run_is_heard(database: Database) -> None:
     assert again == [about, ("signalbox_runs", "end")]
 
 
-async def test_what_is_rolled_back_is_not_heard(database: Database) -> None:
+async def test_a_change_that_is_rolled_back_is_not_received(database: Database) -> None:
     run = await running_run(database)
 
     async with listen(database.dsn, "signalbox_runs", poll=RARELY) as changes:
@@ -128,7 +128,7 @@ async def test_a_poll_ticks_without_any_change(database: Database) -> None:
             assert [await anext(changes) for _ in range(3)] == [TICK] * 3
 
 
-async def test_a_listener_that_fell_far_behind_looks_at_everything(database: Database) -> None:
+async def test_a_listener_that_fell_far_behind_gets_a_tick(database: Database) -> None:
     async with listen(database.dsn, "signalbox_runs", poll=RARELY) as changes:
         await received_until(changes, TICK)
         async with database.sessions.begin() as session:
@@ -138,7 +138,7 @@ async def test_a_listener_that_fell_far_behind_looks_at_everything(database: Dat
 
         last = ("signalbox_runs", "5000")
         async with asyncio.timeout(20):
-            while last not in changes._queue:  # noqa: ASYNC110 - nobody takes anything yet
+            while last not in changes._queue:  # noqa: ASYNC110 - nothing consumes the queue yet
                 await asyncio.sleep(0.005)
 
         came = await received_until(changes, last)
@@ -147,7 +147,7 @@ async def test_a_listener_that_fell_far_behind_looks_at_everything(database: Dat
     assert len(came) <= 1001
 
 
-async def test_waiting_for_a_change_can_be_given_up(database: Database) -> None:
+async def test_waiting_for_a_change_can_time_out(database: Database) -> None:
     async with listen(database.dsn, "signalbox_runs", poll=RARELY) as changes:
         await received_until(changes, TICK)
         with pytest.raises(TimeoutError):
@@ -158,31 +158,31 @@ async def test_waiting_for_a_change_can_be_given_up(database: Database) -> None:
         assert await received_until(changes, ("signalbox_runs", run.run_id))
 
 
-async def test_waiting_ends_when_it_is_given_up_in_the_moment_of_a_change(
+async def test_waiting_ends_when_it_is_cancelled_at_the_moment_of_a_change(
     database: Database,
 ) -> None:
-    # As when a restart of Postgres ends the connection and, with it, what we listened for.
+    # As when a restart of Postgres ends the connection and with it a task that listens.
     async with listen(database.dsn, "signalbox_runs", poll=RARELY) as changes:
         await received_until(changes, TICK)
 
-        async def hear() -> None:
+        async def consume() -> None:
             async for _ in changes:
                 pass
 
-        hearing = asyncio.create_task(hear(), name="hearing")
+        consuming = asyncio.create_task(consume(), name="consuming")
         for _ in range(3):
             await asyncio.sleep(0)
         changes._wake_up.set()
-        # Whoever waited is awake by now, and does not know yet.
+        # The waiting task is scheduled by now, but has not run yet.
         await asyncio.sleep(0)
-        hearing.cancel()
-        done, _ = await asyncio.wait({hearing}, timeout=5)
+        consuming.cancel()
+        done, _ = await asyncio.wait({consuming}, timeout=5)
 
-        assert done == {hearing}
-        assert hearing.cancelled()
+        assert done == {consuming}
+        assert consuming.cancelled()
 
 
-async def test_changes_are_heard_again_after_a_restart(server: EmbeddedServer) -> None:
+async def test_changes_are_received_again_after_a_restart(server: EmbeddedServer) -> None:
     async with open_database(server.dsn) as own, listen(own.dsn, "c", poll=RARELY) as changes:
         await received_until(changes, TICK)
         await asyncio.to_thread(server.stop)
@@ -195,7 +195,7 @@ async def test_changes_are_heard_again_after_a_restart(server: EmbeddedServer) -
         assert await received_until(changes, ("c", "again")) == [("c", "again")]
 
 
-async def test_ticks_go_on_while_postgres_is_away(server: EmbeddedServer) -> None:
+async def test_ticks_continue_while_postgres_is_unreachable(server: EmbeddedServer) -> None:
     async with listen(server.dsn, "c", poll=timedelta(milliseconds=20)) as changes:
         await received_until(changes, TICK)
         await asyncio.to_thread(server.stop)
@@ -204,20 +204,22 @@ async def test_ticks_go_on_while_postgres_is_away(server: EmbeddedServer) -> Non
             assert [await anext(changes) for _ in range(3)] == [TICK] * 3
 
 
-async def test_the_pool_says_so_and_recovers_when_postgres_was_away(
+async def test_the_pool_reports_an_outage_and_recovers_from_it(
     server: EmbeddedServer,
 ) -> None:
-    async def ask(database: Database) -> object:
+    async def fetch(database: Database) -> object:
         with translate_errors():
             async with database.sessions() as session:
                 return await session.scalar(text("SELECT 1"))
 
     async with open_database(server.dsn) as own:
-        await asyncio.gather(*(ask(own) for _ in range(5)))
+        await asyncio.gather(*(fetch(own) for _ in range(5)))
         await asyncio.to_thread(server.stop)
-        while_away = await asyncio.gather(*(ask(own) for _ in range(5)), return_exceptions=True)
+        during_outage = await asyncio.gather(
+            *(fetch(own) for _ in range(5)), return_exceptions=True
+        )
         await asyncio.to_thread(server.start)
-        afterwards = await asyncio.gather(*(ask(own) for _ in range(5)))
+        afterwards = await asyncio.gather(*(fetch(own) for _ in range(5)))
 
         async with own.sessions() as session:
             await session.execute(text("SELECT 1"))
@@ -225,7 +227,7 @@ async def test_the_pool_says_so_and_recovers_when_postgres_was_away(
             with pytest.raises(Unavailable), translate_errors():
                 await session.execute(text("SELECT 1"))
 
-    assert [type(outcome).__name__ for outcome in while_away] == ["DatabaseUnavailable"] * 5
+    assert [type(outcome).__name__ for outcome in during_outage] == ["DatabaseUnavailable"] * 5
     assert afterwards == [1] * 5
 
 
@@ -234,7 +236,7 @@ async def is_leader(dsn: str) -> bool:
         return not leader.lost.is_set()
 
 
-async def test_one_leads_at_a_time(database: Database) -> None:
+async def test_only_one_leads_at_a_time(database: Database) -> None:
     order: list[str] = []
 
     async def lead(name: str) -> None:
@@ -250,10 +252,10 @@ async def test_one_leads_at_a_time(database: Database) -> None:
         given_up.cancel()
 
     assert order[0] == "another lock is free"
-    assert [line.split()[1] for line in order[1:]] == ["begins", "ends"] * 3
+    assert [client.split()[1] for client in order[1:]] == ["begins", "ends"] * 3
 
 
-async def test_a_leader_whose_postgres_goes_knows_and_can_lead_again(
+async def test_a_leader_notices_an_outage_and_can_lead_again(
     server: EmbeddedServer,
 ) -> None:
     async with asyncio.timeout(30):
@@ -266,7 +268,7 @@ async def test_a_leader_whose_postgres_goes_knows_and_can_lead_again(
         assert await again
 
 
-async def test_a_frozen_leader_is_deposed_and_a_living_one_is_not(
+async def test_a_frozen_leader_is_deposed_and_a_live_one_is_not(
     database: Database, request: pytest.FixtureRequest
 ) -> None:
     frozen = await asyncpg.connect(database.dsn)
@@ -274,19 +276,19 @@ async def test_a_frozen_leader_is_deposed_and_a_living_one_is_not(
     await frozen.execute("SELECT pg_advisory_lock(7)")
     deposed = asyncio.Event()
     frozen.add_termination_listener(lambda _: deposed.set())
-    # Longer than between the probes of a leader.
+    # Longer than the interval of a leader's probes.
     frozen_after = timedelta(seconds=4)
     async with (
         asyncio.timeout(30),
-        leadership(database.dsn, 7, frozen_after=frozen_after) as living,
+        leadership(database.dsn, 7, frozen_after=frozen_after) as live,
     ):
         await deposed.wait()
         waiting = asyncio.create_task(is_leader(database.dsn), name="waiting")
-        # Two rounds of its looks at the one that lives.
+        # Two rounds of checks on the live one.
         done, _ = await asyncio.wait({waiting}, timeout=9)
 
         assert not done
-        assert living.is_exclusive
+        assert live.is_exclusive
     assert await waiting
 
 
@@ -296,7 +298,7 @@ async def test_a_leader_whose_driver_no_longer_understands_the_server_is_deposed
     async with asyncio.timeout(30), leadership(database.dsn, 7) as leader:
 
         async def confused(*_: object) -> None:
-            # As after a thaw, when the server has ended the connection in the meantime.
+            # As after a thaw when the server has ended the connection in the meantime.
             raise asyncpg.InternalClientError("got result for unknown protocol state 3")
 
         monkeypatch.setattr(asyncpg.Connection, "fetchval", confused)
@@ -305,7 +307,7 @@ async def test_a_leader_whose_driver_no_longer_understands_the_server_is_deposed
         assert not leader.is_exclusive
 
 
-async def test_what_a_leader_does_fails_as_itself(database: Database) -> None:
+async def test_an_error_in_a_leaders_work_is_raised_unchanged(database: Database) -> None:
     with pytest.raises(LookupError):
         async with leadership(database.dsn, 7):
             raise LookupError
@@ -314,21 +316,21 @@ async def test_what_a_leader_does_fails_as_itself(database: Database) -> None:
     assert leader.lost.is_set()
 
 
-async def test_a_listener_that_stood_still_while_its_connection_was_ended_goes_on() -> None:
-    # The farewell is read in the middle of a question: then the driver complains of itself.
-    stands_still = threading.Event()
-    door = socket.create_server(("127.0.0.1", 0))
-    dsn = f"postgresql://u@127.0.0.1:{door.getsockname()[1]}/d?sslmode=disable"
-    serving = threading.Thread(target=_serve_and_end, args=(door, stands_still), daemon=True)
+async def test_a_listener_recovers_when_its_connection_ended_during_a_freeze() -> None:
+    # The server's last message arrives during a query: the driver then raises its own error.
+    is_frozen = threading.Event()
+    server_socket = socket.create_server(("127.0.0.1", 0))
+    dsn = f"postgresql://u@127.0.0.1:{server_socket.getsockname()[1]}/d?sslmode=disable"
+    serving = threading.Thread(target=_serve_and_end, args=(server_socket, is_frozen), daemon=True)
     serving.start()
     poll = timedelta(seconds=0.3)
     async with listen(dsn, "c", poll=poll) as changes, asyncio.timeout(20):
         assert await anext(changes) == TICK
         waiting = asyncio.create_task(anext(changes), name="waiting")
         await asyncio.sleep(0.05)
-        stands_still.set()
+        is_frozen.set()
         serving.join(20)
-        # As when the process is stopped: the poll is due when it goes on.
+        # As when the process is stopped: the poll is due when it continues.
         time.sleep(2 * poll.total_seconds())  # noqa: ASYNC251
 
         assert await waiting == TICK

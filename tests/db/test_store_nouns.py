@@ -125,7 +125,7 @@ def process_of(run: Run, *, heartbeat_at: datetime = NOW, **fields: Any) -> Atte
     return replace(made, **fields)
 
 
-async def test_a_worker_beats_for_what_it_executes(database: Database) -> None:
+async def test_a_worker_sends_heartbeats_for_its_runs(database: Database) -> None:
     mine, ended, others = [await running_run(database) for _ in range(3)]
     agent = ProcessIdentity(pid=77, started_ticks=2**40, name="claude")
     async with database.sessions.begin() as session:
@@ -146,11 +146,11 @@ async def test_a_worker_beats_for_what_it_executes(database: Database) -> None:
     assert (alive.heartbeat_at, alive.agent) == (LATER, agent)
     assert (over.heartbeat_at, over.ended_at) == (NOW, NOW)
     assert here == [alive]
-    # The ended process's run still says it runs: nobody finishes it, so it counts as stalled.
+    # The ended process's run is still running: nothing finishes it, so it counts as stalled.
     assert {run.id for run, _ in stalled} == {ended.id, others.id}
 
 
-async def test_what_a_worker_does_not_know_of_grows_old(database: Database) -> None:
+async def test_an_attempt_unknown_to_its_worker_becomes_stalled(database: Database) -> None:
     held, unknown, fresh = [await running_run(database) for _ in range(3)]
     now = NOW + 2 * STALLED_AFTER
     async with database.sessions.begin() as session:
@@ -178,7 +178,7 @@ async def test_a_former_attempt_does_not_stall_the_present_one(database: Databas
         assert await run_queries.running(session) == [again]
 
 
-async def test_steps_become_what_was_reported_last(database: Database) -> None:
+async def test_steps_match_the_last_report(database: Database) -> None:
     run = await running_run(database)
     full = Step(
         step_id=1,
@@ -206,7 +206,7 @@ async def test_steps_become_what_was_reported_last(database: Database) -> None:
         assert await steps.of_run(session, run.id) == []
 
 
-async def test_events_are_read_on_from_where_one_was(database: Database) -> None:
+async def test_events_are_read_from_a_given_position(database: Database) -> None:
     run = await running_run(database)
     kinds = [EventKind.RUN_STARTED, EventKind.AGENT_TEXT, EventKind.API_RETRY]
     async with database.sessions.begin() as session:
@@ -240,7 +240,9 @@ async def test_events_are_read_on_from_where_one_was(database: Database) -> None
         "DELETE FROM audit_log",
     ],
 )
-async def test_what_was_written_down_stays(database: Database, statement: str) -> None:
+async def test_events_and_audit_entries_cannot_be_changed(
+    database: Database, statement: str
+) -> None:
     async with database.sessions() as session:
         with pytest.raises(DBAPIError, match="only ever added"):
             await session.execute(text(statement))
@@ -257,10 +259,10 @@ async def test_retention_may_delete(database: Database) -> None:
         assert await events.of_run(session, run.id) == []
 
 
-async def test_a_termination_tells_its_whole_story(database: Database) -> None:
+async def test_a_termination_records_all_phases(database: Database) -> None:
     run = await running_run(database)
     survivor = ProcessIdentity(pid=9, started_ticks=1, name="sleep")
-    wish = Termination(
+    termination = Termination(
         id=uuid4(),
         run_id=run.id,
         phase=Phase.REQUESTED,
@@ -271,31 +273,31 @@ async def test_a_termination_tells_its_whole_story(database: Database) -> None:
     )
 
     async with database.sessions.begin() as session:
-        opened = await terminations.open_or_join(session, wish)
+        opened = await terminations.open_or_join(session, termination)
         for number, phase in enumerate((Phase.ACKNOWLEDGED, Phase.TERMINATED, Phase.KILLED), 1):
             await terminations.advance(
                 session,
-                wish.id,
+                termination.id,
                 phase,
                 now=NOW + timedelta(milliseconds=250 * number),
                 processes_seen=4 - number,
                 work_saved={phase.value: True},
             )
         unproven = await terminations.advance(
-            session, wish.id, Phase.UNCONFIRMED, now=LATER, survivors=[survivor]
+            session, termination.id, Phase.UNCONFIRMED, now=LATER, survivors=[survivor]
         )
         open_ones = await terminations.unfinished(session)
         confirmed = await terminations.advance(
-            session, wish.id, Phase.CONFIRMED, now=LATER, survivors=[]
+            session, termination.id, Phase.CONFIRMED, now=LATER, survivors=[]
         )
         after = await run_queries.get(session, run.run_id)
         none_open = await terminations.unfinished(session)
         again = await terminations.open_or_join(
-            session, replace(wish, id=uuid4(), requested_at=LATER)
+            session, replace(termination, id=uuid4(), requested_at=LATER)
         )
         latest = await terminations.latest_of_run(session, run.id)
 
-    assert opened == replace(wish, phases={Phase.REQUESTED: 0})
+    assert opened == replace(termination, phases={Phase.REQUESTED: 0})
     assert open_ones == [unproven]
     assert (unproven.survivors, unproven.completed_at) == ((survivor,), None)
     assert confirmed.phases == {
@@ -316,20 +318,20 @@ async def test_a_termination_tells_its_whole_story(database: Database) -> None:
 
 async def test_a_phase_never_goes_back(database: Database) -> None:
     run = await running_run(database)
-    wish = Termination(id=uuid4(), run_id=run.id, phase=Phase.REQUESTED, requested_at=NOW)
+    termination = Termination(id=uuid4(), run_id=run.id, phase=Phase.REQUESTED, requested_at=NOW)
     async with database.sessions.begin() as session:
-        await terminations.open_or_join(session, wish)
-        await terminations.advance(session, wish.id, Phase.CONFIRMED, now=NOW)
+        await terminations.open_or_join(session, termination)
+        await terminations.advance(session, termination.id, Phase.CONFIRMED, now=NOW)
 
     async with database.sessions() as session:
         with pytest.raises(IllegalPhase) as refused:
-            await terminations.advance(session, wish.id, Phase.KILLED, now=NOW)
+            await terminations.advance(session, termination.id, Phase.KILLED, now=NOW)
         with pytest.raises(TerminationNotFound):
             await terminations.advance(session, uuid4(), Phase.KILLED, now=NOW)
     assert refused.value.present is Phase.CONFIRMED
 
 
-async def test_the_audit_remembers_who_and_what(database: Database) -> None:
+async def test_the_audit_log_records_the_actor_and_the_action(database: Database) -> None:
     async with database.sessions.begin() as session:
         ana = await users.ensure(
             session, slack_team_id="T1", slack_user_id="U1", name="ana", now=NOW

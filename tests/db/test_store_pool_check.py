@@ -1,4 +1,4 @@
-"""Connections of the pool: looked at after a rest, not when they were used a moment ago."""
+"""Connections of the pool: checked after an idle time, not right after their use."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ class Pool:
     """A pool with a clock that the test moves.
 
     Attributes:
-        looks: How often it looked at a connection.
+        ping_count: How often it checked a connection.
     """
 
     engine: AsyncEngine
     now: float = 0.0
-    looks: int = 0
+    ping_count: int = 0
 
     def __post_init__(self) -> None:
         dialect = self.engine.sync_engine.dialect
         ping = dialect.do_ping
 
         def counted(connection: object) -> bool:
-            self.looks += 1
+            self.ping_count += 1
             return ping(connection)  # type: ignore[arg-type]
 
         dialect.do_ping = counted  # type: ignore[method-assign, assignment]
         ping_before_use(self.engine.sync_engine, now=lambda: self.now)
 
     async def use(self) -> int:
-        """Use a connection; answers its process in Postgres."""
+        """Use a connection; returns its process id in Postgres."""
         async with self.engine.connect() as connection:
             return int((await connection.execute(text("SELECT pg_backend_pid()"))).scalar_one())
 
@@ -53,21 +53,19 @@ async def pool(database: Database) -> AsyncIterator[Pool]:
     await engine.dispose()
 
 
-async def test_a_connection_is_looked_at_after_a_rest_only(pool: Pool) -> None:
+async def test_a_connection_is_pinged_only_after_an_idle_time(pool: Pool) -> None:
     first = await pool.use()
     pool.now += PING_AFTER_IDLE_SECONDS / 2
-    in_a_row = await pool.use(), pool.looks
+    in_a_row = await pool.use(), pool.ping_count
     pool.now += PING_AFTER_IDLE_SECONDS
 
-    after_a_rest = await pool.use(), pool.looks
+    after_a_rest = await pool.use(), pool.ping_count
 
     assert in_a_row == (first, 0)
     assert after_a_rest == (first, 1)
 
 
-async def test_one_that_was_cut_off_is_replaced_before_it_fails(
-    pool: Pool, database: Database
-) -> None:
+async def test_a_dead_connection_is_replaced_before_its_use(pool: Pool, database: Database) -> None:
     first = await pool.use()
     async with database.sessions() as session:
         await session.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": first})
@@ -76,7 +74,7 @@ async def test_one_that_was_cut_off_is_replaced_before_it_fails(
     assert await pool.use() != first
 
 
-async def test_a_pool_that_closes_waits_for_what_is_in_use(database: Database) -> None:
+async def test_a_closing_pool_waits_for_connections_in_use(database: Database) -> None:
     async def use(opened: Database, begun: asyncio.Event) -> None:
         async with opened.sessions.begin() as session:
             await session.execute(text("SELECT 1"))

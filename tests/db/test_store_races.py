@@ -1,4 +1,4 @@
-"""Two transactions at once: each wish lands exactly once, whoever is first."""
+"""Two concurrent transactions: each request takes effect exactly once, in either order."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.database import NOW, new_run, new_session, running_run, stored_run
 
 
 async def wait_for_blocked_session(session: AsyncSession) -> None:
-    """Wait until somebody waits for a lock."""
+    """Wait until a session waits for a lock."""
     async with asyncio.timeout(10):
         waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
         while not await session.scalar(waiting):  # noqa: ASYNC110 - only Postgres knows
@@ -100,7 +100,7 @@ async def test_writers_of_one_run_each_raise_its_version(database: Database) -> 
     assert after.metadata == {f"k{number}": number for number in range(12)}
 
 
-async def test_a_session_gets_one_of_many_runs_at_once(database: Database) -> None:
+async def test_a_session_accepts_one_of_many_concurrent_runs(database: Database) -> None:
     conversation = new_session()
     async with database.sessions.begin() as session:
         await sessions.add(session, conversation)
@@ -119,7 +119,7 @@ async def test_a_session_gets_one_of_many_runs_at_once(database: Database) -> No
     assert {refused.live_run_id for refused in busy} == set(started)
 
 
-async def test_a_run_that_ends_while_another_waits_lets_it_in(database: Database) -> None:
+async def test_the_end_of_a_run_lets_a_waiting_start_succeed(database: Database) -> None:
     live = await running_run(database)
     next_run = new_run(live.session_id)
 
@@ -160,11 +160,11 @@ async def test_two_kills_share_one_termination(database: Database) -> None:
     run = await running_run(database)
 
     async def kill(**fields: Any) -> Termination:
-        wish = Termination(
+        termination = Termination(
             id=uuid4(), run_id=run.id, phase=Phase.REQUESTED, requested_at=NOW, **fields
         )
         async with database.sessions.begin() as session:
-            return await terminations.open_or_join(session, wish)
+            return await terminations.open_or_join(session, termination)
 
     opened = await asyncio.gather(*(kill(reason=str(number)) for number in range(4)))
     forced = await kill(force=True)
@@ -176,7 +176,7 @@ async def test_two_kills_share_one_termination(database: Database) -> None:
     assert unforced.force
 
 
-async def test_a_delivery_is_taken_once(database: Database) -> None:
+async def test_a_delivery_is_received_once(database: Database) -> None:
     async def receive() -> bool:
         async with database.sessions.begin() as session:
             return await deliveries.receive(session, "trigger-1", {"a": 1}, now=NOW)
@@ -209,8 +209,8 @@ async def test_two_bots_never_claim_the_same_delivery(database: Database) -> Non
     assert set(keys) | set(await claim()) == {f"k{number}" for number in range(20)}
 
 
-async def test_a_person_is_met_once(database: Database) -> None:
-    async def meet(name: str) -> object:
+async def test_a_person_gets_one_row(database: Database) -> None:
+    async def ensure_person(name: str) -> object:
         async with database.sessions.begin() as session:
             return (
                 await users.ensure(
@@ -218,6 +218,6 @@ async def test_a_person_is_met_once(database: Database) -> None:
                 )
             ).id
 
-    met = await asyncio.gather(*(meet("ana") for _ in range(6)), meet("ana b"))
+    ids = await asyncio.gather(*(ensure_person("ana") for _ in range(6)), ensure_person("ana b"))
 
-    assert len(set(met)) == 1
+    assert len(set(ids)) == 1

@@ -1,4 +1,4 @@
-"""Runs as rows: what is stored, changed, merged and refused."""
+"""Runs as rows: storing, changing, merging and refusing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.database import NOW, new_run, new_session, running_run, stored_run
 from tests.db.run_fields import FIELDS, LATER
 
 
-async def test_a_run_comes_back_as_it_was_added(database: Database) -> None:
+async def test_a_run_is_read_as_it_was_added(database: Database) -> None:
     conversation = new_session()
     run = new_run(
         conversation.id,
@@ -67,7 +67,7 @@ async def test_metadata_is_merged(database: Database) -> None:
     assert after.metadata == {"kept": 1, "replaced": 2, "new": {"a": None}}
 
 
-async def test_a_busy_session_refuses_and_the_transaction_goes_on(database: Database) -> None:
+async def test_a_busy_session_refuses_and_the_transaction_continues(database: Database) -> None:
     live = await stored_run(database)
 
     async with database.sessions.begin() as session:
@@ -104,7 +104,7 @@ async def test_an_ended_run_frees_its_session(database: Database) -> None:
     assert thread == legs
 
 
-async def test_a_new_leg_is_ahead_of_all_that_its_thread_has_shown(database: Database) -> None:
+async def test_a_new_run_of_a_thread_has_a_version_above_all_shown_ones(database: Database) -> None:
     first = await running_run(database)
     async with database.sessions.begin() as session:
         ended = await runs.finish(
@@ -120,7 +120,7 @@ async def test_a_new_leg_is_ahead_of_all_that_its_thread_has_shown(database: Dat
     assert first.version < ended.version < second.version < cleaned.version
 
 
-async def test_an_unknown_run_is_said_to_be_unknown(database: Database) -> None:
+async def test_an_unknown_run_raises_not_found(database: Database) -> None:
     async with database.sessions() as session:
         with pytest.raises(RunNotFound):
             await runs.change(session, "run_nope", now=NOW, attempt=1, turns=1)

@@ -50,7 +50,7 @@ async def finish_run(database: Database, run: Run) -> Run:
         )
 
 
-async def test_a_thread_is_behind_until_its_newest_version_is_drawn(database: Database) -> None:
+async def test_a_thread_is_outdated_until_its_newest_version_is_drawn(database: Database) -> None:
     run = await running_run(database)
     seen = [await outdated_threads(database)]
     await save_message(database, run)
@@ -66,7 +66,7 @@ async def test_a_thread_is_behind_until_its_newest_version_is_drawn(database: Da
     assert seen == [[run.run_id], [], [run.run_id], [], [run.run_id]]
 
 
-async def test_drawing_an_old_version_leaves_the_thread_behind(database: Database) -> None:
+async def test_drawing_an_old_version_leaves_the_thread_outdated(database: Database) -> None:
     run = await running_run(database)
     await finish_run(database, run)
 
@@ -75,7 +75,7 @@ async def test_drawing_an_old_version_leaves_the_thread_behind(database: Databas
     assert await outdated_threads(database) == [run.run_id]
 
 
-async def test_a_card_on_its_way_may_not_have_arrived(database: Database) -> None:
+async def test_a_card_that_is_being_sent_counts_as_outdated(database: Database) -> None:
     run = await finish_run(database, await running_run(database))
 
     await save_message(database, run, state=SlackMessageState.SENDING)
@@ -84,7 +84,7 @@ async def test_a_card_on_its_way_may_not_have_arrived(database: Database) -> Non
 
 
 @pytest.mark.parametrize("state", [SlackMessageState.SHOWN, SlackMessageState.GONE])
-async def test_a_card_that_is_settled_is_settled(
+async def test_a_card_in_a_final_state_is_not_outdated(
     database: Database, state: SlackMessageState
 ) -> None:
     run = await finish_run(database, await running_run(database))
@@ -102,7 +102,7 @@ async def test_other_slots_do_not_count_as_the_card(database: Database) -> None:
     assert await outdated_threads(database) == [run.run_id]
 
 
-async def test_a_new_leg_puts_its_thread_behind(database: Database) -> None:
+async def test_a_new_run_makes_its_thread_outdated(database: Database) -> None:
     first = await finish_run(database, await running_run(database))
     await save_message(database, first)
 
@@ -114,14 +114,14 @@ async def test_a_new_leg_puts_its_thread_behind(database: Database) -> None:
     assert seen == [[first.run_id], []]
 
 
-async def test_only_a_teams_own_threads_with_a_place_are_behind(database: Database) -> None:
+async def test_only_a_teams_own_threads_with_a_place_are_outdated(database: Database) -> None:
     await stored_run(database, slack_team_id="T2")
     await stored_run(database, slack_channel_id=None)
 
     assert await outdated_threads(database) == []
 
 
-async def test_what_was_not_tried_for_longest_comes_first(database: Database) -> None:
+async def test_the_thread_with_the_oldest_try_comes_first(database: Database) -> None:
     tried, old, new = [
         await stored_run(database, created_at=NOW + timedelta(seconds=n)) for n in range(3)
     ]
@@ -152,7 +152,7 @@ async def test_a_slot_shows_its_newest_message(database: Database) -> None:
     assert {**vars(found["card"]), "id": drawn.id} == vars(drawn)
 
 
-async def test_a_card_that_was_posted_again_is_found_under_its_old_root(
+async def test_a_reposted_card_is_found_under_its_old_root(
     database: Database,
 ) -> None:
     run = await stored_run(database)
@@ -162,7 +162,7 @@ async def test_a_card_that_was_posted_again_is_found_under_its_old_root(
         assert await slack_messages.find_thread_key(session, "C1", "1.5") == run.run_id
 
 
-async def test_a_thread_has_ended_when_none_of_its_runs_lives(database: Database) -> None:
+async def test_a_thread_has_ended_when_none_of_its_runs_is_live(database: Database) -> None:
     over = await finish_run(database, await running_run(database))
     live = await running_run(database)
     mixed = await finish_run(database, await running_run(database))
@@ -176,7 +176,7 @@ async def test_a_thread_has_ended_when_none_of_its_runs_lives(database: Database
     assert found == {over.run_id}
 
 
-async def test_a_state_drawn_by_who_was_deposed_is_drawn_over(database: Database) -> None:
+async def test_a_state_drawn_by_a_deposed_leader_is_redrawn(database: Database) -> None:
     run = await running_run(database)
     ended = await finish_run(database, run)
     drawn = await save_message(database, ended)
@@ -197,7 +197,7 @@ async def lost_channels(database: Database, *, team_id: str = "T1") -> list[str]
         )
 
 
-async def test_threads_of_a_channel_that_is_had_back_are_drawn_again(database: Database) -> None:
+async def test_threads_of_a_regained_channel_are_redrawn(database: Database) -> None:
     run = await finish_run(database, await running_run(database))
     result = f"result:{run.run_id}"
     gone = {
@@ -229,20 +229,20 @@ async def test_threads_of_a_channel_that_is_had_back_are_drawn_again(database: D
     )
 
 
-async def test_what_was_lost_for_good_stays_lost(database: Database) -> None:
+async def test_a_deleted_card_is_not_retried(database: Database) -> None:
     run = await finish_run(database, await running_run(database))
-    place = str(run.slack_channel_id)
+    channel_id = str(run.slack_channel_id)
     await save_message(
-        database, run, state=SlackMessageState.GONE, error="deleted", channel_id=place
+        database, run, state=SlackMessageState.GONE, error="deleted", channel_id=channel_id
     )
 
     async with database.sessions.begin() as session:
-        count = await slack_messages.retry_lost(session, place, reasons=REASONS)
+        count = await slack_messages.retry_lost(session, channel_id, reasons=REASONS)
 
     assert (count, await lost_channels(database), await outdated_threads(database)) == (0, [], [])
 
 
-async def test_doubts_about_messages_are_kept_for_whoever_draws_next(database: Database) -> None:
+async def test_uncertain_writes_are_stored_for_the_next_drawer(database: Database) -> None:
     run, other = await stored_run(database), await stored_run(database, slack_team_id="T2")
     first = UncertainWrite(
         thread_key=run.run_id, slot="card", kind=UncertainWriteKind.OVERWRITTEN, due_at=NOW
@@ -264,7 +264,7 @@ async def test_doubts_about_messages_are_kept_for_whoever_draws_next(database: D
     assert after == [replace(first, due_at=NOW + timedelta(minutes=1))]
 
 
-async def test_what_may_have_been_under_way_when_a_bot_died_is_doubted(database: Database) -> None:
+async def test_possible_writes_of_a_dead_bot_become_uncertain(database: Database) -> None:
     live, other = await running_run(database), await running_run(database, slack_team_id="T2")
     over = await finish_run(database, await running_run(database))
     for run in (live, other, over):

@@ -1,4 +1,4 @@
-"""Figures over a period, computed by Postgres from real rows."""
+"""Statistics of a period, computed by Postgres from real rows."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def stats_of(database: Database, period: Period = Period.DAY, by: Actor = 
 async def add_kill(
     database: Database, run: Run, phases: dict[Phase, int], *, begun: Any = NOW, **last: Any
 ) -> None:
-    """A kill that came through these phases, each so many milliseconds after the request."""
+    """A kill with these phases, each so many milliseconds after the request."""
     async with database.sessions.begin() as session:
         kill = await terminations.open_or_join(
             session,
@@ -61,7 +61,7 @@ async def ended(database: Database, run: Run, reason: StopReason, **final: Any) 
         )
 
 
-async def test_an_empty_period_has_no_figures(database: Database) -> None:
+async def test_an_empty_period_has_no_values(database: Database) -> None:
     found = await stats_of(database)
 
     assert found.runs == RunStats()
@@ -90,7 +90,7 @@ async def test_runs_are_counted_by_status_and_reason(database: Database) -> None
     assert (await stats_of(database, Period.WEEK)).runs.count == 6
 
 
-async def test_spend_is_told_apart_by_how_it_is_known(database: Database) -> None:
+async def test_cost_is_reported_by_its_source(database: Database) -> None:
     for cost, source in (
         (Decimal("1.25"), CostSource.REPORTED),
         (Decimal("0.75"), CostSource.REPORTED),
@@ -109,7 +109,7 @@ async def test_spend_is_told_apart_by_how_it_is_known(database: Database) -> Non
     assert spend.unknown_runs == 1
 
 
-async def test_kills_are_counted_by_their_proof(database: Database) -> None:
+async def test_kills_are_counted_by_their_result(database: Database) -> None:
     proven, late, stuck, retried, fresh, waiting = [await running_run(database) for _ in range(6)]
     await add_kill(database, proven, {Phase.ACKNOWLEDGED: 10, Phase.CONFIRMED: 900})
     await add_kill(
@@ -135,7 +135,7 @@ async def test_kills_are_counted_by_their_proof(database: Database) -> None:
     assert kills.overall.count == 2
 
 
-async def test_quantiles_are_those_of_the_proven_kills(database: Database) -> None:
+async def test_quantiles_cover_only_confirmed_kills(database: Database) -> None:
     took = [100, 400, 900, 1600, 2500]
     for milliseconds in took:
         run = await running_run(database)
@@ -151,7 +151,7 @@ async def test_quantiles_are_those_of_the_proven_kills(database: Database) -> No
     assert overall.p99 == pytest.approx(shares[98])
 
 
-async def test_phases_are_measured_by_how_long_kills_stayed_in_them(database: Database) -> None:
+async def test_phases_are_measured_by_their_duration(database: Database) -> None:
     run = await running_run(database)
     await add_kill(
         database,
@@ -161,7 +161,7 @@ async def test_phases_are_measured_by_how_long_kills_stayed_in_them(database: Da
             Phase.DRAINING: 20,
             Phase.INTERRUPTED: 1220,
             Phase.TERMINATED: 6220,
-            # In the same millisecond the ladder's order holds.
+            # Phases in the same millisecond follow the ladder's order.
             Phase.KILLED: 6220,
             Phase.CONFIRMED: 6300,
         },
@@ -188,7 +188,7 @@ async def test_phases_are_measured_by_how_long_kills_stayed_in_them(database: Da
     assert all(stay.count == 1 for stay in by_phase.values())
 
 
-async def test_kills_of_another_time_are_left_out(database: Database) -> None:
+async def test_kills_outside_the_period_are_excluded(database: Database) -> None:
     before = SOON - timedelta(hours=24, seconds=1)
     await add_kill(database, await running_run(database), {Phase.CONFIRMED: 5}, begun=before)
     await add_kill(database, await running_run(database), {Phase.CONFIRMED: 5}, begun=SOON)
@@ -197,7 +197,7 @@ async def test_kills_of_another_time_are_left_out(database: Database) -> None:
     assert (await stats_of(database, Period.WEEK)).kills.count == 1
 
 
-async def test_who_may_not_look_is_refused_and_that_is_audited(database: Database) -> None:
+async def test_a_refused_reader_of_statistics_is_audited(database: Database) -> None:
     with pytest.raises(Forbidden):
         await stats_of(database, by=NOBODY)
 

@@ -21,7 +21,7 @@ def key(session_id: str, project: str = "-srv-a", **subpath: str) -> dict[str, A
     return {"project_key": project, "session_id": session_id, **subpath}
 
 
-async def test_the_sdks_contracts_hold(database: Database) -> None:
+async def test_the_store_meets_the_sdks_contracts(database: Database) -> None:
     contracts = []
 
     async def fresh() -> SessionStore:
@@ -32,7 +32,7 @@ async def test_the_sdks_contracts_hold(database: Database) -> None:
 
     await run_session_store_conformance(fresh)
 
-    # One store to look at, then one for each contract (7 and 8 among them).
+    # One store for inspection, then one for each contract (7 and 8 among them).
     assert len(contracts) >= 14
 
 
@@ -52,23 +52,23 @@ async def test_a_session_resumed_in_another_directory_finds_its_history(
     assert await transcripts.list_subkeys(elsewhere) == ["subagents/x"]
 
 
-async def test_a_line_sent_twice_is_kept_once_where_it_was(database: Database) -> None:
+async def test_a_line_sent_twice_is_stored_once_in_its_first_position(database: Database) -> None:
     transcripts = Transcripts(database.sessions)
-    place = key(str(uuid4()))
+    transcript_key = key(str(uuid4()))
     lines = [{"type": "user", "uuid": uuid} for uuid in ("b", "a", "b")]
-    await transcripts.append(place, lines)
-    await transcripts.append(place, [{"type": "user", "uuid": "c"}, *lines])
-    await transcripts.append(place, [{"type": "tag"}])
-    await transcripts.append(place, [{"type": "tag"}])
+    await transcripts.append(transcript_key, lines)
+    await transcripts.append(transcript_key, [{"type": "user", "uuid": "c"}, *lines])
+    await transcripts.append(transcript_key, [{"type": "tag"}])
+    await transcripts.append(transcript_key, [{"type": "tag"}])
 
-    loaded = await transcripts.load(place) or []
+    loaded = await transcripts.load(transcript_key) or []
 
     assert [entry.get("uuid") for entry in loaded] == ["b", "a", "c", None, None]
 
 
-async def test_a_line_comes_back_letter_for_letter(database: Database) -> None:
+async def test_a_line_is_read_exactly_as_stored(database: Database) -> None:
     transcripts = Transcripts(database.sessions)
-    place = key(str(uuid4()))
+    transcript_key = key(str(uuid4()))
     line = {
         "type": "user",
         "text": "nul \x00 half \ud800 emoji 🚦 backslash \\u0000",
@@ -76,38 +76,42 @@ async def test_a_line_comes_back_letter_for_letter(database: Database) -> None:
         "deep": [{"z": None, "a": True}],
     }
 
-    await transcripts.append(place, [line])
+    await transcripts.append(transcript_key, [line])
 
-    assert await transcripts.load(place) == [line]
+    assert await transcripts.load(transcript_key) == [line]
 
 
-async def test_batches_sent_at_once_do_not_mix(database: Database) -> None:
+async def test_concurrent_batches_do_not_mix(database: Database) -> None:
     transcripts = Transcripts(database.sessions)
-    place = key(str(uuid4()))
+    transcript_key = key(str(uuid4()))
 
     await asyncio.gather(
         *(
-            transcripts.append(place, [{"type": "user", "batch": batch, "n": n} for n in range(20)])
+            transcripts.append(
+                transcript_key, [{"type": "user", "batch": batch, "n": n} for n in range(20)]
+            )
             for batch in range(6)
         )
     )
 
-    loaded = await transcripts.load(place) or []
+    loaded = await transcripts.load(transcript_key) or []
     order = [entry["batch"] for entry in loaded]
     assert [entry["n"] for entry in loaded] == list(range(20)) * 6
     assert sum(a != b for a, b in pairwise(order)) == 5
 
 
-async def test_a_session_is_gone_on_with_from_its_first_word_on(database: Database) -> None:
+async def test_a_session_can_be_resumed_after_its_first_message(database: Database) -> None:
     transcripts = Transcripts(database.sessions)
     session_id = uuid4()
-    place = key(str(session_id))
-    # A program that dies at its start has noted its queue, and cannot go on from that.
-    await transcripts.append(place, [{"type": "queue-operation"}, {"type": "queue-operation"}])
+    transcript_key = key(str(session_id))
+    # A program that dies at its start has stored its queue, but cannot resume from that.
+    await transcripts.append(
+        transcript_key, [{"type": "queue-operation"}, {"type": "queue-operation"}]
+    )
     async with database.sessions() as session:
         assert not await exists(session, session_id)
 
-    await transcripts.append(place, [{"type": "user", "uuid": "1"}])
+    await transcripts.append(transcript_key, [{"type": "user", "uuid": "1"}])
 
     async with database.sessions() as session:
         assert await exists(session, session_id)
@@ -116,18 +120,18 @@ async def test_a_session_is_gone_on_with_from_its_first_word_on(database: Databa
 @pytest.mark.parametrize(
     "ask",
     [
-        lambda kept: kept.append(key("s"), [{"type": "user"}]),
-        lambda kept: kept.load(key("s")),
-        lambda kept: kept.list_subkeys(key("s")),
-        lambda kept: kept.list_sessions("-srv-a"),
-        lambda kept: kept.delete(key("s")),
+        lambda store: store.append(key("s"), [{"type": "user"}]),
+        lambda store: store.load(key("s")),
+        lambda store: store.list_subkeys(key("s")),
+        lambda store: store.list_sessions("-srv-a"),
+        lambda store: store.delete(key("s")),
     ],
     ids=["append", "load", "list_subkeys", "list_sessions", "delete"],
 )
-async def test_a_database_that_is_away_is_told_as_such(
+async def test_an_unreachable_database_raises_its_own_error(
     ask: Callable[[Transcripts], Awaitable[object]], tmp_path: Path
 ) -> None:
-    # Nobody listens there.
+    # Nothing listens on this port.
     async with open_database(f"postgresql://me@/none?host={tmp_path}") as away:
         with pytest.raises(Unavailable):
             await ask(Transcripts(away.sessions))

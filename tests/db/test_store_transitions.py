@@ -1,4 +1,4 @@
-"""Changes of a run's status: compare-and-set, and fenced by the attempt."""
+"""Changes of a run's status: compare-and-set, fenced by the attempt number."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def test_begin_keeps_the_first_start(database: Database) -> None:
     assert (again.status, again.started_at, again.worker_id) == (RunStatus.RUNNING, NOW, "w2")
 
 
-async def test_begin_refuses_a_run_that_is_to_be_killed(database: Database) -> None:
+async def test_begin_refuses_a_run_with_a_kill_request(database: Database) -> None:
     run = await stored_run(database)
     async with database.sessions.begin() as session:
         record_kill = await runs.request_kill(session, run.run_id, now=NOW)
@@ -63,7 +63,7 @@ async def test_finish_writes_the_whole_end(database: Database) -> None:
     assert (ended.waiting_on, ended.diff, ended.turns) == (None, DIFF, 4)
 
 
-async def test_a_final_status_stays(database: Database) -> None:
+async def test_a_final_status_never_changes(database: Database) -> None:
     run = await running_run(database)
     async with database.sessions.begin() as session:
         await runs.finish(session, run.run_id, attempt=1, stop_reason=StopReason.SUCCESS, now=NOW)
@@ -93,7 +93,7 @@ async def test_a_pending_run_is_killed_without_an_attempt(database: Database) ->
     assert (killed.status, killed.duration) == (RunStatus.KILLED, None)
 
 
-async def test_only_a_kill_ends_whatever_attempt_there_is(database: Database) -> None:
+async def test_only_a_kill_ends_any_attempt(database: Database) -> None:
     run = await running_run(database)
 
     async with database.sessions() as session:
@@ -103,7 +103,7 @@ async def test_only_a_kill_ends_whatever_attempt_there_is(database: Database) ->
             )
 
 
-async def test_a_lost_worker_writes_no_more(database: Database) -> None:
+async def test_a_lost_worker_cannot_write(database: Database) -> None:
     run = await running_run(database)
     async with database.sessions.begin() as session:
         await runs.requeue(session, run.run_id, attempt=1, now=NOW)

@@ -1,4 +1,4 @@
-"""The Slack side in front of a sandbox, over one of the transports, with fake services."""
+"""The Slack side on a sandbox, over one of the transports, with fake services."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ async def open_bot(
     speed: float = 1.0,
     call_timeout: timedelta = CALL_TIMEOUT,
 ) -> AsyncIterator[RunningBot]:
-    """Run the Slack side for the length of the block.
+    """Run the Slack side until the block ends.
 
     Args:
-        speed: How much faster than real its budget and its waits are.
-        call_timeout: How long a call may take, in real time.
+        speed: Factor by which its rate limits and waits are faster than normal.
+        call_timeout: Time limit of a call, in real time.
     """
     credentials = SlackCredentials(
         bot_token=sandbox.bot_token,

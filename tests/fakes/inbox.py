@@ -1,4 +1,4 @@
-"""The deliveries that were taken, in memory."""
+"""The received deliveries, in memory."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any
 
 @dataclass
 class FakeInbox(ABC):
-    """What was delivered, by key; a done one keeps its key only."""
+    """The received deliveries by key; of a done one only the key is stored."""
 
     inbox: dict[str, Mapping[str, Any] | None] = field(default_factory=dict)
     renewed: list[str] = field(default_factory=list)
 
     @abstractmethod
     def notify_watchers(self) -> None:
-        """Wake who waits for a change."""
+        """Wake the tasks that wait for a change."""
 
     @abstractmethod
     def check_reachable(self) -> None:
-        """Fail if the database is away."""
+        """Fail if the database is unreachable."""
 
     async def receive(self, key: str, body: Mapping[str, Any]) -> bool:
         self.check_reachable()

@@ -1,4 +1,4 @@
-"""A handler of jobs that shows what happens to it, and a worker around it."""
+"""A job handler that records what happens to it, and a worker around it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from core.queue.worker import POLL_INTERVAL, Worker
 
 
 class RecordingHandler:
-    """Works on each job until it is let go or called off.
+    """Works on each job until it is released or aborted.
 
     Attributes:
-        log: What happened, in order: ("started" | "ended" | "cancelled", run_id).
+        log: The events in order: ("started" | "ended" | "cancelled", run_id).
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class RecordingHandler:
 
 
 async def wait_until(holds: Callable[[], bool], *, within: float = 10.0) -> float:
-    """Wait for a condition; answer how many seconds that took."""
+    """Wait for a condition; returns the seconds it took."""
     loop = asyncio.get_running_loop()
     began = loop.time()
     while not holds():
@@ -81,7 +81,7 @@ async def running_worker(
     cancel_limit: float = 5.0,
     poll_interval: timedelta = POLL_INTERVAL,
 ) -> AsyncIterator[Worker]:
-    """Have a worker at work, ready."""
+    """Run a worker that is ready to fetch jobs."""
     worker = Worker(
         dsn,
         name=f"worker-{uuid4().hex[:8]}",

@@ -1,4 +1,4 @@
-"""What the real agent program once said, line by line, as the SDK reads it."""
+"""Recorded output of the real agent program, line by line, as the SDK reads it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from core.agent.translate import Translator
 from core.domain.runs.event import AgentEvent
 
 _FOLDER = Path(__file__).parents[1] / "unit" / "recorded"
-# Of the prompt, and of the message sent in mid-run, in every recording.
+# Uuids of the prompt and of the message sent during the run, in every recording.
 PROMPT_UUID = "00000000-0000-0000-0000-000000000001"
 STEERING_UUID = "00000000-0000-0000-0000-000000000002"
 

@@ -48,11 +48,11 @@ class NotOwner(Forbidden):
 
 @dataclass
 class FakeServices(FakeUncertainWriteStore, FakeInbox):
-    """Runs in memory; every change wakes who listens.
+    """Runs in memory; every change wakes the subscribers.
 
     Attributes:
-        start_requests: Requests as they came in, repeated ones too.
-        is_unreachable: The database cannot be reached.
+        start_requests: All requests received, repeated ones included.
+        is_unreachable: Whether the database is unreachable.
     """
 
     runs: dict[str, Run] = field(default_factory=dict)
@@ -76,7 +76,7 @@ class FakeServices(FakeUncertainWriteStore, FakeInbox):
     async def wait_until(
         self, predicate: Callable[[], object], *, what: str = "it", timeout: float = 15
     ) -> None:
-        """Wait until something holds; asked again at every change of the board."""
+        """Wait until a predicate holds; it is checked after every change."""
         watcher = asyncio.Event()
         self._watchers.add(watcher)
         try:
@@ -85,12 +85,12 @@ class FakeServices(FakeUncertainWriteStore, FakeInbox):
                     await watcher.wait()
                     watcher.clear()
         except TimeoutError:
-            raise AssertionError(f"{what} never came") from None
+            raise AssertionError(f"{what} did not happen") from None
         finally:
             self._watchers.discard(watcher)
 
     async def wait_until_handled(self) -> None:
-        """Wait until every delivery that was taken is done."""
+        """Wait until every received delivery is done."""
         await self.wait_until(
             lambda: self.inbox and all(body is None for body in self.inbox.values()),
             what="the end of every delivery",
@@ -230,7 +230,7 @@ class FakeServices(FakeUncertainWriteStore, FakeInbox):
         if known is not None:
             return StartResult(run=known, is_new=False)
         identity = uuid4()
-        leg = replace(
+        continued = replace(
             run,
             id=identity,
             run_id=f"run_{identity.hex[:12]}",
@@ -245,7 +245,7 @@ class FakeServices(FakeUncertainWriteStore, FakeInbox):
             version=run.version + 1,
             request_key=key,
         )
-        return StartResult(run=self.put_run(leg), is_new=True)
+        return StartResult(run=self.put_run(continued), is_new=True)
 
     async def snapshot(self, target: str, *, by: Actor) -> RunSnapshot:
         self.check_reachable()
@@ -293,14 +293,14 @@ class FakeServices(FakeUncertainWriteStore, FakeInbox):
             if legs[0].slack_team_id != team_id or legs[0].slack_channel_id is None:
                 continue
             card = self.shown.get((key, "card"))
-            if card is None or max(leg.version for leg in legs) > card.version:
+            if card is None or max(run.version for run in legs) > card.version:
                 keys.append(key)
         return keys[:limit]
 
     async def without_live_run(self, thread_keys: Collection[str]) -> frozenset[str]:
         self.check_reachable()
         return frozenset(
-            key for key in thread_keys if not any(leg.is_live for leg in self._legs(key))
+            key for key in thread_keys if not any(run.is_live for run in self._legs(key))
         )
 
     async def thread(self, thread_key: str) -> Thread | None:
@@ -312,7 +312,7 @@ class FakeServices(FakeUncertainWriteStore, FakeInbox):
             thread_key=thread_key,
             team_id=legs[0].slack_team_id,
             channel_id=legs[0].slack_channel_id,
-            legs=tuple(self._snapshot(leg) for leg in legs),
+            legs=tuple(self._snapshot(run) for run in legs),
             messages={slot: row for (key, slot), row in self.shown.items() if key == thread_key},
         )
 
@@ -331,11 +331,11 @@ class FakeServices(FakeUncertainWriteStore, FakeInbox):
     async def retry_lost(self, channel_id: str, *, reasons: Collection[str]) -> int:
         self.check_reachable()
         keys = set()
-        for place, row in self.shown.items():
+        for message_key, row in self.shown.items():
             if row.channel_id == channel_id and row.error in reasons:
                 state = SlackMessageState.SHOWN if row.message_ts else SlackMessageState.GONE
                 error = None if row.message_ts else "unsent"
-                self.shown[place] = replace(row, state=state, error=error, content_hash=None)
+                self.shown[message_key] = replace(row, state=state, error=error, content_hash=None)
                 keys.add(row.thread_key)
         for key in keys:
             self.shown[key, "card"] = replace(self.shown[key, "card"], version=0)
@@ -385,7 +385,7 @@ class FakeServices(FakeUncertainWriteStore, FakeInbox):
 
 @dataclass
 class FakeLeadership:
-    """Leadership that nobody contests."""
+    """Leadership without a competitor."""
 
     lost: asyncio.Event = field(default_factory=asyncio.Event)
     is_exclusive: bool = True

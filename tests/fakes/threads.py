@@ -1,4 +1,4 @@
-"""Runs of a board with their threads in the sandbox, as a person sees them."""
+"""Runs of the fake services and their threads in the sandbox, as a person sees them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def new_run(
 
 
 def is_drawn(services: FakeServices, run: Run) -> bool:
-    """Whether the newest version of a run is shown, as far as it can be."""
+    """Whether the newest version of a run is shown, as far as it can be drawn."""
     card = services.shown.get((run.run_id, "card"))
     return card is not None and card.version == services.runs[run.run_id].version
 
@@ -69,23 +69,23 @@ async def wait_until_drawn(
 
 
 def bot_messages(sandbox: Sandbox, channel: str = "#builds") -> list[dict[str, Any]]:
-    """The bot's messages at the top of a channel."""
+    """The bot's messages in a channel, without replies."""
     return [message for message in sandbox.human.messages(channel) if message.get("bot_id")]
 
 
 def bot_texts(sandbox: Sandbox, channel: str = "#builds") -> list[str]:
-    """What they say."""
+    """Texts of the bot's messages in a channel."""
     return [sandbox.human.text(message) for message in bot_messages(sandbox, channel)]
 
 
 def bot_replies_below(sandbox: Sandbox, root: str, channel: str = "#builds") -> list[str]:
-    """What the bot says in a thread below its root."""
+    """Texts of the bot's replies in a thread."""
     thread = sandbox.human.thread(channel, root)
     return [sandbox.human.text(message) for message in thread[1:] if message.get("bot_id")]
 
 
 def slot_counts(sandbox: Sandbox) -> Counter[tuple[str, str]]:
-    """How often each slot of each thread is there, in all channels."""
+    """How often each slot of each thread exists, in all channels."""
     found: Counter[tuple[str, str]] = Counter()
     for messages in sandbox.workspace.messages.values():
         for message in messages.values():

@@ -1,4 +1,4 @@
-"""A transcript store in memory, keyed by session as the real one is."""
+"""A transcript store in memory, keyed by session like the real one."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from typing import Any
 
 
 class MemoryTranscripts:
-    """Keeps transcripts by session and subpath; a working directory means nothing to it."""
+    """Stores transcripts by session and subpath; the working directory does not matter."""
 
     def __init__(self) -> None:
         self.entries: dict[tuple[str, str], list[Any]] = {}
 
     async def append(self, key: Any, entries: Any) -> None:
-        """Keep entries in order, each `uuid` once."""
+        """Store entries in order, each `uuid` once."""
         stored = self.entries.setdefault(_key(key), [])
         known = {entry.get("uuid") for entry in stored} - {None}
         stored.extend(entry for entry in entries if entry.get("uuid") not in known)
 
     async def load(self, key: Any) -> Any:
-        """All of a transcript, or nothing."""
+        """All entries of a transcript, or None."""
         return self.entries.get(_key(key))
 
     async def list_subkeys(self, key: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What is kept of messages that Slack may change late, in memory."""
+"""Shown messages and the uncertain writes to them, in memory."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from core.domain.runs.snapshot import (
 
 @dataclass
 class FakeUncertainWriteStore:
-    """What is shown, and the doubts about it."""
+    """The shown messages, and the uncertain writes to them."""
 
     shown: dict[tuple[str, str], SlackMessage] = field(default_factory=dict)
-    doubted: dict[tuple[str, str, UncertainWriteKind], UncertainWrite] = field(default_factory=dict)
+    uncertain: dict[tuple[str, str, UncertainWriteKind], UncertainWrite] = field(
+        default_factory=dict
+    )
 
     async def uncertain_writes(self, *, team_id: str) -> list[UncertainWrite]:
-        return list(self.doubted.values())
+        return list(self.uncertain.values())
 
     async def mark_all_uncertain(self, *, team_id: str, due_at: datetime) -> None:
         for (thread_key, slot), row in self.shown.items():
@@ -34,10 +36,10 @@ class FakeUncertainWriteStore:
                 )
                 await self.record_uncertain_write(write)
 
-    async def record_uncertain_write(self, doubted: UncertainWrite, /) -> None:
-        self.doubted[doubted.thread_key, doubted.slot, doubted.kind] = doubted
+    async def record_uncertain_write(self, uncertain: UncertainWrite, /) -> None:
+        self.uncertain[uncertain.thread_key, uncertain.slot, uncertain.kind] = uncertain
 
     async def resolve_uncertain_write(
-        self, thread_key: str, slot: str, doubt: UncertainWriteKind
+        self, thread_key: str, slot: str, kind: UncertainWriteKind
     ) -> None:
-        self.doubted.pop((thread_key, slot, doubt), None)
+        self.uncertain.pop((thread_key, slot, kind), None)

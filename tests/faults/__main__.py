@@ -1,9 +1,10 @@
 """Inject faults into a fleet of real processes: `python -m tests.faults --injections 500`.
 
-Prints a verdict for each injection and a table by kind of fault; ends with 1 if a promise was
-broken.  What was found wrong is in the folder's `evidence`.  For an injection that could not be
-done, as there was nothing to do it to, another number is taken.  Called again with the same
-folder and seed it goes on where it stopped.  `--only 17` or `--only 10-19` repeats single ones.
+Prints a result for each injection and a table by kind of fault; exits with 1 if a promise was
+broken.  Details of each violation are in the directory's `evidence`.  An injection that was
+not possible, because its victim did not exist, is replaced by another number.  A further call
+with the same directory and seed continues where the last one stopped.  `--only 17` or
+`--only 10-19` repeats single injections.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from tests.faults.results import Progress, delay_summary, results_table
 
 
 def main() -> int:
-    """Parse the command line, run, and tell."""
+    """Parse the command line, run, and report."""
     arguments = _parser().parse_args()
     logging.basicConfig(level=logging.ERROR)
     arguments.folder.mkdir(parents=True, exist_ok=True)
@@ -38,7 +39,7 @@ def main() -> int:
     only = _numbers(arguments.only) if arguments.only else []
     for number in only:
         for number_to_repeat in (number, *fleet_check_numbers(number // INJECTIONS_PER_FLEET)):
-            progress.verdicts.pop(number_to_repeat, None)
+            progress.results.pop(number_to_repeat, None)
     wanted = len(only) or arguments.injections
     load = ", ".join(f"{one:.1f}" for one in os.getloadavg())
     _print(
@@ -57,18 +58,18 @@ def main() -> int:
         report=_print,
     )
     asyncio.run(campaign.run())
-    verdicts = [
-        progress.verdicts[number]
+    results = [
+        progress.results[number]
         for number in only or progress.selected_numbers(wanted)
-        if number in progress.verdicts
+        if number in progress.results
     ]
-    done = sum(not one.skipped for one in verdicts)
-    fleets = [one for one in progress.verdicts.values() if one.number >= FLEET_CHECKS_FROM]
-    violating = [one for one in [*verdicts, *fleets] if one.violations]
-    _print(f"\n{results_table([*verdicts, *fleets])}\n")
-    _print(delay_summary(verdicts))
+    done = sum(not one.skipped for one in results)
+    fleets = [one for one in progress.results.values() if one.number >= FLEET_CHECKS_FROM]
+    violating = [one for one in [*results, *fleets] if one.violations]
+    _print(f"\n{results_table([*results, *fleets])}\n")
+    _print(delay_summary(results))
     _print(
-        f"seed {arguments.seed}: {done} of {wanted} injections done, {len(verdicts) - done} "
+        f"seed {arguments.seed}: {done} of {wanted} injections done, {len(results) - done} "
         "skipped, "
         f"in {(time.monotonic() - began) / 60:.1f} min (this call), {len(violating)} with "
         "violations"
@@ -80,7 +81,7 @@ def main() -> int:
         )
     if violating:
         return 1
-    return 0 if (len(verdicts) if only else done) == wanted else 3
+    return 0 if (len(results) if only else done) == wanted else 3
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -92,8 +93,8 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--injections", type=int, default=500)
     add("--seed", type=int, default=1)
-    add("--minutes", type=float, default=90, help="begin no more after so long")
-    add("--parallel", type=int, default=4, help="injections on their way at a time")
+    add("--minutes", type=float, default=90, help="begin no more injections after this time")
+    add("--parallel", type=int, default=4, help="number of concurrent injections")
     add("--folder", type=Path, default=Path("/tmp/signalbox-faults"), help="progress and evidence")
     add("--resume", type=Path, help="the progress file, if not the folder's own")
     add("--only", help="one injection's number, or the first and last of several: 10-19")

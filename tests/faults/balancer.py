@@ -1,4 +1,4 @@
-"""The load balancer between Slack and the bots of a fleet that hears over HTTP."""
+"""The load balancer between Slack and the bots of a fleet that uses HTTP."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from aiohttp import web
 _ANSWER_SECONDS = 10.0
 _POLL_SECONDS = 1.0
 _PATH = "/slack/events"
-# What is somebody's own affair on each of the two ways.
+# Headers that belong to one of the two connections and are not forwarded.
 _HOP_BY_HOP = frozenset({"Host", "Connection", "Content-Length", "Transfer-Encoding"})
 
-# How the bots are cut off: connections end without an answer, are taken and left without one,
-# or answered that nobody is there.
+# The ways to cut off the bots: connections end without an answer, are accepted and left without
+# one, or get an error.
 CUTS = ("dropped", "silent", "unavailable")
 
 
 class Backend(Protocol):
-    """A bot, as far as deliveries are led to it."""
+    """A bot, as far as the balancer uses it."""
 
     @property
     def url(self) -> str | None:
-        """Of its web server."""
+        """Address of its web server."""
         ...
 
     async def is_ready(self) -> bool:
-        """Whether it says so itself."""
+        """Whether it reports itself ready."""
         ...
 
 
 class Balancer:
-    """Leads each delivery to a bot that is ready, by turns; or to nobody, while it is cut off.
+    """Forwards each delivery to one of the ready bots, in turn; refuses it while they are cut off.
 
     Attributes:
         url: Where Slack delivers.
-        refused: Deliveries that met a cut.
+        refused: Number of deliveries refused by a cut.
     """
 
     def __init__(self, bots: Sequence[Backend], http: aiohttp.ClientSession) -> None:
@@ -56,7 +56,7 @@ class Balancer:
         self._changed = asyncio.Event()
 
     async def poll_bots(self) -> None:
-        """Ask the bots whether they are ready, until cancelled."""
+        """Poll whether the bots are ready, until cancelled."""
         for turn in itertools.count():
             for bot in (*self._bots[turn % 2 :], *self._bots[: turn % 2]):
                 if await bot.is_ready():
@@ -65,7 +65,7 @@ class Balancer:
             await asyncio.sleep(_POLL_SECONDS)
 
     def cut(self, how: str) -> None:
-        """Let nothing through from now on; what is under way loses its answer."""
+        """Let nothing through from now on; a delivery in progress loses its answer."""
         self._cuts.append(how)
         self.refused += len(self._in_flight)
         for request in self._in_flight:
@@ -73,12 +73,12 @@ class Balancer:
         self._change()
 
     def restore(self, how: str) -> None:
-        """Let everything through again, once all cuts are mended."""
+        """End a cut; deliveries pass again when all cuts have ended."""
         self._cuts.remove(how)
         self._change()
 
     async def wait_for_refused(self, *, more_than: int) -> None:
-        """Wait until so many deliveries met a cut, and one more."""
+        """Wait until more than this many deliveries were refused."""
         while self.refused <= more_than:
             await self._changed.wait()
 
@@ -87,7 +87,7 @@ class Balancer:
         changed.set()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """One delivery."""
+        """Forward or refuse one delivery."""
         body = await request.read()
         if self._cuts:
             return await self._refuse(request)

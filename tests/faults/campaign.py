@@ -1,4 +1,4 @@
-"""A campaign: many injections into few fleets, several on their way at a time."""
+"""A campaign: many injections into few fleets, several at a time."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from tests.faults.results import InjectionResult, Progress, Violation, Violation
 from tests.faults.supervised import COULD_NOT_START, Exit
 from tests.faults.trial import Trial
 
-# A fleet that lives for ever would hide what a start brings to light, and both ways by which
-# Slack delivers are to be seen: a new fleet now and then, over the other one.
+# A fleet that lives forever would hide defects at the start, and both transports of Slack must
+# be covered: so there is a new fleet from time to time, with the other transport.
 INJECTIONS_PER_FLEET = 60
 TRANSPORTS = ("socket", "http")
-# Numbers of the verdicts on whole fleets, which are no injections.  A fleet may be started
-# again, for what an earlier call left.
+# Numbers of the results about whole fleets, which are not injections.  A fleet may be started
+# again for injections that an earlier call left.
 FLEET_CHECKS_FROM = 1_000_000
 _STARTS_PER_FLEET = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Campaign:
-    """What is to be done.
+    """The injections to make, and how.
 
     Attributes:
-        numbers: Of the injections; asked for again when all of them were tried, as those that
-            turned out not to be possible may call for others.
-        parallel: How many are on their way at a time.
-        until: When no more are begun, by the monotonic clock.
+        numbers: The numbers of the injections; called again when all of them were tried, because
+            skipped injections may need replacements.
+        parallel: Number of concurrent injections.
+        until: Time after which no injection begins, by the monotonic clock.
     """
 
     seed: int
@@ -47,7 +47,7 @@ class Campaign:
     report: Callable[[str], None] = print
 
     async def run(self) -> None:
-        """Do all that are not done yet."""
+        """Make all injections that are not done yet."""
         while left := self._left():
             for fleet_number, numbers in _by_fleet(left):
                 if time.monotonic() > self.until:
@@ -55,7 +55,7 @@ class Campaign:
                 await self._in_fleet(fleet_number, numbers)
 
     def _left(self) -> list[int]:
-        return [number for number in self.numbers() if number not in self.progress.verdicts]
+        return [number for number in self.numbers() if number not in self.progress.results]
 
     async def _in_fleet(self, fleet_number: int, numbers: Sequence[int]) -> None:
         transport = TRANSPORTS[fleet_number % len(TRANSPORTS)]
@@ -77,14 +77,14 @@ class Campaign:
                     return
                 plan = plan_of(self.seed, number, kinds=self.kinds)
                 trial = Trial(fleet, plan, self.seed, self.evidence)
-                verdict = await trial.run()
+                result = await trial.run()
                 ends, known = _unexpected(fleet, known)
-                verdict = _with_exits(verdict, ends)
+                result = _with_exits(result, ends)
                 for end in ends:
                     if end.status != COULD_NOT_START:
                         await asyncio.to_thread(save_log, self.evidence, fleet, end)
-                self.progress.add(verdict)
-                self.report(verdict.summary)
+                self.progress.add(result)
+                self.report(result.summary)
 
         async with asyncio.TaskGroup() as group:
             for number in numbers:
@@ -93,43 +93,43 @@ class Campaign:
     async def _check_fleet(self, fleet: Fleet, fleet_number: int) -> None:
         began = time.monotonic()
         violations = await check_fleet(fleet)
-        verdict = InjectionResult(
+        result = InjectionResult(
             seed=self.seed,
             number=next(
-                n for n in fleet_check_numbers(fleet_number) if n not in self.progress.verdicts
+                n for n in fleet_check_numbers(fleet_number) if n not in self.progress.results
             ),
             kind=Kind.AFTER,
-            description=f"fleet {fleet_number}, all of it once more",
+            description=f"fleet {fleet_number}, final check",
             runs=0,
             seconds=round(time.monotonic() - began, 1),
             violations=tuple(violations),
         )
-        self.progress.add(verdict)
-        self.report(verdict.summary)
+        self.progress.add(result)
+        self.report(result.summary)
 
 
 def _unexpected(fleet: Fleet, known: int) -> tuple[list[Exit], int]:
-    """Ends of programs that nobody ended, after those known; and how many ends there are."""
+    """Unexpected ends of programs after the known ones; and the number of all ends."""
     ends = sorted((one for p in fleet.programs for one in p.exits), key=lambda one: one.at)
     return [one for one in ends[known:] if not one.was_expected], len(ends)
 
 
-def _with_exits(verdict: InjectionResult, ends: Sequence[Exit]) -> InjectionResult:
-    """A verdict that tells of these ends; whoever ends otherwise than with one line crashed."""
+def _with_exits(result: InjectionResult, ends: Sequence[Exit]) -> InjectionResult:
+    """The result with these ends; an end with more than one line of output is a crash."""
     crashes = [end for end in ends if end.status != COULD_NOT_START]
     notes = [str(end) for end in ends if end not in crashes]
     return replace(
-        verdict,
-        notes=[*verdict.notes, *notes],
+        result,
+        notes=[*result.notes, *notes],
         violations=[
-            *verdict.violations,
+            *result.violations,
             *(Violation(ViolationKind.CRASH, end.name, str(end)) for end in crashes),
         ],
     )
 
 
 def fleet_check_numbers(fleet_number: int) -> range:
-    """The numbers of a fleet's own verdicts, one for each time it was started."""
+    """The numbers of a fleet's own results, one for each time it was started."""
     first = FLEET_CHECKS_FROM + fleet_number * _STARTS_PER_FLEET
     return range(first, first + _STARTS_PER_FLEET)
 

@@ -1,4 +1,4 @@
-"""Whether what a leg is said to have used is what its part of the transcript says."""
+"""Checks that a run's recorded usage matches its part of the transcript."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from core.domain.runs.run import Usage
 from tests.faults.results import Violation, ViolationKind
 from tests.faults.rows import Row
 
-# The longest first answer of the suite's scripts, with some room.
+# The longest first answer of the suite's scripts, with some margin.
 _FIRST_ANSWER_TOKENS = 150
 _COLUMNS = {
     "input_tokens": "input_tokens",
@@ -22,8 +22,8 @@ _COLUMNS = {
     "cache_read_tokens": "cache_read_input_tokens",
     "cache_creation_tokens": "cache_creation_input_tokens",
 }
-# What the agent program takes a million tokens of the scripted model for; not on our list, as
-# its own figure replaces our estimate as soon as there is one.
+# The agent program's prices in USD for a million tokens of the scripted model; not in our price
+# list, because its own cost replaces our estimate as soon as it is known.
 _PROGRAM_MODEL = "claude-opus-5-5"
 _PROGRAM_USD = {
     "input_tokens": Decimal(4),
@@ -32,19 +32,19 @@ _PROGRAM_USD = {
     "cache_creation_tokens": Decimal(5),
 }
 _MILLION = Decimal(1_000_000)
-# The column has seven digits, and each attempt's part is rounded.
+# The column has seven digits, and the part of each attempt is rounded.
 _ROUNDED_USD = Decimal("0.000001")
 
-# When Postgres was away.
+# A time in which Postgres was unreachable.
 Outage = tuple[datetime, datetime]
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer of the model, as the transcript has it.
+    """One answer of the model, from the transcript.
 
     Attributes:
-        tokens: By the run's columns.
+        tokens: Tokens by the run's columns.
     """
 
     at: datetime
@@ -53,13 +53,13 @@ class Answer:
 
 @dataclass
 class Attempt:
-    """One attempt at a leg, and what of the transcript was written in its time.
+    """One attempt of a run, and the part of the transcript written during it.
 
     Attributes:
-        ended: When the session's next attempt began; `None`: it is the last.
-        text_uuids: Ids of what the agent said, by the events.
-        has_account: Whether the agent program gave an account of its own; that one counts.
-        may_be_behind: Whether whoever executed it may have died over it.
+        ended: Start of the session's next attempt; `None` for the last one.
+        text_uuids: Ids of the agent's texts, from the events.
+        has_agent_result: Whether the agent program reported its own usage, which then counts.
+        may_undercount: Whether its worker may have died before it counted everything.
     """
 
     began: datetime
@@ -70,7 +70,7 @@ class Attempt:
     answers: dict[str, Answer] = field(default_factory=dict)
 
     def max_uncounted_answers(self, known: set[str], outages: Sequence[Outage]) -> int:
-        """How many answers may have been counted that never came into the transcript."""
+        """The most answers that may be counted without being in the transcript."""
         if self.has_agent_result:
             return 0
         unknown = len(self.text_uuids - known)
@@ -82,47 +82,47 @@ class Attempt:
 
 
 def check_cost(
-    legs: Sequence[Row],
+    runs: Sequence[Row],
     transcript: Sequence[Row],
     events: Sequence[Row],
     outages: Sequence[Outage] = (),
 ) -> Iterator[Violation]:
-    """All attempts of a leg together used what the transcript's answers did, and cost that.
+    """Check that a run's attempts together have the usage of the transcript's answers.
 
     Args:
-        legs: Of one session, oldest first.
-        transcript: Its lines.
-        events: Of all the legs.
-        outages: When Postgres was away.
+        runs: The runs of one session, oldest first.
+        transcript: The session's lines.
+        events: The events of all these runs.
+        outages: Times in which Postgres was unreachable.
     """
-    attempts = attempts_of(legs, transcript, events)
+    attempts = attempts_of(runs, transcript, events)
     known = {str(line["entry"].get("uuid")) for line in transcript}
     sizes = [
         answer.tokens["output_tokens"]
-        for leg_attempts in attempts.values()
-        for attempt in leg_attempts
+        for run_attempts in attempts.values()
+        for attempt in run_attempts
         for answer in attempt.answers.values()
     ]
     largest = max([_FIRST_ANSWER_TOKENS, *sizes])
-    for leg in legs:
-        leg_attempts = attempts[leg["id"]]
-        exceeding = sum(attempt.max_uncounted_answers(known, outages) for attempt in leg_attempts)
-        yield from _tokens(leg, leg_attempts, exceeding * largest)
-        yield from _usd(leg)
+    for run in runs:
+        run_attempts = attempts[run["id"]]
+        exceeding = sum(attempt.max_uncounted_answers(known, outages) for attempt in run_attempts)
+        yield from _tokens(run, run_attempts, exceeding * largest)
+        yield from _usd(run)
 
 
 def attempts_of(
-    legs: Sequence[Row], transcript: Sequence[Row], events: Sequence[Row]
+    runs: Sequence[Row], transcript: Sequence[Row], events: Sequence[Row]
 ) -> dict[Any, list[Attempt]]:
-    """The attempts by the id of their leg, each with its part of the transcript."""
-    found: dict[Any, list[Attempt]] = {leg["id"]: [] for leg in legs}
-    for leg in legs:
-        of_leg = [event for event in events if event["run_id"] == leg["id"]]
-        found[leg["id"]] = [
-            _attempt(leg, event, of_leg) for event in of_leg if event["kind"] == "run_started"
+    """The attempts by the id of their run, each with its part of the transcript."""
+    found: dict[Any, list[Attempt]] = {run["id"]: [] for run in runs}
+    for run in runs:
+        of_run = [event for event in events if event["run_id"] == run["id"]]
+        found[run["id"]] = [
+            _attempt(run, event, of_run) for event in of_run if event["kind"] == "run_started"
         ]
     in_order = sorted(
-        (attempt for leg_attempts in found.values() for attempt in leg_attempts),
+        (attempt for run_attempts in found.values() for attempt in run_attempts),
         key=lambda one: one.began,
     )
     for attempt, after in pairwise(in_order):
@@ -134,12 +134,12 @@ def attempts_of(
     return found
 
 
-def _attempt(leg: Row, started: Row, events: Sequence[Row]) -> Attempt:
+def _attempt(run: Row, started: Row, events: Sequence[Row]) -> Attempt:
     number = started["attempt"]
     mine = [event for event in events if event["attempt"] == number]
-    is_last = number == leg["attempt"]
+    is_last = number == run["attempt"]
     was_lost = any(
-        # Told by the next attempt, unless there is none.
+        # The next attempt ends it, if there is one.
         event["kind"] == "worker_lost" and event["attempt"] == (number if is_last else number + 1)
         for event in events
     )
@@ -147,8 +147,8 @@ def _attempt(leg: Row, started: Row, events: Sequence[Row]) -> Attempt:
         began=started["at"],
         text_uuids={str(one["data"]["uuid"]) for one in mine if one["kind"] == "agent_text"},
         has_agent_result=any(event["kind"] == "agent_result" for event in mine),
-        # Who finishes the kill of a worker that died in it does not say so.
-        may_undercount=was_lost or (is_last and leg["stop_reason"] == "killed"),
+        # A kill finished for a dead worker has no event of its own.
+        may_undercount=was_lost or (is_last and run["stop_reason"] == "killed"),
     )
 
 
@@ -164,22 +164,22 @@ def _answers(transcript: Sequence[Row]) -> dict[str, Answer]:
         usage = message.get("usage") or {}
         tokens = {column: int(usage.get(name) or 0) for column, name in _COLUMNS.items()}
         name = str(message.get("id"))
-        # An answer has a line for each of its blocks; of one cut short the usage is of its begin.
+        # An answer has a line for each of its blocks; a cut one has the usage of its start.
         if name not in found or found[name].tokens["output_tokens"] <= tokens["output_tokens"]:
             at = datetime.fromisoformat(str(entry["timestamp"])).astimezone(UTC)
             found[name] = Answer(at, tokens)
     return found
 
 
-def _tokens(leg: Row, leg_attempts: Sequence[Attempt], allowed_excess: int) -> Iterator[Violation]:
-    answers = [answer for attempt in leg_attempts for answer in attempt.answers.values()]
+def _tokens(run: Row, run_attempts: Sequence[Attempt], allowed_excess: int) -> Iterator[Violation]:
+    answers = [answer for attempt in run_attempts for answer in attempt.answers.values()]
     found = []
     for column in _COLUMNS:
         recorded_tokens = sum(answer.tokens[column] for answer in answers)
-        counted = int(leg[column])
+        counted = int(run[column])
         if counted < recorded_tokens:
             found.append(f"only {counted} {column} of the transcript's {recorded_tokens}")
-        # Of what was begun and is nowhere, only the output is bounded.
+        # Of an answer that was begun and is not stored, only the output is bounded.
         most = recorded_tokens + allowed_excess if column == "output_tokens" else None
         if counted > recorded_tokens and (
             not allowed_excess or (most is not None and counted > most)
@@ -189,31 +189,31 @@ def _tokens(leg: Row, leg_attempts: Sequence[Attempt], allowed_excess: int) -> I
                 f"{recorded_tokens + allowed_excess}"
             )
     if found:
-        yield _violation(leg, f"counts {'; '.join(found)}")
+        yield _violation(run, f"counts {'; '.join(found)}")
 
 
-def _usd(leg: Row) -> Iterator[Violation]:
-    """The dollars fit the tokens, by the prices of whom they are from."""
-    tokens = {column: int(leg[column]) for column in _COLUMNS}
-    listed = estimate_usd(leg["ai_model"], Usage(**tokens))
-    if leg["cost_estimate"] is None:
+def _usd(run: Row) -> Iterator[Violation]:
+    """Check that the cost matches the tokens, by the price list of the cost's source."""
+    tokens = {column: int(run[column]) for column in _COLUMNS}
+    listed = estimate_usd(run["ai_model"], Usage(**tokens))
+    if run["cost_estimate"] is None:
         if any(tokens.values()) and listed is not None:
-            yield _violation(leg, f"used {tokens} of {leg['ai_model']}, at an unknown cost")
+            yield _violation(run, f"used {tokens} of {run['ai_model']}, at an unknown cost")
         return
-    cost = Decimal(str(leg["cost_estimate"]))
-    if listed is None or leg["ai_model"] != _PROGRAM_MODEL:
+    cost = Decimal(str(run["cost_estimate"]))
+    if listed is None or run["ai_model"] != _PROGRAM_MODEL:
         return
     program = sum((_PROGRAM_USD[name] * n for name, n in tokens.items()), Decimal(0)) / _MILLION
     prices = {program, listed}
-    if leg["cost_source"] == "reported":
+    if run["cost_source"] == "reported":
         prices = {program}
-    elif leg["attempt"] == 1:
+    elif run["attempt"] == 1:
         prices = {listed}
-    rounded = _ROUNDED_USD * int(leg["attempt"])
+    rounded = _ROUNDED_USD * int(run["attempt"])
     if not min(prices) - rounded <= cost <= max(prices) + rounded:
         wanted = " to ".join(str(price) for price in sorted(prices))
-        yield _violation(leg, f"costs {cost} ({leg['cost_source']}), its tokens {wanted}")
+        yield _violation(run, f"costs {cost} ({run['cost_source']}), its tokens {wanted}")
 
 
-def _violation(leg: Row, text: str) -> Violation:
-    return Violation(ViolationKind.COST, str(leg["run_id"]), text)
+def _violation(run: Row, text: str) -> Violation:
+    return Violation(ViolationKind.COST, str(run["run_id"]), text)

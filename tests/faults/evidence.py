@@ -1,4 +1,4 @@
-"""What is kept of a violation: rows, threads, and the ends of the logs."""
+"""The evidence of a violation: rows, threads, and the ends of the logs."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def save(
     folder: Path,
     fleet: Fleet,
     *,
-    verdict: InjectionResult,
+    result: InjectionResult,
     people: Sequence[Person],
     run_records: Sequence[RunRecords],
     began: float,
 ) -> Path:
-    """Write it all into a folder of the injection's own."""
-    result_dir = folder / f"seed-{verdict.seed}-injection-{verdict.number}"
+    """Write all evidence to a directory of the injection."""
+    result_dir = folder / f"seed-{result.seed}-injection-{result.number}"
     result_dir.mkdir(parents=True, exist_ok=True)
-    (result_dir / "verdict.txt").write_text(verdict.summary + "\n")
+    (result_dir / "result.txt").write_text(result.summary + "\n")
     _write(result_dir / "commands.json", {p.task.tag: all_commands(p) for p in people})
     _write(
         result_dir / "journal.json",
@@ -44,9 +44,9 @@ def save(
     for story in run_records:
         _write(result_dir / f"{story.name}.json", asdict(story))
     for person in people:
-        for thread_key in sorted({str(leg["thread_key"]) for leg in person.legs}):
-            legs = [leg for leg in person.legs if leg["thread_key"] == thread_key]
-            (result_dir / f"{thread_key}.thread.txt").write_text(as_text(fleet.sandbox, legs))
+        for thread_key in sorted({str(run["thread_key"]) for run in person.runs}):
+            runs = [run for run in person.runs if run["thread_key"] == thread_key]
+            (result_dir / f"{thread_key}.thread.txt").write_text(as_text(fleet.sandbox, runs))
     for program in fleet.programs:
         (result_dir / program.log.name).write_bytes(_log_tail(program.log))
     private_messages = [
@@ -55,7 +55,7 @@ def save(
         for message in fleet.sandbox.human.ephemerals(name)
         if float(message["ts"]) >= began
     ]
-    (result_dir / "told.txt").write_text(
+    (result_dir / "messages.txt").write_text(
         "\n".join(f"{m['ts']} {fleet.sandbox.human.text(m)}" for m in private_messages)
     )
     (result_dir / "when.txt").write_text(f"{time.ctime(began)} to {time.ctime()}\n")
@@ -63,7 +63,7 @@ def save(
 
 
 def save_log(folder: Path, fleet: Fleet, end: Exit) -> None:
-    """Keep what a program said before it crashed."""
+    """Save the log of a program that crashed."""
     folder.mkdir(parents=True, exist_ok=True)
     program = next(one for one in fleet.programs if one.name == end.name)
     (folder / f"crash-{end.name}-{end.at:.0f}.log").write_bytes(_log_tail(program.log))

@@ -1,4 +1,4 @@
-"""The faults themselves: each one is done to a running fleet, and undone if it has an end."""
+"""The faults: each one is applied to a running fleet, and reverted if it has a duration."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from tests.faults.slack_faults import cut_off, failing_calls, redeliver
 
 
 async def inject(injection: Injection) -> None:
-    """Wait for the fault's moment, do it, and undo it.
+    """Wait for the fault's moment, apply it, and revert it.
 
     Raises:
-        NotDone: If there was nothing to do it to, or this machine does not let it be done.
+        InjectionSkipped: If its victim did not exist, or this machine does not allow it.
     """
     if injection.plan.fault not in AGENT_KINDS:
         await asyncio.sleep(injection.plan.delay)
@@ -59,7 +59,7 @@ async def _agent_frozen(injection: Injection) -> None:
 
 
 async def _rolling(injection: Injection) -> None:
-    """All programs one after another; who is kept away by another fault is passed over."""
+    """Restart all programs one after another, except those that another fault stopped."""
     restarted = 0
     for program in injection.fleet.programs:
         try:
@@ -69,7 +69,7 @@ async def _rolling(injection: Injection) -> None:
         restarted += 1
         await program.wait_until_ready()
     if restarted < 2:
-        raise InjectionSkipped("hardly a program was up")
+        raise InjectionSkipped("most programs were down")
 
 
 async def _postgres_fast(injection: Injection) -> None:
@@ -88,16 +88,16 @@ async def _postgres_outage(injection: Injection) -> None:
 async def _postgres(injection: Injection, how: signal.Signals, seconds: float) -> None:
     began = time.time()
     await injection.fleet.postgres.fail(how, seconds=seconds)
-    injection.note(began, f"Postgres stopped by {how.name}, away {seconds:.1f} s")
+    injection.record(began, f"Postgres stopped by {how.name}, down {seconds:.1f} s")
 
 
 async def _disk_full(injection: Injection) -> None:
     home = injection.worker.home
     if home not in injection.fleet.small_disk_homes:
-        raise InjectionSkipped("a small disk cannot be mounted here (needs root)")
+        raise InjectionSkipped("mounting a small disk needs root")
     await injection.wait_for_pid(injection.worker)
     began = time.time()
-    # Of its own: the disk may be full by another injection, which takes only its own away.
+    # A file of its own: another injection may have filled the disk, and removes only its own file.
     ballast = home / "workspaces" / f".ballast-{injection.plan.number}"
     try:
         written = await asyncio.to_thread(_fill, ballast)
@@ -105,8 +105,8 @@ async def _disk_full(injection: Injection) -> None:
     finally:
         await asyncio.to_thread(ballast.unlink, missing_ok=True)
     if not written:
-        raise InjectionSkipped("the disk was full already")
-    injection.note(
+        raise InjectionSkipped("the disk was already full")
+    injection.record(
         began, f"{injection.worker.name}'s workspaces full ({written >> 20} MiB of ballast)"
     )
 

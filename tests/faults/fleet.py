@@ -30,10 +30,10 @@ _WORKSPACES_BYTES = "192m"
 
 @dataclass(frozen=True)
 class Event:
-    """What was done to the fleet, and when.
+    """A fault in the fleet and its time.
 
     Attributes:
-        runs: Runs whose agent it hit, by id; empty for what hits everybody.
+        runs: Ids of the runs whose agent it hit; empty if it hit everything.
     """
 
     began: float
@@ -44,18 +44,18 @@ class Event:
 
     @property
     def is_outage(self) -> bool:
-        """Whether Postgres was away meanwhile."""
+        """Whether Postgres was unreachable during it."""
         return self.what.startswith("Postgres")
 
 
 @dataclass
 class Fleet:
-    """Everything that runs.
+    """All processes of the fleet.
 
     Attributes:
         journal: All faults so far.
-        small_disk_homes: Workers' homes whose workspaces are on a small disk of their own.
-        balancer: What leads deliveries to the bots; `None` over Socket Mode.
+        small_disk_homes: Homes of workers whose workspaces are on a separate small disk.
+        balancer: The balancer of deliveries to the bots; `None` over Socket Mode.
     """
 
     folder: Path
@@ -82,22 +82,22 @@ class Fleet:
 
     @property
     def outages(self) -> list[tuple[datetime, datetime]]:
-        """When Postgres was away, so far."""
+        """Times in which Postgres was unreachable, so far."""
         return [
             (datetime.fromtimestamp(event.began, UTC), datetime.fromtimestamp(event.ended, UTC))
             for event in self.journal
             if event.is_outage
         ]
 
-    def note(self, began: float, number: int, what: str, *runs: str) -> None:
-        """Write down what was done."""
+    def record(self, began: float, number: int, what: str, *runs: str) -> None:
+        """Record a fault."""
         self.journal.append(Event(began, time.time(), number, what, frozenset(runs)))
 
 
 def was_hit(
     journal: Iterable[Event], names: Collection[str], *, since: float, until: float
 ) -> bool:
-    """Whether one of these programs was killed, stopped or frozen in a time (of the epoch, s)."""
+    """Whether one of these programs was killed, stopped or frozen between two times (epoch, s)."""
     return any(
         event.began <= until and event.ended >= since and any(name in event.what for name in names)
         for event in journal
@@ -122,9 +122,9 @@ async def open_fleet(*, transport: str = "socket") -> AsyncIterator[Fleet]:
             **slack_variables(sandbox, transport=transport),
         }
         programs = [
-            _program(folder, f"{command}-{place}", command, variables)
+            _program(folder, f"{command}-{letter}", command, variables)
             for command in ("bot", "worker")
-            for place in "ab"
+            for letter in "ab"
         ]
         bots, workers = programs[:2], programs[2:]
         watch = ProcessWatch([worker.home for worker in workers])
@@ -160,7 +160,7 @@ def _program(
 
 
 def _small_disk(path: Path) -> bool:
-    """Give a folder a small disk of its own, if this user may."""
+    """Mount a small disk at a directory, if this user may."""
     if os.geteuid() != 0:
         return False
     path.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""What must hold when all that was done to a fleet is over: nothing late, nothing left."""
+"""The final check of a fleet after all faults: nothing is late and nothing is left."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tests.faults.results import Violation, ViolationKind
 from tests.faults.rows import FINAL, Row
 from tests.faults.thread_check import all_cards, check_thread, thread_of
 
-# Longer than a job stays in the hands of a worker that died.
+# Longer than a dead worker's job stays assigned to it.
 _QUIET_SECONDS = 100.0
-# Who is cut off in the middle acknowledges late; everything else is a mistake of the bot's.
+# An interrupted bot acknowledges late; every other problem is a defect of the bot.
 _EXPECTED_PROBLEMS = frozenset({"late_ack", "operation_timeout"})
 
 
 async def check_fleet(fleet: Fleet) -> list[Violation]:
-    """Wait until the fleet is quiet, and look at all of it once more."""
+    """Wait until the fleet is idle, then check all of it again."""
     deadline = time.monotonic() + _QUIET_SECONDS
     while True:
         found = await _find_violations(fleet)
@@ -46,7 +46,7 @@ async def _find_violations(fleet: Fleet) -> list[Violation]:
     )
     if jobs:
         ids = [job["id"] for job in jobs]
-        found.append(Violation(ViolationKind.LEFTOVER, "the engine", f"jobs {ids} are not over"))
+        found.append(Violation(ViolationKind.LEFTOVER, "the engine", f"jobs {ids} have not ended"))
     complaints = Counter(
         f"{one.kind} ({one.name}): {one.what[:200]}"
         for one in fleet.sandbox.problems
@@ -65,8 +65,8 @@ def _rows(runs: list[Row]) -> Iterator[Violation]:
 
 
 def _threads(fleet: Fleet, runs: list[Row]) -> Iterator[Violation]:
-    for _, legs in groupby(runs, key=lambda run: run["thread_key"]):
-        yield from check_thread(fleet.sandbox, list(legs))
+    for _, thread_runs in groupby(runs, key=lambda run: run["thread_key"]):
+        yield from check_thread(fleet.sandbox, list(thread_runs))
     known = {str(run["thread_key"]) for run in runs}
     for card in all_cards(fleet.sandbox):
         if thread_of(card) not in known:
@@ -80,15 +80,15 @@ def _leftovers(fleet: Fleet) -> Iterator[Violation]:
     for home in fleet.homes:
         if left := leftover_paths(home):
             yield Violation(
-                ViolationKind.LEFTOVER, home.name, f"{len(left)} things stay: {', '.join(left[:5])}"
+                ViolationKind.LEFTOVER, home.name, f"{len(left)} items left: {', '.join(left[:5])}"
             )
 
 
 def leftover_paths(home: Path) -> list[str]:
-    """What stays in a worker's home though no run is live any more, by path within it.
+    """Paths in a worker's home that should not exist when no run is live.
 
-    That is what agents had, temporary files of whatever process, and workspaces that were being
-    made: all but the place that a living worker holds the lock of, while it is empty.
+    These are files of agents, temporary files of any process, and incomplete workspaces.  Only
+    the empty temporary directory of a live worker, which holds its lock, may exist.
     """
     temp_dir = home / "tmp"
     live_owners = {lock.stem for lock in temp_dir.glob("*.lock") if _is_held(lock)}
@@ -113,5 +113,5 @@ def _is_held(lock: Path) -> bool:
     except BlockingIOError:
         return True
     except FileNotFoundError:
-        return False  # Its owner ended just now.
+        return False  # Its owner has just ended.
     return False

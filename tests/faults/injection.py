@@ -1,4 +1,4 @@
-"""One fault on its way, and the victim that it needs: where there is none, nothing was done."""
+"""One fault in progress, and its victim: without a victim the injection is skipped."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from tests.faults.plan import Plan
 from tests.faults.process_watch import MarkedProcess
 from tests.faults.supervised import SupervisedProgram
 
-# A program that another fault ended is started again within a second or two, but those that
-# are to stay away.
+# A program that another fault ended is started again within a second or two, except those that
+# must stay down.
 _VICTIM_SECONDS = 5.0
-# Until the first agent of the injection's own work, behind whatever else goes wrong.
+# Until the first agent of the injection's own work starts, including all other delays.
 _AGENT_SECONDS = 25.0
-# A program that is asked to end may be frozen by another fault, and takes its time afterwards.
+# A program that is asked to end may be frozen by another fault, and ends late.
 _END_LIMIT_SECONDS = 90.0
 _POLL_SECONDS = 0.1
 
 
 class InjectionSkipped(Exception):
-    """The fault did not happen: there was nothing that it could be done to, or it may not be."""
+    """The fault did not happen: it had no victim, or is not allowed here."""
 
 
 @dataclass(frozen=True)
 class Injection:
-    """One fault on its way.
+    """One fault in progress.
 
     Attributes:
-        runs: Tells the runs that the injection's own work has started so far, by id.
-        is_over: Tells whether that work has come to its end.
+        runs: Returns the ids of the runs that the injection's own work has started so far.
+        is_over: Returns whether that work has ended.
     """
 
     fleet: Fleet
@@ -44,17 +44,17 @@ class Injection:
 
     @property
     def worker(self) -> SupervisedProgram:
-        """The worker it is about."""
+        """The worker it hits."""
         return self.fleet.workers[self.plan.victim]
 
     @property
     def bot(self) -> SupervisedProgram:
-        """The bot it is about."""
+        """The bot it hits."""
         return self.fleet.bots[self.plan.victim]
 
-    def note(self, began: float, what: str, *runs: str) -> None:
-        """Write it down."""
-        self.fleet.note(began, self.plan.number, what, *runs)
+    def record(self, began: float, what: str, *runs: str) -> None:
+        """Record the fault."""
+        self.fleet.record(began, self.plan.number, what, *runs)
 
     async def wait_until(
         self,
@@ -63,10 +63,10 @@ class Injection:
         reason: str,
         within: float = _VICTIM_SECONDS,
     ) -> None:
-        """Wait a little for what the fault can be done to.
+        """Wait for a short time for the fault's victim.
 
         Raises:
-            NotDone: If it does not come; `otherwise` says why.
+            InjectionSkipped: If it does not appear; `reason` says why.
         """
         deadline = time.monotonic() + within
         while not predicate():
@@ -75,10 +75,10 @@ class Injection:
             await asyncio.sleep(_POLL_SECONDS)
 
     async def wait_for_pid(self, program: SupervisedProgram) -> int:
-        """The pid of a program, for which is waited a little if it is down.
+        """The pid of a program; waits for a short time if it is down.
 
         Raises:
-            NotDone: If it stays down.
+            InjectionSkipped: If it stays down.
         """
         await self.wait_until(lambda: program.pid is not None, reason=f"{program.name} was down")
         pid = program.pid
@@ -89,23 +89,23 @@ class Injection:
     async def kill(
         self, program: SupervisedProgram, number: signal.Signals, *, downtime: float
     ) -> None:
-        """End a process; the supervisor starts it again after `away` seconds.
+        """End a process; the supervisor starts it again after `downtime` seconds.
 
         Raises:
-            NotDone: If there is none to end.
+            InjectionSkipped: If the process does not exist.
         """
         pid = await self.wait_for_pid(program)
         began = time.time()
         program.restart_after = downtime
         program.send(number)
         await program.wait_until_gone(pid, within=_END_LIMIT_SECONDS)
-        self.note(began, f"{number.name} to {program.name} [{pid}], away {downtime:.1f} s")
+        self.record(began, f"{number.name} to {program.name} [{pid}], down {downtime:.1f} s")
 
     async def freeze(self, pid: int, who: str, *runs: str) -> None:
-        """Stop a process, and let it go on.
+        """Stop a process with SIGSTOP, and continue it later.
 
         Raises:
-            NotDone: If it has just ended.
+            InjectionSkipped: If it has just ended.
         """
         began = time.time()
         _signal(pid, signal.SIGSTOP, who)
@@ -115,25 +115,25 @@ class Injection:
             try:
                 os.kill(pid, signal.SIGCONT)
             except ProcessLookupError:
-                who += " (ended meanwhile)"
-            self.note(began, f"froze {who} [{pid}] for {self.plan.seconds:.1f} s", *runs)
+                who += " (ended in the meantime)"
+            self.record(began, f"froze {who} [{pid}] for {self.plan.seconds:.1f} s", *runs)
 
     async def kill_agent(self) -> None:
-        """End an agent of the injection's own work.
+        """Kill an agent of the injection's own work.
 
         Raises:
-            NotDone: As `agent`.
+            InjectionSkipped: As `agent`.
         """
         one = await self.agent()
         began = time.time()
         _signal(one.pid, signal.SIGKILL, "the agent")
-        self.note(began, f"SIGKILL to the agent [{one.pid}]", one.run_id)
+        self.record(began, f"SIGKILL to the agent [{one.pid}]", one.run_id)
 
     async def agent(self) -> MarkedProcess:
-        """An agent of the injection's own work that lives at the injection's moment.
+        """A live agent of the injection's own work at the injection's moment.
 
         Raises:
-            NotDone: If there is none in time, or no more.
+            InjectionSkipped: If there is none in time, or it has ended.
         """
         deadline = time.monotonic() + _AGENT_SECONDS
         while time.monotonic() < deadline and not self.is_over():
@@ -142,7 +142,7 @@ class Injection:
                 if one in await self._agents():
                     return one
             await asyncio.sleep(_POLL_SECONDS)
-        raise InjectionSkipped("no agent of its work was alive at its moment")
+        raise InjectionSkipped("no agent of its work was alive at that moment")
 
     async def _agents(self) -> list[MarkedProcess]:
         mine = set(self.runs())

@@ -1,4 +1,4 @@
-"""What one injection does: kind, moment, victims and work, all drawn from seed and number."""
+"""The plan of an injection: kind, moment, victims and work, all drawn from seed and number."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """Kinds of faults, the rows of the table at the end."""
+    """Kinds of faults, which are the rows of the final table."""
 
     WORKER_KILLED = "worker SIGKILL"
     WORKER_GONE = "worker SIGKILL, gone for long"
@@ -35,8 +35,8 @@ class Kind(StrEnum):
     AFTER = "the whole fleet, afterwards"
 
 
-# How often each is drawn: what a fleet meets most, and what most can go wrong in, more often.
-# A worker that stays away and a long freeze make everybody wait a minute: few of them.
+# The weight of each kind: common and risky faults are more frequent.
+# A worker that stays down or a long freeze delays everything by a minute, so these are rare.
 WEIGHTS: dict[Kind, int] = {
     Kind.WORKER_KILLED: 9,
     Kind.WORKER_GONE: 1,
@@ -61,7 +61,7 @@ WEIGHTS: dict[Kind, int] = {
     Kind.KILL_RACE: 9,
 }
 
-# What a kill races with.
+# The faults that race with a kill.
 RACED = (
     Kind.WORKER_KILLED,
     Kind.WORKER_RESTARTED,
@@ -74,7 +74,7 @@ RACED = (
     Kind.DELIVERIES,
 )
 AGENT_KINDS = frozenset({Kind.AGENT_KILLED, Kind.AGENT_FROZEN})
-# From the command to the agent's first sign of life, on a machine that does all of this.
+# Seconds from the command to the agent's first sign of life on a machine with this load.
 _AGENT_START_SECONDS = 1.2
 
 
@@ -106,15 +106,15 @@ _WORK_WEIGHTS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One run that a person starts, and what the person does with it.
+    """One run that a person starts, and the person's later actions.
 
     Attributes:
-        tag: A word that nothing else says; what belongs to the run is found by it.
-        kill_after: Seconds after the start; `None` lets it work.
-        person: Whose it is.
-        unauthorized: Somebody who tries to kill it and may not; `None`: nobody does.
-        more_turns: Of a continue at a limit.
-        is_continued: Whether it is continued after the person killed it.
+        tag: A unique word that identifies everything about the run.
+        kill_after: Seconds after the start; `None`: no kill.
+        person: The person who starts it.
+        unauthorized: A person who tries to kill it without permission; `None`: nobody does.
+        more_turns: Additional turns of a continue after a turn limit.
+        is_continued: Whether the person continues it after killing it.
     """
 
     tag: str
@@ -130,7 +130,7 @@ class Task:
 
     @property
     def command(self) -> str:
-        """What is typed after `/workflow`, with room for the number of the try."""
+        """The text after `/workflow`, with a placeholder for the number of the try."""
         return f"run builder {self.flags} {self.words} {self.tag}"
 
 
@@ -139,13 +139,13 @@ class Plan:
     """One injection.
 
     Attributes:
-        number: Of the injection in its campaign.
-        kind: What is counted; for a race with a kill, `fault` is what it races with.
-        delay: Seconds from the start of the work (from the agent's first sign of life, for
-            faults of agents) to the fault.
-        seconds: How long the fault lasts, where it lasts.
-        victim: Which of two processes, where there is one.
-        random_values: More figures for the fault to use, each in 0..1.
+        number: The number of the injection in its campaign.
+        kind: The counted kind; for a race with a kill, `fault` is the kind that races.
+        delay: Seconds from the start of the work (for faults of agents from the agent's first sign
+            of life) to the fault.
+        seconds: Duration of the fault, if it has one.
+        victim: Index of the victim among two processes, where the fault has a choice.
+        random_values: Further random numbers for the fault, each in 0..1.
     """
 
     number: int
@@ -158,14 +158,14 @@ class Plan:
     random_values: Sequence[float] = field(default=())
 
     def describe(self) -> str:
-        """One line."""
+        """A description in one line."""
         raced = f" ({self.fault})" if self.fault is not self.kind else ""
         work = ", ".join(task.work for task in self.tasks)
         return f"{self.kind}{raced} after {self.delay:.1f} s for {self.seconds:.1f} s; {work}"
 
 
 def plan_of(seed: int, number: int, *, kinds: Sequence[Kind] | None = None) -> Plan:
-    """The injection of this number: the same for the same seed, whatever ran before."""
+    """The injection of this number; it depends only on the seed and the number."""
     rng = random.Random(f"{seed}:{number}")
     candidates = list(kinds or WEIGHTS)
     kind = rng.choices(candidates, [WEIGHTS[one] for one in candidates])[0]
@@ -173,7 +173,7 @@ def plan_of(seed: int, number: int, *, kinds: Sequence[Kind] | None = None) -> P
     delay = rng.uniform(0, 2.5) if fault in AGENT_KINDS else rng.uniform(0.2, 6)
     tasks = [_task(rng, number, "a", kind)]
     if kind is Kind.KILL_RACE:
-        # Together with the fault, or a moment before or after.
+        # Together with the fault, or shortly before or after it.
         moment = delay + (_AGENT_START_SECONDS if fault in AGENT_KINDS else 0)
         tasks[0] = replace(tasks[0], kill_after=max(0.1, moment + rng.uniform(-0.8, 0.8)))
     if rng.random() < 0.25:
@@ -191,7 +191,7 @@ def plan_of(seed: int, number: int, *, kinds: Sequence[Kind] | None = None) -> P
 
 
 def _duration(rng: random.Random, fault: Kind) -> float:
-    """Mostly short: long ones are rare, as they make all the others wait."""
+    """Mostly short: long faults delay all other injections, so they are rare."""
     if fault is Kind.POSTGRES_OUTAGE:
         return rng.choices([rng.uniform(1, 8), rng.uniform(8, 20), rng.uniform(20, 40)], [6, 3, 1])[
             0

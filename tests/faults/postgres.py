@@ -1,4 +1,4 @@
-"""The fleet's Postgres, which is stopped and started under everybody's feet."""
+"""The fleet's Postgres, which is stopped and started during use."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from core.store.database import migrate
 from core.store.database.embedded import EmbeddedServer
 from tests.faults.rows import Rows
 
-# What was committed must survive the server's crash (not the machine's): no asynchronous
-# commit, unlike in other tests.
+# Commits must survive the server's crash (not the machine's): unlike in other tests, commits
+# are not asynchronous.
 _SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections": "150"}
 _STOP_LIMIT_SECONDS = 15.0
 
 
 @dataclass
 class Postgres:
-    """A server and the ways in which it fails.
+    """A server, and the ways to make it fail.
 
     Attributes:
         is_up: Cleared while it is down.
@@ -40,7 +40,7 @@ class Postgres:
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def fail(self, how: signal.Signals, *, seconds: float) -> None:
-        """Stop it (SIGINT: fast, SIGQUIT: immediate), and start it again after a while."""
+        """Stop it (SIGINT: fast, SIGQUIT: immediate), and start it again after some time."""
         async with self._lock:
             self.is_up.clear()
             try:
@@ -64,8 +64,8 @@ class Postgres:
 
 @asynccontextmanager
 async def open_postgres() -> AsyncIterator[Postgres]:
-    """A server of one's own, at the newest revision."""
-    # A short path: a Unix socket lives in it.
+    """A private server at the newest revision."""
+    # A short path, because it contains a Unix socket.
     folder = Path(tempfile.mkdtemp(prefix="sbfault-"))
     server = EmbeddedServer(folder / "pg", _SETTINGS)
     try:
@@ -83,7 +83,7 @@ async def open_postgres() -> AsyncIterator[Postgres]:
 
 @asynccontextmanager
 async def open_rows(postgres: Postgres) -> AsyncIterator[Rows]:
-    """The rows, on connections of the harness's own."""
+    """The rows, over the harness's own connections."""
     pool = await asyncpg.create_pool(
         postgres.dsn, min_size=1, max_size=6, timeout=5, command_timeout=20
     )

@@ -1,4 +1,4 @@
-"""Who runs for whom, seen from outside: the marks in the environments of all processes."""
+"""The processes of each run, found by the markers in the environments of all processes."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from pathlib import Path
 _RUN = b"SIGNALBOX_RUN_ID="
 _HOME = b"HOME="
 _POLL_SECONDS = 0.25
-# A process takes its own environment at `exec`, a moment after its birth.
+# A process gets its own environment at `exec`, a moment after its creation.
 _YOUNG_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
 class MarkedProcess:
-    """A living process that belongs to a run.
+    """A live process that belongs to a run.
 
     Attributes:
-        attempt: The name of its agent's state folder: run and attempt.
-        state: Of `/proc/<pid>/stat`; T is stopped.
+        attempt: The name of its agent's state directory: run and attempt.
+        state: From `/proc/<pid>/stat`; T means stopped.
     """
 
     pid: int
@@ -44,10 +44,10 @@ class MarkedProcess:
 
 @dataclass
 class ProcessWatch:
-    """Looks four times a second; keeps what must never be.
+    """Scans four times a second and records violations.
 
     Attributes:
-        overlaps: By run, moments when two attempts of it had a living agent.
+        overlaps: By run, a moment when two attempts of it had a live agent.
     """
 
     homes: list[Path]
@@ -57,18 +57,18 @@ class ProcessWatch:
     _first_seen: dict[tuple[int, int], float] = field(default_factory=dict)
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Scan until cancelled."""
         while True:
             await asyncio.to_thread(self._scan)
             await asyncio.sleep(_POLL_SECONDS)
 
     async def processes_of_run(self, run_id: str) -> list[MarkedProcess]:
-        """The living processes of a run."""
+        """The live processes of a run."""
         found = await asyncio.to_thread(lambda: list(self._marked_processes(fresh=True)))
         return [one for one in found if one.run_id == run_id]
 
     async def all_processes(self) -> list[MarkedProcess]:
-        """All living processes of runs of this fleet."""
+        """All live processes of runs of this fleet."""
         return await asyncio.to_thread(lambda: list(self._marked_processes(fresh=True)))
 
     def _scan(self) -> None:
@@ -77,11 +77,11 @@ class ProcessWatch:
             if one.is_agent:
                 agents.setdefault(one.run_id, set()).add(str(one))
                 self.seen.setdefault(one.run_id, set()).add(one.attempt)
-        for run_id, living in agents.items():
-            attempts = {who.rsplit(" ", 1)[1] for who in living}
+        for run_id, live in agents.items():
+            attempts = {who.rsplit(" ", 1)[1] for who in live}
             if len(attempts) > 1:
                 at = time.strftime("%H:%M:%S")
-                self.overlaps.setdefault(run_id, f"{at}: {', '.join(sorted(living))}")
+                self.overlaps.setdefault(run_id, f"{at}: {', '.join(sorted(live))}")
 
     def _marked_processes(self, *, fresh: bool = False) -> Iterator[MarkedProcess]:
         now = time.monotonic()

@@ -1,4 +1,4 @@
-"""What was found, injection by injection: kept in a file, told in a table."""
+"""The results of injections: stored in a file, reported in a table."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ViolationKind(StrEnum):
     HARNESS = "harness"
 
 
-# Numbers tried for each injection wanted, where the machine lets only few be done.
+# Numbers to try for each requested injection, on machines that allow only few kinds.
 _MAX_TRIES = 3
 COLUMNS = (
     ViolationKind.LOST,
@@ -45,7 +45,7 @@ class Violation:
     """One broken promise.
 
     Attributes:
-        about: The run or the task, as far as it is about one.
+        about: The run or the task concerned, if any.
     """
 
     kind: ViolationKind
@@ -58,11 +58,11 @@ class Violation:
 
 @dataclass(frozen=True, kw_only=True)
 class InjectionResult:
-    """What came of one injection.
+    """The result of one injection.
 
     Attributes:
         endings: The final status or stop reason of each run, with its attempts.
-        skipped: Why it was not done; empty if it was.
+        skipped: The reason why it was not made; empty if it was.
         result_delays: Seconds from the end of each run to its result in Slack.
     """
 
@@ -80,7 +80,7 @@ class InjectionResult:
 
     @property
     def summary(self) -> str:
-        """For the screen."""
+        """The text to print."""
         word = "VIOLATED" if self.violations else "skipped" if self.skipped else "ok"
         endings_text = ", ".join(self.endings) or "nothing"
         lines = [
@@ -96,35 +96,35 @@ class InjectionResult:
 
 @dataclass
 class Progress:
-    """The file of verdicts: one line of JSON each, only added to."""
+    """The file of results: one line of JSON each, only appended to."""
 
     path: Path
-    verdicts: dict[int, InjectionResult] = field(default_factory=dict)
+    results: dict[int, InjectionResult] = field(default_factory=dict)
 
     @classmethod
     def load(cls, path: Path, *, seed: int) -> Progress:
-        """Read what an earlier call of the same seed wrote."""
+        """Read the results that an earlier call with the same seed wrote."""
         progress = cls(path)
         if path.exists():
             for line in path.read_text().splitlines():
-                told = json.loads(line)
-                # Of a kind that is no more: to be done again, as what its number now means.
-                if told["seed"] == seed and told["kind"] in set(Kind):
-                    verdict = _read(told)
-                    progress.verdicts[verdict.number] = verdict
+                document = json.loads(line)
+                # Drop results of former kinds: their numbers mean something else now.
+                if document["seed"] == seed and document["kind"] in set(Kind):
+                    result = _read(document)
+                    progress.results[result.number] = result
         return progress
 
     def is_done(self, number: int) -> bool:
-        """Whether this injection was tried and really happened."""
-        verdict = self.verdicts.get(number)
-        return verdict is not None and not verdict.skipped
+        """Whether this injection was made."""
+        result = self.results.get(number)
+        return result is not None and not result.skipped
 
     def is_skipped(self, number: int) -> bool:
-        """Whether it was tried, and there was nothing that it could be done to."""
-        return number in self.verdicts and not self.is_done(number)
+        """Whether it was tried but had no victim."""
+        return number in self.results and not self.is_done(number)
 
     def selected_numbers(self, wanted: int) -> list[int]:
-        """The first numbers of which so many were done, or may be; not endlessly many."""
+        """The first numbers with this many made or possible injections; the list is bounded."""
         numbers: list[int] = []
         skipped = 0
         for number in range(_MAX_TRIES * wanted):
@@ -134,11 +134,11 @@ class Progress:
             skipped += self.is_skipped(number)
         return numbers
 
-    def add(self, verdict: InjectionResult) -> None:
-        """Keep a verdict."""
-        self.verdicts[verdict.number] = verdict
+    def add(self, result: InjectionResult) -> None:
+        """Store a result."""
+        self.results[result.number] = result
         with self.path.open("a") as file:
-            file.write(json.dumps(asdict(verdict), default=str) + "\n")
+            file.write(json.dumps(asdict(result), default=str) + "\n")
 
 
 def _read(line: dict[str, object]) -> InjectionResult:
@@ -151,9 +151,9 @@ def _read(line: dict[str, object]) -> InjectionResult:
     return InjectionResult(**line, violations=violations)  # type: ignore[arg-type]
 
 
-def results_table(verdicts: Iterable[InjectionResult]) -> str:
-    """Verdicts by kind, as Markdown."""
-    all_results = list(verdicts)
+def results_table(results: Iterable[InjectionResult]) -> str:
+    """Results by kind, as a Markdown table."""
+    all_results = list(results)
     heads = ["fault", "injections", "runs", *(f"{wrong}" for wrong in COLUMNS), "other"]
     lines = ["| " + " | ".join(heads) + " |", "|---" + "|---:" * (len(heads) - 1) + "|"]
     for kind in Kind:
@@ -164,23 +164,23 @@ def results_table(verdicts: Iterable[InjectionResult]) -> str:
     return "\n".join(lines)
 
 
-def delay_summary(verdicts: Iterable[InjectionResult]) -> str:
-    """How soon people were told of the ends, in words; empty if nothing ended."""
-    late = sorted(seconds for one in verdicts for seconds in one.result_delays)
+def delay_summary(results: Iterable[InjectionResult]) -> str:
+    """How soon results were in Slack after the ends of runs; empty if nothing ended."""
+    late = sorted(seconds for one in results for seconds in one.result_delays)
     if not late:
         return ""
     middle, nearly = late[len(late) // 2], late[min(len(late) * 99 // 100, len(late) - 1)]
     return (
-        f"results of {len(late)} runs stood in Slack after their ends: median {middle:.1f} s, "
+        f"results of {len(late)} runs were in Slack after their ends: median {middle:.1f} s, "
         f"p99 {nearly:.1f} s, longest {late[-1]:.1f} s"
     )
 
 
-def _table_row(name: str, verdicts: Sequence[InjectionResult]) -> str:
-    done = [one for one in verdicts if not one.skipped and one.kind is not Kind.AFTER]
-    counts = Counter(wrong.kind for one in verdicts for wrong in one.violations)
+def _table_row(name: str, results: Sequence[InjectionResult]) -> str:
+    done = [one for one in results if not one.skipped and one.kind is not Kind.AFTER]
+    counts = Counter(wrong.kind for one in results for wrong in one.violations)
     other = sum(counts.values()) - sum(counts[wrong] for wrong in COLUMNS)
-    skipped = sum(bool(one.skipped) for one in verdicts)
+    skipped = sum(bool(one.skipped) for one in results)
     injections = f"{len(done)}" + (f" (+{skipped} skipped)" if skipped else "")
     cells = [injections, sum(one.runs for one in done), *(counts[w] for w in COLUMNS), other]
-    return f"| {name} | " + " | ".join(str(figure) for figure in cells) + " |"
+    return f"| {name} | " + " | ".join(str(cell) for cell in cells) + " |"

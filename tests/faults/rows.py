@@ -1,4 +1,4 @@
-"""The rows as an outsider reads them: plain SQL, that waits while the database is away."""
+"""The rows as an external reader sees them: plain SQL that waits while the database is down."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _UNAVAILABLE_ERRORS = (
 _MAX_WAIT_SECONDS = 90.0
 
 FINAL = frozenset({"completed", "failed", "killed"})
-_LEGS = """
+_RUNS_OF_TASK = """
     SELECT * FROM workflow_runs WHERE session_id IN (
         SELECT session_id FROM workflow_runs WHERE task_input LIKE '%' || $1::text || '.%'
     ) ORDER BY created_at, run_id
@@ -32,13 +32,13 @@ _LEGS = """
 
 
 class Rows:
-    """Questions to the database."""
+    """Queries to the database."""
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         self._pool = pool
 
     async def fetch(self, sql: str, *arguments: object) -> list[Row]:
-        """Rows of a query; tried again while there is no database."""
+        """Rows of a query; repeated while there is no database."""
         deadline = time.monotonic() + _MAX_WAIT_SECONDS
         while True:
             try:
@@ -49,12 +49,12 @@ class Rows:
                     raise
                 await asyncio.sleep(0.3)
 
-    async def legs(self, tag: str) -> list[Row]:
-        """All runs that belong to a task: those that name its tag, and their continuations."""
-        return await self.fetch(_LEGS, tag)
+    async def runs_of_task(self, tag: str) -> list[Row]:
+        """All runs of a task: those that contain its tag, and their continuations."""
+        return await self.fetch(_RUNS_OF_TASK, tag)
 
     async def runs_with_task(self, words: str) -> list[Row]:
-        """The runs whose task holds these words."""
+        """The runs whose task contains these words."""
         return await self.fetch(
             "SELECT * FROM workflow_runs WHERE task_input LIKE '%' || $1::text || '%'"
             " ORDER BY created_at",
@@ -69,29 +69,29 @@ class Rows:
         )
 
     async def terminations(self, run: Row) -> list[Row]:
-        """Its kills, oldest first."""
+        """The run's terminations, oldest first."""
         return await self.fetch(
             "SELECT * FROM terminations WHERE run_id = $1 ORDER BY requested_at", run["id"]
         )
 
     async def processes(self, run: Row) -> list[Row]:
-        """Its attempts' processes."""
+        """The run's attempts."""
         return await self.fetch(
             "SELECT * FROM workflow_processes WHERE run_id = $1 ORDER BY attempt", run["id"]
         )
 
     async def audit(self, run: Row) -> list[Row]:
-        """Its lines of the audit."""
+        """The run's entries in the audit log."""
         return await self.fetch("SELECT * FROM audit_log WHERE run_id = $1 ORDER BY id", run["id"])
 
     async def messages(self, run: Row) -> list[Row]:
-        """What was said in it."""
+        """The run's messages."""
         return await self.fetch(
             "SELECT * FROM messages WHERE run_id = $1 ORDER BY created_at", run["id"]
         )
 
     async def jobs(self, run: Row) -> list[Row]:
-        """The engine's jobs for it, and whether their worker has been silent for long."""
+        """The engine's jobs of the run, and whether their worker has been silent for long."""
         return await self.fetch(
             "SELECT jobs.*, jobs.worker_id IS NOT NULL AND workers.last_heartbeat IS NULL"
             "   OR workers.last_heartbeat < now() - interval '10 seconds' AS is_abandoned"
@@ -103,7 +103,7 @@ class Rows:
         )
 
     async def transcript(self, session_id: object) -> list[Row]:
-        """The conversation's lines of the main thread."""
+        """The lines of the conversation's main thread."""
         return _loaded(
             await self.fetch(
                 "SELECT id, entry_uuid, entry::text AS entry FROM transcript_entries"

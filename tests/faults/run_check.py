@@ -1,4 +1,4 @@
-"""Whether the rows of one run tell one story: it started once, ended once, and left nothing."""
+"""Checks that the rows of a run are consistent: one start, one end, nothing left."""
 
 from __future__ import annotations
 
@@ -12,17 +12,13 @@ from tests.faults.results import Violation, ViolationKind
 from tests.faults.rows import FINAL, Row
 
 _STATUS_OF = {"success": "completed", "killed": "killed"}
-# A worker is given up on after this many attempts.
+# A run fails after this many lost workers.
 _MAX_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
 class RunRecords:
-    """All rows about one run.
-
-    Attributes:
-        faults: What was done to the fleet while it lived, or to it.
-    """
+    """All rows about one run."""
 
     run: Row
     events: list[Row]
@@ -34,17 +30,17 @@ class RunRecords:
 
     @property
     def open_jobs(self) -> list[Row]:
-        """Those the engine still thinks of as waiting or worked on."""
+        """Jobs that the engine regards as pending or running."""
         return [job for job in self.jobs if job["status"] in ("todo", "doing")]
 
     @property
     def has_abandoned_job(self) -> bool:
-        """Whether one of them is in the hands of a worker that is silent."""
+        """Whether one of these jobs is assigned to a silent worker."""
         return any(job["status"] == "doing" and job["is_abandoned"] for job in self.jobs)
 
     @property
     def name(self) -> str:
-        """Its id."""
+        """The run's id."""
         return str(self.run["run_id"])
 
 
@@ -63,7 +59,7 @@ async def load_run_records(fleet: Fleet, run: Row) -> RunRecords:
 
 
 def check_rows(records: RunRecords, task: Task, fleet: Fleet) -> Iterator[Violation]:
-    """Everything that can be said from the rows alone."""
+    """All violations that are visible in the rows alone."""
     yield from _ended_once(records)
     yield from _ended_as_expected(records, task, fleet)
     yield from _attempts(records)
@@ -73,7 +69,7 @@ def check_rows(records: RunRecords, task: Task, fleet: Fleet) -> Iterator[Violat
     open_jobs = [job["id"] for job in records.open_jobs]
     if open_jobs:
         yield Violation(
-            ViolationKind.LEFTOVER, records.name, f"jobs {open_jobs} are not over in the engine"
+            ViolationKind.LEFTOVER, records.name, f"jobs {open_jobs} have not ended in the engine"
         )
 
 
@@ -170,9 +166,7 @@ def _termination(records: RunRecords) -> Iterator[Violation]:
     if run["status"] == "killed" and not records.terminations:
         yield Violation(ViolationKind.END, records.name, "is killed and has no termination")
     if run["kill_requested_at"] is not None and not records.terminations:
-        yield Violation(
-            ViolationKind.END, records.name, "has a wish to be killed and no termination"
-        )
+        yield Violation(ViolationKind.END, records.name, "has a kill request and no termination")
     for kill in records.terminations:
         if run["status"] in FINAL and kill["phase"] != "confirmed":
             yield Violation(
@@ -194,11 +188,11 @@ def _audit(records: RunRecords) -> Iterator[Violation]:
         yield Violation(ViolationKind.AUDIT, records.name, f"has {lines[entry]} lines of {entry}")
     if run["kill_requested_at"] is not None and not lines["kill"]:
         yield Violation(
-            ViolationKind.AUDIT, records.name, "was wished dead, and no line says by whom"
+            ViolationKind.AUDIT, records.name, "has a kill request without an audit entry"
         )
     if run["kill_requested_at"] is None and lines["kill"]:
         yield Violation(
-            ViolationKind.AUDIT, records.name, "has a line of a kill that nothing else knows"
+            ViolationKind.AUDIT, records.name, "has an audit entry of a kill without a request"
         )
 
 

@@ -1,4 +1,4 @@
-"""Whether a conversation is whole: its transcript, and the work itself."""
+"""Checks that a session is complete: its transcript and its work."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from tests.faults.results import Violation, ViolationKind
 from tests.faults.rows import Row
 
 _COMMITTED = re.compile(r"committed ([0-9a-f]{7,40}): ")
-# A worker stores a commit so soon; its heartbeat, through the same database, is no older.
+# A worker stores a commit within this time; its heartbeat, over the same database, is as fresh.
 _CARRIED_WITHIN = timedelta(seconds=5)
 
 
-def check_transcript(legs: Sequence[Row], transcript: Sequence[Row]) -> Iterator[Violation]:
-    """Continuous, nothing twice, and it holds what was asked and answered."""
-    name = str(legs[0]["run_id"])
+def check_transcript(runs: Sequence[Row], transcript: Sequence[Row]) -> Iterator[Violation]:
+    """Check that it is continuous, has no duplicates, and contains all questions and answers."""
+    name = str(runs[0]["run_id"])
     if not transcript:
-        if any(leg["turns"] for leg in legs):
+        if any(run["turns"] for run in runs):
             yield Violation(ViolationKind.TRANSCRIPT, name, "made turns and has no transcript")
         return
     entries = [line["entry"] for line in transcript]
@@ -40,19 +40,19 @@ def check_transcript(legs: Sequence[Row], transcript: Sequence[Row]) -> Iterator
         yield Violation(
             ViolationKind.TRANSCRIPT,
             name,
-            f"{len(broken)} lines go on from lines that are not there",
+            f"{len(broken)} lines refer to missing lines",
         )
     all_text = "\n".join(json.dumps(entry, ensure_ascii=False) for entry in entries)
-    for leg in legs:
-        marker = _find_marker(str(leg["task_input"]))
-        if leg["status"] == "completed" and marker and marker not in all_text:
+    for run in runs:
+        marker = _find_marker(str(run["task_input"]))
+        if run["status"] == "completed" and marker and marker not in all_text:
             yield Violation(
-                ViolationKind.TRANSCRIPT, str(leg["run_id"]), f"never heard of {marker}"
+                ViolationKind.TRANSCRIPT, str(run["run_id"]), f"does not contain {marker}"
             )
 
 
 def commits_of(transcript: Sequence[Row]) -> list[str]:
-    """The commits that the agent was told it had made."""
+    """The commits that the agent made, from the tools' results."""
     found: list[str] = []
     for line in transcript:
         if line["entry"].get("type") == "user":
@@ -61,17 +61,17 @@ def commits_of(transcript: Sequence[Row]) -> list[str]:
 
 
 def check_commits(
-    legs: Sequence[Row],
+    runs: Sequence[Row],
     commits: Sequence[str],
     homes: Sequence[Path],
     carried: Sequence[str],
     events: Sequence[Row],
 ) -> Iterator[Violation]:
-    """Each commit is in the newest workspace, or was carried.
+    """Check that each commit is in the newest workspace, or was carried.
 
-    One of the last moments of a worker that died may be missing, if the thread was told so.
+    A commit from the last moments of a dead worker may be missing if the thread reported that.
     """
-    newest = legs[-1]
+    newest = runs[-1]
     if not commits or newest["workspace_path"] is None:
         return
     path = Path(str(newest["workspace_path"]))
@@ -80,9 +80,9 @@ def check_commits(
         if _has_commit(path, commit) or any(sha.startswith(commit) for sha in carried):
             continue
         workspaces = [home / "workspaces" / path.name for home in homes]
-        elsewhere = [place for place in workspaces if _has_commit(place, commit)]
+        elsewhere = [path for path in workspaces if _has_commit(path, commit)]
         if missing_since is not None and any(
-            _committed_at(place, commit) > missing_since for place in elsewhere
+            _committed_at(path, commit) > missing_since for path in elsewhere
         ):
             continue
         where = f"it is in {elsewhere[0]}" if elsewhere else "it is nowhere"
@@ -92,7 +92,7 @@ def check_commits(
 
 
 def _missing_since(events: Sequence[Row]) -> datetime | None:
-    """Since when commits may be missing, if it was told that some may be."""
+    """The time since which commits may be missing, if the thread reported that."""
     if not any(one["kind"] == "work_restored" and one["data"]["cut_short"] for one in events):
         return None
     last_heard = [

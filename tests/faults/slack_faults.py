@@ -1,4 +1,4 @@
-"""Faults between Slack and the bots, both ways: calls that fail, and deliveries that do."""
+"""Faults between Slack and the bots in both directions: failing calls and failing deliveries."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _KIND_OF = {
 }
 _METHODS = ("chat.postMessage", "chat.update", "*")
 _SOCKET_CUTS = ("refresh", "abrupt", "refuse")
-# Somebody types a command every few seconds, and what comes of it is drawn.
+# Commands are typed every few seconds, and their results are drawn.
 _DELIVERY_LIMIT_SECONDS = 10.0
 _CALL_LIMIT_SECONDS = 20.0
 
 
 def failing_calls(*kinds: str) -> Callable[[Injection], Awaitable[None]]:
-    """The bots' next calls of a method fail, in one of these ways."""
+    """Make the bots' next calls of a method fail in one of these ways."""
 
     async def fail(injection: Injection) -> None:
         first, second, third, fourth, *_ = injection.plan.random_values
@@ -39,13 +39,13 @@ def failing_calls(*kinds: str) -> Callable[[Injection], Awaitable[None]]:
         began = time.time()
         faults.add(method, kind, times=times, retry_after=retry_after)
         await asyncio.sleep(injection.plan.seconds)
-        # Those of others come first; one of these was met when fewer are left than these.
+        # Faults of other injections come first; when fewer than these are left, one was used.
         await injection.wait_until(
             lambda: faults.remaining(method) < times,
-            reason=f"nobody called {method} meanwhile",
+            reason=f"{method} was not called in the meantime",
             within=_CALL_LIMIT_SECONDS,
         )
-        injection.note(
+        injection.record(
             began, f"{times} calls of {method} meet {kind} (retry after {retry_after} s)"
         )
 
@@ -53,7 +53,7 @@ def failing_calls(*kinds: str) -> Callable[[Injection], Awaitable[None]]:
 
 
 async def cut_off(injection: Injection) -> None:
-    """Slack cannot reach the bots: their sockets are cut, or deliveries do not come through."""
+    """Cut Slack off from the bots: cut their sockets, or block deliveries."""
     if injection.fleet.balancer is not None:
         await _cut_balancer(injection, injection.fleet.balancer)
         return
@@ -63,7 +63,7 @@ async def cut_off(injection: Injection) -> None:
     await injection.wait_until(lambda: bool(sockets.connections), reason="no bot was connected")
     began = time.time()
     await injection.fleet.sandbox.disconnect(how, times=times)
-    injection.note(began, f"sockets: {how}" + (f" {times} connects" if how == "refuse" else ""))
+    injection.record(began, f"sockets: {how}" + (f" {times} connects" if how == "refuse" else ""))
     await asyncio.sleep(injection.plan.seconds)
 
 
@@ -76,15 +76,17 @@ async def _cut_balancer(injection: Injection, balancer: Balancer) -> None:
         async with asyncio.timeout(_DELIVERY_LIMIT_SECONDS):
             await balancer.wait_for_refused(more_than=before)
     except TimeoutError:
-        raise InjectionSkipped("nothing was to be delivered while Slack was cut off") from None
+        raise InjectionSkipped("there was no delivery while Slack was cut off") from None
     finally:
         balancer.restore(how)
     refused_count, seconds = balancer.refused - before, time.time() - began
-    injection.note(began, f"Slack cut off ({how}) for {seconds:.1f} s, {refused_count} deliveries")
+    injection.record(
+        began, f"Slack cut off ({how}) for {seconds:.1f} s, {refused_count} deliveries"
+    )
 
 
 async def redeliver(injection: Injection) -> None:
-    """Send again what was delivered lately, several times, in another order."""
+    """Repeat the latest deliveries several times, in another order."""
     await injection.wait_until(
         lambda: bool(_delivered(injection.fleet)), reason="nothing was delivered yet"
     )
@@ -99,7 +101,7 @@ async def redeliver(injection: Injection) -> None:
         kind = _KIND_OF[entry.name.split(".")[0]]
         sent.append(_redeliver_one(injection.fleet, kind, entry.name, entry.request))
     await asyncio.gather(*sent)
-    injection.note(began, f"delivered again: {', '.join(entry.name for entry in latest)}")
+    injection.record(began, f"delivered again: {', '.join(entry.name for entry in latest)}")
 
 
 def _delivered(fleet: Fleet) -> list[Entry]:

@@ -1,4 +1,4 @@
-"""Programs of a fleet, and their supervisor: who dies is started again."""
+"""Programs of a fleet, and their supervisor, which restarts a program that ends."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from tests.processes import environment, status_of
 
 _STARTED = re.compile(rb"readiness at (http://\S+)/readyz")
 _STOP_SECONDS = 20.0
-# Who cannot start (the database is away) is not started in a tight loop.
+# A program that cannot start (the database is down) is not restarted in a tight loop.
 _BACKOFF_SECONDS = 2.0
 _MIN_LIFETIME_SECONDS = 5.0
-# The status of a program that says in one line why it does not start.
+# The exit status of a program that prints in one line why it does not start.
 COULD_NOT_START = 2
 
 
@@ -32,15 +32,15 @@ class Exit:
     was_expected: bool
 
     def __str__(self) -> str:
-        return f"{self.name} ended by itself with {self.status} at {time.ctime(self.at)}"
+        return f"{self.name} ended unexpectedly with {self.status} at {time.ctime(self.at)}"
 
 
 @dataclass
 class SupervisedProgram:
-    """One program of the fleet that is kept alive.
+    """One program of the fleet with automatic restarts.
 
     Attributes:
-        restart_after: Seconds between its next end and the start after that.
+        restart_after: Seconds between its next end and its restart.
         exits: All ends so far.
     """
 
@@ -57,11 +57,11 @@ class SupervisedProgram:
     _watch: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Start it, and keep it alive from now on."""
+        """Start it, and restart it from now on."""
         self._watch = asyncio.create_task(self._keep_alive(), name=self.name)
 
     async def stop(self) -> None:
-        """Stop it for good, politely first."""
+        """Stop it for good, with SIGTERM first."""
         if self._watch is None:
             return
         self._watch.cancel()
@@ -80,13 +80,13 @@ class SupervisedProgram:
 
     @property
     def pid(self) -> int | None:
-        """Of the present process, while it lives."""
+        """Pid of the present process, while it lives."""
         process = self.process
         return process.pid if process is not None and process.returncode is None else None
 
     @property
     def url(self) -> str | None:
-        """Of the present process's web server, once it has said so."""
+        """Address of the present process's web server, once it has been logged."""
         if self.pid is None:
             return None
         with self.log.open("rb") as log:
@@ -102,12 +102,12 @@ class SupervisedProgram:
     async def wait_until_ready(self, *, within: float = 90) -> None:
         """Wait until it is ready."""
         async with asyncio.timeout(within):
-            # Nobody tells; it is another process.
+            # It is another process, so it is polled.
             while not await self.is_ready():  # noqa: ASYNC110
                 await asyncio.sleep(0.2)
 
     def send(self, number: signal.Signals) -> int | None:
-        """Signal the present process and it alone; its pid, if there was one."""
+        """Signal only the present process; returns its pid, if there was one."""
         pid = self.pid
         if pid is None or self.process is None:
             return None
@@ -117,9 +117,9 @@ class SupervisedProgram:
         return pid
 
     async def wait_until_gone(self, pid: int, *, within: float = 30) -> None:
-        """Wait until this process of it has ended."""
+        """Wait until this process of the program has ended."""
         async with asyncio.timeout(within):
-            # As above.
+            # Polled, as above.
             while self.pid == pid:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
 

@@ -1,4 +1,4 @@
-"""The load balancer of a fleet that hears over HTTP: it leads on, and can be cut."""
+"""The load balancer of a fleet that uses HTTP: it forwards, and can be cut."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tests.faults.balancer import Balancer, open_balancer
 
 @dataclass
 class Bot:
-    """A bot that acknowledges everything, once it may."""
+    """A bot that acknowledges everything, once its gate is open."""
 
     url: str | None = None
     ready: bool = True
-    heard: list[bytes] = field(default_factory=list)
+    received: list[bytes] = field(default_factory=list)
     has_heard: asyncio.Event = field(default_factory=asyncio.Event)
     may_answer: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -28,10 +28,10 @@ class Bot:
         return self.ready
 
     async def handle(self, request: web.Request) -> web.Response:
-        self.heard.append(await request.read())
+        self.received.append(await request.read())
         self.has_heard.set()
         await self.may_answer.wait()
-        return web.Response(text=f"heard {request.headers['X-Slack-Signature']}")
+        return web.Response(text=f"received {request.headers['X-Slack-Signature']}")
 
 
 @asynccontextmanager
@@ -62,44 +62,44 @@ async def deliver(balancer: Balancer, *, limit: float = 5) -> tuple[int, str]:
 
 
 async def deliver_when_ready(balancer: Balancer) -> tuple[int, str]:
-    """Deliver, as soon as the balancer knows of a bot."""
+    """Deliver as soon as the balancer knows a ready bot."""
     async with asyncio.timeout(5):
-        # It looks by itself; nobody is told.
+        # It polls the bots and sends no notification.
         while (answer := await deliver(balancer))[0] == 502:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     return answer
 
 
-async def test_a_delivery_comes_to_a_bot_as_it_was_sent() -> None:
+async def test_a_delivery_reaches_a_bot_unchanged() -> None:
     async with bot_behind_balancer() as (bot, balancer):
         answer = await deliver_when_ready(balancer)
 
-    assert answer == (200, "heard v0=signed")
-    assert bot.heard == [b"text=hello"]
+    assert answer == (200, "received v0=signed")
+    assert bot.received == [b"text=hello"]
 
 
 @pytest.mark.parametrize("how", ["dropped", "silent", "unavailable"])
-async def test_nothing_comes_through_while_it_is_cut(how: str) -> None:
+async def test_no_delivery_passes_a_cut(how: str) -> None:
     async with bot_behind_balancer() as (bot, balancer):
         await deliver_when_ready(balancer)
         balancer.cut(how)
         try:
-            told = str((await deliver(balancer, limit=0.5 if how == "silent" else 10))[0])
+            outcome = str((await deliver(balancer, limit=0.5 if how == "silent" else 10))[0])
         except aiohttp.ServerDisconnectedError:
-            told = "dropped"
+            outcome = "dropped"
         except TimeoutError:
-            told = "silent"
+            outcome = "silent"
         await balancer.wait_for_refused(more_than=0)
         balancer.restore(how)
         again = await deliver(balancer)
 
-    assert told == ("503" if how == "unavailable" else how)
+    assert outcome == ("503" if how == "unavailable" else how)
     assert again[0] == 200
-    assert len(bot.heard) == 2
+    assert len(bot.received) == 2
     assert balancer.refused == 1
 
 
-async def test_what_is_under_way_when_it_is_cut_was_heard_and_has_no_answer() -> None:
+async def test_a_delivery_in_progress_at_a_cut_reaches_the_bot_but_gets_no_answer() -> None:
     async with bot_behind_balancer() as (bot, balancer):
         await deliver_when_ready(balancer)
         bot.may_answer.clear()
@@ -115,7 +115,7 @@ async def test_what_is_under_way_when_it_is_cut_was_heard_and_has_no_answer() ->
     assert balancer.refused == 1
 
 
-async def test_two_cuts_are_mended_one_by_one() -> None:
+async def test_two_cuts_end_independently() -> None:
     async with bot_behind_balancer() as (_, balancer):
         await deliver_when_ready(balancer)
         balancer.cut("unavailable")

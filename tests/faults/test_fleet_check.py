@@ -1,4 +1,4 @@
-"""What stays in a worker's home is found, and what a living worker has there is not."""
+"""Leftovers in a worker's home are found, unless a live worker owns them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ OWNER = "worker-0123456789ab"
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """A home with a temporary place, a lock beside it, and a workspace."""
+    """A home with a temporary directory, its lock, and a workspace."""
     for name in ("agents", f"tmp/{OWNER}", "workspaces/ws_1"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / f"tmp/{OWNER}.lock").touch()
     return tmp_path
 
 
-def test_the_place_of_a_living_worker_may_stay(home: Path) -> None:
+def test_the_temporary_directory_of_a_live_worker_may_stay(home: Path) -> None:
     (home / f"workspaces/.ws_2.{OWNER}-01234567").mkdir()
 
     with (home / f"tmp/{OWNER}.lock").open("w") as lock:
@@ -31,7 +31,7 @@ def test_the_place_of_a_living_worker_may_stay(home: Path) -> None:
     assert left == []
 
 
-def test_the_place_of_a_dead_worker_may_not(home: Path) -> None:
+def test_the_temporary_directory_of_a_dead_worker_may_not_stay(home: Path) -> None:
     (home / f"workspaces/.ws_2.{OWNER}-01234567").mkdir()
 
     assert leftover_paths(home) == [
@@ -50,7 +50,7 @@ def test_the_place_of_a_dead_worker_may_not(home: Path) -> None:
         "workspaces/.ws_2.01234567",
     ],
 )
-def test_what_is_nobodys_is_found(home: Path, name: str) -> None:
+def test_a_path_without_an_owner_is_found(home: Path, name: str) -> None:
     (home / name).mkdir()
 
     with (home / f"tmp/{OWNER}.lock").open("w") as lock:

@@ -1,4 +1,4 @@
-"""An injection that finds nothing that it could be done to does not count as done."""
+"""An injection without a victim does not count as made."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from tests.faults.supervised import SupervisedProgram
 
 def injection(*, is_over: bool = False) -> Injection:
     plan = plan_of(1, 1, kinds=[Kind.AGENT_KILLED])
-    # Nothing of the fleet is asked for in these tests.
+    # These tests do not use the fleet.
     return Injection(cast("Fleet", None), plan, list, lambda: is_over)
 
 
-async def test_what_is_not_there_in_time_is_said() -> None:
-    with pytest.raises(InjectionSkipped, match="nobody came"):
-        await injection().wait_until(lambda: False, reason="nobody came", within=0)
+async def test_a_victim_that_does_not_appear_in_time_is_reported() -> None:
+    with pytest.raises(InjectionSkipped, match="it did not appear"):
+        await injection().wait_until(lambda: False, reason="it did not appear", within=0)
 
 
-async def test_what_comes_a_little_late_is_waited_for() -> None:
+async def test_the_injection_waits_for_a_late_victim() -> None:
     there = asyncio.Event()
     asyncio.get_running_loop().call_later(0.05, there.set)
 
-    await injection().wait_until(there.is_set, reason="nobody came")
+    await injection().wait_until(there.is_set, reason="it did not appear")
 
     assert there.is_set()
 
@@ -71,7 +71,7 @@ def progress_with(path: Path, *skipped: int, up_to: int) -> Progress:
                 seed=1,
                 number=number,
                 kind=Kind.BOT_KILLED,
-                description="told",
+                description="the description",
                 runs=1,
                 seconds=1,
                 skipped="it was down" if number in skipped else "",
@@ -80,15 +80,15 @@ def progress_with(path: Path, *skipped: int, up_to: int) -> Progress:
     return progress
 
 
-def test_a_further_number_is_taken_for_each_that_was_not_done(tmp_path: Path) -> None:
+def test_a_further_number_replaces_each_skipped_injection(tmp_path: Path) -> None:
     assert progress_with(tmp_path / "0", up_to=0).selected_numbers(4) == [0, 1, 2, 3]
     assert progress_with(tmp_path / "1", 1, up_to=2).selected_numbers(4) == [0, 1, 2, 3, 4]
     assert progress_with(tmp_path / "2", 1, 4, up_to=6).selected_numbers(4) == [0, 1, 2, 3, 4, 5]
-    # What an earlier call did beyond that is not asked for.
+    # Further injections of an earlier call are not selected.
     assert progress_with(tmp_path / "3", 1, up_to=9).selected_numbers(4) == [0, 1, 2, 3, 4]
 
 
-def test_numbers_come_to_an_end_where_nothing_can_be_done(tmp_path: Path) -> None:
+def test_the_numbers_are_bounded_if_every_injection_is_skipped(tmp_path: Path) -> None:
     progress = progress_with(tmp_path / "progress", *range(40), up_to=40)
 
     assert progress.selected_numbers(4) == list(range(12))
@@ -98,8 +98,10 @@ def test_numbers_come_to_an_end_where_nothing_can_be_done(tmp_path: Path) -> Non
     ("since", "until", "was"),
     [(5, 9, False), (5, 10, True), (12, 13, True), (20, 30, True), (21, 30, False)],
 )
-def test_who_was_hit_in_a_time_is_known(since: float, until: float, *, was: bool) -> None:
-    journal = [Event(10, 20, 1, "SIGKILL to bot-a [7], away 10.0 s")]
+def test_a_hit_program_is_recognized_by_name_and_time(
+    since: float, until: float, *, was: bool
+) -> None:
+    journal = [Event(10, 20, 1, "SIGKILL to bot-a [7], down 10.0 s")]
 
     assert was_hit(journal, ["bot-a", "bot-b"], since=since, until=until) is was
     assert not was_hit(journal, ["worker-a"], since=since, until=until)

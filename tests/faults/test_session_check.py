@@ -1,4 +1,4 @@
-"""The check on an agent's commits, checked: it can fail."""
+"""The check of an agent's commits: it can fail."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.repositories import new_repository
 
 @pytest.fixture
 def homes(tmp_path: Path) -> list[Path]:
-    """Two workers' homes: the first has a workspace with a commit that the second's lacks."""
+    """Two workers' homes: the first has a workspace with a commit that the second lacks."""
     found = [tmp_path / name for name in ("worker-a", "worker-b")]
     for home in found:
         new_repository(home / "workspaces" / "ws_1")
@@ -31,20 +31,20 @@ def lost_commit(homes: list[Path]) -> tuple[str, datetime]:
 
 
 def violation_texts(homes: list[Path], *, carried: list[str], events: list[Row]) -> list[str]:
-    leg = {"run_id": "run_1", "workspace_path": str(homes[1] / "workspaces" / "ws_1")}
-    found = list(check_commits([leg], [lost_commit(homes)[0][:7]], homes, carried, events))
+    run = {"run_id": "run_1", "workspace_path": str(homes[1] / "workspaces" / "ws_1")}
+    found = list(check_commits([run], [lost_commit(homes)[0][:7]], homes, carried, events))
     assert all(one.kind is ViolationKind.WORK for one in found)
     return [one.text for one in found]
 
 
-def lost_worker_events(heard: datetime, *, cut_short: bool = True) -> list[Row]:
+def lost_worker_events(last_heartbeat: datetime, *, cut_short: bool = True) -> list[Row]:
     return [
-        {"kind": "worker_lost", "data": {"last_heard_at": heard.isoformat()}},
+        {"kind": "worker_lost", "data": {"last_heard_at": last_heartbeat.isoformat()}},
         {"kind": "work_restored", "data": {"cut_short": cut_short}},
     ]
 
 
-def test_a_commit_that_is_missing_is_found(homes: list[Path]) -> None:
+def test_a_missing_commit_is_found(homes: list[Path]) -> None:
     (text,) = violation_texts(homes, carried=[], events=[])
 
     assert f"it is in {homes[0]}" in text

@@ -1,4 +1,4 @@
-"""One injection from its first command to its verdict."""
+"""One injection from its first command to its result."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ from tests.faults.run_check import RunRecords, check_rows, load_run_records
 from tests.faults.session_check import check_commits, check_transcript, commits_of
 from tests.faults.thread_check import check_thread, is_drawn, result_delays
 
-# Slack lets one message a second into a channel.  Who draws may be frozen for 20 s and deposed
-# after as long; what all trials were to be told meanwhile stands in line then, and Postgres may
-# go away on top.  How late results were is told in the end.
+# Slack accepts one message a second in a channel.  The drawing bot may be frozen for 20 s and
+# deposed after as long; then the messages of all trials are queued, and Postgres may be
+# down in addition.  The campaign's summary reports the delays of the results.
 _DRAW_LIMIT_SECONDS = 150.0
-# From the end in the rows to the last process gone: none is allowed to be there, but the
-# look itself takes a moment.
+# Seconds from the end in the rows to the end of the last process: none should be left, but the
+# check itself takes a moment.
 _GONE_SECONDS = 1.0
-# After the end of the rows a worker finishes its job in the engine and removes its folders.
+# After the end in the rows a worker finishes its job in the engine and removes its directories.
 _TIDY_SECONDS = 20.0
-# The job of a run that was killed before it began, in the hands of a worker that died: that it
-# is dead and not only silent is believed after 45 s and a second look.
+# A run killed before it began may have a job that is assigned to a dead worker: the worker
+# counts as dead after 45 s and a second check.
 _ABANDONED_SECONDS = 90.0
-# Who was told that most likely nothing was started is told so wrongly only if the bot that was to
-# take the command back was hit meanwhile; it may have been frozen when it was asked.
+# "Most likely nothing was started" may be wrong only if the bot that withdraws the command was
+# hit in the meantime; it may have been frozen since before the command.
 _BEFORE_COMMAND_SECONDS = 30.0
-# A delivery whose bot died is taken up by the next look of another.
+# The next check of another bot claims a delivery whose bot died.
 _REPLAY_LIMIT_SECONDS = 70.0
 
 
 @dataclass
 class Trial:
-    """One injection in a fleet that may be in the middle of others.
+    """One injection in a fleet that other injections may share.
 
     Attributes:
-        is_over: Whether its people have done what they had to do.
+        is_over: Whether its people have finished.
     """
 
     fleet: Fleet
@@ -61,7 +61,7 @@ class Trial:
     is_over: bool = False
 
     async def run(self) -> InjectionResult:
-        """Do it and judge it."""
+        """Make the injection and check its effects."""
         began = time.time()
         self.people = [Person(self.fleet, task) for task in self.plan.tasks]
         injection = Injection(self.fleet, self.plan, self._runs, lambda: self.is_over)
@@ -79,7 +79,7 @@ class Trial:
                 skipped = "the run was over before it was to be killed"
         except InjectionSkipped as error:
             skipped = str(error)
-        except Exception:  # noqa: BLE001 - told with the verdict; the other injections go on
+        except Exception:  # noqa: BLE001 - part of the result; the other injections go on
             self._add_violation(
                 ViolationKind.HARNESS, "the injection", traceback.format_exc(limit=4)
             )
@@ -94,7 +94,7 @@ class Trial:
                 self._add_violation(
                     ViolationKind.HARNESS, person.task.tag, traceback.format_exc(limit=4)
                 )
-        verdict = InjectionResult(
+        result = InjectionResult(
             seed=self.seed,
             number=self.plan.number,
             kind=self.plan.kind,
@@ -112,12 +112,12 @@ class Trial:
                 save,
                 self.folder,
                 self.fleet,
-                verdict=verdict,
+                result=result,
                 people=self.people,
                 run_records=self.run_records,
                 began=began,
             )
-        return verdict
+        return result
 
     def _runs(self) -> list[str]:
         return [run_id for person in self.people for run_id in person.run_ids()]
@@ -132,45 +132,52 @@ class Trial:
             self._add_violation(ViolationKind.LOST, person.task.tag, str(error))
 
     async def _check_person(self, person: Person) -> None:
-        legs = await person.refresh()
+        runs = await person.refresh()
         for said in person.start_commands:
             await self._check_one_run_per_command(said)
-        for leg in legs:
-            self.violations += await self._wait_for_tidy_run(leg, person)
+        for run in runs:
+            self.violations += await self._wait_for_tidy_run(run, person)
         await self._check_kills_handled(person)
         await self._check_forbidden_kills(person)
-        for thread_key in sorted({str(leg["thread_key"]) for leg in legs}):
-            await self._check_thread([leg for leg in legs if leg["thread_key"] == thread_key])
+        for thread_key in sorted({str(run["thread_key"]) for run in runs}):
+            await self._check_thread([run for run in runs if run["thread_key"] == thread_key])
 
     async def _check_forbidden_kills(self, person: Person) -> None:
-        """Who may not kill was told so, and it was written down; late if a bot died over it."""
+        """Check that refused kills were answered and audited, or late if a bot died."""
         for said in person.forbidden_kills:
             deadline = time.monotonic() + _REPLAY_LIMIT_SECONDS
             while True:
                 lines = [
                     line
-                    for leg in person.legs
-                    for line in await self.fleet.rows.audit(leg)
+                    for run in person.runs
+                    for line in await self.fleet.rows.audit(run)
                     if line["action"] == "kill" and line["actor_name"] == person.task.unauthorized
                 ]
-                told = person.private_messages(since=said.at, by=person.task.unauthorized)
-                if said.answer != "taken" or lines or told or time.monotonic() > deadline:
+                private_messages = person.private_messages(
+                    since=said.at, by=person.task.unauthorized
+                )
+                if (
+                    said.answer != "taken"
+                    or lines
+                    or private_messages
+                    or time.monotonic() > deadline
+                ):
                     break
                 await asyncio.sleep(1)
             if any(line["allowed"] for line in lines):
                 self._add_violation(
-                    ViolationKind.AUDIT, said.marker, "somebody killed a run who may not"
+                    ViolationKind.AUDIT, said.marker, "a person without permission killed a run"
                 )
-            if said.answer == "taken" and not lines and not told:
+            if said.answer == "taken" and not lines and not private_messages:
                 self._add_violation(
-                    ViolationKind.AUDIT, said.marker, "a refusal was neither written down nor told"
+                    ViolationKind.AUDIT, said.marker, "a refusal was neither audited nor answered"
                 )
 
-    async def _wait_for_tidy_run(self, leg: Row, person: Person) -> list[Violation]:
-        """What is wrong with a run's rows and rests, once its worker had time to tidy up."""
+    async def _wait_for_tidy_run(self, run: Row, person: Person) -> list[Violation]:
+        """Violations in a run's rows and leftovers, after its worker had time to clean up."""
         began = time.monotonic()
         while True:
-            records = await load_run_records(self.fleet, leg)
+            records = await load_run_records(self.fleet, run)
             found = [*check_rows(records, person.task, self.fleet), *self._leftovers(records)]
             max_wait = _ABANDONED_SECONDS if records.has_abandoned_job else _TIDY_SECONDS
             if not found or time.monotonic() - began > max_wait:
@@ -198,35 +205,41 @@ class Trial:
             since = said.at - _BEFORE_COMMAND_SECONDS
             if not was_hit(self.fleet.journal, bots, since=since, until=began):
                 self._add_violation(
-                    ViolationKind.WRONG_THREAD, said.marker, "nothing was to be started, and it was"
+                    ViolationKind.WRONG_THREAD, said.marker, "a refused command started a run"
                 )
 
     async def _check_kills_handled(self, person: Person) -> None:
-        """Each kill that was taken is done or answered, late if its bot died over it."""
+        """Check that each accepted kill was done or answered, late if its bot died."""
         taken = [said for said in person.kill_commands if said.answer == "taken"]
         deadline = time.monotonic() + _REPLAY_LIMIT_SECONDS
         while True:
             lines = [
                 line
-                for leg in person.legs
-                for line in await self.fleet.rows.audit(leg)
+                for run in person.runs
+                for line in await self.fleet.rows.audit(run)
                 if line["action"] == "kill" and person.task.tag in str(line["reason"])
             ]
-            told = person.private_messages(since=taken[0].at) if taken else []
+            private_messages = person.private_messages(since=taken[0].at) if taken else []
             about = [*person.run_ids(), "ry again"]
-            if not taken or lines or any(words in text for text in told for words in about):
+            if (
+                not taken
+                or lines
+                or any(words in text for text in private_messages for words in about)
+            ):
                 break
             if time.monotonic() > deadline:
                 self._add_violation(
                     ViolationKind.AUDIT,
                     person.task.tag,
-                    "a kill was taken and neither done nor refused",
+                    "a kill was accepted and neither done nor refused",
                 )
                 break
             await asyncio.sleep(1)
         if len(lines) > len(person.kill_commands):
             self._add_violation(
-                ViolationKind.DUPLICATED, person.task.tag, f"{len(lines)} lines for one kill"
+                ViolationKind.DUPLICATED,
+                person.task.tag,
+                f"{len(lines)} audit entries for one kill",
             )
 
     async def _survivors(self, records: RunRecords) -> list[Violation]:
@@ -249,7 +262,7 @@ class Trial:
         left = [
             str(path.relative_to(self.fleet.folder))
             for worker in self.fleet.workers
-            # Who is away clears away when it comes back; that is looked at in the end.
+            # A worker that is down cleans up when it is back; the final check covers that.
             if worker.url is not None
             for path in (worker.home / "agents").glob(f"{name}-*")
         ]
@@ -257,28 +270,28 @@ class Trial:
             return []
         return [Violation(ViolationKind.LEFTOVER, name, f"left behind: {', '.join(left)}")]
 
-    async def _check_thread(self, legs: Sequence[Row]) -> None:
-        await self._wait_until_drawn(legs)
-        self.violations += check_thread(self.fleet.sandbox, legs)
-        self.result_delays += result_delays(self.fleet.sandbox, legs)
-        transcript = await self.fleet.rows.transcript(legs[0]["session_id"])
-        self.violations += check_transcript(legs, transcript)
+    async def _check_thread(self, runs: Sequence[Row]) -> None:
+        await self._wait_until_drawn(runs)
+        self.violations += check_thread(self.fleet.sandbox, runs)
+        self.result_delays += result_delays(self.fleet.sandbox, runs)
+        transcript = await self.fleet.rows.transcript(runs[0]["session_id"])
+        self.violations += check_transcript(runs, transcript)
         carried = await self.fleet.rows.fetch(
             "SELECT commit, head_commit FROM carried_work WHERE session_id = $1",
-            legs[0]["session_id"],
+            runs[0]["session_id"],
         )
         shas = [str(sha) for row in carried for sha in row.values() if sha]
-        events = [event for leg in legs for event in await self.fleet.rows.events(leg)]
-        self.violations += check_cost(legs, transcript, events, self.fleet.outages)
+        events = [event for run in runs for event in await self.fleet.rows.events(run)]
+        self.violations += check_cost(runs, transcript, events, self.fleet.outages)
         commits = commits_of(transcript)
         self.violations += await asyncio.to_thread(
-            lambda: list(check_commits(legs, commits, self.fleet.homes, shas, events))
+            lambda: list(check_commits(runs, commits, self.fleet.homes, shas, events))
         )
 
-    async def _wait_until_drawn(self, legs: Sequence[Row]) -> None:
+    async def _wait_until_drawn(self, runs: Sequence[Row]) -> None:
         deadline = time.monotonic() + _DRAW_LIMIT_SECONDS
-        # It is another process that draws; nobody tells us.
-        while not is_drawn(self.fleet.sandbox, legs) and time.monotonic() < deadline:  # noqa: ASYNC110
+        # Another process draws, so the thread is polled.
+        while not is_drawn(self.fleet.sandbox, runs) and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.3)
 
 

@@ -1,4 +1,4 @@
-"""A desk to launch real agents from, on the scripted model, and what is read of their events."""
+"""Launches real agents on the scripted model, and reads their events."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ E = TypeVar("E")
 
 @dataclass
 class AgentHarness:
-    """A place to launch agents from, each leg with directories of its own."""
+    """Launches agents; each launch has its own directories."""
 
     folder: Path
     model: Model
@@ -41,8 +41,8 @@ class AgentHarness:
 
     def launch(self, prompt: str = "Do it.", **overrides: Any) -> Launch:
         self.launches += 1
-        # A path with a space, as a home directory may have.
-        launch_dir = self.folder / f"leg {self.launches}"
+        # A path with a space, such as a home directory may have.
+        launch_dir = self.folder / f"launch {self.launches}"
         (launch_dir / "work").mkdir(parents=True)
         launch = Launch(
             run_id=f"run_{uuid4().hex[:12]}",
@@ -64,11 +64,11 @@ class AgentHarness:
         return replace(launch, **overrides)
 
     def set_turns(self, *turns: Turn) -> None:
-        """Let the model say just this."""
+        """Set the model's answers."""
         self.model.script = Script(name="test", description="", play=play_in_order(*turns))
 
     async def run(self, launch: Launch) -> list[AgentEvent]:
-        """One leg to its end."""
+        """Run one agent to its end."""
         async with open_agent(launch, self.transcripts) as agent:
             return [event async for event in agent.events()]
 
@@ -88,7 +88,7 @@ def tool_outputs(events: list[AgentEvent]) -> str:
 
 
 async def read_until(agent: AgentSession, predicate: Callable[[AgentEvent], bool]) -> None:
-    """Read on until an event of this kind came."""
+    """Read events until one meets the predicate."""
     async for event in agent.events():
         if predicate(event):
             return
@@ -102,7 +102,7 @@ def starts_bash(event: AgentEvent) -> bool:
 async def wait_for_sleep(launch: Launch, seconds: str) -> None:
     """Wait until the tool's own process runs."""
     async with asyncio.timeout(40):
-        # Its shell's command line has the words before it executes them.
+        # The shell's command line contains the words before the shell executes them.
         while f"sleep {seconds} " not in command_lines(launch):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
@@ -122,7 +122,7 @@ def assert_nothing_left(launch: Launch) -> None:
 
 
 def fake_program(agent_harness: AgentHarness, *lines: str) -> Path:
-    """Something that is not the agent program."""
+    """A program that is not the agent program."""
     path = agent_harness.folder / f"program-{uuid4().hex[:6]}"
     path.write_text("\n".join(("#!/bin/sh", *lines, "")))
     path.chmod(0o755)

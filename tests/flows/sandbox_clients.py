@@ -1,4 +1,4 @@
-"""Clients of the sandbox, and what a call that it refuses says."""
+"""Clients of the sandbox, and the errors of refused calls."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 async def error_of_refused_call(sandbox: Sandbox, call: Any) -> str:
-    """The error word of a call, whose problems are thereby expected."""
+    """The error code of a call; its problems are expected and removed."""
     with pytest.raises(SlackApiError) as caught:
         await call
     sandbox.take_problems()

@@ -1,4 +1,4 @@
-"""The demo page's client, and an app behind it that writes down what it got."""
+"""The demo page's client, and an app that records what it receives."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ SMALL: Document = {
 
 
 class Recorder:
-    """An app that does as it is told and writes down what it got."""
+    """An app that reacts to every interaction and records what it receives."""
 
     def __init__(self, app: AsyncApp) -> None:
         self.received: list[tuple[str, Document]] = []

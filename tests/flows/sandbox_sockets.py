@@ -1,4 +1,4 @@
-"""A Socket Mode client without a library, and a sandbox that does not wait long."""
+"""A Socket Mode client without a library, and a sandbox with a short timeout."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from tests.flows.sandbox_clients import Document
 
 @pytest_asyncio.fixture
 async def short_timeout_sandbox() -> AsyncIterator[Sandbox]:
-    """A sandbox that does not wait long for an acknowledgement."""
+    """A sandbox with a short time for acknowledgements."""
     async with open_sandbox(ack_timeout=0.2) as opened:
         yield opened
 
 
 @pytest_asyncio.fixture
 async def unchecked_sandbox() -> AsyncIterator[Sandbox]:
-    """A sandbox whose complaints are the test's own business."""
+    """A sandbox whose problems do not fail the test."""
     async with open_sandbox(ack_timeout=10) as opened:
         yield opened
 
 
 class Listener:
-    """A Socket Mode client without a library: it sees the envelopes themselves."""
+    """A Socket Mode client without a library; it sees the envelopes themselves."""
 
     def __init__(self, sandbox: Sandbox, socket: aiohttp.ClientWebSocketResponse) -> None:
         self.sandbox = sandbox
         self.socket = socket
 
     async def next(self) -> Document:
-        """The next message; it must come soon."""
+        """The next message, within a time limit."""
         message: Document = await self.socket.receive_json(timeout=10)
         return message
 

@@ -1,4 +1,4 @@
-"""However the real agent program is ended, nothing of it is left."""
+"""However the real agent program ends, none of its processes is left."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def test_an_interrupt_ends_the_tool_and_the_agent(agent_harness: AgentHarn
     assert_nothing_left(launch)
 
 
-async def test_an_agent_closed_in_mid_work_leaves_nothing_behind(
+async def test_an_agent_closed_during_work_leaves_nothing_behind(
     agent_harness: AgentHarness,
 ) -> None:
     agent_harness.set_turns(Turn(calls=(bash("sleep 72", "Sleep"),)), Turn(text="Never."))
@@ -60,9 +60,9 @@ async def test_an_agent_closed_in_mid_work_leaves_nothing_behind(
 
     assert time.monotonic() - closing < 10
     assert_nothing_left(launch)
-    # Its last words are kept: another machine can go on from here.
-    kept = json.dumps(agent_harness.transcripts.entries[str(agent_harness.session_id), ""])
-    assert "sleep 72" in kept
+    # Its last messages are stored: another machine can continue from here.
+    stored = json.dumps(agent_harness.transcripts.entries[str(agent_harness.session_id), ""])
+    assert "sleep 72" in stored
 
 
 async def test_a_daemon_left_by_a_tool_ends_with_the_agent(agent_harness: AgentHarness) -> None:
@@ -127,7 +127,7 @@ async def test_the_ladder_ends_a_hostile_agents_tree_while_its_events_are_read(
     launch = agent_harness.launch(f"[scenario: {scenario}]")
     phases: list[Phase] = []
 
-    async def heard(phase: Phase, proof: Proof) -> None:
+    async def record_phase(phase: Phase, proof: Proof) -> None:
         phases.append(phase)
 
     async with open_agent(launch, agent_harness.transcripts) as agent:
@@ -146,7 +146,7 @@ async def test_the_ladder_ends_a_hostile_agents_tree_while_its_events_are_read(
             root=agent.root,
             interrupt=agent.interrupt,
             has_ended=lambda: agent.has_ended,
-            on_phase=heard,
+            on_phase=record_phase,
             known=agent.tree,
         )
         elapsed = time.monotonic() - began
@@ -172,7 +172,7 @@ async def test_an_agent_ends_with_its_worker(agent_harness: AgentHarness) -> Non
         await worker.wait()
 
     assert {one.name for one in seen} >= {"sleep"}
-    # One that is dying has given up its environment before it is gone.
+    # A dying process loses its environment before it is gone.
     async with asyncio.timeout(20):
         while find_run_processes(launch.run_id, None) or any(is_alive(one) for one in seen):  # noqa: ASYNC110
             await asyncio.sleep(0.05)

@@ -1,4 +1,4 @@
-"""An agent program that crashes, does not start or is missing is told clearly."""
+"""Clear errors for an agent program that crashes, does not start or is missing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.flows.agent_harness import (
 __all__ = ["agent_harness"]
 
 
-async def test_a_crash_is_told_with_its_exit_code_and_ends_the_orphans(
+async def test_a_crash_is_reported_with_its_exit_code_and_ends_the_orphans(
     agent_harness: AgentHarness,
 ) -> None:
     agent_harness.set_turns(
@@ -41,13 +41,13 @@ async def test_a_crash_is_told_with_its_exit_code_and_ends_the_orphans(
     assert_nothing_left(launch)
 
 
-async def test_after_a_crash_a_resume_goes_on(agent_harness: AgentHarness) -> None:
+async def test_a_resume_continues_after_a_crash(agent_harness: AgentHarness) -> None:
     agent_harness.set_turns(
         Turn(text="First.", calls=(bash("touch begun; sleep 76", "Begin"),)), Turn(text="Never.")
     )
     launch = agent_harness.launch()
     running = asyncio.create_task(agent_harness.run(launch))
-    # A program that dies in its first moments has told nobody of its conversation.
+    # A program that dies immediately has stored nothing of its conversation.
     async with asyncio.timeout(30):
         while not (launch.cwd / "begun").exists() or not agent_harness.transcripts.entries:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
@@ -74,7 +74,7 @@ async def test_after_a_crash_a_resume_goes_on(agent_harness: AgentHarness) -> No
     ],
     ids=["fails", "silent", "garbage", "nonsense", "hangs"],
 )
-async def test_a_program_that_does_not_start_is_told_clearly(
+async def test_a_program_that_does_not_start_raises_a_clear_error(
     agent_harness: AgentHarness, lines: tuple[str, ...], what: str, exit_code: int | None
 ) -> None:
     launch = agent_harness.launch(program=fake_program(agent_harness, *lines))
@@ -92,7 +92,7 @@ async def test_a_program_that_does_not_start_is_told_clearly(
     assert_nothing_left(launch)
 
 
-async def test_a_missing_program_is_told_clearly(agent_harness: AgentHarness) -> None:
+async def test_a_missing_program_raises_a_clear_error(agent_harness: AgentHarness) -> None:
     with pytest.raises(AgentFailed) as caught:
         await agent_harness.run(agent_harness.launch(program=agent_harness.folder / "nowhere"))
 

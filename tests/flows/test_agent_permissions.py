@@ -1,4 +1,4 @@
-"""What the real agent program is given and may do: its environment, its tools."""
+"""The environment and the permissions of the real agent program."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def environment_of(agent: AgentSession) -> str:
     return Path(f"/proc/{agent.root.pid}/environ").read_text()
 
 
-async def test_an_agent_finds_a_clean_environment(
+async def test_an_agent_has_a_clean_environment(
     agent_harness: AgentHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     secrets = {
@@ -124,7 +124,7 @@ async def test_bypassing_permissions_as_root_is_refused_clearly(
     assert "IS_SANDBOX=1" in caught.value.user_message
 
 
-async def test_permissions_are_bypassed_where_the_machine_may_be_lost(
+async def test_permissions_are_bypassed_on_a_disposable_machine(
     agent_harness: AgentHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("IS_SANDBOX", "1")

@@ -1,4 +1,4 @@
-"""The real agent program on the scripted model: what it does, over one leg or several."""
+"""The real agent program on the scripted model, in one run or several runs of a session."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ async def test_an_agent_works_to_its_end(agent_harness: AgentHarness) -> None:
     assert agent_harness.transcripts.entries[str(agent_harness.session_id), ""]
 
 
-async def test_a_turn_limit_then_a_resume_elsewhere_finishes_the_job(
+async def test_a_resume_elsewhere_finishes_the_work_after_a_turn_limit(
     agent_harness: AgentHarness,
 ) -> None:
     create, update = "TaskCreate", "TaskUpdate"
@@ -109,7 +109,7 @@ async def test_a_turn_limit_then_a_resume_elsewhere_finishes_the_job(
         ("2", "Two", "completed"),
         ("3", "Three", "pending"),
     ]
-    # Each leg's own: the first wrote the whole prompt to the cache, the second only read it.
+    # Each run's own tokens: the first wrote the whole prompt to the cache, the second only read it.
     assert stopped.cost_usd
     assert finished.cost_usd
     assert finished.cost_usd < stopped.cost_usd
@@ -121,7 +121,7 @@ def task(name: str, **given: str) -> ToolCall:
     return ToolCall(name, given)
 
 
-async def test_steps_of_a_leg_go_on_in_the_next(agent_harness: AgentHarness) -> None:
+async def test_steps_of_a_run_continue_in_the_next(agent_harness: AgentHarness) -> None:
     failed = PlanItem(source_id="4", name="Ship", status=StepStatus.FAILED)
     agent_harness.set_turns(
         Turn(calls=(task("TaskUpdate", taskId="4", status="completed"),)), Turn(text="Done.")
@@ -134,7 +134,7 @@ async def test_steps_of_a_leg_go_on_in_the_next(agent_harness: AgentHarness) -> 
     assert not any(one.is_error for one in events_of_type(events, ToolFinished))
 
 
-async def test_a_budget_counts_for_its_leg_alone(agent_harness: AgentHarness) -> None:
+async def test_a_budget_counts_for_one_run_only(agent_harness: AgentHarness) -> None:
     agent_harness.set_turns(Turn(calls=(bash("echo 1", "First"),)), Turn(text="Done."))
     first = events_of_type(await agent_harness.run(agent_harness.launch(max_turns=1)), AgentResult)[
         -1
@@ -158,10 +158,10 @@ async def test_a_budget_stops_an_agent(agent_harness: AgentHarness) -> None:
     assert events_of_type(events, AgentResult)[-1].subtype == "error_max_budget_usd"
 
 
-async def test_words_sent_in_mid_run_reach_the_agent(agent_harness: AgentHarness) -> None:
+async def test_a_message_sent_during_a_run_reaches_the_agent(agent_harness: AgentHarness) -> None:
     agent_harness.set_turns(
         Turn(calls=(bash("sleep 0.5", "Wait"),)),
-        Turn(text="Heard."),
+        Turn(text="Received."),
     )
     said = uuid4()
 
@@ -177,21 +177,23 @@ async def test_words_sent_in_mid_run_reach_the_agent(agent_harness: AgentHarness
     assert [one.message_uuid for one in events_of_type(events, MessageConsumed)].count(
         str(said)
     ) == 1
-    assert events_of_type(events, AgentText)[-1].text == "Heard."
+    assert events_of_type(events, AgentText)[-1].text == "Received."
 
 
-async def test_what_people_type_is_said_verbatim(agent_harness: AgentHarness) -> None:
+async def test_typed_text_reaches_the_model_verbatim(agent_harness: AgentHarness) -> None:
     agent_harness.model.logs_bodies = True
     agent_harness.set_turns(Turn(text="Done."))
     prompt = "/clear\n@/etc/hostname !ls *bold* <tag> -- --help"
 
     await agent_harness.run(agent_harness.launch(prompt))
 
-    bodies = json.dumps([asked.body for asked in agent_harness.model.requests], ensure_ascii=False)
+    bodies = json.dumps(
+        [request.body for request in agent_harness.model.requests], ensure_ascii=False
+    )
     assert json.dumps(prompt)[1:-1] in bodies
 
 
-async def test_huge_outputs_and_answers_pass(agent_harness: AgentHarness) -> None:
+async def test_huge_outputs_and_answers_arrive(agent_harness: AgentHarness) -> None:
     events = await agent_harness.run(agent_harness.launch("[scenario: huge]"))
 
     assert max(len(one.text) for one in events_of_type(events, AgentText)) > 250_000
@@ -205,7 +207,7 @@ async def test_a_session_without_transcript_does_not_start_afresh(
         await agent_harness.run(agent_harness.launch("Go on.", resume=True))
 
 
-async def test_a_recorded_leg_folds_into_finished_steps(agent_harness: AgentHarness) -> None:
+async def test_the_events_of_a_run_fold_into_finished_steps(agent_harness: AgentHarness) -> None:
     events = await agent_harness.run(agent_harness.launch("[scenario: work] Add it"))
 
     steps = fold_steps((), (), events, now=datetime.now(UTC))

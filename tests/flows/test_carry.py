@@ -1,4 +1,4 @@
-"""Sessions that go on on another machine: another home, no shared disk, the same database."""
+"""Sessions that continue on another machine: another home, no shared disk, the same database."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def git(path: Path | str | None, *arguments: str) -> str:
 
 @asynccontextmanager
 async def elsewhere(core_harness: CoreHarness, home: Path) -> AsyncIterator[CoreHarness]:
-    """The same office on another machine: another home, no disk in common."""
+    """The same installation on another machine: another home, no shared disk."""
     if not await asyncio.to_thread(home.exists):
         await asyncio.to_thread(new_home, home)
     settings = load_settings(
@@ -56,14 +56,14 @@ async def elsewhere(core_harness: CoreHarness, home: Path) -> AsyncIterator[Core
 async def start_and_wait_for_agent(
     core_harness: CoreHarness, task: str, *, repo: str | None = None
 ) -> Run:
-    """Start a run and wait until its agent is at work; the run, with its workspace."""
+    """Start a run and wait until its agent works; returns the run with its workspace."""
     run = await core_harness.start(task, repo=repo)
     seen = await core_harness.wait_until(run, lambda seen: seen.run.tool_calls >= 2)
     return seen.run
 
 
 def commit_in(run: Run, name: str) -> str:
-    """Commit a file, as the agent would."""
+    """Commit a file as the agent would."""
     assert run.workspace_path is not None
     (Path(run.workspace_path) / name).write_text(f"{name}\n")
     git(run.workspace_path, "add", name)
@@ -89,7 +89,7 @@ async def until_carried(core_harness: CoreHarness, run: Run, head: str) -> None:
 
 
 @pytest.mark.parametrize("has_repository", [True, False])
-async def test_a_run_handed_over_goes_on_elsewhere_with_its_uncommitted_work(
+async def test_a_run_handed_over_continues_elsewhere_with_its_uncommitted_work(
     core_harness: CoreHarness, tmp_path: Path, has_repository: bool
 ) -> None:
     repository = await asyncio.to_thread(new_repository, tmp_path / "api")
@@ -118,7 +118,7 @@ async def test_a_run_handed_over_goes_on_elsewhere_with_its_uncommitted_work(
     assert event.data["from_node"]
 
 
-async def test_a_workspace_that_vanished_from_its_own_disk_comes_back(
+async def test_a_workspace_deleted_from_its_own_disk_is_restored(
     core_harness: CoreHarness,
 ) -> None:
     async with core_harness.worker():
@@ -138,7 +138,7 @@ async def test_a_workspace_that_vanished_from_its_own_disk_comes_back(
     assert event.data["incomplete"] is False
 
 
-async def test_a_killed_run_is_continued_elsewhere_with_what_it_left(
+async def test_a_killed_run_is_continued_elsewhere_with_its_work(
     core_harness: CoreHarness, tmp_path: Path
 ) -> None:
     async with core_harness.worker():
@@ -147,22 +147,22 @@ async def test_a_killed_run_is_continued_elsewhere_with_what_it_left(
             KillRequest(target=run.run_id), by=core_harness.operator
         )
         await core_harness.wait_until_ended(run)
-    leg = await core_harness.backend.runs.continue_run(
+    continued = await core_harness.backend.runs.continue_run(
         ContinueRequest(target=run.run_id, request_key="c", message="[scenario: work] Go on"),
         by=core_harness.operator,
     )
     async with elsewhere(core_harness, tmp_path / "other") as other, other.worker():
-        seen = await other.wait_until_ended(leg.run)
+        seen = await other.wait_until_ended(continued.run)
 
     assert seen.run.status is RunStatus.COMPLETED, seen.run.error_message
     assert seen.run.diff is not None
     assert "before-the-stop.txt" in {file.path for file in seen.run.diff.files}
-    (event,) = await events_of_kind(core_harness, leg.run, EventKind.WORK_RESTORED)
+    (event,) = await events_of_kind(core_harness, continued.run, EventKind.WORK_RESTORED)
     assert event.data["uncommitted"] is True
 
 
 @pytest.mark.parametrize("has_own_commit", [False, True])
-async def test_a_session_that_comes_back_goes_on_in_its_older_copy_or_beside_it(
+async def test_a_returning_session_uses_its_older_copy_or_a_new_one_beside_it(
     core_harness: CoreHarness, tmp_path: Path, has_own_commit: bool
 ) -> None:
     repository = await asyncio.to_thread(new_repository, tmp_path / "api")
@@ -198,7 +198,7 @@ async def test_a_session_that_comes_back_goes_on_in_its_older_copy_or_beside_it(
     assert last.final_commit_hash != middle.final_commit_hash
 
 
-async def test_a_run_of_a_dead_worker_goes_on_elsewhere_from_its_last_commit(
+async def test_a_run_of_a_dead_worker_continues_elsewhere_from_its_last_commit(
     core_harness: CoreHarness, tmp_path: Path
 ) -> None:
     run = await core_harness.start("[scenario: long] [turns: 40] [delay: 0.3s] work")
@@ -225,7 +225,7 @@ async def test_a_run_of_a_dead_worker_goes_on_elsewhere_from_its_last_commit(
     assert event.data["workspace"] == path.name
 
 
-async def test_a_run_whose_worker_died_before_a_commit_says_what_is_lost(
+async def test_a_run_whose_worker_died_before_a_commit_reports_the_lost_work(
     core_harness: CoreHarness, tmp_path: Path
 ) -> None:
     run = await core_harness.start("[scenario: kill-me] work")
@@ -246,7 +246,7 @@ async def test_a_run_whose_worker_died_before_a_commit_says_what_is_lost(
     assert seen.run.workspace_id == event.data["workspace"]
 
 
-async def test_work_over_the_limit_stays_and_the_thread_says_so(
+async def test_work_over_the_limit_is_not_carried_and_the_thread_says_so(
     core_harness: CoreHarness, tmp_path: Path
 ) -> None:
     async with core_harness.worker():
@@ -271,7 +271,7 @@ async def test_work_over_the_limit_stays_and_the_thread_says_so(
 
 @asynccontextmanager
 async def dying_worker(core_harness: CoreHarness, home: Path) -> AsyncIterator[Program]:
-    """A worker in a process of its own, to be killed."""
+    """A worker in its own process, which the test kills."""
     await asyncio.to_thread(new_home, home)
     async with running(
         "worker",
@@ -285,7 +285,7 @@ async def dying_worker(core_harness: CoreHarness, home: Path) -> AsyncIterator[P
 
 
 async def reassign(core_harness: CoreHarness, run: Run) -> None:
-    """What another worker does once the heartbeat has been silent for long enough."""
+    """Rescue the run as another worker does after the heartbeat was silent for long enough."""
     with claimed_identity(core_harness.settings.node.home) as identity:
         node = new_node(core_harness.backend, identity)
         async with core_harness.backend.database.sessions.begin() as session:

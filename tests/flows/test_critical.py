@@ -1,4 +1,4 @@
-"""A kill waits for what must not be cut in half: with the real program and real git."""
+"""A kill waits for critical sections, with the real program and real git."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ FIRST = "[scenario: slow-commit]"
 
 
 async def start_commit(core_harness: CoreHarness, task: str) -> Run:
-    """Start a run and wait until its commit is under way."""
+    """Start a run and wait until its commit is in progress."""
     run = await core_harness.start(task)
     seen = await core_harness.wait_until(run, lambda now: now.run.tool_calls >= 2)
     return seen.run
 
 
 async def kill_and_wait(core_harness: CoreHarness, run: Run, *, force: bool = False) -> RunSnapshot:
-    wish = KillRequest(target=run.run_id, force=force)
-    await core_harness.backend.runs.kill(wish, by=core_harness.operator)
+    request = KillRequest(target=run.run_id, force=force)
+    await core_harness.backend.runs.kill(request, by=core_harness.operator)
     return await core_harness.wait_until_ended(run, within=20)
 
 
 def subjects(run: Run) -> list[str]:
-    """What was committed in the run's workspace, newest first."""
+    """Subjects of the commits in the run's workspace, newest first."""
     assert run.workspace_path is not None
     log = subprocess.run(
         ["git", "-C", run.workspace_path, "log", "--format=%s"],
@@ -44,11 +44,11 @@ def subjects(run: Run) -> list[str]:
 
 
 def lock_of(run: Run) -> Path:
-    """What a git that was cut off leaves in the way of the next one."""
+    """The lock file that an interrupted git leaves, which blocks the next one."""
     return Path(str(run.workspace_path), ".git/index.lock")
 
 
-async def test_a_kill_lets_a_commit_come_to_its_end(core_harness: CoreHarness) -> None:
+async def test_a_kill_lets_a_commit_finish(core_harness: CoreHarness) -> None:
     async with core_harness.worker():
         run = await start_commit(core_harness, f"{FIRST} [pause: 2300] work")
         seen = await kill_and_wait(core_harness, run)
@@ -59,7 +59,7 @@ async def test_a_kill_lets_a_commit_come_to_its_end(core_harness: CoreHarness) -
     assert termination is not None
     *begun, after = list(termination.phases)[:4]
     assert begun == [Phase.REQUESTED, Phase.ACKNOWLEDGED, Phase.DRAINING]
-    # Refused its next call, the agent may end before it is asked to.
+    # Its next call is refused, so the agent may end before it is asked to.
     assert after in (Phase.INTERRUPTED, Phase.CONFIRMED)
     assert termination.phase is Phase.CONFIRMED
     (waited,) = termination.waited_for
@@ -71,14 +71,14 @@ async def test_a_kill_lets_a_commit_come_to_its_end(core_harness: CoreHarness) -
     assert termination.elapsed is not None
     assert termination.elapsed < timedelta(seconds=10)
     async with core_harness.backend.database.sessions() as session:
-        told = await events.of_run(session, run.id, kinds=[EventKind.CRITICAL_WAITED])
+        waits = await events.of_run(session, run.id, kinds=[EventKind.CRITICAL_WAITED])
         lines = [line for line in await audit.recent(session, 50) if line.action == "kill_waited"]
-    assert [one.data["summary"] for one in told] == ["git commit -q -m first"]
+    assert [one.data["summary"] for one in waits] == ["git commit -q -m first"]
     assert [line.actor.name for line in lines] == ["Signalbox"]
     assert lines[0].details["waited_for"][0]["milliseconds"] == waited.milliseconds
 
 
-async def test_a_commit_that_takes_too_long_is_not_waited_for_for_ever(
+async def test_a_kill_does_not_wait_forever_for_a_long_commit(
     core_harness: CoreHarness,
 ) -> None:
     async with core_harness.worker():
@@ -106,7 +106,7 @@ async def test_force_waits_for_nothing(core_harness: CoreHarness) -> None:
     assert seen.run.status is RunStatus.KILLED
 
 
-async def test_force_ends_the_waiting(core_harness: CoreHarness) -> None:
+async def test_force_ends_the_wait_for_a_commit(core_harness: CoreHarness) -> None:
     async with core_harness.worker():
         run = await start_commit(core_harness, f"{FIRST} [pause: 30000] work")
         await core_harness.backend.runs.kill(
@@ -125,7 +125,7 @@ async def test_force_ends_the_waiting(core_harness: CoreHarness) -> None:
     assert Phase.INTERRUPTED not in seen.termination.phases
 
 
-async def test_a_run_without_a_kill_commits_as_ever(core_harness: CoreHarness) -> None:
+async def test_a_run_without_a_kill_commits_as_usual(core_harness: CoreHarness) -> None:
     async with core_harness.worker():
         run = await core_harness.start(f"{FIRST} [pause: 10] work")
         seen = await core_harness.wait_until_ended(run)
@@ -134,9 +134,9 @@ async def test_a_run_without_a_kill_commits_as_ever(core_harness: CoreHarness) -
     assert subjects(seen.run) == ["second", "first"]
 
 
-async def test_a_stopping_worker_lets_a_commit_come_to_its_end(core_harness: CoreHarness) -> None:
+async def test_a_stopping_worker_lets_a_commit_finish(core_harness: CoreHarness) -> None:
     async with core_harness.worker():
-        # A second of it goes by before the worker gives up waiting for the run's own end.
+        # The worker waits a second for the run's own end before it interrupts it.
         run = await start_commit(core_harness, f"{FIRST} [pause: 2000] work")
     run_with_workspace_on = (await core_harness.read_run(run)).run
 

@@ -1,4 +1,4 @@
-"""A kill at the very moment that a commit begins: it is let to its end, or never begins."""
+"""A kill at the very moment a commit begins: the commit finishes or never begins."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def subjects(repository: Path) -> list[str]:
     return done.stdout.split()
 
 
-# From the news of the call to the beginning of its shell it takes 2 to 15 ms.
+# From the event of the call to the start of its shell it takes 2 to 15 ms.
 @pytest.mark.parametrize("milliseconds", [0, 2, 4, 6, 8, 11, 15, 40])
 async def test_a_kill_as_a_commit_begins_does_not_cut_it_in_half(
     agent_harness: AgentHarness, milliseconds: int

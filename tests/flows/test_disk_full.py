@@ -1,4 +1,4 @@
-"""A worker whose disk is really full: what its runs say, and that it goes on when there is room."""
+"""A worker whose disk is really full: its runs' errors, and its recovery when there is room."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from tests.repositories import new_repository
 __all__ = ["core_harness"]
 
 DISK_MB = 4
-# What it is given becomes the process, with a small disk of its own on the folder.
+# Replaces itself by its arguments, with a small disk mounted at the directory.
 MOUNT = f'mount -t tmpfs -o size={DISK_MB}m tmpfs "$0" && exec "$@"'
-# Who is not root may mount in a user namespace, on most machines.
+# Without root, most machines allow a mount in a user namespace.
 WAY = (
     ("unshare", "--mount")
     if os.geteuid() == 0
@@ -37,7 +37,7 @@ WAY = (
 
 
 def may_mount() -> bool:
-    """Whether this machine lets us, where nobody else sees it."""
+    """Whether this machine allows a private mount."""
     command = (*WAY, "sh", "-c", MOUNT, tempfile.gettempdir(), "true")
     try:
         done = subprocess.run(command, check=False, capture_output=True, timeout=10)
@@ -65,19 +65,19 @@ async def small_disk_worker(core_harness: CoreHarness, home: Path) -> AsyncItera
 
 
 def inside(program: Program, path: Path) -> Path:
-    """A path as the worker sees it."""
+    """A path as the worker process sees it."""
     return Path(f"/proc/{program.process.pid}/root") / path.relative_to("/")
 
 
 async def run_turns(core_harness: CoreHarness, *turns: Turn, repo: Path | None = None) -> Run:
-    """A run whose agent does this, when it has ended."""
+    """Run an agent with these turns until the run has ended."""
     core_harness.model.script = Script(name="cramped", description="", play=play_in_order(*turns))
     run = await core_harness.start("work", repo=str(repo) if repo else None)
     return (await core_harness.wait_until_ended(run)).run
 
 
 def assert_refused(run: Run, home: Path) -> None:
-    """It ended for want of room, says what to do, and left nothing running."""
+    """Assert that it ended for lack of disk space with advice, and left no process."""
     assert (run.status, run.stop_reason) == (RunStatus.FAILED, StopReason.WORKSPACE_ERROR)
     assert run.error_message is not None
     assert "disk of the worker is full. Free some space" in run.error_message
@@ -85,7 +85,7 @@ def assert_refused(run: Run, home: Path) -> None:
     assert find_run_processes(run.run_id, None) == ()
 
 
-async def test_an_agent_that_fills_the_disk_ends_and_so_do_those_after_it_until_there_is_room(
+async def test_runs_on_a_full_disk_end_until_there_is_room(
     core_harness: CoreHarness, tmp_path: Path
 ) -> None:
     home = await asyncio.to_thread(new_home, tmp_path / "cramped")
@@ -100,9 +100,9 @@ async def test_an_agent_that_fills_the_disk_ends_and_so_do_those_after_it_until_
             carried = await events.of_run(session, filler.id, kinds=(EventKind.WORK_CARRIED,))
         assert await worker.readiness() == HTTPStatus.OK
 
-    # The agent ended by itself; that its work could not be saved is told beside that.
+    # The agent ended normally; that its work could not be saved is reported in addition.
     assert filler.status is RunStatus.COMPLETED, filler.error_message
-    assert [told.data.get("failed") for told in carried] == [
+    assert [one.data.get("failed") for one in carried] == [
         "its uncommitted files could not be saved"
     ]
     assert find_run_processes(filler.run_id, None) == ()
@@ -112,7 +112,7 @@ async def test_an_agent_that_fills_the_disk_ends_and_so_do_those_after_it_until_
     assert "Traceback" not in worker.output
 
 
-async def test_a_repository_larger_than_the_disk_is_refused_and_takes_no_room_from_the_next(
+async def test_a_repository_larger_than_the_disk_is_refused_and_leaves_no_files(
     core_harness: CoreHarness, tmp_path: Path
 ) -> None:
     home = await asyncio.to_thread(new_home, tmp_path / "cramped")
@@ -132,7 +132,7 @@ async def test_a_repository_larger_than_the_disk_is_refused_and_takes_no_room_fr
 
 def large_repository(path: Path) -> Path:
     new_repository(path)
-    # What is random does not get smaller in a pack.
+    # Random data does not get smaller in a pack.
     (path / "large.bin").write_bytes(os.urandom(2 * DISK_MB * 1024 * 1024))
     with Repo(path) as repo:
         repo.index.add(["large.bin"])

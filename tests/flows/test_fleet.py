@@ -1,4 +1,4 @@
-"""Workers as real processes: one dies, one freezes, one drains; their runs go on or say why not."""
+"""Workers as real processes: when one dies, freezes or drains, its runs continue or say why not."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LONG = "[scenario: long] [turns: {turns}] [delay: 0.5s] work"
 
 @dataclass
 class Fleet:
-    """Workers with homes of their own, on one database."""
+    """Workers with separate homes on one database."""
 
     core_harness: CoreHarness
     folder: Path
@@ -41,7 +41,7 @@ class Fleet:
     async def worker(
         self, *, config: str = "", waits_until_ready: bool = True
     ) -> AsyncIterator[Program]:
-        """A worker process in a new home."""
+        """A worker process with a new home."""
         home = await asyncio.to_thread(new_home, self.folder / f"home-{len(self.homes)}")
         self.homes.append(home)
         with (home / "signalbox.toml").open("a") as file:
@@ -56,13 +56,13 @@ class Fleet:
             yield program
 
     async def workers(self) -> list[WorkerRecord]:
-        """What the rows say, the longest there first."""
+        """The workers' rows, the oldest first."""
         async with self.core_harness.backend.database.sessions() as session:
             long_ago = datetime.now(UTC) - timedelta(days=1)
             found = await workers.list_recent(session, gone_since=long_ago)
         return sorted(found, key=lambda one: one.started_at)
 
-    async def stands(self, state: WorkerState, *, within: float = 20) -> WorkerRecord:
+    async def wait_for_state(self, state: WorkerState, *, within: float = 20) -> WorkerRecord:
         """Wait until the first worker is in a state."""
         async with asyncio.timeout(within):
             while True:
@@ -72,12 +72,12 @@ class Fleet:
                 await asyncio.sleep(0.05)
 
     async def processes_of(self, run: Run) -> list[AttemptRecord]:
-        """The attempts at a run."""
+        """The attempts of a run."""
         async with self.core_harness.backend.database.sessions() as session:
             return await attempts.of_run(session, run.id)
 
-    async def at_work(self, run: Run, *, calls: int = 2) -> Run:
-        """Wait until its agent has called tools."""
+    async def wait_until_working(self, run: Run, *, calls: int = 2) -> Run:
+        """Wait until the run's agent has called tools."""
         seen = await self.core_harness.wait_until(run, lambda now: now.run.tool_calls >= calls)
         return seen.run
 
@@ -93,7 +93,7 @@ async def test_a_frozen_worker_that_thaws_ends_its_agent_at_once_and_writes_noth
     core_harness, database = fleet.core_harness, fleet.core_harness.backend.database
     async with fleet.worker() as worker:
         run = await core_harness.start(LONG.format(turns=26))
-        await fleet.at_work(run)
+        await fleet.wait_until_working(run)
         worker.send(signal.SIGSTOP)
         try:
             lost = await take_over(database, run)
@@ -110,16 +110,16 @@ async def test_a_frozen_worker_that_thaws_ends_its_agent_at_once_and_writes_noth
         assert worker.process.returncode is None
 
 
-async def test_a_worker_that_thaws_beside_its_successor_does_it_no_harm(fleet: Fleet) -> None:
+async def test_a_worker_that_thaws_does_not_disturb_its_successor(fleet: Fleet) -> None:
     core_harness = fleet.core_harness
     async with fleet.worker() as frozen:
         run = await core_harness.start(LONG.format(turns=26))
-        await fleet.at_work(run)
+        await fleet.wait_until_working(run)
         frozen.send(signal.SIGSTOP)
         try:
             lost = await take_over(core_harness.backend.database, run)
             async with fleet.worker():
-                await fleet.at_work(run, calls=lost.tool_calls + 2)
+                await fleet.wait_until_working(run, calls=lost.tool_calls + 2)
 
                 frozen.send(signal.SIGCONT)
                 ended = (await core_harness.wait_until_ended(run)).run
@@ -134,10 +134,10 @@ async def test_a_draining_worker_takes_no_jobs_and_its_run_can_be_killed(fleet: 
     core_harness = fleet.core_harness
     async with fleet.worker(config="[worker]\ndrain = 60\n") as worker:
         run = await core_harness.start(LONG.format(turns=29))
-        await fleet.at_work(run)
+        await fleet.wait_until_working(run)
 
         worker.send(signal.SIGTERM)
-        draining = await fleet.stands(WorkerState.DRAINING)
+        draining = await fleet.wait_for_state(WorkerState.DRAINING)
         waiting = await core_harness.start(LONG.format(turns=1))
         await core_harness.backend.runs.kill(
             KillRequest(target=run.run_id), by=core_harness.operator
@@ -153,10 +153,10 @@ async def test_a_draining_worker_takes_no_jobs_and_its_run_can_be_killed(fleet: 
     assert (gone.state, gone.live_runs) == (WorkerState.GONE, 0)
 
 
-async def test_a_drain_lets_a_run_come_to_its_end(fleet: Fleet) -> None:
+async def test_a_drain_lets_a_run_finish(fleet: Fleet) -> None:
     async with fleet.worker(config="[worker]\ndrain = 60\n") as worker:
         run = await fleet.core_harness.start(LONG.format(turns=12))
-        await fleet.at_work(run)
+        await fleet.wait_until_working(run)
 
         worker.send(signal.SIGTERM)
         ended = (await fleet.core_harness.wait_until_ended(run)).run
@@ -170,9 +170,9 @@ async def test_a_second_signal_hands_over_at_once_and_nothing_is_lost(fleet: Fle
     core_harness = fleet.core_harness
     async with fleet.worker(config="[worker]\ndrain = 600\n") as worker:
         run = await core_harness.start(LONG.format(turns=26))
-        await fleet.at_work(run)
+        await fleet.wait_until_working(run)
         worker.send(signal.SIGTERM)
-        await fleet.stands(WorkerState.DRAINING)
+        await fleet.wait_for_state(WorkerState.DRAINING)
 
         worker.send(signal.SIGTERM)
         status = await worker.wait_until_ended(within=20)
@@ -187,7 +187,7 @@ async def test_a_second_signal_hands_over_at_once_and_nothing_is_lost(fleet: Fle
     await assert_counted_once(core_harness.backend.database, ended)
 
 
-async def test_a_sessions_next_leg_goes_to_the_node_that_holds_its_workspace(
+async def test_a_sessions_next_run_goes_to_the_node_with_its_workspace(
     fleet: Fleet,
 ) -> None:
     core_harness = fleet.core_harness

@@ -1,4 +1,4 @@
-"""The fleet asked after: in Slack by who may look, and on the server from the database."""
+"""The state of the fleet: in Slack for authorized people, and on the server's command line."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tests.processes import new_home, run_to_end
 __all__ = ["socket_harness"]
 
 
-async def test_slack_and_the_command_line_tell_the_same_of_a_worker(
+async def test_slack_and_the_command_line_show_the_same_worker(
     socket_harness: Harness, tmp_path: Path
 ) -> None:
     harness = socket_harness
     home = new_home(tmp_path / "asking")
-    told = await harness.command_and_wait("workers", "0 of 4 slots in use")
+    answer = await harness.command_and_wait("workers", "0 of 4 slots in use")
     dsn = harness.database.dsn
 
     table = await run_to_end("workers", home=home, DATABASE_URL=dsn)
@@ -26,9 +26,9 @@ async def test_slack_and_the_command_line_tell_the_same_of_a_worker(
     assert table.status == facts.status == 0, table.errors + facts.errors
     (worker,) = json.loads(facts.output)["workers"]
     assert (worker["state"], worker["slots"], worker["free_slots"]) == ("up", 4, 4)
-    assert worker["node"] in told
+    assert worker["node"] in answer
     assert worker["node"] in table.output
-    assert "takes runs" in told
+    assert "takes runs" in answer
 
 
 async def test_without_a_worker_the_command_line_says_so(
@@ -40,10 +40,10 @@ async def test_without_a_worker_the_command_line_says_so(
     assert done.output.splitlines() == ["No worker is there.", "Runs that wait: 0"]
 
 
-async def test_a_database_that_does_not_answer_is_one_line(tmp_path: Path) -> None:
-    nobody = "postgresql://postgres@127.0.0.1:9/postgres"
+async def test_an_unreachable_database_is_reported_in_one_line(tmp_path: Path) -> None:
+    unreachable_dsn = "postgresql://postgres@127.0.0.1:9/postgres"
 
-    done = await run_to_end("workers", home=new_home(tmp_path / "h"), DATABASE_URL=nobody)
+    done = await run_to_end("workers", home=new_home(tmp_path / "h"), DATABASE_URL=unreachable_dsn)
 
     assert done.status == 2
     assert len(done.lines) == 1

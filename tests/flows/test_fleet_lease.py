@@ -1,6 +1,6 @@
-"""A worker that the database cannot hear: its agents stand still until it is known whose they are.
+"""A worker that cannot reach the database: it pauses its agents until its lease is clear.
 
-The agent is the real program; between its worker and Postgres is a line that the test cuts.
+The agent is the real program; the test cuts the connection between its worker and Postgres.
 """
 
 from __future__ import annotations
@@ -37,32 +37,32 @@ __all__ = ["core_harness"]
 
 pytestmark = pytest.mark.slow
 
-# Longer than a heartbeat.
+# Longer than the interval of heartbeats.
 FENCE_AFTER = timedelta(seconds=6)
 TASK = "[scenario: long] [turns: 24] [delay: 0.5s] work"
 
 
 @dataclass
 class CuttableWorker:
-    """A worker at the end of a line."""
+    """A worker whose connection to Postgres can be cut."""
 
     core_harness: CoreHarness
     line: PostgresProxy
     node: Node
 
-    async def mid_tool(self) -> Run:
-        """A run whose agent is at work."""
+    async def start_in_tool_call(self) -> Run:
+        """A run whose agent is inside a tool call."""
         run = await self.core_harness.start(TASK)
         return (await self.core_harness.wait_until(run, lambda seen: seen.run.tool_calls >= 2)).run
 
-    async def paused(self) -> None:
-        """Wait until its agents stand still."""
+    async def wait_until_paused(self) -> None:
+        """Wait until its agents are paused."""
         async with asyncio.timeout(20):
-            while not self.node.lease.paused:  # noqa: ASYNC110 - nobody tells
+            while not self.node.lease.paused:  # noqa: ASYNC110 - there is no event
                 await asyncio.sleep(0.05)
 
-    async def gone(self, run: Run) -> None:
-        """Wait until no process of a run is left that stood still."""
+    async def wait_until_gone(self, run: Run) -> None:
+        """Wait until no stopped process of a run is left."""
         async with asyncio.timeout(20):
             while psutil.STATUS_STOPPED in await asyncio.to_thread(states, run):  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.05)
@@ -72,7 +72,7 @@ class CuttableWorker:
 async def cuttable_worker(
     request: pytest.FixtureRequest, core_harness: CoreHarness, tmp_path: Path
 ) -> AsyncIterator[CuttableWorker]:
-    """A worker with its line; the parameter is its fence."""
+    """A worker behind a proxy to Postgres; the parameter is its fence."""
     fence_after = getattr(request, "param", FENCE_AFTER)
     home = tmp_path / "outpost"
     home.mkdir()
@@ -89,7 +89,7 @@ async def cuttable_worker(
                 working = asyncio.create_task(node.run(), name="outpost")
                 try:
                     async with asyncio.timeout(20):
-                        while not node.is_ready:  # noqa: ASYNC110 - nobody tells
+                        while not node.is_ready:  # noqa: ASYNC110 - there is no event
                             await asyncio.sleep(0.01)
                     yield CuttableWorker(core_harness, line, node)
                 finally:
@@ -99,7 +99,7 @@ async def cuttable_worker(
 
 
 def states(run: Run) -> set[str]:
-    """In which states the processes of a run are."""
+    """The states of a run's processes."""
     found: set[str] = set()
     for one in find_run_processes(run.run_id, None):
         try:
@@ -110,7 +110,7 @@ def states(run: Run) -> set[str]:
 
 
 async def take_over(database: Database, run: Run) -> Run:
-    """What a worker on another machine does when it finds this run's worker silent."""
+    """Rescue the run as a worker on another machine does when this worker is silent."""
     later = timedelta(0)
     work = ServiceContext(database, lambda: utc_now() + later)
     rescue = rescuer(Ledger(work, "far-away-0:12345678", "far-away"))
@@ -122,15 +122,15 @@ async def take_over(database: Database, run: Run) -> Run:
     return lost
 
 
-async def test_an_agent_without_a_lease_stands_still_and_then_goes_on(
+async def test_an_agent_without_a_lease_is_paused_and_then_continues(
     cuttable_worker: CuttableWorker,
 ) -> None:
-    run = await cuttable_worker.mid_tool()
+    run = await cuttable_worker.start_in_tool_call()
 
     cuttable_worker.line.cut()
-    await cuttable_worker.paused()
+    await cuttable_worker.wait_until_paused()
     async with asyncio.timeout(5):
-        # Each stops when it is next to run.
+        # A process stops when it is scheduled next.
         while await asyncio.to_thread(states, run) != {psutil.STATUS_STOPPED}:  # noqa: ASYNC110 - as above
             await asyncio.sleep(0.02)
     still = await asyncio.to_thread(states, run)
@@ -141,15 +141,15 @@ async def test_an_agent_without_a_lease_stands_still_and_then_goes_on(
     assert (ended.status, ended.attempt) == (RunStatus.COMPLETED, 1), ended.error_message
 
 
-# With the outage in the way of a beat, the next one comes within seven seconds.
+# If the outage delays a heartbeat, the next one comes within seven seconds.
 @pytest.mark.parametrize("cuttable_worker", [2 * FENCE_AFTER], indirect=True)
 async def test_an_outage_shorter_than_the_fence_stops_nothing(
     cuttable_worker: CuttableWorker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    run = await cuttable_worker.mid_tool()
+    run = await cuttable_worker.start_in_tool_call()
 
     cuttable_worker.line.cut()
-    await asyncio.sleep(0.5)  # an outage has a length; there is no condition to wait for
+    await asyncio.sleep(0.5)  # the length of the outage; there is no condition to wait for
     cuttable_worker.line.restore()
 
     ended = (await cuttable_worker.core_harness.wait_until_ended(run)).run
@@ -157,30 +157,30 @@ async def test_an_outage_shorter_than_the_fence_stops_nothing(
     assert "are paused" not in caplog.text
 
 
-async def test_a_worker_that_comes_back_too_late_ends_its_agent_and_writes_nothing(
+async def test_a_worker_that_returns_too_late_ends_its_agent_and_writes_nothing(
     cuttable_worker: CuttableWorker,
 ) -> None:
     core_harness, database = (
         cuttable_worker.core_harness,
         cuttable_worker.core_harness.backend.database,
     )
-    run = await cuttable_worker.mid_tool()
+    run = await cuttable_worker.start_in_tool_call()
     key = {"project_key": "p", "session_id": str(run.session_id)}
     cuttable_worker.line.cut()
-    await cuttable_worker.paused()
+    await cuttable_worker.wait_until_paused()
     said = await Transcripts(database.sessions).load(key)
     lost = await take_over(database, run)
 
     cuttable_worker.line.restore()
-    await cuttable_worker.gone(run)
+    await cuttable_worker.wait_until_gone(run)
 
-    # It is still a worker: its own slot takes the run up again.
+    # It is still a worker: its own slot executes the run again.
     ended = (await core_harness.wait_until_ended(run)).run
     assert (ended.status, ended.attempt) == (RunStatus.COMPLETED, 2), ended.error_message
     assert ended.turns > lost.turns
     assert (ended.cost_usd or 0) > (lost.cost_usd or 0)
-    told = await Transcripts(database.sessions).load(key)
+    stored = await Transcripts(database.sessions).load(key)
     assert said is not None
-    assert told is not None
-    assert told[: len(said)] == said
-    assert RESUME_PROMPT[:40] in json.dumps(told[len(said) : len(said) + 5])
+    assert stored is not None
+    assert stored[: len(said)] == said
+    assert RESUME_PROMPT[:40] in json.dumps(stored[len(said) : len(said) + 5])

@@ -1,4 +1,4 @@
-"""A worker that shares nothing with the others but the database: no disk, no network."""
+"""A worker that shares only the database with the others: no disk, no network."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 
 
 def can_unshare() -> bool:
-    """Whether this machine lets us make networks."""
+    """Whether this machine allows new network namespaces."""
     try:
         done = subprocess.run(
             ("unshare", "--net", "true"), check=False, capture_output=True, timeout=10
@@ -43,7 +43,7 @@ def can_unshare() -> bool:
 
 @asynccontextmanager
 async def model_socket(core_harness: CoreHarness) -> AsyncIterator[Path]:
-    """A Unix socket that leads to the model."""
+    """A Unix socket that forwards to the model."""
     port = urlsplit(core_harness.model.url).port
 
     async def through(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -60,7 +60,7 @@ async def model_socket(core_harness: CoreHarness) -> AsyncIterator[Path]:
 
 
 def network_of(pid: int) -> str:
-    """Which network a process is in."""
+    """The network namespace of a process."""
     return str(Path(f"/proc/{pid}/ns/net").readlink())
 
 
@@ -68,7 +68,7 @@ def network_of(pid: int) -> str:
 async def isolated_worker(
     core_harness: CoreHarness, home: Path, model_socket: Path
 ) -> AsyncIterator[Program]:
-    """A worker in a network of its own; the port of its model is the passage's there."""
+    """A worker in its own network; a port there forwards to the model."""
     port = urlsplit(core_harness.model.url).port
     within = (
         *("unshare", "--net", sys.executable, "-m", "tests.port_forward"),
@@ -82,8 +82,8 @@ async def isolated_worker(
         yield program
 
 
-@pytest.mark.skipif(not can_unshare(), reason="needs the right to make a network of its own")
-async def test_a_worker_in_another_network_works_is_killed_in_and_is_succeeded(
+@pytest.mark.skipif(not can_unshare(), reason="needs the right to create a network namespace")
+async def test_a_worker_in_another_network_works_can_be_killed_and_replaced(
     fleet: Fleet, tmp_path: Path
 ) -> None:
     core_harness = fleet.core_harness
@@ -94,10 +94,10 @@ async def test_a_worker_in_another_network_works_is_killed_in_and_is_succeeded(
     ):
         await worker.wait_until_listening()
         assert network_of(worker.process.pid) != network_of(os.getpid())
-        there = await fleet.stands(WorkerState.UP)
+        there = await fleet.wait_for_state(WorkerState.UP)
         first = await core_harness.start(LONG.format(turns=2))
         done = (await core_harness.wait_until_ended(first)).run
-        second = await fleet.at_work(await core_harness.start(LONG.format(turns=26)))
+        second = await fleet.wait_until_working(await core_harness.start(LONG.format(turns=26)))
 
         await core_harness.backend.runs.kill(
             KillRequest(target=second.run_id), by=core_harness.operator
@@ -110,10 +110,10 @@ async def test_a_worker_in_another_network_works_is_killed_in_and_is_succeeded(
     assert killed.termination is not None
     assert killed.termination.phase is Phase.CONFIRMED
     async with fleet.worker():
-        wish = ContinueRequest(
+        request = ContinueRequest(
             target=killed.run.run_id, request_key=uuid4().hex, message=LONG.format(turns=2)
         )
-        started = await core_harness.backend.runs.continue_run(wish, by=core_harness.operator)
+        started = await core_harness.backend.runs.continue_run(request, by=core_harness.operator)
         continued = (await core_harness.wait_until_ended(started.run)).run
 
     assert continued.status is RunStatus.COMPLETED, continued.error_message

@@ -1,4 +1,4 @@
-"""An installation restarted process by process with runs live: nothing is lost or repeated."""
+"""An installation restarted process by process with live runs: nothing is lost or repeated."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from tests.processes import Program, new_home, running
 pytestmark = pytest.mark.slow
 
 TASK = "builder --turns 80 [scenario: long] [turns: 20] [delay: 1s] work"
-# Each of the four is replaced while the runs go on; a start takes seconds on a busy machine.
+# Each of the four is replaced while the runs continue; a start takes seconds on a busy machine.
 PATIENCE = 150.0
 
 
 class Installation:
-    """Bots and workers, each a process with a home of its own."""
+    """Bots and workers, each a process with its own home."""
 
     def __init__(self, harness: Harness, folder: Path, stack: AsyncExitStack) -> None:
         self._console = harness
@@ -32,17 +32,17 @@ class Installation:
         self._stack = stack
         self._count = 0
 
-    async def started(self, command: str) -> Program:
-        """One more process; it is not waited for."""
+    async def start(self, command: str) -> Program:
+        """Start one more process without waiting for it."""
         self._count += 1
         home = new_home(self._folder / f"{command}-{self._count}")
-        # Two places each: of three runs, one at least is with the worker that is replaced first.
+        # Two slots each: of three runs, at least one is on the worker that is replaced first.
         variables = {**self._console.variables(home), "SIGNALBOX_WORKER_SLOTS": 2}
         return await self._stack.enter_async_context(running(command, home, **variables))
 
-    async def replaced(self, command: str, old: Program) -> Program:
-        """A new process, and then the end of the old one."""
-        new = await self.started(command)
+    async def replace(self, command: str, old: Program) -> Program:
+        """Start a new process, then stop the old one."""
+        new = await self.start(command)
         await new.wait_until_ready()
         with self._console.stopping():
             old.send(signal.SIGTERM)
@@ -51,7 +51,7 @@ class Installation:
 
 
 async def tool_calls(harness: Harness, run: Run) -> list[str]:
-    """Ids of a run's tool calls over all its attempts."""
+    """Ids of a run's tool calls in all its attempts."""
     async with harness.database.sessions() as session:
         started = await events.of_run(
             session, run.id, kinds=(EventKind.TOOL_STARTED,), limit=10_000
@@ -67,15 +67,15 @@ async def test_a_rolling_restart_loses_and_repeats_nothing(
         AsyncExitStack() as stack,
     ):
         fleet = Installation(harness, tmp_path, stack)
-        bots = [await fleet.started("bot") for _ in range(2)]
-        workers = [await fleet.started("worker") for _ in range(2)]
+        bots = [await fleet.start("bot") for _ in range(2)]
+        workers = [await fleet.start("worker") for _ in range(2)]
         for program in (*bots, *workers):
             await program.wait_until_ready()
-        cards = [await harness.start_in_mid_tool(TASK) for _ in range(3)]
+        cards = [await harness.start_in_tool_call(TASK) for _ in range(3)]
 
-        for place in range(2):
-            workers[place] = await fleet.replaced("worker", workers[place])
-            bots[place] = await fleet.replaced("bot", bots[place])
+        for index in range(2):
+            workers[index] = await fleet.replace("worker", workers[index])
+            bots[index] = await fleet.replace("bot", bots[index])
 
         for card in cards:
             await card.wait_for_text("Completed", within=PATIENCE)

@@ -1,4 +1,4 @@
-"""Kills that meet something else: a clone, a shutdown, another kill."""
+"""Kills that race with something else: a clone, a shutdown, another kill."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ pytestmark = linux_only
 
 
 async def kill(core_harness: CoreHarness, run: Run, *, force: bool = False) -> Termination:
-    wish = KillRequest(target=run.run_id, force=force)
-    return await core_harness.backend.runs.kill(wish, by=core_harness.operator)
+    request = KillRequest(target=run.run_id, force=force)
+    return await core_harness.backend.runs.kill(request, by=core_harness.operator)
 
 
 def check_proven(seen: RunSnapshot) -> None:
@@ -38,8 +38,8 @@ def check_proven(seen: RunSnapshot) -> None:
     assert find_run_processes(seen.run.run_id, None) == ()
 
 
-async def written(path: Path) -> str:
-    """Wait for a line in a file, which nobody announces."""
+async def wait_for_line(path: Path) -> str:
+    """Wait for a line in a file, which is polled."""
     async with asyncio.timeout(60):
         while True:
             if await asyncio.to_thread(path.exists):
@@ -59,11 +59,11 @@ async def test_a_kill_ends_a_clone_that_hangs(core_harness: CoreHarness, tmp_pat
     }
     async with running("worker", home, **variables):
         run = await core_harness.start("work", repo="ssh://git@host.example/repo.git")
-        pid = int(await written(pid_file))
+        pid = int(await wait_for_line(pid_file))
         await kill(core_harness, run)
         seen = await core_harness.wait_until_ended(run, within=15)
         async with asyncio.timeout(5):
-            while process_table.find_process(pid) is not None:  # noqa: ASYNC110 - nobody tells
+            while process_table.find_process(pid) is not None:  # noqa: ASYNC110 - there is no event
                 await asyncio.sleep(0.05)
         made = await asyncio.to_thread(lambda: list((home / "workspaces").iterdir()))
 
@@ -78,7 +78,7 @@ def _hanging_ssh(programs: Path, pid_file: Path) -> None:
 
 
 @pytest.mark.parametrize("kill_first", [True, False])
-async def test_a_kill_and_a_shutdown_at_once_end_in_a_kill(
+async def test_a_concurrent_kill_and_shutdown_end_in_a_kill(
     core_harness: CoreHarness, tmp_path: Path, *, kill_first: bool
 ) -> None:
     home = new_home(tmp_path / "other")
@@ -101,31 +101,31 @@ async def test_a_kill_and_a_shutdown_at_once_end_in_a_kill(
     assert states == []
 
 
-async def test_many_kills_at_once_are_one(core_harness: CoreHarness) -> None:
+async def test_concurrent_kills_are_one_termination(core_harness: CoreHarness) -> None:
     async with core_harness.worker():
         run = await core_harness.start("[scenario: kill-me] work")
         await core_harness.wait_until(run, lambda seen: seen.run.tool_calls >= 1)
-        asked = await asyncio.gather(*(kill(core_harness, run, force=n == 3) for n in range(6)))
+        kills = await asyncio.gather(*(kill(core_harness, run, force=n == 3) for n in range(6)))
         seen = await core_harness.wait_until_ended(run, within=20)
 
-    assert len({one.id for one in asked}) == 1
+    assert len({one.id for one in kills}) == 1
     check_proven(seen)
     assert seen.termination is not None
     assert seen.termination.force
 
 
-async def test_a_kill_clears_away_what_the_agent_kept(core_harness: CoreHarness) -> None:
+async def test_a_kill_removes_the_agents_state_directory(core_harness: CoreHarness) -> None:
     agents = core_harness.settings.node.home / "agents"
     async with core_harness.worker():
         run = await core_harness.start("[scenario: kill-escaped] work")
         await core_harness.wait_until(run, lambda seen: seen.run.tool_calls >= 2)
-        kept = await asyncio.to_thread(lambda: [path.name for path in agents.iterdir()])
+        state_dirs = await asyncio.to_thread(lambda: [path.name for path in agents.iterdir()])
         await kill(core_harness, run)
         seen = await core_harness.wait_until_ended(run, within=20)
         left = await asyncio.to_thread(lambda: list(agents.iterdir()))
 
     check_proven(seen)
-    assert kept == [f"{run.run_id}-1"]
+    assert state_dirs == [f"{run.run_id}-1"]
     assert left == []
     assert seen.termination is not None
-    assert seen.termination.cleanup["state_dirs"] == kept
+    assert seen.termination.cleanup["state_dirs"] == state_dirs

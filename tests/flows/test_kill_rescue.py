@@ -1,4 +1,4 @@
-"""A kill whose worker died in it is finished by whoever finds it, whatever phase it was in."""
+"""A kill whose worker died is finished by another one, whatever phase it was in."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ __all__ = ["core_harness"]
 pytestmark = linux_only
 
 ELSEWHERE = "elsewhere"
-# Those in which a worker can die; a phase is written before it is acted on.
+# Phases in which a worker can die; a phase is stored before it is acted on.
 UNFINISHED = [phase for phase in Phase if PHASE_TRANSITIONS[phase]]
 
 
 @asynccontextmanager
 async def hostile_tree(core_harness: CoreHarness, run: Run) -> AsyncIterator[None]:
-    """Processes that bear the run's mark, as a dead worker would leave them."""
+    """Processes with the run's marker, as a dead worker would leave them."""
     marks = {
         RUN_MARKER: run.run_id,
         INSTALLATION_MARKER: installation_id_of(core_harness.backend.database.dsn),
@@ -69,7 +69,7 @@ async def hostile_tree(core_harness: CoreHarness, run: Run) -> AsyncIterator[Non
 
 
 async def start_on_lost_worker(core_harness: CoreHarness, worker_id: str, host: str) -> Run:
-    """A run in the hands of a worker that is no more, with what it left in its home."""
+    """A run that a dead worker was executing, with the files in its home."""
     work = core_harness.backend.context
     run = await core_harness.start("work")
     home = core_harness.settings.node.home
@@ -101,7 +101,7 @@ def _leave_files(home: Path, workspace: Path, state: str) -> None:
 
 
 async def record_kill(core_harness: CoreHarness, run: Run, phase: Phase) -> None:
-    """A kill that has come to this phase."""
+    """Store a kill that has reached this phase."""
     termination = await core_harness.backend.runs.kill(
         KillRequest(target=run.run_id), by=core_harness.operator
     )
@@ -112,13 +112,13 @@ async def record_kill(core_harness: CoreHarness, run: Run, phase: Phase) -> None
 
 
 def own_identity(core_harness: CoreHarness) -> tuple[str, str]:
-    """The name of an earlier worker of this home's first place, and its machine."""
+    """The name of an earlier worker in this home's first slot, and its machine."""
     with claimed_identity(core_harness.settings.node.home) as identity:
         return f"{identity.node}:dead0000", identity.host
 
 
 def kills_of(core_harness: CoreHarness, host: str, home: Path) -> InterruptedKills:
-    """What a worker on that machine would do."""
+    """The service that finishes interrupted kills, as a worker on that machine has it."""
     ledger = Ledger(core_harness.backend.context, f"{host}-000000-0:alive000", host)
     workspaces = Workspaces(home, git_timeout=GIT_TIMEOUT)
     return InterruptedKills(ledger, workspaces, Cleaner(home), remote_grace=timedelta(0))
@@ -130,7 +130,7 @@ async def events_of_kind(core_harness: CoreHarness, run: Run, kind: EventKind) -
 
 
 @pytest.mark.parametrize("phase", UNFINISHED)
-async def test_the_next_worker_finishes_a_kill_that_died_in(
+async def test_the_next_worker_finishes_a_kill_interrupted_in_any_phase(
     core_harness: CoreHarness, phase: Phase
 ) -> None:
     run = await start_on_lost_worker(core_harness, *own_identity(core_harness))
@@ -155,7 +155,7 @@ async def test_the_next_worker_finishes_a_kill_that_died_in(
     assert await events_of_kind(core_harness, run, EventKind.KILL_UNCONFIRMED) == []
 
 
-async def test_a_worker_that_died_between_proof_and_end_leaves_no_run_behind(
+async def test_a_run_ends_whose_worker_died_between_the_proof_and_the_end(
     core_harness: CoreHarness,
 ) -> None:
     run = await start_on_lost_worker(core_harness, *own_identity(core_harness))
@@ -167,7 +167,7 @@ async def test_a_worker_that_died_between_proof_and_end_leaves_no_run_behind(
     assert seen.run.status is RunStatus.KILLED
 
 
-async def test_the_session_is_free_after_a_kill_that_was_finished_later(
+async def test_the_session_is_free_after_a_kill_finished_later(
     core_harness: CoreHarness,
 ) -> None:
     run = await start_on_lost_worker(core_harness, *own_identity(core_harness))
@@ -175,16 +175,16 @@ async def test_the_session_is_free_after_a_kill_that_was_finished_later(
 
     async with core_harness.worker():
         await core_harness.wait_until_ended(run)
-        leg = await core_harness.backend.runs.continue_run(
+        continued = await core_harness.backend.runs.continue_run(
             ContinueRequest(target=run.run_id, request_key="c", message="Go on"),
             by=core_harness.operator,
         )
-        seen = await core_harness.wait_until_ended(leg.run)
+        seen = await core_harness.wait_until_ended(continued.run)
 
     assert seen.run.status is RunStatus.COMPLETED, seen.run.error_message
 
 
-async def test_a_kill_on_another_machine_is_unconfirmed_until_somebody_looks_there(
+async def test_a_kill_on_another_machine_is_unconfirmed_until_a_worker_checks_there(
     core_harness: CoreHarness, tmp_path: Path
 ) -> None:
     run = await start_on_lost_worker(core_harness, f"{ELSEWHERE}-000000-0:dead0000", ELSEWHERE)
@@ -210,7 +210,7 @@ async def test_a_kill_on_another_machine_is_unconfirmed_until_somebody_looks_the
     assert confirmed.phase is Phase.CONFIRMED
 
 
-async def test_the_other_machine_is_given_time_to_confirm_before_anybody_is_alarmed(
+async def test_the_other_machine_has_time_to_confirm_before_a_kill_is_unconfirmed(
     core_harness: CoreHarness, tmp_path: Path
 ) -> None:
     run = await start_on_lost_worker(core_harness, f"{ELSEWHERE}-000000-0:dead0000", ELSEWHERE)
@@ -226,7 +226,7 @@ async def test_the_other_machine_is_given_time_to_confirm_before_anybody_is_alar
     assert await events_of_kind(core_harness, run, EventKind.KILL_UNCONFIRMED) == []
 
 
-async def test_a_machine_that_stays_away_frees_the_session_and_says_so(
+async def test_a_kill_on_a_lost_machine_frees_the_session_and_says_so(
     core_harness: CoreHarness, tmp_path: Path
 ) -> None:
     run = await start_on_lost_worker(core_harness, f"{ELSEWHERE}-000000-0:dead0000", ELSEWHERE)
@@ -255,7 +255,7 @@ async def test_a_machine_that_stays_away_frees_the_session_and_says_so(
     assert len(await events_of_kind(core_harness, run, EventKind.RUN_ENDED)) == 1
 
 
-async def test_a_run_that_waits_after_its_machine_was_lost_is_killed_only_with_proof(
+async def test_a_requeued_run_of_a_lost_machine_is_killed_only_with_proof(
     core_harness: CoreHarness, tmp_path: Path
 ) -> None:
     run = await start_on_lost_worker(core_harness, f"{ELSEWHERE}-000000-0:dead0000", ELSEWHERE)
@@ -298,7 +298,7 @@ async def test_a_run_that_was_handed_over_with_proof_is_killed_at_once(
     assert (await core_harness.read_run(run)).run.status is RunStatus.KILLED
 
 
-async def test_leftovers_of_a_run_that_goes_on_elsewhere_are_ended_and_reported(
+async def test_leftover_processes_of_a_run_that_moved_are_ended_and_reported(
     core_harness: CoreHarness,
 ) -> None:
     run = await start_on_lost_worker(core_harness, f"{ELSEWHERE}-000000-0:alive000", ELSEWHERE)
@@ -313,19 +313,19 @@ async def test_leftovers_of_a_run_that_goes_on_elsewhere_are_ended_and_reported(
     assert "bash" in report.data["ended"]
 
 
-async def test_directories_of_attempts_that_are_over_are_removed_at_the_start(
+async def test_directories_of_ended_attempts_are_removed_at_the_start(
     core_harness: CoreHarness, tmp_path: Path
 ) -> None:
     run = await start_on_lost_worker(core_harness, f"{ELSEWHERE}-000000-0:alive000", ELSEWHERE)
     agents = core_harness.settings.node.home / "agents"
     over, resumed = agents / "run_000000000000-1", tmp_path / "claude-resume-x"
 
-    def leave() -> None:
+    def leave_files() -> None:
         resumed.mkdir()
         (over / "home").mkdir(parents=True)
         (over / "resumed").symlink_to(resumed)
 
-    await asyncio.to_thread(leave)
+    await asyncio.to_thread(leave_files)
     async with core_harness.worker():
         left = await asyncio.to_thread(lambda: sorted(path.name for path in agents.iterdir()))
 
@@ -341,7 +341,7 @@ async def test_directories_of_attempts_that_are_over_are_removed_at_the_start(
         ("kill-hostile", Phase.TERMINATED),
     ],
 )
-async def test_a_worker_killed_in_a_kill_leaves_it_to_its_successor(
+async def test_a_worker_killed_during_a_kill_leaves_it_to_its_successor(
     core_harness: CoreHarness, tmp_path: Path, scenario: str, phase: Phase
 ) -> None:
     home = new_home(tmp_path / "other")

@@ -1,4 +1,4 @@
-"""Commits whose answers are lost on the way: what was done is done, once."""
+"""Commits whose answers are lost: their effects happen exactly once."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from tests.unit.repositories import commit, git
 
 __all__ = ["core_harness"]
 
-# Rows that a transaction has written itself.
+# Rows that the transaction itself has written.
 _OWN = "SELECT count(*) FROM {table} WHERE xmin = pg_current_xact_id()::xid"
 
 
 @dataclass(frozen=True)
 class LostCommitWork(ServiceContext):
-    """A database whose answer to one commit is lost: the first that writes to a table."""
+    """A database that loses the answer to one commit: the first that writes to a table."""
 
     table: str = ""
     lost: list[str] = field(default_factory=list)
@@ -50,7 +50,7 @@ def with_lost_commit(core_harness: CoreHarness, table: str) -> tuple[CoreHarness
     return replace(core_harness, backend=replace(core_harness.backend, context=work)), work
 
 
-async def test_a_run_whose_beginning_was_not_heard_of_is_executed(
+async def test_a_run_is_executed_although_the_answer_to_its_start_was_lost(
     core_harness: CoreHarness,
 ) -> None:
     forgetful, work = with_lost_commit(core_harness, "workflow_processes")
@@ -62,11 +62,13 @@ async def test_a_run_whose_beginning_was_not_heard_of_is_executed(
     assert ended.status is RunStatus.COMPLETED, ended.error_message
     assert ended.attempt == 1
     async with core_harness.backend.database.sessions() as session:
-        told = await events.of_run(session, run.id, kinds=(EventKind.RUN_STARTED,))
-    assert len(told) == 1
+        events_found = await events.of_run(session, run.id, kinds=(EventKind.RUN_STARTED,))
+    assert len(events_found) == 1
 
 
-async def test_work_whose_storing_was_not_heard_of_is_carried(core_harness: CoreHarness) -> None:
+async def test_work_is_carried_although_the_answer_to_its_commit_was_lost(
+    core_harness: CoreHarness,
+) -> None:
     forgetful, work = with_lost_commit(core_harness, "carried_work")
     run = await core_harness.start("Add rate limiting to the API")
     async with forgetful.worker():
@@ -75,17 +77,17 @@ async def test_work_whose_storing_was_not_heard_of_is_carried(core_harness: Core
     assert work.lost == ["carried_work"]
     assert seen.run.status is RunStatus.COMPLETED, seen.run.error_message
     async with core_harness.backend.database.sessions() as session:
-        told = await events.of_run(session, run.id, kinds=(EventKind.WORK_CARRIED,))
-    assert not [one for one in told if "failed" in one.data]
+        events_found = await events.of_run(session, run.id, kinds=(EventKind.WORK_CARRIED,))
+    assert not [one for one in events_found if "failed" in one.data]
 
 
-async def test_an_agent_is_heard_while_its_process_cannot_be_noted(
+async def test_an_agents_events_are_read_while_its_process_cannot_be_recorded(
     core_harness: CoreHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def away(*_: object) -> None:
+    async def fail(*_: object) -> None:
         raise DatabaseUnavailable("connection refused")
 
-    monkeypatch.setattr(Ledger, "record_agent", away)
+    monkeypatch.setattr(Ledger, "record_agent", fail)
     run = await core_harness.start("[scenario: long] [turns: 40] [delay: 0.2s] work")
     async with core_harness.worker():
         await core_harness.wait_until(run, lambda seen: seen.run.tool_calls >= 1)
@@ -95,7 +97,7 @@ async def test_an_agent_is_heard_while_its_process_cannot_be_noted(
     assert run_with_workspace_on.tool_calls >= 1
 
 
-async def test_a_repository_of_long_commit_names_can_be_worked_on(
+async def test_a_repository_with_long_commit_names_can_be_used(
     core_harness: CoreHarness, tmp_path: Path
 ) -> None:
     path = tmp_path / "sha256"

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.timeout(60)
 
 @dataclass
 class Program:
-    """The real program in a directory of its own, with an environment of its own."""
+    """The real program with its own directory and environment."""
 
     model: Model
     home: Path
@@ -123,7 +123,7 @@ async def test_a_task_ends_in_tested_committed_work_and_a_true_report(program: P
     assert result.total_cost_usd > 0
 
 
-async def test_its_plan_is_ticked_off_step_by_step(program: Program) -> None:
+async def test_its_plan_is_completed_step_by_step(program: Program) -> None:
     messages = await program.run("Add a checklist reader")
 
     updates = [
@@ -136,7 +136,7 @@ async def test_its_plan_is_ticked_off_step_by_step(program: Program) -> None:
     assert updates == [pair for n in "1234" for pair in ((n, "in_progress"), (n, "completed"))]
 
 
-async def test_a_foreign_repository_keeps_its_files(program: Program) -> None:
+async def test_the_work_does_not_touch_files_of_the_repository(program: Program) -> None:
     (program.repository / "rate_limiting_api.py").write_text("theirs = True\n")
     (program.repository / "package.json").write_text("{}\n")
     program.git("add", "-A")
@@ -151,11 +151,11 @@ async def test_a_foreign_repository_keeps_its_files(program: Program) -> None:
     ]
 
 
-async def test_a_mistake_is_found_by_its_test_and_mended(program: Program) -> None:
+async def test_a_mistake_is_found_by_its_test_and_repaired(program: Program) -> None:
     result = result_of(await program.run("Fix the flaky upload"))
 
     assert result.result is not None
-    assert "FAILED (failures=1)); it was mended" in result.result
+    assert "FAILED (failures=1)); it was fixed" in result.result
     assert "all passed" in result.result
 
 
@@ -168,7 +168,7 @@ async def test_failing_tests_are_never_reported_as_passed(program: Program) -> N
     assert program.git("status", "--porcelain") != ""
 
 
-async def test_a_continue_message_goes_on_exactly_where_the_limit_stopped_it(
+async def test_a_continue_resumes_exactly_where_the_limit_stopped(
     program: Program,
 ) -> None:
     session_id = str(uuid4())
@@ -187,7 +187,7 @@ async def test_a_continue_message_goes_on_exactly_where_the_limit_stopped_it(
     assert lines == [f"piece {number} of 20" for number in range(1, 21)]
 
 
-async def test_words_sent_in_mid_run_are_heard_and_do_not_restart_the_work(
+async def test_a_message_during_a_run_is_received_and_does_not_restart_the_work(
     program: Program,
 ) -> None:
     program.model.scripts["work"] = program.model.scripts["slow"]
@@ -205,7 +205,7 @@ async def test_words_sent_in_mid_run_are_heard_and_do_not_restart_the_work(
     assert texts_of(messages).count("in four steps") == 1
 
 
-async def test_a_second_task_in_a_finished_session_is_work_of_its_own(program: Program) -> None:
+async def test_a_second_task_in_a_finished_session_is_new_work(program: Program) -> None:
     session_id = str(uuid4())
     await program.run("Add rate limiting to the API", session_id=session_id)
 
@@ -217,9 +217,7 @@ async def test_a_second_task_in_a_finished_session_is_work_of_its_own(program: P
 
 
 @pytest.mark.parametrize("scenario", ["api-500", "429", "401", "overloaded", "cut"])
-async def test_trouble_of_the_api_is_retried_by_the_program(
-    program: Program, scenario: str
-) -> None:
+async def test_the_program_retries_api_failures(program: Program, scenario: str) -> None:
     messages = await program.run(f"[scenario: {scenario}] [times: 1]")
 
     retries = [m for m in messages if isinstance(m, SystemMessage) and m.subtype == "api_retry"]
@@ -227,7 +225,7 @@ async def test_trouble_of_the_api_is_retried_by_the_program(
     assert result_of(messages).subtype == "success"
 
 
-async def test_a_failure_in_the_queue_spoils_one_call_of_any_task(program: Program) -> None:
+async def test_a_queued_failure_fails_one_call_of_any_task(program: Program) -> None:
     program.model.failures.append(Failure(kind=FailureKind.GARBAGE))
 
     result = result_of(await program.run("[scenario: long] [turns: 1]"))
@@ -258,7 +256,7 @@ async def test_a_hanging_model_can_be_interrupted(program: Program) -> None:
     assert result_of(messages).subtype == "error_during_execution"
 
 
-async def test_whoever_continues_a_stopped_tool_gets_a_report(program: Program) -> None:
+async def test_a_continue_after_a_stopped_tool_gets_a_report(program: Program) -> None:
     session_id = str(uuid4())
     async with (
         asyncio.timeout(30),
@@ -292,7 +290,7 @@ async def test_expensive_turns_reach_a_budget(program: Program) -> None:
     assert result_of(messages).subtype == "error_max_budget_usd"
 
 
-async def test_a_used_up_account_tells_when_it_resets(program: Program) -> None:
+async def test_a_usage_limit_has_its_reset_time(program: Program) -> None:
     subscription = {"ANTHROPIC_API_KEY": "", "CLAUDE_CODE_OAUTH_TOKEN": "sk-ant-oat01-abcdef"}
     session_id = str(uuid4())
 
@@ -305,7 +303,7 @@ async def test_a_used_up_account_tells_when_it_resets(program: Program) -> None:
     assert "the work went on" in texts_of(later)
 
 
-async def test_the_older_dialect_of_plans_works_where_the_program_has_it(
+async def test_the_older_plan_tool_works_if_the_program_has_it(
     program: Program,
 ) -> None:
     messages = await program.run(
@@ -315,16 +313,16 @@ async def test_the_older_dialect_of_plans_works_where_the_program_has_it(
     assert "(TodoWrite) was kept" in texts_of(messages)
 
 
-async def test_a_helper_works_in_a_conversation_of_its_own(program: Program) -> None:
+async def test_a_subagent_works_in_its_own_conversation(program: Program) -> None:
     messages = await program.run("[scenario: subagent]")
 
     assert "There are 1 entries" in texts_of(messages)
-    assert [asked.script for asked in program.model.requests] == [
+    assert [request.script for request in program.model.requests] == [
         "subagent", "helper", "helper", "subagent",
     ]  # fmt: skip
 
 
-async def test_huge_output_and_answers_pass(program: Program) -> None:
+async def test_huge_output_and_answers_arrive(program: Program) -> None:
     messages = await program.run("[scenario: huge]")
 
     result = result_of(messages)
@@ -332,7 +330,7 @@ async def test_huge_output_and_answers_pass(program: Program) -> None:
     assert len(result.result) > 299_000
 
 
-async def test_letters_of_all_scripts_survive(program: Program) -> None:
+async def test_letters_of_all_alphabets_survive(program: Program) -> None:
     messages = await program.run("[scenario: unicode] Füße 🦶")
 
     said = texts_of(messages)
@@ -354,7 +352,7 @@ async def test_an_agent_that_may_not_write_reads_and_reports(program: Program) -
     assert "Changed: nothing" in texts_of(messages)
 
 
-async def test_a_script_of_ones_own_plays_for_every_task(program: Program) -> None:
+async def test_a_given_script_plays_for_every_task(program: Program) -> None:
     program.model.script = Script(
         name="mine", description="", play=lambda conversation: Turn(text="Mine.")
     )

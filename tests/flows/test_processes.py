@@ -1,4 +1,4 @@
-"""The commands as processes that end by themselves: what they print, and with which status."""
+"""Commands as short-lived processes: their output and exit status."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bot.sandbox.slack.server import Sandbox, open_sandbox
 from core.store.database.engine import Database
 from tests.processes import new_home, run_to_end, slack_variables
 
-# The discard port: nobody listens there.
+# The discard port: nothing listens there.
 NOBODY_LISTENS = "postgresql://postgres@127.0.0.1:9/postgres"
 
 
@@ -27,7 +27,7 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
-    """A sandbox whose complaints do not matter: here it is asked for what it refuses."""
+    """A sandbox whose problems do not matter: the tests provoke refusals."""
     async with open_sandbox() as opened:
         yield opened
 
@@ -72,16 +72,14 @@ async def test_the_manifest_is_printed_for_either_transport(home: Path) -> None:
     assert len(wrong.lines) == 1
 
 
-async def test_the_schema_goes_up_and_says_so(home: Path, database: Database) -> None:
+async def test_migrate_upgrades_the_schema_and_says_so(home: Path, database: Database) -> None:
     done = await run_to_end("migrate", home=home, DATABASE_URL=database.dsn)
 
     assert done.status == 0, done.errors
     assert "head" in done.output
 
 
-async def test_a_revision_that_is_not_there_is_refused_with_one_line(
-    home: Path, database: Database
-) -> None:
+async def test_an_unknown_revision_is_refused_in_one_line(home: Path, database: Database) -> None:
     done = await run_to_end("migrate", "nonesuch", home=home, DATABASE_URL=database.dsn)
 
     assert done.status == 2, done.errors
@@ -89,7 +87,7 @@ async def test_a_revision_that_is_not_there_is_refused_with_one_line(
     assert "nonesuch" in done.lines[0]
 
 
-async def test_the_doctor_finds_what_is_right_and_what_is_wrong(
+async def test_the_doctor_reports_valid_and_invalid_settings(
     home: Path, database: Database, sandbox: Sandbox
 ) -> None:
     given = {
@@ -118,7 +116,7 @@ async def test_the_doctor_finds_what_is_right_and_what_is_wrong(
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
-async def test_a_wrong_setting_stops_the_start_with_one_line(
+async def test_an_invalid_setting_stops_the_start_with_one_line(
     home: Path,
     database: Database,
     sandbox: Sandbox,
@@ -152,7 +150,7 @@ async def test_a_wrong_setting_stops_the_start_with_one_line(
         ("DATABASE_URL", "mysql://me:hunter2@somewhere"),
     ],
 )
-def test_a_wrong_setting_is_named_and_not_repeated(home: Path, name: str, value: str) -> None:
+def test_an_invalid_setting_is_named_without_its_value(home: Path, name: str, value: str) -> None:
     with pytest.raises(BadSetting) as refused:
         load_settings(**{"SIGNALBOX_HOME": home, name: value})
 

@@ -1,4 +1,4 @@
-"""Several bots as real processes: one draws, each delivery is handled once, any may go."""
+"""Several bots as real processes: one draws, each delivery is handled once, any bot may end."""
 
 from __future__ import annotations
 
@@ -23,91 +23,93 @@ from tests.sandbox import command_body
 pytestmark = pytest.mark.slow
 
 DRAWS = "this process draws the threads"
-KEEPS_THE_CLOCK = "this process keeps the clock"
+RUNS_THE_SCHEDULER = "this process keeps the clock"
 SLOW = "builder [scenario: long] [turns: 12] [delay: 0.5s] work"
 
 
 @pytest.fixture
-async def site(database: Database, tmp_path: Path) -> AsyncIterator[Harness]:
-    """A console over Socket Mode, for bots that are processes."""
+async def harness(database: Database, tmp_path: Path) -> AsyncIterator[Harness]:
+    """A harness over Socket Mode, for bots as processes."""
     async with open_harness(database, tmp_path / "home", transport="socket") as opened:
         yield opened
 
 
 @asynccontextmanager
-async def process(site: Harness, command: str, name: str) -> AsyncIterator[Program]:
-    """A process of the site; it is told to stop at the end, and waited for."""
-    home = site.home.parent / name
+async def process(harness: Harness, command: str, name: str) -> AsyncIterator[Program]:
+    """A process of the installation; at the end it is stopped and waited for."""
+    home = harness.home.parent / name
     if not home.exists():
         await asyncio.to_thread(new_home, home)
-    given = site.variables(home)
+    given = harness.variables(home)
     del given["SIGNALBOX_PORT"]
     async with AsyncExitStack() as stack:
         program = await stack.enter_async_context(running(command, home, **given))
         yield program
-        with site.stopping():
+        with harness.stopping():
             await stack.aclose()
 
 
 def drawing_bots(*bots: Program) -> list[Program]:
-    """Who has become the one that draws."""
+    """The bots that have become the drawing one."""
     return [bot for bot in bots if DRAWS in bot.output]
 
 
-async def all_ended_true(site: Harness, tasks: list[str]) -> None:
-    """Each task has one card, which shows its end, and one result below."""
-    await site.human.wait_for(
-        lambda: len(site.run_cards()) >= len(tasks) or None, timeout=60, what="the cards"
+async def assert_all_ended(harness: Harness, tasks: list[str]) -> None:
+    """Assert that each task has one card that shows its end, and one result below."""
+    await harness.human.wait_for(
+        lambda: len(harness.run_cards()) >= len(tasks) or None, timeout=60, what="the cards"
     )
-    for card in site.run_cards():
+    for card in harness.run_cards():
         await card.wait_for_text("Completed", within=120)
-    await site.settle()
-    shown = Counter(task for card in site.run_cards() for task in tasks if f"{task}." in card.text)
+    await harness.settle()
+    shown = Counter(
+        task for card in harness.run_cards() for task in tasks if f"{task}." in card.text
+    )
     assert shown == Counter(tasks)
-    for card in site.run_cards():
+    for card in harness.run_cards():
         assert sum("Completed" in said for said in card.bot_replies()) == 1, card.bot_replies()
-    assert len(await site.runs()) == len(tasks)
+    assert len(await harness.runs()) == len(tasks)
 
 
 @pytest.mark.timeout(240)
-async def test_a_killed_drawer_is_followed_by_the_other_bot(site: Harness) -> None:
+async def test_another_bot_replaces_a_killed_drawer(harness: Harness) -> None:
     async with (
-        process(site, "worker", "worker") as worker,
-        process(site, "bot", "one") as one,
+        process(harness, "worker", "worker") as worker,
+        process(harness, "bot", "one") as one,
     ):
         await asyncio.gather(
             worker.wait_until_ready(), one.wait_for_output(DRAWS), one.wait_until_ready()
         )
-        async with process(site, "bot", "two") as two:
+        async with process(harness, "bot", "two") as two:
             await two.wait_until_ready()
             tasks = ["alpha", "beta"]
             for task in tasks:
-                await site.command(f"run {SLOW} {task}.")
-            await site.human.wait_for(lambda: len(site.run_cards()) == 2, what="two cards")
+                await harness.command(f"run {SLOW} {task}.")
+            await harness.human.wait_for(lambda: len(harness.run_cards()) == 2, what="two cards")
             assert drawing_bots(one, two) == [one]
 
-            with site.stopping():
+            with harness.stopping():
                 one.send(signal.SIGKILL)
                 began = time.monotonic()
                 await two.wait_for_output(DRAWS)
                 took = time.monotonic() - began
                 await one.wait_until_ended()
-            await all_ended_true(site, tasks)
+            await assert_all_ended(harness, tasks)
 
-            assert KEEPS_THE_CLOCK in two.output
+            assert RUNS_THE_SCHEDULER in two.output
             assert took < 5
 
 
 @pytest.mark.timeout(300)
-async def test_bots_are_replaced_one_after_another_while_commands_keep_coming(
-    site: Harness,
+async def test_bots_are_replaced_one_by_one_while_commands_arrive(
+    harness: Harness,
 ) -> None:
     tasks = [f"task-{number}" for number in range(8)]
     handed_in: list[str] = []
 
-    async def keep_commanding() -> None:
+    async def send_commands() -> None:
         for task in tasks:
-            answer = await site.human.slash(
+            answer = await harness.human.slash(
                 "#builds", "/workflow", f"run builder [scenario: long] [turns: 4] {task}."
             )
             assert answer.ok, (task, answer)
@@ -115,44 +117,46 @@ async def test_bots_are_replaced_one_after_another_while_commands_keep_coming(
             await asyncio.sleep(1.0)
 
     async with AsyncExitStack() as stack:
-        worker = await stack.enter_async_context(process(site, "worker", "worker"))
-        old = [await stack.enter_async_context(process(site, "bot", f"old{n}")) for n in range(2)]
+        worker = await stack.enter_async_context(process(harness, "worker", "worker"))
+        old = [
+            await stack.enter_async_context(process(harness, "bot", f"old{n}")) for n in range(2)
+        ]
         await asyncio.gather(worker.wait_until_ready(), *(bot.wait_until_ready() for bot in old))
-        commanding = asyncio.create_task(keep_commanding())
+        commanding = asyncio.create_task(send_commands())
         new: list[Program] = []
         for number, bot in enumerate(old):
-            new.append(await stack.enter_async_context(process(site, "bot", f"new{number}")))
+            new.append(await stack.enter_async_context(process(harness, "bot", f"new{number}")))
             await new[-1].wait_until_ready()
-            with site.stopping():
+            with harness.stopping():
                 bot.send(signal.SIGTERM)
                 assert await bot.wait_until_ended(within=20) == 0, bot.output
         await commanding
-        await all_ended_true(site, tasks)
+        await assert_all_ended(harness, tasks)
 
         assert handed_in == tasks
         assert len(drawing_bots(*new)) >= 1
         assert "Traceback" not in "".join(bot.output for bot in (*old, *new))
-        assert not [e for e in site.sandbox.inspector.entries if e.status == 429]
+        assert not [e for e in harness.sandbox.inspector.entries if e.status == 429]
 
 
 @pytest.mark.timeout(240)
-async def test_a_frozen_drawer_is_followed_and_does_no_harm_when_it_thaws(site: Harness) -> None:
+async def test_a_frozen_drawer_is_replaced_and_does_no_harm_when_it_thaws(harness: Harness) -> None:
     async with (
-        process(site, "worker", "worker") as worker,
-        process(site, "bot", "one") as one,
+        process(harness, "worker", "worker") as worker,
+        process(harness, "bot", "one") as one,
     ):
         await asyncio.gather(
             worker.wait_until_ready(), one.wait_for_output(DRAWS), one.wait_until_ready()
         )
-        async with process(site, "bot", "two") as two:
+        async with process(harness, "bot", "two") as two:
             await two.wait_until_ready()
-            await site.command(f"run {SLOW} alpha.")
-            card = await site.human.wait_for(
-                lambda: next(iter(site.run_cards()), None), what="the card"
+            await harness.command(f"run {SLOW} alpha.")
+            card = await harness.human.wait_for(
+                lambda: next(iter(harness.run_cards()), None), what="the card"
             )
             await card.wait_for_text("Running")
 
-            with site.stopping():
+            with harness.stopping():
                 one.send(signal.SIGSTOP)
                 try:
                     began = time.monotonic()
@@ -162,37 +166,37 @@ async def test_a_frozen_drawer_is_followed_and_does_no_harm_when_it_thaws(site: 
                 finally:
                     one.send(signal.SIGCONT)
             await one.wait_for_output("draws no longer")
-            await all_ended_true(site, ["alpha"])
+            await assert_all_ended(harness, ["alpha"])
 
-            # 15 s of silence, and a round of looks.
+            # 15 s of silence, and one round of checks.
             assert took < 30
 
 
-async def test_a_delivery_left_by_a_dead_bot_is_handled_soon_and_once(
-    site: Harness,
+async def test_a_delivery_of_a_dead_bot_is_handled_soon_and_once(
+    harness: Harness,
 ) -> None:
     before = ABANDONED_AFTER - timedelta(seconds=3)
     async with (
-        site.serving(runs_worker=False),
-        site.serving(runs_worker=False, home=site.home.parent / "other"),
+        harness.serving(runs_worker=False),
+        harness.serving(runs_worker=False, home=harness.home.parent / "other"),
     ):
         received_at = datetime.now(UTC) - before
         for number in range(5):
-            body = command_body(site.sandbox, f"run builder [scenario: long] left {number}.")
-            async with site.database.sessions.begin() as session:
+            body = command_body(harness.sandbox, f"run builder [scenario: long] left {number}.")
+            async with harness.database.sessions.begin() as session:
                 await deliveries.receive(
                     session, f"command:{body['trigger_id']}", body, now=received_at
                 )
         began = time.monotonic()
         async with asyncio.timeout(60):
-            while len(await site.runs()) < 5:  # noqa: ASYNC110 - only the rows know
+            while len(await harness.runs()) < 5:  # noqa: ASYNC110 - the rows are polled
                 await asyncio.sleep(0.1)
         took = time.monotonic() - began + before.total_seconds()
-        await site.human.wait_for(
-            lambda: len(site.run_cards()) == 5 or None, timeout=60, what="the cards"
+        await harness.human.wait_for(
+            lambda: len(harness.run_cards()) == 5 or None, timeout=60, what="the cards"
         )
-        await site.settle()
+        await harness.settle()
 
-        assert len(await site.runs()) == 5
-        # Six seconds until it counts as left, two between looks, and the five starts.
+        assert len(await harness.runs()) == 5
+        # Six seconds until it counts as abandoned, two between checks, and the five starts.
         assert took < 15

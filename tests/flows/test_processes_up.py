@@ -28,11 +28,11 @@ __all__ = ["idle_harness"]
 pytestmark = pytest.mark.slow
 
 SLOW = "builder [scenario: long] [turns: 12] [delay: 0.5s] work"
-# Enough to outlast the start of the second worker.
+# Long enough to outlast the start of the second worker.
 LASTING = "[scenario: long] [turns: 32] [delay: 0.5s] work"
-# Silent for 45 s, still so 12.5 s later, looked for every 5 s; then the agent starts.
+# 45 s of silence, 12.5 s until the second check, checks every 5 s; then the agent starts.
 TAKEN_UP_WITHIN = 90.0
-# What a supervisor waits for, as a rule.
+# The usual patience of a supervisor.
 DRAIN_LIMIT = 15.0
 
 
@@ -40,14 +40,14 @@ DRAIN_LIMIT = 15.0
 async def process(
     harness: Harness, command: str, *, home: Path | None = None, **variables: object
 ) -> AsyncIterator[Program]:
-    """A process that belongs to the console; it is waited for."""
-    place = home or harness.home
-    if not place.exists():
-        await asyncio.to_thread(new_home, place)
-    given = {**harness.variables(place), **variables}
+    """A process of the installation; at the end it is waited for."""
+    home_dir = home or harness.home
+    if not home_dir.exists():
+        await asyncio.to_thread(new_home, home_dir)
+    given = {**harness.variables(home_dir), **variables}
     del given["SIGNALBOX_PORT"]
     async with AsyncExitStack() as stack:
-        program = await stack.enter_async_context(running(command, place, **given))
+        program = await stack.enter_async_context(running(command, home_dir, **given))
         if command in ("up", "bot") and harness.transport == "http":
             harness.sandbox.events_url = f"{await program.wait_until_listening()}/slack/events"
         yield program
@@ -55,8 +55,8 @@ async def process(
             await stack.aclose()
 
 
-async def finished(harness: Harness, card: Card) -> Run:
-    """Wait for the run's end in its thread."""
+async def wait_until_ended(harness: Harness, card: Card) -> Run:
+    """Wait until its thread shows the run's end."""
     await card.wait_for_text("Completed", within=90)
     run = (await harness.run_of(card)).run
     assert run.status is RunStatus.COMPLETED
@@ -79,13 +79,13 @@ async def test_readiness_waits_for_slack(idle_harness: Harness) -> None:
     idle_harness.sandbox.take_problems()
 
 
-async def test_a_live_run_is_handed_over_by_sigterm_and_ended_by_the_next_process(
+async def test_sigterm_hands_a_live_run_over_to_the_next_process(
     idle_harness: Harness,
 ) -> None:
     harness = idle_harness
     async with process(harness, "up") as up:
         await up.wait_until_ready()
-        card = await harness.start_in_mid_tool(SLOW)
+        card = await harness.start_in_tool_call(SLOW)
 
         began = time.monotonic()
         with harness.stopping():
@@ -100,7 +100,7 @@ async def test_a_live_run_is_handed_over_by_sigterm_and_ended_by_the_next_proces
     assert await asyncio.to_thread(find_run_processes, run_with_workspace_on.run_id, None) == ()
     async with process(harness, "up") as again:
         await again.wait_until_ready()
-        run = await finished(harness, card)
+        run = await wait_until_ended(harness, card)
         await harness.settle()
     assert run.attempt == 2
     assert len(harness.run_cards()) == 1
@@ -109,34 +109,34 @@ async def test_a_live_run_is_handed_over_by_sigterm_and_ended_by_the_next_proces
 
 @pytest.fixture
 async def fleet(database: object, tmp_path: Path) -> AsyncIterator[Harness]:
-    """A console over Socket Mode, for a bot and workers that are processes."""
+    """A harness over Socket Mode, for a bot and workers as processes."""
     async with open_harness(database, tmp_path / "bot", transport="socket") as opened:  # type: ignore[arg-type]
         yield opened
 
 
 async def process_of(harness: Harness, run: Run) -> AttemptRecord:
-    """The newest attempt at a run."""
+    """The newest attempt of a run."""
     async with harness.database.sessions() as session:
         return (await attempts.of_run(session, run.id))[-1]
 
 
-async def test_a_killed_workers_run_goes_on_as_soon_as_it_is_back(fleet: Harness) -> None:
+async def test_a_killed_workers_run_continues_as_soon_as_it_is_back(fleet: Harness) -> None:
     home = fleet.home.parent / "worker"
     async with process(fleet, "bot") as bot:
         async with process(fleet, "worker", home=home) as worker:
             await asyncio.gather(bot.wait_until_ready(), worker.wait_until_ready())
-            card = await fleet.start_in_mid_tool(SLOW)
+            card = await fleet.start_in_tool_call(SLOW)
             worker.send(signal.SIGKILL)
             await worker.wait_until_ended()
         async with process(fleet, "worker", home=home):
-            run = await finished(fleet, card)
+            run = await wait_until_ended(fleet, card)
             await fleet.settle()
 
     assert run.attempt == 2
 
 
-def work_once(folder: Path) -> Path:
-    """A folder with a workflow that stops when its worker dies."""
+def add_work_once_workflow(folder: Path) -> Path:
+    """A directory with a workflow that fails when its worker is lost."""
     folder.mkdir()
     (folder / "once.md").write_text(
         "---\ndescription: Work that must not be begun twice\non_worker_lost: fail\n"
@@ -146,19 +146,19 @@ def work_once(folder: Path) -> Path:
 
 
 def is_safe(seen: RunSnapshot) -> bool:
-    """Whether a run has ended, or was taken up again and goes on."""
+    """Whether a run has ended, or was resumed and continues."""
     is_taken_up = seen.run.attempt == 2 and seen.run.status is RunStatus.RUNNING
     return is_taken_up or not seen.run.is_live
 
 
-# Slow by its nature: that a worker is dead and not only silent is believed after 45 s and a
-# second look, and these limits are no settings.  It hardly uses the processor meanwhile.
-async def test_of_two_workers_one_takes_over_from_the_other_or_says_why_not(
+# Slow by design: a worker counts as dead after 45 s and a second check, and these limits are
+# not settings.  The test hardly uses the processor.
+async def test_one_of_two_workers_takes_over_from_the_other_or_says_why_not(
     fleet: Harness, tmp_path: Path
 ) -> None:
     given: dict[str, Any] = {
         "SIGNALBOX_WORKER_SLOTS": 4,
-        "SIGNALBOX_WORKFLOWS": work_once(tmp_path / "own"),
+        "SIGNALBOX_WORKFLOWS": add_work_once_workflow(tmp_path / "own"),
     }
     async with (
         process(fleet, "bot", **given) as bot,
@@ -168,8 +168,8 @@ async def test_of_two_workers_one_takes_over_from_the_other_or_says_why_not(
         cards = [await fleet.run(f"{name} {LASTING}") for name in ("implement",) * 3 + ("once",)]
         async with process(fleet, "worker", home=fleet.home.parent / "w2", **given) as second:
             await second.wait_until_ready()
-            # The first one has its hands full: they share the work.
-            elsewhere = await fleet.start_in_mid_tool(f"implement {LASTING}")
+            # The first worker's slots are all in use: they share the work.
+            elsewhere = await fleet.start_in_tool_call(f"implement {LASTING}")
             runs = [(await fleet.run_of(card)).run for card in cards]
             for run in runs:
                 await fleet.wait_until(run, lambda seen: seen.run.tool_calls >= 2)
@@ -190,8 +190,8 @@ async def test_of_two_workers_one_takes_over_from_the_other_or_says_why_not(
 
             failed = (await fleet.read_run(runs[3])).run
             await cards[3].wait_for_reply("is lost")
-            ended = [await finished(fleet, card) for card in cards[:3]]
-            untouched = await finished(fleet, elsewhere)
+            ended = [await wait_until_ended(fleet, card) for card in cards[:3]]
+            untouched = await wait_until_ended(fleet, elsewhere)
             await fleet.settle()
             assert second.process.returncode is None
 

@@ -19,19 +19,19 @@ from tests.core_harness import CoreHarness, core_harness
 __all__ = ["core_harness"]
 
 
-async def start_in_mid_tool(core_harness: CoreHarness, task: str) -> Run:
+async def start_in_tool_call(core_harness: CoreHarness, task: str) -> Run:
     """Start a run and wait until its agent is inside the tool call of its scenario."""
     run = await core_harness.start(task)
     await core_harness.wait_until(run, lambda seen: seen.run.tool_calls >= 1)
     return run
 
 
-def kill_request(run: Run, **wishes: object) -> KillRequest:
-    return KillRequest(target=run.run_id, **wishes)  # type: ignore[arg-type]
+def kill_request(run: Run, **options: object) -> KillRequest:
+    return KillRequest(target=run.run_id, **options)  # type: ignore[arg-type]
 
 
-async def kill_and_wait(core_harness: CoreHarness, run: Run, **wishes: object) -> RunSnapshot:
-    await core_harness.backend.runs.kill(kill_request(run, **wishes), by=core_harness.operator)
+async def kill_and_wait(core_harness: CoreHarness, run: Run, **options: object) -> RunSnapshot:
+    await core_harness.backend.runs.kill(kill_request(run, **options), by=core_harness.operator)
     return await core_harness.wait_until_ended(run, within=15)
 
 
@@ -62,11 +62,11 @@ async def test_the_same_request_starts_once(core_harness: CoreHarness) -> None:
 
 
 @pytest.mark.parametrize("scenario", ["kill-me", "kill-stubborn", "kill-escaped", "kill-hostile"])
-async def test_a_kill_in_mid_tool_leaves_nothing_running(
+async def test_a_kill_during_a_tool_call_leaves_nothing_running(
     core_harness: CoreHarness, scenario: str
 ) -> None:
     async with core_harness.worker():
-        run = await start_in_mid_tool(core_harness, f"[scenario: {scenario}] work")
+        run = await start_in_tool_call(core_harness, f"[scenario: {scenario}] work")
         seen = await kill_and_wait(core_harness, run, reason="enough")
 
     assert seen.run.status is RunStatus.KILLED
@@ -83,7 +83,7 @@ async def test_a_kill_in_mid_tool_leaves_nothing_running(
 
 async def test_force_skips_the_grace(core_harness: CoreHarness) -> None:
     async with core_harness.worker():
-        run = await start_in_mid_tool(core_harness, "[scenario: kill-me] work")
+        run = await start_in_tool_call(core_harness, "[scenario: kill-me] work")
         seen = await kill_and_wait(core_harness, run, force=True)
 
     assert seen.termination is not None
@@ -91,9 +91,9 @@ async def test_force_skips_the_grace(core_harness: CoreHarness) -> None:
     assert seen.termination.phase is Phase.CONFIRMED
 
 
-async def test_force_can_be_asked_for_while_a_kill_waits(core_harness: CoreHarness) -> None:
+async def test_force_can_be_requested_while_a_kill_waits(core_harness: CoreHarness) -> None:
     async with core_harness.worker():
-        run = await start_in_mid_tool(core_harness, "[scenario: kill-hostile] work")
+        run = await start_in_tool_call(core_harness, "[scenario: kill-hostile] work")
         await core_harness.backend.runs.kill(kill_request(run), by=core_harness.operator)
         await core_harness.backend.runs.kill(
             kill_request(run, force=True), by=core_harness.operator
@@ -119,7 +119,7 @@ async def test_a_pending_run_is_killed_at_once(core_harness: CoreHarness) -> Non
 
 async def test_killing_twice_is_one_termination(core_harness: CoreHarness) -> None:
     async with core_harness.worker():
-        run = await start_in_mid_tool(core_harness, "[scenario: kill-me] work")
+        run = await start_in_tool_call(core_harness, "[scenario: kill-me] work")
         first = await core_harness.backend.runs.kill(kill_request(run), by=core_harness.operator)
         second = await core_harness.backend.runs.kill(kill_request(run), by=core_harness.operator)
         await core_harness.wait_until_ended(run, within=15)
@@ -158,7 +158,7 @@ async def test_the_turn_limit_is_continued_in_the_same_session(core_harness: Cor
     async with core_harness.worker():
         run = await core_harness.start("[scenario: max-turns] [turns: 12] long work", max_turns=5)
         stopped = (await core_harness.wait_until_ended(run)).run
-        leg = await core_harness.backend.runs.continue_run(
+        continued = await core_harness.backend.runs.continue_run(
             ContinueRequest(target=run.run_id, request_key="click-1", additional_turns=20),
             by=core_harness.operator,
         )
@@ -166,13 +166,13 @@ async def test_the_turn_limit_is_continued_in_the_same_session(core_harness: Cor
             ContinueRequest(target=run.run_id, request_key="click-2", additional_turns=20),
             by=core_harness.operator,
         )
-        seen = await core_harness.wait_until_ended(leg.run)
+        seen = await core_harness.wait_until_ended(continued.run)
 
     assert stopped.stop_reason is StopReason.MAX_TURNS
     assert stopped.status is RunStatus.FAILED
     assert stopped.can_continue
     assert (stopped.turns, stopped.max_turns) == (5, 5)
-    assert again.run.run_id == leg.run.run_id
+    assert again.run.run_id == continued.run.run_id
     assert not again.is_new
     assert seen.run.status is RunStatus.COMPLETED, seen.run.error_message
     assert seen.run.session_id == run.session_id
@@ -185,15 +185,15 @@ async def test_the_turn_limit_is_continued_in_the_same_session(core_harness: Cor
 
 async def test_a_killed_run_can_be_continued(core_harness: CoreHarness) -> None:
     async with core_harness.worker():
-        run = await start_in_mid_tool(core_harness, "[scenario: kill-me] work")
+        run = await start_in_tool_call(core_harness, "[scenario: kill-me] work")
         await kill_and_wait(core_harness, run)
-        leg = await core_harness.backend.runs.continue_run(
+        continued = await core_harness.backend.runs.continue_run(
             ContinueRequest(
                 target=run.run_id, request_key="c", message="[scenario: work] Do something else"
             ),
             by=core_harness.operator,
         )
-        seen = await core_harness.wait_until_ended(leg.run)
+        seen = await core_harness.wait_until_ended(continued.run)
 
     assert seen.run.status is RunStatus.COMPLETED, seen.run.error_message
 
@@ -253,7 +253,7 @@ async def test_a_budget_stops_a_run(core_harness: CoreHarness) -> None:
     assert seen.run.cost_source is CostSource.REPORTED
 
 
-async def test_a_folder_that_is_no_repository_says_so(
+async def test_a_directory_that_is_no_repository_is_reported(
     core_harness: CoreHarness, tmp_path: Path
 ) -> None:
     async with core_harness.worker():
@@ -279,11 +279,11 @@ async def test_an_unknown_workflow_is_refused_with_the_nearest(core_harness: Cor
     assert "implement" in refused.value.user_message
 
 
-async def test_a_stopping_worker_hands_its_run_over_and_another_goes_on(
+async def test_a_stopping_worker_hands_its_run_over_to_another(
     core_harness: CoreHarness,
 ) -> None:
     async with core_harness.worker():
-        run = await start_in_mid_tool(
+        run = await start_in_tool_call(
             core_harness, "[scenario: long] [turns: 30] [delay: 0.3s] work"
         )
     run_with_workspace_on = (await core_harness.read_run(run)).run
@@ -296,14 +296,14 @@ async def test_a_stopping_worker_hands_its_run_over_and_another_goes_on(
     assert seen.run.session_id == run.session_id
 
 
-async def test_a_run_whose_process_is_torn_down_is_handed_over_and_has_not_ended(
+async def test_a_run_whose_worker_process_ends_is_handed_over_and_not_ended(
     core_harness: CoreHarness,
 ) -> None:
     async with core_harness.worker():
-        run = await start_in_mid_tool(
+        run = await start_in_tool_call(
             core_harness, "[scenario: long] [turns: 12] [delay: 0.3s] work"
         )
-        # As the event loop does at its end to all that a stop has left behind.
+        # As the event loop does at its end with all tasks that a stop has left.
         (work,) = (one for one in asyncio.all_tasks() if one.get_name() == f"work {run.run_id}")
         work.cancel()
         seen = await core_harness.wait_until_ended(run)
@@ -312,7 +312,7 @@ async def test_a_run_whose_process_is_torn_down_is_handed_over_and_has_not_ended
     assert seen.run.attempt == 2
 
 
-async def test_a_kill_that_meets_the_very_start_is_heard(core_harness: CoreHarness) -> None:
+async def test_a_kill_at_the_start_takes_effect(core_harness: CoreHarness) -> None:
     async with core_harness.worker():
         for _ in range(5):
             run = await core_harness.start("[scenario: kill-me] work")
@@ -325,7 +325,7 @@ async def test_a_kill_that_meets_the_very_start_is_heard(core_harness: CoreHarne
             assert find_run_processes(run.run_id, None) == ()
 
 
-async def test_a_kill_that_meets_the_end_is_concluded_whatever_wins(
+async def test_a_kill_at_the_end_is_concluded_in_any_case(
     core_harness: CoreHarness,
 ) -> None:
     async with core_harness.worker():
@@ -344,7 +344,7 @@ async def test_a_kill_that_meets_the_end_is_concluded_whatever_wins(
     assert seen.run.status in (RunStatus.COMPLETED, RunStatus.KILLED)
 
 
-async def test_output_that_no_database_keeps_fails_no_run(core_harness: CoreHarness) -> None:
+async def test_output_that_postgres_cannot_store_fails_no_run(core_harness: CoreHarness) -> None:
     async with core_harness.worker():
         run = await core_harness.start("Print \x00 and \ud83d alone")
         seen = await core_harness.wait_until_ended(run)

@@ -1,4 +1,4 @@
-"""Machines that look alike: one hostname, one path of the home, other disks and processes."""
+"""Machines that look alike: same hostname and home path, but other disks and processes."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ __all__ = ["core_harness"]
 
 pytestmark = linux_only
 
-# One kernel and one hostname, other processes: a container beside ours.
+# Same kernel and hostname, other processes: a second container on the machine.
 BESIDE = f"{this_host()}0"
 BEFORE_THE_BOOT = build_host_id(machine_name(this_host()), boot="00000000", namespace=1)
 
 
 def kills_of(core_harness: CoreHarness, host: str, home: Path) -> InterruptedKills:
-    """What a worker on that host would do, from a disk of its own."""
+    """The service that finishes interrupted kills, on that host with a separate disk."""
     ledger = Ledger(core_harness.backend.context, f"{disk_id_of(home)}-0:alive000", host)
     workspaces = Workspaces(home, git_timeout=GIT_TIMEOUT)
     return InterruptedKills(ledger, workspaces, Cleaner(home), remote_grace=timedelta(0))
@@ -55,7 +55,7 @@ def kills_of(core_harness: CoreHarness, host: str, home: Path) -> InterruptedKil
 async def container(
     core_harness: CoreHarness, home: Path, copy_from: Path
 ) -> AsyncIterator[Program]:
-    """A worker with our hostname and home path, on another disk, among its own processes."""
+    """A worker with this hostname and home path, on another disk, in its own pid namespace."""
     within = with_own_disk(home, copy_from=copy_from)
     variables = {
         "DATABASE_URL": core_harness.backend.database.dsn,
@@ -66,14 +66,14 @@ async def container(
             await program.wait_until_ready()
             yield program
         finally:
-            # A container's first process hears no other signal from its parent.
+            # The first process of a container receives no other signal from its parent.
             program.send(signal.SIGKILL)
 
 
 @pytest.mark.skipif(
     not can_unshare("--pid", "--mount", "--fork"), reason="needs the right to make namespaces"
 )
-async def test_a_worker_that_starts_takes_nothing_from_one_with_its_hostname_and_home_path(
+async def test_a_starting_worker_takes_nothing_from_one_with_its_hostname_and_home(
     core_harness: CoreHarness, tmp_path: Path
 ) -> None:
     home = core_harness.settings.node.home
@@ -91,7 +91,7 @@ async def test_a_worker_that_starts_takes_nothing_from_one_with_its_hostname_and
     assert await events_of_kind(core_harness, run, EventKind.LEFTOVERS_ENDED) == []
 
 
-async def test_a_kill_among_other_processes_is_not_confirmed_by_who_has_the_hostname(
+async def test_the_same_hostname_does_not_confirm_a_kill_in_another_pid_namespace(
     core_harness: CoreHarness, tmp_path: Path
 ) -> None:
     run = await start_on_lost_worker(core_harness, "build-00000000-0:dead0000", BESIDE)
@@ -113,12 +113,14 @@ async def test_a_kill_among_other_processes_is_not_confirmed_by_who_has_the_host
 
 
 async def run_before_reboot(core_harness: CoreHarness) -> Run:
-    """A run in the hands of a worker of this disk, before its machine was booted."""
+    """A run of a worker on this disk, from before its machine was rebooted."""
     worker_id, _ = own_identity(core_harness)
     return await start_on_lost_worker(core_harness, worker_id, BEFORE_THE_BOOT)
 
 
-async def test_a_run_goes_on_at_once_when_its_machine_was_booted(core_harness: CoreHarness) -> None:
+async def test_a_run_continues_at_once_after_a_reboot_of_its_machine(
+    core_harness: CoreHarness,
+) -> None:
     run = await run_before_reboot(core_harness)
 
     async with core_harness.worker():
@@ -132,7 +134,7 @@ async def test_a_run_goes_on_at_once_when_its_machine_was_booted(core_harness: C
     assert first.gone_at is not None
 
 
-async def test_a_kill_is_confirmed_at_once_when_its_machine_was_booted(
+async def test_a_kill_is_confirmed_at_once_after_a_reboot_of_its_machine(
     core_harness: CoreHarness,
 ) -> None:
     run = await run_before_reboot(core_harness)
@@ -163,8 +165,8 @@ async def test_a_copy_of_a_home_is_refused_with_one_line_while_the_original_work
         )
         assert node.is_ready
         await asyncio.to_thread((copy / "disk-id").unlink)
-        with claimed_identity(copy) as mended:
-            assert mended.node != node.identity.node
+        with claimed_identity(copy) as repaired:
+            assert repaired.node != node.identity.node
 
     assert refused.status == 2, refused.errors
     (line,) = [one for one in refused.lines if one.startswith("signalbox: ")]
@@ -172,7 +174,7 @@ async def test_a_copy_of_a_home_is_refused_with_one_line_while_the_original_work
     assert "Traceback" not in refused.errors
 
 
-async def test_what_a_killed_worker_had_for_a_moment_is_gone_when_the_next_one_works(
+async def test_temporary_files_of_a_killed_worker_are_removed_by_the_next(
     core_harness: CoreHarness,
 ) -> None:
     home = core_harness.settings.node.home
@@ -182,7 +184,7 @@ async def test_what_a_killed_worker_had_for_a_moment_is_gone_when_the_next_one_w
         home / "workspaces/.ws_2.00000001",
     }
 
-    def leave() -> set[Path]:
+    def leave_files() -> set[Path]:
         for path in dead:
             path.mkdir(parents=True)
         (home / "tmp/worker-00000000dead.lock").touch()
@@ -191,13 +193,13 @@ async def test_what_a_killed_worker_had_for_a_moment_is_gone_when_the_next_one_w
             path.mkdir()
         return theirs
 
-    def left() -> set[Path]:
-        return {path for path in dead | living if path.exists()}
+    def remaining_files() -> set[Path]:
+        return {path for path in dead | live if path.exists()}
 
     with open_scratch(home) as scratch:
-        living = await asyncio.to_thread(leave)
+        live = await asyncio.to_thread(leave_files)
         async with core_harness.worker():
-            remaining = await asyncio.to_thread(left)
+            remaining = await asyncio.to_thread(remaining_files)
 
-    assert remaining == living
+    assert remaining == live
     assert not await asyncio.to_thread((home / "tmp/worker-00000000dead.lock").exists)

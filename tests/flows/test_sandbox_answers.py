@@ -1,4 +1,4 @@
-"""Answers without a token: response URLs, and the messages that they change."""
+"""Answers without a token: response_urls and the messages that they change."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ async def test_an_ephemeral_message_has_buttons_that_can_replace_it(sandbox: San
         await sandbox.human.click("#builds", posted["message_ts"], action_id="go", user="ada")
 
 
-async def test_answers_without_a_token_can_go_wrong_too(
+async def test_answers_without_a_token_can_fail_too(
     sandbox: Sandbox, http: aiohttp.ClientSession
 ) -> None:
     name = sandbox.workspace.new_response_url(user="U0ADA00001", channel=BUILDS)

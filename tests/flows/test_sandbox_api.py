@@ -33,12 +33,12 @@ async def test_a_missing_scope_is_named(sandbox: Sandbox, client: AsyncWebClient
     assert [each.kind for each in sandbox.take_problems()] == ["missing_scope"]
 
 
-async def test_each_token_opens_its_own_methods(sandbox: Sandbox, client: AsyncWebClient) -> None:
-    nobody = AsyncWebClient(base_url=sandbox.api_url, token="")
+async def test_each_token_allows_its_own_methods(sandbox: Sandbox, client: AsyncWebClient) -> None:
+    without_token = AsyncWebClient(base_url=sandbox.api_url, token="")
     stranger = AsyncWebClient(base_url=sandbox.api_url, token="xoxb-1-2-3")
     app = AsyncWebClient(base_url=sandbox.api_url, token=sandbox.app_token)
 
-    assert await error_of_refused_call(sandbox, nobody.auth_test()) == "not_authed"
+    assert await error_of_refused_call(sandbox, without_token.auth_test()) == "not_authed"
     assert await error_of_refused_call(sandbox, stranger.auth_test()) == "invalid_auth"
     assert await error_of_refused_call(sandbox, app.auth_test()) == "not_allowed_token_type"
     opening = client.api_call("apps.connections.open")
@@ -48,7 +48,7 @@ async def test_each_token_opens_its_own_methods(sandbox: Sandbox, client: AsyncW
     assert "chat:write" in me.headers["x-oauth-scopes"]
 
 
-async def test_arguments_may_come_in_every_form(
+async def test_arguments_are_accepted_in_every_form(
     sandbox: Sandbox, http: aiohttp.ClientSession
 ) -> None:
     url = sandbox.api_url + "conversations.info"
@@ -66,9 +66,7 @@ async def test_arguments_may_come_in_every_form(
     assert answers == ["builds"] * 4
 
 
-async def test_a_missing_argument_is_pointed_out(
-    sandbox: Sandbox, http: aiohttp.ClientSession
-) -> None:
+async def test_a_missing_argument_is_named(sandbox: Sandbox, http: aiohttp.ClientSession) -> None:
     async with http.post(
         sandbox.api_url + "conversations.info", data={"token": sandbox.bot_token}
     ) as response:
@@ -94,7 +92,7 @@ async def test_the_fourth_message_at_once_is_rate_limited(
     assert caught.value.response["error"] == "ratelimited"
 
 
-async def test_injected_errors_come_as_often_as_asked(
+async def test_injected_errors_occur_as_often_as_requested(
     sandbox: Sandbox, client: AsyncWebClient
 ) -> None:
     sandbox.faults.add("chat.postMessage", "channel_not_found", times=2)
@@ -112,7 +110,7 @@ async def test_injected_errors_come_as_often_as_asked(
     assert len(sandbox.human.messages("#builds")) == 1
 
 
-async def test_a_lost_answer_was_done_and_a_reset_was_not(
+async def test_a_call_with_a_lost_answer_was_applied_and_a_reset_one_was_not(
     sandbox: Sandbox, http: aiohttp.ClientSession
 ) -> None:
     sandbox.faults.add("chat.postMessage", "lost_answer")
@@ -139,15 +137,15 @@ async def test_a_call_that_times_out_gets_no_answer(
         )
 
 
-async def test_people_and_groups_can_be_asked_for(sandbox: Sandbox, client: AsyncWebClient) -> None:
+async def test_people_and_groups_can_be_read(sandbox: Sandbox, client: AsyncWebClient) -> None:
     ada = await client.users_info(user=ADA)
-    everybody = await client.users_list()
+    answer = await client.users_list()
     operators = await client.usergroups_users_list(usergroup=OPERATORS)
     groups = await client.usergroups_list(include_users=True)
 
     assert ada["user"]["is_admin"] is True
     assert "email" not in ada["user"]["profile"]
-    assert [each["name"] for each in everybody["members"] if each["is_restricted"]] == ["gus"]
+    assert [each["name"] for each in answer["members"] if each["is_restricted"]] == ["gus"]
     assert ADA in operators["users"]
     assert groups["usergroups"][0]["users"] == operators["users"]
     assert (

@@ -52,9 +52,9 @@ def transport(request: pytest.FixtureRequest) -> str:
 
 
 def small_app(sandbox: Sandbox) -> tuple[AsyncApp, list[Document]]:
-    """An app with a command, a button, a modal and ears; and the events it heard."""
+    """An app with a command, a button, a modal and event listeners; and the events it received."""
     app = new_app(sandbox)
-    heard: list[Document] = []
+    events: list[Document] = []
 
     @app.command("/workflow")
     async def on_command(ack: AsyncAck, body: Document, client: AsyncWebClient) -> None:
@@ -83,13 +83,13 @@ def small_app(sandbox: Sandbox) -> tuple[AsyncApp, list[Document]]:
 
     @app.event("app_mention")
     async def on_mention(event: Document) -> None:
-        heard.append(event)
+        events.append(event)
 
     @app.event("message")
     async def on_message(event: Document) -> None:
-        heard.append(event)
+        events.append(event)
 
-    return app, heard
+    return app, events
 
 
 async def test_a_command_is_acknowledged_and_its_card_appears(
@@ -121,7 +121,7 @@ async def test_a_button_changes_the_message_and_text_alone_drops_its_blocks(
         assert killed["ts"] == card["ts"]
 
 
-async def test_a_modal_shows_errors_and_then_goes(sandbox: Sandbox, transport: str) -> None:
+async def test_a_modal_shows_errors_and_then_closes(sandbox: Sandbox, transport: str) -> None:
     app, _ = small_app(sandbox)
     async with connected(app, sandbox, transport=transport):
         await sandbox.human.slash("#builds", "/workflow", "modal")
@@ -136,15 +136,15 @@ async def test_a_modal_shows_errors_and_then_goes(sandbox: Sandbox, transport: s
         await sandbox.human.wait_for(lambda: sandbox.human.find("task: good"), what="the task")
 
 
-async def test_a_mention_arrives_twice_with_its_text_escaped(
+async def test_a_mention_sends_two_events_with_escaped_text(
     sandbox: Sandbox, transport: str
 ) -> None:
-    app, heard = small_app(sandbox)
+    app, events = small_app(sandbox)
     async with connected(app, sandbox, transport=transport):
         await sandbox.human.say("#builds", "@signalbox fix a<b & c")
-        await sandbox.human.wait_for(lambda: len(heard) == 2, what="two events")
+        await sandbox.human.wait_for(lambda: len(events) == 2, what="two events")
 
-        assert sorted(event["type"] for event in heard) == ["app_mention", "message"]
-        assert {event["text"] for event in heard} == {
+        assert sorted(event["type"] for event in events) == ["app_mention", "message"]
+        assert {event["text"] for event in events} == {
             f"<@{sandbox.bot_user_id}> fix a&lt;b &amp; c"
         }

@@ -1,4 +1,4 @@
-"""The sandbox's control API, as the demo page uses it; and the rarer things a person does."""
+"""The sandbox's control API, as the demo page uses it, and a person's rarer actions."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def test_the_home_tab_is_published_when_it_is_opened(
     assert again["view"]["blocks"][0]["text"]["text"] == "Home"
 
 
-async def test_the_native_stop_button_is_there_only_while_an_agent_works(
+async def test_the_native_stop_button_exists_only_while_an_agent_works(
     sandbox: Sandbox, recorder: Recorder
 ) -> None:
     client = AsyncWebClient(token=sandbox.bot_token, base_url=sandbox.api_url)
@@ -101,7 +101,7 @@ async def test_the_page_sees_what_its_person_may_see(
     assert {each["name"] for each in guests["users"] if each["is_bot"]} == {"signalbox"}
 
 
-async def test_what_cannot_be_done_is_said(page: ControlClient, sandbox: Sandbox) -> None:
+async def test_an_impossible_action_is_reported(page: ControlClient, sandbox: Sandbox) -> None:
     assert (await page.post("say", user="U9", channel=BUILDS, text="x"))["error"] == (
         "user_not_found"
     )
@@ -114,30 +114,30 @@ async def test_what_cannot_be_done_is_said(page: ControlClient, sandbox: Sandbox
     assert (await page.post("view/close", view_id="V1"))["error"] == "view_not_found"
 
 
-async def test_the_stream_tells_of_changes_and_the_inspector_of_calls(
+async def test_the_stream_sends_changes_and_the_inspector_lists_calls(
     sandbox: Sandbox, page: ControlClient
 ) -> None:
     client = AsyncWebClient(token=sandbox.bot_token, base_url=sandbox.api_url)
     async with page.http.get(page.url + "stream", params={"user": ADA}) as stream:
         assert await stream.content.readline() == b": hello\n"
         posted = await client.chat_postMessage(channel=BUILDS, text="hello")
-        told: list[Document] = []
-        while not any(each["type"] == "message" for each in told):
+        changes: list[Document] = []
+        while not any(each["type"] == "message" for each in changes):
             line = (await stream.content.readline()).decode()
-            told += [json.loads(line[5:])] if line.startswith("data:") else []
+            changes += [json.loads(line[5:])] if line.startswith("data:") else []
 
     entries = (await page.get("inspector", after="0"))["entries"]
     later = (await page.get("inspector", after=str(entries[-1]["n"])))["entries"]
 
-    assert told[-1]["channel"] == BUILDS
-    assert told[-1]["ts"] == posted["ts"]
+    assert changes[-1]["channel"] == BUILDS
+    assert changes[-1]["ts"] == posted["ts"]
     assert [each["name"] for each in entries if each["direction"] == "api"] == ["chat.postMessage"]
     assert entries[0]["request"]["text"] == "hello"
     assert sandbox.bot_token not in json.dumps(entries)
     assert later == []
 
 
-async def test_the_sandbox_can_start_again(sandbox: Sandbox, page: ControlClient) -> None:
+async def test_the_sandbox_can_be_reset(sandbox: Sandbox, page: ControlClient) -> None:
     await sandbox.human.say("#builds", "old")
     await page.post("faults", method="chat.update", kind="429", times=3)
     await page.post("clock", advance=60)
@@ -169,7 +169,7 @@ async def test_the_sandbox_can_start_again(sandbox: Sandbox, page: ControlClient
         ({"Host": "localhost:1", "Origin": "http://localhost:2"}, 403),
     ],
 )
-async def test_pages_of_other_sites_are_kept_out(
+async def test_pages_of_other_sites_are_refused(
     sandbox: Sandbox, page: ControlClient, headers: dict[str, str], status: int
 ) -> None:
     port = sandbox.url.rpartition(":")[2]

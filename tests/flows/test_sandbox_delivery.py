@@ -1,4 +1,4 @@
-"""How the sandbox delivers: acknowledgements, retries, request URLs."""
+"""The sandbox's deliveries: acknowledgements, retries, request URLs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.sandbox import sandbox
 __all__ = ["http", "sandbox", "short_timeout_sandbox", "unchecked_sandbox"]
 
 
-async def test_an_event_without_acknowledgement_comes_again_at_once_then_after_a_minute(
+async def test_an_unacknowledged_event_is_retried_at_once_then_after_a_minute(
     short_timeout_sandbox: Sandbox, http: aiohttp.ClientSession
 ) -> None:
     listener = await listen(short_timeout_sandbox, http)
@@ -31,7 +31,7 @@ async def test_an_event_without_acknowledgement_comes_again_at_once_then_after_a
         lambda: len(short_timeout_sandbox.problems) == 2, what="two late ones"
     )
     short_timeout_sandbox.clock.advance(60)
-    # This one is acknowledged, however busy the machine.
+    # The retry is acknowledged, however busy the machine is.
     short_timeout_sandbox.deliverer.ack_timeout = ACK_SECONDS
     third = await listener.next()
     await listener.acknowledge(third)
@@ -45,7 +45,7 @@ async def test_an_event_without_acknowledgement_comes_again_at_once_then_after_a
     await listener.socket.close()
 
 
-async def test_a_command_without_acknowledgement_is_shown_as_a_timeout(
+async def test_an_unacknowledged_command_is_shown_as_a_timeout(
     short_timeout_sandbox: Sandbox, http: aiohttp.ClientSession
 ) -> None:
     listener = await listen(short_timeout_sandbox, http)
@@ -58,7 +58,7 @@ async def test_a_command_without_acknowledgement_is_shown_as_a_timeout(
 
 
 class Receiver:
-    """A request URL that answers with the statuses it was given, then with 200."""
+    """A request URL that answers with the given statuses, then with 200."""
 
     def __init__(self) -> None:
         self.requests: list[web.Request] = []
@@ -108,9 +108,7 @@ async def test_http_deliveries_are_retried_with_headers_and_counted(
     assert (unchecked_sandbox.deliverer.attempts, unchecked_sandbox.deliverer.failures) == (3, 2)
 
 
-async def test_an_app_can_ask_for_no_more_retries(
-    unchecked_sandbox: Sandbox, receiver: Receiver
-) -> None:
+async def test_an_app_can_refuse_retries(unchecked_sandbox: Sandbox, receiver: Receiver) -> None:
     receiver.answers = [web.Response(status=503, headers={"X-Slack-No-Retry": "1"})]
 
     await unchecked_sandbox.human.say("#builds", "hello")
@@ -119,14 +117,14 @@ async def test_an_app_can_ask_for_no_more_retries(
     assert len(receiver.requests) == 1
 
 
-async def test_a_url_is_asked_for_its_challenge(
+async def test_a_url_must_answer_a_challenge(
     unchecked_sandbox: Sandbox, receiver: Receiver
 ) -> None:
     assert await unchecked_sandbox.request_url.verify(timeout=3)
     assert receiver.requests[0].headers["X-Slack-Signature"].startswith("v0=")
 
 
-async def test_a_command_that_gets_an_error_page_failed(
+async def test_a_command_answered_with_an_error_page_fails(
     unchecked_sandbox: Sandbox, receiver: Receiver
 ) -> None:
     receiver.answers = [web.Response(status=500)]
@@ -145,7 +143,7 @@ async def test_slash_commands_are_refused_in_threads(sandbox: Sandbox) -> None:
     assert (result.ok, result.error) == (False, "slash_in_thread")
 
 
-async def test_the_apps_own_messages_come_back_to_it(
+async def test_the_app_receives_events_of_its_own_messages(
     sandbox: Sandbox, http: aiohttp.ClientSession
 ) -> None:
     listener = await listen(sandbox, http)
@@ -169,7 +167,7 @@ async def test_the_apps_own_messages_come_back_to_it(
     await listener.socket.close()
 
 
-async def test_where_the_bot_is_no_member_it_hears_nothing(
+async def test_the_bot_gets_no_events_of_channels_without_it(
     sandbox: Sandbox, http: aiohttp.ClientSession
 ) -> None:
     listener = await listen(sandbox, http)
@@ -181,14 +179,14 @@ async def test_where_the_bot_is_no_member_it_hears_nothing(
     await listener.socket.close()
 
 
-async def test_what_a_wait_missed_is_told(sandbox: Sandbox) -> None:
+async def test_a_failed_wait_names_its_condition(sandbox: Sandbox) -> None:
     await sandbox.human.say("#random", "hello")
 
     with pytest.raises(TimeoutError, match=r"the answer did not happen in 0\.05 s"):
         await sandbox.human.wait_for(lambda: None, timeout=0.05, what="the answer")
 
 
-async def test_an_app_that_ends_in_the_middle_of_an_event_did_nothing_wrong(
+async def test_an_app_that_ends_during_an_event_is_no_problem(
     unchecked_sandbox: Sandbox,
 ) -> None:
     async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

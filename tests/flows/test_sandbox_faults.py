@@ -1,4 +1,4 @@
-"""Faults that are injected do what their names say, to the calls that are meant."""
+"""Injected faults have the named effect on the intended calls only."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ async def post(
     text: str,
     channel: str = BUILDS,
     *,
-    patience: float = 10,
+    timeout: float = 10,
 ) -> tuple[int, str]:
-    """Post a message; status and body of the answer."""
+    """Post a message; returns the status and body of the answer."""
     form = {"channel": channel, "token": sandbox.bot_token, "text": text}
-    limit = aiohttp.ClientTimeout(total=patience)
+    limit = aiohttp.ClientTimeout(total=timeout)
     url = sandbox.api_url + "chat.postMessage"
     async with http.post(url, data=form, timeout=limit) as answer:
         return answer.status, await answer.text()
@@ -37,7 +37,7 @@ def channel_texts(sandbox: Sandbox) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", ["lost_answer", "cut_body"])
-async def test_an_answer_that_is_cut_off_was_a_deed(
+async def test_a_call_whose_answer_is_cut_was_applied(
     sandbox: Sandbox, http: aiohttp.ClientSession, kind: str
 ) -> None:
     sandbox.faults.add("chat.postMessage", kind)
@@ -53,7 +53,7 @@ async def test_an_answer_that_is_cut_off_was_a_deed(
     "failure",
     [("503", 503, "internal_error"), ("page", 503, "<html>"), ("fatal_error", 200, "fatal_error")],
 )
-async def test_a_call_that_fails_may_have_been_done(
+async def test_a_failing_call_may_have_been_applied(
     sandbox: Sandbox,
     http: aiohttp.ClientSession,
     failure: tuple[str, int, str],
@@ -68,14 +68,16 @@ async def test_a_call_that_fails_may_have_been_done(
     assert channel_texts(sandbox) == (["done"] if is_applied else [])
 
 
-async def test_a_call_can_be_done_late(sandbox: Sandbox, http: aiohttp.ClientSession) -> None:
+async def test_a_call_can_be_applied_late(sandbox: Sandbox, http: aiohttp.ClientSession) -> None:
     sandbox.faults.add("chat.postMessage", "late", seconds=2)
 
     with pytest.raises(TimeoutError):
-        await post(sandbox, http, "late", patience=0.3)
+        await post(sandbox, http, "late", timeout=0.3)
 
     assert channel_texts(sandbox) == []
-    await sandbox.human.wait_for(lambda: channel_texts(sandbox) == ["late"], what="the late deed")
+    await sandbox.human.wait_for(
+        lambda: channel_texts(sandbox) == ["late"], what="the late message"
+    )
 
 
 async def test_a_fault_of_one_channel_spares_the_others(
@@ -88,12 +90,12 @@ async def test_a_fault_of_one_channel_spares_the_others(
     assert (await post(sandbox, http, "x"))[0] == 429
 
 
-def test_the_same_seed_rains_the_same() -> None:
-    def storm(seed: int) -> list[Any]:
+def test_the_same_seed_draws_the_same_faults() -> None:
+    def draw_faults(seed: int) -> list[Any]:
         faults = Faults()
         faults.inject_randomly(seed=seed, rate=0.3, faults=[Fault(kind="500"), Fault(kind="reset")])
         return [faults.take("chat.update") for _ in range(200)]
 
-    assert storm(1) == storm(1)
-    assert storm(1) != storm(2)
-    assert 30 < sum(fault is not None for fault in storm(1)) < 90
+    assert draw_faults(1) == draw_faults(1)
+    assert draw_faults(1) != draw_faults(2)
+    assert 30 < sum(fault is not None for fault in draw_faults(1)) < 90

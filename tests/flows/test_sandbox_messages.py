@@ -1,4 +1,4 @@
-"""Messages in the sandbox: posted, changed, read back, and refused as Slack refuses them."""
+"""Messages in the sandbox: posted, changed, read, and refused as in Slack."""
 
 from __future__ import annotations
 
@@ -20,9 +20,7 @@ from tests.sandbox import sandbox
 __all__ = ["client", "http", "sandbox"]
 
 
-async def test_a_posted_message_is_read_back_whole(
-    sandbox: Sandbox, client: AsyncWebClient
-) -> None:
+async def test_a_posted_message_is_read_unchanged(sandbox: Sandbox, client: AsyncWebClient) -> None:
     metadata = {"event_type": "run", "event_payload": {"run_id": "run_1"}}
     root = await client.chat_postMessage(
         channel=BUILDS, text="hello", blocks=[SECTION], metadata=metadata
@@ -63,7 +61,7 @@ async def test_timestamps_are_unique_and_increase(sandbox: Sandbox, client: Asyn
         ("C0NOWHERE", "channel_not_found"),
     ],
 )
-async def test_where_the_bot_is_no_member_it_cannot_post(
+async def test_the_bot_cannot_post_where_it_is_not_a_member(
     sandbox: Sandbox, client: AsyncWebClient, channel: str, error: str
 ) -> None:
     assert (
@@ -80,7 +78,7 @@ async def test_a_person_gets_a_direct_message(sandbox: Sandbox, client: AsyncWeb
     assert [each["text"] for each in sandbox.human.messages("@ben")] == ["for you"]
 
 
-async def test_only_its_own_messages_can_the_bot_change(
+async def test_the_bot_can_change_only_its_own_messages(
     sandbox: Sandbox, client: AsyncWebClient
 ) -> None:
     said = await sandbox.human.say("#builds", "mine")
@@ -156,9 +154,7 @@ async def test_bad_blocks_are_refused_and_are_a_problem(
         assert "[json-pointer:/blocks" in message
 
 
-async def test_a_message_without_anything_is_refused(
-    sandbox: Sandbox, client: AsyncWebClient
-) -> None:
+async def test_an_empty_message_is_refused(sandbox: Sandbox, client: AsyncWebClient) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         call = client.chat_postMessage(channel=BUILDS)
@@ -232,7 +228,7 @@ async def test_a_permalink_names_the_thread(sandbox: Sandbox, client: AsyncWebCl
     )
 
 
-async def test_a_stream_grows_ends_and_dies_after_five_minutes(
+async def test_a_stream_grows_ends_and_expires_after_five_minutes(
     sandbox: Sandbox, client: AsyncWebClient
 ) -> None:
     to: Any = {"recipient_user_id": ADA, "recipient_team_id": sandbox.team_id}
@@ -248,7 +244,7 @@ async def test_a_stream_grows_ends_and_dies_after_five_minutes(
     assert await error_of_refused_call(sandbox, append) == "message_not_in_streaming_state"
 
 
-async def test_a_reaction_is_given_once(tmp_path: Path) -> None:
+async def test_a_reaction_is_added_once(tmp_path: Path) -> None:
     manifest = tmp_path / "manifest.yml"
     manifest.write_text(
         "{display_information: {name: A}, oauth_config: {scopes: {bot: [reactions:write]}}}"
@@ -256,17 +252,18 @@ async def test_a_reaction_is_given_once(tmp_path: Path) -> None:
     async with open_sandbox(manifest=manifest) as sandbox:
         client = AsyncWebClient(token=sandbox.bot_token, base_url=sandbox.api_url)
         said = await sandbox.human.say("#builds", "hello")
-        place: Any = {"channel": BUILDS, "timestamp": said["ts"], "name": "eyes"}
+        target: Any = {"channel": BUILDS, "timestamp": said["ts"], "name": "eyes"}
         await sandbox.human.react("#builds", said["ts"], ":eyes:", user="ben")
-        await client.reactions_add(**place)
+        await client.reactions_add(**target)
 
         message = sandbox.human.messages("#builds")[0]
         users = [BEN, sandbox.bot_user_id]
         assert message["reactions"] == [{"name": "eyes", "users": users, "count": 2}]
         assert (
-            await error_of_refused_call(sandbox, client.reactions_add(**place)) == "already_reacted"
+            await error_of_refused_call(sandbox, client.reactions_add(**target))
+            == "already_reacted"
         )
-        await client.reactions_remove(**place)
+        await client.reactions_remove(**target)
         assert (
-            await error_of_refused_call(sandbox, client.reactions_remove(**place)) == "no_reaction"
+            await error_of_refused_call(sandbox, client.reactions_remove(**target)) == "no_reaction"
         )

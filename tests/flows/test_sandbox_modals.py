@@ -1,4 +1,4 @@
-"""Forms as a person fills them in: values, checks, submissions, buttons."""
+"""Forms as a person fills them in: values, validation, submissions, buttons."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ async def test_options_are_chosen_by_their_text(sandbox: Sandbox, recorder: Reco
         ("51", "Must be at most 50."),
     ],
 )
-async def test_the_client_itself_checks_numbers(
+async def test_the_client_validates_numbers(
     sandbox: Sandbox, recorder: Recorder, turns: str, error: str
 ) -> None:
     view = await modal_of(sandbox)
@@ -91,7 +91,7 @@ async def test_a_submission_can_update_push_and_clear(sandbox: Sandbox, recorder
     assert sandbox.human.modal() is None
 
 
-async def test_an_error_for_a_block_that_is_not_there_is_a_problem(
+async def test_an_error_for_a_missing_block_is_a_problem(
     sandbox: Sandbox, recorder: Recorder
 ) -> None:
     view = await modal_of(sandbox)
@@ -102,7 +102,7 @@ async def test_an_error_for_a_block_that_is_not_there_is_a_problem(
     assert [each.kind for each in sandbox.take_problems()] == ["invalid_response_action_errors"]
 
 
-async def test_a_cancelled_modal_is_told_where_that_is_asked_for(
+async def test_a_cancelled_modal_notifies_the_app_only_on_request(
     sandbox: Sandbox, recorder: Recorder
 ) -> None:
     view = await modal_of(sandbox, "ben")
@@ -133,7 +133,7 @@ async def test_a_button_in_a_modal_updates_it(
     assert body["view"]["state"]["values"]["flow"]["flow"]["selected_option"] is not None
 
 
-async def test_a_menu_the_app_fills_is_asked_with_what_was_typed(
+async def test_a_menu_filled_by_the_app_sends_the_typed_text(
     sandbox: Sandbox, recorder: Recorder
 ) -> None:
     view = await modal_of(sandbox)

@@ -16,7 +16,7 @@ from tests.sandbox import connected, new_app, sandbox
 __all__ = ["http", "sandbox", "short_timeout_sandbox"]
 
 
-async def test_a_link_is_good_once(
+async def test_a_link_can_be_used_once(
     short_timeout_sandbox: Sandbox, http: aiohttp.ClientSession
 ) -> None:
     link = await new_link(short_timeout_sandbox)
@@ -35,7 +35,7 @@ async def test_a_link_expires(short_timeout_sandbox: Sandbox, http: aiohttp.Clie
         await http.ws_connect(link)
 
 
-async def test_the_eleventh_connection_is_sent_away(
+async def test_the_eleventh_connection_is_refused(
     short_timeout_sandbox: Sandbox, http: aiohttp.ClientSession
 ) -> None:
     open_ones = [await listen(short_timeout_sandbox, http) for _ in range(10)]
@@ -89,25 +89,25 @@ async def test_events_go_to_any_connection_and_each_to_one(
     assert min(counts) > 0
 
 
-async def test_an_app_that_is_asked_to_reconnect_misses_nothing(sandbox: Sandbox) -> None:
+async def test_an_app_asked_to_reconnect_misses_nothing(sandbox: Sandbox) -> None:
     app = new_app(sandbox)
-    heard: list[str] = []
+    received: list[str] = []
 
     @app.event("message")
     async def on_message(event: Document) -> None:
-        heard.append(event["text"])
+        received.append(event["text"])
 
     async with connected(app, sandbox, transport="socket"):
         for n in range(3):
             await sandbox.disconnect("refresh")
             await sandbox.human.say("#builds", f"n{n}")
-        await sandbox.human.wait_for(lambda: len(heard) == 3, what="three messages")
+        await sandbox.human.wait_for(lambda: len(received) == 3, what="three messages")
 
-        assert sorted(heard) == ["n0", "n1", "n2"]
+        assert sorted(received) == ["n0", "n1", "n2"]
         assert sandbox.sockets.opened == 4
 
 
-async def test_an_app_that_was_cut_off_comes_back_when_it_is_let_in(sandbox: Sandbox) -> None:
+async def test_a_disconnected_app_reconnects_when_it_is_accepted(sandbox: Sandbox) -> None:
     app = new_app(sandbox)
 
     @app.command("/workflow")

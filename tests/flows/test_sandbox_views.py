@@ -14,7 +14,7 @@ from tests.sandbox import sandbox
 __all__ = ["client", "sandbox"]
 
 
-async def test_a_trigger_is_good_once_and_for_three_seconds(
+async def test_a_trigger_is_valid_once_and_for_three_seconds(
     sandbox: Sandbox, client: AsyncWebClient
 ) -> None:
     view = {

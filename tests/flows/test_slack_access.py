@@ -1,4 +1,4 @@
-"""Who is let in, through every door, and what the others are told."""
+"""Access by every route: who may act, and the answers to people who may not."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def started_card(bot: RunningBot, channel: str = "#builds") -> str:
         ("ada", "#partners", "another organisation", "shared channel"),
     ],
 )
-async def test_a_command_from_the_wrong_person_or_place_is_refused_in_private(
+async def test_a_command_of_the_wrong_person_or_channel_is_refused_in_private(
     sandbox: Sandbox, user: str, channel: str, words: str, reason: str
 ) -> None:
     async with open_bot(sandbox, FakeServices()) as bot:
@@ -53,7 +53,7 @@ async def test_a_command_from_the_wrong_person_or_place_is_refused_in_private(
         assert not bot.services.start_requests
 
 
-async def test_an_invitation_helps_at_once(sandbox: Sandbox) -> None:
+async def test_an_invitation_takes_effect_at_once(sandbox: Sandbox) -> None:
     async with open_bot(sandbox, FakeServices()) as bot:
         await sandbox.human.slash("#random", "/workflow", "run builder x")
         await wait_for_private(bot, "/invite", "ada")
@@ -82,11 +82,11 @@ async def test_a_guests_button_mention_and_reply_do_nothing(sandbox: Sandbox) ->
         )
         await bot.services.wait_until_handled()
         assert not bot.services.kills
-        # The reply was talk between people, so it is not answered.
+        # The reply was a conversation between people, so it gets no answer.
         assert len(sandbox.human.ephemerals("gus")) == 2
 
 
-async def test_somebody_elses_run_is_not_to_be_killed_by_a_runner(sandbox: Sandbox) -> None:
+async def test_a_runner_may_not_kill_another_persons_run(sandbox: Sandbox) -> None:
     async with open_bot(sandbox, FakeServices()) as bot:
         ts = await started_card(bot)
 
@@ -122,7 +122,7 @@ async def test_a_group_that_cannot_be_read_gives_no_role(sandbox: Sandbox) -> No
         assert not bot.services.start_requests
 
 
-async def test_with_an_allow_list_other_channels_are_closed(sandbox: Sandbox) -> None:
+async def test_an_allow_list_closes_other_channels(sandbox: Sandbox) -> None:
     async with open_bot(sandbox, FakeServices(), allowed_channels=frozenset({BUILDS})) as bot:
         await sandbox.human.slash("#general", "/workflow", "run builder x")
         await wait_for_private(bot, "[channels] allow", "ada")
@@ -135,7 +135,7 @@ async def test_with_an_allow_list_other_channels_are_closed(sandbox: Sandbox) ->
         }
 
 
-async def test_nobody_comes_in_while_slack_cannot_be_asked(sandbox: Sandbox) -> None:
+async def test_access_is_refused_while_slack_is_unreachable(sandbox: Sandbox) -> None:
     async with open_bot(sandbox, FakeServices()) as bot:
         sandbox.faults.add("users.info", "500", times=3)
 

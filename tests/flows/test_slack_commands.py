@@ -1,4 +1,4 @@
-"""Commands, buttons, forms and mentions, from a person's hand to the services."""
+"""Commands, buttons, forms and mentions, from a person's action to the service calls."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def bot(request: pytest.FixtureRequest, sandbox: Sandbox) -> AsyncIterator
 
 
 async def card_of(bot: RunningBot, channel: str = "#builds") -> dict[str, object]:
-    """The newest card in a channel, once it is there."""
+    """The newest card in a channel, once it exists."""
     return await bot.sandbox.human.wait_for(
         lambda: next(
             (m for m in reversed(bot.sandbox.human.messages(channel)) if m.get("bot_id")), None
@@ -38,7 +38,7 @@ async def card_of(bot: RunningBot, channel: str = "#builds") -> dict[str, object
 async def wait_for_private(
     bot: RunningBot, words: str, user: str | None = None
 ) -> dict[str, object]:
-    """A private answer with these words, once it is there."""
+    """A private answer with these words, once it exists."""
     human = bot.sandbox.human
     return await human.wait_for(
         lambda: next((m for m in human.ephemerals(user) if words in human.text(m)), None),
@@ -46,7 +46,7 @@ async def wait_for_private(
     )
 
 
-async def test_a_command_starts_a_run_once_with_its_task_word_for_word(bot: RunningBot) -> None:
+async def test_a_command_starts_one_run_with_its_exact_task(bot: RunningBot) -> None:
     task = 'Add <rate> limiting & "tests"\n\n  - keep  spaces'
 
     await bot.sandbox.human.slash("#builds", "/workflow", f"run builder --turns 5 {task}")
@@ -84,7 +84,7 @@ async def test_the_card_shows_the_run_and_changes_with_it(bot: RunningBot) -> No
     assert len(human.messages("#builds")) == 1
 
 
-async def test_the_kill_button_asks_first_and_kills_the_run(bot: RunningBot) -> None:
+async def test_the_kill_button_asks_for_confirmation_and_kills_the_run(bot: RunningBot) -> None:
     human = bot.sandbox.human
     await human.slash("#builds", "/workflow", "run builder Add a button")
     card = await card_of(bot)
@@ -95,7 +95,7 @@ async def test_the_kill_button_asks_first_and_kills_the_run(bot: RunningBot) -> 
     assert human.confirmed_dialogs
 
 
-async def test_two_clicks_on_continue_start_one_leg(bot: RunningBot) -> None:
+async def test_two_clicks_on_continue_start_one_run(bot: RunningBot) -> None:
     human = bot.sandbox.human
     await human.slash("#builds", "/workflow", "run builder Add a button")
     card = await card_of(bot)
@@ -113,12 +113,12 @@ async def test_two_clicks_on_continue_start_one_leg(bot: RunningBot) -> None:
     await bot.services.wait_until(
         lambda: len(bot.services.continue_requests) == 2, what="both clicks"
     )
-    assert [wish.additional_turns for wish in bot.services.continue_requests] == [20, 20]
+    assert [request.additional_turns for request in bot.services.continue_requests] == [20, 20]
     assert len(bot.services.runs) == 2
     await wait_for_private(bot, "goes on already")
 
 
-async def test_the_continue_form_asks_for_turns_and_words(bot: RunningBot) -> None:
+async def test_the_continue_form_asks_for_turns_and_a_message(bot: RunningBot) -> None:
     human = bot.sandbox.human
     await human.slash("#builds", "/workflow", "run builder Add a button")
     card = await card_of(bot)
@@ -133,12 +133,14 @@ async def test_the_continue_form_asks_for_turns_and_words(bot: RunningBot) -> No
     errors = await human.submit(form["id"], {"turns": "35", "message": "Mind the tests"})
 
     assert errors is None
-    await bot.services.wait_until(lambda: bot.services.continue_requests, what="the leg")
+    await bot.services.wait_until(
+        lambda: bot.services.continue_requests, what="the continue request"
+    )
     assert bot.services.continue_requests[0].additional_turns == 35
     assert bot.services.continue_requests[0].message == "Mind the tests"
 
 
-async def test_a_form_shows_what_is_wrong_and_then_starts(bot: RunningBot) -> None:
+async def test_a_form_shows_its_errors_and_then_starts(bot: RunningBot) -> None:
     human = bot.sandbox.human
     await human.slash("#builds", "/workflow", "run")
     form = await human.wait_for(human.modal, what="the form")
@@ -193,7 +195,7 @@ async def test_a_mention_in_the_thread_kills_the_threads_own_run(bot: RunningBot
     assert len(bot.services.kills) == 1
 
 
-async def test_a_reply_in_an_unfinished_runs_thread_continues_it_with_these_words(
+async def test_a_reply_in_an_unfinished_runs_thread_continues_it_with_its_text(
     bot: RunningBot,
 ) -> None:
     human = bot.sandbox.human
@@ -203,7 +205,9 @@ async def test_a_reply_in_an_unfinished_runs_thread_continues_it_with_these_word
 
     await human.say("#builds", "please also run the tests", thread_ts=str(card["ts"]))
 
-    await bot.services.wait_until(lambda: bot.services.continue_requests, what="the leg")
+    await bot.services.wait_until(
+        lambda: bot.services.continue_requests, what="the continue request"
+    )
     assert bot.services.continue_requests[0].message == "please also run the tests"
 
 
@@ -222,7 +226,7 @@ async def test_a_reply_to_a_live_run_is_answered_once_in_private(bot: RunningBot
     assert sum("did not reach" in human.text(m) for m in human.ephemerals()) == 1
 
 
-async def test_talk_in_other_threads_is_neither_kept_nor_answered(bot: RunningBot) -> None:
+async def test_messages_in_other_threads_are_neither_stored_nor_answered(bot: RunningBot) -> None:
     human = bot.sandbox.human
     root = await human.say("#builds", "lunch?", user="ben")
 
@@ -235,7 +239,7 @@ async def test_talk_in_other_threads_is_neither_kept_nor_answered(bot: RunningBo
     assert len(bot.services.inbox) == 1
 
 
-async def test_the_home_tab_shows_ones_own_runs(bot: RunningBot) -> None:
+async def test_the_home_tab_shows_the_persons_own_runs(bot: RunningBot) -> None:
     human = bot.sandbox.human
     await human.slash("#builds", "/workflow", "run builder Add a button")
     await card_of(bot)
@@ -248,7 +252,7 @@ async def test_the_home_tab_shows_ones_own_runs(bot: RunningBot) -> None:
 
 
 @pytest.mark.parametrize("text", ["help", "workflows", "list", "status", "status run_nonsense"])
-async def test_whatever_is_asked_is_answered_in_private(bot: RunningBot, text: str) -> None:
+async def test_every_query_is_answered_in_private(bot: RunningBot, text: str) -> None:
     await bot.sandbox.human.slash("#general", "/workflow", text)
 
     answer = await bot.sandbox.human.wait_for(bot.sandbox.human.ephemerals, what="an answer")

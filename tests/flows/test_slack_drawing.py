@@ -1,4 +1,4 @@
-"""Threads end true: whatever Slack does to a call, and whoever dies on the way."""
+"""Threads reach their true state, whatever happens to a call or a bot."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def test_a_post_whose_answer_is_lost_is_not_posted_again(sandbox: Sandbox)
 
 
 @pytest.mark.parametrize("kind", ["500", "reset", "429"])
-async def test_a_post_that_did_not_arrive_is_posted_once(sandbox: Sandbox, kind: str) -> None:
+async def test_a_post_that_did_not_arrive_is_repeated_once(sandbox: Sandbox, kind: str) -> None:
     services = FakeServices()
     sandbox.faults.add("chat.postMessage", kind)
     async with open_bot(sandbox, services):
@@ -48,7 +48,7 @@ async def test_a_post_that_did_not_arrive_is_posted_once(sandbox: Sandbox, kind:
         assert len(bot_messages(sandbox)) == 1
 
 
-async def test_a_card_that_a_dead_bot_was_sending_is_found_again(sandbox: Sandbox) -> None:
+async def test_a_card_that_a_dead_bot_was_sending_is_found(sandbox: Sandbox) -> None:
     services = FakeServices()
     run = new_run(services)
     async with open_bot(sandbox, services):
@@ -70,7 +70,7 @@ async def test_a_card_that_a_dead_bot_was_sending_is_found_again(sandbox: Sandbo
         assert "Completed" in words(sandbox, bot_messages(sandbox)[0])
 
 
-async def test_the_end_is_shown_though_updates_are_refused_for_a_while(sandbox: Sandbox) -> None:
+async def test_the_end_is_shown_after_refused_updates(sandbox: Sandbox) -> None:
     services = FakeServices()
     async with open_bot(sandbox, services):
         run = new_run(services)
@@ -115,7 +115,7 @@ async def test_many_runs_at_once_never_meet_a_429(sandbox: Sandbox) -> None:
         assert all("Completed" in words(sandbox, m) for m in bot_messages(sandbox))
 
 
-async def test_a_deleted_card_comes_back_once_in_its_thread(sandbox: Sandbox) -> None:
+async def test_a_deleted_card_is_reposted_once_in_its_thread(sandbox: Sandbox) -> None:
     services = FakeServices()
     async with open_bot(sandbox, services):
         run = new_run(services)
@@ -135,7 +135,7 @@ async def test_a_deleted_card_comes_back_once_in_its_thread(sandbox: Sandbox) ->
         assert (last.state, last.error) == (SlackMessageState.GONE, "deleted")
 
 
-async def test_in_an_archived_channel_the_owner_is_told_the_end_directly(
+async def test_the_owner_gets_the_result_if_the_channel_is_archived(
     sandbox: Sandbox,
 ) -> None:
     services = FakeServices()
@@ -155,13 +155,13 @@ async def test_in_an_archived_channel_the_owner_is_told_the_end_directly(
                 any("All is well." in words(sandbox, m) for m in bot_messages(sandbox, "@ada"))
                 or None
             ),
-            what="the farewell",
+            what="the notice to the owner",
         )
         assert len(bot_messages(sandbox, "@ada")) == 1
         assert bot.runtime.background_tasks is not None
 
 
-async def test_a_bot_that_is_invited_again_goes_on_drawing(sandbox: Sandbox) -> None:
+async def test_a_bot_that_is_invited_again_continues_drawing(sandbox: Sandbox) -> None:
     services = FakeServices()
     async with open_bot(sandbox, services):
         await sandbox.human.kick("#builds")
@@ -169,7 +169,7 @@ async def test_a_bot_that_is_invited_again_goes_on_drawing(sandbox: Sandbox) -> 
         gone = await wait_until_drawn(services, run)
         await sandbox.human.invite("#builds")
 
-        # As if some minutes had passed since.
+        # As if some minutes had passed.
         services.shown[run.run_id, "card"] = replace(
             gone, updated_at=gone.updated_at - timedelta(minutes=6)
         )
@@ -182,7 +182,7 @@ async def test_a_bot_that_is_invited_again_goes_on_drawing(sandbox: Sandbox) -> 
         assert len(bot_messages(sandbox)) == 1
 
 
-async def test_a_long_report_becomes_a_file_once_though_its_answer_is_lost(
+async def test_a_long_report_becomes_one_file_despite_a_lost_answer(
     sandbox: Sandbox,
 ) -> None:
     services = FakeServices()
@@ -205,7 +205,7 @@ async def test_elapsed_times_of_live_cards_are_refreshed(sandbox: Sandbox) -> No
         run = new_run(services)
         await wait_until_drawn(services, run)
 
-        # No new version: only the clock has moved, as if an hour had passed.
+        # There is no new version: only the clock has moved, as if an hour had passed.
         old = services.runs[run.run_id]
         assert old.started_at is not None
         services.runs[run.run_id] = _shifted(old)
@@ -220,7 +220,7 @@ def _shifted(run: Run) -> Run:
     return replace(run, started_at=run.started_at - timedelta(hours=1))
 
 
-async def test_the_next_leg_is_shown_on_the_same_card(sandbox: Sandbox) -> None:
+async def test_the_next_run_is_shown_on_the_same_card(sandbox: Sandbox) -> None:
     services = FakeServices()
     async with open_bot(sandbox, services) as bot:
         await sandbox.human.slash("#builds", "/workflow", "run builder Add a button")
@@ -229,12 +229,14 @@ async def test_the_next_leg_is_shown_on_the_same_card(sandbox: Sandbox) -> None:
         services.end(run.run_id, StopReason.MAX_TURNS, turns=30)
         card = await wait_until_drawn(services, run)
         await sandbox.human.click("#builds", str(card.message_ts), action_id="run_continue_20")
-        await services.wait_until(lambda: len(services.runs) == 2, what="the leg")
-        leg = list(services.runs.values())[-1]
-        services.end(leg.run_id)
+        await services.wait_until(lambda: len(services.runs) == 2, what="the second run")
+        second = list(services.runs.values())[-1]
+        services.end(second.run_id)
         await services.wait_until(
-            lambda: services.shown[run.run_id, "card"].version == services.runs[leg.run_id].version,
-            what="the drawing of the leg",
+            lambda: (
+                services.shown[run.run_id, "card"].version == services.runs[second.run_id].version
+            ),
+            what="the drawing of the second run",
         )
 
         assert len(bot_messages(sandbox)) == 1

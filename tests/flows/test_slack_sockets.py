@@ -1,4 +1,4 @@
-"""Socket Mode under stress: ends of every kind, and that nothing said meanwhile is lost."""
+"""Socket Mode under stress: connections end in every way, and no message is lost."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["sandbox"]
 async def connected_bot(
     sandbox: Sandbox, services: FakeServices, *, connections: int = 2
 ) -> AsyncIterator[tuple[RunningBot, SocketPool]]:
-    """A bot whose sockets look after themselves within a second."""
+    """A bot whose sockets are checked and replaced within a second."""
     async with open_bot(sandbox, services, transport="http") as bot:
         sandbox.events_url = None
         async with open_sockets(
@@ -44,7 +44,7 @@ async def connected_bot(
 
 
 async def all_connected(sandbox: Sandbox, sockets: SocketPool, connections: int) -> None:
-    """Wait until every connection stands."""
+    """Wait until every connection is open."""
     await sandbox.human.wait_for(
         lambda: len(sandbox.sockets.connections) == connections and sockets.is_ready,
         what="the connections",
@@ -52,7 +52,7 @@ async def all_connected(sandbox: Sandbox, sockets: SocketPool, connections: int)
 
 
 async def starts_runs(sandbox: Sandbox, services: FakeServices, task: str) -> None:
-    """A command is acknowledged and handled, once."""
+    """Assert that a command is acknowledged and handled once."""
     answer = await sandbox.human.slash("#builds", "/workflow", f"run builder {task}")
     assert answer.ok, answer
     await services.wait_until(
@@ -64,7 +64,9 @@ async def starts_runs(sandbox: Sandbox, services: FakeServices, task: str) -> No
 @pytest.mark.parametrize(
     "how", ["refresh", "warning", "link_disabled", "too_many_websockets", "abrupt", "freeze"]
 )
-async def test_after_an_end_of_any_kind_the_bot_hears_again(sandbox: Sandbox, how: str) -> None:
+async def test_the_bot_receives_again_after_any_kind_of_disconnect(
+    sandbox: Sandbox, how: str
+) -> None:
     services = FakeServices()
     async with connected_bot(sandbox, services) as (_, sockets):
         first = set(sandbox.sockets.connections)
@@ -72,7 +74,7 @@ async def test_after_an_end_of_any_kind_the_bot_hears_again(sandbox: Sandbox, ho
         await sandbox.human.wait_for(
             lambda: (
                 len(sandbox.sockets.connections - first) == 2
-                # Slack may use what the bot has not given up yet; warned ones live on.
+                # Slack may use connections that the bot has not closed yet; warned ones stay open.
                 and (how == "warning" or not sandbox.sockets.connections & first)
                 and sockets.is_ready
             ),
@@ -83,19 +85,19 @@ async def test_after_an_end_of_any_kind_the_bot_hears_again(sandbox: Sandbox, ho
 
 
 @pytest.mark.parametrize("how", ["hang", "hush"])
-async def test_a_connection_that_is_stuck_is_made_anew(sandbox: Sandbox, how: str) -> None:
+async def test_a_stuck_connection_is_replaced(sandbox: Sandbox, how: str) -> None:
     services = FakeServices()
     async with connected_bot(sandbox, services, connections=1) as (_, sockets):
-        # The next connection gets no answer, or is let in and told nothing for ever.
+        # The next connection gets no answer, or is accepted and never gets a hello.
         await sandbox.disconnect(how, times=1)
         await sandbox.human.wait_for(lambda: not sockets.is_ready, what="the loss")
-        await sandbox.human.wait_for(lambda: sockets.is_ready, what="a connection that hears")
+        await sandbox.human.wait_for(lambda: sockets.is_ready, what="a working connection")
 
         await starts_runs(sandbox, services, "go")
 
 
 @pytest.mark.parametrize("kind", ["429", "500", "timeout", "reset", "internal_error", "page"])
-async def test_an_address_is_asked_for_until_slack_gives_one(sandbox: Sandbox, kind: str) -> None:
+async def test_an_address_is_requested_until_slack_gives_one(sandbox: Sandbox, kind: str) -> None:
     services = FakeServices()
     async with connected_bot(sandbox, services, connections=1) as (_, sockets):
         first = set(sandbox.sockets.connections)
@@ -109,16 +111,16 @@ async def test_an_address_is_asked_for_until_slack_gives_one(sandbox: Sandbox, k
         await starts_runs(sandbox, services, "go")
 
 
-async def test_what_is_said_while_sockets_come_and_go_is_handled_once(sandbox: Sandbox) -> None:
+async def test_messages_during_reconnects_are_handled_once(sandbox: Sandbox) -> None:
     services = FakeServices()
     async with connected_bot(sandbox, services) as (_, _sockets):
         said = [f"task {number}" for number in range(20)]
-        troubles = iter(["refresh", "abrupt", "warning", "refresh", "abrupt"])
+        disconnects = iter(["refresh", "abrupt", "warning", "refresh", "abrupt"])
         for number, task in enumerate(said):
             if number % 4 == 1:
-                await sandbox.disconnect(next(troubles))
+                await sandbox.disconnect(next(disconnects))
             await sandbox.human.say("#builds", f"@signalbox run builder {task}")
-        # What got no acknowledgement is sent again after a minute, and after five.
+        # Slack sends an unacknowledged event again after a minute, and after five.
         async with asyncio.timeout(20):
             while len(services.start_requests) < len(said):
                 sandbox.clock.advance(30)
@@ -130,7 +132,7 @@ async def test_what_is_said_while_sockets_come_and_go_is_handled_once(sandbox: S
 
 @pytest.mark.parametrize("kind", ["429", "500", "internal_error", "fatal_error", "page", "reset"])
 @pytest.mark.parametrize("method", ["auth.test", "apps.connections.open"])
-async def test_a_slack_in_trouble_does_not_stop_the_start(
+async def test_a_failing_slack_does_not_prevent_the_start(
     sandbox: Sandbox, method: str, kind: str
 ) -> None:
     sandbox.faults.add(method, kind)

@@ -1,7 +1,7 @@
-"""Storms: random faults on a third of all calls, then calm; every thread must end true.
+"""Storms: random faults on a third of all calls, then none; every thread must end true.
 
-A storm is the same for the same seed, as far as the calls come in the same order.
-`STORM_SEEDS=7,8,9` chooses others.
+The faults depend only on the seed, as far as the calls come in the same order.
+`STORM_SEEDS=7,8,9` chooses other seeds.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from tests.fakes.threads import is_drawn, new_run, slot_counts
 SEEDS = [int(seed) for seed in os.environ.get("STORM_SEEDS", "1,2,3").split(",")]
 THREADS = 10
 RATE = 0.3
-# As many times faster than real are the bot's budget and its waits.
+# Factor by which the bot's rate limits and waits are faster than normal.
 SPEED = 40.0
 CALL_LIMIT = timedelta(seconds=0.3)
 REPORT = "# Report\n\n" + "a line of it\n" * 2000
-# A bot that is refused keeps still for a minute, which is no weather to be drawn in: the
-# errors of that kind have tests of their own.
+# A bot that is refused pauses for a minute, in which nothing could be drawn: the errors of that
+# kind have their own tests.
 FAULTS = (
     *(Fault(kind=kind) for kind in ("429", "500", "503", "page", "timeout", "reset")),
     *(Fault(kind=kind) for kind in ("internal_error", "ratelimited")),
@@ -42,7 +42,7 @@ FAULTS = (
 
 
 class Storm:
-    """Ten runs whose rows change by dice, in front of a bot."""
+    """Ten runs of a bot, whose rows change at random."""
 
     def __init__(self, seed: int, sandbox: Sandbox, services: FakeServices) -> None:
         self.rng = random.Random(seed)
@@ -58,8 +58,8 @@ class Storm:
             for number in range(THREADS)
         ]
 
-    async def rage(self) -> None:
-        """Change rows, and end every run."""
+    async def change_rows(self) -> None:
+        """Change rows, then end every run."""
         for turn in range(1, 9):
             for run in self.runs:
                 if self.rng.random() < 0.6:
@@ -70,22 +70,22 @@ class Storm:
                 run.run_id, turns=9, result=REPORT if number % 3 == 0 else f"Done with {number}."
             )
 
-    async def calm(self, bot: RunningBot) -> None:
-        """Wait until all is drawn, and Slack has nothing more to come with."""
+    async def wait_until_drawn(self, bot: RunningBot) -> None:
+        """Wait until everything is drawn and Slack has no late call left."""
         self.sandbox.faults.clear()
         drawing = bot.runtime.redraw.drawing
         async with asyncio.timeout(60):
-            # Before it has taken over, the bot has none of the doubts of the one before it.
-            while drawing.leadership is None:  # noqa: ASYNC110 - nobody tells, here and below
+            # Before it takes over, the bot has not loaded the uncertain writes of the earlier one.
+            while drawing.leadership is None:  # noqa: ASYNC110 - there is no event, here and below
                 await asyncio.sleep(0.05)
-            # Doubts end with time.
+            # Uncertain writes expire.
             while len(drawing.uncertain_writes) or not all(  # noqa: ASYNC110
                 is_drawn(self.services, run) for run in self.runs
             ):
                 await asyncio.sleep(0.05)
 
     def check(self) -> None:
-        """Every thread is true, nothing is there twice, nothing is left over."""
+        """Assert that every thread is true, without duplicates and leftovers."""
         wanted = {
             (run.run_id, slot) for run in self.runs for slot in ("card", f"result:{run.run_id}")
         }
@@ -106,10 +106,10 @@ class Storm:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_after_a_storm_every_thread_is_true_and_nothing_is_there_twice(seed: int) -> None:
+async def test_after_a_storm_every_thread_is_true_without_duplicates(seed: int) -> None:
     services = FakeServices()
-    # What the bot sends is limited by its own budget; with time running faster, Slack's
-    # limits would count other seconds than the bot's.
+    # The bot's own rate limiter limits its calls; with accelerated time, Slack's limits would
+    # count other seconds than the bot's.
     async with open_sandbox(rate_limits=False) as sandbox:
         await sandbox.human.invite("#general")
         async with open_bot(sandbox, services, speed=SPEED, call_timeout=CALL_LIMIT) as bot:
@@ -118,33 +118,33 @@ async def test_after_a_storm_every_thread_is_true_and_nothing_is_there_twice(see
                 seed=seed, rate=RATE, faults=FAULTS, excluded_methods=["apps.connections.open"]
             )
             storm.start()
-            await storm.rage()
-            await storm.calm(bot)
+            await storm.change_rows()
+            await storm.wait_until_drawn(bot)
         storm.check()
         assert not sandbox.problems, sandbox.problems
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_a_storm_in_which_bots_are_replaced_leaves_every_thread_true(seed: int) -> None:
+async def test_after_a_storm_with_replaced_bots_every_thread_is_true(seed: int) -> None:
     services = FakeServices()
     async with open_sandbox(rate_limits=False) as sandbox:
         await sandbox.human.invite("#general")
         storm = Storm(seed, sandbox, services)
-        raging: asyncio.Task[None] | None = None
+        changing: asyncio.Task[None] | None = None
         for _ in range(4):
             sandbox.faults.clear()
             async with open_bot(sandbox, services, speed=SPEED, call_timeout=CALL_LIMIT):
                 sandbox.faults.inject_randomly(
                     seed=seed, rate=RATE, faults=FAULTS, excluded_methods=["apps.connections.open"]
                 )
-                if raging is None:
+                if changing is None:
                     storm.start()
-                    raging = asyncio.create_task(storm.rage())
+                    changing = asyncio.create_task(storm.change_rows())
                 await asyncio.sleep(storm.rng.uniform(0.3, 0.8))
-        assert raging is not None
-        await raging
+        assert changing is not None
+        await changing
         sandbox.faults.clear()
         async with open_bot(sandbox, services, speed=SPEED, call_timeout=CALL_LIMIT) as bot:
-            await storm.calm(bot)
+            await storm.wait_until_drawn(bot)
         storm.check()
         assert not sandbox.problems, sandbox.problems

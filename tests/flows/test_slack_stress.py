@@ -1,4 +1,4 @@
-"""What Slack does to single calls under stress: each kind of fault, each kind of call."""
+"""Faults of single Slack calls: each kind of fault, each kind of call."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from tests.sandbox import sandbox
 __all__ = ["sandbox"]
 
 REPORT = "# Report\n\n" + "a line of it\n" * 2000
-# Ten times as fast as real: budget, waits after failures, looks.
+# Ten times as fast as normal: rate limits, waits after failures, checks.
 SPEED = 10.0
 PATIENCE = timedelta(seconds=0.4)
-# Done or not done, nobody knows.
+# Faults after which the bot does not know whether the call was applied.
 DARK = ("lost_answer", "cut_body", "timeout", "reset", "500", "502", "503", "page")
 DARK_WORDS = ("internal_error", "fatal_error")
 RATE_WORDS = ("ratelimited", "rate_limited", "429")
@@ -37,7 +37,7 @@ RATE_WORDS = ("ratelimited", "rate_limited", "429")
 
 @pytest.mark.parametrize("is_applied", [True, False])
 @pytest.mark.parametrize("kind", [*DARK, *DARK_WORDS])
-async def test_a_post_without_a_true_answer_is_there_once(
+async def test_a_post_without_a_valid_answer_is_shown_once(
     sandbox: Sandbox, kind: str, is_applied: bool
 ) -> None:
     services = FakeServices()
@@ -56,7 +56,7 @@ async def test_a_post_without_a_true_answer_is_there_once(
 
 
 @pytest.mark.parametrize("kind", [*DARK, *DARK_WORDS, *RATE_WORDS])
-async def test_an_update_without_a_true_answer_is_made_again(sandbox: Sandbox, kind: str) -> None:
+async def test_an_update_without_a_valid_answer_is_repeated(sandbox: Sandbox, kind: str) -> None:
     services = FakeServices()
     async with open_bot(sandbox, services, speed=SPEED, call_timeout=PATIENCE):
         run = new_run(services)
@@ -72,7 +72,7 @@ async def test_an_update_without_a_true_answer_is_made_again(sandbox: Sandbox, k
     "step", ["files.getUploadURLExternal", "upload", "files.completeUploadExternal"]
 )
 @pytest.mark.parametrize("kind", ["lost_answer", "timeout", "reset", "500", "429"])
-async def test_a_file_is_there_once_whichever_step_fails(
+async def test_a_file_is_shown_once_whichever_step_fails(
     sandbox: Sandbox, step: str, kind: str
 ) -> None:
     services = FakeServices()
@@ -87,7 +87,7 @@ async def test_a_file_is_there_once_whichever_step_fails(
 
 
 @pytest.mark.parametrize("kind", ["missing_scope", "file_uploads_disabled"])
-async def test_where_no_file_is_taken_the_rest_is_shown(sandbox: Sandbox, kind: str) -> None:
+async def test_the_rest_is_shown_if_files_are_refused(sandbox: Sandbox, kind: str) -> None:
     services = FakeServices()
     sandbox.faults.add("files.getUploadURLExternal", kind, times=100)
     async with open_bot(sandbox, services, speed=SPEED):
@@ -104,11 +104,11 @@ async def test_where_no_file_is_taken_the_rest_is_shown(sandbox: Sandbox, kind: 
     "kind", ["token_revoked", "account_inactive", "missing_scope", "team_access_not_granted"]
 )
 @pytest.mark.parametrize("method", ["chat.postMessage", "chat.update"])
-async def test_a_bot_that_is_shut_out_goes_on_when_it_is_let_in(
+async def test_a_refused_bot_continues_when_it_is_accepted(
     sandbox: Sandbox, method: str, kind: str
 ) -> None:
     services = FakeServices()
-    # As fast as the minute for which a refused bot keeps still is over in a moment.
+    # So fast that the minute for which a refused bot pauses is short.
     async with open_bot(sandbox, services, speed=120):
         run = new_run(services)
         if method == "chat.update":
@@ -121,7 +121,7 @@ async def test_a_bot_that_is_shut_out_goes_on_when_it_is_let_in(
         assert set(slot_counts(sandbox).values()) == {1}
 
 
-async def test_a_limit_of_one_channel_does_not_hold_up_another(sandbox: Sandbox) -> None:
+async def test_a_limit_of_one_channel_does_not_delay_another(sandbox: Sandbox) -> None:
     services = FakeServices()
     sandbox.faults.add("chat.postMessage", "429", channel=BUILDS, retry_after=60)
     async with open_bot(sandbox, services):
@@ -134,7 +134,7 @@ async def test_a_limit_of_one_channel_does_not_hold_up_another(sandbox: Sandbox)
         assert not bot_messages(sandbox)
 
 
-async def test_a_message_too_long_for_slack_is_shown_as_plain_words(sandbox: Sandbox) -> None:
+async def test_a_message_too_long_for_slack_is_shown_as_plain_text(sandbox: Sandbox) -> None:
     services = FakeServices()
     async with open_bot(sandbox, services, speed=SPEED):
         run = new_run(services)
@@ -146,7 +146,7 @@ async def test_a_message_too_long_for_slack_is_shown_as_plain_words(sandbox: San
         assert "Completed" in bot_texts(sandbox)[0] or "completed" in bot_texts(sandbox)[0]
 
 
-async def test_a_post_that_arrives_late_is_taken_away_again(sandbox: Sandbox) -> None:
+async def test_a_post_that_arrives_late_is_deleted(sandbox: Sandbox) -> None:
     services = FakeServices()
     sandbox.faults.add("chat.postMessage", "late", seconds=2.0)
     async with open_bot(sandbox, services, speed=SPEED, call_timeout=PATIENCE):
@@ -161,12 +161,12 @@ async def test_a_post_that_arrives_late_is_taken_away_again(sandbox: Sandbox) ->
         assert any("Done." in said for said in bot_replies_below(sandbox, str(card.message_ts)))
 
 
-async def test_an_old_update_that_arrives_late_does_not_stay(sandbox: Sandbox) -> None:
+async def test_an_old_update_that_arrives_late_is_overwritten(sandbox: Sandbox) -> None:
     services = FakeServices()
     async with open_bot(sandbox, services, speed=SPEED, call_timeout=PATIENCE):
         run = new_run(services)
         await wait_until_drawn(services, run)
-        # After the last update, and before the doubt about this one is over.
+        # After the last update, and before the uncertainty about this one expires.
         sandbox.faults.add("chat.update", "late", seconds=4.0)
         services.change(run.run_id, turns=7)
         await sandbox.human.wait_for(
@@ -183,27 +183,27 @@ async def test_an_old_update_that_arrives_late_does_not_stay(sandbox: Sandbox) -
         )
 
 
-async def test_a_doubt_outlasts_a_bot_that_could_not_draw_over_it(sandbox: Sandbox) -> None:
+async def test_an_uncertain_write_outlasts_a_bot_that_could_not_redraw_it(sandbox: Sandbox) -> None:
     services = FakeServices()
     async with open_bot(sandbox, services, speed=SPEED):
         run = new_run(services)
         services.end(run.run_id, result="Done.")
         await wait_until_drawn(services, run)
     sandbox.faults.add("chat.update", "429", retry_after=3600)
-    # The minute after which a bot looks again at what another one left is over in half a second.
+    # The minute after which a bot checks what another one left takes half a second here.
     async with open_bot(sandbox, services, speed=120):
         await sandbox.human.wait_for(
-            lambda: not sandbox.faults.remaining("chat.update"), what="the try that is put off"
+            lambda: not sandbox.faults.remaining("chat.update"), what="the postponed try"
         )
 
-    assert (run.run_id, "card", UncertainWriteKind.OVERWRITTEN) in services.doubted
+    assert (run.run_id, "card", UncertainWriteKind.OVERWRITTEN) in services.uncertain
     async with open_bot(sandbox, services, speed=120):
         async with asyncio.timeout(15):
-            while services.doubted:  # noqa: ASYNC110 - nobody tells
+            while services.uncertain:  # noqa: ASYNC110 - there is no event
                 await asyncio.sleep(0.02)
 
 
-async def test_the_result_comes_though_its_card_was_deleted_twice(sandbox: Sandbox) -> None:
+async def test_the_result_is_posted_although_its_card_was_deleted_twice(sandbox: Sandbox) -> None:
     services = FakeServices()
     async with open_bot(sandbox, services, speed=SPEED):
         run = new_run(services, owner=ADA)
@@ -221,7 +221,7 @@ async def test_the_result_comes_though_its_card_was_deleted_twice(sandbox: Sandb
         assert not bot_messages(sandbox, "@ada")
 
 
-async def test_a_result_that_its_thread_does_not_take_is_told_to_the_owner(
+async def test_a_result_refused_in_its_thread_is_sent_to_the_owner(
     sandbox: Sandbox,
 ) -> None:
     services = FakeServices()
@@ -238,7 +238,7 @@ async def test_a_result_that_its_thread_does_not_take_is_told_to_the_owner(
 
 
 @pytest.mark.parametrize("kind", ["user_disabled", "user_not_found", "cannot_dm_bot"])
-async def test_an_owner_who_has_left_is_not_asked_for_for_ever(sandbox: Sandbox, kind: str) -> None:
+async def test_an_owner_who_has_left_is_not_retried_forever(sandbox: Sandbox, kind: str) -> None:
     services = FakeServices()
     sandbox.faults.add("conversations.open", kind, times=100)
     async with open_bot(sandbox, services, speed=SPEED):
@@ -251,23 +251,21 @@ async def test_an_owner_who_has_left_is_not_asked_for_for_ever(sandbox: Sandbox,
         assert sandbox.faults.remaining("conversations.open") == 99
 
 
-@pytest.mark.parametrize("trouble", ["archived", "removed"])
-async def test_a_channel_that_is_had_back_shows_how_its_runs_ended(
-    sandbox: Sandbox, trouble: str
-) -> None:
+@pytest.mark.parametrize("cause", ["archived", "removed"])
+async def test_a_regained_channel_shows_the_ends_of_its_runs(sandbox: Sandbox, cause: str) -> None:
     services = FakeServices()
-    # Minutes pass in a second.
+    # Minutes pass within a second.
     speed = RETRY_CHANNEL_AFTER.total_seconds()
     async with open_bot(sandbox, services, speed=speed):
         run = new_run(services, owner=ADA)
         card = await wait_until_drawn(services, run)
-        if trouble == "archived":
+        if cause == "archived":
             await sandbox.human.archive("#builds")
         else:
             await sandbox.human.kick("#builds")
         services.end(run.run_id, result="All is well.")
         await wait_until_drawn(services, run)
-        if trouble == "archived":
+        if cause == "archived":
             await sandbox.human.unarchive("#builds")
         else:
             await sandbox.human.invite("#builds")
@@ -281,7 +279,7 @@ async def test_a_channel_that_is_had_back_shows_how_its_runs_ended(
 
 
 @pytest.mark.parametrize("kind", ["lost_answer", "reset", "500", "internal_error", "429"])
-async def test_an_answer_in_a_direct_message_is_given_once(sandbox: Sandbox, kind: str) -> None:
+async def test_an_answer_in_a_direct_message_is_sent_once(sandbox: Sandbox, kind: str) -> None:
     services = FakeServices()
     async with open_bot(sandbox, services, speed=SPEED):
         sandbox.faults.add("chat.postMessage", kind, is_applied=kind == "500")
@@ -293,7 +291,9 @@ async def test_an_answer_in_a_direct_message_is_given_once(sandbox: Sandbox, kin
 
 @pytest.mark.parametrize("kind", ["lost_answer", "reset", "500", "timeout", "429"])
 @pytest.mark.parametrize("way", ["response_url", "chat.postEphemeral"])
-async def test_a_private_answer_finds_a_way(sandbox: Sandbox, way: str, kind: str) -> None:
+async def test_a_private_answer_is_sent_by_another_route(
+    sandbox: Sandbox, way: str, kind: str
+) -> None:
     services = FakeServices()
     async with open_bot(sandbox, services, speed=SPEED, call_timeout=PATIENCE):
         sandbox.faults.add(way, kind)
@@ -307,15 +307,15 @@ async def test_a_private_answer_finds_a_way(sandbox: Sandbox, way: str, kind: st
         assert sandbox.human.ephemerals() or bot_messages(sandbox, "@ada")
 
 
-async def test_a_form_that_cannot_be_opened_is_told_of(sandbox: Sandbox) -> None:
+async def test_a_form_that_cannot_be_opened_is_reported(sandbox: Sandbox) -> None:
     services = FakeServices()
     async with open_bot(sandbox, services, speed=SPEED):
         sandbox.faults.add("views.open", "500")
         await sandbox.human.slash("#builds", "/workflow", "run")
         await services.wait_until_handled()
 
-        told = [sandbox.human.text(message) for message in sandbox.human.ephemerals()]
-        assert ["try again" in said for said in told] == [True]
+        answers = [sandbox.human.text(message) for message in sandbox.human.ephemerals()]
+        assert ["try again" in said for said in answers] == [True]
 
 
 async def test_the_end_is_shown_after_minutes_without_slack(sandbox: Sandbox) -> None:
@@ -333,7 +333,7 @@ async def test_the_end_is_shown_after_minutes_without_slack(sandbox: Sandbox) ->
         assert set(slot_counts(sandbox).values()) == {1}
 
 
-async def test_the_end_is_shown_by_the_next_bot_when_slack_was_away(sandbox: Sandbox) -> None:
+async def test_the_next_bot_shows_the_end_after_an_outage_of_slack(sandbox: Sandbox) -> None:
     services = FakeServices()
     async with open_bot(sandbox, services, speed=SPEED):
         run = new_run(services)

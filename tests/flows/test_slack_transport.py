@@ -1,4 +1,4 @@
-"""Deliveries over sockets and HTTP: troubled connections, repeats, forgeries, dead bots."""
+"""Deliveries over sockets and HTTP: lost connections, duplicates, forgeries, dead bots."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from tests.sandbox import sandbox
 __all__ = ["sandbox"]
 
 
-async def quick_sockets(bot: RunningBot) -> None:
-    """Whether the bot is connected at all."""
+async def wait_until_connected(bot: RunningBot) -> None:
+    """Wait until the bot is connected."""
     human = bot.sandbox.human
     await human.wait_for(lambda: bot.sandbox.sockets.connections, what="a connection")
 
 
-async def test_two_connections_hear_everything_once_through_a_refresh(sandbox: Sandbox) -> None:
+async def test_two_connections_receive_everything_once_during_a_refresh(sandbox: Sandbox) -> None:
     async with open_bot(sandbox, FakeServices(), connections=2) as bot:
         for number in range(4):
             await sandbox.human.slash("#builds", "/workflow", f"run builder task {number}")
             if number == 1:
                 await sandbox.disconnect("refresh", times=1)
-                await quick_sockets(bot)
+                await wait_until_connected(bot)
 
         await bot.services.wait_until(
             lambda: len(bot.services.start_requests) == 4, what="four starts"
@@ -48,7 +48,7 @@ async def test_two_connections_hear_everything_once_through_a_refresh(sandbox: S
         ]
 
 
-async def test_refused_connections_are_tried_again_with_a_new_address(sandbox: Sandbox) -> None:
+async def test_refused_connections_are_retried_with_a_new_address(sandbox: Sandbox) -> None:
     services = FakeServices()
     async with open_bot(sandbox, services, transport="http") as bot:
         sandbox.events_url = None
@@ -60,7 +60,7 @@ async def test_refused_connections_are_tried_again_with_a_new_address(sandbox: S
             watch_every=timedelta(milliseconds=100),
             ping_seconds=0.2,
         ) as sockets:
-            await quick_sockets(bot)
+            await wait_until_connected(bot)
             await sandbox.human.wait_for(lambda: sockets.is_ready or None, what="readiness")
 
             await sandbox.human.slash("#builds", "/workflow", "run builder x")
@@ -69,7 +69,7 @@ async def test_refused_connections_are_tried_again_with_a_new_address(sandbox: S
     sandbox.take_problems()
 
 
-async def test_a_broken_connection_comes_back(sandbox: Sandbox) -> None:
+async def test_a_broken_connection_is_replaced(sandbox: Sandbox) -> None:
     services = FakeServices()
     async with open_bot(sandbox, services, transport="http") as bot:
         sandbox.events_url = None
@@ -80,7 +80,7 @@ async def test_a_broken_connection_comes_back(sandbox: Sandbox) -> None:
             watch_every=timedelta(milliseconds=100),
             ping_seconds=0.2,
         ):
-            await quick_sockets(bot)
+            await wait_until_connected(bot)
             first = list(sandbox.sockets.connections)
             await sandbox.disconnect("abrupt", times=1)
             await sandbox.human.wait_for(
@@ -92,10 +92,10 @@ async def test_a_broken_connection_comes_back(sandbox: Sandbox) -> None:
             await services.wait_until(lambda: services.start_requests)
 
 
-async def test_what_a_dead_bot_had_accepted_is_done_by_the_next(sandbox: Sandbox) -> None:
+async def test_the_next_bot_handles_what_a_dead_bot_had_accepted(sandbox: Sandbox) -> None:
     services = FakeServices()
     async with open_bot(sandbox, services) as dying:
-        # Accepted and stored; then the process is gone before the work was done.
+        # The delivery is accepted and stored; then the process ends before the work is done.
         services.start_delay = 60
         await sandbox.human.slash("#builds", "/workflow", "run builder survive")
         await services.wait_until(lambda: services.inbox)
@@ -113,7 +113,7 @@ async def test_what_a_dead_bot_had_accepted_is_done_by_the_next(sandbox: Sandbox
         assert [start.task for start in services.start_requests] == ["survive"]
 
 
-async def test_what_takes_long_is_held_until_it_is_done(sandbox: Sandbox) -> None:
+async def test_a_long_delivery_stays_claimed_until_it_is_done(sandbox: Sandbox) -> None:
     services = FakeServices(start_delay=1)
     async with open_bot(sandbox, services) as bot:
         holding = asyncio.create_task(
@@ -122,7 +122,7 @@ async def test_what_takes_long_is_held_until_it_is_done(sandbox: Sandbox) -> Non
         try:
             await sandbox.human.slash("#builds", "/workflow", "run builder slowly")
             await services.wait_until(lambda: len(services.renewed) >= 3)
-            # Even if its word came too late, it is not done twice here.
+            # Even if its heartbeat came too late, it is not handled twice here.
             assert await bot.runtime.intake.replay_unfinished(bot.runtime.app) == 0
 
             await services.wait_until_handled()
@@ -134,7 +134,7 @@ async def test_what_takes_long_is_held_until_it_is_done(sandbox: Sandbox) -> Non
     assert len(services.start_requests) == 1
 
 
-async def test_a_replayed_form_wish_opens_nothing(sandbox: Sandbox) -> None:
+async def test_a_replayed_request_for_a_form_opens_nothing(sandbox: Sandbox) -> None:
     services = FakeServices()
     async with open_bot(sandbox, services) as bot:
         await sandbox.human.slash("#builds", "/workflow", "run")
@@ -157,7 +157,7 @@ def sign(secret: str, body: str, at: str) -> str:
     return "v0=" + hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()
 
 
-async def test_the_door_lets_only_fresh_and_signed_requests_in(sandbox: Sandbox) -> None:
+async def test_only_fresh_and_signed_requests_are_accepted(sandbox: Sandbox) -> None:
     async with (
         open_bot(sandbox, FakeServices(), transport="http"),
         aiohttp.ClientSession() as session,
@@ -214,13 +214,13 @@ async def test_a_redelivered_event_is_handled_once(sandbox: Sandbox) -> None:
             assert answer.status == 200
 
         await services.wait_until_handled()
-        # The mention came as `message` and as `app_mention`, and once more.
+        # The mention arrived as `message` and as `app_mention`, and once more.
         assert len(events) >= 2
         assert [start.task for start in services.start_requests] == ["do it once"]
         assert len(services.inbox) == 1
 
 
-async def test_an_event_without_a_database_is_left_for_slack_to_send_again(
+async def test_an_event_during_an_outage_is_left_for_slack_to_retry(
     sandbox: Sandbox,
 ) -> None:
     services = FakeServices()
@@ -232,11 +232,11 @@ async def test_an_event_without_a_database_is_left_for_slack_to_send_again(
         )
         services.is_unreachable = False
         assert not services.start_requests
-    # The sandbox says what Slack would: not acknowledged.
+    # The sandbox reports what Slack would: not acknowledged.
     assert sandbox.take_problems()
 
 
-async def test_nothing_that_people_wrote_is_logged(
+async def test_text_of_people_is_never_logged(
     sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -268,11 +268,11 @@ async def test_nothing_that_people_wrote_is_logged(
         (SlackCredentials(bot_token="xoxb-1", signing_secret=""), "hears nothing"),
     ],
 )
-def test_a_wrong_setting_is_named(given: SlackCredentials, words: str) -> None:
+def test_an_invalid_setting_is_named(given: SlackCredentials, words: str) -> None:
     assert words in "; ".join(problems_of(given))
 
 
-async def test_a_wrong_token_or_a_missing_scope_is_named_at_the_start(sandbox: Sandbox) -> None:
+async def test_an_invalid_token_or_a_missing_scope_is_named_at_the_start(sandbox: Sandbox) -> None:
     rate_limiter = RateLimiter(now=time.monotonic)
     async with open_slack_client(
         token="xoxb-wrong", api_url=sandbox.api_url, rate_limiter=rate_limiter
@@ -292,7 +292,7 @@ async def test_a_wrong_token_or_a_missing_scope_is_named_at_the_start(sandbox: S
     sandbox.take_problems()
 
 
-async def test_a_slack_that_does_not_answer_is_not_a_wrong_setting(sandbox: Sandbox) -> None:
+async def test_an_unreachable_slack_is_not_an_invalid_setting(sandbox: Sandbox) -> None:
     sandbox.faults.add("auth.test", "reset")
     async with open_slack_client(
         token=sandbox.bot_token,

@@ -1,4 +1,4 @@
-"""From `/workflow run` to the result in the thread, through every real part."""
+"""From `/workflow run` to the result in the thread, through all real parts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def test_a_command_becomes_a_card_that_ends_with_the_result(harness: Harne
     assert len(card.replies) <= 2
 
 
-async def test_the_card_is_edited_in_place_while_the_run_works(harness: Harness) -> None:
+async def test_the_card_is_updated_while_the_run_works(harness: Harness) -> None:
     began = time.monotonic()
     card = await harness.run("builder [scenario: long] [turns: 8] [delay: 0.4s] Count")
 
@@ -46,7 +46,7 @@ async def test_the_card_is_edited_in_place_while_the_run_works(harness: Harness)
     assert harness.calls("chat.postMessage") == 1 + len(card.replies)
 
 
-async def test_the_task_reaches_the_agent_word_for_word(harness: Harness) -> None:
+async def test_the_task_reaches_the_agent_unchanged(harness: Harness) -> None:
     harness.model.logs_bodies = True
     task = (
         'Mind  <b>&amp; "quotes"</b> & a <tag> 🚦 `code`\n\n  - a list\n\t- ünïcode *bold* :smile:'
@@ -59,9 +59,9 @@ async def test_the_task_reaches_the_agent_word_for_word(harness: Harness) -> Non
     assert run.task_input == task
     said = [
         block.get("text")
-        for asked in harness.model.requests
-        if asked.body
-        for message in asked.body["messages"][:1]
+        for request in harness.model.requests
+        if request.body
+        for message in request.body["messages"][:1]
         for block in (
             message["content"]
             if isinstance(message["content"], list)
@@ -72,12 +72,12 @@ async def test_the_task_reaches_the_agent_word_for_word(harness: Harness) -> Non
 
 
 async def test_a_command_is_acknowledged_at_once_while_runs_are_live(harness: Harness) -> None:
-    await harness.start_in_mid_tool("builder [scenario: kill-me] one")
+    await harness.start_in_tool_call("builder [scenario: kill-me] one")
 
     for _ in range(5):
         await harness.command("status")
 
-    # The median: other tests share the processor.  The benchmarks look at the slowest.
+    # The median, because other tests share the processor.  The benchmarks measure the slowest.
     assert median(harness.ack_times_ms) < 1000, harness.ack_times_ms
     await harness.run_cards()[0].press("Kill")
     await harness.run_cards()[0].wait_for_text("Killed")

@@ -1,4 +1,4 @@
-"""Continue from Slack: buttons, form, mention and reply; one leg however often one asks."""
+"""Continue from Slack: by button, form, mention and reply; repeated requests start one run."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ __all__ = ["harness", "socket_harness"]
 TASK = "builder --turns 4 [scenario: max-turns] [turns: 8] long work"
 
 
-async def stopped_at_its_limit(harness: Harness) -> Card:
+async def run_to_turn_limit(harness: Harness) -> Card:
     card = await harness.run(TASK)
     await card.wait_for_text("Stopped at its turn limit (4/4), not finished")
     await card.wait_for_button("+20 turns")
     return card
 
 
-async def test_the_continue_button_goes_on_in_the_same_session_and_thread(
+async def test_the_continue_button_continues_in_the_same_session_and_thread(
     harness: Harness,
 ) -> None:
-    card = await stopped_at_its_limit(harness)
+    card = await run_to_turn_limit(harness)
     first = (await harness.run_of(card)).run
     before = card.screenshot()
 
@@ -45,8 +45,8 @@ async def test_the_continue_button_goes_on_in_the_same_session_and_thread(
     assert sum("Continued" in text for text in card.bot_replies()) == 1
 
 
-async def test_the_continue_form_takes_turns_and_words(harness: Harness) -> None:
-    card = await stopped_at_its_limit(harness)
+async def test_the_continue_form_accepts_turns_and_a_message(harness: Harness) -> None:
+    card = await run_to_turn_limit(harness)
 
     await card.press("Continue…")
     form = await harness.human.wait_for(harness.human.modal, what="the form")
@@ -63,7 +63,7 @@ async def test_the_continue_form_takes_turns_and_words(harness: Harness) -> None
 
 
 async def test_a_mention_in_the_thread_continues_its_run(harness: Harness) -> None:
-    card = await stopped_at_its_limit(harness)
+    card = await run_to_turn_limit(harness)
 
     await card.say("@signalbox continue 20")
 
@@ -72,10 +72,10 @@ async def test_a_mention_in_the_thread_continues_its_run(harness: Harness) -> No
     assert (await harness.run_of(card)).run.max_turns == 20
 
 
-async def test_a_reply_to_an_unfinished_run_continues_it_with_these_words(
+async def test_a_reply_to_an_unfinished_run_continues_it_with_its_text(
     harness: Harness,
 ) -> None:
-    card = await stopped_at_its_limit(harness)
+    card = await run_to_turn_limit(harness)
 
     await card.say("go on & finish", user="ada")
 
@@ -84,7 +84,7 @@ async def test_a_reply_to_an_unfinished_run_continues_it_with_these_words(
     assert (await harness.run_of(card)).run.task_input == "go on & finish"
 
 
-async def test_a_reply_to_a_finished_run_starts_nothing_and_says_how(
+async def test_a_reply_to_a_finished_run_starts_nothing_and_says_how_to_continue(
     socket_harness: Harness,
 ) -> None:
     card = await socket_harness.run("builder [scenario: long] [turns: 1] quick")
@@ -96,8 +96,8 @@ async def test_a_reply_to_a_finished_run_starts_nothing_and_says_how(
     assert len(await socket_harness.runs()) == 1
 
 
-async def test_a_killed_run_goes_on_from_its_card(socket_harness: Harness) -> None:
-    card = await socket_harness.start_in_mid_tool("builder [scenario: kill-me] work")
+async def test_a_killed_run_is_continued_from_its_card(socket_harness: Harness) -> None:
+    card = await socket_harness.start_in_tool_call("builder [scenario: kill-me] work")
     await socket_harness.command(f"kill {(await socket_harness.run_of(card)).run.run_id}")
     await card.wait_for_button("+10 turns")
 
@@ -108,7 +108,7 @@ async def test_a_killed_run_goes_on_from_its_card(socket_harness: Harness) -> No
     assert len(await socket_harness.runs()) == 2
 
 
-async def test_somebody_elses_run_is_continued_by_an_operator_only(
+async def test_only_an_operator_continues_another_persons_run(
     socket_harness: Harness,
 ) -> None:
     card = await socket_harness.run(TASK, user="ben")

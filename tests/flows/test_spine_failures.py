@@ -1,4 +1,4 @@
-"""Failures of the agent, the model and the machine: each has its words, its advice, its buttons."""
+"""Failures of the agent, the model and the machine: each has its text, advice and buttons."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ FOREVER = "[times: forever] work"
         ("usage-limit", StopReason.USAGE_LIMIT, "usage limit"),
     ],
 )
-async def test_a_failure_is_told_with_what_to_do_next(
+async def test_a_failure_is_shown_with_advice(
     harness: Harness, scenario: str, reason: StopReason, words: str
 ) -> None:
     card = await harness.run(f"builder [scenario: {scenario}] {FOREVER}")
 
     await card.wait_for_text(words)
-    told = await card.wait_for_reply("Next:")
+    advice = await card.wait_for_reply("Next:")
     await card.wait_for_button("+20 turns")
 
     run = (await harness.run_of(card)).run
     assert run.status is RunStatus.FAILED
     assert run.stop_reason is reason
-    assert words in told
-    assert "Traceback" not in told
-    assert str(harness.home) not in told
+    assert words in advice
+    assert "Traceback" not in advice
+    assert str(harness.home) not in advice
     assert await asyncio.to_thread(find_run_processes, run.run_id, None) == ()
 
 
-async def test_an_agent_program_that_talks_nonsense_is_ended_and_told(harness: Harness) -> None:
-    # The tool writes to where the program itself talks to its worker.
+async def test_an_agent_program_with_invalid_output_is_ended_and_reported(harness: Harness) -> None:
+    # The tool writes to the pipe on which the program itself talks to its worker.
     garbage = bash("echo '{not json' > /proc/$PPID/fd/1; sleep 76", "Garble")
     harness.model.script = Script(
         name="garble",
@@ -57,19 +57,19 @@ async def test_an_agent_program_that_talks_nonsense_is_ended_and_told(harness: H
     card = await harness.run("builder work")
 
     await card.wait_for_text("the agent program failed")
-    told = await card.wait_for_reply("Next:")
+    advice = await card.wait_for_reply("Next:")
     await card.wait_for_button("+20 turns")
 
     run = (await harness.run_of(card)).run
     assert (run.status, run.stop_reason) == (RunStatus.FAILED, StopReason.AGENT_ERROR)
-    assert "cannot be read" in told
-    assert "not json" not in told
-    assert "Traceback" not in told
+    assert "cannot be read" in advice
+    assert "not json" not in advice
+    assert "Traceback" not in advice
     assert await asyncio.to_thread(find_run_processes, run.run_id, None) == ()
 
 
 @pytest.mark.slow
-async def test_a_model_that_hangs_is_stopped_at_the_time_limit(harness: Harness) -> None:
+async def test_a_run_with_a_hanging_model_is_stopped_at_the_time_limit(harness: Harness) -> None:
     card = await harness.run(f"builder --timeout 10s [scenario: hang] {FOREVER}")
 
     await card.wait_for_text("Stopped at its time limit (10s), not finished")
@@ -80,17 +80,19 @@ async def test_a_model_that_hangs_is_stopped_at_the_time_limit(harness: Harness)
     assert await asyncio.to_thread(find_run_processes, run.run_id, None) == ()
 
 
-async def test_a_workspace_that_cannot_be_made_ends_the_run_with_advice(harness: Harness) -> None:
-    # A file where the folder of workspaces has to be: fails for root too.
+async def test_a_workspace_that_cannot_be_created_ends_the_run_with_advice(
+    harness: Harness,
+) -> None:
+    # A file in the place of the workspaces' directory: this fails for root too.
     for name in ("workspaces", "mirrors"):
         await asyncio.to_thread(block_path, harness.home / name)
 
     card = await harness.run("builder work")
 
-    told = await card.wait_for_reply("Next:")
+    advice = await card.wait_for_reply("Next:")
     run = (await harness.run_of(card)).run
     assert run.stop_reason in {StopReason.WORKSPACE_ERROR, StopReason.SETUP_ERROR}
-    assert str(harness.home) not in told
+    assert str(harness.home) not in advice
     assert card.labels == []
 
 

@@ -1,4 +1,4 @@
-"""Trouble of every kind on the way: each thread ends true, nothing is posted or started twice."""
+"""Faults of every kind: each thread ends true, nothing is posted or started twice."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SLOW = "builder [scenario: long] [turns: 12] [delay: 0.4s] work"
 
 
 def slots(card: Card) -> Counter[str]:
-    """How often each thing is said in a thread."""
+    """How often each slot is shown in a thread."""
     return Counter(
         str(message["metadata"]["event_payload"]["slot"])
         for message in card.messages
@@ -36,8 +36,8 @@ def slots(card: Card) -> Counter[str]:
     )
 
 
-async def ended_true(harness: Harness, card: Card, words: str = "Completed") -> None:
-    """Wait until the thread is at its end, and see that nothing is in it twice."""
+async def assert_ended_true(harness: Harness, card: Card, words: str = "Completed") -> None:
+    """Wait for the end of the thread, and assert that it has no duplicates."""
     await card.wait_for_text(words)
     await harness.wait_until_drawn()
     assert set(slots(card).values()) == {1}, slots(card)
@@ -48,7 +48,7 @@ async def ended_true(harness: Harness, card: Card, words: str = "Completed") -> 
     assert "Kill" not in card.labels
 
 
-async def test_a_command_delivered_again_starts_once(harness: Harness) -> None:
+async def test_a_redelivered_command_starts_once(harness: Harness) -> None:
     body = command_body(harness.sandbox, "run builder [scenario: long] [turns: 1] once")
     deliver = harness.sandbox.deliverer.interact
 
@@ -58,7 +58,7 @@ async def test_a_command_delivered_again_starts_once(harness: Harness) -> None:
     card = await harness.human.wait_for(
         lambda: next(iter(harness.run_cards()), None), what="the card"
     )
-    await ended_true(harness, card)
+    await assert_ended_true(harness, card)
     await deliver("slash_commands", "/workflow", copy.deepcopy(body))
 
     await harness.wait_until_drawn()
@@ -67,7 +67,7 @@ async def test_a_command_delivered_again_starts_once(harness: Harness) -> None:
 
 
 async def test_a_mention_delivered_twice_acts_once(harness: Harness) -> None:
-    # The same event again, as after an acknowledgement that was lost.
+    # The same event again, as after a lost acknowledgement.
     await harness.human.say(BUILDS, "@signalbox run builder [scenario: long] [turns: 1] once")
     card = await harness.human.wait_for(
         lambda: next(iter(harness.run_cards()), None), what="the card"
@@ -86,12 +86,12 @@ async def test_a_mention_delivered_twice_acts_once(harness: Harness) -> None:
         timeout=3,
     )
 
-    await ended_true(harness, card)
+    await assert_ended_true(harness, card)
     assert outcome.error is None
     assert len(await harness.runs()) == 1
 
 
-async def test_a_delivery_that_a_dead_bot_accepted_is_taken_up_by_the_next(
+async def test_the_next_bot_handles_a_delivery_accepted_by_a_dead_bot(
     idle_harness: Harness,
 ) -> None:
     body = command_body(idle_harness.sandbox, "run builder [scenario: long] [turns: 1] left behind")
@@ -103,12 +103,12 @@ async def test_a_delivery_that_a_dead_bot_accepted_is_taken_up_by_the_next(
         card = await idle_harness.human.wait_for(
             lambda: next(iter(idle_harness.run_cards()), None), what="the card"
         )
-        await ended_true(idle_harness, card)
+        await assert_ended_true(idle_harness, card)
         await idle_harness.settle()
         assert len(await idle_harness.runs()) == 1
 
 
-async def test_a_thread_ends_true_when_the_bot_is_replaced_in_mid_run(
+async def test_a_thread_ends_true_when_the_bot_is_replaced_during_a_run(
     idle_harness: Harness,
 ) -> None:
     harness = idle_harness
@@ -117,25 +117,25 @@ async def test_a_thread_ends_true_when_the_bot_is_replaced_in_mid_run(
             card = await harness.run(SLOW)
             await card.wait_for_text("Running")
         async with harness.serving(runs_worker=False):
-            await ended_true(harness, card)
+            await assert_ended_true(harness, card)
             await harness.settle()
 
     assert len(harness.run_cards()) == 1
 
 
 @pytest.mark.parametrize("flags", ["", "--repo {repository} --branch stable"])
-async def test_a_run_handed_over_goes_on_where_its_workspace_is_not(
+async def test_a_run_handed_over_continues_on_a_node_without_its_workspace(
     database: Database, tmp_path: Path, flags: str
 ) -> None:
     repository = await asyncio.to_thread(new_repository, tmp_path / "api", branch="stable")
     async with open_harness(database, tmp_path / "home", transport="socket") as harness:
         async with harness.serving():
-            card = await harness.start_in_mid_tool(
+            card = await harness.start_in_tool_call(
                 f"builder {flags.format(repository=repository)} [scenario: long] [turns: 12]"
                 " [delay: 0.5s] work"
             )
         async with harness.serving(home=await asyncio.to_thread(new_home, tmp_path / "other")):
-            await ended_true(harness, card)
+            await assert_ended_true(harness, card)
             await harness.settle()
         run = (await harness.run_of(card)).run
 
@@ -151,7 +151,7 @@ async def test_two_bots_draw_each_thread_once(idle_harness: Harness) -> None:
         harness.serving(runs_worker=False, home=harness.home.parent / "other"),
     ):
         card = await harness.run("builder [scenario: long] [turns: 4] [delay: 0.2s] work")
-        await ended_true(harness, card)
+        await assert_ended_true(harness, card)
         await harness.settle()
 
         assert len(await harness.runs()) == 1
@@ -162,26 +162,26 @@ async def test_two_bots_draw_each_thread_once(idle_harness: Harness) -> None:
 async def test_a_thread_ends_true_through_failing_calls(
     socket_harness: Harness, method: str, kind: str
 ) -> None:
-    # The first call of each kind, and one in mid-run.
+    # The first call of each kind, and one during the run.
     socket_harness.sandbox.faults.add(method, kind, times=2, retry_after=1)
 
     card = await socket_harness.run("builder [scenario: long] [turns: 6] [delay: 0.3s] work")
 
-    await ended_true(socket_harness, card)
+    await assert_ended_true(socket_harness, card)
     assert socket_harness.sandbox.faults.remaining(method) == 0
 
 
-async def test_a_run_goes_on_while_the_sockets_are_cut(socket_harness: Harness) -> None:
+async def test_a_run_continues_while_the_sockets_are_cut(socket_harness: Harness) -> None:
     card = await socket_harness.run(SLOW)
     await socket_harness.sandbox.disconnect("abrupt")
 
-    await ended_true(socket_harness, card)
+    await assert_ended_true(socket_harness, card)
     assert (await socket_harness.run_of(card)).run.attempt == 1
 
 
 @pytest.mark.parametrize("transport", ["socket", "http"])
 async def test_a_run_survives_five_seconds_without_postgres(transport: str, tmp_path: Path) -> None:
-    # A short path: a Unix socket lives in it.
+    # A short path, because it contains a Unix socket.
     with tempfile.TemporaryDirectory(prefix="sbpg-") as folder:
         server = EmbeddedServer(Path(folder) / "pg", NO_DURABILITY)
         dsn = await asyncio.to_thread(server.acquire)
@@ -197,11 +197,11 @@ async def test_a_run_survives_five_seconds_without_postgres(transport: str, tmp_
 
                 await asyncio.to_thread(server.stop)
                 lost = await harness.human.slash(BUILDS, "/workflow", "run builder lost")
-                # An outage has a length; there is no condition to wait for.
+                # The length of the outage; there is no condition to wait for.
                 await asyncio.sleep(5)
                 await asyncio.to_thread(server.start)
 
-                await ended_true(harness, card)
+                await assert_ended_true(harness, card)
                 seen = await harness.run_of(card)
                 assert seen.run.status is RunStatus.COMPLETED, seen.run.error_message
                 assert seen.run.attempt == 1

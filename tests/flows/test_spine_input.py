@@ -1,4 +1,4 @@
-"""What people mistype: one clear answer in private, nothing started, nothing left running."""
+"""Mistyped input: one clear private answer, nothing started, nothing left running."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def repository(tmp_path: Path) -> Path:
     return new_repository(tmp_path / "api")
 
 
-async def test_what_cannot_be_understood_is_answered_and_starts_nothing(
+async def test_invalid_input_is_answered_and_starts_nothing(
     harness: Harness,
 ) -> None:
-    # What is typed, and what the answer must say.
+    # The typed text, and words that the answer must contain.
     for text, words in {
         "frobnicate": "I don't know `frobnicate`",
         "rnu implement x": "Did you mean `run`",
@@ -50,7 +50,7 @@ async def test_what_cannot_be_understood_is_answered_and_starts_nothing(
     assert harness.run_cards() == []
 
 
-async def test_what_is_asked_for_is_shown_in_private(harness: Harness) -> None:
+async def test_queries_are_answered_in_private(harness: Harness) -> None:
     for text, words in {
         "help": "/workflow run",
         "workflows": "implement",
@@ -62,7 +62,7 @@ async def test_what_is_asked_for_is_shown_in_private(harness: Harness) -> None:
     assert harness.run_cards() == []
 
 
-async def test_a_task_at_the_limit_runs_and_one_beyond_it_is_refused(
+async def test_a_task_at_the_length_limit_runs_and_a_longer_one_is_refused(
     harness: Harness,
 ) -> None:
     longest = "[scenario: long] [turns: 1] " + "wörd & 🚦 " * 4000
@@ -73,13 +73,13 @@ async def test_a_task_at_the_limit_runs_and_one_beyond_it_is_refused(
 
     await harness.wait_for_private("40,001 characters")
     await card.wait_for_text("Completed")
-    # Not compared in the assertion, which would print both.
+    # Compared outside the assertion, which would print both.
     is_whole = (await harness.run_of(card)).run.task_input == longest
     assert is_whole
     assert len(await harness.runs()) == 1
 
 
-async def test_the_form_shows_what_is_wrong_and_then_starts(harness: Harness) -> None:
+async def test_the_form_shows_its_errors_and_then_starts(harness: Harness) -> None:
     human = harness.human
     await harness.command("run")
     form = await human.wait_for(human.modal, what="the form")
@@ -110,21 +110,21 @@ async def test_the_form_shows_what_is_wrong_and_then_starts(harness: Harness) ->
     assert [run.task_input for run in await harness.runs()] == [filled["task"]]
 
 
-async def test_a_folder_that_is_no_repository_ends_the_run_with_advice(
+async def test_a_directory_that_is_no_repository_ends_the_run_with_advice(
     socket_harness: Harness, tmp_path: Path
 ) -> None:
     card = await socket_harness.run(f"builder --repo {tmp_path} Add it")
 
     await card.wait_for_text("its workspace could not be made ready")
-    told = await card.wait_for_reply("Next:")
+    advice = await card.wait_for_reply("Next:")
 
     run = (await socket_harness.run_of(card)).run
     assert run.stop_reason is StopReason.WORKSPACE_ERROR
-    assert "repository" in told
+    assert "repository" in advice
     assert card.labels == []
 
 
-async def test_a_branch_that_is_not_there_ends_the_run_with_its_name(
+async def test_a_missing_branch_ends_the_run_with_its_name(
     socket_harness: Harness, repository: Path
 ) -> None:
     card = await socket_harness.run(f"builder --repo {repository} --branch gone Add it")

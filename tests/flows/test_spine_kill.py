@@ -1,4 +1,4 @@
-"""Kill from Slack: by button, command and mention; by those who may, and by those who may not."""
+"""Kill from Slack by button, command and mention, with and without permission."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KILL_LIMIT = timedelta(seconds=10)
 
 
 async def wait_until_proven_dead(harness: Harness, card: Card) -> RunSnapshot:
-    """Wait until the thread says that the run is dead, and look for what is left of it."""
+    """Wait until the thread shows the run as dead, and check that no process is left."""
     await card.wait_for_text("nothing left running", within=20)
     await card.wait_for_reply("found no process of this run alive")
     seen = await harness.run_of(card)
@@ -46,7 +46,7 @@ async def audited(harness: Harness) -> Sequence[AuditEntry]:
 async def test_the_kill_button_ends_the_whole_tree_and_shows_the_proof(
     harness: Harness, scenario: str
 ) -> None:
-    card = await harness.start_in_mid_tool(f"builder [scenario: {scenario}] work")
+    card = await harness.start_in_tool_call(f"builder [scenario: {scenario}] work")
     await card.wait_for_button("Kill")
 
     await card.press("Kill")
@@ -59,7 +59,7 @@ async def test_the_kill_button_ends_the_whole_tree_and_shows_the_proof(
 
 
 async def test_two_clicks_on_kill_are_one_termination(harness: Harness) -> None:
-    card = await harness.start_in_mid_tool("builder [scenario: kill-me] work")
+    card = await harness.start_in_tool_call("builder [scenario: kill-me] work")
     await card.wait_for_button("Kill")
 
     await asyncio.gather(card.press("Kill"), card.press("Kill"))
@@ -70,7 +70,7 @@ async def test_two_clicks_on_kill_are_one_termination(harness: Harness) -> None:
 
 
 async def test_the_kill_command_gives_its_reason(socket_harness: Harness) -> None:
-    card = await socket_harness.start_in_mid_tool("builder [scenario: kill-me] work")
+    card = await socket_harness.start_in_tool_call("builder [scenario: kill-me] work")
     run = (await socket_harness.run_of(card)).run
 
     await socket_harness.command(f"kill {run.run_id[:10]} --force wrong <branch>")
@@ -83,7 +83,7 @@ async def test_the_kill_command_gives_its_reason(socket_harness: Harness) -> Non
 
 
 async def test_a_mention_in_the_thread_kills_its_run(harness: Harness) -> None:
-    card = await harness.start_in_mid_tool("builder [scenario: kill-me] work")
+    card = await harness.start_in_tool_call("builder [scenario: kill-me] work")
 
     await card.say("@signalbox kill had enough")
 
@@ -92,8 +92,8 @@ async def test_a_mention_in_the_thread_kills_its_run(harness: Harness) -> None:
     assert seen.termination.reason == "had enough"
 
 
-async def test_somebody_elses_run_is_killed_by_an_operator_only(harness: Harness) -> None:
-    card = await harness.start_in_mid_tool("builder [scenario: kill-me] work", user="ben")
+async def test_only_an_operator_kills_another_persons_run(harness: Harness) -> None:
+    card = await harness.start_in_tool_call("builder [scenario: kill-me] work", user="ben")
     await card.wait_for_button("Kill")
 
     await card.press("Kill", user="cleo")
@@ -111,7 +111,7 @@ async def test_somebody_elses_run_is_killed_by_an_operator_only(harness: Harness
     }
 
 
-async def test_who_does_not_belong_here_is_refused_in_private_and_audited(
+async def test_a_person_without_access_is_refused_in_private_and_audited(
     harness: Harness,
 ) -> None:
     await harness.command("run builder guest work", channel="#general", user="gus")
@@ -130,12 +130,12 @@ async def test_who_does_not_belong_here_is_refused_in_private_and_audited(
     reasons = {str(entry.actor.external_id): str(entry.reason) for entry in refused}
     assert len(refused) == 5
     assert reasons[GUS] == "guest"
-    # Two reasons hold; which is found first does not matter.
+    # There are two reasons; either may be found first.
     assert reasons[SAM] in {"stranger", "shared channel"}
     assert reasons[CLEO] == "bot not in channel"
 
 
-async def test_a_run_that_waits_is_killed_before_it_starts(idle_harness: Harness) -> None:
+async def test_a_waiting_run_is_killed_before_it_starts(idle_harness: Harness) -> None:
     async with idle_harness.serving(runs_worker=False):
         card = await idle_harness.run("builder never begins")
         await card.wait_for_button("Kill")

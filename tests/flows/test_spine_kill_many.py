@@ -1,4 +1,4 @@
-"""Kills that are asked about first: of many runs, and of somebody else's."""
+"""Kills with a confirmation: of many runs, and of another person's run."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ async def kills_of(harness: Harness, *cards: Card) -> list[bool]:
     return [(await harness.run_of(card)).termination is not None for card in cards]
 
 
-async def test_kill_all_lists_ones_own_runs_and_kills_those(socket_harness: Harness) -> None:
+async def test_kill_all_lists_and_kills_the_persons_own_runs(socket_harness: Harness) -> None:
     harness = socket_harness
-    mine = [await harness.start_in_mid_tool(TASK), await harness.start_in_mid_tool(TASK)]
+    mine = [await harness.start_in_tool_call(TASK), await harness.start_in_tool_call(TASK)]
     bens = await harness.run(TASK, user="ben")
 
     await harness.command("kill --all mine")
@@ -72,7 +72,7 @@ async def test_a_list_that_is_confirmed_twice_kills_once(idle_harness: Harness) 
             *(harness.human.submit(str(form["id"])) for _ in range(2)), return_exceptions=True
         )
 
-        # The second press may find the form closed.
+        # The second click may find the form closed.
         assert all(one is None or isinstance(one, ActionRefused) for one in pressed)
         for card in cards:
             await card.wait_for_text("Killed before it started")
@@ -82,11 +82,11 @@ async def test_a_list_that_is_confirmed_twice_kills_once(idle_harness: Harness) 
         assert len(lines) == 2
 
 
-async def test_an_operator_is_asked_before_somebody_elses_run_is_killed(
+async def test_an_operator_confirms_the_kill_of_another_persons_run(
     socket_harness: Harness,
 ) -> None:
     harness = socket_harness
-    card = await harness.start_in_mid_tool(TASK, user="ben")
+    card = await harness.start_in_tool_call(TASK, user="ben")
     run = (await harness.run_of(card)).run
 
     await harness.command(f"kill {run.run_id[:12]} wrong branch", user="ada")
@@ -106,10 +106,10 @@ async def test_an_operator_is_asked_before_somebody_elses_run_is_killed(
     assert harness.human.modal("cleo") is None
 
 
-async def test_a_mention_asks_in_private_before_somebody_elses_run_is_killed(
+async def test_a_mention_asks_in_private_before_killing_another_persons_run(
     harness: Harness,
 ) -> None:
-    card = await harness.start_in_mid_tool(TASK, user="ben")
+    card = await harness.start_in_tool_call(TASK, user="ben")
     run = (await harness.run_of(card)).run
 
     await card.say("@signalbox kill it runs in circles", user="ada")
@@ -123,14 +123,14 @@ async def test_a_mention_asks_in_private_before_somebody_elses_run_is_killed(
     assert seen.termination is not None
     assert seen.termination.reason == "it runs in circles"
     assert seen.termination.phase is Phase.CONFIRMED
-    # The answer has taken the question's place: there is nothing left to press.
+    # The answer has replaced the question: there is no button left.
     await harness.human.wait_for(
         lambda: not any(harness.human.labels(m) for m in harness.human.ephemerals("ada")),
         what="the end of the question",
     )
 
 
-async def test_a_mention_opens_the_list_of_many_by_a_button(idle_harness: Harness) -> None:
+async def test_a_mention_offers_the_list_of_runs_by_a_button(idle_harness: Harness) -> None:
     harness = idle_harness
     async with harness.serving(runs_worker=False):
         card = await harness.run("builder waits")
@@ -152,7 +152,7 @@ async def test_a_mention_opens_the_list_of_many_by_a_button(idle_harness: Harnes
         await harness.settle()
 
 
-async def test_stats_count_runs_spend_and_kills(idle_harness: Harness) -> None:
+async def test_stats_count_runs_cost_and_kills(idle_harness: Harness) -> None:
     harness = idle_harness
     async with harness.serving(runs_worker=False):
         await harness.command_and_wait("stats", "*Runs:* none in this period")
@@ -160,16 +160,16 @@ async def test_stats_count_runs_spend_and_kills(idle_harness: Harness) -> None:
         await card.press("Kill")
         await card.wait_for_text("Killed before it started")
 
-        told = await harness.command_and_wait("stats 24h", "1 killed")
+        answer = await harness.command_and_wait("stats 24h", "1 killed")
         refused = await harness.command_and_wait("stats 5d", "`24h`, `7d`, `30d`")
 
-        assert "1 proven" in told
-        assert "1 of the proven had not begun" in told
+        assert "1 proven" in answer
+        assert "1 of the proven had not begun" in answer
         assert "not `5d`" in refused
         await harness.settle()
 
 
-async def test_a_trigger_that_is_used_up_leads_to_the_private_question(
+async def test_a_used_trigger_leads_to_the_private_question(
     idle_harness: Harness,
 ) -> None:
     harness = idle_harness

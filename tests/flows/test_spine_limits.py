@@ -1,4 +1,4 @@
-"""A run that a limit keeps: its card says why, and it starts by itself."""
+"""A run that waits because of a limit: its card says why, and it starts automatically."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ async def limited(database: Database, tmp_path: Path) -> AsyncIterator[Harness]:
         await opened.settle()
 
 
-async def test_a_persons_third_run_says_why_it_waits_and_starts_by_itself(
+async def test_a_persons_third_run_says_why_it_waits_and_starts_automatically(
     limited: Harness,
 ) -> None:
-    first = await limited.start_in_mid_tool("builder [scenario: kill-me] one")
-    await limited.start_in_mid_tool("builder [scenario: kill-me] two")
+    first = await limited.start_in_tool_call("builder [scenario: kill-me] one")
+    await limited.start_in_tool_call("builder [scenario: kill-me] two")
 
     third = await limited.run("builder three")
     fourth = await limited.run("builder --priority -1 four")

@@ -1,4 +1,4 @@
-"""A process that is started before its database: it waits, says so, and can be called off."""
+"""A process started before its database waits, says so, and can be stopped."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from core.store.database.engine import Database
 from tests.database import NO_DURABILITY
 from tests.processes import new_home, run_to_end, running
 
-# The discard port: nobody listens there.
+# The discard port: nothing listens there.
 NOBODY_LISTENS = "postgresql://postgres@127.0.0.1:9/postgres"
 
 
@@ -28,8 +28,8 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server() -> Iterator[tuple[EmbeddedServer, str]]:
-    """A Postgres of the test's own, and its address."""
-    # A short path: a Unix socket lives in it.
+    """A private Postgres and its address."""
+    # A short path, because it contains a Unix socket.
     with tempfile.TemporaryDirectory(prefix="sbpg-") as folder:
         server = EmbeddedServer(Path(folder) / "pg", NO_DURABILITY)
         dsn = server.acquire()
@@ -53,7 +53,7 @@ async def test_a_worker_started_before_its_database_waits_for_it(
     assert sum("waited for" in line for line in worker.lines) == 1
 
 
-async def test_a_start_that_waits_can_be_called_off(home: Path) -> None:
+async def test_a_waiting_start_can_be_stopped(home: Path) -> None:
     async with running("worker", home, DATABASE_URL=NOBODY_LISTENS) as worker:
         await worker.wait_for_output("it is waited for")
         worker.send(signal.SIGTERM)
@@ -64,9 +64,7 @@ async def test_a_start_that_waits_can_be_called_off(home: Path) -> None:
     assert "The database does not answer" in worker.lines[-1]
 
 
-async def test_a_database_that_is_not_there_is_not_waited_for(
-    home: Path, database: Database
-) -> None:
+async def test_a_missing_database_is_not_waited_for(home: Path, database: Database) -> None:
     dsn = database.dsn.replace("/postgres?", "/nonesuch?")
     done = await run_to_end("worker", home=home, DATABASE_URL=dsn, SIGNALBOX_LOG="error")
 

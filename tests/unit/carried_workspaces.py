@@ -1,4 +1,4 @@
-"""Workspaces carried to another machine: how tests pack, unpack and compare them."""
+"""Functions for tests that pack, unpack and compare carried workspaces."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def other_machine(tmp_path: Path) -> Workspaces:
 
 
 async def pack(workspaces: Workspaces, workspace: Workspace, *, saves: bool = True) -> Bundle:
-    """All of a workspace, as a leg leaves it that is handed over."""
+    """All of a workspace, as packed when a run is handed over."""
     saved = (await workspaces.save(workspace, "run_1/1"))["commit"] if saves else None
     bundle = await workspaces.bundle(workspace, since=workspace.base_commit, saved=saved)
     assert bundle is not None
@@ -36,7 +36,7 @@ async def restore_from(
 
 
 def workspace_state(path: Path) -> tuple[str, ...]:
-    """What a person sees of a workspace: HEAD, branch, history, changes."""
+    """The visible state of a workspace: HEAD, branch, history, changes."""
     return (
         git(path, "symbolic-ref", "HEAD"),
         git(path, "log", "--format=%H %s") if git(path, "branch", "--list") else "",

@@ -1,4 +1,4 @@
-"""Real trees of processes, each with a cookie of its own, from obedient to hostile."""
+"""Real process trees, each with its own run marker, from cooperative to hostile."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ linux_only = pytest.mark.skipif(
 
 QUICK = timedelta(seconds=0.3)
 
-# Each prints "ready" once its tree stands.
+# Each prints "ready" when its tree is complete.
 COOPERATIVE = "sleep 60 & echo ready; wait"
 ESCAPED = "setsid sleep 61 & sleep 0.1; echo ready; wait"
 STUBBORN = (
     "trap '' TERM INT HUP; bash -c 'trap \"\" TERM; sleep 62 & wait' & echo ready; wait; wait"
 )
 ORPHANED = "(setsid sleep 63 &) ; sleep 0.1; echo ready; exec sleep 60"
-# A session of its own, orphaned, and without the cookie.
+# Its own session, orphaned, and without the run marker.
 UNMARKED = "(env -i setsid sleep 64 &) ; sleep 0.1; echo ready; exec sleep 60"
-# These two end by themselves some day: a test that is killed must not leave them for ever.
+# These two end automatically: a killed test must not leave them running forever.
 FORKING = """
 import os, signal, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -57,7 +57,7 @@ while time.monotonic() < end:
         pass
     time.sleep(0.005)
 """
-# Each link forks the next and dies at once: nothing ever stands still.
+# Each process forks the next and exits at once, so the tree never stands still.
 CHAIN = """
 import os, signal, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -111,7 +111,7 @@ def start_tree(
 
 
 def _kill_tree(run_marker: str, root: ProcessIdentity | None) -> None:
-    """Kill what is left, again and again: a chain moves on between a look and its signal."""
+    """Kill what is left, repeatedly: a chain moves on between a scan and its signal."""
     while alive := find_run_processes(run_marker, root) or find_run_processes(run_marker, root):
         for one in alive:
             process_table.send_signal(one, signal.SIGKILL)
@@ -123,8 +123,8 @@ def command_line(one: ProcessIdentity) -> str:
     return ""
 
 
-# What is orphaned below stays below, as `launch.py` has it; and is buried here, for not
-# every container's first process does that.
+# Orphaned descendants stay children of this process, as with `launch.py`, and are reaped here,
+# because not every container's first process does that.
 REAPER = """
 import ctypes, os, signal, sys
 ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
@@ -141,12 +141,12 @@ while True:
 
 async def wait_until_gone(process: ProcessIdentity) -> None:
     async with asyncio.timeout(5):
-        while identify(process.pid) == process:  # noqa: ASYNC110 - nobody tells
+        while identify(process.pid) == process:  # noqa: ASYNC110 - there is no event
             await asyncio.sleep(0.01)
 
 
 class PhaseRecorder:
-    """Hears of phases, and looks at what lives at that moment."""
+    """Records phases, and the processes alive at that moment."""
 
     def __init__(self) -> None:
         self.phases: list[Phase] = []

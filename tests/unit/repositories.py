@@ -1,4 +1,4 @@
-"""A repository to start from and workspaces made of it, with the real git."""
+"""A real git repository, and workspaces made from it."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ CONTENDERS = st.lists(
 
 
 @given(CONTENDERS, st.builds(Caps, fleet=CAP, repository=CAP, person=CAP))
-def test_nobody_goes_who_does_not_fit_and_nobody_waits_who_would(
+def test_a_run_is_admitted_exactly_if_it_fits_the_caps(
     admission_runs: list[AdmissionRun], caps: Caps
 ) -> None:
     decision = decide(admission_runs, caps)
@@ -81,7 +81,7 @@ def _count(live: list[AdmissionRun], reason: QueueReason, of: AdmissionRun) -> i
     return len(live)
 
 
-def test_of_several_caps_the_narrowest_is_named() -> None:
+def test_the_strictest_of_several_caps_is_named() -> None:
     ann = UUID(int=1)
     live = make_admission_run(1, is_admitted=True, user_id=ann, repository="a")
     caps = Caps(fleet=1, repository=1, person=1)
@@ -103,7 +103,7 @@ def test_of_several_caps_the_narrowest_is_named() -> None:
     ]
 
 
-def test_a_requeued_run_counts_before_it_goes() -> None:
+def test_a_requeued_run_counts_before_it_is_admitted() -> None:
     again = make_admission_run(9, attempt=2)
     urgent = make_admission_run(1, priority=9)
 
@@ -146,16 +146,16 @@ def test_limits_are_read_and_may_be_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["live = 0", "per_person = 1.5", 'live = "x"', "lives = 3"])
-def test_a_wrong_limit_is_named(tmp_path: Path, wrong: str) -> None:
+def test_an_invalid_limit_is_named(tmp_path: Path, wrong: str) -> None:
     with pytest.raises(BadSetting) as refused:
         settings_with(tmp_path, f"[limits]\n{wrong}\n")
 
     assert f"limits.{wrong.split(maxsplit=1)[0]}" in refused.value.user_message
 
 
-def test_places_are_ordinals() -> None:
-    places = [figures.ordinal(number) for number in (1, 2, 3, 4, 11, 12, 13, 21, 102, 111, 1002)]
+def test_queue_positions_are_ordinals() -> None:
+    ordinals = [figures.ordinal(number) for number in (1, 2, 3, 4, 11, 12, 13, 21, 102, 111, 1002)]
 
-    assert places == [
+    assert ordinals == [
         "1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "102nd", "111th", "1,002nd",
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Which tool calls are critical, and how long a kill waits for one."""
+"""Which tool calls are critical sections, and how long a kill waits for them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def call_before_tool(critical: CriticalCalls, tool_use_id: str = "t1") -> 
         "echo first\nmake build\ngit rebase main",
     ],
 )
-def test_what_must_not_be_cut_in_half_is_critical(command: str) -> None:
+def test_commands_that_must_not_be_interrupted_are_critical(command: str) -> None:
     assert DEFAULT_RULES.find("Bash", {"command": command}) is not None
 
 
@@ -69,11 +69,11 @@ def test_what_must_not_be_cut_in_half_is_critical(command: str) -> None:
         "gitcommit",
     ],
 )
-def test_other_commands_are_not(command: str) -> None:
+def test_other_commands_are_not_critical(command: str) -> None:
     assert DEFAULT_RULES.find("Bash", {"command": command}) is None
 
 
-def test_the_line_that_matters_is_shown() -> None:
+def test_the_critical_line_is_shown() -> None:
     found = DEFAULT_RULES.find("Bash", {"command": "make\n  git push origin main  \nls"})
 
     assert found is not None
@@ -87,7 +87,7 @@ def test_a_tool_of_an_mcp_server_is_found_by_its_name() -> None:
     assert rules.find("mcp__notes__add", {"text": "mcp__deploy__"}) is None
 
 
-def test_hostile_commands_are_looked_through_in_no_time() -> None:
+def test_hostile_commands_are_matched_quickly() -> None:
     began = time.process_time()
     for piece in ("git -c ", "git - ", "git --a=", "alembic -a ", "git  ", "alembic - -"):
         DEFAULT_RULES.find("Bash", {"command": piece * 20_000})
@@ -97,12 +97,12 @@ def test_hostile_commands_are_looked_through_in_no_time() -> None:
     assert time.process_time() - began < 2
 
 
-def test_a_wrong_pattern_is_named() -> None:
+def test_an_invalid_pattern_is_named() -> None:
     with pytest.raises(ValueError, match=re.escape("'git (commit' is not a regular")):
         compile_patterns(["git (commit"])
 
 
-async def test_an_open_call_is_waited_for_until_it_comes_back() -> None:
+async def test_a_kill_waits_until_an_open_call_returns() -> None:
     critical = calls()
     assert await call_before_tool(critical) == {}
 
@@ -130,7 +130,7 @@ async def test_nothing_begins_once_the_gate_is_closed() -> None:
     assert await critical.drain(SOON, force_requested=asyncio.Event()) == ()
 
 
-async def test_a_call_that_takes_too_long_is_not_waited_for() -> None:
+async def test_a_kill_stops_waiting_for_a_long_call() -> None:
     critical = calls()
     await call_before_tool(critical)
     limit = timedelta(milliseconds=50)
@@ -141,7 +141,7 @@ async def test_a_call_that_takes_too_long_is_not_waited_for() -> None:
     assert waited.milliseconds >= 50
 
 
-async def test_a_hurry_ends_the_waiting() -> None:
+async def test_force_ends_the_wait() -> None:
     critical = calls()
     await call_before_tool(critical)
     force_requested = asyncio.Event()
@@ -156,7 +156,7 @@ async def test_a_hurry_ends_the_waiting() -> None:
     assert not waited.finished
 
 
-async def test_an_agent_that_is_gone_is_not_waited_for() -> None:
+async def test_a_kill_does_not_wait_for_an_ended_agent() -> None:
     critical = calls()
     await call_before_tool(critical)
     waiting = asyncio.create_task(critical.drain(SOON, force_requested=asyncio.Event()))
@@ -168,9 +168,9 @@ async def test_an_agent_that_is_gone_is_not_waited_for() -> None:
     assert not waited.finished
 
 
-async def test_two_calls_are_both_waited_for() -> None:
+async def test_a_kill_waits_for_two_calls() -> None:
     critical = calls()
-    # A subagent works beside the one that started it.
+    # A subagent works in parallel to the agent that started it.
     critical.begin("t1", "Bash", COMMIT)
     critical.begin("t2", "Bash", COMMIT, parent_tool_use_id="t0")
     waiting = asyncio.create_task(critical.drain(SOON, force_requested=asyncio.Event()))
@@ -182,7 +182,7 @@ async def test_two_calls_are_both_waited_for() -> None:
     assert [one.finished for one in await waiting] == [True, True]
 
 
-async def test_secrets_in_a_command_are_not_told() -> None:
+async def test_secrets_in_a_command_are_redacted() -> None:
     critical = calls()
     critical.begin("t1", "Bash", {"command": "git push https://me:hunter2222@host/r.git"})
 
@@ -192,7 +192,7 @@ async def test_secrets_in_a_command_are_not_told() -> None:
     assert "hunter2222" not in waited.summary
 
 
-async def test_a_call_that_waits_for_an_earlier_one_is_not_waited_for() -> None:
+async def test_a_kill_does_not_wait_for_a_call_that_has_not_begun() -> None:
     critical = calls()
     critical.begin("t1", "Bash", {"command": "sleep 600"})
     critical.begin("t2", "Bash", COMMIT)
@@ -203,7 +203,7 @@ async def test_a_call_that_waits_for_an_earlier_one_is_not_waited_for() -> None:
     assert list(critical.running) == ["t2"]
 
 
-async def test_a_call_whose_result_never_came_holds_nothing_up() -> None:
+async def test_a_call_without_a_result_delays_nothing() -> None:
     critical = calls()
     critical.begin("t1", "Bash", {"command": "ls"}, message_id="m1")
     critical.begin("s1", "Bash", COMMIT, parent_tool_use_id="t0", message_id="m2")
@@ -212,7 +212,7 @@ async def test_a_call_whose_result_never_came_holds_nothing_up() -> None:
     assert list(critical.running) == ["s1", "t2"]
 
 
-async def test_calls_of_one_answer_stand_beside_each_other() -> None:
+async def test_calls_of_one_answer_are_open_together() -> None:
     critical = calls()
     critical.begin("t1", "Bash", COMMIT, message_id="m1")
     critical.begin("t2", "Bash", {"command": "ls"}, message_id="m1")
@@ -220,7 +220,7 @@ async def test_calls_of_one_answer_stand_beside_each_other() -> None:
     assert list(critical.running) == ["t1"]
 
 
-async def test_a_call_that_was_told_of_before_the_hook_asks_is_one_call() -> None:
+async def test_a_call_reported_before_its_hook_is_one_call() -> None:
     critical = calls()
     critical.begin("t1", "Bash", COMMIT, parent_tool_use_id="t0")
     await call_before_tool(critical, "t1")
@@ -264,13 +264,13 @@ def test_shells_begin_until_the_gate_is_closed(tmp_path: Path) -> None:
     assert "being stopped" in after.stderr
 
 
-def test_what_a_shell_began_goes_on_when_the_gate_is_closed(tmp_path: Path) -> None:
+def test_a_started_shell_continues_after_the_gate_is_closed(tmp_path: Path) -> None:
     critical = gated_calls(tmp_path)
     hook = tmp_path / "hook"
     hook.write_text("#!/usr/bin/env bash\necho hooked\n")
     hook.chmod(0o755)
 
-    # As a commit whose hook begins after the kill.
+    # Like a commit whose hook begins after the kill.
     done = shell(critical, f"rm '{tmp_path}/a gate'; '{hook}'; bash -c 'echo inner'; env")
 
     assert done.stdout.startswith("hooked\ninner\n")
@@ -286,7 +286,7 @@ def test_without_patterns_there_is_no_gate(tmp_path: Path) -> None:
     assert not (tmp_path / "gate").exists()
 
 
-def test_without_bash_the_hook_is_asked_about_shells_too(
+def test_without_bash_the_hook_checks_shells_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert not re.search(gated_calls(tmp_path).matcher, "Bash")

@@ -23,7 +23,7 @@ def connection_error_from(cause: BaseException) -> CLIConnectionError:
     ],
     ids=["read", "unwritten", "written-after"],
 )
-def test_the_exit_code_is_told_whichever_way_the_end_was_noticed(error: Exception) -> None:
+def test_the_exit_code_is_found_in_every_kind_of_error(error: Exception) -> None:
     failure = agent_failure(WHAT, error, "oops")
 
     assert failure.exit_code == 3
@@ -31,7 +31,7 @@ def test_the_exit_code_is_told_whichever_way_the_end_was_noticed(error: Exceptio
     assert failure.stderr_tail == "oops"
 
 
-def test_a_cause_that_is_no_exit_is_named_without_its_text() -> None:
+def test_another_cause_is_named_without_its_text() -> None:
     failure = agent_failure(WHAT, connection_error_from(BrokenPipeError("/secret/path")), "")
 
     assert f"{WHAT} (BrokenPipeError)" in str(failure)

@@ -64,7 +64,7 @@ def test_recorded_runs_stop_for_their_reason(name: str, reason: StopReason) -> N
     assert (outcome.error is None) == (reason is StopReason.SUCCESS)
 
 
-def test_a_usage_limit_tells_when_it_ends() -> None:
+def test_a_usage_limit_has_its_reset_time() -> None:
     outcome = outcome_of("usage_limit_oauth")
 
     assert outcome.resets_at is not None
@@ -84,7 +84,7 @@ def test_a_usage_limit_tells_when_it_ends() -> None:
     ],
 )
 @pytest.mark.parametrize("is_error", [True, False])
-def test_the_words_of_a_limit_are_a_limit_and_no_result(text: str, is_error: bool) -> None:
+def test_a_limit_message_is_a_usage_limit_and_no_result(text: str, is_error: bool) -> None:
     outcome = determine_outcome(result=result(text, is_error=is_error), texts=[])
 
     assert outcome.stop_reason in {StopReason.USAGE_LIMIT, StopReason.SUCCESS}
@@ -94,7 +94,7 @@ def test_the_words_of_a_limit_are_a_limit_and_no_result(text: str, is_error: boo
         assert outcome.result is None
 
 
-def test_the_time_within_the_words_of_a_limit_is_read() -> None:
+def test_the_reset_time_is_read_from_a_limit_message() -> None:
     outcome = determine_outcome(
         result=result("Claude AI usage limit reached|1767225600", is_error=True), texts=[]
     )
@@ -108,7 +108,7 @@ def test_a_report_about_limits_is_a_success() -> None:
     assert determine_outcome(result=result(text), texts=[text]).stop_reason is StopReason.SUCCESS
 
 
-def test_an_api_error_given_out_as_success_is_none() -> None:
+def test_an_api_error_reported_as_success_is_an_error() -> None:
     outcome = determine_outcome(
         result=result("API Error: 500 …", is_error=True, status=500), texts=[LONG]
     )
@@ -134,7 +134,7 @@ def test_each_error_has_its_reason(subtype: str, reason: StopReason) -> None:
     assert outcome.error
 
 
-def test_a_timeout_is_one_whatever_the_interrupted_agent_said() -> None:
+def test_a_timeout_stays_a_timeout_whatever_the_interrupted_agent_says() -> None:
     outcome = determine_outcome(
         result=result(None, subtype="error_during_execution", is_error=True),
         texts=["Half way."],
@@ -145,14 +145,14 @@ def test_a_timeout_is_one_whatever_the_interrupted_agent_said() -> None:
     assert outcome.result == "Half way."
 
 
-def test_a_success_in_the_last_moment_is_a_success() -> None:
+def test_a_success_at_the_last_moment_is_a_success() -> None:
     assert (
         determine_outcome(result=result(), texts=[], is_timed_out=True).stop_reason
         is StopReason.SUCCESS
     )
 
 
-def test_a_crash_is_an_agent_error_with_its_last_words() -> None:
+def test_a_crash_is_an_agent_error_with_the_last_output() -> None:
     failure = AgentFailed("crashed", exit_code=-11, stderr_tail="a\nb\nSegmentation fault")
 
     outcome = determine_outcome(result=None, texts=[], failure=failure)
@@ -179,17 +179,17 @@ def test_a_result_before_a_crash_counts() -> None:
     assert outcome.stop_reason is StopReason.SUCCESS
 
 
-def test_a_short_coda_does_not_replace_a_report() -> None:
+def test_a_short_last_message_does_not_replace_a_report() -> None:
     report = "## Summary\n\nEverything was done."
 
     assert final_result(["Working.", report, "Anything else?"], result("Anything else?")) == report
 
 
-def test_a_report_is_found_by_its_length_too() -> None:
+def test_a_report_is_recognized_by_its_length_too() -> None:
     assert final_result([LONG, "All set!"], result("All set!")) == LONG.strip()
 
 
-def test_the_last_report_is_taken_not_an_earlier_one() -> None:
+def test_the_last_report_is_used_not_an_earlier_one() -> None:
     texts = ["## Results\n\nold", "## Results\n\nnew"]
 
     assert final_result(texts, result("## Results\n\nnew")) == "## Results\n\nnew"
@@ -205,7 +205,7 @@ def test_the_last_report_is_taken_not_an_earlier_one() -> None:
         "## What I did",
     ],
 )
-def test_headings_of_reports_are_known(heading: str) -> None:
+def test_headings_of_reports_are_recognized(heading: str) -> None:
     report = f"{heading}\n\nIt works."
 
     assert final_result([report, "Bye."], result("Bye.")) == report
@@ -217,14 +217,14 @@ def test_a_report_long_ago_does_not_count() -> None:
     assert final_result(texts, result("5")) == "5"
 
 
-def test_without_a_report_the_result_message_stays() -> None:
+def test_without_a_report_the_result_message_is_used() -> None:
     assert final_result(["Hm."], result("Short answer.")) == "Short answer."
 
 
-def test_without_anything_there_is_nothing() -> None:
+def test_without_texts_and_result_there_is_no_final_result() -> None:
     assert final_result([], None) is None
     assert final_result([" "], result("")) is None
 
 
-def test_the_words_of_an_error_are_no_result() -> None:
+def test_the_text_of_an_error_is_no_result() -> None:
     assert final_result([], result("API Error: 500", is_error=True)) is None

@@ -42,13 +42,13 @@ def test_a_task_gets_its_id_from_the_result() -> None:
     assert plan.items[0].active_name == "Looking"
 
 
-def test_nothing_changes_before_the_call_came_back() -> None:
+def test_nothing_changes_before_the_call_returns() -> None:
     started = ToolStarted(tool_use_id="t", name="TaskCreate", summary="", input={"subject": "A"})
 
     assert Plan().apply(started).items == ()
 
 
-def test_results_that_come_out_of_order_leave_the_numbers_in_order() -> None:
+def test_results_out_of_order_keep_the_numbers_in_order() -> None:
     plan = create(create(create(Plan(), 1, "A"), 3, "C"), 2, "B")
 
     assert [item.name for item in plan.items] == ["A", "B", "C"]
@@ -62,7 +62,7 @@ def test_an_update_changes_status_and_name() -> None:
     assert shown(plan) == [("1", "Look closer", "in_progress")]
 
 
-def test_a_status_counts_from_the_call_on() -> None:
+def test_a_status_counts_from_the_time_of_the_call() -> None:
     started = ToolStarted(
         tool_use_id="t",
         name="TaskUpdate",
@@ -75,7 +75,7 @@ def test_a_status_counts_from_the_call_on() -> None:
     assert shown(plan) == [("1", "Look", "in_progress")]
 
 
-def test_a_failed_update_is_taken_back() -> None:
+def test_a_failed_update_is_reverted() -> None:
     plan = call(
         create(Plan(), 1, "Look"), "TaskUpdate", is_error=True, taskId="1", status="completed"
     )
@@ -83,7 +83,7 @@ def test_a_failed_update_is_taken_back() -> None:
     assert shown(plan) == [("1", "Look", "pending")]
 
 
-def test_a_refused_list_is_taken_back() -> None:
+def test_a_refused_list_is_reverted() -> None:
     plan = call(create(Plan(), 1, "Look"), "TodoWrite", is_error=True, todos=[{"content": "B"}])
 
     assert shown(plan) == [("1", "Look", "pending")]
@@ -95,19 +95,19 @@ def test_a_deleted_task_is_skipped() -> None:
     assert shown(plan) == [("1", "Look", "skipped")]
 
 
-def test_a_status_nobody_knows_changes_nothing() -> None:
+def test_an_unknown_status_changes_nothing() -> None:
     plan = call(create(Plan(), 1, "Look"), "TaskUpdate", taskId="1", status="pondering")
 
     assert shown(plan) == [("1", "Look", "pending")]
 
 
-def test_an_update_of_a_task_the_program_does_not_know_is_nothing() -> None:
+def test_an_update_of_a_task_unknown_to_the_program_changes_nothing() -> None:
     plan = call(Plan(), "TaskUpdate", "Task not found", taskId="9", status="completed")
 
     assert plan.items == ()
 
 
-def test_an_update_of_a_task_only_we_do_not_know_makes_it_known() -> None:
+def test_an_update_of_a_task_known_to_the_program_adds_it() -> None:
     plan = call(create(Plan(), 4, "Later"), "TaskUpdate", "ok", taskId="3", status="completed")
 
     assert shown(plan) == [("3", "Task #3", "completed"), ("4", "Later", "pending")]
@@ -122,7 +122,7 @@ def test_failed_calls_and_subagents_leave_the_plan_alone(flaw: str) -> None:
     assert plan.items == ()
 
 
-def test_the_older_dialect_replaces_the_whole_list() -> None:
+def test_the_older_todo_tool_replaces_the_whole_list() -> None:
     plan = call(
         Plan(), "TodoWrite", todos=[{"content": "A", "status": "completed", "activeForm": "As"}]
     )
@@ -146,13 +146,13 @@ def test_a_malformed_list_is_no_list(todos: object) -> None:
     assert shown(plan) == [("1", "A", "pending")]
 
 
-def test_other_tools_are_not_remembered() -> None:
+def test_other_tools_do_not_change_the_plan() -> None:
     started = ToolStarted(tool_use_id="t", name="Bash", summary="")
 
     assert Plan().apply(started) == Plan()
 
 
-def test_a_resumed_plan_goes_on_with_its_numbers() -> None:
+def test_a_resumed_plan_continues_its_numbers() -> None:
     earlier = create(create(Plan(), 1, "A"), 2, "B").items
 
     plan = create(Plan(items=earlier), 3, "C")
@@ -160,7 +160,7 @@ def test_a_resumed_plan_goes_on_with_its_numbers() -> None:
     assert [item.source_id for item in plan.items] == ["1", "2", "3"]
 
 
-def test_the_programs_own_files_hold_the_list_and_its_highest_number() -> None:
+def test_the_programs_files_contain_the_list_and_its_highest_number() -> None:
     items = (
         PlanItem(source_id="1", name="A", status=StepStatus.COMPLETED, active_name="Doing A"),
         PlanItem(source_id="2", name="B", status=StepStatus.FAILED),

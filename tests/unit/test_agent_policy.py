@@ -17,7 +17,7 @@ def test_a_plan_is_always_allowed() -> None:
     assert {"TaskCreate", "TaskUpdate", "TodoWrite"} <= set(rules)
 
 
-def test_what_reaches_beyond_a_run_is_always_denied() -> None:
+def test_tools_that_reach_beyond_a_run_are_always_denied() -> None:
     assert set(denied_tools(DEFINITION)) == {"Write", *ALWAYS_DENIED_TOOLS}
 
 
@@ -29,7 +29,7 @@ def test_a_refusal_names_the_tool_and_what_is_permitted() -> None:
     assert "review" in text
 
 
-def test_a_question_is_answered_with_what_to_do_instead() -> None:
+def test_a_question_is_answered_with_an_alternative() -> None:
     assert "Nobody can answer" in denial_message("AskUserQuestion", DEFINITION)
 
 

@@ -1,4 +1,4 @@
-"""Real trees of processes are ended with proof, by a ladder that nothing stops."""
+"""Real process trees are terminated with proof, by a ladder that nothing stops."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.unit.process_trees import (
 pytestmark = linux_only
 
 
-async def test_a_cooperative_tree_ends_by_sigterm() -> None:
+async def test_a_cooperative_tree_ends_on_sigterm() -> None:
     phases = PhaseRecorder()
     with start_tree("bash", "-c", COOPERATIVE) as tree:
         began = time.monotonic()
@@ -80,13 +80,13 @@ async def test_a_stopped_tree_is_ended() -> None:
         assert proof.is_confirmed
 
 
-async def test_the_ladder_climbs_in_order_and_tells_before_it_acts() -> None:
+async def test_the_ladder_reports_each_phase_in_order_before_acting() -> None:
     phases = PhaseRecorder()
-    asked: list[str] = []
+    interrupts: list[str] = []
     with start_tree("bash", "-c", STUBBORN) as tree:
 
         async def interrupt() -> None:
-            asked.append("interrupt")
+            interrupts.append("interrupt")
             assert phases.phases == [Phase.INTERRUPTED]
             await asyncio.sleep(60)
 
@@ -101,12 +101,12 @@ async def test_the_ladder_climbs_in_order_and_tells_before_it_acts() -> None:
         )
 
         assert proof.is_confirmed
-        assert asked == ["interrupt"]
+        assert interrupts == ["interrupt"]
         assert phases.phases == [Phase.INTERRUPTED, Phase.TERMINATED, Phase.KILLED]
-        assert all(told.survivors for told in phases.proofs)
+        assert all(proof.survivors for proof in phases.proofs)
 
 
-async def test_an_agent_that_has_ended_is_not_waited_for() -> None:
+async def test_the_ladder_does_not_wait_for_an_ended_agent() -> None:
     has_ended = False
 
     async def interrupt() -> None:
@@ -127,7 +127,7 @@ async def test_an_agent_that_has_ended_is_not_waited_for() -> None:
         assert time.monotonic() - began < 3
 
 
-async def test_a_tree_that_ends_by_the_interrupt_is_not_signalled() -> None:
+async def test_a_tree_that_ends_after_the_interrupt_gets_no_signal() -> None:
     phases = PhaseRecorder()
     with start_tree("bash", "-c", COOPERATIVE) as tree:
 
@@ -143,11 +143,11 @@ async def test_a_tree_that_ends_by_the_interrupt_is_not_signalled() -> None:
         assert phases.phases == [Phase.INTERRUPTED]
 
 
-async def test_force_leaves_the_interrupt_out() -> None:
+async def test_force_skips_the_interrupt() -> None:
     phases = PhaseRecorder()
 
     async def interrupt() -> None:
-        pytest.fail("nobody is asked")
+        pytest.fail("the agent was interrupted")
 
     with start_tree("bash", "-c", COOPERATIVE) as tree:
         proof = await end_tree(
@@ -180,7 +180,7 @@ async def test_a_phase_that_cannot_be_recorded_stops_no_kill(
         assert proof.is_confirmed
 
 
-async def test_an_interrupt_that_fails_stops_no_kill() -> None:
+async def test_a_failing_interrupt_stops_no_kill() -> None:
     async def interrupt() -> None:
         raise BrokenPipeError
 
@@ -192,7 +192,7 @@ async def test_an_interrupt_that_fails_stops_no_kill() -> None:
         assert proof.is_confirmed
 
 
-async def test_nothing_is_a_tree_that_is_gone() -> None:
+async def test_the_tree_of_a_gone_process_is_empty() -> None:
     phases = PhaseRecorder()
 
     proof = await end_tree(run_marker="run_000000000000", root=None, on_phase=phases)

@@ -1,4 +1,4 @@
-"""Which processes are found, by cookie and by descent, and which a sweep ends."""
+"""Which processes are found by marker and by descent, and which a sweep ends."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ from tests.unit.process_trees import (
 pytestmark = linux_only
 
 
-async def test_an_identity_is_pid_and_start_and_gone_with_the_process() -> None:
+async def test_an_identity_is_pid_and_start_time_and_ends_with_the_process() -> None:
     with start_tree("bash", "-c", COOPERATIVE) as tree:
         assert identify(tree.root.pid) == tree.root
         tree.process.kill()
 
-        # A zombie, since nobody has waited for it yet; dead all the same.
+        # A zombie, because nothing has waited for it yet; it counts as dead.
         await wait_until_gone(tree.root)
         assert Path(f"/proc/{tree.root.pid}").exists()  # noqa: ASYNC240 - not on a disk
 
 
-async def test_a_signal_reaches_only_the_process_that_was_meant() -> None:
+async def test_a_signal_reaches_only_its_target() -> None:
     with start_tree("bash", "-c", COOPERATIVE) as tree:
         another = ProcessIdentity(pid=tree.root.pid, started_ticks=tree.root.started_ticks - 1)
 
@@ -55,7 +55,7 @@ async def test_a_signal_reaches_only_the_process_that_was_meant() -> None:
         assert process_table.send_signal(tree.root, signal.SIGKILL)
 
 
-async def test_a_signal_to_a_dead_process_reaches_nobody() -> None:
+async def test_a_signal_to_a_dead_process_reaches_no_other() -> None:
     with start_tree("bash", "-c", COOPERATIVE) as tree:
         root = tree.root
         await end_tree(run_marker=tree.run_marker, root=root)
@@ -68,11 +68,11 @@ async def test_a_signal_to_a_dead_process_reaches_nobody() -> None:
     ("script", "sleeper"),
     [(COOPERATIVE, "60"), (ESCAPED, "61"), (STUBBORN, "62"), (ORPHANED, "63")],
 )
-async def test_every_process_with_the_cookie_is_found(script: str, sleeper: str) -> None:
+async def test_every_process_with_the_marker_is_found(script: str, sleeper: str) -> None:
     with start_tree("bash", "-c", script) as tree:
         async with asyncio.timeout(20):
-            # The child exists before it executes its program, and who is just about to execute
-            # one has no environment.
+            # The child exists before it executes its program, and a process that is just about to
+            # execute one has no environment.
             while True:
                 found = find_run_processes(tree.run_marker, None)
                 if sleeper in " ".join(map(command_line, found)) and tree.root in found:
@@ -90,10 +90,10 @@ async def test_another_runs_processes_are_not_found() -> None:
         assert os.getpid() not in ours
 
 
-async def test_an_orphan_without_the_cookie_stays_in_a_reapers_tree() -> None:
+async def test_an_orphan_without_the_marker_stays_in_a_reapers_tree() -> None:
     with start_tree("bash", "-c", UNMARKED, with_reaper=True) as tree:
         async with asyncio.timeout(20):
-            while names_in(tree).count("sleep") < 2:  # noqa: ASYNC110 - nobody tells us
+            while names_in(tree).count("sleep") < 2:  # noqa: ASYNC110 - there is no event
                 await asyncio.sleep(0.01)
         proof = await end_tree(run_marker=tree.run_marker, root=tree.root)
 
@@ -105,13 +105,13 @@ def names_in(tree: StartedTree) -> list[str]:
     return [one.name for one in find_run_processes(tree.run_marker, tree.root)]
 
 
-async def test_a_session_once_met_is_known_after_its_head_is_gone() -> None:
-    # The child of a session's dead head, orphaned and without the cookie.
+async def test_a_known_session_is_found_after_its_leader_is_gone() -> None:
+    # The child of a session's dead leader, orphaned and without the marker.
     script = "setsid bash -c 'env -i sleep 65 & echo ready; sleep 60' & wait"
     with start_tree("bash", "-c", script) as tree:
         known = ProcessTree(tree.run_marker, tree.root)
-        living = known.scan()
-        for one in living:
+        live = known.scan()
+        for one in live:
             if "sleep 65" not in command_line(one) or one.name == "bash":
                 process_table.send_signal(one, signal.SIGKILL)
         await wait_until_gone(tree.root)
@@ -120,10 +120,10 @@ async def test_a_session_once_met_is_known_after_its_head_is_gone() -> None:
         proof = await end_tree(run_marker=tree.run_marker, root=tree.root, known=known)
 
         assert proof.is_confirmed
-        assert all(identify(one.pid) != one for one in living)
+        assert all(identify(one.pid) != one for one in live)
 
 
-async def test_a_sweep_ends_what_is_not_live_and_leaves_the_rest() -> None:
+async def test_a_sweep_ends_processes_of_runs_that_are_not_live_only() -> None:
     installation_id = uuid.uuid4().hex
     with (
         start_tree("bash", "-c", ESCAPED, installation_id=installation_id) as lost,
@@ -144,7 +144,7 @@ async def test_a_sweep_ends_what_is_not_live_and_leaves_the_rest() -> None:
         assert identify(foreign.root.pid) == foreign.root
 
 
-async def test_a_sweep_leaves_what_started_after_it_was_decided() -> None:
+async def test_a_sweep_spares_processes_that_started_after_its_decision() -> None:
     installation_id = uuid.uuid4().hex
     seen = run_ids_on_machine(installation_id=installation_id)
     with start_tree("bash", "-c", COOPERATIVE, installation_id=installation_id) as later:
@@ -152,7 +152,7 @@ async def test_a_sweep_leaves_what_started_after_it_was_decided() -> None:
         assert identify(later.root.pid) == later.root
 
 
-async def test_where_there_is_no_proc_the_same_is_seen_by_other_means() -> None:
+async def test_without_proc_the_same_processes_are_found() -> None:
     with start_tree("bash", "-c", ESCAPED) as tree:
         here = {one.pid: one for one in process_table._iter_proc()}
         there = {one.pid: one for one in process_table._iter_psutil()}
@@ -163,7 +163,7 @@ async def test_where_there_is_no_proc_the_same_is_seen_by_other_means() -> None:
             assert there[pid].name == here[pid].name
 
 
-async def test_the_end_of_one_attempt_spares_the_next() -> None:
+async def test_ending_one_attempt_spares_the_next() -> None:
     with (
         start_tree("bash", "-c", ESCAPED) as first,
         start_tree("bash", "-c", ESCAPED, run_marker=first.run_marker, attempt=2) as second,

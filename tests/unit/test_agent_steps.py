@@ -21,7 +21,7 @@ def later(minutes: int) -> datetime:
     return NOON + timedelta(minutes=minutes)
 
 
-def test_a_step_knows_when_it_began_and_ended() -> None:
+def test_a_step_has_the_times_of_its_start_and_end() -> None:
     steps = fold_steps((), (item("1", "A"),), (), now=NOON)
     steps = fold_steps(steps, (item("1", "A", DOING),), (), now=later(1))
     steps = fold_steps(steps, (item("1", "A", DONE),), (), now=later(3))
@@ -74,7 +74,7 @@ def test_a_tool_between_steps_belongs_to_none() -> None:
     assert steps[0].tool_calls == 0
 
 
-def test_a_step_taken_up_again_is_open_again() -> None:
+def test_a_resumed_step_is_open_again() -> None:
     steps = fold_steps((), (item("1", "A", DOING),), (), now=NOON)
     steps = fold_steps(steps, (item("1", "A", DONE),), (), now=later(1))
     (step,) = fold_steps(steps, (item("1", "A", DOING),), (), now=later(2))
@@ -83,7 +83,7 @@ def test_a_step_taken_up_again_is_open_again() -> None:
     assert step.completed_at is None
 
 
-def test_a_rewritten_list_keeps_what_is_known_of_items_that_moved() -> None:
+def test_a_rewritten_list_keeps_the_facts_about_moved_items() -> None:
     steps = fold_steps((), (item("1", "A", DOING), item("2", "B")), (tool("Bash"),), now=NOON)
 
     steps = fold_steps(
@@ -100,7 +100,7 @@ def test_a_rewritten_list_keeps_what_is_known_of_items_that_moved() -> None:
     assert steps[0].started_at is None
 
 
-def test_a_renamed_item_keeps_what_is_known_of_it() -> None:
+def test_a_renamed_item_keeps_its_facts() -> None:
     steps = fold_steps((), (item("1", "A", DOING),), (), now=NOON)
 
     (step,) = fold_steps(steps, (item("1", "A, better", DOING),), (), now=later(1))
@@ -123,7 +123,7 @@ def test_without_a_plan_there_is_a_step_for_each_kind_of_work() -> None:
     assert [step.status for step in steps] == [DONE, DONE, DONE, DONE, DOING]
 
 
-def test_a_plan_takes_the_place_of_phases() -> None:
+def test_a_plan_replaces_phases() -> None:
     steps = fold_steps((), (), (tool("Read"),), now=NOON)
 
     steps = fold_steps(steps, (), (PlanChanged(items=(item("1", "A"),)),), now=later(1))
@@ -131,7 +131,7 @@ def test_a_plan_takes_the_place_of_phases() -> None:
     assert [step.name for step in steps] == ["A"]
 
 
-def test_a_failed_leg_leaves_nothing_in_progress_and_work_to_do() -> None:
+def test_a_failed_run_leaves_pending_steps_and_none_in_progress() -> None:
     plan = (item("1", "A", DONE), item("2", "B", DOING), item("3", "C"))
     steps = fold_steps((), plan, (), now=NOON)
 
@@ -142,7 +142,7 @@ def test_a_failed_leg_leaves_nothing_in_progress_and_work_to_do() -> None:
     assert [one.status for one in plan_from_steps(ended)] == [DONE, PENDING, PENDING]
 
 
-def test_a_successful_leg_leaves_nothing_open() -> None:
+def test_a_successful_run_leaves_no_open_step() -> None:
     steps = fold_steps((), (item("1", "A", DOING), item("2", "B")), (), now=NOON)
 
     ended = end_steps(steps, succeeded=True, now=later(1))
@@ -151,14 +151,14 @@ def test_a_successful_leg_leaves_nothing_open() -> None:
     assert ended[0].completed_at == later(1)
 
 
-def test_phases_are_no_plan_to_go_on_with() -> None:
+def test_phases_are_no_plan_to_continue() -> None:
     steps = fold_steps((), (), (tool("Read"),), now=NOON)
 
     assert plan_from_steps(steps) == ()
     assert plan_from_steps((Step(step_id=1, name="unnumbered"),)) == ()
 
 
-def test_a_recorded_run_folds_event_by_event_as_it_does_at_once() -> None:
+def test_folding_event_by_event_equals_folding_all_at_once() -> None:
     events = translate_recording("tasks")
 
     at_once = fold_steps((), (), events, now=NOON)

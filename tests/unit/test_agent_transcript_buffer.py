@@ -13,7 +13,7 @@ LONG = timedelta(seconds=10)
 
 
 class FailingTranscripts(MemoryTranscripts):
-    """Fails while it is told to, and always for what it cannot take."""
+    """Fails while `is_down`, and always for entries that it cannot store."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class FailingTranscripts(MemoryTranscripts):
         return await super().load(key)
 
     @property
-    def kept(self) -> list[str]:
+    def stored(self) -> list[str]:
         return [entry["uuid"] for entry in self.entries.get(("s", ""), [])]
 
 
@@ -44,28 +44,28 @@ def entry(uuid: str) -> dict[str, str]:
     return {"type": "user", "uuid": uuid}
 
 
-async def test_entries_are_told_as_they_come() -> None:
-    heard: list[Any] = []
+async def test_entries_are_reported_as_they_arrive() -> None:
+    reported: list[Any] = []
     store = FailingTranscripts()
     store.is_away = True
 
-    await TranscriptBuffer(store, on_entry=heard.append).append(KEY, [entry("a"), entry("b")])
+    await TranscriptBuffer(store, on_entry=reported.append).append(KEY, [entry("a"), entry("b")])
 
-    assert heard == [entry("a"), entry("b")]
+    assert reported == [entry("a"), entry("b")]
 
 
-async def test_entries_are_stored_by_themselves() -> None:
+async def test_entries_are_stored_automatically() -> None:
     store = FailingTranscripts()
 
     await TranscriptBuffer(store).append(KEY, [entry("a"), entry("b")])
 
     async with asyncio.timeout(5):
-        while not store.kept:  # noqa: ASYNC110 - nobody tells
+        while not store.stored:  # noqa: ASYNC110 - there is no event
             await asyncio.sleep(0.01)
-    assert store.kept == ["a", "b"]
+    assert store.stored == ["a", "b"]
 
 
-async def test_a_transcript_is_read_as_soon_as_the_store_is_back() -> None:
+async def test_a_transcript_is_read_as_soon_as_the_store_is_available() -> None:
     store = FailingTranscripts()
     buffer = TranscriptBuffer(store)
     await store.append(KEY, [entry("a")])
@@ -73,7 +73,7 @@ async def test_a_transcript_is_read_as_soon_as_the_store_is_back() -> None:
 
     reading = asyncio.create_task(buffer.load(KEY))
     async with asyncio.timeout(5):
-        while not store.failures:  # noqa: ASYNC110 - nobody tells
+        while not store.failures:  # noqa: ASYNC110 - there is no event
             await asyncio.sleep(0.01)
     waits = buffer.is_loading
     store.is_away = False
@@ -83,7 +83,7 @@ async def test_a_transcript_is_read_as_soon_as_the_store_is_back() -> None:
     assert not buffer.is_loading
 
 
-async def test_entries_of_one_moment_are_stored_together_and_in_order() -> None:
+async def test_concurrent_entries_are_stored_together_and_in_order() -> None:
     store = FailingTranscripts()
     buffer = TranscriptBuffer(store)
 
@@ -93,7 +93,7 @@ async def test_entries_of_one_moment_are_stored_together_and_in_order() -> None:
     await buffer.append(KEY, [entry("d")])
     await buffer.flush_all(limit=LONG)
 
-    assert store.kept == ["a", "b", "c", "d"]
+    assert store.stored == ["a", "b", "c", "d"]
     assert store.appends == 3
 
 
@@ -106,18 +106,18 @@ async def test_an_outage_loses_nothing_and_keeps_the_order() -> None:
     await buffer.append(KEY, [entry("b")])
     await buffer.append(KEY, [entry("c")])
     async with asyncio.timeout(5):
-        while store.failures < 2:  # noqa: ASYNC110 - it tries again by itself
+        while store.failures < 2:  # noqa: ASYNC110 - it retries automatically
             await asyncio.sleep(0.01)
-    assert store.kept == ["a"]
+    assert store.stored == ["a"]
 
     store.is_away = False
     await buffer.append(KEY, [entry("d")])
     await buffer.flush_all(limit=LONG)
 
-    assert store.kept == ["a", "b", "c", "d"]
+    assert store.stored == ["a", "b", "c", "d"]
 
 
-async def test_an_entry_that_is_never_taken_does_not_drag_the_others_along(
+async def test_an_entry_that_cannot_be_stored_does_not_block_the_others(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     store = FailingTranscripts()
@@ -128,11 +128,11 @@ async def test_an_entry_that_is_never_taken_does_not_drag_the_others_along(
         await buffer.append(KEY, [entry(uuid)])
     await buffer.flush_all(limit=timedelta(seconds=0.1))
 
-    assert store.kept == ["a", "c"]
+    assert store.stored == ["a", "c"]
     assert ("1 entries of a transcript are lost") in caplog.text
 
 
-async def test_a_store_that_stays_away_is_given_up_with_a_log(
+async def test_an_unreachable_store_is_given_up_with_a_log_line(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     store = FailingTranscripts()
@@ -147,20 +147,20 @@ async def test_a_store_that_stays_away_is_given_up_with_a_log(
     assert "10 entries of a transcript are lost" in caplog.text
 
 
-async def test_lines_that_follow_each_other_are_gathered_for_longer() -> None:
+async def test_consecutive_lines_are_batched_for_longer() -> None:
     store = FailingTranscripts()
     buffer = TranscriptBuffer(store)
     at_first = buffer._batch_delay
 
     await buffer.append(KEY, [entry("a")])
     async with asyncio.timeout(5):
-        while not store.entries:  # noqa: ASYNC110 - it is stored by itself
+        while not store.entries:  # noqa: ASYNC110 - it is stored automatically
             await asyncio.sleep(0.01)
 
     assert buffer._batch_delay > at_first
 
 
-async def test_a_store_that_comes_back_late_gets_everything() -> None:
+async def test_a_store_that_recovers_late_gets_everything() -> None:
     store = FailingTranscripts()
     store.is_away = True
     buffer = TranscriptBuffer(store)
@@ -171,16 +171,16 @@ async def test_a_store_that_comes_back_late_gets_everything() -> None:
         buffer.flush_all(limit=timedelta(seconds=0.05), outage_limit=LONG)
     )
     async with asyncio.timeout(5):
-        while store.failures < 3:  # noqa: ASYNC110 - it tries again by itself
+        while store.failures < 3:  # noqa: ASYNC110 - it retries automatically
             await asyncio.sleep(0.01)
     assert not settling.done()
     store.is_away = False
     await settling
 
-    assert store.kept == ["a", "b", "c"]
+    assert store.stored == ["a", "b", "c"]
 
 
-async def test_settling_when_all_is_stored_takes_no_time() -> None:
+async def test_settling_returns_at_once_when_everything_is_stored() -> None:
     store = FailingTranscripts()
     buffer = TranscriptBuffer(store)
     await buffer.append(KEY, [entry("a")])
@@ -188,11 +188,11 @@ async def test_settling_when_all_is_stored_takes_no_time() -> None:
     async with asyncio.timeout(1):
         await buffer.flush_all(limit=LONG)
 
-    assert store.kept == ["a"]
+    assert store.stored == ["a"]
     assert not store.failures
 
 
-async def test_a_resumed_leg_does_not_know_what_the_earlier_ones_cost() -> None:
+async def test_a_resumed_run_does_not_know_the_cost_of_earlier_ones() -> None:
     store = FailingTranscripts()
     buffer = TranscriptBuffer(store)
     await buffer.append(KEY, [entry("a"), {"type": "cost-state", "uuid": "c"}, entry("b")])
@@ -200,7 +200,7 @@ async def test_a_resumed_leg_does_not_know_what_the_earlier_ones_cost() -> None:
     await buffer.flush_all(limit=LONG)
 
     assert [one["uuid"] for one in await buffer.load(KEY)] == ["a", "b"]
-    assert store.kept == ["a", "c", "b"]
+    assert store.stored == ["a", "c", "b"]
     assert await buffer.load({"session_id": "unknown"}) is None
 
 
@@ -212,12 +212,12 @@ async def test_subagents_transcripts_are_listed() -> None:
     assert await buffer.list_subkeys(KEY) == ["subagents/x"]
 
 
-async def test_what_waits_is_stored_although_its_writing_was_called_off() -> None:
+async def test_pending_entries_are_stored_although_their_write_was_cancelled() -> None:
     store = FailingTranscripts()
     store.is_away = True
     buffer = TranscriptBuffer(store)
     await buffer.append(KEY, [entry("a")])
-    # As at the end of a process, which calls off every task.
+    # As at the end of a process, which cancels every task.
     (writing,) = [task for task in asyncio.all_tasks() if task.get_name() == "write transcript"]
     writing.cancel()
 
@@ -225,15 +225,15 @@ async def test_what_waits_is_stored_although_its_writing_was_called_off() -> Non
         buffer.flush_all(limit=timedelta(seconds=0.05), outage_limit=LONG)
     )
     async with asyncio.timeout(5):
-        while store.failures < 2:  # noqa: ASYNC110 - it tries again
+        while store.failures < 2:  # noqa: ASYNC110 - it retries
             await asyncio.sleep(0.01)
     store.is_away = False
     await settling
 
-    assert store.kept == ["a"]
+    assert store.stored == ["a"]
 
 
-async def test_what_is_lost_when_the_process_has_to_end_is_logged(
+async def test_entries_lost_at_the_end_of_the_process_are_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     store = FailingTranscripts()
@@ -244,7 +244,7 @@ async def test_what_is_lost_when_the_process_has_to_end_is_logged(
         buffer.flush_all(limit=timedelta(seconds=0.05), outage_limit=LONG)
     )
     async with asyncio.timeout(5):
-        while store.failures < 2:  # noqa: ASYNC110 - it tries again
+        while store.failures < 2:  # noqa: ASYNC110 - it retries
             await asyncio.sleep(0.01)
 
     with caplog.at_level(logging.ERROR):

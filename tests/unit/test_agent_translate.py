@@ -74,11 +74,11 @@ def test_every_finished_tool_was_started_before(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
-def test_translation_is_pure(name: str) -> None:
+def test_translation_is_deterministic(name: str) -> None:
     assert translate_recording(name) == translate_recording(name)
 
 
-def test_a_result_carries_cost_tokens_and_turns() -> None:
+def test_a_result_has_cost_tokens_and_turns() -> None:
     result = of(translate_recording("max_turns"), AgentResult)[-1]
 
     assert result.subtype == "error_max_turns"
@@ -107,7 +107,7 @@ def test_retries_of_the_api_are_shown_with_their_cause() -> None:
     assert all(retry.delay_ms and retry.max_attempts == 10 for retry in retries)
 
 
-def test_a_rejected_rate_limit_tells_when_it_ends() -> None:
+def test_a_rejected_rate_limit_has_its_end() -> None:
     limits = of(translate_recording("usage_limit_oauth"), RateLimit)
 
     assert [limit.status for limit in limits] == ["rejected"]
@@ -117,7 +117,7 @@ def test_a_rejected_rate_limit_tells_when_it_ends() -> None:
 
 
 @pytest.mark.parametrize("name", ["usage_limit", "usage_limit_oauth", "api_error"])
-def test_the_programs_own_error_text_is_not_the_agents_word(name: str) -> None:
+def test_the_programs_own_error_text_is_not_agent_text(name: str) -> None:
     events = translate_recording(name)
 
     assert of(events, AgentText) == []
@@ -144,7 +144,7 @@ def test_a_subagents_events_are_marked() -> None:
     assert not any(tool.is_subagent for tool in tools if tool.name in {"Task", "Agent"})
 
 
-def test_a_message_sent_in_mid_run_is_consumed_once() -> None:
+def test_a_message_sent_during_a_run_is_consumed_once() -> None:
     consumed = of(translate_recording("steered"), MessageConsumed)
 
     assert [one.message_uuid for one in consumed] == [PROMPT_UUID, STEERING_UUID]
@@ -194,7 +194,7 @@ def test_paths_within_the_workspace_are_shown_relative_to_it() -> None:
     assert started.summary == "src/a.py"
 
 
-def test_secrets_leave_neither_texts_nor_inputs_nor_outputs() -> None:
+def test_secrets_are_redacted_in_texts_inputs_and_outputs() -> None:
     secret = "correct-horse-battery"
     said = AssistantMessage(
         content=[
@@ -207,42 +207,42 @@ def test_secrets_leave_neither_texts_nor_inputs_nor_outputs() -> None:
         ],
         model="m",
     )
-    heard = UserMessage(
+    received = UserMessage(
         content=[ToolResultBlock(tool_use_id="t", content=[{"type": "text", "text": secret}])]
     )
     translator = Translator(secrets=[secret])
 
-    events = [*translator.translate(said), *translator.translate(heard)]
+    events = [*translator.translate(said), *translator.translate(received)]
 
     assert len(events) == 3
     assert secret not in repr(events)
 
 
-def test_a_secret_across_the_cut_is_not_kept_in_half() -> None:
+def test_a_secret_across_the_cut_leaves_no_part() -> None:
     secret = "s" * 40
     output = "x" * 3_980 + secret + "y" * 50_000
-    heard = UserMessage(content=[ToolResultBlock(tool_use_id="t", content=output)])
+    received = UserMessage(content=[ToolResultBlock(tool_use_id="t", content=output)])
 
-    (finished,) = of(Translator(secrets=[secret]).translate(heard), ToolFinished)
+    (finished,) = of(Translator(secrets=[secret]).translate(received), ToolFinished)
 
     assert "ss" not in finished.output
     assert len(finished.output) < 4_100
     assert "more characters" in finished.output
 
 
-def test_an_unknown_message_is_passed_over() -> None:
+def test_an_unknown_message_is_ignored() -> None:
     unheard = SystemMessage(subtype="something_new", data={})
 
     assert Translator().translate(unheard) == []
 
 
-def test_cost_is_a_decimal_of_the_columns_precision() -> None:
+def test_cost_is_a_decimal_with_the_columns_precision() -> None:
     result = of(translate_recording("interrupted"), AgentResult)[-1]
 
     assert result.cost_usd == Decimal("0.0545160")
 
 
-def test_a_transcripts_line_tells_the_usage_of_a_whole_answer() -> None:
+def test_a_transcript_line_has_the_usage_of_a_whole_answer() -> None:
     line = {
         "type": "assistant",
         "isSidechain": True,
@@ -274,22 +274,24 @@ def test_a_transcripts_line_tells_the_usage_of_a_whole_answer() -> None:
         {"type": "summary"},
     ],
 )
-def test_other_lines_of_a_transcript_tell_no_usage(line: dict[str, Any]) -> None:
+def test_other_transcript_lines_have_no_usage(line: dict[str, Any]) -> None:
     assert usage_of_entry(line) is None
 
 
 @pytest.mark.parametrize("count", ["12", -1, None, 1.5, [4], 10**30])
-def test_what_cannot_be_a_count_of_tokens_counts_nothing(count: Any) -> None:
+def test_an_invalid_token_count_counts_nothing(count: Any) -> None:
     usage = {"input_tokens": count, "output_tokens": 3}
 
-    told = usage_of_entry({"type": "assistant", "message": {"id": "m", "usage": usage}})
+    turn_usage = usage_of_entry({"type": "assistant", "message": {"id": "m", "usage": usage}})
 
-    assert told is not None
-    assert told.usage == Usage(output_tokens=3)
+    assert turn_usage is not None
+    assert turn_usage.usage == Usage(output_tokens=3)
 
 
-def test_a_usage_that_is_no_object_counts_nothing() -> None:
-    told = usage_of_entry({"type": "assistant", "message": {"id": "m", "usage": "all", "model": 7}})
+def test_an_invalid_usage_counts_nothing() -> None:
+    turn_usage = usage_of_entry(
+        {"type": "assistant", "message": {"id": "m", "usage": "all", "model": 7}}
+    )
 
-    assert told is not None
-    assert (told.usage, told.model) == (Usage(), None)
+    assert turn_usage is not None
+    assert (turn_usage.usage, turn_usage.model) == (Usage(), None)

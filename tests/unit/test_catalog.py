@@ -40,7 +40,7 @@ def test_the_eight_workflows_are_shipped_in_order() -> None:
         ("Implement ", "implement"),
     ],
 )
-def test_the_names_a_team_knows_lead_to_them(alias: str, name: str) -> None:
+def test_aliases_resolve_to_their_workflow(alias: str, name: str) -> None:
     assert load_catalog().get(alias).name == name
 
 
@@ -133,7 +133,7 @@ def test_every_key_is_read() -> None:
         ("description: ''", "description", "line of text"),
     ],
 )
-def test_a_wrong_value_is_answered_with_file_key_and_fix(more: str, key: str, hint: str) -> None:
+def test_an_invalid_value_is_reported_with_file_key_and_fix(more: str, key: str, hint: str) -> None:
     error = refused(with_keys(more))
 
     assert (error.file, error.key) == ("mine.md", key)
@@ -157,16 +157,16 @@ def test_a_wrong_value_is_answered_with_file_key_and_fix(more: str, key: str, hi
         ("---\nmodel: x\n---\nx", "is missing"),
     ],
 )
-def test_a_broken_file_says_how_to_mend_it(text: str, hint: str) -> None:
+def test_a_broken_file_is_reported_with_its_fix(text: str, hint: str) -> None:
     assert hint in refused(text).user_message
 
 
 @pytest.mark.parametrize("file", ["Big.md", "a b.md", "../x.md", "-x.md", "x" * 41 + ".md"])
-def test_a_file_needs_a_name_people_can_type(file: str) -> None:
+def test_a_file_needs_a_name_that_can_be_typed(file: str) -> None:
     assert "small letters" in refused(with_keys(""), file).user_message
 
 
-def test_windows_line_ends_and_byte_order_marks_are_fine() -> None:
+def test_windows_line_ends_and_byte_order_marks_are_accepted() -> None:
     text = "\ufeff" + with_keys("max_turns: 3").replace("\n", "\r\n")
 
     assert parse_definition("mine.md", text).max_turns == 3
@@ -187,7 +187,7 @@ def test_a_teams_definition_is_added_and_wins_by_name(tmp_path: Path) -> None:
     assert "surgeon" not in catalog.names
 
 
-def test_a_replaced_workflow_keeps_no_alias_it_does_not_claim(tmp_path: Path) -> None:
+def test_a_replaced_workflow_loses_the_aliases_it_does_not_claim(tmp_path: Path) -> None:
     (tmp_path / "fix.md").write_text(with_keys("aliases: [surgeon]"), encoding="utf-8")
 
     assert load_catalog(tmp_path).get("surgeon").description == "Does things."
@@ -208,12 +208,12 @@ def test_an_alias_may_not_hide_a_shipped_workflow(tmp_path: Path) -> None:
         load_catalog(tmp_path)
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_directory_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadDefinition, match="SIGNALBOX_WORKFLOWS"):
         load_catalog(tmp_path / "missing")
 
 
-def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+def test_a_binary_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "mine.md").write_bytes(b"---\n\xff\xfe\n---")
 
     with pytest.raises(BadDefinition, match=r"mine\.md.*UTF-8"):

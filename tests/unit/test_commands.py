@@ -75,13 +75,13 @@ def test_every_flag_is_read() -> None:
     )
 
 
-def test_flags_may_stand_before_the_workflow() -> None:
+def test_flags_may_precede_the_workflow() -> None:
     command = run("run --turns 5 builder do")
 
     assert (command.workflow, command.max_turns, command.task) == ("builder", 5, "do")
 
 
-def test_the_task_is_kept_word_for_word() -> None:
+def test_the_task_stays_unchanged() -> None:
     task = (
         "Add limits:\n\n  - per key   and\tper “user”\n  - --turns 5 is not a flag here — no\nend"
     )
@@ -91,7 +91,7 @@ def test_the_task_is_kept_word_for_word() -> None:
 
 @settings(deadline=None)
 @given(st.text(min_size=1).filter(lambda text: text.strip() == text))
-def test_any_task_comes_through_slacks_escaping(task: str) -> None:
+def test_any_task_survives_slacks_escaping(task: str) -> None:
     carried = task.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
     assert run(f"run builder -- {carried}").task == task
@@ -99,7 +99,7 @@ def test_any_task_comes_through_slacks_escaping(task: str) -> None:
 
 @settings(deadline=None)
 @given(st.text())
-def test_any_text_is_understood_or_refused_in_words(text: str) -> None:
+def test_any_text_is_parsed_or_refused_with_a_message(text: str) -> None:
     answers: list[str] = []
 
     for context in (CHANNEL, THREAD):
@@ -113,12 +113,12 @@ def test_any_text_is_understood_or_refused_in_words(text: str) -> None:
 
 
 @pytest.mark.parametrize("dash", ["--", "—", "–"])
-def test_the_dashes_slack_makes_are_flags(dash: str) -> None:
+def test_dashes_changed_by_slack_still_mark_flags(dash: str) -> None:
     assert run(f"run builder {dash}turns 5 {dash}branch=main do").branch == "main"
 
 
 @pytest.mark.parametrize("quoted", ['"my one"', "“my one”", "'my one'", "‘my one’", "«my one»"])
-def test_quotes_of_every_kind_hold_a_value_together(quoted: str) -> None:
+def test_quotes_of_every_kind_delimit_a_value(quoted: str) -> None:
     command = run(f"run builder --session {quoted} do")
 
     assert (command.session_name, command.task) == ("my one", "do")
@@ -167,7 +167,7 @@ def test_a_lone_dash_ends_the_flags() -> None:
         ("run builder --turns 5", ("Say what `builder` is to do",)),
     ],
 )
-def test_a_bad_flag_is_answered_with_its_name_what_was_given_and_an_example(
+def test_an_invalid_flag_is_reported_with_its_name_value_and_an_example(
     text: str, parts: tuple[str, ...]
 ) -> None:
     words = refused(text)
@@ -176,13 +176,13 @@ def test_a_bad_flag_is_answered_with_its_name_what_was_given_and_an_example(
         assert part in words
 
 
-def test_run_alone_opens_the_form_where_there_can_be_one() -> None:
+def test_run_alone_opens_the_form_where_forms_are_possible() -> None:
     assert parse_slash(" run ", CHANNEL) == OpenRunForm()
     assert "which workflow" in refused("run", THREAD)
 
 
 @pytest.mark.parametrize("text", ["", "help", "?", "--help", "HELP"])
-def test_help_is_near(text: str) -> None:
+def test_many_words_show_the_help(text: str) -> None:
     assert parse_slash(text, CHANNEL) == ShowHelp()
 
 
@@ -196,7 +196,7 @@ def test_an_unknown_subcommand_gets_the_nearest_one() -> None:
     assert "Did you mean `status`?" in refused("stauts run_1")
 
 
-def test_a_forgotten_run_is_noticed() -> None:
+def test_a_missing_run_subcommand_is_noticed() -> None:
     assert "`/workflow run builder" in refused("builder fix it")
 
 
@@ -219,11 +219,11 @@ def test_list_combines_its_filters() -> None:
     assert parse_slash("list all", CHANNEL) == ListRuns(run_filter=RunFilter())
 
 
-def test_a_wrong_filter_gets_the_nearest_one() -> None:
+def test_an_unknown_filter_gets_the_nearest_one() -> None:
     assert "Did you mean `mine`?" in refused("list min")
 
 
-def test_workflows_takes_nothing() -> None:
+def test_workflows_takes_no_argument() -> None:
     assert parse_slash("workflows", CHANNEL) == ShowWorkflows()
 
 
@@ -239,7 +239,7 @@ def test_workflows_takes_nothing() -> None:
         ),
     ],
 )
-def test_kill_takes_force_and_a_reason(text: str, command: KillRequest) -> None:
+def test_kill_accepts_force_and_a_reason(text: str, command: KillRequest) -> None:
     assert parse_slash(text, CHANNEL) == command
 
 
@@ -273,7 +273,7 @@ def test_kill_has_no_other_flag() -> None:
         ("kill facade is wrong", KillRequest(target="run_aaaaaaaaaaaa", reason="facade is wrong")),
     ],
 )
-def test_in_a_thread_its_own_run_is_meant(text: str, command: KillRequest) -> None:
+def test_kill_in_a_thread_targets_the_threads_run(text: str, command: KillRequest) -> None:
     assert parse_mentioned(text) == command
 
 
@@ -315,7 +315,7 @@ def test_continue_names_a_run_or_a_session(
     )
 
 
-def test_absurd_turns_are_refused() -> None:
+def test_too_many_turns_are_refused() -> None:
     assert "1 to 1000" in refused("continue run_0a1b +99999")
     assert "Which run" in refused("continue")
 
@@ -323,7 +323,7 @@ def test_absurd_turns_are_refused() -> None:
 @pytest.mark.parametrize(
     "text", ["<@UBOT> kill", "hey <@UBOT|signalbox>: kill", "<@UBOT>\nkill", "<@UBOT>,  kill"]
 )
-def test_a_mention_says_what_follows_it(text: str) -> None:
+def test_the_text_after_a_mention_is_the_command(text: str) -> None:
     command = parse_mention(text, THREAD, bot_user_id="UBOT")
 
     assert command == KillRequest(target="run_aaaaaaaaaaaa")

@@ -1,4 +1,4 @@
-"""`kill --all` and `stats`, typed: what is meant, and never more than that."""
+"""`kill --all` and `stats` as typed: they mean exactly what is typed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def kill_many_request(
         ("kill --all live the &lt;sun&gt; is down", kill_many_request(reason="the <sun> is down")),
     ],
 )
-def test_kill_all_names_which_runs_and_a_reason(text: str, command: KillSelection) -> None:
+def test_kill_all_selects_runs_and_has_a_reason(text: str, command: KillSelection) -> None:
     assert parse_slash(text, CHANNEL) == command
     assert parse_slash(text, THREAD) == command
 
@@ -58,7 +58,7 @@ def test_kill_all_names_which_runs_and_a_reason(text: str, command: KillSelectio
         ("kill mine", "two dashes before `all`"),
     ],
 )
-def test_kill_all_is_never_guessed(text: str, words: str) -> None:
+def test_an_incomplete_kill_all_is_refused(text: str, words: str) -> None:
     assert words in refused(text)
 
 
@@ -77,10 +77,10 @@ def test_all_can_begin_a_reason_in_a_thread() -> None:
         ("stats 30d", Period.MONTH),
     ],
 )
-def test_stats_look_back_over_a_period(text: str, period: Period) -> None:
+def test_stats_cover_a_period(text: str, period: Period) -> None:
     assert parse_slash(text, CHANNEL) == ShowStats(period=period)
 
 
 @pytest.mark.parametrize("given", ["5d", "7 d", "7d now", "yesterday", "0", "-1d", "`x`"])
-def test_stats_of_another_period_are_refused_with_those_there_are(given: str) -> None:
+def test_an_unknown_period_is_refused_with_the_known_ones(given: str) -> None:
     assert "`24h`, `7d`, `30d`, not" in refused(f"stats {given}")

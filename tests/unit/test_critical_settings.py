@@ -1,4 +1,4 @@
-"""`[critical]` in signalbox.toml: what it sets, and what stops the start."""
+"""`[critical]` in signalbox.toml: its settings, and errors that stop the start."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ def rules_of(home: Path, text: str) -> CriticalRules:
     return load_settings(SIGNALBOX_HOME=home).config.critical.rules
 
 
-def test_without_the_table_the_usual_commands_are_waited_for(tmp_path: Path) -> None:
+def test_without_the_table_the_default_commands_are_critical(tmp_path: Path) -> None:
     rules = rules_of(tmp_path, "")
 
     assert tuple(pattern.pattern for pattern in rules.patterns) == DEFAULT_PATTERNS
     assert rules.wait == timedelta(seconds=3)
 
 
-def test_patterns_and_patience_are_set(tmp_path: Path) -> None:
+def test_patterns_and_the_longest_wait_are_set(tmp_path: Path) -> None:
     rules = rules_of(tmp_path, "[critical]\npatterns = ['make deploy']\nwait = '4.5s'\n")
 
     assert rules.find("Bash", {"command": "make deploy"}) is not None
@@ -48,7 +48,7 @@ def test_no_patterns_is_no_critical_section(tmp_path: Path) -> None:
         ("paterns = []", "critical.paterns", "is not known"),
     ],
 )
-def test_a_wrong_setting_stops_the_start_with_one_line(
+def test_an_invalid_setting_stops_the_start_with_one_line(
     tmp_path: Path, text: str, name: str, problem: str
 ) -> None:
     with pytest.raises(BadSetting) as stopped:

@@ -44,7 +44,7 @@ def make_run(**changes: object) -> Run:
     return Run(**(values | changes))  # type: ignore[arg-type]
 
 
-def a_request(**changes: object) -> StartRequest:
+def make_request(**changes: object) -> StartRequest:
     values: dict[str, object] = {"workflow": "implement", "task": "Do it", "request_key": "k"}
     return StartRequest(**(values | changes))  # type: ignore[arg-type]
 
@@ -91,7 +91,7 @@ def test_only_success_completes_and_only_a_kill_kills() -> None:
     assert by_status[RunStatus.KILLED] == {StopReason.KILLED}
 
 
-def test_a_run_at_its_turn_limit_can_continue_and_a_finished_one_need_not() -> None:
+def test_a_run_at_its_turn_limit_can_continue_and_a_finished_one_cannot() -> None:
     assert make_run(status=RunStatus.FAILED, stop_reason=StopReason.MAX_TURNS).can_continue
     assert not make_run(status=RunStatus.COMPLETED, stop_reason=StopReason.SUCCESS).can_continue
     assert StopReason.SETUP_ERROR not in CONTINUABLE_REASONS
@@ -104,14 +104,14 @@ def test_a_kill_ends_confirmed_and_an_unconfirmed_one_can_still_be() -> None:
     assert all(Phase.REQUESTED not in targets for targets in PHASE_TRANSITIONS.values())
 
 
-def test_total_tokens_leave_the_cache_out() -> None:
+def test_total_tokens_exclude_the_cache() -> None:
     usage = Usage(input_tokens=1, output_tokens=2, cache_read_tokens=100) + Usage(input_tokens=4)
 
     assert usage.total_tokens == 7
     assert usage.cache_read_tokens == 100
 
 
-def test_a_diff_counts_text_lines_and_knows_what_is_uncommitted() -> None:
+def test_a_diff_counts_text_lines_and_uncommitted_changes() -> None:
     diff = DiffStat(
         files=(
             FileChange(path="a.py", added=3, removed=1),
@@ -131,7 +131,7 @@ def test_the_price_of_an_unknown_model_is_unknown() -> None:
     assert estimate_usd("claude-sonnet-4-5", usage) == Decimal(3)
 
 
-def an_actor(role: Role, **changes: object) -> Actor:
+def make_actor(role: Role, **changes: object) -> Actor:
     return Actor(role=role, origin=Origin.SLACK, **changes)  # type: ignore[arg-type]
 
 
@@ -139,26 +139,28 @@ def test_the_owner_may_kill_and_another_runner_may_not() -> None:
     owner = uuid4()
     run = make_run(user_id=owner)
 
-    assert is_allowed(an_actor(Role.RUNNER, user_id=owner), Action.KILL, run)
-    assert not is_allowed(an_actor(Role.RUNNER, user_id=uuid4()), Action.KILL, run)
-    assert is_allowed(an_actor(Role.OPERATOR, user_id=uuid4()), Action.KILL, run)
+    assert is_allowed(make_actor(Role.RUNNER, user_id=owner), Action.KILL, run)
+    assert not is_allowed(make_actor(Role.RUNNER, user_id=uuid4()), Action.KILL, run)
+    assert is_allowed(make_actor(Role.OPERATOR, user_id=uuid4()), Action.KILL, run)
 
 
 def test_an_owner_who_lost_the_role_may_no_longer_kill() -> None:
     owner = uuid4()
 
     assert not is_allowed(
-        an_actor(Role.VIEWER, user_id=owner), Action.KILL, make_run(user_id=owner)
+        make_actor(Role.VIEWER, user_id=owner), Action.KILL, make_run(user_id=owner)
     )
 
 
 def test_nobody_owns_a_run_without_an_owner() -> None:
-    assert not is_allowed(an_actor(Role.RUNNER, user_id=None), Action.KILL, make_run(user_id=None))
+    assert not is_allowed(
+        make_actor(Role.RUNNER, user_id=None), Action.KILL, make_run(user_id=None)
+    )
 
 
 @pytest.mark.parametrize("action", Action)
-def test_without_a_role_nothing_is_allowed_and_the_system_may_all(action: Action) -> None:
-    assert not is_allowed(an_actor(Role.NONE, user_id=uuid4()), action)
+def test_without_a_role_nothing_is_allowed_and_the_system_may_do_everything(action: Action) -> None:
+    assert not is_allowed(make_actor(Role.NONE, user_id=uuid4()), action)
     assert is_allowed(SYSTEM, action)
 
 
@@ -177,17 +179,15 @@ def test_without_a_role_nothing_is_allowed_and_the_system_may_all(action: Action
         ({"priority": 1000}, "--priority"),
     ],
 )
-def test_a_request_out_of_bounds_says_what_is_allowed(
-    changes: dict[str, object], word: str
-) -> None:
+def test_a_request_out_of_bounds_names_the_bounds(changes: dict[str, object], word: str) -> None:
     with pytest.raises(BadRequest) as refused:
-        a_request(**changes).check()
+        make_request(**changes).check()
 
     assert word in refused.value.user_message
 
 
-def test_the_longest_task_is_taken() -> None:
-    request = a_request(task="x" * MAX_TASK_CHARS)
+def test_the_longest_task_is_accepted() -> None:
+    request = make_request(task="x" * MAX_TASK_CHARS)
 
     request.check()
 
@@ -205,7 +205,7 @@ def test_the_longest_task_is_taken() -> None:
         "-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----",
     ],
 )
-def test_what_looks_like_a_credential_is_taken_out(secret: str) -> None:
+def test_text_that_looks_like_a_credential_is_redacted(secret: str) -> None:
     text = redact(f"before {secret} after")
 
     assert secret not in text
@@ -213,7 +213,7 @@ def test_what_looks_like_a_credential_is_taken_out(secret: str) -> None:
     assert text.startswith("before")
 
 
-def test_the_user_part_of_a_url_is_taken_out_and_the_rest_stays() -> None:
+def test_the_user_part_of_a_url_is_redacted_and_the_rest_stays() -> None:
     assert redact("https://me:pw@host/r.git") == f"https://{REDACTED}@host/r.git"
 
 

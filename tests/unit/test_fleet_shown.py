@@ -1,4 +1,4 @@
-"""The fleet in words: every state has its own, silence is seen, and nobody is said plainly."""
+"""The fleet in words: each state has its text, and silent or missing workers are shown."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_every_state_has_its_words() -> None:
     assert STATE_WORDS.keys() == set(WorkerState)
 
 
-def test_a_worker_is_shown_with_its_slots_and_its_last_sign_of_life() -> None:
+def test_a_worker_is_shown_with_its_slots_and_last_heartbeat() -> None:
     drawn = fleet_message(view(WORKER, replace(WORKER, node="build-2", live_runs=0), waiting=2))
 
     assert_fits(drawn)
@@ -50,7 +50,7 @@ def test_a_worker_is_shown_with_its_slots_and_its_last_sign_of_life() -> None:
     assert "version 0.2" in words
 
 
-def test_a_silent_worker_is_seen() -> None:
+def test_a_silent_worker_is_marked() -> None:
     silent = replace(WORKER, heartbeat_at=NOW - timedelta(seconds=20))
 
     assert "silent" in text_of(fleet_message(view(silent)))
@@ -59,7 +59,7 @@ def test_a_silent_worker_is_seen() -> None:
 
 
 @pytest.mark.parametrize("gone", [(), (replace(WORKER, state=WorkerState.GONE, live_runs=0),)])
-def test_a_fleet_of_nobody_says_what_to_do(gone: tuple[WorkerRecord, ...]) -> None:
+def test_an_empty_fleet_is_shown_with_advice(gone: tuple[WorkerRecord, ...]) -> None:
     drawn = fleet_message(view(*gone, waiting=1))
 
     assert_fits(drawn)
@@ -85,16 +85,16 @@ def test_the_table_has_a_column_for_each_fact() -> None:
 
 
 def test_programs_get_the_same_facts() -> None:
-    told = json.loads(_json(view(WORKER, waiting=2)))
+    document = json.loads(_json(view(WORKER, waiting=2)))
 
-    assert told["waiting_runs"] == 2
-    (worker,) = told["workers"]
+    assert document["waiting_runs"] == 2
+    (worker,) = document["workers"]
     assert worker["node"] == "build-1"
     assert (worker["slots"], worker["live_runs"], worker["free_slots"]) == (4, 3, 1)
     assert worker["heartbeat_at"] == WORKER.heartbeat_at.isoformat()
 
 
-def test_a_host_is_shown_by_the_name_people_know() -> None:
+def test_a_host_is_shown_by_its_hostname() -> None:
     seen = view(replace(WORKER, host=build_host_id("build", boot="6dd256fd", namespace=4026531836)))
 
     assert "`build-1` on build\n" in text_of(fleet_message(seen))
@@ -102,14 +102,14 @@ def test_a_host_is_shown_by_the_name_people_know() -> None:
     assert json.loads(_json(seen))["workers"][0]["host"] == "build"
 
 
-def test_a_worker_that_drains_has_no_slot_free() -> None:
+def test_a_draining_worker_has_no_free_slot() -> None:
     assert WORKER.free_slots == 1
     assert replace(WORKER, state=WorkerState.DRAINING).free_slots == 0
     assert replace(WORKER, live_runs=9).free_slots == 0
 
 
 @pytest.mark.parametrize("text", ["workers", "Workers", "fleet"])
-def test_workers_are_asked_for_by_typing(text: str) -> None:
+def test_workers_is_a_command(text: str) -> None:
     context = CommandContext(request_key="k", place=Place(team_id="T1", channel_id="C1"))
 
     assert parse_slash(text, context) == ShowWorkers()

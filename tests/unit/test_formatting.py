@@ -26,7 +26,7 @@ AT = datetime(2026, 11, 21, 3, 14, 7, tzinfo=UTC)
         (-5, "0.0 s"),
     ],
 )
-def test_durations_are_written_as_people_say_them(seconds: float, shown: str) -> None:
+def test_durations_are_written_in_two_units(seconds: float, shown: str) -> None:
     assert figures.duration(timedelta(seconds=seconds)) == shown
 
 
@@ -50,7 +50,7 @@ def test_elapsed_time_changes_in_coarse_steps_only() -> None:
         ("12345.678", "$12,345.68"),
     ],
 )
-def test_money_shows_the_digits_that_say_something(amount: str, shown: str) -> None:
+def test_money_shows_its_significant_digits(amount: str, shown: str) -> None:
     assert figures.money(Decimal(amount)) == shown
 
 
@@ -59,7 +59,7 @@ def test_an_unknown_cost_is_never_zero() -> None:
     assert figures.cost(None, None, is_live=False) == "not reported"
 
 
-def test_a_cost_says_where_it_comes_from() -> None:
+def test_a_cost_names_its_source() -> None:
     cost = figures.cost(Decimal("1.45"), CostSource.REPORTED, is_live=False)
 
     assert cost == "$1.45 reported"
@@ -89,19 +89,19 @@ def test_counts_never_show_a_thousand_of_a_unit(number: int) -> None:
     assert not figures.compact_count(number).startswith("1000")
 
 
-def test_cached_tokens_are_told_apart() -> None:
+def test_cached_tokens_are_shown_separately() -> None:
     usage = Usage(input_tokens=1200, output_tokens=30, cache_read_tokens=9, cache_creation_tokens=1)
 
     assert figures.tokens(usage) == "1.2k in, 30 out, 10 cached"
 
 
-def test_a_moment_is_in_the_readers_own_zone_with_a_fallback() -> None:
+def test_a_time_is_in_the_readers_time_zone_with_a_fallback() -> None:
     shown = figures.date_time(AT)
 
     assert shown == "<!date^1795230840^{date_short_pretty} {time}|2026-11-21 03:14 UTC>"
 
 
-def test_moments_of_one_minute_look_the_same() -> None:
+def test_times_of_one_minute_are_equal() -> None:
     assert figures.clock_time(AT) == figures.clock_time(AT + timedelta(seconds=50))
 
 

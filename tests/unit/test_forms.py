@@ -27,7 +27,7 @@ JSON = st.recursive(
 
 
 def submitted(metadata: dict[str, str], **fields: str | None) -> dict[str, Any]:
-    """A view as Slack sends it back."""
+    """A view as Slack sends it on submission."""
     values: dict[str, Any] = {
         block_id: {ids.VALUE: {"type": "plain_text_input", "value": value}}
         for block_id, value in fields.items()
@@ -42,7 +42,7 @@ def submitted(metadata: dict[str, str], **fields: str | None) -> dict[str, Any]:
     return {"private_metadata": json.dumps(metadata), "state": {"values": values}}
 
 
-def test_a_filled_in_form_is_a_wish_to_start() -> None:
+def test_a_completed_form_becomes_a_start_request() -> None:
     view = submitted(
         {"channel_id": "C0BUILDS"},
         workflow="implement",
@@ -69,7 +69,7 @@ def test_a_filled_in_form_is_a_wish_to_start() -> None:
     )
 
 
-def test_empty_fields_leave_the_workflows_own_values() -> None:
+def test_empty_fields_keep_the_workflows_own_values() -> None:
     view = submitted({"channel_id": "C1"}, workflow="fix", task="x", turns=None, repo="")
 
     request = read_run_form(view, request_key="k1", team_id="T0ACME")
@@ -77,7 +77,7 @@ def test_empty_fields_leave_the_workflows_own_values() -> None:
     assert (request.max_turns, request.repo, request.timeout) == (None, None, None)
 
 
-def test_every_wrong_field_is_told_beside_itself() -> None:
+def test_every_invalid_field_has_its_own_error() -> None:
     view = submitted({"channel_id": "C1"}, task=" ", turns="x", timeout="30", budget="-1")
 
     with pytest.raises(BadForm) as caught:
@@ -100,7 +100,7 @@ def test_the_continue_form_names_its_run() -> None:
     )
 
 
-def test_an_empty_continue_form_goes_on_as_it_was() -> None:
+def test_an_empty_continue_form_changes_nothing() -> None:
     view = submitted({"run_id": "run_0a1b"}, turns=None, message=None)
 
     request = read_continue_form(view, request_key="k1")
@@ -110,7 +110,7 @@ def test_an_empty_continue_form_goes_on_as_it_was() -> None:
 
 @settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["state", "private_metadata", "x"]), JSON, max_size=3))
-def test_any_view_is_read_or_refused(view: dict[str, Any]) -> None:
+def test_any_view_is_parsed_or_refused(view: dict[str, Any]) -> None:
     with pytest.raises(BadForm):
         read_run_form(view, request_key="k1", team_id="T0ACME")
     with pytest.raises(BadForm):

@@ -1,4 +1,4 @@
-"""Who a worker is: its disk's name, and the host on which its processes' numbers count."""
+"""A worker's identity: the id of its disk, and the host on which its pids are valid."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from core.runner.execution.workspace import disk_id_of_node
 from core.runner.worker.identity import claimed_identity, disk_id_of, this_host
 from tests.namespaces import can_unshare, with_own_disk
 
-TELLING = """
+PRINT_IDENTITY = """
 import sys
 from pathlib import Path
 from core.runner.worker.identity import claimed_identity
@@ -29,7 +29,7 @@ NAMESPACES = pytest.mark.skipif(
 )
 
 
-def test_a_home_keeps_its_name_over_restarts_and_when_it_is_moved(tmp_path: Path) -> None:
+def test_a_home_keeps_its_name_after_restarts_and_moves(tmp_path: Path) -> None:
     home = tmp_path / "home"
     with claimed_identity(home) as first:
         pass
@@ -46,7 +46,7 @@ def test_a_home_keeps_its_name_over_restarts_and_when_it_is_moved(tmp_path: Path
 
 
 def test_a_home_keeps_its_name_under_another_hostname(tmp_path: Path) -> None:
-    # As of a container that was made anew over the same volume.
+    # Like a container that was recreated on the same volume.
     (tmp_path / "disk-id").write_text("0f1e2d3c4b5a-01234567\n")
 
     with claimed_identity(tmp_path) as one:
@@ -54,7 +54,7 @@ def test_a_home_keeps_its_name_under_another_hostname(tmp_path: Path) -> None:
         assert one.host == this_host()
 
 
-def test_workers_of_one_home_share_its_disk_and_not_their_number(tmp_path: Path) -> None:
+def test_workers_of_one_home_share_its_disk_but_not_their_number(tmp_path: Path) -> None:
     with claimed_identity(tmp_path) as one, claimed_identity(tmp_path) as other:
         assert one.node != other.node
         assert disk_id_of_node(one.node) == disk_id_of_node(other.node)
@@ -75,8 +75,8 @@ def test_the_same_path_on_two_disks_is_two_homes_and_each_pid_namespace_a_host(
     home.mkdir()
     nothing.mkdir()
     there = with_own_disk(home, copy_from=nothing)
-    command = [*there, sys.executable, "-c", TELLING, str(home)]
-    told = []
+    command = [*there, sys.executable, "-c", PRINT_IDENTITY, str(home)]
+    reported = []
     with ExitStack() as stack:
         for _ in range(2):
             worker = stack.enter_context(
@@ -84,25 +84,25 @@ def test_the_same_path_on_two_disks_is_two_homes_and_each_pid_namespace_a_host(
             )
             stack.callback(worker.kill)
             assert worker.stdout is not None
-            told.append(worker.stdout.readline().split())
+            reported.append(worker.stdout.readline().split())
     assert not list(home.iterdir()), "it is the same disk"
 
-    (node, host), (other_node, other_host) = told
+    (node, host), (other_node, other_host) = reported
     assert node != other_node
     assert len({host, other_host, this_host()}) == 3
     assert machine_name(host) == machine_name(other_host) == machine_name(this_host())
 
 
-def test_all_who_ask_at_once_get_one_disk_id(tmp_path: Path) -> None:
+def test_concurrent_callers_get_the_same_disk_id(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as threads:
-        told = list(threads.map(lambda _: disk_id_of(tmp_path), range(32)))
+        reported = list(threads.map(lambda _: disk_id_of(tmp_path), range(32)))
 
-    assert len(set(told)) == 1
-    assert told[0] == (tmp_path / "disk-id").read_text().strip()
+    assert len(set(reported)) == 1
+    assert reported[0] == (tmp_path / "disk-id").read_text().strip()
 
 
 @pytest.mark.parametrize("found", ["", "0bad", "../../etc\n", "a b-01234567"])
-def test_a_disk_id_that_is_none_is_made_anew(tmp_path: Path, found: str) -> None:
+def test_an_invalid_disk_id_is_replaced(tmp_path: Path, found: str) -> None:
     (tmp_path / "disk-id").write_text(found)
 
     made = disk_id_of(tmp_path)
@@ -111,7 +111,7 @@ def test_a_disk_id_that_is_none_is_made_anew(tmp_path: Path, found: str) -> None
     assert disk_id_of(tmp_path) == made
 
 
-def test_who_held_the_lock_before_is_known_by_name(tmp_path: Path) -> None:
+def test_the_previous_lock_holder_is_known_by_name(tmp_path: Path) -> None:
     with claimed_identity(tmp_path) as first:
         pass
     with claimed_identity(tmp_path) as second:
@@ -121,7 +121,7 @@ def test_who_held_the_lock_before_is_known_by_name(tmp_path: Path) -> None:
     assert second.predecessor == first.worker_id
 
 
-def test_a_copy_of_a_home_does_not_take_the_originals_worker_for_its_predecessor(
+def test_a_copied_home_has_no_predecessor(
     tmp_path: Path,
 ) -> None:
     home, copy = tmp_path / "home", tmp_path / "copy"
@@ -132,14 +132,14 @@ def test_a_copy_of_a_home_does_not_take_the_originals_worker_for_its_predecessor
             assert second.predecessor is None
 
 
-def test_a_host_is_shown_by_the_name_people_know() -> None:
+def test_a_host_is_shown_by_its_hostname() -> None:
     assert machine_name(build_host_id("build", boot="6dd256fd", namespace=7)) == "build"
     assert machine_name(build_host_id("build", boot="1764000000")) == "build"
     assert machine_name("odd#name") == "odd"
     assert machine_name("of-an-earlier-version") == "of-an-earlier-version"
 
 
-def test_the_processes_of_one_kernel_may_be_seen_from_its_other_namespaces() -> None:
+def test_a_kernels_processes_may_be_visible_from_its_other_namespaces() -> None:
     here = build_host_id("build", boot="6dd256fd", namespace=1)
 
     assert can_see_processes(here, here)

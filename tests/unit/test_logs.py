@@ -1,4 +1,4 @@
-"""What `SIGNALBOX_LOG` chooses, and what a command's own level is worth beside it."""
+"""The levels that `SIGNALBOX_LOG` sets, and their precedence over a command's own level."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from bot.assembly.settings import NodeSettings, load_settings
 
-_SAYS_ALL = """
+_LOG_ALL_LEVELS = """
 import logging, sys
 from bot.assembly.logs import set_up_logging
 set_up_logging(sys.argv[2:], level=sys.argv[1])
@@ -21,9 +21,9 @@ for name in ("debug", "info", "warning", "error"):
 
 
 def logged(own_level: str, *words: str) -> list[str]:
-    """The lines of a process that says one thing at each level."""
+    """The lines of a process that logs once at each level."""
     done = subprocess.run(
-        [sys.executable, "-c", _SAYS_ALL, own_level, *words],
+        [sys.executable, "-c", _LOG_ALL_LEVELS, own_level, *words],
         capture_output=True,
         text=True,
         timeout=30,
@@ -33,13 +33,13 @@ def logged(own_level: str, *words: str) -> list[str]:
     return done.stderr.splitlines()
 
 
-def test_a_level_that_nobody_named_is_none() -> None:
+def test_without_a_level_there_is_none() -> None:
     assert NodeSettings.model_fields["log"].default == ()
     assert load_settings(SIGNALBOX_LOG="json").node.log == ("json",)
 
 
 @pytest.mark.parametrize("words", [("debug", "json"), ("json", "debug", "error")])
-def test_a_named_level_wins_over_the_commands_own_and_the_format_stays(
+def test_a_named_level_wins_over_the_commands_own_in_any_format(
     words: tuple[str, ...],
 ) -> None:
     lines = [json.loads(line) for line in logged("error", *words)]
@@ -47,7 +47,7 @@ def test_a_named_level_wins_over_the_commands_own_and_the_format_stays(
     assert [line["message"] for line in lines] == ["debug", "info", "warning", "error"]
 
 
-def test_a_commands_own_level_holds_where_none_is_named() -> None:
+def test_a_commands_own_level_applies_if_none_is_named() -> None:
     plain, shaped = logged("error"), logged("error", "json")
 
     assert len(plain) == 1

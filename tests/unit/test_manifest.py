@@ -9,10 +9,10 @@ import yaml
 from bot.slack import ids
 
 ROOT = Path(__file__).parents[2]
-# Slack's own schema and the scopes of its methods, where they are at hand.
+# Slack's own schema and the scopes of its methods, if available.
 SLACK_DATA = ROOT.parent / "shared" / "slack-data"
 
-# Web API methods the bot calls, and the scope each needs of it.
+# The scopes of the Web API methods that the bot calls, and what each is for.
 NEEDED = {
     "chat:write": "cards, replies, private answers",
     "commands": "the command and the shortcut",
@@ -37,10 +37,10 @@ def manifest() -> dict[str, Any]:
     return found
 
 
-def test_slacks_own_schema_accepts_it(manifest: dict[str, Any]) -> None:
+def test_slacks_schema_accepts_the_manifest(manifest: dict[str, Any]) -> None:
     schemas = sorted(SLACK_DATA.glob("manifest-schema/manifest.schema.?.?.?.json"))
     if not schemas:
-        pytest.skip("Slack's schemas are not here")
+        pytest.skip("Slack's schemas are not available")
     for path in schemas:
         schema = json.loads(path.read_text(encoding="utf-8"))
         validator = jsonschema.validators.validator_for(schema)(schema)
@@ -51,7 +51,7 @@ def test_slacks_own_schema_accepts_it(manifest: dict[str, Any]) -> None:
         assert problems == [], path.name
 
 
-def test_it_asks_for_what_is_used_and_no_more(manifest: dict[str, Any]) -> None:
+def test_the_manifest_has_exactly_the_used_scopes(manifest: dict[str, Any]) -> None:
     assert set(manifest["oauth_config"]["scopes"]["bot"]) == set(NEEDED)
 
 
@@ -65,7 +65,7 @@ def test_every_event_has_its_scope(manifest: dict[str, Any]) -> None:
             assert f"{kind}:history" in manifest["oauth_config"]["scopes"]["bot"]
 
 
-def test_the_command_and_the_shortcut_are_those_the_bot_listens_to(
+def test_the_bot_listens_to_the_manifests_command_and_shortcut(
     manifest: dict[str, Any],
 ) -> None:
     features = manifest["features"]
@@ -76,7 +76,7 @@ def test_the_command_and_the_shortcut_are_those_the_bot_listens_to(
     assert features["bot_user"]["display_name"] == "signalbox"
 
 
-def test_it_works_without_a_public_address(manifest: dict[str, Any]) -> None:
+def test_the_manifest_works_without_a_public_address(manifest: dict[str, Any]) -> None:
     settings = manifest["settings"]
 
     assert settings["socket_mode_enabled"] is True
@@ -85,7 +85,7 @@ def test_it_works_without_a_public_address(manifest: dict[str, Any]) -> None:
     assert "url" not in manifest["features"]["slash_commands"][0]
 
 
-def test_ids_are_unique_and_fit() -> None:
+def test_ids_are_unique_and_short_enough() -> None:
     names = {
         key: value for key, value in vars(ids).items() if key.isupper() and isinstance(value, str)
     }

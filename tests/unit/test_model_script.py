@@ -1,4 +1,4 @@
-"""The scripted model's pure parts: reading a conversation, choosing a script, the wire."""
+"""The scripted model's pure parts: conversations, the choice of scripts, the API format."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def user_message(*texts: str) -> Message:
 
 
 def turn_messages(turn: int, command: str = "ls") -> list[Message]:
-    """A turn with one call, and its result."""
+    """A turn with one call and its result."""
     used = call_id(turn)
     call = {"type": "tool_use", "id": used, "name": "Bash", "input": {"command": command}}
     result = {"type": "tool_result", "tool_use_id": used, "content": f"result {turn}"}
@@ -50,7 +50,7 @@ def test_a_task_begins_at_its_first_turn() -> None:
     assert (conversation.task, conversation.position, conversation.follow_ups) == ("Do it", 0, ())
 
 
-def test_the_position_is_read_from_the_calls_that_were_made() -> None:
+def test_the_position_is_read_from_the_calls() -> None:
     conversation = scene_of(user_message("Do it"), *turn_messages(0), *turn_messages(1))
 
     assert conversation.position == 2
@@ -82,7 +82,7 @@ def test_an_error_of_the_program_does_not_finish_a_task() -> None:
     assert (conversation.task, conversation.position) == ("Do it", 1)
 
 
-def test_words_after_the_end_are_a_new_task() -> None:
+def test_a_text_after_the_end_is_a_new_task() -> None:
     conversation = scene_of(
         user_message("Do it"), *turn_messages(0), finished("Done."), user_message("Now that")
     )
@@ -99,7 +99,7 @@ def test_a_named_scenario_is_a_new_task_at_any_time() -> None:
 
 
 @pytest.mark.parametrize("role", ["user", "system"])
-def test_words_sent_in_mid_run_are_heard_in_the_programs_own_wrapping(role: str) -> None:
+def test_a_message_during_a_run_is_found_in_the_programs_wrapping(role: str) -> None:
     wrapped = (
         "The user sent a new message while you were working:\nMind the gap\n\n"
         "This is how Claude Code surfaces messages the user sends mid-turn."
@@ -113,7 +113,7 @@ def test_words_sent_in_mid_run_are_heard_in_the_programs_own_wrapping(role: str)
     assert (conversation.position, conversation.unanswered) == (1, ("Mind the gap",))
 
 
-def test_fresh_words_are_old_after_the_next_turn() -> None:
+def test_a_follow_up_is_answered_after_the_next_turn() -> None:
     conversation = scene_of(
         user_message("Do it"), *turn_messages(0), user_message("And that"), *turn_messages(1)
     )
@@ -121,7 +121,7 @@ def test_fresh_words_are_old_after_the_next_turn() -> None:
     assert (conversation.follow_ups, conversation.unanswered) == (("And that",), ())
 
 
-def test_directives_are_found_and_taken_out() -> None:
+def test_directives_are_found_and_removed() -> None:
     text = "Add [Scenario: max-turns] limits [turns:60] to [not one] the API"
 
     assert parse_directives(text) == {"scenario": "max-turns", "turns": "60"}
@@ -129,7 +129,7 @@ def test_directives_are_found_and_taken_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "expected"),
+    ("directive", "expected"),
     [
         ("2s", timedelta(seconds=2)),
         ("250ms", timedelta(milliseconds=250)),
@@ -139,8 +139,8 @@ def test_directives_are_found_and_taken_out() -> None:
         ("soon", None),
     ],
 )
-def test_delays_are_read_and_bounded(asked: str, expected: timedelta | None) -> None:
-    assert delay_of(Conversation(task="", directives={"delay": asked})) == expected
+def test_delays_are_read_and_bounded(directive: str, expected: timedelta | None) -> None:
+    assert delay_of(Conversation(task="", directives={"delay": directive})) == expected
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_a_script_is_chosen_by_name_words_and_tools(
 
 @pytest.mark.parametrize("name", sorted(SCRIPTS))
 @pytest.mark.parametrize("outcome", ["fine", "error", "nothing"])
-def test_every_script_ends_whatever_its_tools_say(name: str, outcome: str) -> None:
+def test_every_script_ends_whatever_its_tools_return(name: str, outcome: str) -> None:
     task = f"Add a parser [scenario: {name}] [turns: 5]"
     conversation = Conversation(
         task=task, directives=parse_directives(task), tools=frozenset({"Bash", "Write"})
@@ -213,7 +213,7 @@ def test_a_module_is_named_after_the_task(task: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize("task", ["rate limit", "retry uploads", "anything else"])
-def test_every_draft_compiles_and_its_mistake_can_be_mended(task: str) -> None:
+def test_every_draft_compiles_and_its_mistake_can_be_repaired(task: str) -> None:
     draft = draft_for(task, taken="rate_limit.py\nREADME.md")
 
     compile(draft.code, draft.path, "exec")

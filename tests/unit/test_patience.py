@@ -1,4 +1,4 @@
-"""How long a start waits for its database."""
+"""The time that a start waits for its database."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from bot.assembly.settings import BadSetting
 from core.store.database.engine import DatabaseUnavailable
 
 
-async def test_a_database_that_answers_late_is_waited_for() -> None:
-    asked = 0
+async def test_a_start_waits_for_a_late_database() -> None:
+    tries = 0
 
     async def answers_late() -> str:
-        nonlocal asked
-        asked += 1
-        if asked < 3:
+        nonlocal tries
+        tries += 1
+        if tries < 3:
             raise ConnectionRefusedError
         return "here"
 
     assert await DatabaseWait(timedelta(minutes=1)).retry_until_reachable(answers_late) == "here"
-    assert asked == 3
+    assert tries == 3
 
 
-async def test_what_waiting_does_not_mend_is_raised_at_once() -> None:
+async def test_a_permanent_error_is_raised_at_once() -> None:
     async def is_refused() -> None:
         raise DatabaseUnavailable("password authentication failed", code="28P01")
 
@@ -41,7 +41,7 @@ async def test_what_waiting_does_not_mend_is_raised_at_once() -> None:
         await patience.retry_until_reachable(is_behind)
 
 
-async def test_it_ends_at_its_limit_and_when_it_is_called_off() -> None:
+async def test_the_wait_ends_at_its_limit_and_on_a_stop() -> None:
     async def ask() -> None:
         raise ConnectionRefusedError
 

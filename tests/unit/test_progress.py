@@ -13,11 +13,11 @@ NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 MODEL = "claude-sonnet-4-5"
 
 
-def a_turn(message_id: str = "m1", **usage: int) -> TurnUsage:
+def make_turn(message_id: str = "m1", **usage: int) -> TurnUsage:
     return TurnUsage(message_id=message_id, usage=Usage(**usage), model=MODEL)
 
 
-def a_result(*, turns: int, cost_usd: Decimal) -> AgentResult:
+def make_result(*, turns: int, cost_usd: Decimal) -> AgentResult:
     return AgentResult(
         subtype="success",
         is_error=False,
@@ -36,7 +36,9 @@ def progress_after(*events: object) -> Progress:
 
 
 def test_output_that_is_not_reported_yet_is_estimated_from_its_length() -> None:
-    progress = progress_after(a_turn(input_tokens=10, output_tokens=1), AgentText(text="x" * 400))
+    progress = progress_after(
+        make_turn(input_tokens=10, output_tokens=1), AgentText(text="x" * 400)
+    )
 
     assert progress.usage == Usage(input_tokens=10, output_tokens=100)
     assert progress.cost() == (Decimal("0.00153"), CostSource.ESTIMATED)
@@ -44,19 +46,19 @@ def test_output_that_is_not_reported_yet_is_estimated_from_its_length() -> None:
 
 def test_blocks_of_one_answer_count_their_usage_once() -> None:
     progress = progress_after(
-        a_turn(input_tokens=10), a_turn(input_tokens=10), a_turn("m2", input_tokens=5)
+        make_turn(input_tokens=10), make_turn(input_tokens=10), make_turn("m2", input_tokens=5)
     )
 
     assert progress.usage.input_tokens == 15
 
 
-def test_an_answer_counts_whole_though_its_beginning_is_told_last() -> None:
-    progress = progress_after(a_turn(output_tokens=40), a_turn(output_tokens=2))
+def test_an_answer_counts_in_full_although_its_start_comes_last() -> None:
+    progress = progress_after(make_turn(output_tokens=40), make_turn(output_tokens=2))
 
     assert progress.usage.output_tokens == 40
 
 
-def test_the_programs_own_account_replaces_every_estimate() -> None:
+def test_the_programs_own_usage_replaces_every_estimate() -> None:
     result = AgentResult(
         subtype="success",
         is_error=False,
@@ -66,7 +68,7 @@ def test_the_programs_own_account_replaces_every_estimate() -> None:
         usage=Usage(input_tokens=1, output_tokens=2),
     )
 
-    progress = progress_after(a_turn(input_tokens=10), AgentText(text="x" * 400), result)
+    progress = progress_after(make_turn(input_tokens=10), AgentText(text="x" * 400), result)
 
     assert progress.usage == result.usage
     assert progress.cost() == (Decimal("0.5"), CostSource.REPORTED)
@@ -88,7 +90,7 @@ def test_an_unknown_model_has_no_cost() -> None:
     assert progress.cost() == (None, None)
 
 
-def test_what_could_not_be_written_comes_first_the_next_time() -> None:
+def test_unwritten_events_are_written_first_the_next_time() -> None:
     progress = progress_after(AgentText(text="first"))
     records = progress.drain()
     progress.add_event(AgentText(text="second"), at=NOW)
@@ -99,7 +101,7 @@ def test_what_could_not_be_written_comes_first_the_next_time() -> None:
     assert not progress.is_dirty
 
 
-def test_the_counts_of_a_test_run_are_kept() -> None:
+def test_the_counts_of_a_test_run_are_recorded() -> None:
     progress = progress_after(
         ToolStarted(tool_use_id="t", name="Bash", summary="pytest"),
         ToolFinished(tool_use_id="t", is_error=False, output="3 passed in 0.10s"),
@@ -110,7 +112,7 @@ def test_the_counts_of_a_test_run_are_kept() -> None:
     assert progress.columns()["tools_used"] == ("Bash",)
 
 
-def test_an_attempt_adds_to_what_earlier_attempts_have_used() -> None:
+def test_an_attempt_adds_to_the_usage_of_earlier_attempts() -> None:
     prior_usage = PriorUsage(
         usage=Usage(input_tokens=100, output_tokens=20),
         cost_usd=Decimal("0.25"),
@@ -123,7 +125,7 @@ def test_an_attempt_adds_to_what_earlier_attempts_have_used() -> None:
     waiting = dict(progress.columns())
 
     progress.add_event(ToolStarted(tool_use_id="t1", name="Bash", summary="ls"), at=NOW)
-    progress.add_event(a_result(turns=2, cost_usd=Decimal("0.5")), at=NOW)
+    progress.add_event(make_result(turns=2, cost_usd=Decimal("0.5")), at=NOW)
 
     assert (waiting["cost_usd"], waiting["turns"]) == (Decimal("0.25"), 4)
     columns = progress.columns()
@@ -135,21 +137,21 @@ def test_an_attempt_adds_to_what_earlier_attempts_have_used() -> None:
     assert columns["tools_used"] == ("Read", "Bash")
 
 
-def test_a_cost_of_which_a_part_is_unknown_is_unknown() -> None:
+def test_a_partly_unknown_cost_is_unknown() -> None:
     progress = Progress(model=MODEL, prior_usage=PriorUsage(turns=2, usage=Usage(input_tokens=5)))
-    progress.add_event(a_result(turns=1, cost_usd=Decimal("0.5")), at=NOW)
+    progress.add_event(make_result(turns=1, cost_usd=Decimal("0.5")), at=NOW)
 
     assert progress.cost() == (None, None)
 
 
-def test_an_attempt_that_got_no_answer_adds_nothing_and_hides_nothing() -> None:
+def test_an_attempt_without_an_answer_does_not_change_the_usage() -> None:
     progress = Progress(model=MODEL, prior_usage=PriorUsage())
-    progress.add_event(a_result(turns=1, cost_usd=Decimal("0.5")), at=NOW)
+    progress.add_event(make_result(turns=1, cost_usd=Decimal("0.5")), at=NOW)
 
     assert progress.cost() == (Decimal("0.5"), CostSource.REPORTED)
 
 
-def test_limits_of_a_run_are_for_all_its_attempts_together() -> None:
+def test_the_limits_of_a_run_cover_all_its_attempts() -> None:
     run = new_run(uuid4(), max_turns=10, turns=7, budget_usd=Decimal(2), cost_usd=Decimal("1.5"))
     spent = replace(run, turns=10, cost_usd=Decimal(3))
 

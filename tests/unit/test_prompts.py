@@ -1,4 +1,4 @@
-"""What an attempt says to its agent first: nothing that was asked may stay unsaid."""
+"""The first prompt of an attempt: it contains everything the agent has not received yet."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tests.database import new_run
 
 TASK = "Add rate limiting"
 NOTHING = SessionHistory(first_task=TASK, has_transcript=False, plan=(), branch=None)
-TALKED = replace(NOTHING, has_transcript=True)
-HEARD = replace(TALKED, has_received_task=True)
+STARTED = replace(NOTHING, has_transcript=True)
+RECEIVED = replace(STARTED, has_received_task=True)
 
 
 def run(attempt: int, task: str = TASK, *, follows: bool = False) -> Run:
@@ -22,30 +22,30 @@ def run(attempt: int, task: str = TASK, *, follows: bool = False) -> Run:
     return new_run(uuid4(), attempt=attempt, task_input=task, parent_run_id=parent)
 
 
-def test_a_first_attempt_asks_what_was_asked() -> None:
+def test_a_first_attempt_sends_the_task() -> None:
     assert prompt_of(run(1), NOTHING) == TASK
 
 
-def test_a_later_attempt_goes_on_with_what_the_agent_has_heard() -> None:
-    assert prompt_of(run(2), HEARD) == RESUME_PROMPT
+def test_a_later_attempt_resumes_if_the_agent_received_the_task() -> None:
+    assert prompt_of(run(2), RECEIVED) == RESUME_PROMPT
 
 
-def test_a_later_attempt_asks_again_what_was_never_heard() -> None:
+def test_a_later_attempt_repeats_a_task_that_was_never_received() -> None:
     assert prompt_of(run(2), NOTHING) == TASK
 
 
-def test_the_words_of_a_continue_reach_the_agent_though_its_first_worker_died_before() -> None:
-    # The session has a transcript, of the leg before; of this one the agent knows nothing.
-    assert prompt_of(run(2, "Use Redis", follows=True), TALKED) == "Use Redis"
+def test_the_text_of_a_continue_is_sent_after_its_first_worker_died() -> None:
+    # The session has a transcript of the run before; the agent knows nothing about this run.
+    assert prompt_of(run(2, "Use Redis", follows=True), STARTED) == "Use Redis"
 
 
-def test_a_continue_of_what_was_never_heard_says_both() -> None:
+def test_a_continue_of_a_run_that_never_began_sends_both_texts() -> None:
     said = prompt_of(run(1, "Use Redis", follows=True), NOTHING)
 
     assert said == f"{TASK}\n\nUse Redis"
 
 
-def test_each_attempt_begins_with_a_message_of_its_own() -> None:
+def test_each_attempt_begins_with_its_own_message() -> None:
     one = run(1)
 
     assert prompt_uuid_of(one, 1) == one.id

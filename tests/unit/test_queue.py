@@ -18,23 +18,23 @@ import migrations
 from core.queue.connector import RETRIED_QUERIES, ResilientConnector
 from core.queue.draining import DrainingWorker
 
-# What `core.queue` relies on without being promised it.  When a test here fails after an
-# update of the engine, read what it now does before changing the test.
+# Facts about the engine that `core.queue` uses although they are not guaranteed.  If a test here
+# fails after an update of the engine, read the engine's new code before you change the test.
 
 
-def test_the_engine_is_the_release_that_was_read() -> None:
+def test_the_engine_is_the_reviewed_release() -> None:
     assert metadata.version("procrastinate").startswith("3.10.")
 
 
 def test_the_migration_is_the_schema_of_the_installed_engine() -> None:
     versions = Path(str(migrations.__file__)).parent / "versions"
-    kept = (versions / "0002_engine.sql").read_text(encoding="utf-8")
-    _, _, schema = kept.partition("\n-- ====\n")
+    migration = (versions / "0002_engine.sql").read_text(encoding="utf-8")
+    _, _, schema = migration.partition("\n-- ====\n")
 
     assert schema == SchemaManager.get_schema()
 
 
-def test_the_workers_end_is_where_it_was() -> None:
+def test_the_end_of_the_engines_worker_is_unchanged() -> None:
     assert list(inspect.signature(worker.Worker._shutdown).parameters) == ["self", "side_tasks"]
     assert "await self._shutdown(side_tasks=side_tasks)" in inspect.getsource(
         worker.Worker._run_loop
@@ -43,7 +43,7 @@ def test_the_workers_end_is_where_it_was() -> None:
     assert "unregister_worker" in inspect.getsource(worker.Worker._shutdown)
 
 
-def test_every_wish_to_abort_goes_through_one_method() -> None:
+def test_every_abort_request_uses_one_method() -> None:
     name = "_handle_abort_jobs_requested"
 
     assert list(inspect.signature(getattr(worker.Worker, name)).parameters) == ["self", "job_ids"]
@@ -51,7 +51,7 @@ def test_every_wish_to_abort_goes_through_one_method() -> None:
         assert f"self.{name}(" in inspect.getsource(way)
 
 
-def test_the_side_tasks_are_those_that_were_read() -> None:
+def test_the_side_tasks_are_the_reviewed_ones() -> None:
     source = inspect.getsource(worker.Worker._start_side_tasks)
 
     for name in ("update_heartbeats", "deferrer", "poll_jobs_to_abort", "listener"):
@@ -64,8 +64,8 @@ def test_the_engine_still_has_the_query(name: str) -> None:
     assert name in sql.queries
 
 
-def test_every_query_of_a_workers_life_is_retried() -> None:
-    asked = set()
+def test_every_query_of_a_worker_is_retried() -> None:
+    used_queries = set()
     for method in (
         JobManager.fetch_job,
         JobManager.finish_job_by_id_async,
@@ -76,12 +76,12 @@ def test_every_query_of_a_workers_life_is_retried() -> None:
         JobManager.update_heartbeat,
     ):
         source = inspect.getsource(method)
-        asked |= {name for name in sql.queries if f'sql.queries["{name}"]' in source}
+        used_queries |= {name for name in sql.queries if f'sql.queries["{name}"]' in source}
 
-    assert asked == set(RETRIED_QUERIES)
+    assert used_queries == set(RETRIED_QUERIES)
 
 
-async def test_an_abort_before_the_first_step_of_a_job_lets_it_begin() -> None:
+async def test_an_abort_before_a_jobs_first_step_still_lets_it_begin() -> None:
     began = asyncio.Event()
     draining = DrainingWorker(app=App(connector=InMemoryConnector()), name="unit")
 

@@ -1,4 +1,4 @@
-"""The lease: who is paused, who goes on, and what must not end the watch over it."""
+"""The lease: which attempts are paused and resumed, and failures that must not end it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NO_FENCE = timedelta(seconds=-1)
 
 
 def attempt() -> Attempt:
-    """A leg whose agent is at work."""
+    """An attempt whose agent works."""
     run = SimpleNamespace(id=uuid4(), attempt=1)
     agent = SimpleNamespace(tree=ProcessTree(f"run_{run.id.hex[:12]}", None))
     return cast(
@@ -28,7 +28,7 @@ def attempt() -> Attempt:
     )
 
 
-async def test_a_leg_that_ends_while_another_goes_on_does_no_harm(
+async def test_an_attempt_that_ends_during_a_resume_is_harmless(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lease, holding, resumed = Lease(fence_after=NO_FENCE), ExitStack(), []
@@ -54,7 +54,7 @@ async def test_a_leg_that_ends_while_another_goes_on_does_no_harm(
     assert lease.paused == frozenset()
 
 
-async def test_the_watch_goes_on_after_a_failure(
+async def test_the_lease_is_watched_after_a_failure(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     tries = 0
@@ -72,7 +72,7 @@ async def test_the_watch_goes_on_after_a_failure(
     with lease.holding(attempt()):
         watching = asyncio.create_task(lease.watch())
         async with asyncio.timeout(10):
-            while not lease.paused:  # noqa: ASYNC110 - nobody tells
+            while not lease.paused:  # noqa: ASYNC110 - there is no event
                 await asyncio.sleep(0.005)
         watching.cancel()
         await asyncio.wait({watching})

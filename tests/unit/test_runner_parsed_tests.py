@@ -14,12 +14,12 @@ from core.runner.execution.parsed_tests import TestCounts, parse_test_counts
         ("Ran 1 test in 0.1s\n\nFAILED (errors=1)\n3 passed in 1.00s", (0, 1, 0)),
     ],
 )
-def test_a_summary_is_read_as_it_stands(output: str, expected: tuple[int, int, int]) -> None:
+def test_the_counts_are_read_from_a_summary(output: str, expected: tuple[int, int, int]) -> None:
     passed, failed, skipped = expected
 
     assert parse_test_counts(output) == TestCounts(passed=passed, failed=failed, skipped=skipped)
 
 
 @pytest.mark.parametrize("output", ["", "I passed 3 tests", "all good", "no tests ran in 0.01s"])
-def test_what_is_no_summary_proves_nothing(output: str) -> None:
+def test_other_output_has_no_counts(output: str) -> None:
     assert parse_test_counts(output) is None

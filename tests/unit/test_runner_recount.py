@@ -1,4 +1,4 @@
-"""What a run is raised to by the answers in its transcript."""
+"""The usage that a run gets from the answers in its transcript."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from core.domain.runs.run import CostSource, Run, Usage
 from core.runner.execution.recount import raised_usage
 from tests.database import new_run
 
-# Three dollars a million tokens read, fifteen a million written.
+# Prices: three dollars a million input tokens, fifteen a million output tokens.
 SONNET = "claude-sonnet-5"
 
 
@@ -27,7 +27,7 @@ def run(**fields: object) -> Run:
 
 
 def counted(answers: int, **fields: object) -> Run:
-    """A run whose row has so many answers."""
+    """A run whose row counts this many answers."""
     usage = Usage(input_tokens=10 * answers, output_tokens=100 * answers)
     cost = Decimal("0.00153") * answers
     given = {
@@ -50,29 +50,29 @@ def test_answers_that_were_not_counted_yet_are_added_with_their_cost() -> None:
     }
 
 
-def test_a_row_that_has_them_all_is_left_alone() -> None:
+def test_a_row_with_all_answers_is_unchanged() -> None:
     assert raised_usage(counted(2), [answer(1), answer(2)]) == {}
 
 
-def test_a_row_that_has_more_is_never_lowered() -> None:
+def test_a_row_with_more_usage_is_never_lowered() -> None:
     assert raised_usage(counted(3), [answer(1), answer(2)]) == {}
 
 
-def test_the_blocks_of_one_answer_count_once_and_the_whole_of_it_counts() -> None:
+def test_the_blocks_of_one_answer_count_once_in_full() -> None:
     raised = raised_usage(counted(0), [answer(1, output=3), answer(1), answer(1, output=5)])
 
     assert raised["usage"] == Usage(input_tokens=10, output_tokens=100)
     assert raised["turns"] == 1
 
 
-def test_a_subagents_answers_cost_and_are_no_turns() -> None:
+def test_a_subagents_answers_have_a_cost_but_are_no_turns() -> None:
     raised = raised_usage(counted(1), [answer(1), answer(2, is_subagent=True)])
 
     assert raised["usage"] == Usage(input_tokens=20, output_tokens=200)
     assert "turns" not in raised
 
 
-def test_the_first_answers_of_a_run_that_has_counted_none_have_a_known_cost() -> None:
+def test_the_first_counted_answers_have_a_known_cost() -> None:
     raised = raised_usage(run(ai_model=None), [answer(1)])
 
     assert (raised["cost_usd"], raised["cost_source"]) == (
@@ -94,7 +94,7 @@ def test_an_unknown_cost_stays_unknown() -> None:
     assert (raised["cost_usd"], raised["cost_source"]) == (None, None)
 
 
-def test_a_programs_own_figure_with_an_estimate_is_an_estimate() -> None:
+def test_a_reported_cost_plus_an_estimate_is_an_estimate() -> None:
     raised = raised_usage(counted(1, cost_source=CostSource.REPORTED), [answer(1), answer(2)])
 
     assert raised["cost_source"] is CostSource.ESTIMATED

@@ -1,4 +1,4 @@
-"""Blocks: what the sandbox refuses, compared with what others know of Slack."""
+"""The sandbox's checks of blocks, compared with Slack's SDK and a generated schema."""
 
 from __future__ import annotations
 
@@ -130,8 +130,8 @@ GOOD: dict[str, Document] = {
 }
 
 BAD: dict[str, Document] = {
-    "a block of no kind": {"text": plain("x")},
-    "a block of an unknown kind": {"type": "hologram"},
+    "a block without a type": {"text": plain("x")},
+    "a block of an unknown type": {"type": "hologram"},
     "a button of an unknown style": actions(button(style="green")),
     "a button text that is mrkdwn": actions({**button(), "text": mrkdwn("x")}),
     "a button without text": actions({"type": "button", "action_id": "x"}),
@@ -183,7 +183,7 @@ def test_a_bad_block_is_refused_with_a_pointer(name: str) -> None:
     assert all("[json-pointer:/blocks/0" in error for error in errors[:1])
 
 
-def test_every_block_there_is_has_an_id_afterwards() -> None:
+def test_every_block_and_element_gets_an_id() -> None:
     stored = with_ids([*GOOD.values()])
 
     assert all(block["block_id"] for block in stored)
@@ -194,7 +194,7 @@ def test_an_empty_message_is_refused() -> None:
     assert "no_text" in check_message(None, "")[0]
 
 
-def test_fifty_blocks_are_the_most() -> None:
+def test_more_than_fifty_blocks_are_refused() -> None:
     assert check_blocks([section()] * 50) == []
     assert check_blocks([section()] * 51) == [
         "no more than 50 items allowed [json-pointer:/blocks]"
@@ -209,7 +209,7 @@ def test_the_text_of_all_blocks_together_is_capped() -> None:
     assert "msg_blocks_too_long" in check_message(five, "x")[0]
 
 
-def test_an_id_is_used_once() -> None:
+def test_a_duplicate_id_is_refused() -> None:
     assert "already exists" in check_blocks([section(block_id="a"), section(block_id="a")])[0]
     assert "already exists" in check_blocks([actions(button(), button())])[0]
 
@@ -246,7 +246,7 @@ def test_a_bad_view_is_refused(view: Any) -> None:
 def _schema(name: str) -> Callable[[Document], bool]:
     path = SLACK_DATA / name
     if not path.is_file():
-        pytest.skip("the recorded data of Slack is not here")
+        pytest.skip("the recorded data of Slack is not available")
     validator = Draft7Validator(json.loads(path.read_text(encoding="utf-8")))
     return lambda document: bool(validator.is_valid(document))
 
@@ -255,7 +255,7 @@ def test_the_generated_schema_agrees_on_the_shape_of_blocks() -> None:
     is_valid = _schema("blockkit.schema.json")
 
     assert [name for name, block in GOOD.items() if not is_valid(block)] == []
-    # A schema of types cannot say "one of these two".
+    # A schema of types cannot express "one of these two".
     assert {name for name, block in BAD.items() if is_valid(block)} <= {
         "a choice without options",
         "a section without text",
@@ -277,7 +277,7 @@ def test_what_the_generated_schema_refuses_is_refused_here_too() -> None:
 
 
 def _broken(value: Any) -> list[Any]:
-    """The value with, each time, one thing in it removed, added or of another type."""
+    """Copies of the value with one part removed, added or changed to another type."""
     made: list[Any] = []
     if isinstance(value, dict):
         made.append({**value, "surprise": 1})
@@ -291,7 +291,7 @@ def _broken(value: Any) -> list[Any]:
     return made
 
 
-def test_the_sdk_agrees_on_the_lengths_it_knows() -> None:
+def test_the_sdk_agrees_on_its_length_limits() -> None:
     for name, block in GOOD.items():
         parsed = Block.parse(block)
         assert parsed is not None, name
@@ -305,7 +305,7 @@ def test_the_sdk_agrees_on_the_lengths_it_knows() -> None:
         except SlackObjectFormationError:
             refused.append(name)
 
-    # Of an option's own text the SDK looks at nothing once it is inside a menu.
+    # The SDK does not check the text of an option inside a menu.
     assert set(TOO_MUCH) - set(refused) <= {"an option text", "a placeholder"}
 
 

@@ -14,7 +14,7 @@ def test_markup_is_shown_as_a_person_sees_it() -> None:
     assert text == "@ada at noon, here"
 
 
-def test_brackets_that_people_typed_come_back() -> None:
+def test_brackets_typed_by_people_are_unescaped() -> None:
     assert thread_text([{"blocks": [section("if a &lt; b &amp;&amp; c")]}]) == "if a < b && c"
 
 
@@ -25,7 +25,7 @@ def test_a_message_without_blocks_shows_its_text_and_files_their_titles() -> Non
     assert shown.splitlines()[-1] == "[file: report]"
 
 
-def test_buttons_fields_and_rich_text_are_lines() -> None:
+def test_buttons_fields_and_rich_text_become_lines() -> None:
     blocks = [
         {"type": "actions", "elements": [{"text": {"text": "Kill"}}, {"text": {"text": "Go"}}]},
         {"type": "section", "fields": [{"text": "*A*"}, {"text": "*B*"}]},

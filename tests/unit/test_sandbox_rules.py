@@ -46,7 +46,7 @@ CHANNELS = {each.id: each for each in seed_channels(list(PEOPLE.values()))}
 def reference(method: str) -> Document:
     path = SLACK_DATA / "api-ref" / f"{method}.json"
     if not path.is_file():
-        pytest.skip("Slack's reference is not here")
+        pytest.skip("Slack's reference is not available")
     document: Document = json.loads(path.read_text(encoding="utf-8"))
     return document
 
@@ -66,7 +66,7 @@ def test_a_method_has_the_tier_and_scopes_of_the_reference(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_what_a_method_requires_is_required_by_the_reference(name: str) -> None:
+def test_a_methods_required_arguments_match_the_reference(name: str) -> None:
     required = set(reference(name)["args"].get("required") or ()) - {"token"}
 
     allowed_extra = {
@@ -74,14 +74,14 @@ def test_what_a_method_requires_is_required_by_the_reference(name: str) -> None:
         "chat.postMessage": {"channel"},
         "reactions.remove": {"name"},
     }.get(name, set())
-    # Text may stand in for chunks, so the handler decides.
+    # Chunks may replace the text, so the handler decides.
     optional = {"markdown_text"}
     assert set(METHODS[name].required) - required <= allowed_extra
     assert required - set(METHODS[name].required) <= optional
 
 
-# Errors every method shares, which the reference lists on a page of its own, and those of
-# the sandbox's own for what the reference leaves open.
+# Errors of every method, which the reference lists on a separate page, and the sandbox's own
+# errors where the reference leaves a choice.
 SHARED = {
     "ratelimited",
     "invalid_arguments",
@@ -99,24 +99,24 @@ RESPONSE_URL = {"invalid_payload", "invalid_response_action", "invalid_response_
 
 def _raised() -> Iterator[tuple[str, str]]:
     folder = Path(__file__).resolve().parents[2] / "bot" / "sandbox" / "slack"
-    for path in sorted(folder.glob("*.py")):
+    for path in sorted(folder.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if (
                 isinstance(node, ast.Call)
                 and isinstance(node.func, ast.Name)
-                and node.func.id in ("SlackRefused", "invalid")
+                and node.func.id in ("WebApiError", "invalid")
                 and node.args
                 and isinstance(node.args[0], ast.Constant)
             ):
                 yield path.name, str(node.args[0].value)
 
 
-def test_every_error_the_sandbox_gives_is_one_of_slacks() -> None:
+def test_every_error_of_the_sandbox_is_one_of_slacks() -> None:
     known = set(SHARED) | RESPONSE_URL
     for path in (SLACK_DATA / "api-ref").glob("*.*.json"):
         known |= set(json.loads(path.read_text(encoding="utf-8")).get("errors", {}))
     if len(known) == len(SHARED | RESPONSE_URL):
-        pytest.skip("Slack's reference is not here")
+        pytest.skip("Slack's reference is not available")
 
     assert {(file, error) for file, error in _raised() if error not in known} == set()
     assert known >= APP_MISTAKES
@@ -130,7 +130,7 @@ def recordings() -> Iterator[tuple[str, Document]]:
 
 
 def sandbox_payload(kind: str, payload: Document) -> Document:
-    """The sandbox's payload of the same kind."""
+    """The sandbox's payload of the same type."""
     person, channel = PEOPLE[ADA], CHANNELS[BUILDS]
     root = {"ts": "1.000001", "user": ADA, "type": "message", "text": "x"}
     if kind == "command":
@@ -178,7 +178,7 @@ def kind_of(payload: Document) -> str:
     return str(payload.get("type", "command"))
 
 
-# What depends on the workspace: enterprises, and what recordings left out or mixed in.
+# Fields that depend on the workspace, and those that recordings omit or mix.
 MAY_LACK = {
     "authorizations",
     "context_enterprise_id",
@@ -195,10 +195,10 @@ MAY_LACK = {
 MAY_HAVE = {"enterprise_id"}
 
 
-def test_payloads_have_the_keys_that_were_recorded() -> None:
+def test_payloads_have_the_recorded_keys() -> None:
     seen = dict(recordings())
     if not seen:
-        pytest.skip("the recordings of Slack are not here")
+        pytest.skip("the recordings of Slack are not available")
     wrong = {}
     for name, payload in seen.items():
         ours = set(sandbox_payload(kind_of(payload), payload))
@@ -210,11 +210,19 @@ def test_payloads_have_the_keys_that_were_recorded() -> None:
     assert len({kind_of(payload) for payload in seen.values()}) >= 6
 
 
-def test_events_have_the_keys_that_were_recorded() -> None:
+def test_events_have_the_recorded_keys() -> None:
     seen = {name: each["event"] for name, each in recordings() if "event" in each}
     if not seen:
-        pytest.skip("the recordings of Slack are not here")
-    told = {"blocks", "client_msg_id", "parent_user_id", "team", "text", "thread_ts", "user"}
+        pytest.skip("the recordings of Slack are not available")
+    in_recordings = {
+        "blocks",
+        "client_msg_id",
+        "parent_user_id",
+        "team",
+        "text",
+        "thread_ts",
+        "user",
+    }
     of_others = {
         "app_id",
         "assistant_thread",
@@ -231,13 +239,13 @@ def test_events_have_the_keys_that_were_recorded() -> None:
         if event.get("subtype"):
             continue
         ours = set(sandbox_payload(event["type"], {})["event"])
-        if extra := set(event) - ours - told - of_others:
+        if extra := set(event) - ours - in_recordings - of_others:
             wrong[name] = extra
 
     assert wrong == {}
 
 
-def test_a_message_may_be_posted_three_times_at_once_and_then_once_a_second() -> None:
+def test_three_messages_may_be_posted_at_once_and_then_one_a_second() -> None:
     limits = RateLimits(enabled=True)
     took = [limits.retry_after("chat.postMessage", 5, "C1", 100.0) for _ in range(4)]
 
@@ -261,7 +269,7 @@ def test_limits_can_be_switched_off() -> None:
     assert {limits.retry_after("chat.update", 3, "C1", 1.0) for _ in range(200)} == {0}
 
 
-def test_a_fault_is_for_so_many_calls_of_one_method() -> None:
+def test_a_fault_applies_to_a_number_of_calls_of_one_method() -> None:
     faults = Faults()
     faults.add("chat.update", "429", times=2, retry_after=7)
     faults.add("*", "500")
@@ -275,11 +283,11 @@ def test_a_fault_is_for_so_many_calls_of_one_method() -> None:
 
 
 @given(st.text())
-def test_text_comes_back_as_it_was_typed(text: str) -> None:
+def test_escaping_and_unescaping_restores_the_text(text: str) -> None:
     assert unescape(escape(text)) == text
 
 
-def test_names_become_mentions_and_all_else_is_escaped() -> None:
+def test_names_become_mentions_and_everything_else_is_escaped() -> None:
     written = encode_text(
         "@ben: <b> & #builds, mail a@ben.example, <@U9> @nobody https://x.example/?a=1&b=2",
         people={"ben": "U1"},
@@ -295,17 +303,17 @@ def test_names_become_mentions_and_all_else_is_escaped() -> None:
     assert kinds == ["user", "text", "channel", "text", "user", "text", "link"]
 
 
-def test_a_command_tells_names_with_ids_only_where_it_asks_for_that() -> None:
+def test_a_command_has_ids_of_names_only_on_request() -> None:
     people = {"ben": "U1"}
 
-    asked = slash_text("to @ben & co", people=people, channels={}, should_escape=True)
+    with_ids = slash_text("to @ben & co", people=people, channels={}, should_escape=True)
     plain = slash_text("to @ben & co", people=people, channels={}, should_escape=False)
 
-    assert asked == "to <@U1|ben> &amp; co"
+    assert with_ids == "to <@U1|ben> &amp; co"
     assert plain == "to @ben &amp; co"
 
 
-def test_what_a_person_reads_is_the_blocks_or_else_the_text() -> None:
+def test_the_visible_text_comes_from_blocks_or_else_the_text() -> None:
     blocks = [{"type": "section", "text": {"type": "mrkdwn", "text": "*seen*"}}]
 
     assert visible_text({"text": "hidden", "blocks": blocks}) == "*seen*"
@@ -338,7 +346,7 @@ def test_deliveries_are_signed_over_their_exact_bytes() -> None:
     )
 
 
-def test_the_projects_manifest_is_understood() -> None:
+def test_the_projects_manifest_is_parsed() -> None:
     path = find_manifest()
 
     assert path is not None
@@ -348,7 +356,7 @@ def test_the_projects_manifest_is_understood() -> None:
     assert DEFAULT_MANIFEST.bot_name == manifest.bot_name
 
 
-def test_a_manifest_may_say_very_little() -> None:
+def test_a_minimal_manifest_is_parsed() -> None:
     manifest = parse_manifest({"display_information": {"name": "My App"}})
 
     assert manifest.bot_name == "my-app"

@@ -1,4 +1,4 @@
-"""What is made for a moment goes with its owner, also with one that was killed."""
+"""Temporary files are removed with their owner, even if it was killed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.unit.repositories import commit, git, origin, prepare, workspaces
 
 __all__ = ["origin", "workspaces"]
 
-MAKING = """
+CREATE_WORKSPACE = """
 import sys
 from pathlib import Path
 from core.workspace.staging import staged_directory
@@ -41,9 +41,9 @@ with open_scratch(home) as scratch, staged_directory(workspace, scratch) as stag
 
 @contextmanager
 def workspace_maker(home: Path, workspace: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """A process in the middle of making a workspace."""
+    """A process that is creating a workspace."""
     process = subprocess.Popen(
-        [sys.executable, "-c", MAKING, str(home), workspace],
+        [sys.executable, "-c", CREATE_WORKSPACE, str(home), workspace],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -57,14 +57,14 @@ def workspace_maker(home: Path, workspace: str) -> Iterator[tuple[str, subproces
 
 
 def temporary_names(home: Path) -> set[str]:
-    """Names of all that is temporary."""
+    """Names of all temporary files."""
     folders = (home / "tmp", home / "workspaces", home)
     return {path.name for folder in folders for path in folder.iterdir() if path.name != "tmp"} - {
         "workspaces"
     }
 
 
-def test_what_a_killed_process_leaves_is_removed_and_what_a_living_one_has_is_not(
+def test_files_of_a_killed_process_are_removed_and_those_of_a_live_one_stay(
     tmp_path: Path,
 ) -> None:
     with (
@@ -95,14 +95,14 @@ def test_a_process_that_ends_leaves_nothing(tmp_path: Path) -> None:
     assert temporary_names(tmp_path) == set()
 
 
-def test_what_an_earlier_version_left_half_made_is_removed(tmp_path: Path) -> None:
+def test_incomplete_workspaces_of_an_earlier_version_are_removed(tmp_path: Path) -> None:
     (tmp_path / "workspaces/.ws_0123456789ab.0badcafe/.git").mkdir(parents=True)
 
     assert remove_abandoned(tmp_path) == [".ws_0123456789ab.0badcafe"]
 
 
 def test_nothing_else_is_removed(tmp_path: Path) -> None:
-    kept = {
+    names = {
         "workspaces/ws_0123456789ab/.git",
         "workspaces/ws_0123456789ab-2/.git",
         "workspaces/.Trash-1000/files",
@@ -110,19 +110,19 @@ def test_nothing_else_is_removed(tmp_path: Path) -> None:
         "tmp/somebody-elses",
         "tmp/claude-resume-1",
     }
-    for name in kept:
+    for name in names:
         (tmp_path / name).mkdir(parents=True)
 
     assert remove_abandoned(tmp_path) == []
 
-    assert all((tmp_path / name).is_dir() for name in kept)
+    assert all((tmp_path / name).is_dir() for name in names)
 
 
-def test_a_home_without_anything_is_no_error(tmp_path: Path) -> None:
+def test_an_empty_home_is_no_error(tmp_path: Path) -> None:
     assert remove_abandoned(tmp_path / "none") == []
 
 
-def test_workers_that_start_and_clear_away_at_once_keep_what_is_theirs(tmp_path: Path) -> None:
+def test_concurrent_starts_keep_the_files_of_each_worker(tmp_path: Path) -> None:
     lost: list[str] = []
 
     def live(thread: int) -> None:
@@ -146,7 +146,7 @@ def test_workers_that_start_and_clear_away_at_once_keep_what_is_theirs(tmp_path:
 
 
 class RecordingGit(Git):
-    """Git that notes the paths it is given."""
+    """Git that records the paths it is given."""
 
     def __init__(self, scratch: Scratch) -> None:
         super().__init__(
@@ -162,7 +162,7 @@ class RecordingGit(Git):
         return super().run(*arguments, **options)  # type: ignore[arg-type]
 
 
-async def test_git_has_its_temporary_files_in_its_workers_folder(
+async def test_git_uses_the_workers_temporary_directory(
     workspaces: Workspaces, origin: Path, tmp_path: Path
 ) -> None:
     here = await prepare(workspaces, origin)
@@ -181,7 +181,7 @@ async def test_git_has_its_temporary_files_in_its_workers_folder(
     assert looked_through.is_relative_to(scratch.folder)
 
 
-async def test_a_workspace_is_made_by_who_swept_the_scratch_folder_away(
+async def test_a_workspace_can_be_created_after_its_temporary_directory_was_removed(
     origin: Path, tmp_path: Path
 ) -> None:
     with open_scratch(tmp_path) as scratch:
@@ -193,7 +193,7 @@ async def test_a_workspace_is_made_by_who_swept_the_scratch_folder_away(
         assert (await ours.diff(made, made.base_commit)).files == ()
 
 
-def test_temporary_files_of_libraries_are_in_the_place_of_the_process(tmp_path: Path) -> None:
+def test_libraries_use_the_processes_temporary_directory(tmp_path: Path) -> None:
     before = tempfile.gettempdir()
     with _temporary_files_in(tmp_path):
         made = Path(tempfile.mkdtemp(prefix="claude-resume-"))

@@ -1,4 +1,4 @@
-"""What a message of a thread lacks."""
+"""The action that brings a message to its desired state."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SHOWN = SlackMessage(
         (replace(SHOWN, state=SlackMessageState.GONE, error="is_archived"), None),
     ],
 )
-def test_a_message_lacks_what_its_row_says(
+def test_the_action_depends_on_the_message_row(
     shown: SlackMessage | None, kind: ActionKind | None
 ) -> None:
     assert action_kind(shown, MESSAGE) is kind
@@ -60,7 +60,7 @@ def test_a_file_is_never_changed() -> None:
         (UNSENT, 60, False),
     ],
 )
-def test_a_lost_place_is_tried_again_after_a_while(
+def test_a_lost_channel_is_retried_after_some_time(
     error: str, minutes: int, is_worth_it: bool
 ) -> None:
     gone = replace(SHOWN, state=SlackMessageState.GONE, error=error)

@@ -1,4 +1,4 @@
-"""What a person is told of a conversation in which Signalbox cannot work."""
+"""The answer to a person in a conversation in which Signalbox cannot work."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TEAM = "T1"
 
 @dataclass(frozen=True)
 class RefusingSlack(Slack):
-    """A Slack that knows the person and says no to questions about the conversation."""
+    """A Slack that knows the person and refuses calls about the conversation."""
 
     name: str = ""
 
@@ -33,7 +33,7 @@ class RefusingSlack(Slack):
 
 
 async def answer_for(name: str) -> str:
-    """What a person is told where Slack refuses with this word."""
+    """The answer to a person if Slack refuses with this error."""
     async with open_slack_client(
         token="xoxb-1", rate_limiter=RateLimiter(now=time.monotonic)
     ) as client:
@@ -46,7 +46,7 @@ async def answer_for(name: str) -> str:
             allowed_channels=None,
             now=time.monotonic,
         )
-        asked = SlackRequest(
+        request = SlackRequest(
             kind=RequestKind.COMMAND,
             body={},
             team_ids=frozenset({TEAM}),
@@ -54,18 +54,18 @@ async def answer_for(name: str) -> str:
             channel_id="C1",
         )
         with pytest.raises(NotAdmitted) as refused:
-            await access.admit(asked, Action.START)
+            await access.admit(request, Action.START)
     return refused.value.user_message
 
 
-async def test_nobody_is_told_to_invite_it_to_a_group_direct_message() -> None:
+async def test_the_answer_never_suggests_an_invitation_to_a_group_message() -> None:
     words = await answer_for("missing_scope")
 
     assert "/invite" not in words
     assert "Use a channel it is in, or write to @signalbox directly" in words
 
 
-async def test_a_conversation_that_cannot_be_seen_may_be_either() -> None:
+async def test_an_invisible_conversation_gets_both_hints() -> None:
     words = await answer_for("channel_not_found")
 
     assert "`/invite @signalbox`" in words

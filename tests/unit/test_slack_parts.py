@@ -31,12 +31,12 @@ def verifier(now: float = NOW) -> RequestVerifier:
     return RequestVerifier(SECRET, now=lambda: now)
 
 
-def test_a_door_without_a_secret_cannot_be_made() -> None:
+def test_a_verifier_needs_a_secret() -> None:
     with pytest.raises(ValueError, match="empty signing secret"):
         RequestVerifier("", now=lambda: 0.0)
 
 
-def test_a_signed_request_comes_in_once() -> None:
+def test_a_signed_request_is_accepted_once() -> None:
     opened = verifier()
 
     assert opened.rejection(**signed(b"hello")) is None  # type: ignore[arg-type]
@@ -44,7 +44,7 @@ def test_a_signed_request_comes_in_once() -> None:
     assert opened.rejection(**signed(b"another")) is None  # type: ignore[arg-type]
 
 
-def test_a_request_that_was_not_handled_may_come_again() -> None:
+def test_a_request_that_was_not_handled_may_be_repeated() -> None:
     opened, request = verifier(), signed(b"hello")
     opened.rejection(**request)  # type: ignore[arg-type]
 
@@ -64,20 +64,20 @@ def test_a_request_that_was_not_handled_may_come_again() -> None:
         (str(NOW), "\udcff", HTTPStatus.UNAUTHORIZED),
     ],
 )
-def test_an_odd_request_stays_out(timestamp: str, signature: str, status: HTTPStatus) -> None:
+def test_an_invalid_request_is_refused(timestamp: str, signature: str, status: HTTPStatus) -> None:
     assert verifier().rejection(timestamp=timestamp, signature=signature, body=b"x") is status
 
 
-def test_what_is_kept_is_forgotten_in_time() -> None:
+def test_cached_values_expire() -> None:
     now = [0.0]
-    kept: TTLCache[str] = TTLCache(timedelta(seconds=10), lambda: now[0])
+    cached: TTLCache[str] = TTLCache(timedelta(seconds=10), lambda: now[0])
 
-    kept.put("a", "1")
+    cached.put("a", "1")
     now[0] = 9
-    kept.put("a", "2")
-    assert kept.get("a") == "1"
+    cached.put("a", "2")
+    assert cached.get("a") == "1"
     now[0] = 10
-    assert kept.get("a") is None
+    assert cached.get("a") is None
 
 
 @pytest.mark.parametrize(
@@ -92,11 +92,11 @@ def test_what_is_kept_is_forgotten_in_time() -> None:
         ("never_heard_of", RefusalKind.TRANSIENT),
     ],
 )
-def test_errors_are_known_by_their_names(name: str, meaning: RefusalKind) -> None:
+def test_slack_errors_are_classified(name: str, meaning: RefusalKind) -> None:
     assert refusal_kind(name) is meaning
 
 
-async def test_work_that_fails_is_logged_and_work_that_lingers_is_cut_off(
+async def test_failing_work_is_logged_and_long_work_is_cancelled(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     background_tasks = BackgroundTasks()
@@ -125,7 +125,7 @@ async def test_work_that_fails_is_logged_and_work_that_lingers_is_cut_off(
         "Failed to connect (error: wss://x/link?ticket=secret plan)",
     ],
 )
-def test_a_librarys_log_line_loses_what_people_wrote(text: str) -> None:
+def test_text_of_people_is_removed_from_log_lines_of_libraries(text: str) -> None:
     record = logging.LogRecord("x", logging.WARNING, "", 0, text, (), None)
 
     PayloadFilter().filter(record)
@@ -146,7 +146,7 @@ def test_a_librarys_exception_is_reduced_to_its_name() -> None:
     assert len(bolt_logger().filters) == len(bolt_logger().filters)
 
 
-def test_a_proxy_and_stray_settings_are_warned_about() -> None:
+def test_a_proxy_and_unused_settings_cause_warnings() -> None:
     given = SlackCredentials(bot_token="xoxb-1", app_token="xapp-1")
     variable_names = {"HTTPS_PROXY", "SLACK_CLIENT_ID", "SLACK_CLIENT_SECRET"}
 

@@ -1,4 +1,4 @@
-"""The workspace-wide budget, against a clock that tests turn."""
+"""The workspace-wide rate limiter, against a clock that the tests control."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from bot.slack.client.rate_limits import Priority, RateLimiter
 
 
 class FakeClock:
-    """A clock that moves when everybody sleeps."""
+    """A clock that advances when every task sleeps."""
 
     def __init__(self) -> None:
         self.now = 0.0
 
     async def sleep(self, seconds: float) -> None:
-        # Others first, so that all who can run have run before the clock moves.
+        # Other tasks first, so that everything that can run has run before the clock advances.
         for _ in range(5):
             await asyncio.sleep(0)
         self.now += seconds
 
 
-async def in_order(*asks: Callable[[], Awaitable[None]]) -> None:
-    await asyncio.gather(*(ask() for ask in asks))
+async def in_order(*calls: Callable[[], Awaitable[None]]) -> None:
+    await asyncio.gather(*(call() for call in calls))
 
 
 async def test_calls_never_exceed_what_slack_allows_in_any_minute() -> None:
@@ -46,7 +46,7 @@ async def test_calls_never_exceed_what_slack_allows_in_any_minute() -> None:
     await rate_limiter.close()
 
 
-async def test_a_final_state_goes_before_steps_that_wait_longer() -> None:
+async def test_a_final_state_precedes_steps_that_wait_longer() -> None:
     time = FakeClock()
     rate_limiter = RateLimiter(now=lambda: time.now, sleep=time.sleep)
     served: list[str] = []
@@ -90,7 +90,7 @@ async def test_a_waiting_thread_can_be_moved_forward() -> None:
     await rate_limiter.close()
 
 
-async def test_a_channel_that_posts_much_does_not_hold_up_another() -> None:
+async def test_a_busy_channel_does_not_delay_another() -> None:
     time = FakeClock()
     rate_limiter = RateLimiter(now=lambda: time.now, sleep=time.sleep)
     for _ in range(3):
@@ -106,7 +106,7 @@ async def test_a_channel_that_posts_much_does_not_hold_up_another() -> None:
     await rate_limiter.close()
 
 
-async def test_a_retry_after_holds_all_calls_of_that_kind_back() -> None:
+async def test_a_retry_after_delays_all_calls_of_the_method() -> None:
     time = FakeClock()
     rate_limiter = RateLimiter(now=lambda: time.now, sleep=time.sleep)
 
@@ -118,7 +118,7 @@ async def test_a_retry_after_holds_all_calls_of_that_kind_back() -> None:
     await rate_limiter.close()
 
 
-async def test_who_gives_up_costs_nobody_a_permit() -> None:
+async def test_a_cancelled_wait_uses_no_permit() -> None:
     time = FakeClock()
     rate_limiter = RateLimiter(now=lambda: time.now, sleep=time.sleep)
     for _ in range(5):
@@ -136,7 +136,7 @@ async def test_who_gives_up_costs_nobody_a_permit() -> None:
     await rate_limiter.close()
 
 
-async def test_there_is_room_for_idle_work_only_while_nobody_waits() -> None:
+async def test_idle_work_runs_only_while_nothing_waits() -> None:
     time = FakeClock()
     rate_limiter = RateLimiter(now=lambda: time.now, sleep=time.sleep)
 
@@ -149,13 +149,13 @@ async def test_there_is_room_for_idle_work_only_while_nobody_waits() -> None:
     await rate_limiter.close()
 
 
-async def test_drawers_that_follow_each_other_stay_under_the_limit_together() -> None:
+async def test_consecutive_drawers_stay_under_the_limit_together() -> None:
     time = FakeClock()
     slack = RateLimits(enabled=True)
     refused: list[int] = []
 
     for _ in range(6):
-        # Each draws for twenty seconds, as much as it may, and is followed by the next.
+        # Each draws for twenty seconds, as much as it may, and is replaced by the next.
         rate_limiter = RateLimiter(now=lambda: time.now, sleep=time.sleep)
         rate_limiter.start_empty("chat.update")
         until = time.now + 20
@@ -167,13 +167,13 @@ async def test_drawers_that_follow_each_other_stay_under_the_limit_together() ->
     assert set(refused) == {0}
 
 
-async def test_first_cards_of_a_new_drawer_wait_for_what_the_one_before_may_have_posted() -> None:
+async def test_the_first_cards_of_a_new_drawer_wait_for_possible_earlier_posts() -> None:
     time = FakeClock()
     slack = RateLimits(enabled=True)
     refused: list[int] = []
 
     for _ in range(6):
-        # Each posts what it may and dies; the next, a second later, knows nothing of it.
+        # Each posts what it may and dies; the next, a second later, does not know about it.
         rate_limiter = RateLimiter(now=lambda: time.now, sleep=time.sleep)
         rate_limiter.start_empty("chat.postMessage")
         for channel in ("C1", "C2") * 3:

@@ -1,4 +1,4 @@
-"""Deliveries unpacked: from recorded ones, and from anything at all."""
+"""Parsed deliveries: recorded ones and arbitrary ones."""
 
 from __future__ import annotations
 
@@ -63,14 +63,14 @@ def message_event(text: str, **event: Any) -> Mapping[str, Any]:
 
 
 @given(st.dictionaries(st.text(max_size=8), JSON, max_size=4), st.sampled_from(KINDS))
-def test_whatever_comes_is_read_without_an_error(body: dict[str, Any], kind: str) -> None:
+def test_any_delivery_is_parsed_without_an_error(body: dict[str, Any], kind: str) -> None:
     for odd in (body, {**body, "type": kind}, {**body, "type": kind, "event": {"type": "message"}}):
-        asked = parse_request(odd, bot_user_id=BOT)
+        request = parse_request(odd, bot_user_id=BOT)
 
-        assert asked.user_id is None or isinstance(asked.user_id, str)
+        assert request.user_id is None or isinstance(request.user_id, str)
 
 
-def test_a_mention_has_one_key_in_both_its_events() -> None:
+def test_both_events_of_a_mention_have_the_same_key() -> None:
     as_message = parse_request(message_event(f"<@{BOT}> help"), bot_user_id=BOT)
     as_mention = parse_request(message_event(f"<@{BOT}> help", type="app_mention"), bot_user_id=BOT)
 
@@ -79,7 +79,7 @@ def test_a_mention_has_one_key_in_both_its_events() -> None:
     assert as_mention.mentions_bot
 
 
-def test_what_people_say_to_each_other_is_not_kept() -> None:
+def test_messages_between_people_are_not_stored() -> None:
     for body in (
         message_event("lunch?"),
         message_event("typo", subtype="message_changed", thread_ts="1.1"),
@@ -87,12 +87,12 @@ def test_what_people_say_to_each_other_is_not_kept() -> None:
         message_event("mine", user=BOT, thread_ts="1.1"),
         message_event("joined", subtype="channel_join"),
     ):
-        asked = parse_request(body, bot_user_id=BOT)
+        request = parse_request(body, bot_user_id=BOT)
 
-        assert (asked.kind, asked.key) == (RequestKind.OTHER, None)
+        assert (request.kind, request.key) == (RequestKind.OTHER, None)
 
 
-def test_a_reply_and_a_direct_message_are_of_interest() -> None:
+def test_a_reply_and_a_direct_message_are_handled() -> None:
     assert (
         parse_request(message_event("go on", thread_ts="1.1"), bot_user_id=BOT).kind
         is RequestKind.MESSAGE
@@ -103,15 +103,15 @@ def test_a_reply_and_a_direct_message_are_of_interest() -> None:
     )
 
 
-def test_every_team_that_a_message_names_counts() -> None:
-    asked = parse_request(
+def test_every_team_in_a_message_is_found() -> None:
+    request = parse_request(
         message_event("hi", thread_ts="1.1", user_team="T2", team="T1"), bot_user_id=BOT
     )
 
-    assert asked.team_ids == {"T1", "T2"}
+    assert request.team_ids == {"T1", "T2"}
 
 
-def test_two_clicks_are_two_deliveries_and_one_click_is_one() -> None:
+def test_each_click_has_its_own_key() -> None:
     def click(at: str) -> Mapping[str, Any]:
         return {
             "type": "block_actions",
@@ -127,11 +127,11 @@ def test_two_clicks_are_two_deliveries_and_one_click_is_one() -> None:
 
     assert first.key == again.key != second.key
     assert (first.value, first.channel_id) == ("run_1", "C1")
-    # The card itself, pressed in the channel: an answer belongs there, not in its thread.
+    # A click on the card in the channel: the answer belongs in the channel, not in the thread.
     assert first.thread_ts is None
 
 
-def test_a_form_brings_its_channel_and_its_own_key() -> None:
+def test_a_form_has_its_channel_and_its_own_key() -> None:
     body = {
         "type": "view_submission",
         "user": {"id": "U1", "team_id": "T1"},
@@ -144,9 +144,9 @@ def test_a_form_brings_its_channel_and_its_own_key() -> None:
         },
     }
 
-    asked = parse_request(body, bot_user_id=BOT)
+    request = parse_request(body, bot_user_id=BOT)
 
-    assert (asked.channel_id, asked.key, asked.team_ids) == (
+    assert (request.channel_id, request.key, request.team_ids) == (
         "C9",
         "view:V1:1.2.3",
         frozenset({"T1"}),

@@ -30,12 +30,12 @@ from core.store.tables.types import AwareDateTime, sanitize_text, to_json
         ("postgresql://postgres:@/d?host=/a%20b", "postgresql://postgres:@/d?host=/a%20b"),
     ],
 )
-def test_every_spelling_of_a_dsn_becomes_the_plain_one(given: str, plain: str) -> None:
+def test_every_form_of_a_dsn_is_normalized(given: str, plain: str) -> None:
     assert normalise_dsn(given) == plain
 
 
 @pytest.mark.parametrize("given", ["", "mysql://h/d", "h:5432", "sqlite:///x", "postgresql://[::1"])
-def test_what_is_no_dsn_is_refused_without_repeating_it(given: str) -> None:
+def test_an_invalid_dsn_is_refused_without_its_text(given: str) -> None:
     with pytest.raises(BadDsn) as refused:
         normalise_dsn(given)
 
@@ -44,8 +44,8 @@ def test_what_is_no_dsn_is_refused_without_repeating_it(given: str) -> None:
 
 @pytest.mark.parametrize("host", ["/nowhere", "127.0.0.1:1"])
 async def test_an_unreachable_postgres_is_unavailable(host: str) -> None:
-    place = f"/d?host={host}" if host.startswith("/") else f"{host}/d"
-    async with open_database(f"postgresql://u@{place}") as database:
+    address = f"/d?host={host}" if host.startswith("/") else f"{host}/d"
+    async with open_database(f"postgresql://u@{address}") as database:
         with pytest.raises(DatabaseUnavailable), translate_errors():
             async with database.sessions.begin() as session:
                 await session.connection()
@@ -85,7 +85,7 @@ class PostgresError(Exception):
     ],
     ids=repr,
 )
-def test_failures_become_what_a_person_can_understand(
+def test_database_errors_are_translated(
     raised: BaseException, expected: type[BaseException]
 ) -> None:
     with pytest.raises(BaseException) as seen, translate_errors():  # noqa: PT011
@@ -107,21 +107,21 @@ def test_failures_become_what_a_person_can_understand(
         ({"a": "NaN"}, '{"a": "NaN"}'),
     ],
 )
-def test_json_is_written_so_that_postgres_takes_it(value: Any, written: str) -> None:
+def test_json_is_written_in_a_form_that_postgres_accepts(value: Any, written: str) -> None:
     assert to_json(value) == written
 
 
 @pytest.mark.parametrize("text", ["", "plain ü 🚦", "\x00", "half \udfff", "\ud83d\udea6\ud83d"])
 def test_any_text_becomes_storable(text: str) -> None:
-    kept = sanitize_text(text)
+    storable = sanitize_text(text)
 
-    assert "\x00" not in kept
-    assert kept.encode().decode() == kept
+    assert "\x00" not in storable
+    assert storable.encode().decode() == storable
 
 
 def test_a_naive_time_is_refused() -> None:
     with pytest.raises(ValueError, match="naive"):
         AwareDateTime().process_bind_param(
-            datetime(2026, 1, 1),  # noqa: DTZ001 - what is tested
+            datetime(2026, 1, 1),  # noqa: DTZ001 - the tested value
             postgresql.dialect(),  # type: ignore[no-untyped-call]
         )

@@ -28,7 +28,7 @@ def is_harmless_mrkdwn(words: str) -> bool:
 
 @settings(deadline=None)
 @given(TEXTS)
-def test_nothing_slack_acts_on_survives_escaping(words: str) -> None:
+def test_escaping_removes_everything_that_slack_interprets(words: str) -> None:
     escaped = text.escape(words)
 
     assert "<" not in escaped
@@ -62,7 +62,7 @@ def test_clip_keeps_short_texts_and_bounds_long_ones(words: str, limit: int) -> 
 
 @settings(deadline=None)
 @given(TEXTS, LIMITS)
-def test_every_way_to_show_foreign_text_is_bounded_and_harmless(words: str, limit: int) -> None:
+def test_every_way_to_show_untrusted_text_is_bounded_and_harmless(words: str, limit: int) -> None:
     shown = [
         text.one_line(words, limit),
         text.quote(words, limit),
@@ -88,14 +88,14 @@ def test_one_line_is_one_line(words: str, limit: int) -> None:
 @example("`````", 30)
 @settings(deadline=None)
 @given(TEXTS, LIMITS)
-def test_code_cannot_be_left_from_inside(words: str, limit: int) -> None:
+def test_text_inside_code_cannot_end_it(words: str, limit: int) -> None:
     assert text.code(words, limit).count("`") in {0, 2}
     assert text.fence(words, limit).count("```") == 2
 
 
 @settings(deadline=None)
 @given(TEXTS, LIMITS)
-def test_markdown_calls_nobody_wherever_it_stands(words: str, limit: int) -> None:
+def test_markdown_never_mentions_a_person(words: str, limit: int) -> None:
     safe = safe_markdown(words, limit)
 
     assert len(safe) <= limit
@@ -105,7 +105,7 @@ def test_markdown_calls_nobody_wherever_it_stands(words: str, limit: int) -> Non
 
 @settings(deadline=None)
 @given(TEXTS, LIMITS)
-def test_a_report_that_does_not_count_as_clipped_is_whole(words: str, limit: int) -> None:
+def test_a_report_that_is_not_clipped_is_complete(words: str, limit: int) -> None:
     whole = safe_markdown(words, 100_000)
 
     assert is_clipped(words, limit) or safe_markdown(words, limit) == whole
@@ -127,7 +127,7 @@ def test_no_link_hides_where_it_leads(hidden: str) -> None:
 
 
 @pytest.mark.parametrize("piece", ["[", "![", "[x](((", "`*_~", "**a ", "```\n", "<!channel> "])
-def test_nothing_an_agent_writes_takes_long_to_draw(piece: str) -> None:
+def test_any_agent_text_is_drawn_quickly(piece: str) -> None:
     report = piece * (200_000 // len(piece))
 
     started = perf_counter()
@@ -136,14 +136,14 @@ def test_nothing_an_agent_writes_takes_long_to_draw(piece: str) -> None:
     first_words(report, 100)
     is_clipped(report, 3200)
 
-    # Milliseconds in truth; quadratic time would be minutes.
+    # It takes milliseconds; quadratic time would be minutes.
     assert perf_counter() - started < 5
 
 
 @settings(deadline=None)
 @given(TEXTS)
-def test_reading_slack_undoes_exactly_its_escaping(words: str) -> None:
-    # What Slack sends for a person's words: escaped, nothing else.
+def test_parsing_undoes_exactly_slacks_escaping(words: str) -> None:
+    # Slack sends a person's words escaped and otherwise unchanged.
     carried = words.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
     assert text.from_slack(carried) == words
@@ -164,11 +164,11 @@ def test_reading_slack_undoes_exactly_its_escaping(words: str) -> None:
         ("&amp;lt;", "&lt;"),
     ],
 )
-def test_slack_markup_reads_as_what_was_typed(carried: str, typed: str) -> None:
+def test_slack_markup_is_parsed_as_typed(carried: str, typed: str) -> None:
     assert text.from_slack(carried) == typed
 
 
-def test_a_link_gives_its_address_where_one_is_wanted() -> None:
+def test_a_link_is_parsed_as_its_address_on_request() -> None:
     assert text.from_slack("<https://a.b|the docs>", prefer_links=True) == "https://a.b"
 
 
@@ -176,7 +176,7 @@ def test_a_link_gives_its_address_where_one_is_wanted() -> None:
     "secret",
     ["xoxb-123456789012-abcdef", "ghp_" + "a" * 36, "sk-ant-api03-" + "x" * 30],
 )
-def test_credentials_are_taken_out_of_every_text(secret: str) -> None:
+def test_credentials_are_redacted_in_every_text(secret: str) -> None:
     words = f"token {secret} end"
 
     for shown in (
@@ -189,7 +189,7 @@ def test_credentials_are_taken_out_of_every_text(secret: str) -> None:
     assert secret not in safe_markdown(words, 500)
 
 
-def test_marks_that_turn_the_reading_direction_are_taken_out() -> None:
+def test_text_direction_marks_are_removed() -> None:
     assert text.escape("safe\u202egnp.exe") == "safegnp.exe"
 
 
@@ -216,7 +216,7 @@ def test_markdown_becomes_mrkdwn() -> None:
     )
 
 
-def test_the_first_words_of_a_report_skip_its_headings() -> None:
+def test_the_first_words_of_a_report_exclude_its_headings() -> None:
     assert (
         first_words("## Summary\n\n**All** done & dusted.\nMore.", 80) == "All done &amp; dusted."
     )

@@ -83,7 +83,7 @@ PICTURES: dict[str, RunSnapshot] = {
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_cards_look_as_they_did(name: str) -> None:
+def test_cards_match_their_snapshots(name: str) -> None:
     card = run_card(PICTURES[name], now=NOW)
 
     assert_fits(card)
@@ -91,7 +91,7 @@ def test_cards_look_as_they_did(name: str) -> None:
 
 
 @pytest.mark.parametrize("reason", list(StopReason))
-def test_every_end_has_a_card_and_words(reason: StopReason) -> None:
+def test_every_stop_reason_has_a_card_and_words(reason: StopReason) -> None:
     card = run_card(make_snapshot(make_ended_run(reason)), now=NOW)
 
     assert_fits(card)
@@ -107,7 +107,7 @@ def test_every_phase_of_a_kill_has_a_card(phase: Phase) -> None:
 
 
 @pytest.mark.parametrize("waiting", list(WaitingOn))
-def test_waiting_is_told(waiting: WaitingOn) -> None:
+def test_waiting_is_shown(waiting: WaitingOn) -> None:
     assert (
         WAITING_TITLES[waiting]
         in run_card(make_snapshot(make_run(waiting_on=waiting)), now=NOW).text
@@ -123,19 +123,19 @@ def test_lookup_tables_are_total() -> None:
     assert set(ENDINGS) == set(StopReason)
 
 
-def test_a_turn_limit_is_told_with_its_numbers() -> None:
+def test_a_turn_limit_is_shown_with_its_numbers() -> None:
     title = state_of(make_snapshot(make_ended_run(StopReason.MAX_TURNS))).title
 
     assert title == "Stopped at its turn limit (30/30), not finished"
 
 
-def test_a_kill_is_told_with_its_proof() -> None:
+def test_a_kill_is_shown_with_its_proof() -> None:
     title = state_of(make_snapshot(KILLED, termination=make_kill(Phase.CONFIRMED))).title
 
     assert title == "Killed, nothing left running (5 processes ended in 1.8 s)"
 
 
-def test_a_run_killed_in_the_queue_never_ran() -> None:
+def test_a_run_killed_in_the_queue_is_shown_as_never_started() -> None:
     run = make_ended_run(StopReason.KILLED, started_at=None)
 
     title = state_of(
@@ -157,7 +157,7 @@ def test_a_kill_without_proof_claims_none() -> None:
         (3, "Queued, 3rd in line"),
     ],
 )
-def test_the_place_in_the_queue_is_told(position: int | None, title: str) -> None:
+def test_the_queue_position_is_shown(position: int | None, title: str) -> None:
     run = make_run(status=RunStatus.PENDING)
 
     assert state_of(make_snapshot(run, queue_position=position)).title == title
@@ -186,14 +186,14 @@ def test_the_place_in_the_queue_is_told(position: int | None, title: str) -> Non
         ),
     ],
 )
-def test_what_a_run_waits_for_is_told(wait: dict[str, Any], words: str) -> None:
+def test_the_reason_for_waiting_is_shown(wait: dict[str, Any], words: str) -> None:
     snapshot = make_snapshot(make_run(status=RunStatus.PENDING), queue_position=2, **wait)
 
     assert words in state_of(snapshot).detail
     assert_fits(run_card(snapshot, now=NOW))
 
 
-def test_a_requeued_run_says_that_it_goes_on_by_itself() -> None:
+def test_a_requeued_run_says_that_it_continues_automatically() -> None:
     state = state_of(make_snapshot(make_run(status=RunStatus.PENDING, attempt=2), queue_position=1))
 
     assert state.title == "Queued again, next in line"
@@ -229,23 +229,23 @@ def test_a_requeued_run_says_that_it_goes_on_by_itself() -> None:
         ),
     ],
 )
-def test_only_buttons_that_apply_are_there(snapshot: RunSnapshot, labels: list[str]) -> None:
+def test_only_applicable_buttons_are_shown(snapshot: RunSnapshot, labels: list[str]) -> None:
     assert buttons_of(run_card(snapshot, now=NOW)) == labels
 
 
-def test_kill_asks_whose_run_it_is_and_what_it_has_cost() -> None:
+def test_the_kill_dialog_names_the_owner_and_the_cost() -> None:
     card = run_card(make_snapshot(), now=NOW)
 
-    asked = card.blocks[-1]["elements"][0]["confirm"]["text"]["text"]
-    assert asked.startswith("Stop @Ada Lovelace's run? It has cost $0.12 (estimated) so far.")
+    question = card.blocks[-1]["elements"][0]["confirm"]["text"]["text"]
+    assert question.startswith("Stop @Ada Lovelace's run? It has cost $0.12 (estimated) so far.")
 
 
-def test_force_kill_asks_the_same() -> None:
+def test_the_force_kill_dialog_names_them_too() -> None:
     snapshot = make_snapshot(make_run(**KILLING), termination=make_kill(Phase.INTERRUPTED))
 
-    asked = run_card(snapshot, now=NOW).blocks[-1]["elements"][0]["confirm"]["text"]["text"]
-    assert asked.startswith("This is @Ada Lovelace's run. It has cost $0.12 (estimated) so far.")
-    assert "without any time" in asked
+    question = run_card(snapshot, now=NOW).blocks[-1]["elements"][0]["confirm"]["text"]["text"]
+    assert question.startswith("This is @Ada Lovelace's run. It has cost $0.12 (estimated) so far.")
+    assert "without any time" in question
 
 
 @pytest.mark.parametrize(
@@ -255,15 +255,15 @@ def test_force_kill_asks_the_same() -> None:
         (make_run(cost_usd=None, started_at=None, status=RunStatus.PENDING), "it has cost nothing"),
     ],
 )
-def test_kill_never_claims_a_cost_of_nought(run: Run, words: str) -> None:
+def test_the_kill_dialog_never_shows_an_unknown_cost_as_zero(run: Run, words: str) -> None:
     card = run_card(make_snapshot(run), now=NOW)
 
-    asked = card.blocks[-1]["elements"][0]["confirm"]["text"]["text"]
-    assert words in asked
-    assert "$" not in asked
+    question = card.blocks[-1]["elements"][0]["confirm"]["text"]["text"]
+    assert words in question
+    assert "$" not in question
 
 
-def test_the_card_says_what_would_not_die_and_where_and_what_to_do() -> None:
+def test_the_card_names_the_survivors_their_machine_and_advice() -> None:
     kill = make_kill(Phase.UNCONFIRMED)
 
     shown = text_of(
@@ -276,7 +276,7 @@ def test_the_card_says_what_would_not_die_and_where_and_what_to_do() -> None:
     assert "`ps -o pid,stat,wchan,cmd -p 42`" in shown
 
 
-def test_a_card_does_not_flicker_while_an_unconfirmed_kill_is_tried_again() -> None:
+def test_the_card_is_stable_while_an_unconfirmed_kill_is_retried() -> None:
     phases = {Phase.REQUESTED: 0, Phase.KILLED: 7000, Phase.UNCONFIRMED: 9000}
     survivors = make_kill(Phase.UNCONFIRMED).survivors
     waits = make_kill(Phase.UNCONFIRMED, phases=phases)
@@ -290,22 +290,22 @@ def test_a_card_does_not_flicker_while_an_unconfirmed_kill_is_tried_again() -> N
     assert cards[0] == cards[1]
 
 
-def test_a_draining_kill_says_what_it_waits_for() -> None:
+def test_a_draining_kill_names_the_command_it_waits_for() -> None:
     open_call = CriticalWait(
         tool="Bash", summary="git commit -m x", pattern="git commit", milliseconds=0, finished=False
     )
     known = make_kill(Phase.DRAINING, waited_for=(open_call,))
     unknown = make_kill(Phase.DRAINING)
 
-    told = [
+    details = [
         text_of(run_card(make_snapshot(make_run(**KILLING), termination=kill), now=NOW))
         for kill in (known, unknown)
     ]
 
-    assert "Waiting for `git commit -m x` to finish, a few seconds at most" in told[0]
+    assert "Waiting for `git commit -m x` to finish, a few seconds at most" in details[0]
     assert (
         "must not be cut in half to finish, a few seconds at most (last seen: `Bash: make test`)"
-        in told[1]
+        in details[1]
     )
 
 
@@ -316,7 +316,7 @@ def test_an_unknown_cost_is_not_reported_yet() -> None:
     assert "$0" not in text_of(card)
 
 
-def test_a_long_plan_shows_the_part_that_lives() -> None:
+def test_a_long_plan_shows_the_part_in_progress() -> None:
     plan = make_steps(*[DONE] * 9, NOW_AT, *[OPEN] * 8)
 
     shown = text_of(run_card(make_snapshot(steps=plan), now=NOW))
@@ -327,19 +327,19 @@ def test_a_long_plan_shows_the_part_that_lives() -> None:
     assert "_+3 more_" in shown
 
 
-def test_a_step_left_open_by_an_ended_run_is_not_shown_as_going_on() -> None:
+def test_an_open_step_of_an_ended_run_is_shown_as_not_finished() -> None:
     shown = text_of(run_card(PICTURES["card_killed"], now=NOW))
 
     assert "Step number 2 _(not finished)_" in shown
 
 
-def test_a_card_is_the_same_message_for_seconds_on_end() -> None:
+def test_a_card_stays_the_same_for_several_seconds() -> None:
     snapshot = make_snapshot(steps=make_steps(NOW_AT))
 
     assert run_card(snapshot, now=NOW) == run_card(snapshot, now=NOW + timedelta(seconds=2))
 
 
-def test_a_threads_card_keeps_the_task_it_began_with() -> None:
+def test_a_threads_card_keeps_its_first_task() -> None:
     first = make_snapshot(make_ended_run(StopReason.MAX_TURNS))
     second = make_snapshot(make_run(run_id="run_bbbbbbbbbbbb", task_input="Go on"), leg=2)
 
@@ -356,7 +356,7 @@ ANY = st.text(max_size=400) | st.sampled_from(AWKWARD_TEXTS)
 
 @settings(max_examples=60, deadline=None)
 @given(ANY, ANY, st.sampled_from(RunStatus), st.data())
-def test_no_words_break_a_card(
+def test_no_text_breaks_a_card(
     words: str, others: str, status: RunStatus, data: st.DataObject
 ) -> None:
     changes: dict[str, Any] = {
@@ -377,7 +377,7 @@ def test_no_words_break_a_card(
     )
     snapshot = make_snapshot(
         make_run(**changes),
-        # No id that Slack could have given: of one such the owner is called, rightly.
+        # Not an id that Slack could have given: such an owner would rightly be mentioned.
         owner=User(id=make_run().id, name=others, slack_user_id=f"<{words[:11]}"),
         steps=plan,
         termination=data.draw(st.sampled_from([None, *map(make_kill, Phase)])),

@@ -1,4 +1,4 @@
-"""What the thread says of work that went to another machine, or could not."""
+"""The thread's texts about work that was carried to another machine, or could not be."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def not_carried(**data: object) -> list[str]:
     return not_carried_lines([event])
 
 
-def test_all_that_was_there_is_here() -> None:
+def test_complete_work_is_shown_as_restored() -> None:
     assert restored() == "📦 Goes on here from commit `0123456`."
     assert restored(uncommitted=True) == (
         "📦 Goes on here from commit `0123456`, with the uncommitted work."
@@ -39,7 +39,7 @@ def test_all_that_was_there_is_here() -> None:
     assert "nothing was committed yet" in restored(commit=None, uncommitted=True)
 
 
-def test_what_a_dead_worker_had_not_stored_is_said_to_be_there() -> None:
+def test_work_that_a_dead_worker_had_not_stored_is_shown_as_left_there() -> None:
     assert restored(incomplete=True) == (
         "📦 Goes on here from commit `0123456`. What came after that, commits too, is not here: it "
         "stays on the machine of worker `host-a1-0`, in workspace `ws_1`."
@@ -52,7 +52,7 @@ def test_what_a_dead_worker_had_not_stored_is_said_to_be_there() -> None:
     assert "its earlier worker" in restored(commit=None, from_node=None)
 
 
-def test_what_a_vanished_workspace_held_is_said_to_be_lost() -> None:
+def test_the_work_of_a_deleted_workspace_is_shown_as_lost() -> None:
     assert restored(gone=True) == "📦 Goes on here from commit `0123456`."
     assert restored(gone=True, incomplete=True) == (
         "📦 Goes on here from commit `0123456`. What came after that, commits too, is lost: "
@@ -61,11 +61,11 @@ def test_what_a_vanished_workspace_held_is_said_to_be_lost() -> None:
     assert restored(gone=True, commit=None).endswith(
         "What it had done, commits too, is lost: workspace `ws_1` is no longer on this machine."
     )
-    # Nobody noted where it was.
+    # Its earlier node is not recorded.
     assert "its earlier worker" in restored(gone=True, commit=None, from_node=None)
 
 
-def test_what_an_older_copy_kept_and_what_is_empty_is_named() -> None:
+def test_kept_files_of_an_older_copy_and_empty_directories_are_named() -> None:
     assert "`refs/signalbox/superseded/1`" in restored(kept="refs/signalbox/superseded/1")
     assert restored(left_empty=["a", "b`<!channel>"]).count("`") == 6
     assert "<!channel>" not in restored(left_empty=["b`<!channel>"])
@@ -86,7 +86,7 @@ def test_what_an_older_copy_kept_and_what_is_empty_is_named() -> None:
         ({"failed": "it took longer than 60 s"}, "for other machines: it took longer than 60 s."),
     ],
 )
-def test_what_could_not_be_carried_is_said_with_where_it_is(
+def test_work_that_could_not_be_carried_is_named_with_its_place(
     data: dict[str, object], expected: str
 ) -> None:
     (line,) = not_carried(**data)
@@ -96,6 +96,6 @@ def test_what_could_not_be_carried_is_said_with_where_it_is(
     assert "can be continued there" in line
 
 
-def test_what_was_carried_is_no_news() -> None:
+def test_carried_work_causes_no_notice() -> None:
     assert not_carried(commit=COMMIT, uncommitted=False, bytes=12) == []
     assert not_carried_lines([]) == []

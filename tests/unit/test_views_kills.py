@@ -1,4 +1,4 @@
-"""What is asked before a kill, and what is said of many."""
+"""Questions before a kill, and the results of bulk kills."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def submitted(view: dict[str, Any], reason: str | None = None) -> dict[str, Any]
     return {**view, "state": {"values": values}}
 
 
-def test_the_question_about_somebody_elses_run_looks_as_it_did() -> None:
+def test_the_question_about_another_persons_run_matches_its_snapshot() -> None:
     request = KillRequest(target="run_0a1b", reason="wrong branch")
 
     form = kill_form(make_snapshot(), request, channel_id="C0BUILDS", now=NOW)
@@ -95,7 +95,7 @@ def test_the_question_about_somebody_elses_run_looks_as_it_did() -> None:
     assert "Stop @Ada Lovelace's run? It has cost $0.12 (estimated) so far." in text_of(form)
 
 
-def test_the_list_of_many_looks_as_it_did() -> None:
+def test_the_list_of_runs_to_kill_matches_its_snapshot() -> None:
     offer = KillPreview(
         selection=MINE, runs=THREE, omitted_count=2, forbidden_count=1, stopping_count=1
     )
@@ -119,7 +119,7 @@ def test_the_list_of_many_looks_as_it_did() -> None:
         assert words in shown
 
 
-def test_a_form_kills_exactly_what_it_listed() -> None:
+def test_a_form_kills_exactly_the_listed_runs() -> None:
     offer = KillPreview(selection=replace(MINE, force=True), runs=THREE)
 
     request = read_kill_many_form(
@@ -131,21 +131,21 @@ def test_a_form_kills_exactly_what_it_listed() -> None:
     assert request.reason == "it is late"
 
 
-def test_the_form_of_one_run_keeps_its_force_and_takes_a_reason() -> None:
+def test_the_form_of_one_run_keeps_force_and_accepts_a_reason() -> None:
     form = kill_form(make_snapshot(), KillRequest(target="x", force=True), channel_id="C", now=NOW)
 
     assert read_kill_form(submitted(form)) == KillRequest(target=RUN_ID, force=True)
 
 
-@pytest.mark.parametrize("kept", ["", "nonsense", "[]", '{"runs": 3}', '{"runs": " "}'])
-def test_a_form_that_is_not_ours_kills_nothing(kept: str) -> None:
+@pytest.mark.parametrize("metadata", ["", "nonsense", "[]", '{"runs": 3}', '{"runs": " "}'])
+def test_a_form_with_invalid_metadata_kills_nothing(metadata: str) -> None:
     with pytest.raises(BadForm, match="form"):
-        read_kill_many_form({"private_metadata": kept})
+        read_kill_many_form({"private_metadata": metadata})
     with pytest.raises(BadForm, match="form"):
-        read_kill_form({"private_metadata": kept})
+        read_kill_form({"private_metadata": metadata})
 
 
-def test_as_many_as_one_confirmation_covers_fit_into_a_form() -> None:
+def test_the_largest_selection_fits_into_a_form() -> None:
     listed = tuple(
         numbered(number, task_input="&" * 4000, workflow_name="w" * 100)
         for number in range(MAX_BULK_KILL_RUNS)
@@ -162,19 +162,19 @@ def test_as_many_as_one_confirmation_covers_fit_into_a_form() -> None:
     assert f"only the oldest {MAX_BULK_KILL_RUNS} are listed" in text_of(form)
 
 
-def test_an_empty_selection_says_so_and_what_else_there_is() -> None:
+def test_an_empty_selection_is_reported_with_the_excluded_runs() -> None:
     wanted = RunFilter(live=True, workflow="fix")
 
-    told = nothing_to_kill(
+    answer = nothing_to_kill(
         KillPreview(selection=KillSelection(run_filter=wanted), runs=(), forbidden_count=2)
     )
 
-    assert_fits(told)
-    assert "there are no live runs of the workflow `fix`" in told.text
-    assert "2 runs of other people" in text_of(told)
+    assert_fits(answer)
+    assert "there are no live runs of the workflow `fix`" in answer.text
+    assert "2 runs of other people" in text_of(answer)
 
 
-def test_the_outcome_of_many_is_told_run_by_run() -> None:
+def test_the_result_of_a_bulk_kill_is_shown_by_run() -> None:
     outcome = BulkKillResult(
         requested=("run_a", "run_b"),
         already_stopping=("run_c",),
@@ -182,22 +182,22 @@ def test_the_outcome_of_many_is_told_run_by_run() -> None:
         forbidden=("run_e",),
     )
 
-    told = killed_many(outcome)
+    answer = killed_many(outcome)
 
-    assert_fits(told)
-    assert_matches_snapshot("killed_many", told)
-    assert told.text.startswith("Asked 2 runs to stop")
-
-
-def test_an_outcome_without_a_kill_says_that_nothing_more_was_stopped() -> None:
-    told = killed_many(BulkKillResult(already_ended=tuple(f"run_{n}" for n in range(30))))
-
-    assert_fits(told)
-    assert "Nothing more was stopped" in text_of(told)
-    assert "and 18 more" in text_of(told)
+    assert_fits(answer)
+    assert_matches_snapshot("killed_many", answer)
+    assert answer.text.startswith("Asked 2 runs to stop")
 
 
-def test_the_proof_says_what_was_waited_for() -> None:
+def test_a_bulk_kill_without_a_live_run_says_that_nothing_more_was_stopped() -> None:
+    answer = killed_many(BulkKillResult(already_ended=tuple(f"run_{n}" for n in range(30))))
+
+    assert_fits(answer)
+    assert "Nothing more was stopped" in text_of(answer)
+    assert "and 18 more" in text_of(answer)
+
+
+def test_the_proof_names_the_commands_it_waited_for() -> None:
     waited = (
         CriticalWait(
             tool="Bash", summary="git commit -m <x>", pattern="p", milliseconds=1200, finished=True
@@ -224,7 +224,7 @@ WORDS = st.text(max_size=200) | st.sampled_from(["", "wrong <branch> & more", "i
 
 @settings(max_examples=100, deadline=None)
 @given(WORDS, st.booleans(), st.booleans(), st.sampled_from([None, "fix", "my-flow"]))
-def test_a_button_says_again_what_was_typed(
+def test_a_button_repeats_the_typed_command(
     reason: str, force: bool, mine: bool, workflow: str | None
 ) -> None:
     typed = parse_slash(f"kill run_0a1b2c {'--force' if force else ''}", CONTEXT)
@@ -250,7 +250,7 @@ ANY = st.text(max_size=400) | st.sampled_from(AWKWARD_TEXTS)
 
 @settings(max_examples=60, deadline=None)
 @given(ANY, ANY, st.booleans())
-def test_no_words_break_a_question(words: str, others: str, force: bool) -> None:
+def test_no_text_breaks_a_question(words: str, others: str, force: bool) -> None:
     snapshot = make_snapshot(
         make_run(task_input=words, workflow_name=others[:100]),
         owner=User(id=UUID(int=9), name=others, slack_user_id=f"<{words[:11]}"),

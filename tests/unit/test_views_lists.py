@@ -42,14 +42,14 @@ EVERY_END = [make_snapshot(make_ended_run(reason)) for reason in StopReason]
 LIVE = [make_snapshot(), make_snapshot(make_run(status=RunStatus.PENDING), queue_position=2)]
 
 
-def test_a_list_looks_as_it_did() -> None:
+def test_a_list_matches_its_snapshot() -> None:
     drawn = run_list_message([*LIVE, *EVERY_END], run_filter=RunFilter(), now=NOW)
 
     assert_fits(drawn)
     assert_matches_snapshot("list", drawn)
 
 
-def test_an_overview_looks_as_it_did() -> None:
+def test_an_overview_matches_its_snapshot() -> None:
     drawn = overview_message(LIVE, [*LIVE, *EVERY_END], now=NOW)
 
     assert_fits(drawn)
@@ -64,14 +64,14 @@ def test_an_overview_looks_as_it_did() -> None:
         (RunFilter(live=True, workflow="fix"), "No live runs of `fix` yet."),
     ],
 )
-def test_an_empty_list_says_what_is_not_there(wanted: RunFilter, words: str) -> None:
+def test_an_empty_list_names_its_filter(wanted: RunFilter, words: str) -> None:
     drawn = run_list_message([], run_filter=wanted, now=NOW)
 
     assert_fits(drawn)
     assert drawn.text.startswith(words)
 
 
-def test_nothing_live_is_said() -> None:
+def test_an_overview_without_live_runs_says_so() -> None:
     drawn = overview_message([], [], now=NOW)
 
     assert_fits(drawn)
@@ -93,7 +93,7 @@ def test_status_shows_any_run(snapshot: RunSnapshot) -> None:
     assert_fits(status_message(snapshot, now=NOW))
 
 
-def test_status_of_an_ended_run_says_what_came_out() -> None:
+def test_the_status_of_an_ended_run_shows_its_result() -> None:
     run = make_ended_run(StopReason.SUCCESS, result=REPORT, diff=DIFF)
 
     shown = text_of(status_message(make_snapshot(run), now=NOW))
@@ -105,13 +105,13 @@ def test_status_of_an_ended_run_says_what_came_out() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.text(max_size=400) | st.sampled_from(AWKWARD_TEXTS), st.sampled_from(StopReason))
-def test_no_words_break_a_status(words: str, reason: StopReason) -> None:
+def test_no_text_breaks_a_status(words: str, reason: StopReason) -> None:
     run = make_ended_run(reason, result=words, task_input=words, error_message=words, diff=DIFF)
 
     assert_fits(status_message(make_snapshot(run), now=NOW + timedelta(days=400)))
 
 
-def test_the_shipped_workflows_look_as_they_did() -> None:
+def test_the_shipped_workflows_match_their_snapshot() -> None:
     drawn = workflow_list_message(load_catalog().all)
 
     assert_fits(drawn)
@@ -134,7 +134,7 @@ def test_many_workflows_fit() -> None:
     assert_fits(workflow_list_message([]))
 
 
-def test_help_looks_as_it_did() -> None:
+def test_the_help_matches_its_snapshot() -> None:
     drawn = help_message()
 
     assert_fits(drawn)
@@ -150,7 +150,7 @@ def test_every_subcommand_is_explained_with_an_example(topic: Subcommand) -> Non
     assert f"`/workflow {topic}" in text_of(help_message())
 
 
-def test_an_error_says_its_words_harmlessly() -> None:
+def test_an_error_text_is_escaped() -> None:
     drawn = error_message(UnknownWorkflow("<!channel>", ("fix",), None))
 
     assert_fits(drawn)
@@ -158,7 +158,7 @@ def test_an_error_says_its_words_harmlessly() -> None:
     assert error_message(RunNotFound("run_x")).text.startswith("I can't find a run `run_x`")
 
 
-def test_an_unexpected_error_gives_a_number_and_no_more() -> None:
+def test_an_unexpected_error_shows_only_its_reference() -> None:
     drawn = unexpected_message("a1b2c3")
 
     assert_fits(drawn)
@@ -184,7 +184,7 @@ def test_starts_are_acknowledged(is_new: bool, position: int | None) -> None:
         assert ("4th in line" in drawn.text) == (is_new and position == 4)
 
 
-def test_the_home_tab_looks_as_it_did() -> None:
+def test_the_home_tab_matches_its_snapshot() -> None:
     view = home_view(mine=EVERY_END, live=LIVE, now=NOW)
 
     assert_view_fits(view)

@@ -20,21 +20,21 @@ from tests.unit.view_helpers import (
 SHIPPED = load_catalog().all
 
 
-def test_the_run_form_looks_as_it_did() -> None:
+def test_the_run_form_matches_its_snapshot() -> None:
     view = run_form(SHIPPED, channel_id="C0BUILDS", workflow="fix", task="Mend the <b>build</b>")
 
     assert_view_fits(view)
     assert_matches_snapshot("modal_run", view)
 
 
-def test_the_continue_form_looks_as_it_did() -> None:
+def test_the_continue_form_matches_its_snapshot() -> None:
     view = continue_form(make_ended_run(StopReason.MAX_TURNS), channel_id="C0BUILDS")
 
     assert_view_fits(view)
     assert_matches_snapshot("modal_continue", view)
 
 
-def test_forms_carry_no_more_than_place_and_run() -> None:
+def test_form_metadata_has_only_place_and_run() -> None:
     run_view = run_form(SHIPPED, channel_id="C0BUILDS")
     continue_view = continue_form(make_ended_run(StopReason.MAX_TURNS), channel_id="C0BUILDS")
 
@@ -45,13 +45,13 @@ def test_forms_carry_no_more_than_place_and_run() -> None:
     }
 
 
-def test_a_workflow_that_is_not_there_is_not_chosen() -> None:
+def test_an_unknown_workflow_is_not_preselected() -> None:
     view = run_form(SHIPPED, channel_id="C1", workflow="nothing")
 
     assert "initial_option" not in view["blocks"][0]["element"]
 
 
-def test_more_workflows_than_a_select_holds_are_cut() -> None:
+def test_workflows_beyond_the_limit_of_a_select_are_omitted() -> None:
     many = [WorkflowDefinition(name=f"w{n}", description="d", prompt="p") for n in range(150)]
 
     assert_view_fits(run_form(many, channel_id="C1"))
@@ -74,13 +74,13 @@ def test_any_message_can_be_the_task(words: str) -> None:
     )
 
 
-def test_a_prepared_task_is_shown_as_typed() -> None:
+def test_an_initial_task_is_shown_as_typed() -> None:
     view = run_form(SHIPPED, channel_id="C1", task="a < b\n  & c")
 
     assert "a < b\n  & c" in text_of(view)
 
 
-def test_a_task_that_is_cut_says_so() -> None:
+def test_a_shortened_task_has_a_hint() -> None:
     hints = [
         run_form(SHIPPED, channel_id="C1", task="x" * length)["blocks"][1]["hint"]["text"]
         for length in (TASK_LIMIT, TASK_LIMIT + 1)

@@ -69,7 +69,7 @@ PICTURES: dict[str, RunSnapshot] = {
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_results_look_as_they_did(name: str) -> None:
+def test_results_match_their_snapshots(name: str) -> None:
     drawn = result_message(PICTURES[name])
 
     assert drawn is not None
@@ -78,7 +78,7 @@ def test_results_look_as_they_did(name: str) -> None:
 
 
 @pytest.mark.parametrize("reason", list(StopReason))
-def test_every_end_is_told_with_what_to_do_next(reason: StopReason) -> None:
+def test_every_stop_reason_has_advice(reason: StopReason) -> None:
     drawn = result_message(make_snapshot(make_ended_run(reason)))
 
     assert drawn is not None
@@ -93,11 +93,11 @@ def test_a_live_run_has_no_result() -> None:
     assert result_message(make_snapshot()) is None
 
 
-def test_a_run_alone_says_nothing_below_its_card() -> None:
+def test_a_new_run_has_no_replies() -> None:
     assert replies(make_thread(make_snapshot())) == {}
 
 
-def test_a_thread_tells_its_legs_in_order() -> None:
+def test_a_thread_shows_its_runs_in_order() -> None:
     first = make_snapshot(make_ended_run(StopReason.MAX_TURNS))
     second = make_snapshot(
         make_ended_run(StopReason.SUCCESS, run_id="run_bbbbbbbbbbbb", task_input="Go on"), leg=2
@@ -115,7 +115,7 @@ def test_a_thread_tells_its_legs_in_order() -> None:
         assert_fits(message)
 
 
-def test_a_task_too_long_for_the_card_is_shown_whole_below() -> None:
+def test_a_task_too_long_for_the_card_is_shown_in_full_below() -> None:
     task = "\n".join(f"Requirement number {n}, in some detail" for n in range(40))
 
     drawn = replies(make_thread(make_snapshot(make_run(task_input=task))))
@@ -124,11 +124,11 @@ def test_a_task_too_long_for_the_card_is_shown_whole_below() -> None:
     assert task in text_of(drawn[f"task:{RUN_ID}"])
 
 
-def test_one_or_two_retries_are_no_news() -> None:
+def test_one_or_two_retries_cause_no_notice() -> None:
     assert replies(make_thread(make_snapshot(notices=(RERUN_TESTS, RERUN_TESTS)))) == {}
 
 
-def test_notices_are_one_message_whose_lines_grow() -> None:
+def test_notices_are_one_message_that_grows() -> None:
     drawn = replies(
         make_thread(make_snapshot(notices=(RERUN_TESTS, RERUN_TESTS, RERUN_TESTS, LIMIT, REQUEUE)))
     )
@@ -142,8 +142,8 @@ def test_notices_are_one_message_whose_lines_grow() -> None:
 
 
 def lost_at(minute: int, **data: object) -> EventRecord:
-    told = {"node": "build-1", "last_heard_at": NOW.isoformat(), "resumes": True, **data}
-    return EventRecord(kind=EventKind.WORKER_LOST, at=NOW + timedelta(minutes=minute), data=told)
+    fields = {"node": "build-1", "last_heard_at": NOW.isoformat(), "resumes": True, **data}
+    return EventRecord(kind=EventKind.WORKER_LOST, at=NOW + timedelta(minutes=minute), data=fields)
 
 
 def started_at(minute: int, worker: str) -> EventRecord:
@@ -152,7 +152,7 @@ def started_at(minute: int, worker: str) -> EventRecord:
     )
 
 
-def test_a_lost_worker_is_told_once_and_then_where_the_run_goes_on() -> None:
+def test_a_lost_worker_is_shown_once_and_then_the_new_worker() -> None:
     back = EventRecord(
         kind=EventKind.RUN_REQUEUED, at=NOW, data={"why": "its worker was lost", "lost": True}
     )
@@ -171,7 +171,7 @@ def test_a_lost_worker_is_told_once_and_then_where_the_run_goes_on() -> None:
     assert "back in the queue" not in after
 
 
-def test_a_run_that_failed_with_its_worker_says_so_at_its_end_alone() -> None:
+def test_a_run_that_failed_with_its_worker_says_so_only_in_its_result() -> None:
     assert replies(make_thread(make_snapshot(notices=(lost_at(1, resumes=False),)))) == {}
 
 
@@ -185,31 +185,29 @@ def test_notices_of_any_shape_are_drawn() -> None:
         assert_fits(message)
 
 
-def test_an_unproven_kill_warns_and_is_taken_back_when_proven() -> None:
-    living = make_snapshot(
-        make_run(kill_requested_at=NOW), termination=make_kill(Phase.UNCONFIRMED)
-    )
+def test_the_warning_of_an_unconfirmed_kill_is_replaced_when_confirmed() -> None:
+    live = make_snapshot(make_run(kill_requested_at=NOW), termination=make_kill(Phase.UNCONFIRMED))
     phases = {Phase.UNCONFIRMED: 10_000, Phase.CONFIRMED: 15_000}
     dead = replace(KILLED, termination=make_kill(Phase.CONFIRMED, phases=phases))
 
-    warning = replies(make_thread(living))[f"kill:{RUN_ID}"]
+    warning = replies(make_thread(live))[f"kill:{RUN_ID}"]
     after = replies(make_thread(dead))
     relief, news = after[f"kill:{RUN_ID}"], after[f"proof:{RUN_ID}"]
 
     assert_fits(warning)
     assert_fits(relief)
     assert_fits(news)
-    assert f"proof:{RUN_ID}" not in replies(make_thread(living))
+    assert f"proof:{RUN_ID}" not in replies(make_thread(live))
     assert "confirmed after all, 1.8 s after it was asked for" in news.text
     assert "`sleep` (pid 42)" in text_of(warning)
     assert "nothing is left running" in relief.text
 
 
-def test_a_kill_where_nobody_could_look_tells_no_survivors() -> None:
+def test_a_kill_without_a_check_names_no_survivors() -> None:
     kill = make_kill(Phase.UNCONFIRMED, survivors=())
-    living = make_snapshot(make_run(kill_requested_at=NOW), termination=kill, kill_machine="build")
+    live = make_snapshot(make_run(kill_requested_at=NOW), termination=kill, kill_machine="build")
 
-    warning = replies(make_thread(living))[f"kill:{RUN_ID}"]
+    warning = replies(make_thread(live))[f"kill:{RUN_ID}"]
 
     assert_fits(warning)
     shown = text_of(warning)
@@ -219,7 +217,7 @@ def test_a_kill_where_nobody_could_look_tells_no_survivors() -> None:
     assert "surviv" not in shown + warning.text
 
 
-def test_a_run_that_was_given_up_still_says_that_its_kill_is_open() -> None:
+def test_an_abandoned_run_still_shows_its_unconfirmed_kill() -> None:
     lost = make_ended_run(StopReason.WORKER_LOST, kill_requested_at=NOW)
     given_up = make_snapshot(lost, termination=make_kill(Phase.UNCONFIRMED), kill_machine="build")
 
@@ -236,7 +234,7 @@ def test_an_ordinary_kill_leaves_no_warning() -> None:
     assert f"kill:{RUN_ID}" not in replies(make_thread(KILLED))
 
 
-def test_no_changes_are_said_and_unknown_changes_are_not() -> None:
+def test_no_changes_are_shown_and_unknown_changes_are_not() -> None:
     assert change_lines(make_ended_run(StopReason.SUCCESS)) == []
     assert "none" in change_lines(make_ended_run(StopReason.SUCCESS, diff=DiffStat()))[0]
 
@@ -265,11 +263,11 @@ def test_many_files_and_commits_are_counted_not_listed() -> None:
         (None, ""),
     ],
 )
-def test_tests_are_told_with_evidence_only(seen: object, line: str) -> None:
+def test_test_results_are_shown_only_with_counts(seen: object, line: str) -> None:
     assert line_about_tests(make_run(metadata={"tests": seen})) == line
 
 
-def test_a_long_report_is_begun_in_the_thread_and_whole_in_a_file() -> None:
+def test_a_long_report_starts_in_the_thread_and_is_complete_in_a_file() -> None:
     report = REPORT + "More words of the report.\n" * 400
     snapshot = make_snapshot(make_ended_run(StopReason.SUCCESS, result=report))
 
@@ -300,7 +298,7 @@ def test_a_short_report_needs_no_file() -> None:
     assert file_for(make_snapshot(make_run(result="word " * 3000))) is None
 
 
-def test_an_owner_is_told_where_the_thread_cannot() -> None:
+def test_an_owner_gets_a_notice_if_the_channel_is_lost() -> None:
     drawn = owner_notice(make_thread(PICTURES["result_success"]))
 
     assert_fits(drawn)
@@ -313,7 +311,7 @@ ANY = st.text(max_size=400) | st.sampled_from(AWKWARD_TEXTS)
 
 @settings(max_examples=60, deadline=None)
 @given(ANY, ANY, st.sampled_from(StopReason), st.integers(min_value=0, max_value=20))
-def test_no_words_break_a_reply(words: str, others: str, reason: StopReason, many: int) -> None:
+def test_no_text_breaks_a_reply(words: str, others: str, reason: StopReason, many: int) -> None:
     diff = DiffStat(
         files=tuple(
             FileChange(path=words[n : n + 200] or "x", added=10**9, removed=n, committed=False)

@@ -1,4 +1,4 @@
-"""`stats`: words for every figure, and none for what is not known."""
+"""`stats`: every value has its words, and unknown values are not shown."""
 
 from __future__ import annotations
 
@@ -59,21 +59,21 @@ def stats(runs: RunStats, kills: KillStats, period: Period = Period.WEEK) -> Sta
     return Stats(period=period, since=NOW - period.length, until=NOW, runs=runs, kills=kills)
 
 
-def test_stats_look_as_they_did() -> None:
+def test_stats_match_their_snapshot() -> None:
     drawn = stats_message(stats(RUNS, KILLS))
 
     assert_fits(drawn)
     assert_matches_snapshot("stats", drawn)
 
 
-def test_empty_stats_look_as_they_did() -> None:
+def test_empty_stats_match_their_snapshot() -> None:
     drawn = stats_message(stats(RunStats(), KillStats()))
 
     assert_fits(drawn)
     assert_matches_snapshot("stats_empty", drawn)
 
 
-def test_spend_keeps_apart_what_is_known_and_what_is_not() -> None:
+def test_known_and_unknown_costs_are_shown_separately() -> None:
     shown = text_of(stats_message(stats(RUNS, KILLS)))
 
     assert "$12.40 reported by 10 runs" in shown
@@ -81,7 +81,7 @@ def test_spend_keeps_apart_what_is_known_and_what_is_not() -> None:
     assert "not known for 1 run, which is in neither sum" in shown
 
 
-def test_an_unconfirmed_kill_says_where_to_look() -> None:
+def test_an_unconfirmed_kill_names_the_place_to_check() -> None:
     shown = text_of(stats_message(stats(RUNS, KILLS)))
 
     assert "27 proven · 1 unconfirmed · 2 under way · success 96.4 %" in shown
@@ -89,7 +89,7 @@ def test_an_unconfirmed_kill_says_where_to_look() -> None:
     assert "`/workflow list failed` those that were given up" in shown
 
 
-def test_a_kill_where_nobody_could_look_claims_no_number_of_processes() -> None:
+def test_a_kill_without_a_check_shows_no_number_of_processes() -> None:
     kills = KillStats(count=1, unconfirmed=1)
 
     shown = text_of(stats_message(stats(RUNS, kills)))
@@ -102,13 +102,13 @@ def test_a_kill_where_nobody_could_look_claims_no_number_of_processes() -> None:
     ("confirmed", "unconfirmed", "words"),
     [(9999, 1, "success 99.9 %"), (3, 0, "success 100 %"), (0, 2, "success 0.0 %")],
 )
-def test_a_hundred_percent_means_every_one(confirmed: int, unconfirmed: int, words: str) -> None:
+def test_a_hundred_percent_means_every_kill(confirmed: int, unconfirmed: int, words: str) -> None:
     kills = KillStats(count=confirmed + unconfirmed, confirmed=confirmed, unconfirmed=unconfirmed)
 
     assert words in text_of(stats_message(stats(RUNS, kills)))
 
 
-def test_nothing_decided_has_no_rate() -> None:
+def test_without_ended_kills_there_is_no_success_rate() -> None:
     kills = KillStats(count=2)
 
     assert kills.success_rate is None

@@ -27,7 +27,7 @@ def test_a_worker_drains_for_three_seconds_and_its_runs_are_resumed(tmp_path: Pa
     assert table.on_lost is OnWorkerLost.RESUME
 
 
-def test_both_can_be_set(tmp_path: Path) -> None:
+def test_drain_and_on_lost_can_be_set(tmp_path: Path) -> None:
     table = table_of(tmp_path, '[worker]\ndrain = 3600\non_lost = "fail"\n')
 
     assert table.drain == timedelta(hours=1)
@@ -45,7 +45,7 @@ def test_both_can_be_set(tmp_path: Path) -> None:
         ('on_lost = "retry"', "on_lost"),
     ],
 )
-def test_what_cannot_be_meant_stops_the_start(tmp_path: Path, line: str, hint: str) -> None:
+def test_an_invalid_setting_stops_the_start(tmp_path: Path, line: str, hint: str) -> None:
     with pytest.raises(BadSetting) as refused:
         table_of(tmp_path, f"[worker]\n{line}\n")
 
@@ -53,7 +53,7 @@ def test_what_cannot_be_meant_stops_the_start(tmp_path: Path, line: str, hint: s
     assert "signalbox.toml" in refused.value.user_message
 
 
-async def test_a_second_signal_hurries_what_the_first_one_stops() -> None:
+async def test_a_second_signal_speeds_up_the_stop() -> None:
     process = AppProcess()
     async with handle_signals(process), asyncio.timeout(5):
         os.kill(os.getpid(), signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""A workspace as a run gets it and finds it again, with real repositories and the real git."""
+"""Creating and finding workspaces, with real repositories and the real git."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ EMPTY_HOOK = "#!/bin/sh\ntouch {marker}\n"
 
 
 def change_owner(path: Path) -> None:
-    """Make it another user's, if we may."""
+    """Change its owner to another user, if permitted."""
     if os.geteuid() == 0:
         for inner in (path, *path.rglob("*")):
             os.lchown(inner, 12345, 12345)
 
 
 @pytest.mark.parametrize("form", ["{}", "file://{}"])
-async def test_a_clone_is_on_its_own_branch_at_the_repository_s_head(
+async def test_a_clone_is_on_its_own_branch_at_the_repositorys_head(
     workspaces: Workspaces, origin: Path, form: str
 ) -> None:
     source = form.format(str(origin).replace(" ", "%20") if "file:" in form else origin)
@@ -59,7 +59,7 @@ async def test_the_agent_can_commit_without_any_configuration(
     assert await workspaces.head(workspace) != workspace.base_commit
 
 
-async def test_without_a_source_it_is_an_empty_repository_on_main(
+async def test_a_workspace_without_a_source_is_an_empty_repository_on_main(
     workspaces: Workspaces,
 ) -> None:
     workspace = await prepare(workspaces, None)
@@ -81,7 +81,7 @@ async def test_an_empty_repository_can_be_cloned(workspaces: Workspaces, tmp_pat
     assert workspace.branch == RUN_BRANCH
 
 
-async def test_another_user_s_repository_can_be_read(workspaces: Workspaces, origin: Path) -> None:
+async def test_another_users_repository_can_be_read(workspaces: Workspaces, origin: Path) -> None:
     change_owner(origin)
 
     workspace = await prepare(workspaces, origin)
@@ -89,7 +89,7 @@ async def test_another_user_s_repository_can_be_read(workspaces: Workspaces, ori
     assert (workspace.path / "readme.md").exists()
 
 
-async def test_submodules_and_hooks_of_the_source_are_left_alone(
+async def test_submodules_and_hooks_of_the_source_are_not_used(
     workspaces: Workspaces, origin: Path, tmp_path: Path
 ) -> None:
     inner = tmp_path / "inner"
@@ -125,9 +125,7 @@ async def test_a_shallow_source_works(workspaces: Workspaces, origin: Path, tmp_
     assert [made.subject for made in stat.commits] == ["New"]
 
 
-async def test_a_workspace_is_found_again_with_what_it_was_made_from(
-    workspaces: Workspaces, origin: Path
-) -> None:
+async def test_a_workspace_is_found_with_its_source(workspaces: Workspaces, origin: Path) -> None:
     made = await prepare(workspaces, origin)
     newest = commit(made.path, "new.txt", "new\n", "New")
     (made.path / ".git/index.lock").touch()
@@ -149,7 +147,7 @@ async def test_ids_that_are_paths_are_refused(workspaces: Workspaces, name: str)
         await workspaces.reopen(name)
 
 
-async def test_a_root_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None:
+async def test_an_unwritable_root_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     workspaces = Workspaces(tmp_path / "file/root", git_timeout=timedelta(seconds=5))
 
@@ -168,14 +166,14 @@ async def test_a_root_that_cannot_be_written_is_a_clear_error(tmp_path: Path) ->
         ("anything else", "Try again"),
     ],
 )
-def test_what_git_says_of_the_disk_reaches_the_person(said: str, expected: str) -> None:
+def test_disk_errors_of_git_reach_the_person(said: str, expected: str) -> None:
     assert expected in GitFailed("clone", 128, said).user_message
 
 
 @pytest.mark.parametrize(
     ("number", "expected"), [(28, "disk of the worker is full"), (13, "may not write")]
 )
-def test_what_the_file_system_refuses_reaches_the_person(number: int, expected: str) -> None:
+def test_file_system_errors_reach_the_person(number: int, expected: str) -> None:
     with pytest.raises(WorkspaceError) as raised, translate_os_errors():
         raise OSError(number, os.strerror(number), "/secret/path")
 

@@ -1,4 +1,4 @@
-"""Which commit a workspace starts from, and branches that are not there."""
+"""The commit from which a workspace starts, and missing branches."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def test_a_branch_of_an_empty_repository_is_missing(
     assert "empty" in raised.value.user_message
 
 
-async def test_a_detached_head_is_followed(workspaces: Workspaces, origin: Path) -> None:
+async def test_a_detached_head_is_used(workspaces: Workspaces, origin: Path) -> None:
     lost = commit(origin, "x.txt", "x\n", "On no branch later")
     git(origin, "checkout", "-q", "--detach")
     git(origin, "branch", "-f", "trunk", "HEAD~1")
@@ -42,7 +42,7 @@ async def test_a_detached_head_is_followed(workspaces: Workspaces, origin: Path)
     assert workspace.branch == RUN_BRANCH
 
 
-async def test_a_head_on_a_branch_that_is_not_there_falls_back_to_one_that_is(
+async def test_a_head_on_a_missing_branch_falls_back_to_an_existing_one(
     workspaces: Workspaces, origin: Path
 ) -> None:
     git(origin, "symbolic-ref", "HEAD", "refs/heads/gone")
@@ -52,7 +52,9 @@ async def test_a_head_on_a_branch_that_is_not_there_falls_back_to_one_that_is(
     assert workspace.base_commit == git(origin, "rev-parse", "feature/limits")
 
 
-async def test_a_missing_branch_names_near_ones(workspaces: Workspaces, origin: Path) -> None:
+async def test_a_missing_branch_is_reported_with_similar_names(
+    workspaces: Workspaces, origin: Path
+) -> None:
     with pytest.raises(MissingBranch) as raised:
         await workspaces.check(str(origin), "feature/limit")
 
@@ -63,7 +65,7 @@ async def test_a_missing_branch_names_near_ones(workspaces: Workspaces, origin: 
 @pytest.mark.parametrize(
     "branch", ["--upload-pack=x", "-b", "a\nb", "trunk~1", "HEAD", "refs/heads/trunk", "ünï", ""]
 )
-async def test_hostile_branch_names_are_only_missing(
+async def test_hostile_branch_names_are_treated_as_missing(
     workspaces: Workspaces, origin: Path, branch: str
 ) -> None:
     with pytest.raises(MissingBranch):
@@ -77,7 +79,7 @@ async def test_a_branch_without_a_repository_is_refused(workspaces: Workspaces) 
     assert "--repo" in raised.value.user_message
 
 
-async def test_branches_in_unicode_and_branches_that_leave_no_room_work(
+async def test_unicode_branches_and_branches_that_block_new_ones_work(
     workspaces: Workspaces, origin: Path
 ) -> None:
     git(origin, "branch", "größe/世界")

@@ -51,7 +51,7 @@ async def test_commits_and_uncommitted_work_arrive_as_they_were(
     assert await other_machine.diff(there.workspace, base) == await workspaces.diff(here, base)
 
 
-async def test_packing_changes_nothing_that_the_agent_sees(
+async def test_packing_changes_nothing_visible_to_the_agent(
     workspaces: Workspaces, origin: Path
 ) -> None:
     here = await prepare(workspaces, origin)
@@ -85,7 +85,7 @@ async def test_a_workspace_without_work_has_nothing_to_carry(
     assert await workspaces.bundle(here, since=here.base_commit, saved=saved) is None
 
 
-async def test_a_bundle_holds_what_the_repository_lacks_and_no_more(
+async def test_a_bundle_has_only_commits_missing_in_the_repository(
     workspaces: Workspaces, origin: Path
 ) -> None:
     (origin / "large.bin").write_bytes(os.urandom(2_000_000))
@@ -100,7 +100,7 @@ async def test_a_bundle_holds_what_the_repository_lacks_and_no_more(
 
 
 @pytest.mark.parametrize("saves", [True, False])
-async def test_work_on_no_repository_is_carried_whole(
+async def test_work_without_a_repository_is_carried_in_full(
     workspaces: Workspaces, other_machine: Workspaces, saves: bool
 ) -> None:
     here = await prepare(workspaces, None)
@@ -160,7 +160,7 @@ async def test_a_detached_head_stays_detached(
     assert git(there.workspace.path, "status", "--porcelain") == ""
 
 
-async def test_other_branches_of_the_agent_come_along(
+async def test_other_branches_of_the_agent_are_carried(
     workspaces: Workspaces, other_machine: Workspaces, origin: Path
 ) -> None:
     here = await prepare(workspaces, origin)
@@ -180,7 +180,7 @@ async def test_other_branches_of_the_agent_come_along(
 
 
 @pytest.mark.parametrize("how", ["amend", "rebase", "reset", "orphan"])
-async def test_rewritten_history_is_carried_as_it_is(
+async def test_rewritten_history_is_carried_unchanged(
     workspaces: Workspaces, other_machine: Workspaces, origin: Path, how: str
 ) -> None:
     commit(origin, "second.txt", "second\n", "Second")
@@ -202,11 +202,11 @@ async def test_rewritten_history_is_carried_as_it_is(
 
     assert workspace_state(there.workspace.path) == workspace_state(here.path)
     assert workspace_files(there.workspace.path) == workspace_files(here.path)
-    # The run that began at the commit that was rewritten has its diff all the same.
+    # A run that began at the rewritten commit still has its diff.
     assert await other_machine.diff(there.workspace, start) == await workspaces.diff(here, start)
 
 
-async def test_work_goes_back_and_forth(
+async def test_work_is_carried_back_and_forth(
     workspaces: Workspaces, other_machine: Workspaces, origin: Path
 ) -> None:
     here = await prepare(workspaces, origin)
@@ -222,18 +222,18 @@ async def test_work_goes_back_and_forth(
     assert await workspaces.head(here) == newest
     assert workspace_state(here.path) == workspace_state(there.path)
     assert workspace_files(here.path) == workspace_files(there.path)
-    # It was carried before, and is in the next commit; it is kept all the same.
+    # It was carried before and is in the next commit; it is kept nevertheless.
     assert back.superseded_ref is not None
     assert git(here.path, "show", f"{back.superseded_ref}:draft.txt") == "draft"
 
 
-async def test_an_older_copy_keeps_its_ignored_files_as_it_goes_on(
+async def test_a_reused_older_copy_keeps_its_ignored_files(
     workspaces: Workspaces, other_machine: Workspaces, origin: Path
 ) -> None:
     commit(origin, ".gitignore", "cache/\n", "Ignore")
     here = await prepare(workspaces, origin)
     (here.path / "cache").mkdir()
-    (here.path / "cache/a").write_text("dear\n")
+    (here.path / "cache/a").write_text("expensive\n")
     commit(here.path, "one.txt", "one\n", "One")
     there = (await restore_from(other_machine, await pack(workspaces, here), origin)).workspace
     commit(there.path, "two.txt", "two\n", "Two")
@@ -243,12 +243,12 @@ async def test_an_older_copy_keeps_its_ignored_files_as_it_goes_on(
     assert not (there.path / "cache").exists()
     assert back.workspace.id == "ws_1"
     assert back.superseded_ref is None
-    assert (here.path / "cache/a").read_text() == "dear\n"
+    assert (here.path / "cache/a").read_text() == "expensive\n"
     assert git(here.path, "status", "--porcelain") == ""
 
 
 @pytest.mark.parametrize("how", ["commit", "amended there", "merging", "no .git"])
-async def test_a_copy_with_work_of_its_own_is_left_and_another_made_beside_it(
+async def test_a_copy_with_its_own_work_stays_and_a_new_one_is_created(
     workspaces: Workspaces, other_machine: Workspaces, origin: Path, how: str
 ) -> None:
     here = await prepare(workspaces, origin)
@@ -278,7 +278,7 @@ async def test_a_copy_with_work_of_its_own_is_left_and_another_made_beside_it(
     assert await workspaces.reopen("ws_1-2") == back.workspace
 
 
-async def test_a_copy_that_was_unpacked_already_is_unpacked_again_without_loss(
+async def test_unpacking_twice_loses_nothing(
     workspaces: Workspaces, other_machine: Workspaces, origin: Path
 ) -> None:
     here = await prepare(workspaces, origin)

@@ -1,4 +1,4 @@
-"""What cannot be carried to another machine is left out, and named."""
+"""Work that cannot be carried to another machine is omitted and named."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ async def test_a_workspace_without_its_repository_is_a_clear_error(
     assert "no longer a git repository" in raised.value.user_message
 
 
-async def test_a_repository_made_anew_by_the_agent_is_carried_whole(
+async def test_a_repository_recreated_by_the_agent_is_carried_in_full(
     workspaces: Workspaces, other_machine: Workspaces, origin: Path
 ) -> None:
     here = await prepare(workspaces, origin)

@@ -1,4 +1,4 @@
-"""Carried work that is hostile, damaged, or no longer fits; and the cheap look at HEAD."""
+"""Carried work that is hostile, damaged or outdated; and the quick read of HEAD."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HOOKS = ("post-checkout", "post-index-change", "reference-transaction", "post-co
 
 
 def plant_programs(path: Path, marker: Path) -> None:
-    """Everything by which a repository can have programs run."""
+    """Add every configuration by which a repository can run programs."""
     script = path / "evil.sh"
     script.write_text(f"#!/bin/sh\ntouch '{marker}'\ncat\n")
     script.chmod(0o755)
@@ -41,7 +41,7 @@ def plant_programs(path: Path, marker: Path) -> None:
     git(path, "config", "core.hooksPath", str(hooks))
 
 
-async def test_nothing_of_a_hostile_workspace_runs(
+async def test_no_program_of_a_hostile_workspace_runs(
     workspaces: Workspaces, other_machine: Workspaces, origin: Path, tmp_path: Path
 ) -> None:
     marker = tmp_path / "something ran"
@@ -59,7 +59,7 @@ async def test_nothing_of_a_hostile_workspace_runs(
     assert (here.path / "two.txt").exists()
 
 
-async def test_nothing_is_fetched_for_what_a_workspace_lacks(
+async def test_missing_objects_of_a_workspace_are_not_fetched(
     workspaces: Workspaces, tmp_path: Path
 ) -> None:
     marker = tmp_path / "something ran"
@@ -77,7 +77,7 @@ async def test_nothing_is_fetched_for_what_a_workspace_lacks(
     (here.path / ".git" / branch).parent.mkdir(parents=True, exist_ok=True)
     (here.path / ".git" / branch).write_text("1" * 40 + "\n")
 
-    for look in (
+    for read_workspace in (
         lambda: workspaces.head(here),
         lambda: workspaces.save(here, "run_1/1"),
         lambda: workspaces.diff(here, None),
@@ -85,7 +85,7 @@ async def test_nothing_is_fetched_for_what_a_workspace_lacks(
         lambda: workspaces.bundle(here, since=None, saved=None),
     ):
         with suppress(WorkspaceError):
-            await look()
+            await read_workspace()
 
     assert not marker.exists()
 
@@ -103,7 +103,7 @@ async def test_configuration_of_the_workspace_is_not_carried(
 
 
 @pytest.mark.parametrize("name", [".git", ".GIT", "git~1", "..", ".git\u200c"])
-async def test_trees_that_reach_into_git_s_own_directory_are_refused(
+async def test_trees_with_paths_in_the_git_directory_are_refused(
     workspaces: Workspaces, other_machine: Workspaces, origin: Path, name: str
 ) -> None:
     here = await prepare(workspaces, origin)
@@ -130,7 +130,7 @@ def _object(path: Path, kind: str, raw: bytes) -> str:
     ).stdout.strip().decode()  # fmt: skip
 
 
-async def test_links_that_lead_out_are_not_followed(
+async def test_links_to_outside_are_not_followed(
     workspaces: Workspaces, other_machine: Workspaces, origin: Path, tmp_path: Path
 ) -> None:
     outside = tmp_path / "outside"
@@ -150,7 +150,7 @@ async def test_links_that_lead_out_are_not_followed(
     assert (here.path / "way/file.txt").read_text() == "newer\n"
 
 
-async def test_a_damaged_bundle_is_refused_and_nothing_is_left_of_it(
+async def test_a_damaged_bundle_is_refused_and_leaves_nothing(
     workspaces: Workspaces, other_machine: Workspaces, origin: Path
 ) -> None:
     here = await prepare(workspaces, origin)
@@ -177,7 +177,7 @@ async def test_a_damaged_bundle_is_refused_and_nothing_is_left_of_it(
 @pytest.mark.parametrize(
     "name", ["refs/heads/../../HEAD", "refs/heads/a\ndelete HEAD", "HEAD", "refs/remotes/origin/x"]
 )
-async def test_names_of_references_cannot_reach_elsewhere(
+async def test_reference_names_cannot_point_elsewhere(
     workspaces: Workspaces, other_machine: Workspaces, origin: Path, name: str
 ) -> None:
     here = await prepare(workspaces, origin)
@@ -196,7 +196,7 @@ async def test_names_of_references_cannot_reach_elsewhere(
     assert git(there.workspace.path, "symbolic-ref", "HEAD") == f"refs/heads/{here.branch}"
 
 
-async def test_a_start_commit_that_no_branch_has_any_more_is_fetched_by_its_name(
+async def test_a_start_commit_without_a_branch_is_fetched_by_its_hash(
     workspaces: Workspaces, other_machine: Workspaces, origin: Path
 ) -> None:
     git(origin, "config", "uploadpack.allowAnySHA1InWant", "true")
@@ -210,7 +210,7 @@ async def test_a_start_commit_that_no_branch_has_any_more_is_fetched_by_its_name
     assert await other_machine.head(there.workspace) == newest
 
 
-async def test_a_start_commit_that_is_gone_is_named_with_what_to_do(
+async def test_a_missing_start_commit_is_named_with_advice(
     workspaces: Workspaces, other_machine: Workspaces, origin: Path
 ) -> None:
     commit(origin, "second.txt", "second\n", "Second")
@@ -228,7 +228,7 @@ async def test_a_start_commit_that_is_gone_is_named_with_what_to_do(
     assert "Push that commit" in raised.value.user_message
 
 
-async def test_a_branch_that_is_gone_from_the_repository_stops_nothing(
+async def test_a_deleted_branch_of_the_repository_does_not_prevent_a_restore(
     workspaces: Workspaces, other_machine: Workspaces, origin: Path
 ) -> None:
     here = await prepare(workspaces, origin, "feature/limits")
@@ -241,7 +241,7 @@ async def test_a_branch_that_is_gone_from_the_repository_stops_nothing(
     assert workspace_files(there.workspace.path) == workspace_files(here.path)
 
 
-async def test_a_shallow_repository_s_work_is_carried(
+async def test_the_work_of_a_shallow_repository_is_carried(
     workspaces: Workspaces, other_machine: Workspaces, origin: Path, tmp_path: Path
 ) -> None:
     commit(origin, "more.txt", "more\n", "More")
@@ -256,7 +256,9 @@ async def test_a_shallow_repository_s_work_is_carried(
     assert workspace_files(there.workspace.path) == workspace_files(here.path)
 
 
-async def test_a_glance_tells_a_commit_from_none(workspaces: Workspaces, origin: Path) -> None:
+async def test_the_quick_read_distinguishes_a_commit_from_none(
+    workspaces: Workspaces, origin: Path
+) -> None:
     here = await prepare(workspaces, origin)
     seen = [await workspaces.read_head_state(here)]
     (here.path / "one.txt").write_text("one\n")
@@ -275,7 +277,7 @@ async def test_a_glance_tells_a_commit_from_none(workspaces: Workspaces, origin:
     assert len(set(seen)) == 4
 
 
-async def test_a_glance_does_not_wait_for_what_the_agent_put_in_its_place(
+async def test_the_quick_read_does_not_block_on_special_files(
     workspaces: Workspaces, origin: Path, tmp_path: Path
 ) -> None:
     here = await prepare(workspaces, origin)

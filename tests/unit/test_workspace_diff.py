@@ -1,4 +1,4 @@
-"""What a run changed, and keeping it, without the agent noticing."""
+"""The changes of a run, and saving them without a visible effect for the agent."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def workspace(workspaces: Workspaces, tmp_path: Path) -> Workspace:
 
 
 def fingerprint(path: Path) -> dict[str, str]:
-    """What the agent can see of its repository's state, beside objects and private refs."""
+    """The state of the repository that the agent can see, without objects and private refs."""
     seen = {
         name: hashlib.sha256((path / ".git" / name).read_bytes()).hexdigest()
         for name in ("index", "HEAD", "config")
@@ -83,7 +83,7 @@ async def test_uncommitted_and_untracked_work_counts_and_is_marked(
     assert fingerprint(path) == before
 
 
-async def test_binary_files_renames_and_deletions_are_told_apart(
+async def test_binary_files_renames_and_deletions_are_distinguished(
     workspaces: Workspaces, workspace: Workspace
 ) -> None:
     path = workspace.path
@@ -132,7 +132,7 @@ async def test_without_a_base_everything_is_new(workspaces: Workspaces) -> None:
     assert [made.subject for made in born.commits] == ["First"]
 
 
-async def test_a_reset_back_behind_the_base_is_told_as_it_is(
+async def test_a_reset_before_the_base_is_shown_as_changes(
     workspaces: Workspaces, workspace: Workspace
 ) -> None:
     path = workspace.path
@@ -148,7 +148,7 @@ async def test_a_reset_back_behind_the_base_is_told_as_it_is(
     assert stat.commits == ()
 
 
-async def test_many_files_are_added_up_in_a_last_line(
+async def test_many_files_are_summed_in_a_last_line(
     workspaces: Workspaces, workspace: Workspace
 ) -> None:
     for number in range(worktree.MAX_FILES + 5):
@@ -180,7 +180,7 @@ async def test_saving_keeps_all_work_on_a_private_reference(
     assert saved["commit"] == git(path, "rev-parse", "refs/signalbox/run_1/1")
 
 
-async def test_saving_works_again_and_before_the_first_commit(workspaces: Workspaces) -> None:
+async def test_saving_works_repeatedly_and_before_the_first_commit(workspaces: Workspaces) -> None:
     workspace = await workspaces.prepare(
         workspace_id="ws_2", source=None, branch=None, run_branch="signalbox/x"
     )
@@ -195,7 +195,7 @@ async def test_saving_works_again_and_before_the_first_commit(workspaces: Worksp
     assert git(workspace.path, "show", "refs/signalbox/run_1/1:a.txt") == "2"
 
 
-async def test_nothing_the_agent_configures_is_run(
+async def test_no_program_configured_by_the_agent_runs(
     workspaces: Workspaces, workspace: Workspace, tmp_path: Path
 ) -> None:
     path = workspace.path
@@ -227,7 +227,7 @@ async def test_nothing_the_agent_configures_is_run(
     assert not marker.exists()
 
 
-async def test_a_half_finished_merge_does_not_stop_it(
+async def test_an_unfinished_merge_does_not_prevent_saving(
     workspaces: Workspaces, workspace: Workspace
 ) -> None:
     path = workspace.path
@@ -249,7 +249,7 @@ async def test_a_half_finished_merge_does_not_stop_it(
     assert (path / ".git/index").read_bytes() == before
 
 
-async def test_repositories_inside_the_workspace_do_not_stop_it(
+async def test_repositories_inside_the_workspace_do_not_prevent_saving(
     workspaces: Workspaces, workspace: Workspace
 ) -> None:
     path = workspace.path
@@ -265,7 +265,7 @@ async def test_repositories_inside_the_workspace_do_not_stop_it(
     assert "zzz.txt" in {change.path for change in stat.files}
 
 
-async def test_a_damaged_index_does_not_stop_it(
+async def test_a_damaged_index_does_not_prevent_saving(
     workspaces: Workspaces, workspace: Workspace
 ) -> None:
     (workspace.path / ".git/index").write_bytes(b"garbage")
@@ -280,8 +280,8 @@ async def test_a_damaged_index_does_not_stop_it(
 async def test_a_repository_the_agent_removed_is_a_clear_error(
     workspaces: Workspaces, workspace: Workspace, damage: str
 ) -> None:
-    aside = workspace.path.parent / "aside"
-    (workspace.path / ".git").rename(aside)
+    moved = workspace.path.parent / "moved"
+    (workspace.path / ".git").rename(moved)
     if damage == "emptied":
         (workspace.path / ".git").mkdir()
 
@@ -292,7 +292,7 @@ async def test_a_repository_the_agent_removed_is_a_clear_error(
     assert await workspaces.head(workspace) is None
 
 
-async def test_a_base_that_is_gone_is_a_clear_error(
+async def test_a_missing_base_is_a_clear_error(
     workspaces: Workspaces, workspace: Workspace
 ) -> None:
     with pytest.raises(WorkspaceError, match="is gone"):
@@ -307,7 +307,7 @@ async def test_labels_that_are_no_reference_names_are_refused(
         await workspaces.save(workspace, label)
 
 
-async def test_another_hash_works_too(workspaces: Workspaces, tmp_path: Path) -> None:
+async def test_a_sha256_repository_works_too(workspaces: Workspaces, tmp_path: Path) -> None:
     origin = tmp_path / "sha256"
     git(tmp_path, "init", "-q", "--object-format=sha256", str(origin))
     (origin / "a.txt").write_text("a\n")

@@ -1,4 +1,4 @@
-"""The mirror that workspaces of one repository share: news, many at once, damage."""
+"""The mirror that workspaces of one repository share: updates, concurrency, damage."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.unit.repositories import commit, git, origin, prepare, workspaces
 __all__ = ["origin", "workspaces"]
 
 
-async def test_a_second_fetch_brings_what_is_new_and_forgets_what_is_gone(
+async def test_a_second_fetch_adds_new_and_removes_deleted_branches(
     workspaces: Workspaces, origin: Path
 ) -> None:
     await prepare(workspaces, origin)
@@ -27,7 +27,7 @@ async def test_a_second_fetch_brings_what_is_new_and_forgets_what_is_gone(
     assert "feature" not in git(second.path, "branch", "-r")
 
 
-async def test_a_rewritten_history_is_followed(workspaces: Workspaces, origin: Path) -> None:
+async def test_a_rewritten_history_is_fetched(workspaces: Workspaces, origin: Path) -> None:
     await prepare(workspaces, origin)
     git(origin, "commit", "-q", "--amend", "-m", "Begin anew")
 
@@ -38,7 +38,7 @@ async def test_a_rewritten_history_is_followed(workspaces: Workspaces, origin: P
     assert second.base_commit == git(origin, "rev-parse", "trunk")
 
 
-async def test_many_runs_prepare_at_once_from_several_workers(
+async def test_many_runs_of_several_workers_prepare_concurrently(
     workspaces: Workspaces, origin: Path
 ) -> None:
     other = Workspaces(workspaces.root, git_timeout=timedelta(seconds=30))
@@ -60,7 +60,7 @@ async def test_many_runs_prepare_at_once_from_several_workers(
     assert len(list((workspaces.root / "mirrors").glob("*.git"))) == 1
 
 
-async def test_preparing_the_same_workspace_twice_at_once_makes_it_once(
+async def test_concurrent_preparations_create_a_workspace_once(
     workspaces: Workspaces, origin: Path
 ) -> None:
     first, second = await asyncio.gather(prepare(workspaces, origin), prepare(workspaces, origin))
@@ -85,12 +85,12 @@ async def test_a_mirror_with_locks_of_a_killed_fetch_still_works(
     assert (second.path / "more.txt").exists()
 
 
-async def test_a_damaged_mirror_is_made_again(workspaces: Workspaces, origin: Path) -> None:
+async def test_a_damaged_mirror_is_recreated(workspaces: Workspaces, origin: Path) -> None:
     await prepare(workspaces, origin)
     [mirror] = (workspaces.root / "mirrors").glob("*.git")
     for file in (*mirror.glob("objects/??/*"), *mirror.glob("objects/pack/*.pack")):
         file.chmod(0o600)
-        # A new file: the workspaces' hard links keep the old content.
+        # A new file, because the workspaces' hard links share the old content.
         file.unlink()
         file.write_bytes(b"")
     commit(origin, "more.txt", "more\n", "More")

@@ -1,4 +1,4 @@
-"""Reaching a repository: what is none, hosts that refuse or hang, and what git is told."""
+"""Remote repositories: invalid ones, hosts that refuse or hang, and the end of git."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ __all__ = ["origin", "workspaces"]
 
 
 @pytest.mark.parametrize("kind", ["missing", "plain directory", "file", "inside"])
-async def test_what_is_no_repository_is_said_to_be_none(
+async def test_an_invalid_repository_is_reported(
     workspaces: Workspaces, origin: Path, tmp_path: Path, kind: str
 ) -> None:
-    place = tmp_path / "something"
+    path = tmp_path / "something"
     if kind == "plain directory":
-        place.mkdir()
+        path.mkdir()
     if kind == "file":
-        place.write_text("a file")
+        path.write_text("a file")
     if kind == "inside":
-        place = origin / "subdirectory"
-        place.mkdir()
+        path = origin / "subdirectory"
+        path.mkdir()
 
     with pytest.raises(UnreachableRepository) as raised:
-        await prepare(workspaces, place)
+        await prepare(workspaces, path)
 
     assert "repository" in raised.value.user_message or "directory" in raised.value.user_message
     assert await workspaces.reopen("ws_1") is None
@@ -55,7 +55,7 @@ FakeSsh = Callable[[str], Workspaces]
 
 @pytest.fixture
 def over_ssh(tmp_path: Path) -> FakeSsh:
-    """Workspaces whose `ssh` is a script."""
+    """Workspaces that use a script as `ssh`."""
 
     def make(script: str, timeout: float = 30) -> Workspaces:
         programs = tmp_path / "programs"
@@ -83,18 +83,18 @@ async def test_a_repository_behind_ssh_is_cloned(
     plain.mkdir()
     git(plain, "init", "-q", "-b", "trunk")
     newest = commit(plain, "a.txt", "a\n", "A")
-    # The last argument is the command for the other side.
+    # The last argument is the command for the remote side.
     workspaces = over_ssh(
-        f'echo "$@" >> "{tmp_path}/asked"\nfor last in "$@"; do :; done\nexec sh -c "$last"'
+        f'echo "$@" >> "{tmp_path}/arguments"\nfor last in "$@"; do :; done\nexec sh -c "$last"'
     )
 
     workspace = await prepare(workspaces, form.format(plain))
 
     assert workspace.base_commit == newest
-    assert "BatchMode=yes" in (tmp_path / "asked").read_text()
+    assert "BatchMode=yes" in (tmp_path / "arguments").read_text()
 
 
-async def test_a_key_that_is_refused_says_who_must_get_access(over_ssh: FakeSsh) -> None:
+async def test_a_refused_key_is_reported_with_the_repository(over_ssh: FakeSsh) -> None:
     workspaces = over_ssh("echo 'git@host: Permission denied (publickey).' >&2; exit 255")
 
     with pytest.raises(UnreachableRepository) as raised:
@@ -103,7 +103,7 @@ async def test_a_key_that_is_refused_says_who_must_get_access(over_ssh: FakeSsh)
     assert "may not read `git@host.example:acme/api.git`" in raised.value.user_message
 
 
-async def test_a_remote_that_hangs_is_given_up_with_all_its_processes(
+async def test_a_hanging_remote_is_ended_with_all_its_processes(
     tmp_path: Path, over_ssh: FakeSsh
 ) -> None:
     workspaces = over_ssh(f"sleep 300 & echo $! > '{tmp_path}/pid'; wait")
@@ -116,12 +116,10 @@ async def test_a_remote_that_hangs_is_given_up_with_all_its_processes(
     assert not _is_alive(int((tmp_path / "pid").read_text()))
 
 
-async def test_being_cancelled_ends_git_and_its_processes(
-    tmp_path: Path, over_ssh: FakeSsh
-) -> None:
+async def test_cancellation_ends_git_and_its_processes(tmp_path: Path, over_ssh: FakeSsh) -> None:
     started = tmp_path / "started"
     os.mkfifo(started)
-    # Open for both, so that a reader whose writer never comes can be let go.
+    # Opened for reading and writing, so that a read without a writer does not block forever.
     held = os.open(started, os.O_RDWR)
     workspaces = over_ssh(f"sleep 300 & echo $! > '{started}'; wait")
 
@@ -139,7 +137,7 @@ async def test_being_cancelled_ends_git_and_its_processes(
 
 
 def _is_alive(pid: int) -> bool:
-    """Whether a process lives on; waits a little for one that was just killed."""
+    """Whether a process is alive; waits a moment for one that was just killed."""
     until = time.monotonic() + 5
     while process_table.find_process(pid) is not None and time.monotonic() < until:
         time.sleep(0.02)

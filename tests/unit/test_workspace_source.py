@@ -1,4 +1,4 @@
-"""What people may name as a repository."""
+"""The accepted forms of a repository address."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from core.workspace.source import BadRepository, parse_source
         "/srv/a path/with spaces",
     ],
 )
-def test_every_allowed_kind_is_taken(text: str) -> None:
+def test_every_allowed_form_is_accepted(text: str) -> None:
     source = parse_source(f"  {text} ")
 
     assert source.display_url.replace("%20", " ") == text
@@ -76,7 +76,7 @@ def test_every_allowed_kind_is_taken(text: str) -> None:
         "/\ud800",
     ],
 )
-def test_everything_else_is_refused_with_what_to_do(text: str) -> None:
+def test_everything_else_is_refused_with_advice(text: str) -> None:
     with pytest.raises(BadRepository) as raised:
         parse_source(text)
 
@@ -100,7 +100,7 @@ def test_credentials_are_neither_shown_nor_put_on_a_command_line(text: str) -> N
     assert list(source.settings) == ["http.https://github.com/acme/api.git.extraHeader"]
 
 
-def test_a_password_of_ssh_is_dropped() -> None:
+def test_an_ssh_password_is_removed() -> None:
     source = parse_source("ssh://git:s3cr3t@host/x")
 
     assert source.display_url == "ssh://git@host/x"
@@ -117,7 +117,7 @@ def test_any_text_is_either_a_source_or_refused(text: str) -> None:
 
 
 @given(st.text(max_size=40), st.sampled_from(["https://", "ssh://", "file://", "git@", "/"]))
-def test_any_text_behind_a_known_beginning_is_either_a_source_or_refused(
+def test_any_text_after_a_known_prefix_is_either_a_source_or_refused(
     text: str, beginning: str
 ) -> None:
     with suppress(BadRepository):

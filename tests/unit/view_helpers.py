@@ -1,7 +1,7 @@
-"""Runs to draw, and drawings to compare: shared by the tests of the views.
+"""Runs to draw and comparisons of drawings, shared by the tests of the views.
 
-`UPDATE_SNAPSHOTS=1 pytest tests/unit/test_views_*.py` writes the JSON pictures anew; look at
-the difference before committing it.
+`UPDATE_SNAPSHOTS=1 pytest tests/unit/test_views_*.py` rewrites the JSON snapshots; check
+the difference before you commit it.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from core.domain.runs.run import (
 from core.domain.runs.snapshot import RunSnapshot, Thread
 from core.domain.runs.step import Step, StepStatus
 
-# Nobody but the owner is ever called, and only by an id that Slack could have given.
+# Only the owner may be mentioned, and only by an id that Slack could have given.
 _MENTION = re.compile(r"<!(?!date\^)|<@(?!U0ADA>)")
 _SNAPSHOTS_DIR = Path(__file__).parent / "snapshots"
 NOW = datetime(2026, 11, 21, 3, 14, 7, tzinfo=UTC)
 RUN_ID = "run_0a1b2c3d4e5f"
-# Words that grow when escaped, that want out of code, and that call people.
+# Texts that grow when escaped, that try to end code, and that mention people.
 AWKWARD_TEXTS = tuple(
     piece * (6000 // len(piece))
     for piece in (
@@ -83,7 +83,7 @@ Requests over **100 a minute** are refused with `429`.
 
 
 def make_run(**changes: Any) -> Run:
-    """A running run, four minutes in."""
+    """A running run that started four minutes ago."""
     values: dict[str, Any] = {
         "id": UUID(int=1),
         "run_id": RUN_ID,
@@ -114,7 +114,7 @@ def make_run(**changes: Any) -> Run:
 
 
 def make_ended_run(reason: StopReason, **changes: Any) -> Run:
-    """A run that ended for this reason, as the rows have it."""
+    """A run that ended for this reason, with the fields of a real row."""
     values: dict[str, Any] = {
         "status": reason.final_status,
         "stop_reason": reason,
@@ -135,12 +135,12 @@ def make_snapshot(run: Run | None = None, **changes: Any) -> RunSnapshot:
 
 
 def make_thread(*legs: RunSnapshot) -> Thread:
-    """A thread of these legs."""
+    """A thread of these runs."""
     return Thread(thread_key=RUN_ID, team_id="T0ACME", channel_id="C0BUILDS", legs=legs)
 
 
 def make_kill(phase: Phase, **changes: Any) -> Termination:
-    """A kill that has come this far."""
+    """A kill in this phase."""
     is_over = phase is Phase.CONFIRMED
     values: dict[str, Any] = {
         "id": UUID(int=3),
@@ -161,7 +161,7 @@ def make_kill(phase: Phase, **changes: Any) -> Termination:
 
 
 def make_steps(*statuses: StepStatus) -> tuple[Step, ...]:
-    """A plan."""
+    """Steps with these statuses."""
     return tuple(
         Step(
             step_id=number,
@@ -176,7 +176,7 @@ def make_steps(*statuses: StepStatus) -> tuple[Step, ...]:
 
 
 def text_of(drawn: Message | dict[str, Any]) -> str:
-    """All texts of a drawing, for looking into."""
+    """All texts of a drawing, for searching."""
     content = [drawn.text, *drawn.blocks] if isinstance(drawn, Message) else [drawn]
     elements = _elements(content)
     texts = [one[key] for one in elements for key in ("text", "initial_value") if key in one]
@@ -194,7 +194,7 @@ def buttons_of(message: Message) -> list[str]:
 
 
 def problems_of(message: Message) -> list[str]:
-    """Everything that Slack or we would not have in a message."""
+    """Everything in a message that Slack or the project's rules forbid."""
     found = check_message(list(message.blocks), message.text)
     total = count_characters(list(message.blocks))
     if total > blocks.MESSAGE_LIMIT:
@@ -215,24 +215,24 @@ def problems_of(message: Message) -> list[str]:
 
 
 def assert_fits(message: Message) -> None:
-    """A message that can be sent."""
+    """Assert that a message can be sent."""
     assert problems_of(message) == []
 
 
 def assert_view_fits(view: dict[str, Any]) -> None:
-    """Everything Slack asks of a view."""
+    """Assert that Slack accepts a view."""
     assert check_view(view) == []
 
 
 def assert_matches_snapshot(name: str, drawn: Message | dict[str, Any]) -> None:
-    """The drawing is as it was when somebody last looked at it."""
+    """Assert that the drawing matches its snapshot."""
     content = asdict(drawn) if is_dataclass(drawn) else drawn
     snapshot = json.dumps(content, indent=1, ensure_ascii=False, default=list) + "\n"
     path = _SNAPSHOTS_DIR / f"{name}.json"
     if os.environ.get("UPDATE_SNAPSHOTS"):
         path.parent.mkdir(exist_ok=True)
         path.write_text(snapshot, encoding="utf-8")
-    assert path.exists(), f"no picture {path.name}; write it with UPDATE_SNAPSHOTS=1"
+    assert path.exists(), f"no snapshot {path.name}; write it with UPDATE_SNAPSHOTS=1"
     assert snapshot == path.read_text(encoding="utf-8"), f"{path.name} differs"
 
 

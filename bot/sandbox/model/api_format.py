@@ -19,14 +19,14 @@ _INPUT_CHUNK = 8_000
 def message(
     turn: Turn, conversation: Conversation, *, model: str, request_chars: int, new_chars: int
 ) -> dict[str, Any]:
-    """The whole answer.  Each call makes its own ids.
+    """The whole answer.  Each call makes new ids.
 
     Args:
-        turn: What is said.
-        conversation: Where in the script.
-        model: As the request names it.
-        request_chars: Size of the request: its context, in characters.
-        new_chars: The part of it that no earlier request held, so not yet cached.
+        turn: The turn to encode.
+        conversation: The script's position.
+        model: The model's name, as in the request.
+        request_chars: Size of the whole request in characters.
+        new_chars: Characters that no earlier request contained, so not yet cached.
     """
     content: list[dict[str, Any]] = []
     if turn.text:

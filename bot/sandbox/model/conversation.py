@@ -1,4 +1,4 @@
-"""Reading a request to the Messages API: which task, how far it is, what came back."""
+"""Reads a request to the Messages API: the task, its progress and the tool results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bot.sandbox.model.script import Conversation, ToolResult
 
 _DIRECTIVE = re.compile(r"\[\s*([a-z-]+)\s*:\s*([^\]\n]{1,200}?)\s*\]", re.IGNORECASE)
 _REMINDER = re.compile(r"<system-reminder>.*?</system-reminder>", re.DOTALL)
-# How the program shows the model what a person sent while a turn ran.
+# How the program shows the model a message that a person sent during a turn.
 _STEERED = re.compile(
     r"The user sent a new message while you were working:\n(.*?)"
     r"(?=\n\n(?:This is how Claude Code|IMPORTANT:|Address the message)|\Z)",
@@ -35,17 +35,17 @@ _CALL_ID = re.compile(r"toolu_01t(\d+)c")
 
 
 def call_id(turn: int) -> str:
-    """An id for a tool call that tells, when it comes back, which turn made it."""
+    """An id for a tool call that contains the number of the turn that made it."""
     return f"toolu_01t{turn}c{uuid4().hex[:16]}"
 
 
 def parse_directives(text: str) -> dict[str, str]:
-    """The `[name: value]` pairs of a text, names in lower case; the last of a name holds."""
+    """The `[name: value]` pairs of a text, names in lower case; the last one of a name counts."""
     return {name.lower(): value for name, value in _DIRECTIVE.findall(text)}
 
 
 def without_directives(text: str) -> str:
-    """The text as a person would have written it."""
+    """The text without its `[name: value]` pairs."""
     return " ".join(_DIRECTIVE.sub(" ", text).split())
 
 
@@ -60,7 +60,7 @@ class _ConversationState:
     calls: dict[str, tuple[int, str, Mapping[str, Any]]] = field(default_factory=dict)
 
     def add_user_text(self, text: str) -> None:
-        """A person speaks: a new task, or words to the one under way."""
+        """Add a person's words: a new task, or a follow-up to the current one."""
         if self.task is None or self.is_finished or "scenario" in parse_directives(text):
             self.task, self.is_finished, self.position = text, False, 0
             self.results, self.follow_ups, self.unanswered = [], [], []
@@ -69,7 +69,7 @@ class _ConversationState:
             self.unanswered.append(text)
 
     def add_assistant_turn(self, blocks: Sequence[Mapping[str, Any]]) -> None:
-        """The model had a turn."""
+        """Add a turn of the model."""
         calls = [block for block in blocks if block.get("type") == "tool_use"]
         texts = [str(block.get("text", "")) for block in blocks if block.get("type") == "text"]
         if not calls:
@@ -85,7 +85,7 @@ class _ConversationState:
         self.position = turn + 1
 
     def add_tool_result(self, block: Mapping[str, Any]) -> None:
-        """A tool's result arrives."""
+        """Add a tool's result."""
         turn, name, arguments = self.calls.get(block["tool_use_id"], (self.position, "", {}))
         self.results.append(
             ToolResult(
@@ -99,10 +99,10 @@ class _ConversationState:
 
 
 def read_conversation(body: Mapping[str, Any]) -> Conversation:
-    """The scene of a request, from its messages alone.
+    """Rebuild the script's position in the conversation from the request's messages alone.
 
-    A text of a person starts a task if none is under way; the words that continue or steer
-    one do not. A directive `[scenario: …]` always starts one.
+    A person's text starts a task if none is in progress; otherwise it is a follow-up to the
+    current one.  A text with a `[scenario: …]` directive always starts a task.
     """
     state = _ConversationState()
     for message in body.get("messages", ()):
@@ -128,7 +128,7 @@ def read_conversation(body: Mapping[str, Any]) -> Conversation:
 
 
 def _user_texts(role: str | None, block: Mapping[str, Any]) -> Iterator[str]:
-    """What a person said in a block: beside notes and reminders of the program."""
+    """A person's texts in a block, without notes and reminders of the program."""
     text = _text_of(block.get("content")) if block.get("type") == "tool_result" else ""
     text = str(block.get("text", "")) if block.get("type") == "text" else text
     steered = _STEERED.findall(text)

@@ -11,7 +11,7 @@ _STOPWORDS = (
     "a an and are as at be by can for from in into is it make new of on or our please so some "
     "that the their this to up use we with write you your"
 )
-# The first word of a task is most often what to do, not what it is about.
+# The first word of a task mostly says what to do, not what it is about.
 _VERBS = (
     "add build change clean create debug design do document extend fix handle implement improve "
     "introduce investigate refactor remove rename repair review ship support test update"
@@ -26,9 +26,9 @@ class Draft:
     """A module and its test, both in the repository's root.
 
     Attributes:
-        description: What the module does, to complete "It …".
+        description: What the module does, in words that complete "It …".
         flawed: The module with a mistake its test finds.
-        mistake: The wrong piece of `flawed`, unique in it, and `remedy` the right one.
+        mistake: The wrong piece of `flawed`, unique in it; `remedy` is the right one.
     """
 
     module: str
@@ -41,17 +41,17 @@ class Draft:
 
     @property
     def path(self) -> str:
-        """Of the module."""
+        """Path of the module."""
         return f"{self.module}.py"
 
     @property
     def test_path(self) -> str:
-        """Of the test."""
+        """Path of the test."""
         return f"test_{self.module}.py"
 
 
 def module_slug(task: str) -> str:
-    """A module name from a task's words, never one of Python's own."""
+    """A module name from a task's words, never the name of a standard module."""
     words = re.findall(r"[a-z][a-z0-9]*", task.lower())
     significant = [word for word in words if word not in _IGNORED_WORDS]
     slug = "_".join(significant[:_SLUG_WORDS])[:_SLUG_CHARS].strip("_")
@@ -61,10 +61,10 @@ def module_slug(task: str) -> str:
 
 
 def draft_for(task: str, *, taken: str = "") -> Draft:
-    """Something fitting for a task.
+    """A draft that fits a task.
 
     Args:
-        task: What was asked for.
+        task: The task's text.
         taken: A listing of the directory; its names are not used again.
     """
     slug = module_slug(task)
@@ -223,10 +223,10 @@ if __name__ == "__main__":
 )
 
 _CHECKLIST = _Pattern(
-    description="reads a checklist and tells how much of it is done",
+    description="reads a checklist and computes how much of it is done",
     mistake="return round(100 * self.done / max(len(self.items) + 1, 1))",
     remedy="return round(100 * self.done / max(len(self.items), 1))",
-    code='''"""Read a Markdown checklist and tell how much of it is done."""
+    code='''"""Read a Markdown checklist and compute how much of it is done."""
 
 import re
 from dataclasses import dataclass
@@ -268,7 +268,7 @@ class ChecklistTest(unittest.TestCase):
     def test_leaves_other_lines_out(self):
         self.assertEqual(parse("# Title\\n\\n- plain item\\n").items, ())
 
-    def test_tells_how_much_is_done(self):
+    def test_computes_how_much_is_done(self):
         self.assertEqual(parse("- [x] a\\n- [ ] b\\n").percent, 50)
 
     def test_an_empty_list_is_not_an_error(self):

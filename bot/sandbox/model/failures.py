@@ -1,4 +1,4 @@
-"""Scripts of what goes wrong: tools that will not end, and a model that fails."""
+"""Scripts that fail: tools that do not end, and a model that returns errors."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
 print("ignoring signals", flush=True)
 time.sleep(600)
 """
-# Forty children, each with a session of its own, deaf to polite signals; and one that
-# starts replacements, up to sixty more. All end by themselves after ten minutes.
+# Forty children, each in its own session, that ignore polite signals; and one that starts
+# up to sixty more while they are killed.  All end automatically after ten minutes.
 _FORK_STORM = """\
 import os, signal, time
 def child():
@@ -59,15 +59,16 @@ def _shell_quote(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
 
 
-# Leaves the shell's session, and the tool's pipes.
+# Leaves the shell's session and closes the tool's pipes.
 _ESCAPED = "setsid --fork sleep 600 </dev/null >/dev/null 2>&1"
-# Twice removed from the shell, without the run's mark, deaf: what only its parent knows.
+# A daemon (forked twice) without the run's marker that ignores signals: only its parent
+# process could identify it.
 _DAEMON = (
     f'(env -i PATH="$PATH" setsid python3 -c {_shell_quote(_STUBBORN)} '
     "</dev/null >/dev/null 2>&1 &)"
 )
 _ESCAPED_STUBBORN = f"setsid --fork python3 -c {_shell_quote(_STUBBORN)} </dev/null >/dev/null 2>&1"
-# Upwards from the shell to the agent's program.
+# Walks up from the shell to the agent's program.
 _FIND_PROGRAM = """\
 import os, signal, sys
 pid = os.getppid()
@@ -82,7 +83,7 @@ while pid > 1:
 
 
 def _hanging_tool(command: str) -> Play:
-    """Run something that does not end; whoever continues afterwards gets a report."""
+    """Run a command that does not end; a later continue gets a report."""
 
     def play(conversation: Conversation) -> Turn:
         if conversation.position == 0:
@@ -101,7 +102,7 @@ def _hanging_tool(command: str) -> Play:
 
 
 def _slow_commit(conversation: Conversation) -> Turn:
-    """Commit with a hook that takes `[pause: 1500]` milliseconds, and then once more."""
+    """Commit with a hook that takes `[pause: 1500]` milliseconds, then commit again."""
     if conversation.follow_ups:
         return Turn(text="## Summary\n\n" + "What was committed before the stop is whole. " * 5)
     pause = conversation.int_directive("pause", 1500, maximum=60_000) / 1000
@@ -129,13 +130,13 @@ def _write_marker_file() -> ToolCall:
 
 
 def _failing_call(failure: Failure) -> Play:
-    """One turn of work, then trouble; `[times: 2]` or `[times: forever]` say how often."""
+    """One turn of work, then failed calls; `[times: 2]` or `[times: forever]` say how many."""
 
     def play(conversation: Conversation) -> Turn:
         if conversation.position == 0:
             return Turn(text="A first command.", calls=(bash("echo first", "Begin"),))
         return Turn(
-            text="## Summary\n\nThe work went on after the trouble with the model: the first "
+            text="## Summary\n\nThe work went on after the failed calls to the model: the first "
             "command had run before it, and its result was still known afterwards. Nothing was "
             "changed in the repository. If this report can be read, the calls were repeated "
             "until one of them was answered.",
@@ -166,7 +167,7 @@ def _with_requested_times(failure: Failure, conversation: Conversation) -> Failu
 
 
 def _usage_limit(conversation: Conversation) -> Turn:
-    """The account's limit is used up until a time; retrying sooner is of no use."""
+    """The account's limit is used up until a given time; an earlier retry does not help."""
     resets_at = datetime.now(UTC) + timedelta(minutes=conversation.int_directive("minutes", 60))
     if conversation.follow_ups:
         return Turn(text="## Summary\n\n" + "The limit was lifted and the work went on. " * 5)
@@ -188,7 +189,7 @@ def _usage_limit(conversation: Conversation) -> Turn:
 
 
 def _end_program(signal_number: int) -> Play:
-    """The tool ends the agent's own program from within."""
+    """The tool kills the agent's own program."""
 
     def play(conversation: Conversation) -> Turn:
         if conversation.position == 0 and not conversation.follow_ups:

@@ -1,4 +1,4 @@
-"""The scripted model's task list, in the dialect the program at hand understands."""
+"""The scripted model's task list, in the format that the running program understands."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _CREATE_TOOL = "TaskCreate"
 
 @dataclass(frozen=True)
 class PlanStep:
-    """One step: what to do, and how to say that it is being done."""
+    """One step, in both forms the program asks for: to do, and in progress."""
 
     name: str
     active_name: str
 
 
 def create_plan(steps: Sequence[PlanStep]) -> tuple[ToolCall, ...]:
-    """Calls that create the list; all steps pending."""
+    """Calls that create the list with all steps pending."""
     return tuple(
         ToolCall(
             _CREATE_TOOL,
@@ -40,8 +40,8 @@ def update_plan(
 ) -> tuple[ToolCall, ...]:
     """Calls after which `done` steps are completed and the next one is in progress.
 
-    If the program has no TaskCreate, the whole list goes out as TodoWrite; if that was
-    refused too, there is no list.
+    A program without TaskCreate gets the whole list as TodoWrite; if it refused that too,
+    there is no list.
     """
     created = [r for r in conversation.results if r.name == _CREATE_TOOL]
     ids = [match[1] for r in created if (match := _CREATED.search(r.text))]
@@ -53,7 +53,7 @@ def update_plan(
 
 
 def todo_write(steps: Sequence[PlanStep], *, done: int) -> ToolCall:
-    """The older dialect: every call holds the whole list."""
+    """The older format: every call contains the whole list."""
     return ToolCall(
         "TodoWrite",
         {

@@ -1,4 +1,4 @@
-"""Which script plays for a task, and the ones that show ordinary work."""
+"""Chooses the script for a task; holds the scripts of ordinary work."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bot.sandbox.model.variety import VARIETY_SCRIPTS
 from bot.sandbox.model.work import work_play
 
 DEFAULT = "work"
-# A pace at which a person can follow.
+# Slow enough for a person to follow.
 _SLOW = timedelta(seconds=2)
 _MAX_DELAY = timedelta(minutes=10)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m)?")
@@ -39,7 +39,7 @@ _WORK_SCRIPTS: tuple[Script, ...] = (
     ),
     Script(
         name="fix",
-        description="the first version has a mistake; its test finds it; mended and committed",
+        description="the first version has a mistake; its test finds it; it is fixed and committed",
         play=work_play(flawed=True),
     ),
     Script(
@@ -60,7 +60,7 @@ SCRIPTS: Mapping[str, Script] = {
 
 
 def choose_script(conversation: Conversation, scripts: Mapping[str, Script]) -> Script:
-    """The script a task names (`[scenario: hang]`), or what suits its words and tools."""
+    """The script a task names (`[scenario: hang]`), or one that fits its words and tools."""
     script_name = conversation.directives.get("scenario", "").strip().lower().replace("_", "-")
     if script_name in scripts:
         return scripts[script_name]
@@ -72,7 +72,7 @@ def choose_script(conversation: Conversation, scripts: Mapping[str, Script]) -> 
 
 
 def delay_of(conversation: Conversation) -> timedelta | None:
-    """What `[delay: 2s]` in the task asks for, clipped to 10 minutes."""
+    """The pause that `[delay: 2s]` in the task requests, at most 10 minutes."""
     found = _DURATION.fullmatch(conversation.directives.get("delay", "").strip().lower())
     if found is None:
         return None

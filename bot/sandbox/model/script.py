@@ -1,7 +1,7 @@
-"""A small language for what a scripted model says and does.
+"""The vocabulary of scripts: what a scripted model says and does.
 
-A script is a pure function from the scene (the conversation so far) to the next turn, so
-the same conversation gets the same answer in any process, before and after a resume.
+A script is a pure function from the conversation so far to the next turn, so the same
+conversation gets the same answer in any process, before and after a resume.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 
 class FailureKind(StrEnum):
-    """What can go wrong with one call to the model."""
+    """The ways in which one call to the model can fail."""
 
     STATUS = "status"
     CUT = "cut"
@@ -29,8 +29,8 @@ class Failure:
     """A call that is not answered as scripted.
 
     Attributes:
-        times: How often the same turn fails before it is answered; `None` is for ever.
-        should_retry: What the answer's `x-should-retry` says; `None` says nothing.
+        times: How often the same turn fails before it is answered; `None`: always.
+        should_retry: Value of the answer's `x-should-retry` header; `None`: no header.
     """
 
     kind: FailureKind = FailureKind.STATUS
@@ -44,7 +44,7 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True)
 class Tokens:
-    """Usage as the API reports it; `None` leaves a figure to the server's estimate."""
+    """Usage as the API reports it; the server estimates a number that is `None`."""
 
     input: int | None = None
     output: int | None = None
@@ -54,7 +54,7 @@ class Tokens:
 
 @dataclass(frozen=True)
 class ToolCall:
-    """One use of a tool."""
+    """One tool call."""
 
     name: str
     input: Mapping[str, Any]
@@ -65,7 +65,7 @@ class Turn:
     """One answer of the model.  A turn without calls ends the script.
 
     Attributes:
-        delay: How long the model thinks first; `None` leaves it to the server's knob.
+        delay: Pause before the answer; `None`: the server's setting.
     """
 
     text: str = ""
@@ -77,7 +77,7 @@ class Turn:
 
 @dataclass(frozen=True, kw_only=True)
 class ToolResult:
-    """What came back from a call.  `turn` is the script's turn that made it."""
+    """The result of a call; `turn` is the script's turn that made the call."""
 
     turn: int
     name: str
@@ -88,16 +88,16 @@ class ToolResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Conversation:
-    """What a script can see of the conversation.
+    """The part of the conversation that a script can see.
 
     Attributes:
-        task: What the person asked for, directives included.
+        task: The person's words, directives included.
         directives: `[name: value]` pairs found in the task, lower-case names.
-        position: Index of the turn to play, counted since the task was given.
-        results: Of this task's calls, in order.
-        follow_ups: What people said after the task: continue messages, interventions.
-        unanswered: Those of `words` the model has not answered yet.
-        tools: Names of the tools the request offers (tools loaded on demand are left out).
+        position: Index of the turn to play, counted from the start of the task.
+        results: Results of this task's calls, in order.
+        follow_ups: The person's texts after the task: continue messages, interventions.
+        unanswered: The `follow_ups` that the model has not answered yet.
+        tools: Names of the tools the request offers, except tools loaded on demand.
     """
 
     task: str
@@ -113,7 +113,7 @@ class Conversation:
         return tuple(r for r in self.results if r.turn == turn and name in (None, r.name))
 
     def int_directive(self, directive: str, default: int, *, maximum: int = 10_000) -> int:
-        """A directive's whole number, clipped to 0..`most`."""
+        """A directive's whole number, clipped to 0..`maximum`."""
         value = self.directives.get(directive, "")
         return min(int(value), maximum) if value.isdecimal() else default
 
@@ -123,10 +123,10 @@ Play = Callable[[Conversation], Turn]
 
 @dataclass(frozen=True, kw_only=True)
 class Script:
-    """A named behaviour.
+    """A named behaviour of the model.
 
     Attributes:
-        description: One line for people who choose among scripts.
+        description: One line that helps a person choose a script.
     """
 
     name: str
@@ -135,7 +135,7 @@ class Script:
 
 
 def play_in_order(*stages: Turn | Play) -> Play:
-    """Play one stage after another; the last one again if it is asked for more."""
+    """Play one stage after another; then repeat the last one."""
 
     def play(conversation: Conversation) -> Turn:
         stage = stages[min(conversation.position, len(stages) - 1)]
@@ -145,7 +145,7 @@ def play_in_order(*stages: Turn | Play) -> Play:
 
 
 def bash(command: str, description: str, *, timeout: timedelta | None = None) -> ToolCall:
-    """A shell command; `timeout` is the tool's own limit (2 minutes if not given)."""
+    """A shell command; `timeout` is the tool's own limit (`None`: its default, 2 minutes)."""
     arguments: dict[str, Any] = {"command": command, "description": description}
     if timeout is not None:
         arguments["timeout"] = int(timeout.total_seconds() * 1000)
@@ -153,10 +153,10 @@ def bash(command: str, description: str, *, timeout: timedelta | None = None) ->
 
 
 def write(path: str, content: str) -> ToolCall:
-    """A new file.  The tool wants absolute paths; relative ones it resolves itself."""
+    """Write a new file.  The tool wants absolute paths; it resolves relative ones."""
     return ToolCall("Write", {"file_path": path, "content": content})
 
 
 def strip_tags(output: str) -> str:
-    """A tool's output without the tags the program puts around errors."""
+    """A tool's output without the tags that the program adds to errors."""
     return re.sub(r"</?[a-z_-]+>", "", output).strip()

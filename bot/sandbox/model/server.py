@@ -1,8 +1,8 @@
-"""A local Messages API that answers by script, for the demo and for tests.
+"""A local Messages API that answers from scripts, for the demo and for tests.
 
-The real `claude` program talks to it as to Anthropic's.  It keeps no conversation: each
-request says by itself which turn comes next (see `conversation`).  What it does keep is
-how often a turn was made to fail, and a log of the requests.
+The real `claude` program uses it like Anthropic's API.  The server stores no conversation:
+each request contains everything that decides the next turn (see `conversation`).  It does
+store how often a turn has failed, and a log of the requests.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from bot.sandbox.model.script import Conversation, Failure, FailureKind, Script,
 log = logging.getLogger(__name__)
 
 API_KEY = "sk-ant-scripted-model-needs-no-key"
-# A client gives up long before.
+# The client's own timeout is far shorter.
 _HANG_TIME = timedelta(days=1)
 _LOGGED_REQUESTS = 2_000
-# A conversation with images or a large tool output still fits.
+# Large enough for a conversation with images or a large tool output.
 _MAX_BODY_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoggedRequest:
-    """One request, as logged.
+    """One logged request.
 
     Attributes:
         script: Name of the script that answered; `None` for a side call without tools.
-        position: The script's turn.
-        outcome: `answered`, or the trouble that was made.
-        body: The request itself, if `Model.logs_bodies`.
+        position: Index of the script's turn.
+        outcome: `answered`, or the kind of failure.
+        body: The request's body, if `Model.logs_bodies`.
     """
 
     at: datetime
@@ -55,17 +55,17 @@ class LoggedRequest:
 
 @dataclass
 class Model:
-    """A running server, and its knobs.
+    """A running server and its settings.
 
     Attributes:
-        url: For `ANTHROPIC_BASE_URL`.
-        api_key: Any text will do; this one looks right to the program.
-        requests: The last ones, oldest first.
-        scripts: By name; a test may add its own.
-        script: Plays for every task, whatever its text says; `None` chooses by the text.
-        delay: Before each answer, where neither script nor task says otherwise.
-        failures: Each spoils one call (not `times` of it) with tools, in order, before any
-            script is asked.
+        url: Value for `ANTHROPIC_BASE_URL`.
+        api_key: Any text would do; this one passes the program's format check.
+        requests: The latest requests, oldest first.
+        scripts: Scripts by name; a test may add its own.
+        script: The script for every task; `None` chooses by the task's text.
+        delay: Pause before each answer, unless the script or the task sets one.
+        failures: Each fails one call with tools (its `times` is ignored), in order, before
+            any script is consulted.
     """
 
     url: str = ""
@@ -82,7 +82,7 @@ class Model:
     def next_turn(
         self, conversation: Conversation, session_id: str
     ) -> tuple[str, Turn, Failure | None]:
-        """Script, turn, and what is to go wrong instead, if anything."""
+        """The script's name, its turn, and the failure to send instead, if any."""
         script = self.script or choose_script(conversation, self.scripts)
         turn = script.play(conversation)
         if self.failures:
@@ -104,7 +104,7 @@ class Model:
         script: str | None,
         outcome: str,
     ) -> None:
-        """Log a request."""
+        """Append a request to `requests`."""
         self.requests.append(
             LoggedRequest(
                 at=datetime.now(UTC),
@@ -119,7 +119,7 @@ class Model:
         self._request_logged = asyncio.Event()
 
     async def wait_for_turn(self, script: str, position: int = 0) -> None:
-        """Wait until this turn of a script was asked for; the caller sets the time limit."""
+        """Wait until this turn of a script is requested; the caller sets the time limit."""
         while not any(a.script == script and a.position >= position for a in self.requests):
             await self._request_logged.wait()
 
@@ -128,13 +128,13 @@ class Model:
 async def open_model(
     *, host: str = "127.0.0.1", port: int = 0, script: Script | None = None
 ) -> AsyncIterator[Model]:
-    """Serve until the block ends; `port` 0 takes a free one."""
+    """Serve until the block ends; `port` 0 takes any free one."""
     model = Model(script=script)
     app = web.Application(client_max_size=_MAX_BODY_BYTES)
     api = _Api(model)
     app.router.add_post("/v1/messages", api.messages)
     app.router.add_post("/v1/messages/count_tokens", api.count_tokens)
-    # A handler that hangs on purpose ends with its client, and at shutdown.
+    # A handler that hangs on purpose must end with its client and at shutdown.
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.2)
     await runner.setup()
     try:
@@ -209,7 +209,7 @@ class _Api:
             return _error_response(Failure()) if is_cut else web.json_response(answer)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         chunks = [api_format.encode(event) for event in api_format.events(answer)]
-        # Who asked may have been killed meanwhile.
+        # The client may have been killed in the meantime.
         with suppress(ConnectionResetError):
             await response.prepare(request)
             if is_cut:
@@ -229,7 +229,7 @@ class _Api:
 
 
 def _session_id_of(request: web.Request, body: Mapping[str, Any]) -> str | None:
-    """The program's session: in a header, in older ones within the metadata."""
+    """The program's session id: in a header, or in the metadata of older programs."""
     header = request.headers.get("X-Claude-Code-Session-Id")
     return header or str((body.get("metadata") or {}).get("user_id") or "") or None
 

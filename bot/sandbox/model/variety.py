@@ -43,7 +43,7 @@ def _long(conversation: Conversation) -> Turn:
 
 
 def _marathon(conversation: Conversation) -> Turn:
-    """More turns than most limits allow; `progress.txt` gets each number exactly once."""
+    """More turns than most limits allow; each number is written to `progress.txt` once."""
     total = conversation.int_directive("turns", 45)
     if conversation.position == 0:
         return Turn(text=f"{total} small pieces, in three parts.", calls=create_plan(_THIRDS))
@@ -174,7 +174,7 @@ def _unicode(conversation: Conversation) -> Turn:
 
 
 def _expensive_turns(conversation: Conversation) -> Turn:
-    """Answers that are said to be long: at $5 to $25 a million each costs $0.20 to $1."""
+    """Turns that claim many output tokens: at $5 to $25 a million each costs $0.20 to $1."""
     usage = Tokens(
         input=2_000,
         output=conversation.int_directive("tokens", 40_000, maximum=200_000),
@@ -197,7 +197,7 @@ def _expensive_turns(conversation: Conversation) -> Turn:
 
 
 def _review(conversation: Conversation) -> Turn:
-    """For an agent that may not write."""
+    """A review by an agent that may not write."""
     if conversation.position == 0:
         if "Bash" in conversation.tools:
             command = "git log --oneline -n 5 2>&1; ls -A | head -n 50"

@@ -1,4 +1,4 @@
-"""A believable piece of work for any task in any repository, reported as it really went."""
+"""Ordinary work for any task in any repository, with a report of what really happened."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STEPS = (
     PlanStep("Test it", "Testing it"),
     PlanStep("Commit the work", "Committing the work"),
 )
-# Turns of the script, by what they ask the tools for.
+# Turns of the script, named after their tool calls.
 PLAN, INSPECT, MODULE, TEST, RUN_TESTS, REPAIR, RERUN_TESTS, COMMIT = range(8)
 _INSPECT_COMMAND = (
     "git status --short --branch 2>&1 | head -n 20; echo '--- log';"
@@ -41,9 +41,9 @@ def work_play(*, flawed: bool = False, repairs: bool = True, commits: bool = Tru
     """Plan, look, write, test, commit, report.
 
     Args:
-        flawed: The first version has a mistake, so its test fails.
-        repairs: The mistake is found and mended; else the work ends with a failing test.
-        commits: Whether the result is committed, if its tests pass.
+        flawed: Whether the first version has a mistake, so its test fails.
+        repairs: Whether the mistake is repaired; otherwise the work ends with a failing test.
+        commits: Whether the result is committed when its tests pass.
     """
 
     def write_module(conversation: Conversation) -> Turn:
@@ -104,7 +104,7 @@ def _repair(conversation: Conversation) -> Turn:
     draft = _draft(conversation)
     edit = {"file_path": draft.path, "old_string": draft.mistake, "new_string": draft.remedy}
     return Turn(
-        text="A test fails: one expression is wrong. Mending it.", calls=(ToolCall("Edit", edit),)
+        text="A test fails: one expression is wrong. Fixing it.", calls=(ToolCall("Edit", edit),)
     )
 
 
@@ -113,7 +113,7 @@ def _rerun_tests(conversation: Conversation) -> Turn:
 
 
 def _test_call(draft: Draft) -> ToolCall:
-    # -B leaves no __pycache__ behind in somebody's repository.
+    # -B leaves no __pycache__ behind in the user's repository.
     return bash(f"python3 -B -m unittest -v test_{draft.module} 2>&1", "Run the tests")
 
 
@@ -129,14 +129,14 @@ def _commit_call(conversation: Conversation) -> ToolCall:
 
 
 def _report(conversation: Conversation) -> Turn:
-    """The final summary, drawn from what the tools really said."""
+    """The final summary, made from the tools' real results."""
     lines = ["## Summary", ""]
     task = without_directives(conversation.task)
     lines += [f"Task: {task[:300]}" if task else "Task: none given", "", *_facts(conversation)]
     if conversation.follow_ups:
         lines += [
             "",
-            "Also heard on the way:",
+            "Messages received in the meantime:",
             *(f"- “{words[:200]}”" for words in conversation.follow_ups),
         ]
     done = len(STEPS) if _commit_line(conversation) else 3 if _has_passed(conversation) else 2
@@ -147,7 +147,7 @@ def _report(conversation: Conversation) -> Turn:
 
 
 def _complete_plan(conversation: Conversation, done: int) -> tuple[ToolCall, ...]:
-    """Tick what is done, once."""
+    """Mark the finished steps as completed, once."""
     completed_count = sum(
         result.name in ("TaskUpdate", "TodoWrite")
         and ("completed" in str(result.input.get("status") or result.input.get("todos")))
@@ -170,11 +170,11 @@ def _facts(conversation: Conversation) -> Iterator[str]:
         yield f"- `{draft.test_path}`: new, {draft.test.count('def test_')} test cases."
     test_runs = _test_runs(conversation)
     if len(test_runs) > 1:
-        yield f"- The first version had a mistake ({_test_summary(test_runs[0])}); it was mended."
+        yield f"- The first version had a mistake ({_test_summary(test_runs[0])}); it was fixed."
     yield f"- Tests: {_test_summary(test_runs[-1]) if test_runs else 'not run'}."
     yield _commit_fact(conversation)
     yield ""
-    yield "The change stands by itself and touches no existing file. " + (
+    yield "The change is self-contained and touches no existing file. " + (
         "It can be reviewed and merged alone. Next step: wire it to the place that needs it."
         if _has_passed(conversation)
         else "It is not ready to be merged. Next step: look at the output of the tests above."

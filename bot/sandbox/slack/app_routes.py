@@ -1,4 +1,4 @@
-"""The HTTP surface that is Slack's own: the Web API, response_urls, uploads, sockets."""
+"""The HTTP routes of Slack itself: the Web API, response_urls, uploads, sockets."""
 
 import asyncio
 import json
@@ -18,15 +18,15 @@ from bot.sandbox.slack.state import Document, Workspace
 
 log = logging.getLogger(__name__)
 
-# A call that gets no answer is held this long, or until the caller or the sandbox goes.
+# The longest time to hold a call without an answer; the caller or the sandbox may end it first.
 MAX_HANG_SECONDS = 120.0
 
 
 async def read_arguments(request: web.Request) -> Document:
-    """The arguments of a call: query, then form or JSON body, the later winning.
+    """The arguments of a call: from the query, then a form or JSON body, which take precedence.
 
     Raises:
-        SlackRefused: `invalid_json` or `json_not_object`.
+        WebApiError: `invalid_json` or `json_not_object`.
     """
     args: Document = dict(request.query)
     if request.method == "GET" or not request.can_read_body:
@@ -43,7 +43,7 @@ async def read_arguments(request: web.Request) -> Document:
 
 
 def read_token(request: web.Request, args: Mapping[str, Any]) -> str:
-    """The token: from the header, or from the arguments."""
+    """The token from the header or from the arguments."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else str(args.get("token") or "")
 
@@ -68,7 +68,7 @@ class AppRoutes:
         app.router.add_post("/upload/{file}", self.upload)
 
     def close(self) -> None:
-        """Let go of every call that is held without an answer."""
+        """Release every call that is held without an answer."""
         self._closing.set()
 
     async def api(self, request: web.Request) -> web.StreamResponse:
@@ -103,7 +103,7 @@ class AppRoutes:
         return web.Response(status=499)
 
     async def response(self, request: web.Request) -> web.StreamResponse:
-        """Something posted to a response_url."""
+        """Handle a post to a response_url."""
         fault = self._faults.take("response_url")
         if fault is not None and fault.kind.isdecimal():
             return web.json_response({"ok": False}, status=int(fault.kind))
@@ -132,7 +132,7 @@ class AppRoutes:
         return web.json_response(answer, status=status)
 
     async def upload(self, request: web.Request) -> web.StreamResponse:
-        """The bytes of a file."""
+        """Receive the bytes of a file."""
         fault = self._faults.take("upload")
         if fault is not None and not fault.is_applied:
             if fault.kind in ("timeout", "reset"):
@@ -150,7 +150,7 @@ class AppRoutes:
 
 
 async def _truncated_response(request: web.Request, body: bytes) -> web.StreamResponse:
-    """Begin an answer, and cut the connection in its middle."""
+    """Start to send an answer, then cut the connection before its end."""
     response = web.StreamResponse(headers={"Content-Type": "application/json"})
     response.content_length = len(body)
     await response.prepare(request)

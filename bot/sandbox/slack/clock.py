@@ -1,4 +1,4 @@
-"""The sandbox's time: real time, plus what a test skipped."""
+"""The sandbox's time: real time plus the time that a test skipped."""
 
 import asyncio
 import contextlib
@@ -6,7 +6,7 @@ import time
 
 
 class Clock:
-    """Seconds since the epoch, never running backwards, that a test can push forward."""
+    """Seconds since the epoch; it never runs backwards, and a test can advance it."""
 
     def __init__(self) -> None:
         self._base = time.time() - time.monotonic()
@@ -17,7 +17,7 @@ class Clock:
         return self._base + time.monotonic()
 
     def advance(self, seconds: float) -> None:
-        """Skip time: triggers expire, retries come due, rate limits recover."""
+        """Skip time: triggers expire, retries become due, rate limits recover."""
         self._base += seconds
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()

@@ -1,6 +1,6 @@
-"""The control API under /_emu/: what the demo page and black-box tests use.
+"""The control API under /_emu/, for the demo page and black-box tests.
 
-Everything is JSON; what cannot be done answers `{"ok": false, "error": …}`.
+Everything is JSON; a refused request gets `{"ok": false, "error": …}`.
 """
 
 from collections.abc import Awaitable, Callable
@@ -20,7 +20,7 @@ from bot.sandbox.slack.state import Document
 
 Operation = Callable[[Document], Awaitable[Document]]
 
-# What an entry of `actions` takes over from what the page says was entered.
+# The fields of an entry of `actions` that come from the values the page sends.
 _ENTRY_FIELDS = (
     "value",
     "selected_option",
@@ -180,7 +180,7 @@ class ControlApi:
         return {}
 
     async def home(self, body: Document) -> Document:
-        """Look at the home tab."""
+        """Open the home tab."""
         return {"view": await self._actions.open_home(self._person(body))}
 
     async def stop(self, body: Document) -> Document:
@@ -207,17 +207,17 @@ class ControlApi:
         return {}
 
     async def inspector(self, query: Document) -> Document:
-        """The log after an entry."""
+        """The log entries after a given one."""
         after = int(query.get("after") or 0)
         entries = self._workspace.inspector.entries
         return {"entries": [asdict(each) for each in entries if each.n > after]}
 
     async def problems(self, _query: Document) -> Document:
-        """What the real Slack would have complained of."""
+        """Everything that the real Slack would have refused."""
         return {"problems": [asdict(each) for each in self._workspace.inspector.problems]}
 
     async def faults(self, body: Document) -> Document:
-        """Make the next calls of a method go wrong."""
+        """Make the next calls of a method fail."""
         self._faults.add(
             str(body["method"]),
             str(body["kind"]),
@@ -230,7 +230,7 @@ class ControlApi:
         return {}
 
     async def disconnect(self, body: Document) -> Document:
-        """Trouble the Socket Mode connections."""
+        """Disturb the Socket Mode connections."""
         times = float(body.get("times") or "inf")
         await self._sockets.disconnect(str(body.get("how", "refresh")), times=times)
         return {}
@@ -241,7 +241,7 @@ class ControlApi:
         return {"now": self._workspace.clock.now()}
 
     async def reset(self, _body: Document) -> Document:
-        """Start as on the first day."""
+        """Restore the initial state."""
         self._reset()
         return {}
 

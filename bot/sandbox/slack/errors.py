@@ -1,13 +1,13 @@
-"""How the sandbox says no."""
+"""The sandbox's refusals: of API calls, and of people's actions."""
 
 from typing import Any
 
 
 class WebApiError(Exception):
-    """The Web API's `{"ok": false}`: Slack's error word and what goes with it.
+    """The Web API's `{"ok": false}` with Slack's error code and its details.
 
     Attributes:
-        error: Slack's name of the error.
+        error: Slack's error code.
         detail: Further fields of the answer: `needed`, `errors`, `response_metadata`…
     """
 
@@ -22,7 +22,7 @@ class WebApiError(Exception):
 
 
 def invalid(error: str, messages: list[str]) -> WebApiError:
-    """An error about arguments, with Slack's pointers to what is wrong."""
+    """An error about arguments, with JSON pointers to the invalid ones."""
     return WebApiError(
         error,
         errors=messages,
@@ -31,10 +31,10 @@ def invalid(error: str, messages: list[str]) -> WebApiError:
 
 
 class ActionRefused(Exception):
-    """What Slack's client shows a person who tried something that does not work.
+    """The error that Slack's client shows for an impossible action.
 
     Attributes:
-        error: The word the client shows ("operation_timeout"), or the sandbox's own.
+        error: The code the client shows ("operation_timeout"), or the sandbox's own.
     """
 
     def __init__(self, error: str, what: str = "") -> None:

@@ -1,4 +1,4 @@
-"""Faults a test or a person at the inspector injects: the next calls of a method go wrong."""
+"""Injected faults: the next calls of a method fail in a chosen way."""
 
 import random
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 ANY = "*"
 
-# What is not a Web API error word but happens to the connection or the status line.
+# Faults of the connection or the status line; every other name is a Web API error code.
 TRANSPORT = frozenset(
     {"429", "500", "502", "503", "page", "timeout", "reset", "lost_answer", "cut_body", "late"}
 )
@@ -14,16 +14,16 @@ TRANSPORT = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """What happens to one call.
+    """The failure of one call.
 
     Attributes:
         kind: "429"; a status like "500"; "page" (a 503 with a page for people); "timeout" (no
-            answer); "reset" (connection cut); "lost_answer" (done, then the connection is
-            cut); "cut_body" (done, then cut in the middle of the answer); "late" (no answer,
-            and done only `seconds` later); or any error word, with `ok: false`.
+            answer); "reset" (connection cut); "lost_answer" (applied, then the connection is
+            cut); "cut_body" (applied, then cut in the middle of the answer); "late" (no answer,
+            applied only `seconds` later); or any error code, with `ok: false`.
         retry_after: Seconds, for "429".
-        channel: Only calls that name this channel; `None` for all.
-        is_applied: The call is done before it goes wrong.
+        channel: Only calls that name this channel; `None`: all calls.
+        is_applied: Whether the call takes effect before it fails.
         seconds: For "late".
     """
 
@@ -36,11 +36,11 @@ class Fault:
 
 @dataclass(frozen=True, kw_only=True)
 class RandomFaults:
-    """Faults that fall on a share of all calls, the same ones for the same seed and calls.
+    """Faults in a share of all calls; the same seed and calls get the same faults.
 
     Attributes:
-        rate: Between 0 and 1.
-        excluded_methods: Methods on which none falls.
+        rate: Share of calls that fail, between 0 and 1.
+        excluded_methods: Methods that never fail.
     """
 
     rng: random.Random
@@ -49,16 +49,16 @@ class RandomFaults:
     excluded_methods: frozenset[str]
 
     def draw(self, method: str) -> Fault | None:
-        """The fault for one call, if it is hit."""
+        """The fault for one call, if it gets one."""
         if method in self.excluded_methods or self.rng.random() >= self.rate:
             return None
         return self.rng.choice(self.faults)
 
 
 class Faults:
-    """Per method a queue of faults; each call takes one.
+    """A queue of faults per method; each call takes one.
 
-    Besides Web API methods, "response_url" and "upload" are names.
+    Besides Web API methods, "response_url" and "upload" are valid names.
     """
 
     def __init__(self) -> None:
@@ -76,7 +76,7 @@ class Faults:
         is_applied: bool = False,
         seconds: float = 1.0,
     ) -> None:
-        """Make the next `times` calls of a method ("*": of any) go wrong; see `Fault`."""
+        """Make the next `times` calls of a method ("*": of any) fail; see `Fault`."""
         fault = Fault(
             kind=kind,
             retry_after=retry_after,
@@ -94,7 +94,7 @@ class Faults:
         faults: Sequence[Fault],
         excluded_methods: Sequence[str] = (),
     ) -> None:
-        """Let faults fall on a share of all calls, until `clear`."""
+        """Make a share of all calls fail, until `clear`."""
         self._random_faults = RandomFaults(
             rng=random.Random(seed),  # noqa: S311 - to be repeated, not to be secret
             rate=rate,
@@ -103,7 +103,7 @@ class Faults:
         )
 
     def take(self, method: str, channel: str | None = None) -> Fault | None:
-        """The fault for the call that is being made, if any."""
+        """The fault for the current call, if there is one."""
         for name in (method, ANY):
             queue = self._queues.get(name, [])
             for index, fault in enumerate(queue):
@@ -112,10 +112,10 @@ class Faults:
         return self._random_faults.draw(method) if self._random_faults is not None else None
 
     def remaining(self, method: str) -> int:
-        """How many faults still wait for a method."""
+        """Number of faults that are left for a method."""
         return len(self._queues.get(method, ()))
 
     def clear(self) -> None:
-        """Forget all of them; the sky clears up."""
+        """Remove all faults."""
         self._queues.clear()
         self._random_faults = None

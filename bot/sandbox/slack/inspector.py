@@ -1,4 +1,4 @@
-"""What happened in the sandbox: every call, every delivery, every complaint, every change."""
+"""The sandbox's log: every call, delivery, problem and change."""
 
 import asyncio
 import contextlib
@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-# The log keeps the newest; a long demo must not fill the memory.
+# The log drops its oldest entries, so that a long demo does not fill the memory.
 MAX_ENTRIES = 2_000
 MAX_LOGGED_CHARS = 20_000
 
-# How long a change that happened elsewhere may go unseen.
+# Longest time until a wait notices a change made elsewhere.
 POLL_SECONDS = 0.2
 
 _TOKEN = re.compile(r"\bx(?:ox[a-z]|app)-[A-Za-z0-9-]+")
@@ -24,12 +24,12 @@ _SECRET_KEYS = frozenset({"token", "client_secret", "signing_secret", "ticket"})
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """Something the real Slack would have complained of.
+    """Something that the real Slack would have refused.
 
     Attributes:
-        kind: A stable word, mostly Slack's own error name.
-        name: The method or the delivery it is about.
-        what: What was wrong, for a person.
+        kind: A stable code, mostly Slack's own error code.
+        name: The method or delivery concerned.
+        what: A description for a person.
     """
 
     kind: str
@@ -40,7 +40,7 @@ class Problem:
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One API call or one delivery; tokens are redacted."""
+    """One API call or one delivery, with tokens redacted."""
 
     n: int
     at: float
@@ -56,7 +56,7 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """Something a screen may want to read again."""
+    """A change after which a screen may need to be read again."""
 
     type: str
     n: int
@@ -66,16 +66,16 @@ class Change:
     user: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """The change without what it does not say."""
+        """The change without its empty fields."""
         return {key: value for key, value in asdict(self).items() if value is not None}
 
 
 class WaitTimeout(TimeoutError):
-    """What was waited for did not happen in time."""
+    """A condition did not become true in time."""
 
 
 def redact(value: Any) -> Any:
-    """The same value with every token blanked."""
+    """The same value with every token replaced."""
     if isinstance(value, str):
         return _TOKEN.sub(lambda found: found[0][:5] + "…", value)[:MAX_LOGGED_CHARS]
     if isinstance(value, dict):
@@ -89,7 +89,7 @@ def redact(value: Any) -> Any:
 
 
 class Inspector:
-    """The log, the list of problems, and the pulse that wakes whoever waits for a change."""
+    """The log, the list of problems, and the changes that subscribers and waits receive."""
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self.entries: deque[Entry] = deque(maxlen=MAX_ENTRIES)
@@ -110,7 +110,7 @@ class Inspector:
         request: Any,
         response: Any,
     ) -> None:
-        """Write down one call ("api") or one delivery ("delivery")."""
+        """Log one call ("api") or one delivery ("delivery")."""
         self.publish_change("inspector")
         self.entries.append(
             Entry(
@@ -128,7 +128,7 @@ class Inspector:
         )
 
     def add_problem(self, kind: str, name: str, what: str) -> None:
-        """Record what the real Slack would have refused or shown as an error."""
+        """Record something that the real Slack would have refused or shown as an error."""
         self.problems.append(Problem(kind=kind, name=name, what=str(redact(what)), at=self._now()))
         self.publish_change("problem")
 
@@ -141,7 +141,7 @@ class Inspector:
         thread_ts: str | None = None,
         user: str | None = None,
     ) -> None:
-        """Tell every reader and wake every wait."""
+        """Send a change to every subscriber and wake every wait."""
         self.n += 1
         change = Change(type=kind, n=self.n, channel=channel, ts=ts, thread_ts=thread_ts, user=user)
         for reader in self._readers:
@@ -150,25 +150,25 @@ class Inspector:
         change_event.set()
 
     def subscribe(self) -> asyncio.Queue[Change | None]:
-        """A queue that receives every later change; give it back to `unsubscribe`."""
+        """A queue that receives every later change; pass it to `unsubscribe` at the end."""
         reader: asyncio.Queue[Change | None] = asyncio.Queue()
         self._readers.add(reader)
         return reader
 
     def unsubscribe(self, reader: asyncio.Queue[Change | None]) -> None:
-        """Stop filling a queue."""
+        """Stop sending changes to a queue."""
         self._readers.discard(reader)
 
     async def wait_until(
         self, predicate: Callable[[], T | None], *, timeout: float, what: str
     ) -> T:
-        """Wait until the predicate gives something true.
+        """Wait until the predicate returns a true value.
 
-        It is asked again at every change here; and, as it may look at something else as
-        well, a few times a second.
+        It is evaluated at every change here, and a few times a second because it may depend
+        on something else as well.
 
         Raises:
-            NeverCame: If `timeout` seconds passed first; its text lists the problems so far.
+            WaitTimeout: After `timeout` seconds; its text lists the latest calls and the problems.
         """
         try:
             async with asyncio.timeout(timeout):

@@ -1,4 +1,4 @@
-"""What the app's manifest says about it: scopes, events, commands, shortcuts."""
+"""The app's manifest: scopes, events, commands, shortcuts."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +30,7 @@ class Shortcut:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """The part of an app manifest that decides what Slack lets the app do."""
+    """The part of an app manifest that controls what Slack lets the app do."""
 
     name: str
     bot_name: str
@@ -45,7 +45,7 @@ class Manifest:
 
 
 def find_manifest() -> Path | None:
-    """The manifest of this project: at its root, or inside an installed package."""
+    """The path of this project's manifest: at its root, or inside an installed package."""
     for folder in (_ROOT, _ROOT / "bot"):
         if (folder / "manifest.yml").is_file():
             return folder / "manifest.yml"
@@ -58,7 +58,7 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def parse_manifest(document: dict[str, Any]) -> Manifest:
-    """Understand a manifest given as a document."""
+    """Parse a manifest given as a document."""
     features = document.get("features", {})
     settings = document.get("settings", {})
     home = features.get("app_home", {})
@@ -145,4 +145,4 @@ DEFAULT_MANIFEST = parse_manifest(
         },
     }
 )
-"""What the sandbox assumes where no manifest is given or found."""
+"""The manifest to use if none is given or found."""

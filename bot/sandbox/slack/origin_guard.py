@@ -1,8 +1,8 @@
-"""Keeps web pages of elsewhere away from the sandbox.
+"""Protects the sandbox from web pages of other sites.
 
-It listens on this machine without a password, and what is said to it may start a real agent.
-A page in the person's browser could otherwise post to it, or read it through a name that
-was made to point here.
+The sandbox listens on this machine without a password, and a request to it may start a real
+agent.  Without this check, a page in the person's browser could post to it, or read it through
+a host name that resolves to this machine.
 """
 
 from urllib.parse import urlsplit
@@ -14,23 +14,23 @@ _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def is_same_origin(*, url: str, host: str, origin: str | None) -> bool:
-    """Whether a request was meant for the sandbox, and by no other site's page.
+    """Whether a request is addressed to the sandbox and does not come from another site's page.
 
     Args:
-        url: Where the sandbox is.
-        host: The request's Host.
-        origin: The request's Origin; only browsers send one.
+        url: The sandbox's address.
+        host: The request's Host header.
+        origin: The request's Origin header; only browsers send one.
     """
     own = urlsplit(url).hostname
     names = _LOOPBACK if own in _LOOPBACK else {own}
-    # Any port: it may have been forwarded.
+    # Any port: it may be forwarded.
     if urlsplit(f"//{host}").hostname not in names:
         return False
     return origin is None or origin in (f"http://{host}", f"https://{host}")
 
 
 def guard(url: str) -> Middleware:
-    """A middleware that refuses every other request."""
+    """A middleware that refuses requests from other origins."""
 
     @web.middleware
     async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -28,13 +28,13 @@ PARTNERS = "C0PARTNER6"
 OPERATORS = "S0OPERATOR"
 
 _COLORS = ("9f69e7", "4bbe2e", "e7392d", "3c989f", "674b1b", "e96699", "684b6c")
-# A fixed moment: when everything was made.
+# A fixed time of creation for everything.
 _CREATED_AT = 1_767_225_600
 
 
 @dataclass(frozen=True, kw_only=True)
 class Person:
-    """A member of the team, a guest of it, a stranger, or the bot."""
+    """A member or guest of the team, a person outside it, or the bot."""
 
     id: str
     name: str
@@ -87,7 +87,7 @@ class Person:
 
 @dataclass(kw_only=True)
 class Channel:
-    """A conversation; members and the archived mark change, the rest does not."""
+    """A conversation.  Only its members and whether it is archived change."""
 
     id: str
     name: str
@@ -100,14 +100,14 @@ class Channel:
 
     @property
     def scope_prefix(self) -> str:
-        """The first half of the scopes that read it: channels, groups or im."""
+        """The prefix of the scopes that read it: channels, groups or im."""
         if self.is_im:
             return "im"
         return "groups" if self.is_private else "channels"
 
     @property
     def channel_type(self) -> str:
-        """What an event calls it: channel, group or im."""
+        """Its type in events: channel, group or im."""
         if self.is_im:
             return "im"
         return "group" if self.is_private else "channel"
@@ -192,7 +192,7 @@ class Group:
 
 
 def seed_people(bot_name: str) -> list[Person]:
-    """Everybody, in the order a screen lists them; the first is who acts by default."""
+    """All people in the order a screen lists them; the first one acts by default."""
     return [
         Person(id=ADA, name="ada", real_name="Ada Lind", is_admin=True),
         Person(id=BEN, name="ben", real_name="Ben Okafor"),
@@ -207,7 +207,7 @@ def seed_people(bot_name: str) -> list[Person]:
 
 
 def seed_channels(people: list[Person]) -> list[Channel]:
-    """The channels, and one direct message with the bot for every member of the team."""
+    """The channels, and a direct message with the bot for every member of the team."""
     full = {ADA, BEN, CLEO, DOM}
     bot = BOT_USER_ID
     channels = [
@@ -235,5 +235,5 @@ def direct_message(person: Person) -> Channel:
 
 
 def seed_groups() -> list[Group]:
-    """The one user group: those who may do everything."""
+    """The only user group: the people who may do everything."""
     return [Group(id=OPERATORS, handle="operators", name="Operators", members=[ADA, BEN])]

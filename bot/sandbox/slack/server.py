@@ -1,4 +1,4 @@
-"""A Slack of one's own: opens the sandbox on the loopback interface."""
+"""A local Slack: opens the sandbox on the loopback interface."""
 
 import contextlib
 import secrets
@@ -30,7 +30,7 @@ from bot.sandbox.slack.person.person import Human
 from bot.sandbox.slack.state import Document, Workspace
 from bot.sandbox.slack.stream import Stream
 
-# Slack's own time for an acknowledgement.
+# Slack's limit for an acknowledgement.
 ACK_SECONDS = 3.0
 
 
@@ -38,12 +38,12 @@ class Sandbox:
     """A running sandbox.
 
     Attributes:
-        url: Where it is; the page is at the root.
-        api_url: The base of the Web API, as `SLACK_API_URL` wants it.
-        events_url: Where deliveries go by HTTP; None: over Socket Mode.
-        human: What a person does.
+        url: Its address; the page is at the root.
+        api_url: The base address of the Web API, for `SLACK_API_URL`.
+        events_url: Address for deliveries by HTTP; None: over Socket Mode.
+        human: The actions of a person.
         faults: Faults to inject.
-        problems: What the real Slack would have complained of; tests assert there is none.
+        problems: Everything the real Slack would have refused; tests assert that it is empty.
     """
 
     def __init__(
@@ -108,17 +108,17 @@ class Sandbox:
 
     @property
     def problems(self) -> list[Problem]:
-        """What the real Slack would have complained of, oldest first."""
+        """Everything the real Slack would have refused, oldest first."""
         return self.inspector.problems
 
     def take_problems(self) -> list[Problem]:
-        """The problems so far, which are then no longer there: a test expected them."""
+        """Return the problems and remove them: a test expected them."""
         taken = list(self.inspector.problems)
         self.inspector.problems.clear()
         return taken
 
     def calls(self, method: str) -> list[Document]:
-        """The arguments of every call of a method, oldest first."""
+        """The arguments of every call to a method, oldest first."""
         return [
             each.request
             for each in self.inspector.entries
@@ -126,7 +126,7 @@ class Sandbox:
         ]
 
     def reset(self) -> None:
-        """Start as on the first day; connections stay."""
+        """Restore the initial state; connections stay open."""
         self.workspace.seed()
         self.limits.reset()
         self.faults.clear()
@@ -135,15 +135,15 @@ class Sandbox:
         self.inspector.publish_change("channel")
 
     async def disconnect(self, how: str = "refresh", *, times: float = float("inf")) -> None:
-        """Trouble the Socket Mode connections: see `SocketMode.disconnect`."""
+        """Disturb the Socket Mode connections: see `SocketMode.disconnect`."""
         await self.sockets.disconnect(how, times=times)
 
     async def wait_until_idle(self, *, timeout: float = 20) -> None:
-        """Wait until no event is on its way."""
+        """Wait until no event is being delivered."""
         await self.deliverer.wait_until_idle(timeout=timeout)
 
     async def aclose(self) -> None:
-        """Let go of everybody."""
+        """Close all connections and stop all deliveries."""
         self.app_routes.close()
         self.stream.close()
         await self.deliverer.aclose()
@@ -162,18 +162,18 @@ async def open_sandbox(
     extra_routes: Callable[[web.Application], None] | None = None,
     ack_timeout: float = ACK_SECONDS,
 ) -> AsyncIterator[Sandbox]:
-    """Open a sandbox; it ends with the block.
+    """Open a sandbox until the block ends.
 
     Args:
-        manifest: The app's manifest; by default this project's.
-        host: The interface, by the name it is then reached by; the loopback one, unless
-            something shields it.
+        manifest: Path of the app's manifest; by default this project's.
+        host: The interface, by the name used to reach it; the loopback one, unless
+            something else protects it.
         port: 0: any free one.
-        rate_limits: Whether calls over Slack's limits get a 429.
-        signing_secret: What HTTP deliveries are signed with; by default random.
-        events_url: Deliver by HTTP to this URL instead of Socket Mode.
-        extra_routes: Adds routes of the caller's, such as a page.
-        ack_timeout: Seconds the app has to acknowledge.
+        rate_limits: Whether calls above Slack's limits get a 429.
+        signing_secret: Secret that signs HTTP deliveries; by default random.
+        events_url: URL for deliveries by HTTP instead of Socket Mode.
+        extra_routes: Adds the caller's own routes, such as a page.
+        ack_timeout: Seconds in which the app must acknowledge.
     """
     path = manifest or find_manifest()
     clock = Clock()
@@ -186,7 +186,7 @@ async def open_sandbox(
     url = f"http://{host}:{listening.getsockname()[1]}"
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(listening.close)
-        # No `trust_env`: a proxy of the machine's has no business between us and the app.
+        # No `trust_env`: the machine's proxy must not stand between the sandbox and the app.
         http = await stack.enter_async_context(aiohttp.ClientSession())
         sandbox = Sandbox(
             workspace=workspace,

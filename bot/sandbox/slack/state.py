@@ -1,6 +1,6 @@
-"""Everything the workspace holds: conversations, messages, views, files, triggers.
+"""The workspace's data: conversations, messages, views, files, triggers.
 
-Holds and finds; the rules of who may do what are in the `api_*` modules.
+It stores and finds; the rules about permissions are in the modules of `api`.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from bot.sandbox.slack.people import BOT_ID, BOT_USER_ID, Channel, Group, Person
 Document = dict[str, Any]
 Emit = Callable[[Document, Channel | None], "asyncio.Future[None] | None"]
 
-# A trigger lives 3 s; a response_url half an hour and five uses.
+# A trigger is valid for 3 s; a response_url for half an hour and five uses.
 TRIGGER_SECONDS = 3.0
 RESPONSE_SECONDS = 30 * 60.0
 RESPONSE_USES = 5
@@ -36,11 +36,11 @@ def new_id(prefix: str) -> str:
 
 @dataclass(kw_only=True)
 class OpenView:
-    """A modal on somebody's screen, or the home tab of somebody.
+    """A modal on a person's screen, or a person's home tab.
 
     Attributes:
-        document: The view as the Web API gives it, without state.
-        entered: What the person has entered so far: block_id → action_id → value.
+        document: The view as the Web API returns it, without state.
+        entered: The values entered so far: block_id → action_id → value.
     """
 
     document: Document
@@ -67,7 +67,7 @@ class ResponseUrl:
 
 @dataclass(kw_only=True)
 class StoredFile:
-    """A file between being announced, uploaded and shared."""
+    """A file from its announcement over its upload to its sharing."""
 
     id: str
     name: str
@@ -80,7 +80,7 @@ class StoredFile:
 
 @dataclass(kw_only=True)
 class Trigger:
-    """The right to open one view, for a moment."""
+    """The right to open one view, valid for a few seconds."""
 
     user: str
     created_at: float
@@ -88,16 +88,16 @@ class Trigger:
 
 
 class Workspace:
-    """The whole of team Acme.
+    """All data of team Acme.
 
     Attributes:
         messages: Per channel, by timestamp, oldest first.
-        ephemerals: What only one person sees: (user, channel, message).
-        stacks: Per person the modals on the screen, the topmost last.
-        homes: Per person what the app published to the home tab.
+        ephemerals: Messages that only one person sees: (user, channel, message).
+        stacks: Open modals by person, the topmost last.
+        homes: Published home tab by person.
         sessions: Agent sessions and assistant threads: (channel, thread) → status and title.
-        emit: Called with every event that happens, and the channel it happened in; gives
-            what is done when the app had its first chance to acknowledge it.
+        emit: Called with every event and its channel; returns a future that is done after
+            the app's first chance to acknowledge.
     """
 
     def __init__(self, *, clock: Clock, manifest: Manifest, inspector: Inspector) -> None:
@@ -109,12 +109,10 @@ class Workspace:
         self.seed()
 
     def seed(self) -> None:
-        """Forget everything and start as on the first day."""
-        everybody = people.seed_people(self.manifest.bot_name)
-        self.people: dict[str, Person] = {each.id: each for each in everybody}
-        self.channels: dict[str, Channel] = {
-            each.id: each for each in people.seed_channels(everybody)
-        }
+        """Discard everything and create the initial state."""
+        seeded = people.seed_people(self.manifest.bot_name)
+        self.people: dict[str, Person] = {each.id: each for each in seeded}
+        self.channels: dict[str, Channel] = {each.id: each for each in people.seed_channels(seeded)}
         self.groups: dict[str, Group] = {each.id: each for each in people.seed_groups()}
         self.messages: dict[str, dict[str, Document]] = {}
         self.ephemerals: list[tuple[str, str, Document]] = []
@@ -126,15 +124,15 @@ class Workspace:
         self.sessions: dict[tuple[str, str], Document] = {}
 
     def new_ts(self) -> str:
-        """A timestamp later than every one before; it is a message's id."""
+        """A timestamp later than all earlier ones; it is a message's id."""
         self._last_ts = max(self._last_ts + 1, round(self.clock.now() * 1_000_000))
         return f"{self._last_ts // 1_000_000}.{self._last_ts % 1_000_000:06d}"
 
     def person(self, identifier: str | None) -> Person:
-        """A person by id or name; by default the first.
+        """A person by id or name; by default the first one.
 
         Raises:
-            HumanRefused: If there is nobody of that name.
+            ActionRefused: If nobody has this name.
         """
         if identifier is None:
             return next(iter(self.people.values()))
@@ -147,7 +145,7 @@ class Workspace:
         """A channel by id, name or "@person" (the direct message with the bot).
 
         Raises:
-            HumanRefused: If there is no such channel.
+            ActionRefused: If there is no such channel.
         """
         if identifier in self.channels:
             return self.channels[identifier]
@@ -159,34 +157,34 @@ class Workspace:
         raise ActionRefused("channel_not_found", identifier)
 
     def direct_message(self, person: Person) -> Channel:
-        """The conversation of a person with the bot, made when missing."""
+        """The conversation of a person with the bot; created if missing."""
         channel = people.direct_message(person)
         return self.channels.setdefault(channel.id, channel)
 
     def names(self) -> tuple[dict[str, str], dict[str, str]]:
-        """Name → id of the people, and of the channels."""
+        """Ids by name: of the people, and of the channels."""
         return (
             {each.name: each.id for each in self.people.values()},
             {each.name: each.id for each in self.channels.values() if not each.is_im},
         )
 
     def add(self, channel: Channel, message: Document) -> None:
-        """Put a message in a channel."""
+        """Add a message to a channel."""
         self.messages.setdefault(channel.id, {})[message["ts"]] = message
         self.publish_message_change(channel.id, message)
 
     def publish_message_change(self, channel_id: str, message: Document) -> None:
-        """Tell the screens that a message came or changed."""
+        """Notify the screens of a new or changed message."""
         self.inspector.publish_change(
             "message", channel=channel_id, ts=message["ts"], thread_ts=message.get("thread_ts")
         )
 
     def message(self, channel_id: str, ts: str) -> Document | None:
-        """A message everybody in the channel sees."""
+        """A message that everybody in the channel sees."""
         return self.messages.get(channel_id, {}).get(ts)
 
     def ephemeral(self, channel_id: str, ts: str) -> Document | None:
-        """A message one person sees."""
+        """A message that one person sees."""
         for _, channel, message in self.ephemerals:
             if channel == channel_id and message["ts"] == ts:
                 return message
@@ -201,12 +199,12 @@ class Workspace:
         ]
 
     def thread_root_ts(self, channel_id: str, ts: str) -> str:
-        """The thread a timestamp belongs to: a reply to a reply lands in its root."""
+        """The root of a timestamp's thread: a reply to a reply belongs to the same root."""
         message = self.message(channel_id, ts)
         return str(message.get("thread_ts", ts)) if message else ts
 
     def with_reply_counts(self, channel_id: str, message: Document) -> Document:
-        """A message as it is read: a root tells how many replies it has."""
+        """A message as it is read: a root contains its number of replies."""
         replies = self.replies(channel_id, message["ts"])
         if not replies:
             return message
@@ -221,7 +219,7 @@ class Workspace:
         }
 
     def new_trigger(self, user: str) -> str:
-        """A trigger id for what a person just did."""
+        """A trigger id for a person's action."""
         trigger = f"{random.randrange(10**12, 10**13)}.{random.randrange(10**12)}"  # noqa: S311
         trigger += "." + secrets.token_hex(16)
         self.triggers[trigger] = Trigger(user=user, created_at=self.clock.now())
@@ -247,7 +245,7 @@ class Workspace:
         return name
 
     def view(self, view_id: str) -> OpenView | None:
-        """A view that is on a screen or a home tab."""
+        """A view that is open or published to a home tab."""
         on_screens = [each for stack in self.stacks.values() for each in stack]
         for view in [*on_screens, *self.homes.values()]:
             if view.id == view_id:
@@ -255,7 +253,7 @@ class Workspace:
         return None
 
     def bot_author(self) -> Document:
-        """What every message of the bot says about its author."""
+        """The author fields of every message of the bot."""
         return {
             "user": BOT_USER_ID,
             "type": "message",
@@ -266,7 +264,7 @@ class Workspace:
         }
 
     def bot_profile(self) -> Document:
-        """The bot as messages describe it."""
+        """The bot's profile as messages contain it."""
         return {
             "id": BOT_ID,
             "deleted": False,

@@ -10,7 +10,7 @@ from bot.sandbox.slack.errors import ActionRefused
 from bot.sandbox.slack.inspector import Change
 from bot.sandbox.slack.state import Workspace
 
-# A comment this often tells a dead reader from a quiet day.
+# A comment at this interval (in seconds) shows whether the reader still exists.
 COMMENT_SECONDS = 15.0
 
 
@@ -27,7 +27,7 @@ class Stream:
             reader.put_nowait(None)
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
-        """Tell one screen of every change from now on that its person may see."""
+        """Send one screen every later change that its person may see."""
         try:
             person = self._workspace.person(request.query.get("user") or None)
         except ActionRefused as refused:
@@ -40,7 +40,7 @@ class Stream:
         try:
             await response.prepare(request)
             await response.write(b": hello\n\n")
-            # A reader that went away is found at the next write; that is its normal end.
+            # A write fails when the reader has disconnected; this is the stream's normal end.
             with contextlib.suppress(ConnectionError):
                 await self._write_changes(reader, person.id, response)
         finally:

@@ -1,4 +1,4 @@
-"""Message text as Slack carries it: escaping, mentions, and the rich text of what was typed."""
+"""Message text in Slack's encoding: escapes, mentions, and the rich text of typed words."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -18,15 +18,15 @@ def escape(text: str) -> str:
 
 
 def unescape(text: str) -> str:
-    """What a person reads."""
+    """The text as a person reads it."""
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
 def encode_text(text: str, *, people: Mapping[str, str], channels: Mapping[str, str]) -> str:
-    """What a person typed, as Slack hands it to an app.
+    """A person's typed text in the form in which Slack sends it to an app.
 
-    `@name` and `#name` become `<@U…>` and `<#C…>` where the name (→ id) is known, mentions
-    already written that way stay, bare links get their brackets, and all else is escaped.
+    `@name` and `#name` become `<@U…>` and `<#C…>` if the name (→ id) is known, encoded mentions
+    stay, bare links get angle brackets, and everything else is escaped.
     """
     out: list[str] = []
     end = 0
@@ -48,7 +48,7 @@ def _encode_typed(text: str, people: Mapping[str, str], channels: Mapping[str, s
 def slash_text(
     text: str, *, people: Mapping[str, str], channels: Mapping[str, str], should_escape: bool
 ) -> str:
-    """The text of a slash command: escaped, and with ids only where the command asks."""
+    """The text of a slash command: escaped, with ids only if the command asks for them."""
     if not should_escape:
         return escape(text)
 
@@ -60,12 +60,12 @@ def slash_text(
 
 
 def mentions(text: str) -> set[str]:
-    """The ids of the people a carried text mentions."""
+    """The ids of the people that an encoded text mentions."""
     return {found[1] for found in _ENCODED.finditer(text) if found[1]}
 
 
 def rich_text(text: str, block_id: str) -> dict[str, Any]:
-    """The block Slack's composer makes of what was typed."""
+    """The block that Slack's composer makes from typed text."""
     elements: list[dict[str, Any]] = []
     end = 0
     for found in _ENCODED.finditer(text):
@@ -88,7 +88,7 @@ def rich_text(text: str, block_id: str) -> dict[str, Any]:
 
 
 def visible_text(message: Mapping[str, Any]) -> str:
-    """Everything a person can read of a message: its blocks, or else its text."""
+    """All visible text of a message: from its blocks, otherwise from its text."""
     blocks = message.get("blocks")
     parts = list(_texts(blocks)) if blocks else [str(message.get("text") or "")]
     parts += [str(file.get("title") or file.get("name")) for file in message.get("files", ())]

@@ -1,4 +1,4 @@
-// The sandbox's control API.  An answer is always an object with `ok`; a lost server is {ok: false, error: "offline"}.
+// The sandbox's control API.  An answer is always an object with `ok`; without a server it is {ok: false, error: "offline"}.
 
 const TIMEOUT_MS = 20_000;
 

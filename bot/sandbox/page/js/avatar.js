@@ -1,4 +1,4 @@
-// A person's initials on a colour of their own; the app's three lamps.
+// Avatars: a person's initials on a colour, and the app's three lamps.
 
 import { h } from "./dom.js";
 import { isApp, nameOf } from "./world.js";

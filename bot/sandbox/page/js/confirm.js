@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { plain, textObject } from "./text/plain.js";
 
-// Resolves to true when the person confirms; Esc and a click outside are a no.
+// Resolves to true when the person confirms; Esc and a click outside decline.
 export function confirmed(confirm) {
   if (!confirm) return Promise.resolve(true);
   return new Promise((resolve) => {

@@ -1,4 +1,4 @@
-// Builds elements.  Text is always a text node: nothing foreign is ever parsed as HTML.
+// Builds elements.  Text is always a text node: no text of people or agents is parsed as HTML.
 
 const SVG = "http://www.w3.org/2000/svg";
 

@@ -1,4 +1,4 @@
-// Assembles the page: reads the world, follows the server's events, hands them to the panes.
+// Assembles the page: reads the workspace, follows the server's events, updates the panes.
 
 import { ChannelPane } from "./chat/channel.js";
 import { ThreadPane } from "./chat/thread.js";
@@ -90,10 +90,10 @@ async function start() {
   follow();
 }
 
-// After every reconnect, what may have been missed is read again.
+// After a reconnect everything is read again, because events may have been missed.
 function follow() {
   listen(onEvent, () => {
-    // Only from here on is no news missed.
+    // From here on no event is missed.
     document.body.dataset.ready = "yes";
     reread();
     thread.refresh();

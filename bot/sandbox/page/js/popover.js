@@ -15,10 +15,10 @@ function position(box, anchor, { above = false, alignEnd = false, wide = false }
   box.style.left = `${Math.min(Math.max(GAP, left), Math.max(GAP, innerWidth - width - GAP))}px`;
 }
 
-// The element closest to the anchor in which a floating box may live: an open dialog makes the rest inert.
+// The closest ancestor of the anchor that may contain a floating box: an open dialog makes the rest inert.
 const layerOf = (anchor) => anchor.closest("dialog") ?? document.body;
 
-// items: [{label, description?, danger?, icon?, choose()}].  Closes by Esc, a click elsewhere, or a choice.
+// items: [{label, description?, danger?, icon?, choose()}].  Closes on Esc, a click elsewhere, or a choice.
 export function openMenu(anchor, label, items) {
   const menu = h("div", { class: "menu", role: "menu", "aria-label": label, popover: "auto" });
   const close = () => menu.isConnected && menu.hidePopover();
@@ -58,7 +58,7 @@ function moveFocus(menu, event) {
 
 let lists = 0;
 
-// A list of suggestions under (or over) a text field; the focus stays in the field.
+// A list of suggestions under (or over) a text field; the field keeps the focus.
 export class SuggestionList {
   constructor(field, { label, above = false, choose }) {
     this.field = field;
@@ -102,7 +102,7 @@ export class SuggestionList {
     this.field.removeAttribute("aria-activedescendant");
   }
 
-  // True when the key was for the list.
+  // True if the list handled the key.
   key(event) {
     if (!this.isOpen) return false;
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {

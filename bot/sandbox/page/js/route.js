@@ -1,4 +1,4 @@
-// Where the person is, kept in the address: #/C123, #/C123/1769220155.940449, #/home.
+// The current view, stored in the address: #/C123, #/C123/1769220155.940449, #/home.
 
 import { notify, world } from "./world.js";
 
@@ -16,7 +16,7 @@ function idOf(nameOrId) {
   return (found ?? startChannel())?.id ?? null;
 }
 
-// The first place to show: a channel where both the person and the app are; #builds before others.
+// The first channel to show: one with both the person and the app as members; #builds before others.
 function startChannel() {
   const channels = [...world.channels.values()].filter((channel) => !channel.is_im && !channel.is_archived);
   const usable = channels.filter((channel) => channel.is_member !== false && channel.bot_is_member);

@@ -1,4 +1,4 @@
-// The left column: the workspace, who one is, channels, the app.
+// The left column: the workspace, the current person, channels, the app.
 
 import { avatar } from "./avatar.js";
 import { fill, h, icon } from "./dom.js";

@@ -1,4 +1,4 @@
-// The server's events, with a reconnect that waits a little longer each time.
+// The server's events; each reconnect waits longer than the one before.
 
 import { person, notify } from "./world.js";
 
@@ -9,7 +9,7 @@ let source = null;
 let wait = FIRST_WAIT_MS;
 let timer = 0;
 
-// `onEvent(event)` for each one; `onOpen()` after every (re)connection: whatever was missed must be read again.
+// `onEvent(event)` for each one; `onOpen()` after every (re)connection: read again whatever was missed.
 export function listen(onEvent, onOpen) {
   clearTimeout(timer);
   source?.close();
@@ -37,12 +37,12 @@ function parse(text) {
   try {
     return JSON.parse(text);
   } catch {
-    console.info("an event that is no JSON was left out");
+    console.info("ignored an event that is not JSON");
     return null;
   }
 }
 
-// One reading at a time, and one more if something happened meanwhile.
+// Runs one reading at a time, and one more if something changed in the meantime.
 export function coalesced(action) {
   let running = false;
   let again = false;

@@ -1,4 +1,4 @@
-// Moments as people read them.  A Slack ts is seconds since 1970 with a fraction.
+// Times in readable form.  A Slack ts is seconds since 1970 with a fraction.
 
 const locale = navigator.language;
 const clock = new Intl.DateTimeFormat(locale, { hour: "numeric", minute: "2-digit" });
@@ -46,14 +46,14 @@ const TOKENS = {
   ago: (date) => ago(date / 1000),
 };
 
-// The format of <!date^…>: words with {tokens}.
+// The format of <!date^…>: text with {tokens}.
 export function formatDate(ts, format) {
   const date = dateOf(ts);
   if (Number.isNaN(date.getTime())) return null;
   return format.replace(/\{(\w+)\}/g, (whole, token) => TOKENS[token]?.(date) ?? whole);
 }
 
-// Texts such as "3 min ago" go stale: they are rewritten now and then.
+// Texts such as "3 min ago" become outdated: they are rewritten from time to time.
 setInterval(() => {
   for (const element of document.querySelectorAll("time[data-format]")) {
     element.textContent = formatDate(element.dataset.ts, element.dataset.format);

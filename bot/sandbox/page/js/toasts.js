@@ -1,4 +1,4 @@
-// Short notices in a corner: what failed, and what it means.
+// Short notices in a corner: what failed, and why.
 
 import { h, iconButton } from "./dom.js";
 

@@ -1,4 +1,4 @@
-// What the page knows of the workspace, and who is told when it changes.
+// The page's model of the workspace, and the subscribers to its changes.
 
 import { read } from "./api.js";
 
@@ -23,7 +23,7 @@ const changes = new EventTarget();
 export const on = (topic, listener) => changes.addEventListener(topic, (event) => listener(event.detail));
 export const notify = (topic, detail) => changes.dispatchEvent(new CustomEvent(topic, { detail }));
 
-// /?as=ben opens the page as ben.  Another tab keeps its own person: two can be played side by side.
+// /?as=ben opens the page as ben.  Each tab has its own person, so two can be used side by side.
 const personInUrl = () => new URLSearchParams(location.search).get("as");
 
 export const person = () => world.me?.id ?? personInUrl() ?? sessionStorage.getItem(PERSON_KEY) ?? undefined;
@@ -72,7 +72,7 @@ export function nameOf(userId) {
 
 export const isApp = (userId) => userId === world.bot.id || Boolean(world.users.get(userId)?.is_bot);
 
-// The person a direct-message channel is with; the app when nothing says otherwise.
+// The person of a direct-message channel; otherwise the app.
 export const partner = (channel) => channel.user ?? channel.with ?? world.bot.id;
 
 export function titleOf(channel) {

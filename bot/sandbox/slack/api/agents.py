@@ -1,4 +1,4 @@
-"""Streams, assistant threads and agent sessions: the native extras."""
+"""Streams, assistant threads and agent sessions: Slack's features for agents."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from bot.sandbox.slack.errors import WebApiError, invalid
 from bot.sandbox.slack.people import Channel
 from bot.sandbox.slack.state import Document
 
-# A stream dies five minutes after it began, however busy it is.
+# A stream ends five minutes after its start, even when it is in use.
 MAX_STREAM_SECONDS = 5 * 60.0
 MAX_STREAM_CHARS = 12_000
 MAX_LOADING_MESSAGES = 10
@@ -25,7 +25,7 @@ SESSION_STATES = frozenset({"processing", "active", "closed", "suspended"})
 
 
 def start_stream(call: Call) -> Document:
-    """chat.startStream: a message that grows."""
+    """chat.startStream: a message to which text is appended."""
     workspace = call.workspace
     channel = writable_channel(call)
     if not channel.is_im:
@@ -55,7 +55,7 @@ def append_stream(call: Call) -> Document:
 
 
 def stop_stream(call: Call) -> Document:
-    """chat.stopStream: the message is now like any other."""
+    """chat.stopStream: the message becomes an ordinary one."""
     channel, message = _stream(call)
     blocks = validate_blocks(call.nested("blocks"))
     metadata = validate_metadata(call.nested("metadata"))
@@ -141,7 +141,7 @@ def thread_prompts(call: Call) -> Document:
 
 
 def session_status(call: Call) -> Document:
-    """agents.sessions.setStatus: the status, and while processing a native stop button."""
+    """agents.sessions.setStatus: the status, and a native stop button while processing."""
     if not call.workspace.manifest.is_agent:
         raise WebApiError("feature_disabled")
     if call.text("status") not in SESSION_STATES:

@@ -1,4 +1,4 @@
-"""One Web API call as the method modules see it, and what they all need to know first."""
+"""One Web API call as the methods see it, and the checks that they share."""
 
 import json
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from bot.sandbox.slack.errors import WebApiError, invalid
 from bot.sandbox.slack.people import BOT_USER_ID, Channel
 from bot.sandbox.slack.state import Document, Workspace
 
-# Fields that hold a document; in a form they arrive as JSON text.
+# Fields that hold a document; a form sends them as JSON text.
 _NESTED = frozenset(
     {"attachments", "blocks", "chunks", "files", "loading_messages", "metadata", "prompts", "view"}
 )
@@ -17,11 +17,11 @@ _NESTED = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """A call that passed the gate: known method, good token, scope, rate limit, arguments.
+    """A call that passed the gate: known method, valid token, scope, rate limit, arguments.
 
     Attributes:
-        url: Where the sandbox is reached; links in answers begin with it.
-        scopes: What the app was granted.
+        url: The sandbox's address; links in answers begin with it.
+        scopes: The scopes granted to the app.
     """
 
     workspace: Workspace
@@ -37,14 +37,14 @@ class Call:
         return "" if value is None else str(value)
 
     def flag(self, name: str, *, default: bool = False) -> bool:
-        """An argument as a boolean; forms write it as text."""
+        """An argument as a boolean; forms send it as text."""
         value = self.args.get(name)
         if value is None or value == "":
             return default
         return str(value).lower() in ("1", "true")
 
     def nested(self, name: str) -> Any:
-        """An argument that is a document, however it was sent."""
+        """An argument that is a document, sent as JSON or as text."""
         value = self.args.get(name)
         if isinstance(value, str) and name in _NESTED:
             if not value:
@@ -60,14 +60,14 @@ class Call:
         return value
 
     def limit(self, default: int) -> int:
-        """The page size that was asked for."""
+        """The requested page size."""
         value = self.text("limit")
         if value and not value.isdecimal():
             raise WebApiError("invalid_limit")
         return min(int(value or default), 1000) or default
 
     def require_scope(self, scope: str) -> None:
-        """Refuse unless the app has this scope."""
+        """Check that the app has this scope; otherwise refuse the call."""
         if scope not in self.scopes:
             raise missing_scope(scope, self.scopes)
 
@@ -76,17 +76,17 @@ Handler = Callable[[Call], Document]
 
 
 def missing_scope(needed: str, provided: frozenset[str]) -> WebApiError:
-    """The app lacks a scope."""
+    """The error for a scope that the app does not have."""
     return WebApiError("missing_scope", needed=needed, provided=",".join(sorted(provided)))
 
 
 def visible_channel(call: Call, name: str = "channel") -> Channel:
-    """The channel an argument names, as far as the bot may know of it.
+    """The channel an argument names, if the bot can see it.
 
-    Private channels the bot is not in do not exist for it.
+    A private channel is visible only to its members.
 
     Raises:
-        SlackRefused: `channel_not_found`.
+        WebApiError: `channel_not_found`.
     """
     channel = call.workspace.channels.get(call.text(name))
     if channel is None or (
@@ -97,14 +97,14 @@ def visible_channel(call: Call, name: str = "channel") -> Channel:
 
 
 def readable_channel(call: Call, suffix: str) -> Channel:
-    """A visible channel of a kind the app has the scope for ("read" or "history")."""
+    """A visible channel of a type that the app has the scope for ("read" or "history")."""
     channel = visible_channel(call)
     call.require_scope(f"{channel.scope_prefix}:{suffix}")
     return channel
 
 
 def paginate(call: Call, items: list[Any], *, default: int) -> tuple[list[Any], Document]:
-    """One page of a list and the metadata that leads to the next."""
+    """One page of a list, and the metadata with the cursor of the next."""
     start = 0
     if cursor := call.text("cursor"):
         if not cursor.startswith("next:") or not cursor[5:].isdecimal():

@@ -17,15 +17,15 @@ from bot.sandbox.slack.people import BOT_ID, BOT_USER_ID, Channel
 from bot.sandbox.slack.state import Document, Workspace
 
 MAX_MARKDOWN_CHARS = 12_000
-# A metadata payload may hold 8,000 bytes or so; ours are tiny.
+# Slack accepts about 8,000 bytes of metadata; the app's are far smaller.
 MAX_METADATA_BYTES = 8_000
 
 
 def validate_blocks(blocks: Any) -> list[Document] | None:
-    """The blocks of a message, stored the way Slack stores them.
+    """The blocks of a message in the form in which Slack stores them.
 
     Raises:
-        SlackRefused: If Slack would not take them.
+        WebApiError: If Slack would refuse them.
     """
     if blocks is None or blocks == []:
         return None
@@ -39,10 +39,10 @@ def validate_blocks(blocks: Any) -> list[Document] | None:
 
 
 def validate_metadata(metadata: Any) -> Document | None:
-    """The metadata of a message.
+    """The checked metadata of a message.
 
     Raises:
-        SlackRefused: If it is not an event type with a payload, or too large.
+        WebApiError: If it is not an event type with a payload, or is too large.
     """
     if metadata is None or metadata == {}:
         return None
@@ -58,10 +58,10 @@ def validate_metadata(metadata: Any) -> Document | None:
 
 
 def message_content(call: Call) -> Document:
-    """The text, blocks and metadata of a message to be.
+    """The text, blocks and metadata of a new message.
 
     Raises:
-        SlackRefused: If there is nothing to show, or Slack would not take it.
+        WebApiError: If there is nothing to show, or Slack would refuse it.
     """
     text = call.text("text")
     blocks = validate_blocks(call.nested("blocks"))
@@ -86,10 +86,10 @@ def message_content(call: Call) -> Document:
 
 
 def writable_channel(call: Call) -> Channel:
-    """Where a message is to go: a channel by id or name, or a person.
+    """The destination of a message: a channel by id or name, or a person.
 
     Raises:
-        SlackRefused: If it does not exist for the bot, is archived, or the bot is no member.
+        WebApiError: If the bot cannot see it, it is archived, or the bot is not a member.
     """
     workspace = call.workspace
     target = call.text("channel")
@@ -121,10 +121,10 @@ def _check_messages_tab(workspace: Workspace, channel: Channel) -> Channel:
 
 
 def thread_fields(workspace: Workspace, channel: Channel, thread_ts: str) -> Document:
-    """The fields that put a message into a thread.
+    """The fields that make a message a reply in a thread.
 
     Raises:
-        SlackRefused: If there is no such thread.
+        WebApiError: If there is no such thread.
     """
     if not thread_ts:
         return {}
@@ -135,7 +135,7 @@ def thread_fields(workspace: Workspace, channel: Channel, thread_ts: str) -> Doc
 
 
 def publish(workspace: Workspace, channel: Channel, message: Document) -> Document:
-    """Put a message of the bot into a channel and tell the app of it, as of any other."""
+    """Add a message of the bot to a channel and send the app its `message` event."""
     workspace.add(channel, message)
     event_message = {key: value for key, value in message.items() if key != "metadata"}
     workspace.emit(events.message_event(event_message, channel), channel)
@@ -182,10 +182,10 @@ def show_ephemeral(workspace: Workspace, channel_id: str, user: str, message: Do
 
 
 def own_message(call: Call, name: str, refusal: str) -> tuple[Channel, Document]:
-    """A message of the bot's own.
+    """One of the bot's own messages.
 
     Raises:
-        SlackRefused: `message_not_found`, or `refusal` for somebody else's.
+        WebApiError: `message_not_found`, or `refusal` for a message by somebody else.
     """
     channel = visible_channel(call)
     message = call.workspace.message(channel.id, call.text(name))
@@ -197,7 +197,7 @@ def own_message(call: Call, name: str, refusal: str) -> tuple[Channel, Document]
 
 
 def update(call: Call) -> Document:
-    """chat.update: text without blocks drops the blocks; metadata stays unless given."""
+    """chat.update: text without blocks removes the blocks; metadata stays unless given."""
     workspace = call.workspace
     channel, message = own_message(call, "ts", "cant_update_message")
     if channel.is_archived:
@@ -224,9 +224,9 @@ def update(call: Call) -> Document:
 def record_edit(
     workspace: Workspace, channel: Channel, message: Document, previous: Document
 ) -> None:
-    """Mark a message as edited where people see that, and tell the app."""
+    """Mark a message as edited where the client shows that, and notify the app."""
     ts = workspace.new_ts()
-    # With blocks there is no "(edited)" to see.
+    # The client shows no "(edited)" on a message with blocks.
     if "blocks" not in message:
         message["edited"] = {"user": BOT_ID, "ts": f"{ts.split('.', maxsplit=1)[0]}.000000"}
     workspace.publish_message_change(channel.id, message)
@@ -241,7 +241,7 @@ def delete(call: Call) -> Document:
 
 
 def remove_message(workspace: Workspace, channel: Channel, message: Document) -> None:
-    """Take a message away; a root with replies leaves a tombstone."""
+    """Delete a message; a root with replies leaves a tombstone."""
     previous = dict(message)
     if workspace.replies(channel.id, message["ts"]):
         tombstone = {key: message[key] for key in ("type", "ts")}

@@ -1,4 +1,4 @@
-"""conversations.* and users.conversations: channels, members, what was said."""
+"""conversations.* and users.conversations: channels, members, messages."""
 
 from collections.abc import Callable
 
@@ -26,7 +26,7 @@ def list_channels(call: Call) -> Document:
 
 
 def list_user_channels(call: Call) -> Document:
-    """users.conversations: those a person (by default the bot) is a member of."""
+    """users.conversations: the channels of a person, by default of the bot."""
     user = call.text("user") or BOT_USER_ID
     return _list_channels(call, lambda channel: user in channel.members)
 
@@ -106,7 +106,7 @@ def open_conversation(call: Call) -> Document:
 
 
 def history(call: Call) -> Document:
-    """conversations.history: newest first, without the replies of threads."""
+    """conversations.history: newest first, without replies in threads."""
     channel = readable_channel(call, "history")
     if BOT_USER_ID not in channel.members:
         raise WebApiError("not_in_channel")
@@ -138,7 +138,7 @@ def replies(call: Call) -> Document:
     root_ts = message.get("thread_ts", ts)
     root = call.workspace.message(channel.id, root_ts)
     following = _in_time_range(call, call.workspace.replies(channel.id, root_ts))
-    # The time range applies to replies; the root always comes.
+    # The time range applies to the replies; the root is always included.
     found = [*([root] if root else []), *following]
     items, metadata = paginate(call, found, default=1000)
     return {

@@ -1,4 +1,4 @@
-"""files.*: the upload in three steps, ending in a message with the file."""
+"""files.*: an upload in three steps that ends in a message with the file."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ def get_upload_url(call: Call) -> Document:
 
 
 def store_upload(workspace: Workspace, file_id: str, content: bytes) -> bool:
-    """Take the bytes of an announced file; False if there is none of that id."""
+    """Store the bytes of an announced file; False if no upload has this id."""
     file = workspace.files.get(file_id)
     if file is None or file.is_shared:
         return False
@@ -44,7 +44,7 @@ def store_upload(workspace: Workspace, file_id: str, content: bytes) -> bool:
 
 
 def complete_upload(call: Call) -> Document:
-    """files.completeUploadExternal: share the files, in a thread if asked."""
+    """files.completeUploadExternal: share the files, in a thread if one is given."""
     workspace = call.workspace
     requested: Any = call.nested("files")
     if not isinstance(requested, list) or not requested:
@@ -74,7 +74,7 @@ def complete_upload(call: Call) -> Document:
 
 
 def file_object(file: StoredFile, url: str) -> Document:
-    """A file object as messages carry it."""
+    """A file object as messages contain it."""
     content = file.content or b""
     kind = file.snippet_type or file.name.rpartition(".")[2] or "text"
     link = f"{url}/_emu/files/{file.id}"

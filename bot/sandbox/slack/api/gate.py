@@ -1,4 +1,4 @@
-"""What every Web API call passes before its method runs: token, scope, limit, arguments."""
+"""The checks before a Web API method runs: token, scope, rate limit, arguments."""
 
 import asyncio
 import time
@@ -25,7 +25,7 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
     }
 )
 
-# Answers that a well-made app never gets; each is recorded as a problem.
+# A correct app never gets these answers, so each is recorded as a problem.
 APP_MISTAKES = frozenset(
     {
         "duplicate_external_id",
@@ -60,13 +60,12 @@ APP_MISTAKES = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What goes back to the caller.
+    """The answer to the caller.
 
     Attributes:
-        connection_fault: An injected fault: "timeout" or "reset" when nothing must go back,
-            "cut_body" when
-            the answer breaks off.
-        page: What goes back instead of JSON.
+        connection_fault: An injected fault: "timeout" or "reset" when no answer is sent,
+            "cut_body" when the answer breaks off.
+        page: Text to send instead of JSON.
     """
 
     status: int
@@ -77,7 +76,7 @@ class Answer:
 
 
 class Gate:
-    """Takes every call; knows the tokens."""
+    """Receives every call and checks its token."""
 
     def __init__(
         self,
@@ -100,11 +99,11 @@ class Gate:
 
     @property
     def scopes(self) -> frozenset[str]:
-        """What the bot token was granted."""
+        """The scopes granted to the bot token."""
         return self.workspace.manifest.scopes
 
     def call(self, method: str, args: Document, token: str) -> Answer:
-        """Answer one call, write it down, and complain of what no good app does."""
+        """Answer one call, log it, and report what a correct app would not do."""
         began = time.monotonic()
         fault = self.faults.take(method, str(args.get("channel") or args.get("channel_id") or ""))
         if fault is None:
@@ -202,7 +201,7 @@ def _rate_limited(seconds: int) -> Answer:
 
 
 def _faulty_answer(fault: Fault, applied: Answer | None = None) -> Answer:
-    """The answer to a call that goes wrong; `done` if it took effect all the same."""
+    """The answer to a call with a fault; `applied` if it took effect nevertheless."""
     body = applied.body if applied is not None else {}
     if fault.kind == "429":
         return _rate_limited(fault.retry_after)

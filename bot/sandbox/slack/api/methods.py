@@ -1,6 +1,6 @@
 """The Web API methods the sandbox knows: the scopes and the rate tier of each.
 
-Numbers and scopes are those of Slack's reference; a test compares them with it.
+Numbers and scopes come from Slack's reference; a test compares them.
 """
 
 from collections.abc import Mapping
@@ -13,10 +13,10 @@ class Method:
     """One Web API method.
 
     Attributes:
-        tier: 1 to 4; 5 is Slack's "special", see `limits`.
-        scopes: Any one of these allows the call; empty: none is needed.
-        required: Arguments without which Slack refuses at once.
-        is_for_app_token: The method takes the app-level token, and only that.
+        tier: 1 to 4; 5 is Slack's "special", see `rate_limits`.
+        scopes: Any one of these allows the call; empty if it needs none.
+        required: Arguments whose absence Slack refuses at once.
+        is_for_app_token: Whether the method takes the app-level token, and only that one.
     """
 
     tier: int

@@ -1,7 +1,7 @@
 """Slack's rate limits: per method by tier, and one message a second in each channel.
 
-Per method the number of calls in any 60 seconds is what Slack promises to allow; the real
-one is sometimes kinder, never stricter.
+Slack guarantees these numbers of calls in any 60 seconds for each method.  The real limits
+are sometimes higher, never lower.
 """
 
 import math
@@ -11,8 +11,8 @@ from types import MappingProxyType
 
 PER_MINUTE: Mapping[int, int] = MappingProxyType({1: 1, 2: 20, 3: 50, 4: 100})
 
-# Tier 5 is "special": hundreds a minute for the cheap ones; for posting, a cap of the
-# whole workspace that comes on top of the one of each channel.
+# Tier 5 is "special": hundreds a minute for cheap methods; for posting, a cap of the whole
+# workspace in addition to the cap of each channel.
 SPECIAL_PER_MINUTE: Mapping[str, int] = MappingProxyType(
     {
         "assistant.threads.setStatus": 600,
@@ -34,7 +34,7 @@ class Window:
         self._calls: deque[float] = deque()
 
     def take(self, now: float) -> float:
-        """Count a call.  0, or the seconds until one would be allowed; then nothing counts."""
+        """Count a call and return 0; or return the seconds until one is allowed, uncounted."""
         while self._calls and self._calls[0] <= now - 60:
             self._calls.popleft()
         if len(self._calls) >= self._count:
@@ -44,7 +44,7 @@ class Window:
 
 
 class Bucket:
-    """A burst, then a steady rate."""
+    """A token bucket: a burst, then a steady rate."""
 
     def __init__(self, *, per_second: float, burst: int) -> None:
         self._rate = per_second
@@ -53,7 +53,7 @@ class Bucket:
         self._updated_at = -math.inf
 
     def take(self, now: float) -> float:
-        """Count a call.  0, or the seconds until one would be allowed; then nothing counts."""
+        """Count a call and return 0; or return the seconds until one is allowed, uncounted."""
         if self._updated_at > -math.inf:
             self._tokens = min(self._burst, self._tokens + (now - self._updated_at) * self._rate)
         self._updated_at = now
@@ -64,7 +64,7 @@ class Bucket:
 
 
 class RateLimits:
-    """What one app may call in one workspace; `enabled` is the off switch."""
+    """The rate limits of one app in one workspace; `enabled` switches them on or off."""
 
     def __init__(self, *, enabled: bool) -> None:
         self.enabled = enabled
@@ -72,7 +72,7 @@ class RateLimits:
         self._channels: dict[str, Bucket] = {}
 
     def retry_after(self, method: str, tier: int, channel: str | None, now: float) -> int:
-        """Count a call: 0 if it may pass, or the whole seconds of `Retry-After`."""
+        """Count a call: 0 if it is allowed, otherwise the whole seconds of `Retry-After`."""
         if not self.enabled:
             return 0
         wait = 0.0

@@ -35,7 +35,7 @@ def user_info(call: Call) -> Document:
 
 
 def user_list(call: Call) -> Document:
-    """users.list: the team's people; strangers are not among them."""
+    """users.list: the members of the team; people outside it are not listed."""
     found = [
         person.document(with_email="users:read.email" in call.scopes)
         for person in call.workspace.people.values()
@@ -119,7 +119,7 @@ def reaction_remove(call: Call) -> Document:
 def add_reaction(
     workspace: Workspace, channel: people.Channel, message: Document, *, user: str, name: str
 ) -> bool:
-    """Add a reaction; False if this person already gave it."""
+    """Add a reaction; False if this person has already added it."""
     reactions = message.setdefault("reactions", [])
     for reaction in reactions:
         if reaction["name"] == name:

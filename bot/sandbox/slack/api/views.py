@@ -1,4 +1,4 @@
-"""views.*: modals and the home tab, and what an app's answer to a submission does to them."""
+"""views.*: modals and the home tab, and the effects of an app's answer to a submission."""
 
 import secrets
 from typing import Any
@@ -9,15 +9,15 @@ from bot.sandbox.slack.blocks.block_check import check_view, is_view_too_large, 
 from bot.sandbox.slack.errors import WebApiError, invalid
 from bot.sandbox.slack.state import TRIGGER_SECONDS, Document, OpenView, Workspace, new_id
 
-# As many modals fit on top of each other.
+# Slack shows at most this many modals on top of each other.
 MAX_STACK = 3
 
 
 def consume_trigger(call: Call) -> str:
-    """Use up the trigger a call gives; the person it belongs to.
+    """Use up a call's trigger and return its person's id.
 
     Raises:
-        SlackRefused: If it is unknown, used, or older than three seconds.
+        WebApiError: If it is unknown, used, or older than three seconds.
     """
     trigger = call.workspace.triggers.get(call.text("trigger_id"))
     if trigger is None:
@@ -31,10 +31,10 @@ def consume_trigger(call: Call) -> str:
 
 
 def validate_view(workspace: Workspace, view: Any, *, kind: str) -> Document:
-    """A view as Slack stores it.
+    """A view in the form in which Slack stores it.
 
     Raises:
-        SlackRefused: If Slack would not show it.
+        WebApiError: If Slack would refuse it.
     """
     if isinstance(view, dict) and is_view_too_large(view):
         raise WebApiError("view_too_large")
@@ -74,17 +74,17 @@ def validate_view(workspace: Workspace, view: Any, *, kind: str) -> Document:
 
 
 def new_hash(workspace: Workspace) -> str:
-    """A view's hash: it changes with every change of the view."""
+    """A new hash of a view; it changes with every change of the view."""
     return f"{int(workspace.clock.now())}.{secrets.token_urlsafe(6)}"
 
 
 def view_with_state(view: OpenView) -> Document:
-    """A view with what has been entered in it."""
+    """A view together with the entered values."""
     return view.document | {"state": {"values": view.entered}}
 
 
 def open_view(call: Call) -> Document:
-    """views.open: a new modal; one that was on the screen goes."""
+    """views.open: a new modal; it replaces one that is open."""
     user = consume_trigger(call)
     document = validate_view(call.workspace, call.nested("view"), kind="modal")
     call.workspace.stacks[user] = []
@@ -92,7 +92,7 @@ def open_view(call: Call) -> Document:
 
 
 def push(call: Call) -> Document:
-    """views.push: a modal on top of the one the trigger came from."""
+    """views.push: a modal on top of the one that the trigger came from."""
     user = consume_trigger(call)
     if not call.workspace.stacks.get(user):
         raise WebApiError("not_found")
@@ -104,7 +104,7 @@ def push_view(workspace: Workspace, user: str, document: Document) -> OpenView:
     """Put a modal on top of a person's screen.
 
     Raises:
-        SlackRefused: If the pile is high enough.
+        WebApiError: If the stack of modals is full.
     """
     stack = workspace.stacks.setdefault(user, [])
     if len(stack) >= MAX_STACK:
@@ -119,7 +119,7 @@ def push_view(workspace: Workspace, user: str, document: Document) -> OpenView:
 
 
 def update(call: Call) -> Document:
-    """views.update: by id or external id; with a hash only if nobody was faster."""
+    """views.update: by id or external id; a hash must match the present view."""
     workspace = call.workspace
     view_id, external = call.text("view_id"), call.text("external_id")
     if not view_id and not external:
@@ -141,7 +141,7 @@ def update(call: Call) -> Document:
 
 
 def replace_view(workspace: Workspace, view: OpenView, document: Any) -> None:
-    """Show something else in a view; entries of blocks that stay are kept."""
+    """Replace the document of a view; the entries of unchanged blocks stay."""
     identity = {key: view.document[key] for key in ("id", "previous_view_id", "root_view_id")}
     external, view.document["external_id"] = view.document["external_id"], ""
     try:
@@ -178,7 +178,7 @@ def publish(call: Call) -> Document:
 
 
 def close_views(workspace: Workspace, user: str, *, clear: bool) -> list[OpenView]:
-    """Take a person's topmost modal, or all, off the screen; those that went, topmost first."""
+    """Close a person's topmost modal, or all; returns the closed ones, topmost first."""
     stack = workspace.stacks.get(user, [])
     closed = stack[::-1] if clear else stack[-1:]
     del stack[len(stack) - len(closed) :]
@@ -190,13 +190,13 @@ def close_views(workspace: Workspace, user: str, *, clear: bool) -> list[OpenVie
 def apply_submission_response(
     workspace: Workspace, view: OpenView, answer: Document | None
 ) -> dict[str, str] | None:
-    """Do what the app answered to a submission.
+    """Apply the app's answer to a submission.
 
     Returns:
-        The errors to show at the blocks, or None when there are none.
+        The errors to show at the blocks, or None if there are none.
 
     Raises:
-        SlackRefused: If Slack would not understand the answer.
+        WebApiError: If Slack would not understand the answer.
     """
     action = (answer or {}).get("response_action")
     if action is None:

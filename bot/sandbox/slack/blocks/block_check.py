@@ -1,4 +1,4 @@
-"""What Slack would say to the blocks of a message or a view, and the ids it gives them.  Pure."""
+"""Slack's checks of the blocks of a message or view, and the ids that it adds.  Pure."""
 
 import copy
 import json
@@ -17,14 +17,14 @@ MAX_TEXT_CHARS = 40_000
 MAX_UPDATE_CHARS = 4_000
 MAX_VIEW_BYTES = 250_000
 
-# Undocumented; real messages were refused from 11,341 to 13,297 characters on.
+# Undocumented: Slack refused real messages from 11,341 to 13,297 characters on.
 MAX_BLOCK_CHARS = 12_000
 
 _ID_CHARACTERS = string.ascii_letters + string.digits + "+/"
 
 
 def check_message(blocks: list[Document] | None, text: str | None) -> list[str]:
-    """Everything Slack would complain of in a message; empty when it would be posted whole."""
+    """All of Slack's complaints about a message; empty if it would be posted in full."""
     errors: list[str] = []
     if not blocks and not text:
         add_error(errors, "/text", "no_text: give text, blocks or both")
@@ -39,7 +39,7 @@ def check_message(blocks: list[Document] | None, text: str | None) -> list[str]:
 
 
 def check_blocks(blocks: Any) -> list[str]:
-    """What is wrong with the blocks of a message, apart from their summed length."""
+    """All errors in the blocks of a message, apart from their total length."""
     errors: list[str] = []
     if blocks is None:
         return errors
@@ -49,7 +49,7 @@ def check_blocks(blocks: Any) -> list[str]:
 
 
 def check_view(view: Any) -> list[str]:
-    """Everything Slack would complain of in a modal or a home tab."""
+    """All of Slack's complaints about a modal or a home tab."""
     errors: list[str] = []
     kind = view.get("type") if isinstance(view, dict) else None
     if not isinstance(kind, str) or kind not in VIEWS:
@@ -64,12 +64,12 @@ def check_view(view: Any) -> list[str]:
 
 
 def is_view_too_large(view: Document) -> bool:
-    """Whether a view is over Slack's 250 kB."""
+    """Whether a view exceeds Slack's limit of 250 kB."""
     return len(json.dumps(view)) > MAX_VIEW_BYTES
 
 
 def count_characters(blocks: Any) -> int:
-    """The text of all blocks together, as the cap on a message counts it."""
+    """Number of characters in all blocks, as counted for the limit of a message."""
     if isinstance(blocks, list):
         return sum(count_characters(item) for item in blocks)
     if isinstance(blocks, dict):
@@ -84,7 +84,7 @@ def count_characters(blocks: Any) -> int:
 
 
 def with_ids(blocks: list[Document]) -> list[Document]:
-    """The blocks as Slack stores them: each block and element has its id."""
+    """The blocks as Slack stores them: each block and element has an id."""
     stored = copy.deepcopy(blocks)
     for block in stored:
         if not block.get("block_id"):
@@ -97,12 +97,12 @@ def with_ids(blocks: list[Document]) -> list[Document]:
 
 
 def new_block_id() -> str:
-    """An id as Slack mints them."""
+    """An id in Slack's form."""
     return "".join(secrets.choice(_ID_CHARACTERS) for _ in range(5))
 
 
 def _fill_emoji_default(value: Any) -> None:
-    """Write down the default of `emoji`, as Slack does in what it gives back."""
+    """Set the default of `emoji`, as Slack does in its answers."""
     if isinstance(value, list):
         for item in value:
             _fill_emoji_default(item)
@@ -163,7 +163,7 @@ def _list(value: Any) -> list[Any]:
 
 
 def _check_ids(blocks: Any, pointer: str, errors: list[str]) -> None:
-    """Ids must differ: block ids in a message or view, action ids in a block."""
+    """Check that block ids differ in a message or view, and action ids in a block."""
     seen_blocks: set[str] = set()
     for index, block in enumerate(_list(blocks)):
         if not isinstance(block, dict):

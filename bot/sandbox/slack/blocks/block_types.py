@@ -1,4 +1,4 @@
-"""The blocks of Block Kit, as messages, modals and the home tab may hold them.  Pure."""
+"""The blocks of Block Kit that messages, modals and the home tab may contain.  Pure."""
 
 from collections.abc import Mapping
 
@@ -72,7 +72,7 @@ def _task_card(*states: str) -> Rule:
     )
 
 
-# Slack's own example shows it: a task that has not begun exists only inside a plan.
+# As in Slack's own example: a task that has not begun exists only inside a plan.
 _PLAN_TASK = _task_card("pending", "in_progress", "complete", "error")
 
 _IN_CONTAINER = (
@@ -230,7 +230,7 @@ BLOCKS: Mapping[str, Rule] = {
     ),
 }
 
-# What only streams and agents use is refused in modals and the home tab.
+# Blocks for streams and agents are refused in modals and the home tab.
 _NOT_IN_VIEWS = frozenset(
     {"context_actions", "data_table", "markdown", "plan", "table", "task_card"}
 )

@@ -159,7 +159,7 @@ _CHOICE_ELEMENTS: Mapping[str, Rule] = {
 
 _DATETIME = object_with(
     {"type": type_is("datetimepicker")},
-    # Slack takes ten digits: seconds, not milliseconds.
+    # Slack accepts ten digits: seconds, not milliseconds.
     {**_CHOICE_FIELDS, "initial_date_time": number(1_000_000_000, 9_999_999_999)},
 )
 

@@ -1,7 +1,7 @@
-"""Small rules that a JSON value must follow, and how to put them together.  Pure.
+"""Small rules for JSON values, and functions that combine them.  Pure.
 
-A rule gets the value, the JSON pointer to it and the list its complaints go to.  The
-complaints are worded like Slack's own.
+A rule gets the value, its JSON pointer and the list to which it adds its errors.  The texts
+of the errors follow Slack's own.
 """
 
 import re
@@ -12,12 +12,12 @@ Rule = Callable[[Any, str, list[str]], None]
 
 
 def add_error(errors: list[str], pointer: str, what: str) -> None:
-    """Add a complaint in Slack's form."""
+    """Add an error in Slack's form."""
     errors.append(f"{what} [json-pointer:{pointer}]")
 
 
 def string(maximum: int, *, minimum: int = 0, pattern: str | None = None) -> Rule:
-    """A string of so many characters, maybe of a regular form."""
+    """A string with a length within bounds and, if given, a pattern."""
     regex = re.compile(pattern) if pattern else None
 
     def rule(value: Any, pointer: str, errors: list[str]) -> None:
@@ -63,7 +63,7 @@ def one_of(*allowed: str | int) -> Rule:
 
 
 def array(item_rule: Rule, maximum: int, *, minimum: int = 0) -> Rule:
-    """A list of so many items, each following one rule."""
+    """A list with a number of items within bounds, each of which follows one rule."""
 
     def rule(value: Any, pointer: str, errors: list[str]) -> None:
         if not isinstance(value, list):
@@ -90,7 +90,7 @@ def object_with(
     Args:
         required: Fields it must have.
         optional: Fields it may have.
-        at_least_one_of: Optional fields of which at least one must be there.
+        at_least_one_of: Optional fields of which at least one is required.
     """
     all_rules = {**required, **(optional or {})}
 
@@ -113,7 +113,7 @@ def object_with(
 
 
 def by_type(rules: Mapping[str, Rule]) -> Rule:
-    """An object whose `type` says which rule it follows."""
+    """An object whose `type` selects the rule to follow."""
 
     def rule(value: Any, pointer: str, errors: list[str]) -> None:
         if not isinstance(value, dict):
@@ -129,12 +129,12 @@ def by_type(rules: Mapping[str, Rule]) -> Rule:
 
 
 def type_is(name: str) -> Rule:
-    """The `type` field of a shape."""
+    """The `type` field of an object."""
     return one_of(name)
 
 
 def lazy(get_rule: Callable[[], Rule]) -> Rule:
-    """A rule that is defined further down."""
+    """A rule that is defined later in a module."""
 
     def rule(value: Any, pointer: str, errors: list[str]) -> None:
         get_rule()(value, pointer, errors)

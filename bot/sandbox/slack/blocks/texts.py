@@ -35,12 +35,12 @@ def plain(maximum: int, *, minimum: int = 1) -> Rule:
 
 
 def mrkdwn(maximum: int, *, minimum: int = 1) -> Rule:
-    """A mrkdwn object; it takes no `emoji`."""
+    """A mrkdwn object; unlike plain_text it has no `emoji`."""
     return by_type({"mrkdwn": _mrkdwn(maximum, minimum)})
 
 
 def text_object(maximum: int, *, minimum: int = 1) -> Rule:
-    """A text object of either kind."""
+    """A text object of either type."""
     return by_type(
         {
             "plain_text": object_with(

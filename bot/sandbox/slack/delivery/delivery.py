@@ -1,4 +1,4 @@
-"""Getting what happened to the app: once for interactions, with retries for events."""
+"""Delivery to the app: interactions once, events with retries."""
 
 import asyncio
 import copy
@@ -14,21 +14,21 @@ from bot.sandbox.slack.state import Document, Workspace, new_id
 
 log = logging.getLogger(__name__)
 
-# After a failed first attempt: at once, after a minute, after five.
+# Slack retries at once, after a minute, and after five minutes.
 RETRY_SECONDS = (0.0, 60.0, 300.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeliveryResult:
-    """What became of one attempt to deliver.
+    """The result of one attempt to deliver.
 
     Attributes:
-        error: None when it was acknowledged in time; else "operation_timeout", "http_error"
+        error: None if it was acknowledged in time; otherwise "operation_timeout", "http_error"
             (no 200), "not_connected", "connection_failed" (it ended before the answer) or
-            "connection_lost" (so did a socket, and what it carried may take the next).
-        answer: What the app put into its acknowledgement.
+            "connection_lost" (a socket ended; the envelope may be sent over the next one).
+        answer: The app's payload in its acknowledgement.
         status: The HTTP status; 200 over Socket Mode.
-        may_retry: False after `X-Slack-No-Retry`.
+        can_retry: False if the app sent `X-Slack-No-Retry`.
     """
 
     error: str | None
@@ -39,7 +39,7 @@ class DeliveryResult:
 
 
 class Transport(Protocol):
-    """A way to the app."""
+    """A transport to the app."""
 
     async def attempt(
         self, kind: str, payload: Document, *, retry: int, reason: str, timeout: float
@@ -49,9 +49,9 @@ class Transport(Protocol):
         Args:
             kind: "slash_commands", "interactive" or "events_api".
             payload: The body.
-            retry: How often it was tried before.
-            reason: Why the last attempt failed; empty at first.
-            timeout: Seconds until a missing acknowledgement counts as failed.
+            retry: Number of earlier attempts.
+            reason: Why the last attempt failed; empty for the first.
+            timeout: Seconds after which a missing acknowledgement is a failure.
         """
         ...
 
@@ -66,12 +66,12 @@ _REASONS = {
 
 
 class Deliverer:
-    """Sends everything the app subscribed to.
+    """Delivers every event that the app subscribed to, and every interaction.
 
     Attributes:
-        ack_timeout: Seconds an app has to acknowledge; Slack's 3.
-        attempts: How many attempts were made.
-        failures: How many of them were not acknowledged in time with a 200.
+        ack_timeout: Seconds in which the app must acknowledge; 3 in Slack.
+        attempts: Number of attempts.
+        failures: Number of attempts without a 200 in time.
     """
 
     def __init__(
@@ -85,9 +85,9 @@ class Deliverer:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def interact(self, kind: str, name: str, payload: Document) -> DeliveryResult:
-        """Deliver a command or an interaction: one chance, within the time of one.
+        """Deliver a command or an interaction once, within the time of one attempt.
 
-        What was lost with its connection is sent again over the next.
+        If its connection is lost, it is sent again over the next one.
         """
         if kind == "interactive" and not self.workspace.manifest.is_interactive:
             self.workspace.inspector.add_problem(
@@ -110,10 +110,10 @@ class Deliverer:
         return outcome
 
     def emit(self, event: Document, channel: Channel | None) -> "asyncio.Future[None] | None":
-        """Send an event, if the app subscribed to it and may see it, in the background.
+        """Send an event in the background, if the app subscribed to it and may see it.
 
         Returns:
-            Done when the first attempt is over; None if the event is not for the app.
+            A future that is done after the first attempt; None if the app does not get the event.
         """
         if events.subscription_of(event, channel) not in self.workspace.manifest.events:
             return None
@@ -180,13 +180,13 @@ class Deliverer:
         return outcome
 
     async def wait_until_idle(self, *, timeout: float) -> None:
-        """Wait until no event is on its way, retries that wait for their time included."""
+        """Wait until no event is being delivered and no retry is pending."""
         async with asyncio.timeout(timeout):
             while self._tasks:
                 await asyncio.wait(self._tasks)
 
     async def aclose(self) -> None:
-        """Drop what is on its way."""
+        """Cancel all pending deliveries."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -203,5 +203,5 @@ def _failure_text(outcome: DeliveryResult) -> str:
 
 
 def as_json(value: Document) -> str:
-    """JSON as Slack writes it: compact."""
+    """Compact JSON, as Slack writes it."""
     return json.dumps(value, separators=(",", ":"))

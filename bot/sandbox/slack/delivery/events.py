@@ -1,4 +1,4 @@
-"""Events: which there are, who has to subscribe to what, and the envelope around them.  Pure."""
+"""Events: their bodies, the subscription each needs, and the envelope around them.  Pure."""
 
 import base64
 import json
@@ -11,7 +11,7 @@ Document = dict[str, Any]
 
 
 def subscription_of(event: Document, channel: Channel | None) -> str:
-    """The name in the manifest's `bot_events` that asks for this event."""
+    """The name in the manifest's `bot_events` that subscribes to this event."""
     if event["type"] != "message" or channel is None:
         return str(event["type"])
     plural = {"channel": "channels", "group": "groups", "im": "im"}[channel.channel_type]
@@ -50,7 +50,7 @@ def event_callback(
 
 
 def message_event(message: Document, channel: Channel) -> Document:
-    """A message as the `message` event tells it."""
+    """A message as its `message` event describes it."""
     return {
         **message,
         "channel": channel.id,
@@ -60,7 +60,7 @@ def message_event(message: Document, channel: Channel) -> Document:
 
 
 def app_mention_event(message: Document, channel: Channel) -> Document:
-    """The same message, told once more because it mentions the app."""
+    """The additional event for a message that mentions the app."""
     event = {**message, "type": "app_mention", "channel": channel.id, "event_ts": message["ts"]}
     event.pop("parent_user_id", None)
     return event
@@ -69,7 +69,7 @@ def app_mention_event(message: Document, channel: Channel) -> Document:
 def message_changed_event(
     message: Document, previous: Document, channel: Channel, *, ts: str
 ) -> Document:
-    """An edit; the app's own edits come back this way too."""
+    """An edit; the app gets this event for its own edits too."""
     return {
         "type": "message",
         "subtype": "message_changed",
@@ -84,7 +84,7 @@ def message_changed_event(
 
 
 def message_deleted_event(previous: Document, channel: Channel, *, ts: str) -> Document:
-    """A message is gone."""
+    """A message was deleted."""
     return {
         "type": "message",
         "subtype": "message_deleted",
@@ -99,7 +99,7 @@ def message_deleted_event(previous: Document, channel: Channel, *, ts: str) -> D
 
 
 def member_joined_event(*, user: str, channel: Channel, inviter: str, ts: str) -> Document:
-    """Somebody, maybe the bot, is now a member of a channel."""
+    """A person or the bot joined a channel."""
     return {
         "type": "member_joined_channel",
         "user": user,
@@ -112,7 +112,7 @@ def member_joined_event(*, user: str, channel: Channel, inviter: str, ts: str) -
 
 
 def member_left_event(*, user: str, channel: Channel, ts: str) -> Document:
-    """Somebody else is no longer a member of a channel."""
+    """A person left a channel."""
     return {
         "type": "member_left_channel",
         "user": user,
@@ -124,7 +124,7 @@ def member_left_event(*, user: str, channel: Channel, ts: str) -> Document:
 
 
 def bot_left_event(*, channel: Channel, ts: str) -> Document:
-    """The bot itself was removed from a channel."""
+    """The bot was removed from a channel."""
     kind = "group_left" if channel.is_private else "channel_left"
     return {"type": kind, "channel": channel.id, "actor_id": BOT_USER_ID, "event_ts": ts}
 
@@ -132,7 +132,7 @@ def bot_left_event(*, channel: Channel, ts: str) -> Document:
 def channel_archive_event(
     *, channel: Channel, user: str, ts: str, is_unarchived: bool = False
 ) -> Document:
-    """A channel was archived, or is back."""
+    """A channel was archived or unarchived."""
     what = "unarchive" if is_unarchived else "archive"
     kind = f"group_{what}" if channel.is_private else f"channel_{what}"
     return {"type": kind, "channel": channel.id, "user": user, "event_ts": ts}
@@ -155,7 +155,7 @@ def reaction_event(
 def app_home_opened_event(
     *, user: str, channel: Channel, tab: str, view: Document | None, ts: str
 ) -> Document:
-    """Somebody looked at the app's home or messages tab."""
+    """A person opened the app's home or messages tab."""
     event: Document = {
         "type": "app_home_opened",
         "user": user,
@@ -171,7 +171,7 @@ def app_home_opened_event(
 def agent_session_stopped_event(
     *, channel: str, thread_ts: str, user: str, streaming: list[str], ts: str
 ) -> Document:
-    """The native stop button of an agent session was pressed."""
+    """A person pressed the native stop button of an agent session."""
     return {
         "type": "agent_session_stopped",
         "channel": channel,

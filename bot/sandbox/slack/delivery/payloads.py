@@ -1,4 +1,4 @@
-"""What Slack sends to an app when a person acts.  Pure: values in, documents out."""
+"""The payloads that Slack sends to an app when a person acts.  Pure."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -31,7 +31,7 @@ def _app_fields() -> Document:
 
 
 def channel_name(channel: Channel) -> str:
-    """What an interaction calls a channel: private ones are not named."""
+    """The channel's name in an interaction: private ones are not named."""
     return "privategroup" if channel.is_private else channel.name
 
 
@@ -44,7 +44,7 @@ def slash_command(
     response_url: str,
     trigger_id: str,
 ) -> dict[str, str]:
-    """A slash command: a flat form; even its booleans are strings."""
+    """A slash command: a flat form in which even booleans are strings."""
     return {
         "token": VERIFICATION_TOKEN,
         "team_id": TEAM_ID,
@@ -73,7 +73,7 @@ def message_actions(
     response_url: str,
     trigger_id: str,
 ) -> Document:
-    """A button or menu used in a message; an ephemeral message itself is not sent."""
+    """A button or menu used in a message; an ephemeral message is not included."""
     container: Document = {
         "type": "message",
         "message_ts": message["ts"],
@@ -114,7 +114,7 @@ def view_actions(
 
 
 def view_submission(*, person: Person, view: Document, trigger_id: str) -> Document:
-    """A submitted modal.  It names no channel."""
+    """A submitted modal.  It does not name a channel."""
     return {
         "type": "view_submission",
         "user": user_of(person),
@@ -126,7 +126,7 @@ def view_submission(*, person: Person, view: Document, trigger_id: str) -> Docum
 
 
 def view_closed(*, person: Person, view: Document, is_cleared: bool) -> Document:
-    """A modal closed by its person; only sent for `notify_on_close`."""
+    """A modal that its person closed; only sent with `notify_on_close`."""
     return {
         "type": "view_closed",
         "user": user_of(person),
@@ -164,7 +164,7 @@ def message_action(
 def global_shortcut(
     *, person: Person, callback_id: str, action_ts: str, trigger_id: str
 ) -> Document:
-    """A global shortcut; its user has no `name`."""
+    """A global shortcut; its user object has no `name`."""
     user = user_of(person)
     del user["name"]
     return {
@@ -186,7 +186,7 @@ def block_suggestion(
     value: str,
     **context: Any,
 ) -> Document:
-    """What a person typed into a menu whose options the app gives; `place` is view or message."""
+    """The text typed into a menu whose options come from the app; `context` has view or message."""
     return {
         "type": "block_suggestion",
         "user": user_of(person),
@@ -200,5 +200,5 @@ def block_suggestion(
 
 
 def url_verification(challenge: str) -> Document:
-    """What Slack sends when a request URL is configured."""
+    """The request that Slack sends when a request URL is configured."""
     return {"type": "url_verification", "token": VERIFICATION_TOKEN, "challenge": challenge}

@@ -1,4 +1,4 @@
-"""HTTP delivery: signed requests to the app's request URL."""
+"""Delivery by HTTP: signed requests to the app's request URL."""
 
 import asyncio
 import hashlib
@@ -23,7 +23,7 @@ def sign(secret: str, timestamp: str, body: bytes) -> str:
 
 
 def body_of(kind: str, payload: Document) -> tuple[bytes, str]:
-    """The bytes of a delivery and their content type."""
+    """The body of a delivery and its content type."""
     if kind == "events_api":
         return as_json(payload).encode(), "application/json"
     form = payload if kind == "slash_commands" else {"payload": as_json(payload)}
@@ -43,9 +43,9 @@ class RequestUrl:
     async def attempt(
         self, kind: str, payload: Document, *, retry: int, reason: str, timeout: float
     ) -> DeliveryResult:
-        """POST once; a 200 in time is the acknowledgement, its body the answer."""
+        """POST once; a 200 in time is the acknowledgement, its body the app's payload."""
         body, content_type = body_of(kind, payload)
-        # The receiver compares with real time, so this is not the sandbox's.
+        # Real time, not the sandbox's: the receiver compares it with its own clock.
         timestamp = str(int(time.time()))
         headers = {
             "Content-Type": content_type,
@@ -76,7 +76,7 @@ class RequestUrl:
         return DeliveryResult(error=None, ms=_elapsed_ms(began), answer=_parse_answer(text))
 
     async def verify(self, *, timeout: float) -> bool:
-        """Ask the URL for its challenge, as Slack does when it is configured."""
+        """Send the URL a challenge and check its answer, as Slack does on configuration."""
         challenge = secrets.token_urlsafe(16)
         payload = payloads.url_verification(challenge)
         outcome = await self.attempt("events_api", payload, retry=0, reason="", timeout=timeout)

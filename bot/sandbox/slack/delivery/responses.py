@@ -1,4 +1,4 @@
-"""Answers without a token: what an app posts to a response_url or puts into an acknowledgement."""
+"""Answers that need no token: posts to a response_url, and payloads of acknowledgements."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ from bot.sandbox.slack.state import (
 
 
 def respond(workspace: Workspace, name: str, body: Any) -> tuple[int, Document]:
-    """Take what was posted to a response_url; the status and body of the answer."""
+    """Handle a post to a response_url; returns the status and body of the answer."""
     response_url = workspace.response_urls.get(name)
     inspector = workspace.inspector
     if response_url is None:
@@ -45,10 +45,10 @@ def respond(workspace: Workspace, name: str, body: Any) -> tuple[int, Document]:
 
 
 def apply_response(workspace: Workspace, response_url: ResponseUrl, body: Any) -> None:
-    """Replace or delete what was acted on, or post something new.
+    """Replace or delete the message that was acted on, or post a new one.
 
     Raises:
-        SlackRefused: If Slack would not show it.
+        WebApiError: If Slack would refuse it.
     """
     if not isinstance(body, dict):
         raise WebApiError("invalid_payload")

@@ -1,4 +1,4 @@
-"""Socket Mode: single-use links, up to ten connections, each envelope to one of them."""
+"""Socket Mode: single-use links, up to ten connections, each envelope over one of them."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ from bot.sandbox.slack.state import Document
 
 MAX_CONNECTIONS = 10
 TICKET_SECONDS = 30.0
-# What Slack tells in its hello: how long a connection lives, about.
+# Slack's hello says about how many seconds a connection lives.
 CONNECTION_LIFETIME_SECONDS = 18_060
 
 
@@ -27,10 +27,10 @@ class Connection:
     """One WebSocket of the app.
 
     Attributes:
-        unacknowledged: Envelopes sent over it and not acknowledged yet.
-        is_leaving: It was asked to go; no new envelope takes it.
-        is_frozen: Half-open: what comes over it is ignored, no ping is answered; gone only when
-            the app gives it up.
+        unacknowledged: Envelopes sent over it that are not acknowledged yet.
+        is_draining: Whether it was asked to close; it gets no new envelopes.
+        is_frozen: Whether it is half-open: received data is ignored and pings get no answer
+            until the app closes it.
     """
 
     socket: web.WebSocketResponse
@@ -41,15 +41,15 @@ class Connection:
 
 
 class ConnectionGone(Exception):
-    """The connection an envelope was sent over is closed."""
+    """The connection closed before it acknowledged an envelope."""
 
 
 class SocketMode:
     """The server side of Socket Mode.
 
     Attributes:
-        connections: Those that are open.
-        opened: How many were ever opened.
+        connections: The open connections.
+        opened: Number of connections opened so far.
     """
 
     def __init__(self, *, clock: Clock, inspector: Inspector, url: str) -> None:
@@ -60,22 +60,22 @@ class SocketMode:
         self._url = url.replace("http", "ws", 1)
         self._tickets: dict[str, float] = {}
         self._refused_connects: float = 0
-        # Connects that get no answer at all, and those that are let in and told nothing.
+        # Counts of the next connects to leave without an answer, and to accept without a hello.
         self._hanging_connects: float = 0
         self._without_hello: float = 0
         self._changed = asyncio.Event()
         self._closing = asyncio.Event()
 
     def new_link(self) -> str:
-        """A single-use address to connect to, good for half a minute."""
+        """A single-use address to connect to, valid for half a minute."""
         ticket = secrets.token_urlsafe(24)
         self._tickets[ticket] = self._clock.now()
         return f"{self._url}/link/?ticket={ticket}&app_id={APP_ID}"
 
     async def link(self, request: web.Request) -> web.StreamResponse:
-        """Serve one connection for as long as it lives."""
+        """Serve one connection until it ends."""
         await self._admit(request)
-        # Pings and goodbyes are ours to answer: a half-open connection does not.
+        # This code answers pings and closes itself: a half-open connection must not.
         socket = web.WebSocketResponse(max_msg_size=1_000_000, autoping=False, autoclose=False)
         await socket.prepare(request)
         if len(self.connections) >= MAX_CONNECTIONS:
@@ -100,7 +100,7 @@ class SocketMode:
         return socket
 
     async def _admit(self, request: web.Request) -> None:
-        """Let a connect in, or raise what it is refused with."""
+        """Accept a connect, or raise the HTTP error to refuse it with."""
         created_at = self._tickets.pop(request.query.get("ticket", ""), None)
         if self._refused_connects > 0:
             self._refused_connects -= 1
@@ -113,7 +113,7 @@ class SocketMode:
             raise web.HTTPForbidden(text="the ticket is used or expired")
 
     async def _listen(self, connection: Connection) -> None:
-        """Hear the app until it goes."""
+        """Receive the app's messages until it disconnects."""
         if self._without_hello > 0:
             self._without_hello -= 1
             connection.is_draining = True
@@ -153,17 +153,17 @@ class SocketMode:
             self._inspector.add_problem("bad_ack", "socket_mode", f"not an acknowledgement: {data}")
             return
         waiting = connection.unacknowledged.get(envelope_id)
-        # One that comes too late was complained of when its time was up.
+        # A late acknowledgement was already reported at its timeout.
         if waiting is not None and not waiting.done():
             waiting.set_result(message.get("payload"))
 
     async def attempt(
         self, kind: str, payload: Document, *, retry: int, reason: str, timeout: float
     ) -> DeliveryResult:
-        """Send one envelope to one of the connections and wait for its acknowledgement."""
+        """Send one envelope over one of the connections and wait for its acknowledgement."""
         began = time.monotonic()
         if not self.opened:
-            # There is no app yet; one that is only reconnecting is waited for.
+            # No app has ever connected; an app that is reconnecting gets time to do so.
             return DeliveryResult(error="not_connected", ms=0, status=0)
         sent = False
         try:
@@ -205,14 +205,14 @@ class SocketMode:
             del connection.unacknowledged[envelope["envelope_id"]]
 
     async def disconnect(self, how: str, *, times: float = float("inf")) -> None:
-        """Trouble the connections.
+        """Disturb the connections.
 
         Args:
-            how: "refresh" (Slack asks the app to reconnect), "abrupt" (cut without a word),
-                "refuse" (cut, and refuse the next `times` connects), "accept" (no longer
-                refuse), "freeze" (half-open from now on: envelopes vanish, pings stay without
-                an answer), "hang" (cut, and leave the next connects without an answer), "hush"
-                (cut, and let the next in without a hello), or a reason Slack gives: "warning",
+            how: "refresh" (Slack asks the app to reconnect), "abrupt" (cut without a notice),
+                "refuse" (cut, and refuse the next `times` connects), "accept" (stop refusing),
+                "freeze" (half-open from now on: envelopes are lost, pings get no
+                answer), "hang" (cut, and leave the next connects without an answer), "hush"
+                (cut, and accept the next ones without a hello), or a reason Slack gives: "warning",
                 "link_disabled".
             times: For "refuse", "hang" and "hush".
         """

@@ -1,4 +1,4 @@
-"""What a person says and does in the sandbox, by ids, and how it reaches the app."""
+"""A person's messages and actions, given by ids, and their delivery to the app."""
 
 import asyncio
 import contextlib
@@ -22,13 +22,13 @@ from bot.sandbox.slack.text import encode_text, mentions, rich_text, slash_text
 
 @dataclass(frozen=True, kw_only=True)
 class SlashResult:
-    """What came of a slash command.
+    """The result of a slash command.
 
     Attributes:
-        error: None, or the word the client shows: "operation_timeout", "dispatch_failed",
+        error: None, or the error the client shows: "operation_timeout", "dispatch_failed",
             "slash_in_thread", "no_such_command".
-        response_text: The text the app put into its acknowledgement.
-        response: The whole of that.
+        response_text: The text in the app's acknowledgement.
+        response: The app's whole acknowledgement.
     """
 
     ok: bool
@@ -39,14 +39,14 @@ class SlashResult:
 
 
 def client_error(outcome: DeliveryResult) -> str:
-    """What the client shows for a failed delivery."""
+    """The error that the client shows for a failed delivery."""
     failed = outcome.error in ("http_error", "connection_failed")
     return "dispatch_failed" if failed else "operation_timeout"
 
 
 @contextlib.contextmanager
 def report_bad_acknowledgement(inspector: Inspector, name: str) -> Iterator[None]:
-    """Complain when what the app put into an acknowledgement is nothing Slack understands."""
+    """Record a problem if Slack would not understand the payload of an acknowledgement."""
     try:
         yield
     except WebApiError as refused:
@@ -55,7 +55,7 @@ def report_bad_acknowledgement(inspector: Inspector, name: str) -> Iterator[None
 
 
 class PersonActions:
-    """Each act returns when the app has acknowledged it, or had its time to."""
+    """Each action returns when the app has acknowledged it or its time is over."""
 
     def __init__(self, workspace: Workspace, deliverer: Deliverer, url: str) -> None:
         self.workspace = workspace
@@ -79,7 +79,7 @@ class PersonActions:
     async def slash(
         self, person: Person, channel: Channel, command: str, text: str, *, from_thread: bool
     ) -> SlashResult:
-        """Send a slash command, and show what the acknowledgement says."""
+        """Send a slash command and show the response in its acknowledgement."""
         if from_thread:
             return SlashResult(ok=False, ack_ms=0, error="slash_in_thread")
         commands = {each.command: each for each in self.workspace.manifest.commands}
@@ -115,7 +115,7 @@ class PersonActions:
     async def say(
         self, person: Person, channel: Channel, text: str, *, thread_ts: str | None
     ) -> Document:
-        """Write a message; a mention of the app reaches it twice."""
+        """Write a message; a mention of the app sends it two events."""
         if channel.is_archived:
             raise ActionRefused("is_archived", channel.name)
         if person.id not in channel.members:
@@ -148,7 +148,7 @@ class PersonActions:
         await asyncio.gather(*(each for each in first_attempts if each is not None))
 
     async def edit(self, person: Person, channel: Channel, ts: str, text: str) -> None:
-        """Edit one's own message."""
+        """Edit one of the person's own messages."""
         message = self._message(channel, ts)
         if message["user"] != person.id:
             raise ActionRefused("cant_update_message")
@@ -160,7 +160,7 @@ class PersonActions:
         record_edit(self.workspace, channel, message, previous)
 
     async def delete(self, person: Person, channel: Channel, ts: str) -> None:
-        """Delete a message: one's own, or any as an admin."""
+        """Delete a message: one's own, or as an admin any message."""
         message = self._message(channel, ts)
         if message["user"] != person.id and not person.is_admin:
             raise ActionRefused("cant_delete_message")
@@ -214,7 +214,7 @@ class PersonActions:
             raise ActionRefused(client_error(outcome), name)
 
     async def open_home(self, person: Person, *, tab: str = "home") -> Document | None:
-        """Look at the app's home (or messages) tab; what is published there now."""
+        """Open the app's home (or messages) tab; returns the view published there."""
         home = self.workspace.homes.get(person.id)
         channel = self.workspace.direct_message(person)
         view = view_with_state(home) if home else None
@@ -240,7 +240,7 @@ class PersonActions:
             return
         channel.members.discard(BOT_USER_ID)
         self.workspace.inspector.publish_change("channel", channel=channel.id)
-        # The last thing the app hears of a channel, so membership is not asked for.
+        # It is the last event the app gets about a channel, so membership is not checked.
         await self._deliver([events.bot_left_event(channel=channel, ts=ts)], None)
 
     async def archive(self, person: Person, channel: Channel) -> None:
@@ -253,7 +253,7 @@ class PersonActions:
         await self._deliver([event], channel)
 
     async def unarchive(self, person: Person, channel: Channel) -> None:
-        """Take a channel out of the archive; the app stays a member, as it was."""
+        """Unarchive a channel; the app is still a member if it was one."""
         channel.is_archived = False
         self.workspace.inspector.publish_change("channel", channel=channel.id)
         event = events.channel_archive_event(
@@ -262,7 +262,7 @@ class PersonActions:
         await self._deliver([event], channel)
 
     async def press_stop(self, person: Person, channel: Channel, thread_ts: str) -> None:
-        """Press the native stop button of an agent session; it exists only while it works."""
+        """Press the native stop button of an agent session; only a working session has one."""
         session = self.workspace.sessions.get((channel.id, thread_ts))
         if session is None or session["status"] != "processing":
             raise ActionRefused("nothing_to_click", "no session is processing here")

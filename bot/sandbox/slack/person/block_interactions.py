@@ -1,4 +1,4 @@
-"""What a person presses, chooses and fills in, by ids, and how it reaches the app."""
+"""A person's clicks, choices and entries, given by ids, and their delivery to the app."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from bot.sandbox.slack.person.actions import PersonActions, client_error, report
 from bot.sandbox.slack.person.interactions import FoundElement
 from bot.sandbox.slack.state import Document, OpenView, Workspace
 
-# More options than these an app may not give to a menu.
+# The most options that an app may return for a menu.
 MAX_SUGGESTIONS = 100
 
 ViewEntries = Mapping[str, Mapping[str, Document]]
@@ -21,11 +21,11 @@ ViewEntries = Mapping[str, Mapping[str, Document]]
 
 @dataclass(frozen=True, kw_only=True)
 class SubmitResult:
-    """What came of a submitted modal.
+    """The result of a submitted modal.
 
     Attributes:
-        response_action: What the app answered: "errors", "update", "push", "clear" or None.
-        errors: Per block what is wrong with it; None when the modal went through.
+        response_action: The app's answer: "errors", "update", "push", "clear" or None.
+        errors: Error text by block; None if the modal was accepted.
     """
 
     response_action: str | None
@@ -33,11 +33,11 @@ class SubmitResult:
 
 
 class BlockInteractions:
-    """Each press returns when the app has acknowledged it.
+    """Each action returns when the app has acknowledged it.
 
     Raises, in every method:
-        HumanRefused: "operation_timeout" or "dispatch_failed" as the client shows them; or
-            the sandbox's own word where there is nothing to press.
+        ActionRefused: "operation_timeout" or "dispatch_failed" as the client shows them; or
+            the sandbox's own code if there is nothing to press.
     """
 
     def __init__(self, actions: PersonActions) -> None:
@@ -49,7 +49,7 @@ class BlockInteractions:
         return self._actions.workspace
 
     def message_on_screen(self, person: Person, channel: Channel, ts: str) -> tuple[Document, bool]:
-        """A message this person sees, and whether it is ephemeral."""
+        """A message that this person sees, and whether it is ephemeral."""
         if (message := self._workspace.message(channel.id, ts)) is not None:
             if person.id not in channel.members:
                 raise ActionRefused("not_in_channel", channel.name)
@@ -96,7 +96,7 @@ class BlockInteractions:
         return outcome.answer
 
     def view_on_screen(self, person: Person, view_id: str) -> OpenView:
-        """A view of this person's."""
+        """A view that is open for this person."""
         view = self._workspace.view(view_id)
         if view is None or view.user != person.id:
             raise ActionRefused("view_not_found", view_id)
@@ -127,7 +127,7 @@ class BlockInteractions:
     async def submit(self, person: Person, view_id: str, values: ViewEntries) -> SubmitResult:
         """Submit a modal with these entries.
 
-        Required fields and lengths are checked by the client first, as Slack's does.
+        First the required fields and lengths are checked, as Slack's client does.
         """
         view = self.view_on_screen(person, view_id)
         if view.document["type"] != "modal" or not view.document["submit"]:
@@ -152,7 +152,7 @@ class BlockInteractions:
         return SubmitResult(response_action=action, errors=shown_errors)
 
     async def close(self, person: Person, view_id: str, *, clear: bool = False) -> None:
-        """Close a modal by its cancel button, or all at once."""
+        """Close a modal by its cancel button, or all modals at once."""
         view = self.view_on_screen(person, view_id)
         stack = self._workspace.stacks.get(person.id, [])
         if not stack or stack[-1] is not view:
@@ -174,7 +174,7 @@ class BlockInteractions:
     async def suggest(
         self, person: Person, view_id: str, found: FoundElement, typed: str
     ) -> list[Document]:
-        """Type into a menu whose options the app gives; the options it shows."""
+        """Type into a menu whose options come from the app; returns the options."""
         view = self.view_on_screen(person, view_id)
         payload = payloads.block_suggestion(
             person=person,

@@ -1,4 +1,4 @@
-"""What a person can press and fill in, found by what they see, and what Slack says of it.  Pure."""
+"""Finds the elements that a person uses, and computes what Slack sends about them.  Pure."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ _STATE_KEY: Mapping[str, str] = {
     "datetimepicker": "selected_date_time",
     "file_input": "files",
 }
-"""Under which key an element's value is told."""
+"""The key of an element's value in the state."""
 
 _INITIAL_KEY: Mapping[str, str] = {
     "value": "initial_value",
@@ -56,7 +56,7 @@ REQUIRED = "Please complete this required field."
 
 @dataclass(frozen=True, kw_only=True)
 class FoundElement:
-    """An element on a screen, and the option in it that was meant, if one was."""
+    """An element on a screen, and the chosen option in it, if any."""
 
     block: Document
     element: Document
@@ -70,10 +70,10 @@ def find_element(
     action_id: str | None = None,
     block_id: str | None = None,
 ) -> FoundElement:
-    """The element with this text on it (or this option in it) or this id.
+    """The only element with this label (or with an option of this label) or this id.
 
     Raises:
-        HumanRefused: `nothing_to_click`, if there is none or more than one.
+        ActionRefused: `nothing_to_click`, if there is none or more than one.
     """
     found = list(_find_matching(blocks, label=label, action_id=action_id, block_id=block_id))
     if len(found) != 1:
@@ -86,7 +86,7 @@ def find_element(
 
 
 def labels(blocks: list[Document]) -> list[str]:
-    """The texts of everything that can be pressed, and of the options that can be chosen."""
+    """The labels of everything that can be pressed, and of all options."""
     texts = []
     for block in blocks:
         for element in elements(block):
@@ -114,7 +114,7 @@ def _find_matching(
 
 
 def options(element: Document) -> list[Document]:
-    """The options of a menu, groups opened."""
+    """The options of a menu, including those in groups."""
     found = list(element.get("options") or ())
     for group in element.get("option_groups") or ():
         found += group["options"]
@@ -128,12 +128,12 @@ def _text(value: Any) -> str:
 def action_payload(
     found: FoundElement, *, action_ts: str, entered: Mapping[str, Any] | None = None
 ) -> Document:
-    """One entry of `actions`: what was pressed or chosen.
+    """One entry of `actions`: the element that was pressed or the choice that was made.
 
     Args:
-        found: What it was.
-        action_ts: When.
-        entered: What the screen says was entered: `value`, `selected_option`…
+        found: The element and option.
+        action_ts: Time of the action.
+        entered: Values from the screen: `value`, `selected_option`…
     """
     element = found.element
     payload: Document = {
@@ -155,7 +155,7 @@ def action_payload(
 
 
 def action_state(payload: Document) -> dict[str, dict[str, Document]]:
-    """What an action adds to the state of a message or view; a button adds nothing."""
+    """The part of a message's or view's state that an action sets; empty for a button."""
     key = _STATE_KEY.get(payload["type"])
     if key is None or payload["type"] == "overflow":
         return {}
@@ -164,14 +164,14 @@ def action_state(payload: Document) -> dict[str, dict[str, Document]]:
 
 
 def input_state(element: Document, value: Any) -> Document:
-    """What a person enters into an element, as the state tells it.
+    """A person's entry into an element, in the form of the state.
 
     Args:
         element: The input element.
-        value: Text, or an option's text or value, or a list of those, or an id.
+        value: Text, or an option's text or value, or a list of these, or an id.
 
     Raises:
-        HumanRefused: `no_such_option`.
+        ActionRefused: `no_such_option`.
     """
     kind = element["type"]
     key = _STATE_KEY[kind]
@@ -190,7 +190,7 @@ def _find_option(element: Document, wanted_text: str) -> Document:
 
 
 def inputs(blocks: list[Document]) -> Iterator[FoundElement]:
-    """Everything in a view that holds a value."""
+    """All elements of a view that hold a value."""
     for block in blocks:
         for element in elements(block):
             if element["type"] in _STATE_KEY and element["type"] != "overflow":
@@ -200,7 +200,7 @@ def inputs(blocks: list[Document]) -> Iterator[FoundElement]:
 def view_state(
     blocks: list[Document], typed: Mapping[str, Mapping[str, Document]]
 ) -> dict[str, dict[str, Document]]:
-    """The state of a view: what was typed, else the initial values, else null."""
+    """The state of a view: the entered values, otherwise the initial ones, otherwise null."""
     state: dict[str, dict[str, Document]] = {}
     for found in inputs(blocks):
         block_id, action_id = found.block["block_id"], found.element["action_id"]
@@ -224,7 +224,7 @@ def _empty(value: Any) -> Any:
 def validation_errors(
     blocks: list[Document], state: Mapping[str, Mapping[str, Document]]
 ) -> dict[str, str]:
-    """What Slack's client itself refuses before it submits: per block the complaint."""
+    """The errors, by block, that Slack's client finds before it submits."""
     errors: dict[str, str] = {}
     for found in inputs(blocks):
         if found.block["type"] != "input":

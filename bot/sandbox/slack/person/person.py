@@ -1,4 +1,4 @@
-"""What tests do and see: a person at Slack's client, who goes by names and labels."""
+"""The interface of tests: a person at Slack's client, addressed by names and labels."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -17,15 +17,15 @@ T = TypeVar("T")
 class Human:
     """A person; by default the first of the team, ada.
 
-    People and channels go by id or name ("ben", "#builds"; "@ben" is ben's direct message
-    with the app).  Each act returns when the app has acknowledged it.
+    People and channels are given by id or name ("ben", "#builds"; "@ben" is ben's direct
+    message with the app).  Each action returns when the app has acknowledged it.
 
-    Raises, in every act:
-        HumanRefused: What Slack's client would show, "operation_timeout" above all, or why
-            the act is impossible.
+    Raises, in every action:
+        ActionRefused: The error that Slack's client would show, mostly "operation_timeout",
+            or the reason why the action is impossible.
 
     Attributes:
-        confirmed_dialogs: The confirm dialogs that clicks silently said yes to.
+        confirmed_dialogs: The confirm dialogs that clicks accepted automatically.
     """
 
     def __init__(self, actions: PersonActions, block_interactions: BlockInteractions) -> None:
@@ -43,7 +43,7 @@ class Human:
         user: str | None = None,
         thread_ts: str | None = None,
     ) -> SlashResult:
-        """Send a slash command; with a thread it is refused, as Slack does."""
+        """Send a slash command; in a thread it is refused, as in Slack."""
         person, target_channel = self._workspace.person(user), self._workspace.channel(channel)
         return await self._actions.slash(
             person, target_channel, command, text, from_thread=thread_ts is not None
@@ -66,7 +66,7 @@ class Human:
         user: str | None = None,
         **entered: Any,
     ) -> None:
-        """Press a button, or choose an option, in a message; a confirm dialog gets a yes."""
+        """Press a button or choose an option in a message; confirm dialogs are accepted."""
         person, target_channel = self._workspace.person(user), self._workspace.channel(channel)
         message, _ = self._block_interactions.message_on_screen(person, target_channel, ts)
         found = interactions.find_element(
@@ -88,7 +88,7 @@ class Human:
         user: str | None = None,
         **entered: Any,
     ) -> None:
-        """Press a button, or choose an option, in a modal or the home tab."""
+        """Press a button or choose an option in a modal or the home tab."""
         person = self._workspace.person(user)
         view = self._block_interactions.view_on_screen(person, view_id)
         found = interactions.find_element(view.document["blocks"], label=label, action_id=action_id)
@@ -102,11 +102,11 @@ class Human:
 
         Args:
             view_id: The modal.
-            values: By label, block_id or action_id: text, or an option's text, or a list.
-            user: Who submits; by default whoever has it on the screen.
+            values: By label, block_id or action_id: text, or an option's text, or a list of them.
+            user: The person; by default the one who has the modal open.
 
         Returns:
-            Per block_id the errors now shown, or None.
+            The errors now shown, by block_id, or None.
         """
         view = self._view(view_id, user)
         person = self._workspace.person(view.user)
@@ -135,7 +135,7 @@ class Human:
     async def suggest(
         self, view_id: str, name: str, typed: str, user: str | None = None
     ) -> list[str]:
-        """Type into a menu the app fills; the texts of the options it offers."""
+        """Type into a menu whose options come from the app; returns their texts."""
         view = self._view(view_id, user)
         options = await self._block_interactions.suggest(
             self._workspace.person(view.user), view_id, _find_input(view, name), typed
@@ -154,7 +154,7 @@ class Human:
         await self._actions.global_shortcut(self._workspace.person(user), callback_id)
 
     async def open_home(self, user: str | None = None) -> Document | None:
-        """Look at the home tab; what is published there when the app has heard of it."""
+        """Open the home tab; returns its view after the app has received the event."""
         return await self._actions.open_home(self._workspace.person(user))
 
     async def invite(self, channel: str, user: str | None = None) -> None:
@@ -173,7 +173,7 @@ class Human:
         await self._actions.archive(person, target_channel)
 
     async def unarchive(self, channel: str, user: str | None = None) -> None:
-        """Take a channel out of the archive."""
+        """Unarchive a channel."""
         person, target_channel = self._workspace.person(user), self._workspace.channel(channel)
         await self._actions.unarchive(person, target_channel)
 
@@ -183,12 +183,12 @@ class Human:
         await self._actions.add_reaction(person, target_channel, ts, name)
 
     async def edit(self, channel: str, ts: str, text: str, user: str | None = None) -> None:
-        """Edit one's own message."""
+        """Edit one of the person's own messages."""
         person, target_channel = self._workspace.person(user), self._workspace.channel(channel)
         await self._actions.edit(person, target_channel, ts, text)
 
     async def delete(self, channel: str, ts: str, user: str | None = None) -> None:
-        """Delete a message, one's own or (as an admin, like ada) anybody's."""
+        """Delete a message: one's own, or (as an admin, like ada) any message."""
         person, target_channel = self._workspace.person(user), self._workspace.channel(channel)
         await self._actions.delete(person, target_channel, ts)
 
@@ -200,15 +200,15 @@ class Human:
     async def wait_for(
         self, predicate: Callable[[], T | None], *, timeout: float = 20, what: str = "it"
     ) -> T:
-        """Wait until the predicate gives something true; it is asked at every change.
+        """Wait until the predicate returns a true value; it is evaluated at every change.
 
         Raises:
-            NeverCame: If it did not in time; says what happened instead.
+            WaitTimeout: If it did not in time; the text lists the latest calls.
         """
         return await self._workspace.inspector.wait_until(predicate, timeout=timeout, what=what)
 
     def messages(self, channel: str) -> list[Document]:
-        """What a channel shows, oldest first: no replies, unless also sent to the channel."""
+        """A channel's messages, oldest first: replies only if also sent to the channel."""
         target_channel = self._workspace.channel(channel)
         return [
             self._workspace.with_reply_counts(target_channel.id, message)
@@ -218,7 +218,7 @@ class Human:
         ]
 
     def thread(self, channel: str, ts: str) -> list[Document]:
-        """The root and its replies, oldest first; empty when there is no such message."""
+        """The root and its replies, oldest first; empty if there is no such message."""
         target_channel = self._workspace.channel(channel)
         root = self._workspace.message(target_channel.id, ts)
         if root is None:
@@ -227,7 +227,7 @@ class Human:
         return [self._workspace.with_reply_counts(target_channel.id, root), *replies]
 
     def ephemerals(self, user: str | None = None) -> list[Document]:
-        """What only this person sees, oldest first, in all channels."""
+        """The ephemeral messages of this person in all channels, oldest first."""
         person = self._workspace.person(user)
         return [each for owner, _, each in self._workspace.ephemerals if owner == person.id]
 
@@ -237,12 +237,12 @@ class Human:
         return view_with_state(stack[-1]) if stack else None
 
     def home(self, user: str | None = None) -> Document | None:
-        """What is published to a person's home tab."""
+        """The view published to a person's home tab."""
         home = self._workspace.homes.get(self._workspace.person(user).id)
         return view_with_state(home) if home else None
 
     def find(self, text: str, *, channel: str | None = None) -> Document | None:
-        """The newest message, ephemeral ones included, that shows this text."""
+        """The newest message, ephemeral ones included, that contains this text."""
         only_channel_id = self._workspace.channel(channel).id if channel else None
         everything = [
             message
@@ -259,11 +259,11 @@ class Human:
         return max(hits, key=lambda each: str(each["ts"]), default=None)
 
     def text(self, message: Mapping[str, Any]) -> str:
-        """Everything a person can read of a message."""
+        """All visible text of a message."""
         return visible_text(message)
 
     def labels(self, message: Mapping[str, Any]) -> list[str]:
-        """The texts of everything that can be pressed in a message or view."""
+        """The labels of everything that can be pressed in a message or view."""
         return interactions.labels(message.get("blocks", []))
 
 

@@ -1,4 +1,4 @@
-"""What one person sees: the team, a channel, a thread.  For the demo page."""
+"""The team, a channel or a thread as one person sees it, for the demo page."""
 
 from bot.sandbox.slack import people
 from bot.sandbox.slack.api.views import view_with_state
@@ -8,7 +8,7 @@ from bot.sandbox.slack.state import Document, Workspace
 
 
 def state(workspace: Workspace, me: Person) -> Document:
-    """The team, the people, the channels and the open modals as this person sees them."""
+    """The team, people, channels and open modals as this person sees them."""
     manifest = workspace.manifest
     return {
         "team": {"id": people.TEAM_ID, "name": people.TEAM_NAME},
@@ -62,7 +62,7 @@ def _channel(workspace: Workspace, channel: Channel, me: Person) -> Document:
 
 
 def messages(workspace: Workspace, me: Person, channel: Channel) -> list[Document]:
-    """A channel's messages without the replies of threads, with what only this person sees."""
+    """A channel's messages without replies in threads, plus this person's ephemeral ones."""
     _check_access(me, channel)
     public = [
         workspace.with_reply_counts(channel.id, message)
@@ -75,7 +75,7 @@ def messages(workspace: Workspace, me: Person, channel: Channel) -> list[Documen
 
 
 def thread(workspace: Workspace, me: Person, channel: Channel, ts: str) -> list[Document]:
-    """A thread: the root, then its replies and what only this person sees in it."""
+    """A thread: the root, its replies, and this person's ephemeral messages in it."""
     _check_access(me, channel)
     root = workspace.message(channel.id, ts)
     if root is None:

@@ -1,6 +1,6 @@
-// Block Kit blocks, drawBlock as nodes.
+// Draws Block Kit blocks as nodes.
 //
-// A surface says where they stand:
+// The surface that contains them:
 //   {form: FormState, act(block, element, state) → answer, suggest(block, element, typed) → {options}, isView}
 
 import { h, icon } from "../dom.js";
@@ -80,7 +80,7 @@ function folded(element, block) {
 
 const contextElement = (element) => (element.type === "image" ? picture(element, "small") : textObject(element));
 
-// Pictures of other hosts are never loaded: their description stands for them.
+// Images of other hosts are never loaded: their alternative text is shown instead.
 function picture(image, size = "") {
   const own = image.image_url && ownUrl(image.image_url);
   const alt = image.alt_text ?? "";

@@ -35,7 +35,7 @@ const DRAW = {
   timepicker: textField,
 };
 
-// `label` names the element when it has no words of its own (an input block's label).
+// `label` names an element without a text of its own (an input block's label).
 export function control(element, block, surface, label) {
   const draw = DRAW[element.type];
   if (!draw) return h("span", { class: "block-undrawn" }, `[${element.type}]`);
@@ -44,7 +44,7 @@ export function control(element, block, surface, label) {
   return drawn;
 }
 
-// Tells the app of an action, after its confirm dialog; false when the person said no or it did not get through.
+// Sends an action to the app, after its confirm dialog; false if the person declined or the delivery failed.
 export async function perform(element, block, surface, state, what, source) {
   if (!(await confirmed(element.confirm))) return false;
   source?.setAttribute("aria-busy", "true");

@@ -4,7 +4,7 @@ import { h } from "../dom.js";
 import { plain } from "../text/plain.js";
 import { perform } from "./controls.js";
 
-// Element type → how the browser calls the field, and Slack the answer.
+// Element type → the browser's input type and the key of Slack's answer.
 const KINDS = {
   plain_text_input: { type: "text", answer: "value", initial: "initial_value" },
   number_input: { type: "text", answer: "value", initial: "initial_value", mode: "decimal" },

@@ -1,4 +1,4 @@
-// What has been put into the fields of one view or message, as Slack's `state.values`.
+// The values entered into one view or message, in the form of Slack's `state.values`.
 
 const key = (blockId, actionId) => `${blockId}\u0000${actionId}`;
 
@@ -13,7 +13,7 @@ export class FormState {
     return this.#states.get(key(blockId, actionId))?.state;
   }
 
-  // {block_id: {action_id: {type, value | selected_option | …}}}, of the blocks that are there now.
+  // {block_id: {action_id: {type, value | selected_option | …}}}, of the present blocks.
   values(blocks) {
     const present = new Set(blocks.map((block) => block.block_id));
     const values = {};
@@ -31,7 +31,7 @@ const isEmpty = (state) => {
   return Object.values(given).every((value) => value === null || value === "" || (Array.isArray(value) && !value.length));
 };
 
-// What Slack's own client checks before it sends a view: {block_id: message}.
+// The checks of Slack's own client before it submits a view: {block_id: message}.
 export function validationErrors(blocks, form) {
   const errors = {};
   for (const block of blocks) {

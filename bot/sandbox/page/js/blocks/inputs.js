@@ -1,4 +1,4 @@
-// The input block: a label, a field, a hint, and the place of its error.
+// The input block: a label, a field, a hint, and a space for its error.
 
 import { h } from "../dom.js";
 import { plain } from "../text/plain.js";
@@ -26,7 +26,7 @@ export function inputBlock(block, surface) {
   );
 }
 
-// Shows {block_id: message} below the fields of a form and clears the others; the first one is focused.
+// Shows {block_id: message} below the fields of a form, clears the other errors, and focuses the first.
 export function showErrors(root, errors) {
   let first = null;
   for (const element of root.querySelectorAll(".block-input")) {

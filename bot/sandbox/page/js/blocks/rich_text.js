@@ -1,4 +1,4 @@
-// rich_text: sections, lists, quotes, code.  Its text never expands into mentions.
+// rich_text: sections, lists, quotes, code.  Its text is never parsed for mentions.
 
 import { h } from "../dom.js";
 import { emoji } from "../text/emoji.js";
@@ -21,7 +21,7 @@ export function richText(block) {
   return root;
 }
 
-// Slack keeps lists flat, with an indent: a deeper one belongs into the last item of the one before.
+// Slack stores lists flat, with an indent: a deeper list belongs to the last item of the one before.
 function nest(root, lists, part) {
   const indent = part.indent ?? 0;
   const list = h(part.style === "ordered" ? "ol" : "ul", { start: part.offset ? part.offset + 1 : null }, part.elements.map((item) => h("li", null, ...line(item.elements))));

@@ -1,4 +1,4 @@
-// Drop-down lists: of given options, of people and channels, and of options the app is requestNumber for.
+// Drop-down lists: of given options, of people and channels, and of options requested from the app.
 
 import { h, icon } from "../dom.js";
 import { SuggestionList } from "../popover.js";
@@ -11,7 +11,7 @@ const TYPING_MS = 150;
 const people = () => [...world.users.values()].filter((user) => !user.is_bot).map((user) => [user.id, nameOf(user.id)]);
 const channels = () => [...world.channels.values()].filter((channel) => !channel.is_archived);
 
-// Kinds of lists: the key of the answer, and the [value, words] to choose from.
+// Types of lists: the key of the answer, and the [value, label] pairs to choose from.
 const KINDS = {
   users: { key: "user", initial: "initial_user", list: people },
   channels: { key: "channel", initial: "initial_channel", list: () => channels().filter((c) => !c.is_im).map((c) => [c.id, channelLabel(c)]) },
@@ -28,7 +28,7 @@ function conversations(filter) {
 const kindOf = (element) => KINDS[element.type.replace(/^multi_|_select$/g, "").replace(/_select$/, "")];
 const allOptions = (element) => element.options ?? (element.option_groups ?? []).flatMap((group) => group.options);
 
-// What Slack calls the answer of this list, for a chosen value.
+// The form of Slack's answer for a chosen value.
 function stateOf(element, value) {
   const kind = kindOf(element);
   if (kind) return { type: element.type, [`selected_${kind.key}`]: value || null };
@@ -80,7 +80,7 @@ export function listSelect(element, block, surface, label) {
   return detail ? h("div", null, box, detail.element) : box;
 }
 
-// A browser's list has no second line: the description of what is chosen stands below it.
+// A browser's list has no second line: the description of the chosen option is shown below it.
 function described(element, select) {
   if (!allOptions(element).some((option) => option.description)) return null;
   const line = h("p", { class: "input-hint" });
@@ -121,7 +121,7 @@ export function multiSelect(element, block, surface, label) {
   );
 }
 
-// The options come from the app, as the person types.
+// The app returns the options while the person types.
 export function externalSelect(element, block, surface, label) {
   const least = element.min_query_length ?? 3;
   const initialOrSaved = surface.form.get(block.block_id, element.action_id) ?? { type: element.type, selected_option: element.initial_option ?? null };

@@ -29,7 +29,7 @@ export class ChannelPane {
     this.refresh = coalesced(() => this.#read());
   }
 
-  // The place, the person or the channel's marks changed.
+  // The route, the person or the channel's marks changed.
   showRoute() {
     const channel = world.channels.get(place.channel);
     const key = `${person()}/${place.isHome ? "home" : place.channel}`;
@@ -91,7 +91,7 @@ function title(channel) {
   return h("h1", null, sign, titleOf(channel) || "No such channel");
 }
 
-// What stands above a channel's first message.
+// The text above a channel's first message.
 function introduction(channel) {
   const { name } = world.bot;
   if (channel.is_im) return ["Between you and ", h("strong", null, name), ". Commands and mentions work here too."];

@@ -1,4 +1,4 @@
-// Where one writes: text to the channel or thread, or a slash command.
+// The composer: a message to the channel or thread, or a slash command.
 
 import { send } from "../api.js";
 import { fill, h, icon } from "../dom.js";
@@ -15,7 +15,7 @@ export class Composer {
   #where = { channel: null, thread: null };
   #replace = null;
 
-  // onSent(): the feed goes to its end.
+  // onSent(): scrolls the feed to its end.
   constructor({ onSent }) {
     composers += 1;
     const id = `composer-${composers}`;
@@ -92,7 +92,7 @@ export class Composer {
 
   #key(event) {
     if (event.isComposing) return;
-    // What is typed in full is sent, not completed once more.
+    // A fully typed name is sent, not completed again.
     const sends = event.key === "Enter" && this.list.isOpen && this.#isComplete();
     if (!sends && this.list.key(event)) return;
     if (event.key === "Enter" && !event.shiftKey) {
@@ -135,7 +135,7 @@ export class Composer {
     }
   }
 
-  // Slack's own words.
+  // Slack's own texts.
   #refusal({ name, known }) {
     if (this.#where.thread) return `${name} is not supported in threads. Sorry!`;
     if (known || !world.isReady) return null;

@@ -1,4 +1,4 @@
-// A list of messages that changes under the reader: what is the same stays the same element.
+// A list of messages that changes while a person reads it: an unchanged message stays the same element.
 
 import { h, icon } from "../dom.js";
 import { dayKey, dayOf } from "../time.js";
@@ -13,7 +13,7 @@ export class Feed {
   #atEnd = true;
   #top = 0;
 
-  // context: {label, channel(): id, inThread, intro?(): what stands above the first message}
+  // context: {label, channel(): id, inThread, intro?(): the text above the first message}
   constructor(context) {
     this.#context = context;
     this.list = h("ol", { class: "feed-list", "aria-label": context.label });
@@ -21,7 +21,7 @@ export class Feed {
     this.scroller = h("div", { class: "feed", tabindex: "-1" }, this.list);
     this.element = h("div", { class: "feed-frame" }, this.scroller, this.more);
     this.scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
-    // What loads late (a file's preview) or a window that shrinks must not push the end out of sight.
+    // Late content (a file's preview) or a smaller window must not push the end out of sight.
     const observer = new ResizeObserver(() => this.#atEnd && this.toEnd());
     observer.observe(this.list);
     observer.observe(this.scroller);
@@ -78,7 +78,7 @@ export class Feed {
     return element;
   }
 
-  // Only a reader who goes up leaves the end; what grows below does not take them from it.
+  // Only scrolling up leaves the end; new content below does not.
   #scrolled() {
     const { scrollTop, scrollHeight, clientHeight } = this.scroller;
     if (scrollHeight - scrollTop - clientHeight < NEAR_END_PX) this.#atEnd = true;
@@ -98,7 +98,7 @@ const line = (words) => h("li", { class: "day", role: "separator" }, h("span", n
 const dayLine = (ts) => line(dayOf(ts));
 const plural = (count) => `${count} ${count === 1 ? "reply" : "replies"}`;
 
-// Puts the elements in order with as few moves as possible: a moved element would lose its focus.
+// Orders the elements with as few moves as possible: a moved element would lose its focus.
 function arrange(list, elements) {
   const wanted = new Set(elements);
   const focused = list.contains(document.activeElement) ? focusPath(document.activeElement) : null;
@@ -116,7 +116,7 @@ function focusPath(element) {
   return `[data-ts="${CSS.escape(row)}"] [data-action-id="${CSS.escape(action)}"]`;
 }
 
-// A redrawn card keeps what its reader had unfolded.
+// A redrawn card keeps its unfolded parts unfolded.
 function keepOpen(old, element) {
   for (const details of old.querySelectorAll("details[open][data-keep]")) {
     element.querySelector(`details[data-keep="${CSS.escape(details.dataset.keep)}"]`)?.setAttribute("open", "");

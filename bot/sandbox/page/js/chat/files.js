@@ -1,4 +1,4 @@
-// Shared files: text as a snippet that unfolds, pictures of the sandbox as pictures.
+// Shared files: text as a snippet that unfolds, the sandbox's own images as images.
 
 import { readText } from "../api.js";
 import { fill, h, icon } from "../dom.js";
@@ -59,7 +59,7 @@ async function show(url, code, fold) {
   paint(false);
 }
 
-// Lines of a diff are told apart; other text stays as it is.
+// Lines of a diff get classes; other text stays as it is.
 function colored(lines) {
   const isDiff = lines.some((line) => /^(diff --git|@@ |--- |\+\+\+ )/.test(line));
   return lines.flatMap((line) => {

@@ -1,4 +1,4 @@
-// The first visit's hint: one command that is worth trying.
+// The hint on the first visit: one command to try.
 
 import { h, icon, iconButton } from "../dom.js";
 import { world } from "../world.js";

@@ -1,4 +1,4 @@
-// The app's Home tab of the person.
+// The app's Home tab for the person.
 
 import { send } from "../api.js";
 import { blocks } from "../blocks/blocks.js";
@@ -22,8 +22,8 @@ export class Home {
     this.open = coalesced(() => this.#open());
   }
 
-  // The app published.  Reading the tab means opening it, which an app may answer by publishing
-  // once more: the echo of such a reading is left out, or the two would go on for ever.
+  // The app published the tab.  To read it means to open it, and an app may answer that by publishing
+  // again: the event that follows such a reading is ignored, or the two would never stop.
   published() {
     const isEcho = this.#rereadAt !== 0 && performance.now() - this.#rereadAt < ECHO_MS;
     this.#rereadAt = isEcho ? 0 : performance.now();

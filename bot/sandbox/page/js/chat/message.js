@@ -1,4 +1,4 @@
-// One message: author, time, words or blocks, files, reactions, replies.
+// One message: author, time, text or blocks, files, reactions, replies.
 
 import { send } from "../api.js";
 import { avatar } from "../avatar.js";
@@ -23,7 +23,7 @@ function formOf(key) {
   return forms.get(key);
 }
 
-// What pressing something in a message does.
+// The actions of the elements in a message.
 function surfaceOf(message, channel) {
   const form = formOf(`${channel}/${message.ts}`);
   const body = (block, element) => ({ user: person(), channel, ts: message.ts, block_id: block.block_id, action_id: element.action_id });
@@ -74,7 +74,7 @@ const notice = (message, author) =>
 function body(message, channel) {
   const parts = [];
   const surface = surfaceOf(message, channel);
-  // What people write carries rich_text of the same words; their text knows mentions by name.
+  // A person's message has rich_text of the same content; its text has mentions by name.
   const own = message.blocks?.length && !(message.blocks.every((block) => block.type === "rich_text") && !message.bot_id);
   if (own) parts.push(blocks(message.blocks, surface));
   else if (message.text) parts.push(message.streaming_state ? markdown(message.text) : mrkdwn(message.text));

@@ -1,4 +1,4 @@
-// What the composer offers while one types: commands, people, channels.
+// The composer's suggestions while a person types: commands, people, channels.
 
 import { avatar } from "../avatar.js";
 import { nameOf, world } from "../world.js";
@@ -7,11 +7,11 @@ const MAX_SUGGESTIONS = 8;
 
 const matches = (text, typed) => text.toLowerCase().includes(typed.toLowerCase());
 
-// What labelScore the typed text in its short name comes before what labelScore it in its long one.
+// A match in an item's short name ranks before a match in its long name.
 const byLabelMatch = (typed) => (one, other) => labelScore(other, typed) - labelScore(one, typed);
 const labelScore = (item, typed) => Number(matches(item.label, typed));
 
-// → {from, to, items} to replace text[from:to] by an item's `insert`, or null.
+// → {from, to, items}: replace text[from:to] by an item's `insert`; or null.
 export function suggestions(text, caret) {
   const before = text.slice(0, caret);
   const command = /^\/(\S*)$/.exec(before);
@@ -39,7 +39,7 @@ const channels = (typed) =>
     .map((channel) => ({ label: `#${channel.name}`, insert: `#${channel.name} ` }))
     .sort(byLabelMatch(`#${typed}`));
 
-// The command a text begins with, once its name is complete.
+// The command at the start of a text, once its name is complete.
 export function commandOf(text) {
   const name = /^\/\S+/.exec(text)?.[0];
   return name ? { name, known: world.commands.find((one) => one.command === name), text: text.slice(name.length).trim() } : null;

@@ -1,4 +1,4 @@
-// The right column: one thread, with a composer of its own.
+// The right column: one thread with its own composer.
 
 import { read, send } from "../api.js";
 import { fill, h, iconButton } from "../dom.js";
@@ -51,7 +51,7 @@ export class ThreadPane {
     this.refresh();
   }
 
-  // The native status of an agent's thread, with Slack's own stop button.
+  // The native status of an agent's thread, with Slack's stop button.
   #working(session) {
     this.strip.hidden = session?.status !== "processing";
     if (this.strip.hidden) return;

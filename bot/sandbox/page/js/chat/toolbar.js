@@ -1,4 +1,4 @@
-// What can be done with a message: react, reply, the app's shortcuts.
+// The actions on a message: react, reply, the app's shortcuts.
 
 import { send } from "../api.js";
 import { h, iconButton } from "../dom.js";

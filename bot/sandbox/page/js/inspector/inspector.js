@@ -1,4 +1,4 @@
-// The drawer that shows what goes between the app and Slack, and what real Slack would not have liked.
+// The drawer with the traffic between the app and Slack, and the problems real Slack would report.
 
 import { read } from "../api.js";
 import { fill, h, icon, iconButton } from "../dom.js";
@@ -54,7 +54,7 @@ export class Inspector {
     return this.refresh();
   }
 
-  // Something was called, delivered or complained of.
+  // A call, a delivery or a problem was logged.
   refresh() {
     return this.#reads();
   }
@@ -94,7 +94,7 @@ export class Inspector {
     const isEnd = this.rows.scrollHeight - this.rows.scrollTop - this.rows.clientHeight < 40;
     this.element.classList.toggle("showing-problems", this.#tab === "problems");
     const drawn = this.#tab === "calls" ? this.#calls() : this.#complaints();
-    fill(this.rows, drawn.length ? drawn : h("p", { class: "inspector-none" }, this.#tab === "calls" ? "Nothing yet." : "Nothing: real Slack would have taken it all."));
+    fill(this.rows, drawn.length ? drawn : h("p", { class: "inspector-none" }, this.#tab === "calls" ? "Nothing yet." : "Nothing: real Slack would have accepted everything."));
     if (isEnd && this.#chosen === null) this.rows.scrollTop = this.rows.scrollHeight;
     if (this.#chosen === null) fill(this.detail, h("p", { class: "inspector-none" }, "Choose a line to see its request and response."));
   }

@@ -1,4 +1,4 @@
-// JSON, indented, its keys and kinds of values told apart.
+// Indented JSON with classes for keys and types of values.
 
 import { h } from "../dom.js";
 

@@ -1,4 +1,4 @@
-// The modals of the person: a stack, of which the topmost is shown.
+// The person's modals: a stack, of which the topmost is shown.
 
 import { send } from "../api.js";
 import { blocks } from "../blocks/blocks.js";
@@ -19,13 +19,13 @@ const formOf = (view) => {
   return forms.get(view.id);
 };
 
-// Brings the screen to what the server says is open.
+// Makes the screen match the server's open modals.
 export function syncModals() {
   const open = world.views.filter((view) => view.type !== "home");
   for (const id of forms.keys()) if (!open.some((view) => view.id === id)) forms.delete(id);
   const top = open.at(-1) ?? null;
   if (!top) return hide();
-  // What the person typed is no reason to draw the view anew: only another view or hash is.
+  // Typed values do not redraw the view: only another view or hash does.
   const fingerprint = JSON.stringify([person(), top.id, top.hash, top.title, top.blocks, open.length]);
   if (shown?.print === fingerprint) return undefined;
   const isUpdate = shown?.id === top.id;

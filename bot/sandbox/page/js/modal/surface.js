@@ -1,11 +1,11 @@
-// What pressing something in a view (a modal or the Home tab) does.
+// The actions of the elements in a view (a modal or the Home tab).
 
 import { send } from "../api.js";
 import { place } from "../route.js";
 import { person } from "../world.js";
 
-// A Home tab may be published anew at any time, with new ids for its blocks: an action that is the
-// only one of its name goes by that name.
+// The app may publish a Home tab again at any time, with new ids for its blocks: an action whose
+// name is unique is sent under that name.
 function blockId(view, block, { action_id: actionId }) {
   if (view.type !== "home") return block.block_id;
   const controls = view.blocks.flatMap((one) => [...(one.elements ?? []), one.accessory, one.element]);

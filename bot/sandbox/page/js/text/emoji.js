@@ -1,4 +1,4 @@
-// :shortcodes: that workflows and people use most.  An unknown one is shown as it was written.
+// The most used :shortcodes:.  An unknown one stays as it was written.
 
 const TABLE = `
 white_check_mark ✅ heavy_check_mark ✔️ ballot_box_with_check ☑️ x ❌ negative_squared_cross_mark ❎ warning ⚠️ no_entry ⛔
@@ -33,7 +33,7 @@ for (let at = 0; at + 1 < words.length; at += 2) EMOJI.set(words[at], words[at +
 
 export const SHORTCODE = /:([a-z0-9_+'-]{1,60}):/;
 
-// "+1::skin-tone-2" and the like come with a suffix.
+// Removes a suffix such as in "+1::skin-tone-2".
 export const emoji = (name) => EMOJI.get(String(name).split("::")[0]) ?? null;
 
 export const withEmoji = (text) =>

@@ -1,4 +1,4 @@
-// Addresses people and agents write.  Only these schemes become links; the rest stays text.
+// Addresses written by people and agents.  Only these schemes become links; the rest stays text.
 
 import { h } from "../dom.js";
 
@@ -13,7 +13,7 @@ export function safeUrl(text) {
   }
 }
 
-// Files of the sandbox itself are the only ones the page loads.
+// The page loads only the sandbox's own files.
 export function ownUrl(text) {
   try {
     const url = new URL(String(text), location.href);
@@ -29,5 +29,5 @@ export function link(url, ...label) {
   return h("a", { href, target: "_blank", rel: "noopener noreferrer nofollow" }, ...label);
 }
 
-// A bare address in running text, without the punctuation that ends its sentence.
+// A bare address in running text, without the punctuation at the end of its sentence.
 export const BARE_URL = /https?:\/\/[^\s<>"'`|]+[^\s<>"'`|.,;:!?)\]}*_~]/;

@@ -1,4 +1,4 @@
-// The markdown block: common Markdown, drawn as nodes.  Block structure here, words in markdown_inline.js.
+// The markdown block: common Markdown as nodes.  Block structure here, inline text in markdown_inline.js.
 
 import { h } from "../dom.js";
 import { inline } from "./markdown_inline.js";
@@ -66,7 +66,7 @@ function list(lines, at, depth) {
     if (!item || item[1].length > indent.length + 1 || /\d/.test(item[2]) !== isOrdered) break;
     const from = end;
     end += 1;
-    // What is indented further, and blank lines before it, belong to the item.
+    // Lines with a deeper indent, and blank lines before them, belong to the item.
     while (end < lines.length && belongs(lines, end, indent.length)) end += 1;
     element.append(listItem(item[3], lines.slice(from + 1, end), depth));
     while (end < lines.length && !lines[end].trim() && ITEM.test(lines[end + 1] ?? "")) end += 1;

@@ -1,4 +1,4 @@
-// Words of Markdown: **bold**, *italic*, ~~strike~~, `code`, [links](https://…), emoji.
+// Inline Markdown: **bold**, *italic*, ~~strike~~, `code`, [links](https://…), emoji.
 
 import { h } from "../dom.js";
 import { emoji, SHORTCODE } from "./emoji.js";

@@ -1,4 +1,4 @@
-// What Slack writes between < and >: people, channels, groups, dates, addresses.
+// Slack's references between < and >: people, channels, groups, dates, addresses.
 
 import { h } from "../dom.js";
 import { formatDate, fullTimeOf } from "../time.js";
@@ -30,7 +30,7 @@ export function date(ts, format, fallback, url) {
   return url ? link(url, time) : time;
 }
 
-// `inside` is the still escaped text between the angle brackets; null when it is not one of Slack's forms.
+// `inside` is the escaped text between the angle brackets; the result is null if it is not a reference.
 export function reference(inside) {
   const bar = inside.indexOf("|");
   const target = unescape(bar < 0 ? inside : inside.slice(0, bar));

@@ -1,4 +1,4 @@
-// Slack's mrkdwn, drawn as nodes: *bold* _italic_ ~strike~ `code` ```fences``` > quotes, references, emoji.
+// Slack's mrkdwn as nodes: *bold* _italic_ ~strike~ `code` ```fences``` > quotes, references, emoji.
 
 import { h } from "../dom.js";
 import { emoji, SHORTCODE } from "./emoji.js";
@@ -25,12 +25,12 @@ export function mrkdwn(text, { verbatim = false } = {}) {
   return root;
 }
 
-// A short piece of code is not torn apart at its hyphens.
+// Short code does not break at its hyphens.
 export const codeOf = (text) => h("code", { class: text.length <= 24 ? "code whole" : "code" }, text);
 
 export const fence = (text) => h("pre", { class: "fence" }, h("code", null, text.replace(/^\n|\n$/g, "")));
 
-// In code Slack keeps references as they are typed, but shows an address without its brackets.
+// In code Slack shows references as they are typed, but an address without its brackets.
 const unwrapped = (text) =>
   unescape(text.replace(/<((?:https?:|mailto:)[^<>|\n]+)(?:\|([^<>\n]*))?>/g, (_, url, label) => label || url));
 
@@ -91,7 +91,7 @@ function token(match, text, options) {
 
 const found = (value, end, draw = (node) => node) => (value ? { node: draw(value), end } : null);
 
-// A mark opens at a word's beginning and closes at a word's end, on one line.
+// A mark opens at the start of a word and closes at the end of a word, on one line.
 function span(mark, from, text, options) {
   const before = text[from - 1] ?? " ";
   if (before === mark || /[\p{L}\p{N}*~`]/u.test(before) || /\s/.test(text[from + 1] ?? " ")) return null;
@@ -102,7 +102,7 @@ function span(mark, from, text, options) {
   return null;
 }
 
-// Only the next few are looked at: a text full of marks must not hold up the page.
+// Only the next few are tried: a text full of marks must not block the page.
 function closings(mark, from, text) {
   const newline = text.indexOf("\n", from);
   const end = Math.min(newline < 0 ? text.length : newline, from + MAX_SPAN);

@@ -158,17 +158,19 @@ class AgentFailed(OpsError):
 class AgentEnded(OpsError):
     """The agent has ended its work and hears no more."""
 
-    code = "conflict"
+    code = "agent_ended"
 
     def __init__(self) -> None:
         super().__init__(
             "the agent's work has ended",
-            user_message="The agent has just finished. Continue the run to send it more.",
+            user_message="The agent has just finished; it takes no more messages.",
         )
 
 
 class TranscriptMissing(AgentFailed):
     """The session to be resumed was never written down."""
+
+    code = "transcript_missing"
 
     def __init__(self, *, stderr_tail: str = "") -> None:
         super().__init__(

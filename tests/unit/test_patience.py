@@ -29,7 +29,7 @@ async def test_a_database_that_answers_late_is_waited_for() -> None:
 
 async def test_what_waiting_does_not_mend_is_raised_at_once() -> None:
     async def is_refused() -> None:
-        raise DatabaseUnavailable("password authentication failed", code="28P01")
+        raise DatabaseUnavailable("password authentication failed", sqlstate="28P01")
 
     async def is_behind() -> None:
         raise SchemaBehind

@@ -31,6 +31,8 @@ _DURATION = re.compile(
 class BadCommand(BadRequest):
     """A command's text cannot be understood."""
 
+    code = "bad_command"
+
     def __init__(self, user_message: str) -> None:
         super().__init__("command not understood", user_message=user_message)
 

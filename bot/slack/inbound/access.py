@@ -33,6 +33,8 @@ class NotAdmitted(Forbidden):
         reason: A stable word for the audit log.
     """
 
+    code = "not_admitted"
+
     def __init__(self, reason: str, user_message: str) -> None:
         super().__init__(f"not admitted: {reason}", user_message=user_message)
         self.reason = reason

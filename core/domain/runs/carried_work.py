@@ -58,7 +58,7 @@ class CarriedWork:
 class BundleTooLarge(Conflict):
     """Work is larger than what the database is to hold."""
 
-    code = "too_large"
+    code = "bundle_too_large"
 
     def __init__(self, size: int, limit: int) -> None:
         super().__init__(

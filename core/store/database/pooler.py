@@ -52,6 +52,8 @@ class SessionLoss(StrEnum):
 class SessionRefused(OpsError):
     """Postgres refuses what Signalbox needs of a connection: a standby, a right that is missing."""
 
+    code = "session_refused"
+
 
 async def find_session_loss(
     dsn: str, *, notify_limit: timedelta = NOTIFY_LIMIT

@@ -1,4 +1,4 @@
-"""What to do next in Slack after an error: the commands to type, by the error's code."""
+"""What to do next in Slack: after an error, by its code, and after the end of a run."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from bot.words.advice import AdviceTable
 from core.domain.errors import OutOfBounds
+from core.domain.runs.run import SETUP_FAILURES, Run, StopReason
 
 _SHOWS_RUN = "`/workflow status {error.run_id}` shows it."
 _ASK_ADMIN_FOR_ROLE = "Ask an admin to add you to `[roles]` in signalbox.toml."
@@ -87,3 +88,60 @@ ADVICE: AdviceTable = MappingProxyType(
         "session_refused": None,
     }
 )
+
+# What to do after a run has ended; mrkdwn.
+ENDING_ADVICE: Mapping[StopReason, str] = MappingProxyType(
+    {
+        StopReason.SUCCESS: (
+            "To ask for more in the same conversation, press *Continue…* on the card."
+        ),
+        StopReason.MAX_TURNS: "*+20 turns* on the card lets it go on exactly where it stopped.",
+        StopReason.BUDGET: (
+            "Look at what it did; if that is worth more, a *Continue* button on the card lets it "
+            "go on where it stopped."
+        ),
+        StopReason.TIMEOUT: (
+            "Check that it was not going in circles; then a *Continue* button on the card lets it "
+            "go on where it stopped."
+        ),
+        StopReason.KILLED: ("A *Continue* button on the card lets it go on where it was stopped."),
+        StopReason.USAGE_LIMIT: (
+            "After the limit has reset, a *Continue* button on the card lets it go on."
+        ),
+        StopReason.API_ERROR: (
+            "This mostly passes: wait some minutes, then press a *Continue* button on the card. If "
+            "it comes back, ask an admin to check the API key and the API's status page."
+        ),
+        StopReason.AGENT_ERROR: (
+            "A *Continue* button on the card tries again from where it stopped. If it fails the "
+            "same way, ask an admin to run `signalbox doctor` on the worker."
+        ),
+        StopReason.NO_RESULT: (
+            "Look at the changes, then continue it and ask for a report: "
+            "`@signalbox continue Report what is done.`"
+        ),
+        StopReason.WORKER_LOST: (
+            "A *Continue* button on the card takes it up again from its conversation. What was not "
+            "committed may be missing."
+        ),
+        StopReason.WORKSPACE_ERROR: (
+            "Check the repository's address, the branch and who may read it, then start it again "
+            "with `/workflow run`."
+        ),
+        StopReason.SETUP_ERROR: (
+            "Ask an admin to run `signalbox doctor`, then start it again with `/workflow run`."
+        ),
+    }
+)
+
+
+def ending_advice(run: Run) -> str:
+    """What to do next, in mrkdwn; empty for a run that has not ended."""
+    if run.stop_reason is None:
+        return ""
+    if run.stop_reason in SETUP_FAILURES and run.can_continue:
+        return (
+            "Mend what is named below; then a *Continue* button on the card lets it go on. Its "
+            "conversation and its work are kept."
+        )
+    return ENDING_ADVICE[run.stop_reason]

@@ -1,4 +1,4 @@
-"""Text to and from Slack: escaped, redacted, clipped.  The only place that does so.
+"""Text to and from Slack, escaped: the only place that does so.
 
 Slack has three languages.  *mrkdwn* (`text=` and most blocks) gives a meaning to `&`, `<`
 and `>`: `escape` for a text, `code` and `fence` for code.  *plain_text* (headers, buttons,

@@ -1,6 +1,6 @@
 """Terminations: one open at most per run, its phases advanced by compare-and-set.
 
-What a thread shows of a kill is its run's: opening and advancing raise the run's version.
+A kill is shown with its run: opening and advancing raise the run's version.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bot.slack.views.errors import error_words
 from core.agent.definitions.catalog import load_catalog
 from core.domain.actor import Actor, Origin, Role
 from core.domain.errors import BadRequest, Forbidden
@@ -115,7 +116,8 @@ async def test_everybodys_runs_are_an_operators(database: Database) -> None:
     with pytest.raises(Forbidden, match="kill") as refused:
         await service(database).preview(EVERYBODYS, by=ann)
 
-    assert "--all mine" in refused.value.user_message
+    assert "Only an operator" in refused.value.user_message
+    assert "--all mine" in error_words(refused.value)
     assert len((await service(database).preview(EVERYBODYS, by=chief)).runs) == 1
     assert await audited(database) == [("ann", False)]
 

@@ -122,7 +122,7 @@ class Termination:
 
     Attributes:
         phases: Milliseconds after `requested_at` at which each phase began, in order.
-        requested_from: Where the wish came from: `slack`, `api`, `cli`, `system`.
+        requested_from: The `Origin` of the request.
         work_saved: What was kept of the workspace (commit, uncommitted files).
         waited_for: Critical sections that it waited for, oldest first.
         cleanup: What was cleared away after the tree was gone, by kind.

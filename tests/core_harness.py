@@ -16,7 +16,7 @@ from bot.assembly.backend import Backend, open_backend
 from bot.assembly.node import new_node
 from bot.assembly.settings import Settings, load_settings
 from bot.sandbox.model.server import Model, open_model
-from core.domain.actor import Actor, Origin, Role
+from core.domain.actor import Actor, Identity, Origin, Role
 from core.domain.runs.event import EventKind
 from core.domain.runs.request import StartRequest
 from core.domain.runs.run import Run
@@ -102,10 +102,8 @@ async def core_harness(database: Database, tmp_path: Path) -> AsyncIterator[Core
             ANTHROPIC_BASE_URL=model.url,
         )
         async with open_backend(settings, migrates=False) as backend:
-            operator = await backend.people.ensure_actor(
-                team_id="T1", user_id="U1", name="Ada", role=Role.OPERATOR
-            )
-            assert operator.origin is Origin.SLACK
+            ada = Identity(origin=Origin.SLACK, external_id="U1", team_id="T1", name="Ada")
+            operator = await backend.people.ensure_actor(ada, role=Role.OPERATOR)
             yield CoreHarness(settings, backend, model, operator)
 
 

@@ -37,10 +37,12 @@ NO_WAIT = DatabaseWait()
 class SchemaBehind(Unavailable):
     """The database's schema is older than this program's."""
 
+    code = "schema_behind"
+
     def __init__(self) -> None:
         super().__init__(
             "schema is not current",
-            user_message="The database's schema is not up to date: run `signalbox migrate`.",
+            user_message="The database's schema is not up to date.",
         )
 
 

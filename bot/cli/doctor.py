@@ -16,6 +16,7 @@ from sqlalchemy import text
 
 from bot.assembly.backend import open_dsn, slack_credentials
 from bot.assembly.settings import Settings
+from bot.cli.advice import error_line
 from bot.slack.doctor import check_workspace
 from bot.slack.manifest import bot_scopes
 from bot.slack.setup import warnings_of
@@ -85,7 +86,7 @@ async def _definitions(settings: Settings) -> AsyncIterator[CheckResult]:
     try:
         catalog = await asyncio.to_thread(load_catalog, settings.node.workflows)
     except OpsError as error:
-        yield _failed(error.user_message)
+        yield _failed(error_line(error))
         return
     yield _ok(f"{len(catalog.all)} workflow definitions")
 
@@ -147,7 +148,7 @@ async def _database(settings: Settings) -> AsyncIterator[CheckResult]:
         yield _failed(f"{kind} cannot be used: {error.detail}.{_hint(error.detail)}")
         return
     except OpsError as error:
-        yield _failed(f"{kind}: {error.user_message}")
+        yield _failed(f"{kind}: {error_line(error)}")
         return
     major = version // 10_000
     if major < MIN_POSTGRES:
@@ -170,7 +171,7 @@ def _schema(found: SchemaState) -> CheckResult:
                 "the schema is not up to date: run `signalbox migrate` (`up` does it by itself)."
             )
         case SchemaState.NEWER:
-            return _failed(SchemaTooNew().user_message)
+            return _failed(error_line(SchemaTooNew()))
 
 
 def _sessions(kind: str, loss: SessionLoss | None) -> CheckResult:

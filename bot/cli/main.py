@@ -12,6 +12,7 @@ import typer
 
 from bot.assembly.logs import set_up_logging
 from bot.assembly.settings import Settings, load_settings
+from bot.cli.advice import error_line
 from core.domain.errors import OpsError
 
 # Commands import what they need when they run: `--help` and `manifest` stay instant.
@@ -152,5 +153,5 @@ def _run(work: Coroutine[Any, Any, Any]) -> Any:
 
 
 def _fail(error: OpsError) -> NoReturn:
-    typer.echo(f"signalbox: {error.user_message}", err=True)
+    typer.echo(f"signalbox: {error_line(error)}", err=True)
     sys.exit(2)

@@ -9,7 +9,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from bot.slack.text import ZERO_WIDTH_SPACE, clean, clip, escape
+from bot.slack.text import ZERO_WIDTH_SPACE, escape
+from bot.words.texts import clean, clip
 
 # The start of something Slack could act on: a mention, a channel, a command, a link.
 _ACTIVE_MARKUP = re.compile(r"<(?=[!@#]|[a-z][a-z0-9+.-]*:)", re.IGNORECASE)

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any, Protocol
 
-from core.domain.actor import Action, Actor, Role
+from core.domain.actor import Action, Actor, Identity, Role
 from core.domain.fleet.workers import FleetSnapshot
 from core.domain.kills.bulk_kill import BulkKillRequest, BulkKillResult, KillPreview, KillSelection
 from core.domain.kills.termination import Termination
@@ -161,8 +161,8 @@ class Inbox(Protocol):
 class People(Protocol):
     """Who acts, and refusals that no other service sees."""
 
-    async def ensure_actor(self, *, team_id: str, user_id: str, name: str, role: Role) -> Actor:
-        """The Slack user as an actor."""
+    async def ensure_actor(self, identity: Identity, *, role: Role) -> Actor:
+        """Somebody as an actor with this role."""
         ...
 
     async def audit_refusal(self, actor: Actor, action: Action, *, reason: str) -> None:

@@ -1,23 +1,18 @@
-"""Text to and from Slack: escaped, redacted, clipped.  The only place that does so.
+"""Text to and from Slack, escaped: the only place that does so.
 
 Slack has three languages.  *mrkdwn* (`text=` and most blocks) gives a meaning to `&`, `<`
 and `>`: `escape` for a text, `code` and `fence` for code.  *plain_text* (headers, buttons,
-modals) has no markup: `plain`.  *markdown* (the markdown block) is ordinary Markdown:
-`bot.slack.markdown`.  All of them take away what looks like a credential.
+modals) has no markup: `bot.words.texts.plain_line`.  *markdown* (the markdown block) is
+ordinary Markdown: `bot.slack.markdown`.  All of them take away what looks like a credential.
 """
 
 import re
-from collections.abc import Callable
 
-from core.domain.redact import redact
+from bot.words.texts import ELLIPSIS, clean, clip_by_cost
 
-ELLIPSIS = "…"
 # Breaks up what must not be read as markup, without a visible trace.
 ZERO_WIDTH_SPACE = "\u200b"
 
-# Control characters Slack refuses or hides, and marks that turn the reading direction
-# (with which a text can be made to read as another).
-_INVISIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _SPECIAL = re.compile("[&<>]")
 
@@ -37,22 +32,11 @@ _CHANNEL_ID = re.compile(r"[CDG][A-Z0-9]{2,20}\Z")
 _ADJACENT_TICKS = re.compile(r"`(?=`)")
 
 
-def clean(text: str) -> str:
-    """Take credentials and characters nobody can see out of a text."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return _INVISIBLE.sub("", redact(text))
-
-
-def clip(text: str, limit: int) -> str:
-    """Shorten a text to at most `limit` characters, at a word's end where one is near."""
-    return _clipped(text, limit, cost=len)
-
-
 def escape(text: str, limit: int | None = None) -> str:
     """Make any text harmless in mrkdwn.  The escaped text has at most `limit` characters."""
     text = clean(text)
     if limit is not None:
-        text = _clipped(text, limit, cost=lambda part: len(_entities(part)))
+        text = clip_by_cost(text, limit, cost=lambda part: len(_entities(part)))
     return _entities(text)
 
 
@@ -83,11 +67,6 @@ def fence(text: str, limit: int) -> str:
     """Show a text as a code block in mrkdwn; a fence inside it cannot close it."""
     inner = _ADJACENT_TICKS.sub("`" + ZERO_WIDTH_SPACE, clean(text).strip("\n"))
     return f"```\n{escape(inner, limit - 8)}\n```"
-
-
-def plain(text: str, limit: int) -> str:
-    """Make a text fit a plain_text element: no markup, so nothing to escape."""
-    return clip(" ".join(clean(text).split()), limit)
 
 
 def person(slack_user_id: str | None, name: str | None) -> str:
@@ -146,24 +125,3 @@ def _as_typed(token: re.Match[str], *, prefer_links: bool) -> str:
 
 def _entities(text: str) -> str:
     return _SPECIAL.sub(lambda found: _ENTITIES[found[0]], text)
-
-
-def _clipped(text: str, limit: int, *, cost: Callable[[str], int]) -> str:
-    """Shorten `text` until it costs at most `limit`; `cost` is additive over characters."""
-    if cost(text) <= limit:
-        return text
-    if limit <= 0:
-        return ""
-    left = limit - len(ELLIPSIS)
-    length = 0
-    for character in text:
-        left -= cost(character)
-        if left < 0:
-            break
-        length += 1
-    shortened = text[:length]
-    # A word's end within the last eighth is worth the loss.
-    space = max(shortened.rfind(" "), shortened.rfind("\n"))
-    if space > length - max(length // 8, 1):
-        shortened = shortened[:space]
-    return shortened.rstrip() + ELLIPSIS

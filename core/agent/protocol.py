@@ -168,17 +168,19 @@ class AgentFailed(OpsError):
 class AgentEnded(OpsError):
     """The agent is done and accepts no more messages."""
 
-    code = "conflict"
+    code = "agent_ended"
 
     def __init__(self) -> None:
         super().__init__(
             "the agent's work has ended",
-            user_message="The agent has just finished. Continue the run to send it more.",
+            user_message="The agent has just finished; it takes no more messages.",
         )
 
 
 class TranscriptMissing(AgentFailed):
     """The session to be resumed has no stored transcript."""
+
+    code = "transcript_missing"
 
     def __init__(self, *, stderr_tail: str = "") -> None:
         super().__init__(

@@ -33,12 +33,32 @@ class Action(StrEnum):
 
 
 class Origin(StrEnum):
-    """The way by which an action came in."""
+    """The way by which an action came in: a surface, a rule, or Signalbox itself."""
 
     SLACK = "slack"
     API = "api"
     CLI = "cli"
+    MCP = "mcp"
+    DASHBOARD = "dashboard"
+    SCHEDULE = "schedule"
+    AUTOMATION = "automation"
     SYSTEM = "system"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Somebody as the surface knows them by which they came, before they are an actor.
+
+    Attributes:
+        external_id: Their id there, such as Slack's id of a member.
+        team_id: What that id is unique in, such as Slack's workspace; `None` if in all of `origin`.
+        name: How they are called in texts.
+    """
+
+    origin: Origin
+    external_id: str
+    team_id: str | None = None
+    name: str = "somebody"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +68,7 @@ class Actor:
     Attributes:
         user_id: The id of the person's `users` row; `None` for the system itself.
         external_id: The person's id at the origin (`U024BE7LH` in Slack).
-        team_id: The Slack workspace of the request.
+        team_id: What that id is unique in, as in `Identity`.
         name: The name used in texts.
     """
 

@@ -1,16 +1,22 @@
-"""Errors that reach a person: what happened, and what to do next."""
+"""Errors that reach a person, whichever surface the person uses."""
+
+from typing import ClassVar
 
 
 class OpsError(Exception):
     """An action that could not be done, for a reason a person can act on.
 
+    The facts are attributes.  What to do next in the words of a surface (a command to type, a
+    button to press) is that surface's own: it has a table of advice by `code`.
+
     Attributes:
-        user_message: What the person sees: what happened and what to do next.  Holds no
-            path, token or traceback.
-        code: A stable word for programs (the `error` field of the API).
+        code: A stable word for programs and for the tables of advice; each class has its own.
+        user_message: What happened, in a sentence or two that hold on every surface: no command
+            of one of them, no path of this machine, no token, no traceback.  Ids, names and other
+            literals stand between backticks, as in Markdown.
     """
 
-    code = "error"
+    code: ClassVar[str] = "error"
 
     def __init__(self, message: str, *, user_message: str) -> None:
         super().__init__(message)
@@ -21,6 +27,21 @@ class BadRequest(OpsError):
     """What was asked cannot be understood or is out of bounds."""
 
     code = "bad_request"
+
+
+class OutOfBounds(BadRequest):
+    """One of the values is outside of what is allowed.
+
+    Attributes:
+        field: The name of the value, as the request has it: `max_turns`, `timeout`, …
+    """
+
+    code = "out_of_bounds"
+
+    def __init__(self, field: str, value: object, *, user_message: str) -> None:
+        super().__init__(f"{field} {value}", user_message=user_message)
+        self.field = field
+        self.value = value
 
 
 class NotFound(OpsError):

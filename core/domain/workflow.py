@@ -69,13 +69,21 @@ class WorkflowDefinition:
 
 
 class UnknownWorkflow(NotFound):
-    """No definition has this name or alias."""
+    """No definition has this name or alias.
+
+    Attributes:
+        known: The names of the definitions there are.
+        nearest: The name or alias that was perhaps meant.
+    """
+
+    code = "unknown_workflow"
 
     def __init__(self, name: str, known: tuple[str, ...], nearest: str | None = None) -> None:
         hint = f" Did you mean `{nearest}`?" if nearest else ""
         super().__init__(
             f"no workflow {name}",
-            user_message=f"There is no workflow `{name[:60]}`.{hint} "
-            f"Known: {', '.join(known)}. `/workflow workflows` describes them.",
+            user_message=f"There is no workflow `{name[:60]}`.{hint} Known: {', '.join(known)}.",
         )
         self.name = name
+        self.known = known
+        self.nearest = nearest

@@ -28,15 +28,15 @@ from core.workspace.source import parse_source
 
 log = logging.getLogger(__name__)
 
-# Slack takes 44 updates of cards a minute, and those of live runs matter more.  So of the
-# line only its head is told of each move at once, the next ones less often; the cards behind
-# them follow when nothing else wants to be drawn (the redraw loop's idle refresh).
+# Slack takes 44 updates of messages a minute, and those about live runs matter more.  So only the
+# head of the queue is drawn again after each move at once, the next ones less often; those behind
+# follow when nothing else has to be drawn (the redraw loop's idle refresh).
 _ALWAYS_ANNOUNCED = 3
 _MAX_ANNOUNCED = 20
 _ANNOUNCE_AGAIN_AFTER = timedelta(seconds=30)
 _NO_CAPS = Caps()
-# When a card was last redrawn for its place, the place, what kept the run then, and whether
-# there was a worker.
+# When a pending run was last drawn again for its position, the position, the cap that held it
+# then, and whether there was a worker.
 AnnouncedPosition = tuple[datetime, int, QueueReason | None, bool]
 
 
@@ -152,7 +152,7 @@ class AdmissionService:
             await admit(session, now=now)
 
     async def admit_waiting(self) -> list[Run]:
-        """Admit what a lost call left waiting, and have the cards at the line's head redrawn.
+        """Admit what a lost call left waiting, and have the head of the queue drawn again.
 
         Returns:
             The runs that were handed over.
@@ -182,7 +182,7 @@ class AdmissionService:
         *,
         is_worker_available: bool,
     ) -> dict[str, AnnouncedPosition]:
-        """Those whose card is to be redrawn for a new place or another reason."""
+        """Runs that are to be drawn again for a new position or another reason."""
         self.announced = {
             run_id: announced for run_id, announced in self.announced.items() if run_id in head
         }

@@ -20,21 +20,33 @@ Clock = Callable[[], datetime]
 
 
 class NotAllowed(Forbidden):
-    """The person's role does not allow the act."""
+    """The person's role does not allow the act.
 
-    def __init__(self, actor: Actor, action: Action, run: Run | None) -> None:
-        about = f" on `{run.run_id}`" if run else ""
-        if run is not None and actor.user_id != run.user_id:
-            advice = "It is somebody else's run: its owner or an operator can do that."
-        else:
-            advice = "Ask an admin to add you to `[roles]` in signalbox.toml."
-        super().__init__(
-            f"{actor.name} may not {action} {run.run_id if run else ''}",
-            user_message=f"You may not {action}{about}. {advice}",
-        )
+    Attributes:
+        run: The run it was about, if it was about one.
+        is_foreign: Whether that run is somebody else's: then another role than the present one
+            is not all that is missing.
+    """
+
+    code = "not_allowed"
+
+    def __init__(
+        self, actor: Actor, action: Action, run: Run | None, *, user_message: str | None = None
+    ) -> None:
         self.actor = actor
         self.action = action
         self.run = run
+        self.is_foreign = run is not None and actor.user_id != run.user_id
+        about = f" on `{run.run_id}`" if run else ""
+        why = (
+            " It is somebody else's run: its owner or an operator can do that."
+            if self.is_foreign
+            else ""
+        )
+        super().__init__(
+            f"{actor.name} may not {action} {run.run_id if run else ''}",
+            user_message=user_message or f"You may not {action}{about}.{why}",
+        )
 
 
 @dataclass(frozen=True)

@@ -27,10 +27,14 @@ from core.store.runs import run_queries
 class OperatorsOnly(NotAllowed):
     """Everybody's runs at once are an operator's to end."""
 
+    code = "operators_only"
+
     def __init__(self, actor: Actor) -> None:
-        super().__init__(actor, Action.KILL, None)
-        self.user_message = (
-            "Only an operator can stop everybody's runs. `/workflow kill --all mine` stops yours."
+        super().__init__(
+            actor,
+            Action.KILL,
+            None,
+            user_message="Only an operator can stop everybody's runs.",
         )
 
 

@@ -22,6 +22,20 @@ from core.store.fleet import pending
 from core.store.runs import run_queries, runs
 from core.store.sessions import messages, sessions
 
+
+class OtherRepository(BadRequest):
+    """The session to go on with works on another repository than the one that is named."""
+
+    code = "other_repository"
+
+    def __init__(self, session_name: str) -> None:
+        super().__init__(
+            "session of another repository",
+            user_message=f"The session `{session_name}` works on another repository.",
+        )
+        self.session_name = session_name
+
+
 CONTINUE_PROMPT = "Please go on with the task from where you stopped."
 
 
@@ -180,11 +194,7 @@ async def _latest_run_of_idle_session(
         if newest.is_live:
             raise SessionBusy(newest.run_id)
     if request.repo and request.repo != found.git_repo:
-        raise BadRequest(
-            "session of another repository",
-            user_message=f"The session `{request.session_name}` works on another repository. "
-            "Leave `--repo` out to go on with it, or choose another session name.",
-        )
+        raise OtherRepository(request.session_name or str(found.id))
     return newest
 
 

@@ -47,12 +47,30 @@ from core.workspace.source import Source, parse_source
 class AlreadyEnded(Conflict):
     """A run that has ended cannot be killed."""
 
+    code = "already_ended"
+
     def __init__(self, run: Run) -> None:
         super().__init__(
             f"{run.run_id} has ended as {run.status}",
             user_message=f"Run `{run.run_id}` has already ended ({run.status}); nothing of it "
-            f"is running. `/workflow status {run.run_id}` shows how it went.",
+            "is running.",
         )
+        self.run = run
+
+
+class CredentialsInAddress(BadRequest):
+    """The address of a repository carries a password or a token."""
+
+    code = "credentials_in_address"
+
+    def __init__(self, display_url: str) -> None:
+        super().__init__(
+            f"credentials in the address of {display_url}",
+            user_message=f"Leave the password or token out of the address (`{display_url}`): "
+            "Signalbox keeps no secrets. Give the worker access instead, by an SSH key or a "
+            "git credential helper.",
+        )
+        self.display_url = display_url
 
 
 @dataclass(frozen=True)
@@ -313,15 +331,9 @@ async def _find_session(session: AsyncSession, target: str, by: Actor) -> Sessio
 
 
 def refuse_credentials(source: Source) -> None:
-    """Raise `BadRequest` for a repository address that carries a password.
+    """Raise `CredentialsInAddress` for a repository address that carries a password.
 
     It would have to be stored until a worker clones it, and rows hold no secrets.
     """
     if source.secrets:
-        raise BadRequest(
-            f"credentials in the address of {source.display_url}",
-            user_message="Leave the password or token out of the address "
-            f"(`{source.display_url}`): "
-            "Signalbox keeps no secrets. Give the worker access instead, by an SSH key or a "
-            "git credential helper.",
-        )
+        raise CredentialsInAddress(source.display_url)

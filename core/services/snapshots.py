@@ -16,7 +16,7 @@ from core.store import events, steps, terminations, users
 from core.store.fleet import attempts, pending
 from core.store.runs import run_queries
 
-# Events a person reading the thread wants a line about.
+# Events that a person who follows a run wants a line about.
 NOTICE_KINDS = (
     EventKind.API_RETRY,
     EventKind.RATE_LIMIT,

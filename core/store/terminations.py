@@ -1,6 +1,6 @@
 """Terminations: at most one open for each run, with phases advanced by compare-and-set.
 
-A run's thread shows its kill, so opening and advancing a termination raise the run's version.
+A kill is shown with its run: opening and advancing raise the run's version.
 """
 
 from __future__ import annotations

@@ -21,11 +21,13 @@ class WorkspaceError(OpsError):
 class UnreachableRepository(WorkspaceError):
     """The repository does not exist, is not a git repository, or cannot be read from here."""
 
+    code = "unreachable_repository"
+
 
 class MissingBranch(WorkspaceError):
     """The repository has no branch of this name."""
 
-    code = "not_found"
+    code = "missing_branch"
 
     def __init__(self, branch: str, display_url: str, branches: Sequence[str]) -> None:
         suggestions = get_close_matches(branch, branches, n=_MAX_LISTED_BRANCHES, cutoff=0.5)
@@ -38,6 +40,7 @@ class MissingBranch(WorkspaceError):
             user_message=f"There is no branch `{branch[:80]}` in `{display_url}`. {hint}",
         )
         self.branch = branch
+        self.display_url = display_url
         self.suggestions = tuple(suggestions)
 
 
@@ -90,9 +93,8 @@ _REMOTE_ERRORS = (
     (
         ("does not appear to be a git repository", "not a git repository", "not valid: is this a"),
         (
-            "`{display_url}` is not a git repository. Name a repository, or leave `--repo` out "
-            "to start "
-            "with an empty one."
+            "`{display_url}` is not a git repository. Name a repository, or none to start with an "
+            "empty one."
         ),
     ),
     (
@@ -127,6 +129,8 @@ class GitFailed(WorkspaceError):
         stderr: Its error output, without credentials.
         is_disk_error: Whether this machine's disk is the reason.
     """
+
+    code = "git_failed"
 
     def __init__(self, subcommand: str, status: int | None, stderr: str) -> None:
         ended = "timed out" if status is None else f"ended with {status}"

@@ -46,6 +46,8 @@ _IN_PROGRESS_FILES = (
 class UnusableBundle(WorkspaceError):
     """Carried work is damaged, or does not fit the repository."""
 
+    code = "unusable_bundle"
+
     def __init__(self, detail: str, *, user_message: str | None = None) -> None:
         super().__init__(
             f"carried work: {detail}",

@@ -25,8 +25,25 @@ _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 class BadRepository(BadRequest):
     """The text is not an address of a supported form."""
 
+    code = "bad_repository"
+
     def __init__(self, detail: str, *, user_message: str = _ACCEPTED_FORMS) -> None:
         super().__init__(f"bad repository: {detail}", user_message=user_message)
+        self.detail = detail
+
+
+class BranchWithoutRepository(BadRepository):
+    """A branch is named, but no repository that has it."""
+
+    code = "branch_without_repository"
+
+    def __init__(self, branch: str) -> None:
+        super().__init__(
+            "branch without repository",
+            user_message=f"The branch `{branch[:80]}` was named without a repository to take it "
+            "from.",
+        )
+        self.branch = branch
 
 
 @dataclass(frozen=True, kw_only=True)

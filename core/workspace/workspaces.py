@@ -39,7 +39,7 @@ from core.workspace.restore import (
 )
 from core.workspace.scratch import Scratch, staging_path
 from core.workspace.settings import git_environment
-from core.workspace.source import BadRepository, Source, parse_source
+from core.workspace.source import BadRepository, BranchWithoutRepository, Source, parse_source
 from core.workspace.staging import staged_directory, workspace_lock
 
 __all__ = [
@@ -146,10 +146,7 @@ class Workspaces:
         """
         path = self._path_of(workspace_id)
         if source is None and branch is not None:
-            raise BadRepository(
-                "branch without repository",
-                user_message="`--branch` needs a `--repo` to take the branch from.",
-            )
+            raise BranchWithoutRepository(branch)
         parsed = None if source is None else parse_source(source)
 
         def make(git: Git) -> Workspace:

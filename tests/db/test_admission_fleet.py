@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from core.agent.definitions.catalog import load_catalog
-from core.domain.actor import Actor, Origin, Role
+from core.domain.actor import Actor, Identity, Origin, Role
 from core.domain.fleet.workers import Caps
 from core.domain.kills.termination import Phase
 from core.domain.runs.request import KillRequest, StartRequest
@@ -55,11 +55,8 @@ class Fleet:
     requeues: set[str] = field(default_factory=set)
 
     async def person(self, name: str, role: Role = Role.RUNNER) -> Actor:
-        actor = await PeopleService(self.work).ensure_actor(
-            team_id="T1", user_id=f"U{name}", name=name, role=role
-        )
-        assert actor.origin is Origin.SLACK
-        return actor
+        identity = Identity(origin=Origin.SLACK, external_id=f"U{name}", team_id="T1", name=name)
+        return await PeopleService(self.work).ensure_actor(identity, role=role)
 
     async def start(
         self, by: Actor, *, repo: str | None = None, priority: int = 0, task: str = "Work"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.cli.advice import error_line
 from core.domain.fleet.attempt import STALLED_AFTER, build_host_id
 from core.domain.fleet.workers import WorkerRecord, WorkerState
 from core.runner.worker.duplicate_node import CopiedHome, register_exclusively
@@ -118,7 +119,7 @@ async def test_a_worker_does_not_start_beside_a_live_worker_of_its_name(
             await start(database, identity())
 
     assert await state_of(database, "old") is WorkerState.UP
-    (line,) = refused.value.user_message.splitlines()
+    (line,) = error_line(refused.value).splitlines()
     assert "Delete /home/signalbox/disk-id" in line
     assert f"lives on {duplicate.machine} " in line
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bot.slack.views.errors import error_words
 from core.agent.definitions.catalog import load_catalog
 from core.domain.actor import Actor, Origin, Role
 from core.domain.errors import BadRequest, Forbidden
@@ -117,7 +118,8 @@ async def test_only_an_operator_may_preview_the_runs_of_others(database: Databas
     with pytest.raises(Forbidden, match="kill") as refused:
         await service(database).preview(EVERYBODYS, by=ann)
 
-    assert "--all mine" in refused.value.user_message
+    assert "Only an operator" in refused.value.user_message
+    assert "--all mine" in error_words(refused.value)
     assert len((await service(database).preview(EVERYBODYS, by=chief)).runs) == 1
     assert await audited(database) == [("ann", False)]
 

@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from bot.assembly.backend import SchemaBehind, require_current_schema
 from bot.assembly.settings import load_settings
+from bot.cli.advice import error_line
 from bot.cli.doctor import run_doctor
 from core.store.database import schema
 from core.store.database.engine import Database
@@ -39,8 +40,9 @@ async def test_a_newer_schema_is_distinguished_from_an_old_one(
     assert await schema.schema_state(database) is schema.SchemaState.NEWER
     with pytest.raises(schema.SchemaTooNew) as refused:
         await require_current_schema(database)
-    assert "install the newer version" in refused.value.user_message
-    assert f"`signalbox migrate --down {own_revision}`" in refused.value.user_message
+    line = error_line(refused.value)
+    assert "Install the newer version" in line
+    assert f"`signalbox migrate --down {own_revision}`" in line
 
     await write_revision(database, "0001")
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4, uuid5
 
-from core.domain.actor import Action, Actor, Origin, Role, User, is_allowed
+from core.domain.actor import Action, Actor, Identity, Role, User, is_allowed
 from core.domain.errors import Forbidden, Unavailable
 from core.domain.fleet.workers import FleetSnapshot
 from core.domain.kills.bulk_kill import BulkKillRequest, BulkKillResult, KillPreview, KillSelection
@@ -362,19 +362,22 @@ class FakeServices(FakeUncertainWriteStore, FakeInbox):
 
     # --- people
 
-    async def ensure_actor(self, *, team_id: str, user_id: str, name: str, role: Role) -> Actor:
+    async def ensure_actor(self, identity: Identity, *, role: Role) -> Actor:
         self.check_reachable()
-        identity = uuid5(_PEOPLE, user_id)
-        self.users[identity] = User(
-            id=identity, name=name, slack_team_id=team_id, slack_user_id=user_id
+        user_id = uuid5(_PEOPLE, identity.external_id)
+        self.users[user_id] = User(
+            id=user_id,
+            name=identity.name,
+            slack_team_id=identity.team_id,
+            slack_user_id=identity.external_id,
         )
         return Actor(
             role=role,
-            origin=Origin.SLACK,
-            user_id=identity,
-            external_id=user_id,
-            team_id=team_id,
-            name=name,
+            origin=identity.origin,
+            user_id=user_id,
+            external_id=identity.external_id,
+            team_id=identity.team_id,
+            name=identity.name,
         )
 
     async def audit_refusal(self, actor: Actor, action: Action, *, reason: str) -> None:

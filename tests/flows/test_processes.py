@@ -206,5 +206,5 @@ async def test_an_old_schema_stops_a_worker_with_one_line(home: Path) -> None:
 
     assert done.status == 2, done.errors
     assert done.lines == [
-        "signalbox: The database's schema is not up to date: run `signalbox migrate`."
+        "signalbox: The database's schema is not up to date. Run `signalbox migrate`."
     ]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.agent.process.ladder import find_run_processes
-from core.domain.actor import Role
+from core.domain.actor import Identity, Origin, Role
 from core.domain.errors import BadRequest, Forbidden, OpsError
 from core.domain.kills.termination import Phase
 from core.domain.runs.request import ContinueRequest, KillRequest
@@ -142,9 +142,8 @@ async def test_a_completed_run_cannot_be_killed(core_harness: CoreHarness) -> No
 async def test_another_runner_may_not_kill_and_the_refusal_is_polite(
     core_harness: CoreHarness,
 ) -> None:
-    other = await core_harness.backend.people.ensure_actor(
-        team_id="T1", user_id="U2", name="Bob", role=Role.RUNNER
-    )
+    bob = Identity(origin=Origin.SLACK, external_id="U2", team_id="T1", name="Bob")
+    other = await core_harness.backend.people.ensure_actor(bob, role=Role.RUNNER)
     run = await core_harness.start("Mine")
 
     with pytest.raises(Forbidden) as refused:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.assembly.settings import BadSetting, load_settings
-from bot.slack import figures
+from bot.words import counts
 from core.domain.fleet.admission import AdmissionRun, decide
 from core.domain.fleet.workers import Caps, QueueReason
 from core.services.admission import repository_key
@@ -154,7 +154,7 @@ def test_an_invalid_limit_is_named(tmp_path: Path, wrong: str) -> None:
 
 
 def test_queue_positions_are_ordinals() -> None:
-    ordinals = [figures.ordinal(number) for number in (1, 2, 3, 4, 11, 12, 13, 21, 102, 111, 1002)]
+    ordinals = [counts.ordinal(number) for number in (1, 2, 3, 4, 11, 12, 13, 21, 102, 111, 1002)]
 
     assert ordinals == [
         "1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "102nd", "111th", "1,002nd",

@@ -167,16 +167,16 @@ def test_without_a_role_nothing_is_allowed_and_the_system_may_do_everything(acti
 @pytest.mark.parametrize(
     ("changes", "word"),
     [
-        ({"task": "  \n"}, "Say what"),
+        ({"task": "  \n"}, "say what"),
         ({"task": "x" * (MAX_TASK_CHARS + 1)}, "limit is 40,000"),
         ({"max_turns": 0}, "from 1 to"),
         ({"max_turns": 10**9}, "from 1 to"),
         ({"budget_usd": Decimal(-1)}, "budget"),
         ({"budget_usd": Decimal("NaN")}, "budget"),
-        ({"timeout": timedelta(seconds=1)}, "10s to 24h"),
-        ({"timeout": timedelta(days=3)}, "10s to 24h"),
+        ({"timeout": timedelta(seconds=1)}, "10 seconds to 24 hours"),
+        ({"timeout": timedelta(days=3)}, "10 seconds to 24 hours"),
         ({"session_name": ""}, "session name"),
-        ({"priority": 1000}, "--priority"),
+        ({"priority": 1000}, "from -100 to 100"),
     ],
 )
 def test_a_request_out_of_bounds_names_the_bounds(changes: dict[str, object], word: str) -> None:

@@ -11,7 +11,8 @@ import pytest
 from bot.cli.workers import _json, _table
 from bot.slack.commands.command import CommandContext, ShowWorkers
 from bot.slack.commands.parser import parse_slash
-from bot.slack.views.fleet import STATE_WORDS, fleet_message
+from bot.slack.views.fleet import fleet_message
+from bot.words.fleet import STATE_WORDS
 from core.domain.fleet.attempt import build_host_id
 from core.domain.fleet.workers import FleetSnapshot, WorkerRecord, WorkerState
 from core.domain.runs.request import Place

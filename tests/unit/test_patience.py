@@ -29,7 +29,7 @@ async def test_a_start_waits_for_a_late_database() -> None:
 
 async def test_a_permanent_error_is_raised_at_once() -> None:
     async def is_refused() -> None:
-        raise DatabaseUnavailable("password authentication failed", code="28P01")
+        raise DatabaseUnavailable("password authentication failed", sqlstate="28P01")
 
     async def is_behind() -> None:
         raise SchemaBehind

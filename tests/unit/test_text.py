@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from bot.slack import text
 from bot.slack.markdown import first_words, is_clipped, safe_markdown, to_mrkdwn
+from bot.words import texts
 
 PIECES = (
     *("<!channel>", "<@U123>", "<", ">", "&", "&lt;", "`", "```", "# ", "**", "*", "_", "|"),
@@ -39,7 +40,7 @@ def test_escaping_removes_everything_that_slack_interprets(words: str) -> None:
 @settings(deadline=None)
 @given(TEXTS)
 def test_escaping_can_be_undone(words: str) -> None:
-    assert text.unescape(text.escape(words)) == text.clean(words)
+    assert text.unescape(text.escape(words)) == texts.clean(words)
 
 
 @settings(deadline=None)
@@ -54,7 +55,7 @@ def test_an_escaped_text_keeps_its_limit_and_cuts_no_entity(words: str, limit: i
 @settings(deadline=None)
 @given(TEXTS, st.integers(min_value=0, max_value=300))
 def test_clip_keeps_short_texts_and_bounds_long_ones(words: str, limit: int) -> None:
-    clipped = text.clip(words, limit)
+    clipped = texts.clip(words, limit)
 
     assert len(clipped) <= limit
     assert (clipped == words) == (len(words) <= limit)
@@ -81,8 +82,8 @@ def test_every_way_to_show_untrusted_text_is_bounded_and_harmless(words: str, li
 @given(TEXTS, LIMITS)
 def test_one_line_is_one_line(words: str, limit: int) -> None:
     assert "\n" not in text.one_line(words, limit)
-    assert "\n" not in text.plain(words, limit)
-    assert len(text.plain(words, limit)) <= limit
+    assert "\n" not in texts.plain_line(words, limit)
+    assert len(texts.plain_line(words, limit)) <= limit
 
 
 @example("`````", 30)
@@ -182,7 +183,7 @@ def test_credentials_are_redacted_in_every_text(secret: str) -> None:
     for shown in (
         text.escape(words),
         text.code(words),
-        text.plain(words, 200),
+        texts.plain_line(words, 200),
         text.quote(words, 200),
     ):
         assert secret not in shown

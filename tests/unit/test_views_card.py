@@ -6,18 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bot.slack.views.advice import ENDING_ADVICE, ending_advice
 from bot.slack.views.thread.card import run_card, thread_card
-from bot.slack.views.wording import (
-    ENDINGS,
-    HOLD_WORDS,
-    STATUS_ICONS,
-    STEP_ICONS,
-    STOPPING_TITLES,
-    WAITING_TITLES,
-    state_of,
-)
+from bot.words.kills import STOPPING_TITLES
+from bot.words.runs.states import WAITING_TITLES
 from core.domain.actor import User
-from core.domain.fleet.workers import Hold, QueueReason
 from core.domain.kills.termination import CriticalWait, Phase
 from core.domain.runs.run import Run, RunStatus, StopReason, Usage, WaitingOn
 from core.domain.runs.snapshot import RunSnapshot, SessionTotal
@@ -95,7 +88,11 @@ def test_every_stop_reason_has_a_card_and_words(reason: StopReason) -> None:
     card = run_card(make_snapshot(make_ended_run(reason)), now=NOW)
 
     assert_fits(card)
-    assert ENDINGS[reason].advice
+    assert ending_advice(make_ended_run(reason))
+
+
+def test_every_end_has_advice() -> None:
+    assert set(ENDING_ADVICE) == set(StopReason)
 
 
 @pytest.mark.parametrize("phase", list(Phase))
@@ -112,92 +109,6 @@ def test_waiting_is_shown(waiting: WaitingOn) -> None:
         WAITING_TITLES[waiting]
         in run_card(make_snapshot(make_run(waiting_on=waiting)), now=NOW).text
     )
-
-
-def test_lookup_tables_are_total() -> None:
-    assert set(STATUS_ICONS) == set(RunStatus)
-    assert set(STEP_ICONS) == set(StepStatus)
-    assert set(WAITING_TITLES) == set(WaitingOn)
-    assert set(HOLD_WORDS) == set(QueueReason)
-    assert set(STOPPING_TITLES) == set(Phase)
-    assert set(ENDINGS) == set(StopReason)
-
-
-def test_a_turn_limit_is_shown_with_its_numbers() -> None:
-    title = state_of(make_snapshot(make_ended_run(StopReason.MAX_TURNS))).title
-
-    assert title == "Stopped at its turn limit (30/30), not finished"
-
-
-def test_a_kill_is_shown_with_its_proof() -> None:
-    title = state_of(make_snapshot(KILLED, termination=make_kill(Phase.CONFIRMED))).title
-
-    assert title == "Killed, nothing left running (5 processes ended in 1.8 s)"
-
-
-def test_a_run_killed_in_the_queue_is_shown_as_never_started() -> None:
-    run = make_ended_run(StopReason.KILLED, started_at=None)
-
-    title = state_of(
-        make_snapshot(run, termination=make_kill(Phase.CONFIRMED, processes_seen=0))
-    ).title
-
-    assert title == "Killed before it started, nothing was running"
-
-
-def test_a_kill_without_proof_claims_none() -> None:
-    assert state_of(make_snapshot(KILLED)).title == "Killed"
-
-
-@pytest.mark.parametrize(
-    ("position", "title"),
-    [
-        (None, "Queued"),
-        (1, "Queued, next in line"),
-        (3, "Queued, 3rd in line"),
-    ],
-)
-def test_the_queue_position_is_shown(position: int | None, title: str) -> None:
-    run = make_run(status=RunStatus.PENDING)
-
-    assert state_of(make_snapshot(run, queue_position=position)).title == title
-
-
-@pytest.mark.parametrize(
-    ("wait", "words"),
-    [
-        ({}, "Waits for a free worker slot"),
-        ({"has_available_worker": False}, "No worker is up"),
-        (
-            {
-                "has_available_worker": False,
-                "hold": Hold(reason=QueueReason.FLEET, in_use=1, cap=1),
-            },
-            "No worker",
-        ),
-        ({"hold": Hold(reason=QueueReason.FLEET, in_use=6, cap=6)}, "any run to end (6 of 6 live)"),
-        (
-            {"hold": Hold(reason=QueueReason.PERSON, in_use=2, cap=2)},
-            "one of <@U0ADA>'s runs to end (2 of 2 live)",
-        ),
-        (
-            {"hold": Hold(reason=QueueReason.REPOSITORY, in_use=4, cap=3)},
-            "a run on the same repository to end (4 of 3 live)",
-        ),
-    ],
-)
-def test_the_reason_for_waiting_is_shown(wait: dict[str, Any], words: str) -> None:
-    snapshot = make_snapshot(make_run(status=RunStatus.PENDING), queue_position=2, **wait)
-
-    assert words in state_of(snapshot).detail
-    assert_fits(run_card(snapshot, now=NOW))
-
-
-def test_a_requeued_run_says_that_it_continues_automatically() -> None:
-    state = state_of(make_snapshot(make_run(status=RunStatus.PENDING, attempt=2), queue_position=1))
-
-    assert state.title == "Queued again, next in line"
-    assert "goes on by itself" in state.detail
 
 
 @pytest.mark.parametrize(

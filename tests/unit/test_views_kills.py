@@ -18,7 +18,7 @@ from bot.slack.commands.command import CommandContext
 from bot.slack.commands.forms import BadForm, read_kill_form, read_kill_many_form
 from bot.slack.commands.kill_command import kill_command_text
 from bot.slack.commands.parser import parse_slash
-from bot.slack.views.kills.questions import (
+from bot.slack.views.kill_questions import (
     kill_form,
     kill_many_form,
     kill_many_question,

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.slack.views.thread.changes import change_lines, line_about_tests
+from bot.slack.mrkdwn import MRKDWN
 from bot.slack.views.thread.replies import (
     RESULT_LIMIT,
     file_for,
@@ -14,6 +14,7 @@ from bot.slack.views.thread.replies import (
     result_message,
 )
 from bot.slack.views.thread.thread import CARD, thread_files, thread_messages
+from bot.words.runs.evidence import change_lines, line_about_tests
 from core.domain.kills.termination import Phase
 from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.run import CommitInfo, DiffStat, FileChange, StopReason
@@ -235,8 +236,8 @@ def test_an_ordinary_kill_leaves_no_warning() -> None:
 
 
 def test_no_changes_are_shown_and_unknown_changes_are_not() -> None:
-    assert change_lines(make_ended_run(StopReason.SUCCESS)) == []
-    assert "none" in change_lines(make_ended_run(StopReason.SUCCESS, diff=DiffStat()))[0]
+    assert change_lines(make_ended_run(StopReason.SUCCESS), MRKDWN) == []
+    assert "none" in change_lines(make_ended_run(StopReason.SUCCESS, diff=DiffStat()), MRKDWN)[0]
 
 
 def test_many_files_and_commits_are_counted_not_listed() -> None:
@@ -245,7 +246,7 @@ def test_many_files_and_commits_are_counted_not_listed() -> None:
         commits=tuple(CommitInfo(sha=f"{n:040x}", subject=f"c{n}") for n in range(30)),
     )
 
-    lines = change_lines(make_ended_run(StopReason.SUCCESS, diff=diff))
+    lines = change_lines(make_ended_run(StopReason.SUCCESS, diff=diff), MRKDWN)
 
     assert "_+18 more files_" in lines
     assert "_+22 more_" in lines
@@ -264,7 +265,7 @@ def test_many_files_and_commits_are_counted_not_listed() -> None:
     ],
 )
 def test_test_results_are_shown_only_with_counts(seen: object, line: str) -> None:
-    assert line_about_tests(make_run(metadata={"tests": seen})) == line
+    assert line_about_tests(make_run(metadata={"tests": seen}), MRKDWN) == line
 
 
 def test_a_long_report_starts_in_the_thread_and_is_complete_in_a_file() -> None:

@@ -7,13 +7,11 @@ from decimal import Decimal
 
 import pytest
 
-from bot.slack.views.stats import (
-    PERIOD_TITLES,
-    PHASE_WORDS,
-    REASON_WORDS,
-    STATUS_WORDS,
-    stats_message,
-)
+from bot.slack.views.stats import stats_message
+from bot.words.kills import PHASE_WORDS
+from bot.words.runs.endings import REASON_WORDS
+from bot.words.runs.states import STATUS_WORDS
+from bot.words.stats import PERIOD_TITLES
 from core.domain.kills.termination import Phase
 from core.domain.runs.run import RunStatus, StopReason
 from core.domain.runs.stats import KillStats, Period, Quantiles, RunStats, Spend, Stats

@@ -76,7 +76,7 @@ async def test_a_branch_without_a_repository_is_refused(workspaces: Workspaces) 
     with pytest.raises(BadRepository, match="branch") as raised:
         await prepare(workspaces, None, "main")
 
-    assert "--repo" in raised.value.user_message
+    assert "without a repository" in raised.value.user_message
 
 
 async def test_unicode_branches_and_branches_that_block_new_ones_work(

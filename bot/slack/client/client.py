@@ -52,6 +52,8 @@ NO_RESPONSE_ERRORS = (aiohttp.ClientError, SlackClientError, OSError, ValueError
 class SlackError(Unavailable):
     """Slack did not do what was asked."""
 
+    code = "slack_error"
+
     def __init__(self, method: str, what: str) -> None:
         super().__init__(
             f"{method}: {what}",
@@ -68,6 +70,8 @@ class SlackRefused(SlackError):
         needed: Scopes that would have been needed, for `missing_scope`.
     """
 
+    code = "slack_refused"
+
     def __init__(self, method: str, name: str, *, needed: str = "") -> None:
         super().__init__(method, f"{name} {needed}".strip())
         self.name = name
@@ -77,6 +81,8 @@ class SlackRefused(SlackError):
 class RateLimited(SlackError):
     """Slack answered 429; the budget already holds such calls back for `seconds`."""
 
+    code = "slack_rate_limited"
+
     def __init__(self, method: str, seconds: float) -> None:
         super().__init__(method, f"rate limited for {seconds:g} s")
         self.seconds = seconds
@@ -84,6 +90,8 @@ class RateLimited(SlackError):
 
 class SlackUnreachable(SlackError):
     """No answer, or not one of Slack's: the call may or may not have taken effect."""
+
+    code = "slack_unreachable"
 
 
 @dataclass(frozen=True)

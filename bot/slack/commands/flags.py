@@ -13,7 +13,8 @@ from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any
 
-from bot.slack.text import clean, from_slack
+from bot.slack.text import from_slack
+from bot.words.texts import clean
 from core.domain.errors import BadRequest
 from core.domain.runs.request import MAX_SESSION_NAME_CHARS, PRIORITY_RANGE
 from core.domain.workflow import MAX_BUDGET_USD, MAX_TURNS_LIMIT
@@ -30,6 +31,8 @@ _DURATION = re.compile(
 
 class BadCommand(BadRequest):
     """A command's text cannot be understood."""
+
+    code = "bad_command"
 
     def __init__(self, user_message: str) -> None:
         super().__init__("command not understood", user_message=user_message)

@@ -33,6 +33,8 @@ class BadForm(BadRequest):
         errors: A text for each block id, to be shown beside the field.
     """
 
+    code = "bad_form"
+
     def __init__(self, errors: Mapping[str, str]) -> None:
         super().__init__("form not accepted", user_message=" ".join(errors.values()))
         self.errors = dict(errors)

@@ -50,6 +50,8 @@ class BotBlocked(Exception):
 class LeadershipLost(Unavailable):
     """Another process may be drawing by now."""
 
+    code = "leadership_lost"
+
     def __init__(self) -> None:
         super().__init__("not sure to be the one that draws", user_message="Try again.")
 

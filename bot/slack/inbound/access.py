@@ -17,7 +17,7 @@ from bot.slack.client.client import Slack, SlackRefused
 from bot.slack.inbound.request import SlackRequest
 from bot.slack.inbound.roles import Roles
 from bot.slack.ports import People
-from core.domain.actor import Action, Actor, Origin, Role
+from core.domain.actor import Action, Actor, Identity, Origin, Role
 from core.domain.errors import Forbidden
 
 # How long a person who was made a guest, or a channel that became shared, can go unnoticed.
@@ -32,6 +32,8 @@ class NotAdmitted(Forbidden):
     Attributes:
         reason: A stable word for the audit log.
     """
+
+    code = "not_admitted"
 
     def __init__(self, reason: str, user_message: str) -> None:
         super().__init__(f"not admitted: {reason}", user_message=user_message)
@@ -99,12 +101,14 @@ class Access:
         except NotAdmitted as refusal:
             await self._people.audit_refusal(_refused_actor(request), action, reason=refusal.reason)
             raise
-        return await self._people.ensure_actor(
+        user_id = request.user_id or ""
+        identity = Identity(
+            origin=Origin.SLACK,
+            external_id=user_id,
             team_id=self.installation.team_id,
-            user_id=request.user_id or "",
-            name=_name_of(member, request.user_id or ""),
-            role=role,
+            name=_name_of(member, user_id),
         )
+        return await self._people.ensure_actor(identity, role=role)
 
     def forget_channel(self, channel_id: str) -> None:
         """Ask about a channel again next time: the bot was removed, or it was archived."""

@@ -19,7 +19,7 @@ from bot.slack.inbound.answers import PrivateAnswers
 from bot.slack.inbound.background_tasks import BackgroundTasks
 from bot.slack.inbound.intake import Intake, Listener, first_input_block, request_of
 from bot.slack.inbound.request import SlackRequest
-from bot.slack.views.errors import error_message, unexpected_message
+from bot.slack.views.errors import error_message, error_words, unexpected_message
 from core.domain.actor import Action, Actor
 from core.domain.errors import OpsError
 from core.domain.runs.run import SessionBusy
@@ -45,10 +45,13 @@ def _never(_: SlackRequest) -> bool:
 class UnexpectedFailure(OpsError):
     """Something failed that nobody foresaw; `reference` finds it in the log."""
 
+    code = "unexpected"
+
     def __init__(self, reference: str) -> None:
         super().__init__(
             f"unforeseen failure {reference}", user_message=unexpected_message(reference).text
         )
+        self.reference = reference
 
 
 async def _always(_: SlackRequest) -> bool:
@@ -167,7 +170,7 @@ class ErrorBoundary:
             errors = (
                 error.errors
                 if isinstance(error, BadForm)
-                else {_field_of(error, request): error.user_message}
+                else {_field_of(error, request): error_words(error)}
             )
             if form_errors.done():
                 await self.answers.send_private(request, error_message(error))

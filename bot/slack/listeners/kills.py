@@ -17,7 +17,7 @@ from bot.slack.inbound.answers import PrivateAnswers
 from bot.slack.inbound.request import SlackRequest
 from bot.slack.ports import BulkKiller, RunKiller
 from bot.slack.views import receipts
-from bot.slack.views.kills.questions import (
+from bot.slack.views.kill_questions import (
     kill_form,
     kill_many_form,
     kill_many_question,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bot.slack import text
 from bot.slack.views.message import Block
+from bot.words import texts
 
 SECTION_LIMIT = 3000
 FIELD_LIMIT = 2000
@@ -24,7 +24,7 @@ def mrkdwn(escaped: str) -> dict[str, Any]:
 
 def plain(words: str, limit: int) -> dict[str, Any]:
     """A plain text object from any words, with `:names:` left as they are."""
-    return {"type": "plain_text", "text": text.plain(words, limit), "emoji": False}
+    return {"type": "plain_text", "text": texts.plain_line(words, limit), "emoji": False}
 
 
 def header(words: str) -> Block:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from bot.slack import text
 from bot.slack.views import blocks
+from bot.slack.views.advice import ADVICE
 from bot.slack.views.message import Message
+from bot.words.advice import with_advice
 from core.domain.errors import OpsError
 
 _LIMIT = 2000
 
 
 def error_message(error: OpsError) -> Message:
-    """Say what happened and what to do next, in the error's own words."""
-    return private_message(error.user_message)
+    """Say what happened and what to do next."""
+    return private_message(error_words(error))
+
+
+def error_words(error: OpsError) -> str:
+    """What happened and what to do next in Slack; not escaped, code in backticks."""
+    return with_advice(error, ADVICE)
 
 
 def unexpected_message(reference: str) -> Message:

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from bot.slack import figures, markdown, text
+from bot.slack import dates, markdown, text
+from bot.slack.mrkdwn import MRKDWN
 from bot.slack.views import blocks
 from bot.slack.views.message import Block, Message
-from bot.slack.views.thread.card import owner_words, run_card, turns_words
-from bot.slack.views.thread.changes import change_lines
-from bot.slack.views.wording import ending_title, state_of, turns_made
+from bot.slack.views.thread.card import run_card
+from bot.words import counts, money, times
+from bot.words.runs.endings import turns_made
+from bot.words.runs.evidence import change_lines
+from bot.words.runs.facts import filter_words, short_title, turns_words
+from bot.words.runs.states import state_of
 from core.domain.runs.request import RunFilter
-from core.domain.runs.run import Run, RunStatus
+from core.domain.runs.run import RunStatus
 from core.domain.runs.snapshot import RunSnapshot
 from core.domain.workflow import WorkflowDefinition
 
@@ -35,7 +39,7 @@ def status_message(snapshot: RunSnapshot, *, now: datetime) -> Message:
     if not run.is_live and run.result:
         more.append(blocks.section(markdown.to_mrkdwn(run.result, _RESULT_LIMIT) or "_No words_"))
     if not run.is_live and run.diff is not None:
-        more.append(blocks.section(change_lines(run)[0]))
+        more.append(blocks.section(change_lines(run, MRKDWN)[0]))
     channel_link = text.channel(run.slack_channel_id)
     if channel_link:
         more.append(blocks.context(f"Its thread is in {channel_link}."))
@@ -51,7 +55,7 @@ def overview_message(
     live_words = (
         f"{count} runs (newest {_LIVE_ROWS} shown) are"
         if count > _LIVE_ROWS
-        else figures.plural(count, "run is", "runs are")
+        else counts.plural(count, "run is", "runs are")
     )
     lead = "Nothing is running or waiting." if not live else f"*{live_words} live*"
     drawn = blocks.paragraphs([lead, *(run_lines(one, now=now) for one in live[:_LIVE_ROWS])])
@@ -69,7 +73,7 @@ def run_list_message(
     snapshots: Sequence[RunSnapshot], *, run_filter: RunFilter, now: datetime
 ) -> Message:
     """`list`: the newest runs that match, a line or two each."""
-    kind = _filter_words(run_filter)
+    kind = filter_words(run_filter, MRKDWN)
     if not snapshots:
         words = f"No {kind} yet. `/workflow run` starts one; `/workflow list` lists all."
         return Message(text=words, blocks=(blocks.section(words),))
@@ -91,26 +95,26 @@ def run_list_message(
             )
         )
     )
-    return Message(text=f"{figures.plural(len(shown), 'run')} listed", blocks=tuple(drawn))
+    return Message(text=f"{counts.plural(len(shown), 'run')} listed", blocks=tuple(drawn))
 
 
 def run_lines(snapshot: RunSnapshot, *, now: datetime) -> str:
     """A run in two lines: what it is about, and how it stands."""
     run = snapshot.run
-    state = state_of(snapshot)
+    state = state_of(snapshot, MRKDWN)
     words = text.one_line(run.task_input, 90)
-    facts = [text.escape(_short_title(run, state.title))]
+    facts = [text.escape(short_title(run, state.title))]
     if run.status is RunStatus.RUNNING:
         facts.append(f"turn {turns_words(run)}")
     elif run.turns and not run.is_live:
-        facts.append(figures.plural(turns_made(run), "turn"))
+        facts.append(counts.plural(turns_made(run), "turn"))
     if run.duration is not None:
-        facts.append(figures.duration(run.duration))
+        facts.append(times.duration(run.duration))
     elif run.status is RunStatus.RUNNING and run.started_at is not None:
-        facts.append(figures.elapsed(run.started_at, now))
+        facts.append(times.elapsed(run.started_at, now))
     if run.cost_usd is not None:
-        facts.append(figures.cost(run.cost_usd, run.cost_source, is_live=run.is_live))
-    facts += [owner_words(snapshot), figures.date_time(run.created_at)]
+        facts.append(money.cost(run.cost_usd, run.cost_source, is_live=run.is_live))
+    facts += [MRKDWN.person(snapshot.owner), dates.date_time(run.created_at)]
     lead = f"{state.icon} `{run.run_id}` *{text.one_line(run.workflow_name, 40)}* {words}"
     return f"{lead}\n{' · '.join(facts)}"
 
@@ -125,7 +129,7 @@ def workflow_list_message(definitions: Sequence[WorkflowDefinition]) -> Message:
     )
     example = text.escape("`/workflow run <workflow> <task>` starts one, `/workflow run` asks.")
     return Message(
-        text=f"{figures.plural(len(definitions), 'workflow')} to run",
+        text=f"{counts.plural(len(definitions), 'workflow')} to run",
         blocks=(
             *blocks.paragraphs(["*Workflows*", *lines]),
             blocks.context(example),
@@ -134,26 +138,12 @@ def workflow_list_message(definitions: Sequence[WorkflowDefinition]) -> Message:
 
 
 def _workflow_line(definition: WorkflowDefinition) -> str:
-    limits = [figures.plural(definition.max_turns, "turn"), figures.time_limit(definition.timeout)]
+    limits = [counts.plural(definition.max_turns, "turn"), times.time_limit(definition.timeout)]
     if definition.budget_usd is not None:
-        limits.append(figures.money(definition.budget_usd))
+        limits.append(money.dollars(definition.budget_usd))
     aliases = ", ".join(text.code(alias, 42) for alias in definition.aliases[:4])
     also = f" · also {aliases}" if aliases else ""
     return (
         f"{text.code(definition.name, 42)} {text.one_line(definition.description, 200)}\n"
         f"up to {', '.join(limits)}{also}"
     )
-
-
-def _short_title(run: Run, title: str) -> str:
-    """A title without its proof or its regret: lists are scanned."""
-    if run.status is RunStatus.KILLED:
-        return "Killed"
-    return ending_title(run).removesuffix(", not finished") if not run.is_live else title
-
-
-def _filter_words(run_filter: RunFilter) -> str:
-    states = [name for name, on in (("live", run_filter.live), ("failed", run_filter.failed)) if on]
-    of = f" of {text.code(run_filter.workflow, 42)}" if run_filter.workflow else ""
-    mine = "runs of yours" if run_filter.mine else "runs"
-    return " ".join([*states, mine]) + of

@@ -6,9 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bot.slack import figures, ids, text
+from bot.slack import ids, text
 from bot.slack.views import blocks
 from bot.slack.views.message import Block, View
+from bot.words import texts, times
 from core.domain.runs.run import Run
 from core.domain.workflow import MAX_TURNS_LIMIT, WorkflowDefinition
 
@@ -41,7 +42,7 @@ def run_form(
         task: What the field holds beforehand, as a person would type it; its end is left out,
             and that told, where it is longer than a field may be.
     """
-    words = text.clean(task)
+    words = texts.clean(task)
     is_cut = len(words) > TASK_LIMIT
     return modal(
         callback_id=ids.RUN_FORM,
@@ -61,7 +62,7 @@ def run_form(
                 text_input(
                     "Add rate limiting to the API",
                     multiline=True,
-                    initial=text.clip(words, TASK_LIMIT),
+                    initial=texts.clip(words, TASK_LIMIT),
                     max_length=TASK_LIMIT,
                 ),
                 hint=_CUT_TASK_HINT if is_cut else _TASK_HINT,
@@ -220,7 +221,7 @@ def _workflow_select(
 
 
 def _option(definition: WorkflowDefinition) -> dict[str, Any]:
-    limits = f"{definition.max_turns} turns, {figures.time_limit(definition.timeout)}"
+    limits = f"{definition.max_turns} turns, {times.time_limit(definition.timeout)}"
     return {
         "text": blocks.plain(f"{definition.name} ({limits})", _OPTION_TEXT_LIMIT),
         "value": definition.name,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bot.slack import figures, text
 from bot.slack.views.errors import private_message
 from bot.slack.views.message import Message
-from bot.slack.views.wording import STOPPING_TITLES
+from bot.words import counts, texts
+from bot.words.kills import STOPPING_TITLES
 from core.domain.kills.termination import Phase, Termination
 from core.domain.runs.request import StartResult
 from core.domain.runs.run import Run
@@ -14,7 +14,7 @@ from core.domain.runs.run import Run
 def started(outcome: StartResult) -> Message:
     """A run was started, or had been by the same request."""
     run = outcome.run
-    what = f"`{run.run_id}` ({text.plain(run.workflow_name, 40)})"
+    what = f"`{run.run_id}` ({texts.plain_line(run.workflow_name, 40)})"
     if not outcome.is_new:
         return private_message(f"{what} was started by this before; its card is in the channel.")
     return private_message(f"Started {what}{_queue_words(outcome)}. Its card shows how it goes.")
@@ -50,4 +50,4 @@ def _queue_words(outcome: StartResult) -> str:
     position = outcome.queue_position
     if position is None or position <= 1:
         return ""
-    return f", {figures.ordinal(position)} in line"
+    return f", {counts.ordinal(position)} in line"

@@ -15,6 +15,33 @@ MAX_BULK_KILL_RUNS = 100
 MAX_REASON_CHARS = 300
 
 
+class BadBulkKill(BadRequest):
+    """No runs to stop are named, or more than `MAX_BULK_KILL_RUNS`."""
+
+    code = "bad_bulk_kill"
+
+    def __init__(self, count: int) -> None:
+        super().__init__(
+            f"{count} runs to kill",
+            user_message=f"Between 1 and {MAX_BULK_KILL_RUNS} runs can be stopped at once; nothing "
+            "was stopped.",
+        )
+        self.count = count
+
+
+class NotRunIds(BadRequest):
+    """Something that is named as a run to stop is no run id."""
+
+    code = "not_run_ids"
+
+    def __init__(self, found: tuple[str, ...]) -> None:
+        super().__init__(
+            "not run ids",
+            user_message="Something that was to be stopped is no run id; nothing was stopped.",
+        )
+        self.found = found
+
+
 @dataclass(frozen=True, kw_only=True)
 class KillSelection:
     """The runs that a person wants to kill; nothing happens before they confirm it.
@@ -62,17 +89,10 @@ class BulkKillRequest:
             BadRequest: If the number of runs or an id is impossible.
         """
         if not self.run_ids or len(self.run_ids) > MAX_BULK_KILL_RUNS:
-            raise BadRequest(
-                f"{len(self.run_ids)} runs to kill",
-                user_message=f"Between 1 and {MAX_BULK_KILL_RUNS} runs can be stopped at once. Ask "
-                "again, for example with `/workflow kill --all mine`.",
-            )
-        if not all(run_id.startswith(RUN_ID_PREFIX) for run_id in self.run_ids):
-            raise BadRequest(
-                "not run ids",
-                user_message="This form is broken; nothing was stopped. Close it and type the "
-                "command again.",
-            )
+            raise BadBulkKill(len(self.run_ids))
+        strange = tuple(one for one in self.run_ids if not one.startswith(RUN_ID_PREFIX))
+        if strange:
+            raise NotRunIds(strange)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -157,20 +157,26 @@ class Termination:
 class TerminationNotFound(NotFound):
     """No termination has this id."""
 
+    code = "termination_not_found"
+
     def __init__(self, termination_id: UUID) -> None:
         super().__init__(
             f"no termination {termination_id}",
-            user_message="I can't find that kill any more. `/workflow list live` shows what runs.",
+            user_message="I can't find that kill any more.",
         )
+        self.termination_id = termination_id
 
 
 class IllegalPhase(Conflict):
     """The wanted phase does not follow the present one: another worker has gone further."""
+
+    code = "illegal_phase"
 
     def __init__(self, termination_id: UUID, present: Phase, wanted: Phase) -> None:
         super().__init__(
             f"termination {termination_id} is {present}, cannot become {wanted}",
             user_message=f"That kill is already {present}.",
         )
+        self.termination_id = termination_id
         self.present = present
         self.wanted = wanted

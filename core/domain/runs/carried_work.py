@@ -62,7 +62,7 @@ class CarriedWork:
 class BundleTooLarge(Conflict):
     """The bundle is larger than the limit for the database."""
 
-    code = "too_large"
+    code = "bundle_too_large"
 
     def __init__(self, size: int, limit: int) -> None:
         super().__init__(

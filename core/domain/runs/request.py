@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 
-from core.domain.errors import BadRequest
+from core.domain.errors import BadRequest, OutOfBounds
 from core.domain.runs.run import Run
 from core.domain.workflow import MAX_BUDGET_USD, MAX_TIMEOUT, MAX_TURNS_LIMIT
 
@@ -14,6 +14,30 @@ from core.domain.workflow import MAX_BUDGET_USD, MAX_TIMEOUT, MAX_TURNS_LIMIT
 MAX_TASK_CHARS = 40_000
 MAX_SESSION_NAME_CHARS = 80
 PRIORITY_RANGE = range(-100, 101)
+
+
+class EmptyTask(BadRequest):
+    """A run was asked for without a task."""
+
+    code = "empty_task"
+
+    def __init__(self, workflow: str) -> None:
+        super().__init__("empty task", user_message="The task is empty: say what is to be done.")
+        self.workflow = workflow
+
+
+class TaskTooLong(BadRequest):
+    """A task has more than `MAX_TASK_CHARS` characters."""
+
+    code = "task_too_long"
+
+    def __init__(self, length: int) -> None:
+        super().__init__(
+            f"task of {length} characters",
+            user_message=f"The task has {length:,} characters; the limit is {MAX_TASK_CHARS:,}. "
+            "Put the long part into a file of the repository and name it in the task.",
+        )
+        self.length = length
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,31 +78,24 @@ class StartRequest:
             BadRequest: If the task is empty or a value is out of bounds.
         """
         if not self.task.strip():
-            raise BadRequest(
-                "empty task",
-                user_message="Say what is to be done: `/workflow run "
-                f"{self.workflow[:40]} <task>`.",
-            )
+            raise EmptyTask(self.workflow)
         if len(self.task) > MAX_TASK_CHARS:
-            raise BadRequest(
-                f"task of {len(self.task)} characters",
-                user_message=f"The task has {len(self.task):,} characters; the limit is "
-                f"{MAX_TASK_CHARS:,}. Put the long part into a file of the repository and "
-                "name it in the task.",
-            )
+            raise TaskTooLong(len(self.task))
         check_limits(self.max_turns, self.budget_usd, self.timeout)
         if self.session_name is not None and not (
             0 < len(self.session_name) <= MAX_SESSION_NAME_CHARS
         ):
-            raise BadRequest(
-                "session name length",
+            raise OutOfBounds(
+                "session_name",
+                f"of {len(self.session_name)} characters",
                 user_message=f"A session name has 1 to {MAX_SESSION_NAME_CHARS} characters.",
             )
         if self.priority not in PRIORITY_RANGE:
-            raise BadRequest(
-                f"priority {self.priority}",
-                user_message="`--priority` is a whole number from -100 to 100 (0 is normal, "
-                "higher starts earlier).",
+            raise OutOfBounds(
+                "priority",
+                self.priority,
+                user_message="A priority is a whole number from -100 to 100: 0 is normal, a higher "
+                "one starts earlier.",
             )
 
 
@@ -91,21 +108,22 @@ def check_limits(
         BadRequest: If one is out of bounds.
     """
     if max_turns is not None and not 1 <= max_turns <= MAX_TURNS_LIMIT:
-        raise BadRequest(
-            f"turns {max_turns}",
+        raise OutOfBounds(
+            "max_turns",
+            max_turns,
             user_message=f"Turns must be from 1 to {MAX_TURNS_LIMIT}, not {max_turns}.",
         )
     if budget_usd is not None and not (
         budget_usd.is_finite() and Decimal(0) < budget_usd <= MAX_BUDGET_USD
     ):
-        raise BadRequest(
-            f"budget {budget_usd}",
+        raise OutOfBounds(
+            "budget_usd",
+            budget_usd,
             user_message=f"A budget is more than 0 and at most {MAX_BUDGET_USD:,} US dollars.",
         )
     if timeout is not None and not timedelta(seconds=10) <= timeout <= MAX_TIMEOUT:
-        raise BadRequest(
-            f"timeout {timeout}",
-            user_message="A timeout is from 10s to 24h, for example `--timeout 30m`.",
+        raise OutOfBounds(
+            "timeout", timeout, user_message="A time limit is from 10 seconds to 24 hours."
         )
 
 

@@ -68,10 +68,12 @@ class Message:
 class SessionNotFound(NotFound, LookupError):
     """No session has this id."""
 
+    code = "session_not_found"
+
     def __init__(self, session_id: UUID) -> None:
         super().__init__(
             f"no session {session_id}",
-            user_message="I can't find that session. `/workflow list` shows the recent runs.",
+            user_message="I can't find that session.",
         )
         self.session_id = session_id
 
@@ -79,8 +81,11 @@ class SessionNotFound(NotFound, LookupError):
 class MessageNotFound(NotFound):
     """No message has this id."""
 
+    code = "message_not_found"
+
     def __init__(self, message_id: UUID) -> None:
         super().__init__(
             f"no message {message_id}",
             user_message="I can't find that message any more.",
         )
+        self.message_id = message_id

@@ -21,7 +21,12 @@ _RECHECK_INTERVAL = timedelta(seconds=1)
 
 
 class CopiedHome(OpsError):
-    """Another worker lives under this node's name."""
+    """Another worker lives under this node's name.
+
+    Attributes:
+        duplicate: The other worker.
+        disk_id: The file that tells homes apart; a copied home has the other one's.
+    """
 
     code = "copied_home"
 
@@ -29,10 +34,10 @@ class CopiedHome(OpsError):
         super().__init__(
             f"{duplicate.worker_id} lives under the same name",
             user_message=f"A worker that lives on {duplicate.machine} has this one's name "
-            f"({duplicate.node}), so this home is a copy of its home. Delete {disk_id} and start "
-            "again; if both use the same disk, give each a home of its own.",
+            f"({duplicate.node}), so this home is a copy of its home.",
         )
         self.duplicate = duplicate
+        self.disk_id = disk_id
 
 
 async def register_exclusively(

@@ -36,12 +36,15 @@ CONNECTION_ERRORS = (
 class BadDsn(BadRequest):
     """`DATABASE_URL` is not the URL of a Postgres database."""
 
+    code = "bad_database_url"
+
     def __init__(self, detail: str) -> None:
         super().__init__(
             f"bad database url: {detail}",
             user_message=f"DATABASE_URL is not the address of a Postgres: {detail}. It looks like "
             "postgresql://user:password@host:5432/database.",
         )
+        self.detail = detail
 
 
 def normalise_dsn(text: str) -> str:

@@ -46,14 +46,16 @@ _NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 class EmbeddedPostgresFailed(Unavailable):
     """The embedded server could not be set up, started or stopped."""
 
+    code = "embedded_postgres_failed"
+
     def __init__(self, operation: str, output: str) -> None:
         output_text = output.strip().splitlines()
         super().__init__(
             f"embedded postgres: {operation} failed: {' / '.join(output_text[-5:])}",
             user_message=f"The built-in database could not be started ({operation} failed). The "
-            "file `log` in its folder says more. Free some disk space, or set DATABASE_URL to a "
-            "Postgres of yours.",
+            "file `log` in its folder says more.",
         )
+        self.operation = operation
 
 
 def _programs_dir() -> Path:

@@ -114,18 +114,21 @@ class DatabaseUnavailable(Unavailable):
         is_refusal: Whether the server refused the login: a wrong password, a missing database.
     """
 
-    def __init__(self, detail: str, *, code: str = "") -> None:
+    code = "database_unavailable"
+
+    def __init__(self, detail: str, *, sqlstate: str = "") -> None:
         self.detail = detail
-        self.is_refusal = code.startswith(_REFUSED_CODES)
+        self.is_refusal = sqlstate.startswith(_REFUSED_CODES)
         super().__init__(
             f"database unavailable: {detail}",
-            user_message="The database does not answer just now. Try again in a minute; if it "
-            "lasts, `signalbox doctor` on the server says more.",
+            user_message="The database does not answer just now.",
         )
 
 
 class Unstorable(BadRequest):
     """The database rejects a value: it is too long, too large, or not valid text."""
+
+    code = "unstorable"
 
     def __init__(self, detail: str) -> None:
         super().__init__(
@@ -133,6 +136,7 @@ class Unstorable(BadRequest):
             user_message="One of the values is too long or holds characters that cannot be kept. "
             "Shorten it and try again.",
         )
+        self.detail = detail
 
 
 # Classes and codes of SQLSTATE after which a retry may work: 08 connection, 53 resources, 57
@@ -163,7 +167,7 @@ def translate_errors() -> Iterator[None]:
             or code.startswith(_UNAVAILABLE_CODES)
             or _is_connection_failure(error.orig)
         ):
-            raise DatabaseUnavailable(str(error.orig), code=code) from error
+            raise DatabaseUnavailable(str(error.orig), sqlstate=code) from error
         if code.startswith(_BAD_VALUE_CLASS):
             raise Unstorable(str(error.orig)) from error
         raise
@@ -175,7 +179,7 @@ def translate_errors() -> Iterator[None]:
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         code = str(getattr(error, "sqlstate", None) or "")
         if _is_connection_failure(error) or code.startswith(_UNAVAILABLE_CODES):
-            raise DatabaseUnavailable(str(error) or type(error).__name__, code=code) from error
+            raise DatabaseUnavailable(str(error) or type(error).__name__, sqlstate=code) from error
         raise
 
 

@@ -26,12 +26,15 @@ _migration_lock = threading.Lock()
 class BadRevision(BadRequest):
     """The revision does not exist, or cannot be reached from the database's present one."""
 
+    code = "bad_revision"
+
     def __init__(self, revision: str, detail: str) -> None:
         super().__init__(
             f"revision {revision}: {detail}",
-            user_message=f"The schema cannot be brought to {revision!r}: {detail}. `head` is the "
-            "newest revision, `base` no schema at all.",
+            user_message=f"The schema cannot be brought to {revision!r}: {detail}.",
         )
+        self.revision = revision
+        self.detail = detail
 
 
 def config(dsn: str | None = None) -> Config:

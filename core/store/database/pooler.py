@@ -52,6 +52,8 @@ class SessionLoss(StrEnum):
 class SessionRefused(OpsError):
     """Postgres refuses a statement of the check: it is a standby, or a permission is missing."""
 
+    code = "session_refused"
+
 
 async def find_session_loss(
     dsn: str, *, notify_limit: timedelta = NOTIFY_LIMIT

@@ -25,25 +25,31 @@ _PACKAGE = "migrations"
 class MigrationFailed(Unavailable):
     """The schema could not be upgraded."""
 
+    code = "migration_failed"
+
     def __init__(self, detail: str) -> None:
         super().__init__(
             f"migration failed: {detail}",
-            user_message=f"The database's schema cannot be brought up to date: {detail}. "
-            "`signalbox migrate` tries again and says more.",
+            user_message=f"The database's schema cannot be brought up to date: {detail}.",
         )
+        self.detail = detail
 
 
 class SchemaTooNew(Unavailable):
-    """The database's schema belongs to a later version of Signalbox."""
+    """The database's schema belongs to a later version of Signalbox.
+
+    Attributes:
+        own_revision: The newest revision that this version knows.
+    """
+
+    code = "schema_too_new"
 
     def __init__(self) -> None:
-        own = ", ".join(sorted(newest_revisions()))
         super().__init__(
             "schema is newer than the program",
-            user_message="The database's schema is newer than this version of Signalbox: install "
-            "the newer version, or go back to this one's schema with the newer version's "
-            f"`signalbox migrate --down {own}`.",
+            user_message="The database's schema is newer than this version of Signalbox.",
         )
+        self.own_revision = ", ".join(sorted(newest_revisions()))
 
 
 class SchemaState(StrEnum):

@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from bot.slack import figures, ids, text
+from bot.slack import dates, ids, text
+from bot.slack.mrkdwn import MRKDWN
 from bot.slack.views import blocks
-from bot.slack.views.kills.wording import (
-    cost_so_far,
-    is_unconfirmed,
-    kill_question_words,
-    owned_run_words,
-)
 from bot.slack.views.message import Block, Message
-from bot.slack.views.wording import STEP_ICONS, state_of, turns_made
+from bot.words import counts, money, times
+from bot.words.kills import force_question_words, is_unconfirmed, kill_question_words
+from bot.words.runs.facts import source_words, time_fact, tokens_words, turns_words
+from bot.words.runs.states import STEP_ICONS, state_of
 from core.domain.kills.termination import Phase
-from core.domain.runs.run import SETUP_FAILURES, CostSource, Run, RunStatus
+from core.domain.runs.run import SETUP_FAILURES
 from core.domain.runs.snapshot import RunSnapshot, Thread
 from core.domain.runs.step import Step, StepStatus
 
@@ -39,7 +37,7 @@ def run_card(snapshot: RunSnapshot, *, now: datetime, task: str | None = None) -
         now: For what has lasted so far, in coarse steps.
         task: What the thread is about, if that is not this run's own task.
     """
-    run, state = snapshot.run, state_of(snapshot)
+    run, state = snapshot.run, state_of(snapshot, MRKDWN)
     about = run.task_input if task is None else task
     drawn: list[Block] = [
         blocks.header(f"{state.icon} {state.title} · {run.workflow_name}"),
@@ -63,7 +61,7 @@ def run_card(snapshot: RunSnapshot, *, now: datetime, task: str | None = None) -
 
 def summary_line(snapshot: RunSnapshot, about: str | None = None) -> str:
     """A run in one line, for notifications."""
-    state, run = state_of(snapshot), snapshot.run
+    state, run = state_of(snapshot, MRKDWN), snapshot.run
     words = text.one_line(run.task_input if about is None else about, 120)
     return f"{state.icon} {text.escape(state.title)} · {text.escape(run.workflow_name)}: {words}"
 
@@ -84,26 +82,6 @@ def step_lines(snapshot: RunSnapshot) -> list[str]:
     if after:
         lines.append(f"_+{after} more_")
     return lines
-
-
-def source_words(run: Run) -> str:
-    """Repository and branch."""
-    if run.git_repo is None:
-        return "a new, empty repository"
-    branch = f" on {text.code(run.git_branch, 80)}" if run.git_branch else ""
-    return f"{text.code(run.git_repo, 160)}{branch}"
-
-
-def turns_words(run: Run) -> str:
-    """Turns made, of how many."""
-    limit = f" of {run.max_turns}" if run.max_turns is not None else ""
-    return f"{turns_made(run)}{limit}"
-
-
-def owner_words(snapshot: RunSnapshot) -> str:
-    """Whose run it is."""
-    owner = snapshot.owner
-    return text.person(owner.slack_user_id, owner.name) if owner else "nobody known"
 
 
 def run_buttons(snapshot: RunSnapshot) -> list[Block]:
@@ -135,53 +113,32 @@ def run_buttons(snapshot: RunSnapshot) -> list[Block]:
 def _facts(snapshot: RunSnapshot, now: datetime) -> Sequence[tuple[str, str]]:
     run = snapshot.run
     return (
-        ("Owner", owner_words(snapshot)),
-        ("Where", source_words(run)),
+        ("Owner", MRKDWN.person(snapshot.owner)),
+        ("Where", source_words(run, MRKDWN)),
         ("Turns", turns_words(run)),
-        ("Cost", figures.cost(run.cost_usd, run.cost_source, is_live=run.is_live)),
-        ("Tokens", _tokens(run)),
-        _time(run, now),
+        ("Cost", money.cost(run.cost_usd, run.cost_source, is_live=run.is_live)),
+        ("Tokens", tokens_words(run)),
+        time_fact(run, now, MRKDWN),
     )
-
-
-def _tokens(run: Run) -> str:
-    if not run.usage.total_tokens:
-        return "not reported yet" if run.is_live else "not reported"
-    # Until its end the agent program reports no count of what it wrote.
-    return figures.tokens(run.usage, is_estimated=run.cost_source is not CostSource.REPORTED)
-
-
-def _time(run: Run, now: datetime) -> tuple[str, str]:
-    if run.duration is not None:
-        return "Took", figures.duration(run.duration)
-    if run.status is RunStatus.PENDING:
-        return "Waiting", figures.elapsed(
-            run.updated_at if run.attempt > 1 else run.created_at, now
-        )
-    if run.started_at is not None and run.is_live:
-        return "Running for", figures.elapsed(run.started_at, now)
-    if run.completed_at is not None:
-        return "Ended", figures.date_time(run.completed_at)
-    return "Asked for", figures.date_time(run.created_at)
 
 
 def _small_print(snapshot: RunSnapshot) -> list[str]:
     run, total = snapshot.run, snapshot.total
     parts = [f"`{run.run_id}`"]
     if total is not None and total.legs > 1:
-        total_cost = figures.cost(total.cost_usd, total.cost_source, is_live=run.is_live)
+        total_cost = money.cost(total.cost_usd, total.cost_source, is_live=run.is_live)
         parts.append(
             f"leg {snapshot.leg} of {total.legs}, together "
-            f"{figures.plural(total.turns, 'turn')}, cost {total_cost}"
+            f"{counts.plural(total.turns, 'turn')}, cost {total_cost}"
         )
     if run.session_name:
         parts.append(f"session {text.code(run.session_name, 90)}")
     if run.completed_at is not None:
-        parts.append(f"ended {figures.date_time(run.completed_at)}")
+        parts.append(f"ended {dates.date_time(run.completed_at)}")
     elif run.started_at is not None:
-        parts.append(f"started {figures.clock_time(run.started_at)}")
+        parts.append(f"started {dates.clock_time(run.started_at)}")
     if run.is_live and run.last_activity:
-        at = f" ({figures.clock_time(run.last_activity_at)})" if run.last_activity_at else ""
+        at = f" ({dates.clock_time(run.last_activity_at)})" if run.last_activity_at else ""
         parts.append(f"last: {text.one_line(run.last_activity, 160)}{at}")
     return parts
 
@@ -202,7 +159,7 @@ def _step_line(step: Step, *, is_live: bool) -> str:
         return f"⏸️ {line} _(not finished)_"
     if is_now:
         return f"{STEP_ICONS[step.status]} *{line.replace('*', '∗')}*"
-    took = f" · {figures.duration(step.duration)}" if step.duration is not None else ""
+    took = f" · {times.duration(step.duration)}" if step.duration is not None else ""
     return f"{STEP_ICONS[step.status]} {line}{took}"
 
 
@@ -231,9 +188,7 @@ def _force_button(snapshot: RunSnapshot) -> Block:
         style="danger",
         confirm=blocks.confirm(
             title="End it by force?",
-            words=f"This is {owned_run_words(snapshot)}. {cost_so_far(run)} Its processes are "
-            "ended without "
-            "any time to finish what they are writing. Work in the workspace is still kept.",
+            words=force_question_words(snapshot),
             yes="Force kill",
             no="Give it time",
         ),

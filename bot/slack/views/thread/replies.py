@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from bot.slack import figures, markdown, text
+from bot.slack import dates, markdown, text
+from bot.slack.mrkdwn import MRKDWN
 from bot.slack.views import blocks
-from bot.slack.views.kills.wording import is_unconfirmed, survivor_words, waited_words
+from bot.slack.views.advice import ENDING_ADVICE, ending_advice
 from bot.slack.views.message import Block, Message, TextFile
-from bot.slack.views.thread.card import TASK_LIMIT, owner_words
-from bot.slack.views.thread.changes import change_lines, line_about_tests
-from bot.slack.views.thread.notices import notice_lines
-from bot.slack.views.wording import (
-    ENDINGS,
-    advice_of,
-    ending_title,
+from bot.slack.views.thread.card import TASK_LIMIT
+from bot.words import counts, money, texts, times
+from bot.words.kills import (
+    is_unconfirmed,
     killed_by,
     killed_title,
-    state_of,
-    turns_made,
+    saved_work_words,
+    survivor_words,
     unconfirmed_title,
-    usage_reset,
+    waited_words,
 )
-from core.domain.kills.termination import Phase, Termination
+from bot.words.runs.endings import ENDINGS, ending_title, turns_made, usage_reset
+from bot.words.runs.evidence import change_lines, line_about_tests
+from bot.words.runs.notices import notice_lines
+from bot.words.runs.states import state_of
+from core.domain.kills.termination import Phase
 from core.domain.runs.run import Run, RunStatus, StopReason
 from core.domain.runs.snapshot import RunSnapshot, Thread
 
@@ -66,7 +68,7 @@ def file_for(snapshot: RunSnapshot) -> TextFile | None:
     return TextFile(
         name=f"{run.run_id}-report.md",
         title=f"Report of {run.run_id}",
-        content=text.clean(run.result).strip() + "\n",
+        content=texts.clean(run.result).strip() + "\n",
     )
 
 
@@ -91,7 +93,7 @@ def _completed(snapshot: RunSnapshot) -> Message:
     drawn = [_headline(snapshot, ending.icon, ending_title(run))]
     drawn += _report(run)
     drawn += _changes(run)
-    drawn.append(blocks.context(f"`{run.run_id}` · {ending.advice}"))
+    drawn.append(blocks.context(f"`{run.run_id}` · {ENDING_ADVICE[StopReason.SUCCESS]}"))
     return Message(text=_summary(snapshot), blocks=tuple(drawn))
 
 
@@ -99,7 +101,7 @@ def _failed(snapshot: RunSnapshot, reason: StopReason) -> Message:
     run, ending = snapshot.run, ENDINGS[reason]
     drawn = [
         _headline(snapshot, ending.icon, ending_title(run)),
-        blocks.section(f"{ending.explanation} {_reset(snapshot)}*Next:* {advice_of(run)}"),
+        blocks.section(f"{ending.explanation} {_reset(snapshot)}*Next:* {ending_advice(run)}"),
     ]
     error = text.quote(run.error_message or "", _ERROR_LIMIT)
     if error:
@@ -122,43 +124,33 @@ def _killed(snapshot: RunSnapshot) -> Message:
 
 def _kill_lines(snapshot: RunSnapshot) -> list[str]:
     run, kill = snapshot.run, snapshot.termination
-    ending = ENDINGS[StopReason.KILLED]
+    advice = ENDING_ADVICE[StopReason.KILLED]
     if kill is None:
-        return [f"{ending.explanation} *Next:* {ending.advice}"]
-    lines = [killed_by(kill)]
-    waited = waited_words(kill)
+        return [f"{ENDINGS[StopReason.KILLED].explanation} *Next:* {advice}"]
+    lines = [killed_by(kill, MRKDWN)]
+    waited = waited_words(kill, MRKDWN)
     if kill.phase is Phase.CONFIRMED and run.started_at is not None:
         proof = f"*Proof:* the last look found no process of this run alive. {waited}"
         lines.append(proof.rstrip())
     elif waited:
         lines.append(waited)
-    saved = _kept_work_words(kill)
+    saved = saved_work_words(kill, MRKDWN)
     if saved:
         lines.append(f"*Work kept:* {saved}")
-    lines.append(f"*Next:* {ending.advice}")
+    lines.append(f"*Next:* {advice}")
     return lines
-
-
-def _kept_work_words(kill: Termination) -> str:
-    """What was kept of the workspace, in words; empty if nothing is known."""
-    commit = kill.work_saved.get("commit")
-    if isinstance(commit, str) and commit:
-        return f"everything in the workspace, as commit {text.code(commit[:12])}."
-    if kill.work_saved.get("kept_in"):
-        return "the workspace stays on its worker as it was."
-    return ""
 
 
 def _headline(snapshot: RunSnapshot, icon: str, title: str) -> Block:
     run = snapshot.run
     facts = [f"{icon} *{text.escape(title)}*"]
     if run.duration is not None:
-        facts.append(figures.duration(run.duration))
+        facts.append(times.duration(run.duration))
     if run.turns:
-        facts.append(figures.plural(turns_made(run), "turn"))
+        facts.append(counts.plural(turns_made(run), "turn"))
     if run.started_at is not None:
-        facts.append(f"cost {figures.cost(run.cost_usd, run.cost_source, is_live=False)}")
-    facts.append(owner_words(snapshot))
+        facts.append(f"cost {money.cost(run.cost_usd, run.cost_source, is_live=False)}")
+    facts.append(MRKDWN.person(snapshot.owner))
     return blocks.section(" · ".join(facts))
 
 
@@ -179,8 +171,8 @@ def _is_clipped(words: str) -> bool:
 
 
 def _changes(run: Run) -> list[Block]:
-    lines = change_lines(run)
-    tests = line_about_tests(run)
+    lines = change_lines(run, MRKDWN)
+    tests = line_about_tests(run, MRKDWN)
     if tests:
         lines.append(tests)
     return blocks.paragraphs(lines) if lines else []
@@ -189,13 +181,14 @@ def _changes(run: Run) -> list[Block]:
 def _reset(snapshot: RunSnapshot) -> str:
     at = usage_reset(snapshot)
     is_limit = snapshot.run.stop_reason is StopReason.USAGE_LIMIT
-    return f"It resets {figures.date_time(at)}. " if is_limit and at is not None else ""
+    return f"It resets {dates.date_time(at)}. " if is_limit and at is not None else ""
 
 
 def _next_leg(snapshot: RunSnapshot) -> Message:
     run = snapshot.run
-    limit = f", up to {figures.plural(run.max_turns, 'turn')}" if run.max_turns else ""
-    lead = f"↩️ *Continued* by {owner_words(snapshot)} as leg {snapshot.leg}{limit} · `{run.run_id}`"
+    limit = f", up to {counts.plural(run.max_turns, 'turn')}" if run.max_turns else ""
+    owner = MRKDWN.person(snapshot.owner)
+    lead = f"↩️ *Continued* by {owner} as leg {snapshot.leg}{limit} · `{run.run_id}`"
     return Message(
         text=f"Continued as leg {snapshot.leg}: {text.one_line(run.task_input, 120)}",
         blocks=(
@@ -207,11 +200,11 @@ def _next_leg(snapshot: RunSnapshot) -> Message:
 
 def _whole_task(snapshot: RunSnapshot) -> Message | None:
     task = snapshot.run.task_input
-    if not text.quote(task, TASK_LIMIT).endswith(text.ELLIPSIS):
+    if not text.quote(task, TASK_LIMIT).endswith(texts.ELLIPSIS):
         return None
     # Not as a quote: that would show its first lines only.
     shown = text.escape(task, _TASK_SHOWN)
-    lead = "*The whole task*" if not shown.endswith(text.ELLIPSIS) else "*More of the task*"
+    lead = "*The whole task*" if not shown.endswith(texts.ELLIPSIS) else "*More of the task*"
     return Message(
         text=f"The task: {text.one_line(task, 120)}",
         blocks=(blocks.section(lead), blocks.section(shown)),
@@ -219,7 +212,7 @@ def _whole_task(snapshot: RunSnapshot) -> Message | None:
 
 
 def _notices(snapshot: RunSnapshot) -> Message | None:
-    lines = notice_lines(snapshot)
+    lines = notice_lines(snapshot, MRKDWN)
     if not lines:
         return None
     return Message(text=lines[-1], blocks=tuple(blocks.paragraphs(lines)))
@@ -238,9 +231,10 @@ def _unconfirmed(snapshot: RunSnapshot) -> Message | None:
         return Message(text=words, blocks=(blocks.section(words),))
     # Also of a run that was given up: the card tells its end, the kill stays open.
     title = unconfirmed_title(snapshot, kill)
+    words = survivor_words(snapshot, kill, MRKDWN)
     return Message(
         text=f"⚠️ `{snapshot.run.run_id}`: {text.escape(title)}.",
-        blocks=(blocks.section(f"⚠️ *{text.escape(title)}*\n{survivor_words(snapshot, kill)}"),),
+        blocks=(blocks.section(f"⚠️ *{text.escape(title)}*\n{words}"),),
     )
 
 
@@ -249,13 +243,13 @@ def _late_confirmation(snapshot: RunSnapshot) -> Message | None:
     kill = snapshot.termination
     if kill is None or Phase.UNCONFIRMED not in kill.phases or is_unconfirmed(kill):
         return None
-    took = f", {figures.duration(kill.elapsed)} after it was asked for" if kill.elapsed else ""
+    took = f", {times.duration(kill.elapsed)} after it was asked for" if kill.elapsed else ""
     words = f"✅ The kill is confirmed after all{took}: nothing of the run is left running."
     return Message(text=words, blocks=(blocks.section(words),))
 
 
 def _summary(snapshot: RunSnapshot) -> str:
-    state, run = state_of(snapshot), snapshot.run
+    state, run = state_of(snapshot, MRKDWN), snapshot.run
     report_words = markdown.first_words(run.result or "", 160) or text.one_line(run.task_input, 120)
     title = f"{state.icon} {text.escape(state.title)} · {text.escape(run.workflow_name)}"
     return f"{title}: {report_words}"

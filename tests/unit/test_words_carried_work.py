@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bot.slack.views.thread.carried_work import not_carried_lines, restored_lines
+from bot.slack.mrkdwn import MRKDWN
+from bot.words.runs.carried_work import not_carried_lines, restored_lines
 from core.domain.runs.event import EventKind, EventRecord
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -22,13 +23,13 @@ def restored(**data: object) -> str:
         "incomplete": False,
     }
     event = EventRecord(kind=EventKind.WORK_RESTORED, at=NOW, data=whole | data)
-    (line,) = restored_lines([event])
+    (line,) = restored_lines([event], MRKDWN)
     return line
 
 
 def not_carried(**data: object) -> list[str]:
     event = EventRecord(kind=EventKind.WORK_CARRIED, at=NOW, data={"workspace": "ws_1"} | data)
-    return not_carried_lines([event])
+    return not_carried_lines([event], MRKDWN)
 
 
 def test_complete_work_is_shown_as_restored() -> None:
@@ -98,4 +99,4 @@ def test_work_that_could_not_be_carried_is_named_with_its_place(
 
 def test_carried_work_causes_no_notice() -> None:
     assert not_carried(commit=COMMIT, uncommitted=False, bytes=12) == []
-    assert not_carried_lines([]) == []
+    assert not_carried_lines([], MRKDWN) == []

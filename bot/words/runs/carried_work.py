@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bot.slack import text
+from bot.words.counts import megabytes
+from bot.words.markup import Markup
 from core.domain.runs.event import EventRecord
 
 _NAMES_SHOWN = 5
 _SHA_CHARS = 7
 
 
-def not_carried_lines(events: Sequence[EventRecord]) -> list[str]:
+def not_carried_lines(events: Sequence[EventRecord], markup: Markup) -> list[str]:
     """One line if the last of the work could not be stored for other machines."""
     if not events:
         return []
     data = events[-1].data
-    where = f"It stays on its worker, in workspace {_code(data.get('workspace'))}"
+    where = f"It stays on its worker, in workspace {_code(data.get('workspace'), markup)}"
     if data.get("too_large"):
         what = "commits are" if data.get("commits") else "uncommitted work is"
-        size, limit = _megabytes(data.get("bytes")), _megabytes(data.get("limit"))
+        size, limit = _size(data.get("bytes")), _size(data.get("limit"))
         line = (
             f"📦 The {what} too large to be carried to another machine ({size}, limit {limit}). "
             f"{where}: the run can be continued there. To keep it safe, have it pushed, or keep "
@@ -27,7 +28,7 @@ def not_carried_lines(events: Sequence[EventRecord]) -> list[str]:
         )
         return [line]
     if data.get("failed"):
-        why = text.one_line(str(data["failed"]), 200).rstrip(".")
+        why = markup.inline(str(data["failed"]), 200).rstrip(".")
         line = (
             f"📦 The work could not be stored for other machines: {why}. {where}; the run can be "
             "continued there."
@@ -36,28 +37,28 @@ def not_carried_lines(events: Sequence[EventRecord]) -> list[str]:
     return []
 
 
-def restored_lines(events: Sequence[EventRecord]) -> list[str]:
+def restored_lines(events: Sequence[EventRecord], markup: Markup) -> list[str]:
     """One line for each time that a run went on from carried work, or had to do without."""
-    return [" ".join(_restored_parts(event)) for event in events]
+    return [" ".join(_restored_parts(event, markup)) for event in events]
 
 
-def _restored_parts(event: EventRecord) -> list[str]:
+def _restored_parts(event: EventRecord, markup: Markup) -> list[str]:
     data = event.data
-    lines = [f"📦 {_resume_line(event)}", *_missing_lines(event)]
+    lines = [f"📦 {_resume_line(event, markup)}", *_missing_lines(event, markup)]
     if data.get("kept"):
         lines.append(
             "An older copy on this machine had uncommitted files; they are kept in it on "
-            f"{_code(data['kept'])}."
+            f"{_code(data['kept'], markup)}."
         )
     empty = data.get("left_empty")
     if isinstance(empty, list) and empty:
-        named = ", ".join(_code(name) for name in empty[:_NAMES_SHOWN])
+        named = ", ".join(_code(name, markup) for name in empty[:_NAMES_SHOWN])
         more = f" and {len(empty) - _NAMES_SHOWN} more" if len(empty) > _NAMES_SHOWN else ""
         lines.append(f"Repositories inside it are empty here: {named}{more}.")
     return lines
 
 
-def _missing_lines(event: EventRecord) -> list[str]:
+def _missing_lines(event: EventRecord, markup: Markup) -> list[str]:
     """What was not stored when the work before ended, and where it is."""
     data = event.data
     is_stored = bool(data.get("commit") or data.get("uncommitted"))
@@ -65,32 +66,32 @@ def _missing_lines(event: EventRecord) -> list[str]:
         return []
     # Also what was committed in the last moments of a worker that died.
     what = "What came after that, commits too," if is_stored else "What it had done, commits too,"
-    workspace, node = _code(data.get("workspace")), data.get("from_node")
+    workspace, node = _code(data.get("workspace"), markup), data.get("from_node")
     if data.get("gone") and node:
         return [f"{what} is lost: workspace {workspace} is no longer on this machine."]
-    worker = f"worker {_code(node)}" if node else "its earlier worker"
+    worker = f"worker {_code(node, markup)}" if node else "its earlier worker"
     return [f"{what} is not here: it stays on the machine of {worker}, in workspace {workspace}."]
 
 
-def _resume_line(event: EventRecord) -> str:
+def _resume_line(event: EventRecord, markup: Markup) -> str:
     data = event.data
     commit = data.get("commit")
     if commit and data.get("uncommitted"):
-        return f"Goes on here from commit {_short(commit)}, with the uncommitted work."
+        return f"Goes on here from commit {_short(commit, markup)}, with the uncommitted work."
     if commit:
-        return f"Goes on here from commit {_short(commit)}."
+        return f"Goes on here from commit {_short(commit, markup)}."
     if data.get("uncommitted"):
         return "Goes on here with the uncommitted work; nothing was committed yet."
     return "Nothing of its work was stored, so it begins again from the repository."
 
 
-def _short(commit: object) -> str:
-    return text.code(str(commit)[:_SHA_CHARS], 20)
+def _short(commit: object, markup: Markup) -> str:
+    return markup.code(str(commit)[:_SHA_CHARS], 20)
 
 
-def _code(value: object) -> str:
-    return text.code(str(value or "unknown"), 120)
+def _code(value: object, markup: Markup) -> str:
+    return markup.code(str(value or "unknown"), 120)
 
 
-def _megabytes(value: object) -> str:
-    return f"{value / 1e6:,.1f} MB" if isinstance(value, int | float) else "too much"
+def _size(value: object) -> str:
+    return megabytes(value) if isinstance(value, int | float) else "too much"

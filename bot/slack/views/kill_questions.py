@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from bot.slack import figures, ids, text
+from bot.slack import ids, text
 from bot.slack.commands.kill_command import kill_command_text
+from bot.slack.mrkdwn import MRKDWN
 from bot.slack.views import blocks
-from bot.slack.views.kills.wording import WORK_IS_KEPT, kill_question_words
 from bot.slack.views.message import Block, Message, View
 from bot.slack.views.modals import field, modal, text_input
+from bot.words import counts, money, texts, times
+from bot.words.kills import (
+    FORCED,
+    WORK_IS_KEPT,
+    WORK_IS_KEPT_MANY,
+    kill_question_words,
+)
 from core.domain.kills.bulk_kill import MAX_REASON_CHARS, BulkKillResult, KillPreview
 from core.domain.runs.request import KillRequest, RunFilter
 from core.domain.runs.run import RUN_ID_PREFIX, Run, RunStatus
 from core.domain.runs.snapshot import RunSnapshot
 
-_WORK_IS_KEPT_MANY = "Their work so far is kept, and each can be continued later."
-FORCED = "By force: no time is given to finish what is being written."
 _IDS_SHOWN = 12
 
 
@@ -69,7 +74,7 @@ def kill_many_form(preview: KillPreview, *, channel_id: str, now: datetime) -> V
         callback_id=ids.KILL_MANY_FORM,
         title=f"Stop {these}?",
         submit=f"{'Force kill' if preview.selection.force else 'Stop'} "
-        + figures.plural(count, "run"),
+        + counts.plural(count, "run"),
         close="Let them run" if count > 1 else "Let it run",
         metadata={
             "channel_id": channel_id,
@@ -116,7 +121,7 @@ def nothing_to_kill(preview: KillPreview) -> Message:
 
 def killed_many(outcome: BulkKillResult) -> Message:
     """What came of it, run by run."""
-    count = figures.plural
+    count = counts.plural
     results = (
         (
             outcome.requested,
@@ -146,8 +151,8 @@ def killed_many(outcome: BulkKillResult) -> Message:
 
 
 def _run_details(snapshot: RunSnapshot, request: KillRequest, now: datetime) -> list[Block]:
-    run, owner = snapshot.run, snapshot.owner
-    mention = text.person(owner.slack_user_id, owner.name) if owner else "nobody known"
+    run = snapshot.run
+    mention = MRKDWN.person(snapshot.owner)
     task = text.quote(run.task_input, 400) or "_No task_"
     pairs = [
         ("Owner", mention),
@@ -170,7 +175,7 @@ def _reason_field(reason: str | None) -> Block:
         text_input(
             "wrong branch",
             max_length=MAX_REASON_CHARS,
-            initial=text.clip(text.clean(reason or ""), MAX_REASON_CHARS),
+            initial=texts.clip(texts.clean(reason or ""), MAX_REASON_CHARS),
         ),
         hint="The owner reads it on the card.",
         optional=True,
@@ -182,7 +187,7 @@ def _lead_words(preview: KillPreview) -> str:
     kind = _selection_words(preview.selection.run_filter)
     live = f"*{count} live {kind.replace('runs', 'run', 1) if count == 1 else kind}*"
     forced = f" {FORCED}" if preview.selection.force else ""
-    then = WORK_IS_KEPT if count == 1 else _WORK_IS_KEPT_MANY
+    then = WORK_IS_KEPT if count == 1 else WORK_IS_KEPT_MANY
     return f"{live} would be stopped.{forced} {then}"
 
 
@@ -190,20 +195,20 @@ def _left_out_lines(preview: KillPreview) -> list[str]:
     """What a selection means and the form does not hold, each with what to do."""
     lines = []
     if preview.omitted_count:
-        more = figures.plural(preview.omitted_count, "more run")
+        more = counts.plural(preview.omitted_count, "more run")
         lines.append(
             f"{more} of the kind: only the oldest {len(preview.runs)} are listed and would be "
             "stopped. Type the command again for the rest."
         )
     if preview.stopping_count:
         lines.append(
-            f"{figures.plural(preview.stopping_count, 'run is', 'runs are')} being stopped "
+            f"{counts.plural(preview.stopping_count, 'run is', 'runs are')} being stopped "
             "already; "
             "`--force` hurries that."
         )
     if preview.forbidden_count:
         lines.append(
-            f"{figures.plural(preview.forbidden_count, 'run', 'runs')} of other people would be "
+            f"{counts.plural(preview.forbidden_count, 'run', 'runs')} of other people would be "
             "left alone; "
             "an operator can stop those."
         )
@@ -211,10 +216,10 @@ def _left_out_lines(preview: KillPreview) -> list[str]:
 
 
 def _row(snapshot: RunSnapshot, now: datetime) -> str:
-    run, owner = snapshot.run, snapshot.owner
+    run = snapshot.run
     facts = [
         f"*{text.one_line(run.workflow_name, 40)}*",
-        text.person(owner.slack_user_id, owner.name) if owner else "nobody known",
+        MRKDWN.person(snapshot.owner),
         _age_words(run, now),
         _cost(run),
         f"`{run.run_id}`",
@@ -226,14 +231,14 @@ def _row(snapshot: RunSnapshot, now: datetime) -> str:
 
 def _age_words(run: Run, now: datetime) -> str:
     if run.status is RunStatus.RUNNING and run.started_at is not None:
-        return f"running {figures.elapsed(run.started_at, now)}"
-    return f"waiting {figures.elapsed(run.created_at, now)}"
+        return f"running {times.elapsed(run.started_at, now)}"
+    return f"waiting {times.elapsed(run.created_at, now)}"
 
 
 def _cost(run: Run) -> str:
     if run.cost_usd is None:
         return "no cost, not begun" if run.started_at is None else "cost not reported yet"
-    return figures.cost(run.cost_usd, run.cost_source, is_live=True)
+    return money.cost(run.cost_usd, run.cost_source, is_live=True)
 
 
 def _selection_words(run_filter: RunFilter) -> str:

@@ -1,10 +1,11 @@
-"""What a run changed, and what its tests said, in lines of mrkdwn."""
+"""What a run changed, and what its tests said, in lines."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bot.slack import figures, text
+from bot.words import counts
+from bot.words.markup import Markup
 from core.domain.runs.run import DiffStat, FileChange, Run
 
 _FILES_SHOWN = 12
@@ -13,31 +14,32 @@ _COMMITS_SHOWN = 8
 TESTS_KEY = "tests"
 
 
-def change_lines(run: Run) -> list[str]:
+def change_lines(run: Run, markup: Markup) -> list[str]:
     """Files and commits; says so if nothing changed, and nothing if that is not known."""
     diff = run.diff
     if diff is None:
         return []
     if not diff.files and not diff.commits:
-        return ["*Changes:* none. No file differs and nothing was committed."]
-    lines = [_total(run, diff)]
-    lines += [_file_line(change) for change in diff.files[:_FILES_SHOWN]]
+        return [f"{markup.strong('Changes:')} none. No file differs and nothing was committed."]
+    lines = [_total(run, diff, markup)]
+    lines += [_file_line(change, markup) for change in diff.files[:_FILES_SHOWN]]
     if len(diff.files) > _FILES_SHOWN:
-        lines.append(f"_+{figures.plural(len(diff.files) - _FILES_SHOWN, 'more file')}_")
+        more = counts.plural(len(diff.files) - _FILES_SHOWN, "more file")
+        lines.append(markup.quiet(f"+{more}"))
     if diff.commits:
-        lines.append(f"*{figures.plural(len(diff.commits), 'commit')}*")
+        lines.append(markup.strong(counts.plural(len(diff.commits), "commit")))
         lines += [
-            f"{text.code(commit.sha[:7])} {text.one_line(commit.subject, 100)}"
+            f"{markup.code(commit.sha[:7])} {markup.inline(commit.subject, 100)}"
             for commit in diff.commits[:_COMMITS_SHOWN]
         ]
         if len(diff.commits) > _COMMITS_SHOWN:
-            lines.append(f"_+{len(diff.commits) - _COMMITS_SHOWN} more_")
+            lines.append(markup.quiet(f"+{len(diff.commits) - _COMMITS_SHOWN} more"))
     if diff.has_uncommitted:
         lines.append("Some of it is not committed (marked ✎); it stays in the workspace.")
     return lines
 
 
-def line_about_tests(run: Run) -> str:
+def line_about_tests(run: Run, markup: Markup) -> str:
     """The outcome of the tests, only if a test run was seen; else empty."""
     results = run.metadata.get(TESTS_KEY)
     if not isinstance(results, Mapping):
@@ -50,22 +52,23 @@ def line_about_tests(run: Run) -> str:
     if skipped:
         parts.append(f"{skipped:,} skipped")
     command = results.get("command")
-    by = f" ({text.code(command, 120)})" if isinstance(command, str) and command.strip() else ""
-    return f"{'❌' if failed else '✅'} *Tests:* {', '.join(parts)}{by}"
+    by = f" ({markup.code(command, 120)})" if isinstance(command, str) and command.strip() else ""
+    return f"{'❌' if failed else '✅'} {markup.strong('Tests:')} {', '.join(parts)}{by}"
 
 
-def _total(run: Run, diff: DiffStat) -> str:
-    branch = f" on {text.code(run.git_branch, 80)}" if run.git_branch else ""
-    files = figures.plural(len(diff.files), "file")
-    return f"*Changes:* {files}, +{diff.added_lines:,} −{diff.removed_lines:,}{branch}"
+def _total(run: Run, diff: DiffStat, markup: Markup) -> str:
+    branch = f" on {markup.code(run.git_branch, 80)}" if run.git_branch else ""
+    files = counts.plural(len(diff.files), "file")
+    lines = f"+{diff.added_lines:,} −{diff.removed_lines:,}"
+    return f"{markup.strong('Changes:')} {files}, {lines}{branch}"
 
 
-def _file_line(change: FileChange) -> str:
+def _file_line(change: FileChange, markup: Markup) -> str:
     if change.added is None or change.removed is None:
         lines = "binary"
     else:
         lines = f"+{change.added:,} −{change.removed:,}"
-    return f"{text.code(change.path, 110)} {lines}{'' if change.committed else ' ✎'}"
+    return f"{markup.code(change.path, 110)} {lines}{'' if change.committed else ' ✎'}"
 
 
 def _number(results: Mapping[str, object], key: str) -> int | None:

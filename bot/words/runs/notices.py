@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from bot.slack import figures, text
-from bot.slack.views.thread.carried_work import not_carried_lines, restored_lines
+from bot.words.markup import Markup
+from bot.words.runs.carried_work import not_carried_lines, restored_lines
 from core.domain.fleet.attempt import node_of
 from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.snapshot import RunSnapshot
@@ -23,16 +23,15 @@ _USAGE_LIMIT_TEXTS: Mapping[str, str] = {
 }
 
 
-def notice_lines(snapshot: RunSnapshot) -> list[str]:
+def notice_lines(snapshot: RunSnapshot, markup: Markup) -> list[str]:
     """One line for each kind of thing that happened, however often it did."""
-    lines = _retries(_events_of(snapshot, EventKind.API_RETRY))
-    lines += _limits(_events_of(snapshot, EventKind.RATE_LIMIT))
-    lines += _requeues(_events_of(snapshot, EventKind.RUN_REQUEUED))
-    lines += _losses(
-        _events_of(snapshot, EventKind.WORKER_LOST), _events_of(snapshot, EventKind.RUN_STARTED)
-    )
-    lines += restored_lines(_events_of(snapshot, EventKind.WORK_RESTORED))
-    lines += not_carried_lines(_events_of(snapshot, EventKind.WORK_CARRIED))
+    lines = _retries(_events_of(snapshot, EventKind.API_RETRY), markup)
+    lines += _limits(_events_of(snapshot, EventKind.RATE_LIMIT), markup)
+    lines += _requeues(_events_of(snapshot, EventKind.RUN_REQUEUED), markup)
+    starts = _events_of(snapshot, EventKind.RUN_STARTED)
+    lines += _losses(_events_of(snapshot, EventKind.WORKER_LOST), starts, markup)
+    lines += restored_lines(_events_of(snapshot, EventKind.WORK_RESTORED), markup)
+    lines += not_carried_lines(_events_of(snapshot, EventKind.WORK_CARRIED), markup)
     return lines
 
 
@@ -40,69 +39,70 @@ def _events_of(snapshot: RunSnapshot, kind: EventKind) -> list[EventRecord]:
     return [notice for notice in snapshot.notices if notice.kind is kind]
 
 
-def _retries(events: Sequence[EventRecord]) -> list[str]:
+def _retries(events: Sequence[EventRecord], markup: Markup) -> list[str]:
     if len(events) < _MIN_RETRIES_SHOWN:
         return []
     last = events[-1]
-    error = text.one_line(str(last.data.get("error") or "no answer"), 160)
+    error = markup.inline(str(last.data.get("error") or "no answer"), 160)
     line = (
         f"🔁 The model's API did not answer {len(events)} times, last at "
-        f"{figures.clock_time(last.at)} ({error}). The agent tries again by itself; nothing to do "
+        f"{markup.clock_time(last.at)} ({error}). The agent tries again by itself; nothing to do "
         "unless it goes on for long."
     )
     return [line]
 
 
-def _limits(events: Sequence[EventRecord]) -> list[str]:
+def _limits(events: Sequence[EventRecord], markup: Markup) -> list[str]:
     warned = [event for event in events if str(event.data.get("status")) in _USAGE_LIMIT_TEXTS]
     if not warned:
         return []
     last = warned[-1]
     words = _USAGE_LIMIT_TEXTS[str(last.data["status"])]
     at = _moment(last.data.get("resets_at"))
-    reset = f" The limit resets {figures.date_time(at)}." if at is not None else ""
+    reset = f" The limit resets {markup.date_time(at)}." if at is not None else ""
     return [f"⏳ {words}{reset}"]
 
 
-def _losses(events: Sequence[EventRecord], starts: Sequence[EventRecord]) -> list[str]:
+def _losses(
+    events: Sequence[EventRecord], starts: Sequence[EventRecord], markup: Markup
+) -> list[str]:
     """Where a run went on whose worker was lost; one that failed for it says so at its end."""
     lines = []
     for event in events:
         if not event.data.get("resumes"):
             continue
         lost, heard = (
-            text.code(str(event.data.get("node")), 60),
+            markup.code(str(event.data.get("node")), 60),
             _moment(event.data.get(_LAST_HEARD_KEY)),
         )
-        since = f" (last heard of at {figures.clock_time(heard)})" if heard is not None else ""
+        since = f" (last heard of at {markup.clock_time(heard)})" if heard is not None else ""
         start = next((one for one in starts if one.at >= event.at), None)
         where = (
             "It goes on elsewhere as soon as a worker has a slot free"
             if start is None
-            else f"It goes on on {text.code(node_of(str(start.data.get('worker'))), 60)}"
+            else f"It goes on on {markup.code(node_of(str(start.data.get('worker'))), 60)}"
         )
         lines.append(
-            f"⚠️ {figures.clock_time(event.at)}: worker {lost} was lost{since}. {where}, from its "
+            f"⚠️ {markup.clock_time(event.at)}: worker {lost} was lost{since}. {where}, from its "
             "conversation and the newest of its work at hand; nothing to do."
         )
     return lines
 
 
-def _requeues(all_events: Sequence[EventRecord]) -> list[str]:
+def _requeues(all_events: Sequence[EventRecord], markup: Markup) -> list[str]:
     events = [event for event in all_events if not event.data.get("lost")]
     lines = [
-        f"↪️ {figures.clock_time(event.at)}: back in the queue, {_requeue_reason(event)}. It "
-        "goes on by "
-        "itself where it was; nothing to do."
+        f"↪️ {markup.clock_time(event.at)}: back in the queue, {_requeue_reason(event, markup)}. "
+        "It goes on by itself where it was; nothing to do."
         for event in events[-_REQUEUES_SHOWN:]
     ]
     earlier = len(events) - len(lines)
     return [f"↪️ {earlier} times before that as well.", *lines] if earlier else lines
 
 
-def _requeue_reason(event: EventRecord) -> str:
+def _requeue_reason(event: EventRecord, markup: Markup) -> str:
     why = event.data.get("why")
-    return text.one_line(why, 160).rstrip(".") if isinstance(why, str) and why else "worker lost"
+    return markup.inline(why, 160).rstrip(".") if isinstance(why, str) and why else "worker lost"
 
 
 def _moment(value: object) -> datetime | None:

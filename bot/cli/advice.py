@@ -1,0 +1,80 @@
+"""What to do next on the command line after an error, by the error's code."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+from bot.words.advice import AdviceTable, with_advice
+from core.domain.errors import OpsError
+
+# Every code of the core, so that nobody forgets to decide; a test compares the two.
+ADVICE: AdviceTable = MappingProxyType(
+    {
+        # What a process that starts can meet.
+        "bad_database_url": None,
+        "bad_definition": None,
+        "bad_revision": "`head` is the newest revision, `base` no schema at all.",
+        "copied_home": (
+            "Delete {error.disk_id} and start again; if both use the same disk, give each a home "
+            "of its own."
+        ),
+        "database_unavailable": (
+            "Try again in a minute; if it lasts, `signalbox doctor` says more."
+        ),
+        "embedded_postgres_failed": (
+            "Free some disk space, or set DATABASE_URL to a Postgres of yours."
+        ),
+        "migration_failed": "`signalbox migrate` tries again and says more.",
+        "schema_behind": "Run `signalbox migrate`.",
+        "schema_too_new": (
+            "Install the newer version, or go back to this one's schema with the newer version's "
+            "`signalbox migrate --down {error.own_revision}`."
+        ),
+        "session_refused": None,
+        # What its commands can meet.
+        "error": None,
+        "bad_request": None,
+        "out_of_bounds": None,
+        "empty_task": None,
+        "task_too_long": None,
+        "bad_repository": None,
+        "branch_without_repository": None,
+        "credentials_in_address": None,
+        "other_repository": "Name no repository to go on with it, or choose another session name.",
+        "bad_bulk_kill": None,
+        "not_run_ids": None,
+        "unstorable": None,
+        "not_found": None,
+        "run_not_found": None,
+        "ambiguous_run": None,
+        "session_not_found": None,
+        "message_not_found": None,
+        "termination_not_found": None,
+        "unknown_workflow": None,
+        "missing_branch": None,
+        "forbidden": None,
+        "not_allowed": None,
+        "operators_only": None,
+        "conflict": None,
+        "already_ended": None,
+        "already_requested": None,
+        "illegal_transition": None,
+        "illegal_phase": None,
+        "session_busy": "Wait until it ends, or stop it.",
+        "stale_attempt": None,
+        "bundle_too_large": None,
+        "agent_ended": "Continue the run to send it more.",
+        "unavailable": None,
+        "agent_failed": None,
+        "transcript_missing": None,
+        "workspace_error": None,
+        "unreachable_repository": None,
+        "git_failed": None,
+        "unusable_bundle": None,
+    }
+)
+
+
+def error_line(error: OpsError) -> str:
+    """What happened and what to do next, as the command line says it."""
+    return with_advice(error, ADVICE)

@@ -1,0 +1,147 @@
+"""What to do next in Slack: after an error, by its code, and after the end of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from bot.words.advice import AdviceTable
+from core.domain.errors import OutOfBounds
+from core.domain.runs.run import SETUP_FAILURES, Run, StopReason
+
+_SHOWS_RUN = "`/workflow status {error.run_id}` shows it."
+_ASK_ADMIN_FOR_ROLE = "Ask an admin to add you to `[roles]` in signalbox.toml."
+_OUT_OF_BOUNDS: Mapping[str, str] = MappingProxyType(
+    {
+        "timeout": "For example `--timeout 30m`.",
+        "priority": "For example `--priority 10`.",
+    }
+)
+
+
+def _out_of_bounds(error: OutOfBounds) -> str:
+    return _OUT_OF_BOUNDS.get(error.field, "")
+
+
+# Every code of the core, so that nobody forgets to decide; a test compares the two.
+ADVICE: AdviceTable = MappingProxyType(
+    {
+        # What was asked.
+        "error": None,
+        "bad_request": None,
+        "out_of_bounds": _out_of_bounds,
+        "empty_task": "For example `/workflow run {error.workflow:.40} <task>`.",
+        "task_too_long": None,
+        "bad_repository": None,
+        "branch_without_repository": "`--branch` needs a `--repo`.",
+        "credentials_in_address": None,
+        "other_repository": (
+            "Leave `--repo` out to go on with it, or choose another session name."
+        ),
+        "bad_bulk_kill": "Ask again, for example with `/workflow kill --all mine`.",
+        "not_run_ids": "This form is broken: close it and type the command again.",
+        "unstorable": None,
+        # What was named.
+        "not_found": None,
+        "run_not_found": "`/workflow list` shows the recent ones.",
+        "ambiguous_run": None,
+        "session_not_found": "`/workflow list` shows the recent runs.",
+        "message_not_found": None,
+        "termination_not_found": "`/workflow list live` shows what runs.",
+        "unknown_workflow": "`/workflow workflows` describes them.",
+        "missing_branch": None,
+        # Who may.
+        "forbidden": None,
+        "not_allowed": lambda error: "" if error.is_foreign else _ASK_ADMIN_FOR_ROLE,
+        "operators_only": "`/workflow kill --all mine` stops yours.",
+        # The present state.
+        "conflict": None,
+        "already_ended": "`/workflow status {error.run.run_id}` shows how it went.",
+        "already_requested": _SHOWS_RUN,
+        "illegal_transition": _SHOWS_RUN,
+        "illegal_phase": None,
+        "session_busy": (
+            "Wait until it ends, or stop it with `/workflow kill {error.live_run_id}`."
+        ),
+        "stale_attempt": None,
+        "bundle_too_large": None,
+        "agent_ended": "Continue the run to send it more.",
+        # What it depends on.
+        "unavailable": None,
+        "database_unavailable": (
+            "Try again in a minute; if it lasts, `signalbox doctor` on the server says more."
+        ),
+        "agent_failed": None,
+        "transcript_missing": None,
+        "workspace_error": None,
+        "unreachable_repository": None,
+        "git_failed": None,
+        "unusable_bundle": None,
+        # Only a process that starts meets these.
+        "bad_database_url": None,
+        "bad_definition": None,
+        "bad_revision": None,
+        "copied_home": None,
+        "embedded_postgres_failed": None,
+        "migration_failed": None,
+        "schema_too_new": None,
+        "session_refused": None,
+    }
+)
+
+# What to do after a run has ended; mrkdwn.
+ENDING_ADVICE: Mapping[StopReason, str] = MappingProxyType(
+    {
+        StopReason.SUCCESS: (
+            "To ask for more in the same conversation, press *Continue…* on the card."
+        ),
+        StopReason.MAX_TURNS: "*+20 turns* on the card lets it go on exactly where it stopped.",
+        StopReason.BUDGET: (
+            "Look at what it did; if that is worth more, a *Continue* button on the card lets it "
+            "go on where it stopped."
+        ),
+        StopReason.TIMEOUT: (
+            "Check that it was not going in circles; then a *Continue* button on the card lets it "
+            "go on where it stopped."
+        ),
+        StopReason.KILLED: ("A *Continue* button on the card lets it go on where it was stopped."),
+        StopReason.USAGE_LIMIT: (
+            "After the limit has reset, a *Continue* button on the card lets it go on."
+        ),
+        StopReason.API_ERROR: (
+            "This mostly passes: wait some minutes, then press a *Continue* button on the card. If "
+            "it comes back, ask an admin to check the API key and the API's status page."
+        ),
+        StopReason.AGENT_ERROR: (
+            "A *Continue* button on the card tries again from where it stopped. If it fails the "
+            "same way, ask an admin to run `signalbox doctor` on the worker."
+        ),
+        StopReason.NO_RESULT: (
+            "Look at the changes, then continue it and ask for a report: "
+            "`@signalbox continue Report what is done.`"
+        ),
+        StopReason.WORKER_LOST: (
+            "A *Continue* button on the card takes it up again from its conversation. What was not "
+            "committed may be missing."
+        ),
+        StopReason.WORKSPACE_ERROR: (
+            "Check the repository's address, the branch and who may read it, then start it again "
+            "with `/workflow run`."
+        ),
+        StopReason.SETUP_ERROR: (
+            "Ask an admin to run `signalbox doctor`, then start it again with `/workflow run`."
+        ),
+    }
+)
+
+
+def ending_advice(run: Run) -> str:
+    """What to do next, in mrkdwn; empty for a run that has not ended."""
+    if run.stop_reason is None:
+        return ""
+    if run.stop_reason in SETUP_FAILURES and run.can_continue:
+        return (
+            "Mend what is named below; then a *Continue* button on the card lets it go on. Its "
+            "conversation and its work are kept."
+        )
+    return ENDING_ADVICE[run.stop_reason]

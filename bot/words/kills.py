@@ -1,0 +1,206 @@
+"""Words about kills: the question before one, what it waits for, its proof, what would not die."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from types import MappingProxyType
+
+from bot.words import counts, money, texts, times
+from bot.words.markup import Markup
+from core.domain.kills.termination import Phase, Termination
+from core.domain.runs.run import Run
+from core.domain.runs.snapshot import RunSnapshot
+
+WORK_IS_KEPT = "Its work so far is kept, and it can be continued later."
+WORK_IS_KEPT_MANY = "Their work so far is kept, and each can be continued later."
+FORCED = "By force: no time is given to finish what is being written."
+_SURVIVORS_SHOWN = 6
+_WAITED_SHOWN = 3
+
+STOPPING_TITLES: Mapping[Phase, str] = MappingProxyType(
+    {
+        Phase.REQUESTED: "Stopping: telling its worker…",
+        Phase.ACKNOWLEDGED: "Stopping: its worker has the request…",
+        Phase.DRAINING: "Stopping: letting a critical command finish…",
+        Phase.INTERRUPTED: "Stopping: waiting for the interrupt…",
+        Phase.TERMINATED: "Stopping: asking its processes to end…",
+        Phase.KILLED: "Stopping: ending what is left by force…",
+        Phase.CONFIRMED: "Stopped, nothing left running: writing it down…",
+        Phase.UNCONFIRMED: "Not stopped yet: some processes survive",
+    }
+)
+
+# What a kill does in a phase, for a table of how long each takes.
+PHASE_WORDS: Mapping[Phase, str] = MappingProxyType(
+    {
+        Phase.REQUESTED: "until its worker heard",
+        Phase.ACKNOWLEDGED: "looking at its processes",
+        Phase.DRAINING: "critical command finishes",
+        Phase.INTERRUPTED: "agent asked to stop",
+        Phase.TERMINATED: "SIGTERM to the tree",
+        Phase.KILLED: "SIGKILL to the rest",
+        Phase.CONFIRMED: "proven",
+        Phase.UNCONFIRMED: "not proven yet",
+    }
+)
+
+
+def owned_run_words(snapshot: RunSnapshot) -> str:
+    """Whose run it is, as plain words: `@Ann's run`."""
+    owner = snapshot.owner
+    return f"@{texts.plain_line(owner.name, 80)}'s run" if owner else "nobody's run"
+
+
+def cost_so_far(run: Run) -> str:
+    """What it has cost, as a plain sentence; an unknown cost is never 0."""
+    if run.cost_usd is not None:
+        source = f" ({run.cost_source.value})" if run.cost_source else ""
+        return f"It has cost {money.dollars(run.cost_usd)}{source} so far."
+    if run.started_at is None:
+        return "It has not begun, so it has cost nothing."
+    return "What it has cost so far is not known yet."
+
+
+def kill_question_words(snapshot: RunSnapshot) -> str:
+    """The question before a run is killed, as plain words."""
+    outlook = WORK_IS_KEPT if snapshot.run.started_at is not None else "It can be continued later."
+    return f"Stop {owned_run_words(snapshot)}? {cost_so_far(snapshot.run)} {outlook}"
+
+
+def force_question_words(snapshot: RunSnapshot) -> str:
+    """The question before a run is killed by force, as plain words."""
+    return (
+        f"This is {owned_run_words(snapshot)}. {cost_so_far(snapshot.run)} Its processes are ended "
+        "without any time to finish what they are writing. Work in the workspace is still kept."
+    )
+
+
+def is_unconfirmed(kill: Termination) -> bool:
+    """Whether it could not be proven that nothing is left, also while it is tried again."""
+    return Phase.UNCONFIRMED in kill.phases and kill.phase is not Phase.CONFIRMED
+
+
+def has_visible_survivors(snapshot: RunSnapshot, kill: Termination) -> bool:
+    """Whether a worker is there that sees what would not die; else nobody can look."""
+    return bool(kill.survivors) and snapshot.run.is_live
+
+
+def unconfirmed_title(snapshot: RunSnapshot, kill: Termination) -> str:
+    """Why a kill is not proven; plain words."""
+    if has_visible_survivors(snapshot, kill):
+        return STOPPING_TITLES[Phase.UNCONFIRMED]
+    return "Not confirmed: nobody could look on its machine"
+
+
+def killed_title(run: Run, kill: Termination | None) -> str:
+    """That a run was killed, and how its death is known; plain words."""
+    if kill is None or kill.phase is not Phase.CONFIRMED:
+        return "Killed"
+    if run.started_at is None:
+        return "Killed before it started, nothing was running"
+    if not kill.processes_seen:
+        return "Killed, nothing left running"
+    ended = counts.plural(kill.processes_seen, "process", "processes")
+    took = f" in {times.duration(kill.elapsed)}" if kill.elapsed is not None else ""
+    return f"Killed, nothing left running ({ended} ended{took})"
+
+
+def killed_by(kill: Termination, markup: Markup) -> str:
+    """The person who killed a run, and why."""
+    by = markup.inline(kill.requested_by_name or "Signalbox", 80)
+    why = f": {markup.inline(kill.reason, 300)}" if kill.reason else "."
+    return f"Killed by {by}{why}"
+
+
+def survivor_words(snapshot: RunSnapshot, kill: Termination, markup: Markup) -> str:
+    """What would not die, where, what happens automatically, and what to do; three lines."""
+    if not has_visible_survivors(snapshot, kill):
+        return _unverified_words(snapshot, kill, markup)
+    count = len(kill.survivors)
+    pids = ",".join(str(process.pid) for process in kill.survivors[:_SURVIVORS_SHOWN])
+    return (
+        f"{counts.plural(count, 'process', 'processes')} would not die, not even by SIGKILL: "
+        f"{_survivor_names(kill, markup)} on {_machine_words(snapshot, markup)}.\n"
+        f"{markup.strong('By itself:')} the worker tries again by force, after 5 seconds and then "
+        "at least once a minute, and so does the next one that starts on that machine. The run "
+        "counts as running until nothing is left of it.\n"
+        f"{markup.strong('To do:')} wait a minute or two. If it stays, an admin looks "
+        f"there with {markup.code(f'ps -o pid,stat,wchan,cmd -p {pids}', 160)}: a process in state "
+        f"{markup.code('D')} hangs on a disk or a network mount and ends when that answers or is "
+        "unmounted."
+    )
+
+
+def waited_words(kill: Termination, markup: Markup) -> str:
+    """What a kill waited for, in a sentence; empty if for nothing."""
+    waits = []
+    for one in kill.waited_for[:_WAITED_SHOWN]:
+        took = times.duration(timedelta(milliseconds=one.milliseconds))
+        end = "" if one.finished else ", which did not finish in that time"
+        waits.append(f"{took} for {markup.code(one.summary or one.tool, 120)}{end}")
+    more = len(kill.waited_for) - _WAITED_SHOWN
+    if more > 0:
+        waits.append(f"for {more} more")
+    return f"Waited {', '.join(waits)}." if waits else ""
+
+
+def draining_words(run: Run, kill: Termination, markup: Markup) -> str:
+    """What it waits for, so that a commit is not cut in half."""
+    limit = "a few seconds at most"
+    open_calls = [one.summary for one in kill.waited_for if not one.finished]
+    # What it waited for is written down afterwards; meanwhile the last thing seen is told as such.
+    if open_calls:
+        return f"Waiting for {markup.code(open_calls[-1], 120)} to finish, {limit}."
+    seen = f" (last seen: {markup.code(run.last_activity, 120)})" if run.last_activity else ""
+    return f"Waiting for a command that must not be cut in half to finish, {limit}{seen}."
+
+
+def saved_work_words(kill: Termination, markup: Markup) -> str:
+    """What was saved of the workspace; empty if nothing is known."""
+    commit = kill.work_saved.get("commit")
+    if isinstance(commit, str) and commit:
+        return f"everything in the workspace, as commit {markup.code(commit[:12])}."
+    if kill.work_saved.get("kept_in"):
+        return "the workspace stays on its worker as it was."
+    return ""
+
+
+def _unverified_words(snapshot: RunSnapshot, kill: Termination, markup: Markup) -> str:
+    """What is to be said while no worker is where the processes were."""
+    known = (
+        f"At the last look these were alive: {_survivor_names(kill, markup)}. "
+        if kill.survivors
+        else ""
+    )
+    if snapshot.run.is_live:
+        limit = (
+            " If none does within 10 minutes of the kill, the run is given up as "
+            f"{markup.code('worker_lost')}, so that its session is free."
+        )
+    else:
+        limit = " The run was given up, so its session is free already."
+    return (
+        f"{known}Nobody could look on {_machine_words(snapshot, markup)} whether anything of it is "
+        "left: no worker is heard of there.\n"
+        f"{markup.strong('By itself:')} a worker that starts there ends what is left, and the kill "
+        f"is confirmed here.{limit}\n"
+        f"{markup.strong('To do:')} start a worker on that machine, with the same home as before."
+    )
+
+
+def _machine_words(snapshot: RunSnapshot, markup: Markup) -> str:
+    return (
+        f"the machine {markup.code(snapshot.kill_machine, 80)}"
+        if snapshot.kill_machine
+        else "its machine"
+    )
+
+
+def _survivor_names(kill: Termination, markup: Markup) -> str:
+    named = ", ".join(
+        f"{markup.code(process.name or 'process', 40)} (pid {process.pid})"
+        for process in kill.survivors[:_SURVIVORS_SHOWN]
+    )
+    more = len(kill.survivors) - _SURVIVORS_SHOWN
+    return f"{named} and {more} more" if more > 0 else named

@@ -1,0 +1,138 @@
+"""How the end of a run is told: one table over the reasons, total."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+
+from bot.words import money, times
+from core.domain.runs.event import EventKind
+from core.domain.runs.run import Run, StopReason
+from core.domain.runs.snapshot import RunSnapshot
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """How the end of a run is told.  What to do next is for each surface to say.
+
+    Attributes:
+        title: May hold `{turns}`, `{budget}`, `{timeout}`: the limit, in brackets.
+        explanation: What that means, in a sentence.
+    """
+
+    icon: str
+    title: str
+    explanation: str
+
+
+ENDINGS: Mapping[StopReason, Ending] = MappingProxyType(
+    {
+        StopReason.SUCCESS: Ending(
+            icon="✅",
+            title="Completed",
+            explanation="The agent finished and reported.",
+        ),
+        StopReason.MAX_TURNS: Ending(
+            icon="⏸️",
+            title="Stopped at its turn limit{turns}, not finished",
+            explanation="It used up its turns before it was done. Its work so far is kept.",
+        ),
+        StopReason.BUDGET: Ending(
+            icon="⏸️",
+            title="Stopped at its cost limit{budget}, not finished",
+            explanation="It reached its cost limit before it was done. Its work so far is kept.",
+        ),
+        StopReason.TIMEOUT: Ending(
+            icon="⏸️",
+            title="Stopped at its time limit{timeout}, not finished",
+            explanation="It ran out of time before it was done. Its work so far is kept.",
+        ),
+        StopReason.KILLED: Ending(
+            icon="🛑",
+            title="Killed",
+            explanation="Somebody stopped it.",
+        ),
+        StopReason.USAGE_LIMIT: Ending(
+            icon="⏸️",
+            title="Stopped by the account's usage limit, not finished",
+            explanation="The run's work is kept. The Claude account has no usage left for now.",
+        ),
+        StopReason.API_ERROR: Ending(
+            icon="❌",
+            title="Stopped: the model's API failed",
+            explanation="The API kept failing although the agent tried again. Its work is kept.",
+        ),
+        StopReason.AGENT_ERROR: Ending(
+            icon="❌",
+            title="Stopped: the agent program failed",
+            explanation="The program that runs the agent ended with an error. Its work is kept.",
+        ),
+        StopReason.NO_RESULT: Ending(
+            icon="❌",
+            title="Ended without a result",
+            explanation="The agent program ended, but never said how the work went.",
+        ),
+        StopReason.WORKER_LOST: Ending(
+            icon="❌",
+            title="Stopped: its worker was lost",
+            explanation="The machine or process that ran it disappeared.",
+        ),
+        StopReason.WORKSPACE_ERROR: Ending(
+            icon="❌",
+            title="Not done: its workspace could not be made ready",
+            explanation="The repository or the disk let it down; the agent was not to blame.",
+        ),
+        StopReason.SETUP_ERROR: Ending(
+            icon="❌",
+            title="Not started: it could not be set up",
+            explanation="Something it needs is missing or wrong.",
+        ),
+    }
+)
+
+# The same reasons in a word or two, for lists and sums.
+REASON_WORDS: Mapping[StopReason, str] = MappingProxyType(
+    {
+        StopReason.SUCCESS: "done",
+        StopReason.MAX_TURNS: "turn limit",
+        StopReason.BUDGET: "cost limit",
+        StopReason.TIMEOUT: "time limit",
+        StopReason.KILLED: "killed",
+        StopReason.USAGE_LIMIT: "usage limit of the account",
+        StopReason.API_ERROR: "the model's API failed",
+        StopReason.AGENT_ERROR: "the agent program failed",
+        StopReason.NO_RESULT: "no result",
+        StopReason.WORKER_LOST: "worker lost",
+        StopReason.WORKSPACE_ERROR: "workspace not ready",
+        StopReason.SETUP_ERROR: "not set up",
+    }
+)
+
+
+def ending_title(run: Run) -> str:
+    """How it ended, with the limit it met; plain words."""
+    if run.stop_reason is None:
+        return run.status.value.capitalize()
+    return ENDINGS[run.stop_reason].title.format(
+        turns=f" ({turns_made(run)}/{run.max_turns})" if run.max_turns else "",
+        budget=f" ({money.dollars(run.budget_usd)})" if run.budget_usd is not None else "",
+        timeout=f" ({times.time_limit(run.timeout)})" if run.timeout is not None else "",
+    )
+
+
+def turns_made(run: Run) -> int:
+    """Turns of this leg; the program counts the one that would have been too many."""
+    return run.turns if run.max_turns is None else min(run.turns, run.max_turns)
+
+
+def usage_reset(snapshot: RunSnapshot) -> datetime | None:
+    """When the usage limit resets, as last reported."""
+    for notice in reversed(snapshot.notices):
+        if notice.kind is EventKind.RATE_LIMIT:
+            try:
+                return datetime.fromisoformat(str(notice.data.get("resets_at")))
+            except ValueError:
+                continue
+    return None

@@ -1,0 +1,61 @@
+"""What is known of a run at a glance: where, how far, for how long, for how much."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from bot.words import counts, times
+from bot.words.markup import Markup
+from bot.words.runs.endings import ending_title, turns_made
+from core.domain.runs.request import RunFilter
+from core.domain.runs.run import CostSource, Run, RunStatus
+
+
+def source_words(run: Run, markup: Markup) -> str:
+    """Repository and branch."""
+    if run.git_repo is None:
+        return "a new, empty repository"
+    branch = f" on {markup.code(run.git_branch, 80)}" if run.git_branch else ""
+    return f"{markup.code(run.git_repo, 160)}{branch}"
+
+
+def turns_words(run: Run) -> str:
+    """Turns made, of how many."""
+    limit = f" of {run.max_turns}" if run.max_turns is not None else ""
+    return f"{turns_made(run)}{limit}"
+
+
+def tokens_words(run: Run) -> str:
+    """Tokens in and out, and whether that is counted or estimated."""
+    if not run.usage.total_tokens:
+        return "not reported yet" if run.is_live else "not reported"
+    # Until its end the agent program reports no count of what it wrote.
+    return counts.tokens(run.usage, is_estimated=run.cost_source is not CostSource.REPORTED)
+
+
+def time_fact(run: Run, now: datetime, markup: Markup) -> tuple[str, str]:
+    """The time that says most about a run just now, under its name."""
+    if run.duration is not None:
+        return "Took", times.duration(run.duration)
+    if run.status is RunStatus.PENDING:
+        return "Waiting", times.elapsed(run.updated_at if run.attempt > 1 else run.created_at, now)
+    if run.started_at is not None and run.is_live:
+        return "Running for", times.elapsed(run.started_at, now)
+    if run.completed_at is not None:
+        return "Ended", markup.date_time(run.completed_at)
+    return "Asked for", markup.date_time(run.created_at)
+
+
+def short_title(run: Run, title: str) -> str:
+    """The title of a state without its proof or its regret: lists are scanned."""
+    if run.status is RunStatus.KILLED:
+        return "Killed"
+    return ending_title(run).removesuffix(", not finished") if not run.is_live else title
+
+
+def filter_words(run_filter: RunFilter, markup: Markup) -> str:
+    """Which runs a filter lets through: `live runs of yours of fix`."""
+    states = [name for name, on in (("live", run_filter.live), ("failed", run_filter.failed)) if on]
+    of = f" of {markup.code(run_filter.workflow, 42)}" if run_filter.workflow else ""
+    mine = "runs of yours" if run_filter.mine else "runs"
+    return " ".join([*states, mine]) + of

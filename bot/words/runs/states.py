@@ -1,0 +1,152 @@
+"""The words for every state a run can be in: one table per enum, each of them total."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from bot.words import counts
+from bot.words.kills import (
+    STOPPING_TITLES,
+    draining_words,
+    is_unconfirmed,
+    killed_by,
+    killed_title,
+    survivor_words,
+    unconfirmed_title,
+)
+from bot.words.markup import Markup
+from bot.words.runs.endings import ENDINGS, ending_title
+from core.domain.fleet.workers import QueueReason
+from core.domain.kills.termination import Phase, Termination
+from core.domain.runs.run import RunStatus, StopReason, WaitingOn
+from core.domain.runs.snapshot import RunSnapshot
+from core.domain.runs.step import StepStatus
+
+# Characters of a report that a state shows.
+_FIRST_WORDS = 300
+
+STATUS_ICONS: Mapping[RunStatus, str] = MappingProxyType(
+    {
+        RunStatus.PENDING: "⏳",
+        RunStatus.RUNNING: "▶️",
+        RunStatus.COMPLETED: "✅",
+        RunStatus.FAILED: "❌",
+        RunStatus.KILLED: "🛑",
+    }
+)
+
+STATUS_WORDS: Mapping[RunStatus, str] = MappingProxyType(
+    {
+        RunStatus.PENDING: "waiting",
+        RunStatus.RUNNING: "running",
+        RunStatus.COMPLETED: "completed",
+        RunStatus.FAILED: "stopped unfinished",
+        RunStatus.KILLED: "killed",
+    }
+)
+
+STEP_ICONS: Mapping[StepStatus, str] = MappingProxyType(
+    {
+        StepStatus.PENDING: "▫️",
+        StepStatus.IN_PROGRESS: "▶️",
+        StepStatus.COMPLETED: "✅",
+        StepStatus.FAILED: "❌",
+        StepStatus.SKIPPED: "⏭️",
+    }
+)
+
+WAITING_TITLES: Mapping[WaitingOn, str] = MappingProxyType(
+    {
+        WaitingOn.APPROVAL: "Waiting for an approval",
+        WaitingOn.QUESTION: "Waiting for an answer",
+        WaitingOn.BUDGET: "Waiting for more budget",
+        WaitingOn.USAGE_LIMIT: "Waiting for the usage limit to reset",
+    }
+)
+
+# What a run waits for that a cap holds back.
+HOLD_WORDS: Mapping[QueueReason, str] = MappingProxyType(
+    {
+        QueueReason.PERSON: "one of {owner}'s runs",
+        QueueReason.REPOSITORY: "a run on the same repository",
+        QueueReason.FLEET: "any run",
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StateWords:
+    """A run's state in words.
+
+    Attributes:
+        title: Plain words, not escaped: for a headline.
+        detail: What it means just now, in the surface's markup; may be empty.
+    """
+
+    icon: str
+    title: str
+    detail: str = ""
+
+
+def state_of(snapshot: RunSnapshot, markup: Markup) -> StateWords:
+    """Say where a run stands."""
+    run, kill = snapshot.run, snapshot.termination
+    if run.is_live and run.kill_requested_at is not None:
+        return _stopping(snapshot, kill, markup)
+    if run.status is RunStatus.PENDING:
+        return _queued(snapshot, markup)
+    if run.status is RunStatus.RUNNING:
+        title = WAITING_TITLES[run.waiting_on] if run.waiting_on else "Running"
+        return StateWords(icon="✋" if run.waiting_on else STATUS_ICONS[run.status], title=title)
+    if run.status is RunStatus.KILLED:
+        by = killed_by(kill, markup) if kill is not None else ""
+        return StateWords(icon=STATUS_ICONS[run.status], title=killed_title(run, kill), detail=by)
+    if run.stop_reason is None:
+        return StateWords(icon=STATUS_ICONS[run.status], title=run.status.value.capitalize())
+    ending = ENDINGS[run.stop_reason]
+    detail = ending.explanation
+    if run.stop_reason is StopReason.SUCCESS:
+        detail = markup.first_words(run.result or "", _FIRST_WORDS)
+    return StateWords(icon=ending.icon, title=ending_title(run), detail=detail)
+
+
+def _stopping(snapshot: RunSnapshot, kill: Termination | None, markup: Markup) -> StateWords:
+    run = snapshot.run
+    if kill is not None and is_unconfirmed(kill):
+        title = unconfirmed_title(snapshot, kill)
+        return StateWords(icon="⚠️", title=title, detail=survivor_words(snapshot, kill, markup))
+    phase = kill.phase if kill is not None else Phase.REQUESTED
+    detail = "This takes a second or two, with stubborn processes up to 10 seconds."
+    if kill is not None and phase is Phase.DRAINING:
+        detail = draining_words(run, kill, markup)
+    return StateWords(icon="🛑", title=STOPPING_TITLES[phase], detail=detail)
+
+
+def _queued(snapshot: RunSnapshot, markup: Markup) -> StateWords:
+    position = snapshot.queue_position
+    requeued = "Its worker went away; it goes on by itself. " if snapshot.run.attempt > 1 else ""
+    title = "Queued again" if requeued else "Queued"
+    if position is not None:
+        position_words = "next" if position <= 1 else counts.ordinal(position)
+        title = f"{title}, {position_words} in line"
+    return StateWords(
+        icon=STATUS_ICONS[RunStatus.PENDING],
+        title=title,
+        detail=f"{requeued}{_waiting_words(snapshot, markup)}",
+    )
+
+
+def _waiting_words(snapshot: RunSnapshot, markup: Markup) -> str:
+    """What has to happen before it starts."""
+    hold = snapshot.hold
+    if not snapshot.has_available_worker:
+        return (
+            "No worker is up, so nothing can start. It starts by itself when one is; an admin "
+            f"starts one with {markup.code('signalbox worker')}."
+        )
+    if hold is None:
+        return "Waits for a free worker slot."
+    awaited = HOLD_WORDS[hold.reason].format(owner=markup.person(snapshot.owner))
+    return f"Waits for {awaited} to end ({hold.in_use} of {hold.cap} live). It starts by itself."

@@ -1,0 +1,65 @@
+"""Durations and moments, as people read them."""
+
+from datetime import datetime, timedelta
+
+_MINUTE = 60
+_HOUR = 60 * _MINUTE
+_DAY = 24 * _HOUR
+# What is live says how long it has lasted in steps of this many seconds: a message that changed
+# every second would use up the updates that a surface may make.
+ELAPSED_STEP = 15
+
+
+def duration(length: timedelta) -> str:
+    """How long: `0.4 s`, `42 s`, `4 min 12 s`, `1 h 03 min`, `2 d 3 h`."""
+    seconds = max(length.total_seconds(), 0.0)
+    # What would be rounded up to ten seconds is written as ten seconds.
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < _MINUTE:
+        return f"{whole} s"
+    if whole < _HOUR:
+        minutes, rest = divmod(whole, _MINUTE)
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    if whole < _DAY:
+        hours, rest = divmod(whole, _HOUR)
+        return f"{hours} h {rest // _MINUTE:02} min"
+    days, rest = divmod(whole, _DAY)
+    return f"{days} d {rest // _HOUR} h"
+
+
+def elapsed(since: datetime, now: datetime) -> str:
+    """How long something has lasted so far, in coarse steps."""
+    seconds = max(int((now - since).total_seconds()), 0)
+    step = ELAPSED_STEP if seconds < 10 * _MINUTE else _MINUTE
+    rounded = seconds - seconds % step
+    if rounded == 0:
+        return f"under {ELAPSED_STEP} s"
+    return duration(timedelta(seconds=rounded))
+
+
+def time_limit(length: timedelta) -> str:
+    """A time limit, as one types it: `90s`, `30m`, `2h`, `1h30m`."""
+    whole = round(length.total_seconds())
+    hours, rest = divmod(whole, _HOUR)
+    minutes, seconds = divmod(rest, _MINUTE)
+    parts = [f"{n}{unit}" for n, unit in ((hours, "h"), (minutes, "m"), (seconds, "s")) if n]
+    return "".join(parts) or "0s"
+
+
+def milliseconds(length: float) -> str:
+    """How long something short took: `340 ms`; from a second on like `duration`."""
+    if length < 1000:
+        return f"{length:.0f} ms"
+    return duration(timedelta(milliseconds=length))
+
+
+def utc_date_time(at: datetime) -> str:
+    """A day and time, to the minute, where the reader's own zone is not known."""
+    return f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+def utc_clock_time(at: datetime) -> str:
+    """A time of day, to the minute, where the reader's own zone is not known."""
+    return f"{at:%H:%M} UTC"

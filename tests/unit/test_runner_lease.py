@@ -12,7 +12,9 @@ from uuid import uuid4
 import pytest
 
 from core.agent.process.ladder import ProcessTree
-from core.runner.execution.attempt import Attempt
+from core.domain.workflow import WorkflowDefinition
+from core.runner.execution.attempt import Attempt, Opened
+from core.runner.execution.progress import Progress
 from core.runner.worker import lease as module
 from core.runner.worker.lease import Lease, boottime_seconds
 
@@ -20,15 +22,18 @@ NO_FENCE = timedelta(seconds=-1)
 
 
 def attempt() -> Attempt:
-    """A leg whose agent is at work."""
-    run = SimpleNamespace(id=uuid4(), attempt=1)
-    agent = SimpleNamespace(tree=ProcessTree(f"run_{run.id.hex[:12]}", None))
-    return cast(
-        "Attempt", SimpleNamespace(run=run, agent=agent, cause=None, changed=asyncio.Event())
+    """An attempt whose agent is at work."""
+    run: Any = SimpleNamespace(id=uuid4(), attempt=1)
+    agent: Any = SimpleNamespace(tree=ProcessTree(f"run_{run.id.hex[:12]}", None))
+    return Attempt(
+        run=run,
+        definition=cast("WorkflowDefinition", None),
+        progress=Progress(model=None),
+        opened=Opened(agent=agent),
     )
 
 
-async def test_a_leg_that_ends_while_another_goes_on_does_no_harm(
+async def test_an_attempt_that_ends_while_another_goes_on_does_no_harm(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lease, holding, resumed = Lease(fence_after=NO_FENCE), ExitStack(), []

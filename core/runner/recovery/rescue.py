@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -58,6 +59,7 @@ class Rescue:
             silent = await run_queries.stalled(session, before=now - STALLED_AFTER)
             # Nothing depends on it, but people look at the list.
             await workers.mark_gone(session, before=now - 2 * STALLED_AFTER, now=now)
+            silent_jobs = await jobs.list_stalled(session, max_silence=STALLED_AFTER)
         still_silent = {(run.run_id, run.attempt): process.heartbeat_at for run, process in silent}
         self.suspected_attempts = {
             key: seen
@@ -70,13 +72,11 @@ class Rescue:
             since, _ = self.suspected_attempts.setdefault(key, (now, process.heartbeat_at))
             if now - since >= RECHECK_AFTER and await self._take_lease(run, process):
                 lost.append(await self.reassign(run, process))
-        await self._rescue_lost_jobs(now)
+        await self._rescue_lost_jobs(silent_jobs, now)
         return lost
 
-    async def _rescue_lost_jobs(self, now: datetime) -> None:
+    async def _rescue_lost_jobs(self, silent: Sequence[jobs.Job], now: datetime) -> None:
         """Jobs of a worker that died between taking them and beginning their run."""
-        async with self.ledger.context.transaction() as session:
-            silent = await jobs.list_stalled(session, max_silence=STALLED_AFTER)
         still_silent = {job.job_id for job in silent}
         self.suspected_jobs = {
             job_id: at for job_id, at in self.suspected_jobs.items() if job_id in still_silent
@@ -131,7 +131,7 @@ class Rescue:
         try:
             if run.kill_requested_at is not None:
                 return await self.kills.finish_kill(run)
-            if self.ledger.is_local_attempt(process):
+            if self.ledger.kills.is_local_attempt(process):
                 is_same_host = process.host == self.ledger.host
                 proof = await end_tree(
                     run_marker=run.run_id,
@@ -139,7 +139,7 @@ class Rescue:
                     attempt=process.attempt,
                 )
                 if proof.is_confirmed:
-                    await self.ledger.record_run_gone(run)
+                    await self.ledger.kills.record_run_gone(run)
             if run.job_id is not None:
                 async with self.ledger.context.transaction() as session:
                     await jobs.finish_abandoned(session, run.job_id)

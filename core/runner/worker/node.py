@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 from core.domain.errors import Unavailable
@@ -18,11 +17,13 @@ from core.runner.execution.ledger import Ledger
 from core.runner.recovery.interrupted_kills import InterruptedKills
 from core.runner.recovery.leftovers import clean_up_leftovers
 from core.runner.recovery.rescue import Rescue
+from core.runner.resilience import BoundedCalls
 from core.runner.worker.duplicate_node import register_exclusively
 from core.runner.worker.identity import WorkerIdentity
+from core.runner.worker.inbox import Inbox
 from core.runner.worker.lease import Lease, boottime_seconds
 from core.services.dispatch import release_waiting_jobs
-from core.store.fleet import attempts, workers
+from core.store.fleet import attempts, worker_messages, workers
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ class Node:
     Attributes:
         record: What the fleet is told of it.
         lease: What it executes, as its executor notes it.
+        inbox: Delivers messages about what it executes.
     """
 
     identity: WorkerIdentity
@@ -50,11 +52,12 @@ class Node:
     ledger: Ledger
     kills: InterruptedKills
     lease: Lease
+    inbox: Inbox
     worker: Worker
     installation_id: str
     is_up: bool = False
     _heartbeat_requested: asyncio.Event = field(default_factory=asyncio.Event)
-    _renewals: set[asyncio.Task[OwnAttempts]] = field(default_factory=set)
+    _renewals: BoundedCalls = field(default_factory=BoundedCalls)
 
     @property
     def is_ready(self) -> bool:
@@ -73,6 +76,7 @@ class Node:
                 group.create_task(self._heartbeat_loop(), name="heartbeat"),
                 group.create_task(self.lease.watch(), name="lease"),
                 group.create_task(self._rescue_loop(), name="rescue"),
+                group.create_task(self.inbox.run(), name="inbox"),
             ]
             self.is_up = True
             try:
@@ -109,7 +113,9 @@ class Node:
             queried_at = boottime_seconds()
             pause = HEARTBEAT_INTERVAL
             try:
-                own = await self._renew_within(_HEARTBEAT_LIMIT, self._renew())
+                own = await self._renewals.call(
+                    self._renew(), limit=_HEARTBEAT_LIMIT, name="renew lease"
+                )
                 await self.lease.renew(own, queried_at=queried_at)
             except (Unavailable, TimeoutError):
                 log.warning("no heartbeat: the database is away")
@@ -118,27 +124,6 @@ class Node:
                 # Without a heartbeat its agents pause; with its end they would be lost.
                 log.exception("no heartbeat")
             await self._sleep(pause)
-
-    async def _renew_within(
-        self, limit: timedelta, renewal: Coroutine[Any, Any, OwnAttempts]
-    ) -> OwnAttempts:
-        """The answer, if it comes in time; else the question is left to its own end.
-
-        On a line that is cut without a word even calling a question off takes its time.
-        """
-        task = asyncio.create_task(renewal, name="renew lease")
-        self._renewals.add(task)
-        task.add_done_callback(self._renewal_done)
-        try:
-            async with asyncio.timeout(limit.total_seconds()):
-                return await asyncio.shield(task)
-        finally:
-            task.cancel()
-
-    def _renewal_done(self, task: asyncio.Task[OwnAttempts]) -> None:
-        self._renewals.discard(task)
-        if not task.cancelled():
-            task.exception()  # Looked at, or asyncio would complain that nobody did.
 
     async def _renew(self) -> OwnAttempts:
         async with self.ledger.context.transaction() as session:
@@ -149,8 +134,10 @@ class Node:
                 now=self.ledger.context.clock(),
                 executing=self.lease.executing,
             )
+            if await worker_messages.has_unhandled(session, self.identity.worker_id):
+                self.inbox.wake()
             if self.record.state is WorkerState.DRAINING:
-                # What waits for this node in particular is anybody's now.
+                # Jobs that wait for this node in particular are for every worker now.
                 await release_waiting_jobs(session, now=self.ledger.context.clock())
             return own
 

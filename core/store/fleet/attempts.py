@@ -151,6 +151,19 @@ async def mark_gone(
     )
 
 
+async def is_open(session: AsyncSession, run: UUID, attempt: int, *, worker_id: str) -> bool:
+    """Whether an attempt is this worker's and not over, as far as the database knows."""
+    found = await session.scalar(
+        select(AttemptRow.id).where(
+            AttemptRow.run_id == run,
+            AttemptRow.attempt == attempt,
+            AttemptRow.worker_id == worker_id,
+            AttemptRow.ended_at.is_(None),
+        )
+    )
+    return found is not None
+
+
 async def unchecked_hosts(session: AsyncSession, run: UUID) -> list[str]:
     """Machines on which attempts of a run were lost, and nobody has looked since."""
     hosts = await session.scalars(

@@ -1,6 +1,6 @@
 """The worker of a process, made of its parts.
 
-Whoever only hears Slack does not import this: with it come the agent and all its libraries.
+A process that only serves Slack does not import this: it loads the agent and all its libraries.
 """
 
 from __future__ import annotations

@@ -70,10 +70,10 @@ async def run_uninterrupted(coroutine: Coroutine[Any, Any, T], *, name: str) -> 
 async def retry_while_unavailable(
     write: Callable[[], Awaitable[T]], *, patience: timedelta = WRITE_PATIENCE
 ) -> T:
-    """Write to the database, trying again while it is away.
+    """Write to the database, trying again while it is unreachable.
 
     Raises:
-        Unavailable: If it stayed away for longer than `patience`.
+        Unavailable: If it was unreachable for longer than `patience`.
     """
     deadline = asyncio.get_running_loop().time() + patience.total_seconds()
     pause = _FIRST_PAUSE

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 _CHECK_INTERVAL = timedelta(seconds=3)
 _PAUSE_FACTOR = 20
 _MAX_PAUSE = timedelta(minutes=2)
-# Packing and storing, at the end of a leg; a shutdown leaves less time.
+# Packing and storing, at the end of an attempt; a shutdown leaves less time.
 _FINAL_CARRY_LIMIT = timedelta(seconds=30)
 _HANDOVER_CARRY_LIMIT = timedelta(seconds=4)
 
@@ -139,7 +139,7 @@ class Carrier:
         elif problem is None:
             await self._record_event(attempt, {"nothing_new": True})
         if problem is not None:
-            # Last, so that it is what the next leg finds.
+            # Last, so that it is what the next attempt finds.
             await self._report_not_carried(attempt, **problem)
 
     async def _save_work_tree(
@@ -177,7 +177,7 @@ class Carrier:
             except OpsError as error:
                 log.warning("%s: commits not carried yet: %s", attempt.run.run_id, error)
             except Exception:
-                # The end of the leg is another chance; the agent's work goes on.
+                # The end of the attempt is another chance; the agent's work goes on.
                 log.exception("%s: commits not carried", attempt.run.run_id)
                 return
             pause = max((clock() - began) * _PAUSE_FACTOR, _CHECK_INTERVAL.total_seconds())

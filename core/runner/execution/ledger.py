@@ -127,7 +127,7 @@ class Ledger:
             await attempts.set_agent(session, attempt.run.id, attempt.run.attempt, agent)
 
     async def write_progress(self, attempt: Attempt) -> None:
-        """Write what is new of a leg.  What cannot be written is kept for the next time.
+        """Write what is new of an attempt.  What cannot be written is kept for the next write.
 
         Raises:
             StaleAttempt: If the run was given to another worker meanwhile.
@@ -230,7 +230,7 @@ class Ledger:
             return ended
 
     async def hand_back(self, attempt: Attempt, *, reason: str) -> Run:
-        """Give a leg of this worker back to the queue, with all that is known of it."""
+        """Give an attempt of this worker back to the queue, with all that is known of it."""
         try:
             await self.write_progress(attempt)
         except Unstorable:

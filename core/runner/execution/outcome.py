@@ -22,7 +22,7 @@ def prompt_of(run: Run, history: SessionHistory) -> str:
     if history.has_received_task:
         return RESUME_PROMPT
     if run.parent_run_id is not None and not history.has_transcript:
-        # The earlier legs ended before the agent heard of the task.
+        # The earlier runs ended before the agent received the task.
         return (
             history.first_task
             if run.task_input == history.first_task

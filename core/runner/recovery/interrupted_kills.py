@@ -46,7 +46,7 @@ class InterruptedKills:
     """What one worker does about kills that nobody executes any more.
 
     Attributes:
-        patience: How long a run is kept whose machine is away.
+        patience: How long a run is kept whose machine is unreachable.
         remote_grace: How long the workers of the other machine have to finish it first.
     """
 
@@ -131,7 +131,7 @@ class InterruptedKills:
             )
             saved = await self._save(run)
         elif local_records:
-            # Another leg may work in its workspace by now.
+            # Another run may work in its workspace by now.
             cleanup = {
                 "state_dirs": await self.cleaner.remove_state_dirs(
                     run, [one.attempt for one in local_records]

@@ -23,8 +23,8 @@ from core.store.runs import run_queries
 
 log = logging.getLogger(__name__)
 
-# After an outage of the database every heartbeat is old: only who is still silent 2.5
-# heartbeats later is lost.
+# After an outage of the database every heartbeat is old: only a worker that is still silent
+# 2.5 heartbeats later is lost.
 RECHECK_AFTER = 2.5 * HEARTBEAT_INTERVAL
 # A run that takes its worker down each time would go round for ever.
 MAX_LOSSES = 3
@@ -49,7 +49,7 @@ class Rescue:
     suspected_jobs: dict[int, datetime] = field(default_factory=dict)
 
     async def rescue_lost_runs(self) -> list[Run]:
-        """Look once for runs whose worker is silent; those lost are given on.
+        """Look once for runs whose worker is silent; those lost are reassigned.
 
         Returns:
             The runs that were found lost, as they now stand.
@@ -95,7 +95,7 @@ class Rescue:
                 await self.ledger.enqueue_new_job(run)
 
     async def reassign_runs_of_predecessors(self, node: str) -> list[Run]:
-        """Give on the runs of an earlier worker that had this node's name.
+        """Reassign the runs of an earlier worker that had this node's name.
 
         It is surely dead: the node's lock is held, and no duplicate of the node was seen
         (`core/runner/worker/duplicate_node.py`).
@@ -152,7 +152,7 @@ class Rescue:
             raise
         except Exception:
             # One run that cannot be settled must keep no other from it, nor end this worker.
-            log.exception("%s cannot be given on, it is tried again", run.run_id)
+            log.exception("%s cannot be reassigned, it is tried again", run.run_id)
             return run
 
     async def _resume_or_fail(self, run: Run, process: AttemptRecord) -> Run:
@@ -163,7 +163,9 @@ class Rescue:
             return await self._fail(run, lost, "Its workflow is set to stop then.")
         if lost.loss_count >= MAX_LOSSES:
             return await self._fail(
-                run, lost, f"That was the {MAX_LOSSES}rd time, so it is not tried again by itself."
+                run,
+                lost,
+                f"That was the {MAX_LOSSES}rd time, so it is not tried again automatically.",
             )
         log.warning("%s: worker %s was lost, it goes on", run.run_id, process.worker_id)
         return await self.ledger.requeue(run, reason="its worker was lost", lost=lost)

@@ -45,7 +45,7 @@ class Lease:
         self._attempts: dict[AttemptKey, Attempt] = {}
         self._paused: dict[AttemptKey, ProcessTree] = {}
         self._renewed_at = boottime_seconds()
-        # Pausing and going on take turns: who is told both must end up as told last.
+        # Pausing and resuming take turns: the later one must be the last to act.
         self._pause_lock = asyncio.Lock()
         self.inbox_check_needed = asyncio.Event()
 

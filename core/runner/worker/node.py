@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 # A heartbeat that hangs is given up, to be tried on another connection.
 _HEARTBEAT_LIMIT = timedelta(seconds=8)
-# While the database is away; its return is to be noticed soon.
+# While the database is unreachable; its return is to be noticed soon.
 _HEARTBEAT_RETRY_PAUSE = timedelta(seconds=1)
 _SIGN_OFF_LIMIT = timedelta(seconds=2)
 
@@ -39,7 +39,7 @@ OwnAttempts = frozenset[tuple[UUID, int]]
 
 @dataclass
 class Node:
-    """A worker with its heartbeat, its lease and its look-out for lost workers.
+    """A worker with its heartbeat, its lease, its inbox and its search for lost workers.
 
     Attributes:
         record: What the fleet is told of it.
@@ -118,7 +118,7 @@ class Node:
                 )
                 await self.lease.renew(own, queried_at=queried_at)
             except (Unavailable, TimeoutError):
-                log.warning("no heartbeat: the database is away")
+                log.warning("no heartbeat: the database is unreachable")
                 pause = _HEARTBEAT_RETRY_PAUSE
             except Exception:
                 # Without a heartbeat its agents pause; with its end they would be lost.
@@ -162,9 +162,9 @@ class Node:
                 async with self.ledger.context.transaction() as session:
                     await release_waiting_jobs(session, now=self.ledger.context.clock())
             except Unavailable:
-                log.warning("no look-out for lost workers: the database is away")
+                log.warning("no search for lost workers: the database is unreachable")
             except Exception:
-                log.exception("no look-out for lost workers; the next one follows")
+                log.exception("the search for lost workers failed; the next one follows")
 
     async def _sign_off(self) -> None:
         now = self.ledger.context.clock()
@@ -177,7 +177,7 @@ class Node:
                 await workers.record_heartbeat(session, self._current_record())
                 await release_waiting_jobs(session, now=now)
         except (Unavailable, TimeoutError):
-            log.warning("left without a word: the database is away")
+            log.warning("did not sign off: the database is unreachable")
 
     async def _retry_until_available(
         self, description: str, action: Callable[[], Awaitable[None]]
@@ -186,5 +186,5 @@ class Node:
             try:
                 return await action()
             except Unavailable:
-                log.warning("cannot %s yet: the database is away", description)
+                log.warning("cannot %s yet: the database is unreachable", description)
                 await asyncio.sleep(1)

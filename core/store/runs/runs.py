@@ -78,13 +78,13 @@ async def begin(
 ) -> Run:
     """Take a pending run: `pending` becomes `running`, for one worker only.
 
-    `started_at` stays that of the first attempt.  With `job_id` it is only had under the job
-    that its row names: a kill finds the worker through that one.
+    `started_at` stays that of the first attempt.  With `job_id` it is taken only under the job
+    that its row names: a kill of a pending run aborts that one.
 
     Raises:
         RunNotFound: If no run has this id.
         StaleAttempt: If the run has gone past this attempt.
-        IllegalTransition: If it is not pending, has another job, or somebody wishes it killed.
+        IllegalTransition: If it is not pending, has another job, or its kill was requested.
     """
     row = await write(
         session,

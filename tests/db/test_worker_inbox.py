@@ -22,7 +22,7 @@ from core.domain.fleet.worker_message import MessageOutcome, WorkerMessage, Work
 from core.domain.runs.request import KillRequest
 from core.domain.runs.run import Run
 from core.domain.workflow import WorkflowDefinition
-from core.runner.execution.attempt import Attempt
+from core.runner.execution.attempt import Attempt, Cause
 from core.runner.execution.ledger import Ledger
 from core.runner.execution.progress import Progress
 from core.runner.worker.inbox import HANDLERS, Inbox
@@ -192,6 +192,7 @@ async def test_a_message_reaches_the_attempt_and_is_marked(database: Database) -
             await wait_until(attempt.stop.requested.is_set)
             await wait_for_rows(harness, [(WORKER, "kill", "handled")])
 
+    assert attempt.stop.requested_cause is Cause.KILL
     assert not attempt.stop.force_requested.is_set()
 
 
@@ -270,6 +271,24 @@ async def test_a_message_for_a_run_that_was_requeued_does_not_reach_its_next_att
 
     assert not second.stop.requested.is_set()
     assert await harness.rows() == [(WORKER, "kill", "ignored")]
+
+
+async def test_a_message_for_an_attempt_that_was_taken_over_ends_it_as_fenced(
+    database: Database,
+) -> None:
+    harness = InboxHarness(database)
+    attempt = await harness.begun()
+    async with database.sessions.begin() as session:
+        await send(session, attempt.run)
+    ledger = Ledger(harness.context, WORKER, "here")
+    await ledger.requeue(attempt.run, reason="its worker was lost")
+
+    with harness.lease.holding(attempt):
+        await harness.inbox.deliver()
+
+    assert attempt.stop.requested.is_set()
+    assert attempt.stop.requested_cause is Cause.FENCED
+    assert attempt.stop.cause is None
 
 
 async def test_a_kind_of_a_newer_version_is_marked_and_stops_no_other(database: Database) -> None:

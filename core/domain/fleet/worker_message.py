@@ -37,6 +37,7 @@ class WorkerMessage:
         id: Grows in the order of sending, for messages about one run.
         kind: A `WorkerMessageKind`, or a word of a newer version of the program.
         payload: What the kind needs besides; empty for kills.
+        is_superseded: Whether the run has gone on to another attempt, as of the reading.
     """
 
     id: int
@@ -46,3 +47,4 @@ class WorkerMessage:
     kind: str
     created_at: datetime
     payload: Mapping[str, Any] = field(default_factory=dict)
+    is_superseded: bool = False

@@ -39,16 +39,24 @@ class StopControl:
 
     Attributes:
         cause: Set as soon as the attempt is to end; nothing new is begun after that.
-        requested: Set when somebody asks for the end before the executor knows the cause.
+        requested_cause: What the inbox asks for; the executor makes it the cause while the work
+            goes on.  Afterwards it comes too late: the end is being recorded.
+        requested: Set when the writer or the inbox asks for the end.
         force_requested: Set when the agent is no longer asked to stop, and nothing is waited for.
     """
 
     cause: Cause | None = None
+    requested_cause: Cause | None = None
     requested: asyncio.Event = field(default_factory=asyncio.Event)
     force_requested: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def request_kill(self, *, force: bool = False) -> None:
-        """Ask for the end because of a kill; asking again changes nothing."""
+    def request_kill(self, *, force: bool = False, is_superseded: bool = False) -> None:
+        """Ask for the end because of a kill; asking again changes nothing.
+
+        If the run has gone on to another attempt, the kill is for that one's worker, and this
+        attempt ends as fenced.
+        """
+        self.requested_cause = Cause.FENCED if is_superseded else Cause.KILL
         if force:
             self.force_requested.set()
         self.requested.set()

@@ -142,7 +142,7 @@ class Executor:
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             # Cancelled while the run began, which went on to its end all the same.
-            return await run_uninterrupted(self._set_cause(attempt, Cause.HANDOVER), name=name)
+            return await run_uninterrupted(self._read_cause(attempt), name=name)
         stop_wait = asyncio.create_task(stop.requested.wait(), name=f"stop of {attempt.run.run_id}")
         try:
             done, _ = await asyncio.wait(
@@ -151,29 +151,27 @@ class Executor:
                 return_when=asyncio.FIRST_COMPLETED,
             )
         except asyncio.CancelledError:
-            return await run_uninterrupted(self._set_cause(attempt, Cause.HANDOVER), name=name)
+            return await run_uninterrupted(self._read_cause(attempt), name=name)
         finally:
             stop_wait.cancel()
         if work.cancelled() and stop.cause is None:
             # Not by us: the whole process is being torn down, and has left this behind.
-            return await run_uninterrupted(self._set_cause(attempt, Cause.HANDOVER), name=name)
+            return await run_uninterrupted(self._read_cause(attempt), name=name)
         if work in done:
             return stop.cause is not None
         if stop_wait in done:
-            return await run_uninterrupted(self._set_cause(attempt, Cause.KILL), name=name)
+            stop.cause = stop.cause or stop.requested_cause
+            return True
         stop.cause = stop.cause or Cause.TIMEOUT
         return True
 
-    async def _set_cause(self, attempt: Attempt, default: Cause) -> bool:
-        """Find out why the attempt is to end: the row knows.
+    async def _read_cause(self, attempt: Attempt) -> bool:
+        """Find out what a cancellation means: a shutdown, unless the row says otherwise.
 
-        Args:
-            attempt: It can have a cause: its writer has found that it was taken over.
-            default: If the row cannot be read.
+        Returns:
+            `True`: the attempt has to be ended.
         """
-        if attempt.cause is not None:
-            return True
-        cause = default
+        cause = Cause.HANDOVER
         with suppress(Unavailable):
             run = await retry_while_unavailable(
                 lambda: self.ledger.read_run(attempt.run.run_id), patience=_CAUSE_PATIENCE
@@ -181,8 +179,8 @@ class Executor:
             if run.attempt != attempt.run.attempt:
                 # Whatever is requested of it is for another worker to do.
                 cause = Cause.FENCED
-            else:
-                cause = Cause.HANDOVER if run.kill_requested_at is None else Cause.KILL
+            elif run.kill_requested_at is not None:
+                cause = Cause.KILL
         attempt.stop.cause = attempt.stop.cause or cause
         return True
 

@@ -36,12 +36,12 @@ _PROBE_INTERVAL = timedelta(seconds=60)
 _LISTEN_PAUSE_SECONDS = 1.0
 
 
-async def _kill(attempt: Attempt, _: WorkerMessage) -> None:
-    attempt.stop.request_kill()
+async def _kill(attempt: Attempt, message: WorkerMessage) -> None:
+    attempt.stop.request_kill(is_superseded=message.is_superseded)
 
 
-async def _force_kill(attempt: Attempt, _: WorkerMessage) -> None:
-    attempt.stop.request_kill(force=True)
+async def _force_kill(attempt: Attempt, message: WorkerMessage) -> None:
+    attempt.stop.request_kill(force=True, is_superseded=message.is_superseded)
 
 
 # What each kind does to the attempt that it is about.

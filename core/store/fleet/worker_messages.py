@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.fleet.worker_message import MessageOutcome, WorkerMessage, WorkerMessageKind
 from core.store.tables.fleet import WorkerMessageRow
+from core.store.tables.runs import RunRow
 
 # One delivery handles so many; the rest follows with the next one.
 _MAX_READ = 100
@@ -53,13 +54,14 @@ async def send(
 
 async def unhandled(session: AsyncSession, worker_id: str) -> list[WorkerMessage]:
     """The oldest messages that a worker has not handled, in the order of sending."""
-    rows = await session.scalars(
-        select(WorkerMessageRow)
+    rows = await session.execute(
+        select(WorkerMessageRow, RunRow.attempt)
+        .join(RunRow, RunRow.id == WorkerMessageRow.run_id)
         .where(WorkerMessageRow.worker_id == worker_id, WorkerMessageRow.handled_at.is_(None))
         .order_by(WorkerMessageRow.id)
         .limit(_MAX_READ)
     )
-    return [row.to_message() for row in rows]
+    return [row.to_message(run_attempt=attempt) for row, attempt in rows]
 
 
 async def has_unhandled(session: AsyncSession, worker_id: str) -> bool:

@@ -79,7 +79,7 @@ class WorkerMessageRow(Row):
     handled_at: Mapped[datetime | None]
     outcome: Mapped[str | None] = mapped_column(String(50))
 
-    def to_message(self) -> WorkerMessage:
+    def to_message(self, *, run_attempt: int) -> WorkerMessage:
         """The domain value."""
         return WorkerMessage(
             id=self.id,
@@ -89,6 +89,7 @@ class WorkerMessageRow(Row):
             kind=self.kind,
             created_at=self.created_at,
             payload=self.payload,
+            is_superseded=run_attempt != self.attempt,
         )
 
 

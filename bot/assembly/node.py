@@ -1,6 +1,6 @@
 """The worker of a process, made of its parts.
 
-Whoever only hears Slack does not import this: with it come the agent and all its libraries.
+A process that only serves Slack does not import this: it loads the agent and all its libraries.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from core.queue.jobs import RUNS_QUEUE, node_queue
 from core.queue.worker import Worker
 from core.runner.execution.executor import Executor
 from core.runner.execution.ledger import Ledger
+from core.runner.execution.work import AgentEnvironment
 from core.runner.recovery.clean_up import Cleaner
 from core.runner.recovery.interrupted_kills import InterruptedKills
 from core.runner.worker.identity import WorkerIdentity
+from core.runner.worker.inbox import Inbox
 from core.runner.worker.lease import FENCE_AFTER, Lease
 from core.runner.worker.node import Node
 from core.store.sessions.transcripts import Transcripts
@@ -51,10 +53,12 @@ def new_node(
         workspaces=workspaces,
         transcripts=Transcripts(backend.database.sessions),
         lease=lease,
-        home=home,
-        credentials=backend.settings.agent_environment,
-        installation_id=installation_id,
-        critical=backend.settings.config.critical.rules,
+        agents=AgentEnvironment(
+            home=home,
+            credentials=backend.settings.agent_environment,
+            installation_id=installation_id,
+            critical=backend.settings.config.critical.rules,
+        ),
     )
     worker = Worker(
         backend.database.dsn,
@@ -80,6 +84,7 @@ def new_node(
         ledger=ledger,
         kills=kills,
         lease=lease,
+        inbox=Inbox(backend.context, identity.worker_id, lease),
         worker=worker,
         installation_id=installation_id,
     )

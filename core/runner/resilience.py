@@ -22,6 +22,36 @@ _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 2.0
 
 
+class BoundedCalls:
+    """Calls that are waited for no longer than a limit; then they are left to their own end.
+
+    On a connection that is cut without a word even cancelling a query takes its time.
+    """
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def call(self, coroutine: Coroutine[Any, Any, T], *, limit: timedelta, name: str) -> T:
+        """The answer, if it comes in time.
+
+        Raises:
+            TimeoutError: If it does not.  The call is cancelled, which is not waited for.
+        """
+        task = asyncio.create_task(coroutine, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        try:
+            async with asyncio.timeout(limit.total_seconds()):
+                return await asyncio.shield(task)
+        finally:
+            task.cancel()
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # Retrieved, or asyncio would report that nobody did.
+
+
 async def run_uninterrupted(coroutine: Coroutine[Any, Any, T], *, name: str) -> T:
     """Run to the end, however often the caller is cancelled meanwhile.
 
@@ -40,10 +70,10 @@ async def run_uninterrupted(coroutine: Coroutine[Any, Any, T], *, name: str) -> 
 async def retry_while_unavailable(
     write: Callable[[], Awaitable[T]], *, patience: timedelta = WRITE_PATIENCE
 ) -> T:
-    """Write to the database, trying again while it is away.
+    """Write to the database, trying again while it is unreachable.
 
     Raises:
-        Unavailable: If it stayed away for longer than `patience`.
+        Unavailable: If it was unreachable for longer than `patience`.
     """
     deadline = asyncio.get_running_loop().time() + patience.total_seconds()
     pause = _FIRST_PAUSE

@@ -10,7 +10,7 @@ from core.queue import jobs
 from core.services.context import ServiceContext
 from core.store.database import leadership
 from core.store.database.advisory_locks import AdvisoryLock
-from core.store.fleet import workers
+from core.store.fleet import worker_messages, workers
 from core.store.slack import deliveries
 
 # Slack sends an event again for up to 24 hours; a key has to be known for longer.
@@ -19,6 +19,8 @@ DELIVERY_RETENTION = timedelta(days=7)
 JOB_RETENTION = timedelta(days=7)
 # Workers that went; their runs have their names on for ever.
 WORKER_RETENTION = timedelta(days=7)
+# Messages to workers: kept to investigate a kill; a worker reads its own within seconds.
+MESSAGE_RETENTION = timedelta(days=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +30,7 @@ class DeletedCounts:
     deliveries: int
     jobs: int
     workers: int = 0
+    worker_messages: int = 0
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,9 @@ class HousekeepingService:
                 ),
                 jobs=await jobs.delete_finished(session, before=now - JOB_RETENTION),
                 workers=await workers.delete_gone(session, before=now - WORKER_RETENTION),
+                worker_messages=await worker_messages.delete_sent_before(
+                    session, before=now - MESSAGE_RETENTION
+                ),
             )
 
     def leadership(self) -> AbstractAsyncContextManager[leadership.Leadership]:

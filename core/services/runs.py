@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core.agent.definitions.catalog import Catalog
 from core.domain.actor import Action, Actor
 from core.domain.errors import BadRequest, Conflict, NotFound
+from core.domain.fleet.worker_message import WorkerMessageKind
 from core.domain.kills.termination import Phase, Termination
 from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.request import (
@@ -36,6 +37,7 @@ from core.queue import jobs
 from core.services import new_runs, snapshots
 from core.services.admission import admit
 from core.services.context import ServiceContext, audit_entry, require_permission
+from core.services.worker_inbox import send_to_worker
 from core.store import audit, events, terminations
 from core.store.fleet import attempts
 from core.store.runs import run_queries, runs
@@ -241,9 +243,11 @@ class RunService:
             is_gone = run.status is RunStatus.PENDING and not await attempts.unchecked_hosts(
                 session, run.id
             )
-            if run.job_id is not None and (is_gone or run.status is RunStatus.RUNNING):
-                await jobs.abort(session, run.job_id)
+            kind = WorkerMessageKind.FORCE_KILL if request.force else WorkerMessageKind.KILL
+            await send_to_worker(session, run, kind, now=now)
             if is_gone:
+                if run.job_id is not None:
+                    await jobs.abort(session, run.job_id)
                 termination = await terminations.advance(
                     session, termination.id, Phase.CONFIRMED, now=now
                 )

@@ -78,7 +78,7 @@ async def test_a_killed_agents_last_answers_are_counted_after_its_worker_died(
     run = await rescue_harness.start_run()
     await transcribe(rescue_harness, run, answer(1))
 
-    await rescue_harness.ledger.finish_killed(run)
+    await rescue_harness.ledger.kills.finish_killed(run)
 
     ended = await rescue_harness.ledger.read_run(run.run_id)
     assert (ended.stop_reason, ended.usage.output_tokens) == (StopReason.KILLED, 100)

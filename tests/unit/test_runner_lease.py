@@ -12,7 +12,9 @@ from uuid import uuid4
 import pytest
 
 from core.agent.process.ladder import ProcessTree
-from core.runner.execution.attempt import Attempt
+from core.domain.workflow import WorkflowDefinition
+from core.runner.execution.attempt import Attempt, Opened
+from core.runner.execution.progress import Progress
 from core.runner.worker import lease as module
 from core.runner.worker.lease import Lease, boottime_seconds
 
@@ -20,11 +22,14 @@ NO_FENCE = timedelta(seconds=-1)
 
 
 def attempt() -> Attempt:
-    """An attempt whose agent works."""
-    run = SimpleNamespace(id=uuid4(), attempt=1)
-    agent = SimpleNamespace(tree=ProcessTree(f"run_{run.id.hex[:12]}", None))
-    return cast(
-        "Attempt", SimpleNamespace(run=run, agent=agent, cause=None, changed=asyncio.Event())
+    """An attempt whose agent is at work."""
+    run: Any = SimpleNamespace(id=uuid4(), attempt=1)
+    agent: Any = SimpleNamespace(tree=ProcessTree(f"run_{run.id.hex[:12]}", None))
+    return Attempt(
+        run=run,
+        definition=cast("WorkflowDefinition", None),
+        progress=Progress(model=None),
+        opened=Opened(agent=agent),
     )
 
 

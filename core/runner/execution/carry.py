@@ -15,7 +15,7 @@ from core.domain.errors import OpsError
 from core.domain.runs.carried_work import Bundle, BundleTooLarge, CarriedWork
 from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.run import StaleAttempt
-from core.runner.execution.attempt import Attempt, Cause
+from core.runner.execution.attempt import Attempt, Cause, Changes, Prepared, Stopped
 from core.runner.execution.ledger import Ledger
 from core.runner.resilience import retry_while_unavailable
 from core.store import events
@@ -31,32 +31,32 @@ log = logging.getLogger(__name__)
 _CHECK_INTERVAL = timedelta(seconds=3)
 _PAUSE_FACTOR = 20
 _MAX_PAUSE = timedelta(minutes=2)
-# Packing and storing, at the end of a leg; a shutdown leaves less time.
+# Packing and storing, at the end of an attempt; a shutdown leaves less time.
 _FINAL_CARRY_LIMIT = timedelta(seconds=30)
 _HANDOVER_CARRY_LIMIT = timedelta(seconds=4)
 
 
 @dataclass(frozen=True)
 class Carrier:
-    """Carries the work of one worker's legs."""
+    """Carries the work of one worker's attempts."""
 
     ledger: Ledger
     workspaces: Workspaces
 
-    async def load_carry_state(self, attempt: Attempt) -> None:
-        """Note how much of the workspace, as the leg finds it, the database has already."""
-        workspace = self._workspace(attempt)
+    async def load_carry_state(self, attempt: Attempt, prepared: Prepared) -> None:
+        """Note how much of the workspace, as the attempt finds it, the database has already."""
+        workspace = prepared.workspace
         carry_state = attempt.carry_state
         latest = None
         if not attempt.is_first:
             async with self.ledger.context.transaction() as session:
                 latest = await carried_work.latest_head(session, attempt.run.session_id)
         if latest is None:
-            is_carried = attempt.base_commit == workspace.base_commit
+            is_carried = prepared.base_commit == workspace.base_commit
         else:
             head, newest = latest
             is_carried, carry_state.has_saved_work_tree = (
-                head == attempt.base_commit,
+                head == prepared.base_commit,
                 newest != head,
             )
         carry_state.head_state = (
@@ -64,10 +64,10 @@ class Carrier:
         )
 
     @asynccontextmanager
-    async def carrying_commits(self, attempt: Attempt) -> AsyncIterator[None]:
+    async def carrying_commits(self, attempt: Attempt, prepared: Prepared) -> AsyncIterator[None]:
         """Carry what the agent commits, soon after, until the block ends."""
         task = asyncio.create_task(
-            self._carry_commits_loop(attempt), name=f"carry {attempt.run.run_id}"
+            self._carry_commits_loop(attempt, prepared), name=f"carry {attempt.run.run_id}"
         )
         try:
             yield
@@ -75,23 +75,22 @@ class Carrier:
             task.cancel()
             await asyncio.wait({task})
 
-    async def carry_remaining(self, attempt: Attempt) -> None:
-        """Carry all that the leg leaves, the work tree too; whatever fails is told and noted.
+    async def carry_remaining(
+        self, attempt: Attempt, stopped: Stopped | None, changes: Changes | None
+    ) -> None:
+        """Carry all that the attempt leaves, the work tree too; failures are logged and noted.
 
         Raises:
             StaleAttempt: If the run was given to another attempt meanwhile.
         """
-        if (
-            attempt.workspace is None
-            or attempt.carry_state.is_closed
-            or attempt.cause is Cause.FENCED
-        ):
+        prepared = attempt.opened.prepared
+        if prepared is None or attempt.carry_state.is_closed or attempt.cause is Cause.FENCED:
             return
         attempt.carry_state.is_closed = True
         limit = _HANDOVER_CARRY_LIMIT if attempt.cause is Cause.HANDOVER else _FINAL_CARRY_LIMIT
         try:
             async with asyncio.timeout(limit.total_seconds()):
-                await self._carry_remaining(attempt)
+                await self._carry_remaining(attempt, prepared, stopped, changes)
         except StaleAttempt:
             raise
         except TimeoutError:
@@ -108,19 +107,25 @@ class Carrier:
                 attempt, failed="a fault of Signalbox; the worker's log has it"
             )
 
-    async def _carry_remaining(self, attempt: Attempt) -> None:
-        workspace, carry_state = self._workspace(attempt), attempt.carry_state
+    async def _carry_remaining(
+        self,
+        attempt: Attempt,
+        prepared: Prepared,
+        stopped: Stopped | None,
+        changes: Changes | None,
+    ) -> None:
+        workspace, carry_state = prepared.workspace, attempt.carry_state
         head_state = await self.workspaces.read_head_state(workspace)
         is_carried = bool(head_state) and head_state == carry_state.head_state
         problem: Mapping[str, object] | None = None
         try:
-            saved = await self._save_work_tree(attempt, workspace)
+            saved = await self._save_work_tree(attempt, workspace, stopped, changes)
         except WorkspaceError as error:
             log.warning("%s: work tree not saved: %s", attempt.run.run_id, error)
             saved, problem = None, {"failed": "its uncommitted files could not be saved"}
         if saved is not None:
             try:
-                await self._store_bundle(attempt, await self._make_bundle(attempt, saved))
+                await self._store_bundle(attempt, await self._make_bundle(prepared, saved))
             except BundleTooLarge as error:
                 # Without the work tree it may fit.
                 problem = _too_large(error, commits=False)
@@ -128,20 +133,26 @@ class Carrier:
                 return
         if not is_carried or (carry_state.has_saved_work_tree and problem is None):
             try:
-                await self._store_bundle(attempt, await self._make_bundle(attempt, None))
+                await self._store_bundle(attempt, await self._make_bundle(prepared, None))
             except BundleTooLarge as error:
                 problem = _too_large(error, commits=True)
         elif problem is None:
             await self._record_event(attempt, {"nothing_new": True})
         if problem is not None:
-            # Last, so that it is what the next leg finds.
+            # Last, so that it is what the next attempt finds.
             await self._report_not_carried(attempt, **problem)
 
-    async def _save_work_tree(self, attempt: Attempt, workspace: Workspace) -> str | None:
+    async def _save_work_tree(
+        self,
+        attempt: Attempt,
+        workspace: Workspace,
+        stopped: Stopped | None,
+        changes: Changes | None,
+    ) -> str | None:
         """The work tree as a commit, if it holds anything uncommitted."""
-        saved = attempt.work_saved
+        saved = stopped.work_saved if stopped else None
         if saved is None:
-            if attempt.diff is not None and all(file.committed for file in attempt.diff.files):
+            if changes is not None and all(file.committed for file in changes.diff.files):
                 return None
             label = f"{attempt.run.run_id}/{attempt.run.attempt}"
             saved = await self.workspaces.save(workspace, label)
@@ -149,14 +160,14 @@ class Carrier:
             raise WorkspaceError("not saved", user_message="The work tree could not be saved.")
         return str(saved["commit"]) if saved.get("uncommitted_files") else None
 
-    async def _carry_commits_loop(self, attempt: Attempt) -> None:
+    async def _carry_commits_loop(self, attempt: Attempt, prepared: Prepared) -> None:
         clock = asyncio.get_running_loop().time
         while True:
             await attempt.carry_state.check_needed.wait()
             attempt.carry_state.check_needed.clear()
             began = clock()
             try:
-                await self._carry_commits(attempt)
+                await self._carry_commits(attempt, prepared)
             except StaleAttempt:
                 return
             except BundleTooLarge as error:
@@ -166,28 +177,27 @@ class Carrier:
             except OpsError as error:
                 log.warning("%s: commits not carried yet: %s", attempt.run.run_id, error)
             except Exception:
-                # The end of the leg is another chance; the agent's work goes on.
+                # The end of the attempt is another chance; the agent's work goes on.
                 log.exception("%s: commits not carried", attempt.run.run_id)
                 return
             pause = max((clock() - began) * _PAUSE_FACTOR, _CHECK_INTERVAL.total_seconds())
             await asyncio.sleep(min(pause, _MAX_PAUSE.total_seconds()))
 
-    async def _carry_commits(self, attempt: Attempt) -> None:
-        head_state = await self.workspaces.read_head_state(self._workspace(attempt))
+    async def _carry_commits(self, attempt: Attempt, prepared: Prepared) -> None:
+        head_state = await self.workspaces.read_head_state(prepared.workspace)
         if head_state == attempt.carry_state.head_state:
             return
-        bundle = await self._make_bundle(attempt, None)
+        bundle = await self._make_bundle(prepared, None)
         if bundle is not None:
             await self._store_bundle(attempt, bundle)
         attempt.carry_state.head_state = head_state
 
-    async def _make_bundle(self, attempt: Attempt, saved: str | None) -> Bundle | None:
-        workspace = self._workspace(attempt)
+    async def _make_bundle(self, prepared: Prepared, saved: str | None) -> Bundle | None:
         return await self.workspaces.bundle(
-            workspace,
-            since=workspace.base_commit,
+            prepared.workspace,
+            since=prepared.workspace.base_commit,
             saved=saved,
-            start=attempt.run.initial_commit_hash,
+            start=prepared.run.initial_commit_hash,
             max_bytes=carried_work.MAX_BYTES,
         )
 
@@ -233,7 +243,8 @@ class Carrier:
 
     async def _report_not_carried(self, attempt: Attempt, **details: object) -> None:
         """Note what could not be carried; the thread shows it."""
-        data = {**details, "workspace": attempt.workspace.id if attempt.workspace else None}
+        workspace = attempt.opened.workspace
+        data = {**details, "workspace": workspace.id if workspace else None}
         with contextlib.suppress(OpsError):
             await self._record_event(attempt, data)
 
@@ -248,11 +259,6 @@ class Carrier:
             await events.append(session, run.id, run.attempt, [record])
             if "nothing_new" not in data and "commit" not in data:
                 await bump_version(session, run.id, now=now)
-
-    def _workspace(self, attempt: Attempt) -> Workspace:
-        if attempt.workspace is None:
-            raise RuntimeError("no workspace to carry")
-        return attempt.workspace
 
 
 def _too_large(error: BundleTooLarge, *, commits: bool) -> Mapping[str, object]:

@@ -23,7 +23,7 @@ from core.store.runs import run_queries, runs
 
 @dataclass(frozen=True)
 class KillLedger:
-    """The rows of kills, as one worker writes them."""
+    """The rows of kills, as one worker writes them; `Ledger.kills` is one."""
 
     context: ServiceContext
     worker_id: str

@@ -5,59 +5,48 @@ from __future__ import annotations
 import logging
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.agent.outcome import Outcome
-from core.agent.steps import plan_from_steps
 from core.domain.fleet.attempt import AttemptRecord, node_of
 from core.domain.kills.termination import ProcessIdentity
-from core.domain.runs.event import EventKind, EventRecord, PlanItem
+from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.run import IllegalTransition, Run, StaleAttempt, StopReason
 from core.domain.runs.session import Message, MessageRole, MessageType
-from core.domain.runs.step import Step
-from core.runner.execution.attempt import Attempt, prompt_uuid_of
+from core.runner.execution.attempt import Attempt, Changes
 from core.runner.execution.closing import close_attempt
+from core.runner.execution.history import SessionHistory, read_history
 from core.runner.execution.kill_ledger import KillLedger
 from core.runner.execution.recount import recount
 from core.runner.recovery.lost_worker import LostWorker
 from core.services.admission import admit
+from core.services.context import ServiceContext
 from core.services.dispatch import dispatch_run
 from core.store import events, steps
 from core.store.database.engine import Unstorable
 from core.store.fleet import attempts
 from core.store.runs import run_queries, runs
-from core.store.sessions import messages, sessions, transcripts
+from core.store.sessions import messages, sessions
+from core.workspace.workspaces import Workspace
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True)
-class SessionHistory:
-    """What the session had before this leg.
-
-    Attributes:
-        first_task: What its first leg was asked.
-        has_received_task: Whether an earlier attempt of this run has told the agent what was asked.
-        steps: Of this run's earlier attempts.
-        plan: The task list as the last leg left it.
-        branch: Where a workspace that has to be made begins; not the branch of the work.
-    """
-
-    first_task: str
-    has_transcript: bool
-    plan: tuple[PlanItem, ...]
-    branch: str | None
-    has_received_task: bool = False
-    steps: tuple[Step, ...] = ()
-
-
 @dataclass(frozen=True)
-class Ledger(KillLedger):
+class Ledger:
     """The rows of executions on one worker."""
+
+    context: ServiceContext
+    worker_id: str
+    host: str
+
+    @property
+    def kills(self) -> KillLedger:
+        """The rows of kills, as this worker writes them."""
+        return KillLedger(self.context, self.worker_id, self.host)
 
     async def begin(self, run_id: str, attempt: int, *, job_id: int | None = None) -> Run | None:
         """Take a pending run, under this job; `None` if it is no longer to be had."""
@@ -102,36 +91,16 @@ class Ledger(KillLedger):
     async def history(self, run: Run) -> SessionHistory:
         """What the session brings along."""
         async with self.context.transaction() as session:
-            legs = await run_queries.legs_of_session(session, run.session_id)
-            earlier_runs = [
-                earlier_run for earlier_run in legs if earlier_run.created_at <= run.created_at
-            ]
-            plan: tuple[PlanItem, ...] = ()
-            for earlier_run in reversed(earlier_runs):
-                found = await steps.of_run(session, earlier_run.id)
-                if found:
-                    plan = plan_from_steps(found)
-                    break
-            conversation = await sessions.get(session, run.session_id)
-            return SessionHistory(
-                first_task=earlier_runs[0].task_input if earlier_runs else run.task_input,
-                has_transcript=await transcripts.exists(session, run.session_id),
-                has_received_task=await transcripts.contains_any(
-                    session,
-                    run.session_id,
-                    [prompt_uuid_of(run, attempt) for attempt in range(1, run.attempt)],
-                ),
-                plan=plan,
-                # Once it was prepared, the row names the branch that the work is done on.
-                branch=conversation.git_branch if run.workspace_path else run.git_branch,
-                steps=tuple(await steps.of_run(session, run.id)),
-            )
+            return await read_history(session, run)
 
-    async def record_workspace(self, attempt: Attempt) -> None:
-        """Record where the work is done and from which commit it starts."""
-        workspace = attempt.workspace
-        if workspace is None:
-            raise RuntimeError("no workspace to record")
+    async def record_workspace(
+        self, attempt: Attempt, workspace: Workspace, base_commit: str | None
+    ) -> Run:
+        """Record where the work is done and from which commit it starts.
+
+        Returns:
+            The run as it now stands.
+        """
         async with self.context.transaction() as session:
             run = await runs.change(
                 session,
@@ -142,7 +111,7 @@ class Ledger(KillLedger):
                 workspace_path=str(workspace.path),
                 git_branch=workspace.branch,
                 git_repo=workspace.repo,
-                initial_commit_hash=await _initial_commit(session, attempt),
+                initial_commit_hash=await _initial_commit(session, attempt.run, base_commit),
             )
             await sessions.change(
                 session,
@@ -150,7 +119,7 @@ class Ledger(KillLedger):
                 workspace_id=workspace.id,
                 workspace_node=node_of(self.worker_id),
             )
-        attempt.run = run
+        return run
 
     async def record_agent(self, attempt: Attempt, agent: ProcessIdentity) -> None:
         """Record the agent's process."""
@@ -158,7 +127,7 @@ class Ledger(KillLedger):
             await attempts.set_agent(session, attempt.run.id, attempt.run.attempt, agent)
 
     async def write_progress(self, attempt: Attempt) -> None:
-        """Write what is new of a leg.  What cannot be written is kept for the next time.
+        """Write what is new of an attempt.  What cannot be written is kept for the next write.
 
         Raises:
             StaleAttempt: If the run was given to another worker meanwhile.
@@ -167,7 +136,7 @@ class Ledger(KillLedger):
         records = attempt.progress.drain()
         try:
             async with self.context.transaction() as session:
-                attempt.run = await runs.change(
+                await runs.change(
                     session,
                     attempt.run.run_id,
                     now=self.context.clock(),
@@ -180,7 +149,9 @@ class Ledger(KillLedger):
             attempt.progress.restore_records(records)
             raise
 
-    async def finish(self, attempt: Attempt, outcome: Outcome) -> Run:
+    async def finish(
+        self, attempt: Attempt, outcome: Outcome, changes: Changes | None = None
+    ) -> Run:
         """Write the end of a run: last figures, result, diff, events, all or nothing."""
         now = self.context.clock()
         stop_reason, result = outcome.stop_reason, outcome.result
@@ -192,9 +163,9 @@ class Ledger(KillLedger):
         final = attempt.progress.columns()
         final["result"] = result
         final["error_message"] = outcome.error
-        if attempt.diff is not None:
-            final["diff"] = attempt.diff
-            final["final_commit_hash"] = attempt.final_commit
+        if changes is not None:
+            final["diff"] = changes.diff
+            final["final_commit_hash"] = changes.final_commit
         if stop_reason is StopReason.MAX_TURNS and run.max_turns is not None:
             # The program counts the turn it refused to take.
             final["turns"] = min(attempt.progress.turns, run.max_turns)
@@ -259,7 +230,7 @@ class Ledger(KillLedger):
             return ended
 
     async def hand_back(self, attempt: Attempt, *, reason: str) -> Run:
-        """Give a leg of this worker back to the queue, with all that is known of it."""
+        """Give an attempt of this worker back to the queue, with all that is known of it."""
         try:
             await self.write_progress(attempt)
         except Unstorable:
@@ -288,20 +259,13 @@ class Ledger(KillLedger):
             await dispatch_run(session, run, now=now)
 
 
-async def _initial_commit(session: AsyncSession, attempt: Attempt) -> str | None:
+async def _initial_commit(session: AsyncSession, run: Run, base_commit: str | None) -> str | None:
     """The commit at which the run began; an earlier attempt can have begun before the first."""
-    known = attempt.run.initial_commit_hash
-    if known is None and attempt.run.attempt > 1:
-        ready = await events.of_run(
-            session, attempt.run.id, kinds=(EventKind.WORKSPACE_READY,), limit=1
-        )
-        return None if ready else attempt.base_commit
-    return known or attempt.base_commit
-
-
-def state_dir_of(home: Path, run: Run) -> Path:
-    """Where the agent of this attempt has its home: fresh for each attempt."""
-    return home / "agents" / f"{run.run_id}-{run.attempt}"
+    known = run.initial_commit_hash
+    if known is None and run.attempt > 1:
+        ready = await events.of_run(session, run.id, kinds=(EventKind.WORKSPACE_READY,), limit=1)
+        return None if ready else base_commit
+    return known or base_commit
 
 
 def _run_metadata(attempt: Attempt, outcome: Outcome) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from core.agent.outcome import Outcome, determine_outcome
 from core.agent.protocol import AgentFailed
 from core.domain.errors import OpsError
 from core.domain.runs.run import Run, StopReason
-from core.runner.execution.attempt import Attempt, Cause
-from core.runner.execution.ledger import SessionHistory
+from core.runner.execution.attempt import Attempt, Cause, Failure
+from core.runner.execution.history import SessionHistory
 
 RESUME_PROMPT = (
     "Your work was interrupted because the machine it ran on was restarted. Look at the state "
@@ -22,7 +22,7 @@ def prompt_of(run: Run, history: SessionHistory) -> str:
     if history.has_received_task:
         return RESUME_PROMPT
     if run.parent_run_id is not None and not history.has_transcript:
-        # The earlier legs ended before the agent heard of the task.
+        # The earlier runs ended before the agent received the task.
         return (
             history.first_task
             if run.task_input == history.first_task
@@ -31,35 +31,42 @@ def prompt_of(run: Run, history: SessionHistory) -> str:
     return run.task_input
 
 
-def outcome_of(attempt: Attempt) -> Outcome:
-    """Why a leg stopped: ended from outside, never really begun, or by the agent's own account."""
-    failure = attempt.failure
+def outcome_of(attempt: Attempt, failure: Failure | None) -> Outcome:
+    """Why an attempt stopped: ended from outside, failed early, or by the agent's own account."""
     if attempt.cause is Cause.KILL:
         return Outcome(stop_reason=StopReason.KILLED, result=None, error=None)
-    if failure is not None and failure[0] is not StopReason.AGENT_ERROR:
-        return Outcome(stop_reason=failure[0], result=None, error=failure[1].user_message)
+    if failure is not None and failure.stop_reason is not StopReason.AGENT_ERROR:
+        return Outcome(
+            stop_reason=failure.stop_reason, result=None, error=failure.error.user_message
+        )
     return determine_outcome(
         result=attempt.progress.result,
         texts=attempt.progress.texts,
         is_timed_out=attempt.cause is Cause.TIMEOUT,
-        failure=failure[1] if failure and isinstance(failure[1], AgentFailed) else None,
+        failure=failure.error if failure and isinstance(failure.error, AgentFailed) else None,
         rate_limit=attempt.progress.rate_limit,
     )
 
 
-def os_failure(error: OSError) -> tuple[StopReason, OpsError]:
+def failure_of_os(error: OSError) -> Failure:
     """What an error of the operating system means to a person."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StopReason.WORKSPACE_ERROR, OpsError(
-            "disk full",
-            user_message="The worker's disk is full. Free some space on it (old workspaces first), "
-            "then continue the run; one that had not begun is started again.",
+        return Failure(
+            stop_reason=StopReason.WORKSPACE_ERROR,
+            error=OpsError(
+                "disk full",
+                user_message="The worker's disk is full. Free some space on it (old workspaces "
+                "first), then continue the run; one that had not begun is started again.",
+            ),
         )
-    return StopReason.SETUP_ERROR, OpsError(
-        f"operating system: {error}",
-        user_message="The worker could not set the run up (an error of its operating system). "
-        "Its log has the details. Once that is mended, continue the run; one that had not begun is "
-        "started again.",
+    return Failure(
+        stop_reason=StopReason.SETUP_ERROR,
+        error=OpsError(
+            f"operating system: {error}",
+            user_message="The worker could not set the run up (an error of its operating system). "
+            "Its log has the details. Once that is mended, continue the run; one that had not "
+            "begun is started again.",
+        ),
     )
 
 

@@ -1,4 +1,4 @@
-"""What is known of a leg while it runs, gathered from the agent's events for the next write."""
+"""What is known of an attempt while it runs, gathered from its events for the next write."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ NO_PRIOR_USAGE = PriorUsage()
 
 
 class Progress:
-    """The growing account of one leg, with what its earlier attempts have used.
+    """The growing account of one attempt, with what the run's earlier attempts have used.
 
     Attributes:
         prior_usage: Added to every figure of this attempt.
         result: The program's last own account of its end, if it gave one.
         texts: The main agent's last texts, oldest first.
         tests: Counts of the last test run whose summary was seen.
-        plan: Its task list as last seen, carried to the session's next leg.
+        plan: Its task list as last seen, carried to the session's next run.
         is_dirty: Whether something was taken in since the last `drain`.
     """
 
@@ -117,7 +117,7 @@ class Progress:
         self._records.append(EventRecord(kind=kind, at=at, data=data))
 
     def close_steps(self, *, succeeded: bool, error: str | None, at: datetime) -> None:
-        """Settle the steps of a leg that is over: none stays in progress."""
+        """Settle the steps of an attempt that is over: none stays in progress."""
         self.steps = end_steps(self.steps, succeeded=succeeded, now=at, error=error)
 
     def drain(self) -> list[EventRecord]:
@@ -190,15 +190,13 @@ class Progress:
 
     def columns(self) -> RunChanges:
         """The run's fields as they now stand."""
-        cost_usd, cost_source = self.cost()
         columns: RunChanges = {
             "turns": self.turns,
             "usage": self.usage,
-            "cost_usd": cost_usd,
-            "cost_source": cost_source,
             "tool_calls": self._tool_calls,
             "tools_used": tuple(self._tools_used),
         }
+        columns["cost_usd"], columns["cost_source"] = self.cost()
         if self.model is not None:
             columns["ai_model"] = self.model
         if self._activity is not None:

@@ -1,4 +1,4 @@
-"""The workspace of a leg: here already, carried from another node, or made anew."""
+"""The workspace of an attempt: here already, carried from another node, or made anew."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ class EarlierWork:
 async def ensure_workspace(
     attempt: Attempt, branch: str | None, *, ledger: Ledger, workspaces: Workspaces
 ) -> Workspace:
-    """Find or make the workspace that a leg goes on in.
+    """Find or make the workspace that an attempt works in.
 
     What is on this disk is used if the session worked here last, else what was carried.
 
     Args:
-        attempt: The leg; what was restored, and what is missing, is noted in its account.
+        attempt: What was restored, and what is missing, is noted in its account.
         branch: Where a workspace that has to be made begins.
         ledger: The rows.
         workspaces: Those of this node.

@@ -46,7 +46,7 @@ class InterruptedKills:
     """What one worker does about kills that nobody executes any more.
 
     Attributes:
-        patience: How long a run is kept whose machine is away.
+        patience: How long a run is kept whose machine is unreachable.
         remote_grace: How long the workers of the other machine have to finish it first.
     """
 
@@ -90,18 +90,18 @@ class InterruptedKills:
         Returns:
             The run as it now stands: killed if all of it is proven gone.
         """
-        termination = await self.ledger.open_termination(run)
+        termination = await self.ledger.kills.open_termination(run)
         if termination is not None and self._is_paused(termination):
             return run
         async with self.ledger.context.transaction() as session:
             records = await attempts.of_run(session, run.id)
-        local_records = [one for one in records if self.ledger.is_local_attempt(one)]
+        local_records = [one for one in records if self.ledger.kills.is_local_attempt(one)]
         remote_records = [
             one for one in records[-1:] if one not in local_records and one.gone_at is None
         ]
         proof = await self._end_processes(run, local_records)
         if proof.is_confirmed and local_records:
-            await self.ledger.record_run_gone(run)
+            await self.ledger.kills.record_run_gone(run)
         if proof.is_confirmed and not remote_records:
             if run.job_id is not None and run.is_live and not is_job_held:
                 async with self.ledger.context.transaction() as session:
@@ -131,7 +131,7 @@ class InterruptedKills:
             )
             saved = await self._save(run)
         elif local_records:
-            # Another leg may work in its workspace by now.
+            # Another run may work in its workspace by now.
             cleanup = {
                 "state_dirs": await self.cleaner.remove_state_dirs(
                     run, [one.attempt for one in local_records]
@@ -139,10 +139,10 @@ class InterruptedKills:
             }
         if termination is not None:
             self._pauses.pop(termination.id, None)
-            await self.ledger.record_phase(
+            await self.ledger.kills.record_phase(
                 run, termination, Phase.CONFIRMED, proof, work_saved=saved, cleanup=cleanup
             )
-        await self.ledger.finish_killed(run)
+        await self.ledger.kills.finish_killed(run)
         log.warning("%s: its kill is confirmed", run.run_id)
         return await self.ledger.read_run(run.run_id)
 
@@ -171,7 +171,7 @@ class InterruptedKills:
             )
         if termination.phase is not Phase.UNCONFIRMED:
             try:
-                await self.ledger.record_phase(run, termination, Phase.UNCONFIRMED, proof)
+                await self.ledger.kills.record_phase(run, termination, Phase.UNCONFIRMED, proof)
             except IllegalPhase as error:
                 log.info("%s: %s", run.run_id, error)
                 return await self.ledger.read_run(run.run_id)

@@ -77,10 +77,12 @@ async def _report(ledger: Ledger, run_id: str, proof: Proof) -> None:
             ended_attempts = [
                 one.attempt
                 for one in await attempts.of_run(session, run.id)
-                if ledger.is_local_attempt(one) and one.ended_at is not None
+                if ledger.kills.is_local_attempt(one) and one.ended_at is not None
             ]
             if proof.is_confirmed and ended_attempts:
-                await ledger.record_attempts_gone(session, run, max_attempt=max(ended_attempts))
+                await ledger.kills.record_attempts_gone(
+                    session, run, max_attempt=max(ended_attempts)
+                )
             await runs.change(session, run.run_id, now=now)
     except NotFound:
         log.warning("%s is no run of this database", run_id)

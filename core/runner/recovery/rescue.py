@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -22,8 +23,8 @@ from core.store.runs import run_queries
 
 log = logging.getLogger(__name__)
 
-# After an outage of the database every heartbeat is old: only who is still silent 2.5
-# heartbeats later is lost.
+# After an outage of the database every heartbeat is old: only a worker that is still silent
+# 2.5 heartbeats later is lost.
 RECHECK_AFTER = 2.5 * HEARTBEAT_INTERVAL
 # A run that takes its worker down each time would go round for ever.
 MAX_LOSSES = 3
@@ -48,7 +49,7 @@ class Rescue:
     suspected_jobs: dict[int, datetime] = field(default_factory=dict)
 
     async def rescue_lost_runs(self) -> list[Run]:
-        """Look once for runs whose worker is silent; those lost are given on.
+        """Look once for runs whose worker is silent; those lost are reassigned.
 
         Returns:
             The runs that were found lost, as they now stand.
@@ -58,6 +59,7 @@ class Rescue:
             silent = await run_queries.stalled(session, before=now - STALLED_AFTER)
             # Nothing depends on it, but people look at the list.
             await workers.mark_gone(session, before=now - 2 * STALLED_AFTER, now=now)
+            silent_jobs = await jobs.list_stalled(session, max_silence=STALLED_AFTER)
         still_silent = {(run.run_id, run.attempt): process.heartbeat_at for run, process in silent}
         self.suspected_attempts = {
             key: seen
@@ -70,13 +72,11 @@ class Rescue:
             since, _ = self.suspected_attempts.setdefault(key, (now, process.heartbeat_at))
             if now - since >= RECHECK_AFTER and await self._take_lease(run, process):
                 lost.append(await self.reassign(run, process))
-        await self._rescue_lost_jobs(now)
+        await self._rescue_lost_jobs(silent_jobs, now)
         return lost
 
-    async def _rescue_lost_jobs(self, now: datetime) -> None:
+    async def _rescue_lost_jobs(self, silent: Sequence[jobs.Job], now: datetime) -> None:
         """Jobs of a worker that died between taking them and beginning their run."""
-        async with self.ledger.context.transaction() as session:
-            silent = await jobs.list_stalled(session, max_silence=STALLED_AFTER)
         still_silent = {job.job_id for job in silent}
         self.suspected_jobs = {
             job_id: at for job_id, at in self.suspected_jobs.items() if job_id in still_silent
@@ -95,7 +95,7 @@ class Rescue:
                 await self.ledger.enqueue_new_job(run)
 
     async def reassign_runs_of_predecessors(self, node: str) -> list[Run]:
-        """Give on the runs of an earlier worker that had this node's name.
+        """Reassign the runs of an earlier worker that had this node's name.
 
         It is surely dead: the node's lock is held, and no duplicate of the node was seen
         (`core/runner/worker/duplicate_node.py`).
@@ -131,7 +131,7 @@ class Rescue:
         try:
             if run.kill_requested_at is not None:
                 return await self.kills.finish_kill(run)
-            if self.ledger.is_local_attempt(process):
+            if self.ledger.kills.is_local_attempt(process):
                 is_same_host = process.host == self.ledger.host
                 proof = await end_tree(
                     run_marker=run.run_id,
@@ -139,7 +139,7 @@ class Rescue:
                     attempt=process.attempt,
                 )
                 if proof.is_confirmed:
-                    await self.ledger.record_run_gone(run)
+                    await self.ledger.kills.record_run_gone(run)
             if run.job_id is not None:
                 async with self.ledger.context.transaction() as session:
                     await jobs.finish_abandoned(session, run.job_id)
@@ -152,7 +152,7 @@ class Rescue:
             raise
         except Exception:
             # One run that cannot be settled must keep no other from it, nor end this worker.
-            log.exception("%s cannot be given on, it is tried again", run.run_id)
+            log.exception("%s cannot be reassigned, it is tried again", run.run_id)
             return run
 
     async def _resume_or_fail(self, run: Run, process: AttemptRecord) -> Run:
@@ -163,7 +163,9 @@ class Rescue:
             return await self._fail(run, lost, "Its workflow is set to stop then.")
         if lost.loss_count >= MAX_LOSSES:
             return await self._fail(
-                run, lost, f"That was the {MAX_LOSSES}rd time, so it is not tried again by itself."
+                run,
+                lost,
+                f"That was the {MAX_LOSSES}rd time, so it is not tried again automatically.",
             )
         log.warning("%s: worker %s was lost, it goes on", run.run_id, process.worker_id)
         return await self.ledger.requeue(run, reason="its worker was lost", lost=lost)

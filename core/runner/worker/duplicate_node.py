@@ -15,7 +15,7 @@ from core.runner.worker.identity import WorkerIdentity
 from core.services.context import ServiceContext
 from core.store.fleet import workers
 
-# Who lives is heard of twice in it.
+# A living worker renews its heartbeat twice in it.
 OBSERVATION_TIME = 2.5 * HEARTBEAT_INTERVAL
 _RECHECK_INTERVAL = timedelta(seconds=1)
 
@@ -51,7 +51,7 @@ async def register_exclusively(
     """Register a worker, and call its node's earlier ones gone once they are known to be.
 
     The lock on this disk proves it of the one that held it before on this host.  Any other that
-    was heard of lately is watched: a machine that was booted anew, or a disk that is there twice.
+    has a recent heartbeat is watched: a machine that was rebooted, or a disk that exists twice.
     Two that start at the same time see each other, for each registers first and keeps beating.
 
     Raises:

@@ -33,15 +33,21 @@ AttemptKey = tuple[UUID, int]
 
 
 class Lease:
-    """The legs this worker executes, and when the database last said that they are its own."""
+    """The attempts this worker executes, and when the database last said that they are its own.
+
+    Attributes:
+        inbox_check_needed: Set when an attempt begins here: a message about it may have come
+            before it.
+    """
 
     def __init__(self, *, fence_after: timedelta = FENCE_AFTER) -> None:
         self._fence = fence_after.total_seconds()
         self._attempts: dict[AttemptKey, Attempt] = {}
         self._paused: dict[AttemptKey, ProcessTree] = {}
         self._renewed_at = boottime_seconds()
-        # Pausing and going on take turns: who is told both must end up as told last.
+        # Pausing and resuming take turns: the later one must be the last to act.
         self._pause_lock = asyncio.Lock()
+        self.inbox_check_needed = asyncio.Event()
 
     @property
     def executing(self) -> frozenset[AttemptKey]:
@@ -52,6 +58,10 @@ class Lease:
         """Whether this worker executes the present attempt of a run."""
         return (run.id, run.attempt) in self._attempts
 
+    def find(self, run_id: UUID, attempt: int) -> Attempt | None:
+        """An attempt that this worker executes."""
+        return self._attempts.get((run_id, attempt))
+
     @property
     def paused(self) -> frozenset[AttemptKey]:
         """Those whose agents stand still."""
@@ -59,9 +69,10 @@ class Lease:
 
     @contextmanager
     def holding(self, attempt: Attempt) -> Iterator[None]:
-        """Hold a leg from its beginning to its end."""
+        """Hold an attempt from its beginning to its end."""
         key = attempt.run.id, attempt.run.attempt
         self._attempts[key] = attempt
+        self.inbox_check_needed.set()
         try:
             yield
         finally:
@@ -105,8 +116,9 @@ class Lease:
                 silent_for = boottime_seconds() - self._renewed_at
                 if silent_for <= self._fence:
                     return
-                if key not in self._paused and attempt.agent is not None and attempt.cause is None:
-                    tree = attempt.agent.tree
+                agent = attempt.opened.agent
+                if key not in self._paused and agent is not None and attempt.cause is None:
+                    tree = agent.tree
                     count = await pause_tree(tree)
                     if key in self._attempts:
                         self._paused[key] = tree

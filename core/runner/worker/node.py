@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 from core.domain.errors import Unavailable
@@ -18,17 +17,19 @@ from core.runner.execution.ledger import Ledger
 from core.runner.recovery.interrupted_kills import InterruptedKills
 from core.runner.recovery.leftovers import clean_up_leftovers
 from core.runner.recovery.rescue import Rescue
+from core.runner.resilience import BoundedCalls
 from core.runner.worker.duplicate_node import register_exclusively
 from core.runner.worker.identity import WorkerIdentity
+from core.runner.worker.inbox import Inbox
 from core.runner.worker.lease import Lease, boottime_seconds
 from core.services.dispatch import release_waiting_jobs
-from core.store.fleet import attempts, workers
+from core.store.fleet import attempts, worker_messages, workers
 
 log = logging.getLogger(__name__)
 
 # A heartbeat that hangs is given up, to be tried on another connection.
 _HEARTBEAT_LIMIT = timedelta(seconds=8)
-# While the database is away; its return is to be noticed soon.
+# While the database is unreachable; its return is to be noticed soon.
 _HEARTBEAT_RETRY_PAUSE = timedelta(seconds=1)
 _SIGN_OFF_LIMIT = timedelta(seconds=2)
 
@@ -38,11 +39,12 @@ OwnAttempts = frozenset[tuple[UUID, int]]
 
 @dataclass
 class Node:
-    """A worker with its heartbeat, its lease and its look-out for lost workers.
+    """A worker with its heartbeat, its lease, its inbox and its search for lost workers.
 
     Attributes:
         record: What the fleet is told of it.
         lease: What it executes, as its executor notes it.
+        inbox: Delivers messages about what it executes.
     """
 
     identity: WorkerIdentity
@@ -50,11 +52,12 @@ class Node:
     ledger: Ledger
     kills: InterruptedKills
     lease: Lease
+    inbox: Inbox
     worker: Worker
     installation_id: str
     is_up: bool = False
     _heartbeat_requested: asyncio.Event = field(default_factory=asyncio.Event)
-    _renewals: set[asyncio.Task[OwnAttempts]] = field(default_factory=set)
+    _renewals: BoundedCalls = field(default_factory=BoundedCalls)
 
     @property
     def is_ready(self) -> bool:
@@ -73,6 +76,7 @@ class Node:
                 group.create_task(self._heartbeat_loop(), name="heartbeat"),
                 group.create_task(self.lease.watch(), name="lease"),
                 group.create_task(self._rescue_loop(), name="rescue"),
+                group.create_task(self.inbox.run(), name="inbox"),
             ]
             self.is_up = True
             try:
@@ -109,36 +113,17 @@ class Node:
             queried_at = boottime_seconds()
             pause = HEARTBEAT_INTERVAL
             try:
-                own = await self._renew_within(_HEARTBEAT_LIMIT, self._renew())
+                own = await self._renewals.call(
+                    self._renew(), limit=_HEARTBEAT_LIMIT, name="renew lease"
+                )
                 await self.lease.renew(own, queried_at=queried_at)
             except (Unavailable, TimeoutError):
-                log.warning("no heartbeat: the database is away")
+                log.warning("no heartbeat: the database is unreachable")
                 pause = _HEARTBEAT_RETRY_PAUSE
             except Exception:
                 # Without a heartbeat its agents pause; with its end they would be lost.
                 log.exception("no heartbeat")
             await self._sleep(pause)
-
-    async def _renew_within(
-        self, limit: timedelta, renewal: Coroutine[Any, Any, OwnAttempts]
-    ) -> OwnAttempts:
-        """The answer, if it comes in time; else the question is left to its own end.
-
-        On a line that is cut without a word even calling a question off takes its time.
-        """
-        task = asyncio.create_task(renewal, name="renew lease")
-        self._renewals.add(task)
-        task.add_done_callback(self._renewal_done)
-        try:
-            async with asyncio.timeout(limit.total_seconds()):
-                return await asyncio.shield(task)
-        finally:
-            task.cancel()
-
-    def _renewal_done(self, task: asyncio.Task[OwnAttempts]) -> None:
-        self._renewals.discard(task)
-        if not task.cancelled():
-            task.exception()  # Looked at, or asyncio would complain that nobody did.
 
     async def _renew(self) -> OwnAttempts:
         async with self.ledger.context.transaction() as session:
@@ -149,8 +134,10 @@ class Node:
                 now=self.ledger.context.clock(),
                 executing=self.lease.executing,
             )
+            if await worker_messages.has_unhandled(session, self.identity.worker_id):
+                self.inbox.wake()
             if self.record.state is WorkerState.DRAINING:
-                # What waits for this node in particular is anybody's now.
+                # Jobs that wait for this node in particular are for every worker now.
                 await release_waiting_jobs(session, now=self.ledger.context.clock())
             return own
 
@@ -175,9 +162,9 @@ class Node:
                 async with self.ledger.context.transaction() as session:
                     await release_waiting_jobs(session, now=self.ledger.context.clock())
             except Unavailable:
-                log.warning("no look-out for lost workers: the database is away")
+                log.warning("no search for lost workers: the database is unreachable")
             except Exception:
-                log.exception("no look-out for lost workers; the next one follows")
+                log.exception("the search for lost workers failed; the next one follows")
 
     async def _sign_off(self) -> None:
         now = self.ledger.context.clock()
@@ -190,7 +177,7 @@ class Node:
                 await workers.record_heartbeat(session, self._current_record())
                 await release_waiting_jobs(session, now=now)
         except (Unavailable, TimeoutError):
-            log.warning("left without a word: the database is away")
+            log.warning("did not sign off: the database is unreachable")
 
     async def _retry_until_available(
         self, description: str, action: Callable[[], Awaitable[None]]
@@ -199,5 +186,5 @@ class Node:
             try:
                 return await action()
             except Unavailable:
-                log.warning("cannot %s yet: the database is away", description)
+                log.warning("cannot %s yet: the database is unreachable", description)
                 await asyncio.sleep(1)

@@ -163,6 +163,19 @@ async def mark_gone(
     )
 
 
+async def is_open(session: AsyncSession, run: UUID, attempt: int, *, worker_id: str) -> bool:
+    """Whether an attempt is this worker's and not over, as far as the database knows."""
+    found = await session.scalar(
+        select(AttemptRow.id).where(
+            AttemptRow.run_id == run,
+            AttemptRow.attempt == attempt,
+            AttemptRow.worker_id == worker_id,
+            AttemptRow.ended_at.is_(None),
+        )
+    )
+    return found is not None
+
+
 async def unchecked_hosts(session: AsyncSession, run: UUID) -> list[str]:
     """List the hosts of a run's attempts without a proof that their processes are gone."""
     hosts = await session.scalars(

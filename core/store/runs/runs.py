@@ -88,7 +88,7 @@ async def begin(
         worker_id: The worker that executes it.
         now: The present time.
         job_id: The job that the worker executes.  It must be the run's present job, because a kill
-            reaches the worker through it.  `None` skips this check.
+            of a pending run aborts that job.  `None` skips this check.
 
     Raises:
         RunNotFound: If no run has this id.

@@ -1,12 +1,16 @@
-"""Tables of the fleet: its workers and its caps."""
+"""Tables of the fleet: its workers, messages to them, and its caps."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
+from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, String
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, String, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from core.domain.fleet.worker_message import MessageOutcome, WorkerMessage
 from core.domain.fleet.workers import WorkerRecord, WorkerState
 from core.store.tables.base import Row, check_in
 
@@ -44,6 +48,48 @@ class WorkerRow(Row):
             heartbeat_at=self.heartbeat_at,
             stopped_at=self.stopped_at,
             live_runs=live_runs,
+        )
+
+
+class WorkerMessageRow(Row):
+    """One row of `worker_messages`: something that one worker is to do about one attempt.
+
+    No constraint lists the kinds: a new one needs no migration, and a worker of an older
+    version marks it as unknown.
+    """
+
+    __tablename__ = "worker_messages"
+    __table_args__ = (
+        CheckConstraint(check_in("outcome", MessageOutcome), name="valid_message_outcome"),
+        Index(
+            "idx_worker_messages_unhandled",
+            "worker_id",
+            "id",
+            postgresql_where=text("handled_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    worker_id: Mapped[str]
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("workflow_runs.id"))
+    attempt: Mapped[int]
+    kind: Mapped[str] = mapped_column(String(50))
+    payload: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'"))
+    created_at: Mapped[datetime]
+    handled_at: Mapped[datetime | None]
+    outcome: Mapped[str | None] = mapped_column(String(50))
+
+    def to_message(self, *, run_attempt: int) -> WorkerMessage:
+        """The domain value."""
+        return WorkerMessage(
+            id=self.id,
+            worker_id=self.worker_id,
+            run_id=self.run_id,
+            attempt=self.attempt,
+            kind=self.kind,
+            created_at=self.created_at,
+            payload=self.payload,
+            is_superseded=run_attempt != self.attempt,
         )
 
 

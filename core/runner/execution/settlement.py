@@ -1,0 +1,152 @@
+"""The last step of an execution: record the end, and clear away what the attempt needed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+from core.agent.process.ladder import end_tree
+from core.domain.errors import Unavailable
+from core.domain.kills.termination import Phase
+from core.domain.runs.run import IllegalTransition, Run, StaleAttempt
+from core.runner.execution.attempt import Attempt, Cause, Changes, Failure, Stopped
+from core.runner.execution.carry import Carrier
+from core.runner.execution.ending import AttemptEnding
+from core.runner.execution.ledger import Ledger
+from core.runner.execution.outcome import outcome_of, unexpected_error
+from core.runner.execution.work import state_dir_of
+from core.runner.resilience import UNLIMITED_PATIENCE, retry_while_unavailable
+from core.workspace.errors import WorkspaceError
+from core.workspace.workspaces import Workspaces
+
+log = logging.getLogger(__name__)
+
+_DIFF_LIMIT = timedelta(seconds=60)
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """Settles one worker's attempts.
+
+    Attributes:
+        home: Where the agents' own homes are kept.
+    """
+
+    ledger: Ledger
+    workspaces: Workspaces
+    carrier: Carrier
+    home: Path
+
+    async def settle(
+        self, attempt: Attempt, failure: Failure | None, stopped: Stopped | None
+    ) -> None:
+        """Hand the attempt over, or record its end; one that was taken over is left alone.
+
+        Args:
+            attempt: With nothing of it running any more.
+            failure: What ended its work, if it did not end well.
+            stopped: What its ending from outside found, if there was one.
+        """
+        try:
+            if attempt.cause is Cause.FENCED:
+                return
+            if attempt.cause is Cause.HANDOVER and await self._hand_over(attempt, stopped):
+                return
+            changes = await self._read_changes(attempt)
+            if attempt.cause is not Cause.KILL:
+                await self.carrier.carry_remaining(attempt, stopped, changes)
+            await self._finish(attempt, failure, changes)
+            await self._finish_late_kill(attempt.run)
+            if attempt.cause is Cause.KILL:
+                # A kill does not wait for it.
+                await self.carrier.carry_remaining(attempt, stopped, changes)
+        except (StaleAttempt, IllegalTransition) as error:
+            log.warning("%s: its end is no longer ours to write: %s", attempt.run.run_id, error)
+        finally:
+            state_dir = state_dir_of(self.home, attempt.run)
+            await asyncio.to_thread(shutil.rmtree, state_dir, ignore_errors=True)
+
+    async def _hand_over(self, attempt: Attempt, stopped: Stopped | None) -> bool:
+        """Give an attempt back to the queue.
+
+        Returns:
+            Whether it was; not if somebody has asked for a kill meanwhile.
+
+        Raises:
+            StaleAttempt: If the run was given to another attempt.
+        """
+        await self.carrier.carry_remaining(attempt, stopped, None)
+        present = await retry_while_unavailable(
+            lambda: self.ledger.read_run(attempt.run.run_id), patience=UNLIMITED_PATIENCE
+        )
+        if present.attempt != attempt.run.attempt:
+            raise StaleAttempt(attempt.run.run_id, attempt.run.attempt)
+        if present.kill_requested_at is None:
+            await retry_while_unavailable(
+                lambda: self.ledger.hand_back(attempt, reason="its worker was shut down"),
+                patience=UNLIMITED_PATIENCE,
+            )
+            return True
+        attempt.stop.cause = Cause.KILL
+        if stopped is not None:
+            await AttemptEnding(self.ledger, attempt).record_proof(
+                replace(stopped, termination=None)
+            )
+        return False
+
+    async def _finish(
+        self, attempt: Attempt, failure: Failure | None, changes: Changes | None
+    ) -> None:
+        outcome = outcome_of(attempt, failure)
+        try:
+            await retry_while_unavailable(
+                lambda: self.ledger.finish(attempt, outcome, changes), patience=UNLIMITED_PATIENCE
+            )
+        except (StaleAttempt, IllegalTransition, Unavailable):
+            raise
+        except Exception:
+            # Nothing may stay `running` because of what its account holds.
+            log.exception("%s: its account could not be written", attempt.run.run_id)
+            await retry_while_unavailable(
+                lambda: self.ledger.fail(
+                    attempt.run, outcome.stop_reason, unexpected_error(attempt.run).user_message
+                ),
+                patience=UNLIMITED_PATIENCE,
+            )
+        log.info("%s ended: %s", attempt.run.run_id, outcome.stop_reason)
+
+    async def _finish_late_kill(self, run: Run) -> None:
+        """Conclude a kill that came while the run was ending without it."""
+        kills = self.ledger.kills
+        termination = await retry_while_unavailable(
+            lambda: kills.open_termination(run), patience=UNLIMITED_PATIENCE
+        )
+        if termination is None:
+            return
+        proof = await end_tree(run_marker=run.run_id, root=None)
+        phase = Phase.CONFIRMED if proof.is_confirmed else Phase.UNCONFIRMED
+        await retry_while_unavailable(
+            lambda: kills.record_phase(run, termination, phase, proof),
+            patience=UNLIMITED_PATIENCE,
+        )
+
+    async def _read_changes(self, attempt: Attempt) -> Changes | None:
+        """See what changed.  A run whose diff cannot be taken has none; it ends all the same."""
+        prepared = attempt.opened.prepared
+        if prepared is None:
+            return None
+        try:
+            async with asyncio.timeout(_DIFF_LIMIT.total_seconds()):
+                return Changes(
+                    final_commit=await self.workspaces.head(prepared.workspace),
+                    diff=await self.workspaces.diff(
+                        prepared.workspace, prepared.run.initial_commit_hash
+                    ),
+                )
+        except (WorkspaceError, TimeoutError) as error:
+            log.warning("%s: no diff: %s", attempt.run.run_id, error)
+            return None

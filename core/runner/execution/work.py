@@ -1,0 +1,163 @@
+"""The work of an attempt: prepare the workspace, then converse with the agent to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.agent.critical import DEFAULT_RULES, CriticalRules
+from core.agent.process.ladder import end_tree
+from core.agent.protocol import AgentFailed, AgentSession, Launch
+from core.agent.session import open_agent
+from core.domain.errors import OpsError
+from core.domain.runs.event import EventKind, ToolFinished
+from core.domain.runs.run import Run, StopReason
+from core.runner.execution.attempt import Attempt, Failure, Prepared
+from core.runner.execution.carry import Carrier
+from core.runner.execution.history import SessionHistory
+from core.runner.execution.ledger import Ledger
+from core.runner.execution.outcome import failure_of_os, prompt_of, unexpected_error
+from core.runner.execution.prior_usage import budget_left, turns_left
+from core.runner.execution.workspace import ensure_workspace
+from core.runner.resilience import retry_while_unavailable
+from core.store.sessions.transcripts import Transcripts
+from core.workspace.errors import WorkspaceError
+from core.workspace.source import BadRepository
+from core.workspace.workspaces import Workspaces
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentEnvironment:
+    """What every agent of a worker is started with.
+
+    Attributes:
+        home: Where the agents' own homes are kept, one for each attempt.
+        credentials: The agent's, from the environment; never stored.
+        installation_id: Marks the processes of this installation, for sweeps.
+        program: The agent program, where it is not the one the SDK finds.
+        critical: Which tool calls a kill lets come to their end.
+    """
+
+    home: Path
+    credentials: Mapping[str, str]
+    installation_id: str
+    program: Path | None = None
+    critical: CriticalRules = DEFAULT_RULES
+
+
+@dataclass(frozen=True)
+class AgentWork:
+    """The work of one worker's attempts."""
+
+    ledger: Ledger
+    workspaces: Workspaces
+    transcripts: Transcripts
+    carrier: Carrier
+    environment: AgentEnvironment
+
+    async def run(self, attempt: Attempt) -> Failure | None:
+        """Prepare the workspace and let the agent work to its end.
+
+        Returns:
+            What ended it, if it did not end well; nothing is raised but `CancelledError`.
+        """
+        run_id = attempt.run.run_id
+        try:
+            history = await retry_while_unavailable(lambda: self.ledger.history(attempt.run))
+            attempt.progress.plan, attempt.progress.steps = history.plan, history.steps
+            prepared = await self._prepare(attempt, history)
+            if attempt.cause is None:
+                await self._converse(attempt, prepared, history)
+        except (WorkspaceError, BadRepository) as error:
+            log.warning("%s: %s", run_id, error)
+            return Failure(stop_reason=StopReason.WORKSPACE_ERROR, error=error)
+        except AgentFailed as error:
+            return Failure(stop_reason=StopReason.AGENT_ERROR, error=error)
+        except OpsError as error:
+            return Failure(stop_reason=StopReason.SETUP_ERROR, error=error)
+        except OSError as error:
+            log.exception("%s failed", run_id)
+            return failure_of_os(error)
+        except Exception:
+            log.exception("%s failed", run_id)
+            return Failure(stop_reason=StopReason.SETUP_ERROR, error=unexpected_error(attempt.run))
+        return None
+
+    async def _prepare(self, attempt: Attempt, history: SessionHistory) -> Prepared:
+        if attempt.run.attempt > 1:
+            # What an earlier attempt left running here must not work beside this one.
+            await end_tree(run_marker=attempt.run.run_id, root=None)
+        workspace = await ensure_workspace(
+            attempt, history.branch, ledger=self.ledger, workspaces=self.workspaces
+        )
+        base_commit = await self.workspaces.head(workspace)
+        run = await retry_while_unavailable(
+            lambda: self.ledger.record_workspace(attempt, workspace, base_commit)
+        )
+        prepared = Prepared(run=run, workspace=workspace, base_commit=base_commit)
+        # From here an ending has work to save.
+        attempt.opened.prepared = prepared
+        attempt.progress.add_record(
+            EventKind.WORKSPACE_READY, self.ledger.context.clock(), commit=base_commit
+        )
+        await retry_while_unavailable(lambda: self.carrier.load_carry_state(attempt, prepared))
+        return prepared
+
+    async def _converse(
+        self, attempt: Attempt, prepared: Prepared, history: SessionHistory
+    ) -> None:
+        run = prepared.run
+        transcripts = self.transcripts.for_attempt(run.run_id, run.attempt)
+        async with open_agent(self._launch(attempt, prepared, history), transcripts) as agent:
+            attempt.opened.agent = agent
+            # What it says is heard whether or not the database takes this just now.
+            recording = asyncio.create_task(
+                retry_while_unavailable(lambda: self.ledger.record_agent(attempt, agent.root)),
+                name=f"note agent {run.run_id}",
+            )
+            try:
+                async with self.carrier.carrying_commits(attempt, prepared):
+                    await self._take_events(attempt, agent)
+                await recording
+            finally:
+                recording.cancel()
+                await asyncio.gather(recording, return_exceptions=True)
+
+    async def _take_events(self, attempt: Attempt, agent: AgentSession) -> None:
+        async for event in agent.events():
+            attempt.progress.add_event(event, at=self.ledger.context.clock())
+            attempt.has_changes.set()
+            if isinstance(event, ToolFinished):
+                attempt.carry_state.check_needed.set()
+
+    def _launch(self, attempt: Attempt, prepared: Prepared, history: SessionHistory) -> Launch:
+        run, environment = prepared.run, self.environment
+        return Launch(
+            run_id=run.run_id,
+            attempt=run.attempt,
+            session_id=run.session_id,
+            resume=history.has_transcript,
+            prompt=prompt_of(run, history),
+            prompt_uuid=attempt.prompt_uuid,
+            definition=attempt.definition,
+            model=run.ai_model,
+            max_turns=turns_left(run, attempt.definition.max_turns),
+            budget_usd=budget_left(run),
+            cwd=prepared.workspace.path,
+            state_dir=state_dir_of(environment.home, run),
+            credentials=environment.credentials,
+            plan=history.plan,
+            installation_id=environment.installation_id,
+            program=environment.program,
+            critical=environment.critical,
+        )
+
+
+def state_dir_of(home: Path, run: Run) -> Path:
+    """Where the agent of this attempt has its home: fresh for each attempt."""
+    return home / "agents" / f"{run.run_id}-{run.attempt}"

@@ -1,0 +1,149 @@
+"""A worker's inbox: messages addressed to it, delivered to the attempts that it executes.
+
+The rows of `worker_messages` are the truth.  A notification on the worker's own channel says
+that there are new ones; so does the worker's heartbeat, so that one that got lost costs seconds.
+A message is marked only after it was delivered: it can be delivered twice, and every handler
+is idempotent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from types import MappingProxyType
+
+from core.domain.errors import Unavailable
+from core.domain.fleet.worker_message import MessageOutcome, WorkerMessage, WorkerMessageKind
+from core.runner.execution.attempt import Attempt
+from core.runner.resilience import BoundedCalls
+from core.runner.worker.lease import Lease
+from core.services.context import ServiceContext
+from core.store.database.listen import listen
+from core.store.fleet import attempts, worker_messages
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[Attempt, WorkerMessage], Awaitable[None]]
+
+# A delivery that hangs on a dead connection is given up; the next one has another connection.
+_DELIVERY_LIMIT = timedelta(seconds=8)
+# How often the listening connection is asked for a sign of life.  A dead one costs no more than
+# the time to the next heartbeat, which reads the inbox too.
+_PROBE_INTERVAL = timedelta(seconds=60)
+_LISTEN_PAUSE_SECONDS = 1.0
+
+
+async def _kill(attempt: Attempt, message: WorkerMessage) -> None:
+    attempt.stop.request_kill(is_superseded=message.is_superseded)
+
+
+async def _force_kill(attempt: Attempt, message: WorkerMessage) -> None:
+    attempt.stop.request_kill(force=True, is_superseded=message.is_superseded)
+
+
+# What each kind does to the attempt that it is about.
+HANDLERS: Mapping[WorkerMessageKind, Handler] = MappingProxyType(
+    {
+        WorkerMessageKind.KILL: _kill,
+        WorkerMessageKind.FORCE_KILL: _force_kill,
+    }
+)
+
+
+@dataclass
+class Inbox:
+    """The inbox of one worker.
+
+    Attributes:
+        lease: Knows the attempts that the worker executes; a new one wakes the inbox, since a
+            message about it can be there before it.
+        handlers: By kind.
+    """
+
+    context: ServiceContext
+    worker_id: str
+    lease: Lease
+    handlers: Mapping[WorkerMessageKind, Handler] = field(default_factory=lambda: HANDLERS)
+    _calls: BoundedCalls = field(default_factory=BoundedCalls)
+
+    async def run(self) -> None:
+        """Deliver messages until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._listen(), name="inbox listener")
+            group.create_task(self._deliver_when_woken(), name="inbox")
+
+    def wake(self) -> None:
+        """Read the rows soon."""
+        self.lease.inbox_check_needed.set()
+
+    async def deliver(self) -> None:
+        """Deliver what is there now, once.
+
+        Raises:
+            Unavailable: If the database cannot be reached; what was not marked is read again.
+        """
+        async with self.context.transaction() as session:
+            messages = await worker_messages.unhandled(session, self.worker_id)
+        if not messages:
+            return
+        outcomes: dict[int, MessageOutcome] = {}
+        without_attempt: list[WorkerMessage] = []
+        for message in messages:
+            attempt = self.lease.find(message.run_id, message.attempt)
+            if message.kind not in self.handlers:
+                log.warning("message %s of kind %s is unknown here", message.id, message.kind)
+                outcomes[message.id] = MessageOutcome.UNKNOWN
+            elif attempt is None:
+                without_attempt.append(message)
+            elif await self._handle(attempt, message):
+                outcomes[message.id] = MessageOutcome.HANDLED
+        async with self.context.transaction() as session:
+            for message in without_attempt:
+                # One that has begun in the database and not yet here gets it when it has.
+                if not await attempts.is_open(
+                    session, message.run_id, message.attempt, worker_id=self.worker_id
+                ):
+                    log.info("message %s comes too late: its attempt is over", message.id)
+                    outcomes[message.id] = MessageOutcome.IGNORED
+            if outcomes:
+                await worker_messages.mark_handled(session, outcomes, now=self.context.clock())
+
+    async def _handle(self, attempt: Attempt, message: WorkerMessage) -> bool:
+        """Deliver one; whether it worked.  If not, it is tried again while the attempt lasts."""
+        log.info("%s: message %s (%s)", attempt.run.run_id, message.id, message.kind)
+        try:
+            await self.handlers[WorkerMessageKind(message.kind)](attempt, message)
+        except Exception:
+            # One message that cannot be handled must keep no other from it.
+            log.exception("%s: message %s not handled", attempt.run.run_id, message.id)
+            return False
+        return True
+
+    async def _deliver_when_woken(self) -> None:
+        while True:
+            await self.lease.inbox_check_needed.wait()
+            self.lease.inbox_check_needed.clear()
+            try:
+                await self._calls.call(self.deliver(), limit=_DELIVERY_LIMIT, name="deliver")
+            except (Unavailable, TimeoutError):
+                # The heartbeat wakes it when the database answers.
+                log.warning("inbox not read: the database is unreachable")
+            except Exception:
+                log.exception("inbox not read; the next heartbeat tries again")
+
+    async def _listen(self) -> None:
+        channel = worker_messages.channel_of(self.worker_id)
+        while True:
+            try:
+                async with listen(
+                    self.context.database.dsn, channel, poll=_PROBE_INTERVAL
+                ) as notifications:
+                    async for _ in notifications:
+                        self.wake()
+            except Exception:
+                # Without it the heartbeat still reads the inbox.
+                log.exception("the inbox does not listen; it tries again")
+            await asyncio.sleep(_LISTEN_PAUSE_SECONDS)

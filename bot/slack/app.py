@@ -13,9 +13,9 @@ from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.slack.client.cached import TTLCache
-from bot.slack.client.client import Slack, is_loopback
 from bot.slack.client.private_logs import bolt_logger
+from bot.slack.client.ttl_cache import TTLCache
+from bot.slack.client.web_api import Slack, is_loopback
 from bot.slack.drawing.drawing import ARRIVAL_WINDOW, ThreadDrawer
 from bot.slack.drawing.finder import MessageFinder
 from bot.slack.drawing.lost_channels import LostChannels
@@ -44,7 +44,7 @@ from bot.slack.ports import (
 )
 from bot.slack.views.errors import private_message
 from bot.slack.views.message import Message, TextFile
-from bot.slack.views.thread.thread import thread_files, thread_messages
+from bot.slack.views.thread.slots import thread_files, thread_messages
 from core.domain.actor import Role
 from core.domain.runs.snapshot import Thread
 

@@ -13,10 +13,10 @@ from datetime import datetime, timedelta
 from aiohttp import web
 
 from bot.slack.app import Services, SlackRuntime, open_slack_runtime
-from bot.slack.client.client import RateLimited, Slack, SlackUnreachable, open_slack_client
 from bot.slack.client.http import EVENTS_PATH, slack_route
 from bot.slack.client.rate_limits import RateLimiter
 from bot.slack.client.socket import SocketPool, open_sockets
+from bot.slack.client.web_api import RateLimited, Slack, SlackUnreachable, open_slack_client
 from bot.slack.inbound.access import Installation
 from bot.slack.setup import SlackCredentials, check_slack
 from core.domain.actor import Role

@@ -13,10 +13,10 @@ from aiohttp import web
 
 from bot.sandbox.slack.server import Sandbox
 from bot.slack.app import Services, SlackRuntime, open_slack_runtime
-from bot.slack.client.client import CALL_TIMEOUT, Slack, open_slack_client
 from bot.slack.client.http import slack_route
 from bot.slack.client.rate_limits import RateLimiter
 from bot.slack.client.socket import open_sockets
+from bot.slack.client.web_api import CALL_TIMEOUT, Slack, open_slack_client
 from bot.slack.drawing.drawing import ARRIVAL_WINDOW
 from bot.slack.setup import SlackCredentials, check_slack
 from core.domain.actor import Role

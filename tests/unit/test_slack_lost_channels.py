@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from bot.slack.client.client import Slack, SlackRefused, open_slack_client
 from bot.slack.client.rate_limits import RateLimiter
+from bot.slack.client.web_api import Slack, SlackRefused, open_slack_client
 from bot.slack.inbound.access import Access, Installation, NotAdmitted
 from bot.slack.inbound.request import RequestKind, SlackRequest
 from bot.slack.inbound.roles import Roles

@@ -11,10 +11,10 @@ from http import HTTPStatus
 
 import pytest
 
-from bot.slack.client.cached import TTLCache
 from bot.slack.client.http import RequestVerifier
 from bot.slack.client.private_logs import PayloadFilter, bolt_logger
 from bot.slack.client.refusals import RefusalKind, refusal_kind
+from bot.slack.client.ttl_cache import TTLCache
 from bot.slack.inbound.background_tasks import BackgroundTasks
 from bot.slack.setup import SlackCredentials, warnings_of
 

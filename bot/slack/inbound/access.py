@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from bot.slack.client.cached import TTLCache
-from bot.slack.client.client import Slack, SlackRefused
+from bot.slack.client.ttl_cache import TTLCache
+from bot.slack.client.web_api import Slack, SlackRefused
 from bot.slack.inbound.request import SlackRequest
 from bot.slack.inbound.roles import Roles
 from bot.slack.ports import People

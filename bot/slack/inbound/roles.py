@@ -6,8 +6,8 @@ import logging
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
-from bot.slack.client.cached import TTLCache
-from bot.slack.client.client import Slack, SlackError
+from bot.slack.client.ttl_cache import TTLCache
+from bot.slack.client.web_api import Slack, SlackError
 from core.domain.actor import Role
 
 log = logging.getLogger(__name__)

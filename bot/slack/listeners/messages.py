@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot.slack.client.cached import TTLCache
+from bot.slack.client.ttl_cache import TTLCache
 from bot.slack.inbound.request import SlackRequest
 from bot.slack.listeners.actions import BotActions
 from bot.slack.text import from_slack

@@ -7,7 +7,7 @@ import re
 from slack_bolt.async_app import AsyncApp
 
 from bot.slack import ids
-from bot.slack.client.cached import TTLCache
+from bot.slack.client.ttl_cache import TTLCache
 from bot.slack.inbound.error_boundary import ErrorBoundary
 from bot.slack.inbound.request import SlackRequest
 from bot.slack.listeners.actions import BotActions

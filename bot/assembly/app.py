@@ -204,7 +204,9 @@ def _node(backend: Backend, identity: WorkerIdentity) -> Node:
 def _slack_service(backend: Backend, credentials: SlackCredentials) -> SlackService:
     # As above, of a process that only works.
     from bot.slack.app import Services  # noqa: PLC0415
+    from bot.slack.inbound.access import AccessPolicy  # noqa: PLC0415
     from bot.slack.service import SlackService  # noqa: PLC0415
+    from bot.slack.timing import Timing  # noqa: PLC0415
 
     config = backend.settings.config
     return SlackService(
@@ -219,9 +221,11 @@ def _slack_service(backend: Backend, credentials: SlackCredentials) -> SlackServ
             people=backend.people,
         ),
         needed_scopes=bot_scopes(),
-        roles=config.roles.by_role() if config.roles else None,
-        allowed_channels=config.channels.allow,
-        clock=utc_now,
+        policy=AccessPolicy(
+            roles=config.roles.by_role() if config.roles else None,
+            allowed_channels=config.channels.allow,
+        ),
+        timing=Timing(clock=utc_now),
     )
 
 

@@ -49,16 +49,28 @@ class Installation:
     bot_name: str = "signalbox"
 
 
+@dataclass(frozen=True, kw_only=True)
+class AccessPolicy:
+    """What signalbox.toml says about access.
+
+    Attributes:
+        roles: The `[roles]` table; `None` without one.
+        allowed_channels: Channel ids of `[channels] allow`; `None` allows every channel the
+            bot is in.
+    """
+
+    roles: Mapping[Role, tuple[str, ...]] | None = None
+    allowed_channels: frozenset[str] | None = None
+
+
 class Access:
     """Decides who comes in.
 
     Args:
         installation: Own workspace and bot.
         slack: To ask about people and channels.
-        roles: Which role a full member has.
+        policy: Which roles and channels were configured.
         people: Makes actors and audits refusals.
-        allowed_channels: Channel ids of `[channels] allow`; `None` allows every channel the
-            bot is in.
         now: A monotonic clock in seconds, for what is remembered.
     """
 
@@ -67,16 +79,15 @@ class Access:
         *,
         installation: Installation,
         slack: Slack,
-        roles: Roles,
+        policy: AccessPolicy,
         people: People,
-        allowed_channels: frozenset[str] | None,
         now: Callable[[], float],
     ) -> None:
         self.installation = installation
         self._slack = slack
-        self._roles = roles
+        self._roles = Roles(policy.roles, slack=slack, now=now)
         self._people = people
-        self._allowed_channels = allowed_channels
+        self._allowed_channels = policy.allowed_channels
         self._members: TTLCache[Mapping[str, Any]] = TTLCache(PERSON_TTL, now)
         self._channels: TTLCache[Mapping[str, Any]] = TTLCache(CHANNEL_TTL, now)
         self._direct_channels: TTLCache[str] = TTLCache(timedelta(hours=1), now)

@@ -12,7 +12,7 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.slack.client.private_logs import bolt_logger
-from bot.slack.client.ttl_cache import TTLCache
+from bot.slack.client.ttl_cache import new_cache
 from bot.slack.client.web_api import Slack, is_loopback
 from bot.slack.drawing.drawing import ThreadDrawer
 from bot.slack.drawing.finder import MessageFinder
@@ -162,7 +162,7 @@ async def open_slack_runtime(
             access=access, answers=answers, intake=intake, background_tasks=background_tasks
         ),
         _actions(slack, installation, services, answers, timing),
-        hint_cache=TTLCache(_HINT_TTL, timing.now),
+        hint_cache=new_cache(_HINT_TTL, timing.now),
     )
     try:
         yield SlackRuntime(

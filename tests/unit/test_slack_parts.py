@@ -10,11 +10,12 @@ from datetime import timedelta
 from http import HTTPStatus
 
 import pytest
+from cachetools import TTLCache
 
 from bot.slack.client.http import RequestVerifier
 from bot.slack.client.private_logs import PayloadFilter, bolt_logger
 from bot.slack.client.refusals import RefusalKind, refusal_kind
-from bot.slack.client.ttl_cache import TTLCache
+from bot.slack.client.ttl_cache import new_cache
 from bot.slack.inbound.background_tasks import BackgroundTasks
 from bot.slack.setup import SlackCredentials, warnings_of
 
@@ -70,11 +71,11 @@ def test_an_odd_request_stays_out(timestamp: str, signature: str, status: HTTPSt
 
 def test_what_is_kept_is_forgotten_in_time() -> None:
     now = [0.0]
-    kept: TTLCache[str] = TTLCache(timedelta(seconds=10), lambda: now[0])
+    kept: TTLCache[str, str] = new_cache(timedelta(seconds=10), lambda: now[0])
 
-    kept.put("a", "1")
+    kept.setdefault("a", "1")
     now[0] = 9
-    kept.put("a", "2")
+    kept.setdefault("a", "2")
     assert kept.get("a") == "1"
     now[0] = 10
     assert kept.get("a") is None

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from bot.slack.client.ttl_cache import TTLCache
+from cachetools import TTLCache
+
+from bot.slack.client.ttl_cache import new_cache
 from bot.slack.client.web_api import Slack, SlackRefused
 from bot.slack.inbound.request import SlackRequest
 from bot.slack.inbound.roles import Roles
@@ -88,9 +90,9 @@ class Access:
         self._roles = Roles(policy.roles, slack=slack, now=now)
         self._people = people
         self._allowed_channels = policy.allowed_channels
-        self._members: TTLCache[Mapping[str, Any]] = TTLCache(PERSON_TTL, now)
-        self._channels: TTLCache[Mapping[str, Any]] = TTLCache(CHANNEL_TTL, now)
-        self._direct_channels: TTLCache[str] = TTLCache(timedelta(hours=1), now)
+        self._members: TTLCache[str, Mapping[str, Any]] = new_cache(PERSON_TTL, now)
+        self._channels: TTLCache[str, Mapping[str, Any]] = new_cache(CHANNEL_TTL, now)
+        self._direct_channels: TTLCache[str, str] = new_cache(timedelta(hours=1), now)
 
     async def admit(self, request: SlackRequest, action: Action) -> Actor:
         """Let somebody in, as an actor with their role here and now.
@@ -119,7 +121,7 @@ class Access:
 
     def forget_channel(self, channel_id: str) -> None:
         """Ask about a channel again next time: the bot was removed, or it was archived."""
-        self._channels.evict(channel_id)
+        self._channels.pop(channel_id, None)
 
     async def _check(self, request: SlackRequest) -> Mapping[str, Any]:
         """Raise `NotAdmitted`, or answer who the person is in Slack."""
@@ -149,7 +151,7 @@ class Access:
         reason = _rejection_reason(member, self.installation.team_id)
         if reason is not None:
             raise NotAdmitted(reason, _FULL_MEMBERS_ONLY_TEXT)
-        self._members.put(user_id, member)
+        self._members.setdefault(user_id, member)
         return member
 
     async def _check_place(self, channel_id: str | None, user_id: str) -> None:
@@ -174,7 +176,7 @@ class Access:
         if not channel.get("is_member"):
             raise self._not_in_channel_error()
         # Only good news is kept: an invitation must help at once.
-        self._channels.put(channel_id, channel)
+        self._channels.setdefault(channel_id, channel)
 
     async def _channel(self, channel_id: str) -> Mapping[str, Any]:
         try:
@@ -198,7 +200,7 @@ class Access:
         own = self._direct_channels.get(user_id)
         if own is None:
             own = await self._slack.direct_channel(user_id)
-            self._direct_channels.put(user_id, own)
+            self._direct_channels.setdefault(user_id, own)
         if own != channel_id:
             raise self._foreign_conversation_error()
 

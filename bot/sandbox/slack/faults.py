@@ -6,11 +6,6 @@ from dataclasses import dataclass
 
 ANY = "*"
 
-# What is not a Web API error word but happens to the connection or the status line.
-TRANSPORT = frozenset(
-    {"429", "500", "502", "503", "page", "timeout", "reset", "lost_answer", "cut_body", "late"}
-)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:

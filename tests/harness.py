@@ -19,7 +19,7 @@ from bot.assembly.settings import load_settings
 from bot.sandbox.model.server import Model, open_model
 from bot.sandbox.slack.inspector import Problem
 from bot.sandbox.slack.person import interactions
-from bot.sandbox.slack.person.person import Human
+from bot.sandbox.slack.person.human import Human
 from bot.sandbox.slack.server import ACK_SECONDS, Sandbox, open_sandbox
 from core.domain.actor import SYSTEM
 from core.domain.runs.request import RunFilter

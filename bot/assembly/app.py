@@ -17,13 +17,13 @@ from sqlalchemy import text
 
 from bot.assembly.backend import Backend, open_backend, slack_credentials, utc_now
 from bot.assembly.database_wait import DatabaseWait
-from bot.assembly.scheduler import Scheduler
 from bot.assembly.serve import AppProcess, PartFailed, handle_signals, run_with_limit, web_server
 from bot.assembly.settings import BadSetting, Settings
 from bot.slack.manifest import bot_scopes
 from bot.slack.setup import SlackCredentials, SlackSetupError, problems_of, warnings_of
 from bot.web.health import Health, health_routes
 from core.domain.errors import Unavailable
+from core.runner.clock import Clock, clock_jobs
 from core.runner.worker.duplicate_node import CopiedHome
 from core.runner.worker.identity import WorkerIdentity, claimed_identity
 from core.services.housekeeping import HousekeepingService
@@ -133,8 +133,9 @@ async def serve(
         stack.push_async_callback(process.end)
         if slack is not None:
             process.start("slack", slack.run())
-            scheduler = Scheduler(HousekeepingService(backend.context), backend.admission)
-            process.start("scheduler", scheduler.run())
+            housekeeping = HousekeepingService(backend.context)
+            clock = Clock(housekeeping.leadership, clock_jobs(housekeeping, backend.admission))
+            process.start("clock", clock.run())
         if node is not None:
             process.start("worker", node.run())
         on_started(RunningApp(url=url, backend=backend, health=health))
@@ -204,7 +205,9 @@ def _node(backend: Backend, identity: WorkerIdentity) -> Node:
 def _slack_service(backend: Backend, credentials: SlackCredentials) -> SlackService:
     # As above, of a process that only works.
     from bot.slack.app import Services  # noqa: PLC0415
+    from bot.slack.inbound.access import AccessPolicy  # noqa: PLC0415
     from bot.slack.service import SlackService  # noqa: PLC0415
+    from bot.slack.timing import Timing  # noqa: PLC0415
 
     config = backend.settings.config
     return SlackService(
@@ -219,9 +222,11 @@ def _slack_service(backend: Backend, credentials: SlackCredentials) -> SlackServ
             people=backend.people,
         ),
         needed_scopes=bot_scopes(),
-        roles=config.roles.by_role() if config.roles else None,
-        allowed_channels=config.channels.allow,
-        clock=utc_now,
+        policy=AccessPolicy(
+            roles=config.roles.by_role() if config.roles else None,
+            allowed_channels=config.channels.allow,
+        ),
+        timing=Timing(clock=utc_now),
     )
 
 

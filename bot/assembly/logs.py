@@ -26,6 +26,11 @@ _REPETITIVE_LOGGERS = ("psycopg.pool",)
 # Their INFO is about their own inner life.
 _CHATTY_LOGGERS = ("procrastinate", "apscheduler", "aiohttp.access", "alembic", "asyncio")
 
+# Loggers are named by their module.
+_OWN_PACKAGES = frozenset({"bot", "core", "migrations"})
+# What every record has; whatever else is there came from `extra`.
+_STANDARD_FIELDS = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"})
+
 
 class _RedactingFilter(logging.Filter):
     """Takes what looks like a credential out of each line, and every known secret."""
@@ -52,8 +57,11 @@ class _TextFormatter(logging.Formatter):
 
 
 class _JsonFormatter(_TextFormatter):
+    """One JSON object a line; what a log call gave as `extra` stands beside the message."""
+
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
+            **self._fields(record),
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(),
             "level": record.levelname.lower(),
             "logger": record.name,
@@ -62,6 +70,22 @@ class _JsonFormatter(_TextFormatter):
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)
+
+    def _fields(self, record: logging.LogRecord) -> dict[str, object]:
+        """The extra fields of our own log calls; what libraries add can hold payloads."""
+        if record.name.partition(".")[0] not in _OWN_PACKAGES:
+            return {}
+        given = vars(record).items()
+        return {name: self._plain(value) for name, value in given if name not in _STANDARD_FIELDS}
+
+    def _plain(self, value: object) -> object:
+        """A value as JSON has it: numbers, flags and null as they are, the rest as text."""
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self._plain(item) for item in value]
+        text = value.isoformat() if isinstance(value, datetime) else str(value)
+        return redact(text, secrets=self._secrets)
 
 
 def set_up_logging(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,23 +11,22 @@ from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.slack.client.cached import TTLCache
-from bot.slack.client.client import Slack, is_loopback
 from bot.slack.client.private_logs import bolt_logger
-from bot.slack.drawing.drawing import ARRIVAL_WINDOW, ThreadDrawer
+from bot.slack.client.ttl_cache import new_cache
+from bot.slack.client.web_api import Slack, is_loopback
+from bot.slack.drawing.drawing import ThreadDrawer
 from bot.slack.drawing.finder import MessageFinder
 from bot.slack.drawing.lost_channels import LostChannels
 from bot.slack.drawing.owner_notices import OwnerNotices
 from bot.slack.drawing.posting import Poster
-from bot.slack.drawing.reconciler import REFRESH_EVERY, RedrawLoop
-from bot.slack.drawing.uncertain_writes import RECHECK_AFTER, UncertainWrites
-from bot.slack.inbound.access import Access, Installation
+from bot.slack.drawing.reconciler import RedrawLoop
+from bot.slack.drawing.uncertain_writes import UncertainWrites
+from bot.slack.inbound.access import Access, AccessPolicy, Installation
 from bot.slack.inbound.answers import PrivateAnswers
 from bot.slack.inbound.background_tasks import BackgroundTasks
 from bot.slack.inbound.error_boundary import ErrorBoundary
 from bot.slack.inbound.intake import Intake
 from bot.slack.inbound.request import SlackRequest
-from bot.slack.inbound.roles import Roles
 from bot.slack.listeners.actions import BotActions
 from bot.slack.listeners.kills import KillActions
 from bot.slack.listeners.register import register
@@ -42,15 +39,14 @@ from bot.slack.ports import (
     StatsReader,
     Threads,
 )
+from bot.slack.timing import Timing
 from bot.slack.views.errors import private_message
 from bot.slack.views.message import Message, TextFile
-from bot.slack.views.thread.thread import thread_files, thread_messages
-from core.domain.actor import Role
+from bot.slack.views.thread.slots import thread_files, thread_messages
 from core.domain.runs.snapshot import Thread
 
-# Who has read a hint in a thread needs it no second time that day.
+# A person who has read a hint in a thread does not need it again that day.
 _HINT_TTL = timedelta(hours=12)
-DRAIN_LIMIT = timedelta(seconds=8)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,16 +126,9 @@ async def open_slack_runtime(
     installation: Installation,
     services: Services,
     *,
-    roles: Mapping[Role, tuple[str, ...]] | None,
-    allowed_channels: frozenset[str] | None,
-    clock: Callable[[], datetime],
+    policy: AccessPolicy,
+    timing: Timing,
     signing_secret: str = "",
-    now: Callable[[], float] = time.monotonic,
-    refresh_every: timedelta = REFRESH_EVERY,
-    drain: timedelta = DRAIN_LIMIT,
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    arrival_window: timedelta = ARRIVAL_WINDOW,
-    recheck_after: timedelta = RECHECK_AFTER,
 ) -> AsyncIterator[SlackRuntime]:
     """Put the Slack side together.  On leaving, work under way is drained.
 
@@ -147,16 +136,9 @@ async def open_slack_runtime(
         slack: From `open_slack_client`.
         installation: From `check_slack`.
         services: The core's services.
-        roles: The `[roles]` table; `None` without one.
-        allowed_channels: `[channels] allow`; `None` without one.
-        clock: Aware UTC now.
+        policy: Who may come in, and where.
+        timing: The clocks and waits.
         signing_secret: For HTTP; empty in Socket Mode.
-        now: A monotonic clock in seconds.
-        refresh_every: How often elapsed times of live cards are brought up to date.
-        drain: How long to wait for work under way.
-        sleep: Sleeps that many seconds of `now`.
-        arrival_window: How long a post without an answer may still arrive.
-        recheck_after: When a call without an answer is looked at once more.
     """
     background_tasks = BackgroundTasks()
     answers = PrivateAnswers(slack)
@@ -168,27 +150,9 @@ async def open_slack_runtime(
     access = Access(
         installation=installation,
         slack=slack,
-        roles=Roles(roles, slack=slack, now=now),
+        policy=policy,
         people=services.people,
-        allowed_channels=allowed_channels,
-        now=now,
-    )
-    actions = BotActions(
-        runs=services.runs,
-        kills=KillActions(
-            runs=services.runs,
-            bulk=services.kills,
-            slack=slack,
-            answers=answers,
-            clock=clock,
-        ),
-        stats=services.stats,
-        fleet=services.fleet,
-        slack=slack,
-        answers=answers,
-        team_id=installation.team_id,
-        bot_user_id=installation.bot_user_id,
-        clock=clock,
+        now=timing.now,
     )
     app = build_slack_app(slack, installation, signing_secret=signing_secret)
     app.middleware(intake.middleware)
@@ -197,41 +161,75 @@ async def open_slack_runtime(
         ErrorBoundary(
             access=access, answers=answers, intake=intake, background_tasks=background_tasks
         ),
-        actions,
-        hint_cache=TTLCache(_HINT_TTL, now),
-    )
-    drawing = ThreadDrawer(
-        threads=services.threads,
-        poster=Poster(slack, services.threads),
-        finder=MessageFinder(slack, services.threads),
-        uncertain_writes=UncertainWrites(services.threads, clock, now, after=recheck_after),
-        sleep=sleep,
-        arrival_window=arrival_window,
-        rate_limiter=slack.rate_limiter,
-        draw=draw_thread,
-        owner_notices=OwnerNotices(services.threads, slack.direct_channel, clock),
-        clock=clock,
-        now=now,
-    )
-    redraw = RedrawLoop(
-        threads=services.threads,
-        drawing=drawing,
-        team_id=installation.team_id,
-        lost_channels=LostChannels(slack, services.threads, installation.team_id, sleep),
-        now=now,
-        sleep=sleep,
-        refresh_every=refresh_every,
+        _actions(slack, installation, services, answers, timing),
+        hint_cache=new_cache(_HINT_TTL, timing.now),
     )
     try:
         yield SlackRuntime(
             app=app,
             installation=installation,
-            redraw=redraw,
+            redraw=_redraw_loop(slack, installation, services, timing),
             intake=intake,
             background_tasks=background_tasks,
         )
     finally:
-        await background_tasks.drain(drain)
+        await background_tasks.drain(timing.drain)
+
+
+def _actions(
+    slack: Slack,
+    installation: Installation,
+    services: Services,
+    answers: PrivateAnswers,
+    timing: Timing,
+) -> BotActions:
+    return BotActions(
+        runs=services.runs,
+        kills=KillActions(
+            runs=services.runs,
+            bulk=services.kills,
+            slack=slack,
+            answers=answers,
+            clock=timing.clock,
+        ),
+        stats=services.stats,
+        fleet=services.fleet,
+        slack=slack,
+        answers=answers,
+        team_id=installation.team_id,
+        bot_user_id=installation.bot_user_id,
+        clock=timing.clock,
+    )
+
+
+def _redraw_loop(
+    slack: Slack, installation: Installation, services: Services, timing: Timing
+) -> RedrawLoop:
+    threads = services.threads
+    drawing = ThreadDrawer(
+        threads=threads,
+        poster=Poster(slack, threads),
+        finder=MessageFinder(slack, threads),
+        uncertain_writes=UncertainWrites(
+            threads, timing.clock, timing.now, after=timing.recheck_after
+        ),
+        sleep=timing.sleep,
+        arrival_window=timing.arrival_window,
+        rate_limiter=slack.rate_limiter,
+        draw=draw_thread,
+        owner_notices=OwnerNotices(threads, slack.direct_channel, timing.clock),
+        clock=timing.clock,
+        now=timing.now,
+    )
+    return RedrawLoop(
+        threads=threads,
+        drawing=drawing,
+        team_id=installation.team_id,
+        lost_channels=LostChannels(slack, threads, installation.team_id, timing.sleep),
+        now=timing.now,
+        sleep=timing.sleep,
+        refresh_every=timing.refresh_every,
+    )
 
 
 async def _send_private(answers: PrivateAnswers, request: SlackRequest, words: str) -> None:

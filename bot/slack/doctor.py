@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 
-from bot.slack.client.client import Slack, SlackError, open_slack_client
 from bot.slack.client.rate_limits import RateLimiter
+from bot.slack.client.web_api import Slack, SlackError, open_slack_client
 from bot.slack.setup import SlackCredentials, SlackSetupError, check_slack, problems_of
 
 _PAGE = 200

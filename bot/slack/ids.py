@@ -11,7 +11,7 @@ COMMAND = "/workflow"
 # Buttons.  Their value is a run id and nothing else.
 KILL = "run_kill"
 FORCE_KILL = "run_force_kill"
-# In private questions only: what is meant stands in the value (`bot.slack.kill_notes`).
+# In private questions only; the value holds the command (`bot.slack.commands.kill_command`).
 KILL_ANYWAY = "run_kill_anyway"
 KILL_MANY_ASK = "runs_kill_ask"
 CONTINUE_10 = "run_continue_10"

@@ -60,8 +60,8 @@ class RunKiller(Protocol):
 class BulkKiller(Protocol):
     """Kills that are asked about first."""
 
-    async def read_run(self, target: str, *, by: Actor) -> RunSnapshot:
-        """The run that a person wants to kill, with its owner and its cost."""
+    async def kill_or_ask(self, request: KillRequest, *, by: Actor) -> Termination | RunSnapshot:
+        """Kill what needs no question; else the run to ask about, with its owner and cost."""
         ...
 
     async def preview(self, selection: KillSelection, *, by: Actor) -> KillPreview:

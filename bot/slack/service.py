@@ -5,21 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from aiohttp import web
 
 from bot.slack.app import Services, SlackRuntime, open_slack_runtime
-from bot.slack.client.client import RateLimited, Slack, SlackUnreachable, open_slack_client
 from bot.slack.client.http import EVENTS_PATH, slack_route
 from bot.slack.client.rate_limits import RateLimiter
 from bot.slack.client.socket import SocketPool, open_sockets
-from bot.slack.inbound.access import Installation
+from bot.slack.client.web_api import RateLimited, Slack, SlackUnreachable, open_slack_client
+from bot.slack.inbound.access import AccessPolicy, Installation
 from bot.slack.setup import SlackCredentials, check_slack
-from core.domain.actor import Role
+from bot.slack.timing import Timing
 from core.services.intake import RENEWAL_INTERVAL
 
 log = logging.getLogger(__name__)
@@ -43,9 +43,8 @@ class SlackService:
     credentials: SlackCredentials
     services: Services
     needed_scopes: Collection[str]
-    roles: Mapping[Role, tuple[str, ...]] | None
-    allowed_channels: frozenset[str] | None
-    clock: Callable[[], datetime]
+    policy: AccessPolicy
+    timing: Timing
     runtime: SlackRuntime | None = None
     _sockets: SocketPool | None = None
     _route: web.RouteDef | None = None
@@ -75,7 +74,7 @@ class SlackService:
         Raises:
             SlackSetupError: If the settings cannot work.
         """
-        rate_limiter = RateLimiter(now=time.monotonic)
+        rate_limiter = RateLimiter(now=self.timing.now)
         async with AsyncExitStack() as stack:
             slack = await stack.enter_async_context(
                 open_slack_client(
@@ -93,9 +92,8 @@ class SlackService:
                     slack,
                     installation,
                     self.services,
-                    roles=self.roles,
-                    allowed_channels=self.allowed_channels,
-                    clock=self.clock,
+                    policy=self.policy,
+                    timing=self.timing,
                     signing_secret=self.credentials.signing_secret or "",
                 )
             )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from slack_sdk.errors import SlackApiError
 
-from bot.slack.client.client import (
+from bot.slack.client.web_api import (
     NO_RESPONSE_ERRORS,
     Slack,
     SlackRefused,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,6 +13,8 @@ from core.store.database import leadership
 from core.store.database.advisory_locks import AdvisoryLock
 from core.store.fleet import worker_messages, workers
 from core.store.slack import deliveries
+
+log = logging.getLogger(__name__)
 
 # Slack sends an event again for up to 24 hours; a key has to be known for longer.
 DELIVERY_RETENTION = timedelta(days=7)
@@ -47,7 +50,7 @@ class HousekeepingService:
         """
         now = self.context.clock()
         async with self.context.transaction() as session:
-            return DeletedCounts(
+            deleted = DeletedCounts(
                 deliveries=await deliveries.delete_received_before(
                     session, before=now - DELIVERY_RETENTION
                 ),
@@ -57,6 +60,9 @@ class HousekeepingService:
                     session, before=now - MESSAGE_RETENTION
                 ),
             )
+        if deleted.deliveries or deleted.jobs:
+            log.info("deleted %s old deliveries, %s old jobs", deleted.deliveries, deleted.jobs)
+        return deleted
 
     def leadership(self) -> AbstractAsyncContextManager[leadership.Leadership]:
         """Wait to be the one that keeps the clock; its `lost` event says when that is over."""

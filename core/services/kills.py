@@ -14,12 +14,13 @@ from core.domain.kills.bulk_kill import (
     KillPreview,
     KillSelection,
 )
-from core.domain.kills.termination import Phase
+from core.domain.kills.termination import Phase, Termination
 from core.domain.runs.request import KillRequest
 from core.domain.runs.run import Run, RunStatus
 from core.domain.runs.snapshot import RunSnapshot
 from core.services.context import NotAllowed, ServiceContext, require_permission
-from core.services.runs import AlreadyEnded, RunService
+from core.services.kill_requests import AlreadyEnded, find_killable, request_kill
+from core.services.runs import RunService
 from core.store import users
 from core.store.runs import run_queries
 
@@ -46,8 +47,14 @@ class KillService:
     catalog: Catalog
     runs: RunService
 
-    async def read_run(self, named: str, *, by: Actor) -> RunSnapshot:
-        """The live run that a person wants to kill, with its owner and its cost so far.
+    async def kill_or_ask(self, request: KillRequest, *, by: Actor) -> Termination | RunSnapshot:
+        """Kill at once what needs no question, else answer with the run to ask about.
+
+        A question is due before somebody else's run is killed, or an operator hurries a kill
+        of it that is under way.
+
+        Returns:
+            The termination under way; or the live run, with its owner and its cost so far.
 
         Raises:
             RunNotFound: If no run has this id.
@@ -56,10 +63,11 @@ class KillService:
             Unavailable: If the database cannot be reached.
         """
         async with self.context.transaction() as session:
-            run = await run_queries.resolve(session, named)
-            require_permission(by, Action.KILL, run)
+            run = await find_killable(session, request.target, by)
             if not run.is_live:
                 raise AlreadyEnded(run)
+            if not _needs_question(run, request, by):
+                return await request_kill(session, run, request, by=by, now=self.context.clock())
             owner = await users.get(session, run.user_id) if run.user_id else None
             return RunSnapshot(run=run, owner=owner)
 
@@ -155,6 +163,13 @@ class KillService:
         if kill.requested_at >= began:
             return "requested"
         return "already_ended" if kill.phase is Phase.CONFIRMED else "already_stopping"
+
+
+def _needs_question(run: Run, request: KillRequest, by: Actor) -> bool:
+    """Whether a person confirms this kill first; to join one under way needs no question."""
+    is_own = run.user_id is not None and run.user_id == by.user_id
+    is_new = run.kill_requested_at is None
+    return not is_own and (is_new or request.force)
 
 
 def _is_running(run: Run | None) -> bool:

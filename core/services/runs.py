@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.agent.definitions.catalog import Catalog
 from core.domain.actor import Action, Actor
-from core.domain.errors import BadRequest, Conflict, NotFound
-from core.domain.fleet.worker_message import WorkerMessageKind
-from core.domain.kills.termination import Phase, Termination
-from core.domain.runs.event import EventKind, EventRecord
+from core.domain.errors import BadRequest, NotFound
+from core.domain.kills.termination import Termination
 from core.domain.runs.request import (
     ContinueRequest,
     KillRequest,
@@ -28,36 +26,18 @@ from core.domain.runs.run import (
     RunNotFound,
     RunStatus,
     SessionBusy,
-    StopReason,
 )
 from core.domain.runs.session import MessageType, Session
 from core.domain.runs.snapshot import RunSnapshot
 from core.domain.workflow import OnWorkerLost, WorkflowDefinition
-from core.queue import jobs
 from core.services import new_runs, snapshots
-from core.services.admission import admit
-from core.services.context import ServiceContext, audit_entry, require_permission
-from core.services.worker_inbox import send_to_worker
-from core.store import audit, events, terminations
-from core.store.fleet import attempts
-from core.store.runs import run_queries, runs
+from core.services.context import ServiceContext, require_permission
+from core.services.kill_requests import AlreadyEnded, find_killable, request_kill
+from core.store import terminations
+from core.store.runs import run_queries
 from core.store.sessions import sessions
 from core.store.slack import slack_messages
 from core.workspace.source import Source, parse_source
-
-
-class AlreadyEnded(Conflict):
-    """A run that has ended cannot be killed."""
-
-    code = "already_ended"
-
-    def __init__(self, run: Run) -> None:
-        super().__init__(
-            f"{run.run_id} has ended as {run.status}",
-            user_message=f"Run `{run.run_id}` has already ended ({run.status}); nothing of it "
-            "is running.",
-        )
-        self.run = run
 
 
 class CredentialsInAddress(BadRequest):
@@ -208,66 +188,13 @@ class RunService:
             Unavailable: If the database cannot be reached.
         """
         async with self.context.transaction() as session:
-            run = await run_queries.resolve(session, request.target)
-            require_permission(by, Action.KILL, run)
-            if not run.is_live:
-                latest = await terminations.latest_of_run(session, run.id)
-                if latest is not None and run.status is RunStatus.KILLED:
-                    return latest
+            run = await find_killable(session, request.target, by)
+            if run.is_live:
+                return await request_kill(session, run, request, by=by, now=self.context.clock())
+            latest = await terminations.latest_of_run(session, run.id)
+            if latest is None or run.status is not RunStatus.KILLED:
                 raise AlreadyEnded(run)
-            now = self.context.clock()
-            # Locks the row: from here the run neither begins nor ends under us.
-            run = await runs.request_kill(session, run.run_id, now=now)
-            termination = await terminations.open_or_join(
-                session,
-                Termination(
-                    id=uuid4(),
-                    run_id=run.id,
-                    phase=Phase.REQUESTED,
-                    requested_at=now,
-                    requested_by=by.user_id,
-                    requested_by_name=by.name,
-                    requested_from=by.origin,
-                    reason=request.reason,
-                    force=request.force,
-                ),
-            )
-            await audit.record_once(
-                session,
-                audit_entry(
-                    by, Action.KILL, now, run=run, reason=request.reason, force=request.force
-                ),
-                request_key=request.request_key,
-            )
-            # It has never run, or what ran of it was proven gone when it was handed over.
-            is_gone = run.status is RunStatus.PENDING and not await attempts.unchecked_hosts(
-                session, run.id
-            )
-            kind = WorkerMessageKind.FORCE_KILL if request.force else WorkerMessageKind.KILL
-            await send_to_worker(session, run, kind, now=now)
-            if is_gone:
-                if run.job_id is not None:
-                    await jobs.abort(session, run.job_id)
-                termination = await terminations.advance(
-                    session, termination.id, Phase.CONFIRMED, now=now
-                )
-                await runs.finish(
-                    session, run.run_id, attempt=None, stop_reason=StopReason.KILLED, now=now
-                )
-                await events.append(
-                    session,
-                    run.id,
-                    run.attempt,
-                    [
-                        EventRecord(
-                            kind=EventKind.RUN_ENDED,
-                            at=now,
-                            data={"stop_reason": StopReason.KILLED, "by": by.name},
-                        )
-                    ],
-                )
-                await admit(session, now=now)
-            return termination
+            return latest
 
     async def snapshot(self, target: str, *, by: Actor) -> RunSnapshot:
         """A run with all that belongs to it.

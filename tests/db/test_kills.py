@@ -19,11 +19,13 @@ from core.domain.kills.bulk_kill import (
     BulkKillResult,
     KillSelection,
 )
-from core.domain.kills.termination import Phase
+from core.domain.kills.termination import Phase, Termination
 from core.domain.runs.request import KillRequest, RunFilter
 from core.domain.runs.run import Run, RunStatus, StopReason
+from core.domain.runs.snapshot import RunSnapshot
 from core.domain.workflow import UnknownWorkflow
 from core.services.context import NotAllowed, ServiceContext
+from core.services.kill_requests import AlreadyEnded
 from core.services.kills import KillService
 from core.services.runs import RunService
 from core.store import audit, terminations, users
@@ -269,11 +271,54 @@ async def test_reading_a_run_shows_its_owner_and_is_denied_to_others(database: D
     run = await running_run(database, user_id=ann.user_id)
     kills = service(database)
 
-    seen = await kills.read_run(run.run_id[:9], by=chief)
+    asked_about = await kills.kill_or_ask(KillRequest(target=run.run_id[:9]), by=chief)
     with pytest.raises(NotAllowed):
-        await kills.read_run(run.run_id, by=ben)
+        await kills.kill_or_ask(KillRequest(target=run.run_id), by=ben)
 
-    assert seen.run.run_id == run.run_id
-    assert seen.owner is not None
-    assert seen.owner.name == "ann"
+    assert isinstance(asked_about, RunSnapshot)
+    assert asked_about.run.run_id == run.run_id
+    assert asked_about.owner is not None
+    assert asked_about.owner.name == "ann"
     assert await kills_of(database, run) == [False]
+    assert await audited(database) == [("ben", False)]
+
+
+async def test_a_persons_own_run_is_killed_without_a_question(database: Database) -> None:
+    ann = await actor(database, "ann")
+    run = await running_run(database, user_id=ann.user_id)
+
+    killed = await service(database).kill_or_ask(
+        KillRequest(target=run.run_id, reason="wrong branch"), by=ann
+    )
+
+    assert isinstance(killed, Termination)
+    assert killed.reason == "wrong branch"
+    assert await kills_of(database, run) == [True]
+    assert await audited(database) == [("ann", True)]
+
+
+@pytest.mark.parametrize(("force", "is_asked"), [(False, False), (True, True)])
+async def test_a_kill_under_way_is_joined_at_once_and_hurried_after_a_question(
+    database: Database, force: bool, is_asked: bool
+) -> None:
+    ann, chief = await actor(database, "ann"), await actor(database, "chief", Role.OPERATOR)
+    run = await running_run(database, user_id=ann.user_id)
+    kills = service(database)
+    first = await kills.kill_or_ask(KillRequest(target=run.run_id), by=ann)
+    assert isinstance(first, Termination)
+
+    second = await kills.kill_or_ask(KillRequest(target=run.run_id, force=force), by=chief)
+
+    assert isinstance(second, RunSnapshot) == is_asked
+    if isinstance(second, Termination):
+        assert second.id == first.id
+
+
+async def test_a_run_that_has_ended_is_not_asked_about(database: Database) -> None:
+    ann, chief = await actor(database, "ann"), await actor(database, "chief", Role.OPERATOR)
+    run = await running_run(database, user_id=ann.user_id)
+    await ended(database, run)
+
+    for person in (ann, chief):
+        with pytest.raises(AlreadyEnded):
+            await service(database).kill_or_ask(KillRequest(target=run.run_id), by=person)

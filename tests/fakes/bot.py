@@ -13,12 +13,14 @@ from aiohttp import web
 
 from bot.sandbox.slack.server import Sandbox
 from bot.slack.app import Services, SlackRuntime, open_slack_runtime
-from bot.slack.client.client import CALL_TIMEOUT, Slack, open_slack_client
 from bot.slack.client.http import slack_route
 from bot.slack.client.rate_limits import RateLimiter
 from bot.slack.client.socket import open_sockets
+from bot.slack.client.web_api import CALL_TIMEOUT, Slack, open_slack_client
 from bot.slack.drawing.drawing import ARRIVAL_WINDOW
+from bot.slack.inbound.access import AccessPolicy
 from bot.slack.setup import SlackCredentials, check_slack
+from bot.slack.timing import Timing
 from core.domain.actor import Role
 from tests.fakes.services import FakeServices
 
@@ -88,15 +90,16 @@ async def open_bot(
                     inbox=services,
                     people=services,
                 ),
-                roles=roles,
-                allowed_channels=allowed_channels,
-                clock=lambda: datetime.now(UTC),
+                policy=AccessPolicy(roles=roles, allowed_channels=allowed_channels),
+                timing=Timing(
+                    clock=lambda: datetime.now(UTC),
+                    refresh_every=refresh_every,
+                    drain=timedelta(seconds=5),
+                    now=now,
+                    sleep=sleep,
+                    arrival_window=ARRIVAL_WINDOW / speed,
+                ),
                 signing_secret=credentials.signing_secret or "",
-                refresh_every=refresh_every,
-                drain=timedelta(seconds=5),
-                now=now,
-                sleep=sleep,
-                arrival_window=ARRIVAL_WINDOW / speed,
             )
         )
         if is_drawing:

@@ -176,11 +176,14 @@ class FakeServices(FakeUncertainWriteStore, FakeInbox):
             self.change(run.run_id, kill_requested_at=now)
         return kill
 
-    async def read_run(self, target: str, *, by: Actor) -> RunSnapshot:
+    async def kill_or_ask(self, request: KillRequest, *, by: Actor) -> Termination | RunSnapshot:
         self.check_reachable()
-        run = self._find_run(target)
+        run = self._find_run(request.target)
         if not is_allowed(by, Action.KILL, run):
             raise NotOwner
+        is_new = run.is_live and run.kill_requested_at is None
+        if run.user_id == by.user_id or not (is_new or request.force) or not run.is_live:
+            return await self.kill(request, by=by)
         return self._snapshot(run)
 
     async def preview(self, selection: KillSelection, *, by: Actor) -> KillPreview:

@@ -12,9 +12,9 @@ import pytest
 
 from bot.sandbox.slack.people import BOT_USER_ID
 from bot.sandbox.slack.server import Sandbox
-from bot.slack.client.client import open_slack_client
 from bot.slack.client.rate_limits import RateLimiter
 from bot.slack.client.socket import SocketPool, open_sockets
+from bot.slack.client.web_api import open_slack_client
 from bot.slack.service import wait_for_slack
 from bot.slack.setup import SlackCredentials
 from tests.fakes.bot import RunningBot, open_bot

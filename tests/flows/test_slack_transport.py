@@ -14,9 +14,9 @@ import aiohttp
 import pytest
 
 from bot.sandbox.slack.server import Sandbox
-from bot.slack.client.client import open_slack_client
 from bot.slack.client.rate_limits import RateLimiter
 from bot.slack.client.socket import open_sockets
+from bot.slack.client.web_api import open_slack_client
 from bot.slack.setup import SlackCredentials, SlackSetupError, check_slack, problems_of
 from core.domain.errors import Unavailable
 from tests.fakes.bot import RunningBot, open_bot

@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from bot.slack.client.client import Slack, SlackRefused, open_slack_client
 from bot.slack.client.rate_limits import RateLimiter
-from bot.slack.inbound.access import Access, Installation, NotAdmitted
+from bot.slack.client.web_api import Slack, SlackRefused, open_slack_client
+from bot.slack.inbound.access import Access, AccessPolicy, Installation, NotAdmitted
 from bot.slack.inbound.request import RequestKind, SlackRequest
-from bot.slack.inbound.roles import Roles
 from core.domain.actor import Action
 from tests.fakes.services import FakeServices
 
@@ -41,9 +40,8 @@ async def answer_for(name: str) -> str:
         access = Access(
             installation=Installation(team_id=TEAM, bot_user_id="UBOT"),
             slack=slack,
-            roles=Roles(None, slack=slack, now=time.monotonic),
+            policy=AccessPolicy(),
             people=FakeServices(),
-            allowed_channels=None,
             now=time.monotonic,
         )
         request = SlackRequest(

@@ -10,11 +10,12 @@ from datetime import timedelta
 from http import HTTPStatus
 
 import pytest
+from cachetools import TTLCache
 
-from bot.slack.client.cached import TTLCache
 from bot.slack.client.http import RequestVerifier
 from bot.slack.client.private_logs import PayloadFilter, bolt_logger
 from bot.slack.client.refusals import RefusalKind, refusal_kind
+from bot.slack.client.ttl_cache import new_cache
 from bot.slack.inbound.background_tasks import BackgroundTasks
 from bot.slack.setup import SlackCredentials, warnings_of
 
@@ -70,11 +71,11 @@ def test_an_invalid_request_is_refused(timestamp: str, signature: str, status: H
 
 def test_cached_values_expire() -> None:
     now = [0.0]
-    cached: TTLCache[str] = TTLCache(timedelta(seconds=10), lambda: now[0])
+    cached: TTLCache[str, str] = new_cache(timedelta(seconds=10), lambda: now[0])
 
-    cached.put("a", "1")
+    cached.setdefault("a", "1")
     now[0] = 9
-    cached.put("a", "2")
+    cached.setdefault("a", "2")
     assert cached.get("a") == "1"
     now[0] = 10
     assert cached.get("a") is None

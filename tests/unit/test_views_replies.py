@@ -13,7 +13,7 @@ from bot.slack.views.thread.replies import (
     replies,
     result_message,
 )
-from bot.slack.views.thread.thread import CARD, thread_files, thread_messages
+from bot.slack.views.thread.slots import CARD, thread_files, thread_messages
 from bot.words.runs.evidence import change_lines, line_about_tests
 from core.domain.kills.termination import Phase
 from core.domain.runs.event import EventKind, EventRecord

@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
+from bot.sandbox.event_wait import wait_for_event
 from bot.sandbox.slack.api.files import store_upload
 from bot.sandbox.slack.api.gate import Answer, Gate
 from bot.sandbox.slack.delivery.responses import respond
@@ -91,11 +92,8 @@ class AppRoutes:
         if answer.connection_fault is None:
             return web.json_response(answer.body, status=answer.status, headers=answer.headers)
         if answer.connection_fault == "timeout":
-            try:
-                async with asyncio.timeout(MAX_HANG_SECONDS):
-                    await self._closing.wait()
-            except TimeoutError:
-                log.debug("a call was held without an answer")
+            ended = await wait_for_event(self._closing, MAX_HANG_SECONDS)
+            log.debug("a call had no answer until %s", "the end" if ended else "its time was up")
         if answer.connection_fault == "cut_body":
             return await _truncated_response(request, json.dumps(answer.body).encode())
         if request.transport is not None:

@@ -1,8 +1,9 @@
 """The sandbox's time: real time plus the time that a test skipped."""
 
 import asyncio
-import contextlib
 import time
+
+from bot.sandbox.event_wait import wait_for_event
 
 
 class Clock:
@@ -26,6 +27,4 @@ class Clock:
         """Wait until the sandbox's time is `seconds` later."""
         end = self.now() + seconds
         while (remaining := end - self.now()) > 0:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(remaining):
-                    await self._moved.wait()
+            await wait_for_event(self._moved, remaining)

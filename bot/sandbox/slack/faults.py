@@ -6,11 +6,6 @@ from dataclasses import dataclass
 
 ANY = "*"
 
-# Faults of the connection or the status line; every other name is a Web API error code.
-TRANSPORT = frozenset(
-    {"429", "500", "502", "503", "page", "timeout", "reset", "lost_answer", "cut_body", "late"}
-)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:

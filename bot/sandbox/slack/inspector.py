@@ -1,13 +1,14 @@
 """The sandbox's log: every call, delivery, problem and change."""
 
 import asyncio
-import contextlib
 import re
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
+
+from bot.sandbox.event_wait import wait_for_event
 
 T = TypeVar("T")
 
@@ -176,9 +177,7 @@ class Inspector:
                     change_event = self._change_event
                     if found := predicate():
                         return found
-                    with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(POLL_SECONDS):
-                            await change_event.wait()
+                    await wait_for_event(change_event, POLL_SECONDS)
         except TimeoutError:
             last = "; ".join(f"{e.name} {e.error or 'ok'}" for e in list(self.entries)[-12:])
             problem_list = "; ".join(f"{p.kind} {p.name}: {p.what}" for p in self.problems)

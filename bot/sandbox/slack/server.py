@@ -16,7 +16,7 @@ from bot.sandbox.slack.api.rate_limits import RateLimits
 from bot.sandbox.slack.app_routes import AppRoutes
 from bot.sandbox.slack.clock import Clock
 from bot.sandbox.slack.control import ControlApi
-from bot.sandbox.slack.delivery.delivery import Deliverer, Transport
+from bot.sandbox.slack.delivery.dispatcher import Deliverer, Transport
 from bot.sandbox.slack.delivery.request_url import RequestUrl
 from bot.sandbox.slack.delivery.socket_mode import SocketMode
 from bot.sandbox.slack.faults import Faults
@@ -26,7 +26,7 @@ from bot.sandbox.slack.origin_guard import guard
 from bot.sandbox.slack.people import APP_ID, BOT_USER_ID, TEAM_ID
 from bot.sandbox.slack.person.actions import PersonActions
 from bot.sandbox.slack.person.block_interactions import BlockInteractions
-from bot.sandbox.slack.person.person import Human
+from bot.sandbox.slack.person.human import Human
 from bot.sandbox.slack.state import Document, Workspace
 from bot.sandbox.slack.stream import Stream
 

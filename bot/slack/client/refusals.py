@@ -106,10 +106,6 @@ _ERROR_NAMES: dict[RefusalKind, frozenset[str]] = {
 }
 
 
-# Names of errors after which a channel may be had back: it is unarchived, the bot invited.
-PLACE_LOST_ERRORS = _ERROR_NAMES[RefusalKind.PLACE_LOST]
-
-
 def refusal_kind(name: str) -> RefusalKind:
     """What an error name means; one that is not known is taken for passing."""
     return next(

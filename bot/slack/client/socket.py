@@ -13,7 +13,7 @@ from aiohttp import WSMessage
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
 
-from bot.slack.client.client import is_loopback
+from bot.slack.client.web_api import is_loopback
 
 log = logging.getLogger(__name__)
 

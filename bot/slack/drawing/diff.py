@@ -11,7 +11,7 @@ from bot.slack.client.rate_limits import Priority
 from bot.slack.client.refusals import RefusalKind, refusal_kind
 from bot.slack.drawing.posting import UNSENT, content_hash
 from bot.slack.views.message import Message, TextFile
-from bot.slack.views.thread.thread import CARD
+from bot.slack.views.thread.slots import CARD
 from core.domain.runs.run import Run
 from core.domain.runs.snapshot import SlackMessage, SlackMessageState, Thread
 

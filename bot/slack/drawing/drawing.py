@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypedDict
 
-from bot.slack.client.client import RateLimited, SlackRefused, SlackUnreachable
 from bot.slack.client.rate_limits import Priority, RateLimiter, Ticket
 from bot.slack.client.refusals import RefusalKind, refusal_kind
+from bot.slack.client.web_api import RateLimited, SlackRefused, SlackUnreachable
 from bot.slack.drawing.diff import (
     DELETED,
     ActionKind,
@@ -28,7 +28,7 @@ from bot.slack.drawing.posting import UNSENT, Poster
 from bot.slack.drawing.uncertain_writes import UncertainWrites
 from bot.slack.ports import Leadership, Threads
 from bot.slack.views.message import Message, TextFile
-from bot.slack.views.thread.thread import CARD
+from bot.slack.views.thread.slots import CARD
 from core.domain.errors import Unavailable
 from core.domain.runs.snapshot import SlackMessage, SlackMessageState, Thread, UncertainWriteKind
 

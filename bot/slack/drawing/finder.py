@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from bot.slack.client.client import Slack, SlackRefused
 from bot.slack.client.rate_limits import Priority
 from bot.slack.client.refusals import RefusalKind, refusal_kind
+from bot.slack.client.web_api import Slack, SlackRefused
 from bot.slack.drawing.posting import file_hash, metadata_of
 from bot.slack.ports import Threads
 from bot.slack.views.message import TextFile

@@ -7,8 +7,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from bot.slack.client.client import Slack, SlackError, SlackRefused
 from bot.slack.client.rate_limits import Priority
+from bot.slack.client.web_api import Slack, SlackError, SlackRefused
 from bot.slack.drawing.diff import RETRY_CHANNEL_AFTER
 from bot.slack.ports import Threads
 from core.domain.errors import Unavailable

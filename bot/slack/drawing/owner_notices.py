@@ -9,8 +9,8 @@ from datetime import datetime
 from uuid import uuid4
 
 from bot.slack import text
-from bot.slack.client.client import SlackRefused
 from bot.slack.client.refusals import RefusalKind, refusal_kind
+from bot.slack.client.web_api import SlackRefused
 from bot.slack.drawing.diff import DrawAction, action_kind, is_lost
 from bot.slack.ports import Threads
 from bot.slack.views import blocks

@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from bot.slack.client.client import Slack, SlackRefused
 from bot.slack.client.rate_limits import Priority
 from bot.slack.client.refusals import RefusalKind, refusal_kind
+from bot.slack.client.web_api import Slack, SlackRefused
 from bot.slack.ports import Threads
 from bot.slack.views.message import Message, TextFile
 from core.domain.runs.snapshot import SlackMessage, SlackMessageState

@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from bot.slack.client.client import SlackError
 from bot.slack.client.rate_limits import Priority
+from bot.slack.client.web_api import SlackError
 from bot.slack.drawing.drawing import BotBlocked, ThreadDrawer
 from bot.slack.drawing.lost_channels import LostChannels
 from bot.slack.ports import Leadership, Threads

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from bot.slack.client.cached import TTLCache
-from bot.slack.client.client import Slack, SlackRefused
+from cachetools import TTLCache
+
+from bot.slack.client.ttl_cache import new_cache
+from bot.slack.client.web_api import Slack, SlackRefused
 from bot.slack.inbound.request import SlackRequest
 from bot.slack.inbound.roles import Roles
 from bot.slack.ports import People
@@ -51,16 +53,28 @@ class Installation:
     bot_name: str = "signalbox"
 
 
+@dataclass(frozen=True, kw_only=True)
+class AccessPolicy:
+    """What signalbox.toml says about access.
+
+    Attributes:
+        roles: The `[roles]` table; `None` without one.
+        allowed_channels: Channel ids of `[channels] allow`; `None` allows every channel the
+            bot is in.
+    """
+
+    roles: Mapping[Role, tuple[str, ...]] | None = None
+    allowed_channels: frozenset[str] | None = None
+
+
 class Access:
     """Decides who comes in.
 
     Args:
         installation: Own workspace and bot.
         slack: To ask about people and channels.
-        roles: Which role a full member has.
+        policy: Which roles and channels were configured.
         people: Makes actors and audits refusals.
-        allowed_channels: Channel ids of `[channels] allow`; `None` allows every channel the
-            bot is in.
         now: A monotonic clock in seconds, for what is remembered.
     """
 
@@ -69,19 +83,18 @@ class Access:
         *,
         installation: Installation,
         slack: Slack,
-        roles: Roles,
+        policy: AccessPolicy,
         people: People,
-        allowed_channels: frozenset[str] | None,
         now: Callable[[], float],
     ) -> None:
         self.installation = installation
         self._slack = slack
-        self._roles = roles
+        self._roles = Roles(policy.roles, slack=slack, now=now)
         self._people = people
-        self._allowed_channels = allowed_channels
-        self._members: TTLCache[Mapping[str, Any]] = TTLCache(PERSON_TTL, now)
-        self._channels: TTLCache[Mapping[str, Any]] = TTLCache(CHANNEL_TTL, now)
-        self._direct_channels: TTLCache[str] = TTLCache(timedelta(hours=1), now)
+        self._allowed_channels = policy.allowed_channels
+        self._members: TTLCache[str, Mapping[str, Any]] = new_cache(PERSON_TTL, now)
+        self._channels: TTLCache[str, Mapping[str, Any]] = new_cache(CHANNEL_TTL, now)
+        self._direct_channels: TTLCache[str, str] = new_cache(timedelta(hours=1), now)
 
     async def admit(self, request: SlackRequest, action: Action) -> Actor:
         """Let somebody in, as an actor with their role here and now.
@@ -109,10 +122,6 @@ class Access:
             name=_name_of(member, user_id),
         )
         return await self._people.ensure_actor(identity, role=role)
-
-    def forget_channel(self, channel_id: str) -> None:
-        """Ask about a channel again next time: the bot was removed, or it was archived."""
-        self._channels.evict(channel_id)
 
     async def _check(self, request: SlackRequest) -> Mapping[str, Any]:
         """Raise `NotAdmitted`, or answer who the person is in Slack."""
@@ -142,7 +151,7 @@ class Access:
         reason = _rejection_reason(member, self.installation.team_id)
         if reason is not None:
             raise NotAdmitted(reason, _FULL_MEMBERS_ONLY_TEXT)
-        self._members.put(user_id, member)
+        self._members.setdefault(user_id, member)
         return member
 
     async def _check_place(self, channel_id: str | None, user_id: str) -> None:
@@ -167,7 +176,7 @@ class Access:
         if not channel.get("is_member"):
             raise self._not_in_channel_error()
         # Only good news is kept: an invitation must help at once.
-        self._channels.put(channel_id, channel)
+        self._channels.setdefault(channel_id, channel)
 
     async def _channel(self, channel_id: str) -> Mapping[str, Any]:
         try:
@@ -191,7 +200,7 @@ class Access:
         own = self._direct_channels.get(user_id)
         if own is None:
             own = await self._slack.direct_channel(user_id)
-            self._direct_channels.put(user_id, own)
+            self._direct_channels.setdefault(user_id, own)
         if own != channel_id:
             raise self._foreign_conversation_error()
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from bot.slack.client.client import RateLimited, Slack, SlackError, SlackUnreachable
 from bot.slack.client.rate_limits import Priority
+from bot.slack.client.web_api import RateLimited, Slack, SlackError, SlackUnreachable
 from bot.slack.inbound.request import RequestKind, SlackRequest
 from bot.slack.views.message import Message
 

@@ -6,8 +6,10 @@ import logging
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
-from bot.slack.client.cached import TTLCache
-from bot.slack.client.client import Slack, SlackError
+from cachetools import TTLCache
+
+from bot.slack.client.ttl_cache import new_cache
+from bot.slack.client.web_api import Slack, SlackError
 from core.domain.actor import Role
 
 log = logging.getLogger(__name__)
@@ -35,7 +37,7 @@ class Roles:
     ) -> None:
         self._table = table
         self._slack = slack
-        self._groups: TTLCache[frozenset[str]] = TTLCache(GROUP_TTL, now)
+        self._groups: TTLCache[str, frozenset[str]] = new_cache(GROUP_TTL, now)
 
     async def role_of(self, user_id: str, *, is_workspace_admin: bool) -> Role:
         """The highest role this member is listed for."""
@@ -66,5 +68,5 @@ class Roles:
             log.warning("user group %s could not be read: %s", group_id, error)
             return frozenset()
         members = frozenset(str(member) for member in answer.get("users") or ())
-        self._groups.put(group_id, members)
+        self._groups.setdefault(group_id, members)
         return members

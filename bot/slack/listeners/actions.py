@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.slack.client.client import Slack
+from bot.slack.client.web_api import Slack
 from bot.slack.commands.command import (
     Command,
     CommandContext,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from bot.slack.client.client import Slack, SlackError
+from bot.slack.client.web_api import Slack, SlackError
 from bot.slack.commands.forms import read_kill_form, read_kill_many_form
 from bot.slack.inbound.answers import PrivateAnswers
 from bot.slack.inbound.request import SlackRequest
@@ -28,6 +28,7 @@ from bot.slack.views.kill_questions import (
 from bot.slack.views.message import View
 from core.domain.actor import Actor
 from core.domain.kills.bulk_kill import KillSelection
+from core.domain.kills.termination import Termination
 from core.domain.runs.request import KillRequest
 
 log = logging.getLogger(__name__)
@@ -50,18 +51,16 @@ class KillActions:
 
     async def kill_one(self, command: KillRequest, request: SlackRequest, actor: Actor) -> None:
         """Kill one's own run at once; ask first when it is somebody else's."""
-        snapshot = await self.bulk.read_run(command.target, by=actor)
-        run = snapshot.run
-        is_own = run.user_id is not None and run.user_id == actor.user_id
-        # What has ended or is being stopped needs no question: the answer says so.
-        is_new = run.is_live and run.kill_requested_at is None
-        if is_own or not (is_new or command.force) or not run.is_live:
-            await self._kill(command, request, actor)
+        keyed = replace(command, request_key=request.key)
+        found = await self.bulk.kill_or_ask(keyed, by=actor)
+        if isinstance(found, Termination):
+            receipt = receipts.kill_requested(command.target, found)
+            await self.answers.send_private(request, receipt)
             return
         channel = await self._channel(request)
-        view = kill_form(snapshot, command, channel_id=channel, now=self.clock())
+        view = kill_form(found, command, channel_id=channel, now=self.clock())
         if not await self._open_form(view, request):
-            question = kill_question(snapshot, command, now=self.clock())
+            question = kill_question(found, command, now=self.clock())
             await self.answers.send_private(request, question)
 
     async def ask_kill_many(
@@ -79,7 +78,9 @@ class KillActions:
 
     async def submit_kill(self, request: SlackRequest, actor: Actor) -> None:
         """Kill the run of a confirmed form."""
-        await self._kill(read_kill_form(_view(request)), request, actor)
+        command = replace(read_kill_form(_view(request)), request_key=request.key)
+        kill = await self.runs.kill(command, by=actor)
+        await self.answers.send_private(request, receipts.kill_requested(command.target, kill))
 
     async def submit_kill_many(self, request: SlackRequest, actor: Actor) -> None:
         """Kill the runs of a confirmed form, those and no others."""
@@ -93,10 +94,6 @@ class KillActions:
         """Kill the run of a private question, whose place the answer takes."""
         kill = await self.runs.kill(replace(command, request_key=request.key), by=actor)
         await self.answers.replace_question(request, receipts.kill_requested(command.target, kill))
-
-    async def _kill(self, command: KillRequest, request: SlackRequest, actor: Actor) -> None:
-        kill = await self.runs.kill(replace(command, request_key=request.key), by=actor)
-        await self.answers.send_private(request, receipts.kill_requested(command.target, kill))
 
     async def _channel(self, request: SlackRequest) -> str:
         return request.channel_id or await self.slack.direct_channel(request.user_id or "")

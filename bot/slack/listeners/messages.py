@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot.slack.client.cached import TTLCache
+from cachetools import TTLCache
+
 from bot.slack.inbound.request import SlackRequest
 from bot.slack.listeners.actions import BotActions
 from bot.slack.text import from_slack
@@ -28,7 +29,7 @@ class Messages:
     """
 
     actions: BotActions
-    hint_cache: TTLCache[bool]
+    hint_cache: TTLCache[str, bool]
 
     async def is_relevant(self, request: SlackRequest) -> bool:
         """Whether it is said to the bot, or in the thread of a run."""
@@ -80,7 +81,7 @@ class Messages:
     async def _hint(self, request: SlackRequest, words: str) -> None:
         key = f"{request.user_id}:{request.channel_id}:{request.thread_ts}:{words[:20]}"
         if self.hint_cache.get(key) is None:
-            self.hint_cache.put(key, value=True)
+            self.hint_cache.setdefault(key, True)
             await self.actions.answers.send_private(request, private_message(words))
 
     async def _run_of(self, request: SlackRequest) -> Run | None:

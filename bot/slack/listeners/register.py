@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
+from cachetools import TTLCache
 from slack_bolt.async_app import AsyncApp
 
 from bot.slack import ids
-from bot.slack.client.cached import TTLCache
 from bot.slack.inbound.error_boundary import ErrorBoundary
 from bot.slack.inbound.request import SlackRequest
 from bot.slack.listeners.actions import BotActions
@@ -22,7 +22,7 @@ _ANYTHING = re.compile(r"[\s\S]*")
 
 
 def register(
-    app: AsyncApp, boundary: ErrorBoundary, actions: BotActions, *, hint_cache: TTLCache[bool]
+    app: AsyncApp, boundary: ErrorBoundary, actions: BotActions, *, hint_cache: TTLCache[str, bool]
 ) -> None:
     """Register every listener; the first that matches is the one that runs.
 

@@ -9,7 +9,6 @@ from bot.slack.views.message import Block
 from bot.words import texts
 
 SECTION_LIMIT = 3000
-FIELD_LIMIT = 2000
 HEADER_LIMIT = 150
 BUTTON_LIMIT = 75
 MAX_FIELDS = 10

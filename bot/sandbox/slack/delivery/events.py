@@ -111,18 +111,6 @@ def member_joined_event(*, user: str, channel: Channel, inviter: str, ts: str) -
     }
 
 
-def member_left_event(*, user: str, channel: Channel, ts: str) -> Document:
-    """A person left a channel."""
-    return {
-        "type": "member_left_channel",
-        "user": user,
-        "channel": channel.id,
-        "channel_type": "G" if channel.is_private else "C",
-        "team": TEAM_ID,
-        "event_ts": ts,
-    }
-
-
 def bot_left_event(*, channel: Channel, ts: str) -> Document:
     """The bot was removed from a channel."""
     kind = "group_left" if channel.is_private else "channel_left"

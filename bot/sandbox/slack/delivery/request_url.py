@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import aiohttp
 
 from bot.sandbox.slack.delivery import payloads
-from bot.sandbox.slack.delivery.delivery import DeliveryResult, as_json
+from bot.sandbox.slack.delivery.dispatcher import DeliveryResult, as_json
 from bot.sandbox.slack.state import Document
 
 

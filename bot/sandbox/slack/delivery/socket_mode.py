@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from bot.sandbox.slack.clock import Clock
-from bot.sandbox.slack.delivery.delivery import DeliveryResult
+from bot.sandbox.slack.delivery.dispatcher import DeliveryResult
 from bot.sandbox.slack.inspector import Inspector
 from bot.sandbox.slack.people import APP_ID
 from bot.sandbox.slack.state import Document

@@ -11,7 +11,7 @@ from bot.sandbox.slack.api.users import add_reaction
 from bot.sandbox.slack.api.views import view_with_state
 from bot.sandbox.slack.blocks.block_check import new_block_id
 from bot.sandbox.slack.delivery import events, payloads
-from bot.sandbox.slack.delivery.delivery import Deliverer, DeliveryResult
+from bot.sandbox.slack.delivery.dispatcher import Deliverer, DeliveryResult
 from bot.sandbox.slack.delivery.responses import apply_response as show_answer
 from bot.sandbox.slack.errors import ActionRefused, WebApiError
 from bot.sandbox.slack.inspector import Inspector

@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
 
-from bot.assembly.scheduler import Scheduler
+from core.domain.errors import Unavailable
+from core.runner.clock import Clock, ClockJob, clock_jobs
 from core.services.admission import AdmissionService
-from core.services.context import Clock, ServiceContext
+from core.services.context import ServiceContext
 from core.services.housekeeping import DELIVERY_RETENTION, HousekeepingService
 from core.store.database.engine import Database
 from core.store.slack import deliveries
@@ -19,9 +20,11 @@ def make_service(database: Database) -> HousekeepingService:
     return HousekeepingService(ServiceContext(database, lambda: NOW))
 
 
-def make_scheduler(database: Database, now: Clock = lambda: NOW) -> Scheduler:
-    work = ServiceContext(database, now)
-    return Scheduler(HousekeepingService(work), AdmissionService(work))
+def make_clock(database: Database, *more: ClockJob) -> Clock:
+    work = ServiceContext(database, lambda: NOW)
+    housekeeping = HousekeepingService(work)
+    jobs = clock_jobs(housekeeping, AdmissionService(work))
+    return Clock(housekeeping.leadership, (*jobs, *more))
 
 
 async def received(database: Database, key: str, *, at: datetime) -> None:
@@ -42,8 +45,8 @@ async def wait_until(holds: Callable[[], bool]) -> None:
 
 
 @asynccontextmanager
-async def running(scheduler: Scheduler) -> AsyncIterator[None]:
-    task = asyncio.create_task(scheduler.run(), name="scheduler")
+async def running(clock: Clock) -> AsyncIterator[None]:
+    task = asyncio.create_task(clock.run(), name="clock")
     try:
         yield
     finally:
@@ -64,7 +67,7 @@ async def test_deliveries_are_deleted_after_their_retention_and_not_before(
 
 
 async def test_one_scheduler_leads_and_the_other_takes_over(database: Database) -> None:
-    first, second = make_scheduler(database), make_scheduler(database)
+    first, second = make_clock(database), make_clock(database)
     async with running(second):
         async with running(first):
             await wait_until(lambda: first.is_leading or second.is_leading)
@@ -78,8 +81,42 @@ async def test_one_scheduler_leads_and_the_other_takes_over(database: Database) 
 async def test_the_first_tick_comes_at_once(database: Database) -> None:
     await received(database, "old", at=NOW - 2 * DELIVERY_RETENTION)
 
-    async with running(make_scheduler(database)), asyncio.timeout(20):
+    async with running(make_clock(database)), asyncio.timeout(20):
         while await keys(database):  # noqa: ASYNC110 - the database sends no notification
             await asyncio.sleep(0.01)
 
     assert await keys(database) == []
+
+
+async def test_a_job_that_cannot_reach_the_database_is_called_again(database: Database) -> None:
+    calls: list[int] = []
+
+    async def act() -> None:
+        calls.append(len(calls))
+        raise Unavailable("no database", user_message="Try again.")
+
+    job = ClockJob(name="try", every=timedelta(milliseconds=20), act=act, is_due_at_start=True)
+    async with running(make_clock(database, job)):
+        await wait_until(lambda: len(calls) > 1)
+
+
+async def test_a_job_is_not_called_again_before_it_has_returned(database: Database) -> None:
+    started, release = asyncio.Event(), asyncio.Event()
+    calls: list[str] = []
+
+    async def slow() -> None:
+        calls.append("slow")
+        started.set()
+        await release.wait()
+
+    async def quick() -> None:
+        calls.append("quick")
+
+    often = timedelta(milliseconds=20)
+    jobs = [ClockJob(name=act.__name__, every=often, act=act) for act in (slow, quick)]
+    async with running(make_clock(database, *jobs)), asyncio.timeout(20):
+        await started.wait()
+        await wait_until(lambda: calls.count("quick") > 3)
+        assert calls.count("slow") == 1
+        release.set()
+        await wait_until(lambda: calls.count("slow") > 1)

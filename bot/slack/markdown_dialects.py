@@ -1,0 +1,118 @@
+"""The two languages in which Slack takes a report: Markdown that is safe, and mrkdwn.
+
+What Slack does with its own markup (`<!channel>`, `<@U1>`, `<https://…>`) inside a markdown
+block is not documented, so there such markup is both broken up and escaped.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import ClassVar
+
+from markdown_it.token import Token
+from markdown_it.tree import SyntaxTreeNode
+
+from bot.slack.markdown_writer import TASK, Writer
+from bot.slack.text import ZERO_WIDTH_SPACE, escape
+from bot.words.texts import clean
+
+# The start of something Slack could act on: a mention, a channel, a command, a link.
+_ACTIVE_MARKUP = re.compile(r"(<|&lt;)(?=[!@#]|[a-z][a-z0-9+.-]*:)", re.IGNORECASE)
+# What could make the bracket before it a link, or a link's definition, for another parser.
+_LINK_SYNTAX = re.compile(r"\](?=[(\[:])")
+_FENCE = "```"
+_BROKEN_FENCE = ZERO_WIDTH_SPACE.join(_FENCE)
+_TILDES, _BROKEN_TILDES = "~~~", ZERO_WIDTH_SPACE.join("~~~")
+_ALIGNMENTS = {"text-align:left": ":--", "text-align:center": ":-:", "text-align:right": "--:"}
+
+
+class MarkdownWriter(Writer):
+    """Markdown for a markdown block."""
+
+    marks: ClassVar[Mapping[str, str]] = {"em": "*", "strong": "**", "s": "~~"}
+    # The rule is one that never makes a heading of the line above.
+    quote_mark, rule, cell_bar = ">", "***", r"\|"
+
+    def words(self, text: str) -> str:
+        """Words in which nothing is active and no bracket becomes a link."""
+        text = _LINK_SYNTAX.sub("]" + ZERO_WIDTH_SPACE, clean(text))
+        text = text.replace(_FENCE, _BROKEN_FENCE).replace(_TILDES, _BROKEN_TILDES)
+        return _break_markup(text).replace("&", "&amp;").replace("<", "&lt;")
+
+    def code(self, text: str) -> str:
+        """Code keeps its signs; a mention in it is broken up."""
+        fence = "``" if "`" in text else "`"
+        inner = _break_markup(re.sub("`(?=`)", "`" + ZERO_WIDTH_SPACE, text))
+        if inner.startswith("`") or inner.endswith("`"):
+            inner = f" {inner} "
+        return f"{fence}{inner}{fence}"
+
+    def code_lines(self, text: str) -> list[str]:
+        """A fenced block that cannot be left from inside."""
+        return [_FENCE, *_break_markup(text.replace(_FENCE, _BROKEN_FENCE)).split("\n"), _FENCE]
+
+    def heading(self, node: SyntaxTreeNode) -> str:
+        """A heading of the same level."""
+        return f"{'#' * int(node.tag[1:])} {self.inline(node)}".replace("\n", " ").rstrip()
+
+    def item_mark(self, item: SyntaxTreeNode) -> str:
+        """The item's own mark or number."""
+        return f"{item.info}{item.markup} "
+
+    def table_rule(self, cells: Iterable[SyntaxTreeNode]) -> list[str]:
+        """The line that makes rows a table."""
+        rules = (_ALIGNMENTS.get(str(cell.attrs.get("style", "")), "---") for cell in cells)
+        return [f"|{'|'.join(rules)}|"]
+
+    def special(self, token: Token) -> str:
+        """What was escaped with a backslash stays so; entities do for `<` and `&`."""
+        is_escaped = token.info == "escape" and token.content not in {"<", "&"}
+        return token.markup if is_escaped else super().special(token)
+
+
+class MrkdwnWriter(Writer):
+    """Slack's mrkdwn."""
+
+    marks: ClassVar[Mapping[str, str]] = {"em": "_", "strong": "*", "s": "~"}
+    # Slack takes an escaped sign at the start of a line for a quote too.
+    quote_mark, rule, cell_bar = "&gt;", "", "|"
+
+    def words(self, text: str) -> str:
+        """Escaped words that open no code block."""
+        return escape(text.replace(_FENCE, _BROKEN_FENCE))
+
+    def code(self, text: str) -> str:
+        """Inline code; a backtick cannot stand in it."""
+        return f"`{escape(text.replace('`', chr(39)))}`"
+
+    def code_lines(self, text: str) -> list[str]:
+        """A code block that cannot be left from inside."""
+        inner = escape(text.replace(_FENCE, _BROKEN_FENCE))
+        return [_FENCE, *inner.split("\n"), _FENCE]
+
+    def heading(self, node: SyntaxTreeNode) -> str:
+        """A bold line: mrkdwn has no headings."""
+        title = self.unmarked(node)
+        return f"*{title}*" if title else ""
+
+    def item_mark(self, item: SyntaxTreeNode) -> str:
+        """A bullet, or the item's number; a task's box follows."""
+        return f"{item.info}{item.markup} " if item.info else "• "
+
+    def table_rule(self, cells: Iterable[SyntaxTreeNode]) -> list[str]:  # noqa: ARG002
+        """Nothing: mrkdwn has no tables."""
+        return []
+
+    def _item(self, node: SyntaxTreeNode) -> list[str]:
+        first, *rest = super()._item(node)
+        mark = self.item_mark(node)
+        task = TASK.match(first, len(mark))
+        if task is not None:
+            box = "☐" if task[1] == " " else "☑"
+            first = f"{box if mark == '• ' else mark + box} {first[task.end() :]}"
+        return [first, *rest]
+
+
+def _break_markup(text: str) -> str:
+    return _ACTIVE_MARKUP.sub(r"\1" + ZERO_WIDTH_SPACE, text)

@@ -1,0 +1,220 @@
+"""Parsed Markdown, written again: what is the same in every language (`markdown_dialects`)."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
+from typing import Any, ClassVar, NamedTuple
+
+from markdown_it.token import Token
+from markdown_it.tree import SyntaxTreeNode
+
+# Where a block keeps its inline tokens: nested by hundreds, they are no tree to recurse into.
+INLINE_TOKENS = "inline_tokens"
+# The box of a task, at the start of a list item.
+TASK = re.compile(r"\[([ xX])\]\s+")
+# Before a blank line of the source only these can stand, of quotes around it.
+_QUOTE_MARKS = " \t>"
+
+
+class _Piece(NamedTuple):
+    text: str
+    is_code: bool = False
+
+
+class Writer:
+    """Writes a tree of Markdown; what differs between the languages is in subclasses.
+
+    Args:
+        source: The lines that the tree was parsed from.
+    """
+
+    marks: ClassVar[Mapping[str, str]]
+
+    def __init__(self, source: list[str]) -> None:
+        self._source = source
+        self._shown_addresses: set[str] = set()
+
+    def document(self, root: SyntaxTreeNode, definitions: Mapping[str, Any]) -> str:
+        """The whole text; definitions of links that none uses stand at its end, as words."""
+        lines = self._blocks(root)
+        for label, definition in definitions.items():
+            address = str(definition["href"])
+            if address not in self._shown_addresses:
+                lines += [*([""] if lines else []), self.words(f"{label}: {address}")]
+        return "\n".join(lines)
+
+    # What each language says in its own way.
+
+    def words(self, text: str) -> str:
+        """Words and marks, made safe."""
+        raise NotImplementedError
+
+    def code(self, text: str) -> str:
+        """Inline code, with its marks."""
+        raise NotImplementedError
+
+    def code_lines(self, text: str) -> list[str]:
+        """The lines of a code block."""
+        raise NotImplementedError
+
+    def heading(self, node: SyntaxTreeNode) -> str:
+        """A heading, on one line."""
+        raise NotImplementedError
+
+    def item_mark(self, item: SyntaxTreeNode) -> str:
+        """What a list's item begins with."""
+        raise NotImplementedError
+
+    def table_rule(self, cells: Iterable[SyntaxTreeNode]) -> list[str]:
+        """What stands between a table's head and its body."""
+        raise NotImplementedError
+
+    quote_mark: ClassVar[str]
+    rule: ClassVar[str]
+    cell_bar: ClassVar[str]
+
+    def special(self, token: Token) -> str:
+        """A character that was escaped in the source, or an entity."""
+        return token.content.replace("\n", " ")
+
+    # Blocks.
+
+    def _blocks(self, parent: SyntaxTreeNode) -> list[str]:
+        lines: list[str] = []
+        before: SyntaxTreeNode | None = None
+        for node in parent.children:
+            if before is not None and self._is_apart(before, node):
+                lines.append("")
+            lines += self._block(node)
+            before = node
+        return lines
+
+    def _is_apart(self, before: SyntaxTreeNode, node: SyntaxTreeNode) -> bool:
+        """Whether a blank line stands between two blocks; a list's end may include it."""
+        if before.map is None or node.map is None:
+            return False
+        gap = self._source[before.map[1] - 1 : node.map[0]]
+        return any(not line.strip(_QUOTE_MARKS) for line in gap)
+
+    def _block(self, node: SyntaxTreeNode) -> list[str]:
+        match node.type:
+            case "heading":
+                return [self.heading(node)]
+            case "paragraph":
+                return self.inline(node).split("\n")
+            case "bullet_list" | "ordered_list":
+                return self._blocks(node)
+            case "list_item":
+                return self._item(node)
+            case "blockquote":
+                return [f"{self.quote_mark} {line}".rstrip() for line in self._blocks(node)]
+            case "fence" | "code_block":
+                return self.code_lines(node.content.removesuffix("\n"))
+            case "table":
+                return self._table(node)
+            case _:
+                return [self.rule]
+
+    def _item(self, node: SyntaxTreeNode) -> list[str]:
+        mark = self.item_mark(node)
+        indent = " " * len(mark)
+        first, *rest = self._blocks(node) or [""]
+        return [(mark + first).rstrip(), *((indent + line).rstrip() for line in rest)]
+
+    def _table(self, node: SyntaxTreeNode) -> list[str]:
+        lines: list[str] = []
+        for part in node.children:
+            for row in part.children:
+                cells = (self.inline(cell).replace("|", self.cell_bar) for cell in row.children)
+                lines.append(f"| {' | '.join(cells)} |")
+            if part.type == "thead":
+                lines += self.table_rule(part.children[0].children)
+        return lines
+
+    # Inline.
+
+    def inline(self, node: SyntaxTreeNode) -> str:
+        """The text of a block; lines as in the source."""
+        return self._joined(self._pieces(_inline_tokens(node), self.marks))
+
+    def unmarked(self, node: SyntaxTreeNode) -> str:
+        """The text of a block without marks, on one line."""
+        pieces = (_Piece(piece.text) for piece in self._pieces(_inline_tokens(node), {}))
+        return " ".join(self._joined(pieces).split())
+
+    def _joined(self, pieces: Iterable[_Piece]) -> str:
+        return "".join(
+            (self.code if is_code else self.words)("".join(piece.text for piece in group))
+            for is_code, group in groupby(pieces, key=lambda piece: piece.is_code)
+        )
+
+    def _pieces(self, tokens: Iterable[Token], marks: Mapping[str, str]) -> list[_Piece]:
+        """The parts of a text; inside an emphasis the same one has no mark again."""
+        pieces: list[_Piece] = []
+        depths: Counter[str] = Counter()
+        # Of each open link, where its text begins and where it leads.
+        links: list[tuple[int, str]] = []
+        for token in tokens:
+            match token.type:
+                case "softbreak" | "hardbreak":
+                    pieces.append(_Piece("\n"))
+                case "code_inline":
+                    pieces.append(_Piece(token.content, is_code=True))
+                case "text_special":
+                    pieces.append(_Piece(self.special(token)))
+                case "link_open":
+                    links.append((len(pieces), str(token.attrs.get("href", ""))))
+                case "link_close":
+                    self._show_address(pieces, *links.pop())
+                case "image":
+                    start = len(pieces)
+                    pieces += self._pieces(token.children or (), marks)
+                    self._show_address(pieces, start, str(token.attrs.get("src", "")))
+                case _ if token.tag in marks:
+                    depths[token.tag] += token.nesting
+                    if depths[token.tag] == max(token.nesting, 0):
+                        pieces.append(_Piece(marks[token.tag]))
+                case _:
+                    pieces.append(_Piece(token.content))
+        return pieces
+
+    def _show_address(self, pieces: list[_Piece], start: int, address: str) -> None:
+        """Put the address of a link or image behind its text, unless that is the address."""
+        self._shown_addresses.add(address)
+        text = "".join(piece.text for piece in pieces[start:]).strip()
+        if not text:
+            pieces[start:] = [_Piece(address)]
+        elif address and text not in (address, address.removeprefix("mailto:")):
+            pieces.append(_Piece(f" ({address})"))
+
+
+def plain_words(node: SyntaxTreeNode) -> str:
+    """The first line with words of a paragraph, without marks and not yet escaped."""
+    writer = _PlainWriter([])
+    for line in writer.inline(node).split("\n"):
+        task = TASK.match(line)
+        words = " ".join(line[task.end() if task else 0 :].split())
+        if words:
+            return words
+    return ""
+
+
+class _PlainWriter(Writer):
+    """Words alone, for a text that is escaped later."""
+
+    marks: ClassVar[Mapping[str, str]] = {}
+
+    def words(self, text: str) -> str:
+        return text
+
+    def code(self, text: str) -> str:
+        return text
+
+
+def _inline_tokens(block: SyntaxTreeNode) -> Iterator[Token]:
+    """The inline parts of a heading, a paragraph or a cell."""
+    for inline in block.children:
+        yield from inline.meta[INLINE_TOKENS]

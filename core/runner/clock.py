@@ -1,0 +1,132 @@
+"""The clock: acts that are due again and again, in one process of the fleet at a time.
+
+A new act is a line in `clock_jobs`.  The clock remembers nothing: the rows are the truth, and
+an act finds out from them what there is to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from core.domain.errors import Unavailable
+from core.services.admission import AdmissionService
+from core.services.housekeeping import HousekeepingService
+
+log = logging.getLogger(__name__)
+
+DELETE_INTERVAL = timedelta(hours=1)
+# How long a card can show a queue position that is no longer right.
+ADMISSION_INTERVAL = timedelta(seconds=2)
+_RETRY_SECONDS = 1.0
+
+
+class Lead(Protocol):
+    """The right to keep the clock."""
+
+    @property
+    def lost(self) -> asyncio.Event:
+        """Set when another process may have it."""
+        ...
+
+
+Leadership = Callable[[], AbstractAsyncContextManager[Lead]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClockJob:
+    """One line of the table.
+
+    Attributes:
+        name: What it does, for logs.
+        every: From one call to the next; a call that is late is made once, not several times.
+        act: Is not called again before it has returned.
+        is_due_at_start: Whether the first call is made when the clock starts.
+    """
+
+    name: str
+    every: timedelta
+    act: Callable[[], Awaitable[object]]
+    is_due_at_start: bool = False
+
+
+def clock_jobs(
+    housekeeping: HousekeepingService, admission: AdmissionService
+) -> tuple[ClockJob, ...]:
+    """Everything that Signalbox does by the clock."""
+    return (
+        ClockJob(
+            name="delete expired rows",
+            every=DELETE_INTERVAL,
+            act=housekeeping.delete_expired,
+            is_due_at_start=True,
+        ),
+        ClockJob(name="admit pending runs", every=ADMISSION_INTERVAL, act=admission.admit_waiting),
+    )
+
+
+@dataclass
+class Clock:
+    """Calls the jobs while this process leads.
+
+    Attributes:
+        leadership: Waits to be the one process that keeps the clock.
+        is_leading: Whether this process keeps it now.
+    """
+
+    leadership: Leadership
+    jobs: Sequence[ClockJob]
+    is_leading: bool = False
+
+    async def run(self) -> None:
+        """Keep the clock whenever this process leads, until cancelled."""
+        while True:
+            try:
+                async with self.leadership() as lead:
+                    await self._run_until(lead.lost)
+            except (Unavailable, OSError) as error:
+                log.warning("the clock stopped: %s", error)
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _run_until(self, lost: asyncio.Event) -> None:
+        scheduler = AsyncIOScheduler(
+            timezone=UTC,
+            # A call that was missed is made once, however late.
+            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+        )
+        for job in self.jobs:
+            first = {"next_run_time": datetime.now(UTC)} if job.is_due_at_start else {}
+            scheduler.add_job(
+                _call,
+                "interval",
+                args=[job],
+                name=job.name,
+                seconds=job.every.total_seconds(),
+                **first,
+            )
+        scheduler.start()
+        self.is_leading = True
+        log.info("this process keeps the clock")
+        try:
+            await lost.wait()
+        finally:
+            self.is_leading = False
+            scheduler.shutdown(wait=False)
+
+
+async def _call(job: ClockJob) -> None:
+    try:
+        await job.act()
+    except Unavailable as error:
+        log.warning("the clock could not %s: %s", job.name, error)
+    except asyncio.CancelledError:
+        # The clock was stopped during the call.  The task ends here: if the cancellation were
+        # passed on, APScheduler would log it as a failure, with a traceback.
+        log.info("the clock was stopped before it could %s; the next one does", job.name)

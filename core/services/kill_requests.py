@@ -1,0 +1,127 @@
+"""The request to kill one run: what it changes, step by step, in the caller's transaction."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import uuid4
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core.domain.actor import Action, Actor
+from core.domain.errors import Conflict
+from core.domain.fleet.worker_message import WorkerMessageKind
+from core.domain.kills.termination import Phase, Termination
+from core.domain.runs.event import EventKind, EventRecord
+from core.domain.runs.request import KillRequest
+from core.domain.runs.run import Run, RunStatus, StopReason
+from core.queue import jobs
+from core.services.admission import admit
+from core.services.context import audit_entry, require_permission
+from core.services.worker_inbox import send_to_worker
+from core.store import audit, events, terminations
+from core.store.fleet import attempts
+from core.store.runs import run_queries, runs
+
+
+class AlreadyEnded(Conflict):
+    """A run that has ended cannot be killed."""
+
+    code = "already_ended"
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(
+            f"{run.run_id} has ended as {run.status}",
+            user_message=f"Run `{run.run_id}` has already ended ({run.status}); nothing of it "
+            "is running.",
+        )
+        self.run = run
+
+
+async def find_killable(session: AsyncSession, target: str, by: Actor) -> Run:
+    """The run with this id or prefix, if the person may kill it; it may have ended.
+
+    Raises:
+        RunNotFound: If no run has this id.
+        NotAllowed: If the run is somebody else's and the person is no operator.
+    """
+    run = await run_queries.resolve(session, target)
+    require_permission(by, Action.KILL, run)
+    return run
+
+
+async def request_kill(
+    session: AsyncSession, run: Run, request: KillRequest, *, by: Actor, now: datetime
+) -> Termination:
+    """Record the request to kill a live run, and pass it on; the caller has checked the right.
+
+    A pending run of which no process is left is ended here.  It may admit other runs, so
+    nothing may be written after it in the same transaction.
+
+    Raises:
+        RunNotFound, IllegalTransition: If the run was deleted or ended meanwhile.
+    """
+    # Locks the row: the run neither begins nor ends before the commit.
+    run = await runs.request_kill(session, run.run_id, now=now)
+    termination = await _record(session, run, request, by, now)
+    kind = WorkerMessageKind.FORCE_KILL if request.force else WorkerMessageKind.KILL
+    await send_to_worker(session, run, kind, now=now)
+    if not await _has_no_process(session, run):
+        return termination
+    if run.job_id is not None:
+        await jobs.abort(session, run.job_id)
+    return await _end_pending_run(session, run, termination, by, now)
+
+
+async def _record(
+    session: AsyncSession, run: Run, request: KillRequest, by: Actor, now: datetime
+) -> Termination:
+    """Open the run's termination or join the open one, and write the audit line once."""
+    termination = await terminations.open_or_join(
+        session,
+        Termination(
+            id=uuid4(),
+            run_id=run.id,
+            phase=Phase.REQUESTED,
+            requested_at=now,
+            requested_by=by.user_id,
+            requested_by_name=by.name,
+            requested_from=by.origin,
+            reason=request.reason,
+            force=request.force,
+        ),
+    )
+    await audit.record_once(
+        session,
+        audit_entry(by, Action.KILL, now, run=run, reason=request.reason, force=request.force),
+        request_key=request.request_key,
+    )
+    return termination
+
+
+async def _has_no_process(session: AsyncSession, run: Run) -> bool:
+    """Whether a run never ran, or what ran of it was proven gone when it was handed over."""
+    if run.status is not RunStatus.PENDING:
+        return False
+    return not await attempts.unchecked_hosts(session, run.id)
+
+
+async def _end_pending_run(
+    session: AsyncSession, run: Run, termination: Termination, by: Actor, now: datetime
+) -> Termination:
+    """End a run that no worker has; the place it leaves goes to the next one."""
+    confirmed = await terminations.advance(session, termination.id, Phase.CONFIRMED, now=now)
+    await runs.finish(session, run.run_id, attempt=None, stop_reason=StopReason.KILLED, now=now)
+    await events.append(
+        session,
+        run.id,
+        run.attempt,
+        [
+            EventRecord(
+                kind=EventKind.RUN_ENDED,
+                at=now,
+                data={"stop_reason": StopReason.KILLED, "by": by.name},
+            )
+        ],
+    )
+    await admit(session, now=now)
+    return confirmed

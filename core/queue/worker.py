@@ -8,8 +8,7 @@ from collections.abc import Awaitable, Callable, Collection
 from datetime import timedelta
 from typing import Any
 
-from procrastinate import App
-from procrastinate.job_context import JobContext
+from procrastinate import App, JobContext
 
 from core.queue.connector import ResilientConnector
 from core.queue.draining import DrainingWorker

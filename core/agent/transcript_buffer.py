@@ -13,6 +13,7 @@ from typing import Any
 
 from core.agent.protocol import TranscriptStore
 from core.domain.errors import Unavailable
+from core.waiting import Backoff, retry
 
 log = logging.getLogger(__name__)
 
@@ -22,14 +23,13 @@ _COST_ENTRY_TYPE = "cost-state"
 _APPEND_LIMIT = timedelta(seconds=20)
 # As long as a run's end waits for a database that is away; a run is called off sooner.
 LOAD_TIMEOUT = timedelta(minutes=30)
-_MIN_RETRY_PAUSE = timedelta(milliseconds=200)
+_BACKOFF = Backoff(first=timedelta(milliseconds=200), longest=timedelta(seconds=5))
 _MAX_REFUSED_BATCHES = 3
 # What a worker that dies loses at most of a transcript; the agent's tools take longer.
 _BATCH_DELAY = timedelta(milliseconds=50)
 # While they follow each other within less than a second: a transaction takes time from the agent.
 _BUSY_BATCH_DELAY = timedelta(milliseconds=150)
 _BUSY_WINDOW = timedelta(seconds=1)
-_MAX_RETRY_PAUSE = timedelta(seconds=5)
 
 
 class TranscriptBuffer:
@@ -80,19 +80,17 @@ class TranscriptBuffer:
 
     async def _read_with_retries(self, read: Callable[[], Awaitable[Any]]) -> Any:
         """Ask the store until it answers: a leg must not fail because it began in an outage."""
-        deadline = time.monotonic() + LOAD_TIMEOUT.total_seconds()
-        pause = _MIN_RETRY_PAUSE
         self._pending_loads += 1
         try:
-            while True:
-                try:
-                    return await read()
-                except (Unavailable, OSError) as error:
-                    if time.monotonic() >= deadline:
-                        raise
-                    log.warning("transcript not read, will be: %s", type(error).__name__)
-                await asyncio.sleep(pause.total_seconds())
-                pause = min(2 * pause, _MAX_RETRY_PAUSE)
+            return await retry(
+                read,
+                on=(Unavailable, OSError),
+                backoff=_BACKOFF,
+                patience=LOAD_TIMEOUT,
+                on_failure=lambda error, _: log.warning(
+                    "transcript not read, will be: %s", type(error).__name__
+                ),
+            )
         finally:
             self._pending_loads -= 1
 
@@ -131,7 +129,7 @@ class TranscriptBuffer:
         while self._queue and self._is_unreachable:
             if time.monotonic() - began >= outage_limit.total_seconds():
                 break
-            await asyncio.sleep(_MIN_RETRY_PAUSE.total_seconds())
+            await asyncio.sleep(_BACKOFF.first.total_seconds())
             await self._flush_at_once(limit)
         self._writer.cancel()
         await asyncio.wait({self._writer})
@@ -181,13 +179,14 @@ class TranscriptBuffer:
         return _BUSY_BATCH_DELAY if is_busy else _BATCH_DELAY
 
     async def _write_loop(self) -> None:
-        pause = _MIN_RETRY_PAUSE
+        pauses = _BACKOFF.pauses()
         while self._queue:
             await asyncio.sleep(self._batch_delay.total_seconds())
             if await self._flush(merge_batches=True):
-                pause = _MIN_RETRY_PAUSE
+                pauses = _BACKOFF.pauses()
                 continue
             # One by one from here: it may be one of them that the store will never take.
-            while not await self._flush():
-                await asyncio.sleep(pause.total_seconds())
-                pause = min(2 * pause, _MAX_RETRY_PAUSE)
+            for pause in pauses:
+                if await self._flush():
+                    break
+                await asyncio.sleep(pause)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any, LiteralString, TypeVar
 
 import psycopg
@@ -21,14 +22,14 @@ from psycopg_pool import AsyncConnectionPool
 
 from core.queue.engine_internals import statements
 from core.queue.engine_internals.worker import Notify, WorkerQuery, worker_query
+from core.waiting import Backoff, retry
 
 log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
-MIN_RETRY_SECONDS = 0.1
-# Also the longest a worker stays idle once Postgres is back.
-MAX_RETRY_SECONDS = 1.0
+# The longest pause is also the longest a worker stays idle once Postgres is back.
+_BACKOFF = Backoff(first=timedelta(seconds=0.1), longest=timedelta(seconds=1))
 QUERY_LIMIT_SECONDS = 20.0
 # How long a server process can go on with a query whose client has given it up.
 UNCERTAIN_SECONDS = 60.0
@@ -138,14 +139,14 @@ class ResilientConnector(PsycopgConnector):
     async def listen_notify(self, on_notification: Notify, channels: Iterable[str]) -> None:
         """Pass notifications on, on one connection after another, until cancelled."""
         channel_names = list(channels)
-        delay = MIN_RETRY_SECONDS
+        pauses = _BACKOFF.pauses()
         while True:
             try:
                 connection = await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True)
                 async with connection:
                     for channel in channel_names:
                         await connection.execute(SQL("LISTEN {}").format(Identifier(channel)))
-                    delay = MIN_RETRY_SECONDS
+                    pauses = _BACKOFF.pauses()
                     # Nobody heard what was announced before.
                     self._notification_count += 1
                     await on_notification(
@@ -153,9 +154,9 @@ class ResilientConnector(PsycopgConnector):
                     )
                     await self._listen(connection, on_notification)
             except (psycopg.Error, OSError) as error:
-                log.info("the listener lost its connection (%s), retry in %.1f s", error, delay)
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, MAX_RETRY_SECONDS)
+                pause = next(pauses)
+                log.info("the listener lost its connection (%s), retry in %.1f s", error, pause)
+                await asyncio.sleep(pause)
 
     async def _listen(self, connection: psycopg.AsyncConnection, on_notification: Notify) -> None:
         while True:
@@ -219,22 +220,20 @@ class ResilientConnector(PsycopgConnector):
         name = worker_query(query)
         if name is None:
             return await query_once()
-        delay = MIN_RETRY_SECONDS
-        while True:
-            try:
-                async with asyncio.timeout(QUERY_LIMIT_SECONDS):
-                    answer = await query_once()
-            except (exceptions.ConnectorException, TimeoutError) as error:
-                if self._retries_stopped.is_set():
-                    raise
-                self._log_outage(name, error)
-            else:
-                self._log_recovery()
-                return answer
-            with suppress(TimeoutError):
-                async with asyncio.timeout(delay):
-                    await self._retries_stopped.wait()
-            delay = min(delay * 2, MAX_RETRY_SECONDS)
+
+        async def query_within_limit() -> Result:
+            async with asyncio.timeout(QUERY_LIMIT_SECONDS):
+                return await query_once()
+
+        answer = await retry(
+            query_within_limit,
+            on=(exceptions.ConnectorException, TimeoutError),
+            backoff=_BACKOFF,
+            stop=self._retries_stopped,
+            on_failure=lambda error, _: self._log_outage(name, error),
+        )
+        self._log_recovery()
+        return answer
 
     def _log_outage(self, name: str, error: BaseException) -> None:
         now = asyncio.get_running_loop().time()

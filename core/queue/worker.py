@@ -13,6 +13,7 @@ from procrastinate import App, JobContext
 from core.queue.connector import ResilientConnector
 from core.queue.draining import DrainingWorker
 from core.queue.jobs import RUNS_QUEUE, TASK_NAME, Job
+from core.waiting import wait_for_any
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +95,7 @@ class Worker:
                     log.exception("worker %s broke down", self.name)
                 if not self._stopping.is_set():
                     log.error("worker %s ended by itself, it starts again", self.name)
-                    await self._pause()
+                    await wait_for_any(self._stopping, seconds=RESTART_DELAY_SECONDS)
         finally:
             self._ended.set()
 
@@ -106,11 +107,8 @@ class Worker:
         """
         self._stopping.set()
         await self._drain_then_cancel(drain.total_seconds())
-        try:
-            async with asyncio.timeout(2 * CLOSE_LIMIT_SECONDS):
-                await self._ended.wait()
-        except TimeoutError:
-            log.error("worker %s does not end", self.name)  # noqa: TRY400 - no traceback to show
+        if not await wait_for_any(self._ended, seconds=2 * CLOSE_LIMIT_SECONDS):
+            log.error("worker %s does not end", self.name)
 
     def skip_drain(self) -> None:
         """Wait no longer for handlers to end by themselves: cancel them as soon as it stops."""
@@ -136,6 +134,7 @@ class Worker:
                 stalled_worker_timeout=86_400,
             )
             task = asyncio.create_task(engine_worker.work(), name=f"worker {self.name}")
+            task.add_done_callback(lambda _: self._changed.set())
             # Its first step forgets earlier wishes to stop.
             await asyncio.sleep(0)
             self._engine_worker, self._engine_task, self._connector = engine_worker, task, connector
@@ -205,27 +204,9 @@ class Worker:
             if not self._jobs:
                 remaining_seconds = min(remaining_seconds, CLOSE_LIMIT_SECONDS)
             self._changed.clear()
-            changed = asyncio.create_task(self._changed.wait(), name="jobs changed")
-            cut_short_task = asyncio.create_task(cut_short.wait(), name="hurry")
-            try:
-                done, _ = await asyncio.wait(
-                    {engine_task, changed, cut_short_task},
-                    timeout=remaining_seconds,
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
-            finally:
-                changed.cancel()
-                cut_short_task.cancel()
-            if not done:
-                return False
+            if not await wait_for_any(self._changed, cut_short, seconds=remaining_seconds):
+                return engine_task.done()
         return True
-
-    async def _pause(self) -> None:
-        try:
-            async with asyncio.timeout(RESTART_DELAY_SECONDS):
-                await self._stopping.wait()
-        except TimeoutError:
-            return
 
 
 def _log_failure(task: asyncio.Task[Any]) -> None:

@@ -19,11 +19,11 @@ from typing import Any, TypeAlias
 import asyncpg
 
 from core.store.database.connect import CONNECTION_ERRORS, make_connector
+from core.waiting import Backoff, retry
 
 log = logging.getLogger(__name__)
 
-_MIN_RETRY_SECONDS = 0.1
-_MAX_RETRY_SECONDS = 5.0
+_BACKOFF = Backoff(first=timedelta(seconds=0.1), longest=timedelta(seconds=5))
 # How soon a leader notices that the server is gone without a word.
 _PROBE_SECONDS = 2.0
 # How long one that waits lets the server wait, before it looks whether the leader is alive and
@@ -104,18 +104,17 @@ async def leadership(
 async def _acquire(dsn: str, key: int, frozen_after: timedelta) -> Connection:
     # The lock is waited for without a limit of the server's; ours is below.
     connect = make_connector(dsn, statement_timeout=None, name="signalbox-leadership")
-    delay = _MIN_RETRY_SECONDS
-    while True:
-        try:
-            connection = await connect()
-            await _wait_for_lock(connection, key, frozen_after)
-        except CONNECTION_ERRORS as error:
-            # TimeoutError, of a server gone without a word, is an OSError.
-            log.warning("cannot wait to lead, next try in %.1f s: %s", delay, error)
-            await asyncio.sleep(delay)
-            delay = min(delay * 2, _MAX_RETRY_SECONDS)
-        else:
-            return connection
+
+    async def acquire_once() -> Connection:
+        connection = await connect()
+        await _wait_for_lock(connection, key, frozen_after)
+        return connection
+
+    def log_failure(error: Exception, pause: float) -> None:
+        log.warning("cannot wait to lead, next try in %.1f s: %s", pause, error)
+
+    # TimeoutError, of a server gone without a word, is one of them: an OSError.
+    return await retry(acquire_once, on=CONNECTION_ERRORS, backoff=_BACKOFF, on_failure=log_failure)
 
 
 async def _wait_for_lock(connection: Connection, key: int, frozen_after: timedelta) -> None:

@@ -20,7 +20,7 @@ UNKNOWN = "9999"
 @pytest.fixture
 async def own_revision(database: Database) -> AsyncIterator[str]:
     """The database's revision, which is one that this program does not know meanwhile."""
-    (own_revision,) = schema.newest_revisions()
+    own_revision = schema.newest_revision()
     await write_revision(database, UNKNOWN)
     yield own_revision
     await write_revision(database, own_revision)

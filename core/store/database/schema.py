@@ -1,13 +1,13 @@
 """Whether a database has this program's schema, and how a start gives it that.
 
-Alembic is kept out of the processes that serve: it would stay in their memory (10 MiB) for
-as long as they live.  Which revision is the newest is read from the revisions' text, and a
-schema that is behind is brought up to date by a process of its own.
+Alembic is kept out of the processes that serve: importing it to ask its `ScriptDirectory` takes
+0.3 s of each start and 8.4 MiB of memory for as long as the process lives.  The revisions are
+told by their files' names instead, which a test compares with what Alembic finds, and a schema
+that is behind is brought up to date by a process of its own.
 """
 
 from __future__ import annotations
 
-import ast
 import asyncio
 import importlib.util
 import sys
@@ -37,12 +37,11 @@ class SchemaTooNew(Unavailable):
     """The database's schema is of a version of Signalbox that came after this one."""
 
     def __init__(self) -> None:
-        own = ", ".join(sorted(newest_revisions()))
         super().__init__(
             "schema is newer than the program",
             user_message="The database's schema is newer than this version of Signalbox: install "
             "the newer version, or go back to this one's schema with the newer version's "
-            f"`signalbox migrate --down {own}`.",
+            f"`signalbox migrate --down {newest_revision()}`.",
         )
 
 
@@ -66,30 +65,15 @@ def migrations_dir() -> Path:
     return Path(next(iter(locations)))
 
 
-def newest_revisions() -> frozenset[str]:
-    """The revisions that no other follows; one, unless branches wait to be merged."""
-    revisions, superseded = _revisions()
-    return revisions - superseded
+def revisions() -> frozenset[str]:
+    """All revisions that this program has; each follows the one before it in their order."""
+    files = (migrations_dir() / "versions").glob("[0-9]*_*.py")
+    return frozenset(file.name.partition("_")[0] for file in files)
 
 
-def _revisions() -> tuple[frozenset[str], frozenset[str]]:
-    """All that this program has, and those that another one follows."""
-    revisions: set[str] = set()
-    superseded: set[str] = set()
-    for path in (migrations_dir() / "versions").glob("*.py"):
-        for statement in ast.parse(path.read_text(encoding="utf-8")).body:
-            match statement:
-                case ast.AnnAssign(
-                    target=ast.Name(id="revision" | "down_revision" as name),
-                    value=ast.Constant(value=str(revision)),
-                ):
-                    (revisions if name == "revision" else superseded).add(revision)
-    return frozenset(revisions), frozenset(superseded)
-
-
-async def is_current(database: Database) -> bool:
-    """Whether the database is at the newest revision; raises as `schema_state`."""
-    return await schema_state(database) is SchemaState.CURRENT
+def newest_revision() -> str:
+    """The revision that no other follows."""
+    return max(revisions())
 
 
 async def schema_state(database: Database) -> SchemaState:
@@ -98,7 +82,7 @@ async def schema_state(database: Database) -> SchemaState:
     Raises:
         OSError, DBAPIError: If the database cannot be reached; `translate_errors` knows them.
     """
-    known, superseded = await asyncio.to_thread(_revisions)
+    known = await asyncio.to_thread(revisions)
     async with database.engine.connect() as connection:
         if await connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
             return SchemaState.BEHIND
@@ -106,7 +90,7 @@ async def schema_state(database: Database) -> SchemaState:
         found = set(rows)
     if not found <= known:
         return SchemaState.NEWER
-    return SchemaState.CURRENT if found == known - superseded else SchemaState.BEHIND
+    return SchemaState.CURRENT if found == {max(known)} else SchemaState.BEHIND
 
 
 async def upgrade_if_behind(database: Database) -> None:
@@ -115,8 +99,8 @@ async def upgrade_if_behind(database: Database) -> None:
     Several processes may do so at once: one migrates, the others wait.
 
     Raises:
-        NotMigrated: If it cannot be done.
-        SchemaNewer: If the database is ahead of this program.
+        MigrationFailed: If it cannot be done.
+        SchemaTooNew: If the database is ahead of this program.
         OSError, DBAPIError: If the database cannot be reached; `translate_errors` knows them.
     """
     found = await schema_state(database)
@@ -124,7 +108,7 @@ async def upgrade_if_behind(database: Database) -> None:
         raise SchemaTooNew
     if found is SchemaState.CURRENT:
         return
-    # The address holds a password, so it is not an argument, which everybody may read.
+    # The address holds a password, and arguments can be read by every user of the machine.
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",

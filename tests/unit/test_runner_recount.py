@@ -12,7 +12,7 @@ from core.runner.execution.recount import raised_usage
 from tests.database import new_run
 
 # Three dollars a million tokens read, fifteen a million written.
-SONNET = "claude-sonnet-5"
+SONNET = "claude-sonnet-4-6"
 
 
 def answer(

@@ -13,7 +13,6 @@ import pytest
 
 from core.agent.process.ladder import ProcessTree
 from core.runner.execution.attempt import Attempt
-from core.runner.worker import lease as module
 from core.runner.worker.lease import Lease, boottime_seconds
 
 NO_FENCE = timedelta(seconds=-1)
@@ -28,10 +27,8 @@ def attempt() -> Attempt:
     )
 
 
-async def test_a_leg_that_ends_while_another_goes_on_does_no_harm(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    lease, holding, resumed = Lease(fence_after=NO_FENCE), ExitStack(), []
+async def test_a_leg_that_ends_while_another_goes_on_does_no_harm() -> None:
+    holding, resumed = ExitStack(), []
 
     async def pause(_: ProcessTree) -> int:
         return 1
@@ -40,8 +37,7 @@ async def test_a_leg_that_ends_while_another_goes_on_does_no_harm(
         resumed.append(tree)
         holding.close()
 
-    monkeypatch.setattr(module, "pause_tree", pause)
-    monkeypatch.setattr(module, "resume_tree", resume)
+    lease = Lease(fence_after=NO_FENCE, pause=pause, resume=resume)
     for _ in range(2):
         holding.enter_context(lease.holding(attempt()))
     await lease.pause_if_expired()
@@ -54,9 +50,7 @@ async def test_a_leg_that_ends_while_another_goes_on_does_no_harm(
     assert lease.paused == frozenset()
 
 
-async def test_the_watch_goes_on_after_a_failure(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_the_watch_goes_on_after_a_failure(caplog: pytest.LogCaptureFixture) -> None:
     tries = 0
 
     async def pause(_: ProcessTree) -> int:
@@ -66,9 +60,7 @@ async def test_the_watch_goes_on_after_a_failure(
             raise RuntimeError("never thought of")
         return 1
 
-    monkeypatch.setattr(module, "pause_tree", pause)
-    monkeypatch.setattr(module, "_CHECK_INTERVAL", timedelta(milliseconds=5))
-    lease: Any = Lease(fence_after=NO_FENCE)
+    lease: Any = Lease(fence_after=NO_FENCE, check_interval=timedelta(milliseconds=5), pause=pause)
     with lease.holding(attempt()):
         watching = asyncio.create_task(lease.watch())
         async with asyncio.timeout(10):

@@ -106,10 +106,6 @@ class Access:
             role=role,
         )
 
-    def forget_channel(self, channel_id: str) -> None:
-        """Ask about a channel again next time: the bot was removed, or it was archived."""
-        self._channels.evict(channel_id)
-
     async def _check(self, request: SlackRequest) -> Mapping[str, Any]:
         """Raise `NotAdmitted`, or answer who the person is in Slack."""
         if request.user_id is None or not request.team_ids <= {self.installation.team_id}:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -49,6 +49,7 @@ _TERMINATE_FROZEN_HOLDERS = """
 """
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+Connect: TypeAlias = Callable[[], Awaitable[Connection]]
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Leadership:
 
 @asynccontextmanager
 async def leadership(
-    dsn: str, key: int, *, frozen_after: timedelta = FROZEN_AFTER
+    dsn: str, key: int, *, frozen_after: timedelta = FROZEN_AFTER, connect: Connect | None = None
 ) -> AsyncIterator[Leadership]:
     """Wait to be the one holder of `key`; outages of Postgres are waited out.
 
@@ -79,8 +80,11 @@ async def leadership(
         dsn: The database.
         key: Names what is led (see `AdvisoryLock`); not negative.
         frozen_after: After this long without a probe another leader is deposed.
+        connect: Opens a connection in which statements may wait for ever; `None` is the driver's.
     """
-    connection = await _acquire(dsn, key, frozen_after)
+    # The lock is waited for without a limit of the server's; ours is in `_wait_for_lock`.
+    connect = connect or make_connector(dsn, statement_timeout=None, name="signalbox-leadership")
+    connection = await _acquire(connect, key, frozen_after)
     leader = Leadership()
 
     def lost(_: Any) -> None:
@@ -101,9 +105,7 @@ async def leadership(
         await _close(connection)
 
 
-async def _acquire(dsn: str, key: int, frozen_after: timedelta) -> Connection:
-    # The lock is waited for without a limit of the server's; ours is below.
-    connect = make_connector(dsn, statement_timeout=None, name="signalbox-leadership")
+async def _acquire(connect: Connect, key: int, frozen_after: timedelta) -> Connection:
 
     async def acquire_once() -> Connection:
         connection = await connect()

@@ -26,7 +26,7 @@ class DatabaseWait:
     """How long a start waits for a database that does not answer.
 
     Attributes:
-        limit: From the first question; 0 does not wait.
+        limit: Counted from the first try; 0 does not wait.
         stop_requested: Set when the process should stop; that ends the waiting.
     """
 
@@ -34,11 +34,11 @@ class DatabaseWait:
     stop_requested: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def retry_until_reachable(self, operation: Callable[[], Awaitable[T]]) -> T:
-        """Ask until there is an answer; says so once, if that takes time.
+        """Try until the database answers; log once if that takes time.
 
         Raises:
             DatabaseUnavailable: If there is none in time.
-            BadSetting: If the server lets nobody in, which waiting does not mend.
+            BadSetting: If the server refuses the address or its password; waiting does not help.
         """
         is_logged = False
 

@@ -278,10 +278,10 @@ class CriticalCalls:
     async def drain(
         self, limit: timedelta, *, force_requested: asyncio.Event
     ) -> tuple[CriticalWait, ...]:
-        """Wait until those under way have come back, time is up, or somebody is in a hurry.
+        """Wait until the open calls have ended, the time is over, or force is requested.
 
         Returns:
-            What was waited for, oldest first.
+            The calls it waited for, oldest first.
         """
         began = time.monotonic()
         waiting = dict(self.running)

@@ -79,7 +79,7 @@ class TranscriptBuffer:
         return await self._read_with_retries(lambda: self._transcripts.list_subkeys(key))
 
     async def _read_with_retries(self, read: Callable[[], Awaitable[Any]]) -> Any:
-        """Ask the store until it answers: a leg must not fail because it began in an outage."""
+        """Ask the store until it answers: a run must not fail because it began in an outage."""
         self._pending_loads += 1
         try:
             return await retry(

@@ -94,7 +94,7 @@ class Worker:
                 except Exception:
                     log.exception("worker %s broke down", self.name)
                 if not self._stopping.is_set():
-                    log.error("worker %s ended by itself, it starts again", self.name)
+                    log.error("worker %s ended unexpectedly, it starts again", self.name)
                     await wait_for_any(self._stopping, seconds=RESTART_DELAY_SECONDS)
         finally:
             self._ended.set()
@@ -111,7 +111,7 @@ class Worker:
             log.error("worker %s does not end", self.name)
 
     def skip_drain(self) -> None:
-        """Wait no longer for handlers to end by themselves: cancel them as soon as it stops."""
+        """Cancel handlers as soon as the worker stops, without waiting for their end."""
         self._drain_skipped.set()
 
     async def _run_engine_worker(self) -> None:
@@ -135,7 +135,7 @@ class Worker:
             )
             task = asyncio.create_task(engine_worker.work(), name=f"worker {self.name}")
             task.add_done_callback(lambda _: self._changed.set())
-            # Its first step forgets earlier wishes to stop.
+            # Its first step forgets an earlier stop.
             await asyncio.sleep(0)
             self._engine_worker, self._engine_task, self._connector = engine_worker, task, connector
             try:
@@ -177,7 +177,7 @@ class Worker:
         self._is_cancelling = True
         log.info("worker %s cancels %s jobs", self.name, len(self._jobs))
         for job in self._jobs:
-            # Who is on the way out already is not disturbed a second time.
+            # A job that is being cancelled already is not cancelled a second time.
             if not job.cancelling():
                 job.cancel()
         if await self._wait_ended(task, timeout_seconds=self._cancel_limit):

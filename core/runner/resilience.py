@@ -40,9 +40,9 @@ async def run_uninterrupted(coroutine: Coroutine[Any, Any, T], *, name: str) -> 
 async def retry_while_unavailable(
     write: Callable[[], Awaitable[T]], *, patience: timedelta = WRITE_PATIENCE
 ) -> T:
-    """Write to the database, trying again while it is away.
+    """Write to the database, trying again while it is unavailable.
 
     Raises:
-        Unavailable: If it stayed away for longer than `patience`.
+        Unavailable: If it is still unavailable after `patience`.
     """
     return await retry(write, on=Unavailable, backoff=_BACKOFF, patience=patience)

@@ -72,7 +72,7 @@ def _cost(
     """
     models = [answer.model for answer in answers.values() if answer.model]
     model = models[-1] if models else run.ai_model
-    # Which of the answers are missing is not known; a share of them is as large as all are.
+    # It is not known which answers are missing: they are taken to be of the mean size.
     added_cost = estimate_usd(model, missing, requests=len(answers))
     known = run.cost_usd if run.usage != Usage() else Decimal(0)
     if added_cost is None or known is None:

@@ -74,7 +74,7 @@ class Leadership:
 async def leadership(
     dsn: str, key: int, *, frozen_after: timedelta = FROZEN_AFTER, connect: Connect | None = None
 ) -> AsyncIterator[Leadership]:
-    """Wait to be the one holder of `key`; outages of Postgres are waited out.
+    """Wait to be the only holder of `key`, through outages of Postgres.
 
     Args:
         dsn: The database.
@@ -120,7 +120,7 @@ async def _acquire(connect: Connect, key: int, frozen_after: timedelta) -> Conne
 
 
 async def _wait_for_lock(connection: Connection, key: int, frozen_after: timedelta) -> None:
-    """Wait for the lock, in rounds; between them look whether its holder is alive."""
+    """Wait for the lock, in rounds; depose a holder that is frozen between them."""
     round_seconds = min(_LOCK_ROUND_SECONDS, frozen_after.total_seconds())
     try:
         await connection.execute(f"SET lock_timeout = {round(round_seconds * 1000)}")

@@ -1,4 +1,4 @@
-"""Runs: adding them, and every change of one as a single compare-and-set statement.
+"""Adding a run, and every change of one as a single compare-and-set statement.
 
 The SQL of a change is derived from the domain's `TRANSITIONS`; no state is listed here.
 """
@@ -36,7 +36,7 @@ _ADD_ATTEMPTS = 5
 async def add(session: AsyncSession, run: Run) -> None:
     """Add a run, unless its session has a live one or its request was answered before.
 
-    Nothing is raised inside Postgres, so the caller's transaction goes on after a refusal.
+    Postgres itself reports no error, so the caller's transaction stays usable after a refusal.
 
     Raises:
         AlreadyRequested: If a run has this `request_key`.
@@ -78,13 +78,13 @@ async def begin(
 ) -> Run:
     """Take a pending run: `pending` becomes `running`, for one worker only.
 
-    `started_at` stays that of the first attempt.  With `job_id` it is only had under the job
-    that its row names: a kill finds the worker through that one.
+    `started_at` stays that of the first attempt.  With `job_id` the run must have this job in
+    its row: a kill finds the worker through that job.
 
     Raises:
         RunNotFound: If no run has this id.
         StaleAttempt: If the run has gone past this attempt.
-        IllegalTransition: If it is not pending, has another job, or somebody wishes it killed.
+        IllegalTransition: If it is not pending, has another job, or has a kill request.
     """
     row = await write(
         session,
@@ -160,9 +160,9 @@ async def finish(
 
 
 async def requeue(session: AsyncSession, run_id: str, *, attempt: int, now: datetime) -> Run:
-    """Hand a running run over: back to `pending`, as the next attempt.
+    """Return a running run to `pending`, as its next attempt.
 
-    From here the writes of the former attempt are refused.
+    From then on the writes of the former attempt are refused.
 
     Raises:
         RunNotFound: If no run has this id.
@@ -218,9 +218,9 @@ async def change(
 
 
 async def request_kill(session: AsyncSession, run_id: str, *, now: datetime) -> Run:
-    """Note that somebody wants the run ended; the first wish's time stays.
+    """Record a kill request; the time of the first one stays.
 
-    The row is locked until the transaction ends: it neither begins nor finishes meanwhile.
+    The row is locked until the transaction ends: the run neither begins nor finishes meanwhile.
 
     Raises:
         RunNotFound: If no run has this id.

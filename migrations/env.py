@@ -8,6 +8,7 @@ from typing import Any
 from alembic import context
 from sqlalchemy import Connection, text
 
+from core.queue.engine_internals.statements import SCHEMA as ENGINE_SCHEMA
 from core.store.database.advisory_locks import AdvisoryLock
 from core.store.database.engine import open_database
 from core.store.tables import (
@@ -25,8 +26,6 @@ from core.store.tables import (
 )
 from core.store.tables.base import Row
 
-# The job engine's tables are its own; a revision installs them, no model describes them.
-_ENGINE_SCHEMA = "procrastinate"
 # Importing them is what puts their tables into the metadata.
 _MODELS = (
     users,
@@ -44,7 +43,8 @@ _MODELS = (
 
 
 def _include_name(name: str | None, kind: str, parents: Any) -> bool:  # noqa: ARG001
-    return not (kind == "schema" and name == _ENGINE_SCHEMA)
+    # The job engine's tables are its own; a revision installs them, no model describes them.
+    return not (kind == "schema" and name == ENGINE_SCHEMA)
 
 
 def _migrate(connection: Connection) -> None:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TypeVar
 
 from bot.assembly.settings import BadSetting
 from core.store.database.engine import DatabaseUnavailable, translate_errors
+from core.waiting import Backoff, retry
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 _RETRY_PAUSE = timedelta(seconds=0.5)
+_BACKOFF = Backoff(first=_RETRY_PAUSE, longest=_RETRY_PAUSE)
 
 
 @dataclass(frozen=True)
@@ -25,24 +26,23 @@ class DatabaseWait:
     """How long a start waits for a database that does not answer.
 
     Attributes:
-        limit: From the first question; 0 does not wait.
-        stop_requested: Set by the wish to stop, which ends the waiting.
+        limit: Counted from the first try; 0 does not wait.
+        stop_requested: Set when the process should stop; that ends the waiting.
     """
 
     limit: timedelta = timedelta(0)
     stop_requested: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def retry_until_reachable(self, operation: Callable[[], Awaitable[T]]) -> T:
-        """Ask until there is an answer; says so once, if that takes time.
+        """Try until the database answers; log once if that takes time.
 
         Raises:
             DatabaseUnavailable: If there is none in time.
-            BadSetting: If the server lets nobody in, which waiting does not mend.
+            BadSetting: If the server refuses the address or its password; waiting does not help.
         """
-        clock = asyncio.get_running_loop().time
-        deadline = clock() + self.limit.total_seconds()
         is_logged = False
-        while True:
+
+        async def try_once() -> T:
             try:
                 with translate_errors():
                     return await operation()
@@ -50,12 +50,20 @@ class DatabaseWait:
                 if error.is_refusal:
                     problem = f"Postgres refuses: {error.detail}; correct the address"
                     raise BadSetting("DATABASE_URL", problem) from error
-                if clock() >= deadline or self.stop_requested.is_set():
-                    raise
-                if not is_logged:
-                    seconds = self.limit.total_seconds()
-                    log.warning("%s; it is waited for, up to %.0f s", error, seconds)
-                    is_logged = True
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_RETRY_PAUSE.total_seconds()):
-                    await self.stop_requested.wait()
+                raise
+
+        def log_once(error: Exception, _: float) -> None:
+            nonlocal is_logged
+            if not is_logged:
+                seconds = self.limit.total_seconds()
+                log.warning("%s; waiting for it, up to %.0f s", error, seconds)
+                is_logged = True
+
+        return await retry(
+            try_once,
+            on=DatabaseUnavailable,
+            backoff=_BACKOFF,
+            patience=self.limit,
+            stop=self.stop_requested,
+            on_failure=log_once,
+        )

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.domain.kills.termination import DRAIN_LIMIT, CriticalWait
 from core.domain.redact import redact
+from core.waiting import wait_for_any
 
 if TYPE_CHECKING:
     from claude_agent_sdk import HookContext, HookInput, HookJSONOutput
@@ -285,35 +286,24 @@ class CriticalCalls:
     async def drain(
         self, limit: timedelta, *, force_requested: asyncio.Event
     ) -> tuple[CriticalWait, ...]:
-        """Wait for the critical calls in progress.
-
-        Ends when all have returned, after `limit`, or when `force_requested` is set.
+        """Wait until the open calls have ended, the time is over, or force is requested.
 
         Returns:
-            One entry for each call that was waited for, oldest first.
+            The calls it waited for, oldest first.
         """
         began = time.monotonic()
         waiting = dict(self.running)
-        force_task = asyncio.create_task(force_requested.wait(), name="force requested")
-        try:
-            async with asyncio.timeout(limit.total_seconds()):
-                while self.running and not force_task.done():
-                    self._changed.clear()
-                    change = asyncio.create_task(self._changed.wait(), name="critical call")
-                    try:
-                        await asyncio.wait(
-                            {force_task, change}, return_when=asyncio.FIRST_COMPLETED
-                        )
-                    finally:
-                        change.cancel()
-        except TimeoutError:
-            log.info(
-                "%d critical calls did not end in time",
-                len(self.running),
-                extra={"event": "critical_call.timed_out", "count": len(self.running)},
-            )
-        finally:
-            force_task.cancel()
+        deadline = began + limit.total_seconds()
+        while self.running and not force_requested.is_set():
+            self._changed.clear()
+            remaining = deadline - time.monotonic()
+            if not await wait_for_any(force_requested, self._changed, seconds=remaining):
+                log.info(
+                    "%d critical calls did not end in time",
+                    len(self.running),
+                    extra={"event": "critical_call.timed_out", "count": len(self.running)},
+                )
+                break
         now = time.monotonic()
         return tuple(
             CriticalWait(

@@ -13,6 +13,7 @@ from typing import Any
 
 from core.agent.protocol import TranscriptStore
 from core.domain.errors import Unavailable
+from core.waiting import Backoff, retry
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +23,7 @@ _COST_ENTRY_TYPE = "cost-state"
 _APPEND_LIMIT = timedelta(seconds=20)
 # The same as the wait for an unreachable database at a run's end; a kill ends it earlier.
 LOAD_TIMEOUT = timedelta(minutes=30)
-_MIN_RETRY_PAUSE = timedelta(milliseconds=200)
+_BACKOFF = Backoff(first=timedelta(milliseconds=200), longest=timedelta(seconds=5))
 _MAX_REFUSED_BATCHES = 3
 # A worker that dies loses at most this much of a transcript; a tool call takes longer.
 _BATCH_DELAY = timedelta(milliseconds=50)
@@ -30,7 +31,6 @@ _BATCH_DELAY = timedelta(milliseconds=50)
 # processor time from the agent.
 _BUSY_BATCH_DELAY = timedelta(milliseconds=150)
 _BUSY_WINDOW = timedelta(seconds=1)
-_MAX_RETRY_PAUSE = timedelta(seconds=5)
 
 
 class TranscriptBuffer:
@@ -84,24 +84,20 @@ class TranscriptBuffer:
         return await self._read_with_retries(lambda: self._transcripts.list_subkeys(key))
 
     async def _read_with_retries(self, read: Callable[[], Awaitable[Any]]) -> Any:
-        """Retry until the store answers: an attempt must not fail because it began in an outage."""
-        deadline = time.monotonic() + LOAD_TIMEOUT.total_seconds()
-        pause = _MIN_RETRY_PAUSE
+        """Ask the store until it answers: a run must not fail because it began in an outage."""
         self._pending_loads += 1
         try:
-            while True:
-                try:
-                    return await read()
-                except (Unavailable, OSError) as error:
-                    if time.monotonic() >= deadline:
-                        raise
-                    log.warning(
-                        "transcript not read, will be: %s",
-                        type(error).__name__,
-                        extra={"event": "transcript.read_failed", "error": type(error).__name__},
-                    )
-                await asyncio.sleep(pause.total_seconds())
-                pause = min(2 * pause, _MAX_RETRY_PAUSE)
+            return await retry(
+                read,
+                on=(Unavailable, OSError),
+                backoff=_BACKOFF,
+                patience=LOAD_TIMEOUT,
+                on_failure=lambda error, _: log.warning(
+                    "transcript not read, will be: %s",
+                    type(error).__name__,
+                    extra={"event": "transcript.read_failed", "error": type(error).__name__},
+                ),
+            )
         finally:
             self._pending_loads -= 1
 
@@ -140,7 +136,7 @@ class TranscriptBuffer:
         while self._queue and self._is_unreachable:
             if time.monotonic() - began >= outage_limit.total_seconds():
                 break
-            await asyncio.sleep(_MIN_RETRY_PAUSE.total_seconds())
+            await asyncio.sleep(_BACKOFF.first.total_seconds())
             await self._flush_at_once(limit)
         self._writer.cancel()
         await asyncio.wait({self._writer})
@@ -198,13 +194,14 @@ class TranscriptBuffer:
         return _BUSY_BATCH_DELAY if is_busy else _BATCH_DELAY
 
     async def _write_loop(self) -> None:
-        pause = _MIN_RETRY_PAUSE
+        pauses = _BACKOFF.pauses()
         while self._queue:
             await asyncio.sleep(self._batch_delay.total_seconds())
             if await self._flush(merge_batches=True):
-                pause = _MIN_RETRY_PAUSE
+                pauses = _BACKOFF.pauses()
                 continue
-            # One batch at a time from here: only one of them may be what the store rejects.
-            while not await self._flush():
-                await asyncio.sleep(pause.total_seconds())
-                pause = min(2 * pause, _MAX_RETRY_PAUSE)
+            # One by one from here: it may be one of them that the store will never take.
+            for pause in pauses:
+                if await self._flush():
+                    break
+                await asyncio.sleep(pause)

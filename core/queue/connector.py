@@ -9,56 +9,27 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any, LiteralString, TypeVar
 
 import psycopg
-from procrastinate import exceptions, sql
-from procrastinate.connector import Notify
-from procrastinate.psycopg_connector import PsycopgConnector
+from procrastinate import PsycopgConnector, exceptions
 from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.sql import SQL, Identifier
 from psycopg_pool import AsyncConnectionPool
 
+from core.queue.engine_internals import statements
+from core.queue.engine_internals.worker import Notify, WorkerQuery, worker_query
+from core.waiting import Backoff, retry
+
 log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
-# What the worker itself asks; each may be asked again after an answer was lost.
-RETRIED_QUERIES = (
-    "fetch_job",
-    "finish_job",
-    "list_jobs_to_abort",
-    "prune_stalled_workers",
-    "register_worker",
-    "unregister_worker",
-    "update_heartbeat",
-)
-_RETRIED_NAMES: dict[str, str] = {sql.queries[name]: name for name in RETRIED_QUERIES}
-
-# A job that was given to this worker in an answer that never arrived.
-_UNDELIVERED_JOB = """
-    SELECT id, status, task_name, priority, lock, queueing_lock, args, scheduled_at, queue_name,
-           attempts, worker_id
-    FROM procrastinate_jobs
-    WHERE worker_id = %(worker_id)s AND status = 'doing' AND id <> ALL(%(held)s::bigint[])
-    ORDER BY id
-    LIMIT 1
-"""
-# Somebody thought this worker dead and deleted its row.
-_RESTORE_WORKER = """
-    INSERT INTO procrastinate_workers (id) OVERRIDING SYSTEM VALUE VALUES (%(worker_id)s)
-    ON CONFLICT DO NOTHING
-"""
-_RESTORE_JOBS = """
-    UPDATE procrastinate_jobs SET worker_id = %(worker_id)s
-    WHERE id = ANY(%(held)s::bigint[]) AND status = 'doing' AND worker_id IS NULL
-"""
-
-MIN_RETRY_SECONDS = 0.1
-# Also the longest a worker stays idle once Postgres is back.
-MAX_RETRY_SECONDS = 1.0
+# The longest pause is also the longest a worker stays idle once Postgres is back.
+_BACKOFF = Backoff(first=timedelta(seconds=0.1), longest=timedelta(seconds=1))
 QUERY_LIMIT_SECONDS = 20.0
 # How long a server process can go on with a query whose client has given it up.
 UNCERTAIN_SECONDS = 60.0
@@ -74,9 +45,6 @@ _CONNECTION_DEFAULTS: dict[str, str | int] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
 }
-
-# As the engine's triggers tell of a new job.
-_NEW_JOB_PAYLOAD = '{"type": "job_inserted", "job_id": 0}'
 
 
 class ResilientConnector(PsycopgConnector):
@@ -136,7 +104,7 @@ class ResilientConnector(PsycopgConnector):
     async def execute_query_async(self, query: LiteralString, **arguments: Any) -> None:
         """Run a query; finishing a job that has been finished meanwhile is no error."""
         query_once = super().execute_query_async
-        if _RETRIED_NAMES.get(query) != "finish_job":
+        if worker_query(query) is not WorkerQuery.FINISH_JOB:
             await self._retry_until_answered(query, lambda: query_once(query, **arguments))
             return
 
@@ -157,7 +125,7 @@ class ResilientConnector(PsycopgConnector):
     ) -> dict[str, Any]:
         """Run a query that has one row as its answer."""
         query_once = super().execute_query_one_async
-        if _RETRIED_NAMES.get(query) == "fetch_job":
+        if worker_query(query) is WorkerQuery.FETCH_JOB:
             return await self._fetch(query, **arguments)
         return await self._retry_until_answered(query, lambda: query_once(query, **arguments))
 
@@ -171,22 +139,24 @@ class ResilientConnector(PsycopgConnector):
     async def listen_notify(self, on_notification: Notify, channels: Iterable[str]) -> None:
         """Pass notifications on, on one connection after another, until cancelled."""
         channel_names = list(channels)
-        delay = MIN_RETRY_SECONDS
+        pauses = _BACKOFF.pauses()
         while True:
             try:
                 connection = await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True)
                 async with connection:
                     for channel in channel_names:
                         await connection.execute(SQL("LISTEN {}").format(Identifier(channel)))
-                    delay = MIN_RETRY_SECONDS
-                    # What was told before nobody heard.
+                    pauses = _BACKOFF.pauses()
+                    # Nobody heard what was announced before.
                     self._notification_count += 1
-                    await on_notification(channel=channel_names[0], payload=_NEW_JOB_PAYLOAD)
+                    await on_notification(
+                        channel=channel_names[0], payload=statements.NEW_JOB_PAYLOAD
+                    )
                     await self._listen(connection, on_notification)
             except (psycopg.Error, OSError) as error:
-                log.info("the listener lost its connection (%s), retry in %.1f s", error, delay)
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, MAX_RETRY_SECONDS)
+                pause = next(pauses)
+                log.info("the listener lost its connection (%s), retry in %.1f s", error, pause)
+                await asyncio.sleep(pause)
 
     async def _listen(self, connection: psycopg.AsyncConnection, on_notification: Notify) -> None:
         while True:
@@ -211,7 +181,7 @@ class ResilientConnector(PsycopgConnector):
         async def query_once() -> dict[str, Any]:
             if asyncio.get_running_loop().time() < self._uncertain_until:
                 undelivered = await fetch_all(
-                    _UNDELIVERED_JOB, worker_id=worker_id, held=list(self._held_job_ids)
+                    statements.UNDELIVERED_JOB, worker_id=worker_id, held=list(self._held_job_ids)
                 )
                 if undelivered:
                     log.info("job %s had been fetched in vain, taken up", undelivered[0]["id"])
@@ -238,34 +208,32 @@ class ResilientConnector(PsycopgConnector):
 
     async def _restore_registration(self, worker_id: int) -> None:
         log.warning("worker %s had been deleted as stalled, it registers again", worker_id)
-        await super().execute_query_async(_RESTORE_WORKER, worker_id=worker_id)
+        await super().execute_query_async(statements.RESTORE_WORKER, worker_id=worker_id)
         await super().execute_query_async(
-            _RESTORE_JOBS, worker_id=worker_id, held=list(self._held_job_ids)
+            statements.RESTORE_JOBS, worker_id=worker_id, held=list(self._held_job_ids)
         )
 
     async def _retry_until_answered(
         self, query: LiteralString, query_once: Callable[[], Awaitable[Result]]
     ) -> Result:
         """Ask until there is an answer, if the query is one of the worker's own."""
-        name = _RETRIED_NAMES.get(query)
+        name = worker_query(query)
         if name is None:
             return await query_once()
-        delay = MIN_RETRY_SECONDS
-        while True:
-            try:
-                async with asyncio.timeout(QUERY_LIMIT_SECONDS):
-                    answer = await query_once()
-            except (exceptions.ConnectorException, TimeoutError) as error:
-                if self._retries_stopped.is_set():
-                    raise
-                self._log_outage(name, error)
-            else:
-                self._log_recovery()
-                return answer
-            with suppress(TimeoutError):
-                async with asyncio.timeout(delay):
-                    await self._retries_stopped.wait()
-            delay = min(delay * 2, MAX_RETRY_SECONDS)
+
+        async def query_within_limit() -> Result:
+            async with asyncio.timeout(QUERY_LIMIT_SECONDS):
+                return await query_once()
+
+        answer = await retry(
+            query_within_limit,
+            on=(exceptions.ConnectorException, TimeoutError),
+            backoff=_BACKOFF,
+            stop=self._retries_stopped,
+            on_failure=lambda error, _: self._log_outage(name, error),
+        )
+        self._log_recovery()
+        return answer
 
     def _log_outage(self, name: str, error: BaseException) -> None:
         now = asyncio.get_running_loop().time()
@@ -286,4 +254,4 @@ class ResilientConnector(PsycopgConnector):
 
 async def _configure(connection: psycopg.AsyncConnection) -> None:
     await connection.set_autocommit(True)
-    await connection.execute("SET search_path = procrastinate, pg_temp")
+    await connection.execute(statements.SET_SEARCH_PATH)

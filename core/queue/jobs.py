@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
+
+from core.queue.engine_internals import statements
 
 RUNS_QUEUE = "runs"
 TASK_NAME = "signalbox.run"
@@ -26,80 +27,6 @@ class Job:
     job_id: int
     run_id: str
     attempt: int
-
-
-_ENQUEUE = text("""
-    SELECT unnest(procrastinate.procrastinate_defer_jobs_v1(ARRAY[ROW(
-        CAST(:queue AS varchar), CAST(:task AS varchar), CAST(:priority AS integer),
-        CAST(:lock AS text), NULL, CAST(:args AS jsonb), NULL
-    )::procrastinate.procrastinate_job_to_defer_v1]))
-""")
-
-_ABORT = text("SELECT procrastinate.procrastinate_cancel_job_v1(:job_id, true, false)")
-
-# The engine's function raises for a job that has ended; the row lock makes the check hold.
-_FINISH_ABANDONED = text("""
-    WITH unfinished AS (
-        SELECT id FROM procrastinate.procrastinate_jobs
-        WHERE id = :job_id AND status IN ('todo', 'doing')
-        FOR UPDATE
-    )
-    SELECT procrastinate.procrastinate_finish_job_v1(id, 'failed', false) FROM unfinished
-""")
-
-_DEPTH = text("""
-    SELECT count(*) FROM procrastinate.procrastinate_jobs
-    WHERE status = 'todo' AND (CAST(:queue AS text) IS NULL OR queue_name = CAST(:queue AS text))
-""")
-
-# The same job in another queue, so that it has one worker whoever is quicker; its place in
-# the order, by priority and id, stays too.
-_RELEASE_NODE_JOBS = text("""
-    WITH released AS (
-        SELECT id FROM procrastinate.procrastinate_jobs AS jobs
-        WHERE status = 'todo' AND queue_name LIKE 'node:%' AND (
-            NOT queue_name = ANY(CAST(:nodes AS text[]))
-            OR EXISTS (
-                SELECT 1 FROM procrastinate.procrastinate_events AS events
-                WHERE events.job_id = jobs.id AND events.type = 'deferred'
-                    AND events.at < now() - CAST(:waited AS interval)
-            )
-        )
-        ORDER BY id
-        FOR UPDATE SKIP LOCKED
-    )
-    UPDATE procrastinate.procrastinate_jobs AS jobs SET queue_name = CAST(:runs AS text)
-    FROM released WHERE jobs.id = released.id
-    RETURNING jobs.id,
-        pg_notify(
-            'procrastinate_queue_v1#' || CAST(:runs AS text),
-            json_build_object('type', 'job_inserted', 'job_id', jobs.id)::text
-        )
-""")
-
-# A worker that was pruned or has taken its leave is no longer in the table.
-_LIST_STALLED = text("""
-    SELECT jobs.id, jobs.args
-    FROM procrastinate.procrastinate_jobs AS jobs
-    LEFT JOIN procrastinate.procrastinate_workers AS workers ON workers.id = jobs.worker_id
-    WHERE jobs.status = 'doing'
-        AND jobs.task_name = :task
-        AND (workers.id IS NULL OR workers.last_heartbeat < now() - CAST(:silent AS interval))
-    ORDER BY jobs.id
-""")
-
-_DELETE_FINISHED = text("""
-    WITH forgotten AS (
-        DELETE FROM procrastinate.procrastinate_jobs AS jobs
-        WHERE jobs.status NOT IN ('todo', 'doing')
-            AND NOT EXISTS (
-                SELECT 1 FROM procrastinate.procrastinate_events AS events
-                WHERE events.job_id = jobs.id AND events.at >= :before
-            )
-        RETURNING 1
-    )
-    SELECT count(*) FROM forgotten
-""")
 
 
 def node_queue(node: str) -> str:
@@ -124,7 +51,7 @@ async def enqueue(
         The job's id.
     """
     inserted = await session.execute(
-        _ENQUEUE,
+        statements.ENQUEUE,
         {
             "queue": queue,
             "task": TASK_NAME,
@@ -143,7 +70,7 @@ async def abort(session: AsyncSession, job_id: int) -> bool:
     Returns:
         Whether there was anything to call off.
     """
-    return await session.scalar(_ABORT, {"job_id": job_id}) is not None
+    return await session.scalar(statements.ABORT, {"job_id": job_id}) is not None
 
 
 async def finish_abandoned(session: AsyncSession, job_id: int) -> None:
@@ -151,12 +78,12 @@ async def finish_abandoned(session: AsyncSession, job_id: int) -> None:
 
     A job that has ended already is left as it is.
     """
-    await session.execute(_FINISH_ABANDONED, {"job_id": job_id})
+    await session.execute(statements.FINISH_ABANDONED, {"job_id": job_id})
 
 
 async def depth(session: AsyncSession, *, queue: str | None = None) -> int:
     """How many jobs wait to be started, in one queue or in all."""
-    waiting: int = (await session.execute(_DEPTH, {"queue": queue})).scalar_one()
+    waiting: int = (await session.execute(statements.COUNT_WAITING, {"queue": queue})).scalar_one()
     return waiting
 
 
@@ -171,7 +98,7 @@ async def release_node_jobs(
         How many were moved.
     """
     moved = await session.execute(
-        _RELEASE_NODE_JOBS,
+        statements.RELEASE_NODE_JOBS,
         {
             "nodes": [node_queue(node) for node in live_nodes],
             "waited": min_wait,
@@ -186,7 +113,9 @@ async def list_stalled(session: AsyncSession, *, max_silence: timedelta) -> list
 
     After an outage every worker looks silent: look twice before believing it.
     """
-    rows = await session.execute(_LIST_STALLED, {"task": TASK_NAME, "silent": max_silence})
+    rows = await session.execute(
+        statements.LIST_STALLED, {"task": TASK_NAME, "silent": max_silence}
+    )
     return [
         Job(job_id=row.id, run_id=row.args["run_id"], attempt=row.args["attempt"]) for row in rows
     ]
@@ -198,5 +127,6 @@ async def delete_finished(session: AsyncSession, *, before: datetime) -> int:
     Returns:
         How many were deleted.
     """
-    count: int = (await session.execute(_DELETE_FINISHED, {"before": before})).scalar_one()
+    deleted = await session.execute(statements.DELETE_FINISHED, {"before": before})
+    count: int = deleted.scalar_one()
     return count

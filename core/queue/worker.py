@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable, Collection
 from datetime import timedelta
 from typing import Any
 
-from procrastinate import App
-from procrastinate.job_context import JobContext
+from procrastinate import App, JobContext
 
 from core.queue.connector import ResilientConnector
 from core.queue.draining import DrainingWorker
 from core.queue.jobs import RUNS_QUEUE, TASK_NAME, Job
+from core.waiting import wait_for_any
 
 log = logging.getLogger(__name__)
 
@@ -94,8 +94,8 @@ class Worker:
                 except Exception:
                     log.exception("worker %s broke down", self.name)
                 if not self._stopping.is_set():
-                    log.error("worker %s ended by itself, it starts again", self.name)
-                    await self._pause()
+                    log.error("worker %s ended unexpectedly, it starts again", self.name)
+                    await wait_for_any(self._stopping, seconds=RESTART_DELAY_SECONDS)
         finally:
             self._ended.set()
 
@@ -107,14 +107,11 @@ class Worker:
         """
         self._stopping.set()
         await self._drain_then_cancel(drain.total_seconds())
-        try:
-            async with asyncio.timeout(2 * CLOSE_LIMIT_SECONDS):
-                await self._ended.wait()
-        except TimeoutError:
-            log.error("worker %s does not end", self.name)  # noqa: TRY400 - no traceback to show
+        if not await wait_for_any(self._ended, seconds=2 * CLOSE_LIMIT_SECONDS):
+            log.error("worker %s does not end", self.name)
 
     def skip_drain(self) -> None:
-        """Wait no longer for handlers to end by themselves: cancel them as soon as it stops."""
+        """Cancel handlers as soon as the worker stops, without waiting for their end."""
         self._drain_skipped.set()
 
     async def _run_engine_worker(self) -> None:
@@ -137,7 +134,8 @@ class Worker:
                 stalled_worker_timeout=86_400,
             )
             task = asyncio.create_task(engine_worker.work(), name=f"worker {self.name}")
-            # Its first step forgets earlier wishes to stop.
+            task.add_done_callback(lambda _: self._changed.set())
+            # Its first step forgets an earlier stop.
             await asyncio.sleep(0)
             self._engine_worker, self._engine_task, self._connector = engine_worker, task, connector
             try:
@@ -179,7 +177,7 @@ class Worker:
         self._is_cancelling = True
         log.info("worker %s cancels %s jobs", self.name, len(self._jobs))
         for job in self._jobs:
-            # Who is on the way out already is not disturbed a second time.
+            # A job that is being cancelled already is not cancelled a second time.
             if not job.cancelling():
                 job.cancel()
         if await self._wait_ended(task, timeout_seconds=self._cancel_limit):
@@ -206,27 +204,9 @@ class Worker:
             if not self._jobs:
                 remaining_seconds = min(remaining_seconds, CLOSE_LIMIT_SECONDS)
             self._changed.clear()
-            changed = asyncio.create_task(self._changed.wait(), name="jobs changed")
-            cut_short_task = asyncio.create_task(cut_short.wait(), name="hurry")
-            try:
-                done, _ = await asyncio.wait(
-                    {engine_task, changed, cut_short_task},
-                    timeout=remaining_seconds,
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
-            finally:
-                changed.cancel()
-                cut_short_task.cancel()
-            if not done:
-                return False
+            if not await wait_for_any(self._changed, cut_short, seconds=remaining_seconds):
+                return engine_task.done()
         return True
-
-    async def _pause(self) -> None:
-        try:
-            async with asyncio.timeout(RESTART_DELAY_SECONDS):
-                await self._stopping.wait()
-        except TimeoutError:
-            return
 
 
 def _log_failure(task: asyncio.Task[Any]) -> None:

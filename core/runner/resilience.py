@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from core.domain.errors import Unavailable
+from core.waiting import Backoff, retry
 
 log = logging.getLogger(__name__)
 
@@ -18,8 +19,7 @@ T = TypeVar("T")
 WRITE_PATIENCE = timedelta(minutes=10)
 # What must be written whenever the database is back: a run's beginning, its end, its proof.
 UNLIMITED_PATIENCE = timedelta(days=365)
-_FIRST_PAUSE = 0.2
-_LONGEST_PAUSE = 2.0
+_BACKOFF = Backoff(first=timedelta(seconds=0.2), longest=timedelta(seconds=2))
 
 
 class BoundedCalls:
@@ -70,18 +70,9 @@ async def run_uninterrupted(coroutine: Coroutine[Any, Any, T], *, name: str) -> 
 async def retry_while_unavailable(
     write: Callable[[], Awaitable[T]], *, patience: timedelta = WRITE_PATIENCE
 ) -> T:
-    """Write to the database, trying again while it is unreachable.
+    """Write to the database, trying again while it is unavailable.
 
     Raises:
-        Unavailable: If it was unreachable for longer than `patience`.
+        Unavailable: If it is still unavailable after `patience`.
     """
-    deadline = asyncio.get_running_loop().time() + patience.total_seconds()
-    pause = _FIRST_PAUSE
-    while True:
-        try:
-            return await write()
-        except Unavailable:
-            if asyncio.get_running_loop().time() + pause > deadline:
-                raise
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
+    return await retry(write, on=Unavailable, backoff=_BACKOFF, patience=patience)

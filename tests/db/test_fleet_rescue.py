@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import uuid4
@@ -16,6 +17,7 @@ from core.domain.runs.step import Step, StepStatus
 from core.domain.workflow import OnWorkerLost
 from core.queue import jobs
 from core.runner.execution.ledger import Ledger
+from core.runner.recovery.interrupted_kills import InterruptedKills
 from core.runner.recovery.lost_worker import LostWorker
 from core.runner.recovery.rescue import MAX_LOSSES, RECHECK_AFTER, Rescue
 from core.services.context import ServiceContext
@@ -208,15 +210,22 @@ async def test_later_output_of_a_lost_agent_is_not_stored(rescue_harness: Rescue
 
 
 async def test_a_run_that_cannot_be_reassigned_does_not_block_the_others(
-    rescue_harness: RescueHarness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    rescue_harness: RescueHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def fail(*_: object, **__: object) -> Run:
-        raise RuntimeError("never thought of")
+    is_mended = asyncio.Event()
 
+    class FailingKills(InterruptedKills):
+        async def finish_kill(self, run: Run, *, is_job_held: bool = False) -> Run:
+            if not is_mended.is_set():
+                raise RuntimeError("never thought of")
+            return await super().finish_kill(run, is_job_held=is_job_held)
+
+    kills = rescue_harness.rescue.kills
+    failing = FailingKills(kills.ledger, kills.workspaces, kills.cleaner)
+    rescue_harness.rescue = Rescue(rescue_harness.ledger, failing)
     bad, good = await rescue_harness.start_run(), await rescue_harness.start_run()
     async with rescue_harness.database.sessions.begin() as session:
         await runs.request_kill(session, bad.run_id, now=NOW)
-    monkeypatch.setattr(rescue_harness.rescue.kills, "finish_kill", fail)
 
     lost = await rescue_harness.check_twice()
 
@@ -225,7 +234,7 @@ async def test_a_run_that_cannot_be_reassigned_does_not_block_the_others(
         good.run_id: RunStatus.PENDING,
     }
     assert "never thought of" in caplog.text
-    monkeypatch.undo()
+    is_mended.set()
     # Each later check tries it again.
     assert [run.run_id for run in await rescue_harness.rescue.rescue_lost_runs()] == [bad.run_id]
 

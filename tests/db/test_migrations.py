@@ -23,6 +23,7 @@ from core.store import audit, events, steps, terminations
 from core.store.database import migrate, schema
 from core.store.database.advisory_locks import AdvisoryLock
 from core.store.database.engine import Database, open_database
+from core.store.database.schema import SchemaState
 from core.store.runs import run_queries
 from core.store.sessions.transcripts import Transcripts
 from core.store.slack import deliveries
@@ -107,27 +108,28 @@ async def remaining_objects(dsn: str) -> list[str]:
 
 
 async def test_a_migrated_database_is_current(database: Database) -> None:
-    assert await schema.is_current(database)
+    assert await schema.schema_state(database) is SchemaState.CURRENT
 
 
 async def test_an_empty_or_older_database_is_not_current(empty_dsn: str) -> None:
     async with open_database(empty_dsn) as database:
-        assert not await schema.is_current(database)
+        assert await schema.schema_state(database) is SchemaState.BEHIND
         await asyncio.to_thread(migrate.upgrade, empty_dsn, "0001")
-        assert not await schema.is_current(database)
+        assert await schema.schema_state(database) is SchemaState.BEHIND
 
 
-def test_the_newest_revision_is_the_one_that_alembic_finds() -> None:
-    assert schema.newest_revisions() == set(
-        ScriptDirectory.from_config(migrate.config()).get_heads()
-    )
+def test_the_revisions_and_the_newest_are_those_that_alembic_finds() -> None:
+    script = ScriptDirectory.from_config(migrate.config())
+
+    assert schema.revisions() == {revision.revision for revision in script.walk_revisions()}
+    assert [schema.newest_revision()] == script.get_heads()
 
 
 async def test_a_start_brings_an_empty_database_up_to_date(empty_dsn: str) -> None:
     async with open_database(empty_dsn) as database:
         await schema.upgrade_if_behind(database)
 
-        assert await schema.is_current(database)
+        assert await schema.schema_state(database) is SchemaState.CURRENT
 
 
 async def test_a_start_says_why_a_database_cannot_be_brought_up_to_date(empty_dsn: str) -> None:
@@ -150,7 +152,7 @@ async def test_every_revision_goes_up_and_down_on_data(empty_dsn: str) -> None:
                 await fill_first_revision(database)
 
     async with open_database(empty_dsn) as database:
-        assert await schema.is_current(database)
+        assert await schema.schema_state(database) is SchemaState.CURRENT
         async with database.sessions() as session:
             (stored,) = await run_queries.running(session)
             assert len(await events.of_run(session, stored.id)) == 1
@@ -179,7 +181,7 @@ async def test_concurrent_starts_migrate_one_after_another(empty_dsn: str) -> No
     await asyncio.gather(*upgrades)
 
     async with open_database(empty_dsn) as database:
-        assert await schema.is_current(database)
+        assert await schema.schema_state(database) is SchemaState.CURRENT
 
 
 async def test_the_required_columns_exist(database: Database) -> None:

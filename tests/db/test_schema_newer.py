@@ -21,7 +21,7 @@ UNKNOWN = "9999"
 @pytest.fixture
 async def own_revision(database: Database) -> AsyncIterator[str]:
     """The database's revision, temporarily replaced by one that this program does not know."""
-    (own_revision,) = schema.newest_revisions()
+    own_revision = schema.newest_revision()
     await write_revision(database, UNKNOWN)
     yield own_revision
     await write_revision(database, own_revision)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -291,17 +292,20 @@ async def test_a_frozen_leader_is_deposed_and_a_live_one_is_not(
     assert await waiting
 
 
+class ConfusedConnection(asyncpg.Connection):
+    """Its probes fail as after a thaw, when the server has ended the connection meanwhile."""
+
+    async def fetchval(self, *_: Any, **__: Any) -> Any:
+        raise asyncpg.InternalClientError("got result for unknown protocol state 3")
+
+
 async def test_a_leader_whose_driver_no_longer_understands_the_server_is_deposed(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+    database: Database,
 ) -> None:
-    async with asyncio.timeout(30), leadership(database.dsn, 7) as leader:
+    async def connect() -> ConfusedConnection:
+        return await asyncpg.connect(database.dsn, connection_class=ConfusedConnection)
 
-        async def confused(*_: object) -> None:
-            # As after a thaw when the server has ended the connection in the meantime.
-            raise asyncpg.InternalClientError("got result for unknown protocol state 3")
-
-        monkeypatch.setattr(asyncpg.Connection, "fetchval", confused)
-
+    async with asyncio.timeout(30), leadership(database.dsn, 7, connect=connect) as leader:
         await leader.lost.wait()
         assert not leader.is_exclusive
 

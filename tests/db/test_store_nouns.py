@@ -140,12 +140,12 @@ async def test_a_worker_sends_heartbeats_for_its_runs(database: Database) -> Non
 
         (alive,) = await attempts.of_run(session, mine.id)
         (over,) = await attempts.of_run(session, ended.id)
-        here = await attempts.live_on_host(session, "host-1")
+        (elsewhere,) = await attempts.of_run(session, others.id)
         stalled = await run_queries.stalled(session, before=LATER)
     assert beaten == {(mine.id, 1)}
     assert (alive.heartbeat_at, alive.agent) == (LATER, agent)
     assert (over.heartbeat_at, over.ended_at) == (NOW, NOW)
-    assert here == [alive]
+    assert (elsewhere.host, elsewhere.heartbeat_at) == ("host-2", NOW)
     # The ended process's run is still running: nothing finishes it, so it counts as stalled.
     assert {run.id for run, _ in stalled} == {ended.id, others.id}
 

@@ -7,13 +7,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.runs.event import EventKind
 from core.domain.runs.run import RunStatus
-from core.runner.execution.ledger import Ledger
 from core.services.context import ServiceContext
 from core.store import events
 from core.store.database.engine import DatabaseUnavailable
@@ -24,6 +22,8 @@ __all__ = ["core_harness"]
 
 # Rows that the transaction itself has written.
 _OWN = "SELECT count(*) FROM {table} WHERE xmin = pg_current_xact_id()::xid"
+
+_OWN_AGENTS = _OWN.format(table="workflow_processes") + " AND agent_pid IS NOT NULL"
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,17 @@ class LostCommitWork(ServiceContext):
         if is_it:
             self.lost.append(self.table)
             raise DatabaseUnavailable("connection was closed in the middle of operation")
+
+
+class AgentsNotRecorded(ServiceContext):
+    """A database that cannot be reached whenever an agent's process is to be recorded."""
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        async with super().transaction() as session:
+            yield session
+            if await session.scalar(text(_OWN_AGENTS)):
+                raise DatabaseUnavailable("connection refused")
 
 
 def with_lost_commit(core_harness: CoreHarness, table: str) -> tuple[CoreHarness, LostCommitWork]:
@@ -82,14 +93,13 @@ async def test_work_is_carried_although_the_answer_to_its_commit_was_lost(
 
 
 async def test_an_agents_events_are_read_while_its_process_cannot_be_recorded(
-    core_harness: CoreHarness, monkeypatch: pytest.MonkeyPatch
+    core_harness: CoreHarness,
 ) -> None:
-    async def fail(*_: object) -> None:
-        raise DatabaseUnavailable("connection refused")
-
-    monkeypatch.setattr(Ledger, "record_agent", fail)
+    context = core_harness.backend.context
+    refusing = AgentsNotRecorded(core_harness.backend.database, context.clock)
+    refused = replace(core_harness, backend=replace(core_harness.backend, context=refusing))
     run = await core_harness.start("[scenario: long] [turns: 40] [delay: 0.2s] work")
-    async with core_harness.worker():
+    async with refused.worker():
         await core_harness.wait_until(run, lambda seen: seen.run.tool_calls >= 1)
     run_with_workspace_on = (await core_harness.read_run(run)).run
 

@@ -46,16 +46,16 @@ async def test_a_worker_started_before_its_database_waits_for_it(
     postgres, dsn = server
     await asyncio.to_thread(postgres.stop)
     async with running("worker", home, DATABASE_URL=dsn) as worker:
-        await worker.wait_for_output("it is waited for, up to 60 s")
+        await worker.wait_for_output("waiting for it, up to 60 s")
         await asyncio.to_thread(postgres.start)
         await worker.wait_until_ready()
 
-    assert sum("waited for" in line for line in worker.lines) == 1
+    assert sum("waiting for it" in line for line in worker.lines) == 1
 
 
 async def test_a_waiting_start_can_be_stopped(home: Path) -> None:
     async with running("worker", home, DATABASE_URL=NOBODY_LISTENS) as worker:
-        await worker.wait_for_output("it is waited for")
+        await worker.wait_for_output("waiting for it")
         worker.send(signal.SIGTERM)
         began = time.monotonic()
 

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from core.domain.actor import SYSTEM, Action, Actor, Origin, Role, is_allowed
 from core.domain.errors import BadRequest
 from core.domain.kills.termination import PHASE_TRANSITIONS, Phase
-from core.domain.price import estimate_usd
 from core.domain.redact import REDACTED, redact
 from core.domain.runs.changes import RunChanges
 from core.domain.runs.request import MAX_TASK_CHARS, StartRequest
@@ -121,14 +120,6 @@ def test_a_diff_counts_text_lines_and_uncommitted_changes() -> None:
 
     assert (diff.added_lines, diff.removed_lines) == (3, 1)
     assert diff.has_uncommitted
-
-
-def test_the_price_of_an_unknown_model_is_unknown() -> None:
-    usage = Usage(input_tokens=1_000_000)
-
-    assert estimate_usd("some-model", usage) is None
-    assert estimate_usd(None, usage) is None
-    assert estimate_usd("claude-sonnet-4-5", usage) == Decimal(3)
 
 
 def make_actor(role: Role, **changes: object) -> Actor:

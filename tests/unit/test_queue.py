@@ -1,25 +1,32 @@
 from __future__ import annotations
 
+import ast
 import asyncio
 import inspect
+import re
 from importlib import metadata
 from pathlib import Path
 
 import pytest
-from procrastinate import App, sql, worker
-from procrastinate.job_context import AbortReason, JobContext
+from procrastinate import App, JobContext, PsycopgConnector, sql, worker
+from procrastinate.job_context import AbortReason
 from procrastinate.jobs import Job as EngineJob
 from procrastinate.manager import JobManager
 from procrastinate.schema import SchemaManager
 from procrastinate.testing import InMemoryConnector
 from psycopg.conninfo import conninfo_to_dict
 
+import core.queue
 import migrations
-from core.queue.connector import RETRIED_QUERIES, ResilientConnector
+from core.queue.connector import ResilientConnector
 from core.queue.draining import DrainingWorker
+from core.queue.engine_internals import statements
+from core.queue.engine_internals.worker import SIDE_TASKS, WorkerQuery, worker_query
 
 # Facts about the engine that `core.queue` uses although they are not guaranteed.  If a test here
 # fails after an update of the engine, read the engine's new code before you change the test.
+
+_QUEUE_FOLDER = Path(core.queue.__path__[0])
 
 
 def test_the_engine_is_the_reviewed_release() -> None:
@@ -54,14 +61,72 @@ def test_every_abort_request_uses_one_method() -> None:
 def test_the_side_tasks_are_the_reviewed_ones() -> None:
     source = inspect.getsource(worker.Worker._start_side_tasks)
 
-    for name in ("update_heartbeats", "deferrer", "poll_jobs_to_abort", "listener"):
+    for name in SIDE_TASKS:
         assert f'name="{name}"' in source
-    assert source.count("create_task(") == 4
+    assert source.count("create_task(") == len(SIDE_TASKS)
 
 
-@pytest.mark.parametrize("name", [*RETRIED_QUERIES, "listen_queue"])
-def test_the_engine_still_has_the_query(name: str) -> None:
-    assert name in sql.queries
+def test_the_first_step_of_a_worker_forgets_an_earlier_stop() -> None:
+    source = inspect.getsource(worker.Worker.run)
+
+    assert source.index("self._stop_event.clear()") < source.index("await ")
+
+
+def test_the_tasks_of_jobs_in_hand_are_the_keys_of_one_mapping() -> None:
+    assert "self._running_jobs[job_task] = context" in inspect.getsource(
+        worker.Worker._fetch_and_process_jobs
+    )
+
+
+@pytest.mark.parametrize("query", WorkerQuery)
+def test_the_engine_still_has_the_query(query: WorkerQuery) -> None:
+    assert worker_query(sql.queries[query]) is query
+
+
+def test_the_engine_listens_as_the_connector_does_in_its_place() -> None:
+    assert sql.queries["listen_queue"].split("\n")[-1] == "LISTEN {channel_name};"
+    assert list(inspect.signature(PsycopgConnector.listen_notify).parameters) == list(
+        inspect.signature(ResilientConnector.listen_notify).parameters
+    )
+
+
+def test_what_the_statements_name_is_in_the_engines_schema() -> None:
+    schema = SchemaManager.get_schema()
+    defined = re.findall(
+        r"^CREATE (?:TABLE|TYPE|FUNCTION) (procrastinate_\w+)", schema, re.MULTILINE
+    )
+    source = inspect.getsource(statements)
+
+    named = set(re.findall(r"\bprocrastinate_\w+", source)) - {"procrastinate_queue_v1"}
+
+    assert "procrastinate_defer_jobs_v1" in named
+    assert named <= set(defined)
+    assert "'procrastinate_queue_v1#'" in schema
+    assert "json_build_object('type', 'job_inserted', 'job_id', NEW.id)" in schema
+    for word in ("todo", "doing", "failed", "deferred"):
+        assert f"    '{word}'," in schema
+
+
+def test_nothing_private_of_the_engine_is_used_elsewhere_in_the_package() -> None:
+    members = {*dir(_worker()), *dir(PsycopgConnector)}
+    private = {name for name in members if name.startswith("_") and not name.startswith("__")}
+
+    used = {
+        (path.name, name)
+        for path in _QUEUE_FOLDER.glob("*.py")
+        for name in _names_in(path)
+        if name in private
+    }
+
+    assert "_running_jobs" in private
+    assert used == set()
+
+
+def test_handing_a_job_over_loads_nothing_of_the_engine() -> None:
+    for module in ("jobs.py", "engine_internals/statements.py"):
+        source = (_QUEUE_FOLDER / module).read_text(encoding="utf-8")
+
+        assert not re.search(r"^(from|import) procrastinate", source, re.MULTILINE)
 
 
 def test_every_query_of_a_worker_is_retried() -> None:
@@ -78,7 +143,7 @@ def test_every_query_of_a_worker_is_retried() -> None:
         source = inspect.getsource(method)
         used_queries |= {name for name in sql.queries if f'sql.queries["{name}"]' in source}
 
-    assert used_queries == set(RETRIED_QUERIES)
+    assert used_queries == set(WorkerQuery)
 
 
 async def test_an_abort_before_a_jobs_first_step_still_lets_it_begin() -> None:
@@ -110,6 +175,18 @@ async def test_a_dsn_over_a_unix_socket_keeps_its_own_settings() -> None:
     assert settings["host"] == "/a folder/data"
     assert settings["connect_timeout"] == "9"
     assert settings["application_name"] == "signalbox w1"
+
+
+def _worker() -> worker.Worker:
+    return worker.Worker(app=App(connector=InMemoryConnector()), name="unit")
+
+
+def _names_in(path: Path) -> set[str]:
+    """Attributes that a module uses, and functions that it defines."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    return {node.attr for node in nodes if isinstance(node, ast.Attribute)} | {
+        node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
 
 
 def _context(draining: DrainingWorker, *, job_id: int) -> JobContext:

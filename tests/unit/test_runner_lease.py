@@ -15,7 +15,6 @@ from core.agent.process.ladder import ProcessTree
 from core.domain.workflow import WorkflowDefinition
 from core.runner.execution.attempt import Attempt, Opened
 from core.runner.execution.progress import Progress
-from core.runner.worker import lease as module
 from core.runner.worker.lease import Lease, boottime_seconds
 
 NO_FENCE = timedelta(seconds=-1)
@@ -33,10 +32,8 @@ def attempt() -> Attempt:
     )
 
 
-async def test_an_attempt_that_ends_during_a_resume_is_harmless(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    lease, holding, resumed = Lease(fence_after=NO_FENCE), ExitStack(), []
+async def test_an_attempt_that_ends_during_a_resume_is_harmless() -> None:
+    holding, resumed = ExitStack(), []
 
     async def pause(_: ProcessTree) -> int:
         return 1
@@ -45,8 +42,7 @@ async def test_an_attempt_that_ends_during_a_resume_is_harmless(
         resumed.append(tree)
         holding.close()
 
-    monkeypatch.setattr(module, "pause_tree", pause)
-    monkeypatch.setattr(module, "resume_tree", resume)
+    lease = Lease(fence_after=NO_FENCE, pause=pause, resume=resume)
     for _ in range(2):
         holding.enter_context(lease.holding(attempt()))
     await lease.pause_if_expired()
@@ -59,9 +55,7 @@ async def test_an_attempt_that_ends_during_a_resume_is_harmless(
     assert lease.paused == frozenset()
 
 
-async def test_the_lease_is_watched_after_a_failure(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_the_lease_is_watched_after_a_failure(caplog: pytest.LogCaptureFixture) -> None:
     tries = 0
 
     async def pause(_: ProcessTree) -> int:
@@ -71,9 +65,7 @@ async def test_the_lease_is_watched_after_a_failure(
             raise RuntimeError("never thought of")
         return 1
 
-    monkeypatch.setattr(module, "pause_tree", pause)
-    monkeypatch.setattr(module, "_CHECK_INTERVAL", timedelta(milliseconds=5))
-    lease: Any = Lease(fence_after=NO_FENCE)
+    lease: Any = Lease(fence_after=NO_FENCE, check_interval=timedelta(milliseconds=5), pause=pause)
     with lease.holding(attempt()):
         watching = asyncio.create_task(lease.watch())
         async with asyncio.timeout(10):

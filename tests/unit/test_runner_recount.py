@@ -11,8 +11,8 @@ from core.domain.runs.run import CostSource, Run, Usage
 from core.runner.execution.recount import raised_usage
 from tests.database import new_run
 
-# Prices: three dollars a million input tokens, fifteen a million output tokens.
-SONNET = "claude-sonnet-5"
+# Three dollars a million input tokens, fifteen a million output tokens.
+SONNET = "claude-sonnet-4-6"
 
 
 def answer(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +15,7 @@ from slack_bolt.response import BoltResponse
 from bot.slack.inbound.request import RequestKind, SlackRequest, parse_request
 from bot.slack.ports import Inbox
 from core.domain.errors import Unavailable
+from core.waiting import wait_for_any
 
 log = logging.getLogger(__name__)
 
@@ -125,9 +125,7 @@ class Intake:
             except Unavailable as error:
                 log.warning("unfinished deliveries cannot be read: %s", error)
                 await asyncio.sleep(_OUTAGE_GRACE.total_seconds())
-            with suppress(TimeoutError):
-                async with asyncio.timeout(every.total_seconds()):
-                    await self._has_unrecorded.wait()
+            await wait_for_any(self._has_unrecorded, seconds=every.total_seconds())
             self._has_unrecorded.clear()
 
     async def keep_renewing(self, *, every: timedelta) -> None:

@@ -34,7 +34,6 @@ class EventKind(StrEnum):
     RATE_LIMIT = "rate_limit"
     MESSAGE_CONSUMED = "message_consumed"
     AGENT_RESULT = "agent_result"
-    AGENT_STDERR = "agent_stderr"
     KILL_PHASE = "kill_phase"
     CRITICAL_WAITED = "critical_waited"
     KILL_UNCONFIRMED = "kill_unconfirmed"

@@ -71,7 +71,9 @@ def _cost(
     Unknown with known is unknown.
     """
     models = [answer.model for answer in answers.values() if answer.model]
-    added_cost = estimate_usd(models[-1] if models else run.ai_model, missing)
+    model = models[-1] if models else run.ai_model
+    # It is not known which answers are missing: they are taken to be of the mean size.
+    added_cost = estimate_usd(model, missing, requests=len(answers))
     known = run.cost_usd if run.usage != Usage() else Decimal(0)
     if added_cost is None or known is None:
         return None, None

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from uuid import UUID
@@ -40,8 +40,17 @@ class Lease:
             before it.
     """
 
-    def __init__(self, *, fence_after: timedelta = FENCE_AFTER) -> None:
+    def __init__(
+        self,
+        *,
+        fence_after: timedelta = FENCE_AFTER,
+        check_interval: timedelta = _CHECK_INTERVAL,
+        pause: Callable[[ProcessTree], Awaitable[int]] = pause_tree,
+        resume: Callable[[ProcessTree], Awaitable[None]] = resume_tree,
+    ) -> None:
         self._fence = fence_after.total_seconds()
+        self._check_seconds = check_interval.total_seconds()
+        self._pause, self._resume = pause, resume
         self._attempts: dict[AttemptKey, Attempt] = {}
         self._paused: dict[AttemptKey, ProcessTree] = {}
         self._renewed_at = boottime_seconds()
@@ -92,7 +101,7 @@ class Lease:
                 # It may have ended while another one was told to go on.
                 tree = self._paused.pop(key, None)
                 if tree is not None:
-                    await resume_tree(tree)
+                    await self._resume(tree)
                     log.warning("%s: is still ours, it goes on", tree.run_marker)
         for key, attempt in list(self._attempts.items()):
             if key not in own and attempt.cause is None:
@@ -107,7 +116,7 @@ class Lease:
             except Exception:
                 # The next look tries again; without any, agents would work on without a lease.
                 log.exception("agents could not be paused")
-            await asyncio.sleep(_CHECK_INTERVAL.total_seconds())
+            await asyncio.sleep(self._check_seconds)
 
     async def pause_if_expired(self) -> None:
         """Pause what works without a lease."""
@@ -119,7 +128,7 @@ class Lease:
                 agent = attempt.opened.agent
                 if key not in self._paused and agent is not None and attempt.cause is None:
                     tree = agent.tree
-                    count = await pause_tree(tree)
+                    count = await self._pause(tree)
                     if key in self._attempts:
                         self._paused[key] = tree
                     log.warning(

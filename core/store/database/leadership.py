@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -20,11 +20,11 @@ from typing import Any, TypeAlias
 import asyncpg
 
 from core.store.database.connect import CONNECTION_ERRORS, make_connector
+from core.waiting import Backoff, retry
 
 log = logging.getLogger(__name__)
 
-_MIN_RETRY_SECONDS = 0.1
-_MAX_RETRY_SECONDS = 5.0
+_BACKOFF = Backoff(first=timedelta(seconds=0.1), longest=timedelta(seconds=5))
 # How soon a leader notices that the server no longer answers.
 _PROBE_SECONDS = 2.0
 # A waiting process waits for the lock in rounds of this length, on the server.  Between rounds it
@@ -51,6 +51,7 @@ _TERMINATE_FROZEN_HOLDERS = """
 """
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+Connect: TypeAlias = Callable[[], Awaitable[Connection]]
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class Leadership:
 
 @asynccontextmanager
 async def leadership(
-    dsn: str, key: int, *, frozen_after: timedelta = FROZEN_AFTER
+    dsn: str, key: int, *, frozen_after: timedelta = FROZEN_AFTER, connect: Connect | None = None
 ) -> AsyncIterator[Leadership]:
     """Wait to become the leader for `key`, through outages of Postgres, and lead in the block.
 
@@ -89,8 +90,11 @@ async def leadership(
         dsn: The database.
         key: The key of the advisory lock (see `AdvisoryLock`); not negative.
         frozen_after: A leader without a probe for this long is deposed.
+        connect: Opens a connection in which statements may wait for ever; `None` is the driver's.
     """
-    connection = await _acquire(dsn, key, frozen_after)
+    # The lock is waited for without a limit of the server's; ours is in `_wait_for_lock`.
+    connect = connect or make_connector(dsn, statement_timeout=None, name="signalbox-leadership")
+    connection = await _acquire(connect, key, frozen_after)
     leader = Leadership()
 
     def lost(_: Any) -> None:
@@ -111,26 +115,23 @@ async def leadership(
         await _close(connection)
 
 
-async def _acquire(dsn: str, key: int, frozen_after: timedelta) -> Connection:
-    # No statement timeout on the server: the rounds below have their own limits.
-    connect = make_connector(dsn, statement_timeout=None, name="signalbox-leadership")
-    delay = _MIN_RETRY_SECONDS
-    while True:
-        try:
-            connection = await connect()
-            await _wait_for_lock(connection, key, frozen_after)
-        except CONNECTION_ERRORS as error:
-            # These include TimeoutError, an OSError, for a server that no longer answers.
-            log.warning(
-                "cannot wait to lead, next try in %.1f s: %s",
-                delay,
-                error,
-                extra={"event": "leadership.wait_failed", "key": key, "retry_seconds": delay},
-            )
-            await asyncio.sleep(delay)
-            delay = min(delay * 2, _MAX_RETRY_SECONDS)
-        else:
-            return connection
+async def _acquire(connect: Connect, key: int, frozen_after: timedelta) -> Connection:
+
+    async def acquire_once() -> Connection:
+        connection = await connect()
+        await _wait_for_lock(connection, key, frozen_after)
+        return connection
+
+    def log_failure(error: Exception, pause: float) -> None:
+        log.warning(
+            "cannot wait to lead, next try in %.1f s: %s",
+            pause,
+            error,
+            extra={"event": "leadership.wait_failed", "retry_seconds": pause},
+        )
+
+    # These errors include TimeoutError, an OSError, for a server that no longer answers.
+    return await retry(acquire_once, on=CONNECTION_ERRORS, backoff=_BACKOFF, on_failure=log_failure)
 
 
 async def _wait_for_lock(connection: Connection, key: int, frozen_after: timedelta) -> None:

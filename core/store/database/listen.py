@@ -18,13 +18,13 @@ from typing import Any
 import asyncpg
 
 from core.store.database.connect import CONNECTION_ERRORS, make_connector
+from core.waiting import Backoff, wait_for_any
 
 log = logging.getLogger(__name__)
 
 TICK = ("", "")
 
-_MIN_RETRY_SECONDS = 0.1
-_MAX_RETRY_SECONDS = 5.0
+_BACKOFF = Backoff(first=timedelta(seconds=0.1), longest=timedelta(seconds=5))
 # If more changes than this are queued, a single tick replaces them.
 _MAX_QUEUED = 1000
 _CLOSE_SECONDS = 2.0
@@ -46,7 +46,7 @@ class ChangeListener:
         self._queue: deque[tuple[str, str]] = deque()
         self._queued: set[tuple[str, str]] = set()
         self._wake_up = asyncio.Event()
-        self._delay = _MIN_RETRY_SECONDS
+        self._pauses = _BACKOFF.pauses()
         self._tick_at: float | None = None
 
     def __aiter__(self) -> ChangeListener:
@@ -71,11 +71,7 @@ class ChangeListener:
                 await self._reconnect(max_wait_seconds=remaining_seconds)
                 continue
             self._wake_up.clear()
-            try:
-                async with asyncio.timeout(remaining_seconds):
-                    await self._wake_up.wait()
-            except TimeoutError:
-                continue
+            await wait_for_any(self._wake_up, seconds=remaining_seconds)
 
     async def close(self) -> None:
         """Close the connection."""
@@ -99,21 +95,21 @@ class ChangeListener:
         except CONNECTION_ERRORS as error:
             if connection is not None:
                 connection.terminate()
+            pause = next(self._pauses)
             log.warning(
                 "cannot listen, next try in %.1f s: %s",
-                self._delay,
+                pause,
                 error,
-                extra={"event": "listener.connect_failed", "retry_seconds": self._delay},
+                extra={"event": "listener.connect_failed", "retry_seconds": pause},
             )
-            await asyncio.sleep(min(self._delay, max_wait_seconds))
-            self._delay = min(self._delay * 2, _MAX_RETRY_SECONDS)
+            await asyncio.sleep(min(pause, max_wait_seconds))
         except BaseException:
             if connection is not None:
                 connection.terminate()
             raise
         else:
             self._connection = connection
-            self._delay = _MIN_RETRY_SECONDS
+            self._pauses = _BACKOFF.pauses()
             self._tick_at = 0.0
 
     async def _probe(self) -> None:

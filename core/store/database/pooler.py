@@ -20,6 +20,7 @@ import asyncpg
 from core.domain.errors import OpsError
 from core.store.database.connect import make_connector
 from core.store.database.engine import translate_errors
+from core.waiting import wait_for_any
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Connect: TypeAlias = Callable[[], Awaitable[Connection]]
@@ -105,12 +106,7 @@ async def _is_notification_received(
     channel = f"signalbox_doctor_{secrets.token_hex(8)}"
     await first.add_listener(channel, lambda *_: received.set())
     await second.execute("SELECT pg_notify($1, '')", channel)
-    try:
-        async with asyncio.timeout(limit.total_seconds()):
-            await received.wait()
-    except TimeoutError:
-        return False
-    return True
+    return await wait_for_any(received, seconds=limit.total_seconds())
 
 
 @asynccontextmanager

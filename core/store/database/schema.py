@@ -1,13 +1,13 @@
 """The state of a database's schema, and the upgrade at start.
 
-The serving processes do not import Alembic, which would take 10 MiB of memory as long as they
-run.  The newest revision is read from the source text of the revisions, and a separate process
-upgrades a schema that is behind.
+The serving processes do not import Alembic: asking its `ScriptDirectory` takes 0.3 s of each start
+and 8.4 MiB of memory for as long as the process lives.  The revisions are told by the names of
+their files, which a test compares with what Alembic finds.  A separate process upgrades a schema
+that is behind.
 """
 
 from __future__ import annotations
 
-import ast
 import asyncio
 import importlib.util
 import sys
@@ -49,7 +49,7 @@ class SchemaTooNew(Unavailable):
             "schema is newer than the program",
             user_message="The database's schema is newer than this version of Signalbox.",
         )
-        self.own_revision = ", ".join(sorted(newest_revisions()))
+        self.own_revision = newest_revision()
 
 
 class SchemaState(StrEnum):
@@ -72,30 +72,15 @@ def migrations_dir() -> Path:
     return Path(next(iter(locations)))
 
 
-def newest_revisions() -> frozenset[str]:
-    """Return the revisions that no other one follows: one, unless branches are unmerged."""
-    revisions, superseded = _revisions()
-    return revisions - superseded
+def revisions() -> frozenset[str]:
+    """All revisions that this program has; each follows the one before it in their order."""
+    files = (migrations_dir() / "versions").glob("[0-9]*_*.py")
+    return frozenset(file.name.partition("_")[0] for file in files)
 
 
-def _revisions() -> tuple[frozenset[str], frozenset[str]]:
-    """Return all revisions of this program, and those of them that another one follows."""
-    revisions: set[str] = set()
-    superseded: set[str] = set()
-    for path in (migrations_dir() / "versions").glob("*.py"):
-        for statement in ast.parse(path.read_text(encoding="utf-8")).body:
-            match statement:
-                case ast.AnnAssign(
-                    target=ast.Name(id="revision" | "down_revision" as name),
-                    value=ast.Constant(value=str(revision)),
-                ):
-                    (revisions if name == "revision" else superseded).add(revision)
-    return frozenset(revisions), frozenset(superseded)
-
-
-async def is_current(database: Database) -> bool:
-    """Return whether the database has the newest revision; raises like `schema_state`."""
-    return await schema_state(database) is SchemaState.CURRENT
+def newest_revision() -> str:
+    """The revision that no other follows."""
+    return max(revisions())
 
 
 async def schema_state(database: Database) -> SchemaState:
@@ -104,7 +89,7 @@ async def schema_state(database: Database) -> SchemaState:
     Raises:
         OSError, DBAPIError: If the database cannot be reached; `translate_errors` handles them.
     """
-    known, superseded = await asyncio.to_thread(_revisions)
+    known = await asyncio.to_thread(revisions)
     async with database.engine.connect() as connection:
         if await connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
             return SchemaState.BEHIND
@@ -112,7 +97,7 @@ async def schema_state(database: Database) -> SchemaState:
         found = set(rows)
     if not found <= known:
         return SchemaState.NEWER
-    return SchemaState.CURRENT if found == known - superseded else SchemaState.BEHIND
+    return SchemaState.CURRENT if found == {max(known)} else SchemaState.BEHIND
 
 
 async def upgrade_if_behind(database: Database) -> None:

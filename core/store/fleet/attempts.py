@@ -202,11 +202,6 @@ async def of_run(session: AsyncSession, run: UUID) -> list[AttemptRecord]:
     return await _list(session, AttemptRow.run_id == run)
 
 
-async def live_on_host(session: AsyncSession, host: str) -> list[AttemptRecord]:
-    """What workers of this machine execute, or did when they died."""
-    return await _list(session, AttemptRow.host == host, AttemptRow.ended_at.is_(None))
-
-
 async def _list(session: AsyncSession, *conditions: ColumnElement[bool]) -> list[AttemptRecord]:
     rows = await session.scalars(
         select(AttemptRow).where(*conditions).order_by(AttemptRow.started_at, AttemptRow.attempt)

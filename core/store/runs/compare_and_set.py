@@ -1,4 +1,4 @@
-"""One write of a run: it lands if its conditions hold, or says why it did not.
+"""One write of a run: it happens if its conditions hold, or raises why it did not.
 
 Each write adds to `version`, past every version of the same thread: a thread has been drawn
 when its card's version is no less than the greatest of its runs'.
@@ -69,7 +69,7 @@ async def _update(
 async def raise_refused(
     session: AsyncSession, run_id: str, attempt: int | None, wanted: RunStatus | None
 ) -> NoReturn:
-    """Raise why a write did not land; `RunNotFound` if there is no such run."""
+    """Raise why a write did not happen; `RunNotFound` if there is no such run."""
     current = await get(session, run_id)
     if attempt is not None and (wanted is None or current.attempt != attempt):
         raise StaleAttempt(run_id, attempt)

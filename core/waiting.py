@@ -1,0 +1,81 @@
+"""Waiting for what may not come: events within a limit, and calls that are tried again.
+
+A cancellation is never caught here: it ends the wait and is passed on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backoff:
+    """Pauses between tries: each is twice the one before, up to the longest."""
+
+    first: timedelta
+    longest: timedelta
+
+    def pauses(self) -> Iterator[float]:
+        """The pauses in seconds, without an end."""
+        seconds = self.first.total_seconds()
+        while True:
+            yield seconds
+            seconds = min(2 * seconds, self.longest.total_seconds())
+
+
+async def wait_for_any(*events: asyncio.Event, seconds: float) -> bool:
+    """Whether one of the events is set, or gets set within this time."""
+    if not any(event.is_set() for event in events):
+        waits = [asyncio.create_task(event.wait(), name="wait for event") for event in events]
+        try:
+            await asyncio.wait(waits, timeout=max(seconds, 0), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+    return any(event.is_set() for event in events)
+
+
+async def retry(
+    action: Callable[[], Awaitable[T]],
+    *,
+    on: type[Exception] | tuple[type[Exception], ...],
+    backoff: Backoff,
+    patience: timedelta | None = None,
+    stop: asyncio.Event | None = None,
+    on_failure: Callable[[Exception, float], object] | None = None,
+) -> T:
+    """Do something, again and again until it works.
+
+    Args:
+        action: What to do; each try calls it once.
+        on: What to try again after.  Any other exception is passed on at once.
+        backoff: The pauses between tries.
+        patience: After this long a failure is final; the last try is made when it is over.
+            `None` tries for ever.
+        stop: Once it is set a failure is final; it also cuts a pause short, for one last try.
+        on_failure: Called before each pause, with the failure and the pause in seconds.
+
+    Raises:
+        Exception: The last failure, when it is final.
+    """
+    now = asyncio.get_running_loop().time
+    deadline = math.inf if patience is None else now() + patience.total_seconds()
+    pauses = backoff.pauses()
+    while True:
+        try:
+            return await action()
+        except on as error:
+            remaining = deadline - now()
+            if remaining <= 0 or (stop is not None and stop.is_set()):
+                raise
+            pause = min(next(pauses), remaining)
+            if on_failure is not None:
+                on_failure(error, pause)
+        await (asyncio.sleep(pause) if stop is None else wait_for_any(stop, seconds=pause))

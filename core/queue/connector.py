@@ -1,7 +1,7 @@
-"""The worker's way to Postgres, which outlives every outage of it.
+"""The worker's connections to Postgres, which survive outages.
 
-As shipped, the engine's worker ends, and aborts its jobs, when one of its own queries fails.
-Those queries can all be asked again, so here they are asked until Postgres answers.
+The engine's own worker ends, and aborts its jobs, when one of its queries fails.  All of these
+queries can be repeated safely, so this connector repeats them until Postgres answers.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
-# The longest pause is also the longest a worker stays idle once Postgres is back.
+# The longest pause is also the longest time that a worker stays idle after an outage.
 _BACKOFF = Backoff(first=timedelta(seconds=0.1), longest=timedelta(seconds=1))
 QUERY_LIMIT_SECONDS = 20.0
-# How long a server process can go on with a query whose client has given it up.
+# How long the server may continue with a query that the client has given up.
 UNCERTAIN_SECONDS = 60.0
 LOG_INTERVAL_SECONDS = 30.0
 LISTEN_CHECK_SECONDS = 30.0
 
-# A vanished machine is noticed within 25 s; over a unix socket these have no effect.
+# A server that disappears is noticed within 25 s.  On a Unix socket these have no effect.
 _CONNECTION_DEFAULTS: dict[str, str | int] = {
     "connect_timeout": 5,
     "keepalives": 1,
@@ -48,11 +48,11 @@ _CONNECTION_DEFAULTS: dict[str, str | int] = {
 
 
 class ResilientConnector(PsycopgConnector):
-    """The connector of one inner worker.
+    """The connector of one engine worker.
 
-    Besides asking again it makes up for what a lost connection can hide: a job handed over in
-    an answer that got lost, a notification that came in the middle of a fetch, a finish that
-    was done but not confirmed.
+    Besides repeating queries it handles what a lost connection can hide: a job that was assigned
+    in a lost answer, a notification that arrived during a fetch, and the end of a job that was
+    stored but not confirmed.
     """
 
     def __init__(self, dsn: str, *, name: str) -> None:
@@ -70,16 +70,16 @@ class ResilientConnector(PsycopgConnector):
 
     @property
     def is_reachable(self) -> bool:
-        """Whether Postgres answered when it was last asked."""
+        """Whether Postgres answered the last query."""
         return self._failing_since is None
 
     def stop_retrying(self) -> None:
-        """Let every query that is being retried fail; nothing is retried from now on."""
+        """Let failing queries fail: from now on nothing is repeated."""
         self._retries_stopped.set()
 
     @asynccontextmanager
     async def open_pool(self) -> AsyncIterator[None]:
-        """Have connections at hand.  Postgres need not be there yet."""
+        """Open the connection pool for the block.  Postgres need not be reachable yet."""
         pool = AsyncConnectionPool(
             self._conninfo,
             min_size=1,
@@ -87,9 +87,9 @@ class ResilientConnector(PsycopgConnector):
             open=False,
             configure=_configure,
             check=AsyncConnectionPool.check_connection,
-            # The pool's own back-off begins with 1 s and doubles: with its defaults a worker
-            # stays deaf for 10 to 18 s after an outage.  So it soon gives up, and each new
-            # question makes it try at once.
+            # The pool's own back-off starts with 1 s and doubles: with its defaults a worker would
+            # stay disconnected for 10 to 18 s after an outage.  With these limits the pool gives up
+            # early, and each new query makes it try at once.
             timeout=2,
             reconnect_timeout=0.5,
         )
@@ -102,7 +102,7 @@ class ResilientConnector(PsycopgConnector):
             await pool.close(timeout=2)
 
     async def execute_query_async(self, query: LiteralString, **arguments: Any) -> None:
-        """Run a query; finishing a job that has been finished meanwhile is no error."""
+        """Run a query; finishing a job that is already finished is no error."""
         query_once = super().execute_query_async
         if worker_query(query) is not WorkerQuery.FINISH_JOB:
             await self._retry_until_answered(query, lambda: query_once(query, **arguments))
@@ -114,8 +114,12 @@ class ResilientConnector(PsycopgConnector):
             except exceptions.ConnectorException as error:
                 if not isinstance(error.__cause__, errors.RaiseException):
                     raise
-                # An answer was lost, or somebody settled the job.
-                log.info("job %s had been finished already", arguments["job_id"])
+                # The first answer was lost, or another worker finished the job as abandoned.
+                log.info(
+                    "job %s had been finished already",
+                    arguments["job_id"],
+                    extra={"event": "job.already_finished", "job_id": arguments["job_id"]},
+                )
 
         await self._retry_until_answered(query, finish)
         self._held_job_ids.discard(arguments["job_id"])
@@ -123,7 +127,7 @@ class ResilientConnector(PsycopgConnector):
     async def execute_query_one_async(
         self, query: LiteralString, **arguments: Any
     ) -> dict[str, Any]:
-        """Run a query that has one row as its answer."""
+        """Run a query that returns one row."""
         query_once = super().execute_query_one_async
         if worker_query(query) is WorkerQuery.FETCH_JOB:
             return await self._fetch(query, **arguments)
@@ -132,12 +136,12 @@ class ResilientConnector(PsycopgConnector):
     async def execute_query_all_async(
         self, query: LiteralString, **arguments: Any
     ) -> list[dict[str, Any]]:
-        """Run a query that has any number of rows as its answer."""
+        """Run a query that returns any number of rows."""
         query_once = super().execute_query_all_async
         return await self._retry_until_answered(query, lambda: query_once(query, **arguments))
 
     async def listen_notify(self, on_notification: Notify, channels: Iterable[str]) -> None:
-        """Pass notifications on, on one connection after another, until cancelled."""
+        """Listen until cancelled, and reconnect whenever the connection is lost."""
         channel_names = list(channels)
         pauses = _BACKOFF.pauses()
         while True:
@@ -147,7 +151,7 @@ class ResilientConnector(PsycopgConnector):
                     for channel in channel_names:
                         await connection.execute(SQL("LISTEN {}").format(Identifier(channel)))
                     pauses = _BACKOFF.pauses()
-                    # Nobody heard what was announced before.
+                    # Notifications from before were missed, so pretend that there is a new job.
                     self._notification_count += 1
                     await on_notification(
                         channel=channel_names[0], payload=statements.NEW_JOB_PAYLOAD
@@ -155,7 +159,12 @@ class ResilientConnector(PsycopgConnector):
                     await self._listen(connection, on_notification)
             except (psycopg.Error, OSError) as error:
                 pause = next(pauses)
-                log.info("the listener lost its connection (%s), retry in %.1f s", error, pause)
+                log.info(
+                    "the listener lost its connection (%s), retry in %.1f s",
+                    error,
+                    pause,
+                    extra={"event": "job_listener.lost", "retry_seconds": pause},
+                )
                 await asyncio.sleep(pause)
 
     async def _listen(self, connection: psycopg.AsyncConnection, on_notification: Notify) -> None:
@@ -167,15 +176,19 @@ class ResilientConnector(PsycopgConnector):
                         channel=notification.channel, payload=notification.payload
                     )
                 except (ValueError, LookupError, TypeError):
-                    # Anybody can notify; the engine's listener would end for good.
-                    log.warning("a notification on %s makes no sense", notification.channel)
+                    # Any client can notify.  An exception would end the engine's listener for good.
+                    log.warning(
+                        "a notification on %s makes no sense",
+                        notification.channel,
+                        extra={"event": "notification.rejected", "channel": notification.channel},
+                    )
             async with asyncio.timeout(QUERY_LIMIT_SECONDS):
                 await connection.execute("SELECT 1")
 
     async def _fetch(
         self, query: LiteralString, *, worker_id: int, **arguments: Any
     ) -> dict[str, Any]:
-        """Fetch a job, first one that was handed over before in an answer that got lost."""
+        """Fetch a job; first one that was assigned to this worker in a lost answer, if any."""
         fetch_one, fetch_all = super().execute_query_one_async, super().execute_query_all_async
 
         async def query_once() -> dict[str, Any]:
@@ -184,9 +197,13 @@ class ResilientConnector(PsycopgConnector):
                     statements.UNDELIVERED_JOB, worker_id=worker_id, held=list(self._held_job_ids)
                 )
                 if undelivered:
-                    log.info("job %s had been fetched in vain, taken up", undelivered[0]["id"])
-                    lost: dict[str, Any] = undelivered[0]
-                    return lost
+                    job: dict[str, Any] = undelivered[0]
+                    log.info(
+                        "job %s had been fetched in vain, taken up",
+                        job["id"],
+                        extra={"event": "job.recovered", "job_id": job["id"]},
+                    )
+                    return job
             try:
                 row: dict[str, Any] = await fetch_one(query, worker_id=worker_id, **arguments)
             except (exceptions.ConnectorException, asyncio.CancelledError) as error:
@@ -202,12 +219,16 @@ class ResilientConnector(PsycopgConnector):
             if row["id"] is not None:
                 self._held_job_ids.add(row["id"])
                 return row
-            # The worker forgets what it was told while it was asking.
+            # The engine's worker ignores notifications that arrive during a fetch, so fetch again.
             if self._notification_count == count_before:
                 return row
 
     async def _restore_registration(self, worker_id: int) -> None:
-        log.warning("worker %s had been deleted as stalled, it registers again", worker_id)
+        log.warning(
+            "worker %s had been deleted as stalled, it registers again",
+            worker_id,
+            extra={"event": "engine_worker.restored", "engine_worker_id": worker_id},
+        )
         await super().execute_query_async(statements.RESTORE_WORKER, worker_id=worker_id)
         await super().execute_query_async(
             statements.RESTORE_JOBS, worker_id=worker_id, held=list(self._held_job_ids)
@@ -216,7 +237,7 @@ class ResilientConnector(PsycopgConnector):
     async def _retry_until_answered(
         self, query: LiteralString, query_once: Callable[[], Awaitable[Result]]
     ) -> Result:
-        """Ask until there is an answer, if the query is one of the worker's own."""
+        """Repeat a query of the engine's worker until Postgres answers; run others once."""
         name = worker_query(query)
         if name is None:
             return await query_once()
@@ -243,13 +264,22 @@ class ResilientConnector(PsycopgConnector):
         if now - self._logged_at >= LOG_INTERVAL_SECONDS or not self._logged_at:
             self._logged_at = now
             cause = error.__cause__ or error
-            log.warning("postgres does not answer %s: %r; asking again", name, cause)
+            log.warning(
+                "postgres does not answer %s: %r; asking again",
+                name,
+                cause,
+                extra={"event": "postgres.unreachable", "query": name},
+            )
 
     def _log_recovery(self) -> None:
         if self._failing_since is not None:
             outage_seconds = asyncio.get_running_loop().time() - self._failing_since
             self._failing_since = None
-            log.info("postgres answers again, after %.1f s", outage_seconds)
+            log.info(
+                "postgres answers again, after %.1f s",
+                outage_seconds,
+                extra={"event": "postgres.recovered", "outage_seconds": round(outage_seconds, 1)},
+            )
 
 
 async def _configure(connection: psycopg.AsyncConnection) -> None:

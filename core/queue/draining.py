@@ -1,4 +1,4 @@
-"""The engine's worker, with a better end."""
+"""The engine's worker with an orderly shutdown."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _SIDE_TASKS_LIMIT = 5.0
 
 
 class DrainingWorker(EngineWorker):
-    """A worker that keeps its heartbeat, its listener and its poll until its last job has ended.
+    """A worker that keeps its heartbeat, listener and poll running until its last job has ended.
 
-    As shipped, it stops all three before it waits for its jobs: a long drain looks dead and
-    cannot be killed.
+    The engine's own worker stops these before it waits for its jobs.  So a worker that drains for
+    long would look dead, and its jobs could not be aborted.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -28,11 +28,11 @@ class DrainingWorker(EngineWorker):
         self._abandoned = asyncio.Event()
 
     def abandon(self) -> None:
-        """Do not wait any longer for jobs that do not end although they were cancelled."""
+        """Stop waiting for jobs that do not end although they were cancelled."""
         self._abandoned.set()
 
     async def end(self, side_tasks: list[asyncio.Task[Any]]) -> None:
-        """Wait for the jobs first, then end what goes on beside them."""
+        """Wait for the jobs, then end the side tasks and unregister the worker."""
         abandoned = asyncio.create_task(self._abandoned.wait(), name="abandoned")
         try:
             while self.job_tasks and not abandoned.done():
@@ -45,18 +45,26 @@ class DrainingWorker(EngineWorker):
             try:
                 await super().end(side_tasks)
             except ConnectorException as error:
-                log.warning("a worker could not sign off: %r", error.__cause__)
+                log.warning(
+                    "a worker could not sign off: %r",
+                    error.__cause__,
+                    extra={"event": "engine_worker.sign_off_failed"},
+                )
             return
-        # The row stays: its heartbeat grows old, and the jobs are found by that.
-        log.error("%s jobs did not end when cancelled, left behind", len(self.job_tasks))
+        # The worker's row stays: by its old heartbeat the jobs are found as stalled.
+        log.error(
+            "%s jobs did not end when cancelled, left behind",
+            len(self.job_tasks),
+            extra={"event": "jobs.abandoned", "count": len(self.job_tasks)},
+        )
         for task in side_tasks:
             task.cancel()
         await asyncio.wait(side_tasks, timeout=_SIDE_TASKS_LIMIT)
 
     def abort_jobs(self, job_ids: Iterable[int]) -> None:
-        """Cancel jobs once each has taken its first step.
+        """Cancel jobs, each after its task has started.
 
-        A task that is cancelled before its first step never runs: the job would be neither
-        executed nor finished.  Called soon, the abort comes after that step.
+        A task that is cancelled before its first step never runs, so the job would neither be
+        executed nor finished.  `call_soon` delays the cancellation until after that step.
         """
         asyncio.get_running_loop().call_soon(super().abort_jobs, tuple(job_ids))

@@ -1,7 +1,7 @@
-"""Jobs as rows: handing over, calling off, clearing up, in the caller's own transaction.
+"""Jobs: enqueueing, aborting and cleaning up, in the caller's transaction.
 
-A job says "execute this attempt of this run"; it is not the run.  Continuing or repeating a
-run is a new job: an old one is never started again.
+A job is the instruction to execute one attempt of a run.  Every further attempt is a new job; a
+job is never started twice.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TASK_NAME = "signalbox.run"
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One attempt of a run, handed to a worker."""
+    """A job that a worker executes."""
 
     job_id: int
     run_id: str
@@ -30,7 +30,7 @@ class Job:
 
 
 def node_queue(node: str) -> str:
-    """The queue that only this node's worker listens to."""
+    """Return the name of the queue from which only one node's worker takes jobs."""
     return f"node:{node}"
 
 
@@ -43,9 +43,17 @@ async def enqueue(
     priority: int = 0,
     queue: str = RUNS_QUEUE,
 ) -> int:
-    """Hand an attempt of a run to the workers, once the caller's transaction commits.
+    """Enqueue an attempt of a run; workers see the job when the caller's transaction commits.
 
-    Jobs of one session run one after the other, in order of priority, then of age.
+    Jobs of one session run one after the other, by priority and then by age.
+
+    Args:
+        session: An open session.
+        run_id: The run.
+        attempt: The attempt to execute.
+        session_id: The run's session.
+        priority: Higher starts earlier.
+        queue: The queue of all workers, or that of a node (`node_queue`).
 
     Returns:
         The job's id.
@@ -65,10 +73,10 @@ async def enqueue(
 
 
 async def abort(session: AsyncSession, job_id: int) -> bool:
-    """Call a job off: one that waits never starts, a running handler is cancelled.
+    """Abort a job: a waiting one never starts, and the handler of a running one is cancelled.
 
     Returns:
-        Whether there was anything to call off.
+        False if the job does not exist or has ended.
     """
     return await session.scalar(statements.ABORT, {"job_id": job_id}) is not None
 
@@ -76,13 +84,13 @@ async def abort(session: AsyncSession, job_id: int) -> bool:
 async def finish_abandoned(session: AsyncSession, job_id: int) -> None:
     """Finish a job whose worker is gone, so that its session's next job can start.
 
-    A job that has ended already is left as it is.
+    A job that has ended is not changed.
     """
     await session.execute(statements.FINISH_ABANDONED, {"job_id": job_id})
 
 
 async def depth(session: AsyncSession, *, queue: str | None = None) -> int:
-    """How many jobs wait to be started, in one queue or in all."""
+    """Count the jobs that no worker has started, in one queue or in all."""
     waiting: int = (await session.execute(statements.COUNT_WAITING, {"queue": queue})).scalar_one()
     return waiting
 
@@ -90,12 +98,15 @@ async def depth(session: AsyncSession, *, queue: str | None = None) -> int:
 async def release_node_jobs(
     session: AsyncSession, *, min_wait: timedelta, live_nodes: Collection[str]
 ) -> int:
-    """Move jobs from nodes' own queues to the one that everybody takes from.
+    """Move waiting jobs from the queues of nodes to the queue of all workers.
 
-    Those of the named nodes are moved only once they have waited for so long.
+    Args:
+        session: An open session.
+        min_wait: How long a job of a live node must have waited.
+        live_nodes: The nodes with a worker; jobs of other nodes are moved at once.
 
     Returns:
-        How many were moved.
+        The number of moved jobs.
     """
     moved = await session.execute(
         statements.RELEASE_NODE_JOBS,
@@ -109,9 +120,9 @@ async def release_node_jobs(
 
 
 async def list_stalled(session: AsyncSession, *, max_silence: timedelta) -> list[Job]:
-    """Jobs in the hands of workers that have been silent for so long, or are gone.
+    """List running jobs whose worker is gone, or without a heartbeat for `max_silence`.
 
-    After an outage every worker looks silent: look twice before believing it.
+    After an outage of Postgres every worker seems silent, so a caller should check twice.
     """
     rows = await session.execute(
         statements.LIST_STALLED, {"task": TASK_NAME, "silent": max_silence}
@@ -122,10 +133,10 @@ async def list_stalled(session: AsyncSession, *, max_silence: timedelta) -> list
 
 
 async def delete_finished(session: AsyncSession, *, before: datetime) -> int:
-    """Delete jobs to which nothing has happened since `before`, unless they are live.
+    """Delete ended jobs without an event since `before`.
 
     Returns:
-        How many were deleted.
+        The number of deleted jobs.
     """
     deleted = await session.execute(statements.DELETE_FINISHED, {"before": before})
     count: int = deleted.scalar_one()

@@ -1,4 +1,4 @@
-"""The worker: takes jobs from the queue and gives them to a handler."""
+"""The worker, which takes jobs from the queue and passes them to a handler."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ log = logging.getLogger(__name__)
 Handler = Callable[[Job], Awaitable[None]]
 
 RESTART_DELAY_SECONDS = 1.0
-# Notifications tell what is new; this is for those that are lost.
+# A fallback for lost notifications.
 POLL_INTERVAL = timedelta(seconds=1)
-# For handlers after they were cancelled: longer than the whole ladder of a kill (12 s).
+# How long cancelled handlers may take: longer than a whole kill (12 s).
 CANCEL_LIMIT = timedelta(seconds=15)
-# For what is left when no handler runs: the last writes, and closing the connections.
+# How long the last writes and closing the connections may take when no handler runs.
 CLOSE_LIMIT_SECONDS = 5.0
 
 
 class Worker:
-    """Executes jobs, `slots` at a time, and lives through outages of Postgres.
+    """Executes up to `slots` jobs at a time, and survives outages of Postgres.
 
-    The handler's task gets `CancelledError` once when its job is called off, or when the time
-    to drain is over.  What else the handler raises is logged, and the job counts as failed;
-    it is never executed again.
+    The handler's task is cancelled once, when its job is aborted or when the time to drain is
+    over.  Other exceptions of the handler are logged; the job has then failed, and is not executed
+    again.
 
     Attributes:
-        name: Unique over the fleet and over restarts; for logs and `pg_stat_activity`.
+        name: Unique in the fleet and over restarts; for logs and `pg_stat_activity`.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Worker:
 
     @property
     def is_ready(self) -> bool:
-        """Whether it takes jobs: registered, Postgres answers, not stopping."""
+        """Whether it takes jobs: it is registered and not stopping, and Postgres answers."""
         return (
             not self._stopping.is_set()
             and self._engine_worker is not None
@@ -81,41 +81,53 @@ class Worker:
 
     @property
     def active_count(self) -> int:
-        """How many handlers run."""
+        """The number of running handlers."""
         return len(self._jobs)
 
     async def run(self) -> None:
-        """Work until `stop`.  When cancelled, handlers are cancelled too."""
+        """Work until `stop` is called.  A cancellation also cancels the handlers."""
         self._ended.clear()
         try:
             while not self._stopping.is_set():
                 try:
                     await self._run_engine_worker()
                 except Exception:
-                    log.exception("worker %s broke down", self.name)
+                    log.exception(
+                        "worker %s broke down",
+                        self.name,
+                        extra={"event": "engine_worker.crashed", "worker_id": self.name},
+                    )
                 if not self._stopping.is_set():
-                    log.error("worker %s ended unexpectedly, it starts again", self.name)
+                    log.error(
+                        "worker %s ended unexpectedly, it starts again",
+                        self.name,
+                        extra={"event": "engine_worker.restarted", "worker_id": self.name},
+                    )
                     await wait_for_any(self._stopping, seconds=RESTART_DELAY_SECONDS)
         finally:
             self._ended.set()
 
     async def stop(self, *, drain: timedelta) -> None:
-        """Take no more jobs and return when those in hand have ended.
+        """Take no more jobs, and return when the present ones have ended.
 
-        After `drain` their handlers are cancelled; those that have not ended
-        `cancel_limit` later are left behind.  Until its end every job can still be called off.
+        Handlers are cancelled after `drain`, and abandoned if they do not end within
+        `cancel_limit` after that.  Jobs can be aborted until they end.
         """
         self._stopping.set()
         await self._drain_then_cancel(drain.total_seconds())
         if not await wait_for_any(self._ended, seconds=2 * CLOSE_LIMIT_SECONDS):
-            log.error("worker %s does not end", self.name)
+            log.error(
+                "worker %s does not end",
+                self.name,
+                extra={"event": "engine_worker.stop_timed_out", "worker_id": self.name},
+            )
 
     def skip_drain(self) -> None:
         """Cancel handlers as soon as the worker stops, without waiting for their end."""
         self._drain_skipped.set()
 
     async def _run_engine_worker(self) -> None:
-        """Run one inner worker to its end."""
+        """Run one worker of the engine until it ends."""
         connector = ResilientConnector(self._dsn, name=self.name)
         async with connector.open_pool():
             app = App(connector=connector)
@@ -126,16 +138,16 @@ class Worker:
                 name=self.name,
                 concurrency=self._slots,
                 install_signal_handlers=False,
-                # Notifications wake it; these are for those that got lost.
+                # Fallbacks for lost notifications.
                 fetch_job_polling_interval=self._poll_seconds,
                 abort_job_polling_interval=self._poll_seconds,
                 update_heartbeat_interval=5,
-                # A live worker must not be pruned after a mere outage.
+                # Long, so that a live worker is not pruned after an outage.
                 stalled_worker_timeout=86_400,
             )
             task = asyncio.create_task(engine_worker.work(), name=f"worker {self.name}")
             task.add_done_callback(lambda _: self._changed.set())
-            # Its first step forgets an earlier stop.
+            # The first step of `work` resets an earlier stop, so let it pass before stopping.
             await asyncio.sleep(0)
             self._engine_worker, self._engine_task, self._connector = engine_worker, task, connector
             try:
@@ -147,7 +159,7 @@ class Worker:
                 await self._drain_then_cancel(0)
                 raise
             finally:
-                # Only a second cancellation leaves anything to abandon.
+                # Jobs are left only after a second cancellation.
                 engine_worker.abandon()
                 self._engine_worker = self._engine_task = self._connector = None
 
@@ -175,7 +187,16 @@ class Worker:
         if await self._wait_ended(task, timeout_seconds=drain, cut_short_by=self._drain_skipped):
             return
         self._is_cancelling = True
-        log.info("worker %s cancels %s jobs", self.name, len(self._jobs))
+        log.info(
+            "worker %s cancels %s jobs",
+            self.name,
+            len(self._jobs),
+            extra={
+                "event": "jobs.cancelled",
+                "worker_id": self.name,
+                "count": len(self._jobs),
+            },
+        )
         for job in self._jobs:
             # A job that is being cancelled already is not cancelled a second time.
             if not job.cancelling():
@@ -193,7 +214,7 @@ class Worker:
         timeout_seconds: float,
         cut_short_by: asyncio.Event | None = None,
     ) -> bool:
-        """Wait for the inner worker's end; not for long once no handler runs."""
+        """Wait for the end of the engine's worker; only briefly once no handler runs."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_seconds
         cut_short = cut_short_by or asyncio.Event()
@@ -211,4 +232,6 @@ class Worker:
 
 def _log_failure(task: asyncio.Task[Any]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("a job's end could not be recorded: %r", error)
+        log.error(
+            "a job's end could not be recorded: %r", error, extra={"event": "job.record_failed"}
+        )

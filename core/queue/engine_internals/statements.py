@@ -1,6 +1,6 @@
-"""SQL over the engine's own tables and functions, and what its notifications look like.
+"""SQL for the engine's tables and functions, and the format of its notifications.
 
-Nothing of the engine is imported here: processes without a worker enqueue jobs, too.
+This module does not import the engine, because processes without a worker enqueue jobs, too.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 SCHEMA = "procrastinate"
 
-# In the caller's transaction, through SQLAlchemy.
+# Statements for the caller's transaction, through SQLAlchemy.
 
 ENQUEUE = text("""
     SELECT unnest(procrastinate.procrastinate_defer_jobs_v1(ARRAY[ROW(
@@ -20,7 +20,8 @@ ENQUEUE = text("""
 
 ABORT = text("SELECT procrastinate.procrastinate_cancel_job_v1(:job_id, true, false)")
 
-# The engine's function raises for a job that has ended; the row lock makes the check hold.
+# The engine's function raises an error for a job that has ended.  The row lock keeps the job from
+# ending between the check and the call.
 FINISH_ABANDONED = text("""
     WITH unfinished AS (
         SELECT id FROM procrastinate.procrastinate_jobs
@@ -35,8 +36,8 @@ COUNT_WAITING = text("""
     WHERE status = 'todo' AND (CAST(:queue AS text) IS NULL OR queue_name = CAST(:queue AS text))
 """)
 
-# The same job in another queue, so that it has one worker whoever is quicker; its place in
-# the order, by priority and id, stays too.
+# The job stays the same in the other queue.  So only one worker gets it, even if the node's worker
+# takes it at the same moment, and its order by priority and id stays.
 RELEASE_NODE_JOBS = text("""
     WITH released AS (
         SELECT id FROM procrastinate.procrastinate_jobs AS jobs
@@ -60,7 +61,7 @@ RELEASE_NODE_JOBS = text("""
         )
 """)
 
-# A worker that was pruned or has taken its leave is no longer in the table.
+# A worker that was pruned or has unregistered is not in the table any more.
 LIST_STALLED = text("""
     SELECT jobs.id, jobs.args
     FROM procrastinate.procrastinate_jobs AS jobs
@@ -72,7 +73,7 @@ LIST_STALLED = text("""
 """)
 
 DELETE_FINISHED = text("""
-    WITH forgotten AS (
+    WITH deleted AS (
         DELETE FROM procrastinate.procrastinate_jobs AS jobs
         WHERE jobs.status NOT IN ('todo', 'doing')
             AND NOT EXISTS (
@@ -81,13 +82,13 @@ DELETE_FINISHED = text("""
             )
         RETURNING 1
     )
-    SELECT count(*) FROM forgotten
+    SELECT count(*) FROM deleted
 """)
 
-# On the worker's own connections, through psycopg.
+# Statements for the worker's own connections, through psycopg.
 
 SET_SEARCH_PATH = "SET search_path = procrastinate, pg_temp"
-# A job that was given to this worker in an answer that never arrived.
+# A job that was assigned to this worker in an answer that it never got.
 UNDELIVERED_JOB = """
     SELECT id, status, task_name, priority, lock, queueing_lock, args, scheduled_at, queue_name,
            attempts, worker_id
@@ -96,7 +97,7 @@ UNDELIVERED_JOB = """
     ORDER BY id
     LIMIT 1
 """
-# Somebody thought this worker dead and deleted its row.
+# Restores the row of this worker if another one has deleted it as stalled.
 RESTORE_WORKER = """
     INSERT INTO procrastinate_workers (id) OVERRIDING SYSTEM VALUE VALUES (%(worker_id)s)
     ON CONFLICT DO NOTHING
@@ -106,5 +107,5 @@ RESTORE_JOBS = """
     WHERE id = ANY(%(held)s::bigint[]) AND status = 'doing' AND worker_id IS NULL
 """
 
-# As the engine's triggers announce a new job; the id is that of no job.
+# The payload with which the engine's triggers announce a new job; no job has this id.
 NEW_JOB_PAYLOAD = '{"type": "job_inserted", "job_id": 0}'

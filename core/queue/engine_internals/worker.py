@@ -1,7 +1,6 @@
-"""The private points of the engine's worker, under names of ours.
+"""The undocumented parts of the engine's worker, under names of this project.
 
-The rest of `core.queue` overrides and calls what is named here and nothing else that the
-engine does not document.
+The rest of `core.queue` uses these names, and otherwise only the engine's documented interface.
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ from procrastinate.connector import Notify
 
 __all__ = ["SIDE_TASKS", "EngineWorker", "Notify", "WorkerQuery", "worker_query"]
 
-# What a worker does beside its jobs; each may be cancelled at its end.
+# The tasks that a worker runs beside its jobs; they may be cancelled when it ends.
 SIDE_TASKS = ("update_heartbeats", "deferrer", "poll_jobs_to_abort", "listener")
 
 
 class WorkerQuery(StrEnum):
-    """What the worker itself asks of Postgres; each may be asked again after a lost answer."""
+    """The queries of the engine's worker; each may be repeated after a lost answer."""
 
     FETCH_JOB = "fetch_job"
     FINISH_JOB = "finish_job"
@@ -36,32 +35,38 @@ _QUERIES: dict[str, WorkerQuery] = {sql.queries[name]: name for name in WorkerQu
 
 
 def worker_query(query: str) -> WorkerQuery | None:
-    """Which of the worker's own queries this text is; `None` for any other."""
+    """Identify a query of the engine's worker by its text; `None` for any other query."""
     return _QUERIES.get(query)
 
 
 class EngineWorker(worker.Worker):
-    """The engine's worker, with its end and its aborts open to a subclass."""
+    """The engine's worker; a subclass may override its shutdown and its aborts."""
 
     @property
     def job_tasks(self) -> Collection[asyncio.Task[Any]]:
-        """The tasks of the jobs in hand."""
+        """The tasks of the jobs in progress."""
         return self._running_jobs.keys()
 
     async def work(self) -> None:
-        """Work until told to stop; a stop from before the first step is forgotten."""
+        """Work until `stop_fetching` is called; a call before the first step has no effect."""
         await super().run()  # type: ignore[no-untyped-call]
 
     def stop_fetching(self) -> None:
-        """Take no more jobs; `work` ends with the last one in hand."""
+        """Take no more jobs; `work` returns after the last job in progress."""
         super().stop()  # type: ignore[no-untyped-call]
 
     async def end(self, side_tasks: list[asyncio.Task[Any]]) -> None:
-        """Called when no more jobs are taken: cancel the side tasks, wait for jobs, sign off."""
+        """Shut down: cancel the side tasks, wait for the jobs, unregister.
+
+        The engine calls this when no more jobs are taken.
+        """
         await super()._shutdown(side_tasks)
 
     def abort_jobs(self, job_ids: Iterable[int]) -> None:
-        """Called with ids of jobs to abort, by notification or by poll: cancel their tasks."""
+        """Cancel the tasks of jobs.
+
+        The engine calls this with the jobs to abort, after a notification or a poll.
+        """
         super()._handle_abort_jobs_requested(job_ids)
 
     async def _shutdown(self, side_tasks: list[asyncio.Task[Any]]) -> None:

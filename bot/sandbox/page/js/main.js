@@ -57,8 +57,8 @@ function onMessageEvent(event) {
 function showRoute() {
   openSidebar(false);
   sidebar.draw();
-  channel.arrive();
-  thread.arrive();
+  channel.showRoute();
+  thread.showRoute();
 }
 
 function escape(event) {
@@ -79,7 +79,7 @@ async function start() {
   on("world", () => {
     sidebar.draw();
     syncModals();
-    channel.arrive();
+    channel.showRoute();
   });
   on("unread", () => sidebar.draw());
   on("live", (isLive) => sidebar.setLive(isLive));

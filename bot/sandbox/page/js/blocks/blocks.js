@@ -49,7 +49,7 @@ function drawBlock(block, surface) {
 }
 
 const unsupportedBlock = (block) =>
-  h("details", { class: "block-undrawn" }, h("summary", null, `A “${block.type}” block, not drawBlock here`), h("pre", null, JSON.stringify(block, null, 2)));
+  h("details", { class: "block-undrawn" }, h("summary", null, `A “${block.type}” block, not drawn here`), h("pre", null, JSON.stringify(block, null, 2)));
 
 function section(block, surface) {
   const words = h(

@@ -52,7 +52,7 @@ export class Feed {
       const fingerprint = JSON.stringify([message, compact]);
       const old = known.get(message.ts);
       if (!old && known.size) isNewBelow = true;
-      next.set(message.ts, old?.print === fingerprint ? old : { element: this.#draw(message, compact, old?.element), fingerprint });
+      next.set(message.ts, old?.fingerprint === fingerprint ? old : { element: this.#draw(message, compact, old?.element), fingerprint });
       previous = message;
       if (this.#context.inThread && message === messages[0] && messages.length > 1) {
         const key = `replies-${messages.length}`;

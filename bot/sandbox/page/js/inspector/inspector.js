@@ -72,7 +72,7 @@ export class Inspector {
     if (answer.ok === false) return;
     const fresh = answer.entries.filter((entry) => entry.n > this.#after);
     this.#after = Math.max(this.#after, ...fresh.map((entry) => entry.n));
-    this.#entries = [...this.#entries, ...fresh].slice(-MOST_ROWS);
+    this.#entries = [...this.#entries, ...fresh].slice(-MAX_ROWS);
     this.#drawTabs();
     this.#draw();
   }

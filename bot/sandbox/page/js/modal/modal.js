@@ -27,7 +27,7 @@ export function syncModals() {
   if (!top) return hide();
   // Typed values do not redraw the view: only another view or hash does.
   const fingerprint = JSON.stringify([person(), top.id, top.hash, top.title, top.blocks, open.length]);
-  if (shown?.print === fingerprint) return undefined;
+  if (shown?.fingerprint === fingerprint) return undefined;
   const isUpdate = shown?.id === top.id;
   shown = { fingerprint, id: top.id };
   return draw(top, open.length > 1, isUpdate);

@@ -97,7 +97,7 @@ function span(mark, from, text, options) {
   if (before === mark || /[\p{L}\p{N}*~`]/u.test(before) || /\s/.test(text[from + 1] ?? " ")) return null;
   for (const to of closings(mark, from, text)) {
     const inner = text.slice(from + 1, to);
-    if (inner && balanced(inner)) return { node: h(MARKS[mark], null, ...again(inner, options)), end: to + 1 };
+    if (inner && balanced(inner)) return { node: h(MARKS[mark], null, ...inlineNested(inner, options)), end: to + 1 };
   }
   return null;
 }

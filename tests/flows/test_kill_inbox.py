@@ -17,6 +17,7 @@ from core.domain.kills.termination import Phase, Termination
 from core.domain.runs.request import KillRequest
 from core.domain.runs.run import Run, RunStatus
 from core.domain.runs.snapshot import RunSnapshot
+from core.runner.resilience import retry_while_unavailable
 from core.store import terminations
 from core.store.fleet import worker_messages
 from core.store.runs import runs
@@ -88,8 +89,9 @@ async def test_force_before_the_kill_is_acknowledged_asks_the_agent_nothing(
     run = await in_commit(core_harness)
 
     cuttable_worker.line.cut()
-    await kill(core_harness, run)
-    await kill(core_harness, run, force=True)
+    # The line can be cut in a transaction, whose locks Postgres holds for a while.
+    await retry_while_unavailable(lambda: kill(core_harness, run))
+    await retry_while_unavailable(lambda: kill(core_harness, run, force=True))
     cuttable_worker.line.restore()
 
     termination = check_killed(await core_harness.wait_until_ended(run, within=30))
@@ -147,6 +149,8 @@ async def test_a_message_for_an_attempt_that_was_taken_over_kills_nothing(
     database = core_harness.backend.database
     run = await cuttable_worker.start_in_tool_call()
     cuttable_worker.line.cut()
+    # Until then a transaction that was cut off can hold locks.
+    await cuttable_worker.paused()
     async with database.sessions.begin() as session:
         await worker_messages.send(
             session,

@@ -150,7 +150,7 @@ async def test_a_message_for_an_attempt_that_was_taken_over_kills_nothing(
     run = await cuttable_worker.start_in_tool_call()
     cuttable_worker.line.cut()
     # Until then a transaction that was cut off can hold locks.
-    await cuttable_worker.paused()
+    await cuttable_worker.wait_until_paused()
     async with database.sessions.begin() as session:
         await worker_messages.send(
             session,

@@ -16,6 +16,7 @@ from core.store.tables import (
     audit,
     carried_work,
     events,
+    feed,
     fleet,
     runs,
     sessions,
@@ -39,6 +40,7 @@ _MODELS = (
     carried_work,
     slack,
     audit,
+    feed,
 )
 
 

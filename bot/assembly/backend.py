@@ -16,6 +16,7 @@ from core.agent.definitions.catalog import Catalog, load_catalog
 from core.domain.errors import Unavailable
 from core.services.admission import AdmissionService
 from core.services.context import ServiceContext
+from core.services.feed import FeedService
 from core.services.fleet import FleetService
 from core.services.intake import IntakeService
 from core.services.kills import KillService
@@ -58,6 +59,7 @@ class Backend:
     kills: KillService
     stats: StatsService
     fleet: FleetService
+    feed: FeedService
     threads: ThreadService
     intake: IntakeService
     people: PeopleService
@@ -133,6 +135,7 @@ async def open_backend(
             await database_wait.retry_until_reachable(lambda: require_current_schema(database))
         work = ServiceContext(database, utc_now)
         runs = RunService(work, catalog, settings.config.worker.on_lost)
+        feed = FeedService(work)
         yield Backend(
             settings=settings,
             database=database,
@@ -142,7 +145,8 @@ async def open_backend(
             kills=KillService(work, catalog, runs),
             stats=StatsService(work),
             fleet=FleetService(work),
-            threads=ThreadService(work),
+            feed=feed,
+            threads=ThreadService(work, feed),
             intake=IntakeService(work),
             people=PeopleService(work),
             admission=AdmissionService(work),

@@ -34,6 +34,7 @@ ADVICE: AdviceTable = MappingProxyType(
         # What its commands can meet.
         "error": None,
         "bad_request": None,
+        "bad_position": None,
         "out_of_bounds": None,
         "empty_task": None,
         "task_too_long": None,

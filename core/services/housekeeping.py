@@ -9,6 +9,8 @@ from datetime import timedelta
 
 from core.queue import jobs
 from core.services.context import ServiceContext
+from core.services.feed import RETENTION as FEED_RETENTION
+from core.store import changes
 from core.store.database import leadership
 from core.store.database.advisory_locks import AdvisoryLock
 from core.store.fleet import worker_messages, workers
@@ -34,6 +36,7 @@ class DeletedCounts:
     jobs: int
     workers: int = 0
     worker_messages: int = 0
+    changes: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class HousekeepingService:
                 worker_messages=await worker_messages.delete_sent_before(
                     session, before=now - MESSAGE_RETENTION
                 ),
+                changes=await changes.delete_older(session, age=FEED_RETENTION),
             )
         if deleted.deliveries or deleted.jobs:
             log.info("deleted %s old deliveries, %s old jobs", deleted.deliveries, deleted.jobs)

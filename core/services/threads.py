@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from core.domain.feed import Change, ChangeKind
 from core.domain.runs.snapshot import SlackMessage, Thread, UncertainWrite, UncertainWriteKind
 from core.services import snapshots
 from core.services.context import ServiceContext
-from core.store.database import leadership, listen
+from core.services.feed import FeedService
+from core.store.database import leadership
 from core.store.database.advisory_locks import AdvisoryLock
 from core.store.runs import run_queries
 from core.store.slack import slack_messages, uncertain_writes
 
-# NOTIFY is a hint; this is how long a thread can be behind when a hint was lost.
+# How long a thread can be behind when no change tells of it.
 _POLL = timedelta(seconds=5)
 # A channel that was lost longer ago than this is not asked about any more.
 _LOST_RETENTION = timedelta(days=30)
@@ -29,6 +32,7 @@ class ThreadService:
     """What each thread should show, and what it shows."""
 
     context: ServiceContext
+    feed: FeedService
 
     async def outdated_threads(self, *, team_id: str, limit: int = 50) -> list[str]:
         """Keys of threads whose rows are ahead of what is shown."""
@@ -100,13 +104,17 @@ class ThreadService:
     @asynccontextmanager
     async def changes(self) -> AsyncIterator[AsyncIterator[str]]:
         """Run ids as they change; an empty string asks to look at everything."""
-        async with listen.listen(
-            self.context.database.dsn, "signalbox_runs", poll=_POLL
-        ) as notifications:
+        async with self.feed.subscribe(kinds=[ChangeKind.RUN]) as subscription:
 
             async def hints() -> AsyncIterator[str]:
-                async for _, payload in notifications:
-                    yield payload
+                while True:
+                    try:
+                        async with asyncio.timeout(_POLL.total_seconds()):
+                            item = await anext(subscription)
+                    except TimeoutError:
+                        yield ""
+                        continue
+                    yield item.subject if isinstance(item, Change) else ""
 
             yield hints()
 

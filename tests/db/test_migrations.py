@@ -13,6 +13,7 @@ from alembic.script import ScriptDirectory
 
 from core.domain.actor import SYSTEM
 from core.domain.audit import AuditEntry
+from core.domain.feed import ChangeKind
 from core.domain.kills.termination import Phase, Termination
 from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.run import CostSource, RunStatus, StopReason, WaitingOn
@@ -204,6 +205,7 @@ async def test_the_required_columns_exist(database: Database) -> None:
         ("valid_role", MessageRole),
         ("valid_message_type", MessageType),
         ("valid_slack_message_state", SlackMessageState),
+        ("valid_change_kind", ChangeKind),
     ],
 )
 async def test_the_schema_allows_every_value_of_the_domains_enums(

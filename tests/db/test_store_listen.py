@@ -20,6 +20,7 @@ from sqlalchemy import text
 
 from core.domain.errors import Unavailable
 from core.domain.runs.run import StopReason
+from core.store.changes import CHANNEL
 from core.store.database.embedded import EmbeddedServer
 from core.store.database.engine import Database, open_database, translate_errors
 from core.store.database.leadership import leadership
@@ -27,6 +28,8 @@ from core.store.database.listen import TICK, ChangeListener, listen
 from core.store.runs import runs
 from tests.database import NO_DURABILITY, NOW, running_run, stored_run
 
+# Of every change there is the same hint.
+HINT = (CHANNEL, "")
 RARELY = timedelta(minutes=5)
 # Postgres's answers to a driver that connects, listens and selects 1.
 _HELLO = (
@@ -83,31 +86,28 @@ def server() -> Iterator[EmbeddedServer]:
     shutil.rmtree(folder)
 
 
-async def test_every_change_of_a_run_is_received(database: Database) -> None:
-    async with listen(database.dsn, "signalbox_runs", poll=RARELY) as changes:
+async def test_every_change_of_a_run_is_heard(database: Database) -> None:
+    async with listen(database.dsn, CHANNEL, poll=RARELY) as changes:
         assert await received_until(changes, TICK) == [TICK]
         run = await stored_run(database)
-        about = ("signalbox_runs", run.run_id)
-        added = await received_until(changes, about)
+        added = await received_until(changes, HINT)
         async with database.sessions.begin() as session:
             await runs.change(session, run.run_id, now=NOW, turns=1)
-        changed = await received_until(changes, about)
+        changed = await received_until(changes, HINT)
         async with database.sessions.begin() as session:
             await runs.request_kill(session, run.run_id, now=NOW)
-        kill_requested = await received_until(changes, about)
-        async with database.sessions.begin() as session:
-            await runs.request_kill(session, run.run_id, now=NOW)
-            await session.execute(text("NOTIFY signalbox_runs, 'end'"))
-        again = await received_until(changes, ("signalbox_runs", "end"))
+            await runs.change(session, run.run_id, now=NOW, turns=2)
+            await session.execute(text(f"NOTIFY {CHANNEL}, 'end'"))
+        killed = await received_until(changes, (CHANNEL, "end"))
 
-    assert added == changed == kill_requested == [about]
-    assert again == [about, ("signalbox_runs", "end")]
+    assert added == changed == [HINT]
+    assert killed == [HINT, (CHANNEL, "end")]
 
 
 async def test_a_change_that_is_rolled_back_is_not_received(database: Database) -> None:
     run = await running_run(database)
 
-    async with listen(database.dsn, "signalbox_runs", poll=RARELY) as changes:
+    async with listen(database.dsn, CHANNEL, poll=RARELY) as changes:
         await received_until(changes, TICK)
         async with database.sessions() as session:
             await runs.finish(
@@ -115,28 +115,26 @@ async def test_a_change_that_is_rolled_back_is_not_received(database: Database) 
             )
             await session.rollback()
         async with database.sessions.begin() as session:
-            await session.execute(text("NOTIFY signalbox_runs, 'end'"))
+            await session.execute(text(f"NOTIFY {CHANNEL}, 'end'"))
 
-        assert await received_until(changes, ("signalbox_runs", "end")) == [
-            ("signalbox_runs", "end")
-        ]
+        assert await received_until(changes, (CHANNEL, "end")) == [(CHANNEL, "end")]
 
 
 async def test_a_poll_ticks_without_any_change(database: Database) -> None:
-    async with listen(database.dsn, "signalbox_runs", poll=timedelta(milliseconds=20)) as changes:
+    async with listen(database.dsn, CHANNEL, poll=timedelta(milliseconds=20)) as changes:
         async with asyncio.timeout(10):
             assert [await anext(changes) for _ in range(3)] == [TICK] * 3
 
 
-async def test_a_listener_that_fell_far_behind_gets_a_tick(database: Database) -> None:
-    async with listen(database.dsn, "signalbox_runs", poll=RARELY) as changes:
+async def test_a_listener_that_fell_far_behind_looks_at_everything(database: Database) -> None:
+    async with listen(database.dsn, CHANNEL, poll=RARELY) as changes:
         await received_until(changes, TICK)
         async with database.sessions.begin() as session:
             await session.execute(
-                text("SELECT pg_notify('signalbox_runs', n::text) FROM generate_series(1, 5000) n")
+                text(f"SELECT pg_notify('{CHANNEL}', n::text) FROM generate_series(1, 5000) n")
             )
 
-        last = ("signalbox_runs", "5000")
+        last = (CHANNEL, "5000")
         async with asyncio.timeout(20):
             while last not in changes._queue:  # noqa: ASYNC110 - nothing consumes the queue yet
                 await asyncio.sleep(0.005)
@@ -147,22 +145,22 @@ async def test_a_listener_that_fell_far_behind_gets_a_tick(database: Database) -
     assert len(came) <= 1001
 
 
-async def test_waiting_for_a_change_can_time_out(database: Database) -> None:
-    async with listen(database.dsn, "signalbox_runs", poll=RARELY) as changes:
+async def test_waiting_for_a_change_can_be_given_up(database: Database) -> None:
+    async with listen(database.dsn, CHANNEL, poll=RARELY) as changes:
         await received_until(changes, TICK)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.01):
                 await anext(changes)
-        run = await stored_run(database)
+        await stored_run(database)
 
-        assert await received_until(changes, ("signalbox_runs", run.run_id))
+        assert await received_until(changes, HINT)
 
 
 async def test_waiting_ends_when_it_is_cancelled_at_the_moment_of_a_change(
     database: Database,
 ) -> None:
-    # As when a restart of Postgres ends the connection and with it a task that listens.
-    async with listen(database.dsn, "signalbox_runs", poll=RARELY) as changes:
+    # As when a restart of Postgres ends the connection and, with it, what we listened for.
+    async with listen(database.dsn, CHANNEL, poll=RARELY) as changes:
         await received_until(changes, TICK)
 
         async def consume() -> None:

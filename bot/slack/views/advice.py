@@ -29,6 +29,7 @@ ADVICE: AdviceTable = MappingProxyType(
         # What was asked.
         "error": None,
         "bad_request": None,
+        "bad_position": None,
         "out_of_bounds": _out_of_bounds,
         "empty_task": "For example `/workflow run {error.workflow:.40} <task>`.",
         "task_too_long": None,

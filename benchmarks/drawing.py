@@ -33,18 +33,18 @@ _ENDED_UNDER_LOAD = 10
 _LIMIT = 300
 _TURNS = re.compile(r"(\d[\d,]*) of 1,?000\b")
 _CHANGE = """
-    UPDATE workflow_runs SET turns = :turns, version = version + 1, is_drawn = false,
+    UPDATE workflow_runs SET turns = :turns, version = version + 1,
         updated_at = now(), last_activity_at = now()
     WHERE run_id = :run_id
 """
 _BEGIN = """
     UPDATE workflow_runs SET status = 'running', started_at = now(), version = version + 1,
-        is_drawn = false, updated_at = now()
+        updated_at = now()
     WHERE run_id = :run_id
 """
 _END = """
     UPDATE workflow_runs SET status = 'completed', stop_reason = 'success', completed_at = now(),
-        result = 'Done.', turns = :turns, version = version + 1, is_drawn = false,
+        result = 'Done.', turns = :turns, version = version + 1,
         updated_at = now()
     WHERE run_id = :run_id
 """
@@ -225,11 +225,7 @@ async def _wait_until_drawn(bench: BenchEnvironment) -> None:
 async def _is_all_drawn(bench: BenchEnvironment) -> bool:
     async with bench.database.sessions() as session:
         behind = await session.scalar(
-            text(
-                "SELECT count(*) FROM workflow_runs r LEFT JOIN slack_messages m "
-                "ON m.thread_key = r.thread_key AND m.slot = 'card' "
-                "WHERE m.id IS NULL OR m.state <> 'shown' OR m.version < r.version"
-            )
+            text("SELECT count(*) FROM drawables WHERE drawn_version < desired_version")
         )
     return not behind
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from alembic import context
 from sqlalchemy import Connection, text
+from sqlalchemy.dialects.postgresql.base import ischema_names
 
 from core.queue.engine_internals.statements import SCHEMA as ENGINE_SCHEMA
 from core.store.database.advisory_locks import AdvisoryLock
@@ -15,6 +16,7 @@ from core.store.tables import (
     attempts,
     audit,
     carried_work,
+    drawables,
     events,
     feed,
     fleet,
@@ -27,6 +29,8 @@ from core.store.tables import (
 )
 from core.store.tables.base import Row
 
+# A type that SQLAlchemy does not know when it reads a schema.
+ischema_names["xid8"] = feed.TransactionId
 # Importing them is what puts their tables into the metadata.
 _MODELS = (
     users,
@@ -41,6 +45,7 @@ _MODELS = (
     slack,
     audit,
     feed,
+    drawables,
 )
 
 

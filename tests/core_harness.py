@@ -61,7 +61,7 @@ class CoreHarness:
         self, run: Run, predicate: Callable[[RunSnapshot], object], *, within: float = 45
     ) -> RunSnapshot:
         """Wait until a predicate holds for a run; checked after each of its changes."""
-        async with asyncio.timeout(within), self.backend.threads.changes() as hints:
+        async with asyncio.timeout(within), self.backend.drawables.changes() as hints:
             while not predicate(snapshot := await self.read_run(run)):
                 await anext(hints)
             return snapshot

@@ -22,6 +22,7 @@ from bot.sandbox.slack.person import interactions
 from bot.sandbox.slack.person.human import Human
 from bot.sandbox.slack.server import ACK_SECONDS, Sandbox, open_sandbox
 from core.domain.actor import SYSTEM
+from core.domain.drawables import DrawableKind
 from core.domain.runs.request import RunFilter
 from core.domain.runs.run import Run
 from core.domain.runs.snapshot import RunSnapshot
@@ -315,7 +316,7 @@ class Harness:
         within: float = DEFAULT_TIMEOUT,
     ) -> RunSnapshot:
         """Wait until a predicate holds for a run; checked after each of its changes."""
-        async with asyncio.timeout(within), self.backend.threads.changes() as hints:
+        async with asyncio.timeout(within), self.backend.drawables.changes() as hints:
             while not predicate(snapshot := await self.read_run(run)):
                 await anext(hints)
             return snapshot
@@ -332,7 +333,10 @@ class Harness:
                 await asyncio.sleep(0.05)
 
     async def _has_outdated_threads(self) -> bool:
-        return bool(await self.backend.threads.outdated_threads(team_id=self.sandbox.team_id))
+        kinds = [DrawableKind.THREAD, DrawableKind.OWNER_NOTICE]
+        return bool(
+            await self.backend.drawables.outdated(team_id=self.sandbox.team_id, kinds=kinds)
+        )
 
     def calls(self, method: str) -> int:
         """How often a method of the Web API was called."""

@@ -218,6 +218,7 @@ def _slack_service(backend: Backend, credentials: SlackCredentials) -> SlackServ
             stats=backend.stats,
             fleet=backend.fleet,
             threads=backend.threads,
+            drawables=backend.drawables,
             inbox=backend.intake,
             people=backend.people,
         ),

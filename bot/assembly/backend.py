@@ -16,6 +16,7 @@ from core.agent.definitions.catalog import Catalog, load_catalog
 from core.domain.errors import Unavailable
 from core.services.admission import AdmissionService
 from core.services.context import ServiceContext
+from core.services.drawables import DrawableService
 from core.services.feed import FeedService
 from core.services.fleet import FleetService
 from core.services.intake import IntakeService
@@ -61,6 +62,7 @@ class Backend:
     fleet: FleetService
     feed: FeedService
     threads: ThreadService
+    drawables: DrawableService
     intake: IntakeService
     people: PeopleService
     admission: AdmissionService
@@ -146,7 +148,8 @@ async def open_backend(
             stats=StatsService(work),
             fleet=FleetService(work),
             feed=feed,
-            threads=ThreadService(work, feed),
+            threads=ThreadService(work),
+            drawables=DrawableService(work, feed),
             intake=IntakeService(work),
             people=PeopleService(work),
             admission=AdmissionService(work),

@@ -172,7 +172,7 @@ async def _run_once(demo: _Demo, workflow: str, task: str) -> int:
 
 async def _until_ended(demo: _Demo, run_id: str) -> Run:
     backend = demo.running.backend
-    async with asyncio.timeout(ONCE_LIMIT.total_seconds()), backend.threads.changes() as hints:
+    async with asyncio.timeout(ONCE_LIMIT.total_seconds()), backend.drawables.changes() as hints:
         while True:
             run = (await backend.runs.snapshot(run_id, by=SYSTEM)).run
             if not run.is_live:

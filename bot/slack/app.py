@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
@@ -14,12 +14,14 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.slack.client.private_logs import bolt_logger
 from bot.slack.client.ttl_cache import new_cache
 from bot.slack.client.web_api import Slack, is_loopback
-from bot.slack.drawing.drawing import ThreadDrawer
+from bot.slack.drawing.drawing import Drawer
 from bot.slack.drawing.finder import MessageFinder
+from bot.slack.drawing.kinds import DrawnKinds, drawn_kinds
 from bot.slack.drawing.lost_channels import LostChannels
-from bot.slack.drawing.owner_notices import OwnerNotices
+from bot.slack.drawing.places import PlaceFinder
 from bot.slack.drawing.posting import Poster
 from bot.slack.drawing.reconciler import RedrawLoop
+from bot.slack.drawing.sending import Sender
 from bot.slack.drawing.uncertain_writes import UncertainWrites
 from bot.slack.inbound.access import Access, AccessPolicy, Installation
 from bot.slack.inbound.answers import PrivateAnswers
@@ -32,6 +34,7 @@ from bot.slack.listeners.kills import KillActions
 from bot.slack.listeners.register import register
 from bot.slack.ports import (
     BulkKiller,
+    Drawables,
     FleetReader,
     Inbox,
     People,
@@ -41,9 +44,6 @@ from bot.slack.ports import (
 )
 from bot.slack.timing import Timing
 from bot.slack.views.errors import private_message
-from bot.slack.views.message import Message, TextFile
-from bot.slack.views.thread.slots import thread_files, thread_messages
-from core.domain.runs.snapshot import Thread
 
 # A person who has read a hint in a thread does not need it again that day.
 _HINT_TTL = timedelta(hours=12)
@@ -58,6 +58,7 @@ class Services:
     stats: StatsReader
     fleet: FleetReader
     threads: Threads
+    drawables: Drawables
     inbox: Inbox
     people: People
 
@@ -115,11 +116,6 @@ def build_slack_app(slack: Slack, installation: Installation, *, signing_secret:
     )
 
 
-def draw_thread(thread: Thread, now: datetime) -> Mapping[str, Message | TextFile]:
-    """All that a thread should show."""
-    return {**thread_messages(thread, now), **thread_files(thread)}
-
-
 @asynccontextmanager
 async def open_slack_runtime(
     slack: Slack,
@@ -129,6 +125,7 @@ async def open_slack_runtime(
     policy: AccessPolicy,
     timing: Timing,
     signing_secret: str = "",
+    kinds: DrawnKinds | None = None,
 ) -> AsyncIterator[SlackRuntime]:
     """Put the Slack side together.  On leaving, work under way is drained.
 
@@ -139,6 +136,7 @@ async def open_slack_runtime(
         policy: Who may come in, and where.
         timing: The clocks and waits.
         signing_secret: For HTTP; empty in Socket Mode.
+        kinds: What is drawn; `None` for all that the program knows.
     """
     background_tasks = BackgroundTasks()
     answers = PrivateAnswers(slack)
@@ -168,7 +166,7 @@ async def open_slack_runtime(
         yield SlackRuntime(
             app=app,
             installation=installation,
-            redraw=_redraw_loop(slack, installation, services, timing),
+            redraw=_redraw_loop(slack, installation, services, timing, kinds),
             intake=intake,
             background_tasks=background_tasks,
         )
@@ -194,6 +192,7 @@ def _actions(
         ),
         stats=services.stats,
         fleet=services.fleet,
+        drawables=services.drawables,
         slack=slack,
         answers=answers,
         team_id=installation.team_id,
@@ -203,29 +202,43 @@ def _actions(
 
 
 def _redraw_loop(
-    slack: Slack, installation: Installation, services: Services, timing: Timing
+    slack: Slack,
+    installation: Installation,
+    services: Services,
+    timing: Timing,
+    kinds: DrawnKinds | None,
 ) -> RedrawLoop:
-    threads = services.threads
-    drawing = ThreadDrawer(
-        threads=threads,
-        poster=Poster(slack, threads),
-        finder=MessageFinder(slack, threads),
-        uncertain_writes=UncertainWrites(
-            threads, timing.clock, timing.now, after=timing.recheck_after
+    drawables = services.drawables
+    finder = MessageFinder(slack, drawables)
+    uncertain_writes = UncertainWrites(
+        drawables, timing.clock, timing.now, after=timing.recheck_after
+    )
+    drawing = Drawer(
+        drawables=drawables,
+        kinds=drawn_kinds(services.threads) if kinds is None else kinds,
+        sender=Sender(
+            drawables=drawables,
+            poster=Poster(slack, drawables),
+            finder=finder,
+            uncertain_writes=uncertain_writes,
+            clock=timing.clock,
+            now=timing.now,
+            sleep=timing.sleep,
+            arrival_window=timing.arrival_window,
         ),
+        finder=finder,
+        places=PlaceFinder(drawables, slack.direct_channel, timing.clock),
+        uncertain_writes=uncertain_writes,
         sleep=timing.sleep,
-        arrival_window=timing.arrival_window,
         rate_limiter=slack.rate_limiter,
-        draw=draw_thread,
-        owner_notices=OwnerNotices(threads, slack.direct_channel, timing.clock),
         clock=timing.clock,
         now=timing.now,
     )
     return RedrawLoop(
-        threads=threads,
+        drawables=drawables,
         drawing=drawing,
         team_id=installation.team_id,
-        lost_channels=LostChannels(slack, threads, installation.team_id, timing.sleep),
+        lost_channels=LostChannels(slack, drawables, installation.team_id, timing.sleep),
         now=timing.now,
         sleep=timing.sleep,
         refresh_every=timing.refresh_every,

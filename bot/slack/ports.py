@@ -5,10 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from core.domain.actor import Action, Actor, Identity, Role
+from core.domain.drawables import (
+    Drawable,
+    DrawableId,
+    DrawableRequest,
+    SlackMessage,
+    UncertainWrite,
+    UncertainWriteKind,
+)
+from core.domain.feed import ChangeKind
 from core.domain.fleet.workers import FleetSnapshot
 from core.domain.kills.bulk_kill import BulkKillRequest, BulkKillResult, KillPreview, KillSelection
 from core.domain.kills.termination import Termination
@@ -21,13 +30,7 @@ from core.domain.runs.request import (
     StartResult,
 )
 from core.domain.runs.run import Run
-from core.domain.runs.snapshot import (
-    RunSnapshot,
-    SlackMessage,
-    Thread,
-    UncertainWrite,
-    UncertainWriteKind,
-)
+from core.domain.runs.snapshot import PersonalRuns, RunSnapshot, Thread
 from core.domain.runs.stats import Period, Stats
 from core.domain.workflow import WorkflowDefinition
 
@@ -185,58 +188,102 @@ class Leadership(Protocol):
 
 
 class UncertainWriteStore(Protocol):
-    """Remembers what Slack may have done late, for whoever draws next."""
+    """Remembers what Slack may have done late, for the next drawer."""
 
     async def uncertain_writes(self, *, team_id: str) -> list[UncertainWrite]:
-        """All that are kept about a team's threads."""
+        """All that are kept about a team's drawables."""
         ...
 
-    async def mark_all_uncertain(self, *, team_id: str, due_at: datetime) -> None:
-        """Doubt every message that whoever drew before may have been changing at its end."""
+    async def mark_all_uncertain(
+        self, *, team_id: str, heads: Collection[str], due_at: datetime
+    ) -> None:
+        """Keep as uncertain what the drawer before may have been changing at its end."""
         ...
 
     async def record_uncertain_write(self, write: UncertainWrite, /) -> None:
-        """Keep a doubt; noted again it is due later."""
+        """Keep an uncertain write; kept again it is due later."""
         ...
 
     async def resolve_uncertain_write(
-        self, thread_key: str, slot: str, kind: UncertainWriteKind
+        self, drawable: DrawableId, slot: str, kind: UncertainWriteKind
     ) -> None:
-        """Forget a doubt."""
+        """Forget an uncertain write."""
         ...
 
 
-class Threads(UncertainWriteStore, Protocol):
-    """What each thread should show, and what it shows."""
-
-    async def outdated_threads(self, *, team_id: str, limit: int = 50) -> list[str]:
-        """Keys of threads whose rows are ahead of what is shown."""
-        ...
-
-    async def without_live_run(self, thread_keys: Collection[str]) -> frozenset[str]:
-        """Those of the threads that have no live run."""
-        ...
-
-    async def thread(self, thread_key: str) -> Thread | None:
-        """A thread with its legs and what is shown; `None` if it has no place in Slack."""
-        ...
+class MessageStore(Protocol):
+    """Keeps what is shown."""
 
     async def save_message(self, message: SlackMessage, /) -> None:
         """Record what is (about to be) shown."""
         ...
+
+
+class LostChannelStore(Protocol):
+    """Knows channels that took no message."""
 
     async def lost_channels(self, *, team_id: str, reasons: Collection[str]) -> list[str]:
         """Channels in which messages were lost for one of these reasons."""
         ...
 
     async def retry_lost(self, channel_id: str, *, reasons: Collection[str]) -> int:
-        """Have the threads that were lost there drawn again; answers how many."""
+        """Have what was lost there drawn again; answers how many drawables."""
         ...
 
-    def changes(self) -> AbstractAsyncContextManager[AsyncIterator[str]]:
-        """Hints to look again; an empty one comes at least every few seconds."""
+
+class Drawables(UncertainWriteStore, MessageStore, LostChannelStore, Protocol):
+    """What each drawable should show, and what it shows."""
+
+    async def outdated(
+        self, *, team_id: str, kinds: Collection[str], limit: int = 50
+    ) -> list[DrawableId]:
+        """Drawables of these kinds of which not the newest version is shown."""
+        ...
+
+    async def drawable(self, drawable: DrawableId, /) -> Drawable | None:
+        """A drawable with what is shown of it."""
+        ...
+
+    async def record_drawn(self, drawable: DrawableId, /, *, version: int, is_live: bool) -> None:
+        """Note that all of a version is shown, and whether it shows what still goes on."""
+        ...
+
+    async def request(self, wanted: DrawableRequest, /) -> None:
+        """Have something drawn; requested again it is the same."""
+        ...
+
+    async def activate(self, wanted: DrawableRequest, /, *, duration: timedelta) -> None:
+        """Have something drawn anew now, and kept true for so long."""
+        ...
+
+    async def raise_active(self, *, team_id: str, kinds: Collection[str]) -> None:
+        """Put behind what is kept true for a while: what it is drawn from may have changed."""
+        ...
+
+    def changes(self) -> AbstractAsyncContextManager[AsyncIterator[ChangeKind | None]]:
+        """Hints to look; `None`, for anything, comes at least every few seconds."""
         ...
 
     def leadership(self) -> AbstractAsyncContextManager[Leadership]:
         """Wait to be the one that draws."""
+        ...
+
+
+class Threads(Protocol):
+    """Reads what is drawn."""
+
+    async def thread(self, thread_key: str) -> Thread | None:
+        """A thread with its legs; `None` if it has no place in Slack."""
+        ...
+
+    async def thread_up_to(self, run_id: str) -> Thread | None:
+        """The thread of a run, without the legs after it."""
+        ...
+
+    async def without_live_run(self, thread_keys: Collection[str]) -> frozenset[str]:
+        """Those of the threads that have no live run."""
+        ...
+
+    async def personal_runs(self, key: str) -> PersonalRuns | None:
+        """What a person's Home tab is drawn from."""
         ...

@@ -108,11 +108,13 @@ class SlackService:
         await self.runtime.background_tasks.drain(_DRAIN_LIMIT)
 
     async def finish_drawing(self) -> None:
-        """Return when every thread shows what the rows say."""
+        """Return when all shows what the rows say, but for what follows other rows anyway."""
         runtime = self.runtime
         while runtime is not None:
-            if not await self.services.threads.outdated_threads(
-                team_id=runtime.installation.team_id
+            table = runtime.redraw.drawing.kinds
+            kinds = [name for name, kind in table.items() if not kind.depends_on]
+            if not await self.services.drawables.outdated(
+                team_id=runtime.installation.team_id, kinds=kinds, limit=1
             ):
                 return
             # Other processes draw too, so no event of this one could tell.

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bot.slack.drawing.drawing import ARRIVAL_WINDOW
 from bot.slack.drawing.reconciler import REFRESH_EVERY
+from bot.slack.drawing.sending import ARRIVAL_WINDOW
 from bot.slack.drawing.uncertain_writes import RECHECK_AFTER
 
 DRAIN_LIMIT = timedelta(seconds=8)

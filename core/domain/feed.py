@@ -16,6 +16,7 @@ _MAX_TRANSACTION = 2**63 - 1
 class ChangeKind(StrEnum):
     """What sort of thing has changed; it says what `Change.subject` names."""
 
+    DRAWABLE = "drawable"
     RUN = "run"
     WORKER = "worker"
 
@@ -31,6 +32,8 @@ class ResetReason(StrEnum):
 
 class BadPosition(BadRequest):
     """A text that is no position of the feed."""
+
+    code = "bad_position"
 
     def __init__(self, text: str) -> None:
         super().__init__(
@@ -77,9 +80,9 @@ class Change:
     """Something changed, and the change is committed.
 
     Attributes:
-        subject: The `run_id` of a run, the `worker_id` of a worker.
+        subject: The `run_id` of a run, the `worker_id` of a worker, kind and key of a drawable.
         what: One word.  Of a run: `added`, its new status, `kill_requested`, or `progress`.
-            Of a worker: its new state.
+            Of a worker: its new state.  Of a drawable: `requested`.
     """
 
     position: Position

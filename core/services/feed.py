@@ -25,7 +25,8 @@ from core.store.database.listen import ChangeListener, listen
 
 log = logging.getLogger(__name__)
 
-POLL = timedelta(seconds=5)
+# A connection that is lost is known at once as a rule; this is for the rest.
+POLL = timedelta(seconds=15)
 # A subscriber that was gone for longer is told to look at everything.
 RETENTION = timedelta(days=1)
 # A subscriber that falls further behind is told to look at everything.

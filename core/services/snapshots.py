@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -34,15 +36,13 @@ async def of_runs(session: AsyncSession, wanted: Sequence[Run]) -> list[RunSnaps
     ids = [run.id for run in wanted]
     steps_by_run = await steps.of_runs(session, ids)
     terminations_by_run = await terminations.of_runs(session, ids)
-    owners = {
-        user_id: await users.get(session, user_id)
-        for user_id in {run.user_id for run in wanted if run.user_id is not None}
-    }
+    owners = await users.by_ids(session, {run.user_id for run in wanted if run.user_id is not None})
     waiting = [run for run in wanted if run.status is RunStatus.PENDING]
     positions = (
         await pending.positions(session, run_ids=[run.run_id for run in waiting]) if waiting else {}
     )
     holds = await admission.current_holds(session, waiting)
+    machines = await _kill_machines(session, terminations_by_run.values())
     has_available_worker = not waiting or await admission.has_available_worker(session)
     return [
         RunSnapshot(
@@ -53,46 +53,42 @@ async def of_runs(session: AsyncSession, wanted: Sequence[Run]) -> list[RunSnaps
             queue_position=positions[run.run_id][0] if run.run_id in positions else None,
             hold=holds.get(run.run_id),
             has_available_worker=has_available_worker,
-            kill_machine=await _kill_machine(session, terminations_by_run.get(run.id)),
+            kill_machine=machines.get(run.id),
         )
         for run in wanted
     ]
 
 
-async def _kill_machine(session: AsyncSession, kill: Termination | None) -> str | None:
-    """The machine to look at, for a kill that something has survived."""
-    if kill is None or kill.phase is Phase.CONFIRMED or Phase.UNCONFIRMED not in kill.phases:
-        return None
-    records = await attempts.of_run(session, kill.run_id)
-    return machine_name(records[-1].host) if records else None
+async def _kill_machines(
+    session: AsyncSession, kills: Iterable[Termination]
+) -> dict[UUID, str | None]:
+    """The machines to look at, by run, for the kills that something has survived."""
+    survived = [
+        kill.run_id
+        for kill in kills
+        if kill.phase is not Phase.CONFIRMED and Phase.UNCONFIRMED in kill.phases
+    ]
+    hosts = await attempts.newest_hosts(session, survived) if survived else {}
+    return {run: machine_name(host) for run, host in hosts.items()}
 
 
 async def of_session_runs(session: AsyncSession, legs: Sequence[Run]) -> list[RunSnapshot]:
-    """Full snapshots of the legs of one session, oldest first: totals and notices too."""
-    full_snapshots: list[RunSnapshot] = []
+    """Full snapshots of the legs of one session, oldest first: totals and notices too.
+
+    The number of queries does not grow with the number of legs.
+    """
     ids = {run.id: run.run_id for run in legs}
-    totals = {
-        session_id: await run_queries.total_of_session(session, session_id)
-        for session_id in {run.session_id for run in legs}
-    }
-    for number, snapshot in enumerate(await of_runs(session, legs), start=1):
-        run = snapshot.run
-        full_snapshots.append(
-            RunSnapshot(
-                run=run,
-                owner=snapshot.owner,
-                parent_run_id=ids.get(run.parent_run_id) if run.parent_run_id else None,
-                steps=snapshot.steps,
-                termination=snapshot.termination,
-                total=totals[run.session_id],
-                queue_position=snapshot.queue_position,
-                hold=snapshot.hold,
-                has_available_worker=snapshot.has_available_worker,
-                kill_machine=snapshot.kill_machine,
-                leg=number,
-                notices=tuple(
-                    await events.of_run(session, run.id, kinds=NOTICE_KINDS, limit=_MAX_NOTICES)
-                ),
-            )
+    totals = await run_queries.totals_of_sessions(session, {run.session_id for run in legs})
+    notices = await events.of_runs(session, list(ids), kinds=NOTICE_KINDS, limit=_MAX_NOTICES)
+    return [
+        replace(
+            snapshot,
+            parent_run_id=ids.get(snapshot.run.parent_run_id)
+            if snapshot.run.parent_run_id
+            else None,
+            total=totals[snapshot.run.session_id],
+            leg=number,
+            notices=tuple(notices.get(snapshot.run.id, ())),
         )
-    return full_snapshots
+        for number, snapshot in enumerate(await of_runs(session, legs), start=1)
+    ]

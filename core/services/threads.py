@@ -1,51 +1,30 @@
-"""Slack threads as the rows want them, beside what is shown in them."""
+"""What runs' threads and people's own pages are drawn from."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Collection
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
-from core.domain.feed import Change, ChangeKind
-from core.domain.runs.snapshot import SlackMessage, Thread, UncertainWrite, UncertainWriteKind
+from core.domain.runs.request import RunFilter
+from core.domain.runs.run import RunNotFound
+from core.domain.runs.snapshot import PersonalRuns, Thread
 from core.services import snapshots
 from core.services.context import ServiceContext
-from core.services.feed import FeedService
-from core.store.database import leadership
-from core.store.database.advisory_locks import AdvisoryLock
+from core.store import users
 from core.store.runs import run_queries
-from core.store.slack import slack_messages, uncertain_writes
 
-# How long a thread can be behind when no change tells of it.
-_POLL = timedelta(seconds=5)
-# A channel that was lost longer ago than this is not asked about any more.
-_LOST_RETENTION = timedelta(days=30)
-# A message that was last changed longer ago than this was not being changed when a bot died;
-# its card always may have been.
-_RECENTLY_CHANGED = timedelta(minutes=2)
+# Of each list on a person's own page.
+_PERSONAL_LIMIT = 10
 
 
 @dataclass(frozen=True)
 class ThreadService:
-    """What each thread should show, and what it shows."""
+    """Reads what is drawn, each in a fixed number of queries."""
 
     context: ServiceContext
-    feed: FeedService
-
-    async def outdated_threads(self, *, team_id: str, limit: int = 50) -> list[str]:
-        """Keys of threads whose rows are ahead of what is shown."""
-        async with self.context.transaction() as session:
-            return await slack_messages.outdated_threads(session, limit=limit, team_id=team_id)
-
-    async def without_live_run(self, thread_keys: Collection[str]) -> frozenset[str]:
-        """Those of the threads that have no live run."""
-        async with self.context.transaction() as session:
-            return await slack_messages.ended_threads(session, thread_keys)
 
     async def thread(self, thread_key: str) -> Thread | None:
-        """A thread with its legs and what is shown; `None` if it has no place in Slack."""
+        """A thread with its legs; `None` if it has no place in Slack."""
         async with self.context.transaction() as session:
             legs = await run_queries.of_thread(session, thread_key)
             if not legs or legs[0].slack_channel_id is None or legs[0].slack_team_id is None:
@@ -55,69 +34,50 @@ class ThreadService:
                 team_id=legs[0].slack_team_id,
                 channel_id=legs[0].slack_channel_id,
                 legs=tuple(await snapshots.of_session_runs(session, legs)),
-                messages=await slack_messages.of_thread(session, thread_key),
             )
 
-    async def save_message(self, message: SlackMessage) -> None:
-        """Record what is (about to be) shown."""
+    async def thread_up_to(self, run_id: str) -> Thread | None:
+        """The thread of a run, without the legs after it."""
         async with self.context.transaction() as session:
-            await slack_messages.save(session, message)
+            try:
+                run = await run_queries.get(session, run_id)
+            except RunNotFound:
+                return None
+        thread = await self.thread(run.thread_key) if run.thread_key else None
+        if thread is None:
+            return None
+        number = next(n for n, leg in enumerate(thread.legs, start=1) if leg.run.id == run.id)
+        return Thread(
+            thread_key=thread.thread_key,
+            team_id=thread.team_id,
+            channel_id=thread.channel_id,
+            legs=thread.legs[:number],
+        )
 
-    async def uncertain_writes(self, *, team_id: str) -> list[UncertainWrite]:
-        """What Slack may have done late in a team's threads, as whoever drew last noted it."""
+    async def without_live_run(self, thread_keys: Collection[str]) -> frozenset[str]:
+        """Those of the threads that have no live run."""
         async with self.context.transaction() as session:
-            return await uncertain_writes.of_team(session, team_id)
+            live = await run_queries.threads_with_live_run(session, thread_keys)
+        return frozenset(thread_keys) - live
 
-    async def mark_all_uncertain(self, *, team_id: str, due_at: datetime) -> None:
-        """Doubt every message that whoever drew before may have been changing at its end."""
-        since = self.context.clock() - _RECENTLY_CHANGED
+    async def personal_runs(self, key: str) -> PersonalRuns:
+        """The newest runs of a person, and the newest live ones.
+
+        Args:
+            key: The Slack ids of the workspace and the person, with a colon between.
+        """
+        team_id, _, slack_user_id = key.partition(":")
         async with self.context.transaction() as session:
-            await uncertain_writes.add_for_open_threads(
-                session, team_id=team_id, changed_since=since, due_at=due_at
+            user = await users.find_by_slack_id(session, team_id=team_id, user_id=slack_user_id)
+            mine = (
+                await run_queries.recent(
+                    session, RunFilter(mine=True), user_id=user.id, limit=_PERSONAL_LIMIT
+                )
+                if user is not None
+                else []
             )
-
-    async def record_uncertain_write(self, write: UncertainWrite) -> None:
-        """Keep a doubt; noted again it is due later."""
-        async with self.context.transaction() as session:
-            await uncertain_writes.add(session, write)
-
-    async def resolve_uncertain_write(
-        self, thread_key: str, slot: str, kind: UncertainWriteKind
-    ) -> None:
-        """Forget a doubt."""
-        async with self.context.transaction() as session:
-            await uncertain_writes.resolve(session, thread_key, slot, kind)
-
-    async def lost_channels(self, *, team_id: str, reasons: Collection[str]) -> list[str]:
-        """Channels in which messages were lost for one of these reasons, lately."""
-        since = self.context.clock() - _LOST_RETENTION
-        async with self.context.transaction() as session:
-            return await slack_messages.lost_channels(
-                session, team_id=team_id, reasons=reasons, since=since
+            live = await run_queries.recent(
+                session, RunFilter(live=True), user_id=None, limit=_PERSONAL_LIMIT
             )
-
-    async def retry_lost(self, channel_id: str, *, reasons: Collection[str]) -> int:
-        """Have the threads that were lost there drawn again; answers how many."""
-        async with self.context.transaction() as session:
-            return await slack_messages.retry_lost(session, channel_id, reasons=reasons)
-
-    @asynccontextmanager
-    async def changes(self) -> AsyncIterator[AsyncIterator[str]]:
-        """Run ids as they change; an empty string asks to look at everything."""
-        async with self.feed.subscribe(kinds=[ChangeKind.RUN]) as subscription:
-
-            async def hints() -> AsyncIterator[str]:
-                while True:
-                    try:
-                        async with asyncio.timeout(_POLL.total_seconds()):
-                            item = await anext(subscription)
-                    except TimeoutError:
-                        yield ""
-                        continue
-                    yield item.subject if isinstance(item, Change) else ""
-
-            yield hints()
-
-    def leadership(self) -> AbstractAsyncContextManager[leadership.Leadership]:
-        """Wait to be the one that draws; its `lost` event says when that is over."""
-        return leadership.leadership(self.context.database.dsn, AdvisoryLock.DRAWER)
+            found = await snapshots.of_runs(session, [*mine, *live])
+        return PersonalRuns(mine=tuple(found[: len(mine)]), live=tuple(found[len(mine) :]))

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.feed import Change, ChangeKind, Position
@@ -136,6 +136,15 @@ async def read_after(
             )
         )
     return FeedPage(changes=changes, has_unsettled=False)
+
+
+async def record(session: AsyncSession, kind: ChangeKind, subject: str, what: str) -> None:
+    """Add a change that no trigger records; subscribers get it when it is committed."""
+    await session.execute(
+        text("INSERT INTO changes (kind, subject, what) VALUES (:kind, :subject, :what)"),
+        {"kind": kind, "subject": subject, "what": what},
+    )
+    await session.execute(select(func.pg_notify(CHANNEL, "")))
 
 
 async def delete_older(session: AsyncSession, *, age: timedelta) -> int:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.runs.event import EventKind, EventRecord
@@ -51,3 +52,32 @@ async def of_run(
         query = query.where(EventRow.kind.in_(sorted(kinds)))
     rows = await session.scalars(query.order_by(EventRow.id).limit(limit))
     return [row.to_record() for row in rows]
+
+
+async def of_runs(
+    session: AsyncSession, runs: Collection[UUID], *, kinds: Collection[EventKind], limit: int
+) -> dict[UUID, list[EventRecord]]:
+    """The first events of these kinds of each run that has any, oldest first.
+
+    Args:
+        session: Of the caller.
+        runs: Row ids.
+        kinds: Of the events.
+        limit: Of each run.
+    """
+    rank = func.row_number().over(partition_by=EventRow.run_id, order_by=EventRow.id)
+    ranked = (
+        select(EventRow.id, rank.label("rank"))
+        .where(EventRow.run_id.in_(list(runs)), EventRow.kind.in_(sorted(kinds)))
+        .subquery()
+    )
+    rows = await session.scalars(
+        select(EventRow)
+        .join(ranked, ranked.c.id == EventRow.id)
+        .where(ranked.c.rank <= limit)
+        .order_by(EventRow.id)
+    )
+    found: defaultdict[UUID, list[EventRecord]] = defaultdict(list)
+    for row in rows:
+        found[row.run_id].append(row.to_record())
+    return dict(found)

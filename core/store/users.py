@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID, uuid4
 
@@ -42,6 +43,21 @@ async def ensure(
 
 
 async def get(session: AsyncSession, user_id: UUID) -> User | None:
-    """Return the person with this id; `None` if there is none."""
-    row = await session.scalar(select(UserRow).where(UserRow.id == user_id))
+    """The person with this id, if there is one."""
+    return (await by_ids(session, [user_id])).get(user_id)
+
+
+async def by_ids(session: AsyncSession, user_ids: Collection[UUID]) -> dict[UUID, User]:
+    """The people with these ids, as far as there are any."""
+    if not user_ids:
+        return {}
+    rows = await session.scalars(select(UserRow).where(UserRow.id.in_(list(user_ids))))
+    return {row.id: row.to_user() for row in rows}
+
+
+async def find_by_slack_id(session: AsyncSession, *, team_id: str, user_id: str) -> User | None:
+    """The person behind a Slack id, if they ever did anything here."""
+    row = await session.scalar(
+        select(UserRow).where(UserRow.slack_team_id == team_id, UserRow.slack_user_id == user_id)
+    )
     return None if row is None else row.to_user()

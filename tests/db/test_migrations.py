@@ -13,12 +13,14 @@ from alembic.script import ScriptDirectory
 
 from core.domain.actor import SYSTEM
 from core.domain.audit import AuditEntry
+from core.domain.drawables import (
+    SlackMessageState,
+)
 from core.domain.feed import ChangeKind
 from core.domain.kills.termination import Phase, Termination
 from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.run import CostSource, RunStatus, StopReason, WaitingOn
 from core.domain.runs.session import MessageRole, MessageType
-from core.domain.runs.snapshot import SlackMessageState
 from core.domain.runs.step import Step, StepStatus
 from core.store import audit, events, steps, terminations
 from core.store.database import migrate, schema
@@ -162,6 +164,76 @@ async def test_every_revision_goes_up_and_down_on_data(empty_dsn: str) -> None:
     await asyncio.to_thread(migrate.upgrade, empty_dsn)
     async with open_database(empty_dsn) as database:
         await fill(database)
+
+
+# A run that ended and is drawn, one that ended and is not, a live one, and one whose thread took
+# no more messages.  In SQL, as it was then.
+_DRAWN_BEFORE = """
+    INSERT INTO users (id, name, slack_team_id, slack_user_id, created_at, updated_at)
+        VALUES ({user}, 'Ada', 'T1', 'U1', now(), now());
+    INSERT INTO sessions (id, agent_name, created_at)
+        SELECT md5(n::text)::uuid, 'implement', now() FROM generate_series(1, 4) n;
+    INSERT INTO workflow_runs (run_id, workflow_name, task_input, session_id, status, user_id,
+            version, is_drawn, slack_team_id, slack_channel_id, thread_key)
+        SELECT 'run_' || n, 'implement', 'Do it', md5(n::text)::uuid,
+            CASE n WHEN 3 THEN 'running' ELSE 'completed' END, {user}, 7, n IN (1, 4), 'T1', 'C1',
+            'run_' || n
+        FROM generate_series(1, 4) n;
+    INSERT INTO slack_messages (id, thread_key, slot, channel_id, state, version, updated_at)
+        SELECT gen_random_uuid(), 'run_' || n, 'card', 'C1', 'shown',
+            CASE n WHEN 2 THEN 5 ELSE 7 END, now()
+        FROM generate_series(1, 4) n;
+    INSERT INTO slack_messages (id, thread_key, slot, channel_id, state, version, updated_at)
+        VALUES (gen_random_uuid(), 'run_4', 'dm:run_4', 'D1', 'shown', 0, now());
+    INSERT INTO slack_uncertain_writes (thread_key, slot, kind, due_at)
+        VALUES ('run_4', 'dm:run_4', 'posted_twice', now()), ('run_3', 'card', 'overwritten', now())
+"""
+_DRAWABLES = """
+    SELECT kind, key, channel_id, user_id, desired_version, drawn_version, is_live, is_open
+    FROM drawables ORDER BY kind, key
+"""
+_BEFORE_DRAWABLES, _DRAWABLES_REVISION = "0007", "0008"
+
+
+async def rows_of(dsn: str, query: str) -> list[tuple[object, ...]]:
+    connection = await asyncpg.connect(dsn, timeout=10)
+    try:
+        return [tuple(row) for row in await connection.fetch(query)]
+    finally:
+        await connection.close(timeout=5)
+
+
+async def test_what_was_drawn_is_known_after_the_revision_and_before_it(empty_dsn: str) -> None:
+    await asyncio.to_thread(migrate.upgrade, empty_dsn, _BEFORE_DRAWABLES)
+    async with open_database(empty_dsn) as database, database.engine.begin() as connection:
+        user = f"'{uuid4()}'"
+        for statement in _DRAWN_BEFORE.split(";"):
+            await connection.exec_driver_sql(statement.replace("{user}", user))
+    messages = "SELECT thread_key, slot, state, version FROM slack_messages ORDER BY 1, 2"
+    uncertain = "SELECT thread_key, slot, kind FROM slack_uncertain_writes ORDER BY 1, 2"
+    flags = "SELECT run_id, is_drawn FROM workflow_runs ORDER BY 1"
+    before = [await rows_of(empty_dsn, query) for query in (messages, uncertain, flags)]
+
+    await asyncio.to_thread(migrate.upgrade, empty_dsn, _DRAWABLES_REVISION)
+    found = await rows_of(empty_dsn, _DRAWABLES)
+    notices = await rows_of(
+        empty_dsn,
+        "SELECT thread_key, slot FROM slack_messages WHERE drawable_kind = 'owner_notice'"
+        " UNION ALL SELECT thread_key, slot FROM slack_uncertain_writes"
+        " WHERE drawable_kind = 'owner_notice'",
+    )
+    await asyncio.to_thread(migrate.downgrade, empty_dsn, _BEFORE_DRAWABLES)
+    after = [await rows_of(empty_dsn, query) for query in (messages, uncertain, flags)]
+
+    assert found == [
+        ("owner_notice", "run_4", None, "U1", 1, 1, False, False),
+        ("thread", "run_1", "C1", None, 7, 7, False, False),
+        ("thread", "run_2", "C1", None, 7, 5, False, True),
+        ("thread", "run_3", "C1", None, 7, 7, True, True),
+        ("thread", "run_4", "C1", None, 7, 7, False, False),
+    ]
+    assert notices == [("run_4", "notice")] * 2
+    assert after == before
 
 
 async def test_concurrent_starts_migrate_one_after_another(empty_dsn: str) -> None:

@@ -108,7 +108,9 @@ async def test_a_session_has_the_totals_of_its_runs(database: Database) -> None:
 
     first = await run_of(turns=30)
     async with database.sessions() as session:
-        unknown = await run_queries.total_of_session(session, first.session_id)
+        unknown = (await run_queries.totals_of_sessions(session, [first.session_id]))[
+            first.session_id
+        ]
     await run_of(
         first.session_id,
         turns=5,
@@ -116,10 +118,14 @@ async def test_a_session_has_the_totals_of_its_runs(database: Database) -> None:
         cost_source=CostSource.REPORTED,
     )
     async with database.sessions() as session:
-        reported = await run_queries.total_of_session(session, first.session_id)
+        reported = (await run_queries.totals_of_sessions(session, [first.session_id]))[
+            first.session_id
+        ]
     await run_of(first.session_id, cost_usd=Decimal("0.1"), cost_source=CostSource.ESTIMATED)
     async with database.sessions() as session:
-        mixed = await run_queries.total_of_session(session, first.session_id)
+        mixed = (await run_queries.totals_of_sessions(session, [first.session_id]))[
+            first.session_id
+        ]
 
     assert (unknown.legs, unknown.turns, unknown.cost_usd, unknown.cost_source) == (
         1,

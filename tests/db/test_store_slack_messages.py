@@ -6,21 +6,24 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import text
 
-from core.domain.runs.run import Run, StopReason
-from core.domain.runs.snapshot import (
+from core.domain.drawables import (
+    DrawableId,
+    DrawableKind,
     SlackMessage,
     SlackMessageState,
     UncertainWrite,
     UncertainWriteKind,
 )
+from core.domain.runs.run import Run, StopReason
 from core.store.database.engine import Database
-from core.store.runs import runs
-from core.store.slack import slack_messages, uncertain_writes
+from core.store.runs import run_queries, runs
+from core.store.slack import drawables, slack_messages, uncertain_writes
 from tests.database import NOW, running_run, stored_run
 
 
-async def save_message(database: Database, run: Run, **fields: Any) -> SlackMessage:
+def message_of(run: Run, **fields: Any) -> SlackMessage:
     values: dict[str, Any] = {
         "id": uuid4(),
         "thread_key": run.thread_key,
@@ -30,9 +33,18 @@ async def save_message(database: Database, run: Run, **fields: Any) -> SlackMess
         "updated_at": NOW,
         "version": run.version,
     }
-    drawn = SlackMessage(**{**values, **fields})
+    return SlackMessage(**{**values, **fields})
+
+
+async def save_message(database: Database, run: Run, **fields: Any) -> SlackMessage:
+    """Save a message; a card that is settled is the last of its thread, as the drawer has it."""
+    drawn = message_of(run, **fields)
     async with database.sessions.begin() as session:
         await slack_messages.save(session, drawn)
+        if drawn.slot == "card" and drawn.state is not SlackMessageState.SENDING:
+            await drawables.record_drawn(
+                session, drawn.drawable, version=drawn.version, is_live=run.is_live
+            )
     return drawn
 
 
@@ -40,7 +52,14 @@ async def outdated_threads(
     database: Database, *, team_id: str = "T1", limit: int = 50
 ) -> list[str]:
     async with database.sessions() as session:
-        return await slack_messages.outdated_threads(session, limit=limit, team_id=team_id)
+        found = await drawables.outdated(
+            session, limit=limit, team_id=team_id, kinds=[DrawableKind.THREAD]
+        )
+    return [one.key for one in found]
+
+
+def thread_of(run: Run) -> DrawableId:
+    return DrawableId(DrawableKind.THREAD, str(run.thread_key))
 
 
 async def finish_run(database: Database, run: Run) -> Run:
@@ -145,7 +164,7 @@ async def test_a_slot_shows_its_newest_message(database: Database) -> None:
     )
 
     async with database.sessions() as session:
-        found = await slack_messages.of_thread(session, run.run_id)
+        found = await slack_messages.of_drawable(session, thread_of(run))
         assert await slack_messages.find_thread_key(session, "C1", "1.5") == run.run_id
         assert await slack_messages.find_thread_key(session, "C1", "1.6") is None
     assert found["card"].id == sent.id
@@ -169,22 +188,99 @@ async def test_a_thread_has_ended_when_none_of_its_runs_is_live(database: Databa
     await stored_run(database, session_id=mixed.session_id, thread_key=mixed.run_id)
 
     async with database.sessions() as session:
-        found = await slack_messages.ended_threads(
+        found = await run_queries.threads_with_live_run(
             session, [run.run_id for run in (over, live, mixed)]
         )
 
-    assert found == {over.run_id}
+    assert found == {live.run_id, mixed.run_id}
 
 
-async def test_a_state_drawn_by_a_deposed_leader_is_redrawn(database: Database) -> None:
+@pytest.mark.parametrize("slot", ["card", "notices:1"])
+async def test_a_message_that_a_former_leader_sent_is_drawn_over(
+    database: Database, slot: str
+) -> None:
     run = await running_run(database)
     ended = await finish_run(database, run)
-    drawn = await save_message(database, ended)
+    await save_message(database, ended)
     assert await outdated_threads(database) == []
 
-    await save_message(database, run, id=drawn.id)
+    async with database.sessions.begin() as session:
+        await slack_messages.save(session, message_of(run, slot=slot))
 
     assert await outdated_threads(database) == [run.run_id]
+
+
+async def test_a_version_that_a_former_leader_recorded_is_drawn_over(database: Database) -> None:
+    run = await running_run(database)
+    ended = await finish_run(database, run)
+    await save_message(database, ended)
+
+    async with database.sessions.begin() as session:
+        await drawables.record_drawn(session, thread_of(run), version=run.version, is_live=True)
+
+    assert await outdated_threads(database) == [run.run_id]
+
+
+@pytest.mark.parametrize(
+    ("state", "error"),
+    [(SlackMessageState.SENDING, None), (SlackMessageState.GONE, slack_messages.UNSENT)],
+)
+async def test_a_reply_on_its_way_leaves_a_drawn_thread_behind(
+    database: Database, state: SlackMessageState, error: str | None
+) -> None:
+    run = await finish_run(database, await running_run(database))
+    await save_message(database, run)
+
+    await save_message(database, run, slot="result:1", state=state, error=error)
+
+    assert await outdated_threads(database) == [run.run_id]
+
+
+async def test_what_is_behind_is_found_without_reading_the_history(database: Database) -> None:
+    async with database.sessions.begin() as session:
+        await session.execute(
+            text(
+                "INSERT INTO drawables (kind, key, team_id, desired_version, drawn_version,"
+                " is_live) SELECT 'thread', n::text, 'T1', 5, 5, false"
+                " FROM generate_series(1, 20000) n"
+            )
+        )
+    live = await running_run(database)
+    async with database.engine.connect() as connection:
+        await (await connection.execution_options(isolation_level="AUTOCOMMIT")).exec_driver_sql(
+            "ANALYZE drawables"
+        )
+        query = str(
+            drawables.outdated_query(team_id="T1", kinds=["thread"], limit=50).compile(
+                dialect=connection.dialect, compile_kwargs={"literal_binds": True}
+            )
+        )
+        explained = await connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {query}")
+        plan = str(explained.scalar())
+
+    assert await outdated_threads(database) == [live.run_id]
+    assert "idx_drawables_open" in plan
+    assert "Seq Scan on drawables" not in plan
+
+
+async def test_a_versions_rise_does_not_touch_the_index_of_what_is_open(
+    database: Database,
+) -> None:
+    run = await running_run(database)
+    async with database.sessions.begin() as session:
+        for _ in range(20):
+            await runs.change(session, run.run_id, now=NOW, turns=1)
+        updated, hot = (
+            await session.execute(
+                text(
+                    "SELECT pg_stat_get_xact_tuples_updated('drawables'::regclass),"
+                    " pg_stat_get_xact_tuples_hot_updated('drawables'::regclass)"
+                )
+            )
+        ).one()
+
+    assert updated >= 20
+    assert hot == updated
 
 
 REASONS = ("is_archived", "not_in_channel")
@@ -192,7 +288,7 @@ REASONS = ("is_archived", "not_in_channel")
 
 async def lost_channels(database: Database, *, team_id: str = "T1") -> list[str]:
     async with database.sessions() as session:
-        return await slack_messages.lost_channels(
+        return await drawables.lost_channels(
             session, team_id=team_id, reasons=REASONS, since=NOW - timedelta(days=1)
         )
 
@@ -205,8 +301,8 @@ async def test_threads_of_a_regained_channel_are_redrawn(database: Database) -> 
         "error": "is_archived",
         "channel_id": run.slack_channel_id,
     }
-    await save_message(database, run, message_ts="1.1", **gone)
     await save_message(database, run, slot=result, version=0, **gone)
+    await save_message(database, run, message_ts="1.1", **gone)
     before = (
         await outdated_threads(database),
         await lost_channels(database),
@@ -217,7 +313,7 @@ async def test_threads_of_a_regained_channel_are_redrawn(database: Database) -> 
         count = await slack_messages.retry_lost(session, str(run.slack_channel_id), reasons=REASONS)
 
     async with database.sessions() as session:
-        rows = await slack_messages.of_thread(session, run.run_id)
+        rows = await slack_messages.of_drawable(session, thread_of(run))
     assert before == ([], [run.slack_channel_id], [])
     assert count == 1
     assert await outdated_threads(database) == [run.run_id]
@@ -254,7 +350,9 @@ async def test_uncertain_writes_are_stored_for_the_next_drawer(database: Databas
         await uncertain_writes.add(session, replace(first, thread_key=other.run_id))
 
         before = await uncertain_writes.of_team(session, "T1")
-        await uncertain_writes.resolve(session, run.run_id, "card", UncertainWriteKind.POSTED_TWICE)
+        await uncertain_writes.resolve(
+            session, thread_of(run), "card", UncertainWriteKind.POSTED_TWICE
+        )
         after = await uncertain_writes.of_team(session, "T1")
 
     assert before == [
@@ -275,12 +373,10 @@ async def test_possible_writes_of_a_dead_bot_become_uncertain(database: Database
     await save_message(database, live, slot="file:1")
     await save_message(database, live, slot="result:1", state=SlackMessageState.SENDING)
     async with database.sessions.begin() as session:
-        await uncertain_writes.add_for_open_threads(
-            session, team_id="T1", changed_since=NOW, due_at=NOW
-        )
-        await uncertain_writes.add_for_open_threads(
-            session, team_id="T1", changed_since=NOW, due_at=NOW
-        )
+        for _ in range(2):
+            await uncertain_writes.add_for_open(
+                session, team_id="T1", heads=["card"], changed_since=NOW, due_at=NOW, now=NOW
+            )
         found = await uncertain_writes.of_team(session, "T1")
 
     assert {(one.thread_key, one.slot) for one in found} == {

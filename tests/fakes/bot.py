@@ -17,7 +17,8 @@ from bot.slack.client.http import slack_route
 from bot.slack.client.rate_limits import RateLimiter
 from bot.slack.client.socket import open_sockets
 from bot.slack.client.web_api import CALL_TIMEOUT, Slack, open_slack_client
-from bot.slack.drawing.drawing import ARRIVAL_WINDOW
+from bot.slack.drawing.kinds import DrawnKinds
+from bot.slack.drawing.sending import ARRIVAL_WINDOW
 from bot.slack.inbound.access import AccessPolicy
 from bot.slack.setup import SlackCredentials, check_slack
 from bot.slack.timing import Timing
@@ -48,12 +49,14 @@ async def open_bot(
     is_drawing: bool = True,
     speed: float = 1.0,
     call_timeout: timedelta = CALL_TIMEOUT,
+    kinds: DrawnKinds | None = None,
 ) -> AsyncIterator[RunningBot]:
     """Run the Slack side until the block ends.
 
     Args:
         speed: Factor by which its rate limits and waits are faster than normal.
         call_timeout: Time limit of a call, in real time.
+        kinds: What is drawn; `None` for all that the program knows.
     """
     credentials = SlackCredentials(
         bot_token=sandbox.bot_token,
@@ -87,6 +90,7 @@ async def open_bot(
                     stats=services,
                     fleet=services,
                     threads=services,
+                    drawables=services,
                     inbox=services,
                     people=services,
                 ),
@@ -100,6 +104,7 @@ async def open_bot(
                     arrival_window=ARRIVAL_WINDOW / speed,
                 ),
                 signing_secret=credentials.signing_secret or "",
+                kinds=kinds,
             )
         )
         if is_drawing:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -24,11 +23,11 @@ from core.domain.runs.request import (
     StartResult,
 )
 from core.domain.runs.run import Run, RunNotFound, RunStatus, StopReason
-from core.domain.runs.snapshot import RunSnapshot, SlackMessage, SlackMessageState, Thread
+from core.domain.runs.snapshot import PersonalRuns, RunSnapshot, Thread
 from core.domain.runs.stats import KillStats, Period, RunStats, Stats
 from core.domain.workflow import UnknownWorkflow, WorkflowDefinition
+from tests.fakes.drawables import FakeDrawables
 from tests.fakes.inbox import FakeInbox
-from tests.fakes.uncertain_writes import FakeUncertainWriteStore
 
 _PEOPLE = UUID("7b6f5a4c-0000-4000-8000-000000000000")
 DEFINITIONS = (
@@ -47,31 +46,22 @@ class NotOwner(Forbidden):
 
 
 @dataclass
-class FakeServices(FakeUncertainWriteStore, FakeInbox):
-    """Runs in memory; every change wakes the subscribers.
+class FakeServices(FakeDrawables, FakeInbox):
+    """Runs in memory; every change wakes who listens.
 
     Attributes:
         start_requests: All requests received, repeated ones included.
         is_unreachable: Whether the database is unreachable.
     """
 
-    runs: dict[str, Run] = field(default_factory=dict)
     users: dict[UUID, User] = field(default_factory=dict)
     kills: dict[UUID, Termination] = field(default_factory=dict)
-    saved_messages: list[SlackMessage] = field(default_factory=list)
     start_requests: list[StartRequest] = field(default_factory=list)
     continue_requests: list[ContinueRequest] = field(default_factory=list)
     killed_many: list[BulkKillRequest] = field(default_factory=list)
     refusals: list[tuple[Actor, Action, str]] = field(default_factory=list)
     is_unreachable: bool = False
     start_delay: float = 0.0
-    _changed: asyncio.Event = field(default_factory=asyncio.Event)
-    _watchers: set[asyncio.Event] = field(default_factory=set)
-
-    def notify_watchers(self) -> None:
-        self._changed.set()
-        for watcher in self._watchers:
-            watcher.set()
 
     async def wait_until(
         self, predicate: Callable[[], object], *, what: str = "it", timeout: float = 15
@@ -271,7 +261,7 @@ class FakeServices(FakeUncertainWriteStore, FakeInbox):
         for (thread_key, slot), shown in self.shown.items():
             root = shown.thread_ts or shown.message_ts
             if slot == "card" and shown.channel_id == channel_id and root == thread_ts:
-                return self._legs(thread_key)[-1]
+                return self.legs(thread_key)[-1]
         return None
 
     def _find_run(self, target: str) -> Run:
@@ -279,89 +269,45 @@ class FakeServices(FakeUncertainWriteStore, FakeInbox):
             raise RunNotFound(target)
         return self.runs[target]
 
-    def _legs(self, thread_key: str) -> list[Run]:
-        return [run for run in self.runs.values() if run.thread_key == thread_key]
-
     def _snapshot(self, run: Run) -> RunSnapshot:
         owner = self.users.get(run.user_id) if run.user_id else None
         return RunSnapshot(run=run, owner=owner, termination=self.kills.get(run.id))
 
     # --- threads
 
-    async def outdated_threads(self, *, team_id: str, limit: int = 50) -> list[str]:
-        self.check_reachable()
-        keys = []
-        for key in dict.fromkeys(r.thread_key for r in self.runs.values() if r.thread_key):
-            legs = self._legs(key)
-            if legs[0].slack_team_id != team_id or legs[0].slack_channel_id is None:
-                continue
-            card = self.shown.get((key, "card"))
-            if card is None or max(run.version for run in legs) > card.version:
-                keys.append(key)
-        return keys[:limit]
-
     async def without_live_run(self, thread_keys: Collection[str]) -> frozenset[str]:
         self.check_reachable()
         return frozenset(
-            key for key in thread_keys if not any(run.is_live for run in self._legs(key))
+            key for key in thread_keys if not any(leg.is_live for leg in self.legs(key))
         )
 
     async def thread(self, thread_key: str) -> Thread | None:
         self.check_reachable()
-        legs = self._legs(thread_key)
+        legs = self.legs(thread_key)
         if not legs or legs[0].slack_channel_id is None or legs[0].slack_team_id is None:
             return None
         return Thread(
             thread_key=thread_key,
             team_id=legs[0].slack_team_id,
             channel_id=legs[0].slack_channel_id,
-            legs=tuple(self._snapshot(run) for run in legs),
-            messages={slot: row for (key, slot), row in self.shown.items() if key == thread_key},
+            legs=tuple(self._snapshot(leg) for leg in legs),
         )
 
-    async def save_message(self, message: SlackMessage, /) -> None:
+    async def thread_up_to(self, run_id: str) -> Thread | None:
+        thread = await self.thread(self.runs[run_id].thread_key or "")
+        if thread is None:
+            return None
+        number = next(n for n, leg in enumerate(thread.legs, 1) if leg.run.run_id == run_id)
+        return replace(thread, legs=thread.legs[:number])
+
+    async def personal_runs(self, key: str) -> PersonalRuns:
         self.check_reachable()
-        self.saved_messages.append(message)
-        self.shown[message.thread_key, message.slot] = message
-        for watcher in self._watchers:
-            watcher.set()
-
-    async def lost_channels(self, *, team_id: str, reasons: Collection[str]) -> list[str]:
-        self.check_reachable()
-        lost = (row for row in self.shown.values() if row.error in reasons)
-        return list(dict.fromkeys(row.channel_id for row in lost))
-
-    async def retry_lost(self, channel_id: str, *, reasons: Collection[str]) -> int:
-        self.check_reachable()
-        keys = set()
-        for message_key, row in self.shown.items():
-            if row.channel_id == channel_id and row.error in reasons:
-                state = SlackMessageState.SHOWN if row.message_ts else SlackMessageState.GONE
-                error = None if row.message_ts else "unsent"
-                self.shown[message_key] = replace(row, state=state, error=error, content_hash=None)
-                keys.add(row.thread_key)
-        for key in keys:
-            self.shown[key, "card"] = replace(self.shown[key, "card"], version=0)
-        self.notify_watchers()
-        return len(keys)
-
-    @asynccontextmanager
-    async def changes(self) -> AsyncIterator[AsyncIterator[str]]:
-        async def hints() -> AsyncIterator[str]:
-            while True:
-                yield ""
-                try:
-                    async with asyncio.timeout(0.5):
-                        await self._changed.wait()
-                except TimeoutError:
-                    continue
-                self._changed.clear()
-
-        yield hints()
-
-    @asynccontextmanager
-    async def leadership(self) -> AsyncIterator[FakeLeadership]:
-        yield FakeLeadership()
+        person = uuid5(_PEOPLE, key.partition(":")[2])
+        newest = [self._snapshot(run) for run in reversed(self.runs.values())]
+        return PersonalRuns(
+            mine=tuple(one for one in newest if one.run.user_id == person)[:10],
+            live=tuple(one for one in newest if one.run.is_live)[:10],
+        )
 
     # --- people
 
@@ -387,11 +333,3 @@ class FakeServices(FakeUncertainWriteStore, FakeInbox):
         self.check_reachable()
         self.refusals.append((actor, action, reason))
         self.notify_watchers()
-
-
-@dataclass
-class FakeLeadership:
-    """Leadership without a competitor."""
-
-    lost: asyncio.Event = field(default_factory=asyncio.Event)
-    is_exclusive: bool = True

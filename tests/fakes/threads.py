@@ -11,8 +11,8 @@ from uuid import uuid4
 from bot.sandbox.slack.people import BUILDS, TEAM_ID
 from bot.sandbox.slack.server import Sandbox
 from core.domain.actor import User
+from core.domain.drawables import DrawableKind, SlackMessage
 from core.domain.runs.run import Run, RunStatus
-from core.domain.runs.snapshot import SlackMessage
 from tests.fakes.services import FakeServices
 
 
@@ -53,9 +53,10 @@ def new_run(
 
 
 def is_drawn(services: FakeServices, run: Run) -> bool:
-    """Whether the newest version of a run is shown, as far as it can be drawn."""
-    card = services.shown.get((run.run_id, "card"))
-    return card is not None and card.version == services.runs[run.run_id].version
+    """Whether the newest version of a run, and of its notice if it has one, is shown."""
+    ids = {(DrawableKind.THREAD, run.thread_key), (DrawableKind.OWNER_NOTICE, run.run_id)}
+    of_run = [one for one in services.all_drawables() if one.id in ids]
+    return bool(of_run) and all(one.drawn_version == one.desired_version for one in of_run)
 
 
 async def wait_until_drawn(

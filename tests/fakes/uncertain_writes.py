@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from core.domain.runs.snapshot import (
+from core.domain.drawables import (
+    DrawableId,
     SlackMessage,
     SlackMessageState,
     UncertainWrite,
@@ -15,7 +17,7 @@ from core.domain.runs.snapshot import (
 
 @dataclass
 class FakeUncertainWriteStore:
-    """The shown messages, and the uncertain writes to them."""
+    """What is shown, by key and slot, and what of it is uncertain."""
 
     shown: dict[tuple[str, str], SlackMessage] = field(default_factory=dict)
     uncertain: dict[tuple[str, str, UncertainWriteKind], UncertainWrite] = field(
@@ -25,10 +27,13 @@ class FakeUncertainWriteStore:
     async def uncertain_writes(self, *, team_id: str) -> list[UncertainWrite]:
         return list(self.uncertain.values())
 
-    async def mark_all_uncertain(self, *, team_id: str, due_at: datetime) -> None:
+    async def mark_all_uncertain(
+        self, *, team_id: str, heads: Collection[str], due_at: datetime
+    ) -> None:
         for (thread_key, slot), row in self.shown.items():
             if row.state is SlackMessageState.SHOWN and not slot.startswith("file:"):
                 write = UncertainWrite(
+                    drawable_kind=row.drawable_kind,
                     thread_key=thread_key,
                     slot=slot,
                     kind=UncertainWriteKind.OVERWRITTEN,
@@ -36,10 +41,10 @@ class FakeUncertainWriteStore:
                 )
                 await self.record_uncertain_write(write)
 
-    async def record_uncertain_write(self, uncertain: UncertainWrite, /) -> None:
-        self.uncertain[uncertain.thread_key, uncertain.slot, uncertain.kind] = uncertain
+    async def record_uncertain_write(self, write: UncertainWrite, /) -> None:
+        self.uncertain[write.thread_key, write.slot, write.kind] = write
 
     async def resolve_uncertain_write(
-        self, thread_key: str, slot: str, kind: UncertainWriteKind
+        self, drawable: DrawableId, slot: str, kind: UncertainWriteKind
     ) -> None:
-        self.uncertain.pop((thread_key, slot, kind), None)
+        self.uncertain.pop((drawable.key, slot, kind), None)

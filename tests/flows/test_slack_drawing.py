@@ -12,11 +12,14 @@ import pytest
 
 from bot.sandbox.slack.people import BUILDS
 from bot.sandbox.slack.server import Sandbox
+from core.domain.drawables import (
+    SlackMessage,
+    SlackMessageState,
+)
 from core.domain.runs.run import Run, StopReason
-from core.domain.runs.snapshot import SlackMessage, SlackMessageState
 from tests.fakes.bot import RunningBot, open_bot
 from tests.fakes.services import FakeServices
-from tests.fakes.threads import bot_messages, new_run, wait_until_drawn
+from tests.fakes.threads import bot_messages, is_drawn, new_run, wait_until_drawn
 from tests.sandbox import sandbox
 
 __all__ = ["sandbox"]
@@ -233,9 +236,7 @@ async def test_the_next_run_is_shown_on_the_same_card(sandbox: Sandbox) -> None:
         second = list(services.runs.values())[-1]
         services.end(second.run_id)
         await services.wait_until(
-            lambda: (
-                services.shown[run.run_id, "card"].version == services.runs[second.run_id].version
-            ),
+            lambda: is_drawn(services, run),
             what="the drawing of the second run",
         )
 

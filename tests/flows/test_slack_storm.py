@@ -76,7 +76,7 @@ class Storm:
         drawing = bot.runtime.redraw.drawing
         async with asyncio.timeout(60):
             # Before it takes over, the bot has not loaded the uncertain writes of the earlier one.
-            while drawing.leadership is None:  # noqa: ASYNC110 - there is no event, here and below
+            while drawing.sender.leadership is None:  # noqa: ASYNC110 - there is no event, here and below
                 await asyncio.sleep(0.05)
             # Uncertain writes expire.
             while len(drawing.uncertain_writes) or not all(  # noqa: ASYNC110

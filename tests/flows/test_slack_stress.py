@@ -10,7 +10,9 @@ import pytest
 from bot.sandbox.slack.people import ADA, BUILDS
 from bot.sandbox.slack.server import Sandbox
 from bot.slack.drawing.diff import RETRY_CHANNEL_AFTER
-from core.domain.runs.snapshot import UncertainWriteKind
+from core.domain.drawables import (
+    UncertainWriteKind,
+)
 from tests.fakes.bot import open_bot
 from tests.fakes.services import FakeServices
 from tests.fakes.threads import (

@@ -11,7 +11,10 @@ import pytest
 from bot.slack.drawing.diff import ActionKind, action_kind, is_worth_retrying
 from bot.slack.drawing.posting import UNSENT, content_hash
 from bot.slack.views.message import Message, TextFile
-from core.domain.runs.snapshot import SlackMessage, SlackMessageState
+from core.domain.drawables import (
+    SlackMessage,
+    SlackMessageState,
+)
 from tests.unit.view_helpers import NOW
 
 MESSAGE = Message(text="hi", blocks=({"type": "divider"},))

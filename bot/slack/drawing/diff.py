@@ -1,4 +1,4 @@
-"""What a thread lacks, found without touching anything."""
+"""What a drawable lacks, found without touching anything."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
-from bot.slack.client.rate_limits import Priority
 from bot.slack.client.refusals import RefusalKind, refusal_kind
 from bot.slack.drawing.posting import UNSENT, content_hash
-from bot.slack.views.message import Message, TextFile
-from bot.slack.views.thread.slots import CARD
-from core.domain.runs.run import Run
-from core.domain.runs.snapshot import SlackMessage, SlackMessageState, Thread
+from bot.slack.views.message import Content, HomeView, TextFile
+from core.domain.drawables import SlackMessage, SlackMessageState
 
-# A channel that took nothing is asked again after this, if its thread has news.
+# A channel that took nothing is asked again after this, if there is news for it.
 RETRY_CHANNEL_AFTER = timedelta(minutes=5)
 # The reason of a row whose message somebody deleted in Slack.
 DELETED = "deleted"
@@ -27,17 +24,22 @@ class ActionKind(Enum):
     POST = auto()
     FIND = auto()
     UPDATE = auto()
+    PUBLISH = auto()
 
 
 @dataclass(frozen=True, kw_only=True)
 class DrawAction:
-    """The next thing a thread lacks."""
+    """The next thing a drawable lacks.
+
+    Attributes:
+        channel_id: Where it is shown; `None` for the place of the drawable.
+    """
 
     kind: ActionKind
     slot: str
-    message: Message | TextFile
+    message: Content
     current: SlackMessage | None
-    channel_id: str
+    channel_id: str | None
     thread_ts: str | None
 
     @property
@@ -45,6 +47,8 @@ class DrawAction:
         """The Web API method whose permit it takes."""
         if isinstance(self.message, TextFile):
             return "files.completeUploadExternal"
+        if isinstance(self.message, HomeView):
+            return "views.publish"
         return "chat.postMessage" if self.kind is ActionKind.POST else "chat.update"
 
 
@@ -59,61 +63,49 @@ def is_worth_retrying(shown: SlackMessage, now: datetime) -> bool:
     return is_lost(shown) and is_place and now - shown.updated_at >= RETRY_CHANNEL_AFTER
 
 
-def action_kind(shown: SlackMessage | None, message: Message | TextFile) -> ActionKind | None:
+def action_kind(shown: SlackMessage | None, message: Content) -> ActionKind | None:
     """What a message lacks."""
-    if shown is None:
+    if shown is not None and is_lost(shown):
+        return None
+    if isinstance(message, HomeView):
+        is_shown = shown is not None and shown.content_hash == content_hash(message)
+        return None if is_shown else ActionKind.PUBLISH
+    if shown is None or shown.state is SlackMessageState.GONE:
         return ActionKind.POST
     if shown.state is SlackMessageState.SENDING:
         return ActionKind.FIND
-    if shown.state is SlackMessageState.GONE and is_lost(shown):
-        return None
-    if shown.state is SlackMessageState.GONE:
-        return ActionKind.POST
     if isinstance(message, TextFile):
         return None
     return None if shown.content_hash == content_hash(message) else ActionKind.UPDATE
 
 
-def newest_run(thread: Thread) -> Run:
-    """The newest leg of a thread."""
-    return thread.legs[-1].run
-
-
-def target_version(thread: Thread) -> int:
-    """What `behind` compares a card's version with."""
-    return max(leg.run.version for leg in thread.legs)
-
-
-def priority_of(thread: Thread, action: DrawAction, *, is_idle: bool) -> Priority:
-    """Ends go before answers (a first card, a kill, a question), answers before steps."""
-    run = newest_run(thread)
-    if not run.is_live:
-        return Priority.FINAL
-    if action.kind is not ActionKind.UPDATE or run.kill_requested_at or run.waiting_on:
-        return Priority.ANSWER
-    return Priority.IDLE if is_idle else Priority.STEP
-
-
 def next_action(
-    thread: Thread, desired: Mapping[str, Message | TextFile], *, now: datetime
+    messages: Mapping[str, SlackMessage],
+    desired: Mapping[str, Content],
+    *,
+    channel_id: str | None,
+    now: datetime,
 ) -> DrawAction | None:
-    """The first thing a thread lacks, as far as it can be had there.
+    """The first thing a drawable lacks, as far as it can be had there.
 
     Args:
-        thread: As it is.
-        desired: What it should show, by slot, the card first.
+        messages: What is shown, by slot.
+        desired: What it should show, by slot.  The first message is the head; the others are
+            replies to it.
+        channel_id: Where it is shown.
         now: The present.
     """
-    card = thread.messages.get(CARD)
-    if card is not None and is_worth_retrying(card, now):
-        card = _reset_for_retry(card)
-        thread = replace(thread, messages={**thread.messages, CARD: card})
-    if card is not None and is_lost(card) and card.error != DELETED:
+    head_slot = next(iter(desired), None)
+    head = messages.get(head_slot) if head_slot is not None else None
+    if head is not None and is_worth_retrying(head, now):
+        head = _reset_for_retry(head)
+        messages = {**messages, head.slot: head}
+    if head is not None and is_lost(head) and head.error != DELETED:
         return None
-    root = (card.thread_ts or card.message_ts) if card is not None else None
+    root = (head.thread_ts or head.message_ts) if head is not None else None
     for slot, message in desired.items():
-        shown = thread.messages.get(slot)
-        if slot != CARD and root is None:
+        shown = messages.get(slot)
+        if slot != head_slot and root is None:
             continue
         kind = action_kind(shown, message)
         if kind is not None:
@@ -122,25 +114,13 @@ def next_action(
                 slot=slot,
                 message=message,
                 current=shown,
-                channel_id=thread.channel_id,
-                thread_ts=root if slot != CARD else shown.thread_ts if shown else None,
+                channel_id=(shown.channel_id or None) if shown and not channel_id else channel_id,
+                thread_ts=root if slot != head_slot else shown.thread_ts if shown else None,
             )
     return None
 
 
-def needs_owner_notice(thread: Thread) -> bool:
-    """Whether the newest leg has ended and its thread takes no word of that.
-
-    Where somebody deleted a message, they have read it.
-    """
-    run = newest_run(thread)
-    ends = (thread.messages.get(CARD), thread.messages.get(f"result:{run.run_id}"))
-    return not run.is_live and any(
-        row is not None and is_lost(row) and row.error != DELETED for row in ends
-    )
-
-
-def _reset_for_retry(card: SlackMessage) -> SlackMessage:
-    if card.message_ts:
-        return replace(card, state=SlackMessageState.SHOWN, error=None, content_hash=None)
-    return replace(card, state=SlackMessageState.GONE, error=UNSENT, content_hash=None)
+def _reset_for_retry(head: SlackMessage) -> SlackMessage:
+    if head.message_ts:
+        return replace(head, state=SlackMessageState.SHOWN, error=None, content_hash=None)
+    return replace(head, state=SlackMessageState.GONE, error=UNSENT, content_hash=None)

@@ -1,322 +1,191 @@
-"""One thread brought to its true state, a call at a time."""
+"""One drawable brought to its true state, a call at a time."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import TypedDict
 
 from bot.slack.client.rate_limits import Priority, RateLimiter, Ticket
-from bot.slack.client.refusals import RefusalKind, refusal_kind
-from bot.slack.client.web_api import RateLimited, SlackRefused, SlackUnreachable
-from bot.slack.drawing.diff import (
-    DELETED,
-    ActionKind,
-    DrawAction,
-    needs_owner_notice,
-    newest_run,
-    next_action,
-    priority_of,
-    target_version,
-)
+from bot.slack.drawing.diff import ActionKind, DrawAction, next_action
 from bot.slack.drawing.finder import MessageFinder
-from bot.slack.drawing.owner_notices import OwnerNotices
-from bot.slack.drawing.posting import UNSENT, Poster
+from bot.slack.drawing.kinds import DrawnKinds
+from bot.slack.drawing.places import PlaceFinder
+from bot.slack.drawing.sending import Scene, Sender
 from bot.slack.drawing.uncertain_writes import UncertainWrites
-from bot.slack.ports import Leadership, Threads
-from bot.slack.views.message import Message, TextFile
-from bot.slack.views.thread.slots import CARD
-from core.domain.errors import Unavailable
-from core.domain.runs.snapshot import SlackMessage, SlackMessageState, Thread, UncertainWriteKind
+from bot.slack.ports import Drawables
+from bot.slack.views.message import TextFile
+from core.domain.drawables import (
+    DrawableId,
+    SlackMessage,
+    SlackMessageState,
+    UncertainWriteKind,
+)
 
 log = logging.getLogger(__name__)
 
 # Between two updates of one message; Slack's clients do not show more.
 UPDATE_GAP = timedelta(seconds=1.2)
-# A post without an answer may still arrive; so long after that it is not looked for.
-ARRIVAL_WINDOW = timedelta(seconds=3)
 
-# What a thread should show, by slot, the card first.
-Draw = Callable[[Thread, datetime], Mapping[str, Message | TextFile]]
-
-
-class BotBlocked(Exception):
-    """Slack takes nothing of this bot until somebody mends the installation."""
-
-
-class LeadershipLost(Unavailable):
-    """Another process may be drawing by now."""
-
-    code = "leadership_lost"
-
-    def __init__(self) -> None:
-        super().__init__("not sure to be the one that draws", user_message="Try again.")
-
-
-class _Destination(TypedDict):
-    thread_key: str
-    slot: str
-    channel_id: str
-    thread_ts: str | None
+_Rechecked = set[tuple[str, UncertainWriteKind]]
 
 
 @dataclass
-class ThreadDrawer:
-    """Draws threads.  One task per thread at a time; the budget is shared by all."""
+class Drawer:
+    """Draws drawables.  One task for each at a time; the rate limits are shared by all."""
 
-    threads: Threads
-    poster: Poster
+    drawables: Drawables
+    kinds: DrawnKinds
+    sender: Sender
     finder: MessageFinder
+    places: PlaceFinder
     rate_limiter: RateLimiter
-    draw: Draw
-    owner_notices: OwnerNotices
     clock: Callable[[], datetime]
     now: Callable[[], float]
     uncertain_writes: UncertainWrites
-    leadership: Leadership | None = None
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-    arrival_window: timedelta = ARRIVAL_WINDOW
-    tickets: dict[str, Ticket] = field(default_factory=dict)
-    _updated_at: dict[tuple[str, str], float] = field(default_factory=dict)
+    tickets: dict[DrawableId, Ticket] = field(default_factory=dict)
 
-    async def reconcile(self, thread_key: str, *, is_idle: bool = False) -> bool:
-        """Do all that a thread lacks; answers whether it has a live run.
+    async def reconcile(self, drawable: DrawableId, *, is_idle: bool = False) -> bool:
+        """Do all that a drawable lacks; answers whether it shows what still goes on.
 
         Raises:
-            Blocked: Slack refuses the bot itself.
-            Deposed: Another process may be drawing by now.
+            BotBlocked: Slack refuses the bot itself.
+            LeadershipLost: Another process may be drawing by now.
             SlackError: Slack does not do its part; try again later.
             Unavailable: The database cannot be reached.
         """
-        rechecked: set[tuple[str, UncertainWriteKind]] = set()
+        rechecked: _Rechecked = set()
+        scene: Scene | None = None
         while True:
-            thread = await self.threads.thread(thread_key)
-            if thread is None:
+            scene = await self._read(drawable, scene)
+            if scene is None:
+                await self._forget(drawable)
                 return False
-            if await self._recheck_uncertain(thread, rechecked):
+            if await self._recheck_uncertain(scene, rechecked):
                 continue
-            action = await self._next_action(thread)
+            action = self._next_action(scene)
             if action is None:
-                await self._record_drawn(thread, rechecked)
-                return newest_run(thread).is_live
-            await self._perform(thread, action, priority_of(thread, action, is_idle=is_idle))
+                return await self._record_drawn(scene, rechecked)
+            await self._perform(scene, action, scene.kind.priority(scene.subject, action, is_idle))
 
-    def raise_priority(self, thread_key: str, priority: Priority) -> None:
-        """Move a waiting thread forward."""
-        ticket = self.tickets.get(thread_key)
+    def raise_priority(self, drawable: DrawableId, priority: Priority) -> None:
+        """Move a waiting drawable forward."""
+        ticket = self.tickets.get(drawable)
         if ticket is not None:
             ticket.raise_to(priority)
 
-    async def _perform(self, thread: Thread, action: DrawAction, priority: Priority) -> None:
+    async def _read(self, drawable_id: DrawableId, known: Scene | None) -> Scene | None:
+        """A drawable as it is now; what it is drawn from is read again if its version rose."""
+        drawable = await self.drawables.drawable(drawable_id)
+        kind = self.kinds.get(drawable_id.kind)
+        if drawable is None or kind is None:
+            return None
+        if known is not None and known.drawable.desired_version == drawable.desired_version:
+            return replace(known, drawable=drawable)
+        subject = await kind.read(drawable_id.key)
+        if subject is None:
+            await self.drawables.record_drawn(
+                drawable_id, version=drawable.desired_version, is_live=False
+            )
+            return None
+        return Scene(drawable=drawable, kind=kind, subject=subject)
+
+    async def _forget(self, drawable: DrawableId) -> None:
+        """Nothing is shown of it any more, so nothing is uncertain."""
+        for slot, kind in self.uncertain_writes.due(drawable):
+            await self.uncertain_writes.resolve(drawable, slot, kind)
+
+    def _next_action(self, scene: Scene) -> DrawAction | None:
+        now = self.clock()
+        return next_action(
+            scene.drawable.messages,
+            scene.kind.draw(scene.subject, now),
+            channel_id=scene.drawable.place.channel_id,
+            now=now,
+        )
+
+    async def _perform(self, scene: Scene, action: DrawAction, priority: Priority) -> None:
         if action.kind is ActionKind.FIND:
-            await self._find(action)
+            await self.sender.find(scene, action)
             return
-        if action.kind is ActionKind.UPDATE:
-            await self._wait_update_gap(action)
+        if action.kind in {ActionKind.UPDATE, ActionKind.PUBLISH}:
+            await self._wait_update_gap(scene, action)
+        channel_id = await self.places.channel_of(scene.drawable, action)
+        if channel_id is None:
+            return
+        action = replace(action, channel_id=channel_id)
         method = action.method
-        ticket = self.rate_limiter.enqueue(method, channel=action.channel_id, priority=priority)
+        ticket = self.rate_limiter.enqueue(method, channel=channel_id, priority=priority)
         if not ticket.is_granted:
-            self.tickets[thread.thread_key] = ticket
+            drawable_id = scene.drawable.id
+            self.tickets[drawable_id] = ticket
             try:
                 await ticket.wait_granted()
             finally:
-                self.tickets.pop(thread.thread_key, None)
+                self.tickets.pop(drawable_id, None)
             # Time has passed: what is sent is what holds now.
             try:
-                fresh = await self.threads.thread(thread.thread_key)
-                fresh_action = await self._next_action(fresh) if fresh is not None else None
+                fresh = await self._read(drawable_id, scene)
+                fresh_action = self._next_action(fresh) if fresh is not None else None
             except BaseException:
-                self.rate_limiter.return_permit(method, channel=action.channel_id)
+                self.rate_limiter.return_permit(method, channel=channel_id)
                 raise
             if (
                 fresh is None
                 or fresh_action is None
                 or (fresh_action.kind, fresh_action.slot) != (action.kind, action.slot)
             ):
-                self.rate_limiter.return_permit(method, channel=action.channel_id)
+                self.rate_limiter.return_permit(method, channel=channel_id)
                 return
-            thread, action = fresh, fresh_action
-        await self._send(thread, action)
+            scene, action = fresh, replace(fresh_action, channel_id=channel_id)
+        await self.sender.send(scene, action)
 
-    async def _send(self, thread: Thread, action: DrawAction) -> None:
-        if self.leadership is not None and not self.leadership.is_exclusive:
-            raise LeadershipLost
-        try:
-            await self._call_slack(thread.thread_key, action, self.clock())
-        except RateLimited as error:
-            log.info("%s", error)
-            await self._mark_unsent(thread, action)
-        except SlackUnreachable as error:
-            # A post may have arrived; its row says so, and it is looked for.
-            log.warning("%s of %s: %s", action.slot, thread.thread_key, error)
-            if action.kind is ActionKind.UPDATE:
-                await self.uncertain_writes.add(
-                    thread.thread_key, action.slot, UncertainWriteKind.OVERWRITTEN
-                )
-                raise
-            await self._restart_arrival_window(thread, action)
-        except SlackRefused as error:
-            await self._handle_refusal(thread, action, error)
+    async def _recheck_uncertain(self, scene: Scene, rechecked: _Rechecked) -> bool:
+        """Mend what Slack carried out late; answers whether there was anything to check.
 
-    async def _call_slack(self, thread_key: str, action: DrawAction, now: datetime) -> None:
-        if (
-            action.kind is ActionKind.UPDATE
-            and action.current
-            and isinstance(action.message, Message)
-        ):
-            self._updated_at[thread_key, action.slot] = self.now()
-            await self.poster.update(action.message, action.current, now=now)
-            return
-        destination: _Destination = {
-            "thread_key": thread_key,
-            "slot": action.slot,
-            "channel_id": action.channel_id,
-            "thread_ts": action.thread_ts,
-        }
-        if isinstance(action.message, TextFile):
-            await self.poster.upload(
-                action.message, **destination, previous=action.current, now=now
-            )
-        else:
-            await self.poster.post(action.message, **destination, previous=action.current, now=now)
-
-    async def _mark_unsent(self, thread: Thread, action: DrawAction) -> None:
-        """Let the next try post without a search, since Slack took nothing."""
-        row = await self._begun_post(thread, action)
-        if row is not None:
-            await self.poster.mark_unsent(row, now=self.clock())
-
-    async def _restart_arrival_window(self, thread: Thread, action: DrawAction) -> None:
-        """Count the time in which a post may still arrive from now."""
-        row = await self._begun_post(thread, action)
-        if row is not None:
-            await self.threads.save_message(replace(row, updated_at=self.clock()))
-
-    async def _begun_post(self, thread: Thread, action: DrawAction) -> SlackMessage | None:
-        """The row of a post that was begun."""
-        if action.kind is not ActionKind.POST:
-            return None
-        fresh = await self.threads.thread(thread.thread_key)
-        row = fresh.messages.get(action.slot) if fresh is not None else None
-        return row if row is not None and row.state is SlackMessageState.SENDING else None
-
-    async def _find(self, action: DrawAction) -> None:
-        if action.current is None:
-            return
-        age = self.clock() - action.current.updated_at
-        if age < self.arrival_window:
-            await self.sleep((self.arrival_window - age).total_seconds())
-        try:
-            file = action.message if isinstance(action.message, TextFile) else None
-            found = await self.finder.find(action.current, file=file, now=self.clock())
-        except SlackRefused as error:
-            if refusal_kind(error.name) in {RefusalKind.BOT_BLOCKED, RefusalKind.TRANSIENT}:
-                self._raise_refusal(error)
-            found = None
-        if found is None:
-            await self.uncertain_writes.add(
-                action.current.thread_key, action.slot, UncertainWriteKind.POSTED_TWICE
-            )
-            await self.poster.mark_unsent(action.current, now=self.clock())
-
-    async def _recheck_uncertain(
-        self, thread: Thread, rechecked: set[tuple[str, UncertainWriteKind]]
-    ) -> bool:
-        """Mend what Slack carried out late; answers whether there was anything to look at.
-
-        The doubts last until all that is lacking then is done, should this process die first.
+        It stays uncertain until all that is lacking then is done, should this process die first.
         """
-        due = set(self.uncertain_writes.due(thread.thread_key)) - rechecked
+        due = set(self.uncertain_writes.due(scene.drawable.id)) - rechecked
         for slot, kind in sorted(due):
-            row = thread.messages.get(slot)
+            row = scene.drawable.messages.get(slot)
             if row is not None and row.state is SlackMessageState.SHOWN:
-                await self._repair(thread, row, kind)
+                await self._repair(scene, row, kind)
         rechecked |= due
         return bool(due)
 
-    async def _repair(self, thread: Thread, row: SlackMessage, kind: UncertainWriteKind) -> None:
+    async def _repair(self, scene: Scene, row: SlackMessage, kind: UncertainWriteKind) -> None:
         if kind is UncertainWriteKind.OVERWRITTEN:
-            await self.threads.save_message(replace(row, content_hash=None))
+            await self.drawables.save_message(replace(row, content_hash=None))
             return
-        file = self.draw(thread, self.clock()).get(row.slot)
+        file = scene.kind.draw(scene.subject, self.clock()).get(row.slot)
         await self.finder.delete_duplicates(
             row, file=file if isinstance(file, TextFile) else None, now=self.clock()
         )
 
-    async def _handle_refusal(
-        self, thread: Thread, action: DrawAction, error: SlackRefused
-    ) -> None:
-        refusal = refusal_kind(error.name)
-        if isinstance(action.message, TextFile) and error.name == "missing_scope":
-            # Everything but the file can be shown.
-            refusal = RefusalKind.FILE_REFUSED
-        await self._mark_unsent(thread, action)
-        if refusal in {RefusalKind.BOT_BLOCKED, RefusalKind.TRANSIENT}:
-            self._raise_refusal(error)
-        fresh = await self.threads.thread(thread.thread_key)
-        shown = fresh.messages.get(action.slot) if fresh is not None else None
-        if shown is None:
-            return
-        log.info("%s of %s: %s", action.slot, thread.thread_key, error.name)
-        root = shown.thread_ts or shown.message_ts
-        is_new_card = action.slot == CARD and shown.attempts == 0
-        if refusal is RefusalKind.MESSAGE_LOST and is_new_card and root:
-            # Somebody deleted the card: once it comes again, at the end of its own thread.
-            await self._reset_for_repost(shown, thread_ts=root)
-        elif refusal is RefusalKind.THREAD_CLOSED and action.slot == CARD and shown.thread_ts:
-            await self._reset_for_repost(shown, thread_ts=None)
-        else:
-            reason = DELETED if refusal is RefusalKind.MESSAGE_LOST else error.name
-            await self.poster.mark_lost(shown, reason, now=self.clock())
-
-    async def _reset_for_repost(self, shown: SlackMessage, *, thread_ts: str | None) -> None:
-        await self.threads.save_message(
-            replace(
-                shown,
-                state=SlackMessageState.GONE,
-                error=UNSENT,
-                message_ts=None,
-                thread_ts=thread_ts,
-                content_hash=None,
-                attempts=shown.attempts + 1,
-                updated_at=self.clock(),
-            )
-        )
-
-    def _raise_refusal(self, error: SlackRefused) -> None:
-        if refusal_kind(error.name) is RefusalKind.BOT_BLOCKED:
-            raise BotBlocked(str(error)) from error
-        raise error
-
-    async def _wait_update_gap(self, action: DrawAction) -> None:
-        if action.current is None:
-            return
-        last = self._updated_at.get((action.current.thread_key, action.slot))
+    async def _wait_update_gap(self, scene: Scene, action: DrawAction) -> None:
+        last = self.sender.updated_at.get((scene.drawable.id, action.slot))
         wait = 0.0 if last is None else last + UPDATE_GAP.total_seconds() - self.now()
-        if wait > 0:
+        if action.current is not None and wait > 0:
             await self.sleep(wait)
 
-    async def _next_action(self, thread: Thread) -> DrawAction | None:
-        """The first thing to be done."""
-        now = self.clock()
-        action = next_action(thread, self.draw(thread, now), now=now)
-        if action is None and needs_owner_notice(thread):
-            return await self.owner_notices.next_action(thread)
-        return action
-
-    async def _record_drawn(
-        self, thread: Thread, rechecked: set[tuple[str, UncertainWriteKind]]
-    ) -> None:
-        """Record, last of all, up to which version the thread is drawn, and what is past doubt."""
-        card = thread.messages.get(CARD)
-        if card is not None and card.version != target_version(thread):
-            await self.threads.save_message(replace(card, version=target_version(thread)))
-        # One that was noted again meanwhile is due later.
-        for slot, kind in rechecked.intersection(self.uncertain_writes.due(thread.thread_key)):
-            await self.uncertain_writes.resolve(thread.thread_key, slot, kind)
-        if not newest_run(thread).is_live:
-            for key in [key for key in self._updated_at if key[0] == thread.thread_key]:
-                del self._updated_at[key]
+    async def _record_drawn(self, scene: Scene, rechecked: _Rechecked) -> bool:
+        """Record, last of all, up to which version all is drawn, and what is certain again."""
+        drawable, subject = scene.drawable, scene.subject
+        is_live = scene.kind.is_live(subject) and drawable.is_active(self.clock())
+        # First: a process that dies in between requests them again.
+        for wanted in scene.kind.requests(subject, drawable.messages):
+            await self.drawables.request(wanted)
+        if drawable.drawn_version != drawable.desired_version or drawable.is_live != is_live:
+            await self.drawables.record_drawn(
+                drawable.id, version=drawable.desired_version, is_live=is_live
+            )
+        # One that was added again meanwhile is due later.
+        for slot, kind in rechecked.intersection(self.uncertain_writes.due(drawable.id)):
+            await self.uncertain_writes.resolve(drawable.id, slot, kind)
+        if not is_live:
+            for key in [key for key in self.sender.updated_at if key[0] == drawable.id]:
+                del self.sender.updated_at[key]
+        return is_live

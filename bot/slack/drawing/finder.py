@@ -12,9 +12,12 @@ from bot.slack.client.rate_limits import Priority
 from bot.slack.client.refusals import RefusalKind, refusal_kind
 from bot.slack.client.web_api import Slack, SlackRefused
 from bot.slack.drawing.posting import file_hash, metadata_of
-from bot.slack.ports import Threads
+from bot.slack.ports import MessageStore
 from bot.slack.views.message import TextFile
-from core.domain.runs.snapshot import SlackMessage, SlackMessageState
+from core.domain.drawables import (
+    SlackMessage,
+    SlackMessageState,
+)
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +34,7 @@ class MessageFinder:
     """Looks for messages whose fate is not known."""
 
     slack: Slack
-    threads: Threads
+    store: MessageStore
 
     async def find(
         self, shown: SlackMessage, *, file: TextFile | None, now: datetime
@@ -44,7 +47,7 @@ class MessageFinder:
             SlackError: As `Slack.call`.
         """
         async for ts in self._marked_messages(shown, file):
-            log.info("%s of %s was there already", shown.slot, shown.thread_key)
+            log.info("%s of %s was there already", shown.slot, shown.drawable)
             digest = file_hash(file) if file is not None else None
             return await self._record_found(shown, ts, digest, now)
         return None
@@ -63,7 +66,7 @@ class MessageFinder:
         kept_ts = shown.message_ts if shown.message_ts in found else found[0]
         for ts in found:
             if ts != kept_ts:
-                log.warning("%s of %s was there twice", shown.slot, shown.thread_key)
+                log.warning("%s of %s was there twice", shown.slot, shown.drawable)
                 await self._delete(shown.channel_id, ts)
         if kept_ts != shown.message_ts and file is None:
             await self._record_found(shown, kept_ts, None, now)
@@ -105,7 +108,7 @@ class MessageFinder:
         row = replace(
             shown, state=SlackMessageState.SHOWN, message_ts=ts, content_hash=digest, updated_at=now
         )
-        await self.threads.save_message(row)
+        await self.store.save_message(row)
         return row
 
 
@@ -113,7 +116,7 @@ def _marked_messages(
     messages: Iterable[Mapping[str, Any]], shown: SlackMessage, file: TextFile | None
 ) -> Iterator[str]:
     """The `ts` of the messages that carry the mark of this slot, or the file."""
-    marker = metadata_of(shown.thread_key, shown.slot)
+    marker = metadata_of(shown)
     for message in messages:
         metadata = message.get("metadata") or {}
         is_marked = (

@@ -1,4 +1,4 @@
-"""Channels that were lost and may be had back: unarchived, the bot invited again."""
+"""Channels that were lost and may be usable again: unarchived, the bot invited again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from bot.slack.client.rate_limits import Priority
 from bot.slack.client.web_api import Slack, SlackError, SlackRefused
 from bot.slack.drawing.diff import RETRY_CHANNEL_AFTER
-from bot.slack.ports import Threads
+from bot.slack.ports import LostChannelStore
 from core.domain.errors import Unavailable
 
 log = logging.getLogger(__name__)
@@ -23,14 +23,14 @@ _RECOVERABLE_REASONS = frozenset(
 
 @dataclass(frozen=True)
 class LostChannels:
-    """Asks about lost channels now and then, and opens the threads in those that are back.
+    """Asks about lost channels now and then, and has everything in those that are back redrawn.
 
     A thread whose run has ended has no news of its own any more; without this its card would
-    say "Running" for ever when the channel is had back.
+    say "Running" for ever when the channel is usable again.
     """
 
     slack: Slack
-    threads: Threads
+    store: LostChannelStore
     team_id: str
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
@@ -44,19 +44,19 @@ class LostChannels:
             await self.sleep(RETRY_CHANNEL_AFTER.total_seconds())
 
     async def reopen_recovered(self) -> int:
-        """Open what is back; answers how many threads are to be drawn again.
+        """Open what is back; answers how many drawables are to be drawn again.
 
         Raises:
             SlackError: Slack does not answer.
             Unavailable: The database cannot be reached.
         """
         count = 0
-        for channel_id in await self.threads.lost_channels(
+        for channel_id in await self.store.lost_channels(
             team_id=self.team_id, reasons=_RECOVERABLE_REASONS
         ):
             if await self._is_usable(channel_id):
-                reopened = await self.threads.retry_lost(channel_id, reasons=_RECOVERABLE_REASONS)
-                log.info("%s is back: %d threads are drawn again", channel_id, reopened)
+                reopened = await self.store.retry_lost(channel_id, reasons=_RECOVERABLE_REASONS)
+                log.info("%s is back: %d drawables are drawn again", channel_id, reopened)
                 count += reopened
         return count
 

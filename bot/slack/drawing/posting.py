@@ -14,9 +14,9 @@ from uuid import uuid4
 from bot.slack.client.rate_limits import Priority
 from bot.slack.client.refusals import RefusalKind, refusal_kind
 from bot.slack.client.web_api import Slack, SlackRefused
-from bot.slack.ports import Threads
-from bot.slack.views.message import Message, TextFile
-from core.domain.runs.snapshot import SlackMessage, SlackMessageState
+from bot.slack.ports import MessageStore
+from bot.slack.views.message import HomeView, Message, TextFile
+from core.domain.drawables import DrawableId, DrawableKind, SlackMessage, SlackMessageState
 
 log = logging.getLogger(__name__)
 
@@ -33,21 +33,33 @@ _MESSAGE_DEFAULTS: Mapping[str, Any] = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Destination:
+    """Where a message is sent, as what, and for which version of its drawable.
+
+    Attributes:
+        channel_id: The channel; of a Home tab the person.
+    """
+
+    drawable: DrawableId
+    slot: str
+    channel_id: str
+    thread_ts: str | None
+    version: int
+
+
 @dataclass(frozen=True)
 class Poster:
     """Posts and updates messages, and keeps their rows of `slack_messages`."""
 
     slack: Slack
-    threads: Threads
+    store: MessageStore
 
     async def post(
         self,
         message: Message,
         *,
-        thread_key: str,
-        slot: str,
-        channel_id: str,
-        thread_ts: str | None,
+        destination: Destination,
         previous: SlackMessage | None,
         now: datetime,
     ) -> SlackMessage:
@@ -59,37 +71,30 @@ class Poster:
         Raises:
             SlackError: As `Slack.call`.
         """
-        row = _sending_row(
-            thread_key=thread_key,
-            slot=slot,
-            channel_id=channel_id,
-            thread_ts=thread_ts,
-            previous=previous,
-            now=now,
-        )
-        await self.threads.save_message(row)
+        row = _sending_row(destination, previous, now)
+        await self.store.save_message(row)
         try:
             answer = await self.slack.call(
                 "chat.postMessage",
                 has_permit=True,
-                channel=channel_id,
-                thread_ts=thread_ts,
+                channel=row.channel_id,
+                thread_ts=row.thread_ts,
                 **_content(message),
                 **_MESSAGE_DEFAULTS,
-                metadata=metadata_of(thread_key, slot),
+                metadata=metadata_of(row),
             )
         except SlackRefused as error:
             if refusal_kind(error.name) is not RefusalKind.CONTENT_REFUSED:
                 raise
-            log.warning("%s of %s was refused by Slack: %s", slot, thread_key, error.name)
+            log.warning("%s of %s was refused by Slack: %s", row.slot, row.drawable, error.name)
             answer = await self.slack.call(
                 "chat.postMessage",
                 priority=Priority.FINAL,
-                channel=channel_id,
-                thread_ts=thread_ts,
+                channel=row.channel_id,
+                thread_ts=row.thread_ts,
                 text=message.text[:_PLAIN_TEXT_LIMIT],
                 **_MESSAGE_DEFAULTS,
-                metadata=metadata_of(thread_key, slot),
+                metadata=metadata_of(row),
             )
         return await self._record_shown(row, str(answer.get("ts", "")), content_hash(message), now)
 
@@ -97,10 +102,7 @@ class Poster:
         self,
         file: TextFile,
         *,
-        thread_key: str,
-        slot: str,
-        channel_id: str,
-        thread_ts: str | None,
+        destination: Destination,
         previous: SlackMessage | None,
         now: datetime,
     ) -> SlackMessage:
@@ -109,25 +111,20 @@ class Poster:
         Raises:
             SlackError: As `Slack.call`.
         """
-        row = _sending_row(
-            thread_key=thread_key,
-            slot=slot,
-            channel_id=channel_id,
-            thread_ts=thread_ts,
-            previous=previous,
-            now=now,
-        )
-        await self.threads.save_message(row)
+        row = _sending_row(destination, previous, now)
+        await self.store.save_message(row)
         await self.slack.upload(
-            channel=channel_id,
-            thread_ts=thread_ts,
+            channel=row.channel_id,
+            thread_ts=row.thread_ts,
             filename=file.name,
             title=file.title,
             content=file.content,
         )
         return await self._record_shown(row, "", file_hash(file), now)
 
-    async def update(self, message: Message, shown: SlackMessage, *, now: datetime) -> SlackMessage:
+    async def update(
+        self, message: Message, shown: SlackMessage, *, version: int, now: datetime
+    ) -> SlackMessage:
         """Change a message that is there; the caller holds the permit.
 
         Raises:
@@ -138,16 +135,14 @@ class Poster:
             "ts": shown.message_ts,
             "parse": "none",
             "link_names": False,
-            "metadata": metadata_of(shown.thread_key, shown.slot),
+            "metadata": metadata_of(shown),
         }
         try:
             await self.slack.call("chat.update", has_permit=True, **arguments, **_content(message))
         except SlackRefused as error:
             if refusal_kind(error.name) is not RefusalKind.CONTENT_REFUSED:
                 raise
-            log.warning(
-                "%s of %s was refused by Slack: %s", shown.slot, shown.thread_key, error.name
-            )
+            log.warning("%s of %s was refused by Slack: %s", shown.slot, shown.drawable, error.name)
             await self.slack.call(
                 "chat.update",
                 priority=Priority.FINAL,
@@ -155,19 +150,40 @@ class Poster:
                 text=message.text[:_PLAIN_TEXT_LIMIT],
                 blocks=[],
             )
-        row = replace(shown, state=SlackMessageState.SHOWN, error=None)
+        row = replace(shown, state=SlackMessageState.SHOWN, error=None, version=version)
         return await self._record_shown(row, shown.message_ts or "", content_hash(message), now)
+
+    async def publish(
+        self,
+        home: HomeView,
+        *,
+        destination: Destination,
+        previous: SlackMessage | None,
+        now: datetime,
+    ) -> SlackMessage:
+        """Publish a Home tab; the caller holds the permit.  Twice does no harm.
+
+        Raises:
+            SlackError: As `Slack.call`.
+        """
+        row = _sending_row(destination, previous, now)
+        if previous is None:
+            await self.store.save_message(row)
+        await self.slack.call(
+            "views.publish", has_permit=True, user_id=row.channel_id, view=home.view
+        )
+        return await self._record_shown(row, "", content_hash(home), now)
 
     async def mark_unsent(self, shown: SlackMessage, *, now: datetime) -> None:
         """Note that Slack surely did not take a message (it said 429, or no)."""
-        await self.threads.save_message(
+        await self.store.save_message(
             replace(shown, state=SlackMessageState.GONE, error=UNSENT, updated_at=now)
         )
 
     async def mark_lost(self, shown: SlackMessage, reason: str, *, now: datetime) -> SlackMessage:
         """Note that a message cannot be shown, and why."""
         row = replace(shown, state=SlackMessageState.GONE, error=reason, updated_at=now)
-        await self.threads.save_message(row)
+        await self.store.save_message(row)
         return row
 
     async def _record_shown(
@@ -176,7 +192,7 @@ class Poster:
         row = replace(
             row, state=SlackMessageState.SHOWN, message_ts=ts, content_hash=digest, updated_at=now
         )
-        await self.threads.save_message(row)
+        await self.store.save_message(row)
         return row
 
 
@@ -184,8 +200,10 @@ class Poster:
 _PLAIN_TEXT_LIMIT = 3000
 
 
-def content_hash(message: Message) -> str:
+def content_hash(message: Message | HomeView) -> str:
     """Digest of all that Slack shows of a message."""
+    if isinstance(message, HomeView):
+        return _digest(message.view)
     return _digest({"text": message.text, "blocks": list(message.blocks)})
 
 
@@ -200,22 +218,18 @@ def _digest(shown: object) -> str:
 
 
 def _sending_row(
-    *,
-    thread_key: str,
-    slot: str,
-    channel_id: str,
-    thread_ts: str | None,
-    previous: SlackMessage | None,
-    now: datetime,
+    destination: Destination, previous: SlackMessage | None, now: datetime
 ) -> SlackMessage:
     return SlackMessage(
         id=previous.id if previous else uuid4(),
-        thread_key=thread_key,
-        slot=slot,
-        channel_id=channel_id,
+        drawable_kind=destination.drawable.kind,
+        thread_key=destination.drawable.key,
+        slot=destination.slot,
+        channel_id=destination.channel_id,
         state=SlackMessageState.SENDING,
         updated_at=now,
-        thread_ts=thread_ts,
+        thread_ts=destination.thread_ts,
+        version=destination.version,
         attempts=previous.attempts if previous else 0,
     )
 
@@ -224,9 +238,12 @@ def _content(message: Message) -> dict[str, Any]:
     return {"text": message.text, "blocks": list(message.blocks)}
 
 
-def metadata_of(thread_key: str, slot: str) -> dict[str, Any]:
-    """The mark of the message in a slot."""
-    return {
-        "event_type": METADATA_EVENT_TYPE,
-        "event_payload": {"thread_key": thread_key, "slot": slot},
-    }
+def metadata_of(message: SlackMessage) -> dict[str, Any]:
+    """The mark by which a message is known again.
+
+    Those of runs' threads are in Slack already, so a thread's mark does not name its kind.
+    """
+    payload = {"thread_key": message.thread_key, "slot": message.slot}
+    if message.drawable_kind != DrawableKind.THREAD:
+        payload["kind"] = message.drawable_kind
+    return {"event_type": METADATA_EVENT_TYPE, "event_payload": payload}

@@ -1,23 +1,26 @@
-"""Reconciliation: every thread shows what the rows say, whatever happened in between.
+"""Reconciliation: every drawable shows what the rows say, whatever happened in between.
 
-One process draws (`ThreadService.leadership`).  On each hint, and every few seconds without
-one, it asks which threads are behind and brings each of them up.
+One process draws (`DrawableService.leadership`).  On each hint, and every few seconds without
+one, it asks which drawables are behind and brings each of them up.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from bot.slack.client.rate_limits import Priority
 from bot.slack.client.web_api import SlackError
-from bot.slack.drawing.drawing import BotBlocked, ThreadDrawer
+from bot.slack.drawing.drawing import Drawer
 from bot.slack.drawing.lost_channels import LostChannels
-from bot.slack.ports import Leadership, Threads
+from bot.slack.drawing.sending import BotBlocked
+from bot.slack.ports import Drawables, Leadership
+from core.domain.drawables import DrawableId
 from core.domain.errors import Unavailable
+from core.domain.feed import ChangeKind
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +30,9 @@ POLL_GAP = timedelta(seconds=0.15)
 _POLL_LIMIT = 500
 _RETRY_SECONDS = 1.0
 _RECHECK_SECONDS = 1.0
-# Waits after failures of one thread, in seconds.
+# Between two looks at what depends on other rows (a Home tab on all runs), in seconds.
+_DEPENDENTS_GAP_SECONDS = 3.0
+# Waits after failures of one drawable, in seconds.
 _FIRST_BACKOFF = 2.0
 _MAX_BACKOFF = 60.0
 
@@ -37,34 +42,37 @@ class RedrawLoop:
     """The loop that draws.
 
     Attributes:
-        team_id: Threads of this workspace are drawn.
+        team_id: What is shown in this workspace is drawn.
         now: A monotonic clock in seconds.
     """
 
-    threads: Threads
-    drawing: ThreadDrawer
+    drawables: Drawables
+    drawing: Drawer
     lost_channels: LostChannels
     team_id: str
     now: Callable[[], float]
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     refresh_every: timedelta = REFRESH_EVERY
-    _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
-    _redraw_after: set[str] = field(default_factory=set)
-    # In the order in which their cards are to be refreshed.
-    _live: dict[str, None] = field(default_factory=dict)
-    _backoffs: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _tasks: dict[DrawableId, asyncio.Task[None]] = field(default_factory=dict)
+    _redraw_after: set[DrawableId] = field(default_factory=set)
+    # In the order in which their clocks are to be refreshed.
+    _live: dict[DrawableId, None] = field(default_factory=dict)
+    _backoffs: dict[DrawableId, tuple[float, float]] = field(default_factory=dict)
     _poll_requested: asyncio.Event = field(default_factory=asyncio.Event)
+    _behind_after: set[ChangeKind] = field(default_factory=set)
+    _dependents_requested: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
         """Draw whenever this process is the one to do it, until cancelled."""
         while True:
             try:
-                async with self.threads.leadership() as lead:
+                async with self.drawables.leadership() as lead:
                     log.info("this process draws the threads")
                     self.drawing.rate_limiter.start_empty("chat.update")
                     self.drawing.rate_limiter.start_empty("chat.postMessage")
-                    await self.drawing.uncertain_writes.take_over(team_id=self.team_id)
-                    self.drawing.leadership = lead
+                    heads = {name: kind.head for name, kind in self.drawing.kinds.items()}
+                    await self.drawing.uncertain_writes.take_over(team_id=self.team_id, heads=heads)
+                    self.drawing.sender.leadership = lead
                     await self._draw_while_leader(lead)
                     log.warning("this process draws no longer: it was cut off, or frozen too long")
             except (Unavailable, OSError) as error:
@@ -72,13 +80,14 @@ class RedrawLoop:
             await self.sleep(_RETRY_SECONDS)
 
     async def _draw_while_leader(self, lead: Leadership) -> None:
-        async with self.threads.changes() as hints:
+        async with self.drawables.changes() as hints:
             parts = [
                 asyncio.create_task(self._receive_hints(hints), name="redraw hints"),
-                asyncio.create_task(self._poll_loop(), name="redraw looks"),
+                asyncio.create_task(self._poll_loop(), name="redraw polls"),
+                asyncio.create_task(self._raise_dependents(), name="redraw dependents"),
                 asyncio.create_task(self._refresh(), name="redraw refresh"),
-                asyncio.create_task(self._recheck_loop(), name="redraw doubts"),
-                asyncio.create_task(self.lost_channels.keep_checking(), name="redraw lost places"),
+                asyncio.create_task(self._recheck_loop(), name="redraw rechecks"),
+                asyncio.create_task(self.lost_channels.keep_checking(), name="redraw channels"),
                 asyncio.create_task(_wait_for(lead.lost), name="redraw leadership"),
             ]
             try:
@@ -86,116 +95,146 @@ class RedrawLoop:
                 for part in done:
                     part.result()
             finally:
-                # All at once: who draws may not go on while another part is slow to end.
+                # All at once: drawing may not go on while another part is slow to end.
                 await _cancel([*parts, *self._tasks.values()])
                 self._tasks.clear()
                 self._backoffs.clear()
 
-    async def _receive_hints(self, hints: AsyncIterator[str]) -> None:
+    async def _receive_hints(self, hints: AsyncIterator[ChangeKind | None]) -> None:
         self._poll_requested.set()
-        async for _ in hints:
+        # What changed while nobody drew is not known.
+        self._request_dependents(ChangeKind)
+        async for kind in hints:
             self._poll_requested.set()
+            if kind is not None:
+                self._request_dependents([kind])
+
+    def _request_dependents(self, changed: Iterable[ChangeKind]) -> None:
+        self._behind_after.update(changed)
+        self._dependents_requested.set()
+
+    async def _raise_dependents(self) -> None:
+        """Put behind what depends on other rows, a little after these have changed."""
+        while True:
+            await self._dependents_requested.wait()
+            self._dependents_requested.clear()
+            changed, self._behind_after = self._behind_after, set()
+            kinds = [name for name, kind in self.drawing.kinds.items() if kind.depends_on & changed]
+            if not kinds:
+                continue
+            try:
+                await self.drawables.raise_active(team_id=self.team_id, kinds=kinds)
+            except Unavailable as error:
+                log.warning("what depends on runs cannot be put behind: %s", error)
+                self._request_dependents(changed)
+            self._poll_requested.set()
+            await self.sleep(_DEPENDENTS_GAP_SECONDS)
 
     async def _poll_loop(self) -> None:
         while True:
             await self._poll_requested.wait()
             self._poll_requested.clear()
             try:
-                outdated = await self.threads.outdated_threads(
-                    team_id=self.team_id, limit=_POLL_LIMIT
+                outdated = await self.drawables.outdated(
+                    team_id=self.team_id, kinds=self.drawing.kinds, limit=_POLL_LIMIT
                 )
                 await self._prioritize_ended(outdated)
             except Unavailable as error:
-                log.warning("threads that are behind cannot be read: %s", error)
+                log.warning("what is behind cannot be read: %s", error)
                 await self.sleep(_RETRY_SECONDS)
                 self._poll_requested.set()
                 continue
-            for thread_key in outdated:
-                self._request_draw(thread_key)
+            for drawable in outdated:
+                self._request_draw(drawable)
             await self.sleep(POLL_GAP.total_seconds())
 
-    async def _prioritize_ended(self, outdated: Sequence[str]) -> None:
-        """Of the threads that wait for their turn, let those that came to an end go first.
+    async def _prioritize_ended(self, outdated: Sequence[DrawableId]) -> None:
+        """Of what waits for its turn, let that which came to an end go first.
 
-        One question for all of them: it is asked at every look.
+        One question for all of a kind: it is asked at every poll.
         """
-        waiting = [key for key in outdated if key in self.drawing.tickets]
-        if waiting:
-            for thread_key in await self.threads.without_live_run(waiting):
-                self.drawing.raise_priority(thread_key, Priority.FINAL)
+        waiting = [drawable for drawable in outdated if drawable in self.drawing.tickets]
+        for name in {drawable.kind for drawable in waiting}:
+            find_ended = self.drawing.kinds[name].find_ended
+            if find_ended is None:
+                continue
+            keys = [drawable.key for drawable in waiting if drawable.kind == name]
+            for key in await find_ended(keys):
+                self.drawing.raise_priority(DrawableId(name, key), Priority.FINAL)
 
     async def _refresh(self) -> None:
-        """Keep the elapsed time of live cards fresh, while nobody else needs the budget.
+        """Keep elapsed times fresh, while nothing else needs the permits.
 
-        One card at a time, in turn: many at once would leave nothing for what happens next.
+        One drawable at a time, in turn: many at once would leave nothing for what happens next.
         """
         while True:
             await self.sleep(self.refresh_every.total_seconds() / max(len(self._live), 1))
-            thread_key = next(iter(self._live), None)
-            if thread_key is not None and self.drawing.rate_limiter.has_spare_capacity(
-                "chat.update"
-            ):
-                # To the end of the line.
-                self._live[thread_key] = self._live.pop(thread_key)
-                self._request_draw(thread_key, is_idle=True)
+            drawable = next(iter(self._live), None)
+            if drawable is None:
+                continue
+            method = self.drawing.kinds[drawable.kind].refresh_method
+            if self.drawing.rate_limiter.has_spare_capacity(method):
+                # To the end of the queue.
+                self._live[drawable] = self._live.pop(drawable)
+                self._request_draw(drawable, is_idle=True)
 
     async def _recheck_loop(self) -> None:
-        """Look once more at what Slack may have carried out late."""
+        """Check once more what Slack may have carried out late."""
         while True:
             await self.sleep(_RECHECK_SECONDS)
-            for thread_key in self.drawing.uncertain_writes.due_threads():
-                self._request_draw(thread_key)
+            for drawable in self.drawing.uncertain_writes.due_drawables():
+                self._request_draw(drawable)
 
-    def _request_draw(self, thread_key: str, *, is_idle: bool = False) -> None:
-        if thread_key in self._tasks:
+    def _request_draw(self, drawable: DrawableId, *, is_idle: bool = False) -> None:
+        if drawable in self._tasks:
             if not is_idle:
-                self._redraw_after.add(thread_key)
-                # It may wait as one whose clock only is to be refreshed.
-                self.drawing.raise_priority(thread_key, Priority.STEP)
+                self._redraw_after.add(drawable)
+                # It may wait as one of which only the clock is to be refreshed.
+                self.drawing.raise_priority(drawable, Priority.STEP)
             return
-        backoff = self._backoffs.get(thread_key)
+        backoff = self._backoffs.get(drawable)
         if backoff is not None and backoff[0] > self.now():
             return
         task = asyncio.create_task(
-            self._reconcile(thread_key, is_idle=is_idle), name=f"draw {thread_key}"
+            self._reconcile(drawable, is_idle=is_idle), name=f"draw {drawable}"
         )
-        self._tasks[thread_key] = task
-        task.add_done_callback(lambda task: self._on_task_done(thread_key, task))
+        self._tasks[drawable] = task
+        task.add_done_callback(lambda task: self._on_task_done(drawable, task))
 
-    def _on_task_done(self, thread_key: str, task: asyncio.Task[None]) -> None:
-        if self._tasks.get(thread_key) is not task:
-            # One of an earlier lead, which hung; the present one is another's.
+    def _on_task_done(self, drawable: DrawableId, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(drawable) is not task:
+            # One of an earlier leadership, which hung; the present one is another's.
             return
-        del self._tasks[thread_key]
-        if thread_key in self._redraw_after:
-            self._redraw_after.discard(thread_key)
+        del self._tasks[drawable]
+        if drawable in self._redraw_after:
+            self._redraw_after.discard(drawable)
             self._poll_requested.set()
 
-    async def _reconcile(self, thread_key: str, *, is_idle: bool) -> None:
+    async def _reconcile(self, drawable: DrawableId, *, is_idle: bool) -> None:
         try:
-            is_live = await self.drawing.reconcile(thread_key, is_idle=is_idle)
+            is_live = await self.drawing.reconcile(drawable, is_idle=is_idle)
         except BotBlocked as error:
             log.warning("Slack refuses the bot: %s", error)
-            self._back_off(thread_key, at_least=_MAX_BACKOFF)
+            self._back_off(drawable, at_least=_MAX_BACKOFF)
         except (SlackError, Unavailable) as error:
-            log.warning("%s cannot be drawn now: %s", thread_key, error)
-            self._back_off(thread_key)
+            log.warning("%s cannot be drawn now: %s", drawable, error)
+            self._back_off(drawable)
         except Exception:
-            # One thread that cannot be drawn must not stop the others.
-            log.exception("drawing of %s failed", thread_key)
-            self._back_off(thread_key)
+            # One that cannot be drawn must not stop the others.
+            log.exception("drawing of %s failed", drawable)
+            self._back_off(drawable)
         else:
-            self._backoffs.pop(thread_key, None)
+            self._backoffs.pop(drawable, None)
             if is_live:
-                self._live.setdefault(thread_key)
+                self._live.setdefault(drawable)
             else:
-                self._live.pop(thread_key, None)
+                self._live.pop(drawable, None)
 
-    def _back_off(self, thread_key: str, *, at_least: float = 0.0) -> None:
-        """Leave a thread alone for a while, longer after each failure."""
-        _, last = self._backoffs.get(thread_key, (0.0, _FIRST_BACKOFF / 2))
+    def _back_off(self, drawable: DrawableId, *, at_least: float = 0.0) -> None:
+        """Leave a drawable alone for a while, longer after each failure."""
+        _, last = self._backoffs.get(drawable, (0.0, _FIRST_BACKOFF / 2))
         length = max(min(last * 2, _MAX_BACKOFF), at_least)
-        self._backoffs[thread_key] = (self.now() + length, length)
+        self._backoffs[drawable] = (self.now() + length, length)
 
 
 async def _wait_for(event: asyncio.Event) -> None:

@@ -1,87 +1,101 @@
-"""Calls that Slack may still carry out late, though nobody heard its answer.
+"""Calls that Slack may still carry out late, though their answers never came.
 
 A post that could not be found, and so was sent again, may come out of Slack's queues after
 all; an old update may come after the last one.  Neither can be prevented from here.  So what
-was in doubt is looked at once more when Slack has had its time: a message that is there twice
+was uncertain is checked once more when Slack has had its time: a message that is there twice
 is deleted once, and one that was updated is updated again.
 
-Doubts are kept in the database too: whoever draws next takes over those of a bot that died.
+Uncertain writes are kept in the database too: the next drawer takes over those of a bot that
+died.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bot.slack.ports import UncertainWriteStore
-from core.domain.runs.snapshot import UncertainWrite, UncertainWriteKind
+from core.domain.drawables import DrawableId, UncertainWrite, UncertainWriteKind
 
 RECHECK_AFTER = timedelta(seconds=60)
 
 
 @dataclass
 class UncertainWrites:
-    """Slots of threads to be looked at again, and when.
+    """Slots of drawables to be checked again, and when.
 
     Attributes:
         clock: The time of the day, by which they are kept.
         now: A monotonic clock in seconds.
     """
 
-    threads: UncertainWriteStore
+    store: UncertainWriteStore
     clock: Callable[[], datetime]
     now: Callable[[], float]
     after: timedelta = RECHECK_AFTER
-    _due: dict[tuple[str, str, UncertainWriteKind], float] = field(default_factory=dict)
+    _due: dict[tuple[DrawableId, str, UncertainWriteKind], float] = field(default_factory=dict)
 
-    async def take_over(self, *, team_id: str) -> None:
-        """Remember what whoever drew before was in doubt about, or was just changing.
+    async def take_over(self, *, team_id: str, heads: Mapping[str, str]) -> None:
+        """Remember what the drawer before was uncertain about, or was just changing.
+
+        Args:
+            team_id: The workspace.
+            heads: The slot of the first message of each kind that is drawn here.
 
         Raises:
             Unavailable: If the database cannot be reached.
         """
-        await self.threads.mark_all_uncertain(team_id=team_id, due_at=self.clock() + self.after)
-        for one in await self.threads.uncertain_writes(team_id=team_id):
-            # Machines' clocks differ; none of them makes a doubt last longer than it does.
-            left = min(max(one.due_at - self.clock(), timedelta(0)), self.after)
-            key = one.thread_key, one.slot, one.kind
+        await self.store.mark_all_uncertain(
+            team_id=team_id, heads=set(heads.values()), due_at=self.clock() + self.after
+        )
+        for write in await self.store.uncertain_writes(team_id=team_id):
+            if write.drawable_kind not in heads:
+                continue
+            # Machines' clocks differ; none of them makes this last longer than it does.
+            left = min(max(write.due_at - self.clock(), timedelta(0)), self.after)
+            key = write.drawable, write.slot, write.kind
             self._due.setdefault(key, self.now() + left.total_seconds())
 
-    async def add(self, thread_key: str, slot: str, kind: UncertainWriteKind) -> None:
-        """Remember to look at a message once more; a later doubt moves the look back.
+    async def add(self, drawable: DrawableId, slot: str, kind: UncertainWriteKind) -> None:
+        """Remember to check a message once more; added again it is due later.
 
         Raises:
             Unavailable: If the database cannot be reached; it is remembered here all the same.
         """
-        self._due[thread_key, slot, kind] = self.now() + self.after.total_seconds()
-        due_at = self.clock() + self.after
-        await self.threads.record_uncertain_write(
-            UncertainWrite(thread_key=thread_key, slot=slot, kind=kind, due_at=due_at)
+        self._due[drawable, slot, kind] = self.now() + self.after.total_seconds()
+        await self.store.record_uncertain_write(
+            UncertainWrite(
+                drawable_kind=drawable.kind,
+                thread_key=drawable.key,
+                slot=slot,
+                kind=kind,
+                due_at=self.clock() + self.after,
+            )
         )
 
-    def due_threads(self) -> set[str]:
-        """Threads in which something is to be looked at now."""
+    def due_drawables(self) -> set[DrawableId]:
+        """Drawables of which something is to be checked now."""
         now = self.now()
-        return {thread_key for (thread_key, _, _), at in self._due.items() if at <= now}
+        return {drawable for (drawable, _, _), at in self._due.items() if at <= now}
 
-    def due(self, thread_key: str) -> list[tuple[str, UncertainWriteKind]]:
-        """What is to be looked at in a thread now; who has done so says `settle`."""
+    def due(self, drawable: DrawableId) -> list[tuple[str, UncertainWriteKind]]:
+        """What is to be checked of a drawable now; `resolve` says that it was."""
         now = self.now()
         return [
             (slot, kind)
-            for (key, slot, kind), at in self._due.items()
-            if key == thread_key and at <= now
+            for (owner, slot, kind), at in self._due.items()
+            if owner == drawable and at <= now
         ]
 
-    async def resolve(self, thread_key: str, slot: str, kind: UncertainWriteKind) -> None:
-        """Forget a doubt that was looked at.
+    async def resolve(self, drawable: DrawableId, slot: str, kind: UncertainWriteKind) -> None:
+        """Forget an uncertain write that was checked.
 
         Raises:
-            Unavailable: If the database cannot be reached; it is looked at again then.
+            Unavailable: If the database cannot be reached; it is checked again then.
         """
-        await self.threads.resolve_uncertain_write(thread_key, slot, kind)
-        self._due.pop((thread_key, slot, kind), None)
+        await self.store.resolve_uncertain_write(drawable, slot, kind)
+        self._due.pop((drawable, slot, kind), None)
 
     def __len__(self) -> int:
         return len(self._due)

@@ -22,7 +22,7 @@ from bot.slack.commands.parser import parse_mention, parse_slash
 from bot.slack.inbound.answers import PrivateAnswers
 from bot.slack.inbound.request import SlackRequest
 from bot.slack.listeners.kills import KillActions
-from bot.slack.ports import FleetReader, RunOperations, StatsReader
+from bot.slack.ports import Drawables, FleetReader, RunOperations, StatsReader
 from bot.slack.views import receipts
 from bot.slack.views.fleet import fleet_message
 from bot.slack.views.help import help_message
@@ -55,6 +55,7 @@ class BotActions:
     kills: KillActions
     stats: StatsReader
     fleet: FleetReader
+    drawables: Drawables
     slack: Slack
     answers: PrivateAnswers
     team_id: str

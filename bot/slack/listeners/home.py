@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
+from bot.slack.drawing.kinds import home_request
 from bot.slack.inbound.request import SlackRequest
 from bot.slack.listeners.actions import BotActions
-from bot.slack.views.home import home_view
 from core.domain.actor import Actor
-from core.domain.runs.request import RunFilter
 
-_SHOWN = 10
+# Slack does not tell when the tab is closed, and tells again when it is opened again.
+HOME_DURATION = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
 class HomeTab:
-    """Drawn anew whenever somebody opens it."""
+    """Drawn anew when somebody opens it, and kept true for a while.
+
+    Whether they may look is decided when they open it, and holds for that while.
+    """
 
     actions: BotActions
 
-    async def show(self, request: SlackRequest, actor: Actor) -> None:
-        """Show the person's own runs, and what is live."""
-        if request.text != "home":
+    async def show(self, request: SlackRequest, actor: Actor) -> None:  # noqa: ARG002
+        """Have the person's own runs, and what is live, shown."""
+        if request.text != "home" or request.user_id is None:
             return
-        runs = self.actions.runs
-        mine = await runs.list_runs(RunFilter(mine=True), by=actor, limit=_SHOWN)
-        live = await runs.list_runs(RunFilter(live=True), by=actor, limit=_SHOWN)
-        view = home_view(mine=mine, live=live, now=self.actions.clock())
-        await self.actions.slack.call("views.publish", user_id=request.user_id, view=view)
+        await self.actions.drawables.activate(
+            home_request(team_id=self.actions.team_id, user_id=request.user_id),
+            duration=HOME_DURATION,
+        )

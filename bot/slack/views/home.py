@@ -1,11 +1,10 @@
-"""The App Home: a person's own runs and what is live, drawn anew whenever it is opened."""
+"""The App Home: a person's own runs and what is live, kept true while it is open."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
 
-from bot.slack import dates
 from bot.slack.views import blocks
 from bot.slack.views.lists import run_lines
 from bot.slack.views.message import Block, View
@@ -24,7 +23,7 @@ def home_view(*, mine: Sequence[RunSnapshot], live: Sequence[RunSnapshot], now: 
         ),
         *_run_section("Live now", live, "Nothing is running or waiting.", now),
         *_run_section("Your runs", mine, "You have not started a run yet.", now),
-        blocks.context(f"As of {dates.clock_time(now)}. Open this tab again for the newest."),
+        blocks.context("This tab follows what happens for a few minutes after you open it."),
     ]
     return {"type": "home", "blocks": drawn}
 

@@ -23,9 +23,20 @@ class Message:
 
 
 @dataclass(frozen=True, kw_only=True)
+class HomeView:
+    """What is published on a person's Home tab."""
+
+    view: View
+
+
+@dataclass(frozen=True, kw_only=True)
 class TextFile:
     """A text too long for a message."""
 
     name: str
     title: str
     content: str
+
+
+# What a drawable consists of.
+Content = Message | TextFile | HomeView

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from decimal import Decimal
-from enum import StrEnum
-from uuid import UUID
 
 from core.domain.actor import User
 from core.domain.fleet.workers import Hold
@@ -62,76 +59,19 @@ class RunSnapshot:
     notices: tuple[EventRecord, ...] = ()
 
 
-class SlackMessageState(StrEnum):
-    """The known state of a message in Slack.
-
-    `SENDING` is stored before the call.  After a crash or a lost answer it is unknown whether the
-    message exists, and it is searched for before it is sent again.
-    """
-
-    SENDING = "sending"
-    SHOWN = "shown"
-    GONE = "gone"
-
-
-@dataclass(frozen=True, kw_only=True)
-class SlackMessage:
-    """One row of `slack_messages`: a message in Slack and the version that it shows.
-
-    Attributes:
-        thread_key: `run_id` of the run whose card heads the thread.
-        slot: The message's role in the thread: `card`, `result:<run_id>`, …
-        version: The version of the run that was drawn.
-        content_hash: The hash of the content last sent; the same content is not sent again.
-        attempts: How many times it had to be posted again; a deleted card is, but only once.
-    """
-
-    id: UUID
-    thread_key: str
-    slot: str
-    channel_id: str
-    state: SlackMessageState
-    updated_at: datetime
-    message_ts: str | None = None
-    thread_ts: str | None = None
-    version: int = 0
-    content_hash: str | None = None
-    attempts: int = 0
-    error: str | None = None
-
-
-class UncertainWriteKind(StrEnum):
-    """What Slack may have done after its answer was lost."""
-
-    POSTED_TWICE = "posted_twice"
-    OVERWRITTEN = "overwritten"
-
-
-@dataclass(frozen=True, kw_only=True)
-class UncertainWrite:
-    """A message to check again after a call to Slack with an unknown result.
-
-    Attributes:
-        due_at: When to check; Slack has certainly finished the call by then.
-    """
-
-    thread_key: str
-    slot: str
-    kind: UncertainWriteKind
-    due_at: datetime
-
-
 @dataclass(frozen=True, kw_only=True)
 class Thread:
-    """Everything from which a Slack thread is drawn.
-
-    Attributes:
-        legs: The runs of the session, oldest first.
-        messages: The messages that are shown, by slot.
-    """
+    """Everything one Slack thread is drawn from: its legs, oldest first."""
 
     thread_key: str
     team_id: str
     channel_id: str
     legs: tuple[RunSnapshot, ...]
-    messages: dict[str, SlackMessage] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PersonalRuns:
+    """What a person's own page is drawn from, the newest first."""
+
+    mine: tuple[RunSnapshot, ...]
+    live: tuple[RunSnapshot, ...]

@@ -7,6 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, insert, or_, select, tuple_, update
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.fleet.attempt import STALLED_AFTER, AttemptRecord, LiveAttempt
@@ -200,6 +201,17 @@ async def live(session: AsyncSession) -> list[LiveAttempt]:
 async def of_run(session: AsyncSession, run: UUID) -> list[AttemptRecord]:
     """List all attempts of a run, oldest first."""
     return await _list(session, AttemptRow.run_id == run)
+
+
+async def newest_hosts(session: AsyncSession, runs: Collection[UUID]) -> dict[UUID, str]:
+    """The machine of the newest attempt of each of these runs that has any."""
+    rows = await session.execute(
+        select(AttemptRow.run_id, AttemptRow.host)
+        .where(AttemptRow.run_id.in_(list(runs)))
+        .order_by(AttemptRow.run_id, AttemptRow.started_at.desc(), AttemptRow.attempt.desc())
+        .ext(distinct_on(AttemptRow.run_id))
+    )
+    return {row.run_id: row.host for row in rows}
 
 
 async def _list(session: AsyncSession, *conditions: ColumnElement[bool]) -> list[AttemptRecord]:

@@ -159,7 +159,7 @@ async def bump_versions(session: AsyncSession, run_ids: Collection[str]) -> None
     await session.execute(
         update(RunRow)
         .where(RunRow.id.in_(_unlocked_ids(RunRow.run_id.in_(list(run_ids)), _PENDING)))
-        .values(version=NEXT_VERSION, is_drawn=False)
+        .values(version=NEXT_VERSION)
         .execution_options(synchronize_session=False)
     )
 

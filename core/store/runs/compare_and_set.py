@@ -59,7 +59,7 @@ async def _update(
     row: RunRow | None = await session.scalar(
         update(RunRow)
         .where(*conditions)
-        .values(**columns, version=NEXT_VERSION, updated_at=now, is_drawn=False)
+        .values(**columns, version=NEXT_VERSION, updated_at=now)
         .returning(RunRow)
         .execution_options(synchronize_session=False)
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
@@ -178,22 +178,46 @@ async def of_thread(session: AsyncSession, thread_key: str) -> list[Run]:
     return await _legs(session, select(RunRow).where(RunRow.thread_key == thread_key))
 
 
-async def total_of_session(session: AsyncSession, session_id: UUID) -> SessionTotal:
-    """Add up the runs of a session; the cost is `reported` only if every known part is."""
-    legs, turns, cost, estimated = (
-        await session.execute(
-            select(
-                func.count(),
-                func.coalesce(func.sum(RunRow.turns), 0),
-                func.sum(RunRow.cost_estimate),
-                func.count().filter(RunRow.cost_source == CostSource.ESTIMATED),
-            ).where(RunRow.session_id == session_id)
+async def totals_of_sessions(
+    session: AsyncSession, session_ids: Collection[UUID]
+) -> dict[UUID, SessionTotal]:
+    """All legs of each session added up; a cost is `reported` only if every part of it is."""
+    rows = await session.execute(
+        select(
+            RunRow.session_id,
+            func.count().label("legs"),
+            func.coalesce(func.sum(RunRow.turns), 0).label("turns"),
+            func.sum(RunRow.cost_estimate).label("cost"),
+            func.count().filter(RunRow.cost_source == CostSource.ESTIMATED).label("estimated"),
         )
-    ).one()
-    source = None
-    if cost is not None:
-        source = CostSource.ESTIMATED if estimated else CostSource.REPORTED
-    return SessionTotal(legs=legs, turns=turns, cost_usd=cost, cost_source=source)
+        .where(RunRow.session_id.in_(list(session_ids)))
+        .group_by(RunRow.session_id)
+    )
+    return {
+        row.session_id: SessionTotal(
+            legs=row.legs,
+            turns=row.turns,
+            cost_usd=row.cost,
+            cost_source=None
+            if row.cost is None
+            else CostSource.ESTIMATED
+            if row.estimated
+            else CostSource.REPORTED,
+        )
+        for row in rows
+    }
+
+
+async def threads_with_live_run(
+    session: AsyncSession, thread_keys: Collection[str]
+) -> frozenset[str]:
+    """Those of the threads that have a live run."""
+    keys = await session.scalars(
+        select(RunRow.thread_key).where(
+            RunRow.thread_key.in_(list(thread_keys)), RunRow.status.in_(sorted(LIVE_STATUSES))
+        )
+    )
+    return frozenset(key for key in keys if key is not None)
 
 
 async def running(session: AsyncSession) -> list[Run]:

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import delete, literal, or_, select
+from sqlalchemy import and_, delete, literal, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.domain.runs.snapshot import SlackMessageState, UncertainWrite, UncertainWriteKind
-from core.store.tables.runs import RunRow
+from core.domain.drawables import (
+    DrawableId,
+    SlackMessageState,
+    UncertainWrite,
+    UncertainWriteKind,
+)
+from core.store.slack.drawables import open_of_team
+from core.store.tables.drawables import DrawableRow
 from core.store.tables.slack import SlackMessageRow, UncertainWriteRow
 
-CARD = "card"
-_KEY = ("thread_key", "slot", "kind")
+_KEY = ("drawable_kind", "thread_key", "slot", "kind")
 
 
 async def add(session: AsyncSession, write: UncertainWrite) -> None:
-    """Keep a doubt; noted again it is due later."""
+    """Keep an uncertain write; kept again it is due later."""
     statement = insert(UncertainWriteRow).values(
-        thread_key=write.thread_key,
-        slot=write.slot,
-        kind=write.kind,
-        due_at=write.due_at,
+        **{name: getattr(write, name) for name in (*_KEY, "due_at")}
     )
     await session.execute(
         statement.on_conflict_do_update(
@@ -31,23 +34,40 @@ async def add(session: AsyncSession, write: UncertainWrite) -> None:
     )
 
 
-async def add_for_open_threads(
-    session: AsyncSession, *, team_id: str, changed_since: datetime, due_at: datetime
+async def add_for_open(
+    session: AsyncSession,
+    *,
+    team_id: str,
+    heads: Collection[str],
+    changed_since: datetime,
+    due_at: datetime,
+    now: datetime,
 ) -> None:
-    """Doubt the cards of all threads that are not drawn to their end, and what changed lately.
+    """Keep as uncertain what the drawer before may have been changing at its end.
 
-    A change that was under way when its bot died may come after the ones of the next.
+    That is what changed lately, and the first message of all that is open: a change that was
+    under way when its process died may come after the ones of the next.
+
+    Args:
+        session: Of the caller.
+        team_id: The workspace.
+        heads: Slots of first messages.
+        changed_since: Since when a change is a late one.
+        due_at: When to look.
+        now: The present.
     """
-    threads = select(RunRow.thread_key).where(RunRow.slack_team_id == team_id, ~RunRow.is_drawn)
     messages = select(
+        SlackMessageRow.drawable_kind,
         SlackMessageRow.thread_key,
         SlackMessageRow.slot,
         literal(UncertainWriteKind.OVERWRITTEN.value),
         literal(due_at, type_=UncertainWriteRow.due_at.type),
     ).where(
-        SlackMessageRow.thread_key.in_(threads),
+        tuple_(SlackMessageRow.drawable_kind, SlackMessageRow.thread_key).in_(
+            open_of_team(team_id, now=now)
+        ),
         SlackMessageRow.state == SlackMessageState.SHOWN,
-        or_(SlackMessageRow.slot == CARD, SlackMessageRow.updated_at >= changed_since),
+        or_(SlackMessageRow.slot.in_(sorted(heads)), SlackMessageRow.updated_at >= changed_since),
         # A file is never changed.
         SlackMessageRow.slot.not_like("file:%"),
     )
@@ -60,12 +80,13 @@ async def add_for_open_threads(
 
 
 async def resolve(
-    session: AsyncSession, thread_key: str, slot: str, kind: UncertainWriteKind
+    session: AsyncSession, drawable: DrawableId, slot: str, kind: UncertainWriteKind
 ) -> None:
-    """Forget a doubt, if it is there."""
+    """Forget an uncertain write, if it is there."""
     await session.execute(
         delete(UncertainWriteRow).where(
-            UncertainWriteRow.thread_key == thread_key,
+            UncertainWriteRow.drawable_kind == drawable.kind,
+            UncertainWriteRow.thread_key == drawable.key,
             UncertainWriteRow.slot == slot,
             UncertainWriteRow.kind == kind,
         )
@@ -73,11 +94,17 @@ async def resolve(
 
 
 async def of_team(session: AsyncSession, team_id: str) -> list[UncertainWrite]:
-    """All doubts about a team's threads, those that are due first before the others."""
+    """All uncertain writes of a team's drawables, those that are due first before the others."""
     rows = await session.scalars(
         select(UncertainWriteRow)
-        .join(RunRow, RunRow.run_id == UncertainWriteRow.thread_key)
-        .where(RunRow.slack_team_id == team_id)
+        .join(
+            DrawableRow,
+            and_(
+                DrawableRow.kind == UncertainWriteRow.drawable_kind,
+                DrawableRow.key == UncertainWriteRow.thread_key,
+            ),
+        )
+        .where(DrawableRow.team_id == team_id)
         .order_by(UncertainWriteRow.due_at)
     )
     return [row.to_uncertain_write() for row in rows]

@@ -28,12 +28,7 @@ from core.store.tables.types import COST, Json
 
 
 class RunRow(Row):
-    """One row of `workflow_runs`.
-
-    Attributes:
-        is_drawn: Whether the run has ended and its thread shows so.  False all its life, so
-            that the index of what is to be drawn is touched twice a run, not twice a second.
-    """
+    """One row of `workflow_runs`."""
 
     __tablename__ = "workflow_runs"
     __table_args__ = (
@@ -74,12 +69,6 @@ class RunRow(Row):
             text("priority DESC"),
             "created_at",
             postgresql_where=text(check_in("status", LIVE_STATUSES)),
-        ),
-        Index(
-            "idx_workflow_runs_undrawn",
-            "slack_team_id",
-            "thread_key",
-            postgresql_where=text("NOT is_drawn AND slack_channel_id IS NOT NULL"),
         ),
     )
 
@@ -147,4 +136,3 @@ class RunRow(Row):
         String(50), server_default=OnWorkerLost.RESUME.value
     )
     queue_reason: Mapped[str | None] = mapped_column(String(50))
-    is_drawn: Mapped[bool] = mapped_column(server_default=text("false"))

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, CheckConstraint, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from core.domain.runs.snapshot import (
+from core.domain.drawables import (
     SlackMessage,
     SlackMessageState,
     UncertainWrite,
@@ -24,12 +24,13 @@ class SlackMessageRow(Row):
     __tablename__ = "slack_messages"
     __table_args__ = (
         CheckConstraint(check_in("state", SlackMessageState), name="valid_slack_message_state"),
-        Index("uq_slack_messages_slot", "thread_key", "slot", unique=True),
+        Index("uq_slack_messages_slot", "drawable_kind", "thread_key", "slot", unique=True),
         Index("idx_slack_messages_place", "channel_id", "message_ts"),
         Index("idx_slack_messages_gone", "channel_id", postgresql_where=text("state = 'gone'")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
+    drawable_kind: Mapped[str] = mapped_column(String(50), server_default="thread")
     thread_key: Mapped[str]
     slot: Mapped[str]
     channel_id: Mapped[str] = mapped_column(String(32))
@@ -46,6 +47,7 @@ class SlackMessageRow(Row):
         """The domain value."""
         return SlackMessage(
             id=self.id,
+            drawable_kind=self.drawable_kind,
             thread_key=self.thread_key,
             slot=self.slot,
             channel_id=self.channel_id,
@@ -68,6 +70,9 @@ class UncertainWriteRow(Row):
         CheckConstraint(check_in("kind", UncertainWriteKind), name="valid_uncertain_write_kind"),
     )
 
+    drawable_kind: Mapped[str] = mapped_column(
+        String(50), primary_key=True, server_default="thread"
+    )
     thread_key: Mapped[str] = mapped_column(primary_key=True)
     slot: Mapped[str] = mapped_column(primary_key=True)
     kind: Mapped[str] = mapped_column(String(50), primary_key=True)
@@ -76,6 +81,7 @@ class UncertainWriteRow(Row):
     def to_uncertain_write(self) -> UncertainWrite:
         """The domain value."""
         return UncertainWrite(
+            drawable_kind=self.drawable_kind,
             thread_key=self.thread_key,
             slot=self.slot,
             kind=UncertainWriteKind(self.kind),

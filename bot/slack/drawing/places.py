@@ -1,0 +1,58 @@
+"""Where a drawable is shown: its channel, or the conversation with a person."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import uuid4
+
+from bot.slack.client.refusals import RefusalKind, refusal_kind
+from bot.slack.client.web_api import SlackRefused
+from bot.slack.drawing.diff import ActionKind, DrawAction
+from bot.slack.ports import MessageStore
+from core.domain.drawables import Drawable, SlackMessage, SlackMessageState
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PlaceFinder:
+    """Finds where to send."""
+
+    store: MessageStore
+    direct_channel: Callable[[str], Awaitable[str]]
+    clock: Callable[[], datetime]
+
+    async def channel_of(self, drawable: Drawable, action: DrawAction) -> str | None:
+        """The channel, or for a Home tab the person; `None` if there is none, which is kept.
+
+        Raises:
+            SlackError: Slack cannot be asked now where a person is to be found.
+        """
+        user_id = drawable.place.user_id
+        if action.channel_id is not None or user_id is None:
+            return action.channel_id
+        if action.kind is ActionKind.PUBLISH:
+            return user_id
+        try:
+            return await self.direct_channel(user_id)
+        except SlackRefused as error:
+            if refusal_kind(error.name) is not RefusalKind.PLACE_LOST:
+                raise
+            # They have left the team, or take no messages of apps.
+            log.info("%s of %s: %s", action.slot, drawable.id, error.name)
+            row = SlackMessage(
+                id=action.current.id if action.current else uuid4(),
+                drawable_kind=drawable.id.kind,
+                thread_key=drawable.id.key,
+                slot=action.slot,
+                channel_id="",
+                state=SlackMessageState.GONE,
+                error=error.name,
+                version=drawable.desired_version,
+                updated_at=self.clock(),
+            )
+            await self.store.save_message(row)
+            return None

@@ -1,0 +1,25 @@
+"""The end of a run, told to its owner where its thread cannot be written to any more."""
+
+from __future__ import annotations
+
+from bot.slack import text
+from bot.slack.views import blocks
+from bot.slack.views.message import Message
+from bot.slack.views.thread.card import summary_line
+from bot.slack.views.thread.replies import result_message
+from core.domain.runs.snapshot import Thread
+
+
+def owner_notice(thread: Thread) -> Message:
+    """Draw the last leg's end for a direct message."""
+    leg = thread.legs[-1]
+    line = summary_line(leg)
+    channel_words = text.channel(thread.channel_id) or "its channel"
+    lead = (
+        f"{line}\n`{leg.run.run_id}` has ended, and its thread in {channel_words} takes no more "
+        "messages "
+        "of mine. "
+        f"`/workflow status {leg.run.run_id}` shows it in any channel I am in."
+    )
+    ending = result_message(leg)
+    return Message(text=line, blocks=(blocks.section(lead), *(ending.blocks if ending else ())))

@@ -71,7 +71,11 @@ OnStarted = Callable[[RunningApp], None]
 
 
 def _log_started(running: RunningApp) -> None:
-    log.info("started; readiness at %s/readyz", running.url)
+    log.info(
+        "started; readiness at %s/readyz",
+        running.url,
+        extra={"event": "app.started", "url": running.url},
+    )
 
 
 async def run_process(
@@ -148,7 +152,7 @@ async def serve(
                 raise error.__cause__ from None
             raise
         finally:
-            log.info("stopping")
+            log.info("stopping", extra={"event": "app.stop_requested"})
             if node is not None:
                 await _stop_worker(node, process, settings.config.worker.drain)
             if slack is not None:
@@ -161,7 +165,9 @@ async def _stop_worker(node: Node, process: AppProcess, drain: timedelta) -> Non
 
     async def skip_drain() -> None:
         await process.skip_drain_requested.wait()
-        log.warning("asked twice to stop: runs in hand are handed over now")
+        log.warning(
+            "asked twice to stop: live runs are handed over now", extra={"event": "drain.skipped"}
+        )
         node.skip_drain()
 
     skip_watch = asyncio.create_task(skip_drain(), name="hasten")
@@ -177,7 +183,7 @@ def _credentials(settings: Settings) -> SlackCredentials:
     if problems:
         raise BadSetting("Slack", " ".join(problems))
     for line in warnings_of(credentials, settings.slack.variable_names):
-        log.warning("%s", line)
+        log.warning("slack settings: %s", line, extra={"event": "slack_settings.questioned"})
     return credentials
 
 

@@ -56,7 +56,12 @@ class DatabaseWait:
             nonlocal is_logged
             if not is_logged:
                 seconds = self.limit.total_seconds()
-                log.warning("%s; waiting for it, up to %.0f s", error, seconds)
+                log.warning(
+                    "%s; waiting for it, up to %.0f s",
+                    error,
+                    seconds,
+                    extra={"event": "database_wait.started", "limit_seconds": seconds},
+                )
                 is_logged = True
 
         return await retry(

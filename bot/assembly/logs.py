@@ -21,9 +21,9 @@ _LEVELS = {"debug", "info", "warning", "error"}
 _PAYLOAD_LOGGERS = ("slack_bolt", "slack_sdk", "slack_sdk.web.async_client")
 # What they report reaches us as an exception or an event, and is logged where it is handled.
 _REPORTED_ELSEWHERE = ("claude_agent_sdk",)
-# Complains every second while Postgres is away; the worker says so itself, once.
+# Complains every second while Postgres is unreachable; the worker says so once.
 _REPETITIVE_LOGGERS = ("psycopg.pool",)
-# Their INFO is about their own inner life.
+# Their INFO describes their own internals.
 _CHATTY_LOGGERS = ("procrastinate", "apscheduler", "aiohttp.access", "alembic", "asyncio")
 
 # Loggers are named by their module.

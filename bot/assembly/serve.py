@@ -70,11 +70,20 @@ class AppProcess:
             await asyncio.wait(set(self._parts), timeout=_END_LIMIT.total_seconds())
         for task, name in self._parts.items():
             if not task.done():
-                log.error("%s does not end and is left", name)
+                log.error(
+                    "%s does not end and is left",
+                    name,
+                    extra={"event": "part.stop_timed_out", "part": name},
+                )
                 continue
             error = None if task.cancelled() else task.exception()
             if error is not None and task not in self._reported:
-                log.error("%s failed at the end: %s", name, error)
+                log.error(
+                    "%s failed at the end: %s",
+                    name,
+                    error,
+                    extra={"event": "part.failed", "part": name},
+                )
 
 
 @asynccontextmanager
@@ -125,4 +134,10 @@ async def run_with_limit(
         async with asyncio.timeout(limit.total_seconds()):
             await action()
     except TimeoutError:
-        log.warning("%s took longer than %s s and was left", name, limit.total_seconds())
+        seconds = limit.total_seconds()
+        log.warning(
+            "%s took longer than %s s and was left",
+            name,
+            seconds,
+            extra={"event": "shutdown_step.timed_out", "step": name, "limit_seconds": seconds},
+        )

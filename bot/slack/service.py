@@ -86,7 +86,16 @@ class SlackService:
             installation = await wait_for_slack(
                 slack, self.credentials, needed_scopes=self.needed_scopes
             )
-            log.info("slack workspace %s, as %s", installation.team_name, installation.bot_name)
+            log.info(
+                "slack workspace %s, as %s",
+                installation.team_name,
+                installation.bot_name,
+                extra={
+                    "event": "slack.identified",
+                    "team_id": installation.team_id,
+                    "bot_user_id": installation.bot_user_id,
+                },
+            )
             self.runtime = await stack.enter_async_context(
                 open_slack_runtime(
                     slack,
@@ -158,9 +167,17 @@ async def wait_for_slack(
         try:
             return await check_slack(slack, credentials, needed_scopes=needed_scopes)
         except RateLimited as error:
-            log.warning("slack lets nobody in yet: %s", error)
+            log.warning(
+                "slack limits the rate of calls at the start: %s",
+                error,
+                extra={"event": "slack.rate_limited", "retry_seconds": error.seconds},
+            )
             await asyncio.sleep(error.seconds)
         except SlackUnreachable as error:
-            log.warning("slack does not answer yet: %s", error)
+            log.warning(
+                "slack is unreachable: %s",
+                error,
+                extra={"event": "slack.unreachable", "retry_seconds": pause},
+            )
             await asyncio.sleep(pause)
             pause = min(2 * pause, _MAX_RETRY_DELAY)

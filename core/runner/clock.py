@@ -92,7 +92,7 @@ class Clock:
                 async with self.leadership() as lead:
                     await self._run_until(lead.lost)
             except (Unavailable, OSError) as error:
-                log.warning("the clock stopped: %s", error)
+                log.warning("the clock stopped: %s", error, extra={"event": "clock.stopped"})
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def _run_until(self, lost: asyncio.Event) -> None:
@@ -113,7 +113,7 @@ class Clock:
             )
         scheduler.start()
         self.is_leading = True
-        log.info("this process keeps the clock")
+        log.info("this process keeps the clock", extra={"event": "clock.started"})
         try:
             await lost.wait()
         finally:
@@ -125,8 +125,17 @@ async def _call(job: ClockJob) -> None:
     try:
         await job.act()
     except Unavailable as error:
-        log.warning("the clock could not %s: %s", job.name, error)
+        log.warning(
+            "the clock could not %s: %s",
+            job.name,
+            error,
+            extra={"event": "clock_job.failed", "job": job.name},
+        )
     except asyncio.CancelledError:
         # The clock was stopped during the call.  The task ends here: if the cancellation were
         # passed on, APScheduler would log it as a failure, with a traceback.
-        log.info("the clock was stopped before it could %s; the next one does", job.name)
+        log.info(
+            "the clock stopped while it was to %s; the next one does",
+            job.name,
+            extra={"event": "clock_job.cancelled", "job": job.name},
+        )

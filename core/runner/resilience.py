@@ -63,7 +63,11 @@ async def run_uninterrupted(coroutine: Coroutine[Any, Any, T], *, name: str) -> 
         try:
             await asyncio.wait({task})
         except asyncio.CancelledError:
-            log.debug("%s goes on although it was cancelled", name)
+            log.debug(
+                "%s continues although it was cancelled",
+                name,
+                extra={"event": "cancellation.deferred", "task": name},
+            )
     return task.result()
 
 

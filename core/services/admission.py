@@ -148,7 +148,16 @@ class AdmissionService:
             before = await cap_rows.read(session)
             if before != caps:
                 await cap_rows.write(session, caps, now=now)
-                log.info("the fleet's caps change from %s to %s", before.as_text, caps.as_text)
+                log.info(
+                    "the fleet's caps change from %s to %s",
+                    before.as_text,
+                    caps.as_text,
+                    extra={
+                        "event": "fleet_caps.changed",
+                        "before": before.as_text,
+                        "after": caps.as_text,
+                    },
+                )
             await admit(session, now=now)
 
     async def admit_waiting(self) -> list[Run]:

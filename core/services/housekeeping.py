@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 
 from core.queue import jobs
@@ -65,7 +65,12 @@ class HousekeepingService:
                 changes=await changes.delete_older(session, age=FEED_RETENTION),
             )
         if deleted.deliveries or deleted.jobs:
-            log.info("deleted %s old deliveries, %s old jobs", deleted.deliveries, deleted.jobs)
+            log.info(
+                "deleted %s old deliveries, %s old jobs",
+                deleted.deliveries,
+                deleted.jobs,
+                extra={"event": "expired_rows.deleted", **asdict(deleted)},
+            )
         return deleted
 
     def leadership(self) -> AbstractAsyncContextManager[leadership.Leadership]:

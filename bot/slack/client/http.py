@@ -86,7 +86,16 @@ def slack_route(app: AsyncApp, *, signing_secret: str, now: Callable[[], float])
             # Seen already: nothing is done, and Slack must not be told to send it again.
             return web.Response(status=HTTPStatus.OK)
         if status is not None:
-            log.info("a request to %s was refused with %d", EVENTS_PATH, status)
+            log.info(
+                "a request to %s was refused with %d",
+                EVENTS_PATH,
+                status,
+                extra={
+                    "event": "http_request.rejected",
+                    "path": EVENTS_PATH,
+                    "status": int(status),
+                },
+            )
             return _refusal(status)
         answer = await app.async_dispatch(await to_bolt_request(request))
         if answer.status != HTTPStatus.OK:

@@ -32,6 +32,6 @@ def bolt_logger() -> logging.Logger:
     logger = logging.getLogger("bot.slack.bolt")
     if not any(isinstance(existing, PayloadFilter) for existing in logger.filters):
         logger.addFilter(PayloadFilter())
-    # Below, the libraries tell of their inner life, and at DEBUG they format every payload.
+    # Below, the libraries describe their internals, and at DEBUG they format every payload.
     logger.setLevel(logging.WARNING)
     return logger

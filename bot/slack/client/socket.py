@@ -76,7 +76,16 @@ class SocketConnection:
             async with asyncio.timeout(_CLOSE_LIMIT.total_seconds()):
                 await client.close()  # type: ignore[no-untyped-call]
         except (OSError, RuntimeError) as error:
-            log.info("a socket did not close well: %s", type(error).__name__)
+            log.info(
+                "slack socket %d did not close cleanly: %s",
+                self.number,
+                type(error).__name__,
+                extra={
+                    "event": "socket.close_failed",
+                    "socket": self.number,
+                    "error": type(error).__name__,
+                },
+            )
         # The SDK only cancels its tasks; they end in the next turns of the loop.
         tasks = (
             client.message_processor, client.current_session_monitor, client.message_receiver,
@@ -98,7 +107,14 @@ class SocketConnection:
             self._greeted_session = self._client.current_session
         elif control.get("type") == "disconnect":
             level = logging.INFO if control.get("reason") in _ROUTINE_REASONS else logging.WARNING
-            log.log(level, "slack ends socket %d: %s", self.number, control.get("reason"))
+            reason = str(control.get("reason"))
+            log.log(
+                level,
+                "slack ends socket %d: %s",
+                self.number,
+                reason,
+                extra={"event": "socket.end_announced", "socket": self.number, "reason": reason},
+            )
 
 
 class SocketPool:
@@ -160,17 +176,29 @@ class SocketPool:
         now = asyncio.get_running_loop().time()
         if await connection.is_receiving():
             if connection.number not in self._receiving:
-                log.info("slack socket %d is connected", connection.number)
+                log.info(
+                    "slack socket %d is connected",
+                    connection.number,
+                    extra={"event": "socket.connected", "socket": connection.number},
+                )
             self._receiving.add(connection.number)
             self._silent_since.pop(connection.number, None)
             return
         if connection.number in self._receiving:
-            log.warning("slack socket %d was lost; connecting again", connection.number)
+            log.warning(
+                "slack socket %d was lost; connecting again",
+                connection.number,
+                extra={"event": "socket.lost", "socket": connection.number},
+            )
         self._receiving.discard(connection.number)
         await connection.drop_stale_url()
         since = self._silent_since.setdefault(connection.number, now)
         if now - since > self._reconnect_after:
-            log.warning("slack socket %d is stuck; beginning anew", connection.number)
+            log.warning(
+                "slack socket %d is stuck; opening a new connection",
+                connection.number,
+                extra={"event": "socket.replaced", "socket": connection.number},
+            )
             self._silent_since[connection.number] = now
             await connection.reconnect()
 

@@ -160,7 +160,13 @@ class Slack:
             return SlackUnreachable(method, name)
         messages = (data.get("response_metadata") or {}).get("messages") or ()
         if messages:
-            log.warning("slack %s: %s (%s)", method, name, "; ".join(map(str, messages))[:300])
+            log.warning(
+                "slack %s: %s (%s)",
+                method,
+                name,
+                "; ".join(map(str, messages))[:300],
+                extra={"event": "slack_call.refused", "method": method, "error": name},
+            )
         return SlackRefused(method, name, needed=str(data.get("needed") or ""))
 
     async def direct_channel(self, user_id: str) -> str:
@@ -201,7 +207,10 @@ class Slack:
         Only Slack's own host, or the configured Web API's, is ever called.
         """
         if not self._is_response_url(url):
-            log.warning("a response URL of a foreign host was not called")
+            log.warning(
+                "a response URL of a foreign host was not called",
+                extra={"event": "response_url.rejected"},
+            )
             return False
         try:
             async with asyncio.timeout(self.timeout.total_seconds()):
@@ -211,7 +220,11 @@ class Slack:
                     await response.read()
                     return response.status == HTTPStatus.OK
         except (aiohttp.ClientError, OSError) as error:
-            log.info("response URL: %s", type(error).__name__)
+            log.info(
+                "a response URL could not be called: %s",
+                type(error).__name__,
+                extra={"event": "response_url.failed", "error": type(error).__name__},
+            )
             return False
 
     def _is_response_url(self, url: str) -> bool:

@@ -47,7 +47,11 @@ class PrivateAnswers:
         for send in senders:
             if await send(request, content):
                 return True
-        log.warning("a private answer found no way (%s)", request.kind)
+        log.warning(
+            "a private answer could not be delivered (%s)",
+            request.kind,
+            extra={"event": "answer.lost", **request.log_fields},
+        )
         return False
 
     async def replace_question(self, request: SlackRequest, message: Message | str) -> bool:
@@ -86,7 +90,11 @@ class PrivateAnswers:
             try:
                 channel, thread_ts = await self.slack.direct_channel(request.user_id), None
             except SlackError as error:
-                log.info("no direct message: %s", error)
+                log.info(
+                    "no direct message: %s",
+                    error,
+                    extra={"event": "direct_channel.open_failed", **request.log_fields},
+                )
                 return False
         # An ephemeral message may be told twice when its answer is lost, and vanishes; this
         # one stays, so it is looked for before it is sent again.
@@ -130,16 +138,29 @@ class PrivateAnswers:
                     return False
                 # The budget holds the next call back until Slack takes it.
             except SlackUnreachable as error:
-                log.info("%s, try %d", error, attempt)
+                log.info(
+                    "an answer may be lost: %s, try %d",
+                    error,
+                    attempt,
+                    extra={"event": "answer.retried", "method": method, "try": attempt},
+                )
                 await asyncio.sleep(0.2 * attempt)
                 try:
                     if was_delivered is not None and await was_delivered():
                         return True
                 except SlackError as lookup_error:
-                    log.info("not known whether an answer arrived: %s", lookup_error)
+                    log.info(
+                        "not known whether an answer arrived: %s",
+                        lookup_error,
+                        extra={"event": "answer.lookup_failed", "method": method},
+                    )
                     return False
             except SlackError as error:
-                log.info("no answer by %s", error)
+                log.info(
+                    "an answer was refused: %s",
+                    error,
+                    extra={"event": "answer.refused", "method": method},
+                )
                 return False
             else:
                 return True

@@ -38,7 +38,12 @@ class BackgroundTasks:
     def _on_task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("%s failed", task.get_name(), exc_info=error)
+            log.error(
+                "%s failed",
+                task.get_name(),
+                exc_info=error,
+                extra={"event": "background_task.failed", "task": task.get_name()},
+            )
 
     async def drain(self, limit: timedelta) -> int:
         """Wait for what is under way, then cancel the rest; answers how many were cancelled.
@@ -52,5 +57,9 @@ class BackgroundTasks:
             task.cancel()
         if rest:
             await asyncio.wait(rest, timeout=2)
-            log.warning("%d pieces of Slack work were cut off at shutdown", len(rest))
+            log.warning(
+                "%d background tasks were cancelled at shutdown",
+                len(rest),
+                extra={"event": "background_tasks.cancelled", "count": len(rest)},
+            )
         return len(rest)

@@ -193,10 +193,20 @@ class ErrorBoundary:
                     actor = await self.access.admit(request, action)
                     await handler(request, actor)
         except OpsError as error:
-            log.info("%s refused: %s", request.kind, error)
+            log.info(
+                "%s refused: %s",
+                request.kind,
+                error,
+                extra={"event": "request.refused", "code": error.code, **request.log_fields},
+            )
             return error
         except Exception:
             reference = secrets.token_hex(3)
-            log.exception("%s failed, ref %s", request.kind, reference)
+            log.exception(
+                "%s failed, ref %s",
+                request.kind,
+                reference,
+                extra={"event": "request.failed", "reference": reference, **request.log_fields},
+            )
             return UnexpectedFailure(reference)
         return None

@@ -67,10 +67,23 @@ class Intake:
                 async with asyncio.timeout(STORE_LIMIT.total_seconds()):
                     is_new = await self._inbox.receive(request.key, request.body)
             except (Unavailable, TimeoutError) as error:
-                log.warning("a delivery (%s) was not taken: %s", request.kind, type(error).__name__)
+                log.warning(
+                    "a delivery (%s) was not stored: %s",
+                    request.kind,
+                    type(error).__name__,
+                    extra={
+                        "event": "delivery.store_failed",
+                        "error": type(error).__name__,
+                        **request.log_fields,
+                    },
+                )
                 return self._answer_unstored(request.key, request)
             if not is_new:
-                log.info("duplicate delivery of %s dropped", request.kind)
+                log.info(
+                    "duplicate delivery of %s dropped",
+                    request.kind,
+                    extra={"event": "delivery.deduplicated", **request.log_fields},
+                )
                 # Without a body of its own Bolt would answer 404, and Slack try again.
                 return BoltResponse(status=200, body="")
         if request.key is not None:
@@ -87,7 +100,10 @@ class Intake:
                 await self._inbox.mark_done(request.key)
         except (Unavailable, TimeoutError):
             self._unrecorded.add(request.key)
-            log.warning("a handled delivery could not be noted yet")
+            log.warning(
+                "a handled delivery could not be marked as done yet",
+                extra={"event": "delivery.record_failed", **request.log_fields},
+            )
         else:
             self._unrecorded.discard(request.key)
         finally:
@@ -112,7 +128,11 @@ class Intake:
                 AsyncBoltRequest(mode="socket_mode", body=dict(body), context={_REPLAYED_KEY: key})
             )
         if count:
-            log.info("took up %d deliveries that a bot had left unfinished", count)
+            log.info(
+                "replayed %d deliveries that a bot had left unfinished",
+                count,
+                extra={"event": "deliveries.replayed", "count": count},
+            )
         return count
 
     async def keep_replaying(self, app: AsyncApp, *, every: timedelta = REPLAY_EVERY) -> None:
@@ -123,7 +143,11 @@ class Intake:
                     await self._record_done(key)
                 await self.replay_unfinished(app)
             except Unavailable as error:
-                log.warning("unfinished deliveries cannot be read: %s", error)
+                log.warning(
+                    "unfinished deliveries cannot be read: %s",
+                    error,
+                    extra={"event": "deliveries.read_failed"},
+                )
                 await asyncio.sleep(_OUTAGE_GRACE.total_seconds())
             await wait_for_any(self._has_unrecorded, seconds=every.total_seconds())
             self._has_unrecorded.clear()
@@ -137,7 +161,11 @@ class Intake:
                     async with asyncio.timeout(_RECORD_LIMIT.total_seconds()):
                         await self._inbox.renew_claims(claimed)
                 except (Unavailable, TimeoutError):
-                    log.warning("what is in hand could not be renewed")
+                    log.warning(
+                        "claims on %d deliveries could not be renewed",
+                        len(claimed),
+                        extra={"event": "delivery_claims.renew_failed", "count": len(claimed)},
+                    )
             await asyncio.sleep(every.total_seconds())
 
     def _answer_unstored(self, key: str, request: SlackRequest) -> BoltResponse:

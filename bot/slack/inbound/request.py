@@ -65,6 +65,16 @@ class SlackRequest:
         """Whether it comes from a direct conversation."""
         return self.channel_id is not None and self.channel_id.startswith("D")
 
+    @property
+    def log_fields(self) -> dict[str, object]:
+        """What log lines say about it: ids, none of its words."""
+        return {
+            "kind": self.kind.value,
+            "user_id": self.user_id,
+            "channel_id": self.channel_id,
+            "thread_ts": self.thread_ts,
+        }
+
 
 def parse_request(
     body: Mapping[str, Any], *, bot_user_id: str, is_replay: bool = False

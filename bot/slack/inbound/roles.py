@@ -65,7 +65,12 @@ class Roles:
             answer = await self._slack.call("usergroups.users.list", usergroup=group_id)
         except SlackError as error:
             # Closed, not open: a role that cannot be proven is not given.
-            log.warning("user group %s could not be read: %s", group_id, error)
+            log.warning(
+                "user group %s could not be read: %s",
+                group_id,
+                error,
+                extra={"event": "user_group.read_failed", "group_id": group_id},
+            )
             return frozenset()
         members = frozenset(str(member) for member in answer.get("users") or ())
         self._groups.setdefault(group_id, members)

@@ -105,7 +105,11 @@ class KillActions:
         try:
             await self.slack.call("views.open", trigger_id=request.trigger_id, view=view)
         except SlackError as error:
-            log.info("no form could be opened: %s", error)
+            log.info(
+                "no form could be opened: %s",
+                error,
+                extra={"event": "form.open_failed", **request.log_fields},
+            )
             return False
         return True
 

@@ -17,6 +17,7 @@ from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.run import StaleAttempt
 from core.runner.execution.attempt import Attempt, Cause, Changes, Prepared, Stopped
 from core.runner.execution.ledger import Ledger
+from core.runner.log_fields import log_fields
 from core.runner.resilience import retry_while_unavailable
 from core.store import events
 from core.store.runs.compare_and_set import bump_version
@@ -98,11 +99,20 @@ class Carrier:
                 attempt, failed=f"it took longer than {limit.total_seconds():.0f} s"
             )
         except OpsError as error:
-            log.warning("%s: work not carried: %s", attempt.run.run_id, error)
+            log.warning(
+                "%s: work not carried: %s",
+                attempt.run.run_id,
+                error,
+                extra=log_fields("work.carry_failed", attempt.run),
+            )
             await self._report_not_carried(attempt, failed=error.user_message)
         except Exception:
             # A run ends all the same.
-            log.exception("%s: work not carried", attempt.run.run_id)
+            log.exception(
+                "%s: work not carried",
+                attempt.run.run_id,
+                extra=log_fields("work.carry_failed", attempt.run),
+            )
             await self._report_not_carried(
                 attempt, failed="a fault of Signalbox; the worker's log has it"
             )
@@ -121,7 +131,12 @@ class Carrier:
         try:
             saved = await self._save_work_tree(attempt, workspace, stopped, changes)
         except WorkspaceError as error:
-            log.warning("%s: work tree not saved: %s", attempt.run.run_id, error)
+            log.warning(
+                "%s: work tree not saved: %s",
+                attempt.run.run_id,
+                error,
+                extra=log_fields("work_tree.save_failed", attempt.run),
+            )
             saved, problem = None, {"failed": "its uncommitted files could not be saved"}
         if saved is not None:
             try:
@@ -175,10 +190,19 @@ class Carrier:
                     attempt.carry_state.is_size_reported = True
                     await self._report_not_carried(attempt, **_too_large(error, commits=True))
             except OpsError as error:
-                log.warning("%s: commits not carried yet: %s", attempt.run.run_id, error)
+                log.warning(
+                    "%s: commits not carried yet: %s",
+                    attempt.run.run_id,
+                    error,
+                    extra=log_fields("commits.carry_delayed", attempt.run),
+                )
             except Exception:
                 # The end of the attempt is another chance; the agent's work goes on.
-                log.exception("%s: commits not carried", attempt.run.run_id)
+                log.exception(
+                    "%s: commits not carried",
+                    attempt.run.run_id,
+                    extra=log_fields("commits.carry_failed", attempt.run),
+                )
                 return
             pause = max((clock() - began) * _PAUSE_FACTOR, _CHECK_INTERVAL.total_seconds())
             await asyncio.sleep(min(pause, _MAX_PAUSE.total_seconds()))

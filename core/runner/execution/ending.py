@@ -23,6 +23,7 @@ from core.domain.kills.termination import (
 )
 from core.runner.execution.attempt import Attempt, Cause, Stopped
 from core.runner.execution.ledger import Ledger
+from core.runner.log_fields import log_fields
 from core.runner.recovery.clean_up import Cleaner
 from core.runner.resilience import retry_while_unavailable
 from core.workspace.errors import WorkspaceError
@@ -68,8 +69,17 @@ class AttemptEnding:
         pause = _RETRY_PAUSE
         while not proof.is_confirmed:
             await self._record_phase(Phase.UNCONFIRMED, proof)
-            log.error("%s: %s processes survive", attempt.run.run_id, len(proof.survivors))
-            await asyncio.sleep(pause.total_seconds())
+            seconds, count = pause.total_seconds(), len(proof.survivors)
+            log.error(
+                "%s: %s processes survive, next try in %.0f s",
+                attempt.run.run_id,
+                count,
+                seconds,
+                extra=log_fields(
+                    "process_tree.end_delayed", attempt.run, count=count, retry_seconds=seconds
+                ),
+            )
+            await asyncio.sleep(seconds)
             pause = min(2 * pause, _MAX_RETRY_PAUSE)
             proof = await self._run_ladder(force=True)
         return Stopped(proof=proof, termination=self.termination)
@@ -84,7 +94,12 @@ class AttemptEnding:
             async with asyncio.timeout(_SAVE_LIMIT.total_seconds()):
                 work_saved = await workspaces.save(workspace, label)
         except (WorkspaceError, TimeoutError) as error:
-            log.warning("%s: work not saved apart: %s", self.attempt.run.run_id, error)
+            log.warning(
+                "%s: work tree not saved: %s",
+                self.attempt.run.run_id,
+                error,
+                extra=log_fields("work_tree.save_failed", self.attempt.run),
+            )
             work_saved = {"kept_in": str(workspace.path)}
         return replace(stopped, work_saved=work_saved)
 
@@ -152,7 +167,18 @@ class AttemptEnding:
             limit, force_requested=self.attempt.stop.force_requested
         )
         for one in waited:
-            log.info("%s: waited %s ms for %s", self.attempt.run.run_id, one.milliseconds, one.tool)
+            log.info(
+                "%s: waited %s ms for %s",
+                self.attempt.run.run_id,
+                one.milliseconds,
+                one.tool,
+                extra=log_fields(
+                    "critical_call.awaited",
+                    self.attempt.run,
+                    milliseconds=one.milliseconds,
+                    tool=one.tool,
+                ),
+            )
         try:
             await retry_while_unavailable(
                 lambda: self.ledger.kills.record_critical_waits(
@@ -161,7 +187,12 @@ class AttemptEnding:
                 patience=_PHASE_PATIENCE,
             )
         except OpsError as error:
-            log.warning("%s: what it waited for not recorded: %s", self.attempt.run.run_id, error)
+            log.warning(
+                "%s: waits for critical calls not recorded: %s",
+                self.attempt.run.run_id,
+                error,
+                extra=log_fields("critical_waits.record_failed", self.attempt.run),
+            )
 
     async def _record_gone(self) -> None:
         # Without it a kill of the run while it waits would have to look for itself.
@@ -171,7 +202,11 @@ class AttemptEnding:
                 patience=_PHASE_PATIENCE,
             )
         except Unavailable:
-            log.warning("%s: could not note that it is gone", self.attempt.run.run_id)
+            log.warning(
+                "%s: could not record that its processes are gone",
+                self.attempt.run.run_id,
+                extra=log_fields("attempt_gone.record_failed", self.attempt.run),
+            )
 
     async def _acknowledge(self) -> None:
         try:
@@ -180,7 +215,11 @@ class AttemptEnding:
                 patience=_PHASE_PATIENCE,
             )
         except Unavailable:
-            log.warning("%s: killed while the database is unreachable", self.attempt.run.run_id)
+            log.warning(
+                "%s: killed while the database is unreachable",
+                self.attempt.run.run_id,
+                extra=log_fields("termination.read_failed", self.attempt.run),
+            )
         await self._record_phase(Phase.ACKNOWLEDGED, None)
 
     async def _run_ladder(self, *, force: bool, elapsed: timedelta = timedelta(0)) -> Proof:
@@ -214,4 +253,10 @@ class AttemptEnding:
             )
         except OpsError as error:
             # A run that is to stop must stop, whether or not that can be written down now.
-            log.warning("%s: phase %s not recorded: %s", self.attempt.run.run_id, phase, error)
+            log.warning(
+                "%s: phase %s not recorded: %s",
+                self.attempt.run.run_id,
+                phase,
+                error,
+                extra=log_fields("kill_phase.record_failed", self.attempt.run, phase=phase.value),
+            )

@@ -20,6 +20,7 @@ from core.runner.execution.prior_usage import PriorUsage
 from core.runner.execution.progress import Progress
 from core.runner.execution.settlement import Settlement
 from core.runner.execution.work import AgentEnvironment, AgentWork
+from core.runner.log_fields import log_fields
 from core.runner.recovery.interrupted_kills import InterruptedKills
 from core.runner.resilience import UNLIMITED_PATIENCE, retry_while_unavailable, run_uninterrupted
 from core.runner.worker.lease import Lease
@@ -122,14 +123,30 @@ class Executor:
         is_this_attempt = run.attempt == job.attempt and run.job_id == job.job_id
         is_ours = is_this_attempt and run.worker_id == self.ledger.worker_id
         if is_ours and run.status is RunStatus.RUNNING and not self.lease.holds(run):
-            log.warning("%s had begun; the answer was lost", job.run_id)
+            log.warning(
+                "%s had begun; the answer was lost",
+                job.run_id,
+                extra=log_fields("attempt.begin_recovered", run, job_id=job.job_id),
+            )
             return run
         is_still_pending = run.status is RunStatus.PENDING and run.attempt == job.attempt
         if is_still_pending and run.kill_requested_at is not None:
             # It waited as a later attempt; what an earlier one left is ended first.
             with suppress(Conflict):  # Another worker has just finished it.
                 await retry_while_unavailable(lambda: self.kills.finish_kill(run, is_job_held=True))
-        log.info("%s attempt %s is not to be executed (%s)", job.run_id, job.attempt, run.status)
+        log.info(
+            "%s attempt %s is not to be executed (%s)",
+            job.run_id,
+            job.attempt,
+            run.status,
+            extra={
+                "event": "job.skipped",
+                "run_id": job.run_id,
+                "attempt": job.attempt,
+                "job_id": job.job_id,
+                "status": run.status.value,
+            },
+        )
         return None
 
     async def _wait_for_end(self, attempt: Attempt, work: WorkTask) -> bool:
@@ -194,7 +211,11 @@ class Executor:
             except Unavailable:
                 attempt.has_changes.set()
             except (StaleAttempt, IllegalTransition):
-                log.warning("%s was taken over; its agent here is ended", attempt.run.run_id)
+                log.warning(
+                    "%s was reassigned; its agent here is stopped",
+                    attempt.run.run_id,
+                    extra=log_fields("attempt.fenced", attempt.run),
+                )
                 attempt.stop.fence()
                 return
             await asyncio.sleep(_WRITE_EVERY.total_seconds())

@@ -21,6 +21,7 @@ from core.runner.execution.closing import close_attempt
 from core.runner.execution.history import SessionHistory, read_history
 from core.runner.execution.kill_ledger import KillLedger
 from core.runner.execution.recount import recount
+from core.runner.log_fields import log_fields
 from core.runner.recovery.lost_worker import LostWorker
 from core.services.admission import admit
 from core.services.context import ServiceContext
@@ -234,7 +235,11 @@ class Ledger:
         try:
             await self.write_progress(attempt)
         except Unstorable:
-            log.exception("%s: its last account could not be written", attempt.run.run_id)
+            log.exception(
+                "%s: its last progress could not be written",
+                attempt.run.run_id,
+                extra=log_fields("progress.write_failed", attempt.run),
+            )
         return await self.requeue(attempt.run, reason=reason)
 
     async def requeue(self, run: Run, *, reason: str, lost: LostWorker | None = None) -> Run:

@@ -19,6 +19,7 @@ from core.runner.execution.ending import AttemptEnding
 from core.runner.execution.ledger import Ledger
 from core.runner.execution.outcome import outcome_of, unexpected_error
 from core.runner.execution.work import state_dir_of
+from core.runner.log_fields import log_fields
 from core.runner.resilience import UNLIMITED_PATIENCE, retry_while_unavailable
 from core.workspace.errors import WorkspaceError
 from core.workspace.workspaces import Workspaces
@@ -65,7 +66,12 @@ class Settlement:
                 # A kill does not wait for it.
                 await self.carrier.carry_remaining(attempt, stopped, changes)
         except (StaleAttempt, IllegalTransition) as error:
-            log.warning("%s: its end is no longer ours to write: %s", attempt.run.run_id, error)
+            log.warning(
+                "%s: this attempt no longer decides its end: %s",
+                attempt.run.run_id,
+                error,
+                extra=log_fields("attempt.superseded", attempt.run),
+            )
         finally:
             state_dir = state_dir_of(self.home, attempt.run)
             await asyncio.to_thread(shutil.rmtree, state_dir, ignore_errors=True)
@@ -110,14 +116,28 @@ class Settlement:
             raise
         except Exception:
             # Nothing may stay `running` because of what its account holds.
-            log.exception("%s: its account could not be written", attempt.run.run_id)
+            log.exception(
+                "%s: its outcome could not be written",
+                attempt.run.run_id,
+                extra=log_fields("outcome.write_failed", attempt.run),
+            )
             await retry_while_unavailable(
                 lambda: self.ledger.fail(
                     attempt.run, outcome.stop_reason, unexpected_error(attempt.run).user_message
                 ),
                 patience=UNLIMITED_PATIENCE,
             )
-        log.info("%s ended: %s", attempt.run.run_id, outcome.stop_reason)
+        log.info(
+            "%s ended: %s",
+            attempt.run.run_id,
+            outcome.stop_reason,
+            extra=log_fields(
+                "run.ended",
+                attempt.run,
+                worker_id=self.ledger.worker_id,
+                stop_reason=outcome.stop_reason.value,
+            ),
+        )
 
     async def _finish_late_kill(self, run: Run) -> None:
         """Conclude a kill that came while the run was ending without it."""
@@ -148,5 +168,10 @@ class Settlement:
                     ),
                 )
         except (WorkspaceError, TimeoutError) as error:
-            log.warning("%s: no diff: %s", attempt.run.run_id, error)
+            log.warning(
+                "%s: no diff: %s",
+                attempt.run.run_id,
+                error,
+                extra=log_fields("diff.read_failed", attempt.run),
+            )
             return None

@@ -22,6 +22,7 @@ from core.runner.execution.ledger import Ledger
 from core.runner.execution.outcome import failure_of_os, prompt_of, unexpected_error
 from core.runner.execution.prior_usage import budget_left, turns_left
 from core.runner.execution.workspace import ensure_workspace
+from core.runner.log_fields import log_fields
 from core.runner.resilience import retry_while_unavailable
 from core.store.sessions.transcripts import Transcripts
 from core.workspace.errors import WorkspaceError
@@ -74,17 +75,22 @@ class AgentWork:
             if attempt.cause is None:
                 await self._converse(attempt, prepared, history)
         except (WorkspaceError, BadRepository) as error:
-            log.warning("%s: %s", run_id, error)
+            log.warning(
+                "%s: workspace unusable: %s",
+                run_id,
+                error,
+                extra=log_fields("workspace.failed", attempt.run),
+            )
             return Failure(stop_reason=StopReason.WORKSPACE_ERROR, error=error)
         except AgentFailed as error:
             return Failure(stop_reason=StopReason.AGENT_ERROR, error=error)
         except OpsError as error:
             return Failure(stop_reason=StopReason.SETUP_ERROR, error=error)
         except OSError as error:
-            log.exception("%s failed", run_id)
+            log.exception("%s failed", run_id, extra=log_fields("attempt.failed", attempt.run))
             return failure_of_os(error)
         except Exception:
-            log.exception("%s failed", run_id)
+            log.exception("%s failed", run_id, extra=log_fields("attempt.failed", attempt.run))
             return Failure(stop_reason=StopReason.SETUP_ERROR, error=unexpected_error(attempt.run))
         return None
 

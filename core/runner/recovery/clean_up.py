@@ -85,7 +85,11 @@ class Cleaner:
                     shutil.rmtree(target, ignore_errors=True)
             shutil.rmtree(path, ignore_errors=True)
             if path.exists():
-                log.warning("%s could not be removed as a whole", path)
+                log.warning(
+                    "%s could not be removed completely",
+                    path,
+                    extra={"event": "state_dir.removal_failed", "path": str(path)},
+                )
             removed.append(name)
         return removed
 
@@ -94,5 +98,10 @@ def _remove_locks(workspace: Path) -> list[str]:
     try:
         return list(remove_stale_locks(workspace / ".git"))
     except OSError as error:
-        log.warning("locks of %s not removed: %s", workspace, error)
+        log.warning(
+            "locks of %s not removed: %s",
+            workspace,
+            error,
+            extra={"event": "git_locks.removal_failed", "path": str(workspace)},
+        )
         return []

@@ -24,6 +24,7 @@ from core.domain.kills.termination import IllegalPhase, Phase, Proof, Terminatio
 from core.domain.runs.run import Run, RunStatus, StopReason
 from core.queue import jobs
 from core.runner.execution.ledger import Ledger
+from core.runner.log_fields import log_fields
 from core.runner.recovery.clean_up import Cleaner
 from core.store import terminations
 from core.store.fleet import attempts
@@ -71,12 +72,20 @@ class InterruptedKills:
                 if run.status is not RunStatus.RUNNING:
                     await self.finish_kill(run)
             except Conflict as error:
-                log.info("a kill was finished by somebody else: %s", error)
+                log.info(
+                    "a kill was finished elsewhere: %s",
+                    error,
+                    extra={"event": "kill.already_finished", "run_uuid": termination.run_id},
+                )
             except Unavailable:
                 raise
             except Exception:
                 # One that cannot be finished must keep no other from it, nor end this worker.
-                log.exception("the kill of %s cannot be finished yet", termination.run_id)
+                log.exception(
+                    "the kill of %s cannot be finished yet",
+                    termination.run_id,
+                    extra={"event": "kill.finish_failed", "run_uuid": termination.run_id},
+                )
 
     async def finish_kill(self, run: Run, *, is_job_held: bool = False) -> Run:
         """Bring a kill as far as it can be brought from here; safe to call again.
@@ -143,7 +152,9 @@ class InterruptedKills:
                 run, termination, Phase.CONFIRMED, proof, work_saved=saved, cleanup=cleanup
             )
         await self.ledger.kills.finish_killed(run)
-        log.warning("%s: its kill is confirmed", run.run_id)
+        log.warning(
+            "%s: its kill is confirmed", run.run_id, extra=log_fields("kill.confirmed", run)
+        )
         return await self.ledger.read_run(run.run_id)
 
     async def _record_unconfirmed(
@@ -164,16 +175,22 @@ class InterruptedKills:
             self._pause(termination)
         if Phase.UNCONFIRMED not in termination.phases:
             log.error(
-                "%s: its kill is unconfirmed: %s processes survive here, nobody looked on %s",
+                "%s: its kill is unconfirmed: %s processes survive here, not checked: %s",
                 run.run_id,
                 len(proof.survivors),
                 _machines(remote_records) or "no other machine",
+                extra=log_fields("kill.left_unconfirmed", run, count=len(proof.survivors)),
             )
         if termination.phase is not Phase.UNCONFIRMED:
             try:
                 await self.ledger.kills.record_phase(run, termination, Phase.UNCONFIRMED, proof)
             except IllegalPhase as error:
-                log.info("%s: %s", run.run_id, error)
+                log.info(
+                    "%s: phase not recorded: %s",
+                    run.run_id,
+                    error,
+                    extra=log_fields("kill_phase.superseded", run, phase=Phase.UNCONFIRMED.value),
+                )
                 return await self.ledger.read_run(run.run_id)
         pending_for = now - termination.requested_at
         if run.is_live and remote_records and pending_for > self.patience:
@@ -205,7 +222,12 @@ class InterruptedKills:
                 return {}
             return await self.workspaces.save(workspace, f"{run.run_id}/{run.attempt}")
         except WorkspaceError as error:
-            log.warning("%s: work not saved apart: %s", run.run_id, error)
+            log.warning(
+                "%s: work tree not saved: %s",
+                run.run_id,
+                error,
+                extra=log_fields("work_tree.save_failed", run),
+            )
             return {"kept_in": run.workspace_path}
 
     def _is_paused(self, termination: Termination) -> bool:

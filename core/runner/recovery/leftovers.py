@@ -40,10 +40,19 @@ async def clean_up_leftovers(ledger: Ledger, cleaner: Cleaner, *, installation_i
     survived = {run_id for run_id, proof in ended.items() if not proof.is_confirmed}
     removed = await cleaner.remove_attempts(one for one in ended_attempts if one[0] not in survived)
     if removed:
-        log.info("removed what %s attempts left: %s", len(removed), ", ".join(sorted(removed)))
+        log.info(
+            "removed directories of %s ended attempts: %s",
+            len(removed),
+            ", ".join(sorted(removed)),
+            extra={"event": "state_dirs.removed", "count": len(removed)},
+        )
     abandoned = await asyncio.to_thread(remove_abandoned, cleaner.home)
     if abandoned:
-        log.info("removed what was half made: %s", ", ".join(sorted(abandoned)))
+        log.info(
+            "removed unfinished directories: %s",
+            ", ".join(sorted(abandoned)),
+            extra={"event": "unfinished_dirs.removed", "count": len(abandoned)},
+        )
 
 
 async def _report(ledger: Ledger, run_id: str, proof: Proof) -> None:
@@ -52,6 +61,12 @@ async def _report(ledger: Ledger, run_id: str, proof: Proof) -> None:
         len(proof.seen),
         run_id,
         len(proof.survivors),
+        extra={
+            "event": "leftovers.ended",
+            "run_id": run_id,
+            "count": len(proof.seen),
+            "survivors": len(proof.survivors),
+        },
     )
     now = ledger.context.clock()
     try:
@@ -85,4 +100,8 @@ async def _report(ledger: Ledger, run_id: str, proof: Proof) -> None:
                 )
             await runs.change(session, run.run_id, now=now)
     except NotFound:
-        log.warning("%s is no run of this database", run_id)
+        log.warning(
+            "%s is no run of this database",
+            run_id,
+            extra={"event": "leftovers.unmatched", "run_id": run_id},
+        )

@@ -15,6 +15,7 @@ from core.domain.runs.run import Run, RunStatus, StopReason
 from core.domain.workflow import OnWorkerLost
 from core.queue import jobs
 from core.runner.execution.ledger import Ledger
+from core.runner.log_fields import log_fields
 from core.runner.recovery.interrupted_kills import InterruptedKills
 from core.runner.recovery.lost_worker import LostWorker
 from core.store import events
@@ -91,7 +92,11 @@ class Rescue:
             async with self.ledger.context.transaction() as session:
                 await jobs.finish_abandoned(session, job.job_id)
             if run.status is RunStatus.PENDING and run.job_id == job.job_id:
-                log.warning("%s: its job was lost before it began, it waits again", run.run_id)
+                log.warning(
+                    "%s: its job was lost before it began; it gets a new one",
+                    run.run_id,
+                    extra=log_fields("job.replaced", run, job_id=job.job_id),
+                )
                 await self.ledger.enqueue_new_job(run)
 
     async def reassign_runs_of_predecessors(self, node: str) -> list[Run]:
@@ -145,14 +150,23 @@ class Rescue:
                     await jobs.finish_abandoned(session, run.job_id)
             return await self._resume_or_fail(run, process)
         except Conflict as error:
-            log.info("%s was settled by somebody else: %s", run.run_id, error)
+            log.info(
+                "%s was settled elsewhere: %s",
+                run.run_id,
+                error,
+                extra=log_fields("rescue.superseded", run),
+            )
             async with self.ledger.context.transaction() as session:
                 return await run_queries.get(session, run.run_id)
         except Unavailable:
             raise
         except Exception:
             # One run that cannot be settled must keep no other from it, nor end this worker.
-            log.exception("%s cannot be reassigned, it is tried again", run.run_id)
+            log.exception(
+                "%s cannot be reassigned, it is tried again",
+                run.run_id,
+                extra=log_fields("run.reassign_failed", run),
+            )
             return run
 
     async def _resume_or_fail(self, run: Run, process: AttemptRecord) -> Run:
@@ -167,17 +181,32 @@ class Rescue:
                 lost,
                 f"That was the {MAX_LOSSES}rd time, so it is not tried again automatically.",
             )
-        log.warning("%s: worker %s was lost, it goes on", run.run_id, process.worker_id)
+        log.warning(
+            "%s: worker %s was lost, it is requeued",
+            run.run_id,
+            process.worker_id,
+            extra=log_fields("run.requeued", run, lost_worker_id=process.worker_id),
+        )
         return await self.ledger.requeue(run, reason="its worker was lost", lost=lost)
 
     async def _fail(self, run: Run, lost: LostWorker, explanation: str) -> Run:
-        log.warning("%s: worker %s was lost, it failed", run.run_id, lost.process.worker_id)
         at = f"{lost.process.heartbeat_at:%H:%M:%S} UTC"
-        return await self.ledger.fail(
+        ended = await self.ledger.fail(
             run,
             StopReason.WORKER_LOST,
             f"Worker {lost.node} was last heard of at {at} and is lost. {explanation} What the "
-            "agent "
-            "said and committed until then is kept: continue the run to go on from there.",
+            "agent said and committed until then is kept: continue the run to go on from there.",
             lost=lost,
         )
+        log.warning(
+            "%s ended: worker %s was lost",
+            run.run_id,
+            lost.process.worker_id,
+            extra=log_fields(
+                "run.ended",
+                ended,
+                stop_reason=StopReason.WORKER_LOST.value,
+                lost_worker_id=lost.process.worker_id,
+            ),
+        )
+        return ended

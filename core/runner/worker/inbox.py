@@ -94,7 +94,12 @@ class Inbox:
         for message in messages:
             attempt = self.lease.find(message.run_id, message.attempt)
             if message.kind not in self.handlers:
-                log.warning("message %s of kind %s is unknown here", message.id, message.kind)
+                log.warning(
+                    "message %s of kind %s is unknown here",
+                    message.id,
+                    message.kind,
+                    extra=_log_fields("worker_message.rejected", message),
+                )
                 outcomes[message.id] = MessageOutcome.UNKNOWN
             elif attempt is None:
                 without_attempt.append(message)
@@ -106,19 +111,35 @@ class Inbox:
                 if not await attempts.is_open(
                     session, message.run_id, message.attempt, worker_id=self.worker_id
                 ):
-                    log.info("message %s comes too late: its attempt is over", message.id)
+                    log.info(
+                        "message %s came too late: its attempt has ended",
+                        message.id,
+                        extra=_log_fields("worker_message.expired", message),
+                    )
                     outcomes[message.id] = MessageOutcome.IGNORED
             if outcomes:
                 await worker_messages.mark_handled(session, outcomes, now=self.context.clock())
 
     async def _handle(self, attempt: Attempt, message: WorkerMessage) -> bool:
         """Deliver one; whether it worked.  If not, it is tried again while the attempt lasts."""
-        log.info("%s: message %s (%s)", attempt.run.run_id, message.id, message.kind)
+        run_id = attempt.run.run_id
+        log.info(
+            "%s: message %s (%s)",
+            run_id,
+            message.id,
+            message.kind,
+            extra=_log_fields("worker_message.received", message, run_id=run_id),
+        )
         try:
             await self.handlers[WorkerMessageKind(message.kind)](attempt, message)
         except Exception:
             # One message that cannot be handled must keep no other from it.
-            log.exception("%s: message %s not handled", attempt.run.run_id, message.id)
+            log.exception(
+                "%s: message %s not handled",
+                run_id,
+                message.id,
+                extra=_log_fields("worker_message.failed", message, run_id=run_id),
+            )
             return False
         return True
 
@@ -130,9 +151,15 @@ class Inbox:
                 await self._calls.call(self.deliver(), limit=_DELIVERY_LIMIT, name="deliver")
             except (Unavailable, TimeoutError):
                 # The heartbeat wakes it when the database answers.
-                log.warning("inbox not read: the database is unreachable")
+                log.warning(
+                    "inbox not read: the database is unreachable",
+                    extra={"event": "inbox.read_failed", "worker_id": self.worker_id},
+                )
             except Exception:
-                log.exception("inbox not read; the next heartbeat tries again")
+                log.exception(
+                    "inbox not read; the next heartbeat tries again",
+                    extra={"event": "inbox.read_failed", "worker_id": self.worker_id},
+                )
 
     async def _listen(self) -> None:
         channel = worker_messages.channel_of(self.worker_id)
@@ -145,5 +172,23 @@ class Inbox:
                         self.wake()
             except Exception:
                 # Without it the heartbeat still reads the inbox.
-                log.exception("the inbox does not listen; it tries again")
+                log.exception(
+                    "the inbox cannot listen; it tries again",
+                    extra={"event": "inbox.listen_failed", "worker_id": self.worker_id},
+                )
             await asyncio.sleep(_LISTEN_PAUSE_SECONDS)
+
+
+def _log_fields(
+    event: str, message: WorkerMessage, *, run_id: str | None = None
+) -> dict[str, object]:
+    """The `extra` of a log call about a message."""
+    return {
+        "event": event,
+        "message_id": message.id,
+        "kind": message.kind,
+        "worker_id": message.worker_id,
+        "run_id": run_id,
+        "run_uuid": message.run_id,
+        "attempt": message.attempt,
+    }

@@ -102,7 +102,15 @@ class Lease:
                 tree = self._paused.pop(key, None)
                 if tree is not None:
                     await self._resume(tree)
-                    log.warning("%s: is still ours, it goes on", tree.run_marker)
+                    log.warning(
+                        "%s: its lease is confirmed, the agent continues",
+                        tree.run_marker,
+                        extra={
+                            "event": "agent.resumed",
+                            "run_id": tree.run_marker,
+                            "attempt": tree.attempt,
+                        },
+                    )
         for key, attempt in list(self._attempts.items()):
             if key not in own and attempt.cause is None:
                 # The next write is refused if it was taken over, and that ends the agent.
@@ -115,7 +123,7 @@ class Lease:
                 await self.pause_if_expired()
             except Exception:
                 # The next look tries again; without any, agents would work on without a lease.
-                log.exception("agents could not be paused")
+                log.exception("agents could not be paused", extra={"event": "agents.pause_failed"})
             await asyncio.sleep(self._check_seconds)
 
     async def pause_if_expired(self) -> None:
@@ -136,6 +144,13 @@ class Lease:
                         tree.run_marker,
                         silent_for,
                         count,
+                        extra={
+                            "event": "agent.paused",
+                            "run_id": tree.run_marker,
+                            "attempt": tree.attempt,
+                            "seconds": round(silent_for),
+                            "count": count,
+                        },
                     )
 
 

@@ -118,11 +118,14 @@ class Node:
                 )
                 await self.lease.renew(own, queried_at=queried_at)
             except (Unavailable, TimeoutError):
-                log.warning("no heartbeat: the database is unreachable")
+                log.warning(
+                    "no heartbeat: the database is unreachable",
+                    extra=self._log_fields("heartbeat.failed"),
+                )
                 pause = _HEARTBEAT_RETRY_PAUSE
             except Exception:
                 # Without a heartbeat its agents pause; with its end they would be lost.
-                log.exception("no heartbeat")
+                log.exception("no heartbeat", extra=self._log_fields("heartbeat.failed"))
             await self._sleep(pause)
 
     async def _renew(self) -> OwnAttempts:
@@ -162,9 +165,15 @@ class Node:
                 async with self.ledger.context.transaction() as session:
                     await release_waiting_jobs(session, now=self.ledger.context.clock())
             except Unavailable:
-                log.warning("no search for lost workers: the database is unreachable")
+                log.warning(
+                    "no search for lost workers: the database is unreachable",
+                    extra=self._log_fields("rescue.failed"),
+                )
             except Exception:
-                log.exception("the search for lost workers failed; the next one follows")
+                log.exception(
+                    "the search for lost workers failed; the next one follows",
+                    extra=self._log_fields("rescue.failed"),
+                )
 
     async def _sign_off(self) -> None:
         now = self.ledger.context.clock()
@@ -177,7 +186,10 @@ class Node:
                 await workers.record_heartbeat(session, self._current_record())
                 await release_waiting_jobs(session, now=now)
         except (Unavailable, TimeoutError):
-            log.warning("did not sign off: the database is unreachable")
+            log.warning(
+                "did not sign off: the database is unreachable",
+                extra=self._log_fields("worker.sign_off_failed"),
+            )
 
     async def _retry_until_available(
         self, description: str, action: Callable[[], Awaitable[None]]
@@ -186,5 +198,13 @@ class Node:
             try:
                 return await action()
             except Unavailable:
-                log.warning("cannot %s yet: the database is unreachable", description)
+                log.warning(
+                    "cannot %s yet: the database is unreachable",
+                    description,
+                    extra=self._log_fields("worker.start_delayed"),
+                )
                 await asyncio.sleep(1)
+
+    def _log_fields(self, event: str) -> dict[str, object]:
+        identity = self.identity
+        return {"event": event, "worker_id": identity.worker_id, "node": identity.node}

@@ -266,7 +266,7 @@ class _Session:
             pass
         except TimeoutError:
             log.warning(
-                "%s: the agent program did not exit by itself",
+                "%s: the agent program did not exit on its own",
                 self._launch.run_id,
                 extra=self._log_fields("agent.exit_timed_out"),
             )

@@ -93,7 +93,7 @@ class TranscriptBuffer:
                 backoff=_BACKOFF,
                 patience=LOAD_TIMEOUT,
                 on_failure=lambda error, _: log.warning(
-                    "transcript not read, will be: %s",
+                    "transcript not read yet, next try follows: %s",
                     type(error).__name__,
                     extra={"event": "transcript.read_failed", "error": type(error).__name__},
                 ),
@@ -169,7 +169,7 @@ class TranscriptBuffer:
                         await self._transcripts.append(key, entries)
                 except Exception as error:  # noqa: BLE001 - a store may raise anything
                     log.warning(
-                        "transcript not stored, will be: %s",
+                        "transcript not stored yet, next try follows: %s",
                         type(error).__name__,
                         extra={"event": "transcript.write_failed", "error": type(error).__name__},
                     )

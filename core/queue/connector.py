@@ -116,7 +116,7 @@ class ResilientConnector(PsycopgConnector):
                     raise
                 # The first answer was lost, or another worker finished the job as abandoned.
                 log.info(
-                    "job %s had been finished already",
+                    "job %s was finished already",
                     arguments["job_id"],
                     extra={"event": "job.already_finished", "job_id": arguments["job_id"]},
                 )
@@ -178,7 +178,7 @@ class ResilientConnector(PsycopgConnector):
                 except (ValueError, LookupError, TypeError):
                     # Any client can notify.  An exception would end the engine's listener for good.
                     log.warning(
-                        "a notification on %s makes no sense",
+                        "a notification on %s cannot be parsed",
                         notification.channel,
                         extra={"event": "notification.rejected", "channel": notification.channel},
                     )
@@ -199,7 +199,7 @@ class ResilientConnector(PsycopgConnector):
                 if undelivered:
                     job: dict[str, Any] = undelivered[0]
                     log.info(
-                        "job %s had been fetched in vain, taken up",
+                        "job %s had been fetched, the answer was lost; it is executed now",
                         job["id"],
                         extra={"event": "job.recovered", "job_id": job["id"]},
                     )

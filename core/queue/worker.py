@@ -93,7 +93,7 @@ class Worker:
                     await self._run_engine_worker()
                 except Exception:
                     log.exception(
-                        "worker %s broke down",
+                        "worker %s crashed",
                         self.name,
                         extra={"event": "engine_worker.crashed", "worker_id": self.name},
                     )

@@ -31,6 +31,11 @@ class DrawableId(NamedTuple):
     def __str__(self) -> str:
         return f"{self.kind} {self.key}"
 
+    @property
+    def log_fields(self) -> dict[str, object]:
+        """What log lines about it have as fields."""
+        return {"drawable_kind": self.kind, "drawable_key": self.key}
+
 
 @dataclass(frozen=True, kw_only=True)
 class DrawablePlace:

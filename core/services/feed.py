@@ -173,7 +173,7 @@ class FeedService:
                     if not task.cancelled():
                         task.result()
         except Exception as error:
-            log.exception("the feed of changes ended")
+            log.exception("the feed of changes ended", extra={"event": "feed.failed"})
             for subscription in (*self._joining, *self._subscriptions):
                 subscription.fail(error)
 
@@ -198,7 +198,11 @@ class FeedService:
                         unsettled_seconds = min(unsettled_seconds * 2, _MAX_UNSETTLED_SECONDS)
                     await self._wait(unsettled_seconds if has_unsettled else None)
             except Unavailable as error:
-                log.warning("the feed of changes cannot be read: %s", error)
+                log.warning(
+                    "the feed of changes cannot be read: %s",
+                    error,
+                    extra={"event": "feed.read_failed"},
+                )
                 await asyncio.sleep(_RETRY_SECONDS)
 
     async def _wait(self, seconds: float | None) -> None:

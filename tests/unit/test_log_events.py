@@ -28,9 +28,11 @@ RESERVED |= {"at", "level", "logger"}
 # One thing that is logged at several places: with and without a traceback, or on several ways.
 LOGGED_AT_SEVERAL_PLACES = {
     "attempt.failed",
+    "direct_channel.open_failed",
     "heartbeat.failed",
     "inbox.read_failed",
     "kill_phase.record_failed",
+    "message_content.refused",
     "process_tree.survived",
     "rescue.failed",
     "run.ended",

@@ -47,7 +47,12 @@ class MessageFinder:
             SlackError: As `Slack.call`.
         """
         async for ts in self._marked_messages(shown, file):
-            log.info("%s of %s was there already", shown.slot, shown.drawable)
+            log.info(
+                "%s of %s was posted already",
+                shown.slot,
+                shown.drawable,
+                extra={"event": "message.found", "slot": shown.slot, **shown.drawable.log_fields},
+            )
             digest = file_hash(file) if file is not None else None
             return await self._record_found(shown, ts, digest, now)
         return None
@@ -66,7 +71,16 @@ class MessageFinder:
         kept_ts = shown.message_ts if shown.message_ts in found else found[0]
         for ts in found:
             if ts != kept_ts:
-                log.warning("%s of %s was there twice", shown.slot, shown.drawable)
+                log.warning(
+                    "%s of %s was posted twice",
+                    shown.slot,
+                    shown.drawable,
+                    extra={
+                        "event": "message.duplicated",
+                        "slot": shown.slot,
+                        **shown.drawable.log_fields,
+                    },
+                )
                 await self._delete(shown.channel_id, ts)
         if kept_ts != shown.message_ts and file is None:
             await self._record_found(shown, kept_ts, None, now)

@@ -40,7 +40,11 @@ class LostChannels:
             try:
                 await self.reopen_recovered()
             except (SlackError, Unavailable) as error:
-                log.warning("lost channels cannot be asked about: %s", error)
+                log.warning(
+                    "lost channels cannot be checked: %s",
+                    error,
+                    extra={"event": "lost_channels.check_failed"},
+                )
             await self.sleep(RETRY_CHANNEL_AFTER.total_seconds())
 
     async def reopen_recovered(self) -> int:
@@ -56,7 +60,16 @@ class LostChannels:
         ):
             if await self._is_usable(channel_id):
                 reopened = await self.store.retry_lost(channel_id, reasons=_RECOVERABLE_REASONS)
-                log.info("%s is back: %d drawables are drawn again", channel_id, reopened)
+                log.info(
+                    "channel %s is usable again: %d drawables are drawn again",
+                    channel_id,
+                    reopened,
+                    extra={
+                        "event": "channel.recovered",
+                        "channel_id": channel_id,
+                        "count": reopened,
+                    },
+                )
                 count += reopened
         return count
 
@@ -66,7 +79,16 @@ class LostChannels:
                 "conversations.info", priority=Priority.IDLE, channel=channel_id
             )
         except SlackRefused as error:
-            log.debug("%s is still lost: %s", channel_id, error.name)
+            log.debug(
+                "channel %s is still lost: %s",
+                channel_id,
+                error.name,
+                extra={
+                    "event": "channel.check_failed",
+                    "channel_id": channel_id,
+                    "error": error.name,
+                },
+            )
             return False
         channel = answer.get("channel") or {}
         is_ours = channel.get("is_member") or channel.get("is_im")

@@ -42,7 +42,19 @@ class PlaceFinder:
             if refusal_kind(error.name) is not RefusalKind.PLACE_LOST:
                 raise
             # They have left the team, or take no messages of apps.
-            log.info("%s of %s: %s", action.slot, drawable.id, error.name)
+            log.info(
+                "%s of %s has no direct channel: %s",
+                action.slot,
+                drawable.id,
+                error.name,
+                extra={
+                    "event": "direct_channel.open_failed",
+                    "slot": action.slot,
+                    "user_id": user_id,
+                    "error": error.name,
+                    **drawable.id.log_fields,
+                },
+            )
             row = SlackMessage(
                 id=action.current.id if action.current else uuid4(),
                 drawable_kind=drawable.id.kind,

@@ -86,7 +86,18 @@ class Poster:
         except SlackRefused as error:
             if refusal_kind(error.name) is not RefusalKind.CONTENT_REFUSED:
                 raise
-            log.warning("%s of %s was refused by Slack: %s", row.slot, row.drawable, error.name)
+            log.warning(
+                "%s of %s was refused by slack: %s",
+                row.slot,
+                row.drawable,
+                error.name,
+                extra={
+                    "event": "message_content.refused",
+                    "slot": row.slot,
+                    "error": error.name,
+                    **row.drawable.log_fields,
+                },
+            )
             answer = await self.slack.call(
                 "chat.postMessage",
                 priority=Priority.FINAL,
@@ -142,7 +153,18 @@ class Poster:
         except SlackRefused as error:
             if refusal_kind(error.name) is not RefusalKind.CONTENT_REFUSED:
                 raise
-            log.warning("%s of %s was refused by Slack: %s", shown.slot, shown.drawable, error.name)
+            log.warning(
+                "%s of %s was refused by slack: %s",
+                shown.slot,
+                shown.drawable,
+                error.name,
+                extra={
+                    "event": "message_content.refused",
+                    "slot": shown.slot,
+                    "error": error.name,
+                    **shown.drawable.log_fields,
+                },
+            )
             await self.slack.call(
                 "chat.update",
                 priority=Priority.FINAL,

@@ -67,16 +67,19 @@ class RedrawLoop:
         while True:
             try:
                 async with self.drawables.leadership() as lead:
-                    log.info("this process draws the threads")
+                    log.info("this process draws the threads", extra={"event": "drawing.started"})
                     self.drawing.rate_limiter.start_empty("chat.update")
                     self.drawing.rate_limiter.start_empty("chat.postMessage")
                     heads = {name: kind.head for name, kind in self.drawing.kinds.items()}
                     await self.drawing.uncertain_writes.take_over(team_id=self.team_id, heads=heads)
                     self.drawing.sender.leadership = lead
                     await self._draw_while_leader(lead)
-                    log.warning("this process draws no longer: it was cut off, or frozen too long")
+                    log.warning(
+                        "this process draws no longer: its connection was lost, or it was frozen",
+                        extra={"event": "drawing_leadership.lost"},
+                    )
             except (Unavailable, OSError) as error:
-                log.warning("drawing stopped: %s", error)
+                log.warning("drawing stopped: %s", error, extra={"event": "drawing.stopped"})
             await self.sleep(_RETRY_SECONDS)
 
     async def _draw_while_leader(self, lead: Leadership) -> None:
@@ -125,7 +128,11 @@ class RedrawLoop:
             try:
                 await self.drawables.raise_active(team_id=self.team_id, kinds=kinds)
             except Unavailable as error:
-                log.warning("what depends on runs cannot be put behind: %s", error)
+                log.warning(
+                    "dependent drawables cannot be marked as outdated: %s",
+                    error,
+                    extra={"event": "dependents.mark_failed"},
+                )
                 self._request_dependents(changed)
             self._poll_requested.set()
             await self.sleep(_DEPENDENTS_GAP_SECONDS)
@@ -140,7 +147,11 @@ class RedrawLoop:
                 )
                 await self._prioritize_ended(outdated)
             except Unavailable as error:
-                log.warning("what is behind cannot be read: %s", error)
+                log.warning(
+                    "outdated drawables cannot be read: %s",
+                    error,
+                    extra={"event": "outdated_drawables.read_failed"},
+                )
                 await self.sleep(_RETRY_SECONDS)
                 self._poll_requested.set()
                 continue
@@ -214,14 +225,27 @@ class RedrawLoop:
         try:
             is_live = await self.drawing.reconcile(drawable, is_idle=is_idle)
         except BotBlocked as error:
-            log.warning("Slack refuses the bot: %s", error)
+            log.warning(
+                "slack refuses the bot: %s",
+                error,
+                extra={"event": "bot.blocked", **drawable.log_fields},
+            )
             self._back_off(drawable, at_least=_MAX_BACKOFF)
         except (SlackError, Unavailable) as error:
-            log.warning("%s cannot be drawn now: %s", drawable, error)
+            log.warning(
+                "%s cannot be drawn now: %s",
+                drawable,
+                error,
+                extra={"event": "drawing.delayed", **drawable.log_fields},
+            )
             self._back_off(drawable)
         except Exception:
             # One that cannot be drawn must not stop the others.
-            log.exception("drawing of %s failed", drawable)
+            log.exception(
+                "drawing of %s failed",
+                drawable,
+                extra={"event": "drawing.failed", **drawable.log_fields},
+            )
             self._back_off(drawable)
         else:
             self._backoffs.pop(drawable, None)

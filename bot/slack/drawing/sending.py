@@ -90,11 +90,28 @@ class Sender:
         try:
             await self._call_slack(scene, action, self.clock())
         except RateLimited as error:
-            log.info("%s", error)
+            log.info(
+                "%s of %s is postponed: %s",
+                action.slot,
+                drawable_id,
+                error,
+                extra={
+                    "event": "message.postponed",
+                    "slot": action.slot,
+                    "retry_seconds": error.seconds,
+                    **drawable_id.log_fields,
+                },
+            )
             await self._mark_unsent(scene, action)
         except SlackUnreachable as error:
             # A post may have arrived; its row says so, and it is looked for.
-            log.warning("%s of %s: %s", action.slot, drawable_id, error)
+            log.warning(
+                "%s of %s may be lost: %s",
+                action.slot,
+                drawable_id,
+                error,
+                extra={"event": "message.uncertain", "slot": action.slot, **drawable_id.log_fields},
+            )
             if action.kind is not ActionKind.POST:
                 await self.uncertain_writes.add(
                     drawable_id, action.slot, UncertainWriteKind.OVERWRITTEN
@@ -191,7 +208,18 @@ class Sender:
         shown = await self._shown(scene, action.slot)
         if shown is None:
             return
-        log.info("%s of %s: %s", action.slot, scene.drawable.id, error.name)
+        log.info(
+            "%s of %s was refused: %s",
+            action.slot,
+            scene.drawable.id,
+            error.name,
+            extra={
+                "event": "message.refused",
+                "slot": action.slot,
+                "error": error.name,
+                **scene.drawable.id.log_fields,
+            },
+        )
         root = shown.thread_ts or shown.message_ts
         is_head = action.slot == scene.kind.head
         if refusal is RefusalKind.MESSAGE_LOST and is_head and shown.attempts == 0 and root:

@@ -13,8 +13,8 @@ from uuid import uuid4
 import pytest
 
 from bot.assembly.backend import Backend, open_backend
-from bot.assembly.node import new_node
 from bot.assembly.settings import Settings, load_settings
+from bot.assembly.worker_runtime import new_worker_runtime
 from bot.sandbox.model.server import Model, open_model
 from core.domain.actor import Actor, Identity, Origin, Role
 from core.domain.runs.event import EventKind
@@ -22,7 +22,7 @@ from core.domain.runs.request import StartRequest
 from core.domain.runs.run import Run
 from core.domain.runs.snapshot import RunSnapshot
 from core.runner.worker.identity import claimed_identity
-from core.runner.worker.node import Node
+from core.runner.worker.worker_runtime import WorkerRuntime
 from core.store import events
 from core.store.database.engine import Database
 
@@ -71,19 +71,19 @@ class CoreHarness:
         return await self.wait_until(run, lambda seen: not seen.run.is_live, within=within)
 
     @asynccontextmanager
-    async def worker(self, *, home: Path | None = None) -> AsyncIterator[Node]:
+    async def worker(self, *, home: Path | None = None) -> AsyncIterator[WorkerRuntime]:
         """A worker in this process, stopped at the end."""
         with claimed_identity(home or self.settings.node.home) as identity:
-            node = new_node(self.backend, identity)
-            working = asyncio.create_task(node.run(), name="test worker")
+            runtime = new_worker_runtime(self.backend, identity)
+            working = asyncio.create_task(runtime.run(), name="test worker")
             try:
                 async with asyncio.timeout(20):
-                    while not node.is_ready:
+                    while not runtime.is_ready:
                         assert not working.done(), working
                         await asyncio.sleep(0.01)
-                yield node
+                yield runtime
             finally:
-                await node.stop(drain=DRAIN)
+                await runtime.stop(drain=DRAIN)
                 await working
 
 

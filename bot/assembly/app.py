@@ -1,4 +1,4 @@
-"""Assembly: which parts a process has, and the order in which they start and end."""
+"""Assembly of a process: its parts, and the order in which they start and stop."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ from core.store.database.engine import translate_errors
 
 if TYPE_CHECKING:
     from bot.slack.service import SlackService
-    from core.runner.worker.node import Node
+    from core.runner.worker.worker_runtime import WorkerRuntime
 
 log = logging.getLogger(__name__)
 
 # Parts of the 15 s that a shutdown may take.
 _STOP_RECEIVING_LIMIT = timedelta(seconds=5)
-# After the drain: the ladder of each run, its work saved, its row given back.
+# After the drain: stop each agent, save its work, put the run back into the queue.
 _HANDOVER_LIMIT = timedelta(seconds=9)
 _FINISH_DRAWING_LIMIT = timedelta(seconds=2)
 _CHECK_LIMIT = timedelta(seconds=2)
 
-# Between two looks while the parts start.
+# Between two readiness checks while the parts start.
 _POLL_SECONDS = 0.05
 
 
@@ -51,7 +51,7 @@ class RunningApp:
     """A process whose parts were started.
 
     Attributes:
-        url: Of its web server.
+        url: The base URL of its web server.
     """
 
     url: str
@@ -63,7 +63,7 @@ class RunningApp:
         while True:
             if all((await self.health.run_checks()).values()):
                 return
-            # Health is asked, it does not tell.
+            # Health has no event to wait for, so it is polled.
             await asyncio.sleep(_POLL_SECONDS)
 
 
@@ -84,13 +84,13 @@ async def run_process(
     """Run one process until a signal ends it.
 
     Args:
-        settings: As read at the start.
-        serves_slack: Hear and answer Slack, and draw.
+        settings: The settings, read once at the start.
+        serves_slack: Receive and answer Slack requests, and draw messages.
         runs_worker: Execute runs.
         migrates: Bring the schema up to date first.
 
     Raises:
-        OpsError: If it cannot start; the message says what to mend.
+        OpsError: If it cannot start; the message says what to fix.
     """
     process = AppProcess()
     async with handle_signals(process):
@@ -108,10 +108,10 @@ async def serve(
     migrates: bool,
     on_started: OnStarted = _log_started,
 ) -> None:
-    """Start the parts, wait for the wish to stop, and end them in order.
+    """Start the parts, wait until a stop is requested, and stop the parts in order.
 
-    The order of the end: take no more runs, let those in hand end or hand them over (until
-    then they can be killed from here), hear no more of Slack, bring the threads up to date,
+    The order: claim no more runs; let the running ones end or hand them over (Slack still
+    accepts kills meanwhile); receive no more Slack requests; bring the threads up to date;
     close.
     """
     credentials = _credentials(settings) if serves_slack else None
@@ -127,12 +127,12 @@ async def serve(
             caps = limits.caps
             await database_wait.retry_until_reachable(lambda: backend.admission.set_caps(caps))
         slack = _slack_service(backend, credentials) if credentials else None
-        node: Node | None = None
+        worker: WorkerRuntime | None = None
         if runs_worker:
             identity = stack.enter_context(claimed_identity(settings.node.home))
             stack.enter_context(_temporary_files_in(identity.scratch.folder))
-            node = _node(backend, identity)
-        health = _health(backend, slack, node)
+            worker = _worker(backend, identity)
+        health = _health(backend, slack, worker)
         url = await stack.enter_async_context(_web(settings, health, slack))
         stack.push_async_callback(process.end)
         if slack is not None:
@@ -140,8 +140,8 @@ async def serve(
             housekeeping = HousekeepingService(backend.context)
             clock = Clock(housekeeping.leadership, clock_jobs(housekeeping, backend.admission))
             process.start("clock", clock.run())
-        if node is not None:
-            process.start("worker", node.run())
+        if worker is not None:
+            process.start("worker", worker.run())
         on_started(RunningApp(url=url, backend=backend, health=health))
         try:
             await process.wait_until_stopped()
@@ -153,26 +153,28 @@ async def serve(
             raise
         finally:
             log.info("stopping", extra={"event": "app.stop_requested"})
-            if node is not None:
-                await _stop_worker(node, process, settings.config.worker.drain)
+            if worker is not None:
+                await _stop_worker(worker, process, settings.config.worker.drain)
             if slack is not None:
                 await run_with_limit("hearing slack", _STOP_RECEIVING_LIMIT, slack.stop_receiving)
                 await run_with_limit("drawing", _FINISH_DRAWING_LIMIT, slack.finish_drawing)
 
 
-async def _stop_worker(node: Node, process: AppProcess, drain: timedelta) -> None:
-    """End the worker's runs, or hand them over; sooner if a second signal comes."""
+async def _stop_worker(worker: WorkerRuntime, process: AppProcess, drain: timedelta) -> None:
+    """Let the worker's runs end, or hand them over; a second signal cuts the wait short."""
 
     async def skip_drain() -> None:
         await process.skip_drain_requested.wait()
         log.warning(
             "asked twice to stop: live runs are handed over now", extra={"event": "drain.skipped"}
         )
-        node.skip_drain()
+        worker.skip_drain()
 
     skip_watch = asyncio.create_task(skip_drain(), name="hasten")
     try:
-        await run_with_limit("the worker", drain + _HANDOVER_LIMIT, lambda: node.stop(drain=drain))
+        await run_with_limit(
+            "the worker", drain + _HANDOVER_LIMIT, lambda: worker.stop(drain=drain)
+        )
     finally:
         skip_watch.cancel()
 
@@ -189,10 +191,10 @@ def _credentials(settings: Settings) -> SlackCredentials:
 
 @contextmanager
 def _temporary_files_in(folder: Path) -> Iterator[None]:
-    """Let the temporary files of this process bear its name, also those of its libraries.
+    """Put all temporary files of this process, also those of libraries, into `folder`.
 
-    That of the agent copies transcripts there; a worker that was killed leaves them, and the
-    next one knows by the name that they are nobody's.
+    The agent's library copies transcripts there.  A worker that was killed leaves them behind,
+    and the next worker recognises them as leftovers by the folder's name.
     """
     previous, tempfile.tempdir = tempfile.tempdir, str(folder)
     try:
@@ -201,15 +203,15 @@ def _temporary_files_in(folder: Path) -> Iterator[None]:
         tempfile.tempdir = previous
 
 
-def _node(backend: Backend, identity: WorkerIdentity) -> Node:
-    # Its libraries take half a second and memory, which a process that only hears Slack is spared.
-    from bot.assembly.node import new_node  # noqa: PLC0415
+def _worker(backend: Backend, identity: WorkerIdentity) -> WorkerRuntime:
+    # The import takes half a second and memory; a process that only serves Slack avoids it.
+    from bot.assembly.worker_runtime import new_worker_runtime  # noqa: PLC0415
 
-    return new_node(backend, identity)
+    return new_worker_runtime(backend, identity)
 
 
 def _slack_service(backend: Backend, credentials: SlackCredentials) -> SlackService:
-    # As above, of a process that only works.
+    # As above: a process that only runs a worker avoids the import.
     from bot.slack.app import Services  # noqa: PLC0415
     from bot.slack.inbound.access import AccessPolicy  # noqa: PLC0415
     from bot.slack.service import SlackService  # noqa: PLC0415
@@ -237,7 +239,7 @@ def _slack_service(backend: Backend, credentials: SlackCredentials) -> SlackServ
     )
 
 
-def _health(backend: Backend, slack: SlackService | None, node: Node | None) -> Health:
+def _health(backend: Backend, slack: SlackService | None, worker: WorkerRuntime | None) -> Health:
     async def database() -> bool:
         try:
             async with asyncio.timeout(_CHECK_LIMIT.total_seconds()):
@@ -252,12 +254,12 @@ def _health(backend: Backend, slack: SlackService | None, node: Node | None) -> 
         return slack is not None and slack.is_ready
 
     async def worker_ready() -> bool:
-        return node is not None and node.is_ready
+        return worker is not None and worker.is_ready
 
     health = Health({"database": database})
     if slack is not None:
         health.checks["slack"] = slack_ready
-    if node is not None:
+    if worker is not None:
         health.checks["worker"] = worker_ready
     return health
 

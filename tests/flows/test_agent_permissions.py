@@ -54,7 +54,7 @@ async def test_an_agent_has_a_clean_environment(
     assert not set(secrets) & set(given) - {"ANTHROPIC_API_KEY"}
     assert given["ANTHROPIC_API_KEY"] == agent_harness.model.api_key
     assert given["SIGNALBOX_RUN_ID"] == launch.run_id
-    assert given["SIGNALBOX_SITE"] == "here"
+    assert given["SIGNALBOX_INSTALLATION"] == "here"
     assert not any(name.startswith("SIGNALBOX_AGENT") for name in given)
     assert given["HOME"] == str(launch.state_dir / "home")
     assert given["CLAUDE_CONFIG_DIR"] == str(launch.state_dir / "config")

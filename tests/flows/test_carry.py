@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from bot.assembly.backend import open_backend
-from bot.assembly.node import new_node
 from bot.assembly.settings import load_settings
+from bot.assembly.worker_runtime import new_worker_runtime
 from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.request import ContinueRequest, KillRequest
 from core.domain.runs.run import Run, RunStatus
@@ -287,8 +287,8 @@ async def dying_worker(core_harness: CoreHarness, home: Path) -> AsyncIterator[P
 async def reassign(core_harness: CoreHarness, run: Run) -> None:
     """Rescue the run as another worker does after the heartbeat was silent for long enough."""
     with claimed_identity(core_harness.settings.node.home) as identity:
-        node = new_node(core_harness.backend, identity)
+        runtime = new_worker_runtime(core_harness.backend, identity)
         async with core_harness.backend.database.sessions.begin() as session:
             present = await run_queries.get(session, run.run_id)
             (process,) = await attempts.of_run(session, run.id)
-        await Rescue(node.ledger, node.kills).reassign(present, process)
+        await Rescue(runtime.ledger, runtime.kills).reassign(present, process)

@@ -16,16 +16,16 @@ import psutil
 import pytest
 
 from bot.assembly.backend import open_backend, utc_now
-from bot.assembly.node import new_node
 from bot.assembly.settings import load_settings
+from bot.assembly.worker_runtime import new_worker_runtime
 from core.agent.process.ladder import find_run_processes
 from core.domain.fleet.attempt import STALLED_AFTER
 from core.domain.runs.run import Run, RunStatus
+from core.runner.execution.history import RESUME_PROMPT
 from core.runner.execution.ledger import Ledger
-from core.runner.execution.outcome import RESUME_PROMPT
 from core.runner.recovery.rescue import RECHECK_AFTER
 from core.runner.worker.identity import claimed_identity
-from core.runner.worker.node import Node
+from core.runner.worker.worker_runtime import WorkerRuntime
 from core.services.context import ServiceContext
 from core.store.database.engine import Database
 from core.store.sessions.transcripts import Transcripts
@@ -48,7 +48,7 @@ class CuttableWorker:
 
     core_harness: CoreHarness
     line: PostgresProxy
-    node: Node
+    runtime: WorkerRuntime
 
     async def start_in_tool_call(self) -> Run:
         """A run whose agent is inside a tool call."""
@@ -58,7 +58,7 @@ class CuttableWorker:
     async def wait_until_paused(self) -> None:
         """Wait until its agents are paused."""
         async with asyncio.timeout(20):
-            while not self.node.lease.paused:  # noqa: ASYNC110 - there is no event
+            while not self.runtime.lease.paused:  # noqa: ASYNC110 - there is no event
                 await asyncio.sleep(0.05)
 
     async def wait_until_gone(self, run: Run) -> None:
@@ -85,16 +85,16 @@ async def cuttable_worker(
         )
         async with open_backend(settings, migrates=False) as backend:
             with claimed_identity(home) as identity:
-                node = new_node(backend, identity, fence_after=fence_after)
-                working = asyncio.create_task(node.run(), name="outpost")
+                runtime = new_worker_runtime(backend, identity, fence_after=fence_after)
+                working = asyncio.create_task(runtime.run(), name="outpost")
                 try:
                     async with asyncio.timeout(20):
-                        while not node.is_ready:  # noqa: ASYNC110 - there is no event
+                        while not runtime.is_ready:  # noqa: ASYNC110 - there is no event
                             await asyncio.sleep(0.01)
-                    yield CuttableWorker(core_harness, line, node)
+                    yield CuttableWorker(core_harness, line, runtime)
                 finally:
                     line.restore()
-                    await node.stop(drain=DRAIN)
+                    await runtime.stop(drain=DRAIN)
                     await working
 
 

@@ -57,7 +57,7 @@ def check_killed(seen: RunSnapshot) -> Termination:
 async def test_a_kill_whose_notification_is_lost_comes_with_the_next_heartbeat(
     core_harness: CoreHarness,
 ) -> None:
-    async with core_harness.worker() as node:
+    async with core_harness.worker() as runtime:
         run = await core_harness.start("[scenario: kill-me] work")
         await core_harness.wait_until(run, lambda seen: seen.run.tool_calls >= 1)
         now = utc_now()
@@ -70,7 +70,7 @@ async def test_a_kill_whose_notification_is_lost_comes_with_the_next_heartbeat(
             # As `worker_messages.send` does, but for the notification.
             await session.execute(
                 insert(WorkerMessageRow).values(
-                    worker_id=node.identity.worker_id,
+                    worker_id=runtime.identity.worker_id,
                     run_id=run.id,
                     attempt=1,
                     kind=WorkerMessageKind.KILL,
@@ -101,11 +101,11 @@ async def test_force_before_the_kill_is_acknowledged_asks_the_agent_nothing(
 
 
 async def test_force_reaches_a_worker_that_drains(core_harness: CoreHarness) -> None:
-    async with core_harness.worker() as node:
+    async with core_harness.worker() as runtime:
         run = await in_commit(core_harness)
-        stopping = asyncio.create_task(node.stop(drain=timedelta(seconds=60)), name="stop")
+        stopping = asyncio.create_task(runtime.stop(drain=timedelta(seconds=60)), name="stop")
         async with asyncio.timeout(20):
-            while node.is_ready:  # noqa: ASYNC110 - nobody tells
+            while runtime.is_ready:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.01)
         await kill(core_harness, run)
         await core_harness.wait_until(
@@ -154,7 +154,7 @@ async def test_a_message_for_an_attempt_that_was_taken_over_kills_nothing(
     async with database.sessions.begin() as session:
         await worker_messages.send(
             session,
-            worker_id=cuttable_worker.node.identity.worker_id,
+            worker_id=cuttable_worker.runtime.identity.worker_id,
             run=run.id,
             attempt=1,
             kind=WorkerMessageKind.KILL,

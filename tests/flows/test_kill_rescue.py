@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import pytest
 
-from bot.assembly.node import GIT_TIMEOUT, installation_id_of
+from bot.assembly.worker_runtime import GIT_TIMEOUT, installation_id_of
 from core.agent.process import process_table
 from core.agent.process.ladder import INSTALLATION_MARKER, RUN_MARKER, find_run_processes, identify
 from core.domain.fleet.attempt import AttemptRecord

@@ -112,8 +112,8 @@ async def test_a_pending_run_is_killed_at_once(core_harness: CoreHarness) -> Non
 
     assert termination.phase is Phase.CONFIRMED
     assert (await core_harness.read_run(run)).run.status is RunStatus.KILLED
-    async with core_harness.worker() as node:
-        assert node.worker.active_count == 0
+    async with core_harness.worker() as runtime:
+        assert runtime.worker.active_count == 0
     assert (await core_harness.read_run(run)).run.started_at is None
 
 

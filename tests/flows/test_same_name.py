@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.assembly.node import GIT_TIMEOUT
+from bot.assembly.worker_runtime import GIT_TIMEOUT
 from core.domain.fleet.attempt import build_host_id, machine_name
 from core.domain.kills.termination import Phase
 from core.domain.runs.event import EventKind
@@ -154,7 +154,7 @@ async def test_a_copy_of_a_home_is_refused_with_one_line_while_the_original_work
     core_harness: CoreHarness, tmp_path: Path
 ) -> None:
     home, copy = core_harness.settings.node.home, tmp_path / "copy"
-    async with core_harness.worker() as node:
+    async with core_harness.worker() as runtime:
         await asyncio.to_thread(shutil.copytree, home, copy)
         refused = await run_to_end(
             "worker",
@@ -163,10 +163,10 @@ async def test_a_copy_of_a_home_is_refused_with_one_line_while_the_original_work
             DATABASE_URL=core_harness.backend.database.dsn,
             **model_variables(core_harness.model),
         )
-        assert node.is_ready
+        assert runtime.is_ready
         await asyncio.to_thread((copy / "disk-id").unlink)
         with claimed_identity(copy) as repaired:
-            assert repaired.node != node.identity.node
+            assert repaired.node != runtime.identity.node
 
     assert refused.status == 2, refused.errors
     (line,) = [one for one in refused.lines if one.startswith("signalbox: ")]

@@ -7,8 +7,7 @@ from uuid import uuid4
 
 from core.domain.runs.run import Run
 from core.runner.execution.attempt import prompt_uuid_of
-from core.runner.execution.history import SessionHistory
-from core.runner.execution.outcome import RESUME_PROMPT, prompt_of
+from core.runner.execution.history import RESUME_PROMPT, SessionHistory, prompt_of
 from tests.database import new_run
 
 TASK = "Add rate limiting"

@@ -1,8 +1,7 @@
-"""One attempt at a run, as it stands in the process that executes it.
+"""An attempt at a run, in the process that executes it.
 
-The steps of an execution (`executor.py`) return values.  What several tasks change while they
-run at the same time is in three small objects: `StopControl`, `Opened` and `CarryState`, beside
-the account of the work (`progress.py`).
+The steps of an execution (`executor.py`) return values.  The state that concurrent tasks share is
+in three small objects, `StopControl`, `Opened` and `CarryState`, and in `progress.py`.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from core.workspace.workspaces import Workspace
 
 
 class Cause(StrEnum):
-    """Why an attempt is ended from outside."""
+    """Why an attempt is stopped from outside."""
 
     KILL = "kill"
     TIMEOUT = "timeout"
@@ -35,14 +34,14 @@ class Cause(StrEnum):
 
 @dataclass
 class StopControl:
-    """Whether an attempt is to stop; set by its executor, its writer and the worker's inbox.
+    """Whether an attempt should stop; set by its executor, its writer and the worker's inbox.
 
     Attributes:
-        cause: Set as soon as the attempt is to end; nothing new is begun after that.
-        requested_cause: What the inbox asks for; the executor makes it the cause while the work
-            goes on.  Afterwards it comes too late: the end is being recorded.
-        requested: Set when the writer or the inbox asks for the end.
-        force_requested: Set when the agent is no longer asked to stop, and nothing is waited for.
+        cause: Set once the attempt has to stop; nothing new starts after that.
+        requested_cause: Requested by the inbox.  The executor makes it the cause while the agent
+            works; later requests come too late, since the end is being recorded.
+        requested: Set when the writer or the inbox requests a stop.
+        force_requested: Set when the stop skips the interrupt and waits for nothing.
     """
 
     cause: Cause | None = None
@@ -51,10 +50,10 @@ class StopControl:
     force_requested: asyncio.Event = field(default_factory=asyncio.Event)
 
     def request_kill(self, *, force: bool = False, is_superseded: bool = False) -> None:
-        """Ask for the end because of a kill; asking again changes nothing.
+        """Request a stop because of a kill; repeated requests change nothing, except to add force.
 
-        If the run has gone on to another attempt, the kill is for that one's worker, and this
-        attempt ends as fenced.
+        If the run has a newer attempt (`is_superseded`), the kill is for that attempt's worker,
+        and this attempt stops as fenced.
         """
         self.requested_cause = Cause.FENCED if is_superseded else Cause.KILL
         if force:
@@ -62,20 +61,21 @@ class StopControl:
         self.requested.set()
 
     def fence(self) -> None:
-        """End it because another worker has the run; this overrides every other cause."""
+        """Stop because another worker has the run; this overrides every other cause."""
         self.cause = Cause.FENCED
         self.requested.set()
 
 
 @dataclass
 class CarryState:
-    """How much of an attempt's work the database has.
+    """How much of an attempt's work is stored in the database.
 
     Attributes:
-        head_state: What a glance at HEAD showed when it was last carried; `None`: something is not.
-        has_saved_work_tree: Whether the newest that was carried is a saved work tree.
-        is_size_reported: Whether the thread knows that it is too large.
-        is_closed: Whether the end of the attempt was carried, or tried to be.
+        head_state: The state of HEAD that was stored last; `None` if there are commits that are
+            not stored.
+        has_saved_work_tree: Whether the newest stored work includes the uncommitted work tree.
+        is_size_reported: Whether the thread shows already that the work is too large.
+        is_closed: Whether the final work of the attempt was stored, or its storing was tried.
         check_needed: Set when there may be a new commit.
     """
 
@@ -91,8 +91,8 @@ class Prepared:
     """A workspace that is ready for the agent.
 
     Attributes:
-        run: As it stands since the workspace was recorded.
-        base_commit: The workspace's HEAD when the attempt found it.
+        run: The run after the workspace was recorded.
+        base_commit: HEAD of the workspace at the start of the attempt.
     """
 
     run: Run
@@ -102,7 +102,7 @@ class Prepared:
 
 @dataclass
 class Opened:
-    """What the work has opened so far: its ending and the lease use it while the work goes on."""
+    """What the attempt has opened so far, for its ending and for the lease."""
 
     prepared: Prepared | None = None
     agent: AgentSession | None = None
@@ -115,11 +115,11 @@ class Opened:
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """An attempt that this worker has taken.
+    """An attempt that this worker executes.
 
     Attributes:
-        run: As it was when the attempt began.
-        has_changes: Set when there is something to write.
+        run: The run at the start of the attempt.
+        has_changes: Set when there is new progress to write.
     """
 
     run: Run
@@ -132,28 +132,28 @@ class Attempt:
 
     @property
     def cause(self) -> Cause | None:
-        """Why it is being ended from outside, if it is."""
+        """Why it is being stopped from outside, if it is."""
         return self.stop.cause
 
     @property
     def is_first(self) -> bool:
-        """Whether the session begins with it: nothing of its work can be anywhere."""
+        """Whether it is the first attempt of its session, so that no earlier work exists."""
         return self.run.attempt == 1 and self.run.parent_run_id is None
 
     @property
     def timeout(self) -> timedelta:
-        """Wall time this attempt may take."""
+        """The wall time that this attempt may take."""
         return self.run.timeout or self.definition.timeout or DEFAULT_TIMEOUT
 
     @property
     def prompt_uuid(self) -> UUID:
-        """Id of the message this attempt begins with; the first one's is the run's own."""
+        """Id of the first message of this attempt; see `prompt_uuid_of`."""
         return prompt_uuid_of(self.run, self.run.attempt)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """What ended the work, if it did not end well."""
+    """Why the work failed."""
 
     stop_reason: StopReason
     error: OpsError
@@ -161,11 +161,12 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True)
 class Stopped:
-    """What the ending from outside found and kept.
+    """The result of a stop from outside.
 
     Attributes:
-        proof: What the last scan found; confirmed.
-        work_saved: What was saved of the work tree; `None` if there was none to save.
+        proof: The last scan, which confirms that no process is left.
+        termination: The record of the kill, if it was one.
+        work_saved: What was saved of the work tree; `None` if nothing had to be saved.
     """
 
     proof: Proof
@@ -175,12 +176,12 @@ class Stopped:
 
 @dataclass(frozen=True, kw_only=True)
 class Changes:
-    """What the attempt has changed in its repository, since its run began."""
+    """What the run has changed in its repository since it began."""
 
     diff: DiffStat
     final_commit: str | None
 
 
 def prompt_uuid_of(run: Run, attempt: int) -> UUID:
-    """Id of the message with which an attempt of a run begins."""
+    """Id of the first message of an attempt: for the first attempt the run's own id."""
     return run.id if attempt == 1 else UUID(int=run.id.int ^ attempt)

@@ -1,4 +1,7 @@
-"""Keep what an agent commits where every node finds it, while it works and when it stops."""
+"""Store an agent's work in the database, so that any node can continue from it.
+
+Commits are stored soon after the agent makes them, and everything at the end of an attempt.
+"""
 
 from __future__ import annotations
 
@@ -27,25 +30,25 @@ from core.workspace.workspaces import Workspace, Workspaces
 
 log = logging.getLogger(__name__)
 
-# Between two looks while an agent works; and so much longer than the last carrying took, that
-# it never takes more than a twentieth of a processor.
+# The shortest pause between two checks while an agent works.  A pause is also 20 times as long as
+# the last check took (at most two minutes), so that checks use about a twentieth of a processor.
 _CHECK_INTERVAL = timedelta(seconds=3)
 _PAUSE_FACTOR = 20
 _MAX_PAUSE = timedelta(minutes=2)
-# Packing and storing, at the end of an attempt; a shutdown leaves less time.
+# For packing and storing at the end of an attempt; a shutdown leaves less time.
 _FINAL_CARRY_LIMIT = timedelta(seconds=30)
 _HANDOVER_CARRY_LIMIT = timedelta(seconds=4)
 
 
 @dataclass(frozen=True)
 class Carrier:
-    """Carries the work of one worker's attempts."""
+    """Stores the work of one worker's attempts."""
 
     ledger: Ledger
     workspaces: Workspaces
 
     async def load_carry_state(self, attempt: Attempt, prepared: Prepared) -> None:
-        """Note how much of the workspace, as the attempt finds it, the database has already."""
+        """Find out how much of the prepared workspace the database has already."""
         workspace = prepared.workspace
         carry_state = attempt.carry_state
         latest = None
@@ -66,7 +69,7 @@ class Carrier:
 
     @asynccontextmanager
     async def carrying_commits(self, attempt: Attempt, prepared: Prepared) -> AsyncIterator[None]:
-        """Carry what the agent commits, soon after, until the block ends."""
+        """Store the agent's commits soon after it makes them, until the block ends."""
         task = asyncio.create_task(
             self._carry_commits_loop(attempt, prepared), name=f"carry {attempt.run.run_id}"
         )
@@ -79,7 +82,9 @@ class Carrier:
     async def carry_remaining(
         self, attempt: Attempt, stopped: Stopped | None, changes: Changes | None
     ) -> None:
-        """Carry all that the attempt leaves, the work tree too; failures are logged and noted.
+        """Store all remaining work of the attempt, with the work tree.
+
+        Failures are logged, and recorded for the thread.
 
         Raises:
             StaleAttempt: If the run was given to another attempt meanwhile.
@@ -107,14 +112,14 @@ class Carrier:
             )
             await self._report_not_carried(attempt, failed=error.user_message)
         except Exception:
-            # A run ends all the same.
+            # The run ends all the same.
             log.exception(
                 "%s: work not carried",
                 attempt.run.run_id,
                 extra=log_fields("work.carry_failed", attempt.run),
             )
             await self._report_not_carried(
-                attempt, failed="a fault of Signalbox; the worker's log has it"
+                attempt, failed="a defect of Signalbox; the worker's log has the details"
             )
 
     async def _carry_remaining(
@@ -154,7 +159,7 @@ class Carrier:
         elif problem is None:
             await self._record_event(attempt, {"nothing_new": True})
         if problem is not None:
-            # Last, so that it is what the next attempt finds.
+            # Last, so that the next attempt finds it as the newest event.
             await self._report_not_carried(attempt, **problem)
 
     async def _save_work_tree(
@@ -164,7 +169,7 @@ class Carrier:
         stopped: Stopped | None,
         changes: Changes | None,
     ) -> str | None:
-        """The work tree as a commit, if it holds anything uncommitted."""
+        """Save the work tree as a commit; `None` if nothing is uncommitted."""
         saved = stopped.work_saved if stopped else None
         if saved is None:
             if changes is not None and all(file.committed for file in changes.diff.files):
@@ -197,7 +202,7 @@ class Carrier:
                     extra=log_fields("commits.carry_delayed", attempt.run),
                 )
             except Exception:
-                # The end of the attempt is another chance; the agent's work goes on.
+                # The agent continues, and the end of the attempt tries again.
                 log.exception(
                     "%s: commits not carried",
                     attempt.run.run_id,
@@ -262,18 +267,18 @@ class Carrier:
             bundle is not None and bundle.saved_commit is not None
         )
         if attempt.carry_state.is_closed:
-            # What is carried before the end is seen in its row.
+            # Before the end, the row of the stored work is enough.
             await self._record_event(attempt, data)
 
     async def _report_not_carried(self, attempt: Attempt, **details: object) -> None:
-        """Note what could not be carried; the thread shows it."""
+        """Record what could not be stored; the thread shows it."""
         workspace = attempt.opened.workspace
         data = {**details, "workspace": workspace.id if workspace else None}
         with contextlib.suppress(OpsError):
             await self._record_event(attempt, data)
 
     async def _record_event(self, attempt: Attempt, data: Mapping[str, object]) -> None:
-        """Note it after all that was noted before: with the account, if that is still to come."""
+        """Record an event after all earlier ones, if possible with the final progress."""
         run, now = attempt.run, self.ledger.context.clock()
         if attempt.carry_state.is_closed and attempt.cause is not Cause.KILL:
             attempt.progress.add_record(EventKind.WORK_CARRIED, now, **data)

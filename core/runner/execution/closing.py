@@ -1,4 +1,4 @@
-"""What is left open by an attempt that nobody executes any more."""
+"""Close the rows of an attempt that no worker executes any more."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from core.store.fleet import attempts
 async def close_attempt(
     session: AsyncSession, run: Run, *, now: datetime, error: str | None = None
 ) -> None:
-    """End the process row and the open steps of a run that ends without its worker."""
+    """Close the attempt and the open steps of a run that ends without its worker."""
     await recount(session, run, now=now)
     await attempts.mark_ended(session, run.id, run.attempt, now=now)
     plan = tuple(await steps.of_run(session, run.id))

@@ -1,4 +1,4 @@
-"""End an attempt from outside: climb the ladder, save the work, record the proof."""
+"""Stop an attempt from outside: end its processes, save its work, record the proof."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ from core.workspace.workspaces import Workspaces
 
 log = logging.getLogger(__name__)
 
-# A handover must fit into the 15 s of a shutdown, so it is less patient than a kill.
+# A handover must fit into the 15 s of a shutdown, so it waits less than a kill.
 _HANDOVER_GRACE = timedelta(seconds=2)
 _HANDOVER_DRAIN = timedelta(seconds=2)
-# A kill takes 10 s at most, and the rungs that follow the interrupt 4 s.
+# A kill takes 10 s at most, of which the steps after the interrupt take 4 s.
 _BEFORE_SIGNALS_LIMIT = LADDER_LIMIT - TERMINATE_GRACE - PROOF_LIMIT - timedelta(seconds=0.5)
 _MIN_GRACE = timedelta(seconds=1)
 _SAVE_LIMIT = timedelta(seconds=10)
-# A database that is unreachable must not keep a process alive.
+# An unreachable database must not keep a process alive.
 _PHASE_PATIENCE = timedelta(seconds=1)
-# Between two climbs when something survived the first.
+# The first and the longest pause between tries, if a process survived.
 _RETRY_PAUSE = timedelta(seconds=5)
 _MAX_RETRY_PAUSE = timedelta(minutes=1)
 
 
 @dataclass
 class AttemptEnding:
-    """One ending: `run_ladder`, `save_work`, `clean_up`, `record_proof`.
+    """The steps of a stop, in order: `run_ladder`, `save_work`, `clean_up`, `record_proof`.
 
     Attributes:
-        termination: The kill's record as last written; `None` while there is none to write to.
+        termination: The record of the kill as last written; `None` if there is no kill.
     """
 
     ledger: Ledger
@@ -58,7 +58,7 @@ class AttemptEnding:
     termination: Termination | None = None
 
     async def run_ladder(self) -> Stopped:
-        """End every process of the attempt; returns once that is certain."""
+        """End every process of the attempt; return once it is proven that none is left."""
         attempt = self.attempt
         began = time.monotonic()
         if attempt.cause is Cause.KILL and self.termination is None:
@@ -85,7 +85,7 @@ class AttemptEnding:
         return Stopped(proof=proof, termination=self.termination)
 
     async def save_work(self, stopped: Stopped, workspaces: Workspaces) -> Stopped:
-        """Keep the work tree as a commit on a private reference, whatever state it is in."""
+        """Save the work tree, in any state, as a commit on a private reference."""
         workspace = self.attempt.opened.workspace
         if workspace is None or self.attempt.cause is Cause.FENCED:
             return stopped
@@ -104,7 +104,7 @@ class AttemptEnding:
         return replace(stopped, work_saved=work_saved)
 
     async def clean_up(self, cleaner: Cleaner) -> Mapping[str, Any]:
-        """Remove what a killed agent kept outside its workspace, and the locks of its git.
+        """Remove what a killed agent left outside its workspace, and its git locks.
 
         Returns:
             What was removed, by kind.
@@ -117,7 +117,7 @@ class AttemptEnding:
     async def record_proof(
         self, stopped: Stopped, cleanup: Mapping[str, Any] | None = None
     ) -> Stopped:
-        """Record the proof, however long the database takes."""
+        """Record the proof; retry for as long as the database is unreachable."""
         attempt = self.attempt
         if attempt.cause in (Cause.HANDOVER, Cause.FENCED):
             await self._record_gone()
@@ -149,7 +149,7 @@ class AttemptEnding:
         return self.termination is not None and self.termination.force
 
     async def _drain_critical_calls(self) -> None:
-        """Let no tool call begin any more, and those that must not be cut in half end."""
+        """Let no more tool calls start, and let running critical calls finish."""
         agent = self.attempt.opened.agent
         if agent is None:
             return
@@ -195,7 +195,7 @@ class AttemptEnding:
             )
 
     async def _record_gone(self) -> None:
-        # Without it a kill of the run while it waits would have to look for itself.
+        # Otherwise a later kill of the waiting run would have to check the machine.
         try:
             await retry_while_unavailable(
                 lambda: self.ledger.kills.record_run_gone(self.attempt.run),
@@ -227,7 +227,7 @@ class AttemptEnding:
         grace = _HANDOVER_GRACE if self.attempt.cause is Cause.HANDOVER else INTERRUPT_GRACE
         return await end_tree(
             run_marker=self.attempt.run.run_id,
-            # A kill means all of the run; else a successor may be here.
+            # A kill ends all attempts of the run; otherwise a newer attempt may run here.
             attempt=None if self.attempt.cause is Cause.KILL else self.attempt.run.attempt,
             root=agent.root if agent else None,
             interrupt=agent.interrupt if agent else None,
@@ -238,7 +238,7 @@ class AttemptEnding:
             force=force,
             on_phase=self._record_phase,
             known=agent.tree if agent else None,
-            # The time that a critical call took is not spent twice.
+            # The time that critical calls took counts against the grace.
             interrupt_grace=max(min(grace, _BEFORE_SIGNALS_LIMIT - elapsed), _MIN_GRACE),
         )
 
@@ -252,7 +252,7 @@ class AttemptEnding:
                 patience=_PHASE_PATIENCE,
             )
         except OpsError as error:
-            # A run that is to stop must stop, whether or not that can be written down now.
+            # The run must stop, whether or not the phase can be recorded now.
             log.warning(
                 "%s: phase %s not recorded: %s",
                 self.attempt.run.run_id,

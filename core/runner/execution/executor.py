@@ -1,4 +1,4 @@
-"""Execute one run, step by step: begin, work (prepare, converse), stop if it has to, settle."""
+"""Execute one attempt of a run: begin, work, stop from outside if needed, settle."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from core.workspace.workspaces import Workspaces
 
 log = logging.getLogger(__name__)
 
-# At most two writes a second for a run, however fast its agent is.
+# At most two writes per second and run, however fast its agent is.
 _WRITE_EVERY = timedelta(milliseconds=500)
-# After the tree is gone, for the stream's last words to be read.
+# After all processes ended, for the rest of the agent's stream to be read.
 _STREAM_END_LIMIT = timedelta(seconds=3)
-# To read from the row why the attempt is to end.
+# For reading from the row why the attempt has to stop.
 _CAUSE_PATIENCE = timedelta(seconds=3)
 
 WorkTask = asyncio.Task[Failure | None]
@@ -44,8 +44,8 @@ class Executor:
     """Executes the jobs of one worker.
 
     Attributes:
-        lease: Knows what this worker executes; the heartbeat renews it.
-        agents: What every agent is started with.
+        lease: Knows the attempts that this worker executes; the heartbeat renews it.
+        agents: The settings that every agent is started with.
     """
 
     ledger: Ledger
@@ -57,9 +57,10 @@ class Executor:
     agents: AgentEnvironment
 
     async def __call__(self, job: Job) -> None:
-        """Execute the job's attempt of its run, if it is still to be executed.
+        """Execute the attempt that the job names, if it is still pending.
 
-        Being cancelled means to end: killed if the row says so, else handed over.
+        A cancellation stops it: as killed if the row has a kill request, otherwise it is handed
+        over to another worker.
         """
         attempt = await run_uninterrupted(self._begin(job), name=f"begin {job.run_id}")
         if attempt is None:
@@ -100,7 +101,7 @@ class Executor:
         try:
             definition = self.catalog.get(run.workflow_name)
         except OpsError as error:
-            # Its definition was removed while it waited.
+            # The definition was removed while the run waited.
             message = error.user_message
             await retry_while_unavailable(
                 lambda: self.ledger.fail(run, StopReason.SETUP_ERROR, message)
@@ -113,9 +114,10 @@ class Executor:
         )
 
     async def _recover_lost_begin(self, job: Job) -> Run | None:
-        """A job whose run cannot begin: killed meanwhile, or taken over by another attempt.
+        """Find out why a run could not begin; return it if it did begin, here and just now.
 
-        Or it has begun already, here and just now, and the answer to that was lost.
+        That happens if the answer of the database was lost.  Otherwise the run was killed
+        meanwhile, or another attempt has taken over.
         """
         run = await retry_while_unavailable(
             lambda: self.ledger.read_run(job.run_id), patience=UNLIMITED_PATIENCE
@@ -131,7 +133,7 @@ class Executor:
             return run
         is_still_pending = run.status is RunStatus.PENDING and run.attempt == job.attempt
         if is_still_pending and run.kill_requested_at is not None:
-            # It waited as a later attempt; what an earlier one left is ended first.
+            # It was killed while waiting for a further attempt; end what an earlier one left.
             with suppress(Conflict):  # Another worker has just finished it.
                 await retry_while_unavailable(lambda: self.kills.finish_kill(run, is_job_held=True))
         log.info(
@@ -150,15 +152,15 @@ class Executor:
         return None
 
     async def _wait_for_end(self, attempt: Attempt, work: WorkTask) -> bool:
-        """Wait until the work ends, or has to be ended.
+        """Wait until the work ends, or has to be stopped.
 
         Returns:
-            Whether it has to be ended; the attempt's cause says why.
+            Whether it has to be stopped; the cause of the attempt says why.
         """
         stop, name = attempt.stop, f"why {attempt.run.run_id}"
         task = asyncio.current_task()
         if task is not None and task.cancelling():
-            # Cancelled while the run began, which went on to its end all the same.
+            # Cancelled during `_begin`, which was completed all the same.
             return await run_uninterrupted(self._read_cause(attempt), name=name)
         stop_wait = asyncio.create_task(stop.requested.wait(), name=f"stop of {attempt.run.run_id}")
         try:
@@ -172,7 +174,7 @@ class Executor:
         finally:
             stop_wait.cancel()
         if work.cancelled() and stop.cause is None:
-            # Not by us: the whole process is being torn down, and has left this behind.
+            # Cancelled by the shutdown of the whole process, not by this class.
             return await run_uninterrupted(self._read_cause(attempt), name=name)
         if work in done:
             return stop.cause is not None
@@ -186,7 +188,7 @@ class Executor:
         """Find out what a cancellation means: a shutdown, unless the row says otherwise.
 
         Returns:
-            `True`: the attempt has to be ended.
+            `True`: the attempt has to be stopped.
         """
         cause = Cause.HANDOVER
         with suppress(Unavailable):
@@ -194,7 +196,7 @@ class Executor:
                 lambda: self.ledger.read_run(attempt.run.run_id), patience=_CAUSE_PATIENCE
             )
             if run.attempt != attempt.run.attempt:
-                # Whatever is requested of it is for another worker to do.
+                # A newer attempt has the run; requests about it are for its worker.
                 cause = Cause.FENCED
             elif run.kill_requested_at is not None:
                 cause = Cause.KILL
@@ -202,7 +204,7 @@ class Executor:
         return True
 
     async def _write(self, attempt: Attempt, work: WorkTask) -> None:
-        """Write the growing account, at most twice a second, until the work is over."""
+        """Write new progress, at most twice a second, until the work ends."""
         while not work.done():
             await attempt.has_changes.wait()
             attempt.has_changes.clear()
@@ -221,11 +223,11 @@ class Executor:
             await asyncio.sleep(_WRITE_EVERY.total_seconds())
 
     async def _stop(self, attempt: Attempt, work: WorkTask) -> Stopped:
-        """End what runs, by the ladder; afterwards nothing of the attempt runs."""
+        """End all processes of the attempt, save its work and record the proof."""
         ending = AttemptEnding(self.ledger, attempt)
         if attempt.opened.agent is None:
-            # It may be starting: what is there is ended with its phases written; what was on its
-            # way is called off, and nothing starts behind the ladder's back.
+            # The agent may be starting.  End what runs already, then cancel the start, and check
+            # once more below, so that no process started in between survives.
             await ending.run_ladder()
             work.cancel()
             await asyncio.wait({work}, timeout=_STREAM_END_LIMIT.total_seconds())

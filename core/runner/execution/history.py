@@ -1,4 +1,4 @@
-"""What a session had before an attempt."""
+"""What a session holds before an attempt, and the first prompt that follows from it."""
 
 from __future__ import annotations
 
@@ -15,17 +15,22 @@ from core.store import steps
 from core.store.runs import run_queries
 from core.store.sessions import sessions, transcripts
 
+RESUME_PROMPT = (
+    "Your work was interrupted because the machine it ran on was restarted. Look at the state "
+    "of the workspace and go on with the task from where you stopped."
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class SessionHistory:
-    """What the session had before this attempt.
+    """What a session holds before an attempt.
 
     Attributes:
-        first_task: What its first run was asked.
-        has_received_task: Whether an earlier attempt of this run has told the agent what was asked.
+        first_task: The task of the session's first run.
+        has_received_task: Whether an earlier attempt of this run has sent the agent its task.
         steps: Of this run's earlier attempts.
         plan: The task list as the last run left it.
-        branch: Where a workspace that has to be made begins; not the branch of the work.
+        branch: The branch that a new workspace starts from; not the branch of the work.
     """
 
     first_task: str
@@ -37,7 +42,7 @@ class SessionHistory:
 
 
 async def read_history(session: AsyncSession, run: Run) -> SessionHistory:
-    """Read what the session brings along."""
+    """Read the history of a run's session, without the runs that were created after it."""
     legs = await run_queries.legs_of_session(session, run.session_id)
     earlier_runs = [earlier_run for earlier_run in legs if earlier_run.created_at <= run.created_at]
     plan: tuple[PlanItem, ...] = ()
@@ -56,7 +61,21 @@ async def read_history(session: AsyncSession, run: Run) -> SessionHistory:
             [prompt_uuid_of(run, attempt) for attempt in range(1, run.attempt)],
         ),
         plan=plan,
-        # Once it was prepared, the row names the branch that the work is done on.
+        # Once the workspace was prepared, the row names the branch of the work instead.
         branch=conversation.git_branch if run.workspace_path else run.git_branch,
         steps=tuple(await steps.of_run(session, run.id)),
     )
+
+
+def prompt_of(run: Run, history: SessionHistory) -> str:
+    """The first prompt of an attempt: everything that the agent has not received yet."""
+    if history.has_received_task:
+        return RESUME_PROMPT
+    if run.parent_run_id is not None and not history.has_transcript:
+        # The earlier runs ended before the agent received the task.
+        return (
+            history.first_task
+            if run.task_input == history.first_task
+            else (f"{history.first_task}\n\n{run.task_input}")
+        )
+    return run.task_input

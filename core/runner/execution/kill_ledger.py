@@ -1,4 +1,4 @@
-"""What is written of a kill: each method one transaction."""
+"""The database writes of a kill; each method is one transaction."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from core.store.runs import run_queries, runs
 
 @dataclass(frozen=True)
 class KillLedger:
-    """The rows of kills, as one worker writes them; `Ledger.kills` is one."""
+    """Writes the rows of kills for one worker; see `Ledger.kills`."""
 
     context: ServiceContext
     worker_id: str
@@ -35,15 +35,16 @@ class KillLedger:
         return node_of(self.worker_id)
 
     def is_local_attempt(self, process: AttemptRecord) -> bool:
-        """Whether a look at this host's processes shows all that is left of an attempt.
+        """Whether the processes of this host show all that is left of an attempt.
 
-        That is so where its processes were, and on its node: who holds that has another host
-        than its predecessor only if the machine was booted, or the container made, anew.
+        That is so on the host of the attempt, and on its node.  If the node has another host
+        now, the machine was booted again or its container was created again, and no process of
+        the attempt can be left.
         """
         return process.host == self.host or node_of(process.worker_id) == self.node
 
     async def open_termination(self, run: Run) -> Termination | None:
-        """The kill under way for this run, if there is one."""
+        """The open kill of this run, if there is one."""
         async with self.context.transaction() as session:
             found = await terminations.latest_of_run(session, run.id)
         return found if found is not None and found.completed_at is None else None
@@ -58,7 +59,7 @@ class KillLedger:
         work_saved: Mapping[str, Any] | None = None,
         cleanup: Mapping[str, Any] | None = None,
     ) -> Termination:
-        """Record that a kill has come to this phase; the thread shows it."""
+        """Record that a kill has reached a phase; the thread shows it."""
         now = self.context.clock()
         new_events = []
         async with self.context.transaction() as session:
@@ -81,7 +82,7 @@ class KillLedger:
             )
             await runs.change(session, run.run_id, now=now)
             if phase not in termination.phases:
-                # Of one that is entered again the first time counts.
+                # A phase that is entered again counts only the first time.
                 new_events.append(
                     EventRecord(kind=EventKind.KILL_PHASE, at=now, data={"phase": phase})
                 )
@@ -94,14 +95,14 @@ class KillLedger:
         return advanced
 
     async def record_run_gone(self, run: Run) -> None:
-        """Record that nothing of the run's attempts here is left."""
+        """Record that nothing of the run's attempts is left on this machine."""
         async with self.context.transaction() as session:
             await self.record_attempts_gone(session, run, max_attempt=run.attempt)
 
     async def record_attempts_gone(
         self, session: AsyncSession, run: Run, *, max_attempt: int
     ) -> None:
-        """The same in an open transaction, for the attempts up to one."""
+        """The same in an open transaction, for the attempts up to `max_attempt`."""
         await attempts.mark_gone(
             session,
             run.id,
@@ -114,7 +115,7 @@ class KillLedger:
     async def record_critical_waits(
         self, run: Run, termination: Termination | None, waited: Sequence[CriticalWait]
     ) -> None:
-        """Record that the end of a run waited for critical sections, and for which."""
+        """Record the critical tool calls that a stop waited for."""
         now = self.context.clock()
         details = [asdict(one) for one in waited]
         async with self.context.transaction() as session:
@@ -132,7 +133,7 @@ class KillLedger:
             )
 
     async def finish_killed(self, run: Run) -> None:
-        """End a run that was killed while nobody executed it: its worker died, or it waits."""
+        """End a killed run that no worker executes: its worker died, or the run is pending."""
         now = self.context.clock()
         async with self.context.transaction() as session:
             present = await run_queries.get(session, run.run_id)

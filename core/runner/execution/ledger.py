@@ -1,4 +1,7 @@
-"""What an execution writes: each method one transaction, fenced by the attempt."""
+"""The database writes of an execution; each method is one transaction.
+
+Writes for an attempt that is no longer the run's present one raise `StaleAttempt`.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from uuid import uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.agent.outcome import Outcome
+from core.agent.attempt_result import AttemptResult
 from core.domain.fleet.attempt import AttemptRecord, node_of
 from core.domain.kills.termination import ProcessIdentity
 from core.domain.runs.event import EventKind, EventRecord
@@ -38,7 +41,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Ledger:
-    """The rows of executions on one worker."""
+    """Reads and writes the rows of executions for one worker."""
 
     context: ServiceContext
     worker_id: str
@@ -46,11 +49,11 @@ class Ledger:
 
     @property
     def kills(self) -> KillLedger:
-        """The rows of kills, as this worker writes them."""
+        """The writes of kills for this worker."""
         return KillLedger(self.context, self.worker_id, self.host)
 
     async def begin(self, run_id: str, attempt: int, *, job_id: int | None = None) -> Run | None:
-        """Take a pending run, under this job; `None` if it is no longer to be had."""
+        """Start an attempt of a pending run, for this job; `None` if it is no longer pending."""
         now = self.context.clock()
         async with self.context.transaction() as session:
             try:
@@ -85,22 +88,22 @@ class Ledger:
             return run
 
     async def read_run(self, run_id: str) -> Run:
-        """The run as it stands."""
+        """The present state of a run."""
         async with self.context.transaction() as session:
             return await run_queries.get(session, run_id)
 
     async def history(self, run: Run) -> SessionHistory:
-        """What the session brings along."""
+        """The history of the run's session before this attempt."""
         async with self.context.transaction() as session:
             return await read_history(session, run)
 
     async def record_workspace(
         self, attempt: Attempt, workspace: Workspace, base_commit: str | None
     ) -> Run:
-        """Record where the work is done and from which commit it starts.
+        """Record the workspace and the commit that the work starts from.
 
         Returns:
-            The run as it now stands.
+            The changed run.
         """
         async with self.context.transaction() as session:
             run = await runs.change(
@@ -128,7 +131,7 @@ class Ledger:
             await attempts.set_agent(session, attempt.run.id, attempt.run.attempt, agent)
 
     async def write_progress(self, attempt: Attempt) -> None:
-        """Write what is new of an attempt.  What cannot be written is kept for the next write.
+        """Write the new progress of an attempt; after an error the next call writes it again.
 
         Raises:
             StaleAttempt: If the run was given to another worker meanwhile.
@@ -151,24 +154,24 @@ class Ledger:
             raise
 
     async def finish(
-        self, attempt: Attempt, outcome: Outcome, changes: Changes | None = None
+        self, attempt: Attempt, end: AttemptResult, changes: Changes | None = None
     ) -> Run:
-        """Write the end of a run: last figures, result, diff, events, all or nothing."""
+        """Write the end of a run (usage, result, diff, events), all or nothing."""
         now = self.context.clock()
-        stop_reason, result = outcome.stop_reason, outcome.result
+        stop_reason, result = end.stop_reason, end.result
         attempt.progress.close_steps(
-            succeeded=stop_reason is StopReason.SUCCESS, error=outcome.error, at=now
+            succeeded=stop_reason is StopReason.SUCCESS, error=end.error, at=now
         )
         records = attempt.progress.drain()
         run = attempt.run
         final = attempt.progress.columns()
         final["result"] = result
-        final["error_message"] = outcome.error
+        final["error_message"] = end.error
         if changes is not None:
             final["diff"] = changes.diff
             final["final_commit_hash"] = changes.final_commit
         if stop_reason is StopReason.MAX_TURNS and run.max_turns is not None:
-            # The program counts the turn it refused to take.
+            # The agent program also counts the turn that it refused to start.
             final["turns"] = min(attempt.progress.turns, run.max_turns)
         try:
             async with self.context.transaction() as session:
@@ -187,7 +190,7 @@ class Ledger:
                 await attempts.mark_ended(session, run.id, run.attempt, now=now)
                 if result:
                     await messages.add(session, _result_message(run, result, now))
-                found = _run_metadata(attempt, outcome)
+                found = _run_metadata(attempt, end)
                 if found:
                     await runs.merge_metadata(session, run.run_id, found, now=now)
                 ended = await runs.finish(
@@ -209,7 +212,7 @@ class Ledger:
     async def fail(
         self, run: Run, stop_reason: StopReason, message: str, *, lost: LostWorker | None = None
     ) -> Run:
-        """Write the bare end of a run: status, reason and one line for the person."""
+        """Write the end of a run without a result: status, reason and a message for people."""
         now = self.context.clock()
         new_events = [
             EventRecord(kind=EventKind.RUN_ENDED, at=now, data={"stop_reason": stop_reason})
@@ -231,7 +234,7 @@ class Ledger:
             return ended
 
     async def hand_back(self, attempt: Attempt, *, reason: str) -> Run:
-        """Give an attempt of this worker back to the queue, with all that is known of it."""
+        """Write the last progress of an attempt, and put its run back into the queue."""
         try:
             await self.write_progress(attempt)
         except Unstorable:
@@ -243,7 +246,7 @@ class Ledger:
         return await self.requeue(attempt.run, reason=reason)
 
     async def requeue(self, run: Run, *, reason: str, lost: LostWorker | None = None) -> Run:
-        """Give a running run back to the queue as its next attempt."""
+        """Put a running run back into the queue as its next attempt."""
         now = self.context.clock()
         new_events = [] if lost is None else [lost.to_event(now, resumes=True)]
         requeued = EventRecord(
@@ -258,14 +261,14 @@ class Ledger:
             return await run_queries.get(session, next_attempt.run_id)
 
     async def enqueue_new_job(self, run: Run) -> None:
-        """Give a pending run a new job, for one that was lost."""
+        """Give a pending run a new job, after its job was lost."""
         now = self.context.clock()
         async with self.context.transaction() as session:
             await dispatch_run(session, run, now=now)
 
 
 async def _initial_commit(session: AsyncSession, run: Run, base_commit: str | None) -> str | None:
-    """The commit at which the run began; an earlier attempt can have begun before the first."""
+    """The commit at which the run began; `None` if its repository had no commits then."""
     known = run.initial_commit_hash
     if known is None and run.attempt > 1:
         ready = await events.of_run(session, run.id, kinds=(EventKind.WORKSPACE_READY,), limit=1)
@@ -273,13 +276,13 @@ async def _initial_commit(session: AsyncSession, run: Run, base_commit: str | No
     return known or base_commit
 
 
-def _run_metadata(attempt: Attempt, outcome: Outcome) -> dict[str, Any]:
-    """What is known beside the columns; only what was seen."""
+def _run_metadata(attempt: Attempt, end: AttemptResult) -> dict[str, Any]:
+    """Metadata of a run that has no columns: test results, reset of the usage limit."""
     found: dict[str, Any] = {}
     if attempt.progress.tests is not None:
         found["tests"] = asdict(attempt.progress.tests)
-    if outcome.resets_at is not None:
-        found["usage_limit_resets_at"] = outcome.resets_at.isoformat()
+    if end.resets_at is not None:
+        found["usage_limit_resets_at"] = end.resets_at.isoformat()
     return found
 
 

@@ -1,4 +1,4 @@
-"""What a tool's output proves about tests; no guess where it proves nothing.  Pure."""
+"""Test results parsed from a tool's output; never guessed.  Pure."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _NAMED = re.compile(r"(\w[\w ]*)=(\d+)")
 
 @dataclass(frozen=True, kw_only=True)
 class TestCounts:
-    """Counts of one test run, as its own summary states them."""
+    """The counts of one test run, from the summary that the test program prints."""
 
-    __test__ = False  # not a test class, whatever pytest thinks of its name
+    __test__ = False  # keeps pytest from collecting it as a test class
 
     passed: int
     failed: int
@@ -25,7 +25,7 @@ class TestCounts:
 
 
 def parse_test_counts(output: str) -> TestCounts | None:
-    """The counts of the last test run that an output ends with; `None` if it shows none."""
+    """The counts of the last test run in an output; `None` if it contains none."""
     unittest = list(_UNITTEST.finditer(output))
     if unittest:
         ran, _, details = unittest[-1].groups()

@@ -1,4 +1,4 @@
-"""What a run's earlier attempts have used up: each attempt adds to it, none replaces it.  Pure."""
+"""The usage of a run's earlier attempts, to which the present attempt adds its own.  Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from core.domain.runs.run import CostSource, Run, Usage
 
-# Its program takes no budget of nothing; it is over with the first answer.
+# The agent program accepts no budget of zero; this one ends with the first answer.
 _MIN_BUDGET_USD = Decimal("0.0001")
 
 Cost = tuple[Decimal | None, CostSource | None]
@@ -15,7 +15,7 @@ Cost = tuple[Decimal | None, CostSource | None]
 
 @dataclass(frozen=True, kw_only=True)
 class PriorUsage:
-    """Figures of a run as its row has them when an attempt begins."""
+    """The usage of a run's earlier attempts, as the row has it when an attempt begins."""
 
     usage: Usage = field(default_factory=Usage)
     cost_usd: Decimal | None = None
@@ -26,7 +26,7 @@ class PriorUsage:
 
     @classmethod
     def of_run(cls, run: Run) -> PriorUsage:
-        """What a run has used so far."""
+        """The usage of a run so far."""
         return cls(
             usage=run.usage,
             cost_usd=run.cost_usd,
@@ -38,17 +38,17 @@ class PriorUsage:
 
     @property
     def is_zero(self) -> bool:
-        """Whether no earlier attempt got an answer of the model."""
+        """Whether no earlier attempt received an answer of the model."""
         return not self.turns and self.usage == Usage()
 
     def total_cost(self, cost: Cost, *, has_answer: bool) -> Cost:
-        """The cost of all attempts, where `cost` is the present one's.
+        """The cost of all attempts together.
 
-        Unknown with known is unknown; reported with estimated is estimated.
+        The sum is unknown if any part is unknown, and estimated if any part is estimated.
 
         Args:
-            cost: Amount and source; both `None` while unknown.
-            has_answer: Whether the present attempt got an answer of the model.
+            cost: Amount and source of the present attempt's cost; both `None` while unknown.
+            has_answer: Whether the present attempt received an answer of the model.
         """
         if self.is_zero:
             return cost
@@ -62,12 +62,12 @@ class PriorUsage:
 
 
 def turns_left(run: Run, limit: int) -> int:
-    """Turns that the attempt which now begins may take; at least one, to come to an end in."""
+    """The turn limit of an attempt that begins now; at least one, so that the agent can finish."""
     return max((run.max_turns or limit) - run.turns, 1)
 
 
 def budget_left(run: Run) -> Decimal | None:
-    """What the attempt which now begins may cost; `None` is no limit."""
+    """The cost limit of an attempt that begins now; `None` is no limit."""
     if run.budget_usd is None:
         return None
     return max(run.budget_usd - (run.cost_usd or Decimal(0)), _MIN_BUDGET_USD)

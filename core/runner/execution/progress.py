@@ -1,4 +1,4 @@
-"""What is known of an attempt while it runs, gathered from its events for the next write."""
+"""The progress of a running attempt, gathered from its events for the next write."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ from core.domain.runs.step import Step
 from core.runner.execution.parsed_tests import TestCounts, parse_test_counts
 from core.runner.execution.prior_usage import Cost, PriorUsage
 
-# What one row of `run_events` keeps of a text; the transcript has the whole of it.
+# The most characters of a text in a row of `run_events`; the transcript has the whole text.
 _MAX_TEXT_CHARS = 4_000
 _ACTIVITY_CHARS = 200
-# Of English text and code; Anthropic's own rule of thumb.
+# For English text and code; Anthropic's own rule of thumb.
 _CHARS_PER_TOKEN = 4
-# The outcome looks at the last few texts only.
+# The report of an attempt is chosen among the last few texts only.
 _MAX_TEXTS = 20
 NO_PRIOR_USAGE = PriorUsage()
 
 
 class Progress:
-    """The growing account of one attempt, with what the run's earlier attempts have used.
+    """The progress of one attempt, added to the usage of the run's earlier attempts.
 
     Attributes:
-        prior_usage: Added to every figure of this attempt.
-        result: The program's last own account of its end, if it gave one.
+        prior_usage: The usage of earlier attempts; all totals include it.
+        result: The last result that the agent program reported, if any.
         texts: The main agent's last texts, oldest first.
         tests: Counts of the last test run whose summary was seen.
-        plan: Its task list as last seen, carried to the session's next run.
-        is_dirty: Whether something was taken in since the last `drain`.
+        plan: The agent's newest task list; the session's next run starts with it.
+        is_dirty: Whether there were events since the last `drain`.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Progress:
         self._records: list[EventRecord] = []
 
     def add_event(self, event: AgentEvent, *, at: datetime) -> None:
-        """Take one event in."""
+        """Update the progress from an event of the agent."""
         self.is_dirty = True
         self._output_chars += _output_length(event)
         match event:
@@ -112,12 +112,12 @@ class Progress:
             self._records.append(record)
 
     def add_record(self, kind: EventKind, at: datetime, **data: object) -> None:
-        """Add a fact of our own to the account."""
+        """Add an event of Signalbox itself."""
         self.is_dirty = True
         self._records.append(EventRecord(kind=kind, at=at, data=data))
 
     def close_steps(self, *, succeeded: bool, error: str | None, at: datetime) -> None:
-        """Settle the steps of an attempt that is over: none stays in progress."""
+        """Close the steps of an attempt that has ended, so that none stays in progress."""
         self.steps = end_steps(self.steps, succeeded=succeeded, now=at, error=error)
 
     def drain(self) -> list[EventRecord]:
@@ -127,16 +127,16 @@ class Progress:
         return records
 
     def restore_records(self, records: list[EventRecord]) -> None:
-        """Return records that could not be written; they come first next time."""
+        """Put back records that could not be written; the next `drain` returns them first."""
         self._records = records + self._records
         self.is_dirty = True
 
     @property
     def usage(self) -> Usage:
-        """Tokens so far: the program's own account once it gave one, else an estimate.
+        """Tokens so far: as the agent program reports them at its end, before that an estimate.
 
-        While an agent works its program reports output tokens as placeholders, so they are
-        estimated from the length of what was said.
+        While the agent works the program reports only placeholders for output tokens, so they
+        are estimated from the length of the output.
         """
         return self.prior_usage.usage + self._attempt_usage
 
@@ -153,7 +153,7 @@ class Progress:
         return max(self._output_chars // _CHARS_PER_TOKEN - reported.output_tokens, 0)
 
     def cost(self) -> tuple[Decimal | None, CostSource | None]:
-        """Cost so far and where it comes from; both `None` while unknown."""
+        """Cost so far and its source; both `None` while unknown."""
         has_answer = bool(self._usage) or self.result is not None
         return self.prior_usage.total_cost(self._attempt_cost(), has_answer=has_answer)
 
@@ -176,9 +176,9 @@ class Progress:
 
     @property
     def turns(self) -> int:
-        """Turns of the main agent so far, as the program counts them.
+        """Turns of the main agent so far, counted as the agent program does.
 
-        It counts its first answer and one for each tool result that follows.
+        It counts the first answer, and one for each tool result that follows.
         """
         return self.prior_usage.turns + self._attempt_turns
 
@@ -189,7 +189,7 @@ class Progress:
         return self._tool_results + 1 if self._usage else 0
 
     def columns(self) -> RunChanges:
-        """The run's fields as they now stand."""
+        """The present values of the run's fields."""
         columns: RunChanges = {
             "turns": self.turns,
             "usage": self.usage,
@@ -212,11 +212,11 @@ class Progress:
 
 
 def count_answer_once(answers: dict[str, TurnUsage], turn: TurnUsage) -> None:
-    """Count an answer once: of one that is not whole yet less is told than of the whole.
+    """Count an answer once, with its largest usage: an incomplete answer reports less.
 
     Args:
-        answers: Those counted so far, by their ids.
-        turn: One more.
+        answers: The answers counted so far, by message id.
+        turn: A further report of an answer.
     """
     known = answers.get(turn.message_id)
     if known is None or known.usage.output_tokens <= turn.usage.output_tokens:
@@ -224,7 +224,7 @@ def count_answer_once(answers: dict[str, TurnUsage], turn: TurnUsage) -> None:
 
 
 def _output_length(event: AgentEvent) -> int:
-    """Characters the model wrote for this event."""
+    """The number of characters that the model wrote for an event."""
     if isinstance(event, AgentText):
         return len(event.text)
     if isinstance(event, ToolStarted):
@@ -237,7 +237,7 @@ def _clip(text: str) -> str:
 
 
 def _record_of(event: AgentEvent, at: datetime) -> EventRecord | None:
-    """The row an event leaves; token counts leave none, being columns of the run."""
+    """The row of an event; `None` for token counts, which are columns of the run."""
     found = _kind_and_data(event)
     return None if found is None else EventRecord(kind=found[0], at=at, data=found[1])
 

@@ -1,7 +1,7 @@
-"""What an agent had used that gave no account of its own, by its transcript.
+"""Correct the usage of a run from its transcript, if its agent reported no totals.
 
-A worker writes its figures twice a second, and each line of the transcript within 50 to 150 ms:
-when it dies, the row is behind.  And an agent that is killed has said its last without being heard.
+A worker writes the usage of a run twice a second, but each transcript entry within 50 to 150 ms.
+So the row lags behind the transcript if the worker dies or the agent is killed.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from core.store.sessions import transcripts
 
 
 async def recount(session: AsyncSession, run: Run, *, now: datetime) -> Run:
-    """Raise a run's figures to what the transcript has of all its attempts; never lower them.
+    """Raise the usage of a run to what the transcript shows of all its attempts; never lower it.
 
-    Nothing is added to the transcript meanwhile, so what follows in this transaction (the next
-    attempt, or the end) begins with all that the agent is known to have used.
+    Call it in the transaction that ends or requeues the attempt: the transcript does not grow
+    any more then, so the next attempt starts from the complete usage.
 
     Returns:
-        The run as it now stands.
+        The run, changed if it lagged behind.
     """
-    # As it stands: its worker may have written since the caller looked.
+    # Read again: the worker may have written since the caller read the run.
     present = await run_queries.get_for_update(session, run.run_id)
     prompts = [prompt_uuid_of(run, attempt) for attempt in range(1, run.attempt + 1)]
     lines = await transcripts.answers_since(session, run.session_id, prompts)
@@ -42,11 +42,11 @@ async def recount(session: AsyncSession, run: Run, *, now: datetime) -> Run:
 
 
 def raised_usage(run: Run, answers: Iterable[TurnUsage]) -> RunChanges:
-    """Those of a run's fields that say less than these answers do, as they should be.
+    """The fields of a run that must rise to account for these answers, with their new values.
 
     Args:
-        run: With what was counted.
-        answers: Of all its attempts; of one that was cut off the largest counts.
+        run: The run with its present usage.
+        answers: The answers of all its attempts; of several with one id the largest counts.
     """
     largest: dict[str, TurnUsage] = {}
     for answer in answers:
@@ -66,13 +66,13 @@ def raised_usage(run: Run, answers: Iterable[TurnUsage]) -> RunChanges:
 def _cost(
     run: Run, answers: Mapping[str, TurnUsage], missing: Usage
 ) -> tuple[Decimal | None, CostSource | None]:
-    """What was known and what is missing together, at the price of the last answer's model.
+    """The known cost plus that of the missing usage, at the price of the last answer's model.
 
-    Unknown with known is unknown.
+    It is unknown if either part is.
     """
     models = [answer.model for answer in answers.values() if answer.model]
     model = models[-1] if models else run.ai_model
-    # It is not known which answers are missing: they are taken to be of the mean size.
+    # Which answers are missing is unknown, so they count with the mean size.
     added_cost = estimate_usd(model, missing, requests=len(answers))
     known = run.cost_usd if run.usage != Usage() else Decimal(0)
     if added_cost is None or known is None:

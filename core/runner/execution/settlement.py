@@ -1,4 +1,4 @@
-"""The last step of an execution: record the end, and clear away what the attempt needed."""
+"""The last step of an execution: record the end, and remove the attempt's temporary files."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from core.domain.errors import Unavailable
 from core.domain.kills.termination import Phase
 from core.domain.runs.run import IllegalTransition, Run, StaleAttempt
 from core.runner.execution.attempt import Attempt, Cause, Changes, Failure, Stopped
+from core.runner.execution.attempt_result import attempt_result_of, unexpected_error
 from core.runner.execution.carry import Carrier
 from core.runner.execution.ending import AttemptEnding
 from core.runner.execution.ledger import Ledger
-from core.runner.execution.outcome import outcome_of, unexpected_error
 from core.runner.execution.work import state_dir_of
 from core.runner.log_fields import log_fields
 from core.runner.resilience import UNLIMITED_PATIENCE, retry_while_unavailable
@@ -31,10 +31,10 @@ _DIFF_LIMIT = timedelta(seconds=60)
 
 @dataclass(frozen=True)
 class Settlement:
-    """Settles one worker's attempts.
+    """Settles the attempts of one worker.
 
     Attributes:
-        home: Where the agents' own homes are kept.
+        home: The worker's home, which contains the agents' own homes.
     """
 
     ledger: Ledger
@@ -45,12 +45,12 @@ class Settlement:
     async def settle(
         self, attempt: Attempt, failure: Failure | None, stopped: Stopped | None
     ) -> None:
-        """Hand the attempt over, or record its end; one that was taken over is left alone.
+        """Hand the attempt over, or record its end, unless another worker has taken it over.
 
         Args:
-            attempt: With nothing of it running any more.
-            failure: What ended its work, if it did not end well.
-            stopped: What its ending from outside found, if there was one.
+            attempt: The attempt; none of its processes is left.
+            failure: Why its work failed, if it did.
+            stopped: The result of the stop from outside, if there was one.
         """
         try:
             if attempt.cause is Cause.FENCED:
@@ -63,7 +63,7 @@ class Settlement:
             await self._finish(attempt, failure, changes)
             await self._finish_late_kill(attempt.run)
             if attempt.cause is Cause.KILL:
-                # A kill does not wait for it.
+                # Only now, so that the kill does not wait for it.
                 await self.carrier.carry_remaining(attempt, stopped, changes)
         except (StaleAttempt, IllegalTransition) as error:
             log.warning(
@@ -77,10 +77,10 @@ class Settlement:
             await asyncio.to_thread(shutil.rmtree, state_dir, ignore_errors=True)
 
     async def _hand_over(self, attempt: Attempt, stopped: Stopped | None) -> bool:
-        """Give an attempt back to the queue.
+        """Put the run back into the queue.
 
         Returns:
-            Whether it was; not if somebody has asked for a kill meanwhile.
+            Whether it was; not if a kill was requested meanwhile.
 
         Raises:
             StaleAttempt: If the run was given to another attempt.
@@ -107,15 +107,15 @@ class Settlement:
     async def _finish(
         self, attempt: Attempt, failure: Failure | None, changes: Changes | None
     ) -> None:
-        outcome = outcome_of(attempt, failure)
+        end = attempt_result_of(attempt, failure)
         try:
             await retry_while_unavailable(
-                lambda: self.ledger.finish(attempt, outcome, changes), patience=UNLIMITED_PATIENCE
+                lambda: self.ledger.finish(attempt, end, changes), patience=UNLIMITED_PATIENCE
             )
         except (StaleAttempt, IllegalTransition, Unavailable):
             raise
         except Exception:
-            # Nothing may stay `running` because of what its account holds.
+            # No run may stay `running` because its progress cannot be stored.
             log.exception(
                 "%s: its outcome could not be written",
                 attempt.run.run_id,
@@ -123,24 +123,24 @@ class Settlement:
             )
             await retry_while_unavailable(
                 lambda: self.ledger.fail(
-                    attempt.run, outcome.stop_reason, unexpected_error(attempt.run).user_message
+                    attempt.run, end.stop_reason, unexpected_error(attempt.run).user_message
                 ),
                 patience=UNLIMITED_PATIENCE,
             )
         log.info(
             "%s ended: %s",
             attempt.run.run_id,
-            outcome.stop_reason,
+            end.stop_reason,
             extra=log_fields(
                 "run.ended",
                 attempt.run,
                 worker_id=self.ledger.worker_id,
-                stop_reason=outcome.stop_reason.value,
+                stop_reason=end.stop_reason.value,
             ),
         )
 
     async def _finish_late_kill(self, run: Run) -> None:
-        """Conclude a kill that came while the run was ending without it."""
+        """Confirm a kill that was requested while the run was ending anyway."""
         kills = self.ledger.kills
         termination = await retry_while_unavailable(
             lambda: kills.open_termination(run), patience=UNLIMITED_PATIENCE
@@ -155,7 +155,7 @@ class Settlement:
         )
 
     async def _read_changes(self, attempt: Attempt) -> Changes | None:
-        """See what changed.  A run whose diff cannot be taken has none; it ends all the same."""
+        """Read the changes of the run; `None` if that fails, which does not prevent its end."""
         prepared = attempt.opened.prepared
         if prepared is None:
             return None

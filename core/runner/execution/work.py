@@ -1,4 +1,4 @@
-"""The work of an attempt: prepare the workspace, then converse with the agent to its end."""
+"""The work of an attempt: prepare the workspace, then run the agent to its end."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from core.domain.errors import OpsError
 from core.domain.runs.event import EventKind, ToolFinished
 from core.domain.runs.run import Run, StopReason
 from core.runner.execution.attempt import Attempt, Failure, Prepared
+from core.runner.execution.attempt_result import failure_of_os, unexpected_error
 from core.runner.execution.carry import Carrier
-from core.runner.execution.history import SessionHistory
+from core.runner.execution.history import SessionHistory, prompt_of
 from core.runner.execution.ledger import Ledger
-from core.runner.execution.outcome import failure_of_os, prompt_of, unexpected_error
 from core.runner.execution.prior_usage import budget_left, turns_left
 from core.runner.execution.workspace import ensure_workspace
 from core.runner.log_fields import log_fields
@@ -34,14 +34,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class AgentEnvironment:
-    """What every agent of a worker is started with.
+    """The settings that every agent of a worker is started with.
 
     Attributes:
-        home: Where the agents' own homes are kept, one for each attempt.
-        credentials: The agent's, from the environment; never stored.
-        installation_id: Marks the processes of this installation, for sweeps.
-        program: The agent program, where it is not the one the SDK finds.
-        critical: Which tool calls a kill lets come to their end.
+        home: The worker's home; it contains the agents' own homes, one for each attempt.
+        credentials: The agent's credentials, as environment variables; never stored.
+        installation_id: Marks the processes of this installation, to find leftovers.
+        program: The agent program, if it is not the one that the SDK finds.
+        critical: The tool calls that a stop lets finish.
     """
 
     home: Path
@@ -53,7 +53,7 @@ class AgentEnvironment:
 
 @dataclass(frozen=True)
 class AgentWork:
-    """The work of one worker's attempts."""
+    """Does the work of one worker's attempts."""
 
     ledger: Ledger
     workspaces: Workspaces
@@ -62,10 +62,10 @@ class AgentWork:
     environment: AgentEnvironment
 
     async def run(self, attempt: Attempt) -> Failure | None:
-        """Prepare the workspace and let the agent work to its end.
+        """Prepare the workspace, and run the agent to its end.
 
         Returns:
-            What ended it, if it did not end well; nothing is raised but `CancelledError`.
+            Why it failed, if it did.  It raises nothing but `CancelledError`.
         """
         run_id = attempt.run.run_id
         try:
@@ -96,7 +96,7 @@ class AgentWork:
 
     async def _prepare(self, attempt: Attempt, history: SessionHistory) -> Prepared:
         if attempt.run.attempt > 1:
-            # What an earlier attempt left running here must not work beside this one.
+            # Processes of an earlier attempt must not work at the same time as this one.
             await end_tree(run_marker=attempt.run.run_id, root=None)
         workspace = await ensure_workspace(
             attempt, history.branch, ledger=self.ledger, workspaces=self.workspaces
@@ -106,7 +106,7 @@ class AgentWork:
             lambda: self.ledger.record_workspace(attempt, workspace, base_commit)
         )
         prepared = Prepared(run=run, workspace=workspace, base_commit=base_commit)
-        # From here an ending has work to save.
+        # From here on a stop has work to save.
         attempt.opened.prepared = prepared
         attempt.progress.add_record(
             EventKind.WORKSPACE_READY, self.ledger.context.clock(), commit=base_commit
@@ -121,7 +121,7 @@ class AgentWork:
         transcripts = self.transcripts.for_attempt(run.run_id, run.attempt)
         async with open_agent(self._launch(attempt, prepared, history), transcripts) as agent:
             attempt.opened.agent = agent
-            # What it says is heard whether or not the database takes this just now.
+            # In the background, so that events are read even while the database is unreachable.
             recording = asyncio.create_task(
                 retry_while_unavailable(lambda: self.ledger.record_agent(attempt, agent.root)),
                 name=f"note agent {run.run_id}",
@@ -165,5 +165,5 @@ class AgentWork:
 
 
 def state_dir_of(home: Path, run: Run) -> Path:
-    """Where the agent of this attempt has its home: fresh for each attempt."""
+    """The home of the agent of this attempt; each attempt has its own."""
     return home / "agents" / f"{run.run_id}-{run.attempt}"

@@ -1,4 +1,4 @@
-"""The workspace of an attempt: here already, carried from another node, or made anew."""
+"""The workspace of an attempt: present already, restored from carried work, or new."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _MAX_NAMED = 20
 
 @dataclass(frozen=True, kw_only=True)
 class EarlierWork:
-    """Where a session's work was last.
+    """The earlier work of a session that is not in a workspace here.
 
     Attributes:
-        node: Whose disk holds it; `None` if nobody noted it.
-        work: What was carried of it.
-        is_gone: Whether it should be on this disk, and is not.
-        is_cut_short: Whether its worker died, so that the last of it was not carried.
-        lacks: Whether something of it could not be carried.
+        node: The node whose disk has the workspace; `None` if unknown.
+        work: The newest carried work.
+        is_gone: Whether the workspace should be on this disk but is missing.
+        is_cut_short: Whether the worker died, so that its last work was not carried.
+        has_gaps: Whether some of the work could not be carried.
     """
 
     node: str | None
@@ -45,15 +45,15 @@ class EarlierWork:
 async def ensure_workspace(
     attempt: Attempt, branch: str | None, *, ledger: Ledger, workspaces: Workspaces
 ) -> Workspace:
-    """Find or make the workspace that an attempt works in.
+    """Find or create the workspace of an attempt.
 
-    What is on this disk is used if the session worked here last, else what was carried.
+    A workspace on this disk is used if the session worked here last, otherwise the carried work.
 
     Args:
-        attempt: What was restored, and what is missing, is noted in its account.
-        branch: Where a workspace that has to be made begins.
-        ledger: The rows.
-        workspaces: Those of this node.
+        attempt: The attempt; its events record what was restored and what is missing.
+        branch: The branch that a new workspace starts from.
+        ledger: For reads from the database.
+        workspaces: The workspaces of this node.
     """
     run = attempt.run
     workspace_id = run.workspace_id or f"ws_{run.session_id.hex[:12]}"
@@ -95,7 +95,7 @@ async def ensure_workspace(
 
 
 def disk_id_of_node(node: str) -> str:
-    """What the nodes of one home share: hostname and disk, without the node's number."""
+    """The disk id, which all nodes of one home share: the name without the node's number."""
     return node.rpartition("-")[0] or node
 
 
@@ -143,9 +143,10 @@ async def _find_earlier_work(
 async def _last_carry_event(
     session: AsyncSession, legs: Sequence[Run]
 ) -> tuple[EventRecord | None, bool]:
-    """What was last noted of carrying, and whether the last work was not carried to its end.
+    """The newest event about carried work, and whether the last attempt recorded none.
 
-    An attempt that has a workspace notes at its end what it carried, be it nothing.
+    An attempt with a workspace records at its end what it carried, even if that is nothing.  If
+    the event is missing, the attempt was cut short.
     """
     kinds = (EventKind.WORKSPACE_READY, EventKind.WORK_CARRIED)
     for earlier_run in reversed(legs):

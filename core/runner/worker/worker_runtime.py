@@ -1,4 +1,4 @@
-"""A node: one worker process's place on a machine, its heartbeat and its duties to others."""
+"""The runtime of a worker process: its jobs, heartbeat, lease, inbox and rescue of lost runs."""
 
 from __future__ import annotations
 
@@ -27,24 +27,25 @@ from core.store.fleet import attempts, worker_messages, workers
 
 log = logging.getLogger(__name__)
 
-# A heartbeat that hangs is given up, to be tried on another connection.
+# A heartbeat that hangs is abandoned and tried again on another connection.
 _HEARTBEAT_LIMIT = timedelta(seconds=8)
-# While the database is unreachable; its return is to be noticed soon.
+# While the database is unreachable: short, so that its return is noticed soon.
 _HEARTBEAT_RETRY_PAUSE = timedelta(seconds=1)
 _SIGN_OFF_LIMIT = timedelta(seconds=2)
 
-# Runs, and the attempts at them, that are still a worker's own.
+# (Row id of the run, number of the attempt), for each attempt that a worker still owns.
 OwnAttempts = frozenset[tuple[UUID, int]]
 
 
 @dataclass
-class Node:
-    """A worker with its heartbeat, its lease, its inbox and its search for lost workers.
+class WorkerRuntime:
+    """A running worker with its heartbeat, its lease, its inbox and its search for lost workers.
 
     Attributes:
-        record: What the fleet is told of it.
-        lease: What it executes, as its executor notes it.
-        inbox: Delivers messages about what it executes.
+        record: What this worker publishes about itself in `workers`.
+        lease: The attempts that it executes, kept current by the executor.
+        inbox: Delivers the messages about these attempts.
+        is_up: Whether it has cleaned up after its predecessors and runs its background tasks.
     """
 
     identity: WorkerIdentity
@@ -61,14 +62,14 @@ class Node:
 
     @property
     def is_ready(self) -> bool:
-        """Whether it takes jobs."""
+        """Whether this worker takes jobs."""
         return self.is_up and self.worker.is_ready
 
     async def run(self) -> None:
-        """Work until `stop`: first clear away what a predecessor left, then take jobs.
+        """Clean up after predecessors, then take jobs until `stop`.
 
         Raises:
-            CopiedHome: If another worker lives under this node's name.
+            CopiedHome: If another live worker uses this node's name.
         """
         await self._retry_until_available("clear away", self._clean_up_predecessors)
         async with asyncio.TaskGroup() as group:
@@ -80,7 +81,7 @@ class Node:
             ]
             self.is_up = True
             try:
-                # Until the last job in hand has ended: a drain looks alive, and is.
+                # Returns when the last job has ended, so heartbeats continue during a drain.
                 await self.worker.run()
             finally:
                 self.is_up = False
@@ -88,14 +89,14 @@ class Node:
                     task.cancel()
 
     async def stop(self, *, drain: timedelta) -> None:
-        """Take no more jobs; end those in hand, or hand them over when `drain` is over."""
+        """Take no more jobs; let running ones end, and hand over what still runs after `drain`."""
         self.record = replace(self.record, state=WorkerState.DRAINING)
         self._heartbeat_requested.set()
         await self.worker.stop(drain=drain)
         await self._sign_off()
 
     def skip_drain(self) -> None:
-        """Wait no longer for runs to end by themselves."""
+        """Cut a drain short: hand over the running jobs at once."""
         self.worker.skip_drain()
 
     async def _clean_up_predecessors(self) -> None:
@@ -108,7 +109,7 @@ class Node:
         await self.kills.finish_interrupted_kills()
 
     async def _heartbeat_loop(self) -> None:
-        """Say that this worker lives, and hear which runs are still its own."""
+        """Write heartbeats, and renew the lease of the attempts that are still this worker's."""
         while True:
             queried_at = boottime_seconds()
             pause = HEARTBEAT_INTERVAL
@@ -124,7 +125,7 @@ class Node:
                 )
                 pause = _HEARTBEAT_RETRY_PAUSE
             except Exception:
-                # Without a heartbeat its agents pause; with its end they would be lost.
+                # Without a heartbeat the agents pause; if this task ended they would be lost.
                 log.exception("no heartbeat", extra=self._log_fields("heartbeat.failed"))
             await self._sleep(pause)
 
@@ -140,7 +141,7 @@ class Node:
             if await worker_messages.has_unhandled(session, self.identity.worker_id):
                 self.inbox.wake()
             if self.record.state is WorkerState.DRAINING:
-                # Jobs that wait for this node in particular are for every worker now.
+                # Jobs that wait for this node may now go to any worker.
                 await release_waiting_jobs(session, now=self.ledger.context.clock())
             return own
 

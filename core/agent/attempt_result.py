@@ -1,4 +1,4 @@
-"""The outcome of an attempt: why it stopped, and the report that remains.  Pure."""
+"""The result of an attempt: why it stopped, and the report that remains.  Pure."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ _REASONS_BY_SUBTYPE = MappingProxyType(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """How an attempt ended.
+class AttemptResult:
+    """Why an attempt stopped, and what remains of it.
 
     Attributes:
         result: The agent's last report, whatever the stop reason.
@@ -63,14 +63,14 @@ class Outcome:
     resets_at: datetime | None = None
 
 
-def determine_outcome(
+def determine_attempt_result(
     *,
     result: AgentResult | None,
     texts: Sequence[str],
     is_timed_out: bool = False,
     failure: AgentFailed | None = None,
     rate_limit: RateLimit | None = None,
-) -> Outcome:
+) -> AttemptResult:
     """Determine why an attempt stopped.
 
     A successful result wins over a time limit that passed at the same moment.
@@ -84,18 +84,18 @@ def determine_outcome(
     """
     report = final_result(texts, result)
     if result is not None and _is_success(result):
-        return Outcome(stop_reason=StopReason.SUCCESS, result=report, error=None)
+        return AttemptResult(stop_reason=StopReason.SUCCESS, result=report, error=None)
     if is_timed_out:
-        return Outcome(
+        return AttemptResult(
             stop_reason=StopReason.TIMEOUT, result=report, error="The time limit was reached."
         )
     if result is not None:
-        return _error_outcome(result, report, rate_limit)
+        return _error_result(result, report, rate_limit)
     if failure is not None and failure.exit_code not in _TERMINATED_EXIT_CODES:
-        return Outcome(
+        return AttemptResult(
             stop_reason=StopReason.AGENT_ERROR, result=report, error=_failure_text(failure)
         )
-    return Outcome(
+    return AttemptResult(
         stop_reason=StopReason.NO_RESULT,
         result=report,
         error="The agent program ended without a result.",
@@ -111,7 +111,7 @@ def final_result(texts: Sequence[str], result: AgentResult | None) -> str | None
     candidates = list(texts)
     result_text = result.text if result is not None else None
     if result is not None and result_text and not _is_success(result):
-        # The text of a failure becomes the outcome's `error`, not its report.
+        # The text of a failure becomes the attempt's `error`, not its report.
         candidates = [text for text in candidates if text.strip() != result_text.strip()]
         result_text = None
     if result_text and (not candidates or candidates[-1].strip() != result_text.strip()):
@@ -151,17 +151,17 @@ def _is_success(result: AgentResult) -> bool:
     return not (_USAGE_LIMIT.match(text) and len(text) <= _MAX_LIMIT_TEXT_CHARS)
 
 
-def _error_outcome(
+def _error_result(
     result: AgentResult, report: str | None, rate_limit: RateLimit | None
-) -> Outcome:
+) -> AttemptResult:
     if result.subtype in _REASONS_BY_SUBTYPE:
         reason, error = _REASONS_BY_SUBTYPE[result.subtype]
-        return Outcome(stop_reason=reason, result=report, error=error)
+        return AttemptResult(stop_reason=reason, result=report, error=error)
     error_text = " ".join(dict.fromkeys(filter(None, (*result.errors, result.text))))
     is_limit, resets_at = detect_usage_limit(error_text, rate_limit)
     if is_limit:
         until = f" It ends at {resets_at:%Y-%m-%d %H:%M} UTC." if resets_at else ""
-        return Outcome(
+        return AttemptResult(
             stop_reason=StopReason.USAGE_LIMIT,
             result=report,
             error=f"The account's usage limit is reached.{until}",
@@ -173,7 +173,7 @@ def _error_outcome(
         or _API_ERROR.search(error_text) is not None
     )
     reason = StopReason.API_ERROR if is_api else StopReason.AGENT_ERROR
-    return Outcome(stop_reason=reason, result=report, error=error_text or result.subtype)
+    return AttemptResult(stop_reason=reason, result=report, error=error_text or result.subtype)
 
 
 def _failure_text(failure: AgentFailed) -> str:

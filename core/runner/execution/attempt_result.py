@@ -1,45 +1,25 @@
-"""What an execution says to its agent, and what its end means.  Pure."""
+"""What the end of an attempt means, and what people read about its failures.  Pure."""
 
 from __future__ import annotations
 
 import errno
 
-from core.agent.outcome import Outcome, determine_outcome
+from core.agent.attempt_result import AttemptResult, determine_attempt_result
 from core.agent.protocol import AgentFailed
 from core.domain.errors import OpsError
 from core.domain.runs.run import Run, StopReason
 from core.runner.execution.attempt import Attempt, Cause, Failure
-from core.runner.execution.history import SessionHistory
-
-RESUME_PROMPT = (
-    "Your work was interrupted because the machine it ran on was restarted. Look at the state "
-    "of the workspace and go on with the task from where you stopped."
-)
 
 
-def prompt_of(run: Run, history: SessionHistory) -> str:
-    """What this attempt says to the agent first."""
-    if history.has_received_task:
-        return RESUME_PROMPT
-    if run.parent_run_id is not None and not history.has_transcript:
-        # The earlier runs ended before the agent received the task.
-        return (
-            history.first_task
-            if run.task_input == history.first_task
-            else (f"{history.first_task}\n\n{run.task_input}")
-        )
-    return run.task_input
-
-
-def outcome_of(attempt: Attempt, failure: Failure | None) -> Outcome:
-    """Why an attempt stopped: ended from outside, failed early, or by the agent's own account."""
+def attempt_result_of(attempt: Attempt, failure: Failure | None) -> AttemptResult:
+    """Say why an attempt stopped: a kill, a failure before the agent worked, or the agent's end."""
     if attempt.cause is Cause.KILL:
-        return Outcome(stop_reason=StopReason.KILLED, result=None, error=None)
+        return AttemptResult(stop_reason=StopReason.KILLED, result=None, error=None)
     if failure is not None and failure.stop_reason is not StopReason.AGENT_ERROR:
-        return Outcome(
+        return AttemptResult(
             stop_reason=failure.stop_reason, result=None, error=failure.error.user_message
         )
-    return determine_outcome(
+    return determine_attempt_result(
         result=attempt.progress.result,
         texts=attempt.progress.texts,
         is_timed_out=attempt.cause is Cause.TIMEOUT,
@@ -49,7 +29,7 @@ def outcome_of(attempt: Attempt, failure: Failure | None) -> Outcome:
 
 
 def failure_of_os(error: OSError) -> Failure:
-    """What an error of the operating system means to a person."""
+    """The failure that an error of the operating system causes."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return Failure(
             stop_reason=StopReason.WORKSPACE_ERROR,
@@ -64,16 +44,16 @@ def failure_of_os(error: OSError) -> Failure:
         error=OpsError(
             f"operating system: {error}",
             user_message="The worker could not set the run up (an error of its operating system). "
-            "Its log has the details. Once that is mended, continue the run; one that had not "
+            "Its log has the details. Once that is fixed, continue the run; one that had not "
             "begun is started again.",
         ),
     )
 
 
 def unexpected_error(run: Run) -> OpsError:
-    """A fault of our own, as told to a person."""
+    """The error that a person sees when Signalbox itself has a defect."""
     return OpsError(
         f"unexpected failure of {run.run_id}",
-        user_message="Signalbox failed while it set this run up; that is a fault of ours. The "
+        user_message="Signalbox failed while it set this run up; that is a defect of its own. The "
         f"worker's log has the details under {run.run_id}. Nothing is left running.",
     )

@@ -3,7 +3,7 @@ from decimal import Decimal
 
 import pytest
 
-from core.agent.outcome import Outcome, determine_outcome, final_result
+from core.agent.attempt_result import AttemptResult, determine_attempt_result, final_result
 from core.agent.protocol import AgentFailed
 from core.domain.runs.event import AgentResult, AgentText, RateLimit
 from core.domain.runs.run import StopReason, Usage
@@ -32,11 +32,11 @@ def result(
     )
 
 
-def outcome_of(name: str) -> Outcome:
+def attempt_result_of(name: str) -> AttemptResult:
     events = translate_recording(name)
     results = [event for event in events if isinstance(event, AgentResult)]
     limits = [event for event in events if isinstance(event, RateLimit)]
-    return determine_outcome(
+    return determine_attempt_result(
         result=results[-1],
         texts=[event.text for event in events if isinstance(event, AgentText)],
         rate_limit=limits[-1] if limits else None,
@@ -58,19 +58,19 @@ def outcome_of(name: str) -> Outcome:
     ],
 )
 def test_recorded_runs_stop_for_their_reason(name: str, reason: StopReason) -> None:
-    outcome = outcome_of(name)
+    found = attempt_result_of(name)
 
-    assert outcome.stop_reason is reason
-    assert (outcome.error is None) == (reason is StopReason.SUCCESS)
+    assert found.stop_reason is reason
+    assert (found.error is None) == (reason is StopReason.SUCCESS)
 
 
 def test_a_usage_limit_has_its_reset_time() -> None:
-    outcome = outcome_of("usage_limit_oauth")
+    found = attempt_result_of("usage_limit_oauth")
 
-    assert outcome.resets_at is not None
-    assert outcome.error is not None
-    assert f"{outcome.resets_at:%H:%M} UTC" in outcome.error
-    assert outcome.result is None
+    assert found.resets_at is not None
+    assert found.error is not None
+    assert f"{found.resets_at:%H:%M} UTC" in found.error
+    assert found.result is None
 
 
 @pytest.mark.parametrize(
@@ -85,37 +85,40 @@ def test_a_usage_limit_has_its_reset_time() -> None:
 )
 @pytest.mark.parametrize("is_error", [True, False])
 def test_a_limit_message_is_a_usage_limit_and_no_result(text: str, is_error: bool) -> None:
-    outcome = determine_outcome(result=result(text, is_error=is_error), texts=[])
+    found = determine_attempt_result(result=result(text, is_error=is_error), texts=[])
 
-    assert outcome.stop_reason in {StopReason.USAGE_LIMIT, StopReason.SUCCESS}
+    assert found.stop_reason in {StopReason.USAGE_LIMIT, StopReason.SUCCESS}
     if is_error or not text.startswith("You're"):
-        assert outcome.stop_reason is StopReason.USAGE_LIMIT
-    if outcome.stop_reason is StopReason.USAGE_LIMIT:
-        assert outcome.result is None
+        assert found.stop_reason is StopReason.USAGE_LIMIT
+    if found.stop_reason is StopReason.USAGE_LIMIT:
+        assert found.result is None
 
 
 def test_the_reset_time_is_read_from_a_limit_message() -> None:
-    outcome = determine_outcome(
+    found = determine_attempt_result(
         result=result("Claude AI usage limit reached|1767225600", is_error=True), texts=[]
     )
 
-    assert outcome.resets_at == datetime(2026, 1, 1, tzinfo=UTC)
+    assert found.resets_at == datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def test_a_report_about_limits_is_a_success() -> None:
     text = f"## Summary\n\nThe message 'usage limit reached' is now shown. {LONG}"
 
-    assert determine_outcome(result=result(text), texts=[text]).stop_reason is StopReason.SUCCESS
+    assert (
+        determine_attempt_result(result=result(text), texts=[text]).stop_reason
+        is StopReason.SUCCESS
+    )
 
 
 def test_an_api_error_reported_as_success_is_an_error() -> None:
-    outcome = determine_outcome(
+    found = determine_attempt_result(
         result=result("API Error: 500 …", is_error=True, status=500), texts=[LONG]
     )
 
-    assert outcome.stop_reason is StopReason.API_ERROR
-    assert outcome.error == "API Error: 500 …"
-    assert outcome.result == LONG.strip()
+    assert found.stop_reason is StopReason.API_ERROR
+    assert found.error == "API Error: 500 …"
+    assert found.result == LONG.strip()
 
 
 @pytest.mark.parametrize(
@@ -128,26 +131,26 @@ def test_an_api_error_reported_as_success_is_an_error() -> None:
     ],
 )
 def test_each_error_has_its_reason(subtype: str, reason: StopReason) -> None:
-    outcome = determine_outcome(result=result(None, subtype=subtype, is_error=True), texts=[])
+    found = determine_attempt_result(result=result(None, subtype=subtype, is_error=True), texts=[])
 
-    assert outcome.stop_reason is reason
-    assert outcome.error
+    assert found.stop_reason is reason
+    assert found.error
 
 
 def test_a_timeout_stays_a_timeout_whatever_the_interrupted_agent_says() -> None:
-    outcome = determine_outcome(
+    found = determine_attempt_result(
         result=result(None, subtype="error_during_execution", is_error=True),
         texts=["Half way."],
         is_timed_out=True,
     )
 
-    assert outcome.stop_reason is StopReason.TIMEOUT
-    assert outcome.result == "Half way."
+    assert found.stop_reason is StopReason.TIMEOUT
+    assert found.result == "Half way."
 
 
 def test_a_success_at_the_last_moment_is_a_success() -> None:
     assert (
-        determine_outcome(result=result(), texts=[], is_timed_out=True).stop_reason
+        determine_attempt_result(result=result(), texts=[], is_timed_out=True).stop_reason
         is StopReason.SUCCESS
     )
 
@@ -155,28 +158,28 @@ def test_a_success_at_the_last_moment_is_a_success() -> None:
 def test_a_crash_is_an_agent_error_with_the_last_output() -> None:
     failure = AgentFailed("crashed", exit_code=-11, stderr_tail="a\nb\nSegmentation fault")
 
-    outcome = determine_outcome(result=None, texts=[], failure=failure)
+    found = determine_attempt_result(result=None, texts=[], failure=failure)
 
-    assert outcome.stop_reason is StopReason.AGENT_ERROR
-    assert outcome.error is not None
-    assert "exit code -11" in outcome.error
-    assert outcome.error.endswith("Segmentation fault")
+    assert found.stop_reason is StopReason.AGENT_ERROR
+    assert found.error is not None
+    assert "exit code -11" in found.error
+    assert found.error.endswith("Segmentation fault")
 
 
 @pytest.mark.parametrize("failure", [None, AgentFailed("crashed", exit_code=143)])
 def test_an_end_without_a_result_is_no_result(failure: AgentFailed | None) -> None:
-    outcome = determine_outcome(result=None, texts=["So far."], failure=failure)
+    found = determine_attempt_result(result=None, texts=["So far."], failure=failure)
 
-    assert outcome.stop_reason is StopReason.NO_RESULT
-    assert outcome.result == "So far."
+    assert found.stop_reason is StopReason.NO_RESULT
+    assert found.result == "So far."
 
 
 def test_a_result_before_a_crash_counts() -> None:
-    outcome = determine_outcome(
+    found = determine_attempt_result(
         result=result(), texts=[], failure=AgentFailed("crashed", exit_code=1)
     )
 
-    assert outcome.stop_reason is StopReason.SUCCESS
+    assert found.stop_reason is StopReason.SUCCESS
 
 
 def test_a_short_last_message_does_not_replace_a_report() -> None:

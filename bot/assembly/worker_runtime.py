@@ -1,6 +1,6 @@
-"""The worker of a process, made of its parts.
+"""Construction of the worker that runs in this process.
 
-A process that only serves Slack does not import this: it loads the agent and all its libraries.
+The import loads the agent and all its libraries, so a process that only serves Slack avoids it.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from core.runner.recovery.interrupted_kills import InterruptedKills
 from core.runner.worker.identity import WorkerIdentity
 from core.runner.worker.inbox import Inbox
 from core.runner.worker.lease import FENCE_AFTER, Lease
-from core.runner.worker.node import Node
+from core.runner.worker.worker_runtime import WorkerRuntime
 from core.store.sessions.transcripts import Transcripts
 from core.workspace.workspaces import Workspaces
 
-# A clone of a large repository over a slow line; git's own stalls end sooner.
+# Enough to clone a large repository over a slow connection.
 GIT_TIMEOUT = timedelta(minutes=10)
 
 
-def new_node(
+def new_worker_runtime(
     backend: Backend, identity: WorkerIdentity, *, fence_after: timedelta = FENCE_AFTER
-) -> Node:
-    """A worker of this process.
+) -> WorkerRuntime:
+    """Construct the worker of this process.
 
     Args:
-        backend: Everything below it.
-        identity: Who it is.
-        fence_after: How long its agents work without a heartbeat.
+        backend: Database, settings, services and workflow definitions.
+        identity: The claimed name of this worker.
+        fence_after: How long its agents may work after the last successful heartbeat.
     """
     home = backend.settings.node.home
     ledger = Ledger(backend.context, identity.worker_id, identity.host)
@@ -78,7 +78,7 @@ def new_node(
         heartbeat_at=now,
         program_version=program_version(),
     )
-    return Node(
+    return WorkerRuntime(
         identity=identity,
         record=record,
         ledger=ledger,
@@ -91,7 +91,7 @@ def new_node(
 
 
 def program_version() -> str:
-    """Of Signalbox; empty where it runs without having been installed."""
+    """The installed version of Signalbox; empty if the package is not installed."""
     try:
         return version("signalbox")
     except PackageNotFoundError:
@@ -99,9 +99,10 @@ def program_version() -> str:
 
 
 def installation_id_of(dsn: str) -> str:
-    """A name for this installation, by which its processes on a machine are told from others'.
+    """An id of this installation, which marks its processes on a shared machine.
 
-    Made of the database's address without its password.
+    A hash of the database's address without user and password: all workers of one database
+    compute the same id.
     """
     url = urlsplit(dsn)
     address = f"{url.hostname}:{url.port}{url.path}?{url.query}"

@@ -1,4 +1,4 @@
-"""The parts below the surfaces, opened: database, catalog, workspaces, services."""
+"""The parts below the surfaces: database, workflow definitions and services."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from core.store.database.schema import SchemaState, SchemaTooNew, schema_state, 
 
 log = logging.getLogger(__name__)
 
-# Connections of a process beside one for each run it can execute.
+# Database connections of a process, in addition to one for each run it can execute.
 POOL_BASE = 10
 NO_WAIT = DatabaseWait()
 
@@ -69,12 +69,12 @@ class Backend:
 
 
 def utc_now() -> datetime:
-    """The clock of everything but tests."""
+    """The clock of every process; only tests use another."""
     return datetime.now(UTC)
 
 
 def slack_credentials(settings: Settings) -> SlackCredentials:
-    """What the environment says of Slack, right or wrong."""
+    """The Slack credentials from the settings, not yet checked."""
     slack = settings.slack
     return SlackCredentials(
         bot_token=slack.bot_token.get_secret_value() if slack.bot_token else "",
@@ -86,7 +86,7 @@ def slack_credentials(settings: Settings) -> SlackCredentials:
 
 @asynccontextmanager
 async def open_dsn(settings: Settings) -> AsyncIterator[str]:
-    """The address of the database: the one set, or of an embedded one that is started."""
+    """The address of the configured database, or of an embedded one that runs meanwhile."""
     if settings.database.url is not None:
         yield settings.database.url.get_secret_value()
         return
@@ -95,12 +95,12 @@ async def open_dsn(settings: Settings) -> AsyncIterator[str]:
 
 
 async def require_current_schema(database: Database) -> None:
-    """Return if the database has this program's schema.
+    """Check that the database has this program's schema.
 
     Raises:
         SchemaBehind: If its schema is older.
         SchemaNewer: If its schema is newer.
-        OSError, DBAPIError: If the database cannot be reached; `translate_errors` knows them.
+        OSError, DBAPIError: If the database cannot be reached; see `translate_errors`.
     """
     found = await schema_state(database)
     if found is SchemaState.NEWER:
@@ -113,19 +113,19 @@ async def require_current_schema(database: Database) -> None:
 async def open_backend(
     settings: Settings, *, migrates: bool, database_wait: DatabaseWait = NO_WAIT
 ) -> AsyncIterator[Backend]:
-    """Open the workplace.
+    """Open the database, and construct the services on it.
 
     Args:
-        settings: As read at the start.
-        migrates: Bring the schema up to date first; else an old schema is an error.
-        database_wait: With a database that does not answer yet.
+        settings: The settings, read once at the start.
+        migrates: Bring the schema up to date first; without it an old schema is an error.
+        database_wait: How long to wait for a database that does not answer yet.
 
     Raises:
         SchemaBehind: If the schema is old and `migrates` is false.
         SchemaNewer: If the schema is that of a newer version.
         BadDefinition: If a workflow definition is wrong.
         Unavailable: If the database cannot be reached.
-        BadSetting: If it lets nobody in.
+        BadSetting: If Postgres refuses the address or its password.
     """
     settings.node.home.mkdir(parents=True, exist_ok=True)
     catalog = await asyncio.to_thread(load_catalog, settings.node.workflows)

@@ -1,4 +1,4 @@
-"""Patience of a start with its database: after a reboot of the machine both come up at once."""
+"""Wait at the start for a database that does not answer yet, as after a reboot of the machine."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class DatabaseWait:
     stop_requested: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def retry_until_reachable(self, operation: Callable[[], Awaitable[T]]) -> T:
-        """Try until the database answers; log once if that takes time.
+        """Retry until the database answers; log once if it does not at first.
 
         Raises:
-            DatabaseUnavailable: If there is none in time.
+            DatabaseUnavailable: If it does not answer in time.
             BadSetting: If the server refuses the address or its password; waiting does not help.
         """
         is_logged = False

@@ -1,4 +1,4 @@
-"""`signalbox demo`: a whole Signalbox on this machine, with a Slack and a model of its own."""
+"""`signalbox demo`: a complete Signalbox on this machine, with a sandbox for Slack and model."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ _DEMO_DELAY = timedelta(milliseconds=700)
 
 
 async def run_demo(settings: Settings, *, once: str | None, workflow: str, port: int) -> int:
-    """Run the demo until a signal, or one task to its end; answers the exit status.
+    """Run the demo until a signal, or until one task ends; return the exit status.
 
-    Each demo starts afresh in a folder of its own, which is removed at the end.
+    Each demo starts empty in a directory of its own, which is removed at the end.
     """
     process = AppProcess()
     with tempfile.TemporaryDirectory(prefix="signalbox-demo-", ignore_cleanup_errors=True) as home:
@@ -144,7 +144,7 @@ def _greet(demo: _Demo) -> None:
 
 
 async def _run_once(demo: _Demo, workflow: str, task: str) -> int:
-    """Run one task as a person would, and print its thread; 0 if it completed."""
+    """Run one task as a person would, and print its thread; return 0 if it completed."""
     human = demo.sandbox.human
     result = await human.slash(BUILDS, "/workflow", f"run {workflow} {task}")
     if not result.ok:
@@ -201,5 +201,5 @@ class DemoFailed(OpsError):
 
     def __init__(self, what: str) -> None:
         super().__init__(
-            what, user_message=f"The demo failed: {what}. SIGNALBOX_LOG=debug tells more."
+            what, user_message=f"The demo failed: {what}. SIGNALBOX_LOG=debug shows more."
         )

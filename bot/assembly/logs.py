@@ -1,4 +1,4 @@
-"""Logging: one line per event, as text or JSON, redacted, never Slack's payloads."""
+"""Logging: one line per event, as text or JSON, without secrets and Slack payloads."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ ExcInfo: TypeAlias = (
 _LEVELS = {"debug", "info", "warning", "error"}
 # Bolt and the SDK log whole payloads (people's words) at WARNING and below.
 _PAYLOAD_LOGGERS = ("slack_bolt", "slack_sdk", "slack_sdk.web.async_client")
-# What they report reaches us as an exception or an event, and is logged where it is handled.
+# Their reports also arrive as exceptions or events, and are logged where those are handled.
 _REPORTED_ELSEWHERE = ("claude_agent_sdk",)
-# Complains every second while Postgres is unreachable; the worker says so once.
+# Warns every second while Postgres is unreachable; the worker logs that itself, once.
 _REPETITIVE_LOGGERS = ("psycopg.pool",)
-# Their INFO describes their own internals.
+# Their INFO lines are about library internals.
 _CHATTY_LOGGERS = ("procrastinate", "apscheduler", "aiohttp.access", "alembic", "asyncio")
 
-# Loggers are named by their module.
+# Top-level packages of this project; loggers are named after their module.
 _OWN_PACKAGES = frozenset({"bot", "core", "migrations"})
-# What every record has; whatever else is there came from `extra`.
+# The attributes of every log record; any other came from `extra`.
 _STANDARD_FIELDS = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"})
 
 
 class _RedactingFilter(logging.Filter):
-    """Takes what looks like a credential out of each line, and every known secret."""
+    """Removes known secrets and anything that looks like a credential from each line."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class _TextFormatter(logging.Formatter):
 
 
 class _JsonFormatter(_TextFormatter):
-    """One JSON object a line; what a log call gave as `extra` stands beside the message."""
+    """One JSON object per line; the `extra` fields of a log call are fields of it."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
@@ -72,14 +72,14 @@ class _JsonFormatter(_TextFormatter):
         return json.dumps(line, ensure_ascii=False)
 
     def _fields(self, record: logging.LogRecord) -> dict[str, object]:
-        """The extra fields of our own log calls; what libraries add can hold payloads."""
+        """The extra fields of our own log calls; those of libraries can hold payloads."""
         if record.name.partition(".")[0] not in _OWN_PACKAGES:
             return {}
         given = vars(record).items()
         return {name: self._plain(value) for name, value in given if name not in _STANDARD_FIELDS}
 
     def _plain(self, value: object) -> object:
-        """A value as JSON has it: numbers, flags and null as they are, the rest as text."""
+        """A value for JSON: numbers, booleans and null as such, anything else as redacted text."""
         if value is None or isinstance(value, bool | int | float):
             return value
         if isinstance(value, list | tuple | set | frozenset):
@@ -94,10 +94,10 @@ def set_up_logging(
     """Send log lines to standard error.
 
     Args:
-        options: Of `SIGNALBOX_LOG`: a format, a level, both or neither.  Of two levels the first
-            one counts.
-        level: What is logged where the words name no level.
-        secrets: To be taken out of every line.
+        options: The words of `SIGNALBOX_LOG`: a format, a level, both or neither.  Of two levels
+            the first one counts.
+        level: The level if the options name none.
+        secrets: Texts that are removed from every line.
     """
     chosen, secrets = tuple(options), tuple(secrets)
     handler = logging.StreamHandler(sys.stderr)

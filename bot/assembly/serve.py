@@ -1,4 +1,4 @@
-"""One process of Signalbox: its parts started, watched, and stopped in order."""
+"""The lifetime of a process: start its parts, watch them, and stop them in order."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _END_LIMIT = timedelta(seconds=3)
 
 
 class PartFailed(Exception):
-    """A part of the process ended by itself; the process cannot go on without it."""
+    """A part of the process ended without being stopped; the process cannot continue."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"{name} ended by itself")
+        super().__init__(f"{name} ended unexpectedly")
 
 
 @dataclass
@@ -32,8 +32,8 @@ class AppProcess:
     """The running parts of a process.
 
     Attributes:
-        stop_requested: Set by a signal, or by who wants the end.
-        skip_drain_requested: Set by a second signal: nothing is waited for that need not be.
+        stop_requested: Set by a signal, or by code that ends the process.
+        skip_drain_requested: Set by a second signal: the drain ends at once.
     """
 
     stop_requested: asyncio.Event = field(default_factory=asyncio.Event)
@@ -46,12 +46,12 @@ class AppProcess:
         self._parts[asyncio.create_task(part, name=name)] = name
 
     async def wait_until_stopped(self) -> None:
-        """Wait for the wish to stop.
+        """Wait until a stop is requested.
 
         Raises:
             PartFailed: If a part ended first.
         """
-        stop_wait = asyncio.create_task(self.stop_requested.wait(), name="wish to stop")
+        stop_wait = asyncio.create_task(self.stop_requested.wait(), name="stop requested")
         try:
             done, _ = await asyncio.wait(
                 {stop_wait, *self._parts}, return_when=asyncio.FIRST_COMPLETED
@@ -88,7 +88,7 @@ class AppProcess:
 
 @asynccontextmanager
 async def handle_signals(process: AppProcess) -> AsyncIterator[None]:
-    """Set `stopping` at SIGTERM or SIGINT, and `hurrying` at the next one."""
+    """Set `stop_requested` at SIGTERM or SIGINT, and `skip_drain_requested` at the next one."""
     loop = asyncio.get_running_loop()
 
     def on_signal() -> None:
@@ -110,7 +110,7 @@ async def handle_signals(process: AppProcess) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def web_server(app: web.Application, *, host: str, port: int) -> AsyncIterator[str]:
-    """Serve `app`; gives its URL, with the port the system chose for 0."""
+    """Serve `app`, and yield its base URL; for port 0 the system chooses a port."""
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
     async with AsyncExitStack() as stack:
         await runner.setup()
@@ -129,7 +129,7 @@ async def web_server(app: web.Application, *, host: str, port: int) -> AsyncIter
 async def run_with_limit(
     name: str, limit: timedelta, action: Callable[[], Coroutine[Any, Any, Any]]
 ) -> None:
-    """Do one thing of a shutdown, which goes on whether or not it works in time."""
+    """Run one step of a shutdown; after `limit` it is cancelled and the shutdown continues."""
     try:
         async with asyncio.timeout(limit.total_seconds()):
             await action()

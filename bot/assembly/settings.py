@@ -35,7 +35,7 @@ MAX_DATABASE_WAIT = timedelta(hours=1)
 
 
 class BadSetting(OpsError):
-    """A setting that stops the start: one line that names it and says how to mend it."""
+    """A wrong setting, which prevents the start: one line that names it and how to fix it."""
 
     code = "bad_setting"
 
@@ -51,10 +51,10 @@ class _EnvSettings(BaseSettings):
 
 
 class DatabaseSettings(_EnvSettings):
-    """Where the rows are.  Without `DATABASE_URL` an embedded Postgres is started.
+    """The database.  Without `DATABASE_URL` an embedded Postgres is started.
 
     Attributes:
-        wait_seconds: How long a start waits for a database that does not answer; 0: not at all.
+        wait_seconds: How long a start waits for a database that does not answer; 0 does not wait.
     """
 
     url: SecretStr | None = Field(default=None, alias="DATABASE_URL")
@@ -76,13 +76,13 @@ class DatabaseSettings(_EnvSettings):
 
 
 class SlackSettings(_EnvSettings):
-    """How to reach Slack."""
+    """Slack's address and the app's credentials."""
 
     bot_token: SecretStr | None = Field(default=None, alias="SLACK_BOT_TOKEN")
     app_token: SecretStr | None = Field(default=None, alias="SLACK_APP_TOKEN")
     signing_secret: SecretStr | None = Field(default=None, alias="SLACK_SIGNING_SECRET")
     api_url: str = Field(default=DEFAULT_API_URL, alias="SLACK_API_URL")
-    # None of ours: looked at to warn of them.
+    # Not used here; read only to warn about them.
     https_proxy: SecretStr | None = Field(default=None, alias="HTTPS_PROXY")
     http_proxy: SecretStr | None = Field(default=None, alias="HTTP_PROXY")
     client_id: SecretStr | None = Field(default=None, alias="SLACK_CLIENT_ID")
@@ -90,7 +90,7 @@ class SlackSettings(_EnvSettings):
 
     @property
     def variable_names(self) -> frozenset[str]:
-        """Names of variables that are set and may not do what somebody means by them."""
+        """Names of variables that are set although Signalbox does not use them."""
         found = {
             "HTTPS_PROXY": self.https_proxy,
             "HTTP_PROXY": self.http_proxy,
@@ -122,7 +122,7 @@ class SlackSettings(_EnvSettings):
 
 
 class AgentSettings(_EnvSettings):
-    """What the agent needs to reach its model; handed on, never stored."""
+    """What the agent needs to reach its model; passed on, never stored."""
 
     api_key: SecretStr | None = Field(default=None, alias="ANTHROPIC_API_KEY")
     base_url: str | None = Field(default=None, alias="ANTHROPIC_BASE_URL")
@@ -130,7 +130,7 @@ class AgentSettings(_EnvSettings):
 
     @property
     def credentials(self) -> Mapping[str, str]:
-        """As the agent's environment wants them."""
+        """Environment variables for the agent."""
         found = {
             "ANTHROPIC_API_KEY": self.api_key.get_secret_value() if self.api_key else None,
             "ANTHROPIC_BASE_URL": self.base_url,
@@ -142,7 +142,7 @@ class AgentSettings(_EnvSettings):
 
 
 class NodeSettings(_EnvSettings):
-    """This process on this machine."""
+    """This process on this machine: directories, web server, log."""
 
     home: Path = Field(
         default_factory=lambda: Path(platformdirs.user_data_dir("signalbox", appauthor=False)),
@@ -156,7 +156,7 @@ class NodeSettings(_EnvSettings):
     worker_slots: int | None = Field(
         default=None, ge=1, le=MAX_SLOTS, alias="SIGNALBOX_WORKER_SLOTS"
     )
-    # "json", "text", a level, or both: "json,debug".  Each command knows its own level else.
+    # "json", "text", a level, or both: "json,debug".  Without a level each command has its own.
     log: Annotated[tuple[str, ...], NoDecode] = Field(default=(), alias="SIGNALBOX_LOG")
 
     @field_validator("home", "config", "workflows")
@@ -182,7 +182,7 @@ class _Table(BaseModel):
 
 
 class ChannelsTable(_Table):
-    """`[channels]`: where the bot works; `allow` left out means wherever it is a member."""
+    """`[channels]`: where the bot works; without `allow` in every channel it is a member of."""
 
     allow: frozenset[str] | None = None
 
@@ -196,7 +196,7 @@ class RolesTable(_Table):
     viewer: tuple[str, ...] = ()
 
     def by_role(self) -> Mapping[Role, tuple[str, ...]]:
-        """The table by our own roles."""
+        """The members of each role."""
         return {
             Role.ADMIN: self.admin,
             Role.OPERATOR: self.operator,
@@ -206,12 +206,12 @@ class RolesTable(_Table):
 
 
 class WorkerTable(_Table):
-    """`[worker]`: how many runs one worker executes at a time, and how it ends.
+    """`[worker]`: how many runs one worker executes at a time, and how it stops.
 
     Attributes:
-        drain: How long a worker that is to stop waits for its runs to end by themselves; in the
-            file, seconds.  A handover takes up to 9 s more.
-        on_lost: What becomes of a run whose worker died, where its workflow does not say.
+        drain: How long a stopping worker lets its runs continue before it hands them over; in
+            the file, seconds.  A handover takes up to 9 s more.
+        on_lost: What happens to a run whose worker died, if its workflow does not say.
     """
 
     slots: int = Field(default=DEFAULT_SLOTS, ge=1, le=MAX_SLOTS)
@@ -229,13 +229,13 @@ class WorkerTable(_Table):
 
 
 class AgentTable(_Table):
-    """`[agent]`: how often a failed call to the model is repeated; the program's default is 10."""
+    """`[agent]`: how often a failed model call is retried; the agent program's default is 10."""
 
     api_retries: int | None = Field(default=None, ge=0, le=100)
 
 
 class CriticalTable(_Table):
-    """`[critical]`: tool calls that a kill lets come to their end, and for how long."""
+    """`[critical]`: tool calls that a kill lets finish, and how long it waits for them."""
 
     patterns: tuple[str, ...] = DEFAULT_PATTERNS
     wait: timedelta = DRAIN_LIMIT
@@ -260,12 +260,12 @@ class CriticalTable(_Table):
 
     @property
     def rules(self) -> CriticalRules:
-        """As the agents are given them."""
+        """The rules in compiled form."""
         return CriticalRules(patterns=compile_patterns(self.patterns), wait=self.wait)
 
 
 class LimitsTable(_Table):
-    """`[limits]`: live runs that there may be at a time; a limit left out is none."""
+    """`[limits]`: the most live runs at a time; a limit that is left out does not apply."""
 
     live: int | None = Field(default=None, ge=1)
     per_repository: int | None = Field(default=None, ge=1)
@@ -273,7 +273,7 @@ class LimitsTable(_Table):
 
     @property
     def caps(self) -> Caps:
-        """As the fleet's table holds them."""
+        """The limits as caps of the fleet."""
         return Caps(fleet=self.live, repository=self.per_repository, person=self.per_person)
 
 
@@ -281,8 +281,8 @@ class Config(_Table):
     """signalbox.toml.
 
     Attributes:
-        limits: Of the whole fleet; a process whose file has no such table leaves them as they
-            are.
+        limits: Of the whole fleet; a process without this table leaves the stored limits
+            unchanged.
     """
 
     roles: RolesTable | None = None
@@ -295,7 +295,7 @@ class Config(_Table):
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Everything the assembly needs."""
+    """All settings of a process."""
 
     database: DatabaseSettings
     slack: SlackSettings
@@ -305,14 +305,14 @@ class Settings:
 
     @property
     def agent_environment(self) -> Mapping[str, str]:
-        """What every agent of this process is given."""
+        """Environment variables for every agent of this process."""
         retries = self.config.agent.api_retries
         limits = {} if retries is None else {"CLAUDE_CODE_MAX_RETRIES": str(retries)}
         return {**self.agent.credentials, **limits}
 
     @property
     def slots(self) -> int:
-        """Runs at a time: the environment wins over the file."""
+        """How many runs to execute at a time; the environment wins over the file."""
         return self.node.worker_slots or self.config.worker.slots
 
 
@@ -323,7 +323,7 @@ def load_settings(**overrides: Any) -> Settings:
         overrides: Values by the name of their variable, which win over the environment.
 
     Raises:
-        BadSetting: For the first one that is wrong.
+        BadSetting: For the first wrong setting.
     """
     try:
         node = NodeSettings(**_overrides_for(NodeSettings, overrides))

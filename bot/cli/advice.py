@@ -7,10 +7,10 @@ from types import MappingProxyType
 from bot.words.advice import AdviceTable, with_advice
 from core.domain.errors import OpsError
 
-# Every code of the core, so that nobody forgets to decide; a test compares the two.
+# Every error code of the core, also those without advice; a test checks that none is missing.
 ADVICE: AdviceTable = MappingProxyType(
     {
-        # What a process that starts can meet.
+        # Errors while a process starts.
         "bad_database_url": None,
         "bad_definition": None,
         "bad_revision": "`head` is the newest revision, `base` no schema at all.",
@@ -18,20 +18,18 @@ ADVICE: AdviceTable = MappingProxyType(
             "Delete {error.disk_id} and start again; if both use the same disk, give each a home "
             "of its own."
         ),
-        "database_unavailable": (
-            "Try again in a minute; if it lasts, `signalbox doctor` says more."
-        ),
+        "database_unavailable": ("Try again in a minute; if it lasts, run `signalbox doctor`."),
         "embedded_postgres_failed": (
-            "Free some disk space, or set DATABASE_URL to a Postgres of yours."
+            "Free some disk space, or set DATABASE_URL to your own Postgres."
         ),
-        "migration_failed": "`signalbox migrate` tries again and says more.",
+        "migration_failed": "Run `signalbox migrate` to try again and see the details.",
         "schema_behind": "Run `signalbox migrate`.",
         "schema_too_new": (
             "Install the newer version, or go back to this one's schema with the newer version's "
             "`signalbox migrate --down {error.own_revision}`."
         ),
         "session_refused": None,
-        # What its commands can meet.
+        # Errors of commands.
         "error": None,
         "bad_request": None,
         "bad_position": None,
@@ -41,7 +39,9 @@ ADVICE: AdviceTable = MappingProxyType(
         "bad_repository": None,
         "branch_without_repository": None,
         "credentials_in_address": None,
-        "other_repository": "Name no repository to go on with it, or choose another session name.",
+        "other_repository": (
+            "Leave out the repository to continue it, or choose another session name."
+        ),
         "bad_bulk_kill": None,
         "not_run_ids": None,
         "unstorable": None,
@@ -77,5 +77,5 @@ ADVICE: AdviceTable = MappingProxyType(
 
 
 def error_line(error: OpsError) -> str:
-    """What happened and what to do next, as the command line says it."""
+    """What happened and what to do next, as one line for the terminal."""
     return with_advice(error, ADVICE)

@@ -1,4 +1,4 @@
-"""`signalbox doctor`: what is right, what is wrong, and how to mend it."""
+"""`signalbox doctor`: checks of the installation, and how to fix what is wrong."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _GIT_LIMIT_SECONDS = 10
 
 
 class CheckStatus(StrEnum):
-    """How a check came out."""
+    """The result of a check."""
 
     OK = "ok"
     WARNING = "warning"
@@ -65,7 +65,7 @@ def _failed(message: str) -> CheckResult:
 
 
 async def run_doctor(settings: Settings, *, echo: Callable[[str], None] = typer.echo) -> int:
-    """Check everything, one line each; answers the exit status: 1 if something is wrong."""
+    """Run all checks, print one line each, and return the exit status: 1 if something is wrong."""
     is_healthy = True
     for checks in (
         _definitions(settings),
@@ -135,7 +135,7 @@ async def _database(settings: Settings) -> AsyncIterator[CheckResult]:
             loss = await find_session_loss(database.dsn)
             yield _sessions(kind, loss)
             if loss is not None:
-                return  # What else it answers is as uncertain.
+                return  # The other answers would be unreliable too.
             with translate_errors():
                 async with database.sessions.begin() as session:
                     version = int(
@@ -168,7 +168,8 @@ def _schema(found: SchemaState) -> CheckResult:
             return _ok("the schema is current")
         case SchemaState.BEHIND:
             return _warning(
-                "the schema is not up to date: run `signalbox migrate` (`up` does it by itself)."
+                "the schema is not up to date: run `signalbox migrate` (`up` does it "
+                "automatically)."
             )
         case SchemaState.NEWER:
             return _failed(error_line(SchemaTooNew()))

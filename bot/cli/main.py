@@ -82,7 +82,7 @@ def migrate(
 def workers(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
-    """List the workers: node, state, slots, version, when each was last heard of."""
+    """List the workers: node, state, slots, version and time since the last heartbeat."""
     from bot.cli.workers import run_workers
 
     _run(run_workers(_settings("error"), as_json=as_json))
@@ -113,14 +113,14 @@ def manifest(
 
 
 def main() -> None:
-    """Run the command line; what a person can mend is one line, not a traceback."""
-    # Until everything is imported there is nothing to collect, and looking takes as long again.
+    """Run the command line; an `OpsError` is shown as one line, without a traceback."""
+    # Imports leave no garbage, but collecting during them would double their time.
     gc.disable()
     app()
 
 
 def _settings(level: str = "info") -> Settings:
-    """Read the settings and set logging up; `level` is the command's own, if none is named."""
+    """Read the settings and set up logging; `level` applies if the settings name none."""
     try:
         settings = load_settings()
     except OpsError as error:
@@ -141,7 +141,7 @@ def _secrets(settings: Settings) -> tuple[str, ...]:
 
 
 def _run(work: Coroutine[Any, Any, Any]) -> Any:
-    # What is there by now stays: the collector need not look at it again.
+    # Everything imported so far stays, so the collector need not scan it again.
     gc.freeze()
     gc.enable()
     try:

@@ -14,7 +14,7 @@ from core.store.database.migrate import downgrade, upgrade
 
 
 async def run_migration(settings: Settings, *, revision: str, down: bool) -> None:
-    """Go up or down to a revision and say so."""
+    """Migrate the schema up or down to a revision, and print the revision."""
     settings.node.home.mkdir(parents=True, exist_ok=True)
     async with open_dsn(settings) as dsn:
         operation = downgrade if down else upgrade

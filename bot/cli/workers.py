@@ -1,4 +1,4 @@
-"""`signalbox workers`: the fleet as its rows have it, read from the database directly."""
+"""`signalbox workers`: the workers, read directly from the database."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from core.services.context import ServiceContext
 from core.services.fleet import FleetService
 from core.store.database.engine import open_database, translate_errors
 
-_HEADERS = ("NODE", "HOST", "STATE", "USED", "FREE", "VERSION", "HEARD OF")
+_HEADERS = ("NODE", "HOST", "STATE", "USED", "FREE", "VERSION", "HEARTBEAT")
 
 
 async def run_workers(settings: Settings, *, as_json: bool) -> None:
-    """Print the workers.
+    """Print the workers as a table or as JSON.
 
     Raises:
         SchemaBehind, SchemaNewer: If the database's schema is not this program's.
@@ -63,7 +63,7 @@ def _worker_json(worker: WorkerRecord, view: FleetSnapshot) -> dict[str, object]
 def _table(view: FleetSnapshot) -> str:
     rows = [_HEADERS, *(_row(one, view) for one in view.workers)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADERS))]
-    lines = [_line(row, widths) for row in rows] if view.workers else ["No worker is there."]
+    lines = [_line(row, widths) for row in rows] if view.workers else ["There is no worker."]
     return "\n".join([*lines, f"Runs that wait: {view.pending_runs}"])
 
 

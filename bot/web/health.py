@@ -1,4 +1,4 @@
-"""Is it alive, is it ready: for supervisors and load balancers."""
+"""Liveness and readiness of the process, for supervisors and load balancers."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ Check = Callable[[], Awaitable[bool]]
 
 @dataclass
 class Health:
-    """Named checks; ready means that each of them passes."""
+    """Named checks; the process is ready if all of them pass."""
 
     checks: dict[str, Check] = field(default_factory=dict)
 
     async def run_checks(self) -> Mapping[str, bool]:
-        """Each check's present answer."""
+        """Run all checks, and return the result of each."""
         return {name: await check() for name, check in self.checks.items()}
 
 
 def health_routes(health: Health) -> list[web.RouteDef]:
-    """`/healthz` (the process answers) and `/readyz` (all it needs is there)."""
+    """The routes `/healthz` (the process answers) and `/readyz` (all checks pass)."""
 
     async def healthz(_: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})

@@ -37,7 +37,7 @@ async def test_without_a_worker_the_command_line_says_so(
     done = await run_to_end("workers", home=new_home(tmp_path / "h"), DATABASE_URL=database.dsn)
 
     assert done.status == 0, done.errors
-    assert done.output.splitlines() == ["No worker is there.", "Runs that wait: 0"]
+    assert done.output.splitlines() == ["There is no worker.", "Runs that wait: 0"]
 
 
 async def test_an_unreachable_database_is_reported_in_one_line(tmp_path: Path) -> None:

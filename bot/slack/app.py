@@ -1,4 +1,4 @@
-"""The Bolt app, the same for Socket Mode and HTTP, and everything around it put together."""
+"""Construction of the Bolt app, the same for Socket Mode and HTTP, and of all it works with."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ from bot.slack.ports import (
 from bot.slack.timing import Timing
 from bot.slack.views.errors import private_message
 
-# A person who has read a hint in a thread does not need it again that day.
+# A person sees the same hint in a thread once in this time.
 _HINT_TTL = timedelta(hours=12)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
-    """What the Slack side works with; see `bot.slack.ports`."""
+    """The core's services as Slack uses them; see `bot.slack.ports`."""
 
     runs: RunOperations
     kills: BulkKiller
@@ -65,13 +65,13 @@ class Services:
 
 @dataclass(frozen=True, kw_only=True)
 class SlackRuntime:
-    """The parts of the Slack side that assembly runs.
+    """The parts of the Slack surface that need a connection or a task.
 
     Attributes:
-        app: Given to `open_sockets` or `slack_route`.
-        redraw: `run()` is a task of its own.
-        intake: `keep_replaying(app)` is another.
-        background_tasks: What still goes on; drained when `open_slack_runtime` closes.
+        app: For `open_sockets` or `slack_route`.
+        redraw: Its `run()` needs a task.
+        intake: Its `keep_replaying(app)` and `keep_renewing()` need a task each.
+        background_tasks: Requests in progress; drained when `open_slack_runtime` closes.
     """
 
     app: AsyncApp
@@ -82,11 +82,11 @@ class SlackRuntime:
 
 
 def build_slack_app(slack: Slack, installation: Installation, *, signing_secret: str) -> AsyncApp:
-    """Make a Bolt app without listeners.
+    """Construct a Bolt app without listeners.
 
-    Bolt is told who it is (`authorize`) instead of finding out: it would else ask Slack
-    within the first delivery's 3 seconds.  It gets a client without a token, since every
-    call of ours goes through `Slack` and its budget.
+    `authorize` answers from what is known already.  Otherwise Bolt would call Slack during the
+    first delivery, which has only 3 seconds.  Bolt's client has no token, since all calls go
+    through `Slack` and its rate limiter.
     """
 
     async def authorize() -> AuthorizeResult:
@@ -109,7 +109,7 @@ def build_slack_app(slack: Slack, installation: Installation, *, signing_secret:
         logger=logger,
         client=web,
         authorize=authorize,
-        # An empty secret refuses every HTTP request; `slack_route` refuses to exist with one.
+        # With an empty secret Bolt refuses every HTTP request, and `slack_route` raises an error.
         signing_secret=signing_secret,
         attaching_conversation_kwargs_enabled=False,
         attaching_function_token_enabled=False,
@@ -127,13 +127,13 @@ async def open_slack_runtime(
     signing_secret: str = "",
     kinds: DrawnKinds | None = None,
 ) -> AsyncIterator[SlackRuntime]:
-    """Put the Slack side together.  On leaving, work under way is drained.
+    """Construct the Slack surface; on exit, wait for the requests in progress.
 
     Args:
         slack: From `open_slack_client`.
         installation: From `check_slack`.
         services: The core's services.
-        policy: Who may come in, and where.
+        policy: The configured roles and channels.
         timing: The clocks and waits.
         signing_secret: For HTTP; empty in Socket Mode.
         kinds: What is drawn; `None` for all that the program knows.

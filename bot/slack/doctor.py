@@ -1,4 +1,4 @@
-"""What `signalbox doctor` says of Slack: tokens, scopes, and where the bot is a member."""
+"""Slack's part of `signalbox doctor`: tokens, scopes, and the bot's channels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CHANNELS_SHOWN = 10
 async def check_workspace(
     credentials: SlackCredentials, *, needed_scopes: tuple[str, ...]
 ) -> AsyncIterator[tuple[bool, str]]:
-    """Each finding: whether it is right, and one line about it."""
+    """Yield for each check whether it passed, and one line about it."""
     problems = problems_of(credentials)
     if problems:
         for problem in problems:

@@ -1,6 +1,6 @@
-"""Names by which Slack tells us what was pressed or filled in: one place, used by both sides.
+"""Ids of buttons, forms and fields, shared by the views and the listeners.
 
-Slack keeps old messages with their buttons for ever: never give a name a new meaning.
+Old messages keep their buttons in Slack for ever: never give an id a new meaning.
 """
 
 from collections.abc import Mapping
@@ -8,10 +8,10 @@ from types import MappingProxyType
 
 COMMAND = "/workflow"
 
-# Buttons.  Their value is a run id and nothing else.
+# Buttons.  Their value is a run id.
 KILL = "run_kill"
 FORCE_KILL = "run_force_kill"
-# In private questions only; the value holds the command (`bot.slack.commands.kill_command`).
+# Only in private questions; the value is a command (`bot.slack.commands.kill_command`).
 KILL_ANYWAY = "run_kill_anyway"
 KILL_MANY_ASK = "runs_kill_ask"
 CONTINUE_10 = "run_continue_10"
@@ -37,7 +37,7 @@ RUN_ON_MESSAGE = "run_on_message"
 CARD_ACTIONS = "card_actions"
 KILL_QUESTION = "kill_question"
 
-# Input blocks of the modals; Slack hangs an error of a field on its block_id.
+# Input blocks of the modals; Slack attaches an error to the block_id of its field.
 FIELD_WORKFLOW = "workflow"
 FIELD_TASK = "task"
 FIELD_REPO = "repo"
@@ -49,5 +49,5 @@ FIELD_TIMEOUT = "timeout"
 FIELD_MESSAGE = "message"
 FIELD_REASON = "reason"
 
-# Each input block holds one element, called like this.
+# The action_id of the one element in each input block.
 VALUE = "value"

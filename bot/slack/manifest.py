@@ -1,4 +1,4 @@
-"""The Slack app manifest, for Socket Mode as it is, for HTTP with its addresses filled in."""
+"""The Slack app manifest: unchanged for Socket Mode, with URLs filled in for HTTP."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EVENTS_PATH = "/slack/events"
 
 
 def manifest_path() -> Path:
-    """The manifest file: at the project's root, or inside the installed package."""
+    """The path of the manifest: in the project's root, or inside the installed package."""
     package = Path(__file__).parents[1]
     at_root = package.parent / "manifest.yml"
     return at_root if at_root.exists() else package / "manifest.yml"
@@ -46,7 +46,7 @@ def manifest_text(*, public_url: str | None = None) -> str:
     if not public_url.startswith("https://"):
         raise BadRequest(
             f"public url {public_url}",
-            user_message="Slack delivers to https addresses only: give one that begins with "
+            user_message="Slack delivers only to https addresses: give one that begins with "
             "https://.",
         )
     url = public_url.rstrip("/") + EVENTS_PATH

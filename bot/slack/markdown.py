@@ -1,8 +1,8 @@
 """The agent's Markdown, made safe for Slack's markdown block and translated to mrkdwn.
 
-A parser of CommonMark (with tables and strikethrough) says what is markup, and
-`bot.slack.markdown_dialects` writes it anew.  Nothing an agent writes may call people
-(`<!channel>`), or hide where a link leads.
+A CommonMark parser (with tables and strikethrough) finds the markup, and
+`bot.slack.markdown_dialects` writes it again.  Text of an agent must not notify people
+(`<!channel>`) or hide where a link leads.
 """
 
 from collections.abc import Callable
@@ -16,20 +16,20 @@ from bot.slack.markdown_writer import INLINE_TOKENS, Writer, plain_words
 from bot.slack.text import escape, one_line
 from bot.words.texts import clean, clip
 
-# Enough of a report to find its first words in.
+# Characters of a report that are searched for its first words.
 _FIRST_WORDS_SEARCH_LIMIT = 2000
-# The parser and the writers are recursive.
+# Limits the recursion of the parser and the writers.
 _MAX_NESTING = 50
 
 
 class _Parser(MarkdownIt):
     def validateLink(self, url: str) -> bool:  # noqa: ARG002, N802 - the library's name
-        """Take every address for one, so that every address is shown."""
+        """Accept every address, so that every address is shown."""
         return True
 
 
-# HTML stays text.  Without the rule `text_join` escaped characters stay apart, so that the
-# writers can escape them again.
+# HTML stays text.  Without the rule `text_join` escaped characters remain separate tokens, so
+# that the writers can escape them again.
 _PARSER = (
     _Parser("commonmark", {"html": False, "maxNesting": _MAX_NESTING})
     .enable(["table", "strikethrough"])
@@ -38,27 +38,27 @@ _PARSER = (
 
 
 def safe_markdown(text: str, limit: int) -> str:
-    """Markdown for a markdown block: at most `limit` characters, fences closed.
+    """Markdown for a markdown block: at most `limit` characters, all fences closed.
 
-    Links and images, also those by reference, become their text followed by their address,
-    so that nobody clicks on one thing and gets another.
+    A link or image, also by reference, becomes its text followed by its address, so that the
+    reader sees where it leads.
     """
     return _fitted(text, limit, _safe)
 
 
 def is_clipped(text: str, limit: int) -> bool:
-    """Whether `safe_markdown` leaves something out."""
+    """Whether `safe_markdown` shortens the text."""
     body = clean(text).strip()
     return len(body) > limit or len(_safe(body)) > limit
 
 
 def to_mrkdwn(text: str, limit: int) -> str:
-    """The same words in mrkdwn, at most `limit` characters: for places without Markdown."""
+    """The same text in mrkdwn, at most `limit` characters, for blocks without Markdown."""
     return _fitted(text, limit, lambda body: _written(body, MrkdwnWriter))
 
 
 def first_words(text: str, limit: int) -> str:
-    """The first sentence-like line of a report, unmarked and escaped: for one line."""
+    """The first line of prose of a report, without markup and escaped."""
     body = clip(clean(text), _FIRST_WORDS_SEARCH_LIMIT)
     root = _parse(body, {})
     if root is None:
@@ -71,7 +71,7 @@ def first_words(text: str, limit: int) -> str:
 
 
 def _fitted(text: str, limit: int, make: Callable[[str], str]) -> str:
-    """What `make` makes of as much of the text as fits; what it makes may be longer."""
+    """Shorten the text until the result of `make`, which may be longer, fits the limit."""
     body = clean(text).strip()
     room = limit
     made = make(clip(body, room))
@@ -95,9 +95,9 @@ def _written(body: str, new_writer: Callable[[list[str]], Writer]) -> str:
 
 
 def _parse(body: str, found: dict[str, Any]) -> SyntaxTreeNode | None:
-    """The text's blocks; the definitions of links go to `found`.
+    """Parse the text into blocks, and put the definitions of links into `found`.
 
-    The parser leaves out what is nested too deeply; for such a text there is no tree.
+    The parser drops blocks that are nested too deeply; for such a text the result is `None`.
     """
     tokens = _PARSER.parse(body, found)
     if any(token.level >= _MAX_NESTING - 1 for token in tokens):

@@ -1,7 +1,7 @@
-"""The two languages in which Slack takes a report: Markdown that is safe, and mrkdwn.
+"""The two languages in which Slack accepts a report: safe Markdown, and mrkdwn.
 
-What Slack does with its own markup (`<!channel>`, `<@U1>`, `<https://…>`) inside a markdown
-block is not documented, so there such markup is both broken up and escaped.
+Slack does not document what its own markup (`<!channel>`, `<@U1>`, `<https://…>`) does inside a
+markdown block.  So there it is both broken up by an invisible character and escaped.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from bot.slack.markdown_writer import TASK, Writer
 from bot.slack.text import ZERO_WIDTH_SPACE, escape
 from bot.words.texts import clean
 
-# The start of something Slack could act on: a mention, a channel, a command, a link.
+# The start of markup that Slack could act on: a mention, a channel, a command, a link.
 _ACTIVE_MARKUP = re.compile(r"(<|&lt;)(?=[!@#]|[a-z][a-z0-9+.-]*:)", re.IGNORECASE)
-# What could make the bracket before it a link, or a link's definition, for another parser.
+# A bracket that another parser could take for a link or for the definition of one.
 _LINK_SYNTAX = re.compile(r"\](?=[(\[:])")
 _FENCE = "```"
 _BROKEN_FENCE = ZERO_WIDTH_SPACE.join(_FENCE)
@@ -28,20 +28,20 @@ _ALIGNMENTS = {"text-align:left": ":--", "text-align:center": ":-:", "text-align
 
 
 class MarkdownWriter(Writer):
-    """Markdown for a markdown block."""
+    """Writes Markdown for a markdown block."""
 
     marks: ClassVar[Mapping[str, str]] = {"em": "*", "strong": "**", "s": "~~"}
-    # The rule is one that never makes a heading of the line above.
+    # `***`, because `---` would turn the line above into a heading.
     quote_mark, rule, cell_bar = ">", "***", r"\|"
 
     def words(self, text: str) -> str:
-        """Words in which nothing is active and no bracket becomes a link."""
+        """Text without active markup, in which no bracket becomes a link."""
         text = _LINK_SYNTAX.sub("]" + ZERO_WIDTH_SPACE, clean(text))
         text = text.replace(_FENCE, _BROKEN_FENCE).replace(_TILDES, _BROKEN_TILDES)
         return _break_markup(text).replace("&", "&amp;").replace("<", "&lt;")
 
     def code(self, text: str) -> str:
-        """Code keeps its signs; a mention in it is broken up."""
+        """Inline code with its characters unchanged, except that mentions are broken up."""
         fence = "``" if "`" in text else "`"
         inner = _break_markup(re.sub("`(?=`)", "`" + ZERO_WIDTH_SPACE, text))
         if inner.startswith("`") or inner.endswith("`"):
@@ -49,7 +49,7 @@ class MarkdownWriter(Writer):
         return f"{fence}{inner}{fence}"
 
     def code_lines(self, text: str) -> list[str]:
-        """A fenced block that cannot be left from inside."""
+        """A fenced block; a fence in the text cannot close it."""
         return [_FENCE, *_break_markup(text.replace(_FENCE, _BROKEN_FENCE)).split("\n"), _FENCE]
 
     def heading(self, node: SyntaxTreeNode) -> str:
@@ -57,37 +57,37 @@ class MarkdownWriter(Writer):
         return f"{'#' * int(node.tag[1:])} {self.inline(node)}".replace("\n", " ").rstrip()
 
     def item_mark(self, item: SyntaxTreeNode) -> str:
-        """The item's own mark or number."""
+        """The mark or number that the item has in the source."""
         return f"{item.info}{item.markup} "
 
     def table_rule(self, cells: Iterable[SyntaxTreeNode]) -> list[str]:
-        """The line that makes rows a table."""
+        """The line between header and rows that makes them a table."""
         rules = (_ALIGNMENTS.get(str(cell.attrs.get("style", "")), "---") for cell in cells)
         return [f"|{'|'.join(rules)}|"]
 
     def special(self, token: Token) -> str:
-        """What was escaped with a backslash stays so; entities do for `<` and `&`."""
+        """Keep a backslash escape, except for `<` and `&`, which become entities."""
         is_escaped = token.info == "escape" and token.content not in {"<", "&"}
         return token.markup if is_escaped else super().special(token)
 
 
 class MrkdwnWriter(Writer):
-    """Slack's mrkdwn."""
+    """Writes Slack's mrkdwn."""
 
     marks: ClassVar[Mapping[str, str]] = {"em": "_", "strong": "*", "s": "~"}
-    # Slack takes an escaped sign at the start of a line for a quote too.
+    # At the start of a line Slack reads the escaped character as a quote too.
     quote_mark, rule, cell_bar = "&gt;", "", "|"
 
     def words(self, text: str) -> str:
-        """Escaped words that open no code block."""
+        """Escaped text in which no fence opens a code block."""
         return escape(text.replace(_FENCE, _BROKEN_FENCE))
 
     def code(self, text: str) -> str:
-        """Inline code; a backtick cannot stand in it."""
+        """Inline code; backticks in it become apostrophes."""
         return f"`{escape(text.replace('`', chr(39)))}`"
 
     def code_lines(self, text: str) -> list[str]:
-        """A code block that cannot be left from inside."""
+        """A code block; a fence in the text cannot close it."""
         inner = escape(text.replace(_FENCE, _BROKEN_FENCE))
         return [_FENCE, *inner.split("\n"), _FENCE]
 
@@ -97,7 +97,7 @@ class MrkdwnWriter(Writer):
         return f"*{title}*" if title else ""
 
     def item_mark(self, item: SyntaxTreeNode) -> str:
-        """A bullet, or the item's number; a task's box follows."""
+        """A bullet, or the item's number; a task gets a box in addition."""
         return f"{item.info}{item.markup} " if item.info else "• "
 
     def table_rule(self, cells: Iterable[SyntaxTreeNode]) -> list[str]:  # noqa: ARG002

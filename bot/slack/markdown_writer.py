@@ -1,4 +1,4 @@
-"""Parsed Markdown, written again: what is the same in every language (`markdown_dialects`)."""
+"""The writer of parsed Markdown: what is common to the languages of `markdown_dialects`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from typing import Any, ClassVar, NamedTuple
 from markdown_it.token import Token
 from markdown_it.tree import SyntaxTreeNode
 
-# Where a block keeps its inline tokens: nested by hundreds, they are no tree to recurse into.
+# The `meta` key of a block's inline tokens.  They stay a flat list: they can be nested hundreds
+# deep, too deep to recurse into.
 INLINE_TOKENS = "inline_tokens"
 # The box of a task, at the start of a list item.
 TASK = re.compile(r"\[([ xX])\]\s+")
-# Before a blank line of the source only these can stand, of quotes around it.
+# Characters that a blank line may contain; `>` is the mark of a surrounding quote.
 _QUOTE_MARKS = " \t>"
 
 
@@ -25,7 +26,7 @@ class _Piece(NamedTuple):
 
 
 class Writer:
-    """Writes a tree of Markdown; what differs between the languages is in subclasses.
+    """Writes a tree of Markdown; subclasses define what differs between the languages.
 
     Args:
         source: The lines that the tree was parsed from.
@@ -38,7 +39,7 @@ class Writer:
         self._shown_addresses: set[str] = set()
 
     def document(self, root: SyntaxTreeNode, definitions: Mapping[str, Any]) -> str:
-        """The whole text; definitions of links that none uses stand at its end, as words."""
+        """The whole text; unused definitions of links follow at the end, as text."""
         lines = self._blocks(root)
         for label, definition in definitions.items():
             address = str(definition["href"])
@@ -46,10 +47,10 @@ class Writer:
                 lines += [*([""] if lines else []), self.words(f"{label}: {address}")]
         return "\n".join(lines)
 
-    # What each language says in its own way.
+    # Parts that each language writes in its own way.
 
     def words(self, text: str) -> str:
-        """Words and marks, made safe."""
+        """Text, made safe."""
         raise NotImplementedError
 
     def code(self, text: str) -> str:
@@ -65,11 +66,11 @@ class Writer:
         raise NotImplementedError
 
     def item_mark(self, item: SyntaxTreeNode) -> str:
-        """What a list's item begins with."""
+        """The start of a list item."""
         raise NotImplementedError
 
     def table_rule(self, cells: Iterable[SyntaxTreeNode]) -> list[str]:
-        """What stands between a table's head and its body."""
+        """The lines between the header and the rows of a table."""
         raise NotImplementedError
 
     quote_mark: ClassVar[str]
@@ -93,7 +94,7 @@ class Writer:
         return lines
 
     def _is_apart(self, before: SyntaxTreeNode, node: SyntaxTreeNode) -> bool:
-        """Whether a blank line stands between two blocks; a list's end may include it."""
+        """Whether there is a blank line between two blocks; a list may include the one after it."""
         if before.map is None or node.map is None:
             return False
         gap = self._source[before.map[1] - 1 : node.map[0]]
@@ -137,11 +138,11 @@ class Writer:
     # Inline.
 
     def inline(self, node: SyntaxTreeNode) -> str:
-        """The text of a block; lines as in the source."""
+        """The text of a block, with the lines of the source."""
         return self._joined(self._pieces(_inline_tokens(node), self.marks))
 
     def unmarked(self, node: SyntaxTreeNode) -> str:
-        """The text of a block without marks, on one line."""
+        """The text of a block without markup, on one line."""
         pieces = (_Piece(piece.text) for piece in self._pieces(_inline_tokens(node), {}))
         return " ".join(self._joined(pieces).split())
 
@@ -152,10 +153,10 @@ class Writer:
         )
 
     def _pieces(self, tokens: Iterable[Token], marks: Mapping[str, str]) -> list[_Piece]:
-        """The parts of a text; inside an emphasis the same one has no mark again."""
+        """The parts of a text; an emphasis nested in the same emphasis gets no marks."""
         pieces: list[_Piece] = []
         depths: Counter[str] = Counter()
-        # Of each open link, where its text begins and where it leads.
+        # For each open link the position where its text begins, and its address.
         links: list[tuple[int, str]] = []
         for token in tokens:
             match token.type:
@@ -182,7 +183,7 @@ class Writer:
         return pieces
 
     def _show_address(self, pieces: list[_Piece], start: int, address: str) -> None:
-        """Put the address of a link or image behind its text, unless that is the address."""
+        """Add the address of a link or image after its text, unless the text is the address."""
         self._shown_addresses.add(address)
         text = "".join(piece.text for piece in pieces[start:]).strip()
         if not text:
@@ -192,7 +193,7 @@ class Writer:
 
 
 def plain_words(node: SyntaxTreeNode) -> str:
-    """The first line with words of a paragraph, without marks and not yet escaped."""
+    """The first non-empty line of a paragraph, without markup and not yet escaped."""
     writer = _PlainWriter([])
     for line in writer.inline(node).split("\n"):
         task = TASK.match(line)
@@ -203,7 +204,7 @@ def plain_words(node: SyntaxTreeNode) -> str:
 
 
 class _PlainWriter(Writer):
-    """Words alone, for a text that is escaped later."""
+    """Writes text without markup; the caller escapes it."""
 
     marks: ClassVar[Mapping[str, str]] = {}
 

@@ -1,4 +1,4 @@
-"""The markup of Slack's messages, for the sentences that all surfaces share."""
+"""Slack's implementation of `bot.words.markup.Markup`, for the sentences all surfaces share."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from core.domain.actor import User
 
 
 class Mrkdwn:
-    """Everything escaped for mrkdwn."""
+    """Markup in mrkdwn; all text is escaped."""
 
     def inline(self, words: str, limit: int) -> str:
-        """The text, escaped."""
+        """The text on one line, escaped."""
         return text.one_line(words, limit)
 
     def code(self, words: str, limit: int = 200) -> str:
@@ -21,19 +21,19 @@ class Mrkdwn:
         return text.code(words, limit)
 
     def person(self, user: User | None) -> str:
-        """A mention if Slack knows them, else the name."""
+        """A mention of a person with a Slack id; otherwise the name."""
         return text.person(user.slack_user_id, user.name) if user else NOBODY_KNOWN
 
     def date_time(self, at: datetime) -> str:
-        """In the reader's own zone."""
+        """Shown in the reader's own time zone."""
         return dates.date_time(at)
 
     def clock_time(self, at: datetime) -> str:
-        """In the reader's own zone."""
+        """Shown in the reader's own time zone."""
         return dates.clock_time(at)
 
     def first_words(self, report: str, limit: int) -> str:
-        """The words without their Markdown, escaped."""
+        """The first words of a report without Markdown, escaped."""
         return markdown.first_words(report, limit)
 
     def strong(self, words: str) -> str:

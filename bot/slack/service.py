@@ -1,4 +1,4 @@
-"""The Slack side as one part of a process: joined when Slack answers, left in good order."""
+"""The Slack surface as one part of a process, from its connection to its orderly end."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _POLL_SECONDS = 0.05
 
 @dataclass(kw_only=True)
 class SlackService:
-    """Hears Slack, answers it and draws, from the first answer of Slack to the end.
+    """Receives and answers Slack requests, and draws messages.
 
     Attributes:
-        credentials: Tokens and the Web API's address; with an app token Socket Mode is used,
-            else HTTP through `route`.
-        runtime: Once Slack has answered.
+        credentials: Tokens and the Web API's address.  With an app token it uses Socket Mode,
+            otherwise HTTP through `route`.
+        runtime: Its parts; `None` until Slack has answered for the first time.
     """
 
     credentials: SlackCredentials
@@ -53,13 +53,13 @@ class SlackService:
 
     @property
     def is_ready(self) -> bool:
-        """Whether Slack is heard."""
+        """Whether it receives requests from Slack."""
         if self._stop_requested.is_set():
             return False
         return self._route is not None or (self._sockets is not None and self._sockets.is_ready)
 
     def route(self) -> web.RouteDef:
-        """`POST /slack/events`, there from the start; 503 until Slack has answered."""
+        """The route `POST /slack/events`; it answers 503 until the first contact with Slack."""
 
         async def receive(request: web.Request) -> web.StreamResponse:
             if self._route is None or self._stop_requested.is_set():
@@ -69,7 +69,7 @@ class SlackService:
         return web.post(EVENTS_PATH, receive)
 
     async def run(self) -> None:
-        """Join Slack and stay, until cancelled.
+        """Connect to Slack and serve it, until cancelled.
 
         Raises:
             SlackSetupError: If the settings cannot work.
@@ -109,7 +109,7 @@ class SlackService:
             await self._run_tasks(self.runtime)
 
     async def stop_receiving(self) -> None:
-        """Hear nothing more of Slack, and finish what was heard; drawing goes on."""
+        """Receive no more requests, and finish those in progress; drawing continues."""
         self._stop_requested.set()
         if self.runtime is None:
             return
@@ -117,7 +117,10 @@ class SlackService:
         await self.runtime.background_tasks.drain(_DRAIN_LIMIT)
 
     async def finish_drawing(self) -> None:
-        """Return when all shows what the rows say, but for what follows other rows anyway."""
+        """Return when everything shows the state in the database.
+
+        Drawings that only follow other rows are not waited for.
+        """
         runtime = self.runtime
         while runtime is not None:
             table = runtime.redraw.drawing.kinds
@@ -126,7 +129,7 @@ class SlackService:
                 team_id=runtime.installation.team_id, kinds=kinds, limit=1
             ):
                 return
-            # Other processes draw too, so no event of this one could tell.
+            # Other processes draw too, so there is no event to wait for.
             await asyncio.sleep(_POLL_SECONDS)
 
     async def _run_tasks(self, runtime: SlackRuntime) -> None:
@@ -134,9 +137,9 @@ class SlackService:
             group.create_task(runtime.redraw.run(), name="redraw")
             group.create_task(runtime.intake.keep_replaying(runtime.app), name="replay")
             group.create_task(
-                runtime.intake.keep_renewing(every=RENEWAL_INTERVAL), name="hold deliveries"
+                runtime.intake.keep_renewing(every=RENEWAL_INTERVAL), name="renew claims"
             )
-            group.create_task(self._receive(runtime), name="hear slack")
+            group.create_task(self._receive(runtime), name="receive from slack")
 
     async def _receive(self, runtime: SlackRuntime) -> None:
         try:
@@ -157,7 +160,7 @@ class SlackService:
 async def wait_for_slack(
     slack: Slack, credentials: SlackCredentials, *, needed_scopes: Collection[str]
 ) -> Installation:
-    """Ask Slack who we are, until it answers.
+    """Check the settings with Slack, and retry until it answers.
 
     Raises:
         SlackSetupError: If the settings cannot work.

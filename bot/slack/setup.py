@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class SlackSetupError(Exception):
-    """The Slack settings cannot work.  `lines` say what is wrong and how to mend it."""
+    """The Slack settings cannot work.  `lines` say what is wrong and how to fix it."""
 
     def __init__(self, *lines: str) -> None:
         super().__init__("; ".join(lines))
@@ -30,7 +30,7 @@ class SlackSetupError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class SlackCredentials:
-    """What the environment says; how each is missing or wrong is said by `problems_of`."""
+    """The Slack settings, not yet checked; see `problems_of`."""
 
     bot_token: str
     app_token: str | None = None
@@ -42,7 +42,7 @@ class SlackCredentials:
 
 
 def problems_of(credentials: SlackCredentials) -> tuple[str, ...]:
-    """What can be seen to be wrong without asking Slack."""
+    """The problems that can be found without a call to Slack, one line each."""
     lines: list[str] = []
     if not credentials.bot_token:
         lines.append(
@@ -55,7 +55,7 @@ def problems_of(credentials: SlackCredentials) -> tuple[str, ...]:
     if not credentials.app_token and not credentials.signing_secret:
         lines.append(
             "Set SLACK_APP_TOKEN (xapp-…, Socket Mode) or SLACK_SIGNING_SECRET (HTTP): without "
-            "one of them the bot hears nothing."
+            "one of them the bot receives nothing."
         )
     if (
         credentials.signing_secret is not None
@@ -66,7 +66,7 @@ def problems_of(credentials: SlackCredentials) -> tuple[str, ...]:
 
 
 def warnings_of(credentials: SlackCredentials, variable_names: Collection[str]) -> tuple[str, ...]:
-    """What works, but probably not as meant.
+    """Settings that work, but probably not as intended, one line each.
 
     Args:
         credentials: The Slack settings.
@@ -75,9 +75,7 @@ def warnings_of(credentials: SlackCredentials, variable_names: Collection[str]) 
     lines: list[str] = []
     proxies = [name for name in ("HTTPS_PROXY", "HTTP_PROXY") if name in variable_names]
     if proxies and not is_loopback(credentials.api_url):
-        lines.append(
-            f"Slack is called through the proxy of {proxies[0]}; NO_PROXY is not looked at."
-        )
+        lines.append(f"Slack is called through the proxy of {proxies[0]}; NO_PROXY is ignored.")
     if {"SLACK_CLIENT_ID", "SLACK_CLIENT_SECRET"} <= set(variable_names):
         lines.append(
             "SLACK_CLIENT_ID and SLACK_CLIENT_SECRET are set but not used: Signalbox works with "
@@ -89,11 +87,12 @@ def warnings_of(credentials: SlackCredentials, variable_names: Collection[str]) 
 async def check_slack(
     slack: Slack, credentials: SlackCredentials, *, needed_scopes: Collection[str] = ()
 ) -> Installation:
-    """Ask Slack who the bot is.
+    """Check the settings with Slack, and return the installation that the bot belongs to.
 
     Raises:
-        SlackSetupError: For settings that cannot work.
-        SlackUnreachable: If Slack does not answer; it may later.
+        SlackSetupError: If the settings cannot work.
+        RateLimited: If Slack accepts no call at present.
+        SlackUnreachable: If Slack does not answer; a retry may help.
     """
     problems = problems_of(credentials)
     if problems:
@@ -135,7 +134,7 @@ async def _check_app_token(slack: Slack, app_token: str) -> None:
         if not isinstance(named, SlackRefused):
             raise named from error
         raise SlackSetupError(
-            f"SLACK_APP_TOKEN is refused by Slack ({named.name}): make an app-level token with "
+            f"SLACK_APP_TOKEN is refused by Slack ({named.name}): create an app-level token with "
             "the scope connections:write, and switch Socket Mode on."
         ) from error
     except NO_RESPONSE_ERRORS as error:
@@ -143,6 +142,6 @@ async def _check_app_token(slack: Slack, app_token: str) -> None:
 
 
 def _scopes(headers: Mapping[str, str]) -> set[str]:
-    """Scopes of the token, from a header of every answer."""
+    """The scopes of the token, which every answer has in a header."""
     found = next((v for k, v in headers.items() if k.lower() == "x-oauth-scopes"), "")
     return {scope.strip() for scope in str(found).split(",") if scope.strip()}

@@ -1,16 +1,16 @@
-"""Text to and from Slack, escaped: the only place that does so.
+"""Escaping of text for Slack, and unescaping of text from Slack.
 
-Slack has three languages.  *mrkdwn* (`text=` and most blocks) gives a meaning to `&`, `<`
-and `>`: `escape` for a text, `code` and `fence` for code.  *plain_text* (headers, buttons,
-modals) has no markup: `bot.words.texts.plain_line`.  *markdown* (the markdown block) is
-ordinary Markdown: `bot.slack.markdown`.  All of them take away what looks like a credential.
+Slack has three languages.  In *mrkdwn* (`text=` and most blocks) `&`, `<` and `>` are special:
+use `escape` for text, `code` and `fence` for code.  *plain_text* (headers, buttons, modals) has
+no markup: use `bot.words.texts.plain_line`.  *markdown* (the markdown block) is ordinary
+Markdown: use `bot.slack.markdown`.  All of them remove what looks like a credential.
 """
 
 import re
 
 from bot.words.texts import ELLIPSIS, clean, clip_by_cost
 
-# Breaks up what must not be read as markup, without a visible trace.
+# Inserted invisibly to break up text that Slack must not read as markup.
 ZERO_WIDTH_SPACE = "\u200b"
 
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
@@ -28,12 +28,12 @@ _TOKEN = re.compile(
 )
 _MEMBER_ID = re.compile(r"[UW][A-Z0-9]{2,20}\Z")
 _CHANNEL_ID = re.compile(r"[CDG][A-Z0-9]{2,20}\Z")
-# Of a row of backticks any three would close a fence.
+# Any three backticks in a row would close a fence.
 _ADJACENT_TICKS = re.compile(r"`(?=`)")
 
 
 def escape(text: str, limit: int | None = None) -> str:
-    """Make any text harmless in mrkdwn.  The escaped text has at most `limit` characters."""
+    """Escape a text for mrkdwn.  The escaped text has at most `limit` characters."""
     text = clean(text)
     if limit is not None:
         text = clip_by_cost(text, limit, cost=lambda part: len(_entities(part)))
@@ -41,14 +41,14 @@ def escape(text: str, limit: int | None = None) -> str:
 
 
 def one_line(text: str, limit: int) -> str:
-    """Escape a text for a place that holds one line."""
+    """Escape a text, and put it on one line."""
     return escape(" ".join(clean(text).split()), limit)
 
 
 def quote(text: str, limit: int) -> str:
-    """Escape a text and show it as somebody's words, each line behind a bar.
+    """Escape a text and show it as a quotation, each line behind a bar.
 
-    At most a dozen lines and `limit` characters, the bars counted.
+    The result has about a dozen lines and at most `limit` characters, with the bars.
     """
     lines = clean(text).strip().split("\n")
     if lines == [""]:
@@ -70,26 +70,26 @@ def fence(text: str, limit: int) -> str:
 
 
 def person(slack_user_id: str | None, name: str | None) -> str:
-    """Mention somebody if Slack knows them, else name them."""
+    """Mention a person by a valid Slack id; otherwise use the name."""
     if slack_user_id is not None and _MEMBER_ID.match(slack_user_id):
         return f"<@{slack_user_id}>"
     return one_line(name or "somebody", 80)
 
 
 def channel(channel_id: str | None) -> str:
-    """Link a channel; empty if the id is none."""
+    """Link a channel; empty if the id is not that of a channel."""
     if channel_id is not None and _CHANNEL_ID.match(channel_id):
         return f"<#{channel_id}>"
     return ""
 
 
 def from_slack(text: str, *, prefer_links: bool = False) -> str:
-    """Undo Slack's own markup: give the words as the person typed them.
+    """Undo Slack's own markup: return the text as the person typed it.
 
     Links lose their brackets (`<http://a.b|a.b>` was typed `a.b`), mentions become `@name`
-    and `#channel`, and `&amp;`, `&lt;`, `&gt;` become themselves.  What only looks like
-    markup (`Vec<u8>`, sent unescaped) stays.  With `prefer_links` a link is its address,
-    whatever its label: for a place that wants an address.
+    and `#channel`, and `&amp;`, `&lt;`, `&gt;` become themselves.  Text that only looks
+    like markup (`Vec<u8>`, sent unescaped) stays.  With `prefer_links` a link becomes its address,
+    whatever its label: for values that are addresses.
     """
     parts: list[str] = []
     end = 0
@@ -105,7 +105,7 @@ def unescape(text: str) -> str:
 
 
 def _as_typed(token: re.Match[str], *, prefer_links: bool) -> str:
-    """What a person typed to get this token."""
+    """The text that a person typed to get this token."""
     label = unescape(token["label"] or "")
     if token["user"]:
         return f"@{label or token['user']}"

@@ -1,4 +1,4 @@
-"""The clocks and waits of the Slack side, in one value that tests replace."""
+"""The clocks and waits of the Slack surface, in one value that tests can replace."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ DRAIN_LIMIT = timedelta(seconds=8)
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """When things happen.
+    """Clocks, waits and intervals.
 
     Attributes:
-        clock: Aware UTC now.
+        clock: Returns the present time, as aware UTC.
         now: A monotonic clock in seconds.
-        sleep: Sleeps that many seconds of `now`.
-        refresh_every: How often the elapsed times of live cards are brought up to date.
-        arrival_window: How long a post without an answer may still arrive.
-        recheck_after: When a call without an answer is checked once more.
-        drain: How long the end waits for work under way.
+        sleep: Sleeps for a number of seconds of `now`.
+        refresh_every: The interval at which the elapsed times of live cards are refreshed.
+        arrival_window: How long a post whose answer was lost may still appear.
+        recheck_after: After this time a call whose answer was lost is checked once more.
+        drain: How long a shutdown waits for requests in progress.
     """
 
     clock: Callable[[], datetime]

@@ -264,8 +264,8 @@ async def test_text_of_people_is_never_logged(
         (SlackCredentials(bot_token=""), "SLACK_BOT_TOKEN is not set"),
         (SlackCredentials(bot_token="xoxp-1", app_token="xapp-1"), "must begin with xoxb-"),
         (SlackCredentials(bot_token="xoxb-1", app_token="xoxb-1"), "must begin with xapp-"),
-        (SlackCredentials(bot_token="xoxb-1"), "hears nothing"),
-        (SlackCredentials(bot_token="xoxb-1", signing_secret=""), "hears nothing"),
+        (SlackCredentials(bot_token="xoxb-1"), "receives nothing"),
+        (SlackCredentials(bot_token="xoxb-1", signing_secret=""), "receives nothing"),
     ],
 )
 def test_an_invalid_setting_is_named(given: SlackCredentials, words: str) -> None:

@@ -1,4 +1,4 @@
-"""Slack's deliveries over HTTP: a narrow door in front of Bolt."""
+"""Slack's deliveries over HTTP, verified before Bolt sees them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from slack_bolt.async_app import AsyncApp
 log = logging.getLogger(__name__)
 
 EVENTS_PATH = "/slack/events"
-# Slack's own bodies stay far below; a message has at most 40,000 characters.
+# Slack's own bodies are far smaller; a message has at most 40,000 characters.
 MAX_BODY_BYTES = 256 * 1024
-# Slack's rule: a request older than this is not to be believed.
+# Slack's rule: an older request must be refused, since it may be a replay.
 MAX_AGE_SECONDS = 300
-# A little longer than a signature is believed, so that none can be sent again.
+# A little longer than a signature is valid, so that no request can be replayed.
 _REPLAY_SECONDS = 360
 _MAX_SIGNATURES = 20_000
 
@@ -28,8 +28,8 @@ _MAX_SIGNATURES = 20_000
 class RequestVerifier:
     """Checks of a request before Bolt sees it.
 
-    Bolt answers 500 to a timestamp that is no number and to broken JSON before it looks at
-    the signature, logs the body of a wrong one, and takes a signed request again.
+    Bolt alone is not enough.  It answers 500 to a malformed timestamp or broken JSON before it
+    checks the signature, logs the body of a wrongly signed request, and accepts replays.
     """
 
     def __init__(self, signing_secret: str, *, now: Callable[[], float]) -> None:
@@ -41,7 +41,7 @@ class RequestVerifier:
         self._seen: OrderedDict[str, float] = OrderedDict()
 
     def rejection(self, *, timestamp: str, signature: str, body: bytes) -> HTTPStatus | None:
-        """Why a request is not let in; `None` lets it in, once."""
+        """The status to refuse a request with; `None` accepts it, but only once."""
         if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
             return HTTPStatus.BAD_REQUEST
         now = self._now()
@@ -58,7 +58,7 @@ class RequestVerifier:
         return None
 
     def allow_retry(self, signature: str) -> None:
-        """Let the same request in again: it was not handled."""
+        """Accept the same request again, since it was not handled."""
         self._seen.pop(signature, None)
 
     def _drop_expired(self, now: float) -> None:
@@ -83,7 +83,7 @@ def slack_route(app: AsyncApp, *, signing_secret: str, now: Callable[[], float])
             return _refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         status = verifier.rejection(timestamp=timestamp, signature=signature, body=body)
         if status is HTTPStatus.CONFLICT:
-            # Seen already: nothing is done, and Slack must not be told to send it again.
+            # A duplicate: nothing to do, and Slack must not send it again.
             return web.Response(status=HTTPStatus.OK)
         if status is not None:
             log.info(
@@ -106,10 +106,10 @@ def slack_route(app: AsyncApp, *, signing_secret: str, now: Callable[[], float])
 
 
 async def _body(request: web.Request) -> bytes | None:
-    """The body, kept for Bolt to read too; `None` if it is too large."""
+    """The body, which Bolt can still read afterwards; `None` if it is too large."""
     if (request.content_length or 0) > MAX_BODY_BYTES:
         return None
-    # The server's own limit stands behind this one, for bodies that tell no length.
+    # The server's own limit applies to bodies that declare no length.
     try:
         body = await request.read()
     except web.HTTPRequestEntityTooLarge:
@@ -118,7 +118,7 @@ async def _body(request: web.Request) -> bytes | None:
 
 
 def _refusal(status: HTTPStatus) -> web.Response:
-    """A refusal; Slack is not to repeat it."""
+    """A refusal that tells Slack not to retry."""
     return web.json_response(
         {"error": status.phrase.lower()}, status=status, headers={"X-Slack-No-Retry": "1"}
     )

@@ -1,22 +1,22 @@
-"""Logs of Slack's libraries without what people wrote.
+"""Logs of Slack's libraries, without what people wrote and without secrets.
 
-Bolt logs whole payloads as warnings, and the socket client the address with its ticket.
+Bolt logs whole payloads as warnings; the socket client logs its URL with the secret ticket.
 """
 
 import logging
 import re
 
 _MAX_CHARS = 160
-# A payload begins with a brace; a suggestion of code with a line of dashes.
+# The start of a payload, or a second line: Bolt suggests code after its first line.
 _PAYLOAD = re.compile(r"[({\[]\s*[{'\"][\s\S]*|\n[\s\S]*")
 _TICKET = re.compile(r"wss?://\S+|ticket=\S+")
 
 
 class PayloadFilter(logging.Filter):
-    """Cuts a record to its first words, and an exception to its type."""
+    """Cuts a log record before any payload, and an exception to its type."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Rewrite the record; none is dropped."""
+        """Rewrite the record; no record is dropped."""
         text = _PAYLOAD.sub("…", record.getMessage())
         if record.exc_info and record.exc_info[0] is not None:
             text = f"{text[:_MAX_CHARS]} ({record.exc_info[0].__name__})"
@@ -32,6 +32,6 @@ def bolt_logger() -> logging.Logger:
     logger = logging.getLogger("bot.slack.bolt")
     if not any(isinstance(existing, PayloadFilter) for existing in logger.filters):
         logger.addFilter(PayloadFilter())
-    # Below, the libraries describe their internals, and at DEBUG they format every payload.
+    # Lower levels are about library internals, and at DEBUG every payload is formatted.
     logger.setLevel(logging.WARNING)
     return logger

@@ -1,8 +1,9 @@
-"""The workspace-wide budget of Slack calls: nothing here ever provokes a 429.
+"""The rate limiter of all Slack calls of a process; it stays below Slack's own limits.
 
-Slack counts per method, app and workspace (chat.postMessage: per channel as well), so one
-`Budget` stands before every call of the process.  Who waits is served by priority, then by
-age; what is to be sent is decided only after the permit, so the newest state wins.
+Slack counts calls per method, app and workspace (for chat.postMessage also per channel), so
+every call of the process asks the same `RateLimiter` for a permit.  Permits are granted by
+priority, then by age.  Callers decide what to send only after the permit, so that the newest
+state is sent.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from enum import IntEnum
 
 
 class Priority(IntEnum):
-    """Who goes first when the budget is short."""
+    """The order in which waiting calls get permits; lower values first."""
 
     FINAL = 0
     ANSWER = 1
@@ -26,24 +27,24 @@ class Priority(IntEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Rate:
-    """`burst` calls at once, then `per_minute` evenly.
+    """A limit of calls: `burst` at once, then `per_minute` evenly.
 
-    Their sum stays at or under what Slack allows in any 60 seconds.
+    The sum of both is at most what Slack allows in any 60 seconds.
     """
 
     per_minute: float
     burst: int
 
 
-# Slack's tiers are lower bounds ("50+ per minute"); a margin is kept for the way between.
+# Slack's tiers are lower bounds ("50+ per minute"); the margin absorbs network delays.
 TIER_2 = Rate(per_minute=16, burst=3)
 TIER_3 = Rate(per_minute=38, burst=10)
 TIER_4 = Rate(per_minute=80, burst=15)
-# The sustained rate counts most for updates: live cards share one bucket.
+# A high sustained rate and a small burst: all live cards share this limit.
 UPDATES = Rate(per_minute=44, burst=5)
-# Slack takes about 1 a second and short bursts; a second's delay on the way must not add up.
+# Slack accepts about 1 a second and short bursts; calls delayed by a second still fit.
 POSTS_OF_CHANNEL = Rate(per_minute=54, burst=2)
-# Slack names no figure for the workspace ("several hundred messages per minute").
+# Slack gives no exact limit for a workspace ("several hundred messages per minute").
 POSTS_OF_WORKSPACE = Rate(per_minute=240, burst=20)
 
 _RATES: dict[str, Rate] = {
@@ -64,7 +65,6 @@ _RATES: dict[str, Rate] = {
 }
 
 
-# Seconds.
 _EPSILON_SECONDS = 1e-6
 
 
@@ -78,16 +78,16 @@ class _Bucket:
     blocked_until: float = 0.0
 
     def fill(self, now: float) -> None:
-        """Add what the time since the last look has earned."""
+        """Add the tokens for the time since the last call."""
         earned = (now - self.filled_at) * self.rate.per_minute / 60
         self.tokens = min(float(self.rate.burst), self.tokens + earned)
         self.filled_at = now
 
     def wait(self, now: float) -> float:
-        """Seconds until a call may be made; 0 for now."""
+        """Seconds until a call may be made; 0 if it may be made now."""
         self.fill(now)
         wait = max((1 - self.tokens) * 60 / self.rate.per_minute, self.blocked_until - now)
-        # What is left of rounding is nothing to wait for.
+        # Ignore rounding errors.
         return 0.0 if wait < _EPSILON_SECONDS else wait
 
 
@@ -100,24 +100,24 @@ class _Waiter:
 
 
 class Ticket:
-    """A place in the queue, which can still be moved forward."""
+    """A position in the queue for a permit; its priority can still be raised."""
 
     def __init__(self, rate_limiter: RateLimiter, waiter: _Waiter) -> None:
         self._rate_limiter = rate_limiter
         self._waiter = waiter
 
     def raise_to(self, priority: Priority) -> None:
-        """Move forward, if `priority` is higher than the present one."""
+        """Raise the priority, if `priority` is higher than the present one."""
         if priority < self._waiter.priority:
             self._rate_limiter.reprioritize(self._waiter, priority)
 
     @property
     def is_granted(self) -> bool:
-        """Whether the permit is there already."""
+        """Whether the permit was granted."""
         return self._waiter.granted.done()
 
     async def wait_granted(self) -> None:
-        """Wait for the permit; giving up gives the place up."""
+        """Wait for the permit; a cancellation leaves the queue."""
         try:
             await self._waiter.granted
         except asyncio.CancelledError:
@@ -126,11 +126,11 @@ class Ticket:
 
 
 class RateLimiter:
-    """Permits for Slack calls.
+    """Grants permits for Slack calls.
 
     Args:
         now: A monotonic clock in seconds.
-        sleep: Sleeps that many seconds; both are injected so that tests need no time.
+        sleep: Sleeps for a number of seconds.
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class RateLimiter:
         self._now = now
         self._sleep = sleep
         self._buckets: dict[str, _Bucket] = {}
-        # Methods whose bursts another process may have spent.
+        # Methods whose burst another process may have used up.
         self._started_empty: set[str] = set()
         self._waiting: list[_Waiter] = []
         self._sequence = itertools.count()
@@ -162,7 +162,7 @@ class RateLimiter:
         return Ticket(self, waiter)
 
     def has_spare_capacity(self, method: str) -> bool:
-        """Whether nobody waits and at least half of the burst is there: room for idle work."""
+        """Whether no call waits and half of the burst is left, so that idle work may run."""
         bucket = self._bucket(method)
         bucket.fill(self._now())
         idle = not any(method in waiter.buckets for waiter in self._waiting)
@@ -178,9 +178,9 @@ class RateLimiter:
         self._dispatch()
 
     def apply_retry_after(self, method: str, *, channel: str | None = None, seconds: float) -> None:
-        """Obey a Retry-After: no permit of this kind before it is over.
+        """Grant no permits for this method (or channel) until a Retry-After has passed.
 
-        A post's answer names no culprit; the channel is the narrower of its two limits.
+        The answer to a post does not say which limit was exceeded; the channel's is the lower one.
         """
         name = _buckets_of(method, channel)[-1]
         bucket = self._bucket(name)
@@ -189,10 +189,10 @@ class RateLimiter:
         self._dispatch()
 
     def start_empty(self, method: str) -> None:
-        """Begin without a burst: another process, before us, may have spent it.
+        """Start a method without its burst, which a previous process may have used up.
 
-        In a channel one call is left: which channels were just posted to is not known here,
-        and a first card should not wait for it.
+        Each channel still has one call: a first card should not wait for the unlikely case that
+        the previous process had just posted there.
         """
         self._bucket(method).tokens = 0.0
         self._started_empty.add(method)
@@ -201,13 +201,13 @@ class RateLimiter:
                 bucket.tokens = min(bucket.tokens, 1.0)
 
     def reprioritize(self, waiter: _Waiter, priority: Priority) -> None:
-        """Change a waiter's place."""
+        """Change the priority of a waiting call."""
         waiter.priority = priority
         heapq.heapify(self._waiting)
         self._dispatch()
 
     def withdraw(self, waiter: _Waiter) -> None:
-        """Take a waiter that gave up out of the queue, or its unused permit back."""
+        """Remove a cancelled call from the queue, or take back its unused permit."""
         if waiter in self._waiting:
             self._waiting.remove(waiter)
             heapq.heapify(self._waiting)
@@ -229,14 +229,14 @@ class RateLimiter:
         self._grant_ready()
         self._changed.set()
         if self._waiting and (self._dispatcher is None or self._dispatcher.done()):
-            self._dispatcher = asyncio.create_task(self._dispatch_loop(), name="slack budget")
+            self._dispatcher = asyncio.create_task(self._dispatch_loop(), name="slack rate limiter")
 
     def _grant_ready(self) -> float | None:
-        """Grant what can be; answers seconds until the next can, `None` if nobody waits."""
+        """Grant all possible permits; return seconds until the next, `None` if no call waits."""
         now = self._now()
         still_waiting: list[_Waiter] = []
         nearest: float | None = None
-        # A bucket refused to one waiter is closed to those behind it.
+        # If one call must wait for a bucket, those behind it must wait too.
         closed_buckets: set[str] = set()
         while self._waiting:
             waiter = heapq.heappop(self._waiting)
@@ -268,7 +268,7 @@ class RateLimiter:
                 changing.cancel()
 
     async def close(self) -> None:
-        """Stop serving; who still waits is cancelled."""
+        """Grant no more permits; waiting calls are cancelled."""
         for waiter in self._waiting:
             waiter.granted.cancel()
         self._waiting.clear()

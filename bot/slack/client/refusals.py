@@ -1,4 +1,4 @@
-"""Slack's error names, by what they mean for a message that is to be shown."""
+"""What Slack's error names mean for a message that should be shown."""
 
 from enum import Enum, auto
 
@@ -40,7 +40,7 @@ _ERROR_NAMES: dict[RefusalKind, frozenset[str]] = {
             "messages_tab_disabled",
         }
     ),
-    # The channel is there, but this thread takes no replies.
+    # The channel exists, but this thread accepts no replies.
     RefusalKind.THREAD_CLOSED: frozenset(
         {
             "restricted_action_thread_locked",
@@ -49,11 +49,11 @@ _ERROR_NAMES: dict[RefusalKind, frozenset[str]] = {
             "invalid_thread_ts",
         }
     ),
-    # Deleted by somebody, or no longer ours to change.
+    # The message was deleted, or the bot may no longer change it.
     RefusalKind.MESSAGE_LOST: frozenset(
         {"message_not_found", "edit_window_closed", "cant_update_message"}
     ),
-    # A drawing that breaks a rule of Slack's: a fault of ours.
+    # A message that breaks a rule of Slack's: a defect of Signalbox.
     RefusalKind.CONTENT_REFUSED: frozenset(
         {
             "invalid_blocks",
@@ -69,7 +69,7 @@ _ERROR_NAMES: dict[RefusalKind, frozenset[str]] = {
             "metadata_too_large",
         }
     ),
-    # This workspace takes no files, or not this one.
+    # This workspace accepts no files, or not this file.
     RefusalKind.FILE_REFUSED: frozenset(
         {
             "channels_limit_exceeded",
@@ -83,7 +83,7 @@ _ERROR_NAMES: dict[RefusalKind, frozenset[str]] = {
             "storage_limit_reached",
         }
     ),
-    # Nothing works until somebody mends the installation.
+    # No call works until an admin repairs the installation.
     RefusalKind.BOT_BLOCKED: frozenset(
         {
             "app_access_restricted",
@@ -107,7 +107,7 @@ _ERROR_NAMES: dict[RefusalKind, frozenset[str]] = {
 
 
 def refusal_kind(name: str) -> RefusalKind:
-    """What an error name means; one that is not known is taken for passing."""
+    """What an error name means; an unknown name counts as transient."""
     return next(
         (kind for kind, names in _ERROR_NAMES.items() if name in names), RefusalKind.TRANSIENT
     )

@@ -1,4 +1,4 @@
-"""Socket Mode: two connections to Slack and somebody who watches them."""
+"""Socket Mode: two connections to Slack, watched and renewed."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from bot.slack.client.web_api import is_loopback
 
 log = logging.getLogger(__name__)
 
-# Slack closes a connection before its successor is open; the other one hears meanwhile.
+# Slack closes a connection before its successor is open; the other one receives meanwhile.
 CONNECTIONS = 2
 WATCH_EVERY = timedelta(seconds=5)
-# How long a connection may be deaf before it is made anew: longer than Slack's hello and the
-# SDK's own tries take, and far shorter than the minutes a handshake may hang.
+# How long a connection may receive nothing before it is replaced: longer than Slack's hello and
+# the SDK's own retries take, and far shorter than the minutes for which a handshake can hang.
 RECONNECT_AFTER = timedelta(seconds=30)
-# What Slack says of a connection is short; a delivery can be long, and is none of our business.
+# Messages about the connection are short; longer ones are deliveries, which Bolt handles.
 _MAX_CONTROL_CHARS = 2000
-# Reasons of its ends that mean nothing.
+# Reasons of a planned disconnect.
 _ROUTINE_REASONS = frozenset({"warning", "refresh_requested"})
 _CLOSE_LIMIT = timedelta(seconds=5)
-# Between pings; a connection silent for four of them counts as dead.
+# Between pings; the SDK drops a connection without answers for four intervals.
 PING_SECONDS = 5.0
 
 
 class SocketConnection:
-    """One connection.  The SDK keeps it open; when that is stuck, it is made anew."""
+    """One connection.  The SDK keeps it open; if the SDK hangs, `reconnect` replaces it."""
 
     def __init__(self, number: int, make_handler: Callable[[], AsyncSocketModeHandler]) -> None:
         self.number = number
@@ -51,25 +51,25 @@ class SocketConnection:
         )
 
     async def is_receiving(self) -> bool:
-        """Whether it is connected, and Slack has said hello over this very connection."""
+        """Whether it is connected, and Slack sent its hello over this very connection."""
         session = self._client.current_session
         return session is self._greeted_session and await self._client.is_connected()
 
     async def drop_stale_url(self) -> None:
-        """Ask Slack for a new address at the next try.
+        """Make the SDK request a new URL for its next try.
 
-        The SDK tries a refused address for ever, though each is good for one use.
+        It retries a refused URL for ever, although each URL is valid only once.
         """
         if not await self._client.is_connected():
             self._client.wss_uri = None
 
     async def reconnect(self) -> None:
-        """Begin again with nothing of the old connection."""
+        """Close the connection and open a new one, with a new client."""
         await self.close()
         self._start()
 
     async def close(self) -> None:
-        """End it; what was heard and not acknowledged is sent again by Slack."""
+        """Close the connection; Slack sends unacknowledged deliveries again."""
         client = self._client
         self._connecting.cancel()
         try:
@@ -86,7 +86,7 @@ class SocketConnection:
                     "error": type(error).__name__,
                 },
             )
-        # The SDK only cancels its tasks; they end in the next turns of the loop.
+        # The SDK cancels its tasks without waiting for their end.
         tasks = (
             client.message_processor, client.current_session_monitor, client.message_receiver,
             self._connecting,
@@ -99,7 +99,7 @@ class SocketConnection:
             await client.aiohttp_client_session.close()
 
     async def _on_message(self, message: WSMessage) -> None:
-        """Note what Slack says of the connection itself; everything else is Bolt's."""
+        """Note messages about the connection itself; Bolt handles all others."""
         if not isinstance(message.data, str) or len(message.data) > _MAX_CONTROL_CHARS:
             return
         control = json.loads(message.data) if message.data.startswith("{") else {}
@@ -118,7 +118,7 @@ class SocketConnection:
 
 
 class SocketPool:
-    """The bot's ears."""
+    """The bot's connections to Slack in Socket Mode."""
 
     def __init__(
         self,
@@ -130,7 +130,7 @@ class SocketPool:
         ping_seconds: float = PING_SECONDS,
         reconnect_after: timedelta = RECONNECT_AFTER,
     ) -> None:
-        """Must be made inside the running event loop."""
+        """Requires a running event loop."""
         self._app = app
         self._app_token = app_token
         self._connection_count = connections
@@ -139,12 +139,12 @@ class SocketPool:
         self._reconnect_after = reconnect_after.total_seconds()
         self._sockets: list[SocketConnection] = []
         self._receiving: set[int] = set()
-        # Since when each is deaf.
+        # Since when (loop time) each connection receives nothing.
         self._silent_since: dict[int, float] = {}
 
     @property
     def is_ready(self) -> bool:
-        """Whether at least one connection hears Slack."""
+        """Whether at least one connection receives deliveries."""
         return bool(self._receiving)
 
     async def run(self) -> None:
@@ -155,11 +155,11 @@ class SocketPool:
         while True:
             for connection in self._sockets:
                 await self._check(connection)
-            # Until the first connection stands, look often: readiness waits for it.
+            # Check often until the first connection is up, since readiness waits for it.
             await asyncio.sleep(self._watch_every if self._receiving else 0.1)
 
     async def close(self) -> None:
-        """Hear no more.  What was heard is still handled; what was not is sent again."""
+        """Receive no more.  Bolt still handles what was received; Slack sends the rest again."""
         self._receiving.clear()
         for connection in self._sockets:
             await connection.close()
@@ -213,7 +213,7 @@ async def open_sockets(
     ping_seconds: float = PING_SECONDS,
     reconnect_after: timedelta = RECONNECT_AFTER,
 ) -> AsyncIterator[SocketPool]:
-    """Hear Slack for as long as the context is open."""
+    """Receive from Slack while the context is open."""
     sockets = SocketPool(
         app,
         app_token,

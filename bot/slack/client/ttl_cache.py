@@ -1,4 +1,4 @@
-"""Answers of Slack, remembered for a while."""
+"""Caches for answers of Slack, with a time limit."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ _MAX_ENTRIES = 5000
 
 
 def new_cache(ttl: timedelta, now: Callable[[], float]) -> TTLCache[str, Value]:
-    """Make an empty cache; fill it with `setdefault`, so that a fresh value keeps its age.
+    """Construct an empty cache.
+
+    Fill it with `setdefault`: that does not extend the life of a value that is still cached.
 
     Args:
-        ttl: How long a value is remembered.
+        ttl: How long a value stays in the cache.
         now: A monotonic clock in seconds.
     """
     return TTLCache(_MAX_ENTRIES, ttl.total_seconds(), timer=now)

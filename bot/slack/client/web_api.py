@@ -1,4 +1,4 @@
-"""Calls to Slack: one session, one base URL, one budget, errors by their names."""
+"""Calls to Slack: one session, one base URL, one rate limiter, errors by their names."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ DEFAULT_API_URL = "https://slack.com/api/"
 CALL_TIMEOUT = timedelta(seconds=10)
 _DEFAULT_RETRY_AFTER = 5.0
 _RATE_LIMIT_ERRORS = frozenset({"ratelimited", "rate_limited"})
-# Slack's own failures: part of the call may have succeeded before, its reference says.
+# Failures inside Slack.  According to its reference, part of the call may have succeeded.
 _AMBIGUOUS_ERRORS = frozenset(
     {"internal_error", "fatal_error", "service_unavailable", "request_timeout", "update_failed"}
 )
-# Where response URLs may point, beside the configured Web API itself.
+# The host of response URLs, in addition to the host of the configured Web API.
 _RESPONSE_HOST = "hooks.slack.com"
-# Read methods that the Web API takes as GET.
+# Read methods that the Web API accepts as GET.
 _GET_METHODS = frozenset(
     {
         "conversations.info",
@@ -44,30 +44,30 @@ _GET_METHODS = frozenset(
 )
 
 
-# What calls fail with when nothing that is Slack's came back: TimeoutError is an OSError, and
-# the SDK stumbles (AttributeError) over a page for people in the place of JSON.
+# Errors of a call without a proper answer.  TimeoutError is an OSError, and the SDK raises
+# AttributeError if the answer is an HTML page instead of JSON.
 NO_RESPONSE_ERRORS = (aiohttp.ClientError, SlackClientError, OSError, ValueError, AttributeError)
 
 
 class SlackError(Unavailable):
-    """Slack did not do what was asked."""
+    """A call to Slack failed."""
 
     code = "slack_error"
 
     def __init__(self, method: str, what: str) -> None:
         super().__init__(
             f"{method}: {what}",
-            user_message="Slack did not do its part just now. Please try again in a moment.",
+            user_message="A call to Slack failed. Please try again in a moment.",
         )
         self.method = method
 
 
 class SlackRefused(SlackError):
-    """Slack said no, with an error name (`channel_not_found`).
+    """Slack refused a call, with an error name such as `channel_not_found`.
 
     Attributes:
-        name: Slack's word for it.
-        needed: Scopes that would have been needed, for `missing_scope`.
+        name: Slack's name of the error.
+        needed: The missing scopes, for `missing_scope`.
     """
 
     code = "slack_refused"
@@ -79,7 +79,7 @@ class SlackRefused(SlackError):
 
 
 class RateLimited(SlackError):
-    """Slack answered 429; the budget already holds such calls back for `seconds`."""
+    """Slack answered 429; the rate limiter already delays further calls for `seconds`."""
 
     code = "slack_rate_limited"
 
@@ -89,7 +89,7 @@ class RateLimited(SlackError):
 
 
 class SlackUnreachable(SlackError):
-    """No answer, or not one of Slack's: the call may or may not have taken effect."""
+    """No proper answer: the call may or may not have taken effect."""
 
     code = "slack_unreachable"
 
@@ -111,18 +111,18 @@ class Slack:
         has_permit: bool = False,
         **arguments: Any,
     ) -> Mapping[str, Any]:
-        """Call a method once, within the budget.  Nothing is retried here.
+        """Call a method once, after waiting for a permit.  Nothing is retried here.
 
         Args:
             method: Name of the Web API method.
-            priority: Place in the queue for the permit.
-            has_permit: The caller holds the permit already.
-            arguments: Of the method; `None` is left out.
+            priority: Of this call among those that wait for a permit.
+            has_permit: Whether the caller holds the permit already.
+            arguments: The arguments of the method; those that are `None` are left out.
 
         Raises:
-            SlackRefused: Slack said no, by name.
-            RateLimited: Too many calls; try again later, with the newest.
-            SlackUnreachable: It is not known whether the call took effect.
+            SlackRefused: If Slack refuses the call.
+            RateLimited: If there were too many calls; try again later, with the newest state.
+            SlackUnreachable: If it is not known whether the call took effect.
         """
         channel = arguments.get("channel")
         if not has_permit:
@@ -144,7 +144,7 @@ class Slack:
         return data if isinstance(data, dict) else {}
 
     def translate_error(self, method: str, channel: str | None, error: SlackApiError) -> SlackError:
-        """Translate the SDK's one error; a 429 closes the budget for as long as it says."""
+        """Translate the SDK's only error class; after a 429 the rate limiter holds calls back."""
         response = error.response
         status = getattr(response, "status_code", None)
         data = getattr(response, "data", None)
@@ -170,7 +170,7 @@ class Slack:
         return SlackRefused(method, name, needed=str(data.get("needed") or ""))
 
     async def direct_channel(self, user_id: str) -> str:
-        """The conversation of the bot and one person.
+        """The id of the direct conversation between the bot and a person.
 
         Raises:
             SlackError: As `call`.
@@ -181,13 +181,13 @@ class Slack:
     async def upload(
         self, *, channel: str, thread_ts: str | None, filename: str, title: str, content: str
     ) -> None:
-        """Put a text file into a thread; the caller holds the permit.
+        """Upload a text file to a thread; the caller holds the permit.
 
         Raises:
             SlackError: As `call`.
         """
         try:
-            # Three calls, of which one carries some hundred kilobytes.
+            # Three calls; one of them sends up to some hundred kilobytes.
             async with asyncio.timeout(3 * self.timeout.total_seconds()):
                 await self.web.files_upload_v2(
                     content=content.encode(),
@@ -202,9 +202,9 @@ class Slack:
             raise SlackUnreachable("files_upload_v2", type(error).__name__) from error
 
     async def respond(self, url: str, message: Mapping[str, Any]) -> bool:
-        """Answer through an interaction's response URL; `False` if that did not work.
+        """Answer through the response URL of an interaction; return whether that worked.
 
-        Only Slack's own host, or the configured Web API's, is ever called.
+        Only URLs on Slack's own host or on the configured Web API's host are called.
         """
         if not self._is_response_url(url):
             log.warning(
@@ -251,21 +251,21 @@ async def open_slack_client(
     rate_limiter: RateLimiter,
     call_timeout: timedelta = CALL_TIMEOUT,
 ) -> AsyncIterator[Slack]:
-    """Open the one session that every Slack call of this process uses."""
-    # A ceiling for calls that have no limit of their own.
+    """Open the session that all Slack calls of this process share."""
+    # The limit of calls that set none themselves.
     timeout = aiohttp.ClientTimeout(total=30, connect=5)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         web = AsyncWebClient(
             token=token,
             base_url=api_url,
             session=session,
-            # The SDK would send a call again whose answer was lost: a message twice.
+            # The SDK would repeat a call whose answer was lost, and so post a message twice.
             retry_handlers=[],
-            # Its own logger has no level, and so formats every body for nobody.
+            # The default logger has no level, so the SDK would format every body in vain.
             logger=bolt_logger(),
         )
         if is_loopback(api_url):
-            # The SDK takes proxies from the environment, even for this machine.
+            # The SDK would use a proxy from the environment even for this machine.
             web.proxy = None
         try:
             yield Slack(web=web, session=session, rate_limiter=rate_limiter, timeout=call_timeout)
@@ -274,5 +274,5 @@ async def open_slack_client(
 
 
 def is_loopback(url: str) -> bool:
-    """Whether a URL stays on this machine."""
+    """Whether a URL names this machine."""
     return urlsplit(url).hostname in {"127.0.0.1", "::1", "localhost"}

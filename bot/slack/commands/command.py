@@ -1,4 +1,4 @@
-"""What people can wish for by typing, as typed values."""
+"""The commands that people can type, as typed values."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from core.domain.runs.stats import Period
 
 
 class Subcommand(StrEnum):
-    """The first word."""
+    """The first word after `/workflow`."""
 
     RUN = "run"
     STATUS = "status"
@@ -24,7 +24,7 @@ class Subcommand(StrEnum):
     HELP = "help"
 
 
-# Words that people try first; each does the same as the real one.
+# Other words that people try first.
 SYNONYMS: Mapping[str, Subcommand] = MappingProxyType(
     {
         "start": Subcommand.RUN,
@@ -46,12 +46,12 @@ SYNONYMS: Mapping[str, Subcommand] = MappingProxyType(
 
 @dataclass(frozen=True, kw_only=True)
 class OpenRunForm:
-    """`run` alone: ask in a modal."""
+    """Open the form for a new run: `run` without arguments."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShowStatus:
-    """Show one run; `None` is an overview of what is live and recent."""
+    """Show one run; without a target, an overview of live and recent runs."""
 
     target: str | None = None
 
@@ -65,24 +65,24 @@ class ListRuns:
 
 @dataclass(frozen=True, kw_only=True)
 class ShowStats:
-    """Show what a period adds up to."""
+    """Show the statistics of a period."""
 
     period: Period
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShowWorkers:
-    """Show who executes runs."""
+    """Show the workers."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShowWorkflows:
-    """Describe the workflows there are."""
+    """Describe the available workflows."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShowHelp:
-    """Say what can be typed; `topic` is one subcommand, `None` all."""
+    """Explain one subcommand, or all if `topic` is `None`."""
 
     topic: Subcommand | None = None
 

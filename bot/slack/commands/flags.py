@@ -1,7 +1,7 @@
-"""Flags of `/workflow run`, read from text that people typed into Slack.
+"""The flags of `/workflow run`, read from text that people typed into Slack.
 
 Slack's clients turn `--` into a dash and straight quotes into curly ones, and wrap
-addresses and names in their own markup: all of that is undone here.
+addresses and names in markup.  This module undoes all of that.
 """
 
 import re
@@ -20,7 +20,7 @@ from core.domain.runs.request import MAX_SESSION_NAME_CHARS, PRIORITY_RANGE
 from core.domain.workflow import MAX_BUDGET_USD, MAX_TURNS_LIMIT
 
 _QUOTES = {'"': '"', "'": "'", "“": "”", "”": "”", "„": "“", "‘": "’", "’": "’", "«": "»"}
-# `--` as typed, or the one dash a client made of it.
+# `--` as typed, or the dash that a client made of it.
 _FLAG = re.compile(r"(?:--|[—–―])(?P<name>[A-Za-z][A-Za-z_-]*)(?P<equals>=)?")
 _END_OF_FLAGS = re.compile(r"(?:--|[—–―])(?=\s|\Z)")
 _WORD = re.compile(r"(?:<[^<>\n]*>|\S)+")
@@ -30,7 +30,7 @@ _DURATION = re.compile(
 
 
 class BadCommand(BadRequest):
-    """A command's text cannot be understood."""
+    """The text of a command is not valid."""
 
     code = "bad_command"
 
@@ -43,10 +43,10 @@ class Flag:
     """One flag of `run`.
 
     Attributes:
-        field: The field of `StartRequest` it sets.
-        parse: Gives the value, or `None` for one that is not understood.
-        expected: What a value is, to complete "needs …".
-        example: The flag as one types it.
+        field: The field of `StartRequest` that it sets.
+        parse: Returns the value, or `None` if the text is not valid.
+        expected: A description of valid values, to complete "needs …".
+        example: The flag with a value, as people type it.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Flag:
 
 
 def parse_turns(text: str) -> int | None:
-    """Whole turns, 1 to the limit; a leading plus is fine."""
+    """Read a whole number of turns, from 1 to the limit; a leading plus is allowed."""
     digits = text.removeprefix("+")
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 6):
         return None
@@ -66,7 +66,7 @@ def parse_turns(text: str) -> int | None:
 
 
 def parse_budget(text: str) -> Decimal | None:
-    """US dollars, with or without the sign."""
+    """Read an amount of US dollars, with or without `$` or `USD`."""
     digits = text.strip().removeprefix("$").removesuffix("USD").removesuffix("usd").strip()
     if not re.fullmatch(r"\d{1,7}(?:\.\d{1,4})?|\.\d{1,4}", digits, re.ASCII):
         return None
@@ -78,7 +78,7 @@ def parse_budget(text: str) -> Decimal | None:
 
 
 def parse_timeout(text: str) -> timedelta | None:
-    """A duration with its unit, 10 s to 24 h."""
+    """Read a duration with units, from 10 s to 24 h."""
     found = _DURATION.match(text.strip().lower().replace(" ", ""))
     if found is None or not any(found.groups()) or len(text) > 20:
         return None
@@ -166,14 +166,17 @@ _ALL_FLAGS = (
         parse=_parse_priority,
         expected=f"a whole number from {PRIORITY_RANGE[0]} to {PRIORITY_RANGE[-1]}",
         example="--priority 10",
-        help_text="place in the queue: higher starts earlier, 0 is normal",
+        help_text="position in the queue: higher starts earlier, 0 is normal",
     ),
 )
 FLAGS: Mapping[str, Flag] = MappingProxyType({flag.name: flag for flag in _ALL_FLAGS})
 
 
 def closest_match(word: str, known: Collection[str]) -> str | None:
-    """The known word that is probably meant: two letters swapped is the commonest slip."""
+    """The known word that is probably meant.
+
+    A word with the same letters comes first: swapped letters are the most common typing error.
+    """
     letters = sorted(word.lower())
     swapped = next((one for one in sorted(known) if sorted(one) == letters), None)
     if swapped is not None:
@@ -183,13 +186,13 @@ def closest_match(word: str, known: Collection[str]) -> str | None:
 
 
 def excerpt(text: str, limit: int = 40) -> str:
-    """What was given, short and without marks that would break a sentence around it."""
+    """A person's text shortened to one line, without characters that would break our sentence."""
     given = " ".join(clean(text).replace("`", "'").split())
     return given if len(given) <= limit else given[: limit - 1] + "…"
 
 
 class WordReader:
-    """A text that is read word by word from its start; the rest stays untouched."""
+    """Reads a text word by word from its start; the rest stays as Slack sent it."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -197,21 +200,21 @@ class WordReader:
 
     @property
     def rest(self) -> str:
-        """What is left, as Slack sent it, without white space at its ends."""
+        """The unread text as Slack sent it, without white space at its ends."""
         return self._text[self._at :].strip()
 
     @property
     def is_at_space(self) -> bool:
-        """Whether no word follows immediately."""
+        """Whether the next character is white space, or there is none."""
         return self._at >= len(self._text) or self._text[self._at].isspace()
 
     def peek(self) -> str:
-        """The next word as Slack sent it; empty at the end."""
+        """Return the next word as Slack sent it, without taking it; empty at the end."""
         found = _WORD.match(self._text, self._skip())
         return found[0] if found else ""
 
     def take(self) -> str:
-        """The next word or quoted words, as the person typed them; empty at the end."""
+        """Take the next word or quoted text, as the person typed it; empty at the end."""
         start = self._skip()
         quoted = self._quoted(start)
         if quoted is not None:
@@ -221,7 +224,7 @@ class WordReader:
         return from_slack(word, prefer_links=True)
 
     def take_flag(self) -> tuple[str, bool] | None:
-        """The next word's name if it is a flag, and whether its value must come at once (`=`)."""
+        """Take the next word if it is a flag: its name, and whether `=` and a value must follow."""
         found = _FLAG.match(self._text, self._skip())
         if found is None:
             return None
@@ -229,7 +232,7 @@ class WordReader:
         return found["name"].lower().replace("_", "-"), found["equals"] is not None
 
     def take_end_of_flags(self) -> bool:
-        """Pass a lone `--`, after which nothing is a flag."""
+        """Take a lone `--` if it is next; return whether it was.  After it nothing is a flag."""
         found = _END_OF_FLAGS.match(self._text, self._skip())
         if found is not None:
             self._at = found.end()
@@ -255,10 +258,10 @@ class WordReader:
 
 
 def read_flag(words: WordReader, given: Mapping[str, Any]) -> tuple[str, object] | None:
-    """Take one flag off `words`: the field it sets and its value; `None` if none is next.
+    """Take one flag from `words`: the field it sets and its value; `None` if none is next.
 
     Raises:
-        BadCommand: If the flag is unknown, was given before, or its value is no good.
+        BadCommand: If the flag is unknown or repeated, or its value is not valid.
     """
     taken = words.take_flag()
     if taken is None:

@@ -1,4 +1,4 @@
-"""What people filled in, read from a submitted view into the same wishes as commands.  Pure."""
+"""Requests read from submitted forms; the same values that commands give.  Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from core.domain.runs.run import RUN_ID_PREFIX
 
 _BROKEN_KILL_FORM = "This form is broken; nothing was stopped. Close it and type the command again."
 
-# Field of the form → the flag that reads the same thing.
+# Field of the form → the flag with the same meaning.
 _FLAG_OF_FIELD: Mapping[str, str] = {
     ids.FIELD_REPO: "repo",
     ids.FIELD_BRANCH: "branch",
@@ -27,10 +27,10 @@ _FLAG_OF_FIELD: Mapping[str, str] = {
 
 
 class BadForm(BadRequest):
-    """Fields that cannot be accepted.
+    """A form with fields that are not valid.
 
     Attributes:
-        errors: A text for each block id, to be shown beside the field.
+        errors: By block id, the text to show at the field.
     """
 
     code = "bad_form"
@@ -44,7 +44,7 @@ def read_run_form(view: Mapping[str, Any], *, request_key: str, team_id: str) ->
     """Read the submitted form that starts a workflow.
 
     Raises:
-        BadForm: With a text for each field that is wrong.
+        BadForm: With a text for each wrong field.
     """
     errors: dict[str, str] = {}
     values: dict[str, object] = {}
@@ -71,10 +71,10 @@ def read_run_form(view: Mapping[str, Any], *, request_key: str, team_id: str) ->
 
 
 def read_continue_form(view: Mapping[str, Any], *, request_key: str) -> ContinueRequest:
-    """Read the submitted form that goes on with a run.
+    """Read the submitted form that continues a run.
 
     Raises:
-        BadForm: With a text for each field that is wrong.
+        BadForm: With a text for each wrong field.
     """
     errors: dict[str, str] = {}
     values: dict[str, object] = {}
@@ -94,10 +94,10 @@ def read_continue_form(view: Mapping[str, Any], *, request_key: str) -> Continue
 
 
 def read_kill_form(view: Mapping[str, Any]) -> KillRequest:
-    """Read the submitted question about one run.
+    """Read the submitted form that kills one run.
 
     Raises:
-        BadForm: If it is not as it was drawn.
+        BadForm: If the metadata is not as the form was drawn with.
     """
     metadata = _private_metadata(view)
     run_id = metadata.get("run_id")
@@ -107,10 +107,10 @@ def read_kill_form(view: Mapping[str, Any]) -> KillRequest:
 
 
 def read_kill_many_form(view: Mapping[str, Any]) -> BulkKillRequest:
-    """Read the submitted question about many runs: exactly those that it listed.
+    """Read the submitted form that kills many runs: exactly those that it listed.
 
     Raises:
-        BadForm: If it is not as it was drawn.
+        BadForm: If the metadata is not as the form was drawn with.
     """
     metadata = _private_metadata(view)
     listed = metadata.get("runs")
@@ -146,7 +146,7 @@ def _read_field(
 
 
 def _value(view: Mapping[str, Any], block_id: str) -> str:
-    """What a field holds; empty if nothing, or if the view is not as we drew it."""
+    """The value of a field; empty if it has none, or if the view is not as it was drawn."""
     element: Any = view
     for key in ("state", "values", block_id, ids.VALUE):
         element = element.get(key) if isinstance(element, Mapping) else None
@@ -162,7 +162,7 @@ def _text_metadata(view: Mapping[str, Any]) -> Mapping[str, str]:
 
 
 def _private_metadata(view: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What the form was drawn with, or what somebody's client makes of it."""
+    """The form's own metadata; it comes from the client, so its content is not trusted."""
     try:
         metadata = json.loads(str(view.get("private_metadata") or "{}"))
     except ValueError:

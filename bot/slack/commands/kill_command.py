@@ -1,6 +1,6 @@
-"""A kill as it would be typed: what a private question's button keeps until it is pressed.
+"""A kill written as a command: the value of a button in a private question.
 
-Reading it is the parser's (`bot.slack.commands.parser`), as if the person had typed it again.
+When the button is pressed, `bot.slack.commands.parser` reads the value as if it had been typed.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from bot.slack.commands.command import Subcommand
 from core.domain.kills.bulk_kill import MAX_REASON_CHARS, KillSelection
 from core.domain.runs.request import KillRequest
 
-# Slack's limit of a button's value is 2,000; escaping makes five characters of one.
+# Slack allows 2,000 characters in a button's value; escaping lengthens the reason.
 _REASON_LIMIT = 1500
 
 
 def kill_command_text(command: KillRequest | KillSelection) -> str:
-    """The words after `/workflow`."""
+    """The text after `/workflow` that asks for this kill."""
     words: list[str] = [Subcommand.KILL]
     if command.force:
         words.append("--force")

@@ -1,4 +1,4 @@
-"""What people type, understood: `/workflow …` and `@signalbox …` become typed wishes.  Pure."""
+"""The parser of typed commands: `/workflow …` and `@signalbox …`.  Pure."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -30,8 +30,8 @@ from core.domain.kills.bulk_kill import KillSelection
 from core.domain.runs.request import ContinueRequest, KillRequest, RunFilter, StartRequest
 from core.domain.runs.stats import Period
 
-# `run_` and up to 12 hex digits.  Without `run_`: at least 4 that have a letter and a figure, for
-# "facade" is a word, or at least 6 figures, for "404" is one too.
+# `run_` and up to 12 hexadecimal digits.  Without `run_`: at least 4 with a letter and a digit
+# among them (not a word such as "facade"), or at least 6 digits (not a number such as "404").
 _RUN_ID = re.compile(
     r"run_[0-9a-f]{1,12}|(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{4,12}|\d{6,12}", re.IGNORECASE
 )
@@ -39,16 +39,16 @@ _MORE_TURNS = re.compile(
     r"(?:\+\s?(?P<plus>\d+)|(?P<bare>\d+))(?P<noun>(?:\s+more)?(?:\s+turns?)?\b)[:,.]?(?=\s|\Z)",
     re.IGNORECASE,
 )
-# As typed, or with the dash a client made of two.
+# As typed, or with the dash that a client made of `--`.
 _ALL_SPELLINGS = frozenset({"--all", "—all", "–all", "-all"})
 _MENTION = "<@{user}(?:\\|[^<>]*)?>"
 
 
 def parse_slash(text: str, context: CommandContext) -> Command:
-    """Understand the text after `/workflow`.
+    """Parse the text after `/workflow`.
 
     Raises:
-        BadCommand: With what was not understood, and how to say it.
+        BadCommand: If it is not valid; the message says what is wrong and shows an example.
     """
     words = WordReader(text)
     first = words.take()
@@ -63,7 +63,7 @@ def parse_slash(text: str, context: CommandContext) -> Command:
 
 
 def parse_mention(text: str, context: CommandContext, *, bot_user_id: str) -> Command:
-    """Understand a message that mentions the bot: what follows the first mention of it.
+    """Parse the text after the first mention of the bot in a message.
 
     Raises:
         BadCommand: As `parse_slash`.
@@ -165,7 +165,7 @@ def _list(words: WordReader, _context: CommandContext) -> ListRuns:
 
 
 def _take_run(words: WordReader, context: CommandContext, *, verb: Subcommand, example: str) -> str:
-    """The run a person means: the one they name, else the thread's own."""
+    """Take the run that is meant: the named one, otherwise that of the thread."""
     in_thread = context.thread_run_id is not None
     if words.peek() and (not in_thread or _RUN_ID.fullmatch(words.peek())):
         return words.take()
@@ -202,7 +202,7 @@ def _kill(words: WordReader, context: CommandContext) -> KillRequest | KillSelec
 
 
 def _reason(words: WordReader) -> str | None:
-    """What is left; a flag that is none must not become a reason."""
+    """Take the rest as the reason; refuse an unknown flag, which must not become a reason."""
     flag = words.peek()
     if flag.startswith(("--", "—")) and flag[1:].strip("-—"):
         raise BadCommand(
@@ -215,7 +215,7 @@ def _reason(words: WordReader) -> str | None:
 
 
 def _kill_all(words: WordReader, *, is_forced: bool) -> KillSelection:
-    """Which runs, then the reason.  `--all` alone is never everything."""
+    """Read which runs are meant, then the reason.  `--all` alone is refused."""
     is_forced = _take_force(words) or is_forced
     mine, is_everybodys, workflow = False, False, None
     while not is_everybodys:
@@ -283,9 +283,9 @@ def _continue(words: WordReader, context: CommandContext) -> ContinueRequest:
 
 
 def _take_turns(text: str) -> tuple[int | None, str]:
-    """Take `+20`, `20 turns` or a lone `20` off the start of a message.
+    """Split `+20`, `20 turns` or a lone `20` from the start of a message.
 
-    A bare number that words follow is part of the message ("3 tests still fail").
+    A bare number followed by words is part of the message ("3 tests still fail").
     """
     found = _MORE_TURNS.match(text)
     if found is None:

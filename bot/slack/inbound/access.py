@@ -1,7 +1,7 @@
-"""Who may come in at all: one decision for every way of asking.
+"""Access control of the Slack surface: whether a person may use Signalbox at all, and where.
 
 Commands, buttons, forms (opened and submitted), shortcuts and messages all pass
-`Access.admit`; what the person may then do to which run is the services' own decision.
+`Access.admit`.  The services then decide what the person may do to which run.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from bot.slack.ports import People
 from core.domain.actor import Action, Actor, Identity, Origin, Role
 from core.domain.errors import Forbidden
 
-# How long a person who was made a guest, or a channel that became shared, can go unnoticed.
+# For so long it can go unnoticed that a person became a guest, or a channel became shared.
 PERSON_TTL = timedelta(minutes=5)
 CHANNEL_TTL = timedelta(minutes=5)
 _SLACKBOT = "USLACKBOT"
 
 
 class NotAdmitted(Forbidden):
-    """The person, or the place, is none that Signalbox works for.
+    """Signalbox does not work for this person, or not in this channel.
 
     Attributes:
-        reason: A stable word for the audit log.
+        reason: A stable phrase for the audit log.
     """
 
     code = "not_admitted"
@@ -44,7 +44,7 @@ class NotAdmitted(Forbidden):
 
 @dataclass(frozen=True, kw_only=True)
 class Installation:
-    """The workspace this bot belongs to, and itself in it."""
+    """The workspace that the bot is installed in, and the bot's ids there."""
 
     team_id: str
     bot_user_id: str
@@ -55,7 +55,7 @@ class Installation:
 
 @dataclass(frozen=True, kw_only=True)
 class AccessPolicy:
-    """What signalbox.toml says about access.
+    """The access settings of signalbox.toml.
 
     Attributes:
         roles: The `[roles]` table; `None` without one.
@@ -68,14 +68,14 @@ class AccessPolicy:
 
 
 class Access:
-    """Decides who comes in.
+    """Admits people, or refuses them.
 
     Args:
-        installation: Own workspace and bot.
-        slack: To ask about people and channels.
-        policy: Which roles and channels were configured.
-        people: Makes actors and audits refusals.
-        now: A monotonic clock in seconds, for what is remembered.
+        installation: The workspace and the bot.
+        slack: For queries about people and channels.
+        policy: The configured roles and channels.
+        people: Creates actors and audits refusals.
+        now: A monotonic clock in seconds, for the caches.
     """
 
     def __init__(
@@ -97,12 +97,12 @@ class Access:
         self._direct_channels: TTLCache[str, str] = new_cache(timedelta(hours=1), now)
 
     async def admit(self, request: SlackRequest, action: Action) -> Actor:
-        """Let somebody in, as an actor with their role here and now.
+        """Admit a person, as an actor with their present role.
 
         Raises:
-            NotAdmitted: They stay out; the refusal has been audited.
-            SlackError: Slack cannot be asked: nobody comes in.
-            Unavailable: The database cannot be reached.
+            NotAdmitted: If they are refused; the refusal has been audited.
+            SlackError: If the query to Slack fails; then nobody is admitted.
+            Unavailable: If the database cannot be reached.
         """
         try:
             member = await self._check(request)
@@ -124,7 +124,7 @@ class Access:
         return await self._people.ensure_actor(identity, role=role)
 
     async def _check(self, request: SlackRequest) -> Mapping[str, Any]:
-        """Raise `NotAdmitted`, or answer who the person is in Slack."""
+        """Return Slack's record of the person, or raise `NotAdmitted`."""
         if request.user_id is None or not request.team_ids <= {self.installation.team_id}:
             raise NotAdmitted(
                 "other team", "Signalbox works for members of its own workspace only."
@@ -160,8 +160,8 @@ class Access:
         if self._allowed_channels is not None and channel_id not in self._allowed_channels:
             raise NotAdmitted(
                 "channel not allowed",
-                "Signalbox is not meant to work here: `[channels] allow` in signalbox.toml does "
-                "not list this channel. Use one of those, or ask an admin to add it.",
+                "Signalbox is not enabled here: `[channels] allow` in signalbox.toml does not "
+                "list this channel. Use a listed channel, or ask an admin to add this one.",
             )
         if channel_id.startswith("D"):
             await self._check_direct(channel_id, user_id)
@@ -175,7 +175,7 @@ class Access:
             raise NotAdmitted("archived channel", "This channel is archived; use another one.")
         if not channel.get("is_member"):
             raise self._not_in_channel_error()
-        # Only good news is kept: an invitation must help at once.
+        # Only admissions are cached, so that an invitation of the bot takes effect at once.
         self._channels.setdefault(channel_id, channel)
 
     async def _channel(self, channel_id: str) -> Mapping[str, Any]:
@@ -183,11 +183,11 @@ class Access:
             answer = await self._slack.call("conversations.info", channel=channel_id)
         except SlackRefused as error:
             if error.name == "missing_scope":
-                # A group conversation, to which nobody can invite it.
+                # A group conversation; the bot cannot be invited to those.
                 raise self._foreign_conversation_error() from error
             if error.name != "channel_not_found":
                 raise
-            # A private channel without the bot, or again a group conversation.
+            # A private channel without the bot, or a group conversation.
             raise self._not_in_channel_error(
                 "In a group direct message that is not possible: use a channel, or write to "
                 f"@{self.installation.bot_name} directly."
@@ -196,7 +196,7 @@ class Access:
         return found
 
     async def _check_direct(self, channel_id: str, user_id: str) -> None:
-        """Only the person's conversation with the bot itself is a place to work in."""
+        """Refuse direct conversations other than the person's with the bot."""
         own = self._direct_channels.get(user_id)
         if own is None:
             own = await self._slack.direct_channel(user_id)
@@ -240,7 +240,7 @@ def _require_role(role: Role) -> None:
 
 
 def _rejection_reason(member: Mapping[str, Any], team_id: str) -> str | None:
-    """The reason to keep somebody out, from `users.info`."""
+    """Why the answer of `users.info` forbids access; `None` if it does not."""
     if not member:
         return "stranger"
     if member.get("deleted"):
@@ -261,7 +261,7 @@ def _name_of(member: Mapping[str, Any], user_id: str) -> str:
 
 
 def _refused_actor(request: SlackRequest) -> Actor:
-    """Who was refused, for the audit log: no row of `users` is made for them."""
+    """The refused person, for the audit log; `users` gets no row for them."""
     return Actor(
         role=Role.NONE,
         origin=Origin.SLACK,

@@ -1,4 +1,4 @@
-"""Answers that only the person who asked can see."""
+"""Answers that only the person who sent the request can see."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from bot.slack.views.message import Message
 log = logging.getLogger(__name__)
 
 _MAX_TRIES = 3
-# Longer than this nobody waits for an answer.
+# People do not wait longer for an answer.
 _MAX_WAIT_SECONDS = 15.0
 _EVENT_TYPE = "signalbox_answer"
-# Seconds, with what may lie between our clock and Slack's.
+# Allows for a difference between our clock and Slack's.
 _SEARCH_BACK_SECONDS = 300
 
 
 @dataclass(frozen=True)
 class PrivateAnswers:
-    """Private answers, by whichever way reaches the person."""
+    """Sends private answers by the first way that reaches the person."""
 
     slack: Slack
 
     async def send_private(self, request: SlackRequest, message: Message | str) -> bool:
-        """Tell the person who asked, and nobody else; `False` if no way led to them.
+        """Answer privately; return whether the answer was delivered.
 
-        A command is answered through its response URL (it works where the bot is not a
-        member); what happens in a channel or thread, by an ephemeral message there; a
-        direct message is the last resort.
+        A command is answered through its response URL, which works even where the bot is not
+        a member.  Anything else is answered by an ephemeral message in its channel or thread.
+        A direct message is the last resort.
         """
         content = _content(message)
         senders = (
@@ -55,7 +55,7 @@ class PrivateAnswers:
         return False
 
     async def replace_question(self, request: SlackRequest, message: Message | str) -> bool:
-        """Put an answer in the place of the private question whose button was pressed."""
+        """Replace the private question whose button was pressed by an answer."""
         if await self._send_by_response_url(request, _content(message), replaces=True):
             return True
         return await self.send_private(request, message)
@@ -71,7 +71,7 @@ class PrivateAnswers:
         )
 
     async def _send_ephemeral(self, request: SlackRequest, content: Mapping[str, Any]) -> bool:
-        # In a conversation of two everything is private, and an ephemeral message vanishes.
+        # A direct conversation is private anyway, and an ephemeral message would disappear.
         if request.channel_id is None or request.user_id is None or request.is_direct:
             return False
         return await self._call_with_retries(
@@ -96,8 +96,8 @@ class PrivateAnswers:
                     extra={"event": "direct_channel.open_failed", **request.log_fields},
                 )
                 return False
-        # An ephemeral message may be told twice when its answer is lost, and vanishes; this
-        # one stays, so it is looked for before it is sent again.
+        # An ephemeral message disappears, so it may be sent twice.  A direct message stays, so
+        # before a retry this looks whether the first one arrived.
         marker = uuid4().hex
         return await self._call_with_retries(
             "chat.postMessage",
@@ -136,7 +136,7 @@ class PrivateAnswers:
             except RateLimited as error:
                 if error.seconds > _MAX_WAIT_SECONDS:
                     return False
-                # The budget holds the next call back until Slack takes it.
+                # The rate limiter delays the next call until Slack accepts it.
             except SlackUnreachable as error:
                 log.info(
                     "an answer may be lost: %s, try %d",

@@ -1,4 +1,4 @@
-"""Work that goes on after Slack has its answer: kept in sight, drained at the end."""
+"""Tasks that continue after Slack got its acknowledgement; drained at shutdown."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ log = logging.getLogger(__name__)
 
 
 class BackgroundTasks:
-    """A set of named tasks whose ends are seen.
+    """A set of named tasks whose failures are logged.
 
-    Slack wants its answer within seconds, and Bolt loses an acknowledgement when its
-    listener fails right after giving it; so the work is done here, outside of Bolt.
+    Slack expects an acknowledgement within seconds, and Bolt loses it if the listener fails
+    right afterwards.  So the work runs here, outside of Bolt.
     """
 
     def __init__(self) -> None:
@@ -25,11 +25,11 @@ class BackgroundTasks:
 
     @property
     def running(self) -> frozenset[asyncio.Task[None]]:
-        """What has not ended yet."""
+        """The tasks that have not ended."""
         return frozenset(self._tasks)
 
     def start(self, work: Coroutine[None, None, None], *, name: str) -> asyncio.Task[None]:
-        """Run `work` by itself; a failure it did not handle is logged."""
+        """Run `work` in a task; an exception that leaves it is logged."""
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._on_task_done)
@@ -46,9 +46,9 @@ class BackgroundTasks:
             )
 
     async def drain(self, limit: timedelta) -> int:
-        """Wait for what is under way, then cancel the rest; answers how many were cancelled.
+        """Wait for the running tasks, then cancel the rest; return how many were cancelled.
 
-        A cancelled delivery is not marked as done, so the next bot takes it up again.
+        A cancelled delivery is not marked as done, so another bot handles it again.
         """
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=limit.total_seconds())

@@ -1,4 +1,4 @@
-"""The border between Bolt and the listeners: acknowledged first, failures told in private."""
+"""The error boundary between Bolt and the listeners: acknowledge first, answer errors privately."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from core.domain.workflow import UnknownWorkflow
 
 log = logging.getLogger(__name__)
 
-# However long it takes, the bot keeps its hold on the delivery (`Intake.keep_renewing`): this only
-# bounds how long a person waits for an answer.
+# This limits only how long a person waits for an answer: the bot renews its claim on a delivery
+# for as long as it handles it (`Intake.keep_renewing`).
 HANDLING_LIMIT = timedelta(seconds=25)
-# A form stays open this long for errors of its start; Slack closes the wait at 3 s.
+# A submitted form stays open this long, to show errors in it; Slack waits 3 s at most.
 FORM_ERROR_WINDOW = timedelta(seconds=2.2)
-# Slack shows an error under its field; longer ones push the form off the screen.
+# Slack shows an error under its field; a longer text pushes the form off the screen.
 _FIELD_ERROR_LIMIT = 300
 
 Handler = Callable[[SlackRequest, Actor], Awaitable[None]]
@@ -43,7 +43,7 @@ def _never(_: SlackRequest) -> bool:
 
 
 class UnexpectedFailure(OpsError):
-    """Something failed that nobody foresaw; `reference` finds it in the log."""
+    """An unexpected exception in a handler; the log has it under `reference`."""
 
     code = "unexpected"
 
@@ -69,11 +69,10 @@ def _field_of(error: OpsError, request: SlackRequest) -> str:
 
 @dataclass(frozen=True)
 class ErrorBoundary:
-    """Registers what listeners do, so that each is acknowledged, admitted and answered.
+    """Makes Bolt listeners of handlers: acknowledge, admit the person, handle, answer errors.
 
-    Bolt loses an acknowledgement when its listener fails within 10 ms after giving it, and
-    Slack's patience ends after 3 s: so nothing but `ack()` happens inside of Bolt, and the
-    work goes on in a supervised task.
+    Bolt loses an acknowledgement if its listener fails within 10 ms afterwards, and Slack waits
+    3 s at most.  So only `ack()` happens inside of Bolt; the work continues in a supervised task.
     """
 
     access: Access
@@ -89,11 +88,16 @@ class ErrorBoundary:
         is_quiet: Callable[[SlackRequest], bool] = _never,
         is_relevant: Callable[[SlackRequest], Awaitable[bool]] = _always,
     ) -> Listener:
-        """A Bolt listener that acknowledges, then lets `handler` do what was asked.
+        """A Bolt listener that acknowledges, then runs `handler` in the background.
 
-        An `OpsError` becomes its message; anything else a logged reference.  Both are seen
-        by the person who acted only; and by nobody where they did not ask for anything
-        (`is_quiet`).  What does not concern us (`concerns`) is finished at once.
+        The person who acted sees an `OpsError` as its message, and any other exception as a
+        reference to the log.
+
+        Args:
+            handler: Does the work.
+            action: What the person wants, for the check of access.
+            is_quiet: Whether errors are not shown, because the person asked for nothing.
+            is_relevant: Whether the request needs handling at all; if not it is finished at once.
         """
 
         async def listener(args: AsyncArgs) -> None:
@@ -109,9 +113,9 @@ class ErrorBoundary:
         return listener
 
     def form_listener_for(self, handler: Handler, action: Action) -> Listener:
-        """A Bolt listener for a form: what is wrong is shown in the form, if it shows in time.
+        """A Bolt listener for a form, which shows errors in the form while it is open.
 
-        A failure that takes longer closes the form and is told like any other.
+        After `FORM_ERROR_WINDOW` the form closes, and an error is answered privately.
         """
 
         async def listener(args: AsyncArgs) -> None:
@@ -131,14 +135,14 @@ class ErrorBoundary:
             if form_errors.done():
                 await args.ack(response_action="errors", errors=dict(form_errors.result()))
             else:
-                # From here on the form is closed, and an error is told in the channel.
+                # The form is closed now, and a later error is answered privately.
                 form_errors.cancel()
                 await args.ack()
 
         return listener
 
     async def ignore(self, args: AsyncArgs) -> None:
-        """Acknowledge what nothing is to be done about."""
+        """Acknowledge a request that needs no handling."""
         await args.ack()
         request = request_of(args)
         if request.key is not None:
@@ -186,7 +190,7 @@ class ErrorBoundary:
         request: SlackRequest,
         is_relevant: Callable[[SlackRequest], Awaitable[bool]],
     ) -> OpsError | None:
-        """Do it; answers why it did not work."""
+        """Run the handler; return its error, or `None` after a success."""
         try:
             async with asyncio.timeout(HANDLING_LIMIT.total_seconds()):
                 if await is_relevant(request):

@@ -1,4 +1,7 @@
-"""The way in: stored before it is acknowledged, handled once, finished whoever dies."""
+"""The durable intake: deliveries are stored before they are acknowledged, and handled once.
+
+If a bot dies, another one finishes the deliveries that it had accepted.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +25,13 @@ log = logging.getLogger(__name__)
 # Slack waits 3 s for the acknowledgement.
 STORE_LIMIT = timedelta(seconds=1.5)
 _RECORD_LIMIT = timedelta(seconds=5)
-# With `ABANDONED_AFTER` (`core/services/intake.py`), within seconds of the bot's death.
+# Together with `ABANDONED_AFTER` (`core/services/intake.py`), deliveries of a bot that died are
+# handled within seconds.
 REPLAY_EVERY = timedelta(seconds=2)
-# After an outage every bot's word about what it handles is old: it gets this long to renew it.
+# After an outage of the database all claims are old; each bot gets this long to renew its own.
 _OUTAGE_GRACE = timedelta(seconds=10)
-# Where `Asked` lies in Bolt's context, and the mark of a replay.
-REQUEST_KEY = "asked"
+# Keys of Bolt's context: the `SlackRequest`, and the mark of a replay.
+REQUEST_KEY = "signalbox_request"
 _REPLAYED_KEY = "replayed_key"
 
 NOTHING_STARTED = (
@@ -37,30 +41,30 @@ NOTHING_STARTED = (
 
 
 class Intake:
-    """The way in: Bolt's middleware, and the replay of what a dead bot left."""
+    """Bolt's middleware that stores deliveries, and the replay of those that a dead bot left."""
 
     def __init__(
         self, inbox: Inbox, *, bot_user_id: str, notify: Callable[[SlackRequest, str], None]
     ) -> None:
-        """Args as attributes; `tell` starts a private answer and returns at once."""
+        """`notify` starts a private answer and returns at once."""
         self._inbox = inbox
         self._bot_user_id = bot_user_id
         self._notify_person = notify
-        # Being handled by this process.
+        # Deliveries that this process handles.
         self._in_progress: set[str] = set()
-        # Handled or refused, but the database could not be told; not to be replayed.
+        # Handled or refused, but not yet marked in the database; they must not be replayed.
         self._unrecorded: set[str] = set()
         self._has_unrecorded = asyncio.Event()
 
     async def middleware(self, args: AsyncArgs) -> BoltResponse | None:
-        """Store a delivery, drop a duplicate, and let the rest through to its listener."""
+        """Store a delivery and pass it on to its listener; drop a duplicate."""
         replayed = args.context.get(_REPLAYED_KEY)
         request = parse_request(
             args.body, bot_user_id=self._bot_user_id, is_replay=replayed is not None
         )
         args.context[REQUEST_KEY] = request
         if request.kind is RequestKind.OTHER:
-            # Nothing for us: edits, joins, other people's talk, whatever is not even known.
+            # Edits, joins, messages that do not address the bot, unknown types.
             return BoltResponse(status=200, body="")
         if request.key is not None and replayed is None:
             try:
@@ -84,7 +88,7 @@ class Intake:
                     request.kind,
                     extra={"event": "delivery.deduplicated", **request.log_fields},
                 )
-                # Without a body of its own Bolt would answer 404, and Slack try again.
+                # Without a response here Bolt would answer 404, and Slack would retry.
                 return BoltResponse(status=200, body="")
         if request.key is not None:
             self._in_progress.add(request.key)
@@ -92,7 +96,7 @@ class Intake:
         return None
 
     async def finish(self, request: SlackRequest) -> None:
-        """Note that a delivery was handled."""
+        """Mark a delivery as handled; if that fails, `keep_replaying` tries it again."""
         if request.key is None:
             return
         try:
@@ -110,7 +114,7 @@ class Intake:
             self._in_progress.discard(request.key)
 
     async def replay_unfinished(self, app: AsyncApp) -> int:
-        """Handle what another bot accepted and left when it died; answers how many.
+        """Handle deliveries that a bot accepted and left when it died; return how many.
 
         Raises:
             Unavailable: If the database cannot be reached.
@@ -118,7 +122,7 @@ class Intake:
         count = 0
         for key, body in await self._inbox.claim_unfinished():
             if key in self._in_progress:
-                # Ours, and only renewed too late.
+                # This process handles it; the claim was renewed too late.
                 continue
             if key in self._unrecorded:
                 await self._record_done(key)
@@ -136,7 +140,7 @@ class Intake:
         return count
 
     async def keep_replaying(self, app: AsyncApp, *, every: timedelta = REPLAY_EVERY) -> None:
-        """Look for left deliveries for ever; an outage of the database is waited out."""
+        """Replay unfinished deliveries periodically, until cancelled, also across outages."""
         while True:
             try:
                 for key in list(self._unrecorded):
@@ -153,7 +157,7 @@ class Intake:
             self._has_unrecorded.clear()
 
     async def keep_renewing(self, *, every: timedelta) -> None:
-        """Say again and again what this process has in hand, so that no other takes it up."""
+        """Renew the claims on the deliveries in progress, so that no other bot replays them."""
         while True:
             claimed = self._in_progress | self._unrecorded
             if claimed:
@@ -171,13 +175,13 @@ class Intake:
     def _answer_unstored(self, key: str, request: SlackRequest) -> BoltResponse:
         """Answer a delivery that could not be stored.
 
-        An event stays unacknowledged, so Slack sends it again.  A person is told at once;
-        where Slack lets it, in the acknowledgement itself, which needs nothing else to work.
+        An event stays unacknowledged, so Slack sends it again.  A person gets an answer at
+        once, if possible in the acknowledgement itself, which needs no further call.
         """
         if request.kind in {RequestKind.MESSAGE, RequestKind.OTHER}:
             return BoltResponse(status=503, body="")
-        # The row may have been stored after all, and is taken back at once: whoever finds it
-        # after this bot's death would do what the person was told is most likely not done.
+        # The row may have been stored after all.  It is marked as done soon: otherwise another bot
+        # could replay it, although the person read that most likely nothing was started.
         self._unrecorded.add(key)
         self._has_unrecorded.set()
         if request.kind is RequestKind.COMMAND:
@@ -206,7 +210,7 @@ def first_input_block(request: SlackRequest) -> str:
 
 
 def request_of(args: AsyncArgs) -> SlackRequest:
-    """What the middleware read."""
+    """The request that the middleware parsed."""
     request = args.context[REQUEST_KEY]
     assert isinstance(request, SlackRequest)  # noqa: S101 - put there by the middleware
     return request

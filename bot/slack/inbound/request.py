@@ -1,6 +1,6 @@
-"""What Slack delivered, unpacked: one value for commands, buttons, forms, shortcuts, events.
+"""A delivery of Slack as one value, for commands, buttons, forms, shortcuts and events.
 
-Reading is pure and takes any JSON: what is not there is `None`, never an error.
+Parsing is pure and accepts any JSON: a missing field is `None`, never an error.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 
 class RequestKind(StrEnum):
-    """The way somebody asks."""
+    """The kind of a delivery."""
 
     COMMAND = "command"
     ACTION = "action"
@@ -24,7 +24,7 @@ class RequestKind(StrEnum):
     OTHER = "other"
 
 
-# Messages people write; the other subtypes are edits, deletions, joins and bots.
+# Subtypes of messages that people write; the others are edits, deletions, joins and bots.
 _HUMAN_SUBTYPES = frozenset({None, "", "thread_broadcast", "file_share"})
 
 
@@ -33,14 +33,14 @@ class SlackRequest:
     """One delivery.
 
     Attributes:
-        key: By which a redelivery is known; `None` for what is acknowledged and dropped.
-        team_ids: Every workspace the delivery names as the person's or its own.
-        thread_ts: The thread it was said or pressed in, if in one.
-        message_ts: The message that was written, pressed or chosen.
-        trigger_id: Opens a modal within 3 seconds, once.
-        is_ext_shared: Slack says that the channel is shared with another organisation.
-        mentions_bot: The message is addressed to the bot.
-        is_replay: It was accepted by a bot that died; its trigger has expired.
+        key: Identifies redeliveries; `None` for a delivery that is acknowledged and dropped.
+        team_ids: Every workspace that the delivery names as the person's or its own.
+        thread_ts: The thread of the message or the button, if it is in one.
+        message_ts: The message that was written, or whose button or shortcut was used.
+        trigger_id: Opens one modal, within 3 seconds.
+        is_ext_shared: Whether the channel is shared with another organisation.
+        mentions_bot: Whether the message is addressed to the bot.
+        is_replay: Whether a bot that died had accepted it; its trigger has expired.
     """
 
     kind: RequestKind
@@ -79,7 +79,7 @@ class SlackRequest:
 def parse_request(
     body: Mapping[str, Any], *, bot_user_id: str, is_replay: bool = False
 ) -> SlackRequest:
-    """Unpack a body as Bolt hands it over."""
+    """Parse the body of a delivery."""
     if _text(body, "command") is not None:
         return _command(body, is_replay=is_replay)
     kind = _text(body, "type")
@@ -129,7 +129,7 @@ def _action(body: Mapping[str, Any], *, is_replay: bool) -> SlackRequest:
         channel_id=_text(_part(body, "channel"), "id")
         or _text(container, "channel_id")
         or channel_of_view(view),
-        # The root of a thread is pressed in the channel as often as in the thread.
+        # A button on the root message counts as pressed in the channel, not in the thread.
         thread_ts=thread_ts if thread_ts != message_ts else None,
         message_ts=message_ts,
         trigger_id=_text(body, "trigger_id"),
@@ -189,7 +189,7 @@ def _event(body: Mapping[str, Any], *, bot_user_id: str, is_replay: bool) -> Sla
         return SlackRequest(
             kind=RequestKind.HOME,
             body=body,
-            # Drawing the home twice does no harm, and it is opened often: not kept.
+            # No key, so it is not stored: it comes often, and drawing the tab twice is harmless.
             team_ids=teams,
             user_id=_text(event, "user"),
             text=_text(event, "tab") or "",
@@ -225,7 +225,7 @@ def _message(
         and user_id not in {None, bot_user_id}
         and None not in {channel, ts}
     )
-    # What people say to each other is none of our business, and is not kept.
+    # Messages of people to each other are neither handled nor stored.
     if not is_written or not (mentions or thread_ts or is_direct):
         return SlackRequest(kind=RequestKind.OTHER, body=body, is_replay=is_replay)
     return SlackRequest(
@@ -245,7 +245,7 @@ def _message(
 
 
 def channel_of_view(view: Mapping[str, Any]) -> str | None:
-    """The channel a form was opened in, from its private metadata: a claim, not a proof."""
+    """The channel a form was opened in, from its private metadata, which a client can forge."""
     try:
         metadata = json.loads(_text(view, "private_metadata") or "{}")
     except ValueError:

@@ -1,4 +1,4 @@
-"""Which role a member has: the `[roles]` table of signalbox.toml, looked up in Slack."""
+"""The roles of members: the `[roles]` table of signalbox.toml, with Slack's user groups."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ GROUP_TTL = timedelta(minutes=5)
 
 
 class Roles:
-    """The role of a full member.
+    """Determines the role of a full member.
 
     Args:
         table: User ids, user-group ids (`S…`) and `"*"` per role; `None` without a
             `[roles]` table: every full member is a runner, workspace admins are admins.
-        slack: To ask who is in a group.
+        slack: For queries about the members of groups.
         now: A monotonic clock in seconds.
     """
 
@@ -40,7 +40,7 @@ class Roles:
         self._groups: TTLCache[str, frozenset[str]] = new_cache(GROUP_TTL, now)
 
     async def role_of(self, user_id: str, *, is_workspace_admin: bool) -> Role:
-        """The highest role this member is listed for."""
+        """The highest role that lists this member; `NONE` if no role does."""
         if self._table is None:
             return Role.ADMIN if is_workspace_admin else Role.RUNNER
         for role in sorted(self._table, reverse=True):
@@ -57,14 +57,14 @@ class Roles:
         return False
 
     async def _members_of(self, group_id: str) -> frozenset[str]:
-        """Members of a user group; nobody, if Slack does not say."""
+        """The members of a user group; empty if the query fails."""
         members = self._groups.get(group_id)
         if members is not None:
             return members
         try:
             answer = await self._slack.call("usergroups.users.list", usergroup=group_id)
         except SlackError as error:
-            # Closed, not open: a role that cannot be proven is not given.
+            # Fail closed: without an answer the group gives nobody a role.
             log.warning(
                 "user group %s could not be read: %s",
                 group_id,

@@ -1,6 +1,6 @@
-"""Waiting for what may not come: events within a limit, and calls that are tried again.
+"""Waits for events with a time limit, and retries of calls.
 
-A cancellation is never caught here: it ends the wait and is passed on.
+Cancellations are never caught here: they end the wait and are passed on.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Backoff:
-    """Pauses between tries: each is twice the one before, up to the longest."""
+    """Pauses between tries: each is twice as long as the previous one, up to `longest`."""
 
     first: timedelta
     longest: timedelta
 
     def pauses(self) -> Iterator[float]:
-        """The pauses in seconds, without an end."""
+        """Yield the pauses in seconds, without end."""
         seconds = self.first.total_seconds()
         while True:
             yield seconds
@@ -31,7 +31,7 @@ class Backoff:
 
 
 async def wait_for_any(*events: asyncio.Event, seconds: float) -> bool:
-    """Whether one of the events is set, or gets set within this time."""
+    """Wait until one of the events is set, for `seconds` at most; return whether one is set."""
     if not any(event.is_set() for event in events):
         waits = [asyncio.create_task(event.wait(), name="wait for event") for event in events]
         try:
@@ -51,15 +51,15 @@ async def retry(
     stop: asyncio.Event | None = None,
     on_failure: Callable[[Exception, float], object] | None = None,
 ) -> T:
-    """Do something, again and again until it works.
+    """Call `action` until it succeeds, and return its result.
 
     Args:
-        action: What to do; each try calls it once.
-        on: What to try again after.  Any other exception is passed on at once.
+        action: The operation; each try calls it once.
+        on: The exceptions after which to retry.  Any other is passed on at once.
         backoff: The pauses between tries.
-        patience: After this long a failure is final; the last try is made when it is over.
-            `None` tries for ever.
-        stop: Once it is set a failure is final; it also cuts a pause short, for one last try.
+        patience: After this time a failure is final; the last try is made at its end.  `None`
+            retries for ever.
+        stop: Once it is set a failure is final; it also ends a pause early, for one last try.
         on_failure: Called before each pause, with the failure and the pause in seconds.
 
     Raises:

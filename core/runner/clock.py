@@ -1,7 +1,7 @@
-"""The clock: acts that are due again and again, in one process of the fleet at a time.
+"""The clock: periodic jobs, which run in one process of the fleet at a time.
 
-A new act is a line in `clock_jobs`.  The clock remembers nothing: the rows are the truth, and
-an act finds out from them what there is to do.
+A new job is a line in `clock_jobs`.  The clock stores nothing: each job finds out from the
+database what there is to do.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from core.services.housekeeping import HousekeepingService
 log = logging.getLogger(__name__)
 
 DELETE_INTERVAL = timedelta(hours=1)
-# How long a card can show a queue position that is no longer right.
+# For so long a card can show an outdated queue position.
 ADMISSION_INTERVAL = timedelta(seconds=2)
 _RETRY_SECONDS = 1.0
 
 
 class Lead(Protocol):
-    """The right to keep the clock."""
+    """The leadership of this process, while it holds it."""
 
     @property
     def lost(self) -> asyncio.Event:
-        """Set when another process may have it."""
+        """Set when another process may lead."""
         ...
 
 
@@ -42,12 +42,12 @@ Leadership = Callable[[], AbstractAsyncContextManager[Lead]]
 
 @dataclass(frozen=True, kw_only=True)
 class ClockJob:
-    """One line of the table.
+    """A periodic job.
 
     Attributes:
         name: What it does, for logs.
-        every: From one call to the next; a call that is late is made once, not several times.
-        act: Is not called again before it has returned.
+        every: The interval between calls; missed calls are made up for by a single one.
+        act: The job; it is never called again before it has returned.
         is_due_at_start: Whether the first call is made when the clock starts.
     """
 
@@ -60,7 +60,7 @@ class ClockJob:
 def clock_jobs(
     housekeeping: HousekeepingService, admission: AdmissionService
 ) -> tuple[ClockJob, ...]:
-    """Everything that Signalbox does by the clock."""
+    """All periodic jobs."""
     return (
         ClockJob(
             name="delete expired rows",
@@ -77,8 +77,8 @@ class Clock:
     """Calls the jobs while this process leads.
 
     Attributes:
-        leadership: Waits to be the one process that keeps the clock.
-        is_leading: Whether this process keeps it now.
+        leadership: Waits until this process may run the jobs.
+        is_leading: Whether this process runs the jobs now.
     """
 
     leadership: Leadership
@@ -86,7 +86,7 @@ class Clock:
     is_leading: bool = False
 
     async def run(self) -> None:
-        """Keep the clock whenever this process leads, until cancelled."""
+        """Run the jobs whenever this process leads, until cancelled."""
         while True:
             try:
                 async with self.leadership() as lead:
@@ -98,7 +98,7 @@ class Clock:
     async def _run_until(self, lost: asyncio.Event) -> None:
         scheduler = AsyncIOScheduler(
             timezone=UTC,
-            # A call that was missed is made once, however late.
+            # Missed calls are made up for by one call, however late.
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
         )
         for job in self.jobs:

@@ -1,4 +1,4 @@
-"""Work that has to be done to its end: through cancellation, and through outages."""
+"""Operations that must complete in spite of cancellations and outages of the database."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# The fault tests take Postgres away for 40 s; a run's end must outlive much more than that.
+# Much longer than the 40 s for which the fault tests stop Postgres.
 WRITE_PATIENCE = timedelta(minutes=10)
-# What must be written whenever the database is back: a run's beginning, its end, its proof.
+# For writes that must not be lost (a run's beginning, its end, its proof): retry until they work.
 UNLIMITED_PATIENCE = timedelta(days=365)
 _BACKOFF = Backoff(first=timedelta(seconds=0.2), longest=timedelta(seconds=2))
 
 
 class BoundedCalls:
-    """Calls that are waited for no longer than a limit; then they are left to their own end.
+    """Calls with a time limit that holds even if their cancellation takes long.
 
-    On a connection that is cut without a word even cancelling a query takes its time.
+    Cancelling a query on a silently broken connection can take long, so nobody waits for that.
     """
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def call(self, coroutine: Coroutine[Any, Any, T], *, limit: timedelta, name: str) -> T:
-        """The answer, if it comes in time.
+        """Return the result of the coroutine.
 
         Raises:
-            TimeoutError: If it does not.  The call is cancelled, which is not waited for.
+            TimeoutError: If it takes longer than `limit`; it is then cancelled in the background.
         """
         task = asyncio.create_task(coroutine, name=name)
         self._tasks.add(task)
@@ -49,14 +49,14 @@ class BoundedCalls:
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            task.exception()  # Retrieved, or asyncio would report that nobody did.
+            task.exception()  # Retrieve it; otherwise asyncio logs that nobody did.
 
 
 async def run_uninterrupted(coroutine: Coroutine[Any, Any, T], *, name: str) -> T:
-    """Run to the end, however often the caller is cancelled meanwhile.
+    """Run a coroutine to its end, even if the caller is cancelled meanwhile, several times.
 
-    A kill and a shutdown can both arrive, so one shield is not enough.  The cancellations
-    are swallowed: the caller decides what they mean by the rows, not by the exception.
+    A kill and a shutdown can both arrive, so one shield is not enough.  The cancellations are
+    swallowed; the caller reads from the database what they mean.
     """
     task = asyncio.create_task(coroutine, name=name)
     while not task.done():
@@ -74,7 +74,7 @@ async def run_uninterrupted(coroutine: Coroutine[Any, Any, T], *, name: str) -> 
 async def retry_while_unavailable(
     write: Callable[[], Awaitable[T]], *, patience: timedelta = WRITE_PATIENCE
 ) -> T:
-    """Write to the database, trying again while it is unavailable.
+    """Call `write`, and retry while the database is unavailable.
 
     Raises:
         Unavailable: If it is still unavailable after `patience`.

@@ -1,4 +1,4 @@
-"""What an attempt leaves on this machine, removed once its processes are proven gone."""
+"""Removal of what an attempt leaves on this machine, once its processes are proven gone."""
 
 from __future__ import annotations
 
@@ -16,34 +16,33 @@ from core.workspace.locks import remove_stale_locks
 
 log = logging.getLogger(__name__)
 
-# The agent program's library makes a resumed agent's configuration under this name, in the
-# temporary directory of the machine.
+# The agent's library puts the configuration of a resumed agent into a directory with this prefix,
+# in the temporary directory.
 _RESUMED_PREFIX = "claude-resume-"
 
 
 @dataclass(frozen=True)
 class Cleaner:
-    """Clears away under one home.  A thing that is gone already is no error."""
+    """Removes files under one home.  A file that is missing already is no error."""
 
     home: Path
 
     async def remove_state_dirs(self, run: Run, attempts: Iterable[int]) -> list[str]:
-        """Remove what these attempts' agents kept outside their workspace.
+        """Remove the directories of these attempts' agents outside their workspace.
 
         Returns:
-            What was removed, by name.
+            The names of the removed directories.
         """
         names = [f"{run.run_id}-{attempt}" for attempt in attempts]
         return await asyncio.to_thread(self._remove_dirs, names)
 
     async def remove_git_locks(self, run: Run) -> list[str]:
-        """Remove the locks that a killed git left in the run's workspace.
+        """Remove the locks that a killed git process left in the run's workspace.
 
-        Only for a run that is still live and whose processes are gone: nobody else works in
-        its workspace.
+        Call it only for a live run without processes, since then nobody works in its workspace.
 
         Returns:
-            What was removed, by path within the repository.
+            The removed files, as paths within the repository.
         """
         path = None if run.workspace_path is None else Path(run.workspace_path)
         if path is None or not path.is_relative_to(self.home / "workspaces"):
@@ -51,14 +50,14 @@ class Cleaner:
         return await asyncio.to_thread(_remove_locks, path)
 
     async def clean_up_after_kill(self, run: Run, attempts: Iterable[int]) -> dict[str, Any]:
-        """All of it, as `Termination.cleanup` tells it."""
+        """Remove both, and return what was removed, for `Termination.cleanup`."""
         return {
             "state_dirs": await self.remove_state_dirs(run, attempts),
             "git_locks": await self.remove_git_locks(run),
         }
 
     def attempts_on_disk(self) -> set[tuple[str, int]]:
-        """Runs and attempts that have something here, over or not.  Blocking."""
+        """The attempts (run id, number) with a directory here, ended or not.  Blocking."""
         found = set()
         directory = self.home / "agents"
         for path in directory.iterdir() if directory.is_dir() else ():
@@ -68,7 +67,7 @@ class Cleaner:
         return found
 
     async def remove_attempts(self, attempts: Iterable[tuple[str, int]]) -> list[str]:
-        """Remove what attempts that are over have left."""
+        """Remove the directories of ended attempts; return their names."""
         names = [f"{run_id}-{attempt}" for run_id, attempt in attempts]
         return await asyncio.to_thread(self._remove_dirs, names)
 

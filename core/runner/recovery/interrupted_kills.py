@@ -1,10 +1,10 @@
-"""Kills whose worker died in them, finished by whoever finds them.
+"""Kills that were interrupted by the death of their worker, finished by any other worker.
 
-Proof is a look at all processes of the machine on which they were.  So a kill is confirmed
-when the newest attempt of its run is proven gone: by the worker that executed it, or by one
-that runs on that machine later.  Until then it is `unconfirmed`, the run lives on as far as
-anybody knows, and every worker looks at it again and again.  Attempts before the newest were
-given up when their worker was lost; where nobody has looked yet, the record says so.
+Only a check of all processes on an attempt's machine can prove that the attempt is gone.  A kill
+is confirmed when the newest attempt of its run is proven gone, by the worker that executed it or
+by a later worker on that machine.  Until then it is `unconfirmed`, the run counts as live, and
+every worker checks again periodically.  Earlier attempts were given up when their worker was
+lost; the record names their machines if they have not been checked.
 """
 
 from __future__ import annotations
@@ -34,21 +34,22 @@ from core.workspace.workspaces import Workspaces
 
 log = logging.getLogger(__name__)
 
-# Time for a machine to start again.  After it the run is given up, so that its session is
+# Enough for a machine to start again.  After that the run is given up, so that its session is
 # free; the kill itself stays unconfirmed until a worker runs on that machine.
 UNCONFIRMED_PATIENCE = timedelta(minutes=10)
-# Between two tries to end what survived one; each takes a few seconds of a processor.
+# Between two tries to end surviving processes; each takes a few seconds of processor time.
 _FIRST_PAUSE = timedelta(seconds=5)
 _MAX_PAUSE = timedelta(minutes=1)
 
 
 @dataclass
 class InterruptedKills:
-    """What one worker does about kills that nobody executes any more.
+    """Finishes kills that no worker executes any more.
 
     Attributes:
-        patience: How long a run is kept whose machine is unreachable.
-        remote_grace: How long the workers of the other machine have to finish it first.
+        patience: How long a run whose machine is unreachable stays live.
+        remote_grace: How long workers on the run's own machine may take to finish the kill,
+            before it counts as unconfirmed.
     """
 
     ledger: Ledger
@@ -59,9 +60,9 @@ class InterruptedKills:
     _pauses: dict[UUID, tuple[float, timedelta]] = field(default_factory=dict)
 
     async def finish_interrupted_kills(self) -> None:
-        """Look once for kills whose run waits, or has ended without the proof.
+        """Try once to finish all open kills of runs that are pending or have ended.
 
-        Those of running runs are their workers', or their rescuers'.
+        Kills of running runs belong to the run's worker, or to the rescue if that is lost.
         """
         async with self.ledger.context.transaction() as session:
             unfinished = await terminations.unfinished(session)
@@ -80,7 +81,7 @@ class InterruptedKills:
             except Unavailable:
                 raise
             except Exception:
-                # One that cannot be finished must keep no other from it, nor end this worker.
+                # One failure must neither prevent the other kills nor end this worker.
                 log.exception(
                     "the kill of %s cannot be finished yet",
                     termination.run_id,
@@ -88,16 +89,16 @@ class InterruptedKills:
                 )
 
     async def finish_kill(self, run: Run, *, is_job_held: bool = False) -> Run:
-        """Bring a kill as far as it can be brought from here; safe to call again.
+        """Advance a kill as far as possible from this machine; safe to repeat.
 
-        For a run that nobody executes: its worker died, it waits, or it has ended.
+        Only for a run that no worker executes: its worker died, it is pending, or it has ended.
 
         Args:
-            run: With a kill under way.
-            is_job_held: Whether the caller executes the run's job, which so needs no settling.
+            run: A run with an open kill.
+            is_job_held: Whether the caller executes the run's job and so finishes it itself.
 
         Returns:
-            The run as it now stands: killed if all of it is proven gone.
+            The changed run; it is killed if all of its attempts are proven gone.
         """
         termination = await self.ledger.kills.open_termination(run)
         if termination is not None and self._is_paused(termination):
@@ -121,7 +122,7 @@ class InterruptedKills:
     async def _end_processes(self, run: Run, local_records: Sequence[AttemptRecord]) -> Proof:
         if not local_records or all(one.gone_at is not None for one in local_records):
             return Proof()
-        # Elsewhere, or before the machine was booted, its number was another process's.
+        # A pid is valid only on its host, and only until the machine boots again.
         agents = [one.agent for one in local_records if one.host == self.ledger.host]
         return await end_tree(run_marker=run.run_id, root=agents[-1] if agents else None)
 
@@ -140,7 +141,7 @@ class InterruptedKills:
             )
             saved = await self._save(run)
         elif local_records:
-            # Another run may work in its workspace by now.
+            # Another run may use the workspace already, so only the state directories are removed.
             cleanup = {
                 "state_dirs": await self.cleaner.remove_state_dirs(
                     run, [one.attempt for one in local_records]
@@ -165,7 +166,7 @@ class InterruptedKills:
         proof: Proof,
     ) -> Run:
         if termination is None:
-            # Its last word was that all is gone; it cannot be taken back.
+            # The kill was confirmed before, which is final.
             return run
         now = self.ledger.context.clock()
         since = max(termination.requested_at, run.completed_at or termination.requested_at)
@@ -198,22 +199,24 @@ class InterruptedKills:
         return run
 
     async def _give_up_run(self, run: Run, remote_records: Sequence[AttemptRecord]) -> Run:
-        """Free the session of a run whose machine does not come back; the kill stays open."""
+        """End a run whose machine stays unreachable, so that its session is free.
+
+        The kill stays open.
+        """
         if run.job_id is not None:
             async with self.ledger.context.transaction() as session:
                 await jobs.finish_abandoned(session, run.job_id)
         return await self.ledger.fail(
             run,
             StopReason.WORKER_LOST,
-            f"It was to be killed, but its worker's machine ({_machines(remote_records)}) has "
-            "not been "
-            "heard of since, so nobody could look whether it is dead. Look at that machine; once a "
-            "worker runs on it again, what is left of the run is ended and the kill is "
+            f"A kill was requested, but its worker's machine ({_machines(remote_records)}) has "
+            "been unreachable since, so nobody could check whether it is dead. Check that machine; "
+            "once a worker runs on it again, what is left of the run is ended and the kill is "
             "confirmed here. What the agent did until then is kept: continue the run to go on.",
         )
 
     async def _save(self, run: Run) -> Mapping[str, Any]:
-        """Keep the work tree, as the worker that died would have done."""
+        """Save the work tree, as the dead worker would have done."""
         if run.workspace_id is None:
             return {}
         try:
@@ -241,5 +244,5 @@ class InterruptedKills:
 
 
 def _machines(attempts: Sequence[AttemptRecord]) -> str:
-    """Where they were, as people know it."""
+    """The machines of these attempts, by the names that people know."""
     return ", ".join(sorted({machine_name(one.host) for one in attempts}))

@@ -1,4 +1,4 @@
-"""What died workers left: processes of runs that are over, and directories of theirs."""
+"""Leftovers of dead workers: processes and directories of runs that have ended."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ log = logging.getLogger(__name__)
 
 
 async def clean_up_leftovers(ledger: Ledger, cleaner: Cleaner, *, installation_id: str) -> None:
-    """End every process of a run that is not live on this machine, and remove what is left.
+    """End processes on this machine whose run is not live here, and remove their directories.
 
-    Other workers of this machine may start runs meanwhile: what is here is seen first, and
-    who lives is asked after.
+    Other workers on this machine may start runs meanwhile.  So this lists the processes first and
+    reads the live attempts afterwards: a new run is then always among the live ones.
     """
     running = await asyncio.to_thread(run_ids_on_machine, installation_id=installation_id)
     on_disk = await asyncio.to_thread(cleaner.attempts_on_disk)
     async with ledger.context.transaction() as session:
         live = await attempts.live(session)
-    # A container on this machine may be seen from here; what runs in it is its worker's.
+    # Processes in containers of this machine may be visible here; their own worker ends them.
     visible = {one.run_id for one in live if can_see_processes(ledger.host, one.host)}
     ended = await sweep_orphans(visible, installation_id=installation_id, candidates=running)
     for run_id, proof in ended.items():
         await _report(ledger, run_id, proof)
-    # A home may be shared between machines.
+    # All live attempts, since several machines may share a home.
     ended_attempts = on_disk - {(one.run_id, one.attempt) for one in live}
     survived = {run_id for run_id, proof in ended.items() if not proof.is_confirmed}
     removed = await cleaner.remove_attempts(one for one in ended_attempts if one[0] not in survived)

@@ -1,4 +1,4 @@
-"""How a run lost its worker.  Pure."""
+"""The loss of a run's worker.  Pure."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from core.domain.runs.event import EventKind, EventRecord
 
 @dataclass(frozen=True, kw_only=True)
 class LostWorker:
-    """An attempt whose worker is taken for dead.
+    """An attempt whose worker is considered dead.
 
     Attributes:
-        loss_count: How often that has happened to the run, this time included.
+        loss_count: How often the run has lost its worker, with this time.
     """
 
     process: AttemptRecord
@@ -26,7 +26,7 @@ class LostWorker:
         return node_of(self.process.worker_id)
 
     def to_event(self, now: datetime, *, resumes: bool) -> EventRecord:
-        """What happened, as an event of the run."""
+        """The loss as an event of the run."""
         return EventRecord(
             kind=EventKind.WORKER_LOST,
             at=now,

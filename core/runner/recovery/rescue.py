@@ -1,4 +1,4 @@
-"""Runs whose worker died: found by their heartbeat, ended here, taken up again."""
+"""Rescue of runs whose worker died: found by their silent heartbeat, and reassigned."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ log = logging.getLogger(__name__)
 # After an outage of the database every heartbeat is old: only a worker that is still silent
 # 2.5 heartbeats later is lost.
 RECHECK_AFTER = 2.5 * HEARTBEAT_INTERVAL
-# A run that takes its worker down each time would go round for ever.
+# Otherwise a run that crashes every worker would be retried for ever.
 MAX_LOSSES = 3
 
 
 @dataclass
 class Rescue:
-    """What one worker does about the dead of all workers.
+    """Rescues runs of dead workers of the whole fleet, from one worker.
 
     Attributes:
-        suspected: When a run's attempt was first found silent, and since when it was: by
-            run and attempt.  A heartbeat that comes between two looks makes the first look
-            void, so that a worker whose clock is behind is not taken for dead.
-        suspected_jobs: When a job was first found in silent hands, by its id.
+        suspected_attempts: By run id and attempt: when it was first found silent, and its last
+            heartbeat then.  A later heartbeat clears the suspicion, so that a worker whose clock
+            is behind does not count as dead.
+        suspected_jobs: By job id: when its worker was first found silent.
     """
 
     ledger: Ledger
@@ -50,15 +50,15 @@ class Rescue:
     suspected_jobs: dict[int, datetime] = field(default_factory=dict)
 
     async def rescue_lost_runs(self) -> list[Run]:
-        """Look once for runs whose worker is silent; those lost are reassigned.
+        """Check once for runs whose worker is silent, and reassign those that are lost.
 
         Returns:
-            The runs that were found lost, as they now stand.
+            The lost runs, after the change.
         """
         now = self.ledger.context.clock()
         async with self.ledger.context.transaction() as session:
             silent = await run_queries.stalled(session, before=now - STALLED_AFTER)
-            # Nothing depends on it, but people look at the list.
+            # Only for the list of workers that people see.
             await workers.mark_gone(session, before=now - 2 * STALLED_AFTER, now=now)
             silent_jobs = await jobs.list_stalled(session, max_silence=STALLED_AFTER)
         still_silent = {(run.run_id, run.attempt): process.heartbeat_at for run, process in silent}
@@ -77,7 +77,7 @@ class Rescue:
         return lost
 
     async def _rescue_lost_jobs(self, silent: Sequence[jobs.Job], now: datetime) -> None:
-        """Jobs of a worker that died between taking them and beginning their run."""
+        """Rescue jobs whose worker died after it fetched them and before their run began."""
         still_silent = {job.job_id for job in silent}
         self.suspected_jobs = {
             job_id: at for job_id, at in self.suspected_jobs.items() if job_id in still_silent
@@ -88,7 +88,7 @@ class Rescue:
                 continue
             run = await self.ledger.read_run(job.run_id)
             if run.status is RunStatus.RUNNING and run.attempt == job.attempt:
-                continue  # its own heartbeat decides
+                continue  # the heartbeat of the attempt decides
             async with self.ledger.context.transaction() as session:
                 await jobs.finish_abandoned(session, job.job_id)
             if run.status is RunStatus.PENDING and run.job_id == job.job_id:
@@ -100,9 +100,9 @@ class Rescue:
                 await self.ledger.enqueue_new_job(run)
 
     async def reassign_runs_of_predecessors(self, node: str) -> list[Run]:
-        """Reassign the runs of an earlier worker that had this node's name.
+        """Reassign the runs of earlier workers of this node.
 
-        It is surely dead: the node's lock is held, and no duplicate of the node was seen
+        They are certainly dead: this worker holds the node's lock and saw no duplicate node
         (`core/runner/worker/duplicate_node.py`).
         """
         async with self.ledger.context.transaction() as session:
@@ -117,7 +117,7 @@ class Rescue:
         return [await self.reassign(run, process) for run, process in orphans]
 
     async def _take_lease(self, run: Run, process: AttemptRecord) -> bool:
-        """Take the lease from a silent worker; not if it was heard at this very moment."""
+        """Take the lease from a silent worker; `False` if a heartbeat arrived meanwhile."""
         async with self.ledger.context.transaction() as session:
             return await attempts.end_if_silent(
                 session,
@@ -130,8 +130,8 @@ class Rescue:
     async def reassign(self, run: Run, process: AttemptRecord) -> Run:
         """End what is left of a lost run on this machine, and requeue or fail it.
 
-        One that was being killed is killed; a job that its worker may still hold is left
-        until that is proven, so that a worker that lives after all hears of the kill.
+        For a run with a kill request, finish the kill instead.  The run's job stays until the
+        kill is proven, so that a worker that is alive after all still receives the kill.
         """
         try:
             if run.kill_requested_at is not None:
@@ -161,7 +161,7 @@ class Rescue:
         except Unavailable:
             raise
         except Exception:
-            # One run that cannot be settled must keep no other from it, nor end this worker.
+            # One failure must neither prevent the other rescues nor end this worker.
             log.exception(
                 "%s cannot be reassigned, it is tried again",
                 run.run_id,
@@ -174,7 +174,7 @@ class Rescue:
             earlier_losses = await events.of_run(session, run.id, kinds=(EventKind.WORKER_LOST,))
         lost = LostWorker(process=process, loss_count=len(earlier_losses) + 1)
         if run.on_worker_lost is OnWorkerLost.FAIL:
-            return await self._fail(run, lost, "Its workflow is set to stop then.")
+            return await self._fail(run, lost, "Its workflow is set to stop in that case.")
         if lost.loss_count >= MAX_LOSSES:
             return await self._fail(
                 run,
@@ -194,8 +194,9 @@ class Rescue:
         ended = await self.ledger.fail(
             run,
             StopReason.WORKER_LOST,
-            f"Worker {lost.node} was last heard of at {at} and is lost. {explanation} What the "
-            "agent said and committed until then is kept: continue the run to go on from there.",
+            f"Worker {lost.node} sent its last heartbeat at {at} and is lost. {explanation} What "
+            "the agent said and committed until then is kept: continue the run to go on from "
+            "there.",
             lost=lost,
         )
         log.warning(

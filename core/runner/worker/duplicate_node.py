@@ -1,4 +1,4 @@
-"""Two living workers of one name: a home was copied, and with it what names its disk."""
+"""Detection of two live workers with one node name, which happens if a home was copied."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from core.runner.worker.identity import WorkerIdentity
 from core.services.context import ServiceContext
 from core.store.fleet import workers
 
-# A living worker renews its heartbeat twice in it.
+# A live worker renews its heartbeat twice in this time.
 OBSERVATION_TIME = 2.5 * HEARTBEAT_INTERVAL
 _RECHECK_INTERVAL = timedelta(seconds=1)
 
 
 class CopiedHome(OpsError):
-    """Another worker lives under this node's name.
+    """Another live worker uses this node's name.
 
     Attributes:
         duplicate: The other worker.
-        disk_id: The file that tells homes apart; a copied home has the other one's.
+        disk_id: The file with the home's id, which was copied with the home.
     """
 
     code = "copied_home"
@@ -33,7 +33,7 @@ class CopiedHome(OpsError):
     def __init__(self, duplicate: WorkerRecord, disk_id: Path) -> None:
         super().__init__(
             f"{duplicate.worker_id} lives under the same name",
-            user_message=f"A worker that lives on {duplicate.machine} has this one's name "
+            user_message=f"A live worker on {duplicate.machine} has the same name as this one "
             f"({duplicate.node}), so this home is a copy of its home.",
         )
         self.duplicate = duplicate
@@ -48,14 +48,15 @@ async def register_exclusively(
     observe_for: timedelta = OBSERVATION_TIME,
     recheck_interval: timedelta = _RECHECK_INTERVAL,
 ) -> None:
-    """Register a worker, and call its node's earlier ones gone once they are known to be.
+    """Register a worker, and mark the earlier workers of its node as gone once that is certain.
 
-    The lock on this disk proves it of the one that held it before on this host.  Any other that
-    has a recent heartbeat is watched: a machine that was rebooted, or a disk that exists twice.
-    Two that start at the same time see each other, for each registers first and keeps beating.
+    The previous holder of the node's lock on this host is certainly dead.  Any other worker with
+    a recent heartbeat is observed first: the machine may have been rebooted, or the disk may
+    exist twice.  Two workers that start at the same time detect each other, because each registers
+    before it observes, and renews its heartbeat meanwhile.
 
     Raises:
-        CopiedHome: If one of them lives.
+        CopiedHome: If one of them is alive.
     """
     first_heartbeats: dict[str, datetime] = {}
     until = time.monotonic() + observe_for.total_seconds()

@@ -1,4 +1,4 @@
-"""Who a worker is: its place on a disk, held by a lock, and where its processes' numbers count."""
+"""The identity of a worker: its node name, held by a lock on the disk, and its host."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from core.workspace.locks import file_lock
 from core.workspace.scratch import Scratch, open_scratch
 
 _MAX_NODES = 64
-# The host that made it, for people, and what makes it unique.
+# The name of the first host, for people, and random digits that make it unique.
 _DISK_ID = re.compile(r"[^\s/:]{1,100}-[0-9a-f]{8}")
 _DISK_ID_PATIENCE = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerIdentity:
-    """Who a worker is.
+    """The identity of a worker.
 
     Attributes:
-        node: Stays over restarts; a lock on its disk gives it to one process at a time.
-        worker_id: Of this process alone.
-        host: Where its processes' numbers mean something: `this_host`.
+        node: Stable over restarts; a lock on the disk gives it to one process at a time.
+        worker_id: Unique to this process.
+        host: Where the pids of its processes are valid; see `this_host`.
         disk_id_file: The file that binds the node's name to this disk.
-        predecessor: Who held the lock before; it is dead.
-        scratch: For what it needs for a moment.
+        scratch: The directory for its temporary files.
+        predecessor: Id of the worker that held the lock before; it is dead.
     """
 
     node: str
@@ -50,7 +50,11 @@ class WorkerIdentity:
 
 @contextmanager
 def claimed_identity(home: Path) -> Iterator[WorkerIdentity]:
-    """Hold one of this home's node names for as long as the context lasts."""
+    """Claim a free node name of this home, until the context ends.
+
+    Raises:
+        RuntimeError: If all node names of the home are in use.
+    """
     host = this_host()
     locks = home / "nodes"
     disk_name = disk_id_of(home)
@@ -77,9 +81,9 @@ def claimed_identity(home: Path) -> Iterator[WorkerIdentity]:
 
 
 def this_host() -> str:
-    """This machine until it boots again, and the PID namespace on it.
+    """An id of this machine until its next boot, with the PID namespace.
 
-    The hostname alone does not tell containers, or virtual machines made of one image, apart.
+    The hostname alone does not distinguish containers, or virtual machines made from one image.
     """
     name = socket.gethostname()
     try:
@@ -90,10 +94,10 @@ def this_host() -> str:
 
 
 def disk_id_of(home: Path) -> str:
-    """The name of the disk that a home is on, made by the first who asks.
+    """The id of the disk that a home is on; the first call creates it.
 
-    Not the path: other machines' homes are at the same one.  Nor the hostname, of which it only
-    begins with the first: a container that is made anew has another.
+    It is not the path, which is the same on other machines.  It starts with the hostname of the
+    first call, but stays when the hostname changes, as in a container that is created again.
     """
     file = _disk_file(home)
     (home / "nodes").mkdir(parents=True, exist_ok=True)
@@ -106,7 +110,7 @@ def disk_id_of(home: Path) -> str:
         with staged_file.open("w") as new:
             new.write(f"{new_id}\n")
             new.flush()
-            # A name that is forgotten in a power cut would be another after it.
+            # If a power cut lost the file, the next start would create another id.
             os.fsync(new.fileno())
         staged_file.replace(file)
         return new_id
@@ -117,10 +121,10 @@ def _disk_file(home: Path) -> Path:
 
 
 def _record_holder(lock: IO[str], worker_id: str) -> str | None:
-    """Note in the lock who holds it now.
+    """Record the holder of a lock in its file.
 
     Returns:
-        Who held it before; `None` if the note came here with a copy of the file.
+        The previous holder; `None` if there was none, or if the file is a copy.
     """
     status = os.fstat(lock.fileno())
     file_id = f"{status.st_dev}:{status.st_ino}"

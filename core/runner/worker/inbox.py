@@ -1,9 +1,9 @@
 """A worker's inbox: messages addressed to it, delivered to the attempts that it executes.
 
-The rows of `worker_messages` are the truth.  A notification on the worker's own channel says
-that there are new ones; so does the worker's heartbeat, so that one that got lost costs seconds.
-A message is marked only after it was delivered: it can be delivered twice, and every handler
-is idempotent.
+The rows of `worker_messages` are the truth.  A notification on the worker's own channel announces
+new rows.  The worker's heartbeat checks for them too, so a lost notification costs only seconds.
+A message is marked after it was delivered, so it can be delivered twice: every handler must be
+idempotent.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ log = logging.getLogger(__name__)
 
 Handler = Callable[[Attempt, WorkerMessage], Awaitable[None]]
 
-# A delivery that hangs on a dead connection is given up; the next one has another connection.
+# A delivery that hangs on a dead connection is abandoned; the next one uses another connection.
 _DELIVERY_LIMIT = timedelta(seconds=8)
-# How often the listening connection is asked for a sign of life.  A dead one costs no more than
-# the time to the next heartbeat, which reads the inbox too.
+# How often the listening connection is probed.  A dead one delays messages only until the next
+# heartbeat, which checks the inbox too.
 _PROBE_INTERVAL = timedelta(seconds=60)
 _LISTEN_PAUSE_SECONDS = 1.0
 
@@ -44,7 +44,7 @@ async def _force_kill(attempt: Attempt, message: WorkerMessage) -> None:
     attempt.stop.request_kill(force=True, is_superseded=message.is_superseded)
 
 
-# What each kind does to the attempt that it is about.
+# The handler of each kind of message.
 HANDLERS: Mapping[WorkerMessageKind, Handler] = MappingProxyType(
     {
         WorkerMessageKind.KILL: _kill,
@@ -58,9 +58,9 @@ class Inbox:
     """The inbox of one worker.
 
     Attributes:
-        lease: Knows the attempts that the worker executes; a new one wakes the inbox, since a
-            message about it can be there before it.
-        handlers: By kind.
+        lease: Knows the attempts that the worker executes.  A new attempt wakes the inbox, since
+            a message about it may have arrived before.
+        handlers: The handlers by kind of message.
     """
 
     context: ServiceContext
@@ -76,14 +76,14 @@ class Inbox:
             group.create_task(self._deliver_when_woken(), name="inbox")
 
     def wake(self) -> None:
-        """Read the rows soon."""
+        """Make `run` read the rows soon."""
         self.lease.inbox_check_needed.set()
 
     async def deliver(self) -> None:
-        """Deliver what is there now, once.
+        """Deliver all present messages once.
 
         Raises:
-            Unavailable: If the database cannot be reached; what was not marked is read again.
+            Unavailable: If the database cannot be reached; unmarked messages are read again.
         """
         async with self.context.transaction() as session:
             messages = await worker_messages.unhandled(session, self.worker_id)
@@ -107,7 +107,7 @@ class Inbox:
                 outcomes[message.id] = MessageOutcome.HANDLED
         async with self.context.transaction() as session:
             for message in without_attempt:
-                # One that has begun in the database and not yet here gets it when it has.
+                # An attempt that has begun in the database, but not here yet, gets it later.
                 if not await attempts.is_open(
                     session, message.run_id, message.attempt, worker_id=self.worker_id
                 ):
@@ -121,7 +121,7 @@ class Inbox:
                 await worker_messages.mark_handled(session, outcomes, now=self.context.clock())
 
     async def _handle(self, attempt: Attempt, message: WorkerMessage) -> bool:
-        """Deliver one; whether it worked.  If not, it is tried again while the attempt lasts."""
+        """Deliver one message; return whether it worked.  Otherwise a later delivery retries it."""
         run_id = attempt.run.run_id
         log.info(
             "%s: message %s (%s)",
@@ -133,7 +133,7 @@ class Inbox:
         try:
             await self.handlers[WorkerMessageKind(message.kind)](attempt, message)
         except Exception:
-            # One message that cannot be handled must keep no other from it.
+            # One failure must not prevent the delivery of other messages.
             log.exception(
                 "%s: message %s not handled",
                 run_id,
@@ -150,7 +150,7 @@ class Inbox:
             try:
                 await self._calls.call(self.deliver(), limit=_DELIVERY_LIMIT, name="deliver")
             except (Unavailable, TimeoutError):
-                # The heartbeat wakes it when the database answers.
+                # The heartbeat wakes the inbox when the database answers again.
                 log.warning(
                     "inbox not read: the database is unreachable",
                     extra={"event": "inbox.read_failed", "worker_id": self.worker_id},
@@ -171,7 +171,7 @@ class Inbox:
                     async for _ in notifications:
                         self.wake()
             except Exception:
-                # Without it the heartbeat still reads the inbox.
+                # Without notifications the heartbeat still checks the inbox.
                 log.exception(
                     "the inbox cannot listen; it tries again",
                     extra={"event": "inbox.listen_failed", "worker_id": self.worker_id},

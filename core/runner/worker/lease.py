@@ -1,4 +1,4 @@
-"""A worker's lease on its runs: renewed by its heartbeat; without it agents stand still.
+"""A worker's lease on its attempts: its heartbeat renews it; without it agents are paused.
 
 See docs/decisions/0004-lease.md.
 """
@@ -22,22 +22,22 @@ from core.runner.execution.attempt import Attempt
 
 log = logging.getLogger(__name__)
 
-# Before anybody may take a run over its agent stands still for this much longer.
+# For at least so long an agent is paused before another worker may take over its run.
 _MARGIN = timedelta(seconds=15)
-# How long the heartbeat may fail while agents work on.
+# How long agents continue to work while the heartbeat fails.
 FENCE_AFTER = STALLED_AFTER - _MARGIN
 _CHECK_INTERVAL = timedelta(seconds=1)
 
-# A run and the attempt at it.
+# (Row id of the run, number of the attempt).
 AttemptKey = tuple[UUID, int]
 
 
 class Lease:
-    """The attempts this worker executes, and when the database last said that they are its own.
+    """The attempts that this worker executes, and when the database last confirmed them.
 
     Attributes:
-        inbox_check_needed: Set when an attempt begins here: a message about it may have come
-            before it.
+        inbox_check_needed: Set when an attempt begins here, since a message about it may have
+            arrived before.
     """
 
     def __init__(
@@ -54,13 +54,13 @@ class Lease:
         self._attempts: dict[AttemptKey, Attempt] = {}
         self._paused: dict[AttemptKey, ProcessTree] = {}
         self._renewed_at = boottime_seconds()
-        # Pausing and resuming take turns: the later one must be the last to act.
+        # Pausing and resuming exclude each other, so that the later decision takes effect last.
         self._pause_lock = asyncio.Lock()
         self.inbox_check_needed = asyncio.Event()
 
     @property
     def executing(self) -> frozenset[AttemptKey]:
-        """What this worker executes now."""
+        """The attempts that this worker executes now."""
         return frozenset(self._attempts)
 
     def holds(self, run: Run) -> bool:
@@ -68,12 +68,12 @@ class Lease:
         return (run.id, run.attempt) in self._attempts
 
     def find(self, run_id: UUID, attempt: int) -> Attempt | None:
-        """An attempt that this worker executes."""
+        """The attempt with this key, if this worker executes it."""
         return self._attempts.get((run_id, attempt))
 
     @property
     def paused(self) -> frozenset[AttemptKey]:
-        """Those whose agents stand still."""
+        """The attempts whose agents are paused."""
         return frozenset(self._paused)
 
     @contextmanager
@@ -89,16 +89,16 @@ class Lease:
             self._paused.pop(key, None)
 
     async def renew(self, own: frozenset[AttemptKey], *, queried_at: float) -> None:
-        """Go on with what is still this worker's own, and let go of what is not.
+        """Renew the lease: resume paused agents of confirmed attempts, and release the others.
 
         Args:
-            own: Attempts that the database confirmed.
-            queried_at: When it was asked, in `boottime_seconds`.
+            own: The attempts that the database confirmed.
+            queried_at: When the query began, in `boottime_seconds`.
         """
         self._renewed_at = max(self._renewed_at, queried_at)
         async with self._pause_lock:
             for key in own & self._paused.keys():
-                # It may have ended while another one was told to go on.
+                # It may have ended while another agent was resumed.
                 tree = self._paused.pop(key, None)
                 if tree is not None:
                     await self._resume(tree)
@@ -113,21 +113,21 @@ class Lease:
                     )
         for key, attempt in list(self._attempts.items()):
             if key not in own and attempt.cause is None:
-                # The next write is refused if it was taken over, and that ends the agent.
+                # If it was taken over, this makes its next write fail, which stops the agent.
                 attempt.has_changes.set()
 
     async def watch(self) -> None:
-        """Pause agents while the lease is not renewed, until cancelled."""
+        """Pause agents whenever the lease has expired, until cancelled."""
         while True:
             try:
                 await self.pause_if_expired()
             except Exception:
-                # The next look tries again; without any, agents would work on without a lease.
+                # The next check tries again; without checks agents would work without a lease.
                 log.exception("agents could not be paused", extra={"event": "agents.pause_failed"})
             await asyncio.sleep(self._check_seconds)
 
     async def pause_if_expired(self) -> None:
-        """Pause what works without a lease."""
+        """Pause all agents, if the lease has expired."""
         async with self._pause_lock:
             for key, attempt in list(self._attempts.items()):
                 silent_for = boottime_seconds() - self._renewed_at
@@ -155,7 +155,7 @@ class Lease:
 
 
 def boottime_seconds() -> float:
-    """A clock that nobody sets, and that counts while the machine sleeps."""
+    """A monotonic clock in seconds that also counts while the machine is suspended."""
     if sys.platform == "linux":
         return time.clock_gettime(time.CLOCK_BOOTTIME)
     return time.monotonic()

@@ -1,8 +1,9 @@
-"""Admission: which pending runs are handed to workers, so that the fleet's caps hold.
+"""Admission: which pending runs get a job, so that the fleet's caps hold.
 
-A run that waits is a row without a job.  Whoever adds, ends, requeues or re-caps runs calls
-`admit` as the last act of the same transaction: the check and what changes its outcome are
-one.  A slow poll (`AdmissionService.keep`) calls it too, so that a lost call heals.
+A run that waits for admission is a row without a job.  Code that adds, ends or requeues runs, or
+changes caps, calls `admit` last in the same transaction, so that the check and the change are
+committed together.  A periodic job (`AdmissionService.admit_waiting`) calls it too, in case that
+a call was lost.
 """
 
 from __future__ import annotations
@@ -28,31 +29,31 @@ from core.workspace.source import parse_source
 
 log = logging.getLogger(__name__)
 
-# Slack takes 44 updates of messages a minute, and those about live runs matter more.  So only the
-# head of the queue is drawn again after each move at once, the next ones less often; those behind
-# follow when nothing else has to be drawn (the redraw loop's idle refresh).
+# Slack allows 44 updates of messages a minute, and those of running runs matter more.  So after a
+# move only the first runs of the queue are redrawn at once, and the next ones less often.  The
+# rest follow when nothing else has to be drawn (the idle refresh of the redraw loop).
 _ALWAYS_ANNOUNCED = 3
 _MAX_ANNOUNCED = 20
 _ANNOUNCE_AGAIN_AFTER = timedelta(seconds=30)
 _NO_CAPS = Caps()
-# When a pending run was last drawn again for its position, the position, the cap that held it
-# then, and whether there was a worker.
+# What was last announced about a pending run: the time, its position, the cap that held it back,
+# and whether a worker was available.
 AnnouncedPosition = tuple[datetime, int, QueueReason | None, bool]
 
 
 async def admit(session: AsyncSession, *, now: datetime) -> list[Run]:
-    """Hand to workers the pending runs that fit the caps, and note what keeps the others.
+    """Give jobs to the pending runs that fit the caps, and record what holds back the others.
 
-    To be called last in a transaction: with caps it holds a lock of the whole fleet until
-    the commit.  Without caps it takes none, and hands over whatever waits.
+    Call it last in a transaction: with caps it holds a lock of the whole fleet until the commit.
+    Without caps it takes no lock, and admits all waiting runs.
 
     Returns:
-        The runs that were handed over, as they now stand.
+        The admitted runs.
     """
     if await cap_rows.read(session) == _NO_CAPS:
         return await _dispatch_runs(session, None, now)
     await pending.lock_admission(session)
-    # Read again: whoever had the lock before may have changed the caps.
+    # Read again: the previous holder of the lock may have changed the caps.
     caps = await cap_rows.read(session)
     all_runs = await _admission_runs(session)
     decision = decide(all_runs, caps)
@@ -81,7 +82,7 @@ async def _admission_runs(session: AsyncSession) -> list[AdmissionRun]:
 
 @lru_cache(maxsize=1024)
 def repository_key(named: str | None) -> str | None:
-    """One name for a repository, over https, over ssh and however it is spelled."""
+    """The same key for all spellings of a repository's address, over https, ssh or as a path."""
     if named is None:
         return None
     try:
@@ -100,7 +101,7 @@ def repository_key(named: str | None) -> str | None:
 
 
 async def current_holds(session: AsyncSession, waiting: Sequence[Run]) -> Mapping[str, Hold]:
-    """What keeps those of the runs that a cap keeps, with the figures of now."""
+    """For each run that a cap holds back: the cap, and how much of it is in use now."""
     held_runs = [run for run in waiting if run.status is RunStatus.PENDING and run.queue_reason]
     if not held_runs:
         return {}
@@ -119,25 +120,25 @@ async def current_holds(session: AsyncSession, waiting: Sequence[Run]) -> Mappin
 
 
 async def has_available_worker(session: AsyncSession) -> bool:
-    """Whether some worker takes jobs."""
+    """Whether at least one worker takes jobs."""
     return await pending.has_available_worker(session, max_silence=STALLED_AFTER)
 
 
 @dataclass
 class AdmissionService:
-    """The caps, and the line's upkeep.
+    """Changes the caps, and admits and announces waiting runs periodically.
 
     Attributes:
-        announced: What was last shown of the line's head: when, which place, what keeps it.
+        announced: What was last announced about the first runs of the queue, by run id.
     """
 
     context: ServiceContext
     announced: dict[str, AnnouncedPosition] = field(default_factory=dict)
 
     async def set_caps(self, caps: Caps) -> None:
-        """Let these be the caps of the whole fleet, and admit what fits them.
+        """Set the caps of the whole fleet, and admit the runs that fit them.
 
-        Runs that are live keep on, also where there are more of them than a new cap allows.
+        Running runs continue, even if there are more of them than a new cap allows.
 
         Raises:
             Unavailable: If the database cannot be reached.
@@ -161,10 +162,10 @@ class AdmissionService:
             await admit(session, now=now)
 
     async def admit_waiting(self) -> list[Run]:
-        """Admit what a lost call left waiting, and have the head of the queue drawn again.
+        """Admit runs that a lost call left waiting, and redraw the first runs of the queue.
 
         Returns:
-            The runs that were handed over.
+            The admitted runs.
 
         Raises:
             Unavailable: If the database cannot be reached.
@@ -191,7 +192,7 @@ class AdmissionService:
         *,
         is_worker_available: bool,
     ) -> dict[str, AnnouncedPosition]:
-        """Runs that are to be drawn again for a new position or another reason."""
+        """The runs to redraw, because their position or what holds them back has changed."""
         self.announced = {
             run_id: announced for run_id, announced in self.announced.items() if run_id in head
         }

@@ -1,4 +1,4 @@
-"""Transactions of services: opened here, refused acts audited here."""
+"""The context of services: transactions, permissions, and the audit of refusals."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Clock = Callable[[], datetime]
 
 
 class NotAllowed(Forbidden):
-    """The person's role does not allow the act.
+    """The person's role does not allow the action.
 
     Attributes:
-        run: The run it was about, if it was about one.
-        is_foreign: Whether that run is somebody else's: then another role than the present one
-            is not all that is missing.
+        run: The run that the action is about, if any.
+        is_foreign: Whether that run belongs to somebody else; then a role may allow the action
+            for the person's own runs, but not for this one.
     """
 
     code = "not_allowed"
@@ -51,16 +51,16 @@ class NotAllowed(Forbidden):
 
 @dataclass(frozen=True)
 class ServiceContext:
-    """What every service needs to open a transaction and to decide."""
+    """What every service needs: the database and the clock."""
 
     database: Database
     clock: Clock
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
-        """Open one transaction, committed at the end.
+        """Open a transaction, and commit it at the end.
 
-        A `NotAllowed` rolls it back and is then audited in a transaction of its own.
+        A `NotAllowed` rolls it back, and is then audited in a transaction of its own.
 
         Raises:
             Unavailable: If the database cannot be reached.
@@ -88,7 +88,7 @@ class ServiceContext:
         run: Run | None = None,
         reason: str | None = None,
     ) -> None:
-        """Write one line of the audit log in a transaction of its own."""
+        """Write an entry of the audit log, in a transaction of its own."""
         with translate_errors():
             async with self.database.sessions.begin() as session:
                 await audit.record(
@@ -109,7 +109,7 @@ def audit_entry(
     reason: str | None = None,
     **details: object,
 ) -> AuditEntry:
-    """An audit line about an act on a run."""
+    """An audit entry about an action, on a run if one is given."""
     return AuditEntry(
         at=now,
         actor=actor,
@@ -122,6 +122,6 @@ def audit_entry(
 
 
 def require_permission(actor: Actor, action: Action, run: Run | None = None) -> None:
-    """Raise `NotAllowed` unless the person may do this."""
+    """Raise `NotAllowed` unless the person may do this action."""
     if not is_allowed(actor, action, run):
         raise NotAllowed(actor, action, run)

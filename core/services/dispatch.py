@@ -1,4 +1,4 @@
-"""Which queue a run's job goes to: its session's workspace lives on one node's disk."""
+"""The choice of a queue for a run's job: preferably the node with the session's workspace."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from core.store.fleet import workers
 from core.store.runs import runs
 from core.store.sessions import sessions
 
-# A node silent for this long has missed two heartbeats and is not waited for.
+# A node without a heartbeat for so long has missed two; jobs do not wait for it.
 _MAX_HEARTBEAT_AGE = 2.5 * HEARTBEAT_INTERVAL
-# How long a job waits for the node that holds its workspace before anybody may take it; the
-# look for such jobs comes with a worker's heartbeat, so it can be 5 s more.
+# How long a job waits for the node that holds its workspace before any worker may take it.  The
+# check for such jobs comes with a worker's heartbeat, so it can take 5 s more.
 AFFINITY_WAIT = timedelta(seconds=4)
 
 
 async def dispatch_run(session: AsyncSession, run: Run, *, now: datetime) -> Run:
-    """Give a pending run to the workers: make its job and note it in the row.
+    """Enqueue the job of a pending run, and record it in the row.
 
-    The job goes to the node that holds the session's workspace, if that takes jobs and has a
-    slot free; else to whoever is free first.
+    The job goes to the node that holds the session's workspace, if that node takes jobs and has
+    a free slot; otherwise to the first free worker.
     """
     job_id = await jobs.enqueue(
         session,
         run_id=run.run_id,
         attempt=run.attempt,
         session_id=run.session_id,
-        # Of equals the one that had begun goes first: the engine's order is priority, then job.
+        # The engine orders by priority, then by job.  Of equal runs those that had begun go first.
         priority=2 * run.priority + (run.attempt > 1),
         queue=await _queue_for(session, run, now),
     )
@@ -39,12 +39,12 @@ async def dispatch_run(session: AsyncSession, run: Run, *, now: datetime) -> Run
 
 
 async def release_waiting_jobs(session: AsyncSession, *, now: datetime) -> int:
-    """Let anybody take the jobs whose own node has not taken them, or is gone.
+    """Let any worker take the jobs whose preferred node has not taken them, or is gone.
 
-    A job keeps its id, so there is never a second one for an attempt.
+    A job keeps its id, so an attempt never has two jobs.
 
     Returns:
-        How many were released.
+        The number of released jobs.
     """
     nodes = {
         worker.node

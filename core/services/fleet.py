@@ -1,4 +1,4 @@
-"""The fleet as it stands, for whoever may look."""
+"""The present state of the fleet."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from core.domain.fleet.workers import FleetSnapshot
 from core.services.context import ServiceContext, require_permission
 from core.store.fleet import workers
 
-# A worker that went is listed for so long: who looks wants to know what became of it.
+# A stopped worker stays in the list for so long, so that people can see what became of it.
 GONE_WORKERS_SHOWN_FOR = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
 class FleetService:
-    """Who executes runs."""
+    """Reads the workers of the fleet."""
 
     context: ServiceContext
 
     async def workers(self, *, by: Actor) -> FleetSnapshot:
-        """The workers there are, and those that went a while ago.
+        """The present workers, and those that stopped a while ago.
 
         Raises:
-            Refused: If the person may not look.
+            NotAllowed: If the person may not view runs.
             Unavailable: If the database cannot be reached.
         """
         now = self.context.clock()

@@ -1,4 +1,4 @@
-"""What is kept only for a while, cleared away."""
+"""Housekeeping: deletion of expired rows."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from core.store.slack import deliveries
 
 log = logging.getLogger(__name__)
 
-# Slack sends an event again for up to 24 hours; a key has to be known for longer.
+# Longer than the 24 hours for which Slack may send an event again.
 DELIVERY_RETENTION = timedelta(days=7)
-# The engine's own record of a job; the run's row has everything that matters.
+# Finished jobs of the engine; the run's row has everything that matters later.
 JOB_RETENTION = timedelta(days=7)
-# Workers that went; their runs have their names on for ever.
+# Stopped workers; their runs keep the worker's id for ever.
 WORKER_RETENTION = timedelta(days=7)
-# Messages to workers: kept to investigate a kill; a worker reads its own within seconds.
+# Workers read their messages within seconds; later they only help to investigate a kill.
 MESSAGE_RETENTION = timedelta(days=1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeletedCounts:
-    """How many of each were deleted."""
+    """The numbers of deleted rows."""
 
     deliveries: int
     jobs: int
@@ -41,12 +41,12 @@ class DeletedCounts:
 
 @dataclass(frozen=True)
 class HousekeepingService:
-    """Clears away."""
+    """Deletes expired rows."""
 
     context: ServiceContext
 
     async def delete_expired(self) -> DeletedCounts:
-        """Delete what is past its time.
+        """Delete all rows that have expired.
 
         Raises:
             Unavailable: If the database cannot be reached.
@@ -74,5 +74,5 @@ class HousekeepingService:
         return deleted
 
     def leadership(self) -> AbstractAsyncContextManager[leadership.Leadership]:
-        """Wait to be the one that keeps the clock; its `lost` event says when that is over."""
+        """Wait until this process leads the clock jobs; the `lost` event says when that ends."""
         return leadership.leadership(self.context.database.dsn, AdvisoryLock.SCHEDULER)

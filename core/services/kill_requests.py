@@ -1,4 +1,4 @@
-"""The request to kill one run: what it changes, step by step, in the caller's transaction."""
+"""Requests to kill one run, recorded in the caller's transaction."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class AlreadyEnded(Conflict):
 
 
 async def find_killable(session: AsyncSession, target: str, by: Actor) -> Run:
-    """The run with this id or prefix, if the person may kill it; it may have ended.
+    """Find the run with this id or prefix, if the person may kill it; it may have ended.
 
     Raises:
         RunNotFound: If no run has this id.
@@ -52,13 +52,14 @@ async def find_killable(session: AsyncSession, target: str, by: Actor) -> Run:
 async def request_kill(
     session: AsyncSession, run: Run, request: KillRequest, *, by: Actor, now: datetime
 ) -> Termination:
-    """Record the request to kill a live run, and pass it on; the caller has checked the right.
+    """Record the request to kill a live run, and send it to the run's worker.
 
-    A pending run of which no process is left is ended here.  It may admit other runs, so
-    nothing may be written after it in the same transaction.
+    The caller has checked the permission.  A pending run without processes is ended at once.
+    This may admit other runs, so call it last in a transaction.
 
     Raises:
-        RunNotFound, IllegalTransition: If the run was deleted or ended meanwhile.
+        RunNotFound: If the run was deleted meanwhile.
+        IllegalTransition: If it ended meanwhile.
     """
     # Locks the row: the run neither begins nor ends before the commit.
     run = await runs.request_kill(session, run.run_id, now=now)
@@ -75,7 +76,7 @@ async def request_kill(
 async def _record(
     session: AsyncSession, run: Run, request: KillRequest, by: Actor, now: datetime
 ) -> Termination:
-    """Open the run's termination or join the open one, and write the audit line once."""
+    """Open a termination of the run or join the open one, and audit the request once."""
     termination = await terminations.open_or_join(
         session,
         Termination(
@@ -99,7 +100,7 @@ async def _record(
 
 
 async def _has_no_process(session: AsyncSession, run: Run) -> bool:
-    """Whether a run never ran, or what ran of it was proven gone when it was handed over."""
+    """Whether a run is pending, and all its earlier attempts are proven gone."""
     if run.status is not RunStatus.PENDING:
         return False
     return not await attempts.unchecked_hosts(session, run.id)
@@ -108,7 +109,7 @@ async def _has_no_process(session: AsyncSession, run: Run) -> bool:
 async def _end_pending_run(
     session: AsyncSession, run: Run, termination: Termination, by: Actor, now: datetime
 ) -> Termination:
-    """End a run that no worker has; the place it leaves goes to the next one."""
+    """End a run that no worker executes, and admit the next one in its place."""
     confirmed = await terminations.advance(session, termination.id, Phase.CONFIRMED, now=now)
     await runs.finish(session, run.run_id, attempt=None, stop_reason=StopReason.KILLED, now=now)
     await events.append(

@@ -1,4 +1,4 @@
-"""Kills that are asked about first: of somebody else's run, and of many at once."""
+"""Kills that need a confirmation: of somebody else's run, and of many runs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from core.store.runs import run_queries
 
 
 class OperatorsOnly(NotAllowed):
-    """Everybody's runs at once are an operator's to end."""
+    """Only an operator may kill everybody's runs at once."""
 
     code = "operators_only"
 
@@ -41,24 +41,23 @@ class OperatorsOnly(NotAllowed):
 
 @dataclass(frozen=True)
 class KillService:
-    """What is shown before a kill is confirmed, and the end of many runs."""
+    """Previews of kills, and kills of many runs."""
 
     context: ServiceContext
     catalog: Catalog
     runs: RunService
 
     async def kill_or_ask(self, request: KillRequest, *, by: Actor) -> Termination | RunSnapshot:
-        """Kill at once what needs no question, else answer with the run to ask about.
+        """Kill a run at once if that needs no confirmation; otherwise return the run to ask about.
 
-        A question is due before somebody else's run is killed, or an operator hurries a kill
-        of it that is under way.
+        A new kill of somebody else's run needs a confirmation, and so does adding force to one.
 
         Returns:
-            The termination under way; or the live run, with its owner and its cost so far.
+            The termination; or the live run with its owner.
 
         Raises:
             RunNotFound: If no run has this id.
-            Refused: If the run is somebody else's and the person is no operator.
+            NotAllowed: If the run is somebody else's and the person is no operator.
             AlreadyEnded: If it has ended.
             Unavailable: If the database cannot be reached.
         """
@@ -72,13 +71,13 @@ class KillService:
             return RunSnapshot(run=run, owner=owner)
 
     async def preview(self, selection: KillSelection, *, by: Actor) -> KillPreview:
-        """The runs that a selection would end: those of the kind that the person may kill.
+        """The runs that a selection would kill: those that match and that the person may kill.
 
-        With `force` those that are being stopped already are among them, to be hurried.
+        With `force` this includes runs that are being stopped already, to add force.
 
         Raises:
-            UnknownWorkflow: If the selection names none.
-            Refused: If the person may kill no runs, or wants everybody's and is no operator.
+            UnknownWorkflow: If the selection names an unknown workflow.
+            NotAllowed: If the person may not kill runs, or not everybody's.
             Unavailable: If the database cannot be reached.
         """
         run_filter = replace(selection.run_filter, live=True, failed=False)
@@ -115,15 +114,15 @@ class KillService:
         )
 
     async def kill_many(self, request: BulkKillRequest, *, by: Actor) -> BulkKillResult:
-        """End those of the runs that still live and that the person may kill.
+        """Kill those of the runs that are live and that the person may kill.
 
-        Each is a kill of its own, in a transaction of its own, with its termination and its
-        audit line.  Asked twice it kills once: what is being stopped is left to that, unless
-        this wish adds `force` to it.
+        Each kill is a transaction of its own, with its termination and its audit entry.  It is
+        idempotent: a run that is being stopped already is skipped, unless this request adds
+        `force`.
 
         Raises:
-            BadRequest: If the request names no runs, or more than were ever offered at once.
-            Unavailable: If the database cannot be reached; asking again is safe.
+            BadRequest: If the request names no runs, or more than a preview ever lists.
+            Unavailable: If the database cannot be reached; repeating the request is safe.
         """
         request.check()
         run_ids = tuple(dict.fromkeys(request.run_ids))
@@ -135,13 +134,13 @@ class KillService:
             "already_ended": [],
             "forbidden": [],
         }
-        # Those that wait first: a running one that ends would let them begin.
+        # Pending runs first: otherwise the end of a running one would let them begin.
         for run_id in sorted(run_ids, key=lambda one: _is_running(known.get(one))):
             outcomes[await self._kill(known.get(run_id), request, by)].append(run_id)
         return BulkKillResult(**{name: tuple(found) for name, found in outcomes.items()})
 
     async def _kill(self, run: Run | None, request: BulkKillRequest, by: Actor) -> str:
-        """End one of many; answers the field of the outcome it belongs to."""
+        """Kill one of many runs; return the field of `BulkKillResult` that it belongs to."""
         if run is None or not run.is_live:
             return "already_ended"
         if run.kill_requested_at is not None and not request.force:
@@ -158,7 +157,7 @@ class KillService:
         except NotAllowed:
             return "forbidden"
         except Conflict:
-            # It ended between the look and the wish.
+            # It ended after it was read.
             return "already_ended"
         if kill.requested_at >= began:
             return "requested"
@@ -166,7 +165,7 @@ class KillService:
 
 
 def _needs_question(run: Run, request: KillRequest, by: Actor) -> bool:
-    """Whether a person confirms this kill first; to join one under way needs no question."""
+    """Whether a person must confirm this kill first; joining an open kill needs no question."""
     is_own = run.user_id is not None and run.user_id == by.user_id
     is_new = run.kill_requested_at is None
     return not is_own and (is_new or request.force)

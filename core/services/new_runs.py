@@ -1,4 +1,4 @@
-"""A new run: made from a request, and written with all that belongs to it."""
+"""New runs: built from a request, and written with everything that belongs to them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from core.store.sessions import messages, sessions
 
 
 class OtherRepository(BadRequest):
-    """The session to go on with works on another repository than the one that is named."""
+    """The request names another repository than that of the session to continue."""
 
     code = "other_repository"
 
@@ -49,17 +49,16 @@ def run_for_start(
     now: datetime,
     default_on_worker_lost: OnWorkerLost = OnWorkerLost.RESUME,
 ) -> Run:
-    """The run a start asks for; it heads a thread of its own.
+    """Build the run for a start request; it gets a thread of its own.
 
     Args:
-        request: What was asked for; what it leaves open is the definition's or the session's.
-        definition: Of the workflow.
+        request: The request; what it leaves open comes from the definition or the session.
+        definition: The definition of the workflow.
         conversation: The session that the run belongs to.
         previous: The session's newest run, if it has one.
-        by: Whose run it is.
+        by: The owner of the run.
         now: The present time.
-        default_on_worker_lost: For a definition that does not say what becomes of a run whose
-            worker died.
+        default_on_worker_lost: What happens if the worker dies, if the definition does not say.
     """
     place = request.place
     return replace(
@@ -91,10 +90,10 @@ def run_for_continue(
     now: datetime,
     default_on_worker_lost: OnWorkerLost = OnWorkerLost.RESUME,
 ) -> Run:
-    """The run that goes on after another one, in its thread if that has one.
+    """Build the run that continues another one, in the same thread if that has one.
 
-    `place` is for the thread of a run whose predecessor has none; the other arguments are as
-    in `run_for_start`.
+    `place` is where the thread goes if the previous run has none.  The other arguments are as in
+    `run_for_start`.
     """
     task = (request.message or "").strip() or CONTINUE_PROMPT
     run = replace(
@@ -112,7 +111,7 @@ def run_for_continue(
         workspace_id=previous.workspace_id,
         workspace_path=previous.workspace_path,
         priority=previous.priority,
-        # One continuation per leg, whoever asks and however often.
+        # One continuation per run, however often and by whom it is requested.
         request_key=f"continue:{previous.run_id}",
         on_worker_lost=definition.on_worker_lost or default_on_worker_lost,
     )
@@ -133,7 +132,7 @@ def run_for_continue(
 def _pending_run(
     definition: WorkflowDefinition, task: str, session_id: UUID, *, by: Actor, now: datetime
 ) -> Run:
-    """A run with ids of its own and what every new run has, and nothing else."""
+    """A new run with its ids and the fields that every new run has."""
     identity = uuid4()
     run_id = RUN_ID_PREFIX + identity.hex[:12]
     return Run(
@@ -158,12 +157,15 @@ async def find_or_create_session(
     by: Actor,
     now: datetime,
 ) -> tuple[Session, Run | None]:
-    """The session a start belongs to, and its newest leg if it had one.
+    """Find or create the session of a start request.
+
+    Returns:
+        The session, and its newest run if it has one.
 
     Raises:
         SessionBusy: If the named session has a live run.
-        NotAllowed: If it is somebody else's.
-        BadRequest: If it works on another repository.
+        NotAllowed: If it belongs to somebody else.
+        OtherRepository: If it works on another repository.
     """
     if request.session_name is not None:
         found = await sessions.find_by_name(session, request.session_name, user_id=by.user_id)
@@ -201,11 +203,11 @@ async def _latest_run_of_idle_session(
 async def create_run(
     session: AsyncSession, run: Run, kind: MessageType, *, by: Actor
 ) -> StartResult:
-    """Write a new run, its first message, its event, its audit line, and its job if it may go.
+    """Write a new run with its first message, event and audit entry, and admit it if it fits.
 
     Raises:
         AlreadyRequested: If this request has started a run before.
-        SessionBusy: If the session got a live run meanwhile.
+        SessionBusy: If the session has a live run by now.
     """
     await runs.add(session, run)
     await messages.add(
@@ -239,7 +241,7 @@ async def create_run(
 
 
 async def start_result(session: AsyncSession, run: Run, *, is_new: bool) -> StartResult:
-    """The answer about a run, with its place in the queue while it waits."""
+    """The result of a start, with the queue position while the run is pending."""
     position = None
     if run.status is RunStatus.PENDING:
         position = await pending.queue_position(session, run.run_id)

@@ -1,4 +1,4 @@
-"""People: who acts, with our own id of them; and refusals that no run service saw."""
+"""People who act: their own ids and roles, and the audit of refusals."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from core.store import users
 
 @dataclass(frozen=True)
 class PeopleService:
-    """Known people."""
+    """Registers people, and audits refusals."""
 
     context: ServiceContext
 
     async def ensure_actor(self, identity: Identity, *, role: Role) -> Actor:
-        """Somebody as an actor with the role they hold here and now.
+        """The actor for an identity, with the given role.
 
-        A member of a Slack workspace has a row, which is made at the first meeting.  Others have
-        none yet: they act without owning anything.
+        A member of a Slack workspace has a row in `users`, created at the first request.  Other
+        identities have no row and own no runs.
 
         Raises:
             Unavailable: If the database cannot be reached.
@@ -38,7 +38,7 @@ class PeopleService:
     async def audit_refusal(
         self, actor: Actor, action: Action, *, reason: str, run: Run | None = None
     ) -> None:
-        """Audit a refusal that was decided outside (wrong team, guest, channel…)."""
+        """Audit a refusal that a surface decided (wrong team, guest, channel…)."""
         await self.context.audit(actor, action, allowed=False, run=run, reason=reason)
 
     async def _user_id(self, identity: Identity) -> UUID | None:

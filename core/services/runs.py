@@ -1,4 +1,4 @@
-"""What a person can do with runs: start, continue, kill, look."""
+"""What a person can do with runs: start, continue, kill and view them."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ class CredentialsInAddress(BadRequest):
 
 @dataclass(frozen=True)
 class RunService:
-    """The acts on runs.  Each method is one transaction.
+    """The actions on runs.  Each method is one transaction.
 
     Attributes:
-        on_worker_lost: What becomes of a run whose worker died, where its workflow does not say.
+        on_worker_lost: What happens to a run whose worker died, if its workflow does not say.
     """
 
     context: ServiceContext
@@ -69,18 +69,18 @@ class RunService:
 
     @property
     def workflows(self) -> tuple[WorkflowDefinition, ...]:
-        """All definitions, by name."""
+        """All workflow definitions, sorted by name."""
         return self.catalog.all
 
     async def start(self, request: StartRequest, *, by: Actor) -> StartResult:
-        """Start a workflow: row, first message and job land together or not at all.
+        """Start a workflow; row, first message and job are written all or nothing.
 
-        Asking again with the same `request_key` answers with the run of the first time.
+        A repeated request with the same `request_key` returns the run of the first one.
 
         Raises:
-            BadRequest: If the request makes no sense.
+            BadRequest: If the request is not valid.
             UnknownWorkflow: If no definition has that name.
-            Refused: If the person may not start runs.
+            NotAllowed: If the person may not start runs.
             SessionBusy: If the named session has a live run.
             Unavailable: If the database cannot be reached.
         """
@@ -117,15 +117,14 @@ class RunService:
     async def continue_run(
         self, request: ContinueRequest, *, by: Actor, place: Place | None = None
     ) -> StartResult:
-        """Go on with an ended run's session in a new leg: same conversation, same workspace.
+        """Continue the session of an ended run in a new run: same conversation, same workspace.
 
-        Two clicks start one leg: a run has at most one continuation, and asking again
-        answers with it.
+        A run has at most one continuation: a repeated request returns the existing one.
 
         Raises:
-            RunNotFound: If neither a run nor a session is called that.
-            Refused: If the run is somebody else's and the person is no operator.
-            SessionBusy: If the session's newest run still lives.
+            RunNotFound: If neither a run nor a session has that id or name.
+            NotAllowed: If the run is somebody else's and the person is no operator.
+            SessionBusy: If the session's newest run is live.
             BadRequest: If the number of turns is out of bounds.
             Unavailable: If the database cannot be reached.
         """
@@ -147,7 +146,7 @@ class RunService:
             session_runs = await run_queries.legs_of_session(session, target_run.session_id)
             newest = session_runs[-1]
             if target_run.id != newest.id:
-                # Continued before: a second click, or the button of an old message.
+                # It was continued before: a repeated click, or the button of an old message.
                 continuation = next(
                     (leg for leg in session_runs if leg.parent_run_id == target_run.id), None
                 )
@@ -169,21 +168,21 @@ class RunService:
             return await new_runs.create_run(session, run, MessageType.INTERVENTION, by=by)
 
     async def _repeat_answer(self, run_id: str) -> StartResult:
-        """The answer to a request that another delivery of it has just answered."""
+        """The result of a request that was just handled under the same key."""
         async with self.context.transaction() as session:
             return await new_runs.start_result(
                 session, await run_queries.get(session, run_id), is_new=False
             )
 
     async def kill(self, request: KillRequest, *, by: Actor) -> Termination:
-        """Ask for the end of a run; the worker that holds it climbs the ladder.
+        """Request the kill of a run; the worker that executes it ends the processes.
 
-        A run that waits, and of which nothing is left running, is ended here and now.
-        Asking again answers with the termination under way (and may add `force` to it).
+        A pending run without processes is ended at once.  A repeated request returns the open
+        termination, and may add `force` to it.
 
         Raises:
             RunNotFound: If no run has this id.
-            Refused: If the run is somebody else's and the person is no operator.
+            NotAllowed: If the run is somebody else's and the person is no operator.
             AlreadyEnded: If it has ended.
             Unavailable: If the database cannot be reached.
         """
@@ -197,11 +196,11 @@ class RunService:
             return latest
 
     async def snapshot(self, target: str, *, by: Actor) -> RunSnapshot:
-        """A run with all that belongs to it.
+        """A run with everything that belongs to it.
 
         Raises:
             RunNotFound: If no run has this id.
-            Refused: If the person may not look.
+            NotAllowed: If the person may not view runs.
             Unavailable: If the database cannot be reached.
         """
         async with self.context.transaction() as session:
@@ -215,11 +214,11 @@ class RunService:
     async def list_runs(
         self, run_filter: RunFilter, *, by: Actor, limit: int = 20
     ) -> list[RunSnapshot]:
-        """The newest runs that match.
+        """The newest runs that match a filter, newest first.
 
         Raises:
-            UnknownWorkflow: If the filter names none.
-            Refused: If the person may not look.
+            UnknownWorkflow: If the filter names an unknown workflow.
+            NotAllowed: If the person may not view runs.
             Unavailable: If the database cannot be reached.
         """
         if run_filter.workflow is not None:
@@ -233,14 +232,14 @@ class RunService:
             return await snapshots.of_runs(session, found)
 
     async def run_of_thread(self, *, channel_id: str, thread_ts: str) -> Run | None:
-        """The newest leg of the run whose card heads this Slack thread, if it is one."""
+        """The newest run of this Slack thread, if the thread belongs to runs."""
         async with self.context.transaction() as session:
             thread_key = await slack_messages.find_thread_key(session, channel_id, thread_ts)
             found = await run_queries.of_thread(session, thread_key) if thread_key else []
             return found[-1] if found else None
 
     async def _find_run(self, session: AsyncSession, target: str, by: Actor) -> Run:
-        """A run by its id or prefix, or the newest leg of a session by its name or id."""
+        """Find a run by its id or prefix, or the newest run of a session by its name or id."""
         try:
             return await run_queries.resolve(session, target)
         except RunNotFound:
@@ -262,9 +261,9 @@ async def _find_session(session: AsyncSession, target: str, by: Actor) -> Sessio
 
 
 def refuse_credentials(source: Source) -> None:
-    """Raise `CredentialsInAddress` for a repository address that carries a password.
+    """Raise `CredentialsInAddress` for a repository address that contains a password.
 
-    It would have to be stored until a worker clones it, and rows hold no secrets.
+    The address is stored until a worker clones it, and the database must contain no secrets.
     """
     if source.secrets:
         raise CredentialsInAddress(source.display_url)

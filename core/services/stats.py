@@ -1,4 +1,4 @@
-"""Figures over a period, for whoever may look."""
+"""Statistics over a period."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from core.store import stats
 
 @dataclass(frozen=True)
 class StatsService:
-    """What the rows of a period add up to."""
+    """Reads the statistics of a period."""
 
     context: ServiceContext
 
@@ -20,7 +20,7 @@ class StatsService:
         """Runs, spend and kills of the period that ends now.
 
         Raises:
-            Refused: If the person may not look.
+            NotAllowed: If the person may not view runs.
             Unavailable: If the database cannot be reached.
         """
         until = self.context.clock()

@@ -23,8 +23,8 @@ async def send_to_worker(
 ) -> bool:
     """Send a message to the worker that executes the run's present attempt.
 
-    Call it in the transaction of the act, with the run's row locked: then the row names the
-    worker that has the attempt.
+    Call it in the transaction of the change, with the run's row locked, so that the row names the
+    worker that executes the attempt.
 
     Returns:
         Whether a worker executes the run; if none does, nothing is sent.

@@ -1,4 +1,4 @@
-"""Plain names for what was called otherwise: uncertain writes, messages, append-only tables."""
+"""Rename tables, constraints and triggers to plain names."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Messages to one worker; the notification of kills, which nobody heard, goes."""
+"""Add messages to workers; remove the unused notification of kills."""
 
 from collections.abc import Sequence
 

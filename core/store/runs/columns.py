@@ -77,7 +77,7 @@ _CONVERTED_FIELDS: Mapping[str, Callable[[Any], dict[str, Any]]] = MappingProxyT
         "metadata": lambda patch: {"metadata_": RunRow.metadata_.concat(dict(patch))},
     }
 )
-# Fields that `change` cannot set: only `add`, and functions of `runs` for one purpose each, do.
+# Fields that `change` cannot set; only `add` and the functions of `runs` with one purpose do.
 _SET_ON_CREATE = (
     "id", "run_id", "workflow_name", "task_input", "status", "created_at", "updated_at",
     "session_id", "started_at", "completed_at", "stop_reason", "attempt", "kill_requested_at",

@@ -1,7 +1,7 @@
-"""One write of a run: it happens if its conditions hold, or raises why it did not.
+"""Conditional writes of a run, and the errors for writes whose conditions do not hold.
 
-Each write adds to `version`, past every version of the same thread: a thread has been drawn
-when its card's version is no less than the greatest of its runs'.
+Each write sets `version` above all versions of runs in the same thread.  A thread is completely
+drawn when its card's version is at least the highest version of its runs.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from core.store.runs.run_queries import get
 from core.store.tables.runs import RunRow
 from core.store.tables.types import AwareDateTime
 
-# Made once: to make an alias takes 3 ms, and a run is written twice a second.
+# Built once: an alias takes 3 ms to build, and a run is written twice a second.
 _sibling = aliased(RunRow)
 _thread_version = select(func.max(_sibling.version)).where(_sibling.thread_key == RunRow.thread_key)
-# The row's own version beside the thread's: after waiting for another writer the row is read
-# again, the subquery is not.
+# With the row's own version too: after a wait for another writer Postgres reads the row again, but
+# does not repeat the subquery.
 NEXT_VERSION = func.greatest(RunRow.version, _thread_version.scalar_subquery()) + 1
 
 
 async def bump_version(session: AsyncSession, run: UUID, *, now: datetime) -> None:
-    """Raise the version: something that is shown with the run has changed."""
+    """Raise the version of a run, because something that is shown with it has changed."""
     await _update(session, RunRow.id == run, now=now)
 
 
 def can_become(to: RunStatus) -> ColumnElement[bool]:
-    """SQL: this status may follow the present one."""
+    """SQL: the status `to` may follow the present one."""
     return RunRow.status.in_(sorted(sources_of(to)))
 
 
 def time_literal(now: datetime) -> ColumnElement[datetime]:
-    """SQL: this time."""
+    """SQL: the time as a literal."""
     return literal(now, AwareDateTime())
 
 
@@ -49,7 +49,7 @@ async def write(
     now: datetime,
     **columns: Any,
 ) -> RunRow | None:
-    """Write these columns if the conditions hold, in one statement; `None` if they do not."""
+    """Write columns if the conditions hold, in one statement; `None` if they do not hold."""
     return await _update(session, RunRow.run_id == run_id, *conditions, now=now, **columns)
 
 
@@ -69,7 +69,13 @@ async def _update(
 async def raise_refused(
     session: AsyncSession, run_id: str, attempt: int | None, wanted: RunStatus | None
 ) -> NoReturn:
-    """Raise why a write did not happen; `RunNotFound` if there is no such run."""
+    """Raise the reason why a write did not happen.
+
+    Raises:
+        RunNotFound: If no run has this id.
+        StaleAttempt: If the attempt is not the present one, or not running.
+        IllegalTransition: If the wanted status does not follow the present one.
+    """
     current = await get(session, run_id)
     if attempt is not None and (wanted is None or current.attempt != attempt):
         raise StaleAttempt(run_id, attempt)

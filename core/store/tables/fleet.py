@@ -52,10 +52,10 @@ class WorkerRow(Row):
 
 
 class WorkerMessageRow(Row):
-    """One row of `worker_messages`: something that one worker is to do about one attempt.
+    """One row of `worker_messages`: a message to one worker about one attempt.
 
-    No constraint lists the kinds: a new one needs no migration, and a worker of an older
-    version marks it as unknown.
+    No constraint lists the kinds, so a new kind needs no migration.  A worker of an older version
+    marks it as unknown.
     """
 
     __tablename__ = "worker_messages"

@@ -1,4 +1,4 @@
-"""The table of runs.  `core.store.runs.columns` says how a row and a `Run` become each other."""
+"""The table of runs.  `core.store.runs.columns` converts between rows and `Run`."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class RunRow(Row):
             unique=True,
             postgresql_where=text(check_in("status", LIVE_STATUSES)),
         ),
-        # Whom the admission step looks at: those that wait, and those in workers' hands.
+        # The runs that the admission reads: pending and running ones.
         Index(
             "idx_workflow_runs_live",
             text("priority DESC"),
@@ -73,7 +73,7 @@ class RunRow(Row):
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, server_default=func.gen_random_uuid())
-    # In byte order, so that the unique index answers for prefixes too.
+    # In byte order, so that the unique index also serves queries by prefix.
     run_id: Mapped[str] = mapped_column(String(255, collation="C"))
     workflow_name: Mapped[str] = mapped_column(String(100))
     agent_type: Mapped[str | None] = mapped_column(String(100))

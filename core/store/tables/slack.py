@@ -1,4 +1,4 @@
-"""Tables of Slack: what is shown there, what is uncertain, and what was delivered."""
+"""Tables of Slack: shown messages, uncertain writes, and deliveries."""
 
 from __future__ import annotations
 

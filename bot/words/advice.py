@@ -1,4 +1,4 @@
-"""What a surface adds to an error: what to do next there, by the error's code."""
+"""Advice that a surface adds to an error: what to do next there, by the error's code."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from typing import Any
 
 from core.domain.errors import OpsError
 
-# A sentence, in which `{error.run_id}` stands for an attribute of the error; a function of the
-# error, where the sentence depends on more; or `None`: what happened says enough.
+# A sentence, in which `{error.run_id}` stands for an attribute of the error; or a function of the
+# error, if the sentence depends on more; or `None`, if the error needs no advice.
 Advice = str | Callable[[Any], str] | None
 AdviceTable = Mapping[str, Advice]
 
 
 def advice_for(error: OpsError, table: AdviceTable) -> str:
-    """What to do next on the surface that the table belongs to; empty if there is nothing to add.
+    """What to do next on the surface of this table; empty if there is nothing to add.
 
-    A code that the table does not have is of an error that the surface made itself, in its own
-    words.
+    Errors of the surface itself are not in the table, since their text says what to do.
     """
     advice = table.get(error.code)
     if advice is None:

@@ -1,10 +1,10 @@
-"""Counts, tokens, sizes and shares, as people read them."""
+"""Formatting of counts, tokens, sizes and shares."""
 
 from core.domain.runs.run import Usage
 
 
 def compact_count(number: int) -> str:
-    """A large number, shortly: `940`, `1.2k`, `35k`, `1.4M`."""
+    """A large number in short form: `940`, `1.2k`, `35k`, `1.4M`."""
     if number < 1_000:
         return str(number)
     for size, unit in ((1_000, "k"), (1_000_000, "M"), (1_000_000_000, "G")):
@@ -17,7 +17,7 @@ def compact_count(number: int) -> str:
 
 
 def tokens(usage: Usage, *, is_estimated: bool = False) -> str:
-    """Tokens in and out, the cache's apart since they are priced apart."""
+    """Tokens in and out, and cached tokens, which have prices of their own."""
     cached = usage.cache_read_tokens + usage.cache_creation_tokens
     parts = [f"{compact_count(usage.input_tokens)} in", f"{compact_count(usage.output_tokens)} out"]
     if cached:
@@ -31,19 +31,19 @@ def plural(number: int, one: str, many: str | None = None) -> str:
 
 
 def ordinal(number: int) -> str:
-    """A place in a row: `1st`, `2nd`, `13th`."""
+    """A position in a sequence: `1st`, `2nd`, `13th`."""
     if number % 100 in (11, 12, 13):
         return f"{number:,}th"
     return f"{number:,}{({1: 'st', 2: 'nd', 3: 'rd'}).get(number % 10, 'th')}"
 
 
 def megabytes(size: float) -> str:
-    """A size of bytes: `1,204.5 MB`."""
+    """A size in megabytes, given in bytes: `1,204.5 MB`."""
     return f"{size / 1e6:,.1f} MB"
 
 
 def percent(share: float) -> str:
-    """A share that says 100 only if nothing is missing."""
+    """A share (0 to 1) in percent; it shows 100 only for exactly 1."""
     if share == 1:
         return "100 %"
     return f"{min(share * 100, 99.9):.1f} %"

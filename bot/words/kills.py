@@ -1,4 +1,4 @@
-"""Words about kills: the question before one, what it waits for, its proof, what would not die."""
+"""Words about kills: the question, the phases, the proof, and processes that survive."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ _WAITED_SHOWN = 3
 
 STOPPING_TITLES: Mapping[Phase, str] = MappingProxyType(
     {
-        Phase.REQUESTED: "Stopping: telling its worker…",
+        Phase.REQUESTED: "Stopping: notifying its worker…",
         Phase.ACKNOWLEDGED: "Stopping: its worker has the request…",
         Phase.DRAINING: "Stopping: letting a critical command finish…",
         Phase.INTERRUPTED: "Stopping: waiting for the interrupt…",
         Phase.TERMINATED: "Stopping: asking its processes to end…",
         Phase.KILLED: "Stopping: ending what is left by force…",
-        Phase.CONFIRMED: "Stopped, nothing left running: writing it down…",
+        Phase.CONFIRMED: "Stopped, nothing left running: recording it…",
         Phase.UNCONFIRMED: "Not stopped yet: some processes survive",
     }
 )
 
-# What a kill does in a phase, for a table of how long each takes.
+# What a kill does in each phase, for the table of durations.
 PHASE_WORDS: Mapping[Phase, str] = MappingProxyType(
     {
-        Phase.REQUESTED: "until its worker heard",
+        Phase.REQUESTED: "until its worker knows",
         Phase.ACKNOWLEDGED: "looking at its processes",
         Phase.DRAINING: "critical command finishes",
         Phase.INTERRUPTED: "agent asked to stop",
@@ -47,13 +47,13 @@ PHASE_WORDS: Mapping[Phase, str] = MappingProxyType(
 
 
 def owned_run_words(snapshot: RunSnapshot) -> str:
-    """Whose run it is, as plain words: `@Ann's run`."""
+    """The run and its owner, as plain text: `@Ann's run`."""
     owner = snapshot.owner
     return f"@{texts.plain_line(owner.name, 80)}'s run" if owner else "nobody's run"
 
 
 def cost_so_far(run: Run) -> str:
-    """What it has cost, as a plain sentence; an unknown cost is never 0."""
+    """The cost so far, as plain text; an unknown cost is not shown as 0."""
     if run.cost_usd is not None:
         source = f" ({run.cost_source.value})" if run.cost_source else ""
         return f"It has cost {money.dollars(run.cost_usd)}{source} so far."
@@ -63,13 +63,13 @@ def cost_so_far(run: Run) -> str:
 
 
 def kill_question_words(snapshot: RunSnapshot) -> str:
-    """The question before a run is killed, as plain words."""
+    """The question before a run is killed, as plain text."""
     outlook = WORK_IS_KEPT if snapshot.run.started_at is not None else "It can be continued later."
     return f"Stop {owned_run_words(snapshot)}? {cost_so_far(snapshot.run)} {outlook}"
 
 
 def force_question_words(snapshot: RunSnapshot) -> str:
-    """The question before a run is killed by force, as plain words."""
+    """The question before a run is killed by force, as plain text."""
     return (
         f"This is {owned_run_words(snapshot)}. {cost_so_far(snapshot.run)} Its processes are ended "
         "without any time to finish what they are writing. Work in the workspace is still kept."
@@ -77,24 +77,24 @@ def force_question_words(snapshot: RunSnapshot) -> str:
 
 
 def is_unconfirmed(kill: Termination) -> bool:
-    """Whether it could not be proven that nothing is left, also while it is tried again."""
+    """Whether there is still no proof that nothing is left, also during a retry."""
     return Phase.UNCONFIRMED in kill.phases and kill.phase is not Phase.CONFIRMED
 
 
 def has_visible_survivors(snapshot: RunSnapshot, kill: Termination) -> bool:
-    """Whether a worker is there that sees what would not die; else nobody can look."""
+    """Whether a worker on the machine sees the surviving processes."""
     return bool(kill.survivors) and snapshot.run.is_live
 
 
 def unconfirmed_title(snapshot: RunSnapshot, kill: Termination) -> str:
-    """Why a kill is not proven; plain words."""
+    """Why a kill is not proven, as plain text."""
     if has_visible_survivors(snapshot, kill):
         return STOPPING_TITLES[Phase.UNCONFIRMED]
-    return "Not confirmed: nobody could look on its machine"
+    return "Not confirmed: no worker could check its machine"
 
 
 def killed_title(run: Run, kill: Termination | None) -> str:
-    """That a run was killed, and how its death is known; plain words."""
+    """That a run was killed, and what proves it, as plain text."""
     if kill is None or kill.phase is not Phase.CONFIRMED:
         return "Killed"
     if run.started_at is None:
@@ -114,7 +114,7 @@ def killed_by(kill: Termination, markup: Markup) -> str:
 
 
 def survivor_words(snapshot: RunSnapshot, kill: Termination, markup: Markup) -> str:
-    """What would not die, where, what happens automatically, and what to do; three lines."""
+    """Three lines: the surviving processes, what happens automatically, and what to do."""
     if not has_visible_survivors(snapshot, kill):
         return _unverified_words(snapshot, kill, markup)
     count = len(kill.survivors)
@@ -122,9 +122,9 @@ def survivor_words(snapshot: RunSnapshot, kill: Termination, markup: Markup) -> 
     return (
         f"{counts.plural(count, 'process', 'processes')} would not die, not even by SIGKILL: "
         f"{_survivor_names(kill, markup)} on {_machine_words(snapshot, markup)}.\n"
-        f"{markup.strong('By itself:')} the worker tries again by force, after 5 seconds and then "
-        "at least once a minute, and so does the next one that starts on that machine. The run "
-        "counts as running until nothing is left of it.\n"
+        f"{markup.strong('Automatically:')} the worker tries again by force, after 5 seconds and "
+        "then at least once a minute, and so does the next one that starts on that machine. The "
+        "run counts as running until nothing is left of it.\n"
         f"{markup.strong('To do:')} wait a minute or two. If it stays, an admin looks "
         f"there with {markup.code(f'ps -o pid,stat,wchan,cmd -p {pids}', 160)}: a process in state "
         f"{markup.code('D')} hangs on a disk or a network mount and ends when that answers or is "
@@ -133,7 +133,7 @@ def survivor_words(snapshot: RunSnapshot, kill: Termination, markup: Markup) -> 
 
 
 def waited_words(kill: Termination, markup: Markup) -> str:
-    """What a kill waited for, in a sentence; empty if for nothing."""
+    """The tool calls that a kill waited for, as a sentence; empty if there were none."""
     waits = []
     for one in kill.waited_for[:_WAITED_SHOWN]:
         took = times.duration(timedelta(milliseconds=one.milliseconds))
@@ -146,10 +146,10 @@ def waited_words(kill: Termination, markup: Markup) -> str:
 
 
 def draining_words(run: Run, kill: Termination, markup: Markup) -> str:
-    """What it waits for, so that a commit is not cut in half."""
+    """The critical command that a kill waits for at present."""
     limit = "a few seconds at most"
     open_calls = [one.summary for one in kill.waited_for if not one.finished]
-    # What it waited for is written down afterwards; meanwhile the last thing seen is told as such.
+    # The waits are recorded afterwards; until then only the last activity is known.
     if open_calls:
         return f"Waiting for {markup.code(open_calls[-1], 120)} to finish, {limit}."
     seen = f" (last seen: {markup.code(run.last_activity, 120)})" if run.last_activity else ""
@@ -157,7 +157,7 @@ def draining_words(run: Run, kill: Termination, markup: Markup) -> str:
 
 
 def saved_work_words(kill: Termination, markup: Markup) -> str:
-    """What was saved of the workspace; empty if nothing is known."""
+    """What was saved of the workspace; empty if that is unknown."""
     commit = kill.work_saved.get("commit")
     if isinstance(commit, str) and commit:
         return f"everything in the workspace, as commit {markup.code(commit[:12])}."
@@ -167,9 +167,9 @@ def saved_work_words(kill: Termination, markup: Markup) -> str:
 
 
 def _unverified_words(snapshot: RunSnapshot, kill: Termination, markup: Markup) -> str:
-    """What is to be said while no worker is where the processes were."""
+    """The same three lines while there is no worker on the machine of the processes."""
     known = (
-        f"At the last look these were alive: {_survivor_names(kill, markup)}. "
+        f"At the last check these were alive: {_survivor_names(kill, markup)}. "
         if kill.survivors
         else ""
     )
@@ -181,10 +181,10 @@ def _unverified_words(snapshot: RunSnapshot, kill: Termination, markup: Markup) 
     else:
         limit = " The run was given up, so its session is free already."
     return (
-        f"{known}Nobody could look on {_machine_words(snapshot, markup)} whether anything of it is "
-        "left: no worker is heard of there.\n"
-        f"{markup.strong('By itself:')} a worker that starts there ends what is left, and the kill "
-        f"is confirmed here.{limit}\n"
+        f"{known}Nobody could check on {_machine_words(snapshot, markup)} whether anything of it "
+        "is left: there is no live worker there.\n"
+        f"{markup.strong('Automatically:')} a worker that starts there ends what is left, and the "
+        f"kill is confirmed here.{limit}\n"
         f"{markup.strong('To do:')} start a worker on that machine, with the same home as before."
     )
 

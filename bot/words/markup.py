@@ -1,4 +1,4 @@
-"""How a surface writes what is not its own words into a sentence."""
+"""The protocol by which a surface adds names, times and emphasis to shared sentences."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ NOBODY_KNOWN = "nobody known"
 
 
 class Markup(Protocol):
-    """What a surface does to the parts of a sentence.
+    """Writes the parts of a sentence in the markup of one surface.
 
-    The sentences of `bot.words` hold no markup.  What people and programs wrote, and whatever is
-    to stand out, passes through this, so that each surface escapes and marks it in its own way.
+    The sentences of `bot.words` contain no markup.  Texts of people and programs, and parts with
+    emphasis, pass through these methods, so that each surface escapes and marks them its own way.
     """
 
     def inline(self, text: str, limit: int) -> str:
@@ -27,32 +27,32 @@ class Markup(Protocol):
         ...
 
     def person(self, user: User | None) -> str:
-        """Somebody, by a mention where the surface has such."""
+        """A person, as a mention if the surface has mentions."""
         ...
 
     def date_time(self, at: datetime) -> str:
-        """A day and time, to the minute, if possible in the reader's own zone."""
+        """A date and time, to the minute, if possible in the reader's own time zone."""
         ...
 
     def clock_time(self, at: datetime) -> str:
-        """A time of day, to the minute, if possible in the reader's own zone."""
+        """A time of day, to the minute, if possible in the reader's own time zone."""
         ...
 
     def first_words(self, report: str, limit: int) -> str:
-        """The first sentence-like line of a report that an agent wrote in Markdown."""
+        """The first line of prose of a report that an agent wrote in Markdown."""
         ...
 
     def strong(self, words: str) -> str:
-        """Words that are already safe, and are to stand out."""
+        """Emphasised text; the caller has escaped it."""
         ...
 
     def quiet(self, words: str) -> str:
-        """Words that are already safe, and say the lesser thing."""
+        """Text of less importance; the caller has escaped it."""
         ...
 
 
 class PlainMarkup:
-    """No markup at all: for a terminal, a log, a sentence that is read aloud."""
+    """No markup, for terminals and logs."""
 
     def inline(self, text: str, limit: int) -> str:
         """The text itself."""
@@ -75,7 +75,7 @@ class PlainMarkup:
         return times.utc_clock_time(at)
 
     def first_words(self, report: str, limit: int) -> str:
-        """The first line that is not empty, as it was written."""
+        """The first non-empty line, with its markup."""
         return next(
             (texts.plain_line(line, limit) for line in report.splitlines() if line.strip()), ""
         )

@@ -1,4 +1,4 @@
-"""Money, as people read it."""
+"""Formatting of money."""
 
 from decimal import ROUND_HALF_UP, Decimal
 
@@ -6,7 +6,7 @@ from core.domain.runs.run import CostSource
 
 
 def dollars(amount: Decimal) -> str:
-    """US dollars with the digits that say something: `$12.40`, `$0.032`, `$0.0045`."""
+    """US dollars with as many digits as matter: `$12.40`, `$0.032`, `$0.0045`."""
     if amount == 0:
         return "$0.00"
     size = abs(amount)
@@ -18,7 +18,7 @@ def dollars(amount: Decimal) -> str:
 
 
 def cost(amount: Decimal | None, source: CostSource | None, *, is_live: bool) -> str:
-    """A cost and where the figure comes from; what is not known is said, never 0."""
+    """A cost and its source; an unknown cost is not shown as 0."""
     if amount is None:
         return "not reported yet" if is_live else "not reported"
     if source is None:

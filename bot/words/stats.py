@@ -1,4 +1,4 @@
-"""Words about what a period adds up to."""
+"""Words about the statistics of a period."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PERIOD_TITLES: Mapping[Period, str] = MappingProxyType(
 
 
 def spend_words(spend: Spend) -> str:
-    """What was spent, by what is known of it."""
+    """The spend: reported, estimated and unknown amounts apart."""
     parts = []
     if spend.reported_runs:
         runs = counts.plural(spend.reported_runs, "run")
@@ -28,12 +28,12 @@ def spend_words(spend: Spend) -> str:
         parts.append(f"{money.dollars(spend.estimated_usd)} estimated for {runs}")
     if spend.unknown_runs:
         runs = counts.plural(spend.unknown_runs, "run")
-        parts.append(f"not known for {runs}, which is in neither sum")
+        parts.append(f"not known for {runs}, not included in the sums")
     return "; ".join(parts) or "nothing: no run has begun"
 
 
 def kill_parts(kills: KillStats) -> list[str]:
-    """How many kills came out how."""
+    """How many kills had which result."""
     parts = [f"{kills.confirmed:,} proven"]
     if kills.unconfirmed:
         parts.append(f"{kills.unconfirmed:,} unconfirmed")
@@ -45,7 +45,7 @@ def kill_parts(kills: KillStats) -> list[str]:
 
 
 def kill_remarks(kills: KillStats) -> list[str]:
-    """What has to be known to read the numbers of kills."""
+    """Remarks that explain the numbers of kills."""
     remarks = []
     if kills.confirmed_late:
         remarks.append(
@@ -60,8 +60,8 @@ def kill_remarks(kills: KillStats) -> list[str]:
 
 
 def survivors_known(kills: KillStats) -> str:
-    """What is known of the processes of unconfirmed kills."""
+    """What is known about the processes of unconfirmed kills."""
     if not kills.survivors:
-        return "No process is known to be alive, but nobody could look on the machine."
+        return "No process is known to be alive, but no worker could check the machine."
     left = counts.plural(kills.survivors, "process was", "processes were")
-    return f"At the last look {left} still alive."
+    return f"At the last check {left} still alive."

@@ -1,4 +1,4 @@
-"""Texts of people and programs, made fit to be shown: redacted, without hidden marks, clipped."""
+"""Texts of people and programs, made safe to show: redacted, cleaned and shortened."""
 
 import re
 from collections.abc import Callable
@@ -7,19 +7,19 @@ from core.domain.redact import redact
 
 ELLIPSIS = "…"
 
-# Control characters that surfaces refuse or hide, and marks that turn the reading direction
-# (with which a text can be made to read as another).
+# Control characters that surfaces refuse or hide, and marks that change the reading direction,
+# which can disguise a text.
 _INVISIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def clean(text: str) -> str:
-    """Take credentials and characters nobody can see out of a text."""
+    """Remove credentials and invisible characters from a text."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     return _INVISIBLE.sub("", redact(text))
 
 
 def clip(text: str, limit: int) -> str:
-    """Shorten a text to at most `limit` characters, at a word's end where one is near."""
+    """Shorten a text to at most `limit` characters, if possible at the end of a word."""
     return clip_by_cost(text, limit, cost=len)
 
 
@@ -37,7 +37,7 @@ def clip_by_cost(text: str, limit: int, *, cost: Callable[[str], int]) -> str:
             break
         length += 1
     shortened = text[:length]
-    # A word's end within the last eighth is worth the loss.
+    # Cut at the end of a word, if that loses less than an eighth of the text.
     space = max(shortened.rfind(" "), shortened.rfind("\n"))
     if space > length - max(length // 8, 1):
         shortened = shortened[:space]
@@ -45,5 +45,5 @@ def clip_by_cost(text: str, limit: int, *, cost: Callable[[str], int]) -> str:
 
 
 def plain_line(text: str, limit: int) -> str:
-    """One line of a text, for a place without markup: nothing is escaped."""
+    """A text on one line, shortened but not escaped, for output without markup."""
     return clip(" ".join(clean(text).split()), limit)

@@ -1,19 +1,19 @@
-"""Durations and moments, as people read them."""
+"""Formatting of durations and times."""
 
 from datetime import datetime, timedelta
 
 _MINUTE = 60
 _HOUR = 60 * _MINUTE
 _DAY = 24 * _HOUR
-# What is live says how long it has lasted in steps of this many seconds: a message that changed
-# every second would use up the updates that a surface may make.
+# The step of elapsed times, in seconds.  A message that changed every second would use up the
+# updates that a surface may make.
 ELAPSED_STEP = 15
 
 
 def duration(length: timedelta) -> str:
-    """How long: `0.4 s`, `42 s`, `4 min 12 s`, `1 h 03 min`, `2 d 3 h`."""
+    """A duration: `0.4 s`, `42 s`, `4 min 12 s`, `1 h 03 min`, `2 d 3 h`."""
     seconds = max(length.total_seconds(), 0.0)
-    # What would be rounded up to ten seconds is written as ten seconds.
+    # From 9.95 on it would round to "10.0 s"; show "10 s" instead.
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -30,7 +30,7 @@ def duration(length: timedelta) -> str:
 
 
 def elapsed(since: datetime, now: datetime) -> str:
-    """How long something has lasted so far, in coarse steps."""
+    """The time from `since` to `now`, in coarse steps."""
     seconds = max(int((now - since).total_seconds()), 0)
     step = ELAPSED_STEP if seconds < 10 * _MINUTE else _MINUTE
     rounded = seconds - seconds % step
@@ -40,7 +40,7 @@ def elapsed(since: datetime, now: datetime) -> str:
 
 
 def time_limit(length: timedelta) -> str:
-    """A time limit, as one types it: `90s`, `30m`, `2h`, `1h30m`."""
+    """A time limit, as people type it: `90s`, `30m`, `2h`, `1h30m`."""
     whole = round(length.total_seconds())
     hours, rest = divmod(whole, _HOUR)
     minutes, seconds = divmod(rest, _MINUTE)
@@ -49,17 +49,17 @@ def time_limit(length: timedelta) -> str:
 
 
 def milliseconds(length: float) -> str:
-    """How long something short took: `340 ms`; from a second on like `duration`."""
+    """A short duration, given in milliseconds: `340 ms`; from a second on like `duration`."""
     if length < 1000:
         return f"{length:.0f} ms"
     return duration(timedelta(milliseconds=length))
 
 
 def utc_date_time(at: datetime) -> str:
-    """A day and time, to the minute, where the reader's own zone is not known."""
+    """A date and time in UTC, to the minute, if the reader's time zone is unknown."""
     return f"{at:%Y-%m-%d %H:%M} UTC"
 
 
 def utc_clock_time(at: datetime) -> str:
-    """A time of day, to the minute, where the reader's own zone is not known."""
+    """A time of day in UTC, to the minute, if the reader's time zone is unknown."""
     return f"{at:%H:%M} UTC"

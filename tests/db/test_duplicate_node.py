@@ -121,7 +121,7 @@ async def test_a_worker_does_not_start_beside_a_live_worker_of_its_name(
     assert await state_of(database, "old") is WorkerState.UP
     (line,) = error_line(refused.value).splitlines()
     assert "Delete /home/signalbox/disk-id" in line
-    assert f"lives on {duplicate.machine} " in line
+    assert f"A live worker on {duplicate.machine} " in line
 
 
 async def test_a_worker_replaces_a_namesake_that_became_silent(

@@ -19,7 +19,7 @@ WORDS = {
     "agent_error": "Stopped: the agent program failed",
     "no_result": "Ended without a result",
     "worker_lost": "Stopped: its worker was lost",
-    "workspace_error": "Not done: its workspace could not be made ready",
+    "workspace_error": "Not done: its workspace could not be prepared",
     "setup_error": "Not started: it could not be set up",
     "api_error": "Stopped: the model's API failed",
 }

@@ -115,7 +115,7 @@ async def test_two_clicks_on_continue_start_one_run(bot: RunningBot) -> None:
     )
     assert [request.additional_turns for request in bot.services.continue_requests] == [20, 20]
     assert len(bot.services.runs) == 2
-    await wait_for_private(bot, "goes on already")
+    await wait_for_private(bot, "continues already")
 
 
 async def test_the_continue_form_asks_for_turns_and_a_message(bot: RunningBot) -> None:

@@ -30,7 +30,7 @@ async def test_the_continue_button_continues_in_the_same_session_and_thread(
     await card.wait_for_text("Completed · implement")
     await card.press_stale(before, "+20 turns")
 
-    await harness.wait_for_private("It goes on already")
+    await harness.wait_for_private("It continues already")
     await harness.wait_for_private("It was continued before")
     await harness.wait_until_drawn()
     second = (await harness.run_of(card)).run

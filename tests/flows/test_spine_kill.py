@@ -25,7 +25,7 @@ KILL_LIMIT = timedelta(seconds=10)
 async def wait_until_proven_dead(harness: Harness, card: Card) -> RunSnapshot:
     """Wait until the thread shows the run as dead, and check that no process is left."""
     await card.wait_for_text("nothing left running", within=20)
-    await card.wait_for_reply("found no process of this run alive")
+    await card.wait_for_reply("found no live process of this run")
     seen = await harness.run_of(card)
     assert seen.run.status is RunStatus.KILLED
     assert seen.termination is not None

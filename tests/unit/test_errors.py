@@ -126,7 +126,7 @@ EXAMPLES: list[tuple[OpsError, str]] = [
     (NotRunIds(("x",)), "This form is broken: close it and type the command again."),
     (
         OtherRepository("s"),
-        "Leave `--repo` out to go on with it, or choose another session name.",
+        "Leave `--repo` out to continue it, or choose another session name.",
     ),
     (BranchWithoutRepository("main"), "`--branch` needs a `--repo`."),
     (
@@ -137,7 +137,7 @@ EXAMPLES: list[tuple[OpsError, str]] = [
     (OperatorsOnly(RUNNER), "`/workflow kill --all mine` stops yours."),
     (
         DatabaseUnavailable("x"),
-        "Try again in a minute; if it lasts, `signalbox doctor` on the server says more.",
+        "Try again in a minute; if it lasts, ask an admin to run `signalbox doctor`.",
     ),
 ]
 

@@ -64,7 +64,7 @@ def test_an_empty_fleet_is_shown_with_advice(gone: tuple[WorkerRecord, ...]) -> 
     drawn = fleet_message(view(*gone, waiting=1))
 
     assert_fits(drawn)
-    assert "No worker is there" in text_of(drawn)
+    assert "There is no worker" in text_of(drawn)
     assert "signalbox worker" in text_of(drawn)
     assert "1 run waits" in text_of(drawn)
 
@@ -78,11 +78,11 @@ def test_a_long_list_fits_a_message() -> None:
 def test_the_table_has_a_column_for_each_fact() -> None:
     heads, row, rest = _table(view(WORKER, waiting=2)).splitlines()
 
-    assert heads.split() == ["NODE", "HOST", "STATE", "USED", "FREE", "VERSION", "HEARD", "OF"]
+    assert heads.split() == ["NODE", "HOST", "STATE", "USED", "FREE", "VERSION", "HEARTBEAT"]
     assert row.startswith("build-1  build <&>  up")
     assert row.endswith("3 s ago")
     assert rest == "Runs that wait: 2"
-    assert "No worker is there." in _table(view())
+    assert "There is no worker." in _table(view())
 
 
 def test_programs_get_the_same_facts() -> None:

@@ -258,7 +258,7 @@ def test_a_threads_card_keeps_its_first_task() -> None:
 
     assert_fits(card)
     assert "> Add rate limiting to the API" in text_of(card)
-    assert "Leg 2, told to: Go on" in text_of(card)
+    assert "Leg 2, asked to: Go on" in text_of(card)
     assert "run_bbbbbbbbbbbb" in text_of(card)
 
 

@@ -167,8 +167,8 @@ def test_a_lost_worker_is_shown_once_and_then_the_new_worker() -> None:
     )
 
     assert "`build-1` was lost" in before
-    assert "as soon as a worker has a slot free" in before
-    assert "goes on on `build-2`" in after
+    assert "as soon as a worker has a free slot" in before
+    assert "continues on `build-2`" in after
     assert "back in the queue" not in after
 
 
@@ -199,7 +199,7 @@ def test_the_warning_of_an_unconfirmed_kill_is_replaced_when_confirmed() -> None
     assert_fits(relief)
     assert_fits(news)
     assert f"proof:{RUN_ID}" not in replies(make_thread(live))
-    assert "confirmed after all, 1.8 s after it was asked for" in news.text
+    assert "confirmed after all, 1.8 s after the request" in news.text
     assert "`sleep` (pid 42)" in text_of(warning)
     assert "nothing is left running" in relief.text
 
@@ -212,7 +212,7 @@ def test_a_kill_without_a_check_names_no_survivors() -> None:
 
     assert_fits(warning)
     shown = text_of(warning)
-    assert "Nobody could look on the machine `build`" in shown
+    assert "Nobody could check on the machine `build`" in shown
     assert "within 10 minutes of the kill, the run is given up" in shown
     assert "start a worker on that machine" in shown
     assert "surviv" not in shown + warning.text
@@ -226,7 +226,7 @@ def test_an_abandoned_run_still_shows_its_unconfirmed_kill() -> None:
 
     assert_fits(warning)
     shown = text_of(warning)
-    assert "At the last look these were alive: `sleep` (pid 42)" in shown
+    assert "At the last check these were alive: `sleep` (pid 42)" in shown
     assert "The run was given up" in shown
     assert "counts as running" not in shown
 

@@ -76,7 +76,7 @@ def test_known_and_unknown_costs_are_shown_separately() -> None:
 
     assert "$12.40 reported by 10 runs" in shown
     assert "$0.42 estimated for 2 runs" in shown
-    assert "not known for 1 run, which is in neither sum" in shown
+    assert "not known for 1 run, not included in the sums" in shown
 
 
 def test_an_unconfirmed_kill_names_the_place_to_check() -> None:
@@ -92,7 +92,7 @@ def test_a_kill_without_a_check_shows_no_number_of_processes() -> None:
 
     shown = text_of(stats_message(stats(RUNS, kills)))
 
-    assert "nobody could look on the machine" in shown
+    assert "no worker could check the machine" in shown
     assert "0 processes" not in shown
 
 

@@ -33,17 +33,17 @@ def not_carried(**data: object) -> list[str]:
 
 
 def test_complete_work_is_shown_as_restored() -> None:
-    assert restored() == "📦 Goes on here from commit `0123456`."
+    assert restored() == "📦 Continues here from commit `0123456`."
     assert restored(uncommitted=True) == (
-        "📦 Goes on here from commit `0123456`, with the uncommitted work."
+        "📦 Continues here from commit `0123456`, with the uncommitted work."
     )
     assert "nothing was committed yet" in restored(commit=None, uncommitted=True)
 
 
 def test_work_that_a_dead_worker_had_not_stored_is_shown_as_left_there() -> None:
     assert restored(incomplete=True) == (
-        "📦 Goes on here from commit `0123456`. What came after that, commits too, is not here: it "
-        "stays on the machine of worker `host-a1-0`, in workspace `ws_1`."
+        "📦 Continues here from commit `0123456`. What came after that, commits too, is not here: "
+        "it stays on the machine of worker `host-a1-0`, in workspace `ws_1`."
     )
     assert restored(commit=None, incomplete=True) == (
         "📦 Nothing of its work was stored, so it begins again from the repository. What it had "
@@ -54,9 +54,9 @@ def test_work_that_a_dead_worker_had_not_stored_is_shown_as_left_there() -> None
 
 
 def test_the_work_of_a_deleted_workspace_is_shown_as_lost() -> None:
-    assert restored(gone=True) == "📦 Goes on here from commit `0123456`."
+    assert restored(gone=True) == "📦 Continues here from commit `0123456`."
     assert restored(gone=True, incomplete=True) == (
-        "📦 Goes on here from commit `0123456`. What came after that, commits too, is lost: "
+        "📦 Continues here from commit `0123456`. What came after that, commits too, is lost: "
         "workspace `ws_1` is no longer on this machine."
     )
     assert restored(gone=True, commit=None).endswith(

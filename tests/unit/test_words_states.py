@@ -125,13 +125,13 @@ def test_what_a_run_waits_for_is_told(wait: dict[str, Any], words: str) -> None:
     assert_fits(run_card(snapshot, now=NOW))
 
 
-def test_a_requeued_run_says_that_it_goes_on_by_itself() -> None:
+def test_a_requeued_run_says_that_it_continues_automatically() -> None:
     state = state_of(
         make_snapshot(make_run(status=RunStatus.PENDING, attempt=2), queue_position=1), PLAIN
     )
 
     assert state.title == "Queued again, next in line"
-    assert "goes on by itself" in state.detail
+    assert "continues automatically" in state.detail
 
 
 def test_a_plain_surface_gets_no_markup() -> None:

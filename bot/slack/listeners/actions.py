@@ -1,4 +1,4 @@
-"""Wishes fulfilled: the same for commands and for mentions."""
+"""The execution of commands, the same for slash commands and mentions."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ _RECENT = 8
 
 @dataclass(frozen=True)
 class BotActions:
-    """What people can do, by whichever way they ask.
+    """The actions that commands, mentions, buttons and forms share.
 
     Attributes:
-        bot_user_id: Whose mention begins a command.
-        team_id: The own workspace.
+        bot_user_id: The bot; a mention of it starts a command.
+        team_id: The workspace of the bot.
     """
 
     runs: RunOperations
@@ -63,7 +63,7 @@ class BotActions:
     clock: Callable[[], datetime]
 
     def place_of(self, request: SlackRequest) -> Place | None:
-        """Where a run started by this would have its thread."""
+        """Where a run started by this request has its thread."""
         if request.channel_id is None:
             return None
         return Place(team_id=self.team_id, channel_id=request.channel_id)
@@ -71,10 +71,10 @@ class BotActions:
     async def parse(
         self, request: SlackRequest, *, thread_run_id: str | None, is_slash: bool
     ) -> Command:
-        """Parse what was typed.
+        """Parse the text of a command.
 
         Raises:
-            BadCommand: With what was not understood.
+            BadCommand: If the text is not valid.
         """
         names = {
             name
@@ -93,7 +93,7 @@ class BotActions:
         return parse_mention(request.text, context, bot_user_id=self.bot_user_id)
 
     async def execute(self, command: Command, request: SlackRequest, actor: Actor) -> None:
-        """Do what was wished, and say so to the person alone."""
+        """Execute a command, and answer the person privately where the channel does not show it."""
         match command:
             case OpenRunForm():
                 await self.open_run_form(request)
@@ -113,14 +113,14 @@ class BotActions:
     async def continue_run(
         self, command: ContinueRequest, request: SlackRequest, actor: Actor
     ) -> None:
-        """Continue a session; its thread shows it, so only what is odd is said."""
+        """Continue a session; answer only if nothing new shows in this channel."""
         started = await self.runs.continue_run(command, by=actor, place=self.place_of(request))
         is_seen = started.run.slack_channel_id == request.channel_id
         if not started.is_new or not is_seen:
             await self.answers.send_private(request, receipts.continued(started))
 
     async def open_run_form(self, request: SlackRequest, *, task: str = "") -> None:
-        """Open the modal that starts a run; a replayed wish has no trigger left for it."""
+        """Open the modal that starts a run, unless the request is a replay: its trigger expired."""
         if request.trigger_id is None or request.is_replay:
             return
         channel = request.channel_id or await self.slack.direct_channel(request.user_id or "")

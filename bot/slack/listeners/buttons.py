@@ -1,4 +1,4 @@
-"""The buttons of cards.  A button's value is a run id; everything else is read anew."""
+"""The buttons of cards and private questions; their values are described in `bot.slack.ids`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from core.domain.runs.request import ContinueRequest, KillRequest
 
 @dataclass(frozen=True)
 class Buttons:
-    """Pressed buttons.  The card shows what follows; nothing is answered."""
+    """Handlers of pressed buttons.  The card shows the effect, so most send no answer."""
 
     actions: BotActions
 
@@ -29,7 +29,7 @@ class Buttons:
         await self.actions.runs.kill(command, by=actor)
 
     async def confirm_kill(self, request: SlackRequest, actor: Actor) -> None:
-        """Kill the run of a private question: the button says again what was typed."""
+        """Kill the run of a private question; the button's value is the command that was typed."""
         command = await self.actions.parse(
             replace(request, text=request.value), thread_run_id=None, is_slash=True
         )
@@ -37,7 +37,7 @@ class Buttons:
             await self.actions.kills.kill_confirmed(command, request, actor)
 
     async def open_kill_many_form(self, request: SlackRequest, actor: Actor) -> None:
-        """Open the form that a mention could not open, now that there is a trigger."""
+        """Open the form that a mention could not open, since only a button brings a trigger."""
         command = await self.actions.parse(
             replace(request, text=request.value), thread_run_id=None, is_slash=True
         )
@@ -45,7 +45,7 @@ class Buttons:
             await self.actions.kills.ask_kill_many(command, request, actor)
 
     async def continue_run(self, request: SlackRequest, actor: Actor) -> None:
-        """Continue for as many turns as the button says."""
+        """Continue the run for the button's number of turns."""
         command = ContinueRequest(
             target=request.value,
             request_key=request.key or "",
@@ -54,5 +54,5 @@ class Buttons:
         await self.actions.continue_run(command, request, actor)
 
     async def open_continue_form(self, request: SlackRequest, actor: Actor) -> None:
-        """Ask in a modal for how long, and with which words, to continue."""
+        """Open the modal for the number of turns and the message to continue with."""
         await self.actions.open_continue_form(request, actor, request.value)

@@ -14,25 +14,25 @@ from core.domain.actor import Actor
 
 @dataclass(frozen=True)
 class Forms:
-    """The two forms."""
+    """Handlers of the forms that start and continue runs."""
 
     actions: BotActions
 
     async def start(self, request: SlackRequest, actor: Actor) -> None:
-        """Start what the form says; sent twice, it starts once."""
+        """Start a run from the form; a form that is sent twice starts one run."""
         command = read_run_form(
             _view(request), request_key=_key(request), team_id=self.actions.team_id
         )
         await self.actions.execute(command, request, actor)
 
     async def continue_run(self, request: SlackRequest, actor: Actor) -> None:
-        """Continue as the form says."""
+        """Continue a run from the form."""
         await self.actions.continue_run(
             read_continue_form(_view(request), request_key=_key(request)), request, actor
         )
 
     async def run_on_message(self, request: SlackRequest, actor: Actor) -> None:  # noqa: ARG002
-        """Open the start form with a message's words as the task."""
+        """Open the start form with a message's text as the task."""
         await self.actions.open_run_form(request, task=from_slack(request.text))
 
 
@@ -42,5 +42,5 @@ def _view(request: SlackRequest) -> dict[str, Any]:
 
 
 def _key(request: SlackRequest) -> str:
-    """One form, one start: a form is closed once it was accepted."""
+    """The same key for each submission of one opened form, since one form starts one run."""
     return f"form:{_view(request).get('id', request.key)}"

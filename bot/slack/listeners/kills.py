@@ -1,6 +1,6 @@
-"""Kills that are confirmed first: of somebody else's run, and of many runs.
+"""Kills that need a confirmation: of somebody else's run, and of many runs.
 
-A confirmation carries ids and no right: whoever confirms is judged again, run by run.
+A confirmation contains only ids.  Permissions are checked again for each run.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class KillActions:
-    """Kills, asked about where that is due.
+    """Kills, with a question first where one is needed.
 
     Attributes:
         runs: Kills one run.
-        bulk: Knows what would be killed, and kills many.
+        bulk: Decides whether to ask, lists what would be killed, and kills many runs.
     """
 
     runs: RunKiller
@@ -50,7 +50,7 @@ class KillActions:
     clock: Callable[[], datetime]
 
     async def kill_one(self, command: KillRequest, request: SlackRequest, actor: Actor) -> None:
-        """Kill one's own run at once; ask first when it is somebody else's."""
+        """Kill the person's own run at once; ask first if it is somebody else's."""
         keyed = replace(command, request_key=request.key)
         found = await self.bulk.kill_or_ask(keyed, by=actor)
         if isinstance(found, Termination):
@@ -66,7 +66,7 @@ class KillActions:
     async def ask_kill_many(
         self, command: KillSelection, request: SlackRequest, actor: Actor
     ) -> None:
-        """List what would be killed, and ask."""
+        """List the runs that would be killed, and ask."""
         preview = await self.bulk.preview(command, by=actor)
         if not preview.runs:
             await self.answers.send_private(request, nothing_to_kill(preview))
@@ -83,7 +83,7 @@ class KillActions:
         await self.answers.send_private(request, receipts.kill_requested(command.target, kill))
 
     async def submit_kill_many(self, request: SlackRequest, actor: Actor) -> None:
-        """Kill the runs of a confirmed form, those and no others."""
+        """Kill exactly the runs that a confirmed form listed."""
         command = replace(read_kill_many_form(_view(request)), request_key=request.key)
         outcome = await self.bulk.kill_many(command, by=actor)
         await self.answers.send_private(request, killed_many(outcome))
@@ -91,7 +91,7 @@ class KillActions:
     async def kill_confirmed(
         self, command: KillRequest, request: SlackRequest, actor: Actor
     ) -> None:
-        """Kill the run of a private question, whose place the answer takes."""
+        """Kill the run of a private question, and replace the question by the answer."""
         kill = await self.runs.kill(replace(command, request_key=request.key), by=actor)
         await self.answers.replace_question(request, receipts.kill_requested(command.target, kill))
 
@@ -99,7 +99,7 @@ class KillActions:
         return request.channel_id or await self.slack.direct_channel(request.user_id or "")
 
     async def _open_form(self, view: View, request: SlackRequest) -> bool:
-        """Open a form; `False` where there is no trigger, or it is used up."""
+        """Open a form; return whether that worked.  It needs a trigger that has not expired."""
         if request.trigger_id is None or request.is_replay:
             return False
         try:

@@ -1,4 +1,4 @@
-"""What people write: mentions of the bot, and replies in a run's thread."""
+"""Messages of people: mentions of the bot, and replies in a run's thread."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from core.domain.runs.run import SETUP_FAILURES, Run
 
 
 def is_not_addressed(request: SlackRequest) -> bool:
-    """Whether people talk to each other in a thread, rather than to the bot."""
+    """Whether the message is not for the bot: no mention, and not the start of a direct message."""
     return not request.mentions_bot and not (request.is_direct and request.thread_ts is None)
 
 
 @dataclass(frozen=True)
 class Messages:
-    """Messages that concern the bot.
+    """Handlers of messages to the bot and in threads of runs.
 
     Attributes:
-        hinted: Who was told how to go on in which thread; nobody is told twice.
+        hint_cache: Hints that were sent, by person and thread, so that none is repeated.
     """
 
     actions: BotActions
     hint_cache: TTLCache[str, bool]
 
     async def is_relevant(self, request: SlackRequest) -> bool:
-        """Whether it is said to the bot, or in the thread of a run."""
+        """Whether the message is for the bot, or in the thread of a run."""
         return not is_not_addressed(request) or await self._run_of(request) is not None
 
     async def handle(self, request: SlackRequest, actor: Actor) -> None:
-        """Obey a mention, or take a reply in the thread of an ended run as words for it."""
+        """Execute a mention as a command; use a reply in a run's thread to continue that run."""
         run = await self._run_of(request)
         if not is_not_addressed(request):
             command = await self.actions.parse(
@@ -47,11 +47,11 @@ class Messages:
             await self._handle_reply(run, request, actor)
 
     async def _handle_reply(self, run: Run, request: SlackRequest, actor: Actor) -> None:
-        """Continue what stopped unfinished; where that is not meant, say what can be done."""
+        """Continue a run that stopped unfinished; otherwise explain what is possible."""
         if run.is_live:
             await self._hint(
                 request,
-                "Your reply did not reach the agent: it is working and cannot be spoken to now. "
+                "Your reply did not reach the agent: it is working and takes no messages now. "
                 "When it has stopped, a reply here continues it. To stop it now, mention me: "
                 "`kill`.",
             )
@@ -68,14 +68,14 @@ class Messages:
         elif run.stop_reason in SETUP_FAILURES:
             await self._hint(
                 request,
-                "This run never began, so there is nothing to go on with and your reply started "
-                "nothing. Mend what its result names, then start it again: `/workflow run`.",
+                "This run never began, so it cannot be continued and your reply started nothing. "
+                "Fix the problem that its result names, then start it again: `/workflow run`.",
             )
         else:
             await self._hint(
                 request,
-                "This run is finished, so your reply started nothing. To go on in its session, "
-                "mention me: `continue` and what is to be done.",
+                "This run is finished, so your reply started nothing. To continue its session, "
+                "mention me: `continue` and the next task.",
             )
 
     async def _hint(self, request: SlackRequest, words: str) -> None:

@@ -1,4 +1,4 @@
-"""Which listener hears what.  Everything Slack may send has one, or Slack gets a 404."""
+"""Registration of the listeners.  Every delivery needs one; otherwise Bolt answers 404."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _ANYTHING = re.compile(r"[\s\S]*")
 def register(
     app: AsyncApp, boundary: ErrorBoundary, actions: BotActions, *, hint_cache: TTLCache[str, bool]
 ) -> None:
-    """Register every listener; the first that matches is the one that runs.
+    """Register all listeners; Bolt runs the first one that matches.
 
-    Admission comes with the weakest action that makes sense; what somebody may do to a
-    run is decided by the services, which know the run.
+    Each names the action that access control checks.  The services then check what the person
+    may do to the run in question.
     """
     command, buttons, forms = SlashCommand(actions), Buttons(actions), Forms(actions)
     messages, home = Messages(actions, hint_cache), HomeTab(actions)
@@ -67,8 +67,8 @@ def register(
         boundary.listener_for(home.show, Action.VIEW, is_quiet=_always_quiet)
     )
 
-    # Old messages keep their buttons for ever, and another version may have named them:
-    # whatever else comes is acknowledged, and nothing is done.
+    # Old messages keep their buttons for ever, also those with ids of other versions.
+    # So anything else is acknowledged and ignored.
     app.event(_ANYTHING)(boundary.ignore)
     app.action(_ANYTHING)(boundary.ignore)
     app.command(_ANYTHING)(boundary.ignore)

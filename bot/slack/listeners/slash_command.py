@@ -11,11 +11,11 @@ from core.domain.actor import Actor
 
 @dataclass(frozen=True)
 class SlashCommand:
-    """`/workflow …`."""
+    """The handler of `/workflow …`."""
 
     actions: BotActions
 
     async def handle(self, request: SlackRequest, actor: Actor) -> None:
-        """Understand and obey."""
+        """Parse and execute the command."""
         command = await self.actions.parse(request, thread_run_id=None, is_slash=True)
         await self.actions.execute(command, request, actor)

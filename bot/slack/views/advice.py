@@ -23,10 +23,10 @@ def _out_of_bounds(error: OutOfBounds) -> str:
     return _OUT_OF_BOUNDS.get(error.field, "")
 
 
-# Every code of the core, so that nobody forgets to decide; a test compares the two.
+# Every error code of the core, also those without advice; a test checks that none is missing.
 ADVICE: AdviceTable = MappingProxyType(
     {
-        # What was asked.
+        # Wrong requests.
         "error": None,
         "bad_request": None,
         "bad_position": None,
@@ -36,13 +36,11 @@ ADVICE: AdviceTable = MappingProxyType(
         "bad_repository": None,
         "branch_without_repository": "`--branch` needs a `--repo`.",
         "credentials_in_address": None,
-        "other_repository": (
-            "Leave `--repo` out to go on with it, or choose another session name."
-        ),
+        "other_repository": ("Leave `--repo` out to continue it, or choose another session name."),
         "bad_bulk_kill": "Ask again, for example with `/workflow kill --all mine`.",
         "not_run_ids": "This form is broken: close it and type the command again.",
         "unstorable": None,
-        # What was named.
+        # Unknown names.
         "not_found": None,
         "run_not_found": "`/workflow list` shows the recent ones.",
         "ambiguous_run": None,
@@ -51,11 +49,11 @@ ADVICE: AdviceTable = MappingProxyType(
         "termination_not_found": "`/workflow list live` shows what runs.",
         "unknown_workflow": "`/workflow workflows` describes them.",
         "missing_branch": None,
-        # Who may.
+        # Permissions.
         "forbidden": None,
         "not_allowed": lambda error: "" if error.is_foreign else _ASK_ADMIN_FOR_ROLE,
         "operators_only": "`/workflow kill --all mine` stops yours.",
-        # The present state.
+        # Conflicts with the present state.
         "conflict": None,
         "already_ended": "`/workflow status {error.run.run_id}` shows how it went.",
         "already_requested": _SHOWS_RUN,
@@ -67,10 +65,10 @@ ADVICE: AdviceTable = MappingProxyType(
         "stale_attempt": None,
         "bundle_too_large": None,
         "agent_ended": "Continue the run to send it more.",
-        # What it depends on.
+        # Failures outside of Signalbox.
         "unavailable": None,
         "database_unavailable": (
-            "Try again in a minute; if it lasts, `signalbox doctor` on the server says more."
+            "Try again in a minute; if it lasts, ask an admin to run `signalbox doctor`."
         ),
         "agent_failed": None,
         "transcript_missing": None,
@@ -78,7 +76,7 @@ ADVICE: AdviceTable = MappingProxyType(
         "unreachable_repository": None,
         "git_failed": None,
         "unusable_bundle": None,
-        # Only a process that starts meets these.
+        # Errors while a process starts.
         "bad_database_url": None,
         "bad_definition": None,
         "bad_revision": None,
@@ -96,18 +94,18 @@ ENDING_ADVICE: Mapping[StopReason, str] = MappingProxyType(
         StopReason.SUCCESS: (
             "To ask for more in the same conversation, press *Continue…* on the card."
         ),
-        StopReason.MAX_TURNS: "*+20 turns* on the card lets it go on exactly where it stopped.",
+        StopReason.MAX_TURNS: "*+20 turns* on the card continues it exactly where it stopped.",
         StopReason.BUDGET: (
-            "Look at what it did; if that is worth more, a *Continue* button on the card lets it "
-            "go on where it stopped."
+            "Look at what it did; if that is worth more, a *Continue* button on the card "
+            "continues it where it stopped."
         ),
         StopReason.TIMEOUT: (
-            "Check that it was not going in circles; then a *Continue* button on the card lets it "
-            "go on where it stopped."
+            "Check that it was not going in circles; then a *Continue* button on the card "
+            "continues it where it stopped."
         ),
-        StopReason.KILLED: ("A *Continue* button on the card lets it go on where it was stopped."),
+        StopReason.KILLED: "A *Continue* button on the card continues it where it was stopped.",
         StopReason.USAGE_LIMIT: (
-            "After the limit has reset, a *Continue* button on the card lets it go on."
+            "After the limit has reset, a *Continue* button on the card continues it."
         ),
         StopReason.API_ERROR: (
             "This mostly passes: wait some minutes, then press a *Continue* button on the card. If "
@@ -122,7 +120,7 @@ ENDING_ADVICE: Mapping[StopReason, str] = MappingProxyType(
             "`@signalbox continue Report what is done.`"
         ),
         StopReason.WORKER_LOST: (
-            "A *Continue* button on the card takes it up again from its conversation. What was not "
+            "A *Continue* button on the card resumes its conversation. Changes that were not "
             "committed may be missing."
         ),
         StopReason.WORKSPACE_ERROR: (
@@ -142,7 +140,7 @@ def ending_advice(run: Run) -> str:
         return ""
     if run.stop_reason in SETUP_FAILURES and run.can_continue:
         return (
-            "Mend what is named below; then a *Continue* button on the card lets it go on. Its "
+            "Fix the problem named below; then a *Continue* button on the card continues it. Its "
             "conversation and its work are kept."
         )
     return ENDING_ADVICE[run.stop_reason]

@@ -1,4 +1,4 @@
-"""Pieces of Block Kit, within Slack's limits.  Texts come in escaped, except where said."""
+"""Block Kit elements within Slack's limits.  Parameters named `escaped` must be escaped."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ SECTION_LIMIT = 3000
 HEADER_LIMIT = 150
 BUTTON_LIMIT = 75
 MAX_FIELDS = 10
-# Slack refuses a message from about 11,000 characters in its blocks on, undocumented.
+# Slack refuses messages with more than about 11,000 characters in their blocks (undocumented).
 MESSAGE_LIMIT = 8000
 
 
 def mrkdwn(escaped: str) -> dict[str, Any]:
-    """A text object.  `verbatim`: Slack makes no links or mentions of its own in it."""
+    """A text object; `verbatim` keeps Slack from adding links and mentions."""
     return {"type": "mrkdwn", "text": escaped, "verbatim": True}
 
 
 def plain(words: str, limit: int) -> dict[str, Any]:
-    """A plain text object from any words, with `:names:` left as they are."""
+    """A plain text object from any text; Slack turns no `:names:` in it into emoji."""
     return {"type": "plain_text", "text": texts.plain_line(words, limit), "emoji": False}
 
 
 def header(words: str) -> Block:
-    """A headline from any words."""
+    """A headline from any text."""
     return {"type": "header", "text": plain(words, HEADER_LIMIT)}
 
 
 def section(escaped: str) -> Block:
-    """A paragraph, shown whole."""
+    """A paragraph, never collapsed."""
     return {"type": "section", "text": mrkdwn(escaped), "expand": True}
 
 
@@ -50,7 +50,7 @@ def context(escaped: str) -> Block:
 
 
 def markdown(safe: str) -> Block:
-    """A text in Markdown that was made safe (`bot.slack.markdown`)."""
+    """A text in safe Markdown (`bot.slack.markdown`)."""
     return {"type": "markdown", "text": safe}
 
 
@@ -87,7 +87,7 @@ def button(
 
 
 def confirm(*, title: str, words: str, yes: str, no: str) -> Block:
-    """The question a dangerous button asks first."""
+    """The confirmation dialog of a dangerous button."""
     return {
         "title": plain(title, 100),
         "text": plain(words, 300),
@@ -98,7 +98,7 @@ def confirm(*, title: str, words: str, yes: str, no: str) -> Block:
 
 
 def fit_lines(lines: Sequence[str], max_chars: int) -> list[str]:
-    """As many of the lines as have room together, and how many were left out."""
+    """The first lines that fit together, then a line with the number of those left out."""
     taken = 0
     for number, line in enumerate(lines):
         taken += len(line) + 1
@@ -108,7 +108,7 @@ def fit_lines(lines: Sequence[str], max_chars: int) -> list[str]:
 
 
 def paragraphs(lines: Sequence[str], limit: int = SECTION_LIMIT) -> list[Block]:
-    """Lines packed into as few sections as hold them."""
+    """Pack lines into as few sections as possible."""
     packed: list[str] = []
     for line in lines:
         if packed and len(packed[-1]) + 1 + len(line) <= limit:

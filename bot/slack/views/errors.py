@@ -1,4 +1,4 @@
-"""Errors as only the person who acted sees them."""
+"""Error messages, seen only by the person who acted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LIMIT = 2000
 
 
 def error_message(error: OpsError) -> Message:
-    """Say what happened and what to do next."""
+    """A message with what happened and what to do next."""
     return private_message(error_words(error))
 
 
@@ -23,7 +23,7 @@ def error_words(error: OpsError) -> str:
 
 
 def unexpected_message(reference: str) -> Message:
-    """Say that something broke here; `reference` finds it in the log."""
+    """A message about an unexpected failure; the log has it under `reference`."""
     return private_message(
         "Something went wrong on our side; nothing was lost. Please try again. If it happens "
         f"again, tell an admin this number: `{reference}`."
@@ -31,6 +31,6 @@ def unexpected_message(reference: str) -> Message:
 
 
 def private_message(words: str) -> Message:
-    """Any short words, not escaped yet, that may hold code in backticks."""
+    """A message from a short text, not yet escaped, that may contain code in backticks."""
     escaped = text.escape(words, _LIMIT)
     return Message(text=escaped, blocks=(blocks.section(escaped),))

@@ -1,4 +1,4 @@
-"""`workers`: the workers that execute runs, in a line each."""
+"""The answer to `workers`: the workers, one line each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bot.slack.views.message import Message
 from bot.words.fleet import fleet_lead, worker_facts
 from core.domain.fleet.workers import FleetSnapshot, WorkerRecord
 
-# Characters that the lines may have together.
+# The most characters of all lines together.
 _LINES_LIMIT = 6500
 
 

@@ -1,4 +1,4 @@
-"""`help`: what can be typed, with an example of each."""
+"""The answer to `help`: the commands, with an example of each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bot.slack.views.message import Block, Message
 
 @dataclass(frozen=True, kw_only=True)
 class HelpEntry:
-    """One subcommand.  Nothing is escaped yet."""
+    """The help of one subcommand, not yet escaped."""
 
     usage: str
     description: str
@@ -51,7 +51,7 @@ HELP_ENTRIES: Mapping[Subcommand, HelpEntry] = MappingProxyType(
         ),
         Subcommand.CONTINUE: HelpEntry(
             usage="continue <run or session> [+turns] [message]",
-            description="goes on with an ended run: same conversation, same workspace.",
+            description="continues an ended run: same conversation, same workspace.",
             example="continue run_0a1b2c3d4e5f +20 and update the docs",
         ),
         Subcommand.STATS: HelpEntry(
@@ -62,7 +62,7 @@ HELP_ENTRIES: Mapping[Subcommand, HelpEntry] = MappingProxyType(
         ),
         Subcommand.WORKERS: HelpEntry(
             usage="workers",
-            description="shows who executes runs: nodes, slots, and when each was last heard of.",
+            description="shows the workers: nodes, slots, and the time since their last heartbeat.",
             example="workers",
         ),
         Subcommand.WORKFLOWS: HelpEntry(
@@ -87,7 +87,7 @@ _RUN_ID_HELP = (
 
 
 def help_message(topic: Subcommand | None = None) -> Message:
-    """Explain one subcommand, or all of them shortly."""
+    """Explain one subcommand in full, or all of them briefly."""
     if topic is not None:
         return _topic_message(topic)
     lines = [_usage_line(subcommand) for subcommand in Subcommand]

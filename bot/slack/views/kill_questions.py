@@ -1,4 +1,4 @@
-"""What is asked before a kill, and what is said of it: whose run, and what it has cost so far."""
+"""Questions before a kill, with the run's owner and cost, and answers after a bulk kill."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def kill_many_form(preview: KillPreview, *, channel_id: str, now: datetime) -> V
 
 
 def kill_many_question(preview: KillPreview) -> Message:
-    """The way to that form, where none can be opened yet."""
+    """A private message with a button that opens that form, where none can be opened yet."""
     words = f"{_lead_words(preview)} Nothing has been stopped yet."
     return Message(
         text=words.replace("*", ""),
@@ -113,14 +113,14 @@ def kill_many_question(preview: KillPreview) -> Message:
 
 
 def nothing_to_kill(preview: KillPreview) -> Message:
-    """That a selection is empty, and what else there is."""
+    """A message for a selection without runs to kill, and what it left out."""
     words = f"Nothing to stop: there are no live {_selection_words(preview.selection.run_filter)}."
     lines = [text.escape(words), *_left_out_lines(preview)]
     return Message(text=lines[0], blocks=tuple(blocks.paragraphs(lines)))
 
 
 def killed_many(outcome: BulkKillResult) -> Message:
-    """What came of it, run by run."""
+    """The results of a bulk kill, grouped by what happened to each run."""
     count = counts.plural
     results = (
         (
@@ -192,7 +192,7 @@ def _lead_words(preview: KillPreview) -> str:
 
 
 def _left_out_lines(preview: KillPreview) -> list[str]:
-    """What a selection means and the form does not hold, each with what to do."""
+    """Runs of the selection that the form does not list, each group with what to do."""
     lines = []
     if preview.omitted_count:
         more = counts.plural(preview.omitted_count, "more run")
@@ -242,7 +242,7 @@ def _cost(run: Run) -> str:
 
 
 def _selection_words(run_filter: RunFilter) -> str:
-    """Which runs, as mrkdwn without marks: `runs of yours of the workflow fix`."""
+    """The selected runs in words, as mrkdwn: `runs of yours of the workflow fix`."""
     of = f" of the workflow {text.code(run_filter.workflow, 42)}" if run_filter.workflow else ""
     return ("runs of yours" if run_filter.mine else "runs") + of
 

@@ -20,17 +20,17 @@ from core.domain.runs.run import RunStatus
 from core.domain.runs.snapshot import RunSnapshot
 from core.domain.workflow import WorkflowDefinition
 
-# A list beyond this is not read, and would outgrow a message.
+# Nobody reads longer lists, and a message could not hold them.
 MAX_ROWS = 15
 _LIVE_ROWS = 12
 _RECENT_ROWS = 4
 _RESULT_LIMIT = 1200
-# Characters that the lines of a list may have together.
+# The most characters of all lines of a list together.
 _LINES_LIMIT = 6500
 
 
 def status_message(snapshot: RunSnapshot, *, now: datetime) -> Message:
-    """One run: its card, and for an ended one what it said and changed, shortly."""
+    """One run: its card, and for an ended run also its report and changes, shortened."""
     card = run_card(snapshot, now=now)
     run = snapshot.run
     more: list[Block] = []
@@ -99,7 +99,7 @@ def run_list_message(
 
 
 def run_lines(snapshot: RunSnapshot, *, now: datetime) -> str:
-    """A run in two lines: what it is about, and how it stands."""
+    """A run in two lines: its task, and its state."""
     run = snapshot.run
     state = state_of(snapshot, MRKDWN)
     words = text.one_line(run.task_input, 90)
@@ -120,7 +120,7 @@ def run_lines(snapshot: RunSnapshot, *, now: datetime) -> str:
 
 
 def workflow_list_message(definitions: Sequence[WorkflowDefinition]) -> Message:
-    """`workflows`: what there is to run."""
+    """`workflows`: the available workflows."""
     if not definitions:
         words = "There are no workflows. Ask an admin to look at `SIGNALBOX_WORKFLOWS`."
         return Message(text=words, blocks=(blocks.section(words),))

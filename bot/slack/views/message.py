@@ -1,4 +1,4 @@
-"""What a view makes."""
+"""The values that views return."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Message:
     """A message of Slack.
 
     Attributes:
-        text: What a notification and a screen reader say; mrkdwn.
-        blocks: What is shown.
+        text: The text for notifications and screen readers, in mrkdwn.
+        blocks: The visible content.
     """
 
     text: str
@@ -31,7 +31,7 @@ class HomeView:
 
 @dataclass(frozen=True, kw_only=True)
 class TextFile:
-    """A text too long for a message."""
+    """A text file, for a text that is too long for a message."""
 
     name: str
     title: str

@@ -1,4 +1,4 @@
-"""The forms of runs; `bot.slack.commands.forms` reads what was filled in."""
+"""The forms that start and continue runs; `bot.slack.commands.forms` reads submissions."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def run_form(
     """The form that starts a workflow.
 
     Args:
-        definitions: What can be chosen, sorted; the first hundred fit.
-        channel_id: Where the run's thread is to be.
-        workflow: Name of the one chosen beforehand.
-        task: What the field holds beforehand, as a person would type it; its end is left out,
-            and that told, where it is longer than a field may be.
+        definitions: The workflows to choose from, sorted; Slack shows at most a hundred.
+        channel_id: The channel for the run's thread.
+        workflow: Name of the preselected workflow.
+        task: The initial task, as a person would type it.  If it is too long for the field its
+            end is left out, and a hint says so.
     """
     words = texts.clean(task)
     is_cut = len(words) > TASK_LIMIT
@@ -54,7 +54,7 @@ def run_form(
                 ids.FIELD_WORKFLOW,
                 "Workflow",
                 _workflow_select(definitions, workflow),
-                hint="What it may use and how long it may take is part of it.",
+                hint="It defines the tools, the model and the limits.",
             ),
             field(
                 ids.FIELD_TASK,
@@ -88,7 +88,7 @@ def run_form(
                 optional=True,
             ),
             blocks.divider(),
-            blocks.context("Limits. Left empty, the workflow's own hold."),
+            blocks.context("Limits. Left empty, the workflow's own apply."),
             field(ids.FIELD_TURNS, "Turns", _number_input(), optional=True),
             field(
                 ids.FIELD_BUDGET,
@@ -102,7 +102,7 @@ def run_form(
 
 
 def continue_form(run: Run, *, channel_id: str) -> View:
-    """The form that goes on with an ended run."""
+    """The form that continues an ended run."""
     task = text.one_line(run.task_input, 200)
     return modal(
         callback_id=ids.CONTINUE_FORM,
@@ -126,7 +126,7 @@ def continue_form(run: Run, *, channel_id: str) -> View:
                     multiline=True,
                     max_length=TASK_LIMIT,
                 ),
-                hint="Left empty, it goes on where it stopped.",
+                hint="Left empty, it continues where it stopped.",
                 optional=True,
             ),
         ],
@@ -142,14 +142,14 @@ def modal(
     drawn: Sequence[Block],
     close: str = "Cancel",
 ) -> View:
-    """A form.  What is in `metadata` comes back as it is, by way of the person's client."""
+    """A form.  Its `metadata` comes back with the submission, by way of the person's client."""
     return {
         "type": "modal",
         "callback_id": callback_id,
         "title": blocks.plain(title, _TITLE_LIMIT),
         "submit": blocks.plain(submit, _TITLE_LIMIT),
         "close": blocks.plain(close, _TITLE_LIMIT),
-        # A claim of the client: whoever reads it authorises again.
+        # A client can forge it, so permissions are checked again at the submission.
         "private_metadata": json.dumps(metadata, separators=(",", ":")),
         "blocks": list(drawn),
     }
@@ -179,7 +179,7 @@ def field(
 def text_input(
     placeholder: str, *, max_length: int, multiline: bool = False, initial: str = ""
 ) -> dict[str, Any]:
-    """A field for words."""
+    """A field for text."""
     made: dict[str, Any] = {
         "type": "plain_text_input",
         "action_id": ids.VALUE,

@@ -1,4 +1,4 @@
-"""Answers to an act that was done, seen only by the person who acted."""
+"""Confirmations of actions, seen only by the person who acted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from core.domain.runs.run import Run
 
 
 def started(outcome: StartResult) -> Message:
-    """A run was started, or had been by the same request."""
+    """The answer after a start; the same request may have started the run before."""
     run = outcome.run
     what = f"`{run.run_id}` ({texts.plain_line(run.workflow_name, 40)})"
     if not outcome.is_new:
@@ -21,7 +21,7 @@ def started(outcome: StartResult) -> Message:
 
 
 def continued(outcome: StartResult) -> Message:
-    """A next leg was started, or had been before."""
+    """The answer after a continuation, which may have been started before."""
     run = outcome.run
     if not outcome.is_new and not run.is_live:
         return private_message(
@@ -30,14 +30,14 @@ def continued(outcome: StartResult) -> Message:
         )
     if not outcome.is_new:
         return private_message(
-            f"It goes on already, as `{run.run_id}`. The card in its thread shows it."
+            f"It continues already, as `{run.run_id}`. The card in its thread shows it."
         )
     turns = f" for up to {run.max_turns} turns" if run.max_turns else ""
-    return private_message(f"It goes on as `{run.run_id}`{turns}{_queue_words(outcome)}.")
+    return private_message(f"It continues as `{run.run_id}`{turns}{_queue_words(outcome)}.")
 
 
 def kill_requested(run: Run | str, kill: Termination) -> Message:
-    """A kill was asked for, or is under way."""
+    """The answer after a kill was requested, by this person or before."""
     run_id = run if isinstance(run, str) else run.run_id
     if kill.phase is Phase.CONFIRMED:
         return private_message(f"`{run_id}` is dead; nothing of it is running.")

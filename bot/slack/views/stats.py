@@ -1,4 +1,4 @@
-"""`stats`: what a period adds up to, in words and one table."""
+"""The answer to `stats`: totals of a period, in words and one table."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SHOWN_AS_STATUS = frozenset({StopReason.SUCCESS, StopReason.KILLED})
 
 
 def stats_message(stats: Stats) -> Message:
-    """Draw the figures."""
+    """Draw the statistics of a period."""
     period = PERIOD_TITLES[stats.period]
     drawn: list[Block] = [
         blocks.header(period),
@@ -36,8 +36,8 @@ def stats_message(stats: Stats) -> Message:
         drawn.append(blocks.section(table))
     drawn.append(
         blocks.context(
-            f"Runs asked for and kills asked for since {dates.date_time(stats.since)}. "
-            + text.escape("`/workflow stats 24h`, `7d` or `30d` looks at another period.")
+            f"Runs and kills requested since {dates.date_time(stats.since)}. "
+            + text.escape("`/workflow stats 24h`, `7d` or `30d` shows another period.")
         )
     )
     runs = counts.plural(stats.runs.count, "run")
@@ -78,7 +78,7 @@ def _kill_lines(kills: KillStats) -> list[str]:
 
 
 def _table(kills: KillStats) -> str:
-    """A table in a code block, which every client shows in columns."""
+    """The durations of kills as a table in a code block, so that its columns align."""
     if kills.overall is None and not kills.by_phase:
         return ""
     rows = [("", "kills", "p50", "p95", "p99")]

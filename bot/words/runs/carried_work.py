@@ -1,4 +1,4 @@
-"""What a person reads of work that went to another machine, or could not."""
+"""Notices about work that was carried to another machine, or could not be."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SHA_CHARS = 7
 
 
 def not_carried_lines(events: Sequence[EventRecord], markup: Markup) -> list[str]:
-    """One line if the last of the work could not be stored for other machines."""
+    """One line if the newest work could not be stored for other machines."""
     if not events:
         return []
     data = events[-1].data
@@ -23,8 +23,8 @@ def not_carried_lines(events: Sequence[EventRecord], markup: Markup) -> list[str
         size, limit = _size(data.get("bytes")), _size(data.get("limit"))
         line = (
             f"📦 The {what} too large to be carried to another machine ({size}, limit {limit}). "
-            f"{where}: the run can be continued there. To keep it safe, have it pushed, or keep "
-            "large files out of git."
+            f"{where}: the run can be continued there. To keep it safe, let the agent push it, or "
+            "keep large files out of git."
         )
         return [line]
     if data.get("failed"):
@@ -38,7 +38,7 @@ def not_carried_lines(events: Sequence[EventRecord], markup: Markup) -> list[str
 
 
 def restored_lines(events: Sequence[EventRecord], markup: Markup) -> list[str]:
-    """One line for each time that a run went on from carried work, or had to do without."""
+    """One line for each time that a run continued from carried work, or without it."""
     return [" ".join(_restored_parts(event, markup)) for event in events]
 
 
@@ -59,12 +59,12 @@ def _restored_parts(event: EventRecord, markup: Markup) -> list[str]:
 
 
 def _missing_lines(event: EventRecord, markup: Markup) -> list[str]:
-    """What was not stored when the work before ended, and where it is."""
+    """The work that was not stored when the previous attempt ended, and where it is."""
     data = event.data
     is_stored = bool(data.get("commit") or data.get("uncommitted"))
     if is_stored and not data.get("incomplete"):
         return []
-    # Also what was committed in the last moments of a worker that died.
+    # This includes commits in the last seconds of a worker that died.
     what = "What came after that, commits too," if is_stored else "What it had done, commits too,"
     workspace, node = _code(data.get("workspace"), markup), data.get("from_node")
     if data.get("gone") and node:
@@ -77,11 +77,11 @@ def _resume_line(event: EventRecord, markup: Markup) -> str:
     data = event.data
     commit = data.get("commit")
     if commit and data.get("uncommitted"):
-        return f"Goes on here from commit {_short(commit, markup)}, with the uncommitted work."
+        return f"Continues here from commit {_short(commit, markup)}, with the uncommitted work."
     if commit:
-        return f"Goes on here from commit {_short(commit, markup)}."
+        return f"Continues here from commit {_short(commit, markup)}."
     if data.get("uncommitted"):
-        return "Goes on here with the uncommitted work; nothing was committed yet."
+        return "Continues here with the uncommitted work; nothing was committed yet."
     return "Nothing of its work was stored, so it begins again from the repository."
 
 

@@ -1,4 +1,4 @@
-"""How the end of a run is told: one table over the reasons, total."""
+"""Words about the end of a run: one table with all stop reasons."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from core.domain.runs.snapshot import RunSnapshot
 
 @dataclass(frozen=True, kw_only=True)
 class Ending:
-    """How the end of a run is told.  What to do next is for each surface to say.
+    """The words for one stop reason.  Each surface adds what to do next.
 
     Attributes:
-        title: May hold `{turns}`, `{budget}`, `{timeout}`: the limit, in brackets.
-        explanation: What that means, in a sentence.
+        title: May contain `{turns}`, `{budget}` or `{timeout}`, for the limit in brackets.
+        explanation: What it means, in one or two sentences.
     """
 
     icon: str
@@ -81,8 +81,8 @@ ENDINGS: Mapping[StopReason, Ending] = MappingProxyType(
         ),
         StopReason.WORKSPACE_ERROR: Ending(
             icon="❌",
-            title="Not done: its workspace could not be made ready",
-            explanation="The repository or the disk let it down; the agent was not to blame.",
+            title="Not done: its workspace could not be prepared",
+            explanation="The repository or the disk failed; the agent was not the cause.",
         ),
         StopReason.SETUP_ERROR: Ending(
             icon="❌",
@@ -92,7 +92,7 @@ ENDINGS: Mapping[StopReason, Ending] = MappingProxyType(
     }
 )
 
-# The same reasons in a word or two, for lists and sums.
+# The same reasons in a few words, for lists and statistics.
 REASON_WORDS: Mapping[StopReason, str] = MappingProxyType(
     {
         StopReason.SUCCESS: "done",
@@ -112,7 +112,7 @@ REASON_WORDS: Mapping[StopReason, str] = MappingProxyType(
 
 
 def ending_title(run: Run) -> str:
-    """How it ended, with the limit it met; plain words."""
+    """How a run ended, with the limit that it reached, as plain text."""
     if run.stop_reason is None:
         return run.status.value.capitalize()
     return ENDINGS[run.stop_reason].title.format(
@@ -123,12 +123,12 @@ def ending_title(run: Run) -> str:
 
 
 def turns_made(run: Run) -> int:
-    """Turns of this leg; the program counts the one that would have been too many."""
+    """The turns of this run, without the refused turn that the agent program counts too."""
     return run.turns if run.max_turns is None else min(run.turns, run.max_turns)
 
 
 def usage_reset(snapshot: RunSnapshot) -> datetime | None:
-    """When the usage limit resets, as last reported."""
+    """When the usage limit resets, as last reported; `None` if unknown."""
     for notice in reversed(snapshot.notices):
         if notice.kind is EventKind.RATE_LIMIT:
             try:

@@ -1,4 +1,4 @@
-"""What a run changed, and what its tests said, in lines."""
+"""Lines about what a run changed, and about its test results."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from core.domain.runs.run import DiffStat, FileChange, Run
 
 _FILES_SHOWN = 12
 _COMMITS_SHOWN = 8
-# Where evidence of a test run is kept: {"passed": 12, "failed": 0, "skipped": 1, "command": "…"}.
+# The key of the test results in a run's metadata:
+# {"passed": 12, "failed": 0, "skipped": 1, "command": "…"}.
 TESTS_KEY = "tests"
 
 
 def change_lines(run: Run, markup: Markup) -> list[str]:
-    """Files and commits; says so if nothing changed, and nothing if that is not known."""
+    """Lines about changed files and commits; empty if the changes are unknown."""
     diff = run.diff
     if diff is None:
         return []
@@ -40,7 +41,7 @@ def change_lines(run: Run, markup: Markup) -> list[str]:
 
 
 def line_about_tests(run: Run, markup: Markup) -> str:
-    """The outcome of the tests, only if a test run was seen; else empty."""
+    """A line with the test results; empty if no test run was seen."""
     results = run.metadata.get(TESTS_KEY)
     if not isinstance(results, Mapping):
         return ""

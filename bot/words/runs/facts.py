@@ -1,4 +1,4 @@
-"""What is known of a run at a glance: where, how far, for how long, for how much."""
+"""Facts about a run for cards and lists: repository, turns, tokens and times."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ def source_words(run: Run, markup: Markup) -> str:
 
 
 def turns_words(run: Run) -> str:
-    """Turns made, of how many."""
+    """The turns made, and the limit if there is one."""
     limit = f" of {run.max_turns}" if run.max_turns is not None else ""
     return f"{turns_made(run)}{limit}"
 
 
 def tokens_words(run: Run) -> str:
-    """Tokens in and out, and whether that is counted or estimated."""
+    """The tokens in and out, marked if they are estimated."""
     if not run.usage.total_tokens:
         return "not reported yet" if run.is_live else "not reported"
-    # Until its end the agent program reports no count of what it wrote.
+    # The agent program reports the written tokens only at its end.
     return counts.tokens(run.usage, is_estimated=run.cost_source is not CostSource.REPORTED)
 
 
 def time_fact(run: Run, now: datetime, markup: Markup) -> tuple[str, str]:
-    """The time that says most about a run just now, under its name."""
+    """The most relevant time of a run at present: a label and the value."""
     if run.duration is not None:
         return "Took", times.duration(run.duration)
     if run.status is RunStatus.PENDING:
@@ -43,18 +43,18 @@ def time_fact(run: Run, now: datetime, markup: Markup) -> tuple[str, str]:
         return "Running for", times.elapsed(run.started_at, now)
     if run.completed_at is not None:
         return "Ended", markup.date_time(run.completed_at)
-    return "Asked for", markup.date_time(run.created_at)
+    return "Requested", markup.date_time(run.created_at)
 
 
 def short_title(run: Run, title: str) -> str:
-    """The title of a state without its proof or its regret: lists are scanned."""
+    """The title of a state in short form, for lists."""
     if run.status is RunStatus.KILLED:
         return "Killed"
     return ending_title(run).removesuffix(", not finished") if not run.is_live else title
 
 
 def filter_words(run_filter: RunFilter, markup: Markup) -> str:
-    """Which runs a filter lets through: `live runs of yours of fix`."""
+    """The runs that match a filter, in words: `live runs of yours of fix`."""
     states = [name for name, on in (("live", run_filter.live), ("failed", run_filter.failed)) if on]
     of = f" of {markup.code(run_filter.workflow, 42)}" if run_filter.workflow else ""
     mine = "runs of yours" if run_filter.mine else "runs"

@@ -1,4 +1,4 @@
-"""What happened to a run that its owner should know and need not act on, batched."""
+"""Notices about a run that need no action: retries, limits, lost workers, carried work."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from core.domain.fleet.attempt import node_of
 from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.snapshot import RunSnapshot
 
-# The program retries by itself; once or twice is no news.
+# The agent program retries automatically; one or two retries are not worth a notice.
 _MIN_RETRIES_SHOWN = 3
 _REQUEUES_SHOWN = 5
 _LAST_HEARD_KEY = "last_heard_at"
@@ -24,7 +24,7 @@ _USAGE_LIMIT_TEXTS: Mapping[str, str] = {
 
 
 def notice_lines(snapshot: RunSnapshot, markup: Markup) -> list[str]:
-    """One line for each kind of thing that happened, however often it did."""
+    """The notices of a run; frequent events share one line."""
     lines = _retries(_events_of(snapshot, EventKind.API_RETRY), markup)
     lines += _limits(_events_of(snapshot, EventKind.RATE_LIMIT), markup)
     lines += _requeues(_events_of(snapshot, EventKind.RUN_REQUEUED), markup)
@@ -46,8 +46,8 @@ def _retries(events: Sequence[EventRecord], markup: Markup) -> list[str]:
     error = markup.inline(str(last.data.get("error") or "no answer"), 160)
     line = (
         f"🔁 The model's API did not answer {len(events)} times, last at "
-        f"{markup.clock_time(last.at)} ({error}). The agent tries again by itself; nothing to do "
-        "unless it goes on for long."
+        f"{markup.clock_time(last.at)} ({error}). The agent tries again automatically; "
+        "nothing to do unless it lasts long."
     )
     return [line]
 
@@ -66,7 +66,7 @@ def _limits(events: Sequence[EventRecord], markup: Markup) -> list[str]:
 def _losses(
     events: Sequence[EventRecord], starts: Sequence[EventRecord], markup: Markup
 ) -> list[str]:
-    """Where a run went on whose worker was lost; one that failed for it says so at its end."""
+    """Lost workers, and where the run continued; a run that failed for it shows that at its end."""
     lines = []
     for event in events:
         if not event.data.get("resumes"):
@@ -75,16 +75,16 @@ def _losses(
             markup.code(str(event.data.get("node")), 60),
             _moment(event.data.get(_LAST_HEARD_KEY)),
         )
-        since = f" (last heard of at {markup.clock_time(heard)})" if heard is not None else ""
+        since = f" (last heartbeat at {markup.clock_time(heard)})" if heard is not None else ""
         start = next((one for one in starts if one.at >= event.at), None)
         where = (
-            "It goes on elsewhere as soon as a worker has a slot free"
+            "It continues elsewhere as soon as a worker has a free slot"
             if start is None
-            else f"It goes on on {markup.code(node_of(str(start.data.get('worker'))), 60)}"
+            else f"It continues on {markup.code(node_of(str(start.data.get('worker'))), 60)}"
         )
         lines.append(
             f"⚠️ {markup.clock_time(event.at)}: worker {lost} was lost{since}. {where}, from its "
-            "conversation and the newest of its work at hand; nothing to do."
+            "conversation and its newest stored work; nothing to do."
         )
     return lines
 
@@ -93,7 +93,7 @@ def _requeues(all_events: Sequence[EventRecord], markup: Markup) -> list[str]:
     events = [event for event in all_events if not event.data.get("lost")]
     lines = [
         f"↪️ {markup.clock_time(event.at)}: back in the queue, {_requeue_reason(event, markup)}. "
-        "It goes on by itself where it was; nothing to do."
+        "It continues automatically where it was; nothing to do."
         for event in events[-_REQUEUES_SHOWN:]
     ]
     earlier = len(events) - len(lines)

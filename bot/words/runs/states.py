@@ -1,4 +1,4 @@
-"""The words for every state a run can be in: one table per enum, each of them total."""
+"""The words for every state of a run: one table per enum, each complete."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from core.domain.runs.run import RunStatus, StopReason, WaitingOn
 from core.domain.runs.snapshot import RunSnapshot
 from core.domain.runs.step import StepStatus
 
-# Characters of a report that a state shows.
+# Characters of the report that the state of a completed run shows.
 _FIRST_WORDS = 300
 
 STATUS_ICONS: Mapping[RunStatus, str] = MappingProxyType(
@@ -66,7 +66,7 @@ WAITING_TITLES: Mapping[WaitingOn, str] = MappingProxyType(
     }
 )
 
-# What a run waits for that a cap holds back.
+# What a run waits for if a cap holds it back.
 HOLD_WORDS: Mapping[QueueReason, str] = MappingProxyType(
     {
         QueueReason.PERSON: "one of {owner}'s runs",
@@ -81,8 +81,8 @@ class StateWords:
     """A run's state in words.
 
     Attributes:
-        title: Plain words, not escaped: for a headline.
-        detail: What it means just now, in the surface's markup; may be empty.
+        title: Plain text, not escaped, for a headline.
+        detail: What it means at present, in the surface's markup; may be empty.
     """
 
     icon: str
@@ -91,7 +91,7 @@ class StateWords:
 
 
 def state_of(snapshot: RunSnapshot, markup: Markup) -> StateWords:
-    """Say where a run stands."""
+    """The present state of a run, in words."""
     run, kill = snapshot.run, snapshot.termination
     if run.is_live and run.kill_requested_at is not None:
         return _stopping(snapshot, kill, markup)
@@ -126,7 +126,11 @@ def _stopping(snapshot: RunSnapshot, kill: Termination | None, markup: Markup) -
 
 def _queued(snapshot: RunSnapshot, markup: Markup) -> StateWords:
     position = snapshot.queue_position
-    requeued = "Its worker went away; it goes on by itself. " if snapshot.run.attempt > 1 else ""
+    requeued = (
+        "Its worker stopped or was lost; it continues automatically. "
+        if snapshot.run.attempt > 1
+        else ""
+    )
     title = "Queued again" if requeued else "Queued"
     if position is not None:
         position_words = "next" if position <= 1 else counts.ordinal(position)
@@ -139,14 +143,16 @@ def _queued(snapshot: RunSnapshot, markup: Markup) -> StateWords:
 
 
 def _waiting_words(snapshot: RunSnapshot, markup: Markup) -> str:
-    """What has to happen before it starts."""
+    """What has to happen before the run can start."""
     hold = snapshot.hold
     if not snapshot.has_available_worker:
         return (
-            "No worker is up, so nothing can start. It starts by itself when one is; an admin "
+            "No worker is up, so nothing can start. It starts automatically when one is; an admin "
             f"starts one with {markup.code('signalbox worker')}."
         )
     if hold is None:
         return "Waits for a free worker slot."
     awaited = HOLD_WORDS[hold.reason].format(owner=markup.person(snapshot.owner))
-    return f"Waits for {awaited} to end ({hold.in_use} of {hold.cap} live). It starts by itself."
+    return (
+        f"Waits for {awaited} to end ({hold.in_use} of {hold.cap} live). It starts automatically."
+    )

@@ -1,4 +1,4 @@
-"""The card: the root message of a run's thread, edited in place as the run goes on."""
+"""The card: the root message of a thread, updated in place while the run proceeds."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DONE = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})
 
 
 def thread_card(thread: Thread, *, now: datetime) -> Message:
-    """Draw the card of a thread: its newest leg under the task it all began with."""
+    """Draw the card of a thread: its newest run, under the task of its first run."""
     return run_card(thread.legs[-1], now=now, task=thread.legs[0].run.task_input)
 
 
@@ -33,9 +33,9 @@ def run_card(snapshot: RunSnapshot, *, now: datetime, task: str | None = None) -
     """Draw a run.  Pure: the same run at the same moment is the same message.
 
     Args:
-        snapshot: The run; its buttons are those that apply to it now.
-        now: For what has lasted so far, in coarse steps.
-        task: What the thread is about, if that is not this run's own task.
+        snapshot: The run.
+        now: For elapsed times, which are shown in coarse steps.
+        task: The task of the thread, if it is not this run's own task.
     """
     run, state = snapshot.run, state_of(snapshot, MRKDWN)
     about = run.task_input if task is None else task
@@ -45,7 +45,7 @@ def run_card(snapshot: RunSnapshot, *, now: datetime, task: str | None = None) -
     ]
     if about != run.task_input:
         words = text.one_line(run.task_input, 300)
-        drawn.append(blocks.context(f"Leg {snapshot.leg}, told to: {words}"))
+        drawn.append(blocks.context(f"Leg {snapshot.leg}, asked to: {words}"))
     if state.detail:
         drawn.append(blocks.section(state.detail))
     drawn.append(blocks.fields(_facts(snapshot, now)))
@@ -67,7 +67,7 @@ def summary_line(snapshot: RunSnapshot, about: str | None = None) -> str:
 
 
 def step_lines(snapshot: RunSnapshot) -> list[str]:
-    """The plan with ticks: its living part if it is long."""
+    """The plan with the status of each step; of a long plan only the current part."""
     steps = snapshot.steps
     if not steps:
         return []
@@ -85,12 +85,12 @@ def step_lines(snapshot: RunSnapshot) -> list[str]:
 
 
 def run_buttons(snapshot: RunSnapshot) -> list[Block]:
-    """The buttons that apply to a run now; none that would only answer with an error."""
+    """The buttons that apply to a run now; none that could only lead to an error."""
     run, kill = snapshot.run, snapshot.termination
     if run.is_live:
         if run.kill_requested_at is None:
             return [_kill_button(snapshot)]
-        # What is unconfirmed is tried again by force as it is.
+        # An unconfirmed kill is retried by force anyway.
         is_forced = kill is not None and (kill.force or is_unconfirmed(kill))
         is_over = kill is not None and kill.phase is Phase.CONFIRMED
         return [] if is_forced or is_over else [_force_button(snapshot)]
@@ -144,7 +144,7 @@ def _small_print(snapshot: RunSnapshot) -> list[str]:
 
 
 def _first_shown_step(steps: Sequence[Step]) -> int:
-    """Where to begin showing: the last done step before the first open one."""
+    """Index of the first shown step: two before the first open one."""
     if len(steps) <= _STEPS_SHOWN:
         return 0
     first_open = next((n for n, step in enumerate(steps) if step.status not in _DONE), len(steps))

@@ -1,4 +1,4 @@
-"""Replies in a run's thread: milestones only, each keyed by a slot and edited if it changes."""
+"""Replies in a run's thread: milestones, each with a slot and updated in place."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _ERROR_LIMIT = 700
 
 
 def replies(thread: Thread) -> dict[str, Message]:
-    """What a thread says below its card, by slot, in the order it is to be said."""
+    """The replies below the card of a thread, by slot, in their order."""
     drawn: dict[str, Message] = {}
     for index, leg in enumerate(thread.legs):
         run_id = leg.run.run_id
@@ -61,7 +61,7 @@ def result_message(snapshot: RunSnapshot) -> Message | None:
 
 
 def file_for(snapshot: RunSnapshot) -> TextFile | None:
-    """The whole report as a file, where the message could only hold its beginning."""
+    """The whole report as a file, if the message contains only its beginning."""
     run = snapshot.run
     if run.is_live or not run.result or not _is_clipped(run.result):
         return None
@@ -73,7 +73,7 @@ def file_for(snapshot: RunSnapshot) -> TextFile | None:
 
 
 def owner_notice(thread: Thread) -> Message:
-    """Tell the owner how a run ended, where its thread cannot be written to any more."""
+    """A direct message about the end of a run whose thread can no longer be written to."""
     leg = thread.legs[-1]
     where = text.channel(thread.channel_id) or "its channel"
     ended = result_message(leg)
@@ -130,7 +130,7 @@ def _kill_lines(snapshot: RunSnapshot) -> list[str]:
     lines = [killed_by(kill, MRKDWN)]
     waited = waited_words(kill, MRKDWN)
     if kill.phase is Phase.CONFIRMED and run.started_at is not None:
-        proof = f"*Proof:* the last look found no process of this run alive. {waited}"
+        proof = f"*Proof:* the last check found no live process of this run. {waited}"
         lines.append(proof.rstrip())
     elif waited:
         lines.append(waited)
@@ -202,7 +202,7 @@ def _whole_task(snapshot: RunSnapshot) -> Message | None:
     task = snapshot.run.task_input
     if not text.quote(task, TASK_LIMIT).endswith(texts.ELLIPSIS):
         return None
-    # Not as a quote: that would show its first lines only.
+    # Not as a quote, which would show only its first lines.
     shown = text.escape(task, _TASK_SHOWN)
     lead = "*The whole task*" if not shown.endswith(texts.ELLIPSIS) else "*More of the task*"
     return Message(
@@ -219,7 +219,7 @@ def _notices(snapshot: RunSnapshot) -> Message | None:
 
 
 def _unconfirmed(snapshot: RunSnapshot) -> Message | None:
-    """A warning that a kill is not proven; when that is over, it says so."""
+    """The warning that a kill is not proven; once it is proven, the same slot says so."""
     kill = snapshot.termination
     if kill is None or Phase.UNCONFIRMED not in kill.phases:
         return None
@@ -229,7 +229,7 @@ def _unconfirmed(snapshot: RunSnapshot) -> Message | None:
             "nothing is left running."
         )
         return Message(text=words, blocks=(blocks.section(words),))
-    # Also of a run that was given up: the card tells its end, the kill stays open.
+    # Also for a run that was given up: its card shows the end, but the kill is still open.
     title = unconfirmed_title(snapshot, kill)
     words = survivor_words(snapshot, kill, MRKDWN)
     return Message(
@@ -239,11 +239,11 @@ def _unconfirmed(snapshot: RunSnapshot) -> Message | None:
 
 
 def _late_confirmation(snapshot: RunSnapshot) -> Message | None:
-    """The news that it is proven after all: a reply of its own, for an edit calls nobody."""
+    """The news that a kill is proven after all: a new reply, because an edit notifies nobody."""
     kill = snapshot.termination
     if kill is None or Phase.UNCONFIRMED not in kill.phases or is_unconfirmed(kill):
         return None
-    took = f", {times.duration(kill.elapsed)} after it was asked for" if kill.elapsed else ""
+    took = f", {times.duration(kill.elapsed)} after the request" if kill.elapsed else ""
     words = f"✅ The kill is confirmed after all{took}: nothing of the run is left running."
     return Message(text=words, blocks=(blocks.section(words),))
 

@@ -18,6 +18,6 @@ def thread_messages(thread: Thread, now: datetime) -> dict[str, Message]:
 
 
 def thread_files(thread: Thread) -> dict[str, TextFile]:
-    """Files that belong into a thread, by slot `file:<run_id>`; each once, never changed."""
+    """The files of a thread, by slot `file:<run_id>`; each is posted once and never changed."""
     files = {f"file:{leg.run.run_id}": file_for(leg) for leg in thread.legs}
     return {slot: file for slot, file in files.items() if file is not None}

@@ -1,7 +1,7 @@
 """Prices of tokens, to estimate a cost until the agent program reports it.
 
 The prices are those of `genai-prices`, which a test compares; that package is too large for every
-worker to load (see docs/decisions/0009-prices.md).  A model that is not listed has no estimate:
+worker to load (see docs/decisions/0010-prices.md).  A model that is not listed has no estimate:
 unknown is `None`, never 0 and never a guess by a similar name.
 """
 

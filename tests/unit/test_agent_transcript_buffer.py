@@ -13,7 +13,7 @@ LONG = timedelta(seconds=10)
 
 
 class FailingTranscripts(MemoryTranscripts):
-    """Fails while `is_down`, and always for entries that it cannot store."""
+    """Fails while `is_away`, and always for entries that it cannot store."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -66,7 +66,7 @@ class Poster:
         """Post a message for the first time; the caller holds the permit.
 
         The row says `SENDING` before the call is made.  If the answer is lost it stays so,
-        and `Finder.find` must be asked before the next try.
+        and `MessageFinder.find` must be asked before the next try.
 
         Raises:
             SlackError: As `Slack.call`.

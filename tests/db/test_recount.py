@@ -18,7 +18,7 @@ __all__ = ["rescue_harness"]
 def answer(number: int) -> dict[str, object]:
     """A transcript line with an answer of the model."""
     usage = {"input_tokens": 10, "output_tokens": 100}
-    message = {"id": f"msg_{number}", "model": "claude-sonnet-5", "usage": usage}
+    message = {"id": f"msg_{number}", "model": "claude-sonnet-4-6", "usage": usage}
     return {"type": "assistant", "uuid": f"answer-{number}", "message": message}
 
 

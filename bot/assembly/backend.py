@@ -14,15 +14,15 @@ from bot.assembly.settings import Settings
 from bot.slack.setup import SlackCredentials
 from core.agent.definitions.catalog import Catalog, load_catalog
 from core.domain.errors import Unavailable
-from core.services.admission import AdmissionService
 from core.services.context import ServiceContext
 from core.services.drawables import DrawableService
 from core.services.feed import FeedService
-from core.services.fleet import FleetService
+from core.services.fleet.admission import AdmissionService
+from core.services.fleet.fleet import FleetService
 from core.services.intake import IntakeService
-from core.services.kills import KillService
 from core.services.people import PeopleService
-from core.services.runs import RunService
+from core.services.runs.kills import KillService
+from core.services.runs.runs import RunService
 from core.services.stats import StatsService
 from core.services.threads import ThreadService
 from core.store.database.embedded import embedded_postgres

@@ -12,7 +12,7 @@ from bot.assembly.settings import Settings
 from core.domain.actor import SYSTEM
 from core.domain.fleet.workers import FleetSnapshot, WorkerRecord, WorkerState
 from core.services.context import ServiceContext
-from core.services.fleet import FleetService
+from core.services.fleet.fleet import FleetService
 from core.store.database.engine import open_database, translate_errors
 
 _HEADERS = ("NODE", "HOST", "STATE", "USED", "FREE", "VERSION", "HEARTBEAT")

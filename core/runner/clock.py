@@ -17,7 +17,7 @@ from typing import Protocol
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from core.domain.errors import Unavailable
-from core.services.admission import AdmissionService
+from core.services.fleet.admission import AdmissionService
 from core.services.housekeeping import HousekeepingService
 
 log = logging.getLogger(__name__)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from core.domain.runs.request import RunFilter
 from core.domain.runs.run import RunNotFound
 from core.domain.runs.snapshot import PersonalRuns, Thread
-from core.services import snapshots
 from core.services.context import ServiceContext
+from core.services.runs import snapshots
 from core.store import users
 from core.store.runs import run_queries
 

@@ -16,9 +16,10 @@ from core.domain.fleet.workers import Caps, QueueReason, WorkerRecord, WorkerSta
 from core.domain.runs.run import Run, RunStatus, StopReason
 from core.queue.jobs import Job
 from core.runner.execution.ledger import Ledger
-from core.services import admission, snapshots
-from core.services.admission import AdmissionService, admit
 from core.services.context import ServiceContext
+from core.services.fleet import admission
+from core.services.fleet.admission import AdmissionService, admit
+from core.services.runs import snapshots
 from core.store import users
 from core.store.database.engine import Database
 from core.store.fleet import caps as cap_rows

@@ -20,11 +20,11 @@ from core.domain.runs.request import KillRequest, StartRequest
 from core.domain.runs.run import Run, RunStatus, StopReason
 from core.queue.jobs import Job
 from core.runner.execution.ledger import Ledger
-from core.services.admission import AdmissionService
 from core.services.context import ServiceContext
-from core.services.kill_requests import AlreadyEnded
+from core.services.fleet.admission import AdmissionService
 from core.services.people import PeopleService
-from core.services.runs import RunService
+from core.services.runs.kill_requests import AlreadyEnded
+from core.services.runs.runs import RunService
 from core.store.database.engine import Database
 from core.store.runs import run_queries
 from tests.fakes.queue import running_worker, wait_until

@@ -7,8 +7,8 @@ from sqlalchemy import text
 
 from core.domain.errors import Unavailable
 from core.runner.clock import Clock, ClockJob, clock_jobs
-from core.services.admission import AdmissionService
 from core.services.context import ServiceContext
+from core.services.fleet.admission import AdmissionService
 from core.services.housekeeping import DELIVERY_RETENTION, HousekeepingService
 from core.store.database.engine import Database
 from core.store.slack import deliveries

@@ -21,7 +21,7 @@ from core.runner.recovery.interrupted_kills import InterruptedKills
 from core.runner.recovery.lost_worker import LostWorker
 from core.runner.recovery.rescue import MAX_LOSSES, RECHECK_AFTER, Rescue
 from core.services.context import ServiceContext
-from core.services.dispatch import dispatch_run, release_waiting_jobs
+from core.services.fleet.dispatch import dispatch_run, release_waiting_jobs
 from core.store import events, steps
 from core.store.database.engine import Database
 from core.store.fleet import attempts, workers

@@ -25,9 +25,9 @@ from core.domain.runs.run import Run, RunStatus, StopReason
 from core.domain.runs.snapshot import RunSnapshot
 from core.domain.workflow import UnknownWorkflow
 from core.services.context import NotAllowed, ServiceContext
-from core.services.kill_requests import AlreadyEnded
-from core.services.kills import KillService
-from core.services.runs import RunService
+from core.services.runs.kill_requests import AlreadyEnded
+from core.services.runs.kills import KillService
+from core.services.runs.runs import RunService
 from core.store import audit, terminations, users
 from core.store.database.engine import Database
 from core.store.runs import run_queries, runs

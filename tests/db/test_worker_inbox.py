@@ -29,7 +29,7 @@ from core.runner.worker.inbox import HANDLERS, Inbox
 from core.runner.worker.lease import Lease
 from core.services.context import ServiceContext
 from core.services.housekeeping import MESSAGE_RETENTION, HousekeepingService
-from core.services.runs import RunService
+from core.services.runs.runs import RunService
 from core.store.database import migrate
 from core.store.database.embedded import EmbeddedServer
 from core.store.database.engine import Database, open_database

@@ -13,7 +13,7 @@ from core.domain.kills.termination import Phase
 from core.domain.runs.request import ContinueRequest, KillRequest
 from core.domain.runs.run import CostSource, Run, RunStatus, SessionBusy, StopReason
 from core.domain.runs.snapshot import RunSnapshot
-from core.services.kill_requests import AlreadyEnded
+from core.services.runs.kill_requests import AlreadyEnded
 from tests.core_harness import CoreHarness, core_harness
 
 __all__ = ["core_harness"]

@@ -13,7 +13,7 @@ from bot.assembly.settings import BadSetting, load_settings
 from bot.words import counts
 from core.domain.fleet.admission import AdmissionRun, decide
 from core.domain.fleet.workers import Caps, QueueReason
-from core.services.admission import repository_key
+from core.services.fleet.admission import repository_key
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 CAP = st.none() | st.integers(1, 4)

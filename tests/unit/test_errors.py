@@ -30,9 +30,9 @@ from core.domain.runs.session import SessionNotFound
 from core.domain.workflow import UnknownWorkflow
 from core.runner.worker.duplicate_node import CopiedHome
 from core.services.context import NotAllowed
-from core.services.kill_requests import AlreadyEnded
-from core.services.kills import OperatorsOnly
-from core.services.new_runs import OtherRepository
+from core.services.runs.kill_requests import AlreadyEnded
+from core.services.runs.kills import OperatorsOnly
+from core.services.runs.new_runs import OtherRepository
 from core.store.database.engine import DatabaseUnavailable
 from core.store.database.schema import SchemaTooNew
 from core.workspace.source import BranchWithoutRepository

@@ -14,8 +14,8 @@ from core.domain.kills.termination import CriticalWait, Phase, Proof, Terminatio
 from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.run import Run, RunStatus, StopReason
 from core.runner.execution.closing import close_attempt
-from core.services.admission import admit
 from core.services.context import ServiceContext, audit_entry
+from core.services.fleet.admission import admit
 from core.store import audit, events, terminations
 from core.store.fleet import attempts
 from core.store.runs import run_queries, runs

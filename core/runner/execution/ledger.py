@@ -26,9 +26,9 @@ from core.runner.execution.kill_ledger import KillLedger
 from core.runner.execution.recount import recount
 from core.runner.log_fields import log_fields
 from core.runner.recovery.lost_worker import LostWorker
-from core.services.admission import admit
 from core.services.context import ServiceContext
-from core.services.dispatch import dispatch_run
+from core.services.fleet.admission import admit
+from core.services.fleet.dispatch import dispatch_run
 from core.store import events, steps
 from core.store.database.engine import Unstorable
 from core.store.fleet import attempts

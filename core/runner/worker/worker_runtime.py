@@ -22,7 +22,7 @@ from core.runner.worker.duplicate_node import register_exclusively
 from core.runner.worker.identity import WorkerIdentity
 from core.runner.worker.inbox import Inbox
 from core.runner.worker.lease import Lease, boottime_seconds
-from core.services.dispatch import release_waiting_jobs
+from core.services.fleet.dispatch import release_waiting_jobs
 from core.store.fleet import attempts, worker_messages, workers
 
 log = logging.getLogger(__name__)

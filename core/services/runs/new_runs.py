@@ -15,8 +15,8 @@ from core.domain.runs.request import ContinueRequest, Place, StartRequest, Start
 from core.domain.runs.run import RUN_ID_PREFIX, Run, RunStatus, SessionBusy
 from core.domain.runs.session import Message, MessageRole, MessageType, Session
 from core.domain.workflow import OnWorkerLost, WorkflowDefinition
-from core.services.admission import admit
 from core.services.context import audit_entry, require_permission
+from core.services.fleet.admission import admit
 from core.store import audit, events
 from core.store.fleet import pending
 from core.store.runs import run_queries, runs

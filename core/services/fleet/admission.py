@@ -22,7 +22,7 @@ from core.domain.fleet.attempt import STALLED_AFTER
 from core.domain.fleet.workers import Caps, Hold, QueueReason
 from core.domain.runs.run import Run, RunStatus
 from core.services.context import ServiceContext
-from core.services.dispatch import dispatch_run
+from core.services.fleet.dispatch import dispatch_run
 from core.store.fleet import caps as cap_rows
 from core.store.fleet import pending
 from core.workspace.source import parse_source

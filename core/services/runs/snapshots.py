@@ -13,7 +13,7 @@ from core.domain.kills.termination import Phase, Termination
 from core.domain.runs.event import EventKind
 from core.domain.runs.run import Run, RunStatus
 from core.domain.runs.snapshot import RunSnapshot
-from core.services import admission
+from core.services.fleet import admission
 from core.store import events, steps, terminations, users
 from core.store.fleet import attempts, pending
 from core.store.runs import run_queries

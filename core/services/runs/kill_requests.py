@@ -15,9 +15,9 @@ from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.request import KillRequest
 from core.domain.runs.run import Run, RunStatus, StopReason
 from core.queue import jobs
-from core.services.admission import admit
 from core.services.context import audit_entry, require_permission
-from core.services.worker_inbox import send_to_worker
+from core.services.fleet.admission import admit
+from core.services.fleet.worker_inbox import send_to_worker
 from core.store import audit, events, terminations
 from core.store.fleet import attempts
 from core.store.runs import run_queries, runs

@@ -19,8 +19,8 @@ from core.domain.runs.request import KillRequest
 from core.domain.runs.run import Run, RunStatus
 from core.domain.runs.snapshot import RunSnapshot
 from core.services.context import NotAllowed, ServiceContext, require_permission
-from core.services.kill_requests import AlreadyEnded, find_killable, request_kill
-from core.services.runs import RunService
+from core.services.runs.kill_requests import AlreadyEnded, find_killable, request_kill
+from core.services.runs.runs import RunService
 from core.store import users
 from core.store.runs import run_queries
 

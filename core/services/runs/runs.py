@@ -30,9 +30,9 @@ from core.domain.runs.run import (
 from core.domain.runs.session import MessageType, Session
 from core.domain.runs.snapshot import RunSnapshot
 from core.domain.workflow import OnWorkerLost, WorkflowDefinition
-from core.services import new_runs, snapshots
 from core.services.context import ServiceContext, require_permission
-from core.services.kill_requests import AlreadyEnded, find_killable, request_kill
+from core.services.runs import new_runs, snapshots
+from core.services.runs.kill_requests import AlreadyEnded, find_killable, request_kill
 from core.store import terminations
 from core.store.runs import run_queries
 from core.store.sessions import sessions

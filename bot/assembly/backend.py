@@ -99,7 +99,7 @@ async def require_current_schema(database: Database) -> None:
 
     Raises:
         SchemaBehind: If its schema is older.
-        SchemaNewer: If its schema is newer.
+        SchemaTooNew: If its schema is newer.
         OSError, DBAPIError: If the database cannot be reached; see `translate_errors`.
     """
     found = await schema_state(database)
@@ -122,7 +122,7 @@ async def open_backend(
 
     Raises:
         SchemaBehind: If the schema is old and `migrates` is false.
-        SchemaNewer: If the schema is that of a newer version.
+        SchemaTooNew: If the schema is that of a newer version.
         BadDefinition: If a workflow definition is wrong.
         Unavailable: If the database cannot be reached.
         BadSetting: If Postgres refuses the address or its password.

@@ -22,7 +22,7 @@ async def run_workers(settings: Settings, *, as_json: bool) -> None:
     """Print the workers as a table or as JSON.
 
     Raises:
-        SchemaBehind, SchemaNewer: If the database's schema is not this program's.
+        SchemaBehind, SchemaTooNew: If the database's schema is not this program's.
         Unavailable: If it cannot be reached.
     """
     async with open_dsn(settings) as dsn, open_database(dsn, pool_size=1) as database:

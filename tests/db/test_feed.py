@@ -1,4 +1,4 @@
-"""The feed of changes: nothing is lost, whoever commits late and whatever connection ends."""
+"""The feed of changes: nothing is lost, however late a transaction commits or a connection ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the Slack side needs of the services, as narrow protocols."""
+"""The services that the Slack side needs, as narrow protocols."""
 
 from __future__ import annotations
 
@@ -36,64 +36,64 @@ from core.domain.workflow import WorkflowDefinition
 
 
 class WorkflowCatalog(Protocol):
-    """Knows the workflow definitions."""
+    """Provides the workflow definitions."""
 
     @property
     def workflows(self) -> tuple[WorkflowDefinition, ...]:
-        """The catalog, sorted by name."""
+        """All definitions, sorted by name."""
         ...
 
 
 class RunStarter(Protocol):
-    """Starts runs; the same `request_key` starts once."""
+    """Starts runs; idempotent by `request_key`."""
 
     async def start(self, request: StartRequest, *, by: Actor) -> StartResult:
-        """Start a run, or answer with the one this request had started."""
+        """Start a run, or return the one that the same request has already started."""
         ...
 
 
 class RunKiller(Protocol):
-    """Kills runs; asking twice is one termination."""
+    """Kills runs; a repeated request returns the same termination."""
 
     async def kill(self, request: KillRequest, *, by: Actor) -> Termination:
-        """Ask for the end of a run."""
+        """Request the kill of a run."""
         ...
 
 
 class BulkKiller(Protocol):
-    """Kills that are asked about first."""
+    """Kills that may need a confirmation first."""
 
     async def kill_or_ask(self, request: KillRequest, *, by: Actor) -> Termination | RunSnapshot:
-        """Kill what needs no question; else the run to ask about, with its owner and cost."""
+        """Kill a run that needs no confirmation; otherwise return the run to confirm."""
         ...
 
     async def preview(self, selection: KillSelection, *, by: Actor) -> KillPreview:
-        """The runs that a selection would end."""
+        """The runs that a selection would kill."""
         ...
 
     async def kill_many(self, request: BulkKillRequest, *, by: Actor) -> BulkKillResult:
-        """End the runs that were confirmed; asking twice is one kill of each."""
+        """Kill the confirmed runs; a repeated request kills each run once."""
         ...
 
 
 class StatsReader(Protocol):
-    """Adds up periods."""
+    """Reads statistics."""
 
     async def stats(self, period: Period, *, by: Actor) -> Stats:
-        """Runs, spend and kills of the period that ends now."""
+        """Runs, cost and kills in the period that ends now."""
         ...
 
 
 class FleetReader(Protocol):
-    """Knows the fleet."""
+    """Reads the fleet."""
 
     async def workers(self, *, by: Actor) -> FleetSnapshot:
-        """The workers there are, and those that went a while ago."""
+        """The present workers, and those that left recently."""
         ...
 
 
 class RunContinuer(Protocol):
-    """Starts the next leg of a session; the same `request_key` starts once."""
+    """Starts the next leg of a session; idempotent by `request_key`."""
 
     async def continue_run(
         self, request: ContinueRequest, *, by: Actor, place: Place | None = None
@@ -103,7 +103,7 @@ class RunContinuer(Protocol):
 
 
 class SnapshotReader(Protocol):
-    """Shows one run."""
+    """Reads one run."""
 
     async def snapshot(self, target: str, *, by: Actor) -> RunSnapshot:
         """A run by its id or a unique prefix."""
@@ -121,10 +121,10 @@ class RunLister(Protocol):
 
 
 class ThreadRunFinder(Protocol):
-    """Knows whose thread a Slack thread is."""
+    """Finds the run of a Slack thread."""
 
     async def run_of_thread(self, *, channel_id: str, thread_ts: str) -> Run | None:
-        """The newest leg of the thread; `None` if no run heads it."""
+        """The newest leg of the thread; `None` if the thread does not belong to a run."""
         ...
 
 
@@ -138,146 +138,146 @@ class RunOperations(
     ThreadRunFinder,
     Protocol,
 ):
-    """Everything listeners ask of runs."""
+    """All operations on runs that listeners use."""
 
 
 class Inbox(Protocol):
-    """Deliveries exactly once."""
+    """Stores deliveries from Slack, each exactly once, until they are handled."""
 
     async def receive(self, key: str, body: Mapping[str, Any]) -> bool:
-        """Keep a delivery until it is done; `False` if it was received before."""
+        """Store a delivery until it is done; `False` if its key was received before."""
         ...
 
     async def mark_done(self, key: str) -> None:
-        """Note that a delivery was handled."""
+        """Record that a delivery was handled."""
         ...
 
     async def renew_claims(self, keys: Collection[str]) -> None:
-        """Say that these are still being handled here."""
+        """Record that this process is still handling these deliveries."""
         ...
 
     async def claim_unfinished(self) -> list[tuple[str, Mapping[str, Any]]]:
-        """Deliveries whose bot died before they were done."""
+        """Claim the deliveries whose bot died before they were done."""
         ...
 
 
 class People(Protocol):
-    """Who acts, and refusals that no other service sees."""
+    """Stores people, and audits the refusals that the Slack side decides."""
 
     async def ensure_actor(self, identity: Identity, *, role: Role) -> Actor:
-        """Somebody as an actor with this role."""
+        """The person as an actor with this role; the user row is created if needed."""
         ...
 
     async def audit_refusal(self, actor: Actor, action: Action, *, reason: str) -> None:
-        """Audit a refusal."""
+        """Add a refused action to the audit log."""
         ...
 
 
 class Leadership(Protocol):
-    """Being the one that draws."""
+    """The exclusive right to draw."""
 
     @property
     def lost(self) -> asyncio.Event:
-        """Set when somebody else may be drawing."""
+        """Set when another process may be drawing."""
         ...
 
     @property
     def is_exclusive(self) -> bool:
-        """Whether nobody else can be drawing; a process that was frozen is not sure."""
+        """Whether no other process can be drawing; `False` after this process was frozen."""
         ...
 
 
 class UncertainWriteStore(Protocol):
-    """Remembers what Slack may have done late, for the next drawer."""
+    """Stores the calls that Slack may execute late, for the next drawer."""
 
     async def uncertain_writes(self, *, team_id: str) -> list[UncertainWrite]:
-        """All that are kept about a team's drawables."""
+        """All stored uncertain writes of a team's drawables."""
         ...
 
     async def mark_all_uncertain(
         self, *, team_id: str, heads: Collection[str], due_at: datetime
     ) -> None:
-        """Keep as uncertain what the drawer before may have been changing at its end."""
+        """Mark the messages as uncertain that the previous drawer may have been changing."""
         ...
 
     async def record_uncertain_write(self, write: UncertainWrite, /) -> None:
-        """Keep an uncertain write; kept again it is due later."""
+        """Store an uncertain write; storing it again replaces its due time."""
         ...
 
     async def resolve_uncertain_write(
         self, drawable: DrawableId, slot: str, kind: UncertainWriteKind
     ) -> None:
-        """Forget an uncertain write."""
+        """Delete an uncertain write, if it exists."""
         ...
 
 
 class MessageStore(Protocol):
-    """Keeps what is shown."""
+    """Stores the messages in Slack."""
 
     async def save_message(self, message: SlackMessage, /) -> None:
-        """Record what is (about to be) shown."""
+        """Store the row of a message, before or after a call to Slack."""
         ...
 
 
 class LostChannelStore(Protocol):
-    """Knows channels that took no message."""
+    """Finds channels that accepted no messages."""
 
     async def lost_channels(self, *, team_id: str, reasons: Collection[str]) -> list[str]:
-        """Channels in which messages were lost for one of these reasons."""
+        """The channels in which messages were recently lost with one of these errors."""
         ...
 
     async def retry_lost(self, channel_id: str, *, reasons: Collection[str]) -> int:
-        """Have what was lost there drawn again; answers how many drawables."""
+        """Request a redraw of the lost messages; returns the number of drawables."""
         ...
 
 
 class Drawables(UncertainWriteStore, MessageStore, LostChannelStore, Protocol):
-    """What each drawable should show, and what it shows."""
+    """The desired and the actual state of each drawable."""
 
     async def outdated(
         self, *, team_id: str, kinds: Collection[str], limit: int = 50
     ) -> list[DrawableId]:
-        """Drawables of these kinds of which not the newest version is shown."""
+        """At most `limit` outdated drawables of these kinds."""
         ...
 
     async def drawable(self, drawable: DrawableId, /) -> Drawable | None:
-        """A drawable with what is shown of it."""
+        """A drawable with the rows of its messages; `None` if it does not exist."""
         ...
 
     async def record_drawn(self, drawable: DrawableId, /, *, version: int, is_live: bool) -> None:
-        """Note that all of a version is shown, and whether it shows what still goes on."""
+        """Record the version that is completely shown, and whether the drawable is live."""
         ...
 
     async def request(self, wanted: DrawableRequest, /) -> None:
-        """Have something drawn; requested again it is the same."""
+        """Request a drawing; idempotent."""
         ...
 
     async def activate(self, wanted: DrawableRequest, /, *, duration: timedelta) -> None:
-        """Have something drawn anew now, and kept true for so long."""
+        """Request a new drawing now, and keep the drawable up to date for `duration`."""
         ...
 
     async def raise_active(self, *, team_id: str, kinds: Collection[str]) -> None:
-        """Put behind what is kept true for a while: what it is drawn from may have changed."""
+        """Mark the active drawables with a time limit as outdated: their rows may have changed."""
         ...
 
     def changes(self) -> AbstractAsyncContextManager[AsyncIterator[ChangeKind | None]]:
-        """Hints to look; `None`, for anything, comes at least every few seconds."""
+        """Hints to poll; `None` (anything may have changed) comes at least every few seconds."""
         ...
 
     def leadership(self) -> AbstractAsyncContextManager[Leadership]:
-        """Wait to be the one that draws."""
+        """Wait for the exclusive right to draw."""
         ...
 
 
 class Threads(Protocol):
-    """Reads what is drawn."""
+    """Reads the subjects of drawables."""
 
     async def thread(self, thread_key: str) -> Thread | None:
-        """A thread with its legs; `None` if it has no place in Slack."""
+        """A thread with its legs; `None` if it does not exist or has no place in Slack."""
         ...
 
     async def thread_up_to(self, run_id: str) -> Thread | None:
-        """The thread of a run, without the legs after it."""
+        """The thread of a run, without later legs; `None` as for `thread`."""
         ...
 
     async def without_live_run(self, thread_keys: Collection[str]) -> frozenset[str]:
@@ -285,5 +285,5 @@ class Threads(Protocol):
         ...
 
     async def personal_runs(self, key: str) -> PersonalRuns | None:
-        """What a person's Home tab is drawn from."""
+        """The runs on a person's Home tab; the key is `<team_id>:<user_id>`."""
         ...

@@ -1,7 +1,7 @@
-"""What is shown in Slack and kept true there: a kind, a place, and versions.
+"""Drawables: what is shown in Slack and kept up to date.  Each has a kind, a place and versions.
 
-A drawable is behind while its drawn version is lower than the desired one.  A run's thread is
-drawn from the run; other kinds are drawn from other rows, and nothing here knows which.
+A drawable is outdated while its drawn version is lower than the desired one.  A run's thread is
+drawn from the run.  Other kinds are drawn from other rows; this module does not depend on them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from uuid import UUID
 
 
 class DrawableKind(StrEnum):
-    """The kinds that the program draws.  The database takes any other word too."""
+    """The kinds that the program draws.  The database accepts any other word too."""
 
     THREAD = "thread"
     OWNER_NOTICE = "owner_notice"
@@ -23,7 +23,7 @@ class DrawableKind(StrEnum):
 
 
 class DrawableId(NamedTuple):
-    """A drawable: its kind, and its key among those of this kind."""
+    """The identity of a drawable: its kind, and its key, which is unique within the kind."""
 
     kind: str
     key: str
@@ -33,7 +33,7 @@ class DrawableId(NamedTuple):
 
     @property
     def log_fields(self) -> dict[str, object]:
-        """What log lines about it have as fields."""
+        """The structured fields of log lines about this drawable."""
         return {"drawable_kind": self.kind, "drawable_key": self.key}
 
 
@@ -47,10 +47,11 @@ class DrawablePlace:
 
 
 class SlackMessageState(StrEnum):
-    """What is known of a message in Slack.
+    """What is known about a message in Slack.
 
-    `SENDING` is written before the call: after a crash or a lost answer the message may or
-    may not be there, and is looked for before it is sent again.
+    `SENDING` is stored before the call.  After a crash or a lost response, the message may or
+    may not exist, so it is searched for before it is sent again.  `GONE`: the message is not in
+    Slack, or cannot be changed there; `SlackMessage.error` gives the reason.
     """
 
     SENDING = "sending"
@@ -60,14 +61,16 @@ class SlackMessageState(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class SlackMessage:
-    """One row of `slack_messages`: what is shown where, at which version.
+    """One row of `slack_messages`: one message of a drawable.
 
     Attributes:
-        thread_key: Key of the drawable; of a run's thread the `run_id` that heads it.
+        thread_key: The key of the drawable; for a run's thread, the `run_id` of its first run.
         slot: Which message of the drawable this is: `card`, `result:<run_id>`, …
-        content_hash: Of the message as last sent; equal content is not sent again.
-        version: The drawable's version that it was last sent for.
-        drawable_kind: Kind of the drawable.
+        content_hash: The digest of the content last sent; equal content is not sent again.
+        version: The version of the drawable for which the message was last sent.
+        attempts: How often the message was reset to be posted again.
+        error: Why the message is `GONE`: an error name of Slack, `unsent` or `deleted`.
+        drawable_kind: The kind of the drawable.
     """
 
     id: UUID
@@ -86,12 +89,12 @@ class SlackMessage:
 
     @property
     def drawable(self) -> DrawableId:
-        """What it is a part of."""
+        """The drawable to which the message belongs."""
         return DrawableId(self.drawable_kind, self.thread_key)
 
 
 class UncertainWriteKind(StrEnum):
-    """What Slack may have done late."""
+    """The possible effect of a call that Slack executed late."""
 
     POSTED_TWICE = "posted_twice"
     OVERWRITTEN = "overwritten"
@@ -99,10 +102,10 @@ class UncertainWriteKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class UncertainWrite:
-    """A message that must be checked once more.
+    """A message that must be checked again, because Slack may execute a call late.
 
     Attributes:
-        due_at: When Slack has had its time.
+        due_at: When to check it; late calls should have been executed by then.
     """
 
     thread_key: str
@@ -113,13 +116,13 @@ class UncertainWrite:
 
     @property
     def drawable(self) -> DrawableId:
-        """What the message is a part of."""
+        """The drawable to which the message belongs."""
         return DrawableId(self.drawable_kind, self.thread_key)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DrawableRequest:
-    """That something is to be drawn from now on."""
+    """The request to draw something from now on."""
 
     drawable: DrawableId
     place: DrawablePlace
@@ -127,14 +130,14 @@ class DrawableRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Drawable:
-    """What should be shown, at which version, and what is.
+    """The desired and the drawn version of something that is shown in Slack.
 
     Attributes:
-        desired_version: Rises with each change of what it is drawn from.
-        drawn_version: Up to where all of it is shown.
-        is_live: Whether it showed something that still goes on when it was last drawn.
-        active_until: It is not kept true after this; `None` for always.
-        messages: What is shown of it, by slot.
+        desired_version: Rises with each change of the rows it is drawn from.
+        drawn_version: The version that is completely shown.
+        is_live: Whether its subject was still in progress when it was last drawn.
+        active_until: It is kept up to date until then; `None` means always.
+        messages: The rows of its messages, by slot.
     """
 
     id: DrawableId
@@ -146,5 +149,5 @@ class Drawable:
     messages: Mapping[str, SlackMessage] = field(default_factory=dict)
 
     def is_active(self, now: datetime) -> bool:
-        """Whether it is kept true."""
+        """Whether it is kept up to date."""
         return self.active_until is None or self.active_until > now

@@ -1,4 +1,4 @@
-"""The feed of changes: what a consumer gets, and the positions from which it can resume."""
+"""The feed of changes: the items that a consumer gets, and the positions to resume from."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MAX_TRANSACTION = 2**63 - 1
 
 
 class ChangeKind(StrEnum):
-    """What sort of thing has changed; it says what `Change.subject` names."""
+    """The type of the object that has changed; it gives `Change.subject` its meaning."""
 
     DRAWABLE = "drawable"
     RUN = "run"
@@ -22,7 +22,12 @@ class ChangeKind(StrEnum):
 
 
 class ResetReason(StrEnum):
-    """Why a consumer must look at everything."""
+    """Why a consumer must read everything again.
+
+    `STARTED`: it gave no position.  `EXPIRED`: changes after its position may be deleted.
+    `OTHER_DATABASE`: its position is from another history.  `OVERRUN`: it has too many
+    unconsumed changes.
+    """
 
     STARTED = "started"
     EXPIRED = "expired"
@@ -31,7 +36,7 @@ class ResetReason(StrEnum):
 
 
 class BadPosition(BadRequest):
-    """A text that is no position of the feed."""
+    """The text is not a position of the feed."""
 
     code = "bad_position"
 
@@ -45,13 +50,14 @@ class BadPosition(BadRequest):
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class Position:
-    """A place in the feed: everything up to and including it has been delivered.
+    """A cursor in the feed: everything up to and including it has been delivered.
 
-    Positions are compared within one epoch only.  The text form suits `Last-Event-ID`.
+    Only positions of the same epoch can be compared.  The text form can be used as
+    `Last-Event-ID`.
 
     Attributes:
-        epoch: Which history of which database this is; a restore begins another one.
-        transaction: The transaction that wrote the change.
+        epoch: Identifies one history of one database; a restore begins a new epoch.
+        transaction: The id of the transaction that wrote the change.
         number: The number of the change, or 0 for the beginning of the transaction.
     """
 
@@ -64,10 +70,10 @@ class Position:
 
     @classmethod
     def parse(cls, text: str) -> Position:
-        """Read the text form.
+        """Parse the text form.
 
         Raises:
-            BadPosition: If it is none.
+            BadPosition: If the text is not a position.
         """
         found = _POSITION.fullmatch(text.strip())
         if found is None or int(found[2]) > _MAX_TRANSACTION:
@@ -77,12 +83,12 @@ class Position:
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """Something changed, and the change is committed.
+    """A committed change.
 
     Attributes:
         subject: The `run_id` of a run, the `worker_id` of a worker, kind and key of a drawable.
-        what: One word.  Of a run: `added`, its new status, `kill_requested`, or `progress`.
-            Of a worker: its new state.  Of a drawable: `requested`.
+        what: One word.  For a run: `added`, its new status, `kill_requested`, or `progress`.
+            For a worker: its new state.  For a drawable: `requested`.
     """
 
     position: Position
@@ -94,7 +100,7 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class Reset:
-    """The consumer must look at everything: changes may be missing before `position`."""
+    """The consumer must read everything again: changes before `position` may be missing."""
 
     position: Position
     reason: ResetReason

@@ -1,4 +1,4 @@
-"""What should be shown in Slack, and what is: for the one process that draws."""
+"""The desired and the actual state of Slack, for the one process that draws."""
 
 from __future__ import annotations
 
@@ -26,18 +26,21 @@ from core.store.database import leadership
 from core.store.database.advisory_locks import AdvisoryLock
 from core.store.slack import drawables, slack_messages, uncertain_writes
 
-# How long something can be behind when no change tells of it.
+# The poll interval: how long a drawable can stay outdated without a notification.
 _POLL = timedelta(seconds=5)
-# A channel that was lost longer ago than this is not asked about any more.
+# Channels that were lost before this time are no longer polled.
 _LOST_RETENTION = timedelta(days=30)
-# A message that was last changed longer ago than this was not being changed when a bot died;
-# the first message of what is open always may have been.
+# Messages that changed within this time before a takeover may have been changing when the
+# previous bot died.  The first messages of open drawables always may have been.
 _RECENTLY_CHANGED = timedelta(minutes=2)
 
 
 @dataclass(frozen=True)
 class DrawableService:
-    """What each drawable should show, and what it shows."""
+    """The desired and the actual state of each drawable.
+
+    The methods that read or write rows raise `Unavailable` if the database cannot be reached.
+    """
 
     context: ServiceContext
     feed: FeedService
@@ -45,58 +48,58 @@ class DrawableService:
     async def outdated(
         self, *, team_id: str, kinds: Collection[str], limit: int = 50
     ) -> list[DrawableId]:
-        """Drawables of these kinds of which not the newest version is shown."""
+        """At most `limit` outdated drawables of these kinds, the longest untried first."""
         async with self.context.transaction() as session:
             return await drawables.outdated(session, team_id=team_id, kinds=kinds, limit=limit)
 
     async def drawable(self, drawable: DrawableId) -> Drawable | None:
-        """A drawable with what is shown of it.
+        """A drawable with the rows of its messages; `None` if it does not exist.
 
-        Its version was read no later than what a caller reads next: what is drawn from that is
-        at least as new.
+        A caller that reads the subject after this call gets a state that is at least as new as
+        the version returned here.
         """
         async with self.context.transaction() as session:
             return await drawables.get(session, drawable)
 
     async def save_message(self, message: SlackMessage) -> None:
-        """Record what is (about to be) shown."""
+        """Store the row of a message, before or after a call to Slack."""
         async with self.context.transaction() as session:
             await slack_messages.save(session, message)
 
     async def record_drawn(self, drawable: DrawableId, *, version: int, is_live: bool) -> None:
-        """Note that all of a version is shown, and whether it shows what still goes on."""
+        """Record the version that is completely shown, and whether the drawable is live."""
         async with self.context.transaction() as session:
             await drawables.record_drawn(session, drawable, version=version, is_live=is_live)
 
     async def request(self, wanted: DrawableRequest) -> None:
-        """Have something drawn; requested again it is the same."""
+        """Request a drawing; idempotent."""
         async with self.context.transaction() as session:
             if await drawables.request(session, wanted):
                 await _notify(session, wanted.drawable)
 
     async def activate(self, wanted: DrawableRequest, *, duration: timedelta) -> None:
-        """Have something drawn anew now, and kept true for so long."""
+        """Request a new drawing now, and keep the drawable up to date for `duration`."""
         until = self.context.clock() + duration
         async with self.context.transaction() as session:
             await drawables.activate(session, wanted, until=until)
             await _notify(session, wanted.drawable)
 
     async def raise_active(self, *, team_id: str, kinds: Collection[str]) -> None:
-        """Put behind what is kept true for a while: what it is drawn from may have changed."""
+        """Mark the active drawables with a time limit as outdated: their rows may have changed."""
         async with self.context.transaction() as session:
             await drawables.raise_active(
                 session, team_id=team_id, kinds=kinds, now=self.context.clock()
             )
 
     async def uncertain_writes(self, *, team_id: str) -> list[UncertainWrite]:
-        """What Slack may have done late, as the drawer before noted it."""
+        """The uncertain writes of a team's drawables, as stored by the previous drawer."""
         async with self.context.transaction() as session:
             return await uncertain_writes.of_team(session, team_id)
 
     async def mark_all_uncertain(
         self, *, team_id: str, heads: Collection[str], due_at: datetime
     ) -> None:
-        """Keep as uncertain what the drawer before may have been changing at its end."""
+        """Mark the messages as uncertain that the previous drawer may have been changing."""
         now = self.context.clock()
         async with self.context.transaction() as session:
             await uncertain_writes.add_for_open(
@@ -109,19 +112,19 @@ class DrawableService:
             )
 
     async def record_uncertain_write(self, write: UncertainWrite) -> None:
-        """Keep an uncertain write; kept again it is due later."""
+        """Store an uncertain write; storing it again replaces its due time."""
         async with self.context.transaction() as session:
             await uncertain_writes.add(session, write)
 
     async def resolve_uncertain_write(
         self, drawable: DrawableId, slot: str, kind: UncertainWriteKind
     ) -> None:
-        """Forget an uncertain write."""
+        """Delete an uncertain write, if it exists."""
         async with self.context.transaction() as session:
             await uncertain_writes.resolve(session, drawable, slot, kind)
 
     async def lost_channels(self, *, team_id: str, reasons: Collection[str]) -> list[str]:
-        """Channels in which messages were lost for one of these reasons, lately."""
+        """The channels in which messages were lost with one of these errors, in 30 days."""
         since = self.context.clock() - _LOST_RETENTION
         async with self.context.transaction() as session:
             return await drawables.lost_channels(
@@ -129,15 +132,15 @@ class DrawableService:
             )
 
     async def retry_lost(self, channel_id: str, *, reasons: Collection[str]) -> int:
-        """Have what was lost there drawn again; answers how many drawables."""
+        """Request a redraw of the lost messages; returns the number of drawables."""
         async with self.context.transaction() as session:
             return await slack_messages.retry_lost(session, channel_id, reasons=reasons)
 
     @asynccontextmanager
     async def changes(self) -> AsyncIterator[AsyncIterator[ChangeKind | None]]:
-        """Hints to look: what kind of thing has changed, or `None` for anything.
+        """Hints to poll: the kind of a change, or `None` if anything may have changed.
 
-        One comes at least every few seconds.
+        A hint comes at least every 5 seconds.
         """
         kinds = [ChangeKind.RUN, ChangeKind.DRAWABLE]
         async with self.feed.subscribe(kinds=kinds) as subscription:
@@ -155,7 +158,7 @@ class DrawableService:
             yield hints()
 
     def leadership(self) -> AbstractAsyncContextManager[leadership.Leadership]:
-        """Wait to be the one that draws; its `lost` event says when that is over."""
+        """Wait for the exclusive right to draw; its `lost` event is set when it ends."""
         return leadership.leadership(self.context.database.dsn, AdvisoryLock.DRAWER)
 
 

@@ -1,9 +1,9 @@
-"""The feed of changes: one reader a process, which serves every subscriber.
+"""The feed of changes: one reader per process serves all subscribers.
 
-A subscriber gets each change of the kinds and subjects it asked for once, in order.  Where that
-cannot be promised it gets a `Reset` instead: at the start, after a position that is too old or
-of another database, and when it takes changes more slowly than they come.  NOTIFY only wakes the
-reader; a slow poll makes it right without.
+A subscriber gets each change that matches its filter exactly once, in order.  Where that cannot
+be guaranteed, it gets a `Reset` instead: at the start, after a position that is too old or from
+another database, and when it consumes changes more slowly than they arrive.  NOTIFY only wakes
+the reader; a slow poll covers lost notifications.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from core.store.database.listen import ChangeListener, listen
 
 log = logging.getLogger(__name__)
 
-# A connection that is lost is known at once as a rule; this is for the rest.
+# Usually the reader notices a lost connection at once; polling covers the other cases.
 POLL = timedelta(seconds=15)
-# A subscriber that was gone for longer is told to look at everything.
+# Older changes are deleted; a subscriber that resumes from before that gets a `Reset`.
 RETENTION = timedelta(days=1)
-# A subscriber that falls further behind is told to look at everything.
+# A subscriber with more unconsumed changes gets a `Reset` instead of them.
 MAX_QUEUED = 1000
 _PAGE = 500
-# Hints can come by the hundred a second; one read answers all that came before it.
+# Hints can come in hundreds per second; one read serves all hints before it.
 _READ_GAP_SECONDS = 0.05
 _RETRY_SECONDS = 1.0
-# Between looks at changes that wait for an older transaction to end: a few milliseconds as a rule.
+# Between polls while changes wait for an older transaction, which usually takes milliseconds.
 _MIN_UNSETTLED_SECONDS = 0.02
 _MAX_UNSETTLED_SECONDS = 1.0
 
 
 class Subscription:
-    """What one subscriber has not taken yet.  An endless iterator."""
+    """The queue of one subscriber: an endless iterator of changes and resets."""
 
     def __init__(
         self,
@@ -63,10 +63,10 @@ class Subscription:
         return self
 
     async def __anext__(self) -> Change | Reset:
-        """The next change, or the advice to look at everything.
+        """Wait for the next change, or for a `Reset`.
 
         Raises:
-            Exception: What ended the reader, if anything did.
+            Exception: The error that ended the reader; raised once the queue is empty.
         """
         while not self._queue:
             if self._error is not None:
@@ -76,7 +76,7 @@ class Subscription:
         return self._queue.popleft()
 
     def put(self, change: Change) -> None:
-        """Queue a change, if it was asked for."""
+        """Queue a change if it matches the filter and comes after the start position."""
         if self.after is not None and change.position <= self.after:
             return
         if self.kinds is not None and change.kind not in self.kinds:
@@ -90,23 +90,27 @@ class Subscription:
         self._filled.set()
 
     def reset(self, position: Position, reason: ResetReason) -> None:
-        """Forget what is queued: the subscriber looks at everything."""
+        """Replace the queue with a `Reset`: the subscriber must read everything again."""
         self.after = None
         self._queue.clear()
         self._queue.append(Reset(position=position, reason=reason))
         self._filled.set()
 
     def fail(self, error: BaseException) -> None:
-        """Let the subscriber fail as the reader did, once it has taken what is queued."""
+        """Raise the reader's error in the subscriber once its queue is empty."""
         self._error = error
         self._filled.set()
 
 
 @dataclass
 class FeedService:
-    """Changes as they are committed, for any number of subscribers.
+    """Delivers committed changes to any number of subscribers.
 
-    The reader and its connection exist while somebody subscribes.
+    The reader and its connection exist only while there are subscribers.
+
+    Attributes:
+        poll: How often the reader polls without a notification.
+        max_queued: The largest number of unconsumed changes per subscriber.
     """
 
     context: ServiceContext
@@ -125,12 +129,12 @@ class FeedService:
         kinds: Collection[ChangeKind] | None = None,
         subjects: Collection[str] | None = None,
     ) -> AsyncIterator[Subscription]:
-        """Subscribe for the length of the block.
+        """Subscribe for the duration of the block.
 
         Args:
-            after: Resume after this; without it the first item is a `Reset`.
-            kinds: Only these kinds.
-            subjects: Only changes of these.
+            after: The position to resume after; `None` starts now, with a `Reset`.
+            kinds: Deliver only these kinds; `None` means all.
+            subjects: Deliver only changes of these subjects; `None` means all.
         """
         subscription = Subscription(
             after=after,
@@ -158,18 +162,18 @@ class FeedService:
             await asyncio.wait({reader})
 
     async def _run(self) -> None:
-        """Read until cancelled.  What goes wrong here goes wrong for every subscriber."""
+        """Read until cancelled.  An unexpected error is passed on to all subscribers."""
         try:
             async with listen(self.context.database.dsn, changes.CHANNEL, poll=self.poll) as hints:
-                hearing = asyncio.create_task(self._hear(hints), name="feed hints")
-                reading = asyncio.create_task(self._read(), name="feed reader")
+                listener = asyncio.create_task(self._receive_hints(hints), name="feed hints")
+                reader = asyncio.create_task(self._read(), name="feed reader")
                 try:
-                    await asyncio.wait({hearing, reading}, return_when=asyncio.FIRST_COMPLETED)
+                    await asyncio.wait({listener, reader}, return_when=asyncio.FIRST_COMPLETED)
                 finally:
-                    hearing.cancel()
-                    reading.cancel()
-                    await asyncio.wait({hearing, reading})
-                for task in (hearing, reading):
+                    listener.cancel()
+                    reader.cancel()
+                    await asyncio.wait({listener, reader})
+                for task in (listener, reader):
                     if not task.cancelled():
                         task.result()
         except Exception as error:
@@ -177,12 +181,12 @@ class FeedService:
             for subscription in (*self._joining, *self._subscriptions):
                 subscription.fail(error)
 
-    async def _hear(self, hints: ChangeListener) -> None:
+    async def _receive_hints(self, hints: ChangeListener) -> None:
         async for _ in hints:
             self._wake_up.set()
 
     async def _read(self) -> None:
-        """Begin at the present, go on from there, and again after each outage."""
+        """Read from the current position on, and resume after each outage."""
         position: Position | None = None
         while True:
             try:
@@ -206,10 +210,10 @@ class FeedService:
                 await asyncio.sleep(_RETRY_SECONDS)
 
     async def _wait(self, seconds: float | None) -> None:
-        """Wait for a hint, at most so long.
+        """Wait for a hint, at most for `seconds`; `None` means without a limit.
 
-        The transaction that unsettled changes wait for may end without a change, and so without
-        a hint.
+        The limit is for unsettled changes: the older transaction that they wait for may end
+        without a change, and so without a hint.
         """
         await asyncio.sleep(_READ_GAP_SECONDS)
         try:
@@ -220,7 +224,7 @@ class FeedService:
         self._wake_up.clear()
 
     async def _resume(self, position: Position | None) -> Position:
-        """Where reading goes on; subscribers that lose something by it are told."""
+        """The position to read from; if changes are missing, all subscribers get a `Reset`."""
         bounds = await self._bounds()
         if position is None:
             return bounds.horizon
@@ -232,14 +236,14 @@ class FeedService:
         return bounds.horizon
 
     async def _admit(self, position: Position) -> None:
-        """Bring those that have just subscribed to where the reader is."""
+        """Bring new subscribers up to the position of the reader."""
         while self._joining:
             subscription = self._joining[0]
             if subscription.after is None:
                 subscription.reset(position, ResetReason.STARTED)
             else:
                 await self._catch_up(subscription, subscription.after, position)
-            # It may have left meanwhile.
+            # The subscriber may have left in the meantime.
             if subscription in self._joining:
                 self._joining.remove(subscription)
                 self._subscriptions.append(subscription)
@@ -261,15 +265,15 @@ class FeedService:
             subscription.reset(until, ResetReason.OVERRUN)
             return
         for change in page.changes:
-            # The reader brings the later ones.
+            # The reader delivers the later changes.
             if change.position <= until:
                 subscription.put(change)
 
     async def _deliver(self, position: Position) -> tuple[Position, bool]:
-        """Give everybody what is committed after a position.
+        """Deliver the settled changes after a position to all subscribers.
 
         Returns:
-            How far that goes, and whether committed changes wait for an older transaction.
+            The new position, and whether committed changes wait for an older transaction.
         """
         while True:
             async with self.context.transaction() as session:
@@ -287,7 +291,7 @@ class FeedService:
 
 
 def _gap(position: Position, bounds: FeedBounds) -> ResetReason | None:
-    """Why changes after a position may be missing; `None` if they are all there."""
+    """Why changes after a position may be missing; `None` if none is missing."""
     if position.epoch != bounds.horizon.epoch or position.transaction > bounds.horizon.transaction:
         return ResetReason.OTHER_DATABASE
     if bounds.deleted_before is not None and position < bounds.deleted_before:

@@ -1,4 +1,4 @@
-"""What runs' threads and people's own pages are drawn from."""
+"""The subjects of drawables: threads of runs, and the runs on people's Home tabs."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from core.services.runs import snapshots
 from core.store import users
 from core.store.runs import run_queries
 
-# Of each list on a person's own page.
+# The length of each list on a person's Home tab.
 _PERSONAL_LIMIT = 10
 
 
 @dataclass(frozen=True)
 class ThreadService:
-    """Reads what is drawn, each in a fixed number of queries."""
+    """Reads the subjects of drawables, each in a fixed number of queries."""
 
     context: ServiceContext
 
     async def thread(self, thread_key: str) -> Thread | None:
-        """A thread with its legs; `None` if it has no place in Slack."""
+        """A thread with its legs; `None` if it does not exist or has no place in Slack."""
         async with self.context.transaction() as session:
             legs = await run_queries.of_thread(session, thread_key)
             if not legs or legs[0].slack_channel_id is None or legs[0].slack_team_id is None:
@@ -37,7 +37,7 @@ class ThreadService:
             )
 
     async def thread_up_to(self, run_id: str) -> Thread | None:
-        """The thread of a run, without the legs after it."""
+        """The thread of a run, without later legs; `None` as for `thread`."""
         async with self.context.transaction() as session:
             try:
                 run = await run_queries.get(session, run_id)
@@ -61,10 +61,10 @@ class ThreadService:
         return frozenset(thread_keys) - live
 
     async def personal_runs(self, key: str) -> PersonalRuns:
-        """The newest runs of a person, and the newest live ones.
+        """The newest runs of a person, and the newest live runs of all people; 10 of each.
 
         Args:
-            key: The Slack ids of the workspace and the person, with a colon between.
+            key: `<team_id>:<user_id>`, the Slack ids of the workspace and the person.
         """
         team_id, _, slack_user_id = key.partition(":")
         async with self.context.transaction() as session:

@@ -1,8 +1,8 @@
-"""The feed of changes, read in an order that no late commit can upset.
+"""The feed of changes, read in an order that stays stable when transactions commit late.
 
-Numbers are drawn before the commit, so a reader that went by numbers alone would pass over a
-transaction that commits late.  Changes are ordered by transaction instead, and read only up to
-the horizon: the oldest transaction that is still under way.  Below it nothing can be added.
+The database assigns numbers before the commit.  A reader that used only the numbers would skip
+a transaction that commits late.  So changes are ordered by transaction, and read only up to the
+horizon: the oldest transaction that is still in progress.  No change can be added before it.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.feed import Change, ChangeKind, Position
 
-# On which a hint is sent at the commit of every change.
+# The NOTIFY channel that gets a notification at the commit of every change.
 CHANNEL = "signalbox_changes"
 
-# A dump that is restored elsewhere keeps its rows: the identifier of the cluster tells.  A
-# restore to a point in time, and a standby that takes over, begin another timeline.
+# The epoch detects another history of the same rows.  The identifier of the cluster changes when
+# a dump is restored elsewhere.  The timeline changes after a point-in-time restore, and when a
+# standby takes over.
 _BOUNDS = text("""
     SELECT
         (SELECT system_identifier FROM pg_control_system())::text || ' '
@@ -35,7 +36,8 @@ _BOUNDS = text("""
         SELECT transaction, number, at FROM changes ORDER BY transaction, number LIMIT 1
     ) AS oldest ON true
 """)
-# Rows of a restored dump can carry transactions that are still to come here: they are left out.
+# Rows of a restored dump can have transaction ids that this cluster has not reached yet: they are
+# left out.
 _READ = text("""
     SELECT transaction::text, number, at, kind, subject, what,
         transaction < pg_snapshot_xmin(pg_current_snapshot()) AS is_settled
@@ -47,7 +49,7 @@ _READ = text("""
     ORDER BY transaction, number
     LIMIT :limit
 """)
-# The newest of the old rows stays: it shows up to where the others were deleted.
+# The newest expired row stays: it marks the position up to which the others were deleted.
 _DELETE = text("""
     DELETE FROM changes
     WHERE (transaction, number) < (
@@ -65,11 +67,11 @@ _DELETE = text("""
 
 @dataclass(frozen=True, kw_only=True)
 class FeedBounds:
-    """From where and up to where the feed can be read now.
+    """The positions between which the feed can be read now.
 
     Attributes:
-        horizon: Everything before it is committed and can be read.
-        deleted_before: Older changes may have been deleted; `None` if none was.
+        horizon: All changes before this position are settled and can be read.
+        deleted_before: Changes before this position may be deleted; `None` if none was deleted.
     """
 
     horizon: Position
@@ -78,17 +80,26 @@ class FeedBounds:
 
 @dataclass(frozen=True, kw_only=True)
 class FeedPage:
-    """Some changes, and whether committed ones wait for an older transaction to end."""
+    """One page of the feed.
+
+    Attributes:
+        changes: Settled changes, in the order of the feed.
+        has_unsettled: Whether more committed changes wait for an older transaction to end.
+    """
 
     changes: Sequence[Change]
     has_unsettled: bool
 
 
 async def bounds(session: AsyncSession, *, retention: timedelta) -> FeedBounds:
-    """The feed's bounds.
+    """The bounds of the feed.
 
-    `delete_older` leaves one row that is past the retention.  So as long as the oldest one is
-    younger, none was ever deleted.
+    `delete_older` always leaves one expired row.  So if the oldest row has not expired, no row
+    was ever deleted.
+
+    Args:
+        session: An open database session.
+        retention: The age at which a change expires.
     """
     row = (await session.execute(_BOUNDS, {"retention": retention})).one()
     epoch = f"{zlib.crc32(row.epoch.encode()):08x}"
@@ -109,7 +120,15 @@ async def read_after(
     kinds: Collection[ChangeKind] | None = None,
     subjects: Collection[str] | None = None,
 ) -> FeedPage:
-    """The next changes after a position, in the feed's order; `None` stands for all."""
+    """The next settled changes after a position, in the order of the feed.
+
+    Args:
+        session: An open database session.
+        position: The position to read after.
+        limit: The largest number of changes to read.
+        kinds: Only these kinds; `None` means all.
+        subjects: Only these subjects; `None` means all.
+    """
     rows = await session.execute(
         _READ,
         {
@@ -139,7 +158,7 @@ async def read_after(
 
 
 async def record(session: AsyncSession, kind: ChangeKind, subject: str, what: str) -> None:
-    """Add a change that no trigger records; subscribers get it when it is committed."""
+    """Add a change that no trigger records; subscribers get it after the commit."""
     await session.execute(
         text("INSERT INTO changes (kind, subject, what) VALUES (:kind, :subject, :what)"),
         {"kind": kind, "subject": subject, "what": what},
@@ -148,6 +167,6 @@ async def record(session: AsyncSession, kind: ChangeKind, subject: str, what: st
 
 
 async def delete_older(session: AsyncSession, *, age: timedelta) -> int:
-    """Delete changes that are older, but for the newest of them; answers how many."""
+    """Delete the changes older than `age`, except the newest of them; returns the number."""
     result = await session.execute(_DELETE, {"age": age})
     return int(result.rowcount)  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""What a drawable lacks, found without touching anything."""
+"""Compares what a drawable shows with what it should show.  Pure: no I/O."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from bot.slack.drawing.posting import UNSENT, content_hash
 from bot.slack.views.message import Content, HomeView, TextFile
 from core.domain.drawables import SlackMessage, SlackMessageState
 
-# A channel that took nothing is asked again after this, if there is news for it.
+# A lost channel is retried after this time, when a drawable in it changes.
 RETRY_CHANNEL_AFTER = timedelta(minutes=5)
-# The reason of a row whose message somebody deleted in Slack.
+# `SlackMessage.error` of a message that somebody deleted in Slack.
 DELETED = "deleted"
 
 
 class ActionKind(Enum):
-    """What is to be done with a message."""
+    """What to do with a message."""
 
     POST = auto()
     FIND = auto()
@@ -29,10 +29,13 @@ class ActionKind(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class DrawAction:
-    """The next thing a drawable lacks.
+    """The next action that brings a drawable up to date.
 
     Attributes:
-        channel_id: Where it is shown; `None` for the place of the drawable.
+        message: The desired content of the slot.
+        current: The stored row of the slot, if there is one.
+        channel_id: The channel to send to; `None` until `PlaceFinder` has resolved it from the
+            place of the drawable.
     """
 
     kind: ActionKind
@@ -44,7 +47,7 @@ class DrawAction:
 
     @property
     def method(self) -> str:
-        """The Web API method whose permit it takes."""
+        """The Web API method whose rate limit applies to this action."""
         if isinstance(self.message, TextFile):
             return "files.completeUploadExternal"
         if isinstance(self.message, HomeView):
@@ -53,18 +56,18 @@ class DrawAction:
 
 
 def is_lost(shown: SlackMessage) -> bool:
-    """Whether a message cannot be shown any more, for a reason."""
+    """Whether a message can no longer be shown; `error` gives the reason."""
     return shown.state is SlackMessageState.GONE and shown.error != UNSENT
 
 
 def is_worth_retrying(shown: SlackMessage, now: datetime) -> bool:
-    """Whether a place that was lost is worth another try: the bot may be invited again."""
+    """Whether to retry a lost channel now: the bot may have been invited again."""
     is_place = refusal_kind(shown.error or "") is RefusalKind.PLACE_LOST
     return is_lost(shown) and is_place and now - shown.updated_at >= RETRY_CHANNEL_AFTER
 
 
 def action_kind(shown: SlackMessage | None, message: Content) -> ActionKind | None:
-    """What a message lacks."""
+    """The action that brings one message up to date; `None` if there is none."""
     if shown is not None and is_lost(shown):
         return None
     if isinstance(message, HomeView):
@@ -86,14 +89,17 @@ def next_action(
     channel_id: str | None,
     now: datetime,
 ) -> DrawAction | None:
-    """The first thing a drawable lacks, as far as it can be had there.
+    """The first action that brings a drawable up to date.
+
+    `None` if it is up to date, or if no more is possible now: nothing can be shown in a lost
+    channel, and no reply can be posted before its head.
 
     Args:
-        messages: What is shown, by slot.
-        desired: What it should show, by slot.  The first message is the head; the others are
-            replies to it.
-        channel_id: Where it is shown.
-        now: The present.
+        messages: The stored rows of the messages, by slot.
+        desired: What the drawable should show, by slot.  The first message is the head; the
+            others are replies to it.
+        channel_id: The channel of the drawable; `None` if it is shown to a person.
+        now: The current time.
     """
     head_slot = next(iter(desired), None)
     head = messages.get(head_slot) if head_slot is not None else None

@@ -1,4 +1,4 @@
-"""One drawable brought to its true state, a call at a time."""
+"""Brings one drawable up to date, one Slack call at a time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from core.domain.drawables import (
 
 log = logging.getLogger(__name__)
 
-# Between two updates of one message; Slack's clients do not show more.
+# The minimum time between two updates of one message; Slack's clients show no faster ones.
 UPDATE_GAP = timedelta(seconds=1.2)
 
 _Rechecked = set[tuple[str, UncertainWriteKind]]
@@ -34,7 +34,13 @@ _Rechecked = set[tuple[str, UncertainWriteKind]]
 
 @dataclass
 class Drawer:
-    """Draws drawables.  One task for each at a time; the rate limits are shared by all."""
+    """Draws drawables.  Each has at most one task at a time; all share the rate limits.
+
+    Attributes:
+        clock: The current time, in UTC.
+        now: A monotonic clock in seconds.
+        tickets: The rate limiter's tickets of the drawables that wait for a permit.
+    """
 
     drawables: Drawables
     kinds: DrawnKinds
@@ -49,12 +55,19 @@ class Drawer:
     tickets: dict[DrawableId, Ticket] = field(default_factory=dict)
 
     async def reconcile(self, drawable: DrawableId, *, is_idle: bool = False) -> bool:
-        """Do all that a drawable lacks; answers whether it shows what still goes on.
+        """Bring a drawable up to date.
+
+        Args:
+            drawable: The drawable.
+            is_idle: Only elapsed times need a refresh, so the calls have the lowest priority.
+
+        Returns:
+            Whether it is live, and so needs regular refreshes.
 
         Raises:
             BotBlocked: Slack refuses the bot itself.
-            LeadershipLost: Another process may be drawing by now.
-            SlackError: Slack does not do its part; try again later.
+            LeadershipLost: Another process may be drawing now.
+            SlackError: A call to Slack failed; try again later.
             Unavailable: The database cannot be reached.
         """
         rechecked: _Rechecked = set()
@@ -78,7 +91,7 @@ class Drawer:
             ticket.raise_to(priority)
 
     async def _read(self, drawable_id: DrawableId, known: Scene | None) -> Scene | None:
-        """A drawable as it is now; what it is drawn from is read again if its version rose."""
+        """Read a drawable; read its subject again only if the desired version has risen."""
         drawable = await self.drawables.drawable(drawable_id)
         kind = self.kinds.get(drawable_id.kind)
         if drawable is None or kind is None:
@@ -94,7 +107,7 @@ class Drawer:
         return Scene(drawable=drawable, kind=kind, subject=subject)
 
     async def _forget(self, drawable: DrawableId) -> None:
-        """Nothing is shown of it any more, so nothing is uncertain."""
+        """Resolve the uncertain writes of a drawable that no longer exists."""
         for slot, kind in self.uncertain_writes.due(drawable):
             await self.uncertain_writes.resolve(drawable, slot, kind)
 
@@ -126,7 +139,7 @@ class Drawer:
                 await ticket.wait_granted()
             finally:
                 self.tickets.pop(drawable_id, None)
-            # Time has passed: what is sent is what holds now.
+            # Time has passed: read again, so that the newest state is sent.
             try:
                 fresh = await self._read(drawable_id, scene)
                 fresh_action = self._next_action(fresh) if fresh is not None else None
@@ -144,9 +157,13 @@ class Drawer:
         await self.sender.send(scene, action)
 
     async def _recheck_uncertain(self, scene: Scene, rechecked: _Rechecked) -> bool:
-        """Mend what Slack carried out late; answers whether there was anything to check.
+        """Repair the effects of calls that Slack executed late.
 
-        It stays uncertain until all that is lacking then is done, should this process die first.
+        The writes stay recorded as uncertain until the drawable is up to date again, in case
+        this process dies before that.
+
+        Returns:
+            Whether there was anything to check.
         """
         due = set(self.uncertain_writes.due(scene.drawable.id)) - rechecked
         for slot, kind in sorted(due):
@@ -172,17 +189,21 @@ class Drawer:
             await self.sleep(wait)
 
     async def _record_drawn(self, scene: Scene, rechecked: _Rechecked) -> bool:
-        """Record, last of all, up to which version all is drawn, and what is certain again."""
+        """Record the drawn version and resolve the checked writes.  This is the last step.
+
+        Returns:
+            Whether the drawable is live.
+        """
         drawable, subject = scene.drawable, scene.subject
         is_live = scene.kind.is_live(subject) and drawable.is_active(self.clock())
-        # First: a process that dies in between requests them again.
+        # Before the version is recorded: if this process dies here, the next one requests them.
         for wanted in scene.kind.requests(subject, drawable.messages):
             await self.drawables.request(wanted)
         if drawable.drawn_version != drawable.desired_version or drawable.is_live != is_live:
             await self.drawables.record_drawn(
                 drawable.id, version=drawable.desired_version, is_live=is_live
             )
-        # One that was added again meanwhile is due later.
+        # A write that was added again meanwhile is no longer due, and stays.
         for slot, kind in rechecked.intersection(self.uncertain_writes.due(drawable.id)):
             await self.uncertain_writes.resolve(drawable.id, slot, kind)
         if not is_live:

@@ -1,4 +1,7 @@
-"""Messages found again in Slack by their marks: what a lost answer or a crash left unknown."""
+"""Searches Slack for messages whose post had an unknown result: a lost response, or a crash.
+
+A message is identified by its metadata, a file by its name.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +24,8 @@ from core.domain.drawables import (
 
 log = logging.getLogger(__name__)
 
-# How far back a lost message is searched: the time a call takes, some tries of it, and what
-# may lie between our clock and Slack's.
+# How far before the row's last change the search begins.  It covers the time of a call, some
+# retries, and the difference between our clock and Slack's.
 _SEARCH_WINDOW = timedelta(minutes=10)
 _PAGE = 200
 _MAX_PAGES = 20
@@ -31,7 +34,7 @@ _DUPLICATED = 2
 
 @dataclass(frozen=True)
 class MessageFinder:
-    """Looks for messages whose fate is not known."""
+    """Finds messages that may have been posted, and deletes duplicates."""
 
     slack: Slack
     store: MessageStore
@@ -39,9 +42,17 @@ class MessageFinder:
     async def find(
         self, shown: SlackMessage, *, file: TextFile | None, now: datetime
     ) -> SlackMessage | None:
-        """Look in Slack for a message whose answer was lost; `None` if it is not there.
+        """Search Slack for a message whose post had no response.
 
-        A message found gets no content hash, so that it is brought up to date.
+        The row of a message that is found has no content hash, so the message is updated next.
+
+        Args:
+            shown: The row of the message.
+            file: The file, if the slot contains one.
+            now: The current time.
+
+        Returns:
+            The new row; `None` if Slack does not have the message.
 
         Raises:
             SlackError: As `Slack.call`.
@@ -60,7 +71,7 @@ class MessageFinder:
     async def delete_duplicates(
         self, shown: SlackMessage, *, file: TextFile | None, now: datetime
     ) -> None:
-        """Delete what is there twice, because Slack carried a post out late.
+        """Delete the extra copies of a message, which a late execution of a post has caused.
 
         Raises:
             SlackError: As `Slack.call`.
@@ -95,7 +106,7 @@ class MessageFinder:
     async def _marked_messages(
         self, shown: SlackMessage, file: TextFile | None
     ) -> AsyncIterator[str]:
-        """The `ts` of each message that carries the mark of a slot, page by page."""
+        """Yield the `ts` of each message that belongs to the slot, page by page."""
         oldest = f"{(shown.updated_at - _SEARCH_WINDOW).timestamp():.6f}"
         method = "conversations.replies" if shown.thread_ts else "conversations.history"
         cursor: str | None = None
@@ -129,7 +140,7 @@ class MessageFinder:
 def _marked_messages(
     messages: Iterable[Mapping[str, Any]], shown: SlackMessage, file: TextFile | None
 ) -> Iterator[str]:
-    """The `ts` of the messages that carry the mark of this slot, or the file."""
+    """Yield the `ts` of the messages with the metadata of this slot, or with the file."""
     marker = metadata_of(shown)
     for message in messages:
         metadata = message.get("metadata") or {}

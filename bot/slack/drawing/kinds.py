@@ -1,6 +1,6 @@
-"""The kinds of drawables: for each what it is drawn from, how, and how important it is.
+"""The kinds of drawables: for each, how to read it, how to draw it, and its priorities.
 
-A new kind needs a query in a service, a view, and a line in the table that `drawn_kinds` makes.
+A new kind needs a query in a service, a view, and an entry in the table of `drawn_kinds`.
 """
 
 from __future__ import annotations
@@ -45,17 +45,20 @@ def _no_requests(_: Any, __: Mapping[str, SlackMessage]) -> Sequence[DrawableReq
 class DrawnKind(Generic[Subject]):
     """How one kind is drawn.
 
+    A subject is the value from which a drawable is drawn.
+
     Attributes:
         head: The slot of its first message.
-        read: Reads what one of them is drawn from, by its key; `None` if there is nothing.
-        draw: The view: what it should show, by slot, the head first.  Pure.
-        priority: How important an action is, given whether only a clock is to be refreshed.
-        is_live: Whether it shows what still goes on, and so a clock that is to be refreshed.
-        requests: What else is to be drawn once this is drawn as far as it can be.
-        find_ended: Those of some keys whose next drawing shows an end: they go first.
-        depends_on: Changes after which all that is kept true for a while may be behind.  A
-            kind whose rows are raised where they are written needs none.
-        refresh_method: The method whose spare permits a refreshed clock may use.
+        read: Reads the subject for a key; `None` if there is none.
+        draw: The view: the desired contents by slot, the head first.  Pure.
+        priority: The priority of an action.  The last argument says whether only elapsed times
+            need a refresh.
+        is_live: Whether the subject is still in progress, so that elapsed times need refreshes.
+        requests: Other drawables to request when this one is up to date.
+        find_ended: Returns those of the given keys whose subject has ended; they are drawn first.
+        depends_on: After a change of these kinds, all active drawables of this kind count as
+            outdated.  Empty if the desired version rises together with the rows it depends on.
+        refresh_method: The Web API method whose spare permits a refresh may use.
     """
 
     head: str
@@ -75,7 +78,7 @@ DrawnKinds = Mapping[str, DrawnKind[Any]]
 
 
 def drawn_kinds(threads: Threads) -> DrawnKinds:
-    """The table of all kinds that the program draws."""
+    """The table of all kinds that the program draws, by the name of the kind."""
     return {
         DrawableKind.THREAD: DrawnKind(
             head=CARD,
@@ -105,7 +108,7 @@ def drawn_kinds(threads: Threads) -> DrawnKinds:
 
 
 def home_request(*, team_id: str, user_id: str) -> DrawableRequest:
-    """Have a person's Home tab drawn."""
+    """The request to draw a person's Home tab."""
     return DrawableRequest(
         drawable=DrawableId(DrawableKind.HOME, f"{team_id}:{user_id}"),
         place=DrawablePlace(team_id=team_id, user_id=user_id),
@@ -113,7 +116,10 @@ def home_request(*, team_id: str, user_id: str) -> DrawableRequest:
 
 
 def thread_priority(thread: Thread, action: DrawAction, is_idle: bool) -> Priority:
-    """Ends go before answers (a first card, a kill, a question), answers before steps."""
+    """The priority of an action: ends of runs, then responses to people, then steps.
+
+    Responses are a first card, a kill, and a question of the agent.
+    """
     run = thread.legs[-1].run
     if not run.is_live:
         return Priority.FINAL
@@ -125,15 +131,15 @@ def thread_priority(thread: Thread, action: DrawAction, is_idle: bool) -> Priori
 def owner_notice_requests(
     thread: Thread, messages: Mapping[str, SlackMessage]
 ) -> Sequence[DrawableRequest]:
-    """A notice to the owner, if the newest leg has ended and its thread takes no word of that.
+    """A notice to the owner, if the newest leg has ended and its thread cannot show that.
 
-    Where somebody deleted a message, they have read it.
+    A message that somebody deleted counts as read.
     """
     leg = thread.legs[-1]
     owner = leg.owner.slack_user_id if leg.owner is not None else None
     ends = (messages.get(CARD), messages.get(f"result:{leg.run.run_id}"))
-    is_untold = any(row is not None and is_lost(row) and row.error != DELETED for row in ends)
-    if leg.run.is_live or owner is None or not is_untold:
+    is_end_lost = any(row is not None and is_lost(row) and row.error != DELETED for row in ends)
+    if leg.run.is_live or owner is None or not is_end_lost:
         return ()
     return (
         DrawableRequest(
@@ -156,5 +162,5 @@ def _draw_home(runs: PersonalRuns, now: datetime) -> Mapping[str, Content]:
 
 
 def _home_priority(_: PersonalRuns, action: DrawAction, __: bool) -> Priority:
-    """Somebody who has just opened it waits for it."""
+    """A person who has just opened the tab waits for the first view."""
     return Priority.ANSWER if action.current is None else Priority.IDLE

@@ -1,4 +1,4 @@
-"""Channels that were lost and may be usable again: unarchived, the bot invited again."""
+"""Lost channels that may be usable again: unarchived, or the bot was invited again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from core.domain.errors import Unavailable
 
 log = logging.getLogger(__name__)
 
-# Reasons whose end can be seen by asking about the channel.
+# Errors for which `conversations.info` shows whether the channel is usable again.
 _RECOVERABLE_REASONS = frozenset(
     {"channel_not_found", "not_in_channel", "is_archived", "is_inactive"}
 )
@@ -23,10 +23,10 @@ _RECOVERABLE_REASONS = frozenset(
 
 @dataclass(frozen=True)
 class LostChannels:
-    """Asks about lost channels now and then, and has everything in those that are back redrawn.
+    """Polls lost channels, and requests a redraw of everything in those that have recovered.
 
-    A thread whose run has ended has no news of its own any more; without this its card would
-    say "Running" for ever when the channel is usable again.
+    A run that has ended causes no more changes.  Without the poll, its card could say "Running"
+    forever after the channel has recovered.
     """
 
     slack: Slack
@@ -35,7 +35,10 @@ class LostChannels:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     async def keep_checking(self) -> None:
-        """Look now and every few minutes, until cancelled."""
+        """Poll now and every `RETRY_CHANNEL_AFTER`, until cancelled.
+
+        Errors of Slack and of the database are logged; the next poll tries again.
+        """
         while True:
             try:
                 await self.reopen_recovered()
@@ -48,10 +51,13 @@ class LostChannels:
             await self.sleep(RETRY_CHANNEL_AFTER.total_seconds())
 
     async def reopen_recovered(self) -> int:
-        """Open what is back; answers how many drawables are to be drawn again.
+        """Request a redraw of everything in the channels that have recovered.
+
+        Returns:
+            The number of drawables to be drawn again.
 
         Raises:
-            SlackError: Slack does not answer.
+            SlackError: Slack cannot be reached or limits the calls.
             Unavailable: The database cannot be reached.
         """
         count = 0

@@ -1,4 +1,4 @@
-"""Where a drawable is shown: its channel, or the conversation with a person."""
+"""Where a drawable is shown: its channel, or the direct conversation with a person."""
 
 from __future__ import annotations
 
@@ -19,17 +19,25 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class PlaceFinder:
-    """Finds where to send."""
+    """Resolves the channel of an action.
+
+    Attributes:
+        direct_channel: Opens the direct conversation with a person, and returns its id.
+    """
 
     store: MessageStore
     direct_channel: Callable[[str], Awaitable[str]]
     clock: Callable[[], datetime]
 
     async def channel_of(self, drawable: Drawable, action: DrawAction) -> str | None:
-        """The channel, or for a Home tab the person; `None` if there is none, which is kept.
+        """The id of the channel to send to; for a Home tab, the id of the person.
+
+        Returns:
+            The id.  `None` if the person has no direct channel; the slot is then stored as lost.
 
         Raises:
-            SlackError: Slack cannot be asked now where a person is to be found.
+            SlackError: The direct channel cannot be opened now; try again later.
+            Unavailable: The database cannot be reached.
         """
         user_id = drawable.place.user_id
         if action.channel_id is not None or user_id is None:
@@ -41,7 +49,7 @@ class PlaceFinder:
         except SlackRefused as error:
             if refusal_kind(error.name) is not RefusalKind.PLACE_LOST:
                 raise
-            # They have left the team, or take no messages of apps.
+            # The person has left the team, or does not accept messages from apps.
             log.info(
                 "%s of %s has no direct channel: %s",
                 action.slot,

@@ -1,4 +1,4 @@
-"""One message of a thread, sent so that it is there once, whatever is lost on the way."""
+"""Posts and updates single messages, so that each exists once even if responses are lost."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ from core.domain.drawables import DrawableId, DrawableKind, SlackMessage, SlackM
 
 log = logging.getLogger(__name__)
 
-# Names the metadata by which a message is known again after a lost answer or a crash.
+# The type of the metadata that identifies a message after a lost response or a crash.
 METADATA_EVENT_TYPE = "signalbox_message"
-# The reason of a row whose message Slack surely did not take: it is posted without a search.
+# `SlackMessage.error` of a message that Slack certainly does not have: it is posted without a
+# search.
 UNSENT = "unsent"
-# `parse` and `link_names` have other defaults in chat.update than in chat.postMessage.
+# The defaults of `parse` and `link_names` differ between chat.update and chat.postMessage.
 _MESSAGE_DEFAULTS: Mapping[str, Any] = {
     "parse": "none",
     "link_names": False,
@@ -35,10 +36,10 @@ _MESSAGE_DEFAULTS: Mapping[str, Any] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Destination:
-    """Where a message is sent, as what, and for which version of its drawable.
+    """Where a message is sent, into which slot, and for which version of its drawable.
 
     Attributes:
-        channel_id: The channel; of a Home tab the person.
+        channel_id: The channel; for a Home tab, the person.
     """
 
     drawable: DrawableId
@@ -50,7 +51,10 @@ class Destination:
 
 @dataclass(frozen=True)
 class Poster:
-    """Posts and updates messages, and keeps their rows of `slack_messages`."""
+    """Posts and updates messages, and stores their rows of `slack_messages`.
+
+    Every method also raises `Unavailable` if the database cannot be reached.
+    """
 
     slack: Slack
     store: MessageStore
@@ -63,10 +67,11 @@ class Poster:
         previous: SlackMessage | None,
         now: datetime,
     ) -> SlackMessage:
-        """Post a message for the first time; the caller holds the permit.
+        """Post a new message; the caller holds the permit.
 
-        The row says `SENDING` before the call is made.  If the answer is lost it stays so,
-        and `MessageFinder.find` must be asked before the next try.
+        The row has the state `SENDING` before the call.  If the response is lost, the state
+        stays; the caller must use `MessageFinder.find` before it tries again.  If Slack refuses
+        the content, a plain text is posted instead.
 
         Raises:
             SlackError: As `Slack.call`.
@@ -117,7 +122,9 @@ class Poster:
         previous: SlackMessage | None,
         now: datetime,
     ) -> SlackMessage:
-        """Put a file into the thread, with the same care as `post`; its name is its mark.
+        """Upload a file to the thread, with the same row states as `post`.
+
+        The name of the file identifies it in later searches.
 
         Raises:
             SlackError: As `Slack.call`.
@@ -136,7 +143,9 @@ class Poster:
     async def update(
         self, message: Message, shown: SlackMessage, *, version: int, now: datetime
     ) -> SlackMessage:
-        """Change a message that is there; the caller holds the permit.
+        """Update an existing message; the caller holds the permit.
+
+        If Slack refuses the content, a plain text replaces it.
 
         Raises:
             SlackError: As `Slack.call`.
@@ -183,7 +192,7 @@ class Poster:
         previous: SlackMessage | None,
         now: datetime,
     ) -> SlackMessage:
-        """Publish a Home tab; the caller holds the permit.  Twice does no harm.
+        """Publish a Home tab; the caller holds the permit.  The call is idempotent.
 
         Raises:
             SlackError: As `Slack.call`.
@@ -197,13 +206,13 @@ class Poster:
         return await self._record_shown(row, "", content_hash(home), now)
 
     async def mark_unsent(self, shown: SlackMessage, *, now: datetime) -> None:
-        """Note that Slack surely did not take a message (it said 429, or no)."""
+        """Record that Slack certainly does not have a message (HTTP 429, or a refusal)."""
         await self.store.save_message(
             replace(shown, state=SlackMessageState.GONE, error=UNSENT, updated_at=now)
         )
 
     async def mark_lost(self, shown: SlackMessage, reason: str, *, now: datetime) -> SlackMessage:
-        """Note that a message cannot be shown, and why."""
+        """Record that a message cannot be shown, and why."""
         row = replace(shown, state=SlackMessageState.GONE, error=reason, updated_at=now)
         await self.store.save_message(row)
         return row
@@ -218,19 +227,19 @@ class Poster:
         return row
 
 
-# chat.update takes 4,000 characters of text.
+# chat.update accepts 4,000 characters of text.
 _PLAIN_TEXT_LIMIT = 3000
 
 
 def content_hash(message: Message | HomeView) -> str:
-    """Digest of all that Slack shows of a message."""
+    """Digest of the visible content of a message."""
     if isinstance(message, HomeView):
         return _digest(message.view)
     return _digest({"text": message.text, "blocks": list(message.blocks)})
 
 
 def file_hash(file: TextFile) -> str:
-    """Digest of a file; it is never changed, so only its presence counts."""
+    """Digest of a file's name; a posted file never changes, so its content does not count."""
     return _digest({"name": file.name})
 
 
@@ -261,9 +270,9 @@ def _content(message: Message) -> dict[str, Any]:
 
 
 def metadata_of(message: SlackMessage) -> dict[str, Any]:
-    """The mark by which a message is known again.
+    """The metadata that identifies a message in Slack.
 
-    Those of runs' threads are in Slack already, so a thread's mark does not name its kind.
+    It omits the kind for threads of runs, because messages without it already exist in Slack.
     """
     payload = {"thread_key": message.thread_key, "slot": message.slot}
     if message.drawable_kind != DrawableKind.THREAD:

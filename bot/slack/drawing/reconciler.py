@@ -1,7 +1,7 @@
-"""Reconciliation: every drawable shows what the rows say, whatever happened in between.
+"""Reconciliation: brings every drawable in Slack to the state of the database.
 
-One process draws (`DrawableService.leadership`).  On each hint, and every few seconds without
-one, it asks which drawables are behind and brings each of them up.
+Only one process draws (`DrawableService.leadership`).  On each hint, and every few seconds
+without one, it polls for outdated drawables and brings each of them up to date.
 """
 
 from __future__ import annotations
@@ -25,14 +25,15 @@ from core.domain.feed import ChangeKind
 log = logging.getLogger(__name__)
 
 REFRESH_EVERY = timedelta(seconds=20)
-# Hints come by the hundred; one look answers all that came before it.
+# Hints can come in hundreds; one poll serves all hints before it.
 POLL_GAP = timedelta(seconds=0.15)
 _POLL_LIMIT = 500
 _RETRY_SECONDS = 1.0
 _RECHECK_SECONDS = 1.0
-# Between two looks at what depends on other rows (a Home tab on all runs), in seconds.
+# The minimum time between two updates of drawables that depend on other rows (a Home tab
+# depends on all runs).
 _DEPENDENTS_GAP_SECONDS = 3.0
-# Waits after failures of one drawable, in seconds.
+# Pauses after failures of one drawable, in seconds.
 _FIRST_BACKOFF = 2.0
 _MAX_BACKOFF = 60.0
 
@@ -42,8 +43,9 @@ class RedrawLoop:
     """The loop that draws.
 
     Attributes:
-        team_id: What is shown in this workspace is drawn.
+        team_id: The Slack workspace whose drawables are drawn.
         now: A monotonic clock in seconds.
+        refresh_every: How often the elapsed times of each live drawable are refreshed.
     """
 
     drawables: Drawables
@@ -55,15 +57,15 @@ class RedrawLoop:
     refresh_every: timedelta = REFRESH_EVERY
     _tasks: dict[DrawableId, asyncio.Task[None]] = field(default_factory=dict)
     _redraw_after: set[DrawableId] = field(default_factory=set)
-    # In the order in which their clocks are to be refreshed.
+    # In the order in which their elapsed times are refreshed.
     _live: dict[DrawableId, None] = field(default_factory=dict)
     _backoffs: dict[DrawableId, tuple[float, float]] = field(default_factory=dict)
     _poll_requested: asyncio.Event = field(default_factory=asyncio.Event)
-    _behind_after: set[ChangeKind] = field(default_factory=set)
+    _pending_changes: set[ChangeKind] = field(default_factory=set)
     _dependents_requested: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
-        """Draw whenever this process is the one to do it, until cancelled."""
+        """Draw while this process is the leader; otherwise wait.  Runs until cancelled."""
         while True:
             try:
                 async with self.drawables.leadership() as lead:
@@ -98,14 +100,14 @@ class RedrawLoop:
                 for part in done:
                     part.result()
             finally:
-                # All at once: drawing may not go on while another part is slow to end.
+                # All at once: drawing must not continue while another part is slow to end.
                 await _cancel([*parts, *self._tasks.values()])
                 self._tasks.clear()
                 self._backoffs.clear()
 
     async def _receive_hints(self, hints: AsyncIterator[ChangeKind | None]) -> None:
         self._poll_requested.set()
-        # What changed while nobody drew is not known.
+        # What changed while no process drew is unknown.
         self._request_dependents(ChangeKind)
         async for kind in hints:
             self._poll_requested.set()
@@ -113,15 +115,15 @@ class RedrawLoop:
                 self._request_dependents([kind])
 
     def _request_dependents(self, changed: Iterable[ChangeKind]) -> None:
-        self._behind_after.update(changed)
+        self._pending_changes.update(changed)
         self._dependents_requested.set()
 
     async def _raise_dependents(self) -> None:
-        """Put behind what depends on other rows, a little after these have changed."""
+        """Mark the drawables that depend on changed rows as outdated; coalesces changes."""
         while True:
             await self._dependents_requested.wait()
             self._dependents_requested.clear()
-            changed, self._behind_after = self._behind_after, set()
+            changed, self._pending_changes = self._pending_changes, set()
             kinds = [name for name, kind in self.drawing.kinds.items() if kind.depends_on & changed]
             if not kinds:
                 continue
@@ -160,9 +162,9 @@ class RedrawLoop:
             await self.sleep(POLL_GAP.total_seconds())
 
     async def _prioritize_ended(self, outdated: Sequence[DrawableId]) -> None:
-        """Of what waits for its turn, let that which came to an end go first.
+        """Give waiting drawables whose subject has ended the highest priority.
 
-        One question for all of a kind: it is asked at every poll.
+        This runs at every poll, so it makes one query for all drawables of a kind.
         """
         waiting = [drawable for drawable in outdated if drawable in self.drawing.tickets]
         for name in {drawable.kind for drawable in waiting}:
@@ -174,9 +176,10 @@ class RedrawLoop:
                 self.drawing.raise_priority(DrawableId(name, key), Priority.FINAL)
 
     async def _refresh(self) -> None:
-        """Keep elapsed times fresh, while nothing else needs the permits.
+        """Refresh elapsed times while there are spare permits.
 
-        One drawable at a time, in turn: many at once would leave nothing for what happens next.
+        One drawable at a time, in turn: many at once would use up the permits that the next
+        change needs.
         """
         while True:
             await self.sleep(self.refresh_every.total_seconds() / max(len(self._live), 1))
@@ -190,7 +193,7 @@ class RedrawLoop:
                 self._request_draw(drawable, is_idle=True)
 
     async def _recheck_loop(self) -> None:
-        """Check once more what Slack may have carried out late."""
+        """Request a drawing of each drawable with uncertain writes that are due."""
         while True:
             await self.sleep(_RECHECK_SECONDS)
             for drawable in self.drawing.uncertain_writes.due_drawables():
@@ -200,7 +203,7 @@ class RedrawLoop:
         if drawable in self._tasks:
             if not is_idle:
                 self._redraw_after.add(drawable)
-                # It may wait as one of which only the clock is to be refreshed.
+                # It may be waiting with the priority of an idle refresh.
                 self.drawing.raise_priority(drawable, Priority.STEP)
             return
         backoff = self._backoffs.get(drawable)
@@ -214,7 +217,7 @@ class RedrawLoop:
 
     def _on_task_done(self, drawable: DrawableId, task: asyncio.Task[None]) -> None:
         if self._tasks.get(drawable) is not task:
-            # One of an earlier leadership, which hung; the present one is another's.
+            # The task hung and is from an earlier leadership; a newer task may be registered.
             return
         del self._tasks[drawable]
         if drawable in self._redraw_after:
@@ -240,7 +243,7 @@ class RedrawLoop:
             )
             self._back_off(drawable)
         except Exception:
-            # One that cannot be drawn must not stop the others.
+            # A drawable that cannot be drawn must not stop the others.
             log.exception(
                 "drawing of %s failed",
                 drawable,
@@ -255,7 +258,7 @@ class RedrawLoop:
                 self._live.pop(drawable, None)
 
     def _back_off(self, drawable: DrawableId, *, at_least: float = 0.0) -> None:
-        """Leave a drawable alone for a while, longer after each failure."""
+        """Pause a drawable: exponential backoff, for at least `at_least` seconds."""
         _, last = self._backoffs.get(drawable, (0.0, _FIRST_BACKOFF / 2))
         length = max(min(last * 2, _MAX_BACKOFF), at_least)
         self._backoffs[drawable] = (self.now() + length, length)

@@ -1,4 +1,4 @@
-"""One action on a message carried out, and what its failure means."""
+"""Executes single actions on messages, and handles their failures."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from core.domain.errors import Unavailable
 
 log = logging.getLogger(__name__)
 
-# A post without an answer may still arrive; it is searched for only after this.
+# A post without a response may still arrive; the search for it starts only after this time.
 ARRIVAL_WINDOW = timedelta(seconds=3)
 
 
 class BotBlocked(Exception):
-    """Slack takes nothing of this bot until somebody mends the installation."""
+    """Slack refuses every call of this bot until somebody repairs the installation."""
 
 
 class LeadershipLost(Unavailable):
-    """Another process may be drawing by now."""
+    """Another process may be drawing now."""
 
     code = "leadership_lost"
 
@@ -48,7 +48,7 @@ class LeadershipLost(Unavailable):
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """A drawable, and what it is drawn from."""
+    """A drawable, its kind, and the subject it is drawn from."""
 
     drawable: Drawable
     kind: DrawnKind[Any]
@@ -57,10 +57,13 @@ class Scene:
 
 @dataclass
 class Sender:
-    """Carries out actions; a row says before each post that it is under way.
+    """Executes actions.  Before each post, the row gets the state `SENDING`.
 
     Attributes:
-        leadership: Without the certainty of leading, nothing is sent.
+        clock: The current time, in UTC.
+        now: A monotonic clock in seconds.
+        leadership: If it is set and not exclusive, nothing is sent.
+        arrival_window: How long a post without a response may still arrive.
         updated_at: When each message was last updated, by `now`.
     """
 
@@ -76,12 +79,15 @@ class Sender:
     updated_at: dict[tuple[DrawableId, str], float] = field(default_factory=dict)
 
     async def send(self, scene: Scene, action: DrawAction) -> None:
-        """Carry out an action; the caller holds the permit.
+        """Execute an action; the caller holds the permit.
+
+        A rate limit raises nothing: the drawable stays outdated, and the caller tries again.  The
+        same is true for a post without a response, and for a refusal of the message itself.
 
         Raises:
             BotBlocked: Slack refuses the bot itself.
-            LeadershipLost: Another process may be drawing by now.
-            SlackError: Slack does not do its part; try again later.
+            LeadershipLost: Another process may be drawing now.
+            SlackError: A call to Slack failed; try again later.
             Unavailable: The database cannot be reached.
         """
         if self.leadership is not None and not self.leadership.is_exclusive:
@@ -104,7 +110,7 @@ class Sender:
             )
             await self._mark_unsent(scene, action)
         except SlackUnreachable as error:
-            # A post may have arrived; its row says so, and it is looked for.
+            # A post may have arrived: its row stays `SENDING`, so a search comes next.
             log.warning(
                 "%s of %s may be lost: %s",
                 action.slot,
@@ -149,19 +155,19 @@ class Sender:
                 )
 
     async def _mark_unsent(self, scene: Scene, action: DrawAction) -> None:
-        """Let the next try post without a search, since Slack took nothing."""
+        """Let the next attempt post without a search, because Slack has not accepted this one."""
         row = await self._begun_post(scene, action)
         if row is not None:
             await self.poster.mark_unsent(row, now=self.clock())
 
     async def _restart_arrival_window(self, scene: Scene, action: DrawAction) -> None:
-        """Count the time in which a post may still arrive from now."""
+        """Restart the time in which a post may still arrive."""
         row = await self._begun_post(scene, action)
         if row is not None:
             await self.drawables.save_message(replace(row, updated_at=self.clock()))
 
     async def _begun_post(self, scene: Scene, action: DrawAction) -> SlackMessage | None:
-        """The row of a post that was begun."""
+        """The row of a post in progress; `None` if the action is no post or has a result."""
         if action.kind is not ActionKind.POST:
             return None
         row = await self._shown(scene, action.slot)
@@ -172,11 +178,11 @@ class Sender:
         return fresh.messages.get(slot) if fresh is not None else None
 
     async def find(self, scene: Scene, action: DrawAction) -> None:
-        """Search for a message whose post had no answer; one that is not there is unsent.
+        """Search for a message whose post had no response; mark it unsent if it is not found.
 
         Raises:
             BotBlocked: Slack refuses the bot itself.
-            SlackError: Slack does not do its part; try again later.
+            SlackError: A call to Slack failed; try again later.
             Unavailable: The database cannot be reached.
         """
         if action.current is None:
@@ -200,7 +206,7 @@ class Sender:
     async def _handle_refusal(self, scene: Scene, action: DrawAction, error: SlackRefused) -> None:
         refusal = refusal_kind(error.name)
         if isinstance(action.message, TextFile) and error.name == "missing_scope":
-            # Everything but the file can be shown.
+            # Without the scope for files, everything else can still be shown.
             refusal = RefusalKind.FILE_REFUSED
         await self._mark_unsent(scene, action)
         if refusal in {RefusalKind.BOT_BLOCKED, RefusalKind.TRANSIENT}:
@@ -223,7 +229,7 @@ class Sender:
         root = shown.thread_ts or shown.message_ts
         is_head = action.slot == scene.kind.head
         if refusal is RefusalKind.MESSAGE_LOST and is_head and shown.attempts == 0 and root:
-            # Somebody deleted it: once it comes again, at the end of its own thread.
+            # Somebody deleted the head: post it again, only once, at the end of its own thread.
             await self._reset_for_repost(shown, thread_ts=root)
         elif refusal is RefusalKind.THREAD_CLOSED and is_head and shown.thread_ts:
             await self._reset_for_repost(shown, thread_ts=None)

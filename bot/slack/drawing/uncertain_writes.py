@@ -1,12 +1,12 @@
-"""Calls that Slack may still carry out late, though their answers never came.
+"""Uncertain writes: calls without a response, which Slack may still execute late.
 
-A post that could not be found, and so was sent again, may come out of Slack's queues after
-all; an old update may come after the last one.  Neither can be prevented from here.  So what
-was uncertain is checked once more when Slack has had its time: a message that is there twice
-is deleted once, and one that was updated is updated again.
+A post that was not found, and so was sent again, may still appear from Slack's queues.  An old
+update may be executed after the newest one.  The bot can prevent neither.  So every uncertain
+write is checked again after `RECHECK_AFTER`: the extra copies of a message are deleted, and a
+message that may have been overwritten is updated again.
 
-Uncertain writes are kept in the database too: the next drawer takes over those of a bot that
-died.
+Uncertain writes are also stored in the database, so that the next drawer can take over those of
+a bot that died.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ RECHECK_AFTER = timedelta(seconds=60)
 
 @dataclass
 class UncertainWrites:
-    """Slots of drawables to be checked again, and when.
+    """The slots of drawables to check again, and when.
 
     Attributes:
-        clock: The time of the day, by which they are kept.
-        now: A monotonic clock in seconds.
+        clock: The current time, in UTC, for the stored due times.
+        now: A monotonic clock in seconds, for the due times in memory.
+        after: How long after a write it is checked again.
     """
 
     store: UncertainWriteStore
@@ -37,11 +38,13 @@ class UncertainWrites:
     _due: dict[tuple[DrawableId, str, UncertainWriteKind], float] = field(default_factory=dict)
 
     async def take_over(self, *, team_id: str, heads: Mapping[str, str]) -> None:
-        """Remember what the drawer before was uncertain about, or was just changing.
+        """Take over the uncertain writes of the previous drawer.
+
+        Messages that it may have been changing when it ended also become uncertain.
 
         Args:
             team_id: The workspace.
-            heads: The slot of the first message of each kind that is drawn here.
+            heads: The slot of the first message of each kind that is drawn here, by kind.
 
         Raises:
             Unavailable: If the database cannot be reached.
@@ -52,16 +55,16 @@ class UncertainWrites:
         for write in await self.store.uncertain_writes(team_id=team_id):
             if write.drawable_kind not in heads:
                 continue
-            # Machines' clocks differ; none of them makes this last longer than it does.
+            # The clocks of machines differ: limit the wait to `after`.
             left = min(max(write.due_at - self.clock(), timedelta(0)), self.after)
             key = write.drawable, write.slot, write.kind
             self._due.setdefault(key, self.now() + left.total_seconds())
 
     async def add(self, drawable: DrawableId, slot: str, kind: UncertainWriteKind) -> None:
-        """Remember to check a message once more; added again it is due later.
+        """Record an uncertain write; adding it again postpones its check.
 
         Raises:
-            Unavailable: If the database cannot be reached; it is remembered here all the same.
+            Unavailable: If the database cannot be reached; the write is still kept in memory.
         """
         self._due[drawable, slot, kind] = self.now() + self.after.total_seconds()
         await self.store.record_uncertain_write(
@@ -75,12 +78,12 @@ class UncertainWrites:
         )
 
     def due_drawables(self) -> set[DrawableId]:
-        """Drawables of which something is to be checked now."""
+        """The drawables with writes that are due for a check."""
         now = self.now()
         return {drawable for (drawable, _, _), at in self._due.items() if at <= now}
 
     def due(self, drawable: DrawableId) -> list[tuple[str, UncertainWriteKind]]:
-        """What is to be checked of a drawable now; `resolve` says that it was."""
+        """The slots and kinds of a drawable that are due; call `resolve` after the check."""
         now = self.now()
         return [
             (slot, kind)
@@ -89,10 +92,10 @@ class UncertainWrites:
         ]
 
     async def resolve(self, drawable: DrawableId, slot: str, kind: UncertainWriteKind) -> None:
-        """Forget an uncertain write that was checked.
+        """Delete an uncertain write that was checked.
 
         Raises:
-            Unavailable: If the database cannot be reached; it is checked again then.
+            Unavailable: If the database cannot be reached; the write is then checked again.
         """
         await self.store.resolve_uncertain_write(drawable, slot, kind)
         self._due.pop((drawable, slot, kind), None)

@@ -10,21 +10,21 @@ from bot.slack.inbound.request import SlackRequest
 from bot.slack.listeners.actions import BotActions
 from core.domain.actor import Actor
 
-# Slack does not tell when the tab is closed, and tells again when it is opened again.
+# Slack sends an event when a person opens the tab, but none when the person closes it.
 HOME_DURATION = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
 class HomeTab:
-    """Drawn anew when somebody opens it, and kept true for a while.
+    """Draws the tab when a person opens it, and keeps it up to date for `HOME_DURATION`.
 
-    Whether they may look is decided when they open it, and holds for that while.
+    The permission to view it is checked when the tab is opened, and is valid for that time.
     """
 
     actions: BotActions
 
     async def show(self, request: SlackRequest, actor: Actor) -> None:  # noqa: ARG002
-        """Have the person's own runs, and what is live, shown."""
+        """Request a drawing of the Home tab; other tabs of the app are ignored."""
         if request.text != "home" or request.user_id is None:
             return
         await self.actions.drawables.activate(

@@ -1,4 +1,4 @@
-"""The App Home: a person's own runs and what is live, kept true while it is open."""
+"""The App Home: a person's own runs and all live runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,13 @@ _MAX_ROWS = 10
 
 
 def home_view(*, mine: Sequence[RunSnapshot], live: Sequence[RunSnapshot], now: datetime) -> View:
-    """Draw the Home tab of one person."""
+    """Draw the Home tab of one person.
+
+    Args:
+        mine: The person's own runs, newest first; the first 10 are shown.
+        live: The live runs, newest first; the first 10 are shown.
+        now: The current time, for elapsed times.
+    """
     drawn: list[Block] = [
         blocks.header("Signalbox"),
         blocks.section(

@@ -1,4 +1,4 @@
-"""The end of a run, told to its owner where its thread cannot be written to any more."""
+"""The direct message to a run's owner when its thread cannot show the end of the run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from core.domain.runs.snapshot import Thread
 
 
 def owner_notice(thread: Thread) -> Message:
-    """Draw the last leg's end for a direct message."""
+    """Draw the end of the thread's newest leg as a direct message."""
     leg = thread.legs[-1]
     line = summary_line(leg)
     channel_words = text.channel(thread.channel_id) or "its channel"

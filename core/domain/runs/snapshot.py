@@ -19,7 +19,7 @@ class SessionTotal:
 
     Attributes:
         legs: The number of runs.
-        cost_usd: The sum of the known costs in US dollars; `None` if none is known.
+        cost_usd: The sum of the known costs in US dollars; `None` if no cost is known.
     """
 
     legs: int
@@ -30,17 +30,17 @@ class SessionTotal:
 
 @dataclass(frozen=True, kw_only=True)
 class RunSnapshot:
-    """A run at one moment, read in one transaction.
+    """A run at one time, read in one transaction.
 
     Attributes:
         parent_run_id: `run_id` of the run that this one continues.
         total: The totals of the session.
         queue_position: Its position among the waiting runs, 1 is next; `None` if it is not pending.
-        hold: The cap that holds it, while one does.
-        has_available_worker: Whether some worker takes jobs; only read while the run is pending.
+        hold: The cap that delays the run; `None` if there is none.
+        has_available_worker: Whether any worker accepts jobs; only read while the run is pending.
         leg: Its number among the runs of its session, from 1.
-        kill_machine: The machine on which a kill in progress takes place, so that a person can
-            look there.
+        kill_machine: The machine of an unconfirmed kill, where a person can look for processes
+            that survived it.
         notices: Events that a person should know of (retries, usage limits, requeues), oldest
             first.
     """
@@ -61,7 +61,7 @@ class RunSnapshot:
 
 @dataclass(frozen=True, kw_only=True)
 class Thread:
-    """Everything one Slack thread is drawn from: its legs, oldest first."""
+    """The subject of one Slack thread: its legs, oldest first."""
 
     thread_key: str
     team_id: str
@@ -71,7 +71,7 @@ class Thread:
 
 @dataclass(frozen=True, kw_only=True)
 class PersonalRuns:
-    """What a person's own page is drawn from, the newest first."""
+    """The subject of a person's Home tab: their own runs and the live runs, newest first."""
 
     mine: tuple[RunSnapshot, ...]
     live: tuple[RunSnapshot, ...]

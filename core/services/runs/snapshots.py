@@ -1,4 +1,4 @@
-"""Runs read with everything a view needs, in few queries for many runs."""
+"""Reads runs with everything that a view needs; the number of queries is fixed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from core.store import events, steps, terminations, users
 from core.store.fleet import attempts, pending
 from core.store.runs import run_queries
 
-# Events that a person who follows a run wants a line about.
+# The events that are shown to a person who follows a run.
 NOTICE_KINDS = (
     EventKind.API_RETRY,
     EventKind.RATE_LIMIT,
@@ -32,7 +32,7 @@ _MAX_NOTICES = 200
 
 
 async def of_runs(session: AsyncSession, wanted: Sequence[Run]) -> list[RunSnapshot]:
-    """Snapshots of these runs, in their order, without notices."""
+    """The snapshots of these runs, in the given order, without totals and notices."""
     ids = [run.id for run in wanted]
     steps_by_run = await steps.of_runs(session, ids)
     terminations_by_run = await terminations.of_runs(session, ids)
@@ -62,7 +62,7 @@ async def of_runs(session: AsyncSession, wanted: Sequence[Run]) -> list[RunSnaps
 async def _kill_machines(
     session: AsyncSession, kills: Iterable[Termination]
 ) -> dict[UUID, str | None]:
-    """The machines to look at, by run, for the kills that something has survived."""
+    """The machine on which processes survived, by run, for each unconfirmed kill."""
     survived = [
         kill.run_id
         for kill in kills
@@ -73,9 +73,14 @@ async def _kill_machines(
 
 
 async def of_session_runs(session: AsyncSession, legs: Sequence[Run]) -> list[RunSnapshot]:
-    """Full snapshots of the legs of one session, oldest first: totals and notices too.
+    """The snapshots of the legs of one session, with totals and notices.
 
     The number of queries does not grow with the number of legs.
+
+    Args:
+        session: An open database session.
+        legs: The runs of the session from the first one on, oldest first; their positions become
+            the leg numbers.
     """
     ids = {run.id: run.run_id for run in legs}
     totals = await run_queries.totals_of_sessions(session, {run.session_id for run in legs})

@@ -1,4 +1,4 @@
-"""Deliveries from outside: each key once, each body kept until it is done."""
+"""Deliveries from Slack: each key is accepted once, each body is stored until it is handled."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from core.store.tables.slack import DeliveryRow
 async def receive(
     session: AsyncSession, key: str, body: Mapping[str, Any], *, now: datetime
 ) -> bool:
-    """Keep a delivery; `False` if its key was received before."""
+    """Store a delivery; `False` if its key was received before."""
     added = await session.scalar(
         insert(DeliveryRow)
         .values(key=key, body=dict(body), received_at=now)
@@ -27,7 +27,7 @@ async def receive(
 
 
 async def mark_done(session: AsyncSession, key: str, *, now: datetime) -> None:
-    """Forget the body of a handled delivery; the key stays, to know it again."""
+    """Delete the body of a handled delivery; the key stays, to detect duplicates."""
     await session.execute(
         update(DeliveryRow)
         .where(DeliveryRow.key == key, DeliveryRow.done_at.is_(None))
@@ -37,7 +37,7 @@ async def mark_done(session: AsyncSession, key: str, *, now: datetime) -> None:
 
 
 async def renew_claims(session: AsyncSession, keys: Collection[str], *, now: datetime) -> None:
-    """Say of deliveries that they are still being handled."""
+    """Renew the claims on deliveries that are still being handled."""
     await session.execute(
         update(DeliveryRow)
         .where(DeliveryRow.key.in_(keys), DeliveryRow.done_at.is_(None))
@@ -54,10 +54,18 @@ async def claim_unfinished(
     now: datetime,
     limit: int,
 ) -> list[tuple[str, Mapping[str, Any]]]:
-    """Take over deliveries that nobody finished, oldest first; two callers never get the same.
+    """Claim unfinished deliveries, oldest first; two callers never get the same one.
 
-    Received after `newer_than`, and neither received, claimed nor renewed after
-    `older_than`: one whose claimer died too can be claimed again.
+    Args:
+        session: An open database session.
+        older_than: Skip deliveries that were received, claimed or renewed after this.  A claim
+            therefore expires, and a delivery whose claimer died can be claimed again.
+        newer_than: Skip deliveries that were received before this.
+        now: The current time, the time of the claim.
+        limit: The largest number of deliveries to claim.
+
+    Returns:
+        The keys and bodies of the claimed deliveries.
     """
     abandoned = (
         select(DeliveryRow.key)
@@ -84,7 +92,7 @@ async def claim_unfinished(
 
 
 async def delete_received_before(session: AsyncSession, *, before: datetime) -> int:
-    """Delete deliveries received before then, handled or not; answers how many."""
+    """Delete the deliveries received before a time, handled or not; returns the number."""
     deleted = await session.scalars(
         delete(DeliveryRow)
         .where(DeliveryRow.received_at < before)

@@ -1,4 +1,4 @@
-"""What should be shown in Slack, and which of it is behind."""
+"""What should be shown in Slack, and which of it is outdated."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from core.store.slack import slack_messages
 from core.store.tables.drawables import DrawableRow
 from core.store.tables.slack import SlackMessageRow
 
-# Of its messages the one that was tried last: what cannot be drawn holds up nothing else.
+# When a message of the drawable was last tried.  The longest untried go first, so a drawable that
+# cannot be drawn does not block the others.
 _tried_at = (
     select(func.max(SlackMessageRow.updated_at))
     .where(
@@ -24,11 +25,11 @@ _tried_at = (
     )
     .scalar_subquery()
 )
-_is_behind = and_(DrawableRow.is_open, DrawableRow.drawn_version < DrawableRow.desired_version)
+_is_outdated = and_(DrawableRow.is_open, DrawableRow.drawn_version < DrawableRow.desired_version)
 
 
 async def get(session: AsyncSession, drawable: DrawableId) -> Drawable | None:
-    """A drawable with what is shown of it; `None` if there is no such."""
+    """A drawable with the rows of its messages; `None` if it does not exist."""
     row = await session.scalar(
         select(DrawableRow).where(
             DrawableRow.kind == drawable.kind, DrawableRow.key == drawable.key
@@ -43,19 +44,19 @@ async def get(session: AsyncSession, drawable: DrawableId) -> Drawable | None:
 async def outdated(
     session: AsyncSession, *, team_id: str, kinds: Collection[str], limit: int
 ) -> list[DrawableId]:
-    """Drawables of these kinds that are behind, those that were not tried for longest first.
+    """At most `limit` outdated drawables of these kinds, the longest untried first.
 
-    Looks at what is open only: its cost does not grow with the history.
+    The query reads only open drawables, so its cost does not grow with the history.
     """
     rows = await session.execute(outdated_query(team_id=team_id, kinds=kinds, limit=limit))
     return [DrawableId(row.kind, row.key) for row in rows]
 
 
 def outdated_query(*, team_id: str, kinds: Collection[str], limit: int) -> Select[str, str]:
-    """SQL: kind and key of what is behind."""
+    """SQL: kind and key of the outdated drawables."""
     return (
         select(DrawableRow.kind, DrawableRow.key)
-        .where(DrawableRow.team_id == team_id, DrawableRow.kind.in_(sorted(kinds)), _is_behind)
+        .where(DrawableRow.team_id == team_id, DrawableRow.kind.in_(sorted(kinds)), _is_outdated)
         .order_by(_tried_at.nulls_first(), DrawableRow.created_at)
         .limit(limit)
     )
@@ -64,10 +65,10 @@ def outdated_query(*, team_id: str, kinds: Collection[str], limit: int) -> Selec
 async def record_drawn(
     session: AsyncSession, drawable: DrawableId, *, version: int, is_live: bool
 ) -> None:
-    """Note that all of a version is shown.
+    """Record the version that is completely shown, and whether the drawable is live.
 
-    A lower version than the one noted means that somebody drew who should not: what they drew
-    is behind again, and drawn over.
+    The recorded version may decrease.  That happens if a process drew that was no longer the
+    leader; the drawable is then outdated again, and is drawn again.
     """
     await session.execute(
         update(DrawableRow)
@@ -78,7 +79,7 @@ async def record_drawn(
 
 
 async def request(session: AsyncSession, wanted: DrawableRequest) -> bool:
-    """Have something drawn; `False` if it was requested before."""
+    """Request a drawing; `False` if it was requested before."""
     added = await session.scalar(
         insert(DrawableRow)
         .values(**_place(wanted), desired_version=1)
@@ -89,7 +90,10 @@ async def request(session: AsyncSession, wanted: DrawableRequest) -> bool:
 
 
 async def activate(session: AsyncSession, wanted: DrawableRequest, *, until: datetime) -> None:
-    """Have something drawn anew now, whatever is shown, and kept true until then."""
+    """Request a new drawing now, and keep the drawable up to date until a given time.
+
+    The rows of its messages are deleted, so that it is drawn even if its content is unchanged.
+    """
     drawable = wanted.drawable
     await session.execute(
         delete(SlackMessageRow)
@@ -112,7 +116,7 @@ async def activate(session: AsyncSession, wanted: DrawableRequest, *, until: dat
 async def raise_active(
     session: AsyncSession, *, team_id: str, kinds: Collection[str], now: datetime
 ) -> None:
-    """Raise the desired version of what is kept true for a while: it may have changed."""
+    """Mark the active drawables with a time limit as outdated: their rows may have changed."""
     await session.execute(
         update(DrawableRow)
         .where(
@@ -129,7 +133,7 @@ async def raise_active(
 async def lost_channels(
     session: AsyncSession, *, team_id: str, reasons: Collection[str], since: datetime
 ) -> list[str]:
-    """Channels of a team in which messages were lost since then, for one of these reasons."""
+    """The channels of a team in which messages were lost since a time, with one of these errors."""
     channels = await session.scalars(
         select(SlackMessageRow.channel_id)
         .join(
@@ -152,7 +156,7 @@ async def lost_channels(
 
 
 def open_of_team(team_id: str, *, now: datetime) -> Select[str, str]:
-    """SQL: kind and key of a team's drawables that may be drawn at any moment."""
+    """SQL: kind and key of a team's drawables that may be drawn at any time."""
     return select(DrawableRow.kind, DrawableRow.key).where(
         DrawableRow.team_id == team_id,
         DrawableRow.is_open,

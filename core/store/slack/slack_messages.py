@@ -1,4 +1,4 @@
-"""What Slack shows of each drawable."""
+"""The messages of each drawable in Slack."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from core.store.tables.drawables import DrawableRow
 from core.store.tables.slack import SlackMessageRow
 
 CARD = "card"
-# The reason of a row whose message was never sent.
+# `SlackMessage.error` of a message that Slack certainly does not have: it is posted without a
+# search.
 UNSENT = "unsent"
 _INSERT_ONLY_FIELDS = ("id", "drawable_kind", "thread_key", "slot")
 _UPDATED_FIELDS = (
@@ -28,7 +29,7 @@ _UPDATED_FIELDS = (
 
 
 async def of_drawable(session: AsyncSession, drawable: DrawableId) -> dict[str, SlackMessage]:
-    """What is shown of a drawable, by slot."""
+    """The messages of a drawable, by slot."""
     rows = await session.scalars(
         select(SlackMessageRow).where(
             SlackMessageRow.drawable_kind == drawable.kind,
@@ -39,11 +40,11 @@ async def of_drawable(session: AsyncSession, drawable: DrawableId) -> dict[str, 
 
 
 async def find_thread_key(session: AsyncSession, channel_id: str, message_ts: str) -> str | None:
-    """The key of the thread that a message heads, if it is one of our cards."""
+    """The key of the thread under a message; `None` if the message is not one of our cards."""
     key: str | None = await session.scalar(
         select(SlackMessageRow.thread_key).where(
             SlackMessageRow.channel_id == channel_id,
-            # A card that was deleted and posted again is a reply of its old root.
+            # A card that was deleted and posted again is a reply in the thread of the old card.
             or_(SlackMessageRow.message_ts == message_ts, SlackMessageRow.thread_ts == message_ts),
             SlackMessageRow.drawable_kind == DrawableKind.THREAD,
             SlackMessageRow.slot == CARD,
@@ -53,10 +54,10 @@ async def find_thread_key(session: AsyncSession, channel_id: str, message_ts: st
 
 
 async def save(session: AsyncSession, message: SlackMessage) -> None:
-    """Record what is (about to be) shown in a slot; its first id stays.
+    """Store the row of a slot's message, before or after a call to Slack; its first id stays.
 
-    What is on its way, or was sent for an older version than the drawable is noted to show,
-    has to be drawn once more.
+    A message with an unknown result or without a post makes the drawable outdated.  So does a
+    message for a version below the recorded one.
     """
     values = {name: getattr(message, name) for name in (*_INSERT_ONLY_FIELDS, *_UPDATED_FIELDS)}
     statement = insert(SlackMessageRow).values(**values)
@@ -81,12 +82,12 @@ async def save(session: AsyncSession, message: SlackMessage) -> None:
 
 
 async def retry_lost(session: AsyncSession, channel_id: str, *, reasons: Collection[str]) -> int:
-    """Forget that messages of a channel were lost for these reasons.
+    """Make the messages of a channel that were lost with these errors drawable again.
 
-    What had been shown is updated where it is, what had not is posted.
+    Messages that were shown before are updated in place; the others are posted.
 
     Returns:
-        Of how many drawables.
+        The number of drawables concerned.
     """
     lost = (
         SlackMessageRow.channel_id == channel_id,

@@ -1,4 +1,4 @@
-"""Messages that Slack may still change late: what is to be looked at once more, and when."""
+"""Messages that Slack may still change late: which to check again, and when."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _KEY = ("drawable_kind", "thread_key", "slot", "kind")
 
 
 async def add(session: AsyncSession, write: UncertainWrite) -> None:
-    """Keep an uncertain write; kept again it is due later."""
+    """Store an uncertain write; storing it again replaces its due time."""
     statement = insert(UncertainWriteRow).values(
         **{name: getattr(write, name) for name in (*_KEY, "due_at")}
     )
@@ -43,18 +43,19 @@ async def add_for_open(
     due_at: datetime,
     now: datetime,
 ) -> None:
-    """Keep as uncertain what the drawer before may have been changing at its end.
+    """Mark the messages as uncertain that the previous drawer may have been changing.
 
-    That is what changed lately, and the first message of all that is open: a change that was
-    under way when its process died may come after the ones of the next.
+    These are the recently changed messages of open drawables, and the first message of every
+    open drawable.  Slack may execute a call of a process that died after the calls of the next
+    drawer.
 
     Args:
-        session: Of the caller.
+        session: An open database session.
         team_id: The workspace.
-        heads: Slots of first messages.
-        changed_since: Since when a change is a late one.
-        due_at: When to look.
-        now: The present.
+        heads: The slots of first messages.
+        changed_since: Changes after this time count as recent.
+        due_at: When to check the messages again.
+        now: The current time.
     """
     messages = select(
         SlackMessageRow.drawable_kind,
@@ -68,7 +69,7 @@ async def add_for_open(
         ),
         SlackMessageRow.state == SlackMessageState.SHOWN,
         or_(SlackMessageRow.slot.in_(sorted(heads)), SlackMessageRow.updated_at >= changed_since),
-        # A file is never changed.
+        # A posted file never changes.
         SlackMessageRow.slot.not_like("file:%"),
     )
     statement = insert(UncertainWriteRow).from_select([*_KEY, "due_at"], messages)
@@ -82,7 +83,7 @@ async def add_for_open(
 async def resolve(
     session: AsyncSession, drawable: DrawableId, slot: str, kind: UncertainWriteKind
 ) -> None:
-    """Forget an uncertain write, if it is there."""
+    """Delete an uncertain write, if it exists."""
     await session.execute(
         delete(UncertainWriteRow).where(
             UncertainWriteRow.drawable_kind == drawable.kind,
@@ -94,7 +95,7 @@ async def resolve(
 
 
 async def of_team(session: AsyncSession, team_id: str) -> list[UncertainWrite]:
-    """All uncertain writes of a team's drawables, those that are due first before the others."""
+    """All uncertain writes of a team's drawables, the earliest due time first."""
     rows = await session.scalars(
         select(UncertainWriteRow)
         .join(

@@ -1,4 +1,4 @@
-"""The card: the root message of a thread, updated in place while the run proceeds."""
+"""The card: the first message of a thread, updated in place while the run proceeds."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def thread_card(thread: Thread, *, now: datetime) -> Message:
 
 
 def run_card(snapshot: RunSnapshot, *, now: datetime, task: str | None = None) -> Message:
-    """Draw a run.  Pure: the same run at the same moment is the same message.
+    """Draw a run.  Pure: the same run at the same time gives the same message.
 
     Args:
         snapshot: The run.
-        now: For elapsed times, which are shown in coarse steps.
+        now: The current time, for elapsed times, which are shown in coarse steps.
         task: The task of the thread, if it is not this run's own task.
     """
     run, state = snapshot.run, state_of(snapshot, MRKDWN)
@@ -67,7 +67,7 @@ def summary_line(snapshot: RunSnapshot, about: str | None = None) -> str:
 
 
 def step_lines(snapshot: RunSnapshot) -> list[str]:
-    """The plan with the status of each step; of a long plan only the current part."""
+    """The plan with the status of each step; only the current part of a long plan."""
     steps = snapshot.steps
     if not steps:
         return []
@@ -85,7 +85,7 @@ def step_lines(snapshot: RunSnapshot) -> list[str]:
 
 
 def run_buttons(snapshot: RunSnapshot) -> list[Block]:
-    """The buttons that apply to a run now; none that could only lead to an error."""
+    """The buttons that apply to a run now; a button that can only fail is left out."""
     run, kill = snapshot.run, snapshot.termination
     if run.is_live:
         if run.kill_requested_at is None:
@@ -144,7 +144,7 @@ def _small_print(snapshot: RunSnapshot) -> list[str]:
 
 
 def _first_shown_step(steps: Sequence[Step]) -> int:
-    """Index of the first shown step: two before the first open one."""
+    """The index of the first shown step: two before the first open step, if there are more."""
     if len(steps) <= _STEPS_SHOWN:
         return 0
     first_open = next((n for n, step in enumerate(steps) if step.status not in _DONE), len(steps))

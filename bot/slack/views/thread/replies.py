@@ -1,4 +1,4 @@
-"""Replies in a run's thread: milestones, each with a slot and updated in place."""
+"""The replies in a run's thread: one for each milestone, in its own slot, updated in place."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _ERROR_LIMIT = 700
 
 
 def replies(thread: Thread) -> dict[str, Message]:
-    """The replies below the card of a thread, by slot, in their order."""
+    """The replies below the card of a thread, by slot, in the order of posting."""
     drawn: dict[str, Message] = {}
     for index, leg in enumerate(thread.legs):
         run_id = leg.run.run_id
@@ -49,7 +49,7 @@ def replies(thread: Thread) -> dict[str, Message]:
 
 
 def result_message(snapshot: RunSnapshot) -> Message | None:
-    """How a run ended, what it changed, and what to do next; `None` while it lives."""
+    """How a run ended, what it changed, and what to do next; `None` while it is live."""
     run = snapshot.run
     if run.is_live or run.stop_reason is None:
         return None
@@ -202,7 +202,7 @@ def _whole_task(snapshot: RunSnapshot) -> Message | None:
     task = snapshot.run.task_input
     if not text.quote(task, TASK_LIMIT).endswith(texts.ELLIPSIS):
         return None
-    # Not as a quote, which would show only its first lines.
+    # Not a quote: that would show only the first lines.
     shown = text.escape(task, _TASK_SHOWN)
     lead = "*The whole task*" if not shown.endswith(texts.ELLIPSIS) else "*More of the task*"
     return Message(
@@ -219,7 +219,7 @@ def _notices(snapshot: RunSnapshot) -> Message | None:
 
 
 def _unconfirmed(snapshot: RunSnapshot) -> Message | None:
-    """The warning that a kill is not proven; once it is proven, the same slot says so."""
+    """The warning that a kill is not proven; after the proof, the same slot says so."""
     kill = snapshot.termination
     if kill is None or Phase.UNCONFIRMED not in kill.phases:
         return None
@@ -229,7 +229,7 @@ def _unconfirmed(snapshot: RunSnapshot) -> Message | None:
             "nothing is left running."
         )
         return Message(text=words, blocks=(blocks.section(words),))
-    # Also for a run that was given up: its card shows the end, but the kill is still open.
+    # Also for a run that was abandoned: its card shows the end, but the kill is still open.
     title = unconfirmed_title(snapshot, kill)
     words = survivor_words(snapshot, kill, MRKDWN)
     return Message(
@@ -239,7 +239,7 @@ def _unconfirmed(snapshot: RunSnapshot) -> Message | None:
 
 
 def _late_confirmation(snapshot: RunSnapshot) -> Message | None:
-    """The news that a kill is proven after all: a new reply, because an edit notifies nobody."""
+    """The late proof of a kill: a new reply, because Slack sends no notification for an edit."""
     kill = snapshot.termination
     if kill is None or Phase.UNCONFIRMED not in kill.phases or is_unconfirmed(kill):
         return None

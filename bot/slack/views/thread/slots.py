@@ -13,7 +13,7 @@ CARD = "card"
 
 
 def thread_messages(thread: Thread, now: datetime) -> dict[str, Message]:
-    """The messages of a thread by slot, the card first, then replies in their order."""
+    """The messages of a thread by slot: the card, then the replies in their order."""
     return {CARD: thread_card(thread, now=now), **replies(thread)}
 
 

@@ -99,6 +99,8 @@ async def test_a_job_that_cannot_reach_the_database_is_called_again(database: Da
     async with running(make_clock(database, job)):
         await wait_until(lambda: len(calls) > 1)
 
+    assert calls[:2] == [0, 1]
+
 
 async def test_a_job_is_not_called_again_before_it_has_returned(database: Database) -> None:
     started, release = asyncio.Event(), asyncio.Event()

@@ -133,8 +133,9 @@ async def test_a_change_that_waits_for_a_transaction_without_any_is_given(
         async with database.sessions() as session:
             await session.execute(text("SELECT pg_current_xact_id()"))
             await change(database, run)
+            # Open for longer than the reader takes to find the change unsettled: several reads.
             await asyncio.sleep(0.2)
-            # It ends without a hint.
+            # It ends without a notification.
             await session.rollback()
 
         (only,) = await take_changes(subscription, 1)
@@ -378,10 +379,14 @@ async def test_one_connection_serves_every_subscriber_and_goes_with_the_last(
     async with started(feed):
         async with started(feed), started(feed):
             await wait_until(one_listens)
-        await wait_until(one_listens)
+            assert await listeners() == 1
+        assert await listeners() == 1
     await wait_until(nobody_listens)
     async with started(feed):
         await wait_until(one_listens)
+
+    await wait_until(nobody_listens)
+    assert await listeners() == 0
 
 
 async def test_an_ordinary_role_can_read_the_feed(database: Database) -> None:

@@ -1,4 +1,4 @@
-"""A worker's inbox: who a message reaches, when, and what becomes of it."""
+"""A worker's inbox: which attempt gets a message, when, and with what outcome."""
 
 from __future__ import annotations
 

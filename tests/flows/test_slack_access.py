@@ -1,4 +1,4 @@
-"""Access by every route: who may act, and the answers to people who may not."""
+"""Access by every route: the people with permission, and the answers to all others."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import cast
@@ -46,6 +46,7 @@ LONG_NAME = f"{'very-' * 30}long-1:deadbeef"
 CATALOG = load_catalog()
 BOSS = Actor(role=Role.OPERATOR, origin=Origin.SLACK, name="boss")
 RARELY = timedelta(minutes=5)
+UNREACHABLE = "postgresql://nobody@127.0.0.1:1/none"
 
 
 @dataclass
@@ -346,6 +347,23 @@ async def test_a_message_that_was_sent_while_the_line_was_cut_comes_with_the_nex
                 line.restore()
                 await wait_until(attempt.stop.requested.is_set)
                 await wait_for_rows(sender, [(WORKER, "kill", "handled")])
+
+
+async def test_a_failed_reading_is_repeated_without_another_wake_up(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    harness = InboxHarness(database)
+    attempt = await harness.begun()
+    await harness.kill(attempt.run)
+    async with open_database(UNREACHABLE) as broken:
+        # Its listener is connected; only the pool is not.
+        harness.inbox.context = ServiceContext(replace(broken, dsn=database.dsn), lambda: NOW)
+        with harness.lease.holding(attempt):
+            async with harness.running():
+                await wait_until(lambda: "inbox not read" in caplog.text)
+                await connected(database)
+                harness.inbox.context = harness.context
+                await wait_for_rows(harness, [(WORKER, "kill", "handled")])
 
 
 async def test_a_restart_of_postgres_loses_no_message(server: EmbeddedServer) -> None:

@@ -46,7 +46,8 @@ _READ = text("""
         AND transaction < pg_snapshot_xmax(pg_current_snapshot())
         AND (CAST(:kinds AS text[]) IS NULL OR kind = ANY(CAST(:kinds AS text[])))
         AND (CAST(:subjects AS text[]) IS NULL OR subject = ANY(CAST(:subjects AS text[])))
-    ORDER BY transaction, number
+    -- Qualified: a bare `transaction` is the text above, of which "100" comes before "99".
+    ORDER BY changes.transaction, changes.number
     LIMIT :limit
 """)
 # The newest expired row stays: it marks the position up to which the others were deleted.

@@ -23,7 +23,7 @@ from core.runner.worker.lease import Lease
 from core.services.context import ServiceContext
 from core.store.database.listen import listen
 from core.store.fleet import attempts, worker_messages
-from core.waiting import Backoff, wait_for_any
+from core.waiting import Backoff, retry
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +35,7 @@ _DELIVERY_LIMIT = timedelta(seconds=8)
 # heartbeat, which checks the inbox too.
 _PROBE_INTERVAL = timedelta(seconds=60)
 _LISTEN_PAUSE_SECONDS = 1.0
-# Pauses after deliveries that failed because the database was unreachable.
-_READ_BACKOFF = Backoff(first=timedelta(seconds=0.2), longest=timedelta(seconds=5))
+_BACKOFF = Backoff(first=timedelta(seconds=0.2), longest=timedelta(seconds=2))
 
 
 async def _kill(attempt: Attempt, message: WorkerMessage) -> None:
@@ -147,29 +146,36 @@ class Inbox:
         return True
 
     async def _deliver_when_woken(self) -> None:
-        pauses = _READ_BACKOFF.pauses()
         while True:
             await self.lease.inbox_check_needed.wait()
             self.lease.inbox_check_needed.clear()
             try:
-                await self._calls.call(self.deliver(), limit=_DELIVERY_LIMIT, name="deliver")
-                pauses = _READ_BACKOFF.pauses()
-            except (Unavailable, TimeoutError):
-                # A reconnection's wake-up is spent on this: right after an outage the pool may
-                # still hand out a dead connection.
-                pause = next(pauses)
-                log.warning(
-                    "inbox not read, next try in %.1f s: the database is unreachable",
-                    pause,
-                    extra={"event": "inbox.read_failed", "worker_id": self.worker_id},
+                # Right after an outage the pool can still contain dead connections.
+                await retry(
+                    self._deliver_in_time,
+                    on=(Unavailable, TimeoutError),
+                    backoff=_BACKOFF,
+                    on_failure=self._log_unreachable,
                 )
-                await wait_for_any(self.lease.inbox_check_needed, seconds=pause)
-                self.wake()
             except Exception:
                 log.exception(
                     "inbox not read; the next heartbeat tries again",
                     extra={"event": "inbox.read_failed", "worker_id": self.worker_id},
                 )
+
+    async def _deliver_in_time(self) -> None:
+        await self._calls.call(self.deliver(), limit=_DELIVERY_LIMIT, name="deliver")
+
+    def _log_unreachable(self, _: Exception, pause_seconds: float) -> None:
+        log.warning(
+            "inbox not read, next try in %.1f s: the database is unreachable",
+            pause_seconds,
+            extra={
+                "event": "inbox.read_failed",
+                "worker_id": self.worker_id,
+                "retry_seconds": pause_seconds,
+            },
+        )
 
     async def _listen(self) -> None:
         channel = worker_messages.channel_of(self.worker_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
@@ -25,117 +26,29 @@ class _Piece(NamedTuple):
     is_code: bool = False
 
 
-class Writer:
-    """Writes a tree of Markdown; subclasses define what differs between the languages.
+class InlineWriter(ABC):
+    """Writes the text of a single block.
 
-    Args:
-        source: The lines that the tree was parsed from.
+    Attributes:
+        marks: The marks of emphasis by HTML tag; an emphasis without an entry gets none.
     """
 
     marks: ClassVar[Mapping[str, str]]
 
-    def __init__(self, source: list[str]) -> None:
-        self._source = source
+    def __init__(self) -> None:
         self._shown_addresses: set[str] = set()
 
-    def document(self, root: SyntaxTreeNode, definitions: Mapping[str, Any]) -> str:
-        """The whole text; unused definitions of links follow at the end, as text."""
-        lines = self._blocks(root)
-        for label, definition in definitions.items():
-            address = str(definition["href"])
-            if address not in self._shown_addresses:
-                lines += [*([""] if lines else []), self.words(f"{label}: {address}")]
-        return "\n".join(lines)
-
-    # Parts that each language writes in its own way.
-
+    @abstractmethod
     def words(self, text: str) -> str:
         """Text, made safe."""
-        raise NotImplementedError
 
+    @abstractmethod
     def code(self, text: str) -> str:
         """Inline code, with its marks."""
-        raise NotImplementedError
-
-    def code_lines(self, text: str) -> list[str]:
-        """The lines of a code block."""
-        raise NotImplementedError
-
-    def heading(self, node: SyntaxTreeNode) -> str:
-        """A heading, on one line."""
-        raise NotImplementedError
-
-    def item_mark(self, item: SyntaxTreeNode) -> str:
-        """The start of a list item."""
-        raise NotImplementedError
-
-    def table_rule(self, cells: Iterable[SyntaxTreeNode]) -> list[str]:
-        """The lines between the header and the rows of a table."""
-        raise NotImplementedError
-
-    quote_mark: ClassVar[str]
-    rule: ClassVar[str]
-    cell_bar: ClassVar[str]
 
     def special(self, token: Token) -> str:
         """A character that was escaped in the source, or an entity."""
         return token.content.replace("\n", " ")
-
-    # Blocks.
-
-    def _blocks(self, parent: SyntaxTreeNode) -> list[str]:
-        lines: list[str] = []
-        before: SyntaxTreeNode | None = None
-        for node in parent.children:
-            if before is not None and self._is_apart(before, node):
-                lines.append("")
-            lines += self._block(node)
-            before = node
-        return lines
-
-    def _is_apart(self, before: SyntaxTreeNode, node: SyntaxTreeNode) -> bool:
-        """Whether there is a blank line between two blocks; a list may include the one after it."""
-        if before.map is None or node.map is None:
-            return False
-        gap = self._source[before.map[1] - 1 : node.map[0]]
-        return any(not line.strip(_QUOTE_MARKS) for line in gap)
-
-    def _block(self, node: SyntaxTreeNode) -> list[str]:
-        match node.type:
-            case "heading":
-                return [self.heading(node)]
-            case "paragraph":
-                return self.inline(node).split("\n")
-            case "bullet_list" | "ordered_list":
-                return self._blocks(node)
-            case "list_item":
-                return self._item(node)
-            case "blockquote":
-                return [f"{self.quote_mark} {line}".rstrip() for line in self._blocks(node)]
-            case "fence" | "code_block":
-                return self.code_lines(node.content.removesuffix("\n"))
-            case "table":
-                return self._table(node)
-            case _:
-                return [self.rule]
-
-    def _item(self, node: SyntaxTreeNode) -> list[str]:
-        mark = self.item_mark(node)
-        indent = " " * len(mark)
-        first, *rest = self._blocks(node) or [""]
-        return [(mark + first).rstrip(), *((indent + line).rstrip() for line in rest)]
-
-    def _table(self, node: SyntaxTreeNode) -> list[str]:
-        lines: list[str] = []
-        for part in node.children:
-            for row in part.children:
-                cells = (self.inline(cell).replace("|", self.cell_bar) for cell in row.children)
-                lines.append(f"| {' | '.join(cells)} |")
-            if part.type == "thead":
-                lines += self.table_rule(part.children[0].children)
-        return lines
-
-    # Inline.
 
     def inline(self, node: SyntaxTreeNode) -> str:
         """The text of a block, with the lines of the source."""
@@ -192,9 +105,102 @@ class Writer:
             pieces.append(_Piece(f" ({address})"))
 
 
+class Writer(InlineWriter):
+    """Writes a tree of Markdown; subclasses define what differs between the languages.
+
+    Args:
+        source: The lines that the tree was parsed from.
+    """
+
+    quote_mark: ClassVar[str]
+    rule: ClassVar[str]
+    cell_bar: ClassVar[str]
+
+    def __init__(self, source: list[str]) -> None:
+        super().__init__()
+        self._source = source
+
+    def document(self, root: SyntaxTreeNode, definitions: Mapping[str, Any]) -> str:
+        """The whole text; unused definitions of links follow at the end, as text."""
+        lines = self._blocks(root)
+        for label, definition in definitions.items():
+            address = str(definition["href"])
+            if address not in self._shown_addresses:
+                lines += [*([""] if lines else []), self.words(f"{label}: {address}")]
+        return "\n".join(lines)
+
+    @abstractmethod
+    def code_lines(self, text: str) -> list[str]:
+        """The lines of a code block."""
+
+    @abstractmethod
+    def heading(self, node: SyntaxTreeNode) -> str:
+        """A heading, on one line."""
+
+    @abstractmethod
+    def item_mark(self, item: SyntaxTreeNode) -> str:
+        """The start of a list item."""
+
+    @abstractmethod
+    def table_rule(self, cells: Iterable[SyntaxTreeNode]) -> list[str]:
+        """The lines between the header and the rows of a table."""
+
+    def _blocks(self, parent: SyntaxTreeNode) -> list[str]:
+        lines: list[str] = []
+        before: SyntaxTreeNode | None = None
+        for node in parent.children:
+            if before is not None and self._is_apart(before, node):
+                lines.append("")
+            lines += self._block(node)
+            before = node
+        return lines
+
+    def _is_apart(self, before: SyntaxTreeNode, node: SyntaxTreeNode) -> bool:
+        """Whether there is a blank line between two blocks; a list may include the one after it."""
+        if before.map is None or node.map is None:
+            return False
+        gap = self._source[before.map[1] - 1 : node.map[0]]
+        return any(not line.strip(_QUOTE_MARKS) for line in gap)
+
+    def _block(self, node: SyntaxTreeNode) -> list[str]:
+        match node.type:
+            case "heading":
+                return [self.heading(node)]
+            case "paragraph":
+                return self.inline(node).split("\n")
+            case "bullet_list" | "ordered_list":
+                return self._blocks(node)
+            case "list_item":
+                return self._item(node)
+            case "blockquote":
+                return [f"{self.quote_mark} {line}".rstrip() for line in self._blocks(node)]
+            case "fence" | "code_block":
+                return self.code_lines(node.content.removesuffix("\n"))
+            case "table":
+                return self._table(node)
+            case _:
+                return [self.rule]
+
+    def _item(self, node: SyntaxTreeNode) -> list[str]:
+        mark = self.item_mark(node)
+        indent = " " * len(mark)
+        first, *rest = self._blocks(node) or [""]
+        return [(mark + first).rstrip(), *((indent + line).rstrip() for line in rest)]
+
+    def _table(self, node: SyntaxTreeNode) -> list[str]:
+        lines: list[str] = []
+        for part in node.children:
+            for row in part.children:
+                cells = (self.inline(cell).replace("|", self.cell_bar) for cell in row.children)
+                lines.append(f"| {' | '.join(cells)} |")
+            if part.type == "thead":
+                lines += self.table_rule(part.children[0].children)
+        return lines
+
+
 def plain_words(node: SyntaxTreeNode) -> str:
     """The first non-empty line of a paragraph, without markup and not yet escaped."""
-    writer = _PlainWriter([])
+    writer = _PlainWriter()
     for line in writer.inline(node).split("\n"):
         task = TASK.match(line)
         words = " ".join(line[task.end() if task else 0 :].split())
@@ -203,7 +209,7 @@ def plain_words(node: SyntaxTreeNode) -> str:
     return ""
 
 
-class _PlainWriter(Writer):
+class _PlainWriter(InlineWriter):
     """Writes text without markup; the caller escapes it."""
 
     marks: ClassVar[Mapping[str, str]] = {}

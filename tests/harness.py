@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import copy
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
@@ -18,7 +17,6 @@ from bot.assembly.serve import AppProcess
 from bot.assembly.settings import load_settings
 from bot.sandbox.model.server import Model, open_model
 from bot.sandbox.slack.inspector import Problem
-from bot.sandbox.slack.person import interactions
 from bot.sandbox.slack.person.human import Human
 from bot.sandbox.slack.server import ACK_SECONDS, Sandbox, open_sandbox
 from core.domain.actor import SYSTEM
@@ -27,98 +25,14 @@ from core.domain.runs.request import RunFilter
 from core.domain.runs.run import Run
 from core.domain.runs.snapshot import RunSnapshot
 from core.store.database.engine import Database
+from tests.card import BUILDS, DEFAULT_TIMEOUT, Card
 
-T = TypeVar("T")
-MessageDocument = Mapping[str, Any]
-
-BUILDS = "#builds"
 TRANSPORTS = ("socket", "http")
 # The program's own ten retries would take minutes.
 CONFIG = "[agent]\napi_retries = 1\n"
-# A run of the scripted model takes 2 to 5 s on an idle machine.
-DEFAULT_TIMEOUT = 45.0
 _START_LIMIT = 30.0
 # A stop may take 15 s; one that takes longer is a defect.
 _STOP_LIMIT = 16.0
-
-
-@dataclass
-class Card:
-    """A run's thread as a person sees it in the channel."""
-
-    human: Human
-    ts: str
-    channel: str = BUILDS
-
-    @property
-    def messages(self) -> list[MessageDocument]:
-        """The card and its replies."""
-        return list(self.human.thread(self.channel, self.ts))
-
-    @property
-    def text(self) -> str:
-        """The card's present text."""
-        return self.human.text(self.messages[0])
-
-    @property
-    def replies(self) -> list[str]:
-        """The text of each reply, including messages with files."""
-        return [self.human.text(reply) for reply in self.messages[1:]]
-
-    @property
-    def labels(self) -> list[str]:
-        """The labels of the card's buttons."""
-        return self.human.labels(self.messages[0])
-
-    def bot_replies(self) -> list[str]:
-        """The texts of the bot's replies."""
-        return [self.human.text(reply) for reply in self.messages[1:] if reply.get("bot_id")]
-
-    async def wait_for_text(self, words: str, *, within: float = DEFAULT_TIMEOUT) -> str:
-        """Wait until the card shows these words."""
-        return await self.human.wait_for(
-            lambda: self.text if words in self.text else None,
-            timeout=within,
-            what=f"{words!r} on the card",
-        )
-
-    async def wait_for_button(self, label: str, *, within: float = DEFAULT_TIMEOUT) -> None:
-        """Wait until the card has a button."""
-        await self.human.wait_for(
-            lambda: label in self.labels, timeout=within, what=f"the button {label!r}"
-        )
-
-    async def wait_for_reply(self, words: str, *, within: float = DEFAULT_TIMEOUT) -> str:
-        """Wait until the bot has posted these words below the card."""
-        return await self.human.wait_for(
-            lambda: next((text for text in self.bot_replies() if words in text), None),
-            timeout=within,
-            what=f"{words!r} in the thread",
-        )
-
-    async def press(self, label: str, *, user: str | None = None) -> None:
-        """Press a button of the card."""
-        await self.human.click(self.channel, self.ts, label=label, user=user)
-
-    def screenshot(self) -> MessageDocument:
-        """The present card, for `press_stale`."""
-        return copy.deepcopy(self.messages[0])
-
-    async def press_stale(
-        self, seen: MessageDocument, label: str, *, user: str | None = None
-    ) -> None:
-        """Press a button of an earlier state of the card."""
-        workspace = self.human._workspace
-        await self.human._block_interactions.click(
-            workspace.person(user),
-            workspace.channel(self.channel),
-            self.ts,
-            interactions.find_element(seen["blocks"], label=label, action_id=None),
-        )
-
-    async def say(self, words: str, *, user: str | None = None) -> MessageDocument:
-        """Write a reply."""
-        return await self.human.say(self.channel, words, thread_ts=self.ts, user=user)
 
 
 @dataclass

@@ -313,7 +313,7 @@ _INDEXES = (
 )
 
 _TRIGGERS = (
-    # A hint to look, sent at commit; whoever misses it looks a little later.
+    # Sent at commit, to make listeners read the row.  Polling covers a lost notification.
     """
     CREATE FUNCTION signalbox_notify_run() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN

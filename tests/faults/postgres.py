@@ -53,13 +53,14 @@ class Postgres:
     def _stop(self, how: signal.Signals) -> None:
         pid_file = next(self.folder.glob("pg/*/postmaster.pid"))
         pid = int(pid_file.read_text().split("\n", 1)[0])
-        os.kill(pid, how)
-        for _ in range(int(_STOP_LIMIT_SECONDS / 0.05)):
-            if not pid_file.exists():
-                return
-            time.sleep(0.05)
-        os.kill(pid, signal.SIGQUIT)
-        time.sleep(1)
+        for number in (how, signal.SIGQUIT):
+            os.kill(pid, number)
+            deadline = time.monotonic() + _STOP_LIMIT_SECONDS
+            while time.monotonic() < deadline:
+                if not pid_file.exists():
+                    return
+                time.sleep(0.05)
+        raise RuntimeError(f"Postgres (pid {pid}) does not stop")
 
 
 @asynccontextmanager

@@ -114,6 +114,7 @@ async def test_bots_are_replaced_one_by_one_while_commands_arrive(
             )
             assert answer.ok, (task, answer)
             handed_in.append(task)
+            # The interval of the commands, so that they arrive during the whole replacement.
             await asyncio.sleep(1.0)
 
     async with AsyncExitStack() as stack:

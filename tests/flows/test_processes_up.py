@@ -19,8 +19,9 @@ from core.domain.runs.event import EventKind
 from core.domain.runs.run import Run, RunStatus, StopReason
 from core.domain.runs.snapshot import RunSnapshot
 from core.store.fleet import attempts
+from tests.card import Card
 from tests.core_harness import assert_counted_once, event_data
-from tests.harness import Card, Harness, idle_harness, open_harness
+from tests.harness import Harness, idle_harness, open_harness
 from tests.processes import Program, new_home, running, wait_until_agent_gone
 
 __all__ = ["idle_harness"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from core.domain.runs.run import RunStatus, StopReason
-from tests.harness import Card, Harness, harness, socket_harness
+from tests.card import Card
+from tests.harness import Harness, harness, socket_harness
 
 __all__ = ["harness", "socket_harness"]
 

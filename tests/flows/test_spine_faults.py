@@ -16,8 +16,9 @@ from core.store.database import migrate
 from core.store.database.embedded import EmbeddedServer
 from core.store.database.engine import Database, open_database
 from core.store.slack import deliveries
+from tests.card import BUILDS, Card
 from tests.database import NO_DURABILITY
-from tests.harness import BUILDS, Card, Harness, harness, idle_harness, open_harness, socket_harness
+from tests.harness import Harness, harness, idle_harness, open_harness, socket_harness
 from tests.processes import new_home
 from tests.repositories import new_repository
 from tests.sandbox import command_body

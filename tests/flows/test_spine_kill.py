@@ -15,7 +15,8 @@ from core.domain.kills.termination import Phase
 from core.domain.runs.run import RunStatus
 from core.domain.runs.snapshot import RunSnapshot
 from core.store import audit
-from tests.harness import Card, Harness, harness, idle_harness, socket_harness
+from tests.card import Card
+from tests.harness import Harness, harness, idle_harness, socket_harness
 
 __all__ = ["harness", "idle_harness", "socket_harness"]
 

@@ -10,8 +10,9 @@ from bot.sandbox.slack.errors import ActionRefused
 from core.domain.kills.termination import Phase
 from core.domain.runs.run import RunStatus
 from core.store import audit
+from tests.card import Card
 from tests.flows.test_spine_kill import audited, wait_until_proven_dead
-from tests.harness import Card, Harness, harness, idle_harness, socket_harness
+from tests.harness import Harness, harness, idle_harness, socket_harness
 from tests.unit.view_helpers import text_of
 
 __all__ = ["harness", "idle_harness", "socket_harness"]

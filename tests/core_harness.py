@@ -74,7 +74,7 @@ class CoreHarness:
     async def worker(self, *, home: Path | None = None) -> AsyncIterator[WorkerRuntime]:
         """A worker in this process, stopped at the end."""
         with claimed_identity(home or self.settings.node.home) as identity:
-            runtime = new_worker_runtime(self.backend, identity)
+            runtime = await new_worker_runtime(self.backend, identity)
             working = asyncio.create_task(runtime.run(), name="test worker")
             try:
                 async with asyncio.timeout(20):

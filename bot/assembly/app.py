@@ -131,7 +131,7 @@ async def serve(
         if runs_worker:
             identity = stack.enter_context(claimed_identity(settings.node.home))
             stack.enter_context(_temporary_files_in(identity.scratch.folder))
-            worker = _worker(backend, identity)
+            worker = await _worker(backend, identity)
         health = _health(backend, slack, worker)
         url = await stack.enter_async_context(_web(settings, health, slack))
         stack.push_async_callback(process.end)
@@ -203,11 +203,11 @@ def _temporary_files_in(folder: Path) -> Iterator[None]:
         tempfile.tempdir = previous
 
 
-def _worker(backend: Backend, identity: WorkerIdentity) -> WorkerRuntime:
+async def _worker(backend: Backend, identity: WorkerIdentity) -> WorkerRuntime:
     # The import takes half a second and memory; a process that only serves Slack avoids it.
     from bot.assembly.worker_runtime import new_worker_runtime  # noqa: PLC0415
 
-    return new_worker_runtime(backend, identity)
+    return await new_worker_runtime(backend, identity)
 
 
 def _slack_service(backend: Backend, credentials: SlackCredentials) -> SlackService:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from core.agent.critical import DEFAULT_PATTERNS, MAX_WAIT, CriticalRules, compi
 from core.domain.actor import Role
 from core.domain.errors import OpsError
 from core.domain.fleet.workers import Caps
+from core.domain.isolation import IsolationMode
 from core.domain.kills.termination import DRAIN_LIMIT
 from core.domain.workflow import OnWorkerLost
 
@@ -127,6 +129,9 @@ class AgentSettings(_EnvSettings):
     api_key: SecretStr | None = Field(default=None, alias="ANTHROPIC_API_KEY")
     base_url: str | None = Field(default=None, alias="ANTHROPIC_BASE_URL")
     oauth_token: SecretStr | None = Field(default=None, alias="CLAUDE_CODE_OAUTH_TOKEN")
+    # Where agents find their programs, and the home that they must not see.
+    search_path: str = Field(default=os.defpath, alias="PATH")
+    user_home: Path = Field(default=Path("/nonexistent"), alias="HOME")
 
     @property
     def credentials(self) -> Mapping[str, str]:
@@ -229,9 +234,26 @@ class WorkerTable(_Table):
 
 
 class AgentTable(_Table):
-    """`[agent]`: how often a failed model call is retried; the agent program's default is 10."""
+    """`[agent]`: how agents are isolated, and how often a failed model call is retried.
+
+    Attributes:
+        api_retries: The agent program's default is 10.
+        isolation: Whether each attempt runs in namespaces of its own.
+        share: What isolated agents may read of the worker's user, such as `~/.ssh`.
+    """
 
     api_retries: int | None = Field(default=None, ge=0, le=100)
+    isolation: IsolationMode = IsolationMode.AUTO
+    share: tuple[Path, ...] = ()
+
+    @field_validator("share")
+    @classmethod
+    def _are_absolute(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
+        expanded = tuple(path.expanduser() for path in value)
+        for path in expanded:
+            if not path.is_absolute() or ".." in path.parts or path == path.parent:
+                raise ValueError(f'{path} must be a path like "~/.ssh" or "/srv/certificates"')
+        return expanded
 
 
 class CriticalTable(_Table):

@@ -5,12 +5,19 @@ The import loads the agent and all its libraries, so a process that only serves 
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import logging
+import os
+import pwd
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from bot.assembly.backend import Backend, utc_now
+from bot.assembly.settings import Settings
+from core.agent.process.isolation_probe import FoundIsolation, find_isolation
 from core.domain.fleet.workers import WorkerRecord, WorkerState
 from core.queue.jobs import RUNS_QUEUE, node_queue
 from core.queue.worker import Worker
@@ -26,25 +33,38 @@ from core.runner.worker.worker_runtime import WorkerRuntime
 from core.store.sessions.transcripts import Transcripts
 from core.workspace.workspaces import Workspaces
 
+log = logging.getLogger(__name__)
+
 # Enough to clone a large repository over a slow connection.
 GIT_TIMEOUT = timedelta(minutes=10)
 
 
-def new_worker_runtime(
+async def new_worker_runtime(
     backend: Backend, identity: WorkerIdentity, *, fence_after: timedelta = FENCE_AFTER
 ) -> WorkerRuntime:
-    """Construct the worker of this process.
+    """Construct the worker of this process, after a trial of how it can isolate agents.
 
     Args:
         backend: Database, settings, services and workflow definitions.
         identity: The claimed name of this worker.
         fence_after: How long its agents may work after the last successful heartbeat.
+
+    Raises:
+        IsolationUnavailable: If the settings require isolation, and it does not work here.
     """
+    found = await asyncio.to_thread(find_agent_isolation, backend.settings)
+    _log_isolation(found)
+    isolation = found.isolation
     home = backend.settings.node.home
     ledger = Ledger(backend.context, identity.worker_id, identity.host)
     lease = Lease(fence_after=fence_after)
     installation_id = installation_id_of(backend.database.dsn)
-    workspaces = Workspaces(home, git_timeout=GIT_TIMEOUT, scratch=identity.scratch)
+    workspaces = Workspaces(
+        home,
+        git_timeout=GIT_TIMEOUT,
+        scratch=identity.scratch,
+        confine=isolation.confine if isolation is not None else None,
+    )
     kills = InterruptedKills(ledger, workspaces, Cleaner(home))
     executor = Executor(
         ledger=ledger,
@@ -58,6 +78,7 @@ def new_worker_runtime(
             credentials=backend.settings.agent_environment,
             installation_id=installation_id,
             critical=backend.settings.config.critical.rules,
+            isolation=isolation,
         ),
     )
     worker = Worker(
@@ -77,6 +98,7 @@ def new_worker_runtime(
         started_at=now,
         heartbeat_at=now,
         program_version=program_version(),
+        isolation=found.status,
     )
     return WorkerRuntime(
         identity=identity,
@@ -88,6 +110,38 @@ def new_worker_runtime(
         worker=worker,
         installation_id=installation_id,
     )
+
+
+def find_agent_isolation(settings: Settings) -> FoundIsolation:
+    """Try out how agents can be isolated on this machine with these settings.  Blocking.
+
+    Raises:
+        IsolationUnavailable: If the settings require isolation, and it does not work here.
+    """
+    agent = settings.config.agent
+    return find_isolation(
+        agent.isolation,
+        home=settings.node.home,
+        real_homes=(settings.agent.user_home, Path(pwd.getpwuid(os.geteuid()).pw_dir)),
+        search_path=settings.agent.search_path,
+        shares=agent.share,
+    )
+
+
+def _log_isolation(found: FoundIsolation) -> None:
+    if found.status.is_active:
+        log.info(
+            "agents are isolated by %s",
+            found.status.detail,
+            extra={"event": "isolation.active", "program": found.status.detail},
+        )
+    else:
+        log.warning(
+            "agents are NOT isolated: %s. They can read and change what this user can; see "
+            "docs/security.md",
+            found.status.detail,
+            extra={"event": "isolation.missing", "reason": found.status.detail},
+        )
 
 
 def program_version() -> str:

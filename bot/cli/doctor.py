@@ -16,6 +16,7 @@ from sqlalchemy import text
 
 from bot.assembly.backend import open_dsn, slack_credentials
 from bot.assembly.settings import Settings
+from bot.assembly.worker_runtime import find_agent_isolation
 from bot.cli.advice import error_line
 from bot.slack.doctor import check_workspace
 from bot.slack.manifest import bot_scopes
@@ -23,6 +24,7 @@ from bot.slack.setup import warnings_of
 from core.agent.definitions.catalog import load_catalog
 from core.agent.version import program_version
 from core.domain.errors import OpsError
+from core.domain.isolation import IsolationMode
 from core.store.database.engine import DatabaseUnavailable, open_database, translate_errors
 from core.store.database.pooler import STARTUP_PARAMETERS, SessionLoss, find_session_loss
 from core.store.database.schema import SchemaState, SchemaTooNew, schema_state
@@ -70,6 +72,7 @@ async def run_doctor(settings: Settings, *, echo: Callable[[str], None] = typer.
     for checks in (
         _definitions(settings),
         _programs(),
+        _isolation(settings),
         _disk(settings.node.home),
         _database(settings),
         _credentials(settings),
@@ -110,6 +113,26 @@ async def _programs() -> AsyncIterator[CheckResult]:
         check=False,
     )
     yield _ok(found.stdout.strip())
+
+
+async def _isolation(settings: Settings) -> AsyncIterator[CheckResult]:
+    try:
+        found = await asyncio.to_thread(find_agent_isolation, settings)
+    except OpsError as error:
+        yield _failed(error_line(error))
+        return
+    if found.status.is_active:
+        yield _ok(f"agents are isolated by {found.status.detail}")
+    elif settings.config.agent.isolation is IsolationMode.NONE:
+        yield _warning(
+            "agents are not isolated: `[agent] isolation` is `none`. They can read and change what "
+            "this user can."
+        )
+    else:
+        yield _warning(f"agents would not be isolated here: {found.status.detail}.")
+    for path in settings.config.agent.share:
+        if not path.exists():
+            yield _warning(f"`[agent] share` names {path}, which does not exist.")
 
 
 async def _disk(home: Path) -> AsyncIterator[CheckResult]:

@@ -15,7 +15,7 @@ from core.services.context import ServiceContext
 from core.services.fleet.fleet import FleetService
 from core.store.database.engine import open_database, translate_errors
 
-_HEADERS = ("NODE", "HOST", "STATE", "USED", "FREE", "VERSION", "HEARTBEAT")
+_HEADERS = ("NODE", "HOST", "STATE", "USED", "FREE", "ISOLATED", "VERSION", "HEARTBEAT")
 
 
 async def run_workers(settings: Settings, *, as_json: bool) -> None:
@@ -53,6 +53,8 @@ def _worker_json(worker: WorkerRecord, view: FleetSnapshot) -> dict[str, object]
         "slots": worker.slots,
         "live_runs": worker.live_runs,
         "free_slots": worker.free_slots,
+        "isolated": worker.isolation.is_active if worker.isolation else None,
+        "isolation": worker.isolation.detail if worker.isolation else None,
         "version": worker.program_version,
         "started_at": worker.started_at.isoformat(),
         "heartbeat_at": worker.heartbeat_at.isoformat(),
@@ -77,9 +79,16 @@ def _row(worker: WorkerRecord, view: FleetSnapshot) -> tuple[str, ...]:
         state,
         "-" if is_gone else str(worker.live_runs),
         "-" if is_gone else str(worker.free_slots),
+        _isolated(worker),
         worker.program_version or "-",
         f"{seconds:.0f} s ago",
     )
+
+
+def _isolated(worker: WorkerRecord) -> str:
+    if worker.isolation is None:
+        return "-"
+    return "yes" if worker.isolation.is_active else "NO"
 
 
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:

@@ -45,6 +45,8 @@ def worker_facts(
     facts = [state]
     if worker.state is not WorkerState.GONE:
         facts.append(f"{worker.live_runs} of {counts.plural(worker.slots, 'slot')} in use")
+    if worker.isolation is not None:
+        facts.append("isolated" if worker.isolation.is_active else "agents not isolated")
     facts.append(f"last heartbeat {times.elapsed(worker.heartbeat_at, view.at)} ago")
     if worker.program_version:
         facts.append(f"version {markup.inline(worker.program_version, 40)}")

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from bot.words import counts, money, texts, times
 from bot.words.markup import Markup
-from core.domain.kills.termination import Phase, Termination
+from core.domain.kills.termination import Phase, ProofMethod, Termination
 from core.domain.runs.run import Run
 from core.domain.runs.snapshot import RunSnapshot
 
@@ -42,6 +42,19 @@ PHASE_WORDS: Mapping[Phase, str] = MappingProxyType(
         Phase.KILLED: "SIGKILL to the rest",
         Phase.CONFIRMED: "proven",
         Phase.UNCONFIRMED: "not proven yet",
+    }
+)
+
+PROOF_WORDS: Mapping[ProofMethod, str] = MappingProxyType(
+    {
+        ProofMethod.KERNEL_NAMESPACE: (
+            "the kernel has ended this run's own process namespace, so nothing of it can be left "
+            f"(by: {ProofMethod.KERNEL_NAMESPACE})."
+        ),
+        ProofMethod.PROCESS_SCAN: (
+            "the last check found no live process of this run "
+            f"(by: {ProofMethod.PROCESS_SCAN})."
+        ),
     }
 )
 

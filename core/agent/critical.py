@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 GATE_VARIABLE = "SIGNALBOX_GATE"
 # A shell reads this file before it runs anything else.
-_GATE_SCRIPT = Path(__file__).with_name("gate.sh")
+GATE_SCRIPT = Path(__file__).with_name("gate.sh")
 # The tools that can have effects outside the work tree.  The hook costs a round trip of 2.6 ms
 # for each call, so shells are stopped by the gate file instead where that works.
 _SHELL_TOOL = "Bash"
@@ -164,7 +164,7 @@ class CriticalCalls:
         if not self.rules.patterns or self._gate is None or self._shell is None:
             return {}
         return {
-            "BASH_ENV": str(_GATE_SCRIPT),
+            "BASH_ENV": str(GATE_SCRIPT),
             # Only bash reads BASH_ENV.  Bash ignores it if its input is a socket and SHLVL is
             # unset, because it then assumes that a remote login started it.
             "CLAUDE_CODE_SHELL": self._shell,

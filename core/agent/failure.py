@@ -17,6 +17,8 @@ from core.domain.redact import redact
 
 _ROOT_REFUSED = "cannot be used with root"
 _SESSION_NOT_FOUND = "No conversation found"
+# What `bwrap` prints when it fails before it starts the program.
+_ISOLATION_FAILED = re.compile(r"^bwrap: ", re.MULTILINE)
 _MAX_ERROR_CHARS = 300
 # Part of the SDK's message when it writes to a program that has exited.
 _EXIT_CODE = re.compile(r"\(exit code: (-?\d+)\)")
@@ -44,6 +46,14 @@ def agent_failure(problem: str, error: Exception | None, stderr_tail: str) -> Ag
             stderr_tail=stderr_tail,
             hint="Run the worker as an ordinary user, choose another permission mode for the "
             "workflow, or set IS_SANDBOX=1 for a worker whose machine may be lost.",
+        )
+    if _ISOLATION_FAILED.search(stderr_tail):
+        return AgentFailed(
+            "could not be isolated",
+            exit_code=exit_code,
+            stderr_tail=stderr_tail,
+            hint="bubblewrap failed on this worker: an admin looks at its log and at "
+            "`signalbox doctor` there.",
         )
     if isinstance(error, CLINotFoundError):
         return AgentFailed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,10 +18,11 @@ from claude_agent_sdk import (
     ToolPermissionContext,
 )
 
-from core.agent.critical import CriticalCalls
+from core.agent.critical import GATE_SCRIPT, CriticalCalls
 from core.agent.plan import task_files
 from core.agent.policy import allowed_rules, denial_message, denied_tools
 from core.agent.process import launch as launcher
+from core.agent.process.isolation import AgentView, write_arguments
 from core.agent.process.ladder import ATTEMPT_MARKER, INSTALLATION_MARKER, RUN_MARKER
 from core.agent.protocol import Launch
 from core.agent.transcript_buffer import LOAD_TIMEOUT, TranscriptBuffer
@@ -113,13 +115,23 @@ def environment(launch: Launch, critical: CriticalCalls | None = None) -> dict[s
         "GIT_COMMITTER_EMAIL": _EMAIL,
         "GIT_TERMINAL_PROMPT": "0",
         **(critical.environment if critical else {}),
+        **_isolated_environment(launch),
     }
     tasks = {launcher.TASKS_VARIABLE: str(tasks_dir(launch))} if launch.plan else {}
+    isolation = (
+        {
+            launcher.ISOLATION_VARIABLE: str(isolation_file(launch)),
+            launcher.ISOLATOR_VARIABLE: launch.isolation.program,
+        }
+        if launch.isolation
+        else {}
+    )
     return {
         **variables,
         **tasks,
+        **isolation,
         launcher.GIVEN_VARIABLE: ",".join(variables),
-        launcher.PROGRAM_VARIABLE: str(launch.program or BUNDLED_PROGRAM),
+        launcher.PROGRAM_VARIABLE: str(program_of(launch)),
         launcher.PYTHON_VARIABLE: sys.executable,
     }
 
@@ -149,6 +161,16 @@ def gate_file(launch: Launch) -> Path:
     return launch.state_dir / "open"
 
 
+def isolation_file(launch: Launch) -> Path:
+    """The file with the arguments that isolate the agent."""
+    return launch.state_dir / "isolation"
+
+
+def program_of(launch: Launch) -> Path:
+    """The agent program."""
+    return launch.program or BUNDLED_PROGRAM
+
+
 def prepare_state(launch: Launch) -> None:
     """Create the directories of an attempt, with the session's task list.  Blocking."""
     for path in (home_dir(launch), config_dir(launch), tmp_dir(launch)):
@@ -158,6 +180,30 @@ def prepare_state(launch: Launch) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name, text in task_files(launch.plan).items():
             (folder / name).write_text(text, encoding="utf-8")
+    if launch.isolation is not None:
+        write_arguments(isolation_file(launch), launch.isolation.agent_arguments(_view_of(launch)))
+
+
+def _view_of(launch: Launch) -> AgentView:
+    tasks = (tasks_dir(launch),) if launch.plan else ()
+    return AgentView(
+        workspace=launch.cwd,
+        state_dir=launch.state_dir,
+        tmp_dir=tmp_dir(launch),
+        home=home_dir(launch),
+        writable=(home_dir(launch), config_dir(launch), tmp_dir(launch), *tasks),
+        read_only=(program_of(launch).resolve(), program_of(launch), GATE_SCRIPT),
+    )
+
+
+def _isolated_environment(launch: Launch) -> dict[str, str]:
+    """What a program needs to know because it is isolated.
+
+    An isolated root has no other user ids, so files cannot be given to other users, which `tar`
+    would try as root.
+    """
+    is_root = launch.isolation is not None and os.geteuid() == 0
+    return {"TAR_OPTIONS": "--no-same-owner"} if is_root else {}
 
 
 def _hooks(critical: CriticalCalls | None) -> dict[Any, list[HookMatcher]] | None:

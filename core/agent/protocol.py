@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from core.agent.critical import DEFAULT_RULES, CriticalCalls, CriticalRules
+from core.agent.process.isolation import Isolation
 from core.agent.process.ladder import ProcessTree
 from core.domain.errors import OpsError
 from core.domain.kills.termination import ProcessIdentity
@@ -37,6 +38,7 @@ class Launch:
             installation on the same machine does not touch it.
         program: The `claude` program; `None` is the one that comes with the SDK.
         critical: Which tool calls a kill waits for.
+        isolation: How to isolate the agent; `None` does not isolate it.
     """
 
     run_id: str
@@ -56,6 +58,7 @@ class Launch:
     program: Path | None = None
     attempt: int = 1
     critical: CriticalRules = DEFAULT_RULES
+    isolation: Isolation | None = None
 
 
 class TranscriptStore(Protocol):

@@ -20,6 +20,7 @@ from core.domain.kills.termination import (
     IllegalPhase,
     Phase,
     ProcessIdentity,
+    ProofMethod,
     Termination,
     TerminationNotFound,
     phase_sources_of,
@@ -67,6 +68,7 @@ async def advance(
     now: datetime,
     processes_seen: int | None = None,
     survivors: Iterable[ProcessIdentity] | None = None,
+    proof_by: ProofMethod | None = None,
     work_saved: Mapping[str, Any] | None = None,
     cleanup: Mapping[str, Any] | None = None,
 ) -> Termination:
@@ -83,6 +85,7 @@ async def advance(
         now: The present time.
         processes_seen: The number of processes seen; a smaller one than before has no effect.
         survivors: Replaces the survivors; `None` keeps them.
+        proof_by: What shows that nothing is left; `None` keeps what is recorded.
         work_saved: Keys to add or replace; `None` changes nothing.
         cleanup: Keys to add or replace; `None` changes nothing.
 
@@ -102,6 +105,8 @@ async def advance(
         columns["processes_seen"] = func.greatest(TerminationRow.processes_seen, processes_seen)
     if survivors is not None:
         columns["survivors"] = [_survivor(process) for process in survivors]
+    if proof_by is not None:
+        columns["proof_by"] = proof_by
     if work_saved is not None:
         columns["work_saved"] = TerminationRow.work_saved.concat(dict(work_saved))
     if cleanup is not None:

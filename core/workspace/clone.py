@@ -35,7 +35,8 @@ def make_clone(
 ) -> None:
     """Clone the mirror on a new branch, with the real repository as `origin`.
 
-    The clone shares only hard links to files that never change with the mirror.
+    The clone is a full copy: with hard links an agent could change the mirror's objects, which
+    every other clone of it would get.
 
     Args:
         git: Runs the commands.
@@ -70,10 +71,9 @@ def make_clone(
 
 def clone_without_checkout(git: Git, path: Path, *, mirror: Path, source: Source) -> None:
     """Clone the mirror without a work tree, with the real repository as `origin`."""
-    # Git uses hard links for a path without `--local`, too.  With `--local` it could not fall
-    # back to copying if workspaces and mirrors are on different disks.
     git.run(
-        "clone", "--quiet", "--no-checkout", "--no-recurse-submodules", "--template=",
+        "clone", "--quiet", "--no-hardlinks", "--no-checkout", "--no-recurse-submodules",
+        "--template=",
         "--origin=origin", "--", str(mirror), str(path),
         cwd=path.parent,
     )  # fmt: skip

@@ -7,8 +7,9 @@ import logging
 import os
 import signal
 import subprocess
+import tempfile
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,6 +24,9 @@ log = logging.getLogger(__name__)
 
 # More than a killed process needs to close its pipes.
 _EXIT_LIMIT = timedelta(seconds=5)
+# A confined program that a signal ended has this exit status plus the signal's number; git itself
+# exits with 129 at most.
+_FIRST_SIGNAL_STATUS = 128
 _SSH = "ssh -o BatchMode=yes -o ConnectTimeout=20 -o ForwardAgent=no"
 # With these, git runs no program that a repository names, and never prompts for a password.
 _FIXED_VARIABLES = {
@@ -55,6 +59,10 @@ _FIXED_CONFIG = (
 )
 
 
+# Returns the command prefix that lets a program write only these directories.
+Confine = Callable[[Sequence[Path]], list[str]]
+
+
 class Git:
     """Runs git commands one after another in one thread; any thread may call `stop`.
 
@@ -69,6 +77,7 @@ class Git:
         timeout: timedelta,
         global_config: Path | None,
         temporary_dir: Path | None = None,
+        confine: Confine | None = None,
     ) -> None:
         """Run nothing yet.
 
@@ -77,12 +86,15 @@ class Git:
             timeout: The time limit of one command.
             global_config: Replaces the user's git configuration; `None` leaves it.
             temporary_dir: Where callers create temporary files; `None` is the system's default.
+            confine: Keeps commands in a workspace to the workspace and the temporary files, so
+                that links which an agent left there lead nowhere; `None` does not.
         """
         self.environment = {**environment, **_FIXED_VARIABLES}
         if global_config is not None:
             self.environment["GIT_CONFIG_GLOBAL"] = str(global_config)
         self.timeout = timeout
         self.temporary_dir = temporary_dir
+        self._confine = confine
         self._lock = threading.Lock()
         self._running: subprocess.Popen[bytes] | None = None
         self._is_stopped = False
@@ -121,7 +133,10 @@ class Git:
         subcommand = arguments[0]
         environment = {**self.environment, **(env or {}), **_config_variables(settings or {})}
         config = [part for setting in _FIXED_CONFIG for part in ("-c", setting)]
-        handle = self._start(["git", *config, *arguments], environment, cwd)
+        # Commands on a repository that an agent can write name its git directory explicitly.
+        is_in_workspace = env is not None and "GIT_DIR" in env
+        prefix = self._confine([cwd, self._scratch]) if self._confine and is_in_workspace else []
+        handle = self._start([*prefix, "git", *config, *arguments], environment, cwd)
         process: subprocess.Popen[bytes] | None = handle.proc
         if process is None:
             raise GitFailed(subcommand, None, "did not start")
@@ -134,15 +149,22 @@ class Git:
             with self._lock:
                 self._running = None
         stderr = redact(err.decode(errors="replace"), secrets=secrets)
-        if process.returncode not in accept:
+        status = process.returncode
+        if prefix and status > _FIRST_SIGNAL_STATUS + 1:
+            status = _FIRST_SIGNAL_STATUS - status
+        if status not in accept:
             if self._is_stopped:
                 stderr = "was stopped"
-            raise GitFailed(subcommand, process.returncode, stderr)
+            raise GitFailed(subcommand, status, stderr)
         return out
 
     def run_text(self, *arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> str:
         """Run one command and return its output as text, without trailing newlines."""
         return self.run(*arguments, cwd=cwd, env=env).decode(errors="replace").rstrip("\n")
+
+    @property
+    def _scratch(self) -> Path:
+        return self.temporary_dir or Path(tempfile.gettempdir())
 
     def stop(self) -> None:
         """Kill the running command, and prevent further ones from starting."""

@@ -58,11 +58,13 @@ def remove_stale_locks(git_dir: Path) -> tuple[str, ...]:
     Returns:
         The paths of the removed files, relative to `git_dir`.
     """
-    if not git_dir.is_dir():
+    # An agent may have put links there, which would lead to files that are not its own.
+    if git_dir.is_symlink() or not git_dir.is_dir():
         return ()
     names = ("index.lock", "HEAD.lock", "config.lock", "packed-refs.lock", "shallow.lock")
     found = [git_dir / name for name in names if (git_dir / name).exists()]
-    found += (git_dir / "refs").rglob("*.lock")
+    if not (git_dir / "refs").is_symlink():
+        found += (git_dir / "refs").rglob("*.lock")
     for stale in found:
         stale.unlink(missing_ok=True)
     return tuple(str(stale.relative_to(git_dir)) for stale in found)

@@ -20,7 +20,7 @@ from core.domain.runs.run import DiffStat
 from core.workspace import worktree
 from core.workspace.carry import MAX_BUNDLE_BYTES, create_bundle, read_head_state
 from core.workspace.clone import clone_without_checkout, init_empty, make_clone, require_branch
-from core.workspace.command import Git
+from core.workspace.command import Confine, Git
 from core.workspace.errors import (
     MissingBranch,
     UnreachableRepository,
@@ -102,6 +102,7 @@ class Workspaces:
         environment: The variables that git sees; by default those that `settings` lets through.
         scratch: The process's temporary directory.  Without it, temporary files of a killed
             process may never be removed.
+        confine: Confines git commands in a workspace, see `Git`.
     """
 
     def __init__(
@@ -111,10 +112,12 @@ class Workspaces:
         git_timeout: timedelta,
         environment: Mapping[str, str] | None = None,
         scratch: Scratch | None = None,
+        confine: Confine | None = None,
     ) -> None:
         self.root = root.expanduser().absolute()
         self.git_timeout = git_timeout
         self.scratch = scratch
+        self.confine = confine
         self.environment = dict(git_environment() if environment is None else environment)
 
     async def check(self, source: str, branch: str | None = None) -> None:
@@ -313,6 +316,7 @@ class Workspaces:
             timeout=self.git_timeout,
             global_config=self._global_config,
             temporary_dir=self.scratch.folder if self.scratch is not None else None,
+            confine=self.confine,
         )
 
         def run_bounded() -> T:

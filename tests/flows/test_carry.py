@@ -287,7 +287,7 @@ async def dying_worker(core_harness: CoreHarness, home: Path) -> AsyncIterator[P
 async def reassign(core_harness: CoreHarness, run: Run) -> None:
     """Rescue the run as another worker does after the heartbeat was silent for long enough."""
     with claimed_identity(core_harness.settings.node.home) as identity:
-        runtime = new_worker_runtime(core_harness.backend, identity)
+        runtime = await new_worker_runtime(core_harness.backend, identity)
         async with core_harness.backend.database.sessions.begin() as session:
             present = await run_queries.get(session, run.run_id)
             (process,) = await attempts.of_run(session, run.id)

@@ -85,7 +85,7 @@ async def cuttable_worker(
         )
         async with open_backend(settings, migrates=False) as backend:
             with claimed_identity(home) as identity:
-                runtime = new_worker_runtime(backend, identity, fence_after=fence_after)
+                runtime = await new_worker_runtime(backend, identity, fence_after=fence_after)
                 working = asyncio.create_task(runtime.run(), name="outpost")
                 try:
                     async with asyncio.timeout(20):

@@ -4,6 +4,10 @@ A process belongs to a run if its environment has the run marker, if it descends
 program, or if it is in a session (`setsid`) that a process of the tree opened.  Once seen, it
 stays in the tree.  The agent program adopts the orphans of its tree (see `launch.py`), so even a
 daemon that cleared its environment stays a descendant while the program lives.
+
+An isolated agent (`isolation.py`) has two processes above it: the supervisor and the first process
+of its PID namespace.  When one of them ends, the kernel ends the whole namespace; so they get no
+SIGTERM, which is for the programs to end in order, and SIGKILL before all others.
 """
 
 from __future__ import annotations
@@ -14,12 +18,13 @@ import os
 import signal
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from core.agent.process import process_table
+from core.agent.process.isolation import SUPERVISOR_NAME
 from core.domain.errors import OpsError
 from core.domain.kills.termination import (
     INTERRUPT_GRACE,
@@ -28,6 +33,7 @@ from core.domain.kills.termination import (
     Phase,
     ProcessIdentity,
     Proof,
+    ProofMethod,
 )
 
 log = logging.getLogger(__name__)
@@ -62,6 +68,8 @@ class ProcessTree:
         attempt: The attempt whose processes are meant; `None` is every attempt of the run.
         seen: All processes ever seen, by pid and start time.
         sessions: Sessions (`setsid`) opened within the tree that still have members.
+        supervisors: The supervisor of an isolated agent and the first process of its namespace,
+            once a scan has found them.
     """
 
     run_marker: str
@@ -69,6 +77,7 @@ class ProcessTree:
     attempt: int | None = None
     seen: dict[tuple[int, int], ProcessIdentity] = field(default_factory=dict)
     sessions: set[int] = field(default_factory=set)
+    supervisors: tuple[ProcessIdentity, ...] = ()
 
     def __post_init__(self) -> None:
         if self.root is not None:
@@ -78,6 +87,7 @@ class ProcessTree:
         """Add the processes that `known` has seen.  Safe while another thread scans `known`."""
         self.seen.update(known.seen.copy())
         self.sessions |= known.sessions.copy()
+        self.supervisors = self.supervisors or known.supervisors
 
     def scan(
         self, on_found: Callable[[ProcessIdentity], object] | None = None
@@ -116,11 +126,13 @@ class ProcessTree:
                     pending.append(child.pid)
         # The kernel may give the id of an empty session to an unrelated process.
         self.sessions &= sessions
+        self.supervisors = self.supervisors or _find_supervisors(alive, children)
         return tuple(alive.values())
 
     def proof(self, survivors: tuple[ProcessIdentity, ...]) -> Proof:
         """Return the proof for a scan that found `survivors`."""
-        return Proof(seen=tuple(self.seen.values()), survivors=survivors)
+        by = ProofMethod.KERNEL_NAMESPACE if self.supervisors else ProofMethod.PROCESS_SCAN
+        return Proof(seen=tuple(self.seen.values()), survivors=survivors, by=by)
 
     def _belongs_to_run(self, process: process_table.ProcessInfo) -> bool:
         return (
@@ -302,9 +314,15 @@ async def _signal(
     tree has forked since the last one.
     """
     signalled: set[tuple[int, int]] = set()
+    spared = set() if number is signal.SIGKILL else set(tree.supervisors)
+    if number is signal.SIGKILL:
+        for supervisor in reversed(tree.supervisors):
+            process_table.send_signal(supervisor, number)
 
     def signal_one(identity: ProcessIdentity) -> None:
         key = identity.pid, identity.started_ticks
+        if identity in spared:
+            return
         if number is signal.SIGKILL or key not in signalled:
             signalled.add(key)
             process_table.send_signal(identity, number)
@@ -331,6 +349,23 @@ async def scan_tree(
         return tree.scan(on_found) or tree.scan(on_found)
 
     return await asyncio.get_running_loop().run_in_executor(_SCAN_EXECUTOR, scan)
+
+
+def _find_supervisors(
+    alive: Mapping[int, ProcessIdentity], children: Mapping[int, list[process_table.ProcessInfo]]
+) -> tuple[ProcessIdentity, ...]:
+    """Find the supervisor of an isolated agent, and the first process of its PID namespace.
+
+    An agent cannot feign them: what it starts is below them, in the namespace.
+    """
+    below = {child.pid for pid in alive for child in children.get(pid, ())}
+    for pid, identity in alive.items():
+        if pid in below or identity.name != SUPERVISOR_NAME:
+            continue
+        for child in children.get(pid, ()):
+            if process_table.pid_in_own_namespace(child.pid) == 1:
+                return identity, child.identity
+    return ()
 
 
 async def _record_phase(on_phase: OnPhase | None, phase: Phase, proof: Proof) -> None:

@@ -1,8 +1,9 @@
 """The script that becomes the agent program, with a clean environment.
 
 `launch.sh` runs it in the agent's process before the program: the SDK passes on its whole
-environment, and the worker's contains secrets that an agent must not see.  It imports only a
-little of the standard library, because every start of an agent waits for it.
+environment, and the worker's contains secrets that an agent must not see.  If the agent is to be
+isolated, this process becomes `bwrap`, which starts the program in namespaces of its own.  It
+imports only a little of the standard library, because every start of an agent waits for it.
 """
 
 import os
@@ -15,6 +16,9 @@ PROGRAM_VARIABLE = "SIGNALBOX_AGENT_PROGRAM"
 PYTHON_VARIABLE = "SIGNALBOX_AGENT_PYTHON"
 # The directory of the task lists; the program expects it in its configuration directory.
 TASKS_VARIABLE = "SIGNALBOX_AGENT_TASKS"
+# The arguments of `bwrap`, and the program itself; without them the agent is not isolated.
+ISOLATION_VARIABLE = "SIGNALBOX_AGENT_ISOLATION"
+ISOLATOR_VARIABLE = "SIGNALBOX_AGENT_ISOLATOR"
 # A link beside the agent's home to a configuration directory elsewhere, see `main`.
 RESUMED_LINK = "resumed"
 
@@ -60,11 +64,27 @@ def main() -> None:
     if not config.startswith(home) and not os.path.lexists(f"{home}/{RESUMED_LINK}"):
         # The clean-up after a killed worker finds the SDK's directory by this link.
         os.symlink(config, f"{home}/{RESUMED_LINK}")  # noqa: PTH211 (as above)
+    command = [program, *sys.argv[1:]]
+    if ISOLATION_VARIABLE in inherited:
+        command = _isolated(command, inherited[ISOLATION_VARIABLE], config)
+        program = inherited[ISOLATOR_VARIABLE]
     # A session of its own, so that Ctrl-C in the worker's terminal reaches only the worker.
     os.setsid()
     if sys.platform == "linux":
         _bind_to_worker()
-    os.execve(program, [program, *sys.argv[1:]], clean)  # noqa: S606 - no shell is wanted
+    os.execve(program, command, clean)  # noqa: S606 - no shell is wanted
+
+
+def _isolated(command: list[str], arguments_file: str, config: str) -> list[str]:
+    """Return the command that runs `command` in namespaces of its own; `bwrap` is its first word.
+
+    The arguments are read from a file, so that no list of processes shows them to the agent.
+    """
+    handle = os.open(arguments_file, os.O_RDONLY)
+    os.set_inheritable(handle, True)
+    # The configuration directory may be one that the SDK has just created (see above).
+    last = ["--bind", config, config, "--remount-ro", "/", "--"]
+    return ["bwrap", "--args", str(handle), *last, *command]
 
 
 def _bind_to_worker() -> None:

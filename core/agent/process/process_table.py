@@ -83,6 +83,20 @@ def read_environment(pid: int, *names: str) -> dict[str, str]:
     return {}
 
 
+def pid_in_own_namespace(pid: int) -> int | None:
+    """Return the pid that a process has in the innermost PID namespace to which it belongs.
+
+    `None` if the process is gone, or if this system has no PID namespaces.
+    """
+    try:
+        with open(f"/proc/{pid}/status", "rb") as file:  # noqa: PTH123 (as above)
+            lines = file.read().splitlines()
+    except OSError:
+        return None
+    numbers = next((line.split()[1:] for line in lines if line.startswith(b"NSpid:")), [])
+    return int(numbers[-1]) if numbers else None
+
+
 def send_signal(identity: ProcessIdentity, number: signal.Signals) -> bool:
     """Send a signal to exactly this process.
 

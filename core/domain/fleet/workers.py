@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from core.domain.fleet.attempt import machine_name
+from core.domain.isolation import IsolationStatus
 
 # Two heartbeat intervals of 5 s, plus 2 s of tolerance.
 SILENT_AFTER = timedelta(seconds=12)
@@ -30,6 +31,7 @@ class WorkerRecord:
         host: The host of its processes, as of `build_host_id`.
         slots: The number of runs that it executes at a time.
         program_version: The version of Signalbox.
+        isolation: Whether its agents are isolated; `None` if an older version did not say.
         live_runs: The number of runs that it executes now, according to the rows.
     """
 
@@ -42,6 +44,7 @@ class WorkerRecord:
     heartbeat_at: datetime
     program_version: str = ""
     stopped_at: datetime | None = None
+    isolation: IsolationStatus | None = None
     live_runs: int = 0
 
     @property

@@ -81,6 +81,18 @@ class ProcessIdentity:
     name: str = field(default="", compare=False)
 
 
+class ProofMethod(StrEnum):
+    """What shows that nothing of a run is left.
+
+    `KERNEL_NAMESPACE`: the first process of the run's PID namespace has ended, and the kernel ends
+    that one only after every other process in it.  `PROCESS_SCAN`: no process on the machine
+    belongs to the run, by marker, descent and session.
+    """
+
+    PROCESS_SCAN = "process scan"
+    KERNEL_NAMESPACE = "kernel namespace"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Proof:
     """What the scans of a kill have found.
@@ -88,10 +100,12 @@ class Proof:
     Attributes:
         seen: Every process of the tree that a scan has found.
         survivors: Those that were alive at the last scan; none means that the kill is confirmed.
+        by: What shows that nothing is left.
     """
 
     seen: tuple[ProcessIdentity, ...] = ()
     survivors: tuple[ProcessIdentity, ...] = ()
+    by: ProofMethod = ProofMethod.PROCESS_SCAN
 
     @property
     def is_confirmed(self) -> bool:
@@ -126,6 +140,7 @@ class Termination:
         requested_from: The request's origin (`Origin`).
         force: Whether the interrupt was to be skipped.
         processes_seen: The number of processes that the scans found.
+        proof_by: What shows that nothing is left; `None` until the kill is confirmed.
         work_saved: What was saved of the work tree (commit, number of uncommitted files).
         waited_for: The critical calls for which it waited, oldest first.
         cleanup: What was removed after the processes were gone, by kind.
@@ -143,6 +158,7 @@ class Termination:
     phases: Mapping[Phase, int] = field(default_factory=dict)
     processes_seen: int = 0
     survivors: tuple[ProcessIdentity, ...] = ()
+    proof_by: ProofMethod | None = None
     work_saved: Mapping[str, Any] = field(default_factory=dict)
     waited_for: tuple[CriticalWait, ...] = ()
     cleanup: Mapping[str, Any] = field(default_factory=dict)

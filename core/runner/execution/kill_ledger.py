@@ -77,6 +77,7 @@ class KillLedger:
                 now=now,
                 processes_seen=len(proof.seen) if proof else None,
                 survivors=proof.survivors if proof else None,
+                proof_by=proof.by if proof and phase is Phase.CONFIRMED else None,
                 work_saved=work_saved,
                 cleanup=cleanup,
             )

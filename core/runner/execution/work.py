@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.agent.critical import DEFAULT_RULES, CriticalRules
+from core.agent.process.isolation import Isolation
 from core.agent.process.ladder import end_tree
 from core.agent.protocol import AgentFailed, AgentSession, Launch
 from core.agent.session import open_agent
@@ -42,6 +43,7 @@ class AgentEnvironment:
         installation_id: Marks the processes of this installation, to find leftovers.
         program: The agent program, if it is not the one that the SDK finds.
         critical: The tool calls that a stop lets finish.
+        isolation: How agents are isolated; `None` does not isolate them.
     """
 
     home: Path
@@ -49,6 +51,7 @@ class AgentEnvironment:
     installation_id: str
     program: Path | None = None
     critical: CriticalRules = DEFAULT_RULES
+    isolation: Isolation | None = None
 
 
 @dataclass(frozen=True)
@@ -161,6 +164,7 @@ class AgentWork:
             installation_id=environment.installation_id,
             program=environment.program,
             critical=environment.critical,
+            isolation=environment.isolation,
         )
 
 

@@ -29,6 +29,8 @@ async def record_heartbeat(session: AsyncSession, worker: WorkerRecord) -> None:
         "started_at": worker.started_at,
         "heartbeat_at": worker.heartbeat_at,
         "stopped_at": worker.stopped_at,
+        "is_isolated": worker.isolation.is_active if worker.isolation else None,
+        "isolation_detail": worker.isolation.detail if worker.isolation else None,
     }
     changing = ("state", "heartbeat_at", "stopped_at")
     await session.execute(

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from core.domain.fleet.worker_message import MessageOutcome, WorkerMessage
 from core.domain.fleet.workers import WorkerRecord, WorkerState
+from core.domain.isolation import IsolationStatus
 from core.store.tables.base import Row, check_in
 
 
@@ -34,6 +35,8 @@ class WorkerRow(Row):
     started_at: Mapped[datetime]
     heartbeat_at: Mapped[datetime]
     stopped_at: Mapped[datetime | None]
+    is_isolated: Mapped[bool | None]
+    isolation_detail: Mapped[str | None]
 
     def to_worker(self, *, live_runs: int = 0) -> WorkerRecord:
         """The domain value."""
@@ -47,6 +50,9 @@ class WorkerRow(Row):
             started_at=self.started_at,
             heartbeat_at=self.heartbeat_at,
             stopped_at=self.stopped_at,
+            isolation=None
+            if self.is_isolated is None
+            else IsolationStatus(is_active=self.is_isolated, detail=self.isolation_detail or ""),
             live_runs=live_runs,
         )
 

@@ -15,6 +15,7 @@ from core.domain.kills.termination import (
     CriticalWait,
     Phase,
     ProcessIdentity,
+    ProofMethod,
     Termination,
 )
 from core.store.tables.base import Row, check_in
@@ -30,6 +31,7 @@ class TerminationRow(Row):
     __tablename__ = "terminations"
     __table_args__ = (
         CheckConstraint(check_in("phase", Phase), name="valid_phase"),
+        CheckConstraint(check_in("proof_by", ProofMethod), name="valid_proof_by"),
         Index("idx_terminations_run_id", "run_id", "requested_at"),
         Index("idx_terminations_requested_at", "requested_at"),
         Index("uq_terminations_open", "run_id", unique=True, postgresql_where=IS_OPEN),
@@ -47,6 +49,7 @@ class TerminationRow(Row):
     phases: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
     processes_seen: Mapped[int] = mapped_column(server_default="0")
     survivors: Mapped[list[dict[str, Any]]] = mapped_column(Json, server_default="[]")
+    proof_by: Mapped[str | None] = mapped_column(String(50))
     work_saved: Mapped[Mapping[str, Any]] = mapped_column(server_default="{}")
     waited_for: Mapped[list[dict[str, Any]]] = mapped_column(Json, server_default="[]")
     cleanup: Mapped[Mapping[str, Any]] = mapped_column(server_default="{}")
@@ -71,6 +74,7 @@ class TerminationRow(Row):
             phases={Phase(name): milliseconds for name, milliseconds in phase_starts},
             processes_seen=self.processes_seen,
             survivors=tuple(ProcessIdentity(**survivor) for survivor in self.survivors),
+            proof_by=ProofMethod(self.proof_by) if self.proof_by else None,
             work_saved=self.work_saved,
             waited_for=tuple(CriticalWait(**wait) for wait in self.waited_for),
             cleanup=self.cleanup,

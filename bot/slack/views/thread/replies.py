@@ -10,6 +10,7 @@ from bot.slack.views.message import Block, Message, TextFile
 from bot.slack.views.thread.card import TASK_LIMIT
 from bot.words import counts, money, texts, times
 from bot.words.kills import (
+    PROOF_WORDS,
     is_unconfirmed,
     killed_by,
     killed_title,
@@ -22,7 +23,7 @@ from bot.words.runs.endings import ENDINGS, ending_title, turns_made, usage_rese
 from bot.words.runs.evidence import change_lines, line_about_tests
 from bot.words.runs.notices import notice_lines
 from bot.words.runs.states import state_of
-from core.domain.kills.termination import Phase
+from core.domain.kills.termination import Phase, ProofMethod
 from core.domain.runs.run import Run, RunStatus, StopReason
 from core.domain.runs.snapshot import RunSnapshot, Thread
 
@@ -130,7 +131,7 @@ def _kill_lines(snapshot: RunSnapshot) -> list[str]:
     lines = [killed_by(kill, MRKDWN)]
     waited = waited_words(kill, MRKDWN)
     if kill.phase is Phase.CONFIRMED and run.started_at is not None:
-        proof = f"*Proof:* the last check found no live process of this run. {waited}"
+        proof = f"*Proof:* {PROOF_WORDS[kill.proof_by or ProofMethod.PROCESS_SCAN]} {waited}"
         lines.append(proof.rstrip())
     elif waited:
         lines.append(waited)

@@ -1,0 +1,140 @@
+"""Isolation of an agent in Linux namespaces, by the program bubblewrap (`bwrap`).
+
+The agent program and everything that it starts live in PID, IPC, mount and user namespaces of
+their own.  They see the machine's programs read-only, their workspace, and their own home and
+temporary files; no process and no file of the worker's.  Paths are the same inside and outside.
+
+`bwrap` stays outside as the supervisor, and its child is the namespace's first process.  When
+either ends, the kernel ends every process in the namespace, so no process of a run can stay.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.agent.process.system_view import SystemView
+
+# The name of both `bwrap` processes of an attempt, as the process table shows it.
+SUPERVISOR_NAME = "bwrap"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentView:
+    """What one agent sees besides the machine's programs.
+
+    Attributes:
+        workspace: The directory in which it works.
+        state_dir: The attempt's state; only its `writable` subdirectories can be written.
+        tmp_dir: Shown as `/tmp` and `/var/tmp`, too.
+        writable: Directories that it may write, beside the workspace.
+        read_only: Further directories and files that it may read.
+        home: The agent's home directory.
+        is_workspace_read_only: Whether the workspace cannot be written.
+        has_network: Whether it shares the machine's network.
+    """
+
+    workspace: Path
+    state_dir: Path
+    tmp_dir: Path
+    home: Path
+    writable: tuple[Path, ...] = ()
+    read_only: tuple[Path, ...] = ()
+    is_workspace_read_only: bool = False
+    has_network: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Isolation:
+    """How to isolate a program on this machine.
+
+    Attributes:
+        program: The path of `bwrap`.
+        version: Its version, for people.
+        system: What every agent sees of the machine.
+        has_user_namespace: Whether a user namespace is made, too; without one only root can make
+            the others.
+        shares: Files of the worker's user that agents may read, by the settings.
+        real_homes: The home directories of the worker's user: what is shared of them is also found
+            in the agent's home.
+    """
+
+    program: str
+    version: str
+    system: SystemView
+    has_user_namespace: bool = True
+    shares: tuple[Path, ...] = ()
+    real_homes: tuple[Path, ...] = ()
+
+    def agent_arguments(self, view: AgentView) -> list[str]:
+        """Return the arguments of `bwrap` for an agent.
+
+        The caller adds further mounts, `--remount-ro /` and the agent's command.
+        """
+        arguments = self._base_arguments(has_network=view.has_network)
+        arguments += _bind(view.tmp_dir, Path("/tmp"))  # noqa: S108 - the agent's own
+        arguments += _bind(view.tmp_dir, Path("/var/tmp"))  # noqa: S108 (as above)
+        arguments += _read_only(view.state_dir)
+        for path in view.writable:
+            arguments += _bind(path, path)
+        for path in (*view.read_only, *self.shares):
+            arguments += _read_only(path)
+        for path in self.shares:
+            home = next((home for home in self.real_homes if path.is_relative_to(home)), None)
+            if home is not None:
+                seen_at = view.home / path.relative_to(home)
+                arguments += ["--ro-bind-try", str(path), str(seen_at)]
+        if view.is_workspace_read_only:
+            arguments += _read_only(view.workspace)
+        else:
+            arguments += _bind(view.workspace, view.workspace)
+        return [*arguments, "--chdir", str(view.workspace)]
+
+    def confine(self, directories: Sequence[Path]) -> list[str]:
+        """Return the command prefix that lets a program of ours write only these directories.
+
+        Used for git in a workspace: what the agent left there, such as links out of it, then
+        leads nowhere.
+        """
+        arguments = self._base_arguments(has_network=False)
+        for path in directories:
+            arguments += _bind(path, path)
+        return [self.program, *arguments, "--remount-ro", "/", "--"]
+
+    def _base_arguments(self, *, has_network: bool) -> list[str]:
+        arguments = ["--die-with-parent", "--unshare-pid", "--unshare-ipc", "--unshare-cgroup-try"]
+        if self.has_user_namespace:
+            arguments.append("--unshare-user")
+        if not has_network:
+            arguments.append("--unshare-net")
+        arguments += ["--cap-drop", "ALL"]
+        for name, target in self.system.links:
+            arguments += ["--symlink", target, name]
+        for path in self.system.directories:
+            arguments += ["--ro-bind-try", path, path]
+        for path in self.system.masked_dirs:
+            arguments += ["--tmpfs", path]
+        for path in self.system.masked_files:
+            arguments += ["--ro-bind-try", os.devnull, path]
+        arguments += ["--proc", "/proc", "--dev", "/dev", "--dir", "/run"]
+        # This also keeps a nested namespace from mounting a `/proc` of its own.
+        for path in self.system.kernel_settings:
+            arguments += ["--ro-bind-try", path, path]
+        for path in self.system.kernel_secrets:
+            arguments += ["--ro-bind-try", os.devnull, path]
+        return arguments
+
+
+def write_arguments(path: Path, arguments: Iterable[str]) -> None:
+    """Write arguments in the form in which `bwrap --args` reads them.  Blocking."""
+    path.write_bytes(b"".join(os.fsencode(argument) + b"\0" for argument in arguments))
+
+
+def _bind(source: Path, destination: Path) -> list[str]:
+    return ["--bind", str(source), str(destination)]
+
+
+def _read_only(path: Path) -> list[str]:
+    return ["--ro-bind-try", str(path), str(path)]

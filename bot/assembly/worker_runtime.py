@@ -28,6 +28,7 @@ from core.workspace.workspaces import Workspaces
 
 # Enough to clone a large repository over a slow connection.
 GIT_TIMEOUT = timedelta(minutes=10)
+_LOGIN_PARAMETERS = ("user=", "password=", "passfile=")
 
 
 def new_worker_runtime(
@@ -41,6 +42,8 @@ def new_worker_runtime(
         fence_after: How long its agents may work after the last successful heartbeat.
     """
     home = backend.settings.node.home
+    # The folder above those of the agents, each of which is created with its first file.
+    (home / "agents").mkdir(mode=0o700, exist_ok=True)
     ledger = Ledger(backend.context, identity.worker_id, identity.host)
     lease = Lease(fence_after=fence_after)
     installation_id = installation_id_of(backend.database.dsn)
@@ -105,5 +108,7 @@ def installation_id_of(dsn: str) -> str:
     compute the same id.
     """
     url = urlsplit(dsn)
-    address = f"{url.hostname}:{url.port}{url.path}?{url.query}"
+    parameters = url.query.split("&")
+    query = "&".join(part for part in parameters if not part.startswith(_LOGIN_PARAMETERS))
+    address = f"{url.hostname}:{url.port}{url.path}?{query}"
     return hashlib.sha256(address.encode()).hexdigest()[:12]

@@ -55,12 +55,11 @@ def make_home_private(home: Path) -> None:
 def excess_permissions(folder: Path) -> int:
     """The permissions of other users to a directory; 0 if it is private.
 
-    Where root owns it, a group may have the permission to pass through: the account of the
+    If this process is root's, a group may have the permission to pass through: the account of the
     embedded Postgres needs it.
     """
-    found = folder.stat()
-    allowed = stat.S_IXGRP if found.st_uid == _ROOT_UID else 0
-    return found.st_mode & (stat.S_IRWXG | stat.S_IRWXO) & ~allowed
+    allowed = stat.S_IXGRP if os.geteuid() == _ROOT_UID else 0
+    return folder.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO) & ~allowed
 
 
 def _make_private(folder: Path) -> None:

@@ -104,8 +104,8 @@ def grant_access(user: SystemUser | None, data_dir: Path, programs: Path) -> Non
     """Let another account reach its data and the programs of the wheel.
 
     The parent folders of both get the permission to be entered, but not to be listed: by this
-    account alone where the folder is root's own, otherwise by everybody.  The programs and
-    libraries get the permissions to be read and executed.
+    account alone where the folder's group has no use of it, otherwise by everybody.  The programs
+    and libraries get the permissions to be read and executed.
     """
     if user is None:
         return
@@ -127,7 +127,10 @@ def _let_pass(user: SystemUser, folder: Path) -> None:
         return
     if found.st_gid == user.gid:
         _add_permissions(folder, stat.S_IXGRP)
-    elif found.st_gid == _ROOT_GID and not found.st_mode & (stat.S_IRGRP | stat.S_IWGRP):
+    elif not found.st_mode & (
+        stat.S_IRGRP | stat.S_IWGRP if found.st_gid == _ROOT_GID else stat.S_IRWXG
+    ):
+        # Its present group loses nothing.
         os.chown(folder, -1, user.gid)
         _add_permissions(folder, stat.S_IXGRP)
     else:

@@ -99,9 +99,14 @@ async def test_the_process_that_migrates_is_closed_before_it_reads_the_address()
             stdin=asyncio.subprocess.PIPE,
         )
         try:
+            # It is root's until `setpriv` has ended, and the ordinary user's from then on.
+            migrate = psutil.Process(process.pid)
             async with asyncio.timeout(60):
-                while can(*_READ, f"/proc/{process.pid}/environ"):  # noqa: ASYNC110
+                while migrate.cmdline()[0] != sys.executable or can(  # noqa: ASYNC110 - no event
+                    *_READ, f"/proc/{process.pid}/environ"
+                ):
                     await asyncio.sleep(0.1)
+                assert migrate.uids().real == ordinary_user.UID
                 assert process.returncode is None
         finally:
             process.kill()

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+from tests import scram
+
 _ENCRYPTION = (80877103, 80877104)
 _PROTOCOL = 196608
 # After these messages the server reports when it is ready again.
@@ -83,8 +85,8 @@ class Pooler:
         backend = _Backend(*await asyncio.open_unix_connection(socket))
         startup = f"user\0{url.username}\0database\0{url.path[1:]}\0\0".encode()
         backend.writer.write(struct.pack("!II", len(startup) + 8, _PROTOCOL) + startup)
-        self._greeting = b""
         async with asyncio.timeout(10):
+            self._greeting = await _log_in(backend, _password(Path(query["passfile"][0])))
             while (message := await _message(backend.reader))[:1] != b"Z":
                 self._greeting += message
         return backend
@@ -153,6 +155,27 @@ class Pooler:
         async with self._freed:
             self._free.append(backend)
             self._freed.notify()
+
+
+def _password(file: Path) -> str:
+    return file.read_text().strip().rpartition(":")[2]
+
+
+async def _log_in(backend: _Backend, password: str) -> bytes:
+    """Log in with the password; return the server's message that it has succeeded."""
+    while True:
+        message = await _message(backend.reader)
+        match struct.unpack("!I", message[5:9])[0]:
+            case 0:
+                return message
+            case 10:
+                backend.writer.write(scram.first_message())
+            case 11:
+                backend.writer.write(scram.final_message(message[9:], password))
+            case 12:
+                pass
+            case _:
+                raise AssertionError(message)
 
 
 async def _message(reader: asyncio.StreamReader) -> bytes:

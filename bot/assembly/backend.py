@@ -8,12 +8,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from bot.assembly.database_wait import DatabaseWait
 from bot.assembly.settings import Settings
 from bot.slack.setup import SlackCredentials
 from core.agent.definitions.catalog import Catalog, load_catalog
 from core.domain.errors import Unavailable
+from core.private_files import make_home_private
 from core.services.context import ServiceContext
 from core.services.drawables import DrawableService
 from core.services.feed import FeedService
@@ -84,13 +86,18 @@ def slack_credentials(settings: Settings) -> SlackCredentials:
     )
 
 
+def postgres_folder(settings: Settings) -> Path:
+    """The folder of the embedded Postgres."""
+    return settings.node.home / "postgres"
+
+
 @asynccontextmanager
 async def open_dsn(settings: Settings) -> AsyncIterator[str]:
     """The address of the configured database, or of an embedded one that runs meanwhile."""
     if settings.database.url is not None:
         yield settings.database.url.get_secret_value()
         return
-    async with embedded_postgres(settings.node.home / "postgres") as dsn:
+    async with embedded_postgres(postgres_folder(settings)) as dsn:
         yield dsn
 
 
@@ -126,8 +133,9 @@ async def open_backend(
         BadDefinition: If a workflow definition is wrong.
         Unavailable: If the database cannot be reached.
         BadSetting: If Postgres refuses the address or its password.
+        ForeignDirectory: If the home belongs to another user.
     """
-    settings.node.home.mkdir(parents=True, exist_ok=True)
+    await asyncio.to_thread(make_home_private, settings.node.home)
     catalog = await asyncio.to_thread(load_catalog, settings.node.workflows)
     pool_size = POOL_BASE + settings.slots
     async with open_dsn(settings) as dsn, open_database(dsn, pool_size=pool_size) as database:

@@ -81,6 +81,9 @@ async def _start_demo(
             "SLACK_APP_TOKEN": sandbox.app_token,
             "SLACK_SIGNING_SECRET": None,
             "SLACK_API_URL": sandbox.api_url,
+            # The environment has them no more.
+            "ANTHROPIC_API_KEY": settings.agent.api_key,
+            "CLAUDE_CODE_OAUTH_TOKEN": settings.agent.oauth_token,
         }
         if is_scripted:
             model = await stack.enter_async_context(open_model())

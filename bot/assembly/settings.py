@@ -338,6 +338,33 @@ class Settings:
         return self.node.worker_slots or self.config.worker.slots
 
 
+# What the settings take over as secrets, or warn about.  A proxy's address stays, although it can
+# contain a password: git and agents need it too.
+_SECRET_VARIABLES = frozenset(
+    {
+        "DATABASE_URL",
+        "SLACK_BOT_TOKEN",
+        "SLACK_APP_TOKEN",
+        "SLACK_SIGNING_SECRET",
+        "SLACK_CLIENT_ID",
+        "SLACK_CLIENT_SECRET",
+        "ANTHROPIC_API_KEY",
+        "CLAUDE_CODE_OAUTH_TOKEN",
+    }
+)
+
+
+def remove_secrets_from_environment() -> None:
+    """Remove the secrets of `load_settings` from this process's environment.
+
+    Child processes inherit the environment: git, ssh, and what starts an agent.  Each gets what
+    it needs explicitly; a settings class that is read later does not find the secrets any more.
+    """
+    # Settings are found in any case.
+    for name in [name for name in os.environ if name.upper() in _SECRET_VARIABLES]:
+        del os.environ[name]
+
+
 def load_settings(**overrides: Any) -> Settings:
     """Read all settings.
 

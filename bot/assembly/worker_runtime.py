@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 
 # Enough to clone a large repository over a slow connection.
 GIT_TIMEOUT = timedelta(minutes=10)
+_LOGIN_PARAMETERS = ("user=", "password=", "passfile=")
 
 
 async def new_worker_runtime(
@@ -56,6 +57,8 @@ async def new_worker_runtime(
     _log_isolation(found)
     isolation = found.isolation
     home = backend.settings.node.home
+    # The folder above those of the agents, each of which is created with its first file.
+    (home / "agents").mkdir(mode=0o700, exist_ok=True)
     ledger = Ledger(backend.context, identity.worker_id, identity.host)
     lease = Lease(fence_after=fence_after)
     installation_id = installation_id_of(backend.database.dsn)
@@ -159,5 +162,7 @@ def installation_id_of(dsn: str) -> str:
     compute the same id.
     """
     url = urlsplit(dsn)
-    address = f"{url.hostname}:{url.port}{url.path}?{url.query}"
+    parameters = url.query.split("&")
+    query = "&".join(part for part in parameters if not part.startswith(_LOGIN_PARAMETERS))
+    address = f"{url.hostname}:{url.port}{url.path}?{query}"
     return hashlib.sha256(address.encode()).hexdigest()[:12]

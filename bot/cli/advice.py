@@ -22,6 +22,10 @@ ADVICE: AdviceTable = MappingProxyType(
         "embedded_postgres_failed": (
             "Free some disk space, or set DATABASE_URL to your own Postgres."
         ),
+        "foreign_directory": (
+            "Give {error.path} to the user that runs Signalbox, or set SIGNALBOX_HOME to a folder "
+            "of that user."
+        ),
         "migration_failed": "Run `signalbox migrate` to try again and see the details.",
         "schema_behind": "Run `signalbox migrate`.",
         "schema_too_new": (

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,7 +16,7 @@ from pathlib import Path
 import typer
 from sqlalchemy import text
 
-from bot.assembly.backend import open_dsn, slack_credentials
+from bot.assembly.backend import open_dsn, postgres_folder, slack_credentials
 from bot.assembly.settings import Settings
 from bot.assembly.worker_runtime import find_agent_isolation
 from bot.cli.advice import error_line
@@ -25,9 +27,13 @@ from core.agent.definitions.catalog import load_catalog
 from core.agent.version import program_version
 from core.domain.errors import OpsError
 from core.domain.isolation import IsolationMode
+from core.private_files import ForeignDirectory, excess_permissions
+from core.process_protection import is_protected
+from core.store.database import embedded_password
 from core.store.database.engine import DatabaseUnavailable, open_database, translate_errors
 from core.store.database.pooler import STARTUP_PARAMETERS, SessionLoss, find_session_loss
 from core.store.database.schema import SchemaState, SchemaTooNew, schema_state
+from core.workspace.settings import git_environment
 
 MIN_POSTGRES = 15
 MIN_FREE_BYTES = 2 * 1024**3
@@ -74,6 +80,7 @@ async def run_doctor(settings: Settings, *, echo: Callable[[str], None] = typer.
         _programs(),
         _isolation(settings),
         _disk(settings.node.home),
+        _privacy(settings),
         _database(settings),
         _credentials(settings),
         _slack(settings),
@@ -111,6 +118,7 @@ async def _programs() -> AsyncIterator[CheckResult]:
         text=True,
         timeout=_GIT_LIMIT_SECONDS,
         check=False,
+        env=git_environment(),
     )
     yield _ok(found.stdout.strip())
 
@@ -138,7 +146,7 @@ async def _isolation(settings: Settings) -> AsyncIterator[CheckResult]:
 async def _disk(home: Path) -> AsyncIterator[CheckResult]:
     existing_parent = next(path for path in (home, *home.parents) if path.exists())
     try:
-        await asyncio.to_thread(home.mkdir, parents=True, exist_ok=True)
+        await asyncio.to_thread(home.mkdir, mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         yield _failed(f"SIGNALBOX_HOME {home} cannot be made: {error.strerror}.")
         return
@@ -149,6 +157,28 @@ async def _disk(home: Path) -> AsyncIterator[CheckResult]:
         if free >= MIN_FREE_BYTES
         else _warning(f"{summary}: workspaces need room, free some.")
     )
+
+
+async def _privacy(settings: Settings) -> AsyncIterator[CheckResult]:
+    home = settings.node.home
+    if not home.is_dir():
+        return  # The line about the disk says why.
+    owner = home.stat().st_uid
+    if os.geteuid() not in (owner, 0):
+        yield _failed(error_line(ForeignDirectory(home, owner)))
+    elif excess_permissions(home):
+        yield _warning(
+            f"{home} is open to other users: the next start makes it private, or `chmod 700` now."
+        )
+    else:
+        yield _ok(f"{home} is private")
+    if settings.database.url is None and embedded_password.is_exposed(postgres_folder(settings)):
+        yield _warning(
+            "other users could read the password of the embedded Postgres: the next start replaces "
+            "it."
+        )
+    if sys.platform == "linux" and not is_protected():
+        yield _warning("other programs of this user can read this process and its secrets.")
 
 
 async def _database(settings: Settings) -> AsyncIterator[CheckResult]:

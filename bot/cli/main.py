@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from bot.assembly.logs import set_up_logging
-from bot.assembly.settings import Settings, load_settings
+from bot.assembly.settings import Settings, load_settings, remove_secrets_from_environment
 from bot.cli.advice import error_line
 from core.domain.errors import OpsError
 
@@ -120,11 +120,15 @@ def main() -> None:
 
 
 def _settings(level: str = "info") -> Settings:
-    """Read the settings and set up logging; `level` applies if the settings name none."""
+    """Read the settings and set up logging; `level` applies if the settings name none.
+
+    Afterwards the environment has no secret any more, so no child process inherits one.
+    """
     try:
         settings = load_settings()
     except OpsError as error:
         _fail(error)
+    remove_secrets_from_environment()
     set_up_logging(settings.node.log, level=level, secrets=_secrets(settings))
     return settings
 

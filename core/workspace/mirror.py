@@ -97,7 +97,7 @@ def current_mirror(
         WorkspaceError: If others use the mirror for longer than `lock_timeout`, or the disk fails.
     """
     requested_at = time.time()
-    root.mkdir(parents=True, exist_ok=True)
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
     mirror = root / _directory_name(source.display_url)
     lock = mirror.with_suffix(".lock")
     with file_lock(lock, timeout=lock_timeout, is_cancelled=lambda: git.is_stopped):

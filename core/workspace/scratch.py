@@ -41,7 +41,7 @@ class Scratch:
 def open_scratch(home: Path) -> Iterator[Scratch]:
     """Create a directory under `<home>/tmp`, and hold a lock beside it during the block."""
     tmp_dir = home / "tmp"
-    tmp_dir.mkdir(parents=True, exist_ok=True)
+    tmp_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     while True:
         owner = f"worker-{uuid4().hex[:12]}"
         path = tmp_dir / f"{owner}.lock"

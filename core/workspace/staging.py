@@ -20,7 +20,7 @@ def workspace_lock(record: Path, *, git: Git, lock_timeout: timedelta) -> Iterat
     Raises:
         WorkspaceError: If others hold it for longer than `lock_timeout`, or `git` is stopped.
     """
-    record.parent.mkdir(parents=True, exist_ok=True)
+    record.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with file_lock(
         record.with_suffix(".lock"), timeout=lock_timeout, is_cancelled=lambda: git.is_stopped
     ):
@@ -31,15 +31,16 @@ def workspace_lock(record: Path, *, git: Git, lock_timeout: timedelta) -> Iterat
 def staged_directory(path: Path, scratch: Scratch | None) -> Iterator[Path]:
     """Provide a path for the block to build a directory, and move the result to `path`.
 
-    It is removed if the block raises.  What a killed process left of an earlier attempt is
-    removed first.
+    Only its owner may enter the result.  It is removed if the block raises.  What a killed process
+    left of an earlier attempt is removed first.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     for left_over in path.parent.glob(f".{path.name}.*"):
         shutil.rmtree(left_over)
     staged = staging_path(path, scratch)
     try:
         yield staged
+        staged.chmod(0o700)
         staged.rename(path)
     finally:
         shutil.rmtree(staged, ignore_errors=True)

@@ -336,7 +336,7 @@ class Workspaces:
 
     def _ensure_root(self) -> None:
         """Create the root and the git configuration, which includes the worker's own."""
-        self.root.mkdir(parents=True, exist_ok=True)
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self.scratch is not None:
             self.scratch.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         configured = self.environment.get("GIT_CONFIG_GLOBAL")

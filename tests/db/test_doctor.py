@@ -100,9 +100,9 @@ async def test_a_database_that_refuses_notifications_is_named_with_its_reason(
     connection = await asyncpg.connect(database.dsn, timeout=10)
     try:
         # As on a standby server, which a test cannot set up.
-        await connection.execute("CREATE ROLE muted LOGIN")
+        await connection.execute("CREATE ROLE muted LOGIN PASSWORD 'muted'")
         await connection.execute("REVOKE EXECUTE ON FUNCTION pg_notify(text, text) FROM PUBLIC")
-        (said,) = await lines_about(database.dsn.replace("postgres@", "muted@"), tmp_path)
+        (said,) = await lines_about(database.dsn.replace("postgres@", "muted:muted@"), tmp_path)
     finally:
         await connection.execute("GRANT EXECUTE ON FUNCTION pg_notify(text, text) TO PUBLIC")
         await connection.execute("DROP ROLE IF EXISTS muted")

@@ -11,7 +11,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from core.store.database.embedded import EmbeddedPostgresFailed, EmbeddedServer, embedded_postgres
+from core.store.database.embedded import EmbeddedServer, embedded_postgres
+from core.store.database.embedded_programs import EmbeddedPostgresFailed
 from core.store.database.engine import open_database
 from tests.database import NO_DURABILITY
 

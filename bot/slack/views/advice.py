@@ -82,6 +82,7 @@ ADVICE: AdviceTable = MappingProxyType(
         "bad_revision": None,
         "copied_home": None,
         "embedded_postgres_failed": None,
+        "foreign_directory": None,
         "migration_failed": None,
         "schema_too_new": None,
         "session_refused": None,

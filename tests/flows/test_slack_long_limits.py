@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator
 
@@ -11,8 +10,6 @@ import pytest_asyncio
 
 from bot.sandbox.slack.people import ADA, BEN
 from bot.sandbox.slack.server import Sandbox, open_sandbox
-from bot.slack.client.errors import RateLimited
-from bot.slack.client.rate_limits import Priority
 from tests.fakes.bot import open_bot
 from tests.fakes.services import FakeServices
 from tests.fakes.threads import (
@@ -206,17 +203,3 @@ async def test_a_call_waits_an_hour_at_most(sandbox: Sandbox, header: str) -> No
 
         assert "Your run is not affected" in said
         assert "3 of 30" in bot_texts(sandbox)[0]
-
-
-async def test_a_call_that_waits_for_a_permit_hears_of_a_long_limit(sandbox: Sandbox) -> None:
-    services = FakeServices()
-    async with open_bot(sandbox, services, is_drawing=False) as bot:
-        limiter = bot.slack.rate_limiter
-        for _ in range(15):
-            await limiter.enqueue("users.info", priority=Priority.STEP).wait_granted()
-        waiting = asyncio.create_task(bot.slack.call("users.info", user=ADA))
-        await asyncio.sleep(0)
-        limiter.apply_retry_after("users.info", seconds=HOUR)
-
-        with pytest.raises(RateLimited, match="rate limited for 3600 s"):
-            await waiting

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 import pytest
 
@@ -146,11 +146,11 @@ async def test_a_workspace_without_edits_gets_few_cards_and_every_end(sandbox: S
     services = FakeServices()
     freeze(sandbox, "edit_window_closed", None)
     async with open_bot(sandbox, services, speed=SPEED) as bot:
+        waiting = bot.runtime.redraw.drawing.sender.refusals
         run = new_run(services, owner=ADA)
         root = str((await wait_until_drawn(services, run)).message_ts)
         for turn in range(1, 8):
             services.change(run.run_id, turns=turn)
-            waiting = bot.runtime.redraw.drawing.sender.refusals
             await services.wait_until(
                 lambda: services.shown[run.run_id, "card"].attempts == 1, what="the one replacement"
             )
@@ -257,24 +257,3 @@ async def test_a_reply_that_cannot_be_changed_is_replaced_too(sandbox: Sandbox) 
         assert "I can no longer change an earlier one" in replies[0]
         # A reply is not shown in the channel.
         assert len(bot_messages(sandbox)) == 1
-
-
-def test_replacements_come_further_and_further_apart() -> None:
-    from bot.slack.drawing.replacing import Verdict, verdict
-    from tests.unit.test_slack_diff import SHOWN
-
-    now = datetime.now(UTC)
-
-    def after(minutes: int, *, attempts: int, is_final: bool = False) -> Verdict:
-        posted = now - timedelta(minutes=minutes)
-        shown = replace(SHOWN, attempts=attempts, message_ts=f"{posted.timestamp():.6f}")
-        return verdict(shown, is_final=is_final, now=now)
-
-    assert after(0, attempts=0) is Verdict.REPLACE
-    assert after(0, attempts=1) is Verdict.WAIT
-    assert after(2, attempts=1) is Verdict.REPLACE
-    assert after(2, attempts=2) is Verdict.WAIT
-    assert after(11, attempts=2) is Verdict.REPLACE
-    assert after(99, attempts=MAX_REPLACEMENTS) is Verdict.GIVE_UP
-    assert after(0, attempts=MAX_REPLACEMENTS, is_final=True) is Verdict.REPLACE
-    assert after(0, attempts=MAX_REPLACEMENTS + 1, is_final=True) is Verdict.GIVE_UP

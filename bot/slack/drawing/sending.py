@@ -122,7 +122,7 @@ class Sender:
         version = scene.drawable.desired_version
         # The row of a message that replaces another one names that until it is posted itself.
         current = action.current if action.kind is ActionKind.POST else None
-        replaced = current.message_ts if current is not None else None
+        replaced = (current.message_ts or None) if current is not None else None
         destination = Destination(
             drawable=scene.drawable.id,
             slot=action.slot,

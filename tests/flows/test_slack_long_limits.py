@@ -5,11 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 
+import aiohttp
 import pytest
 import pytest_asyncio
+from aiohttp import web
 
+from bot.assembly.serve import web_server
 from bot.sandbox.slack.people import ADA, BEN
 from bot.sandbox.slack.server import Sandbox, open_sandbox
+from bot.slack.service import drawing_warnings
+from bot.web.health import Health, health_routes
 from tests.fakes.bot import open_bot
 from tests.fakes.services import FakeServices
 from tests.fakes.threads import (
@@ -185,6 +190,36 @@ async def test_a_form_that_cannot_be_opened_is_answered_with_the_time(sandbox: S
 
         said = await wait_for_notice(sandbox, "Slack limits how often I may call it")
         assert "try again in 1 h 00 min" in said
+
+
+async def test_readiness_names_a_limit_and_stays_200(sandbox: Sandbox) -> None:
+    async def is_connected() -> bool:
+        return True
+
+    services = FakeServices()
+    async with open_bot(sandbox, services, speed=SPEED) as bot:
+        notices_of_bot = bot.runtime.redraw.drawing.notices
+        health = Health({"slack": is_connected}, lambda: drawing_warnings(notices_of_bot))
+        app = web.Application()
+        app.add_routes(health_routes(health))
+        async with (
+            web_server(app, host="127.0.0.1", port=0) as url,
+            aiohttp.ClientSession() as http,
+        ):
+            async with http.get(f"{url}/readyz") as answer:
+                before = await answer.json()
+            run = new_run(services, owner=ADA)
+            await wait_until_drawn(services, run)
+            limit(sandbox, "chat.update")
+            services.change(run.run_id, turns=3)
+            await wait_for_notice(sandbox, "update messages")
+            async with http.get(f"{url}/readyz") as answer:
+                status, after = answer.status, await answer.json()
+
+    assert before == {"status": "ready", "checks": {"slack": True}}
+    assert (status, after["status"]) == (200, "degraded")
+    assert len(after["warnings"]) == 1
+    assert after["warnings"][0].startswith("slack: chat.update is limited since ")
 
 
 @pytest.mark.parametrize("header", ["1000000000", "inf", "Fri, 31 Dec 2199 23:59:59 GMT"])

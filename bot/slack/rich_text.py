@@ -36,7 +36,11 @@ def needs_rich_text(node: SyntaxTreeNode, *, is_mrkdwn: bool) -> bool:
             if is_nested or is_awkward(each.content, is_inline=False):
                 return True
         tokens = each.meta.get(INLINE_TOKENS, ()) if each.type == "inline" else ()
-        if any(is_awkward(code, is_inline=True) for code in _codes(tokens)):
+        codes = list(_codes(tokens))
+        # In mrkdwn a heading is a bold line, in which nothing else is marked.
+        if any(is_awkward(code, is_inline=True) for code in codes) or (
+            codes and is_mrkdwn and node.type == "heading"
+        ):
             return True
     return False
 
@@ -77,7 +81,7 @@ class RichTextWriter(InlineWriter):
                 # An element must not be empty.
                 return [*_section(lead), _preformatted(text)] if text else _section(lead)
             case "heading":
-                return _section(lead, [{**e, "style": {"bold": True}} for e in self._inline(node)])
+                return _section(lead, [_bold(element) for element in self._inline(node)])
             case "paragraph":
                 return _section(lead, self._inline(node))
             case "bullet_list" | "ordered_list":
@@ -128,6 +132,10 @@ def _preformatted(text: str) -> Element:
 
 def _text(text: str) -> Element:
     return {"type": "text", "text": text}
+
+
+def _bold(element: Element) -> Element:
+    return {**element, "style": {**element.get("style", {}), "bold": True}}
 
 
 def _rows(table: SyntaxTreeNode) -> Iterator[SyntaxTreeNode]:

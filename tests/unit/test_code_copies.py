@@ -96,7 +96,7 @@ def test_backticks_that_mrkdwn_cannot_show_change_visibly() -> None:
     assert text.code("echo '```'") == "```\necho '''''\n```"
 
 
-@pytest.mark.parametrize("words", ["<!channel> see", "```open", "[x](http://evil.example)"])
+@pytest.mark.parametrize("words", ["<!channel> see", "a ```open", "[x](http://evil.example)"])
 def test_words_outside_code_are_still_made_harmless(words: str) -> None:
     drawn = report_blocks(f"{words}\n\n`<!channel>`", 500)
 

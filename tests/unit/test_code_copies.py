@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from bot.sandbox.plain_text import thread_text
@@ -58,6 +58,8 @@ def test_code_is_copied_unchanged_from_a_report(inline: str, block: str) -> None
         f"# Use {span(inline)}\n\nRun **this** {span(inline)} now:\n\n{fence(block)}\n\n"
         f"- first {span(inline)}\n\n{indented(fence(block))}\n- last\n\nDone."
     )
+    # An address with an `@` may be taken for one with a password, which is removed.
+    assume(clean(report) == report)
     expected = [inline, inline, block, inline, block]
 
     for drawn in (report_blocks(report, 100_000), mrkdwn_blocks(report, 100_000)):

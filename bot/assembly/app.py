@@ -259,6 +259,7 @@ def _health(backend: Backend, slack: SlackService | None, worker: WorkerRuntime 
     health = Health({"database": database})
     if slack is not None:
         health.checks["slack"] = slack_ready
+        health.warnings = slack.warnings
     if worker is not None:
         health.checks["worker"] = worker_ready
     return health

@@ -18,9 +18,11 @@ from bot.slack.drawing.drawing import Drawer
 from bot.slack.drawing.finder import MessageFinder
 from bot.slack.drawing.kinds import DrawnKinds, drawn_kinds
 from bot.slack.drawing.lost_channels import LostChannels
+from bot.slack.drawing.notices import Notices
 from bot.slack.drawing.places import PlaceFinder
 from bot.slack.drawing.posting import Poster
 from bot.slack.drawing.reconciler import RedrawLoop
+from bot.slack.drawing.refused import Refusals
 from bot.slack.drawing.sending import Sender
 from bot.slack.drawing.uncertain_writes import UncertainWrites
 from bot.slack.inbound.access import Access, AccessPolicy, Installation
@@ -166,7 +168,7 @@ async def open_slack_runtime(
         yield SlackRuntime(
             app=app,
             installation=installation,
-            redraw=_redraw_loop(slack, installation, services, timing, kinds),
+            redraw=_redraw_loop(slack, installation, services, answers, timing, kinds=kinds),
             intake=intake,
             background_tasks=background_tasks,
         )
@@ -205,7 +207,9 @@ def _redraw_loop(
     slack: Slack,
     installation: Installation,
     services: Services,
+    answers: PrivateAnswers,
     timing: Timing,
+    *,
     kinds: DrawnKinds | None,
 ) -> RedrawLoop:
     drawables = services.drawables
@@ -213,14 +217,18 @@ def _redraw_loop(
     uncertain_writes = UncertainWrites(
         drawables, timing.clock, timing.now, after=timing.recheck_after
     )
+    poster = Poster(slack, drawables)
+    notices = Notices(slack.limits, answers, timing.clock)
+    archive_url = f"{installation.team_url.rstrip('/')}/archives" if installation.team_url else ""
     drawing = Drawer(
         drawables=drawables,
         kinds=drawn_kinds(services.threads) if kinds is None else kinds,
         sender=Sender(
             drawables=drawables,
-            poster=Poster(slack, drawables),
+            poster=poster,
             finder=finder,
             uncertain_writes=uncertain_writes,
+            refusals=Refusals(drawables, poster, notices, timing.clock, timing.now),
             clock=timing.clock,
             now=timing.now,
             sleep=timing.sleep,
@@ -229,6 +237,8 @@ def _redraw_loop(
         finder=finder,
         places=PlaceFinder(drawables, slack.direct_channel, timing.clock),
         uncertain_writes=uncertain_writes,
+        notices=notices,
+        archive_url=archive_url,
         sleep=timing.sleep,
         rate_limiter=slack.rate_limiter,
         clock=timing.clock,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 
+from bot.slack.client.errors import SlackError
 from bot.slack.client.rate_limits import RateLimiter
-from bot.slack.client.web_api import Slack, SlackError, open_slack_client
+from bot.slack.client.web_api import Slack, open_slack_client
 from bot.slack.setup import SlackCredentials, SlackSetupError, check_slack, problems_of
 
 _PAGE = 200

@@ -5,7 +5,8 @@ A CommonMark parser (with tables and strikethrough) finds the markup, and
 (`<!channel>`) or hide where a link leads.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Any
 
 from markdown_it import MarkdownIt
@@ -13,13 +14,21 @@ from markdown_it.tree import SyntaxTreeNode
 
 from bot.slack.markdown_dialects import MarkdownWriter, MrkdwnWriter
 from bot.slack.markdown_writer import INLINE_TOKENS, Writer, plain_words
+from bot.slack.rich_text import Element, RichTextWriter, character_count, needs_rich_text
 from bot.slack.text import escape, one_line
+from bot.slack.views import blocks
+from bot.slack.views.message import Block
 from bot.words.texts import clean, clip
 
 # Characters of a report that are searched for its first words.
 _FIRST_WORDS_SEARCH_LIMIT = 2000
 # Limits the recursion of the parser and the writers.
 _MAX_NESTING = 50
+
+
+# Text in the language of the writer, or the elements of a rich text.
+Part = str | list[Element]
+NewWriter = Callable[[list[str]], Writer]
 
 
 class _Parser(MarkdownIt):
@@ -37,24 +46,31 @@ _PARSER = (
 )
 
 
-def safe_markdown(text: str, limit: int) -> str:
-    """Markdown for a markdown block: at most `limit` characters, all fences closed.
+def report_blocks(text: str, limit: int) -> list[Block]:
+    """A report as blocks: safe Markdown, and rich text for code that Markdown would change.
 
-    A link or image, also by reference, becomes its text followed by its address, so that the
-    reader sees where it leads.
+    Together they have at most `limit` characters, and all fences are closed.  A link or image,
+    also by reference, becomes its text followed by its address, so that the reader sees where it
+    leads.
     """
-    return _fitted(text, limit, _safe)
+    return [
+        blocks.markdown(part) if isinstance(part, str) else blocks.rich_text(part)
+        for part in _fitted(text, limit, MarkdownWriter)
+    ]
+
+
+def mrkdwn_blocks(text: str, limit: int) -> list[Block]:
+    """The same in mrkdwn and rich text, where Slack takes no Markdown."""
+    return [
+        blocks.section(part) if isinstance(part, str) else blocks.rich_text(part)
+        for part in _fitted(text, limit, MrkdwnWriter)
+    ]
 
 
 def is_clipped(text: str, limit: int) -> bool:
-    """Whether `safe_markdown` shortens the text."""
+    """Whether `report_blocks` shortens the text."""
     body = clean(text).strip()
-    return len(body) > limit or len(_safe(body)) > limit
-
-
-def to_mrkdwn(text: str, limit: int) -> str:
-    """The same text in mrkdwn, at most `limit` characters, for blocks without Markdown."""
-    return _fitted(text, limit, lambda body: _written(body, MrkdwnWriter))
+    return len(body) > limit or _size(_parts(body, MarkdownWriter)) > limit
 
 
 def first_words(text: str, limit: int) -> str:
@@ -70,28 +86,47 @@ def first_words(text: str, limit: int) -> str:
     return ""
 
 
-def _fitted(text: str, limit: int, make: Callable[[str], str]) -> str:
-    """Shorten the text until the result of `make`, which may be longer, fits the limit."""
+def _fitted(text: str, limit: int, new_writer: NewWriter) -> list[Part]:
+    """Shorten the text until its parts, which may be longer, fit the limit."""
     body = clean(text).strip()
     room = limit
-    made = make(clip(body, room))
-    while len(made) > limit and room > 0:
-        room = min(room - 1, room * limit // len(made))
-        made = make(clip(body, room))
-    return made
+    parts = _parts(clip(body, room), new_writer)
+    while _size(parts) > limit and room > 0:
+        room = min(room - 1, room * limit // _size(parts))
+        parts = _parts(clip(body, room), new_writer)
+    return parts
 
 
-def _safe(body: str) -> str:
-    return _written(body, MarkdownWriter)
+def _size(parts: Sequence[Part]) -> int:
+    return sum(len(part) if isinstance(part, str) else character_count(part) for part in parts)
 
 
-def _written(body: str, new_writer: Callable[[list[str]], Writer]) -> str:
+def _parts(body: str, new_writer: NewWriter) -> list[Part]:
+    """The parts of a text, without empty ones."""
     found: dict[str, Any] = {}
     root = _parse(body, found)
     writer = new_writer(body.split("\n"))
     if root is None:
-        return writer.words(body)
-    return writer.document(root, found.get("references", {})) or writer.words(body)
+        return [part for part in [writer.words(body)] if part]
+    rich = RichTextWriter()
+    parts: list[Part] = []
+    for is_rich, group in groupby(
+        root.children,
+        key=lambda node: needs_rich_text(node, is_mrkdwn=new_writer is MrkdwnWriter),
+    ):
+        nodes = list(group)
+        if is_rich:
+            parts.append([element for node in nodes for element in rich.elements(node)])
+        else:
+            parts.append(writer.text(nodes))
+    rest = writer.unused(found.get("references", {}))
+    if rest and parts and isinstance(parts[-1], str):
+        parts[-1] = f"{parts[-1]}\n\n{rest}"
+    else:
+        parts.append(rest)
+    written = [part for part in parts if part]
+    # Nothing but definitions that are all used, for example.
+    return written or [part for part in [writer.words(body)] if part]
 
 
 def _parse(body: str, found: dict[str, Any]) -> SyntaxTreeNode | None:

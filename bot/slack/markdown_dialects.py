@@ -14,11 +14,10 @@ from markdown_it.token import Token
 from markdown_it.tree import SyntaxTreeNode
 
 from bot.slack.markdown_writer import TASK, Writer
+from bot.slack.rich_text import ACTIVE_MARKUP
 from bot.slack.text import ZERO_WIDTH_SPACE, escape
 from bot.words.texts import clean
 
-# The start of markup that Slack could act on: a mention, a channel, a command, a link.
-_ACTIVE_MARKUP = re.compile(r"(<|&lt;)(?=[!@#]|[a-z][a-z0-9+.-]*:)", re.IGNORECASE)
 # A bracket that another parser could take for a link or for the definition of one.
 _LINK_SYNTAX = re.compile(r"\](?=[(\[:])")
 _FENCE = "```"
@@ -41,16 +40,13 @@ class MarkdownWriter(Writer):
         return _break_markup(text).replace("&", "&amp;").replace("<", "&lt;")
 
     def code(self, text: str) -> str:
-        """Inline code with its characters unchanged, except that mentions are broken up."""
+        """Inline code, unchanged; `needs_rich_text` keeps away what cannot be written here."""
         fence = "``" if "`" in text else "`"
-        inner = _break_markup(re.sub("`(?=`)", "`" + ZERO_WIDTH_SPACE, text))
-        if inner.startswith("`") or inner.endswith("`"):
-            inner = f" {inner} "
-        return f"{fence}{inner}{fence}"
+        return f"{fence}{text}{fence}"
 
     def code_lines(self, text: str) -> list[str]:
-        """A fenced block; a fence in the text cannot close it."""
-        return [_FENCE, *_break_markup(text.replace(_FENCE, _BROKEN_FENCE)).split("\n"), _FENCE]
+        """A fenced block, unchanged; `needs_rich_text` keeps away what cannot be written here."""
+        return [_FENCE, *text.split("\n"), _FENCE]
 
     def heading(self, node: SyntaxTreeNode) -> str:
         """A heading of the same level."""
@@ -83,13 +79,12 @@ class MrkdwnWriter(Writer):
         return escape(text.replace(_FENCE, _BROKEN_FENCE))
 
     def code(self, text: str) -> str:
-        """Inline code; backticks in it become apostrophes."""
-        return f"`{escape(text.replace('`', chr(39)))}`"
+        """Inline code, unchanged; `needs_rich_text` keeps away what cannot be written here."""
+        return f"`{escape(text)}`"
 
     def code_lines(self, text: str) -> list[str]:
-        """A code block; a fence in the text cannot close it."""
-        inner = escape(text.replace(_FENCE, _BROKEN_FENCE))
-        return [_FENCE, *inner.split("\n"), _FENCE]
+        """A code block, unchanged; `needs_rich_text` keeps away what cannot be written here."""
+        return [_FENCE, *escape(text).split("\n"), _FENCE]
 
     def heading(self, node: SyntaxTreeNode) -> str:
         """A bold line: mrkdwn has no headings."""
@@ -115,4 +110,4 @@ class MrkdwnWriter(Writer):
 
 
 def _break_markup(text: str) -> str:
-    return _ACTIVE_MARKUP.sub(r"\1" + ZERO_WIDTH_SPACE, text)
+    return ACTIVE_MARKUP.sub(r"\1" + ZERO_WIDTH_SPACE, text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, ClassVar, NamedTuple
 
@@ -120,14 +120,17 @@ class Writer(InlineWriter):
         super().__init__()
         self._source = source
 
-    def document(self, root: SyntaxTreeNode, definitions: Mapping[str, Any]) -> str:
-        """The whole text; unused definitions of links follow at the end, as text."""
-        lines = self._blocks(root)
-        for label, definition in definitions.items():
-            address = str(definition["href"])
-            if address not in self._shown_addresses:
-                lines += [*([""] if lines else []), self.words(f"{label}: {address}")]
-        return "\n".join(lines)
+    def text(self, nodes: Sequence[SyntaxTreeNode]) -> str:
+        """Neighbouring blocks."""
+        return "\n".join(self._blocks(nodes))
+
+    def unused(self, definitions: Mapping[str, Any]) -> str:
+        """The definitions that no link has used, as text."""
+        return "\n\n".join(
+            self.words(f"{label}: {definition['href']}")
+            for label, definition in definitions.items()
+            if str(definition["href"]) not in self._shown_addresses
+        )
 
     @abstractmethod
     def code_lines(self, text: str) -> list[str]:
@@ -145,10 +148,10 @@ class Writer(InlineWriter):
     def table_rule(self, cells: Iterable[SyntaxTreeNode]) -> list[str]:
         """The lines between the header and the rows of a table."""
 
-    def _blocks(self, parent: SyntaxTreeNode) -> list[str]:
+    def _blocks(self, nodes: Sequence[SyntaxTreeNode]) -> list[str]:
         lines: list[str] = []
         before: SyntaxTreeNode | None = None
-        for node in parent.children:
+        for node in nodes:
             if before is not None and self._is_apart(before, node):
                 lines.append("")
             lines += self._block(node)
@@ -169,11 +172,12 @@ class Writer(InlineWriter):
             case "paragraph":
                 return self.inline(node).split("\n")
             case "bullet_list" | "ordered_list":
-                return self._blocks(node)
+                return self._blocks(node.children)
             case "list_item":
                 return self._item(node)
             case "blockquote":
-                return [f"{self.quote_mark} {line}".rstrip() for line in self._blocks(node)]
+                inner = self._blocks(node.children)
+                return [f"{self.quote_mark} {line}" if line else self.quote_mark for line in inner]
             case "fence" | "code_block":
                 return self.code_lines(node.content.removesuffix("\n"))
             case "table":
@@ -184,8 +188,9 @@ class Writer(InlineWriter):
     def _item(self, node: SyntaxTreeNode) -> list[str]:
         mark = self.item_mark(node)
         indent = " " * len(mark)
-        first, *rest = self._blocks(node) or [""]
-        return [(mark + first).rstrip(), *((indent + line).rstrip() for line in rest)]
+        first, *rest = self._blocks(node.children) or [""]
+        # Spaces at the end of a line of code stay.
+        return [(mark + first).rstrip(), *(indent + line if line else "" for line in rest)]
 
     def _table(self, node: SyntaxTreeNode) -> list[str]:
         lines: list[str] = []

@@ -13,13 +13,16 @@ from datetime import timedelta
 from aiohttp import web
 
 from bot.slack.app import Services, SlackRuntime, open_slack_runtime
+from bot.slack.client.errors import RateLimited, SlackUnreachable
 from bot.slack.client.http import EVENTS_PATH, slack_route
 from bot.slack.client.rate_limits import RateLimiter
 from bot.slack.client.socket import SocketPool, open_sockets
-from bot.slack.client.web_api import RateLimited, Slack, SlackUnreachable, open_slack_client
+from bot.slack.client.web_api import Slack, open_slack_client
+from bot.slack.drawing.notices import Notices
 from bot.slack.inbound.access import AccessPolicy, Installation
 from bot.slack.setup import SlackCredentials, check_slack
 from bot.slack.timing import Timing
+from bot.words import counts
 from core.services.intake import RENEWAL_INTERVAL
 
 log = logging.getLogger(__name__)
@@ -58,6 +61,10 @@ class SlackService:
             return False
         return self._route is not None or (self._sockets is not None and self._sockets.is_ready)
 
+    def warnings(self) -> list[str]:
+        """What Slack does not let this process do at present, one line each."""
+        return drawing_warnings(self.runtime.redraw.drawing.notices) if self.runtime else []
+
     def route(self) -> web.RouteDef:
         """The route `POST /slack/events`; it answers 503 until the first contact with Slack."""
 
@@ -81,6 +88,7 @@ class SlackService:
                     token=self.credentials.bot_token,
                     api_url=self.credentials.api_url,
                     rate_limiter=rate_limiter,
+                    clock=self.timing.clock,
                 )
             )
             installation = await wait_for_slack(
@@ -155,6 +163,21 @@ class SlackService:
         finally:
             self._sockets = None
             self._receiving_ended.set()
+
+
+def drawing_warnings(notices: Notices) -> list[str]:
+    """What Slack does not let the bot draw, for readiness: without ids, since anybody reads it."""
+    lines = [
+        f"slack: {limit.method} is limited since {limit.since:%H:%M} UTC, "
+        f"next try at {limit.until:%H:%M} UTC"
+        for limit in notices.limits.current()
+    ]
+    if count := notices.given_up_count():
+        lines.append(
+            f"slack: refused for good in the last 24 hours: {counts.plural(count, 'message')} "
+            "(message.given_up in the log)"
+        )
+    return lines
 
 
 async def wait_for_slack(

@@ -8,13 +8,8 @@ from dataclasses import dataclass
 
 from slack_sdk.errors import SlackApiError
 
-from bot.slack.client.web_api import (
-    NO_RESPONSE_ERRORS,
-    Slack,
-    SlackRefused,
-    SlackUnreachable,
-    is_loopback,
-)
+from bot.slack.client.errors import NO_RESPONSE_ERRORS, SlackRefused, SlackUnreachable
+from bot.slack.client.web_api import Slack, is_loopback
 from bot.slack.inbound.access import Installation
 
 log = logging.getLogger(__name__)
@@ -122,6 +117,7 @@ async def check_slack(
         bot_user_id=str(data.get("user_id", "")),
         bot_id=str(data.get("bot_id") or ""),
         team_name=str(data.get("team") or ""),
+        team_url=str(data.get("url") or ""),
         bot_name=str(data.get("user") or "signalbox"),
     )
 

@@ -10,7 +10,7 @@ import re
 
 from bot.words.texts import ELLIPSIS, clean, clip_by_cost
 
-# Inserted invisibly to break up text that Slack must not read as markup.
+# Inserted invisibly to break up text, never code, that Slack must not read as markup.
 ZERO_WIDTH_SPACE = "\u200b"
 
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
@@ -28,8 +28,8 @@ _TOKEN = re.compile(
 )
 _MEMBER_ID = re.compile(r"[UW][A-Z0-9]{2,20}\Z")
 _CHANNEL_ID = re.compile(r"[CDG][A-Z0-9]{2,20}\Z")
-# Any three backticks in a row would close a fence.
-_ADJACENT_TICKS = re.compile(r"`(?=`)")
+# They would close a fence, and mrkdwn has no other mark for them.
+_FENCE_MARKS = re.compile("`{3,}")
 
 
 def escape(text: str, limit: int | None = None) -> str:
@@ -58,14 +58,23 @@ def quote(text: str, limit: int) -> str:
 
 
 def code(text: str, limit: int = 200) -> str:
-    """Show a text as inline code in mrkdwn."""
-    inner = one_line(text.replace("`", "'"), limit - 2)
-    return f"`{inner}`" if inner else ""
+    """Show a text as code in mrkdwn, unchanged, so that it can be copied.
+
+    It is inline code, or a block if it has several lines or a backtick, which inline code cannot
+    contain.
+    """
+    inner = clean(text).strip()
+    if "`" in inner or "\n" in inner:
+        return fence(inner, limit)
+    return f"`{escape(inner, limit - 2)}`" if inner else ""
 
 
 def fence(text: str, limit: int) -> str:
-    """Show a text as a code block in mrkdwn; a fence inside it cannot close it."""
-    inner = _ADJACENT_TICKS.sub("`" + ZERO_WIDTH_SPACE, clean(text).strip("\n"))
+    """Show a text as a code block in mrkdwn.
+
+    Three backticks in a row, which mrkdwn cannot contain, become apostrophes: a visible change.
+    """
+    inner = _FENCE_MARKS.sub(lambda marks: "'" * len(marks[0]), clean(text).strip("\n"))
     return f"```\n{escape(inner, limit - 8)}\n```"
 
 

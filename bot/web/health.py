@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from aiohttp import web
 
 Check = Callable[[], Awaitable[bool]]
+Warnings = Callable[[], Sequence[str]]
 
 
 @dataclass
 class Health:
-    """Named checks; the process is ready if all of them pass."""
+    """Named checks; the process is ready if all of them pass.
+
+    Attributes:
+        warnings: What works only in part, one line each.  A process with warnings is ready: a
+            restart, or another process, would not change what it warns of.
+    """
 
     checks: dict[str, Check] = field(default_factory=dict)
+    warnings: Warnings = field(default=lambda: ())
 
     async def run_checks(self) -> Mapping[str, bool]:
         """Run all checks, and return the result of each."""
@@ -31,8 +38,15 @@ def health_routes(health: Health) -> list[web.RouteDef]:
     async def readyz(_: web.Request) -> web.Response:
         found = await health.run_checks()
         is_ready = all(found.values())
+        body: dict[str, object] = {
+            "status": "ready" if is_ready else "not ready",
+            "checks": dict(found),
+        }
+        if warnings := list(health.warnings()):
+            body["warnings"] = warnings
+            body["status"] = "degraded" if is_ready else "not ready"
         return web.json_response(
-            {"status": "ready" if is_ready else "not ready", "checks": dict(found)},
+            body,
             status=HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE,
         )
 

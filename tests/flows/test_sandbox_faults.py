@@ -99,3 +99,35 @@ def test_the_same_seed_draws_the_same_faults() -> None:
     assert draw_faults(1) == draw_faults(1)
     assert draw_faults(1) != draw_faults(2)
     assert 30 < sum(fault is not None for fault in draw_faults(1)) < 90
+
+
+async def test_a_fault_can_last_and_can_be_of_one_message(
+    sandbox: Sandbox, http: aiohttp.ClientSession
+) -> None:
+    async def inject(**fault: object) -> None:
+        async with http.post(f"{sandbox.url}/_emu/faults", json=fault) as answer:
+            assert answer.status == 200
+
+    async def update(ts: str) -> tuple[str | None, str | None]:
+        form = {"channel": BUILDS, "token": sandbox.bot_token, "text": "new", "ts": ts}
+        async with http.post(sandbox.api_url + "chat.update", data=form) as answer:
+            return (await answer.json()).get("error"), answer.headers.get("Retry-After")
+
+    for text in ("first", "second"):
+        await post(sandbox, http, text)
+    first, second = (str(each["ts"]) for each in sandbox.human.messages("#builds"))
+    await inject(method="chat.update", kind="cant_update_message", times=2, ts=first)
+
+    assert await update(second) == (None, None)
+    assert [await update(first) for _ in range(2)] == [("cant_update_message", None)] * 2
+    assert await update(first) == (None, None)
+
+    await inject(method="chat.update", kind="429", lasts=600)
+    assert await update(first) == ("ratelimited", "600")
+    sandbox.clock.advance(500)
+    assert int((await update(second))[1] or 0) <= 100
+    sandbox.clock.advance(101)
+    assert await update(first) == (None, None)
+
+    await inject(method="chat.update", kind="429", retry_after="soon")
+    assert await update(first) == ("ratelimited", "soon")

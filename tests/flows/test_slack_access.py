@@ -8,7 +8,7 @@ import pytest
 
 from bot.sandbox.slack.people import ADA, BUILDS, GENERAL, OPERATORS, RANDOM
 from bot.sandbox.slack.server import Sandbox
-from bot.slack.client.web_api import SlackRefused
+from bot.slack.client.errors import SlackRefused
 from core.domain.actor import Role
 from tests.fakes.bot import RunningBot, open_bot
 from tests.fakes.services import FakeServices

@@ -10,6 +10,7 @@ import pytest
 
 from bot.slack.drawing.diff import ActionKind, action_kind, is_worth_retrying
 from bot.slack.drawing.posting import UNSENT, content_hash
+from bot.slack.drawing.replacing import MAX_REPLACEMENTS, Verdict, verdict
 from bot.slack.views.message import Message, TextFile
 from core.domain.drawables import (
     SlackMessage,
@@ -69,3 +70,19 @@ def test_a_lost_channel_is_retried_after_some_time(
     gone = replace(SHOWN, state=SlackMessageState.GONE, error=error)
 
     assert is_worth_retrying(gone, NOW + timedelta(minutes=minutes)) is is_worth_it
+
+
+def test_replacements_come_further_and_further_apart() -> None:
+    def after(minutes: int, *, attempts: int, is_final: bool = False) -> Verdict:
+        posted = NOW - timedelta(minutes=minutes)
+        shown = replace(SHOWN, attempts=attempts, message_ts=f"{posted.timestamp():.6f}")
+        return verdict(shown, is_final=is_final, now=NOW)
+
+    assert after(0, attempts=0) is Verdict.REPLACE
+    assert after(0, attempts=1) is Verdict.WAIT
+    assert after(2, attempts=1) is Verdict.REPLACE
+    assert after(2, attempts=2) is Verdict.WAIT
+    assert after(11, attempts=2) is Verdict.REPLACE
+    assert after(99, attempts=MAX_REPLACEMENTS) is Verdict.GIVE_UP
+    assert after(0, attempts=MAX_REPLACEMENTS, is_final=True) is Verdict.REPLACE
+    assert after(0, attempts=MAX_REPLACEMENTS + 1, is_final=True) is Verdict.GIVE_UP

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from bot.slack.client.errors import SlackRefused
 from bot.slack.client.rate_limits import RateLimiter
-from bot.slack.client.web_api import Slack, SlackRefused, open_slack_client
+from bot.slack.client.web_api import Slack, open_slack_client
 from bot.slack.inbound.access import Access, AccessPolicy, Installation, NotAdmitted
 from bot.slack.inbound.request import RequestKind, SlackRequest
 from core.domain.actor import Action
@@ -36,7 +37,9 @@ async def answer_for(name: str) -> str:
     async with open_slack_client(
         token="xoxb-1", rate_limiter=RateLimiter(now=time.monotonic)
     ) as client:
-        slack = RefusingSlack(client.web, client.session, client.rate_limiter, name=name)
+        slack = RefusingSlack(
+            client.web, client.session, client.rate_limiter, client.limits, name=name
+        )
         access = Access(
             installation=Installation(team_id=TEAM, bot_user_id="UBOT"),
             slack=slack,

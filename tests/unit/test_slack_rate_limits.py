@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from bot.sandbox.slack.api.rate_limits import RateLimits
-from bot.slack.client.rate_limits import Priority, RateLimiter
+from bot.slack.client.long_limits import LongLimits
+from bot.slack.client.rate_limits import LongWait, Priority, RateLimiter
+from bot.slack.client.retry_after import RetryAfter, read_retry_after
 
 
 class FakeClock:
@@ -186,3 +191,88 @@ async def test_the_first_cards_of_a_new_drawer_wait_for_possible_earlier_posts()
         time.now += 1
 
     assert set(refused) == {0}
+
+
+async def test_nobody_waits_for_a_method_that_is_limited_for_long() -> None:
+    time = FakeClock()
+    rate_limiter = RateLimiter(now=lambda: time.now)
+    for _ in range(5):
+        await rate_limiter.enqueue("chat.update", priority=Priority.STEP).wait_granted()
+    waiting = rate_limiter.enqueue("chat.update", priority=Priority.STEP)
+
+    rate_limiter.apply_retry_after("chat.update", seconds=3600)
+
+    with pytest.raises(LongWait):
+        await waiting.wait_granted()
+    assert not waiting.is_granted
+    with pytest.raises(LongWait, match="3600 s"):
+        rate_limiter.enqueue("chat.update", priority=Priority.FINAL)
+    await rate_limiter.close()
+
+
+async def test_the_first_call_after_a_long_limit_is_alone() -> None:
+    time = FakeClock()
+    rate_limiter = RateLimiter(now=lambda: time.now, sleep=time.sleep)
+    rate_limiter.apply_retry_after("chat.update", seconds=3600)
+    time.now = 3602
+
+    tries = [rate_limiter.enqueue("chat.update", priority=Priority.STEP) for _ in range(3)]
+
+    assert [ticket.is_granted for ticket in tries] == [True, False, False]
+    await rate_limiter.close()
+
+
+NOW = datetime(2026, 11, 29, 3, 14, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds", "is_rejected"),
+    [
+        (None, 5, False),
+        ("30", 30, False),
+        ("0.2", 1, False),
+        ("3600", 3600, False),
+        ("3601", 3600, True),
+        ("1000000000", 3600, True),
+        ("1e400", 3600, True),
+        ("-5", 1, True),
+        ("0", 1, True),
+        ("nan", 5, True),
+        ("soon", 5, True),
+        ("", 5, True),
+        ("Sun, 29 Nov 2026 03:16:00 GMT", 120, False),
+        ("Sun, 29 Nov 2026 03:00:00 GMT", 1, True),
+        ("Fri, 31 Dec 2199 23:59:59 GMT", 3600, True),
+        ("Sun, 99 Nov 2026 03:16:00 GMT", 5, True),
+    ],
+)
+def test_any_retry_after_gives_a_bounded_wait(
+    header: str | None, seconds: float, is_rejected: bool
+) -> None:
+    headers = {} if header is None else {"Retry-After": header}
+
+    wait = read_retry_after(headers, now=NOW)
+
+    assert wait.seconds == seconds
+    assert (wait.rejected is not None) == is_rejected
+
+
+def test_an_episode_lasts_until_no_method_is_limited() -> None:
+    now = NOW
+    limits = LongLimits(lambda: now)
+    limits.begin("chat.update", "C1", RetryAfter(seconds=600))
+    limits.begin("chat.postMessage", "C1", RetryAfter(seconds=1200))
+    limits.begin("chat.postMessage", "C2", RetryAfter(seconds=30))
+    assert limits.claim_notice("U1")
+    assert not limits.claim_notice("U1")
+    assert limits.of("chat.update", "C9") is not None
+    assert limits.of("chat.postMessage", "C2") is None
+
+    now += timedelta(seconds=700)
+    assert [limit.method for limit in limits.current()] == ["chat.postMessage"]
+    assert not limits.claim_notice("U1")
+    limits.record_success("chat.postMessage", "C1")
+    limits.begin("chat.update", "C1", RetryAfter(seconds=600))
+
+    assert limits.episode == 2
+    assert limits.claim_notice("U1")

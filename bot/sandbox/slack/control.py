@@ -222,8 +222,10 @@ class ControlApi:
             str(body["method"]),
             str(body["kind"]),
             times=int(body.get("times", 1)),
-            retry_after=int(body.get("retry_after", 1)),
+            retry_after=body.get("retry_after", 1),
             channel=body.get("channel") or None,
+            ts=body.get("ts") or None,
+            lasts=body.get("lasts"),
             is_applied=bool(body.get("is_applied")),
             seconds=float(body.get("seconds", 1)),
         )

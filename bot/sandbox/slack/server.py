@@ -69,7 +69,7 @@ class Sandbox:
         self.inspector = workspace.inspector
         self.clock = workspace.clock
         self.limits = RateLimits(enabled=rate_limits)
-        self.faults = Faults()
+        self.faults = Faults(now=self.clock.now)
         self.sockets = SocketMode(clock=self.clock, inspector=self.inspector, url=url)
         self.request_url = RequestUrl(
             http, url=lambda: self.events_url or "", secret=signing_secret

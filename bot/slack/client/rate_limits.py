@@ -15,6 +15,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from bot.slack.client.rates import POSTS_OF_CHANNEL, RATES, TIER_3, Rate
+
+# A Retry-After above this many seconds is a long limit: calls that would have to wait longer
+# fail at once, so that their callers can do something else meanwhile.
+LONG_WAIT_SECONDS = 60.0
+
 
 class Priority(IntEnum):
     """The order in which waiting calls get permits; lower values first."""
@@ -25,47 +31,19 @@ class Priority(IntEnum):
     IDLE = 3
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rate:
-    """A limit of calls: `burst` at once, then `per_minute` evenly.
+_EPSILON_SECONDS = 1e-6
 
-    The sum of both is at most what Slack allows in any 60 seconds.
+
+class LongWait(Exception):
+    """No permit is granted for longer than `LONG_WAIT_SECONDS`.
+
+    Attributes:
+        seconds: How long.
     """
 
-    per_minute: float
-    burst: int
-
-
-# Slack's tiers are lower bounds ("50+ per minute"); the margin absorbs network delays.
-TIER_2 = Rate(per_minute=16, burst=3)
-TIER_3 = Rate(per_minute=38, burst=10)
-TIER_4 = Rate(per_minute=80, burst=15)
-# A high sustained rate and a small burst: all live cards share this limit.
-UPDATES = Rate(per_minute=44, burst=5)
-# Slack accepts about 1 a second and short bursts; calls delayed by a second still fit.
-POSTS_OF_CHANNEL = Rate(per_minute=54, burst=2)
-# Slack gives no exact limit for a workspace ("several hundred messages per minute").
-POSTS_OF_WORKSPACE = Rate(per_minute=240, burst=20)
-
-_RATES: dict[str, Rate] = {
-    "chat.postMessage": POSTS_OF_WORKSPACE,
-    "chat.update": UPDATES,
-    "chat.postEphemeral": TIER_4,
-    "views.open": TIER_4,
-    "views.update": TIER_4,
-    "views.publish": TIER_4,
-    "users.info": TIER_4,
-    "files.getUploadURLExternal": TIER_4,
-    "files.completeUploadExternal": TIER_4,
-    "conversations.info": TIER_3,
-    "conversations.open": TIER_3,
-    "conversations.history": TIER_3,
-    "conversations.replies": TIER_3,
-    "usergroups.users.list": TIER_2,
-}
-
-
-_EPSILON_SECONDS = 1e-6
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"no permit for {seconds:.0f} s")
+        self.seconds = seconds
 
 
 @dataclass
@@ -78,8 +56,11 @@ class _Bucket:
     blocked_until: float = 0.0
 
     def fill(self, now: float) -> None:
-        """Add the tokens for the time since the last call."""
-        earned = (now - self.filled_at) * self.rate.per_minute / 60
+        """Add the tokens for the time since the last call.
+
+        None are earned while Slack blocks the calls: the first call after a block is alone.
+        """
+        earned = max(now - max(self.filled_at, self.blocked_until), 0.0) * self.rate.per_minute / 60
         self.tokens = min(float(self.rate.burst), self.tokens + earned)
         self.filled_at = now
 
@@ -114,10 +95,15 @@ class Ticket:
     @property
     def is_granted(self) -> bool:
         """Whether the permit was granted."""
-        return self._waiter.granted.done()
+        granted = self._waiter.granted
+        return granted.done() and not granted.cancelled() and granted.exception() is None
 
     async def wait_granted(self) -> None:
-        """Wait for the permit; a cancellation leaves the queue."""
+        """Wait for the permit; a cancellation leaves the queue.
+
+        Raises:
+            LongWait: If Slack blocks the method for long; the call has left the queue.
+        """
         try:
             await self._waiter.granted
         except asyncio.CancelledError:
@@ -150,7 +136,14 @@ class RateLimiter:
         self._changed = asyncio.Event()
 
     def enqueue(self, method: str, *, channel: str | None = None, priority: Priority) -> Ticket:
-        """Queue for a permit to call `method`."""
+        """Queue for a permit to call `method`.
+
+        Raises:
+            LongWait: If Slack blocks the method, or its channel, for long.
+        """
+        blocked = self.blocked_seconds(method, channel=channel)
+        if blocked > LONG_WAIT_SECONDS:
+            raise LongWait(blocked)
         waiter = _Waiter(
             priority=priority,
             number=next(self._sequence),
@@ -160,6 +153,12 @@ class RateLimiter:
         heapq.heappush(self._waiting, waiter)
         self._dispatch()
         return Ticket(self, waiter)
+
+    def blocked_seconds(self, method: str, *, channel: str | None = None) -> float:
+        """How long Slack still blocks a method, or its channel; 0 if it does not."""
+        now = self._now()
+        blocks = (self._buckets.get(name) for name in _buckets_of(method, channel))
+        return max((max(block.blocked_until - now, 0.0) for block in blocks if block), default=0.0)
 
     def has_spare_capacity(self, method: str) -> bool:
         """Whether no call waits and half of the burst is left, so that idle work may run."""
@@ -181,11 +180,18 @@ class RateLimiter:
         """Grant no permits for this method (or channel) until a Retry-After has passed.
 
         The answer to a post does not say which limit was exceeded; the channel's is the lower one.
+        After a long Retry-After the calls that wait for a permit get `LongWait`.
         """
         name = _buckets_of(method, channel)[-1]
         bucket = self._bucket(name)
         bucket.blocked_until = max(bucket.blocked_until, self._now() + seconds)
         bucket.tokens = 0.0
+        if seconds > LONG_WAIT_SECONDS:
+            for waiter in [waiter for waiter in self._waiting if name in waiter.buckets]:
+                self._waiting.remove(waiter)
+                if not waiter.granted.done():
+                    waiter.granted.set_exception(LongWait(seconds))
+            heapq.heapify(self._waiting)
         self._dispatch()
 
     def start_empty(self, method: str) -> None:
@@ -211,14 +217,18 @@ class RateLimiter:
         if waiter in self._waiting:
             self._waiting.remove(waiter)
             heapq.heapify(self._waiting)
-        elif waiter.granted.done() and not waiter.granted.cancelled():
+        elif (
+            waiter.granted.done()
+            and not waiter.granted.cancelled()
+            and waiter.granted.exception() is None
+        ):
             for name in waiter.buckets:
                 self._bucket(name).tokens += 1
 
     def _bucket(self, name: str) -> _Bucket:
         bucket = self._buckets.get(name)
         if bucket is None:
-            rate = POSTS_OF_CHANNEL if ":" in name else _RATES.get(name, TIER_3)
+            rate = POSTS_OF_CHANNEL if ":" in name else RATES.get(name, TIER_3)
             starts_empty = name.partition(":")[0] in self._started_empty
             tokens = 1.0 if starts_empty else float(rate.burst)
             bucket = _Bucket(rate=rate, tokens=tokens, filled_at=self._now())

@@ -9,6 +9,7 @@ class RefusalKind(Enum):
     PLACE_LOST = auto()
     THREAD_CLOSED = auto()
     MESSAGE_LOST = auto()
+    MESSAGE_FROZEN = auto()
     CONTENT_REFUSED = auto()
     FILE_REFUSED = auto()
     BOT_BLOCKED = auto()
@@ -49,9 +50,21 @@ _ERROR_NAMES: dict[RefusalKind, frozenset[str]] = {
             "invalid_thread_ts",
         }
     ),
-    # The message was deleted, or the bot may no longer change it.
-    RefusalKind.MESSAGE_LOST: frozenset(
-        {"message_not_found", "edit_window_closed", "cant_update_message"}
+    # The message was deleted.
+    RefusalKind.MESSAGE_LOST: frozenset({"message_not_found"}),
+    # The message is there, but the bot may not change it, whatever the content.
+    RefusalKind.MESSAGE_FROZEN: frozenset(
+        {
+            "block_mismatch",
+            "cant_broadcast_message",
+            "cant_update_message",
+            "edit_window_closed",
+            "file_deleted",
+            "file_is_deleted",
+            "file_not_found",
+            "no_dual_broadcast_content_update",
+            "streaming_state_conflict",
+        }
     ),
     # A message that breaks a rule of Slack's: a defect of Signalbox.
     RefusalKind.CONTENT_REFUSED: frozenset(
@@ -63,10 +76,14 @@ _ERROR_NAMES: dict[RefusalKind, frozenset[str]] = {
             "msg_blocks_too_long",
             "msg_blocks_too_many",
             "no_text",
-            "block_mismatch",
+            "invalid_attachments",
+            "too_many_attachments",
+            "attachment_payload_limit_exceeded",
+            "markdown_text_conflict",
             "invalid_metadata_format",
             "invalid_metadata_schema",
             "metadata_too_large",
+            "metadata_must_be_sent_from_app",
         }
     ),
     # This workspace accepts no files, or not this file.
@@ -104,6 +121,10 @@ _ERROR_NAMES: dict[RefusalKind, frozenset[str]] = {
         }
     ),
 }
+
+
+# A shorter message may be accepted after these.
+TOO_LONG = frozenset({"msg_too_long", "msg_blocks_too_long", "msg_blocks_too_many"})
 
 
 def refusal_kind(name: str) -> RefusalKind:

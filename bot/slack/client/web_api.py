@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
-from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.slack.client.errors import (
+    NO_RESPONSE_ERRORS,
+    RateLimited,
+    SlackError,
+    SlackRefused,
+    SlackUnreachable,
+)
+from bot.slack.client.long_limits import LongLimits
 from bot.slack.client.private_logs import bolt_logger
-from bot.slack.client.rate_limits import Priority, RateLimiter
-from core.domain.errors import Unavailable
+from bot.slack.client.rate_limits import LongWait, Priority, RateLimiter
+from bot.slack.client.retry_after import read_retry_after
 
 log = logging.getLogger(__name__)
 
 DEFAULT_API_URL = "https://slack.com/api/"
 CALL_TIMEOUT = timedelta(seconds=10)
-_DEFAULT_RETRY_AFTER = 5.0
 _RATE_LIMIT_ERRORS = frozenset({"ratelimited", "rate_limited"})
 # Failures inside Slack.  According to its reference, part of the call may have succeeded.
 _AMBIGUOUS_ERRORS = frozenset(
@@ -44,63 +51,19 @@ _GET_METHODS = frozenset(
 )
 
 
-# Errors of a call without a proper answer.  TimeoutError is an OSError, and the SDK raises
-# AttributeError if the answer is an HTML page instead of JSON.
-NO_RESPONSE_ERRORS = (aiohttp.ClientError, SlackClientError, OSError, ValueError, AttributeError)
-
-
-class SlackError(Unavailable):
-    """A call to Slack failed."""
-
-    code = "slack_error"
-
-    def __init__(self, method: str, what: str) -> None:
-        super().__init__(
-            f"{method}: {what}",
-            user_message="A call to Slack failed. Please try again in a moment.",
-        )
-        self.method = method
-
-
-class SlackRefused(SlackError):
-    """Slack refused a call, with an error name such as `channel_not_found`.
-
-    Attributes:
-        name: Slack's name of the error.
-        needed: The missing scopes, for `missing_scope`.
-    """
-
-    code = "slack_refused"
-
-    def __init__(self, method: str, name: str, *, needed: str = "") -> None:
-        super().__init__(method, f"{name} {needed}".strip())
-        self.name = name
-        self.needed = needed
-
-
-class RateLimited(SlackError):
-    """Slack answered 429; the rate limiter already delays further calls for `seconds`."""
-
-    code = "slack_rate_limited"
-
-    def __init__(self, method: str, seconds: float) -> None:
-        super().__init__(method, f"rate limited for {seconds:g} s")
-        self.seconds = seconds
-
-
-class SlackUnreachable(SlackError):
-    """No proper answer: the call may or may not have taken effect."""
-
-    code = "slack_unreachable"
-
-
 @dataclass(frozen=True)
 class Slack:
-    """The Web API of one workspace, as the bot."""
+    """The Web API of one workspace, as the bot.
+
+    Attributes:
+        limits: The methods that Slack limits for long.
+        timeout: The limit of one call.
+    """
 
     web: AsyncWebClient
     session: aiohttp.ClientSession
     rate_limiter: RateLimiter
+    limits: LongLimits
     timeout: timedelta = CALL_TIMEOUT
 
     async def call(
@@ -122,13 +85,17 @@ class Slack:
         Raises:
             SlackRefused: If Slack refuses the call.
             RateLimited: If there were too many calls; try again later, with the newest state.
+                If Slack limits the method for long, nothing is called or waited for.
             SlackUnreachable: If it is not known whether the call took effect.
         """
         channel = arguments.get("channel")
         if not has_permit:
-            await self.rate_limiter.enqueue(
-                method, channel=channel, priority=priority
-            ).wait_granted()
+            try:
+                await self.rate_limiter.enqueue(
+                    method, channel=channel, priority=priority
+                ).wait_granted()
+            except LongWait as error:
+                raise RateLimited(method, error.seconds) from error
         given = {name: value for name, value in arguments.items() if value is not None}
         try:
             async with asyncio.timeout(self.timeout.total_seconds()):
@@ -140,8 +107,14 @@ class Slack:
             raise self.translate_error(method, channel, error) from error
         except NO_RESPONSE_ERRORS as error:
             raise SlackUnreachable(method, type(error).__name__) from error
+        self._record_success(method, channel)
         data = answer.data
         return data if isinstance(data, dict) else {}
+
+    def _record_success(self, method: str, channel: str | None) -> None:
+        # A call that was under way when Slack refused another one proves nothing.
+        if not self.rate_limiter.blocked_seconds(method, channel=channel):
+            self.limits.record_success(method, channel)
 
     def translate_error(self, method: str, channel: str | None, error: SlackApiError) -> SlackError:
         """Translate the SDK's only error class; after a 429 the rate limiter holds calls back."""
@@ -151,9 +124,11 @@ class Slack:
         data = data if isinstance(data, dict) else {}
         name = str(data.get("error", ""))
         if status == HTTPStatus.TOO_MANY_REQUESTS or name in _RATE_LIMIT_ERRORS:
-            seconds = _retry_after(getattr(response, "headers", None) or {})
-            self.rate_limiter.apply_retry_after(method, channel=channel, seconds=seconds)
-            return RateLimited(method, seconds)
+            headers = getattr(response, "headers", None) or {}
+            wait = read_retry_after(headers, now=self.limits.clock())
+            self.rate_limiter.apply_retry_after(method, channel=channel, seconds=wait.seconds)
+            self.limits.begin(method, channel, wait)
+            return RateLimited(method, wait.seconds)
         if not name or (isinstance(status, int) and status >= HTTPStatus.INTERNAL_SERVER_ERROR):
             return SlackUnreachable(method, f"status {status}")
         if name in _AMBIGUOUS_ERRORS:
@@ -200,6 +175,7 @@ class Slack:
             raise self.translate_error("files.completeUploadExternal", channel, error) from error
         except NO_RESPONSE_ERRORS as error:
             raise SlackUnreachable("files_upload_v2", type(error).__name__) from error
+        self._record_success("files.completeUploadExternal", channel)
 
     async def respond(self, url: str, message: Mapping[str, Any]) -> bool:
         """Answer through the response URL of an interaction; return whether that worked.
@@ -234,15 +210,6 @@ class Slack:
         return (target.scheme, target.netloc) == (api.scheme, api.netloc)
 
 
-def _retry_after(headers: Mapping[str, Any]) -> float:
-    """Seconds of a Retry-After header; Slack sends whole seconds."""
-    value = next((v for k, v in headers.items() if k.lower() == "retry-after"), None)
-    try:
-        return max(float(str(value)), 1.0)
-    except ValueError:
-        return _DEFAULT_RETRY_AFTER
-
-
 @asynccontextmanager
 async def open_slack_client(
     *,
@@ -250,6 +217,7 @@ async def open_slack_client(
     api_url: str = DEFAULT_API_URL,
     rate_limiter: RateLimiter,
     call_timeout: timedelta = CALL_TIMEOUT,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> AsyncIterator[Slack]:
     """Open the session that all Slack calls of this process share."""
     # The limit of calls that set none themselves.
@@ -268,7 +236,13 @@ async def open_slack_client(
             # The SDK would use a proxy from the environment even for this machine.
             web.proxy = None
         try:
-            yield Slack(web=web, session=session, rate_limiter=rate_limiter, timeout=call_timeout)
+            yield Slack(
+                web=web,
+                session=session,
+                rate_limiter=rate_limiter,
+                limits=LongLimits(clock),
+                timeout=call_timeout,
+            )
         finally:
             await rate_limiter.close()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
@@ -14,6 +14,9 @@ from core.domain.drawables import SlackMessage, SlackMessageState
 
 # A lost channel is retried after this time, when a drawable in it changes.
 RETRY_CHANNEL_AFTER = timedelta(minutes=5)
+_ABOUT_THE_MESSAGE = frozenset(
+    {RefusalKind.MESSAGE_FROZEN, RefusalKind.CONTENT_REFUSED, RefusalKind.TRANSIENT}
+)
 # `SlackMessage.error` of a message that somebody deleted in Slack.
 DELETED = "deleted"
 
@@ -88,6 +91,7 @@ def next_action(
     *,
     channel_id: str | None,
     now: datetime,
+    held: Collection[str] = (),
 ) -> DrawAction | None:
     """The first action that brings a drawable up to date.
 
@@ -100,18 +104,19 @@ def next_action(
             others are replies to it.
         channel_id: The channel of the drawable; `None` if it is shown to a person.
         now: The current time.
+        held: The slots that cannot be drawn now.
     """
     head_slot = next(iter(desired), None)
     head = messages.get(head_slot) if head_slot is not None else None
     if head is not None and is_worth_retrying(head, now):
         head = _reset_for_retry(head)
         messages = {**messages, head.slot: head}
-    if head is not None and is_lost(head) and head.error != DELETED:
+    if head is not None and _is_thread_lost(head):
         return None
     root = (head.thread_ts or head.message_ts) if head is not None else None
     for slot, message in desired.items():
         shown = messages.get(slot)
-        if slot != head_slot and root is None:
+        if slot in held or (slot != head_slot and root is None):
             continue
         kind = action_kind(shown, message)
         if kind is not None:
@@ -124,6 +129,14 @@ def next_action(
                 thread_ts=root if slot != head_slot else shown.thread_ts if shown else None,
             )
     return None
+
+
+def _is_thread_lost(head: SlackMessage) -> bool:
+    """Whether no replies are possible: not if only the head itself is gone or cannot be changed."""
+    if not is_lost(head) or head.error == DELETED:
+        return False
+    is_head_only = refusal_kind(head.error or "") in _ABOUT_THE_MESSAGE
+    return not (is_head_only and (head.message_ts or head.thread_ts))
 
 
 def _reset_for_retry(head: SlackMessage) -> SlackMessage:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from bot.slack.client.rate_limits import Priority, RateLimiter, Ticket
+from bot.slack.client.errors import RateLimited
+from bot.slack.client.rate_limits import LongWait, Priority, RateLimiter, Ticket
 from bot.slack.drawing.diff import ActionKind, DrawAction, next_action
 from bot.slack.drawing.finder import MessageFinder
 from bot.slack.drawing.kinds import DrawnKinds
+from bot.slack.drawing.notices import Notices
 from bot.slack.drawing.places import PlaceFinder
-from bot.slack.drawing.sending import Scene, Sender
+from bot.slack.drawing.refused import SlotPostponed
+from bot.slack.drawing.replacing import with_notes
+from bot.slack.drawing.scene import Scene
+from bot.slack.drawing.sending import Sender
 from bot.slack.drawing.uncertain_writes import UncertainWrites
 from bot.slack.ports import Drawables
 from bot.slack.views.message import TextFile
@@ -32,6 +37,18 @@ UPDATE_GAP = timedelta(seconds=1.2)
 _Rechecked = set[tuple[str, UncertainWriteKind]]
 
 
+class HeldBack(Exception):
+    """Some messages of a drawable cannot be drawn now; everything else is drawn.
+
+    Attributes:
+        is_live: Whether the drawable is live.
+    """
+
+    def __init__(self, *, is_live: bool) -> None:
+        super().__init__("some messages cannot be drawn now")
+        self.is_live = is_live
+
+
 @dataclass
 class Drawer:
     """Draws drawables.  Each has at most one task at a time; all share the rate limits.
@@ -39,6 +56,7 @@ class Drawer:
     Attributes:
         clock: The current time, in UTC.
         now: A monotonic clock in seconds.
+        archive_url: The beginning of the addresses of messages; empty if it is not known.
         tickets: The rate limiter's tickets of the drawables that wait for a permit.
     """
 
@@ -51,6 +69,8 @@ class Drawer:
     clock: Callable[[], datetime]
     now: Callable[[], float]
     uncertain_writes: UncertainWrites
+    notices: Notices
+    archive_url: str = ""
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     tickets: dict[DrawableId, Ticket] = field(default_factory=dict)
 
@@ -66,11 +86,13 @@ class Drawer:
 
         Raises:
             BotBlocked: Slack refuses the bot itself.
+            HeldBack: Slack limits a method for long, or a message waits for its replacement.
             LeadershipLost: Another process may be drawing now.
             SlackError: A call to Slack failed; try again later.
             Unavailable: The database cannot be reached.
         """
         rechecked: _Rechecked = set()
+        held: set[str] = set()
         scene: Scene | None = None
         while True:
             scene = await self._read(drawable, scene)
@@ -79,10 +101,18 @@ class Drawer:
                 return False
             if await self._recheck_uncertain(scene, rechecked):
                 continue
-            action = self._next_action(scene)
+            action = self._next_action(scene, held)
+            if action is None and held:
+                raise HeldBack(is_live=not scene.is_final)
             if action is None:
                 return await self._record_drawn(scene, rechecked)
-            await self._perform(scene, action, scene.kind.priority(scene.subject, action, is_idle))
+            priority = scene.kind.priority(scene.subject, action, is_idle)
+            try:
+                await self._perform(scene, action, priority, held)
+            except (LongWait, SlotPostponed) as error:
+                held.add(action.slot)
+                if isinstance(error, LongWait):
+                    await self._tell_limited(scene, action)
 
     def raise_priority(self, drawable: DrawableId, priority: Priority) -> None:
         """Move a waiting drawable forward."""
@@ -111,16 +141,36 @@ class Drawer:
         for slot, kind in self.uncertain_writes.due(drawable):
             await self.uncertain_writes.resolve(drawable, slot, kind)
 
-    def _next_action(self, scene: Scene) -> DrawAction | None:
+    def _next_action(self, scene: Scene, held: Collection[str]) -> DrawAction | None:
         now = self.clock()
+        messages = scene.drawable.messages
+        desired = scene.kind.draw(scene.subject, now)
         return next_action(
-            scene.drawable.messages,
-            scene.kind.draw(scene.subject, now),
+            messages,
+            with_notes(desired, messages, archive_url=self.archive_url),
             channel_id=scene.drawable.place.channel_id,
             now=now,
+            held=held,
         )
 
-    async def _perform(self, scene: Scene, action: DrawAction, priority: Priority) -> None:
+    async def _tell_limited(self, scene: Scene, action: DrawAction) -> None:
+        channel_id = action.channel_id or scene.drawable.place.channel_id
+        limit = self.notices.limits.of(action.method, channel_id)
+        if limit is not None:
+            await self.notices.tell_limited(scene, limit)
+
+    async def _perform(
+        self, scene: Scene, action: DrawAction, priority: Priority, held: Collection[str]
+    ) -> None:
+        """Execute an action, once there is a permit.
+
+        Raises:
+            LongWait: Slack limits the method for long.
+            SlotPostponed: The message waits for its replacement.
+        """
+        is_update = action.kind is ActionKind.UPDATE
+        if is_update and self.sender.refusals.is_postponed(scene, action.slot):
+            raise SlotPostponed
         if action.kind is ActionKind.FIND:
             await self.sender.find(scene, action)
             return
@@ -142,7 +192,7 @@ class Drawer:
             # Time has passed: read again, so that the newest state is sent.
             try:
                 fresh = await self._read(drawable_id, scene)
-                fresh_action = self._next_action(fresh) if fresh is not None else None
+                fresh_action = self._next_action(fresh, held) if fresh is not None else None
             except BaseException:
                 self.rate_limiter.return_permit(method, channel=channel_id)
                 raise
@@ -168,8 +218,15 @@ class Drawer:
         due = set(self.uncertain_writes.due(scene.drawable.id)) - rechecked
         for slot, kind in sorted(due):
             row = scene.drawable.messages.get(slot)
-            if row is not None and row.state is SlackMessageState.SHOWN:
+            if row is None or row.state is not SlackMessageState.SHOWN:
+                continue
+            try:
                 await self._repair(scene, row, kind)
+            except RateLimited as error:
+                if not error.is_long:
+                    raise
+                # Drawing does not wait for it: the write is checked again in a minute.
+                await self.uncertain_writes.add(scene.drawable.id, slot, kind)
         rechecked |= due
         return bool(due)
 

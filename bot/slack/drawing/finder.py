@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from bot.slack.client.errors import SlackRefused
 from bot.slack.client.rate_limits import Priority
 from bot.slack.client.refusals import RefusalKind, refusal_kind
-from bot.slack.client.web_api import Slack, SlackRefused
+from bot.slack.client.web_api import Slack
 from bot.slack.drawing.posting import file_hash, metadata_of
 from bot.slack.ports import MessageStore
 from bot.slack.views.message import TextFile
@@ -92,11 +93,16 @@ class MessageFinder:
                         **shown.drawable.log_fields,
                     },
                 )
-                await self._delete(shown.channel_id, ts)
+                await self.delete(shown.channel_id, ts)
         if kept_ts != shown.message_ts and file is None:
             await self._record_found(shown, kept_ts, None, now)
 
-    async def _delete(self, channel_id: str, ts: str) -> None:
+    async def delete(self, channel_id: str, ts: str) -> None:
+        """Delete a message, if it is still there.
+
+        Raises:
+            SlackError: As `Slack.call`.
+        """
         try:
             await self.slack.call("chat.delete", priority=Priority.STEP, channel=channel_id, ts=ts)
         except SlackRefused as error:

@@ -25,7 +25,7 @@ from core.domain.drawables import (
     SlackMessage,
 )
 from core.domain.feed import ChangeKind
-from core.domain.runs.snapshot import PersonalRuns, Thread
+from core.domain.runs.snapshot import PersonalRuns, RunSnapshot, Thread
 
 _NOTICE = "notice"
 _HOME = "home"
@@ -35,6 +35,10 @@ Subject = TypeVar("Subject")
 
 def _never(_: Any) -> bool:
     return False
+
+
+def _no_leg(_: Any) -> RunSnapshot | None:
+    return None
 
 
 def _no_requests(_: Any, __: Mapping[str, SlackMessage]) -> Sequence[DrawableRequest]:
@@ -54,6 +58,7 @@ class DrawnKind(Generic[Subject]):
         priority: The priority of an action.  The last argument says whether only elapsed times
             need a refresh.
         is_live: Whether the subject is still in progress, so that elapsed times need refreshes.
+        leg: The run whose owner is told if Slack does not let the bot draw; `None` tells nobody.
         requests: Other drawables to request when this one is up to date.
         find_ended: Returns those of the given keys whose subject has ended; they are drawn first.
         depends_on: After a change of these kinds, all active drawables of this kind count as
@@ -66,6 +71,7 @@ class DrawnKind(Generic[Subject]):
     draw: Callable[[Subject, datetime], Mapping[str, Content]]
     priority: Callable[[Subject, DrawAction, bool], Priority]
     is_live: Callable[[Subject], bool] = _never
+    leg: Callable[[Subject], RunSnapshot | None] = _no_leg
     requests: Callable[[Subject, Mapping[str, SlackMessage]], Sequence[DrawableRequest]] = (
         _no_requests
     )
@@ -86,6 +92,7 @@ def drawn_kinds(threads: Threads) -> DrawnKinds:
             draw=_draw_thread,
             priority=thread_priority,
             is_live=_is_thread_live,
+            leg=lambda thread: thread.legs[-1],
             requests=owner_notice_requests,
             find_ended=threads.without_live_run,
         ),
@@ -94,6 +101,7 @@ def drawn_kinds(threads: Threads) -> DrawnKinds:
             read=threads.thread_up_to,
             draw=lambda thread, _: {_NOTICE: owner_notice(thread)},
             priority=lambda _, __, ___: Priority.FINAL,
+            leg=lambda thread: thread.legs[-1],
         ),
         DrawableKind.HOME: DrawnKind(
             head=_HOME,
@@ -133,11 +141,13 @@ def owner_notice_requests(
 ) -> Sequence[DrawableRequest]:
     """A notice to the owner, if the newest leg has ended and its thread cannot show that.
 
-    A message that somebody deleted counts as read.
+    A message that somebody deleted counts as read.  A card that can only not be changed matters
+    if the result is not shown below it.
     """
     leg = thread.legs[-1]
     owner = leg.owner.slack_user_id if leg.owner is not None else None
-    ends = (messages.get(CARD), messages.get(f"result:{leg.run.run_id}"))
+    card, result = messages.get(CARD), messages.get(f"result:{leg.run.run_id}")
+    ends = (result,) if result is not None and not is_lost(result) else (card, result)
     is_end_lost = any(row is not None and is_lost(row) and row.error != DELETED for row in ends)
     if leg.run.is_live or owner is None or not is_end_lost:
         return ()

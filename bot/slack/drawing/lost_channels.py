@@ -7,8 +7,9 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from bot.slack.client.errors import SlackError, SlackRefused
 from bot.slack.client.rate_limits import Priority
-from bot.slack.client.web_api import Slack, SlackError, SlackRefused
+from bot.slack.client.web_api import Slack
 from bot.slack.drawing.diff import RETRY_CHANNEL_AFTER
 from bot.slack.ports import LostChannelStore
 from core.domain.errors import Unavailable

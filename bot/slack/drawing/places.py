@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import uuid4
 
+from bot.slack.client.errors import SlackRefused
 from bot.slack.client.refusals import RefusalKind, refusal_kind
-from bot.slack.client.web_api import SlackRefused
 from bot.slack.drawing.diff import ActionKind, DrawAction
 from bot.slack.ports import MessageStore
 from core.domain.drawables import Drawable, SlackMessage, SlackMessageState

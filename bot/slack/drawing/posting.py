@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
+from bot.slack.client.errors import SlackRefused
 from bot.slack.client.rate_limits import Priority
 from bot.slack.client.refusals import RefusalKind, refusal_kind
-from bot.slack.client.web_api import Slack, SlackRefused
+from bot.slack.client.web_api import Slack
 from bot.slack.ports import MessageStore
 from bot.slack.views.message import HomeView, Message, TextFile
+from bot.slack.views.replacement import PLAIN_TEXT_LIMIT, shorter
 from core.domain.drawables import DrawableId, DrawableKind, SlackMessage, SlackMessageState
 
 log = logging.getLogger(__name__)
@@ -40,6 +42,7 @@ class Destination:
 
     Attributes:
         channel_id: The channel; for a Home tab, the person.
+        is_broadcast: Whether a reply is shown in the channel too.
     """
 
     drawable: DrawableId
@@ -47,6 +50,7 @@ class Destination:
     channel_id: str
     thread_ts: str | None
     version: int
+    is_broadcast: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,39 +82,27 @@ class Poster:
         """
         row = _sending_row(destination, previous, now)
         await self.store.save_message(row)
+        is_broadcast = destination.is_broadcast and row.thread_ts is not None
+        arguments: dict[str, Any] = {
+            "channel": row.channel_id,
+            "thread_ts": row.thread_ts,
+            "reply_broadcast": True if is_broadcast else None,
+            "metadata": metadata_of(row),
+            **_MESSAGE_DEFAULTS,
+        }
         try:
             answer = await self.slack.call(
-                "chat.postMessage",
-                has_permit=True,
-                channel=row.channel_id,
-                thread_ts=row.thread_ts,
-                **_content(message),
-                **_MESSAGE_DEFAULTS,
-                metadata=metadata_of(row),
+                "chat.postMessage", has_permit=True, **arguments, **_content(message)
             )
         except SlackRefused as error:
             if refusal_kind(error.name) is not RefusalKind.CONTENT_REFUSED:
                 raise
-            log.warning(
-                "%s of %s was refused by slack: %s",
-                row.slot,
-                row.drawable,
-                error.name,
-                extra={
-                    "event": "message_content.refused",
-                    "slot": row.slot,
-                    "error": error.name,
-                    **row.drawable.log_fields,
-                },
-            )
+            _log_refused_content(row, error)
             answer = await self.slack.call(
                 "chat.postMessage",
                 priority=Priority.FINAL,
-                channel=row.channel_id,
-                thread_ts=row.thread_ts,
-                text=message.text[:_PLAIN_TEXT_LIMIT],
-                **_MESSAGE_DEFAULTS,
-                metadata=metadata_of(row),
+                **arguments,
+                text=message.text[:PLAIN_TEXT_LIMIT],
             )
         return await self._record_shown(row, str(answer.get("ts", "")), content_hash(message), now)
 
@@ -145,7 +137,8 @@ class Poster:
     ) -> SlackMessage:
         """Update an existing message; the caller holds the permit.
 
-        If Slack refuses the content, a plain text replaces it.
+        If Slack refuses the content, a shorter message replaces it (if it is too long), or a
+        plain text.
 
         Raises:
             SlackError: As `Slack.call`.
@@ -157,30 +150,23 @@ class Poster:
             "link_names": False,
             "metadata": metadata_of(shown),
         }
-        try:
-            await self.slack.call("chat.update", has_permit=True, **arguments, **_content(message))
-        except SlackRefused as error:
-            if refusal_kind(error.name) is not RefusalKind.CONTENT_REFUSED:
-                raise
-            log.warning(
-                "%s of %s was refused by slack: %s",
-                shown.slot,
-                shown.drawable,
-                error.name,
-                extra={
-                    "event": "message_content.refused",
-                    "slot": shown.slot,
-                    "error": error.name,
-                    **shown.drawable.log_fields,
-                },
-            )
-            await self.slack.call(
-                "chat.update",
-                priority=Priority.FINAL,
-                **arguments,
-                text=message.text[:_PLAIN_TEXT_LIMIT],
-                blocks=[],
-            )
+        has_permit = True
+        for content in _forms(message):
+            try:
+                await self.slack.call(
+                    "chat.update",
+                    priority=Priority.FINAL,
+                    has_permit=has_permit,
+                    **arguments,
+                    **content,
+                )
+                break
+            except SlackRefused as error:
+                is_last = not content["blocks"]
+                if refusal_kind(error.name) is not RefusalKind.CONTENT_REFUSED or is_last:
+                    raise
+                _log_refused_content(shown, error)
+                has_permit = False
         row = replace(shown, state=SlackMessageState.SHOWN, error=None, version=version)
         return await self._record_shown(row, shown.message_ts or "", content_hash(message), now)
 
@@ -227,10 +213,6 @@ class Poster:
         return row
 
 
-# chat.update accepts 4,000 characters of text.
-_PLAIN_TEXT_LIMIT = 3000
-
-
 def content_hash(message: Message | HomeView) -> str:
     """Digest of the visible content of a message."""
     if isinstance(message, HomeView):
@@ -262,11 +244,35 @@ def _sending_row(
         thread_ts=destination.thread_ts,
         version=destination.version,
         attempts=previous.attempts if previous else 0,
+        # Of a message that was not posted yet: the one that it replaces.
+        message_ts=previous.message_ts if previous else None,
     )
 
 
 def _content(message: Message) -> dict[str, Any]:
     return {"text": message.text, "blocks": list(message.blocks)}
+
+
+def _forms(message: Message) -> Iterator[dict[str, Any]]:
+    """What to send in turn, until Slack accepts it: the message, a shorter one, a plain text."""
+    yield _content(message)
+    yield _content(shorter(message))
+    yield {"text": message.text[:PLAIN_TEXT_LIMIT], "blocks": []}
+
+
+def _log_refused_content(row: SlackMessage, error: SlackRefused) -> None:
+    log.warning(
+        "%s of %s was refused by slack: %s",
+        row.slot,
+        row.drawable,
+        error.name,
+        extra={
+            "event": "message_content.refused",
+            "slot": row.slot,
+            "error": error.name,
+            **row.drawable.log_fields,
+        },
+    )
 
 
 def metadata_of(message: SlackMessage) -> dict[str, Any]:
@@ -277,4 +283,7 @@ def metadata_of(message: SlackMessage) -> dict[str, Any]:
     payload = {"thread_key": message.thread_key, "slot": message.slot}
     if message.drawable_kind != DrawableKind.THREAD:
         payload["kind"] = message.drawable_kind
+    if message.attempts:
+        # A message that replaces another one must not be taken for it.
+        payload["attempt"] = str(message.attempts)
     return {"event_type": METADATA_EVENT_TYPE, "event_payload": payload}

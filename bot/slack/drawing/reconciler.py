@@ -12,11 +12,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from bot.slack.client.errors import SlackError
 from bot.slack.client.rate_limits import Priority
-from bot.slack.client.web_api import SlackError
-from bot.slack.drawing.drawing import Drawer
+from bot.slack.drawing.drawing import Drawer, HeldBack
 from bot.slack.drawing.lost_channels import LostChannels
-from bot.slack.drawing.sending import BotBlocked
+from bot.slack.drawing.refused import BotBlocked
 from bot.slack.ports import Drawables, Leadership
 from core.domain.drawables import DrawableId
 from core.domain.errors import Unavailable
@@ -33,6 +33,8 @@ _RECHECK_SECONDS = 1.0
 # The minimum time between two updates of drawables that depend on other rows (a Home tab
 # depends on all runs).
 _DEPENDENTS_GAP_SECONDS = 3.0
+# The pause of a drawable of which some messages cannot be drawn for long, in seconds.
+_HELD_PAUSE = 5.0
 # Pauses after failures of one drawable, in seconds.
 _FIRST_BACKOFF = 2.0
 _MAX_BACKOFF = 60.0
@@ -234,6 +236,9 @@ class RedrawLoop:
                 extra={"event": "bot.blocked", **drawable.log_fields},
             )
             self._back_off(drawable, at_least=_MAX_BACKOFF)
+        except HeldBack as held:
+            self._backoffs[drawable] = (self.now() + _HELD_PAUSE, _FIRST_BACKOFF / 2)
+            self._set_live(drawable, is_live=held.is_live)
         except (SlackError, Unavailable) as error:
             log.warning(
                 "%s cannot be drawn now: %s",
@@ -252,10 +257,13 @@ class RedrawLoop:
             self._back_off(drawable)
         else:
             self._backoffs.pop(drawable, None)
-            if is_live:
-                self._live.setdefault(drawable)
-            else:
-                self._live.pop(drawable, None)
+            self._set_live(drawable, is_live=is_live)
+
+    def _set_live(self, drawable: DrawableId, *, is_live: bool) -> None:
+        if is_live:
+            self._live.setdefault(drawable)
+        else:
+            self._live.pop(drawable, None)
 
     def _back_off(self, drawable: DrawableId, *, at_least: float = 0.0) -> None:
         """Pause a drawable: exponential backoff, for at least `at_least` seconds."""

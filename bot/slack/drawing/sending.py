@@ -7,19 +7,18 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
 
+from bot.slack.client.errors import RateLimited, SlackError, SlackRefused, SlackUnreachable
 from bot.slack.client.refusals import RefusalKind, refusal_kind
-from bot.slack.client.web_api import RateLimited, SlackRefused, SlackUnreachable
-from bot.slack.drawing.diff import DELETED, ActionKind, DrawAction
+from bot.slack.drawing.diff import ActionKind, DrawAction
 from bot.slack.drawing.finder import MessageFinder
-from bot.slack.drawing.kinds import DrawnKind
-from bot.slack.drawing.posting import UNSENT, Destination, Poster
+from bot.slack.drawing.posting import Destination, Poster
+from bot.slack.drawing.refused import Refusals, raise_refusal
+from bot.slack.drawing.scene import Scene
 from bot.slack.drawing.uncertain_writes import UncertainWrites
 from bot.slack.ports import Drawables, Leadership
 from bot.slack.views.message import HomeView, Message, TextFile
 from core.domain.drawables import (
-    Drawable,
     DrawableId,
     SlackMessage,
     SlackMessageState,
@@ -33,10 +32,6 @@ log = logging.getLogger(__name__)
 ARRIVAL_WINDOW = timedelta(seconds=3)
 
 
-class BotBlocked(Exception):
-    """Slack refuses every call of this bot until somebody repairs the installation."""
-
-
 class LeadershipLost(Unavailable):
     """Another process may be drawing now."""
 
@@ -44,15 +39,6 @@ class LeadershipLost(Unavailable):
 
     def __init__(self) -> None:
         super().__init__("not sure to be the one that draws", user_message="Try again.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scene:
-    """A drawable, its kind, and the subject it is drawn from."""
-
-    drawable: Drawable
-    kind: DrawnKind[Any]
-    subject: Any
 
 
 @dataclass
@@ -71,6 +57,7 @@ class Sender:
     poster: Poster
     finder: MessageFinder
     uncertain_writes: UncertainWrites
+    refusals: Refusals
     clock: Callable[[], datetime]
     now: Callable[[], float]
     leadership: Leadership | None = None
@@ -86,6 +73,7 @@ class Sender:
 
         Raises:
             BotBlocked: Slack refuses the bot itself.
+            SlotPostponed: The message cannot be changed now, and will be replaced later.
             LeadershipLost: Another process may be drawing now.
             SlackError: A call to Slack failed; try again later.
             Unavailable: The database cannot be reached.
@@ -125,16 +113,24 @@ class Sender:
                 raise
             await self._restart_arrival_window(scene, action)
         except SlackRefused as error:
-            await self._handle_refusal(scene, action, error)
+            await self._mark_unsent(scene, action)
+            await self.refusals.handle(scene, action, error)
+        else:
+            self.refusals.forget(drawable_id, action.slot)
 
     async def _call_slack(self, scene: Scene, action: DrawAction, now: datetime) -> None:
         version = scene.drawable.desired_version
+        # The row of a message that replaces another one names that until it is posted itself.
+        current = action.current if action.kind is ActionKind.POST else None
+        replaced = (current.message_ts or None) if current is not None else None
         destination = Destination(
             drawable=scene.drawable.id,
             slot=action.slot,
             channel_id=action.channel_id or "",
             thread_ts=action.thread_ts,
             version=version,
+            # The channel still shows the old card: the new one, in its thread, is shown there too.
+            is_broadcast=action.slot == scene.kind.head and replaced is not None,
         )
         if action.kind in {ActionKind.UPDATE, ActionKind.PUBLISH}:
             self.updated_at[scene.drawable.id, action.slot] = self.now()
@@ -145,6 +141,8 @@ class Sender:
                 await self.poster.post(
                     message, destination=destination, previous=action.current, now=now
                 )
+                if replaced:
+                    await self._delete(scene, action, replaced)
             case TextFile() as file:
                 await self.poster.upload(
                     file, destination=destination, previous=action.current, now=now
@@ -153,6 +151,23 @@ class Sender:
                 await self.poster.publish(
                     home, destination=destination, previous=action.current, now=now
                 )
+
+    async def _delete(self, scene: Scene, action: DrawAction, ts: str) -> None:
+        """Delete a message that was replaced; if that fails, it stays beside the new one."""
+        try:
+            await self.finder.delete(action.channel_id or "", ts)
+        except SlackError as error:
+            log.info(
+                "a replaced %s of %s stays: %s",
+                action.slot,
+                scene.drawable.id,
+                error,
+                extra={
+                    "event": "replaced_message.kept",
+                    "slot": action.slot,
+                    **scene.drawable.id.log_fields,
+                },
+            )
 
     async def _mark_unsent(self, scene: Scene, action: DrawAction) -> None:
         """Let the next attempt post without a search, because Slack has not accepted this one."""
@@ -195,63 +210,13 @@ class Sender:
             found = await self.finder.find(action.current, file=file, now=self.clock())
         except SlackRefused as error:
             if refusal_kind(error.name) in {RefusalKind.BOT_BLOCKED, RefusalKind.TRANSIENT}:
-                self._raise_refusal(error)
+                raise_refusal(error)
             found = None
+        replaced = action.current.message_ts
+        if found is not None and replaced and replaced != found.message_ts:
+            await self._delete(scene, action, replaced)
         if found is None:
             await self.uncertain_writes.add(
                 scene.drawable.id, action.slot, UncertainWriteKind.POSTED_TWICE
             )
             await self.poster.mark_unsent(action.current, now=self.clock())
-
-    async def _handle_refusal(self, scene: Scene, action: DrawAction, error: SlackRefused) -> None:
-        refusal = refusal_kind(error.name)
-        if isinstance(action.message, TextFile) and error.name == "missing_scope":
-            # Without the scope for files, everything else can still be shown.
-            refusal = RefusalKind.FILE_REFUSED
-        await self._mark_unsent(scene, action)
-        if refusal in {RefusalKind.BOT_BLOCKED, RefusalKind.TRANSIENT}:
-            self._raise_refusal(error)
-        shown = await self._shown(scene, action.slot)
-        if shown is None:
-            return
-        log.info(
-            "%s of %s was refused: %s",
-            action.slot,
-            scene.drawable.id,
-            error.name,
-            extra={
-                "event": "message.refused",
-                "slot": action.slot,
-                "error": error.name,
-                **scene.drawable.id.log_fields,
-            },
-        )
-        root = shown.thread_ts or shown.message_ts
-        is_head = action.slot == scene.kind.head
-        if refusal is RefusalKind.MESSAGE_LOST and is_head and shown.attempts == 0 and root:
-            # Somebody deleted the head: post it again, only once, at the end of its own thread.
-            await self._reset_for_repost(shown, thread_ts=root)
-        elif refusal is RefusalKind.THREAD_CLOSED and is_head and shown.thread_ts:
-            await self._reset_for_repost(shown, thread_ts=None)
-        else:
-            reason = DELETED if refusal is RefusalKind.MESSAGE_LOST else error.name
-            await self.poster.mark_lost(shown, reason, now=self.clock())
-
-    async def _reset_for_repost(self, shown: SlackMessage, *, thread_ts: str | None) -> None:
-        await self.drawables.save_message(
-            replace(
-                shown,
-                state=SlackMessageState.GONE,
-                error=UNSENT,
-                message_ts=None,
-                thread_ts=thread_ts,
-                content_hash=None,
-                attempts=shown.attempts + 1,
-                updated_at=self.clock(),
-            )
-        )
-
-    def _raise_refusal(self, error: SlackRefused) -> None:
-        if refusal_kind(error.name) is RefusalKind.BOT_BLOCKED:
-            raise BotBlocked(str(error)) from error
-        raise error

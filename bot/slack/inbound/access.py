@@ -14,8 +14,9 @@ from typing import Any
 
 from cachetools import TTLCache
 
+from bot.slack.client.errors import SlackRefused
 from bot.slack.client.ttl_cache import new_cache
-from bot.slack.client.web_api import Slack, SlackRefused
+from bot.slack.client.web_api import Slack
 from bot.slack.inbound.request import SlackRequest
 from bot.slack.inbound.roles import Roles
 from bot.slack.ports import People
@@ -50,6 +51,7 @@ class Installation:
     bot_user_id: str
     bot_id: str = ""
     team_name: str = ""
+    team_url: str = ""
     bot_name: str = "signalbox"
 
 

@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
+from bot.slack.client.errors import RateLimited, SlackError, SlackUnreachable
 from bot.slack.client.rate_limits import Priority
-from bot.slack.client.web_api import RateLimited, Slack, SlackError, SlackUnreachable
+from bot.slack.client.ttl_cache import new_cache
+from bot.slack.client.web_api import Slack
 from bot.slack.inbound.request import RequestKind, SlackRequest
 from bot.slack.views.message import Message
 
 log = logging.getLogger(__name__)
 
+# Slack accepts a response URL for 30 minutes.
+_RESPONSE_URL_TTL = timedelta(minutes=25)
 _MAX_TRIES = 3
 # People do not wait longer for an answer.
 _MAX_WAIT_SECONDS = 15.0
@@ -27,9 +32,36 @@ _SEARCH_BACK_SECONDS = 300
 
 @dataclass(frozen=True)
 class PrivateAnswers:
-    """Sends private answers by the first way that reaches the person."""
+    """Sends private answers by the first way that reaches the person.
+
+    Attributes:
+        recent_urls: The response URLs of people's latest requests, by their ids.
+    """
 
     slack: Slack
+    recent_urls: MutableMapping[str, str] = field(
+        default_factory=lambda: new_cache(_RESPONSE_URL_TTL, time.monotonic)
+    )
+
+    def remember(self, request: SlackRequest) -> None:
+        """Keep the response URL of a request for later messages to its author."""
+        if request.user_id is not None and request.response_url is not None:
+            self.recent_urls[request.user_id] = request.response_url
+
+    async def tell(self, user_id: str, message: Message, *, channel_id: str | None) -> bool:
+        """Send a message that answers no request; return whether it was delivered.
+
+        The person sees it in the channel.  If that does not work, it is sent through the response
+        URL of the person's latest request, or as a direct message.
+        """
+        request = SlackRequest(
+            kind=RequestKind.OTHER,
+            body={},
+            user_id=user_id,
+            channel_id=channel_id,
+            response_url=self.recent_urls.get(user_id),
+        )
+        return await self.send_private(request, message)
 
     async def send_private(self, request: SlackRequest, message: Message | str) -> bool:
         """Answer privately; return whether the answer was delivered.

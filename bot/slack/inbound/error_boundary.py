@@ -195,6 +195,7 @@ class ErrorBoundary:
             async with asyncio.timeout(HANDLING_LIMIT.total_seconds()):
                 if await is_relevant(request):
                     actor = await self.access.admit(request, action)
+                    self.answers.remember(request)
                     await handler(request, actor)
         except OpsError as error:
             log.info(

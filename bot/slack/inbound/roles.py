@@ -8,8 +8,9 @@ from datetime import timedelta
 
 from cachetools import TTLCache
 
+from bot.slack.client.errors import SlackError
 from bot.slack.client.ttl_cache import new_cache
-from bot.slack.client.web_api import Slack, SlackError
+from bot.slack.client.web_api import Slack
 from core.domain.actor import Role
 
 log = logging.getLogger(__name__)

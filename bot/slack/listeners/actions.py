@@ -34,10 +34,18 @@ from bot.slack.views.lists import (
 )
 from bot.slack.views.message import Message
 from bot.slack.views.modals import continue_form, run_form
+from bot.slack.views.notices import started_without_card
 from bot.slack.views.stats import stats_message
 from core.domain.actor import Actor
 from core.domain.kills.bulk_kill import KillSelection
-from core.domain.runs.request import ContinueRequest, KillRequest, Place, RunFilter, StartRequest
+from core.domain.runs.request import (
+    ContinueRequest,
+    KillRequest,
+    Place,
+    RunFilter,
+    StartRequest,
+    StartResult,
+)
 
 _RECENT = 8
 
@@ -99,7 +107,7 @@ class BotActions:
                 await self.open_run_form(request)
             case StartRequest():
                 started = await self.runs.start(command, by=actor)
-                if not started.is_new:
+                if not await self._answer_without_card(started, request) and not started.is_new:
                     await self.answers.send_private(request, receipts.started(started))
             case KillRequest():
                 await self.kills.kill_one(command, request, actor)
@@ -115,9 +123,24 @@ class BotActions:
     ) -> None:
         """Continue a session; answer only if nothing new shows in this channel."""
         started = await self.runs.continue_run(command, by=actor, place=self.place_of(request))
+        if await self._answer_without_card(started, request):
+            return
         is_seen = started.run.slack_channel_id == request.channel_id
         if not started.is_new or not is_seen:
             await self.answers.send_private(request, receipts.continued(started))
+
+    async def _answer_without_card(self, started: StartResult, request: SlackRequest) -> bool:
+        """Answer privately if Slack does not let the bot draw the card; return whether it did."""
+        channel_id = started.run.slack_channel_id
+        methods = ("chat.postMessage", "chat.update")
+        limits = (self.slack.limits.of(method, channel_id) for method in methods)
+        limit = next((limit for limit in limits if limit is not None), None)
+        if limit is None or not started.is_new:
+            return False
+        if request.user_id is not None:
+            self.slack.limits.claim_notice(request.user_id)
+        await self.answers.send_private(request, started_without_card(started, limit))
+        return True
 
     async def open_run_form(self, request: SlackRequest, *, task: str = "") -> None:
         """Open the modal that starts a run, unless the request is a replay: its trigger expired."""

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from bot.slack.client.web_api import Slack, SlackError
+from bot.slack.client.errors import SlackError
+from bot.slack.client.web_api import Slack
 from bot.slack.commands.forms import read_kill_form, read_kill_many_form
 from bot.slack.inbound.answers import PrivateAnswers
 from bot.slack.inbound.request import SlackRequest

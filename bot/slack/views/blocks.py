@@ -54,6 +54,11 @@ def markdown(safe: str) -> Block:
     return {"type": "markdown", "text": safe}
 
 
+def rich_text(elements: Sequence[Block]) -> Block:
+    """Text that Slack shows without parsing it (`bot.slack.rich_text`)."""
+    return {"type": "rich_text", "elements": list(elements)}
+
+
 def divider() -> Block:
     """A line."""
     return {"type": "divider"}

@@ -37,7 +37,8 @@ def status_message(snapshot: RunSnapshot, *, now: datetime) -> Message:
     if not run.is_live and run.error_message:
         more.append(blocks.section(text.quote(run.error_message, 500) or "_No error text_"))
     if not run.is_live and run.result:
-        more.append(blocks.section(markdown.to_mrkdwn(run.result, _RESULT_LIMIT) or "_No words_"))
+        report = markdown.mrkdwn_blocks(run.result, _RESULT_LIMIT)
+        more += report or [blocks.section("_No words_")]
     if not run.is_live and run.diff is not None:
         more.append(blocks.section(change_lines(run, MRKDWN)[0]))
     channel_link = text.channel(run.slack_channel_id)

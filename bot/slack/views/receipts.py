@@ -13,11 +13,19 @@ from core.domain.runs.run import Run
 
 def started(outcome: StartResult) -> Message:
     """The answer after a start; the same request may have started the run before."""
-    run = outcome.run
-    what = f"`{run.run_id}` ({texts.plain_line(run.workflow_name, 40)})"
     if not outcome.is_new:
+        what = _named(outcome.run)
         return private_message(f"{what} was started by this before; its card is in the channel.")
-    return private_message(f"Started {what}{_queue_words(outcome)}. Its card shows how it goes.")
+    return private_message(f"{started_words(outcome)}. Its card shows how it goes.")
+
+
+def started_words(outcome: StartResult) -> str:
+    """What was started, and its position if it waits; not escaped, without a full stop."""
+    return f"Started {_named(outcome.run)}{_queue_words(outcome)}"
+
+
+def _named(run: Run) -> str:
+    return f"`{run.run_id}` ({texts.plain_line(run.workflow_name, 40)})"
 
 
 def continued(outcome: StartResult) -> Message:

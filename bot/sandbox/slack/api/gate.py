@@ -105,7 +105,11 @@ class Gate:
     def call(self, method: str, args: Document, token: str) -> Answer:
         """Answer one call, log it, and report what a correct app would not do."""
         began = time.monotonic()
-        fault = self.faults.take(method, str(args.get("channel") or args.get("channel_id") or ""))
+        fault = self.faults.take(
+            method,
+            str(args.get("channel") or args.get("channel_id") or ""),
+            str(args.get("ts") or "") or None,
+        )
         if fault is None:
             answer = self._execute(method, args, token)
         elif fault.is_applied:
@@ -192,7 +196,7 @@ def _check_required(api_method: Method, args: Document) -> None:
         raise invalid("invalid_arguments", [f"missing required field: {name}" for name in missing])
 
 
-def _rate_limited(seconds: int) -> Answer:
+def _rate_limited(seconds: int | str) -> Answer:
     return Answer(
         status=429,
         body={"ok": False, "error": "ratelimited"},

@@ -157,11 +157,10 @@ def _headline(snapshot: RunSnapshot, icon: str, title: str) -> Block:
 
 def _report(run: Run, *, lead: str | None = None) -> list[Block]:
     words = run.result or ""
-    shown = markdown.safe_markdown(words, RESULT_LIMIT)
-    if not shown.strip():
+    shown = markdown.report_blocks(words, RESULT_LIMIT)
+    if not shown:
         return []
-    drawn = [blocks.section(lead)] if lead else []
-    drawn.append(blocks.markdown(shown))
+    drawn = [*([blocks.section(lead)] if lead else []), *shown]
     if _is_clipped(words):
         drawn.append(blocks.context("This is the beginning; the whole report follows as a file."))
     return drawn

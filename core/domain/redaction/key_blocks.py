@@ -23,6 +23,7 @@ _ESCAPED_LINES = re.compile(r"[A-Za-z0-9+/=]*(?:\\n[A-Za-z0-9+/=]+)*(?:\\n)?\Z")
 # The widths of lines in PEM (RFC 7468) and in OpenSSH's format.
 _WIDTHS = (64, 70)
 _MAX_LINES = 400
+_MAX_LINE_CHARS = 200
 
 
 def _redact_blocks(text: str) -> str:
@@ -63,9 +64,9 @@ def _tail_start(text: str, floor: int, end: int) -> int:
     for _ in range(_MAX_LINES):
         if line_end < 0 or text[line_end + 1 : start].strip(" \t\r\"'+,>|`#:0123456789→"):
             break
-        line_start = text.rfind("\n", max(floor, line_end - 200), line_end) + 1 or floor
+        line_start = text.rfind("\n", max(floor, line_end - _MAX_LINE_CHARS), line_end) + 1 or floor
         line = _LINE.fullmatch(text, line_start, line_end)
-        if line is None or line_end - line_start > 200:
+        if line is None or line_end - line_start > _MAX_LINE_CHARS:
             break
         start, line_end = line.start("body"), line_start - 1
     return start
@@ -73,12 +74,13 @@ def _tail_start(text: str, floor: int, end: int) -> int:
 
 def _redact_middles(text: str) -> str:
     """Replace a text that is nothing but lines from the middle of a key."""
-    if len(text) < 2 * min(_WIDTHS) or "\n" not in text:
+    first, newline, _ = text.lstrip().partition("\n")
+    if not newline or len(first) > _MAX_LINE_CHARS or _LINE.fullmatch(first) is None:
         return text
     width = 0
     lines = [line for line in text.split("\n", _MAX_LINES) if line.strip()]
     for number, line in enumerate(lines):
-        found = _LINE.fullmatch(line) if len(line) < 200 else None
+        found = _LINE.fullmatch(line) if len(line) <= _MAX_LINE_CHARS else None
         if found is None:
             return text
         chars = len(found["body"])

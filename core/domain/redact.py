@@ -4,14 +4,14 @@ import re
 from collections.abc import Iterable
 
 from core.domain.redaction.addresses import ADDRESS_RULES
-from core.domain.redaction.assignments import ASSIGNMENT_RULES
+from core.domain.redaction.assignments import ASSIGNMENT_RULES, is_secret_field
 from core.domain.redaction.formats import FORMAT_RULES
 from core.domain.redaction.headers import HEADER_RULES
 from core.domain.redaction.key_blocks import KEY_RULES
 from core.domain.redaction.known import forms_of
 from core.domain.redaction.rule import REDACTED, Rule
 
-__all__ = ["REDACTED", "RULES", "redact"]
+__all__ = ["REDACTED", "RULES", "redact", "redact_field"]
 
 RULES: tuple[Rule, ...] = (
     *KEY_RULES,
@@ -45,6 +45,11 @@ def redact(text: str, *, secrets: Iterable[str] = ()) -> str:
         if text == before:
             break
     return text
+
+
+def redact_field(name: str, text: str, *, secrets: Iterable[str] = ()) -> str:
+    """Redact the text of a field; as a whole if the field is called a password or a token."""
+    return REDACTED if is_secret_field(name, text) else redact(text, secrets=secrets)
 
 
 def _redact_once(text: str, forms: tuple[str, ...]) -> str:

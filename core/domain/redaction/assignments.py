@@ -32,6 +32,7 @@ _BEFORE = {
     "pass": re.compile(r"(?:\A|[^a-z])\Z"),
 }
 _BEFORE_CHARS = 12
+_MAX_NAME_CHARS = 60
 _SEPARATOR = re.compile(
     r"(?:\\{0,3}[\"'`]|\])?(?:"
     # `password: str = `
@@ -44,7 +45,6 @@ _SEPARATOR = re.compile(
 )
 # `--password value`
 _OPTION_GAP = re.compile(r"[ \t]{1,4}(?!-)")
-_MAX_CHARS = 512
 _QUOTE = re.compile(r"[bBrRuUfF]{0,2}(?P<quote>\\{0,3}[\"'`])")
 _QUOTED = {
     '"': re.compile(r"(?:[^\"\\\n]|\\.){0,512}"),
@@ -55,7 +55,9 @@ _ESCAPED_QUOTED = re.compile(r"[^\"'`\\\n]{0,512}")
 _RUN = re.compile(r"[^\s\"'`<>,;&]{1,512}")
 _LINE_REST = re.compile(r"[^\s\"'`]{1,512}(?=[ \t]*(?:\r?\n|\r|\Z|[ \t]#))")
 _NAME_CHARS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-"
-_LINE_LEAD = re.compile(r"[\s0-9:|+→>*-]*(?:(?:export|set|setx|env|ENV|ARG|declare -x)[ \t]+)?[\"']?\Z")
+_LINE_LEAD = re.compile(
+    r"[\s0-9:|+→>*-]*(?:(?:export|set|setx|env|ENV|ARG|declare -x)[ \t]+)?[\"']?\Z"
+)
 _LINE_WINDOW = 100
 
 
@@ -82,6 +84,17 @@ def _redact(text: str) -> str:
     return "".join((*pieces, text[done:])) if pieces else text
 
 
+def is_secret_field(name: str, value: str) -> bool:
+    """Whether a field's value is a secret, judging by the field's name too."""
+    lowered = name[-_MAX_NAME_CHARS:].lower()
+    for stem, pattern in _NAMES:
+        found = pattern.search(lowered, max(0, lowered.rfind(stem)))
+        if found and found.end() == len(lowered) and _is_name(lowered, stem, found):
+            is_password = stem in _PASSWORD_STEMS
+            return is_secret(value, is_password=is_password, style=Style.QUOTED)
+    return False
+
+
 def _is_name(lowered: str, stem: str, name: re.Match[str]) -> bool:
     if stem not in _BEFORE or (stem == "pass" and len(name[0]) > 6):
         return True
@@ -93,7 +106,7 @@ def _secret_after(
     text: str, name_start: int, name_end: int, *, is_password: bool
 ) -> tuple[int, int] | None:
     separator = _SEPARATOR.match(text, name_end)
-    head = text[max(0, name_start - 40) : name_start]
+    head = text[max(0, name_start - _MAX_NAME_CHARS) : name_start]
     full_start = name_start - (len(head) - len(head.rstrip(_NAME_CHARS)))
     is_option = text.startswith("--", full_start)
     if separator is None and is_option:

@@ -37,7 +37,7 @@ _FORMATS: tuple[tuple[str, tuple[str, ...], str], ...] = (
         "gitlab",
         ("gl",),
         rf"{_B}gl(?:pat|dt|ft|soat|rt|rtr|cbt|ptt|agent|oas|imt|ffct|wt)-(?=[A-Za-z_-]{{0,40}}[0-9])"
-        r"[A-Za-z0-9_-]{16,}(?:\.[0-9a-z]{2}[0-9a-z]{7})?",
+        r"[A-Za-z0-9_-]{16,}(?:\.[0-9a-z]{2,9}){0,2}",
     ),
     ("gitlab", ("GR1348941",), rf"GR1348941{_WORD}{{16,}}"),
     # With the secret behind it, as in the CSV file that the console offers.
@@ -51,6 +51,11 @@ _FORMATS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("google", ("AIza",), rf"{_B}AIza{_WORD}{{30,}}"),
     ("google", ("GOCSPX-",), rf"GOCSPX-{_WORD}{{20,}}"),
     ("google", ("ya29.",), rf"{_B}ya29\.(?:[a-z]\.)?{_WORD}{{20,}}"),
+    (
+        "google",
+        ("private_key_id",),
+        r"(?P<keep>private_key_id\\{0,3}[\"']?[ \t]{0,4}[:=][ \t]{0,4}\\{0,3}[\"']?)[0-9a-f]{40}",
+    ),
     ("google", ("1//",), rf"{_B}1//0{_WORD}{{30,}}"),
     ("stripe", ("k_live_", "k_test_", "k_prod_"), r"[rs]k_(?:live|test|prod)_[A-Za-z0-9]{10,}"),
     ("stripe", ("whsec_",), r"whsec_[A-Za-z0-9+/]{16,}={0,2}"),
@@ -65,7 +70,11 @@ _FORMATS: tuple[tuple[str, tuple[str, ...], str], ...] = (
         r"(?<=[Kk]ey=)[A-Za-z0-9+/%]{40,}={0,2}",
     ),
     ("azure", ("sig=",), r"(?<=[?&;]sig=)[A-Za-z0-9%+/]{30,}={0,2}"),
-    ("azure", ("Q~",), r"(?<![\w~.-])[A-Za-z0-9_~.]{3}[0-9]Q~[A-Za-z0-9_~.-]{31,34}(?![\w~-])"),
+    (
+        "azure",
+        ("Q~",),
+        rf"{_B}[A-Za-z0-9_~.]{{3}}[0-9]Q~[A-Za-z0-9_~.-]{{31,34}}(?![A-Za-z0-9_~-])",
+    ),
     ("azure", ("JQQJ99",), r"[A-Za-z0-9]{30,60}JQQJ99[A-Za-z0-9]{20,40}"),
     ("azure", ("AZDO",), r"[A-Za-z0-9]{60,80}AZDO[A-Za-z0-9]{4}"),
     ("twilio", ("SK",), rf"{_B}SK[0-9a-f]{{32}}(?![0-9A-Za-z])"),
@@ -99,7 +108,7 @@ _FORMATS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("vault", ("hv",), rf"{_B}hv[bsr]\.{_WORD}{{24,}}"),
     ("terraform", (".atlasv1.",), rf"[A-Za-z0-9]{{10,20}}\.atlasv1\.{_WORD}{{40,}}"),
     ("grafana", ("gl",), rf"{_B}gl(?:c|sa)_[A-Za-z0-9+/_]{{32,}}={{0,2}}"),
-    ("atlassian", ("ATATT3", "ATCTT3"), rf"AT[AC]TT3[A-Za-z0-9_=-]{{40,}}"),
+    ("atlassian", ("ATATT3", "ATCTT3"), r"AT[AC]TT3[A-Za-z0-9_=-]{40,}"),
     ("postman", ("PMAK-",), r"PMAK-[0-9a-f-]{40,}"),
     ("linear", ("lin_",), r"lin_(?:api|oauth)_[A-Za-z0-9]{30,}"),
     ("notion", ("ntn_",), rf"{_B}ntn_[A-Za-z0-9]{{40,}}"),
@@ -111,7 +120,7 @@ _FORMATS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("sentry", ("sntry",), r"sntry[su]_[A-Za-z0-9+/=_]{40,}"),
     ("square", ("sq0",), rf"sq0(?:atp|csp|idp)-{_WORD}{{22,}}"),
     ("rubygems", ("rubygems_",), r"rubygems_[0-9a-f]{40,}"),
-    ("telegram", (":AA",), rf"(?<![0-9A-Za-z])[0-9]{{8,10}}:AA{_WORD}{{33}}(?!{_WORD})"),
+    ("telegram", (":AA",), rf"{_B}[0-9]{{8,10}}:AA{_WORD}{{33}}(?!{_WORD})"),
     ("planetscale", ("pscale_",), r"pscale_(?:tkn|pw|oauth)_[A-Za-z0-9_.-]{30,}"),
     ("supabase", ("sbp_", "sb_secret_"), rf"(?:sbp_[0-9a-f]{{40}}|sb_secret_{_WORD}{{20,}})"),
     ("age", ("AGE-SECRET-KEY-1",), r"AGE-SECRET-KEY-1[A-Z0-9]{50,}"),
@@ -129,8 +138,9 @@ _FORMATS: tuple[tuple[str, tuple[str, ...], str], ...] = (
 )
 
 
-_STORAGE_KEY = re.compile(r"==(?![A-Za-z0-9+/= ])")
-_STORAGE_KEY_BODY = re.compile(r"(?:^|[^A-Za-z0-9+/=-])[A-Za-z0-9+/]{86}\Z")
+_STORAGE_KEY_CHARS = 86
+_STORAGE_KEY_END = re.compile(r"==(?![A-Za-z0-9+/=])")
+_STORAGE_KEY_BODY = re.compile(rf"(?<![+/-])[A-Za-z0-9+/]{{{_STORAGE_KEY_CHARS}}}")
 _START = re.compile(START)
 
 
@@ -159,9 +169,11 @@ def _redact_storage_keys(text: str) -> str:
     if "==" not in text:
         return text
     pieces, done = [], 0
-    for end in _STORAGE_KEY.finditer(text):
-        start = end.start() - 86
-        if start >= done and _STORAGE_KEY_BODY.match(text[max(0, start - 1) : end.start()]):
+    for end in _STORAGE_KEY_END.finditer(text):
+        start = end.start() - _STORAGE_KEY_CHARS
+        if start < done or not _STORAGE_KEY_BODY.match(text, start, end.start()):
+            continue
+        if _START.match(text, start):
             pieces += (text[done:start], REDACTED)
             done = end.end()
     return "".join((*pieces, text[done:])) if pieces else text

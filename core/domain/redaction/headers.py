@@ -60,7 +60,9 @@ def _replace_pair(found: re.Match[str]) -> str:
     except binascii.Error:
         return found[0]
     user, colon, _ = decoded.partition(b":")
-    return found["lead"] + REDACTED if colon and user.isascii() and _is_printable(user) else found[0]
+    return (
+        found["lead"] + REDACTED if colon and user.isascii() and _is_printable(user) else found[0]
+    )
 
 
 def _is_printable(text: bytes) -> bool:

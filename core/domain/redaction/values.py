@@ -106,9 +106,7 @@ def _is_secret_without_digit(value: str, *, is_password: bool, style: Style) -> 
     return bool(re.search(r"[A-Za-z][!@#$^&*+?~][A-Za-z]", value)) and "=" not in value
 
 
-def _is_secret_with_digit(
-    value: str, words: list[str], *, is_password: bool, style: Style
-) -> bool:
+def _is_secret_with_digit(value: str, words: list[str], *, is_password: bool, style: Style) -> bool:
     is_identifier = _IDENTIFIER.match(value) is not None
     if len(value) < (6 if is_password else 8):
         return False
@@ -122,6 +120,8 @@ def _is_secret_with_digit(
 def _looks_random(value: str) -> bool:
     """Whether digits and letters of both cases alternate as they do in no name."""
     run = max(re.split(r"[^A-Za-z0-9+/_-]", value), key=len)
-    kinds = ["d" if c.isdigit() else "u" if c.isupper() else "l" if c.islower() else "s" for c in run]
+    kinds = [
+        "d" if c.isdigit() else "u" if c.isupper() else "l" if c.islower() else "s" for c in run
+    ]
     changes = sum(1 for one, other in zip(kinds, kinds[1:], strict=False) if one != other)
     return len(run) >= 8 and changes * 4 >= len(run) and any(kind == "d" for kind in kinds)

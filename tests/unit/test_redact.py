@@ -87,7 +87,9 @@ def test_a_known_secret_is_redacted_in_each_form(part: str, text: str) -> None:
     assert REDACTED in redact(text, secrets=secrets), part
 
 
-@pytest.mark.parametrize("secret", ["", "a", "1234567", "postgres", "signalbox", "aaaaaaaaaa", "   a    "])
+@pytest.mark.parametrize(
+    "secret", ["", "a", "1234567", "postgres", "signalbox", "aaaaaaaaaa", "   a    "]
+)
 def test_a_short_or_trivial_secret_does_not_blank_the_text(secret: str) -> None:
     text = "signalbox asked postgres 1234567 times: a aaaaaaaaaa and   a    more"
 
@@ -141,7 +143,14 @@ def test_a_pgp_key_is_redacted_with_its_headers_and_checksum() -> None:
     edge = "-" * 5
     kind = "PGP PRIVATE KEY BLOCK"
     body = Credentials().key_lines()
-    block = [f"{edge}BEGIN {kind}{edge}", "Version: GnuPG v2", "", *body, "=aB3d", f"{edge}END {kind}{edge}"]
+    block = [
+        f"{edge}BEGIN {kind}{edge}",
+        "Version: GnuPG v2",
+        "",
+        *body,
+        "=aB3d",
+        f"{edge}END {kind}{edge}",
+    ]
 
     assert redact("\n".join(["a", *block, "b"])) == f"a\n{REDACTED}\nb"
 
@@ -149,7 +158,9 @@ def test_a_pgp_key_is_redacted_with_its_headers_and_checksum() -> None:
 PIECES = st.lists(
     st.one_of(
         st.text(max_size=12),
-        st.sampled_from([*PATHOLOGICAL, "hunter22", TOKEN, "@host/", "'", "`", ">", "</", "value:"]),
+        st.sampled_from(
+            [*PATHOLOGICAL, "hunter22", TOKEN, "@host/", "'", "`", ">", "</", "value:"]
+        ),
     ),
     max_size=12,
 ).map("".join)

@@ -15,7 +15,13 @@ from core.domain.redact import RULES, redact
 MIN_LINES = 200_000
 # Credentials that were put into sources to be seen: examples of an address with a password, and
 # the token of a manual.  Redacting them is right; they are counted apart.
-REVIEWED = ("scott:tiger@", "user:pass@", "user:password@", "username:password@", "eyJhbGciOiJIUzI1Ni")
+REVIEWED = (
+    "scott:tiger@",
+    "user:pass@",
+    "user:password@",
+    "username:password@",
+    "eyJhbGciOiJIUzI1Ni",
+)
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ _QUOTED = {
     "`": re.compile(r"[^`\n]{0,512}"),
 }
 _ESCAPED_QUOTED = re.compile(r"[^\"'`\\\n]{0,512}")
-_RUN = re.compile(r"[^\s\"'`<>,;&]{1,512}")
+_RUN = re.compile(r"[^\s\"'`<>,;&=]{1,512}+={0,3}")
 _LINE_REST = re.compile(r"[^\s\"'`]{1,512}(?=[ \t]*(?:\r?\n|\r|\Z|[ \t]#))")
 _NAME_CHARS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-"
 _LINE_LEAD = re.compile(

@@ -26,8 +26,10 @@ _PLACEHOLDER = re.compile(
     r"(?:[$<{\[(*#%!]|@\{|\\?\.\.|process\.env|os\.|env[.(\[]|secretref|vault[:/]|arn:|op://"
     r"|(?:your|insert|enter|replace|change|todo|put|fill|paste)[-_ .]?"
     r"(?:me\b|your|my|the|this|here|with|in|own|new|api|secret|token|password|key|[-_ ]))"
-    r"|.*(?:\$\{|\{\{|\$\(|<%|%\(|%s|#\{|…|\.\.\.|\[redacted|<redacted|xxxxx|\*\*\*)",
     re.IGNORECASE,
+)
+_MARKER = re.compile(
+    r"\$[{(]|\{\{|<%|%\(|%s|#\{|…|\.\.\.|\[redacted|<redacted|x{5}|X{5}|\*{3}"
 )
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*\Z")
@@ -70,6 +72,8 @@ def is_secret(value: str, *, is_password: bool, style: Style) -> bool:
         is_password: Whether its name is one of a password, which a person may have chosen.
     """
     if len(value) < 4 or len(set(value)) < 3 or _PLACEHOLDER.match(value):
+        return False
+    if _MARKER.search(value):
         return False
     if " " in value or "\t" in value or not value.isprintable():
         return False

@@ -27,7 +27,7 @@ class Credentials:
         self._random = random.Random(seed)
 
     def text(self, length: int, kind: str = "alnum") -> str:
-        """Random characters, always with a digit and beginning and ending with a letter or digit."""
+        """Random characters with a digit, of which the outer ones are letters or digits."""
         alphabet = _ALPHABETS[kind]
         made = self._random.choices(alphabet, k=length)
         made[0] = self._random.choice([c for c in alphabet if c.isalnum()])
@@ -138,11 +138,11 @@ class Credentials:
             "amqp": (f"amqps://guest:{odd}@rabbit:5671/vhost", odd),
             "slack webhook": (f"https://{hooks}/services/{path}", path),
             "slack workflow": (f"https://{hooks}/workflows/{path}", path),
-            "slack trigger": (f"https://{hooks}/triggers/E{t(10, 'upper')}/{t(13, 'digits')}/{t(32, 'hex')}", "/E"),
-            "slack response": (f"https://{hooks}/commands/T{t(10, 'upper')}/{t(13, 'digits')}/{t(24)}", "/T"),
-            "discord webhook": (f"https://discord.com/api/webhooks/{t(18, 'digits')}/{plain * 4}", plain),
+            "slack trigger": (f"https://{hooks}/triggers/E{t(10, 'upper')}/{t(13, 'digits')}/{t(32, 'hex')}", "/E"),  # noqa: E501
+            "slack response": (f"https://{hooks}/commands/T{t(10, 'upper')}/{t(13, 'digits')}/{t(24)}", "/T"),  # noqa: E501
+            "discord webhook": (f"https://discord.com/api/webhooks/{t(18, 'digits')}/{plain * 4}", plain),  # noqa: E501
             "azure sas": (
-                f"https://acme.blob.core.windows.net/c/f?sv=2022-11-02&se=2026-01-01&sig={signature}",
+                f"https://acme.blob.core.windows.net/c/f?sv=2022-11-02&se=2026-01-01&sig={signature}",  # noqa: E501
                 signature,
             ),
             "query": (f"https://api.example.com/v1/items?access_token={plain}&page=2", plain),
@@ -181,12 +181,12 @@ class Credentials:
             "xml": (f"<server><password>{odd}</password></server>", odd),
             "npmrc": (f"//registry.npmjs.org/:_authToken={t(36)}", ""),
             "npmrc legacy": (f"_auth={pair}", pair),
-            "connection string": (f"Server=tcp:db;Database=app;User ID=ada;Password={odd};Encrypt=True", odd),
+            "connection string": (f"Server=tcp:db;Database=app;User ID=ada;Password={odd};Encrypt=True", odd),  # noqa: E501
             "storage string": (
-                f"DefaultEndpointsProtocol=https;AccountName=acme;AccountKey={azure};EndpointSuffix=x",
+                f"DefaultEndpointsProtocol=https;AccountName=acme;AccountKey={azure};EndpointSuffix=x",  # noqa: E501
                 azure,
             ),
-            "service bus": (f"Endpoint=sb://x/;SharedAccessKeyName=Root;SharedAccessKey={t(43, 'base64')}=", ""),
+            "service bus": (f"Endpoint=sb://x/;SharedAccessKeyName=Root;SharedAccessKey={t(43, 'base64')}=", ""),  # noqa: E501
             "libpq": (f"host=db user=ada password={odd} dbname=app", odd),
             "form": (f"username=ada&password={odd}&remember=1", odd),
             "ruby": (f"  :password => '{odd}',", odd),
@@ -202,5 +202,5 @@ class Credentials:
             "twilio": (f"TWILIO_AUTH_TOKEN={t(32, 'hex')}", ""),
             "log": (f"2026-01-01 10:00:00 INFO login user=ada password={word} ok", word),
             "google file": (f'"private_key_id": "{t(40, "hex")}",', ""),
-            "heroku": (f"HEROKU_API_KEY={t(8, 'hex')}-{t(4, 'hex')}-{t(4, 'hex')}-{t(12, 'hex')}", ""),
+            "heroku": (f"HEROKU_API_KEY={t(8, 'hex')}-{t(4, 'hex')}-{t(4, 'hex')}-{t(12, 'hex')}", ""),  # noqa: E501
         }  # fmt: skip

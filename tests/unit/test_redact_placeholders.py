@@ -139,6 +139,6 @@ def test_fewer_than_one_line_of_code_in_ten_thousand_is_redacted() -> None:
                     alarms.append(f"{rule.name}: {path.name}: {line.strip()[:120]}")
 
     report = f"{sum(hits.values())} of {total} lines ({dict(hits)}), {reviewed} examples besides"
-    print(report, *alarms, sep="\n")
+    print(report, *alarms, sep="\n")  # noqa: T201 - the figure, with `pytest -rP`
     assert total >= MIN_LINES
     assert sum(hits.values()) * 10_000 < total, report

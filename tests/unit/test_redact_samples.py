@@ -33,7 +33,7 @@ SURROUNDINGS: Mapping[str, Callable[[str], str]] = {
     "a diff": "+    key = {}".format,
     "a numbered line": "    12\t{}".format,
     "a search result": "config/app.env:12:{}".format,
-    "an encoded query": lambda secret: "https://x.example/?next=a%3D" + quote(secret, safe="-_.~/+=:%"),
+    "an encoded query": lambda secret: "https://x.example/?next=a%3D" + quote(secret, safe="-_.~/+=:%"),  # noqa: E501
 }  # fmt: skip
 
 

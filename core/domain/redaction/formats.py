@@ -28,24 +28,30 @@ _FORMATS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     (
         "openai",
         ("sk-",),
-        rf"{_B}sk-(?:[a-z]{{2,9}}-(?=(?:[a-zA-Z_-]{{0,40}}[0-9]){{2}}){_WORD}{{20,}}"
-        r"|(?=[A-Za-z]{0,40}[0-9])[A-Za-z0-9]{16,})",
+        (
+            rf"{_B}sk-(?:[a-z]{{2,9}}-(?=(?:[a-zA-Z_-]{{0,40}}[0-9]){{2}}){_WORD}{{20,}}"
+            r"|(?=[A-Za-z]{0,40}[0-9])[A-Za-z0-9]{16,})"
+        ),
     ),
     ("github", ("gh",), rf"{_B}gh[oprsu]_[A-Za-z0-9][A-Za-z0-9_.-]{{18,}}[A-Za-z0-9]"),
     ("github", ("github_pat_",), r"github_pat_[A-Za-z0-9_]{20,}"),
     (
         "gitlab",
         ("gl",),
-        rf"{_B}gl(?:pat|dt|ft|soat|rt|rtr|cbt|ptt|agent|oas|imt|ffct|wt)-(?=[A-Za-z_-]{{0,40}}[0-9])"
-        r"[A-Za-z0-9_-]{16,}(?:\.[0-9a-z]{2,9}){0,2}",
+        (
+            rf"{_B}gl(?:pat|dt|ft|soat|rt|rtr|cbt|ptt|agent|oas|imt|ffct|wt)-(?=[A-Za-z_-]{{0,40}}[0-9])"
+            r"[A-Za-z0-9_-]{16,}(?:\.[0-9a-z]{2,9}){0,2}"
+        ),
     ),
     ("gitlab", ("GR1348941",), rf"GR1348941{_WORD}{{16,}}"),
     # With the secret behind it, as in the CSV file that the console offers.
     (
         "aws",
         ("AKIA", "ASIA", "ABIA", "ACCA"),
-        rf"{_B}A(?:KIA|SIA|BIA|CCA)[0-9A-Z]{{16}}(?![0-9A-Za-z])"
-        r"(?:[ \t]{0,4}[,:;|/][ \t]{0,4}[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=]))?",
+        (
+            rf"{_B}A(?:KIA|SIA|BIA|CCA)[0-9A-Z]{{16}}(?![0-9A-Za-z])"
+            r"(?:[ \t]{0,4}[,:;|/][ \t]{0,4}[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=]))?"
+        ),
     ),
     ("aws", ("ABSK",), rf"{_B}ABSK[A-Za-z0-9+/]{{100,}}={{0,2}}"),
     ("google", ("AIza",), rf"{_B}AIza{_WORD}{{30,}}"),
@@ -82,14 +88,18 @@ _FORMATS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     (
         "jwt",
         ("eyJ",),
-        rf"eyJ{_WORD}{{10,2000}}+\.(?:eyJ{_WORD}{{8,}}+(?:\.{_WORD}*+)?|{_WORD}{{10,}}+\.{_WORD}{{10,}})"
-        rf"(?:\.{_WORD}{{10,}}+){{0,2}}",
+        (
+            rf"eyJ{_WORD}{{10,2000}}+\.(?:eyJ{_WORD}{{8,}}+(?:\.{_WORD}*+)?|{_WORD}{{10,}}+\.{_WORD}{{10,}})"
+            rf"(?:\.{_WORD}{{10,}}+){{0,2}}"
+        ),
     ),
     (
         "webhook",
         ("hooks.slack",),
-        rf"(?<=hooks\.slack)(?P<keep>(?:-gov)?\.com{_SLASH}[a-z]{{4,20}}{_SLASH})"
-        rf"(?![A-Z0-9]*/[A-Z0-9]*/X{{8}})(?:[A-Za-z0-9_+-]|{_SLASH}){{20,}}",
+        (
+            rf"(?<=hooks\.slack)(?P<keep>(?:-gov)?\.com{_SLASH}[a-z]{{4,20}}{_SLASH})"
+            rf"(?![A-Z0-9]*/[A-Z0-9]*/X{{8}})(?:[A-Za-z0-9_+-]|{_SLASH}){{20,}}"
+        ),
     ),
     (
         "webhook",

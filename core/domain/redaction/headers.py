@@ -14,7 +14,8 @@ _BEARER = re.compile(
 )
 _AUTHORIZATION = re.compile(
     r"\b(?P<lead>authorization(?:\\?[\"'])?[ \t]{0,3}(?:[:=,]|%3A|=>)(?:[ \t]|%20|\\?[\"']){0,4}"
-    r"(?:(?:bearer|token|basic|apikey|api-key|negotiate|splunk|genie ?key|key)(?:[ \t]{1,4}|%20|\+))?)"
+    r"(?:(?:bearer|token|basic|apikey|api-key|negotiate|splunk|genie ?key|key)"
+    r"(?:[ \t]{1,4}|%20|\+))?)"
     r"(?P<value>[A-Za-z0-9._~+/=%:-]{6,}+)",
     re.IGNORECASE,
 )

@@ -25,12 +25,10 @@ class Style(Enum):
 _PLACEHOLDER = re.compile(
     r"(?:[$<{\[(*#%!]|@\{|\\?\.\.|process\.env|os\.|env[.(\[]|secretref|vault[:/]|arn:|op://"
     r"|(?:your|insert|enter|replace|change|todo|put|fill|paste)[-_ .]?"
-    r"(?:me\b|your|my|the|this|here|with|in|own|new|api|secret|token|password|key|[-_ ]))"
+    r"(?:me\b|your|my|the|this|here|with|in|own|new|api|secret|token|password|key|[-_ ]))",
     re.IGNORECASE,
 )
-_MARKER = re.compile(
-    r"\$[{(]|\{\{|<%|%\(|%s|#\{|…|\.\.\.|\[redacted|<redacted|x{5}|X{5}|\*{3}"
-)
+_MARKER = re.compile(r"\$[{(]|\{\{|<%|%\(|%s|#\{|…|\.\.\.|\[redacted|<redacted|x{5}|X{5}|\*{3}")
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*\Z")
 _WORDS_ONLY = re.compile(r"[A-Za-z]+(?:[-_. /:][A-Za-z]+)*\Z")
@@ -41,8 +39,8 @@ _CODE = re.compile(r"[(){}\[\]|]|::|->|==|\w\.\w+\.\w|\\[nrt]")
 _PROGRAM_WORDS = frozenset(
     """
     a access account actual add admin algorithm all allow an any api app application apply arg args
-    argument array as ascii async attempt attr auth authentication authorization aws azure bad bar base
-    baz bearer bin bool bot bytes bytearray call callback cert change char check client cls code
+    argument array as ascii async attempt attr auth authentication authorization aws azure bad bar
+    base baz bearer bin bool bot bytes bytearray call callback cert change char check client cls code
     config confirm conn content context cookie count cred credential credentials csrf current custom
     data db debug decode default delete demo description dict disabled dummy empty enabled encode
     encoded encrypted end enter env environ environment error example expected expired fake false

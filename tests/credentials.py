@@ -142,7 +142,7 @@ class Credentials:
             "slack response": (f"https://{hooks}/commands/T{t(10, 'upper')}/{t(13, 'digits')}/{t(24)}", "/T"),  # noqa: E501
             "discord webhook": (f"https://discord.com/api/webhooks/{t(18, 'digits')}/{plain * 4}", plain),  # noqa: E501
             "azure sas": (
-                f"https://acme.blob.core.windows.net/c/f?sv=2022-11-02&se=2026-01-01&sig={signature}",  # noqa: E501
+                f"https://acme.blob.core.windows.net/c/f?sv=2022-11-02&se=2026-01-01&sig={signature}",
                 signature,
             ),
             "query": (f"https://api.example.com/v1/items?access_token={plain}&page=2", plain),
@@ -183,7 +183,7 @@ class Credentials:
             "npmrc legacy": (f"_auth={pair}", pair),
             "connection string": (f"Server=tcp:db;Database=app;User ID=ada;Password={odd};Encrypt=True", odd),  # noqa: E501
             "storage string": (
-                f"DefaultEndpointsProtocol=https;AccountName=acme;AccountKey={azure};EndpointSuffix=x",  # noqa: E501
+                f"DefaultEndpointsProtocol=https;AccountName=acme;AccountKey={azure};EndpointSuffix=x",
                 azure,
             ),
             "service bus": (f"Endpoint=sb://x/;SharedAccessKeyName=Root;SharedAccessKey={t(43, 'base64')}=", ""),  # noqa: E501

@@ -7,6 +7,7 @@ with digits or signs in it.
 
 import re
 from enum import Enum
+from itertools import pairwise
 
 
 class Style(Enum):
@@ -39,8 +40,8 @@ _CODE = re.compile(r"[(){}\[\]|]|::|->|==|\w\.\w+\.\w|\\[nrt]")
 _PROGRAM_WORDS = frozenset(
     """
     a access account actual add admin algorithm all allow an any api app application apply arg args
-    argument array as ascii async attempt attr auth authentication authorization aws azure bad bar
-    base baz bearer bin bool bot bytes bytearray call callback cert change char check client cls code
+    argument array as ascii async attempt attr auth authentication authorization aws azure bad
+    bar base baz bearer bin bool bot bytes bytearray call callback cert change char check client cls code
     config confirm conn content context cookie count cred credential credentials csrf current custom
     data db debug decode default delete demo description dict disabled dummy empty enabled encode
     encoded encrypted end enter env environ environment error example expected expired fake false
@@ -67,6 +68,8 @@ def is_secret(value: str, *, is_password: bool, style: Style) -> bool:
     """Whether a value is a secret, as far as can be told.
 
     Args:
+        value: What is assigned, without quotes.
+        style: How it is written.
         is_password: Whether its name is one of a password, which a person may have chosen.
     """
     if len(value) < 4 or len(set(value)) < 3 or _PLACEHOLDER.match(value):
@@ -89,7 +92,7 @@ def is_secret(value: str, *, is_password: bool, style: Style) -> bool:
         return _are_secret_words(value, is_password=is_password, style=style)
     if not any(char.isdigit() for char in value):
         return _is_secret_without_digit(value, is_password=is_password, style=style)
-    return _is_secret_with_digit(value, words, is_password=is_password, style=style)
+    return _is_secret_with_digit(value, is_password=is_password, style=style)
 
 
 def _are_secret_words(value: str, *, is_password: bool, style: Style) -> bool:
@@ -108,7 +111,7 @@ def _is_secret_without_digit(value: str, *, is_password: bool, style: Style) -> 
     return bool(re.search(r"[A-Za-z][!@#$^&*+?~][A-Za-z]", value)) and "=" not in value
 
 
-def _is_secret_with_digit(value: str, words: list[str], *, is_password: bool, style: Style) -> bool:
+def _is_secret_with_digit(value: str, *, is_password: bool, style: Style) -> bool:
     is_identifier = _IDENTIFIER.match(value) is not None
     if len(value) < (6 if is_password else 8):
         return False
@@ -125,5 +128,5 @@ def _looks_random(value: str) -> bool:
     kinds = [
         "d" if c.isdigit() else "u" if c.isupper() else "l" if c.islower() else "s" for c in run
     ]
-    changes = sum(1 for one, other in zip(kinds, kinds[1:], strict=False) if one != other)
+    changes = sum(1 for one, other in pairwise(kinds) if one != other)
     return len(run) >= 8 and changes * 4 >= len(run) and any(kind == "d" for kind in kinds)

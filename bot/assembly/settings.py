@@ -15,6 +15,7 @@ import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from bot.assembly.own_secrets import secrets_in_address, secrets_in_environment, secrets_in_value
 from core.agent.critical import DEFAULT_PATTERNS, MAX_WAIT, CriticalRules, compile_patterns
 from core.domain.actor import Role
 from core.domain.errors import OpsError
@@ -317,13 +318,18 @@ class Config(_Table):
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """All settings of a process."""
+    """All settings of a process.
+
+    Attributes:
+        inherited_secrets: Of variables that are not Signalbox's, for example `GITHUB_TOKEN`.
+    """
 
     database: DatabaseSettings
     slack: SlackSettings
     agent: AgentSettings
     node: NodeSettings
     config: Config
+    inherited_secrets: tuple[SecretStr, ...] = ()
 
     @property
     def agent_environment(self) -> Mapping[str, str]:
@@ -331,6 +337,24 @@ class Settings:
         retries = self.config.agent.api_retries
         limits = {} if retries is None else {"CLAUDE_CODE_MAX_RETRIES": str(retries)}
         return {**self.agent.credentials, **limits}
+
+    @property
+    def secrets(self) -> tuple[SecretStr, ...]:
+        """Every secret of this process, which must appear in no log line and no event.
+
+        The address of a database, a proxy or a model counts if it holds a password, and so does
+        the password alone.
+        """
+        values = [
+            *secrets_in_address(self.agent.base_url or ""),
+            *secrets_in_address(self.slack.api_url),
+            *(value.get_secret_value() for value in self.inherited_secrets),
+        ]
+        for group in (self.database, self.slack, self.agent):
+            for _, value in group:
+                if isinstance(value, SecretStr):
+                    values += secrets_in_value(value.get_secret_value())
+        return tuple(SecretStr(value) for value in dict.fromkeys(values))
 
     @property
     def slots(self) -> int:
@@ -382,6 +406,7 @@ def load_settings(**overrides: Any) -> Settings:
             agent=AgentSettings(**_overrides_for(AgentSettings, overrides)),
             node=node,
             config=_read_config(node),
+            inherited_secrets=tuple(map(SecretStr, secrets_in_environment(os.environ))),
         )
     except ValidationError as error:
         raise _first_problem(error) from error

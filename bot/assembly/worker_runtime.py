@@ -79,6 +79,7 @@ async def new_worker_runtime(
         agents=AgentEnvironment(
             home=home,
             credentials=backend.settings.agent_environment,
+            secrets=tuple(one.get_secret_value() for one in backend.settings.secrets),
             installation_id=installation_id,
             critical=backend.settings.config.critical.rules,
             isolation=isolation,

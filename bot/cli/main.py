@@ -129,19 +129,9 @@ def _settings(level: str = "info") -> Settings:
     except OpsError as error:
         _fail(error)
     remove_secrets_from_environment()
-    set_up_logging(settings.node.log, level=level, secrets=_secrets(settings))
+    secrets = [secret.get_secret_value() for secret in settings.secrets]
+    set_up_logging(settings.node.log, level=level, secrets=secrets)
     return settings
-
-
-def _secrets(settings: Settings) -> tuple[str, ...]:
-    configured = (
-        settings.slack.bot_token,
-        settings.slack.app_token,
-        settings.slack.signing_secret,
-        settings.agent.api_key,
-        settings.agent.oauth_token,
-    )
-    return tuple(secret.get_secret_value() for secret in configured if secret is not None)
 
 
 def _run(work: Coroutine[Any, Any, Any]) -> Any:

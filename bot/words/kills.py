@@ -52,8 +52,7 @@ PROOF_WORDS: Mapping[ProofMethod, str] = MappingProxyType(
             f"(by: {ProofMethod.KERNEL_NAMESPACE})."
         ),
         ProofMethod.PROCESS_SCAN: (
-            "the last check found no live process of this run "
-            f"(by: {ProofMethod.PROCESS_SCAN})."
+            f"the last check found no live process of this run (by: {ProofMethod.PROCESS_SCAN})."
         ),
     }
 )

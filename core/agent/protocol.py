@@ -33,6 +33,8 @@ class Launch:
             each attempt, so that cost and settings of one never leak into the next.
         credentials: `ANTHROPIC_API_KEY`, `ANTHROPIC_BASE_URL`, `CLAUDE_CODE_OAUTH_TOKEN`, as far
             as set.  The agent gets no other variable of Anthropic's.
+        secrets: Texts to redact from everything that the agent says and does, besides its own
+            credentials: the worker's.  The agent does not get them.
         plan: The task list as the session's earlier runs left it.
         installation_id: The installation that owns the process.  `sweep_orphans` of another
             installation on the same machine does not touch it.
@@ -53,6 +55,7 @@ class Launch:
     cwd: Path
     state_dir: Path
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
     plan: tuple[PlanItem, ...] = ()
     installation_id: str = ""
     program: Path | None = None

@@ -95,9 +95,9 @@ class _Session:
         self.tree = ProcessTree(launch.run_id, attempt=launch.attempt)
         self.has_ended = False
         self._launch = launch
-        self._secrets = tuple(
-            value for name, value in launch.credentials.items() if not name.endswith("_URL")
-        )
+        credentials = launch.credentials.items()
+        own = (value for name, value in credentials if not name.endswith("_URL"))
+        self._secrets = (*own, *launch.secrets)
         self._stderr: deque[str] = deque(maxlen=_MAX_STDERR_LINES)
         self._pending_usage: deque[TurnUsage] = deque()
         self._transcript_buffer = TranscriptBuffer(transcripts, on_entry=self._on_entry)

@@ -24,7 +24,7 @@ from claude_agent_sdk import (
 )
 
 from core.agent.plan import Plan
-from core.domain.redact import redact
+from core.domain.redact import redact, redact_field
 from core.domain.runs.event import (
     AgentEvent,
     AgentResult,
@@ -189,17 +189,22 @@ class Translator:
     def _clean(self, text: str, *, max_chars: int | None = None) -> str:
         if max_chars is None or len(text) <= max_chars:
             return redact(text, secrets=self._secrets)
-        clipped = redact(text[: max_chars + _REDACTION_MARGIN], secrets=self._secrets)[:max_chars]
-        return f"{clipped}\n… ({len(text) - max_chars} more characters)"
+        clipped = redact(text[: max_chars + _REDACTION_MARGIN], secrets=self._secrets)
+        if len(clipped) < max_chars:
+            # So much was redacted that the cut shows, and it may be in the middle of a secret.
+            clipped = clipped[: max(clipped.rfind(" "), clipped.rfind("\n"), 0)]
+        return f"{clipped[:max_chars]}\n… ({len(text) - max_chars} more characters)"
 
-    def _clip_values(self, value: Any, *, depth: int = 0) -> Any:
+    def _clip_values(self, value: Any, *, name: str = "", depth: int = 0) -> Any:
         if isinstance(value, str):
-            return self._clean(value, max_chars=_MAX_INPUT_CHARS)
+            shown = redact_field(name, value, secrets=self._secrets) if len(value) < 500 else value
+            return self._clean(shown, max_chars=_MAX_INPUT_CHARS)
         if depth > 6:
             return "…"
         if isinstance(value, Mapping):
             return {
-                str(key): self._clip_values(item, depth=depth + 1) for key, item in value.items()
+                self._clean(str(key)): self._clip_values(item, name=str(key), depth=depth + 1)
+                for key, item in value.items()
             }
         if isinstance(value, list):
             return [self._clip_values(item, depth=depth + 1) for item in value]

@@ -3,42 +3,58 @@
 import re
 from collections.abc import Iterable
 
-REDACTED = "[redacted]"
+from core.domain.redaction.addresses import ADDRESS_RULES
+from core.domain.redaction.assignments import ASSIGNMENT_RULES, is_secret_field
+from core.domain.redaction.formats import FORMAT_RULES
+from core.domain.redaction.headers import HEADER_RULES
+from core.domain.redaction.key_blocks import KEY_RULES
+from core.domain.redaction.known import forms_of
+from core.domain.redaction.rule import REDACTED, Rule
 
-# Every pattern needs only linear time, since texts can be anything and the event loop waits.
-_PATTERNS = tuple(
-    re.compile(pattern)
-    for pattern in (
-        r"xox[abeoprs]-[A-Za-z0-9-]{8,}",  # Slack tokens
-        r"xapp-[A-Za-z0-9-]{8,}",
-        r"xoxe\.xox[bp]-[A-Za-z0-9-]{8,}",
-        r"sk-[A-Za-z0-9_-]{16,}",  # Anthropic and OpenAI keys
-        r"gh[pousr]_[A-Za-z0-9]{20,}",  # GitHub tokens
-        r"github_pat_[A-Za-z0-9_]{20,}",
-        r"glpat-[A-Za-z0-9_-]{16,}",
-        r"(?:AKIA|ASIA)[0-9A-Z]{16}",  # AWS key ids
-        r"AIza[0-9A-Za-z_-]{30,}",
-        r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
-        # JSON web tokens.
-        r"eyJ[A-Za-z0-9_-]{10,1000}+\.[A-Za-z0-9_-]{10,}+\.[A-Za-z0-9_-]{10,}",
-    )
+__all__ = ["REDACTED", "RULES", "redact", "redact_field"]
+
+RULES: tuple[Rule, ...] = (
+    *KEY_RULES,
+    *FORMAT_RULES,
+    *ADDRESS_RULES,
+    *HEADER_RULES,
+    *ASSIGNMENT_RULES,
 )
-_BEARER = re.compile(r"(?i)\b(bearer|token)\s+[A-Za-z0-9._~+/-]{16,}=*")
-# Matches from the start of a word only: attempts at every letter would take quadratic time.
-_URL_USER = re.compile(r"(?i)(?<![a-z0-9+.-])([a-z0-9+.-]++://)[^/\s@]+@")
+# A replacement can uncover the next secret, for example at the end of a text that was too long.
+_MAX_PASSES = 4
+# The codes of colours, which can stand in the middle of a token: `grep --color` puts them there.
+_COLOUR = re.compile(r"\x1b\[[0-9;]{0,20}[A-Za-z]")
 
 
 def redact(text: str, *, secrets: Iterable[str] = ()) -> str:
     """Replace what looks like a credential, and each of `secrets`, by `[redacted]`.
 
-    It finds the token formats of services that agents use, private keys, bearer headers, and user
-    information in URLs.  It cannot find every secret.  Of `secrets`, texts shorter than 6
-    characters are ignored, since they would match ordinary words.
+    It finds the token formats of services that agents use, private keys, credentials in headers
+    and addresses, and the values of what is called a password, a secret or a token.  It cannot
+    find every secret.  Of `secrets`, texts shorter than 8 characters are ignored, since they
+    would match ordinary words; each is also found in JSON, in a URL's encoding and in Base64.
     """
-    for secret in secrets:
-        if len(secret) >= 6:
-            text = text.replace(secret, REDACTED)
-    for pattern in _PATTERNS:
-        text = pattern.sub(REDACTED, text)
-    text = _BEARER.sub(rf"\1 {REDACTED}", text)
-    return _URL_USER.sub(rf"\1{REDACTED}@", text)
+    forms = forms_of(tuple(secrets))
+    for _ in range(_MAX_PASSES):
+        before = text
+        if "\x1b" in text:
+            plain = _COLOUR.sub("", text)
+            clean = _redact_once(plain, forms)
+            text = text if clean == plain else clean
+        text = _redact_once(text, forms)
+        if text == before:
+            break
+    return text
+
+
+def redact_field(name: str, text: str, *, secrets: Iterable[str] = ()) -> str:
+    """Redact the text of a field; as a whole if the field is called a password or a token."""
+    return REDACTED if is_secret_field(name, text) else redact(text, secrets=secrets)
+
+
+def _redact_once(text: str, forms: tuple[str, ...]) -> str:
+    for form in forms:
+        text = text.replace(form, REDACTED)
+    for rule in RULES:
+        text = rule.apply(text)
+    return text

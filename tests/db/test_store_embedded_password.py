@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import psycopg
@@ -62,7 +63,7 @@ def files_with(text: str, folder: Path) -> list[Path]:
     return [path for path in files if text.encode() in path.read_bytes()]
 
 
-async def fetch(dsn: str, question: str, **arguments: str) -> object:
+async def fetch(dsn: str, question: str, **arguments: Any) -> object:
     connection = await asyncpg.connect(dsn, timeout=10, **arguments)
     try:
         return await connection.fetchval(question)

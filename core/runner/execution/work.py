@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.agent.critical import DEFAULT_RULES, CriticalRules
@@ -40,6 +40,7 @@ class AgentEnvironment:
     Attributes:
         home: The worker's home; it contains the agents' own homes, one for each attempt.
         credentials: The agent's credentials, as environment variables; never stored.
+        secrets: The worker's secrets, to redact from everything that an agent says and does.
         installation_id: Marks the processes of this installation, to find leftovers.
         program: The agent program, if it is not the one that the SDK finds.
         critical: The tool calls that a stop lets finish.
@@ -52,6 +53,7 @@ class AgentEnvironment:
     program: Path | None = None
     critical: CriticalRules = DEFAULT_RULES
     isolation: Isolation | None = None
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,7 @@ class AgentWork:
             cwd=prepared.workspace.path,
             state_dir=state_dir_of(environment.home, run),
             credentials=environment.credentials,
+            secrets=environment.secrets,
             plan=history.plan,
             installation_id=environment.installation_id,
             program=environment.program,

@@ -19,6 +19,7 @@ from core.domain.actor import Role
 from core.domain.errors import OpsError
 from core.domain.fleet.workers import Caps
 from core.domain.kills.termination import DRAIN_LIMIT
+from core.domain.network import NetworkPolicy
 from core.domain.workflow import OnWorkerLost
 
 DEFAULT_API_URL = "https://slack.com/api/"
@@ -229,9 +230,20 @@ class WorkerTable(_Table):
 
 
 class AgentTable(_Table):
-    """`[agent]`: how often a failed model call is retried; the agent program's default is 10."""
+    """`[agent]`: what holds for every agent.
+
+    Attributes:
+        api_retries: How often a failed model call is retried; the agent program's default is 10.
+        network: What an agent may reach beside its model; a workflow may only narrow it.
+    """
 
     api_retries: int | None = Field(default=None, ge=0, le=100)
+    network: NetworkPolicy = NetworkPolicy()
+
+    @field_validator("network", mode="before")
+    @classmethod
+    def _is_policy(cls, value: object) -> NetworkPolicy:
+        return NetworkPolicy.parse(value)
 
 
 class CriticalTable(_Table):

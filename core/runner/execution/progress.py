@@ -17,6 +17,7 @@ from core.domain.runs.event import (
     ApiRetry,
     EventKind,
     EventRecord,
+    HostRefused,
     MessageConsumed,
     PlanChanged,
     PlanItem,
@@ -283,6 +284,12 @@ def _kind_and_data(event: AgentEvent) -> tuple[EventKind, dict[str, object]] | N
             return EventKind.RATE_LIMIT, {
                 "status": event.status,
                 "resets_at": event.resets_at.isoformat() if event.resets_at else None,
+            }
+        case HostRefused():
+            return EventKind.HOST_REFUSED, {
+                "host": event.host,
+                "port": event.port,
+                "address": event.address,
             }
         case MessageConsumed():
             return EventKind.MESSAGE_CONSUMED, {"uuid": event.message_uuid}

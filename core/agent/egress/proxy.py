@@ -37,7 +37,7 @@ class EgressProxy:
         run_id: Of the attempt, for the log.
         policy: What the attempt may reach.
         model: The endpoint of the model, see `routes.model_endpoint`.
-        on_refused: Told of each refused host at once, and of the counts at the end.
+        on_refused: Told of each refused host at once, and of the counts by `tell_counts`.
         resolve: Finds the addresses of listed hosts; what it returns is trusted.
         parents: The proxies through which the worker itself reaches the internet.
         max_connections: How many are served at a time.
@@ -81,6 +81,9 @@ class EgressProxy:
             listener.close()
         if tasks:
             await asyncio.wait(tasks)
+
+    def tell_counts(self) -> None:
+        """Report the final counts of refusals, once the programs of the attempt have ended."""
         self._refusals.tell_counts()
 
     def serve(self, listener: socket.socket) -> None:

@@ -48,7 +48,9 @@ async def resolve_any(host: str, port: int) -> Sequence[Address]:
     return list(dict.fromkeys((str(address[0]), port) for *_, address in found))
 
 
-async def resolve_listed(host: str, port: int) -> Sequence[Address]:
+async def resolve_listed(
+    host: str, port: int, *, lookup: Resolve = resolve_any
+) -> Sequence[Address]:
     """Resolve a host of the list; an address needs no resolution and is taken as it is.
 
     Who controls the name server of a listed name must not thereby reach this machine or its
@@ -60,16 +62,17 @@ async def resolve_listed(host: str, port: int) -> Sequence[Address]:
     """
     if is_address(host):
         return [(host, port)]
-    found = await resolve_any(host, port)
+    found = await lookup(host, port)
     if host == _THIS_MACHINE:
         return found
-    allowed = [address for address in found if not _is_forbidden(address[0])]
+    allowed = [address for address in found if not is_forbidden(address[0])]
     if found and not allowed:
         raise ForbiddenAddress(host, found[0][0])
     return allowed
 
 
-def _is_forbidden(text: str) -> bool:
+def is_forbidden(text: str) -> bool:
+    """Return whether no listed name may lead to this IP address."""
     address = ipaddress.ip_address(text)
     if isinstance(address, ipaddress.IPv6Address):
         address = _embedded_ipv4(address) or address

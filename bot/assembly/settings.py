@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from core.agent.critical import DEFAULT_PATTERNS, MAX_WAIT, CriticalRules, compile_patterns
+from core.agent.egress.upstream import ParentProxies
 from core.domain.actor import Role
 from core.domain.errors import OpsError
 from core.domain.fleet.workers import Caps
@@ -140,6 +141,31 @@ class AgentSettings(_EnvSettings):
             else None,
         }
         return {name: value for name, value in found.items() if value}
+
+
+class ProxySettings(_EnvSettings):
+    """The proxies through which this machine reaches the internet; names in either case."""
+
+    https: SecretStr | None = Field(default=None, alias="HTTPS_PROXY")
+    http: SecretStr | None = Field(default=None, alias="HTTP_PROXY")
+    exceptions: str | None = Field(default=None, alias="NO_PROXY")
+
+    @property
+    def parents(self) -> ParentProxies:
+        """The proxies to which an agent's proxy passes requests on.
+
+        Raises:
+            BadSetting: If an address is none of an HTTP proxy.  Read it only for agents that need
+                it: git and curl also accept addresses that this refuses.
+        """
+        try:
+            return ParentProxies.parse(
+                https=self.https.get_secret_value() if self.https else None,
+                http=self.http.get_secret_value() if self.http else None,
+                exceptions=self.exceptions,
+            )
+        except ValueError as error:
+            raise BadSetting("HTTPS_PROXY or HTTP_PROXY", str(error)) from None
 
 
 class NodeSettings(_EnvSettings):
@@ -312,6 +338,7 @@ class Settings:
     database: DatabaseSettings
     slack: SlackSettings
     agent: AgentSettings
+    proxy: ProxySettings
     node: NodeSettings
     config: Config
 
@@ -343,6 +370,7 @@ def load_settings(**overrides: Any) -> Settings:
             database=DatabaseSettings(**_overrides_for(DatabaseSettings, overrides)),
             slack=SlackSettings(**_overrides_for(SlackSettings, overrides)),
             agent=AgentSettings(**_overrides_for(AgentSettings, overrides)),
+            proxy=ProxySettings(**_overrides_for(ProxySettings, overrides)),
             node=node,
             config=_read_config(node),
         )

@@ -49,3 +49,28 @@ def test_an_invalid_network_stops_the_start_with_one_line(
     assert hint in refused.value.user_message
     assert refused.value.user_message.startswith("signalbox.toml, agent.network")
     assert "\n" not in refused.value.user_message
+
+
+def test_the_machine_s_own_proxies_are_passed_on(tmp_path: Path) -> None:
+    settings = load_settings(
+        SIGNALBOX_HOME=tmp_path,
+        HTTPS_PROXY="http://proxy.example.com:3128",
+        NO_PROXY="internal.example.com",
+    )
+
+    parents = settings.proxy.parents
+
+    assert parents.http is None
+    assert parents.for_host("api.example.com", 443, is_tunnel=True) == parents.https
+    assert parents.for_host("internal.example.com", 443, is_tunnel=True) is None
+
+
+def test_a_proxy_of_another_kind_is_refused_without_its_password(tmp_path: Path) -> None:
+    settings = load_settings(
+        SIGNALBOX_HOME=tmp_path, HTTPS_PROXY="socks5://user:secret@proxy.example.com:1080"
+    )
+
+    with pytest.raises(BadSetting, match="must be the address of a proxy") as refused:
+        _ = settings.proxy.parents
+
+    assert "secret" not in refused.value.user_message

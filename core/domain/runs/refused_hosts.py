@@ -42,8 +42,12 @@ class RefusedHosts:
     def updated(self, event: HostRefused) -> RefusedHosts:
         """Take over an event of the present attempt, whose count replaces the known one."""
         known = [one for one in self.hosts if _key(one) != _key(event)]
-        return RefusedHosts((*known, event)) if len(known) == len(self.hosts) else RefusedHosts(
-            tuple(event if _key(one) == _key(event) else one for one in self.hosts)
+        return (
+            RefusedHosts((*known, event))
+            if len(known) == len(self.hosts)
+            else RefusedHosts(
+                tuple(event if _key(one) == _key(event) else one for one in self.hosts)
+            )
         )
 
     def __add__(self, later: RefusedHosts) -> RefusedHosts:

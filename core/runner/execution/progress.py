@@ -106,6 +106,9 @@ class Progress:
                 self._attempt_refusals = self._attempt_refusals.updated(event)
             case _:
                 self._set_activity(at, None)
+        self._record(event, at)
+
+    def _record(self, event: AgentEvent, at: datetime) -> None:
         self.steps = fold_steps(self.steps, self.plan, [event], now=at)
         if isinstance(event, PlanChanged):
             self.plan = event.items

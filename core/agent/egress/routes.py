@@ -20,7 +20,7 @@ from core.agent.egress.resolve import (
 )
 from core.agent.egress.targets import Endpoint
 from core.agent.egress.upstream import NO_PARENTS, ParentProxies, ParentProxy
-from core.domain.network import NetworkPolicy
+from core.domain.network import NetworkPolicy, is_address
 
 # Of one address; a name can have several.
 CONNECT_SECONDS = 10
@@ -106,6 +106,8 @@ class Routes:
         return endpoint == self.model or self.policy.permits(endpoint.host, endpoint.port)
 
     async def _resolve(self, endpoint: Endpoint) -> Iterable[Address]:
+        if is_address(endpoint.host):
+            return [(endpoint.host, endpoint.port)]
         resolve = resolve_any if endpoint == self.model else self.resolve
         return await resolve(endpoint.host, endpoint.port)
 

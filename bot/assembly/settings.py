@@ -17,11 +17,13 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot.assembly.own_secrets import secrets_in_address, secrets_in_environment, secrets_in_value
 from core.agent.critical import DEFAULT_PATTERNS, MAX_WAIT, CriticalRules, compile_patterns
+from core.agent.egress.upstream import ParentProxies
 from core.domain.actor import Role
 from core.domain.errors import OpsError
 from core.domain.fleet.workers import Caps
 from core.domain.isolation import IsolationMode
 from core.domain.kills.termination import DRAIN_LIMIT
+from core.domain.network import NetworkPolicy
 from core.domain.workflow import OnWorkerLost
 
 DEFAULT_API_URL = "https://slack.com/api/"
@@ -147,6 +149,31 @@ class AgentSettings(_EnvSettings):
         return {name: value for name, value in found.items() if value}
 
 
+class ProxySettings(_EnvSettings):
+    """The proxies through which this machine reaches the internet; names in either case."""
+
+    https: SecretStr | None = Field(default=None, alias="HTTPS_PROXY")
+    http: SecretStr | None = Field(default=None, alias="HTTP_PROXY")
+    exceptions: str | None = Field(default=None, alias="NO_PROXY")
+
+    @property
+    def parents(self) -> ParentProxies:
+        """The proxies to which an agent's proxy passes requests on.
+
+        Raises:
+            BadSetting: If an address is none of an HTTP proxy.  Read it only for agents that need
+                it: git and curl also accept addresses that this refuses.
+        """
+        try:
+            return ParentProxies.parse(
+                https=self.https.get_secret_value() if self.https else None,
+                http=self.http.get_secret_value() if self.http else None,
+                exceptions=self.exceptions,
+            )
+        except ValueError as error:
+            raise BadSetting("HTTPS_PROXY or HTTP_PROXY", str(error)) from None
+
+
 class NodeSettings(_EnvSettings):
     """This process on this machine: directories, web server, log."""
 
@@ -235,17 +262,19 @@ class WorkerTable(_Table):
 
 
 class AgentTable(_Table):
-    """`[agent]`: how agents are isolated, and how often a failed model call is retried.
+    """`[agent]`: what holds for every agent.
 
     Attributes:
-        api_retries: The agent program's default is 10.
+        api_retries: How often a failed model call is retried; the agent program's default is 10.
         isolation: Whether each attempt runs in namespaces of its own.
         share: What isolated agents may read of the worker's user, such as `~/.ssh`.
+        network: What an agent may reach beside its model; a workflow may only narrow it.
     """
 
     api_retries: int | None = Field(default=None, ge=0, le=100)
     isolation: IsolationMode = IsolationMode.AUTO
     share: tuple[Path, ...] = ()
+    network: NetworkPolicy = NetworkPolicy()
 
     @field_validator("share")
     @classmethod
@@ -255,6 +284,11 @@ class AgentTable(_Table):
             if not path.is_absolute() or ".." in path.parts or path == path.parent:
                 raise ValueError(f'{path} must be a path like "~/.ssh" or "/srv/certificates"')
         return expanded
+
+    @field_validator("network", mode="before")
+    @classmethod
+    def _is_policy(cls, value: object) -> NetworkPolicy:
+        return NetworkPolicy.parse(value)
 
 
 class CriticalTable(_Table):
@@ -327,6 +361,7 @@ class Settings:
     database: DatabaseSettings
     slack: SlackSettings
     agent: AgentSettings
+    proxy: ProxySettings
     node: NodeSettings
     config: Config
     inherited_secrets: tuple[SecretStr, ...] = ()
@@ -404,6 +439,7 @@ def load_settings(**overrides: Any) -> Settings:
             database=DatabaseSettings(**_overrides_for(DatabaseSettings, overrides)),
             slack=SlackSettings(**_overrides_for(SlackSettings, overrides)),
             agent=AgentSettings(**_overrides_for(AgentSettings, overrides)),
+            proxy=ProxySettings(**_overrides_for(ProxySettings, overrides)),
             node=node,
             config=_read_config(node),
             inherited_secrets=tuple(map(SecretStr, secrets_in_environment(os.environ))),

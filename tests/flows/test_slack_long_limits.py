@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
 import pytest
@@ -40,7 +41,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
         assert not opened.problems, opened.problems
 
 
-def limit(sandbox: Sandbox, method: str, **only: str) -> None:
+def limit(sandbox: Sandbox, method: str, **only: Any) -> None:
     """Refuse all calls of a method for an hour."""
     sandbox.faults.add(method, "429", lasts=HOUR, **only)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 
 import pytest
 
@@ -247,7 +248,7 @@ async def test_a_reply_that_cannot_be_changed_is_replaced_too(sandbox: Sandbox) 
             )
             services.notify_watchers()
             await services.wait_until(
-                lambda wanted=version: services.drawn.get(drawable) == wanted, what="the change"
+                partial(_is_drawn, services, drawable, version), what="the change"
             )
 
         root = str(services.shown["a", "top"].message_ts)
@@ -257,3 +258,7 @@ async def test_a_reply_that_cannot_be_changed_is_replaced_too(sandbox: Sandbox) 
         assert "I can no longer change an earlier one" in replies[0]
         # A reply is not shown in the channel.
         assert len(bot_messages(sandbox)) == 1
+
+
+def _is_drawn(services: FakeServices, drawable: DrawableId, version: int) -> bool:
+    return services.drawn.get(drawable) == version

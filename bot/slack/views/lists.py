@@ -14,6 +14,7 @@ from bot.words import counts, money, times
 from bot.words.runs.endings import turns_made
 from bot.words.runs.evidence import change_lines
 from bot.words.runs.facts import filter_words, short_title, turns_words
+from bot.words.runs.refused_hosts import refused_hosts_line
 from bot.words.runs.states import state_of
 from core.domain.runs.request import RunFilter
 from core.domain.runs.run import RunStatus
@@ -41,6 +42,9 @@ def status_message(snapshot: RunSnapshot, *, now: datetime) -> Message:
         more += report or [blocks.section("_No words_")]
     if not run.is_live and run.diff is not None:
         more.append(blocks.section(change_lines(run, MRKDWN)[0]))
+    refused = refused_hosts_line(run, MRKDWN)
+    if refused:
+        more.append(blocks.section(refused))
     channel_link = text.channel(run.slack_channel_id)
     if channel_link:
         more.append(blocks.context(f"Its thread is in {channel_link}."))

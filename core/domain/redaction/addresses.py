@@ -31,7 +31,8 @@ def _redact(text: str) -> str:
 
 
 def _redact_after(text: str, slashes: str) -> str:
-    pieces, done, at = [], 0, text.find(slashes)
+    pieces: list[str] = []
+    done, at = 0, text.find(slashes)
     while at >= 0:
         begin = at + len(slashes)
         following = text.find(slashes, begin)

@@ -73,7 +73,8 @@ def _redact(text: str) -> str:
         for name in pattern.finditer(lowered)
         if _is_name(lowered, stem, name)
     )
-    pieces, done = [], 0
+    pieces: list[str] = []
+    done = 0
     for start, end, is_password in names:
         if start < done:
             continue

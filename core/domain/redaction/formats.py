@@ -178,7 +178,8 @@ def _redact_storage_keys(text: str) -> str:
     """Replace 64 bytes in Base64.  A SHA-512 is as long, but has its name in front of it."""
     if "==" not in text:
         return text
-    pieces, done = [], 0
+    pieces: list[str] = []
+    done = 0
     for end in _STORAGE_KEY_END.finditer(text):
         start = end.start() - _STORAGE_KEY_CHARS
         if start < done or not _STORAGE_KEY_BODY.match(text, start, end.start()):

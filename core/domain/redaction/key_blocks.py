@@ -29,7 +29,8 @@ _MAX_LINE_CHARS = 200
 def _redact_blocks(text: str) -> str:
     if "PRIVATE KEY" not in text:
         return text
-    pieces, done = [], 0
+    pieces: list[str] = []
+    done = 0
     begin = _BEGIN.search(text)
     while begin:
         body = _BODY.match(text, begin.end())
@@ -47,7 +48,8 @@ def _redact_blocks(text: str) -> str:
 
 def _redact_tails(text: str) -> str:
     """Replace the lines in front of an end whose beginning was cut off."""
-    pieces, done = [], 0
+    pieces: list[str] = []
+    done = 0
     for end in _END.finditer(text):
         start = _tail_start(text, done, end.start())
         if start < end.start():

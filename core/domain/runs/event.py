@@ -41,6 +41,7 @@ class EventKind(StrEnum):
     LEFTOVERS_ENDED = "leftovers_ended"
     WORK_CARRIED = "work_carried"
     WORK_RESTORED = "work_restored"
+    HOST_REFUSED = "host_refused"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +157,25 @@ class MessageConsumed:
 
 
 @dataclass(frozen=True, kw_only=True)
+class HostRefused:
+    """The agent, or a program that it started, asked for a host that it may not reach.
+
+    Reported at the first refusal of each host and port in an attempt, and once more, with the
+    final count, at the attempt's end.
+
+    Attributes:
+        host: `None` stands for all hosts after the first 50.
+        count: The number of refusals so far.
+        address: If the host is listed: the forbidden address to which its name leads.
+    """
+
+    host: str | None = None
+    port: int | None = None
+    count: int = 1
+    address: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class AgentResult:
     """The program's report on how its work ended; of several, the last one counts.
 
@@ -187,6 +207,7 @@ AgentEvent = (
     | ApiRetry
     | RateLimit
     | MessageConsumed
+    | HostRefused
     | AgentResult
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from core.domain.runs.refused_hosts import RefusedHosts
 from core.domain.runs.run import CostSource, Run, Usage
 
 # The agent program accepts no budget of zero; this one ends with the first answer.
@@ -23,6 +24,7 @@ class PriorUsage:
     turns: int = 0
     tool_calls: int = 0
     tools_used: tuple[str, ...] = ()
+    refused_hosts: RefusedHosts = field(default_factory=RefusedHosts)
 
     @classmethod
     def of_run(cls, run: Run) -> PriorUsage:
@@ -34,6 +36,7 @@ class PriorUsage:
             turns=run.turns,
             tool_calls=run.tool_calls,
             tools_used=run.tools_used,
+            refused_hosts=RefusedHosts.of_run(run),
         )
 
     @property

@@ -14,10 +14,9 @@ from core.domain.runs.event import (
     AgentResult,
     AgentStarted,
     AgentText,
-    ApiRetry,
     EventKind,
     EventRecord,
-    MessageConsumed,
+    HostRefused,
     PlanChanged,
     PlanItem,
     RateLimit,
@@ -25,13 +24,13 @@ from core.domain.runs.event import (
     ToolStarted,
     TurnUsage,
 )
+from core.domain.runs.event_rows import record_of
+from core.domain.runs.refused_hosts import REFUSED_HOSTS_KEY, RefusedHosts
 from core.domain.runs.run import CostSource, Usage
 from core.domain.runs.step import Step
 from core.runner.execution.parsed_tests import TestCounts, parse_test_counts
 from core.runner.execution.prior_usage import Cost, PriorUsage
 
-# The most characters of a text in a row of `run_events`; the transcript has the whole text.
-_MAX_TEXT_CHARS = 4_000
 _ACTIVITY_CHARS = 200
 # For English text and code; Anthropic's own rule of thumb.
 _CHARS_PER_TOKEN = 4
@@ -60,6 +59,7 @@ class Progress:
         prior_usage: PriorUsage = NO_PRIOR_USAGE,
     ) -> None:
         self.prior_usage = prior_usage
+        self._attempt_refusals = RefusedHosts()
         self.result: AgentResult | None = None
         self.texts: list[str] = []
         self.plan = plan
@@ -102,12 +102,17 @@ class Progress:
                 self.result = event
             case RateLimit():
                 self.rate_limit = event
+            case HostRefused():
+                self._attempt_refusals = self._attempt_refusals.updated(event)
             case _:
                 self._set_activity(at, None)
+        self._record(event, at)
+
+    def _record(self, event: AgentEvent, at: datetime) -> None:
         self.steps = fold_steps(self.steps, self.plan, [event], now=at)
         if isinstance(event, PlanChanged):
             self.plan = event.items
-        record = _record_of(event, at)
+        record = record_of(event, at)
         if record is not None:
             self._records.append(record)
 
@@ -188,6 +193,11 @@ class Progress:
             return self.result.turns
         return self._tool_results + 1 if self._usage else 0
 
+    @property
+    def refused_hosts(self) -> RefusedHosts:
+        """The hosts that were refused so far, with the refusals of earlier attempts."""
+        return self.prior_usage.refused_hosts + self._attempt_refusals
+
     def columns(self) -> RunChanges:
         """The present values of the run's fields."""
         columns: RunChanges = {
@@ -199,6 +209,8 @@ class Progress:
         columns["cost_usd"], columns["cost_source"] = self.cost()
         if self.model is not None:
             columns["ai_model"] = self.model
+        if self._attempt_refusals.hosts:
+            columns["metadata"] = {REFUSED_HOSTS_KEY: self.refused_hosts.to_json()}
         if self._activity is not None:
             columns["last_activity_at"], columns["last_activity"] = self._activity
         return columns
@@ -230,68 +242,3 @@ def _output_length(event: AgentEvent) -> int:
     if isinstance(event, ToolStarted):
         return len(event.name) + sum(len(str(value)) for value in event.input.values())
     return 0
-
-
-def _clip(text: str) -> str:
-    return redact(text)[:_MAX_TEXT_CHARS]
-
-
-def _record_of(event: AgentEvent, at: datetime) -> EventRecord | None:
-    """The row of an event; `None` for token counts, which are columns of the run."""
-    found = _kind_and_data(event)
-    return None if found is None else EventRecord(kind=found[0], at=at, data=found[1])
-
-
-def _kind_and_data(event: AgentEvent) -> tuple[EventKind, dict[str, object]] | None:  # noqa: C901
-    match event:
-        case AgentStarted():
-            return EventKind.AGENT_STARTED, {
-                "model": event.model,
-                "program_version": event.program_version,
-            }
-        case AgentText():
-            return EventKind.AGENT_TEXT, {
-                "text": _clip(event.text),
-                "uuid": event.message_uuid,
-                "subagent": event.is_subagent,
-            }
-        case ToolStarted():
-            return EventKind.TOOL_STARTED, {
-                "id": event.tool_use_id,
-                "name": event.name,
-                "summary": _clip(event.summary),
-                "subagent": event.is_subagent,
-            }
-        case ToolFinished():
-            return EventKind.TOOL_FINISHED, {
-                "id": event.tool_use_id,
-                "error": event.is_error,
-                "output": _clip(event.output),
-            }
-        case PlanChanged():
-            return EventKind.PLAN_CHANGED, {
-                "items": [[item.source_id, item.name, item.status] for item in event.items]
-            }
-        case ApiRetry():
-            return EventKind.API_RETRY, {
-                "attempt": event.attempt,
-                "max_attempts": event.max_attempts,
-                "delay_ms": event.delay_ms,
-                "error": _clip(event.error),
-            }
-        case RateLimit():
-            return EventKind.RATE_LIMIT, {
-                "status": event.status,
-                "resets_at": event.resets_at.isoformat() if event.resets_at else None,
-            }
-        case MessageConsumed():
-            return EventKind.MESSAGE_CONSUMED, {"uuid": event.message_uuid}
-        case AgentResult():
-            return EventKind.AGENT_RESULT, {
-                "subtype": event.subtype,
-                "terminal_reason": event.terminal_reason,
-                "turns": event.turns,
-                "errors": [_clip(error) for error in event.errors],
-            }
-        case TurnUsage():
-            return None

@@ -22,6 +22,7 @@ from bot.words.kills import (
 from bot.words.runs.endings import ENDINGS, ending_title, turns_made, usage_reset
 from bot.words.runs.evidence import change_lines, line_about_tests
 from bot.words.runs.notices import notice_lines
+from bot.words.runs.refused_hosts import refused_hosts_line
 from bot.words.runs.states import state_of
 from core.domain.kills.termination import Phase, ProofMethod
 from core.domain.runs.run import Run, RunStatus, StopReason
@@ -173,8 +174,8 @@ def _is_clipped(words: str) -> bool:
 def _changes(run: Run) -> list[Block]:
     lines = change_lines(run, MRKDWN)
     tests = line_about_tests(run, MRKDWN)
-    if tests:
-        lines.append(tests)
+    refused = refused_hosts_line(run, MRKDWN)
+    lines += [line for line in (tests, refused) if line]
     return blocks.paragraphs(lines) if lines else []
 
 

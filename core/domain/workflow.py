@@ -8,6 +8,8 @@ from enum import StrEnum
 from typing import Any
 
 from core.domain.errors import NotFound
+from core.domain.isolation import IsolationMode
+from core.domain.network import NetworkPolicy
 
 DEFAULT_MAX_TURNS = 30
 DEFAULT_TIMEOUT = timedelta(minutes=60)
@@ -50,6 +52,11 @@ class WorkflowDefinition:
             repository's settings can contain hooks, which would run.
         on_worker_lost: What happens to a run whose worker died; `None` is the default of
             `signalbox.toml`.
+        read_only: Whether the agent cannot change its workspace; it gets a scratch directory.
+        isolation: How strictly its agents must be isolated; `None` is the default of
+            `signalbox.toml`, and it cannot be less than that.
+        network: The hosts that its agents may reach, at most those of `signalbox.toml`; `None` is
+            all of them.
     """
 
     name: str
@@ -66,6 +73,9 @@ class WorkflowDefinition:
     mcp_servers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     setting_sources: tuple[str, ...] = ()
     on_worker_lost: OnWorkerLost | None = None
+    read_only: bool = False
+    isolation: IsolationMode | None = None
+    network: NetworkPolicy | None = None
 
 
 class UnknownWorkflow(NotFound):

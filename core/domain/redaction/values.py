@@ -42,8 +42,8 @@ _PROGRAM_WORDS = frozenset(
     a access account actual add admin algorithm all allow an any api app application apply arg args
     argument array as ascii async attempt attr auth authentication authorization aws azure bad
     bar base baz bearer bin bool bot bytes bytearray call callback cert change char check client
-    cls code config confirm conn content context cookie count cred credential credentials csrf current custom
-    data db debug decode default delete demo description dict disabled dummy empty enabled encode
+    cls code config confirm conn content context cookie count cred credential credentials csrf
+    current custom data db debug decode default delete demo description dict disabled dummy empty enabled encode
     encoded encrypted end enter env environ environment error example expected expired fake false
     field file first float foo for form format from func function get github global gitlab google
     group handler hash hashed header hello hex hidden host http https id in index info init input

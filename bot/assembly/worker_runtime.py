@@ -44,7 +44,12 @@ def new_worker_runtime(
     ledger = Ledger(backend.context, identity.worker_id, identity.host)
     lease = Lease(fence_after=fence_after)
     installation_id = installation_id_of(backend.database.dsn)
-    workspaces = Workspaces(home, git_timeout=GIT_TIMEOUT, scratch=identity.scratch)
+    workspaces = Workspaces(
+        home,
+        git_timeout=GIT_TIMEOUT,
+        scratch=identity.scratch,
+        policy=backend.settings.config.repositories.policy,
+    )
     kills = InterruptedKills(ledger, workspaces, Cleaner(home))
     executor = Executor(
         ledger=ledger,

@@ -292,4 +292,4 @@ def test_a_name_that_changes_its_address_after_the_check_leads_to_the_checked_on
     assert pinned == public, done.stderr
     # Without the pin, git would have gone where the name leads now.
     assert unpinned == secret, done.stderr
-    assert ssh.endswith("-o HostName=8.8.8.8 -o HostKeyAlias='[public.example]:2222'")
+    assert ssh.endswith("-o HostName=8.8.8.8 -o 'HostKeyAlias=[public.example]:2222'")

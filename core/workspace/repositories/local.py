@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,6 +66,8 @@ class _Check:
             real = self.inside(path.parent / pointer)
         if (real / "commondir").is_file():
             real = self.inside(real / _read_pointer(real / "commondir").strip())
+        if not all(os.path.lexists(real / name) for name in ("HEAD", "objects", "refs")):
+            return  # Git does not take this for a git directory either.
         for name in ("HEAD", "packed-refs", "refs"):
             self.inside(real / name)
         self._objects(real / "objects", depth=0)

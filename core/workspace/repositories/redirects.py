@@ -90,6 +90,8 @@ def _follow(
         target = parse_source(url.removesuffix(_FIRST_REQUEST))
     except BadRepository as error:
         raise _unusable_redirect(source, f"redirect to {url}: {error}") from error
+    if target.remote is None or target.remote.scheme != "https":
+        raise _unusable_redirect(source, f"redirect to {url}")
     log.info(
         "%s redirects to %s",
         source.display_url,

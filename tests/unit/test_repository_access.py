@@ -86,8 +86,8 @@ def workspaces_for(
 
 def follow_everything(*servers: GitServer) -> str:
     """A worker's own configuration that lets git follow redirects everywhere."""
-    sections = ['"' + server.url + '/"' for server in servers]
-    return "".join(f"[http {section}]\n\tfollowRedirects = true\n" for section in ("", *sections))
+    sections = [f' "{server.url}/"' for server in servers]
+    return "".join(f"[http{section}]\n\tfollowRedirects = true\n" for section in ("", *sections))
 
 
 async def refusal_of(workspaces: Workspaces, url: str) -> RepositoryNotAllowed:

@@ -144,7 +144,8 @@ async def open_backend(
         else:
             await database_wait.retry_until_reachable(lambda: require_current_schema(database))
         work = ServiceContext(database, utc_now)
-        runs = RunService(work, catalog, settings.config.worker.on_lost)
+        config = settings.config
+        runs = RunService(work, catalog, config.worker.on_lost, config.repositories.policy)
         feed = FeedService(work)
         yield Backend(
             settings=settings,

@@ -71,6 +71,7 @@ async def new_worker_runtime(
         git_timeout=GIT_TIMEOUT,
         scratch=identity.scratch,
         confine=isolation.confine if isolation is not None else None,
+        policy=backend.settings.config.repositories.policy,
     )
     kills = InterruptedKills(ledger, workspaces, Cleaner(home))
     executor = Executor(

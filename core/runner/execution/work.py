@@ -20,6 +20,7 @@ from core.agent.protocol import AgentFailed, AgentSession, Launch
 from core.agent.session import open_agent
 from core.domain.errors import OpsError
 from core.domain.isolation import IsolationMode
+from core.domain.repositories import RepositoryNotAllowed
 from core.domain.runs.event import EventKind, ToolFinished
 from core.domain.runs.run import Run, StopReason
 from core.domain.workflow import WorkflowDefinition
@@ -88,7 +89,7 @@ class AgentWork:
             prepared = await self._prepare(attempt, history)
             if attempt.cause is None:
                 await self._converse(attempt, prepared, history)
-        except (WorkspaceError, BadRepository) as error:
+        except (WorkspaceError, BadRepository, RepositoryNotAllowed) as error:
             log.warning(
                 "%s: workspace unusable: %s",
                 run_id,

@@ -66,6 +66,9 @@ class EnvelopeClient(SocketModeClient):
 
     async def _read(self, frame: str) -> Mapping[str, Any] | None:
         """The message of a frame; `None` if it was refused, and if possible acknowledged."""
+        if not frame.strip():
+            # Slack sends empty frames at times.
+            return None
         message = parse_frame(frame)
         if message is None:
             _log_refusal("it is not a JSON object", frame)

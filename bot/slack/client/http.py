@@ -47,7 +47,7 @@ def slack_route(receive: Receive, *, signing_secret: str, now: Callable[[], floa
         except BaseException:
             verifier.allow_retry(signature)
             raise
-        if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        if answer.status != HTTPStatus.OK:
             verifier.allow_retry(signature)
         return await to_aiohttp_response(answer)
 

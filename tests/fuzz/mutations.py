@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 
 from tests.fuzz.seeds import Document, Seed
 
+_MAX_CHARS = 300_000
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 _CONTENT_TYPES = (
     JSON, FORM, "", "text/plain", "application/json; charset=utf-16", "application/json; charset=",
@@ -138,14 +139,17 @@ def _retype(container: Any, key: Any, chance: random.Random) -> None:
 
 def _nest(container: Any, key: Any, chance: random.Random) -> None:
     value = container[key]
-    for _ in range(chance.choice((1, 2, 50, 400))):
+    for _ in range(chance.choice((1, 2, 20, 150))):
         value = [value] if chance.random() < 0.5 else {chance.choice(("id", "x", "event")): value}
     container[key] = value
 
 
 def _grow(container: Any, key: Any, chance: random.Random) -> None:
     value = container[key]
-    container[key] = value * chance.choice((2, 1000)) if isinstance(value, str) else [value] * 50
+    if isinstance(value, str):
+        container[key] = (value * chance.choice((2, 1000)))[:_MAX_CHARS]
+    elif not isinstance(value, dict | list):
+        container[key] = [value] * 50
 
 
 def _spoil(container: Any, key: Any, chance: random.Random) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from collections.abc import Mapping
@@ -49,7 +50,7 @@ class SignedSender:
             "X-Slack-Signature": sign(secret or self.secret, timestamp, body),
             **{name.replace("_", "-"): value for name, value in headers.items()},
         }
-        async with self.session.post(self.url, data=body, headers=given) as answer:
+        async with self.session.post(self.url, data=io.BytesIO(body), headers=given) as answer:
             await answer.read()
             return answer.status, answer.headers
 

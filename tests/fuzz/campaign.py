@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 import random
 import time
@@ -133,7 +134,7 @@ async def _post(session: aiohttp.ClientSession, url: str, secret: str, request: 
     }
     if request.content_encoding is not None:
         headers["Content-Encoding"] = request.content_encoding
-    data = _chunks(request.body) if request.is_chunked else request.body
+    data = _chunks(request.body) if request.is_chunked else io.BytesIO(request.body)
     try:
         async with asyncio.timeout(_ANSWER_SECONDS):
             async with session.post(

@@ -288,3 +288,17 @@ async def test_a_machine_whose_clock_is_wrong_is_told_so(
     [line] = lines(caplog, "http_request.rejected")
     assert "behind this machine's clock: check that clock (is it fast?)" in line
     sandbox.take_problems()
+
+
+@pytest.mark.parametrize("missing", ["type", "id", "callback_id"])
+async def test_a_form_without_what_bolt_reads_is_answered_with_400(
+    sender: SignedSender, http_bot: RunningBot, missing: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    view = {"id": "V1", "type": "modal", "callback_id": "x", "state": {"values": {}}}
+    del view[missing]
+    ada = http_bot.sandbox.workspace.people[ADA]
+    form = payloads.view_submission(person=ada, view=view, trigger_id="1.2.a")
+
+    assert await sender.send_form({"payload": json.dumps(form)}) == 400
+
+    assert not defects(caplog)

@@ -33,7 +33,7 @@ class WordReader:
     @property
     def rest(self) -> str:
         """The unread text as Slack sent it, without white space at its ends."""
-        return _trim(self._text[self._at :])
+        return trim(self._text[self._at :])
 
     @property
     def is_at_space(self) -> bool:
@@ -48,7 +48,7 @@ class WordReader:
 
     def peek(self) -> str:
         """Return the next word as Slack sent it, without taking it; empty at the end."""
-        return _trim(self._word(self._skip()))
+        return trim(self._word(self._skip()))
 
     def take(self) -> str:
         """Take the next word or quoted text, as the person typed it; empty at the end."""
@@ -58,7 +58,7 @@ class WordReader:
             return quoted
         word = self._word(start)
         self._at = start + len(word)
-        return from_slack(_trim(word), prefer_links=True)
+        return from_slack(trim(word), prefer_links=True)
 
     def take_flag(self) -> tuple[str, bool] | None:
         """Take the next word if it is a flag: its name, and whether `=` and a value must follow."""
@@ -102,7 +102,7 @@ def _is_blank(character: str) -> bool:
     return character.isspace() or character in INVISIBLE
 
 
-def _trim(text: str) -> str:
+def trim(text: str) -> str:
     """A text without white space and invisible characters at its ends."""
     start, end = 0, len(text)
     while start < end and _is_blank(text[start]):

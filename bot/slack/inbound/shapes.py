@@ -195,7 +195,9 @@ _SHAPES: Mapping[str, Reader] = MappingProxyType(
             ),
         ),
         "view_submission": _record(
-            "user", "view", **{**_INTERACTION, "view": _record("id", "callback_id", "type", **_VIEW)}
+            "user",
+            "view",
+            **{**_INTERACTION, "view": _record("id", "callback_id", "type", **_VIEW)},
         ),
         "message_action": _record(
             "user", "channel", "callback_id", **_INTERACTION, callback_id=_name,

@@ -82,6 +82,7 @@ def slack_credentials(settings: Settings) -> SlackCredentials:
         bot_token=slack.bot_token.get_secret_value() if slack.bot_token else "",
         app_token=slack.app_token.get_secret_value() if slack.app_token else None,
         signing_secret=slack.signing_secret.get_secret_value() if slack.signing_secret else None,
+        app_id=slack.app_id,
         api_url=slack.api_url,
     )
 

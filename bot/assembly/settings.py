@@ -87,6 +87,8 @@ class SlackSettings(_EnvSettings):
     bot_token: SecretStr | None = Field(default=None, alias="SLACK_BOT_TOKEN")
     app_token: SecretStr | None = Field(default=None, alias="SLACK_APP_TOKEN")
     signing_secret: SecretStr | None = Field(default=None, alias="SLACK_SIGNING_SECRET")
+    # Needed only if Slack does not say which app the bot token is for.
+    app_id: str | None = Field(default=None, alias="SLACK_APP_ID")
     api_url: str = Field(default=DEFAULT_API_URL, alias="SLACK_API_URL")
     # Not used here; read only to warn about them.
     https_proxy: SecretStr | None = Field(default=None, alias="HTTPS_PROXY")

@@ -8,6 +8,7 @@ only the workspace's objects; no filter, hook or driver that the agent chose is 
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,12 @@ from core.workspace.errors import GitFailed, WorkspaceError
 
 log = logging.getLogger(__name__)
 
+# What git reads of a repository, and what makes it read elsewhere.
+_REPOSITORY_PARTS = (
+    "HEAD", "config", "index", "info", "logs", "objects", "objects/info", "objects/pack",
+    "packed-refs", "refs", "refs/heads", "refs/signalbox", "shallow",
+)  # fmt: skip
+_POINTER_FILES = ("commondir", "gitdir", "objects/info/alternates", "objects/info/http-alternates")
 MAX_FILES = 1_000
 MAX_COMMITS = 200
 _MAX_SUBJECT_CHARS = 200
@@ -91,8 +98,32 @@ class WorkTree:
         return answer.strip() == b"commit"
 
 
+def require_own_repository(path: Path) -> None:
+    """Check that a workspace's repository is in the workspace; one that is gone is fine, too.
+
+    An agent can put links or alternates into `.git` that lead to another run's repository, which
+    the worker could read.  Nothing may be working in the workspace, or git must be confined.
+
+    Raises:
+        WorkspaceError: If something of it is elsewhere.
+    """
+    git_dir = path / ".git"
+    suspects = [git_dir, *(git_dir / name for name in _REPOSITORY_PARTS)]
+    elsewhere = [one for one in suspects if one.is_symlink()]
+    elsewhere += [git_dir / name for name in _POINTER_FILES if os.path.lexists(git_dir / name)]
+    if git_dir.is_file() or elsewhere:
+        names = ", ".join(str(one.relative_to(path)) for one in elsewhere) or ".git"
+        raise WorkspaceError(
+            f"{path} has a repository that leads elsewhere: {names}",
+            user_message="The workspace's repository leads out of the workspace, so it is not "
+            f"read (`{names}` is a link or names another folder). The files are still on the "
+            "worker. Start a new run.",
+        )
+
+
 def head_of(git: Git, path: Path) -> str | None:
     """Return the commit checked out; `None` if there is no commit yet."""
+    require_own_repository(path)
     env = workspace_env(path)
     found = git.run("rev-parse", "--verify", "--quiet", "HEAD^{commit}",
                     cwd=path, env=env, accept=(0, 1, 128))  # fmt: skip
@@ -101,6 +132,7 @@ def head_of(git: Git, path: Path) -> str | None:
 
 def branch_of(git: Git, path: Path) -> str | None:
     """Return the branch checked out; `None` if HEAD is detached."""
+    require_own_repository(path)
     found = git.run("symbolic-ref", "--quiet", "HEAD", cwd=path, env=workspace_env(path),
                     accept=(0, 1, 128))  # fmt: skip
     return found.decode(errors="replace").strip().removeprefix("refs/heads/") or None
@@ -114,6 +146,7 @@ def open_worktree(git: Git, path: Path) -> Iterator[WorkTree]:
         WorkspaceError: If the workspace's repository is gone or damaged.
     """
     git_dir = path / ".git"
+    require_own_repository(path)
     try:
         output = git.run_text("rev-parse", "--path-format=absolute", "--git-path", "objects",
                         "--git-path", "shallow", "--git-path", "index",

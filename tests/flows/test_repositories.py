@@ -73,7 +73,9 @@ async def test_a_session_does_not_continue_on_a_repository_that_is_not_allowed_a
     stricter = replace(core_harness.backend.runs, repositories=DEFAULT_POLICY)
 
     with pytest.raises(RepositoryNotAllowed):
-        await stricter.continue_run(ContinueRequest(target=run.run_id), by=core_harness.operator)
+        await stricter.continue_run(
+            ContinueRequest(target=run.run_id, request_key="again"), by=core_harness.operator
+        )
     stricter_harness = replace(core_harness, backend=replace(core_harness.backend, runs=stricter))
     with pytest.raises(RepositoryNotAllowed):
         await stricter_harness.start("More of it", session_name="api")

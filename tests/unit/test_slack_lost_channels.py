@@ -11,7 +11,9 @@ import pytest
 from bot.slack.client.errors import SlackRefused
 from bot.slack.client.rate_limits import RateLimiter
 from bot.slack.client.web_api import Slack, open_slack_client
-from bot.slack.inbound.access import Access, AccessPolicy, Installation, NotAdmitted
+from bot.slack.inbound.access import Access, AccessPolicy, NotAdmitted
+from bot.slack.inbound.installation import Installation
+from bot.slack.inbound.origin import DeliveryOrigin
 from bot.slack.inbound.request import RequestKind, SlackRequest
 from core.domain.actor import Action
 from tests.fakes.services import FakeServices
@@ -50,7 +52,7 @@ async def answer_for(name: str) -> str:
         request = SlackRequest(
             kind=RequestKind.COMMAND,
             body={},
-            team_ids=frozenset({TEAM}),
+            origin=DeliveryOrigin(team_ids=frozenset({TEAM})),
             user_id="U1",
             channel_id="C1",
         )

@@ -12,9 +12,9 @@ from http import HTTPStatus
 import pytest
 from cachetools import TTLCache
 
-from bot.slack.client.http import RequestVerifier
 from bot.slack.client.private_logs import PayloadFilter, bolt_logger
 from bot.slack.client.refusals import RefusalKind, refusal_kind
+from bot.slack.client.request_verifier import RefusalReason, RequestVerifier
 from bot.slack.client.ttl_cache import new_cache
 from bot.slack.inbound.background_tasks import BackgroundTasks
 from bot.slack.setup import SlackCredentials, warnings_of
@@ -23,9 +23,14 @@ SECRET = "shh"
 NOW = 1_800_000_000
 
 
-def signed(body: bytes, at: int = NOW) -> dict[str, object]:
+def signature_of(body: bytes, at: int = NOW) -> str:
     digest = hmac.new(SECRET.encode(), b"v0:%d:%s" % (at, body), hashlib.sha256).hexdigest()
-    return {"timestamp": str(at), "signature": f"v0={digest}", "body": body}
+    return f"v0={digest}"
+
+
+def answer(opened: RequestVerifier, body: bytes) -> HTTPStatus | None:
+    refusal = opened.check(timestamp=str(NOW), signature=signature_of(body), body=body)
+    return refusal.status if refusal else None
 
 
 def verifier(now: float = NOW) -> RequestVerifier:
@@ -40,33 +45,42 @@ def test_a_verifier_needs_a_secret() -> None:
 def test_a_signed_request_is_accepted_once() -> None:
     opened = verifier()
 
-    assert opened.rejection(**signed(b"hello")) is None  # type: ignore[arg-type]
-    assert opened.rejection(**signed(b"hello")) is HTTPStatus.CONFLICT  # type: ignore[arg-type]
-    assert opened.rejection(**signed(b"another")) is None  # type: ignore[arg-type]
+    assert answer(opened, b"hello") is None
+    # Slack must not send a duplicate again.
+    assert answer(opened, b"hello") is HTTPStatus.OK
+    assert answer(opened, b"another") is None
 
 
 def test_a_request_that_was_not_handled_may_be_repeated() -> None:
-    opened, request = verifier(), signed(b"hello")
-    opened.rejection(**request)  # type: ignore[arg-type]
+    opened = verifier()
+    assert answer(opened, b"hello") is None
 
-    opened.allow_retry(str(request["signature"]))
+    opened.allow_retry(signature_of(b"hello"))
 
-    assert opened.rejection(**request) is None  # type: ignore[arg-type]
+    assert answer(opened, b"hello") is None
 
 
 @pytest.mark.parametrize(
-    ("timestamp", "signature", "status"),
+    ("timestamp", "signature", "reason"),
     [
-        ("soon", "v0=x", HTTPStatus.BAD_REQUEST),
-        ("٣٣", "v0=x", HTTPStatus.BAD_REQUEST),
-        ("-5", "v0=x", HTTPStatus.BAD_REQUEST),
-        (str(NOW - 301), "v0=x", HTTPStatus.UNAUTHORIZED),
-        (str(NOW), "v0=x", HTTPStatus.UNAUTHORIZED),
-        (str(NOW), "\udcff", HTTPStatus.UNAUTHORIZED),
+        ("soon", "v0=x", RefusalReason.MALFORMED),
+        ("٣٣", "v0=x", RefusalReason.MALFORMED),
+        ("-5", "v0=x", RefusalReason.MALFORMED),
+        (str(NOW - 301), signature_of(b"x", NOW - 301), RefusalReason.WRONG_CLOCK),
+        (str(NOW + 301), signature_of(b"x", NOW + 301), RefusalReason.WRONG_CLOCK),
+        (str(NOW), f"v0={'0' * 64}", RefusalReason.WRONG_SECRET),
+        (str(NOW), "\udcff", RefusalReason.MALFORMED),
+        (str(NOW), "", RefusalReason.MISSING_HEADER),
     ],
 )
-def test_an_invalid_request_is_refused(timestamp: str, signature: str, status: HTTPStatus) -> None:
-    assert verifier().rejection(timestamp=timestamp, signature=signature, body=b"x") is status
+def test_an_invalid_request_is_refused(
+    timestamp: str, signature: str, reason: RefusalReason
+) -> None:
+    refusal = verifier().check(timestamp=timestamp, signature=signature, body=b"x")
+
+    assert refusal is not None
+    assert refusal.reason is reason
+    assert refusal.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED)
 
 
 def test_cached_values_expire() -> None:

@@ -51,9 +51,9 @@ class EnvelopeClient(SocketModeClient):
         )
         self._receive = receive
         self._handling: set[asyncio.Task[None]] = set()
-        self.socket_mode_request_listeners.append(self._handle)  # type: ignore[arg-type]
+        self.socket_mode_request_listeners.append(self._handle)
 
-    async def process_message(self) -> None:  # type: ignore[override]
+    async def process_message(self) -> None:
         """Handle the next frame, in a task of its own."""
         frame = await self.message_queue.get()
         message = await self._read(frame)

@@ -72,6 +72,8 @@ ADVICE: AdviceTable = MappingProxyType(
         "agent_ended": "Continue the run to send it more.",
         "unavailable": None,
         "agent_failed": None,
+        "isolation_unavailable": None,
+        "network_not_isolated": "Mend what `signalbox doctor` says there about isolation.",
         "transcript_missing": None,
         "workspace_error": None,
         "unreachable_repository": None,

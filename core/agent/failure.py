@@ -52,8 +52,7 @@ def agent_failure(problem: str, error: Exception | None, stderr_tail: str) -> Ag
             "could not be isolated",
             exit_code=exit_code,
             stderr_tail=stderr_tail,
-            hint="bubblewrap failed on this worker: an admin looks at its log and at "
-            "`signalbox doctor` there.",
+            hint="bubblewrap failed on this worker; its log has the details.",
         )
     if isinstance(error, CLINotFoundError):
         return AgentFailed(

@@ -32,7 +32,6 @@ LOGGED_AT_SEVERAL_PLACES = {
     "heartbeat.failed",
     "inbox.read_failed",
     "kill_phase.record_failed",
-    "message_content.refused",
     "process_tree.survived",
     "rescue.failed",
     "run.ended",

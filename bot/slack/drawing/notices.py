@@ -79,16 +79,21 @@ class Notices:
         is_told = await self.teller.tell(
             user_id, notice, channel_id=scene.drawable.place.channel_id
         )
-        log.info(
-            "%s was told that %s is behind" if is_told else "%s cannot be told that %s is behind",
-            user_id,
-            scene.drawable.id,
-            extra={
-                "event": "notice.sent" if is_told else "notice.send_failed",
-                "user_id": user_id,
-                **scene.drawable.id.log_fields,
-            },
-        )
+        fields = {"user_id": user_id, **scene.drawable.id.log_fields}
+        if is_told:
+            log.info(
+                "%s was told that %s is behind",
+                user_id,
+                scene.drawable.id,
+                extra={"event": "notice.sent", **fields},
+            )
+        else:
+            log.info(
+                "%s cannot be told that %s is behind",
+                user_id,
+                scene.drawable.id,
+                extra={"event": "notice.send_failed", **fields},
+            )
         return is_told
 
 

@@ -73,6 +73,8 @@ ADVICE: AdviceTable = MappingProxyType(
             "Try again in a minute; if it lasts, ask an admin to run `signalbox doctor`."
         ),
         "agent_failed": None,
+        "isolation_unavailable": None,
+        "network_not_isolated": "Ask an admin to run `signalbox doctor` on the worker.",
         "transcript_missing": None,
         "workspace_error": None,
         "unreachable_repository": None,

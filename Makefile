@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # For two cores: tests wait much, so five processes use them better than two.
 WORKERS ?= 5
 
-.PHONY: demo install test check faults bench lock clean
+.PHONY: demo install test check faults fuzz bench lock clean
 
 install: $(VENV)/.runtime
 
@@ -26,6 +26,10 @@ check: $(VENV)/.tests
 # A second call continues where the first one stopped; `ARGS="--seed 2"` is another campaign.
 faults: $(VENV)/.tests
 	$(BIN)/python -m tests.faults $(ARGS)
+
+# Mutated deliveries of Slack; `ARGS="--seed 2 --count 1000"` is another campaign.
+fuzz: $(VENV)/.tests
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 bench: $(VENV)/.tests
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -25,6 +25,7 @@ from core.runner.worker.identity import claimed_identity
 from core.runner.worker.worker_runtime import WorkerRuntime
 from core.store import events
 from core.store.database.engine import Database
+from tests.repositories import repositories_beside
 
 DRAIN = timedelta(seconds=1)
 
@@ -94,7 +95,8 @@ async def core_harness(database: Database, tmp_path: Path) -> AsyncIterator[Core
         home = tmp_path / "home"
         home.mkdir()
         # The program's own ten retries would take minutes.
-        (home / "signalbox.toml").write_text("[agent]\napi_retries = 1\n")
+        retries = "[agent]\napi_retries = 1\n"
+        (home / "signalbox.toml").write_text(f"{retries}\n{repositories_beside(home)}")
         settings = load_settings(
             DATABASE_URL=database.dsn,
             SIGNALBOX_HOME=home,

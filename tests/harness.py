@@ -26,6 +26,7 @@ from core.domain.runs.run import Run
 from core.domain.runs.snapshot import RunSnapshot
 from core.store.database.engine import Database
 from tests.card import BUILDS, DEFAULT_TIMEOUT, Card
+from tests.repositories import repositories_beside
 
 TRANSPORTS = ("socket", "http")
 # The program's own ten retries would take minutes.
@@ -278,7 +279,8 @@ async def open_harness(
 ) -> AsyncIterator[Harness]:
     """A harness that serves nothing yet."""
     await asyncio.to_thread(home.mkdir, parents=True)
-    await asyncio.to_thread((home / "signalbox.toml").write_text, config)
+    table = repositories_beside(home)
+    await asyncio.to_thread((home / "signalbox.toml").write_text, f"{config}\n{table}")
     async with open_model() as model, open_sandbox() as sandbox:
         harness = Harness(transport, sandbox, model, database, home)
         settings = load_settings(**harness.variables(home))

@@ -20,6 +20,7 @@ from bot.sandbox.slack.server import Sandbox
 from core.agent.process.ladder import identify
 from core.domain.fleet.attempt import AttemptRecord
 from tests.harness import CONFIG
+from tests.repositories import repositories_beside
 
 _STARTED = re.compile(r"readiness at (http://\S+)/readyz")
 _ROOT = Path(__file__).resolve().parents[1]
@@ -141,9 +142,9 @@ def model_variables(model: Model) -> dict[str, object]:
 
 
 def new_home(path: Path) -> Path:
-    """A home whose agents do not repeat failed calls for minutes."""
+    """A home whose agents do not repeat failed calls for minutes, beside its repositories."""
     path.mkdir(parents=True)
-    (path / "signalbox.toml").write_text(CONFIG)
+    (path / "signalbox.toml").write_text(f"{CONFIG}\n{repositories_beside(path)}")
     return path
 
 

@@ -83,6 +83,7 @@ def slack_credentials(settings: Settings) -> SlackCredentials:
         bot_token=slack.bot_token.get_secret_value() if slack.bot_token else "",
         app_token=slack.app_token.get_secret_value() if slack.app_token else None,
         signing_secret=slack.signing_secret.get_secret_value() if slack.signing_secret else None,
+        app_id=slack.app_id,
         api_url=slack.api_url,
     )
 
@@ -157,7 +158,8 @@ async def open_backend(
         else:
             await database_wait.retry_until_reachable(lambda: require_current_schema(database))
         work = ServiceContext(database, utc_now)
-        runs = RunService(work, catalog, settings.config.worker.on_lost)
+        config = settings.config
+        runs = RunService(work, catalog, config.worker.on_lost, config.repositories.policy)
         feed = FeedService(work)
         yield Backend(
             settings=settings,

@@ -6,7 +6,7 @@ import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import typer
 
 from bot.assembly.app import RunningApp, serve
+from bot.assembly.demo_repository import make_demo_repository
 from bot.assembly.serve import AppProcess, handle_signals
 from bot.assembly.settings import BadSetting, Settings, load_settings
 from bot.sandbox.model.server import open_model
@@ -57,6 +58,7 @@ class _Demo:
     running: RunningApp
     serve_task: asyncio.Task[None]
     is_scripted: bool
+    repository: Path
 
 
 @asynccontextmanager
@@ -93,10 +95,12 @@ async def _start_demo(
                 "ANTHROPIC_BASE_URL": model.url,
                 "CLAUDE_CODE_OAUTH_TOKEN": None,
             }
+        repository = home / "repositories" / "hello"
+        await asyncio.to_thread(make_demo_repository, repository)
         running_future: asyncio.Future[RunningApp] = asyncio.get_running_loop().create_future()
         serve_task = asyncio.create_task(
             serve(
-                load_settings(**overrides),
+                _allowing(repository.parent, load_settings(**overrides)),
                 process,
                 serves_slack=True,
                 runs_worker=True,
@@ -122,12 +126,20 @@ async def _start_demo(
                 running=running_future.result(),
                 serve_task=serve_task,
                 is_scripted=is_scripted,
+                repository=repository,
             )
         finally:
             process.stop_requested.set()
             await asyncio.wait({serve_task})
             if not serve_task.cancelled() and (failure := serve_task.exception()) is not None:
                 raise failure
+
+
+def _allowing(folder: Path, settings: Settings) -> Settings:
+    """The same settings, with one more folder whose repositories may be cloned."""
+    table = settings.config.repositories
+    table = table.model_copy(update={"local": (*table.local, folder)})
+    return replace(settings, config=settings.config.model_copy(update={"repositories": table}))
 
 
 def _greet(demo: _Demo) -> None:
@@ -140,6 +152,7 @@ def _greet(demo: _Demo) -> None:
 
   In #builds, type         /workflow run builder Add rate limiting to the API
   Then press its buttons, or try  /workflow help
+  A repository to work on  --repo {demo.repository}
 
   Ctrl-C stops everything; nothing is kept.
 """

@@ -24,6 +24,7 @@ from core.domain.fleet.workers import Caps
 from core.domain.isolation import IsolationMode
 from core.domain.kills.termination import DRAIN_LIMIT
 from core.domain.network import NetworkPolicy
+from core.domain.repositories import HostRule, OwnerRule, RepositoryPolicy
 from core.domain.workflow import OnWorkerLost
 
 DEFAULT_API_URL = "https://slack.com/api/"
@@ -86,6 +87,8 @@ class SlackSettings(_EnvSettings):
     bot_token: SecretStr | None = Field(default=None, alias="SLACK_BOT_TOKEN")
     app_token: SecretStr | None = Field(default=None, alias="SLACK_APP_TOKEN")
     signing_secret: SecretStr | None = Field(default=None, alias="SLACK_SIGNING_SECRET")
+    # Needed only if Slack does not say which app the bot token is for.
+    app_id: str | None = Field(default=None, alias="SLACK_APP_ID")
     api_url: str = Field(default=DEFAULT_API_URL, alias="SLACK_API_URL")
     # Not used here; read only to warn about them.
     https_proxy: SecretStr | None = Field(default=None, alias="HTTPS_PROXY")
@@ -334,6 +337,54 @@ class LimitsTable(_Table):
         return Caps(fleet=self.live, repository=self.per_repository, person=self.per_person)
 
 
+class RepositoriesTable(_Table):
+    """`[repositories]`: which repositories may be cloned; see `RepositoryPolicy`."""
+
+    hosts: tuple[HostRule, ...] | None = None
+    owners: tuple[OwnerRule, ...] = ()
+    local: tuple[Path, ...] = ()
+
+    @field_validator("hosts", mode="before")
+    @classmethod
+    def _are_hosts(cls, value: object) -> tuple[HostRule, ...]:
+        return tuple(HostRule.parse(entry) for entry in _entries(value, "git.example.com"))
+
+    @field_validator("owners", mode="before")
+    @classmethod
+    def _are_owners(cls, value: object) -> tuple[OwnerRule, ...]:
+        rules = tuple(OwnerRule.parse(entry) for entry in _entries(value, "github.com/acme"))
+        if not rules:
+            raise ValueError("is an empty list; leave the key out, or list an owner")
+        return rules
+
+    @field_validator("local", mode="before")
+    @classmethod
+    def _are_folders(cls, value: object) -> tuple[Path, ...]:
+        return tuple(_folder(entry) for entry in _entries(value, "/srv/git"))
+
+    @property
+    def policy(self) -> RepositoryPolicy:
+        """The rules in one value."""
+        return RepositoryPolicy(hosts=self.hosts, owners=self.owners, local=self.local)
+
+
+def _entries(value: object, example: str) -> list[object]:
+    match value:
+        case list() | tuple():
+            return list(value)
+        case _:
+            raise ValueError(f'must be a list like ["{example}"]')
+
+
+def _folder(entry: object) -> Path:
+    if not isinstance(entry, str) or not entry.startswith(("/", "~/")):
+        raise ValueError(f'{entry!r} is no absolute path of a folder; write it like "/srv/git"')
+    folder = Path(entry).expanduser()
+    if ".." in folder.parts or "*" in entry:
+        raise ValueError(f"{entry!r} has `..` or a wildcard; name one folder, without them")
+    return folder
+
+
 class Config(_Table):
     """signalbox.toml.
 
@@ -348,6 +399,7 @@ class Config(_Table):
     limits: LimitsTable | None = None
     agent: AgentTable = AgentTable()
     critical: CriticalTable = CriticalTable()
+    repositories: RepositoriesTable = RepositoriesTable()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,15 +10,19 @@ import hashlib
 import logging
 import os
 import pwd
+from collections.abc import Iterable
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from bot.assembly.backend import Backend, utc_now
-from bot.assembly.settings import Settings
+from bot.assembly.settings import BadSetting, Settings
+from core.agent.egress.control import NetworkAccess
+from core.agent.egress.upstream import NO_PARENTS
 from core.agent.process.isolation_probe import FoundIsolation, find_isolation
 from core.domain.fleet.workers import WorkerRecord, WorkerState
+from core.domain.workflow import WorkflowDefinition
 from core.queue.jobs import RUNS_QUEUE, node_queue
 from core.queue.worker import Worker
 from core.runner.execution.executor import Executor
@@ -67,6 +71,7 @@ async def new_worker_runtime(
         git_timeout=GIT_TIMEOUT,
         scratch=identity.scratch,
         confine=isolation.confine if isolation is not None else None,
+        policy=backend.settings.config.repositories.policy,
     )
     kills = InterruptedKills(ledger, workspaces, Cleaner(home))
     executor = Executor(
@@ -82,7 +87,8 @@ async def new_worker_runtime(
             secrets=tuple(one.get_secret_value() for one in backend.settings.secrets),
             installation_id=installation_id,
             critical=backend.settings.config.critical.rules,
-            isolation=isolation,
+            isolation=found,
+            network=_network_access(backend.settings, found, backend.catalog.all),
         ),
     )
     worker = Worker(
@@ -129,6 +135,27 @@ def find_agent_isolation(settings: Settings) -> FoundIsolation:
         real_homes=(settings.agent.user_home, Path(pwd.getpwuid(os.geteuid()).pw_dir)),
         search_path=settings.agent.search_path,
         shares=agent.share,
+    )
+
+
+def _network_access(
+    settings: Settings, found: FoundIsolation, definitions: Iterable[WorkflowDefinition]
+) -> NetworkAccess:
+    """What agents may reach, by the settings.
+
+    Raises:
+        BadSetting: If nothing would keep them to it.
+    """
+    policy = settings.config.agent.network
+    if not policy.is_open and found.isolation is None:
+        raise BadSetting(
+            "agent.network",
+            f"cannot be enforced, since agents are not isolated: {found.status.detail}; mend that, "
+            'or set it to "open"',
+        )
+    is_limited = not policy.is_open or any(one.network for one in definitions)
+    return NetworkAccess(
+        policy=policy, parents=settings.proxy.parents if is_limited else NO_PARENTS
     )
 
 

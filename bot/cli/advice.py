@@ -43,6 +43,7 @@ ADVICE: AdviceTable = MappingProxyType(
         "bad_repository": None,
         "branch_without_repository": None,
         "credentials_in_address": None,
+        "repository_not_allowed": "`[repositories]` in signalbox.toml says what may be cloned.",
         "other_repository": (
             "Leave out the repository to continue it, or choose another session name."
         ),

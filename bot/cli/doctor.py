@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -42,6 +43,8 @@ from core.store.database.schema import SchemaState, SchemaTooNew, schema_state
 from core.workspace.settings import git_environment
 
 MIN_POSTGRES = 15
+# The first with `http.curloptResolve`.
+MIN_GIT = (2, 37)
 MIN_FREE_BYTES = 2 * 1024**3
 MAX_CLOCK_SKEW = timedelta(seconds=5)
 _GIT_LIMIT_SECONDS = 10
@@ -85,6 +88,7 @@ async def run_doctor(settings: Settings, *, echo: Callable[[str], None] = typer.
         _definitions(settings),
         _programs(),
         _isolation(settings),
+        _repositories(settings),
         _disk(settings.node.home),
         _privacy(settings),
         _database(settings),
@@ -129,7 +133,26 @@ async def _programs() -> AsyncIterator[CheckResult]:
         check=False,
         env=git_environment(),
     )
-    yield _ok(found.stdout.strip())
+    yield _git(found.stdout.strip())
+
+
+def _git(named: str) -> CheckResult:
+    version = tuple(int(part) for part in re.findall(r"\d+", named)[:2])
+    if version < MIN_GIT:
+        needed = ".".join(map(str, MIN_GIT))
+        return _warning(
+            f"{named}: before {needed} git cannot be held to the addresses that were checked "
+            "before a clone."
+        )
+    return _ok(named)
+
+
+async def _repositories(settings: Settings) -> AsyncIterator[CheckResult]:
+    policy = settings.config.repositories.policy
+    yield _ok(f"repositories that may be cloned: {policy.summary}")
+    for folder in settings.config.repositories.local:
+        if not await asyncio.to_thread(folder.is_dir):
+            yield _warning(f"the folder {folder} of [repositories] is not on this machine.")
 
 
 async def _isolation(settings: Settings) -> AsyncIterator[CheckResult]:

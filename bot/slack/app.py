@@ -25,10 +25,12 @@ from bot.slack.drawing.reconciler import RedrawLoop
 from bot.slack.drawing.refused import Refusals
 from bot.slack.drawing.sending import Sender
 from bot.slack.drawing.uncertain_writes import UncertainWrites
-from bot.slack.inbound.access import Access, AccessPolicy, Installation
+from bot.slack.inbound.access import Access, AccessPolicy
 from bot.slack.inbound.answers import PrivateAnswers
 from bot.slack.inbound.background_tasks import BackgroundTasks
+from bot.slack.inbound.deliveries import Deliveries
 from bot.slack.inbound.error_boundary import ErrorBoundary
+from bot.slack.inbound.installation import Installation
 from bot.slack.inbound.intake import Intake
 from bot.slack.inbound.request import SlackRequest
 from bot.slack.listeners.actions import BotActions
@@ -70,20 +72,22 @@ class SlackRuntime:
     """The parts of the Slack surface that need a connection or a task.
 
     Attributes:
-        app: For `open_sockets` or `slack_route`.
+        app: Bolt, with all listeners.
+        deliveries: Receives what `open_sockets` or `slack_route` deliver.
         redraw: Its `run()` needs a task.
         intake: Its `keep_replaying(app)` and `keep_renewing()` need a task each.
         background_tasks: Requests in progress; drained when `open_slack_runtime` closes.
     """
 
     app: AsyncApp
+    deliveries: Deliveries
     installation: Installation
     redraw: RedrawLoop
     intake: Intake
     background_tasks: BackgroundTasks
 
 
-def build_slack_app(slack: Slack, installation: Installation, *, signing_secret: str) -> AsyncApp:
+def build_slack_app(slack: Slack, installation: Installation) -> AsyncApp:
     """Construct a Bolt app without listeners.
 
     `authorize` answers from what is known already.  Otherwise Bolt would call Slack during the
@@ -93,7 +97,7 @@ def build_slack_app(slack: Slack, installation: Installation, *, signing_secret:
 
     async def authorize() -> AuthorizeResult:
         return AuthorizeResult(
-            enterprise_id=None,
+            enterprise_id=installation.enterprise_id or None,
             team_id=installation.team_id,
             bot_user_id=installation.bot_user_id,
             bot_id=installation.bot_id or None,
@@ -111,8 +115,8 @@ def build_slack_app(slack: Slack, installation: Installation, *, signing_secret:
         logger=logger,
         client=web,
         authorize=authorize,
-        # With an empty secret Bolt refuses every HTTP request, and `slack_route` raises an error.
-        signing_secret=signing_secret,
+        # `slack_route` verifies requests.  Without a secret Bolt refuses any that come past it.
+        signing_secret="",
         attaching_conversation_kwargs_enabled=False,
         attaching_function_token_enabled=False,
     )
@@ -126,7 +130,6 @@ async def open_slack_runtime(
     *,
     policy: AccessPolicy,
     timing: Timing,
-    signing_secret: str = "",
     kinds: DrawnKinds | None = None,
 ) -> AsyncIterator[SlackRuntime]:
     """Construct the Slack surface; on exit, wait for the requests in progress.
@@ -137,7 +140,6 @@ async def open_slack_runtime(
         services: The core's services.
         policy: The configured roles and channels.
         timing: The clocks and waits.
-        signing_secret: For HTTP; empty in Socket Mode.
         kinds: What is drawn; `None` for all that the program knows.
     """
     background_tasks = BackgroundTasks()
@@ -154,7 +156,7 @@ async def open_slack_runtime(
         people=services.people,
         now=timing.now,
     )
-    app = build_slack_app(slack, installation, signing_secret=signing_secret)
+    app = build_slack_app(slack, installation)
     app.middleware(intake.middleware)
     register(
         app,
@@ -167,6 +169,7 @@ async def open_slack_runtime(
     try:
         yield SlackRuntime(
             app=app,
+            deliveries=Deliveries(app, installation),
             installation=installation,
             redraw=_redraw_loop(slack, installation, services, answers, timing, kinds=kinds),
             intake=intake,

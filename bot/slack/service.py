@@ -19,7 +19,8 @@ from bot.slack.client.rate_limits import RateLimiter
 from bot.slack.client.socket import SocketPool, open_sockets
 from bot.slack.client.web_api import Slack, open_slack_client
 from bot.slack.drawing.notices import Notices
-from bot.slack.inbound.access import AccessPolicy, Installation
+from bot.slack.inbound.access import AccessPolicy
+from bot.slack.inbound.installation import Installation
 from bot.slack.setup import SlackCredentials, check_slack
 from bot.slack.timing import Timing
 from bot.words import counts
@@ -111,7 +112,6 @@ class SlackService:
                     self.services,
                     policy=self.policy,
                     timing=self.timing,
-                    signing_secret=self.credentials.signing_secret or "",
                 )
             )
             await self._run_tasks(self.runtime)
@@ -152,12 +152,16 @@ class SlackService:
     async def _receive(self, runtime: SlackRuntime) -> None:
         try:
             if self.credentials.app_token:
-                async with open_sockets(runtime.app, self.credentials.app_token) as sockets:
+                async with open_sockets(
+                    runtime.deliveries.receive, runtime.app.client, self.credentials.app_token
+                ) as sockets:
                     self._sockets = sockets
                     await self._stop_requested.wait()
             else:
                 self._route = slack_route(
-                    runtime.app, signing_secret=self.credentials.signing_secret or "", now=time.time
+                    runtime.deliveries.receive_body,
+                    signing_secret=self.credentials.signing_secret or "",
+                    now=time.time,
                 )
                 await self._stop_requested.wait()
         finally:

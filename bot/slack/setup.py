@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -10,9 +11,11 @@ from slack_sdk.errors import SlackApiError
 
 from bot.slack.client.errors import NO_RESPONSE_ERRORS, SlackRefused, SlackUnreachable
 from bot.slack.client.web_api import Slack, is_loopback
-from bot.slack.inbound.access import Installation
+from bot.slack.inbound.installation import Installation
 
 log = logging.getLogger(__name__)
+
+_APP_TOKEN = re.compile(r"xapp-\d+-(?P<app>A[A-Z0-9]+)-")
 
 
 class SlackSetupError(Exception):
@@ -30,6 +33,7 @@ class SlackCredentials:
     bot_token: str
     app_token: str | None = None
     signing_secret: str | None = None
+    app_id: str | None = None
     api_url: str = "https://slack.com/api/"
 
     def __repr__(self) -> str:
@@ -110,16 +114,63 @@ async def check_slack(
             f"The bot token lacks the scopes {', '.join(missing)}: apply manifest.yml to the "
             "Slack app and install it again."
         )
+    enterprise_id = str(data.get("enterprise_id") or "")
+    team_id = str(data.get("team_id") or enterprise_id)
+    bot_id = str(data.get("bot_id") or "")
+    app_id = str(data.get("app_id") or "") or await _app_of_bot(slack, bot_id, team_id)
+    _require_one_app(credentials, app_id)
     if credentials.app_token:
         await _check_app_token(slack, credentials.app_token)
     return Installation(
-        team_id=str(data.get("team_id", "")),
+        team_id=team_id,
         bot_user_id=str(data.get("user_id", "")),
-        bot_id=str(data.get("bot_id") or ""),
+        bot_id=bot_id,
         team_name=str(data.get("team") or ""),
         team_url=str(data.get("url") or ""),
         bot_name=str(data.get("user") or "signalbox"),
+        enterprise_id=enterprise_id,
+        is_org_wide=data.get("is_enterprise_install") is True,
+        app_id=app_id or credentials.app_id or _app_of_token(credentials.app_token) or "",
     )
+
+
+async def _app_of_bot(slack: Slack, bot_id: str, team_id: str) -> str:
+    """The app of the bot; empty if Slack does not say."""
+    try:
+        answer = await slack.web.bots_info(bot=bot_id, team_id=team_id)
+    except SlackApiError as error:
+        named = slack.translate_error("bots.info", None, error)
+        if not isinstance(named, SlackRefused):
+            raise named from error
+        log.warning(
+            "slack does not say which app the bot belongs to (%s)",
+            named.name,
+            extra={"event": "slack_app.unknown", "error": named.name},
+        )
+        return ""
+    except NO_RESPONSE_ERRORS as error:
+        raise SlackUnreachable("bots.info", type(error).__name__) from error
+    data = answer.data if isinstance(answer.data, dict) else {}
+    return str((data.get("bot") or {}).get("app_id") or "")
+
+
+def _app_of_token(app_token: str | None) -> str | None:
+    """The app that an app-level token names: `xapp-1-A0123ABCD-…`."""
+    found = _APP_TOKEN.match(app_token or "")
+    return found["app"] if found else None
+
+
+def _require_one_app(credentials: SlackCredentials, app_id: str) -> None:
+    """Refuse tokens of two apps, and a SLACK_APP_ID that is not that of the token."""
+    for name, named in (
+        ("SLACK_APP_ID", credentials.app_id),
+        ("SLACK_APP_TOKEN", _app_of_token(credentials.app_token)),
+    ):
+        if app_id and named and named != app_id:
+            raise SlackSetupError(
+                f"{name} is for the app {named}, and SLACK_BOT_TOKEN for {app_id}: copy both from "
+                "the same app."
+            )
 
 
 async def _check_app_token(slack: Slack, app_token: str) -> None:

@@ -32,6 +32,10 @@ from core.domain.workflow import PermissionMode, WorkflowDefinition
 _MAX_LINE_BYTES = 64 * 1024 * 1024
 _AUTHOR = "Signalbox agent"
 _EMAIL = "agent@signalbox.invalid"
+# Names the directory in which an agent may write that cannot change its workspace.
+SCRATCH_VARIABLE = "SIGNALBOX_SCRATCH"
+_INSIDE_SCRIPT = Path(__file__).parent / "process" / "launch_inside.py"
+_LISTENER_SCRIPT = Path(__file__).parent / "egress" / "listener.py"
 _LAUNCHER = Path(__file__).parent / "process" / "launch.sh"
 BUNDLED_PROGRAM = Path(claude_agent_sdk.__file__).with_name("_bundled") / "claude"
 
@@ -114,18 +118,17 @@ def environment(launch: Launch, critical: CriticalCalls | None = None) -> dict[s
         "GIT_COMMITTER_NAME": _AUTHOR,
         "GIT_COMMITTER_EMAIL": _EMAIL,
         "GIT_TERMINAL_PROMPT": "0",
+        **({SCRATCH_VARIABLE: str(scratch_dir(launch))} if launch.definition.read_only else {}),
         **(critical.environment if critical else {}),
         **_isolated_environment(launch),
     }
     tasks = {launcher.TASKS_VARIABLE: str(tasks_dir(launch))} if launch.plan else {}
-    isolation = (
-        {
-            launcher.ISOLATION_VARIABLE: str(isolation_file(launch)),
-            launcher.ISOLATOR_VARIABLE: launch.isolation.program,
-        }
-        if launch.isolation
-        else {}
-    )
+    isolation = {}
+    if launch.isolation is not None:
+        isolation[launcher.ISOLATION_VARIABLE] = str(isolation_file(launch))
+        isolation[launcher.ISOLATOR_VARIABLE] = launch.isolation.program
+    if not has_network(launch):
+        isolation[launcher.NETWORK_VARIABLE] = str(socket_file(launch))
     return {
         **variables,
         **tasks,
@@ -156,6 +159,21 @@ def tasks_dir(launch: Launch) -> Path:
     return launch.state_dir / "tasks"
 
 
+def scratch_dir(launch: Launch) -> Path:
+    """Where an agent that cannot change its workspace may write."""
+    return launch.state_dir / "scratch"
+
+
+def socket_file(launch: Launch) -> Path:
+    """The Unix socket to which the agent's network namespace hands its listening socket."""
+    return launch.state_dir / "network"
+
+
+def has_network(launch: Launch) -> bool:
+    """Whether the agent shares the worker's network."""
+    return launch.network.policy.is_open
+
+
 def gate_file(launch: Launch) -> Path:
     """The file that exists as long as the agent may start shells (see `CriticalCalls`)."""
     return launch.state_dir / "open"
@@ -173,7 +191,8 @@ def program_of(launch: Launch) -> Path:
 
 def prepare_state(launch: Launch) -> None:
     """Create the directories of an attempt, with the session's task list.  Blocking."""
-    for path in (home_dir(launch), config_dir(launch), tmp_dir(launch)):
+    launch.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for path in _writable_dirs(launch):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     if launch.plan:
         folder = tasks_dir(launch) / str(launch.session_id)
@@ -184,15 +203,23 @@ def prepare_state(launch: Launch) -> None:
         write_arguments(isolation_file(launch), launch.isolation.agent_arguments(_view_of(launch)))
 
 
-def _view_of(launch: Launch) -> AgentView:
+def _writable_dirs(launch: Launch) -> tuple[Path, ...]:
     tasks = (tasks_dir(launch),) if launch.plan else ()
+    scratch = (scratch_dir(launch),) if launch.definition.read_only else ()
+    return (home_dir(launch), config_dir(launch), tmp_dir(launch), *tasks, *scratch)
+
+
+def _view_of(launch: Launch) -> AgentView:
+    inside = (_INSIDE_SCRIPT, _LISTENER_SCRIPT) if not has_network(launch) else ()
     return AgentView(
         workspace=launch.cwd,
         state_dir=launch.state_dir,
         tmp_dir=tmp_dir(launch),
         home=home_dir(launch),
-        writable=(home_dir(launch), config_dir(launch), tmp_dir(launch), *tasks),
-        read_only=(program_of(launch).resolve(), program_of(launch), GATE_SCRIPT),
+        writable=_writable_dirs(launch),
+        read_only=(program_of(launch).resolve(), program_of(launch), GATE_SCRIPT, *inside),
+        is_workspace_read_only=launch.definition.read_only,
+        has_network=has_network(launch),
     )
 
 

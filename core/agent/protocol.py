@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from core.agent.critical import DEFAULT_RULES, CriticalCalls, CriticalRules
+from core.agent.egress.control import NetworkAccess
 from core.agent.process.isolation import Isolation
 from core.agent.process.ladder import ProcessTree
 from core.domain.errors import OpsError
@@ -41,6 +42,7 @@ class Launch:
         program: The `claude` program; `None` is the one that comes with the SDK.
         critical: Which tool calls a kill waits for.
         isolation: How to isolate the agent; `None` does not isolate it.
+        network: What it may reach; anything but an open network needs `isolation`.
     """
 
     run_id: str
@@ -62,6 +64,7 @@ class Launch:
     attempt: int = 1
     critical: CriticalRules = DEFAULT_RULES
     isolation: Isolation | None = None
+    network: NetworkAccess = field(default_factory=NetworkAccess)
 
 
 class TranscriptStore(Protocol):
@@ -193,4 +196,17 @@ class TranscriptMissing(AgentFailed):
             "has no conversation to go on with",
             stderr_tail=stderr_tail,
             hint="Start a new run: nothing of this session was kept.",
+        )
+
+
+class NetworkNotIsolated(OpsError):
+    """A list of hosts was to be kept, and nothing would keep the agent to it."""
+
+    code = "network_not_isolated"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the network is limited, and the agent would not be isolated",
+            user_message="This run may reach only listed hosts, but its worker cannot isolate "
+            "agents, so nothing would keep it to them.",
         )

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
 from contextlib import aclosing, asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any
@@ -23,8 +23,15 @@ from claude_agent_sdk import (
 
 from core.agent.connection import Connection
 from core.agent.critical import CriticalCalls
+from core.agent.egress.control import EgressControl
 from core.agent.failure import agent_failure
-from core.agent.options import build_options, gate_file, prepare_state
+from core.agent.options import (
+    build_options,
+    gate_file,
+    has_network,
+    prepare_state,
+    socket_file,
+)
 from core.agent.process import process_table
 from core.agent.process.ladder import ProcessTree, end_tree, scan_tree
 from core.agent.prompt_stream import PromptStream
@@ -33,13 +40,14 @@ from core.agent.protocol import (
     AgentFailed,
     AgentSession,
     Launch,
+    NetworkNotIsolated,
     TranscriptStore,
 )
 from core.agent.transcript_buffer import TranscriptBuffer
 from core.agent.translate import Translator, usage_of_entry
 from core.domain.kills.termination import ProcessIdentity
 from core.domain.redact import redact
-from core.domain.runs.event import AgentEvent, ToolFinished, TurnUsage
+from core.domain.runs.event import AgentEvent, ToolFinished
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +107,7 @@ class _Session:
         own = (value for name, value in credentials if not name.endswith("_URL"))
         self._secrets = (*own, *launch.secrets)
         self._stderr: deque[str] = deque(maxlen=_MAX_STDERR_LINES)
-        self._pending_usage: deque[TurnUsage] = deque()
+        self._pending: deque[AgentEvent] = deque()
         self._transcript_buffer = TranscriptBuffer(transcripts, on_entry=self._on_entry)
         self.critical = CriticalCalls(
             launch.critical, gate=gate_file(launch), secrets=self._secrets
@@ -119,6 +127,17 @@ class _Session:
             transcript_buffer=self._transcript_buffer,
             stderr_tail=lambda: self.stderr_tail,
         )
+        self._egress = (
+            None
+            if has_network(launch)
+            else EgressControl(
+                launch.run_id,
+                launch.network,
+                socket_path=socket_file(launch),
+                model_url=launch.credentials.get("ANTHROPIC_BASE_URL"),
+                on_refused=self._pending.append,
+            )
+        )
         self._has_result = False
         self._is_stopping = False
         self._is_stream_over = False
@@ -136,7 +155,11 @@ class _Session:
 
     async def open(self, limit: timedelta) -> None:
         """Start the program, give it its task, and wait for its first answer."""
+        if self._egress is not None and self._launch.isolation is None:
+            raise NetworkNotIsolated
         await asyncio.to_thread(prepare_state, self._launch)
+        if self._egress is not None:
+            self._egress.open()
         self.critical.open_gate()
         self._send_message(self._launch.prompt, self._launch.prompt_uuid)
         await self._connection.open(limit)
@@ -155,11 +178,17 @@ class _Session:
                     yield event
         except AgentFailed:
             # The usage up to the failure counts, too.
-            while self._pending_usage:
-                yield self._pending_usage.popleft()
+            for event in self._last_events():
+                yield event
             raise
-        while self._pending_usage:
-            yield self._pending_usage.popleft()
+        for event in self._last_events():
+            yield event
+
+    def _last_events(self) -> Iterator[AgentEvent]:
+        if self._egress is not None:
+            self._egress.tell_counts()
+        while self._pending:
+            yield self._pending.popleft()
 
     async def _translated_events(self) -> AsyncGenerator[AgentEvent]:
         async with aclosing(self._messages()) as messages:
@@ -172,8 +201,8 @@ class _Session:
                     if isinstance(event, ToolFinished):
                         self.critical.end(event.tool_use_id)
                     yield event
-                while self._pending_usage:
-                    yield self._pending_usage.popleft()
+                while self._pending:
+                    yield self._pending.popleft()
                 if isinstance(message, ResultMessage):
                     await self._handle_result(message)
 
@@ -218,6 +247,13 @@ class _Session:
         if self._watch_task is not None:
             self._watch_task.cancel()
             await asyncio.wait({self._watch_task})
+        try:
+            await self._close_connection()
+        finally:
+            if self._egress is not None:
+                await self._egress.close()
+
+    async def _close_connection(self) -> None:
         if not self._connection.is_started:
             return
         self._is_stopping = True
@@ -346,7 +382,7 @@ class _Session:
     def _on_entry(self, entry: Any) -> None:
         usage = usage_of_entry(entry)
         if usage is not None:
-            self._pending_usage.append(usage)
+            self._pending.append(usage)
 
     def _on_stderr(self, line: str) -> None:
         self._stderr.append(line[:_MAX_STDERR_LINE_CHARS])

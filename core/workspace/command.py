@@ -27,12 +27,12 @@ _EXIT_LIMIT = timedelta(seconds=5)
 # A confined program that a signal ended has this exit status plus the signal's number; git itself
 # exits with 129 at most.
 _FIRST_SIGNAL_STATUS = 128
-_SSH = "ssh -o BatchMode=yes -o ConnectTimeout=20 -o ForwardAgent=no"
+SSH_COMMAND = "ssh -o BatchMode=yes -o ConnectTimeout=20 -o ForwardAgent=no"
 # With these, git runs no program that a repository names, and never prompts for a password.
 _FIXED_VARIABLES = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_ALLOW_PROTOCOL": "file:https:ssh",
-    "GIT_SSH_COMMAND": _SSH,
+    "GIT_SSH_COMMAND": SSH_COMMAND,
     "GIT_SSH_VARIANT": "ssh",
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_NO_REPLACE_OBJECTS": "1",

@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from core.domain.repositories import RepositoryPolicy
 from core.workspace.command import Git
-from core.workspace.errors import GitFailed, UnreachableRepository, to_unreachable
+from core.workspace.errors import GitFailed, to_unreachable
 from core.workspace.locks import file_lock
+from core.workspace.repositories.contact import Contact
+from core.workspace.repositories.redirects import list_refs
 from core.workspace.source import Source
 
 HEADS = "refs/heads/"
@@ -39,28 +42,25 @@ class Advertised:
         branches: Branch name to commit.
         head: The commit to which HEAD points; `None` in an empty repository.
         head_branch: The branch of HEAD; `None` if HEAD is detached or its branch does not exist.
+        contact: The checked way to the repository, for fetching from it.
     """
 
     branches: Mapping[str, str]
     head: str | None
     head_branch: str | None
+    contact: Contact
 
 
-def list_remote_refs(git: Git, source: Source, *, cwd: Path) -> Advertised:
+def list_remote_refs(
+    git: Git, source: Source, policy: RepositoryPolicy, *, cwd: Path
+) -> Advertised:
     """Ask a repository for its branches, without fetching objects.
 
     Raises:
+        RepositoryNotAllowed: If it may not be cloned.
         UnreachableRepository: If it does not answer, or is not a repository.
     """
-    if source.path is not None:
-        _require_directory(source.path, source.display_url)
-    try:
-        listed = git.run(
-            "ls-remote", "--symref", "--", source.url, "HEAD", f"{HEADS}*",
-            cwd=cwd, settings=source.settings, secrets=source.secrets,
-        )  # fmt: skip
-    except GitFailed as error:
-        raise to_unreachable(error, source.display_url) from error
+    contact, listed = list_refs(git, source, policy, "HEAD", f"{HEADS}*", cwd=cwd)
     branches: dict[str, str] = {}
     head = head_branch = None
     for line in listed.decode(errors="surrogateescape").splitlines():
@@ -73,7 +73,7 @@ def list_remote_refs(git: Git, source: Source, *, cwd: Path) -> Advertised:
             branches[name.removeprefix(HEADS)] = value
     if head_branch not in branches:
         head_branch = None
-    return Advertised(branches=branches, head=head, head_branch=head_branch)
+    return Advertised(branches=branches, head=head, head_branch=head_branch, contact=contact)
 
 
 @contextmanager
@@ -102,28 +102,28 @@ def current_mirror(
     lock = mirror.with_suffix(".lock")
     with file_lock(lock, timeout=lock_timeout, is_cancelled=lambda: git.is_stopped):
         if _fetched_at(mirror) < requested_at or not _has_all_tips(mirror, git, advertised):
-            _refresh(git, source, advertised, mirror)
+            _refresh(git, source.display_url, advertised, mirror)
     # A shared lock: others may clone meanwhile, but nobody may fetch or repack.
     with file_lock(lock, timeout=lock_timeout, is_cancelled=lambda: git.is_stopped, is_shared=True):
         yield mirror
 
 
-def _refresh(git: Git, source: Source, advertised: Advertised, mirror: Path) -> None:
+def _refresh(git: Git, display_url: str, advertised: Advertised, mirror: Path) -> None:
     try:
-        _fetch(git, source, advertised, mirror)
+        _fetch(git, advertised, mirror)
     except GitFailed as error:
         is_damaged = any(sign in error.stderr.lower() for sign in _DAMAGE_SIGNS)
         if not is_damaged or not mirror.exists():
-            raise to_unreachable(error, source.display_url) from error
+            raise to_unreachable(error, display_url) from error
         # A mirror is only a copy, so a damaged one is replaced.
         shutil.rmtree(mirror)
         try:
-            _fetch(git, source, advertised, mirror)
+            _fetch(git, advertised, mirror)
         except GitFailed as second_error:
-            raise to_unreachable(second_error, source.display_url) from second_error
+            raise to_unreachable(second_error, display_url) from second_error
 
 
-def _fetch(git: Git, source: Source, advertised: Advertised, mirror: Path) -> None:
+def _fetch(git: Git, advertised: Advertised, mirror: Path) -> None:
     began_at = time.time()
     if not (mirror / "HEAD").is_file():
         _create(git, advertised, mirror)
@@ -134,10 +134,10 @@ def _fetch(git: Git, source: Source, advertised: Advertised, mirror: Path) -> No
     if advertised.head is not None and advertised.head_branch is None:
         refspecs.append(f"+HEAD:{DETACHED_REF}")
     if advertised.head is not None or advertised.branches:
-        git.run(
-            "fetch", "--quiet", "--prune", "--force", "--no-tags", "--no-write-fetch-head",
-            "--update-shallow", "--", source.url, *refspecs,
-            cwd=mirror, settings=source.settings, secrets=source.secrets,
+        contact = advertised.contact
+        contact.run(
+            git, "fetch", "--quiet", "--prune", "--force", "--no-tags", "--no-write-fetch-head",
+            "--update-shallow", "--", contact.url, *refspecs, cwd=mirror,
         )  # fmt: skip
     if advertised.head_branch is not None:
         git.run("symbolic-ref", "HEAD", f"{HEADS}{advertised.head_branch}", cwd=mirror)
@@ -176,16 +176,6 @@ def _has_all_tips(mirror: Path, git: Git, advertised: Advertised) -> bool:
         "cat-file", "--batch-check=%(objecttype)", cwd=mirror, stdin="\n".join(tips).encode()
     )
     return b"missing" not in answers
-
-
-def _require_directory(path: Path, display_url: str) -> None:
-    if not path.is_dir():
-        raise UnreachableRepository(
-            f"no directory {path}",
-            user_message=f"The worker has no directory `{display_url}`. Check the path; it must "
-            "be one "
-            "on the machine of the worker.",
-        )
 
 
 def _directory_name(display_url: str) -> str:

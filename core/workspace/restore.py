@@ -19,7 +19,7 @@ from core.domain.runs.carried_work import Bundle
 from core.workspace.carry import HEADS, START_REF, branches_of
 from core.workspace.command import Git
 from core.workspace.errors import GitFailed, WorkspaceError
-from core.workspace.source import Source
+from core.workspace.repositories.contact import Contact
 from core.workspace.worktree import WorkTree, head_of, open_worktree, save, workspace_env
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -141,19 +141,17 @@ def fast_forward(git: Git, path: Path, bundle: Bundle, *, label: str) -> str | N
     return saved_ref
 
 
-def fetch_commit(git: Git, path: Path, commit: str, *, mirror: Path, source: Source) -> None:
+def fetch_commit(git: Git, path: Path, commit: str, *, mirror: Path, contact: Contact) -> None:
     """Try to fetch a commit that no branch contains, from the mirror and from the repository.
 
     Errors of git are ignored; the caller checks whether the commit has arrived.
     """
     upload_pack = "git -c uploadpack.allowAnySHA1InWant=true upload-pack"
     quiet = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head")
-    for remote_args in (
-        (f"--upload-pack={upload_pack}", "--", str(mirror), commit),
-        ("--", source.url, commit),
-    ):
-        git.run(*quiet, *remote_args, cwd=path, settings=source.settings, secrets=source.secrets,
-                accept=range(256))  # fmt: skip
+    ignored = range(256)
+    git.run(*quiet, f"--upload-pack={upload_pack}", "--", str(mirror), commit, cwd=path,
+            accept=ignored)  # fmt: skip
+    contact.run(git, *quiet, "--", contact.url, commit, cwd=path, accept=ignored)
 
 
 def left_empty(git: Git, path: Path, bundle: Bundle) -> tuple[str, ...]:

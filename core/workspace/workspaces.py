@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
+from core.domain.repositories import DEFAULT_POLICY, RepositoryNotAllowed, RepositoryPolicy
 from core.domain.runs.carried_work import Bundle
 from core.domain.runs.run import DiffStat
 from core.workspace import worktree
@@ -45,6 +46,7 @@ from core.workspace.staging import staged_directory, workspace_lock
 __all__ = [
     "BadRepository",
     "MissingBranch",
+    "RepositoryNotAllowed",
     "UnreachableRepository",
     "Workspace",
     "WorkspaceError",
@@ -103,6 +105,7 @@ class Workspaces:
         scratch: The process's temporary directory.  Without it, temporary files of a killed
             process may never be removed.
         confine: Confines git commands in a workspace, see `Git`.
+        policy: Which repositories may be cloned; by default those on hosts with public addresses.
     """
 
     def __init__(
@@ -113,25 +116,38 @@ class Workspaces:
         environment: Mapping[str, str] | None = None,
         scratch: Scratch | None = None,
         confine: Confine | None = None,
+        policy: RepositoryPolicy = DEFAULT_POLICY,
     ) -> None:
         self.root = root.expanduser().absolute()
         self.git_timeout = git_timeout
         self.scratch = scratch
         self.confine = confine
+        self.policy = policy
         self.environment = dict(git_environment() if environment is None else environment)
+
+    def require_allowed(self, source: str | None) -> None:
+        """Check that the repository may be used here, as far as its address tells.
+
+        Raises:
+            BadRepository: If `source` is not an address of a supported form.
+            RepositoryNotAllowed: If it may not be cloned.
+        """
+        if source is not None:
+            parse_source(source).require_allowed(self.policy)
 
     async def check(self, source: str, branch: str | None = None) -> None:
         """Check that a repository can be read and has the branch, without fetching.
 
         Raises:
             BadRepository: If `source` is not an address of a supported form.
+            RepositoryNotAllowed: If it may not be cloned.
             UnreachableRepository: If the repository cannot be read.
             MissingBranch: If it has no such branch.
         """
         parsed = parse_source(source)
 
         def check_branch(git: Git) -> None:
-            require_branch(branch, list_remote_refs(git, parsed, cwd=self.root), parsed)
+            require_branch(branch, self._advertised(git, parsed), parsed)
 
         await self._run_in_thread(check_branch)
 
@@ -145,6 +161,7 @@ class Workspaces:
 
         Raises:
             BadRepository: If `source` is not an address of a supported form.
+            RepositoryNotAllowed: If it may not be cloned.
             WorkspaceError: If it cannot be created.
         """
         path = self._path_of(workspace_id)
@@ -160,7 +177,7 @@ class Workspaces:
                     if parsed is None:
                         init_empty(git, staged)
                     else:
-                        advertised = list_remote_refs(git, parsed, cwd=self.root)
+                        advertised = self._advertised(git, parsed)
                         require_branch(branch, advertised, parsed)
                         with self._current_mirror(git, parsed, advertised) as mirror:
                             make_clone(
@@ -181,6 +198,7 @@ class Workspaces:
 
         Raises:
             BadRepository: If `source` is not an address of a supported form.
+            RepositoryNotAllowed: If it may not be cloned.
             UnusableBundle: If the bundle is damaged, or does not fit the repository.
             WorkspaceError: If it cannot be created.
         """
@@ -225,10 +243,11 @@ class Workspaces:
                 init_empty(git, staged)
                 unpack_into_clone(git, staged, bundle)
                 return
-            advertised = list_remote_refs(git, source, cwd=self.root)
+            advertised = self._advertised(git, source)
             with self._current_mirror(git, source, advertised) as mirror:
                 clone_without_checkout(git, staged, mirror=mirror, source=source)
-                fetch = partial(fetch_commit, git, staged, mirror=mirror, source=source)
+                contact = advertised.contact
+                fetch = partial(fetch_commit, git, staged, mirror=mirror, contact=contact)
                 unpack_into_clone(git, staged, bundle, fetch=fetch)
 
     async def reopen(self, workspace_id: str) -> Workspace | None:
@@ -363,6 +382,9 @@ class Workspaces:
     def _workspace_lock(self, git: Git, workspace_id: str) -> AbstractContextManager[None]:
         record = record_path(self.root, workspace_id)
         return workspace_lock(record, git=git, lock_timeout=self.git_timeout)
+
+    def _advertised(self, git: Git, source: Source) -> Advertised:
+        return list_remote_refs(git, source, self.policy, cwd=self.root)
 
     def _current_mirror(
         self, git: Git, source: Source, advertised: Advertised

@@ -152,3 +152,19 @@ async def test_incomplete_slack_settings_are_an_error_and_a_proxy_is_mentioned(
     assert any(
         line.startswith("! Slack is called through the proxy of HTTPS_PROXY") for line in said
     )
+
+
+async def test_the_doctor_says_what_may_be_cloned(database: Database, tmp_path: Path) -> None:
+    said: list[str] = []
+    table = f'[repositories]\nowners = ["github.com/acme"]\nlocal = ["{tmp_path}", "/nowhere"]\n'
+    (tmp_path / "signalbox.toml").write_text(table)
+    settings = load_settings(DATABASE_URL=database.dsn, SIGNALBOX_HOME=tmp_path, **NO_SLACK)
+
+    status = await run_doctor(settings, echo=said.append)
+
+    assert status == 0, said
+    assert (
+        "✓ repositories that may be cloned: repositories of `github.com/acme`; folders on the "
+        f"worker: `{tmp_path}`, `/nowhere`"
+    ) in said
+    assert "! the folder /nowhere of [repositories] is not on this machine." in said

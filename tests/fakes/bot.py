@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from aiohttp import web
 
+from bot.assembly.serve import web_server
 from bot.sandbox.slack.server import Sandbox
 from bot.slack.app import Services, SlackRuntime, open_slack_runtime
 from bot.slack.client.http import slack_route
@@ -50,6 +51,7 @@ async def open_bot(
     speed: float = 1.0,
     call_timeout: timedelta = CALL_TIMEOUT,
     kinds: DrawnKinds | None = None,
+    clock_skew: float = 0.0,
 ) -> AsyncIterator[RunningBot]:
     """Run the Slack side until the block ends.
 
@@ -57,6 +59,7 @@ async def open_bot(
         speed: Factor by which its rate limits and waits are faster than normal.
         call_timeout: Time limit of a call, in real time.
         kinds: What is drawn; `None` for all that the program knows.
+        clock_skew: Seconds by which the machine's clock is fast, over HTTP.
     """
     credentials = SlackCredentials(
         bot_token=sandbox.bot_token,
@@ -103,7 +106,6 @@ async def open_bot(
                     sleep=sleep,
                     arrival_window=ARRIVAL_WINDOW / speed,
                 ),
-                signing_secret=credentials.signing_secret or "",
                 kinds=kinds,
             )
         )
@@ -111,10 +113,15 @@ async def open_bot(
             drawing = asyncio.create_task(side.redraw.run(), name="redraw")
             stack.push_async_callback(_stop, drawing)
         if transport == "http":
-            sandbox.events_url = await _serve(stack, side, sandbox)
+            sandbox.events_url = await _serve(stack, side, sandbox, clock_skew=clock_skew)
         else:
             sockets = await stack.enter_async_context(
-                open_sockets(side.app, sandbox.app_token, connections=connections)
+                open_sockets(
+                    side.deliveries.receive,
+                    side.app.client,
+                    sandbox.app_token,
+                    connections=connections,
+                )
             )
             await sandbox.human.wait_for(
                 lambda: len(sandbox.sockets.connections) == connections, what="the connections"
@@ -123,15 +130,21 @@ async def open_bot(
         yield RunningBot(runtime=side, slack=slack, services=services, sandbox=sandbox)
 
 
-async def _serve(stack: AsyncExitStack, side: SlackRuntime, sandbox: Sandbox) -> str:
+async def _serve(
+    stack: AsyncExitStack, side: SlackRuntime, sandbox: Sandbox, *, clock_skew: float
+) -> str:
     app = web.Application()
-    app.add_routes([slack_route(side.app, signing_secret=sandbox.signing_secret, now=time.time)])
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    host, port = runner.addresses[0][:2]
-    return f"http://{host}:{port}/slack/events"
+    app.add_routes(
+        [
+            slack_route(
+                side.deliveries.receive_body,
+                signing_secret=sandbox.signing_secret,
+                now=lambda: time.time() + clock_skew,
+            )
+        ]
+    )
+    url = await stack.enter_async_context(web_server(app, host="127.0.0.1", port=0))
+    return f"{url}/slack/events"
 
 
 async def _stop(task: asyncio.Task[None]) -> None:

@@ -20,6 +20,7 @@ from core.agent.session import open_agent
 from core.domain.runs.event import AgentEvent, ToolFinished, ToolStarted
 from core.domain.workflow import WorkflowDefinition
 from tests.fakes.transcripts import MemoryTranscripts
+from tests.isolation import found_isolation
 
 E = TypeVar("E")
 
@@ -60,6 +61,7 @@ class AgentHarness:
                 "ANTHROPIC_API_KEY": self.model.api_key,
                 "ANTHROPIC_BASE_URL": self.model.url,
             },
+            isolation=found_isolation().isolation,
         )
         return replace(launch, **overrides)
 

@@ -1,4 +1,4 @@
-"""What the agents of the shipped workflows can write and reach: each tries with each of its tools."""
+"""What agents of the shipped workflows can write and reach: each tries with all of its tools."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import pytest
 from bot.sandbox.model.script import ToolCall, Turn, bash, write
 from core.agent.definitions.catalog import load_catalog
 from core.agent.egress.control import NetworkAccess
+from core.agent.policy import effective_definition
 from core.agent.protocol import Launch
 from core.domain.network import NetworkPolicy
 from core.domain.workflow import WorkflowDefinition
@@ -152,7 +153,7 @@ class Scene:
 
 def digest(path: Path) -> str:
     if path.is_symlink():
-        return os.readlink(path)
+        return str(path.readlink())
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
@@ -193,9 +194,10 @@ async def test_an_isolated_workflow_writes_in_its_workspace_at_most_and_reaches_
     agent_harness: AgentHarness, scene: Scene, definition: WorkflowDefinition
 ) -> None:
     before = scene.content()
-    launch = launch_of(agent_harness, scene, definition, isolation=isolation(), network=CLOSED)
 
-    events = await agent_harness.run(launch)
+    events = await agent_harness.run(
+        launch_of(agent_harness, scene, definition, isolation=isolation(), network=CLOSED)
+    )
 
     scene.assert_nothing_is_changed_elsewhere()
     assert scene.reached == []
@@ -230,8 +232,9 @@ async def test_a_read_only_workflow_without_isolation_runs_nothing_and_changes_n
     agent_harness: AgentHarness, scene: Scene, definition: WorkflowDefinition
 ) -> None:
     before = scene.content()
+    effective = effective_definition(definition, is_isolated=False)
 
-    events = await agent_harness.run(launch_of(agent_harness, scene, definition, isolation=None))
+    events = await agent_harness.run(launch_of(agent_harness, scene, effective, isolation=None))
 
     assert "make has run" not in tool_outputs(events)
     assert "does not permit this use of Bash" in tool_outputs(events)

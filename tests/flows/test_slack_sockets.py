@@ -32,7 +32,8 @@ async def connected_bot(
     async with open_bot(sandbox, services, transport="http") as bot:
         sandbox.events_url = None
         async with open_sockets(
-            bot.runtime.app,
+            bot.runtime.deliveries.receive,
+            bot.runtime.app.client,
             sandbox.app_token,
             connections=connections,
             watch_every=timedelta(milliseconds=100),

@@ -54,7 +54,8 @@ async def test_refused_connections_are_retried_with_a_new_address(sandbox: Sandb
         sandbox.events_url = None
         await sandbox.disconnect("refuse", times=2)
         async with open_sockets(
-            bot.runtime.app,
+            bot.runtime.deliveries.receive,
+            bot.runtime.app.client,
             sandbox.app_token,
             connections=1,
             watch_every=timedelta(milliseconds=100),
@@ -74,7 +75,8 @@ async def test_a_broken_connection_is_replaced(sandbox: Sandbox) -> None:
     async with open_bot(sandbox, services, transport="http") as bot:
         sandbox.events_url = None
         async with open_sockets(
-            bot.runtime.app,
+            bot.runtime.deliveries.receive,
+            bot.runtime.app.client,
             sandbox.app_token,
             connections=1,
             watch_every=timedelta(milliseconds=100),
@@ -181,7 +183,7 @@ async def test_only_fresh_and_signed_requests_are_accepted(sandbox: Sandbox) -> 
         assert await post("{broken", **signed("other", now)) == 401
         assert await post(hello, **signed(hello, "now")) == 400
         assert await post(hello, **signed(hello, str(int(now) - 1000))) == 401
-        assert await post("x" * 300_000, **signed("x" * 300_000, now)) == 413
+        assert await post("x" * 2_100_000, **signed("x" * 2_100_000, now)) == 413
         assert await post(hello, **signed(hello, now)) == 200
         assert await post(hello, **signed(hello, now)) == 200
 
@@ -337,7 +339,9 @@ async def test_the_bot_closes_while_it_cannot_connect(sandbox: Sandbox) -> None:
     async with open_bot(sandbox, FakeServices(), transport="http") as bot:
         sandbox.events_url = None
         await sandbox.disconnect("refuse")
-        async with open_sockets(bot.runtime.app, sandbox.app_token, connections=2):
+        async with open_sockets(
+            bot.runtime.deliveries.receive, bot.runtime.app.client, sandbox.app_token, connections=2
+        ):
             await sandbox.human.wait_for(
                 lambda: len(sandbox.calls("apps.connections.open")) >= 2, what="the tries"
             )

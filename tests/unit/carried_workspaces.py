@@ -10,13 +10,15 @@ import pytest
 
 from core.domain.runs.carried_work import Bundle
 from core.workspace.workspaces import Restored, Workspace, Workspaces
-from tests.unit.repositories import git
+from tests.unit.repositories import allowing, git
 
 
 @pytest.fixture
 def other_machine(tmp_path: Path) -> Workspaces:
     """The workspaces of another machine."""
-    return Workspaces(tmp_path / "other home", git_timeout=timedelta(seconds=30))
+    return Workspaces(
+        tmp_path / "other home", git_timeout=timedelta(seconds=30), policy=allowing(tmp_path)
+    )
 
 
 async def pack(workspaces: Workspaces, workspace: Workspace, *, saves: bool = True) -> Bundle:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from core.domain.repositories import HostRule, RepositoryPolicy
 from core.workspace.workspaces import Workspace, Workspaces
 
 RUN_BRANCH = "signalbox/implement/run_0123456789ab"
@@ -45,7 +47,15 @@ def origin(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def workspaces(tmp_path: Path) -> Workspaces:
-    return Workspaces(tmp_path / "a home", git_timeout=timedelta(seconds=30))
+    return Workspaces(
+        tmp_path / "a home", git_timeout=timedelta(seconds=30), policy=allowing(tmp_path)
+    )
+
+
+def allowing(*folders: Path, hosts: Sequence[str] = ()) -> RepositoryPolicy:
+    """A policy that lists the folders of a test, and hosts."""
+    rules = tuple(HostRule.parse(host) for host in hosts)
+    return RepositoryPolicy(hosts=rules, local=folders)
 
 
 async def prepare(

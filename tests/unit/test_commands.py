@@ -19,6 +19,7 @@ from bot.slack.commands.command import (
 )
 from bot.slack.commands.flags import FLAGS, BadCommand, Flag
 from bot.slack.commands.parser import parse_mention, parse_slash
+from bot.slack.commands.words import trim
 from core.domain.runs.request import ContinueRequest, KillRequest, Place, RunFilter, StartRequest
 
 PLACE = Place(team_id="T0ACME", channel_id="C0BUILDS")
@@ -90,7 +91,7 @@ def test_the_task_stays_unchanged() -> None:
 
 
 @settings(deadline=None)
-@given(st.text(min_size=1).filter(lambda text: text.strip() == text))
+@given(st.text(min_size=1).filter(lambda text: trim(text) == text))
 def test_any_task_survives_slacks_escaping(task: str) -> None:
     carried = task.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
@@ -350,3 +351,25 @@ def test_the_manual_names_every_subcommand_flag_and_synonym() -> None:
 @pytest.mark.parametrize("flag", FLAGS.values(), ids=lambda flag: flag.name)
 def test_every_flags_example_is_accepted(flag: Flag) -> None:
     assert run(f"run builder {flag.example} do it").task == "do it"
+
+
+@pytest.mark.parametrize("mark", ["\u200b", "\ufeff", "\u2060", "\u200d\u200e", "\u00ad"])
+def test_invisible_characters_around_words_are_ignored(mark: str) -> None:
+    words = ("run", "builder", "--turns", "40", "--", "Do it")
+    told = " ".join(f"{mark}{word}{mark}" for word in words)
+
+    typed, mentioned = run(told), parse_mentioned(told)
+
+    assert isinstance(mentioned, StartRequest)
+    assert {(one.workflow, one.max_turns, one.task) for one in (typed, mentioned)} == {
+        ("builder", 40, "Do it")
+    }
+    assert run(f'run builder --session "a b"{mark} x').session_name == "a b"
+    assert run(f"run builder --session={mark}a x").session_name == "a"
+    assert parse_slash(f"{mark}run{mark}", CHANNEL) == OpenRunForm()
+    assert parse_slash(mark, CHANNEL) == ShowHelp()
+
+
+def test_an_invisible_character_inside_the_task_stays() -> None:
+    # A family emoji is joined by it.
+    assert run("run builder draw 👩\u200d👧 twice").task == "draw 👩\u200d👧 twice"

@@ -24,6 +24,7 @@ from core.domain.actor import Action, Actor, Origin, Role
 from core.domain.errors import OpsError, OutOfBounds
 from core.domain.kills.bulk_kill import BadBulkKill, NotRunIds
 from core.domain.kills.termination import TerminationNotFound
+from core.domain.repositories import RepositoryNotAllowed
 from core.domain.runs.request import EmptyTask
 from core.domain.runs.run import AlreadyRequested, RunNotFound, SessionBusy
 from core.domain.runs.session import SessionNotFound
@@ -134,6 +135,10 @@ EXAMPLES: list[tuple[OpsError, str]] = [
         "Ask an admin to add you to `[roles]` in signalbox.toml.",
     ),
     (NotAllowed(RUNNER, Action.KILL, RUN), ""),
+    (
+        RepositoryNotAllowed("https://x.example/y", "no", "nothing"),
+        "An admin can list it under `[repositories]` in signalbox.toml.",
+    ),
     (OperatorsOnly(RUNNER), "`/workflow kill --all mine` stops yours."),
     (
         DatabaseUnavailable("x"),

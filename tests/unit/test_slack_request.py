@@ -108,7 +108,8 @@ def test_every_team_in_a_message_is_found() -> None:
         message_event("hi", thread_ts="1.1", user_team="T2", team="T1"), bot_user_id=BOT
     )
 
-    assert request.team_ids == {"T1", "T2"}
+    assert request.origin.home_ids == {"T1", "T2"}
+    assert request.origin.team_ids == {"T1"}
 
 
 def test_each_click_has_its_own_key() -> None:
@@ -146,7 +147,7 @@ def test_a_form_has_its_channel_and_its_own_key() -> None:
 
     request = parse_request(body, bot_user_id=BOT)
 
-    assert (request.channel_id, request.key, request.team_ids) == (
+    assert (request.channel_id, request.key, request.origin.team_ids) == (
         "C9",
         "view:V1:1.2.3",
         frozenset({"T1"}),

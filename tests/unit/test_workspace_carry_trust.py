@@ -16,7 +16,7 @@ from core.workspace.errors import WorkspaceError
 from core.workspace.restore import UnusableBundle
 from core.workspace.workspaces import Workspaces
 from tests.unit.carried_workspaces import other_machine, pack, restore_from, workspace_files
-from tests.unit.repositories import commit, git, origin, prepare, workspaces
+from tests.unit.repositories import allowing, commit, git, origin, prepare, workspaces
 
 __all__ = ["origin", "other_machine", "workspaces"]
 
@@ -297,7 +297,9 @@ async def test_the_quick_read_does_not_block_on_special_files(
 
 
 async def test_packing_is_bounded_in_time(origin: Path, tmp_path: Path) -> None:
-    slow = Workspaces(tmp_path / "a home", git_timeout=timedelta(seconds=30))
+    slow = Workspaces(
+        tmp_path / "a home", git_timeout=timedelta(seconds=30), policy=allowing(tmp_path)
+    )
     here = await prepare(slow, origin)
     commit(here.path, "one.txt", "one\n", "One")
 

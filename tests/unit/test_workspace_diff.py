@@ -12,6 +12,7 @@ import pytest
 from core.domain.runs.run import FileChange
 from core.workspace import worktree
 from core.workspace.workspaces import Workspace, WorkspaceError, Workspaces
+from tests.unit.repositories import allowing
 
 
 def git(where: Path, *arguments: str) -> str:
@@ -23,7 +24,9 @@ def git(where: Path, *arguments: str) -> str:
 
 @pytest.fixture
 def workspaces(tmp_path: Path) -> Workspaces:
-    return Workspaces(tmp_path / "a home", git_timeout=timedelta(seconds=30))
+    return Workspaces(
+        tmp_path / "a home", git_timeout=timedelta(seconds=30), policy=allowing(tmp_path)
+    )
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ async def test_a_rewritten_history_is_fetched(workspaces: Workspaces, origin: Pa
 async def test_many_runs_of_several_workers_prepare_concurrently(
     workspaces: Workspaces, origin: Path
 ) -> None:
-    other = Workspaces(workspaces.root, git_timeout=timedelta(seconds=30))
+    other = Workspaces(workspaces.root, git_timeout=timedelta(seconds=30), policy=workspaces.policy)
 
     made = await asyncio.gather(
         *(

@@ -15,7 +15,7 @@ import pytest
 from core.agent.process import process_table
 from core.workspace.errors import UnreachableRepository
 from core.workspace.workspaces import Workspaces
-from tests.unit.repositories import commit, git, origin, prepare, workspaces
+from tests.unit.repositories import allowing, commit, git, origin, prepare, workspaces
 
 __all__ = ["origin", "workspaces"]
 
@@ -43,6 +43,8 @@ async def test_an_invalid_repository_is_reported(
 async def test_a_host_that_does_not_answer_is_named_without_the_credentials(
     workspaces: Workspaces,
 ) -> None:
+    workspaces.policy = allowing(hosts=["127.0.0.1"])
+
     with pytest.raises(UnreachableRepository) as raised:
         await prepare(workspaces, "https://ada:s3cr3t-t0ken@127.0.0.1:9/acme/api.git")
 
@@ -70,6 +72,7 @@ def over_ssh(tmp_path: Path) -> FakeSsh:
             tmp_path / "a home",
             git_timeout=timedelta(seconds=timeout),
             environment=environment,
+            policy=allowing(hosts=["host.example"]),
         )
 
     return make

@@ -34,7 +34,13 @@ _CREATED_AT = 1_767_225_600
 
 @dataclass(frozen=True, kw_only=True)
 class Person:
-    """A member or guest of the team, a person outside it, or the bot."""
+    """A member or guest of the team, a person outside it, or the bot.
+
+    Attributes:
+        team_id: Their home.
+        enterprise_id: The organisation of their home, if it belongs to one.
+        teams: All their workspaces in that organisation.
+    """
 
     id: str
     name: str
@@ -44,6 +50,8 @@ class Person:
     is_restricted: bool = False
     is_bot: bool = False
     is_stranger: bool = False
+    enterprise_id: str | None = None
+    teams: tuple[str, ...] = ()
 
     def document(self, *, with_email: bool = True) -> dict[str, Any]:
         """The user object the Web API gives."""
@@ -82,6 +90,16 @@ class Person:
         }
         if self.is_stranger:
             shown["is_stranger"] = True
+        if self.enterprise_id is not None:
+            shown["enterprise_user"] = {
+                "id": self.id,
+                "enterprise_id": self.enterprise_id,
+                "enterprise_name": "",
+                "is_admin": False,
+                "is_owner": False,
+                "is_primary_owner": False,
+                "teams": list(self.teams),
+            }
         return shown
 
 

@@ -22,6 +22,7 @@ from bot.sandbox.slack.delivery.socket_mode import SocketMode
 from bot.sandbox.slack.faults import Faults
 from bot.sandbox.slack.inspector import Inspector, Problem
 from bot.sandbox.slack.manifest import DEFAULT_MANIFEST, find_manifest, read_manifest
+from bot.sandbox.slack.organisation import Organisation
 from bot.sandbox.slack.origin_guard import guard
 from bot.sandbox.slack.people import APP_ID, BOT_USER_ID, TEAM_ID
 from bot.sandbox.slack.person.actions import PersonActions
@@ -161,6 +162,7 @@ async def open_sandbox(
     events_url: str | None = None,
     extra_routes: Callable[[web.Application], None] | None = None,
     ack_timeout: float = ACK_SECONDS,
+    organisation: Organisation | None = None,
 ) -> AsyncIterator[Sandbox]:
     """Open a sandbox until the block ends.
 
@@ -174,6 +176,8 @@ async def open_sandbox(
         events_url: URL for deliveries by HTTP instead of Socket Mode.
         extra_routes: Adds the caller's own routes, such as a page.
         ack_timeout: Seconds in which the app must acknowledge.
+        organisation: The organisation that team Acme belongs to, with people of its other
+            workspaces; by default it belongs to none.
     """
     path = manifest or find_manifest()
     clock = Clock()
@@ -181,6 +185,7 @@ async def open_sandbox(
         clock=clock,
         manifest=read_manifest(path) if path else DEFAULT_MANIFEST,
         inspector=Inspector(clock.now),
+        organisation=organisation,
     )
     listening = socket.create_server((host, port))
     url = f"http://{host}:{listening.getsockname()[1]}"

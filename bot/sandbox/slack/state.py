@@ -16,6 +16,7 @@ from bot.sandbox.slack.clock import Clock
 from bot.sandbox.slack.errors import ActionRefused
 from bot.sandbox.slack.inspector import Inspector
 from bot.sandbox.slack.manifest import Manifest
+from bot.sandbox.slack.organisation import Organisation
 from bot.sandbox.slack.people import BOT_ID, BOT_USER_ID, Channel, Group, Person
 
 Document = dict[str, Any]
@@ -96,14 +97,23 @@ class Workspace:
         stacks: Open modals by person, the topmost last.
         homes: Published home tab by person.
         sessions: Agent sessions and assistant threads: (channel, thread) → status and title.
+        organisation: The organisation that the team belongs to, if it does.
         emit: Called with every event and its channel; returns a future that is done after
             the app's first chance to acknowledge.
     """
 
-    def __init__(self, *, clock: Clock, manifest: Manifest, inspector: Inspector) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        manifest: Manifest,
+        inspector: Inspector,
+        organisation: Organisation | None = None,
+    ) -> None:
         self.clock = clock
         self.manifest = manifest
         self.inspector = inspector
+        self.organisation = organisation
         self.emit: Emit = lambda _event, _channel: None
         self._last_ts = 0
         self.seed()
@@ -113,6 +123,8 @@ class Workspace:
         seeded = people.seed_people(self.manifest.bot_name)
         self.people: dict[str, Person] = {each.id: each for each in seeded}
         self.channels: dict[str, Channel] = {each.id: each for each in people.seed_channels(seeded)}
+        if self.organisation is not None:
+            self.organisation.join(self.people, self.channels)
         self.groups: dict[str, Group] = {each.id: each for each in people.seed_groups()}
         self.messages: dict[str, dict[str, Document]] = {}
         self.ephemerals: list[tuple[str, str, Document]] = []

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from aiohttp import WSMessage
-from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
-from slack_bolt.async_app import AsyncApp
+from aiohttp import WSMessage, WSMsgType
+from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.slack.client.envelopes import EnvelopeClient, Receive, parse_frame
 from bot.slack.client.web_api import is_loopback
 
 log = logging.getLogger(__name__)
@@ -35,16 +34,16 @@ PING_SECONDS = 5.0
 class SocketConnection:
     """One connection.  The SDK keeps it open; if the SDK hangs, `reconnect` replaces it."""
 
-    def __init__(self, number: int, make_handler: Callable[[], AsyncSocketModeHandler]) -> None:
+    def __init__(self, number: int, make_client: Callable[[], EnvelopeClient]) -> None:
         self.number = number
-        self._make_handler = make_handler
+        self._make_client = make_client
         self._greeted_session: object = None
         self._start()
 
     def _start(self) -> None:
-        self._handler = self._make_handler()
-        self._client = self._handler.client
+        self._client = self._make_client()
         self._client.on_message_listeners.append(self._on_message)
+        self._client.on_error_listeners.append(self._on_error)
         self._connecting = asyncio.create_task(
             self._client.connect(),  # type: ignore[no-untyped-call]
             name=f"slack socket {self.number}",
@@ -102,7 +101,7 @@ class SocketConnection:
         """Note messages about the connection itself; Bolt handles all others."""
         if not isinstance(message.data, str) or len(message.data) > _MAX_CONTROL_CHARS:
             return
-        control = json.loads(message.data) if message.data.startswith("{") else {}
+        control = parse_frame(message.data) or {}
         if control.get("type") == "hello":
             self._greeted_session = self._client.current_session
         elif control.get("type") == "disconnect":
@@ -116,13 +115,24 @@ class SocketConnection:
                 extra={"event": "socket.end_announced", "socket": self.number, "reason": reason},
             )
 
+    async def _on_error(self, message: WSMessage) -> None:
+        """Note why the connection broke; the SDK opens a new one."""
+        if message.type is WSMsgType.ERROR:
+            log.warning(
+                "slack socket %d broke: %s",
+                self.number,
+                str(message.data)[:200],
+                extra={"event": "socket.broken", "socket": self.number},
+            )
+
 
 class SocketPool:
     """The bot's connections to Slack in Socket Mode."""
 
     def __init__(
         self,
-        app: AsyncApp,
+        receive: Receive,
+        web: AsyncWebClient,
         app_token: str,
         *,
         connections: int = CONNECTIONS,
@@ -131,7 +141,8 @@ class SocketPool:
         reconnect_after: timedelta = RECONNECT_AFTER,
     ) -> None:
         """Requires a running event loop."""
-        self._app = app
+        self._receive = receive
+        self._web = web
         self._app_token = app_token
         self._connection_count = connections
         self._ping_seconds = ping_seconds
@@ -150,7 +161,7 @@ class SocketPool:
     async def run(self) -> None:
         """Keep the connections open, until cancelled."""
         self._sockets = [
-            SocketConnection(number, self._handler) for number in range(self._connection_count)
+            SocketConnection(number, self._client) for number in range(self._connection_count)
         ]
         while True:
             for connection in self._sockets:
@@ -164,13 +175,13 @@ class SocketPool:
         for connection in self._sockets:
             await connection.close()
 
-    def _handler(self) -> AsyncSocketModeHandler:
-        handler = AsyncSocketModeHandler(
-            self._app, self._app_token, ping_interval=self._ping_seconds
+    def _client(self) -> EnvelopeClient:
+        client = EnvelopeClient(
+            self._receive, self._app_token, web=self._web, ping_seconds=self._ping_seconds
         )
-        if is_loopback(self._app.client.base_url):
-            handler.client.proxy = None
-        return handler
+        if is_loopback(self._web.base_url):
+            client.proxy = None
+        return client
 
     async def _check(self, connection: SocketConnection) -> None:
         now = asyncio.get_running_loop().time()
@@ -205,7 +216,8 @@ class SocketPool:
 
 @asynccontextmanager
 async def open_sockets(
-    app: AsyncApp,
+    receive: Receive,
+    web: AsyncWebClient,
     app_token: str,
     *,
     connections: int = CONNECTIONS,
@@ -213,9 +225,20 @@ async def open_sockets(
     ping_seconds: float = PING_SECONDS,
     reconnect_after: timedelta = RECONNECT_AFTER,
 ) -> AsyncIterator[SocketPool]:
-    """Receive from Slack while the context is open."""
+    """Receive from Slack while the context is open.
+
+    Args:
+        receive: Handles the payload of an envelope.
+        web: For the addresses to connect to.
+        app_token: The app-level token, `xapp-…`.
+        connections: The number of connections.
+        watch_every: Between two checks of the connections.
+        ping_seconds: Between two pings.
+        reconnect_after: How long a connection may receive nothing before it is replaced.
+    """
     sockets = SocketPool(
-        app,
+        receive,
+        web,
         app_token,
         connections=connections,
         watch_every=watch_every,

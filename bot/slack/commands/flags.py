@@ -1,7 +1,6 @@
 """The flags of `/workflow run`, read from text that people typed into Slack.
 
-Slack's clients turn `--` into a dash and straight quotes into curly ones, and wrap
-addresses and names in markup.  This module undoes all of that.
+`bot.slack.commands.words` undoes what Slack's clients make of them.
 """
 
 import re
@@ -13,17 +12,12 @@ from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any
 
-from bot.slack.text import from_slack
+from bot.slack.commands.words import WordReader
 from bot.words.texts import clean
 from core.domain.errors import BadRequest
 from core.domain.runs.request import MAX_SESSION_NAME_CHARS, PRIORITY_RANGE
 from core.domain.workflow import MAX_BUDGET_USD, MAX_TURNS_LIMIT
 
-_QUOTES = {'"': '"', "'": "'", "“": "”", "”": "”", "„": "“", "‘": "’", "’": "’", "«": "»"}
-# `--` as typed, or the dash that a client made of it.
-_FLAG = re.compile(r"(?:--|[—–―])(?P<name>[A-Za-z][A-Za-z_-]*)(?P<equals>=)?")
-_END_OF_FLAGS = re.compile(r"(?:--|[—–―])(?=\s|\Z)")
-_WORD = re.compile(r"(?:<[^<>\n]*>|\S)+")
 _DURATION = re.compile(
     r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m(?:in)?)?(?:(?P<s>\d+)s)?\Z"
 )
@@ -191,72 +185,6 @@ def excerpt(text: str, limit: int = 40) -> str:
     return given if len(given) <= limit else given[: limit - 1] + "…"
 
 
-class WordReader:
-    """Reads a text word by word from its start; the rest stays as Slack sent it."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._at = 0
-
-    @property
-    def rest(self) -> str:
-        """The unread text as Slack sent it, without white space at its ends."""
-        return self._text[self._at :].strip()
-
-    @property
-    def is_at_space(self) -> bool:
-        """Whether the next character is white space, or there is none."""
-        return self._at >= len(self._text) or self._text[self._at].isspace()
-
-    def peek(self) -> str:
-        """Return the next word as Slack sent it, without taking it; empty at the end."""
-        found = _WORD.match(self._text, self._skip())
-        return found[0] if found else ""
-
-    def take(self) -> str:
-        """Take the next word or quoted text, as the person typed it; empty at the end."""
-        start = self._skip()
-        quoted = self._quoted(start)
-        if quoted is not None:
-            return quoted
-        word = self.peek()
-        self._at = start + len(word)
-        return from_slack(word, prefer_links=True)
-
-    def take_flag(self) -> tuple[str, bool] | None:
-        """Take the next word if it is a flag: its name, and whether `=` and a value must follow."""
-        found = _FLAG.match(self._text, self._skip())
-        if found is None:
-            return None
-        self._at = found.end()
-        return found["name"].lower().replace("_", "-"), found["equals"] is not None
-
-    def take_end_of_flags(self) -> bool:
-        """Take a lone `--` if it is next; return whether it was.  After it nothing is a flag."""
-        found = _END_OF_FLAGS.match(self._text, self._skip())
-        if found is not None:
-            self._at = found.end()
-        return found is not None
-
-    def _quoted(self, start: int) -> str | None:
-        closing = _QUOTES.get(self._text[start : start + 1])
-        if closing is None:
-            return None
-        ends = {closing, self._text[start]}
-        for at in range(start + 1, len(self._text)):
-            after = self._text[at + 1 : at + 2]
-            if self._text[at] in ends and (not after or after.isspace()):
-                self._at = at + 1
-                return from_slack(self._text[start + 1 : at], prefer_links=True)
-        return None
-
-    def _skip(self) -> int:
-        at = self._at
-        while at < len(self._text) and self._text[at].isspace():
-            at += 1
-        return at
-
-
 def read_flag(words: WordReader, given: Mapping[str, Any]) -> tuple[str, object] | None:
     """Take one flag from `words`: the field it sets and its value; `None` if none is next.
 
@@ -272,7 +200,7 @@ def read_flag(words: WordReader, given: Mapping[str, Any]) -> tuple[str, object]
         raise _unknown_flag_error(name)
     if flag.field in given:
         raise BadCommand(f"`--{name}` is there twice. Give it once: `{flag.example}`.")
-    is_bare = words.is_at_space if has_equals else _FLAG.match(words.peek()) is not None
+    is_bare = words.is_at_space if has_equals else words.is_at_flag
     value = "" if is_bare else words.take()
     if not value:
         raise BadCommand(f"`--{name}` needs {flag.expected}, for example `{flag.example}`.")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from bot.slack import ids
 from bot.slack.commands import flags
+from bot.slack.inbound.fields import private_metadata
+from bot.slack.inbound.request import channel_of_view
 from core.domain.errors import BadRequest
 from core.domain.kills.bulk_kill import MAX_REASON_CHARS, BulkKillRequest
 from core.domain.runs.request import ContinueRequest, KillRequest, Place, StartRequest
@@ -56,10 +57,11 @@ def read_run_form(view: Mapping[str, Any], *, request_key: str, team_id: str) ->
     task = _value(view, ids.FIELD_TASK).strip()
     if not task:
         errors[ids.FIELD_TASK] = "Say what is to be done, for example: Add rate limiting."
-    channel_id = _text_metadata(view).get("channel_id", "")
-    if not channel_id:
+    # The same reading as in the check of access, which checked this channel.
+    channel_id = channel_of_view(view)
+    if channel_id is None:
         errors[ids.FIELD_WORKFLOW] = "This form is broken; close it and type /workflow run again."
-    if errors:
+    if errors or channel_id is None:
         raise BadForm(errors)
     return StartRequest(
         workflow=workflow,
@@ -99,7 +101,7 @@ def read_kill_form(view: Mapping[str, Any]) -> KillRequest:
     Raises:
         BadForm: If the metadata is not as the form was drawn with.
     """
-    metadata = _private_metadata(view)
+    metadata = private_metadata(view)
     run_id = metadata.get("run_id")
     if not isinstance(run_id, str) or not run_id:
         raise BadForm({ids.FIELD_REASON: _BROKEN_KILL_FORM})
@@ -112,7 +114,7 @@ def read_kill_many_form(view: Mapping[str, Any]) -> BulkKillRequest:
     Raises:
         BadForm: If the metadata is not as the form was drawn with.
     """
-    metadata = _private_metadata(view)
+    metadata = private_metadata(view)
     listed = metadata.get("runs")
     if not isinstance(listed, str) or not listed.split():
         raise BadForm({ids.FIELD_REASON: _BROKEN_KILL_FORM})
@@ -158,13 +160,4 @@ def _value(view: Mapping[str, Any], block_id: str) -> str:
 
 
 def _text_metadata(view: Mapping[str, Any]) -> Mapping[str, str]:
-    return {key: value for key, value in _private_metadata(view).items() if isinstance(value, str)}
-
-
-def _private_metadata(view: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The form's own metadata; it comes from the client, so its content is not trusted."""
-    try:
-        metadata = json.loads(str(view.get("private_metadata") or "{}"))
-    except ValueError:
-        return {}
-    return metadata if isinstance(metadata, dict) else {}
+    return {key: value for key, value in private_metadata(view).items() if isinstance(value, str)}

@@ -19,12 +19,12 @@ from bot.slack.commands.command import (
 )
 from bot.slack.commands.flags import (
     BadCommand,
-    WordReader,
     closest_match,
     excerpt,
     parse_turns,
     read_flag,
 )
+from bot.slack.commands.words import INVISIBLE, WordReader
 from bot.slack.text import from_slack
 from core.domain.kills.bulk_kill import KillSelection
 from core.domain.runs.request import ContinueRequest, KillRequest, RunFilter, StartRequest
@@ -42,6 +42,7 @@ _MORE_TURNS = re.compile(
 # As typed, or with the dash that a client made of `--`.
 _ALL_SPELLINGS = frozenset({"--all", "—all", "–all", "-all"})
 _MENTION = "<@{user}(?:\\|[^<>]*)?>"
+_AFTER_MENTION = " \t,:" + "".join(sorted(INVISIBLE))
 
 
 def parse_slash(text: str, context: CommandContext) -> Command:
@@ -69,7 +70,7 @@ def parse_mention(text: str, context: CommandContext, *, bot_user_id: str) -> Co
         BadCommand: As `parse_slash`.
     """
     parts = re.split(_MENTION.format(user=re.escape(bot_user_id)), text, maxsplit=1)
-    return parse_slash(parts[-1].lstrip(" \t,:"), context)
+    return parse_slash(parts[-1].lstrip(_AFTER_MENTION), context)
 
 
 def _subcommand(name: str) -> Subcommand | None:

@@ -17,6 +17,7 @@ from cachetools import TTLCache
 from bot.slack.client.errors import SlackRefused
 from bot.slack.client.ttl_cache import new_cache
 from bot.slack.client.web_api import Slack
+from bot.slack.inbound.installation import Installation
 from bot.slack.inbound.request import SlackRequest
 from bot.slack.inbound.roles import Roles
 from bot.slack.ports import People
@@ -41,18 +42,6 @@ class NotAdmitted(Forbidden):
     def __init__(self, reason: str, user_message: str) -> None:
         super().__init__(f"not admitted: {reason}", user_message=user_message)
         self.reason = reason
-
-
-@dataclass(frozen=True, kw_only=True)
-class Installation:
-    """The workspace that the bot is installed in, and the bot's ids there."""
-
-    team_id: str
-    bot_user_id: str
-    bot_id: str = ""
-    team_name: str = ""
-    team_url: str = ""
-    bot_name: str = "signalbox"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +100,7 @@ class Access:
             role = await self._roles.role_of(
                 request.user_id or "",
                 is_workspace_admin=bool(member.get("is_admin") or member.get("is_owner")),
+                group_team_id=self.installation.acting_team(request.origin),
             )
             _require_role(role)
         except NotAdmitted as refusal:
@@ -127,7 +117,7 @@ class Access:
 
     async def _check(self, request: SlackRequest) -> Mapping[str, Any]:
         """Return Slack's record of the person, or raise `NotAdmitted`."""
-        if request.user_id is None or not request.team_ids <= {self.installation.team_id}:
+        if request.user_id is None or not self.installation.serves(request.origin):
             raise NotAdmitted(
                 "other team", "Signalbox works for members of its own workspace only."
             )
@@ -150,7 +140,7 @@ class Access:
                 raise NotAdmitted("stranger", _FULL_MEMBERS_ONLY_TEXT) from error
             found: Mapping[str, Any] = answer.get("user") or {}
             member = found
-        reason = _rejection_reason(member, self.installation.team_id)
+        reason = _rejection_reason(member, self.installation)
         if reason is not None:
             raise NotAdmitted(reason, _FULL_MEMBERS_ONLY_TEXT)
         self._members.setdefault(user_id, member)
@@ -241,7 +231,7 @@ def _require_role(role: Role) -> None:
         )
 
 
-def _rejection_reason(member: Mapping[str, Any], team_id: str) -> str | None:
+def _rejection_reason(member: Mapping[str, Any], installation: Installation) -> str | None:
     """Why the answer of `users.info` forbids access; `None` if it does not."""
     if not member:
         return "stranger"
@@ -251,7 +241,7 @@ def _rejection_reason(member: Mapping[str, Any], team_id: str) -> str | None:
         return "bot"
     if member.get("is_restricted") or member.get("is_ultra_restricted"):
         return "guest"
-    if member.get("is_stranger") or member.get("team_id", team_id) != team_id:
+    if member.get("is_stranger") or not installation.has_member(member):
         return "stranger"
     return None
 
@@ -268,6 +258,6 @@ def _refused_actor(request: SlackRequest) -> Actor:
         role=Role.NONE,
         origin=Origin.SLACK,
         external_id=request.user_id,
-        team_id=next(iter(sorted(request.team_ids)), None),
+        team_id=next(iter(sorted(request.origin.home_ids or request.origin.team_ids)), None),
         name=request.user_id or "somebody",
     )

@@ -1,15 +1,27 @@
 """A delivery of Slack as one value, for commands, buttons, forms, shortcuts and events.
 
-Parsing is pure and accepts any JSON: a missing field is `None`, never an error.
+Parsing is pure and accepts any JSON: a missing field is `None`, never an error.  What is accepted
+from outside is decided before, in `bot.slack.inbound.deliveries`.
 """
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from bot.slack.inbound.fields import part_of as _part
+from bot.slack.inbound.fields import private_metadata
+from bot.slack.inbound.fields import text_of as _text
+from bot.slack.inbound.origin import (
+    NO_ORIGIN,
+    DeliveryOrigin,
+    command_origin,
+    event_origin,
+    interaction_origin,
+)
 
 
 class RequestKind(StrEnum):
@@ -26,6 +38,7 @@ class RequestKind(StrEnum):
 
 # Subtypes of messages that people write; the others are edits, deletions, joins and bots.
 _HUMAN_SUBTYPES = frozenset({None, "", "thread_broadcast", "file_share"})
+_CHANNEL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +47,7 @@ class SlackRequest:
 
     Attributes:
         key: Identifies redeliveries; `None` for a delivery that is acknowledged and dropped.
-        team_ids: Every workspace that the delivery names as the person's or its own.
+        origin: The workspaces and organisations that it names.
         thread_ts: The thread of the message or the button, if it is in one.
         message_ts: The message that was written, or whose button or shortcut was used.
         trigger_id: Opens one modal, within 3 seconds.
@@ -46,7 +59,7 @@ class SlackRequest:
     kind: RequestKind
     body: Mapping[str, Any] = field(repr=False)
     key: str | None = None
-    team_ids: frozenset[str] = frozenset()
+    origin: DeliveryOrigin = NO_ORIGIN
     user_id: str | None = None
     channel_id: str | None = None
     thread_ts: str | None = None
@@ -100,7 +113,7 @@ def _command(body: Mapping[str, Any], *, is_replay: bool) -> SlackRequest:
         kind=RequestKind.COMMAND,
         body=body,
         key=f"command:{trigger}" if trigger else None,
-        team_ids=_non_empty(_text(body, "team_id")),
+        origin=command_origin(body),
         user_id=_text(body, "user_id"),
         channel_id=_text(body, "channel_id"),
         trigger_id=trigger,
@@ -124,7 +137,7 @@ def _action(body: Mapping[str, Any], *, is_replay: bool) -> SlackRequest:
         kind=RequestKind.ACTION,
         body=body,
         key=f"action:{user_id}:{action_id}:{at}" if user_id and at else None,
-        team_ids=_teams(body, user),
+        origin=interaction_origin(body),
         user_id=user_id,
         channel_id=_text(_part(body, "channel"), "id")
         or _text(container, "channel_id")
@@ -147,7 +160,7 @@ def _submission(body: Mapping[str, Any], *, is_replay: bool) -> SlackRequest:
         kind=RequestKind.SUBMISSION,
         body=body,
         key=f"view:{_text(view, 'id')}:{trigger}" if trigger else None,
-        team_ids=_teams(body, user) | _non_empty(_text(view, "app_installed_team_id")),
+        origin=interaction_origin(body),
         user_id=_text(user, "id"),
         channel_id=channel_of_view(view),
         trigger_id=_text(body, "trigger_id"),
@@ -162,7 +175,7 @@ def _shortcut(body: Mapping[str, Any], *, is_replay: bool) -> SlackRequest:
         kind=RequestKind.SHORTCUT,
         body=body,
         key=f"shortcut:{trigger}" if trigger else None,
-        team_ids=_teams(body, user),
+        origin=interaction_origin(body),
         user_id=_text(user, "id"),
         channel_id=_text(_part(body, "channel"), "id"),
         thread_ts=_text(message, "thread_ts"),
@@ -177,20 +190,14 @@ def _shortcut(body: Mapping[str, Any], *, is_replay: bool) -> SlackRequest:
 def _event(body: Mapping[str, Any], *, bot_user_id: str, is_replay: bool) -> SlackRequest:
     event = _part(body, "event")
     kind, event_id = _text(event, "type"), _text(body, "event_id")
-    teams = _non_empty(
-        _text(body, "team_id"),
-        _text(event, "team"),
-        _text(event, "user_team"),
-        _text(event, "source_team"),
-    )
     if kind in {"message", "app_mention"}:
-        return _message(body, event, teams, bot_user_id=bot_user_id, is_replay=is_replay)
+        return _message(body, event, bot_user_id=bot_user_id, is_replay=is_replay)
     if kind == "app_home_opened":
         return SlackRequest(
             kind=RequestKind.HOME,
             body=body,
             # No key, so it is not stored: it comes often, and drawing the tab twice is harmless.
-            team_ids=teams,
+            origin=event_origin(body),
             user_id=_text(event, "user"),
             text=_text(event, "tab") or "",
             is_replay=is_replay,
@@ -199,7 +206,7 @@ def _event(body: Mapping[str, Any], *, bot_user_id: str, is_replay: bool) -> Sla
         kind=RequestKind.OTHER,
         body=body,
         key=f"event:{event_id}" if event_id and kind == "agent_session_stopped" else None,
-        team_ids=teams,
+        origin=event_origin(body),
         user_id=_text(event, "user"),
         is_replay=is_replay,
     )
@@ -208,7 +215,6 @@ def _event(body: Mapping[str, Any], *, bot_user_id: str, is_replay: bool) -> Sla
 def _message(
     body: Mapping[str, Any],
     event: Mapping[str, Any],
-    teams: frozenset[str],
     *,
     bot_user_id: str,
     is_replay: bool,
@@ -232,7 +238,7 @@ def _message(
         kind=RequestKind.MESSAGE,
         body=body,
         key=f"message:{channel}:{ts}",
-        team_ids=teams,
+        origin=event_origin(body),
         user_id=user_id,
         channel_id=channel,
         thread_ts=thread_ts,
@@ -246,26 +252,5 @@ def _message(
 
 def channel_of_view(view: Mapping[str, Any]) -> str | None:
     """The channel a form was opened in, from its private metadata, which a client can forge."""
-    try:
-        metadata = json.loads(_text(view, "private_metadata") or "{}")
-    except ValueError:
-        return None
-    return _text(metadata, "channel_id") if isinstance(metadata, dict) else None
-
-
-def _teams(body: Mapping[str, Any], user: Mapping[str, Any]) -> frozenset[str]:
-    return _non_empty(_text(_part(body, "team"), "id"), _text(user, "team_id"))
-
-
-def _non_empty(*ids: str | None) -> frozenset[str]:
-    return frozenset(name for name in ids if name)
-
-
-def _part(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    part = body.get(name)
-    return part if isinstance(part, dict) else {}
-
-
-def _text(body: Mapping[str, Any], name: str) -> str | None:
-    value = body.get(name)
-    return value if isinstance(value, str) and value else None
+    channel_id = _text(private_metadata(view), "channel_id")
+    return channel_id if channel_id and _CHANNEL_ID.fullmatch(channel_id) else None

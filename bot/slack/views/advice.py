@@ -11,6 +11,7 @@ from core.domain.runs.run import SETUP_FAILURES, Run, StopReason
 
 _SHOWS_RUN = "`/workflow status {error.run_id}` shows it."
 _ASK_ADMIN_FOR_ROLE = "Ask an admin to add you to `[roles]` in signalbox.toml."
+_ASK_ADMIN_FOR_REPOSITORY = "An admin can list it under `[repositories]` in signalbox.toml."
 _OUT_OF_BOUNDS: Mapping[str, str] = MappingProxyType(
     {
         "timeout": "For example `--timeout 30m`.",
@@ -36,6 +37,7 @@ ADVICE: AdviceTable = MappingProxyType(
         "bad_repository": None,
         "branch_without_repository": "`--branch` needs a `--repo`.",
         "credentials_in_address": None,
+        "repository_not_allowed": _ASK_ADMIN_FOR_REPOSITORY,
         "other_repository": ("Leave `--repo` out to continue it, or choose another session name."),
         "bad_bulk_kill": "Ask again, for example with `/workflow kill --all mine`.",
         "not_run_ids": "This form is broken: close it and type the command again.",
@@ -125,8 +127,8 @@ ENDING_ADVICE: Mapping[StopReason, str] = MappingProxyType(
             "committed may be missing."
         ),
         StopReason.WORKSPACE_ERROR: (
-            "Check the repository's address, the branch and who may read it, then start it again "
-            "with `/workflow run`."
+            "Check the repository's address, the branch, who may read it, and that it may be "
+            "cloned (`[repositories]` in signalbox.toml), then start it again with `/workflow run`."
         ),
         StopReason.SETUP_ERROR: (
             "Ask an admin to run `signalbox doctor`, then start it again with `/workflow run`."

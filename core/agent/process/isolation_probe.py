@@ -75,6 +75,11 @@ class FoundIsolation:
     status: IsolationStatus
 
 
+NOT_ISOLATED = FoundIsolation(
+    isolation=None, status=IsolationStatus(is_active=False, detail="it was not tried")
+)
+
+
 def find_isolation(
     mode: IsolationMode,
     *,

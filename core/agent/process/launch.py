@@ -19,6 +19,8 @@ TASKS_VARIABLE = "SIGNALBOX_AGENT_TASKS"
 # The arguments of `bwrap`, and the program itself; without them the agent is not isolated.
 ISOLATION_VARIABLE = "SIGNALBOX_AGENT_ISOLATION"
 ISOLATOR_VARIABLE = "SIGNALBOX_AGENT_ISOLATOR"
+# The Unix socket that takes the listening socket of the agent's own network namespace.
+NETWORK_VARIABLE = "SIGNALBOX_AGENT_NETWORK"
 # A link beside the agent's home to a configuration directory elsewhere, see `main`.
 RESUMED_LINK = "resumed"
 
@@ -66,6 +68,10 @@ def main() -> None:
         os.symlink(config, f"{home}/{RESUMED_LINK}")  # noqa: PTH211 (as above)
     command = [program, *sys.argv[1:]]
     if ISOLATION_VARIABLE in inherited:
+        if NETWORK_VARIABLE in inherited:
+            python = os.path.realpath(sys.executable)
+            inside = os.path.join(os.path.dirname(__file__), "launch_inside.py")  # noqa: PTH118, PTH120
+            command = [python, "-I", "-S", inside, inherited[NETWORK_VARIABLE], *command]
         command = _isolated(command, inherited[ISOLATION_VARIABLE], config)
         program = inherited[ISOLATOR_VARIABLE]
     # A session of its own, so that Ctrl-C in the worker's terminal reaches only the worker.

@@ -43,16 +43,17 @@ _PROGRAM_WORDS = frozenset(
     argument array as ascii async attempt attr auth authentication authorization aws azure bad
     bar base baz bearer bin bool bot bytes bytearray call callback cert change char check client
     cls code config confirm conn content context cookie count cred credential credentials csrf
-    current custom data db debug decode default delete demo description dict disabled dummy empty enabled encode
-    encoded encrypted end enter env environ environment error example expected expired fake false
-    field file first float foo for form format from func function get github global gitlab google
-    group handler hash hashed header hello hex hidden host http https id in index info init input
-    int integer invalid is item jwt key keyring keys kwargs label last len length line list load
-    local login long main managed match max md me message metadata method min missing mock mode my
-    name new next nil no node none not null num number oauth obj object of ok old on openid opt
-    option optional options or other output param params parse parser pass passphrase passwd
-    password passwords path pk plain plaintext prefix private production prompt public pw pwd query
-    quoted random raw read redacted ref refresh register request required res reset response result
+    current custom data db debug decode default delete demo description dict disabled dummy empty
+    enabled encode encoded encrypted end enter env environ environment error example expected
+    expired fake false field file first float foo for form format from func function get github
+    global gitlab google group handler hash hashed header hello hex hidden host http https id in
+    index info init input int integer invalid is item jwt key keyring keys kwargs label last len
+    length line list load local login long main managed match max md me message metadata method
+    min missing mock mode my name new next nil no node none not null num number oauth obj object
+    of ok old on openid opt option optional options or other output param params parse parser pass
+    passphrase passwd password passwords path pk plain plaintext prefix private production prompt
+    public pw pwd query quoted random raw read redacted ref refresh register request required res
+    reset response result
     return rsa salt sample save scheme scope secret secrets self send server service session set
     sha shared sig signature signing size slack some source space spec sql ssh ssl staging start
     state static str string stripe suffix super svc sys system temp test tests testing text the

@@ -5,17 +5,25 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from core.agent.critical import DEFAULT_RULES, CriticalRules
-from core.agent.process.isolation import Isolation
+from core.agent.egress.control import NetworkAccess
+from core.agent.process.isolation_probe import (
+    NOT_ISOLATED,
+    FoundIsolation,
+    IsolationUnavailable,
+)
 from core.agent.process.ladder import end_tree
 from core.agent.protocol import AgentFailed, AgentSession, Launch
 from core.agent.session import open_agent
 from core.domain.errors import OpsError
+from core.domain.isolation import IsolationMode
+from core.domain.repositories import RepositoryNotAllowed
 from core.domain.runs.event import EventKind, ToolFinished
 from core.domain.runs.run import Run, StopReason
+from core.domain.workflow import WorkflowDefinition
 from core.runner.execution.attempt import Attempt, Failure, Prepared
 from core.runner.execution.attempt_result import failure_of_os, unexpected_error
 from core.runner.execution.carry import Carrier
@@ -44,7 +52,8 @@ class AgentEnvironment:
         installation_id: Marks the processes of this installation, to find leftovers.
         program: The agent program, if it is not the one that the SDK finds.
         critical: The tool calls that a stop lets finish.
-        isolation: How agents are isolated; `None` does not isolate them.
+        isolation: Whether and how agents are isolated.
+        network: What agents may reach, unless their workflow may reach less.
     """
 
     home: Path
@@ -52,7 +61,8 @@ class AgentEnvironment:
     installation_id: str
     program: Path | None = None
     critical: CriticalRules = DEFAULT_RULES
-    isolation: Isolation | None = None
+    isolation: FoundIsolation = NOT_ISOLATED
+    network: NetworkAccess = field(default_factory=NetworkAccess)
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
@@ -79,7 +89,7 @@ class AgentWork:
             prepared = await self._prepare(attempt, history)
             if attempt.cause is None:
                 await self._converse(attempt, prepared, history)
-        except (WorkspaceError, BadRepository) as error:
+        except (WorkspaceError, BadRepository, RepositoryNotAllowed) as error:
             log.warning(
                 "%s: workspace unusable: %s",
                 run_id,
@@ -148,6 +158,11 @@ class AgentWork:
 
     def _launch(self, attempt: Attempt, prepared: Prepared, history: SessionHistory) -> Launch:
         run, environment = prepared.run, self.environment
+        if (
+            attempt.definition.isolation is IsolationMode.REQUIRED
+            and environment.isolation.isolation is None
+        ):
+            raise IsolationUnavailable(environment.isolation.status.detail)
         return Launch(
             run_id=run.run_id,
             attempt=run.attempt,
@@ -167,8 +182,16 @@ class AgentWork:
             installation_id=environment.installation_id,
             program=environment.program,
             critical=environment.critical,
-            isolation=environment.isolation,
+            isolation=environment.isolation.isolation,
+            network=_network_of(attempt.definition, environment.network),
         )
+
+
+def _network_of(definition: WorkflowDefinition, access: NetworkAccess) -> NetworkAccess:
+    """What a workflow's agents may reach: at most what the settings allow."""
+    if definition.network is None:
+        return access
+    return replace(access, policy=access.policy.narrowed_to(definition.network))
 
 
 def state_dir_of(home: Path, run: Run) -> Path:

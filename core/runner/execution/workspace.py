@@ -54,8 +54,14 @@ async def ensure_workspace(
         branch: The branch that a new workspace starts from.
         ledger: For reads from the database.
         workspaces: The workspaces of this node.
+
+    Raises:
+        RepositoryNotAllowed: If the run's repository may not be cloned, even if it is here already.
+        WorkspaceError: If the workspace cannot be created.
     """
     run = attempt.run
+    # The settings may have changed since the run was requested, or those of the bot may differ.
+    workspaces.require_allowed(run.git_repo)
     workspace_id = run.workspace_id or f"ws_{run.session_id.hex[:12]}"
     existing = await workspaces.reopen(workspace_id)
     earlier_work = None

@@ -11,6 +11,7 @@ from core.agent.definitions.catalog import Catalog
 from core.domain.actor import Action, Actor
 from core.domain.errors import BadRequest, NotFound
 from core.domain.kills.termination import Termination
+from core.domain.repositories import DEFAULT_POLICY, RepositoryNotAllowed, RepositoryPolicy
 from core.domain.runs.request import (
     ContinueRequest,
     KillRequest,
@@ -61,11 +62,14 @@ class RunService:
 
     Attributes:
         on_worker_lost: What happens to a run whose worker died, if its workflow does not say.
+        repositories: Which repositories runs may work on.  Workers check them again, and the
+            addresses of their hosts.
     """
 
     context: ServiceContext
     catalog: Catalog
     on_worker_lost: OnWorkerLost = OnWorkerLost.RESUME
+    repositories: RepositoryPolicy = DEFAULT_POLICY
 
     @property
     def workflows(self) -> tuple[WorkflowDefinition, ...]:
@@ -81,6 +85,7 @@ class RunService:
             BadRequest: If the request is not valid.
             UnknownWorkflow: If no definition has that name.
             NotAllowed: If the person may not start runs.
+            RepositoryNotAllowed: If its repository may not be cloned.
             SessionBusy: If the named session has a live run.
             Unavailable: If the database cannot be reached.
         """
@@ -88,6 +93,9 @@ class RunService:
             return await self._start(request, by)
         except AlreadyRequested as earlier:
             return await self._repeat_answer(earlier.run_id)
+        except RepositoryNotAllowed as refusal:
+            await self._audit_refusal(Action.START, refusal, by)
+            raise
 
     async def _start(self, request: StartRequest, by: Actor) -> StartResult:
         request.check()
@@ -103,6 +111,7 @@ class RunService:
             conversation, before = await new_runs.find_or_create_session(
                 session, request, definition, by=by, now=now
             )
+            self._require_allowed(conversation.git_repo)
             run = new_runs.run_for_start(
                 request,
                 definition,
@@ -124,6 +133,7 @@ class RunService:
         Raises:
             RunNotFound: If neither a run nor a session has that id or name.
             NotAllowed: If the run is somebody else's and the person is no operator.
+            RepositoryNotAllowed: If its repository may not be cloned any more.
             SessionBusy: If the session's newest run is live.
             BadRequest: If the number of turns is out of bounds.
             Unavailable: If the database cannot be reached.
@@ -132,6 +142,9 @@ class RunService:
             return await self._continue(request, by, place)
         except AlreadyRequested as earlier:
             return await self._repeat_answer(earlier.run_id)
+        except RepositoryNotAllowed as refusal:
+            await self._audit_refusal(Action.CONTINUE, refusal, by)
+            raise
 
     async def _continue(
         self, request: ContinueRequest, by: Actor, place: Place | None
@@ -156,6 +169,7 @@ class RunService:
                     return await new_runs.start_result(session, continuation, is_new=False)
             if newest.is_live:
                 raise SessionBusy(newest.run_id)
+            self._require_allowed(newest.git_repo)
             run = new_runs.run_for_continue(
                 request,
                 self.catalog.get(newest.workflow_name),
@@ -166,6 +180,15 @@ class RunService:
                 default_on_worker_lost=self.on_worker_lost,
             )
             return await new_runs.create_run(session, run, MessageType.INTERVENTION, by=by)
+
+    def _require_allowed(self, repo: str | None) -> None:
+        if repo is not None:
+            parse_source(repo).require_allowed(self.repositories)
+
+    async def _audit_refusal(
+        self, action: Action, refusal: RepositoryNotAllowed, by: Actor
+    ) -> None:
+        await self.context.audit(by, action, allowed=False, reason=refusal.code)
 
     async def _repeat_answer(self, run_id: str) -> StartResult:
         """The result of a request that was just handled under the same key."""

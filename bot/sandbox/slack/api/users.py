@@ -15,6 +15,7 @@ def api_test(call: Call) -> Document:
 
 def auth_test(call: Call) -> Document:
     """auth.test."""
+    organisation = call.workspace.organisation
     return {
         "url": call.url + "/",
         "team": people.TEAM_NAME,
@@ -23,6 +24,7 @@ def auth_test(call: Call) -> Document:
         "user_id": BOT_USER_ID,
         "bot_id": BOT_ID,
         "is_enterprise_install": False,
+        **(organisation.identity() if organisation is not None else {}),
     }
 
 
@@ -53,7 +55,11 @@ def group_list(call: Call) -> Document:
 
 
 def group_users(call: Call) -> Document:
-    """usergroups.users.list."""
+    """usergroups.users.list; a token of an organisation must say which workspace it means."""
+    organisation = call.workspace.organisation
+    is_org_wide = organisation is not None and organisation.is_org_wide
+    if is_org_wide and call.text("team_id") != people.TEAM_ID:
+        raise WebApiError("missing_argument" if not call.text("team_id") else "no_such_subteam")
     group = call.workspace.groups.get(call.text("usergroup"))
     if group is None:
         raise WebApiError("no_such_subteam")

@@ -163,6 +163,8 @@ class Deliverer:
         self, kind: str, name: str, payload: Document, *, retry: int, reason: str, timeout: float
     ) -> DeliveryResult:
         self.attempts += 1
+        if self.workspace.organisation is not None:
+            payload = self.workspace.organisation.delivery(kind, payload)
         outcome = await self._transport().attempt(
             kind, payload, retry=retry, reason=reason, timeout=timeout
         )

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import hmac
+import io
 import json
 import secrets
 import time
@@ -58,7 +59,10 @@ class RequestUrl:
         began = time.monotonic()
         try:
             async with asyncio.timeout(timeout):
-                async with self._session.post(self._url(), data=body, headers=headers) as response:
+                # aiohttp warns of large bodies that are bytes.
+                async with self._session.post(
+                    self._url(), data=io.BytesIO(body), headers=headers
+                ) as response:
                     text = await response.text()
         except TimeoutError:
             return DeliveryResult(error="operation_timeout", ms=_elapsed_ms(began), status=0)

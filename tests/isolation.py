@@ -1,0 +1,34 @@
+"""Isolation for tests that launch agents without a worker: as the machine offers it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from core.agent.process.isolation import Isolation
+from core.agent.process.isolation_probe import FoundIsolation, find_isolation
+from core.domain.isolation import IsolationMode
+
+
+@cache
+def found_isolation() -> FoundIsolation:
+    """What this machine offers; tried out once."""
+    with tempfile.TemporaryDirectory() as folder:
+        return find_isolation(
+            IsolationMode.AUTO,
+            home=Path(folder),
+            real_homes=(Path.home(),),
+            search_path=os.environ["PATH"],
+        )
+
+
+def isolation() -> Isolation:
+    """How to isolate agents here; skips the test where that is impossible."""
+    found = found_isolation()
+    if found.isolation is None:
+        pytest.skip(f"agents cannot be isolated here: {found.status.detail}")
+    return found.isolation

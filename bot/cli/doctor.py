@@ -109,7 +109,8 @@ async def _definitions(settings: Settings) -> AsyncIterator[CheckResult]:
     except OpsError as error:
         yield _failed(error_line(error))
         return
-    yield _ok(f"{len(catalog.all)} workflow definitions. {abilities_line(catalog.all)}")
+    yield _ok(f"{len(catalog.all)} workflow definitions")
+    yield _ok(f"workflows that {abilities_line(catalog.all)}")
     for warning in warnings:
         yield _warning(f"{warning}.")
 

@@ -104,7 +104,7 @@ class Scene:
         """Try to write and to reach out, with every tool that may do so."""
         readme = str(self.workspace / "README.md")
         shell = (
-            bash("git log > planted-redirection", "Redirect"),
+            bash("git status > planted-redirection", "Redirect"),
             bash("git show --output=planted-show HEAD", "Show"),
             bash("git commit --allow-empty -m planted-commit", "Commit"),
             bash(f"echo x >> {self.settings}; echo x > {self.other}/planted", "Append"),

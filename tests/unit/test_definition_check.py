@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from bot.assembly.backend import open_backend
+from bot.assembly.settings import load_settings
 from bot.cli.abilities import ABILITIES, abilities_line
 from core.agent.definitions.catalog import load_catalog
 from core.agent.definitions.check import check_definitions
@@ -137,3 +140,17 @@ def test_what_workflows_can_do_is_one_line() -> None:
 
 def test_every_effect_has_words() -> None:
     assert ABILITIES.keys() == set(ToolEffect)
+
+
+async def test_a_workflow_that_asks_for_more_than_the_settings_stops_the_start(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "signalbox.toml").write_text('[agent]\nnetwork = ["a.example"]\n')
+    (tmp_path / "mine.md").write_text(
+        "---\ndescription: Does things.\nnetwork: [b.example]\n---\nYou do things.\n"
+    )
+    settings = load_settings(SIGNALBOX_HOME=tmp_path, SIGNALBOX_WORKFLOWS=tmp_path)
+
+    with pytest.raises(BadDefinition, match=r"mine\.md, `network`: `b\.example`"):
+        async with open_backend(settings, migrates=False):
+            pass

@@ -160,14 +160,14 @@ def digest(path: Path) -> str:
 @asynccontextmanager
 async def open_scene(home: Path) -> AsyncIterator[Scene]:
     async def on_connection(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        scene.reached.append("connection")
+        opened.reached.append("connection")
         writer.close()
 
     server = await asyncio.start_server(on_connection, "127.0.0.1", 0)
     async with server:
-        scene = Scene(home, server.sockets[0].getsockname()[1])
-        await asyncio.to_thread(scene.prepare)
-        yield scene
+        opened = Scene(home, server.sockets[0].getsockname()[1])
+        await asyncio.to_thread(opened.prepare)
+        yield opened
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from bot.assembly.database_wait import DatabaseWait
 from bot.assembly.settings import Settings
 from bot.slack.setup import SlackCredentials
 from core.agent.definitions.catalog import Catalog, load_catalog
+from core.agent.definitions.check import check_definitions
 from core.domain.errors import Unavailable
 from core.private_files import make_home_private
 from core.services.context import ServiceContext
@@ -92,6 +93,16 @@ def postgres_folder(settings: Settings) -> Path:
     return settings.node.home / "postgres"
 
 
+def definition_warnings(settings: Settings, catalog: Catalog) -> tuple[str, ...]:
+    """Check the workflow definitions against the settings; see `check_definitions`.
+
+    Raises:
+        BadDefinition: If a definition asks for more than the settings give.
+    """
+    agent = settings.config.agent
+    return check_definitions(catalog.all, isolation=agent.isolation, network=agent.network)
+
+
 @asynccontextmanager
 async def open_dsn(settings: Settings) -> AsyncIterator[str]:
     """The address of the configured database, or of an embedded one that runs meanwhile."""
@@ -138,6 +149,8 @@ async def open_backend(
     """
     await asyncio.to_thread(make_home_private, settings.node.home)
     catalog = await asyncio.to_thread(load_catalog, settings.node.workflows)
+    for warning in definition_warnings(settings, catalog):
+        log.warning("workflow %s", warning, extra={"event": "definition.weakened"})
     pool_size = POOL_BASE + settings.slots
     async with open_dsn(settings) as dsn, open_database(dsn, pool_size=pool_size) as database:
         if migrates:

@@ -17,9 +17,15 @@ from pathlib import Path
 import typer
 from sqlalchemy import text
 
-from bot.assembly.backend import open_dsn, postgres_folder, slack_credentials
+from bot.assembly.backend import (
+    definition_warnings,
+    open_dsn,
+    postgres_folder,
+    slack_credentials,
+)
 from bot.assembly.settings import Settings
 from bot.assembly.worker_runtime import find_agent_isolation
+from bot.cli.abilities import abilities_line
 from bot.cli.advice import error_line
 from bot.slack.doctor import check_workspace
 from bot.slack.manifest import bot_scopes
@@ -99,10 +105,14 @@ async def run_doctor(settings: Settings, *, echo: Callable[[str], None] = typer.
 async def _definitions(settings: Settings) -> AsyncIterator[CheckResult]:
     try:
         catalog = await asyncio.to_thread(load_catalog, settings.node.workflows)
+        warnings = definition_warnings(settings, catalog)
     except OpsError as error:
         yield _failed(error_line(error))
         return
     yield _ok(f"{len(catalog.all)} workflow definitions")
+    yield _ok(f"workflows that {abilities_line(catalog.all)}")
+    for warning in warnings:
+        yield _warning(f"{warning}.")
 
 
 async def _programs() -> AsyncIterator[CheckResult]:

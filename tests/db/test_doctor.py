@@ -168,3 +168,19 @@ async def test_the_doctor_says_what_may_be_cloned(database: Database, tmp_path: 
         f"worker: `{tmp_path}`, `/nowhere`"
     ) in said
     assert "! the folder /nowhere of [repositories] is not on this machine." in said
+
+
+async def test_what_workflows_can_do_is_listed_and_a_weakened_one_is_named(
+    database: Database, tmp_path: Path
+) -> None:
+    (tmp_path / "signalbox.toml").write_text('[agent]\nisolation = "none"\n')
+    said: list[str] = []
+
+    await run_doctor(
+        load_settings(DATABASE_URL=database.dsn, SIGNALBOX_HOME=tmp_path), echo=said.append
+    )
+
+    (abilities,) = (line for line in said if line.startswith("✓ workflows that"))
+    assert "; change nothing: review" in abilities
+    (warning,) = (line for line in said if "review.md" in line)
+    assert warning.startswith("! review.md, `read_only`")

@@ -6,6 +6,8 @@ import pytest
 
 from core.agent.definitions.catalog import load_catalog
 from core.agent.definitions.definition import BadDefinition, parse_definition
+from core.domain.isolation import IsolationMode
+from core.domain.network import NetworkPolicy
 from core.domain.workflow import OnWorkerLost, PermissionMode, UnknownWorkflow
 
 FRONT = "---\ndescription: Does things.\n{more}\n---\nYou do things.\n"
@@ -84,6 +86,7 @@ def test_every_key_is_read() -> None:
         "aliases: [mine-too, other]\nmodel: sonnet\nmax_turns: 12\nbudget_usd: 2.50\n"
         "timeout: 1h30m\nallowed_tools: [Read, 'Bash(git log:*)']\ndisallowed_tools: [Write]\n"
         "permission_mode: plan\nsetting_sources: [project]\non_worker_lost: fail\n"
+        "read_only: true\nisolation: required\nnetwork: [api.example.com, '*.example.org:8443']\n"
         "mcp_servers:\n  linear: {url: 'https://mcp.example/sse'}"
     )
 
@@ -102,7 +105,25 @@ def test_every_key_is_read() -> None:
     assert definition.permission_mode is PermissionMode.PLAN
     assert definition.setting_sources == ("project",)
     assert definition.on_worker_lost is OnWorkerLost.FAIL
+    assert definition.read_only is True
+    assert definition.isolation is IsolationMode.REQUIRED
+    assert definition.network == NetworkPolicy.parse(["api.example.com", "*.example.org:8443"])
     assert definition.mcp_servers == {"linear": {"url": "https://mcp.example/sse"}}
+
+
+def test_without_keys_a_definition_may_write_and_takes_the_isolation_of_the_settings() -> None:
+    definition = parse_definition("mine.md", with_keys("network:\nisolation:"))
+
+    assert definition.read_only is False
+    assert definition.isolation is None
+    assert definition.network is None
+
+
+@pytest.mark.parametrize("mode", ["open", "none"])
+def test_a_network_can_be_a_single_word(mode: str) -> None:
+    definition = parse_definition("mine.md", with_keys(f"network: {mode}"))
+
+    assert definition.network == NetworkPolicy.parse(mode)
 
 
 @pytest.mark.parametrize(
@@ -127,6 +148,16 @@ def test_every_key_is_read() -> None:
         ("setting_sources: [repo]", "setting_sources", "project"),
         ("on_worker_lost: retry", "on_worker_lost", "`resume`"),
         ("on_worker_lost: [fail]", "on_worker_lost", "`fail`"),
+        ("read_only: 1", "read_only", "`true`"),
+        ("read_only: 'yes'", "read_only", "`true`"),
+        ("isolation: on", "isolation", "auto, required, none"),
+        ("isolation: strict", "isolation", "auto, required, none"),
+        ("isolation: [required]", "isolation", "auto, required, none"),
+        ("network: closed", "network", '"open", "none", or a list'),
+        ("network: []", "network", "empty list"),
+        ("network: ['https://example.com']", "network", "is a URL"),
+        ("network: ['*']", "network", "api.example.com"),
+        ("network: {host: example.com}", "network", '"open", "none", or a list'),
         ("mcp_servers: [linear]", "mcp_servers", "`command`"),
         ("mcp_servers: {linear: {}}", "mcp_servers", "`linear`"),
         ("model: --evil", "model", "sonnet"),

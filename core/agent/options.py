@@ -20,7 +20,7 @@ from claude_agent_sdk import (
 
 from core.agent.critical import GATE_SCRIPT, CriticalCalls
 from core.agent.plan import task_files
-from core.agent.policy import allowed_rules, denial_message, denied_tools
+from core.agent.policy import allowed_rules, denial_message, denied_tools, effective_definition
 from core.agent.process import launch as launcher
 from core.agent.process.isolation import AgentView, write_arguments
 from core.agent.process.ladder import ATTEMPT_MARKER, INSTALLATION_MARKER, RUN_MARKER
@@ -55,7 +55,7 @@ def build_options(
         stderr: Called with each line of the program's error output.
         critical: The tracker whose hook and environment the agent gets; `None` for neither.
     """
-    definition = launch.definition
+    definition = effective_definition(launch.definition, is_isolated=launch.isolation is not None)
     is_bypassing = definition.permission_mode is PermissionMode.BYPASS
     session_id = str(launch.session_id)
     return ClaudeAgentOptions(

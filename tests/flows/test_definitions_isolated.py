@@ -17,7 +17,6 @@ import pytest
 from bot.sandbox.model.script import ToolCall, Turn, bash, write
 from core.agent.definitions.catalog import load_catalog
 from core.agent.egress.control import NetworkAccess
-from core.agent.policy import effective_definition
 from core.agent.protocol import Launch
 from core.domain.network import NetworkPolicy
 from core.domain.workflow import WorkflowDefinition
@@ -232,9 +231,8 @@ async def test_a_read_only_workflow_without_isolation_runs_nothing_and_changes_n
     agent_harness: AgentHarness, scene: Scene, definition: WorkflowDefinition
 ) -> None:
     before = scene.content()
-    effective = effective_definition(definition, is_isolated=False)
 
-    events = await agent_harness.run(launch_of(agent_harness, scene, effective, isolation=None))
+    events = await agent_harness.run(launch_of(agent_harness, scene, definition, isolation=None))
 
     assert "make has run" not in tool_outputs(events)
     assert "does not permit this use of Bash" in tool_outputs(events)

@@ -14,6 +14,7 @@ demo: $(VENV)/.runtime
 
 test: $(VENV)/.tests
 	@sh tests/browser/install-chromium.sh
+	@sh tests/install-bubblewrap.sh
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 check: $(VENV)/.tests

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,6 +38,25 @@ def _with_python() -> tuple[str, ...]:
 
 # A command that runs another one as the ordinary user.
 AS_ORDINARY_USER = (*_with_python(), "setpriv", *_UID_OPTIONS)
+
+
+def as_ordinary_user(command: Iterable[str]) -> list[str]:
+    """Return the command that runs `command` as the ordinary user, by bubblewrap.
+
+    Unlike with `AS_ORDINARY_USER`, this repository and its virtual environment may be in root's
+    home, too.  Without root the command is returned as it is.
+    """
+    if os.geteuid() != 0:
+        return list(command)
+    repository = Path(__file__).resolve().parent.parent
+    needed = {Path(sys.prefix), Path(sys.base_prefix), repository}
+    home = Path("/root")
+    view = ["--dev-bind", "/", "/"]
+    inside = sorted(path for path in needed if path.is_relative_to(home))
+    if inside:
+        view += ["--perms", "0755", "--tmpfs", str(home)]
+        view += [part for path in inside for part in ("--bind", str(path), str(path))]
+    return [shutil.which("bwrap") or "bwrap", *view, "--", "setpriv", *_UID_OPTIONS, *command]
 
 
 def _can_become() -> bool:

@@ -31,6 +31,7 @@ from core.agent.protocol import Launch
 from core.agent.session import open_agent
 from core.domain.isolation import IsolationMode
 from core.domain.workflow import WorkflowDefinition
+from core.process_protection import protect_process
 from tests.attacks import attempts
 from tests.fakes.transcripts import MemoryTranscripts
 
@@ -148,6 +149,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--isolation", type=IsolationMode, default=IsolationMode.REQUIRED)
     arguments = parser.parse_args()
+    protect_process()
     results = asyncio.run(_attack(arguments.folder, arguments.isolation))
     sys.stdout.write(json.dumps({**results, "uid": os.geteuid(), "at": time.time()}))
 

@@ -15,33 +15,33 @@ import pytest
 from core.domain.isolation import IsolationMode
 from tests.attacks import attempts
 from tests.attacks.__main__ import SECRET_VARIABLE, SETTINGS
-from tests.other_user import NOBODY, as_ordinary_user
+from tests.ordinary_user import as_ordinary_user, own_folder
 
 _NAMES = {attempt.__name__ for attempt in attempts.ATTEMPTS}
 # What the rights of the worker's user do not include, isolated or not.
 _ONLY_ROOT = {"mount_of_a_disk", "kernel_setting", "passwords_of_the_machine", "system_directory"}
+# What the worker's own processes forbid, isolated or not, because they cannot be inspected.
+_FORBIDDEN_BY_THE_WORKER = {
+    "environment_of_the_worker",
+    "memory_of_the_worker",
+    "namespace_of_the_worker",
+    "root_of_another_process",
+    "new_proc",
+}
 _LIMIT_SECONDS = 240
 
 pytestmark = pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is missing")
 
 
 def _attack(folder: Path, mode: IsolationMode, *, is_root: bool) -> dict[str, Any]:
-    folder = folder / "attack"
-    folder.mkdir()
     command = [sys.executable, "-m", "tests.attacks", str(folder), "--isolation", mode.value]
-    if not is_root:
-        if os.geteuid() == 0:
-            for path in (folder, *folder.parents[:3]):
-                path.chmod(0o755)
-            os.chown(folder, NOBODY, NOBODY)
-        command = as_ordinary_user(command)
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(folder),
         SECRET_VARIABLE: "a secret of the worker",
     }
     done = subprocess.run(
-        command,
+        command if is_root else as_ordinary_user(command),
         cwd=Path(__file__).parents[2],
         env=environment,
         capture_output=True,
@@ -54,36 +54,39 @@ def _attack(folder: Path, mode: IsolationMode, *, is_root: bool) -> dict[str, An
     return found
 
 
-@pytest.mark.parametrize("is_root", [True, False], ids=["root", "ordinary user"])
-def test_an_isolated_program_gets_nothing_and_leaves_nothing(tmp_path: Path, is_root: bool) -> None:
-    if is_root and os.geteuid() != 0:
-        pytest.skip("only root can try it as root")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can try it as root")
+def test_root_in_isolation_gets_nothing_and_leaves_nothing(tmp_path: Path) -> None:
+    found = _attack(tmp_path, IsolationMode.REQUIRED, is_root=True)
 
-    found = _attack(tmp_path, IsolationMode.REQUIRED, is_root=is_root)
+    assert found["uid"] == 0
+    _assert_nothing_gained(found)
 
-    assert (found["uid"] == 0) is is_root
+
+def test_an_ordinary_user_in_isolation_gets_nothing_and_leaves_nothing() -> None:
+    with own_folder() as folder:
+        found = _attack(folder, IsolationMode.REQUIRED, is_root=False)
+
+    assert found["uid"] != 0
+    _assert_nothing_gained(found)
+
+
+def test_without_isolation_an_agent_can_do_what_its_user_can() -> None:
+    with own_folder() as folder:
+        found = _attack(folder, IsolationMode.NONE, is_root=False)
+
+    assert found["isolation"] is None
+    refused = {name for name, end in found["attempts"].items() if "refused" in end}
+    assert refused <= _ONLY_ROOT | _FORBIDDEN_BY_THE_WORKER
+    assert found["settings"] != SETTINGS
+    # Processes are found by a scan, whatever they do to hide.
+    assert found["left"] == []
+
+
+def _assert_nothing_gained(found: dict[str, Any]) -> None:
     assert found["isolation"], found
     assert {name: end for name, end in found["attempts"].items() if "got" in end} == {}
     assert found["settings"] == SETTINGS
     assert found["planted"] == []
     assert found["has_beaten"]
     assert not found["is_beating"]
-    assert found["left"] == []
-
-
-def test_without_isolation_an_agent_can_do_what_its_user_can(tmp_path: Path) -> None:
-    found = _attack(tmp_path, IsolationMode.NONE, is_root=False)
-
-    assert found["isolation"] is None
-    refused = {name for name, end in found["attempts"].items() if "refused" in end}
-    # The kernel protects the worker itself, since it may not be inspected.
-    assert refused <= _ONLY_ROOT | {
-        "environment_of_the_worker",
-        "memory_of_the_worker",
-        "namespace_of_the_worker",
-        "root_of_another_process",
-        "new_proc",
-    }
-    assert found["settings"] != SETTINGS
-    # Processes are found by a scan, whatever they do to hide.
     assert found["left"] == []

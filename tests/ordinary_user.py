@@ -55,7 +55,10 @@ def as_ordinary_user(command: Iterable[str]) -> list[str]:
     inside = sorted(path for path in needed if path.is_relative_to(home))
     if inside:
         view += ["--perms", "0755", "--tmpfs", str(home)]
-        view += [part for path in inside for part in ("--bind", str(path), str(path))]
+        for path in inside:
+            for parent in reversed(path.relative_to(home).parents[:-1]):
+                view += ["--perms", "0755", "--dir", str(home / parent)]
+            view += ["--bind", str(path), str(path)]
     return [shutil.which("bwrap") or "bwrap", *view, "--", "setpriv", *_UID_OPTIONS, *command]
 
 

@@ -20,7 +20,7 @@ from bot.sandbox.slack.blocks.block_check import check_message, check_view, coun
 from bot.slack.views import blocks
 from bot.slack.views.message import Message
 from core.domain.actor import User
-from core.domain.kills.termination import Phase, ProcessIdentity, Termination
+from core.domain.kills.termination import Phase, ProofMethod, ProcessIdentity, Termination
 from core.domain.runs.run import (
     CommitInfo,
     CostSource,
@@ -150,6 +150,7 @@ def make_kill(phase: Phase, **changes: Any) -> Termination:
         "requested_by_name": "Ada Lovelace",
         "reason": "wrong branch",
         "processes_seen": 5 if is_over else 0,
+        "proof_by": ProofMethod.KERNEL_NAMESPACE if is_over else None,
         "phases": {Phase.REQUESTED: 0, phase: 1800},
         "survivors": (ProcessIdentity(pid=42, started_ticks=1, name="sleep"),)
         if phase is Phase.UNCONFIRMED

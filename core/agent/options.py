@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -217,10 +217,26 @@ def _view_of(launch: Launch) -> AgentView:
         tmp_dir=tmp_dir(launch),
         home=home_dir(launch),
         writable=_writable_dirs(launch),
-        read_only=(program_of(launch).resolve(), program_of(launch), GATE_SCRIPT, *inside),
+        read_only=(
+            program_of(launch).resolve(),
+            program_of(launch),
+            GATE_SCRIPT,
+            *inside,
+            *_server_files(launch.definition),
+        ),
         is_workspace_read_only=launch.definition.read_only,
         has_network=has_network(launch),
     )
+
+
+def _server_files(definition: WorkflowDefinition) -> Iterator[Path]:
+    """The files that the commands of a workflow's own MCP servers name by their full paths."""
+    for server in definition.mcp_servers.values():
+        arguments = server.get("args") or ()
+        named = (server.get("command"), *(arguments if isinstance(arguments, list) else ()))
+        for word in named:
+            if isinstance(word, str) and word.startswith("/") and Path(word).is_file():
+                yield Path(word)
 
 
 def _isolated_environment(launch: Launch) -> dict[str, str]:

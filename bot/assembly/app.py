@@ -16,9 +16,10 @@ from aiohttp import web
 from sqlalchemy import text
 
 from bot.assembly.backend import Backend, open_backend, slack_credentials, utc_now
+from bot.assembly.bad_setting import BadSetting
 from bot.assembly.database_wait import DatabaseWait
 from bot.assembly.serve import AppProcess, PartFailed, handle_signals, run_with_limit, web_server
-from bot.assembly.settings import BadSetting, Settings
+from bot.assembly.settings import Settings
 from bot.slack.manifest import bot_scopes
 from bot.slack.setup import SlackCredentials, SlackSetupError, problems_of, warnings_of
 from bot.web.health import Health, health_routes

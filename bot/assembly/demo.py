@@ -14,9 +14,10 @@ from typing import Any
 import typer
 
 from bot.assembly.app import RunningApp, serve
+from bot.assembly.bad_setting import BadSetting
 from bot.assembly.demo_repository import make_demo_repository
 from bot.assembly.serve import AppProcess, handle_signals
-from bot.assembly.settings import BadSetting, Settings, load_settings
+from bot.assembly.settings import Settings, load_settings
 from bot.sandbox.model.server import open_model
 from bot.sandbox.page_routes import add_page
 from bot.sandbox.plain_text import thread_text

@@ -13,7 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
-from bot.assembly.settings import BadSetting
+from bot.assembly.bad_setting import BadSetting
 from bot.web.server_log import server_logger
 
 log = logging.getLogger(__name__)

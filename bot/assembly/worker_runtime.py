@@ -17,7 +17,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bot.assembly.backend import Backend, utc_now
-from bot.assembly.settings import BadSetting, Settings
+from bot.assembly.bad_setting import BadSetting
+from bot.assembly.settings import Settings
 from core.agent.egress.control import NetworkAccess
 from core.agent.egress.upstream import NO_PARENTS
 from core.agent.process.isolation_probe import FoundIsolation, find_isolation

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bot.assembly.settings import BadSetting, load_settings
+from bot.assembly.bad_setting import BadSetting
+from bot.assembly.settings import load_settings
 from bot.sandbox.slack.manifest import find_manifest
 from bot.sandbox.slack.server import Sandbox, open_sandbox
 from core.store.database.engine import Database

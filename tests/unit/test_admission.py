@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.assembly.settings import BadSetting, load_settings
+from bot.assembly.bad_setting import BadSetting
+from bot.assembly.settings import load_settings
 from bot.words import counts
 from core.domain.fleet.admission import AdmissionRun, decide
 from core.domain.fleet.workers import Caps, QueueReason

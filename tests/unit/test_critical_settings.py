@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.assembly.settings import BadSetting, load_settings
+from bot.assembly.bad_setting import BadSetting
+from bot.assembly.settings import load_settings
 from core.agent.critical import DEFAULT_PATTERNS, CriticalRules
 
 

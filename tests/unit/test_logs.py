@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.assembly.settings import NodeSettings, load_settings
+from bot.assembly.environment_settings import NodeSettings
+from bot.assembly.settings import load_settings
 
 _LOG_ALL_LEVELS = """
 import logging, sys

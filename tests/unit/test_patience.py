@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from bot.assembly.backend import SchemaBehind
+from bot.assembly.bad_setting import BadSetting
 from bot.assembly.database_wait import DatabaseWait
-from bot.assembly.settings import BadSetting
 from core.store.database.engine import DatabaseUnavailable
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.assembly.settings import BadSetting, load_settings
+from bot.assembly.bad_setting import BadSetting
+from bot.assembly.settings import load_settings
 from core.domain.repositories import DEFAULT_POLICY, RepositoryNotAllowed, RepositoryPolicy
 from core.workspace.source import BadRepository, parse_source
 

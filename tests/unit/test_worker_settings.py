@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from bot.assembly.bad_setting import BadSetting
+from bot.assembly.config_tables import WorkerTable
 from bot.assembly.serve import AppProcess, handle_signals
-from bot.assembly.settings import BadSetting, WorkerTable, load_settings
+from bot.assembly.settings import load_settings
 from core.domain.workflow import OnWorkerLost
 
 

@@ -20,7 +20,7 @@ from bot.sandbox.slack.blocks.block_check import check_message, check_view, coun
 from bot.slack.views import blocks
 from bot.slack.views.message import Message
 from core.domain.actor import User
-from core.domain.kills.termination import Phase, ProofMethod, ProcessIdentity, Termination
+from core.domain.kills.termination import Phase, ProcessIdentity, ProofMethod, Termination
 from core.domain.runs.run import (
     CommitInfo,
     CostSource,

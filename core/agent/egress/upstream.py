@@ -37,7 +37,8 @@ class ParentProxy:
         problem = ValueError("must be the address of a proxy, like http://proxy.example.com:3128")
         try:
             parts = urlsplit(url if "://" in url else f"http://{url}")
-            port = parts.port or _DEFAULT_PORTS[parts.scheme]
+            default_port = _DEFAULT_PORTS[parts.scheme]
+            port = parts.port or default_port
         except (ValueError, KeyError):
             raise problem from None
         host = canonical_host(parts.hostname or "")

@@ -347,7 +347,7 @@ def test_hosts_in_no_proxy_and_this_machine_need_no_parent() -> None:
     assert parents.for_host("example.test", 80, is_tunnel=False) is None
 
 
-@pytest.mark.parametrize("url", ["socks5://proxy.test:1080", "http://", "http://proxy.test:x"])
+@pytest.mark.parametrize("url", ["socks5://proxy.test:1080", "http://@", "http://proxy.test:x"])
 def test_a_bad_address_of_a_proxy_is_refused_without_repeating_it(url: str) -> None:
     with pytest.raises(ValueError, match=r"must be the address of a proxy") as refused:
         ParentProxies.parse(https=url, http=None, exceptions=None)

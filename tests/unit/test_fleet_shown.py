@@ -78,7 +78,8 @@ def test_a_long_list_fits_a_message() -> None:
 def test_the_table_has_a_column_for_each_fact() -> None:
     heads, row, rest = _table(view(WORKER, waiting=2)).splitlines()
 
-    assert heads.split() == ["NODE", "HOST", "STATE", "USED", "FREE", "VERSION", "HEARTBEAT"]
+    expected = ["NODE", "HOST", "STATE", "USED", "FREE", "ISOLATED", "VERSION", "HEARTBEAT"]
+    assert heads.split() == expected
     assert row.startswith("build-1  build <&>  up")
     assert row.endswith("3 s ago")
     assert rest == "Runs that wait: 2"

@@ -20,7 +20,7 @@ from core.workspace.staging import staged_directory
 from core.workspace.workspaces import Workspaces
 from core.workspace.worktree import open_worktree
 from tests.unit.carried_workspaces import pack
-from tests.unit.repositories import commit, git, origin, prepare, workspaces
+from tests.unit.repositories import allowing, commit, git, origin, prepare, workspaces
 
 __all__ = ["origin", "workspaces"]
 
@@ -186,7 +186,12 @@ async def test_a_workspace_can_be_created_after_its_temporary_directory_was_remo
 ) -> None:
     with open_scratch(tmp_path) as scratch:
         scratch.folder.rmdir()
-        ours = Workspaces(tmp_path, git_timeout=timedelta(seconds=30), scratch=scratch)
+        ours = Workspaces(
+            tmp_path,
+            git_timeout=timedelta(seconds=30),
+            scratch=scratch,
+            policy=allowing(tmp_path),
+        )
 
         made = await prepare(ours, origin)
 

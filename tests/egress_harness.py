@@ -30,8 +30,13 @@ class Origin:
 @asynccontextmanager
 async def open_origin(
     answer: bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+    *,
+    ends: bool = False,
 ) -> AsyncIterator[Origin]:
-    """A server that sends `answer` after the first bytes, and reads until the end."""
+    """A server that sends `answer` after the first bytes, and reads until the end.
+
+    With `ends` it sends nothing after the answer, as a server does whose answer has no length.
+    """
     origin = Origin()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -41,6 +46,8 @@ async def open_origin(
             while chunk := await reader.read(65536):
                 if not received:
                     writer.write(answer)
+                    if ends:
+                        writer.write_eof()
                 received += chunk
         except ConnectionError:
             pass

@@ -191,7 +191,7 @@ async def test_a_listed_host_that_does_not_answer_is_a_bad_gateway() -> None:
 
 async def test_a_server_that_speaks_no_http_is_a_bad_gateway() -> None:
     async with (
-        open_origin(b"220 smtp ready\r\n") as origin,
+        open_origin(b"220 smtp ready\r\n", ends=True) as origin,
         open_proxy(f"127.0.0.1:{origin.port}") as proxy,
     ):
         answer = await proxy.ask(
@@ -308,7 +308,7 @@ async def test_closing_the_proxy_ends_open_tunnels_and_refuses_new_ones() -> Non
 
 
 async def test_the_worker_s_own_proxy_is_used_for_both_kinds_of_requests() -> None:
-    async with open_origin(b"HTTP/1.1 200 OK\r\n\r\nhello") as parent:
+    async with open_origin(b"HTTP/1.1 200 OK\r\n\r\nhello", ends=True) as parent:
         parents = ParentProxies.parse(
             https=f"http://user:p%40ss@127.0.0.1:{parent.port}",
             http=f"127.0.0.1:{parent.port}",

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+
+from core.domain import addresses
+from core.domain.addresses import as_address
 
 # The ports of a rule that names none: HTTPS and HTTP.
 WEB_PORTS = (443, 80)
 MAX_HOST_RULES = 256
 
 _HOW_A_HOST_IS_WRITTEN = 'write it like "api.example.com", "*.example.com", or "10.0.0.7:8443"'
-# Underscores are in no host name, but in names that private resolvers know.
-_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
-_MAX_NAME_LENGTH = 253
-# A name whose last label looks so is an IPv4 address for many programs: 127.1, 0x7f.1, 2130706433.
-_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 
 class NetworkMode(StrEnum):
@@ -31,23 +28,21 @@ class NetworkMode(StrEnum):
 def canonical_host(host: str) -> str | None:
     """Return the one way to write a host name or an IP address, or `None` if it is neither.
 
-    Names are lower-case ASCII without a final dot.  An IPv4 address inside an IPv6 address
-    (`::ffff:10.0.0.1`) is the IPv4 address.  Other notations of IPv4 (`127.1`, `0x7f000001`,
-    `2130706433`) and IPv6 addresses with a zone are refused: programs disagree on them.
+    As in `addresses`, but names may also be written with letters outside ASCII.
     """
+    if as_address(host) is not None:
+        return addresses.canonical_host(host)
+    # The codec also replaces letters that look like others: full-width digits become digits.
     try:
-        return str(_canonical_address(host))
-    except ValueError:
-        return _canonical_name(host)
+        name = host.lower().encode("idna").decode("ascii")
+    except UnicodeError:
+        return None
+    return None if as_address(name) is not None else addresses.canonical_host(name)
 
 
 def is_address(host: str) -> bool:
     """Return whether a canonical host is an IP address and not a name."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
+    return as_address(host) is not None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,27 +202,6 @@ class NetworkPolicy:
             )
             for port in rule.ports
         )
-
-
-def _canonical_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    address = ipaddress.ip_address(host)
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.scope_id is not None:
-            raise ValueError("an address with a zone")
-        return address.ipv4_mapped or address
-    return address
-
-
-def _canonical_name(host: str) -> str | None:
-    # The codec also replaces letters that look like others: full-width digits become digits.
-    try:
-        name = host.lower().encode("idna").decode("ascii").lower().removesuffix(".")
-    except UnicodeError:
-        return None
-    labels = name.split(".")
-    if len(name) > _MAX_NAME_LENGTH or not all(_LABEL.fullmatch(label) for label in labels):
-        return None
-    return None if _NUMBER.fullmatch(labels[-1]) else name
 
 
 def _parse_rule(text: str) -> HostRule:

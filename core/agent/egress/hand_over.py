@@ -1,6 +1,6 @@
 """The worker's side of the handover of a listening socket out of a network namespace.
 
-A socket belongs to the network namespace in which it was created, whoever holds it.  So the
+A socket stays in the network namespace in which it was created, also in another process.  So the
 worker can accept the connections of an agent that shares no network with it, and no process
 inside the namespace has to carry the bytes.
 """

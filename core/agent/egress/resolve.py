@@ -15,7 +15,8 @@ Resolve = Callable[[str, int], Awaitable[Sequence[Address]]]
 
 # The only name that may lead to this machine, because it says so.
 _THIS_MACHINE = "localhost"
-# Where clouds give their machines' credentials to whoever asks; 169.254.169.254 is link-local.
+# Clouds give a machine's credentials at these addresses, without a password; the usual one,
+# 169.254.169.254, is link-local and so refused already.
 _METADATA_ADDRESSES = frozenset(
     ipaddress.ip_address(text) for text in ("fd00:ec2::254", "100.100.100.200", "168.63.129.16")
 )

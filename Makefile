@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 # For two cores: tests wait much, so five processes use them better than two.
 WORKERS ?= 5
 
+# Every started process would compile all modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo install test check faults fuzz bench lock clean
 
 install: $(VENV)/.runtime

@@ -9,6 +9,7 @@ from typing import Any
 
 from bot.sandbox.slack.person import interactions
 from bot.sandbox.slack.person.human import Human
+from tests.limits import patient
 
 MessageDocument = Mapping[str, Any]
 
@@ -53,21 +54,21 @@ class Card:
         """Wait until the card shows these words."""
         return await self.human.wait_for(
             lambda: self.text if words in self.text else None,
-            timeout=within,
+            timeout=patient(within),
             what=f"{words!r} on the card",
         )
 
     async def wait_for_button(self, label: str, *, within: float = DEFAULT_TIMEOUT) -> None:
         """Wait until the card has a button."""
         await self.human.wait_for(
-            lambda: label in self.labels, timeout=within, what=f"the button {label!r}"
+            lambda: label in self.labels, timeout=patient(within), what=f"the button {label!r}"
         )
 
     async def wait_for_reply(self, words: str, *, within: float = DEFAULT_TIMEOUT) -> str:
         """Wait until the bot has posted these words below the card."""
         return await self.human.wait_for(
             lambda: next((text for text in self.bot_replies() if words in text), None),
-            timeout=within,
+            timeout=patient(within),
             what=f"{words!r} in the thread",
         )
 

@@ -25,6 +25,7 @@ from core.runner.worker.identity import claimed_identity
 from core.runner.worker.worker_runtime import WorkerRuntime
 from core.store import events
 from core.store.database.engine import Database
+from tests.limits import limit
 from tests.repositories import repositories_beside
 
 DRAIN = timedelta(seconds=1)
@@ -62,7 +63,7 @@ class CoreHarness:
         self, run: Run, predicate: Callable[[RunSnapshot], object], *, within: float = 45
     ) -> RunSnapshot:
         """Wait until a predicate holds for a run; checked after each of its changes."""
-        async with asyncio.timeout(within), self.backend.drawables.changes() as hints:
+        async with limit(within), self.backend.drawables.changes() as hints:
             while not predicate(snapshot := await self.read_run(run)):
                 await anext(hints)
             return snapshot
@@ -78,7 +79,7 @@ class CoreHarness:
             runtime = await new_worker_runtime(self.backend, identity)
             working = asyncio.create_task(runtime.run(), name="test worker")
             try:
-                async with asyncio.timeout(20):
+                async with limit(20):
                     while not runtime.is_ready:
                         assert not working.done(), working
                         await asyncio.sleep(0.01)

@@ -14,6 +14,7 @@ from core.agent.egress.targets import Endpoint
 from core.agent.egress.upstream import NO_PARENTS, ParentProxies
 from core.domain.network import NetworkPolicy
 from core.domain.runs.event import HostRefused
+from tests.limits import limit
 
 NO_MODEL = Endpoint(host="model.test", port=443)
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -97,7 +98,7 @@ class RunningProxy:
             writer.write(request)
             if half_close:
                 writer.write_eof()
-            async with asyncio.timeout(60):
+            async with limit(60):
                 return await reader.read()
         finally:
             writer.close()

@@ -17,6 +17,7 @@ from core.services.feed import FeedService, Subscription
 from core.store.database.engine import Database
 from core.store.runs import runs
 from tests.database import NOW
+from tests.limits import limit
 
 LATER = timedelta(minutes=10)
 
@@ -31,7 +32,7 @@ async def change(database: Database, run: Run, *, turns: int = 1) -> None:
 
 
 async def take(subscription: Subscription) -> Change | Reset:
-    async with asyncio.timeout(20):
+    async with limit(20):
         return await anext(subscription)
 
 
@@ -52,7 +53,7 @@ async def started(feed: FeedService, **options: object) -> AsyncIterator[Subscri
 
 
 async def wait_until(holds: Callable[[], Awaitable[object]]) -> None:
-    async with asyncio.timeout(20):
+    async with limit(20):
         # Only Postgres knows.
         while not await holds():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
@@ -73,7 +74,7 @@ async def wait_for_reads(database: Database) -> None:
     engine = database.engine.sync_engine
     event.listen(engine, "before_cursor_execute", count)
     try:
-        async with asyncio.timeout(20):
+        async with limit(20):
             await enough.wait()
     finally:
         event.remove(engine, "before_cursor_execute", count)

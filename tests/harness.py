@@ -26,6 +26,7 @@ from core.domain.runs.run import Run
 from core.domain.runs.snapshot import RunSnapshot
 from core.store.database.engine import Database
 from tests.card import BUILDS, DEFAULT_TIMEOUT, Card
+from tests.limits import limit, patient
 from tests.repositories import repositories_beside
 
 TRANSPORTS = ("socket", "http")
@@ -102,14 +103,14 @@ class Harness:
             if serves_slack and self.transport == "http":
                 self.sandbox.events_url = f"{running.url}/slack/events"
             if waits_until_ready:
-                async with asyncio.timeout(_START_LIMIT):
+                async with limit(_START_LIMIT):
                     await running.wait_until_ready()
             yield running
         finally:
             is_up.cancel()
             process.stop_requested.set()
             with self.stopping():
-                async with asyncio.timeout(_STOP_LIMIT):
+                async with limit(_STOP_LIMIT):
                     await serving
 
     def variables(self, home: Path) -> dict[str, object]:
@@ -183,7 +184,7 @@ class Harness:
         """Wait for a private answer with these words."""
         return await self.human.wait_for(
             lambda: next((text for text in self.private_messages(user) if words in text), None),
-            timeout=within,
+            timeout=patient(within),
             what=f"{words!r} in private",
         )
 
@@ -212,7 +213,7 @@ class Harness:
         channel = self.sandbox.workspace.channel(card.channel).id
         runs = self.backend.runs
         # Slack shows a card a moment before its place is stored.
-        async with asyncio.timeout(5):
+        async with limit(5):
             while True:
                 run = await runs.run_of_thread(channel_id=channel, thread_ts=card.ts)
                 if run is not None:
@@ -231,7 +232,7 @@ class Harness:
         within: float = DEFAULT_TIMEOUT,
     ) -> RunSnapshot:
         """Wait until a predicate holds for a run; checked after each of its changes."""
-        async with asyncio.timeout(within), self.backend.drawables.changes() as hints:
+        async with limit(within), self.backend.drawables.changes() as hints:
             while not predicate(snapshot := await self.read_run(run)):
                 await anext(hints)
             return snapshot
@@ -242,7 +243,7 @@ class Harness:
 
     async def wait_until_drawn(self, *, within: float = DEFAULT_TIMEOUT) -> None:
         """Wait until every thread shows the state of its rows."""
-        async with asyncio.timeout(within):
+        async with limit(within):
             # The database does not notify about drawn threads, so it is polled.
             while await self._has_outdated_threads():  # noqa: ASYNC110
                 await asyncio.sleep(0.05)

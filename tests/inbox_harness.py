@@ -25,6 +25,7 @@ from core.services.runs.runs import RunService
 from core.store.database.engine import Database
 from core.store.tables.fleet import WorkerMessageRow
 from tests.database import NOW, stored_run
+from tests.limits import limit
 
 WORKER = "here-1:deadbeef"
 CATALOG = load_catalog()
@@ -78,13 +79,13 @@ class InboxHarness:
 
 
 async def wait_until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with limit(20):
         while not holds():  # noqa: ASYNC110 - a flag of another task, which tells nobody
             await asyncio.sleep(0.01)
 
 
 async def wait_for_rows(harness: InboxHarness, wanted: list[tuple[str, str, str | None]]) -> None:
-    async with asyncio.timeout(20):
+    async with limit(20):
         while await harness.rows() != wanted:  # noqa: ASYNC110 - nobody tells of a mark
             await asyncio.sleep(0.01)
 
@@ -95,7 +96,7 @@ async def connected(database: Database) -> None:
         "SELECT count(*) FROM pg_stat_activity"
         " WHERE application_name = 'signalbox-listen' AND query = 'SELECT 1'"
     )
-    async with asyncio.timeout(20):
+    async with limit(20):
         while True:
             async with database.sessions() as session:
                 if await session.scalar(query):

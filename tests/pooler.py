@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from tests import scram
+from tests.limits import limit
 
 _ENCRYPTION = (80877103, 80877104)
 _PROTOCOL = 196608
@@ -85,7 +86,7 @@ class Pooler:
         backend = _Backend(*await asyncio.open_unix_connection(socket))
         startup = f"user\0{url.username}\0database\0{url.path[1:]}\0\0".encode()
         backend.writer.write(struct.pack("!II", len(startup) + 8, _PROTOCOL) + startup)
-        async with asyncio.timeout(10):
+        async with limit(10):
             self._greeting = await _log_in(backend, _password(Path(query["passfile"][0])))
             while (message := await _message(backend.reader))[:1] != b"Z":
                 self._greeting += message

@@ -20,6 +20,7 @@ from bot.sandbox.slack.server import Sandbox
 from core.agent.process.ladder import identify
 from core.domain.fleet.attempt import AttemptRecord
 from tests.harness import CONFIG
+from tests.limits import limit
 from tests.repositories import repositories_beside
 
 _STARTED = re.compile(r"readiness at (http://\S+)/readyz")
@@ -53,7 +54,7 @@ class Program:
 
     async def wait_until_ready(self, *, within: float = _TIMEOUT_SECONDS) -> None:
         """Wait until `/readyz` answers 200."""
-        async with asyncio.timeout(within):
+        async with limit(within):
             while await self.readiness() != HTTPStatus.OK:
                 assert self.process.returncode is None, self.output
                 await asyncio.sleep(0.05)
@@ -64,7 +65,7 @@ class Program:
 
     async def wait_until_listening(self, *, within: float = _TIMEOUT_SECONDS) -> str:
         """Wait until it listens; returns its URL."""
-        async with asyncio.timeout(within):
+        async with limit(within):
             while (url := self.url) is None:
                 assert self.process.returncode is None, self.output
                 await asyncio.sleep(0.05)
@@ -76,12 +77,12 @@ class Program:
 
     async def wait_until_ended(self, *, within: float = _TIMEOUT_SECONDS) -> int:
         """Wait for its end; returns its exit status."""
-        async with asyncio.timeout(within):
+        async with limit(within):
             return await self.process.wait()
 
     async def wait_for_output(self, words: str, *, within: float = _TIMEOUT_SECONDS) -> None:
         """Wait until a line contains these words."""
-        async with asyncio.timeout(within):
+        async with limit(within):
             while not any(words in line for line in self.lines):
                 assert self.process.returncode is None, self.output
                 await asyncio.sleep(0.05)
@@ -175,7 +176,7 @@ async def running(
         if process.returncode is None:
             process.terminate()
             try:
-                async with asyncio.timeout(20):
+                async with limit(20):
                     await process.wait()
             except TimeoutError:
                 process.kill()
@@ -204,7 +205,7 @@ async def run_to_end(*arguments: str, home: Path, **variables: object) -> Progra
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        async with asyncio.timeout(_TIMEOUT_SECONDS):
+        async with limit(_TIMEOUT_SECONDS):
             output, errors = await process.communicate()
     finally:
         if process.returncode is None:
@@ -218,6 +219,6 @@ async def wait_until_agent_gone(process: AttemptRecord, *, within: float = 10) -
     """Wait until the agent of an attempt is gone."""
     agent = process.agent
     assert agent is not None
-    async with asyncio.timeout(within):
+    async with limit(within):
         while identify(agent.pid) == agent:  # noqa: ASYNC110 - there is no event
             await asyncio.sleep(0.05)

@@ -15,13 +15,12 @@ from markdown_it.tree import SyntaxTreeNode
 
 from bot.slack.markdown_writer import TASK, Writer
 from bot.slack.rich_text import ACTIVE_MARKUP
-from bot.slack.text import ZERO_WIDTH_SPACE, escape
+from bot.slack.text import ZERO_WIDTH_SPACE, escape, without_fence_marks
 from bot.words.texts import clean
 
 # A bracket that another parser could take for a link or for the definition of one.
 _LINK_SYNTAX = re.compile(r"\](?=[(\[:])")
 _FENCE = "```"
-_BROKEN_FENCE = ZERO_WIDTH_SPACE.join(_FENCE)
 _TILDES, _BROKEN_TILDES = "~~~", ZERO_WIDTH_SPACE.join("~~~")
 _ALIGNMENTS = {"text-align:left": ":--", "text-align:center": ":-:", "text-align:right": "--:"}
 
@@ -36,7 +35,7 @@ class MarkdownWriter(Writer):
     def words(self, text: str) -> str:
         """Text without active markup, in which no bracket becomes a link."""
         text = _LINK_SYNTAX.sub("]" + ZERO_WIDTH_SPACE, clean(text))
-        text = text.replace(_FENCE, _BROKEN_FENCE).replace(_TILDES, _BROKEN_TILDES)
+        text = without_fence_marks(text).replace(_TILDES, _BROKEN_TILDES)
         return _break_markup(text).replace("&", "&amp;").replace("<", "&lt;")
 
     def code(self, text: str) -> str:
@@ -76,7 +75,7 @@ class MrkdwnWriter(Writer):
 
     def words(self, text: str) -> str:
         """Escaped text in which no fence opens a code block."""
-        return escape(text.replace(_FENCE, _BROKEN_FENCE))
+        return escape(without_fence_marks(text))
 
     def code(self, text: str) -> str:
         """Inline code, unchanged; `needs_rich_text` keeps away what cannot be written here."""

@@ -69,12 +69,17 @@ def code(text: str, limit: int = 200) -> str:
     return f"`{escape(inner, limit - 2)}`" if inner else ""
 
 
-def fence(text: str, limit: int) -> str:
-    """Show a text as a code block in mrkdwn.
+def without_fence_marks(text: str) -> str:
+    """Replace three and more backticks in a row by apostrophes: a visible change.
 
-    Three backticks in a row, which mrkdwn cannot contain, become apostrophes: a visible change.
+    Broken up by invisible characters, they could become code with these characters in it.
     """
-    inner = _FENCE_MARKS.sub(lambda marks: "'" * len(marks[0]), clean(text).strip("\n"))
+    return _FENCE_MARKS.sub(lambda marks: "'" * len(marks[0]), text)
+
+
+def fence(text: str, limit: int) -> str:
+    """Show a text as a code block in mrkdwn, which cannot contain three backticks in a row."""
+    inner = without_fence_marks(clean(text).strip("\n"))
     return f"```\n{escape(inner, limit - 8)}\n```"
 
 

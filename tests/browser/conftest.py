@@ -26,7 +26,7 @@ from tests.sandbox import connected
 
 ONE_LOOP = pytest.mark.asyncio(loop_scope="session")
 BROWSER_NAMES = ("chromium", "chromium-browser", "google-chrome")
-TIMEOUT_MS = 15_000
+TIMEOUT_MS = 120_000
 # The first start of a browser from a cold disk on a busy machine is slow.
 START_MS = 75_000
 

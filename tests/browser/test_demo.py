@@ -14,8 +14,9 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from tests.browser.conftest import ONE_LOOP, TIMEOUT_MS
+from tests.limits import limit
 
-pytestmark = [ONE_LOOP, pytest.mark.timeout(300)]
+pytestmark = [ONE_LOOP, pytest.mark.timeout(1200)]
 
 # Starting an agent and a dozen turns at the demo's speed, on a machine busy with tests.
 RUN_MS = 90_000
@@ -32,7 +33,7 @@ async def demo_url() -> AsyncIterator[str]:
     )  # fmt: skip
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(START_SECONDS):
+        async with limit(START_SECONDS):
             while (line := (await process.stdout.readline()).decode()) != "":
                 if found := re.search(r"http://\S+", line):
                     yield found[0]
@@ -41,7 +42,7 @@ async def demo_url() -> AsyncIterator[str]:
                 pytest.fail("the demo ended before it printed its address")
     finally:
         process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(30):
+        async with limit(30):
             await process.communicate()
     assert process.returncode == 0
 

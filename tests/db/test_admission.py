@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -27,6 +26,7 @@ from core.store.fleet import pending, workers
 from core.store.runs import run_queries, runs
 from tests.database import NOW, running_run, stored_run
 from tests.fakes.queue import running_worker, wait_until
+from tests.limits import limit
 
 LATER = NOW + timedelta(seconds=90)
 
@@ -212,7 +212,7 @@ async def test_admission_skips_a_run_that_another_transaction_is_changing(
 
     async with database.sessions.begin() as session:
         await runs.request_kill(session, locked.run_id, now=NOW)
-        async with asyncio.timeout(5):
+        async with limit(5):
             # It neither waits for the row's lock nor admits another run instead.
             assert await admitted(database) == []
         await runs.finish(
@@ -233,7 +233,7 @@ async def test_a_transaction_that_freezes_with_the_admission_lock_loses_it(
     async def freeze() -> None:
         async with database.sessions.begin() as frozen:
             await pending.lock_admission(frozen)
-            async with asyncio.timeout(12):
+            async with limit(12):
                 admitted_runs.extend(await admitted(database))
 
     with pytest.raises(DBAPIError):

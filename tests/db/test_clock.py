@@ -12,6 +12,7 @@ from core.services.fleet.admission import AdmissionService
 from core.services.housekeeping import DELIVERY_RETENTION, HousekeepingService
 from core.store.database.engine import Database
 from core.store.slack import deliveries
+from tests.limits import limit
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -39,7 +40,7 @@ async def keys(database: Database) -> list[str]:
 
 
 async def wait_until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with limit(20):
         while not holds():  # noqa: ASYNC110 - another task sets it without a notification
             await asyncio.sleep(0.01)
 
@@ -81,7 +82,7 @@ async def test_one_scheduler_leads_and_the_other_takes_over(database: Database) 
 async def test_the_first_tick_comes_at_once(database: Database) -> None:
     await received(database, "old", at=NOW - 2 * DELIVERY_RETENTION)
 
-    async with running(make_clock(database)), asyncio.timeout(20):
+    async with running(make_clock(database)), limit(20):
         while await keys(database):  # noqa: ASYNC110 - the database sends no notification
             await asyncio.sleep(0.01)
 
@@ -116,7 +117,7 @@ async def test_a_job_is_not_called_again_before_it_has_returned(database: Databa
 
     often = timedelta(milliseconds=20)
     jobs = [ClockJob(name=act.__name__, every=often, act=act) for act in (slow, quick)]
-    async with running(make_clock(database, *jobs)), asyncio.timeout(20):
+    async with running(make_clock(database, *jobs)), limit(20):
         await started.wait()
         await wait_until(lambda: calls.count("quick") > 3)
         assert calls.count("slow") == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
@@ -29,6 +28,7 @@ from core.store import events, users
 from core.store.database.engine import Database
 from core.store.runs import runs
 from tests.database import NOW, running_run, stored_run
+from tests.limits import limit
 
 HOME = DrawableId(DrawableKind.HOME, "T1:U1")
 REQUEST = DrawableRequest(drawable=HOME, place=DrawablePlace(team_id="T1", user_id="U1"))
@@ -155,7 +155,7 @@ async def test_kinds_share_neither_messages_nor_versions(database: Database) -> 
 
 async def test_a_request_and_a_run_are_hints_to_look(database: Database) -> None:
     service = service_of(database)
-    async with asyncio.timeout(20), service.changes() as hints:
+    async with limit(20), service.changes() as hints:
         assert await anext(hints) is None
         await service.request(REQUEST)
         requested = await anext(hints)

@@ -20,6 +20,7 @@ from core.services.context import ServiceContext
 from core.store.database.engine import Database
 from core.store.fleet import workers
 from core.workspace.scratch import Scratch
+from tests.limits import limit
 
 NODE = "build-0badcafe-0"
 HERE = build_host_id("build", boot="11111111", namespace=1)
@@ -78,7 +79,7 @@ async def start(
 ) -> None:
     work = ServiceContext(database, now)
     name = who.worker_id.rpartition(":")[2]
-    async with asyncio.timeout(within.total_seconds()):
+    async with limit(within.total_seconds()):
         await register_exclusively(
             work, who, record(name, host=who.host), observe_for=observe_for, recheck_interval=SOON
         )

@@ -31,6 +31,7 @@ from core.store.runs import run_queries
 from core.store.sessions.transcripts import Transcripts
 from core.store.slack import deliveries
 from tests.database import NOW, running_run
+from tests.limits import limit
 
 # All objects of a schema, except Alembic's own table.
 _LEFT = """
@@ -243,7 +244,7 @@ async def test_concurrent_starts_migrate_one_after_another(empty_dsn: str) -> No
         upgrades = [
             asyncio.create_task(asyncio.to_thread(migrate.upgrade, empty_dsn)) for _ in "ab"
         ]
-        async with asyncio.timeout(20):
+        async with limit(20):
             waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
             while not await other.fetchval(waiting):  # noqa: ASYNC110 - only Postgres knows
                 await asyncio.sleep(0.005)

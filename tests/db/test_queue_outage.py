@@ -24,6 +24,7 @@ from tests.fakes.queue import (
     wait_for_status,
     wait_until,
 )
+from tests.limits import limit
 
 # Longest time to start or abort a job after an outage: the last backoff (1 s) and a reconnect.
 SOON = 4.0
@@ -112,14 +113,12 @@ async def test_notifications_are_received_again_after_an_outage(
     server: Server, private: Database
 ) -> None:
     handler = RecordingHandler(ends_at_once=True)
-    async with running_worker(server.dsn, handler, poll_interval=timedelta(seconds=5)) as worker:
+    async with running_worker(server.dsn, handler, poll_interval=timedelta(minutes=2)) as worker:
         await server.restart()
         await _wait_until_reconnected(private)
-        await add_job(private.sessions, "run_first")
-        await wait_until(handler.has_logged("started", "run_first"))
         assert worker._connector is not None
         received_count = worker._connector._notification_count
-        async with asyncio.timeout(SOON):
+        async with limit(SOON):
             while worker._connector._notification_count == received_count:
                 await add_job(private.sessions, "run_more")
                 await asyncio.sleep(0.05)
@@ -129,7 +128,7 @@ async def test_notifications_are_received_again_after_an_outage(
             await add_job(private.sessions, f"run_{number}")
             took.append(await wait_until(handler.has_logged("started", f"run_{number}")))
 
-    assert max(took) < 4  # the notification, not the poll
+    assert max(took) < 60  # the notification, not the poll
 
 
 async def test_a_worker_can_start_before_postgres_does(server: Server) -> None:
@@ -162,7 +161,7 @@ async def test_a_worker_can_be_stopped_while_postgres_is_unreachable(
         await server.stop()
         await wait_until(lambda: not worker.is_ready)
 
-        async with asyncio.timeout(20):
+        async with limit(20):
             await worker.stop(drain=timedelta(milliseconds=100))
 
         await server.start()
@@ -171,7 +170,7 @@ async def test_a_worker_can_be_stopped_while_postgres_is_unreachable(
 
 async def _wait_until_reconnected(database: Database) -> None:
     """Wait until the test's own connections work again."""
-    async with asyncio.timeout(10):
+    async with limit(10):
         while True:
             try:
                 async with database.sessions() as session:

@@ -20,6 +20,7 @@ from tests.fakes.queue import (
     wait_until,
     wait_until_no_live_jobs,
 )
+from tests.limits import limit
 
 # A poll interval so long that only a notification can report a job.
 NO_POLL = timedelta(minutes=10)
@@ -255,7 +256,7 @@ async def test_a_draining_worker_finishes_its_jobs_and_fetches_no_more(database:
         late = await add_job(database.sessions, "run_b")
 
         handler.release("run_a")
-        async with asyncio.timeout(10):
+        async with limit(10):
             await stopping
 
         await wait_for_status(database.sessions, job_id, "succeeded")
@@ -273,7 +274,7 @@ async def test_a_job_can_be_aborted_while_its_worker_drains(database: Database) 
 
         await abort_job(database.sessions, job_id)
         await wait_until(handler.has_logged("cancelled", "run_a"))
-        async with asyncio.timeout(10):
+        async with limit(10):
             await stopping
 
         await wait_for_status(database.sessions, job_id, "aborted")
@@ -286,7 +287,7 @@ async def test_handlers_are_cancelled_when_the_drain_time_is_over(database: Data
         job_id = await add_job(database.sessions, "run_a")
         await wait_until(handler.has_logged("started", "run_a"))
 
-        async with asyncio.timeout(10):
+        async with limit(10):
             await worker.stop(drain=timedelta(milliseconds=100))
 
         await wait_for_status(database.sessions, job_id, "aborted")
@@ -338,7 +339,7 @@ async def test_a_handler_that_ignores_cancellation_is_abandoned(database: Databa
         job_id = await add_job(database.sessions, "run_a")
         await wait_until(lambda: worker.active_count == 1)
 
-        async with asyncio.timeout(10):
+        async with limit(10):
             await worker.stop(drain=timedelta(milliseconds=50))
 
         await wait_for_status(database.sessions, job_id, "doing")

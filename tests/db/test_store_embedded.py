@@ -15,6 +15,7 @@ from core.store.database.embedded import EmbeddedServer, embedded_postgres
 from core.store.database.embedded_programs import EmbeddedPostgresFailed
 from core.store.database.engine import open_database
 from tests.database import NO_DURABILITY
+from tests.limits import limit
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ async def test_a_killed_server_starts_again_with_its_data(folder: Path) -> None:
     await fetch(dsn, "CREATE TABLE stored AS SELECT 1 AS n")
     pid = int((folder / "pg" / "18" / "postmaster.pid").read_text().splitlines()[0])
     os.kill(pid, signal.SIGKILL)
-    async with asyncio.timeout(20):
+    async with limit(20):
         while True:
             try:
                 await fetch(dsn, "SELECT 1")

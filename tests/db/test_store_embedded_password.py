@@ -19,6 +19,7 @@ import pytest
 from core.store.database.embedded import EmbeddedServer, embedded_postgres
 from core.store.database.embedded_password import password_file
 from tests.database import NO_DURABILITY
+from tests.limits import limit
 
 _NO_FILE = "/nonexistent/pgpass"
 _TRUST = "local all all trust\nhost all all 127.0.0.1/32 trust\n"
@@ -89,7 +90,7 @@ async def make_trusting(folder: Path, dsn: str) -> None:
     finally:
         await connection.close(timeout=5)
     (folder / "pgpass").unlink()
-    async with asyncio.timeout(10):
+    async with limit(10):
         while not await enters_without_password(dsn):  # noqa: ASYNC110 - there is no event
             await asyncio.sleep(0.05)
 

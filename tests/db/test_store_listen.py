@@ -27,6 +27,7 @@ from core.store.database.leadership import leadership
 from core.store.database.listen import TICK, ChangeListener, listen
 from core.store.runs import runs
 from tests.database import NO_DURABILITY, NOW, running_run, stored_run
+from tests.limits import limit
 
 # Of every change there is the same hint.
 HINT = (CHANNEL, "")
@@ -69,7 +70,7 @@ def _serve_and_end(server_socket: socket.socket, is_frozen: threading.Event) -> 
 async def received_until(changes: ChangeListener, wanted: tuple[str, str]) -> list[tuple[str, str]]:
     """The changes up to and including `wanted`."""
     came: list[tuple[str, str]] = []
-    async with asyncio.timeout(20):
+    async with limit(20):
         while wanted not in came:
             came.append(await anext(changes))
     return came
@@ -121,9 +122,9 @@ async def test_a_change_that_is_rolled_back_is_not_received(database: Database) 
 
 
 async def test_a_poll_ticks_without_any_change(database: Database) -> None:
-    async with listen(database.dsn, CHANNEL, poll=timedelta(milliseconds=20)) as changes:
-        async with asyncio.timeout(10):
-            assert [await anext(changes) for _ in range(3)] == [TICK] * 3
+    poll = timedelta(milliseconds=20)
+    async with listen(database.dsn, CHANNEL, poll=poll) as changes, limit(10):
+        assert [await anext(changes) for _ in range(3)] == [TICK] * 3
 
 
 async def test_a_listener_that_fell_far_behind_looks_at_everything(database: Database) -> None:
@@ -135,7 +136,7 @@ async def test_a_listener_that_fell_far_behind_looks_at_everything(database: Dat
             )
 
         last = (CHANNEL, "5000")
-        async with asyncio.timeout(20):
+        async with limit(20):
             while last not in changes._queue:  # noqa: ASYNC110 - nothing consumes the queue yet
                 await asyncio.sleep(0.005)
 
@@ -198,7 +199,7 @@ async def test_ticks_continue_while_postgres_is_unreachable(server: EmbeddedServ
         await received_until(changes, TICK)
         await asyncio.to_thread(server.stop)
 
-        async with asyncio.timeout(20):
+        async with limit(20):
             assert [await anext(changes) for _ in range(3)] == [TICK] * 3
 
 
@@ -243,7 +244,7 @@ async def test_only_one_leads_at_a_time(database: Database) -> None:
             await asyncio.sleep(0)
             order.append(f"{name} ends")
 
-    async with asyncio.timeout(20), asyncio.TaskGroup() as group, leadership(database.dsn, 7):
+    async with limit(20), asyncio.TaskGroup() as group, leadership(database.dsn, 7):
         given_up, *_ = [group.create_task(lead(str(n))) for n in range(4)]
         async with leadership(database.dsn, 8):
             order.append("another lock is free")
@@ -256,7 +257,7 @@ async def test_only_one_leads_at_a_time(database: Database) -> None:
 async def test_a_leader_notices_an_outage_and_can_lead_again(
     server: EmbeddedServer,
 ) -> None:
-    async with asyncio.timeout(30):
+    async with limit(30):
         async with leadership(server.dsn, 7) as leader:
             dsn = server.dsn
             await asyncio.to_thread(server.stop)
@@ -277,7 +278,7 @@ async def test_a_frozen_leader_is_deposed_and_a_live_one_is_not(
     # Longer than the interval of a leader's probes.
     frozen_after = timedelta(seconds=4)
     async with (
-        asyncio.timeout(30),
+        limit(30),
         leadership(database.dsn, 7, frozen_after=frozen_after) as live,
     ):
         await deposed.wait()
@@ -303,7 +304,7 @@ async def test_a_leader_whose_driver_no_longer_understands_the_server_is_deposed
     async def connect() -> ConfusedConnection:
         return await asyncpg.connect(database.dsn, connection_class=ConfusedConnection)
 
-    async with asyncio.timeout(30), leadership(database.dsn, 7, connect=connect) as leader:
+    async with limit(30), leadership(database.dsn, 7, connect=connect) as leader:
         await leader.lost.wait()
         assert not leader.is_exclusive
 
@@ -312,7 +313,7 @@ async def test_an_error_in_a_leaders_work_is_raised_unchanged(database: Database
     with pytest.raises(LookupError):
         async with leadership(database.dsn, 7):
             raise LookupError
-    async with asyncio.timeout(10), leadership(database.dsn, 7) as leader:
+    async with limit(10), leadership(database.dsn, 7) as leader:
         assert not leader.lost.is_set()
     assert leader.lost.is_set()
 
@@ -325,7 +326,7 @@ async def test_a_listener_recovers_when_its_connection_ended_during_a_freeze() -
     serving = threading.Thread(target=_serve_and_end, args=(server_socket, is_frozen), daemon=True)
     serving.start()
     poll = timedelta(seconds=0.3)
-    async with listen(dsn, "c", poll=poll) as changes, asyncio.timeout(20):
+    async with listen(dsn, "c", poll=poll) as changes, limit(20):
         assert await anext(changes) == TICK
         waiting = asyncio.create_task(anext(changes), name="waiting")
         await asyncio.sleep(0.05)

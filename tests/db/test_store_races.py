@@ -27,11 +27,12 @@ from core.store.runs import run_queries, runs
 from core.store.sessions import sessions
 from core.store.slack import deliveries
 from tests.database import NOW, new_run, new_session, running_run, stored_run
+from tests.limits import limit
 
 
 async def wait_for_blocked_session(session: AsyncSession) -> None:
     """Wait until a session waits for a lock."""
-    async with asyncio.timeout(10):
+    async with limit(10):
         waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
         while not await session.scalar(waiting):  # noqa: ASYNC110 - only Postgres knows
             await asyncio.sleep(0.005)

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from core.queue import jobs
 from core.queue.jobs import Job
 from core.queue.worker import POLL_INTERVAL, Worker
+from tests.limits import limit, patient
 
 
 class RecordingHandler:
@@ -66,8 +67,8 @@ async def wait_until(holds: Callable[[], bool], *, within: float = 10.0) -> floa
     loop = asyncio.get_running_loop()
     began = loop.time()
     while not holds():
-        if loop.time() - began > within:
-            raise AssertionError(f"did not come true within {within} s")
+        if loop.time() - began > patient(within):
+            raise AssertionError(f"did not come true within {patient(within)} s")
         await asyncio.sleep(0.002)
     return loop.time() - began
 
@@ -135,7 +136,7 @@ async def job_status(sessions: async_sessionmaker[AsyncSession], job_id: int) ->
 async def wait_for_status(
     sessions: async_sessionmaker[AsyncSession], job_id: int, expected: str, *, within: float = 10.0
 ) -> None:
-    async with asyncio.timeout(within):
+    async with limit(within):
         while True:
             if await job_status(sessions, job_id) == expected:
                 return
@@ -148,7 +149,7 @@ async def wait_until_no_live_jobs(
     count = text(
         "SELECT count(*) FROM procrastinate.procrastinate_jobs WHERE status IN ('todo', 'doing')"
     )
-    async with asyncio.timeout(within):
+    async with limit(within):
         while True:
             async with sessions() as session:
                 if not await session.scalar(count):

@@ -28,6 +28,7 @@ from core.domain.runs.stats import KillStats, Period, RunStats, Stats
 from core.domain.workflow import UnknownWorkflow, WorkflowDefinition
 from tests.fakes.drawables import FakeDrawables
 from tests.fakes.inbox import FakeInbox
+from tests.limits import limit
 
 _PEOPLE = UUID("7b6f5a4c-0000-4000-8000-000000000000")
 DEFINITIONS = (
@@ -70,7 +71,7 @@ class FakeServices(FakeDrawables, FakeInbox):
         watcher = asyncio.Event()
         self._watchers.add(watcher)
         try:
-            async with asyncio.timeout(timeout):
+            async with limit(timeout):
                 while not predicate():
                     await watcher.wait()
                     watcher.clear()

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.limits import limit
 from tests.processes import environment, status_of
 
 _STARTED = re.compile(rb"readiness at (http://\S+)/readyz")
@@ -72,7 +73,7 @@ class SupervisedProgram:
         for number in (signal.SIGCONT, signal.SIGTERM):
             process.send_signal(number)
         try:
-            async with asyncio.timeout(_STOP_SECONDS):
+            async with limit(_STOP_SECONDS):
                 await process.wait()
         except TimeoutError:
             process.kill()
@@ -101,7 +102,7 @@ class SupervisedProgram:
 
     async def wait_until_ready(self, *, within: float = 90) -> None:
         """Wait until it is ready."""
-        async with asyncio.timeout(within):
+        async with limit(within):
             # It is another process, so it is polled.
             while not await self.is_ready():  # noqa: ASYNC110
                 await asyncio.sleep(0.2)
@@ -118,7 +119,7 @@ class SupervisedProgram:
 
     async def wait_until_gone(self, pid: int, *, within: float = 30) -> None:
         """Wait until this process of the program has ended."""
-        async with asyncio.timeout(within):
+        async with limit(within):
             # Polled, as above.
             while self.pid == pid:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)

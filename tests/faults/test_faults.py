@@ -41,7 +41,7 @@ def short_plan(number: int, kind: Kind) -> Plan:
 
 # Starting four processes alone takes long on a busy machine.
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1200)
 async def test_a_fleet_loses_and_doubles_nothing_under_six_concurrent_faults(
     tmp_path: Path,
 ) -> None:

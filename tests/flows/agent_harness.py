@@ -21,6 +21,7 @@ from core.domain.runs.event import AgentEvent, ToolFinished, ToolStarted
 from core.domain.workflow import WorkflowDefinition
 from tests.fakes.transcripts import MemoryTranscripts
 from tests.isolation import found_isolation
+from tests.limits import limit
 
 E = TypeVar("E")
 
@@ -103,7 +104,7 @@ def starts_bash(event: AgentEvent) -> bool:
 
 async def wait_for_sleep(launch: Launch, seconds: str) -> None:
     """Wait until the tool's own process runs."""
-    async with asyncio.timeout(40):
+    async with limit(40):
         # The shell's command line contains the words before the shell executes them.
         while f"sleep {seconds} " not in command_lines(launch):  # noqa: ASYNC110
             await asyncio.sleep(0.02)

@@ -25,6 +25,7 @@ from tests.flows.agent_harness import (
     starts_bash,
     wait_for_sleep,
 )
+from tests.limits import limit
 
 __all__ = ["agent_harness"]
 
@@ -76,7 +77,7 @@ async def test_a_daemon_left_by_a_tool_ends_with_the_agent(agent_harness: AgentH
         daemons: list[ProcessIdentity] = []
         async for event in agent.events():
             if isinstance(event, ToolFinished):
-                async with asyncio.timeout(10):
+                async with limit(10):
                     while "sleep" not in {one.name for one in daemons}:
                         await asyncio.sleep(0.02)
                         daemons = list(find_run_processes(launch.run_id, agent.root))
@@ -136,7 +137,7 @@ async def test_the_ladder_ends_a_hostile_agents_tree_while_its_events_are_read(
             async for _ in agent.events():
                 pass
 
-        async with asyncio.timeout(40):
+        async with limit(40):
             reading = asyncio.create_task(read())
             while not all(part in " | ".join(command_lines(launch)) for part in parts):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
@@ -173,7 +174,7 @@ async def test_an_agent_ends_with_its_worker(agent_harness: AgentHarness) -> Non
 
     assert {one.name for one in seen} >= {"sleep"}
     # A dying process loses its environment before it is gone.
-    async with asyncio.timeout(20):
+    async with limit(20):
         while find_run_processes(launch.run_id, None) or any(is_alive(one) for one in seen):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     assert_nothing_left(launch)

@@ -21,6 +21,7 @@ from tests.flows.agent_harness import (
     events_of_type,
     fake_program,
 )
+from tests.limits import limit
 
 __all__ = ["agent_harness"]
 
@@ -48,7 +49,7 @@ async def test_a_resume_continues_after_a_crash(agent_harness: AgentHarness) -> 
     launch = agent_harness.launch()
     running = asyncio.create_task(agent_harness.run(launch))
     # A program that dies immediately has stored nothing of its conversation.
-    async with asyncio.timeout(30):
+    async with limit(30):
         while not (launch.cwd / "begun").exists() or not agent_harness.transcripts.entries:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     for one in find_run_processes(launch.run_id, None):

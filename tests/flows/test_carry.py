@@ -27,6 +27,7 @@ from core.store.fleet import attempts
 from core.store.runs import run_queries
 from core.store.sessions import carried_work
 from tests.core_harness import CoreHarness, core_harness
+from tests.limits import limit
 from tests.processes import Program, new_home, running
 from tests.repositories import new_repository
 
@@ -83,7 +84,7 @@ async def carried_head(core_harness: CoreHarness, run: Run) -> str | None:
 
 
 async def until_carried(core_harness: CoreHarness, run: Run, head: str) -> None:
-    async with asyncio.timeout(30):
+    async with limit(30):
         while await carried_head(core_harness, run) != head:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 

@@ -15,6 +15,7 @@ from core.agent.process.ladder import end_tree
 from core.agent.session import open_agent
 from core.domain.runs.event import ToolStarted
 from tests.flows.agent_harness import AgentHarness, agent_harness, assert_nothing_left
+from tests.limits import limit
 
 __all__ = ["agent_harness"]
 
@@ -53,7 +54,7 @@ async def test_a_kill_as_a_commit_begins_does_not_cut_it_in_half(
                 if isinstance(event, ToolStarted) and event.input.get("command") == COMMIT:
                     begins.set()
 
-        async with asyncio.timeout(30):
+        async with limit(30):
             reading = asyncio.create_task(read())
             await begins.wait()
             await asyncio.sleep(milliseconds / 1000)

@@ -23,6 +23,7 @@ from core.agent.egress.proxy import EgressProxy
 from core.domain.network import NetworkPolicy
 from core.domain.runs.event import HostRefused
 from tests.egress_harness import LOCAL_HOSTS, NO_MODEL, open_origin
+from tests.limits import limit
 from tests.namespaces import can_unshare
 
 LIMIT = timedelta(seconds=60)
@@ -77,7 +78,7 @@ async def run_inside(
 
 
 async def output_of(process: asyncio.subprocess.Process) -> str:
-    async with asyncio.timeout(LIMIT.total_seconds()):
+    async with limit(LIMIT.total_seconds()):
         return (await process.communicate())[0].decode()
 
 

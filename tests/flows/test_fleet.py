@@ -20,6 +20,7 @@ from core.store.fleet import attempts, workers
 from core.store.sessions import sessions
 from tests.core_harness import CoreHarness, assert_counted_once, core_harness
 from tests.flows.test_fleet_lease import take_over
+from tests.limits import limit
 from tests.processes import Program, model_variables, new_home, running, wait_until_agent_gone
 
 __all__ = ["core_harness"]
@@ -64,7 +65,7 @@ class Fleet:
 
     async def wait_for_state(self, state: WorkerState, *, within: float = 20) -> WorkerRecord:
         """Wait until the first worker is in a state."""
-        async with asyncio.timeout(within):
+        async with limit(within):
             while True:
                 found = await self.workers()
                 if found and found[0].state is state:

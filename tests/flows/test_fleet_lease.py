@@ -30,6 +30,7 @@ from core.services.context import ServiceContext
 from core.store.database.engine import Database
 from core.store.sessions.transcripts import Transcripts
 from tests.core_harness import DRAIN, CoreHarness, core_harness
+from tests.limits import limit
 from tests.postgres_proxy import PostgresProxy, open_postgres_proxy
 from tests.rescuer import rescuer
 
@@ -57,13 +58,13 @@ class CuttableWorker:
 
     async def wait_until_paused(self) -> None:
         """Wait until its agents are paused."""
-        async with asyncio.timeout(20):
+        async with limit(20):
             while not self.runtime.lease.paused:  # noqa: ASYNC110 - there is no event
                 await asyncio.sleep(0.05)
 
     async def wait_until_gone(self, run: Run) -> None:
         """Wait until no stopped process of a run is left."""
-        async with asyncio.timeout(20):
+        async with limit(20):
             while psutil.STATUS_STOPPED in await asyncio.to_thread(states, run):  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.05)
 
@@ -88,7 +89,7 @@ async def cuttable_worker(
                 runtime = await new_worker_runtime(backend, identity, fence_after=fence_after)
                 working = asyncio.create_task(runtime.run(), name="outpost")
                 try:
-                    async with asyncio.timeout(20):
+                    async with limit(20):
                         while not runtime.is_ready:  # noqa: ASYNC110 - there is no event
                             await asyncio.sleep(0.01)
                     yield CuttableWorker(core_harness, line, runtime)
@@ -129,7 +130,7 @@ async def test_an_agent_without_a_lease_is_paused_and_then_continues(
 
     cuttable_worker.line.cut()
     await cuttable_worker.wait_until_paused()
-    async with asyncio.timeout(5):
+    async with limit(5):
         # A process stops when it is scheduled next.
         while await asyncio.to_thread(states, run) != {psutil.STATUS_STOPPED}:  # noqa: ASYNC110 - as above
             await asyncio.sleep(0.02)

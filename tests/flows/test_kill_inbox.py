@@ -25,6 +25,7 @@ from core.store.tables.fleet import WorkerMessageRow
 from tests.core_harness import CoreHarness, core_harness
 from tests.flows.test_fleet import Fleet, fleet
 from tests.flows.test_fleet_lease import CuttableWorker, cuttable_worker, take_over
+from tests.limits import limit
 from tests.unit.process_trees import linux_only
 
 __all__ = ["core_harness", "cuttable_worker", "fleet"]
@@ -104,7 +105,7 @@ async def test_force_reaches_a_worker_that_drains(core_harness: CoreHarness) -> 
     async with core_harness.worker() as runtime:
         run = await in_commit(core_harness)
         stopping = asyncio.create_task(runtime.stop(drain=timedelta(seconds=60)), name="stop")
-        async with asyncio.timeout(20):
+        async with limit(20):
             while runtime.is_ready:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.01)
         await kill(core_harness, run)

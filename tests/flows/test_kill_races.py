@@ -17,6 +17,7 @@ from core.domain.runs.request import KillRequest
 from core.domain.runs.run import Run, RunStatus
 from core.domain.runs.snapshot import RunSnapshot
 from tests.core_harness import CoreHarness, core_harness
+from tests.limits import limit
 from tests.processes import model_variables, new_home, running
 from tests.unit.process_trees import linux_only
 
@@ -40,7 +41,7 @@ def check_proven(seen: RunSnapshot) -> None:
 
 async def wait_for_line(path: Path) -> str:
     """Wait for a line in a file, which is polled."""
-    async with asyncio.timeout(60):
+    async with limit(60):
         while True:
             if await asyncio.to_thread(path.exists):
                 line = await asyncio.to_thread(path.read_text)
@@ -62,7 +63,7 @@ async def test_a_kill_ends_a_clone_that_hangs(core_harness: CoreHarness, tmp_pat
         pid = int(await wait_for_line(pid_file))
         await kill(core_harness, run)
         seen = await core_harness.wait_until_ended(run, within=15)
-        async with asyncio.timeout(5):
+        async with limit(5):
             while process_table.find_process(pid) is not None:  # noqa: ASYNC110 - there is no event
                 await asyncio.sleep(0.05)
         made = await asyncio.to_thread(lambda: list((home / "workspaces").iterdir()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import subprocess
 from collections.abc import AsyncIterator
@@ -28,8 +27,9 @@ from claude_agent_sdk import (
 
 from bot.sandbox.model.script import Failure, FailureKind, Script, Turn
 from bot.sandbox.model.server import Model, open_model
+from tests.limits import limit
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(600)
 
 
 @dataclass
@@ -68,7 +68,7 @@ class Program:
     async def run(self, task: str, **changed: Any) -> list[Any]:
         """All messages up to the result."""
         messages: list[Any] = []
-        async with asyncio.timeout(45), ClaudeSDKClient(self.options(**changed)) as client:
+        async with limit(45), ClaudeSDKClient(self.options(**changed)) as client:
             await client.query(task)
             messages.extend([message async for message in client.receive_response()])
         return messages
@@ -191,7 +191,7 @@ async def test_a_message_during_a_run_is_received_and_does_not_restart_the_work(
     program: Program,
 ) -> None:
     program.model.scripts["work"] = program.model.scripts["slow"]
-    async with asyncio.timeout(45), ClaudeSDKClient(program.options()) as client:
+    async with limit(45), ClaudeSDKClient(program.options()) as client:
         await client.query("Add a queue [delay: 300ms]")
         messages = []
         async for message in client.receive_response():
@@ -246,7 +246,7 @@ async def test_an_api_that_stays_broken_ends_in_an_error(program: Program) -> No
 
 
 async def test_a_hanging_model_can_be_interrupted(program: Program) -> None:
-    async with asyncio.timeout(30), ClaudeSDKClient(program.options()) as client:
+    async with limit(30), ClaudeSDKClient(program.options()) as client:
         await client.query("[scenario: hang]")
         await program.model.wait_for_turn("hang", 1)
         await client.interrupt()
@@ -259,7 +259,7 @@ async def test_a_hanging_model_can_be_interrupted(program: Program) -> None:
 async def test_a_continue_after_a_stopped_tool_gets_a_report(program: Program) -> None:
     session_id = str(uuid4())
     async with (
-        asyncio.timeout(30),
+        limit(30),
         ClaudeSDKClient(program.options(session_id=session_id)) as client,
     ):
         await client.query("[scenario: kill-me]")

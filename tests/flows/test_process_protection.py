@@ -13,6 +13,7 @@ import pytest
 from bot.sandbox.model.server import open_model
 from bot.sandbox.slack.server import open_sandbox
 from tests import ordinary_user
+from tests.limits import limit
 from tests.ordinary_user import AS_ORDINARY_USER, needs_root, own_folder
 from tests.processes import environment, model_variables, running, slack_variables
 
@@ -76,7 +77,7 @@ async def test_what_is_checked_is_open_without_protection() -> None:
         )
         try:
             proc = Path(f"/proc/{process.pid}")
-            async with asyncio.timeout(20):
+            async with limit(20):
                 while (proc / "comm").read_text().strip() != "cat":  # noqa: ASYNC110 - no event
                     await asyncio.sleep(0.02)
 
@@ -101,7 +102,7 @@ async def test_the_process_that_migrates_is_closed_before_it_reads_the_address()
         try:
             # It is root's until `setpriv` has ended, and the ordinary user's from then on.
             migrate = psutil.Process(process.pid)
-            async with asyncio.timeout(60):
+            async with limit(60):
                 while migrate.cmdline()[0] != sys.executable or can(  # noqa: ASYNC110 - no event
                     *_READ, f"/proc/{process.pid}/environ"
                 ):

@@ -17,6 +17,7 @@ from core.services.intake import ABANDONED_AFTER
 from core.store.database.engine import Database
 from core.store.slack import deliveries
 from tests.harness import Harness, open_harness
+from tests.limits import limit
 from tests.processes import Program, new_home, running
 from tests.sandbox import command_body
 
@@ -71,7 +72,7 @@ async def assert_all_ended(harness: Harness, tasks: list[str]) -> None:
     assert len(await harness.runs()) == len(tasks)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(1200)
 async def test_another_bot_replaces_a_killed_drawer(harness: Harness) -> None:
     async with (
         process(harness, "worker", "worker") as worker,
@@ -100,7 +101,7 @@ async def test_another_bot_replaces_a_killed_drawer(harness: Harness) -> None:
             assert took < 5
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1200)
 async def test_bots_are_replaced_one_by_one_while_commands_arrive(
     harness: Harness,
 ) -> None:
@@ -140,7 +141,7 @@ async def test_bots_are_replaced_one_by_one_while_commands_arrive(
         assert not [e for e in harness.sandbox.inspector.entries if e.status == 429]
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(1200)
 async def test_a_frozen_drawer_is_replaced_and_does_no_harm_when_it_thaws(harness: Harness) -> None:
     async with (
         process(harness, "worker", "worker") as worker,
@@ -189,7 +190,7 @@ async def test_a_delivery_of_a_dead_bot_is_handled_soon_and_once(
                     session, f"command:{body['trigger_id']}", body, now=received_at
                 )
         began = time.monotonic()
-        async with asyncio.timeout(60):
+        async with limit(60):
             while len(await harness.runs()) < 5:  # noqa: ASYNC110 - the rows are polled
                 await asyncio.sleep(0.1)
         took = time.monotonic() - began + before.total_seconds()

@@ -22,6 +22,7 @@ from core.store.fleet import attempts
 from tests.card import Card
 from tests.core_harness import assert_counted_once, event_data
 from tests.harness import Harness, idle_harness, open_harness
+from tests.limits import limit
 from tests.processes import Program, new_home, running, wait_until_agent_gone
 
 __all__ = ["idle_harness"]
@@ -67,7 +68,7 @@ async def wait_until_ended(harness: Harness, card: Card) -> Run:
 async def test_readiness_waits_for_slack(idle_harness: Harness) -> None:
     idle_harness.sandbox.faults.add("auth.test", "500", times=1000)
     async with process(idle_harness, "up") as up:
-        async with asyncio.timeout(60):
+        async with limit(60):
             while (status := await up.readiness()) is None:
                 assert up.process.returncode is None, up.output
                 await asyncio.sleep(0.05)

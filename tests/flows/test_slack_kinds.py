@@ -18,6 +18,7 @@ from core.domain.drawables import DrawableId, DrawableKind, DrawablePlace, Drawa
 from tests.fakes.bot import open_bot
 from tests.fakes.services import FakeServices
 from tests.fakes.threads import bot_messages, bot_replies_below, bot_texts, new_run, slot_counts
+from tests.limits import limit
 from tests.sandbox import sandbox
 
 __all__ = ["sandbox"]
@@ -151,7 +152,7 @@ async def test_a_home_tab_that_was_opened_long_ago_is_left_alone(sandbox: Sandbo
         published, raised = len(sandbox.calls("views.publish")), services.raised
         new_run(services, task="Add a button")
         await services.wait_until(lambda: services.drawn.get(home), what="the tab")
-        async with asyncio.timeout(15):
+        async with limit(15):
             while services.raised == raised:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.02)
         run_id = next(iter(services.runs))

@@ -19,6 +19,7 @@ from bot.slack.service import wait_for_slack
 from bot.slack.setup import SlackCredentials
 from tests.fakes.bot import RunningBot, open_bot
 from tests.fakes.services import FakeServices
+from tests.limits import limit
 from tests.sandbox import sandbox
 
 __all__ = ["sandbox"]
@@ -122,7 +123,7 @@ async def test_messages_during_reconnects_are_handled_once(sandbox: Sandbox) -> 
                 await sandbox.disconnect(next(disconnects))
             await sandbox.human.say("#builds", f"@signalbox run builder {task}")
         # Slack sends an unacknowledged event again after a minute, and after five.
-        async with asyncio.timeout(20):
+        async with limit(20):
             while len(services.start_requests) < len(said):
                 sandbox.clock.advance(30)
                 await asyncio.sleep(0.2)
@@ -141,7 +142,7 @@ async def test_a_failing_slack_does_not_prevent_the_start(
         bot_token=sandbox.bot_token, app_token=sandbox.app_token, api_url=sandbox.api_url
     )
     async with (
-        asyncio.timeout(15),
+        limit(15),
         open_slack_client(
             token=given.bot_token,
             api_url=given.api_url,

@@ -20,6 +20,7 @@ from core.domain.runs.run import Run
 from tests.fakes.bot import RunningBot, open_bot
 from tests.fakes.services import FakeServices
 from tests.fakes.threads import is_drawn, new_run, slot_counts
+from tests.limits import limit
 
 SEEDS = [int(seed) for seed in os.environ.get("STORM_SEEDS", "1,2,3").split(",")]
 THREADS = 10
@@ -74,7 +75,7 @@ class Storm:
         """Wait until everything is drawn and Slack has no late call left."""
         self.sandbox.faults.clear()
         drawing = bot.runtime.redraw.drawing
-        async with asyncio.timeout(60):
+        async with limit(60):
             # Before it takes over, the bot has not loaded the uncertain writes of the earlier one.
             while drawing.sender.leadership is None:  # noqa: ASYNC110 - there is no event, here and below
                 await asyncio.sleep(0.05)

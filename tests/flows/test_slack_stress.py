@@ -23,6 +23,7 @@ from tests.fakes.threads import (
     slot_counts,
     wait_until_drawn,
 )
+from tests.limits import limit
 from tests.sandbox import sandbox
 
 __all__ = ["sandbox"]
@@ -199,10 +200,9 @@ async def test_an_uncertain_write_outlasts_a_bot_that_could_not_redraw_it(sandbo
         )
 
     assert (run.run_id, "card", UncertainWriteKind.OVERWRITTEN) in services.uncertain
-    async with open_bot(sandbox, services, speed=120):
-        async with asyncio.timeout(15):
-            while services.uncertain:  # noqa: ASYNC110 - there is no event
-                await asyncio.sleep(0.02)
+    async with open_bot(sandbox, services, speed=120), limit(15):
+        while services.uncertain:  # noqa: ASYNC110 - there is no event
+            await asyncio.sleep(0.02)
 
 
 async def test_the_result_is_posted_although_its_card_was_deleted_twice(sandbox: Sandbox) -> None:

@@ -22,6 +22,7 @@ from tests.fuzz.mutations import Request, mutated_frame, mutated_request
 from tests.fuzz.raw import raw_request
 from tests.fuzz.seeds import Seed, seeds
 from tests.fuzz.target import Target
+from tests.limits import limit
 
 # Of ten cases: signed requests, frames of Socket Mode, raw bytes to any route.
 _KINDS = ("signed",) * 7 + ("frame",) * 2 + ("raw",)
@@ -136,12 +137,14 @@ async def _post(session: aiohttp.ClientSession, url: str, secret: str, request: 
         headers["Content-Encoding"] = request.content_encoding
     data = _chunks(request.body) if request.is_chunked else io.BytesIO(request.body)
     try:
-        async with asyncio.timeout(_ANSWER_SECONDS):
-            async with session.post(
+        async with (
+            limit(_ANSWER_SECONDS),
+            session.post(
                 url + "/slack/events", data=data, headers=headers, compress=False
-            ) as answer:
-                await answer.read()
-                return str(answer.status)
+            ) as answer,
+        ):
+            await answer.read()
+            return str(answer.status)
     except TimeoutError:
         return "none"
 

@@ -6,6 +6,8 @@ import asyncio
 import random
 from urllib.parse import urlsplit
 
+from tests.limits import limit
+
 _PATHS = ("/", "/healthz", "/readyz", "/slack/events", "/slack/../etc", "/%00", "/x" * 500, "*",
           "//", "/slack/events?x=%ff", "http://elsewhere/", "/é")  # fmt: skip
 _METHODS = (
@@ -59,7 +61,7 @@ async def raw_request(url: str, chance: random.Random, *, timeout: float) -> str
         await writer.drain()
         if writer.can_write_eof():
             writer.write_eof()
-        async with asyncio.timeout(timeout):
+        async with limit(timeout):
             line = await reader.readline()
     except ConnectionError:
         return "closed"

@@ -24,6 +24,7 @@ from core.agent.process.ladder import (
     identify,
 )
 from core.domain.kills.termination import Phase, ProcessIdentity, Proof
+from tests.limits import limit
 
 linux_only = pytest.mark.skipif(
     not Path("/proc/self/stat").exists(), reason="the trees are Linux's"
@@ -60,6 +61,7 @@ while time.monotonic() < end:
 # Each process forks the next and exits at once, so the tree never stands still.
 CHAIN = """
 import os, signal, sys, time
+from tests.limits import limit
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 end = time.monotonic() + 60
 print("ready", flush=True)
@@ -140,7 +142,7 @@ while True:
 
 
 async def wait_until_gone(process: ProcessIdentity) -> None:
-    async with asyncio.timeout(5):
+    async with limit(5):
         while identify(process.pid) == process:  # noqa: ASYNC110 - there is no event
             await asyncio.sleep(0.01)
 

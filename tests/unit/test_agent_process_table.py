@@ -20,6 +20,7 @@ from core.agent.process.ladder import (
     sweep_orphans,
 )
 from core.domain.kills.termination import ProcessIdentity
+from tests.limits import limit
 from tests.unit.process_trees import (
     COOPERATIVE,
     ESCAPED,
@@ -70,7 +71,7 @@ async def test_a_signal_to_a_dead_process_reaches_no_other() -> None:
 )
 async def test_every_process_with_the_marker_is_found(script: str, sleeper: str) -> None:
     with start_tree("bash", "-c", script) as tree:
-        async with asyncio.timeout(20):
+        async with limit(20):
             # The child exists before it executes its program, and a process that is just about to
             # execute one has no environment.
             while True:
@@ -92,7 +93,7 @@ async def test_another_runs_processes_are_not_found() -> None:
 
 async def test_an_orphan_without_the_marker_stays_in_a_reapers_tree() -> None:
     with start_tree("bash", "-c", UNMARKED, with_reaper=True) as tree:
-        async with asyncio.timeout(20):
+        async with limit(20):
             while names_in(tree).count("sleep") < 2:  # noqa: ASYNC110 - there is no event
                 await asyncio.sleep(0.01)
         proof = await end_tree(run_marker=tree.run_marker, root=tree.root)

@@ -7,6 +7,7 @@ import pytest
 
 from core.agent.transcript_buffer import TranscriptBuffer
 from tests.fakes.transcripts import MemoryTranscripts
+from tests.limits import limit
 
 KEY = {"project_key": "p", "session_id": "s"}
 LONG = timedelta(seconds=10)
@@ -59,7 +60,7 @@ async def test_entries_are_stored_automatically() -> None:
 
     await TranscriptBuffer(store).append(KEY, [entry("a"), entry("b")])
 
-    async with asyncio.timeout(5):
+    async with limit(5):
         while not store.stored:  # noqa: ASYNC110 - there is no event
             await asyncio.sleep(0.01)
     assert store.stored == ["a", "b"]
@@ -72,7 +73,7 @@ async def test_a_transcript_is_read_as_soon_as_the_store_is_available() -> None:
     store.is_away = True
 
     reading = asyncio.create_task(buffer.load(KEY))
-    async with asyncio.timeout(5):
+    async with limit(5):
         while not store.failures:  # noqa: ASYNC110 - there is no event
             await asyncio.sleep(0.01)
     waits = buffer.is_loading
@@ -105,7 +106,7 @@ async def test_an_outage_loses_nothing_and_keeps_the_order() -> None:
     store.is_away = True
     await buffer.append(KEY, [entry("b")])
     await buffer.append(KEY, [entry("c")])
-    async with asyncio.timeout(5):
+    async with limit(5):
         while store.failures < 2:  # noqa: ASYNC110 - it retries automatically
             await asyncio.sleep(0.01)
     assert store.stored == ["a"]
@@ -153,7 +154,7 @@ async def test_consecutive_lines_are_batched_for_longer() -> None:
     at_first = buffer._batch_delay
 
     await buffer.append(KEY, [entry("a")])
-    async with asyncio.timeout(5):
+    async with limit(5):
         while not store.entries:  # noqa: ASYNC110 - it is stored automatically
             await asyncio.sleep(0.01)
 
@@ -170,7 +171,7 @@ async def test_a_store_that_recovers_late_gets_everything() -> None:
     settling = asyncio.create_task(
         buffer.flush_all(limit=timedelta(seconds=0.05), outage_limit=LONG)
     )
-    async with asyncio.timeout(5):
+    async with limit(5):
         while store.failures < 3:  # noqa: ASYNC110 - it retries automatically
             await asyncio.sleep(0.01)
     assert not settling.done()
@@ -224,7 +225,7 @@ async def test_pending_entries_are_stored_although_their_write_was_cancelled() -
     settling = asyncio.create_task(
         buffer.flush_all(limit=timedelta(seconds=0.05), outage_limit=LONG)
     )
-    async with asyncio.timeout(5):
+    async with limit(5):
         while store.failures < 2:  # noqa: ASYNC110 - it retries
             await asyncio.sleep(0.01)
     store.is_away = False
@@ -243,7 +244,7 @@ async def test_entries_lost_at_the_end_of_the_process_are_logged(
     settling = asyncio.create_task(
         buffer.flush_all(limit=timedelta(seconds=0.05), outage_limit=LONG)
     )
-    async with asyncio.timeout(5):
+    async with limit(5):
         while store.failures < 2:  # noqa: ASYNC110 - it retries
             await asyncio.sleep(0.01)
 

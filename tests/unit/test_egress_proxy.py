@@ -12,6 +12,7 @@ from core.agent.egress.targets import Endpoint
 from core.agent.egress.upstream import ParentProxies
 from core.domain.runs.event import HostRefused
 from tests.egress_harness import open_origin, open_proxy, open_server
+from tests.limits import limit
 
 
 def status_of(answer: bytes) -> int:
@@ -299,7 +300,7 @@ async def test_closing_the_proxy_ends_open_tunnels_and_refuses_new_ones() -> Non
             writer.write(f"CONNECT 127.0.0.1:{origin.port} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             await reader.readuntil(b"\r\n\r\n")
 
-        async with asyncio.timeout(30):
+        async with limit(30):
             with suppress(ConnectionError):
                 assert await reader.read() == b""
         writer.close()

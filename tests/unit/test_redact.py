@@ -41,8 +41,8 @@ def test_redaction_and_the_search_for_test_results_take_linear_time(part: str) -
     redact(text)
     parse_test_counts(text)
 
-    # Ten times the measured time; quadratic time would be 13 s.
-    assert time.process_time() - began < 1
+    # An idle machine takes 0.1 s, a busy one up to ten times as long; quadratic time is 13 s.
+    assert time.process_time() - began < 6
 
 
 PATHOLOGICAL = (
@@ -55,7 +55,7 @@ PATHOLOGICAL = (
 
 
 @pytest.mark.parametrize("part", PATHOLOGICAL)
-def test_twenty_times_the_text_takes_at_most_forty_times_as_long(part: str) -> None:
+def test_twenty_times_the_text_takes_at_most_a_hundred_times_as_long(part: str) -> None:
     def seconds(length: int) -> float:
         text = (part * length)[:length]
         began = time.thread_time()
@@ -65,8 +65,8 @@ def test_twenty_times_the_text_takes_at_most_forty_times_as_long(part: str) -> N
     seconds(1_000)
     short = min(seconds(50_000) for _ in range(3))
 
-    # Quadratic time would be 400 times as long.
-    assert seconds(1_000_000) < 40 * short + 1
+    # Quadratic time would be 400 times as long; a busy machine makes it 5 times as long.
+    assert min(seconds(1_000_000) for _ in range(2)) < 100 * short + 1
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from core.domain.workflow import WorkflowDefinition
 from core.runner.execution.attempt import Attempt, Opened
 from core.runner.execution.progress import Progress
 from core.runner.worker.lease import Lease, boottime_seconds
+from tests.limits import limit
 
 NO_FENCE = timedelta(seconds=-1)
 
@@ -68,7 +69,7 @@ async def test_the_lease_is_watched_after_a_failure(caplog: pytest.LogCaptureFix
     lease: Any = Lease(fence_after=NO_FENCE, check_interval=timedelta(milliseconds=5), pause=pause)
     with lease.holding(attempt()):
         watching = asyncio.create_task(lease.watch())
-        async with asyncio.timeout(10):
+        async with limit(10):
             while not lease.paused:  # noqa: ASYNC110 - there is no event
                 await asyncio.sleep(0.005)
         watching.cancel()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 from datetime import timedelta
@@ -15,6 +14,7 @@ from bot.assembly.config_tables import WorkerTable
 from bot.assembly.serve import AppProcess, handle_signals
 from bot.assembly.settings import load_settings
 from core.domain.workflow import OnWorkerLost
+from tests.limits import limit
 
 
 def table_of(home: Path, text: str) -> WorkerTable:
@@ -57,7 +57,7 @@ def test_an_invalid_setting_stops_the_start(tmp_path: Path, line: str, hint: str
 
 async def test_a_second_signal_speeds_up_the_stop() -> None:
     process = AppProcess()
-    async with handle_signals(process), asyncio.timeout(5):
+    async with handle_signals(process), limit(5):
         os.kill(os.getpid(), signal.SIGTERM)
         await process.stop_requested.wait()
         assert not process.skip_drain_requested.is_set()

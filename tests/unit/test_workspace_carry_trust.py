@@ -15,6 +15,7 @@ import pytest
 from core.workspace.errors import WorkspaceError
 from core.workspace.restore import UnusableBundle
 from core.workspace.workspaces import Workspaces
+from tests.limits import limit
 from tests.unit.carried_workspaces import other_machine, pack, restore_from, workspace_files
 from tests.unit.repositories import allowing, commit, git, origin, prepare, workspaces
 
@@ -285,7 +286,7 @@ async def test_the_quick_read_does_not_block_on_special_files(
     head.unlink()
     os.mkfifo(head)
 
-    async with asyncio.timeout(5):
+    async with limit(5):
         assert await workspaces.read_head_state(here) == ""
     head.unlink()
     (tmp_path / "secret").write_text("secret")

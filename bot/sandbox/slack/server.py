@@ -139,7 +139,7 @@ class Sandbox:
         """Disturb the Socket Mode connections: see `SocketMode.disconnect`."""
         await self.sockets.disconnect(how, times=times)
 
-    async def wait_until_idle(self, *, timeout: float = 20) -> None:
+    async def wait_until_idle(self, *, timeout: float = 120) -> None:
         """Wait until no event is being delivered."""
         await self.deliverer.wait_until_idle(timeout=timeout)
 

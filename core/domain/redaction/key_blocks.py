@@ -1,6 +1,7 @@
 """Private keys in PEM and PGP armour: whole ones, and the pieces that a cut leaves."""
 
 import re
+from string import ascii_letters, digits
 
 from core.domain.redaction.rule import REDACTED, Rule
 
@@ -11,15 +12,19 @@ _END = re.compile(rf"-----END {_KIND}-----")
 # mark, the quotes and the escaped newline of a string.
 _GAP = r"(?:[\s\"'+,>|→:#\\`;-]|\\[nrt]|[0-9]{1,6}(?=[\t→:|]| {1,4}))*+"
 _ARMOUR_HEADER = r"(?:Proc-Type|DEK-Info|Version|Comment|Hash|Charset|Subject|Public-Lines)"
+_BODY_END = r"(?=[\s\"'\\`-]|\Z)"
 _BODY = re.compile(
     rf"(?:{_GAP}(?:{_ARMOUR_HEADER}:[^\n\\]{{0,200}}|[A-Za-z0-9+/_=-]{{16,}}+))*+"
-    rf"(?:{_GAP}[A-Za-z0-9+/_]{{1,80}}={{0,3}}(?:{_GAP}=[A-Za-z0-9+/]{{4}})?(?=[\s\"'\\`-]|\Z))?"
+    rf"(?:{_GAP}[A-Za-z0-9+/_]{{1,80}}={{0,3}}{_BODY_END})?"
+    # The checksum of PGP's armour.
+    rf"(?:{_GAP}=[A-Za-z0-9+/]{{4}}{_BODY_END})?"
 )
 _GAP_BEFORE_END = re.compile(_GAP.replace("-]", "]"))
 _LINE = re.compile(
     r"[\s\"',>|→:#`]*+(?:[0-9]{1,6}[\s→:|]++)?(?P<body>[A-Za-z0-9+/]{1,80}+={0,3}+)[\s\"',`]*+"
 )
-_ESCAPED_LINES = re.compile(r"[A-Za-z0-9+/=]*(?:\\n[A-Za-z0-9+/=]+)*(?:\\n)?\Z")
+_ESCAPED_NEWLINE = "\\n"
+_BASE64_CHARS = ascii_letters + digits + "+/="
 # The widths of lines in PEM (RFC 7468) and in OpenSSH's format.
 _WIDTHS = (64, 70)
 _MAX_LINES = 400
@@ -59,9 +64,7 @@ def _redact_tails(text: str) -> str:
 
 
 def _tail_start(text: str, floor: int, end: int) -> int:
-    # One line with escaped newlines, as in JSON.
-    escaped = _ESCAPED_LINES.search(text, max(floor, end - 8_000), end)
-    start = escaped.start() if escaped and "\\n" in escaped[0] else end
+    start = _escaped_start(text, max(floor, end - 8_000), end)
     line_end = text.rfind("\n", floor, end)
     for _ in range(_MAX_LINES):
         if line_end < 0 or text[line_end + 1 : start].strip(" \t\r\"'+,>|`#:0123456789→"):
@@ -72,6 +75,20 @@ def _tail_start(text: str, floor: int, end: int) -> int:
             break
         start, line_end = line.start("body"), line_start - 1
     return start
+
+
+def _escaped_start(text: str, floor: int, end: int) -> int:
+    """Where a body in one line with escaped newlines begins, as in JSON; `end` if there is none."""
+    *lines, last = text[floor:end].split(_ESCAPED_NEWLINE)
+    if last.rstrip(_BASE64_CHARS):
+        return end
+    start = end - len(last)
+    for line in reversed(lines):
+        body = len(line) - len(line.rstrip(_BASE64_CHARS))
+        start -= len(_ESCAPED_NEWLINE) + body
+        if not line or body < len(line):
+            break
+    return start if lines else end
 
 
 def _redact_middles(text: str) -> str:

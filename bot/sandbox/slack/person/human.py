@@ -198,7 +198,7 @@ class Human:
         await self._actions.press_stop(person, target_channel, thread_ts)
 
     async def wait_for(
-        self, predicate: Callable[[], T | None], *, timeout: float = 20, what: str = "it"
+        self, predicate: Callable[[], T | None], *, timeout: float = 120, what: str = "it"
     ) -> T:
         """Wait until the predicate returns a true value; it is evaluated at every change.
 

@@ -12,13 +12,14 @@ import inspect
 import os
 import platform
 
-from benchmarks import acknowledgement, drawing, idle, kill, spine_overhead
+from benchmarks import acknowledgement, drawing, idle, isolation, kill, spine_overhead
 
 _BENCHMARKS = {
     "spine_overhead": spine_overhead.measure,
     "acknowledgement": acknowledgement.measure,
     "drawing": drawing.measure,
     "idle": idle.measure,
+    "isolation": isolation.measure,
     "kill": kill.measure,
 }
 

@@ -24,6 +24,8 @@ from sqlalchemy import text
 from bot.sandbox.model.server import API_KEY
 from bot.sandbox.slack.people import BUILDS
 from bot.sandbox.slack.server import Sandbox, open_sandbox
+from core.agent.process.isolation_probe import find_isolation
+from core.domain.isolation import IsolationMode, IsolationStatus
 from core.domain.kills.termination import Termination
 from core.domain.runs.run import Run
 from core.store import terminations
@@ -47,6 +49,7 @@ class BenchEnvironment:
         folder: For files of a benchmark; removed at the end.
         database: The rows, over the benchmark's own connection.
         signalbox: The process of `signalbox up`, `signalbox bot` or `signalbox worker`.
+        is_isolated: Whether it must run its agents in namespaces of their own.
     """
 
     folder: Path
@@ -54,6 +57,7 @@ class BenchEnvironment:
     sandbox: Sandbox
     database: Database
     signalbox: psutil.Process
+    is_isolated: bool
 
     async def command(self, words: str) -> float:
         """Type `/workflow …` in #builds; returns the milliseconds until the acknowledgement."""
@@ -129,7 +133,11 @@ class BenchEnvironment:
 
 @asynccontextmanager
 async def open_bench(
-    *, slots: int = 4, command: str = "up", postgres: Mapping[str, str] | None = None
+    *,
+    slots: int = 4,
+    command: str = "up",
+    postgres: Mapping[str, str] | None = None,
+    isolation: IsolationMode = IsolationMode.AUTO,
 ) -> AsyncIterator[BenchEnvironment]:
     """Start everything and wait until `/readyz` reports it ready.
 
@@ -137,6 +145,7 @@ async def open_bench(
         slots: Number of concurrent runs.
         command: `up`, `bot` or `worker`.
         postgres: Settings of the database server.
+        isolation: Whether agents run in namespaces of their own.
     """
     async with AsyncExitStack() as stack:
         folder = Path(
@@ -150,6 +159,8 @@ async def open_bench(
             embedded_postgres(folder / "postgres", settings=dict(postgres or {}))
         )
         await asyncio.to_thread(upgrade, dsn)
+        config = folder / "signalbox.toml"
+        config.write_text(f'[agent]\nisolation = "{isolation}"\n')
         port = _free_port()
         process = await stack.enter_async_context(
             _signalbox(
@@ -158,6 +169,7 @@ async def open_bench(
                 {
                     "DATABASE_URL": dsn,
                     "SIGNALBOX_HOME": str(folder / "home"),
+                    "SIGNALBOX_CONFIG": str(config),
                     "SIGNALBOX_PORT": str(port),
                     "SIGNALBOX_WORKER_SLOTS": str(slots),
                     "SLACK_BOT_TOKEN": sandbox.bot_token,
@@ -176,7 +188,20 @@ async def open_bench(
             sandbox=sandbox,
             database=database,
             signalbox=psutil.Process(process.pid),
+            is_isolated=isolation is IsolationMode.REQUIRED,
         )
+
+
+def isolation_status() -> IsolationStatus:
+    """What this machine offers to keep agents apart."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = find_isolation(
+            IsolationMode.AUTO,
+            home=Path(folder),
+            real_homes=(Path.home(),),
+            search_path=os.environ["PATH"],
+        )
+    return found.status
 
 
 @asynccontextmanager

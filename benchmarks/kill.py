@@ -7,7 +7,11 @@ afterwards, and runs that are killed while they start or end.  The times come fr
 termination's row, from the request to the proof.  The benchmark counts the survivors
 independently (`process_watch.py`).
 
-The baseline uses what the SDK offers: `interrupt()`, then closing the client, for the same
+Where the machine can isolate agents, two Signalboxes work side by side: one isolates its agents
+and takes all kills of the plan, the other does not and takes every third kill between them, so
+that both meet the same load.
+
+A further baseline uses what the SDK offers: `interrupt()`, then closing the client, for the same
 scripts with the same options.  Its survivors are counted in the same way and then ended.
 """
 
@@ -19,19 +23,23 @@ import random
 import signal
 import subprocess
 import time
+from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
 from sqlalchemy import text
 
 from benchmarks.bare_agent import bare_client, bare_options
-from benchmarks.environment import BenchEnvironment, open_bench
+from benchmarks.environment import BenchEnvironment, isolation_status, open_bench
 from benchmarks.kill_kinds import KINDS, SEED, Family, Kill, Kind, plan_of
-from benchmarks.kill_report import percentiles, report
+from benchmarks.kill_report import compare, percentiles, report
 from benchmarks.kill_timing import EndPrediction
 from benchmarks.process_watch import ProcessWatch, open_process_watch
 from benchmarks.results import heading, line
+from core.domain.isolation import IsolationMode
 from core.domain.kills.termination import Termination
 from core.domain.runs.run import Run
 from core.store.runs import run_queries
@@ -41,14 +49,28 @@ CONCURRENCY = 6
 _LIMIT = 90
 # Enough for a comparison; each hostile close on the bare SDK takes the SDK's own long waits.
 _BASELINES = 3
+# One kill without isolation after so many with it.
+_BASELINE_EVERY = 3
 
 
 async def measure(*, repetitions: int = 60) -> None:
     """Measure and print the results; use `--repetitions 1000` for the full count."""
     heading("kill", "from the request to the proof, and the processes still alive after it")
     began = time.monotonic()
-    async with open_bench(slots=CONCURRENCY) as bench, open_process_watch() as watch:
-        kills = await _run_concurrently(bench, watch, plan_of(repetitions))
+    status = isolation_status()
+    line("isolation", status.detail)
+    async with AsyncExitStack() as stack:
+        watch = await stack.enter_async_context(open_process_watch())
+        bench = await stack.enter_async_context(
+            open_bench(slots=CONCURRENCY, isolation=IsolationMode.NONE)
+        )
+        isolating = None
+        if status.is_active:
+            isolating = await stack.enter_async_context(
+                open_bench(slots=CONCURRENCY, isolation=IsolationMode.REQUIRED)
+            )
+        plan = _plan(repetitions, isolating, without=bench)
+        kills = await _run_concurrently(watch, plan)
         survivor_ids = {one.run.run_id for one in kills if watch.survivors(one.run.run_id)}
         seconds = time.monotonic() - began
         bare = {
@@ -56,23 +78,54 @@ async def measure(*, repetitions: int = 60) -> None:
             for kind in KINDS
             if kind.scenario in ("kill-me", "kill-hostile") and kind.blocking_processes is not None
         }
-    report(kills, survivor_ids, seconds, lanes=CONCURRENCY)
+    line("kills", f"{len(kills)} in {seconds / 60:.1f} min, {CONCURRENCY} at once")
+    isolated = [one for one in kills if one.is_isolated]
+    not_isolated = [one for one in kills if not one.is_isolated]
+    for name, those in (("with isolation", isolated), ("without isolation", not_isolated)):
+        if those:
+            line(name, "")
+            report(those, survivor_ids)
+    if isolated and not_isolated:
+        compare(isolated, not_isolated)
     for kind, results in bare.items():
         line(f"bare SDK, {kind.name}: closed after", percentiles([one[0] for one in results]))
         line("  its survivors", str(sum(one[1] for one in results)))
 
 
-async def _run_concurrently(
-    bench: BenchEnvironment, watch: ProcessWatch, plan: Sequence[Kind]
-) -> list[Kill]:
+@dataclass(frozen=True, kw_only=True)
+class _Planned:
+    """A kill to be made, and the Signalbox that executes the run."""
+
+    bench: BenchEnvironment
+    kind: Kind
+
+
+def _plan(
+    repetitions: int, isolating: BenchEnvironment | None, *, without: BenchEnvironment
+) -> list[_Planned]:
+    kinds = plan_of(repetitions)
+    baseline = [_Planned(bench=without, kind=kind) for kind in kinds if not kind.needs_isolation]
+    if isolating is None:
+        return baseline
+    plan: list[_Planned] = []
+    for number, kind in enumerate(kinds, 1):
+        plan.append(_Planned(bench=isolating, kind=kind))
+        if number % _BASELINE_EVERY == 0 and baseline:
+            plan.append(baseline.pop())
+    return plan
+
+
+async def _run_concurrently(watch: ProcessWatch, plan: Sequence[_Planned]) -> list[Kill]:
     waiting = list(reversed(plan))
     done: list[Kill] = []
-    end_prediction = EndPrediction()
+    end_predictions: dict[int, EndPrediction] = defaultdict(EndPrediction)
 
     async def kill_in_turn(number: int) -> None:
         rng = random.Random(SEED + number)
         while waiting:
-            done.append(await _kill_one(bench, watch, waiting.pop(), rng, end_prediction))
+            planned = waiting.pop()
+            prediction = end_predictions[id(planned.bench)]
+            done.append(await _kill_one(planned.bench, watch, planned.kind, rng, prediction))
             if len(done) % 100 == 0:
                 line("… so far", f"{len(done)} kills, {sum(k.survivors for k in done)} survivors")
 
@@ -108,7 +161,12 @@ async def _kill_one(
     survivors = await asyncio.to_thread(watch.survivors, run.run_id)
     is_whole = kind.family is not Family.CRITICAL or await asyncio.to_thread(_is_whole, run)
     return Kill(
-        kind=kind, run=run, termination=termination, survivors=len(survivors), is_whole=is_whole
+        kind=kind,
+        run=run,
+        termination=termination,
+        survivors=len(survivors),
+        is_whole=is_whole,
+        is_isolated=bench.is_isolated,
     )
 
 

@@ -32,6 +32,7 @@ class Kind:
         blocking_processes: Number of processes to wait for before the kill; `None`: the kill
             comes at any moment.
         share: Number of these among a hundred kills.
+        needs_isolation: Whether only the end of a namespace surely ends all its processes.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Kind:
     family: Family
     share: int
     blocking_processes: int | None = None
+    needs_isolation: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +49,7 @@ class Kill:
 
     Attributes:
         is_whole: Whether an operation that must not be interrupted is complete.
+        is_isolated: Whether the agent ran in namespaces of its own.
     """
 
     kind: Kind
@@ -54,6 +57,7 @@ class Kill:
     termination: Termination | None
     survivors: int
     is_whole: bool = True
+    is_isolated: bool = False
 
     @property
     def hit_live_run(self) -> bool:
@@ -108,6 +112,14 @@ KINDS = (
         family=Family.HOSTILE,
         share=8,
         blocking_processes=2,
+    ),
+    Kind(
+        name="vanishes",
+        scenario="kill-vanishing",
+        family=Family.HOSTILE,
+        share=8,
+        blocking_processes=2,
+        needs_isolation=True,
     ),
     Kind(
         name="forks on",

@@ -15,14 +15,16 @@ from core.domain.runs.run import RunStatus
 _LIMIT_SECONDS = 10
 
 
-def report(kills: Sequence[Kill], left: set[str], seconds: float, *, lanes: int) -> None:
-    """Print all results of the kills."""
+def report(kills: Sequence[Kill], left: set[str]) -> None:
+    """Print all results of the kills; `left` are the runs with survivors at the end."""
     stopped = [one for one in kills if one.hit_live_run]
-    line("kills", f"{len(kills)} in {seconds / 60:.1f} min, {lanes} at once")
+    line("kills", str(len(kills)))
     line("survivors, immediately after each kill", str(sum(one.survivors for one in kills)))
-    line("runs with survivors at the end", str(len(left)))
+    line("runs with survivors at the end", str(sum(one.run.run_id in left for one in kills)))
     confirmed = sum(one.is_confirmed for one in stopped)
     line("confirmed", f"{confirmed} of {len(stopped)} ({confirmed / max(len(stopped), 1):.2%})")
+    for proof, count in Counter(_proof(one) for one in stopped if one.is_confirmed).items():
+        line(f"  by {proof}", str(count))
     for status, count in sorted(Counter(one.run.status.value for one in kills).items()):
         line(f"  {status}", str(count))
     for family in Family:
@@ -32,6 +34,24 @@ def report(kills: Sequence[Kill], left: set[str], seconds: float, *, lanes: int)
     slow = sum(one.seconds > _LIMIT_SECONDS for one in stopped)
     line(f"kills that took more than {_LIMIT_SECONDS} s", str(slow))
     _histogram(stopped)
+
+
+def compare(isolated: Sequence[Kill], baseline: Sequence[Kill]) -> None:
+    """Print the times with isolation divided by those without, for the kinds that both have."""
+    kinds = {one.kind.name for one in isolated} & {one.kind.name for one in baseline}
+    ours, theirs = (
+        [one.seconds for one in kills if one.is_confirmed and one.kind.name in kinds]
+        for kills in (isolated, baseline)
+    )
+    for rank in (50, 95, 99):
+        one, other = percentile(ours, rank), percentile(theirs, rank)
+        ratio = f"{one:.2f} s ÷ {other:.2f} s = {one / other:.2f}"
+        line(f"p{rank}, with isolation ÷ without", ratio)
+
+
+def _proof(kill: Kill) -> str:
+    method = kill.termination.proof_by if kill.termination else None
+    return str(method) if method else "nothing"
 
 
 def _report_family(family: Family, kills: Sequence[Kill]) -> None:

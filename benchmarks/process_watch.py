@@ -2,7 +2,8 @@
 
 All waits share each pass over `/proc`.  A process belongs to a run if its environment has the
 run's marker or if it descends from such a process.  Processes seen once in a run are
-remembered, so one that clears its environment and leaves the tree is still found.
+remembered, so one that clears its environment and leaves the tree is still found.  One that
+becomes a new process again and again names its run in its arguments (`kill-vanishing`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from core.agent.process.ladder import RUN_MARKER
 # Pid and start time, which distinguishes a reused pid.
 ProcessKey = tuple[int, str]
 _POLL_SECONDS = 0.25
+_VANISHING = b"vanishing"
 _MARKER = RUN_MARKER.encode() + b"="
 
 
@@ -112,7 +114,7 @@ class ProcessWatch:
                 if fields[0] in "XZx":
                     continue
                 words = (folder / "cmdline").read_bytes().split(b"\0")
-                run = self._read_marker(pid, fields[19])
+                run = self._read_marker(pid, fields[19]) or _named_run(words)
             except OSError:
                 continue
             blocks_until_killed = words[0].endswith(b"sleep") or (
@@ -152,6 +154,13 @@ async def open_process_watch() -> AsyncIterator[ProcessWatch]:
     finally:
         scanning.cancel()
         await asyncio.wait({scanning})
+
+
+def _named_run(words: list[bytes]) -> str | None:
+    """The run that a vanishing process names in its last two arguments."""
+    if words[-3:-2] == [_VANISHING] and words[-1] == b"":
+        return words[-2].decode(errors="replace")
+    return None
 
 
 def _started(pid: int) -> str | None:

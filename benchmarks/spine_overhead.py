@@ -39,7 +39,16 @@ STAGES = ("setup", "start", "turns", "end")
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Spine:
+class SpineRun:
+    """Seconds of one run through all of Signalbox.
+
+    Attributes:
+        running: From the row's `running` to its end.
+        command: From the slash command to that end.
+        cpu: CPU time of Signalbox and its agent.
+        stages: By the names in `STAGES`.
+    """
+
     running: float
     command: float
     cpu: float
@@ -56,14 +65,14 @@ class _Bare:
 async def measure(*, repetitions: int = 7) -> None:
     """Measure and print the results."""
     heading("spine_overhead", f"{TURNS} tool turns through Signalbox ÷ on the bare SDK")
-    spine: list[_Spine] = []
+    spine: list[SpineRun] = []
     bare: list[_Bare] = []
     async with open_bench() as bench:
         for number in range(repetitions + 1):
             if number % 2:
-                ours, theirs = await _run_through_spine(bench), await _run_on_bare_sdk(bench)
+                ours, theirs = await run_through_spine(bench), await _run_on_bare_sdk(bench)
             else:
-                theirs, ours = await _run_on_bare_sdk(bench), await _run_through_spine(bench)
+                theirs, ours = await _run_on_bare_sdk(bench), await run_through_spine(bench)
             if number:
                 spine.append(ours)
                 bare.append(theirs)
@@ -91,7 +100,8 @@ def _medians(stages: Sequence[Mapping[str, float]]) -> str:
     return ", ".join(f"{name} {median([one[name] for one in stages]):.3f} s" for name in STAGES)
 
 
-async def _run_through_spine(bench: BenchEnvironment) -> _Spine:
+async def run_through_spine(bench: BenchEnvironment) -> SpineRun:
+    """Start a run of 60 tool turns by a slash command, and wait for its end."""
     before = await bench.count()
     cpu = bench.cpu_seconds()
     sent = time.time()
@@ -108,7 +118,7 @@ async def _run_through_spine(bench: BenchEnvironment) -> _Spine:
         raise RuntimeError(f"{run.run_id} has no times")
     # Cards are drawn for a little longer; this belongs to the run too.
     await asyncio.sleep(1)
-    return _Spine(
+    return SpineRun(
         running=(run.completed_at - run.started_at).total_seconds(),
         command=run.completed_at.timestamp() - sent,
         cpu=bench.cpu_seconds() - cpu,

@@ -16,6 +16,7 @@ from bot.assembly.backend import Backend, open_backend
 from bot.assembly.settings import Settings, load_settings
 from bot.assembly.worker_runtime import new_worker_runtime
 from bot.sandbox.model.server import Model, open_model
+from core.agent.egress.resolve import Resolve, resolve_listed
 from core.domain.actor import Actor, Identity, Origin, Role
 from core.domain.runs.event import EventKind
 from core.domain.runs.request import StartRequest
@@ -75,18 +76,27 @@ class CoreHarness:
     @asynccontextmanager
     async def worker(self, *, home: Path | None = None) -> AsyncIterator[WorkerRuntime]:
         """A worker in this process, stopped at the end."""
-        with claimed_identity(home or self.settings.node.home) as identity:
-            runtime = await new_worker_runtime(self.backend, identity)
-            working = asyncio.create_task(runtime.run(), name="test worker")
-            try:
-                async with limit(20):
-                    while not runtime.is_ready:
-                        assert not working.done(), working
-                        await asyncio.sleep(0.01)
-                yield runtime
-            finally:
-                await runtime.stop(drain=DRAIN)
-                await working
+        async with open_worker(self.backend, home or self.settings.node.home) as runtime:
+            yield runtime
+
+
+@asynccontextmanager
+async def open_worker(
+    backend: Backend, home: Path, *, resolve: Resolve = resolve_listed
+) -> AsyncIterator[WorkerRuntime]:
+    """A worker in this process that is ready, stopped at the end."""
+    with claimed_identity(home) as identity:
+        runtime = await new_worker_runtime(backend, identity, resolve=resolve)
+        working = asyncio.create_task(runtime.run(), name="test worker")
+        try:
+            async with limit(20):
+                while not runtime.is_ready:
+                    assert not working.done(), working
+                    await asyncio.sleep(0.01)
+            yield runtime
+        finally:
+            await runtime.stop(drain=DRAIN)
+            await working
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ TRANSPORTS = ("socket", "http")
 # The program's own ten retries would take minutes.
 CONFIG = "[agent]\napi_retries = 1\n"
 _START_LIMIT = 30.0
-# A stop may take 15 s; one that takes longer is a defect.
+# A stop may take 15 s on an idle machine; one that takes longer there is a defect.
 _STOP_LIMIT = 16.0
 
 
@@ -96,7 +96,9 @@ class Harness:
         )
         try:
             pending: set[asyncio.Future[Any]] = {serving, is_up}
-            await asyncio.wait(pending, timeout=_START_LIMIT, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(
+                pending, timeout=patient(_START_LIMIT), return_when=asyncio.FIRST_COMPLETED
+            )
             if serving.done():
                 await serving
             running = is_up.result()
@@ -136,7 +138,7 @@ class Harness:
         try:
             yield
         finally:
-            self._stops.append((began, self.sandbox.clock.now() + ACK_SECONDS + 1))
+            self._stops.append((began, self.sandbox.clock.now() + patient(ACK_SECONDS) + 1))
 
     @property
     def problems(self) -> list[Problem]:
@@ -282,7 +284,7 @@ async def open_harness(
     await asyncio.to_thread(home.mkdir, parents=True)
     table = repositories_beside(home)
     await asyncio.to_thread((home / "signalbox.toml").write_text, f"{config}\n{table}")
-    async with open_model() as model, open_sandbox() as sandbox:
+    async with open_model() as model, open_sandbox(ack_timeout=patient(ACK_SECONDS)) as sandbox:
         harness = Harness(transport, sandbox, model, database, home)
         settings = load_settings(**harness.variables(home))
         async with open_backend(settings, migrates=False) as observed:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr, ValidationError
@@ -137,12 +138,31 @@ def _read_config(node: NodeSettings) -> Config:
             "SIGNALBOX_CONFIG", f"{path} cannot be read ({error.strerror}); check the path"
         ) from error
     try:
-        return Config(**tomllib.loads(text))
+        config = Config(**tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise BadSetting(path.name, f"is not valid TOML: {error}") from error
     except ValidationError as error:
         problem = _first_problem(error)
         raise BadSetting(f"{path.name}, {problem.name}", str(problem.args[0])) from error
+    _check_shares(config.agent.share, node.home)
+    return config
+
+
+def _check_shares(shares: Iterable[Path], home: Path) -> None:
+    """Keep Signalbox's own files out of what agents may read.
+
+    Raises:
+        BadSetting: If a shared path is in its home directory, or contains it.
+    """
+    own = home.resolve()
+    for share in shares:
+        shared = share.resolve()
+        if shared.is_relative_to(own) or own.is_relative_to(shared):
+            raise BadSetting(
+                "agent.share",
+                f"{share} and SIGNALBOX_HOME ({home}) are one in the other, so agents could read "
+                "Signalbox's own files; share a directory elsewhere",
+            )
 
 
 def _first_problem(error: ValidationError) -> BadSetting:

@@ -20,6 +20,7 @@ from bot.assembly.backend import Backend, utc_now
 from bot.assembly.bad_setting import BadSetting
 from bot.assembly.settings import Settings
 from core.agent.egress.control import NetworkAccess
+from core.agent.egress.resolve import Resolve, resolve_listed
 from core.agent.egress.upstream import NO_PARENTS
 from core.agent.process.isolation_probe import FoundIsolation, find_isolation
 from core.domain.fleet.workers import WorkerRecord, WorkerState
@@ -46,7 +47,11 @@ _LOGIN_PARAMETERS = ("user=", "password=", "passfile=")
 
 
 async def new_worker_runtime(
-    backend: Backend, identity: WorkerIdentity, *, fence_after: timedelta = FENCE_AFTER
+    backend: Backend,
+    identity: WorkerIdentity,
+    *,
+    fence_after: timedelta = FENCE_AFTER,
+    resolve: Resolve = resolve_listed,
 ) -> WorkerRuntime:
     """Construct the worker of this process, after a trial of how it can isolate agents.
 
@@ -54,6 +59,7 @@ async def new_worker_runtime(
         backend: Database, settings, services and workflow definitions.
         identity: The claimed name of this worker.
         fence_after: How long its agents may work after the last successful heartbeat.
+        resolve: Finds the addresses of the hosts that agents with a limited network may reach.
 
     Raises:
         IsolationUnavailable: If the settings require isolation, and it does not work here.
@@ -89,7 +95,7 @@ async def new_worker_runtime(
             installation_id=installation_id,
             critical=backend.settings.config.critical.rules,
             isolation=found,
-            network=_network_access(backend.settings, found, backend.catalog.all),
+            network=_network_access(backend.settings, found, backend.catalog.all, resolve),
         ),
     )
     worker = Worker(
@@ -140,7 +146,10 @@ def find_agent_isolation(settings: Settings) -> FoundIsolation:
 
 
 def _network_access(
-    settings: Settings, found: FoundIsolation, definitions: Iterable[WorkflowDefinition]
+    settings: Settings,
+    found: FoundIsolation,
+    definitions: Iterable[WorkflowDefinition],
+    resolve: Resolve,
 ) -> NetworkAccess:
     """What agents may reach, by the settings.
 
@@ -156,7 +165,9 @@ def _network_access(
         )
     is_limited = not policy.is_open or any(one.network for one in definitions)
     return NetworkAccess(
-        policy=policy, parents=settings.proxy.parents if is_limited else NO_PARENTS
+        policy=policy,
+        parents=settings.proxy.parents if is_limited else NO_PARENTS,
+        resolve=resolve,
     )
 
 

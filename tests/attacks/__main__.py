@@ -112,6 +112,9 @@ def _target(folder: Path, home: Path, user_home: Path) -> Iterator[dict[str, str
     for path in (other_workspace, other_home, user_home / ".ssh"):
         path.mkdir(parents=True)
     (other_home / "secret").write_text(secret)
+    password_file = home / "postgres" / "pgpass"
+    password_file.parent.mkdir()
+    password_file.write_text(secret)
     (user_home / ".ssh" / "id_test").write_text(secret)
     temporary_file = folder / "temporary"
     temporary_file.write_text(secret)
@@ -132,6 +135,7 @@ def _target(folder: Path, home: Path, user_home: Path) -> Iterator[dict[str, str
                 "victim_pid": str(victim.pid),
                 "settings": str(home / "signalbox.toml"),
                 "database_socket": str(path),
+                "database_password": str(password_file),
                 "other_workspace": str(other_workspace),
                 "other_agent_home": str(other_home),
                 "user_home": str(user_home),

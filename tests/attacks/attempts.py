@@ -71,6 +71,11 @@ def settings_file(target: Target) -> str:
     return _change_settings(Path(target["settings"]))
 
 
+def database_password(target: Target) -> str:
+    """Read the file with the database's password."""
+    return Path(target["database_password"]).read_text()
+
+
 def database_socket(target: Target) -> str:
     """Connect to the database's socket."""
     with socket.socket(socket.AF_UNIX) as client:
@@ -174,6 +179,7 @@ ATTEMPTS: tuple[Callable[[Target], str], ...] = (
     trace_of_the_worker,
     settings_file,
     link_out_of_the_workspace,
+    database_password,
     database_socket,
     other_workspace,
     other_agent_home,
@@ -250,6 +256,7 @@ def main() -> None:
         except (OSError, Refused, ValueError, subprocess.SubprocessError) as error:
             results[attempt.__name__] = {"refused": f"{type(error).__name__}: {error}"[:200]}
     Path("results.json").write_text(json.dumps(results))
+    sys.stdout.write(json.dumps(results) + "\n")
     leave_a_process(Path("heartbeat").absolute())
     sys.stdout.write("All fine.\n")
 

@@ -43,6 +43,10 @@ _BODIES = (
 )
 
 
+# Longer than an answer takes.
+_PAUSE_SECONDS = 0.5
+
+
 async def raw_request(url: str, chance: random.Random, *, timeout: float) -> str:
     """Send one request that may be anything; return the status, or how the connection ended."""
     head = f"{chance.choice(_METHODS)} {chance.choice(_PATHS)} {chance.choice(_VERSIONS)}\r\n"
@@ -59,10 +63,14 @@ async def raw_request(url: str, chance: random.Random, *, timeout: float) -> str
     try:
         writer.write(sent)
         await writer.drain()
-        if writer.can_write_eof():
+        try:
+            async with asyncio.timeout(_PAUSE_SECONDS):
+                line = await reader.readline()
+        except TimeoutError:
+            # It waits for the rest of a request that has none.
             writer.write_eof()
-        async with limit(timeout):
-            line = await reader.readline()
+            async with limit(timeout):
+                line = await reader.readline()
     except ConnectionError:
         return "closed"
     except TimeoutError:

@@ -68,6 +68,23 @@ _DAEMON = (
     "</dev/null >/dev/null 2>&1 &)"
 )
 _ESCAPED_STUBBORN = f"setsid --fork python3 -c {_shell_quote(_STUBBORN)} </dev/null >/dev/null 2>&1"
+# The same, and it goes on in a new process in a new session every 50 ms, so that two looks at the
+# process table meet different processes.  Its arguments name the run for whoever looks for it.
+_VANISHING = """\
+import os, signal, sys, time
+for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    signal.signal(number, signal.SIG_IGN)
+end = time.monotonic() + 600
+while time.monotonic() < end:
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    time.sleep(0.05)
+"""
+_VANISH = (
+    f'(env -i PATH="$PATH" setsid python3 -c {_shell_quote(_VANISHING)} '
+    'vanishing "$SIGNALBOX_RUN_ID" </dev/null >/dev/null 2>&1 &)'
+)
 # Walks up from the shell to the agent's program.
 _FIND_PROGRAM = """\
 import os, signal, sys
@@ -231,6 +248,10 @@ _HANGING_TOOLS = {
         f"{_ESCAPED_STUBBORN}; {_ESCAPED}; {_python_command(_STUBBORN)}",
     ),
     "kill-daemon": ("a daemon that forked twice and ignores signals", f"{_DAEMON}; {_SLEEP}"),
+    "kill-vanishing": (
+        "a daemon that ignores signals and goes on in a new process again and again",
+        f"{_VANISH}; {_SLEEP}",
+    ),
     "fork-storm": (
         "a hundred hostile children, more while they are killed",
         _python_command(_FORK_STORM),

@@ -40,7 +40,7 @@ def list_refs(
         UnreachableRepository: If it does not answer, or is not a repository.
     """
     contact = find_contact(git, source, policy, cwd=cwd)
-    for _ in range(_MAX_REDIRECTS):
+    for _ in range(_MAX_REDIRECTS + 1):
         try:
             return contact, _ls_remote(git, contact, *patterns, cwd=cwd)
         except GitFailed as error:

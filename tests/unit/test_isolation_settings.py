@@ -1,0 +1,55 @@
+"""`isolation` and `share` in `[agent]` of signalbox.toml."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bot.assembly.bad_setting import BadSetting
+from bot.assembly.settings import load_settings
+from core.domain.isolation import IsolationMode
+
+
+def test_agents_are_isolated_where_that_is_possible_unless_the_file_says_otherwise(
+    tmp_path: Path,
+) -> None:
+    assert load_settings(SIGNALBOX_HOME=tmp_path).config.agent.isolation is IsolationMode.AUTO
+
+    (tmp_path / "signalbox.toml").write_text('[agent]\nisolation = "required"\nshare = ["/srv/x"]')
+    agent = load_settings(SIGNALBOX_HOME=tmp_path).config.agent
+
+    assert agent.isolation is IsolationMode.REQUIRED
+    assert agent.share == (Path("/srv/x"),)
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ('isolation = "strict"', "'auto', 'required' or 'none'"),
+        ('share = ["keys"]', "must be a path like"),
+        ('share = ["/srv/../root"]', "must be a path like"),
+        ('share = ["/"]', "must be a path like"),
+    ],
+)
+def test_an_invalid_value_stops_the_start_with_one_line(
+    tmp_path: Path, line: str, hint: str
+) -> None:
+    (tmp_path / "signalbox.toml").write_text(f"[agent]\n{line}\n")
+
+    with pytest.raises(BadSetting) as refused:
+        load_settings(SIGNALBOX_HOME=tmp_path)
+
+    assert hint in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("shared", ["", "home", "home/workspaces", "link"])
+def test_signalboxs_own_files_cannot_be_shared_with_agents(tmp_path: Path, shared: str) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (tmp_path / "link").symlink_to(home)
+    (home / "signalbox.toml").write_text(f'[agent]\nshare = ["{tmp_path / shared}"]\n')
+
+    with pytest.raises(BadSetting, match="SIGNALBOX_HOME"):
+        load_settings(SIGNALBOX_HOME=home)

@@ -2,8 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# For two cores: tests wait much, so five processes use them better than two.
-WORKERS ?= 5
+# `auto` is decided in tests/conftest.py.
+WORKERS ?= auto
 
 # Every started process would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -18,7 +18,7 @@ demo: $(VENV)/.runtime
 test: $(VENV)/.tests
 	@sh tests/browser/install-chromium.sh
 	@sh tests/install-bubblewrap.sh
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --fit-machine $(ARGS)
 
 check: $(VENV)/.tests
 	$(BIN)/ruff check .

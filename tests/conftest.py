@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import gc
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from tests.database import database, postgres_dsn
+from tests.machine_speed import ENOUGH, processor_share
 
 __all__ = ["database", "postgres_dsn"]
 
@@ -42,15 +44,86 @@ def _scrub() -> None:
 
 _scrub()
 
+# The share of a processor, for the processes of the tests; set only with `--fit-machine`.
+_SHARE_VARIABLE = "TESTS_PROCESSOR_SHARE"
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    os.environ.pop(_SHARE_VARIABLE, None)
+
+
+def _share() -> float | None:
+    share = os.environ.get(_SHARE_VARIABLE)
+    return None if share is None else float(share)
+
+
+def _is_slow_machine() -> bool:
+    share = _share()
+    return share is not None and share < ENOUGH
+
+
 # No deadline: on a busy machine an example may take long.
 settings.register_profile("signalbox", deadline=None)
-settings.load_profile("signalbox")
+settings.register_profile("slow machine", deadline=None, max_examples=20)
+settings.load_profile("slow machine" if _is_slow_machine() else "signalbox")
 
 
 # Seconds, for tests that wait long by design; the limit of the others is in pyproject.toml.
 SLOW_TIMEOUT = 1200
 # So many of the test processes begin with tests that use the CPU, not with tests that wait.
 WORKING_PROCESSES = 3
+
+
+# Folders whose tests need a machine at full speed, unless they are marked `any_speed`.
+_FULL_SPEED = ("browser", "faults", "flows")
+# Modules there that start no program and meet no deadline of ours.
+_WITHOUT_PROGRAMS = ("test_sandbox_",)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option of `make test`."""
+    parser.addoption(
+        "--fit-machine",
+        action="store_true",
+        help="skip tests that need full speed if this machine gives less than half a processor",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Measure the machine once, before the processes of the tests start."""
+    if config.getoption("--fit-machine") and "PYTEST_XDIST_WORKER" not in os.environ:
+        os.environ[_SHARE_VARIABLE] = f"{processor_share():.3f}"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """For two cores: tests wait much, so five processes use them better than two.
+
+    Each of them loads all tests, which a slow machine feels.
+    """
+    return 3 if _is_slow_machine() else 5
+
+
+def pytest_report_header() -> list[str]:
+    """Say what this machine gives."""
+    share = _share()
+    if share is None:
+        return []
+    found = f"this machine gives {share:.0%} of a processor"
+    return [found if share >= ENOUGH else f"{found}: tests that need full speed are SKIPPED"]
+
+
+def _skip_what_needs_full_speed(items: list[pytest.Item]) -> None:
+    if not _is_slow_machine():
+        return
+    skipping = pytest.mark.skip(reason="needs a machine at full speed (--fit-machine)")
+    root = Path(__file__).parent
+    for item in items:
+        in_folder = item.path.relative_to(root).parts[0] in _FULL_SPEED
+        starts_programs = in_folder and not item.path.name.startswith(_WITHOUT_PROGRAMS)
+        is_timed = any(item.get_closest_marker(name) for name in ("slow", "full_speed"))
+        needs_speed = starts_programs or is_timed
+        if needs_speed and item.get_closest_marker("any_speed") is None:
+            item.add_marker(skipping)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -61,6 +134,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     tests that wait, and the last one with those of the browser, which takes seconds to start.
     All other tests stay in random order.
     """
+    _skip_what_needs_full_speed(items)
     slow = [item for item in items if item.get_closest_marker("slow")]
     browser = [item for item in items if "browser" in item.path.parts and item not in slow]
     placed_first = {*slow, *browser}

@@ -12,6 +12,7 @@ from tests.browser.locators import feed, message, write
 pytestmark = ONE_LOOP
 
 
+@pytest.mark.any_speed
 async def test_the_inspector_shows_calls_and_deliveries_with_their_json(page: Page) -> None:
     await write(page, "/workflow run Something")
     await expect(message(feed(page), "Running · builder")).to_be_visible()

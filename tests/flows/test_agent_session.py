@@ -39,6 +39,7 @@ from tests.flows.agent_harness import (
 __all__ = ["agent_harness"]
 
 
+@pytest.mark.any_speed
 async def test_an_agent_works_to_its_end(agent_harness: AgentHarness) -> None:
     launch = agent_harness.launch("[scenario: work] Add a checklist")
     subprocess.run(["git", "init", "-q", launch.cwd], check=True)  # noqa: ASYNC221 - at once

@@ -5,6 +5,8 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
+import pytest
+
 from bot.assembly.backend import open_backend
 from bot.assembly.settings import load_settings
 from bot.sandbox.slack.server import open_sandbox
@@ -12,6 +14,8 @@ from core.store.database.engine import Database
 from tests.fuzz.campaign import run_campaign
 from tests.fuzz.target import open_target
 from tests.sandbox import SLACK_DATA
+
+pytestmark = pytest.mark.full_speed
 
 CASES = 600
 

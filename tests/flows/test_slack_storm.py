@@ -22,6 +22,8 @@ from tests.fakes.services import FakeServices
 from tests.fakes.threads import is_drawn, new_run, slot_counts
 from tests.limits import limit
 
+pytestmark = pytest.mark.full_speed
+
 SEEDS = [int(seed) for seed in os.environ.get("STORM_SEEDS", "1,2,3").split(",")]
 THREADS = 10
 RATE = 0.3

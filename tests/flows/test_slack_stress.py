@@ -26,6 +26,8 @@ from tests.fakes.threads import (
 from tests.limits import limit
 from tests.sandbox import sandbox
 
+pytestmark = pytest.mark.full_speed
+
 __all__ = ["sandbox"]
 
 REPORT = "# Report\n\n" + "a line of it\n" * 2000

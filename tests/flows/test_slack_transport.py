@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import io
 import json
 import logging
 import time
@@ -168,7 +169,7 @@ async def test_only_fresh_and_signed_requests_are_accepted(sandbox: Sandbox) -> 
 
         async def post(body: str, **headers: str) -> int:
             typed = {"Content-Type": "application/json", **headers}
-            async with session.post(url, data=body.encode(), headers=typed) as answer:
+            async with session.post(url, data=io.BytesIO(body.encode()), headers=typed) as answer:
                 return answer.status
 
         def signed(body: str, at: str) -> dict[str, str]:

@@ -73,7 +73,7 @@ WORKING_PROCESSES = 3
 
 
 # Folders whose tests need a machine at full speed, unless they are marked `any_speed`.
-_FULL_SPEED = ("browser", "faults", "flows")
+_FULL_SPEED = ("browser", "db", "faults", "flows")
 # Modules there that start no program and meet no deadline of ours.
 _WITHOUT_PROGRAMS = ("test_sandbox_",)
 

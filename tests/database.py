@@ -23,6 +23,7 @@ from core.store.database.embedded import EmbeddedServer
 from core.store.database.engine import Database, open_database
 from core.store.runs import run_queries, runs
 from core.store.sessions import sessions
+from tests.limits import patient
 
 # A test's data need not survive a crash of the machine.
 NO_DURABILITY = {
@@ -69,7 +70,7 @@ def postgres_dsn() -> Iterator[str]:
         dsn = server.acquire()
         try:
             with ThreadPoolExecutor(1) as thread:  # a thread without an event loop
-                thread.submit(migrate.upgrade, dsn).result(timeout=60)
+                thread.submit(migrate.upgrade, dsn).result(timeout=patient(60))
             yield dsn
         finally:
             server.release()
@@ -101,7 +102,7 @@ async def database(postgres_dsn: str) -> AsyncIterator[Database]:
 
 async def _wait_for_other_connections(connection: asyncpg.Connection[asyncpg.Record]) -> list[str]:
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + _DISCONNECT_SECONDS
+    deadline = loop.time() + patient(_DISCONNECT_SECONDS)
     while True:
         remaining: list[str] | None = await connection.fetchval(_OTHER_CONNECTIONS)
         if not remaining or loop.time() > deadline:

@@ -124,6 +124,8 @@ async def fleet(database: Database) -> Fleet:
     return fleet
 
 
+# Sixty starts wait for fifteen connections, for ten seconds at most.
+@pytest.mark.full_speed
 async def test_caps_hold_exactly_at_full_speed_and_no_run_is_left(fleet: Fleet) -> None:
     await fleet.admission.set_caps(CAPS)
     people = [await fleet.person(f"P{number}") for number in range(5)]

@@ -14,6 +14,8 @@ from core.store.sessions import sessions
 from tests.database import NOW, new_run, new_session, running_run, stored_run
 from tests.db.run_fields import FIELDS, LATER
 
+pytestmark = pytest.mark.any_speed
+
 
 async def test_a_run_is_read_as_it_was_added(database: Database) -> None:
     conversation = new_session()

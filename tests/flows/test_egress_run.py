@@ -6,8 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import pytest
-
 from bot.assembly.backend import open_backend
 from bot.assembly.settings import load_settings
 from bot.sandbox.model.script import Script, Turn, bash, play_in_order
@@ -31,7 +29,6 @@ async def _worker(harness: Harness, home: Path) -> AsyncIterator[None]:
         yield
 
 
-@pytest.mark.any_speed
 async def test_a_run_reaches_listed_hosts_only_and_people_read_what_was_refused(
     database: Database, tmp_path: Path
 ) -> None:

@@ -9,7 +9,6 @@ import shutil
 import sys
 from pathlib import Path
 
-import pytest
 from git import Repo
 from psutil import process_iter
 
@@ -79,7 +78,6 @@ def _left_processes(home: Path) -> list[str]:
     return [line for line in lines if line.startswith("innocent ") and str(home) in line]
 
 
-@pytest.mark.any_speed
 async def test_a_review_of_a_hostile_repository_gets_nothing(tmp_path: Path) -> None:
     isolation()
     home, user_home = new_home(tmp_path / "home"), tmp_path / "user"

@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from statistics import median
 
-import pytest
-
 from bot.slack.drawing.drawing import UPDATE_GAP
 from core.domain.runs.run import CostSource, RunStatus
 from tests.harness import Harness, harness
@@ -14,7 +12,6 @@ from tests.harness import Harness, harness
 __all__ = ["harness"]
 
 
-@pytest.mark.any_speed
 async def test_a_command_becomes_a_card_that_ends_with_the_result(harness: Harness) -> None:
     card = await harness.run("builder Add rate limiting")
 

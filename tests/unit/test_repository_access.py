@@ -22,6 +22,8 @@ from tests.git_server import GitServer, git_server, make_certificate
 from tests.namespaces import can_unshare
 from tests.unit.repositories import allowing, commit, git, prepare
 
+pytestmark = pytest.mark.full_speed
+
 ROOT = Path(__file__).parents[2]
 NAMESPACES = ("--user", "--map-root-user", "--mount", "--net")
 

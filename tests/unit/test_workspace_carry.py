@@ -18,6 +18,8 @@ from tests.unit.carried_workspaces import (
 )
 from tests.unit.repositories import RUN_BRANCH, commit, git, origin, prepare, workspaces
 
+pytestmark = pytest.mark.full_speed
+
 __all__ = ["origin", "other_machine", "workspaces"]
 
 ODD_NAMES = ["with space.txt", "new\nline.txt", 'quo"te.txt', "ünïcode.txt", "-dash", "a/b/c.txt"]

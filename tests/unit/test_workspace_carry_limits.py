@@ -13,6 +13,8 @@ from core.workspace.workspaces import WorkspaceError, Workspaces
 from tests.unit.carried_workspaces import other_machine, pack, restore_from, workspace_files
 from tests.unit.repositories import commit, git, origin, prepare, workspaces
 
+pytestmark = pytest.mark.full_speed
+
 __all__ = ["origin", "other_machine", "workspaces"]
 
 

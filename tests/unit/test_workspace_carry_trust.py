@@ -19,6 +19,8 @@ from tests.limits import limit
 from tests.unit.carried_workspaces import other_machine, pack, restore_from, workspace_files
 from tests.unit.repositories import allowing, commit, git, origin, prepare, workspaces
 
+pytestmark = pytest.mark.full_speed
+
 __all__ = ["origin", "other_machine", "workspaces"]
 
 HOOKS = ("post-checkout", "post-index-change", "reference-transaction", "post-commit", "update")

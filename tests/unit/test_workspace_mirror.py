@@ -6,8 +6,12 @@ import asyncio
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from core.workspace.workspaces import Workspaces
 from tests.unit.repositories import commit, git, origin, prepare, workspaces
+
+pytestmark = pytest.mark.full_speed
 
 __all__ = ["origin", "workspaces"]
 

@@ -12,11 +12,17 @@ _SECRET_NAME = re.compile(
     r"|(?:api|access|private|secret|account|encryption|signing|auth|master)_?key)$|password$",
     re.IGNORECASE,
 )
+# The working directories of a shell, and no passwords.
+_DIRECTORIES = frozenset({"PWD", "OLDPWD"})
 
 
 def secrets_in_environment(environment: Mapping[str, str]) -> tuple[str, ...]:
     """The values of variables that are called a secret, for example `GITHUB_TOKEN`."""
-    return tuple(value for name, value in environment.items() if _SECRET_NAME.search(name))
+    return tuple(
+        value
+        for name, value in environment.items()
+        if name not in _DIRECTORIES and _SECRET_NAME.search(name)
+    )
 
 
 def secrets_in_value(value: str) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import stat
 import sys
 from collections.abc import Iterable, Iterator
@@ -90,7 +91,7 @@ def find_system_view(*, search_path: str, homes: Iterable[Path], hidden: Path) -
     return SystemView(
         links=tuple(links),
         directories=tuple(shown),
-        masked_dirs=masked_dirs,
+        masked_dirs=(*masked_dirs, *_private_kernel_mounts()),
         masked_files=masked_files,
         kernel_settings=tuple(kernel_settings),
         kernel_secrets=tuple(kernel_secrets),
@@ -183,6 +184,38 @@ def _find_private(roots: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, .
             # What this user cannot list, an agent of this user cannot list either.
             continue
     return tuple(sorted(directories)), tuple(sorted(files))
+
+
+def _private_kernel_mounts() -> tuple[str, ...]:
+    """The file systems of the kernel in `/sys` that only root may enter, such as debugfs."""
+    try:
+        mounts = Path("/proc/self/mounts").read_text()
+    except OSError:
+        return ()
+    return private_mounts(mounts, below="/sys")
+
+
+def private_mounts(mounts: str, *, below: str) -> tuple[str, ...]:
+    r"""Find the mounted directories that not every user may enter and list.
+
+    Args:
+        mounts: The text of `/proc/self/mounts`; it writes a space as `\040`.
+        below: Only directories in this one.
+    """
+    found: set[str] = set()
+    for line in mounts.splitlines():
+        written = line.split(" ")[1] if " " in line else ""
+        path = re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), written)
+        if not path.startswith(f"{below}/"):
+            continue
+        try:
+            mode = Path(path).stat().st_mode
+        except OSError:
+            # Nor can an agent of this user.
+            continue
+        if stat.S_ISDIR(mode) and not (mode & stat.S_IROTH and mode & stat.S_IXOTH):
+            found.add(path)
+    return tuple(sorted(found))
 
 
 def _find_kernel_files() -> tuple[list[str], list[str]]:

@@ -19,6 +19,10 @@ from pathlib import Path
 
 Target = Mapping[str, str]
 
+# The numbers of the system calls `keyctl` and `add_key`, by machine.
+KEYCTL = {"x86_64": 250, "aarch64": 219}
+ADD_KEY = {"x86_64": 248, "aarch64": 217}
+
 
 class Refused(Exception):
     """The attempt met nothing that it could use."""
@@ -167,6 +171,18 @@ def shared_memory(target: Target) -> str:
     return _secret_in(ctypes.string_at(address, 64), target)
 
 
+def session_keyring(target: Target) -> str:
+    """Find a key in the session keyring of the worker, which children inherit."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    keyctl = KEYCTL.get(os.uname().machine)
+    if keyctl is None:
+        raise Refused("this machine's number of the system call is not known")
+    # KEYCTL_SEARCH in KEY_SPEC_SESSION_KEYRING
+    if libc.syscall(keyctl, 10, -3, b"user", target["key"].encode(), 0) < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return "found the key"
+
+
 def temporary_files(target: Target) -> str:
     """Read a temporary file of another program of the same user."""
     return Path(target["temporary_file"]).read_text()
@@ -192,6 +208,7 @@ ATTEMPTS: tuple[Callable[[Target], str], ...] = (
     passwords_of_the_machine,
     system_directory,
     shared_memory,
+    session_keyring,
     temporary_files,
     # Last, since it may succeed.
     signal_to_the_worker,

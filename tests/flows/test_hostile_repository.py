@@ -68,6 +68,8 @@ def _target_in(home: Path, user_home: Path, up: Program, secret: str) -> dict[st
         "user_home": str(user_home),
         # No segment: the worker has none.
         "shared_memory": "-1",
+        # Nor a key.
+        "key": "signalbox-test",
         "temporary_file": str(home / "temporary"),
     }
 

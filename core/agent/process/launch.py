@@ -43,6 +43,9 @@ _SDK_VARIABLES = frozenset(
         "CLAUDE_CODE_SDK_READS_SESSION_STATE",
     }
 )
+# The number of the system call `keyctl`, by machine; libc has no function for it.
+_KEYCTL = {"x86_64": 250, "aarch64": 219}
+_KEYCTL_JOIN_SESSION_KEYRING = 1
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -74,6 +77,8 @@ def main() -> None:
             command = [python, "-I", "-S", inside, inherited[NETWORK_VARIABLE], *command]
         command = _isolated(command, inherited[ISOLATION_VARIABLE], config)
         program = inherited[ISOLATOR_VARIABLE]
+        if sys.platform == "linux":
+            _leave_keyring()
     # A session of its own, so that Ctrl-C in the worker's terminal reaches only the worker.
     os.setsid()
     if sys.platform == "linux":
@@ -91,6 +96,19 @@ def _isolated(command: list[str], arguments_file: str, config: str) -> list[str]
     # The configuration directory may be one that the SDK has just created (see above).
     last = ["--bind", config, config, "--remount-ro", "/", "--"]
     return ["bwrap", "--args", str(handle), *last, *command]
+
+
+def _leave_keyring() -> None:
+    """Give this process an empty session keyring, which a namespace would not do.
+
+    That of the worker's login may hold tickets and passwords, and a child may read what is in it.
+    """
+    import ctypes  # noqa: PLC0415 - not needed elsewhere, and slow to load
+
+    number = _KEYCTL.get(os.uname().machine)
+    if number is not None:
+        # It fails only where there are no keyrings.
+        ctypes.CDLL(None).syscall(number, _KEYCTL_JOIN_SESSION_KEYRING, None)
 
 
 def _bind_to_worker() -> None:

@@ -74,8 +74,6 @@ WORKING_PROCESSES = 3
 
 # Folders whose tests need a machine at full speed, unless they are marked `any_speed`.
 _FULL_SPEED = ("browser", "db", "faults", "flows")
-# Modules there that start no program and meet no deadline of ours.
-_WITHOUT_PROGRAMS = ("test_sandbox_",)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -119,9 +117,8 @@ def _skip_what_needs_full_speed(items: list[pytest.Item]) -> None:
     root = Path(__file__).parent
     for item in items:
         in_folder = item.path.relative_to(root).parts[0] in _FULL_SPEED
-        starts_programs = in_folder and not item.path.name.startswith(_WITHOUT_PROGRAMS)
         is_timed = any(item.get_closest_marker(name) for name in ("slow", "full_speed"))
-        needs_speed = starts_programs or is_timed
+        needs_speed = in_folder or is_timed
         if needs_speed and item.get_closest_marker("any_speed") is None:
             item.add_marker(skipping)
 

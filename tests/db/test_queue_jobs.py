@@ -21,8 +21,6 @@ from tests.fakes.queue import (
     wait_until,
 )
 
-pytestmark = pytest.mark.any_speed
-
 # A poll interval so long that only a notification can report a job.
 NO_POLL = timedelta(minutes=10)
 

@@ -29,8 +29,6 @@ from core.store.runs import runs
 from tests.database import NO_DURABILITY, NOW, running_run, stored_run
 from tests.limits import limit
 
-pytestmark = pytest.mark.any_speed
-
 # Of every change there is the same hint.
 HINT = (CHANNEL, "")
 RARELY = timedelta(minutes=5)

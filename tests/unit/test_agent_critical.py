@@ -87,6 +87,7 @@ def test_a_tool_of_an_mcp_server_is_found_by_its_name() -> None:
     assert rules.find("mcp__notes__add", {"text": "mcp__deploy__"}) is None
 
 
+@pytest.mark.full_speed
 def test_hostile_commands_are_matched_quickly() -> None:
     began = time.process_time()
     for piece in ("git -c ", "git - ", "git --a=", "alembic -a ", "git  ", "alembic - -"):

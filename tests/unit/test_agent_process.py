@@ -30,6 +30,7 @@ from tests.unit.process_trees import (
 pytestmark = linux_only
 
 
+@pytest.mark.full_speed
 async def test_a_cooperative_tree_ends_on_sigterm() -> None:
     phases = PhaseRecorder()
     with start_tree("bash", "-c", COOPERATIVE) as tree:
@@ -44,6 +45,7 @@ async def test_a_cooperative_tree_ends_on_sigterm() -> None:
         assert find_run_processes(tree.run_marker, tree.root) == ()
 
 
+@pytest.mark.full_speed
 @pytest.mark.parametrize(
     "command",
     [
@@ -106,6 +108,7 @@ async def test_the_ladder_reports_each_phase_in_order_before_acting() -> None:
         assert all(proof.survivors for proof in phases.proofs)
 
 
+@pytest.mark.full_speed
 async def test_the_ladder_does_not_wait_for_an_ended_agent() -> None:
     has_ended = False
 

@@ -34,6 +34,7 @@ def test_a_credential_is_found_wherever_it_begins(text: str, expected: str) -> N
     assert redact(text) == expected
 
 
+@pytest.mark.full_speed
 @pytest.mark.parametrize("part", ["a.", "eyJ", "token ", "a://b", "-----BEGIN ", "sk-", "\n", "= "])
 def test_redaction_and_the_search_for_test_results_take_linear_time(part: str) -> None:
     text = (part * LENGTH)[:LENGTH]
@@ -54,6 +55,7 @@ PATHOLOGICAL = (
 )  # fmt: skip
 
 
+@pytest.mark.full_speed
 @pytest.mark.parametrize("part", PATHOLOGICAL)
 def test_twenty_times_the_text_takes_at_most_a_hundred_times_as_long(part: str) -> None:
     def seconds(length: int) -> float:

@@ -129,6 +129,7 @@ def test_no_link_hides_where_it_leads(hidden: str) -> None:
     assert "](" not in safe_markdown(hidden, 500)
 
 
+@pytest.mark.full_speed
 @pytest.mark.parametrize("piece", ["[", "![", "[x](((", "`*_~", "**a ", "```\n", "<!channel> "])
 def test_any_agent_text_is_drawn_quickly(piece: str) -> None:
     report = piece * (200_000 // len(piece))

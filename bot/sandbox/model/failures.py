@@ -69,7 +69,7 @@ _DAEMON = (
 )
 _ESCAPED_STUBBORN = f"setsid --fork python3 -c {_shell_quote(_STUBBORN)} </dev/null >/dev/null 2>&1"
 # The same, and it goes on in a new process in a new session every 50 ms, so that two looks at the
-# process table meet different processes.  Its arguments name the run for whoever looks for it.
+# process table meet different processes.  Its arguments contain the id of its run.
 _VANISHING = """\
 import os, signal, sys, time
 for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):

@@ -144,7 +144,7 @@ def model_variables(model: Model) -> dict[str, object]:
 
 def new_home(path: Path) -> Path:
     """A home whose agents do not repeat failed calls for minutes, beside its repositories."""
-    path.mkdir(parents=True)
+    path.mkdir(mode=0o700, parents=True)
     (path / "signalbox.toml").write_text(f"{CONFIG}\n{repositories_beside(path)}")
     return path
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -37,7 +38,7 @@ _API_ERROR = re.compile(r"^\s*(?:API Error\b|Request timed out|Connection error)
 
 # SIGINT and SIGTERM, handled by the program (128 + n) or by the kernel (-n): it did not crash,
 # it was stopped from outside.
-_TERMINATED_EXIT_CODES = frozenset({130, 143, -2, -15})
+_TERMINATED_EXIT_CODES = frozenset({-signal.SIGINT, -signal.SIGTERM})
 
 _REASONS_BY_SUBTYPE = MappingProxyType(
     {
@@ -177,8 +178,6 @@ def _error_result(
 
 
 def _failure_text(failure: AgentFailed) -> str:
-    message = f"The agent program {failure.problem}."
-    if failure.exit_code is not None:
-        message = f"The agent program {failure.problem} (exit code {failure.exit_code})."
+    message = f"The agent program {failure.problem_and_exit}."
     last = failure.stderr_tail.strip().splitlines()[-3:]
     return "\n".join((message, *last))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 
 from claude_agent_sdk import (
     CLIConnectionError,
@@ -73,7 +74,10 @@ def agent_failure(problem: str, error: Exception | None, stderr_tail: str) -> Ag
 
 
 def _exit_code(error: Exception | None) -> int | None:
-    """Return the program's exit status, if the error carries it.
+    """Return the program's exit status, if the error carries it; negative for a signal.
+
+    The supervisor of an isolated program reports its signal as a status above 128, as shells do,
+    and so does the program itself after SIGINT and SIGTERM.
 
     The SDK either reads the end of the program's output or fails to write to its input first;
     the two errors carry the status in different forms.
@@ -81,7 +85,11 @@ def _exit_code(error: Exception | None) -> int | None:
     if error is None:
         return None
     for candidate in (error, error.__cause__):
-        if isinstance(candidate, ProcessError):
-            return candidate.exit_code
+        if isinstance(candidate, ProcessError) and candidate.exit_code is not None:
+            return _signal_if_any(candidate.exit_code)
     match = _EXIT_CODE.search(str(error))
-    return int(match[1]) if match else None
+    return _signal_if_any(int(match[1])) if match else None
+
+
+def _signal_if_any(status: int) -> int:
+    return 128 - status if 128 < status <= 128 + signal.NSIG else status

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -165,13 +166,23 @@ class AgentFailed(OpsError):
         stderr_tail: str = "",
         hint: str = "Its log has the details; starting or continuing the run again may work.",
     ) -> None:
-        super().__init__(
-            problem if exit_code is None else f"{problem} (exit code {exit_code})",
-            user_message=f"The agent program {problem}. {hint}",
-        )
         self.problem = problem
         self.exit_code = exit_code
         self.stderr_tail = stderr_tail
+        super().__init__(self.problem_and_exit, user_message=f"The agent program {problem}. {hint}")
+
+    @property
+    def problem_and_exit(self) -> str:
+        """`problem`, with the exit status or the signal's name if the program ended."""
+        if self.exit_code is None:
+            return self.problem
+        if self.exit_code >= 0:
+            return f"{self.problem} (exit code {self.exit_code})"
+        try:
+            name = signal.Signals(-self.exit_code).name
+        except ValueError:
+            name = f"signal {-self.exit_code}"
+        return f"{self.problem} (ended by {name})"
 
 
 class AgentEnded(OpsError):

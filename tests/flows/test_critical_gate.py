@@ -21,7 +21,7 @@ __all__ = ["agent_harness"]
 
 PREPARE = (
     "git init -q && mkdir hooks && git config core.hooksPath hooks"
-    " && printf '#!/usr/bin/env bash\\ntouch ../begun\\nsleep 0.4\\n' > hooks/pre-commit"
+    " && printf '#!/usr/bin/env bash\\ntouch begun\\nsleep 0.4\\n' > hooks/pre-commit"
     " && chmod +x hooks/pre-commit"
 )
 COMMIT = "git commit -q --allow-empty -m whole"
@@ -41,7 +41,7 @@ async def test_a_kill_as_a_commit_begins_does_not_cut_it_in_half(
 ) -> None:
     agent_harness.set_turns(
         Turn(calls=(bash(PREPARE, "Prepare"),)),
-        Turn(calls=(bash(COMMIT, "Commit"), bash("touch ../late", "Go on"))),
+        Turn(calls=(bash(COMMIT, "Commit"), bash("touch late", "Go on"))),
         Turn(text="Never."),
     )
     launch = agent_harness.launch(critical=DEFAULT_RULES)
@@ -70,8 +70,8 @@ async def test_a_kill_as_a_commit_begins_does_not_cut_it_in_half(
             )
         await asyncio.wait({reading}, timeout=5)
 
-    has_begun = (launch.cwd.parent / "begun").exists()
+    has_begun = (launch.cwd / "begun").exists()
     assert subjects(launch.cwd) == (["whole"] if has_begun else [])
-    assert not (launch.cwd.parent / "late").exists()
+    assert not (launch.cwd / "late").exists()
     assert not (launch.cwd / ".git" / "index.lock").exists()
     assert_nothing_left(launch)

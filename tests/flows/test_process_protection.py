@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -39,6 +40,12 @@ def memory_of(proc: Path) -> tuple[str, ...]:
     return ("dd", f"if={proc}/mem", "bs=4096", "count=1", f"skip={stack // 4096}")
 
 
+def is_of(process: psutil.Process, home: Path) -> bool:
+    if process.uids().real != ordinary_user.UID:
+        return False
+    return str(home) in " ".join([*process.cmdline(), process.cwd()])
+
+
 async def test_a_worker_of_an_ordinary_user_is_closed_to_that_user() -> None:
     with own_folder() as home:
         async with open_sandbox(port=0) as sandbox, open_model() as model:
@@ -56,17 +63,15 @@ async def test_a_worker_of_an_ordinary_user_is_closed_to_that_user() -> None:
                 assert not can(*_LIST, proc / "fd")
                 assert not can(*_LINK, proc / "cwd")
                 # What it has started may be read, and knows no secret.
-                others = [
-                    process
-                    for process in psutil.process_iter()
-                    if process.pid != pid
-                    and process.uids().real == ordinary_user.UID
-                    and str(home) in " ".join([*process.cmdline(), process.cwd()])
-                ]
+                secrets = {str(value) for value in variables.values()}
+                others = 0
+                for process in psutil.process_iter():
+                    # A process may end meanwhile.
+                    with suppress(psutil.NoSuchProcess):
+                        if process.pid != pid and is_of(process, home):
+                            assert not secrets & set(process.environ().values())
+                            others += 1
                 assert others
-                for process in others:
-                    values = set(process.environ().values())
-                    assert not values & {str(value) for value in variables.values()}
 
 
 async def test_what_is_checked_is_open_without_protection() -> None:

@@ -160,8 +160,8 @@ async def test_a_command_is_answered_although_its_card_may_not_be_posted(
         second = await wait_for_notice(sandbox, "so its card is late")
 
         assert "Your run is not affected" in first
-        run_id = list(services.runs)[1]
-        assert f"Started `{run_id}` (implement)" in second
+        run_id, run = list(services.runs.items())[1]
+        assert f"Started `{run_id}` ({run.workflow_name})" in second
         assert f"`/workflow kill {run_id}`" in second
         assert len(notices(sandbox)) == 2
         assert not bot_messages(sandbox)

@@ -9,14 +9,16 @@ from datetime import timedelta
 import pytest
 
 from bot.sandbox.slack.people import CLEO, GUS, SAM
+from bot.words.kills import PROOF_WORDS
 from core.agent.process.ladder import find_run_processes
 from core.domain.audit import AuditEntry
-from core.domain.kills.termination import Phase
+from core.domain.kills.termination import Phase, ProofMethod
 from core.domain.runs.run import RunStatus
 from core.domain.runs.snapshot import RunSnapshot
 from core.store import audit
 from tests.card import Card
 from tests.harness import Harness, harness, idle_harness, socket_harness
+from tests.isolation import found_isolation
 
 __all__ = ["harness", "idle_harness", "socket_harness"]
 
@@ -26,11 +28,15 @@ KILL_LIMIT = timedelta(seconds=10)
 async def wait_until_proven_dead(harness: Harness, card: Card) -> RunSnapshot:
     """Wait until the thread shows the run as dead, and check that no process is left."""
     await card.wait_for_text("nothing left running", within=20)
-    await card.wait_for_reply("found no live process of this run")
+    proof = (
+        ProofMethod.KERNEL_NAMESPACE if found_isolation().isolation else ProofMethod.PROCESS_SCAN
+    )
+    await card.wait_for_reply(PROOF_WORDS[proof])
     seen = await harness.run_of(card)
     assert seen.run.status is RunStatus.KILLED
     assert seen.termination is not None
     assert seen.termination.phase is Phase.CONFIRMED
+    assert seen.termination.proof_by is proof
     assert seen.termination.survivors == ()
     assert seen.termination.elapsed is not None
     assert seen.termination.elapsed < KILL_LIMIT

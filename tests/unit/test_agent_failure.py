@@ -4,6 +4,7 @@ import pytest
 from claude_agent_sdk import CLIConnectionError, ProcessError
 
 from core.agent.failure import agent_failure
+from core.agent.protocol import AgentFailed
 
 WHAT = "could not be started"
 
@@ -29,6 +30,22 @@ def test_the_exit_code_is_found_in_every_kind_of_error(error: Exception) -> None
     assert failure.exit_code == 3
     assert WHAT in str(failure)
     assert failure.stderr_tail == "oops"
+
+
+@pytest.mark.parametrize(("status", "expected"), [(-9, -9), (137, -9), (143, -15), (128, 128)])
+def test_a_signal_is_found_in_the_supervisors_status_too(status: int, expected: int) -> None:
+    failure = agent_failure("crashed", ProcessError("Command failed", exit_code=status), "")
+
+    assert failure.exit_code == expected
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "words"),
+    [(3, "crashed (exit code 3)"), (-9, "crashed (ended by SIGKILL)"), (None, "crashed"),
+     (-60, "crashed (ended by signal 60)")],
+)  # fmt: skip
+def test_the_words_name_the_exit_status_or_the_signal(exit_code: int | None, words: str) -> None:
+    assert str(AgentFailed("crashed", exit_code=exit_code)) == words
 
 
 def test_another_cause_is_named_without_its_text() -> None:

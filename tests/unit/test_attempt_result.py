@@ -162,11 +162,11 @@ def test_a_crash_is_an_agent_error_with_the_last_output() -> None:
 
     assert found.stop_reason is StopReason.AGENT_ERROR
     assert found.error is not None
-    assert "exit code -11" in found.error
+    assert "crashed (ended by SIGSEGV)" in found.error
     assert found.error.endswith("Segmentation fault")
 
 
-@pytest.mark.parametrize("failure", [None, AgentFailed("crashed", exit_code=143)])
+@pytest.mark.parametrize("failure", [None, AgentFailed("crashed", exit_code=-15)])
 def test_an_end_without_a_result_is_no_result(failure: AgentFailed | None) -> None:
     found = determine_attempt_result(result=None, texts=["So far."], failure=failure)
 

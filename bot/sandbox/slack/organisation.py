@@ -4,7 +4,7 @@ Slack's payloads name two places: where the app is installed, and where a person
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bot.sandbox.slack.people import (
@@ -64,7 +64,10 @@ class Organisation:
         ]  # fmt: skip
 
     def join(self, people: dict[str, Person], channels: dict[str, Channel]) -> None:
-        """Add its people to the workspace."""
+        """Add its people to the workspace, whose own members belong to the organisation, too."""
+        for own in list(people.values()):
+            if own.team_id == TEAM_ID and not own.is_bot and own.enterprise_id is None:
+                people[own.id] = replace(own, enterprise_id=self.id, teams=(TEAM_ID,))
         for person in self.people():
             people[person.id] = person
             for channel in (channels[GENERAL], channels[BUILDS], direct_message(person)):

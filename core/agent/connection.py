@@ -11,7 +11,7 @@ from datetime import timedelta
 from claude_agent_sdk import ClaudeSDKClient
 
 from core.agent.failure import agent_failure
-from core.agent.process.ladder import ProcessTree, scan_tree
+from core.agent.process.process_tree import ProcessTree, scan_tree
 from core.agent.prompt_stream import PromptStream
 from core.agent.transcript_buffer import TranscriptBuffer
 

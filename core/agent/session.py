@@ -33,7 +33,8 @@ from core.agent.options import (
     socket_file,
 )
 from core.agent.process import process_table
-from core.agent.process.ladder import ProcessTree, end_tree, scan_tree
+from core.agent.process.ladder import end_tree
+from core.agent.process.process_tree import ProcessTree, scan_tree
 from core.agent.prompt_stream import PromptStream
 from core.agent.protocol import (
     AgentEnded,

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from bot.sandbox.slack.people import CLEO, GUS, SAM
-from core.agent.process.ladder import find_run_processes
+from core.agent.process.process_tree import find_run_processes
 from core.domain.audit import AuditEntry
 from core.domain.kills.termination import Phase
 from core.domain.runs.run import RunStatus

@@ -18,8 +18,6 @@ from uuid import uuid4
 from core.domain.repositories import DEFAULT_POLICY, RepositoryNotAllowed, RepositoryPolicy
 from core.domain.runs.carried_work import Bundle
 from core.domain.runs.run import DiffStat
-from core.workspace import worktree
-from core.workspace.carry import MAX_BUNDLE_BYTES, create_bundle, read_head_state
 from core.workspace.clone import clone_without_checkout, init_empty, make_clone, require_branch
 from core.workspace.command import Confine, Git
 from core.workspace.errors import (
@@ -31,17 +29,19 @@ from core.workspace.errors import (
 from core.workspace.locks import remove_stale_locks
 from core.workspace.mirror import Advertised, current_mirror, list_remote_refs
 from core.workspace.records import WorkspaceRecord, read_record, record_path, write_record
-from core.workspace.restore import (
+from core.workspace.scratch import Scratch, staging_path
+from core.workspace.settings import git_environment
+from core.workspace.source import BadRepository, BranchWithoutRepository, Source, parse_source
+from core.workspace.staging import staged_directory, workspace_lock
+from core.workspace.work import changes, worktree
+from core.workspace.work.carry import MAX_BUNDLE_BYTES, create_bundle, read_head_state
+from core.workspace.work.restore import (
     Diverged,
     fast_forward,
     fetch_commit,
     left_empty,
     unpack_into_clone,
 )
-from core.workspace.scratch import Scratch, staging_path
-from core.workspace.settings import git_environment
-from core.workspace.source import BadRepository, BranchWithoutRepository, Source, parse_source
-from core.workspace.staging import staged_directory, workspace_lock
 
 __all__ = [
     "BadRepository",
@@ -277,7 +277,7 @@ class Workspaces:
         Raises:
             WorkspaceError: If `base` or the repository is gone.
         """
-        return await self._run_in_thread(lambda git: worktree.diff(git, workspace.path, base))
+        return await self._run_in_thread(lambda git: changes.diff(git, workspace.path, base))
 
     async def save(self, workspace: Workspace, label: str) -> Mapping[str, Any]:
         """Commit the work tree on `refs/signalbox/<label>` without moving index, HEAD or branch.
@@ -288,7 +288,7 @@ class Workspaces:
             `ref`, `commit`, `head`, and the numbers of uncommitted files and lines, as
             `Termination.work_saved` stores them.
         """
-        return await self._run_in_thread(lambda git: worktree.save(git, workspace.path, label))
+        return await self._run_in_thread(lambda git: changes.save(git, workspace.path, label))
 
     async def bundle(
         self,

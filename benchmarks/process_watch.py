@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.agent.process.ladder import RUN_MARKER
+from core.agent.process.process_tree import RUN_MARKER
 
 # Pid and start time, which distinguishes a reused pid.
 ProcessKey = tuple[int, str]

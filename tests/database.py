@@ -15,6 +15,8 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.runs.run import Run, RunStatus
 from core.domain.runs.session import Session
@@ -23,7 +25,7 @@ from core.store.database.embedded import EmbeddedServer
 from core.store.database.engine import Database, open_database
 from core.store.runs import run_queries, runs
 from core.store.sessions import sessions
-from tests.limits import patient
+from tests.limits import limit, patient
 
 # A test's data need not survive a crash of the machine.
 NO_DURABILITY = {
@@ -108,6 +110,14 @@ async def _wait_for_other_connections(connection: asyncpg.Connection[asyncpg.Rec
         if not remaining or loop.time() > deadline:
             return remaining or []
         await asyncio.sleep(0.01)
+
+
+async def wait_for_blocked_session(session: AsyncSession) -> None:
+    """Wait until a session waits for a lock."""
+    async with limit(10):
+        waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        while not await session.scalar(waiting):  # noqa: ASYNC110 - only Postgres knows
+            await asyncio.sleep(0.005)
 
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)

@@ -17,7 +17,7 @@ import aiohttp
 
 from bot.sandbox.model.server import Model
 from bot.sandbox.slack.server import Sandbox
-from core.agent.process.ladder import identify
+from core.agent.process.process_table import identify
 from core.domain.fleet.attempt import AttemptRecord
 from tests.harness import CONFIG
 from tests.limits import limit

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
 from datetime import timedelta
 
 from claude_agent_sdk import ClaudeSDKClient
 
-from core.agent.failure import agent_failure
-from core.agent.process.ladder import ProcessTree, scan_tree
+from core.agent.failure import ErrorOutput
+from core.agent.process.process_tree import ProcessTree, scan_tree
 from core.agent.prompt_stream import PromptStream
 from core.agent.transcript_buffer import TranscriptBuffer
 
@@ -36,13 +35,13 @@ class Connection:
         *,
         tree: ProcessTree,
         transcript_buffer: TranscriptBuffer,
-        stderr_tail: Callable[[], str],
+        error_output: ErrorOutput,
     ) -> None:
         self._client = client
         self._prompts = prompts
         self._tree = tree
         self._transcript_buffer = transcript_buffer
-        self._stderr_tail = stderr_tail
+        self._error_output = error_output
         self._connect_result: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._closing = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -80,14 +79,14 @@ class Connection:
                 )
                 if self._connect_result.done():
                     break
-                raise agent_failure("ended before it answered", None, self._stderr_tail())
+                raise self._error_output.failure("ended before it answered")
             was_seen = was_seen or bool(living)
             pause = min(2 * pause, _MAX_POLL)
             if self._transcript_buffer.is_loading:
                 # The program is not started yet.
                 deadline = time.monotonic() + limit.total_seconds()
             if time.monotonic() >= deadline:
-                raise agent_failure("did not answer when it was started", None, self._stderr_tail())
+                raise self._error_output.failure("did not answer when it was started")
         self._connect_result.result()
 
     async def close(self) -> None:
@@ -110,7 +109,7 @@ class Connection:
             await self._client.connect(self._prompts.messages())
         except Exception as error:  # noqa: BLE001 - the task's end; `open` raises it
             self._connect_result.set_exception(
-                agent_failure("could not be started", error, self._stderr_tail())
+                self._error_output.failure("could not be started", error)
             )
             return
         self._connect_result.set_result(None)

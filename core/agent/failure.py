@@ -1,9 +1,11 @@
-"""Translation of the SDK's errors into `AgentFailed`."""
+"""Failures of the agent program: its error output, and the SDK's errors as `AgentFailed`."""
 
 from __future__ import annotations
 
 import re
 import signal
+from collections import deque
+from collections.abc import Collection
 
 from claude_agent_sdk import (
     CLIConnectionError,
@@ -21,8 +23,31 @@ _SESSION_NOT_FOUND = "No conversation found"
 # What `bwrap` prints when it fails before it starts the program.
 _ISOLATION_FAILED = re.compile(r"^bwrap: ", re.MULTILINE)
 _MAX_ERROR_CHARS = 300
+_MAX_STDERR_LINES = 60
+_MAX_STDERR_LINE_CHARS = 500
 # Part of the SDK's message when it writes to a program that has exited.
 _EXIT_CODE = re.compile(r"\(exit code: (-?\d+)\)")
+
+
+class ErrorOutput:
+    """The last of the agent program's error output, which explains its failures."""
+
+    def __init__(self, secrets: Collection[str]) -> None:
+        self._secrets = secrets
+        self._lines: deque[str] = deque(maxlen=_MAX_STDERR_LINES)
+
+    @property
+    def tail(self) -> str:
+        """The last 60 lines, redacted."""
+        return redact("\n".join(self._lines), secrets=self._secrets)
+
+    def add(self, line: str) -> None:
+        """Keep a line, without the end of a very long one."""
+        self._lines.append(line[:_MAX_STDERR_LINE_CHARS])
+
+    def failure(self, problem: str, error: Exception | None = None) -> AgentFailed:
+        """Build the `AgentFailed` for a failure at this moment, see `agent_failure`."""
+        return agent_failure(problem, error, self.tail)
 
 
 def agent_failure(problem: str, error: Exception | None, stderr_tail: str) -> AgentFailed:

@@ -23,7 +23,7 @@ from core.agent.plan import task_files
 from core.agent.policy import allowed_rules, denial_message, denied_tools, effective_definition
 from core.agent.process import launch as launcher
 from core.agent.process.isolation import AgentView, write_arguments
-from core.agent.process.ladder import ATTEMPT_MARKER, INSTALLATION_MARKER, RUN_MARKER
+from core.agent.process.process_tree import ATTEMPT_MARKER, INSTALLATION_MARKER, RUN_MARKER
 from core.agent.protocol import Launch
 from core.agent.transcript_buffer import LOAD_TIMEOUT, TranscriptBuffer
 from core.domain.workflow import PermissionMode, WorkflowDefinition

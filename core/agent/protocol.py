@@ -13,7 +13,7 @@ from uuid import UUID
 from core.agent.critical import DEFAULT_RULES, CriticalCalls, CriticalRules
 from core.agent.egress.control import NetworkAccess
 from core.agent.process.isolation import Isolation
-from core.agent.process.ladder import ProcessTree
+from core.agent.process.process_tree import ProcessTree
 from core.domain.errors import OpsError
 from core.domain.kills.termination import ProcessIdentity
 from core.domain.runs.event import AgentEvent, PlanItem

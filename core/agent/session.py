@@ -4,40 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
-from claude_agent_sdk import (
-    AssistantMessage,
-    ClaudeSDKClient,
-    Message,
-    ResultMessage,
-    SystemMessage,
-    ToolUseBlock,
-)
+from claude_agent_sdk import ClaudeSDKClient
 
 from core.agent.connection import Connection
+from core.agent.conversation import Conversation
 from core.agent.critical import CriticalCalls
 from core.agent.egress.control import EgressControl
-from core.agent.failure import agent_failure
-from core.agent.options import (
-    build_options,
-    gate_file,
-    has_network,
-    prepare_state,
-    socket_file,
-)
-from core.agent.process import process_table
-from core.agent.process.ladder import ProcessTree, end_tree, scan_tree
+from core.agent.failure import ErrorOutput
+from core.agent.options import build_options, gate_file, has_network, prepare_state, socket_file
+from core.agent.process.ladder import end_tree
+from core.agent.process.process_tree import ProcessTree, scan_tree
+from core.agent.process.program import find_program, watch_program
 from core.agent.prompt_stream import PromptStream
 from core.agent.protocol import (
     AgentEnded,
-    AgentFailed,
     AgentSession,
     Launch,
     NetworkNotIsolated,
@@ -46,15 +34,12 @@ from core.agent.protocol import (
 from core.agent.transcript_buffer import TranscriptBuffer
 from core.agent.translate import Translator, usage_of_entry
 from core.domain.kills.termination import ProcessIdentity
-from core.domain.redact import redact
-from core.domain.runs.event import AgentEvent, ToolFinished
+from core.domain.runs.event import AgentEvent
 
 log = logging.getLogger(__name__)
 
 # Measured: 0.1 to 0.5 s; much more on a machine that starts many agents at once.
 CONNECT_LIMIT = timedelta(seconds=45)
-# From the end of the program's input to its exit.  Measured: 0.03 s.
-EXIT_GRACE = timedelta(seconds=5)
 INTERRUPT_LIMIT = timedelta(seconds=5)
 # A healthy program answers within milliseconds, and a hung one is ended anyway.
 _CATCH_UP_LIMIT = timedelta(milliseconds=500)
@@ -67,9 +52,6 @@ _FLUSH_LIMIT = timedelta(seconds=20)
 # How long to wait for an unreachable database.  Without the transcript the session cannot be
 # continued, and the end of the run cannot be written either until the database is back.
 _OUTAGE_LIMIT = timedelta(minutes=30)
-_WATCH_INTERVAL = timedelta(seconds=3)
-_MAX_STDERR_LINES = 60
-_MAX_STDERR_LINE_CHARS = 500
 
 
 @asynccontextmanager
@@ -101,31 +83,32 @@ class _Session:
 
     def __init__(self, launch: Launch, transcripts: TranscriptStore) -> None:
         self.tree = ProcessTree(launch.run_id, attempt=launch.attempt)
-        self.has_ended = False
         self._launch = launch
         credentials = launch.credentials.items()
         own = (value for name, value in credentials if not name.endswith("_URL"))
-        self._secrets = (*own, *launch.secrets)
-        self._stderr: deque[str] = deque(maxlen=_MAX_STDERR_LINES)
-        self._pending: deque[AgentEvent] = deque()
-        self._transcript_buffer = TranscriptBuffer(transcripts, on_entry=self._on_entry)
-        self.critical = CriticalCalls(
-            launch.critical, gate=gate_file(launch), secrets=self._secrets
+        secrets = (*own, *launch.secrets)
+        self._error_output = ErrorOutput(secrets)
+        side_events: deque[AgentEvent] = deque()
+        self._transcript_buffer = TranscriptBuffer(
+            transcripts, on_entry=partial(_add_usage, side_events)
         )
+        self.critical = CriticalCalls(launch.critical, gate=gate_file(launch), secrets=secrets)
         self._client = ClaudeSDKClient(
             build_options(
-                launch, self._transcript_buffer, stderr=self._on_stderr, critical=self.critical
+                launch,
+                self._transcript_buffer,
+                stderr=self._error_output.add,
+                critical=self.critical,
             )
         )
-        self._translator = Translator(plan=launch.plan, secrets=self._secrets, cwd=str(launch.cwd))
         self._root: ProcessIdentity | None = None
-        self._prompts = PromptStream(launch.session_id)
+        prompts = PromptStream(launch.session_id)
         self._connection = Connection(
             self._client,
-            self._prompts,
+            prompts,
             tree=self.tree,
             transcript_buffer=self._transcript_buffer,
-            stderr_tail=lambda: self.stderr_tail,
+            error_output=self._error_output,
         )
         self._egress = (
             None
@@ -135,12 +118,20 @@ class _Session:
                 launch.network,
                 socket_path=socket_file(launch),
                 model_url=launch.credentials.get("ANTHROPIC_BASE_URL"),
-                on_refused=self._pending.append,
+                on_refused=side_events.append,
             )
         )
-        self._has_result = False
-        self._is_stopping = False
-        self._is_stream_over = False
+        self._conversation = Conversation(
+            launch.session_id,
+            self._client,
+            prompts,
+            Translator(plan=launch.plan, secrets=secrets, cwd=str(launch.cwd)),
+            tree=self.tree,
+            critical=self.critical,
+            egress=self._egress,
+            side_events=side_events,
+            error_output=self._error_output,
+        )
         self._watch_task: asyncio.Task[None] | None = None
 
     @property
@@ -150,8 +141,12 @@ class _Session:
         return self._root
 
     @property
+    def has_ended(self) -> bool:
+        return self._conversation.has_ended
+
+    @property
     def stderr_tail(self) -> str:
-        return redact("\n".join(self._stderr), secrets=self._secrets)
+        return self._error_output.tail
 
     async def open(self, limit: timedelta) -> None:
         """Start the program, give it its task, and wait for its first answer."""
@@ -161,55 +156,24 @@ class _Session:
         if self._egress is not None:
             self._egress.open()
         self.critical.open_gate()
-        self._send_message(self._launch.prompt, self._launch.prompt_uuid)
+        self._conversation.send(self._launch.prompt, self._launch.prompt_uuid)
         await self._connection.open(limit)
-        self._root = _find_agent_process(await scan_tree(self.tree))
+        self._root = find_program(await scan_tree(self.tree))
         if self._root is None:
-            raise self._failure("ended as soon as it was started")
+            raise self._error_output.failure("ended as soon as it was started")
         self.tree.root = self._root
-        self._watch_task = asyncio.create_task(
-            self._watch(self._root), name=f"watch agent {self._launch.run_id}"
+        watch = watch_program(
+            self.tree, self._root, is_stream_over=lambda: self._conversation.is_stream_over
         )
+        self._watch_task = asyncio.create_task(watch, name=f"watch agent {self._launch.run_id}")
 
-    async def events(self) -> AsyncIterator[AgentEvent]:
-        try:
-            async with aclosing(self._translated_events()) as translated:
-                async for event in translated:
-                    yield event
-        except AgentFailed:
-            # The usage up to the failure counts, too.
-            for event in self._last_events():
-                yield event
-            raise
-        for event in self._last_events():
-            yield event
-
-    def _last_events(self) -> Iterator[AgentEvent]:
-        if self._egress is not None:
-            self._egress.tell_counts()
-        while self._pending:
-            yield self._pending.popleft()
-
-    async def _translated_events(self) -> AsyncGenerator[AgentEvent]:
-        async with aclosing(self._messages()) as messages:
-            async for message in messages:
-                if isinstance(message, SystemMessage) and message.subtype == "init":
-                    self._check_session(str(message.data.get("session_id")))
-                elif isinstance(message, AssistantMessage):
-                    self._track_tool_calls(message)
-                for event in self._translator.translate(message):
-                    if isinstance(event, ToolFinished):
-                        self.critical.end(event.tool_use_id)
-                    yield event
-                while self._pending:
-                    yield self._pending.popleft()
-                if isinstance(message, ResultMessage):
-                    await self._handle_result(message)
+    def events(self) -> AsyncIterator[AgentEvent]:
+        return self._conversation.events()
 
     async def send(self, text: str, *, message_uuid: UUID) -> None:
         if self.has_ended:
             raise AgentEnded
-        self._send_message(text, message_uuid)
+        self._conversation.send(text, message_uuid)
 
     async def catch_up(self) -> None:
         if self.has_ended:
@@ -229,7 +193,7 @@ class _Session:
         await asyncio.sleep(_READER_DELAY.total_seconds())
 
     async def interrupt(self) -> None:
-        self._is_stopping = True
+        self._conversation.is_stopping = True
         if self.has_ended:
             return
         try:
@@ -237,7 +201,7 @@ class _Session:
                 await self._client.interrupt()
         # The SDK raises bare exceptions if the answer does not come.
         except Exception as error:
-            raise self._failure("did not take the interrupt", error) from error
+            raise self._error_output.failure("did not take the interrupt", error) from error
 
     async def close(self) -> None:
         """End all processes of the agent, and store the rest of its transcript.
@@ -256,11 +220,13 @@ class _Session:
     async def _close_connection(self) -> None:
         if not self._connection.is_started:
             return
-        self._is_stopping = True
-        is_working = self._root is not None and not self._is_stream_over
+        self._conversation.is_stopping = True
+        is_working = self._root is not None and not self._conversation.is_stream_over
         async with asyncio.TaskGroup() as group:
             draining = (
-                group.create_task(self._drain_events(), name="drain agent") if is_working else None
+                group.create_task(self._conversation.drain(), name="drain agent")
+                if is_working
+                else None
             )
             proof = await end_tree(
                 run_marker=self._launch.run_id,
@@ -285,116 +251,15 @@ class _Session:
         await self._connection.close()
         await self._transcript_buffer.flush_all(limit=_FLUSH_LIMIT, outage_limit=_OUTAGE_LIMIT)
 
-    def _send_message(self, text: str, message_uuid: UUID) -> None:
-        self._translator.pending_message_ids.add(str(message_uuid))
-        self._prompts.add_message(text, message_uuid)
-
-    async def _messages(self) -> AsyncGenerator[Message]:
-        """Yield messages until the stream ends, at most `EXIT_GRACE` after the last result."""
-        stream = self._client.receive_messages()
-        try:
-            while True:
-                limit = EXIT_GRACE.total_seconds() if self.has_ended else None
-                async with asyncio.timeout(limit):
-                    message = await anext(stream)
-                yield message
-        except StopAsyncIteration:
-            pass
-        except TimeoutError:
-            log.warning(
-                "%s: the agent program did not exit on its own",
-                self._launch.run_id,
-                extra=self._log_fields("agent.exit_timed_out"),
-            )
-        except Exception as error:
-            # After an error result the program exits with status 1 on purpose.
-            if not self._has_result:
-                raise self._failure("crashed", error) from error
-        self.has_ended = True
-        self._is_stream_over = True
-        self.critical.discard_all()
-
-    async def _handle_result(self, result: ResultMessage) -> None:
-        """Close the program's input if this result is its last one."""
-        self._has_result = True
-        # A message that is not consumed yet gets a result of its own, except after an error.
-        if self._translator.pending_message_ids and not result.is_error and not self._is_stopping:
-            return
-        if not self.has_ended:
-            # Daemons that its tools left are its children only as long as it lives.
-            await scan_tree(self.tree)
-            self.has_ended = True
-            self._prompts.close()
-
-    async def _drain_events(self) -> None:
-        """Read the remaining events, so that the transcript is complete and the end noticed."""
-        with suppress(AgentFailed):
-            async for _ in self.events():
-                pass
-
-    async def _watch(self, root: ProcessIdentity) -> None:
-        """Keep the process tree up to date, and end it if the agent program has died.
-
-        A child of the dead program can hold its output open, so that the stream would never end.
-        Two scans in a row must miss the program before it counts as dead.
-        """
-        misses = 0
-        while misses < 2:
-            await asyncio.sleep(_WATCH_INTERVAL.total_seconds())
-            living = await scan_tree(self.tree)
-            misses = 0 if root.pid in {process.pid for process in living} else misses + 1
-        if not self._is_stream_over:
-            log.warning(
-                "%s: the agent program is gone",
-                self._launch.run_id,
-                extra=self._log_fields("agent.died", pid=root.pid),
-            )
-            await end_tree(
-                run_marker=self._launch.run_id,
-                attempt=self._launch.attempt,
-                root=root,
-                known=self.tree,
-                force=True,
-            )
-
-    def _track_tool_calls(self, message: AssistantMessage) -> None:
-        for block in message.content:
-            if isinstance(block, ToolUseBlock):
-                self.critical.begin(
-                    block.id,
-                    block.name,
-                    block.input,
-                    parent_tool_use_id=message.parent_tool_use_id,
-                    message_id=message.message_id,
-                )
-
-    def _check_session(self, session_id: str) -> None:
-        if session_id != str(self._launch.session_id):
-            raise self._failure(f"took up another session ({session_id})")
-
-    def _failure(self, problem: str, error: Exception | None = None) -> AgentFailed:
-        return agent_failure(problem, error, self.stderr_tail)
-
     def _log_fields(self, event: str, **fields: int) -> dict[str, object]:
         run = {"run_id": self._launch.run_id, "attempt": self._launch.attempt}
         return {"event": event, **run, **fields}
 
-    def _on_entry(self, entry: Any) -> None:
-        usage = usage_of_entry(entry)
-        if usage is not None:
-            self._pending.append(usage)
 
-    def _on_stderr(self, line: str) -> None:
-        self._stderr.append(line[:_MAX_STDERR_LINE_CHARS])
-
-
-def _find_agent_process(living: tuple[ProcessIdentity, ...]) -> ProcessIdentity | None:
-    """Find the agent program itself: the process of the tree whose parent is this process."""
-    for identity in living:
-        process = process_table.find_process(identity.pid)
-        if process is not None and process.parent == os.getpid():
-            return identity
-    return None
+def _add_usage(events: deque[AgentEvent], entry: Any) -> None:
+    usage = usage_of_entry(entry)
+    if usage is not None:
+        events.append(usage)
 
 
 async def _run_uninterrupted(work: Coroutine[Any, Any, None], *, name: str) -> None:

@@ -5,26 +5,9 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 
-from core.workspace.command import Git
-from core.workspace.locks import file_lock
 from core.workspace.scratch import Scratch, staging_path
-
-
-@contextmanager
-def workspace_lock(record: Path, *, git: Git, lock_timeout: timedelta) -> Iterator[None]:
-    """Hold the lock of a workspace, which is a file beside its record.  Blocking.
-
-    Raises:
-        WorkspaceError: If others hold it for longer than `lock_timeout`, or `git` is stopped.
-    """
-    record.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with file_lock(
-        record.with_suffix(".lock"), timeout=lock_timeout, is_cancelled=lambda: git.is_stopped
-    ):
-        yield
 
 
 @contextmanager

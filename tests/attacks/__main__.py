@@ -26,7 +26,7 @@ from uuid import uuid4
 from bot.sandbox.model.script import Script, ToolCall, Turn, play_in_order
 from bot.sandbox.model.server import open_model
 from core.agent.process.isolation_probe import find_isolation
-from core.agent.process.ladder import find_run_processes
+from core.agent.process.process_tree import find_run_processes
 from core.agent.protocol import Launch
 from core.agent.session import open_agent
 from core.domain.isolation import IsolationMode

@@ -9,8 +9,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.kills.termination import Phase, Termination
 from core.domain.runs.run import (
@@ -26,16 +24,14 @@ from core.store.database.engine import Database
 from core.store.runs import run_queries, runs
 from core.store.sessions import sessions
 from core.store.slack import deliveries
-from tests.database import NOW, new_run, new_session, running_run, stored_run
-from tests.limits import limit
-
-
-async def wait_for_blocked_session(session: AsyncSession) -> None:
-    """Wait until a session waits for a lock."""
-    async with limit(10):
-        waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
-        while not await session.scalar(waiting):  # noqa: ASYNC110 - only Postgres knows
-            await asyncio.sleep(0.005)
+from tests.database import (
+    NOW,
+    new_run,
+    new_session,
+    running_run,
+    stored_run,
+    wait_for_blocked_session,
+)
 
 
 async def test_one_of_two_workers_begins_a_run(database: Database) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from bot.sandbox.model.script import Script, Turn, play_in_order
 from bot.sandbox.model.server import Model, open_model
-from core.agent.process.ladder import find_run_processes
+from core.agent.process.process_tree import find_run_processes
 from core.agent.protocol import AgentSession, Launch
 from core.agent.session import open_agent
 from core.domain.runs.event import AgentEvent, ToolFinished, ToolStarted

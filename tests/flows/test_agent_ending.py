@@ -10,7 +10,9 @@ import time
 import pytest
 
 from bot.sandbox.model.script import Turn, bash
-from core.agent.process.ladder import end_tree, find_run_processes, identify
+from core.agent.process.ladder import end_tree
+from core.agent.process.process_table import identify
+from core.agent.process.process_tree import find_run_processes
 from core.agent.session import open_agent
 from core.domain.kills.termination import Phase, ProcessIdentity, Proof
 from core.domain.runs.event import AgentEvent, AgentResult, ToolFinished

@@ -9,8 +9,8 @@ from datetime import timedelta
 import pytest
 
 from bot.sandbox.model.script import Turn, bash
-from core.agent.process.ladder import find_run_processes
 from core.agent.process.process_table import send_signal
+from core.agent.process.process_tree import find_run_processes
 from core.agent.protocol import AgentFailed
 from core.agent.session import open_agent
 from core.domain.runs.event import AgentResult, AgentStarted

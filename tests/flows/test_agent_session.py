@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from bot.sandbox.model.script import ToolCall, Turn, bash
-from core.agent.process.ladder import identify
+from core.agent.process.process_table import identify
 from core.agent.protocol import AgentEnded, TranscriptMissing
 from core.agent.session import open_agent
 from core.agent.steps import fold_steps, plan_from_steps

@@ -6,7 +6,7 @@ import subprocess
 from datetime import timedelta
 from pathlib import Path
 
-from core.agent.process.ladder import find_run_processes
+from core.agent.process.process_tree import find_run_processes
 from core.domain.kills.termination import Phase
 from core.domain.runs.event import EventKind
 from core.domain.runs.request import KillRequest

@@ -15,7 +15,7 @@ import pytest
 from git import Repo
 
 from bot.sandbox.model.script import Script, Turn, bash, play_in_order
-from core.agent.process.ladder import find_run_processes
+from core.agent.process.process_tree import find_run_processes
 from core.domain.runs.event import EventKind
 from core.domain.runs.run import Run, RunStatus, StopReason
 from core.store import events

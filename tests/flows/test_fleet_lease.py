@@ -18,7 +18,7 @@ import pytest
 from bot.assembly.backend import open_backend, utc_now
 from bot.assembly.settings import load_settings
 from bot.assembly.worker_runtime import new_worker_runtime
-from core.agent.process.ladder import find_run_processes
+from core.agent.process.process_tree import find_run_processes
 from core.domain.fleet.attempt import STALLED_AFTER
 from core.domain.runs.run import Run, RunStatus
 from core.runner.execution.history import RESUME_PROMPT

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import insert
 
 from bot.assembly.backend import utc_now
-from core.agent.process.ladder import find_run_processes
+from core.agent.process.process_tree import find_run_processes
 from core.domain.fleet.worker_message import WorkerMessageKind
 from core.domain.kills.termination import Phase, Termination
 from core.domain.runs.request import KillRequest

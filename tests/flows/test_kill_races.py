@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from core.agent.process import process_table
-from core.agent.process.ladder import find_run_processes
+from core.agent.process.process_tree import find_run_processes
 from core.domain.kills.termination import Phase, Termination
 from core.domain.runs.request import KillRequest
 from core.domain.runs.run import Run, RunStatus

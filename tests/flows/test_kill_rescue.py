@@ -17,7 +17,8 @@ import pytest
 
 from bot.assembly.worker_runtime import GIT_TIMEOUT, installation_id_of
 from core.agent.process import process_table
-from core.agent.process.ladder import INSTALLATION_MARKER, RUN_MARKER, find_run_processes, identify
+from core.agent.process.process_table import identify
+from core.agent.process.process_tree import INSTALLATION_MARKER, RUN_MARKER, find_run_processes
 from core.domain.fleet.attempt import AttemptRecord
 from core.domain.kills.termination import PHASE_TRANSITIONS, Phase
 from core.domain.runs.event import EventKind, EventRecord

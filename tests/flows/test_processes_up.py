@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from core.agent.process.ladder import find_run_processes
+from core.agent.process.process_tree import find_run_processes
 from core.domain.fleet.attempt import AttemptRecord
 from core.domain.runs.event import EventKind
 from core.domain.runs.run import Run, RunStatus, StopReason

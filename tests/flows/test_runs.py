@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.agent.process.ladder import find_run_processes
+from core.agent.process.process_tree import find_run_processes
 from core.domain.actor import Identity, Origin, Role
 from core.domain.errors import BadRequest, Forbidden, OpsError
 from core.domain.kills.termination import Phase

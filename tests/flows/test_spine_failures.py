@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bot.sandbox.model.script import Script, Turn, bash, play_in_order
-from core.agent.process.ladder import find_run_processes
+from core.agent.process.process_tree import find_run_processes
 from core.domain.runs.run import RunStatus, StopReason
 from tests.harness import Harness, harness
 

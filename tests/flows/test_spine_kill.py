@@ -10,7 +10,7 @@ import pytest
 
 from bot.sandbox.slack.people import CLEO, GUS, SAM
 from bot.words.kills import PROOF_WORDS
-from core.agent.process.ladder import find_run_processes
+from core.agent.process.process_tree import find_run_processes
 from core.domain.audit import AuditEntry
 from core.domain.kills.termination import Phase, ProofMethod
 from core.domain.runs.run import RunStatus

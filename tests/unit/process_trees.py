@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 
 from core.agent.process import process_table
-from core.agent.process.ladder import (
+from core.agent.process.process_table import identify
+from core.agent.process.process_tree import (
     ATTEMPT_MARKER,
     INSTALLATION_MARKER,
     RUN_MARKER,
     find_run_processes,
-    identify,
 )
 from core.domain.kills.termination import Phase, ProcessIdentity, Proof
 from tests.limits import limit

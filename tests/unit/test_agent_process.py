@@ -11,7 +11,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from core.agent.process import process_table
-from core.agent.process.ladder import end_tree, find_run_processes, identify
+from core.agent.process.ladder import end_tree
+from core.agent.process.process_table import identify
+from core.agent.process.process_tree import find_run_processes
 from core.domain.errors import Unavailable
 from core.domain.kills.termination import Phase, Proof
 from tests.unit.process_trees import (

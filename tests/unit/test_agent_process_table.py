@@ -11,14 +11,10 @@ from pathlib import Path
 import pytest
 
 from core.agent.process import process_table
-from core.agent.process.ladder import (
-    ProcessTree,
-    end_tree,
-    find_run_processes,
-    identify,
-    run_ids_on_machine,
-    sweep_orphans,
-)
+from core.agent.process.ladder import end_tree
+from core.agent.process.orphans import run_ids_on_machine, sweep_orphans
+from core.agent.process.process_table import identify
+from core.agent.process.process_tree import ProcessTree, find_run_processes
 from core.domain.kills.termination import ProcessIdentity
 from tests.limits import limit
 from tests.unit.process_trees import (

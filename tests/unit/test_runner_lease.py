@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from core.agent.process.ladder import ProcessTree
+from core.agent.process.process_tree import ProcessTree
 from core.domain.workflow import WorkflowDefinition
 from core.runner.execution.attempt import Attempt, Opened
 from core.runner.execution.progress import Progress

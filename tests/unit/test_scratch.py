@@ -13,12 +13,12 @@ from threading import Thread
 
 from bot.assembly.app import _temporary_files_in
 from core.workspace.command import Git
-from core.workspace.restore import unpack_into_clone
 from core.workspace.scratch import Scratch, open_scratch, remove_abandoned
 from core.workspace.settings import git_environment
 from core.workspace.staging import staged_directory
+from core.workspace.work.restore import unpack_into_clone
+from core.workspace.work.worktree import open_worktree
 from core.workspace.workspaces import Workspaces
-from core.workspace.worktree import open_worktree
 from tests.unit.carried_workspaces import pack
 from tests.unit.repositories import allowing, commit, git, origin, prepare, workspaces
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from core.workspace.errors import WorkspaceError
-from core.workspace.restore import UnusableBundle
+from core.workspace.work.restore import UnusableBundle
 from core.workspace.workspaces import Workspaces
 from tests.limits import limit
 from tests.unit.carried_workspaces import other_machine, pack, restore_from, workspace_files

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from core.domain.runs.run import FileChange
-from core.workspace import worktree
+from core.workspace.work import changes
 from core.workspace.workspaces import Workspace, WorkspaceError, Workspaces
 from tests.unit.repositories import allowing
 
@@ -154,14 +154,14 @@ async def test_a_reset_before_the_base_is_shown_as_changes(
 async def test_many_files_are_summed_in_a_last_line(
     workspaces: Workspaces, workspace: Workspace
 ) -> None:
-    for number in range(worktree.MAX_FILES + 5):
+    for number in range(changes.MAX_FILES + 5):
         (workspace.path / f"f{number:05}").write_text("1\n")
 
     stat = await workspaces.diff(workspace, workspace.base_commit)
 
-    assert len(stat.files) == worktree.MAX_FILES + 1
+    assert len(stat.files) == changes.MAX_FILES + 1
     assert stat.files[-1].path == "… and 5 more files"
-    assert stat.added_lines == worktree.MAX_FILES + 5
+    assert stat.added_lines == changes.MAX_FILES + 5
 
 
 async def test_saving_keeps_all_work_on_a_private_reference(

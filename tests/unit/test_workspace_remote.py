@@ -52,7 +52,7 @@ async def test_a_host_that_does_not_answer_is_named_without_the_credentials(
     assert "s3cr3t" not in f"{raised.value}{raised.value.user_message}{raised.value.__cause__!r}"
 
 
-FakeSsh = Callable[[str], Workspaces]
+FakeSsh = Callable[..., Workspaces]
 
 
 @pytest.fixture
@@ -109,8 +109,7 @@ async def test_a_refused_key_is_reported_with_the_repository(over_ssh: FakeSsh) 
 async def test_a_hanging_remote_is_ended_with_all_its_processes(
     tmp_path: Path, over_ssh: FakeSsh
 ) -> None:
-    workspaces = over_ssh(f"sleep 300 & echo $! > '{tmp_path}/pid'; wait")
-    workspaces.git_timeout = timedelta(seconds=5)
+    workspaces = over_ssh(f"sleep 300 & echo $! > '{tmp_path}/pid'; wait", timeout=5)
 
     with pytest.raises(UnreachableRepository) as raised:
         await workspaces.check("git@host.example:acme/api.git")

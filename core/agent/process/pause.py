@@ -6,7 +6,7 @@ import logging
 import signal
 
 from core.agent.process import process_table
-from core.agent.process.ladder import ProcessTree, scan_tree
+from core.agent.process.process_tree import ProcessTree, scan_tree
 from core.domain.kills.termination import ProcessIdentity
 
 log = logging.getLogger(__name__)

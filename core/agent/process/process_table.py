@@ -58,6 +58,25 @@ def find_process(pid: int) -> ProcessInfo | None:
     return None
 
 
+def identify(pid: int) -> ProcessIdentity | None:
+    """Return the identity of a living process; `None` if no process has this pid."""
+    process = find_process(pid)
+    return None if process is None else process.identity
+
+
+def own_pids() -> frozenset[int]:
+    """Return the pids of this process and its ancestors.
+
+    A worker may itself run inside an agent's tool, and must not end itself.
+    """
+    pids = {os.getpid()}
+    process = find_process(os.getpid())
+    while process is not None and process.parent not in pids:
+        pids.add(process.parent)
+        process = find_process(process.parent)
+    return frozenset(pids)
+
+
 def read_environment(pid: int, *names: str) -> dict[str, str]:
     """Read environment variables that a process was started with, as far as they are set.
 

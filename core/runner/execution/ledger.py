@@ -28,7 +28,6 @@ from core.runner.log_fields import log_fields
 from core.runner.recovery.lost_worker import LostWorker
 from core.services.context import ServiceContext
 from core.services.fleet.admission import admit
-from core.services.fleet.dispatch import dispatch_run
 from core.store import events, steps
 from core.store.database.engine import Unstorable
 from core.store.fleet import attempts
@@ -259,12 +258,6 @@ class Ledger:
             await events.append(session, run.id, next_attempt.attempt, [*new_events, requeued])
             await admit(session, now=now)
             return await run_queries.get(session, next_attempt.run_id)
-
-    async def enqueue_new_job(self, run: Run) -> None:
-        """Give a pending run a new job, after its job was lost."""
-        now = self.context.clock()
-        async with self.context.transaction() as session:
-            await dispatch_run(session, run, now=now)
 
 
 async def _initial_commit(session: AsyncSession, run: Run, base_commit: str | None) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from core.agent.process.ladder import run_ids_on_machine, sweep_orphans
+from core.agent.process.orphans import run_ids_on_machine, sweep_orphans
 from core.domain.errors import NotFound
 from core.domain.fleet.attempt import can_see_processes, machine_name
 from core.domain.kills.termination import Proof

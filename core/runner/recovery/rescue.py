@@ -18,6 +18,7 @@ from core.runner.execution.ledger import Ledger
 from core.runner.log_fields import log_fields
 from core.runner.recovery.interrupted_kills import InterruptedKills
 from core.runner.recovery.lost_worker import LostWorker
+from core.services.fleet.dispatch import dispatch_run
 from core.store import events
 from core.store.fleet import attempts, workers
 from core.store.runs import run_queries
@@ -84,20 +85,53 @@ class Rescue:
         }
         for job in silent:
             since = self.suspected_jobs.setdefault(job.job_id, now)
-            if now - since < RECHECK_AFTER:
-                continue
-            run = await self.ledger.read_run(job.run_id)
+            if now - since >= RECHECK_AFTER:
+                await self._rescue_lost_job(job)
+
+    async def _rescue_lost_job(self, job: jobs.Job) -> None:
+        try:
+            run = await self._replace_lost_job(job)
+        except Unavailable:
+            raise
+        except Exception:
+            # One failure must not prevent the other rescues.
+            log.exception(
+                "job %s of %s cannot be replaced, it is tried again",
+                job.job_id,
+                job.run_id,
+                extra={
+                    "event": "job.replace_failed",
+                    "run_id": job.run_id,
+                    "attempt": job.attempt,
+                    "job_id": job.job_id,
+                },
+            )
+            return
+        if run is not None:
+            log.warning(
+                "%s: its job was lost before it began; it has a new one",
+                run.run_id,
+                extra=log_fields("job.replaced", run, job_id=job.job_id),
+            )
+
+    async def _replace_lost_job(self, job: jobs.Job) -> Run | None:
+        """Finish a job whose worker died, and give its run another one if it had not begun.
+
+        Both or nothing: a pending run whose job has ended would wait forever.
+
+        Returns:
+            The run with its new job; `None` if it needs none.
+        """
+        now = self.ledger.context.clock()
+        async with self.ledger.context.transaction() as session:
+            # The row of the run before that of its job, in the order of a kill.
+            run = await run_queries.get_for_update(session, job.run_id)
             if run.status is RunStatus.RUNNING and run.attempt == job.attempt:
-                continue  # the heartbeat of the attempt decides
-            async with self.ledger.context.transaction() as session:
-                await jobs.finish_abandoned(session, job.job_id)
+                return None  # the heartbeat of the attempt decides
+            await jobs.finish_abandoned(session, job.job_id)
             if run.status is RunStatus.PENDING and run.job_id == job.job_id:
-                log.warning(
-                    "%s: its job was lost before it began; it gets a new one",
-                    run.run_id,
-                    extra=log_fields("job.replaced", run, job_id=job.job_id),
-                )
-                await self.ledger.enqueue_new_job(run)
+                return await dispatch_run(session, run, now=now)
+        return None
 
     async def reassign_runs_of_predecessors(self, node: str) -> list[Run]:
         """Reassign the runs of earlier workers of this node.

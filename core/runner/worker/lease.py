@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from datetime import timedelta
 from uuid import UUID
 
-from core.agent.process.ladder import ProcessTree
 from core.agent.process.pause import pause_tree, resume_tree
+from core.agent.process.process_tree import ProcessTree
 from core.domain.fleet.attempt import STALLED_AFTER
 from core.domain.runs.run import Run
 from core.runner.execution.attempt import Attempt

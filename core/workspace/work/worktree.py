@@ -1,4 +1,4 @@
-"""Reading and saving an agent's work without changing anything that the agent sees.
+"""The work tree of an agent, read without changing anything that the agent sees.
 
 The agent can write every file of its workspace, including `.git/config`, and git's configuration
 can name programs to run.  So the work tree is read through a private git directory that shares
@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.domain.runs.run import CommitInfo, DiffStat, FileChange
 from core.workspace.command import Git
 from core.workspace.errors import GitFailed, WorkspaceError
 
@@ -28,15 +27,6 @@ _REPOSITORY_PARTS = (
     "packed-refs", "refs", "refs/heads", "refs/signalbox", "shallow",
 )  # fmt: skip
 _POINTER_FILES = ("commondir", "gitdir", "objects/info/alternates", "objects/info/http-alternates")
-MAX_FILES = 1_000
-MAX_COMMITS = 200
-_MAX_SUBJECT_CHARS = 200
-_AUTHOR = {
-    "GIT_AUTHOR_NAME": "Signalbox",
-    "GIT_AUTHOR_EMAIL": "signalbox@localhost",
-    "GIT_COMMITTER_NAME": "Signalbox",
-    "GIT_COMMITTER_EMAIL": "signalbox@localhost",
-}
 
 
 @dataclass(frozen=True)
@@ -187,57 +177,6 @@ def open_worktree(git: Git, path: Path) -> Iterator[WorkTree]:
         yield WorkTree(path, git, env)
 
 
-def diff(git: Git, path: Path, base: str | None) -> DiffStat:
-    """Return the changes since `base`; see `Workspaces.diff`."""
-    head = head_of(git, path)
-    with open_worktree(git, path) as tree:
-        if base is not None and not tree.has_commit(base):
-            raise WorkspaceError(
-                f"start commit {base[:12]} is gone from {path}",
-                user_message="The commit this run started from is gone from the workspace, so "
-                "what changed since cannot be told.",
-            )
-        empty = tree.empty_tree()
-        now = tree.write_tree()
-        changes = _numstat(tree.run(
-            "diff-tree", "-r", "-z", "--numstat", "-M", "-l400", "--no-ext-diff", "--no-textconv",
-            base or empty, now,
-        ))  # fmt: skip
-        uncommitted = tree.run("diff-tree", "-r", "-z", "--name-only", "--no-renames",
-                           head or empty, now)  # fmt: skip
-        return DiffStat(
-            files=_file_changes(changes, set(uncommitted.decode(errors="replace").split("\0"))),
-            commits=_list_commits(tree, base, head),
-        )
-
-
-def save(git: Git, path: Path, label: str) -> dict[str, object]:
-    """Commit all files that are not ignored on `refs/signalbox/<label>`; see `Workspaces.save`."""
-    reference = f"refs/signalbox/{label}"
-    git.run("check-ref-format", reference, cwd=path)
-    head = head_of(git, path)
-    with open_worktree(git, path) as tree:
-        now = tree.write_tree()
-        parents = ["-p", head] if head else []
-        commit = git.run(
-            "commit-tree", now, *parents, "-F", "-",
-            cwd=path, env={**tree.env, **_AUTHOR}, stdin=f"Work saved for {label}\n".encode(),
-        ).decode().strip()  # fmt: skip
-        changes = _numstat(tree.run(
-            "diff-tree", "-r", "-z", "--numstat", "--no-renames", "--no-ext-diff", "--no-textconv",
-            head or tree.empty_tree(), now,
-        ))  # fmt: skip
-    git.run("update-ref", "--no-deref", reference, commit, cwd=path, env=workspace_env(path))
-    return {
-        "ref": reference,
-        "commit": commit,
-        "head": head,
-        "uncommitted_files": len(changes),
-        "uncommitted_added": sum(change[2] or 0 for change in changes),
-        "uncommitted_removed": sum(change[3] or 0 for change in changes),
-    }
-
-
 def workspace_env(path: Path) -> dict[str, str]:
     """The variables for commands on the workspace's own repository.
 
@@ -252,65 +191,3 @@ def workspace_env(path: Path) -> dict[str, str]:
         "GIT_NO_LAZY_FETCH": "1",
         "GIT_ALLOW_PROTOCOL": "none",
     }
-
-
-def _numstat(output: bytes) -> list[tuple[str, str, int | None, int | None]]:
-    """Parse the output of `--numstat -z`.
-
-    Returns:
-        Path, path as shown, added and removed lines for each file; no counts for a binary file.
-    """
-    changes: list[tuple[str, str, int | None, int | None]] = []
-    fields = iter(output.decode(errors="replace").split("\0"))
-    for line in fields:
-        if not line:
-            continue
-        added, removed, path = line.split("\t", 2)
-        display_path = path
-        if not path:
-            old, path = next(fields), next(fields)
-            display_path = f"{old} → {path}"
-        changes.append((path, display_path, _parse_count(added), _parse_count(removed)))
-    return changes
-
-
-def _parse_count(text: str) -> int | None:
-    return int(text) if text.isdecimal() else None
-
-
-def _file_changes(
-    changes: list[tuple[str, str, int | None, int | None]], uncommitted: set[str]
-) -> tuple[FileChange, ...]:
-    """Return at most `MAX_FILES` changes, plus a last one that adds up the rest."""
-    files = [
-        FileChange(
-            path=display_path, added=added, removed=removed, committed=path not in uncommitted
-        )
-        for path, display_path, added, removed in changes
-    ]
-    omitted = files[MAX_FILES:]
-    if not omitted:
-        return tuple(files)
-    omitted_line = FileChange(
-        path=f"… and {len(omitted):,} more files",
-        added=sum(change.added or 0 for change in omitted),
-        removed=sum(change.removed or 0 for change in omitted),
-        committed=all(change.committed for change in omitted),
-    )
-    return (*files[:MAX_FILES], omitted_line)
-
-
-def _list_commits(tree: WorkTree, base: str | None, head: str | None) -> tuple[CommitInfo, ...]:
-    """Return the commits since `base`, oldest first, but only the newest `MAX_COMMITS`."""
-    if head is None:
-        return ()
-    revisions = [head, *([f"^{base}"] if base else [])]
-    listed = tree.run(
-        "log", "-z", "--format=%H %s", f"--max-count={MAX_COMMITS}", "--no-show-signature",
-        "--end-of-options", *revisions,
-    )  # fmt: skip
-    lines = [line for line in listed.decode(errors="replace").split("\0") if line]
-    return tuple(
-        CommitInfo(sha=line.partition(" ")[0], subject=line.partition(" ")[2][:_MAX_SUBJECT_CHARS])
-        for line in reversed(lines)
-    )

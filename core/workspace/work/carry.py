@@ -13,7 +13,7 @@ from pathlib import Path
 
 from core.domain.runs.carried_work import Bundle, BundleTooLarge
 from core.workspace.command import Git
-from core.workspace.worktree import WorkTree, branch_of, head_of, open_worktree, workspace_env
+from core.workspace.work.worktree import WorkTree, branch_of, head_of, open_worktree, workspace_env
 
 log = logging.getLogger(__name__)
 

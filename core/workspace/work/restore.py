@@ -16,11 +16,12 @@ from pathlib import Path
 from uuid import uuid4
 
 from core.domain.runs.carried_work import Bundle
-from core.workspace.carry import HEADS, START_REF, branches_of
 from core.workspace.command import Git
 from core.workspace.errors import GitFailed, WorkspaceError
 from core.workspace.repositories.contact import Contact
-from core.workspace.worktree import WorkTree, head_of, open_worktree, save, workspace_env
+from core.workspace.work.carry import HEADS, START_REF, branches_of
+from core.workspace.work.changes import save
+from core.workspace.work.worktree import WorkTree, head_of, open_worktree, workspace_env
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 # Names become part of commands to git, one on a line: no space and no line break is allowed.

@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import subprocess
-import tempfile
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
@@ -59,7 +58,14 @@ _FIXED_CONFIG = (
 )
 
 
-# Returns the command prefix that lets a program write only these directories.
+# For commands in a workspace.  A reflog can be a link to a file of the worker's, and a commit
+# graph can tell another history than the commits.
+_WORKSPACE_CONFIG = ("core.logAllRefUpdates=false", "core.commitGraph=false")
+# What a confined command gets of the worker's variables.
+_CONFINED_VARIABLES = frozenset({"PATH", "TZ"})
+
+
+# Returns the command prefix that lets a program see and write only these directories.
 Confine = Callable[[Sequence[Path]], list[str]]
 
 
@@ -86,8 +92,9 @@ class Git:
             timeout: The time limit of one command.
             global_config: Replaces the user's git configuration; `None` leaves it.
             temporary_dir: Where callers create temporary files; `None` is the system's default.
-            confine: Keeps commands in a workspace to the workspace and the temporary files, so
-                that links which an agent left there lead nowhere; `None` does not.
+            confine: Keeps commands in a workspace to the workspace and their git directory, so
+                that links which an agent left there lead nowhere, and a program that git can be
+                made to run reaches nothing; `None` does not.
         """
         self.environment = {**environment, **_FIXED_VARIABLES}
         if global_config is not None:
@@ -131,11 +138,20 @@ class Git:
             WorkspaceError: If git is not installed.
         """
         subcommand = arguments[0]
-        environment = {**self.environment, **(env or {}), **_config_variables(settings or {})}
-        config = [part for setting in _FIXED_CONFIG for part in ("-c", setting)]
+        variables = {**(env or {}), **_config_variables(settings or {})}
+        environment = {**self.environment, **variables}
+        fixed_config, prefix = _FIXED_CONFIG, []
         # Commands on a repository that an agent can write name its git directory explicitly.
-        is_in_workspace = env is not None and "GIT_DIR" in env
-        prefix = self._confine([cwd, self._scratch]) if self._confine and is_in_workspace else []
+        git_dir = variables.get("GIT_DIR")
+        if git_dir is not None:
+            fixed_config = (*_FIXED_CONFIG, *_WORKSPACE_CONFIG)
+            if self._confine is not None:
+                directories = {cwd, Path(git_dir)}
+                prefix = self._confine([
+                    one for one in directories if not directories & {*one.parents}
+                ])  # fmt: skip
+                environment = {**self._confined_environment(), **variables}
+        config = [part for setting in fixed_config for part in ("-c", setting)]
         handle = self._start([*prefix, "git", *config, *arguments], environment, cwd)
         process: subprocess.Popen[bytes] | None = handle.proc
         if process is None:
@@ -162,9 +178,9 @@ class Git:
         """Run one command and return its output as text, without trailing newlines."""
         return self.run(*arguments, cwd=cwd, env=env).decode(errors="replace").rstrip("\n")
 
-    @property
-    def _scratch(self) -> Path:
-        return self.temporary_dir or Path(tempfile.gettempdir())
+    def _confined_environment(self) -> dict[str, str]:
+        names = _CONFINED_VARIABLES | _FIXED_VARIABLES.keys()
+        return {name: value for name, value in self.environment.items() if name in names}
 
     def stop(self) -> None:
         """Kill the running command, and prevent further ones from starting."""

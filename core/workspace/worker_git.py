@@ -45,7 +45,7 @@ class WorkerGit:
         self._scratch = scratch
         self._confine = confine
 
-    async def run(self, work: Callable[[Git], T], *, is_confined: bool = False) -> T:
+    async def run(self, work: Callable[[Git], T]) -> T:
         """Do `work` in a thread.  A cancellation ends its git processes.
 
         Raises:
@@ -56,8 +56,7 @@ class WorkerGit:
             timeout=self._timeout,
             global_config=self._global_config,
             temporary_dir=self._scratch.folder if self._scratch is not None else None,
-            # A confined command takes about 20 ms longer.
-            confine=self._confine if is_confined else None,
+            confine=self._confine,
         )
 
         def run_bounded() -> T:

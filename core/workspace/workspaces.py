@@ -184,7 +184,6 @@ class Workspaces:
         saved: str | None = None,
         start: str | None = None,
         max_bytes: int = MAX_BUNDLE_BYTES,
-        is_agent_working: bool = False,
     ) -> Bundle | None:
         """Bundle what the repository lacks of a workspace; `None` if that is nothing.
 
@@ -198,8 +197,6 @@ class Workspaces:
             saved: The commit that `save` made, if it was called.
             start: A commit to include even if no branch contains it any more.
             max_bytes: The largest bundle to return.
-            is_agent_working: Whether an agent may change the workspace meanwhile.  Git is then
-                confined, if that is possible here.
 
         Raises:
             BundleTooLarge: If the bundle would be larger than `max_bytes`.
@@ -208,8 +205,7 @@ class Workspaces:
         return await self._git.run(
             lambda git: create_bundle(
                 git, workspace.path, since=since, saved=saved, start=start, max_bytes=max_bytes
-            ),
-            is_confined=is_agent_working,
+            )
         )
 
     async def read_head_state(self, workspace: Workspace) -> str:

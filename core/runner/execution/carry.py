@@ -216,21 +216,18 @@ class Carrier:
         head_state = await self.workspaces.read_head_state(prepared.workspace)
         if head_state == attempt.carry_state.head_state:
             return
-        bundle = await self._make_bundle(prepared, None, is_agent_working=True)
+        bundle = await self._make_bundle(prepared, None)
         if bundle is not None:
             await self._store_bundle(attempt, bundle)
         attempt.carry_state.head_state = head_state
 
-    async def _make_bundle(
-        self, prepared: Prepared, saved: str | None, *, is_agent_working: bool = False
-    ) -> Bundle | None:
+    async def _make_bundle(self, prepared: Prepared, saved: str | None) -> Bundle | None:
         return await self.workspaces.bundle(
             prepared.workspace,
             since=prepared.workspace.base_commit,
             saved=saved,
             start=prepared.run.initial_commit_hash,
             max_bytes=carried_work.MAX_BYTES,
-            is_agent_working=is_agent_working,
         )
 
     async def _store_bundle(self, attempt: Attempt, bundle: Bundle | None) -> None:

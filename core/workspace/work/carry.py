@@ -8,11 +8,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import stat
 from pathlib import Path
 
 from core.domain.runs.carried_work import Bundle, BundleTooLarge
 from core.workspace.command import Git
+from core.workspace.work.untrusted_files import open_untrusted
 from core.workspace.work.worktree import WorkTree, branch_of, head_of, open_worktree, workspace_env
 
 log = logging.getLogger(__name__)
@@ -105,28 +105,22 @@ def read_head_state(path: Path) -> str:
     It is empty if HEAD cannot be read as a plain file.  The agent may have replaced the files by
     anything (a link, a pipe), so they are opened without following or waiting.
     """
-    git_dir = path / ".git"
-    head_text = _read_head_file(git_dir / "HEAD")
+    head_text = _read_head_file(path, ".git/HEAD")
     name = head_text.removeprefix("ref: ").strip() if head_text.startswith("ref: ") else ""
     if not name.startswith(HEADS) or ".." in name:
         return head_text
-    tip = _read_head_file(git_dir / name) or _read_head_file(git_dir / "packed-refs")
+    tip = _read_head_file(path, f".git/{name}") or _read_head_file(path, ".git/packed-refs")
     return f"{head_text}{tip}"
 
 
-def _read_head_file(path: Path) -> str:
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
-    except OSError:
+def _read_head_file(path: Path, name: str) -> str:
+    file = open_untrusted(path, name)
+    if file is None:
         return ""
-    try:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            return ""
-        text = os.read(handle, _MAX_HEAD_BYTES).decode(errors="replace")
+    with file:
+        status = os.fstat(file.fileno())
+        text = file.read(_MAX_HEAD_BYTES).decode(errors="replace")
         return text if status.st_size <= _MAX_HEAD_BYTES else f"{text}{status.st_mtime_ns}"
-    finally:
-        os.close(handle)
 
 
 def _existing_references(tree: WorkTree, names: dict[str, str]) -> dict[str, str]:

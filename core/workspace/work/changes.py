@@ -47,7 +47,7 @@ def diff(git: Git, path: Path, base: str | None) -> DiffStat:
 def save(git: Git, path: Path, label: str) -> dict[str, object]:
     """Commit all files that are not ignored on `refs/signalbox/<label>`; see `Workspaces.save`."""
     reference = f"refs/signalbox/{label}"
-    git.run("check-ref-format", reference, cwd=path)
+    git.run("check-ref-format", reference, cwd=path, env=workspace_env(path))
     head = head_of(git, path)
     with open_worktree(git, path) as tree:
         now = tree.write_tree()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -193,10 +192,13 @@ def _import_objects(
 
 
 def _unpack(repo: Repository, data: bytes) -> None:
-    with tempfile.TemporaryDirectory(prefix="signalbox-", dir=repo.git.temporary_dir) as folder:
-        file = Path(folder) / "carried.bundle"
+    # In the git directory, because a confined git sees no other.
+    file = Path(repo.env["GIT_DIR"]) / "carried.bundle"
+    try:
         file.write_bytes(data)
         repo.run("bundle", "verify", "--quiet", str(file))
+    finally:
+        file.unlink(missing_ok=True)
     # The pack follows the blank line after the header.  `index-pack --strict` checks each object;
     # how much `git fetch` checks depends on git's version.
     repo.run(

@@ -2,31 +2,35 @@
 
 The agent can write every file of its workspace, including `.git/config`, and git's configuration
 can name programs to run.  So the work tree is read through a private git directory that shares
-only the workspace's objects; no filter, hook or driver that the agent chose is run.
+only the workspace's objects; no filter, hook or driver that the agent chose is run.  Where agents
+are isolated, git is confined as well (see `Git`): it sees nothing but the workspace.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.workspace.command import Git
 from core.workspace.errors import GitFailed, WorkspaceError
+from core.workspace.work.untrusted_files import copy_untrusted
 
 log = logging.getLogger(__name__)
 
 # What git reads of a repository, and what makes it read elsewhere.
-_REPOSITORY_PARTS = (
-    "HEAD", "config", "index", "info", "logs", "objects", "objects/info", "objects/pack",
-    "packed-refs", "refs", "refs/heads", "refs/signalbox", "shallow",
-)  # fmt: skip
+_READ_FILES = ("HEAD", "config", "config.worktree", "index", "packed-refs", "shallow")
+_READ_FOLDERS = ("info", "logs", "objects", "refs")
 _POINTER_FILES = ("commondir", "gitdir", "objects/info/alternates", "objects/info/http-alternates")
+# Git packs objects long before there are so many.
+_MAX_REPOSITORY_FILES = 500_000
+# An index has about 100 bytes a file; a list of ignored names is written by hand.
+_MAX_INDEX_BYTES = 200_000_000
+_MAX_EXCLUDE_BYTES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ class WorkTree:
         return self.run("write-tree").decode().strip()
 
     def _add(self) -> None:
+        self._forget_nested_repositories()
         try:
             self.run("add", "--all", "--ignore-errors", "--", ".")
         except GitFailed as error:
@@ -77,6 +82,18 @@ class WorkTree:
                 error,
                 extra={"event": "workspace_files.skipped", "workspace_id": self.path.name},
             )
+
+    def _forget_nested_repositories(self) -> None:
+        """Remove nested repositories from the private index, to which `git add` returns them.
+
+        For one that is in the index already, `git add` would run `git status` inside it, with its
+        own configuration and thus with the filters that the agent chose.
+        """
+        entries = self.run("ls-files", "-z", "--stage").split(b"\0")
+        nested = [entry.partition(b"\t")[2] for entry in entries if entry.startswith(b"160000 ")]
+        if nested:
+            paths = b"".join(path + b"\0" for path in nested)
+            self.run("update-index", "-z", "--force-remove", "--stdin", stdin=paths)
 
     def empty_tree(self) -> str:
         """Return the id of the tree without files."""
@@ -92,23 +109,45 @@ def require_own_repository(path: Path) -> None:
     """Check that a workspace's repository is in the workspace; one that is gone is fine, too.
 
     An agent can put links or alternates into `.git` that lead to another run's repository, which
-    the worker could read.  Nothing may be working in the workspace, or git must be confined.
+    the worker could read, or to a file, which git would write.  Nothing may be working in the
+    workspace, or git must be confined.
 
     Raises:
-        WorkspaceError: If something of it is elsewhere.
+        WorkspaceError: If something of it is elsewhere, or is no plain file.
     """
     git_dir = path / ".git"
-    suspects = [git_dir, *(git_dir / name for name in _REPOSITORY_PARTS)]
-    elsewhere = [one for one in suspects if one.is_symlink()]
-    elsewhere += [git_dir / name for name in _POINTER_FILES if os.path.lexists(git_dir / name)]
-    if git_dir.is_file() or elsewhere:
-        names = ", ".join(str(one.relative_to(path)) for one in elsewhere) or ".git"
-        raise WorkspaceError(
-            f"{path} has a repository that leads elsewhere: {names}",
-            user_message="The workspace's repository leads out of the workspace, so it is not "
-            f"read (`{names}` is a link or names another folder). The files are still on the "
-            "worker. Start a new run.",
-        )
+    foreign = [one for one in (git_dir, *map(git_dir.joinpath, _READ_FILES)) if one.is_symlink()]
+    foreign += [git_dir / name for name in _POINTER_FILES if os.path.lexists(git_dir / name)]
+    if git_dir.is_file() or foreign:
+        raise _leads_elsewhere(path, foreign[0] if foreign else git_dir)
+    remaining = _MAX_REPOSITORY_FILES
+    folders = [git_dir / name for name in _READ_FOLDERS]
+    while folders:
+        folder = folders.pop()
+        if folder.is_symlink():
+            raise _leads_elsewhere(path, folder)
+        for entry in _list_folder(folder):
+            remaining -= 1
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(Path(entry.path))
+            elif not entry.is_file(follow_symlinks=False) or remaining < 0:
+                raise _leads_elsewhere(path, Path(entry.path))
+
+
+def _list_folder(folder: Path) -> Iterator[os.DirEntry[str]]:
+    # The agent's git may remove a folder meanwhile.
+    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+        yield from entries
+
+
+def _leads_elsewhere(path: Path, part: Path) -> WorkspaceError:
+    name = part.relative_to(path)
+    return WorkspaceError(
+        f"{path} has a repository that leads elsewhere: {name}",
+        user_message="The workspace's repository leads out of the workspace or cannot be read "
+        f"safely (`{name}` is a link, names another folder, or is no plain file), so it is not "
+        "read. The files are still on the worker. Start a new run.",
+    )
 
 
 def head_of(git: Git, path: Path) -> str | None:
@@ -135,20 +174,15 @@ def open_worktree(git: Git, path: Path) -> Iterator[WorkTree]:
     Raises:
         WorkspaceError: If the workspace's repository is gone or damaged.
     """
-    git_dir = path / ".git"
     require_own_repository(path)
     try:
-        output = git.run_text("rev-parse", "--path-format=absolute", "--git-path", "objects",
-                        "--git-path", "shallow", "--git-path", "index",
-                        "--git-path", "info/exclude", "--show-object-format",
-                        cwd=path, env=workspace_env(path))  # fmt: skip
+        kind = git.run_text("rev-parse", "--show-object-format", cwd=path, env=workspace_env(path))
     except GitFailed as error:
         raise WorkspaceError(
             f"no repository in {path}",
             user_message="The workspace is no longer a git repository: its `.git` is gone or "
             "damaged. Start a new run; the files are still on the worker.",
         ) from error
-    objects, shallow, index, exclude, kind = output.split("\n")
     with tempfile.TemporaryDirectory(
         prefix="signalbox-", dir=git.temporary_dir, ignore_cleanup_errors=True
     ) as temporary_dir:
@@ -158,22 +192,23 @@ def open_worktree(git: Git, path: Path) -> Iterator[WorkTree]:
             str(private_dir),
             cwd=Path(temporary_dir),
         )
+        git_dir = path / ".git"
         # With a copy of the agent's index git reads only files that have changed.
-        if Path(index).is_file() and not list(git_dir.glob("sharedindex.*")):
-            shutil.copyfile(index, private_dir / "index")
-        if Path(exclude).is_file():
-            (private_dir / "info").mkdir(exist_ok=True)
-            shutil.copyfile(exclude, private_dir / "info" / "exclude")
+        if not list(git_dir.glob("sharedindex.*")):
+            copy_untrusted(path, ".git/index", private_dir / "index", max_bytes=_MAX_INDEX_BYTES)
+        (private_dir / "info").mkdir(exist_ok=True)
+        exclude = private_dir / "info" / "exclude"
+        copy_untrusted(path, ".git/info/exclude", exclude, max_bytes=_MAX_EXCLUDE_BYTES)
         env = {
             "GIT_DIR": str(private_dir),
             "GIT_WORK_TREE": str(path),
-            "GIT_OBJECT_DIRECTORY": objects,
+            "GIT_OBJECT_DIRECTORY": str(git_dir / "objects"),
             "GIT_INDEX_FILE": str(private_dir / "index"),
             "GIT_CONFIG_GLOBAL": "/dev/null",
             "GIT_CONFIG_NOSYSTEM": "1",
         }
-        if Path(shallow).is_file():
-            env["GIT_SHALLOW_FILE"] = shallow
+        if (git_dir / "shallow").is_file():
+            env["GIT_SHALLOW_FILE"] = str(git_dir / "shallow")
         yield WorkTree(path, git, env)
 
 

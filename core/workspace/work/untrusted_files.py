@@ -1,0 +1,60 @@
+"""Files that an agent can replace by anything: a link, a pipe, or something endless."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def open_untrusted(root: Path, name: str) -> BinaryIO | None:
+    """Open a plain file below a directory, without following any link and without waiting.
+
+    Args:
+        root: The directory.
+        name: The file's path below it.
+
+    Returns:
+        The file; `None` if there is none, or something else is in its place.
+    """
+    *folders, last = name.split("/")
+    try:
+        folder = os.open(root, _FLAGS | os.O_DIRECTORY)
+    except OSError:
+        return None
+    try:
+        for part in folders:
+            inner = os.open(part, _FLAGS | os.O_DIRECTORY, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        handle = os.open(last, _FLAGS | os.O_NONBLOCK, dir_fd=folder)
+    except OSError:
+        return None
+    finally:
+        os.close(folder)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        return None
+    return os.fdopen(handle, "rb")
+
+
+def copy_untrusted(root: Path, name: str, destination: Path, *, max_bytes: int) -> bool:
+    """Copy such a file unless it is larger than `max_bytes`; return whether it was copied.
+
+    Raises:
+        OSError: If the copy cannot be written.
+    """
+    source = open_untrusted(root, name)
+    if source is None:
+        return False
+    with source:
+        # A sparse file can be larger than the disk.
+        if os.fstat(source.fileno()).st_size > max_bytes:
+            return False
+        with destination.open("wb") as target:
+            shutil.copyfileobj(source, target)
+    return True

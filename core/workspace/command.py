@@ -16,6 +16,7 @@ from git.cmd import Git as GitProgram
 from git.exc import GitCommandNotFound
 
 from core.domain.redact import redact
+from core.workspace.bounded_process import TooMuchOutput, communicate
 from core.workspace.errors import GitFailed, WorkspaceError
 from core.workspace.settings import names_to_unset
 
@@ -26,6 +27,8 @@ _EXIT_LIMIT = timedelta(seconds=5)
 # A confined program that a signal ended has this exit status plus the signal's number; git itself
 # exits with 129 at most.
 _FIRST_SIGNAL_STATUS = 128
+# A list of a million references or files has 100 MB.  A hostile server can send a list without end.
+_MAX_OUTPUT_BYTES = 300_000_000
 SSH_COMMAND = "ssh -o BatchMode=yes -o ConnectTimeout=20 -o ForwardAgent=no"
 # With these, git runs no program that a repository names, and never prompts for a password.
 _FIXED_VARIABLES = {
@@ -42,7 +45,7 @@ _FIXED_VARIABLES = {
     "LC_ALL": "C",
     "LANGUAGE": "C",
 }
-_FIXED_CONFIG = (
+_FIXED_CONFIG: tuple[str, ...] = (
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
     "protocol.ext.allow=never",
@@ -140,27 +143,31 @@ class Git:
         subcommand = arguments[0]
         variables = {**(env or {}), **_config_variables(settings or {})}
         environment = {**self.environment, **variables}
-        fixed_config, prefix = _FIXED_CONFIG, []
+        config = _FIXED_CONFIG
+        prefix: list[str] = []
         # Commands on a repository that an agent can write name its git directory explicitly.
         git_dir = variables.get("GIT_DIR")
         if git_dir is not None:
-            fixed_config = (*_FIXED_CONFIG, *_WORKSPACE_CONFIG)
+            config += _WORKSPACE_CONFIG
             if self._confine is not None:
                 directories = {cwd, Path(git_dir)}
                 prefix = self._confine([
                     one for one in directories if not directories & {*one.parents}
                 ])  # fmt: skip
                 environment = {**self._confined_environment(), **variables}
-        config = [part for setting in fixed_config for part in ("-c", setting)]
-        handle = self._start([*prefix, "git", *config, *arguments], environment, cwd)
+        options = [part for setting in config for part in ("-c", setting)]
+        handle = self._start([*prefix, "git", *options, *arguments], environment, cwd)
         process: subprocess.Popen[bytes] | None = handle.proc
         if process is None:
             raise GitFailed(subcommand, None, "did not start")
         try:
-            out, err = process.communicate(stdin, timeout=self.timeout.total_seconds())
+            out, err = communicate(process, stdin, limit=self.timeout, max_bytes=_MAX_OUTPUT_BYTES)
         except subprocess.TimeoutExpired as error:
             _end_process(process)
             raise GitFailed(subcommand, None, "took too long") from error
+        except TooMuchOutput as error:
+            _end_process(process)
+            raise GitFailed(subcommand, None, "printed too much") from error
         finally:
             with self._lock:
                 self._running = None
@@ -227,7 +234,7 @@ def _config_variables(settings: Mapping[str, str]) -> dict[str, str]:
 def _end_process(process: subprocess.Popen[bytes]) -> None:
     _kill_process_group(process)
     try:
-        process.communicate(timeout=_EXIT_LIMIT.total_seconds())
+        process.wait(timeout=_EXIT_LIMIT.total_seconds())
     except subprocess.TimeoutExpired:
         log.warning(
             "git process %s does not end",

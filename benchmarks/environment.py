@@ -126,7 +126,7 @@ class BenchEnvironment:
             return await terminations.latest_of_run(session, run.id)
 
     def cpu_seconds(self) -> float:
-        """CPU seconds used by Signalbox and its ended children."""
+        """CPU seconds used by Signalbox and its ended children, without isolated agents."""
         times = self.signalbox.cpu_times()
         return times.user + times.system + times.children_user + times.children_system
 

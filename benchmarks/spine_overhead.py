@@ -6,15 +6,13 @@ baseline opens `ClaudeSDKClient` in a prepared directory, waits for the result a
 Two times of Signalbox are measured: from the row's `running` to its end (workspace created,
 agent run, diff computed, all rows written), and from the slash command to that end.  The two
 sides alternate, in changing order; a ratio compares neighbours.  The first pair is a warm-up
-and is excluded.  CPU time is that of Signalbox and its agent, divided by that of the baseline
-and its agent; other load on the machine affects it less than wall time.
+and is excluded.  CPU time is that of the whole machine, with Postgres and the scripted model;
+Signalbox waits while the baseline runs.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import resource
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +23,7 @@ from claude_agent_sdk import ResultMessage, SystemMessage
 
 from benchmarks.bare_agent import bare_client, bare_options
 from benchmarks.environment import BenchEnvironment, open_bench
+from benchmarks.machine import busy_cpu_seconds
 from benchmarks.results import heading, line, median, ratios, spread
 from core.domain.runs.event import EventKind
 from core.domain.runs.run import Run
@@ -45,7 +44,7 @@ class SpineRun:
     Attributes:
         running: From the row's `running` to its end.
         command: From the slash command to that end.
-        cpu: CPU time of Signalbox and its agent.
+        cpu: CPU time of the whole machine.
         stages: By the names in `STAGES`.
     """
 
@@ -85,8 +84,8 @@ async def measure(*, repetitions: int = 7) -> None:
     line("ratio of medians, running to ended", _ratio_of_medians([o.running for o in spine], wall))
     line("ratio of medians, command to ended", _ratio_of_medians([o.command for o in spine], wall))
     cpu = [one.cpu for one in bare]
-    line("CPU, Signalbox with its agent", spread([one.cpu for one in spine]))
-    line("CPU, bare SDK with its agent", spread(cpu))
+    line("CPU, through Signalbox", spread([one.cpu for one in spine]))
+    line("CPU, bare SDK", spread(cpu))
     line("ratio of CPU", spread(ratios([one.cpu for one in spine], cpu), unit="×"))
     line("stages of Signalbox", _medians([one.stages for one in spine]))
     line("stages of the bare SDK", _medians([one.stages for one in bare]))
@@ -103,7 +102,7 @@ def _medians(stages: Sequence[Mapping[str, float]]) -> str:
 async def run_through_spine(bench: BenchEnvironment) -> SpineRun:
     """Start a run of 60 tool turns by a slash command, and wait for its end."""
     before = await bench.count()
-    cpu = bench.cpu_seconds()
+    cpu = busy_cpu_seconds()
     sent = time.time()
     await bench.command(f"run implement --turns {_MAX_TURNS} {TASK}")
     # Its row has the times; frequent polling would disturb the measurement.
@@ -121,7 +120,7 @@ async def run_through_spine(bench: BenchEnvironment) -> SpineRun:
     return SpineRun(
         running=(run.completed_at - run.started_at).total_seconds(),
         command=run.completed_at.timestamp() - sent,
-        cpu=bench.cpu_seconds() - cpu,
+        cpu=busy_cpu_seconds() - cpu,
         stages=await _stages(bench, run),
     )
 
@@ -152,7 +151,7 @@ async def _run_on_bare_sdk(bench: BenchEnvironment) -> _Bare:
     options = bare_options(
         bench.folder / run_marker, bench.model_url, run_marker=run_marker, max_turns=_MAX_TURNS
     )
-    cpu = _own_cpu_seconds()
+    cpu = busy_cpu_seconds()
     # Its directory exists already: there is no setup to measure.
     began = started = ended = time.perf_counter()
     result: ResultMessage | None = None
@@ -168,12 +167,6 @@ async def _run_on_bare_sdk(bench: BenchEnvironment) -> _Bare:
         raise RuntimeError(f"the baseline failed: {result}")
     return _Bare(
         wall=closed - began,
-        cpu=_own_cpu_seconds() - cpu,
+        cpu=busy_cpu_seconds() - cpu,
         stages=_between([began, began, started, ended, closed]),
     )
-
-
-def _own_cpu_seconds() -> float:
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    own = os.times()
-    return own.user + own.system + children.ru_utime + children.ru_stime

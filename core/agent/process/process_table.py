@@ -10,6 +10,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import psutil
@@ -107,13 +108,28 @@ def pid_in_own_namespace(pid: int) -> int | None:
 
     `None` if the process is gone, or if this system has no PID namespaces.
     """
+    numbers = _pids_in_namespaces(pid)
+    return numbers[-1] if numbers else None
+
+
+def is_in_inner_namespace(pid: int) -> bool:
+    """Whether a process is in a PID namespace below that of this process; False if it is gone."""
+    return len(_pids_in_namespaces(pid)) > _own_namespace_depth()
+
+
+@cache
+def _own_namespace_depth() -> int:
+    return len(_pids_in_namespaces(os.getpid()))
+
+
+def _pids_in_namespaces(pid: int) -> list[int]:
+    """Return a process's pids from the outermost namespace that is visible here to its own."""
     try:
         with open(f"/proc/{pid}/status", "rb") as file:  # noqa: PTH123 (as above)
             lines = file.read().splitlines()
     except OSError:
-        return None
-    numbers = next((line.split()[1:] for line in lines if line.startswith(b"NSpid:")), [])
-    return int(numbers[-1]) if numbers else None
+        return []
+    return next(([*map(int, line.split()[1:])] for line in lines if line.startswith(b"NSpid:")), [])
 
 
 def send_signal(identity: ProcessIdentity, number: signal.Signals) -> bool:

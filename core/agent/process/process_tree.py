@@ -2,7 +2,9 @@
 
 A process belongs to a run if its environment has the run marker, if it descends from the agent
 program, or if it is in a session (`setsid`) that a process of the tree opened.  Once seen, it
-stays in the tree.  The agent program adopts the orphans of its tree (see `launch.py`), so even a
+stays in the tree.  The marker of a process in a namespace below counts only if this run's agent
+is not isolated: an isolated one is above all of its processes, and another agent can set any
+marker.  The agent program adopts the orphans of its tree (see `launch.py`), so even a
 daemon that cleared its environment stays a descendant while the program lives.
 """
 
@@ -10,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -65,49 +67,34 @@ class ProcessTree:
         Args:
             on_found: Called with each process as soon as it is found, before the pass goes on.
         """
-        own_pids = process_table.own_pids()
-        children: dict[int, list[process_table.ProcessInfo]] = defaultdict(list)
-        alive: dict[int, ProcessIdentity] = {}
-        sessions: set[int] = set()
-
-        def add(process: process_table.ProcessInfo) -> None:
-            identity = process.identity
-            alive[process.pid] = identity
-            self._add(identity)
-            if process.session == process.pid:
-                self.sessions.add(process.session)
-            if on_found is not None:
-                on_found(identity)
-
-        for process in process_table.iter_processes():
-            if process.pid in own_pids:
-                continue
-            children[process.parent].append(process)
-            sessions.add(process.session)
-            if self._belongs_to_run(process):
-                add(process)
-        pending = list(alive)
-        while pending:
-            for child in children.get(pending.pop(), ()):
-                if child.pid not in alive:
-                    add(child)
-                    pending.append(child.pid)
+        found = _Scan(self, on_found)
+        inner = []
+        for process in found.read_table():
+            if self._is_known(process):
+                found.add(process)
+            elif self._has_marker(process):
+                if process_table.is_in_inner_namespace(process.pid):
+                    inner.append(process)
+                else:
+                    found.add(process)
+        found.add_descendants()
+        self.supervisors = self.supervisors or _find_supervisors(found.alive, found.children)
+        if not self.supervisors:
+            for process in inner:
+                found.add(process)
+            found.add_descendants()
         # The kernel may give the id of an empty session to an unrelated process.
-        self.sessions &= sessions
-        self.supervisors = self.supervisors or _find_supervisors(alive, children)
-        return tuple(alive.values())
+        self.sessions &= found.sessions
+        return tuple(found.alive.values())
 
     def proof(self, survivors: tuple[ProcessIdentity, ...]) -> Proof:
         """Return the proof for a scan that found `survivors`."""
         by = ProofMethod.KERNEL_NAMESPACE if self.supervisors else ProofMethod.PROCESS_SCAN
         return Proof(seen=tuple(self.seen.values()), survivors=survivors, by=by)
 
-    def _belongs_to_run(self, process: process_table.ProcessInfo) -> bool:
-        return (
-            (process.pid, process.started_ticks) in self.seen
-            or self._is_in_tree_session(process)
-            or self._has_marker(process)
-        )
+    def _is_known(self, process: process_table.ProcessInfo) -> bool:
+        key = process.pid, process.started_ticks
+        return key in self.seen or self._is_in_tree_session(process)
 
     def _has_marker(self, process: process_table.ProcessInfo) -> bool:
         markers = process_table.read_environment(process.pid, RUN_MARKER, ATTEMPT_MARKER)
@@ -124,9 +111,57 @@ class ProcessTree:
         leader = process_table.find_process(process.session)
         return leader is None or (leader.pid, leader.started_ticks) in self.seen
 
+    def add(self, process: process_table.ProcessInfo) -> None:
+        """Add a process that a scan has found, and the session that it leads."""
+        self._add(process.identity)
+        if process.session == process.pid:
+            self.sessions.add(process.session)
+
     def _add(self, identity: ProcessIdentity) -> None:
         # Not `setdefault`: a process changes its name when it executes another program.
         self.seen[identity.pid, identity.started_ticks] = identity
+
+
+class _Scan:
+    """One pass over the machine's processes.
+
+    Attributes:
+        alive: The processes of the tree that were found, by pid.
+        children: All processes, by their parent's pid.
+        sessions: The sessions of all processes.
+    """
+
+    def __init__(
+        self, tree: ProcessTree, on_found: Callable[[ProcessIdentity], object] | None
+    ) -> None:
+        self.alive: dict[int, ProcessIdentity] = {}
+        self.children: dict[int, list[process_table.ProcessInfo]] = defaultdict(list)
+        self.sessions: set[int] = set()
+        self._tree = tree
+        self._on_found = on_found
+
+    def read_table(self) -> Iterator[process_table.ProcessInfo]:
+        own_pids = process_table.own_pids()
+        for process in process_table.iter_processes():
+            if process.pid not in own_pids:
+                self.children[process.parent].append(process)
+                self.sessions.add(process.session)
+                yield process
+
+    def add(self, process: process_table.ProcessInfo) -> None:
+        if process.pid not in self.alive:
+            self.alive[process.pid] = process.identity
+            self._tree.add(process)
+            if self._on_found is not None:
+                self._on_found(process.identity)
+
+    def add_descendants(self) -> None:
+        pending = list(self.alive)
+        while pending:
+            for child in self.children.get(pending.pop(), ()):
+                if child.pid not in self.alive:
+                    self.add(child)
+                    pending.append(child.pid)
 
 
 def find_run_processes(

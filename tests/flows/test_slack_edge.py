@@ -141,6 +141,7 @@ async def test_frames_that_are_no_envelopes_do_not_stop_a_connection(
         for frame in (
             "{broken", "[" * 50_000, '{"type":"hello', "null", "hi", '{"a":' * 50_000,
             '{"envelope_id":"1","type":"events_api","payload":[]}', '{"envelope_id":1}',
+            '{"envelope_id":["1"],"type":"events_api","payload":{}}',
         ):  # fmt: skip
             await connection.socket.send_str(frame)
 
@@ -148,6 +149,23 @@ async def test_frames_that_are_no_envelopes_do_not_stop_a_connection(
 
         assert answer.ok, answer
         await bot.services.wait_until(lambda: bot.services.start_requests)
+        assert not defects(caplog)
+
+
+async def test_an_acknowledgement_that_cannot_be_sent_is_no_error(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with open_bot(sandbox, FakeServices()) as bot:
+        [connection] = sandbox.sockets.connections
+        frame = {"envelope_id": "1", "type": "events_api", "payload": mention(sandbox)}
+        await connection.socket.send_str(json.dumps(frame))
+        await connection.socket.close()
+
+        await bot.services.wait_until(lambda: bot.services.start_requests)
+        answer = await sandbox.human.slash("#builds", "/workflow", "help")
+
+        assert answer.ok, answer
         assert not defects(caplog)
 
 

@@ -76,15 +76,28 @@ class EnvelopeClient(SocketModeClient):
         envelope_id = message.get("envelope_id")
         if envelope_id is None:
             return message
+        if not isinstance(envelope_id, str):
+            _log_refusal("its envelope_id is not a text", frame)
+            return None
         if len(frame) > MAX_BODY_BYTES:
             _log_refusal(f"the limit is {MAX_BODY_BYTES}: what it asked for is lost", frame)
         elif isinstance(message.get("payload"), dict) and isinstance(message.get("type"), str):
             return message
         else:
             _log_refusal("its payload is not an object, or it has no type", frame)
-        if isinstance(envelope_id, str):
-            await self.send_socket_mode_response({"envelope_id": envelope_id})
+        await self.send_socket_mode_response({"envelope_id": envelope_id})
         return None
+
+    async def send_message(self, message: str) -> None:
+        """Send an acknowledgement; if the connection is gone, Slack sends its envelope again."""
+        try:
+            await super().send_message(message)
+        except ConnectionError as error:
+            log.warning(
+                "the connection closed before an acknowledgement; Slack delivers again: %s",
+                error,
+                extra={"event": "acknowledgement.lost"},
+            )
 
     async def _handle(self, _: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
         began = time()

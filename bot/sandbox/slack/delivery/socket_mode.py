@@ -148,11 +148,11 @@ class SocketMode:
     def _handle_acknowledgement(self, connection: Connection, data: str) -> None:
         try:
             message = json.loads(data)
-            envelope_id = message["envelope_id"]
+            waiting = connection.unacknowledged.get(message["envelope_id"])
+        # Among them is the error of an id that cannot be one.
         except (ValueError, TypeError, KeyError):
             self._inspector.add_problem("bad_ack", "socket_mode", f"not an acknowledgement: {data}")
             return
-        waiting = connection.unacknowledged.get(envelope_id)
         # A late acknowledgement was already reported at its timeout.
         if waiting is not None and not waiting.done():
             waiting.set_result(message.get("payload"))

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from procrastinate import App, JobContext
@@ -168,13 +169,14 @@ class Worker:
         job_id = context.job.id
         if task is None or job_id is None:
             raise RuntimeError("a job is executed in a task, and has an id")
+        job = Job(job_id=job_id, run_id=run_id, attempt=attempt)
         self._jobs.add(task)
         self._changed.set()
-        task.add_done_callback(_log_failure)
+        task.add_done_callback(partial(_log_failure, job))
         if self._is_cancelling:
             asyncio.get_running_loop().call_soon(task.cancel)
         try:
-            await self._handler(Job(job_id=job_id, run_id=run_id, attempt=attempt))
+            await self._handler(job)
         finally:
             self._jobs.discard(task)
             self._changed.set()
@@ -230,8 +232,19 @@ class Worker:
         return True
 
 
-def _log_failure(task: asyncio.Task[Any]) -> None:
+def _log_failure(job: Job, task: asyncio.Task[Any]) -> None:
+    """Log what the engine raised after the handler; what the handler raised it has logged."""
     if not task.cancelled() and (error := task.exception()) is not None:
         log.error(
-            "a job's end could not be recorded: %r", error, extra={"event": "job.record_failed"}
+            "%s: the end of job %s could not be recorded: %r",
+            job.run_id,
+            job.job_id,
+            error,
+            exc_info=error,
+            extra={
+                "event": "job.record_failed",
+                "run_id": job.run_id,
+                "attempt": job.attempt,
+                "job_id": job.job_id,
+            },
         )

@@ -152,7 +152,7 @@ async def test_a_worker_can_start_before_postgres_does(server: Server) -> None:
 
 
 async def test_a_worker_can_be_stopped_while_postgres_is_unreachable(
-    server: Server, private: Database
+    server: Server, private: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     handler = RecordingHandler()
     async with running_worker(server.dsn, handler, cancel_limit=1) as worker:
@@ -166,6 +166,13 @@ async def test_a_worker_can_be_stopped_while_postgres_is_unreachable(
 
         await server.start()
     assert handler.logged_runs("cancelled") == ["run_a"]
+    (unrecorded,) = (
+        vars(record)
+        for record in caplog.records
+        if vars(record).get("event") == "job.record_failed"
+    )
+    assert unrecorded["run_id"] == "run_a"
+    assert unrecorded["exc_info"]
 
 
 async def _wait_until_reconnected(database: Database) -> None:

@@ -28,6 +28,7 @@ RESERVED |= {"at", "level", "logger"}
 # One thing that is logged at several places: with and without a traceback, or on several ways.
 LOGGED_AT_SEVERAL_PLACES = {
     "attempt.failed",
+    "diff.read_failed",
     "direct_channel.open_failed",
     "heartbeat.failed",
     "inbox.read_failed",

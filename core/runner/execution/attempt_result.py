@@ -57,3 +57,13 @@ def unexpected_error(run: Run) -> OpsError:
         user_message="Signalbox failed while it set this run up; that is a defect of its own. The "
         f"worker's log has the details under {run.run_id}. Nothing is left running.",
     )
+
+
+def unrecorded_outcome(run: Run) -> OpsError:
+    """The error that a person sees when Signalbox could not store how a run ended."""
+    return OpsError(
+        f"outcome of {run.run_id} not recorded",
+        user_message="How this run ended could not be recorded; that is a defect of Signalbox. The "
+        f"worker's log has the details under {run.run_id}. Nothing is left running; what the agent "
+        "said and committed is kept.",
+    )

@@ -12,9 +12,9 @@ from pathlib import Path
 from core.agent.process.ladder import end_tree
 from core.domain.errors import Unavailable
 from core.domain.kills.termination import Phase
-from core.domain.runs.run import IllegalTransition, Run, StaleAttempt
+from core.domain.runs.run import IllegalTransition, Run, StaleAttempt, StopReason
 from core.runner.execution.attempt import Attempt, Cause, Changes, Failure, Stopped
-from core.runner.execution.attempt_result import attempt_result_of, unexpected_error
+from core.runner.execution.attempt_result import attempt_result_of, unrecorded_outcome
 from core.runner.execution.carry import Carrier
 from core.runner.execution.ending import AttemptEnding
 from core.runner.execution.ledger import Ledger
@@ -108,6 +108,7 @@ class Settlement:
         self, attempt: Attempt, failure: Failure | None, changes: Changes | None
     ) -> None:
         end = attempt_result_of(attempt, failure)
+        stop_reason = end.stop_reason
         try:
             await retry_while_unavailable(
                 lambda: self.ledger.finish(attempt, end, changes), patience=UNLIMITED_PATIENCE
@@ -121,21 +122,24 @@ class Settlement:
                 attempt.run.run_id,
                 extra=log_fields("outcome.write_failed", attempt.run),
             )
+            if stop_reason is StopReason.SUCCESS:
+                # Its report is missing, and an error of a completed run is not shown.
+                stop_reason = StopReason.NO_RESULT
             await retry_while_unavailable(
                 lambda: self.ledger.fail(
-                    attempt.run, end.stop_reason, unexpected_error(attempt.run).user_message
+                    attempt.run, stop_reason, unrecorded_outcome(attempt.run).user_message
                 ),
                 patience=UNLIMITED_PATIENCE,
             )
         log.info(
             "%s ended: %s",
             attempt.run.run_id,
-            end.stop_reason,
+            stop_reason,
             extra=log_fields(
                 "run.ended",
                 attempt.run,
                 worker_id=self.ledger.worker_id,
-                stop_reason=end.stop_reason.value,
+                stop_reason=stop_reason.value,
             ),
         )
 
@@ -174,4 +178,9 @@ class Settlement:
                 error,
                 extra=log_fields("diff.read_failed", attempt.run),
             )
-            return None
+        except Exception:
+            # A run that has worked must not be repeated because its diff cannot be drawn.
+            log.exception(
+                "%s: no diff", attempt.run.run_id, extra=log_fields("diff.read_failed", attempt.run)
+            )
+        return None

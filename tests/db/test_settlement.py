@@ -1,0 +1,108 @@
+"""A defect while an attempt is settled neither keeps its run alive nor hides what is missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from core.agent.attempt_result import AttemptResult
+from core.domain.runs.event import AgentResult
+from core.domain.runs.run import DiffStat, Run, RunStatus, StopReason, Usage
+from core.runner.execution.attempt import Attempt, Cause, Changes, Prepared
+from core.runner.execution.carry import Carrier
+from core.runner.execution.ledger import Ledger
+from core.runner.execution.settlement import Settlement
+from core.store.database.engine import Database
+from core.workspace.workspaces import Workspace, Workspaces
+from tests.database import NOW
+from tests.inbox_harness import WORKER, InboxHarness
+
+DEFECT = "never thought of"
+
+
+@dataclass(frozen=True)
+class FailingLedger(Ledger):
+    """A ledger that cannot write outcomes."""
+
+    async def finish(
+        self, attempt: Attempt, end: AttemptResult, changes: Changes | None = None
+    ) -> Run:
+        raise RuntimeError(DEFECT)
+
+
+class FailingWorkspaces(Workspaces):
+    """Workspaces whose changes cannot be read."""
+
+    async def head(self, workspace: Workspace) -> str | None:
+        return "c0ffee"
+
+    async def diff(self, workspace: Workspace, base: str | None) -> DiffStat:
+        raise RuntimeError(DEFECT)
+
+
+@pytest.fixture
+async def attempt(database: Database) -> Attempt:
+    """An attempt whose agent has finished and reported."""
+    attempt = await InboxHarness(database).begun()
+    result = AgentResult(
+        subtype="success",
+        is_error=False,
+        turns=1,
+        text="Done.",
+        cost_usd=Decimal(1),
+        usage=Usage(),
+    )
+    attempt.progress.add_event(result, at=NOW)
+    return attempt
+
+
+async def settled(attempt: Attempt, ledger: Ledger, folder: Path) -> Run:
+    """The run after the end of its attempt was recorded."""
+    workspaces = FailingWorkspaces(folder, git_timeout=timedelta(seconds=5))
+    settlement = Settlement(ledger, workspaces, Carrier(ledger, workspaces), folder)
+    await settlement.settle(attempt, None, None)
+    return await ledger.read_run(attempt.run.run_id)
+
+
+async def test_a_success_whose_outcome_cannot_be_written_does_not_look_complete(
+    database: Database, attempt: Attempt, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ledger = FailingLedger(InboxHarness(database).context, WORKER, "here")
+
+    run = await settled(attempt, ledger, tmp_path)
+
+    assert (run.status, run.stop_reason) == (RunStatus.FAILED, StopReason.NO_RESULT)
+    assert "could not be recorded" in (run.error_message or "")
+    assert DEFECT in caplog.text
+
+
+async def test_a_killed_run_stays_killed_if_its_outcome_cannot_be_written(
+    database: Database, attempt: Attempt, tmp_path: Path
+) -> None:
+    ledger = FailingLedger(InboxHarness(database).context, WORKER, "here")
+    attempt.stop.cause = Cause.KILL
+
+    run = await settled(attempt, ledger, tmp_path)
+
+    assert (run.status, run.stop_reason) == (RunStatus.KILLED, StopReason.KILLED)
+
+
+async def test_a_defect_in_the_diff_does_not_prevent_the_end_of_a_run(
+    database: Database, attempt: Attempt, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ledger = Ledger(InboxHarness(database).context, WORKER, "here")
+    workspace = Workspace(
+        id="ws_1", path=tmp_path / "ws_1", branch="main", base_commit=None, repo=None
+    )
+    attempt.opened.prepared = Prepared(run=attempt.run, workspace=workspace, base_commit=None)
+    # Its work is stored already.
+    attempt.carry_state.is_closed = True
+
+    run = await settled(attempt, ledger, tmp_path)
+
+    assert (run.status, run.result, run.diff) == (RunStatus.COMPLETED, "Done.", None)
+    assert DEFECT in caplog.text

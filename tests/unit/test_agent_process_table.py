@@ -107,6 +107,10 @@ async def test_a_known_session_is_found_after_its_leader_is_gone() -> None:
     script = "setsid bash -c 'env -i sleep 65 & echo ready; sleep 60' & wait"
     with start_tree("bash", "-c", script) as tree:
         known = ProcessTree(tree.run_marker, tree.root)
+        # Before it executes `env`, the child is a shell with the marker.
+        async with limit(30):
+            while [one.name for one in known.scan()].count("sleep") < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
         live = known.scan()
         for one in live:
             if "sleep 65" not in command_line(one) or one.name == "bash":

@@ -20,7 +20,9 @@ async def check_isolation(settings: Settings) -> AsyncIterator[CheckResult]:
     except OpsError as error:
         yield failed(error_line(error))
         return
-    if found.status.is_active:
+    if found.has_notices:
+        yield warned(f"agents are isolated by {found.status.detail}.")
+    elif found.status.is_active:
         yield passed(f"agents are isolated by {found.status.detail}")
     elif settings.config.agent.isolation is IsolationMode.NONE:
         yield warned(

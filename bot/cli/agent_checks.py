@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from bot.assembly.settings import Settings
-from bot.assembly.worker_runtime import find_agent_isolation
+from bot.assembly.worker_runtime import find_agent_isolation, proxy_warning
 from bot.cli.advice import error_line
 from bot.cli.check_result import CheckResult, failed, passed, warned
 from core.domain.errors import OpsError
@@ -45,3 +45,5 @@ async def check_agent_environment(settings: Settings) -> AsyncIterator[CheckResu
         )
     else:
         yield passed(f"the agent's credentials: {', '.join(names)}")
+    if problem := proxy_warning(settings):
+        yield warned(f"{problem}.")

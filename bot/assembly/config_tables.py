@@ -84,12 +84,14 @@ class AgentTable(_Table):
         isolation: Whether each attempt runs in namespaces of its own.
         share: What isolated agents may read of the worker's user, such as `~/.ssh`.
         network: What an agent may reach beside its model; a workflow may only narrow it.
+        share_proxy_password: Whether agents get the password in `HTTPS_PROXY` and the like.
     """
 
     api_retries: int | None = Field(default=None, ge=0, le=100)
     isolation: IsolationMode = IsolationMode.AUTO
     share: tuple[Path, ...] = ()
     network: NetworkPolicy = NetworkPolicy()
+    share_proxy_password: bool = False
 
     @field_validator("share")
     @classmethod

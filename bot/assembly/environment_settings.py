@@ -133,7 +133,21 @@ class ProxySettings(EnvironmentSettings):
 
     https: SecretStr | None = Field(default=None, alias="HTTPS_PROXY")
     http: SecretStr | None = Field(default=None, alias="HTTP_PROXY")
+    # Not used here; read for its password.
+    other: SecretStr | None = Field(default=None, alias="ALL_PROXY")
     exceptions: str | None = Field(default=None, alias="NO_PROXY")
+
+    @property
+    def addresses(self) -> Mapping[str, str]:
+        """The addresses by their variables, each with a scheme; a secret if it has a password."""
+        found = {"HTTPS_PROXY": self.https, "HTTP_PROXY": self.http, "ALL_PROXY": self.other}
+        written = {name: url.get_secret_value() for name, url in found.items() if url}
+        return {name: url if "://" in url else f"http://{url}" for name, url in written.items()}
+
+    @property
+    def names_with_login(self) -> tuple[str, ...]:
+        """The variables whose address holds a user's name or password."""
+        return tuple(name for name, url in self.addresses.items() if "@" in url)
 
     @property
     def parents(self) -> ParentProxies:

@@ -48,6 +48,13 @@ class Settings:
         return {**self.agent.credentials, **limits}
 
     @property
+    def withheld_proxy_logins(self) -> tuple[str, ...]:
+        """Variables with a proxy's address of which agents do not get the name and password."""
+        agent = self.config.agent
+        is_needed = agent.network.is_open and not agent.share_proxy_password
+        return self.proxy.names_with_login if is_needed else ()
+
+    @property
     def secrets(self) -> tuple[SecretStr, ...]:
         """Every secret of this process, which must appear in no log line and no event.
 
@@ -57,6 +64,7 @@ class Settings:
         values = [
             *secrets_in_address(self.agent.base_url or ""),
             *secrets_in_address(self.slack.api_url),
+            *(part for url in self.proxy.addresses.values() for part in secrets_in_address(url)),
             *(value.get_secret_value() for value in self.inherited_secrets),
         ]
         for group in (self.database, self.slack, self.agent):
@@ -72,7 +80,7 @@ class Settings:
 
 
 # What the settings take over as secrets, or warn about.  A proxy's address stays, although it can
-# contain a password: git and agents need it too.
+# contain a password: git needs it too, and agents the rest of it.
 _SECRET_VARIABLES = frozenset(
     {
         "DATABASE_URL",

@@ -66,6 +66,8 @@ async def new_worker_runtime(
     """
     found = await asyncio.to_thread(find_agent_isolation, backend.settings)
     _log_isolation(found)
+    if warning := proxy_warning(backend.settings):
+        log.warning("%s", warning, extra={"event": "proxy_login.withheld"})
     isolation = found.isolation
     home = backend.settings.node.home
     # The folder above those of the agents, each of which is created with its first file.
@@ -96,6 +98,7 @@ async def new_worker_runtime(
             critical=backend.settings.config.critical.rules,
             isolation=found,
             network=_network_access(backend.settings, found, backend.catalog.all, resolve),
+            shares_proxy_password=backend.settings.config.agent.share_proxy_password,
         ),
     )
     worker = Worker(
@@ -168,6 +171,17 @@ def _network_access(
         policy=policy,
         parents=settings.proxy.parents if is_limited else NO_PARENTS,
         resolve=resolve,
+    )
+
+
+def proxy_warning(settings: Settings) -> str | None:
+    """What to do if the worker's proxy wants a login that agents do not get."""
+    names = settings.withheld_proxy_logins
+    if not names:
+        return None
+    return (
+        f"agents do not get the login in {' and '.join(names)}: limit `[agent] network` to hosts, "
+        "so that the worker logs in for them, or set `share_proxy_password`"
     )
 
 

@@ -9,9 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
 
 import typer
@@ -24,16 +22,16 @@ from bot.assembly.backend import (
     slack_credentials,
 )
 from bot.assembly.settings import Settings
-from bot.assembly.worker_runtime import find_agent_isolation
 from bot.cli.abilities import abilities_line
 from bot.cli.advice import error_line
+from bot.cli.agent_checks import check_agent_environment, check_isolation
+from bot.cli.check_result import MARKS, CheckResult, CheckStatus, failed, passed, warned
 from bot.slack.doctor import check_workspace
 from bot.slack.manifest import bot_scopes
 from bot.slack.setup import warnings_of
 from core.agent.definitions.catalog import load_catalog
 from core.agent.version import program_version
 from core.domain.errors import OpsError
-from core.domain.isolation import IsolationMode
 from core.private_files import ForeignDirectory, excess_permissions
 from core.process_protection import is_protected
 from core.store.database import embedded_password
@@ -50,53 +48,22 @@ MAX_CLOCK_SKEW = timedelta(seconds=5)
 _GIT_LIMIT_SECONDS = 10
 
 
-class CheckStatus(StrEnum):
-    """The result of a check."""
-
-    OK = "ok"
-    WARNING = "warning"
-    FAILED = "wrong"
-
-
-_MARKS = {CheckStatus.OK: "✓", CheckStatus.WARNING: "!", CheckStatus.FAILED: "✗"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class CheckResult:
-    """One line of the report."""
-
-    status: CheckStatus
-    message: str
-
-
-def _ok(message: str) -> CheckResult:
-    return CheckResult(status=CheckStatus.OK, message=message)
-
-
-def _warning(message: str) -> CheckResult:
-    return CheckResult(status=CheckStatus.WARNING, message=message)
-
-
-def _failed(message: str) -> CheckResult:
-    return CheckResult(status=CheckStatus.FAILED, message=message)
-
-
 async def run_doctor(settings: Settings, *, echo: Callable[[str], None] = typer.echo) -> int:
     """Run all checks, print one line each, and return the exit status: 1 if something is wrong."""
     is_healthy = True
     for checks in (
         _definitions(settings),
         _programs(),
-        _isolation(settings),
+        check_isolation(settings),
         _repositories(settings),
         _disk(settings.node.home),
         _privacy(settings),
         _database(settings),
-        _credentials(settings),
+        check_agent_environment(settings),
         _slack(settings),
     ):
         async for result in checks:
-            echo(f"{_MARKS[result.status]} {result.message}")
+            echo(f"{MARKS[result.status]} {result.message}")
             is_healthy = is_healthy and result.status is not CheckStatus.FAILED
     echo("All is well." if is_healthy else "Something is wrong: see the lines marked ✗.")
     return 0 if is_healthy else 1
@@ -107,23 +74,23 @@ async def _definitions(settings: Settings) -> AsyncIterator[CheckResult]:
         catalog = await asyncio.to_thread(load_catalog, settings.node.workflows)
         warnings = definition_warnings(settings, catalog)
     except OpsError as error:
-        yield _failed(error_line(error))
+        yield failed(error_line(error))
         return
-    yield _ok(f"{len(catalog.all)} workflow definitions")
-    yield _ok(f"workflows that {abilities_line(catalog.all)}")
+    yield passed(f"{len(catalog.all)} workflow definitions")
+    yield passed(f"workflows that {abilities_line(catalog.all)}")
     for warning in warnings:
-        yield _warning(f"{warning}.")
+        yield warned(f"{warning}.")
 
 
 async def _programs() -> AsyncIterator[CheckResult]:
     version = await asyncio.to_thread(program_version)
     if version is None:
-        yield _failed("The claude program does not run. Install claude-agent-sdk again.")
+        yield failed("The claude program does not run. Install claude-agent-sdk again.")
     else:
-        yield _ok(f"claude {version}")
+        yield passed(f"claude {version}")
     git = shutil.which("git")
     if git is None:
-        yield _failed("git is not installed.")
+        yield failed("git is not installed.")
         return
     found = await asyncio.to_thread(
         subprocess.run,
@@ -141,39 +108,19 @@ def _git(named: str) -> CheckResult:
     version = tuple(int(part) for part in re.findall(r"\d+", named)[:2])
     if version < MIN_GIT:
         needed = ".".join(map(str, MIN_GIT))
-        return _warning(
+        return warned(
             f"{named}: before {needed} git cannot be held to the addresses that were checked "
             "before a clone."
         )
-    return _ok(named)
+    return passed(named)
 
 
 async def _repositories(settings: Settings) -> AsyncIterator[CheckResult]:
     policy = settings.config.repositories.policy
-    yield _ok(f"repositories that may be cloned: {policy.summary}")
+    yield passed(f"repositories that may be cloned: {policy.summary}")
     for folder in settings.config.repositories.local:
         if not await asyncio.to_thread(folder.is_dir):
-            yield _warning(f"the folder {folder} of [repositories] is not on this machine.")
-
-
-async def _isolation(settings: Settings) -> AsyncIterator[CheckResult]:
-    try:
-        found = await asyncio.to_thread(find_agent_isolation, settings)
-    except OpsError as error:
-        yield _failed(error_line(error))
-        return
-    if found.status.is_active:
-        yield _ok(f"agents are isolated by {found.status.detail}")
-    elif settings.config.agent.isolation is IsolationMode.NONE:
-        yield _warning(
-            "agents are not isolated: `[agent] isolation` is `none`. They can read and change what "
-            "this user can."
-        )
-    else:
-        yield _warning(f"agents would not be isolated here: {found.status.detail}.")
-    for path in settings.config.agent.share:
-        if not path.exists():
-            yield _warning(f"`[agent] share` names {path}, which does not exist.")
+            yield warned(f"the folder {folder} of [repositories] is not on this machine.")
 
 
 async def _disk(home: Path) -> AsyncIterator[CheckResult]:
@@ -181,14 +128,14 @@ async def _disk(home: Path) -> AsyncIterator[CheckResult]:
     try:
         await asyncio.to_thread(home.mkdir, mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        yield _failed(f"SIGNALBOX_HOME {home} cannot be made: {error.strerror}.")
+        yield failed(f"SIGNALBOX_HOME {home} cannot be made: {error.strerror}.")
         return
     free = shutil.disk_usage(existing_parent).free
     summary = f"{free / 1024**3:.1f} GiB free under {home}"
     yield (
-        _ok(summary)
+        passed(summary)
         if free >= MIN_FREE_BYTES
-        else _warning(f"{summary}: workspaces need room, free some.")
+        else warned(f"{summary}: workspaces need room, free some.")
     )
 
 
@@ -198,20 +145,20 @@ async def _privacy(settings: Settings) -> AsyncIterator[CheckResult]:
         return  # The line about the disk says why.
     owner = home.stat().st_uid
     if os.geteuid() not in (owner, 0):
-        yield _failed(error_line(ForeignDirectory(home, owner)))
+        yield failed(error_line(ForeignDirectory(home, owner)))
     elif excess_permissions(home):
-        yield _warning(
+        yield warned(
             f"{home} is open to other users: the next start makes it private, or `chmod 700` now."
         )
     else:
-        yield _ok(f"{home} is private")
+        yield passed(f"{home} is private")
     if settings.database.url is None and embedded_password.is_exposed(postgres_folder(settings)):
-        yield _warning(
+        yield warned(
             "other users could read the password of the embedded Postgres: the next start replaces "
             "it."
         )
     if sys.platform == "linux" and not is_protected():
-        yield _warning("other programs of this user can read this process and its secrets.")
+        yield warned("other programs of this user can read this process and its secrets.")
 
 
 async def _database(settings: Settings) -> AsyncIterator[CheckResult]:
@@ -231,40 +178,40 @@ async def _database(settings: Settings) -> AsyncIterator[CheckResult]:
                     now = await session.scalar(text("SELECT clock_timestamp()"))
                 schema = await schema_state(database)
     except DatabaseUnavailable as error:
-        yield _failed(f"{kind} cannot be used: {error.detail}.{_hint(error.detail)}")
+        yield failed(f"{kind} cannot be used: {error.detail}.{_hint(error.detail)}")
         return
     except OpsError as error:
-        yield _failed(f"{kind}: {error_line(error)}")
+        yield failed(f"{kind}: {error_line(error)}")
         return
     major = version // 10_000
     if major < MIN_POSTGRES:
-        yield _failed(f"{kind} is Postgres {major}; {MIN_POSTGRES} or newer is needed.")
+        yield failed(f"{kind} is Postgres {major}; {MIN_POSTGRES} or newer is needed.")
     else:
-        yield _ok(f"{kind}: Postgres {major}")
+        yield passed(f"{kind}: Postgres {major}")
     yield _schema(schema)
     if isinstance(now, datetime) and abs(now - datetime.now(UTC)) > MAX_CLOCK_SKEW:
-        yield _failed("this machine's clock and the database's differ: set up NTP on both.")
+        yield failed("this machine's clock and the database's differ: set up NTP on both.")
     else:
-        yield _ok("the clock agrees with the database's")
+        yield passed("the clock agrees with the database's")
 
 
 def _schema(found: SchemaState) -> CheckResult:
     match found:
         case SchemaState.CURRENT:
-            return _ok("the schema is current")
+            return passed("the schema is current")
         case SchemaState.BEHIND:
-            return _warning(
+            return warned(
                 "the schema is not up to date: run `signalbox migrate` (`up` does it "
                 "automatically)."
             )
         case SchemaState.NEWER:
-            return _failed(error_line(SchemaTooNew()))
+            return failed(error_line(SchemaTooNew()))
 
 
 def _sessions(kind: str, loss: SessionLoss | None) -> CheckResult:
     if loss is None:
-        return _ok("connections keep their sessions (LISTEN, locks)")
-    return _failed(
+        return passed("connections keep their sessions (LISTEN, locks)")
+    return failed(
         f"{kind} does not keep sessions ({loss}): use a direct connection or a pooler in session "
         "mode."
     )
@@ -276,24 +223,12 @@ def _hint(why: str) -> str:
     return f" For PgBouncer: ignore_startup_parameters = {', '.join(STARTUP_PARAMETERS)}"
 
 
-async def _credentials(settings: Settings) -> AsyncIterator[CheckResult]:
-    names = sorted(settings.agent.credentials)
-    if not {"ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"} & set(names):
-        yield _warning(
-            "no ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN: agents cannot reach their model."
-        )
-    else:
-        yield _ok(f"the agent's credentials: {', '.join(names)}")
-
-
 async def _slack(settings: Settings) -> AsyncIterator[CheckResult]:
     credentials = slack_credentials(settings)
     if not (credentials.bot_token or credentials.app_token or credentials.signing_secret):
-        yield _warning(
-            "Slack is not checked: no Slack token is set. Only `bot` and `up` need them."
-        )
+        yield warned("Slack is not checked: no Slack token is set. Only `bot` and `up` need them.")
         return
     for warning in warnings_of(credentials, settings.slack.variable_names):
-        yield _warning(warning)
+        yield warned(warning)
     async for is_ok, message in check_workspace(credentials, needed_scopes=bot_scopes()):
-        yield (_ok if is_ok else _failed)(message)
+        yield (passed if is_ok else failed)(message)

@@ -129,11 +129,14 @@ def environment(launch: Launch, critical: CriticalCalls | None = None) -> dict[s
         isolation[launcher.ISOLATOR_VARIABLE] = launch.isolation.program
     if not has_network(launch):
         isolation[launcher.NETWORK_VARIABLE] = str(socket_file(launch))
+    # In a network of its own the agent gets another proxy, which logs in for it.
+    is_proxy_given = launch.shares_proxy_password and has_network(launch)
+    given = (*variables, *(launcher.PROXY_VARIABLES if is_proxy_given else ()))
     return {
         **variables,
         **tasks,
         **isolation,
-        launcher.GIVEN_VARIABLE: ",".join(variables),
+        launcher.GIVEN_VARIABLE: ",".join(given),
         launcher.PROGRAM_VARIABLE: str(program_of(launch)),
         launcher.PYTHON_VARIABLE: sys.executable,
     }

@@ -44,6 +44,8 @@ class Launch:
         critical: Which tool calls a kill waits for.
         isolation: How to isolate the agent; `None` does not isolate it.
         network: What it may reach; anything but an open network needs `isolation`.
+        shares_proxy_password: Whether it gets the user name and password in `HTTPS_PROXY` and the
+            like, if its network is open; otherwise only the proxy's address.
     """
 
     run_id: str
@@ -66,6 +68,7 @@ class Launch:
     critical: CriticalRules = DEFAULT_RULES
     isolation: Isolation | None = None
     network: NetworkAccess = field(default_factory=NetworkAccess)
+    shares_proxy_password: bool = False
 
 
 class TranscriptStore(Protocol):

@@ -36,6 +36,7 @@ from tests.attacks import attempts
 from tests.fakes.transcripts import MemoryTranscripts
 
 SECRET_VARIABLE = "SLACK_BOT_TOKEN"
+PROXY_PASSWORD = "wYq7ZkfT2m"
 _PYTHON = shlex.quote(os.path.realpath(sys.executable))
 _KEY = "signalbox-test"
 SETTINGS = "[worker]\nslots = 2\n"
@@ -146,6 +147,7 @@ def _target(folder: Path, home: Path, user_home: Path) -> Iterator[dict[str, str
                 "user_home": str(user_home),
                 "shared_memory": str(segment),
                 "key": _KEY,
+                "proxy_password": PROXY_PASSWORD,
                 "temporary_file": str(temporary_file),
             }
         finally:

@@ -43,6 +43,17 @@ def environment_of_any_process(target: Target) -> str:
     raise Refused("no visible process has the secret")
 
 
+def password_of_the_proxy(target: Target) -> str:
+    """Find the login of the worker's proxy in the environment of a visible process."""
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if target["proxy_password"].encode() in path.read_bytes():
+                return f"found it in {path}"
+        except OSError:
+            continue
+    raise Refused("no visible process has it")
+
+
 def memory_of_the_worker(target: Target) -> str:
     """Read the worker's memory."""
     pid = target["worker_pid"]
@@ -191,6 +202,7 @@ def temporary_files(target: Target) -> str:
 ATTEMPTS: tuple[Callable[[Target], str], ...] = (
     environment_of_the_worker,
     environment_of_any_process,
+    password_of_the_proxy,
     memory_of_the_worker,
     trace_of_the_worker,
     settings_file,

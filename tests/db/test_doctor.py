@@ -184,3 +184,22 @@ async def test_what_workflows_can_do_is_listed_and_a_weakened_one_is_named(
     assert "; change nothing: review" in abilities
     (warning,) = (line for line in said if "review.md" in line)
     assert warning.startswith("! review.md, `read_only`")
+
+
+async def test_a_login_of_the_proxy_that_agents_do_not_get_is_a_warning(
+    database: Database, tmp_path: Path
+) -> None:
+    said: list[str] = []
+
+    await run_doctor(
+        load_settings(
+            DATABASE_URL=database.dsn,
+            SIGNALBOX_HOME=tmp_path,
+            HTTPS_PROXY="http://ada:s3cr3t@proxy.example:3128",
+        ),
+        echo=said.append,
+    )
+
+    (warning,) = (line for line in said if "HTTPS_PROXY" in line)
+    assert warning.startswith("! agents do not get the login in HTTPS_PROXY")
+    assert "s3cr3t" not in str(said)

@@ -17,6 +17,7 @@ from bot.sandbox.model.server import open_model
 from bot.sandbox.slack.server import open_sandbox
 from core.store.database.embedded_processes import running_socket_dir
 from tests.attacks import attempts
+from tests.attacks.__main__ import PROXY_PASSWORD
 from tests.card import BUILDS, Card
 from tests.isolation import isolation
 from tests.limits import patient
@@ -70,6 +71,7 @@ def _target_in(home: Path, user_home: Path, up: Program, secret: str) -> dict[st
         "shared_memory": "-1",
         # Nor a key.
         "key": "signalbox-test",
+        "proxy_password": PROXY_PASSWORD,
         "temporary_file": str(home / "temporary"),
     }
 

@@ -14,7 +14,7 @@ import pytest
 
 from core.domain.isolation import IsolationMode
 from tests.attacks import attempts
-from tests.attacks.__main__ import SECRET_VARIABLE, SETTINGS
+from tests.attacks.__main__ import PROXY_PASSWORD, SECRET_VARIABLE, SETTINGS
 from tests.limits import patient
 from tests.ordinary_user import as_ordinary_user, own_folder
 
@@ -29,6 +29,8 @@ _FORBIDDEN_BY_THE_WORKER = {
     "root_of_another_process",
     "new_proc",
 }
+# What agents are not given, isolated or not.
+_NEVER_GIVEN = {"password_of_the_proxy"}
 # Containers mostly forbid keyrings.
 _NOT_EVERYWHERE = {"session_keyring"}
 _LIMIT_SECONDS = patient(120)
@@ -45,6 +47,9 @@ def _attack(folder: Path, mode: IsolationMode, *, is_root: bool) -> dict[str, An
         "PATH": os.environ["PATH"],
         "HOME": str(folder),
         SECRET_VARIABLE: "a secret of the worker",
+        "HTTPS_PROXY": f"http://worker:{PROXY_PASSWORD}@proxy.invalid:3128",
+        # The model.
+        "NO_PROXY": "127.0.0.1",
     }
     done = subprocess.run(
         command if is_root else as_ordinary_user(command),
@@ -82,7 +87,7 @@ def test_without_isolation_an_agent_can_do_what_its_user_can() -> None:
 
     assert found["isolation"] is None
     refused = {name for name, end in found["attempts"].items() if "refused" in end}
-    assert refused <= _ONLY_ROOT | _FORBIDDEN_BY_THE_WORKER | _NOT_EVERYWHERE
+    assert refused <= _ONLY_ROOT | _FORBIDDEN_BY_THE_WORKER | _NEVER_GIVEN | _NOT_EVERYWHERE
     assert found["settings"] != SETTINGS
     # Processes are found by a scan, whatever they do to hide.
     assert found["left"] == []

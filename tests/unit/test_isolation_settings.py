@@ -1,4 +1,4 @@
-"""`isolation` and `share` in `[agent]` of signalbox.toml."""
+"""`isolation`, `share` and `share_proxy_password` in `[agent]` of signalbox.toml."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 from bot.assembly.bad_setting import BadSetting
 from bot.assembly.settings import load_settings
+from bot.assembly.worker_runtime import proxy_warning
 from core.domain.isolation import IsolationMode
 
 
@@ -53,3 +54,35 @@ def test_signalboxs_own_files_cannot_be_shared_with_agents(tmp_path: Path, share
 
     with pytest.raises(BadSetting, match="SIGNALBOX_HOME"):
         load_settings(SIGNALBOX_HOME=home)
+
+
+PROXIES = {
+    "HTTPS_PROXY": "http://ada:s3cr3t@proxy.example:3128",
+    "HTTP_PROXY": "http://proxy.example:3128",
+    # Without a scheme, as curl takes it.
+    "ALL_PROXY": "ada:0th3r@proxy.example:1080",
+}
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("", ("HTTPS_PROXY", "ALL_PROXY")),
+        ("share_proxy_password = true", ()),
+        # Then the worker's own proxy logs in.
+        ('network = ["api.example.com"]', ()),
+    ],
+)
+def test_a_login_of_the_proxy_that_agents_do_not_get_is_named(
+    tmp_path: Path, lines: str, expected: tuple[str, ...]
+) -> None:
+    (tmp_path / "signalbox.toml").write_text(f"[agent]\n{lines}\n")
+
+    settings = load_settings(SIGNALBOX_HOME=tmp_path, **PROXIES)
+    warning = proxy_warning(settings)
+
+    assert settings.withheld_proxy_logins == expected
+    assert (warning is not None) is bool(expected)
+    assert "s3cr3t" not in str(warning)
+    secrets = {secret.get_secret_value() for secret in settings.secrets}
+    assert {"s3cr3t", "0th3r"} <= secrets

@@ -11,10 +11,12 @@ either ends, the kernel ends every process in the namespace, so no process of a 
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.agent.process.current_view import CurrentView
 from core.agent.process.system_view import SystemView
 
 # The name of both `bwrap` processes of an attempt, as the process table shows it.
@@ -53,7 +55,7 @@ class Isolation:
     Attributes:
         program: The path of `bwrap`.
         version: Its version, for people.
-        system: What every agent sees of the machine.
+        system: What every agent sees of the machine, at present.
         has_user_namespace: Whether a user namespace is made, too; without one only root can make
             the others.
         shares: Files of the worker's user that agents may read, by the settings.
@@ -63,17 +65,17 @@ class Isolation:
 
     program: str
     version: str
-    system: SystemView
+    system: CurrentView
     has_user_namespace: bool = True
     shares: tuple[Path, ...] = ()
     real_homes: tuple[Path, ...] = ()
 
     def agent_arguments(self, view: AgentView) -> list[str]:
-        """Return the arguments of `bwrap` for an agent.
+        """Return the arguments of `bwrap` for an agent.  Blocking: see `CurrentView.renewed`.
 
         The caller adds further mounts, `--remount-ro /` and the agent's command.
         """
-        arguments = self._base_arguments(has_network=view.has_network)
+        arguments = self._base_arguments(self.system.renewed(), has_network=view.has_network)
         arguments += _bind(view.tmp_dir, Path("/tmp"))  # noqa: S108 - the agent's own
         arguments += _bind(view.tmp_dir, Path("/var/tmp"))  # noqa: S108 (as above)
         arguments += _read_only(view.state_dir)
@@ -96,34 +98,36 @@ class Isolation:
         """Return the command prefix that lets a program of ours write only these directories.
 
         Used for git in a workspace: what the agent left there, such as links out of it, then
-        leads nowhere.
+        leads nowhere.  It does not wait for a new search of the machine: a kill waits for it.
         """
-        arguments = self._base_arguments(has_network=False)
+        arguments = self._base_arguments(self.system.last, has_network=False)
         for path in directories:
             arguments += _bind(path, path)
         return [self.program, *arguments, "--remount-ro", "/", "--"]
 
-    def _base_arguments(self, *, has_network: bool) -> list[str]:
+    def _base_arguments(self, system: SystemView, *, has_network: bool) -> list[str]:
         arguments = ["--die-with-parent", "--unshare-pid", "--unshare-ipc", "--unshare-cgroup-try"]
         if self.has_user_namespace:
             arguments.append("--unshare-user")
         if not has_network:
             arguments.append("--unshare-net")
         arguments += ["--cap-drop", "ALL"]
-        for name, target in self.system.links:
+        for name, target in system.links:
             arguments += ["--symlink", target, name]
-        for path in self.system.directories:
+        for path in system.directories:
             arguments += ["--ro-bind-try", path, path]
-        for path in self.system.masked_dirs:
-            arguments += ["--tmpfs", path]
-        for path in self.system.masked_files:
-            arguments += ["--ro-bind-try", os.devnull, path]
+        for path in system.masked:
+            arguments += _mask(path)
+        for path in system.toolchains:
+            arguments += ["--ro-bind-try", path, path]
+        for path in system.masked_in_toolchains:
+            arguments += _mask(path)
         arguments += ["--proc", "/proc", "--dev", "/dev", "--dir", "/run"]
         # This also keeps a nested namespace from mounting a `/proc` of its own.
-        for path in self.system.kernel_settings:
+        for path in system.kernel_settings:
             arguments += ["--ro-bind-try", path, path]
-        for path in self.system.kernel_secrets:
-            arguments += ["--ro-bind-try", os.devnull, path]
+        for path in system.kernel_secrets:
+            arguments += _mask(path)
         return arguments
 
 
@@ -138,3 +142,22 @@ def _bind(source: Path, destination: Path) -> list[str]:
 
 def _read_only(path: Path) -> list[str]:
     return ["--ro-bind-try", str(path), str(path)]
+
+
+def _mask(path: str) -> list[str]:
+    """Replace a file or directory by something empty, if it is still there.
+
+    In a directory that is shown read-only `bwrap` cannot create what a mount covers, so a file that
+    is gone since the search (the swap file of an editor, a package that was upgraded) would end
+    every start.
+    """
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return []
+    if stat.S_ISLNK(mode):
+        # It leads to a path that is judged itself.
+        return []
+    if stat.S_ISDIR(mode):
+        return ["--tmpfs", path]
+    return ["--ro-bind-try", os.devnull, path]

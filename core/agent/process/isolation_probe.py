@@ -11,8 +11,10 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
+from core.agent.process.current_view import CurrentView
 from core.agent.process.isolation import AgentView, Isolation
 from core.agent.process.system_view import find_system_view
 from core.domain.errors import OpsError
@@ -74,6 +76,11 @@ class FoundIsolation:
     isolation: Isolation | None
     status: IsolationStatus
 
+    @property
+    def has_notices(self) -> bool:
+        """Whether isolated agents see more or less of the machine than they should."""
+        return self.isolation is not None and bool(self.isolation.system.last.notices)
+
 
 NOT_ISOLATED = FoundIsolation(
     isolation=None, status=IsolationStatus(is_active=False, detail="it was not tried")
@@ -89,7 +96,9 @@ def find_isolation(
     shares: Sequence[Path] = (),
     program: str = PROGRAM,
 ) -> FoundIsolation:
-    """Try out whether agents can be isolated on this machine.  Blocking, for about 0.3 s.
+    """Try out whether agents can be isolated on this machine.
+
+    Blocking, for about 0.1 s and the search for private files (see `CurrentView`).
 
     Args:
         mode: What the settings ask for.
@@ -108,7 +117,9 @@ def find_isolation(
     if reason is None:
         path = shutil.which(program) or program
         version = _version_of(path)
-        system = find_system_view(search_path=search_path, homes=real_homes, hidden=home)
+        system = CurrentView(
+            partial(find_system_view, search_path=search_path, homes=real_homes, hidden=home)
+        )
         reason = ""
         for has_user_namespace in _variants():
             isolation = Isolation(
@@ -121,7 +132,7 @@ def find_isolation(
             )
             problem = _try_out(isolation, home)
             if problem is None:
-                detail = f"bubblewrap {version}"
+                detail = "; ".join((f"bubblewrap {version}", *system.last.notices))
                 return FoundIsolation(
                     isolation=isolation, status=IsolationStatus(is_active=True, detail=detail)
                 )

@@ -24,6 +24,9 @@ NETWORK_VARIABLE = "SIGNALBOX_AGENT_NETWORK"
 # A link beside the agent's home to a configuration directory elsewhere, see `main`.
 RESUMED_LINK = "resumed"
 
+PROXY_VARIABLES = (
+    "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy",
+)  # fmt: skip
 # What a program needs to know of the machine: paths, language, certificates, proxies.
 # With IS_SANDBOX the operator declares that the machine is disposable; without it the program
 # refuses to bypass permissions as root.
@@ -31,8 +34,8 @@ INHERITED_VARIABLES = frozenset(
     {
         "PATH", "LANG", "LANGUAGE", "TZ", "TERM", "TMPDIR", "USER", "LOGNAME", "SHELL", "PWD",
         "IS_SANDBOX", "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS", "CURL_CA_BUNDLE",
-        "REQUESTS_CA_BUNDLE", "GIT_SSL_CAINFO", "PIP_CERT", "HTTP_PROXY", "HTTPS_PROXY",
-        "NO_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "no_proxy", "all_proxy",
+        "REQUESTS_CA_BUNDLE", "GIT_SSL_CAINFO", "PIP_CERT", "NO_PROXY", "no_proxy",
+        *PROXY_VARIABLES,
     }
 )  # fmt: skip
 # Variables that the SDK sets for the program it starts.
@@ -54,12 +57,15 @@ def main() -> None:
     """Clean the environment, and replace this process by the agent program."""
     inherited = os.environ  # noqa: TID251 - the agent's own environment, about to be cleaned
     program = inherited[PROGRAM_VARIABLE]
-    allowed = INHERITED_VARIABLES | _SDK_VARIABLES | frozenset(inherited[GIVEN_VARIABLE].split(","))
+    given = frozenset(inherited[GIVEN_VARIABLE].split(","))
+    allowed = INHERITED_VARIABLES | _SDK_VARIABLES | given
     clean = {
         name: value
         for name, value in inherited.items()
         if name in allowed or name.startswith("LC_")
     }
+    for name in clean.keys() & set(PROXY_VARIABLES) - given:
+        clean[name] = without_login(clean[name])
     if TASKS_VARIABLE in inherited:
         # The SDK resumes a session in a configuration directory that it creates itself.
         os.symlink(  # noqa: PTH211 - pathlib is slow to load
@@ -84,6 +90,18 @@ def main() -> None:
     if sys.platform == "linux":
         _bind_to_worker()
     os.execve(program, command, clean)  # noqa: S606 - no shell is wanted
+
+
+def without_login(address: str) -> str:
+    """The address of a proxy without a user's name and password.
+
+    They are the worker's, and everything that an agent starts could read them.
+    """
+    scheme, separator, rest = address.partition("://")
+    if not scheme.isalnum():
+        # A password can contain the separator.
+        scheme, separator, rest = "", "", address
+    return scheme + separator + rest.rpartition("@")[2]
 
 
 def _isolated(command: list[str], arguments_file: str, config: str) -> list[str]:

@@ -54,6 +54,7 @@ class AgentEnvironment:
         critical: The tool calls that a stop lets finish.
         isolation: Whether and how agents are isolated.
         network: What agents may reach, unless their workflow may reach less.
+        shares_proxy_password: Whether agents get the password of the worker's proxy.
     """
 
     home: Path
@@ -63,6 +64,7 @@ class AgentEnvironment:
     critical: CriticalRules = DEFAULT_RULES
     isolation: FoundIsolation = NOT_ISOLATED
     network: NetworkAccess = field(default_factory=NetworkAccess)
+    shares_proxy_password: bool = False
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
@@ -184,6 +186,7 @@ class AgentWork:
             critical=environment.critical,
             isolation=environment.isolation.isolation,
             network=_network_of(attempt.definition, environment.network),
+            shares_proxy_password=environment.shares_proxy_password,
         )
 
 

@@ -13,7 +13,7 @@ from threading import Thread
 
 from bot.assembly.app import _temporary_files_in
 from core.workspace.command import Git
-from core.workspace.scratch import Scratch, open_scratch, remove_abandoned
+from core.workspace.scratch import open_scratch, remove_abandoned
 from core.workspace.settings import git_environment
 from core.workspace.staging import staged_directory
 from core.workspace.work.restore import unpack_into_clone
@@ -145,40 +145,37 @@ def test_concurrent_starts_keep_the_files_of_each_worker(tmp_path: Path) -> None
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
-class RecordingGit(Git):
-    """Git that records the paths it is given."""
+async def test_git_uses_the_workers_temporary_directory(
+    workspaces: Workspaces, origin: Path, tmp_path: Path
+) -> None:
+    here = await prepare(workspaces, origin)
 
-    def __init__(self, scratch: Scratch) -> None:
-        super().__init__(
+    with open_scratch(tmp_path) as scratch:
+        program = Git(
             environment=git_environment(),
             timeout=timedelta(seconds=30),
             global_config=None,
             temporary_dir=scratch.folder,
         )
-        self.paths: list[Path] = []
+        with open_worktree(program, here.path) as tree:
+            looked_through = Path(tree.env["GIT_DIR"])
 
-    def run(self, *arguments: str, **options: object) -> bytes:
-        self.paths += [Path(one) for one in arguments if one.endswith(".bundle")]
-        return super().run(*arguments, **options)  # type: ignore[arg-type]
+    assert looked_through.is_relative_to(scratch.folder)
 
 
-async def test_git_uses_the_workers_temporary_directory(
+async def test_unpacking_leaves_no_temporary_file(
     workspaces: Workspaces, origin: Path, tmp_path: Path
 ) -> None:
     here = await prepare(workspaces, origin)
     commit(here.path, "one.txt", "one\n", "One")
     bundle = await pack(workspaces, here)
     git(tmp_path, "clone", "-q", "--no-checkout", str(origin), "there")
+    program = Git(environment=git_environment(), timeout=timedelta(seconds=30), global_config=None)
 
-    with open_scratch(tmp_path) as scratch:
-        program = RecordingGit(scratch)
-        unpack_into_clone(program, tmp_path / "there", bundle)
-        with open_worktree(program, here.path) as tree:
-            looked_through = Path(tree.env["GIT_DIR"])
+    unpack_into_clone(program, tmp_path / "there", bundle)
 
-    assert len(program.paths) == 1
-    assert program.paths[0].is_relative_to(scratch.folder)
-    assert looked_through.is_relative_to(scratch.folder)
+    assert (tmp_path / "there" / "one.txt").read_text() == "one\n"
+    assert not list(tmp_path.rglob("*.bundle"))
 
 
 async def test_a_workspace_can_be_created_after_its_temporary_directory_was_removed(

@@ -163,6 +163,10 @@ async def test_git_uses_the_workers_temporary_directory(
     assert looked_through.is_relative_to(scratch.folder)
 
 
+def bundles_below(folder: Path) -> list[Path]:
+    return list(folder.rglob("*.bundle"))
+
+
 async def test_unpacking_leaves_no_temporary_file(
     workspaces: Workspaces, origin: Path, tmp_path: Path
 ) -> None:
@@ -175,7 +179,7 @@ async def test_unpacking_leaves_no_temporary_file(
     unpack_into_clone(program, tmp_path / "there", bundle)
 
     assert (tmp_path / "there" / "one.txt").read_text() == "one\n"
-    assert not list(tmp_path.rglob("*.bundle"))
+    assert bundles_below(tmp_path) == []
 
 
 async def test_a_workspace_can_be_created_after_its_temporary_directory_was_removed(

@@ -90,7 +90,9 @@ class _Session:
         self._error_output = ErrorOutput(secrets)
         side_events: deque[AgentEvent] = deque()
         self._transcript_buffer = TranscriptBuffer(
-            transcripts, on_entry=partial(_add_usage, side_events)
+            transcripts,
+            session_id=launch.session_id,
+            on_entry=partial(_add_usage, side_events),
         )
         self.critical = CriticalCalls(launch.critical, gate=gate_file(launch), secrets=secrets)
         self._client = ClaudeSDKClient(

@@ -118,7 +118,7 @@ async def test_a_session_with_any_text_can_be_resumed_and_counted(
 ) -> None:
     transcripts = Transcripts(database.sessions)
     session_id, prompt = uuid4(), uuid4()
-    lines = [
+    lines: list[dict[str, Any]] = [
         {"type": "tool", "text": words, words: [words]},
         {"type": "user", "uuid": str(prompt), "text": words},
         {"text": words, "type": "assistant", "deep": {"type": "user", "text": words}},

@@ -42,7 +42,7 @@ def bare_options(
     )
     prepare_state(launch)
     # Without git history in the system prompt, like Signalbox's own options.
-    no_history = TranscriptBuffer(cast("TranscriptStore", None))
+    no_history = TranscriptBuffer(cast("TranscriptStore", None), session_id=launch.session_id)
     options = build_options(launch, no_history, stderr=lambda _: None)
     return replace(options, cli_path=None, session_store=None)
 

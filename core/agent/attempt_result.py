@@ -6,9 +6,10 @@ import re
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from types import MappingProxyType
 
+from core.agent.program_values import moment
 from core.agent.protocol import AgentFailed
 from core.domain.runs.event import AgentResult, RateLimit
 from core.domain.runs.run import StopReason
@@ -140,7 +141,7 @@ def detect_usage_limit(text: str, rate_limit: RateLimit | None) -> tuple[bool, d
         return False, None
     epoch = _USAGE_LIMIT_EPOCH.search(text)
     if epoch is not None:
-        return True, datetime.fromtimestamp(int(epoch[1]), UTC)
+        return True, moment(int(epoch[1]))
     return True, rate_limit.resets_at if rate_limit is not None else None
 
 

@@ -16,13 +16,13 @@ from claude_agent_sdk import (
     Message,
     ResultMessage,
     SystemMessage,
-    ToolUseBlock,
 )
 
 from core.agent.critical import CriticalCalls
 from core.agent.egress.control import EgressControl
 from core.agent.failure import ErrorOutput
 from core.agent.process.process_tree import ProcessTree, scan_tree
+from core.agent.program_values import blocks, identifier, tool_call
 from core.agent.prompt_stream import PromptStream
 from core.agent.protocol import AgentFailed
 from core.agent.translate import Translator
@@ -118,7 +118,7 @@ class Conversation:
         async with aclosing(self._messages()) as messages:
             async for message in messages:
                 if isinstance(message, SystemMessage) and message.subtype == "init":
-                    self._check_session(str(message.data.get("session_id")))
+                    self._check_session(message.data.get("session_id"))
                 elif isinstance(message, AssistantMessage):
                     self._track_tool_calls(message)
                 for event in self._translator.translate(message):
@@ -172,16 +172,18 @@ class Conversation:
             self._prompts.close()
 
     def _track_tool_calls(self, message: AssistantMessage) -> None:
-        for block in message.content:
-            if isinstance(block, ToolUseBlock):
+        for block in blocks(message.content):
+            call = tool_call(block)
+            if call is not None:
                 self._critical.begin(
-                    block.id,
-                    block.name,
-                    block.input,
-                    parent_tool_use_id=message.parent_tool_use_id,
-                    message_id=message.message_id,
+                    call.id,
+                    call.name,
+                    call.input,
+                    parent_tool_use_id=identifier(message.parent_tool_use_id),
+                    message_id=identifier(message.message_id),
                 )
 
-    def _check_session(self, session_id: str) -> None:
+    def _check_session(self, session_id: object) -> None:
         if session_id != self._session_id:
-            raise self._error_output.failure(f"took up another session ({session_id})")
+            name = identifier(session_id) or "without an id"
+            raise self._error_output.failure(f"took up another session ({name})")

@@ -62,6 +62,9 @@ MAX_WAIT = timedelta(seconds=10)
 # Longer commands carry a file's content; the command itself stands before or after it.
 _MAX_SCANNED_CHARS = 4 * 1024
 _MAX_SUMMARY_CHARS = 120
+# An answer makes some ten calls.  A program that floods its output must not block the event loop,
+# since each call is compared with the open ones.
+_MAX_CALLS = 500
 _DENIED_MESSAGE = "This run is being stopped. Nothing more can be started; end your turn."
 
 
@@ -249,11 +252,13 @@ class CriticalCalls:
             )
             call = replace(call, summary=summary, pattern=pattern)
         self._open[tool_use_id] = call
+        _drop_oldest(self._open)
 
     def end(self, tool_use_id: str) -> None:
         """Record that a call, critical or not, has returned."""
         if self._open.pop(tool_use_id, None) is not None:
             self._ended[tool_use_id] = time.monotonic()
+            _drop_oldest(self._ended)
             self._changed.set()
 
     @property
@@ -315,6 +320,11 @@ class CriticalCalls:
             )
             for tool_use_id, call in waiting.items()
         )
+
+
+def _drop_oldest(calls: dict[str, Any]) -> None:
+    while len(calls) > _MAX_CALLS:
+        del calls[next(iter(calls))]
 
 
 def _searchable_text(tool: str, tool_input: Mapping[str, Any]) -> str:

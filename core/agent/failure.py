@@ -26,7 +26,7 @@ _MAX_ERROR_CHARS = 300
 _MAX_STDERR_LINES = 60
 _MAX_STDERR_LINE_CHARS = 500
 # Part of the SDK's message when it writes to a program that has exited.
-_EXIT_CODE = re.compile(r"\(exit code: (-?\d+)\)")
+_EXIT_CODE = re.compile(r"\(exit code: (-?\d{1,9})\)")
 
 
 class ErrorOutput:

@@ -18,7 +18,13 @@ from core.domain.runs.step import StepStatus
 
 PLAN_TOOLS = frozenset({"TaskCreate", "TaskUpdate", "TaskList", "TaskGet", "TaskStop", "TodoWrite"})
 _WRITE_TOOLS = frozenset({"TaskCreate", "TaskUpdate", "TodoWrite"})
-_CREATED_PATTERN = re.compile(r"Task #(\w+) created")
+# The program counts its tasks.  An id is also a file's name (see `task_files`).
+_MAX_ID_CHARS = 20
+_CREATED_PATTERN = re.compile(rf"Task #(\w{{1,{_MAX_ID_CHARS}}}) created")
+# Of a plan that people read; each event is compared with all of them.
+_MAX_ITEMS = 100
+# Calls of a program that sends no results; it waits for those of one answer.
+_MAX_PENDING_CALLS = 100
 
 _STATUSES: Mapping[str, StepStatus] = MappingProxyType(
     {
@@ -92,8 +98,9 @@ class Plan:
             items = _items_from_todos(call.input.get("todos"), items)
         elif call.name == "TaskUpdate" and _find_item(items, call.input) is not None:
             items = _update_item(items, call.input)
+        newest = list(self.pending_calls.items())[1 - _MAX_PENDING_CALLS :]
         return Plan(
-            items=items, pending_calls={**self.pending_calls, call.tool_use_id: (call, self.items)}
+            items=items, pending_calls={**dict(newest), call.tool_use_id: (call, self.items)}
         )
 
 
@@ -103,7 +110,11 @@ def task_files(items: Sequence[PlanItem]) -> dict[str, str]:
     With them a resumed session continues its numbering.  Without them it would not know
     "Task #3", and would call its next task "#1".
     """
-    numbered = [item for item in items if item.source_id.isdecimal()]
+    numbered = [
+        item
+        for item in items
+        if item.source_id.isdecimal() and len(item.source_id) <= _MAX_ID_CHARS
+    ]
     files = {
         f"{item.source_id}.json": json.dumps(
             {
@@ -166,7 +177,8 @@ def _update_item(
 
 
 def _task_id(tool_input: Mapping[str, object]) -> str:
-    return str(tool_input.get("taskId") or "").lstrip("#")
+    task_id = str(tool_input.get("taskId") or "").lstrip("#")
+    return task_id if len(task_id) <= _MAX_ID_CHARS else ""
 
 
 def _find_item(items: tuple[PlanItem, ...], tool_input: Mapping[str, object]) -> PlanItem | None:
@@ -175,10 +187,15 @@ def _find_item(items: tuple[PlanItem, ...], tool_input: Mapping[str, object]) ->
 
 
 def _put_item(items: tuple[PlanItem, ...], item: PlanItem) -> tuple[PlanItem, ...]:
-    """Replace the item with the same id; insert a new one in the order of the numbers."""
+    """Replace the item with the same id; insert a new one in the order of the numbers.
+
+    A full plan takes no new item.
+    """
     for position, present in enumerate(items):
         if present.source_id == item.source_id:
             return (*items[:position], item, *items[position + 1 :])
+    if len(items) >= _MAX_ITEMS:
+        return items
     if item.source_id.isdecimal():
         for position, present in enumerate(items):
             if present.source_id.isdecimal() and int(present.source_id) > int(item.source_id):
@@ -196,7 +213,7 @@ def _items_from_todos(todos: object, items: tuple[PlanItem, ...]) -> tuple[PlanI
             status=_STATUSES.get(str(todo.get("status")), StepStatus.PENDING),
             active_name=_text(todo.get("activeForm")),
         )
-        for number, todo in enumerate(todos, start=1)
+        for number, todo in enumerate(todos[:_MAX_ITEMS], start=1)
         if isinstance(todo, Mapping)
     )
 

@@ -23,6 +23,7 @@ from core.agent.options import build_options, gate_file, has_network, prepare_st
 from core.agent.process.ladder import end_tree
 from core.agent.process.process_tree import ProcessTree, scan_tree
 from core.agent.process.program import find_program, watch_program
+from core.agent.program_values import OnImplausible, Rejections, usage_of_entry
 from core.agent.prompt_stream import PromptStream
 from core.agent.protocol import (
     AgentEnded,
@@ -32,7 +33,7 @@ from core.agent.protocol import (
     TranscriptStore,
 )
 from core.agent.transcript_buffer import TranscriptBuffer
-from core.agent.translate import Translator, usage_of_entry
+from core.agent.translate import Translator
 from core.domain.kills.termination import ProcessIdentity
 from core.domain.runs.event import AgentEvent
 
@@ -88,9 +89,12 @@ class _Session:
         own = (value for name, value in credentials if not name.endswith("_URL"))
         secrets = (*own, *launch.secrets)
         self._error_output = ErrorOutput(secrets)
+        rejections = Rejections(launch.run_id, launch.attempt)
         side_events: deque[AgentEvent] = deque()
         self._transcript_buffer = TranscriptBuffer(
-            transcripts, on_entry=partial(_add_usage, side_events)
+            transcripts,
+            session_id=launch.session_id,
+            on_entry=partial(_add_usage, side_events, on_implausible=rejections.add),
         )
         self.critical = CriticalCalls(launch.critical, gate=gate_file(launch), secrets=secrets)
         self._client = ClaudeSDKClient(
@@ -125,7 +129,12 @@ class _Session:
             launch.session_id,
             self._client,
             prompts,
-            Translator(plan=launch.plan, secrets=secrets, cwd=str(launch.cwd)),
+            Translator(
+                plan=launch.plan,
+                secrets=secrets,
+                cwd=str(launch.cwd),
+                on_implausible=rejections.add,
+            ),
             tree=self.tree,
             critical=self.critical,
             egress=self._egress,
@@ -256,8 +265,8 @@ class _Session:
         return {"event": event, **run, **fields}
 
 
-def _add_usage(events: deque[AgentEvent], entry: Any) -> None:
-    usage = usage_of_entry(entry)
+def _add_usage(events: deque[AgentEvent], entry: Any, *, on_implausible: OnImplausible) -> None:
+    usage = usage_of_entry(entry, on_implausible=on_implausible)
     if usage is not None:
         events.append(usage)
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from core.agent.plan import PLAN_TOOLS
 from core.domain.runs.event import AgentEvent, PlanChanged, PlanItem, ToolStarted
-from core.domain.runs.step import Step, StepStatus
+from core.domain.runs.step import MAX_TOOLS, Step, StepStatus
 
 _FINAL_STATUSES = frozenset({StepStatus.COMPLETED, StepStatus.FAILED, StepStatus.SKIPPED})
 
@@ -180,7 +180,8 @@ def _apply_tool(steps: tuple[Step, ...], event: ToolStarted, now: datetime) -> t
 
 def _count_tool(step: Step, event: ToolStarted) -> Step:
     known = step.tools_used
-    tools = known if event.name in known else (*known, event.name)
+    is_named = event.name in known or len(known) >= MAX_TOOLS
+    tools = known if is_named else (*known, event.name)
     return replace(step, tools_used=tools, tool_calls=step.tool_calls + 1)
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from itertools import islice, takewhile
 from typing import Any
+from uuid import UUID
 
 from core.agent.protocol import TranscriptStore
 from core.domain.errors import Unavailable
@@ -31,6 +33,11 @@ _BATCH_DELAY = timedelta(milliseconds=50)
 # processor time from the agent.
 _BUSY_BATCH_DELAY = timedelta(milliseconds=150)
 _BUSY_WINDOW = timedelta(seconds=1)
+# The program names a subagent's transcript `subagents/agent-<id>`, or puts it into folders in
+# between (`subagents/workflows/<id>/agent-<id>`).  The limits keep it within an index row.
+_SUBPATH = re.compile(r"subagents/(?:[\w@+=-][\w@+=.-]{0,127}/){0,5}agent-[\w@+=.-]{1,128}")
+# The program shortens the name of a project to 200 characters and a hash.
+_MAX_PROJECT_KEY_CHARS = 400
 
 
 class TranscriptBuffer:
@@ -40,14 +47,29 @@ class TranscriptBuffer:
     So the buffer keeps entries in order and retries until the store accepts them; `flush_all` is
     the last attempt.  Entries that arrive close together share a transaction, which costs more
     than one entry.
+
+    Code of the repository can write to the program's output, from which the SDK takes keys and
+    entries.  So entries of any other session are dropped, and so is what no transcript contains.
     """
 
     def __init__(
-        self, transcripts: TranscriptStore, *, on_entry: Callable[[Any], None] = lambda _entry: None
+        self,
+        transcripts: TranscriptStore,
+        *,
+        session_id: UUID,
+        on_entry: Callable[[Mapping[str, Any]], None] = lambda _entry: None,
     ) -> None:
-        """Store entries in `transcripts`; `on_entry` is called with each one as it arrives."""
+        """Store the entries of a session.
+
+        Args:
+            transcripts: Where to store them.
+            session_id: The only session whose entries are accepted.
+            on_entry: Called with each accepted entry as it arrives.
+        """
         self._transcripts = transcripts
+        self._session_id = str(session_id)
         self._on_entry = on_entry
+        self._has_logged_rejection = False
         self._queue: deque[tuple[Any, list[Any]]] = deque()
         self._flush_lock = asyncio.Lock()
         self._writer: asyncio.Task[None] | None = None
@@ -62,11 +84,44 @@ class TranscriptBuffer:
 
     async def append(self, key: Any, entries: Any) -> None:
         """Queue entries, which are stored in the background.  Never fails."""
-        self._queue.append((key, list(entries)))
-        for entry in entries:
+        accepted = self._accepted(key, entries)
+        if not accepted:
+            return
+        self._queue.append((key, accepted))
+        for entry in accepted:
             self._on_entry(entry)
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write_loop(), name="write transcript")
+
+    def _accepted(self, key: Any, entries: Any) -> list[Mapping[str, Any]]:
+        """Return the entries that belong to the session's transcripts; others are logged once."""
+        given = list(entries) if isinstance(entries, list | tuple) else []
+        accepted = [entry for entry in given if isinstance(entry, Mapping)]
+        if not self._is_own(key):
+            accepted = []
+        if len(accepted) < len(given) and not self._has_logged_rejection:
+            self._has_logged_rejection = True
+            log.warning(
+                "dropped %d entries that are not of the transcript of session %s; "
+                "further ones of this agent are dropped without a log line",
+                len(given) - len(accepted),
+                self._session_id,
+                extra={
+                    "event": "transcript_entries.rejected",
+                    "session_id": self._session_id,
+                    "count": len(given) - len(accepted),
+                },
+            )
+        return accepted
+
+    def _is_own(self, key: Any) -> bool:
+        """Whether a key names the transcript of this session or of one of its subagents."""
+        subpath = key.get("subpath")
+        return (
+            key["session_id"] == self._session_id
+            and len(key["project_key"]) <= _MAX_PROJECT_KEY_CHARS
+            and (subpath is None or _SUBPATH.fullmatch(subpath) is not None)
+        )
 
     async def load(self, key: Any) -> Any:
         """Return all entries except cost records; each attempt counts its own cost.

@@ -1,15 +1,15 @@
 """Translation of the SDK's messages into events.  Pure: the same messages give the same events.
 
-All texts in the events are redacted, and clipped where they may be huge.
+All texts in the events are redacted and clipped, and every other value is checked: no message
+makes the translation fail, and no event holds what the database rejects.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from datetime import UTC, datetime
-from decimal import Decimal
+from collections.abc import Callable, Collection, Iterator, Mapping
+from itertools import islice
 from pathlib import PurePath
-from typing import Any
+from typing import Any, TypeVar
 
 from claude_agent_sdk import (
     AssistantMessage,
@@ -19,10 +19,10 @@ from claude_agent_sdk import (
     SystemMessage,
     TextBlock,
     ToolResultBlock,
-    ToolUseBlock,
     UserMessage,
 )
 
+from core.agent import program_values as read
 from core.agent.plan import Plan
 from core.domain.redact import redact, redact_field
 from core.domain.runs.event import (
@@ -39,13 +39,22 @@ from core.domain.runs.event import (
     ToolStarted,
     TurnUsage,
 )
-from core.domain.runs.run import Usage
 
+T = TypeVar("T")
+
+# More than a model writes in one answer.
+_MAX_TEXT_CHARS = 500_000
 _MAX_OUTPUT_CHARS = 4_000
 _MAX_INPUT_CHARS = 2_000
+_MAX_KEY_CHARS = 200
 _MAX_SUMMARY_CHARS = 120
-# The most that is believed of one answer: over a thousand times a model's context.
-_MAX_TOKENS = 10**9
+_MAX_ERROR_CHARS = 4_000
+_MAX_ERRORS = 20
+# Of a tool's input.
+_MAX_DEPTH = 6
+_MAX_VALUES = 1_000
+# A summary is the first line of a text, which begins with no more empty lines than this.
+_MAX_SUMMARISED_CHARS = 10_000
 # Characters beyond the limit that are redacted too: a secret must not be cut in half, because
 # its first half would not be recognised.
 _REDACTION_MARGIN = 1_000
@@ -70,11 +79,21 @@ class Translator:
         plan: tuple[PlanItem, ...] = (),
         secrets: Collection[str] = (),
         cwd: str = "",
+        on_implausible: read.OnImplausible = lambda _name: None,
     ) -> None:
+        """Begin with no message.
+
+        Args:
+            plan: The task list as the session's earlier runs left it.
+            secrets: Texts to redact.
+            cwd: The workspace; paths in it are shown relative to it.
+            on_implausible: Called with the name of each value that cannot be true.
+        """
         self.plan = Plan(items=plan)
         self.pending_message_ids: set[str] = set()
         self._secrets = tuple(secrets)
         self._cwd = cwd
+        self._on_implausible = on_implausible
         self._last_usage: TurnUsage | None = None
 
     def translate(self, message: Message) -> list[AgentEvent]:
@@ -87,7 +106,12 @@ class Translator:
             return [self._result(message)]
         if isinstance(message, RateLimitEvent):
             info = message.rate_limit_info
-            return [RateLimit(status=info.status, resets_at=_to_datetime(info.resets_at))]
+            return [
+                RateLimit(
+                    status=read.word(info.status) or "unknown",
+                    resets_at=self._checked("resets_at", info.resets_at, read.moment),
+                )
+            ]
         if isinstance(message, SystemMessage):
             return list(self._system(message))
         return []
@@ -96,47 +120,51 @@ class Translator:
         is_subagent = message.parent_tool_use_id is not None
         # A text of the program in place of the model's: an API error, which the result repeats.
         is_synthetic = message.model == "<synthetic>"
-        yield from self._consumed_messages(message.user_message_uuids or ())
-        if message.message_id and message.usage and not is_synthetic:
+        yield from self._consumed_messages(message.user_message_uuids)
+        message_id = read.identifier(message.message_id)
+        if message_id is not None and message.usage and not is_synthetic:
             turn = TurnUsage(
-                message_id=message.message_id,
-                usage=_usage(message.usage),
-                model=message.model,
+                message_id=message_id,
+                usage=read.answer_usage(message.usage, on_implausible=self._on_implausible),
+                model=read.model_name(message.model),
                 is_subagent=is_subagent,
             )
             # Each block of an answer arrives as a separate message with the same usage.
             if turn != self._last_usage:
                 self._last_usage = turn
                 yield turn
-        for block in message.content:
-            if isinstance(block, TextBlock) and block.text.strip() and not is_synthetic:
+        for block in read.blocks(message.content):
+            call = read.tool_call(block)
+            text = block.text if isinstance(block, TextBlock) else None
+            if isinstance(text, str) and text.strip() and not is_synthetic:
                 yield AgentText(
-                    text=self._clean(block.text),
-                    message_uuid=message.uuid,
+                    text=self._clean(text, max_chars=_MAX_TEXT_CHARS),
+                    message_uuid=read.identifier(message.uuid),
                     is_subagent=is_subagent,
                 )
-            elif isinstance(block, ToolUseBlock):
+            elif call is not None:
                 started = ToolStarted(
-                    tool_use_id=block.id,
-                    name=block.name,
-                    summary=self._summary(block.input),
-                    input=self._clip_values(block.input),
+                    tool_use_id=call.id,
+                    name=call.name,
+                    summary=self._summary(call.input),
+                    input=self._clip_values(call.input, left=iter(range(_MAX_VALUES))),
                     is_subagent=is_subagent,
                 )
                 yield started
                 yield from self._plan_changes(started)
 
     def _user(self, message: UserMessage) -> Iterator[AgentEvent]:
-        if message.uuid is not None:
-            yield from self._consumed_messages((message.uuid,))
-        if isinstance(message.content, str):
-            return
-        for block in message.content:
-            if isinstance(block, ToolResultBlock):
+        yield from self._consumed_messages([message.uuid])
+        for block in read.blocks(message.content):
+            if not isinstance(block, ToolResultBlock):
+                continue
+            call_id = read.identifier(block.tool_use_id)
+            output = read.result_text(block.content)
+            if call_id is not None:
                 finished = ToolFinished(
-                    tool_use_id=block.tool_use_id,
+                    tool_use_id=call_id,
                     is_error=bool(block.is_error),
-                    output=self._clean(_text(block.content), max_chars=_MAX_OUTPUT_CHARS),
+                    output=self._clean(output, max_chars=_MAX_OUTPUT_CHARS),
                     is_subagent=message.parent_tool_use_id is not None,
                 )
                 yield finished
@@ -146,48 +174,61 @@ class Translator:
         data = message.data
         if message.subtype == "init":
             yield AgentStarted(
-                session_id=str(data.get("session_id") or ""),
-                model=data.get("model"),
-                program_version=data.get("claude_code_version"),
-                tools=tuple(data.get("tools") or ()),
+                session_id=read.identifier(data.get("session_id")) or "",
+                model=read.model_name(data.get("model")),
+                program_version=read.word(data.get("claude_code_version")),
+                tools=read.identifiers(data.get("tools")),
             )
-            yield from self._consumed_messages(data.get("user_message_uuids") or ())
+            yield from self._consumed_messages(data.get("user_message_uuids"))
         elif message.subtype == "api_retry":
             yield ApiRetry(
-                attempt=int(data.get("attempt") or 1),
-                max_attempts=data.get("max_retries"),
-                delay_ms=_to_int(data.get("retry_delay_ms")),
-                error=self._clean(_retry_error(data)),
+                attempt=self._checked("attempt", data.get("attempt"), read.retries) or 1,
+                max_attempts=self._checked("max_retries", data.get("max_retries"), read.retries),
+                delay_ms=self._checked(
+                    "retry_delay_ms", data.get("retry_delay_ms"), read.milliseconds
+                ),
+                error=self._clean(read.retry_error(data), max_chars=_MAX_ERROR_CHARS),
             )
 
     def _result(self, message: ResultMessage) -> AgentResult:
-        cost = message.total_cost_usd
+        text: Any = message.result
+        errors: Any = message.errors
         return AgentResult(
-            subtype=message.subtype,
-            is_error=message.is_error,
-            turns=message.num_turns,
-            text=None if message.result is None else self._clean(message.result),
-            # Rounded to the column's seven decimals, since the rest is binary-fraction noise.
-            cost_usd=None if cost is None else round(Decimal(str(cost)), 7),
-            usage=_usage(message.usage or {}),
-            terminal_reason=message.terminal_reason,
-            errors=tuple(self._clean(str(error)) for error in message.errors or ()),
-            api_error_status=message.api_error_status,
+            subtype=read.word(message.subtype) or "unknown",
+            is_error=bool(message.is_error),
+            turns=self._checked("num_turns", message.num_turns, read.turns),
+            text=self._clean(text, max_chars=_MAX_TEXT_CHARS) if isinstance(text, str) else None,
+            cost_usd=self._checked("total_cost_usd", message.total_cost_usd, read.cost_usd),
+            usage=read.attempt_usage(message.usage, on_implausible=self._on_implausible),
+            terminal_reason=read.word(message.terminal_reason),
+            errors=tuple(
+                self._clean(error, max_chars=_MAX_ERROR_CHARS)
+                for error in islice(errors if isinstance(errors, list) else (), _MAX_ERRORS)
+                if isinstance(error, str)
+            ),
+            api_error_status=read.http_status(message.api_error_status),
         )
+
+    def _checked(self, name: str, value: Any, reader: Callable[[Any], T | None]) -> T | None:
+        """Read a value that may be missing; report one that cannot be true."""
+        found = reader(value)
+        if found is None and value is not None:
+            self._on_implausible(name)
+        return found
 
     def _plan_changes(self, event: ToolStarted | ToolFinished) -> Iterator[PlanChanged]:
         before, self.plan = self.plan, self.plan.apply(event)
         if self.plan.items != before.items:
             yield PlanChanged(items=self.plan.items)
 
-    def _consumed_messages(self, uuids: Collection[str]) -> Iterator[MessageConsumed]:
-        for uuid in uuids:
+    def _consumed_messages(self, uuids: Any) -> Iterator[MessageConsumed]:
+        for uuid in read.identifiers(uuids):
             if uuid in self.pending_message_ids:
                 self.pending_message_ids.discard(uuid)
                 yield MessageConsumed(message_uuid=uuid)
 
-    def _clean(self, text: str, *, max_chars: int | None = None) -> str:
-        if max_chars is None or len(text) <= max_chars:
+    def _clean(self, text: str, *, max_chars: int) -> str:
+        if len(text) <= max_chars:
             return redact(text, secrets=self._secrets)
         clipped = redact(text[: max_chars + _REDACTION_MARGIN], secrets=self._secrets)
         if len(clipped) < max_chars:
@@ -195,91 +236,48 @@ class Translator:
             clipped = clipped[: max(clipped.rfind(" "), clipped.rfind("\n"), 0)]
         return f"{clipped[:max_chars]}\n… ({len(text) - max_chars} more characters)"
 
-    def _clip_values(self, value: Any, *, name: str = "", depth: int = 0) -> Any:
+    def _clip_values(
+        self, value: Any, *, left: Iterator[int], name: str = "", depth: int = 0
+    ) -> Any:
+        """Redact and clip the texts of a value.
+
+        Args:
+            value: A tool's input, or a part of it.
+            left: Has an item for each value that may still be kept; the others become "…".
+            name: The key of the value.
+            depth: The number of values around it.
+        """
+        if depth > _MAX_DEPTH or (depth > 0 and next(left, None) is None):
+            return "…"
         if isinstance(value, str):
             shown = redact_field(name, value, secrets=self._secrets) if len(value) < 500 else value
             return self._clean(shown, max_chars=_MAX_INPUT_CHARS)
-        if depth > 6:
-            return "…"
         if isinstance(value, Mapping):
             return {
-                self._clean(str(key)): self._clip_values(item, name=str(key), depth=depth + 1)
-                for key, item in value.items()
+                self._clean(str(key), max_chars=_MAX_KEY_CHARS): self._clip_values(
+                    item, left=left, name=str(key)[:_MAX_KEY_CHARS], depth=depth + 1
+                )
+                for key, item in islice(value.items(), _MAX_VALUES)
             }
         if isinstance(value, list):
-            return [self._clip_values(item, depth=depth + 1) for item in value]
+            return [
+                self._clip_values(item, left=left, depth=depth + 1)
+                for item in islice(value, _MAX_VALUES)
+            ]
         return value
 
     def _summary(self, tool_input: Mapping[str, Any]) -> str:
-        if "taskId" in tool_input:
-            return f"#{tool_input['taskId']} {tool_input.get('status') or ''}".strip()[
-                :_MAX_SUMMARY_CHARS
-            ]
+        task_id = tool_input.get("taskId")
+        if isinstance(task_id, str | int):
+            status = read.word(tool_input.get("status")) or ""
+            return f"#{task_id} {status}".strip()[:_MAX_SUMMARY_CHARS]
         text = next(
             (tool_input[key] for key in _SUMMARY_KEYS if isinstance(tool_input.get(key), str)), ""
         )
-        line = next(iter(text.strip().splitlines()), "")
+        line = next(iter(text[:_MAX_SUMMARISED_CHARS].strip().splitlines()), "")
         if line.startswith("/") and self._cwd:
             path = PurePath(line)
             if path.is_relative_to(self._cwd):
                 line = str(path.relative_to(self._cwd))
         line = redact(line[: _MAX_SUMMARY_CHARS + _REDACTION_MARGIN], secrets=self._secrets)
         return line if len(line) <= _MAX_SUMMARY_CHARS else f"{line[: _MAX_SUMMARY_CHARS - 1]}…"
-
-
-def usage_of_entry(entry: Any) -> TurnUsage | None:
-    """Return the usage that a transcript entry records; `None` if it is no model's answer.
-
-    An answer's message arrives before the answer is complete, with the usage at its start.  The
-    transcript has the final usage.
-    """
-    message = entry.get("message")
-    if entry.get("type") != "assistant" or not isinstance(message, dict):
-        return None
-    model = message.get("model")
-    if not message.get("id") or not message.get("usage") or model == "<synthetic>":
-        return None
-    return TurnUsage(
-        message_id=str(message["id"]),
-        usage=_usage(message["usage"]),
-        model=model if isinstance(model, str) else None,
-        is_subagent=bool(entry.get("isSidechain")),
-    )
-
-
-def _usage(value: Any) -> Usage:
-    counts = value if isinstance(value, Mapping) else {}
-    return Usage(
-        input_tokens=_tokens(counts.get("input_tokens")),
-        output_tokens=_tokens(counts.get("output_tokens")),
-        cache_read_tokens=_tokens(counts.get("cache_read_input_tokens")),
-        cache_creation_tokens=_tokens(counts.get("cache_creation_input_tokens")),
-    )
-
-
-def _tokens(value: Any) -> int:
-    """Read a count of tokens; anything implausible counts as 0."""
-    return value if isinstance(value, int) and 0 <= value <= _MAX_TOKENS else 0
-
-
-def _text(content: str | list[dict[str, Any]] | None) -> str:
-    if content is None or isinstance(content, str):
-        return content or ""
-    return "\n".join(
-        str(part.get("text") or "") if part.get("type") == "text" else f"[{part.get('type')}]"
-        for part in content
-    )
-
-
-def _retry_error(fields: Mapping[str, Any]) -> str:
-    status = fields.get("error_status")
-    error = str(fields.get("error") or "the call failed")
-    return error if status is None else f"{error} (HTTP {status})"
-
-
-def _to_datetime(seconds: int | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
-
-
-def _to_int(value: Any) -> int | None:
-    return round(value) if isinstance(value, int | float) else None

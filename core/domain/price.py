@@ -16,6 +16,8 @@ from types import MappingProxyType
 from core.domain.runs.run import Usage
 
 _MILLION = Decimal(1_000_000)
+# No run costs as much.  The sum of a run's attempts fits its column, which holds ten million.
+_MAX_USD = Decimal(1_000_000)
 # The parts of a full name that do not change the price: a date, `-latest`, and the program's own
 # mark for a larger context.
 _SUFFIX = re.compile(r"(-\d{8}|-latest)?(\[1m\])?$")
@@ -128,3 +130,13 @@ def estimate_usd(model: str | None, usage: Usage, *, requests: int = 1) -> Decim
         + price.cache_read * usage.cache_read_tokens
         + price.cache_creation * usage.cache_creation_tokens
     ) / _MILLION
+
+
+def plausible_usd(amount: Decimal | None) -> Decimal | None:
+    """Return a cost, or `None` for one that cannot be true.
+
+    That is a negative one, one that is no finite number, and one of a million dollars or more.
+    """
+    if amount is None or not amount.is_finite() or not 0 <= amount < _MAX_USD:
+        return None
+    return amount

@@ -237,6 +237,50 @@ async def test_what_was_drawn_is_known_after_the_revision_and_before_it(empty_ds
     assert after == before
 
 
+# What an agent program reported before its numbers were checked.
+_COSTS = """
+    INSERT INTO sessions (id, agent_name, created_at)
+        SELECT md5(n::text)::uuid, 'implement', now() FROM generate_series(1, 5) n;
+    INSERT INTO workflow_runs (run_id, workflow_name, task_input, session_id, status,
+            cost_estimate, cost_source)
+        SELECT 'run_' || n, 'implement', 'Do it', md5(n::text)::uuid, 'completed',
+            (ARRAY['NaN', '-1000000', '0', '1.5', NULL])[n]::numeric, 'reported'
+        FROM generate_series(1, 5) n;
+    INSERT INTO workflow_steps (run_id, step_id, name, status, cost_usd)
+        SELECT id, 1, 'Look', 'completed', cost_estimate FROM workflow_runs
+"""
+_RUN_COSTS = "SELECT run_id, cost_estimate::float8, cost_source FROM workflow_runs ORDER BY 1"
+_STEP_COSTS = "SELECT cost_usd::float8 FROM workflow_steps JOIN workflow_runs"
+_STEP_COSTS += " ON workflow_runs.id = workflow_steps.run_id ORDER BY workflow_runs.run_id"
+_BEFORE_COSTS, _COSTS_REVISION = "0009", "0010"
+
+
+async def test_an_impossible_cost_is_unknown_after_the_revision_and_cannot_be_stored(
+    empty_dsn: str,
+) -> None:
+    await asyncio.to_thread(migrate.upgrade, empty_dsn, _BEFORE_COSTS)
+    async with open_database(empty_dsn) as database, database.engine.begin() as connection:
+        for statement in _COSTS.split(";"):
+            await connection.exec_driver_sql(statement)
+
+    await asyncio.to_thread(migrate.upgrade, empty_dsn, _COSTS_REVISION)
+
+    assert await rows_of(empty_dsn, _RUN_COSTS) == [
+        ("run_1", None, None),
+        ("run_2", None, None),
+        ("run_3", 0, "reported"),
+        ("run_4", 1.5, "reported"),
+        ("run_5", None, "reported"),
+    ]
+    assert await rows_of(empty_dsn, _STEP_COSTS) == [(None,), (None,), (0,), (1.5,), (None,)]
+    for cost in ("'NaN'", "-0.0000001"):
+        for column in ("workflow_runs SET cost_estimate", "workflow_steps SET cost_usd"):
+            with pytest.raises(asyncpg.CheckViolationError):
+                await rows_of(empty_dsn, f"UPDATE {column} = {cost}")
+    await asyncio.to_thread(migrate.downgrade, empty_dsn, _BEFORE_COSTS)
+    assert await rows_of(empty_dsn, "UPDATE workflow_runs SET cost_estimate = 'NaN'") == []
+
+
 async def test_concurrent_starts_migrate_one_after_another(empty_dsn: str) -> None:
     other = await asyncpg.connect(empty_dsn, timeout=10)
     try:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from itertools import pairwise
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, cast
 from uuid import uuid4
 
@@ -14,7 +16,8 @@ from sqlalchemy import text
 
 from core.domain.errors import Unavailable
 from core.store.database.engine import Database, open_database
-from core.store.sessions.transcripts import Transcripts, exists
+from core.store.sessions.transcripts import Transcripts, answers_since, exists
+from tests.database import running_run
 
 
 def key(session_id: str, project: str = "-srv-a", **subpath: str) -> dict[str, Any]:
@@ -79,6 +82,73 @@ async def test_a_line_is_read_exactly_as_stored(database: Database) -> None:
     await transcripts.append(transcript_key, [line])
 
     assert await transcripts.load(transcript_key) == [line]
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+async def test_a_number_that_json_cannot_express_does_not_block_a_transcript(
+    database: Database, number: str
+) -> None:
+    transcripts = Transcripts(database.sessions)
+    transcript_key = key(str(uuid4()))
+    line = json.loads(f'{{"type": "user", "uuid": "1", "cost": [{number}]}}')
+
+    await transcripts.append(transcript_key, [line, {"type": "user", "uuid": "2"}])
+
+    loaded = await transcripts.load(transcript_key) or []
+    assert [entry["uuid"] for entry in loaded] == ["1", "2"]
+
+
+async def test_a_uuid_that_does_not_fit_the_index_does_not_block_a_transcript(
+    database: Database,
+) -> None:
+    transcripts = Transcripts(database.sessions)
+    transcript_key = key(str(uuid4()))
+    line = {"type": "user", "uuid": token_hex(20_000)}
+
+    await transcripts.append(transcript_key, [line])
+
+    assert await transcripts.load(transcript_key) == [line]
+
+
+@pytest.mark.parametrize(
+    "words", ["a \x00 b", "half \ud800", "\\u0000 \x00 \\", '"\x00"', "🚦 \x00", "\\ud800"]
+)
+async def test_a_session_with_any_text_can_be_resumed_and_counted(
+    database: Database, words: str
+) -> None:
+    transcripts = Transcripts(database.sessions)
+    session_id, prompt = uuid4(), uuid4()
+    lines: list[dict[str, Any]] = [
+        {"type": "tool", "text": words, words: [words]},
+        {"type": "user", "uuid": str(prompt), "text": words},
+        {"text": words, "type": "assistant", "deep": {"type": "user", "text": words}},
+    ]
+
+    await transcripts.append(key(str(session_id)), lines)
+
+    async with database.sessions() as session:
+        assert await exists(session, session_id)
+        assert await answers_since(session, session_id, [prompt]) == [lines[2]]
+
+
+async def test_an_attempt_adds_only_to_its_own_session(database: Database) -> None:
+    run, other = await running_run(database), await running_run(database)
+    transcripts = Transcripts(database.sessions)
+    of_attempt = transcripts.for_attempt(run.run_id, run.attempt)
+    forged = [{"type": "user", "uuid": "forged"}]
+
+    for session_id in (str(other.session_id), str(uuid4()), "no-uuid"):
+        await of_attempt.append(key(session_id), forged)
+        await of_attempt.append(key(session_id, subpath="subagents/agent-1"), forged)
+    await of_attempt.append(key(str(run.session_id)), [{"type": "user", "uuid": "own"}])
+    await of_attempt.append(key(str(run.session_id), subpath="subagents/agent-1"), forged)
+
+    async with database.sessions() as session:
+        rows = await session.execute(text("SELECT session_id, subpath FROM transcript_entries"))
+        assert [tuple(row) for row in rows] == [
+            (str(run.session_id), ""),
+            (str(run.session_id), "subagents/agent-1"),
+        ]
 
 
 async def test_concurrent_batches_do_not_mix(database: Database) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import uuid4
@@ -199,6 +200,25 @@ async def test_huge_outputs_and_answers_arrive(agent_harness: AgentHarness) -> N
 
     assert max(len(one.text) for one in events_of_type(events, AgentText)) > 250_000
     assert all(len(one.output) < 5_000 for one in events_of_type(events, ToolFinished))
+
+
+async def test_the_transcripts_of_the_agent_and_its_subagents_are_stored(
+    agent_harness: AgentHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    agent_harness.definition = replace(
+        agent_harness.definition, allowed_tools=("Agent", "Bash", "Read", "Task")
+    )
+
+    events = await agent_harness.run(agent_harness.launch("[scenario: subagent]"))
+
+    assert any(tool.is_subagent for tool in events_of_type(events, ToolStarted))
+    own = str(agent_harness.session_id)
+    main, subagent = sorted(agent_harness.transcripts.entries)
+    assert main == (own, "")
+    assert subagent[0] == own
+    assert subagent[1].startswith("subagents/agent-")
+    # No entry of the real program is taken for a forged one.
+    assert "transcript" not in caplog.text
 
 
 async def test_a_session_without_transcript_does_not_start_afresh(

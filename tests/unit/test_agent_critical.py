@@ -213,6 +213,15 @@ async def test_a_call_without_a_result_delays_nothing() -> None:
     assert list(critical.running) == ["s1", "t2"]
 
 
+async def test_a_flood_of_calls_is_forgotten_but_for_the_last() -> None:
+    critical = calls()
+
+    for number in range(2_000):
+        critical.begin(f"t{number}", "Bash", COMMIT, parent_tool_use_id=f"agent {number}")
+
+    assert list(critical.running) == [f"t{number}" for number in range(1_500, 2_000)]
+
+
 async def test_calls_of_one_answer_are_open_together() -> None:
     critical = calls()
     critical.begin("t1", "Bash", COMMIT, message_id="m1")

@@ -174,3 +174,35 @@ def test_the_programs_files_contain_the_list_and_its_highest_number() -> None:
     assert files[".highwatermark"] == "7"
     assert json.loads(files["1.json"])["status"] == "completed"
     assert json.loads(files["2.json"])["status"] == "pending"
+
+
+def test_a_full_plan_takes_no_new_item_but_changes() -> None:
+    todos = [{"content": f"Item {number}"} for number in range(1_000)]
+    plan = call(Plan(), "TodoWrite", todos=todos)
+
+    plan = create(plan, 5_000, "One more")
+    plan = call(plan, "TaskUpdate", taskId="100", status="completed")
+
+    assert len(plan.items) == 100
+    assert plan.items[-1].status is StepStatus.COMPLETED
+
+
+@pytest.mark.parametrize("task_id", ["9" * 21, "9" * 3_000, "x" * 50])
+def test_an_id_that_is_no_name_of_a_file_makes_no_item(task_id: str) -> None:
+    plan = call(Plan(), "TaskCreate", f"Task #{task_id} created", subject="A")
+
+    plan = call(plan, "TaskUpdate", taskId=task_id, status="completed")
+
+    assert plan.items == ()
+    item = PlanItem(source_id=task_id, name="A", status=StepStatus.PENDING)
+    assert list(task_files([item])) == [".highwatermark"]
+
+
+def test_only_the_last_calls_without_a_result_are_kept() -> None:
+    plan = Plan()
+
+    for number in range(1_000):
+        started = ToolStarted(tool_use_id=str(number), name="TaskCreate", summary="")
+        plan = plan.apply(started)
+
+    assert list(plan.pending_calls) == [str(number) for number in range(900, 1_000)]

@@ -12,7 +12,8 @@ from claude_agent_sdk import (
     UserMessage,
 )
 
-from core.agent.translate import Translator, usage_of_entry
+from core.agent.program_values import usage_of_entry
+from core.agent.translate import Translator
 from core.domain.runs.event import (
     AgentEvent,
     AgentResult,
@@ -28,23 +29,14 @@ from core.domain.runs.event import (
 )
 from core.domain.runs.run import Usage
 from core.domain.runs.step import StepStatus
-from tests.fakes.recordings import PROMPT_UUID, STEERING_UUID, translate_recording
+from tests.fakes.recordings import (
+    PROMPT_UUID,
+    RECORDINGS,
+    STEERING_UUID,
+    translate_recording,
+)
 
 E = TypeVar("E")
-
-RECORDINGS = (
-    "api_error",
-    "api_retry",
-    "interrupted",
-    "max_turns",
-    "steered",
-    "subagent",
-    "tasks",
-    "todo",
-    "tool_errors",
-    "usage_limit",
-    "usage_limit_oauth",
-)
 
 
 def of(events: list[AgentEvent], kind: type[E]) -> list[E]:
@@ -90,6 +82,7 @@ def test_a_result_has_cost_tokens_and_turns() -> None:
     assert result.cost_usd is not None
     assert 0 < result.cost_usd < 1
     assert result.cost_usd == round(result.cost_usd, 7)
+    assert result.usage is not None
     assert result.usage.output_tokens > 0
 
 

@@ -3,6 +3,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import uuid4
 
+import pytest
+
 from core.domain.runs.event import AgentResult, AgentText, ToolFinished, ToolStarted, TurnUsage
 from core.domain.runs.run import CostSource, Usage
 from core.runner.execution.prior_usage import PriorUsage, budget_left, turns_left
@@ -73,6 +75,62 @@ def test_the_programs_own_usage_replaces_every_estimate() -> None:
     assert progress.usage == result.usage
     assert progress.cost() == (Decimal("0.5"), CostSource.REPORTED)
     assert progress.turns == 7
+
+
+def test_what_a_result_does_not_tell_is_counted_and_estimated() -> None:
+    untold = AgentResult(
+        subtype="success", is_error=False, turns=None, text="done", cost_usd=None, usage=None
+    )
+
+    progress = progress_after(
+        make_turn(input_tokens=10, output_tokens=100),
+        ToolFinished(tool_use_id="t", is_error=False, output="ok"),
+        untold,
+    )
+
+    assert progress.usage == Usage(input_tokens=10, output_tokens=100)
+    assert progress.cost() == (Decimal("0.00153"), CostSource.ESTIMATED)
+    assert progress.turns == 2
+
+
+def test_an_estimate_that_cannot_be_true_is_unknown() -> None:
+    forged = (make_turn(f"m{number}", output_tokens=10**9) for number in range(100))
+
+    progress = progress_after(*forged)
+
+    assert progress.cost() == (None, None)
+
+
+def test_a_sum_of_attempts_that_cannot_be_true_is_unknown() -> None:
+    prior_usage = PriorUsage(
+        usage=Usage(input_tokens=1),
+        cost_usd=Decimal(999_999),
+        cost_source=CostSource.REPORTED,
+        turns=1,
+    )
+    progress = Progress(model=MODEL, prior_usage=prior_usage)
+
+    progress.add_event(make_result(turns=1, cost_usd=Decimal(999_999)), at=NOW)
+
+    assert progress.cost() == (None, None)
+
+
+def test_the_names_of_a_hundred_tools_are_kept() -> None:
+    calls = [ToolStarted(tool_use_id=str(n), name=f"T{n}", summary="") for n in range(500)]
+
+    progress = progress_after(*calls)
+
+    assert len(progress.columns()["tools_used"]) == 100
+    assert progress.columns()["tool_calls"] == 500
+    assert [len(step.tools_used) for step in progress.steps] == [100]
+
+
+def test_a_flood_of_answers_is_counted_up_to_a_limit() -> None:
+    progress = progress_after(
+        *(make_turn(f"m{number}", input_tokens=1) for number in range(21_000))
+    )
+
+    assert progress.usage.input_tokens == 20_000
 
 
 def test_nothing_is_known_before_the_first_answer() -> None:
@@ -161,3 +219,11 @@ def test_the_limits_of_a_run_cover_all_its_attempts() -> None:
     assert budget_left(spent) == Decimal("0.0001")
     assert turns_left(replace(run, max_turns=None), 30) == 23
     assert budget_left(replace(run, budget_usd=None)) is None
+
+
+@pytest.mark.parametrize("cost", [Decimal("NaN"), Decimal(-1_000_000), Decimal(10**6)])
+def test_an_impossible_cost_does_not_raise_the_budget(cost: Decimal) -> None:
+    run = new_run(uuid4(), max_turns=10, turns=-5, budget_usd=Decimal(2), cost_usd=cost)
+
+    assert budget_left(run) == Decimal(2)
+    assert turns_left(run, 30) == 10

@@ -20,6 +20,17 @@ def test_the_counts_are_read_from_a_summary(output: str, expected: tuple[int, in
     assert parse_test_counts(output) == TestCounts(passed=passed, failed=failed, skipped=skipped)
 
 
-@pytest.mark.parametrize("output", ["", "I passed 3 tests", "all good", "no tests ran in 0.01s"])
+@pytest.mark.parametrize(
+    "output",
+    [
+        "",
+        "I passed 3 tests",
+        "all good",
+        "no tests ran in 0.01s",
+        f"{'9' * 10} passed in 0.01s",
+        f"{'9' * 3_000} passed in 0.01s",
+        f"Ran {'9' * 3_000} tests in 0.1s\n\nOK",
+    ],
+)
 def test_other_output_has_no_counts(output: str) -> None:
     assert parse_test_counts(output) is None

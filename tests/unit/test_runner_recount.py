@@ -99,3 +99,12 @@ def test_a_reported_cost_plus_an_estimate_is_an_estimate() -> None:
 
     assert raised["cost_source"] is CostSource.ESTIMATED
     assert raised["cost_usd"] == Decimal("0.00306")
+
+
+def test_forged_answers_make_the_cost_unknown() -> None:
+    forged = [answer(number, output=10**9) for number in range(1_000)]
+
+    raised = raised_usage(counted(1), forged)
+
+    assert (raised["cost_usd"], raised["cost_source"]) == (None, None)
+    assert raised["usage"].output_tokens == 10**12

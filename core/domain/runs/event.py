@@ -182,16 +182,17 @@ class AgentResult:
     Attributes:
         subtype: One of the program's values `success`, `error_max_turns`, `error_max_budget_usd`,
             `error_during_execution`…
-        cost_usd: The cost since the process started, in US dollars.
-        usage: The tokens since the process started.
+        turns: The turns since the process started; `None` if unknown.
+        cost_usd: The cost since the process started, in US dollars; `None` if unknown.
+        usage: The tokens since the process started; `None` if unknown.
     """
 
     subtype: str
     is_error: bool
-    turns: int
+    turns: int | None
     text: str | None
     cost_usd: Decimal | None
-    usage: Usage
+    usage: Usage | None
     terminal_reason: str | None = None
     errors: tuple[str, ...] = ()
     api_error_status: int | None = None

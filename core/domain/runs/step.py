@@ -5,6 +5,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
+# The most different tools that are named of a step or of a run; calls of others are only counted.
+MAX_TOOLS = 100
+
 
 class StepStatus(StrEnum):
     """The status of a step."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+# No count has more than nine digits: a line with more is no summary of tests.
 # The last line of pytest: "=== 3 passed, 1 failed, 2 skipped in 0.12s ===".
-_PYTEST = re.compile(r"^=*[ \t]*((?:\d+ [a-z]+(?:, )?)+) in [\d.:]+ ?s", re.MULTILINE)
-_COUNT = re.compile(r"(\d+) ([a-z]+)")
+_PYTEST = re.compile(r"^=*[ \t]*((?:\d{1,9} [a-z]+(?:, )?)+) in [\d.:]+ ?s", re.MULTILINE)
+_COUNT = re.compile(r"(\d{1,9}) ([a-z]+)")
 # unittest: "Ran 4 tests in 0.001s", an empty line, then "OK" or "FAILED (failures=1, errors=1)".
-_UNITTEST = re.compile(r"^Ran (\d+) tests? in [\d.]+s\s+(OK|FAILED)(?: \(([^)]*)\))?", re.MULTILINE)
-_NAMED = re.compile(r"(\w[\w ]*)=(\d+)")
+_UNITTEST = re.compile(
+    r"^Ran (\d{1,9}) tests? in [\d.]+s\s+(OK|FAILED)(?: \(([^)]*)\))?", re.MULTILINE
+)
+_NAMED = re.compile(r"(\w[\w ]*)=(\d{1,9})\b")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from core.domain.price import plausible_usd
 from core.domain.runs.refused_hosts import RefusedHosts
 from core.domain.runs.run import CostSource, Run, Usage
 
@@ -47,7 +48,8 @@ class PriorUsage:
     def total_cost(self, cost: Cost, *, has_answer: bool) -> Cost:
         """The cost of all attempts together.
 
-        The sum is unknown if any part is unknown, and estimated if any part is estimated.
+        The sum is unknown if any part is unknown or the sum cannot be true, and estimated if any
+        part is estimated.
 
         Args:
             cost: Amount and source of the present attempt's cost; both `None` while unknown.
@@ -61,16 +63,23 @@ class PriorUsage:
         if own is None or self.cost_usd is None:
             return None, None
         is_reported = {source, self.cost_source} == {CostSource.REPORTED}
-        return own + self.cost_usd, CostSource.REPORTED if is_reported else CostSource.ESTIMATED
+        total = plausible_usd(own + self.cost_usd)
+        if total is None:
+            return None, None
+        return total, CostSource.REPORTED if is_reported else CostSource.ESTIMATED
 
 
 def turns_left(run: Run, limit: int) -> int:
     """The turn limit of an attempt that begins now; at least one, so that the agent can finish."""
-    return max((run.max_turns or limit) - run.turns, 1)
+    return max((run.max_turns or limit) - max(run.turns, 0), 1)
 
 
 def budget_left(run: Run) -> Decimal | None:
-    """The cost limit of an attempt that begins now; `None` is no limit."""
+    """The cost limit of an attempt that begins now; `None` is no limit.
+
+    It never exceeds the budget of the run, whatever the row says was spent.
+    """
     if run.budget_usd is None:
         return None
-    return max(run.budget_usd - (run.cost_usd or Decimal(0)), _MIN_BUDGET_USD)
+    spent = plausible_usd(run.cost_usd) or Decimal(0)
+    return max(run.budget_usd - spent, _MIN_BUDGET_USD)

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from core.agent.steps import end_steps, fold_steps
-from core.domain.price import estimate_usd
+from core.domain.price import estimate_usd, plausible_usd
 from core.domain.redact import redact
 from core.domain.runs.changes import RunChanges
 from core.domain.runs.event import (
@@ -27,7 +27,7 @@ from core.domain.runs.event import (
 from core.domain.runs.event_rows import record_of
 from core.domain.runs.refused_hosts import REFUSED_HOSTS_KEY, RefusedHosts
 from core.domain.runs.run import CostSource, Usage
-from core.domain.runs.step import Step
+from core.domain.runs.step import MAX_TOOLS, Step
 from core.runner.execution.parsed_tests import TestCounts, parse_test_counts
 from core.runner.execution.prior_usage import Cost, PriorUsage
 
@@ -36,6 +36,8 @@ _ACTIVITY_CHARS = 200
 _CHARS_PER_TOKEN = 4
 # The report of an attempt is chosen among the last few texts only.
 _MAX_TEXTS = 20
+# Beyond the turns of any run: a program that floods its output must not fill the memory.
+_MAX_ANSWERS = 20_000
 NO_PRIOR_USAGE = PriorUsage()
 
 
@@ -90,7 +92,8 @@ class Progress:
                 self._set_activity(at, event.text)
             case ToolStarted():
                 self._tool_calls += 1
-                self._tools_used.setdefault(event.name)
+                if len(self._tools_used) < MAX_TOOLS:
+                    self._tools_used.setdefault(event.name)
                 self._set_activity(
                     at, f"{event.name}: {event.summary}" if event.summary else event.name
                 )
@@ -147,7 +150,7 @@ class Progress:
 
     @property
     def _attempt_usage(self) -> Usage:
-        if self.result is not None:
+        if self.result is not None and self.result.usage is not None:
             return self.result.usage
         total = Usage()
         for turn in self._usage.values():
@@ -177,7 +180,8 @@ class Progress:
         known = [part for part in parts if part is not None]
         if not self._usage or len(known) < len(parts):
             return None, None
-        return sum(known, Decimal(0)), CostSource.ESTIMATED
+        cost = plausible_usd(sum(known, Decimal(0)))
+        return cost, None if cost is None else CostSource.ESTIMATED
 
     @property
     def turns(self) -> int:
@@ -189,7 +193,7 @@ class Progress:
 
     @property
     def _attempt_turns(self) -> int:
-        if self.result is not None:
+        if self.result is not None and self.result.turns is not None:
             return self.result.turns
         return self._tool_results + 1 if self._usage else 0
 
@@ -226,11 +230,15 @@ class Progress:
 def count_answer_once(answers: dict[str, TurnUsage], turn: TurnUsage) -> None:
     """Count an answer once, with its largest usage: an incomplete answer reports less.
 
+    The answers after the first 20,000 do not count.
+
     Args:
         answers: The answers counted so far, by message id.
         turn: A further report of an answer.
     """
     known = answers.get(turn.message_id)
+    if known is None and len(answers) >= _MAX_ANSWERS:
+        return
     if known is None or known.usage.output_tokens <= turn.usage.output_tokens:
         answers[turn.message_id] = turn
 

@@ -12,8 +12,8 @@ from decimal import Decimal
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.agent.translate import usage_of_entry
-from core.domain.price import estimate_usd
+from core.agent.program_values import usage_of_entry
+from core.domain.price import estimate_usd, plausible_usd
 from core.domain.runs.changes import RunChanges
 from core.domain.runs.event import TurnUsage
 from core.domain.runs.run import CostSource, Run, Usage
@@ -68,7 +68,7 @@ def _cost(
 ) -> tuple[Decimal | None, CostSource | None]:
     """The known cost plus that of the missing usage, at the price of the last answer's model.
 
-    It is unknown if either part is.
+    It is unknown if either part is, or if the sum cannot be true.
     """
     models = [answer.model for answer in answers.values() if answer.model]
     model = models[-1] if models else run.ai_model
@@ -77,4 +77,5 @@ def _cost(
     known = run.cost_usd if run.usage != Usage() else Decimal(0)
     if added_cost is None or known is None:
         return None, None
-    return known + added_cost, CostSource.ESTIMATED
+    cost = plausible_usd(known + added_cost)
+    return cost, None if cost is None else CostSource.ESTIMATED

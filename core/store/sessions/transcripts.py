@@ -16,16 +16,19 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from core.store.database.engine import translate_errors
-from core.store.tables.types import sanitize_text
+from core.store.tables.types import sanitize_text, to_json
 
 Key = Mapping[str, Any]
 Entry = Mapping[str, Any]
+# The uuids are in an index, whose rows have at most 2,704 bytes.
+_MAX_UUID_CHARS = 100
 # The SDK's function to summarise a session: (previous summary, key, new entries) -> summary.
 Fold = Callable[[Any, Any, Any], Any]
 
 # Appends to one session are serialised, so that its entries have ids in the order of the commits.
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:session_id || :scope, 20))")
-# An entry with a uuid is stored once, however often it is sent.
+# An entry with a uuid is stored once, however often it is sent.  An attempt adds only to its own
+# session: the key comes from the agent program's output, to which hostile code can write.
 _APPEND = text(
     """
     INSERT INTO transcript_entries
@@ -36,6 +39,7 @@ _APPEND = text(
     WHERE CAST(:attempt AS integer) IS NULL OR EXISTS (
         SELECT FROM workflow_runs
         WHERE run_id = CAST(:run_id AS text) AND attempt = CAST(:attempt AS integer)
+            AND session_id::text = CAST(:session_id AS text)
     )
     ORDER BY item.position
     ON CONFLICT DO NOTHING
@@ -69,15 +73,22 @@ _DELETE = text(
     WHERE session_id = :session_id AND scope = :scope AND (:subpath = '' OR subpath = :subpath)
     """
 )
+# `->>` decodes every string that it passes, and raises an error at NULs and lone surrogates, which
+# are stored as escapes.  An entry with such escapes is read without any.
+_TYPE = r"""
+    (CASE WHEN entry::text ~ '\\u(0000|d[89a-f])'
+        THEN regexp_replace(entry::text, '\\(u[0-9a-f]{4}|.)', '', 'g')::json
+        ELSE entry
+    END ->> 'type')
+"""
 # The program writes its queue before the first message, and cannot resume from that alone.
 _EXISTS = text(
-    """
+    f"""
     SELECT EXISTS (
         SELECT FROM transcript_entries
-        WHERE session_id = :session_id AND scope = '' AND subpath = ''
-            AND entry->>'type' = 'user'
+        WHERE session_id = :session_id AND scope = '' AND subpath = '' AND {_TYPE} = 'user'
     )
-    """
+    """  # noqa: S608 - a constant of this module
 )
 
 
@@ -94,16 +105,16 @@ _CONTAINS_ANY = text(
 
 # Answers of subagents are in transcripts with a subpath; the first entry is in the main one.
 _ANSWERS_SINCE = text(
-    """
+    f"""
     SELECT entry::text FROM transcript_entries
-    WHERE session_id = :session_id AND scope = '' AND entry->>'type' = 'assistant'
+    WHERE session_id = :session_id AND scope = '' AND {_TYPE} = 'assistant'
         AND id > (
             SELECT min(id) FROM transcript_entries
             WHERE session_id = :session_id AND scope = '' AND subpath = ''
                 AND entry_uuid = ANY(:uuids)
         )
     ORDER BY id
-    """
+    """  # noqa: S608 - a constant of this module
 )
 
 
@@ -155,10 +166,11 @@ class Transcripts:
         self._attempt = attempt
 
     def for_attempt(self, run_id: str, attempt: int) -> Transcripts:
-        """Return a store for the agent of one attempt, which ignores appends after a newer one.
+        """Return a store for the agent of one attempt.
 
-        Otherwise entries of a worker that was declared lost, but lives, would mix with those of
-        the next attempt.
+        It ignores appends after a newer attempt: otherwise entries of a worker that was declared
+        lost, but lives, would mix with those of the next attempt.  It also ignores appends to any
+        session but the run's own.
         """
         return Transcripts(self._sessions, fold=self._fold, attempt=(run_id, attempt))
 
@@ -172,13 +184,10 @@ class Transcripts:
         if not entries:
             return
         key_params = _key_params(key)
-        uuids = [entry.get("uuid") for entry in entries]
         with translate_errors():
-            await self._append(key_params, key, uuids, entries)
+            await self._append(key_params, key, entries)
 
-    async def _append(
-        self, key_params: dict[str, str], key: Key, uuids: Sequence[Any], entries: Sequence[Entry]
-    ) -> None:
+    async def _append(self, key_params: dict[str, str], key: Key, entries: Sequence[Entry]) -> None:
         run_id, attempt = self._attempt or (None, None)
         async with self._sessions.begin() as session:
             await session.execute(
@@ -189,10 +198,8 @@ class Transcripts:
                 key_params
                 | {
                     "project_key": sanitize_text(str(key["project_key"])),
-                    "uuids": [
-                        sanitize_text(uuid) if isinstance(uuid, str) else None for uuid in uuids
-                    ],
-                    "entries": [json.dumps(entry) for entry in entries],
+                    "uuids": [_uuid_of(entry) for entry in entries],
+                    "entries": [_line_of(entry) for entry in entries],
                     "run_id": run_id,
                     "attempt": attempt,
                 },
@@ -262,3 +269,18 @@ def _key_params(key: Key) -> dict[str, str]:
         "session_id": sanitize_text(session_id),
         "subpath": sanitize_text(str(key.get("subpath") or "")),
     }
+
+
+def _uuid_of(entry: Entry) -> str | None:
+    uuid = entry.get("uuid")
+    if not isinstance(uuid, str) or len(uuid) > _MAX_UUID_CHARS:
+        return None
+    return sanitize_text(uuid)
+
+
+def _line_of(entry: Entry) -> str:
+    """Write an entry as JSON, exactly as it is; only NaN and infinity become strings."""
+    try:
+        return json.dumps(entry, allow_nan=False)
+    except ValueError:
+        return to_json(entry)

@@ -42,6 +42,7 @@ class RunRow(Row):
         CheckConstraint(check_in("stop_reason", StopReason), name="valid_stop_reason"),
         CheckConstraint(check_in("waiting_on", WaitingOn), name="valid_waiting_on"),
         CheckConstraint(check_in("cost_source", CostSource), name="valid_cost_source"),
+        CheckConstraint("cost_estimate >= 0 AND cost_estimate <> 'NaN'", name="valid_cost"),
         CheckConstraint("attempt >= 1 AND version >= 1", name="valid_attempt"),
         CheckConstraint(check_in("on_worker_lost", OnWorkerLost), name="valid_on_worker_lost"),
         CheckConstraint(check_in("queue_reason", QueueReason), name="valid_queue_reason"),

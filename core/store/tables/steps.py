@@ -18,7 +18,10 @@ class StepRow(Row):
     """One row of `workflow_steps`."""
 
     __tablename__ = "workflow_steps"
-    __table_args__ = (CheckConstraint(check_in("status", StepStatus), name="valid_step_status"),)
+    __table_args__ = (
+        CheckConstraint(check_in("status", StepStatus), name="valid_step_status"),
+        CheckConstraint("cost_usd >= 0 AND cost_usd <> 'NaN'", name="valid_step_cost"),
+    )
 
     run_id: Mapped[UUID] = mapped_column(ForeignKey("workflow_runs.id"), primary_key=True)
     step_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.slow
 SLOW = "builder [scenario: long] [turns: 12] [delay: 0.5s] work"
 # Long enough to outlast the start of the second worker.
 # Lasts until a second worker has started beside five agents, on a busy machine too.
-LASTING = "[scenario: long] [turns: 72] [delay: 0.5s] work"
+LASTING = "--turns 100 [scenario: long] [turns: 72] [delay: 0.5s] work"
 # 45 s of silence, 12.5 s until the second check, checks every 5 s; then the agent starts.
 TAKEN_UP_WITHIN = 90.0
 # The usual patience of a supervisor.

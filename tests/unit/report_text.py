@@ -41,6 +41,12 @@ def rich_elements(blocks: list[Block]) -> Iterator[dict[str, Any]]:
                 yield from part["elements"]
 
 
+def visible_size(blocks: list[Block]) -> int:
+    """The characters in all blocks together, without anything between them."""
+    rich = sum(len(element["text"]) for element in rich_elements(blocks))
+    return rich + sum(len(parsed_text([block])) for block in blocks)
+
+
 def _joined(blocks: list[Block], text_of: Callable[[Block], str]) -> str:
     return "\n".join(
         "".join(element["text"] for element in rich_elements([block]))

@@ -17,7 +17,7 @@ from datetime import timedelta
 
 from core.agent.process import process_table
 from core.agent.process.process_tree import ProcessTree, scan_tree
-from core.domain.errors import OpsError
+from core.domain.errors import unforeseen
 from core.domain.kills.termination import (
     INTERRUPT_GRACE,
     PROOF_LIMIT,
@@ -126,7 +126,7 @@ async def _interrupt(
                 "%s: interrupt failed: %s",
                 tree.run_marker,
                 error,
-                exc_info=_traceback_of(error),
+                exc_info=unforeseen(error),
                 extra={
                     "event": "agent.interrupt_failed",
                     "run_id": tree.run_marker,
@@ -220,11 +220,6 @@ async def _record_phase(on_phase: OnPhase | None, phase: Phase, proof: Proof) ->
             "phase %s could not be recorded: %s",
             phase,
             error,
-            exc_info=_traceback_of(error),
+            exc_info=unforeseen(error),
             extra={"event": "kill_phase.record_failed", "phase": phase.value},
         )
-
-
-def _traceback_of(error: Exception) -> Exception | None:
-    """What a log line about an error shows below it: nothing for one that is foreseen."""
-    return None if isinstance(error, OpsError | OSError) else error

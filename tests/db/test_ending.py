@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import IntegrityError
 
+from core.agent.process.process_tree import find_run_processes
 from core.domain.kills.termination import Phase, Proof, Termination
 from core.domain.runs.run import Run
 from core.runner.execution.attempt import Attempt, Cause, Prepared
@@ -25,7 +26,6 @@ from tests.inbox_harness import WORKER, InboxHarness
 from tests.limits import limit
 from tests.unit.process_trees import (
     COOPERATIVE,
-    find_run_processes,
     linux_only,
     no_descriptors,
     start_tree,

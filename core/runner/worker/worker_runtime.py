@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from uuid import UUID
@@ -16,6 +16,7 @@ from core.queue.worker import Worker
 from core.runner.execution.ledger import Ledger
 from core.runner.recovery.interrupted_kills import InterruptedKills
 from core.runner.recovery.leftovers import clean_up_leftovers
+from core.runner.recovery.lost_jobs import LostJobs
 from core.runner.recovery.rescue import Rescue
 from core.runner.resilience import BoundedCalls
 from core.runner.worker.duplicate_node import register_exclusively
@@ -158,23 +159,38 @@ class WorkerRuntime:
 
     async def _rescue_loop(self) -> None:
         rescue = Rescue(self.ledger, self.kills)
+        lost_jobs = LostJobs(self.ledger, self.kills)
+        steps: Mapping[str, Callable[[], Awaitable[object]]] = {
+            "reassign runs of lost workers": rescue.rescue_lost_runs,
+            "replace lost jobs": lost_jobs.replace_lost_jobs,
+            "finish interrupted kills": self.kills.finish_interrupted_kills,
+            "release waiting jobs": self._release_waiting_jobs,
+        }
         while True:
             await asyncio.sleep(HEARTBEAT_INTERVAL.total_seconds())
-            try:
-                await rescue.rescue_lost_runs()
-                await self.kills.finish_interrupted_kills()
-                async with self.ledger.context.transaction() as session:
-                    await release_waiting_jobs(session, now=self.ledger.context.clock())
-            except Unavailable:
-                log.warning(
-                    "no search for lost workers: the database is unreachable",
-                    extra=self._log_fields("rescue.failed"),
-                )
-            except Exception:
-                log.exception(
-                    "the search for lost workers failed; the next one follows",
-                    extra=self._log_fields("rescue.failed"),
-                )
+            for description, step in steps.items():
+                await self._try_step(description, step)
+
+    async def _try_step(self, description: str, step: Callable[[], Awaitable[object]]) -> None:
+        """Take a step of the rescue; one that fails does not prevent the others."""
+        try:
+            await step()
+        except Unavailable:
+            log.warning(
+                "could not %s: the database is unreachable",
+                description,
+                extra=self._log_fields("rescue.failed"),
+            )
+        except Exception:
+            log.exception(
+                "could not %s; the next try follows",
+                description,
+                extra=self._log_fields("rescue.failed"),
+            )
+
+    async def _release_waiting_jobs(self) -> None:
+        async with self.ledger.context.transaction() as session:
+            await release_waiting_jobs(session, now=self.ledger.context.clock())
 
     async def _sign_off(self) -> None:
         now = self.ledger.context.clock()

@@ -75,14 +75,17 @@ async def test_an_agent_whose_end_cannot_be_proven_is_disconnected_all_the_same(
 ) -> None:
     agent_harness.set_turns(Turn(text="Done."))
     launch = agent_harness.launch()
+
+    async def close_without_descriptors(shortage: ExitStack) -> None:
+        async with open_agent(launch, agent_harness.transcripts) as agent:
+            async for _ in agent.events():
+                pass
+            shortage.enter_context(no_descriptors())
+
     with ExitStack() as shortage:
         with pytest.raises(ExceptionGroup, match="unhandled errors"):
-            async with open_agent(launch, agent_harness.transcripts) as agent:
-                async for _ in agent.events():
-                    pass
-                shortage.enter_context(no_descriptors())
+            await close_without_descriptors(shortage)
         left = {task.get_name() for task in asyncio.all_tasks()}
-
     await end_tree(run_marker=launch.run_id, root=None)
 
     assert not {name for name in left if launch.run_id in name}

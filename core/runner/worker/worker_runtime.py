@@ -66,6 +66,11 @@ class WorkerRuntime:
         """Whether this worker takes jobs."""
         return self.is_up and self.worker.is_ready
 
+    def warnings(self) -> list[str]:
+        """Why this worker takes no jobs, if the reason is its own; one line each."""
+        problem = self.worker.problem
+        return [] if problem is None else [f"worker: takes no jobs, {problem}"]
+
     async def run(self) -> None:
         """Clean up after predecessors, then take jobs until `stop`.
 

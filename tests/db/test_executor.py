@@ -17,7 +17,8 @@ import pytest
 from core.domain.kills.termination import ProcessIdentity
 from core.domain.runs.event import AgentResult, EventKind
 from core.domain.runs.run import Run, RunStatus, StopReason, Usage
-from core.runner.execution.attempt import Attempt, Cause, Stopped
+from core.queue.jobs import Job
+from core.runner.execution.attempt import Attempt, Cause, Prepared, Stopped
 from core.runner.execution.carry import Carrier
 from core.runner.execution.executor import Executor, WorkTask
 from core.runner.execution.history import SessionHistory
@@ -27,7 +28,9 @@ from core.runner.execution.work import AgentEnvironment, AgentWork
 from core.runner.worker.lease import Lease
 from core.store import events
 from core.store.database.engine import Database, Unstorable
-from tests.database import NOW
+from core.store.runs import runs
+from core.workspace.workspaces import Workspace, Workspaces
+from tests.database import NOW, missing_table, stored_run
 from tests.inbox_harness import WORKER, InboxHarness, wait_until
 from tests.limits import limit
 
@@ -228,3 +231,58 @@ async def test_a_run_does_not_fail_because_its_process_is_not_recorded(
     await work._record_agent(attempt, agent)
 
     assert DEFECT in caplog.text
+
+
+async def test_a_run_that_began_and_cannot_be_executed_ends_at_once(
+    harness: ExecutorHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    class FailingCatalog:
+        def get(self, name: str) -> None:
+            raise LookupError(DEFECT)
+
+    catalog: Any = FailingCatalog()
+    run = await stored_run(harness.database)
+    job = Job(job_id=1, run_id=run.run_id, attempt=1)
+    async with harness.database.sessions.begin() as session:
+        await runs.change(session, run.run_id, now=NOW, job_id=job.job_id)
+
+    await replace(harness.executor, catalog=catalog)(job)
+
+    ended = await harness.ledger.read_run(run.run_id)
+    assert (ended.status, ended.stop_reason) == (RunStatus.FAILED, StopReason.SETUP_ERROR)
+    assert "defect" in (ended.error_message or "")
+    assert DEFECT in caplog.text
+
+
+async def test_a_run_is_handed_back_although_its_last_progress_cannot_be_written(
+    harness: ExecutorHarness,
+) -> None:
+    attempt = await harness.inbox.begun()
+    add_note(attempt)
+
+    async with missing_table(harness.database, "workflow_steps"):
+        requeued = await harness.ledger.hand_back(attempt, reason="its worker was shut down")
+
+    assert (requeued.status, requeued.attempt) == (RunStatus.PENDING, 2)
+
+
+class FailingWorkspaces(Workspaces):
+    async def read_head_state(self, workspace: Workspace) -> str:
+        raise LookupError(DEFECT)
+
+
+async def test_a_run_ends_although_nobody_can_be_told_what_was_not_carried(
+    harness: ExecutorHarness, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    attempt = await harness.inbox.begun()
+    attempt.stop.cause = Cause.KILL
+    workspace = Workspace(
+        id="ws_1", path=tmp_path / "ws_1", branch="main", base_commit=None, repo=None
+    )
+    attempt.opened.prepared = Prepared(run=attempt.run, workspace=workspace, base_commit=None)
+    workspaces = FailingWorkspaces(tmp_path, git_timeout=timedelta(seconds=5))
+
+    async with missing_table(harness.database, "run_events"):
+        await Carrier(harness.ledger, workspaces).carry_remaining(attempt, None, None)
+
+    assert "does not show what was not carried" in caplog.text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,7 +22,7 @@ from core.store import terminations
 from core.store.fleet import attempts
 from core.store.runs import runs
 from tests.database import missing_table
-from tests.db.test_fleet_rescue import RescueHarness, rescue_harness
+from tests.db.test_fleet_rescue import RescueHarness, record, rescue_harness
 from tests.inbox_harness import wait_until
 
 __all__ = ["rescue_harness"]
@@ -176,3 +177,32 @@ async def test_a_step_of_the_rescue_that_fails_does_not_prevent_the_others(
         await asyncio.wait({loop})
 
     assert "could not reassign runs of lost workers" in caplog.text
+
+
+async def test_a_worker_stops_although_it_cannot_sign_off(
+    rescue_harness: RescueHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    stopped: list[timedelta] = []
+
+    async def stop(*, drain: timedelta) -> None:
+        stopped.append(drain)
+
+    worker: Any = SimpleNamespace(stop=stop)
+    identity: Any = SimpleNamespace(worker_id="there-1:0badcafe", node="there-1")
+    unused: Any = None
+    runtime = WorkerRuntime(
+        identity=identity,
+        record=record(),
+        ledger=rescue_harness.ledger,
+        kills=rescue_harness.rescue.kills,
+        lease=unused,
+        inbox=unused,
+        worker=worker,
+        installation_id="",
+    )
+
+    async with missing_table(rescue_harness.database, "workers"):
+        await runtime.stop(drain=timedelta(0))
+
+    assert stopped == [timedelta(0)]
+    assert "did not sign off" in caplog.text

@@ -13,6 +13,7 @@ from core.domain.errors import Conflict, OpsError, Unavailable, unforeseen
 from core.domain.runs.run import IllegalTransition, Run, RunStatus, StaleAttempt, StopReason
 from core.queue.jobs import Job
 from core.runner.execution.attempt import Attempt, Cause, Failure, Stopped
+from core.runner.execution.attempt_result import unexpected_error
 from core.runner.execution.carry import Carrier
 from core.runner.execution.ending import AttemptEnding
 from core.runner.execution.ledger import Ledger
@@ -103,19 +104,23 @@ class Executor:
         if run is None:
             return None
         try:
-            definition = self.catalog.get(run.workflow_name)
+            return Attempt(
+                run=run,
+                definition=self.catalog.get(run.workflow_name),
+                progress=Progress(model=run.ai_model, prior_usage=PriorUsage.of_run(run)),
+            )
         except OpsError as error:
             # The definition was removed while the run waited.
             message = error.user_message
-            await retry_while_unavailable(
-                lambda: self.ledger.fail(run, StopReason.SETUP_ERROR, message)
+        except Exception:
+            log.exception(
+                "%s could not be begun", run.run_id, extra=log_fields("attempt.begin_failed", run)
             )
-            return None
-        return Attempt(
-            run=run,
-            definition=definition,
-            progress=Progress(model=run.ai_model, prior_usage=PriorUsage.of_run(run)),
+            message = unexpected_error(run).user_message
+        await retry_while_unavailable(
+            lambda: self.ledger.end_anyhow(run, StopReason.SETUP_ERROR, message)
         )
+        return None
 
     async def _recover_lost_begin(self, job: Job) -> Run | None:
         """Find out why a run could not begin; return it if it did begin, here and just now.

@@ -27,7 +27,6 @@ from core.runner.recovery.lost_worker import LostWorker
 from core.services.context import ServiceContext
 from core.services.fleet.admission import admit
 from core.store import events, steps
-from core.store.database.engine import Unstorable
 from core.store.fleet import attempts
 from core.store.runs import run_queries, runs
 from core.store.sessions import messages, sessions
@@ -244,9 +243,7 @@ class Ledger:
             raise
         except Exception:
             log.exception(
-                "%s: nothing but its end can be written",
-                run.run_id,
-                extra=log_fields("end.reduced", run),
+                "%s: only its end can be written", run.run_id, extra=log_fields("end.reduced", run)
             )
         now = self.context.clock()
         # Two rows, and no decision: nothing can fail here but the database.  The clock admits the
@@ -266,7 +263,9 @@ class Ledger:
         """Write the last progress of an attempt, and put its run back into the queue."""
         try:
             await self.write_progress(attempt)
-        except Unstorable:
+        except (StaleAttempt, IllegalTransition, Unavailable):
+            raise
+        except Exception:
             log.exception(
                 "%s: its last progress could not be written",
                 attempt.run.run_id,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from uuid import UUID
 
-from core.domain.errors import Unavailable
+from core.domain.errors import Unavailable, unforeseen
 from core.domain.fleet.attempt import HEARTBEAT_INTERVAL
 from core.domain.fleet.workers import WorkerRecord, WorkerState
 from core.queue.worker import Worker
@@ -207,9 +207,12 @@ class WorkerRuntime:
             ):
                 await workers.record_heartbeat(session, self._current_record())
                 await release_waiting_jobs(session, now=now)
-        except (Unavailable, TimeoutError):
+        except Exception as error:
+            # The process ends.
             log.warning(
-                "did not sign off: the database is unreachable",
+                "did not sign off: %s",
+                error,
+                exc_info=unforeseen(error),
                 extra=self._log_fields("worker.sign_off_failed"),
             )
 

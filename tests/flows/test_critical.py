@@ -147,6 +147,7 @@ async def test_a_run_without_a_kill_commits_as_usual(core_harness: CoreHarness) 
 
 
 async def test_a_stopping_worker_lets_a_commit_finish(core_harness: CoreHarness) -> None:
+    core_harness = with_patience(core_harness)
     async with core_harness.worker():
         # The worker waits a second for the run's own end before it interrupts it.
         run = await start_commit(core_harness, f"{FIRST} [pause: 2000] work")

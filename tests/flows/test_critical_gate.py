@@ -69,7 +69,7 @@ async def test_a_kill_as_a_commit_begins_does_not_cut_it_in_half(
                 has_ended=lambda: agent.has_ended,
                 known=agent.tree,
             )
-        await asyncio.wait({reading}, timeout=5)
+        await asyncio.wait({reading}, timeout=patient(5))
 
     has_begun = (launch.cwd / "begun").exists()
     assert subjects(launch.cwd) == (["whole"] if has_begun else [])

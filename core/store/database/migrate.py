@@ -59,22 +59,24 @@ def upgrade(dsn: str, revision: str = "head") -> MigrationReport:
         BadRevision: If the revision cannot be reached.
         OSError, DBAPIError: If the database cannot be reached; `translate_errors` handles them.
     """
-    return _run_alembic(command.upgrade, dsn, revision)
+    return _run_alembic(command.upgrade, dsn, revision, MigrationWatch())
 
 
 def downgrade(dsn: str, revision: str, *, is_trial: bool = False) -> MigrationReport:
     """Downgrade to a revision; `base` removes the schema.  Otherwise like `upgrade`.
 
+    The report counts what is deleted, which reads every table twice.
+
     A trial does all of it and rolls it back, so its report is exact.  It holds the locks of the
     downgrade meanwhile, and waits at most 5 s for each.
     """
-    return _run_alembic(command.downgrade, dsn, revision, is_trial=is_trial)
+    watch = MigrationWatch(counts_rows=True, is_trial=is_trial)
+    return _run_alembic(command.downgrade, dsn, revision, watch)
 
 
 def _run_alembic(
-    operation: Callable[[Config, str], None], dsn: str, revision: str, *, is_trial: bool = False
+    operation: Callable[[Config, str], None], dsn: str, revision: str, watch: MigrationWatch
 ) -> MigrationReport:
-    watch = MigrationWatch(is_trial=is_trial)
     alembic_config = config(dsn)
     alembic_config.attributes["watch"] = watch
     try:

@@ -51,9 +51,12 @@ class MigrationWatch:
     """Compares a database before and after a migration, in the migration's own transaction.
 
     Attributes:
+        counts_rows: Whether to count what is deleted.  It reads all tables twice, so an upgrade,
+            for which many processes may wait, does without it.
         is_trial: Whether the transaction is rolled back afterwards.
     """
 
+    counts_rows: bool = False
     is_trial: bool = False
     _before: _State | None = field(default=None, init=False)
     _report: MigrationReport | None = field(default=None, init=False)
@@ -69,16 +72,17 @@ class MigrationWatch:
         """Remember what is there."""
         if self.is_trial:
             connection.execute(text(f"SET LOCAL lock_timeout = '{_TRIAL_LOCK_TIMEOUT}'"))
-        self._before = _State.read(connection)
+        self._before = _State.read(connection, counts_rows=self.counts_rows)
 
     def end(self, connection: Connection) -> None:
         """Compare it with what is there now."""
         if self._before is None:
             raise RuntimeError("`begin` was not called")
-        before, after = self._before, _State.read(connection)
+        before = self._before
+        after = _State.read(connection, counts_rows=self.counts_rows)
         lost = {
-            name: before.rows[table] - after.rows.get(table, 0)
-            for table, name in before.tables.items()
+            before.tables[table]: count - after.rows.get(table, 0)
+            for table, count in before.rows.items()
         }
         columns = (
             f"{before.tables[table]}.{name}"
@@ -103,13 +107,15 @@ class _State:
     columns: Mapping[tuple[int, int], str]
 
     @classmethod
-    def read(cls, connection: Connection) -> _State:
+    def read(cls, connection: Connection, *, counts_rows: bool) -> _State:
         tables = {row.id: row.name for row in connection.execute(text(_TABLES))}
         return cls(
             database=str(connection.scalar(text("SELECT current_database()"))),
             revision=_revision(connection),
             tables=tables,
-            rows={table: _count(connection, name) for table, name in tables.items()},
+            rows={table: _count(connection, name) for table, name in tables.items()}
+            if counts_rows
+            else {},
             columns={
                 (row.table_id, row.number): row.name
                 for row in connection.execute(text(_COLUMNS))

@@ -46,6 +46,7 @@ MIN_GIT = (2, 37)
 MIN_FREE_BYTES = 2 * 1024**3
 MAX_CLOCK_SKEW = timedelta(seconds=5)
 _GIT_LIMIT_SECONDS = 10
+_SLACK_RESULTS = {True: passed, False: failed, None: warned}
 
 
 async def run_doctor(settings: Settings, *, echo: Callable[[str], None] = typer.echo) -> int:
@@ -231,4 +232,4 @@ async def _slack(settings: Settings) -> AsyncIterator[CheckResult]:
     for warning in warnings_of(credentials, settings.slack.variable_names):
         yield warned(warning)
     async for is_ok, message in check_workspace(credentials, needed_scopes=bot_scopes()):
-        yield (passed if is_ok else failed)(message)
+        yield _SLACK_RESULTS[is_ok](message)

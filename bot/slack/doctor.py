@@ -16,8 +16,8 @@ _CHANNELS_SHOWN = 10
 
 async def check_workspace(
     credentials: SlackCredentials, *, needed_scopes: tuple[str, ...]
-) -> AsyncIterator[tuple[bool, str]]:
-    """Yield for each check whether it passed, and one line about it."""
+) -> AsyncIterator[tuple[bool | None, str]]:
+    """Yield for each check whether it passed (`None`: unknown), and one line about it."""
     problems = problems_of(credentials)
     if problems:
         for problem in problems:
@@ -39,6 +39,14 @@ async def check_workspace(
             return
         kind = "Socket Mode" if credentials.app_token else "HTTP"
         yield True, f"Slack: {installation.bot_name} in {installation.team_name}, over {kind}"
+        if not installation.are_scopes_known:
+            yield (
+                None,
+                (
+                    "scopes unknown: this server of the Slack API does not say which scopes the "
+                    "bot token has. If calls are refused, compare them with manifest.yml."
+                ),
+            )
         try:
             names = await _channels(slack)
         except SlackError as error:

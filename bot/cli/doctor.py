@@ -24,7 +24,7 @@ from bot.assembly.backend import (
 from bot.assembly.settings import Settings
 from bot.cli.abilities import abilities_line
 from bot.cli.advice import error_line
-from bot.cli.agent_checks import check_agent_environment, check_isolation
+from bot.cli.agent_checks import check_agent_environment, check_isolation, check_servers
 from bot.cli.check_result import MARKS, CheckResult, CheckStatus, failed, passed, warned
 from bot.slack.doctor import check_workspace
 from bot.slack.manifest import bot_scopes
@@ -61,6 +61,7 @@ async def run_doctor(settings: Settings, *, echo: Callable[[str], None] = typer.
         _privacy(settings),
         _database(settings),
         check_agent_environment(settings),
+        check_servers(settings),
         _slack(settings),
     ):
         async for result in checks:

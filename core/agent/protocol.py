@@ -14,6 +14,7 @@ from core.agent.critical import DEFAULT_RULES, CriticalCalls, CriticalRules
 from core.agent.egress.control import NetworkAccess
 from core.agent.process.isolation import Isolation
 from core.agent.process.process_tree import ProcessTree
+from core.agent.server_check import ServerCheck
 from core.domain.errors import OpsError
 from core.domain.failure_cause import FailureCause
 from core.domain.kills.termination import ProcessIdentity
@@ -28,6 +29,7 @@ class Launch:
     Attributes:
         resume: Whether to resume the session from its stored transcript.  The prompt is then the
             message with which the conversation continues.
+        prompt: The task; empty starts the program without one, so that it asks no model.
         prompt_uuid: The prompt's id in the transcript; a `MessageConsumed` event reports it back.
         max_turns: Turn limit of this launch.
         budget_usd: Cost limit of this launch in US dollars; `None` is no limit.
@@ -107,6 +109,11 @@ class AgentSession(Protocol):
     @property
     def critical(self) -> CriticalCalls:
         """The agent's critical calls, for which a kill waits."""
+        ...
+
+    @property
+    def servers(self) -> ServerCheck:
+        """The agent's MCP servers, and which of them failed."""
         ...
 
     @property

@@ -42,6 +42,11 @@ _MAX_LIMIT_TEXT_CHARS = 300
 # SIGINT and SIGTERM, handled by the program (128 + n) or by the kernel (-n): it did not crash,
 # it was stopped from outside.
 _TERMINATED_EXIT_CODES = frozenset({-signal.SIGINT, -signal.SIGTERM})
+# What the program calls a failure at the account's limit; after any other one an earlier report of
+# the limit does not count.
+_CAUSES_OF_LIMITS = frozenset(
+    {FailureCause.RATE_LIMIT, FailureCause.API_FAILED, FailureCause.NO_CREDIT}
+)
 
 _REASONS_BY_SUBTYPE = MappingProxyType(
     {
@@ -169,7 +174,8 @@ def _error_result(
     text, analysis = error_text(result), analyse_api_failure(result)
     is_limit, resets_at = spend_limit(text)
     if not is_limit:
-        is_limit, resets_at = detect_usage_limit(text, rate_limit)
+        may_be_limit = analysis is None or analysis.cause in _CAUSES_OF_LIMITS
+        is_limit, resets_at = detect_usage_limit(text, rate_limit if may_be_limit else None)
     if is_limit:
         until = f" It ends at {resets_at:%Y-%m-%d %H:%M} UTC." if resets_at else ""
         return AttemptResult(

@@ -115,9 +115,9 @@ async def test_the_thread_names_a_server_that_did_not_connect(
     ):
         card = await harness.run("serving work")
 
-        notice = await card.wait_for_reply("did not connect")
         run = (await harness.run_of(card)).run
         await harness.wait_until_ended(run)
+        notice = await card.wait_for_reply("did not connect", within=10)
         await harness.settle()
 
         assert "`missing`" in notice

@@ -11,7 +11,7 @@ import pytest
 from bot.slack.views.advice import ending_advice
 from bot.slack.views.thread.replies import replies
 from bot.words.markup import PLAIN
-from bot.words.runs.endings import ending_title
+from bot.words.runs.endings import ending_title, usage_reset
 from bot.words.runs.failures import FAILURES, failure_title
 from bot.words.runs.notices import notice_lines
 from bot.words.runs.states import state_of
@@ -20,7 +20,7 @@ from core.agent.failure_causes import analyse_api_failure, spend_limit
 from core.agent.protocol import AgentFailed, TranscriptMissing
 from core.domain.failure_cause import FailureCause, retry_cause
 from core.domain.repositories import RepositoryNotAllowed
-from core.domain.runs.event import AgentResult, ApiRetry, EventKind, EventRecord
+from core.domain.runs.event import AgentResult, ApiRetry, EventKind, EventRecord, RateLimit
 from core.domain.runs.event_rows import record_of
 from core.domain.runs.failure_analysis import FAILURE_KEY, FailureAnalysis
 from core.domain.runs.run import Run, StopReason, Usage
@@ -101,6 +101,24 @@ def test_the_cause_is_told_from_what_the_program_reports(
     assert (analysis.cause if analysis else None) is cause
 
 
+def test_a_limit_that_was_reported_before_another_failure_is_not_its_cause() -> None:
+    rejected = RateLimit(status="rejected", resets_at=NOW)
+
+    limited = determine_attempt_result(
+        result=error_result("API Error: Request rejected (429)", api_error_status=429),
+        texts=[],
+        rate_limit=rejected,
+    )
+    refused = determine_attempt_result(
+        result=error_result("Invalid API key", api_error_status=401), texts=[], rate_limit=rejected
+    )
+
+    assert (limited.stop_reason, limited.resets_at) == (StopReason.USAGE_LIMIT, NOW)
+    assert refused.stop_reason is StopReason.API_ERROR
+    assert refused.analysis is not None
+    assert refused.analysis.cause is FailureCause.CREDENTIALS_REFUSED
+
+
 def test_what_the_model_wrote_is_never_read() -> None:
     found = determine_attempt_result(
         result=AgentResult(
@@ -160,6 +178,10 @@ def test_a_limit_that_the_owner_of_the_account_has_set_has_its_end() -> None:
     assert resets_at is not None
     assert resets_at.isoformat() == "2026-12-01T00:00:00+00:00"
     assert spend_limit("You have reached your specified API usage limits.") == (True, None)
+    run = make_ended_run(
+        StopReason.USAGE_LIMIT, metadata={"usage_limit_resets_at": resets_at.isoformat()}
+    )
+    assert usage_reset(make_snapshot(run=run)) == resets_at
     assert spend_limit("regain access on 2026-12-01 at 00:00 UTC") == (False, None)
 
 

@@ -140,7 +140,8 @@ def test_each_kind_has_its_words() -> None:
 
 def test_metadata_of_an_unknown_shape_is_not_believed() -> None:
     heard: datetime = NOW - timedelta(minutes=3)
-    for stored in (None, [], {"kind": "moon"}, {"kind": "tool", "since": 5}):
+    shapes: tuple[object, ...] = (None, [], {"kind": "moon"}, {"kind": "tool", "since": 5})
+    for stored in shapes:
         run = make_run(metadata={AWAITED_KEY: stored}, last_activity_at=heard)
         awaited = Awaited.of_run(run)
 

@@ -116,8 +116,8 @@ ENDING_ADVICE: Mapping[StopReason, str] = MappingProxyType(
             "After the limit has reset, a *Continue* button on the card continues it."
         ),
         StopReason.API_ERROR: (
-            "This mostly passes: wait some minutes, then press a *Continue* button on the card. If "
-            "it comes back, ask an admin to check the API key and the API's status page."
+            "If the text below names nothing to mend, wait some minutes, then press a *Continue* "
+            "button on the card. If it comes back, ask an admin to check the API's status page."
         ),
         StopReason.AGENT_ERROR: (
             "A *Continue* button on the card tries again from where it stopped. If it fails the "

@@ -154,4 +154,11 @@ def usage_reset(snapshot: RunSnapshot) -> datetime | None:
                 return datetime.fromisoformat(str(notice.data.get("resets_at")))
             except ValueError:
                 continue
-    return None
+    return _stored_reset(snapshot.run)
+
+
+def _stored_reset(run: Run) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(run.metadata.get("usage_limit_resets_at")))
+    except ValueError:
+        return None

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+from bot.assembly.server_trials import try_servers
 from bot.assembly.settings import Settings
 from bot.assembly.worker_runtime import find_agent_isolation, proxy_warning
 from bot.cli.advice import error_line
 from bot.cli.check_result import WORKER_PARTS, CheckResult, failed, passed, warned
+from core.agent.definitions.catalog import load_catalog
 from core.domain.errors import OpsError
 from core.domain.isolation import IsolationMode
 
@@ -53,3 +55,17 @@ async def check_agent_environment(settings: Settings) -> AsyncIterator[CheckResu
         yield passed(f"the agent's credentials: {', '.join(names)}")
     if problem := proxy_warning(settings):
         yield warned(f"{problem}.")
+
+
+async def check_servers(settings: Settings) -> AsyncIterator[CheckResult]:
+    """Try the MCP servers of all workflows."""
+    try:
+        catalog = await asyncio.to_thread(load_catalog, settings.node.workflows)
+        async for workflow, server, problem in try_servers(settings, catalog.all):
+            named = f"MCP server {server} of {workflow}"
+            if problem is None:
+                yield passed(f"{named} connects")
+            else:
+                yield warned(f"{named} does not connect: {problem}.")
+    except OpsError as error:
+        yield warned(f"MCP servers are not tried: {error_line(error)}")

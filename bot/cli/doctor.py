@@ -28,7 +28,7 @@ from bot.assembly.serve import web_server
 from bot.assembly.settings import Settings
 from bot.cli.abilities import abilities_line
 from bot.cli.advice import error_line
-from bot.cli.agent_checks import check_agent_environment, check_isolation
+from bot.cli.agent_checks import check_agent_environment, check_isolation, check_servers
 from bot.cli.check_result import (
     EVERY_PART,
     NO_PART,
@@ -78,6 +78,7 @@ async def run_doctor(settings: Settings, *, echo: Callable[[str], None] = typer.
         _database(settings),
         check_agent_environment(settings),
         _web(settings),
+        check_servers(settings),
         _slack(settings),
     ):
         async for result in checks:
@@ -288,5 +289,7 @@ async def _slack(settings: Settings) -> AsyncIterator[CheckResult]:
     async for check in check_workspace(credentials, needed_scopes=bot_scopes()):
         if check.is_ok:
             yield passed(check.message)
+        elif check.is_unknown:
+            yield warned(check.message)
         else:
             yield failed(check.message, stops=SLACK_PARTS if check.prevents_start else NO_PART)

@@ -20,11 +20,13 @@ class SlackCheck:
     """The result of a check, and one line about it.
 
     Attributes:
+        is_unknown: Whether the check could not tell.
         prevents_start: Whether a bot cannot start, so that it is no matter of one channel.
     """
 
     message: str
     is_ok: bool = False
+    is_unknown: bool = False
     prevents_start: bool = False
 
 
@@ -59,6 +61,12 @@ async def check_workspace(
             message=f"Slack: {installation.bot_name} in {installation.team_name}, over {kind}",
             is_ok=True,
         )
+        if not installation.are_scopes_known:
+            yield SlackCheck(
+                message="scopes unknown: this server of the Slack API does not say which scopes the "
+                "bot token has. If calls are refused, compare them with manifest.yml.",
+                is_unknown=True,
+            )
         try:
             names = await _channels(slack)
         except SlackError as error:

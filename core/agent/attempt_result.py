@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 
+from core.agent.failure_causes import analyse_api_failure, error_text, spend_limit
 from core.agent.program_values import moment
 from core.agent.protocol import AgentFailed
+from core.domain.failure_cause import FailureCause
 from core.domain.runs.event import AgentResult, RateLimit
+from core.domain.runs.failure_analysis import FailureAnalysis
 from core.domain.runs.run import StopReason
 
 # A text longer than this counts as a report; a shorter one may be a closing word ("Done!").
@@ -35,11 +38,15 @@ _USAGE_LIMIT = re.compile(
 _USAGE_LIMIT_EPOCH = re.compile(r"limit reached\|(\d{9,11})\b", re.IGNORECASE)
 # A longer text that mentions a limit only talks about one.
 _MAX_LIMIT_TEXT_CHARS = 300
-_API_ERROR = re.compile(r"^\s*(?:API Error\b|Request timed out|Connection error)", re.IGNORECASE)
 
 # SIGINT and SIGTERM, handled by the program (128 + n) or by the kernel (-n): it did not crash,
 # it was stopped from outside.
 _TERMINATED_EXIT_CODES = frozenset({-signal.SIGINT, -signal.SIGTERM})
+# What the program calls a failure at the account's limit; after any other one an earlier report of
+# the limit does not count.
+_CAUSES_OF_LIMITS = frozenset(
+    {FailureCause.RATE_LIMIT, FailureCause.API_FAILED, FailureCause.NO_CREDIT}
+)
 
 _REASONS_BY_SUBTYPE = MappingProxyType(
     {
@@ -57,12 +64,14 @@ class AttemptResult:
         result: The agent's last report, whatever the stop reason.
         error: What went wrong, as a text for people; `None` after a success.
         resets_at: When the account's usage limit ends, if that is the reason and the time is known.
+        analysis: The cause of a failure, if it is known.
     """
 
     stop_reason: StopReason
     result: str | None
     error: str | None
     resets_at: datetime | None = None
+    analysis: FailureAnalysis | None = None
 
 
 def determine_attempt_result(
@@ -95,7 +104,10 @@ def determine_attempt_result(
         return _error_result(result, report, rate_limit)
     if failure is not None and failure.exit_code not in _TERMINATED_EXIT_CODES:
         return AttemptResult(
-            stop_reason=StopReason.AGENT_ERROR, result=report, error=_failure_text(failure)
+            stop_reason=StopReason.AGENT_ERROR,
+            result=report,
+            error=_failure_text(failure),
+            analysis=FailureAnalysis.of_error(failure),
         )
     return AttemptResult(
         stop_reason=StopReason.NO_RESULT,
@@ -159,8 +171,11 @@ def _error_result(
     if result.subtype in _REASONS_BY_SUBTYPE:
         reason, error = _REASONS_BY_SUBTYPE[result.subtype]
         return AttemptResult(stop_reason=reason, result=report, error=error)
-    error_text = " ".join(dict.fromkeys(filter(None, (*result.errors, result.text))))
-    is_limit, resets_at = detect_usage_limit(error_text, rate_limit)
+    text, analysis = error_text(result), analyse_api_failure(result)
+    is_limit, resets_at = spend_limit(text)
+    if not is_limit:
+        may_be_limit = analysis is None or analysis.cause in _CAUSES_OF_LIMITS
+        is_limit, resets_at = detect_usage_limit(text, rate_limit if may_be_limit else None)
     if is_limit:
         until = f" It ends at {resets_at:%Y-%m-%d %H:%M} UTC." if resets_at else ""
         return AttemptResult(
@@ -168,14 +183,17 @@ def _error_result(
             result=report,
             error=f"The account's usage limit is reached.{until}",
             resets_at=resets_at,
+            analysis=FailureAnalysis(
+                cause=FailureCause.USAGE_LIMIT,
+                evidence=analysis.evidence if analysis else {"text": text},
+            ),
         )
-    is_api = (
-        result.subtype == "success"
-        or result.api_error_status is not None
-        or _API_ERROR.search(error_text) is not None
+    return AttemptResult(
+        stop_reason=StopReason.API_ERROR if analysis else StopReason.AGENT_ERROR,
+        result=report,
+        error=text or result.subtype,
+        analysis=analysis,
     )
-    reason = StopReason.API_ERROR if is_api else StopReason.AGENT_ERROR
-    return AttemptResult(stop_reason=reason, result=report, error=error_text or result.subtype)
 
 
 def _failure_text(failure: AgentFailed) -> str:

@@ -16,6 +16,7 @@ from claude_agent_sdk import (
 )
 
 from core.agent.protocol import AgentFailed, TranscriptMissing
+from core.domain.failure_cause import FailureCause
 from core.domain.redact import redact
 
 _ROOT_REFUSED = "cannot be used with root"
@@ -76,6 +77,7 @@ def agent_failure(problem: str, error: Exception | None, stderr_tail: str) -> Ag
     if _ISOLATION_FAILED.search(stderr_tail):
         return AgentFailed(
             "could not be isolated",
+            cause=FailureCause.ISOLATION_MISSING,
             exit_code=exit_code,
             stderr_tail=stderr_tail,
             hint="bubblewrap failed on this worker; its log has the details.",
@@ -87,8 +89,13 @@ def agent_failure(problem: str, error: Exception | None, stderr_tail: str) -> Ag
             hint="Install Signalbox again: the program comes with it.",
         )
     if isinstance(error, CLIJSONDecodeError):
-        problem = "said something that cannot be read"
-    elif isinstance(error, ResultError):
+        return AgentFailed(
+            "said something that cannot be read",
+            cause=FailureCause.PROGRAM_UNREADABLE,
+            exit_code=exit_code,
+            stderr_tail=stderr_tail,
+        )
+    if isinstance(error, ResultError):
         problem = f"{problem}: {redact(str(error))[:_MAX_ERROR_CHARS]}"
     elif isinstance(error, CLIConnectionError) and not isinstance(
         error.__cause__, ProcessError | None

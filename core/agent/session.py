@@ -20,6 +20,7 @@ from core.agent.critical import CriticalCalls
 from core.agent.egress.control import EgressControl
 from core.agent.failure import ErrorOutput
 from core.agent.options import build_options, gate_file, has_network, prepare_state, socket_file
+from core.agent.policy import effective_definition
 from core.agent.process.ladder import end_tree
 from core.agent.process.process_tree import ProcessTree, scan_tree
 from core.agent.process.program import find_program, watch_program
@@ -32,6 +33,7 @@ from core.agent.protocol import (
     NetworkNotIsolated,
     TranscriptStore,
 )
+from core.agent.server_check import ServerCheck
 from core.agent.transcript_buffer import TranscriptBuffer
 from core.agent.translate import Translator
 from core.domain.kills.termination import ProcessIdentity
@@ -105,6 +107,13 @@ class _Session:
                 critical=self.critical,
             )
         )
+        is_isolated = launch.isolation is not None
+        self.servers = ServerCheck(
+            self._client,
+            launch.definition,
+            given=effective_definition(launch.definition, is_isolated=is_isolated).mcp_servers,
+            secrets=secrets,
+        )
         self._root: ProcessIdentity | None = None
         prompts = PromptStream(launch.session_id)
         self._connection = Connection(
@@ -140,6 +149,7 @@ class _Session:
             egress=self._egress,
             side_events=side_events,
             error_output=self._error_output,
+            servers=self.servers,
         )
         self._watch_task: asyncio.Task[None] | None = None
 
@@ -165,7 +175,8 @@ class _Session:
         if self._egress is not None:
             self._egress.open()
         self.critical.open_gate()
-        self._conversation.send(self._launch.prompt, self._launch.prompt_uuid)
+        if self._launch.prompt:
+            self._conversation.send(self._launch.prompt, self._launch.prompt_uuid)
         await self._connection.open(limit)
         self._root = find_program(await scan_tree(self.tree))
         if self._root is None:

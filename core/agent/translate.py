@@ -95,6 +95,7 @@ class Translator:
         self._cwd = cwd
         self._on_implausible = on_implausible
         self._last_usage: TurnUsage | None = None
+        self._error_type: str | None = None
 
     def translate(self, message: Message) -> list[AgentEvent]:
         """Return the events of one message, in the order in which they happened."""
@@ -120,6 +121,8 @@ class Translator:
         is_subagent = message.parent_tool_use_id is not None
         # A text of the program in place of the model's: an API error, which the result repeats.
         is_synthetic = message.model == "<synthetic>"
+        if not is_subagent:
+            self._error_type = read.word(message.error)
         yield from self._consumed_messages(message.user_message_uuids)
         message_id = read.identifier(message.message_id)
         if message_id is not None and message.usage and not is_synthetic:
@@ -188,6 +191,8 @@ class Translator:
                     "retry_delay_ms", data.get("retry_delay_ms"), read.milliseconds
                 ),
                 error=self._clean(read.retry_error(data), max_chars=_MAX_ERROR_CHARS),
+                status=read.http_status(data.get("error_status")),
+                error_type=read.word(data.get("error")),
             )
 
     def _result(self, message: ResultMessage) -> AgentResult:
@@ -207,6 +212,8 @@ class Translator:
                 if isinstance(error, str)
             ),
             api_error_status=read.http_status(message.api_error_status),
+            error_type=self._error_type if message.is_error else None,
+            stop_reason=read.word(message.stop_reason),
         )
 
     def _checked(self, name: str, value: Any, reader: Callable[[Any], T | None]) -> T | None:

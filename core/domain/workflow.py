@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from core.domain.errors import NotFound
+from core.domain.failure_cause import FailureCause
 from core.domain.isolation import IsolationMode
 from core.domain.network import NetworkPolicy
 
@@ -87,6 +88,7 @@ class UnknownWorkflow(NotFound):
     """
 
     code = "unknown_workflow"
+    cause = FailureCause.WORKFLOW_MISSING
 
     def __init__(self, name: str, known: tuple[str, ...], nearest: str | None = None) -> None:
         hint = f" Did you mean `{nearest}`?" if nearest else ""
@@ -97,3 +99,4 @@ class UnknownWorkflow(NotFound):
         self.name = name
         self.known = known
         self.nearest = nearest
+        self.subject = name

@@ -50,7 +50,7 @@ async def test_a_task_that_fails_once_ends_with_status_one(home: Path) -> None:
     done = await run_to_end("demo", "--once", "[scenario: crash] work", home=home)
 
     assert done.status == 1, done.errors
-    assert "the agent program failed" in done.output
+    assert "The agent program failed (ended by SIGKILL)" in done.output
 
 
 @pytest.mark.parametrize(

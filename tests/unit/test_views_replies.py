@@ -137,7 +137,7 @@ def test_notices_are_one_message_that_grows() -> None:
     notices = drawn[f"notices:{RUN_ID}"]
     assert_fits(notices)
     assert_matches_snapshot("notices", notices)
-    assert "did not answer 3 times" in text_of(notices)
+    assert "The model's API failed (3 calls, last at" in text_of(notices)
     assert "529 &lt;overloaded&gt;" in text_of(notices)
     assert "the worker is shutting down" in text_of(notices)
 

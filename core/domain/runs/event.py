@@ -42,6 +42,7 @@ class EventKind(StrEnum):
     WORK_CARRIED = "work_carried"
     WORK_RESTORED = "work_restored"
     HOST_REFUSED = "host_refused"
+    MCP_SERVER_FAILED = "mcp_server_failed"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,12 +129,20 @@ class PlanChanged:
 
 @dataclass(frozen=True, kw_only=True)
 class ApiRetry:
-    """A call of the program to the model failed; the program retries it automatically."""
+    """A call of the program to the model failed; the program retries it automatically.
+
+    Attributes:
+        error: Why it failed, as a text.
+        status: The HTTP status; `None` if there was no answer.
+        error_type: The program's class of the error.
+    """
 
     attempt: int
     max_attempts: int | None
     delay_ms: int | None
     error: str
+    status: int | None = None
+    error_type: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +163,18 @@ class MessageConsumed:
     """A message sent to the agent has become part of its conversation."""
 
     message_uuid: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class McpServerFailed:
+    """An MCP server did not connect, so the agent works without its tools.
+
+    Attributes:
+        reason: Why, as the end of a sentence; redacted.
+    """
+
+    name: str
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,6 +206,9 @@ class AgentResult:
         turns: The turns since the process started; `None` if unknown.
         cost_usd: The cost since the process started, in US dollars; `None` if unknown.
         usage: The tokens since the process started; `None` if unknown.
+        error_type: The program's class of the API's error: `authentication_failed`,
+            `model_not_found`, `rate_limit`…
+        stop_reason: Why the model's last answer ended: `end_turn`, `refusal`…
     """
 
     subtype: str
@@ -196,6 +220,8 @@ class AgentResult:
     terminal_reason: str | None = None
     errors: tuple[str, ...] = ()
     api_error_status: int | None = None
+    error_type: str | None = None
+    stop_reason: str | None = None
 
 
 AgentEvent = (
@@ -209,6 +235,7 @@ AgentEvent = (
     | RateLimit
     | MessageConsumed
     | HostRefused
+    | McpServerFailed
     | AgentResult
 )
 

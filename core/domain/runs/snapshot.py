@@ -8,6 +8,7 @@ from decimal import Decimal
 from core.domain.actor import User
 from core.domain.fleet.workers import Hold
 from core.domain.kills.termination import Termination
+from core.domain.runs.awaited import Awaited
 from core.domain.runs.event import EventRecord
 from core.domain.runs.run import CostSource, Run
 from core.domain.runs.step import Step
@@ -57,6 +58,11 @@ class RunSnapshot:
     leg: int = 1
     kill_machine: str | None = None
     notices: tuple[EventRecord, ...] = ()
+
+    @property
+    def awaited(self) -> Awaited | None:
+        """What the run waits for, and since when nothing was heard; `None` if it does not run."""
+        return Awaited.of_run(self.run)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from core.agent.definitions.catalog import Catalog
 from core.domain.errors import Conflict, OpsError, Unavailable
+from core.domain.runs.failure_analysis import FailureAnalysis
 from core.domain.runs.run import IllegalTransition, Run, RunStatus, StaleAttempt, StopReason
 from core.queue.jobs import Job
 from core.runner.execution.attempt import Attempt, Cause, Failure, Stopped
@@ -102,9 +103,9 @@ class Executor:
             definition = self.catalog.get(run.workflow_name)
         except OpsError as error:
             # The definition was removed while the run waited.
-            message = error.user_message
+            message, analysis = error.user_message, FailureAnalysis.of_error(error)
             await retry_while_unavailable(
-                lambda: self.ledger.fail(run, StopReason.SETUP_ERROR, message)
+                lambda: self.ledger.fail(run, StopReason.SETUP_ERROR, message, analysis=analysis)
             )
             return None
         return Attempt(

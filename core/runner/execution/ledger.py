@@ -16,7 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core.agent.attempt_result import AttemptResult
 from core.domain.fleet.attempt import AttemptRecord, node_of
 from core.domain.kills.termination import ProcessIdentity
+from core.domain.runs.awaited import AWAITED_KEY, Awaited, AwaitedKind
 from core.domain.runs.event import EventKind, EventRecord
+from core.domain.runs.failure_analysis import FAILURE_KEY, FailureAnalysis
 from core.domain.runs.run import IllegalTransition, Run, StaleAttempt, StopReason
 from core.domain.runs.session import Message, MessageRole, MessageType
 from core.runner.execution.attempt import Attempt, Changes
@@ -104,11 +106,14 @@ class Ledger:
         Returns:
             The changed run.
         """
+        now = self.context.clock()
+        starting = Awaited(kind=AwaitedKind.PROGRAM, since=now, heard_at=now)
         async with self.context.transaction() as session:
             run = await runs.change(
                 session,
                 attempt.run.run_id,
-                now=self.context.clock(),
+                now=now,
+                metadata={AWAITED_KEY: starting.to_json()},
                 attempt=attempt.run.attempt,
                 workspace_id=workspace.id,
                 workspace_path=str(workspace.path),
@@ -209,7 +214,13 @@ class Ledger:
             raise
 
     async def fail(
-        self, run: Run, stop_reason: StopReason, message: str, *, lost: LostWorker | None = None
+        self,
+        run: Run,
+        stop_reason: StopReason,
+        message: str,
+        *,
+        lost: LostWorker | None = None,
+        analysis: FailureAnalysis | None = None,
     ) -> Run:
         """Write the end of a run without a result: status, reason and a message for people."""
         now = self.context.clock()
@@ -221,6 +232,9 @@ class Ledger:
         async with self.context.transaction() as session:
             await events.append(session, run.id, run.attempt, new_events)
             await close_attempt(session, run, now=now, error=message)
+            if analysis is not None:
+                found = {FAILURE_KEY: analysis.to_json()}
+                await runs.merge_metadata(session, run.run_id, found, now=now)
             ended = await runs.finish(
                 session,
                 run.run_id,
@@ -270,12 +284,14 @@ async def _initial_commit(session: AsyncSession, run: Run, base_commit: str | No
 
 
 def _run_metadata(attempt: Attempt, end: AttemptResult) -> dict[str, Any]:
-    """Metadata of a run that has no columns: test results, reset of the usage limit."""
+    """Metadata of a run that has no columns: test results, limits, the cause of a failure."""
     found: dict[str, Any] = {}
     if attempt.progress.tests is not None:
         found["tests"] = asdict(attempt.progress.tests)
     if end.resets_at is not None:
         found["usage_limit_resets_at"] = end.resets_at.isoformat()
+    if end.analysis is not None:
+        found[FAILURE_KEY] = end.analysis.to_json()
     return found
 
 

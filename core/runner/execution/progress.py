@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from core.agent.steps import end_steps, fold_steps
 from core.domain.price import estimate_usd, plausible_usd
 from core.domain.redact import redact
+from core.domain.runs.awaited import AWAITED_KEY
 from core.domain.runs.changes import RunChanges
 from core.domain.runs.event import (
     AgentEvent,
@@ -28,6 +30,7 @@ from core.domain.runs.event_rows import record_of
 from core.domain.runs.refused_hosts import REFUSED_HOSTS_KEY, RefusedHosts
 from core.domain.runs.run import CostSource, Usage
 from core.domain.runs.step import MAX_TOOLS, Step
+from core.runner.execution.awaiting import Awaiting
 from core.runner.execution.parsed_tests import TestCounts, parse_test_counts
 from core.runner.execution.prior_usage import Cost, PriorUsage
 
@@ -77,11 +80,13 @@ class Progress:
         self._tools_used: dict[str, None] = dict.fromkeys(prior_usage.tools_used)
         self._activity: tuple[datetime, str] | None = None
         self._records: list[EventRecord] = []
+        self._awaiting = Awaiting()
 
     def add_event(self, event: AgentEvent, *, at: datetime) -> None:
         """Update the progress from an event of the agent."""
         self.is_dirty = True
         self._output_chars += _output_length(event)
+        self._awaiting.add_event(event, at=at)
         match event:
             case TurnUsage():
                 count_answer_once(self._usage, event)
@@ -213,8 +218,13 @@ class Progress:
         columns["cost_usd"], columns["cost_source"] = self.cost()
         if self.model is not None:
             columns["ai_model"] = self.model
+        metadata: dict[str, Any] = {}
         if self._attempt_refusals.hosts:
-            columns["metadata"] = {REFUSED_HOSTS_KEY: self.refused_hosts.to_json()}
+            metadata[REFUSED_HOSTS_KEY] = self.refused_hosts.to_json()
+        if self._awaiting.awaited is not None:
+            metadata[AWAITED_KEY] = self._awaiting.awaited.to_json()
+        if metadata:
+            columns["metadata"] = metadata
         if self._activity is not None:
             columns["last_activity_at"], columns["last_activity"] = self._activity
         return columns

@@ -22,6 +22,7 @@ from core.store.runs import run_queries
 NOTICE_KINDS = (
     EventKind.API_RETRY,
     EventKind.RATE_LIMIT,
+    EventKind.MCP_SERVER_FAILED,
     EventKind.RUN_REQUEUED,
     EventKind.RUN_STARTED,
     EventKind.WORKER_LOST,

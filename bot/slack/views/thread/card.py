@@ -12,6 +12,7 @@ from bot.slack.views.message import Block, Message
 from bot.words import counts, money, times
 from bot.words.kills import force_question_words, is_unconfirmed, kill_question_words
 from bot.words.runs.facts import source_words, time_fact, tokens_words, turns_words
+from bot.words.runs.silence import silence_words
 from bot.words.runs.states import STEP_ICONS, state_of
 from core.domain.kills.termination import Phase
 from core.domain.runs.run import SETUP_FAILURES
@@ -48,6 +49,9 @@ def run_card(snapshot: RunSnapshot, *, now: datetime, task: str | None = None) -
         drawn.append(blocks.context(f"Leg {snapshot.leg}, asked to: {words}"))
     if state.detail:
         drawn.append(blocks.section(state.detail))
+    silence = silence_words(snapshot, now, MRKDWN)
+    if silence:
+        drawn.append(blocks.section(silence))
     drawn.append(blocks.fields(_facts(snapshot, now)))
     steps = step_lines(snapshot)
     if steps:

@@ -19,7 +19,13 @@ from bot.words.kills import (
     unconfirmed_title,
     waited_words,
 )
-from bot.words.runs.endings import ENDINGS, ending_title, turns_made, usage_reset
+from bot.words.runs.endings import (
+    ENDINGS,
+    ending_explanation,
+    ending_title,
+    turns_made,
+    usage_reset,
+)
 from bot.words.runs.evidence import change_lines, line_about_tests
 from bot.words.runs.notices import notice_lines
 from bot.words.runs.refused_hosts import refused_hosts_line
@@ -103,7 +109,7 @@ def _failed(snapshot: RunSnapshot, reason: StopReason) -> Message:
     run, ending = snapshot.run, ENDINGS[reason]
     drawn = [
         _headline(snapshot, ending.icon, ending_title(run)),
-        blocks.section(f"{ending.explanation} {_reset(snapshot)}*Next:* {ending_advice(run)}"),
+        blocks.section(f"{ending_explanation(run)} {_reset(snapshot)}*Next:* {ending_advice(run)}"),
     ]
     error = text.quote(run.error_message or "", _ERROR_LIMIT)
     if error:

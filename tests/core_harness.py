@@ -22,10 +22,12 @@ from core.domain.runs.event import EventKind
 from core.domain.runs.request import StartRequest
 from core.domain.runs.run import Run
 from core.domain.runs.snapshot import RunSnapshot
+from core.runner.execution.attempt import prompt_uuid_of
 from core.runner.worker.identity import claimed_identity
 from core.runner.worker.worker_runtime import WorkerRuntime
 from core.store import events
 from core.store.database.engine import Database
+from core.store.sessions import transcripts
 from tests.limits import limit
 from tests.repositories import repositories_beside
 
@@ -129,7 +131,9 @@ async def event_data(database: Database, run: Run, *kinds: EventKind) -> list[di
 
 async def assert_counted_once(database: Database, run: Run) -> None:
     """Assert that the row's totals cover all attempts, each counted once."""
-    results = await event_data(database, run, EventKind.AGENT_RESULT)
+    prompts = [prompt_uuid_of(run, attempt) for attempt in range(1, run.attempt + 1)]
+    async with database.sessions() as session:
+        answers = await transcripts.answers_since(session, run.session_id, prompts)
+    assert run.turns == len({answer["message"]["id"] for answer in answers})
     calls = {str(call["id"]) for call in await event_data(database, run, EventKind.TOOL_STARTED)}
     assert run.tool_calls == len(calls)
-    assert run.turns >= int(str(results[-1]["turns"]))

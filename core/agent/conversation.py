@@ -66,7 +66,7 @@ class Conversation:
             tree: The agent's processes.
             critical: Hears of every tool call.
             egress: Counts the hosts that were refused; `None` for an agent with open network.
-            side_events: Events that do not arrive as messages: usage and refused hosts.
+            side_events: Events that do not arrive as messages: refused hosts.
             error_output: What the program wrote about its failures.
         """
         self.has_ended = False
@@ -95,7 +95,7 @@ class Conversation:
                 async for event in translated:
                     yield event
         except AgentFailed:
-            # The usage up to the failure counts, too.
+            # The refusals up to the failure count, too.
             for event in self._last_events():
                 yield event
             raise

@@ -116,15 +116,10 @@ def ending_title(run: Run) -> str:
     if run.stop_reason is None:
         return run.status.value.capitalize()
     return ENDINGS[run.stop_reason].title.format(
-        turns=f" ({turns_made(run)}/{run.max_turns})" if run.max_turns else "",
+        turns=f" ({run.turns}/{run.max_turns})" if run.max_turns else "",
         budget=f" ({money.dollars(run.budget_usd)})" if run.budget_usd is not None else "",
         timeout=f" ({times.time_limit(run.timeout)})" if run.timeout is not None else "",
     )
-
-
-def turns_made(run: Run) -> int:
-    """The turns of this run, without the refused turn that the agent program counts too."""
-    return run.turns if run.max_turns is None else min(run.turns, run.max_turns)
 
 
 def usage_reset(snapshot: RunSnapshot) -> datetime | None:

@@ -86,7 +86,6 @@ def _kind_and_data(event: AgentEvent) -> tuple[EventKind, dict[str, object]] | N
             return EventKind.AGENT_RESULT, {
                 "subtype": event.subtype,
                 "terminal_reason": event.terminal_reason,
-                "turns": event.turns,
                 "errors": [_clip(error) for error in event.errors],
             }
         case HostRefused() | TurnUsage():

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from bot.sandbox.model.script import Conversation, Script, Turn
+from bot.sandbox.model.script import Conversation, Failure, FailureKind, Script, Turn
 from core.domain.runs.run import Usage
 from tests.truth.plan import Answer, Plan
 
 _MILLION = Decimal(1_000_000)
+_NO_ANSWER = Failure(kind=FailureKind.HANG, times=None)
 # US dollars for a million tokens: input, output, cache reads, cache writes.  Written down here, not
 # taken from the code that is tested.
 _PRICES = {
@@ -54,12 +55,15 @@ class Account:
         given: The answers given so far, by plan.
         problems: Requests that no plan foresees.
         legs: The number of runs begun, by plan.
+        stopping: Plans whose run is being stopped.  Its program may ask for one more answer when
+            its tool ends, and does not live to hear it; so it gets none.
     """
 
     plans: Mapping[int, Plan]
     given: defaultdict[int, list[Given]] = field(default_factory=lambda: defaultdict(list))
     problems: list[str] = field(default_factory=list)
     legs: Counter[int] = field(default_factory=Counter)
+    stopping: set[int] = field(default_factory=set)
     _failed_legs: defaultdict[tuple[int, str, int], set[int]] = field(
         default_factory=lambda: defaultdict(set)
     )
@@ -75,6 +79,8 @@ class Account:
         plan = self.plans.get(conversation.int_directive("plan", -1))
         helper = conversation.int_directive("helper", 0)
         part = conversation.int_directive("part", 0)
+        if plan is not None and plan.number in self.stopping:
+            return Turn(failure=_NO_ANSWER)
         answers: Sequence[Answer] = ()
         if plan is not None:
             answers = plan.helpers[helper] if helper else plan.parts.get(part, ())

@@ -115,6 +115,7 @@ class Campaign:
         given = self.account.given[plan.number]
         earlier: list[Figures] = []
         run, since = first, 0
+        self.account.stopping.discard(plan.number)
         for number, leg in enumerate(plan.legs):
             # All answers so far are those of a disturbed run's first attempt.
             attempt_since = len(given)
@@ -149,6 +150,7 @@ class Campaign:
         turns = leg.turn_limit or _ENOUGH_TURNS
         task = f"[plan: {plan.number}] [part: {leg.part}] Work."
         self.account.legs[plan.number] += 1
+        self.account.stopping.discard(plan.number)
         if previous is None:
             timeout = _TIME_LIMIT if leg.end is End.TIME_LIMIT else None
             return await harness.start(task, model=plan.model, max_turns=turns, timeout=timeout)
@@ -175,6 +177,7 @@ class Campaign:
             await self.core_harness.wait_until(run, is_true, within=_LEG_SECONDS)
         except TimeoutError:
             self.found += [f"{plan.describe()}: live, {one}" for one in different or ["awake"]]
+        self.account.stopping.add(plan.number)
 
     async def _end(self, leg: Leg, run: Run) -> RunSnapshot:
         harness = self.core_harness

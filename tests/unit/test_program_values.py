@@ -130,12 +130,13 @@ def test_the_usage_of_a_long_attempt_is_believed() -> None:
 
 
 def test_the_usage_of_an_attempt_covers_all_its_models() -> None:
+    reported: list[str] = []
     usage = {
         "claude-opus-5-5": {"inputTokens": 1, "outputTokens": 2, "cacheReadInputTokens": 3},
         "claude-haiku-4-5": {"inputTokens": 10, "outputTokens": 20, "costBasis": "list"},
     }
 
-    assert read.attempt_usage(usage, on_implausible=[].append) == (
+    assert read.attempt_usage(usage, on_implausible=reported.append) == (
         Usage(input_tokens=11, output_tokens=22, cache_read_tokens=3),
         True,
     )
@@ -162,9 +163,10 @@ def test_an_attempt_without_tokens_has_no_usage(nothing: Any) -> None:
 def test_the_price_of_another_model_is_no_known_price(
     name: str, fields: dict[str, str], is_known: bool
 ) -> None:
+    reported: list[str] = []
     usage = {"claude-opus-5-5": {"inputTokens": 1}, name: {"inputTokens": 1} | fields}
 
-    assert read.attempt_usage(usage, on_implausible=[].append)[1] is is_known
+    assert read.attempt_usage(usage, on_implausible=reported.append)[1] is is_known
 
 
 @pytest.mark.parametrize("entry", [None, 7, "assistant", [], ["assistant"], {"type": []}])

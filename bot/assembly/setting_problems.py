@@ -88,12 +88,15 @@ _BY_TYPE: Mapping[str, Callable[[ErrorDetails], str]] = MappingProxyType(
 def _number(field: FieldInfo) -> str:
     """The numbers that a field accepts: `must be a whole number from 1 to 256`."""
     kind = "a number" if float in _types(field) else "a whole number"
-    low = next((rule.ge for rule in field.metadata if isinstance(rule, Ge)), None)
-    high = next((rule.le for rule in field.metadata if isinstance(rule, Le)), None)
-    low, high = (int(limit) if isinstance(limit, float) else limit for limit in (low, high))
+    low = next((_whole(rule.ge) for rule in field.metadata if isinstance(rule, Ge)), None)
+    high = next((_whole(rule.le) for rule in field.metadata if isinstance(rule, Le)), None)
     if low is not None and high is not None:
         return f"must be {kind} from {low} to {high}"
     return f"must be {kind} of at least {low}" if low is not None else f"must be {kind}"
+
+
+def _whole(limit: object) -> object:
+    return int(limit) if isinstance(limit, float) else limit
 
 
 def _types(field: FieldInfo) -> tuple[Any, ...]:

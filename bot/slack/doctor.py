@@ -63,8 +63,8 @@ async def check_workspace(
         )
         if not installation.are_scopes_known:
             yield SlackCheck(
-                message="scopes unknown: this server of the Slack API does not say which scopes the "
-                "bot token has. If calls are refused, compare them with manifest.yml.",
+                message="scopes unknown: this server of the Slack API does not say which scopes "
+                "the bot token has. If calls are refused, compare them with manifest.yml.",
                 is_unknown=True,
             )
         try:

@@ -15,6 +15,7 @@ from core.agent.protocol import AgentFailed
 from core.domain.failure_cause import FailureCause
 from core.domain.runs.event import AgentResult, RateLimit
 from core.domain.runs.failure_analysis import FailureAnalysis
+from core.domain.runs.report import join_report
 from core.domain.runs.run import StopReason
 
 # A text longer than this counts as a report; a shorter one may be a closing word ("Done!").
@@ -88,7 +89,7 @@ def determine_attempt_result(
 
     Args:
         result: The agent's last result, if any.
-        texts: The main agent's texts, oldest first (the last few are enough).
+        texts: The main agent's texts, oldest first (the last few are enough), one for each answer.
         is_timed_out: Whether the time limit passed before the agent ended.
         failure: What `events()` raised, if anything.
         rate_limit: The last rate limit that the program reported.
@@ -117,35 +118,32 @@ def determine_attempt_result(
 
 
 def final_result(texts: Sequence[str], result: AgentResult | None) -> str | None:
-    """Choose the report that remains of an attempt.
+    """Choose what remains of an attempt: the main agent's last words always do.
 
-    Among the last five texts, in this order: the last one with a heading such as Summary or
-    Results; the last one longer than 200 characters; the result message; the last text.
+    If they are no report themselves (no heading such as Summary, at most 200 characters), the last
+    report among the four texts before them stands above them.
     """
-    candidates = list(texts)
-    result_text = result.text if result is not None else None
-    if result is not None and result_text and not _is_success(result):
+    said = [text.strip() for text in texts if text.strip()]
+    result_text = (result.text or "").strip() if result is not None else ""
+    if result is not None and not _is_success(result):
         # The text of a failure becomes the attempt's `error`, not its report.
-        candidates = [text for text in candidates if text.strip() != result_text.strip()]
-        result_text = None
-    if result_text and (not candidates or candidates[-1].strip() != result_text.strip()):
-        candidates.append(result_text)
-    last = [text.strip() for text in candidates[-_LAST_TEXTS:] if text.strip()]
-    for text in reversed(last):
-        if _HEADING.search(text) and len(text) > len(text.splitlines()[0]):
-            return text
-    for text in reversed(last):
-        if len(text) > _MIN_REPORT_CHARS:
-            return text
-    if result_text and result_text.strip():
-        return result_text.strip()
-    return last[-1] if last else None
+        said = [text for text in said if text != result_text]
+    elif result_text and not (said and said[-1].endswith(result_text)):
+        said.append(result_text)
+    if not said:
+        return None
+    *before, last_words = said[-_LAST_TEXTS:]
+    report = next((text for text in reversed(before) if _is_report(text)), None)
+    if report is None or _is_report(last_words):
+        return last_words
+    return join_report(report, last_words)
 
 
 def detect_usage_limit(text: str, rate_limit: RateLimit | None) -> tuple[bool, datetime | None]:
     """Return whether an error means the account's usage limit, and when that limit ends.
 
-    The time is `None` if neither the text nor the reported rate limit names it.
+    Pass only an error text of the program, never what the agent says.  The time is `None` if
+    neither the text nor the reported rate limit names it.
     """
     is_rejected = rate_limit is not None and rate_limit.status == "rejected"
     is_limit_text = len(text) <= _MAX_LIMIT_TEXT_CHARS and _USAGE_LIMIT.search(text) is not None
@@ -158,11 +156,12 @@ def detect_usage_limit(text: str, rate_limit: RateLimit | None) -> tuple[bool, d
 
 
 def _is_success(result: AgentResult) -> bool:
-    if result.subtype != "success" or result.is_error:
-        return False
-    # Some versions of the program return the usage limit as a successful answer.
-    text = (result.text or "").strip()
-    return not (_USAGE_LIMIT.match(text) and len(text) <= _MAX_LIMIT_TEXT_CHARS)
+    return result.subtype == "success" and not result.is_error
+
+
+def _is_report(text: str) -> bool:
+    has_heading = _HEADING.search(text) is not None and len(text) > len(text.splitlines()[0])
+    return has_heading or len(text) > _MIN_REPORT_CHARS
 
 
 def _error_result(

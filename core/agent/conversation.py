@@ -68,7 +68,7 @@ class Conversation:
             tree: The agent's processes.
             critical: Hears of every tool call.
             egress: Counts the hosts that were refused; `None` for an agent with open network.
-            side_events: Events that do not arrive as messages: usage and refused hosts.
+            side_events: Events that do not arrive as messages: refused hosts.
             error_output: What the program wrote about its failures.
             servers: Finds the MCP servers that did not connect.
         """
@@ -99,7 +99,7 @@ class Conversation:
                 async for event in translated:
                     yield event
         except AgentFailed:
-            # The usage up to the failure counts, too.
+            # The refusals up to the failure count, too.
             for event in self._last_events():
                 yield event
             raise

@@ -329,12 +329,13 @@ async def test_a_server_that_names_no_scopes_is_a_warning_and_no_refusal(
         rate_limiter=RateLimiter(now=time.monotonic),
     ) as slack:
         installation = await check_slack(slack, given, needed_scopes=("chat:write", "admin:all"))
-    said = [line async for line in check_workspace(given, needed_scopes=("chat:write",))]
+    said = [check async for check in check_workspace(given, needed_scopes=("chat:write",))]
 
     assert not installation.are_scopes_known
     assert "slack_scopes.unknown" in {getattr(one, "event", "") for one in caplog.records}
-    assert [message for is_ok, message in said if is_ok is None and "scopes unknown" in message]
-    assert not [message for is_ok, message in said if is_ok is False and "scope" in message]
+    [unknown] = [check for check in said if "scopes unknown" in check.message]
+    assert unknown.is_unknown
+    assert not [check for check in said if check.prevents_start]
 
 
 async def test_an_unreachable_slack_is_not_an_invalid_setting(sandbox: Sandbox) -> None:

@@ -124,7 +124,6 @@ def test_what_the_model_wrote_is_never_read() -> None:
         result=AgentResult(
             subtype="success",
             is_error=False,
-            turns=1,
             text="API Error: Credit balance is too low is now shown as a banner.",
             cost_usd=None,
             usage=None,

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -9,10 +10,11 @@ from hypothesis import strategies as st
 from bot.slack.views.advice import ENDING_ADVICE, ending_advice
 from bot.slack.views.thread.card import run_card, thread_card
 from bot.words.kills import STOPPING_TITLES
+from bot.words.runs.facts import tokens_words, total_cost_words
 from bot.words.runs.states import WAITING_TITLES
 from core.domain.actor import User
 from core.domain.kills.termination import CriticalWait, Phase
-from core.domain.runs.run import Run, RunStatus, StopReason, Usage, WaitingOn
+from core.domain.runs.run import CostSource, Run, RunStatus, StopReason, Usage, WaitingOn
 from core.domain.runs.snapshot import RunSnapshot, SessionTotal
 from core.domain.runs.step import StepStatus
 from tests.unit.view_helpers import (
@@ -73,6 +75,26 @@ PICTURES: dict[str, RunSnapshot] = {
         total=SessionTotal(legs=2, turns=38, cost_usd=None, cost_source=None),
     ),
 }
+
+
+def test_a_total_tells_how_many_legs_have_an_unknown_cost() -> None:
+    known = SessionTotal(
+        legs=3,
+        turns=38,
+        cost_usd=Decimal("0.5"),
+        cost_source=CostSource.REPORTED,
+        unknown_legs=2,
+    )
+
+    assert total_cost_words(known, is_live=False) == "$0.50 reported, not known for 2 legs"
+    unknown = replace(known, cost_usd=None, cost_source=None)
+    assert total_cost_words(unknown, is_live=False) == "not reported"
+
+
+def test_unknown_tokens_are_not_shown_as_zero() -> None:
+    unknown = make_ended_run(StopReason.SUCCESS, usage=Usage(), turns=3)
+
+    assert tokens_words(unknown) == "not reported"
 
 
 @pytest.mark.parametrize("name", PICTURES)

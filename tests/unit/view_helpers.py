@@ -119,7 +119,7 @@ def make_ended_run(reason: StopReason, **changes: Any) -> Run:
         "status": reason.final_status,
         "stop_reason": reason,
         "completed_at": NOW,
-        "turns": 31 if reason is StopReason.MAX_TURNS else 12,
+        "turns": 30 if reason is StopReason.MAX_TURNS else 12,
         "cost_usd": Decimal("1.4468734"),
         "cost_source": CostSource.REPORTED,
         "budget_usd": Decimal("1.50"),

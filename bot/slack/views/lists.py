@@ -11,11 +11,11 @@ from bot.slack.views import blocks
 from bot.slack.views.message import Block, Message
 from bot.slack.views.thread.card import run_card
 from bot.words import counts, money, times
-from bot.words.runs.endings import turns_made
 from bot.words.runs.evidence import change_lines
 from bot.words.runs.facts import filter_words, short_title, turns_words
 from bot.words.runs.refused_hosts import refused_hosts_line
 from bot.words.runs.states import state_of
+from core.domain.runs.report import last_words_of
 from core.domain.runs.request import RunFilter
 from core.domain.runs.run import RunStatus
 from core.domain.runs.snapshot import RunSnapshot
@@ -26,6 +26,7 @@ MAX_ROWS = 15
 _LIVE_ROWS = 12
 _RECENT_ROWS = 4
 _RESULT_LIMIT = 1200
+_LAST_WORDS_LIMIT = 600
 # The most characters of all lines of a list together.
 _LINES_LIMIT = 6500
 
@@ -38,8 +39,7 @@ def status_message(snapshot: RunSnapshot, *, now: datetime) -> Message:
     if not run.is_live and run.error_message:
         more.append(blocks.section(text.quote(run.error_message, 500) or "_No error text_"))
     if not run.is_live and run.result:
-        report = markdown.mrkdwn_blocks(run.result, _RESULT_LIMIT)
-        more += report or [blocks.section("_No words_")]
+        more += _report(run.result) or [blocks.section("_No words_")]
     if not run.is_live and run.diff is not None:
         more.append(blocks.section(change_lines(run, MRKDWN)[0]))
     refused = refused_hosts_line(run, MRKDWN)
@@ -49,6 +49,15 @@ def status_message(snapshot: RunSnapshot, *, now: datetime) -> Message:
     if channel_link:
         more.append(blocks.context(f"Its thread is in {channel_link}."))
     return Message(text=card.text, blocks=(*card.blocks, *more))
+
+
+def _report(result: str) -> list[Block]:
+    """The beginning of a report, and the last words below it."""
+    drawn = markdown.mrkdwn_blocks(result, _RESULT_LIMIT)
+    last_words = last_words_of(result)
+    if last_words != result.strip() and markdown.is_clipped(result, _RESULT_LIMIT):
+        drawn += markdown.mrkdwn_blocks(last_words, _LAST_WORDS_LIMIT)
+    return drawn
 
 
 def overview_message(
@@ -112,7 +121,7 @@ def run_lines(snapshot: RunSnapshot, *, now: datetime) -> str:
     if run.status is RunStatus.RUNNING:
         facts.append(f"turn {turns_words(run)}")
     elif run.turns and not run.is_live:
-        facts.append(counts.plural(turns_made(run), "turn"))
+        facts.append(counts.plural(run.turns, "turn"))
     if run.duration is not None:
         facts.append(times.duration(run.duration))
     elif run.status is RunStatus.RUNNING and run.started_at is not None:

@@ -124,7 +124,7 @@ def ending_title(run: Run) -> str:
         if named is not None:
             return named
     return ENDINGS[run.stop_reason].title.format(
-        turns=f" ({turns_made(run)}/{run.max_turns})" if run.max_turns else "",
+        turns=f" ({run.turns}/{run.max_turns})" if run.max_turns else "",
         budget=f" ({money.dollars(run.budget_usd)})" if run.budget_usd is not None else "",
         timeout=f" ({times.time_limit(run.timeout)})" if run.timeout is not None else "",
     )
@@ -139,11 +139,6 @@ def ending_explanation(run: Run) -> str:
         return ENDINGS[run.stop_reason].explanation
     is_set_up = run.stop_reason not in SETUP_FAILURES
     return f"{cause.explanation} Its work is kept." if is_set_up else cause.explanation
-
-
-def turns_made(run: Run) -> int:
-    """The turns of this run, without the refused turn that the agent program counts too."""
-    return run.turns if run.max_turns is None else min(run.turns, run.max_turns)
 
 
 def usage_reset(snapshot: RunSnapshot) -> datetime | None:

@@ -91,7 +91,6 @@ def _kind_and_data(event: AgentEvent) -> tuple[EventKind, dict[str, object]] | N
             return EventKind.AGENT_RESULT, {
                 "subtype": event.subtype,
                 "terminal_reason": event.terminal_reason,
-                "turns": event.turns,
                 "status": event.api_error_status,
                 "error_type": event.error_type,
                 "errors": [_clip(error) for error in event.errors],

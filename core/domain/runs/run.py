@@ -196,7 +196,10 @@ class Run:
         attempt: The number of the present attempt; a requeue adds one.  Every write of a worker
             names its attempt, so that late writes of a lost worker have no effect.
         version: Increases with every visible change; what is drawn is compared with it.
-        usage: Tokens of the run, over all its attempts.
+        usage: Tokens of the run, over all its attempts, subagents included; see
+            `has_known_tokens`.
+        turns: The model's answers to the main agent, over all attempts; `max_turns` limits these.
+        tool_calls: Of the main agent and its subagents, over all attempts.
         cost_usd: Cost of the run in US dollars, over all its attempts; `None` while it is unknown.
         thread_key: `run_id` of the run whose card heads the Slack thread; all runs of a session
             share it.
@@ -274,6 +277,11 @@ class Run:
         return self.stop_reason in CONTINUABLE_REASONS or (
             self.stop_reason in SETUP_FAILURES and has_begun
         )
+
+    @property
+    def has_known_tokens(self) -> bool:
+        """Whether the tokens are known: every answer of a model has some."""
+        return self.usage != Usage()
 
     @property
     def duration(self) -> timedelta | None:

@@ -21,12 +21,14 @@ class SessionTotal:
     Attributes:
         legs: The number of runs.
         cost_usd: The sum of the known costs in US dollars; `None` if no cost is known.
+        unknown_legs: The number of runs that have begun and ended, and whose cost is unknown.
     """
 
     legs: int
     turns: int
     cost_usd: Decimal | None
     cost_source: CostSource | None
+    unknown_legs: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

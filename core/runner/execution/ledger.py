@@ -174,9 +174,6 @@ class Ledger:
         if changes is not None:
             final["diff"] = changes.diff
             final["final_commit_hash"] = changes.final_commit
-        if stop_reason is StopReason.MAX_TURNS and run.max_turns is not None:
-            # The agent program also counts the turn that it refused to start.
-            final["turns"] = min(attempt.progress.turns, run.max_turns)
         try:
             async with self.context.transaction() as session:
                 await steps.replace(session, run.id, attempt.progress.steps)

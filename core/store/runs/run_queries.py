@@ -181,7 +181,8 @@ async def of_thread(session: AsyncSession, thread_key: str) -> list[Run]:
 async def totals_of_sessions(
     session: AsyncSession, session_ids: Collection[UUID]
 ) -> dict[UUID, SessionTotal]:
-    """All legs of each session added up; a cost is `reported` only if every part of it is."""
+    """All legs of each session added up; a cost is `reported` only if every known part of it is."""
+    is_over = RunRow.status.not_in(sorted(LIVE_STATUSES)) & RunRow.started_at.is_not(None)
     rows = await session.execute(
         select(
             RunRow.session_id,
@@ -189,6 +190,7 @@ async def totals_of_sessions(
             func.coalesce(func.sum(RunRow.turns), 0).label("turns"),
             func.sum(RunRow.cost_estimate).label("cost"),
             func.count().filter(RunRow.cost_source == CostSource.ESTIMATED).label("estimated"),
+            func.count().filter(RunRow.cost_estimate.is_(None), is_over).label("unknown"),
         )
         .where(RunRow.session_id.in_(list(session_ids)))
         .group_by(RunRow.session_id)
@@ -203,6 +205,7 @@ async def totals_of_sessions(
             else CostSource.ESTIMATED
             if row.estimated
             else CostSource.REPORTED,
+            unknown_legs=row.unknown,
         )
         for row in rows
     }

@@ -11,7 +11,13 @@ from bot.slack.views import blocks
 from bot.slack.views.message import Block, Message
 from bot.words import counts, money, times
 from bot.words.kills import force_question_words, is_unconfirmed, kill_question_words
-from bot.words.runs.facts import source_words, time_fact, tokens_words, turns_words
+from bot.words.runs.facts import (
+    source_words,
+    time_fact,
+    tokens_words,
+    total_cost_words,
+    turns_words,
+)
 from bot.words.runs.silence import silence_words
 from bot.words.runs.states import STEP_ICONS, state_of
 from core.domain.kills.termination import Phase
@@ -130,7 +136,7 @@ def _small_print(snapshot: RunSnapshot) -> list[str]:
     run, total = snapshot.run, snapshot.total
     parts = [f"`{run.run_id}`"]
     if total is not None and total.legs > 1:
-        total_cost = money.cost(total.cost_usd, total.cost_source, is_live=run.is_live)
+        total_cost = total_cost_words(total, is_live=run.is_live)
         parts.append(
             f"leg {snapshot.leg} of {total.legs}, together "
             f"{counts.plural(total.turns, 'turn')}, cost {total_cost}"

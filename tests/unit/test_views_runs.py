@@ -90,7 +90,7 @@ def test_the_home_tab_has_a_run_button_and_stops_live_runs() -> None:
 
     assert_view_fits(view)
     buttons = buttons_of(Message(text="home", blocks=tuple(view["blocks"])))
-    assert buttons == ["Run a workflow…", "Kill…", "Kill", "Kill"]
+    assert buttons == ["Run a workflow…", "Kill…", "Kill"]
 
 
 def test_the_help_shows_four_commands_and_how_to_see_all() -> None:

@@ -105,9 +105,10 @@ def _prose_error(words: str, context: CommandContext) -> BadCommand:
     names = sorted(context.workflow_names)
     workflow = _USUAL_WORKFLOW if _USUAL_WORKFLOW in names or not names else names[0]
     typed = "/workflow" if context.has_forms else "@signalbox"
+    command = f"{typed} run {workflow} {excerpt(words, _QUOTED_CHARS)}"
     return BadCommand(
         "I take commands, and this begins with none. To have it done by an agent: "
-        f"`{typed} run {workflow} {excerpt(words, _QUOTED_CHARS)}`. `{typed} help` shows the commands."
+        f"`{command}`. `{typed} help` shows the commands."
     )
 
 

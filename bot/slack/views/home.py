@@ -35,18 +35,22 @@ def home_view(
         now: The current time, for elapsed times.
         links: Makes the tasks links to the threads.
     """
+    # A live run of the person is in both lists; its button is in the first one.
+    live_ids = {snapshot.run.id for snapshot in live[:_MAX_ROWS]}
     own_ids = {snapshot.run.id for snapshot in mine}
     owners = {snapshot.run.user_id for snapshot in mine if snapshot.run.user_id is not None}
 
     def is_own(run: Run) -> bool:
         return run.id in own_ids or run.user_id in owners
 
-    def section(title: str, runs: Sequence[RunSnapshot], empty_text: str) -> list[Block]:
+    def section(
+        title: str, runs: Sequence[RunSnapshot], empty_text: str, *, has_buttons: bool
+    ) -> list[Block]:
         rows = run_rows(
             runs[:_MAX_ROWS],
             now=now,
             links=links,
-            can_kill=lambda _: True,
+            can_kill=lambda run: has_buttons or run.id not in live_ids,
             is_own=is_own,
             limit=_LINES_LIMIT,
         )
@@ -63,8 +67,8 @@ def home_view(
             "has it there."
         ),
         blocks.actions(ids.HOME_ACTIONS, [run_button]),
-        *section("Live now", live, "Nothing is running or waiting."),
-        *section("Your runs", mine, "You have not started a run yet."),
+        *section("Live now", live, "Nothing is running or waiting.", has_buttons=True),
+        *section("Your runs", mine, "You have not started a run yet.", has_buttons=False),
         blocks.context(
             "This tab follows what happens for a few minutes after you open it. `/workflow help` "
             "explains the commands."

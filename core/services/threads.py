@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.domain.runs.request import RunFilter
 from core.domain.runs.run import RunNotFound
@@ -48,11 +48,16 @@ class ThreadService:
         if thread is None:
             return None
         number = next(n for n, leg in enumerate(thread.legs, start=1) if leg.run.id == run.id)
+        cards = await self.cards([run_id])
+        legs = (
+            *thread.legs[: number - 1],
+            replace(thread.legs[number - 1], card=cards.get(run_id)),
+        )
         return Thread(
             thread_key=thread.thread_key,
             team_id=thread.team_id,
             channel_id=thread.channel_id,
-            legs=thread.legs[:number],
+            legs=legs,
         )
 
     async def without_live_run(self, thread_keys: Collection[str]) -> frozenset[str]:

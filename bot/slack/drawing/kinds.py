@@ -105,7 +105,7 @@ def drawn_kinds(threads: Threads, links: ThreadLinks = NO_LINKS) -> DrawnKinds:
         DrawableKind.OWNER_NOTICE: DrawnKind(
             head=_NOTICE,
             read=threads.thread_up_to,
-            draw=lambda thread, _: {_NOTICE: owner_notice(thread)},
+            draw=lambda thread, _: {_NOTICE: owner_notice(thread, links)},
             priority=lambda _, __, ___: Priority.FINAL,
             leg=lambda thread: thread.legs[-1],
         ),

@@ -147,10 +147,11 @@ async def test_the_home_tab_runs_a_workflow_and_stops_live_runs(idle_harness: Ha
     async with harness.serving(runs_worker=False):
         card = await harness.run("builder waits")
         await harness.human.open_home()
-        home = await harness.human.wait_for(
-            lambda: (found := harness.human.home()) and "waits" in str(found) and found,
-            what="the run on the Home tab",
+        await harness.human.wait_for(
+            lambda: "waits" in str(harness.human.home()), what="the run on the Home tab"
         )
+        home = harness.human.home()
+        assert home is not None
 
         await harness.human.click_view(str(home["id"]), label="Run a workflow…")
         form = await harness.human.wait_for(harness.human.modal, what="the form")

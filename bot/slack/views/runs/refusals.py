@@ -28,7 +28,8 @@ def refusal_message(refusal: NotAllowed) -> Message | None:
     run = refusal.run
     if run is None or not refusal.is_foreign:
         return None
-    words = f"{who_can(refusal, MRKDWN)} {text.one_line(run.task_input, 90)} (`{run.run_id}`)"
+    who = who_can(refusal.deed, refusal.owner, MRKDWN)
+    words = f"{who} {text.one_line(run.task_input, 90)} (`{run.run_id}`)"
     drawn: list[Block] = [blocks.section(words)]
     action_id = _BUTTON_OF_ACTION.get(refusal.action)
     if action_id is not None:

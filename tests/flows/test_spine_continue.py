@@ -9,7 +9,6 @@ from typing import Any
 from core.domain.runs.run import RunStatus, StopReason
 from tests.card import Card
 from tests.harness import Harness, harness, socket_harness
-from tests.limits import patient
 
 __all__ = ["harness", "socket_harness"]
 
@@ -103,7 +102,7 @@ async def test_a_reply_to_a_finished_run_starts_nothing_and_says_how_to_continue
 async def test_a_killed_run_is_continued_from_its_card(socket_harness: Harness) -> None:
     card = await socket_harness.start_in_tool_call("builder [scenario: kill-me] work")
     await socket_harness.command(f"kill {(await socket_harness.run_of(card)).run.run_id}")
-    left = await turns_left_button(socket_harness, card)
+    left = await card.wait_for_turns_left()
 
     await card.press(left)
 
@@ -213,17 +212,8 @@ async def killed_run(harness: Harness) -> Card:
     """A run of the default person that was killed in a tool call."""
     card = await harness.start_in_tool_call("builder [scenario: kill-me] work")
     await harness.command(f"kill {(await harness.run_of(card)).run.run_id}")
-    await turns_left_button(harness, card)
+    await card.wait_for_turns_left()
     return card
-
-
-async def turns_left_button(harness: Harness, card: Card) -> str:
-    """The label of the button that continues a run for the turns that it had left."""
-    return await harness.human.wait_for(
-        lambda: next((label for label in card.labels if "turns left)" in label), None),
-        timeout=patient(30),
-        what="the button with the turns left",
-    )
 
 
 async def question_of(harness: Harness, label: str, user: str | None = None) -> Mapping[str, Any]:

@@ -39,7 +39,7 @@ async def test_a_failure_is_shown_with_advice(
 
     await card.wait_for_text(words)
     advice = await card.wait_for_reply("Next:")
-    await card.wait_for_button("+20 turns")
+    await card.wait_for_turns_left()
 
     run = (await harness.run_of(card)).run
     assert run.status is RunStatus.FAILED
@@ -62,7 +62,7 @@ async def test_an_agent_program_with_invalid_output_is_ended_and_reported(harnes
 
     await card.wait_for_text("The agent program's output was unusable")
     advice = await card.wait_for_reply("Next:")
-    await card.wait_for_button("+20 turns")
+    await card.wait_for_turns_left()
 
     run = (await harness.run_of(card)).run
     assert (run.status, run.stop_reason) == (RunStatus.FAILED, StopReason.AGENT_ERROR)
@@ -77,7 +77,7 @@ async def test_a_run_with_a_hanging_model_is_stopped_at_the_time_limit(harness: 
     card = await harness.run(f"builder --timeout 10s [scenario: hang] {FOREVER}")
 
     await card.wait_for_text("Stopped at its time limit (10s), not finished")
-    await card.wait_for_button("+20 turns")
+    await card.wait_for_turns_left()
 
     run = (await harness.run_of(card)).run
     assert run.stop_reason is StopReason.TIMEOUT

@@ -42,7 +42,8 @@ async def test_invalid_input_is_answered_and_starts_nothing(
         "status run_000000": "can't find",
         "kill run_000000": "can't find",
         "continue run_000000": "can't find",
-        "kill": "Which run",
+        "kill": "no live run",
+        "continue": "Which run",
     }.items():
         await harness.command_and_wait(text, words)
 

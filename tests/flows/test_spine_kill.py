@@ -106,7 +106,7 @@ async def test_only_an_operator_kills_another_persons_run(harness: Harness) -> N
     await card.wait_for_button("Kill")
 
     await card.press("Kill", user="cleo")
-    await harness.wait_for_private("somebody else's run", user="cleo")
+    await harness.wait_for_private("or an operator can stop this", user="cleo")
     still = (await harness.run_of(card)).run
     await card.press("Kill", user="ada")
 

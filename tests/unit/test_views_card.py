@@ -153,12 +153,12 @@ def test_waiting_is_shown(waiting: WaitingOn) -> None:
             make_snapshot(make_ended_run(StopReason.MAX_TURNS)),
             ["+10 turns", "+20 turns", "+50 turns", "Continue…"],
         ),
-        (make_snapshot(KILLED), ["+10 turns", "+20 turns", "+50 turns", "Continue…"]),
+        (make_snapshot(KILLED), ["Continue (23 turns left)", "Continue…"]),
         (make_snapshot(make_ended_run(StopReason.SETUP_ERROR, turns=0)), []),
         (make_snapshot(make_ended_run(StopReason.WORKSPACE_ERROR, turns=0)), []),
         (
             make_snapshot(make_ended_run(StopReason.WORKSPACE_ERROR, turns=3)),
-            ["+10 turns", "+20 turns", "+50 turns", "Continue…"],
+            ["Continue (27 turns left)", "Continue…"],
         ),
     ],
 )

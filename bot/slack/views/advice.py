@@ -47,6 +47,7 @@ ADVICE: AdviceTable = MappingProxyType(
         "not_found": None,
         "run_not_found": "`/workflow list` shows the recent ones.",
         "ambiguous_run": None,
+        "run_id_too_short": "`/workflow list live` shows what runs.",
         "session_not_found": "`/workflow list` shows the recent runs.",
         "message_not_found": None,
         "termination_not_found": "`/workflow list live` shows what runs.",

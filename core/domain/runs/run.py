@@ -16,6 +16,8 @@ from core.domain.fleet.workers import QueueReason
 from core.domain.workflow import OnWorkerLost
 
 RUN_ID_PREFIX = "run_"
+# With fewer digits of its id nobody may stop or continue a run.
+MIN_RUN_ID_DIGITS = 4
 
 
 class RunStatus(StrEnum):
@@ -284,6 +286,18 @@ class Run:
         return self.usage != Usage()
 
     @property
+    def turns_left(self) -> int:
+        """The turns of its limit that the run has not used.
+
+        0 if it has no limit, if the limit ended it, or if it completed its task: then nothing of
+        the limit is still needed.
+        """
+        is_used_up = self.stop_reason in (StopReason.MAX_TURNS, StopReason.SUCCESS)
+        if self.max_turns is None or is_used_up:
+            return 0
+        return max(self.max_turns - max(self.turns, 0), 0)
+
+    @property
     def duration(self) -> timedelta | None:
         """The time from the start of the first attempt to the end; `None` until it has ended."""
         if self.started_at is None or self.completed_at is None:
@@ -298,6 +312,24 @@ class RunNotFound(NotFound):
 
     def __init__(self, target: str) -> None:
         super().__init__(f"no run {target}", user_message=f"I can't find a run `{target[:40]}`.")
+        self.target = target
+
+
+class RunIdTooShort(NotFound):
+    """A part of a run's id is too short to act on the run: a typing error would hit another one.
+
+    Attributes:
+        target: The part that was given.
+    """
+
+    code = "run_id_too_short"
+
+    def __init__(self, target: str) -> None:
+        super().__init__(
+            f"{target} is too short",
+            user_message=f"`{target[:40]}` is too short to act on a run: give at least "
+            f"{MIN_RUN_ID_DIGITS} characters of its id after `{RUN_ID_PREFIX}`.",
+        )
         self.target = target
 
 

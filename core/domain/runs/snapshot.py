@@ -32,6 +32,14 @@ class SessionTotal:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CardPlace:
+    """The message in Slack that heads the thread of a run."""
+
+    channel_id: str
+    message_ts: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunSnapshot:
     """A run at one time, read in one transaction.
 
@@ -41,7 +49,11 @@ class RunSnapshot:
         queue_position: Its position among the waiting runs, 1 is next; `None` if it is not pending.
         hold: The cap that delays the run; `None` if there is none.
         has_available_worker: Whether any worker accepts jobs; only read while the run is pending.
-        leg: Its number among the runs of its session, from 1.
+        leg: Its number among the runs of its session, from 1; in lists among those that work on
+            the same task.
+        about: The task that it works on, if its own `task_input` only continues that; only read
+            for lists.
+        card: Where its thread is in Slack; `None` if it has none there, or if it was not read.
         kill_machine: The machine of an unconfirmed kill, where a person can look for processes
             that survived it.
         notices: Events that a person should know of (retries, usage limits, requeues), oldest
@@ -58,6 +70,8 @@ class RunSnapshot:
     hold: Hold | None = None
     has_available_worker: bool = True
     leg: int = 1
+    about: str | None = None
+    card: CardPlace | None = None
     kill_machine: str | None = None
     notices: tuple[EventRecord, ...] = ()
 

@@ -18,6 +18,7 @@ from core.domain.runs.run import (
     AmbiguousRun,
     CostSource,
     Run,
+    RunIdTooShort,
     RunNotFound,
     RunStatus,
 )
@@ -71,11 +72,12 @@ async def get_by_uuid(session: AsyncSession, uuid: UUID) -> Run:
     return to_run(row)
 
 
-async def resolve(session: AsyncSession, text: str) -> Run:
+async def resolve(session: AsyncSession, text: str, *, min_digits: int = 1) -> Run:
     """Find a run by its id or a unique prefix of it, with or without `run_`.
 
     Raises:
         RunNotFound: If no id begins with the text.
+        RunIdTooShort: If it has fewer than `min_digits` digits after `run_`.
         AmbiguousRun: If several ids begin with the text and none equals it.
     """
     prefix = text.strip().lower()
@@ -83,6 +85,8 @@ async def resolve(session: AsyncSession, text: str) -> Run:
         raise RunNotFound(text)
     if not prefix.startswith(RUN_ID_PREFIX):
         prefix = RUN_ID_PREFIX + prefix
+    if len(prefix) < len(RUN_ID_PREFIX) + min_digits:
+        raise RunIdTooShort(text)
     found = await _list(
         session,
         select(RunRow)

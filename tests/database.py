@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -110,6 +111,18 @@ async def _wait_for_other_connections(connection: asyncpg.Connection[asyncpg.Rec
         if not remaining or loop.time() > deadline:
             return remaining or []
         await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def missing_table(database: Database, name: str) -> AsyncIterator[None]:
+    """A database in which what needs this table fails, as by a defect."""
+    async with database.sessions.begin() as session:
+        await session.execute(text(f"ALTER TABLE {name} RENAME TO {name}_missing"))
+    try:
+        yield
+    finally:
+        async with database.sessions.begin() as session:
+            await session.execute(text(f"ALTER TABLE {name}_missing RENAME TO {name}"))
 
 
 async def wait_for_blocked_session(session: AsyncSession) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from core.runner.execution.ledger import Ledger
 from core.runner.recovery.clean_up import Cleaner
 from core.runner.recovery.interrupted_kills import InterruptedKills
+from core.runner.recovery.lost_jobs import LostJobs
 from core.runner.recovery.rescue import Rescue
 from core.workspace.workspaces import Workspaces
 
@@ -19,3 +20,8 @@ def rescuer(ledger: Ledger) -> Rescue:
     """A rescue service that writes with this ledger."""
     workspaces = Workspaces(_MISSING_DIR, git_timeout=timedelta(seconds=5))
     return Rescue(ledger, InterruptedKills(ledger, workspaces, Cleaner(_MISSING_DIR)))
+
+
+def job_rescuer(ledger: Ledger) -> LostJobs:
+    """Its replacement of lost jobs."""
+    return LostJobs(ledger, rescuer(ledger).kills)

@@ -257,10 +257,12 @@ def _health(backend: Backend, slack: SlackService | None, worker: WorkerRuntime 
     async def worker_ready() -> bool:
         return worker is not None and worker.is_ready
 
-    health = Health({"database": database})
+    def warnings() -> list[str]:
+        return [line for part in (slack, worker) if part is not None for line in part.warnings()]
+
+    health = Health({"database": database}, warnings)
     if slack is not None:
         health.checks["slack"] = slack_ready
-        health.warnings = slack.warnings
     if worker is not None:
         health.checks["worker"] = worker_ready
     return health

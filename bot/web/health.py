@@ -17,8 +17,9 @@ class Health:
     """Named checks; the process is ready if all of them pass.
 
     Attributes:
-        warnings: What works only in part, one line each.  A process with warnings is ready: a
-            restart, or another process, would not change what it warns of.
+        warnings: What works only in part, and why a part does not work, one line each.  Warnings
+            do not make a process unready: a restart, or another process, would not change what
+            the first kind is about.
     """
 
     checks: dict[str, Check] = field(default_factory=dict)

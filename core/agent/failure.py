@@ -23,6 +23,10 @@ _ROOT_REFUSED = "cannot be used with root"
 _SESSION_NOT_FOUND = "No conversation found"
 # What `bwrap` prints when it fails before it starts the program.
 _ISOLATION_FAILED = re.compile(r"^bwrap: ", re.MULTILINE)
+# Characters of a line that are kept beyond what is shown, and the mark of a line that goes on: a
+# secret is recognised only as a whole.
+_REDACTION_MARGIN = 1_000
+_CUT = "\0"
 _MAX_ERROR_CHARS = 300
 _MAX_STDERR_LINES = 60
 _MAX_STDERR_LINE_CHARS = 500
@@ -39,19 +43,31 @@ class ErrorOutput:
 
     @property
     def tail(self) -> str:
-        """The last 60 lines, redacted."""
-        return redact("\n".join(self._lines), secrets=self._secrets)
+        """The last 60 lines, redacted; of each the first 500 characters at most."""
+        clean = redact("\n".join(self._lines), secrets=self._secrets)
+        return "\n".join(_clip_redacted(line) for line in clean.split("\n"))
 
     def add(self, line: str) -> None:
         """Keep a line, without the end of a very long one."""
-        self._lines.append(line[:_MAX_STDERR_LINE_CHARS])
+        kept = line[: _MAX_STDERR_LINE_CHARS + _REDACTION_MARGIN].replace(_CUT, " ")
+        self._lines.append(kept if len(kept) == len(line) else f"{kept}{_CUT}")
 
     def failure(self, problem: str, error: Exception | None = None) -> AgentFailed:
         """Build the `AgentFailed` for a failure at this moment, see `agent_failure`."""
-        return agent_failure(problem, error, self.tail)
+        return agent_failure(problem, error, self.tail, secrets=self._secrets)
 
 
-def agent_failure(problem: str, error: Exception | None, stderr_tail: str) -> AgentFailed:
+def _clip_redacted(line: str) -> str:
+    kept, cut, _ = line.partition(_CUT)
+    if cut and len(kept) < _MAX_STDERR_LINE_CHARS + _REDACTION_MARGIN:
+        # What was redacted has moved the cut forward; its last word may be half a secret.
+        kept = kept[: max(kept.rfind(" "), 0)]
+    return kept[:_MAX_STDERR_LINE_CHARS]
+
+
+def agent_failure(
+    problem: str, error: Exception | None, stderr_tail: str, *, secrets: Collection[str] = ()
+) -> AgentFailed:
     """Build the `AgentFailed` for a failure of the agent program.
 
     Args:
@@ -59,6 +75,7 @@ def agent_failure(problem: str, error: Exception | None, stderr_tail: str) -> Ag
             started").  A more specific one replaces it if `error` or the output allows.
         error: What the SDK raised, if it raised something.
         stderr_tail: The last of the program's error output, redacted.
+        secrets: Texts to redact from the words of `error`.
     """
     if isinstance(error, AgentFailed):
         return error
@@ -96,7 +113,7 @@ def agent_failure(problem: str, error: Exception | None, stderr_tail: str) -> Ag
             stderr_tail=stderr_tail,
         )
     if isinstance(error, ResultError):
-        problem = f"{problem}: {redact(str(error))[:_MAX_ERROR_CHARS]}"
+        problem = f"{problem}: {redact(str(error), secrets=secrets)[:_MAX_ERROR_CHARS]}"
     elif isinstance(error, CLIConnectionError) and not isinstance(
         error.__cause__, ProcessError | None
     ):

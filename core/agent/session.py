@@ -256,6 +256,13 @@ class _Session:
     async def _close_connection(self) -> None:
         if not self._connection.is_started:
             return
+        try:
+            await self._end_processes()
+        finally:
+            await self._connection.close()
+            await self._transcript_buffer.flush_all(limit=_FLUSH_LIMIT, outage_limit=_OUTAGE_LIMIT)
+
+    async def _end_processes(self) -> None:
         self._conversation.is_stopping = True
         is_working = self._root is not None and not self._conversation.is_stream_over
         async with asyncio.TaskGroup() as group:
@@ -284,8 +291,6 @@ class _Session:
                 len(proof.survivors),
                 extra=self._log_fields("process_tree.survived", count=len(proof.survivors)),
             )
-        await self._connection.close()
-        await self._transcript_buffer.flush_all(limit=_FLUSH_LIMIT, outage_limit=_OUTAGE_LIMIT)
 
     def _log_fields(self, event: str, **fields: int) -> dict[str, object]:
         run = {"run_id": self._launch.run_id, "attempt": self._launch.attempt}

@@ -72,3 +72,12 @@ class Unavailable(OpsError):
     """Something this depends on does not answer; trying again later may work."""
 
     code = "unavailable"
+
+
+def unforeseen(error: Exception) -> Exception | None:
+    """Return an error that no code has foreseen, whose log line needs a traceback.
+
+    An `OpsError`, or a failure of the operating system (a timeout, a broken connection), says
+    enough in its own words.
+    """
+    return None if isinstance(error, OpsError | OSError) else error

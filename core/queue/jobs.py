@@ -132,6 +132,12 @@ async def list_stalled(session: AsyncSession, *, max_silence: timedelta) -> list
     ]
 
 
+async def list_ended(session: AsyncSession, job_ids: Collection[int]) -> list[int]:
+    """List those of the jobs that have ended in any way, or were deleted."""
+    ended = await session.scalars(statements.LIST_ENDED, {"job_ids": list(job_ids)})
+    return list(ended)
+
+
 async def delete_finished(session: AsyncSession, *, before: datetime) -> int:
     """Delete ended jobs without an event since `before`.
 

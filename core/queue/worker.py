@@ -76,9 +76,16 @@ class Worker:
             not self._stopping.is_set()
             and self._engine_worker is not None
             and self._engine_worker.worker_id is not None
+            and self._engine_worker.problem is None
             and self._connector is not None
             and self._connector.is_reachable
         )
+
+    @property
+    def problem(self) -> str | None:
+        """Why it takes no jobs, although it is to and Postgres answers; `None` if it does."""
+        engine_worker = None if self._stopping.is_set() else self._engine_worker
+        return None if engine_worker is None else engine_worker.problem
 
     @property
     def active_count(self) -> int:

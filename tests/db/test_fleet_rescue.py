@@ -18,8 +18,8 @@ from core.domain.workflow import OnWorkerLost
 from core.queue import jobs
 from core.runner.execution.ledger import Ledger
 from core.runner.recovery.interrupted_kills import InterruptedKills
-from core.runner.recovery.lost_worker import LostWorker
-from core.runner.recovery.rescue import MAX_LOSSES, RECHECK_AFTER, Rescue
+from core.runner.recovery.lost_worker import RECHECK_AFTER, LostWorker
+from core.runner.recovery.rescue import MAX_LOSSES, Rescue
 from core.services.context import ServiceContext
 from core.services.fleet.dispatch import dispatch_run, release_waiting_jobs
 from core.store import events, steps

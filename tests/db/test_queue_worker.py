@@ -246,6 +246,64 @@ async def test_an_inner_worker_that_ends_is_started_again(database: Database) ->
         assert worker.is_ready
 
 
+class BreaksOnce(set[int]):
+    """The held jobs of a connector with a defect at the end of one fetch."""
+
+    is_broken = True
+
+    def add(self, job_id: int) -> None:
+        if self.is_broken:
+            self.is_broken = False
+            raise LookupError("never thought of")
+        super().add(job_id)
+
+
+async def test_a_failed_fetch_neither_ends_the_worker_nor_hides_its_job(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    handler = RecordingHandler()
+    async with running_worker(database.dsn, handler, slots=2) as worker:
+        await add_job(database.sessions, "run_a")
+        await wait_until(handler.has_logged("started", "run_a"))
+        assert worker._connector is not None
+        worker._connector._held_job_ids = BreaksOnce(worker._connector._held_job_ids)
+
+        lost = await add_job(database.sessions, "run_b")
+        await wait_until(lambda: worker.problem is not None)
+        was_ready = worker.is_ready
+        # What could not be started is free for the rescue, while the others still run.
+        await wait_for_status(database.sessions, lost, "failed")
+        await add_job(database.sessions, "run_c")
+        await wait_until(handler.has_logged("started", "run_c"))
+
+        await wait_until(lambda: worker.is_ready)
+        handler.release("run_a")
+        handler.release("run_c")
+        await wait_until(handler.has_logged("ended", "run_a"))
+    assert not was_ready
+    assert handler.logged_runs("started") == ["run_a", "run_c"]
+    assert "never thought of" in caplog.text
+
+
+async def test_a_worker_whose_engine_has_stopped_is_not_ready_while_its_jobs_end(
+    database: Database,
+) -> None:
+    handler = RecordingHandler()
+    async with running_worker(database.dsn, handler) as worker:
+        await add_job(database.sessions, "run_a")
+        await wait_until(handler.has_logged("started", "run_a"))
+        assert worker._engine_worker is not None
+
+        worker._engine_worker.stop_fetching()
+        is_ready, problem = worker.is_ready, worker.problem
+        handler.release("run_a")
+
+        await wait_until(lambda: worker.is_ready)
+        assert worker.problem is None
+    assert not is_ready
+    assert "when the jobs in hand (1) have ended" in (problem or "")
+
+
 async def test_a_draining_worker_finishes_its_jobs_and_fetches_no_more(database: Database) -> None:
     handler = RecordingHandler()
     async with running_worker(database.dsn, handler) as worker:

@@ -10,15 +10,16 @@ from pathlib import Path
 import pytest
 
 from core.agent.attempt_result import AttemptResult
-from core.domain.runs.event import AgentResult
+from core.domain.runs.event import AgentResult, AgentText
 from core.domain.runs.run import DiffStat, Run, RunStatus, StopReason, Usage
 from core.runner.execution.attempt import Attempt, Cause, Changes, Prepared
 from core.runner.execution.carry import Carrier
 from core.runner.execution.ledger import Ledger
 from core.runner.execution.settlement import Settlement
 from core.store.database.engine import Database
+from core.store.fleet import attempts
 from core.workspace.workspaces import Workspace, Workspaces
-from tests.database import NOW
+from tests.database import NOW, missing_table
 from tests.inbox_harness import WORKER, InboxHarness
 
 DEFECT = "never thought of"
@@ -105,3 +106,35 @@ async def test_a_defect_in_the_diff_does_not_prevent_the_end_of_a_run(
 
     assert (run.status, run.result, run.diff) == (RunStatus.COMPLETED, "Done.", None)
     assert DEFECT in caplog.text
+
+
+# Without a report its usage is counted from the transcript.
+@pytest.mark.parametrize("table", ["transcript_entries", "workflow_steps", "run_events"])
+async def test_a_run_ends_whatever_fails_while_its_end_is_written(
+    database: Database, tmp_path: Path, table: str
+) -> None:
+    attempt = await InboxHarness(database).begun()
+    attempt.stop.cause = Cause.TIMEOUT
+    ledger = Ledger(InboxHarness(database).context, WORKER, "here")
+
+    async with missing_table(database, table):
+        run = await settled(attempt, ledger, tmp_path)
+
+    assert (run.status, run.stop_reason) == (RunStatus.FAILED, StopReason.TIMEOUT)
+    async with database.sessions() as session:
+        assert await attempts.live(session) == []
+
+
+async def test_a_defect_in_the_count_of_usage_does_not_cost_the_outcome(
+    database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    attempt = await InboxHarness(database).begun()
+    attempt.progress.add_event(AgentText(text="So far so good."), at=NOW)
+    attempt.stop.cause = Cause.TIMEOUT
+    ledger = Ledger(InboxHarness(database).context, WORKER, "here")
+
+    async with missing_table(database, "transcript_entries"):
+        run = await settled(attempt, ledger, tmp_path)
+
+    assert (run.result, run.error_message) == ("So far so good.", "The time limit was reached.")
+    assert "cannot be counted" in caplog.text

@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 import time
+from contextlib import ExitStack
 
 import pytest
 
@@ -28,6 +29,7 @@ from tests.flows.agent_harness import (
     wait_for_sleep,
 )
 from tests.limits import limit, patient
+from tests.unit.process_trees import no_descriptors
 
 __all__ = ["agent_harness"]
 
@@ -66,6 +68,27 @@ async def test_an_agent_closed_during_work_leaves_nothing_behind(
     # Its last messages are stored: another machine can continue from here.
     stored = json.dumps(agent_harness.transcripts.entries[str(agent_harness.session_id), ""])
     assert "sleep 72" in stored
+
+
+async def test_an_agent_whose_end_cannot_be_proven_is_disconnected_all_the_same(
+    agent_harness: AgentHarness,
+) -> None:
+    agent_harness.set_turns(Turn(text="Done."))
+    launch = agent_harness.launch()
+
+    async def close_without_descriptors(shortage: ExitStack) -> None:
+        async with open_agent(launch, agent_harness.transcripts) as agent:
+            async for _ in agent.events():
+                pass
+            shortage.enter_context(no_descriptors())
+
+    with ExitStack() as shortage:
+        with pytest.raises(ExceptionGroup, match="unhandled errors"):
+            await close_without_descriptors(shortage)
+        left = {task.get_name() for task in asyncio.all_tasks()}
+    await end_tree(run_marker=launch.run_id, root=None)
+
+    assert not {name for name in left if launch.run_id in name}
 
 
 async def test_a_daemon_left_by_a_tool_ends_with_the_agent(agent_harness: AgentHarness) -> None:

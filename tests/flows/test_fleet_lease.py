@@ -23,7 +23,7 @@ from core.domain.fleet.attempt import STALLED_AFTER
 from core.domain.runs.run import Run, RunStatus
 from core.runner.execution.history import RESUME_PROMPT
 from core.runner.execution.ledger import Ledger
-from core.runner.recovery.rescue import RECHECK_AFTER
+from core.runner.recovery.lost_worker import RECHECK_AFTER
 from core.runner.worker.identity import claimed_identity
 from core.runner.worker.worker_runtime import WorkerRuntime
 from core.services.context import ServiceContext

@@ -27,7 +27,7 @@ _LIMIT_SECONDS = patient(60)
 
 def seeing(system: SystemView) -> Isolation:
     """The isolation of this machine with another view of it."""
-    return replace(isolation(), system=CurrentView(lambda *, limit: system))
+    return replace(isolation(), system=CurrentView(lambda *, limit: system), has_system_git=False)
 
 
 def view_of(folder: Path, *search_path: Path) -> SystemView:

@@ -18,7 +18,7 @@ from core.domain.runs.run import Run
 from core.domain.runs.snapshot import RunSnapshot
 from core.domain.runs.stats import Period
 from core.runner.execution.ledger import Ledger
-from core.runner.recovery.rescue import RECHECK_AFTER
+from core.runner.recovery.lost_worker import RECHECK_AFTER
 from core.services.context import ServiceContext
 from tests.core_harness import CoreHarness
 from tests.processes import model_variables, new_home, running

@@ -10,7 +10,8 @@ import re
 from dataclasses import asdict
 from datetime import datetime
 
-from bot.slack.views.lists import run_lines
+from bot.slack.views.runs.links import NO_LINKS
+from bot.slack.views.runs.rows import run_line
 from bot.slack.views.thread.card import run_card
 from bot.slack.views.thread.replies import result_message
 from core.domain.runs.snapshot import RunSnapshot
@@ -27,7 +28,7 @@ def card_text(snapshot: RunSnapshot, *, now: datetime) -> str:
 
 def list_text(snapshot: RunSnapshot, *, now: datetime) -> str:
     """A run in a list."""
-    return run_lines(snapshot, now=now)
+    return run_line(snapshot, now=now, links=NO_LINKS)
 
 
 def result_text(snapshot: RunSnapshot) -> str:

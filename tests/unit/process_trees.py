@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -145,6 +146,23 @@ async def wait_until_gone(process: ProcessIdentity) -> None:
     async with limit(5):
         while identify(process.pid) == process:  # noqa: ASYNC110 - there is no event
             await asyncio.sleep(0.01)
+
+
+@contextmanager
+def no_descriptors() -> Iterator[None]:
+    """Leave this process without a free file descriptor for the block."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    opened = [os.open("/dev/null", os.O_RDONLY)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (opened[0] + 20, before[1]))
+    try:
+        with suppress(OSError):
+            while True:
+                opened.append(os.dup(opened[0]))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        for descriptor in opened:
+            os.close(descriptor)
 
 
 class PhaseRecorder:

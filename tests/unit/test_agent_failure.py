@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from claude_agent_sdk import CLIConnectionError, ProcessError
+from claude_agent_sdk import CLIConnectionError, ProcessError, ResultError
 
-from core.agent.failure import agent_failure
+from core.agent.failure import ErrorOutput, agent_failure
 from core.agent.protocol import AgentFailed
 
 WHAT = "could not be started"
@@ -54,3 +54,51 @@ def test_another_cause_is_named_without_its_text() -> None:
     assert f"{WHAT} (BrokenPipeError)" in str(failure)
     assert "secret" not in str(failure)
     assert failure.exit_code is None
+
+
+def _output(*lines: str, secrets: tuple[str, ...] = ()) -> ErrorOutput:
+    output = ErrorOutput(secrets)
+    for line in lines:
+        output.add(line)
+    return output
+
+
+@pytest.mark.parametrize("before", range(440, 500, 6))
+def test_a_secret_across_the_cut_of_a_long_line_is_not_shown_in_part(before: int) -> None:
+    key = f"sk-ant-api03-{'Zq8' * 30}"
+    output = _output(f"{'word ' * (before // 5)}{key} and more")
+
+    assert "sk-ant" not in output.tail
+    assert "Zq8" not in output.tail
+
+
+def test_the_first_half_of_a_known_secret_does_not_move_into_sight() -> None:
+    known = "Correct" + "horse" * 60
+    # What is replaced in front moves the rest forward, and with it the cut.
+    output = _output(f"{f'{known} ' * 10}{known}", secrets=(known,))
+
+    assert "horse" not in output.tail
+
+
+def test_a_key_in_many_lines_is_still_one_key() -> None:
+    body = ["".join(f"{row:02}abcdefGH{column}" for column in range(6))[:64] for row in range(5)]
+    output = _output("-----BEGIN PRIVATE KEY-----", *body, "-----END PRIVATE KEY-----")
+
+    assert "abcdef" not in output.tail
+
+
+def test_a_long_line_keeps_its_beginning_and_no_line_is_longer() -> None:
+    output = _output("x" * 9_000, "short", f"{'word ' * 900}end")
+
+    first, second, third = output.tail.split("\n")
+    assert (first, second) == ("x" * 500, "short")
+    assert third.startswith("word word")
+    assert len(third) <= 500
+
+
+def test_a_known_secret_is_not_part_of_the_words_about_an_error() -> None:
+    output = _output(secrets=("correct horse battery",))
+
+    failure = output.failure("crashed", ResultError("no access with correct horse battery"))
+
+    assert "horse" not in str(failure)

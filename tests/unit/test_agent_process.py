@@ -16,7 +16,7 @@ from core.agent.process.process_table import identify
 from core.agent.process.process_tree import find_run_processes
 from core.domain.errors import Unavailable
 from core.domain.kills.termination import Phase, Proof
-from tests.limits import patient
+from tests.limits import limit, patient
 from tests.unit.process_trees import (
     CHAIN,
     COOPERATIVE,
@@ -27,6 +27,7 @@ from tests.unit.process_trees import (
     STUBBORN,
     PhaseRecorder,
     linux_only,
+    no_descriptors,
     start_tree,
 )
 
@@ -176,7 +177,11 @@ async def _hang(phase: Phase, proof: Proof) -> None:
     await asyncio.sleep(60)
 
 
-@pytest.mark.parametrize("on_phase", [_fail, _hang])
+async def _break(phase: Phase, proof: Proof) -> None:
+    raise LookupError("never thought of")
+
+
+@pytest.mark.parametrize("on_phase", [_fail, _hang, _break])
 async def test_a_phase_that_cannot_be_recorded_stops_no_kill(
     on_phase: Callable[[Phase, Proof], Awaitable[None]],
 ) -> None:
@@ -186,9 +191,28 @@ async def test_a_phase_that_cannot_be_recorded_stops_no_kill(
         assert proof.is_confirmed
 
 
-async def test_a_failing_interrupt_stops_no_kill() -> None:
+async def test_a_cancelled_kill_is_not_swallowed_while_it_records() -> None:
+    with start_tree("bash", "-c", COOPERATIVE) as tree:
+        recording = asyncio.Event()
+
+        async def hang(phase: Phase, proof: Proof) -> None:
+            recording.set()
+            await asyncio.Event().wait()
+
+        kill = asyncio.create_task(
+            end_tree(run_marker=tree.run_marker, root=tree.root, on_phase=hang)
+        )
+        await recording.wait()
+        kill.cancel()
+        await asyncio.wait({kill})
+
+        assert kill.cancelled()
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(), LookupError("never thought of")])
+async def test_a_failing_interrupt_stops_no_kill(error: Exception) -> None:
     async def interrupt() -> None:
-        raise BrokenPipeError
+        raise error
 
     with start_tree("bash", "-c", COOPERATIVE) as tree:
         proof = await end_tree(
@@ -196,6 +220,27 @@ async def test_a_failing_interrupt_stops_no_kill() -> None:
         )
 
         assert proof.is_confirmed
+
+
+async def test_a_kill_goes_on_after_scans_that_failed(caplog: pytest.LogCaptureFixture) -> None:
+    with start_tree("bash", "-c", COOPERATIVE) as tree:
+        with no_descriptors():
+            kill = asyncio.create_task(end_tree(run_marker=tree.run_marker, root=tree.root))
+            async with limit(5):
+                while "cannot be scanned" not in caplog.text:  # noqa: ASYNC110 - there is no event
+                    await asyncio.sleep(0.005)
+        proof = await kill
+
+        assert proof.is_confirmed
+        assert tree.root in proof.seen
+
+
+async def test_a_kill_that_can_never_scan_proves_nothing() -> None:
+    with start_tree("bash", "-c", COOPERATIVE) as tree:
+        with no_descriptors(), pytest.raises(OSError, match="Too many open files"):
+            await end_tree(run_marker=tree.run_marker, root=tree.root)
+
+        assert identify(tree.root.pid) == tree.root
 
 
 async def test_the_tree_of_a_gone_process_is_empty() -> None:

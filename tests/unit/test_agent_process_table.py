@@ -26,6 +26,7 @@ from tests.unit.process_trees import (
     StartedTree,
     command_line,
     linux_only,
+    no_descriptors,
     start_tree,
     wait_until_gone,
 )
@@ -176,3 +177,15 @@ async def test_ending_one_attempt_spares_the_next() -> None:
         left = {one.pid for one in find_run_processes(first.run_marker, None)}
         assert second.root.pid in left
         assert first.root.pid not in left
+
+
+def test_a_process_is_not_gone_because_this_one_cannot_look() -> None:
+    with start_tree("bash", "-c", COOPERATIVE) as tree:
+        with no_descriptors(), pytest.raises(OSError, match="Too many open files"):
+            identify(tree.root.pid)
+        with no_descriptors(), pytest.raises(OSError, match="Too many open files"):
+            process_table.send_signal(tree.root, signal.SIGTERM)
+        with no_descriptors(), pytest.raises(OSError, match="Too many open files"):
+            process_table.read_environment(tree.root.pid, "PATH")
+
+        assert identify(tree.root.pid) == tree.root

@@ -51,6 +51,15 @@ def test_the_end_of_the_engines_worker_is_unchanged() -> None:
     assert "unregister_worker" in inspect.getsource(worker.Worker._shutdown)
 
 
+def test_the_engine_fetches_with_one_method_which_gives_its_slot_back_after_a_failure() -> None:
+    name = "_fetch_and_process_jobs"
+
+    assert list(inspect.signature(getattr(worker.Worker, name)).parameters) == ["self"]
+    assert inspect.getsource(worker.Worker._run_loop).count(f"self.{name}(") == 2
+    source = inspect.getsource(getattr(worker.Worker, name))
+    assert "if (not job or self._stop_event.is_set()) and acquire_sem_task.done():" in source
+
+
 def test_every_abort_request_uses_one_method() -> None:
     name = "_handle_abort_jobs_requested"
 

@@ -77,3 +77,31 @@ async def test_the_lease_is_watched_after_a_failure(caplog: pytest.LogCaptureFix
 
     assert tries == 2
     assert "never thought of" in caplog.text
+
+
+async def test_an_agent_that_could_not_be_resumed_is_resumed_by_the_next_renewal(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    tries: list[str] = []
+
+    async def pause(_: ProcessTree) -> int:
+        return 1
+
+    async def resume(tree: ProcessTree) -> None:
+        tries.append(tree.run_marker)
+        if tries.count(tree.run_marker) == 1:
+            raise OSError("too many open files")
+
+    lease = Lease(fence_after=NO_FENCE, pause=pause, resume=resume)
+    with lease.holding(attempt()), lease.holding(attempt()):
+        await lease.pause_if_expired()
+        own = lease.paused
+
+        await lease.renew(own, queried_at=boottime_seconds())
+        still_paused = lease.paused
+        await lease.renew(own, queried_at=boottime_seconds())
+
+        assert still_paused == own
+        assert lease.paused == frozenset()
+    assert len(tries) == 4
+    assert "too many open files" in caplog.text

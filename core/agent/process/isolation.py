@@ -21,6 +21,9 @@ from core.agent.process.system_view import SystemView
 
 # The name of both `bwrap` processes of an attempt, as the process table shows it.
 SUPERVISOR_NAME = "bwrap"
+# Where the system's programs and libraries are.  In `/usr` everybody may read everything, except
+# perhaps in `/usr/local`.
+PROGRAM_DIRS = frozenset({"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +64,7 @@ class Isolation:
         shares: Files of the worker's user that agents may read, by the settings.
         real_homes: The home directories of the worker's user: what is shared of them is also found
             in the agent's home.
+        has_system_git: Whether git is one of the system's programs in `/usr`.
     """
 
     program: str
@@ -69,6 +73,7 @@ class Isolation:
     has_user_namespace: bool = True
     shares: tuple[Path, ...] = ()
     real_homes: tuple[Path, ...] = ()
+    has_system_git: bool = False
 
     def agent_arguments(self, view: AgentView) -> list[str]:
         """Return the arguments of `bwrap` for an agent.  Blocking: see `CurrentView.renewed`.
@@ -95,25 +100,32 @@ class Isolation:
         return [*arguments, "--chdir", str(view.workspace)]
 
     def confine(self, directories: Sequence[Path]) -> list[str]:
-        """Return the command prefix that lets a program of ours write only these directories.
+        """Return the command prefix that lets git see and write only these directories.
 
-        Used for git in a workspace: what the agent left there, such as links out of it, then
-        leads nowhere.  It does not wait for a new search of the machine: a kill waits for it.
+        What the agent left in its workspace, such as links out of it, then leads nowhere.  Git of
+        the system sees nothing else but the system's programs, which takes half the time (3 ms)
+        of what an agent sees.  This does not wait for a new search of the machine: a kill waits
+        for it.
         """
-        arguments = self._base_arguments(self.system.last, has_network=False)
+        system = self.system.last
+        if self.has_system_git:
+            arguments = [*self._namespaces(has_network=False), *_programs_of(system)]
+        else:
+            arguments = self._base_arguments(system, has_network=False)
         for path in directories:
             arguments += _bind(path, path)
         return [self.program, *arguments, "--remount-ro", "/", "--"]
 
-    def _base_arguments(self, system: SystemView, *, has_network: bool) -> list[str]:
+    def _namespaces(self, *, has_network: bool) -> list[str]:
         arguments = ["--die-with-parent", "--unshare-pid", "--unshare-ipc", "--unshare-cgroup-try"]
         if self.has_user_namespace:
             arguments.append("--unshare-user")
         if not has_network:
             arguments.append("--unshare-net")
-        arguments += ["--cap-drop", "ALL"]
-        for name, target in system.links:
-            arguments += ["--symlink", target, name]
+        return [*arguments, "--cap-drop", "ALL"]
+
+    def _base_arguments(self, system: SystemView, *, has_network: bool) -> list[str]:
+        arguments = [*self._namespaces(has_network=has_network), *_links_of(system)]
         for path in system.directories:
             arguments += ["--ro-bind-try", path, path]
         for path in system.masked:
@@ -134,6 +146,19 @@ class Isolation:
 def write_arguments(path: Path, arguments: Iterable[str]) -> None:
     """Write arguments in the form in which `bwrap --args` reads them.  Blocking."""
     path.write_bytes(b"".join(os.fsencode(argument) + b"\0" for argument in arguments))
+
+
+def _links_of(system: SystemView) -> list[str]:
+    return [part for name, target in system.links for part in ("--symlink", target, name)]
+
+
+def _programs_of(system: SystemView) -> list[str]:
+    """Show the system's own programs and libraries, and the devices that every program needs."""
+    arguments = _links_of(system)
+    for path in system.directories:
+        if path in PROGRAM_DIRS:
+            arguments += ["--ro-bind-try", path, path]
+    return [*arguments, *_mask("/usr/local"), "--dev", "/dev"]
 
 
 def _bind(source: Path, destination: Path) -> list[str]:

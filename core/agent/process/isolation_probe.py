@@ -131,6 +131,7 @@ def find_isolation(
                 has_user_namespace=has_user_namespace,
                 shares=tuple(shares),
                 real_homes=tuple(real_homes),
+                has_system_git=_has_system_git(search_path),
             )
             problem = _try_out(isolation, home)
             if problem is None:
@@ -142,6 +143,12 @@ def find_isolation(
     if mode is IsolationMode.REQUIRED:
         raise IsolationUnavailable(reason)
     return _without(reason)
+
+
+def _has_system_git(search_path: str) -> bool:
+    found = shutil.which("git", path=search_path)
+    path = Path(found).resolve() if found is not None else Path()
+    return path.is_relative_to("/usr") and not path.is_relative_to("/usr/local")
 
 
 def _without(reason: str) -> FoundIsolation:

@@ -12,11 +12,12 @@ import logging
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
 
 from core.agent.process import process_table
 from core.agent.process.process_tree import ProcessTree, scan_tree
-from core.domain.errors import OpsError
+from core.domain.errors import unforeseen
 from core.domain.kills.termination import (
     INTERRUPT_GRACE,
     PROOF_LIMIT,
@@ -25,6 +26,7 @@ from core.domain.kills.termination import (
     ProcessIdentity,
     Proof,
 )
+from core.waiting import Backoff, retry
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +34,9 @@ OnPhase = Callable[[Phase, Proof], Awaitable[None]]
 
 # A scan takes about one millisecond for every 30 processes on the machine.
 _SCAN_INTERVAL = timedelta(milliseconds=40)
+# For scans that fail, as without free file descriptors.
+_SCAN_PATIENCE = timedelta(seconds=2)
+_SCAN_BACKOFF = Backoff(first=timedelta(milliseconds=40), longest=timedelta(seconds=1))
 # How long a kill waits for a phase to be recorded: a hung database must not keep a process alive.
 _PHASE_RECORD_LIMIT = timedelta(seconds=1)
 
@@ -72,11 +77,15 @@ async def end_tree(
 
     Returns:
         The proof, from which the caller records `CONFIRMED` or `UNCONFIRMED`.
+
+    Raises:
+        Exception: If the processes of this machine cannot be scanned, so that nothing is known;
+            scans are repeated for 2 s.
     """
     tree = ProcessTree(run_marker, root, attempt)
     if known is not None:
         tree.merge_known(known)
-    alive = await scan_tree(tree)
+    alive = await _scan(tree)
     if alive and interrupt is not None and not force:
         await _record_phase(on_phase, Phase.INTERRUPTED, tree.proof(alive))
         alive = await _interrupt(tree, interrupt, has_ended, interrupt_grace)
@@ -111,11 +120,13 @@ async def _interrupt(
     async def call_interrupt() -> None:
         try:
             await interrupt()
-        except (OpsError, OSError) as error:
+        except Exception as error:
+            # The signals follow.
             log.warning(
                 "%s: interrupt failed: %s",
                 tree.run_marker,
                 error,
+                exc_info=unforeseen(error),
                 extra={
                     "event": "agent.interrupt_failed",
                     "run_id": tree.run_marker,
@@ -127,7 +138,7 @@ async def _interrupt(
     async with asyncio.TaskGroup() as group:
         interrupt_task = group.create_task(call_interrupt(), name=f"interrupt {tree.run_marker}")
         while True:
-            alive = await scan_tree(tree)
+            alive = await _scan(tree)
             is_over = has_ended is not None and has_ended()
             if not alive or is_over or time.monotonic() >= deadline:
                 break
@@ -148,24 +159,53 @@ async def _signal(
     spared = set() if number is signal.SIGKILL else set(tree.supervisors)
     if number is signal.SIGKILL:
         for supervisor in reversed(tree.supervisors):
-            process_table.send_signal(supervisor, number)
+            with suppress(OSError):  # The scans signal it too.
+                process_table.send_signal(supervisor, number)
 
     def signal_one(identity: ProcessIdentity) -> None:
         key = identity.pid, identity.started_ticks
         if identity in spared:
             return
         if number is signal.SIGKILL or key not in signalled:
-            signalled.add(key)
             process_table.send_signal(identity, number)
+            signalled.add(key)
 
     deadline = time.monotonic() + limit.total_seconds()
     while True:
-        alive = await scan_tree(tree, signal_one)
+        alive = await _scan(tree, signal_one)
         if not alive or time.monotonic() >= deadline:
             return alive
         # Only an immediate rescan catches a process that forks and exits.
         if number is not signal.SIGKILL:
             await asyncio.sleep(_SCAN_INTERVAL.total_seconds())
+
+
+async def _scan(
+    tree: ProcessTree, on_found: Callable[[ProcessIdentity], object] | None = None
+) -> tuple[ProcessIdentity, ...]:
+    """Scan a tree, and repeat a scan that fails for a while."""
+
+    def log_failure(error: Exception, pause: float) -> None:
+        log.warning(
+            "%s: its processes cannot be scanned (%s), next try in %.2f s",
+            tree.run_marker,
+            error,
+            pause,
+            extra={
+                "event": "process_scan.failed",
+                "run_id": tree.run_marker,
+                "attempt": tree.attempt,
+                "retry_seconds": pause,
+            },
+        )
+
+    return await retry(
+        lambda: scan_tree(tree, on_found),
+        on=OSError,
+        backoff=_SCAN_BACKOFF,
+        patience=_SCAN_PATIENCE,
+        on_failure=log_failure,
+    )
 
 
 async def _record_phase(on_phase: OnPhase | None, phase: Phase, proof: Proof) -> None:
@@ -174,10 +214,12 @@ async def _record_phase(on_phase: OnPhase | None, phase: Phase, proof: Proof) ->
     try:
         async with asyncio.timeout(_PHASE_RECORD_LIMIT.total_seconds()):
             await on_phase(phase, proof)
-    except (OpsError, OSError) as error:
+    except Exception as error:
+        # The kill has priority.
         log.warning(
             "phase %s could not be recorded: %s",
             phase,
             error,
+            exc_info=unforeseen(error),
             extra={"event": "kill_phase.record_failed", "phase": phase.value},
         )

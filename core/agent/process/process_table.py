@@ -5,6 +5,7 @@ It is read from `/proc` where that exists, and with psutil elsewhere (for develo
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -22,6 +23,8 @@ _HAS_PROC = Path("/proc/self/stat").exists()
 _TICKS_PER_SECOND = 100
 # Ends a pass on a machine that starts processes all the time.
 _MAX_LISTINGS = 10
+# What this process itself lacks, which says nothing about the other one.
+_OWN_FAILURES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +49,20 @@ class ProcessInfo:
 
 
 def iter_processes() -> Iterator[ProcessInfo]:
-    """Iterate over every visible process that is alive; zombies are left out."""
+    """Iterate over every visible process that is alive; zombies are left out.
+
+    Raises:
+        OSError: If this process cannot read the table, for example without a free descriptor.
+    """
     return _iter_proc() if _HAS_PROC else _iter_psutil()
 
 
 def find_process(pid: int) -> ProcessInfo | None:
-    """Look up a living process; `None` if no process has this pid."""
+    """Look up a living process; `None` if no process has this pid.
+
+    Raises:
+        OSError: If this process cannot read the table.
+    """
     if _HAS_PROC:
         return _read_stat(pid)
     with suppress(psutil.Error):
@@ -84,11 +95,8 @@ def read_environment(pid: int, *names: str) -> dict[str, str]:
     Empty if the environment may not be read (another user's process).
     """
     if _HAS_PROC:
-        try:
-            # The builtin `open`: a Path object for each process would double a scan's time.
-            with open(f"/proc/{pid}/environ", "rb") as file:  # noqa: PTH123
-                raw = file.read()
-        except OSError:
+        raw = _read_proc(pid, "environ")
+        if raw is None:
             return {}
         found = {}
         for name in names:
@@ -124,11 +132,7 @@ def _own_namespace_depth() -> int:
 
 def _pids_in_namespaces(pid: int) -> list[int]:
     """Return a process's pids from the outermost namespace that is visible here to its own."""
-    try:
-        with open(f"/proc/{pid}/status", "rb") as file:  # noqa: PTH123 (as above)
-            lines = file.read().splitlines()
-    except OSError:
-        return []
+    lines = (_read_proc(pid, "status") or b"").splitlines()
     return next(([*map(int, line.split()[1:])] for line in lines if line.startswith(b"NSpid:")), [])
 
 
@@ -137,6 +141,9 @@ def send_signal(identity: ProcessIdentity, number: signal.Signals) -> bool:
 
     Returns:
         False if it is gone, its pid now belongs to another process, or permission is missing.
+
+    Raises:
+        OSError: If this process cannot find out whether it is the same one.
     """
     target = _open_signal_target(identity.pid)
     if target is None:
@@ -197,10 +204,8 @@ def _iter_proc() -> Iterator[ProcessInfo]:
 
 
 def _read_stat(pid: int) -> ProcessInfo | None:
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 (as above)
-            raw = file.read()
-    except OSError:
+    raw = _read_proc(pid, "stat")
+    if raw is None:
         return None
     # The name is in parentheses, and may itself contain parentheses and spaces.
     opening, closing = raw.find(b"("), raw.rfind(b")")
@@ -216,6 +221,19 @@ def _read_stat(pid: int) -> ProcessInfo | None:
         started_ticks=int(fields[19]),
         name=raw[opening + 1 : closing].decode(errors="replace"),
     )
+
+
+def _read_proc(pid: int, name: str) -> bytes | None:
+    """Read a file of a process; `None` if the process is gone, or the file is not for us."""
+    try:
+        # The builtin `open`: a Path object for each process would double a scan's time.
+        with open(f"/proc/{pid}/{name}", "rb") as file:  # noqa: PTH123
+            return file.read()
+    except OSError as error:
+        if error.errno in _OWN_FAILURES:
+            # A living process must not pass for dead: a kill would count as proven.
+            raise
+        return None
 
 
 def _iter_psutil() -> Iterator[ProcessInfo]:

@@ -28,33 +28,56 @@ def find_program(living: tuple[ProcessIdentity, ...]) -> ProcessIdentity | None:
 
 
 async def watch_program(
-    tree: ProcessTree, program: ProcessIdentity, *, is_stream_over: Callable[[], bool]
+    tree: ProcessTree,
+    program: ProcessIdentity,
+    *,
+    is_stream_over: Callable[[], bool],
+    interval: timedelta = _WATCH_INTERVAL,
 ) -> None:
     """Keep the process tree up to date, and end it if the agent program has died.
 
     A child of the dead program can hold its output open, so that the stream would never end.
-    Two scans in a row must miss the program before it counts as dead.
+    Two scans in a row must miss the program before it counts as dead.  A scan that fails says
+    nothing; the next one follows.
     """
     misses = 0
-    while misses < 2:
-        await asyncio.sleep(_WATCH_INTERVAL.total_seconds())
-        living = await scan_tree(tree)
-        misses = 0 if program.pid in {process.pid for process in living} else misses + 1
-    if not is_stream_over():
-        log.warning(
-            "%s: the agent program is gone",
-            tree.run_marker,
-            extra={
-                "event": "agent.died",
-                "run_id": tree.run_marker,
-                "attempt": tree.attempt,
-                "pid": program.pid,
-            },
-        )
-        await end_tree(
-            run_marker=tree.run_marker,
-            attempt=tree.attempt,
-            root=program,
-            known=tree,
-            force=True,
-        )
+    while True:
+        await asyncio.sleep(interval.total_seconds())
+        try:
+            if misses < 2:
+                living = await scan_tree(tree)
+                misses = 0 if program.pid in {process.pid for process in living} else misses + 1
+            if misses >= 2:
+                await _end_rest(tree, program, is_stream_over)
+                return
+        except Exception:
+            # Without the watch a dead program would be noticed only at the time limit.
+            log.exception(
+                "%s: its processes cannot be watched, the next try follows",
+                tree.run_marker,
+                extra={
+                    "event": "agent.watch_failed",
+                    "run_id": tree.run_marker,
+                    "attempt": tree.attempt,
+                },
+            )
+
+
+async def _end_rest(
+    tree: ProcessTree, program: ProcessIdentity, is_stream_over: Callable[[], bool]
+) -> None:
+    if is_stream_over():
+        return
+    log.warning(
+        "%s: the agent program is gone",
+        tree.run_marker,
+        extra={
+            "event": "agent.died",
+            "run_id": tree.run_marker,
+            "attempt": tree.attempt,
+            "pid": program.pid,
+        },
+    )
+    await end_tree(
+        run_marker=tree.run_marker, attempt=tree.attempt, root=program, known=tree, force=True
+    )

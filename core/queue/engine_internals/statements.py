@@ -72,6 +72,13 @@ LIST_STALLED = text("""
     ORDER BY jobs.id
 """)
 
+LIST_ENDED = text("""
+    SELECT asked.id FROM unnest(CAST(:job_ids AS bigint[])) AS asked (id)
+    LEFT JOIN procrastinate.procrastinate_jobs AS jobs ON jobs.id = asked.id
+    WHERE jobs.id IS NULL OR jobs.status NOT IN ('todo', 'doing')
+    ORDER BY asked.id
+""")
+
 DELETE_FINISHED = text("""
     WITH deleted AS (
         DELETE FROM procrastinate.procrastinate_jobs AS jobs

@@ -13,6 +13,8 @@ from typing import Any
 from procrastinate import sql, worker
 from procrastinate.connector import Notify
 
+from core.waiting import wait_for_any
+
 __all__ = ["SIDE_TASKS", "EngineWorker", "Notify", "WorkerQuery", "worker_query"]
 
 # The tasks that a worker runs beside its jobs; they may be cancelled when it ends.
@@ -40,12 +42,22 @@ def worker_query(query: str) -> WorkerQuery | None:
 
 
 class EngineWorker(worker.Worker):
-    """The engine's worker; a subclass may override its shutdown and its aborts."""
+    """The engine's worker; a subclass may override its fetches, its shutdown and its aborts."""
 
     @property
     def job_tasks(self) -> Collection[asyncio.Task[Any]]:
         """The tasks of the jobs in progress."""
         return self._running_jobs.keys()
+
+    @property
+    def job_ids(self) -> list[int]:
+        """The ids of the jobs in progress."""
+        return [one.job.id for one in self._running_jobs.values() if one.job.id is not None]
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it was told to take no more jobs, by `stop_fetching` or by the engine itself."""
+        return self._stop_event.is_set()
 
     async def work(self) -> None:
         """Work until `stop_fetching` is called; a call before the first step has no effect."""
@@ -54,6 +66,17 @@ class EngineWorker(worker.Worker):
     def stop_fetching(self) -> None:
         """Take no more jobs; `work` returns after the last job in progress."""
         super().stop()  # type: ignore[no-untyped-call]
+
+    async def wait_for_stop(self, *, seconds: float) -> None:
+        """Wait until it is told to take no more jobs, for `seconds` at most."""
+        await wait_for_any(self._stop_event, seconds=seconds)
+
+    async def fetch(self) -> None:
+        """Fetch and start jobs until none is left, or until it is told to take no more.
+
+        The engine calls this again after a notification or a poll.  If it raises, the worker ends.
+        """
+        await super()._fetch_and_process_jobs()  # type: ignore[no-untyped-call]
 
     async def end(self, side_tasks: list[asyncio.Task[Any]]) -> None:
         """Shut down: cancel the side tasks, wait for the jobs, unregister.
@@ -68,6 +91,9 @@ class EngineWorker(worker.Worker):
         The engine calls this with the jobs to abort, after a notification or a poll.
         """
         super()._handle_abort_jobs_requested(job_ids)
+
+    async def _fetch_and_process_jobs(self) -> None:
+        await self.fetch()
 
     async def _shutdown(self, side_tasks: list[asyncio.Task[Any]]) -> None:
         await self.end(side_tasks)

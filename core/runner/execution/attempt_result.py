@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import errno
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
 
 from core.agent.attempt_result import AttemptResult, determine_attempt_result
 from core.agent.protocol import AgentFailed
 from core.domain.errors import OpsError
 from core.domain.failure_cause import FailureCause
-from core.domain.runs.failure_analysis import FailureAnalysis
+from core.domain.runs.failure_analysis import FAILURE_KEY, FailureAnalysis
 from core.domain.runs.run import Run, StopReason
+from core.domain.runs.session import Message, MessageRole, MessageType
 from core.runner.execution.attempt import Attempt, Cause, Failure
 from core.workspace.errors import WorkspaceError
 
@@ -31,6 +36,31 @@ def attempt_result_of(attempt: Attempt, failure: Failure | None) -> AttemptResul
         is_timed_out=attempt.cause is Cause.TIMEOUT,
         failure=failure.error if failure and isinstance(failure.error, AgentFailed) else None,
         rate_limit=attempt.progress.rate_limit,
+    )
+
+
+def run_metadata(attempt: Attempt, end: AttemptResult) -> dict[str, Any]:
+    """Metadata of a run that has no columns: test results, limits, the cause of a failure."""
+    found: dict[str, Any] = {}
+    if attempt.progress.tests is not None:
+        found["tests"] = asdict(attempt.progress.tests)
+    if end.resets_at is not None:
+        found["usage_limit_resets_at"] = end.resets_at.isoformat()
+    if end.analysis is not None:
+        found[FAILURE_KEY] = end.analysis.to_json()
+    return found
+
+
+def result_message(run: Run, result: str, now: datetime) -> Message:
+    """The report of an attempt as a message of its session."""
+    return Message(
+        id=uuid4(),
+        session_id=run.session_id,
+        role=MessageRole.ASSISTANT,
+        message_type=MessageType.RESULT,
+        text_content=result,
+        created_at=now,
+        run_id=run.id,
     )
 
 
@@ -63,6 +93,27 @@ def unexpected_error(run: Run) -> OpsError:
         f"unexpected failure of {run.run_id}",
         user_message="Signalbox failed while it set this run up; that is a defect of its own. The "
         f"worker's log has the details under {run.run_id}. Nothing is left running.",
+    )
+
+
+def start_failed(run: Run) -> OpsError:
+    """The error that a person sees when no worker could begin a run."""
+    return OpsError(
+        f"{run.run_id} could not be started",
+        user_message="Signalbox failed several times while it started this run; that is a defect "
+        f"of its own. The workers' logs have the details under {run.run_id}. Once that is fixed, "
+        "continue the run; one that had not begun is started again.",
+    )
+
+
+def reassignment_failed(run: Run) -> OpsError:
+    """The error that a person sees when a run cannot be taken over from its lost worker."""
+    return OpsError(
+        f"{run.run_id} could not be reassigned",
+        user_message="The worker of this run was lost, and another one could not take it over; "
+        f"that is a defect of Signalbox. The workers' logs have the details under {run.run_id}. "
+        "What the agent said and committed until then is kept: continue the run to go on from "
+        "there.",
     )
 
 

@@ -6,7 +6,6 @@ Commits are stored soon after the agent makes them, and everything at the end of
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import uuid4
 
-from core.domain.errors import OpsError
+from core.domain.errors import OpsError, unforeseen
 from core.domain.runs.carried_work import Bundle, BundleTooLarge, CarriedWork
 from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.run import StaleAttempt
@@ -89,7 +88,7 @@ class Carrier:
         Raises:
             StaleAttempt: If the run was given to another attempt meanwhile.
         """
-        prepared = attempt.opened.prepared
+        run, prepared = attempt.run, attempt.opened.prepared
         if prepared is None or attempt.carry_state.is_closed or attempt.cause is Cause.FENCED:
             return
         attempt.carry_state.is_closed = True
@@ -106,17 +105,15 @@ class Carrier:
         except OpsError as error:
             log.warning(
                 "%s: work not carried: %s",
-                attempt.run.run_id,
+                run.run_id,
                 error,
-                extra=log_fields("work.carry_failed", attempt.run),
+                extra=log_fields("work.carry_failed", run),
             )
             await self._report_not_carried(attempt, failed=error.user_message)
         except Exception:
             # The run ends all the same.
             log.exception(
-                "%s: work not carried",
-                attempt.run.run_id,
-                extra=log_fields("work.carry_failed", attempt.run),
+                "%s: work not carried", run.run_id, extra=log_fields("work.carry_failed", run)
             )
             await self._report_not_carried(
                 attempt, failed="a defect of Signalbox; the worker's log has the details"
@@ -231,8 +228,7 @@ class Carrier:
         )
 
     async def _store_bundle(self, attempt: Attempt, bundle: Bundle | None) -> None:
-        now = self.ledger.context.clock()
-        run = attempt.run
+        run, now = attempt.run, self.ledger.context.clock()
         work = (
             None
             if bundle is None
@@ -274,8 +270,17 @@ class Carrier:
         """Record what could not be stored; the thread shows it."""
         workspace = attempt.opened.workspace
         data = {**details, "workspace": workspace.id if workspace else None}
-        with contextlib.suppress(OpsError):
+        try:
             await self._record_event(attempt, data)
+        except Exception as error:
+            # The run goes on, or ends, all the same.
+            log.warning(
+                "%s: the thread does not show what was not carried: %s",
+                attempt.run.run_id,
+                error,
+                exc_info=unforeseen(error),
+                extra=log_fields("carry_event.record_failed", attempt.run),
+            )
 
     async def _record_event(self, attempt: Attempt, data: Mapping[str, object]) -> None:
         """Record an event after all earlier ones, if possible with the final progress."""

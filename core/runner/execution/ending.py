@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from core.agent.process.ladder import end_tree
-from core.domain.errors import OpsError, Unavailable
+from core.domain.errors import unforeseen
 from core.domain.kills.termination import (
     INTERRUPT_GRACE,
     LADDER_LIMIT,
@@ -26,7 +26,6 @@ from core.runner.execution.ledger import Ledger
 from core.runner.log_fields import log_fields
 from core.runner.recovery.clean_up import Cleaner
 from core.runner.resilience import retry_while_unavailable
-from core.workspace.errors import WorkspaceError
 from core.workspace.workspaces import Workspaces
 
 log = logging.getLogger(__name__)
@@ -63,17 +62,26 @@ class AttemptEnding:
         began = time.monotonic()
         if attempt.cause is Cause.KILL and self.termination is None:
             await self._acknowledge()
-        await self._drain_critical_calls()
+        try:
+            await self._drain_critical_calls()
+        except Exception:
+            # The kill has priority.
+            log.exception(
+                "%s: its critical calls were not waited for",
+                attempt.run.run_id,
+                extra=log_fields("critical_calls.drain_failed", attempt.run),
+            )
         elapsed = timedelta(seconds=time.monotonic() - began)
         proof = await self._run_ladder(force=self._is_forced, elapsed=elapsed)
         pause = _RETRY_PAUSE
-        while not proof.is_confirmed:
+        while proof is None or not proof.is_confirmed:
             await self._record_phase(Phase.UNCONFIRMED, proof)
-            seconds, count = pause.total_seconds(), len(proof.survivors)
+            seconds = pause.total_seconds()
+            count = None if proof is None else len(proof.survivors)
             log.error(
                 "%s: %s processes survive, next try in %.0f s",
                 attempt.run.run_id,
-                count,
+                "perhaps" if count is None else count,
                 seconds,
                 extra=log_fields(
                     "process_tree.end_delayed", attempt.run, count=count, retry_seconds=seconds
@@ -93,11 +101,13 @@ class AttemptEnding:
         try:
             async with asyncio.timeout(_SAVE_LIMIT.total_seconds()):
                 work_saved = await workspaces.save(workspace, label)
-        except (WorkspaceError, TimeoutError) as error:
+        except Exception as error:
+            # The stop is recorded all the same.
             log.warning(
                 "%s: work tree not saved: %s",
                 self.attempt.run.run_id,
                 error,
+                exc_info=unforeseen(error),
                 extra=log_fields("work_tree.save_failed", self.attempt.run),
             )
             work_saved = {"kept_in": str(workspace.path)}
@@ -112,7 +122,16 @@ class AttemptEnding:
         if self.attempt.cause is not Cause.KILL:
             return {}
         run = self.attempt.run
-        return await cleaner.clean_up_after_kill(run, [run.attempt])
+        try:
+            return await cleaner.clean_up_after_kill(run, [run.attempt])
+        except Exception:
+            # The kill is recorded all the same.
+            log.exception(
+                "%s: what its agent left was not removed",
+                run.run_id,
+                extra=log_fields("attempt.clean_up_failed", run),
+            )
+            return {}
 
     async def record_proof(
         self, stopped: Stopped, cleanup: Mapping[str, Any] | None = None
@@ -166,32 +185,30 @@ class AttemptEnding:
         waited = await agent.critical.drain(
             limit, force_requested=self.attempt.stop.force_requested
         )
+        run = self.attempt.run
         for one in waited:
+            milliseconds, tool = one.milliseconds, one.tool
             log.info(
                 "%s: waited %s ms for %s",
-                self.attempt.run.run_id,
-                one.milliseconds,
-                one.tool,
+                run.run_id,
+                milliseconds,
+                tool,
                 extra=log_fields(
-                    "critical_call.awaited",
-                    self.attempt.run,
-                    milliseconds=one.milliseconds,
-                    tool=one.tool,
+                    "critical_call.awaited", run, milliseconds=milliseconds, tool=tool
                 ),
             )
         try:
             await retry_while_unavailable(
-                lambda: self.ledger.kills.record_critical_waits(
-                    self.attempt.run, self.termination, waited
-                ),
+                lambda: self.ledger.kills.record_critical_waits(run, self.termination, waited),
                 patience=_PHASE_PATIENCE,
             )
-        except OpsError as error:
+        except Exception as error:
             log.warning(
                 "%s: waits for critical calls not recorded: %s",
-                self.attempt.run.run_id,
+                run.run_id,
                 error,
-                extra=log_fields("critical_waits.record_failed", self.attempt.run),
+                exc_info=unforeseen(error),
+                extra=log_fields("critical_waits.record_failed", run),
             )
 
     async def _record_gone(self) -> None:
@@ -201,10 +218,12 @@ class AttemptEnding:
                 lambda: self.ledger.kills.record_run_gone(self.attempt.run),
                 patience=_PHASE_PATIENCE,
             )
-        except Unavailable:
+        except Exception as error:
             log.warning(
-                "%s: could not record that its processes are gone",
+                "%s: could not record that its processes are gone: %s",
                 self.attempt.run.run_id,
+                error,
+                exc_info=unforeseen(error),
                 extra=log_fields("attempt_gone.record_failed", self.attempt.run),
             )
 
@@ -214,15 +233,29 @@ class AttemptEnding:
                 lambda: self.ledger.kills.open_termination(self.attempt.run),
                 patience=_PHASE_PATIENCE,
             )
-        except Unavailable:
+        except Exception as error:
             log.warning(
-                "%s: killed while the database is unreachable",
+                "%s: killed although its request cannot be read: %s",
                 self.attempt.run.run_id,
+                error,
+                exc_info=unforeseen(error),
                 extra=log_fields("termination.read_failed", self.attempt.run),
             )
         await self._record_phase(Phase.ACKNOWLEDGED, None)
 
-    async def _run_ladder(self, *, force: bool, elapsed: timedelta = timedelta(0)) -> Proof:
+    async def _run_ladder(self, *, force: bool, elapsed: timedelta = timedelta(0)) -> Proof | None:
+        """Run the ladder once; `None` if it failed, so that nothing is known of the processes."""
+        try:
+            return await self._end_tree(force=force, elapsed=elapsed)
+        except Exception:
+            log.exception(
+                "%s: its processes could not be ended",
+                self.attempt.run.run_id,
+                extra=log_fields("process_tree.end_failed", self.attempt.run),
+            )
+            return None
+
+    async def _end_tree(self, *, force: bool, elapsed: timedelta) -> Proof:
         agent = self.attempt.opened.agent
         grace = _HANDOVER_GRACE if self.attempt.cause is Cause.HANDOVER else INTERRUPT_GRACE
         return await end_tree(
@@ -243,20 +276,21 @@ class AttemptEnding:
         )
 
     async def _record_phase(self, phase: Phase, proof: Proof | None) -> None:
-        termination = self.termination
+        run, termination = self.attempt.run, self.termination
         if termination is None:
             return
         try:
             self.termination = await retry_while_unavailable(
-                lambda: self.ledger.kills.record_phase(self.attempt.run, termination, phase, proof),
+                lambda: self.ledger.kills.record_phase(run, termination, phase, proof),
                 patience=_PHASE_PATIENCE,
             )
-        except OpsError as error:
+        except Exception as error:
             # The run must stop, whether or not the phase can be recorded now.
             log.warning(
                 "%s: phase %s not recorded: %s",
-                self.attempt.run.run_id,
+                run.run_id,
                 phase,
                 error,
-                extra=log_fields("kill_phase.record_failed", self.attempt.run, phase=phase.value),
+                exc_info=unforeseen(error),
+                extra=log_fields("kill_phase.record_failed", run, phase=phase.value),
             )

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from core.agent.definitions.catalog import Catalog
-from core.domain.errors import Conflict, OpsError, Unavailable
+from core.domain.errors import Conflict, OpsError, Unavailable, unforeseen
 from core.domain.runs.failure_analysis import FailureAnalysis
 from core.domain.runs.run import IllegalTransition, Run, RunStatus, StaleAttempt, StopReason
 from core.queue.jobs import Job
 from core.runner.execution.attempt import Attempt, Cause, Failure, Stopped
+from core.runner.execution.attempt_result import unexpected_error
 from core.runner.execution.carry import Carrier
 from core.runner.execution.ending import AttemptEnding
 from core.runner.execution.ledger import Ledger
@@ -26,12 +27,14 @@ from core.runner.recovery.interrupted_kills import InterruptedKills
 from core.runner.resilience import UNLIMITED_PATIENCE, retry_while_unavailable, run_uninterrupted
 from core.runner.worker.lease import Lease
 from core.store.sessions.transcripts import Transcripts
+from core.waiting import Backoff
 from core.workspace.workspaces import Workspaces
 
 log = logging.getLogger(__name__)
 
-# At most two writes per second and run, however fast its agent is.
+# At most two writes per second and run, however fast its agent is; fewer while they fail.
 _WRITE_EVERY = timedelta(milliseconds=500)
+_WRITE_BACKOFF = Backoff(first=timedelta(seconds=1), longest=timedelta(seconds=10))
 # After all processes ended, for the rest of the agent's stream to be read.
 _STREAM_END_LIMIT = timedelta(seconds=3)
 # For reading from the row why the attempt has to stop.
@@ -80,6 +83,8 @@ class Executor:
 
         async def settle() -> None:
             writer.cancel()
+            # It works still only if its stop has failed.  Closing its agent ends the processes.
+            work.cancel()
             await asyncio.wait({work, writer})
             failure = None if work.cancelled() else work.result()
             await settlement.settle(attempt, failure, stopped)
@@ -100,19 +105,23 @@ class Executor:
         if run is None:
             return None
         try:
-            definition = self.catalog.get(run.workflow_name)
+            return Attempt(
+                run=run,
+                definition=self.catalog.get(run.workflow_name),
+                progress=Progress(model=run.ai_model, prior_usage=PriorUsage.of_run(run)),
+            )
         except OpsError as error:
             # The definition was removed while the run waited.
             message, analysis = error.user_message, FailureAnalysis.of_error(error)
-            await retry_while_unavailable(
-                lambda: self.ledger.fail(run, StopReason.SETUP_ERROR, message, analysis=analysis)
+        except Exception:
+            log.exception(
+                "%s could not be begun", run.run_id, extra=log_fields("attempt.begin_failed", run)
             )
-            return None
-        return Attempt(
-            run=run,
-            definition=definition,
-            progress=Progress(model=run.ai_model, prior_usage=PriorUsage.of_run(run)),
+            message, analysis = unexpected_error(run).user_message, None
+        await retry_while_unavailable(
+            lambda: self.ledger.end_anyhow(run, StopReason.SETUP_ERROR, message, analysis=analysis)
         )
+        return None
 
     async def _recover_lost_begin(self, job: Job) -> Run | None:
         """Find out why a run could not begin; return it if it did begin, here and just now.
@@ -192,10 +201,20 @@ class Executor:
             `True`: the attempt has to be stopped.
         """
         cause = Cause.HANDOVER
-        with suppress(Unavailable):
+        try:
             run = await retry_while_unavailable(
                 lambda: self.ledger.read_run(attempt.run.run_id), patience=_CAUSE_PATIENCE
             )
+        except Exception as error:
+            # The handover reads it again.
+            log.warning(
+                "%s: why it stops cannot be read: %s",
+                attempt.run.run_id,
+                error,
+                exc_info=unforeseen(error),
+                extra=log_fields("stop_cause.read_failed", attempt.run),
+            )
+        else:
             if run.attempt != attempt.run.attempt:
                 # A newer attempt has the run; requests about it are for its worker.
                 cause = Cause.FENCED
@@ -205,23 +224,45 @@ class Executor:
         return True
 
     async def _write(self, attempt: Attempt, work: WorkTask) -> None:
-        """Write new progress, at most twice a second, until the work ends."""
+        """Write new progress, at most twice a second, until the work ends.
+
+        What cannot be written is written again, at the latest with the end of the attempt.
+        """
+        pauses = _WRITE_BACKOFF.pauses()
         while not work.done():
             await attempt.has_changes.wait()
             attempt.has_changes.clear()
+            pause = _WRITE_EVERY.total_seconds()
             try:
                 await self.ledger.write_progress(attempt)
+                pauses = _WRITE_BACKOFF.pauses()
             except Unavailable:
                 attempt.has_changes.set()
             except (StaleAttempt, IllegalTransition):
-                log.warning(
-                    "%s was reassigned; its agent here is stopped",
-                    attempt.run.run_id,
-                    extra=log_fields("attempt.fenced", attempt.run),
-                )
-                attempt.stop.fence()
+                _fence(attempt)
                 return
-            await asyncio.sleep(_WRITE_EVERY.total_seconds())
+            except Exception:
+                # The agent works on: its progress is kept, and it can still be stopped.
+                attempt.has_changes.set()
+                pause = next(pauses)
+                log.exception(
+                    "%s: its progress cannot be written, next try in %.0f s",
+                    attempt.run.run_id,
+                    pause,
+                    extra=log_fields("progress.write_delayed", attempt.run, retry_seconds=pause),
+                )
+                if await self._is_superseded(attempt):
+                    _fence(attempt)
+                    return
+            await asyncio.sleep(pause)
+
+    async def _is_superseded(self, attempt: Attempt) -> bool:
+        """Whether the run was taken from this worker, as far as the database says so now."""
+        with suppress(Exception):  # The next try to write asks again.
+            present = await self.ledger.read_run(attempt.run.run_id)
+            is_present = present.attempt == attempt.run.attempt
+            return not (is_present and present.status is RunStatus.RUNNING)
+        return False
 
     async def _stop(self, attempt: Attempt, work: WorkTask) -> Stopped:
         """End all processes of the attempt, save its work and record the proof."""
@@ -240,3 +281,13 @@ class Executor:
         stopped = await ending.save_work(stopped, self.workspaces)
         cleanup = await ending.clean_up(self.kills.cleaner)
         return await ending.record_proof(stopped, cleanup)
+
+
+def _fence(attempt: Attempt) -> None:
+    """Stop an attempt whose run another worker has."""
+    log.warning(
+        "%s was reassigned; its agent here is stopped",
+        attempt.run.run_id,
+        extra=log_fields("attempt.fenced", attempt.run),
+    )
+    attempt.stop.fence()

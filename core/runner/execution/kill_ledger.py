@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -9,16 +10,20 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.actor import SYSTEM
+from core.domain.errors import Conflict, NotFound, Unavailable
 from core.domain.fleet.attempt import AttemptRecord, machine_name, node_of
 from core.domain.kills.termination import CriticalWait, Phase, Proof, Termination
 from core.domain.runs.event import EventKind, EventRecord
-from core.domain.runs.run import Run, RunStatus, StopReason
+from core.domain.runs.run import Run, StopReason
 from core.runner.execution.closing import close_attempt
+from core.runner.log_fields import log_fields
 from core.services.context import ServiceContext, audit_entry
 from core.services.fleet.admission import admit
 from core.store import audit, events, terminations
 from core.store.fleet import attempts
 from core.store.runs import run_queries, runs
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -134,25 +139,39 @@ class KillLedger:
             )
 
     async def finish_killed(self, run: Run) -> None:
-        """End a killed run that no worker executes: its worker died, or the run is pending."""
+        """End a killed run that no worker executes: its worker died, or the run is pending.
+
+        If the details of its end cannot be written, the end itself is.
+        """
+        try:
+            await self._finish_killed(run)
+        except (Conflict, NotFound, Unavailable):
+            raise
+        except Exception:
+            log.exception(
+                "%s: only that it was killed can be written",
+                run.run_id,
+                extra=log_fields("kill_end.reduced", run),
+            )
+            async with self.context.transaction() as session:
+                await self._end_killed(session, run)
+
+    async def _finish_killed(self, run: Run) -> None:
         now = self.context.clock()
         async with self.context.transaction() as session:
             present = await run_queries.get(session, run.run_id)
-            if present.status in (RunStatus.PENDING, RunStatus.RUNNING):
-                await events.append(
-                    session,
-                    run.id,
-                    present.attempt,
-                    [
-                        EventRecord(
-                            kind=EventKind.RUN_ENDED,
-                            at=now,
-                            data={"stop_reason": StopReason.KILLED},
-                        )
-                    ],
+            if present.is_live:
+                ended = EventRecord(
+                    kind=EventKind.RUN_ENDED, at=now, data={"stop_reason": StopReason.KILLED}
                 )
+                await events.append(session, run.id, present.attempt, [ended])
                 await close_attempt(session, present, now=now)
-                await runs.finish(
-                    session, run.run_id, attempt=None, stop_reason=StopReason.KILLED, now=now
-                )
+                await self._end_killed(session, run)
                 await admit(session, now=now)
+
+    async def _end_killed(self, session: AsyncSession, run: Run) -> None:
+        now = self.context.clock()
+        ended = await runs.finish(
+            session, run.run_id, attempt=None, stop_reason=StopReason.KILLED, now=now
+        )
+        await attempts.mark_ended(session, run.id, ended.attempt, now=now)

@@ -6,32 +6,29 @@ Writes for an attempt that is no longer the run's present one raise `StaleAttemp
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass
-from datetime import datetime
-from typing import Any
+from dataclasses import dataclass
 from uuid import uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.agent.attempt_result import AttemptResult
+from core.domain.errors import Unavailable
 from core.domain.fleet.attempt import AttemptRecord, node_of
 from core.domain.kills.termination import ProcessIdentity
 from core.domain.runs.awaited import AWAITED_KEY, Awaited, AwaitedKind
 from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.failure_analysis import FAILURE_KEY, FailureAnalysis
 from core.domain.runs.run import IllegalTransition, Run, StaleAttempt, StopReason
-from core.domain.runs.session import Message, MessageRole, MessageType
 from core.runner.execution.attempt import Attempt, Changes
-from core.runner.execution.closing import close_attempt
+from core.runner.execution.attempt_result import result_message, run_metadata
+from core.runner.execution.closing import close_attempt, recount_if_possible
 from core.runner.execution.history import SessionHistory, read_history
 from core.runner.execution.kill_ledger import KillLedger
-from core.runner.execution.recount import recount
 from core.runner.log_fields import log_fields
 from core.runner.recovery.lost_worker import LostWorker
 from core.services.context import ServiceContext
 from core.services.fleet.admission import admit
 from core.store import events, steps
-from core.store.database.engine import Unstorable
 from core.store.fleet import attempts
 from core.store.runs import run_queries, runs
 from core.store.sessions import messages, sessions
@@ -190,8 +187,8 @@ class Ledger:
                 )
                 await attempts.mark_ended(session, run.id, run.attempt, now=now)
                 if result:
-                    await messages.add(session, _result_message(run, result, now))
-                found = _run_metadata(attempt, end)
+                    await messages.add(session, result_message(run, result, now))
+                found = run_metadata(attempt, end)
                 if found:
                     await runs.merge_metadata(session, run.run_id, found, now=now)
                 ended = await runs.finish(
@@ -203,7 +200,7 @@ class Ledger:
                     **final,
                 )
                 if attempt.progress.result is None:
-                    ended = await recount(session, run, now=now)
+                    ended = await recount_if_possible(session, run, now=now)
                 await admit(session, now=now)
                 return ended
         except BaseException:
@@ -243,11 +240,50 @@ class Ledger:
             await admit(session, now=now)
             return ended
 
+    async def end_anyhow(
+        self,
+        run: Run,
+        stop_reason: StopReason,
+        message: str,
+        *,
+        analysis: FailureAnalysis | None = None,
+    ) -> Run:
+        """Write the end of a run like `fail`, or nothing but the end if that fails.
+
+        Raises:
+            StaleAttempt: If the run has a newer attempt.
+            IllegalTransition: If it has ended.
+            Unavailable: If the database cannot be reached.
+        """
+        try:
+            return await self.fail(run, stop_reason, message, analysis=analysis)
+        except (StaleAttempt, IllegalTransition, Unavailable):
+            raise
+        except Exception:
+            log.exception(
+                "%s: only its end can be written", run.run_id, extra=log_fields("end.reduced", run)
+            )
+        now = self.context.clock()
+        # Two rows, and no decision: nothing can fail here but the database.  The clock admits the
+        # next run.
+        async with self.context.transaction() as session:
+            await attempts.mark_ended(session, run.id, run.attempt, now=now)
+            return await runs.finish(
+                session,
+                run.run_id,
+                attempt=run.attempt,
+                stop_reason=stop_reason,
+                now=now,
+                error_message=message,
+            )
+
     async def hand_back(self, attempt: Attempt, *, reason: str) -> Run:
         """Write the last progress of an attempt, and put its run back into the queue."""
         try:
             await self.write_progress(attempt)
-        except Unstorable:
+        except (StaleAttempt, IllegalTransition, Unavailable):
+            raise
+        except Exception:
             log.exception(
                 "%s: its last progress could not be written",
                 attempt.run.run_id,
@@ -264,7 +300,7 @@ class Ledger:
         )
         async with self.context.transaction() as session:
             await attempts.mark_ended(session, run.id, run.attempt, now=now)
-            await recount(session, run, now=now)
+            await recount_if_possible(session, run, now=now)
             next_attempt = await runs.requeue(session, run.run_id, attempt=run.attempt, now=now)
             await events.append(session, run.id, next_attempt.attempt, [*new_events, requeued])
             await admit(session, now=now)
@@ -278,27 +314,3 @@ async def _initial_commit(session: AsyncSession, run: Run, base_commit: str | No
         ready = await events.of_run(session, run.id, kinds=(EventKind.WORKSPACE_READY,), limit=1)
         return None if ready else base_commit
     return known or base_commit
-
-
-def _run_metadata(attempt: Attempt, end: AttemptResult) -> dict[str, Any]:
-    """Metadata of a run that has no columns: test results, limits, the cause of a failure."""
-    found: dict[str, Any] = {}
-    if attempt.progress.tests is not None:
-        found["tests"] = asdict(attempt.progress.tests)
-    if end.resets_at is not None:
-        found["usage_limit_resets_at"] = end.resets_at.isoformat()
-    if end.analysis is not None:
-        found[FAILURE_KEY] = end.analysis.to_json()
-    return found
-
-
-def _result_message(run: Run, result: str, now: datetime) -> Message:
-    return Message(
-        id=uuid4(),
-        session_id=run.session_id,
-        role=MessageRole.ASSISTANT,
-        message_type=MessageType.RESULT,
-        text_content=result,
-        created_at=now,
-        run_id=run.id,
-    )

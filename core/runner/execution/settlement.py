@@ -107,9 +107,11 @@ class Settlement:
     async def _finish(
         self, attempt: Attempt, failure: Failure | None, changes: Changes | None
     ) -> None:
-        end = attempt_result_of(attempt, failure)
-        stop_reason = end.stop_reason
+        is_killed = attempt.cause is Cause.KILL
+        stop_reason = StopReason.KILLED if is_killed else StopReason.NO_RESULT
         try:
+            end = attempt_result_of(attempt, failure)
+            stop_reason = end.stop_reason
             await retry_while_unavailable(
                 lambda: self.ledger.finish(attempt, end, changes), patience=UNLIMITED_PATIENCE
             )
@@ -126,7 +128,7 @@ class Settlement:
                 # Its report is missing, and an error of a completed run is not shown.
                 stop_reason = StopReason.NO_RESULT
             await retry_while_unavailable(
-                lambda: self.ledger.fail(
+                lambda: self.ledger.end_anyhow(
                     attempt.run, stop_reason, unrecorded_outcome(attempt.run).user_message
                 ),
                 patience=UNLIMITED_PATIENCE,

@@ -18,7 +18,7 @@ from core.agent.process.isolation_probe import (
 from core.agent.process.ladder import end_tree
 from core.agent.protocol import AgentFailed, AgentSession, Launch
 from core.agent.session import open_agent
-from core.domain.errors import OpsError
+from core.domain.errors import OpsError, unforeseen
 from core.domain.isolation import IsolationMode
 from core.domain.repositories import RepositoryNotAllowed
 from core.domain.runs.event import EventKind, ToolFinished, TurnUsage
@@ -146,8 +146,7 @@ class AgentWork:
             attempt.opened.agent = agent
             # In the background, so that events are read even while the database is unreachable.
             recording = asyncio.create_task(
-                retry_while_unavailable(lambda: self.ledger.record_agent(attempt, agent.root)),
-                name=f"note agent {run.run_id}",
+                self._record_agent(attempt, agent), name=f"note agent {run.run_id}"
             )
             try:
                 async with self.carrier.carrying_commits(attempt, prepared):
@@ -156,6 +155,19 @@ class AgentWork:
             finally:
                 recording.cancel()
                 await asyncio.gather(recording, return_exceptions=True)
+
+    async def _record_agent(self, attempt: Attempt, agent: AgentSession) -> None:
+        try:
+            await retry_while_unavailable(lambda: self.ledger.record_agent(attempt, agent.root))
+        except Exception as error:
+            # Only a rescue reads it, and finds the processes by their marker as well.
+            log.warning(
+                "%s: its agent's process is not recorded: %s",
+                attempt.run.run_id,
+                error,
+                exc_info=unforeseen(error),
+                extra=log_fields("agent.record_failed", attempt.run),
+            )
 
     async def _take_events(self, attempt: Attempt, agent: AgentSession) -> None:
         async for event in agent.events():

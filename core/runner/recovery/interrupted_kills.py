@@ -18,18 +18,18 @@ from typing import Any
 from uuid import UUID
 
 from core.agent.process.ladder import end_tree
-from core.domain.errors import Conflict, Unavailable
+from core.domain.errors import Conflict, Unavailable, unforeseen
 from core.domain.fleet.attempt import AttemptRecord, machine_name
 from core.domain.kills.termination import IllegalPhase, Phase, Proof, Termination
 from core.domain.runs.run import Run, RunStatus, StopReason
 from core.queue import jobs
+from core.runner.execution.attempt_result import reassignment_failed
 from core.runner.execution.ledger import Ledger
 from core.runner.log_fields import log_fields
 from core.runner.recovery.clean_up import Cleaner
 from core.store import terminations
 from core.store.fleet import attempts
 from core.store.runs import run_queries
-from core.workspace.errors import WorkspaceError
 from core.workspace.workspaces import Workspaces
 
 log = logging.getLogger(__name__)
@@ -68,10 +68,7 @@ class InterruptedKills:
             unfinished = await terminations.unfinished(session)
         for termination in unfinished:
             try:
-                async with self.ledger.context.transaction() as session:
-                    run = await run_queries.get_by_uuid(session, termination.run_id)
-                if run.status is not RunStatus.RUNNING:
-                    await self.finish_kill(run)
+                await self._finish(termination)
             except Conflict as error:
                 log.info(
                     "a kill was finished elsewhere: %s",
@@ -82,11 +79,27 @@ class InterruptedKills:
                 raise
             except Exception:
                 # One failure must neither prevent the other kills nor end this worker.
+                self._pause(termination)
                 log.exception(
                     "the kill of %s cannot be finished yet",
                     termination.run_id,
                     extra={"event": "kill.finish_failed", "run_uuid": termination.run_id},
                 )
+
+    async def _finish(self, termination: Termination) -> None:
+        async with self.ledger.context.transaction() as session:
+            run = await run_queries.get_by_uuid(session, termination.run_id)
+        if run.status is RunStatus.RUNNING:
+            return
+        try:
+            await self.finish_kill(run)
+        except (Conflict, Unavailable):
+            raise
+        except Exception:
+            pending_for = self.ledger.context.clock() - termination.requested_at
+            if run.is_live and pending_for > self.patience:
+                await self._end_run(run, reassignment_failed(run).user_message)
+            raise
 
     async def finish_kill(self, run: Run, *, is_job_held: bool = False) -> Run:
         """Advance a kill as far as possible from this machine; safe to repeat.
@@ -134,19 +147,9 @@ class InterruptedKills:
         proof: Proof,
     ) -> Run:
         saved: Mapping[str, Any] = {}
-        cleanup: dict[str, Any] = {}
+        cleanup = await self._clean_up(run, local_records) if local_records else {}
         if local_records and run.is_live:
-            cleanup = await self.cleaner.clean_up_after_kill(
-                run, [one.attempt for one in local_records]
-            )
             saved = await self._save(run)
-        elif local_records:
-            # Another run may use the workspace already, so only the state directories are removed.
-            cleanup = {
-                "state_dirs": await self.cleaner.remove_state_dirs(
-                    run, [one.attempt for one in local_records]
-                )
-            }
         if termination is not None:
             self._pauses.pop(termination.id, None)
             await self.ledger.kills.record_phase(
@@ -203,17 +206,35 @@ class InterruptedKills:
 
         The kill stays open.
         """
-        if run.job_id is not None:
-            async with self.ledger.context.transaction() as session:
-                await jobs.finish_abandoned(session, run.job_id)
-        return await self.ledger.fail(
+        return await self._end_run(
             run,
-            StopReason.WORKER_LOST,
             f"A kill was requested, but its worker's machine ({_machines(remote_records)}) has "
             "been unreachable since, so nobody could check whether it is dead. Check that machine; "
             "once a worker runs on it again, what is left of the run is ended and the kill is "
             "confirmed here. What the agent did until then is kept: continue the run to go on.",
         )
+
+    async def _end_run(self, run: Run, message: str) -> Run:
+        if run.job_id is not None:
+            async with self.ledger.context.transaction() as session:
+                await jobs.finish_abandoned(session, run.job_id)
+        return await self.ledger.end_anyhow(run, StopReason.WORKER_LOST, message)
+
+    async def _clean_up(self, run: Run, local_records: Sequence[AttemptRecord]) -> dict[str, Any]:
+        """Remove what the agents left here; a failure does not prevent the end of the kill."""
+        local_attempts = [one.attempt for one in local_records]
+        try:
+            if run.is_live:
+                return await self.cleaner.clean_up_after_kill(run, local_attempts)
+            # Another run may use the workspace already.
+            return {"state_dirs": await self.cleaner.remove_state_dirs(run, local_attempts)}
+        except Exception:
+            log.exception(
+                "%s: what its agent left was not removed",
+                run.run_id,
+                extra=log_fields("kill.clean_up_failed", run),
+            )
+            return {}
 
     async def _save(self, run: Run) -> Mapping[str, Any]:
         """Save the work tree, as the dead worker would have done."""
@@ -224,11 +245,13 @@ class InterruptedKills:
             if workspace is None:
                 return {}
             return await self.workspaces.save(workspace, f"{run.run_id}/{run.attempt}")
-        except WorkspaceError as error:
+        except Exception as error:
+            # The kill is confirmed all the same.
             log.warning(
                 "%s: work tree not saved: %s",
                 run.run_id,
                 error,
+                exc_info=unforeseen(error),
                 extra=log_fields("work_tree.save_failed", run),
             )
             return {"kept_in": run.workspace_path}

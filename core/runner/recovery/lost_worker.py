@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from core.domain.fleet.attempt import AttemptRecord, node_of
+from core.domain.fleet.attempt import HEARTBEAT_INTERVAL, AttemptRecord, node_of
 from core.domain.runs.event import EventKind, EventRecord
+
+# After an outage of the database every heartbeat is old: only a worker that is still silent
+# 2.5 heartbeats later is lost.
+RECHECK_AFTER = 2.5 * HEARTBEAT_INTERVAL
+# How long a rescue that fails, for reasons that nobody foresaw, is tried again.  Then the run ends,
+# so that its session is free.
+GIVE_UP_AFTER = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, kw_only=True)

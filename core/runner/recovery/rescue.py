@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from core.agent.process.ladder import end_tree
 from core.domain.errors import Conflict, Unavailable
-from core.domain.fleet.attempt import HEARTBEAT_INTERVAL, STALLED_AFTER, AttemptRecord
+from core.domain.fleet.attempt import STALLED_AFTER, AttemptRecord
 from core.domain.runs.event import EventKind
-from core.domain.runs.run import Run, RunStatus, StopReason
+from core.domain.runs.run import Run, StopReason
 from core.domain.workflow import OnWorkerLost
 from core.queue import jobs
+from core.runner.execution.attempt_result import reassignment_failed
 from core.runner.execution.ledger import Ledger
 from core.runner.log_fields import log_fields
 from core.runner.recovery.interrupted_kills import InterruptedKills
-from core.runner.recovery.lost_worker import LostWorker
-from core.services.fleet.dispatch import dispatch_run
+from core.runner.recovery.lost_worker import GIVE_UP_AFTER, RECHECK_AFTER, LostWorker
 from core.store import events
 from core.store.fleet import attempts, workers
 from core.store.runs import run_queries
 
 log = logging.getLogger(__name__)
 
-# After an outage of the database every heartbeat is old: only a worker that is still silent
-# 2.5 heartbeats later is lost.
-RECHECK_AFTER = 2.5 * HEARTBEAT_INTERVAL
 # Otherwise a run that crashes every worker would be retried for ever.
 MAX_LOSSES = 3
 
@@ -40,7 +36,7 @@ class Rescue:
         suspected_attempts: By run id and attempt: when it was first found silent, and its last
             heartbeat then.  A later heartbeat clears the suspicion, so that a worker whose clock
             is behind does not count as dead.
-        suspected_jobs: By job id: when its worker was first found silent.
+        failing: By run id and attempt: when its rescue first failed for an unforeseen reason.
     """
 
     ledger: Ledger
@@ -48,7 +44,7 @@ class Rescue:
     suspected_attempts: dict[tuple[str, int], tuple[datetime, datetime]] = field(
         default_factory=dict
     )
-    suspected_jobs: dict[int, datetime] = field(default_factory=dict)
+    failing: dict[tuple[str, int], datetime] = field(default_factory=dict)
 
     async def rescue_lost_runs(self) -> list[Run]:
         """Check once for runs whose worker is silent, and reassign those that are lost.
@@ -61,77 +57,20 @@ class Rescue:
             silent = await run_queries.stalled(session, before=now - STALLED_AFTER)
             # Only for the list of workers that people see.
             await workers.mark_gone(session, before=now - 2 * STALLED_AFTER, now=now)
-            silent_jobs = await jobs.list_stalled(session, max_silence=STALLED_AFTER)
         still_silent = {(run.run_id, run.attempt): process.heartbeat_at for run, process in silent}
         self.suspected_attempts = {
             key: seen
             for key, seen in self.suspected_attempts.items()
             if still_silent.get(key) == seen[1]
         }
+        self.failing = {key: at for key, at in self.failing.items() if key in still_silent}
         lost: list[Run] = []
         for run, process in silent:
             key = run.run_id, run.attempt
             since, _ = self.suspected_attempts.setdefault(key, (now, process.heartbeat_at))
             if now - since >= RECHECK_AFTER and await self._take_lease(run, process):
                 lost.append(await self.reassign(run, process))
-        await self._rescue_lost_jobs(silent_jobs, now)
         return lost
-
-    async def _rescue_lost_jobs(self, silent: Sequence[jobs.Job], now: datetime) -> None:
-        """Rescue jobs whose worker died after it fetched them and before their run began."""
-        still_silent = {job.job_id for job in silent}
-        self.suspected_jobs = {
-            job_id: at for job_id, at in self.suspected_jobs.items() if job_id in still_silent
-        }
-        for job in silent:
-            since = self.suspected_jobs.setdefault(job.job_id, now)
-            if now - since >= RECHECK_AFTER:
-                await self._rescue_lost_job(job)
-
-    async def _rescue_lost_job(self, job: jobs.Job) -> None:
-        try:
-            run = await self._replace_lost_job(job)
-        except Unavailable:
-            raise
-        except Exception:
-            # One failure must not prevent the other rescues.
-            log.exception(
-                "job %s of %s cannot be replaced, it is tried again",
-                job.job_id,
-                job.run_id,
-                extra={
-                    "event": "job.replace_failed",
-                    "run_id": job.run_id,
-                    "attempt": job.attempt,
-                    "job_id": job.job_id,
-                },
-            )
-            return
-        if run is not None:
-            log.warning(
-                "%s: its job was lost before it began; it has a new one",
-                run.run_id,
-                extra=log_fields("job.replaced", run, job_id=job.job_id),
-            )
-
-    async def _replace_lost_job(self, job: jobs.Job) -> Run | None:
-        """Finish a job whose worker died, and give its run another one if it had not begun.
-
-        Both or nothing: a pending run whose job has ended would wait forever.
-
-        Returns:
-            The run with its new job; `None` if it needs none.
-        """
-        now = self.ledger.context.clock()
-        async with self.ledger.context.transaction() as session:
-            # The row of the run before that of its job, in the order of a kill.
-            run = await run_queries.get_for_update(session, job.run_id)
-            if run.status is RunStatus.RUNNING and run.attempt == job.attempt:
-                return None  # the heartbeat of the attempt decides
-            await jobs.finish_abandoned(session, job.job_id)
-            if run.status is RunStatus.PENDING and run.job_id == job.job_id:
-                return await dispatch_run(session, run, now=now)
-        return None
 
     async def reassign_runs_of_predecessors(self, node: str) -> list[Run]:
         """Reassign the runs of earlier workers of this node.
@@ -168,30 +107,9 @@ class Rescue:
         kill is proven, so that a worker that is alive after all still receives the kill.
         """
         try:
-            if run.kill_requested_at is not None:
-                return await self.kills.finish_kill(run)
-            if self.ledger.kills.is_local_attempt(process):
-                is_same_host = process.host == self.ledger.host
-                proof = await end_tree(
-                    run_marker=run.run_id,
-                    root=process.agent if is_same_host else None,
-                    attempt=process.attempt,
-                )
-                if proof.is_confirmed:
-                    await self.ledger.kills.record_run_gone(run)
-            if run.job_id is not None:
-                async with self.ledger.context.transaction() as session:
-                    await jobs.finish_abandoned(session, run.job_id)
-            return await self._resume_or_fail(run, process)
+            return await self._reassign(run, process)
         except Conflict as error:
-            log.info(
-                "%s was settled elsewhere: %s",
-                run.run_id,
-                error,
-                extra=log_fields("rescue.superseded", run),
-            )
-            async with self.ledger.context.transaction() as session:
-                return await run_queries.get(session, run.run_id)
+            return await self._read_settled(run, error)
         except Unavailable:
             raise
         except Exception:
@@ -201,7 +119,54 @@ class Rescue:
                 run.run_id,
                 extra=log_fields("run.reassign_failed", run),
             )
+        try:
+            return await self._give_up_if_overdue(run)
+        except Conflict as error:
+            return await self._read_settled(run, error)
+
+    async def _reassign(self, run: Run, process: AttemptRecord) -> Run:
+        if run.kill_requested_at is not None:
+            return await self.kills.finish_kill(run)
+        if self.ledger.kills.is_local_attempt(process):
+            is_same_host = process.host == self.ledger.host
+            proof = await end_tree(
+                run_marker=run.run_id,
+                root=process.agent if is_same_host else None,
+                attempt=process.attempt,
+            )
+            if proof.is_confirmed:
+                await self.ledger.kills.record_run_gone(run)
+        if run.job_id is not None:
+            async with self.ledger.context.transaction() as session:
+                await jobs.finish_abandoned(session, run.job_id)
+        return await self._resume_or_fail(run, process)
+
+    async def _read_settled(self, run: Run, error: Conflict) -> Run:
+        log.info(
+            "%s was settled elsewhere: %s",
+            run.run_id,
+            error,
+            extra=log_fields("rescue.superseded", run),
+        )
+        return await self.ledger.read_run(run.run_id)
+
+    async def _give_up_if_overdue(self, run: Run) -> Run:
+        """End a run whose rescue has failed for long; a kill of it stays open."""
+        now = self.ledger.context.clock()
+        if now - self.failing.setdefault((run.run_id, run.attempt), now) < GIVE_UP_AFTER:
             return run
+        if run.job_id is not None:
+            async with self.ledger.context.transaction() as session:
+                await jobs.finish_abandoned(session, run.job_id)
+        ended = await self.ledger.end_anyhow(
+            run, StopReason.WORKER_LOST, reassignment_failed(run).user_message
+        )
+        log.error(
+            "%s ended: its worker was lost, and it could not be reassigned",
+            run.run_id,
+            extra=log_fields("run.ended", ended, stop_reason=StopReason.WORKER_LOST.value),
+        )
+        return ended
 
     async def _resume_or_fail(self, run: Run, process: AttemptRecord) -> Run:
         async with self.ledger.context.transaction() as session:

@@ -99,22 +99,32 @@ class Lease:
         async with self._pause_lock:
             for key in own & self._paused.keys():
                 # It may have ended while another agent was resumed.
-                tree = self._paused.pop(key, None)
-                if tree is not None:
-                    await self._resume(tree)
-                    log.warning(
-                        "%s: its lease is confirmed, the agent continues",
-                        tree.run_marker,
-                        extra={
-                            "event": "agent.resumed",
-                            "run_id": tree.run_marker,
-                            "attempt": tree.attempt,
-                        },
-                    )
+                tree = self._paused.get(key)
+                if tree is not None and await self._try_to_resume(tree):
+                    self._paused.pop(key, None)
         for key, attempt in list(self._attempts.items()):
             if key not in own and attempt.cause is None:
                 # If it was taken over, this makes its next write fail, which stops the agent.
                 attempt.has_changes.set()
+
+    async def _try_to_resume(self, tree: ProcessTree) -> bool:
+        """Resume an agent; if that fails, the next renewal tries again."""
+        fields = {"run_id": tree.run_marker, "attempt": tree.attempt}
+        try:
+            await self._resume(tree)
+        except Exception:
+            log.exception(
+                "%s: the agent could not be resumed",
+                tree.run_marker,
+                extra={"event": "agent.resume_failed", **fields},
+            )
+            return False
+        log.warning(
+            "%s: its lease is confirmed, the agent continues",
+            tree.run_marker,
+            extra={"event": "agent.resumed", **fields},
+        )
+        return True
 
     async def watch(self) -> None:
         """Pause agents whenever the lease has expired, until cancelled."""

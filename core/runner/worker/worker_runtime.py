@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from uuid import UUID
 
-from core.domain.errors import Unavailable
+from core.domain.errors import Unavailable, unforeseen
 from core.domain.fleet.attempt import HEARTBEAT_INTERVAL
 from core.domain.fleet.workers import WorkerRecord, WorkerState
 from core.queue.worker import Worker
 from core.runner.execution.ledger import Ledger
 from core.runner.recovery.interrupted_kills import InterruptedKills
 from core.runner.recovery.leftovers import clean_up_leftovers
+from core.runner.recovery.lost_jobs import LostJobs
 from core.runner.recovery.rescue import Rescue
 from core.runner.resilience import BoundedCalls
 from core.runner.worker.duplicate_node import register_exclusively
@@ -64,6 +65,11 @@ class WorkerRuntime:
     def is_ready(self) -> bool:
         """Whether this worker takes jobs."""
         return self.is_up and self.worker.is_ready
+
+    def warnings(self) -> list[str]:
+        """Why this worker takes no jobs, if the reason is its own; one line each."""
+        problem = self.worker.problem
+        return [] if problem is None else [f"worker: takes no jobs, {problem}"]
 
     async def run(self) -> None:
         """Clean up after predecessors, then take jobs until `stop`.
@@ -158,23 +164,38 @@ class WorkerRuntime:
 
     async def _rescue_loop(self) -> None:
         rescue = Rescue(self.ledger, self.kills)
+        lost_jobs = LostJobs(self.ledger, self.kills)
+        steps: Mapping[str, Callable[[], Awaitable[object]]] = {
+            "reassign runs of lost workers": rescue.rescue_lost_runs,
+            "replace lost jobs": lost_jobs.replace_lost_jobs,
+            "finish interrupted kills": self.kills.finish_interrupted_kills,
+            "release waiting jobs": self._release_waiting_jobs,
+        }
         while True:
             await asyncio.sleep(HEARTBEAT_INTERVAL.total_seconds())
-            try:
-                await rescue.rescue_lost_runs()
-                await self.kills.finish_interrupted_kills()
-                async with self.ledger.context.transaction() as session:
-                    await release_waiting_jobs(session, now=self.ledger.context.clock())
-            except Unavailable:
-                log.warning(
-                    "no search for lost workers: the database is unreachable",
-                    extra=self._log_fields("rescue.failed"),
-                )
-            except Exception:
-                log.exception(
-                    "the search for lost workers failed; the next one follows",
-                    extra=self._log_fields("rescue.failed"),
-                )
+            for description, step in steps.items():
+                await self._try_step(description, step)
+
+    async def _try_step(self, description: str, step: Callable[[], Awaitable[object]]) -> None:
+        """Take a step of the rescue; one that fails does not prevent the others."""
+        try:
+            await step()
+        except Unavailable:
+            log.warning(
+                "could not %s: the database is unreachable",
+                description,
+                extra=self._log_fields("rescue.failed"),
+            )
+        except Exception:
+            log.exception(
+                "could not %s; the next try follows",
+                description,
+                extra=self._log_fields("rescue.failed"),
+            )
+
+    async def _release_waiting_jobs(self) -> None:
+        async with self.ledger.context.transaction() as session:
+            await release_waiting_jobs(session, now=self.ledger.context.clock())
 
     async def _sign_off(self) -> None:
         now = self.ledger.context.clock()
@@ -186,9 +207,12 @@ class WorkerRuntime:
             ):
                 await workers.record_heartbeat(session, self._current_record())
                 await release_waiting_jobs(session, now=now)
-        except (Unavailable, TimeoutError):
+        except Exception as error:
+            # The process ends.
             log.warning(
-                "did not sign off: the database is unreachable",
+                "did not sign off: %s",
+                error,
+                exc_info=unforeseen(error),
                 extra=self._log_fields("worker.sign_off_failed"),
             )
 

@@ -101,6 +101,14 @@ async def lock_unadmitted(
     return [to_run(row) for row in rows]
 
 
+async def job_ids(session: AsyncSession) -> dict[int, str]:
+    """Return the jobs of all pending runs, with the ids of the runs."""
+    rows = await session.execute(
+        select(RunRow.job_id, RunRow.run_id).where(_PENDING, RunRow.job_id.is_not(None))
+    )
+    return {row.job_id: row.run_id for row in rows}
+
+
 async def set_queue_reasons(session: AsyncSession, held: Mapping[str, QueueReason]) -> None:
     """Store the cap that holds each run.
 

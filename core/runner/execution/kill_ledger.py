@@ -151,7 +151,7 @@ class KillLedger:
                         )
                     ],
                 )
-                await close_attempt(session, present, now=now)
+                await close_attempt(session, present, StopReason.KILLED, now=now)
                 await runs.finish(
                     session, run.run_id, attempt=None, stop_reason=StopReason.KILLED, now=now
                 )

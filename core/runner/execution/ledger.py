@@ -22,6 +22,7 @@ from core.domain.runs.session import Message, MessageRole, MessageType
 from core.runner.execution.attempt import Attempt, Changes
 from core.runner.execution.closing import close_attempt
 from core.runner.execution.history import SessionHistory, read_history
+from core.runner.execution.judgement import judged
 from core.runner.execution.kill_ledger import KillLedger
 from core.runner.execution.recount import recount
 from core.runner.log_fields import log_fields
@@ -158,9 +159,7 @@ class Ledger:
         """Write the end of a run (usage, result, diff, events), all or nothing."""
         now = self.context.clock()
         stop_reason, result = end.stop_reason, end.result
-        attempt.progress.close_steps(
-            succeeded=stop_reason is StopReason.SUCCESS, error=end.error, at=now
-        )
+        attempt.progress.close_steps(stop_reason, error=end.error, at=now)
         records = attempt.progress.drain()
         run = attempt.run
         final = attempt.progress.columns()
@@ -169,6 +168,8 @@ class Ledger:
         if changes is not None:
             final["diff"] = changes.diff
             final["final_commit_hash"] = changes.final_commit
+        if stop_reason is StopReason.SUCCESS:
+            final |= judged(attempt, changes)
         if stop_reason is StopReason.MAX_TURNS and run.max_turns is not None:
             # The agent program also counts the turn that it refused to start.
             final["turns"] = min(attempt.progress.turns, run.max_turns)
@@ -220,7 +221,7 @@ class Ledger:
             new_events.insert(0, lost.to_event(now, resumes=False))
         async with self.context.transaction() as session:
             await events.append(session, run.id, run.attempt, new_events)
-            await close_attempt(session, run, now=now, error=message)
+            await close_attempt(session, run, stop_reason, now=now, error=message)
             ended = await runs.finish(
                 session,
                 run.run_id,

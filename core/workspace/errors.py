@@ -112,9 +112,8 @@ _REMOTE_ERRORS = (
             "connection reset",
         ),
         (
-            "The worker cannot reach `{display_url}`. Check the address and the worker's "
-            "network, then "
-            "start again."
+            "Cannot reach `{display_url}`. Check the address and the worker's network, then start "
+            "again."
         ),
     ),
 )

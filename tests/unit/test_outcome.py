@@ -65,8 +65,6 @@ def test_a_step_that_was_never_ticked_off_is_left_after_a_success() -> None:
 
 
 def test_the_kinds_of_work_that_stand_in_for_a_plan_leave_nothing() -> None:
-    phases = (
-        Step(step_id=1, name="Run", source_id="phase:run", status=StepStatus.IN_PROGRESS),
-    )
+    phases = (Step(step_id=1, name="Run", source_id="phase:run", status=StepStatus.IN_PROGRESS),)
 
     assert count_left(end_steps(phases, stop_reason=StopReason.SUCCESS, now=NOW)) == 0

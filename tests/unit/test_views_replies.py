@@ -6,13 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.slack.mrkdwn import MRKDWN
-from bot.slack.views.thread.replies import (
-    RESULT_LIMIT,
-    file_for,
-    owner_notice,
-    replies,
-    result_message,
-)
+from bot.slack.views.thread.replies import owner_notice, replies
+from bot.slack.views.thread.result import RESULT_LIMIT, file_for, result_message
 from bot.slack.views.thread.slots import CARD, thread_files, thread_messages
 from bot.words.runs.evidence import change_lines, line_about_tests
 from core.domain.kills.termination import Phase
@@ -84,7 +79,6 @@ def test_every_stop_reason_has_advice(reason: StopReason) -> None:
 
     assert drawn is not None
     assert_fits(drawn)
-    assert "<@U0ADA>" in text_of(drawn)
     assert RUN_ID in text_of(drawn)
     if reason is not StopReason.SUCCESS:
         assert "*Next:*" in text_of(drawn)

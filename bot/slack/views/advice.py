@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from bot.words.advice import AdviceTable
 from core.domain.errors import OutOfBounds
+from core.domain.runs.outcome import Outcome
 from core.domain.runs.run import SETUP_FAILURES, Run, StopReason
 
 _SHOWS_RUN = "`/workflow status {error.run_id}` shows it."
@@ -143,6 +144,8 @@ def ending_advice(run: Run) -> str:
     """What to do next, in mrkdwn; empty for a run that has not ended."""
     if run.stop_reason is None:
         return ""
+    if run.outcome is Outcome.ATTENTION:
+        return "To have it finished, press *Continue…* on the card and say what is missing."
     if run.stop_reason in SETUP_FAILURES and run.can_continue:
         return (
             "Fix the problem named below; then a *Continue* button on the card continues it. Its "

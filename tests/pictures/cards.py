@@ -129,6 +129,7 @@ CARDS: Mapping[str, RunSnapshot] = MappingProxyType(
             ended(StopReason.KILLED, turns=7, diff=_UNCOMMITTED),
             termination=make_kill(
                 Phase.CONFIRMED,
+                requested_by_name="Ben Okafor",
                 work_saved={"commit": "0123456789abcdef0123", "uncommitted_files": 2},
             ),
             steps=make_plan(DONE, OPEN, OPEN, OPEN, interrupted=1),

@@ -14,8 +14,13 @@ from core.domain.runs.run import CostSource, Run, RunStatus, StopReason
 from core.domain.runs.snapshot import RunSnapshot
 from core.domain.runs.step import Step, StepStatus
 
+NO_CHANGE = "no file changed"
 # Shorter silences are ordinary: an answer of the model takes up to a minute.
-_SILENCE = timedelta(minutes=1)
+_MINUTE = timedelta(minutes=1)
+# After this the silence matters more than the task.
+LONG_SILENCE = timedelta(minutes=5)
+# Keeps a number and its mark on one line of a phone.
+_NO_BREAK = "\u00a0"
 _STEP_LIMIT = 100
 _REPOSITORY_LIMIT = 60
 
@@ -56,7 +61,7 @@ def short_source(run: Run, markup: Markup) -> str:
     elif ":" in name:
         name = name.partition(":")[2]
     branch = f"@{run.git_branch}" if run.git_branch else ""
-    return markup.code(f"{name}{branch}", _REPOSITORY_LIMIT)
+    return markup.inline(f"{name}{branch}", _REPOSITORY_LIMIT)
 
 
 def current_step_words(steps: Sequence[Step], markup: Markup) -> str:
@@ -84,19 +89,25 @@ def ended_steps_words(steps: Sequence[Step], markup: Markup) -> str:
     return " · ".join(parts)
 
 
-def silence_words(run: Run, now: datetime, markup: Markup) -> str:
-    """How long a running run has said nothing, and what was heard last; empty if not for long."""
-    if run.status is not RunStatus.RUNNING or run.waiting_on is not None:
-        return ""
+def silence_of(run: Run, now: datetime) -> timedelta | None:
+    """How long an agent at work has said nothing, in whole minutes; `None` if not for long."""
+    is_working = run.status is RunStatus.RUNNING and run.kill_requested_at is None
     heard = run.last_activity_at or run.started_at
-    if heard is None or now - heard < _SILENCE:
-        return ""
-    minutes = (now - heard) // _SILENCE
-    silent = f"Nothing heard for {times.duration(timedelta(minutes=minutes))}"
+    if not is_working or run.waiting_on is not None or heard is None or now - heard < _MINUTE:
+        return None
+    return (now - heard) // _MINUTE * _MINUTE
+
+
+def silence_title(silence: timedelta) -> str:
+    """A silence as a title, plain text."""
+    return f"Nothing heard for {times.duration(silence)}"
+
+
+def awaited_words(run: Run, markup: Markup) -> str:
+    """What a silent run waits for as far as that is known: what was heard last."""
     if run.turns == 0:
-        return f"{silent}: waiting for the model's first answer"
-    last = f", last: {markup.code(run.last_activity, 100)}" if run.last_activity else ""
-    return f"{silent}{last}"
+        return "waiting for the model's first answer"
+    return f"last: {markup.code(run.last_activity, 100)}" if run.last_activity else ""
 
 
 def _change_figures(run: Run) -> list[str]:
@@ -105,9 +116,10 @@ def _change_figures(run: Run) -> list[str]:
         return []
     is_told = OutcomeReason.NOTHING_COMMITTED in run.outcome_reasons
     if not diff.files and not diff.commits:
-        return [] if is_told else ["no file changed"]
+        return [] if is_told else [NO_CHANGE]
     files = counts.plural(len(diff.files), "file")
-    figures = [f"{files} +{diff.added_lines:,} −{diff.removed_lines:,}"]
+    lines = f"{files} +{diff.added_lines:,} −{diff.removed_lines:,}"
+    figures = [lines.replace(" ", _NO_BREAK)]
     if diff.commits:
         figures.append(counts.plural(len(diff.commits), "commit"))
     elif not is_told:
@@ -121,7 +133,7 @@ def _test_figures(run: Run) -> list[str]:
         return []
     failed = f" {tests.failed:,} ❌" if tests.failed else ""
     passed = f" {tests.passed:,} ✅" if tests.passed or not tests.failed else ""
-    return [f"tests{passed}{failed}"]
+    return [f"tests{passed}{failed}".replace(" ", _NO_BREAK)]
 
 
 def _turn_figures(run: Run) -> str:

@@ -14,11 +14,15 @@ from bot.slack.views import blocks
 from bot.slack.views.message import Block, Message
 from bot.slack.views.thread.buttons import run_buttons
 from bot.words.runs.figures import (
+    LONG_SILENCE,
+    NO_CHANGE,
+    awaited_words,
     context_facts,
     current_step_words,
     ended_steps_words,
     outcome_figures,
-    silence_words,
+    silence_of,
+    silence_title,
 )
 from bot.words.runs.states import StateWords, state_of
 from core.domain.runs.run import RunStatus, StopReason
@@ -47,6 +51,9 @@ def run_card(snapshot: RunSnapshot, *, now: datetime, task: str | None = None) -
     """
     state = state_of(snapshot, MRKDWN)
     about = snapshot.run.task_input if task is None else task
+    silence = silence_of(snapshot.run, now)
+    if silence is not None and silence >= LONG_SILENCE:
+        state = StateWords(icon="🕐", title=silence_title(silence))
     drawn: list[Block] = [blocks.section(_title(snapshot, state, about))]
     lines = _lines(snapshot, state, now)
     if lines:
@@ -87,8 +94,11 @@ def _lines(snapshot: RunSnapshot, state: StateWords, now: datetime) -> list[str]
     facts = [f"*{text.escape(state.title)}*"] if state.is_calm else []
     if run.status is RunStatus.KILLED and state.detail:
         facts.append(state.detail)
-    lines = [" · ".join(facts + outcome_figures(run))]
-    lines.append(ended_steps_words(snapshot.steps, MRKDWN))
+    figures, steps = outcome_figures(run), ended_steps_words(snapshot.steps, MRKDWN)
+    if not facts and figures == [NO_CHANGE]:
+        lines = [" · ".join(part for part in (steps, NO_CHANGE) if part)]
+    else:
+        lines = [" · ".join(facts + figures), steps]
     if run.stop_reason in REASONS_WITH_ERROR and run.error_message:
         lines.insert(0, text.one_line(run.error_message, ERROR_LIMIT))
     return [line for line in lines if line]
@@ -101,8 +111,14 @@ def _live_lines(snapshot: RunSnapshot, state: StateWords, now: datetime) -> list
     step = current_step_words(snapshot.steps, MRKDWN) if is_working else ""
     facts = [f"*{text.escape(state.title)}*"] if state.is_calm else []
     facts += [part for part in (state.detail, step) if part]
-    silence = silence_words(run, now, MRKDWN) if is_working else ""
-    return [line for line in (" · ".join(facts), f"🕐 {silence}" if silence else "") if line]
+    silence = silence_of(run, now)
+    if silence is None:
+        return [" · ".join(facts)] if facts else []
+    # A long silence is the title already.
+    silent = [f"🕐 {silence_title(silence)}"] if silence < LONG_SILENCE else []
+    awaited = awaited_words(run, MRKDWN)
+    waits = ", ".join([*silent, awaited] if awaited else silent)
+    return [line for line in (" · ".join(facts), waits[:1].upper() + waits[1:]) if line]
 
 
 def _bold_safe(escaped: str) -> str:

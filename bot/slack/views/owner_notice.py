@@ -6,7 +6,7 @@ from bot.slack import text
 from bot.slack.views import blocks
 from bot.slack.views.message import Message
 from bot.slack.views.thread.card import summary_line
-from bot.slack.views.thread.replies import result_message
+from bot.slack.views.thread.result import result_message
 from core.domain.runs.snapshot import Thread
 
 
@@ -15,11 +15,11 @@ def owner_notice(thread: Thread) -> Message:
     leg = thread.legs[-1]
     line = summary_line(leg)
     channel_words = text.channel(thread.channel_id) or "its channel"
+    task = text.one_line(leg.run.task_input, 120) or "No task"
     lead = (
-        f"{line}\n`{leg.run.run_id}` has ended, and its thread in {channel_words} takes no more "
-        "messages "
-        "of mine. "
+        f"{task}\n`{leg.run.run_id}` has ended, and its thread in {channel_words} takes no more "
+        "messages of mine. "
         f"`/workflow status {leg.run.run_id}` shows it in any channel I am in."
     )
-    ending = result_message(leg)
+    ending = result_message(leg, is_on_card=False)
     return Message(text=line, blocks=(blocks.section(lead), *(ending.blocks if ending else ())))

@@ -7,7 +7,7 @@ from bot.slack.mrkdwn import MRKDWN
 from bot.slack.views import blocks
 from bot.slack.views.message import Message
 from bot.slack.views.thread.card import is_task_clipped
-from bot.slack.views.thread.result import result_message, result_summary
+from bot.slack.views.thread.result import result_message
 from bot.words import counts, texts, times
 from bot.words.kills import is_unconfirmed, survivor_words, unconfirmed_title
 from bot.words.runs.notices import notice_lines
@@ -32,21 +32,6 @@ def replies(thread: Thread) -> dict[str, Message]:
         }
         drawn |= {slot: message for slot, message in candidates.items() if message is not None}
     return drawn
-
-
-def owner_notice(thread: Thread) -> Message:
-    """A direct message about the end of a run whose thread can no longer be written to."""
-    leg = thread.legs[-1]
-    where = text.channel(thread.channel_id) or "its channel"
-    ended = result_message(leg, is_on_card=False)
-    lead = (
-        f"I can't write in {where} any more (archived, or I was removed), so here is how your "
-        f"run `{leg.run.run_id}` ended. To have threads again, use `/invite @signalbox` there."
-    )
-    return Message(
-        text=result_summary(leg),
-        blocks=(blocks.context(lead), *(ended.blocks if ended is not None else ())),
-    )
 
 
 def _next_leg(snapshot: RunSnapshot) -> Message:

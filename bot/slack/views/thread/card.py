@@ -74,8 +74,8 @@ def summary_line(snapshot: RunSnapshot, about: str | None = None) -> str:
 
 def is_task_clipped(task: str) -> bool:
     """Whether the card shows only the beginning of a task."""
-    words = " ".join(task.split())
-    return text.one_line(words, TASK_LIMIT) != text.one_line(words, len(words) * 5 + 1)
+    # No character of a text becomes more than five by escaping.
+    return len(text.one_line(task, 5 * len(task))) > TASK_LIMIT
 
 
 def _title(snapshot: RunSnapshot, state: StateWords, about: str) -> str:

@@ -6,7 +6,8 @@ from datetime import timedelta
 from decimal import Decimal
 
 from core.domain.runs.changes import RunChanges
-from core.domain.runs.run import CommitInfo, CostSource, DiffStat, FileChange, Usage, WaitingOn
+from core.domain.runs.diff import CommitInfo, DiffStat, FileChange
+from core.domain.runs.run import CostSource, Usage, WaitingOn
 from tests.database import NOW
 
 LATER = NOW + timedelta(seconds=90)

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from core.agent.attempt_result import AttemptResult
+from core.domain.runs.diff import DiffStat
 from core.domain.runs.event import AgentResult
-from core.domain.runs.run import DiffStat, Run, RunStatus, StopReason, Usage
+from core.domain.runs.run import Run, RunStatus, StopReason, Usage
 from core.runner.execution.attempt import Attempt, Cause, Changes, Prepared
 from core.runner.execution.carry import Carrier
 from core.runner.execution.ledger import Ledger

@@ -16,8 +16,9 @@ from bot.slack.views.thread.replies import (
 from bot.slack.views.thread.slots import CARD, thread_files, thread_messages
 from bot.words.runs.evidence import change_lines, line_about_tests
 from core.domain.kills.termination import Phase
+from core.domain.runs.diff import CommitInfo, DiffStat, FileChange
 from core.domain.runs.event import EventKind, EventRecord
-from core.domain.runs.run import CommitInfo, DiffStat, FileChange, StopReason
+from core.domain.runs.run import StopReason
 from core.domain.runs.snapshot import RunSnapshot
 from tests.unit.view_helpers import (
     AWKWARD_TEXTS,

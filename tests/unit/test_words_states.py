@@ -31,8 +31,9 @@ from bot.words.runs.states import (
 )
 from core.domain.fleet.workers import Hold, QueueReason
 from core.domain.kills.termination import CriticalWait, Phase, ProcessIdentity
+from core.domain.runs.diff import CommitInfo, DiffStat, FileChange
 from core.domain.runs.event import EventKind, EventRecord
-from core.domain.runs.run import CommitInfo, DiffStat, FileChange, RunStatus, StopReason, WaitingOn
+from core.domain.runs.run import RunStatus, StopReason, WaitingOn
 from core.domain.runs.step import StepStatus
 from tests.unit.view_helpers import (
     NOW,

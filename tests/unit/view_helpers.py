@@ -21,16 +21,8 @@ from bot.slack.views import blocks
 from bot.slack.views.message import Message
 from core.domain.actor import User
 from core.domain.kills.termination import Phase, ProcessIdentity, ProofMethod, Termination
-from core.domain.runs.run import (
-    CommitInfo,
-    CostSource,
-    DiffStat,
-    FileChange,
-    Run,
-    RunStatus,
-    StopReason,
-    Usage,
-)
+from core.domain.runs.diff import CommitInfo, DiffStat, FileChange
+from core.domain.runs.run import CostSource, Run, RunStatus, StopReason, Usage
 from core.domain.runs.snapshot import RunSnapshot, Thread
 from core.domain.runs.step import Step, StepStatus
 

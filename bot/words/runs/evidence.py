@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from bot.words import counts
 from bot.words.markup import Markup
-from core.domain.runs.run import DiffStat, FileChange, Run
+from core.domain.runs.diff import DiffStat, FileChange
+from core.domain.runs.run import Run
 
 _FILES_SHOWN = 12
 _COMMITS_SHOWN = 8

@@ -17,7 +17,8 @@ from uuid import UUID
 from core.agent.protocol import AgentSession
 from core.domain.errors import OpsError
 from core.domain.kills.termination import Proof, Termination
-from core.domain.runs.run import DiffStat, Run, StopReason
+from core.domain.runs.diff import DiffStat
+from core.domain.runs.run import Run, StopReason
 from core.domain.workflow import DEFAULT_TIMEOUT, WorkflowDefinition
 from core.runner.execution.progress import Progress
 from core.workspace.workspaces import Workspace

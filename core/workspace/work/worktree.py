@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,12 @@ _MAX_REPOSITORY_FILES = 500_000
 # An index has about 100 bytes a file; a list of ignored names is written by hand.
 _MAX_INDEX_BYTES = 200_000_000
 _MAX_EXCLUDE_BYTES = 1_000_000
+# Saving is done while somebody waits: objects are stored as they are, and large files are streamed.
+_FAST_ADD_CONFIG = {
+    "core.looseCompression": "0",
+    "pack.compression": "0",
+    "core.bigFileThreshold": "32m",
+}
 
 
 @dataclass(frozen=True)
@@ -47,9 +53,17 @@ class WorkTree:
     git: Git
     env: Mapping[str, str]
 
-    def run(self, *arguments: str, stdin: bytes = b"") -> bytes:
+    def run(
+        self,
+        *arguments: str,
+        stdin: bytes = b"",
+        settings: Mapping[str, str] | None = None,
+        accept: Collection[int] = (0,),
+    ) -> bytes:
         """Run a git command on the workspace's objects and files."""
-        return self.git.run(*arguments, cwd=self.path, env=self.env, stdin=stdin)
+        return self.git.run(
+            *arguments, cwd=self.path, env=self.env, stdin=stdin, settings=settings, accept=accept
+        )
 
     def write_tree(self) -> str:
         """Write all files that are not ignored as a tree object, and return its id.
@@ -71,7 +85,7 @@ class WorkTree:
     def _add(self) -> None:
         self._forget_nested_repositories()
         try:
-            self.run("add", "--all", "--ignore-errors", "--", ".")
+            self.run("add", "--all", "--ignore-errors", "--", ".", settings=_FAST_ADD_CONFIG)
         except GitFailed as error:
             # Status 1: some files could not be added, the others were.
             if error.status != 1 or error.is_disk_error:
@@ -99,10 +113,28 @@ class WorkTree:
         """Return the id of the tree without files."""
         return self.run("mktree").decode().strip()
 
+    def tree_of(self, commit: str) -> str:
+        """Return the tree of a commit."""
+        return self.run("rev-parse", "--verify", f"{commit}^{{tree}}").decode().strip()
+
     def has_commit(self, commit: str) -> bool:
         """Return whether a commit exists."""
         answer = self.run("cat-file", "--batch-check=%(objecttype)", stdin=f"{commit}\n".encode())
         return answer.strip() == b"commit"
+
+    def existing(self, references: Mapping[str, str]) -> dict[str, str]:
+        """Return the references whose commit exists."""
+        if not references:
+            return {}
+        stdin = "".join(f"{commit}\n" for commit in references.values()).encode()
+        answer = self.run("cat-file", "--batch-check=%(objecttype)", stdin=stdin)
+        return {
+            name: commit
+            for (name, commit), kind in zip(
+                references.items(), answer.decode().splitlines(), strict=True
+            )
+            if kind == "commit"
+        }
 
 
 def require_own_repository(path: Path) -> None:

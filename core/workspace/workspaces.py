@@ -141,13 +141,18 @@ class Workspaces:
         """Open an existing workspace for the session's next attempt; `None` if it is not here.
 
         Removes lock files of killed git processes.  Nothing may be working in the workspace.
+
+        Raises:
+            DamagedRepository: If the folder is here without a usable repository.  `prepare` and
+                `restore` leave it as it is, and create another workspace beside it.
         """
         path = self._folders.path_of(workspace_id)
 
         def find(git: Git) -> Workspace | None:
-            if not self._folders.has(workspace_id):
+            if not self._folders.is_taken(workspace_id):
                 return None
             remove_stale_locks(path / ".git")
+            worktree.require_usable(git, path)
             return self._folders.describe(git, workspace_id)
 
         return await self._git.run(find)

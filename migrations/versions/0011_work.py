@@ -19,15 +19,17 @@ CREATE INDEX idx_workflow_runs_work_due_at ON workflow_runs (work_due_at)
     WHERE work_due_at IS NOT NULL
     """,
     *(f"ALTER TABLE workflow_runs ALTER COLUMN {name} DROP DEFAULT" for name in _COUNTS),
-    f"""
-UPDATE workflow_runs SET {", ".join(f"{name} = NULL" for name in _COUNTS)}
-WHERE git_diff_stats IS NULL OR git_diff_stats = '{{}}'
+    """
+UPDATE workflow_runs SET
+    git_diff_added_lines = NULL, git_diff_removed_lines = NULL, git_diff_files_changed = NULL
+WHERE git_diff_stats IS NULL OR git_diff_stats = '{}'
     """,
 )
 _DOWN = (
-    f"""
-UPDATE workflow_runs SET {", ".join(f"{name} = 0" for name in _COUNTS)}
-WHERE git_diff_stats IS NULL OR git_diff_stats = '{{}}'
+    """
+UPDATE workflow_runs SET
+    git_diff_added_lines = 0, git_diff_removed_lines = 0, git_diff_files_changed = 0
+WHERE git_diff_stats IS NULL OR git_diff_stats = '{}'
     """,
     # Earlier versions know only these keys.
     """

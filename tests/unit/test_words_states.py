@@ -168,7 +168,7 @@ def test_a_plain_surface_gets_no_markup() -> None:
         killed_by(kill, PLAIN),
         waited_words(kill, PLAIN),
         draining_words(make_run(**KILLING), kill, PLAIN),
-        saved_work_words(kill, PLAIN),
+        saved_work_words(changed, kill, PLAIN),
         *change_lines(changed, PLAIN),
         line_about_tests(changed, PLAIN),
         *restored_lines([moved], PLAIN),

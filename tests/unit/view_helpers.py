@@ -57,9 +57,10 @@ DIFF = DiffStat(
         FileChange(path="logo.png", added=None, removed=None, committed=False),
     ),
     commits=(
-        CommitInfo(sha="0123456789abcdef", subject="Count requests per key"),
-        CommitInfo(sha="fedcba9876543210", subject="Refuse what is over the limit"),
+        CommitInfo(sha="0123456789abcdef", subject="Count requests per key", branch="main"),
+        CommitInfo(sha="fedcba9876543210", subject="Refuse what is over the limit", branch="main"),
     ),
+    branch="main",
 )
 REPORT = """## Summary
 

@@ -40,8 +40,8 @@ def status_message(snapshot: RunSnapshot, *, now: datetime) -> Message:
     if not run.is_live and run.result:
         report = markdown.mrkdwn_blocks(run.result, _RESULT_LIMIT)
         more += report or [blocks.section("_No words_")]
-    if not run.is_live and run.diff is not None:
-        more.append(blocks.section(change_lines(run, MRKDWN)[0]))
+    if not run.is_live:
+        more += [blocks.section(line) for line in change_lines(run, MRKDWN)[:1]]
     refused = refused_hosts_line(run, MRKDWN)
     if refused:
         more.append(blocks.section(refused))

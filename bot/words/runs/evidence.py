@@ -17,25 +17,24 @@ TESTS_KEY = "tests"
 
 
 def change_lines(run: Run, markup: Markup) -> list[str]:
-    """Lines about changed files and commits; empty if the changes are unknown."""
+    """Lines about changed files and commits; empty if there was no workspace."""
     diff = run.diff
+    label = markup.strong("Changes:")
     if diff is None:
+        if run.is_work_pending:
+            return [f"{label} saving the work… What changed is shown here in a moment."]
+        if run.changes_unknown:
+            return [f"{label} unknown. {markup.inline(run.changes_unknown, 400)}"]
         return []
     if not diff.files and not diff.commits:
-        return [f"{markup.strong('Changes:')} none. No file differs and nothing was committed."]
-    lines = [_total(run, diff, markup)]
+        nothing = f"{label} none. No file differs and nothing was committed."
+        return [nothing, *_merged_lines(diff, markup)]
+    lines = [_total(diff, markup)]
     lines += [_file_line(change, markup) for change in diff.files[:_FILES_SHOWN]]
-    if len(diff.files) > _FILES_SHOWN:
-        more = counts.plural(len(diff.files) - _FILES_SHOWN, "more file")
+    if diff.file_count > _FILES_SHOWN:
+        more = counts.plural(diff.file_count - _FILES_SHOWN, "more file")
         lines.append(markup.quiet(f"+{more}"))
-    if diff.commits:
-        lines.append(markup.strong(counts.plural(len(diff.commits), "commit")))
-        lines += [
-            f"{markup.code(commit.sha[:7])} {markup.inline(commit.subject, 100)}"
-            for commit in diff.commits[:_COMMITS_SHOWN]
-        ]
-        if len(diff.commits) > _COMMITS_SHOWN:
-            lines.append(markup.quiet(f"+{len(diff.commits) - _COMMITS_SHOWN} more"))
+    lines += [*_commit_lines(diff, markup), *_merged_lines(diff, markup)]
     if diff.has_uncommitted:
         lines.append("Some of it is not committed (marked ✎); it stays in the workspace.")
     return lines
@@ -58,11 +57,45 @@ def line_about_tests(run: Run, markup: Markup) -> str:
     return f"{'❌' if failed else '✅'} {markup.strong('Tests:')} {', '.join(parts)}{by}"
 
 
-def _total(run: Run, diff: DiffStat, markup: Markup) -> str:
-    branch = f" on {markup.code(run.git_branch, 80)}" if run.git_branch else ""
-    files = counts.plural(len(diff.files), "file")
+def _commit_lines(diff: DiffStat, markup: Markup) -> list[str]:
+    if not diff.commits:
+        return []
+    lines = [f"{markup.strong(counts.plural(diff.commit_count, 'commit'))}{_on(diff, markup)}"]
+    # With several branches each commit says on which one it is.
+    names_each = len({commit.branch for commit in diff.commits}) > 1
+    for commit in diff.commits[:_COMMITS_SHOWN]:
+        words = f"{markup.code(commit.sha[:7])} {markup.inline(commit.subject, 100)}"
+        where = f" · {_branch_words(commit.branch, markup)}" if names_each else ""
+        lines.append(f"{words}{where}")
+    if diff.commit_count > _COMMITS_SHOWN:
+        lines.append(markup.quiet(f"+{diff.commit_count - _COMMITS_SHOWN} more"))
+    return lines
+
+
+def _on(diff: DiffStat, markup: Markup) -> str:
+    """Where the commits are, if that is not the branch that the first line names."""
+    branches = {commit.branch for commit in diff.commits}
+    if len(branches) != 1 or branches == {diff.branch}:
+        return ""
+    return f" {_branch_words(branches.pop(), markup)}"
+
+
+def _merged_lines(diff: DiffStat, markup: Markup) -> list[str]:
+    if not diff.merged_commits:
+        return []
+    count = counts.plural(diff.merged_commits, "commit")
+    return [markup.quiet(f"{count} of others came with a merge or a pull, and do not count.")]
+
+
+def _total(diff: DiffStat, markup: Markup) -> str:
+    branch = f" on {markup.code(diff.branch, 80)}" if diff.branch else ""
+    files = counts.plural(diff.file_count, "file")
     lines = f"+{diff.added_lines:,} −{diff.removed_lines:,}"
     return f"{markup.strong('Changes:')} {files}, {lines}{branch}"
+
+
+def _branch_words(branch: str | None, markup: Markup) -> str:
+    return f"on {markup.code(branch, 80)}" if branch else "on no branch"
 
 
 def _file_line(change: FileChange, markup: Markup) -> str:
@@ -70,7 +103,9 @@ def _file_line(change: FileChange, markup: Markup) -> str:
         lines = "binary"
     else:
         lines = f"+{change.added:,} −{change.removed:,}"
-    return f"{markup.code(change.path, 110)} {lines}{'' if change.committed else ' ✎'}"
+    mark = "" if change.committed else " ✎"
+    where = f" on {markup.code(change.branch, 80)}" if change.branch else ""
+    return f"{markup.code(change.path, 110)} {lines}{mark}{where}"
 
 
 def _number(results: Mapping[str, object], key: str) -> int | None:

@@ -95,6 +95,11 @@ class KillLedger:
             await events.append(session, run.id, run.attempt, new_events)
         return advanced
 
+    async def record_outcome(self, run: Run, *, cleanup: Mapping[str, Any]) -> None:
+        """Record what was removed after a kill, on its newest termination."""
+        async with self.context.transaction() as session:
+            await terminations.add_outcome(session, run.id, cleanup=cleanup)
+
     async def record_run_gone(self, run: Run) -> None:
         """Record that nothing of the run's attempts is left on this machine."""
         async with self.context.transaction() as session:
@@ -133,8 +138,13 @@ class KillLedger:
                 session, audit_entry(SYSTEM, action, now, run=run, waited_for=details)
             )
 
-    async def finish_killed(self, run: Run) -> None:
-        """End a killed run that no worker executes: its worker died, or the run is pending."""
+    async def finish_killed(self, run: Run, *, has_work: bool = False) -> None:
+        """End a killed run that no worker executes: its worker died, or the run is pending.
+
+        Args:
+            run: The run.
+            has_work: Whether its work is in a workspace of this machine, and yet to be kept.
+        """
         now = self.context.clock()
         async with self.context.transaction() as session:
             present = await run_queries.get(session, run.run_id)
@@ -153,6 +163,11 @@ class KillLedger:
                 )
                 await close_attempt(session, present, now=now)
                 await runs.finish(
-                    session, run.run_id, attempt=None, stop_reason=StopReason.KILLED, now=now
+                    session,
+                    run.run_id,
+                    attempt=None,
+                    stop_reason=StopReason.KILLED,
+                    now=now,
+                    work_due_at=now if has_work else None,
                 )
                 await admit(session, now=now)

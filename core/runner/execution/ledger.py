@@ -6,6 +6,7 @@ Writes for an attempt that is no longer the run's present one raise `StaleAttemp
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -16,19 +17,21 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core.agent.attempt_result import AttemptResult
 from core.domain.fleet.attempt import AttemptRecord, node_of
 from core.domain.kills.termination import ProcessIdentity
+from core.domain.runs.changes import RunChanges
 from core.domain.runs.event import EventKind, EventRecord
-from core.domain.runs.run import IllegalTransition, Run, StaleAttempt, StopReason
+from core.domain.runs.run import IllegalTransition, Run, RunStatus, StaleAttempt, StopReason
 from core.domain.runs.session import Message, MessageRole, MessageType
-from core.runner.execution.attempt import Attempt, Changes
+from core.runner.execution.attempt import Attempt
 from core.runner.execution.closing import close_attempt
 from core.runner.execution.history import SessionHistory, read_history
+from core.runner.execution.keeping import KEEP_LIMIT, KeptWork
 from core.runner.execution.kill_ledger import KillLedger
 from core.runner.execution.recount import recount
 from core.runner.log_fields import log_fields
 from core.runner.recovery.lost_worker import LostWorker
 from core.services.context import ServiceContext
 from core.services.fleet.admission import admit
-from core.store import events, steps
+from core.store import events, steps, terminations
 from core.store.database.engine import Unstorable
 from core.store.fleet import attempts
 from core.store.runs import run_queries, runs
@@ -97,9 +100,13 @@ class Ledger:
             return await read_history(session, run)
 
     async def record_workspace(
-        self, attempt: Attempt, workspace: Workspace, base_commit: str | None
+        self,
+        attempt: Attempt,
+        workspace: Workspace,
+        base_commit: str | None,
+        branches: Mapping[str, str],
     ) -> Run:
-        """Record the workspace and the commit that the work starts from.
+        """Record the workspace, and the commit and branches that the work starts from.
 
         Returns:
             The changed run.
@@ -115,6 +122,7 @@ class Ledger:
                 git_branch=workspace.branch,
                 git_repo=workspace.repo,
                 initial_commit_hash=await _initial_commit(session, attempt.run, base_commit),
+                initial_branches=_initial_branches(attempt.run, branches),
             )
             await sessions.change(
                 session,
@@ -153,9 +161,12 @@ class Ledger:
             raise
 
     async def finish(
-        self, attempt: Attempt, end: AttemptResult, changes: Changes | None = None
+        self, attempt: Attempt, end: AttemptResult, kept: KeptWork | None = None
     ) -> Run:
-        """Write the end of a run (usage, result, diff, events), all or nothing."""
+        """Write the end of a run (usage, result, diff, events), all or nothing.
+
+        Without `kept`, the work in its workspace is still being kept; see `record_kept`.
+        """
         now = self.context.clock()
         stop_reason, result = end.stop_reason, end.result
         attempt.progress.close_steps(
@@ -166,9 +177,10 @@ class Ledger:
         final = attempt.progress.columns()
         final["result"] = result
         final["error_message"] = end.error
-        if changes is not None:
-            final["diff"] = changes.diff
-            final["final_commit_hash"] = changes.final_commit
+        if kept is not None:
+            final |= _work_changes(kept)
+        elif attempt.opened.prepared is not None:
+            final["work_due_at"] = now + KEEP_LIMIT
         if stop_reason is StopReason.MAX_TURNS and run.max_turns is not None:
             # The agent program also counts the turn that it refused to start.
             final["turns"] = min(attempt.progress.turns, run.max_turns)
@@ -187,6 +199,8 @@ class Ledger:
                     ],
                 )
                 await attempts.mark_ended(session, run.id, run.attempt, now=now)
+                if kept is not None and stop_reason is StopReason.KILLED:
+                    await terminations.add_outcome(session, run.id, work_saved=kept.saved)
                 if result:
                     await messages.add(session, _result_message(run, result, now))
                 found = _run_metadata(attempt, end)
@@ -207,6 +221,20 @@ class Ledger:
         except BaseException:
             attempt.progress.restore_records(records)
             raise
+
+    async def record_kept(self, run: Run, kept: KeptWork) -> bool:
+        """Write what became of the work of a run that has ended already.
+
+        Returns:
+            Whether it was written; not if the session went on meanwhile.
+        """
+        async with self.context.transaction() as session:
+            recorded = await runs.settle_work(
+                session, run.run_id, now=self.context.clock(), **_work_changes(kept)
+            )
+            if recorded is not None and recorded.status is RunStatus.KILLED:
+                await terminations.add_outcome(session, run.id, work_saved=kept.saved)
+            return recorded is not None
 
     async def fail(
         self, run: Run, stop_reason: StopReason, message: str, *, lost: LostWorker | None = None
@@ -267,6 +295,20 @@ async def _initial_commit(session: AsyncSession, run: Run, base_commit: str | No
         ready = await events.of_run(session, run.id, kinds=(EventKind.WORKSPACE_READY,), limit=1)
         return None if ready else base_commit
     return known or base_commit
+
+
+def _initial_branches(run: Run, branches: Mapping[str, str]) -> Mapping[str, str] | None:
+    """The branches when the run began; `None` if its first attempt did not record them."""
+    return branches if run.attempt == 1 else run.initial_branches
+
+
+def _work_changes(kept: KeptWork) -> RunChanges:
+    changes: RunChanges = {"diff": kept.diff, "changes_unknown": kept.unknown}
+    if kept.is_saved:
+        changes["final_commit_hash"] = kept.final_commit
+    if kept.diff is not None and kept.diff.branch is not None:
+        changes["git_branch"] = kept.diff.branch
+    return changes
 
 
 def _run_metadata(attempt: Attempt, end: AttemptResult) -> dict[str, Any]:

@@ -119,8 +119,9 @@ class AgentWork:
             attempt, history.branch, ledger=self.ledger, workspaces=self.workspaces
         )
         base_commit = await self.workspaces.head(workspace)
+        branches = await self.workspaces.branches(workspace)
         run = await retry_while_unavailable(
-            lambda: self.ledger.record_workspace(attempt, workspace, base_commit)
+            lambda: self.ledger.record_workspace(attempt, workspace, base_commit, branches)
         )
         prepared = Prepared(run=run, workspace=workspace, base_commit=base_commit)
         # From here on a stop has work to save.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -29,8 +29,6 @@ from core.runner.recovery.clean_up import Cleaner
 from core.store import terminations
 from core.store.fleet import attempts
 from core.store.runs import run_queries
-from core.workspace.errors import WorkspaceError
-from core.workspace.workspaces import Workspaces
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +51,6 @@ class InterruptedKills:
     """
 
     ledger: Ledger
-    workspaces: Workspaces
     cleaner: Cleaner
     patience: timedelta = UNCONFIRMED_PATIENCE
     remote_grace: timedelta = timedelta(seconds=10)
@@ -133,13 +130,12 @@ class InterruptedKills:
         local_records: Sequence[AttemptRecord],
         proof: Proof,
     ) -> Run:
-        saved: Mapping[str, Any] = {}
         cleanup: dict[str, Any] = {}
+        has_work = bool(local_records) and run.is_live and run.workspace_id is not None
         if local_records and run.is_live:
             cleanup = await self.cleaner.clean_up_after_kill(
                 run, [one.attempt for one in local_records]
             )
-            saved = await self._save(run)
         elif local_records:
             # Another run may use the workspace already, so only the state directories are removed.
             cleanup = {
@@ -150,9 +146,9 @@ class InterruptedKills:
         if termination is not None:
             self._pauses.pop(termination.id, None)
             await self.ledger.kills.record_phase(
-                run, termination, Phase.CONFIRMED, proof, work_saved=saved, cleanup=cleanup
+                run, termination, Phase.CONFIRMED, proof, cleanup=cleanup
             )
-        await self.ledger.kills.finish_killed(run)
+        await self.ledger.kills.finish_killed(run, has_work=has_work)
         log.warning(
             "%s: its kill is confirmed", run.run_id, extra=log_fields("kill.confirmed", run)
         )
@@ -214,24 +210,6 @@ class InterruptedKills:
             "once a worker runs on it again, what is left of the run is ended and the kill is "
             "confirmed here. What the agent did until then is kept: continue the run to go on.",
         )
-
-    async def _save(self, run: Run) -> Mapping[str, Any]:
-        """Save the work tree, as the dead worker would have done."""
-        if run.workspace_id is None:
-            return {}
-        try:
-            workspace = await self.workspaces.reopen(run.workspace_id)
-            if workspace is None:
-                return {}
-            return await self.workspaces.save(workspace, f"{run.run_id}/{run.attempt}")
-        except WorkspaceError as error:
-            log.warning(
-                "%s: work tree not saved: %s",
-                run.run_id,
-                error,
-                extra=log_fields("work_tree.save_failed", run),
-            )
-            return {"kept_in": run.workspace_path}
 
     def _is_paused(self, termination: Termination) -> bool:
         until, _ = self._pauses.get(termination.id, (0.0, _FIRST_PAUSE))

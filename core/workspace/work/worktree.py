@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.workspace.command import Git
-from core.workspace.errors import GitFailed, WorkspaceError
+from core.workspace.errors import DamagedRepository, GitFailed, WorkspaceError
 from core.workspace.work.untrusted_files import copy_untrusted
 
 log = logging.getLogger(__name__)
@@ -191,6 +191,28 @@ def head_of(git: Git, path: Path) -> str | None:
     return found.decode().strip() or None
 
 
+def require_usable(git: Git, path: Path) -> None:
+    """Check that git can work in a workspace: with a commit checked out, or with none yet.
+
+    Raises:
+        DamagedRepository: If its repository is gone, damaged, or leads elsewhere.
+    """
+    try:
+        if head_of(git, path) is not None:
+            return
+        env = workspace_env(path)
+        # Of a branch without a commit there is a name, and no reference.
+        name = git.run("symbolic-ref", "--quiet", "HEAD", cwd=path, env=env)
+        git.run("show-ref", "--verify", "--quiet", name.decode().strip(), cwd=path, env=env,
+                accept=(1,))  # fmt: skip
+    except GitFailed as error:
+        if error.status is None or error.status < 0 or error.is_disk_error:
+            raise
+        raise DamagedRepository(path.name, str(error)) from error
+    except WorkspaceError as error:
+        raise DamagedRepository(path.name, str(error)) from error
+
+
 def branch_of(git: Git, path: Path) -> str | None:
     """Return the branch checked out; `None` if HEAD is detached."""
     require_own_repository(path)
@@ -210,11 +232,7 @@ def open_worktree(git: Git, path: Path) -> Iterator[WorkTree]:
     try:
         kind = git.run_text("rev-parse", "--show-object-format", cwd=path, env=workspace_env(path))
     except GitFailed as error:
-        raise WorkspaceError(
-            f"no repository in {path}",
-            user_message="The workspace is no longer a git repository: its `.git` is gone or "
-            "damaged. Start a new run; the files are still on the worker.",
-        ) from error
+        raise DamagedRepository(path.name, str(error)) from error
     with tempfile.TemporaryDirectory(
         prefix="signalbox-", dir=git.temporary_dir, ignore_cleanup_errors=True
     ) as temporary_dir:

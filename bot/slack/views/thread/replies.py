@@ -136,7 +136,7 @@ def _kill_lines(snapshot: RunSnapshot) -> list[str]:
         lines.append(proof.rstrip())
     elif waited:
         lines.append(waited)
-    saved = saved_work_words(kill, MRKDWN)
+    saved = saved_work_words(run, kill, MRKDWN)
     if saved:
         lines.append(f"*Work kept:* {saved}")
     lines.append(f"*Next:* {advice}")

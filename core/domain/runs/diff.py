@@ -90,8 +90,10 @@ class StartState:
         commit: The commit checked out; `None` if there was none.
         branches: Full name of each local branch to its commit.
         at: The time; `None` if it is unknown.
+        identities: Addresses with which agents commit, besides that of the workspace.
     """
 
     commit: str | None
     branches: Mapping[str, str] = field(default_factory=dict)
     at: datetime | None = None
+    identities: frozenset[str] = frozenset()

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
+from core.agent.options import AGENT_EMAIL
 from core.domain.errors import OpsError
 from core.domain.runs.diff import DiffStat, StartState
 from core.domain.runs.run import Run
@@ -83,6 +84,7 @@ class WorkKeeper:
             commit=run.initial_commit_hash,
             branches=run.initial_branches or {},
             at=run.started_at,
+            identities=frozenset({AGENT_EMAIL}),
         )
         measuring = self.workspaces.diff(
             workspace, start, saved=commit if isinstance(commit, str) else None

@@ -91,6 +91,8 @@ class UnkeptWork:
         """The workspace, if it is on this disk; of another disk there may be an older copy."""
         async with self.ledger.context.transaction() as session:
             node = (await sessions.get(session, run.session_id)).workspace_node
+        if node is None and run.worker_id is not None:
+            node = node_of(run.worker_id)
         own = disk_id_of_node(node_of(self.ledger.worker_id))
         if run.workspace_id is None or node is None or disk_id_of_node(node) != own:
             return None

@@ -1,8 +1,8 @@
 """The commits that a run made, on any branch, told from those of others that it merged.
 
 Nothing in a commit proves who made it, so this combines what git knows.  A commit that came by a
-fetch is the run's only if it has the workspace's identity and is not older than the run.  Any other
-one is the run's unless it is older than the run; one with the workspace's identity on the
+fetch is the run's only if it has the run's identity and is not older than the run.  Any other
+one is the run's unless it is older than the run; one with the run's identity on the
 first-parent line of a branch is, whatever date it claims.
 """
 
@@ -132,19 +132,20 @@ def find_commits(
         return found
     fetched = tree.existing({commit: commit for commit in fetched_tips(git, path)})
     local = set(_ids(tree, [*wanted, *known, *(f"^{one}" for one in fetched)]))
-    own = _own_commits(found, start, local=local, email=_identity_of(git, path))
+    identities = {_identity_of(git, path), *start.identities} - {""}
+    own = _own_commits(found, start, local=local, identities=identities)
     return Commits(head=head, branch=branch, tips=tips, loose_tips=loose, by_sha=new, own=own)
 
 
 def _own_commits(
-    found: Commits, start: StartState, *, local: set[str], email: str
+    found: Commits, start: StartState, *, local: set[str], identities: set[str]
 ) -> frozenset[str]:
     first_parents = set(_first_parents(found))
     started_at = int(start.at.timestamp()) if start.at is not None else 0
 
     def is_own(commit: _Commit) -> bool:
         is_recent = commit.committed_at >= started_at
-        has_identity = bool(email) and commit.email == email
+        has_identity = commit.email in identities
         if commit.sha not in local:
             return has_identity and is_recent
         return is_recent or (has_identity and commit.sha in first_parents)

@@ -15,14 +15,14 @@ import pytest
 from core.domain.runs.diff import DiffStat, FileChange, StartState
 from core.domain.runs.event import AgentResult
 from core.domain.runs.run import Run, RunStatus, Usage
-from core.runner.execution.afterwards import Afterwards
 from core.runner.execution.attempt import Attempt, Cause, Prepared
-from core.runner.execution.carry import Carrier
-from core.runner.execution.keeping import KeptWork, WorkKeeper
 from core.runner.execution.ledger import Ledger
 from core.runner.execution.settlement import Settlement
+from core.runner.keeping.afterwards import Afterwards
+from core.runner.keeping.carry import Carrier
+from core.runner.keeping.keeper import KeptWork, WorkKeeper, record_kept
+from core.runner.keeping.unkept_work import UnkeptWork
 from core.runner.recovery.clean_up import Cleaner
-from core.runner.recovery.unkept_work import UnkeptWork
 from core.store.database.engine import Database
 from core.store.runs import runs
 from core.workspace.errors import DamagedRepository, WorkspaceError
@@ -203,7 +203,8 @@ async def test_work_is_told_once_though_two_workers_keep_it(
     other = DiffStat(branch="other")
 
     results = [
-        await ledger.record_kept(left, KeptWork(saved=SAVED, diff=diff)) for diff in (DIFF, other)
+        await record_kept(ledger.context, left, KeptWork(saved=SAVED, diff=diff))
+        for diff in (DIFF, other)
     ]
 
     assert results == [True, False]

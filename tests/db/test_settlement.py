@@ -16,10 +16,10 @@ from core.domain.runs.diff import DiffStat, StartState
 from core.domain.runs.event import AgentResult
 from core.domain.runs.run import Run, RunStatus, StopReason, Usage
 from core.runner.execution.attempt import Attempt, Cause, Prepared
-from core.runner.execution.carry import Carrier
-from core.runner.execution.keeping import KeptWork, WorkKeeper
 from core.runner.execution.ledger import Ledger
 from core.runner.execution.settlement import Settlement
+from core.runner.keeping.carry import Carrier
+from core.runner.keeping.keeper import KeptWork, WorkKeeper
 from core.runner.recovery.clean_up import Cleaner
 from core.store.database.engine import Database
 from core.workspace.workspaces import Workspace, Workspaces

@@ -107,7 +107,8 @@ def test_a_rebuilt_repository_is_named_with_the_old_files() -> None:
     cut = restored(damaged=True, rebuilt="ws_1-2", workspace="ws_1", incomplete=True)
 
     assert whole == (
-        "📦 The repository of workspace `ws_1` was deleted or damaged, so it was built again beside "
-        "it, as `ws_1-2`. The old files are still in `ws_1`. Continues here from commit `0123456`."
+        "📦 The repository of workspace `ws_1` was deleted or damaged, so it was built again "
+        "beside it, as `ws_1-2`. The old files are still in `ws_1`. Continues here from commit "
+        "`0123456`."
     )
     assert cut.endswith("is not in it; look for it in workspace `ws_1`.")

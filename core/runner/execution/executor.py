@@ -12,16 +12,16 @@ from core.agent.definitions.catalog import Catalog
 from core.domain.errors import Conflict, OpsError, Unavailable
 from core.domain.runs.run import IllegalTransition, Run, RunStatus, StaleAttempt, StopReason
 from core.queue.jobs import Job
-from core.runner.execution.afterwards import Afterwards
 from core.runner.execution.attempt import Attempt, Cause, Failure, Stopped
-from core.runner.execution.carry import Carrier
 from core.runner.execution.ending import AttemptEnding
-from core.runner.execution.keeping import WorkKeeper
 from core.runner.execution.ledger import Ledger
 from core.runner.execution.prior_usage import PriorUsage
 from core.runner.execution.progress import Progress
 from core.runner.execution.settlement import Settlement
 from core.runner.execution.work import AgentEnvironment, AgentWork
+from core.runner.keeping.afterwards import Afterwards
+from core.runner.keeping.carry import Carrier
+from core.runner.keeping.keeper import WorkKeeper
 from core.runner.log_fields import log_fields
 from core.runner.recovery.interrupted_kills import InterruptedKills
 from core.runner.resilience import UNLIMITED_PATIENCE, retry_while_unavailable, run_uninterrupted
@@ -96,11 +96,11 @@ class Executor:
                 stopped = await run_uninterrupted(self._stop(attempt, work), name=f"stop {run_id}")
         finally:
             afterwards = await run_uninterrupted(settle(), name=f"settle {run_id}")
-        task = asyncio.current_task()
-        if afterwards is not None:
-            # A shutdown that came meanwhile does not wait for it.
-            is_stopping = task is not None and task.cancelling() > 0
-            await (afterwards.leave() if is_stopping else afterwards.complete())
+            if afterwards is not None:
+                task = asyncio.current_task()
+                # A shutdown that came meanwhile does not wait for it.
+                is_stopping = task is not None and task.cancelling() > 0
+                await (afterwards.leave() if is_stopping else afterwards.complete())
 
     async def _begin(self, job: Job) -> Attempt | None:
         run = await retry_while_unavailable(

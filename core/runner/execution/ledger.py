@@ -17,16 +17,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core.agent.attempt_result import AttemptResult
 from core.domain.fleet.attempt import AttemptRecord, node_of
 from core.domain.kills.termination import ProcessIdentity
-from core.domain.runs.changes import RunChanges
 from core.domain.runs.event import EventKind, EventRecord
-from core.domain.runs.run import IllegalTransition, Run, RunStatus, StaleAttempt, StopReason
+from core.domain.runs.run import IllegalTransition, Run, StaleAttempt, StopReason
 from core.domain.runs.session import Message, MessageRole, MessageType
 from core.runner.execution.attempt import Attempt
 from core.runner.execution.closing import close_attempt
 from core.runner.execution.history import SessionHistory, read_history
-from core.runner.execution.keeping import KEEP_LIMIT, KeptWork
 from core.runner.execution.kill_ledger import KillLedger
 from core.runner.execution.recount import recount
+from core.runner.keeping.keeper import KEEP_LIMIT, KeptWork
 from core.runner.log_fields import log_fields
 from core.runner.recovery.lost_worker import LostWorker
 from core.services.context import ServiceContext
@@ -122,7 +121,9 @@ class Ledger:
                 git_branch=workspace.branch,
                 git_repo=workspace.repo,
                 initial_commit_hash=await _initial_commit(session, attempt.run, base_commit),
-                initial_branches=_initial_branches(attempt.run, branches),
+                initial_branches=(
+                    branches if attempt.run.attempt == 1 else attempt.run.initial_branches
+                ),
             )
             await sessions.change(
                 session,
@@ -165,7 +166,7 @@ class Ledger:
     ) -> Run:
         """Write the end of a run (usage, result, diff, events), all or nothing.
 
-        Without `kept`, the work in its workspace is still being kept; see `record_kept`.
+        Without `kept`, the work in its workspace is still being kept; see `core/runner/keeping`.
         """
         now = self.context.clock()
         stop_reason, result = end.stop_reason, end.result
@@ -178,7 +179,7 @@ class Ledger:
         final["result"] = result
         final["error_message"] = end.error
         if kept is not None:
-            final |= _work_changes(kept)
+            final |= kept.run_changes
         elif attempt.opened.prepared is not None:
             final["work_due_at"] = now + KEEP_LIMIT
         if stop_reason is StopReason.MAX_TURNS and run.max_turns is not None:
@@ -221,20 +222,6 @@ class Ledger:
         except BaseException:
             attempt.progress.restore_records(records)
             raise
-
-    async def record_kept(self, run: Run, kept: KeptWork) -> bool:
-        """Write what became of the work of a run that has ended already.
-
-        Returns:
-            Whether it was written; not if the session went on meanwhile.
-        """
-        async with self.context.transaction() as session:
-            recorded = await runs.settle_work(
-                session, run.run_id, now=self.context.clock(), **_work_changes(kept)
-            )
-            if recorded is not None and recorded.status is RunStatus.KILLED:
-                await terminations.add_outcome(session, run.id, work_saved=kept.saved)
-            return recorded is not None
 
     async def fail(
         self, run: Run, stop_reason: StopReason, message: str, *, lost: LostWorker | None = None
@@ -295,20 +282,6 @@ async def _initial_commit(session: AsyncSession, run: Run, base_commit: str | No
         ready = await events.of_run(session, run.id, kinds=(EventKind.WORKSPACE_READY,), limit=1)
         return None if ready else base_commit
     return known or base_commit
-
-
-def _initial_branches(run: Run, branches: Mapping[str, str]) -> Mapping[str, str] | None:
-    """The branches when the run began; `None` if its first attempt did not record them."""
-    return branches if run.attempt == 1 else run.initial_branches
-
-
-def _work_changes(kept: KeptWork) -> RunChanges:
-    changes: RunChanges = {"diff": kept.diff, "changes_unknown": kept.unknown}
-    if kept.is_saved:
-        changes["final_commit_hash"] = kept.final_commit
-    if kept.diff is not None and kept.diff.branch is not None:
-        changes["git_branch"] = kept.diff.branch
-    return changes
 
 
 def _run_metadata(attempt: Attempt, end: AttemptResult) -> dict[str, Any]:

@@ -13,14 +13,14 @@ from core.agent.process.ladder import end_tree
 from core.domain.errors import Unavailable
 from core.domain.kills.termination import Phase
 from core.domain.runs.run import IllegalTransition, Run, StaleAttempt, StopReason
-from core.runner.execution.afterwards import Afterwards
 from core.runner.execution.attempt import Attempt, Cause, Failure, Stopped
 from core.runner.execution.attempt_result import attempt_result_of, unrecorded_outcome
-from core.runner.execution.carry import Carrier
 from core.runner.execution.ending import AttemptEnding
-from core.runner.execution.keeping import KeptWork, WorkKeeper
 from core.runner.execution.ledger import Ledger
 from core.runner.execution.work import state_dir_of
+from core.runner.keeping.afterwards import Afterwards
+from core.runner.keeping.carry import Carrier
+from core.runner.keeping.keeper import KeptWork, WorkKeeper
 from core.runner.log_fields import log_fields
 from core.runner.recovery.clean_up import Cleaner
 from core.runner.resilience import UNLIMITED_PATIENCE, retry_while_unavailable

@@ -14,10 +14,10 @@ from core.domain.fleet.attempt import HEARTBEAT_INTERVAL
 from core.domain.fleet.workers import WorkerRecord, WorkerState
 from core.queue.worker import Worker
 from core.runner.execution.ledger import Ledger
+from core.runner.keeping.unkept_work import UnkeptWork
 from core.runner.recovery.interrupted_kills import InterruptedKills
 from core.runner.recovery.leftovers import clean_up_leftovers
 from core.runner.recovery.rescue import Rescue
-from core.runner.recovery.unkept_work import UnkeptWork
 from core.runner.resilience import BoundedCalls
 from core.runner.worker.duplicate_node import register_exclusively
 from core.runner.worker.identity import WorkerIdentity

@@ -2,7 +2,7 @@
 
 It begins before the end is written.  If it is done in a moment, the run ends with its outcome.
 Otherwise the run ends at once, and the outcome is written when it is there; a shutdown leaves it to
-the next worker on this machine (`core/runner/recovery/unkept_work.py`).
+the next worker on this machine (`core/runner/keeping/unkept_work.py`).
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Any
 
 from core.domain.runs.run import StaleAttempt
 from core.runner.execution.attempt import Attempt, Cause
-from core.runner.execution.carry import Carrier
-from core.runner.execution.keeping import KeptWork, WorkKeeper
 from core.runner.execution.ledger import Ledger
+from core.runner.keeping.carry import Carrier
+from core.runner.keeping.keeper import KeptWork, WorkKeeper, record_kept
 from core.runner.log_fields import log_fields
 from core.runner.recovery.clean_up import Cleaner
 from core.runner.resilience import UNLIMITED_PATIENCE, retry_while_unavailable, run_uninterrupted
@@ -129,7 +129,8 @@ class Afterwards:
 
     async def _tell(self, kept: KeptWork) -> bool:
         return await retry_while_unavailable(
-            lambda: self.ledger.record_kept(self.attempt.run, kept), patience=UNLIMITED_PATIENCE
+            lambda: record_kept(self.ledger.context, self.attempt.run, kept),
+            patience=UNLIMITED_PATIENCE,
         )
 
     async def _carry(self, kept: KeptWork) -> None:

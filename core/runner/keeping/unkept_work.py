@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 from core.domain.errors import Unavailable
 from core.domain.fleet.attempt import node_of
 from core.domain.runs.run import Run, RunStatus
-from core.runner.execution.keeping import KEEP_LIMIT, KeptWork, WorkKeeper
 from core.runner.execution.ledger import Ledger
 from core.runner.execution.workspace import disk_id_of_node
+from core.runner.keeping.keeper import KEEP_LIMIT, KeptWork, WorkKeeper, record_kept
 from core.runner.log_fields import log_fields
 from core.store.runs import run_queries, runs
 from core.store.sessions import sessions
@@ -118,7 +118,7 @@ class UnkeptWork:
         return is_claimed
 
     async def _record(self, run: Run, kept: KeptWork) -> None:
-        is_recorded = await self.ledger.record_kept(run, kept)
+        is_recorded = await record_kept(self.ledger.context, run, kept)
         log.info(
             "%s: its work is %s",
             run.run_id,

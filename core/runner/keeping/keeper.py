@@ -15,10 +15,13 @@ from typing import Any, TypeVar
 
 from core.agent.options import AGENT_EMAIL
 from core.domain.errors import OpsError
+from core.domain.runs.changes import RunChanges
 from core.domain.runs.diff import DiffStat, StartState
-from core.domain.runs.run import Run
+from core.domain.runs.run import Run, RunStatus
 from core.runner.log_fields import log_fields
-from core.workspace.errors import WorkspaceError
+from core.services.context import ServiceContext
+from core.store import terminations
+from core.store.runs import runs
 from core.workspace.workspaces import Workspace, Workspaces
 
 log = logging.getLogger(__name__)
@@ -52,6 +55,16 @@ class KeptWork:
         """The commit checked out at the end; `None` if there is none or saving failed."""
         head = self.saved.get("head")
         return head if isinstance(head, str) else None
+
+    @property
+    def run_changes(self) -> RunChanges:
+        """The fields of the run that this decides."""
+        changes: RunChanges = {"diff": self.diff, "changes_unknown": self.unknown}
+        if self.is_saved:
+            changes["final_commit_hash"] = self.final_commit
+        if self.diff is not None and self.diff.branch is not None:
+            changes["git_branch"] = self.diff.branch
+        return changes
 
     @property
     def is_saved(self) -> bool:
@@ -120,7 +133,16 @@ async def _bounded(
     return None, why
 
 
-def not_saved(kept: KeptWork) -> WorkspaceError:
-    """The error that says that a work tree was not saved."""
-    problem = str(kept.saved.get("problem") or "The work tree could not be saved.")
-    return WorkspaceError("work tree not saved", user_message=problem)
+async def record_kept(context: ServiceContext, run: Run, kept: KeptWork) -> bool:
+    """Write what became of the work of a run that has ended already.
+
+    Returns:
+        Whether it was written; not if somebody else has written it.
+    """
+    async with context.transaction() as session:
+        recorded = await runs.settle_work(
+            session, run.run_id, now=context.clock(), **kept.run_changes
+        )
+        if recorded is not None and recorded.status is RunStatus.KILLED:
+            await terminations.add_outcome(session, run.id, work_saved=kept.saved)
+        return recorded is not None

@@ -8,7 +8,7 @@ WORKERS ?= auto
 # Every started process would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo install test check faults fuzz bench lock clean
+.PHONY: demo install test check faults fuzz truth bench lock clean
 
 install: $(VENV)/.runtime
 
@@ -34,6 +34,10 @@ faults: $(VENV)/.tests
 # Mutated deliveries of Slack; `ARGS="--seed 2 --count 1000"` is another campaign.
 fuzz: $(VENV)/.tests
 	$(BIN)/python -m tests.fuzz $(ARGS)
+
+# Generated runs, each shown figure compared with the script's own; `ARGS="--seed 2 --runs 50"`.
+truth: $(VENV)/.tests
+	$(BIN)/python -m tests.truth $(ARGS)
 
 bench: $(VENV)/.tests
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql.base import ischema_names
 from core.queue.engine_internals.statements import SCHEMA as ENGINE_SCHEMA
 from core.store.database.advisory_locks import AdvisoryLock
 from core.store.database.engine import open_database
+from core.store.database.migration_loss import MigrationWatch
 from core.store.tables import (
     attempts,
     audit,
@@ -54,7 +55,12 @@ def _include_name(name: str | None, kind: str, parents: Any) -> bool:  # noqa: A
     return not (kind == "schema" and name == ENGINE_SCHEMA)
 
 
+class _TrialEnded(Exception):
+    """No error: it rolls the transaction back, so that nothing of the migration remains."""
+
+
 def _migrate(connection: Connection) -> None:
+    watch: MigrationWatch | None = context.config.attributes.get("watch")
     context.configure(
         connection=connection,
         target_metadata=Row.metadata,
@@ -68,7 +74,13 @@ def _migrate(connection: Connection) -> None:
         connection.execute(
             text("SELECT pg_advisory_xact_lock(:key)"), {"key": AdvisoryLock.MIGRATION.value}
         )
+        if watch is not None:
+            watch.begin(connection)
         context.run_migrations()
+        if watch is not None:
+            watch.end(connection)
+            if watch.is_trial:
+                raise _TrialEnded
 
 
 async def _run_online(dsn: str) -> None:
@@ -76,7 +88,10 @@ async def _run_online(dsn: str) -> None:
         open_database(dsn, pool_size=1, statement_timeout=None) as database,
         database.engine.connect() as connection,
     ):
-        await connection.run_sync(_migrate)
+        try:
+            await connection.run_sync(_migrate)
+        except _TrialEnded:
+            return
         await connection.commit()
 
 

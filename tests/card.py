@@ -64,6 +64,14 @@ class Card:
             lambda: label in self.labels, timeout=patient(within), what=f"the button {label!r}"
         )
 
+    async def wait_for_turns_left(self, *, within: float = DEFAULT_TIMEOUT) -> str:
+        """Wait for the button that continues for the turns that were left; returns its label."""
+        return await self.human.wait_for(
+            lambda: next((label for label in self.labels if "turns left)" in label), None),
+            timeout=patient(within),
+            what="the button with the turns left",
+        )
+
     async def wait_for_reply(self, words: str, *, within: float = DEFAULT_TIMEOUT) -> str:
         """Wait until the bot has posted these words below the card."""
         return await self.human.wait_for(

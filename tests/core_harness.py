@@ -22,10 +22,12 @@ from core.domain.runs.event import EventKind
 from core.domain.runs.request import StartRequest
 from core.domain.runs.run import Run
 from core.domain.runs.snapshot import RunSnapshot
+from core.runner.execution.attempt import prompt_uuid_of
 from core.runner.worker.identity import claimed_identity
 from core.runner.worker.worker_runtime import WorkerRuntime
 from core.store import events
 from core.store.database.engine import Database
+from core.store.sessions import transcripts
 from tests.limits import limit
 from tests.repositories import repositories_beside
 
@@ -99,25 +101,39 @@ async def open_worker(
             await working
 
 
-@pytest.fixture
-async def core_harness(database: Database, tmp_path: Path) -> AsyncIterator[CoreHarness]:
-    """A core without a worker; enter `core_harness.worker()` for one."""
+@asynccontextmanager
+async def open_core_harness(
+    home: Path, dsn: str | None, *, config: str = ""
+) -> AsyncIterator[CoreHarness]:
+    """A core without a worker.
+
+    Args:
+        home: Its home, which is created.
+        dsn: A migrated database; `None` for an embedded one.
+        config: Lines for its `signalbox.toml`.
+    """
     async with open_model() as model:
-        home = tmp_path / "home"
-        home.mkdir()
+        await asyncio.to_thread(home.mkdir)
         # The program's own ten retries would take minutes.
         retries = "[agent]\napi_retries = 1\n"
-        (home / "signalbox.toml").write_text(f"{retries}\n{repositories_beside(home)}")
+        (home / "signalbox.toml").write_text(f"{retries}\n{repositories_beside(home)}\n{config}")
         settings = load_settings(
-            DATABASE_URL=database.dsn,
+            DATABASE_URL=dsn,
             SIGNALBOX_HOME=home,
             ANTHROPIC_API_KEY=model.api_key,
             ANTHROPIC_BASE_URL=model.url,
         )
-        async with open_backend(settings, migrates=False) as backend:
+        async with open_backend(settings, migrates=dsn is None) as backend:
             ada = Identity(origin=Origin.SLACK, external_id="U1", team_id="T1", name="Ada")
             operator = await backend.people.ensure_actor(ada, role=Role.OPERATOR)
             yield CoreHarness(settings, backend, model, operator)
+
+
+@pytest.fixture
+async def core_harness(database: Database, tmp_path: Path) -> AsyncIterator[CoreHarness]:
+    """A core without a worker; enter `core_harness.worker()` for one."""
+    async with open_core_harness(tmp_path / "home", database.dsn) as opened:
+        yield opened
 
 
 async def event_data(database: Database, run: Run, *kinds: EventKind) -> list[dict[str, object]]:
@@ -129,7 +145,9 @@ async def event_data(database: Database, run: Run, *kinds: EventKind) -> list[di
 
 async def assert_counted_once(database: Database, run: Run) -> None:
     """Assert that the row's totals cover all attempts, each counted once."""
-    results = await event_data(database, run, EventKind.AGENT_RESULT)
+    prompts = [prompt_uuid_of(run, attempt) for attempt in range(1, run.attempt + 1)]
+    async with database.sessions() as session:
+        answers = await transcripts.answers_since(session, run.session_id, prompts)
+    assert run.turns == len({answer["message"]["id"] for answer in answers})
     calls = {str(call["id"]) for call in await event_data(database, run, EventKind.TOOL_STARTED)}
     assert run.tool_calls == len(calls)
-    assert run.turns >= int(str(results[-1]["turns"]))

@@ -11,3 +11,4 @@ class BadSetting(OpsError):
     def __init__(self, name: str, problem: str) -> None:
         super().__init__(f"{name}: {problem}", user_message=f"{name}: {problem}")
         self.name = name
+        self.problem = problem

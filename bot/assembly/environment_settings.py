@@ -32,6 +32,18 @@ class EnvironmentSettings(BaseSettings):
     )
 
 
+def _http_address(value: str, example: str) -> str:
+    """Check that a value is the URL of a server."""
+    try:
+        address = urlsplit(value)
+        is_address = address.scheme in ("http", "https") and bool(address.hostname)
+    except ValueError:
+        is_address = False
+    if not is_address:
+        raise ValueError(f"must be an http(s) URL like {example}")
+    return value
+
+
 class DatabaseSettings(EnvironmentSettings):
     """The database.  Without `DATABASE_URL` an embedded Postgres is started.
 
@@ -100,9 +112,8 @@ class SlackSettings(EnvironmentSettings):
     @field_validator("api_url")
     @classmethod
     def _is_url(cls, value: str) -> str:
-        if urlsplit(value).scheme not in ("http", "https"):
-            raise ValueError("must be an http(s) URL like https://slack.com/api/")
-        return value if value.endswith("/") else value + "/"
+        address = _http_address(value, DEFAULT_API_URL)
+        return address if address.endswith("/") else address + "/"
 
 
 class AgentSettings(EnvironmentSettings):
@@ -114,6 +125,11 @@ class AgentSettings(EnvironmentSettings):
     # Where agents find their programs, and the home that they must not see.
     search_path: str = Field(default=os.defpath, alias="PATH")
     user_home: Path = Field(default=Path("/nonexistent"), alias="HOME")
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_base_url(cls, value: str | None) -> str | None:
+        return value and _http_address(value, "https://api.anthropic.com")
 
     @property
     def credentials(self) -> Mapping[str, str]:
@@ -184,6 +200,11 @@ class NodeSettings(EnvironmentSettings):
     )
     # "json", "text", a level, or both: "json,debug".  Without a level each command has its own.
     log: Annotated[tuple[str, ...], NoDecode] = Field(default=(), alias="SIGNALBOX_LOG")
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_public_url(cls, value: str | None) -> str | None:
+        return value and _http_address(value, "https://signalbox.example.com").rstrip("/")
 
     @field_validator("home", "config", "workflows")
     @classmethod

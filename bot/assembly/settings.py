@@ -22,6 +22,7 @@ from bot.assembly.environment_settings import (
     SlackSettings,
 )
 from bot.assembly.own_secrets import secrets_in_address, secrets_in_environment, secrets_in_value
+from bot.assembly.setting_problems import first_problem, unknown_variables
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,7 @@ class Settings:
 
     Attributes:
         inherited_secrets: Of variables that are not Signalbox's, for example `GITHUB_TOKEN`.
+        unknown_variables: A line for each `SIGNALBOX_…` variable that does not exist.
     """
 
     database: DatabaseSettings
@@ -39,6 +41,7 @@ class Settings:
     node: NodeSettings
     config: Config
     inherited_secrets: tuple[SecretStr, ...] = ()
+    unknown_variables: tuple[str, ...] = ()
 
     @property
     def agent_environment(self) -> Mapping[str, str]:
@@ -95,6 +98,26 @@ _SECRET_VARIABLES = frozenset(
 )
 
 
+_GROUPS: tuple[type[EnvironmentSettings], ...] = (
+    DatabaseSettings,
+    SlackSettings,
+    AgentSettings,
+    ProxySettings,
+    NodeSettings,
+)
+# What an agent finds in its environment, and so does a Signalbox that an agent starts.  Written
+# out, since the modules that set them load the agent's library.
+AGENT_VARIABLES = frozenset(
+    {"SIGNALBOX_RUN_ID", "SIGNALBOX_ATTEMPT", "SIGNALBOX_INSTALLATION", "SIGNALBOX_SCRATCH"}
+)
+
+
+def _known_variables() -> tuple[str, ...]:
+    """The names of all variables that may be set."""
+    fields = (field for group in _GROUPS for field in group.model_fields.values())
+    return (*(field.alias for field in fields if field.alias), *AGENT_VARIABLES)
+
+
 def remove_secrets_from_environment() -> None:
     """Remove the secrets of `load_settings` from this process's environment.
 
@@ -125,9 +148,11 @@ def load_settings(**overrides: Any) -> Settings:
             node=node,
             config=_read_config(node),
             inherited_secrets=tuple(map(SecretStr, secrets_in_environment(os.environ))),
+            unknown_variables=unknown_variables(os.environ, _known_variables()),
         )
     except ValidationError as error:
-        raise _first_problem(error) from error
+        groups = {group.__name__: group for group in _GROUPS}
+        raise first_problem(error, groups[error.title]) from error
 
 
 def _overrides_for(kind: type[EnvironmentSettings], overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,8 +175,8 @@ def _read_config(node: NodeSettings) -> Config:
     except tomllib.TOMLDecodeError as error:
         raise BadSetting(path.name, f"is not valid TOML: {error}") from error
     except ValidationError as error:
-        problem = _first_problem(error)
-        raise BadSetting(f"{path.name}, {problem.name}", str(problem.args[0])) from error
+        found = first_problem(error, Config)
+        raise BadSetting(f"{path.name}, {found.name}", found.problem) from error
     _check_shares(config.agent.share, node.home)
     return config
 
@@ -171,11 +196,3 @@ def _check_shares(shares: Iterable[Path], home: Path) -> None:
                 f"{share} and SIGNALBOX_HOME ({home}) are one in the other, so agents could read "
                 "Signalbox's own files; share a directory elsewhere",
             )
-
-
-def _first_problem(error: ValidationError) -> BadSetting:
-    found = error.errors(include_url=False, include_input=False)[0]
-    name = ".".join(str(part) for part in found["loc"]) or "setting"
-    if found["type"] == "extra_forbidden":
-        return BadSetting(name, "is not known; remove it or check the spelling")
-    return BadSetting(name, found["msg"].removeprefix("Value error, "))

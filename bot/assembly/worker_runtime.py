@@ -97,7 +97,7 @@ async def new_worker_runtime(
             installation_id=installation_id,
             critical=backend.settings.config.critical.rules,
             isolation=found,
-            network=_network_access(backend.settings, found, backend.catalog.all, resolve),
+            network=network_access(backend.settings, found, backend.catalog.all, resolve),
             shares_proxy_password=backend.settings.config.agent.share_proxy_password,
         ),
     )
@@ -148,7 +148,7 @@ def find_agent_isolation(settings: Settings) -> FoundIsolation:
     )
 
 
-def _network_access(
+def network_access(
     settings: Settings,
     found: FoundIsolation,
     definitions: Iterable[WorkflowDefinition],

@@ -53,6 +53,7 @@ ADVICE: AdviceTable = MappingProxyType(
         "not_found": None,
         "run_not_found": None,
         "ambiguous_run": None,
+        "run_id_too_short": None,
         "session_not_found": None,
         "message_not_found": None,
         "termination_not_found": None,

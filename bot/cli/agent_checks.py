@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+from bot.assembly.server_trials import try_servers
 from bot.assembly.settings import Settings
 from bot.assembly.worker_runtime import find_agent_isolation, proxy_warning
 from bot.cli.advice import error_line
-from bot.cli.check_result import CheckResult, failed, passed, warned
+from bot.cli.check_result import WORKER_PARTS, CheckResult, failed, passed, warned
+from core.agent.definitions.catalog import load_catalog
 from core.domain.errors import OpsError
 from core.domain.isolation import IsolationMode
 
@@ -18,7 +20,7 @@ async def check_isolation(settings: Settings) -> AsyncIterator[CheckResult]:
     try:
         found = await asyncio.to_thread(find_agent_isolation, settings)
     except OpsError as error:
-        yield failed(error_line(error))
+        yield failed(error_line(error), stops=WORKER_PARTS)
         return
     if found.has_notices:
         yield warned(f"agents are isolated by {found.status.detail}.")
@@ -31,6 +33,11 @@ async def check_isolation(settings: Settings) -> AsyncIterator[CheckResult]:
         )
     else:
         yield warned(f"agents would not be isolated here: {found.status.detail}.")
+    if found.isolation is None and not settings.config.agent.network.is_open:
+        yield failed(
+            "`[agent] network` cannot be enforced, since agents are not isolated.",
+            stops=WORKER_PARTS,
+        )
     for path in settings.config.agent.share:
         if not path.exists():
             yield warned(f"`[agent] share` names {path}, which does not exist.")
@@ -41,9 +48,24 @@ async def check_agent_environment(settings: Settings) -> AsyncIterator[CheckResu
     names = sorted(settings.agent.credentials)
     if not {"ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"} & set(names):
         yield warned(
-            "no ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN: agents cannot reach their model."
+            "no ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN: agents cannot reach their model.",
+            spoils_runs=True,
         )
     else:
         yield passed(f"the agent's credentials: {', '.join(names)}")
     if problem := proxy_warning(settings):
         yield warned(f"{problem}.")
+
+
+async def check_servers(settings: Settings) -> AsyncIterator[CheckResult]:
+    """Try the MCP servers of all workflows."""
+    try:
+        catalog = await asyncio.to_thread(load_catalog, settings.node.workflows)
+        async for workflow, server, problem in try_servers(settings, catalog.all):
+            named = f"MCP server {server} of {workflow}"
+            if problem is None:
+                yield passed(f"{named} connects")
+            else:
+                yield warned(f"{named} does not connect: {problem}.")
+    except OpsError as error:
+        yield warned(f"MCP servers are not tried: {error_line(error)}")

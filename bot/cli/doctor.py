@@ -10,9 +10,12 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from pathlib import Path
 
+import aiohttp
 import typer
+from aiohttp import web
 from sqlalchemy import text
 
 from bot.assembly.backend import (
@@ -21,11 +24,23 @@ from bot.assembly.backend import (
     postgres_folder,
     slack_credentials,
 )
+from bot.assembly.serve import web_server
 from bot.assembly.settings import Settings
 from bot.cli.abilities import abilities_line
 from bot.cli.advice import error_line
-from bot.cli.agent_checks import check_agent_environment, check_isolation
-from bot.cli.check_result import MARKS, CheckResult, CheckStatus, failed, passed, warned
+from bot.cli.agent_checks import check_agent_environment, check_isolation, check_servers
+from bot.cli.check_result import (
+    EVERY_PART,
+    NO_PART,
+    SLACK_PARTS,
+    CheckResult,
+    CheckStatus,
+    Part,
+    failed,
+    passed,
+    verdict,
+    warned,
+)
 from bot.slack.doctor import check_workspace
 from bot.slack.manifest import bot_scopes
 from bot.slack.setup import warnings_of
@@ -46,12 +61,14 @@ MIN_GIT = (2, 37)
 MIN_FREE_BYTES = 2 * 1024**3
 MAX_CLOCK_SKEW = timedelta(seconds=5)
 _GIT_LIMIT_SECONDS = 10
+_HTTP_LIMIT_SECONDS = 5
 
 
 async def run_doctor(settings: Settings, *, echo: Callable[[str], None] = typer.echo) -> int:
     """Run all checks, print one line each, and return the exit status: 1 if something is wrong."""
-    is_healthy = True
+    results: list[CheckResult] = []
     for checks in (
+        _variables(settings),
         _definitions(settings),
         _programs(),
         check_isolation(settings),
@@ -60,13 +77,20 @@ async def run_doctor(settings: Settings, *, echo: Callable[[str], None] = typer.
         _privacy(settings),
         _database(settings),
         check_agent_environment(settings),
+        _web(settings),
+        check_servers(settings),
         _slack(settings),
     ):
         async for result in checks:
-            echo(f"{MARKS[result.status]} {result.message}")
-            is_healthy = is_healthy and result.status is not CheckStatus.FAILED
-    echo("All is well." if is_healthy else "Something is wrong: see the lines marked ✗.")
-    return 0 if is_healthy else 1
+            echo(result.line)
+            results.append(result)
+    echo(verdict(results))
+    return 1 if any(result.status is CheckStatus.FAILED for result in results) else 0
+
+
+async def _variables(settings: Settings) -> AsyncIterator[CheckResult]:
+    for line in settings.unknown_variables:
+        yield warned(line)
 
 
 async def _definitions(settings: Settings) -> AsyncIterator[CheckResult]:
@@ -74,7 +98,7 @@ async def _definitions(settings: Settings) -> AsyncIterator[CheckResult]:
         catalog = await asyncio.to_thread(load_catalog, settings.node.workflows)
         warnings = definition_warnings(settings, catalog)
     except OpsError as error:
-        yield failed(error_line(error))
+        yield failed(error_line(error), stops=EVERY_PART)
         return
     yield passed(f"{len(catalog.all)} workflow definitions")
     yield passed(f"workflows that {abilities_line(catalog.all)}")
@@ -85,12 +109,14 @@ async def _definitions(settings: Settings) -> AsyncIterator[CheckResult]:
 async def _programs() -> AsyncIterator[CheckResult]:
     version = await asyncio.to_thread(program_version)
     if version is None:
-        yield failed("The claude program does not run. Install claude-agent-sdk again.")
+        yield failed(
+            "The claude program does not run. Install claude-agent-sdk again.", spoils_runs=True
+        )
     else:
         yield passed(f"claude {version}")
     git = shutil.which("git")
     if git is None:
-        yield failed("git is not installed.")
+        yield failed("git is not installed: install it.", spoils_runs=True)
         return
     found = await asyncio.to_thread(
         subprocess.run,
@@ -128,7 +154,7 @@ async def _disk(home: Path) -> AsyncIterator[CheckResult]:
     try:
         await asyncio.to_thread(home.mkdir, mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        yield failed(f"SIGNALBOX_HOME {home} cannot be made: {error.strerror}.")
+        yield failed(f"SIGNALBOX_HOME {home} cannot be made: {error.strerror}.", stops=EVERY_PART)
         return
     free = shutil.disk_usage(existing_parent).free
     summary = f"{free / 1024**3:.1f} GiB free under {home}"
@@ -145,7 +171,7 @@ async def _privacy(settings: Settings) -> AsyncIterator[CheckResult]:
         return  # The line about the disk says why.
     owner = home.stat().st_uid
     if os.geteuid() not in (owner, 0):
-        yield failed(error_line(ForeignDirectory(home, owner)))
+        yield failed(error_line(ForeignDirectory(home, owner)), stops=EVERY_PART)
     elif excess_permissions(home):
         yield warned(
             f"{home} is open to other users: the next start makes it private, or `chmod 700` now."
@@ -178,14 +204,18 @@ async def _database(settings: Settings) -> AsyncIterator[CheckResult]:
                     now = await session.scalar(text("SELECT clock_timestamp()"))
                 schema = await schema_state(database)
     except DatabaseUnavailable as error:
-        yield failed(f"{kind} cannot be used: {error.detail}.{_hint(error.detail)}")
+        yield failed(
+            f"{kind} cannot be used: {error.detail}.{_hint(error.detail)}", stops=EVERY_PART
+        )
         return
     except OpsError as error:
-        yield failed(f"{kind}: {error_line(error)}")
+        yield failed(f"{kind}: {error_line(error)}", stops=EVERY_PART)
         return
     major = version // 10_000
     if major < MIN_POSTGRES:
-        yield failed(f"{kind} is Postgres {major}; {MIN_POSTGRES} or newer is needed.")
+        yield failed(
+            f"{kind} is Postgres {major}; {MIN_POSTGRES} or newer is needed.", stops=EVERY_PART
+        )
     else:
         yield passed(f"{kind}: Postgres {major}")
     yield _schema(schema)
@@ -202,10 +232,11 @@ def _schema(found: SchemaState) -> CheckResult:
         case SchemaState.BEHIND:
             return warned(
                 "the schema is not up to date: run `signalbox migrate` (`up` does it "
-                "automatically)."
+                "automatically).",
+                stops=EVERY_PART - {Part.UP},
             )
         case SchemaState.NEWER:
-            return failed(error_line(SchemaTooNew()))
+            return failed(error_line(SchemaTooNew()), stops=EVERY_PART)
 
 
 def _sessions(kind: str, loss: SessionLoss | None) -> CheckResult:
@@ -213,7 +244,8 @@ def _sessions(kind: str, loss: SessionLoss | None) -> CheckResult:
         return passed("connections keep their sessions (LISTEN, locks)")
     return failed(
         f"{kind} does not keep sessions ({loss}): use a direct connection or a pooler in session "
-        "mode."
+        "mode.",
+        stops=EVERY_PART,
     )
 
 
@@ -223,12 +255,41 @@ def _hint(why: str) -> str:
     return f" For PgBouncer: ignore_startup_parameters = {', '.join(STARTUP_PARAMETERS)}"
 
 
+async def _web(settings: Settings) -> AsyncIterator[CheckResult]:
+    host, port = settings.node.host, settings.node.port
+    place = f"SIGNALBOX_PORT: {host}:{port}"
+    try:
+        async with web_server(web.Application(), host=host, port=port):
+            pass
+    except OpsError as error:
+        if await _is_served(f"http://{host}:{port}/healthz"):
+            yield warned(f"{place} is served: a Signalbox runs here already.", stops=EVERY_PART)
+        else:
+            yield failed(error_line(error), stops=EVERY_PART)
+        return
+    yield passed(f"{place} is free" if port else "SIGNALBOX_PORT: any free port")
+
+
+async def _is_served(url: str) -> bool:
+    limit = aiohttp.ClientTimeout(total=_HTTP_LIMIT_SECONDS)
+    try:
+        async with aiohttp.ClientSession(timeout=limit) as http, http.get(url) as answer:
+            return answer.status == HTTPStatus.OK
+    except (aiohttp.ClientError, TimeoutError):
+        return False
+
+
 async def _slack(settings: Settings) -> AsyncIterator[CheckResult]:
     credentials = slack_credentials(settings)
     if not (credentials.bot_token or credentials.app_token or credentials.signing_secret):
-        yield warned("Slack is not checked: no Slack token is set. Only `bot` and `up` need them.")
+        yield warned("Slack is not checked: no Slack token is set.", stops=SLACK_PARTS)
         return
     for warning in warnings_of(credentials, settings.slack.variable_names):
         yield warned(warning)
-    async for is_ok, message in check_workspace(credentials, needed_scopes=bot_scopes()):
-        yield (passed if is_ok else failed)(message)
+    async for check in check_workspace(credentials, needed_scopes=bot_scopes()):
+        if check.is_ok:
+            yield passed(check.message)
+        elif check.is_unknown:
+            yield warned(check.message)
+        else:
+            yield failed(check.message, stops=SLACK_PARTS if check.prevents_start else NO_PART)

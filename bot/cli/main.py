@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import sys
 from collections.abc import Coroutine
 from typing import Annotated, Any, NoReturn
@@ -18,13 +19,45 @@ from core.domain.errors import OpsError
 # Commands import what they need when they run: `--help` and `manifest` stay instant.
 # ruff: noqa: PLC0415
 
+log = logging.getLogger(__name__)
+
+_MAX_PORT = 65535
+
 app = typer.Typer(
     name="signalbox",
-    help="The operations console for Claude Code workflows, in Slack.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _port(value: str | int) -> int:
+    """Read a port; the default comes as a number."""
+    text = str(value)
+    number = int(text) if text.isascii() and text.isdigit() else -1
+    if not 0 <= number <= _MAX_PORT:
+        raise typer.BadParameter(f"{text!r} is no port: it is a number from 0 to {_MAX_PORT}.")
+    return number
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        from bot.cli.version import version_line
+
+        typer.echo(version_line())
+        raise typer.Exit
+
+
+@app.callback()
+def signalbox(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """The operations console for Claude Code workflows, in Slack."""
 
 
 @app.command()
@@ -34,12 +67,14 @@ def demo(
         typer.Option(help="Run this task once, print its thread, exit 0 if it completed."),
     ] = None,
     workflow: Annotated[str, typer.Option(help="The workflow of --once.")] = "builder",
-    port: Annotated[int, typer.Option(help="Port of the Slack sandbox's page.")] = 8766,
+    port: Annotated[
+        int, typer.Option(parser=_port, metavar="<port>", help="Port of the Slack sandbox's page.")
+    ] = 8766,
 ) -> None:
     """Everything on this machine, with no account: a sandbox Slack, a worker, a real agent."""
     from bot.assembly.demo import run_demo
 
-    settings = _settings("warning" if once else "info")
+    settings = _settings("info" if once is None else "warning")
     sys.exit(_run(run_demo(settings, once=once, workflow=workflow, port=port)))
 
 
@@ -71,11 +106,14 @@ def worker() -> None:
 def migrate(
     revision: Annotated[str, typer.Argument(help="The revision to go to.")] = "head",
     down: Annotated[bool, typer.Option("--down", help="Go down to it, not up.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Delete what going down deletes; without it, say what.")
+    ] = False,
 ) -> None:
-    """Bring the database's schema to a revision."""
+    """Bring the database's schema to a revision, and say what was done."""
     from bot.cli.migrate import run_migration
 
-    _run(run_migration(_settings(), revision=revision, down=down))
+    _run(run_migration(_settings(), revision=revision, down=down, yes=yes))
 
 
 @app.command()
@@ -85,7 +123,7 @@ def workers(
     """List the workers: node, state, slots, version and time since the last heartbeat."""
     from bot.cli.workers import run_workers
 
-    _run(run_workers(_settings("error"), as_json=as_json))
+    _run(run_workers(_settings("warning"), as_json=as_json))
 
 
 @app.command()
@@ -131,6 +169,8 @@ def _settings(level: str = "info") -> Settings:
     remove_secrets_from_environment()
     secrets = [secret.get_secret_value() for secret in settings.secrets]
     set_up_logging(settings.node.log, level=level, secrets=secrets)
+    for line in settings.unknown_variables:
+        log.warning("setting: %s", line, extra={"event": "setting.unknown"})
     return settings
 
 

@@ -32,7 +32,7 @@ _HEADERS: Mapping[str, str] = MappingProxyType(
 
 
 def add_page(app: web.Application) -> None:
-    """Serve the page at `/` and its parts below `/page/`.
+    """Serve the page at `/`, its parts below `/page/`, and the addresses of messages.
 
     The list of files is read once, here: a request can only name one of them.
     """
@@ -48,5 +48,11 @@ def add_page(app: web.Application) -> None:
             raise web.HTTPNotFound
         return web.FileResponse(path, headers={**_HEADERS, "Content-Type": _TYPES[path.suffix]})
 
+    async def open_thread(request: web.Request) -> web.StreamResponse:
+        """Lead the address of a message, as Slack makes it, to the message's thread in the page."""
+        channel, digits = request.match_info["channel"], request.match_info["digits"]
+        raise web.HTTPFound(f"/#/{channel}/{digits[:-6]}.{digits[-6:]}")
+
     app.router.add_get("/", serve)
+    app.router.add_get(r"/archives/{channel:[A-Z0-9]+}/p{digits:\d{7,20}}", open_thread)
     app.router.add_get("/page/{name:.+}", serve)

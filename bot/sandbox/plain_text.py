@@ -1,16 +1,30 @@
-"""A thread as plain text, for terminals."""
+"""A thread as plain text, for terminals: without the markup of Slack or Markdown."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bot.sandbox.slack.people import seed_people
 
 # The only unescaped angle brackets are the sandbox's own: those in people's text are escaped.
-_MARKUP = re.compile(r"<([^<>]+)>")
+_BRACKETS = re.compile(r"<([^<>]+)>")
+_ENTITIES = (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&"))
 _RULE = "─" * 72
+# Code keeps what it contains: a block loses the lines of its fence, a span its backticks.
+_CODE = re.compile(r"```[^\n`]*\n(?P<block>.*?)\n?```|`(?P<span>[^`\n]+)`", re.DOTALL)
+# Slack reads a mark only where a word begins and ends.
+_EMPHASIS = re.compile(
+    r"(?<![\w*_~\\])(?P<mark>[*_~])(?!(?P=mark)|[\s\u200b])(?P<inner>[^\n]*?\S)(?P=mark)(?![\w*_~])"
+)
+# Not `__`, which is a name in code more often than a mark.
+_STRONG = re.compile(r"(?<!\\)(?P<mark>\*\*|~~)(?=\S)(?P<inner>[^\n]*?\S)(?P=mark)")
+_HEADING = re.compile(r"^#{1,6} +", re.MULTILINE)
+_LINK = re.compile(r"\[(?P<label>[^\]\n]+)\]\((?P<url>[^)\s]+)\)")
+_BACKSLASH = re.compile(r"\\([!-/:-@\[-`{-~])")
+# Breaks up text that Slack must not read as markup.
+_ZERO_WIDTH_SPACE = "\u200b"
 
 
 def thread_text(messages: Sequence[Mapping[str, Any]]) -> str:
@@ -20,9 +34,9 @@ def thread_text(messages: Sequence[Mapping[str, Any]]) -> str:
 
 def _message(message: Mapping[str, Any]) -> str:
     blocks = message.get("blocks") or ()
-    lines = [line for block in blocks for line in _block(block)]
+    lines = [line for block in blocks for line in _block(block) if line]
     lines += [f"[file: {file.get('title') or file['name']}]" for file in message.get("files") or ()]
-    return "\n".join(lines) if lines else str(message.get("text", ""))
+    return "\n".join(lines) if lines else _mrkdwn(str(message.get("text", "")))
 
 
 def _block(block: Mapping[str, Any]) -> list[str]:
@@ -30,23 +44,68 @@ def _block(block: Mapping[str, Any]) -> list[str]:
     if kind == "divider":
         return ["· · ·"]
     if kind == "markdown":
-        return [str(block.get("text", ""))]
+        return [_markdown(str(block.get("text", "")))]
     if kind == "actions":
-        return [" ".join(f"[{_text(element)}]" for element in block.get("elements", ()))]
+        labels = (_text(element) for element in block.get("elements", ()))
+        return [" ".join(f"[{label}]" for label in labels if label)]
     if kind == "context":
         return [" · ".join(_text(element) for element in block.get("elements", ()))]
     if kind == "rich_text":
         return [_rich_text(block)]
-    found = [_text(block), *(_text(field) for field in block.get("fields", ()))]
-    return [line for line in found if line]
+    return [_text(block), *(_field(field) for field in block.get("fields", ()))]
+
+
+def _field(field: Mapping[str, Any]) -> str:
+    """A field on one line: `Owner: @ada` for a name with its value below."""
+    name, _, value = _text(field).partition("\n")
+    return f"{name}: {value}" if value and "\n" not in value else f"{name}\n{value}".strip()
 
 
 def _text(element_or_text: Mapping[str, Any]) -> str:
     text = element_or_text.get("text", "")
-    found = _text(text) if isinstance(text, Mapping) else _MARKUP.sub(_visible_text, str(text))
-    for escaped, plain in (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")):
-        found = found.replace(escaped, plain)
-    return found
+    if isinstance(text, Mapping):
+        return _text(text)
+    is_plain = element_or_text.get("type") == "plain_text"
+    return _unescaped(str(text)) if is_plain else _mrkdwn(str(text))
+
+
+def _mrkdwn(text: str) -> str:
+    return _outside_code(text, lambda part: _without_emphasis(_BRACKETS.sub(_visible_text, part)))
+
+
+def _markdown(text: str) -> str:
+    def plain(part: str) -> str:
+        part = _LINK.sub(_link, _HEADING.sub("", part))
+        part = _without_emphasis(_STRONG.sub(r"\g<inner>", part))
+        return _BACKSLASH.sub(r"\1", part)
+
+    return _outside_code(text, plain)
+
+
+def _outside_code(text: str, change: Callable[[str], str]) -> str:
+    parts: list[str] = []
+    end = 0
+    for found in _CODE.finditer(text):
+        parts += [change(text[end : found.start()]), found["block"] or found["span"] or ""]
+        end = found.end()
+    return _unescaped("".join([*parts, change(text[end:])]))
+
+
+def _without_emphasis(text: str) -> str:
+    # Marks within marks: `*_both_*`.
+    for _ in range(2):
+        text = _EMPHASIS.sub(r"\g<inner>", text)
+    return text.replace(_ZERO_WIDTH_SPACE, "")
+
+
+def _unescaped(text: str) -> str:
+    for escaped, plain in _ENTITIES:
+        text = text.replace(escaped, plain)
+    return text
+
+
+def _link(link: re.Match[str]) -> str:
+    return link["label"] if link["label"] == link["url"] else f"{link['label']} ({link['url']})"
 
 
 def _visible_text(markup: re.Match[str]) -> str:

@@ -33,8 +33,10 @@ from bot.slack.inbound.error_boundary import ErrorBoundary
 from bot.slack.inbound.installation import Installation
 from bot.slack.inbound.intake import Intake
 from bot.slack.inbound.request import SlackRequest
+from bot.slack.inbound.run_linker import RunLinker
 from bot.slack.listeners.actions import BotActions
 from bot.slack.listeners.kills import KillActions
+from bot.slack.listeners.operator_requests import OperatorRequests
 from bot.slack.listeners.register import register
 from bot.slack.ports import (
     BulkKiller,
@@ -48,9 +50,12 @@ from bot.slack.ports import (
 )
 from bot.slack.timing import Timing
 from bot.slack.views.errors import private_message
+from bot.slack.views.runs.links import ThreadLinks, archive_url
 
 # A person sees the same hint in a thread once in this time.
 _HINT_TTL = timedelta(hours=12)
+# A person asks the operators for the same thing once in this time.
+_ASKED_TTL = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +148,8 @@ async def open_slack_runtime(
         kinds: What is drawn; `None` for all that the program knows.
     """
     background_tasks = BackgroundTasks()
-    answers = PrivateAnswers(slack)
+    links = ThreadLinks(archive_url=archive_url(installation.team_url))
+    answers = PrivateAnswers(slack, RunLinker(services.threads, links))
 
     def notify(request: SlackRequest, words: str) -> None:
         background_tasks.start(_send_private(answers, request, words), name="slack answer")
@@ -163,7 +169,7 @@ async def open_slack_runtime(
         ErrorBoundary(
             access=access, answers=answers, intake=intake, background_tasks=background_tasks
         ),
-        _actions(slack, installation, services, answers, timing),
+        _actions(slack, installation, services, answers, timing, links=links, policy=policy),
         hint_cache=new_cache(_HINT_TTL, timing.now),
     )
     try:
@@ -171,7 +177,14 @@ async def open_slack_runtime(
             app=app,
             deliveries=Deliveries(app, installation),
             installation=installation,
-            redraw=_redraw_loop(slack, installation, services, answers, timing, kinds=kinds),
+            redraw=_redraw_loop(
+                slack,
+                installation,
+                services,
+                answers,
+                timing,
+                kinds=drawn_kinds(services.threads, links) if kinds is None else kinds,
+            ),
             intake=intake,
             background_tasks=background_tasks,
         )
@@ -185,6 +198,9 @@ def _actions(
     services: Services,
     answers: PrivateAnswers,
     timing: Timing,
+    *,
+    links: ThreadLinks,
+    policy: AccessPolicy,
 ) -> BotActions:
     return BotActions(
         runs=services.runs,
@@ -193,7 +209,14 @@ def _actions(
             bulk=services.kills,
             slack=slack,
             answers=answers,
+            links=links,
             clock=timing.clock,
+        ),
+        operators=OperatorRequests(
+            runs=services.runs,
+            answers=answers,
+            operators=policy.operators,
+            asked=new_cache(_ASKED_TTL, timing.now),
         ),
         stats=services.stats,
         fleet=services.fleet,
@@ -202,6 +225,7 @@ def _actions(
         answers=answers,
         team_id=installation.team_id,
         bot_user_id=installation.bot_user_id,
+        links=links,
         clock=timing.clock,
     )
 
@@ -213,7 +237,7 @@ def _redraw_loop(
     answers: PrivateAnswers,
     timing: Timing,
     *,
-    kinds: DrawnKinds | None,
+    kinds: DrawnKinds,
 ) -> RedrawLoop:
     drawables = services.drawables
     finder = MessageFinder(slack, drawables)
@@ -222,10 +246,9 @@ def _redraw_loop(
     )
     poster = Poster(slack, drawables)
     notices = Notices(slack.limits, answers, timing.clock)
-    archive_url = f"{installation.team_url.rstrip('/')}/archives" if installation.team_url else ""
     drawing = Drawer(
         drawables=drawables,
-        kinds=drawn_kinds(services.threads) if kinds is None else kinds,
+        kinds=kinds,
         sender=Sender(
             drawables=drawables,
             poster=poster,
@@ -241,7 +264,7 @@ def _redraw_loop(
         places=PlaceFinder(drawables, slack.direct_channel, timing.clock),
         uncertain_writes=uncertain_writes,
         notices=notices,
-        archive_url=archive_url,
+        archive_url=archive_url(installation.team_url),
         sleep=timing.sleep,
         rate_limiter=slack.rate_limiter,
         clock=timing.clock,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 from bot.slack.client.errors import SlackError
 from bot.slack.client.rate_limits import RateLimiter
@@ -14,14 +15,29 @@ _PAGE = 200
 _CHANNELS_SHOWN = 10
 
 
+@dataclass(frozen=True, kw_only=True)
+class SlackCheck:
+    """The result of a check, and one line about it.
+
+    Attributes:
+        is_unknown: Whether the check could not tell.
+        prevents_start: Whether a bot cannot start, so that it is no matter of one channel.
+    """
+
+    message: str
+    is_ok: bool = False
+    is_unknown: bool = False
+    prevents_start: bool = False
+
+
 async def check_workspace(
     credentials: SlackCredentials, *, needed_scopes: tuple[str, ...]
-) -> AsyncIterator[tuple[bool, str]]:
-    """Yield for each check whether it passed, and one line about it."""
+) -> AsyncIterator[SlackCheck]:
+    """Check the tokens, the scopes and the bot's channels, and yield each result."""
     problems = problems_of(credentials)
     if problems:
         for problem in problems:
-            yield False, problem
+            yield SlackCheck(message=problem, prevents_start=True)
         return
     async with open_slack_client(
         token=credentials.bot_token,
@@ -32,22 +48,36 @@ async def check_workspace(
             installation = await check_slack(slack, credentials, needed_scopes=needed_scopes)
         except SlackSetupError as error:
             for line in error.lines:
-                yield False, line
+                yield SlackCheck(message=line, prevents_start=True)
             return
         except SlackError as error:
-            yield False, f"Slack does not answer at {credentials.api_url}: {error}"
+            yield SlackCheck(
+                message=f"Slack does not answer at {credentials.api_url}: {error}",
+                prevents_start=True,
+            )
             return
         kind = "Socket Mode" if credentials.app_token else "HTTP"
-        yield True, f"Slack: {installation.bot_name} in {installation.team_name}, over {kind}"
+        yield SlackCheck(
+            message=f"Slack: {installation.bot_name} in {installation.team_name}, over {kind}",
+            is_ok=True,
+        )
+        if not installation.are_scopes_known:
+            yield SlackCheck(
+                message="scopes unknown: this server of the Slack API does not say which scopes "
+                "the bot token has. If calls are refused, compare them with manifest.yml.",
+                is_unknown=True,
+            )
         try:
             names = await _channels(slack)
         except SlackError as error:
-            yield False, f"the bot's channels could not be read: {error}"
+            yield SlackCheck(message=f"the bot's channels could not be read: {error}")
             return
         if names:
-            yield True, f"member of {', '.join(names[:_CHANNELS_SHOWN])}"
+            yield SlackCheck(message=f"member of {', '.join(names[:_CHANNELS_SHOWN])}", is_ok=True)
         else:
-            yield False, "the bot is in no channel: /invite @signalbox where it is to work."
+            yield SlackCheck(
+                message="the bot is in no channel: /invite @signalbox where it is to work."
+            )
 
 
 async def _channels(slack: Slack) -> list[str]:

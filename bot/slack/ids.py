@@ -14,10 +14,22 @@ FORCE_KILL = "run_force_kill"
 # Only in private questions; the value is a command (`bot.slack.commands.kill_command`).
 KILL_ANYWAY = "run_kill_anyway"
 KILL_MANY_ASK = "runs_kill_ask"
+# In lists: kills one's own run, and asks before somebody else's.
+KILL_LISTED = "run_kill_listed"
+# For as many turns as the run had left.
+CONTINUE_LEFT = "run_continue_left"
+# Only in private questions; the value is a command (`bot.slack.commands.reply_command`).
+CONTINUE_REPLY = "run_continue_reply"
+# In refusals: ask the owner and the operators to do it.
+ASK_KILL = "run_ask_kill"
+ASK_CONTINUE = "run_ask_continue"
 CONTINUE_10 = "run_continue_10"
 CONTINUE_20 = "run_continue_20"
 CONTINUE_50 = "run_continue_50"
 CONTINUE_MORE = "run_continue_more"
+
+# Opens the form for a new run; its value says nothing.
+OPEN_RUN_FORM = "run_form_open"
 
 # Turns that each Continue button adds; `CONTINUE_MORE` asks in a modal.
 CONTINUE_TURNS: Mapping[str, int] = MappingProxyType(
@@ -36,6 +48,11 @@ RUN_ON_MESSAGE = "run_on_message"
 # Blocks of a message.
 CARD_ACTIONS = "card_actions"
 KILL_QUESTION = "kill_question"
+REPLY_QUESTION = "reply_question"
+CONTINUED_ACTIONS = "continued_actions"
+REFUSAL_ACTIONS = "refusal_actions"
+REQUEST_ACTIONS = "request_actions"
+HOME_ACTIONS = "home_actions"
 
 # Input blocks of the modals; Slack attaches an error to the block_id of its field.
 FIELD_WORKFLOW = "workflow"

@@ -30,7 +30,7 @@ from core.domain.runs.request import (
     StartResult,
 )
 from core.domain.runs.run import Run
-from core.domain.runs.snapshot import PersonalRuns, RunSnapshot, Thread
+from core.domain.runs.snapshot import CardPlace, PersonalRuns, RunSnapshot, Thread
 from core.domain.runs.stats import Period, Stats
 from core.domain.workflow import WorkflowDefinition
 
@@ -46,6 +46,10 @@ class WorkflowCatalog(Protocol):
 
 class RunStarter(Protocol):
     """Starts runs; idempotent by `request_key`."""
+
+    async def require_start(self, *, by: Actor) -> None:
+        """Raise an error unless the person may start runs."""
+        ...
 
     async def start(self, request: StartRequest, *, by: Actor) -> StartResult:
         """Start a run, or return the one that the same request has already started."""
@@ -105,8 +109,10 @@ class RunContinuer(Protocol):
 class SnapshotReader(Protocol):
     """Reads one run."""
 
-    async def snapshot(self, target: str, *, by: Actor) -> RunSnapshot:
-        """A run by its id or a unique prefix."""
+    async def snapshot(
+        self, target: str, *, by: Actor, action: Action = Action.VIEW
+    ) -> RunSnapshot:
+        """A run by its id or a unique prefix, for somebody who may do this to it."""
         ...
 
 
@@ -269,7 +275,15 @@ class Drawables(UncertainWriteStore, MessageStore, LostChannelStore, Protocol):
         ...
 
 
-class Threads(Protocol):
+class CardFinder(Protocol):
+    """Finds the threads of runs."""
+
+    async def cards(self, run_ids: Collection[str], /) -> Mapping[str, CardPlace]:
+        """Where the threads of these runs are, by run id; runs without one are missing."""
+        ...
+
+
+class Threads(CardFinder, Protocol):
     """Reads the subjects of drawables."""
 
     async def thread(self, thread_key: str) -> Thread | None:

@@ -108,7 +108,14 @@ async def check_slack(
     except NO_RESPONSE_ERRORS as error:
         raise SlackUnreachable("auth.test", type(error).__name__) from error
     data = answer.data if isinstance(answer.data, dict) else {}
-    missing = sorted(set(needed_scopes) - _scopes(answer.headers)) if needed_scopes else []
+    scopes = scopes_of(answer.headers)
+    if scopes is None and needed_scopes:
+        log.warning(
+            "the server of the Slack API does not say which scopes the bot token has, so they are "
+            "not checked",
+            extra={"event": "slack_scopes.unknown"},
+        )
+    missing = sorted(set(needed_scopes) - scopes) if scopes is not None else []
     if missing:
         raise SlackSetupError(
             f"The bot token lacks the scopes {', '.join(missing)}: apply manifest.yml to the "
@@ -131,6 +138,7 @@ async def check_slack(
         enterprise_id=enterprise_id,
         is_org_wide=data.get("is_enterprise_install") is True,
         app_id=app_id or credentials.app_id or _app_of_token(credentials.app_token) or "",
+        are_scopes_known=scopes is not None,
     )
 
 
@@ -188,7 +196,11 @@ async def _check_app_token(slack: Slack, app_token: str) -> None:
         raise SlackUnreachable("apps.connections.open", type(error).__name__) from error
 
 
-def _scopes(headers: Mapping[str, str]) -> set[str]:
-    """The scopes of the token, which every answer has in a header."""
+def scopes_of(headers: Mapping[str, str]) -> frozenset[str] | None:
+    """The scopes of the token, which every answer of Slack has in a header.
+
+    `None` if the header is missing or empty, as of a server that is compatible with Slack: no
+    token is without any scope, so the scopes are unknown.
+    """
     found = next((v for k, v in headers.items() if k.lower() == "x-oauth-scopes"), "")
-    return {scope.strip() for scope in str(found).split(",") if scope.strip()}
+    return frozenset(scope.strip() for scope in str(found).split(",") if scope.strip()) or None

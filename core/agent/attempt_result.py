@@ -9,9 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 
+from core.agent.failure_causes import analyse_api_failure, error_text, spend_limit
 from core.agent.program_values import moment
 from core.agent.protocol import AgentFailed
+from core.domain.failure_cause import FailureCause
 from core.domain.runs.event import AgentResult, RateLimit
+from core.domain.runs.failure_analysis import FailureAnalysis
+from core.domain.runs.report import join_report
 from core.domain.runs.run import StopReason
 
 # A text longer than this counts as a report; a shorter one may be a closing word ("Done!").
@@ -35,11 +39,15 @@ _USAGE_LIMIT = re.compile(
 _USAGE_LIMIT_EPOCH = re.compile(r"limit reached\|(\d{9,11})\b", re.IGNORECASE)
 # A longer text that mentions a limit only talks about one.
 _MAX_LIMIT_TEXT_CHARS = 300
-_API_ERROR = re.compile(r"^\s*(?:API Error\b|Request timed out|Connection error)", re.IGNORECASE)
 
 # SIGINT and SIGTERM, handled by the program (128 + n) or by the kernel (-n): it did not crash,
 # it was stopped from outside.
 _TERMINATED_EXIT_CODES = frozenset({-signal.SIGINT, -signal.SIGTERM})
+# What the program calls a failure at the account's limit; after any other one an earlier report of
+# the limit does not count.
+_CAUSES_OF_LIMITS = frozenset(
+    {FailureCause.RATE_LIMIT, FailureCause.API_FAILED, FailureCause.NO_CREDIT}
+)
 
 _REASONS_BY_SUBTYPE = MappingProxyType(
     {
@@ -57,12 +65,14 @@ class AttemptResult:
         result: The agent's last report, whatever the stop reason.
         error: What went wrong, as a text for people; `None` after a success.
         resets_at: When the account's usage limit ends, if that is the reason and the time is known.
+        analysis: The cause of a failure, if it is known.
     """
 
     stop_reason: StopReason
     result: str | None
     error: str | None
     resets_at: datetime | None = None
+    analysis: FailureAnalysis | None = None
 
 
 def determine_attempt_result(
@@ -79,7 +89,7 @@ def determine_attempt_result(
 
     Args:
         result: The agent's last result, if any.
-        texts: The main agent's texts, oldest first (the last few are enough).
+        texts: The main agent's texts, oldest first (the last few are enough), one for each answer.
         is_timed_out: Whether the time limit passed before the agent ended.
         failure: What `events()` raised, if anything.
         rate_limit: The last rate limit that the program reported.
@@ -95,7 +105,10 @@ def determine_attempt_result(
         return _error_result(result, report, rate_limit)
     if failure is not None and failure.exit_code not in _TERMINATED_EXIT_CODES:
         return AttemptResult(
-            stop_reason=StopReason.AGENT_ERROR, result=report, error=_failure_text(failure)
+            stop_reason=StopReason.AGENT_ERROR,
+            result=report,
+            error=_failure_text(failure),
+            analysis=FailureAnalysis.of_error(failure),
         )
     return AttemptResult(
         stop_reason=StopReason.NO_RESULT,
@@ -105,35 +118,32 @@ def determine_attempt_result(
 
 
 def final_result(texts: Sequence[str], result: AgentResult | None) -> str | None:
-    """Choose the report that remains of an attempt.
+    """Choose what remains of an attempt: the main agent's last words always do.
 
-    Among the last five texts, in this order: the last one with a heading such as Summary or
-    Results; the last one longer than 200 characters; the result message; the last text.
+    If they are no report themselves (no heading such as Summary, at most 200 characters), the last
+    report among the four texts before them stands above them.
     """
-    candidates = list(texts)
-    result_text = result.text if result is not None else None
-    if result is not None and result_text and not _is_success(result):
+    said = [text.strip() for text in texts if text.strip()]
+    result_text = (result.text or "").strip() if result is not None else ""
+    if result is not None and not _is_success(result):
         # The text of a failure becomes the attempt's `error`, not its report.
-        candidates = [text for text in candidates if text.strip() != result_text.strip()]
-        result_text = None
-    if result_text and (not candidates or candidates[-1].strip() != result_text.strip()):
-        candidates.append(result_text)
-    last = [text.strip() for text in candidates[-_LAST_TEXTS:] if text.strip()]
-    for text in reversed(last):
-        if _HEADING.search(text) and len(text) > len(text.splitlines()[0]):
-            return text
-    for text in reversed(last):
-        if len(text) > _MIN_REPORT_CHARS:
-            return text
-    if result_text and result_text.strip():
-        return result_text.strip()
-    return last[-1] if last else None
+        said = [text for text in said if text != result_text]
+    elif result_text and not (said and said[-1].endswith(result_text)):
+        said.append(result_text)
+    if not said:
+        return None
+    *before, last_words = said[-_LAST_TEXTS:]
+    report = next((text for text in reversed(before) if _is_report(text)), None)
+    if report is None or _is_report(last_words):
+        return last_words
+    return join_report(report, last_words)
 
 
 def detect_usage_limit(text: str, rate_limit: RateLimit | None) -> tuple[bool, datetime | None]:
     """Return whether an error means the account's usage limit, and when that limit ends.
 
-    The time is `None` if neither the text nor the reported rate limit names it.
+    Pass only an error text of the program, never what the agent says.  The time is `None` if
+    neither the text nor the reported rate limit names it.
     """
     is_rejected = rate_limit is not None and rate_limit.status == "rejected"
     is_limit_text = len(text) <= _MAX_LIMIT_TEXT_CHARS and _USAGE_LIMIT.search(text) is not None
@@ -146,11 +156,12 @@ def detect_usage_limit(text: str, rate_limit: RateLimit | None) -> tuple[bool, d
 
 
 def _is_success(result: AgentResult) -> bool:
-    if result.subtype != "success" or result.is_error:
-        return False
-    # Some versions of the program return the usage limit as a successful answer.
-    text = (result.text or "").strip()
-    return not (_USAGE_LIMIT.match(text) and len(text) <= _MAX_LIMIT_TEXT_CHARS)
+    return result.subtype == "success" and not result.is_error
+
+
+def _is_report(text: str) -> bool:
+    has_heading = _HEADING.search(text) is not None and len(text) > len(text.splitlines()[0])
+    return has_heading or len(text) > _MIN_REPORT_CHARS
 
 
 def _error_result(
@@ -159,8 +170,11 @@ def _error_result(
     if result.subtype in _REASONS_BY_SUBTYPE:
         reason, error = _REASONS_BY_SUBTYPE[result.subtype]
         return AttemptResult(stop_reason=reason, result=report, error=error)
-    error_text = " ".join(dict.fromkeys(filter(None, (*result.errors, result.text))))
-    is_limit, resets_at = detect_usage_limit(error_text, rate_limit)
+    text, analysis = error_text(result), analyse_api_failure(result)
+    is_limit, resets_at = spend_limit(text)
+    if not is_limit:
+        may_be_limit = analysis is None or analysis.cause in _CAUSES_OF_LIMITS
+        is_limit, resets_at = detect_usage_limit(text, rate_limit if may_be_limit else None)
     if is_limit:
         until = f" It ends at {resets_at:%Y-%m-%d %H:%M} UTC." if resets_at else ""
         return AttemptResult(
@@ -168,14 +182,17 @@ def _error_result(
             result=report,
             error=f"The account's usage limit is reached.{until}",
             resets_at=resets_at,
+            analysis=FailureAnalysis(
+                cause=FailureCause.USAGE_LIMIT,
+                evidence=analysis.evidence if analysis else {"text": text},
+            ),
         )
-    is_api = (
-        result.subtype == "success"
-        or result.api_error_status is not None
-        or _API_ERROR.search(error_text) is not None
+    return AttemptResult(
+        stop_reason=StopReason.API_ERROR if analysis else StopReason.AGENT_ERROR,
+        result=report,
+        error=text or result.subtype,
+        analysis=analysis,
     )
-    reason = StopReason.API_ERROR if is_api else StopReason.AGENT_ERROR
-    return AttemptResult(stop_reason=reason, result=report, error=error_text or result.subtype)
 
 
 def _failure_text(failure: AgentFailed) -> str:

@@ -25,6 +25,7 @@ from core.agent.process.process_tree import ProcessTree, scan_tree
 from core.agent.program_values import blocks, identifier, tool_call
 from core.agent.prompt_stream import PromptStream
 from core.agent.protocol import AgentFailed
+from core.agent.server_check import ServerCheck
 from core.agent.translate import Translator
 from core.domain.runs.event import AgentEvent, ToolFinished
 
@@ -55,6 +56,7 @@ class Conversation:
         egress: EgressControl | None,
         side_events: deque[AgentEvent],
         error_output: ErrorOutput,
+        servers: ServerCheck,
     ) -> None:
         """Begin with nothing sent and nothing read.
 
@@ -66,8 +68,9 @@ class Conversation:
             tree: The agent's processes.
             critical: Hears of every tool call.
             egress: Counts the hosts that were refused; `None` for an agent with open network.
-            side_events: Events that do not arrive as messages: usage and refused hosts.
+            side_events: Events that do not arrive as messages: refused hosts.
             error_output: What the program wrote about its failures.
+            servers: Finds the MCP servers that did not connect.
         """
         self.has_ended = False
         self.is_stream_over = False
@@ -81,6 +84,7 @@ class Conversation:
         self._egress = egress
         self._side_events = side_events
         self._error_output = error_output
+        self._servers = servers
         self._has_result = False
 
     def send(self, text: str, message_uuid: UUID) -> None:
@@ -95,7 +99,7 @@ class Conversation:
                 async for event in translated:
                     yield event
         except AgentFailed:
-            # The usage up to the failure counts, too.
+            # The refusals up to the failure count, too.
             for event in self._last_events():
                 yield event
             raise
@@ -119,6 +123,8 @@ class Conversation:
             async for message in messages:
                 if isinstance(message, SystemMessage) and message.subtype == "init":
                     self._check_session(message.data.get("session_id"))
+                    for failed in await self._servers.failures(message.data.get("mcp_servers")):
+                        yield failed
                 elif isinstance(message, AssistantMessage):
                     self._track_tool_calls(message)
                 for event in self._translator.translate(message):

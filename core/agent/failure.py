@@ -16,6 +16,7 @@ from claude_agent_sdk import (
 )
 
 from core.agent.protocol import AgentFailed, TranscriptMissing
+from core.domain.failure_cause import FailureCause
 from core.domain.redact import redact
 
 _ROOT_REFUSED = "cannot be used with root"
@@ -93,6 +94,7 @@ def agent_failure(
     if _ISOLATION_FAILED.search(stderr_tail):
         return AgentFailed(
             "could not be isolated",
+            cause=FailureCause.ISOLATION_MISSING,
             exit_code=exit_code,
             stderr_tail=stderr_tail,
             hint="bubblewrap failed on this worker; its log has the details.",
@@ -104,8 +106,13 @@ def agent_failure(
             hint="Install Signalbox again: the program comes with it.",
         )
     if isinstance(error, CLIJSONDecodeError):
-        problem = "said something that cannot be read"
-    elif isinstance(error, ResultError):
+        return AgentFailed(
+            "said something that cannot be read",
+            cause=FailureCause.PROGRAM_UNREADABLE,
+            exit_code=exit_code,
+            stderr_tail=stderr_tail,
+        )
+    if isinstance(error, ResultError):
         problem = f"{problem}: {redact(str(error), secrets=secrets)[:_MAX_ERROR_CHARS]}"
     elif isinstance(error, CLIConnectionError) and not isinstance(
         error.__cause__, ProcessError | None

@@ -8,14 +8,15 @@ that cannot be true.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 from claude_agent_sdk import ToolUseBlock
 
-from core.domain.price import plausible_usd
+from core.domain.price import has_price, plausible_usd
 from core.domain.runs.event import TurnUsage
 from core.domain.runs.run import Usage
 
@@ -24,8 +25,6 @@ log = logging.getLogger(__name__)
 # Called with the name of a value that cannot be true.
 OnImplausible = Callable[[str], None]
 
-# More than any run makes; a run's attempts together still fit into 32 bits.
-_MAX_TURNS = 1_000_000
 # The most that is believed of one answer: over a thousand times a model's context.
 _MAX_ANSWER_TOKENS = 10**9
 # Of all answers of an attempt; a million attempts together still fit into 64 bits.
@@ -41,6 +40,22 @@ _MAX_BLOCKS = 200
 _MAX_WORD_CHARS = 100
 # As many as the column holds.
 _MAX_MODEL_CHARS = 100
+# More than one run uses.
+_MAX_MODELS = 100
+_ANSWER_COUNTS = {
+    "input_tokens": "input_tokens",
+    "output_tokens": "output_tokens",
+    "cache_read_tokens": "cache_read_input_tokens",
+    "cache_creation_tokens": "cache_creation_input_tokens",
+}
+_MODEL_COUNTS = {
+    "input_tokens": "inputTokens",
+    "output_tokens": "outputTokens",
+    "cache_read_tokens": "cacheReadInputTokens",
+    "cache_creation_tokens": "cacheCreationInputTokens",
+}
+# How the program marks a cost that it computed with the price of another model.
+_UNKNOWN_PRICE = "unknown"
 
 
 class Rejections:
@@ -92,11 +107,6 @@ def identifiers(value: Any) -> tuple[str, ...]:
 def model_name(value: Any) -> str | None:
     """Read the name of a model."""
     return word(value, max_chars=_MAX_MODEL_CHARS)
-
-
-def turns(value: Any) -> int | None:
-    """Read a number of turns."""
-    return _count(value, most=_MAX_TURNS)
 
 
 def retries(value: Any) -> int | None:
@@ -162,47 +172,55 @@ def retry_error(fields: Mapping[str, Any]) -> str:
     return text if status is None else f"{text} (HTTP {status})"
 
 
-def answer_usage(value: Any, *, on_implausible: OnImplausible) -> Usage:
-    """Read the usage of one answer; a count that cannot be true is left out."""
-    counts = _token_counts(value, most=_MAX_ANSWER_TOKENS)
-    if None in counts.values():
+def answer_usage(value: Any, *, on_implausible: OnImplausible) -> Usage | None:
+    """Read the usage of one answer; `None` if there is none, or a count that cannot be true."""
+    if not value:
+        return None
+    usage = _usage(value, _ANSWER_COUNTS, most=_MAX_ANSWER_TOKENS)
+    if usage is None:
         on_implausible("usage")
-    return Usage(**{name: number or 0 for name, number in counts.items()})
+    return usage
 
 
-def attempt_usage(value: Any, *, on_implausible: OnImplausible) -> Usage | None:
-    """Read the usage since the program started; `None` if it is unknown or cannot be true."""
-    if value is None:
-        return None
-    counts = _token_counts(value, most=_MAX_ATTEMPT_TOKENS)
-    known = {name: number for name, number in counts.items() if number is not None}
-    if len(known) < len(counts) or not isinstance(value, Mapping):
+def attempt_usage(value: Any, *, on_implausible: OnImplausible) -> tuple[Usage | None, bool]:
+    """Read the usage by model since the program started, subagents included.
+
+    Returns:
+        The sum, `None` if it is unknown, zero or cannot be true; and whether the program knows the
+        price of each model.
+    """
+    if not value:
+        return None, True
+    models = dict(islice(value.items(), _MAX_MODELS)) if isinstance(value, Mapping) else {}
+    usages = [_usage(one, _MODEL_COUNTS, most=_MAX_ATTEMPT_TOKENS) for one in models.values()]
+    known = [usage for usage in usages if usage is not None]
+    if not known or len(known) < len(usages):
         on_implausible("usage")
-        return None
-    return Usage(**known)
+        return None, False
+    total = sum(known, Usage())
+    has_prices = all(_has_known_price(name, one) for name, one in models.items())
+    return (None if total == Usage() else total), has_prices
 
 
 def usage_of_entry(
     entry: Any, *, on_implausible: OnImplausible = lambda _name: None
 ) -> TurnUsage | None:
-    """Return the usage that a transcript entry records; `None` if it is no model's answer.
-
-    An answer's message arrives before the answer is complete, with the usage at its start.  The
-    transcript has the final usage.
-    """
+    """Return the answer that a transcript entry records; `None` if it is no model's answer."""
     if not isinstance(entry, Mapping) or entry.get("type") != "assistant":
         return None
     message = entry.get("message")
     if not isinstance(message, Mapping):
         return None
     message_id, model = identifier(message.get("id")), model_name(message.get("model"))
-    if message_id is None or not message.get("usage") or model == "<synthetic>":
+    if message_id is None or model == "<synthetic>":
         return None
     return TurnUsage(
         message_id=message_id,
-        usage=answer_usage(message["usage"], on_implausible=on_implausible),
+        usage=answer_usage(message.get("usage"), on_implausible=on_implausible),
         model=model,
         is_subagent=bool(entry.get("isSidechain")),
+        is_final=True,
+        calls=tuple(_recorded_calls(message.get("content"))),
     )
 
 
@@ -215,19 +233,31 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _token_counts(value: Any, *, most: int) -> dict[str, int | None]:
-    """The counts of a usage, 0 for one that is missing and `None` for one that cannot be true."""
-    given = value if isinstance(value, Mapping) else {}
-    names = {
-        "input_tokens": "input_tokens",
-        "output_tokens": "output_tokens",
-        "cache_read_tokens": "cache_read_input_tokens",
-        "cache_creation_tokens": "cache_creation_input_tokens",
+def _usage(value: Any, keys: Mapping[str, str], *, most: int) -> Usage | None:
+    """The counts under these keys, 0 for a missing one; `None` if one cannot be true."""
+    if not isinstance(value, Mapping):
+        return None
+    counts = {
+        name: 0 if value.get(key) is None else _count(value[key], most=most)
+        for name, key in keys.items()
     }
-    return {
-        name: 0 if given.get(key) is None else _count(given[key], most=most)
-        for name, key in names.items()
-    }
+    known = {name: number for name, number in counts.items() if number is not None}
+    return Usage(**known) if len(known) == len(counts) else None
+
+
+def _has_known_price(model: Any, fields: Any) -> bool:
+    basis = fields.get("costBasis")
+    # Older programs do not say.
+    return has_price(model_name(model)) if basis is None else basis != _UNKNOWN_PRICE
+
+
+def _recorded_calls(content: Any) -> Iterator[tuple[str, str]]:
+    for block in blocks(content):
+        if isinstance(block, Mapping) and block.get("type") == "tool_use":
+            call_id = identifier(block.get("id"))
+            name = word(block.get("name"), max_chars=_MAX_TOOL_NAME_CHARS)
+            if call_id is not None and name is not None:
+                yield call_id, name
 
 
 def _text_of_part(part: Mapping[str, Any]) -> str:

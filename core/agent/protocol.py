@@ -14,7 +14,9 @@ from core.agent.critical import DEFAULT_RULES, CriticalCalls, CriticalRules
 from core.agent.egress.control import NetworkAccess
 from core.agent.process.isolation import Isolation
 from core.agent.process.process_tree import ProcessTree
+from core.agent.server_check import ServerCheck
 from core.domain.errors import OpsError
+from core.domain.failure_cause import FailureCause
 from core.domain.kills.termination import ProcessIdentity
 from core.domain.runs.event import AgentEvent, PlanItem
 from core.domain.workflow import WorkflowDefinition
@@ -27,6 +29,7 @@ class Launch:
     Attributes:
         resume: Whether to resume the session from its stored transcript.  The prompt is then the
             message with which the conversation continues.
+        prompt: The task; empty starts the program without one, so that it asks no model.
         prompt_uuid: The prompt's id in the transcript; a `MessageConsumed` event reports it back.
         max_turns: Turn limit of this launch.
         budget_usd: Cost limit of this launch in US dollars; `None` is no limit.
@@ -109,6 +112,11 @@ class AgentSession(Protocol):
         ...
 
     @property
+    def servers(self) -> ServerCheck:
+        """The agent's MCP servers, and which of them failed."""
+        ...
+
+    @property
     def has_ended(self) -> bool:
         """Whether the agent is done: its last result has arrived, or its stream has ended."""
         ...
@@ -165,6 +173,7 @@ class AgentFailed(OpsError):
         self,
         problem: str,
         *,
+        cause: FailureCause = FailureCause.PROGRAM_CRASHED,
         exit_code: int | None = None,
         stderr_tail: str = "",
         hint: str = "Its log has the details; starting or continuing the run again may work.",
@@ -172,20 +181,24 @@ class AgentFailed(OpsError):
         self.problem = problem
         self.exit_code = exit_code
         self.stderr_tail = stderr_tail
+        self.cause = cause
+        self.subject = None if exit_code is None else _exit_words(exit_code)
         super().__init__(self.problem_and_exit, user_message=f"The agent program {problem}. {hint}")
 
     @property
     def problem_and_exit(self) -> str:
         """`problem`, with the exit status or the signal's name if the program ended."""
-        if self.exit_code is None:
-            return self.problem
-        if self.exit_code >= 0:
-            return f"{self.problem} (exit code {self.exit_code})"
-        try:
-            name = signal.Signals(-self.exit_code).name
-        except ValueError:
-            name = f"signal {-self.exit_code}"
-        return f"{self.problem} (ended by {name})"
+        return self.problem if self.subject is None else f"{self.problem} ({self.subject})"
+
+
+def _exit_words(exit_code: int) -> str:
+    if exit_code >= 0:
+        return f"exit code {exit_code}"
+    try:
+        name = signal.Signals(-exit_code).name
+    except ValueError:
+        name = f"signal {-exit_code}"
+    return f"ended by {name}"
 
 
 class AgentEnded(OpsError):
@@ -208,6 +221,7 @@ class TranscriptMissing(AgentFailed):
     def __init__(self, *, stderr_tail: str = "") -> None:
         super().__init__(
             "has no conversation to go on with",
+            cause=FailureCause.CONVERSATION_MISSING,
             stderr_tail=stderr_tail,
             hint="Start a new run: nothing of this session was kept.",
         )
@@ -217,6 +231,7 @@ class NetworkNotIsolated(OpsError):
     """A list of hosts was to be kept, and nothing would keep the agent to it."""
 
     code = "network_not_isolated"
+    cause = FailureCause.ISOLATION_MISSING
 
     def __init__(self) -> None:
         super().__init__(

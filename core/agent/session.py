@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -20,6 +20,7 @@ from core.agent.critical import CriticalCalls
 from core.agent.egress.control import EgressControl
 from core.agent.failure import ErrorOutput
 from core.agent.options import build_options, gate_file, has_network, prepare_state, socket_file
+from core.agent.policy import effective_definition
 from core.agent.process.ladder import end_tree
 from core.agent.process.process_tree import ProcessTree, scan_tree
 from core.agent.process.program import find_program, watch_program
@@ -32,10 +33,11 @@ from core.agent.protocol import (
     NetworkNotIsolated,
     TranscriptStore,
 )
+from core.agent.server_check import ServerCheck
 from core.agent.transcript_buffer import TranscriptBuffer
 from core.agent.translate import Translator
 from core.domain.kills.termination import ProcessIdentity
-from core.domain.runs.event import AgentEvent
+from core.domain.runs.event import AgentEvent, TurnUsage
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +59,11 @@ _OUTAGE_LIMIT = timedelta(minutes=30)
 
 @asynccontextmanager
 async def open_agent(
-    launch: Launch, transcripts: TranscriptStore, *, connect_limit: timedelta = CONNECT_LIMIT
+    launch: Launch,
+    transcripts: TranscriptStore,
+    *,
+    on_answer: Callable[[TurnUsage], None] = lambda _answer: None,
+    connect_limit: timedelta = CONNECT_LIMIT,
 ) -> AsyncIterator[AgentSession]:
     """Start an agent and give it its task; leaving the block ends all of its processes.
 
@@ -67,11 +73,18 @@ async def open_agent(
     Cancelling the block waits until the agent is closed (about 10 s at most for the processes,
     longer if the transcript cannot be stored).
 
+    Args:
+        launch: What to start.
+        transcripts: Stores the session's transcript.
+        on_answer: Called with each complete answer of the model, a fraction of a second after it,
+            also while a tool works; until the block is left.
+        connect_limit: How long the program may take to answer.
+
     Raises:
         AgentFailed: If the program could not be started, or did not answer within `connect_limit`.
         TranscriptMissing: If the session to be resumed is not in `transcripts`.
     """
-    session = _Session(launch, transcripts)
+    session = _Session(launch, transcripts, on_answer)
     try:
         await session.open(connect_limit)
         yield session
@@ -82,7 +95,12 @@ async def open_agent(
 class _Session:
     """The `AgentSession` of a `claude` program."""
 
-    def __init__(self, launch: Launch, transcripts: TranscriptStore) -> None:
+    def __init__(
+        self,
+        launch: Launch,
+        transcripts: TranscriptStore,
+        on_answer: Callable[[TurnUsage], None],
+    ) -> None:
         self.tree = ProcessTree(launch.run_id, attempt=launch.attempt)
         self._launch = launch
         credentials = launch.credentials.items()
@@ -94,7 +112,7 @@ class _Session:
         self._transcript_buffer = TranscriptBuffer(
             transcripts,
             session_id=launch.session_id,
-            on_entry=partial(_add_usage, side_events, on_implausible=rejections.add),
+            on_entry=partial(_report_answer, on_answer, on_implausible=rejections.add),
         )
         self.critical = CriticalCalls(launch.critical, gate=gate_file(launch), secrets=secrets)
         self._client = ClaudeSDKClient(
@@ -104,6 +122,13 @@ class _Session:
                 stderr=self._error_output.add,
                 critical=self.critical,
             )
+        )
+        is_isolated = launch.isolation is not None
+        self.servers = ServerCheck(
+            self._client,
+            launch.definition,
+            given=effective_definition(launch.definition, is_isolated=is_isolated).mcp_servers,
+            secrets=secrets,
         )
         self._root: ProcessIdentity | None = None
         prompts = PromptStream(launch.session_id)
@@ -140,6 +165,7 @@ class _Session:
             egress=self._egress,
             side_events=side_events,
             error_output=self._error_output,
+            servers=self.servers,
         )
         self._watch_task: asyncio.Task[None] | None = None
 
@@ -165,7 +191,8 @@ class _Session:
         if self._egress is not None:
             self._egress.open()
         self.critical.open_gate()
-        self._conversation.send(self._launch.prompt, self._launch.prompt_uuid)
+        if self._launch.prompt:
+            self._conversation.send(self._launch.prompt, self._launch.prompt_uuid)
         await self._connection.open(limit)
         self._root = find_program(await scan_tree(self.tree))
         if self._root is None:
@@ -270,10 +297,12 @@ class _Session:
         return {"event": event, **run, **fields}
 
 
-def _add_usage(events: deque[AgentEvent], entry: Any, *, on_implausible: OnImplausible) -> None:
-    usage = usage_of_entry(entry, on_implausible=on_implausible)
-    if usage is not None:
-        events.append(usage)
+def _report_answer(
+    on_answer: Callable[[TurnUsage], None], entry: Any, *, on_implausible: OnImplausible
+) -> None:
+    answer = usage_of_entry(entry, on_implausible=on_implausible)
+    if answer is not None:
+        on_answer(answer)
 
 
 async def _run_uninterrupted(work: Coroutine[Any, Any, None], *, name: str) -> None:

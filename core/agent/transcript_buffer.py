@@ -34,7 +34,7 @@ _BATCH_DELAY = timedelta(milliseconds=50)
 _BUSY_BATCH_DELAY = timedelta(milliseconds=150)
 _BUSY_WINDOW = timedelta(seconds=1)
 # The program names a subagent's transcript `subagents/agent-<id>`, or puts it into folders in
-# between (`subagents/workflows/<id>/agent-<id>`).  The limits keep it within an index row.
+# between (`subagents/<kind>/<id>/agent-<id>`).  The limits keep it within an index row.
 _SUBPATH = re.compile(r"subagents/(?:[\w@+=-][\w@+=.-]{0,127}/){0,5}agent-[\w@+=.-]{1,128}")
 # The program shortens the name of a project to 200 characters and a hash.
 _MAX_PROJECT_KEY_CHARS = 400

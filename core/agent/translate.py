@@ -95,6 +95,7 @@ class Translator:
         self._cwd = cwd
         self._on_implausible = on_implausible
         self._last_usage: TurnUsage | None = None
+        self._error_type: str | None = None
 
     def translate(self, message: Message) -> list[AgentEvent]:
         """Return the events of one message, in the order in which they happened."""
@@ -120,9 +121,11 @@ class Translator:
         is_subagent = message.parent_tool_use_id is not None
         # A text of the program in place of the model's: an API error, which the result repeats.
         is_synthetic = message.model == "<synthetic>"
+        if not is_subagent:
+            self._error_type = read.word(message.error)
         yield from self._consumed_messages(message.user_message_uuids)
         message_id = read.identifier(message.message_id)
-        if message_id is not None and message.usage and not is_synthetic:
+        if message_id is not None and not is_synthetic:
             turn = TurnUsage(
                 message_id=message_id,
                 usage=read.answer_usage(message.usage, on_implausible=self._on_implausible),
@@ -140,6 +143,7 @@ class Translator:
                 yield AgentText(
                     text=self._clean(text, max_chars=_MAX_TEXT_CHARS),
                     message_uuid=read.identifier(message.uuid),
+                    message_id=message_id,
                     is_subagent=is_subagent,
                 )
             elif call is not None:
@@ -188,18 +192,25 @@ class Translator:
                     "retry_delay_ms", data.get("retry_delay_ms"), read.milliseconds
                 ),
                 error=self._clean(read.retry_error(data), max_chars=_MAX_ERROR_CHARS),
+                status=read.http_status(data.get("error_status")),
+                error_type=read.word(data.get("error")),
             )
 
     def _result(self, message: ResultMessage) -> AgentResult:
         text: Any = message.result
         errors: Any = message.errors
+        usage, has_prices = read.attempt_usage(
+            message.model_usage, on_implausible=self._on_implausible
+        )
+        cost_usd = self._checked("total_cost_usd", message.total_cost_usd, read.cost_usd)
+        # A cost of 0 without a call that was answered reports nothing.
+        is_cost_known = has_prices and (usage is not None or bool(cost_usd))
         return AgentResult(
             subtype=read.word(message.subtype) or "unknown",
             is_error=bool(message.is_error),
-            turns=self._checked("num_turns", message.num_turns, read.turns),
             text=self._clean(text, max_chars=_MAX_TEXT_CHARS) if isinstance(text, str) else None,
-            cost_usd=self._checked("total_cost_usd", message.total_cost_usd, read.cost_usd),
-            usage=read.attempt_usage(message.usage, on_implausible=self._on_implausible),
+            cost_usd=cost_usd if is_cost_known else None,
+            usage=usage,
             terminal_reason=read.word(message.terminal_reason),
             errors=tuple(
                 self._clean(error, max_chars=_MAX_ERROR_CHARS)
@@ -207,6 +218,8 @@ class Translator:
                 if isinstance(error, str)
             ),
             api_error_status=read.http_status(message.api_error_status),
+            error_type=self._error_type if message.is_error else None,
+            stop_reason=read.word(message.stop_reason),
         )
 
     def _checked(self, name: str, value: Any, reader: Callable[[Any], T | None]) -> T | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from types import MappingProxyType
 from uuid import UUID
 
 from core.domain.runs.run import Run
@@ -82,16 +84,45 @@ class Actor:
 
 SYSTEM = Actor(role=Role.ADMIN, origin=Origin.SYSTEM, name="Signalbox")
 
-_REQUIRED_ROLES: dict[Action, Role] = {
-    Action.VIEW: Role.VIEWER,
-    Action.START: Role.RUNNER,
-    Action.KILL: Role.RUNNER,
-    Action.CONTINUE: Role.RUNNER,
-    Action.RESTART: Role.RUNNER,
-    Action.STEER: Role.RUNNER,
-    Action.APPROVE: Role.OPERATOR,
-    Action.ADMINISTER: Role.ADMIN,
-}
+# The lowest role that allows an action, to a runner on their own runs.
+REQUIRED_ROLES: Mapping[Action, Role] = MappingProxyType(
+    {
+        Action.VIEW: Role.VIEWER,
+        Action.START: Role.RUNNER,
+        Action.KILL: Role.RUNNER,
+        Action.CONTINUE: Role.RUNNER,
+        Action.RESTART: Role.RUNNER,
+        Action.STEER: Role.RUNNER,
+        Action.APPROVE: Role.OPERATOR,
+        Action.ADMINISTER: Role.ADMIN,
+    }
+)
+
+# The actions in words, to complete "can …": of one run, and of runs in general.
+RUN_DEEDS: Mapping[Action, str] = MappingProxyType(
+    {
+        Action.VIEW: "see this",
+        Action.START: "start this",
+        Action.KILL: "stop this",
+        Action.CONTINUE: "continue this",
+        Action.RESTART: "restart this",
+        Action.STEER: "tell this run's agent something",
+        Action.APPROVE: "approve this",
+        Action.ADMINISTER: "change this",
+    }
+)
+ROLE_DEEDS: Mapping[Action, str] = MappingProxyType(
+    {
+        Action.VIEW: "see runs",
+        Action.START: "start runs",
+        Action.KILL: "stop runs",
+        Action.CONTINUE: "continue runs",
+        Action.RESTART: "restart runs",
+        Action.STEER: "tell agents something",
+        Action.APPROVE: "approve tool calls",
+        Action.ADMINISTER: "change settings",
+    }
+)
 
 # A runner may do these on their own runs; other people's runs need an operator.
 _OWNER_ACTIONS = frozenset(
@@ -102,11 +133,11 @@ _OWNER_ACTIONS = frozenset(
 def is_allowed(actor: Actor, action: Action, run: Run | None = None) -> bool:
     """Return whether the actor may do `action`, to `run` if the action concerns one."""
     if actor.role >= Role.OPERATOR:
-        return actor.role >= _REQUIRED_ROLES[action]
+        return actor.role >= REQUIRED_ROLES[action]
     if run is not None and action in _OWNER_ACTIONS:
         is_owner = actor.user_id is not None and actor.user_id == run.user_id
         return is_owner and actor.role >= Role.RUNNER
-    return actor.role >= _REQUIRED_ROLES[action]
+    return actor.role >= REQUIRED_ROLES[action]
 
 
 @dataclass(frozen=True, kw_only=True)

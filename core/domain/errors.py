@@ -2,6 +2,8 @@
 
 from typing import ClassVar
 
+from core.domain.failure_cause import FailureCause
+
 
 class OpsError(Exception):
     """An action that could not be done, for a reason a person can act on.
@@ -14,9 +16,13 @@ class OpsError(Exception):
         user_message: What happened, in a sentence or two that hold on every surface: no command
             of one of them, no path of this machine, no token, no traceback.  Ids, names and other
             literals stand between backticks, as in Markdown.
+        cause: The class of the failure if the error ends a run; `None` if it has none.
+        subject: The name of what failed, for the title of such a run.
     """
 
     code: ClassVar[str] = "error"
+    cause: FailureCause | None = None
+    subject: str | None = None
 
     def __init__(self, message: str, *, user_message: str) -> None:
         super().__init__(message)

@@ -132,6 +132,11 @@ def estimate_usd(model: str | None, usage: Usage, *, requests: int = 1) -> Decim
     ) / _MILLION
 
 
+def has_price(model: str | None) -> bool:
+    """Whether the price of a model is known."""
+    return estimate_usd(model, Usage()) is not None
+
+
 def plausible_usd(amount: Decimal | None) -> Decimal | None:
     """Return a cost, or `None` for one that cannot be true.
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from core.domain.addresses import as_address, canonical_host, is_loopback_name, is_public
 from core.domain.errors import Forbidden
+from core.domain.failure_cause import FailureCause
 
 ANY_PUBLIC_HOST = "*"
 # The most entries of a list that one sentence names.
@@ -25,6 +26,7 @@ class RepositoryNotAllowed(Forbidden):
     """
 
     code = "repository_not_allowed"
+    cause = FailureCause.REPOSITORY_NOT_ALLOWED
 
     def __init__(
         self, display_url: str, reason: str, allowed: str, *, detail: str | None = None
@@ -36,6 +38,7 @@ class RepositoryNotAllowed(Forbidden):
         self.display_url = display_url
         self.reason = reason
         self.allowed = allowed
+        self.subject = display_url
 
 
 @dataclass(frozen=True, kw_only=True)

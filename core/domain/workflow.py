@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from core.domain.errors import NotFound
+from core.domain.failure_cause import FailureCause
 from core.domain.isolation import IsolationMode
 from core.domain.network import NetworkPolicy
 
@@ -78,22 +79,36 @@ class WorkflowDefinition:
     network: NetworkPolicy | None = None
 
 
+def _with_aliases(name: str, aliases: tuple[str, ...]) -> str:
+    return f"{name} (or {', '.join(aliases)})" if aliases else name
+
+
 class UnknownWorkflow(NotFound):
     """No definition has this name or alias.
 
     Attributes:
-        known: The names of the definitions there are.
+        known: The names of the definitions there are; in the text each has its aliases after it.
         nearest: The name or alias that was perhaps meant.
     """
 
     code = "unknown_workflow"
+    cause = FailureCause.WORKFLOW_MISSING
 
-    def __init__(self, name: str, known: tuple[str, ...], nearest: str | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        known: tuple[str, ...],
+        nearest: str | None = None,
+        *,
+        aliases: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> None:
         hint = f" Did you mean `{nearest}`?" if nearest else ""
+        listed = ", ".join(_with_aliases(one, (aliases or {}).get(one, ())) for one in known)
         super().__init__(
             f"no workflow {name}",
-            user_message=f"There is no workflow `{name[:60]}`.{hint} Known: {', '.join(known)}.",
+            user_message=f"There is no workflow `{name[:60]}`.{hint} Known: {listed}.",
         )
         self.name = name
         self.known = known
         self.nearest = nearest
+        self.subject = name

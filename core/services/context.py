@@ -9,11 +9,19 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.domain.actor import Action, Actor, is_allowed
+from core.domain.actor import (
+    REQUIRED_ROLES,
+    ROLE_DEEDS,
+    RUN_DEEDS,
+    Action,
+    Actor,
+    User,
+    is_allowed,
+)
 from core.domain.audit import AuditEntry
 from core.domain.errors import Forbidden
 from core.domain.runs.run import Run
-from core.store import audit
+from core.store import audit, users
 from core.store.database.engine import Database, translate_errors
 
 Clock = Callable[[], datetime]
@@ -26,6 +34,8 @@ class NotAllowed(Forbidden):
         run: The run that the action is about, if any.
         is_foreign: Whether that run belongs to somebody else; then a role may allow the action
             for the person's own runs, but not for this one.
+        owner: The owner of that run, who may do it; `None` if there is none, or until it is known.
+        deed: The action in words, to complete "can …".
     """
 
     code = "not_allowed"
@@ -37,15 +47,29 @@ class NotAllowed(Forbidden):
         self.action = action
         self.run = run
         self.is_foreign = run is not None and actor.user_id != run.user_id
-        about = f" on `{run.run_id}`" if run else ""
-        why = (
-            " It is somebody else's run: its owner or an operator can do that."
-            if self.is_foreign
-            else ""
-        )
+        self.owner: User | None = None
+        self.deed = (RUN_DEEDS if self.is_foreign else ROLE_DEEDS)[action]
         super().__init__(
             f"{actor.name} may not {action} {run.run_id if run else ''}",
-            user_message=user_message or f"You may not {action}{about}.{why}",
+            user_message=user_message or self._words("its owner"),
+        )
+        self._is_own_text = user_message is None
+
+    def name_owner(self, owner: User) -> None:
+        """Say whose run it is, now that this is known."""
+        self.owner = owner
+        if self._is_own_text:
+            self.user_message = self._words(f"@{owner.name[:80]}")
+
+    def _words(self, owner: str) -> str:
+        if self.run is not None and self.is_foreign:
+            owner = owner if self.run.user_id is not None else ""
+            either = f"{owner} or an operator" if owner else "an operator"
+            return f"Only {either} can {self.deed} (`{self.run.run_id}`)."
+        needed = REQUIRED_ROLES[self.action].name.lower()
+        return (
+            f"Only people with the role {needed} can {self.deed}; yours is "
+            f"{self.actor.role.name.lower()}."
         )
 
 
@@ -70,6 +94,7 @@ class ServiceContext:
                 async with self.database.sessions.begin() as session:
                     yield session
         except NotAllowed as refusal:
+            await self._name_owner(refusal)
             await self.audit(
                 refusal.actor,
                 refusal.action,
@@ -78,6 +103,15 @@ class ServiceContext:
                 reason="role",
             )
             raise
+
+    async def _name_owner(self, refusal: NotAllowed) -> None:
+        if not refusal.is_foreign or refusal.run is None or refusal.run.user_id is None:
+            return
+        with translate_errors():
+            async with self.database.sessions.begin() as session:
+                owner = await users.get(session, refusal.run.user_id)
+        if owner is not None:
+            refusal.name_owner(owner)
 
     async def audit(
         self,

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 
 from core.domain.runs.request import RunFilter
 from core.domain.runs.run import RunNotFound
-from core.domain.runs.snapshot import PersonalRuns, Thread
+from core.domain.runs.snapshot import CardPlace, PersonalRuns, Thread
 from core.services.context import ServiceContext
 from core.services.runs import snapshots
 from core.store import users
 from core.store.runs import run_queries
+from core.store.slack import slack_messages
 
 # The length of each list on a person's Home tab.
 _PERSONAL_LIMIT = 10
@@ -47,11 +48,16 @@ class ThreadService:
         if thread is None:
             return None
         number = next(n for n, leg in enumerate(thread.legs, start=1) if leg.run.id == run.id)
+        cards = await self.cards([run_id])
+        legs = (
+            *thread.legs[: number - 1],
+            replace(thread.legs[number - 1], card=cards.get(run_id)),
+        )
         return Thread(
             thread_key=thread.thread_key,
             team_id=thread.team_id,
             channel_id=thread.channel_id,
-            legs=thread.legs[:number],
+            legs=legs,
         )
 
     async def without_live_run(self, thread_keys: Collection[str]) -> frozenset[str]:
@@ -59,6 +65,11 @@ class ThreadService:
         async with self.context.transaction() as session:
             live = await run_queries.threads_with_live_run(session, thread_keys)
         return frozenset(thread_keys) - live
+
+    async def cards(self, run_ids: Collection[str]) -> Mapping[str, CardPlace]:
+        """Where the threads of these runs are in Slack, by run id; runs without one are missing."""
+        async with self.context.transaction() as session:
+            return await slack_messages.cards_of_runs(session, run_ids)
 
     async def personal_runs(self, key: str) -> PersonalRuns:
         """The newest runs of a person, and the newest live runs of all people; 10 of each.
@@ -79,5 +90,5 @@ class ThreadService:
             live = await run_queries.recent(
                 session, RunFilter(live=True), user_id=None, limit=_PERSONAL_LIMIT
             )
-            found = await snapshots.of_runs(session, [*mine, *live])
+            found = await snapshots.of_listed_runs(session, [*mine, *live])
         return PersonalRuns(mine=tuple(found[: len(mine)]), live=tuple(found[len(mine) :]))

@@ -6,8 +6,10 @@ import errno
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
+from urllib.parse import urlsplit
 
 from core.domain.errors import OpsError
+from core.domain.failure_cause import FailureCause
 
 _MAX_LISTED_BRANCHES = 5
 
@@ -16,6 +18,18 @@ class WorkspaceError(OpsError):
     """A workspace could not be prepared, read or saved."""
 
     code = "workspace_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        user_message: str,
+        cause: FailureCause | None = None,
+        subject: str | None = None,
+    ) -> None:
+        super().__init__(message, user_message=user_message)
+        self.cause = cause
+        self.subject = subject
 
 
 class UnreachableRepository(WorkspaceError):
@@ -38,6 +52,8 @@ class MissingBranch(WorkspaceError):
         super().__init__(
             f"no branch {branch[:80]!r} among {len(branches)} of {display_url}",
             user_message=f"There is no branch `{branch[:80]}` in `{display_url}`. {hint}",
+            cause=FailureCause.BRANCH_MISSING,
+            subject=branch,
         )
         self.branch = branch
         self.display_url = display_url
@@ -52,14 +68,24 @@ _NOT_WRITABLE = (
     "The worker may not write to its workspace directory. Give its user the right to, then start "
     "again."
 )
-# Parts of git's error output in lower case, and the advice for them.  The first match counts.
+# Parts of git's error output in lower case, their cause, and the advice for them.  The first match
+# counts.
 _LOCAL_ERRORS = (
-    (("no space left on device", "disk quota exceeded", "out of disk space"), _DISK_FULL),
-    (("read-only file system", "unable to create", "cannot mkdir"), _NOT_WRITABLE),
+    (
+        ("no space left on device", "disk quota exceeded", "out of disk space"),
+        FailureCause.DISK_FULL,
+        _DISK_FULL,
+    ),
+    (
+        ("read-only file system", "unable to create", "cannot mkdir"),
+        FailureCause.NOT_WRITABLE,
+        _NOT_WRITABLE,
+    ),
 )
 _REMOTE_ERRORS = (
     (
         ("host key verification failed",),
+        FailureCause.UNKNOWN_HOST_KEY,
         (
             "The worker does not know the host key of `{display_url}`. Add it to the `known_hosts` "
             "of the worker's user, then start again."
@@ -77,6 +103,7 @@ _REMOTE_ERRORS = (
             "returned error: 401",
             "invalid credentials",
         ),
+        FailureCause.REPOSITORY_DENIED,
         (
             "The worker may not read `{display_url}`. Give its user access (an SSH key, or a git "
             "credential helper), then start again."
@@ -84,6 +111,7 @@ _REMOTE_ERRORS = (
     ),
     (
         ("repository not found", "returned error: 404", "not found", "no such"),
+        FailureCause.REPOSITORY_MISSING,
         (
             "There is no repository `{display_url}`, or the worker may not see it. Check the "
             "address, "
@@ -92,6 +120,7 @@ _REMOTE_ERRORS = (
     ),
     (
         ("does not appear to be a git repository", "not a git repository", "not valid: is this a"),
+        FailureCause.NOT_A_REPOSITORY,
         (
             "`{display_url}` is not a git repository. Name a repository, or none to start with an "
             "empty one."
@@ -111,6 +140,7 @@ _REMOTE_ERRORS = (
             "connection closed",
             "connection reset",
         ),
+        FailureCause.REPOSITORY_UNREACHABLE,
         (
             "The worker cannot reach `{display_url}`. Check the address and the worker's "
             "network, then "
@@ -134,12 +164,13 @@ class GitFailed(WorkspaceError):
 
     def __init__(self, subcommand: str, status: int | None, stderr: str) -> None:
         ended = "timed out" if status is None else f"ended with {status}"
-        advice = _find_advice(stderr, _LOCAL_ERRORS)
+        cause, advice = _find_advice(stderr, _LOCAL_ERRORS)
         super().__init__(
             f"git {subcommand} {ended}: {stderr.strip()[-500:]}",
             user_message=advice
             or f"git did not manage its part ({subcommand}). Try again; if it fails again, the "
             "worker's log says why.",
+            cause=cause,
         )
         self.subcommand = subcommand
         self.status = status
@@ -154,18 +185,35 @@ def to_unreachable(error: GitFailed, display_url: str) -> WorkspaceError:
     """
     if error.is_disk_error:
         return error
+    cause: FailureCause | None = FailureCause.REPOSITORY_UNREACHABLE
     if error.status is None:
         advice = (
             f"Reading `{display_url}` took too long and was stopped. Check the address and the "
             "worker's network, then start again."
         )
     else:
+        cause, known = _find_advice(error.stderr, _REMOTE_ERRORS)
         advice = (
-            _find_advice(error.stderr, _REMOTE_ERRORS)
+            known
             or "git could not read `{display_url}`. Check the address, and that the worker may "
             "read it."
         ).format(display_url=display_url)
-    return UnreachableRepository(str(error), user_message=advice)
+    cause = cause or FailureCause.REPOSITORY_UNREACHABLE
+    is_host = cause in (FailureCause.REPOSITORY_UNREACHABLE, FailureCause.UNKNOWN_HOST_KEY)
+    return UnreachableRepository(
+        str(error),
+        user_message=advice,
+        cause=cause,
+        subject=host_of(display_url) if is_host else display_url,
+    )
+
+
+def host_of(display_url: str) -> str:
+    """The host of a repository's address; the address itself if it names none."""
+    host = urlsplit(display_url).hostname
+    if host is None and ":" in display_url and "@" in display_url:
+        host = display_url.partition("@")[2].partition(":")[0]
+    return host or display_url
 
 
 @contextmanager
@@ -174,14 +222,21 @@ def translate_os_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        advice = "The worker's workspace directory cannot be used. Its log says why."
+        advice, cause = "The worker's workspace directory cannot be used. Its log says why.", None
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            advice = _DISK_FULL
+            advice, cause = _DISK_FULL, FailureCause.DISK_FULL
         elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            advice = _NOT_WRITABLE
-        raise WorkspaceError(f"{type(error).__name__}: {error}", user_message=advice) from error
+            advice, cause = _NOT_WRITABLE, FailureCause.NOT_WRITABLE
+        raise WorkspaceError(
+            f"{type(error).__name__}: {error}", user_message=advice, cause=cause
+        ) from error
 
 
-def _find_advice(stderr: str, table: Sequence[tuple[Sequence[str], str]]) -> str | None:
+def _find_advice(
+    stderr: str, table: Sequence[tuple[Sequence[str], FailureCause, str]]
+) -> tuple[FailureCause, str] | tuple[None, None]:
     lowered = stderr.lower()
-    return next((advice for signs, advice in table if any(s in lowered for s in signs)), None)
+    return next(
+        ((cause, advice) for signs, cause, advice in table if any(s in lowered for s in signs)),
+        (None, None),
+    )

@@ -20,8 +20,9 @@ import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
 
 from bot.sandbox.page_routes import add_page
-from bot.sandbox.slack.server import Sandbox, open_sandbox
+from bot.sandbox.slack.server import ACK_SECONDS, Sandbox, open_sandbox
 from tests.browser.small_app import small_app
+from tests.limits import patient
 from tests.sandbox import connected
 
 ONE_LOOP = pytest.mark.asyncio(loop_scope="session")
@@ -85,7 +86,9 @@ async def browser(endpoint: str) -> AsyncIterator[Browser]:
 async def sandbox() -> AsyncIterator[Sandbox]:
     """A Slack with its page and the small app; problems real Slack would report fail the test."""
     async with (
-        open_sandbox(extra_routes=add_page, rate_limits=False) as opened,
+        open_sandbox(
+            extra_routes=add_page, rate_limits=False, ack_timeout=patient(ACK_SECONDS)
+        ) as opened,
         connected(small_app(opened), opened, transport="socket"),
     ):
         yield opened

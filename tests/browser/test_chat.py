@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from playwright.async_api import Page, expect
+from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox.slack.server import Sandbox
 from tests.browser.conftest import ONE_LOOP, OpenPage
@@ -178,3 +179,60 @@ async def test_a_phone_shows_one_column_at_a_time(open_page: OpenPage, sandbox: 
     await expect(page.get_by_role("link", name="general")).not_to_be_in_viewport()
     wide = await page.evaluate("document.documentElement.scrollWidth > innerWidth")
     assert wide is False
+
+
+def _raw(text: str) -> dict[str, str]:
+    return {"type": "raw_text", "text": text}
+
+
+async def test_a_table_breaks_no_word_on_a_phone_and_the_page_stays_as_wide_as_the_screen(
+    open_page: OpenPage, sandbox: Sandbox
+) -> None:
+    head = ("Workflow", "Runs", "Failed", "Cost", "Median duration", "Kill p99")
+    body = ("implement", "120", "3", "$12.40", "4 min 10 s", "1.9 s")
+    table = {"type": "table", "rows": [[*map(_raw, head)], [*map(_raw, body)]]}
+    client = AsyncWebClient(token=sandbox.bot_token, base_url=sandbox.api_url)
+    builds = sandbox.workspace.channel("#builds")
+    await client.chat_postMessage(channel=builds.id, text="stats", blocks=[table])
+
+    page = await open_page(**PHONE)
+
+    cells = page.get_by_role("table").locator("th, td")
+    await expect(cells).to_have_count(12)
+    # A word in two lines is two boxes for one range.
+    broken = await cells.evaluate_all("""(cells) => cells.flatMap((cell) => {
+        const node = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT).nextNode();
+        return [...node.data.matchAll(/\\S+/g)].filter((word) => {
+            const range = document.createRange();
+            range.setStart(node, word.index);
+            range.setEnd(node, word.index + word[0].length);
+            return range.getClientRects().length > 1;
+        }).map((word) => word[0]);
+    })""")
+    assert broken == []
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+async def test_the_tools_of_a_message_cover_no_text_on_a_phone(
+    open_page: OpenPage, sandbox: Sandbox
+) -> None:
+    long = "a line that is so long that it takes the whole width of a phone, and more than one line"
+    for _ in range(2):
+        await sandbox.human.say("#builds", long, user="ben")
+    page = await open_page(**PHONE)
+    touched = message(feed(page), long).last
+
+    await touched.tap()
+    tools = touched.get_by_role("group", name="Message tools")
+    await expect(tools).to_be_visible()
+
+    covered = await tools.evaluate("""(tools) => {
+        const box = tools.getBoundingClientRect();
+        return [...document.querySelectorAll(".message-body")].filter((text) => {
+            const other = text.getBoundingClientRect();
+            return box.top < other.bottom && other.top < box.bottom;
+        }).length;
+    }""")
+    assert covered == 0
+    await tools.get_by_role("button", name="Add reaction").tap()
+    await expect(page.get_by_role("menu", name="Reactions")).to_be_visible()

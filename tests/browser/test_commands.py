@@ -23,17 +23,40 @@ async def test_a_command_is_completed_and_its_card_appears(page: Page) -> None:
     await expect(card.get_by_role("button", name="Kill", exact=True)).to_be_visible()
 
 
-async def test_the_hint_fills_in_a_command_once(page: Page) -> None:
+async def test_the_hint_moves_on_from_step_to_step(page: Page) -> None:
+    hint = page.get_by_role("complementary", name="First steps")
+    box = page.get_by_role("textbox", name="Message #builds")
     example = "/workflow run builder Add rate limiting to the API"
 
-    await page.get_by_role("button", name=example).click()
-
-    box = page.get_by_role("textbox", name="Message #builds")
+    await hint.get_by_role("button", name=example).click()
     await expect(box).to_have_value(example)
     await expect(box).to_be_focused()
+    await box.press("Enter")
+    await expect(hint).to_contain_text("press Kill")
+    # Another way to start a run is as good as the one that the hint offers.
+    await write(page, "/workflow run fix My own words")
+    await expect(hint).to_contain_text("press Continue…")
+    await page.reload()
+    await hint.get_by_role("button", name="Next").click()
+    await expect(hint).to_contain_text("tests fail")
+    await hint.get_by_role("button", name="scenario: failing-tests").click()
+    await box.press("Enter")
+
+    await expect(hint).to_be_hidden()
     await page.reload()
     await expect(box).to_be_visible()
-    await expect(page.get_by_role("button", name=example)).to_be_hidden()
+    await expect(hint).to_be_hidden()
+
+
+async def test_a_dismissed_hint_stays_away(page: Page) -> None:
+    hint = page.get_by_role("complementary", name="First steps")
+
+    await hint.get_by_role("button", name="Dismiss hint").click()
+
+    await expect(hint).to_be_hidden()
+    await page.reload()
+    await expect(page.get_by_role("textbox", name="Message #builds")).to_be_visible()
+    await expect(hint).to_be_hidden()
 
 
 async def test_a_command_in_a_thread_is_refused_in_slacks_words(page: Page) -> None:

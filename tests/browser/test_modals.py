@@ -3,7 +3,7 @@ from __future__ import annotations
 from playwright.async_api import Locator, Page, expect
 
 from bot.sandbox.slack.server import Sandbox
-from tests.browser.conftest import ONE_LOOP
+from tests.browser.conftest import ONE_LOOP, OpenPage
 from tests.browser.locators import feed, message, write
 
 pytestmark = ONE_LOOP
@@ -89,6 +89,37 @@ async def test_escape_closes_a_form_for_the_app_too(page: Page, sandbox: Sandbox
 
     await expect(form).to_be_hidden()
     assert sandbox.human.modal("ada") is None
+
+
+async def test_a_form_is_only_on_the_page_that_opened_it(
+    page: Page, open_page: OpenPage, sandbox: Sandbox
+) -> None:
+    form = await opened_form(page)
+    other = await open_page("general")
+
+    await expect(other.get_by_role("textbox", name="Message #general")).to_be_visible()
+    await expect(other.get_by_role("dialog")).to_have_count(0)
+    await expect(form).to_be_visible()
+    await page.reload()
+    await expect(page.get_by_role("textbox", name="Message #builds")).to_be_visible()
+
+    # Abandoned: it is in the way nowhere, and the next one opens as ever.
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+    await opened_form(page)
+    assert sandbox.human.modal("ada") is not None
+
+
+async def test_a_form_pushed_by_the_app_is_on_the_page_of_the_one_below(
+    page: Page, open_page: OpenPage
+) -> None:
+    other = await open_page()
+    form = await opened_form(page)
+    await form.get_by_role("combobox", name="Workflow").select_option(label="Builder")
+    await form.get_by_role("textbox", name="Task").fill("push another one")
+    await form.get_by_role("button", name="Run", exact=True).click()
+
+    await expect(page.get_by_role("dialog", name="One more")).to_be_visible()
+    await expect(other.get_by_role("dialog")).to_have_count(0)
 
 
 async def test_a_message_shortcut_opens_a_form(page: Page) -> None:

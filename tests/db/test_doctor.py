@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
+import socket
 from pathlib import Path
 
 import asyncpg
 import pytest
+from aiohttp import web
 
-from bot.assembly.settings import load_settings
+from bot.assembly.serve import web_server
+from bot.assembly.settings import Settings, load_settings
 from bot.cli.doctor import run_doctor
+from bot.sandbox.slack.server import open_sandbox
+from bot.web.health import Health, health_routes
 from core.store.database.engine import Database
 from tests.pooler import Pooler
+from tests.processes import slack_variables
 
 # From PgBouncer's manual.
 KNOWN = frozenset(
@@ -22,17 +28,23 @@ KNOWN = frozenset(
 )
 
 
+def settings_of(dsn: str, home: Path, **variables: object) -> Settings:
+    """Settings with a web server on any free port."""
+    given = {"DATABASE_URL": dsn, "SIGNALBOX_HOME": home, "SIGNALBOX_PORT": 0, **variables}
+    return load_settings(**given)
+
+
 async def lines_about(dsn: str, home: Path) -> list[str]:
     """The doctor's lines about a database."""
     said: list[str] = []
-    await run_doctor(load_settings(DATABASE_URL=dsn, SIGNALBOX_HOME=home), echo=said.append)
+    await run_doctor(settings_of(dsn, home), echo=said.append)
     return [line for line in said if "DATABASE_URL" in line or "session" in line]
 
 
 def session_loss(what: str) -> str:
     return (
         f"✗ DATABASE_URL does not keep sessions ({what}): use a direct connection or a pooler in "
-        "session mode."
+        "session mode. → `up`, `bot` and `worker` would not work."
     )
 
 
@@ -85,7 +97,7 @@ async def test_the_doctor_names_all_startup_parameters_a_pooler_must_ignore(
         (refused,) = await lines_about(strict.dsn, tmp_path)
     named = re.search(r"ignore_startup_parameters = ([a-z_, ]+)", refused)
     assert named is not None, refused
-    ignored = frozenset(named[1].split(", "))
+    ignored = frozenset(named[1].strip().split(", "))
 
     async with Pooler(database.dsn, known_parameters=KNOWN | ignored).open() as lenient:
         (accepted,) = await lines_about(lenient.dsn, tmp_path)
@@ -126,13 +138,89 @@ async def test_a_machine_that_is_only_a_worker_needs_no_slack(
     database: Database, tmp_path: Path
 ) -> None:
     said: list[str] = []
-    settings = load_settings(DATABASE_URL=database.dsn, SIGNALBOX_HOME=tmp_path, **NO_SLACK)
+    settings = settings_of(database.dsn, tmp_path, **NO_SLACK)
 
     status = await run_doctor(settings, echo=said.append)
 
     assert status == 0, said
-    not_checked = "! Slack is not checked: no Slack token is set. Only `bot` and `up` need them."
+    not_checked = "! Slack is not checked: no Slack token is set. → `up` and `bot` would not work."
     assert [line for line in said if "Slack" in line] == [not_checked]
+    assert said[-1].endswith(
+        ": `up` and `bot` would not work, `worker` would work, but runs would fail."
+    )
+
+
+async def test_the_last_line_counts_the_warnings_and_says_that_up_would_work(
+    database: Database, tmp_path: Path
+) -> None:
+    async with open_sandbox() as sandbox:
+        said: list[str] = []
+        (tmp_path / "signalbox.toml").write_text('[repositories]\nlocal = ["/nowhere"]\n')
+
+        status = await run_doctor(
+            load_settings(
+                DATABASE_URL=database.dsn,
+                SIGNALBOX_HOME=tmp_path,
+                SIGNALBOX_PORT=0,
+                ANTHROPIC_API_KEY="sk-ant-1",
+                **slack_variables(sandbox),
+            ),
+            echo=said.append,
+        )
+
+    assert status == 0, said
+    warnings = sum(line.startswith("! ") for line in said)
+    assert warnings >= 1
+    noun = "warning" if warnings == 1 else "warnings"
+    assert said[-1] == f"{warnings} {noun}: `up`, `bot` and `worker` would work."
+
+
+async def test_an_old_schema_keeps_all_but_up_from_working(empty_dsn: str, tmp_path: Path) -> None:
+    said: list[str] = []
+
+    await run_doctor(settings_of(empty_dsn, tmp_path), echo=said.append)
+
+    (schema,) = (line for line in said if "the schema is" in line)
+    assert schema.startswith("! ")
+    assert schema.endswith("→ `bot` and `worker` would not work.")
+
+
+async def test_a_port_in_use_is_named_and_one_of_a_running_signalbox_is_told_apart(
+    database: Database, tmp_path: Path
+) -> None:
+    async def line_about(port: int) -> str:
+        said: list[str] = []
+        settings = load_settings(
+            DATABASE_URL=database.dsn, SIGNALBOX_HOME=tmp_path, SIGNALBOX_PORT=port
+        )
+        await run_doctor(settings, echo=said.append)
+        (line,) = (line for line in said if "SIGNALBOX_PORT" in line)
+        return line
+
+    app = web.Application()
+    app.add_routes(health_routes(Health({})))
+    async with web_server(app, host="127.0.0.1", port=0) as url:
+        served = await line_about(int(url.rpartition(":")[2]))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        other = await line_about(taken.getsockname()[1])
+
+    assert served.startswith("! ")
+    assert "a Signalbox runs here already" in served
+    assert other.startswith("✗ SIGNALBOX_PORT: ")
+    assert other.endswith("→ `up`, `bot` and `worker` would not work.")
+
+
+async def test_an_unknown_variable_is_a_warning(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIGNALBOX_PROT", "1")
+    said: list[str] = []
+
+    await run_doctor(settings_of(database.dsn, tmp_path), echo=said.append)
+
+    assert said[0] == (
+        "! SIGNALBOX_PROT is not known and has no effect; did you mean SIGNALBOX_PORT?"
+    )
 
 
 async def test_incomplete_slack_settings_are_an_error_and_a_proxy_is_mentioned(
@@ -141,6 +229,7 @@ async def test_incomplete_slack_settings_are_an_error_and_a_proxy_is_mentioned(
     said: list[str] = []
     settings = load_settings(
         DATABASE_URL="postgresql://127.0.0.1:9/nowhere",
+        SIGNALBOX_PORT=0,
         SIGNALBOX_HOME=tmp_path,
         HTTPS_PROXY="http://127.0.0.1:9",
         **{**NO_SLACK, "SLACK_APP_TOKEN": "xapp-1"},
@@ -158,7 +247,7 @@ async def test_the_doctor_says_what_may_be_cloned(database: Database, tmp_path: 
     said: list[str] = []
     table = f'[repositories]\nowners = ["github.com/acme"]\nlocal = ["{tmp_path}", "/nowhere"]\n'
     (tmp_path / "signalbox.toml").write_text(table)
-    settings = load_settings(DATABASE_URL=database.dsn, SIGNALBOX_HOME=tmp_path, **NO_SLACK)
+    settings = settings_of(database.dsn, tmp_path, **NO_SLACK)
 
     status = await run_doctor(settings, echo=said.append)
 
@@ -176,9 +265,7 @@ async def test_what_workflows_can_do_is_listed_and_a_weakened_one_is_named(
     (tmp_path / "signalbox.toml").write_text('[agent]\nisolation = "none"\n')
     said: list[str] = []
 
-    await run_doctor(
-        load_settings(DATABASE_URL=database.dsn, SIGNALBOX_HOME=tmp_path), echo=said.append
-    )
+    await run_doctor(settings_of(database.dsn, tmp_path), echo=said.append)
 
     (abilities,) = (line for line in said if line.startswith("✓ workflows that"))
     assert "; change nothing: review" in abilities
@@ -194,6 +281,7 @@ async def test_a_login_of_the_proxy_that_agents_do_not_get_is_a_warning(
     await run_doctor(
         load_settings(
             DATABASE_URL=database.dsn,
+            SIGNALBOX_PORT=0,
             SIGNALBOX_HOME=tmp_path,
             HTTPS_PROXY="http://ada:s3cr3t@proxy.example:3128",
         ),

@@ -20,7 +20,7 @@ from core.services.context import ServiceContext
 from core.store.database.engine import Database
 from core.store.fleet import workers
 from core.workspace.scratch import Scratch
-from tests.limits import limit
+from tests.limits import limit, patient
 
 NODE = "build-0badcafe-0"
 HERE = build_host_id("build", boot="11111111", namespace=1)
@@ -173,7 +173,9 @@ async def test_two_copies_that_start_at_once_do_not_both_begin(database: Databas
         asyncio.create_task(live("one", HERE)),
         asyncio.create_task(live("two", REBOOTED)),
     ]
-    done, begun = await asyncio.wait(copies, timeout=20, return_when=asyncio.FIRST_EXCEPTION)
+    done, begun = await asyncio.wait(
+        copies, timeout=patient(20), return_when=asyncio.FIRST_EXCEPTION
+    )
     for copy in begun:
         copy.cancel()
     await asyncio.wait(copies)

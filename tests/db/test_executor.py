@@ -152,7 +152,7 @@ async def test_progress_that_was_never_written_is_written_with_the_end(
         add_note(attempt)
         await wait_until(lambda: DEFECT in caplog.text)
     result = AgentResult(
-        subtype="success", is_error=False, turns=1, text="Done.", cost_usd=Decimal(1), usage=Usage()
+        subtype="success", is_error=False, text="Done.", cost_usd=Decimal(1), usage=Usage()
     )
     attempt.progress.add_event(result, at=NOW)
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from enum import StrEnum
 from pathlib import Path
 from uuid import uuid4
@@ -50,19 +49,6 @@ _SEED_COLUMNS = """
     duration_seconds workspace_id workspace_persistent workspace_cleaned_up workspace_path
     cost_estimate input_tokens output_tokens total_tokens user_id metadata
 """
-
-
-@pytest.fixture
-async def empty_dsn(postgres_dsn: str) -> AsyncIterator[str]:
-    """A database without tables."""
-    name = f"empty_{uuid4().hex[:8]}"
-    connection = await asyncpg.connect(postgres_dsn, timeout=10)
-    try:
-        await connection.execute(f"CREATE DATABASE {name}")
-        yield postgres_dsn.replace("/postgres?", f"/{name}?")
-        await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    finally:
-        await connection.close(timeout=5)
 
 
 async def fill(database: Database) -> None:

@@ -20,6 +20,7 @@ from tests.fakes.queue import (
     wait_for_status,
     wait_until,
 )
+from tests.limits import patient
 
 # A poll interval so long that only a notification can report a job.
 NO_POLL = timedelta(minutes=10)
@@ -126,7 +127,7 @@ async def test_the_queue_is_notified_that_a_session_is_free(
                 await jobs.abort(session, first)
 
         notifications = [
-            json.loads(n.payload) async for n in listener.notifies(timeout=5, stop_after=1)
+            json.loads(n.payload) async for n in listener.notifies(timeout=patient(5), stop_after=1)
         ]
     assert notifications == [{"type": "job_inserted", "job_id": second}]
 

@@ -52,7 +52,6 @@ async def attempt(database: Database) -> Attempt:
     result = AgentResult(
         subtype="success",
         is_error=False,
-        turns=1,
         text="Done.",
         cost_usd=Decimal(1),
         usage=Usage(),

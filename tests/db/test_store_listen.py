@@ -27,7 +27,7 @@ from core.store.database.leadership import leadership
 from core.store.database.listen import TICK, ChangeListener, listen
 from core.store.runs import runs
 from tests.database import NO_DURABILITY, NOW, running_run, stored_run
-from tests.limits import limit
+from tests.limits import limit, patient
 
 # Of every change there is the same hint.
 HINT = (CHANNEL, "")
@@ -175,7 +175,7 @@ async def test_waiting_ends_when_it_is_cancelled_at_the_moment_of_a_change(
         # The waiting task is scheduled by now, but has not run yet.
         await asyncio.sleep(0)
         consuming.cancel()
-        done, _ = await asyncio.wait({consuming}, timeout=5)
+        done, _ = await asyncio.wait({consuming}, timeout=patient(5))
 
         assert done == {consuming}
         assert consuming.cancelled()

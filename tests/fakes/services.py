@@ -23,9 +23,10 @@ from core.domain.runs.request import (
     StartResult,
 )
 from core.domain.runs.run import Run, RunNotFound, RunStatus, StopReason
-from core.domain.runs.snapshot import PersonalRuns, RunSnapshot, Thread
+from core.domain.runs.snapshot import CardPlace, PersonalRuns, RunSnapshot, Thread
 from core.domain.runs.stats import KillStats, Period, RunStats, Stats
 from core.domain.workflow import UnknownWorkflow, WorkflowDefinition
+from core.services.context import NotAllowed
 from tests.fakes.drawables import FakeDrawables
 from tests.fakes.inbox import FakeInbox
 from tests.limits import limit
@@ -241,9 +242,32 @@ class FakeServices(FakeDrawables, FakeInbox):
         )
         return StartResult(run=self.put_run(continued), is_new=True)
 
-    async def snapshot(self, target: str, *, by: Actor) -> RunSnapshot:
+    async def snapshot(
+        self, target: str, *, by: Actor, action: Action = Action.VIEW
+    ) -> RunSnapshot:
         self.check_reachable()
-        return self._snapshot(self._find_run(target))
+        run = self._find_run(target)
+        if not is_allowed(by, action, run):
+            raise NotAllowed(by, action, run)
+        return self._snapshot(run)
+
+    async def require_start(self, *, by: Actor) -> None:
+        self.check_reachable()
+        if not is_allowed(by, Action.START):
+            raise NotAllowed(by, Action.START, None)
+
+    async def cards(self, run_ids: Collection[str], /) -> dict[str, CardPlace]:
+        self.check_reachable()
+        found = {run_id: self._card(self.runs[run_id]) for run_id in run_ids if run_id in self.runs}
+        return {run_id: card for run_id, card in found.items() if card is not None}
+
+    def _card(self, run: Run) -> CardPlace | None:
+        shown = self.shown.get((run.thread_key or "", "card"))
+        if shown is None or not shown.message_ts or not shown.channel_id:
+            return None
+        return CardPlace(
+            channel_id=shown.channel_id, message_ts=shown.thread_ts or shown.message_ts
+        )
 
     async def list_runs(
         self, run_filter: RunFilter, *, by: Actor, limit: int = 20
@@ -272,7 +296,9 @@ class FakeServices(FakeDrawables, FakeInbox):
 
     def _snapshot(self, run: Run) -> RunSnapshot:
         owner = self.users.get(run.user_id) if run.user_id else None
-        return RunSnapshot(run=run, owner=owner, termination=self.kills.get(run.id))
+        return RunSnapshot(
+            run=run, owner=owner, termination=self.kills.get(run.id), card=self._card(run)
+        )
 
     # --- threads
 

@@ -11,17 +11,17 @@ from tests.faults.results import Violation, ViolationKind
 from tests.faults.rows import Row
 
 _CHANNEL = "#builds"
-# The title on the card of a run with this end.
+# Words in the title of a run with this end; where the title names the cause, words of the advice.
 WORDS = {
     "success": "Completed",
     "max_turns": "Stopped at its turn limit",
     "killed": "Killed",
-    "agent_error": "Stopped: the agent program failed",
+    "agent_error": "The agent program",
     "no_result": "Ended without a result",
     "worker_lost": "Stopped: its worker was lost",
-    "workspace_error": "Not done: its workspace could not be prepared",
-    "setup_error": "Not started: it could not be set up",
-    "api_error": "Stopped: the model's API failed",
+    "workspace_error": "Next:",
+    "setup_error": "Next:",
+    "api_error": "Next:",
 }
 
 MessageDocument = Mapping[str, Any]

@@ -11,7 +11,8 @@ import pytest_asyncio
 from slack_bolt.async_app import AsyncAck, AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.sandbox.slack.server import Sandbox, open_sandbox
+from bot.sandbox.slack.server import ACK_SECONDS, Sandbox, open_sandbox
+from tests.limits import patient
 from tests.sandbox import connected, new_app
 
 Document = dict[str, Any]
@@ -166,7 +167,7 @@ class Recorder:
 async def sandbox(tmp_path: Path) -> AsyncIterator[Sandbox]:
     manifest = tmp_path / "manifest.yml"
     manifest.write_text(MANIFEST)
-    async with open_sandbox(manifest=manifest) as opened:
+    async with open_sandbox(manifest=manifest, ack_timeout=patient(ACK_SECONDS)) as opened:
         yield opened
         assert not opened.problems, opened.problems
 

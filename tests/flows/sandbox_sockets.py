@@ -10,6 +10,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox.slack.server import Sandbox, open_sandbox
 from tests.flows.sandbox_clients import Document
+from tests.limits import patient
 
 
 @pytest_asyncio.fixture
@@ -35,7 +36,7 @@ class Listener:
 
     async def next(self) -> Document:
         """The next message, within a time limit."""
-        message: Document = await self.socket.receive_json(timeout=10)
+        message: Document = await self.socket.receive_json(timeout=patient(10))
         return message
 
     async def acknowledge(self, envelope: Document, payload: Document | None = None) -> None:

@@ -27,6 +27,7 @@ from core.store.fleet import attempts
 from core.store.runs import run_queries
 from core.store.sessions import carried_work
 from tests.core_harness import CoreHarness, core_harness
+from tests.lasting import LASTING, MANY_TURNS, LastingWork
 from tests.limits import limit
 from tests.processes import Program, new_home, running
 from tests.repositories import new_repository
@@ -202,7 +203,8 @@ async def test_a_returning_session_uses_its_older_copy_or_a_new_one_beside_it(
 async def test_a_run_of_a_dead_worker_continues_elsewhere_from_its_last_commit(
     core_harness: CoreHarness, tmp_path: Path
 ) -> None:
-    run = await core_harness.start("[scenario: long] [turns: 40] [delay: 0.3s] work")
+    lasting = LastingWork(core_harness.model)
+    run = await core_harness.start(LASTING, max_turns=MANY_TURNS)
     async with dying_worker(core_harness, tmp_path / "doomed") as worker:
         seen = await core_harness.wait_until(run, lambda seen: seen.run.tool_calls >= 1)
         head = await asyncio.to_thread(commit_in, seen.run, "done.txt")
@@ -211,6 +213,7 @@ async def test_a_run_of_a_dead_worker_continues_elsewhere_from_its_last_commit(
         await asyncio.to_thread((path / "later.txt").write_text, "too late\n")
         worker.send(signal.SIGKILL)
         await worker.wait_until_ended()
+    lasting.finish()
     await reassign(core_harness, run)
     async with elsewhere(core_harness, tmp_path / "other") as other, other.worker():
         ended = (await other.wait_until_ended(run)).run

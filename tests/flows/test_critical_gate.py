@@ -15,7 +15,7 @@ from core.agent.process.ladder import end_tree
 from core.agent.session import open_agent
 from core.domain.runs.event import ToolStarted
 from tests.flows.agent_harness import AgentHarness, agent_harness, assert_nothing_left
-from tests.limits import limit
+from tests.limits import limit, patient
 
 __all__ = ["agent_harness"]
 
@@ -60,7 +60,8 @@ async def test_a_kill_as_a_commit_begins_does_not_cut_it_in_half(
             await asyncio.sleep(milliseconds / 1000)
             agent.critical.close_gate()
             await agent.catch_up()
-            await agent.critical.drain(timedelta(seconds=5), force_requested=asyncio.Event())
+            wait = timedelta(seconds=patient(5))
+            await agent.critical.drain(wait, force_requested=asyncio.Event())
             await end_tree(
                 run_marker=launch.run_id,
                 root=agent.root,
@@ -68,7 +69,7 @@ async def test_a_kill_as_a_commit_begins_does_not_cut_it_in_half(
                 has_ended=lambda: agent.has_ended,
                 known=agent.tree,
             )
-        await asyncio.wait({reading}, timeout=5)
+        await asyncio.wait({reading}, timeout=patient(5))
 
     has_begun = (launch.cwd / "begun").exists()
     assert subjects(launch.cwd) == (["whole"] if has_begun else [])

@@ -20,6 +20,7 @@ from core.store.fleet import attempts, workers
 from core.store.sessions import sessions
 from tests.core_harness import CoreHarness, assert_counted_once, core_harness
 from tests.flows.test_fleet_lease import take_over
+from tests.lasting import LASTING, MANY_TURNS, LastingWork
 from tests.limits import limit
 from tests.processes import Program, model_variables, new_home, running, wait_until_agent_gone
 
@@ -27,7 +28,7 @@ __all__ = ["core_harness"]
 
 pytestmark = pytest.mark.slow
 
-LONG = "[scenario: long] [turns: {turns}] [delay: 0.5s] work"
+SHORT = "[scenario: long] [turns: 1] work"
 
 
 @dataclass
@@ -36,6 +37,7 @@ class Fleet:
 
     core_harness: CoreHarness
     folder: Path
+    lasting: LastingWork
     homes: list[Path] = field(default_factory=list)
 
     @asynccontextmanager
@@ -77,6 +79,12 @@ class Fleet:
         async with self.core_harness.backend.database.sessions() as session:
             return await attempts.of_run(session, run.id)
 
+    async def start_working(self) -> Run:
+        """Start a run that lasts, and wait until its agent has called tools."""
+        return await self.wait_until_working(
+            await self.core_harness.start(LASTING, max_turns=MANY_TURNS)
+        )
+
     async def wait_until_working(self, run: Run, *, calls: int = 2) -> Run:
         """Wait until the run's agent has called tools."""
         seen = await self.core_harness.wait_until(run, lambda now: now.run.tool_calls >= calls)
@@ -85,7 +93,7 @@ class Fleet:
 
 @pytest.fixture
 def fleet(core_harness: CoreHarness, tmp_path: Path) -> Fleet:
-    return Fleet(core_harness, tmp_path)
+    return Fleet(core_harness, tmp_path, LastingWork(core_harness.model))
 
 
 async def test_a_frozen_worker_that_thaws_ends_its_agent_at_once_and_writes_nothing(
@@ -93,11 +101,11 @@ async def test_a_frozen_worker_that_thaws_ends_its_agent_at_once_and_writes_noth
 ) -> None:
     core_harness, database = fleet.core_harness, fleet.core_harness.backend.database
     async with fleet.worker() as worker:
-        run = await core_harness.start(LONG.format(turns=26))
-        await fleet.wait_until_working(run)
+        run = await fleet.start_working()
         worker.send(signal.SIGSTOP)
         try:
             lost = await take_over(database, run)
+            fleet.lasting.finish()
         finally:
             worker.send(signal.SIGCONT)
         (agent, *_) = await fleet.processes_of(run)
@@ -114,8 +122,7 @@ async def test_a_frozen_worker_that_thaws_ends_its_agent_at_once_and_writes_noth
 async def test_a_worker_that_thaws_does_not_disturb_its_successor(fleet: Fleet) -> None:
     core_harness = fleet.core_harness
     async with fleet.worker() as frozen:
-        run = await core_harness.start(LONG.format(turns=26))
-        await fleet.wait_until_working(run)
+        run = await fleet.start_working()
         frozen.send(signal.SIGSTOP)
         try:
             lost = await take_over(core_harness.backend.database, run)
@@ -123,6 +130,7 @@ async def test_a_worker_that_thaws_does_not_disturb_its_successor(fleet: Fleet) 
                 await fleet.wait_until_working(run, calls=lost.tool_calls + 2)
 
                 frozen.send(signal.SIGCONT)
+                fleet.lasting.finish()
                 ended = (await core_harness.wait_until_ended(run)).run
         finally:
             frozen.send(signal.SIGCONT)
@@ -134,12 +142,11 @@ async def test_a_worker_that_thaws_does_not_disturb_its_successor(fleet: Fleet) 
 async def test_a_draining_worker_takes_no_jobs_and_its_run_can_be_killed(fleet: Fleet) -> None:
     core_harness = fleet.core_harness
     async with fleet.worker(config="[worker]\ndrain = 60\n") as worker:
-        run = await core_harness.start(LONG.format(turns=29))
-        await fleet.wait_until_working(run)
+        run = await fleet.start_working()
 
         worker.send(signal.SIGTERM)
         draining = await fleet.wait_for_state(WorkerState.DRAINING)
-        waiting = await core_harness.start(LONG.format(turns=1))
+        waiting = await core_harness.start(SHORT)
         await core_harness.backend.runs.kill(
             KillRequest(target=run.run_id), by=core_harness.operator
         )
@@ -156,10 +163,11 @@ async def test_a_draining_worker_takes_no_jobs_and_its_run_can_be_killed(fleet: 
 
 async def test_a_drain_lets_a_run_finish(fleet: Fleet) -> None:
     async with fleet.worker(config="[worker]\ndrain = 60\n") as worker:
-        run = await fleet.core_harness.start(LONG.format(turns=12))
-        await fleet.wait_until_working(run)
+        run = await fleet.start_working()
 
         worker.send(signal.SIGTERM)
+        await fleet.wait_for_state(WorkerState.DRAINING)
+        fleet.lasting.finish()
         ended = (await fleet.core_harness.wait_until_ended(run)).run
         status = await worker.wait_until_ended()
 
@@ -170,8 +178,7 @@ async def test_a_drain_lets_a_run_finish(fleet: Fleet) -> None:
 async def test_a_second_signal_hands_over_at_once_and_nothing_is_lost(fleet: Fleet) -> None:
     core_harness = fleet.core_harness
     async with fleet.worker(config="[worker]\ndrain = 600\n") as worker:
-        run = await core_harness.start(LONG.format(turns=26))
-        await fleet.wait_until_working(run)
+        run = await fleet.start_working()
         worker.send(signal.SIGTERM)
         await fleet.wait_for_state(WorkerState.DRAINING)
 
@@ -181,6 +188,7 @@ async def test_a_second_signal_hands_over_at_once_and_nothing_is_lost(fleet: Fle
     handed = (await core_harness.read_run(run)).run
     assert status == 0, worker.output
     assert (handed.status, handed.attempt) == (RunStatus.PENDING, 2)
+    fleet.lasting.finish()
     async with fleet.worker():
         ended = (await core_harness.wait_until_ended(run)).run
     assert (ended.status, ended.attempt) == (RunStatus.COMPLETED, 2), ended.error_message
@@ -198,7 +206,7 @@ async def test_a_sessions_next_run_goes_to_the_node_with_its_workspace(
         for name in ("one", "two"):
             legs = []
             for _ in range(3):
-                run = await core_harness.start(LONG.format(turns=1), session_name=name)
+                run = await core_harness.start(SHORT, session_name=name)
                 legs.append((await core_harness.wait_until_ended(run)).run)
             async with core_harness.backend.database.sessions() as session:
                 conversation = await sessions.get(session, legs[0].session_id)

@@ -30,6 +30,7 @@ from core.services.context import ServiceContext
 from core.store.database.engine import Database
 from core.store.sessions.transcripts import Transcripts
 from tests.core_harness import DRAIN, CoreHarness, core_harness
+from tests.lasting import LASTING, MANY_TURNS, LastingWork
 from tests.limits import limit
 from tests.postgres_proxy import PostgresProxy, open_postgres_proxy
 from tests.rescuer import rescuer
@@ -40,7 +41,6 @@ pytestmark = pytest.mark.slow
 
 # Longer than the interval of heartbeats.
 FENCE_AFTER = timedelta(seconds=6)
-TASK = "[scenario: long] [turns: 24] [delay: 0.5s] work"
 
 
 @dataclass
@@ -50,10 +50,11 @@ class CuttableWorker:
     core_harness: CoreHarness
     line: PostgresProxy
     runtime: WorkerRuntime
+    lasting: LastingWork
 
     async def start_in_tool_call(self) -> Run:
         """A run whose agent is inside a tool call."""
-        run = await self.core_harness.start(TASK)
+        run = await self.core_harness.start(LASTING, max_turns=MANY_TURNS)
         return (await self.core_harness.wait_until(run, lambda seen: seen.run.tool_calls >= 2)).run
 
     async def wait_until_paused(self) -> None:
@@ -92,7 +93,8 @@ async def cuttable_worker(
                     async with limit(20):
                         while not runtime.is_ready:  # noqa: ASYNC110 - there is no event
                             await asyncio.sleep(0.01)
-                    yield CuttableWorker(core_harness, line, runtime)
+                    lasting = LastingWork(core_harness.model)
+                    yield CuttableWorker(core_harness, line, runtime, lasting)
                 finally:
                     line.restore()
                     await runtime.stop(drain=DRAIN)
@@ -135,6 +137,7 @@ async def test_an_agent_without_a_lease_is_paused_and_then_continues(
         while await asyncio.to_thread(states, run) != {psutil.STATUS_STOPPED}:  # noqa: ASYNC110 - as above
             await asyncio.sleep(0.02)
     still = await asyncio.to_thread(states, run)
+    cuttable_worker.lasting.finish()
     cuttable_worker.line.restore()
 
     assert still == {psutil.STATUS_STOPPED}
@@ -152,6 +155,7 @@ async def test_an_outage_shorter_than_the_fence_stops_nothing(
     cuttable_worker.line.cut()
     await asyncio.sleep(0.5)  # the length of the outage; there is no condition to wait for
     cuttable_worker.line.restore()
+    cuttable_worker.lasting.finish()
 
     ended = (await cuttable_worker.core_harness.wait_until_ended(run)).run
     assert (ended.status, ended.attempt) == (RunStatus.COMPLETED, 1), ended.error_message
@@ -172,6 +176,7 @@ async def test_a_worker_that_returns_too_late_ends_its_agent_and_writes_nothing(
     said = await Transcripts(database.sessions).load(key)
     lost = await take_over(database, run)
 
+    cuttable_worker.lasting.finish()
     cuttable_worker.line.restore()
     await cuttable_worker.wait_until_gone(run)
 

@@ -21,7 +21,7 @@ from core.domain.kills.termination import Phase
 from core.domain.runs.request import ContinueRequest, KillRequest
 from core.domain.runs.run import RunStatus
 from tests.core_harness import CoreHarness, core_harness
-from tests.flows.test_fleet import LONG, Fleet, fleet
+from tests.flows.test_fleet import SHORT, Fleet, fleet
 from tests.port_forward import relay
 from tests.processes import Program, model_variables, new_home, running
 
@@ -95,9 +95,9 @@ async def test_a_worker_in_another_network_works_can_be_killed_and_replaced(
         await worker.wait_until_listening()
         assert network_of(worker.process.pid) != network_of(os.getpid())
         there = await fleet.wait_for_state(WorkerState.UP)
-        first = await core_harness.start(LONG.format(turns=2))
+        first = await core_harness.start(SHORT)
         done = (await core_harness.wait_until_ended(first)).run
-        second = await fleet.wait_until_working(await core_harness.start(LONG.format(turns=26)))
+        second = await fleet.start_working()
 
         await core_harness.backend.runs.kill(
             KillRequest(target=second.run_id), by=core_harness.operator
@@ -109,10 +109,9 @@ async def test_a_worker_in_another_network_works_can_be_killed_and_replaced(
     assert killed.run.status is RunStatus.KILLED
     assert killed.termination is not None
     assert killed.termination.phase is Phase.CONFIRMED
+    fleet.lasting.finish()
     async with fleet.worker():
-        request = ContinueRequest(
-            target=killed.run.run_id, request_key=uuid4().hex, message=LONG.format(turns=2)
-        )
+        request = ContinueRequest(target=killed.run.run_id, request_key=uuid4().hex, message=SHORT)
         started = await core_harness.backend.runs.continue_run(request, by=core_harness.operator)
         continued = (await core_harness.wait_until_ended(started.run)).run
 

@@ -34,6 +34,7 @@ from core.store.fleet import attempts
 from core.store.runs import runs
 from core.workspace.workspaces import Workspaces
 from tests.core_harness import CoreHarness, core_harness
+from tests.lasting import LASTING, MANY_TURNS, LastingWork
 from tests.processes import model_variables, new_home, running
 from tests.unit.process_trees import STUBBORN, linux_only
 
@@ -284,8 +285,9 @@ async def test_a_requeued_run_of_a_lost_machine_is_killed_only_with_proof(
 async def test_a_run_that_was_handed_over_with_proof_is_killed_at_once(
     core_harness: CoreHarness,
 ) -> None:
+    LastingWork(core_harness.model)
     async with core_harness.worker():
-        run = await core_harness.start("[scenario: long] [turns: 30] [delay: 0.3s] work")
+        run = await core_harness.start(LASTING, max_turns=MANY_TURNS)
         await core_harness.wait_until(run, lambda seen: seen.run.tool_calls >= 1)
     waiting = (await core_harness.read_run(run)).run
 

@@ -16,6 +16,7 @@ from core.services.context import ServiceContext
 from core.store import events
 from core.store.database.engine import DatabaseUnavailable
 from tests.core_harness import CoreHarness, core_harness
+from tests.lasting import LASTING, MANY_TURNS, LastingWork
 from tests.unit.repositories import commit, git
 
 __all__ = ["core_harness"]
@@ -98,7 +99,8 @@ async def test_an_agents_events_are_read_while_its_process_cannot_be_recorded(
     context = core_harness.backend.context
     refusing = AgentsNotRecorded(core_harness.backend.database, context.clock)
     refused = replace(core_harness, backend=replace(core_harness.backend, context=refusing))
-    run = await core_harness.start("[scenario: long] [turns: 40] [delay: 0.2s] work")
+    LastingWork(core_harness.model)
+    run = await core_harness.start(LASTING, max_turns=MANY_TURNS)
     async with refused.worker():
         await core_harness.wait_until(run, lambda seen: seen.run.tool_calls >= 1)
     run_with_workspace_on = (await core_harness.read_run(run)).run

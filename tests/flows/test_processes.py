@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -40,22 +41,65 @@ async def test_a_task_is_run_once_and_its_thread_printed(home: Path) -> None:
     assert "Completed" in done.output
     assert "Add rate limiting & <tests>" in done.output
     assert "Summary" in done.output
-    assert "Traceback" not in done.errors
+    # Plain text: no marks of mrkdwn, of Markdown, or of code.
+    assert not re.search(r"[*`]|^#", done.output, re.MULTILINE), done.output
+    assert done.errors == ""
 
 
 async def test_a_task_that_fails_once_ends_with_status_one(home: Path) -> None:
     done = await run_to_end("demo", "--once", "[scenario: crash] work", home=home)
 
     assert done.status == 1, done.errors
-    assert "the agent program failed" in done.output
+    assert "The agent program failed (ended by SIGKILL)" in done.output
 
 
-async def test_an_unknown_workflow_once_ends_with_status_one(home: Path) -> None:
-    done = await run_to_end("demo", "--once", "work", "--workflow", "nonesuch", home=home)
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("work", "--workflow", "nonesuch"), "--workflow: There is no workflow `nonesuch`."),
+        (("",), "--once: needs a task"),
+        (("--turns 0 work",), "`--turns` needs a whole number from 1 to 1000, not `0`."),
+        (("--repo /nowhere work",), "`/nowhere` may not be cloned"),
+    ],
+)
+async def test_what_once_refuses_is_said_in_words_of_the_command_line(
+    home: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    done = await run_to_end("demo", "--once", *arguments, home=home)
 
-    assert done.status == 1
-    assert "nonesuch" in done.errors
-    assert "Traceback" not in done.errors
+    assert done.status == 2
+    assert len(done.lines) == 1, done.errors
+    assert done.lines[0].startswith(f"signalbox: {said}")
+    assert "/workflow " not in done.errors
+    assert done.output == ""
+
+
+async def test_a_port_that_is_none_is_refused_in_plain_words(home: Path) -> None:
+    for port in ("99999", "many"):
+        done = await run_to_end("demo", "--port", port, home=home)
+
+        assert done.status == 2
+        # In a frame, whose lines break between words.
+        said = " ".join(done.errors.replace("│", " ").split())
+        assert f"{port!r} is no port: it is a number from 0 to 65535." in said
+        assert "Input should" not in done.errors
+        assert "Traceback" not in done.errors
+
+
+async def test_the_version_is_printed(home: Path) -> None:
+    done = await run_to_end("--version", home=home)
+
+    assert done.status == 0, done.errors
+    assert re.fullmatch(r"signalbox \S+ \(claude [\d.]+, Python [\d.]+\)\n", done.output)
+
+
+async def test_an_unknown_variable_is_warned_of_at_the_start(home: Path) -> None:
+    done = await run_to_end("workers", home=home, SIGNALBOX_PROT=3)
+
+    assert (
+        "SIGNALBOX_PROT is not known and has no effect; did you mean SIGNALBOX_PORT?"
+        in (done.lines[0])
+    )
 
 
 async def test_the_manifest_is_printed_for_either_transport(home: Path) -> None:
@@ -77,7 +121,16 @@ async def test_migrate_upgrades_the_schema_and_says_so(home: Path, database: Dat
     done = await run_to_end("migrate", home=home, DATABASE_URL=database.dsn)
 
     assert done.status == 0, done.errors
-    assert "head" in done.output
+    assert done.output.startswith("Nothing to do: the database `postgres` on ")
+
+
+async def test_migrate_down_asks_first(home: Path, database: Database) -> None:
+    done = await run_to_end("migrate", "--down", "base", home=home, DATABASE_URL=database.dsn)
+
+    assert done.status == 2, done.errors
+    assert len(done.lines) == 1
+    assert "add `--yes`" in done.lines[0]
+    assert (await run_to_end("workers", home=home, DATABASE_URL=database.dsn)).status == 0
 
 
 async def test_an_unknown_revision_is_refused_in_one_line(home: Path, database: Database) -> None:

@@ -52,7 +52,7 @@ async def test_a_worker_refuses_a_run_that_was_queued_under_a_milder_policy(
     await asyncio.to_thread((harness.home / "signalbox.toml").write_text, CONFIG)
 
     async with harness.serving():
-        await card.wait_for_text("its workspace could not be prepared")
+        await card.wait_for_text("May not be cloned: ")
         advice = await card.wait_for_reply("Next:")
         await card.wait_for_reply("may not be cloned")
         await harness.settle()

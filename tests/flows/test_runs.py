@@ -15,13 +15,14 @@ from core.domain.runs.run import CostSource, Run, RunStatus, SessionBusy, StopRe
 from core.domain.runs.snapshot import RunSnapshot
 from core.services.runs.kill_requests import AlreadyEnded
 from tests.core_harness import CoreHarness, core_harness
+from tests.lasting import LASTING, MANY_TURNS, LastingWork
 
 __all__ = ["core_harness"]
 
 
 async def start_in_tool_call(core_harness: CoreHarness, task: str) -> Run:
     """Start a run and wait until its agent is inside the tool call of its scenario."""
-    run = await core_harness.start(task)
+    run = await core_harness.start(task, max_turns=MANY_TURNS)
     await core_harness.wait_until(run, lambda seen: seen.run.tool_calls >= 1)
     return run
 
@@ -281,10 +282,10 @@ async def test_an_unknown_workflow_is_refused_with_the_nearest(core_harness: Cor
 async def test_a_stopping_worker_hands_its_run_over_to_another(
     core_harness: CoreHarness,
 ) -> None:
+    lasting = LastingWork(core_harness.model)
     async with core_harness.worker():
-        run = await start_in_tool_call(
-            core_harness, "[scenario: long] [turns: 30] [delay: 0.3s] work"
-        )
+        run = await start_in_tool_call(core_harness, LASTING)
+    lasting.finish()
     run_with_workspace_on = (await core_harness.read_run(run)).run
     async with core_harness.worker():
         seen = await core_harness.wait_until_ended(run)
@@ -298,13 +299,13 @@ async def test_a_stopping_worker_hands_its_run_over_to_another(
 async def test_a_run_whose_worker_process_ends_is_handed_over_and_not_ended(
     core_harness: CoreHarness,
 ) -> None:
+    lasting = LastingWork(core_harness.model)
     async with core_harness.worker():
-        run = await start_in_tool_call(
-            core_harness, "[scenario: long] [turns: 12] [delay: 0.3s] work"
-        )
+        run = await start_in_tool_call(core_harness, LASTING)
         # As the event loop does at its end with all tasks that a stop has left.
         (work,) = (one for one in asyncio.all_tasks() if one.get_name() == f"work {run.run_id}")
         work.cancel()
+        lasting.finish()
         seen = await core_harness.wait_until_ended(run)
 
     assert seen.run.status is RunStatus.COMPLETED, seen.run.error_message

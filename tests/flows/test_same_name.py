@@ -31,6 +31,7 @@ from tests.flows.test_kill_rescue import (
     record_kill,
     start_on_lost_worker,
 )
+from tests.lasting import LASTING, MANY_TURNS, LastingWork
 from tests.namespaces import can_unshare, with_own_disk
 from tests.processes import Program, model_variables, new_home, run_to_end, running
 from tests.unit.process_trees import linux_only
@@ -79,10 +80,12 @@ async def test_a_starting_worker_takes_nothing_from_one_with_its_hostname_and_ho
     home = core_harness.settings.node.home
     filling = await asyncio.to_thread(new_home, tmp_path / "filling")
     async with container(core_harness, home, filling):
-        run = await core_harness.start("[scenario: long] [turns: 12] [delay: 0.3s] work")
+        lasting = LastingWork(core_harness.model)
+        run = await core_harness.start(LASTING, max_turns=MANY_TURNS)
         await core_harness.wait_until(run, lambda seen: seen.run.tool_calls >= 1)
 
         async with core_harness.worker():
+            lasting.finish()
             seen = await core_harness.wait_until_ended(run)
 
     assert seen.run.status is RunStatus.COMPLETED, seen.run.error_message

@@ -11,6 +11,7 @@ from slack_bolt.async_app import AsyncAck
 from bot.sandbox.slack.server import Sandbox
 from tests.flows.sandbox_clients import Document, http
 from tests.flows.sandbox_sockets import Listener, listen, new_link, short_timeout_sandbox
+from tests.limits import patient
 from tests.sandbox import connected, new_app, sandbox
 
 __all__ = ["http", "sandbox", "short_timeout_sandbox"]
@@ -134,7 +135,7 @@ async def test_a_refused_app_stays_out(
 
     again = await listen(short_timeout_sandbox, http)
 
-    assert (await listener.socket.receive(timeout=10)).type in (
+    assert (await listener.socket.receive(timeout=patient(10))).type in (
         aiohttp.WSMsgType.CLOSED,
         aiohttp.WSMsgType.ERROR,
     )

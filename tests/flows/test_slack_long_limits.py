@@ -13,7 +13,7 @@ from aiohttp import web
 
 from bot.assembly.serve import web_server
 from bot.sandbox.slack.people import ADA, BEN
-from bot.sandbox.slack.server import Sandbox, open_sandbox
+from bot.sandbox.slack.server import ACK_SECONDS, Sandbox, open_sandbox
 from bot.slack.service import drawing_warnings
 from bot.web.health import Health, health_routes
 from tests.fakes.bot import open_bot
@@ -25,6 +25,7 @@ from tests.fakes.threads import (
     new_run,
     wait_until_drawn,
 )
+from tests.limits import patient
 
 HOUR = 3600
 # An hour takes the bot 18 seconds; long enough that a limit does not end while a test looks.
@@ -36,7 +37,7 @@ HIGH_SPEED = 1200.0
 @pytest_asyncio.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
     """A Slack without limits of its own: the bot's clock is faster than the sandbox's."""
-    async with open_sandbox(rate_limits=False) as opened:
+    async with open_sandbox(rate_limits=False, ack_timeout=patient(ACK_SECONDS)) as opened:
         yield opened
         assert not opened.problems, opened.problems
 

@@ -9,10 +9,11 @@ import pytest_asyncio
 
 from bot.sandbox.slack.organisation import OLGA, Organisation
 from bot.sandbox.slack.people import OPERATORS
-from bot.sandbox.slack.server import open_sandbox
+from bot.sandbox.slack.server import ACK_SECONDS, open_sandbox
 from core.domain.actor import Role
 from tests.fakes.bot import RunningBot, open_bot
 from tests.fakes.services import FakeServices
+from tests.limits import patient
 
 IN_ONE_WORKSPACE = Organisation()
 ORG_WIDE = Organisation(is_org_wide=True)
@@ -24,7 +25,7 @@ ORG_WIDE = Organisation(is_org_wide=True)
 async def bot(request: pytest.FixtureRequest) -> AsyncIterator[RunningBot]:
     organisation, transport = request.param
     async with (
-        open_sandbox(organisation=organisation) as sandbox,
+        open_sandbox(organisation=organisation, ack_timeout=patient(ACK_SECONDS)) as sandbox,
         open_bot(sandbox, FakeServices(), transport=transport) as opened,
     ):
         yield opened

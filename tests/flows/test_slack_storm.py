@@ -15,12 +15,12 @@ import pytest
 
 from bot.sandbox.slack.faults import Fault
 from bot.sandbox.slack.people import ADA
-from bot.sandbox.slack.server import Sandbox, open_sandbox
+from bot.sandbox.slack.server import ACK_SECONDS, Sandbox, open_sandbox
 from core.domain.runs.run import Run
 from tests.fakes.bot import RunningBot, open_bot
 from tests.fakes.services import FakeServices
 from tests.fakes.threads import is_drawn, new_run, slot_counts
-from tests.limits import limit
+from tests.limits import limit, patient
 
 pytestmark = pytest.mark.full_speed
 
@@ -113,7 +113,7 @@ async def test_after_a_storm_every_thread_is_true_without_duplicates(seed: int) 
     services = FakeServices()
     # The bot's own rate limiter limits its calls; with accelerated time, Slack's limits would
     # count other seconds than the bot's.
-    async with open_sandbox(rate_limits=False) as sandbox:
+    async with open_sandbox(rate_limits=False, ack_timeout=patient(ACK_SECONDS)) as sandbox:
         await sandbox.human.invite("#general")
         async with open_bot(sandbox, services, speed=SPEED, call_timeout=CALL_LIMIT) as bot:
             storm = Storm(seed, sandbox, services)
@@ -130,7 +130,7 @@ async def test_after_a_storm_every_thread_is_true_without_duplicates(seed: int) 
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_after_a_storm_with_replaced_bots_every_thread_is_true(seed: int) -> None:
     services = FakeServices()
-    async with open_sandbox(rate_limits=False) as sandbox:
+    async with open_sandbox(rate_limits=False, ack_timeout=patient(ACK_SECONDS)) as sandbox:
         await sandbox.human.invite("#general")
         storm = Storm(seed, sandbox, services)
         changing: asyncio.Task[None] | None = None

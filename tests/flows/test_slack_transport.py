@@ -18,7 +18,14 @@ from bot.sandbox.slack.server import Sandbox
 from bot.slack.client.rate_limits import RateLimiter
 from bot.slack.client.socket import open_sockets
 from bot.slack.client.web_api import open_slack_client
-from bot.slack.setup import SlackCredentials, SlackSetupError, check_slack, problems_of
+from bot.slack.doctor import check_workspace
+from bot.slack.setup import (
+    SlackCredentials,
+    SlackSetupError,
+    check_slack,
+    problems_of,
+    scopes_of,
+)
 from core.domain.errors import Unavailable
 from tests.fakes.bot import RunningBot, open_bot
 from tests.fakes.services import FakeServices
@@ -293,6 +300,42 @@ async def test_an_invalid_token_or_a_missing_scope_is_named_at_the_start(sandbox
         with pytest.raises(SlackSetupError, match="SLACK_APP_TOKEN is refused"):
             await check_slack(slack, bad_app)
     sandbox.take_problems()
+
+
+@pytest.mark.parametrize(
+    ("headers", "scopes"),
+    [
+        ({}, None),
+        ({"x-oauth-scopes": ""}, None),
+        ({"X-OAuth-Scopes": "chat:write, commands,"}, {"chat:write", "commands"}),
+    ],
+)
+def test_scopes_that_no_header_names_are_unknown_and_not_none(
+    headers: dict[str, str], scopes: set[str] | None
+) -> None:
+    assert scopes_of(headers) == scopes
+
+
+async def test_a_server_that_names_no_scopes_is_a_warning_and_no_refusal(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    sandbox.gate.names_scopes = False
+    given = SlackCredentials(
+        bot_token=sandbox.bot_token, signing_secret="s", api_url=sandbox.api_url
+    )
+    async with open_slack_client(
+        token=sandbox.bot_token,
+        api_url=sandbox.api_url,
+        rate_limiter=RateLimiter(now=time.monotonic),
+    ) as slack:
+        installation = await check_slack(slack, given, needed_scopes=("chat:write", "admin:all"))
+    said = [check async for check in check_workspace(given, needed_scopes=("chat:write",))]
+
+    assert not installation.are_scopes_known
+    assert "slack_scopes.unknown" in {getattr(one, "event", "") for one in caplog.records}
+    [unknown] = [check for check in said if "scopes unknown" in check.message]
+    assert unknown.is_unknown
+    assert not [check for check in said if check.prevents_start]
 
 
 async def test_an_unreachable_slack_is_not_an_invalid_setting(sandbox: Sandbox) -> None:

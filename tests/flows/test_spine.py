@@ -8,6 +8,7 @@ from statistics import median
 from bot.slack.drawing.drawing import UPDATE_GAP
 from core.domain.runs.run import CostSource, RunStatus
 from tests.harness import Harness, harness
+from tests.lasting import LASTING, MANY_TURNS, LastingWork
 
 __all__ = ["harness"]
 
@@ -33,10 +34,12 @@ async def test_a_command_becomes_a_card_that_ends_with_the_result(harness: Harne
 
 async def test_the_card_is_updated_while_the_run_works(harness: Harness) -> None:
     began = time.monotonic()
-    card = await harness.run("builder [scenario: long] [turns: 8] [delay: 0.4s] Count")
+    lasting = LastingWork(harness.model)
+    card = await harness.run(f"builder --turns {MANY_TURNS} {LASTING}")
 
     await card.wait_for_text("Running")
     await card.wait_for_button("Kill")
+    lasting.finish()
     await card.wait_for_text("Completed")
     await harness.wait_until_drawn()
 

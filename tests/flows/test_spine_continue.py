@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from typing import Any
 
 from core.domain.runs.run import RunStatus, StopReason
 from tests.card import Card
@@ -100,13 +102,130 @@ async def test_a_reply_to_a_finished_run_starts_nothing_and_says_how_to_continue
 async def test_a_killed_run_is_continued_from_its_card(socket_harness: Harness) -> None:
     card = await socket_harness.start_in_tool_call("builder [scenario: kill-me] work")
     await socket_harness.command(f"kill {(await socket_harness.run_of(card)).run.run_id}")
-    await card.wait_for_button("+10 turns")
+    left = await card.wait_for_turns_left()
 
-    await card.press("+10 turns")
+    await card.press(left)
 
     await card.wait_for_text("Completed")
     await card.wait_for_reply("Continued")
-    assert len(await socket_harness.runs()) == 2
+    newest, killed = await socket_harness.runs()
+    assert killed.status is RunStatus.KILLED
+    assert killed.max_turns is not None
+    assert newest.max_turns == killed.max_turns - killed.turns
+    assert left == f"Continue ({newest.max_turns} turns left)"
+
+
+async def test_a_plain_reply_to_a_killed_run_starts_nothing_and_asks_in_private(
+    harness: Harness,
+) -> None:
+    card = await killed_run(harness)
+
+    await card.say("please keep the old limit")
+    question = await question_of(harness, "Continue with it")
+    runs_before = await harness.runs()
+    label = next(one for one in harness.human.labels(question) if "Continue with it" in one)
+    await harness.human.click(card.channel, str(question["ts"]), label=label)
+
+    await card.wait_for_text("Completed")
+    assert "started nothing" in harness.human.text(question)
+    assert len(runs_before) == 1
+    newest, killed = await harness.runs()
+    assert newest.task_input == "please keep the old limit"
+    assert newest.max_turns == (killed.max_turns or 0) - killed.turns
+
+
+async def test_a_reply_to_another_person_is_not_for_the_agent(socket_harness: Harness) -> None:
+    card = await run_to_turn_limit(socket_harness)
+
+    await card.say("@cleo what do you think?")
+    await socket_harness.sandbox.wait_until_idle()
+    await card.say("go on")
+
+    await card.wait_for_reply("Continued")
+    assert [run.task_input for run in await socket_harness.runs()][:-1] == ["go on"]
+
+
+async def test_a_run_that_was_continued_before_goes_on_from_its_newest_leg(
+    socket_harness: Harness,
+) -> None:
+    harness = socket_harness
+    card = await run_to_turn_limit(harness)
+    first = (await harness.run_of(card)).run
+    answer = await harness.command_and_wait(f"continue {first.run_id} +20", "It continues as")
+    await card.wait_for_text("Completed")
+    second = (await harness.run_of(card)).run
+
+    later = await harness.command_and_wait(f"continue {first.run_id} and the docs", "newest leg")
+
+    await card.wait_for_text("Completed")
+    third = (await harness.runs())[0]
+    assert second.run_id in answer
+    assert second.run_id in later
+    assert third.parent_run_id == second.id
+    assert third.task_input == "and the docs"
+
+
+async def test_a_session_continued_in_its_own_channel_is_answered(socket_harness: Harness) -> None:
+    harness = socket_harness
+    card = await harness.run(f"--session limits {TASK}")
+    await card.wait_for_button("+20 turns")
+
+    await harness.command_and_wait("continue limits +20 and the docs", "for up to 20 turns")
+
+    await card.wait_for_text("Completed")
+
+
+async def test_what_was_left_is_added_to_the_turns_that_are_asked_for(
+    socket_harness: Harness,
+) -> None:
+    harness = socket_harness
+    card = await killed_run(harness)
+    killed = (await harness.run_of(card)).run
+
+    await card.say("@signalbox continue +20")
+
+    await card.wait_for_text("Completed")
+    newest = (await harness.runs())[0]
+    assert newest.max_turns == (killed.max_turns or 0) - killed.turns + 20
+
+
+async def test_nobody_is_asked_how_to_continue_what_they_may_not(socket_harness: Harness) -> None:
+    harness = socket_harness
+    card = await run_to_turn_limit(harness)
+
+    await card.press("Continue…", user="cleo")
+    refusal = await question_of(harness, "Ask an operator", "cleo")
+    channel, ts = card.channel, str(refusal["ts"])
+    await harness.human.click(channel, ts, label="Ask an operator", user="cleo")
+    await harness.wait_for_private("Asked in the thread", user="cleo")
+    await harness.human.click(channel, ts, label="Ask an operator", user="cleo")
+
+    request = await card.wait_for_reply("may not continue this and asks you")
+    await harness.sandbox.wait_until_idle()
+    assert harness.human.modal("cleo") is None
+    assert "or an operator can continue this" in harness.human.text(refusal)
+    assert request.startswith("<@U")
+    assert sum("asks you" in reply for reply in card.bot_replies()) == 1
+
+
+async def killed_run(harness: Harness) -> Card:
+    """A run of the default person that was killed in a tool call."""
+    card = await harness.start_in_tool_call("builder [scenario: kill-me] work")
+    await harness.command(f"kill {(await harness.run_of(card)).run.run_id}")
+    await card.wait_for_turns_left()
+    return card
+
+
+async def question_of(harness: Harness, label: str, user: str | None = None) -> Mapping[str, Any]:
+    """A private message with a button whose label begins so."""
+    human = harness.human
+    return await human.wait_for(
+        lambda: next(
+            (m for m in human.ephemerals(user) if any(label in one for one in human.labels(m))),
+            None,
+        ),
+        what=f"a private question with {label!r}",
+    )
 
 
 async def test_only_an_operator_continues_another_persons_run(
@@ -117,5 +236,5 @@ async def test_only_an_operator_continues_another_persons_run(
 
     await card.press("+20 turns", user="cleo")
 
-    await socket_harness.wait_for_private("may not continue", user="cleo")
+    await socket_harness.wait_for_private("or an operator can continue this", user="cleo")
     assert len(await socket_harness.runs()) == 1

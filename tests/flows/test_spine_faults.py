@@ -19,13 +19,14 @@ from core.store.slack import deliveries
 from tests.card import BUILDS, Card
 from tests.database import NO_DURABILITY
 from tests.harness import Harness, harness, idle_harness, open_harness, socket_harness
+from tests.lasting import LASTING, MANY_TURNS, LastingWork
 from tests.processes import new_home
 from tests.repositories import new_repository
 from tests.sandbox import command_body
 
 __all__ = ["harness", "idle_harness", "socket_harness"]
 
-SLOW = "builder [scenario: long] [turns: 12] [delay: 0.4s] work"
+SLOW = f"builder --turns {MANY_TURNS} {LASTING}"
 
 
 def slots(card: Card) -> Counter[str]:
@@ -112,11 +113,12 @@ async def test_the_next_bot_handles_a_delivery_accepted_by_a_dead_bot(
 async def test_a_thread_ends_true_when_the_bot_is_replaced_during_a_run(
     idle_harness: Harness,
 ) -> None:
-    harness = idle_harness
+    harness, lasting = idle_harness, LastingWork(idle_harness.model)
     async with harness.serving(serves_slack=False, home=harness.home.parent / "worker"):
         async with harness.serving(runs_worker=False):
             card = await harness.run(SLOW)
             await card.wait_for_text("Running")
+        lasting.finish()
         async with harness.serving(runs_worker=False):
             await assert_ended_true(harness, card)
             await harness.settle()
@@ -130,11 +132,12 @@ async def test_a_run_handed_over_continues_on_a_node_without_its_workspace(
 ) -> None:
     repository = await asyncio.to_thread(new_repository, tmp_path / "api", branch="stable")
     async with open_harness(database, tmp_path / "home", transport="socket") as harness:
+        lasting = LastingWork(harness.model)
         async with harness.serving():
             card = await harness.start_in_tool_call(
-                f"builder {flags.format(repository=repository)} [scenario: long] [turns: 12]"
-                " [delay: 0.5s] work"
+                f"builder {flags.format(repository=repository)} --turns {MANY_TURNS} {LASTING}"
             )
+        lasting.finish()
         async with harness.serving(home=await asyncio.to_thread(new_home, tmp_path / "other")):
             await assert_ended_true(harness, card)
             await harness.settle()
@@ -173,8 +176,10 @@ async def test_a_thread_ends_true_through_failing_calls(
 
 
 async def test_a_run_continues_while_the_sockets_are_cut(socket_harness: Harness) -> None:
+    lasting = LastingWork(socket_harness.model)
     card = await socket_harness.run(SLOW)
     await socket_harness.sandbox.disconnect("abrupt")
+    lasting.finish()
 
     await assert_ended_true(socket_harness, card)
     assert (await socket_harness.run_of(card)).run.attempt == 1
@@ -193,6 +198,7 @@ async def test_a_run_survives_five_seconds_without_postgres(transport: str, tmp_
                 open_harness(database, tmp_path / "home", transport=transport) as harness,
                 harness.serving(),
             ):
+                lasting = LastingWork(harness.model)
                 card = await harness.run(SLOW)
                 await card.wait_for_text("Running")
 
@@ -201,6 +207,7 @@ async def test_a_run_survives_five_seconds_without_postgres(transport: str, tmp_
                 # The length of the outage; there is no condition to wait for.
                 await asyncio.sleep(5)
                 await asyncio.to_thread(server.start)
+                lasting.finish()
 
                 await assert_ended_true(harness, card)
                 seen = await harness.run_of(card)

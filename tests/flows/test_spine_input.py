@@ -42,7 +42,8 @@ async def test_invalid_input_is_answered_and_starts_nothing(
         "status run_000000": "can't find",
         "kill run_000000": "can't find",
         "continue run_000000": "can't find",
-        "kill": "Which run",
+        "kill": "no live run",
+        "continue": "Which run",
     }.items():
         await harness.command_and_wait(text, words)
 
@@ -115,7 +116,7 @@ async def test_a_directory_that_is_no_repository_ends_the_run_with_advice(
 ) -> None:
     card = await socket_harness.run(f"builder --repo {tmp_path} Add it")
 
-    await card.wait_for_text("its workspace could not be prepared")
+    await card.wait_for_text("Not a git repository: ")
     advice = await card.wait_for_reply("Next:")
 
     run = (await socket_harness.run_of(card)).run
@@ -129,7 +130,7 @@ async def test_a_missing_branch_ends_the_run_with_its_name(
 ) -> None:
     card = await socket_harness.run(f"builder --repo {repository} --branch gone Add it")
 
-    await card.wait_for_text("its workspace could not be prepared")
+    await card.wait_for_text("There is no branch gone")
     await card.wait_for_reply("gone")
 
     assert (await socket_harness.run_of(card)).run.stop_reason is StopReason.WORKSPACE_ERROR

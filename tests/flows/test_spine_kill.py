@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
 
 import pytest
 
@@ -19,10 +18,13 @@ from core.store import audit
 from tests.card import Card
 from tests.harness import Harness, harness, idle_harness, socket_harness
 from tests.isolation import found_isolation
+from tests.lasting import LASTING, MANY_TURNS, LastingWork
+from tests.limits import patient
 
 __all__ = ["harness", "idle_harness", "socket_harness"]
 
-KILL_LIMIT = timedelta(seconds=10)
+# Seconds; the benchmark of kills measures how fast they really are.
+KILL_LIMIT = 10.0
 
 
 async def wait_until_proven_dead(harness: Harness, card: Card) -> RunSnapshot:
@@ -39,7 +41,7 @@ async def wait_until_proven_dead(harness: Harness, card: Card) -> RunSnapshot:
     assert seen.termination.proof_by is proof
     assert seen.termination.survivors == ()
     assert seen.termination.elapsed is not None
-    assert seen.termination.elapsed < KILL_LIMIT
+    assert seen.termination.elapsed.total_seconds() < patient(KILL_LIMIT)
     assert await asyncio.to_thread(find_run_processes, seen.run.run_id, None) == ()
     return seen
 
@@ -104,7 +106,7 @@ async def test_only_an_operator_kills_another_persons_run(harness: Harness) -> N
     await card.wait_for_button("Kill")
 
     await card.press("Kill", user="cleo")
-    await harness.wait_for_private("somebody else's run", user="cleo")
+    await harness.wait_for_private("or an operator can stop this", user="cleo")
     still = (await harness.run_of(card)).run
     await card.press("Kill", user="ada")
 
@@ -156,9 +158,11 @@ async def test_a_waiting_run_is_killed_before_it_starts(idle_harness: Harness) -
 
 
 async def test_killing_a_run_that_has_ended_says_so(socket_harness: Harness) -> None:
-    card = await socket_harness.run("builder [scenario: long] [turns: 3] [delay: 1s] work")
+    lasting = LastingWork(socket_harness.model)
+    card = await socket_harness.run(f"builder --turns {MANY_TURNS} {LASTING}")
     await card.wait_for_button("Kill")
     before = card.screenshot()
+    lasting.finish()
     await card.wait_for_text("Completed")
 
     await card.press_stale(before, "Kill")

@@ -93,7 +93,7 @@ async def test_an_operator_confirms_the_kill_of_another_persons_run(
     await harness.command(f"kill {run.run_id[:12]} wrong branch", user="ada")
     form = await form_of(harness, "ada")
     await harness.command(f"kill {run.run_id}", user="cleo")
-    await harness.wait_for_private("somebody else's run", user="cleo")
+    await harness.wait_for_private("or an operator can stop this", user="cleo")
     untouched = await harness.read_run(run)
     await harness.human.submit(str(form["id"]))
 

@@ -60,7 +60,8 @@ async def test_a_waiting_start_can_be_stopped(home: Path) -> None:
         began = time.monotonic()
 
         assert await worker.wait_until_ended() == 2
-        assert time.monotonic() - began < 10
+        # Of the minute that it would wait.
+        assert time.monotonic() - began < 50
     assert "The database does not answer" in worker.lines[-1]
 
 

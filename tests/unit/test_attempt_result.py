@@ -23,7 +23,6 @@ def result(
     return AgentResult(
         subtype=subtype,
         is_error=is_error,
-        turns=1,
         text=text,
         cost_usd=Decimal(0),
         usage=Usage(),
@@ -73,25 +72,32 @@ def test_a_usage_limit_has_its_reset_time() -> None:
     assert found.result is None
 
 
+LIMIT_TEXTS = (
+    "Claude AI usage limit reached|1767225600",
+    "You've hit your limit · resets 3pm (Europe/Berlin)",
+    "You’ve reached your weekly limit",
+    "5-hour limit reached ∙ resets 5am",
+    "You're out of extra usage · resets 9pm",
+)
+
+
+@pytest.mark.parametrize("text", LIMIT_TEXTS)
+def test_an_error_with_a_limit_message_is_a_usage_limit_and_no_result(text: str) -> None:
+    found = determine_attempt_result(result=result(text, is_error=True), texts=[text])
+
+    assert (found.stop_reason, found.result) == (StopReason.USAGE_LIMIT, None)
+
+
 @pytest.mark.parametrize(
     "text",
-    [
-        "Claude AI usage limit reached|1767225600",
-        "You've hit your limit · resets 3pm (Europe/Berlin)",
-        "You’ve reached your weekly limit",
-        "5-hour limit reached ∙ resets 5am",
-        "You're out of extra usage · resets 9pm",
-    ],
+    [*LIMIT_TEXTS, "Session limit reached errors are now shown as a banner; tests pass."],
 )
-@pytest.mark.parametrize("is_error", [True, False])
-def test_a_limit_message_is_a_usage_limit_and_no_result(text: str, is_error: bool) -> None:
-    found = determine_attempt_result(result=result(text, is_error=is_error), texts=[])
+def test_a_success_is_one_whatever_its_words_say(text: str) -> None:
+    rejected = RateLimit(status="rejected", resets_at=None)
 
-    assert found.stop_reason in {StopReason.USAGE_LIMIT, StopReason.SUCCESS}
-    if is_error or not text.startswith("You're"):
-        assert found.stop_reason is StopReason.USAGE_LIMIT
-    if found.stop_reason is StopReason.USAGE_LIMIT:
-        assert found.result is None
+    found = determine_attempt_result(result=result(text), texts=[text], rate_limit=rejected)
+
+    assert (found.stop_reason, found.result, found.error) == (StopReason.SUCCESS, text, None)
 
 
 def test_the_reset_time_is_read_from_a_limit_message() -> None:
@@ -182,20 +188,21 @@ def test_a_result_before_a_crash_counts() -> None:
     assert found.stop_reason is StopReason.SUCCESS
 
 
-def test_a_short_last_message_does_not_replace_a_report() -> None:
-    report = "## Summary\n\nEverything was done."
+def test_the_last_words_stand_below_the_report_before_them() -> None:
+    report, last = "**What I did so far**\n\nI wrote it.", "I could not run it. It is NOT done."
 
-    assert final_result(["Working.", report, "Anything else?"], result("Anything else?")) == report
+    assert final_result(["Working.", report, last], result(last)) == f"{report}\n\n---\n\n{last}"
 
 
 def test_a_report_is_recognized_by_its_length_too() -> None:
-    assert final_result([LONG, "All set!"], result("All set!")) == LONG.strip()
+    found = final_result([LONG, "All set!"], result("All set!"))
+
+    assert found == f"{LONG.strip()}\n\n---\n\nAll set!"
 
 
-def test_the_last_report_is_used_not_an_earlier_one() -> None:
-    texts = ["## Results\n\nold", "## Results\n\nnew"]
-
-    assert final_result(texts, result("## Results\n\nnew")) == "## Results\n\nnew"
+@pytest.mark.parametrize("last", ["## Results\n\nnew", LONG.strip()])
+def test_last_words_that_are_a_report_stand_alone(last: str) -> None:
+    assert final_result(["## Results\n\nold", last], result(last)) == last
 
 
 @pytest.mark.parametrize(
@@ -211,13 +218,25 @@ def test_the_last_report_is_used_not_an_earlier_one() -> None:
 def test_headings_of_reports_are_recognized(heading: str) -> None:
     report = f"{heading}\n\nIt works."
 
-    assert final_result([report, "Bye."], result("Bye.")) == report
+    assert final_result([report, "Bye."], result("Bye.")) == f"{report}\n\n---\n\nBye."
 
 
 def test_a_report_long_ago_does_not_count() -> None:
     texts = ["## Summary\n\nof a part", "1", "2", "3", "4", "5"]
 
     assert final_result(texts, result("5")) == "5"
+
+
+def test_the_last_of_several_texts_of_an_answer_is_not_repeated() -> None:
+    assert final_result(["One.\n\nTwo."], result("Two.")) == "One.\n\nTwo."
+
+
+def test_the_last_words_before_a_limit_stand_too() -> None:
+    stopped = result(None, subtype="error_max_turns", is_error=True)
+
+    assert final_result(["## Summary\n\nHalf.", "It fails."], stopped) == (
+        "## Summary\n\nHalf.\n\n---\n\nIt fails."
+    )
 
 
 def test_without_a_report_the_result_message_is_used() -> None:

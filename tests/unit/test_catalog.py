@@ -108,7 +108,7 @@ def test_every_key_is_read() -> None:
     assert definition.read_only is True
     assert definition.isolation is IsolationMode.REQUIRED
     assert definition.network == NetworkPolicy.parse(["api.example.com", "*.example.org:8443"])
-    assert definition.mcp_servers == {"linear": {"url": "https://mcp.example/sse"}}
+    assert definition.mcp_servers == {"linear": {"type": "sse", "url": "https://mcp.example/sse"}}
 
 
 def test_without_keys_a_definition_may_write_and_takes_the_isolation_of_the_settings() -> None:

@@ -11,6 +11,7 @@ from bot.slack.commands.command import (
     Command,
     CommandContext,
     ListRuns,
+    OfferKill,
     OpenRunForm,
     ShowHelp,
     ShowStatus,
@@ -18,8 +19,10 @@ from bot.slack.commands.command import (
     Subcommand,
 )
 from bot.slack.commands.flags import FLAGS, BadCommand, Flag
+from bot.slack.commands.misplaced import flags_at_end, turns_at_end, without_flags_at_end
 from bot.slack.commands.parser import parse_mention, parse_slash
 from bot.slack.commands.words import trim
+from core.domain.kills.bulk_kill import KillSelection
 from core.domain.runs.request import ContinueRequest, KillRequest, Place, RunFilter, StartRequest
 
 PLACE = Place(team_id="T0ACME", channel_id="C0BUILDS")
@@ -244,9 +247,10 @@ def test_kill_accepts_force_and_a_reason(text: str, command: KillRequest) -> Non
     assert parse_slash(text, CHANNEL) == command
 
 
-def test_kill_without_a_run_asks_which() -> None:
-    assert "Which run" in refused("kill")
-    assert "Which run" in refused("kill --force")
+def test_kill_without_a_run_offers_the_persons_own() -> None:
+    assert parse_slash("kill", CHANNEL) == OfferKill()
+    assert parse_slash("stop --force", CHANNEL) == OfferKill(force=True)
+    assert parse_mentioned("kill") == KillRequest(target="run_aaaaaaaaaaaa")
 
 
 def test_kill_has_no_other_flag() -> None:
@@ -373,3 +377,100 @@ def test_invisible_characters_around_words_are_ignored(mark: str) -> None:
 def test_an_invisible_character_inside_the_task_stays() -> None:
     # A family emoji is joined by it.
     assert run("run builder draw 👩\u200d👧 twice").task == "draw 👩\u200d👧 twice"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "can you add a cache?",
+        "will you look at this",
+        "still failing on main",
+        "please fix the flaky test",
+    ],
+)
+def test_prose_is_no_typing_error_of_a_command(text: str) -> None:
+    with pytest.raises(BadCommand) as caught:
+        parse_mentioned(text)
+
+    words = caught.value.user_message
+    assert "Did you mean" not in words
+    assert f"`@signalbox run implement {text}`" in words
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("kil run_0a1b", "kill"),
+        ("contine run_0a1b", "continue"),
+        ("lst mine failed", "list"),
+        ("rum builder add a cache", "run"),
+        ("hlep", "help"),
+    ],
+)
+def test_a_typing_error_of_a_command_still_gets_the_nearest_one(text: str, meant: str) -> None:
+    assert f"Did you mean `{meant}`?" in refused(text)
+
+
+def test_a_forgotten_run_is_answered_with_the_whole_command() -> None:
+    assert "`/workflow run builder fix the login`" in refused("builder fix the login")
+
+
+@pytest.mark.parametrize("quoted", ['"/srv/my repo"', "“/srv/my repo”", "'/srv/my repo'"])
+@pytest.mark.parametrize("equals", [" ", "="])
+def test_a_quoted_path_with_a_space_is_a_repository(quoted: str, equals: str) -> None:
+    command = run(f"run builder --repo{equals}{quoted} Add x")
+
+    assert (command.repo, command.task) == ("/srv/my repo", "Add x")
+
+
+def test_a_repository_has_no_line_break_and_a_branch_no_space() -> None:
+    assert "`--repo` needs" in refused('run builder --repo "/srv/a\nb" x')
+    assert "`--branch` needs" in refused('run builder --branch "my branch" x')
+
+
+@pytest.mark.parametrize(
+    ("task", "flags", "rest"),
+    [
+        ("Add x --turns 5", ["--turns 5"], "Add x"),
+        ("Add x —turns=5", ["--turns 5"], "Add x"),
+        ("Add x --turns 5 --budget $2 ", ["--turns 5", "--budget $2"], "Add x"),
+        ('Add x --session "my work"', ['--session "my work"'], "Add x"),
+        ("Add x\n--repo https://a.b/c", ["--repo https://a.b/c"], "Add x"),
+        ("Add x --turns many", [], "Add x --turns many"),
+        ("Add a flag --verbose 5", [], "Add a flag --verbose 5"),
+        ("--turns 5 is too few", [], "--turns 5 is too few"),
+        ("Explain `--turns 5`", [], "Explain `--turns 5`"),
+        ("Add x --turns", [], "Add x --turns"),
+    ],
+)
+def test_known_flags_at_the_end_of_a_task_are_found(task: str, flags: list[str], rest: str) -> None:
+    assert flags_at_end(task) == flags
+    assert without_flags_at_end(task) == rest
+    assert run(f"run builder -- {task}").task == task.strip()
+
+
+def test_turns_at_the_end_of_a_message_are_found() -> None:
+    assert turns_at_end("and update the docs +20") == "+20"
+    assert turns_at_end("go on + 20 turns ") == "+ 20 turns"
+    assert turns_at_end("2+20") is None
+    assert turns_at_end("add 20 tests") is None
+
+
+def test_force_after_the_reason_is_force() -> None:
+    assert parse_slash("kill run_0a1b wrong branch --force", CHANNEL) == KillRequest(
+        target="run_0a1b", force=True, reason="wrong branch"
+    )
+    selection = parse_slash("kill --all mine too many —force", CHANNEL)
+    assert isinstance(selection, KillSelection)
+    assert (selection.force, selection.reason) == (True, "too many")
+
+
+def test_a_flag_of_run_is_no_message_to_continue_with() -> None:
+    assert "takes more turns as `+20`" in refused("continue run_0a1b --turns 20 go on")
+    command = parse_slash("continue run_0a1b --verbose is missing", CHANNEL)
+    assert isinstance(command, ContinueRequest)
+    assert command.message == "--verbose is missing"
+
+
+def test_help_all_shows_everything() -> None:
+    assert parse_slash("help all", CHANNEL) == ShowHelp(is_complete=True)

@@ -154,3 +154,32 @@ async def test_a_workflow_that_asks_for_more_than_the_settings_stops_the_start(
     with pytest.raises(BadDefinition, match=r"mine\.md, `network`: `b\.example`"):
         async with open_backend(settings, migrates=False):
             pass
+
+
+@pytest.mark.parametrize(
+    ("network", "server", "is_warned"),
+    [
+        (None, "https://mcp.example/mcp", False),
+        (["mcp.example"], "https://mcp.example/mcp", False),
+        (["api.example"], "https://mcp.example/mcp", True),
+        (["mcp.example"], "http://mcp.example:8080/mcp", True),
+        ("none", "https://mcp.example/mcp", True),
+    ],
+)
+def test_a_server_on_a_host_that_may_not_be_reached_is_warned_of(
+    network: object, server: str, is_warned: bool
+) -> None:
+    mine = WorkflowDefinition(
+        name="mine",
+        description="",
+        prompt="",
+        network=None if network is None else NetworkPolicy.parse(network),
+        mcp_servers={"linear": {"type": "http", "url": server}},
+    )
+
+    warnings = check_definitions(
+        [mine], isolation=IsolationMode.AUTO, network=NetworkPolicy.parse("open")
+    )
+
+    assert bool(warnings) == is_warned
+    assert all("mine.md, `mcp_servers`: `linear` cannot connect" in one for one in warnings)

@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator
 from copy import deepcopy
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from hypothesis import strategies as st
 
 from core.agent.translate import Translator
 from core.domain.runs.event import AgentResult, AgentText, ToolStarted
+from core.domain.runs.run import Usage
 from core.runner.execution.progress import Progress
 from core.store.tables.types import to_json
 from tests.fakes.recordings import RECORDINGS, read_lines
@@ -32,7 +32,7 @@ def result_with(**fields: Any) -> ResultMessage:
         "num_turns": 3,
         "session_id": "s",
         "total_cost_usd": 0.5,
-        "usage": {"input_tokens": 1, "output_tokens": 2},
+        "model_usage": {"claude-opus-5-5": {"inputTokens": 1, "outputTokens": 2}},
     }
     return ResultMessage(**(given | fields))
 
@@ -45,7 +45,7 @@ def test_an_impossible_cost_is_unknown_and_reported(cost: Any) -> None:
     (result,) = translator.translate(result_with(total_cost_usd=cost))
 
     assert isinstance(result, AgentResult)
-    assert (result.cost_usd, result.turns) == (None, 3)
+    assert (result.cost_usd, result.usage) == (None, Usage(input_tokens=1, output_tokens=2))
     assert reported == ["total_cost_usd"]
 
 
@@ -53,23 +53,39 @@ def test_an_impossible_cost_is_unknown_and_reported(cost: Any) -> None:
 def test_impossible_counts_are_unknown_and_reported(count: Any) -> None:
     reported: list[str] = []
     translator = Translator(on_implausible=reported.append)
-    message = result_with(num_turns=count, usage={"input_tokens": count})
+    message = result_with(num_turns=count, model_usage={"m": {"inputTokens": count}})
 
     (result,) = translator.translate(message)
 
     assert isinstance(result, AgentResult)
-    assert (result.turns, result.usage, result.cost_usd) == (None, None, Decimal("0.5"))
-    assert sorted(reported) == ["num_turns", "usage"]
+    assert (result.usage, result.cost_usd) == (None, None)
+    assert reported == ["usage"]
 
 
 def test_a_result_without_a_cost_is_no_impossible_one() -> None:
     reported: list[str] = []
     translator = Translator(on_implausible=reported.append)
 
-    (result,) = translator.translate(result_with(total_cost_usd=None, usage=None))
+    (result,) = translator.translate(result_with(total_cost_usd=None, model_usage=None))
 
     assert isinstance(result, AgentResult)
     assert (result.cost_usd, result.usage, reported) == (None, None, [])
+
+
+def test_a_result_of_no_answered_call_reports_no_cost() -> None:
+    (result,) = Translator().translate(result_with(total_cost_usd=0, model_usage={}))
+
+    assert isinstance(result, AgentResult)
+    assert (result.cost_usd, result.usage) == (None, None)
+
+
+def test_a_cost_at_another_models_price_is_unknown() -> None:
+    guessed = {"my-model": {"inputTokens": 1_000_000, "costUSD": 4, "costBasis": "unknown"}}
+
+    (result,) = Translator().translate(result_with(total_cost_usd=4, model_usage=guessed))
+
+    assert isinstance(result, AgentResult)
+    assert (result.cost_usd, result.usage) == (None, Usage(input_tokens=1_000_000))
 
 
 def test_a_huge_input_is_cut_without_being_read_as_a_whole() -> None:

@@ -39,14 +39,12 @@ def test_an_impossible_cost_is_unknown(cost: Any) -> None:
 
 @pytest.mark.parametrize("turns", [*NO_NUMBERS, -7, 1.5, 1.0, 2**31, 2**63, 10**4_000])
 def test_an_impossible_count_is_unknown(turns: Any) -> None:
-    assert read.turns(turns) is None
     assert read.retries(turns) is None
     assert read.http_status(turns) is None
 
 
 def test_possible_counts_are_believed() -> None:
-    assert [read.turns(number) for number in (0, 1, 999_999)] == [0, 1, 999_999]
-    assert read.retries(10) == 10
+    assert [read.retries(number) for number in (0, 1, 999)] == [0, 1, 999]
     assert read.http_status(529) == 529
 
 
@@ -113,22 +111,62 @@ def test_a_tool_call_has_a_short_name_and_an_input() -> None:
 @pytest.mark.parametrize("count", ["12", -1, True, 1.5, [4], NAN, 10**30, 10**4_000])
 def test_an_impossible_usage_of_an_attempt_is_unknown_as_a_whole(count: Any) -> None:
     reported: list[str] = []
-    usage = {"input_tokens": 5, "output_tokens": count}
+    usage = {"m": {"inputTokens": 5}, "n": {"inputTokens": 5, "outputTokens": count}}
 
-    assert read.attempt_usage(usage, on_implausible=reported.append) is None
+    assert read.attempt_usage(usage, on_implausible=reported.append) == (None, False)
     assert reported == ["usage"]
 
 
 def test_the_usage_of_a_long_attempt_is_believed() -> None:
     reported: list[str] = []
     # A thousand answers, each with a million cached tokens.
-    usage = {"cache_read_input_tokens": 2 * 10**9, "output_tokens": None}
+    usage = {"claude-opus-5-5": {"cacheReadInputTokens": 2 * 10**9, "outputTokens": None}}
 
-    assert read.attempt_usage(usage, on_implausible=reported.append) == Usage(
-        cache_read_tokens=2 * 10**9
+    assert read.attempt_usage(usage, on_implausible=reported.append) == (
+        Usage(cache_read_tokens=2 * 10**9),
+        True,
     )
-    assert read.attempt_usage(None, on_implausible=reported.append) is None
     assert reported == []
+
+
+def test_the_usage_of_an_attempt_covers_all_its_models() -> None:
+    reported: list[str] = []
+    usage = {
+        "claude-opus-5-5": {"inputTokens": 1, "outputTokens": 2, "cacheReadInputTokens": 3},
+        "claude-haiku-4-5": {"inputTokens": 10, "outputTokens": 20, "costBasis": "list"},
+    }
+
+    assert read.attempt_usage(usage, on_implausible=reported.append) == (
+        Usage(input_tokens=11, output_tokens=22, cache_read_tokens=3),
+        True,
+    )
+
+
+@pytest.mark.parametrize("nothing", [None, {}, {"claude-opus-5-5": {"inputTokens": 0}}])
+def test_an_attempt_without_tokens_has_no_usage(nothing: Any) -> None:
+    reported: list[str] = []
+
+    assert read.attempt_usage(nothing, on_implausible=reported.append) == (None, True)
+    assert reported == []
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "is_known"),
+    [
+        ("claude-opus-5-5", {"costBasis": "list"}, True),
+        ("claude-opus-5-5", {}, True),
+        ("my-model", {"costBasis": "list"}, True),
+        ("my-model", {"costBasis": "unknown"}, False),
+        ("my-model", {}, False),
+    ],
+)
+def test_the_price_of_another_model_is_no_known_price(
+    name: str, fields: dict[str, str], is_known: bool
+) -> None:
+    reported: list[str] = []
+    usage = {"claude-opus-5-5": {"inputTokens": 1}, name: {"inputTokens": 1} | fields}
+
+    assert read.attempt_usage(usage, on_implausible=reported.append)[1] is is_known
 
 
 @pytest.mark.parametrize("entry", [None, 7, "assistant", [], ["assistant"], {"type": []}])
@@ -145,8 +183,22 @@ def test_an_impossible_count_of_an_entry_is_reported() -> None:
     )
 
     assert found is not None
-    assert found.usage == Usage(output_tokens=3)
+    assert found.usage is None
     assert reported == ["usage"]
+
+
+def test_an_entry_names_the_tool_calls_of_its_answer() -> None:
+    content = [
+        {"type": "text", "text": "Now."},
+        {"type": "tool_use", "id": "t1", "name": "Bash", "input": {}},
+        {"type": "tool_use", "id": 7, "name": "Bash"},
+        "tool_use",
+    ]
+
+    found = read.usage_of_entry({"type": "assistant", "message": {"id": "m", "content": content}})
+
+    assert found is not None
+    assert (found.calls, found.is_final) == ((("t1", "Bash"),), True)
 
 
 def test_each_rejected_value_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:

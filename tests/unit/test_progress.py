@@ -13,20 +13,18 @@ from tests.database import new_run
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 MODEL = "claude-sonnet-4-5"
+RESULT_USAGE = Usage(input_tokens=1, output_tokens=2)
 
 
-def make_turn(message_id: str = "m1", **usage: int) -> TurnUsage:
-    return TurnUsage(message_id=message_id, usage=Usage(**usage), model=MODEL)
+def make_turn(message_id: str = "m1", *, is_subagent: bool = False, **usage: int) -> TurnUsage:
+    return TurnUsage(
+        message_id=message_id, usage=Usage(**usage), model=MODEL, is_subagent=is_subagent
+    )
 
 
-def make_result(*, turns: int, cost_usd: Decimal) -> AgentResult:
+def make_result(*, cost_usd: Decimal | None, usage: Usage | None = RESULT_USAGE) -> AgentResult:
     return AgentResult(
-        subtype="success",
-        is_error=False,
-        turns=turns,
-        text="done",
-        cost_usd=cost_usd,
-        usage=Usage(input_tokens=1, output_tokens=2),
+        subtype="success", is_error=False, text="done", cost_usd=cost_usd, usage=usage
     )
 
 
@@ -37,13 +35,21 @@ def progress_after(*events: object) -> Progress:
     return progress
 
 
-def test_output_that_is_not_reported_yet_is_estimated_from_its_length() -> None:
-    progress = progress_after(
-        make_turn(input_tokens=10, output_tokens=1), AgentText(text="x" * 400)
-    )
+def test_an_answer_counts_as_far_as_it_is_reported() -> None:
+    progress = progress_after(make_turn(input_tokens=10, output_tokens=1), AgentText(text="x" * 40))
 
-    assert progress.usage == Usage(input_tokens=10, output_tokens=100)
-    assert progress.cost() == (Decimal("0.00153"), CostSource.ESTIMATED)
+    assert progress.usage == Usage(input_tokens=10, output_tokens=1)
+    assert progress.cost() == (Decimal("0.000045"), CostSource.ESTIMATED)
+
+
+def test_a_complete_answer_replaces_what_its_messages_reported() -> None:
+    progress = progress_after(make_turn(input_tokens=10, output_tokens=9))
+
+    progress.add_answer(replace(make_turn(input_tokens=10, output_tokens=4), is_final=True))
+    progress.add_event(make_turn(input_tokens=10, output_tokens=9), at=NOW)
+
+    assert progress.usage == Usage(input_tokens=10, output_tokens=4)
+    assert progress.turns == 1
 
 
 def test_blocks_of_one_answer_count_their_usage_once() -> None:
@@ -61,36 +67,86 @@ def test_an_answer_counts_in_full_although_its_start_comes_last() -> None:
 
 
 def test_the_programs_own_usage_replaces_every_estimate() -> None:
-    result = AgentResult(
-        subtype="success",
-        is_error=False,
-        turns=7,
-        text="done",
-        cost_usd=Decimal("0.5"),
-        usage=Usage(input_tokens=1, output_tokens=2),
+    progress = progress_after(
+        make_turn(input_tokens=10), AgentText(text="x" * 400), make_result(cost_usd=Decimal("0.5"))
     )
 
-    progress = progress_after(make_turn(input_tokens=10), AgentText(text="x" * 400), result)
-
-    assert progress.usage == result.usage
+    assert progress.usage == RESULT_USAGE
     assert progress.cost() == (Decimal("0.5"), CostSource.REPORTED)
-    assert progress.turns == 7
+
+
+def test_a_turn_is_an_answer_to_the_main_agent_however_many_tools_it_calls() -> None:
+    calls = [ToolStarted(tool_use_id=f"t{n}", name="Bash", summary="ls") for n in range(6)]
+    results = [ToolFinished(tool_use_id=f"t{n}", is_error=False, output="") for n in range(6)]
+
+    progress = progress_after(make_turn("m1", output_tokens=1), *calls, *results)
+    live = progress.turns
+    for event in (
+        make_turn("m2", output_tokens=1, is_subagent=True),
+        make_turn("m3", output_tokens=1),
+        make_result(cost_usd=Decimal(1)),
+    ):
+        progress.add_event(event, at=NOW)
+
+    assert (live, progress.turns) == (1, 2)
+    assert progress.columns()["tool_calls"] == 6
+
+
+def test_a_call_counts_once_whether_a_message_or_the_transcript_has_it() -> None:
+    progress = progress_after(ToolStarted(tool_use_id="t1", name="Bash", summary="ls"))
+
+    for calls in ((("t1", "Bash"),), (("t2", "Read"),)):
+        progress.add_answer(replace(make_turn(is_subagent=True), calls=calls))
+
+    assert progress.columns()["tool_calls"] == 2
+    assert progress.columns()["tools_used"] == ("Bash", "Read")
+
+
+def test_the_texts_of_one_answer_are_one_text() -> None:
+    progress = progress_after(
+        AgentText(text="a", message_id="m1"),
+        AgentText(text="b", message_id="m1"),
+        AgentText(text="of a subagent", message_id="m2", is_subagent=True),
+        AgentText(text="c", message_id="m3"),
+        AgentText(text="d"),
+        AgentText(text="e"),
+    )
+
+    assert progress.texts == ["a\n\nb", "c", "d", "e"]
 
 
 def test_what_a_result_does_not_tell_is_counted_and_estimated() -> None:
-    untold = AgentResult(
-        subtype="success", is_error=False, turns=None, text="done", cost_usd=None, usage=None
-    )
-
     progress = progress_after(
-        make_turn(input_tokens=10, output_tokens=100),
-        ToolFinished(tool_use_id="t", is_error=False, output="ok"),
-        untold,
+        make_turn(input_tokens=10, output_tokens=100), make_result(cost_usd=None, usage=None)
     )
 
     assert progress.usage == Usage(input_tokens=10, output_tokens=100)
     assert progress.cost() == (Decimal("0.00153"), CostSource.ESTIMATED)
-    assert progress.turns == 2
+    assert progress.turns == 1
+
+
+def test_a_result_of_no_answered_call_leaves_cost_and_tokens_unknown() -> None:
+    progress = progress_after(make_result(cost_usd=None, usage=None))
+
+    assert progress.columns()["cost_usd"] is None
+    assert progress.columns()["cost_source"] is None
+    assert progress.usage == Usage()
+
+
+def test_an_answer_of_unknown_usage_makes_tokens_and_cost_unknown() -> None:
+    unknown = TurnUsage(message_id="m2", usage=None, model=MODEL)
+
+    progress = progress_after(make_turn(input_tokens=10), unknown)
+
+    assert (progress.usage, progress.cost(), progress.turns) == (Usage(), (None, None), 2)
+
+
+def test_tokens_of_attempts_are_unknown_if_those_of_one_are() -> None:
+    progress = Progress(model=MODEL, prior_usage=PriorUsage(turns=2))
+
+    progress.add_event(make_turn(input_tokens=10), at=NOW)
+
+    assert (progress.usage, progress.cost(), progress.turns) == (Usage(), (None, None), 3)
 
 
 def test_an_estimate_that_cannot_be_true_is_unknown() -> None:
@@ -110,7 +166,7 @@ def test_a_sum_of_attempts_that_cannot_be_true_is_unknown() -> None:
     )
     progress = Progress(model=MODEL, prior_usage=prior_usage)
 
-    progress.add_event(make_result(turns=1, cost_usd=Decimal(999_999)), at=NOW)
+    progress.add_event(make_result(cost_usd=Decimal(999_999)), at=NOW)
 
     assert progress.cost() == (None, None)
 
@@ -183,7 +239,9 @@ def test_an_attempt_adds_to_the_usage_of_earlier_attempts() -> None:
     waiting = dict(progress.columns())
 
     progress.add_event(ToolStarted(tool_use_id="t1", name="Bash", summary="ls"), at=NOW)
-    progress.add_event(make_result(turns=2, cost_usd=Decimal("0.5")), at=NOW)
+    for message_id in ("m1", "m2"):
+        progress.add_event(make_turn(message_id), at=NOW)
+    progress.add_event(make_result(cost_usd=Decimal("0.5")), at=NOW)
 
     assert (waiting["cost_usd"], waiting["turns"]) == (Decimal("0.25"), 4)
     columns = progress.columns()
@@ -197,14 +255,14 @@ def test_an_attempt_adds_to_the_usage_of_earlier_attempts() -> None:
 
 def test_a_partly_unknown_cost_is_unknown() -> None:
     progress = Progress(model=MODEL, prior_usage=PriorUsage(turns=2, usage=Usage(input_tokens=5)))
-    progress.add_event(make_result(turns=1, cost_usd=Decimal("0.5")), at=NOW)
+    progress.add_event(make_result(cost_usd=Decimal("0.5")), at=NOW)
 
     assert progress.cost() == (None, None)
 
 
 def test_an_attempt_without_an_answer_does_not_change_the_usage() -> None:
     progress = Progress(model=MODEL, prior_usage=PriorUsage())
-    progress.add_event(make_result(turns=1, cost_usd=Decimal("0.5")), at=NOW)
+    progress.add_event(make_result(cost_usd=Decimal("0.5")), at=NOW)
 
     assert progress.cost() == (Decimal("0.5"), CostSource.REPORTED)
 

@@ -22,6 +22,7 @@ from core.queue.connector import ResilientConnector
 from core.queue.draining import DrainingWorker
 from core.queue.engine_internals import statements
 from core.queue.engine_internals.worker import SIDE_TASKS, WorkerQuery, worker_query
+from tests.limits import patient
 
 # Facts about the engine that `core.queue` uses although they are not guaranteed.  If a test here
 # fails after an update of the engine, read the engine's new code before you change the test.
@@ -168,7 +169,7 @@ async def test_an_abort_before_a_jobs_first_step_still_lets_it_begin() -> None:
     draining._running_jobs[job] = context
     draining._handle_abort_jobs_requested([7])
     draining._handle_abort_jobs_requested([7])
-    await asyncio.wait({job}, timeout=5)
+    await asyncio.wait({job}, timeout=patient(5))
 
     assert began.is_set()
     assert job.cancelled()

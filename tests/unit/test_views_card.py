@@ -1,5 +1,6 @@
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -9,10 +10,11 @@ from hypothesis import strategies as st
 from bot.slack.views.advice import ENDING_ADVICE, ending_advice
 from bot.slack.views.thread.card import run_card, thread_card
 from bot.words.kills import STOPPING_TITLES
+from bot.words.runs.facts import tokens_words, total_cost_words
 from bot.words.runs.states import WAITING_TITLES
 from core.domain.actor import User
 from core.domain.kills.termination import CriticalWait, Phase
-from core.domain.runs.run import Run, RunStatus, StopReason, Usage, WaitingOn
+from core.domain.runs.run import CostSource, Run, RunStatus, StopReason, Usage, WaitingOn
 from core.domain.runs.snapshot import RunSnapshot, SessionTotal
 from core.domain.runs.step import StepStatus
 from tests.unit.view_helpers import (
@@ -75,6 +77,26 @@ PICTURES: dict[str, RunSnapshot] = {
 }
 
 
+def test_a_total_tells_how_many_legs_have_an_unknown_cost() -> None:
+    known = SessionTotal(
+        legs=3,
+        turns=38,
+        cost_usd=Decimal("0.5"),
+        cost_source=CostSource.REPORTED,
+        unknown_legs=2,
+    )
+
+    assert total_cost_words(known, is_live=False) == "$0.50 reported, not known for 2 legs"
+    unknown = replace(known, cost_usd=None, cost_source=None)
+    assert total_cost_words(unknown, is_live=False) == "not reported"
+
+
+def test_unknown_tokens_are_not_shown_as_zero() -> None:
+    unknown = make_ended_run(StopReason.SUCCESS, usage=Usage(), turns=3)
+
+    assert tokens_words(unknown) == "not reported"
+
+
 @pytest.mark.parametrize("name", PICTURES)
 def test_cards_match_their_snapshots(name: str) -> None:
     card = run_card(PICTURES[name], now=NOW)
@@ -131,12 +153,12 @@ def test_waiting_is_shown(waiting: WaitingOn) -> None:
             make_snapshot(make_ended_run(StopReason.MAX_TURNS)),
             ["+10 turns", "+20 turns", "+50 turns", "Continue…"],
         ),
-        (make_snapshot(KILLED), ["+10 turns", "+20 turns", "+50 turns", "Continue…"]),
+        (make_snapshot(KILLED), ["Continue (23 turns left)", "Continue…"]),
         (make_snapshot(make_ended_run(StopReason.SETUP_ERROR, turns=0)), []),
         (make_snapshot(make_ended_run(StopReason.WORKSPACE_ERROR, turns=0)), []),
         (
             make_snapshot(make_ended_run(StopReason.WORKSPACE_ERROR, turns=3)),
-            ["+10 turns", "+20 turns", "+50 turns", "Continue…"],
+            ["Continue (27 turns left)", "Continue…"],
         ),
     ],
 )

@@ -10,19 +10,23 @@ from bot.slack.views.errors import error_message, unexpected_message
 from bot.slack.views.help import HELP_ENTRIES, help_message
 from bot.slack.views.home import home_view
 from bot.slack.views.lists import (
+    Reader,
     overview_message,
     run_list_message,
     status_message,
     workflow_list_message,
 )
 from bot.slack.views.receipts import continued, kill_requested, started
+from bot.slack.views.runs.links import ThreadLinks
 from core.agent.definitions.catalog import load_catalog
+from core.domain.actor import Actor, Origin, Role
 from core.domain.kills.termination import Phase
 from core.domain.runs.request import RunFilter, StartResult
 from core.domain.runs.run import RunNotFound, RunStatus, StopReason
-from core.domain.runs.snapshot import RunSnapshot
+from core.domain.runs.snapshot import CardPlace, RunSnapshot
 from core.domain.workflow import UnknownWorkflow, WorkflowDefinition
 from tests.unit.view_helpers import (
+    ADA,
     AWKWARD_TEXTS,
     DIFF,
     NOW,
@@ -39,18 +43,25 @@ from tests.unit.view_helpers import (
 )
 
 EVERY_END = [make_snapshot(make_ended_run(reason)) for reason in StopReason]
-LIVE = [make_snapshot(), make_snapshot(make_run(status=RunStatus.PENDING), queue_position=2)]
+CARD = CardPlace(channel_id="C0BUILDS", message_ts="1769220155.940449")
+LINKS = ThreadLinks(archive_url="https://acme.slack.com/archives")
+LIVE = [
+    make_snapshot(card=CARD),
+    make_snapshot(make_run(status=RunStatus.PENDING), queue_position=2, leg=2, about="Add a cache"),
+]
+RUNNER = Actor(role=Role.RUNNER, origin=Origin.SLACK, user_id=ADA.id, name="ada")
+READER = Reader(actor=RUNNER, links=LINKS)
 
 
 def test_a_list_matches_its_snapshot() -> None:
-    drawn = run_list_message([*LIVE, *EVERY_END], run_filter=RunFilter(), now=NOW)
+    drawn = run_list_message([*LIVE, *EVERY_END], run_filter=RunFilter(), reader=READER, now=NOW)
 
     assert_fits(drawn)
     assert_matches_snapshot("list", drawn)
 
 
 def test_an_overview_matches_its_snapshot() -> None:
-    drawn = overview_message(LIVE, [*LIVE, *EVERY_END], now=NOW)
+    drawn = overview_message(LIVE, [*LIVE, *EVERY_END], reader=READER, now=NOW)
 
     assert_fits(drawn)
     assert_matches_snapshot("overview", drawn)
@@ -65,14 +76,14 @@ def test_an_overview_matches_its_snapshot() -> None:
     ],
 )
 def test_an_empty_list_names_its_filter(wanted: RunFilter, words: str) -> None:
-    drawn = run_list_message([], run_filter=wanted, now=NOW)
+    drawn = run_list_message([], run_filter=wanted, reader=READER, now=NOW)
 
     assert_fits(drawn)
     assert drawn.text.startswith(words)
 
 
 def test_an_overview_without_live_runs_says_so() -> None:
-    drawn = overview_message([], [], now=NOW)
+    drawn = overview_message([], [], reader=READER, now=NOW)
 
     assert_fits(drawn)
     assert drawn.text == "Nothing is running or waiting."
@@ -84,8 +95,12 @@ def test_the_longest_lists_fit() -> None:
         owner=None,
     )
 
-    assert_fits(run_list_message([wide] * 100, run_filter=RunFilter(mine=True, live=True), now=NOW))
-    assert_fits(overview_message([wide] * 100, EVERY_END * 9, now=NOW))
+    assert_fits(
+        run_list_message(
+            [wide] * 100, run_filter=RunFilter(mine=True, live=True), reader=READER, now=NOW
+        )
+    )
+    assert_fits(overview_message([wide] * 100, EVERY_END * 9, reader=READER, now=NOW))
 
 
 @pytest.mark.parametrize("snapshot", [*LIVE, *EVERY_END], ids=lambda one: one.run.stop_reason)
@@ -138,7 +153,9 @@ def test_the_help_matches_its_snapshot() -> None:
     drawn = help_message()
 
     assert_fits(drawn)
+    assert_fits(help_message(is_complete=True))
     assert_matches_snapshot("help", drawn)
+    assert_matches_snapshot("help_all", help_message(is_complete=True))
 
 
 @pytest.mark.parametrize("topic", list(Subcommand))
@@ -147,7 +164,7 @@ def test_every_subcommand_is_explained_with_an_example(topic: Subcommand) -> Non
 
     assert_fits(drawn)
     assert HELP_ENTRIES[topic].example.split()[0] == topic
-    assert f"`/workflow {topic}" in text_of(help_message())
+    assert f"`/workflow {topic}" in text_of(help_message(is_complete=True))
 
 
 def test_an_error_text_is_escaped() -> None:
@@ -167,7 +184,7 @@ def test_an_unexpected_error_shows_only_its_reference() -> None:
 
 @pytest.mark.parametrize("phase", list(Phase))
 def test_a_kill_is_acknowledged_in_every_phase(phase: Phase) -> None:
-    drawn = kill_requested(RUN_ID, make_kill(phase))
+    drawn = kill_requested(make_snapshot(), make_kill(phase))
 
     assert_fits(drawn)
     assert RUN_ID in drawn.text
@@ -185,7 +202,7 @@ def test_starts_are_acknowledged(is_new: bool, position: int | None) -> None:
 
 
 def test_the_home_tab_matches_its_snapshot() -> None:
-    view = home_view(mine=EVERY_END, live=LIVE, now=NOW)
+    view = home_view(mine=EVERY_END, live=LIVE, now=NOW, links=LINKS)
 
     assert_view_fits(view)
     assert_view_fits(home_view(mine=[], live=[], now=NOW))

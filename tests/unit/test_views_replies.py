@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.slack.mrkdwn import MRKDWN
+from bot.slack.views.lists import status_message
 from bot.slack.views.thread.replies import (
     RESULT_LIMIT,
     file_for,
@@ -17,6 +18,7 @@ from bot.slack.views.thread.slots import CARD, thread_files, thread_messages
 from bot.words.runs.evidence import change_lines, line_about_tests
 from core.domain.kills.termination import Phase
 from core.domain.runs.event import EventKind, EventRecord
+from core.domain.runs.report import join_report
 from core.domain.runs.run import CommitInfo, DiffStat, FileChange, StopReason
 from core.domain.runs.snapshot import RunSnapshot
 from tests.unit.view_helpers import (
@@ -137,7 +139,7 @@ def test_notices_are_one_message_that_grows() -> None:
     notices = drawn[f"notices:{RUN_ID}"]
     assert_fits(notices)
     assert_matches_snapshot("notices", notices)
-    assert "did not answer 3 times" in text_of(notices)
+    assert "The model's API failed (3 calls, last at" in text_of(notices)
     assert "529 &lt;overloaded&gt;" in text_of(notices)
     assert "the worker is shutting down" in text_of(notices)
 
@@ -339,3 +341,18 @@ def test_no_text_breaks_a_reply(words: str, others: str, reason: StopReason, man
     drawn = [*thread_messages(thread, NOW + timedelta(hours=1)).values(), owner_notice(thread)]
 
     assert [problem for message in drawn for problem in problems_of(message)] == []
+
+
+def test_the_last_words_are_shown_below_the_beginning_of_a_long_report() -> None:
+    result = join_report("## Summary\n\n" + "A detail. " * 1_000, "It is NOT done.")
+    snapshot = make_snapshot(make_ended_run(StopReason.SUCCESS, result=result))
+
+    reply = result_message(snapshot)
+    answer = status_message(snapshot, now=NOW)
+
+    assert reply is not None
+    assert_fits(reply)
+    assert_fits(answer)
+    assert text_of(replace(reply, text="")).count("It is NOT done.") == 1
+    assert "It is NOT done." in text_of(answer)
+    assert "It is NOT done." in reply.text

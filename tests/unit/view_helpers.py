@@ -119,7 +119,7 @@ def make_ended_run(reason: StopReason, **changes: Any) -> Run:
         "status": reason.final_status,
         "stop_reason": reason,
         "completed_at": NOW,
-        "turns": 31 if reason is StopReason.MAX_TURNS else 12,
+        "turns": 30 if reason is StopReason.MAX_TURNS else 12,
         "cost_usd": Decimal("1.4468734"),
         "cost_source": CostSource.REPORTED,
         "budget_usd": Decimal("1.50"),
@@ -188,9 +188,8 @@ def buttons_of(message: Message) -> list[str]:
     """The labels of a message's buttons."""
     return [
         element["text"]["text"]
-        for block in message.blocks
-        if block["type"] == "actions"
-        for element in block["elements"]
+        for element in _elements(list(message.blocks))
+        if element.get("type") == "button"
     ]
 
 
@@ -206,7 +205,7 @@ def problems_of(message: Message) -> list[str]:
         kind, text = element.get("type"), element.get("text")
         if kind == "plain_text" and element["emoji"] is not False:
             found.append("emoji in plain text")
-        if kind == "button" and not element["value"].startswith(("run_", "kill ")):
+        if kind == "button" and not element["value"].startswith(("run_", "kill ", "continue ")):
             found.append("neither a run id nor a command in a button")
         if kind in {"mrkdwn", "markdown"} and isinstance(text, str) and _MENTION.search(text):
             found.append(f"calls people: {text[:80]!r}")

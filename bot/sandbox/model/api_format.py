@@ -64,7 +64,7 @@ def message(
         "role": "assistant",
         "model": model,
         "content": content,
-        "stop_reason": "tool_use" if turn.calls else "end_turn",
+        "stop_reason": turn.stop_reason or ("tool_use" if turn.calls else "end_turn"),
         "stop_sequence": None,
         "usage": usage,
     }

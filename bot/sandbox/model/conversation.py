@@ -22,6 +22,8 @@ _STEERED = re.compile(
 _PROGRAM_PREFIXES = (
     "[Request interrupted by user",
     "[Your previous response had no visible output",
+    "Output token limit hit.",
+    "Your response above was stopped by a safety classifier",
     "<local-command",
     "<command-name>",
 )

@@ -1,13 +1,12 @@
-"""Scripts that fail: tools that do not end, and a model that returns errors."""
+"""Scripts that fail: tools that do not end, and a program that ends too early."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
+from bot.sandbox.model.api_errors import API_ERROR_SCRIPTS
 from bot.sandbox.model.script import (
     Conversation,
-    Failure,
-    FailureKind,
     Play,
     Script,
     ToolCall,
@@ -146,65 +145,6 @@ def _write_marker_file() -> ToolCall:
     return bash("echo 'written before the stop' > before-the-stop.txt", "Leave a file")
 
 
-def _failing_call(failure: Failure) -> Play:
-    """One turn of work, then failed calls; `[times: 2]` or `[times: forever]` say how many."""
-
-    def play(conversation: Conversation) -> Turn:
-        if conversation.position == 0:
-            return Turn(text="A first command.", calls=(bash("echo first", "Begin"),))
-        return Turn(
-            text="## Summary\n\nThe work went on after the failed calls to the model: the first "
-            "command had run before it, and its result was still known afterwards. Nothing was "
-            "changed in the repository. If this report can be read, the calls were repeated "
-            "until one of them was answered.",
-            failure=_with_requested_times(failure, conversation),
-        )
-
-    return play
-
-
-def _with_requested_times(failure: Failure, conversation: Conversation) -> Failure:
-    requested = conversation.directives.get("times", "").lower()
-    times = (
-        None
-        if requested == "forever"
-        else conversation.int_directive("times", failure.times or 2, maximum=100)
-    )
-    if not requested and failure.times is None:
-        times = None
-    return Failure(
-        kind=failure.kind,
-        times=times,
-        status=failure.status,
-        error_type=failure.error_type,
-        message=failure.message,
-        headers=failure.headers,
-        should_retry=failure.should_retry,
-    )
-
-
-def _usage_limit(conversation: Conversation) -> Turn:
-    """The account's limit is used up until a given time; an earlier retry does not help."""
-    resets_at = datetime.now(UTC) + timedelta(minutes=conversation.int_directive("minutes", 60))
-    if conversation.follow_ups:
-        return Turn(text="## Summary\n\n" + "The limit was lifted and the work went on. " * 5)
-    return Turn(
-        failure=Failure(
-            times=None,
-            status=429,
-            error_type="rate_limit_error",
-            message="This request would exceed your account's usage limit.",
-            headers={
-                "anthropic-ratelimit-unified-status": "rejected",
-                "anthropic-ratelimit-unified-representative-claim": "five_hour",
-                "anthropic-ratelimit-unified-reset": str(int(resets_at.timestamp())),
-                "retry-after": str(int((resets_at - datetime.now(UTC)).total_seconds())),
-            },
-            should_retry=False,
-        )
-    )
-
-
 def _end_program(signal_number: int) -> Play:
     """The tool kills the agent's own program."""
 
@@ -221,24 +161,6 @@ def _end_program(signal_number: int) -> Play:
     return play
 
 
-_API_FAILURES = {
-    "api-500": ("the API fails", Failure(status=500)),
-    "429": (
-        "the API limits the rate",
-        Failure(status=429, error_type="rate_limit_error", message="Rate limit reached"),
-    ),
-    "401": (
-        "the API key is refused",
-        Failure(status=401, times=None, error_type="authentication_error", message="bad key"),
-    ),
-    "overloaded": (
-        "the API is overloaded",
-        Failure(status=529, error_type="overloaded_error", message="Overloaded"),
-    ),
-    "cut": ("the answer's stream breaks off", Failure(kind=FailureKind.CUT)),
-    "garbage": ("the answer is not the API's", Failure(kind=FailureKind.GARBAGE)),
-    "hang": ("the model never answers", Failure(kind=FailureKind.HANG, times=None)),
-}
 _HANGING_TOOLS = {
     "kill-me": ("a tool that sleeps", _SLEEP),
     "kill-stubborn": ("a tool that ignores signals", _python_command(_STUBBORN)),
@@ -259,19 +181,11 @@ _HANGING_TOOLS = {
 }
 
 FAILURE_SCRIPTS: tuple[Script, ...] = (
+    *API_ERROR_SCRIPTS,
     *(
         Script(name=name, description=about, play=_hanging_tool(run))
         for name, (about, run) in _HANGING_TOOLS.items()
     ),
-    *(
-        Script(
-            name=name,
-            description=f"{about} ([times: 2], [times: forever])",
-            play=_failing_call(failure),
-        )
-        for name, (about, failure) in _API_FAILURES.items()
-    ),
-    Script(name="usage-limit", description="the account's limit is used up", play=_usage_limit),
     Script(
         name="crash", description="the agent's program is killed (SIGKILL)", play=_end_program(9)
     ),

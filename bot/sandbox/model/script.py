@@ -31,6 +31,7 @@ class Failure:
     Attributes:
         times: How often the same turn fails before it is answered; `None`: always.
         should_retry: Value of the answer's `x-should-retry` header; `None`: no header.
+        body: The whole answer, as of a gateway; `None`: an error of the API.
     """
 
     kind: FailureKind = FailureKind.STATUS
@@ -40,6 +41,7 @@ class Failure:
     message: str = "Internal server error"
     headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     should_retry: bool | None = None
+    body: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +68,7 @@ class Turn:
 
     Attributes:
         delay: Pause before the answer; `None`: the server's setting.
+        stop_reason: Why the answer ends; `None`: `tool_use` with calls, else `end_turn`.
     """
 
     text: str = ""
@@ -73,6 +76,7 @@ class Turn:
     delay: timedelta | None = None
     tokens: Tokens = field(default_factory=Tokens)
     failure: Failure | None = None
+    stop_reason: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -238,4 +238,6 @@ def _error_response(failure: Failure) -> web.Response:
     headers = dict(failure.headers)
     if failure.should_retry is not None:
         headers["x-should-retry"] = "true" if failure.should_retry else "false"
+    if failure.body is not None:
+        return web.Response(text=failure.body, status=failure.status, headers=headers)
     return web.json_response(api_format.error(failure), status=failure.status, headers=headers)

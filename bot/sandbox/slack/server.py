@@ -10,6 +10,7 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
+from bot.sandbox.slack.acting_page import remember_page
 from bot.sandbox.slack.api.call import Call
 from bot.sandbox.slack.api.gate import Gate
 from bot.sandbox.slack.api.rate_limits import RateLimits
@@ -202,7 +203,7 @@ async def open_sandbox(
             events_url=events_url,
             ack_timeout=ack_timeout,
         )
-        app = web.Application(client_max_size=20_000_000, middlewares=[guard(url)])
+        app = web.Application(client_max_size=20_000_000, middlewares=[guard(url), remember_page])
         sandbox.app_routes.add_routes(app)
         sandbox.control.add_routes(app)
         app.router.add_get("/_emu/stream", sandbox.stream.serve)

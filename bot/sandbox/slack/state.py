@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bot.sandbox.slack import people
+from bot.sandbox.slack.acting_page import acting_page
 from bot.sandbox.slack.clock import Clock
 from bot.sandbox.slack.errors import ActionRefused
 from bot.sandbox.slack.inspector import Inspector
@@ -42,10 +43,12 @@ class OpenView:
     Attributes:
         document: The view as the Web API returns it, without state.
         entered: The values entered so far: block_id → action_id → value.
+        page: The page that opened it and shows it; empty if every page of the person does.
     """
 
     document: Document
     user: str
+    page: str = ""
     entered: dict[str, dict[str, Document]] = field(default_factory=dict)
 
     @property
@@ -85,6 +88,7 @@ class Trigger:
 
     user: str
     created_at: float
+    page: str = ""
     is_used: bool = False
 
 
@@ -234,7 +238,9 @@ class Workspace:
         """A trigger id for a person's action."""
         trigger = f"{random.randrange(10**12, 10**13)}.{random.randrange(10**12)}"  # noqa: S311
         trigger += "." + secrets.token_hex(16)
-        self.triggers[trigger] = Trigger(user=user, created_at=self.clock.now())
+        self.triggers[trigger] = Trigger(
+            user=user, created_at=self.clock.now(), page=acting_page.get()
+        )
         return trigger
 
     def new_response_url(

@@ -44,6 +44,10 @@ SYNONYMS: Mapping[str, Subcommand] = MappingProxyType(
 )
 
 
+# After `help`: everything, not only the most used commands.
+ALL_HELP = frozenset({"all", "--all", "—all", "–all", "everything"})
+
+
 @dataclass(frozen=True, kw_only=True)
 class OpenRunForm:
     """Open the form for a new run: `run` without arguments."""
@@ -82,9 +86,25 @@ class ShowWorkflows:
 
 @dataclass(frozen=True, kw_only=True)
 class ShowHelp:
-    """Explain one subcommand, or all if `topic` is `None`."""
+    """Explain one subcommand, or the most used ones if `topic` is `None`.
+
+    Attributes:
+        is_complete: Whether to explain all subcommands.
+    """
 
     topic: Subcommand | None = None
+    is_complete: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfferKill:
+    """Offer the person's live runs to stop: `kill` without a run.
+
+    Attributes:
+        force: Whether to stop the chosen one without grace.
+    """
+
+    force: bool = False
 
 
 Command = (
@@ -94,6 +114,7 @@ Command = (
     | ListRuns
     | KillRequest
     | KillSelection
+    | OfferKill
     | ContinueRequest
     | ShowStats
     | ShowWorkers

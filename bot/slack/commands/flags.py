@@ -86,6 +86,13 @@ def _parse_word(text: str) -> str | None:
     return word if word and not any(mark.isspace() for mark in word) else None
 
 
+def _parse_repository(text: str) -> str | None:
+    """Read an address or a path; a path may contain spaces, which needs quotes in a command."""
+    address = text.strip()
+    has_other_space = any(mark.isspace() and mark != " " for mark in address)
+    return address if address and not has_other_space else None
+
+
 def _parse_priority(text: str) -> int | None:
     if not re.fullmatch(r"[+-]?\d{1,4}", text, re.ASCII) or int(text) not in PRIORITY_RANGE:
         return None
@@ -101,10 +108,11 @@ _ALL_FLAGS = (
     Flag(
         name="repo",
         field="repo",
-        parse=_parse_word,
+        parse=_parse_repository,
         expected="the address or path of a git repository",
         example="--repo https://github.com/acme/api",
-        help_text="repository to clone; without it the agent starts in an empty one",
+        help_text="repository to clone; without it the agent starts in an empty one. A path with "
+        "a space stands in quotes",
     ),
     Flag(
         name="branch",
@@ -166,16 +174,21 @@ _ALL_FLAGS = (
 FLAGS: Mapping[str, Flag] = MappingProxyType({flag.name: flag for flag in _ALL_FLAGS})
 
 
-def closest_match(word: str, known: Collection[str]) -> str | None:
+def closest_match(word: str, known: Collection[str], *, cutoff: float = 0.6) -> str | None:
     """The known word that is probably meant.
 
     A word with the same letters comes first: swapped letters are the most common typing error.
+
+    Args:
+        word: What was typed.
+        known: The words that could be meant.
+        cutoff: How alike they must be, from 0 to 1 (equal).
     """
     letters = sorted(word.lower())
     swapped = next((one for one in sorted(known) if sorted(one) == letters), None)
     if swapped is not None:
         return swapped
-    matches = get_close_matches(word.lower(), sorted(known), n=1, cutoff=0.6)
+    matches = get_close_matches(word.lower(), sorted(known), n=1, cutoff=cutoff)
     return matches[0] if matches else None
 
 

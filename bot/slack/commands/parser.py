@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from bot.slack.commands.command import (
+    ALL_HELP,
     SYNONYMS,
     Command,
     CommandContext,
@@ -18,29 +19,31 @@ from bot.slack.commands.command import (
     Subcommand,
 )
 from bot.slack.commands.flags import (
+    FLAGS,
     BadCommand,
     closest_match,
     excerpt,
     parse_turns,
     read_flag,
 )
+from bot.slack.commands.kill_parser import parse_kill
+from bot.slack.commands.targets import RUN_ID, take_run
 from bot.slack.commands.words import INVISIBLE, WordReader
 from bot.slack.text import from_slack
-from core.domain.kills.bulk_kill import KillSelection
-from core.domain.runs.request import ContinueRequest, KillRequest, RunFilter, StartRequest
+from core.domain.runs.request import ContinueRequest, RunFilter, StartRequest
 from core.domain.runs.stats import Period
 
-# `run_` and up to 12 hexadecimal digits.  Without `run_`: at least 4 with a letter and a digit
-# among them (not a word such as "facade"), or at least 6 digits (not a number such as "404").
-_RUN_ID = re.compile(
-    r"run_[0-9a-f]{1,12}|(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{4,12}|\d{6,12}", re.IGNORECASE
-)
 _MORE_TURNS = re.compile(
     r"(?:\+\s?(?P<plus>\d+)|(?P<bare>\d+))(?P<noun>(?:\s+more)?(?:\s+turns?)?\b)[:,.]?(?=\s|\Z)",
     re.IGNORECASE,
 )
-# As typed, or with the dash that a client made of `--`.
-_ALL_SPELLINGS = frozenset({"--all", "—all", "–all", "-all"})
+# A first word that is less like a command is not taken for a typing error ("can" for `cancel`).
+_LIKENESS = 0.8
+# Words after an unknown first one from which a text reads as prose.
+_PROSE_WORDS = 2
+# The most characters of it that an answer repeats.
+_QUOTED_CHARS = 200
+_USUAL_WORKFLOW = "implement"
 _MENTION = "<@{user}(?:\\|[^<>]*)?>"
 _AFTER_MENTION = " \t,:" + "".join(sorted(INVISIBLE))
 
@@ -57,7 +60,7 @@ def parse_slash(text: str, context: CommandContext) -> Command:
         return ShowHelp()
     subcommand = _subcommand(first)
     if subcommand is None:
-        raise _unknown_subcommand_error(first, context)
+        raise _unknown_subcommand_error(first, words, context)
     if words.peek().lower() in {"--help", "—help", "-h"}:
         return ShowHelp(topic=subcommand)
     return _PARSERS[subcommand](words, context)
@@ -78,22 +81,39 @@ def _subcommand(name: str) -> Subcommand | None:
     return SYNONYMS.get(name) or next((known for known in Subcommand if known == name), None)
 
 
-def _unknown_subcommand_error(first: str, context: CommandContext) -> BadCommand:
+def _unknown_subcommand_error(first: str, words: WordReader, context: CommandContext) -> BadCommand:
+    rest = excerpt(from_slack(words.rest), _QUOTED_CHARS)
     if first.lower() in context.workflow_names:
         return BadCommand(
             f"`{excerpt(first)}` is a workflow. To start it: "
-            f"`/workflow run {excerpt(first)} <what is to be done>`."
+            f"`/workflow run {excerpt(first)} {rest or '<what is to be done>'}`."
         )
-    suggestion = closest_match(first, {*Subcommand, *SYNONYMS})
+    is_run = words.peek().lower() in context.workflow_names
+    known = {*Subcommand, *SYNONYMS}
+    suggestion = Subcommand.RUN if is_run else closest_match(first, known, cutoff=_LIKENESS)
+    if suggestion is None and len(rest.split()) >= _PROSE_WORDS:
+        return _prose_error(f"{excerpt(first)} {rest}", context)
     hint = f" Did you mean `{suggestion}`?" if suggestion else ""
-    known = ", ".join(f"`{subcommand}`" for subcommand in Subcommand)
+    listed = ", ".join(f"`{subcommand}`" for subcommand in Subcommand)
     return BadCommand(
-        f"I don't know `{excerpt(first)}`.{hint} I know {known}. `/workflow help` explains them."
+        f"I don't know `{excerpt(first)}`.{hint} I know {listed}. `/workflow help` explains them."
+    )
+
+
+def _prose_error(words: str, context: CommandContext) -> BadCommand:
+    """The answer to somebody who writes to the bot as to a colleague."""
+    names = sorted(context.workflow_names)
+    workflow = _USUAL_WORKFLOW if _USUAL_WORKFLOW in names or not names else names[0]
+    typed = "/workflow" if context.has_forms else "@signalbox"
+    command = f"{typed} run {workflow} {excerpt(words, _QUOTED_CHARS)}"
+    return BadCommand(
+        "I take commands, and this begins with none. To have it done by an agent: "
+        f"`{command}`. `{typed} help` shows the commands."
     )
 
 
 def _status(words: WordReader, context: CommandContext) -> ShowStatus:
-    if context.thread_run_id and not _RUN_ID.fullmatch(words.peek()):
+    if context.thread_run_id and not RUN_ID.fullmatch(words.peek()):
         return ShowStatus(target=context.thread_run_id)
     return ShowStatus(target=words.take() or None)
 
@@ -103,7 +123,8 @@ def _workflows(_words: WordReader, _context: CommandContext) -> ShowWorkflows:
 
 
 def _help(words: WordReader, _context: CommandContext) -> ShowHelp:
-    return ShowHelp(topic=_subcommand(words.take()))
+    name = words.take()
+    return ShowHelp(topic=_subcommand(name), is_complete=name.lower() in ALL_HELP)
 
 
 def _run(words: WordReader, context: CommandContext) -> StartRequest | OpenRunForm:
@@ -165,87 +186,6 @@ def _list(words: WordReader, _context: CommandContext) -> ListRuns:
     return ListRuns(run_filter=RunFilter(workflow=workflow, **flags))
 
 
-def _take_run(words: WordReader, context: CommandContext, *, verb: Subcommand, example: str) -> str:
-    """Take the run that is meant: the named one, otherwise that of the thread."""
-    in_thread = context.thread_run_id is not None
-    if words.peek() and (not in_thread or _RUN_ID.fullmatch(words.peek())):
-        return words.take()
-    if context.thread_run_id is not None:
-        return context.thread_run_id
-    raise BadCommand(
-        f"Which run shall I {verb}? Give its id: `{example}`. `/workflow list` shows the "
-        "recent ones; in a run's own thread no id is needed."
-    )
-
-
-def _take_force(words: WordReader) -> bool:
-    taken = words.peek().lower() in {"--force", "—force", "–force", "-f"}
-    if taken:
-        words.take()
-    return taken
-
-
-def _kill(words: WordReader, context: CommandContext) -> KillRequest | KillSelection:
-    is_forced = _take_force(words)
-    if words.peek().lower() in _ALL_SPELLINGS:
-        words.take()
-        return _kill_all(words, is_forced=is_forced)
-    if context.thread_run_id is None and words.peek().lower() in {"all", "mine"}:
-        raise BadCommand(
-            "To stop several runs put two dashes before `all`: `/workflow kill --all mine`. It "
-            "lists them and asks before it stops anything."
-        )
-    target = _take_run(
-        words, context, verb=Subcommand.KILL, example="/workflow kill run_0a1b2c3d4e5f"
-    )
-    is_forced = _take_force(words) or is_forced
-    return KillRequest(target=target, force=is_forced, reason=_reason(words))
-
-
-def _reason(words: WordReader) -> str | None:
-    """Take the rest as the reason; refuse an unknown flag, which must not become a reason."""
-    flag = words.peek()
-    if flag.startswith(("--", "—")) and flag[1:].strip("-—"):
-        raise BadCommand(
-            f"`kill` has no flag `{excerpt(from_slack(flag))}`, only `--force` (skips the "
-            "grace) and "
-            "`--all` (many runs). The rest is the reason: `/workflow kill run_0a1b2c3d4e5f --force "
-            "wrong branch`."
-        )
-    return from_slack(words.rest) or None
-
-
-def _kill_all(words: WordReader, *, is_forced: bool) -> KillSelection:
-    """Read which runs are meant, then the reason.  `--all` alone is refused."""
-    is_forced = _take_force(words) or is_forced
-    mine, is_everybodys, workflow = False, False, None
-    while not is_everybodys:
-        name, _, value = words.peek().partition("=")
-        if name.lower() == "mine" and not value and not mine:
-            mine = True
-        elif name.lower() == "live" and not value and not mine and workflow is None:
-            is_everybodys = True
-        elif name.lower() == "workflow" and value and workflow is None:
-            workflow = from_slack(value, prefer_links=True).lower()
-        else:
-            break
-        words.take()
-    if not (mine or is_everybodys or workflow):
-        given = excerpt(from_slack(words.peek()))
-        what = f", not `{given}`" if given else ""
-        raise BadCommand(
-            f"`kill --all` needs to know which runs{what}: `--all mine` for yours, `--all "
-            "workflow=<name>` for those of one workflow, `--all live` for everybody's "
-            "(operators). It lists them and asks before it stops anything."
-        )
-    is_forced = _take_force(words) or is_forced
-    return KillSelection(
-        run_filter=RunFilter(live=True, mine=mine, workflow=workflow),
-        force=is_forced,
-        reason=_reason(words),
-    )
-
-
 def _stats(words: WordReader, _context: CommandContext) -> ShowStats:
     given = words.take()
     period = next((one for one in Period if one == given.lower()), None)
@@ -267,19 +207,33 @@ def _continue(words: WordReader, context: CommandContext) -> ContinueRequest:
     target = (
         context.thread_run_id
         if context.thread_run_id and bare_turns
-        else _take_run(
+        else take_run(
             words,
             context,
             verb=Subcommand.CONTINUE,
             example="/workflow continue run_0a1b2c3d4e5f +20",
         )
     )
+    _refuse_flags(words)
     additional, message = _take_turns(words.rest)
     return ContinueRequest(
         target=target,
         request_key=context.request_key,
         additional_turns=additional,
         message=from_slack(message) or None,
+    )
+
+
+def _refuse_flags(words: WordReader) -> None:
+    """Refuse a flag of `run`, which must not become a message to the agent."""
+    found = re.match(r"(?:--|[—–])([A-Za-z][A-Za-z_-]*)", words.peek())
+    name = found[1].lower().replace("_", "-") if found else ""
+    if name not in FLAGS:
+        return
+    raise BadCommand(
+        f"`continue` has no flag `--{name}`: a continuation keeps the settings of its run, and "
+        "takes more turns as `+20`, for example `/workflow continue run_0a1b2c3d4e5f +20 and "
+        "update the docs`."
     )
 
 
@@ -309,7 +263,7 @@ _PARSERS: Mapping[Subcommand, Callable[[WordReader, CommandContext], Command]] =
         Subcommand.RUN: _run,
         Subcommand.STATUS: _status,
         Subcommand.LIST: _list,
-        Subcommand.KILL: _kill,
+        Subcommand.KILL: parse_kill,
         Subcommand.CONTINUE: _continue,
         Subcommand.STATS: _stats,
         Subcommand.WORKERS: _workers,

@@ -16,6 +16,7 @@ from bot.slack.ports import Threads
 from bot.slack.views.home import home_view
 from bot.slack.views.message import Content, HomeView
 from bot.slack.views.owner_notice import owner_notice
+from bot.slack.views.runs.links import NO_LINKS, ThreadLinks
 from bot.slack.views.thread.slots import CARD, thread_files, thread_messages
 from core.domain.drawables import (
     DrawableId,
@@ -83,8 +84,13 @@ class DrawnKind(Generic[Subject]):
 DrawnKinds = Mapping[str, DrawnKind[Any]]
 
 
-def drawn_kinds(threads: Threads) -> DrawnKinds:
+def drawn_kinds(threads: Threads, links: ThreadLinks = NO_LINKS) -> DrawnKinds:
     """The table of all kinds that the program draws, by the name of the kind."""
+
+    def draw_home(runs: PersonalRuns, now: datetime) -> Mapping[str, Content]:
+        view = home_view(mine=runs.mine, live=runs.live, now=now, links=links)
+        return {_HOME: HomeView(view=view)}
+
     return {
         DrawableKind.THREAD: DrawnKind(
             head=CARD,
@@ -99,14 +105,14 @@ def drawn_kinds(threads: Threads) -> DrawnKinds:
         DrawableKind.OWNER_NOTICE: DrawnKind(
             head=_NOTICE,
             read=threads.thread_up_to,
-            draw=lambda thread, _: {_NOTICE: owner_notice(thread)},
+            draw=lambda thread, _: {_NOTICE: owner_notice(thread, links)},
             priority=lambda _, __, ___: Priority.FINAL,
             leg=lambda thread: thread.legs[-1],
         ),
         DrawableKind.HOME: DrawnKind(
             head=_HOME,
             read=threads.personal_runs,
-            draw=_draw_home,
+            draw=draw_home,
             priority=_home_priority,
             is_live=lambda runs: bool(runs.live),
             depends_on=frozenset({ChangeKind.RUN}),
@@ -165,10 +171,6 @@ def _draw_thread(thread: Thread, now: datetime) -> Mapping[str, Content]:
 
 def _is_thread_live(thread: Thread) -> bool:
     return thread.legs[-1].run.is_live
-
-
-def _draw_home(runs: PersonalRuns, now: datetime) -> Mapping[str, Content]:
-    return {_HOME: HomeView(view=home_view(mine=runs.mine, live=runs.live, now=now))}
 
 
 def _home_priority(_: PersonalRuns, action: DrawAction, __: bool) -> Priority:

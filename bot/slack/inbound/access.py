@@ -19,7 +19,7 @@ from bot.slack.client.ttl_cache import new_cache
 from bot.slack.client.web_api import Slack
 from bot.slack.inbound.installation import Installation
 from bot.slack.inbound.request import SlackRequest
-from bot.slack.inbound.roles import Roles
+from bot.slack.inbound.roles import EVERYBODY, Roles
 from bot.slack.ports import People
 from core.domain.actor import Action, Actor, Identity, Origin, Role
 from core.domain.errors import Forbidden
@@ -56,6 +56,13 @@ class AccessPolicy:
 
     roles: Mapping[Role, tuple[str, ...]] | None = None
     allowed_channels: frozenset[str] | None = None
+
+    @property
+    def operators(self) -> tuple[str, ...]:
+        """Members and groups to ask for what needs an operator; empty if the table names none."""
+        table = self.roles or {}
+        listed = table.get(Role.OPERATOR) or table.get(Role.ADMIN) or ()
+        return tuple(entry for entry in listed if entry != EVERYBODY)
 
 
 class Access:

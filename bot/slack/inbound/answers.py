@@ -16,6 +16,7 @@ from bot.slack.client.rate_limits import Priority
 from bot.slack.client.ttl_cache import new_cache
 from bot.slack.client.web_api import Slack
 from bot.slack.inbound.request import RequestKind, SlackRequest
+from bot.slack.inbound.run_linker import RunLinker
 from bot.slack.views.message import Message
 
 log = logging.getLogger(__name__)
@@ -35,10 +36,12 @@ class PrivateAnswers:
     """Sends private answers by the first way that reaches the person.
 
     Attributes:
+        linker: Makes the runs that an answer names links to their threads; `None` leaves them.
         recent_urls: The response URLs of people's latest requests, by their ids.
     """
 
     slack: Slack
+    linker: RunLinker | None = None
     recent_urls: MutableMapping[str, str] = field(
         default_factory=lambda: new_cache(_RESPONSE_URL_TTL, time.monotonic)
     )
@@ -70,7 +73,7 @@ class PrivateAnswers:
         a member.  Anything else is answered by an ephemeral message in its channel or thread.
         A direct message is the last resort.
         """
-        content = _content(message)
+        content = await self._content(message)
         senders = (
             (self._send_by_response_url, self._send_ephemeral, self._send_direct)
             if request.kind is RequestKind.COMMAND
@@ -88,9 +91,19 @@ class PrivateAnswers:
 
     async def replace_question(self, request: SlackRequest, message: Message | str) -> bool:
         """Replace the private question whose button was pressed by an answer."""
-        if await self._send_by_response_url(request, _content(message), replaces=True):
+        content = await self._content(message)
+        if await self._send_by_response_url(request, content, replaces=True):
             return True
         return await self.send_private(request, message)
+
+    async def post_in_thread(self, channel_id: str, thread_ts: str, message: Message) -> bool:
+        """Post a message that all people in a thread see; return whether it was delivered."""
+        return await self._post(channel_id, thread_ts, await self._content(message))
+
+    async def _content(self, message: Message | str) -> dict[str, Any]:
+        if self.linker is not None and isinstance(message, Message):
+            message = await self.linker.linked(message)
+        return _content(message)
 
     async def _send_by_response_url(
         self, request: SlackRequest, content: Mapping[str, Any], *, replaces: bool = False
@@ -128,7 +141,10 @@ class PrivateAnswers:
                     extra={"event": "direct_channel.open_failed", **request.log_fields},
                 )
                 return False
-        # An ephemeral message disappears, so it may be sent twice.  A direct message stays, so
+        return await self._post(channel, thread_ts, content)
+
+    async def _post(self, channel: str, thread_ts: str | None, content: Mapping[str, Any]) -> bool:
+        # An ephemeral message disappears, so it may be sent twice.  A posted message stays, so
         # before a retry this looks whether the first one arrived.
         marker = uuid4().hex
         return await self._call_with_retries(

@@ -19,6 +19,7 @@ class Installation:
         enterprise_id: The organisation (Enterprise Grid) of the workspace; empty if it has none.
         is_org_wide: Whether the app is installed for all workspaces of the organisation.
         app_id: The app; empty if Slack did not say, and then deliveries for any app are accepted.
+        are_scopes_known: Whether the server said which scopes the bot token has.
     """
 
     team_id: str
@@ -30,6 +31,7 @@ class Installation:
     enterprise_id: str = ""
     is_org_wide: bool = False
     app_id: str = ""
+    are_scopes_known: bool = True
 
     def serves(self, origin: DeliveryOrigin) -> bool:
         """Whether a delivery is for this installation, and the person may be a member of it.

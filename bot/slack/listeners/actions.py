@@ -11,6 +11,7 @@ from bot.slack.commands.command import (
     Command,
     CommandContext,
     ListRuns,
+    OfferKill,
     OpenRunForm,
     ShowHelp,
     ShowStats,
@@ -18,15 +19,18 @@ from bot.slack.commands.command import (
     ShowWorkers,
     ShowWorkflows,
 )
+from bot.slack.commands.misplaced import flags_at_end, turns_at_end, without_flags_at_end
 from bot.slack.commands.parser import parse_mention, parse_slash
 from bot.slack.inbound.answers import PrivateAnswers
 from bot.slack.inbound.request import SlackRequest
 from bot.slack.listeners.kills import KillActions
+from bot.slack.listeners.operator_requests import OperatorRequests
 from bot.slack.ports import Drawables, FleetReader, RunOperations, StatsReader
 from bot.slack.views import receipts
 from bot.slack.views.fleet import fleet_message
 from bot.slack.views.help import help_message
 from bot.slack.views.lists import (
+    Reader,
     overview_message,
     run_list_message,
     status_message,
@@ -35,8 +39,10 @@ from bot.slack.views.lists import (
 from bot.slack.views.message import Message
 from bot.slack.views.modals import continue_form, run_form
 from bot.slack.views.notices import started_without_card
+from bot.slack.views.runs.links import ThreadLinks
+from bot.slack.views.runs.misplaced import flags_in_task, turns_in_message
 from bot.slack.views.stats import stats_message
-from core.domain.actor import Actor
+from core.domain.actor import Action, Actor
 from core.domain.kills.bulk_kill import KillSelection
 from core.domain.runs.request import (
     ContinueRequest,
@@ -57,10 +63,12 @@ class BotActions:
     Attributes:
         bot_user_id: The bot; a mention of it starts a command.
         team_id: The workspace of the bot.
+        links: Makes links to the threads of runs.
     """
 
     runs: RunOperations
     kills: KillActions
+    operators: OperatorRequests
     stats: StatsReader
     fleet: FleetReader
     drawables: Drawables
@@ -68,6 +76,7 @@ class BotActions:
     answers: PrivateAnswers
     team_id: str
     bot_user_id: str
+    links: ThreadLinks
     clock: Callable[[], datetime]
 
     def place_of(self, request: SlackRequest) -> Place | None:
@@ -104,30 +113,57 @@ class BotActions:
         """Execute a command, and answer the person privately where the channel does not show it."""
         match command:
             case OpenRunForm():
-                await self.open_run_form(request)
+                await self.open_run_form(request, actor)
             case StartRequest():
-                started = await self.runs.start(command, by=actor)
-                if not await self._answer_without_card(started, request) and not started.is_new:
-                    await self.answers.send_private(request, receipts.started(started))
+                await self._start(command, request, actor)
+            case OfferKill():
+                await self.kills.offer(command, request, actor)
             case KillRequest():
                 await self.kills.kill_one(command, request, actor)
             case KillSelection():
                 await self.kills.ask_kill_many(command, request, actor)
             case ContinueRequest():
-                await self.continue_run(command, request, actor)
+                is_in_thread = request.thread_ts is not None
+                await self.continue_run(command, request, actor, is_in_thread=is_in_thread)
             case _:
                 await self.answers.send_private(request, await self._answer_to(command, actor))
 
+    async def _start(self, command: StartRequest, request: SlackRequest, actor: Actor) -> None:
+        """Start a run; point out what was typed where it is not read."""
+        started = await self.runs.start(command, by=actor)
+        if not await self._answer_without_card(started, request) and not started.is_new:
+            await self.answers.send_private(request, receipts.started(started))
+        flags = flags_at_end(command.task)
+        if flags and started.is_new:
+            task = without_flags_at_end(command.task)
+            await self.answers.send_private(request, flags_in_task(started.run, flags, task))
+
     async def continue_run(
-        self, command: ContinueRequest, request: SlackRequest, actor: Actor
+        self,
+        command: ContinueRequest,
+        request: SlackRequest,
+        actor: Actor,
+        *,
+        is_in_thread: bool = False,
     ) -> None:
-        """Continue a session; answer only if nothing new shows in this channel."""
+        """Continue a session.
+
+        Args:
+            command: What to continue.
+            request: The request to answer.
+            actor: The person.
+            is_in_thread: Whether the request was made in the run's own thread, which shows that it
+                goes on: then only a request that started nothing is answered.
+        """
         started = await self.runs.continue_run(command, by=actor, place=self.place_of(request))
-        if await self._answer_without_card(started, request):
-            return
-        is_seen = started.run.slack_channel_id == request.channel_id
-        if not started.is_new or not is_seen:
-            await self.answers.send_private(request, receipts.continued(started))
+        is_answered = await self._answer_without_card(started, request)
+        is_seen = is_in_thread and started.run.slack_channel_id == request.channel_id
+        if not is_answered and not (started.is_new and is_seen):
+            receipt = receipts.continued(started, target=command.target)
+            await self.answers.send_private(request, receipt)
+        turns = turns_at_end(command.message or "") if command.additional_turns is None else None
+        if turns is not None and started.is_new:
+            await self.answers.send_private(request, turns_in_message(started.run, turns))
 
     async def _answer_without_card(self, started: StartResult, request: SlackRequest) -> bool:
         """Answer privately if Slack does not let the bot draw the card; return whether it did."""
@@ -142,8 +178,12 @@ class BotActions:
         await self.answers.send_private(request, started_without_card(started, limit))
         return True
 
-    async def open_run_form(self, request: SlackRequest, *, task: str = "") -> None:
-        """Open the modal that starts a run, unless the request is a replay: its trigger expired."""
+    async def open_run_form(self, request: SlackRequest, actor: Actor, *, task: str = "") -> None:
+        """Open the modal that starts a run, unless the request is a replay: its trigger expired.
+
+        Somebody who may not start runs is refused, not asked what to start.
+        """
+        await self.runs.require_start(by=actor)
         if request.trigger_id is None or request.is_replay:
             return
         channel = request.channel_id or await self.slack.direct_channel(request.user_id or "")
@@ -151,10 +191,10 @@ class BotActions:
         await self.slack.call("views.open", trigger_id=request.trigger_id, view=view)
 
     async def open_continue_form(self, request: SlackRequest, actor: Actor, target: str) -> None:
-        """Open the modal that asks how to continue."""
+        """Open the modal that asks how to continue, for somebody who may."""
+        snapshot = await self.runs.snapshot(target, by=actor, action=Action.CONTINUE)
         if request.trigger_id is None or request.is_replay:
             return
-        snapshot = await self.runs.snapshot(target, by=actor)
         view = continue_form(
             snapshot.run, channel_id=request.channel_id or snapshot.run.slack_channel_id or ""
         )
@@ -167,19 +207,24 @@ class BotActions:
     ) -> Message:
         match command:
             case ShowStatus(target=str() as target):
-                return status_message(await self.runs.snapshot(target, by=actor), now=self.clock())
+                snapshot = await self.runs.snapshot(target, by=actor)
+                return status_message(snapshot, now=self.clock(), links=self.links)
             case ShowStatus():
                 live = await self.runs.list_runs(RunFilter(live=True), by=actor)
                 recent = await self.runs.list_runs(RunFilter(), by=actor, limit=_RECENT)
-                return overview_message(live, recent, now=self.clock())
+                reader = Reader(actor=actor, links=self.links)
+                return overview_message(live, recent, reader=reader, now=self.clock())
             case ListRuns(run_filter=run_filter):
                 found = await self.runs.list_runs(run_filter, by=actor)
-                return run_list_message(found, run_filter=run_filter, now=self.clock())
+                reader = Reader(actor=actor, links=self.links)
+                return run_list_message(
+                    found, run_filter=run_filter, reader=reader, now=self.clock()
+                )
             case ShowStats(period=period):
                 return stats_message(await self.stats.stats(period, by=actor))
             case ShowWorkers():
                 return fleet_message(await self.fleet.workers(by=actor))
             case ShowWorkflows():
                 return workflow_list_message(self.runs.workflows)
-            case ShowHelp(topic=topic):
-                return help_message(topic)
+            case ShowHelp(topic=topic, is_complete=is_complete):
+                return help_message(topic, is_complete=is_complete)

@@ -36,6 +36,18 @@ class Buttons:
         if isinstance(command, KillRequest):
             await self.actions.kills.kill_confirmed(command, request, actor)
 
+    async def kill_listed(self, request: SlackRequest, actor: Actor) -> None:
+        """Kill the run of a list's row; ask first if it is somebody else's."""
+        await self.actions.kills.kill_one(KillRequest(target=request.value), request, actor)
+
+    async def open_run_form(self, request: SlackRequest, actor: Actor) -> None:
+        """Open the form that starts a run."""
+        await self.actions.open_run_form(request, actor)
+
+    async def ask_operator(self, request: SlackRequest, actor: Actor) -> None:
+        """Ask the owner and the operators for what was refused."""
+        await self.actions.operators.ask(request, actor)
+
     async def open_kill_many_form(self, request: SlackRequest, actor: Actor) -> None:
         """Open the form that a mention could not open, since only a button brings a trigger."""
         command = await self.actions.parse(
@@ -45,13 +57,23 @@ class Buttons:
             await self.actions.kills.ask_kill_many(command, request, actor)
 
     async def continue_run(self, request: SlackRequest, actor: Actor) -> None:
-        """Continue the run for the button's number of turns."""
+        """Continue the run for the button's number of turns, or for those that it had left."""
         command = ContinueRequest(
             target=request.value,
             request_key=request.key or "",
-            additional_turns=ids.CONTINUE_TURNS[request.action_id],
+            additional_turns=ids.CONTINUE_TURNS.get(request.action_id),
+            is_click=True,
         )
-        await self.actions.continue_run(command, request, actor)
+        await self.actions.continue_run(command, request, actor, is_in_thread=True)
+
+    async def continue_with_reply(self, request: SlackRequest, actor: Actor) -> None:
+        """Continue a run with the person's reply; the button's value is that as a command."""
+        command = await self.actions.parse(
+            replace(request, text=request.value), thread_run_id=None, is_slash=True
+        )
+        if isinstance(command, ContinueRequest):
+            command = replace(command, is_click=True)
+            await self.actions.continue_run(command, request, actor, is_in_thread=True)
 
     async def open_continue_form(self, request: SlackRequest, actor: Actor) -> None:
         """Open the modal for the number of turns and the message to continue with."""

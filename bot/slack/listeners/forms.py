@@ -26,14 +26,17 @@ class Forms:
         await self.actions.execute(command, request, actor)
 
     async def continue_run(self, request: SlackRequest, actor: Actor) -> None:
-        """Continue a run from the form."""
+        """Continue a run from the form, which a button of its card opens."""
         await self.actions.continue_run(
-            read_continue_form(_view(request), request_key=_key(request)), request, actor
+            read_continue_form(_view(request), request_key=_key(request)),
+            request,
+            actor,
+            is_in_thread=True,
         )
 
-    async def run_on_message(self, request: SlackRequest, actor: Actor) -> None:  # noqa: ARG002
+    async def run_on_message(self, request: SlackRequest, actor: Actor) -> None:
         """Open the start form with a message's text as the task."""
-        await self.actions.open_run_form(request, task=from_slack(request.text))
+        await self.actions.open_run_form(request, actor, task=from_slack(request.text))
 
 
 def _view(request: SlackRequest) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from cachetools import TTLCache
@@ -10,9 +11,15 @@ from bot.slack.inbound.request import SlackRequest
 from bot.slack.listeners.actions import BotActions
 from bot.slack.text import from_slack
 from bot.slack.views.errors import private_message
+from bot.slack.views.runs.reply_question import reply_question
 from core.domain.actor import Action, Actor, is_allowed
 from core.domain.runs.request import ContinueRequest
-from core.domain.runs.run import SETUP_FAILURES, Run
+from core.domain.runs.run import SETUP_FAILURES, Run, RunStatus
+
+
+def _is_to_somebody_else(request: SlackRequest) -> bool:
+    """Whether a reply begins with the mention of a person: then they are asked, not the agent."""
+    return re.match(r"\s*<@[UW][A-Z0-9]+(?:\|[^<>]*)?>", request.text) is not None
 
 
 def is_not_addressed(request: SlackRequest) -> bool:
@@ -47,7 +54,13 @@ class Messages:
             await self._handle_reply(run, request, actor)
 
     async def _handle_reply(self, run: Run, request: SlackRequest, actor: Actor) -> None:
-        """Continue a run that stopped unfinished; otherwise explain what is possible."""
+        """Continue a run that a limit or a failure stopped; otherwise ask or explain.
+
+        A reply to a run that a person killed, or that is finished, may be a word of thanks: it
+        starts nothing by itself.
+        """
+        if _is_to_somebody_else(request):
+            return
         if run.is_live:
             await self._hint(
                 request,
@@ -55,7 +68,7 @@ class Messages:
                 "When it has stopped, a reply here continues it. To stop it now, mention me: "
                 "`kill`.",
             )
-        elif run.can_continue:
+        elif run.can_continue and run.status is not RunStatus.KILLED:
             await self.actions.continue_run(
                 ContinueRequest(
                     target=run.run_id,
@@ -64,6 +77,7 @@ class Messages:
                 ),
                 request,
                 actor,
+                is_in_thread=True,
             )
         elif run.stop_reason in SETUP_FAILURES:
             await self._hint(
@@ -72,11 +86,8 @@ class Messages:
                 "Fix the problem that its result names, then start it again: `/workflow run`.",
             )
         else:
-            await self._hint(
-                request,
-                "This run is finished, so your reply started nothing. To continue its session, "
-                "mention me: `continue` and the next task.",
-            )
+            question = reply_question(run, from_slack(request.text))
+            await self.actions.answers.send_private(request, question)
 
     async def _hint(self, request: SlackRequest, words: str) -> None:
         key = f"{request.user_id}:{request.channel_id}:{request.thread_ts}:{words[:20]}"

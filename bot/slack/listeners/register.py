@@ -38,8 +38,15 @@ def register(
     app.action(ids.FORCE_KILL)(boundary.listener_for(buttons.force_kill, Action.KILL))
     app.action(ids.KILL_ANYWAY)(boundary.listener_for(buttons.confirm_kill, Action.KILL))
     app.action(ids.KILL_MANY_ASK)(boundary.listener_for(buttons.open_kill_many_form, Action.KILL))
-    for action_id in ids.CONTINUE_TURNS:
+    app.action(ids.KILL_LISTED)(boundary.listener_for(buttons.kill_listed, Action.KILL))
+    for action_id in (*ids.CONTINUE_TURNS, ids.CONTINUE_LEFT):
         app.action(action_id)(boundary.listener_for(buttons.continue_run, Action.CONTINUE))
+    app.action(ids.CONTINUE_REPLY)(
+        boundary.listener_for(buttons.continue_with_reply, Action.CONTINUE)
+    )
+    for action_id in (ids.ASK_KILL, ids.ASK_CONTINUE):
+        app.action(action_id)(boundary.listener_for(buttons.ask_operator, Action.VIEW))
+    app.action(ids.OPEN_RUN_FORM)(boundary.listener_for(buttons.open_run_form, Action.START))
     app.action(ids.CONTINUE_MORE)(
         boundary.listener_for(buttons.open_continue_form, Action.CONTINUE)
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from bot.words.advice import AdviceTable
+from bot.words.runs.failures import failure_words
 from core.domain.errors import OutOfBounds
 from core.domain.runs.run import SETUP_FAILURES, Run, StopReason
 
@@ -46,6 +47,7 @@ ADVICE: AdviceTable = MappingProxyType(
         "not_found": None,
         "run_not_found": "`/workflow list` shows the recent ones.",
         "ambiguous_run": None,
+        "run_id_too_short": "`/workflow list live` shows what runs.",
         "session_not_found": "`/workflow list` shows the recent runs.",
         "message_not_found": None,
         "termination_not_found": "`/workflow list live` shows what runs.",
@@ -93,6 +95,8 @@ ADVICE: AdviceTable = MappingProxyType(
     }
 )
 
+_THEN_CONTINUE = "Then a *Continue* button on the card continues it where it stopped."
+
 # What to do after a run has ended; mrkdwn.
 ENDING_ADVICE: Mapping[StopReason, str] = MappingProxyType(
     {
@@ -113,8 +117,8 @@ ENDING_ADVICE: Mapping[StopReason, str] = MappingProxyType(
             "After the limit has reset, a *Continue* button on the card continues it."
         ),
         StopReason.API_ERROR: (
-            "This mostly passes: wait some minutes, then press a *Continue* button on the card. If "
-            "it comes back, ask an admin to check the API key and the API's status page."
+            "If the text below names nothing to mend, wait some minutes, then press a *Continue* "
+            "button on the card. If it comes back, ask an admin to check the API's status page."
         ),
         StopReason.AGENT_ERROR: (
             "A *Continue* button on the card tries again from where it stopped. If it fails the "
@@ -143,6 +147,9 @@ def ending_advice(run: Run) -> str:
     """What to do next, in mrkdwn; empty for a run that has not ended."""
     if run.stop_reason is None:
         return ""
+    cause = failure_words(run)
+    if cause is not None and run.stop_reason in (StopReason.API_ERROR, StopReason.AGENT_ERROR):
+        return cause.remedy if cause.is_same_again else f"{cause.remedy} {_THEN_CONTINUE}"
     if run.stop_reason in SETUP_FAILURES and run.can_continue:
         return (
             "Fix the problem named below; then a *Continue* button on the card continues it. Its "

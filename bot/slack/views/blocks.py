@@ -36,6 +36,11 @@ def section(escaped: str) -> Block:
     return {"type": "section", "text": mrkdwn(escaped), "expand": True}
 
 
+def section_with(escaped: str, button: Block) -> Block:
+    """A paragraph with a button beside it."""
+    return {**section(escaped), "accessory": button}
+
+
 def fields(pairs: Sequence[tuple[str, str]]) -> Block:
     """Labelled values in two columns."""
     return {

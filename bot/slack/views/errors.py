@@ -6,15 +6,18 @@ from bot.slack import text
 from bot.slack.views import blocks
 from bot.slack.views.advice import ADVICE
 from bot.slack.views.message import Message
+from bot.slack.views.runs.refusals import refusal_message
 from bot.words.advice import with_advice
 from core.domain.errors import OpsError
+from core.services.context import NotAllowed
 
 _LIMIT = 2000
 
 
 def error_message(error: OpsError) -> Message:
     """A message with what happened and what to do next."""
-    return private_message(error_words(error))
+    refusal = refusal_message(error) if isinstance(error, NotAllowed) else None
+    return refusal or private_message(error_words(error))
 
 
 def error_words(error: OpsError) -> str:

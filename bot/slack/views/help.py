@@ -43,7 +43,8 @@ HELP_ENTRIES: Mapping[Subcommand, HelpEntry] = MappingProxyType(
         ),
         Subcommand.KILL: HelpEntry(
             usage="kill <run> [--force] [reason]",
-            description="stops a run within seconds and proves that nothing is left of it. "
+            description="stops a run within seconds and proves that nothing is left of it; alone "
+            "it offers your live runs. Of an id at least four characters are needed. "
             "`--force` "
             "gives it no time to finish what it is writing. `--all mine`, `--all workflow=<name>` "
             "or (operators) `--all live` in the place of `<run>` lists many, and asks first.",
@@ -51,7 +52,8 @@ HELP_ENTRIES: Mapping[Subcommand, HelpEntry] = MappingProxyType(
         ),
         Subcommand.CONTINUE: HelpEntry(
             usage="continue <run or session> [+turns] [message]",
-            description="continues an ended run: same conversation, same workspace.",
+            description="continues an ended run from its newest leg: same conversation, same "
+            "workspace, with the turns that it had left and `+turns` more.",
             example="continue run_0a1b2c3d4e5f +20 and update the docs",
         ),
         Subcommand.STATS: HelpEntry(
@@ -69,10 +71,20 @@ HELP_ENTRIES: Mapping[Subcommand, HelpEntry] = MappingProxyType(
             usage="workflows", description="lists the workflows there are.", example="workflows"
         ),
         Subcommand.HELP: HelpEntry(
-            usage="help [command]",
-            description="shows this, or more of one command.",
+            usage="help [command|all]",
+            description="shows the four commands for every day, more of one, or all.",
             example="help run",
         ),
+    }
+)
+
+# The four that most people need, in a few words each.
+_EVERY_DAY: Mapping[Subcommand, str] = MappingProxyType(
+    {
+        Subcommand.RUN: "starts a workflow; alone it opens a form.",
+        Subcommand.STATUS: "shows a run, or all that is live.",
+        Subcommand.KILL: "stops a run; alone it offers yours.",
+        Subcommand.CONTINUE: "goes on with an ended run.",
     }
 )
 
@@ -86,10 +98,31 @@ _RUN_ID_HELP = (
 )
 
 
-def help_message(topic: Subcommand | None = None) -> Message:
-    """Explain one subcommand in full, or all of them briefly."""
+def help_message(topic: Subcommand | None = None, *, is_complete: bool = False) -> Message:
+    """Explain one subcommand in full, all of them briefly, or the four for every day."""
     if topic is not None:
         return _topic_message(topic)
+    return _complete_message() if is_complete else _short_message()
+
+
+def _short_message() -> Message:
+    lines = [
+        text.escape(f"`/workflow {HELP_ENTRIES[one].usage}` {words}")
+        for one, words in _EVERY_DAY.items()
+    ]
+    return Message(
+        text="The commands for every day",
+        blocks=(
+            *blocks.paragraphs(["*The commands for every day*", *lines]),
+            blocks.section(_THREAD_HELP),
+            blocks.context(
+                "`/workflow help all` shows all commands, `/workflow help run` the flags of one."
+            ),
+        ),
+    )
+
+
+def _complete_message() -> Message:
     lines = [_usage_line(subcommand) for subcommand in Subcommand]
     return Message(
         text="What you can type after /workflow",

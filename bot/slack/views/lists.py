@@ -1,23 +1,26 @@
-"""Answers to `status`, `list` and `workflows`, seen only by the person who asked."""
+"""Answers to `status`, `list`, `kill` and `workflows`, seen only by the person who asked."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
-from bot.slack import dates, markdown, text
+from bot.slack import markdown, text
+from bot.slack.commands.kill_command import kill_command_text
 from bot.slack.mrkdwn import MRKDWN
 from bot.slack.views import blocks
 from bot.slack.views.message import Block, Message
+from bot.slack.views.runs.links import NO_LINKS, ThreadLinks
+from bot.slack.views.runs.rows import kill_listed_button, may_kill, owned_by, run_line, run_rows
 from bot.slack.views.thread.card import run_card
 from bot.words import counts, money, times
-from bot.words.runs.endings import turns_made
 from bot.words.runs.evidence import change_lines
-from bot.words.runs.facts import filter_words, short_title, turns_words
+from bot.words.runs.facts import filter_words
 from bot.words.runs.refused_hosts import refused_hosts_line
-from bot.words.runs.states import state_of
-from core.domain.runs.request import RunFilter
-from core.domain.runs.run import RunStatus
+from core.domain.actor import Actor
+from core.domain.runs.report import last_words_of
+from core.domain.runs.request import KillRequest, RunFilter
 from core.domain.runs.snapshot import RunSnapshot
 from core.domain.workflow import WorkflowDefinition
 
@@ -26,11 +29,23 @@ MAX_ROWS = 15
 _LIVE_ROWS = 12
 _RECENT_ROWS = 4
 _RESULT_LIMIT = 1200
-# The most characters of all lines of a list together.
+_LAST_WORDS_LIMIT = 600
+# The most characters of all lines of a list together, and of those of live runs.
 _LINES_LIMIT = 6500
+_LIVE_LIMIT = 4700
 
 
-def status_message(snapshot: RunSnapshot, *, now: datetime) -> Message:
+@dataclass(frozen=True, kw_only=True)
+class Reader:
+    """Who reads an answer: decides which buttons it has, and how it links to threads."""
+
+    actor: Actor
+    links: ThreadLinks = NO_LINKS
+
+
+def status_message(
+    snapshot: RunSnapshot, *, now: datetime, links: ThreadLinks = NO_LINKS
+) -> Message:
     """One run: its card, and for an ended run also its report and changes, shortened."""
     card = run_card(snapshot, now=now)
     run = snapshot.run
@@ -38,8 +53,7 @@ def status_message(snapshot: RunSnapshot, *, now: datetime) -> Message:
     if not run.is_live and run.error_message:
         more.append(blocks.section(text.quote(run.error_message, 500) or "_No error text_"))
     if not run.is_live and run.result:
-        report = markdown.mrkdwn_blocks(run.result, _RESULT_LIMIT)
-        more += report or [blocks.section("_No words_")]
+        more += _report(run.result) or [blocks.section("_No words_")]
     if not run.is_live and run.diff is not None:
         more.append(blocks.section(change_lines(run, MRKDWN)[0]))
     refused = refused_hosts_line(run, MRKDWN)
@@ -47,12 +61,26 @@ def status_message(snapshot: RunSnapshot, *, now: datetime) -> Message:
         more.append(blocks.section(refused))
     channel_link = text.channel(run.slack_channel_id)
     if channel_link:
-        more.append(blocks.context(f"Its thread is in {channel_link}."))
+        thread = links.to_thread(snapshot.card, "Its thread")
+        more.append(blocks.context(f"{thread} is in {channel_link}."))
     return Message(text=card.text, blocks=(*card.blocks, *more))
 
 
+def _report(result: str) -> list[Block]:
+    """The beginning of a report, and the last words below it."""
+    drawn = markdown.mrkdwn_blocks(result, _RESULT_LIMIT)
+    last_words = last_words_of(result)
+    if last_words != result.strip() and markdown.is_clipped(result, _RESULT_LIMIT):
+        drawn += markdown.mrkdwn_blocks(last_words, _LAST_WORDS_LIMIT)
+    return drawn
+
+
 def overview_message(
-    live: Sequence[RunSnapshot], recent: Sequence[RunSnapshot], *, now: datetime
+    live: Sequence[RunSnapshot],
+    recent: Sequence[RunSnapshot],
+    *,
+    reader: Reader,
+    now: datetime,
 ) -> Message:
     """`status` without a run: what is live, and what ended last."""
     ended = [snapshot for snapshot in recent if not snapshot.run.is_live][:_RECENT_ROWS]
@@ -63,33 +91,37 @@ def overview_message(
         else counts.plural(count, "run is", "runs are")
     )
     lead = "Nothing is running or waiting." if not live else f"*{live_words} live*"
-    drawn = blocks.paragraphs([lead, *(run_lines(one, now=now) for one in live[:_LIVE_ROWS])])
+    drawn = [blocks.section(lead), *_rows(live[:_LIVE_ROWS], reader, now, limit=_LIVE_LIMIT)]
     if ended:
-        drawn += blocks.paragraphs(["*Ended last*", *(run_lines(one, now=now) for one in ended)])
+        limit = _LINES_LIMIT - _LIVE_LIMIT
+        drawn += [blocks.section("*Ended last*"), *_rows(ended, reader, now, limit=limit)]
     drawn.append(
         blocks.context(
-            text.escape("`/workflow status <run>` shows one; `/workflow kill <run>` stops one.")
+            text.escape(
+                "`/workflow status <run>` shows one; `/workflow kill` offers yours to stop."
+            )
         )
     )
     return Message(text=lead.replace("*", ""), blocks=tuple(drawn))
 
 
 def run_list_message(
-    snapshots: Sequence[RunSnapshot], *, run_filter: RunFilter, now: datetime
+    snapshots: Sequence[RunSnapshot],
+    *,
+    run_filter: RunFilter,
+    reader: Reader,
+    now: datetime,
 ) -> Message:
-    """`list`: the newest runs that match, a line or two each."""
+    """`list`: the newest runs that match, a line each."""
     kind = filter_words(run_filter, MRKDWN)
     if not snapshots:
         words = f"No {kind} yet. `/workflow run` starts one; `/workflow list` lists all."
         return Message(text=words, blocks=(blocks.section(words),))
     shown = snapshots[:MAX_ROWS]
-    lead = f"*{kind.capitalize()}*, newest first"
-    drawn = blocks.paragraphs(
-        [
-            lead,
-            *blocks.fit_lines([run_lines(snapshot, now=now) for snapshot in shown], _LINES_LIMIT),
-        ]
-    )
+    drawn = [
+        blocks.section(f"*{kind.capitalize()}*, newest first"),
+        *_rows(shown, reader, now, limit=_LINES_LIMIT),
+    ]
     note = f"The newest {len(shown)} are shown. " if len(shown) >= MAX_ROWS else ""
     drawn.append(
         blocks.context(
@@ -103,25 +135,50 @@ def run_list_message(
     return Message(text=f"{counts.plural(len(shown), 'run')} listed", blocks=tuple(drawn))
 
 
-def run_lines(snapshot: RunSnapshot, *, now: datetime) -> str:
-    """A run in two lines: its task, and its state."""
+def kill_offer(
+    snapshots: Sequence[RunSnapshot], *, force: bool, reader: Reader, now: datetime
+) -> Message:
+    """`kill` without a run: the reader's live runs, each with a button."""
+    if not snapshots:
+        words = (
+            "You have no live run to stop. `/workflow list live` shows everybody's; "
+            "`/workflow kill <run>` stops one that you may stop."
+        )
+        return Message(text=words, blocks=(blocks.section(text.escape(words)),))
+    lead = "Which run shall I stop?" if len(snapshots) > 1 else "Shall I stop this run?"
+    shown = snapshots[:MAX_ROWS]
+    lines = blocks.fit_lines(
+        [run_line(one, now=now, links=reader.links) for one in shown], _LINES_LIMIT
+    )
+    drawn = [blocks.section(f"*{lead}* Nothing has been stopped yet.")]
+    for number, line in enumerate(lines):
+        is_run = not line.startswith("_+")
+        drawn.append(_offer_row(shown[number], line, force) if is_run else blocks.section(line))
+    drawn.append(
+        blocks.context(text.escape("`/workflow kill --all mine` lists all of yours in one form."))
+    )
+    return Message(text=lead, blocks=tuple(drawn))
+
+
+def _offer_row(snapshot: RunSnapshot, line: str, force: bool) -> Block:
     run = snapshot.run
-    state = state_of(snapshot, MRKDWN)
-    words = text.one_line(run.task_input, 90)
-    facts = [text.escape(short_title(run, state.title))]
-    if run.status is RunStatus.RUNNING:
-        facts.append(f"turn {turns_words(run)}")
-    elif run.turns and not run.is_live:
-        facts.append(counts.plural(turns_made(run), "turn"))
-    if run.duration is not None:
-        facts.append(times.duration(run.duration))
-    elif run.status is RunStatus.RUNNING and run.started_at is not None:
-        facts.append(times.elapsed(run.started_at, now))
-    if run.cost_usd is not None:
-        facts.append(money.cost(run.cost_usd, run.cost_source, is_live=run.is_live))
-    facts += [MRKDWN.person(snapshot.owner), dates.date_time(run.created_at)]
-    lead = f"{state.icon} `{run.run_id}` *{text.one_line(run.workflow_name, 40)}* {words}"
-    return f"{lead}\n{' · '.join(facts)}"
+    if run.kill_requested_at is not None and not force:
+        return blocks.section(f"{line} · _being stopped already_")
+    command = kill_command_text(KillRequest(target=run.run_id, force=force))
+    return blocks.section_with(line, kill_listed_button(snapshot, is_own=True, command=command))
+
+
+def _rows(
+    snapshots: Sequence[RunSnapshot], reader: Reader, now: datetime, *, limit: int
+) -> list[Block]:
+    return run_rows(
+        snapshots,
+        now=now,
+        links=reader.links,
+        can_kill=may_kill(reader.actor),
+        is_own=owned_by(reader.actor),
+        limit=limit,
+    )
 
 
 def workflow_list_message(definitions: Sequence[WorkflowDefinition]) -> Message:

@@ -102,7 +102,8 @@ def run_form(
 
 
 def continue_form(run: Run, *, channel_id: str) -> View:
-    """The form that continues an ended run."""
+    """The form that continues an ended run; left empty, it takes the turns that are left."""
+    left = f"the {run.turns_left} that it has left" if run.turns_left else ""
     task = text.one_line(run.task_input, 200)
     return modal(
         callback_id=ids.CONTINUE_FORM,
@@ -114,8 +115,10 @@ def continue_form(run: Run, *, channel_id: str) -> View:
             field(
                 ids.FIELD_TURNS,
                 "How many turns more?",
-                _number_input(initial=20),
-                hint="Left empty, as many as the workflow allows.",
+                _number_input(initial=None if left else 20),
+                hint=f"On top of {left}. Left empty, only those."
+                if left
+                else "Left empty, as many as the workflow allows.",
                 optional=True,
             ),
             field(

@@ -52,7 +52,7 @@ def limit_notice(leg: RunSnapshot, limit: LongLimit, *, channel_id: str | None) 
     words = limit_words(limit)
     lines = (
         f"⏳ *{words}.* {state} The thread catches up automatically.",
-        summary_line(leg),
+        f"{summary_line(leg)} · `{run_id}`",
     )
     return Message(text=f"⏳ {words}.", blocks=tuple(blocks.section(line) for line in lines))
 
@@ -70,7 +70,7 @@ def given_up_notice(
         f"`/workflow status {run_id}` shows the present state. An admin finds the reason in the "
         "log under `message.given_up`."
     )
-    lines = (f"{lead} {advice}", summary_line(leg))
+    lines = (f"{lead} {advice}", f"{summary_line(leg)} · `{run_id}`")
     return Message(text=lead, blocks=tuple(blocks.section(line) for line in lines))
 
 

@@ -5,20 +5,21 @@ from __future__ import annotations
 from bot.slack import text
 from bot.slack.views import blocks
 from bot.slack.views.message import Message
+from bot.slack.views.runs.links import NO_LINKS, ThreadLinks
 from bot.slack.views.thread.card import summary_line
 from bot.slack.views.thread.replies import result_message
 from core.domain.runs.snapshot import Thread
 
 
-def owner_notice(thread: Thread) -> Message:
+def owner_notice(thread: Thread, links: ThreadLinks = NO_LINKS) -> Message:
     """Draw the end of the thread's newest leg as a direct message."""
     leg = thread.legs[-1]
     line = summary_line(leg)
     channel_words = text.channel(thread.channel_id) or "its channel"
+    thread_words = links.to_thread(leg.card, "its thread")
     lead = (
-        f"{line}\n`{leg.run.run_id}` has ended, and its thread in {channel_words} takes no more "
-        "messages "
-        "of mine. "
+        f"{line}\n`{leg.run.run_id}` has ended, and {thread_words} in {channel_words} takes no "
+        "more messages of mine. "
         f"`/workflow status {leg.run.run_id}` shows it in any channel I am in."
     )
     ending = result_message(leg)

@@ -8,8 +8,9 @@ from datetime import datetime
 from types import MappingProxyType
 
 from bot.words import money, times
+from bot.words.runs.failures import failure_title, failure_words
 from core.domain.runs.event import EventKind
-from core.domain.runs.run import Run, StopReason
+from core.domain.runs.run import SETUP_FAILURES, Run, StopReason
 from core.domain.runs.snapshot import RunSnapshot
 
 
@@ -110,21 +111,34 @@ REASON_WORDS: Mapping[StopReason, str] = MappingProxyType(
     }
 )
 
+# Of these a class is stored with the run, see `failures`.
+_REASONS_WITH_CAUSES = SETUP_FAILURES | {StopReason.API_ERROR, StopReason.AGENT_ERROR}
+
 
 def ending_title(run: Run) -> str:
-    """How a run ended, with the limit that it reached, as plain text."""
+    """How a run ended: the limit that it reached, or the cause of its failure, as plain text."""
     if run.stop_reason is None:
         return run.status.value.capitalize()
+    if run.stop_reason in _REASONS_WITH_CAUSES:
+        named = failure_title(run)
+        if named is not None:
+            return named
     return ENDINGS[run.stop_reason].title.format(
-        turns=f" ({turns_made(run)}/{run.max_turns})" if run.max_turns else "",
+        turns=f" ({run.turns}/{run.max_turns})" if run.max_turns else "",
         budget=f" ({money.dollars(run.budget_usd)})" if run.budget_usd is not None else "",
         timeout=f" ({times.time_limit(run.timeout)})" if run.timeout is not None else "",
     )
 
 
-def turns_made(run: Run) -> int:
-    """The turns of this run, without the refused turn that the agent program counts too."""
-    return run.turns if run.max_turns is None else min(run.turns, run.max_turns)
+def ending_explanation(run: Run) -> str:
+    """What the end of a run means, in one to three sentences; empty if it has not ended."""
+    if run.stop_reason is None:
+        return ""
+    cause = failure_words(run) if run.stop_reason in _REASONS_WITH_CAUSES else None
+    if cause is None:
+        return ENDINGS[run.stop_reason].explanation
+    is_set_up = run.stop_reason not in SETUP_FAILURES
+    return f"{cause.explanation} Its work is kept." if is_set_up else cause.explanation
 
 
 def usage_reset(snapshot: RunSnapshot) -> datetime | None:
@@ -135,4 +149,11 @@ def usage_reset(snapshot: RunSnapshot) -> datetime | None:
                 return datetime.fromisoformat(str(notice.data.get("resets_at")))
             except ValueError:
                 continue
-    return None
+    return _stored_reset(snapshot.run)
+
+
+def _stored_reset(run: Run) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(run.metadata.get("usage_limit_resets_at")))
+    except ValueError:
+        return None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from bot.words import counts, times
+from bot.words import counts, money, times
 from bot.words.markup import Markup
-from bot.words.runs.endings import ending_title, turns_made
+from bot.words.runs.endings import ending_title
 from core.domain.runs.request import RunFilter
 from core.domain.runs.run import CostSource, Run, RunStatus
+from core.domain.runs.snapshot import SessionTotal
 
 
 def source_words(run: Run, markup: Markup) -> str:
@@ -22,15 +23,24 @@ def source_words(run: Run, markup: Markup) -> str:
 def turns_words(run: Run) -> str:
     """The turns made, and the limit if there is one."""
     limit = f" of {run.max_turns}" if run.max_turns is not None else ""
-    return f"{turns_made(run)}{limit}"
+    return f"{run.turns}{limit}"
 
 
 def tokens_words(run: Run) -> str:
-    """The tokens in and out, marked if they are estimated."""
-    if not run.usage.total_tokens:
+    """The tokens in and out, marked if they are estimated; unknown ones are not shown as 0."""
+    if not run.has_known_tokens:
         return "not reported yet" if run.is_live else "not reported"
-    # The agent program reports the written tokens only at its end.
-    return counts.tokens(run.usage, is_estimated=run.cost_source is not CostSource.REPORTED)
+    # An answer that is being written reports its tokens only at its end.
+    is_estimated = run.is_live or run.cost_source is CostSource.ESTIMATED
+    return counts.tokens(run.usage, is_estimated=is_estimated)
+
+
+def total_cost_words(total: SessionTotal, *, is_live: bool) -> str:
+    """The cost of all legs together, and for how many of them it is unknown."""
+    words = money.cost(total.cost_usd, total.cost_source, is_live=is_live)
+    if total.cost_usd is None or not total.unknown_legs:
+        return words
+    return f"{words}, not known for {counts.plural(total.unknown_legs, 'leg')}"
 
 
 def time_fact(run: Run, now: datetime, markup: Markup) -> tuple[str, str]:

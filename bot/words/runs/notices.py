@@ -7,6 +7,8 @@ from datetime import datetime
 
 from bot.words.markup import Markup
 from bot.words.runs.carried_work import not_carried_lines, restored_lines
+from bot.words.runs.failures import FAILURES, cause_words
+from core.domain.failure_cause import FailureCause
 from core.domain.fleet.attempt import node_of
 from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.snapshot import RunSnapshot
@@ -27,6 +29,7 @@ def notice_lines(snapshot: RunSnapshot, markup: Markup) -> list[str]:
     """The notices of a run; frequent events share one line."""
     lines = _retries(_events_of(snapshot, EventKind.API_RETRY), markup)
     lines += _limits(_events_of(snapshot, EventKind.RATE_LIMIT), markup)
+    lines += _servers(_events_of(snapshot, EventKind.MCP_SERVER_FAILED), markup)
     lines += _requeues(_events_of(snapshot, EventKind.RUN_REQUEUED), markup)
     starts = _events_of(snapshot, EventKind.RUN_STARTED)
     lines += _losses(_events_of(snapshot, EventKind.WORKER_LOST), starts, markup)
@@ -44,12 +47,14 @@ def _retries(events: Sequence[EventRecord], markup: Markup) -> list[str]:
         return []
     last = events[-1]
     error = markup.inline(str(last.data.get("error") or "no answer"), 160)
+    words = cause_words(last.data.get("cause")) or FAILURES[FailureCause.API_FAILED]
     line = (
-        f"🔁 The model's API did not answer {len(events)} times, last at "
-        f"{markup.clock_time(last.at)} ({error}). The agent tries again automatically; "
-        "nothing to do unless it lasts long."
+        f"🔁 {words.nameless or words.title} ({len(events)} calls, last at "
+        f"{markup.clock_time(last.at)}: {error}). The agent tries again automatically"
     )
-    return [line]
+    if words.is_passing:
+        return [f"{line}; nothing to do unless it lasts long."]
+    return [f"{line}, but this does not pass. {words.remedy}"]
 
 
 def _limits(events: Sequence[EventRecord], markup: Markup) -> list[str]:
@@ -61,6 +66,17 @@ def _limits(events: Sequence[EventRecord], markup: Markup) -> list[str]:
     at = _moment(last.data.get("resets_at"))
     reset = f" The limit resets {markup.date_time(at)}." if at is not None else ""
     return [f"⏳ {words}{reset}"]
+
+
+def _servers(events: Sequence[EventRecord], markup: Markup) -> list[str]:
+    """MCP servers that did not connect, each once."""
+    reasons = {str(event.data.get("name")): event.data.get("reason") for event in events}
+    return [
+        f"🔌 The MCP server {markup.code(name, 60)} did not connect "
+        f"({markup.inline(str(reason), 200)}), so the agent works without its tools. "
+        f"{markup.code('signalbox doctor')} on the worker tries it again."
+        for name, reason in reasons.items()
+    ]
 
 
 def _losses(

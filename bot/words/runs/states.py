@@ -17,7 +17,7 @@ from bot.words.kills import (
     unconfirmed_title,
 )
 from bot.words.markup import Markup
-from bot.words.runs.endings import ENDINGS, ending_title
+from bot.words.runs.endings import ENDINGS, ending_explanation, ending_title
 from core.domain.fleet.workers import QueueReason
 from core.domain.kills.termination import Phase, Termination
 from core.domain.runs.run import RunStatus, StopReason, WaitingOn
@@ -106,7 +106,7 @@ def state_of(snapshot: RunSnapshot, markup: Markup) -> StateWords:
     if run.stop_reason is None:
         return StateWords(icon=STATUS_ICONS[run.status], title=run.status.value.capitalize())
     ending = ENDINGS[run.stop_reason]
-    detail = ending.explanation
+    detail = ending_explanation(run)
     if run.stop_reason is StopReason.SUCCESS:
         detail = markup.first_words(run.result or "", _FIRST_WORDS)
     return StateWords(icon=ending.icon, title=ending_title(run), detail=detail)

@@ -35,7 +35,9 @@ class Catalog:
         if found is None:
             matches = get_close_matches(key, sorted(by_name), n=1, cutoff=0.6)
             known = tuple(definition.name for definition in self.all)
-            raise UnknownWorkflow(name, known, matches[0] if matches else None)
+            aliases = {definition.name: definition.aliases for definition in self.all}
+            nearest = matches[0] if matches else None
+            raise UnknownWorkflow(name, known, nearest, aliases=aliases)
         return found
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from urllib.parse import urlsplit
 
 from core.agent.definitions.definition import BadDefinition
 from core.agent.definitions.tool_effects import ToolEffect, effect_of
@@ -31,6 +32,7 @@ def check_definitions(
         _check_isolation(definition, isolation)
         _check_network(definition, network, isolation)
         warnings += _warnings(definition, isolation)
+        warnings += _unreachable_servers(definition, network)
     return tuple(warnings)
 
 
@@ -85,6 +87,19 @@ def _warnings(definition: WorkflowDefinition, isolation: IsolationMode) -> Itera
             f"{file}, `read_only`: nothing but the agent's permissions keeps it, since `[agent] "
             f"isolation` in signalbox.toml is `none`{without}"
         )
+
+
+def _unreachable_servers(definition: WorkflowDefinition, limit: NetworkPolicy) -> Iterator[str]:
+    """MCP servers on hosts that the workflow's agents may not reach."""
+    policy = limit if definition.network is None else limit.narrowed_to(definition.network)
+    for name, server in definition.mcp_servers.items():
+        parts = urlsplit(str(server.get("url") or ""))
+        port = parts.port or (80 if parts.scheme == "http" else 443)
+        if parts.hostname and not policy.permits(parts.hostname, port):
+            yield (
+                f"{_file_of(definition)}, `mcp_servers`: `{name}` cannot connect, since its agents "
+                f"may not reach `{parts.hostname}:{port}`; list that host under `network`"
+            )
 
 
 def _file_of(definition: WorkflowDefinition) -> str:

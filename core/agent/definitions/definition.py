@@ -8,11 +8,27 @@ from typing import Any
 
 import yaml
 
+from core.agent.definitions.mcp_servers import with_texts
 from core.agent.definitions.values import NAME, PARSERS, InvalidValue
 from core.domain.errors import OpsError
 from core.domain.workflow import WorkflowDefinition
 
+_KEPT_TAGS = ("tag:yaml.org,2002:null", "tag:yaml.org,2002:merge")
 _DELIMITER = "---"
+_SERVERS = "mcp_servers"
+
+
+class _TextLoader(yaml.SafeLoader):
+    """Reads numbers, dates and truth values as the text that the file has: `1.10`, `0755`, `yes`.
+
+    Arguments and environment variables of a program are texts.
+    """
+
+
+_TextLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag in _KEPT_TAGS]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 
 
 class BadDefinition(OpsError):
@@ -79,8 +95,13 @@ def _split_front_matter(file: str, text: str) -> tuple[Mapping[str, Any], str]:
     )
     if end is None:
         raise BadDefinition(file, None, "has no second line `---` to end the front matter")
+    text = "\n".join(lines[1:end])
     try:
-        front = yaml.safe_load("\n".join(lines[1:end]))
+        front = yaml.safe_load(text)
+        if isinstance(front, dict) and isinstance(front.get(_SERVERS), dict):
+            # The loader is a safe one.
+            texts = yaml.load(text, Loader=_TextLoader)  # noqa: S506
+            front[_SERVERS] = with_texts(front[_SERVERS], texts[_SERVERS])
     except yaml.MarkedYAMLError as error:
         at = error.problem_mark.line + 2 if error.problem_mark else 1  # after the first `---`
         raise BadDefinition(

@@ -9,6 +9,7 @@ from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
 from typing import Any
 
+from core.agent.definitions.mcp_servers import BadServer, normalise_servers
 from core.domain.isolation import IsolationMode
 from core.domain.network import NetworkPolicy
 from core.domain.workflow import (
@@ -110,14 +111,10 @@ def _permission_mode(value: object) -> PermissionMode:
 
 
 def _mcp_servers(value: object) -> Mapping[str, Mapping[str, Any]]:
-    if not isinstance(value, dict):
-        raise InvalidValue("must map a server's name to its `command` or `url`")
-    for name, server in value.items():
-        if not isinstance(name, str) or not isinstance(server, dict):
-            raise InvalidValue("must map a server's name to its `command` or `url`")
-        if not isinstance(server.get("command") or server.get("url"), str):
-            raise InvalidValue(f"`{name[:40]}` needs a `command` (a program) or a `url`")
-    return value
+    try:
+        return normalise_servers(value)
+    except BadServer as error:
+        raise InvalidValue(str(error)) from error
 
 
 def _setting_sources(value: object) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from core.agent.process.current_view import CurrentView
 from core.agent.process.isolation import AgentView, Isolation
 from core.agent.process.system_view import find_system_view
 from core.domain.errors import OpsError
+from core.domain.failure_cause import FailureCause
 from core.domain.isolation import IsolationMode, IsolationStatus
 
 PROGRAM = "bwrap"
@@ -54,6 +55,7 @@ class IsolationUnavailable(OpsError):
     """
 
     code = "isolation_unavailable"
+    cause = FailureCause.ISOLATION_MISSING
 
     def __init__(self, reason: str) -> None:
         text = (

@@ -42,6 +42,7 @@ class EventKind(StrEnum):
     WORK_CARRIED = "work_carried"
     WORK_RESTORED = "work_restored"
     HOST_REFUSED = "host_refused"
+    MCP_SERVER_FAILED = "mcp_server_failed"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,25 +57,33 @@ class AgentStarted:
 
 @dataclass(frozen=True, kw_only=True)
 class TurnUsage:
-    """The token usage of one API answer to the main agent or a subagent.
+    """One API answer to the main agent or a subagent, and its token usage.
 
     Attributes:
         message_id: The API's id of the answer.  Several events may report the same answer; it
             counts once, with the usage of the last of them.
+        usage: `None` if the answer has none, or none that can be true.
+        is_final: Whether the answer was complete.  An answer's messages arrive before that, with
+            the usage at its start; the transcript has the final one.
+        calls: Id and name of tool calls of the answer.  Those of a subagent's subagents are in no
+            message of the program, but in the transcript.
     """
 
     message_id: str
-    usage: Usage
+    usage: Usage | None
     model: str | None = None
     is_subagent: bool = False
+    is_final: bool = False
+    calls: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class AgentText:
-    """A text of the agent."""
+    """A text of the agent; `message_id` is the API's id of the answer that contains it."""
 
     text: str
     message_uuid: str | None = None
+    message_id: str | None = None
     is_subagent: bool = False
 
 
@@ -128,12 +137,20 @@ class PlanChanged:
 
 @dataclass(frozen=True, kw_only=True)
 class ApiRetry:
-    """A call of the program to the model failed; the program retries it automatically."""
+    """A call of the program to the model failed; the program retries it automatically.
+
+    Attributes:
+        error: Why it failed, as a text.
+        status: The HTTP status; `None` if there was no answer.
+        error_type: The program's class of the error.
+    """
 
     attempt: int
     max_attempts: int | None
     delay_ms: int | None
     error: str
+    status: int | None = None
+    error_type: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +171,18 @@ class MessageConsumed:
     """A message sent to the agent has become part of its conversation."""
 
     message_uuid: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class McpServerFailed:
+    """An MCP server did not connect, so the agent works without its tools.
+
+    Attributes:
+        reason: Why, as the end of a sentence; redacted.
+    """
+
+    name: str
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,23 +208,30 @@ class HostRefused:
 class AgentResult:
     """The program's report on how its work ended; of several, the last one counts.
 
+    Its number of turns is no part of this: the program counts tool results there, and only those
+    since the last message of a person.
+
     Attributes:
         subtype: One of the program's values `success`, `error_max_turns`, `error_max_budget_usd`,
             `error_during_execution`…
-        turns: The turns since the process started; `None` if unknown.
-        cost_usd: The cost since the process started, in US dollars; `None` if unknown.
-        usage: The tokens since the process started; `None` if unknown.
+        cost_usd: The cost since the process started, in US dollars, subagents included; `None` if
+            unknown, also if the program used the price of another model.
+        usage: The tokens of the same calls as the cost; `None` if unknown.
+        error_type: The program's class of the API's error: `authentication_failed`,
+            `model_not_found`, `rate_limit`…
+        stop_reason: Why the model's last answer ended: `end_turn`, `refusal`…
     """
 
     subtype: str
     is_error: bool
-    turns: int | None
     text: str | None
     cost_usd: Decimal | None
     usage: Usage | None
     terminal_reason: str | None = None
     errors: tuple[str, ...] = ()
     api_error_status: int | None = None
+    error_type: str | None = None
+    stop_reason: str | None = None
 
 
 AgentEvent = (
@@ -209,6 +245,7 @@ AgentEvent = (
     | RateLimit
     | MessageConsumed
     | HostRefused
+    | McpServerFailed
     | AgentResult
 )
 

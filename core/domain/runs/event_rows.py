@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from core.domain.failure_cause import retry_cause
 from core.domain.redact import redact
 from core.domain.runs.event import (
     AgentEvent,
@@ -14,6 +15,7 @@ from core.domain.runs.event import (
     EventKind,
     EventRecord,
     HostRefused,
+    McpServerFailed,
     MessageConsumed,
     PlanChanged,
     RateLimit,
@@ -68,6 +70,7 @@ def _kind_and_data(event: AgentEvent) -> tuple[EventKind, dict[str, object]] | N
                 "max_attempts": event.max_attempts,
                 "delay_ms": event.delay_ms,
                 "error": _clip(event.error),
+                "cause": retry_cause(event.status, event.error_type).value,
             }
         case RateLimit():
             return EventKind.RATE_LIMIT, {
@@ -80,13 +83,16 @@ def _kind_and_data(event: AgentEvent) -> tuple[EventKind, dict[str, object]] | N
                 "port": event.port,
                 "address": event.address,
             }
+        case McpServerFailed():
+            return EventKind.MCP_SERVER_FAILED, {"name": event.name, "reason": event.reason}
         case MessageConsumed():
             return EventKind.MESSAGE_CONSUMED, {"uuid": event.message_uuid}
         case AgentResult():
             return EventKind.AGENT_RESULT, {
                 "subtype": event.subtype,
                 "terminal_reason": event.terminal_reason,
-                "turns": event.turns,
+                "status": event.api_error_status,
+                "error_type": event.error_type,
                 "errors": [_clip(error) for error in event.errors],
             }
         case HostRefused() | TurnUsage():

@@ -134,14 +134,19 @@ class ContinueRequest:
     Attributes:
         target: A run id, a unique prefix of one, or a session's name or id.
         request_key: As in `StartRequest`.
-        additional_turns: Turn limit of the new run; `None` for the definition's own.
+        additional_turns: Turns in addition to those that the continued run had left of its limit;
+            `None` for those alone, or for the definition's limit if none are left.
         message: The message to the agent; `None` asks it to go on where it stopped.
+        is_click: Whether a button of that run was pressed, which people do twice by mistake: if
+            the run was continued before, nothing new is started.  Otherwise the session goes on
+            from its newest run.
     """
 
     target: str
     request_key: str
     additional_turns: int | None = None
     message: str | None = None
+    is_click: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,8 +177,13 @@ class RunFilter:
 
 @dataclass(frozen=True, kw_only=True)
 class StartResult:
-    """The run that a request has started, now or earlier (then `is_new` is false)."""
+    """The run that a request has started, now or earlier (then `is_new` is false).
+
+    Attributes:
+        continued: `run_id` of the run that a new one continues; `None` for a start.
+    """
 
     run: Run
     is_new: bool
     queue_position: int | None = None
+    continued: str | None = None

@@ -16,6 +16,8 @@ from core.domain.fleet.workers import QueueReason
 from core.domain.workflow import OnWorkerLost
 
 RUN_ID_PREFIX = "run_"
+# With fewer digits of its id nobody may stop or continue a run.
+MIN_RUN_ID_DIGITS = 4
 
 
 class RunStatus(StrEnum):
@@ -196,7 +198,10 @@ class Run:
         attempt: The number of the present attempt; a requeue adds one.  Every write of a worker
             names its attempt, so that late writes of a lost worker have no effect.
         version: Increases with every visible change; what is drawn is compared with it.
-        usage: Tokens of the run, over all its attempts.
+        usage: Tokens of the run, over all its attempts, subagents included; see
+            `has_known_tokens`.
+        turns: The model's answers to the main agent, over all attempts; `max_turns` limits these.
+        tool_calls: Of the main agent and its subagents, over all attempts.
         cost_usd: Cost of the run in US dollars, over all its attempts; `None` while it is unknown.
         thread_key: `run_id` of the run whose card heads the Slack thread; all runs of a session
             share it.
@@ -276,6 +281,23 @@ class Run:
         )
 
     @property
+    def has_known_tokens(self) -> bool:
+        """Whether the tokens are known: every answer of a model has some."""
+        return self.usage != Usage()
+
+    @property
+    def turns_left(self) -> int:
+        """The turns of its limit that the run has not used.
+
+        0 if it has no limit, if the limit ended it, or if it completed its task: then nothing of
+        the limit is still needed.
+        """
+        is_used_up = self.stop_reason in (StopReason.MAX_TURNS, StopReason.SUCCESS)
+        if self.max_turns is None or is_used_up:
+            return 0
+        return max(self.max_turns - max(self.turns, 0), 0)
+
+    @property
     def duration(self) -> timedelta | None:
         """The time from the start of the first attempt to the end; `None` until it has ended."""
         if self.started_at is None or self.completed_at is None:
@@ -290,6 +312,24 @@ class RunNotFound(NotFound):
 
     def __init__(self, target: str) -> None:
         super().__init__(f"no run {target}", user_message=f"I can't find a run `{target[:40]}`.")
+        self.target = target
+
+
+class RunIdTooShort(NotFound):
+    """A part of a run's id is too short to act on the run: a typing error would hit another one.
+
+    Attributes:
+        target: The part that was given.
+    """
+
+    code = "run_id_too_short"
+
+    def __init__(self, target: str) -> None:
+        super().__init__(
+            f"{target} is too short",
+            user_message=f"`{target[:40]}` is too short to act on a run: give at least "
+            f"{MIN_RUN_ID_DIGITS} characters of its id after `{RUN_ID_PREFIX}`.",
+        )
         self.target = target
 
 

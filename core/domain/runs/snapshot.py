@@ -8,6 +8,7 @@ from decimal import Decimal
 from core.domain.actor import User
 from core.domain.fleet.workers import Hold
 from core.domain.kills.termination import Termination
+from core.domain.runs.awaited import Awaited
 from core.domain.runs.event import EventRecord
 from core.domain.runs.run import CostSource, Run
 from core.domain.runs.step import Step
@@ -20,12 +21,22 @@ class SessionTotal:
     Attributes:
         legs: The number of runs.
         cost_usd: The sum of the known costs in US dollars; `None` if no cost is known.
+        unknown_legs: The number of runs that have begun and ended, and whose cost is unknown.
     """
 
     legs: int
     turns: int
     cost_usd: Decimal | None
     cost_source: CostSource | None
+    unknown_legs: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardPlace:
+    """The message in Slack that heads the thread of a run."""
+
+    channel_id: str
+    message_ts: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +49,11 @@ class RunSnapshot:
         queue_position: Its position among the waiting runs, 1 is next; `None` if it is not pending.
         hold: The cap that delays the run; `None` if there is none.
         has_available_worker: Whether any worker accepts jobs; only read while the run is pending.
-        leg: Its number among the runs of its session, from 1.
+        leg: Its number among the runs of its session, from 1; in lists among those that work on
+            the same task.
+        about: The task that it works on, if its own `task_input` only continues that; only read
+            for lists.
+        card: Where its thread is in Slack; `None` if it has none there, or if it was not read.
         kill_machine: The machine of an unconfirmed kill, where a person can look for processes
             that survived it.
         notices: Events that a person should know of (retries, usage limits, requeues), oldest
@@ -55,8 +70,15 @@ class RunSnapshot:
     hold: Hold | None = None
     has_available_worker: bool = True
     leg: int = 1
+    about: str | None = None
+    card: CardPlace | None = None
     kill_machine: str | None = None
     notices: tuple[EventRecord, ...] = ()
+
+    @property
+    def awaited(self) -> Awaited | None:
+        """What the run waits for, and since when nothing was heard; `None` if it does not run."""
+        return Awaited.of_run(self.run)
 
 
 @dataclass(frozen=True, kw_only=True)

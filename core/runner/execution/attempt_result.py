@@ -11,9 +11,12 @@ from uuid import uuid4
 from core.agent.attempt_result import AttemptResult, determine_attempt_result
 from core.agent.protocol import AgentFailed
 from core.domain.errors import OpsError
+from core.domain.failure_cause import FailureCause
+from core.domain.runs.failure_analysis import FAILURE_KEY, FailureAnalysis
 from core.domain.runs.run import Run, StopReason
 from core.domain.runs.session import Message, MessageRole, MessageType
 from core.runner.execution.attempt import Attempt, Cause, Failure
+from core.workspace.errors import WorkspaceError
 
 
 def attempt_result_of(attempt: Attempt, failure: Failure | None) -> AttemptResult:
@@ -22,7 +25,10 @@ def attempt_result_of(attempt: Attempt, failure: Failure | None) -> AttemptResul
         return AttemptResult(stop_reason=StopReason.KILLED, result=None, error=None)
     if failure is not None and failure.stop_reason is not StopReason.AGENT_ERROR:
         return AttemptResult(
-            stop_reason=failure.stop_reason, result=None, error=failure.error.user_message
+            stop_reason=failure.stop_reason,
+            result=None,
+            error=failure.error.user_message,
+            analysis=FailureAnalysis.of_error(failure.error),
         )
     return determine_attempt_result(
         result=attempt.progress.result,
@@ -34,12 +40,14 @@ def attempt_result_of(attempt: Attempt, failure: Failure | None) -> AttemptResul
 
 
 def run_metadata(attempt: Attempt, end: AttemptResult) -> dict[str, Any]:
-    """Metadata of a run that has no columns: test results, reset of the usage limit."""
+    """Metadata of a run that has no columns: test results, limits, the cause of a failure."""
     found: dict[str, Any] = {}
     if attempt.progress.tests is not None:
         found["tests"] = asdict(attempt.progress.tests)
     if end.resets_at is not None:
         found["usage_limit_resets_at"] = end.resets_at.isoformat()
+    if end.analysis is not None:
+        found[FAILURE_KEY] = end.analysis.to_json()
     return found
 
 
@@ -61,8 +69,9 @@ def failure_of_os(error: OSError) -> Failure:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return Failure(
             stop_reason=StopReason.WORKSPACE_ERROR,
-            error=OpsError(
+            error=WorkspaceError(
                 "disk full",
+                cause=FailureCause.DISK_FULL,
                 user_message="The worker's disk is full. Free some space on it (old workspaces "
                 "first), then continue the run; one that had not begun is started again.",
             ),

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from core.agent.definitions.catalog import Catalog
 from core.domain.errors import Conflict, OpsError, Unavailable, unforeseen
+from core.domain.runs.failure_analysis import FailureAnalysis
 from core.domain.runs.run import IllegalTransition, Run, RunStatus, StaleAttempt, StopReason
 from core.queue.jobs import Job
 from core.runner.execution.attempt import Attempt, Cause, Failure, Stopped
@@ -111,14 +112,14 @@ class Executor:
             )
         except OpsError as error:
             # The definition was removed while the run waited.
-            message = error.user_message
+            message, analysis = error.user_message, FailureAnalysis.of_error(error)
         except Exception:
             log.exception(
                 "%s could not be begun", run.run_id, extra=log_fields("attempt.begin_failed", run)
             )
-            message = unexpected_error(run).user_message
+            message, analysis = unexpected_error(run).user_message, None
         await retry_while_unavailable(
-            lambda: self.ledger.end_anyhow(run, StopReason.SETUP_ERROR, message)
+            lambda: self.ledger.end_anyhow(run, StopReason.SETUP_ERROR, message, analysis=analysis)
         )
         return None
 

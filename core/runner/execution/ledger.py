@@ -15,7 +15,9 @@ from core.agent.attempt_result import AttemptResult
 from core.domain.errors import Unavailable
 from core.domain.fleet.attempt import AttemptRecord, node_of
 from core.domain.kills.termination import ProcessIdentity
+from core.domain.runs.awaited import AWAITED_KEY, Awaited, AwaitedKind
 from core.domain.runs.event import EventKind, EventRecord
+from core.domain.runs.failure_analysis import FAILURE_KEY, FailureAnalysis
 from core.domain.runs.run import IllegalTransition, Run, StaleAttempt, StopReason
 from core.runner.execution.attempt import Attempt, Changes
 from core.runner.execution.attempt_result import result_message, run_metadata
@@ -101,11 +103,14 @@ class Ledger:
         Returns:
             The changed run.
         """
+        now = self.context.clock()
+        starting = Awaited(kind=AwaitedKind.PROGRAM, since=now, heard_at=now)
         async with self.context.transaction() as session:
             run = await runs.change(
                 session,
                 attempt.run.run_id,
-                now=self.context.clock(),
+                now=now,
+                metadata={AWAITED_KEY: starting.to_json()},
                 attempt=attempt.run.attempt,
                 workspace_id=workspace.id,
                 workspace_path=str(workspace.path),
@@ -166,9 +171,6 @@ class Ledger:
         if changes is not None:
             final["diff"] = changes.diff
             final["final_commit_hash"] = changes.final_commit
-        if stop_reason is StopReason.MAX_TURNS and run.max_turns is not None:
-            # The agent program also counts the turn that it refused to start.
-            final["turns"] = min(attempt.progress.turns, run.max_turns)
         try:
             async with self.context.transaction() as session:
                 await steps.replace(session, run.id, attempt.progress.steps)
@@ -206,7 +208,13 @@ class Ledger:
             raise
 
     async def fail(
-        self, run: Run, stop_reason: StopReason, message: str, *, lost: LostWorker | None = None
+        self,
+        run: Run,
+        stop_reason: StopReason,
+        message: str,
+        *,
+        lost: LostWorker | None = None,
+        analysis: FailureAnalysis | None = None,
     ) -> Run:
         """Write the end of a run without a result: status, reason and a message for people."""
         now = self.context.clock()
@@ -218,6 +226,9 @@ class Ledger:
         async with self.context.transaction() as session:
             await events.append(session, run.id, run.attempt, new_events)
             await close_attempt(session, run, now=now, error=message)
+            if analysis is not None:
+                found = {FAILURE_KEY: analysis.to_json()}
+                await runs.merge_metadata(session, run.run_id, found, now=now)
             ended = await runs.finish(
                 session,
                 run.run_id,
@@ -229,7 +240,14 @@ class Ledger:
             await admit(session, now=now)
             return ended
 
-    async def end_anyhow(self, run: Run, stop_reason: StopReason, message: str) -> Run:
+    async def end_anyhow(
+        self,
+        run: Run,
+        stop_reason: StopReason,
+        message: str,
+        *,
+        analysis: FailureAnalysis | None = None,
+    ) -> Run:
         """Write the end of a run like `fail`, or nothing but the end if that fails.
 
         Raises:
@@ -238,7 +256,7 @@ class Ledger:
             Unavailable: If the database cannot be reached.
         """
         try:
-            return await self.fail(run, stop_reason, message)
+            return await self.fail(run, stop_reason, message, analysis=analysis)
         except (StaleAttempt, IllegalTransition, Unavailable):
             raise
         except Exception:

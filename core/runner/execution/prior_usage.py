@@ -8,11 +8,10 @@ from decimal import Decimal
 from core.domain.price import plausible_usd
 from core.domain.runs.refused_hosts import RefusedHosts
 from core.domain.runs.run import CostSource, Run, Usage
+from core.runner.execution.answers import Cost
 
 # The agent program accepts no budget of zero; this one ends with the first answer.
 _MIN_BUDGET_USD = Decimal("0.0001")
-
-Cost = tuple[Decimal | None, CostSource | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +43,11 @@ class PriorUsage:
     def is_zero(self) -> bool:
         """Whether no earlier attempt received an answer of the model."""
         return not self.turns and self.usage == Usage()
+
+    @property
+    def has_known_tokens(self) -> bool:
+        """Whether the tokens of the earlier attempts are known, see `Run.has_known_tokens`."""
+        return not self.turns or self.usage != Usage()
 
     def total_cost(self, cost: Cost, *, has_answer: bool) -> Cost:
         """The cost of all attempts together.

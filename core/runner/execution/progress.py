@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from core.agent.steps import end_steps, fold_steps
-from core.domain.price import estimate_usd, plausible_usd
 from core.domain.redact import redact
+from core.domain.runs.awaited import AWAITED_KEY
 from core.domain.runs.changes import RunChanges
 from core.domain.runs.event import (
     AgentEvent,
@@ -28,16 +29,22 @@ from core.domain.runs.event_rows import record_of
 from core.domain.runs.refused_hosts import REFUSED_HOSTS_KEY, RefusedHosts
 from core.domain.runs.run import CostSource, Usage
 from core.domain.runs.step import MAX_TOOLS, Step
+from core.runner.execution.answers import (
+    Cost,
+    count_answer_once,
+    estimated_cost,
+    sum_of_answers,
+    turns_of_answers,
+)
+from core.runner.execution.awaiting import Awaiting
 from core.runner.execution.parsed_tests import TestCounts, parse_test_counts
-from core.runner.execution.prior_usage import Cost, PriorUsage
+from core.runner.execution.prior_usage import PriorUsage
 
 _ACTIVITY_CHARS = 200
-# For English text and code; Anthropic's own rule of thumb.
-_CHARS_PER_TOKEN = 4
 # The report of an attempt is chosen among the last few texts only.
 _MAX_TEXTS = 20
-# Beyond the turns of any run: a program that floods its output must not fill the memory.
-_MAX_ANSWERS = 20_000
+# Beyond the calls of any run: a program that floods its output must not fill the memory.
+_MAX_CALLS = 100_000
 NO_PRIOR_USAGE = PriorUsage()
 
 
@@ -47,7 +54,7 @@ class Progress:
     Attributes:
         prior_usage: The usage of earlier attempts; all totals include it.
         result: The last result that the agent program reported, if any.
-        texts: The main agent's last texts, oldest first.
+        texts: The main agent's last texts, oldest first, one for each answer.
         tests: Counts of the last test run whose summary was seen.
         plan: The agent's newest task list; the session's next run starts with it.
         is_dirty: Whether there were events since the last `drain`.
@@ -71,34 +78,31 @@ class Progress:
         self.rate_limit: RateLimit | None = None
         self.tests: TestCounts | None = None
         self._usage: dict[str, TurnUsage] = {}
-        self._tool_results = 0
-        self._output_chars = 0
-        self._tool_calls = prior_usage.tool_calls
+        self._calls: set[str] = set()
+        self._text_id: str | None = None
         self._tools_used: dict[str, None] = dict.fromkeys(prior_usage.tools_used)
         self._activity: tuple[datetime, str] | None = None
         self._records: list[EventRecord] = []
+        self._awaiting = Awaiting()
 
     def add_event(self, event: AgentEvent, *, at: datetime) -> None:
         """Update the progress from an event of the agent."""
         self.is_dirty = True
-        self._output_chars += _output_length(event)
+        self._awaiting.add_event(event, at=at)
         match event:
             case TurnUsage():
-                count_answer_once(self._usage, event)
+                self.add_answer(event)
             case AgentStarted():
                 self.model = event.model or self.model
             case AgentText(is_subagent=False):
-                self.texts = [*self.texts[1 - _MAX_TEXTS :], event.text]
+                self._add_text(event)
                 self._set_activity(at, event.text)
             case ToolStarted():
-                self._tool_calls += 1
-                if len(self._tools_used) < MAX_TOOLS:
-                    self._tools_used.setdefault(event.name)
+                self._count_call(event.tool_use_id, event.name)
                 self._set_activity(
                     at, f"{event.name}: {event.summary}" if event.summary else event.name
                 )
             case ToolFinished(is_subagent=False):
-                self._tool_results += 1
                 self.tests = parse_test_counts(event.output) or self.tests
                 self._set_activity(at, None)
             case AgentResult():
@@ -110,6 +114,27 @@ class Progress:
             case _:
                 self._set_activity(at, None)
         self._record(event, at)
+
+    def add_answer(self, answer: TurnUsage) -> None:
+        """Count an answer that the transcript records; it is no activity of its own."""
+        self.is_dirty = True
+        count_answer_once(self._usage, answer)
+        for call_id, name in answer.calls:
+            self._count_call(call_id, name)
+
+    def _count_call(self, call_id: str, name: str) -> None:
+        if len(self._calls) < _MAX_CALLS:
+            self._calls.add(call_id)
+        if len(self._tools_used) < MAX_TOOLS:
+            self._tools_used.setdefault(name)
+
+    def _add_text(self, event: AgentText) -> None:
+        """Add a text, to the one before it if both are of one answer."""
+        if self.texts and event.message_id is not None and event.message_id == self._text_id:
+            self.texts[-1] = f"{self.texts[-1]}\n\n{event.text}"
+        else:
+            self.texts = [*self.texts[1 - _MAX_TEXTS :], event.text]
+        self._text_id = event.message_id
 
     def _record(self, event: AgentEvent, at: datetime) -> None:
         self.steps = fold_steps(self.steps, self.plan, [event], now=at)
@@ -141,61 +166,40 @@ class Progress:
 
     @property
     def usage(self) -> Usage:
-        """Tokens so far: as the agent program reports them at its end, before that an estimate.
+        """Tokens so far: as the agent program reports them at its end, before that of all answers.
 
-        While the agent works the program reports only placeholders for output tokens, so they
-        are estimated from the length of the output.
+        Zero if it is unknown for any part; see `Run.has_known_tokens`.
         """
-        return self.prior_usage.usage + self._attempt_usage
+        own = self._attempt_usage
+        if own is None or not self.prior_usage.has_known_tokens:
+            return Usage()
+        return self.prior_usage.usage + own
 
     @property
-    def _attempt_usage(self) -> Usage:
+    def _attempt_usage(self) -> Usage | None:
         if self.result is not None and self.result.usage is not None:
             return self.result.usage
-        total = Usage()
-        for turn in self._usage.values():
-            total += turn.usage
-        return total + Usage(output_tokens=self._unreported_output(total))
-
-    def _unreported_output(self, reported: Usage) -> int:
-        return max(self._output_chars // _CHARS_PER_TOKEN - reported.output_tokens, 0)
+        return sum_of_answers(self._usage.values())
 
     def cost(self) -> tuple[Decimal | None, CostSource | None]:
         """Cost so far and its source; both `None` while unknown."""
-        has_answer = bool(self._usage) or self.result is not None
+        has_answer = bool(self._usage) or (
+            self.result is not None and self.result.usage is not None
+        )
         return self.prior_usage.total_cost(self._attempt_cost(), has_answer=has_answer)
 
     def _attempt_cost(self) -> Cost:
         if self.result is not None and self.result.cost_usd is not None:
             return self.result.cost_usd, CostSource.REPORTED
-        reported = Usage()
-        parts: list[Decimal | None] = []
-        for turn in self._usage.values():
-            reported += turn.usage
-            parts.append(estimate_usd(turn.model or self.model, turn.usage))
-        unreported = Usage(output_tokens=self._unreported_output(reported))
-        parts.append(
-            estimate_usd(self.model, unreported) if unreported.output_tokens else Decimal(0)
-        )
-        known = [part for part in parts if part is not None]
-        if not self._usage or len(known) < len(parts):
-            return None, None
-        cost = plausible_usd(sum(known, Decimal(0)))
-        return cost, None if cost is None else CostSource.ESTIMATED
+        return estimated_cost(self._usage.values(), model=self.model)
 
     @property
     def turns(self) -> int:
-        """Turns of the main agent so far, counted as the agent program does.
+        """Answers of the model to the main agent so far.
 
-        It counts the first answer, and one for each tool result that follows.
+        That is what the agent program's own limit counts, however many tools an answer calls.
         """
-        return self.prior_usage.turns + self._attempt_turns
-
-    @property
-    def _attempt_turns(self) -> int:
-        if self.result is not None and self.result.turns is not None:
-            return self.result.turns
-        return self._tool_results + 1 if self._usage else 0
+        return self.prior_usage.turns + turns_of_answers(self._usage.values())
 
     @property
     def refused_hosts(self) -> RefusedHosts:
@@ -207,14 +211,19 @@ class Progress:
         columns: RunChanges = {
             "turns": self.turns,
             "usage": self.usage,
-            "tool_calls": self._tool_calls,
+            "tool_calls": self.prior_usage.tool_calls + len(self._calls),
             "tools_used": tuple(self._tools_used),
         }
         columns["cost_usd"], columns["cost_source"] = self.cost()
         if self.model is not None:
             columns["ai_model"] = self.model
+        metadata: dict[str, Any] = {}
         if self._attempt_refusals.hosts:
-            columns["metadata"] = {REFUSED_HOSTS_KEY: self.refused_hosts.to_json()}
+            metadata[REFUSED_HOSTS_KEY] = self.refused_hosts.to_json()
+        if self._awaiting.awaited is not None:
+            metadata[AWAITED_KEY] = self._awaiting.awaited.to_json()
+        if metadata:
+            columns["metadata"] = metadata
         if self._activity is not None:
             columns["last_activity_at"], columns["last_activity"] = self._activity
         return columns
@@ -225,28 +234,3 @@ class Progress:
         lines = activity.strip().splitlines()
         first = lines[0] if lines else ""
         self._activity = (at, redact(first)[:_ACTIVITY_CHARS])
-
-
-def count_answer_once(answers: dict[str, TurnUsage], turn: TurnUsage) -> None:
-    """Count an answer once, with its largest usage: an incomplete answer reports less.
-
-    The answers after the first 20,000 do not count.
-
-    Args:
-        answers: The answers counted so far, by message id.
-        turn: A further report of an answer.
-    """
-    known = answers.get(turn.message_id)
-    if known is None and len(answers) >= _MAX_ANSWERS:
-        return
-    if known is None or known.usage.output_tokens <= turn.usage.output_tokens:
-        answers[turn.message_id] = turn
-
-
-def _output_length(event: AgentEvent) -> int:
-    """The number of characters that the model wrote for an event."""
-    if isinstance(event, AgentText):
-        return len(event.text)
-    if isinstance(event, ToolStarted):
-        return len(event.name) + sum(len(str(value)) for value in event.input.values())
-    return 0

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from decimal import Decimal
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -17,8 +16,15 @@ from core.domain.price import estimate_usd, plausible_usd
 from core.domain.runs.changes import RunChanges
 from core.domain.runs.event import TurnUsage
 from core.domain.runs.run import CostSource, Run, Usage
+from core.domain.runs.step import MAX_TOOLS
+from core.runner.execution.answers import (
+    Cost,
+    count_answer_once,
+    estimated_cost,
+    sum_of_answers,
+    turns_of_answers,
+)
 from core.runner.execution.attempt import prompt_uuid_of
-from core.runner.execution.progress import count_answer_once
 from core.store.runs import run_queries, runs
 from core.store.sessions import transcripts
 
@@ -49,13 +55,24 @@ def raised_usage(run: Run, answers: Iterable[TurnUsage]) -> RunChanges:
         answers: The answers of all its attempts; of several with one id the largest counts.
     """
     largest: dict[str, TurnUsage] = {}
+    calls: dict[str, str] = {}
     for answer in answers:
         count_answer_once(largest, answer)
-    reported = sum((answer.usage for answer in largest.values()), Usage())
-    turns = sum(not answer.is_subagent for answer in largest.values())
+        calls.update(answer.calls)
     raised: RunChanges = {}
+    turns = turns_of_answers(largest.values())
     if turns > run.turns:
         raised["turns"] = turns
+    if len(calls) > run.tool_calls:
+        raised["tool_calls"] = len(calls)
+        tools = dict.fromkeys((*run.tools_used, *calls.values()))
+        raised["tools_used"] = tuple(tools)[:MAX_TOOLS]
+    reported = sum_of_answers(largest.values())
+    if reported is None:
+        if turns > run.turns:
+            # The tokens of an answer that was not counted yet are unknown, and so is the sum.
+            raised["usage"], raised["cost_usd"], raised["cost_source"] = Usage(), None, None
+        return raised
     missing = reported.minus(run.usage)
     if missing != Usage():
         raised["usage"] = run.usage + missing
@@ -63,19 +80,21 @@ def raised_usage(run: Run, answers: Iterable[TurnUsage]) -> RunChanges:
     return raised
 
 
-def _cost(
-    run: Run, answers: Mapping[str, TurnUsage], missing: Usage
-) -> tuple[Decimal | None, CostSource | None]:
-    """The known cost plus that of the missing usage, at the price of the last answer's model.
+def _cost(run: Run, answers: Mapping[str, TurnUsage], missing: Usage) -> Cost:
+    """The known cost plus that of the missing usage; unknown if either part is.
 
-    It is unknown if either part is, or if the sum cannot be true.
+    Which answers are missing is unknown.  If all are of one model, the missing usage counts with
+    their mean size.  Otherwise all answers are estimated anew, unless more is known already.
     """
-    models = [answer.model for answer in answers.values() if answer.model]
-    model = models[-1] if models else run.ai_model
-    # Which answers are missing is unknown, so they count with the mean size.
-    added_cost = estimate_usd(model, missing, requests=len(answers))
-    known = run.cost_usd if run.usage != Usage() else Decimal(0)
-    if added_cost is None or known is None:
+    total, source = estimated_cost(answers.values(), model=run.ai_model)
+    is_none_counted = run.usage == Usage()
+    if is_none_counted or total is None:
+        return total, source
+    if run.cost_usd is None:
         return None, None
-    cost = plausible_usd(known + added_cost)
+    models = {answer.model or run.ai_model for answer in answers.values()}
+    if len(models) > 1:
+        return max(run.cost_usd, total), CostSource.ESTIMATED
+    added = estimate_usd(next(iter(models)), missing, requests=len(answers))
+    cost = None if added is None else plausible_usd(run.cost_usd + added)
     return cost, None if cost is None else CostSource.ESTIMATED

@@ -21,7 +21,7 @@ from core.agent.session import open_agent
 from core.domain.errors import OpsError, unforeseen
 from core.domain.isolation import IsolationMode
 from core.domain.repositories import RepositoryNotAllowed
-from core.domain.runs.event import EventKind, ToolFinished
+from core.domain.runs.event import EventKind, ToolFinished, TurnUsage
 from core.domain.runs.run import Run, StopReason
 from core.domain.workflow import WorkflowDefinition
 from core.runner.execution.attempt import Attempt, Failure, Prepared
@@ -136,7 +136,13 @@ class AgentWork:
     ) -> None:
         run = prepared.run
         transcripts = self.transcripts.for_attempt(run.run_id, run.attempt)
-        async with open_agent(self._launch(attempt, prepared, history), transcripts) as agent:
+
+        def add_answer(answer: TurnUsage) -> None:
+            attempt.progress.add_answer(answer)
+            attempt.has_changes.set()
+
+        launch = self._launch(attempt, prepared, history)
+        async with open_agent(launch, transcripts, on_answer=add_answer) as agent:
             attempt.opened.agent = agent
             # In the background, so that events are read even while the database is unreachable.
             recording = asyncio.create_task(

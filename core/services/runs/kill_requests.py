@@ -13,7 +13,7 @@ from core.domain.fleet.worker_message import WorkerMessageKind
 from core.domain.kills.termination import Phase, Termination
 from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.request import KillRequest
-from core.domain.runs.run import Run, RunStatus, StopReason
+from core.domain.runs.run import MIN_RUN_ID_DIGITS, Run, RunStatus, StopReason
 from core.queue import jobs
 from core.services.context import audit_entry, require_permission
 from core.services.fleet.admission import admit
@@ -42,9 +42,10 @@ async def find_killable(session: AsyncSession, target: str, by: Actor) -> Run:
 
     Raises:
         RunNotFound: If no run has this id.
+        RunIdTooShort: If the prefix has fewer than `MIN_RUN_ID_DIGITS` digits.
         NotAllowed: If the run is somebody else's and the person is no operator.
     """
-    run = await run_queries.resolve(session, target)
+    run = await run_queries.resolve(session, target, min_digits=MIN_RUN_ID_DIGITS)
     require_permission(by, Action.KILL, run)
     return run
 

@@ -14,12 +14,13 @@ from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.request import ContinueRequest, Place, StartRequest, StartResult
 from core.domain.runs.run import RUN_ID_PREFIX, Run, RunStatus, SessionBusy
 from core.domain.runs.session import Message, MessageRole, MessageType, Session
-from core.domain.workflow import OnWorkerLost, WorkflowDefinition
+from core.domain.workflow import MAX_TURNS_LIMIT, OnWorkerLost, WorkflowDefinition
 from core.services.context import audit_entry, require_permission
 from core.services.fleet.admission import admit
 from core.store import audit, events
 from core.store.fleet import pending
 from core.store.runs import run_queries, runs
+from core.store.runs.tasks import CONTINUATION_KEY
 from core.store.sessions import messages, sessions
 
 
@@ -36,6 +37,8 @@ class OtherRepository(BadRequest):
         self.session_name = session_name
 
 
+# The key of the request that a continuation was started by, in the run's metadata.
+REQUEST_FIELD = "continue_request"
 CONTINUE_PROMPT = "Please go on with the task from where you stopped."
 
 
@@ -104,7 +107,7 @@ def run_for_continue(
         ai_model=previous.ai_model,
         git_repo=previous.git_repo,
         git_branch=previous.git_branch,
-        max_turns=request.additional_turns or definition.max_turns,
+        max_turns=_turn_limit(request, definition, previous),
         budget_usd=previous.budget_usd,
         timeout=previous.timeout,
         parent_run_id=previous.id,
@@ -112,7 +115,8 @@ def run_for_continue(
         workspace_path=previous.workspace_path,
         priority=previous.priority,
         # One continuation per run, however often and by whom it is requested.
-        request_key=f"continue:{previous.run_id}",
+        request_key=f"{CONTINUATION_KEY}{previous.run_id}",
+        metadata={REQUEST_FIELD: request.request_key},
         on_worker_lost=definition.on_worker_lost or default_on_worker_lost,
     )
     if previous.slack_channel_id is not None:
@@ -127,6 +131,13 @@ def run_for_continue(
         slack_team_id=place.team_id if place else None,
         slack_channel_id=place.channel_id if place else None,
     )
+
+
+def _turn_limit(request: ContinueRequest, definition: WorkflowDefinition, previous: Run) -> int:
+    """The limit of a continuation: what was left of the previous one is never taken away."""
+    if request.additional_turns is None:
+        return previous.turns_left or definition.max_turns
+    return min(previous.turns_left + request.additional_turns, MAX_TURNS_LIMIT)
 
 
 def _pending_run(

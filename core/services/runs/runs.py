@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from uuid import UUID
-
-from sqlalchemy.ext.asyncio import AsyncSession
+from dataclasses import dataclass, replace
 
 from core.agent.definitions.catalog import Catalog
 from core.domain.actor import Action, Actor
-from core.domain.errors import BadRequest, NotFound
+from core.domain.errors import BadRequest
 from core.domain.kills.termination import Termination
 from core.domain.repositories import DEFAULT_POLICY, RepositoryNotAllowed, RepositoryPolicy
 from core.domain.runs.request import (
@@ -22,21 +19,21 @@ from core.domain.runs.request import (
     check_limits,
 )
 from core.domain.runs.run import (
+    MIN_RUN_ID_DIGITS,
     AlreadyRequested,
     Run,
-    RunNotFound,
     RunStatus,
     SessionBusy,
 )
-from core.domain.runs.session import MessageType, Session
+from core.domain.runs.session import MessageType
 from core.domain.runs.snapshot import RunSnapshot
 from core.domain.workflow import OnWorkerLost, WorkflowDefinition
 from core.services.context import ServiceContext, require_permission
 from core.services.runs import new_runs, snapshots
 from core.services.runs.kill_requests import AlreadyEnded, find_killable, request_kill
+from core.services.runs.targets import earlier_continuation, find_run
 from core.store import terminations
 from core.store.runs import run_queries
-from core.store.sessions import sessions
 from core.store.slack import slack_messages
 from core.workspace.source import Source, parse_source
 
@@ -128,10 +125,13 @@ class RunService:
     ) -> StartResult:
         """Continue the session of an ended run in a new run: same conversation, same workspace.
 
-        A run has at most one continuation: a repeated request returns the existing one.
+        A run has at most one continuation.  A repeated request returns the run that it started, and
+        so does a second click (`is_click`).  Another request for a run that was continued before
+        goes on from the session's newest run.
 
         Raises:
             RunNotFound: If neither a run nor a session has that id or name.
+            RunIdTooShort: If it is a prefix of fewer than `MIN_RUN_ID_DIGITS` digits.
             NotAllowed: If the run is somebody else's and the person is no operator.
             RepositoryNotAllowed: If its repository may not be cloned any more.
             SessionBusy: If the session's newest run is live.
@@ -154,19 +154,13 @@ class RunService:
             existing = await run_queries.find_by_request(session, request.request_key)
             if existing is not None:
                 return await new_runs.start_result(session, existing, is_new=False)
-            target_run = await self._find_run(session, request.target, by)
+            target_run = await find_run(session, request.target, by, min_digits=MIN_RUN_ID_DIGITS)
             require_permission(by, Action.CONTINUE, target_run)
             session_runs = await run_queries.legs_of_session(session, target_run.session_id)
             newest = session_runs[-1]
-            if target_run.id != newest.id:
-                # It was continued before: a repeated click, or the button of an old message.
-                continuation = next(
-                    (leg for leg in session_runs if leg.parent_run_id == target_run.id), None
-                )
-                if continuation is not None and (
-                    not newest.is_live or continuation.id == newest.id
-                ):
-                    return await new_runs.start_result(session, continuation, is_new=False)
+            earlier = earlier_continuation(request, target_run, session_runs)
+            if earlier is not None:
+                return await new_runs.start_result(session, earlier, is_new=False)
             if newest.is_live:
                 raise SessionBusy(newest.run_id)
             self._require_allowed(newest.git_repo)
@@ -179,7 +173,8 @@ class RunService:
                 now=self.context.clock(),
                 default_on_worker_lost=self.on_worker_lost,
             )
-            return await new_runs.create_run(session, run, MessageType.INTERVENTION, by=by)
+            made = await new_runs.create_run(session, run, MessageType.INTERVENTION, by=by)
+            return replace(made, continued=newest.run_id)
 
     def _require_allowed(self, repo: str | None) -> None:
         if repo is not None:
@@ -218,21 +213,42 @@ class RunService:
                 raise AlreadyEnded(run)
             return latest
 
-    async def snapshot(self, target: str, *, by: Actor) -> RunSnapshot:
+    async def snapshot(
+        self, target: str, *, by: Actor, action: Action = Action.VIEW
+    ) -> RunSnapshot:
         """A run with everything that belongs to it.
+
+        Args:
+            target: A run id, a unique prefix of one, or a session's name or id.
+            by: The person who asks.
+            action: What they are going to do with it; a question about that is only for people
+                who may do it.
 
         Raises:
             RunNotFound: If no run has this id.
-            NotAllowed: If the person may not view runs.
+            RunIdTooShort: If the action needs more digits of the id.
+            NotAllowed: If the person may not do this to the run.
             Unavailable: If the database cannot be reached.
         """
+        min_digits = 1 if action is Action.VIEW else MIN_RUN_ID_DIGITS
         async with self.context.transaction() as session:
-            run = await self._find_run(session, target, by)
-            require_permission(by, Action.VIEW, run)
+            run = await find_run(session, target, by, min_digits=min_digits)
+            require_permission(by, action, run)
             session_snapshots = await snapshots.of_session_runs(
                 session, await run_queries.legs_of_session(session, run.session_id)
             )
-            return next(leg for leg in session_snapshots if leg.run.id == run.id)
+            wanted = next(leg for leg in session_snapshots if leg.run.id == run.id)
+            return await snapshots.named(session, wanted)
+
+    async def require_start(self, *, by: Actor) -> None:
+        """Check that the person may start runs, before a form asks them what to start.
+
+        Raises:
+            NotAllowed: If they may not.
+            Unavailable: If the database cannot be reached, which a refusal is recorded in.
+        """
+        async with self.context.transaction():
+            require_permission(by, Action.START)
 
     async def list_runs(
         self, run_filter: RunFilter, *, by: Actor, limit: int = 20
@@ -252,7 +268,7 @@ class RunService:
         async with self.context.transaction() as session:
             require_permission(by, Action.VIEW)
             found = await run_queries.recent(session, run_filter, user_id=by.user_id, limit=limit)
-            return await snapshots.of_runs(session, found)
+            return await snapshots.of_listed_runs(session, found)
 
     async def run_of_thread(self, *, channel_id: str, thread_ts: str) -> Run | None:
         """The newest run of this Slack thread, if the thread belongs to runs."""
@@ -260,27 +276,6 @@ class RunService:
             thread_key = await slack_messages.find_thread_key(session, channel_id, thread_ts)
             found = await run_queries.of_thread(session, thread_key) if thread_key else []
             return found[-1] if found else None
-
-    async def _find_run(self, session: AsyncSession, target: str, by: Actor) -> Run:
-        """Find a run by its id or prefix, or the newest run of a session by its name or id."""
-        try:
-            return await run_queries.resolve(session, target)
-        except RunNotFound:
-            found = await _find_session(session, target, by)
-            session_runs = await run_queries.legs_of_session(session, found.id) if found else []
-            if not session_runs:
-                raise
-            return session_runs[-1]
-
-
-async def _find_session(session: AsyncSession, target: str, by: Actor) -> Session | None:
-    found = await sessions.find_by_name(session, target, user_id=by.user_id)
-    if found is not None:
-        return found
-    try:
-        return await sessions.get(session, UUID(target))
-    except (ValueError, NotFound):
-        return None
 
 
 def refuse_credentials(source: Source) -> None:

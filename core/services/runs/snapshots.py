@@ -16,12 +16,14 @@ from core.domain.runs.snapshot import RunSnapshot
 from core.services.fleet import admission
 from core.store import events, steps, terminations, users
 from core.store.fleet import attempts, pending
-from core.store.runs import run_queries
+from core.store.runs import run_queries, tasks
+from core.store.slack import slack_messages
 
 # The events that are shown to a person who follows a run.
 NOTICE_KINDS = (
     EventKind.API_RETRY,
     EventKind.RATE_LIMIT,
+    EventKind.MCP_SERVER_FAILED,
     EventKind.RUN_REQUEUED,
     EventKind.RUN_STARTED,
     EventKind.WORKER_LOST,
@@ -57,6 +59,35 @@ async def of_runs(session: AsyncSession, wanted: Sequence[Run]) -> list[RunSnaps
         )
         for run in wanted
     ]
+
+
+async def of_listed_runs(session: AsyncSession, wanted: Sequence[Run]) -> list[RunSnapshot]:
+    """The snapshots of these runs for a list, in the given order.
+
+    Each has the task that it works on, its number among the runs on that task, and its place in
+    Slack; totals and notices are missing.
+    """
+    found = await tasks.of_sessions(session, {run.session_id for run in wanted})
+    listed = [
+        replace(snapshot, leg=found[snapshot.run.id].leg, about=found[snapshot.run.id].about)
+        if snapshot.run.id in found
+        else snapshot
+        for snapshot in await of_runs(session, wanted)
+    ]
+    return await _with_cards(session, listed)
+
+
+async def named(session: AsyncSession, snapshot: RunSnapshot) -> RunSnapshot:
+    """The same snapshot with the task that the run works on, and its place in Slack."""
+    found = await tasks.of_sessions(session, {snapshot.run.session_id})
+    about = found[snapshot.run.id].about if snapshot.run.id in found else None
+    return (await _with_cards(session, [replace(snapshot, about=about)]))[0]
+
+
+async def _with_cards(session: AsyncSession, snapshots: Sequence[RunSnapshot]) -> list[RunSnapshot]:
+    """The same snapshots with the places of their threads in Slack."""
+    cards = await slack_messages.cards_of_runs(session, [one.run.run_id for one in snapshots])
+    return [replace(one, card=cards.get(one.run.run_id)) for one in snapshots]
 
 
 async def _kill_machines(

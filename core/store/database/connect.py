@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 
 from core.domain.errors import BadRequest
 
 _SCHEMES = ("postgres", "postgresql")
+_DEFAULT_PORT = 5432
 _CONNECT_TIMEOUT = timedelta(seconds=10)
 # A statement takes milliseconds; one that takes this long is stuck.
 STATEMENT_TIMEOUT = timedelta(seconds=30)
@@ -63,6 +64,17 @@ def normalise_dsn(text: str) -> str:
     except ValueError as error:
         raise BadDsn("its host cannot be read") from error
     return dsn
+
+
+def server_of(dsn: str) -> str:
+    """Where the server of a plain libpq URL is: `db.example.com:5432`; never the login."""
+    address = urlsplit(dsn)
+    # Of several hosts each has a port of its own: they are shown as written.
+    place = address.netloc.rpartition("@")[2] or parse_qs(address.query).get("host", [""])[0]
+    if place.startswith("/"):
+        return f"the socket in {place}"
+    has_port = place.rpartition(":")[2].isdigit() or "," in place
+    return place if has_port else f"{place or 'localhost'}:{_DEFAULT_PORT}"
 
 
 def make_connector(

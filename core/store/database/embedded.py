@@ -35,6 +35,8 @@ from core.store.database.embedded_programs import (
 log = logging.getLogger(__name__)
 
 _START_SECONDS = 60
+# Once in the life of a home; a busy machine was seen to take more than a minute.
+_SET_UP_SECONDS = 300
 _STOP_SECONDS = 20
 # A Unix socket's path has at most 107 bytes on Linux and 103 on macOS, with the socket's name.
 _SOCKET_DIR_BYTES = 85
@@ -174,7 +176,7 @@ class EmbeddedServer:
             ),
             *("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
             *(["--no-sync"] if self._is_without_sync else []),
-            timeout_seconds=_START_SECONDS,
+            timeout_seconds=_SET_UP_SECONDS,
         )
         staging_dir.replace(self._cluster)
 
@@ -205,7 +207,7 @@ class EmbeddedServer:
             *("postgres", "--single", "-D", str(self._cluster), "-c", "exit_on_error=on"),
             *(["-c", "fsync=off"] if self._is_without_sync else []),
             embedded_password.ROLE,
-            timeout_seconds=_START_SECONDS,
+            timeout_seconds=_SET_UP_SECONDS,
             stdin=embedded_password.statement(password),
         )
         embedded_password.demand(self._cluster, password, self._user)

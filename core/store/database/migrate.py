@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from core.domain.errors import BadRequest, OpsError
 from core.process_protection import protect_process
 from core.store.database.engine import translate_errors
+from core.store.database.migration_loss import MigrationReport, MigrationWatch
 from core.store.database.schema import migrations_dir
 
 # Alembic keeps the migration in progress in module globals, so threads must take turns.
@@ -49,7 +50,7 @@ def config(dsn: str | None = None) -> Config:
     return alembic_config
 
 
-def upgrade(dsn: str, revision: str = "head") -> None:
+def upgrade(dsn: str, revision: str = "head") -> MigrationReport:
     """Upgrade to a revision.  Blocking; must not be called in the thread of an event loop.
 
     Threads and processes may call it at the same time: one migrates, the others wait.
@@ -58,20 +59,32 @@ def upgrade(dsn: str, revision: str = "head") -> None:
         BadRevision: If the revision cannot be reached.
         OSError, DBAPIError: If the database cannot be reached; `translate_errors` handles them.
     """
-    _run_alembic(command.upgrade, dsn, revision)
+    return _run_alembic(command.upgrade, dsn, revision, MigrationWatch())
 
 
-def downgrade(dsn: str, revision: str) -> None:
-    """Downgrade to a revision; `base` removes the schema.  Otherwise like `upgrade`."""
-    _run_alembic(command.downgrade, dsn, revision)
+def downgrade(dsn: str, revision: str, *, is_trial: bool = False) -> MigrationReport:
+    """Downgrade to a revision; `base` removes the schema.  Otherwise like `upgrade`.
+
+    The report counts what is deleted, which reads every table twice.
+
+    A trial does all of it and rolls it back, so its report is exact.  It holds the locks of the
+    downgrade meanwhile, and waits at most 5 s for each.
+    """
+    watch = MigrationWatch(counts_rows=True, is_trial=is_trial)
+    return _run_alembic(command.downgrade, dsn, revision, watch)
 
 
-def _run_alembic(operation: Callable[[Config, str], None], dsn: str, revision: str) -> None:
+def _run_alembic(
+    operation: Callable[[Config, str], None], dsn: str, revision: str, watch: MigrationWatch
+) -> MigrationReport:
+    alembic_config = config(dsn)
+    alembic_config.attributes["watch"] = watch
     try:
         with _migration_lock:
-            operation(config(dsn), revision)
+            operation(alembic_config, revision)
     except CommandError as error:
         raise BadRevision(revision, str(error).rstrip(".")) from error
+    return watch.result
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ from core.domain.runs.run import (
     AmbiguousRun,
     CostSource,
     Run,
+    RunIdTooShort,
     RunNotFound,
     RunStatus,
 )
@@ -71,11 +72,12 @@ async def get_by_uuid(session: AsyncSession, uuid: UUID) -> Run:
     return to_run(row)
 
 
-async def resolve(session: AsyncSession, text: str) -> Run:
+async def resolve(session: AsyncSession, text: str, *, min_digits: int = 1) -> Run:
     """Find a run by its id or a unique prefix of it, with or without `run_`.
 
     Raises:
         RunNotFound: If no id begins with the text.
+        RunIdTooShort: If it has fewer than `min_digits` digits after `run_`.
         AmbiguousRun: If several ids begin with the text and none equals it.
     """
     prefix = text.strip().lower()
@@ -83,6 +85,8 @@ async def resolve(session: AsyncSession, text: str) -> Run:
         raise RunNotFound(text)
     if not prefix.startswith(RUN_ID_PREFIX):
         prefix = RUN_ID_PREFIX + prefix
+    if len(prefix) < len(RUN_ID_PREFIX) + min_digits:
+        raise RunIdTooShort(text)
     found = await _list(
         session,
         select(RunRow)
@@ -181,7 +185,8 @@ async def of_thread(session: AsyncSession, thread_key: str) -> list[Run]:
 async def totals_of_sessions(
     session: AsyncSession, session_ids: Collection[UUID]
 ) -> dict[UUID, SessionTotal]:
-    """All legs of each session added up; a cost is `reported` only if every part of it is."""
+    """All legs of each session added up; a cost is `reported` only if every known part of it is."""
+    is_over = RunRow.status.not_in(sorted(LIVE_STATUSES)) & RunRow.started_at.is_not(None)
     rows = await session.execute(
         select(
             RunRow.session_id,
@@ -189,6 +194,7 @@ async def totals_of_sessions(
             func.coalesce(func.sum(RunRow.turns), 0).label("turns"),
             func.sum(RunRow.cost_estimate).label("cost"),
             func.count().filter(RunRow.cost_source == CostSource.ESTIMATED).label("estimated"),
+            func.count().filter(RunRow.cost_estimate.is_(None), is_over).label("unknown"),
         )
         .where(RunRow.session_id.in_(list(session_ids)))
         .group_by(RunRow.session_id)
@@ -203,6 +209,7 @@ async def totals_of_sessions(
             else CostSource.ESTIMATED
             if row.estimated
             else CostSource.REPORTED,
+            unknown_legs=row.unknown,
         )
         for row in rows
     }

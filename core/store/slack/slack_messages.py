@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import or_, select, tuple_, update
+from sqlalchemy import func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -14,7 +14,9 @@ from core.domain.drawables import (
     SlackMessage,
     SlackMessageState,
 )
+from core.domain.runs.snapshot import CardPlace
 from core.store.tables.drawables import DrawableRow
+from core.store.tables.runs import RunRow
 from core.store.tables.slack import SlackMessageRow
 
 CARD = "card"
@@ -51,6 +53,29 @@ async def find_thread_key(session: AsyncSession, channel_id: str, message_ts: st
         )
     )
     return key
+
+
+async def cards_of_runs(session: AsyncSession, run_ids: Collection[str]) -> dict[str, CardPlace]:
+    """Where the threads of these runs are in Slack, by run id; runs without one are missing.
+
+    The card itself may have been deleted and posted again, in its thread: then the thread is named.
+    """
+    if not run_ids:
+        return {}
+    root = func.coalesce(SlackMessageRow.thread_ts, SlackMessageRow.message_ts)
+    rows = await session.execute(
+        select(RunRow.run_id, SlackMessageRow.channel_id, root.label("root"))
+        .join(SlackMessageRow, SlackMessageRow.thread_key == RunRow.thread_key)
+        .where(
+            RunRow.run_id.in_(sorted(run_ids)),
+            SlackMessageRow.drawable_kind == DrawableKind.THREAD,
+            SlackMessageRow.slot == CARD,
+            root.is_not(None),
+            root != "",
+            SlackMessageRow.channel_id.is_not(None),
+        )
+    )
+    return {row.run_id: CardPlace(channel_id=row.channel_id, message_ts=row.root) for row in rows}
 
 
 async def save(session: AsyncSession, message: SlackMessage) -> None:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from core.domain.failure_cause import FailureCause
 from core.domain.repositories import RepositoryPolicy
 from core.workspace.errors import UnreachableRepository
 
@@ -31,6 +32,8 @@ def real_repository(path: Path, policy: RepositoryPolicy, display_url: str) -> P
             f"no directory {path}",
             user_message=f"The worker has no directory `{display_url}`. Check the path; it must "
             "be one on the machine of the worker.",
+            cause=FailureCause.REPOSITORY_MISSING,
+            subject=display_url,
         )
     # Git tries these in an order of its own, so all of them must be allowed.
     bare = real.with_name(f"{real.name}.git")

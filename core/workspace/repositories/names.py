@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from core.domain.addresses import as_address, canonical_host, is_public
+from core.domain.failure_cause import FailureCause
 from core.domain.repositories import RepositoryPolicy
 from core.workspace.errors import UnreachableRepository
 
@@ -62,6 +63,8 @@ def check_addresses(
             user_message=f"The worker cannot reach `{display_url}`: it finds no address of "
             f"`{host}`. Check the address and the worker's network, then start again. (A host "
             "that only a proxy can resolve must be listed under `[repositories]`.)",
+            cause=FailureCause.REPOSITORY_UNREACHABLE,
+            subject=host,
         ) from error
     # A scope is part of link-local addresses only.
     addresses = dict.fromkeys(str(answer[4][0]).partition("%")[0] for answer in answers)

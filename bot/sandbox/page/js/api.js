@@ -1,10 +1,12 @@
 // The sandbox's control API.  An answer is always an object with `ok`; without a server it is {ok: false, error: "offline"}.
 
 const TIMEOUT_MS = 20_000;
+// This load of the page: the modals that it opens are shown by it alone.
+const PAGE = { "X-Sandbox-Page": `${Date.now().toString(36)}-${Math.random().toString(36).slice(2)}` };
 
 async function call(path, options) {
   try {
-    const response = await fetch(path, { signal: AbortSignal.timeout(TIMEOUT_MS), ...options });
+    const response = await fetch(path, { signal: AbortSignal.timeout(TIMEOUT_MS), ...options, headers: { ...PAGE, ...options?.headers } });
     return await response.json();
   } catch (error) {
     console.info("%s did not answer: %s", path, error.message);

@@ -76,7 +76,12 @@ class Answer:
 
 
 class Gate:
-    """Receives every call and checks its token."""
+    """Receives every call and checks its token.
+
+    Attributes:
+        names_scopes: Whether answers name the token's scopes, as Slack's do; servers that are only
+            compatible with Slack may not.
+    """
 
     def __init__(
         self,
@@ -94,6 +99,7 @@ class Gate:
         self.faults = faults
         self.bot_token = bot_token
         self.app_token = app_token
+        self.names_scopes = True
         self._url = url
         self._handlers = {**HANDLERS, **extra_handlers}
 
@@ -149,8 +155,8 @@ class Gate:
 
     def _execute(self, method: str, args: Document, token: str) -> Answer:
         api_method = METHODS.get(method)
-        headers = {"x-oauth-scopes": ",".join(sorted(self.scopes))}
-        if api_method is not None and api_method.scopes:
+        headers = {"x-oauth-scopes": ",".join(sorted(self.scopes))} if self.names_scopes else {}
+        if self.names_scopes and api_method is not None and api_method.scopes:
             headers["x-accepted-oauth-scopes"] = ",".join(sorted(api_method.scopes))
         warnings: list[str] = []
         try:

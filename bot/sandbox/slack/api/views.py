@@ -7,14 +7,21 @@ from bot.sandbox.slack import people
 from bot.sandbox.slack.api.call import Call, Handler
 from bot.sandbox.slack.blocks.block_check import check_view, is_view_too_large, with_ids
 from bot.sandbox.slack.errors import WebApiError, invalid
-from bot.sandbox.slack.state import TRIGGER_SECONDS, Document, OpenView, Workspace, new_id
+from bot.sandbox.slack.state import (
+    TRIGGER_SECONDS,
+    Document,
+    OpenView,
+    Trigger,
+    Workspace,
+    new_id,
+)
 
 # Slack shows at most this many modals on top of each other.
 MAX_STACK = 3
 
 
-def consume_trigger(call: Call) -> str:
-    """Use up a call's trigger and return its person's id.
+def consume_trigger(call: Call) -> Trigger:
+    """Use up a call's trigger and return it.
 
     Raises:
         WebApiError: If it is unknown, used, or older than three seconds.
@@ -27,7 +34,7 @@ def consume_trigger(call: Call) -> str:
     if call.workspace.clock.now() - trigger.created_at > TRIGGER_SECONDS:
         raise WebApiError("expired_trigger_id")
     trigger.is_used = True
-    return trigger.user
+    return trigger
 
 
 def validate_view(workspace: Workspace, view: Any, *, kind: str) -> Document:
@@ -85,23 +92,25 @@ def view_with_state(view: OpenView) -> Document:
 
 def open_view(call: Call) -> Document:
     """views.open: a new modal; it replaces one that is open."""
-    user = consume_trigger(call)
+    trigger = consume_trigger(call)
     document = validate_view(call.workspace, call.nested("view"), kind="modal")
-    call.workspace.stacks[user] = []
-    return {"view": view_with_state(push_view(call.workspace, user, document))}
+    call.workspace.stacks[trigger.user] = []
+    view = push_view(call.workspace, trigger.user, document, page=trigger.page)
+    return {"view": view_with_state(view)}
 
 
 def push(call: Call) -> Document:
     """views.push: a modal on top of the one that the trigger came from."""
-    user = consume_trigger(call)
-    if not call.workspace.stacks.get(user):
+    trigger = consume_trigger(call)
+    if not call.workspace.stacks.get(trigger.user):
         raise WebApiError("not_found")
     document = validate_view(call.workspace, call.nested("view"), kind="modal")
-    return {"view": view_with_state(push_view(call.workspace, user, document))}
+    view = push_view(call.workspace, trigger.user, document, page=trigger.page)
+    return {"view": view_with_state(view)}
 
 
-def push_view(workspace: Workspace, user: str, document: Document) -> OpenView:
-    """Put a modal on top of a person's screen.
+def push_view(workspace: Workspace, user: str, document: Document, *, page: str) -> OpenView:
+    """Put a modal on top of a person's screen, as `page` shows it.
 
     Raises:
         WebApiError: If the stack of modals is full.
@@ -112,7 +121,7 @@ def push_view(workspace: Workspace, user: str, document: Document) -> OpenView:
     if stack:
         document["previous_view_id"] = stack[-1].id
         document["root_view_id"] = stack[0].id
-    view = OpenView(document=document, user=user)
+    view = OpenView(document=document, user=user, page=page)
     stack.append(view)
     workspace.inspector.publish_change("view", user=user)
     return view
@@ -218,7 +227,7 @@ def apply_submission_response(
         replace_view(workspace, view, answer.get("view"))
     elif action == "push":
         document = validate_view(workspace, answer.get("view"), kind="modal")
-        push_view(workspace, view.user, document)
+        push_view(workspace, view.user, document, page=view.page)
     else:
         raise WebApiError("invalid_response_action")
     return None

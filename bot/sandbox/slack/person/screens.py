@@ -1,6 +1,7 @@
 """The team, a channel or a thread as one person sees it, for the demo page."""
 
 from bot.sandbox.slack import people
+from bot.sandbox.slack.acting_page import acting_page
 from bot.sandbox.slack.api.views import view_with_state
 from bot.sandbox.slack.errors import ActionRefused
 from bot.sandbox.slack.people import BOT_USER_ID, Channel, Person
@@ -43,7 +44,11 @@ def state(workspace: Workspace, me: Person) -> Document:
             {"name": each.name, "type": each.type, "callback_id": each.callback_id}
             for each in manifest.shortcuts
         ],
-        "views": [view_with_state(view) for view in workspace.stacks.get(me.id, ())],
+        "views": [
+            view_with_state(view)
+            for view in workspace.stacks.get(me.id, ())
+            if view.page in ("", acting_page.get())
+        ],
         "n": workspace.inspector.n,
     }
 

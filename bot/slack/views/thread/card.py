@@ -9,12 +9,19 @@ from bot.slack import dates, ids, text
 from bot.slack.mrkdwn import MRKDWN
 from bot.slack.views import blocks
 from bot.slack.views.message import Block, Message
+from bot.slack.views.runs.continue_buttons import continue_buttons
 from bot.words import counts, money, times
 from bot.words.kills import force_question_words, is_unconfirmed, kill_question_words
-from bot.words.runs.facts import source_words, time_fact, tokens_words, turns_words
+from bot.words.runs.facts import (
+    source_words,
+    time_fact,
+    tokens_words,
+    total_cost_words,
+    turns_words,
+)
+from bot.words.runs.silence import silence_words
 from bot.words.runs.states import STEP_ICONS, state_of
 from core.domain.kills.termination import Phase
-from core.domain.runs.run import SETUP_FAILURES
 from core.domain.runs.snapshot import RunSnapshot, Thread
 from core.domain.runs.step import Step, StepStatus
 
@@ -48,6 +55,9 @@ def run_card(snapshot: RunSnapshot, *, now: datetime, task: str | None = None) -
         drawn.append(blocks.context(f"Leg {snapshot.leg}, asked to: {words}"))
     if state.detail:
         drawn.append(blocks.section(state.detail))
+    silence = silence_words(snapshot, now, MRKDWN)
+    if silence:
+        drawn.append(blocks.section(silence))
     drawn.append(blocks.fields(_facts(snapshot, now)))
     steps = step_lines(snapshot)
     if steps:
@@ -94,20 +104,7 @@ def run_buttons(snapshot: RunSnapshot) -> list[Block]:
         is_forced = kill is not None and (kill.force or is_unconfirmed(kill))
         is_over = kill is not None and kill.phase is Phase.CONFIRMED
         return [] if is_forced or is_over else [_force_button(snapshot)]
-    if run.stop_reason is None or (run.stop_reason in SETUP_FAILURES and not run.can_continue):
-        return []
-    more = blocks.button("Continue…", action_id=ids.CONTINUE_MORE, value=run.run_id)
-    if not run.can_continue:
-        return [more]
-    return [
-        blocks.button(
-            f"+{turns} turns",
-            action_id=action_id,
-            value=run.run_id,
-            style="primary" if action_id == ids.CONTINUE_20 else None,
-        )
-        for action_id, turns in ids.CONTINUE_TURNS.items()
-    ] + [more]
+    return continue_buttons(run)
 
 
 def _facts(snapshot: RunSnapshot, now: datetime) -> Sequence[tuple[str, str]]:
@@ -126,7 +123,7 @@ def _small_print(snapshot: RunSnapshot) -> list[str]:
     run, total = snapshot.run, snapshot.total
     parts = [f"`{run.run_id}`"]
     if total is not None and total.legs > 1:
-        total_cost = money.cost(total.cost_usd, total.cost_source, is_live=run.is_live)
+        total_cost = total_cost_words(total, is_live=run.is_live)
         parts.append(
             f"leg {snapshot.leg} of {total.legs}, together "
             f"{counts.plural(total.turns, 'turn')}, cost {total_cost}"

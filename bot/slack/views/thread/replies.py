@@ -19,18 +19,20 @@ from bot.words.kills import (
     unconfirmed_title,
     waited_words,
 )
-from bot.words.runs.endings import ENDINGS, ending_title, turns_made, usage_reset
+from bot.words.runs.endings import ENDINGS, ending_explanation, ending_title, usage_reset
 from bot.words.runs.evidence import change_lines, line_about_tests
 from bot.words.runs.notices import notice_lines
 from bot.words.runs.refused_hosts import refused_hosts_line
 from bot.words.runs.states import state_of
 from core.domain.kills.termination import Phase, ProofMethod
+from core.domain.runs.report import last_words_of
 from core.domain.runs.run import Run, RunStatus, StopReason
 from core.domain.runs.snapshot import RunSnapshot, Thread
 
 RESULT_LIMIT = 3200
 _TASK_SHOWN = 2800
 _ERROR_LIMIT = 700
+_LAST_WORDS_LIMIT = 1200
 
 
 def replies(thread: Thread) -> dict[str, Message]:
@@ -103,7 +105,7 @@ def _failed(snapshot: RunSnapshot, reason: StopReason) -> Message:
     run, ending = snapshot.run, ENDINGS[reason]
     drawn = [
         _headline(snapshot, ending.icon, ending_title(run)),
-        blocks.section(f"{ending.explanation} {_reset(snapshot)}*Next:* {ending_advice(run)}"),
+        blocks.section(f"{ending_explanation(run)} {_reset(snapshot)}*Next:* {ending_advice(run)}"),
     ]
     error = text.quote(run.error_message or "", _ERROR_LIMIT)
     if error:
@@ -149,7 +151,7 @@ def _headline(snapshot: RunSnapshot, icon: str, title: str) -> Block:
     if run.duration is not None:
         facts.append(times.duration(run.duration))
     if run.turns:
-        facts.append(counts.plural(turns_made(run), "turn"))
+        facts.append(counts.plural(run.turns, "turn"))
     if run.started_at is not None:
         facts.append(f"cost {money.cost(run.cost_usd, run.cost_source, is_live=False)}")
     facts.append(MRKDWN.person(snapshot.owner))
@@ -164,6 +166,9 @@ def _report(run: Run, *, lead: str | None = None) -> list[Block]:
     drawn = [*([blocks.section(lead)] if lead else []), *shown]
     if _is_clipped(words):
         drawn.append(blocks.context("This is the beginning; the whole report follows as a file."))
+        last_words = last_words_of(words)
+        if last_words != words.strip():
+            drawn += markdown.report_blocks(last_words, _LAST_WORDS_LIMIT)
     return drawn
 
 
@@ -251,6 +256,7 @@ def _late_confirmation(snapshot: RunSnapshot) -> Message | None:
 
 def _summary(snapshot: RunSnapshot) -> str:
     state, run = state_of(snapshot, MRKDWN), snapshot.run
-    report_words = markdown.first_words(run.result or "", 160) or text.one_line(run.task_input, 120)
+    last_words = markdown.first_words(last_words_of(run.result or ""), 160)
+    report_words = last_words or text.one_line(run.task_input, 120)
     title = f"{state.icon} {text.escape(state.title)} · {text.escape(run.workflow_name)}"
     return f"{title}: {report_words}"

@@ -18,7 +18,7 @@ export class ChannelPane {
     this.element = element;
     this.header = h("header", { class: "pane-header" });
     this.feed = new Feed({ label: "Messages", channel: () => place.channel, inThread: false, intro: () => introduction(world.channels.get(place.channel)) });
-    this.composer = new Composer({ onSent: () => this.feed.toEnd() });
+    this.composer = new Composer({ onSent: (text) => (this.feed.toEnd(), this.hint.sent(text)) });
     this.hint = hint((text) => this.composer.put(text));
     this.note = h("p", { class: "channel-note", hidden: true });
     this.foot = h("footer", { class: "pane-foot" }, this.hint.element, this.composer.element, this.note);

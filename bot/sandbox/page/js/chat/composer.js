@@ -15,7 +15,7 @@ export class Composer {
   #where = { channel: null, thread: null };
   #replace = null;
 
-  // onSent(): scrolls the feed to its end.
+  // onSent(text): the text went out; scrolls the feed to its end.
   constructor({ onSent }) {
     composers += 1;
     const id = `composer-${composers}`;
@@ -127,7 +127,7 @@ export class Composer {
       ? await send("slash", { user: person(), channel, command: command.name, text: command.text })
       : await send("say", { user: person(), channel, text, ...(thread ? { thread_ts: thread } : {}) });
     this.element.removeAttribute("aria-busy");
-    if (answer.ok) return this.onSent();
+    if (answer.ok) return this.onSent(text);
     if (command) toast(`${command.name} failed with the error “${answer.error}”`);
     else {
       if (!this.field.value) this.put(text);

@@ -1,0 +1,63 @@
+"""The tasks that runs work on, also through continuations, and their numbers among such runs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core.store.tables.runs import RunRow
+
+# How the `request_key` of a run begins that continues another one; the other run's id follows.
+CONTINUATION_KEY = "continue:"
+# Lists show the first words of a task.
+_TASK_CHARS = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskPlace:
+    """A run's place among the runs that work on one task.
+
+    Attributes:
+        leg: Its number among them, from 1.
+        about: The first words of the task, which the first of them was started with.
+    """
+
+    leg: int
+    about: str
+
+
+async def of_sessions(
+    session: AsyncSession, session_ids: Collection[UUID]
+) -> dict[UUID, TaskPlace]:
+    """The places of all runs of these sessions, by the ids of their rows.
+
+    A start in a session with earlier runs begins a new task; a continuation does not.
+    """
+    rows = await session.execute(
+        select(
+            RunRow.id,
+            RunRow.session_id,
+            RunRow.request_key,
+            func.left(RunRow.task_input, _TASK_CHARS).label("words"),
+        )
+        .where(RunRow.session_id.in_(list(session_ids)))
+        .order_by(
+            RunRow.session_id, RunRow.created_at, RunRow.parent_run_id.is_not(None), RunRow.id
+        )
+    )
+    places: dict[UUID, TaskPlace] = {}
+    latest: dict[UUID, TaskPlace] = {}
+    for row in rows:
+        before = latest.get(row.session_id)
+        continues = (row.request_key or "").startswith(CONTINUATION_KEY)
+        place = (
+            TaskPlace(leg=before.leg + 1, about=before.about)
+            if continues and before is not None
+            else TaskPlace(leg=1, about=row.words)
+        )
+        places[row.id] = latest[row.session_id] = place
+    return places

@@ -1,0 +1,149 @@
+"""What the card says about a run of which nothing is heard."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from bot.slack.mrkdwn import MRKDWN
+from bot.slack.views.thread.card import run_card
+from bot.words.markup import PLAIN
+from bot.words.runs.silence import AWAITED_WORDS, silence_words
+from core.domain.runs.awaited import AWAITED_KEY, Awaited, AwaitedKind
+from core.domain.runs.event import (
+    AgentEvent,
+    AgentStarted,
+    ApiRetry,
+    HostRefused,
+    ToolFinished,
+    ToolStarted,
+)
+from core.domain.runs.run import RunStatus, WaitingOn
+from core.domain.runs.snapshot import RunSnapshot
+from core.runner.execution.awaiting import Awaiting
+from core.runner.execution.progress import Progress
+from tests.unit.view_helpers import NOW, make_run, make_snapshot, text_of
+
+STARTED = AgentStarted(session_id="s", model="sonnet")
+MAKE = ToolStarted(tool_use_id="1", name="Bash", summary="make test")
+READ = ToolStarted(tool_use_id="2", name="Read", summary="a.py")
+RETRY = ApiRetry(attempt=1, max_attempts=10, delay_ms=500, error="rate_limit (HTTP 429)")
+
+
+def done(call: ToolStarted) -> ToolFinished:
+    return ToolFinished(tool_use_id=call.tool_use_id, is_error=False, output="")
+
+
+def after(*events: AgentEvent, silent_minutes: float = 9) -> RunSnapshot:
+    """A run that was silent for so long after these events, one second apart."""
+    awaiting = Awaiting()
+    heard = NOW - timedelta(minutes=silent_minutes)
+    for index, event in enumerate(events):
+        awaiting.add_event(event, at=heard - timedelta(seconds=len(events) - 1 - index))
+    stored = {} if awaiting.awaited is None else {AWAITED_KEY: awaiting.awaited.to_json()}
+    return make_snapshot(
+        run=make_run(
+            metadata=stored, last_activity_at=heard - timedelta(minutes=1 if stored else 0)
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("events", "awaited"),
+    [
+        ((), "its workspace is being prepared"),
+        ((STARTED,), "the model has not answered yet"),
+        ((STARTED, MAKE), "Bash: make test is still running"),
+        ((STARTED, MAKE, done(MAKE)), "the model has not answered yet"),
+        ((STARTED, MAKE, READ, done(READ)), "Bash: make test is still running"),
+        ((STARTED, RETRY), "the model is asked again after an error (rate_limit (HTTP 429))"),
+    ],
+)
+def test_a_silent_run_says_how_long_and_what_it_waits_for(
+    events: tuple[AgentEvent, ...], awaited: str
+) -> None:
+    assert silence_words(after(*events), NOW, PLAIN) == f"⚠️ Nothing heard for 9 min: {awaited}."
+
+
+def test_a_refused_host_is_no_sign_of_the_agent() -> None:
+    snapshot = after(STARTED, HostRefused(host="example.com", port=443), silent_minutes=2)
+
+    assert "⏳ Nothing heard for 2 min" in silence_words(snapshot, NOW, PLAIN)
+    assert snapshot.awaited is not None
+    assert snapshot.awaited.heard_at < NOW - timedelta(minutes=2)
+
+
+def test_a_run_that_was_heard_of_just_now_says_nothing() -> None:
+    assert silence_words(after(STARTED, silent_minutes=0.9), NOW, PLAIN) == ""
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"waiting_on": WaitingOn.APPROVAL},
+        {"kill_requested_at": NOW},
+        {"status": RunStatus.PENDING},
+        {"status": RunStatus.COMPLETED},
+    ],
+)
+def test_a_run_that_waits_for_a_person_or_is_over_says_nothing(changes: dict[str, object]) -> None:
+    silent = after(STARTED)
+    other = make_run(
+        metadata=silent.run.metadata, last_activity_at=silent.run.last_activity_at, **changes
+    )
+
+    assert silence_words(make_snapshot(run=other), NOW, PLAIN) == ""
+
+
+def test_what_an_earlier_attempt_waited_for_is_not_shown() -> None:
+    stored = after(STARTED, MAKE, silent_minutes=60).run.metadata
+    again = make_run(metadata=stored, attempt=2, last_activity_at=NOW - timedelta(minutes=2))
+
+    words = silence_words(make_snapshot(run=again), NOW, PLAIN)
+
+    assert words == "⏳ Nothing heard for 2 min: its workspace is being prepared."
+
+
+def test_the_card_of_a_silent_run_says_so_and_changes_once_a_minute() -> None:
+    snapshot = after(STARTED)
+
+    drawn = [
+        text_of(run_card(snapshot, now=NOW + timedelta(seconds=seconds))) for seconds in (0, 59, 60)
+    ]
+
+    words = silence_words(snapshot, NOW, MRKDWN)
+    assert words in drawn[0]
+    assert words in drawn[1]
+    assert "Nothing heard for 10 min" in drawn[2]
+
+
+def test_the_progress_of_an_attempt_stores_what_it_waits_for() -> None:
+    progress = Progress(model=None)
+    progress.add_event(STARTED, at=NOW)
+    progress.add_event(MAKE, at=NOW + timedelta(seconds=1))
+
+    columns = progress.columns()
+
+    run = make_run(metadata=columns["metadata"], last_activity_at=columns["last_activity_at"])
+    assert Awaited.of_run(run) == Awaited(
+        kind=AwaitedKind.TOOL,
+        name="Bash: make test",
+        since=NOW + timedelta(seconds=1),
+        heard_at=NOW + timedelta(seconds=1),
+    )
+
+
+def test_each_kind_has_its_words() -> None:
+    assert set(AWAITED_WORDS) == set(AwaitedKind)
+
+
+def test_metadata_of_an_unknown_shape_is_not_believed() -> None:
+    heard: datetime = NOW - timedelta(minutes=3)
+    shapes: tuple[object, ...] = (None, [], {"kind": "moon"}, {"kind": "tool", "since": 5})
+    for stored in shapes:
+        run = make_run(metadata={AWAITED_KEY: stored}, last_activity_at=heard)
+        awaited = Awaited.of_run(run)
+
+        assert awaited is not None
+        assert (awaited.kind, awaited.heard_at) == (AwaitedKind.WORKSPACE, heard)

@@ -16,6 +16,8 @@ MessageDocument = Mapping[str, Any]
 BUILDS = "#builds"
 # A run of the scripted model takes 2 to 5 s on an idle machine.
 DEFAULT_TIMEOUT = 45.0
+# The words on the card of a completed run: a clean outcome, or something left to do.
+COMPLETED_WORDS = ("Completed", "Finished")
 
 
 @dataclass
@@ -56,6 +58,14 @@ class Card:
             lambda: self.text if words in self.text else None,
             timeout=patient(within),
             what=f"{words!r} on the card",
+        )
+
+    async def wait_until_completed(self, *, within: float = DEFAULT_TIMEOUT) -> str:
+        """Wait until the card shows that the run ended by itself, with whatever outcome."""
+        return await self.human.wait_for(
+            lambda: self.text if any(words in self.text for words in COMPLETED_WORDS) else None,
+            timeout=patient(within),
+            what="the end on the card",
         )
 
     async def wait_for_button(self, label: str, *, within: float = DEFAULT_TIMEOUT) -> None:

@@ -148,6 +148,8 @@ async def assert_counted_once(database: Database, run: Run) -> None:
     prompts = [prompt_uuid_of(run, attempt) for attempt in range(1, run.attempt + 1)]
     async with database.sessions() as session:
         answers = await transcripts.answers_since(session, run.session_id, prompts)
-    assert run.turns == len({answer["message"]["id"] for answer in answers})
+    # The program adds messages of its own to a conversation that was cut off.
+    real = [answer["message"] for answer in answers if not answer.get("isSidechain")]
+    assert run.turns == len({one["id"] for one in real if one.get("model") != "<synthetic>"})
     calls = {str(call["id"]) for call in await event_data(database, run, EventKind.TOOL_STARTED)}
     assert run.tool_calls == len(calls)

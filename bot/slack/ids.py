@@ -27,6 +27,9 @@ CONTINUE_10 = "run_continue_10"
 CONTINUE_20 = "run_continue_20"
 CONTINUE_50 = "run_continue_50"
 CONTINUE_MORE = "run_continue_more"
+DETAILS = "run_details"
+# The menu of a card; the value of its options is `menu_value`.
+CARD_MENU = "run_menu"
 
 # Opens the form for a new run; its value says nothing.
 OPEN_RUN_FORM = "run_form_open"
@@ -36,11 +39,24 @@ CONTINUE_TURNS: Mapping[str, int] = MappingProxyType(
     {CONTINUE_10: 10, CONTINUE_20: 20, CONTINUE_50: 50}
 )
 
+
+def menu_value(action_id: str, run_id: str) -> str:
+    """The value of a menu's option: the button that it stands for, and the run."""
+    return f"{action_id} {run_id}"
+
+
+def from_menu_value(value: str) -> tuple[str, str]:
+    """The button and the run of a menu's option."""
+    action_id, _, run_id = value.partition(" ")
+    return action_id, run_id
+
+
 # Modals.
 RUN_FORM = "run_form"
 CONTINUE_FORM = "continue_form"
 KILL_FORM = "kill_form"
 KILL_MANY_FORM = "kill_many_form"
+DETAILS_VIEW = "run_details_view"
 
 # The message shortcut "Run a workflow on this".
 RUN_ON_MESSAGE = "run_on_message"

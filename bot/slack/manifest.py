@@ -9,6 +9,8 @@ import yaml
 
 from core.domain.errors import BadRequest
 
+# Only for reactions to mentions.
+OPTIONAL_SCOPES = frozenset({"reactions:write"})
 EVENTS_PATH = "/slack/events"
 
 
@@ -28,8 +30,9 @@ def load_manifest() -> dict[str, Any]:
 
 
 def bot_scopes() -> tuple[str, ...]:
-    """The scopes that the bot's token needs."""
-    return tuple(load_manifest()["oauth_config"]["scopes"]["bot"])
+    """The scopes without which the bot cannot work."""
+    asked = load_manifest()["oauth_config"]["scopes"]["bot"]
+    return tuple(scope for scope in asked if scope not in OPTIONAL_SCOPES)
 
 
 def manifest_text(*, public_url: str | None = None) -> str:

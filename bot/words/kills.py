@@ -111,18 +111,32 @@ def killed_title(run: Run, kill: Termination | None) -> str:
         return "Killed"
     if run.started_at is None:
         return "Killed before it started, nothing was running"
+    return "Killed, nothing left running"
+
+
+def ended_words(kill: Termination) -> str:
+    """How many processes a kill ended, and how fast, as a sentence; empty if there were none."""
     if not kill.processes_seen:
-        return "Killed, nothing left running"
+        return ""
     ended = counts.plural(kill.processes_seen, "process", "processes")
     took = f" in {times.duration(kill.elapsed)}" if kill.elapsed is not None else ""
-    return f"Killed, nothing left running ({ended} ended{took})"
+    return f"{ended} ended{took}."
 
 
 def killed_by(kill: Termination, markup: Markup) -> str:
     """The person who killed a run, and why."""
+    end = "" if kill.reason else "."
+    return f"Killed by {_person_and_reason(kill, markup)}{end}"
+
+
+def killer_words(kill: Termination, markup: Markup) -> str:
+    """The same below a title that says that the run was killed."""
+    return f"By {_person_and_reason(kill, markup)}"
+
+
+def _person_and_reason(kill: Termination, markup: Markup) -> str:
     by = markup.inline(kill.requested_by_name or "Signalbox", 80)
-    why = f": {markup.inline(kill.reason, 300)}" if kill.reason else "."
-    return f"Killed by {by}{why}"
+    return f"{by}: {markup.inline(kill.reason, 300)}" if kill.reason else by
 
 
 def survivor_words(snapshot: RunSnapshot, kill: Termination, markup: Markup) -> str:
@@ -172,7 +186,12 @@ def saved_work_words(kill: Termination, markup: Markup) -> str:
     """What was saved of the workspace; empty if that is unknown."""
     commit = kill.work_saved.get("commit")
     if isinstance(commit, str) and commit:
-        return f"everything in the workspace, as commit {markup.code(commit[:12])}."
+        files = kill.work_saved.get("uncommitted_files")
+        if files == 0:
+            # What was committed is on its branch.
+            return ""
+        what = counts.plural(files, "file") if isinstance(files, int) else "all changes"
+        return f"{what} as a checkpoint ({markup.code(commit[:12])}), not on the branch."
     if kill.work_saved.get("kept_in"):
         return "the workspace stays on its worker as it was."
     return ""

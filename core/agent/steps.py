@@ -9,9 +9,13 @@ from types import MappingProxyType
 
 from core.agent.plan import PLAN_TOOLS
 from core.domain.runs.event import AgentEvent, PlanChanged, PlanItem, ToolStarted
+from core.domain.runs.run import StopReason
 from core.domain.runs.step import MAX_TOOLS, Step, StepStatus
 
 _FINAL_STATUSES = frozenset({StepStatus.COMPLETED, StepStatus.FAILED, StepStatus.SKIPPED})
+_SETTLED = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})
+# Ends that are the agent's own failure; any other end interrupts it.
+_FAILURES = frozenset({StopReason.AGENT_ERROR, StopReason.API_ERROR, StopReason.NO_RESULT})
 
 # The names of the steps that stand in for a plan if the agent makes none.
 _ACTIVITY_NAMES: Mapping[str, str] = MappingProxyType(
@@ -66,26 +70,35 @@ def fold_steps(
 
 
 def end_steps(
-    steps: tuple[Step, ...], *, succeeded: bool, now: datetime, error: str | None = None
+    steps: tuple[Step, ...],
+    *,
+    stop_reason: StopReason,
+    now: datetime,
+    error: str | None = None,
 ) -> tuple[Step, ...]:
     """Return the steps of a run that has ended: none of them is in progress.
 
-    After a success, the step in progress is completed and pending ones are skipped.  After a
-    failure, the step in progress has failed with `error`, and pending ones stay pending: the
-    session's next run may do them.
+    A step in progress has failed with `error` only if the agent failed in it.  Otherwise it was
+    interrupted: it is pending again and keeps its start, since the session's next run may do it.
+    After a success, only the agent's own word completes an item of its plan; a kind of work, which
+    stands in for a plan, ends with the run.
     """
 
     def end_step(step: Step) -> Step:
-        if step.status is StepStatus.IN_PROGRESS:
-            status = StepStatus.COMPLETED if succeeded else StepStatus.FAILED
-            return replace(
-                step, status=status, completed_at=now, error=None if succeeded else error
-            )
-        if step.status is StepStatus.PENDING and succeeded:
-            return replace(step, status=StepStatus.SKIPPED)
-        return step
+        if step.status is not StepStatus.IN_PROGRESS:
+            return step
+        if stop_reason in _FAILURES:
+            return replace(step, status=StepStatus.FAILED, completed_at=now, error=error)
+        if stop_reason is StopReason.SUCCESS and _is_activity(step):
+            return replace(step, status=StepStatus.COMPLETED, completed_at=now)
+        return replace(step, status=StepStatus.PENDING, completed_at=None)
 
     return tuple(end_step(step) for step in steps)
+
+
+def count_left(steps: Sequence[Step]) -> int:
+    """The number of steps that are neither completed nor dropped by the agent."""
+    return sum(step.status not in _SETTLED for step in steps)
 
 
 def plan_from_steps(steps: Sequence[Step]) -> tuple[PlanItem, ...]:

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Row, RowMapping, bindparam, func, select, 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.kills.termination import Phase
+from core.domain.runs.outcome import Outcome
 from core.domain.runs.run import CostSource, RunStatus, StopReason
 from core.domain.runs.stats import KillStats, Quantiles, RunStats, Spend
 from core.store.tables.runs import RunRow
@@ -53,6 +54,7 @@ async def run_stats(session: AsyncSession, *, since: datetime, until: datetime) 
             RunRow.status,
             RunRow.stop_reason,
             func.count().label("runs"),
+            func.count().filter(RunRow.outcome == Outcome.ATTENTION).label("attention"),
             _sum(is_known & reported).label("reported_usd"),
             func.count().filter(is_known & reported).label("reported_runs"),
             _sum(is_known & estimated).label("estimated_usd"),
@@ -132,6 +134,7 @@ def _aggregate(groups: Sequence[RowMapping]) -> RunStats:
             reason = StopReason(group["stop_reason"])
             by_reason[reason] = by_reason.get(reason, 0) + group["runs"]
     return RunStats(
+        attention=sum(group["attention"] for group in groups),
         by_status={status: by_status[status] for status in RunStatus if status in by_status},
         by_stop_reason={
             reason: by_reason[reason]

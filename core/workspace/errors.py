@@ -142,9 +142,8 @@ _REMOTE_ERRORS = (
         ),
         FailureCause.REPOSITORY_UNREACHABLE,
         (
-            "The worker cannot reach `{display_url}`. Check the address and the worker's "
-            "network, then "
-            "start again."
+            "Cannot reach `{display_url}`. Check the address and the worker's network, then start "
+            "again."
         ),
     ),
 )

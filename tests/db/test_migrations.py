@@ -18,6 +18,7 @@ from core.domain.drawables import (
 from core.domain.feed import ChangeKind
 from core.domain.kills.termination import Phase, Termination
 from core.domain.runs.event import EventKind, EventRecord
+from core.domain.runs.outcome import Outcome
 from core.domain.runs.run import CostSource, RunStatus, StopReason, WaitingOn
 from core.domain.runs.session import MessageRole, MessageType
 from core.domain.runs.step import Step, StepStatus
@@ -267,6 +268,54 @@ async def test_an_impossible_cost_is_unknown_after_the_revision_and_cannot_be_st
     assert await rows_of(empty_dsn, "UPDATE workflow_runs SET cost_estimate = 'NaN'") == []
 
 
+# Completed runs: clean, with failing tests and an open step, with work that is not committed, and
+# without any evidence; and one that was killed.
+_ENDED = """
+    INSERT INTO sessions (id, agent_name, created_at)
+        SELECT md5(n::text)::uuid, 'implement', now() FROM generate_series(1, 5) n;
+    INSERT INTO workflow_runs (run_id, workflow_name, task_input, session_id, status,
+            metadata, git_diff_stats)
+        SELECT 'run_' || n, 'implement', 'Do it', md5(n::text)::uuid,
+            CASE n WHEN 5 THEN 'killed' ELSE 'completed' END,
+            (ARRAY['{"tests": {"failed": 0}}', '{"tests": {"failed": 2}}', '{}', '{}', '{}'])[n]
+                ::jsonb,
+            (ARRAY[
+                '{"commits": [{"sha": "1"}], "files": [{"committed": true}]}',
+                '{"commits": [{"sha": "1"}], "files": [{"committed": true}]}',
+                '{"commits": [], "files": [{"committed": false}]}', '{}', '{}'
+            ])[n]::jsonb
+        FROM generate_series(1, 5) n;
+    INSERT INTO workflow_steps (run_id, step_id, name, status, completed_at)
+        SELECT id, s, 'Look', CASE s WHEN 1 THEN 'completed' ELSE 'skipped' END,
+            CASE WHEN s = 2 AND run_id = 'run_2' THEN NULL ELSE now() END
+        FROM workflow_runs, generate_series(1, 2) s
+"""
+_OUTCOMES = "SELECT run_id, outcome, outcome_reasons FROM workflow_runs ORDER BY 1"
+_BEFORE_OUTCOMES, _OUTCOMES_REVISION = "0010", "0011"
+
+
+async def test_completed_runs_are_judged_by_their_rows(empty_dsn: str) -> None:
+    await asyncio.to_thread(migrate.upgrade, empty_dsn, _BEFORE_OUTCOMES)
+    async with open_database(empty_dsn) as database, database.engine.begin() as connection:
+        for statement in _ENDED.split(";"):
+            await connection.exec_driver_sql(statement)
+
+    await asyncio.to_thread(migrate.upgrade, empty_dsn, _OUTCOMES_REVISION)
+
+    assert await rows_of(empty_dsn, _OUTCOMES) == [
+        ("run_1", "clean", "[]"),
+        ("run_2", "attention", '["tests_failed", "steps_left"]'),
+        ("run_3", "attention", '["nothing_committed", "uncommitted_changes"]'),
+        ("run_4", "clean", "[]"),
+        ("run_5", None, "[]"),
+    ]
+    for wrong in ("outcome = 'attention'", "outcome_reasons = '[1]'", "outcome = NULL"):
+        run = "run_2" if wrong.endswith("NULL") else "run_1"
+        with pytest.raises(asyncpg.CheckViolationError):
+            await rows_of(empty_dsn, f"UPDATE workflow_runs SET {wrong} WHERE run_id = '{run}'")
+    await asyncio.to_thread(migrate.downgrade, empty_dsn, _BEFORE_OUTCOMES)
+
+
 async def test_concurrent_starts_migrate_one_after_another(empty_dsn: str) -> None:
     other = await asyncpg.connect(empty_dsn, timeout=10)
     try:
@@ -303,6 +352,7 @@ async def test_the_required_columns_exist(database: Database) -> None:
         ("valid_stop_reason", StopReason),
         ("valid_waiting_on", WaitingOn),
         ("valid_cost_source", CostSource),
+        ("valid_outcome", Outcome),
         ("valid_step_status", StepStatus),
         ("valid_phase", Phase),
         ("valid_role", MessageRole),

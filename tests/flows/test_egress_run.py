@@ -57,7 +57,7 @@ async def test_a_run_reaches_listed_hosts_only_and_people_read_what_was_refused(
                 ),
             )
             card = await harness.run("implement Reach out")
-            await card.wait_for_text("Completed")
+            await card.wait_until_completed()
             await harness.settle()
             run = (await harness.run_of(card)).run
 

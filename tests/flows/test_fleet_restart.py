@@ -82,7 +82,7 @@ async def test_a_rolling_restart_loses_and_repeats_nothing(
         lasting.finish()
 
         for card in cards:
-            await card.wait_for_text("Completed", within=PATIENCE)
+            await card.wait_until_completed(within=PATIENCE)
             await harness.wait_until_drawn()
             assert set(slots(card).values()) == {1}, slots(card)
             assert "Kill" not in card.labels

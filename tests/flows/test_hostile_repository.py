@@ -111,7 +111,7 @@ async def test_a_review_of_a_hostile_repository_gets_nothing(tmp_path: Path) -> 
                 what="the card",
             )
             card = Card(sandbox.human, str(message["ts"]))
-            await card.wait_for_text("Completed", within=120)
+            await card.wait_until_completed(within=120)
             assert await up.readiness() == 200, up.output
             assert _left_processes(home) == []
 

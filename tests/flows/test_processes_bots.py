@@ -63,14 +63,14 @@ async def assert_all_ended(harness: Harness, tasks: list[str]) -> None:
         lambda: len(harness.run_cards()) >= len(tasks) or None, timeout=60, what="the cards"
     )
     for card in harness.run_cards():
-        await card.wait_for_text("Completed", within=120)
+        await card.wait_until_completed(within=120)
     await harness.settle()
     shown = Counter(
         task for card in harness.run_cards() for task in tasks if f"{task}." in card.text
     )
     assert shown == Counter(tasks)
     for card in harness.run_cards():
-        assert sum("Completed" in said for said in card.bot_replies()) == 1, card.bot_replies()
+        assert sum("`run_" in said for said in card.bot_replies()) == 1, card.bot_replies()
     assert len(await harness.runs()) == len(tasks)
 
 
@@ -171,7 +171,7 @@ async def test_a_frozen_drawer_is_replaced_and_does_no_harm_when_it_thaws(harnes
                     await two.wait_for_output(DRAWS)
                     took = time.monotonic() - began
                     lasting.finish()
-                    await card.wait_for_text("Completed", within=60)
+                    await card.wait_until_completed(within=60)
                 finally:
                     one.send(signal.SIGCONT)
             await one.wait_for_output("draws no longer")

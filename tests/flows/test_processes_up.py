@@ -58,7 +58,7 @@ async def process(
 
 async def wait_until_ended(harness: Harness, card: Card) -> Run:
     """Wait until its thread shows the run's end."""
-    await card.wait_for_text("Completed", within=90)
+    await card.wait_until_completed(within=90)
     run = (await harness.run_of(card)).run
     assert run.status is RunStatus.COMPLETED
     return run

@@ -16,7 +16,7 @@ __all__ = ["harness"]
 async def test_a_command_becomes_a_card_that_ends_with_the_result(harness: Harness) -> None:
     card = await harness.run("builder Add rate limiting")
 
-    await card.wait_for_text("Completed")
+    await card.wait_until_completed()
     result = await card.wait_for_reply("Summary")
     seen = await harness.run_of(card)
 
@@ -27,7 +27,9 @@ async def test_a_command_becomes_a_card_that_ends_with_the_result(harness: Harne
     assert "not reported" not in card.text
     assert f"{len(seen.steps)} of {len(seen.steps)} done" in card.text
     assert seen.run.diff is not None
-    assert f"+{seen.run.diff.added_lines}" in result
+    assert f"+{seen.run.diff.added_lines} " in card.text
+    for change in seen.run.diff.files:
+        assert change.path in result
     assert len(harness.run_cards()) == 1
     assert len(card.replies) <= 2
 
@@ -40,7 +42,7 @@ async def test_the_card_is_updated_while_the_run_works(harness: Harness) -> None
     await card.wait_for_text("Running")
     await card.wait_for_button("Kill")
     lasting.finish()
-    await card.wait_for_text("Completed")
+    await card.wait_until_completed()
     await harness.wait_until_drawn()
 
     assert "Kill" not in card.labels

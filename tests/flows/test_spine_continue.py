@@ -30,7 +30,7 @@ async def test_the_continue_button_continues_in_the_same_session_and_thread(
     before = card.screenshot()
 
     await asyncio.gather(card.press("+20 turns"), card.press("+20 turns"))
-    await card.wait_for_text("Completed · implement")
+    await card.wait_until_completed()
     await card.press_stale(before, "+20 turns")
 
     await harness.wait_for_private("It continues already")
@@ -56,7 +56,7 @@ async def test_the_continue_form_accepts_turns_and_a_message(harness: Harness) -
     wrong = await harness.human.submit(form["id"], {"turns": "0"})
     right = await harness.human.submit(form["id"], {"turns": "35", "message": "Mind <the> tests"})
 
-    await card.wait_for_text("Completed")
+    await card.wait_until_completed()
     second = (await harness.run_of(card)).run
     assert wrong is not None
     assert list(wrong) == ["turns"]
@@ -71,7 +71,7 @@ async def test_a_mention_in_the_thread_continues_its_run(harness: Harness) -> No
     await card.say("@signalbox continue 20")
 
     await card.wait_for_reply("Continued")
-    await card.wait_for_text("Completed")
+    await card.wait_until_completed()
     assert (await harness.run_of(card)).run.max_turns == 20
 
 
@@ -83,7 +83,7 @@ async def test_a_reply_to_an_unfinished_run_continues_it_with_its_text(
     await card.say("go on & finish", user="ada")
 
     await card.wait_for_reply("Continued")
-    await card.wait_for_text("Completed")
+    await card.wait_until_completed()
     assert (await harness.run_of(card)).run.task_input == "go on & finish"
 
 
@@ -91,7 +91,7 @@ async def test_a_reply_to_a_finished_run_starts_nothing_and_says_how_to_continue
     socket_harness: Harness,
 ) -> None:
     card = await socket_harness.run("builder [scenario: long] [turns: 1] quick")
-    await card.wait_for_text("Completed")
+    await card.wait_until_completed()
 
     await card.say("thank you!")
 
@@ -106,7 +106,7 @@ async def test_a_killed_run_is_continued_from_its_card(socket_harness: Harness) 
 
     await card.press(left)
 
-    await card.wait_for_text("Completed")
+    await card.wait_until_completed()
     await card.wait_for_reply("Continued")
     newest, killed = await socket_harness.runs()
     assert killed.status is RunStatus.KILLED

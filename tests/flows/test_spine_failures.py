@@ -10,7 +10,7 @@ import pytest
 
 from bot.sandbox.model.script import Script, Turn, bash, play_in_order
 from bot.words.markup import PLAIN
-from bot.words.runs.silence import silence_words
+from bot.words.runs.silence import awaited_words, silence_of
 from core.agent.process.process_tree import find_run_processes
 from core.domain.runs.awaited import AwaitedKind
 from core.domain.runs.run import RunStatus, StopReason
@@ -44,7 +44,7 @@ async def test_a_failure_is_shown_with_advice(
     run = (await harness.run_of(card)).run
     assert run.status is RunStatus.FAILED
     assert run.stop_reason is reason
-    assert words in advice
+    assert words not in advice
     assert "Traceback" not in advice
     assert str(harness.home) not in advice
     assert await asyncio.to_thread(find_run_processes, run.run_id, None) == ()
@@ -66,7 +66,7 @@ async def test_an_agent_program_with_invalid_output_is_ended_and_reported(harnes
 
     run = (await harness.run_of(card)).run
     assert (run.status, run.stop_reason) == (RunStatus.FAILED, StopReason.AGENT_ERROR)
-    assert "cannot be read" in advice
+    assert "cannot be read" in card.text + advice
     assert "not json" not in advice
     assert "Traceback" not in advice
     assert await asyncio.to_thread(find_run_processes, run.run_id, None) == ()
@@ -111,8 +111,8 @@ async def test_the_rows_say_what_a_silent_run_waits_for(
 
     assert seen.awaited is not None
     nine_minutes_later = seen.awaited.heard_at + timedelta(minutes=9)
-    silence = silence_words(seen, nine_minutes_later, PLAIN)
-    assert silence == f"⚠️ Nothing heard for 9 min: {words}."
+    assert silence_of(seen, nine_minutes_later) == timedelta(minutes=9)
+    assert awaited_words(seen, PLAIN) == words
     assert ended.awaited is None
 
 
@@ -129,7 +129,7 @@ async def test_a_workspace_that_cannot_be_created_ends_the_run_with_advice(
     run = (await harness.run_of(card)).run
     assert run.stop_reason in {StopReason.WORKSPACE_ERROR, StopReason.SETUP_ERROR}
     assert str(harness.home) not in advice
-    assert card.labels == []
+    assert card.labels == ["Details"]
 
 
 def block_path(path: Path) -> None:

@@ -38,9 +38,9 @@ def slots(card: Card) -> Counter[str]:
     )
 
 
-async def assert_ended_true(harness: Harness, card: Card, words: str = "Completed") -> None:
+async def assert_ended_true(harness: Harness, card: Card, words: str | None = None) -> None:
     """Wait for the end of the thread, and assert that it has no duplicates."""
-    await card.wait_for_text(words)
+    await (card.wait_until_completed() if words is None else card.wait_for_text(words))
     await harness.wait_until_drawn()
     assert set(slots(card).values()) == {1}, slots(card)
     assert sum(slot.startswith("result:") for slot in slots(card)) == 1

@@ -73,7 +73,7 @@ async def test_a_task_at_the_length_limit_runs_and_a_longer_one_is_refused(
     await harness.command(f"run builder {longest}y")
 
     await harness.wait_for_private("40,001 characters")
-    await card.wait_for_text("Completed")
+    await card.wait_until_completed()
     # Compared outside the assertion, which would print both.
     is_whole = (await harness.run_of(card)).run.task_input == longest
     assert is_whole
@@ -106,7 +106,7 @@ async def test_the_form_shows_its_errors_and_then_starts(harness: Harness) -> No
     assert "hunter2" not in str(secret)
     assert right is None
     card = await human.wait_for(lambda: next(iter(harness.run_cards()), None), what="the card")
-    await card.wait_for_text("Completed")
+    await card.wait_until_completed()
     assert human.modal() is None
     assert [run.task_input for run in await harness.runs()] == [filled["task"]]
 
@@ -122,7 +122,7 @@ async def test_a_directory_that_is_no_repository_ends_the_run_with_advice(
     run = (await socket_harness.run_of(card)).run
     assert run.stop_reason is StopReason.WORKSPACE_ERROR
     assert "repository" in advice
-    assert card.labels == []
+    assert card.labels == ["Details"]
 
 
 async def test_a_missing_branch_ends_the_run_with_its_name(
@@ -141,7 +141,7 @@ async def test_a_run_in_a_repository_shows_branch_and_changes(
 ) -> None:
     card = await socket_harness.run(f"builder --repo {repository} --branch main Add limiting")
 
-    await card.wait_for_text("Completed")
+    await card.wait_until_completed()
     seen = await socket_harness.run_of(card)
 
     assert seen.run.git_branch is not None

@@ -163,7 +163,7 @@ async def test_killing_a_run_that_has_ended_says_so(socket_harness: Harness) -> 
     await card.wait_for_button("Kill")
     before = card.screenshot()
     lasting.finish()
-    await card.wait_for_text("Completed")
+    await card.wait_until_completed()
 
     await card.press_stale(before, "Kill")
     await socket_harness.wait_for_private("already ended")

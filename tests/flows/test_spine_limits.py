@@ -44,8 +44,8 @@ async def test_a_persons_third_run_says_why_it_waits_and_starts_automatically(
 
     await first.press("Kill")
 
-    await third.wait_for_text("Completed")
-    await fourth.wait_for_text("Completed")
+    await third.wait_until_completed()
+    await fourth.wait_until_completed()
     await limited.run_cards()[1].press("Kill")
     await limited.run_cards()[1].wait_for_text("Killed")
     assert (await limited.run_of(third)).run.status is RunStatus.COMPLETED
@@ -62,6 +62,6 @@ async def test_a_run_says_that_no_worker_is_up_and_starts_when_one_is(
         await card.wait_for_text("No worker is up")
 
         async with harness.serving(serves_slack=False, home=tmp_path / "worker"):
-            await card.wait_for_text("Completed")
+            await card.wait_until_completed()
             await harness.settle()
             assert (await harness.run_of(card)).run.attempt == 1

@@ -13,7 +13,14 @@ from core.domain.runs.snapshot import RunSnapshot
 from core.domain.runs.stats import Stats
 from tests.truth.account import Figures
 from tests.truth.plan import End, Leg, Plan
-from tests.truth.surfaces import card_text, dollars_in, list_text, result_text, turns_in
+from tests.truth.surfaces import (
+    card_text,
+    details_text,
+    dollars_in,
+    list_text,
+    result_text,
+    turns_in,
+)
 
 # The column has seven digits, and the part of each attempt is rounded.
 _ROUNDING = Decimal("0.000001")
@@ -102,13 +109,24 @@ def _last_words(seen: SeenLeg) -> Iterator[str]:
 def _card(seen: SeenLeg) -> Iterator[str]:
     text = card_text(seen.snapshot, now=seen.now)
     limit = seen.run.max_turns
+    # The card leaves out what is none.
+    turns = {seen.figures.turns} if seen.figures.turns else set[int]()
     # Steps that are done look the same.
-    if limit is not None and seen.figures.turns not in turns_in(text, limit):
+    if limit is not None and not turns <= turns_in(text, limit):
         yield f"the card has turns {turns_in(text, limit)} of {limit}, not {seen.figures.turns}"
     yield from _money(seen, "card", text)
-    usage = seen.figures.usage
-    if "Tokens" in text and usage != Usage() and counts.tokens(usage) not in text:
-        yield f"the card does not have {counts.tokens(usage)}"
+
+
+def _details(seen: SeenLeg) -> Iterator[str]:
+    text = details_text(seen.snapshot, now=seen.now)
+    limit, usage = seen.run.max_turns, seen.figures.usage
+    if limit is not None and seen.figures.turns not in turns_in(text, limit):
+        yield f"the details have turns {turns_in(text, limit)}, not {seen.figures.turns}"
+    if usage != Usage() and counts.tokens(usage) not in text:
+        yield f"the details do not have {counts.tokens(usage)}: {text!r}"
+    if f"*Tool calls*\n{seen.figures.calls:,}" not in text:
+        yield f"the details do not have {seen.figures.calls} tool calls: {text!r}"
+    yield from _money(seen, "details", text)
 
 
 def _list(seen: SeenLeg) -> Iterator[str]:
@@ -141,4 +159,11 @@ def _total(seen: SeenLeg) -> Iterator[str]:
         yield f"the session has {total.unknown_legs} runs of unknown cost"
 
 
-CHECKS: tuple[Callable[[SeenLeg], Iterator[str]], ...] = (_row, _last_words, _card, _list, _total)
+CHECKS: tuple[Callable[[SeenLeg], Iterator[str]], ...] = (
+    _row,
+    _last_words,
+    _card,
+    _details,
+    _list,
+    _total,
+)

@@ -10,10 +10,11 @@ import re
 from dataclasses import asdict
 from datetime import datetime
 
+from bot.slack.views.details import detail_blocks
 from bot.slack.views.runs.links import NO_LINKS
 from bot.slack.views.runs.rows import run_line
 from bot.slack.views.thread.card import run_card
-from bot.slack.views.thread.replies import result_message
+from bot.slack.views.thread.result import result_message
 from core.domain.runs.snapshot import RunSnapshot
 
 # "3 of 60" or "3/60".
@@ -24,6 +25,11 @@ _DOLLARS = re.compile(r"\$[\d.,]*\d")
 def card_text(snapshot: RunSnapshot, *, now: datetime) -> str:
     """All words of a run's card."""
     return _text(asdict(run_card(snapshot, now=now)))
+
+
+def details_text(snapshot: RunSnapshot, *, now: datetime) -> str:
+    """All words of a run's details, which `status` shows too."""
+    return _text(detail_blocks(snapshot, now=now))
 
 
 def list_text(snapshot: RunSnapshot, *, now: datetime) -> str:

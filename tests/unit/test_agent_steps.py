@@ -1,7 +1,10 @@
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from core.agent.steps import end_steps, fold_steps, plan_from_steps
 from core.domain.runs.event import PlanChanged, PlanItem, ToolStarted
+from core.domain.runs.run import StopReason
 from core.domain.runs.step import Step, StepStatus
 from tests.fakes.recordings import translate_recording
 
@@ -131,24 +134,46 @@ def test_a_plan_replaces_phases() -> None:
     assert [step.name for step in steps] == ["A"]
 
 
-def test_a_failed_run_leaves_pending_steps_and_none_in_progress() -> None:
+@pytest.mark.parametrize("reason", [StopReason.AGENT_ERROR, StopReason.API_ERROR])
+def test_the_step_in_which_the_agent_failed_has_failed(reason: StopReason) -> None:
     plan = (item("1", "A", DONE), item("2", "B", DOING), item("3", "C"))
     steps = fold_steps((), plan, (), now=NOON)
 
-    ended = end_steps(steps, succeeded=False, now=later(1), error="The turn limit was reached.")
+    ended = end_steps(steps, stop_reason=reason, now=later(1), error="The program crashed.")
 
     assert [step.status for step in ended] == [DONE, StepStatus.FAILED, PENDING]
-    assert ended[1].error == "The turn limit was reached."
+    assert ended[1].error == "The program crashed."
     assert [one.status for one in plan_from_steps(ended)] == [DONE, PENDING, PENDING]
 
 
-def test_a_successful_run_leaves_no_open_step() -> None:
+@pytest.mark.parametrize(
+    "reason",
+    [
+        StopReason.SUCCESS,
+        StopReason.KILLED,
+        StopReason.MAX_TURNS,
+        StopReason.BUDGET,
+        StopReason.TIMEOUT,
+        StopReason.USAGE_LIMIT,
+        StopReason.WORKER_LOST,
+    ],
+)
+def test_an_interrupted_step_is_pending_again_and_has_not_failed(reason: StopReason) -> None:
     steps = fold_steps((), (item("1", "A", DOING), item("2", "B")), (), now=NOON)
 
-    ended = end_steps(steps, succeeded=True, now=later(1))
+    ended = end_steps(steps, stop_reason=reason, now=later(1), error="It stopped.")
 
-    assert [step.status for step in ended] == [DONE, StepStatus.SKIPPED]
-    assert ended[0].completed_at == later(1)
+    assert [step.status for step in ended] == [PENDING, PENDING]
+    assert [step.is_interrupted for step in ended] == [True, False]
+    assert [step.error for step in ended] == [None, None]
+
+
+def test_the_last_kind_of_work_of_a_successful_run_is_completed() -> None:
+    steps = fold_steps((), (), (tool("Read"),), now=NOON)
+
+    ended = end_steps(steps, stop_reason=StopReason.SUCCESS, now=later(1))
+
+    assert [(step.status, step.completed_at) for step in ended] == [(DONE, later(1))]
 
 
 def test_phases_are_no_plan_to_continue() -> None:

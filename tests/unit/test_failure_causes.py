@@ -48,7 +48,6 @@ def error_result(text: str = "", **changes: object) -> AgentResult:
     values: dict[str, object] = {
         "subtype": "success",
         "is_error": True,
-        "turns": 1,
         "text": text,
         "cost_usd": Decimal(0),
         "usage": Usage(),

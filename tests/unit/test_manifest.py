@@ -18,6 +18,7 @@ NEEDED = {
     "commands": "the command and the shortcut",
     "files:write": "long reports",
     "users:read": "who is a guest",
+    "reactions:write": "marks on mentions",
     "usergroups:read": "roles of groups",
     "channels:read": "whether a channel is shared",
     "groups:read": "the same of private ones",

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from bot.slack.views.lists import status_message
-from bot.slack.views.thread.replies import result_message
+from bot.slack.views.thread.result import result_message
 from bot.words.markup import PLAIN
 from bot.words.runs.refused_hosts import refused_hosts_line
 from core.domain.runs.event import EventKind, HostRefused

@@ -14,13 +14,14 @@ from bot.words.runs.facts import tokens_words, total_cost_words
 from bot.words.runs.states import WAITING_TITLES
 from core.domain.actor import User
 from core.domain.kills.termination import CriticalWait, Phase
+from core.domain.runs.awaited import AWAITED_KEY, Awaited, AwaitedKind
 from core.domain.runs.run import CostSource, Run, RunStatus, StopReason, Usage, WaitingOn
 from core.domain.runs.snapshot import RunSnapshot, SessionTotal
 from core.domain.runs.step import StepStatus
+from tests.pictures.cards import CARDS
 from tests.unit.view_helpers import (
     AWKWARD_TEXTS,
     NOW,
-    REPORT,
     assert_fits,
     assert_matches_snapshot,
     buttons_of,
@@ -34,24 +35,16 @@ from tests.unit.view_helpers import (
     text_of,
 )
 
-DONE, OPEN, NOW_AT = StepStatus.COMPLETED, StepStatus.PENDING, StepStatus.IN_PROGRESS
+DONE, NOW_AT = StepStatus.COMPLETED, StepStatus.IN_PROGRESS
 KILLING = {"kill_requested_at": NOW}
 KILLED = make_ended_run(StopReason.KILLED, turns=7)
 
+CONTINUED = ["+20 turns", "Continue…", "· +10 turns", "· +50 turns", "· Details"]
+# The title and the other lines, of about 60 characters on a desktop.
+MAX_LINES = 6
+
 PICTURES: dict[str, RunSnapshot] = {
-    "card_queued": make_snapshot(
-        make_run(
-            status=RunStatus.PENDING,
-            started_at=None,
-            turns=0,
-            usage=Usage(),
-            cost_usd=None,
-            last_activity=None,
-        ),
-        queue_position=3,
-    ),
-    "card_running": make_snapshot(steps=make_steps(DONE, DONE, NOW_AT, OPEN)),
-    "card_stopping": make_snapshot(make_run(**KILLING), termination=make_kill(Phase.INTERRUPTED)),
+    **{f"card_{name.replace('-', '_')}": snapshot for name, snapshot in CARDS.items()},
     "card_unconfirmed": make_snapshot(
         make_run(**KILLING), termination=make_kill(Phase.UNCONFIRMED)
     ),
@@ -59,15 +52,6 @@ PICTURES: dict[str, RunSnapshot] = {
         make_run(**KILLING),
         termination=make_kill(Phase.UNCONFIRMED, survivors=()),
         kill_machine="build",
-    ),
-    "card_killed": make_snapshot(
-        KILLED, termination=make_kill(Phase.CONFIRMED), steps=make_steps(DONE, NOW_AT, OPEN)
-    ),
-    "card_completed": make_snapshot(
-        make_ended_run(StopReason.SUCCESS, result=REPORT), steps=make_steps(DONE, DONE)
-    ),
-    "card_max_turns": make_snapshot(
-        make_ended_run(StopReason.MAX_TURNS), steps=make_steps(*[DONE] * 9, NOW_AT, *[OPEN] * 8)
     ),
     "card_second_leg": make_snapshot(
         make_run(task_input="Also update the docs"),
@@ -136,29 +120,29 @@ def test_waiting_is_shown(waiting: WaitingOn) -> None:
 @pytest.mark.parametrize(
     ("snapshot", "labels"),
     [
-        (make_snapshot(), ["Kill"]),
-        (make_snapshot(make_run(status=RunStatus.PENDING)), ["Kill"]),
+        (make_snapshot(), ["Kill", "Details"]),
+        (make_snapshot(make_run(status=RunStatus.PENDING)), ["Kill", "Details"]),
         (
             make_snapshot(make_run(**KILLING), termination=make_kill(Phase.INTERRUPTED)),
-            ["Force kill"],
+            ["Force kill", "Details"],
         ),
-        (make_snapshot(make_run(**KILLING), termination=make_kill(Phase.KILLED, force=True)), []),
+        (
+            make_snapshot(make_run(**KILLING), termination=make_kill(Phase.KILLED, force=True)),
+            ["Details"],
+        ),
         (
             make_snapshot(make_run(**KILLING), termination=make_kill(Phase.UNCONFIRMED)),
-            [],
+            ["Details"],
         ),
-        (make_snapshot(make_run(**KILLING), termination=make_kill(Phase.CONFIRMED)), []),
-        (make_snapshot(make_ended_run(StopReason.SUCCESS)), ["Continue…"]),
-        (
-            make_snapshot(make_ended_run(StopReason.MAX_TURNS)),
-            ["+10 turns", "+20 turns", "+50 turns", "Continue…"],
-        ),
-        (make_snapshot(KILLED), ["Continue (23 turns left)", "Continue…"]),
-        (make_snapshot(make_ended_run(StopReason.SETUP_ERROR, turns=0)), []),
-        (make_snapshot(make_ended_run(StopReason.WORKSPACE_ERROR, turns=0)), []),
+        (make_snapshot(make_run(**KILLING), termination=make_kill(Phase.CONFIRMED)), ["Details"]),
+        (make_snapshot(make_ended_run(StopReason.SUCCESS)), ["Continue…", "Details"]),
+        (make_snapshot(make_ended_run(StopReason.MAX_TURNS)), CONTINUED),
+        (make_snapshot(KILLED), ["Continue (23 turns left)", "Continue…", "Details"]),
+        (make_snapshot(make_ended_run(StopReason.SETUP_ERROR, turns=0)), ["Details"]),
+        (make_snapshot(make_ended_run(StopReason.WORKSPACE_ERROR, turns=0)), ["Details"]),
         (
             make_snapshot(make_ended_run(StopReason.WORKSPACE_ERROR, turns=3)),
-            ["Continue (27 turns left)", "Continue…"],
+            ["Continue (27 turns left)", "Continue…", "Details"],
         ),
     ],
 )
@@ -196,19 +180,6 @@ def test_the_kill_dialog_never_shows_an_unknown_cost_as_zero(run: Run, words: st
     assert "$" not in question
 
 
-def test_the_card_names_the_survivors_their_machine_and_advice() -> None:
-    kill = make_kill(Phase.UNCONFIRMED)
-
-    shown = text_of(
-        run_card(make_snapshot(make_run(**KILLING), termination=kill, kill_machine="m1"), now=NOW)
-    )
-
-    assert "1 process would not die" in shown
-    assert "`sleep` (pid 42) on the machine `m1`" in shown
-    assert "tries again by force" in shown
-    assert "`ps -o pid,stat,wchan,cmd -p 42`" in shown
-
-
 def test_the_card_is_stable_while_an_unconfirmed_kill_is_retried() -> None:
     phases = {Phase.REQUESTED: 0, Phase.KILLED: 7000, Phase.UNCONFIRMED: 9000}
     survivors = make_kill(Phase.UNCONFIRMED).survivors
@@ -242,28 +213,115 @@ def test_a_draining_kill_names_the_command_it_waits_for() -> None:
     )
 
 
-def test_an_unknown_cost_is_not_reported_yet() -> None:
-    card = run_card(make_snapshot(make_run(cost_usd=None, cost_source=None)), now=NOW)
-
-    assert "not reported yet" in text_of(card)
-    assert "$0" not in text_of(card)
-
-
-def test_a_long_plan_shows_the_part_in_progress() -> None:
-    plan = make_steps(*[DONE] * 9, NOW_AT, *[OPEN] * 8)
-
-    shown = text_of(run_card(make_snapshot(steps=plan), now=NOW))
-
-    assert "9 of 18 done" in shown
-    assert "_7 before_" in shown
-    assert "▶️ *Doing step 10*" in shown
-    assert "_+3 more_" in shown
+def lines_of(snapshot: RunSnapshot) -> list[str]:
+    """The lines of a card above its buttons."""
+    card = run_card(snapshot, now=NOW)
+    drawn = [block for block in card.blocks if block["type"] != "actions"]
+    words = "\n".join(text_of(block) for block in drawn)
+    return words.replace("\u00a0", " ").splitlines()
 
 
-def test_an_open_step_of_an_ended_run_is_shown_as_not_finished() -> None:
-    shown = text_of(run_card(PICTURES["card_killed"], now=NOW))
+@pytest.mark.parametrize("name", CARDS)
+def test_a_card_is_about_six_lines(name: str) -> None:
+    assert len(lines_of(CARDS[name])) <= MAX_LINES
 
-    assert "Step number 2 _(not finished)_" in shown
+
+def test_a_clean_card_is_title_outcome_and_context() -> None:
+    assert lines_of(CARDS["completed"]) == [
+        "✅ *Add rate limiting to the API* · implement",
+        "*Completed* · 2 files +49 −0 · 1 commit · tests 4 ✅",
+        "Steps: 4 of 4 done",
+        "<@U0ADA> · 18/60 turns · $0.099 · 4 min 12 s · acme/api@main",
+    ]
+
+
+def test_failing_tests_are_never_green() -> None:
+    lines = lines_of(CARDS["tests-fail"])
+
+    assert lines == [
+        "⚠️ *Finished, 1 test fails, nothing committed, steps left*",
+        "Add rate limiting to the API · implement",
+        "2 files +49 −0 · tests 3 ✅ 1 ❌",
+        "Steps: 2 of 4 done · ⏸️ Run the tests",
+        "<@U0ADA> · 18/60 turns · $0.099 · 4 min 12 s · acme/api@main",
+    ]
+    assert "Completed" not in run_card(CARDS["tests-fail"], now=NOW).text
+
+
+def test_a_failure_names_its_cause_in_the_title() -> None:
+    title = lines_of(CARDS["no-repository"])[0]
+
+    assert title == "❌ *Cannot reach nowhere.invalid*"
+
+
+def test_a_live_card_has_the_current_step_and_how_many_are_done() -> None:
+    assert "*Running* · Running the tests · 2 of 4 done" in lines_of(CARDS["live"])
+
+
+def test_a_long_silence_is_shown_with_what_is_awaited() -> None:
+    assert lines_of(CARDS["waiting-long"])[:3] == [
+        "🕐 *Nothing heard for 9 min*",
+        "Add rate limiting to the API · implement",
+        "The model has not answered yet",
+    ]
+    assert "Nothing heard" not in "\n".join(lines_of(CARDS["live"]))
+
+
+def test_a_short_silence_names_the_tool_that_is_awaited() -> None:
+    heard = NOW - timedelta(seconds=179)
+    awaited = Awaited(kind=AwaitedKind.TOOL, name="Bash: make test", since=heard, heard_at=heard)
+    silent = make_run(
+        last_activity_at=heard - timedelta(seconds=1), metadata={AWAITED_KEY: awaited.to_json()}
+    )
+
+    assert "🕐 Nothing heard for 2 min, `Bash: make test` is still running" in lines_of(
+        make_snapshot(silent)
+    )
+
+
+def test_an_interrupted_step_is_paused_and_not_failed() -> None:
+    shown = "\n".join(lines_of(CARDS["killed"]))
+
+    assert "Steps: 1 of 4 done · ⏸️ Write the limiter" in shown
+    assert "❌" not in shown
+
+
+def test_a_failed_step_is_named_and_the_error_is_told_once() -> None:
+    crash = "The program crashed"
+    done, failed = make_steps(DONE, StepStatus.FAILED)
+    run = make_ended_run(StopReason.AGENT_ERROR, error_message=crash)
+
+    lines = lines_of(make_snapshot(run, steps=(done, replace(failed, error=crash))))
+
+    assert lines[2:4] == [crash, "Steps: 1 of 2 done · ❌ Step number 2"]
+
+
+def test_a_dropped_step_does_not_count_as_done() -> None:
+    steps = make_steps(DONE, StepStatus.SKIPPED)
+
+    lines = lines_of(make_snapshot(make_ended_run(StopReason.SUCCESS), steps=steps))
+
+    assert "Steps: 1 of 2 done · 1 dropped" in lines
+
+
+def test_what_is_unknown_is_left_out_and_an_estimate_is_marked() -> None:
+    unknown = lines_of(make_snapshot(make_run(cost_usd=None, cost_source=None)))[-1]
+    estimated = lines_of(make_snapshot())[-1]
+
+    assert "$" not in unknown
+    assert "~$0.12" in estimated
+
+
+def test_an_unchanged_tree_is_told_beside_the_steps() -> None:
+    lines = lines_of(CARDS["model-failed"])
+
+    assert "Steps: 1 of 4 done · ❌ Write the limiter · no file changed" in lines
+
+
+def test_an_asterisk_in_a_task_does_not_end_the_title() -> None:
+    title = lines_of(make_snapshot(make_run(task_input="Fix *args and 2*3")))[0]
+
+    assert title == "▶️ *Fix ∗args and 2∗3* · implement"
 
 
 def test_a_card_stays_the_same_for_several_seconds() -> None:
@@ -279,9 +337,8 @@ def test_a_threads_card_keeps_its_first_task() -> None:
     card = thread_card(make_thread(first, second), now=NOW)
 
     assert_fits(card)
-    assert "> Add rate limiting to the API" in text_of(card)
-    assert "Leg 2, asked to: Go on" in text_of(card)
-    assert "run_bbbbbbbbbbbb" in text_of(card)
+    assert text_of(card.blocks[0]).strip() == "▶️ *Add rate limiting to the API* · implement"
+    assert "Go on" not in text_of(card)
 
 
 ANY = st.text(max_size=400) | st.sampled_from(AWKWARD_TEXTS)

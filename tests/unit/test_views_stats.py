@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -69,6 +70,13 @@ def test_empty_stats_match_their_snapshot() -> None:
 
     assert_fits(drawn)
     assert_matches_snapshot("stats_empty", drawn)
+
+
+def test_completed_runs_with_something_left_to_do_are_counted_apart() -> None:
+    shown = text_of(stats_message(stats(replace(RUNS, attention=3), KILLS)))
+
+    assert "✅ 5 completed · ⚠️ 3 finished, with something left to do" in shown
+    assert "✅" not in text_of(stats_message(stats(replace(RUNS, attention=8), KillStats())))
 
 
 def test_known_and_unknown_costs_are_shown_separately() -> None:

@@ -6,10 +6,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from bot.slack.mrkdwn import MRKDWN
 from bot.slack.views.thread.card import run_card
-from bot.words.markup import PLAIN
-from bot.words.runs.silence import AWAITED_WORDS, silence_words
+from bot.words.markup import PLAIN, Markup
+from bot.words.runs.silence import AWAITED_WORDS, awaited_words, silence_of, silence_title
 from core.domain.runs.awaited import AWAITED_KEY, Awaited, AwaitedKind
 from core.domain.runs.event import (
     AgentEvent,
@@ -29,6 +28,11 @@ STARTED = AgentStarted(session_id="s", model="sonnet")
 MAKE = ToolStarted(tool_use_id="1", name="Bash", summary="make test")
 READ = ToolStarted(tool_use_id="2", name="Read", summary="a.py")
 RETRY = ApiRetry(attempt=1, max_attempts=10, delay_ms=500, error="rate_limit (HTTP 429)")
+
+
+def silence_words(snapshot: RunSnapshot, markup: Markup = PLAIN) -> str:
+    silence = silence_of(snapshot, NOW)
+    return "" if silence is None else f"{silence_title(silence)}: {awaited_words(snapshot, markup)}"
 
 
 def done(call: ToolStarted) -> ToolFinished:
@@ -63,19 +67,19 @@ def after(*events: AgentEvent, silent_minutes: float = 9) -> RunSnapshot:
 def test_a_silent_run_says_how_long_and_what_it_waits_for(
     events: tuple[AgentEvent, ...], awaited: str
 ) -> None:
-    assert silence_words(after(*events), NOW, PLAIN) == f"⚠️ Nothing heard for 9 min: {awaited}."
+    assert silence_words(after(*events)) == f"Nothing heard for 9 min: {awaited}"
 
 
 def test_a_refused_host_is_no_sign_of_the_agent() -> None:
     snapshot = after(STARTED, HostRefused(host="example.com", port=443), silent_minutes=2)
 
-    assert "⏳ Nothing heard for 2 min" in silence_words(snapshot, NOW, PLAIN)
+    assert "Nothing heard for 2 min" in silence_words(snapshot)
     assert snapshot.awaited is not None
     assert snapshot.awaited.heard_at < NOW - timedelta(minutes=2)
 
 
 def test_a_run_that_was_heard_of_just_now_says_nothing() -> None:
-    assert silence_words(after(STARTED, silent_minutes=0.9), NOW, PLAIN) == ""
+    assert silence_words(after(STARTED, silent_minutes=0.9)) == ""
 
 
 @pytest.mark.parametrize(
@@ -93,16 +97,16 @@ def test_a_run_that_waits_for_a_person_or_is_over_says_nothing(changes: dict[str
         metadata=silent.run.metadata, last_activity_at=silent.run.last_activity_at, **changes
     )
 
-    assert silence_words(make_snapshot(run=other), NOW, PLAIN) == ""
+    assert silence_words(make_snapshot(run=other)) == ""
 
 
 def test_what_an_earlier_attempt_waited_for_is_not_shown() -> None:
     stored = after(STARTED, MAKE, silent_minutes=60).run.metadata
     again = make_run(metadata=stored, attempt=2, last_activity_at=NOW - timedelta(minutes=2))
 
-    words = silence_words(make_snapshot(run=again), NOW, PLAIN)
+    words = silence_words(make_snapshot(run=again))
 
-    assert words == "⏳ Nothing heard for 2 min: its workspace is being prepared."
+    assert words == "Nothing heard for 2 min: its workspace is being prepared"
 
 
 def test_the_card_of_a_silent_run_says_so_and_changes_once_a_minute() -> None:
@@ -112,10 +116,10 @@ def test_the_card_of_a_silent_run_says_so_and_changes_once_a_minute() -> None:
         text_of(run_card(snapshot, now=NOW + timedelta(seconds=seconds))) for seconds in (0, 59, 60)
     ]
 
-    words = silence_words(snapshot, NOW, MRKDWN)
-    assert words in drawn[0]
-    assert words in drawn[1]
-    assert "Nothing heard for 10 min" in drawn[2]
+    assert "🕐 *Nothing heard for 9 min*" in drawn[0]
+    assert "The model has not answered yet" in drawn[0]
+    assert "🕐 *Nothing heard for 9 min*" in drawn[1]
+    assert "🕐 *Nothing heard for 10 min*" in drawn[2]
 
 
 def test_the_progress_of_an_attempt_stores_what_it_waits_for() -> None:

@@ -37,6 +37,7 @@ from core.domain.runs.step import Step, StepStatus
 # Only the owner may be mentioned, and only by an id that Slack could have given.
 _MENTION = re.compile(r"<!(?!date\^)|<@(?!U0ADA>)")
 _SNAPSHOTS_DIR = Path(__file__).parent / "snapshots"
+MAX_BUTTONS = 3
 NOW = datetime(2026, 11, 21, 3, 14, 7, tzinfo=UTC)
 RUN_ID = "run_0a1b2c3d4e5f"
 # Texts that grow when escaped, that try to end code, and that mention people.
@@ -185,12 +186,22 @@ def text_of(drawn: Message | dict[str, Any]) -> str:
 
 
 def buttons_of(message: Message) -> list[str]:
-    """The labels of a message's buttons."""
+    """The labels of a message's buttons; those of a menu's options begin with a dot."""
+    return [label for element in _pressable(message) for label in _labels(element)]
+
+
+def _pressable(message: Message) -> list[dict[str, Any]]:
     return [
-        element["text"]["text"]
+        element
         for element in _elements(list(message.blocks))
-        if element.get("type") == "button"
+        if element.get("type") in ("button", "overflow")
     ]
+
+
+def _labels(element: dict[str, Any]) -> list[str]:
+    if element["type"] == "overflow":
+        return [f"· {option['text']['text']}" for option in element["options"]]
+    return [element["text"]["text"]]
 
 
 def problems_of(message: Message) -> list[str]:
@@ -209,6 +220,9 @@ def problems_of(message: Message) -> list[str]:
             found.append("neither a run id nor a command in a button")
         if kind in {"mrkdwn", "markdown"} and isinstance(text, str) and _MENTION.search(text):
             found.append(f"calls people: {text[:80]!r}")
+    rows = [block["elements"] for block in message.blocks if block["type"] == "actions"]
+    if any(len(row) > MAX_BUTTONS for row in rows):
+        found.append("more than three buttons and a menu")
     if _MENTION.search(message.text):
         found.append("calls people in the notification")
     return found

@@ -40,6 +40,7 @@ RATES: Mapping[str, Rate] = MappingProxyType(
         "users.info": TIER_4,
         "files.getUploadURLExternal": TIER_4,
         "files.completeUploadExternal": TIER_4,
+        "reactions.add": TIER_3,
         "conversations.info": TIER_3,
         "conversations.open": TIER_3,
         "conversations.history": TIER_3,

@@ -27,6 +27,7 @@ from bot.slack.listeners.kills import KillActions
 from bot.slack.listeners.operator_requests import OperatorRequests
 from bot.slack.ports import Drawables, FleetReader, RunOperations, StatsReader
 from bot.slack.views import receipts
+from bot.slack.views.details import details_view
 from bot.slack.views.fleet import fleet_message
 from bot.slack.views.help import help_message
 from bot.slack.views.lists import (
@@ -198,6 +199,14 @@ class BotActions:
         view = continue_form(
             snapshot.run, channel_id=request.channel_id or snapshot.run.slack_channel_id or ""
         )
+        await self.slack.call("views.open", trigger_id=request.trigger_id, view=view)
+
+    async def open_details(self, request: SlackRequest, actor: Actor, target: str) -> None:
+        """Open the modal with all figures of a run."""
+        if request.trigger_id is None or request.is_replay:
+            return
+        snapshot = await self.runs.snapshot(target, by=actor)
+        view = details_view(snapshot, now=self.clock())
         await self.slack.call("views.open", trigger_id=request.trigger_id, view=view)
 
     async def _answer_to(

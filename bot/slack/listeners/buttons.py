@@ -75,6 +75,19 @@ class Buttons:
             command = replace(command, is_click=True)
             await self.actions.continue_run(command, request, actor, is_in_thread=True)
 
+    async def open_details(self, request: SlackRequest, actor: Actor) -> None:
+        """Open the modal with all figures of the run."""
+        await self.actions.open_details(request, actor, request.value)
+
+    async def choose(self, request: SlackRequest, actor: Actor) -> None:
+        """Do what the button would do that the chosen option of a menu stands for."""
+        action_id, run_id = ids.from_menu_value(request.value)
+        chosen = replace(request, action_id=action_id, value=run_id)
+        if action_id == ids.DETAILS:
+            await self.open_details(chosen, actor)
+        elif action_id in ids.CONTINUE_TURNS:
+            await self.continue_run(chosen, actor)
+
     async def open_continue_form(self, request: SlackRequest, actor: Actor) -> None:
         """Open the modal for the number of turns and the message to continue with."""
         await self.actions.open_continue_form(request, actor, request.value)

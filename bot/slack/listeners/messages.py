@@ -9,6 +9,7 @@ from cachetools import TTLCache
 
 from bot.slack.inbound.request import SlackRequest
 from bot.slack.listeners.actions import BotActions
+from bot.slack.listeners.marks import marked
 from bot.slack.text import from_slack
 from bot.slack.views.errors import private_message
 from bot.slack.views.runs.reply_question import reply_question
@@ -46,10 +47,11 @@ class Messages:
         """Execute a mention as a command; use a reply in a run's thread to continue that run."""
         run = await self._run_of(request)
         if not is_not_addressed(request):
-            command = await self.actions.parse(
-                request, thread_run_id=run.run_id if run else None, is_slash=False
-            )
-            await self.actions.execute(command, request, actor)
+            async with marked(self.actions.slack, request):
+                command = await self.actions.parse(
+                    request, thread_run_id=run.run_id if run else None, is_slash=False
+                )
+                await self.actions.execute(command, request, actor)
         elif run is not None and is_allowed(actor, Action.CONTINUE, run):
             await self._handle_reply(run, request, actor)
 

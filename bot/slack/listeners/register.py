@@ -51,6 +51,10 @@ def register(
         boundary.listener_for(buttons.open_continue_form, Action.CONTINUE)
     )
 
+    app.action(ids.DETAILS)(boundary.listener_for(buttons.open_details, Action.VIEW))
+    # The services check what the chosen act needs.
+    app.action(ids.CARD_MENU)(boundary.listener_for(buttons.choose, Action.VIEW))
+
     app.view_submission(ids.RUN_FORM)(boundary.form_listener_for(forms.start, Action.START))
     app.view_submission(ids.CONTINUE_FORM)(
         boundary.form_listener_for(forms.continue_run, Action.CONTINUE)

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from bot.words.advice import AdviceTable
 from bot.words.runs.failures import failure_words
 from core.domain.errors import OutOfBounds
+from core.domain.runs.outcome import Outcome
 from core.domain.runs.run import SETUP_FAILURES, Run, StopReason
 
 _SHOWS_RUN = "`/workflow status {error.run_id}` shows it."
@@ -147,6 +148,8 @@ def ending_advice(run: Run) -> str:
     """What to do next, in mrkdwn; empty for a run that has not ended."""
     if run.stop_reason is None:
         return ""
+    if run.outcome is Outcome.ATTENTION:
+        return "To have it finished, press *Continue…* on the card and say what is missing."
     cause = failure_words(run)
     if cause is not None and run.stop_reason in (StopReason.API_ERROR, StopReason.AGENT_ERROR):
         return cause.remedy if cause.is_same_again else f"{cause.remedy} {_THEN_CONTINUE}"

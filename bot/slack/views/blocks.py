@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bot.slack.views.message import Block
@@ -94,6 +94,17 @@ def button(
     if confirm is not None:
         block["confirm"] = confirm
     return block
+
+
+def overflow(action_id: str, options: Mapping[str, str]) -> Block:
+    """A menu behind three dots: the label of each option by its value; at most five."""
+    return {
+        "type": "overflow",
+        "action_id": action_id,
+        "options": [
+            {"text": plain(label, BUTTON_LIMIT), "value": value} for value, label in options.items()
+        ],
+    }
 
 
 def confirm(*, title: str, words: str, yes: str, no: str) -> Block:

@@ -10,14 +10,13 @@ from bot.slack import markdown, text
 from bot.slack.commands.kill_command import kill_command_text
 from bot.slack.mrkdwn import MRKDWN
 from bot.slack.views import blocks
+from bot.slack.views.details import detail_blocks
 from bot.slack.views.message import Block, Message
 from bot.slack.views.runs.links import NO_LINKS, ThreadLinks
 from bot.slack.views.runs.rows import kill_listed_button, may_kill, owned_by, run_line, run_rows
 from bot.slack.views.thread.card import run_card
 from bot.words import counts, money, times
-from bot.words.runs.evidence import change_lines
 from bot.words.runs.facts import filter_words
-from bot.words.runs.refused_hosts import refused_hosts_line
 from core.domain.actor import Actor
 from core.domain.runs.report import last_words_of
 from core.domain.runs.request import KillRequest, RunFilter
@@ -46,19 +45,12 @@ class Reader:
 def status_message(
     snapshot: RunSnapshot, *, now: datetime, links: ThreadLinks = NO_LINKS
 ) -> Message:
-    """One run: its card, and for an ended run also its report and changes, shortened."""
+    """One run: its card, all its figures, and for an ended run its report, shortened."""
     card = run_card(snapshot, now=now)
     run = snapshot.run
-    more: list[Block] = []
-    if not run.is_live and run.error_message:
-        more.append(blocks.section(text.quote(run.error_message, 500) or "_No error text_"))
+    more = detail_blocks(snapshot, now=now)
     if not run.is_live and run.result:
         more += _report(run.result) or [blocks.section("_No words_")]
-    if not run.is_live and run.diff is not None:
-        more.append(blocks.section(change_lines(run, MRKDWN)[0]))
-    refused = refused_hosts_line(run, MRKDWN)
-    if refused:
-        more.append(blocks.section(refused))
     channel_link = text.channel(run.slack_channel_id)
     if channel_link:
         thread = links.to_thread(snapshot.card, "Its thread")

@@ -7,7 +7,7 @@ from bot.slack.views import blocks
 from bot.slack.views.message import Message
 from bot.slack.views.runs.links import NO_LINKS, ThreadLinks
 from bot.slack.views.thread.card import summary_line
-from bot.slack.views.thread.replies import result_message
+from bot.slack.views.thread.result import result_message
 from core.domain.runs.snapshot import Thread
 
 
@@ -17,10 +17,11 @@ def owner_notice(thread: Thread, links: ThreadLinks = NO_LINKS) -> Message:
     line = summary_line(leg)
     channel_words = text.channel(thread.channel_id) or "its channel"
     thread_words = links.to_thread(leg.card, "its thread")
+    task = text.one_line(leg.run.task_input, 120) or "No task"
     lead = (
-        f"{line}\n`{leg.run.run_id}` has ended, and {thread_words} in {channel_words} takes no "
+        f"{task}\n`{leg.run.run_id}` has ended, and {thread_words} in {channel_words} takes no "
         "more messages of mine. "
         f"`/workflow status {leg.run.run_id}` shows it in any channel I am in."
     )
-    ending = result_message(leg)
+    ending = result_message(leg, is_on_card=False)
     return Message(text=line, blocks=(blocks.section(lead), *(ending.blocks if ending else ())))

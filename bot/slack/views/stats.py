@@ -8,6 +8,7 @@ from bot.slack.views.message import Block, Message
 from bot.words import counts, times
 from bot.words.kills import PHASE_WORDS
 from bot.words.runs.endings import REASON_WORDS
+from bot.words.runs.outcomes import ATTENTION_ICON, ATTENTION_WORDS
 from bot.words.runs.states import STATUS_ICONS, STATUS_WORDS
 from bot.words.stats import (
     PERIOD_TITLES,
@@ -16,7 +17,7 @@ from bot.words.stats import (
     spend_words,
     survivors_known,
 )
-from core.domain.runs.run import StopReason
+from core.domain.runs.run import RunStatus, StopReason
 from core.domain.runs.stats import KillStats, Quantiles, RunStats, Stats
 
 _TOTAL_LABEL = "request to proof"
@@ -48,11 +49,7 @@ def stats_message(stats: Stats) -> Message:
 def _run_lines(runs: RunStats) -> list[str]:
     if not runs.count:
         return ["*Runs:* none in this period."]
-    statuses = " · ".join(
-        f"{STATUS_ICONS[status]} {count:,} {STATUS_WORDS[status]}"
-        for status, count in runs.by_status.items()
-    )
-    lines = [f"*{counts.plural(runs.count, 'run')}:* {statuses}"]
+    lines = [f"*{counts.plural(runs.count, 'run')}:* {' · '.join(_status_parts(runs))}"]
     reasons = ", ".join(
         f"{REASON_WORDS[reason]} {count:,}"
         for reason, count in runs.by_stop_reason.items()
@@ -62,6 +59,19 @@ def _run_lines(runs: RunStats) -> list[str]:
         lines.append(f"*Why unfinished:* {reasons}")
     lines.append(f"*Spend:* {spend_words(runs.spend)}")
     return lines
+
+
+def _status_parts(runs: RunStats) -> list[str]:
+    """The numbers of runs by status; completed ones with something left to do are apart."""
+    parts = []
+    for status, count in runs.by_status.items():
+        is_completed = status is RunStatus.COMPLETED
+        clean = count - runs.attention if is_completed else count
+        if clean:
+            parts.append(f"{STATUS_ICONS[status]} {clean:,} {STATUS_WORDS[status]}")
+        if is_completed and runs.attention:
+            parts.append(f"{ATTENTION_ICON} {runs.attention:,} {ATTENTION_WORDS}")
+    return parts
 
 
 def _kill_lines(kills: KillStats) -> list[str]:

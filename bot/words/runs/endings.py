@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 
-from bot.words import money, times
+from bot.words import money, texts, times
 from bot.words.runs.failures import failure_title, failure_words
+from bot.words.runs.outcomes import ATTENTION_ICON, attention_title
 from core.domain.runs.event import EventKind
+from core.domain.runs.outcome import Outcome
 from core.domain.runs.run import SETUP_FAILURES, Run, StopReason
 from core.domain.runs.snapshot import RunSnapshot
+
+# A title on a phone is two lines at most.
+_CAUSE_LIMIT = 90
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,17 +43,17 @@ ENDINGS: Mapping[StopReason, Ending] = MappingProxyType(
         StopReason.MAX_TURNS: Ending(
             icon="⏸️",
             title="Stopped at its turn limit{turns}, not finished",
-            explanation="It used up its turns before it was done. Its work so far is kept.",
+            explanation="Its work so far is kept.",
         ),
         StopReason.BUDGET: Ending(
             icon="⏸️",
             title="Stopped at its cost limit{budget}, not finished",
-            explanation="It reached its cost limit before it was done. Its work so far is kept.",
+            explanation="Its work so far is kept.",
         ),
         StopReason.TIMEOUT: Ending(
             icon="⏸️",
             title="Stopped at its time limit{timeout}, not finished",
-            explanation="It ran out of time before it was done. Its work so far is kept.",
+            explanation="Its work so far is kept.",
         ),
         StopReason.KILLED: Ending(
             icon="🛑",
@@ -116,13 +121,17 @@ _REASONS_WITH_CAUSES = SETUP_FAILURES | {StopReason.API_ERROR, StopReason.AGENT_
 
 
 def ending_title(run: Run) -> str:
-    """How a run ended: the limit that it reached, or the cause of its failure, as plain text."""
+    """How a run ended, as plain text: with the limit that it reached, or what made it fail."""
     if run.stop_reason is None:
         return run.status.value.capitalize()
+    if run.outcome is Outcome.ATTENTION:
+        return attention_title(run)
     if run.stop_reason in _REASONS_WITH_CAUSES:
         named = failure_title(run)
         if named is not None:
             return named
+    if run.stop_reason in SETUP_FAILURES and run.error_message:
+        return _first_sentence(run.error_message)
     return ENDINGS[run.stop_reason].title.format(
         turns=f" ({run.turns}/{run.max_turns})" if run.max_turns else "",
         budget=f" ({money.dollars(run.budget_usd)})" if run.budget_usd is not None else "",
@@ -139,6 +148,19 @@ def ending_explanation(run: Run) -> str:
         return ENDINGS[run.stop_reason].explanation
     is_set_up = run.stop_reason not in SETUP_FAILURES
     return f"{cause.explanation} Its work is kept." if is_set_up else cause.explanation
+
+
+def ending_icon(run: Run) -> str:
+    """The icon of a run that has ended for a known reason."""
+    if run.stop_reason is None or run.outcome is Outcome.ATTENTION:
+        return ATTENTION_ICON
+    return ENDINGS[run.stop_reason].icon
+
+
+def _first_sentence(message: str) -> str:
+    """The first sentence of an error, which names its cause; the rest is advice."""
+    line = texts.plain_line(message, 400).replace("`", "").replace("https://", "")
+    return texts.clip(line.split(". ")[0].rstrip("."), _CAUSE_LIMIT)
 
 
 def usage_reset(snapshot: RunSnapshot) -> datetime | None:

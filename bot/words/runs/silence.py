@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from bot.words import times
 from bot.words.markup import Markup
-from core.domain.runs.awaited import Awaited, AwaitedKind
+from core.domain.runs.awaited import AwaitedKind
 from core.domain.runs.snapshot import RunSnapshot
 
 # Shorter silences are part of the work.
@@ -16,6 +16,7 @@ SILENT_AFTER = timedelta(minutes=1)
 # From here on a card says so visibly; the same time after which an idle run counts as stalled.
 WORRYING_AFTER = timedelta(minutes=5)
 _NAME_LIMIT = 120
+_MINUTE = timedelta(minutes=1)
 
 # What is waited for; `{name}` is the tool call, or the reason of a retry.
 AWAITED_WORDS: Mapping[AwaitedKind, str] = MappingProxyType(
@@ -29,24 +30,29 @@ AWAITED_WORDS: Mapping[AwaitedKind, str] = MappingProxyType(
 )
 
 
-def silence_words(snapshot: RunSnapshot, now: datetime, markup: Markup) -> str:
-    """How long nothing was heard of a running run, and what it waits for.
+def silence_of(snapshot: RunSnapshot, now: datetime) -> timedelta | None:
+    """How long nothing was heard of a running run, in whole minutes.
 
-    Empty for a run of which something was heard within the last minute, that waits for a person,
-    that is being stopped, or that does not run.  The time is given in whole minutes.
+    `None` for a run of which something was heard within the last minute, that waits for a person,
+    that is being stopped, or that does not run.
     """
     run, awaited = snapshot.run, snapshot.awaited
     if awaited is None or run.waiting_on is not None or run.kill_requested_at is not None:
-        return ""
+        return None
     silent = now - awaited.heard_at
-    if silent < SILENT_AFTER:
+    return None if silent < SILENT_AFTER else silent // _MINUTE * _MINUTE
+
+
+def silence_title(silence: timedelta) -> str:
+    """A silence as a title, plain text: `Nothing heard for 9 min`."""
+    return f"Nothing heard for {times.duration(silence)}"
+
+
+def awaited_words(snapshot: RunSnapshot, markup: Markup) -> str:
+    """What a running run waits for; empty for one that does not run."""
+    awaited = snapshot.awaited
+    if awaited is None:
         return ""
-    minutes = timedelta(minutes=silent // timedelta(minutes=1))
-    icon = "⚠️" if silent >= WORRYING_AFTER else "⏳"
-    return f"{icon} Nothing heard for {times.duration(minutes)}: {_awaited(awaited, markup)}."
-
-
-def _awaited(awaited: Awaited, markup: Markup) -> str:
     name = awaited.name or "a tool call"
     shown = (
         markup.code(name, _NAME_LIMIT)

@@ -11,21 +11,18 @@ from bot.words.kills import (
     STOPPING_TITLES,
     draining_words,
     is_unconfirmed,
-    killed_by,
     killed_title,
-    survivor_words,
+    killer_words,
     unconfirmed_title,
 )
 from bot.words.markup import Markup
-from bot.words.runs.endings import ENDINGS, ending_explanation, ending_title
+from bot.words.runs.endings import ending_explanation, ending_icon, ending_title
 from core.domain.fleet.workers import QueueReason
 from core.domain.kills.termination import Phase, Termination
+from core.domain.runs.outcome import Outcome
 from core.domain.runs.run import RunStatus, StopReason, WaitingOn
 from core.domain.runs.snapshot import RunSnapshot
 from core.domain.runs.step import StepStatus
-
-# Characters of the report that the state of a completed run shows.
-_FIRST_WORDS = 300
 
 STATUS_ICONS: Mapping[RunStatus, str] = MappingProxyType(
     {
@@ -75,6 +72,9 @@ HOLD_WORDS: Mapping[QueueReason, str] = MappingProxyType(
     }
 )
 
+# The reply says which processes survive; it also rings.
+UNCONFIRMED_DETAIL = "What is left and what to do is said below."
+
 
 @dataclass(frozen=True, kw_only=True)
 class StateWords:
@@ -83,11 +83,13 @@ class StateWords:
     Attributes:
         title: Plain text, not escaped, for a headline.
         detail: What it means at present, in the surface's markup; may be empty.
+        is_calm: Whether everything goes as it should, so that the task matters more than the state.
     """
 
     icon: str
     title: str
     detail: str = ""
+    is_calm: bool = False
 
 
 def state_of(snapshot: RunSnapshot, markup: Markup) -> StateWords:
@@ -99,24 +101,27 @@ def state_of(snapshot: RunSnapshot, markup: Markup) -> StateWords:
         return _queued(snapshot, markup)
     if run.status is RunStatus.RUNNING:
         title = WAITING_TITLES[run.waiting_on] if run.waiting_on else "Running"
-        return StateWords(icon="✋" if run.waiting_on else STATUS_ICONS[run.status], title=title)
+        icon = "✋" if run.waiting_on else STATUS_ICONS[run.status]
+        return StateWords(icon=icon, title=title, is_calm=run.waiting_on is None)
     if run.status is RunStatus.KILLED:
-        by = killed_by(kill, markup) if kill is not None else ""
+        by = killer_words(kill, markup) if kill is not None else ""
         return StateWords(icon=STATUS_ICONS[run.status], title=killed_title(run, kill), detail=by)
     if run.stop_reason is None:
         return StateWords(icon=STATUS_ICONS[run.status], title=run.status.value.capitalize())
-    ending = ENDINGS[run.stop_reason]
-    detail = ending_explanation(run)
-    if run.stop_reason is StopReason.SUCCESS:
-        detail = markup.first_words(run.result or "", _FIRST_WORDS)
-    return StateWords(icon=ending.icon, title=ending_title(run), detail=detail)
+    detail = "" if run.stop_reason is StopReason.SUCCESS else ending_explanation(run)
+    return StateWords(
+        icon=ending_icon(run),
+        title=ending_title(run),
+        detail=detail,
+        is_calm=run.stop_reason is StopReason.SUCCESS and run.outcome is not Outcome.ATTENTION,
+    )
 
 
 def _stopping(snapshot: RunSnapshot, kill: Termination | None, markup: Markup) -> StateWords:
     run = snapshot.run
     if kill is not None and is_unconfirmed(kill):
         title = unconfirmed_title(snapshot, kill)
-        return StateWords(icon="⚠️", title=title, detail=survivor_words(snapshot, kill, markup))
+        return StateWords(icon="⚠️", title=title, detail=UNCONFIRMED_DETAIL)
     phase = kill.phase if kill is not None else Phase.REQUESTED
     detail = "This takes a second or two, with stubborn processes up to 10 seconds."
     if kill is not None and phase is Phase.DRAINING:
@@ -139,6 +144,7 @@ def _queued(snapshot: RunSnapshot, markup: Markup) -> StateWords:
         icon=STATUS_ICONS[RunStatus.PENDING],
         title=title,
         detail=f"{requeued}{_waiting_words(snapshot, markup)}",
+        is_calm=snapshot.has_available_worker,
     )
 
 

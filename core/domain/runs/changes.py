@@ -9,6 +9,7 @@ from typing import Any, TypedDict
 from uuid import UUID
 
 from core.domain.fleet.workers import QueueReason
+from core.domain.runs.outcome import Outcome, OutcomeReason
 from core.domain.runs.run import CostSource, DiffStat, Usage, WaitingOn
 from core.domain.workflow import OnWorkerLost
 
@@ -57,3 +58,5 @@ class RunChanges(TypedDict, total=False):
     job_id: int | None
     on_worker_lost: OnWorkerLost
     queue_reason: QueueReason | None
+    outcome: Outcome | None
+    outcome_reasons: tuple[OutcomeReason, ...]

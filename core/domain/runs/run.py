@@ -13,6 +13,7 @@ from uuid import UUID
 
 from core.domain.errors import Conflict, NotFound
 from core.domain.fleet.workers import QueueReason
+from core.domain.runs.outcome import Outcome, OutcomeReason
 from core.domain.workflow import OnWorkerLost
 
 RUN_ID_PREFIX = "run_"
@@ -209,6 +210,8 @@ class Run:
             delivered twice starts one run.
         job_id: The job for the present attempt; `None` while the run waits for admission.
         queue_reason: The cap that holds the run, while one does.
+        outcome: What the evidence says about a completed run; `None` for any other.
+        outcome_reasons: Why a completed run needs a look; empty if its outcome is clean.
     """
 
     id: UUID
@@ -263,6 +266,8 @@ class Run:
     job_id: int | None = None
     on_worker_lost: OnWorkerLost = OnWorkerLost.RESUME
     queue_reason: QueueReason | None = None
+    outcome: Outcome | None = None
+    outcome_reasons: tuple[OutcomeReason, ...] = ()
 
     @property
     def is_live(self) -> bool:

@@ -97,11 +97,16 @@ class Spend:
 
 @dataclass(frozen=True, kw_only=True)
 class RunStats:
-    """The runs requested in a period, by their present state; zero counts are left out."""
+    """The runs requested in a period, by their present state; zero counts are left out.
+
+    Attributes:
+        attention: Those of the completed runs whose outcome is not clean.
+    """
 
     by_status: Mapping[RunStatus, int] = field(default_factory=dict)
     by_stop_reason: Mapping[StopReason, int] = field(default_factory=dict)
     spend: Spend = field(default_factory=Spend)
+    attention: int = 0
 
     @property
     def count(self) -> int:

@@ -46,6 +46,11 @@ class Step:
     error: str | None = None
 
     @property
+    def is_interrupted(self) -> bool:
+        """Whether it was begun and then left, by the agent or because the run stopped."""
+        return self.status is StepStatus.PENDING and self.started_at is not None
+
+    @property
     def duration(self) -> timedelta | None:
         """The time from its start to its end; `None` unless both are known."""
         if self.started_at is None or self.completed_at is None:

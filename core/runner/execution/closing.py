@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.agent.steps import end_steps
 from core.domain.errors import Unavailable
-from core.domain.runs.run import Run
+from core.domain.runs.run import Run, StopReason
 from core.runner.execution.recount import recount
 from core.runner.log_fields import log_fields
 from core.store import steps
@@ -46,10 +46,16 @@ async def recount_if_possible(session: AsyncSession, run: Run, *, now: datetime)
 
 
 async def close_attempt(
-    session: AsyncSession, run: Run, *, now: datetime, error: str | None = None
+    session: AsyncSession,
+    run: Run,
+    stop_reason: StopReason,
+    *,
+    now: datetime,
+    error: str | None = None,
 ) -> None:
     """Close the attempt and the open steps of a run that ends without its worker."""
     await recount_if_possible(session, run, now=now)
     await attempts.mark_ended(session, run.id, run.attempt, now=now)
     plan = tuple(await steps.of_run(session, run.id))
-    await steps.replace(session, run.id, end_steps(plan, succeeded=False, now=now, error=error))
+    ended = end_steps(plan, stop_reason=stop_reason, now=now, error=error)
+    await steps.replace(session, run.id, ended)

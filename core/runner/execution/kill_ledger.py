@@ -165,7 +165,7 @@ class KillLedger:
                     kind=EventKind.RUN_ENDED, at=now, data={"stop_reason": StopReason.KILLED}
                 )
                 await events.append(session, run.id, present.attempt, [ended])
-                await close_attempt(session, present, now=now)
+                await close_attempt(session, present, StopReason.KILLED, now=now)
                 await self._end_killed(session, run)
                 await admit(session, now=now)
 

@@ -23,6 +23,7 @@ from core.runner.execution.attempt import Attempt, Changes
 from core.runner.execution.attempt_result import result_message, run_metadata
 from core.runner.execution.closing import close_attempt, recount_if_possible
 from core.runner.execution.history import SessionHistory, read_history
+from core.runner.execution.judgement import judged
 from core.runner.execution.kill_ledger import KillLedger
 from core.runner.log_fields import log_fields
 from core.runner.recovery.lost_worker import LostWorker
@@ -160,9 +161,7 @@ class Ledger:
         """Write the end of a run (usage, result, diff, events), all or nothing."""
         now = self.context.clock()
         stop_reason, result = end.stop_reason, end.result
-        attempt.progress.close_steps(
-            succeeded=stop_reason is StopReason.SUCCESS, error=end.error, at=now
-        )
+        attempt.progress.close_steps(stop_reason, error=end.error, at=now)
         records = attempt.progress.drain()
         run = attempt.run
         final = attempt.progress.columns()
@@ -171,6 +170,8 @@ class Ledger:
         if changes is not None:
             final["diff"] = changes.diff
             final["final_commit_hash"] = changes.final_commit
+        if stop_reason is StopReason.SUCCESS:
+            final |= judged(attempt, changes)
         try:
             async with self.context.transaction() as session:
                 await steps.replace(session, run.id, attempt.progress.steps)
@@ -225,7 +226,7 @@ class Ledger:
             new_events.insert(0, lost.to_event(now, resumes=False))
         async with self.context.transaction() as session:
             await events.append(session, run.id, run.attempt, new_events)
-            await close_attempt(session, run, now=now, error=message)
+            await close_attempt(session, run, stop_reason, now=now, error=message)
             if analysis is not None:
                 found = {FAILURE_KEY: analysis.to_json()}
                 await runs.merge_metadata(session, run.run_id, found, now=now)

@@ -27,7 +27,7 @@ from core.domain.runs.event import (
 )
 from core.domain.runs.event_rows import record_of
 from core.domain.runs.refused_hosts import REFUSED_HOSTS_KEY, RefusedHosts
-from core.domain.runs.run import CostSource, Usage
+from core.domain.runs.run import CostSource, StopReason, Usage
 from core.domain.runs.step import MAX_TOOLS, Step
 from core.runner.execution.answers import (
     Cost,
@@ -149,9 +149,9 @@ class Progress:
         self.is_dirty = True
         self._records.append(EventRecord(kind=kind, at=at, data=data))
 
-    def close_steps(self, *, succeeded: bool, error: str | None, at: datetime) -> None:
+    def close_steps(self, stop_reason: StopReason, *, error: str | None, at: datetime) -> None:
         """Close the steps of an attempt that has ended, so that none stays in progress."""
-        self.steps = end_steps(self.steps, succeeded=succeeded, now=at, error=error)
+        self.steps = end_steps(self.steps, stop_reason=stop_reason, now=at, error=error)
 
     def drain(self) -> list[EventRecord]:
         """The event records since the last call; clears `is_dirty`."""

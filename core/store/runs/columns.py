@@ -10,6 +10,7 @@ from typing import Any
 
 from core.domain.fleet.workers import QueueReason
 from core.domain.runs.changes import RunChanges
+from core.domain.runs.outcome import Outcome, OutcomeReason
 from core.domain.runs.run import (
     CommitInfo,
     CostSource,
@@ -73,6 +74,7 @@ _CONVERTED_FIELDS: Mapping[str, Callable[[Any], dict[str, Any]]] = MappingProxyT
         "timeout": _timeout,
         "cost_usd": lambda cost: {"cost_estimate": cost},
         "tools_used": lambda tools: {"tools_used": list(tools)},
+        "outcome_reasons": lambda reasons: {"outcome_reasons": [one.value for one in reasons]},
         # Merged, so that writers of different keys do not overwrite each other.
         "metadata": lambda patch: {"metadata_": RunRow.metadata_.concat(dict(patch))},
     }
@@ -182,4 +184,6 @@ def to_run(row: RunRow) -> Run:
         job_id=row.job_id,
         on_worker_lost=OnWorkerLost(row.on_worker_lost),
         queue_reason=QueueReason(row.queue_reason) if row.queue_reason else None,
+        outcome=Outcome(row.outcome) if row.outcome else None,
+        outcome_reasons=tuple(OutcomeReason(one) for one in row.outcome_reasons),
     )

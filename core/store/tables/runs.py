@@ -21,6 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.domain.fleet.workers import QueueReason
+from core.domain.runs.outcome import Outcome
 from core.domain.runs.run import LIVE_STATUSES, CostSource, RunStatus, StopReason, WaitingOn
 from core.domain.workflow import OnWorkerLost
 from core.store.tables.base import Row, check_in
@@ -46,6 +47,12 @@ class RunRow(Row):
         CheckConstraint("attempt >= 1 AND version >= 1", name="valid_attempt"),
         CheckConstraint(check_in("on_worker_lost", OnWorkerLost), name="valid_on_worker_lost"),
         CheckConstraint(check_in("queue_reason", QueueReason), name="valid_queue_reason"),
+        CheckConstraint(check_in("outcome", Outcome), name="valid_outcome"),
+        CheckConstraint(
+            "(outcome IS NULL OR status = 'completed')"
+            " AND (outcome IS NOT DISTINCT FROM 'attention') = (outcome_reasons <> '[]')",
+            name="outcome_has_reasons",
+        ),
         Index("idx_workflow_runs_run_id_unique", "run_id", unique=True),
         Index("idx_workflow_runs_session_id", "session_id", "created_at"),
         Index("idx_workflow_runs_status", "status", text("created_at DESC")),
@@ -137,3 +144,5 @@ class RunRow(Row):
         String(50), server_default=OnWorkerLost.RESUME.value
     )
     queue_reason: Mapped[str | None] = mapped_column(String(50))
+    outcome: Mapped[str | None] = mapped_column(String(50))
+    outcome_reasons: Mapped[list[str]] = mapped_column(Json, server_default="[]")

@@ -60,7 +60,7 @@ def check_addresses(
     except (OSError, UnicodeError) as error:
         raise UnreachableRepository(
             f"{host} cannot be resolved: {error}",
-            user_message=f"The worker cannot reach `{display_url}`: it finds no address of "
+            user_message=f"Cannot reach `{display_url}`. The worker finds no address of "
             f"`{host}`. Check the address and the worker's network, then start again. (A host "
             "that only a proxy can resolve must be listed under `[repositories]`.)",
             cause=FailureCause.REPOSITORY_UNREACHABLE,

@@ -10,7 +10,7 @@ from bot.slack.mrkdwn import MRKDWN
 from bot.slack.views import blocks
 from bot.slack.views.message import Block
 from bot.slack.views.runs.links import ThreadLinks
-from bot.words import money, times
+from bot.words import counts, money, times
 from bot.words.kills import kill_question_words
 from bot.words.runs.endings import REASON_WORDS
 from bot.words.runs.names import leg_suffix, task_name
@@ -125,6 +125,8 @@ def _measures(run: Run, now: datetime) -> list[str]:
     if run.status is RunStatus.RUNNING:
         limit = f"/{run.max_turns}" if run.max_turns is not None else ""
         facts.append(f"{run.turns}{limit} turns")
+    elif not run.is_live and run.turns:
+        facts.append(counts.plural(run.turns, "turn"))
     if run.duration is not None:
         facts.append(times.duration(run.duration))
     elif run.status is RunStatus.RUNNING and run.started_at is not None:

@@ -6,7 +6,8 @@ from datetime import datetime
 
 from bot.slack.views.message import Message, TextFile
 from bot.slack.views.thread.card import thread_card
-from bot.slack.views.thread.replies import file_for, replies
+from bot.slack.views.thread.replies import replies
+from bot.slack.views.thread.result import file_for
 from core.domain.runs.snapshot import Thread
 
 CARD = "card"

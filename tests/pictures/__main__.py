@@ -1,0 +1,95 @@
+"""Draw the twelve cards into `docs/images`: phone and desktop width, light and dark.
+
+`python -m tests.pictures` needs Chromium; the sandbox's page shows the cards as Slack would.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from playwright.async_api import Page, async_playwright
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.sandbox.page_routes import add_page
+from bot.sandbox.slack.server import Sandbox, open_sandbox
+from bot.slack.views.message import Message
+from bot.slack.views.thread.card import run_card
+from core.domain.actor import User
+from tests.pictures.cards import CARDS
+from tests.pictures.small_png import with_palette
+from tests.unit.view_helpers import ADA, NOW
+
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+# Of a common phone, and of the part of a desktop client that shows a channel.
+WIDTHS = {"phone": 390, "desktop": 900}
+SCHEMES = ("light", "dark")
+CHANNEL = "builds"
+_FLAGS = ("--no-sandbox", "--disable-gpu", "--no-proxy-server", "--force-color-profile=srgb")
+
+
+def drawn_card(name: str, owner: User) -> Message:
+    """One of the twelve cards, of this owner's run."""
+    return run_card(replace(CARDS[name], owner=owner), now=NOW)
+
+
+async def main() -> None:
+    """Draw all cards into one picture for each width and colour scheme."""
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if program is None:
+        raise SystemExit(f"no Chromium found (looked for {', '.join(BROWSERS)})")
+    async with (
+        open_sandbox(extra_routes=add_page, rate_limits=False) as sandbox,
+        async_playwright() as playwright,
+    ):
+        await post_cards(sandbox)
+        browser = await playwright.chromium.launch(executable_path=program, args=list(_FLAGS))
+        for width_name, width in WIDTHS.items():
+            for scheme in SCHEMES:
+                page = await browser.new_page(
+                    viewport={"width": width, "height": 3600},
+                    color_scheme="dark" if scheme == "dark" else "light",
+                    locale="en-GB",
+                    timezone_id="UTC",
+                )
+                await draw(page, sandbox, IMAGES / f"cards-{width_name}-{scheme}.png")
+                await page.close()
+        await browser.close()
+
+
+async def post_cards(sandbox: Sandbox) -> None:
+    """Post the cards into the channel, as the bot does."""
+    client = AsyncWebClient(token=sandbox.bot_token, base_url=sandbox.api_url)
+    owner = replace(ADA, slack_user_id=sandbox.workspace.person("ada").id)
+    for name in CARDS:
+        card = drawn_card(name, owner)
+        await client.chat_postMessage(
+            channel=f"#{CHANNEL}", text=card.text, blocks=list(card.blocks)
+        )
+
+
+async def draw(page: Page, sandbox: Sandbox, path: Path) -> None:
+    """Make a picture of the channel's messages."""
+    await page.goto(f"{sandbox.url}/?as=ada#/{CHANNEL}")
+    await page.locator("body[data-ready=yes]").wait_for()
+    cards = page.locator("#channel li.message", has_text="implement")
+    await cards.nth(len(CARDS) - 1).wait_for()
+    first, last = await cards.first.bounding_box(), await cards.last.bounding_box()
+    if first is None or last is None:
+        raise SystemExit("the cards are not visible")
+    bottom = last["y"] + last["height"] + 8
+    clip = {
+        "x": first["x"],
+        "y": first["y"] - 8,
+        "width": first["width"],
+        "height": bottom - first["y"] + 8,
+    }
+    png = await page.screenshot(clip=clip)  # type: ignore[arg-type]
+    await asyncio.to_thread(lambda: path.write_bytes(with_palette(png)))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -12,7 +12,7 @@ import inspect
 import os
 import platform
 
-from benchmarks import acknowledgement, drawing, idle, isolation, kill, spine_overhead
+from benchmarks import acknowledgement, drawing, idle, isolation, kill, kill_big, spine_overhead
 
 _BENCHMARKS = {
     "spine_overhead": spine_overhead.measure,
@@ -21,6 +21,7 @@ _BENCHMARKS = {
     "idle": idle.measure,
     "isolation": isolation.measure,
     "kill": kill.measure,
+    "kill-big": kill_big.measure,
 }
 
 

@@ -72,8 +72,12 @@ class CoreHarness:
             return snapshot
 
     async def wait_until_ended(self, run: Run, *, within: float = 45) -> RunSnapshot:
-        """Wait for a run's end."""
-        return await self.wait_until(run, lambda seen: not seen.run.is_live, within=within)
+        """Wait for a run's end, and until its work is saved and measured."""
+        return await self.wait_until(
+            run,
+            lambda seen: not seen.run.is_live and not seen.run.is_work_pending,
+            within=within,
+        )
 
     @asynccontextmanager
     async def worker(self, *, home: Path | None = None) -> AsyncIterator[WorkerRuntime]:

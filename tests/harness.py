@@ -82,7 +82,7 @@ class Harness:
         """
         process = AppProcess()
         is_up: asyncio.Future[RunningApp] = asyncio.get_running_loop().create_future()
-        settings = load_settings(**self.variables(home or self.home), **variables)
+        settings = load_settings(**(self.variables(home or self.home) | variables))
         serving = asyncio.create_task(
             serve(
                 settings,
@@ -240,8 +240,12 @@ class Harness:
             return snapshot
 
     async def wait_until_ended(self, run: Run, *, within: float = DEFAULT_TIMEOUT) -> RunSnapshot:
-        """Wait for a run's end."""
-        return await self.wait_until(run, lambda seen: not seen.run.is_live, within=within)
+        """Wait for a run's end, and until its work is saved and measured."""
+        return await self.wait_until(
+            run,
+            lambda seen: not seen.run.is_live and not seen.run.is_work_pending,
+            within=within,
+        )
 
     async def wait_until_drawn(self, *, within: float = DEFAULT_TIMEOUT) -> None:
         """Wait until every thread shows the state of its rows."""

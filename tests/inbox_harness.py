@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import cast
 
 from sqlalchemy import select, text
 
@@ -51,7 +50,7 @@ class InboxHarness:
         assert begun is not None
         return Attempt(
             run=begun,
-            definition=cast("WorkflowDefinition", None),
+            definition=WorkflowDefinition(name="implement", description="", prompt=""),
             progress=Progress(model=None),
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
 
 from core.runner.execution.ledger import Ledger
@@ -10,7 +9,6 @@ from core.runner.recovery.clean_up import Cleaner
 from core.runner.recovery.interrupted_kills import InterruptedKills
 from core.runner.recovery.lost_jobs import LostJobs
 from core.runner.recovery.rescue import Rescue
-from core.workspace.workspaces import Workspaces
 
 # Its own disk is empty.
 _MISSING_DIR = Path("/nonexistent/far-away")
@@ -18,8 +16,7 @@ _MISSING_DIR = Path("/nonexistent/far-away")
 
 def rescuer(ledger: Ledger) -> Rescue:
     """A rescue service that writes with this ledger."""
-    workspaces = Workspaces(_MISSING_DIR, git_timeout=timedelta(seconds=5))
-    return Rescue(ledger, InterruptedKills(ledger, workspaces, Cleaner(_MISSING_DIR)))
+    return Rescue(ledger, InterruptedKills(ledger, Cleaner(_MISSING_DIR)))
 
 
 def job_rescuer(ledger: Ledger) -> LostJobs:

@@ -82,7 +82,7 @@ async def new_worker_runtime(
         confine=isolation.confine if isolation is not None else None,
         policy=backend.settings.config.repositories.policy,
     )
-    kills = InterruptedKills(ledger, workspaces, Cleaner(home))
+    kills = InterruptedKills(ledger, Cleaner(home))
     executor = Executor(
         ledger=ledger,
         kills=kills,
@@ -125,6 +125,7 @@ async def new_worker_runtime(
         record=record,
         ledger=ledger,
         kills=kills,
+        workspaces=workspaces,
         lease=lease,
         inbox=Inbox(backend.context, identity.worker_id, lease),
         worker=worker,

@@ -80,6 +80,7 @@ ADVICE: AdviceTable = MappingProxyType(
         "unreachable_repository": None,
         "git_failed": None,
         "unusable_bundle": None,
+        "damaged_repository": None,
     }
 )
 

@@ -182,18 +182,23 @@ def draining_words(run: Run, kill: Termination, markup: Markup) -> str:
     return f"Waiting for a command that must not be cut in half to finish, {limit}{seen}."
 
 
-def saved_work_words(kill: Termination, markup: Markup) -> str:
-    """What was saved of the workspace; empty if that is unknown."""
-    commit = kill.work_saved.get("commit")
+def saved_work_words(run: Run, kill: Termination, markup: Markup) -> str:
+    """What was saved of the workspace; empty if there was none."""
+    if run.is_work_pending:
+        return "saving the work…"
+    saved = kill.work_saved
+    commit = saved.get("commit")
     if isinstance(commit, str) and commit:
-        files = kill.work_saved.get("uncommitted_files")
+        files = saved.get("uncommitted_files")
         if files == 0:
             # What was committed is on its branch.
             return ""
         what = counts.plural(files, "file") if isinstance(files, int) else "all changes"
         return f"{what} as a checkpoint ({markup.code(commit[:12])}), not on the branch."
-    if kill.work_saved.get("kept_in"):
-        return "the workspace stays on its worker as it was."
+    if saved.get("kept_in"):
+        problem = saved.get("problem")
+        why = f" {markup.inline(problem, 300)}" if isinstance(problem, str) and problem else ""
+        return f"not as a checkpoint: the files stay in the workspace on its worker.{why}"
     return ""
 
 

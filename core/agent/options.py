@@ -31,7 +31,7 @@ from core.domain.workflow import PermissionMode, WorkflowDefinition
 # The program writes one line for each message, and a message can contain a whole large file.
 _MAX_LINE_BYTES = 64 * 1024 * 1024
 _AUTHOR = "Signalbox agent"
-_EMAIL = "agent@signalbox.invalid"
+AGENT_EMAIL = "agent@signalbox.invalid"
 # Names the directory in which an agent may write that cannot change its workspace.
 SCRATCH_VARIABLE = "SIGNALBOX_SCRATCH"
 _INSIDE_SCRIPT = Path(__file__).parent / "process" / "launch_inside.py"
@@ -114,9 +114,9 @@ def environment(launch: Launch, critical: CriticalCalls | None = None) -> dict[s
         "CLAUDE_CODE_ENABLE_TODO_TOOLS": "1",
         "CLAUDE_CODE_DISABLE_AUTO_MEMORY": "1",
         "GIT_AUTHOR_NAME": _AUTHOR,
-        "GIT_AUTHOR_EMAIL": _EMAIL,
+        "GIT_AUTHOR_EMAIL": AGENT_EMAIL,
         "GIT_COMMITTER_NAME": _AUTHOR,
-        "GIT_COMMITTER_EMAIL": _EMAIL,
+        "GIT_COMMITTER_EMAIL": AGENT_EMAIL,
         "GIT_TERMINAL_PROMPT": "0",
         **({SCRATCH_VARIABLE: str(scratch_dir(launch))} if launch.definition.read_only else {}),
         **(critical.environment if critical else {}),

@@ -151,6 +151,36 @@ async def add_critical_waits(
     return rows.one().to_termination()
 
 
+async def add_outcome(
+    session: AsyncSession,
+    run: UUID,
+    *,
+    work_saved: Mapping[str, Any] | None = None,
+    cleanup: Mapping[str, Any] | None = None,
+) -> None:
+    """Add keys to what a run's newest termination saved and removed; nothing without one.
+
+    The caller raises the version of the run, if people are to see it at once.
+    """
+    columns: dict[str, Any] = {}
+    if work_saved is not None:
+        columns["work_saved"] = TerminationRow.work_saved.concat(dict(work_saved))
+    if cleanup is not None:
+        columns["cleanup"] = TerminationRow.cleanup.concat(dict(cleanup))
+    newest = (
+        select(TerminationRow.id)
+        .where(TerminationRow.run_id == run)
+        .order_by(TerminationRow.requested_at.desc())
+        .limit(1)
+    )
+    await session.execute(
+        update(TerminationRow)
+        .where(TerminationRow.id == newest.scalar_subquery())
+        .values(**columns)
+        .execution_options(synchronize_session=False)
+    )
+
+
 async def latest_of_run(session: AsyncSession, run: UUID) -> Termination | None:
     """Return a run's newest termination; `None` if no kill was ever requested."""
     return (await of_runs(session, [run])).get(run)

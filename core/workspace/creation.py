@@ -13,6 +13,7 @@ from core.domain.repositories import RepositoryPolicy
 from core.domain.runs.carried_work import Bundle
 from core.workspace.clone import clone_without_checkout, init_empty, make_clone, require_branch
 from core.workspace.command import Git
+from core.workspace.errors import DamagedRepository
 from core.workspace.folders import Workspace, WorkspaceFolders
 from core.workspace.locks import remove_stale_locks
 from core.workspace.mirror import Advertised, current_mirror, list_remote_refs
@@ -26,7 +27,7 @@ from core.workspace.work.restore import (
     left_empty,
     unpack_into_clone,
 )
-from core.workspace.work.worktree import head_of
+from core.workspace.work.worktree import head_of, require_usable
 
 log = logging.getLogger(__name__)
 
@@ -67,9 +68,10 @@ class Creation:
     def prepare(
         self, workspace_id: str, *, source: Source | None, branch: str | None, run_branch: str
     ) -> Workspace:
-        """Create a workspace; return an existing one unchanged."""
+        """Create a workspace; return an existing one unchanged, unless it is damaged."""
         with self.folders.lock(self.git, workspace_id):
-            if self.folders.has(workspace_id):
+            workspace_id, is_here = self._find(workspace_id)
+            if is_here:
                 return self.folders.describe(self.git, workspace_id)
             path = self.folders.path_of(workspace_id)
             with staged_directory(path, self.scratch) as staged:
@@ -89,8 +91,8 @@ class Creation:
     def restore(self, workspace_id: str, *, source: Source | None, bundle: Bundle) -> Restored:
         """Create a workspace as another node left it, or bring an older copy to that state."""
         with self.folders.lock(self.git, workspace_id):
-            chosen, superseded_ref = workspace_id, None
-            is_here = self.folders.has(chosen)
+            superseded_ref = None
+            chosen, is_here = self._find(workspace_id)
             if is_here:
                 try:
                     superseded_ref = self._fast_forward(chosen, bundle)
@@ -110,6 +112,22 @@ class Creation:
                 superseded_ref=superseded_ref,
                 left_empty=left_empty(self.git, self.folders.path_of(chosen), bundle),
             )
+
+    def _find(self, workspace_id: str) -> tuple[str, bool]:
+        """The id to use, and whether that workspace is here; another one if it is damaged."""
+        if not self.folders.is_taken(workspace_id):
+            return workspace_id, False
+        try:
+            require_usable(self.git, self.folders.path_of(workspace_id))
+        except DamagedRepository as error:
+            log.warning(
+                "workspace %s is left as it is: %s",
+                workspace_id,
+                error,
+                extra={"event": "workspace.damaged", "workspace_id": workspace_id},
+            )
+            return self.folders.unused_id(workspace_id), False
+        return workspace_id, True
 
     def _fast_forward(self, workspace_id: str, bundle: Bundle) -> str | None:
         path = self.folders.path_of(workspace_id)

@@ -32,6 +32,20 @@ class WorkspaceError(OpsError):
         self.subject = subject
 
 
+class DamagedRepository(WorkspaceError):
+    """The repository of a workspace is gone, damaged, or leads out of the workspace."""
+
+    code = "damaged_repository"
+
+    def __init__(self, workspace_id: str, detail: str) -> None:
+        super().__init__(
+            f"workspace {workspace_id} has no usable repository: {detail}",
+            user_message=f"Workspace `{workspace_id}` is no longer a git repository: its `.git` is "
+            "gone or damaged. The files are still on the worker.",
+        )
+        self.workspace_id = workspace_id
+
+
 class UnreachableRepository(WorkspaceError):
     """The repository does not exist, is not a git repository, or cannot be read from here."""
 

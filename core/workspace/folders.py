@@ -63,9 +63,10 @@ class WorkspaceFolders:
         self.require_valid(workspace_id)
         return self.root / "workspaces" / workspace_id
 
-    def has(self, workspace_id: str) -> bool:
-        """Whether the workspace is on this disk.  Blocking."""
-        return (self.path_of(workspace_id) / ".git").exists()
+    def is_taken(self, workspace_id: str) -> bool:
+        """Whether the folder is on this disk, with or without a repository.  Blocking."""
+        path = self.path_of(workspace_id)
+        return path.is_symlink() or path.exists()
 
     def unused_id(self, workspace_id: str) -> str:
         """Return a similar id that no workspace here has."""

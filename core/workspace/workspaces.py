@@ -10,7 +10,7 @@ from typing import Any
 
 from core.domain.repositories import DEFAULT_POLICY, RepositoryNotAllowed, RepositoryPolicy
 from core.domain.runs.carried_work import Bundle
-from core.domain.runs.run import DiffStat
+from core.domain.runs.diff import DiffStat, StartState
 from core.workspace.command import Confine, Git
 from core.workspace.creation import Creation, Restored
 from core.workspace.errors import MissingBranch, UnreachableRepository, WorkspaceError
@@ -21,6 +21,7 @@ from core.workspace.settings import git_environment
 from core.workspace.source import BadRepository, BranchWithoutRepository, parse_source
 from core.workspace.work import changes, worktree
 from core.workspace.work.carry import MAX_BUNDLE_BYTES, create_bundle, read_head_state
+from core.workspace.work.references import branches_of
 from core.workspace.worker_git import WorkerGit
 
 __all__ = [
@@ -140,13 +141,18 @@ class Workspaces:
         """Open an existing workspace for the session's next attempt; `None` if it is not here.
 
         Removes lock files of killed git processes.  Nothing may be working in the workspace.
+
+        Raises:
+            DamagedRepository: If the folder is here without a usable repository.  `prepare` and
+                `restore` leave it as it is, and create another workspace beside it.
         """
         path = self._folders.path_of(workspace_id)
 
         def find(git: Git) -> Workspace | None:
-            if not self._folders.has(workspace_id):
+            if not self._folders.is_taken(workspace_id):
                 return None
             remove_stale_locks(path / ".git")
+            worktree.require_usable(git, path)
             return self._folders.describe(git, workspace_id)
 
         return await self._git.run(find)
@@ -155,26 +161,52 @@ class Workspaces:
         """Return the commit checked out; `None` if there is no commit yet."""
         return await self._git.run(lambda git: worktree.head_of(git, workspace.path))
 
-    async def diff(self, workspace: Workspace, base: str | None) -> DiffStat:
-        """Return the changes since `base`, with uncommitted and untracked files.
+    async def branches(self, workspace: Workspace) -> dict[str, str]:
+        """Return the local branches, 200 at most: full name to commit."""
+        return await self._git.run(lambda git: branches_of(git, workspace.path))
 
-        `None` as base counts everything.  The agent's index, HEAD and files are not changed.
+    async def diff(
+        self, workspace: Workspace, start: StartState | str | None, *, saved: str | None = None
+    ) -> DiffStat:
+        """Return the changes since the start: commits on all branches, and files.
+
+        The agent's index, HEAD and files are not changed.
+
+        Args:
+            workspace: The workspace.
+            start: The state at the start, or only the commit; `None` counts everything.
+            saved: The commit of the work tree that `save` made, or HEAD if nothing is uncommitted;
+                otherwise the work tree is read again.
 
         Raises:
-            WorkspaceError: If `base` or the repository is gone.
+            WorkspaceError: If the commit of the start or the repository is gone.
         """
-        return await self._git.run(lambda git: changes.diff(git, workspace.path, base))
+        state = start if isinstance(start, StartState) else StartState(commit=start)
+        return await self._git.run(
+            lambda git: changes.diff(git, workspace.path, state, saved=saved)
+        )
 
-    async def save(self, workspace: Workspace, label: str) -> Mapping[str, Any]:
+    async def save(
+        self, workspace: Workspace, label: str, *, only_if_uncommitted: bool = False
+    ) -> Mapping[str, Any]:
         """Commit the work tree on `refs/signalbox/<label>` without moving index, HEAD or branch.
 
         Ignored files and the content of nested repositories are left out.
+
+        Args:
+            workspace: The workspace.
+            label: The name of the reference.
+            only_if_uncommitted: Whether to make no commit if HEAD has all files.
 
         Returns:
             `ref`, `commit`, `head`, and the numbers of uncommitted files and lines, as
             `Termination.work_saved` stores them.
         """
-        return await self._git.run(lambda git: changes.save(git, workspace.path, label))
+        return await self._git.run(
+            lambda git: changes.save(
+                git, workspace.path, label, only_if_uncommitted=only_if_uncommitted
+            )
+        )
 
     async def bundle(
         self,

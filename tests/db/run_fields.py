@@ -6,16 +6,21 @@ from datetime import timedelta
 from decimal import Decimal
 
 from core.domain.runs.changes import RunChanges
-from core.domain.runs.run import CommitInfo, CostSource, DiffStat, FileChange, Usage, WaitingOn
+from core.domain.runs.diff import CommitInfo, DiffStat, FileChange
+from core.domain.runs.run import CostSource, Usage, WaitingOn
 from tests.database import NOW
 
 LATER = NOW + timedelta(seconds=90)
 DIFF = DiffStat(
     files=(
         FileChange(path="a.py", added=3, removed=1),
-        FileChange(path="b.png", added=None, removed=None, committed=False),
+        FileChange(path="b.png", added=None, removed=None, committed=False, branch="feat"),
     ),
-    commits=(CommitInfo(sha="a" * 40, subject="Add a"),),
+    commits=(CommitInfo(sha="a" * 40, subject="Add a", branch="main"),),
+    branch="main",
+    omitted_files=2,
+    omitted_commits=3,
+    merged_commits=4,
 )
 FIELDS: RunChanges = {
     "agent_type": "coder",
@@ -25,7 +30,10 @@ FIELDS: RunChanges = {
     "git_branch": "main",
     "initial_commit_hash": "1" * 40,
     "final_commit_hash": "2" * 40,
+    "initial_branches": {"refs/heads/main": "1" * 40},
     "diff": DIFF,
+    "changes_unknown": "The repository is gone.",
+    "work_due_at": LATER,
     "result": "Done",
     "error_message": "no",
     "workspace_id": "ws_1",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +19,6 @@ from core.runner.execution.attempt import Attempt, Cause, Prepared
 from core.runner.execution.ending import AttemptEnding
 from core.runner.execution.kill_ledger import KillLedger
 from core.runner.execution.ledger import Ledger
-from core.runner.recovery.clean_up import Cleaner
 from core.store.database.engine import Database
 from core.workspace.workspaces import Workspace, Workspaces
 from tests.inbox_harness import WORKER, InboxHarness
@@ -71,12 +70,9 @@ class FailingLedger(Ledger):
 
 
 class FailingWorkspaces(Workspaces):
-    async def save(self, workspace: Workspace, label: str) -> Mapping[str, Any]:
-        raise LookupError(DEFECT)
-
-
-class FailingCleaner(Cleaner):
-    async def clean_up_after_kill(self, run: Run, attempts: Iterable[int]) -> dict[str, Any]:
+    async def save(
+        self, workspace: Workspace, label: str, *, only_if_uncommitted: bool = False
+    ) -> Mapping[str, Any]:
         raise LookupError(DEFECT)
 
 
@@ -122,24 +118,23 @@ async def test_processes_are_ended_although_the_request_cannot_be_read(
     assert len(stopped.proof.seen) == 2
 
 
-async def test_a_kill_is_recorded_although_its_work_cannot_be_saved(
+async def test_a_handover_goes_on_although_its_work_cannot_be_saved(
     database: Database, killed: Attempt, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    killed.stop.cause = Cause.HANDOVER
     ending = AttemptEnding(ledger_of(database), killed)
     workspace = Workspace(
         id="ws_1", path=tmp_path / "ws_1", branch="main", base_commit=None, repo=None
     )
     killed.opened.prepared = Prepared(run=killed.run, workspace=workspace, base_commit=None)
     workspaces = FailingWorkspaces(tmp_path, git_timeout=timedelta(seconds=5))
+    ended = await ending.run_ladder()
 
-    stopped = await ending.save_work(await ending.run_ladder(), workspaces)
-    cleanup = await ending.clean_up(FailingCleaner(tmp_path))
-    recorded = await ending.record_proof(stopped, cleanup)
+    stopped = await ending.save_for_handover(ended, workspaces)
 
-    assert recorded.termination is not None
-    assert recorded.termination.phase is Phase.CONFIRMED
-    assert recorded.termination.work_saved == {"kept_in": str(workspace.path)}
-    assert caplog.text.count(DEFECT) >= 2
+    assert stopped == ended
+    assert stopped.work_saved is None
+    assert DEFECT in caplog.text
 
 
 async def test_a_handover_goes_on_although_its_proof_cannot_be_recorded(

@@ -19,12 +19,14 @@ from core.domain.runs.event import AgentResult, EventKind
 from core.domain.runs.run import Run, RunStatus, StopReason, Usage
 from core.queue.jobs import Job
 from core.runner.execution.attempt import Attempt, Cause, Prepared, Stopped
-from core.runner.execution.carry import Carrier
 from core.runner.execution.executor import Executor, WorkTask
 from core.runner.execution.history import SessionHistory
 from core.runner.execution.ledger import Ledger
 from core.runner.execution.settlement import Settlement
 from core.runner.execution.work import AgentEnvironment, AgentWork
+from core.runner.keeping.carry import Carrier
+from core.runner.recovery.clean_up import Cleaner
+from core.runner.recovery.interrupted_kills import InterruptedKills
 from core.runner.worker.lease import Lease
 from core.store import events
 from core.store.database.engine import Database, Unstorable
@@ -87,7 +89,7 @@ class ExecutorHarness:
             ledger=self.ledger,
             catalog=unused,
             workspaces=unused,
-            kills=unused,
+            kills=InterruptedKills(self.ledger, Cleaner(self.home)),
             transcripts=unused,
             lease=Lease(),
             agents=AgentEnvironment(home=self.home, credentials={}, installation_id=""),
@@ -157,7 +159,8 @@ async def test_progress_that_was_never_written_is_written_with_the_end(
     attempt.progress.add_event(result, at=NOW)
 
     unused: Any = None
-    settlement = Settlement(harness.ledger, unused, Carrier(harness.ledger, unused), harness.home)
+    carrier = Carrier(harness.ledger, unused)
+    settlement = Settlement(harness.ledger, unused, carrier, unused, harness.home)
     harness.ledger.broken.clear()
     await settlement.settle(attempt, None, None)
 
@@ -280,9 +283,10 @@ async def test_a_run_ends_although_nobody_can_be_told_what_was_not_carried(
         id="ws_1", path=tmp_path / "ws_1", branch="main", base_commit=None, repo=None
     )
     attempt.opened.prepared = Prepared(run=attempt.run, workspace=workspace, base_commit=None)
+    attempt.carry_state.is_end_written = True
     workspaces = FailingWorkspaces(tmp_path, git_timeout=timedelta(seconds=5))
 
     async with missing_table(harness.database, "run_events"):
-        await Carrier(harness.ledger, workspaces).carry_remaining(attempt, None, None)
+        await Carrier(harness.ledger, workspaces).carry_remaining(attempt, None)
 
     assert "does not show what was not carried" in caplog.text

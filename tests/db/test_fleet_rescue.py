@@ -221,7 +221,7 @@ async def test_a_run_that_cannot_be_reassigned_does_not_block_the_others(
             return await super().finish_kill(run, is_job_held=is_job_held)
 
     kills = rescue_harness.rescue.kills
-    failing = FailingKills(kills.ledger, kills.workspaces, kills.cleaner)
+    failing = FailingKills(kills.ledger, kills.cleaner)
     rescue_harness.rescue = Rescue(rescue_harness.ledger, failing)
     bad, good = await rescue_harness.start_run(), await rescue_harness.start_run()
     async with rescue_harness.database.sessions.begin() as session:

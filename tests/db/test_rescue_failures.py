@@ -112,7 +112,7 @@ async def test_a_kill_that_can_never_be_finished_does_not_hold_its_session(
     rescue_harness: RescueHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
     kills = rescue_harness.rescue.kills
-    failing = FailingKills(kills.ledger, kills.workspaces, kills.cleaner)
+    failing = FailingKills(kills.ledger, kills.cleaner)
     run = await requeued(rescue_harness)
     await request_kill(rescue_harness, run)
 
@@ -134,7 +134,7 @@ async def test_a_kill_is_confirmed_although_its_traces_cannot_be_removed(
     rescue_harness: RescueHarness, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     kills = rescue_harness.rescue.kills
-    failing = InterruptedKills(kills.ledger, kills.workspaces, FailingCleaner(tmp_path))
+    failing = InterruptedKills(kills.ledger, FailingCleaner(tmp_path))
     run = await requeued(rescue_harness)
     await request_kill(rescue_harness, run)
 
@@ -156,7 +156,7 @@ async def test_a_step_of_the_rescue_that_fails_does_not_prevent_the_others(
     rescue_harness: RescueHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
     kills = rescue_harness.rescue.kills
-    counting = CountingKills(kills.ledger, kills.workspaces, kills.cleaner)
+    counting = CountingKills(kills.ledger, kills.cleaner)
     identity: Any = SimpleNamespace(worker_id="there-1:0badcafe", node="there-1")
     unused: Any = None
     runtime = WorkerRuntime(
@@ -164,6 +164,7 @@ async def test_a_step_of_the_rescue_that_fails_does_not_prevent_the_others(
         record=unused,
         ledger=rescue_harness.ledger,
         kills=counting,
+        workspaces=unused,
         lease=unused,
         inbox=unused,
         worker=unused,
@@ -195,6 +196,7 @@ async def test_a_worker_stops_although_it_cannot_sign_off(
         record=record(),
         ledger=rescue_harness.ledger,
         kills=rescue_harness.rescue.kills,
+        workspaces=unused,
         lease=unused,
         inbox=unused,
         worker=worker,

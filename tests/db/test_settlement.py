@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from core.agent.attempt_result import AttemptResult
+from core.domain.runs.diff import DiffStat, StartState
 from core.domain.runs.event import AgentResult, AgentText
-from core.domain.runs.run import DiffStat, Run, RunStatus, StopReason, Usage
-from core.runner.execution.attempt import Attempt, Cause, Changes, Prepared
-from core.runner.execution.carry import Carrier
+from core.domain.runs.run import Run, RunStatus, StopReason, Usage
+from core.runner.execution.attempt import Attempt, Cause, Prepared
 from core.runner.execution.ledger import Ledger
 from core.runner.execution.settlement import Settlement
+from core.runner.keeping.carry import Carrier
+from core.runner.keeping.keeper import KeptWork, WorkKeeper
+from core.runner.recovery.clean_up import Cleaner
 from core.store.database.engine import Database
 from core.store.fleet import attempts
 from core.workspace.workspaces import Workspace, Workspaces
@@ -30,7 +35,7 @@ class FailingLedger(Ledger):
     """A ledger that cannot write outcomes."""
 
     async def finish(
-        self, attempt: Attempt, end: AttemptResult, changes: Changes | None = None
+        self, attempt: Attempt, end: AttemptResult, kept: KeptWork | None = None
     ) -> Run:
         raise RuntimeError(DEFECT)
 
@@ -38,10 +43,14 @@ class FailingLedger(Ledger):
 class FailingWorkspaces(Workspaces):
     """Workspaces whose changes cannot be read."""
 
-    async def head(self, workspace: Workspace) -> str | None:
-        return "c0ffee"
+    async def save(
+        self, workspace: Workspace, label: str, *, only_if_uncommitted: bool = False
+    ) -> Mapping[str, Any]:
+        return {"head": "c0ffee", "uncommitted_files": 0}
 
-    async def diff(self, workspace: Workspace, base: str | None) -> DiffStat:
+    async def diff(
+        self, workspace: Workspace, start: StartState | str | None, *, saved: str | None = None
+    ) -> DiffStat:
         raise RuntimeError(DEFECT)
 
 
@@ -63,8 +72,12 @@ async def attempt(database: Database) -> Attempt:
 async def settled(attempt: Attempt, ledger: Ledger, folder: Path) -> Run:
     """The run after the end of its attempt was recorded."""
     workspaces = FailingWorkspaces(folder, git_timeout=timedelta(seconds=5))
-    settlement = Settlement(ledger, workspaces, Carrier(ledger, workspaces), folder)
-    await settlement.settle(attempt, None, None)
+    settlement = Settlement(
+        ledger, WorkKeeper(workspaces), Carrier(ledger, workspaces), Cleaner(folder), folder
+    )
+    afterwards = await settlement.settle(attempt, None, None)
+    assert afterwards is not None
+    await afterwards.complete()
     return await ledger.read_run(attempt.run.run_id)
 
 
@@ -105,6 +118,8 @@ async def test_a_defect_in_the_diff_does_not_prevent_the_end_of_a_run(
     run = await settled(attempt, ledger, tmp_path)
 
     assert (run.status, run.result, run.diff) == (RunStatus.COMPLETED, "Done.", None)
+    assert run.final_commit_hash == "c0ffee"
+    assert "A defect of Signalbox" in (run.changes_unknown or "")
     assert DEFECT in caplog.text
 
 

@@ -296,3 +296,34 @@ async def reassign(core_harness: CoreHarness, run: Run) -> None:
             present = await run_queries.get(session, run.run_id)
             (process,) = await attempts.of_run(session, run.id)
         await Rescue(runtime.ledger, runtime.kills).reassign(present, process)
+
+
+async def test_a_run_whose_repository_was_deleted_goes_on_beside_it(
+    core_harness: CoreHarness,
+) -> None:
+    async with core_harness.worker():
+        run = await start_and_wait_for_agent(core_harness, "[scenario: kill-me] work")
+        head = await asyncio.to_thread(commit_in, run, "done.txt")
+        await until_carried(core_harness, run, head)
+        await asyncio.to_thread(shutil.rmtree, Path(run.workspace_path or "") / ".git")
+        await core_harness.backend.runs.kill(
+            KillRequest(target=run.run_id), by=core_harness.operator
+        )
+        killed = (await core_harness.wait_until_ended(run)).run
+        started = await core_harness.backend.runs.continue_run(
+            ContinueRequest(target=run.run_id, request_key="d", message="Go on"),
+            by=core_harness.operator,
+        )
+        ended = (await core_harness.wait_until_ended(started.run)).run
+
+    assert (killed.status, killed.diff) == (RunStatus.KILLED, None)
+    assert "no longer a git repository" in (killed.changes_unknown or "")
+    assert ended.status is RunStatus.COMPLETED, ended.error_message
+    assert ended.workspace_id == f"{run.workspace_id}-2"
+    assert ended.final_commit_hash == head
+    (event,) = await events_of_kind(core_harness, started.run, EventKind.WORK_RESTORED)
+    assert event.data["damaged"] is True
+    assert (event.data["workspace"], event.data["rebuilt"]) == (
+        run.workspace_id,
+        ended.workspace_id,
+    )

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import pytest
 
-from bot.assembly.worker_runtime import GIT_TIMEOUT, installation_id_of
+from bot.assembly.worker_runtime import installation_id_of
 from core.agent.process import process_table
 from core.agent.process.process_table import identify
 from core.agent.process.process_tree import INSTALLATION_MARKER, RUN_MARKER, find_run_processes
@@ -32,7 +32,6 @@ from core.runner.worker.identity import claimed_identity
 from core.store import events, terminations
 from core.store.fleet import attempts
 from core.store.runs import runs
-from core.workspace.workspaces import Workspaces
 from tests.core_harness import CoreHarness, core_harness
 from tests.lasting import LASTING, MANY_TURNS, LastingWork
 from tests.processes import model_variables, new_home, running
@@ -122,8 +121,7 @@ def own_identity(core_harness: CoreHarness) -> tuple[str, str]:
 def kills_of(core_harness: CoreHarness, host: str, home: Path) -> InterruptedKills:
     """The service that finishes interrupted kills, as a worker on that machine has it."""
     ledger = Ledger(core_harness.backend.context, f"{host}-000000-0:alive000", host)
-    workspaces = Workspaces(home, git_timeout=GIT_TIMEOUT)
-    return InterruptedKills(ledger, workspaces, Cleaner(home), remote_grace=timedelta(0))
+    return InterruptedKills(ledger, Cleaner(home), remote_grace=timedelta(0))
 
 
 async def events_of_kind(core_harness: CoreHarness, run: Run, kind: EventKind) -> list[EventRecord]:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from bot.assembly.worker_runtime import GIT_TIMEOUT
 from core.domain.fleet.attempt import build_host_id, machine_name
 from core.domain.kills.termination import Phase
 from core.domain.runs.event import EventKind
@@ -23,7 +22,6 @@ from core.runner.recovery.interrupted_kills import InterruptedKills
 from core.runner.worker.identity import claimed_identity, disk_id_of, this_host
 from core.store.fleet import attempts
 from core.workspace.scratch import open_scratch, staging_path
-from core.workspace.workspaces import Workspaces
 from tests.core_harness import CoreHarness, core_harness
 from tests.flows.test_kill_rescue import (
     events_of_kind,
@@ -48,8 +46,7 @@ BEFORE_THE_BOOT = build_host_id(machine_name(this_host()), boot="00000000", name
 def kills_of(core_harness: CoreHarness, host: str, home: Path) -> InterruptedKills:
     """The service that finishes interrupted kills, on that host with a separate disk."""
     ledger = Ledger(core_harness.backend.context, f"{disk_id_of(home)}-0:alive000", host)
-    workspaces = Workspaces(home, git_timeout=GIT_TIMEOUT)
-    return InterruptedKills(ledger, workspaces, Cleaner(home), remote_grace=timedelta(0))
+    return InterruptedKills(ledger, Cleaner(home), remote_grace=timedelta(0))
 
 
 @asynccontextmanager

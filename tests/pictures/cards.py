@@ -11,18 +11,10 @@ from types import MappingProxyType
 from core.domain.failure_cause import FailureCause
 from core.domain.kills.termination import Phase
 from core.domain.runs.awaited import AWAITED_KEY, Awaited, AwaitedKind
+from core.domain.runs.diff import CommitInfo, DiffStat, FileChange
 from core.domain.runs.failure_analysis import FAILURE_KEY, FailureAnalysis
 from core.domain.runs.outcome import Outcome, OutcomeReason
-from core.domain.runs.run import (
-    CommitInfo,
-    CostSource,
-    DiffStat,
-    FileChange,
-    Run,
-    RunStatus,
-    StopReason,
-    Usage,
-)
+from core.domain.runs.run import CostSource, Run, RunStatus, StopReason, Usage
 from core.domain.runs.snapshot import RunSnapshot
 from core.domain.runs.step import Step, StepStatus
 from tests.unit.view_helpers import NOW, make_ended_run, make_kill, make_run, make_snapshot

@@ -40,7 +40,7 @@ def test_no_patterns_is_no_critical_section(tmp_path: Path) -> None:
     ("text", "name", "problem"),
     [
         ("patterns = ['git (commit']", "critical.patterns", "'git (commit' is not a regular"),
-        ("patterns = 'git commit'", "critical.patterns", "tuple"),
+        ("patterns = 'git commit'", "critical.patterns", 'must be a list like ["…"]'),
         ("wait = '11s'", "critical.wait", 'seconds from 0 to 10, like "3s"'),
         ("wait = '-1s'", "critical.wait", 'seconds from 0 to 10, like "3s"'),
         ("wait = 'long'", "critical.wait", 'seconds from 0 to 10, like "3s"'),

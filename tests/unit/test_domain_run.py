@@ -12,13 +12,12 @@ from core.domain.errors import BadRequest
 from core.domain.kills.termination import PHASE_TRANSITIONS, Phase
 from core.domain.redact import REDACTED, redact
 from core.domain.runs.changes import RunChanges
+from core.domain.runs.diff import DiffStat, FileChange
 from core.domain.runs.request import MAX_TASK_CHARS, StartRequest
 from core.domain.runs.run import (
     CONTINUABLE_REASONS,
     LIVE_STATUSES,
     TRANSITIONS,
-    DiffStat,
-    FileChange,
     Run,
     RunStatus,
     StopReason,

@@ -18,6 +18,7 @@ def runtime(problem: str | None) -> WorkerRuntime:
         record=UNUSED,
         ledger=UNUSED,
         kills=UNUSED,
+        workspaces=UNUSED,
         lease=UNUSED,
         inbox=UNUSED,
         worker=worker,

@@ -27,7 +27,7 @@ def test_agents_are_isolated_where_that_is_possible_unless_the_file_says_otherwi
 @pytest.mark.parametrize(
     ("line", "hint"),
     [
-        ('isolation = "strict"', "'auto', 'required' or 'none'"),
+        ('isolation = "strict"', "must be one of 'auto', 'required', 'none'"),
         ('share = ["keys"]', "must be a path like"),
         ('share = ["/srv/../root"]', "must be a path like"),
         ('share = ["/"]', "must be a path like"),

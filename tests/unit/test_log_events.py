@@ -28,7 +28,6 @@ RESERVED |= {"at", "level", "logger"}
 # One thing that is logged at several places: with and without a traceback, or on several ways.
 LOGGED_AT_SEVERAL_PLACES = {
     "attempt.failed",
-    "diff.read_failed",
     "direct_channel.open_failed",
     "heartbeat.failed",
     "inbox.read_failed",
@@ -37,7 +36,6 @@ LOGGED_AT_SEVERAL_PLACES = {
     "rescue.failed",
     "run.ended",
     "work.carry_failed",
-    "work_tree.save_failed",
 }
 
 

@@ -11,11 +11,13 @@ from bot.slack.views.owner_notice import owner_notice
 from bot.slack.views.thread.replies import replies
 from bot.slack.views.thread.result import RESULT_LIMIT, file_for, result_message
 from bot.slack.views.thread.slots import CARD, thread_files, thread_messages
+from bot.words.kills import saved_work_words
 from bot.words.runs.evidence import change_lines, line_about_tests
 from core.domain.kills.termination import Phase
+from core.domain.runs.diff import CommitInfo, DiffStat, FileChange
 from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.report import join_report
-from core.domain.runs.run import CommitInfo, DiffStat, FileChange, StopReason
+from core.domain.runs.run import StopReason
 from core.domain.runs.snapshot import RunSnapshot
 from tests.unit.view_helpers import (
     AWKWARD_TEXTS,
@@ -232,9 +234,92 @@ def test_an_ordinary_kill_leaves_no_warning() -> None:
     assert f"kill:{RUN_ID}" not in replies(make_thread(KILLED))
 
 
-def test_no_changes_are_shown_and_unknown_changes_are_not() -> None:
+def test_no_changes_are_shown_and_without_a_workspace_nothing_is() -> None:
     assert change_lines(make_ended_run(StopReason.SUCCESS), MRKDWN) == []
     assert "none" in change_lines(make_ended_run(StopReason.SUCCESS, diff=DiffStat()), MRKDWN)[0]
+
+
+def test_changes_that_cannot_be_measured_are_unknown_with_the_reason() -> None:
+    run = make_ended_run(StopReason.SUCCESS, changes_unknown="Its `.git` is gone.")
+
+    (line,) = change_lines(run, MRKDWN)
+
+    assert line.startswith("*Changes:* unknown. ")
+    assert "is gone" in line
+
+
+def test_work_that_is_still_being_saved_is_shown_as_such() -> None:
+    run = make_ended_run(StopReason.KILLED, work_due_at=NOW)
+    snapshot = make_snapshot(run, termination=make_kill(Phase.CONFIRMED, work_saved={}))
+
+    message = result_message(snapshot)
+
+    assert message is not None
+    assert str(message.blocks).count("saving the work…") == 2
+    assert "saving the work…" in str(
+        result_message(make_snapshot(make_ended_run(StopReason.SUCCESS, work_due_at=NOW)))
+    )
+
+
+def test_commits_on_other_branches_are_named_with_them() -> None:
+    elsewhere = DiffStat(
+        files=(FileChange(path="a.py", added=1, removed=0, branch="feat"),),
+        commits=(CommitInfo(sha="a" * 40, subject="Add a", branch="feat"),),
+        branch="main",
+        merged_commits=3,
+    )
+    on_several = DiffStat(
+        commits=(
+            CommitInfo(sha="a" * 40, subject="Add a", branch="feat"),
+            CommitInfo(sha="b" * 40, subject="Add b", branch=None),
+        ),
+        branch="main",
+    )
+
+    one = change_lines(make_ended_run(StopReason.SUCCESS, diff=elsewhere), MRKDWN)
+    several = change_lines(make_ended_run(StopReason.SUCCESS, diff=on_several), MRKDWN)
+
+    assert one == [
+        "*Changes:* 1 file, +1 −0 on `main`",
+        "`a.py` +1 −0 on `feat`",
+        "*1 commit* on `feat`",
+        "`aaaaaaa` Add a",
+        "_3 commits of others came with a merge or a pull, and do not count._",
+    ]
+    assert several[2:] == ["`aaaaaaa` Add a · on `feat`", "`bbbbbbb` Add b · on no branch"]
+
+
+def test_files_and_commits_that_are_not_listed_are_counted() -> None:
+    diff = DiffStat(
+        files=tuple(FileChange(path=f"f{n}.py", added=1, removed=0) for n in range(20)),
+        commits=tuple(CommitInfo(sha=f"{n:040x}", subject=f"c{n}") for n in range(10)),
+        omitted_files=500,
+        omitted_commits=90,
+    )
+
+    lines = change_lines(make_ended_run(StopReason.SUCCESS, diff=diff), MRKDWN)
+
+    assert "519 files" in lines[0]
+    assert "_+507 more files_" in lines
+    assert "_+92 more_" in lines
+
+
+@pytest.mark.parametrize(
+    ("saved", "words"),
+    [
+        ({"commit": "c" * 40, "uncommitted_files": 2}, "2 files as a checkpoint"),
+        ({"commit": "c" * 40, "uncommitted_files": 2}, "not on the branch"),
+        ({"kept_in": "/x", "problem": "Saving it took longer than 2 min."}, "longer than 2 min"),
+        ({}, ""),
+    ],
+)
+def test_what_was_saved_of_a_killed_run_is_said_once(saved: dict[str, object], words: str) -> None:
+    run = make_ended_run(StopReason.KILLED)
+
+    shown = saved_work_words(run, make_kill(Phase.CONFIRMED, work_saved=saved), MRKDWN)
+
+    assert words in shown
+    assert bool(shown) is bool(saved)
 
 
 def test_many_files_and_commits_are_counted_not_listed() -> None:

@@ -100,3 +100,15 @@ def test_work_that_could_not_be_carried_is_named_with_its_place(
 def test_carried_work_causes_no_notice() -> None:
     assert not_carried(commit=COMMIT, uncommitted=False, bytes=12) == []
     assert not_carried_lines([], MRKDWN) == []
+
+
+def test_a_rebuilt_repository_is_named_with_the_old_files() -> None:
+    whole = restored(damaged=True, rebuilt="ws_1-2", workspace="ws_1")
+    cut = restored(damaged=True, rebuilt="ws_1-2", workspace="ws_1", incomplete=True)
+
+    assert whole == (
+        "📦 The repository of workspace `ws_1` was deleted or damaged, so it was built again "
+        "beside it, as `ws_1-2`. The old files are still in `ws_1`. Continues here from commit "
+        "`0123456`."
+    )
+    assert cut.endswith("is not in it; look for it in workspace `ws_1`.")

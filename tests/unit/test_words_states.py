@@ -31,8 +31,9 @@ from bot.words.runs.states import (
 )
 from core.domain.fleet.workers import Hold, QueueReason
 from core.domain.kills.termination import CriticalWait, Phase, ProcessIdentity
+from core.domain.runs.diff import CommitInfo, DiffStat, FileChange
 from core.domain.runs.event import EventKind, EventRecord
-from core.domain.runs.run import CommitInfo, DiffStat, FileChange, RunStatus, StopReason, WaitingOn
+from core.domain.runs.run import RunStatus, StopReason, WaitingOn
 from core.domain.runs.step import StepStatus
 from tests.unit.view_helpers import (
     NOW,
@@ -167,7 +168,7 @@ def test_a_plain_surface_gets_no_markup() -> None:
         killed_by(kill, PLAIN),
         waited_words(kill, PLAIN),
         draining_words(make_run(**KILLING), kill, PLAIN),
-        saved_work_words(kill, PLAIN),
+        saved_work_words(changed, kill, PLAIN),
         *change_lines(changed, PLAIN),
         line_about_tests(changed, PLAIN),
         *restored_lines([moved], PLAIN),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from core.domain.runs.run import CommitInfo
+from core.domain.runs.diff import CommitInfo
 from core.workspace.errors import GitFailed, translate_os_errors
 from core.workspace.workspaces import WorkspaceError, Workspaces
 from tests.unit.repositories import RUN_BRANCH, commit, git, origin, prepare, workspaces
@@ -189,6 +189,6 @@ async def test_commits_are_listed_oldest_first(workspaces: Workspaces, origin: P
     stat = await workspaces.diff(workspace, workspace.base_commit)
 
     assert stat.commits == (
-        CommitInfo(sha=first, subject="First: ünïcode 🎉"),
-        CommitInfo(sha=second, subject="Second"),
+        CommitInfo(sha=first, subject="First: ünïcode 🎉", branch=RUN_BRANCH),
+        CommitInfo(sha=second, subject="Second", branch=RUN_BRANCH),
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core.domain.runs.run import FileChange
+from core.domain.runs.diff import FileChange
 from core.workspace.work import changes
 from core.workspace.workspaces import Workspace, WorkspaceError, Workspaces
 from tests.unit.repositories import allowing
@@ -247,7 +247,9 @@ async def test_an_unfinished_merge_does_not_prevent_saving(
     stat = await workspaces.diff(workspace, workspace.base_commit)
     await workspaces.save(workspace, "run_1/1")
 
-    assert [change.path for change in stat.files] == ["code.py"]
+    assert [(change.path, change.branch) for change in stat.files] == [
+        ("code.py", None), ("code.py", "other"),
+    ]  # fmt: skip
     assert "<<<<<<<" in git(path, "show", "refs/signalbox/run_1/1:code.py")
     assert (path / ".git/index").read_bytes() == before
 

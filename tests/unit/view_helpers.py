@@ -21,16 +21,8 @@ from bot.slack.views import blocks
 from bot.slack.views.message import Message
 from core.domain.actor import User
 from core.domain.kills.termination import Phase, ProcessIdentity, ProofMethod, Termination
-from core.domain.runs.run import (
-    CommitInfo,
-    CostSource,
-    DiffStat,
-    FileChange,
-    Run,
-    RunStatus,
-    StopReason,
-    Usage,
-)
+from core.domain.runs.diff import CommitInfo, DiffStat, FileChange
+from core.domain.runs.run import CostSource, Run, RunStatus, StopReason, Usage
 from core.domain.runs.snapshot import RunSnapshot, Thread
 from core.domain.runs.step import Step, StepStatus
 
@@ -66,9 +58,10 @@ DIFF = DiffStat(
         FileChange(path="logo.png", added=None, removed=None, committed=False),
     ),
     commits=(
-        CommitInfo(sha="0123456789abcdef", subject="Count requests per key"),
-        CommitInfo(sha="fedcba9876543210", subject="Refuse what is over the limit"),
+        CommitInfo(sha="0123456789abcdef", subject="Count requests per key", branch="main"),
+        CommitInfo(sha="fedcba9876543210", subject="Refuse what is over the limit", branch="main"),
     ),
+    branch="main",
 )
 REPORT = """## Summary
 

@@ -83,6 +83,7 @@ ADVICE: AdviceTable = MappingProxyType(
         "unreachable_repository": None,
         "git_failed": None,
         "unusable_bundle": None,
+        "damaged_repository": None,
         # Errors while a process starts.
         "bad_database_url": None,
         "bad_definition": None,

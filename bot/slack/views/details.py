@@ -154,6 +154,6 @@ def _kill_lines(snapshot: RunSnapshot) -> list[str]:
     phases = ", ".join(
         f"{phase.value} {times.milliseconds(at)}" for phase, at in kill.phases.items()
     )
-    saved = saved_work_words(kill, MRKDWN)
+    saved = saved_work_words(snapshot.run, kill, MRKDWN)
     kept = [f"*Work kept:* {saved}"] if saved else []
     return [f"*Kill:* {killed_by(kill, MRKDWN)}", phases, *kept]

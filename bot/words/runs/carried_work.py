@@ -44,7 +44,8 @@ def restored_lines(events: Sequence[EventRecord], markup: Markup) -> list[str]:
 
 def _restored_parts(event: EventRecord, markup: Markup) -> list[str]:
     data = event.data
-    lines = [f"📦 {_resume_line(event, markup)}", *_missing_lines(event, markup)]
+    lines = [*_damaged_lines(event, markup), _resume_line(event, markup)]
+    lines = [f"📦 {lines[0]}", *lines[1:], *_missing_lines(event, markup)]
     if data.get("kept"):
         lines.append(
             "An older copy on this machine had uncommitted files; they are kept in it on "
@@ -58,6 +59,19 @@ def _restored_parts(event: EventRecord, markup: Markup) -> list[str]:
     return lines
 
 
+def _damaged_lines(event: EventRecord, markup: Markup) -> list[str]:
+    """Why the work goes on in another workspace."""
+    data = event.data
+    if not data.get("damaged"):
+        return []
+    old, new = _code(data.get("workspace"), markup), _code(data.get("rebuilt"), markup)
+    line = (
+        f"The repository of workspace {old} was deleted or damaged, so it was built again beside "
+        f"it, as {new}. The old files are still in {old}."
+    )
+    return [line]
+
+
 def _missing_lines(event: EventRecord, markup: Markup) -> list[str]:
     """The work that was not stored when the previous attempt ended, and where it is."""
     data = event.data
@@ -67,6 +81,8 @@ def _missing_lines(event: EventRecord, markup: Markup) -> list[str]:
     # This includes commits in the last seconds of a worker that died.
     what = "What came after that, commits too," if is_stored else "What it had done, commits too,"
     workspace, node = _code(data.get("workspace"), markup), data.get("from_node")
+    if data.get("damaged"):
+        return [f"{what} is not in it; look for it in workspace {workspace}."]
     if data.get("gone") and node:
         return [f"{what} is lost: workspace {workspace} is no longer on this machine."]
     worker = f"worker {_code(node, markup)}" if node else "its earlier worker"

@@ -126,6 +126,8 @@ def ending_title(run: Run) -> str:
         return run.status.value.capitalize()
     if run.outcome is Outcome.ATTENTION:
         return attention_title(run)
+    if _is_being_measured(run):
+        return "Finished, saving the work…"
     if run.stop_reason in _REASONS_WITH_CAUSES:
         named = failure_title(run)
         if named is not None:
@@ -154,7 +156,14 @@ def ending_icon(run: Run) -> str:
     """The icon of a run that has ended for a known reason."""
     if run.stop_reason is None or run.outcome is Outcome.ATTENTION:
         return ATTENTION_ICON
+    if _is_being_measured(run):
+        return "💾"
     return ENDINGS[run.stop_reason].icon
+
+
+def _is_being_measured(run: Run) -> bool:
+    """Whether it is still open if a run that ended by itself left something to do."""
+    return run.stop_reason is StopReason.SUCCESS and run.is_work_pending
 
 
 def _first_sentence(message: str) -> str:

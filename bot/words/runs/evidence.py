@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 from bot.words import counts
 from bot.words.markup import Markup
-from core.domain.runs.run import DiffStat, FileChange, Run, RunStatus
+from core.domain.runs.diff import DiffStat, FileChange
+from core.domain.runs.outcome import TESTS_KEY
+from core.domain.runs.run import Run, RunStatus
 
 _FILES_SHOWN = 12
 _COMMITS_SHOWN = 8
-# The key of the test results in a run's metadata:
-# {"passed": 12, "failed": 0, "skipped": 1, "command": "…"}.
-TESTS_KEY = "tests"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +28,7 @@ class TestResults:
 
 
 def change_lines(run: Run, markup: Markup, *, has_total: bool = True) -> list[str]:
-    """Lines about changed files and commits; empty if the changes are unknown.
+    """Lines about changed files and commits; empty if there was no workspace.
 
     Args:
         run: The run.
@@ -37,25 +36,23 @@ def change_lines(run: Run, markup: Markup, *, has_total: bool = True) -> list[st
         has_total: Whether the first line sums up; without it, there are no lines of no changes.
     """
     diff = run.diff
+    label = markup.strong("Changes:")
     if diff is None:
+        if run.is_work_pending:
+            return [f"{label} saving the work… What changed is shown here in a moment."]
+        if run.changes_unknown:
+            return [f"{label} unknown. {markup.inline(run.changes_unknown, 400)}"]
         return []
     if not diff.files and not diff.commits:
-        none = f"{markup.strong('Changes:')} none. No file differs and nothing was committed."
-        return [none] if has_total else []
-    lines = [_total(run, diff, markup)] if has_total else []
+        nothing = f"{label} none. No file differs and nothing was committed."
+        return [*([nothing] if has_total else []), *_merged_lines(diff, markup)]
+    lines = [_total(diff, markup)] if has_total else []
     lines += [_file_line(change, markup) for change in diff.files[:_FILES_SHOWN]]
-    if len(diff.files) > _FILES_SHOWN:
-        more = counts.plural(len(diff.files) - _FILES_SHOWN, "more file")
+    if diff.file_count > _FILES_SHOWN:
+        more = counts.plural(diff.file_count - _FILES_SHOWN, "more file")
         lines.append(markup.quiet(f"+{more}"))
-    if diff.commits:
-        if has_total:
-            lines.append(markup.strong(counts.plural(len(diff.commits), "commit")))
-        lines += [
-            f"{markup.code(commit.sha[:7])} {markup.inline(commit.subject, 100)}"
-            for commit in diff.commits[:_COMMITS_SHOWN]
-        ]
-        if len(diff.commits) > _COMMITS_SHOWN:
-            lines.append(markup.quiet(f"+{len(diff.commits) - _COMMITS_SHOWN} more"))
+    lines += _commit_lines(diff, markup, has_total=has_total)
+    lines += _merged_lines(diff, markup)
     # What a kill kept, and where, is said with its proof.
     if diff.has_uncommitted and run.status is not RunStatus.KILLED:
         lines.append("✎ is not committed; it stays in the workspace.")
@@ -92,11 +89,47 @@ def tests_of(run: Run) -> TestResults | None:
     )
 
 
-def _total(run: Run, diff: DiffStat, markup: Markup) -> str:
-    branch = f" on {markup.code(run.git_branch, 80)}" if run.git_branch else ""
-    files = counts.plural(len(diff.files), "file")
+def _commit_lines(diff: DiffStat, markup: Markup, *, has_total: bool) -> list[str]:
+    if not diff.commits:
+        return []
+    total = f"{markup.strong(counts.plural(diff.commit_count, 'commit'))}{_on(diff, markup)}"
+    lines = [total] if has_total else []
+    # With several branches, or without a line that names it, each commit says on which one it is.
+    branches = {commit.branch for commit in diff.commits}
+    names_each = len(branches) > 1 or (not has_total and branches != {diff.branch})
+    for commit in diff.commits[:_COMMITS_SHOWN]:
+        words = f"{markup.code(commit.sha[:7])} {markup.inline(commit.subject, 100)}"
+        where = f" · {_branch_words(commit.branch, markup)}" if names_each else ""
+        lines.append(f"{words}{where}")
+    if diff.commit_count > _COMMITS_SHOWN:
+        lines.append(markup.quiet(f"+{diff.commit_count - _COMMITS_SHOWN} more"))
+    return lines
+
+
+def _on(diff: DiffStat, markup: Markup) -> str:
+    """Where the commits are, if that is not the branch that the first line names."""
+    branches = {commit.branch for commit in diff.commits}
+    if len(branches) != 1 or branches == {diff.branch}:
+        return ""
+    return f" {_branch_words(branches.pop(), markup)}"
+
+
+def _merged_lines(diff: DiffStat, markup: Markup) -> list[str]:
+    if not diff.merged_commits:
+        return []
+    count = counts.plural(diff.merged_commits, "commit")
+    return [markup.quiet(f"{count} of others came with a merge or a pull, and do not count.")]
+
+
+def _total(diff: DiffStat, markup: Markup) -> str:
+    branch = f" on {markup.code(diff.branch, 80)}" if diff.branch else ""
+    files = counts.plural(diff.file_count, "file")
     lines = f"+{diff.added_lines:,} −{diff.removed_lines:,}"
     return f"{markup.strong('Changes:')} {files}, {lines}{branch}"
+
+
+def _branch_words(branch: str | None, markup: Markup) -> str:
+    return f"on {markup.code(branch, 80)}" if branch else "on no branch"
 
 
 def _file_line(change: FileChange, markup: Markup) -> str:
@@ -104,7 +137,9 @@ def _file_line(change: FileChange, markup: Markup) -> str:
         lines = "binary"
     else:
         lines = f"+{change.added:,} −{change.removed:,}"
-    return f"{markup.code(change.path, 110)} {lines}{'' if change.committed else ' ✎'}"
+    mark = "" if change.committed else " ✎"
+    where = f" on {markup.code(change.branch, 80)}" if change.branch else ""
+    return f"{markup.code(change.path, 110)} {lines}{mark}{where}"
 
 
 def _number(results: Mapping[str, object], key: str) -> int | None:

@@ -86,16 +86,19 @@ def ended_steps_words(steps: Sequence[Step], markup: Markup) -> str:
 
 def _change_figures(run: Run) -> list[str]:
     diff = run.diff
+    if diff is None and run.is_work_pending:
+        # The title of a run that ended by itself says it already.
+        return [] if run.stop_reason is StopReason.SUCCESS else ["saving the work…"]
     if diff is None:
-        return []
+        return ["changes unknown"] if run.changes_unknown else []
     is_told = OutcomeReason.NOTHING_COMMITTED in run.outcome_reasons
     if not diff.files and not diff.commits:
         return [] if is_told else [NO_CHANGE]
-    files = counts.plural(len(diff.files), "file")
+    files = counts.plural(diff.file_count, "file")
     lines = f"{files} +{diff.added_lines:,} −{diff.removed_lines:,}"
     figures = [lines.replace(" ", _NO_BREAK)]
     if diff.commits:
-        figures.append(counts.plural(len(diff.commits), "commit"))
+        figures.append(counts.plural(diff.commit_count, "commit"))
     elif not is_told:
         figures.append("not committed")
     return figures

@@ -9,8 +9,9 @@ from typing import Any, TypedDict
 from uuid import UUID
 
 from core.domain.fleet.workers import QueueReason
+from core.domain.runs.diff import DiffStat
 from core.domain.runs.outcome import Outcome, OutcomeReason
-from core.domain.runs.run import CostSource, DiffStat, Usage, WaitingOn
+from core.domain.runs.run import CostSource, Usage, WaitingOn
 from core.domain.workflow import OnWorkerLost
 
 
@@ -29,7 +30,10 @@ class RunChanges(TypedDict, total=False):
     git_branch: str | None
     initial_commit_hash: str | None
     final_commit_hash: str | None
+    initial_branches: Mapping[str, str] | None
     diff: DiffStat | None
+    changes_unknown: str | None
+    work_due_at: datetime | None
     result: str | None
     error_message: str | None
     workspace_id: str | None

@@ -2,6 +2,12 @@
 
 from enum import StrEnum
 
+# In a run's metadata, of the last test run that was seen:
+# {"passed": 12, "failed": 0, "skipped": 1, "command": "…"}.
+TESTS_KEY = "tests"
+# There, `true` if the run's workflow may not change the workspace.
+READ_ONLY_KEY = "read_only"
+
 
 class Outcome(StrEnum):
     """What the evidence says about a run that ended by itself."""

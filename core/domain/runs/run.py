@@ -13,6 +13,7 @@ from uuid import UUID
 
 from core.domain.errors import Conflict, NotFound
 from core.domain.fleet.workers import QueueReason
+from core.domain.runs.diff import DiffStat
 from core.domain.runs.outcome import Outcome, OutcomeReason
 from core.domain.workflow import OnWorkerLost
 
@@ -150,47 +151,6 @@ class Usage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FileChange:
-    """The lines that a run added to and removed from a file; both `None` for a binary file."""
-
-    path: str
-    added: int | None
-    removed: int | None
-    committed: bool = True
-
-
-@dataclass(frozen=True, kw_only=True)
-class CommitInfo:
-    """A commit the run made."""
-
-    sha: str
-    subject: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class DiffStat:
-    """The changes from the commit at which a run started to its work tree at the end."""
-
-    files: tuple[FileChange, ...] = ()
-    commits: tuple[CommitInfo, ...] = ()
-
-    @property
-    def added_lines(self) -> int:
-        """The number of added lines in all text files."""
-        return sum(change.added or 0 for change in self.files)
-
-    @property
-    def removed_lines(self) -> int:
-        """The number of removed lines in all text files."""
-        return sum(change.removed or 0 for change in self.files)
-
-    @property
-    def has_uncommitted(self) -> bool:
-        """Whether some change is not committed."""
-        return any(not change.committed for change in self.files)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Run:
     """One row of `workflow_runs`.
 
@@ -199,6 +159,12 @@ class Run:
         attempt: The number of the present attempt; a requeue adds one.  Every write of a worker
             names its attempt, so that late writes of a lost worker have no effect.
         version: Increases with every visible change; what is drawn is compared with it.
+        initial_branches: The local branches when the run started, by full name; `None` if unknown.
+        diff: What the run changed; `None` until that is measured, or if it cannot be.
+        changes_unknown: Why no changes could be measured, for people; `None` if they could, or
+            if there was no workspace.
+        work_due_at: While the work of an ended run is still being saved and measured: the time by
+            which that is done, or another worker sees to it.
         usage: Tokens of the run, over all its attempts, subagents included; see
             `has_known_tokens`.
         turns: The model's answers to the main agent, over all attempts; `max_turns` limits these.
@@ -229,7 +195,10 @@ class Run:
     git_branch: str | None = None
     initial_commit_hash: str | None = None
     final_commit_hash: str | None = None
+    initial_branches: Mapping[str, str] | None = None
     diff: DiffStat | None = None
+    changes_unknown: str | None = None
+    work_due_at: datetime | None = None
     result: str | None = None
     error_message: str | None = None
     started_at: datetime | None = None
@@ -273,6 +242,11 @@ class Run:
     def is_live(self) -> bool:
         """Whether the run has not ended."""
         return self.status in LIVE_STATUSES
+
+    @property
+    def is_work_pending(self) -> bool:
+        """Whether the run has ended, and its work is still being saved and measured."""
+        return self.work_due_at is not None
 
     @property
     def can_continue(self) -> bool:

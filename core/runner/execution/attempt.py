@@ -17,7 +17,7 @@ from uuid import UUID
 from core.agent.protocol import AgentSession
 from core.domain.errors import OpsError
 from core.domain.kills.termination import Proof, Termination
-from core.domain.runs.run import DiffStat, Run, StopReason
+from core.domain.runs.run import Run, StopReason
 from core.domain.workflow import DEFAULT_TIMEOUT, WorkflowDefinition
 from core.runner.execution.progress import Progress
 from core.workspace.workspaces import Workspace
@@ -76,6 +76,8 @@ class CarryState:
         has_saved_work_tree: Whether the newest stored work includes the uncommitted work tree.
         is_size_reported: Whether the thread shows already that the work is too large.
         is_closed: Whether the final work of the attempt was stored, or its storing was tried.
+        is_end_written: Whether the end of the run is written, so that later events are written
+            by themselves.
         check_needed: Set when there may be a new commit.
     """
 
@@ -83,6 +85,7 @@ class CarryState:
     has_saved_work_tree: bool = False
     is_size_reported: bool = False
     is_closed: bool = False
+    is_end_written: bool = False
     check_needed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -166,20 +169,12 @@ class Stopped:
     Attributes:
         proof: The last scan, which confirms that no process is left.
         termination: The record of the kill, if it was one.
-        work_saved: What was saved of the work tree; `None` if nothing had to be saved.
+        work_saved: What was saved of the work tree before a handover; `None` if nothing was.
     """
 
     proof: Proof
     termination: Termination | None = None
     work_saved: Mapping[str, Any] | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Changes:
-    """What the run has changed in its repository since it began."""
-
-    diff: DiffStat
-    final_commit: str | None
 
 
 def prompt_uuid_of(run: Run, attempt: int) -> UUID:

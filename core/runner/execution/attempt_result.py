@@ -13,6 +13,7 @@ from core.agent.protocol import AgentFailed
 from core.domain.errors import OpsError
 from core.domain.failure_cause import FailureCause
 from core.domain.runs.failure_analysis import FAILURE_KEY, FailureAnalysis
+from core.domain.runs.outcome import READ_ONLY_KEY, TESTS_KEY
 from core.domain.runs.run import Run, StopReason
 from core.domain.runs.session import Message, MessageRole, MessageType
 from core.runner.execution.attempt import Attempt, Cause, Failure
@@ -43,7 +44,9 @@ def run_metadata(attempt: Attempt, end: AttemptResult) -> dict[str, Any]:
     """Metadata of a run that has no columns: test results, limits, the cause of a failure."""
     found: dict[str, Any] = {}
     if attempt.progress.tests is not None:
-        found["tests"] = asdict(attempt.progress.tests)
+        found[TESTS_KEY] = asdict(attempt.progress.tests)
+    if attempt.definition.read_only:
+        found[READ_ONLY_KEY] = True
     if end.resets_at is not None:
         found["usage_limit_resets_at"] = end.resets_at.isoformat()
     if end.analysis is not None:

@@ -1,14 +1,16 @@
-"""Stop an attempt from outside: end its processes, save its work, record the proof."""
+"""Stop an attempt from outside: end its processes, and record the proof.
+
+Saving the work follows (`core/runner/keeping`); only a handover saves it first, because it is not
+the end.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
 
 from core.agent.process.ladder import end_tree
 from core.domain.errors import unforeseen
@@ -24,7 +26,6 @@ from core.domain.kills.termination import (
 from core.runner.execution.attempt import Attempt, Cause, Stopped
 from core.runner.execution.ledger import Ledger
 from core.runner.log_fields import log_fields
-from core.runner.recovery.clean_up import Cleaner
 from core.runner.resilience import retry_while_unavailable
 from core.workspace.workspaces import Workspaces
 
@@ -36,6 +37,7 @@ _HANDOVER_DRAIN = timedelta(seconds=2)
 # A kill takes 10 s at most, of which the steps after the interrupt take 4 s.
 _BEFORE_SIGNALS_LIMIT = LADDER_LIMIT - TERMINATE_GRACE - PROOF_LIMIT - timedelta(seconds=0.5)
 _MIN_GRACE = timedelta(seconds=1)
+# A shutdown leaves so much; what is not saved then stays in the workspace.
 _SAVE_LIMIT = timedelta(seconds=10)
 # An unreachable database must not keep a process alive.
 _PHASE_PATIENCE = timedelta(seconds=1)
@@ -46,7 +48,7 @@ _MAX_RETRY_PAUSE = timedelta(minutes=1)
 
 @dataclass
 class AttemptEnding:
-    """The steps of a stop, in order: `run_ladder`, `save_work`, `clean_up`, `record_proof`.
+    """The steps of a stop, in order: `run_ladder`, `save_for_handover`, `record_proof`.
 
     Attributes:
         termination: The record of the kill as last written; `None` if there is no kill.
@@ -92,10 +94,10 @@ class AttemptEnding:
             proof = await self._run_ladder(force=True)
         return Stopped(proof=proof, termination=self.termination)
 
-    async def save_work(self, stopped: Stopped, workspaces: Workspaces) -> Stopped:
-        """Save the work tree, in any state, as a commit on a private reference."""
+    async def save_for_handover(self, stopped: Stopped, workspaces: Workspaces) -> Stopped:
+        """Save the work tree for the next attempt; after other stops nothing is saved yet."""
         workspace = self.attempt.opened.workspace
-        if workspace is None or self.attempt.cause is Cause.FENCED:
+        if workspace is None or self.attempt.cause is not Cause.HANDOVER:
             return stopped
         label = f"{self.attempt.run.run_id}/{self.attempt.run.attempt}"
         try:
@@ -110,32 +112,10 @@ class AttemptEnding:
                 exc_info=unforeseen(error),
                 extra=log_fields("work_tree.save_failed", self.attempt.run),
             )
-            work_saved = {"kept_in": str(workspace.path)}
+            return stopped
         return replace(stopped, work_saved=work_saved)
 
-    async def clean_up(self, cleaner: Cleaner) -> Mapping[str, Any]:
-        """Remove what a killed agent left outside its workspace, and its git locks.
-
-        Returns:
-            What was removed, by kind.
-        """
-        if self.attempt.cause is not Cause.KILL:
-            return {}
-        run = self.attempt.run
-        try:
-            return await cleaner.clean_up_after_kill(run, [run.attempt])
-        except Exception:
-            # The kill is recorded all the same.
-            log.exception(
-                "%s: what its agent left was not removed",
-                run.run_id,
-                extra=log_fields("attempt.clean_up_failed", run),
-            )
-            return {}
-
-    async def record_proof(
-        self, stopped: Stopped, cleanup: Mapping[str, Any] | None = None
-    ) -> Stopped:
+    async def record_proof(self, stopped: Stopped) -> Stopped:
         """Record the proof; retry for as long as the database is unreachable."""
         attempt = self.attempt
         if attempt.cause in (Cause.HANDOVER, Cause.FENCED):
@@ -149,12 +129,7 @@ class AttemptEnding:
             return stopped
         self.termination = await retry_while_unavailable(
             lambda: self.ledger.kills.record_phase(
-                attempt.run,
-                termination,
-                Phase.CONFIRMED,
-                stopped.proof,
-                work_saved=stopped.work_saved or {},
-                cleanup=cleanup or {},
+                attempt.run, termination, Phase.CONFIRMED, stopped.proof
             )
         )
         return replace(stopped, termination=self.termination)

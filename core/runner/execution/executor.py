@@ -15,13 +15,15 @@ from core.domain.runs.run import IllegalTransition, Run, RunStatus, StaleAttempt
 from core.queue.jobs import Job
 from core.runner.execution.attempt import Attempt, Cause, Failure, Stopped
 from core.runner.execution.attempt_result import unexpected_error
-from core.runner.execution.carry import Carrier
 from core.runner.execution.ending import AttemptEnding
 from core.runner.execution.ledger import Ledger
 from core.runner.execution.prior_usage import PriorUsage
 from core.runner.execution.progress import Progress
 from core.runner.execution.settlement import Settlement
 from core.runner.execution.work import AgentEnvironment, AgentWork
+from core.runner.keeping.afterwards import Afterwards
+from core.runner.keeping.carry import Carrier
+from core.runner.keeping.keeper import WorkKeeper
 from core.runner.log_fields import log_fields
 from core.runner.recovery.interrupted_kills import InterruptedKills
 from core.runner.resilience import UNLIMITED_PATIENCE, retry_while_unavailable, run_uninterrupted
@@ -76,24 +78,35 @@ class Executor:
         run_id = attempt.run.run_id
         carrier = Carrier(self.ledger, self.workspaces)
         agent_work = AgentWork(self.ledger, self.workspaces, self.transcripts, carrier, self.agents)
-        settlement = Settlement(self.ledger, self.workspaces, carrier, self.agents.home)
+        settlement = Settlement(
+            self.ledger,
+            WorkKeeper(self.workspaces),
+            carrier,
+            self.kills.cleaner,
+            self.agents.home,
+        )
         work: WorkTask = asyncio.create_task(agent_work.run(attempt), name=f"work {run_id}")
         writer = asyncio.create_task(self._write(attempt, work), name=f"write {run_id}")
         stopped: Stopped | None = None
 
-        async def settle() -> None:
+        async def settle() -> Afterwards | None:
             writer.cancel()
             # It works still only if its stop has failed.  Closing its agent ends the processes.
             work.cancel()
             await asyncio.wait({work, writer})
             failure = None if work.cancelled() else work.result()
-            await settlement.settle(attempt, failure, stopped)
+            return await settlement.settle(attempt, failure, stopped)
 
         try:
             if await self._wait_for_end(attempt, work):
                 stopped = await run_uninterrupted(self._stop(attempt, work), name=f"stop {run_id}")
         finally:
-            await run_uninterrupted(settle(), name=f"settle {run_id}")
+            afterwards = await run_uninterrupted(settle(), name=f"settle {run_id}")
+            if afterwards is not None:
+                task = asyncio.current_task()
+                # A shutdown that came meanwhile does not wait for it.
+                is_stopping = task is not None and task.cancelling() > 0
+                await (afterwards.leave() if is_stopping else afterwards.complete())
 
     async def _begin(self, job: Job) -> Attempt | None:
         run = await retry_while_unavailable(
@@ -265,7 +278,7 @@ class Executor:
         return False
 
     async def _stop(self, attempt: Attempt, work: WorkTask) -> Stopped:
-        """End all processes of the attempt, save its work and record the proof."""
+        """End all processes of the attempt and record the proof."""
         ending = AttemptEnding(self.ledger, attempt)
         if attempt.opened.agent is None:
             # The agent may be starting.  End what runs already, then cancel the start, and check
@@ -278,9 +291,8 @@ class Executor:
         if not work.done():
             work.cancel()
             await asyncio.wait({work})
-        stopped = await ending.save_work(stopped, self.workspaces)
-        cleanup = await ending.clean_up(self.kills.cleaner)
-        return await ending.record_proof(stopped, cleanup)
+        stopped = await ending.save_for_handover(stopped, self.workspaces)
+        return await ending.record_proof(stopped)
 
 
 def _fence(attempt: Attempt) -> None:

@@ -2,26 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from core.agent.steps import count_left
 from core.domain.runs.changes import RunChanges
-from core.domain.runs.outcome import outcome_of, outcome_reasons
-from core.runner.execution.attempt import Attempt, Changes
+from core.domain.runs.diff import DiffStat
+from core.domain.runs.outcome import READ_ONLY_KEY, TESTS_KEY, outcome_of, outcome_reasons
+from core.domain.runs.run import Run
+from core.domain.runs.step import Step
+from core.runner.execution.attempt import Attempt
 
 
-def judged(attempt: Attempt, changes: Changes | None) -> RunChanges:
-    """The outcome of a completed run, and what in its evidence needs a look.
+def judged_attempt(attempt: Attempt, diff: DiffStat | None) -> RunChanges:
+    """The outcome of a run whose attempt has completed it, and what needs a look.
 
     Args:
         attempt: The attempt, with its steps closed.
-        changes: What the run changed; `None` if that could not be read.
+        diff: What the run changed; `None` if that is unknown.
     """
     progress = attempt.progress
-    diff = None if changes is None else changes.diff
-    reasons = outcome_reasons(
+    return _judged(
         failed_tests=None if progress.tests is None else progress.tests.failed,
-        commits=None if diff is None else len(diff.commits),
-        has_uncommitted=diff is not None and diff.has_uncommitted,
-        steps_left=count_left(progress.steps),
+        steps=progress.steps,
+        diff=diff,
         may_change=not attempt.definition.read_only,
+    )
+
+
+def judged_run(run: Run, steps: Sequence[Step], diff: DiffStat | None) -> RunChanges:
+    """The outcome of a completed run whose changes were measured after its end."""
+    tests = run.metadata.get(TESTS_KEY)
+    failed = tests.get("failed") if isinstance(tests, Mapping) else None
+    return _judged(
+        failed_tests=failed if isinstance(failed, int) else None,
+        steps=steps,
+        diff=diff,
+        may_change=not run.metadata.get(READ_ONLY_KEY),
+    )
+
+
+def _judged(
+    *, failed_tests: int | None, steps: Sequence[Step], diff: DiffStat | None, may_change: bool
+) -> RunChanges:
+    reasons = outcome_reasons(
+        failed_tests=failed_tests,
+        commits=None if diff is None else diff.commit_count,
+        has_uncommitted=diff is not None and diff.has_uncommitted,
+        steps_left=count_left(steps),
+        may_change=may_change,
     )
     return {"outcome": outcome_of(reasons), "outcome_reasons": reasons}

@@ -100,6 +100,11 @@ class KillLedger:
             await events.append(session, run.id, run.attempt, new_events)
         return advanced
 
+    async def record_outcome(self, run: Run, *, cleanup: Mapping[str, Any]) -> None:
+        """Record what was removed after a kill, on its newest termination."""
+        async with self.context.transaction() as session:
+            await terminations.add_outcome(session, run.id, cleanup=cleanup)
+
     async def record_run_gone(self, run: Run) -> None:
         """Record that nothing of the run's attempts is left on this machine."""
         async with self.context.transaction() as session:
@@ -138,13 +143,17 @@ class KillLedger:
                 session, audit_entry(SYSTEM, action, now, run=run, waited_for=details)
             )
 
-    async def finish_killed(self, run: Run) -> None:
+    async def finish_killed(self, run: Run, *, has_work: bool = False) -> None:
         """End a killed run that no worker executes: its worker died, or the run is pending.
 
         If the details of its end cannot be written, the end itself is.
+
+        Args:
+            run: The run.
+            has_work: Whether its work is in a workspace of this machine, and yet to be kept.
         """
         try:
-            await self._finish_killed(run)
+            await self._finish_killed(run, has_work=has_work)
         except (Conflict, NotFound, Unavailable):
             raise
         except Exception:
@@ -154,9 +163,9 @@ class KillLedger:
                 extra=log_fields("kill_end.reduced", run),
             )
             async with self.context.transaction() as session:
-                await self._end_killed(session, run)
+                await self._end_killed(session, run, has_work=has_work)
 
-    async def _finish_killed(self, run: Run) -> None:
+    async def _finish_killed(self, run: Run, *, has_work: bool) -> None:
         now = self.context.clock()
         async with self.context.transaction() as session:
             present = await run_queries.get(session, run.run_id)
@@ -166,12 +175,17 @@ class KillLedger:
                 )
                 await events.append(session, run.id, present.attempt, [ended])
                 await close_attempt(session, present, StopReason.KILLED, now=now)
-                await self._end_killed(session, run)
+                await self._end_killed(session, run, has_work=has_work)
                 await admit(session, now=now)
 
-    async def _end_killed(self, session: AsyncSession, run: Run) -> None:
+    async def _end_killed(self, session: AsyncSession, run: Run, *, has_work: bool) -> None:
         now = self.context.clock()
         ended = await runs.finish(
-            session, run.run_id, attempt=None, stop_reason=StopReason.KILLED, now=now
+            session,
+            run.run_id,
+            attempt=None,
+            stop_reason=StopReason.KILLED,
+            now=now,
+            work_due_at=now if has_work else None,
         )
         await attempts.mark_ended(session, run.id, ended.attempt, now=now)

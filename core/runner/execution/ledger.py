@@ -6,6 +6,7 @@ Writes for an attempt that is no longer the run's present one raise `StaleAttemp
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -19,17 +20,18 @@ from core.domain.runs.awaited import AWAITED_KEY, Awaited, AwaitedKind
 from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.failure_analysis import FAILURE_KEY, FailureAnalysis
 from core.domain.runs.run import IllegalTransition, Run, StaleAttempt, StopReason
-from core.runner.execution.attempt import Attempt, Changes
+from core.runner.execution.attempt import Attempt
 from core.runner.execution.attempt_result import result_message, run_metadata
 from core.runner.execution.closing import close_attempt, recount_if_possible
 from core.runner.execution.history import SessionHistory, read_history
-from core.runner.execution.judgement import judged
+from core.runner.execution.judgement import judged_attempt
 from core.runner.execution.kill_ledger import KillLedger
+from core.runner.keeping.keeper import KEEP_LIMIT, KeptWork
 from core.runner.log_fields import log_fields
 from core.runner.recovery.lost_worker import LostWorker
 from core.services.context import ServiceContext
 from core.services.fleet.admission import admit
-from core.store import events, steps
+from core.store import events, steps, terminations
 from core.store.fleet import attempts
 from core.store.runs import run_queries, runs
 from core.store.sessions import messages, sessions
@@ -97,9 +99,13 @@ class Ledger:
             return await read_history(session, run)
 
     async def record_workspace(
-        self, attempt: Attempt, workspace: Workspace, base_commit: str | None
+        self,
+        attempt: Attempt,
+        workspace: Workspace,
+        base_commit: str | None,
+        branches: Mapping[str, str],
     ) -> Run:
-        """Record the workspace and the commit that the work starts from.
+        """Record the workspace, and the commit and branches that the work starts from.
 
         Returns:
             The changed run.
@@ -118,6 +124,9 @@ class Ledger:
                 git_branch=workspace.branch,
                 git_repo=workspace.repo,
                 initial_commit_hash=await _initial_commit(session, attempt.run, base_commit),
+                initial_branches=(
+                    branches if attempt.run.attempt == 1 else attempt.run.initial_branches
+                ),
             )
             await sessions.change(
                 session,
@@ -156,9 +165,12 @@ class Ledger:
             raise
 
     async def finish(
-        self, attempt: Attempt, end: AttemptResult, changes: Changes | None = None
+        self, attempt: Attempt, end: AttemptResult, kept: KeptWork | None = None
     ) -> Run:
-        """Write the end of a run (usage, result, diff, events), all or nothing."""
+        """Write the end of a run (usage, result, diff, events), all or nothing.
+
+        Without `kept`, the work in its workspace is still being kept; see `core/runner/keeping`.
+        """
         now = self.context.clock()
         stop_reason, result = end.stop_reason, end.result
         attempt.progress.close_steps(stop_reason, error=end.error, at=now)
@@ -167,11 +179,13 @@ class Ledger:
         final = attempt.progress.columns()
         final["result"] = result
         final["error_message"] = end.error
-        if changes is not None:
-            final["diff"] = changes.diff
-            final["final_commit_hash"] = changes.final_commit
-        if stop_reason is StopReason.SUCCESS:
-            final |= judged(attempt, changes)
+        is_work_pending = kept is None and attempt.opened.prepared is not None
+        if kept is not None:
+            final |= kept.run_changes
+        elif is_work_pending:
+            final["work_due_at"] = now + KEEP_LIMIT
+        if stop_reason is StopReason.SUCCESS and not is_work_pending:
+            final |= judged_attempt(attempt, None if kept is None else kept.diff)
         try:
             async with self.context.transaction() as session:
                 await steps.replace(session, run.id, attempt.progress.steps)
@@ -187,6 +201,8 @@ class Ledger:
                     ],
                 )
                 await attempts.mark_ended(session, run.id, run.attempt, now=now)
+                if kept is not None and stop_reason is StopReason.KILLED:
+                    await terminations.add_outcome(session, run.id, work_saved=kept.saved)
                 if result:
                     await messages.add(session, result_message(run, result, now))
                 found = run_metadata(attempt, end)

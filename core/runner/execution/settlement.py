@@ -13,20 +13,23 @@ from core.agent.process.ladder import end_tree
 from core.domain.errors import Unavailable
 from core.domain.kills.termination import Phase
 from core.domain.runs.run import IllegalTransition, Run, StaleAttempt, StopReason
-from core.runner.execution.attempt import Attempt, Cause, Changes, Failure, Stopped
+from core.runner.execution.attempt import Attempt, Cause, Failure, Stopped
 from core.runner.execution.attempt_result import attempt_result_of, unrecorded_outcome
-from core.runner.execution.carry import Carrier
 from core.runner.execution.ending import AttemptEnding
 from core.runner.execution.ledger import Ledger
 from core.runner.execution.work import state_dir_of
+from core.runner.keeping.afterwards import Afterwards
+from core.runner.keeping.carry import Carrier
+from core.runner.keeping.keeper import KeptWork, WorkKeeper
 from core.runner.log_fields import log_fields
+from core.runner.recovery.clean_up import Cleaner
 from core.runner.resilience import UNLIMITED_PATIENCE, retry_while_unavailable
-from core.workspace.errors import WorkspaceError
-from core.workspace.workspaces import Workspaces
 
 log = logging.getLogger(__name__)
 
-_DIFF_LIMIT = timedelta(seconds=60)
+# A run ends without its work if that is not kept so soon.  A kill is to be seen within 3 s.
+_PATIENCE = timedelta(seconds=3)
+_KILL_PATIENCE = timedelta(seconds=0.4)
 
 
 @dataclass(frozen=True)
@@ -38,33 +41,36 @@ class Settlement:
     """
 
     ledger: Ledger
-    workspaces: Workspaces
+    keeper: WorkKeeper
     carrier: Carrier
+    cleaner: Cleaner
     home: Path
 
     async def settle(
         self, attempt: Attempt, failure: Failure | None, stopped: Stopped | None
-    ) -> None:
+    ) -> Afterwards | None:
         """Hand the attempt over, or record its end, unless another worker has taken it over.
 
         Args:
             attempt: The attempt; none of its processes is left.
             failure: Why its work failed, if it did.
             stopped: The result of the stop from outside, if there was one.
+
+        Returns:
+            What remains to be done after the end; `None` if nothing does.
         """
+        if attempt.cause is Cause.FENCED:
+            return None
+        afterwards = None
         try:
-            if attempt.cause is Cause.FENCED:
-                return
             if attempt.cause is Cause.HANDOVER and await self._hand_over(attempt, stopped):
-                return
-            changes = await self._read_changes(attempt)
-            if attempt.cause is not Cause.KILL:
-                await self.carrier.carry_remaining(attempt, stopped, changes)
-            await self._finish(attempt, failure, changes)
+                return None
+            afterwards = Afterwards(self.ledger, self.keeper, self.carrier, self.cleaner, attempt)
+            patience = _KILL_PATIENCE if attempt.cause is Cause.KILL else _PATIENCE
+            kept = await afterwards.begin(patience)
+            attempt.carry_state.is_end_written = True
+            await self._finish(attempt, failure, kept)
             await self._finish_late_kill(attempt.run)
-            if attempt.cause is Cause.KILL:
-                # Only now, so that the kill does not wait for it.
-                await self.carrier.carry_remaining(attempt, stopped, changes)
         except (StaleAttempt, IllegalTransition) as error:
             log.warning(
                 "%s: this attempt no longer decides its end: %s",
@@ -72,9 +78,13 @@ class Settlement:
                 error,
                 extra=log_fields("attempt.superseded", attempt.run),
             )
+            if afterwards is not None:
+                await afterwards.cancel()
+            return None
         finally:
             state_dir = state_dir_of(self.home, attempt.run)
             await asyncio.to_thread(shutil.rmtree, state_dir, ignore_errors=True)
+        return afterwards
 
     async def _hand_over(self, attempt: Attempt, stopped: Stopped | None) -> bool:
         """Put the run back into the queue.
@@ -85,7 +95,7 @@ class Settlement:
         Raises:
             StaleAttempt: If the run was given to another attempt.
         """
-        await self.carrier.carry_remaining(attempt, stopped, None)
+        await self.carrier.carry_remaining(attempt, stopped.work_saved if stopped else None)
         present = await retry_while_unavailable(
             lambda: self.ledger.read_run(attempt.run.run_id), patience=UNLIMITED_PATIENCE
         )
@@ -105,7 +115,7 @@ class Settlement:
         return False
 
     async def _finish(
-        self, attempt: Attempt, failure: Failure | None, changes: Changes | None
+        self, attempt: Attempt, failure: Failure | None, kept: KeptWork | None
     ) -> None:
         is_killed = attempt.cause is Cause.KILL
         stop_reason = StopReason.KILLED if is_killed else StopReason.NO_RESULT
@@ -113,7 +123,7 @@ class Settlement:
             end = attempt_result_of(attempt, failure)
             stop_reason = end.stop_reason
             await retry_while_unavailable(
-                lambda: self.ledger.finish(attempt, end, changes), patience=UNLIMITED_PATIENCE
+                lambda: self.ledger.finish(attempt, end, kept), patience=UNLIMITED_PATIENCE
             )
         except (StaleAttempt, IllegalTransition, Unavailable):
             raise
@@ -159,30 +169,3 @@ class Settlement:
             lambda: kills.record_phase(run, termination, phase, proof),
             patience=UNLIMITED_PATIENCE,
         )
-
-    async def _read_changes(self, attempt: Attempt) -> Changes | None:
-        """Read the changes of the run; `None` if that fails, which does not prevent its end."""
-        prepared = attempt.opened.prepared
-        if prepared is None:
-            return None
-        try:
-            async with asyncio.timeout(_DIFF_LIMIT.total_seconds()):
-                return Changes(
-                    final_commit=await self.workspaces.head(prepared.workspace),
-                    diff=await self.workspaces.diff(
-                        prepared.workspace, prepared.run.initial_commit_hash
-                    ),
-                )
-        except (WorkspaceError, TimeoutError) as error:
-            log.warning(
-                "%s: no diff: %s",
-                attempt.run.run_id,
-                error,
-                extra=log_fields("diff.read_failed", attempt.run),
-            )
-        except Exception:
-            # A run that has worked must not be repeated because its diff cannot be drawn.
-            log.exception(
-                "%s: no diff", attempt.run.run_id, extra=log_fields("diff.read_failed", attempt.run)
-            )
-        return None

@@ -26,11 +26,11 @@ from core.domain.runs.run import Run, StopReason
 from core.domain.workflow import WorkflowDefinition
 from core.runner.execution.attempt import Attempt, Failure, Prepared
 from core.runner.execution.attempt_result import failure_of_os, unexpected_error
-from core.runner.execution.carry import Carrier
 from core.runner.execution.history import SessionHistory, prompt_of
 from core.runner.execution.ledger import Ledger
 from core.runner.execution.prior_usage import budget_left, turns_left
 from core.runner.execution.workspace import ensure_workspace
+from core.runner.keeping.carry import Carrier
 from core.runner.log_fields import log_fields
 from core.runner.resilience import retry_while_unavailable
 from core.store.sessions.transcripts import Transcripts
@@ -119,8 +119,9 @@ class AgentWork:
             attempt, history.branch, ledger=self.ledger, workspaces=self.workspaces
         )
         base_commit = await self.workspaces.head(workspace)
+        branches = await self.workspaces.branches(workspace)
         run = await retry_while_unavailable(
-            lambda: self.ledger.record_workspace(attempt, workspace, base_commit)
+            lambda: self.ledger.record_workspace(attempt, workspace, base_commit, branches)
         )
         prepared = Prepared(run=run, workspace=workspace, base_commit=base_commit)
         # From here on a stop has work to save.

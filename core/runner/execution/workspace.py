@@ -18,6 +18,7 @@ from core.runner.resilience import retry_while_unavailable
 from core.store import events
 from core.store.runs import run_queries
 from core.store.sessions import carried_work, sessions
+from core.workspace.errors import DamagedRepository
 from core.workspace.workspaces import Workspace, Workspaces
 
 _MAX_NAMED = 20
@@ -31,6 +32,7 @@ class EarlierWork:
         node: The node whose disk has the workspace; `None` if unknown.
         work: The newest carried work.
         is_gone: Whether the workspace should be on this disk but is missing.
+        is_damaged: Whether it is on this disk, but without a usable repository.
         is_cut_short: Whether the worker died, so that its last work was not carried.
         has_gaps: Whether some of the work could not be carried.
     """
@@ -38,6 +40,7 @@ class EarlierWork:
     node: str | None
     work: CarriedWork | None
     is_gone: bool
+    is_damaged: bool
     is_cut_short: bool
     has_gaps: bool
 
@@ -63,8 +66,11 @@ async def ensure_workspace(
     # The settings may have changed since the run was requested, or those of the bot may differ.
     workspaces.require_allowed(run.git_repo)
     workspace_id = run.workspace_id or f"ws_{run.session_id.hex[:12]}"
-    existing = await workspaces.reopen(workspace_id)
-    earlier_work = None
+    existing, is_damaged, earlier_work = None, False, None
+    try:
+        existing = await workspaces.reopen(workspace_id)
+    except DamagedRepository:
+        is_damaged = True
     if not attempt.is_first:
         node = await retry_while_unavailable(lambda: _last_node(ledger, run))
         is_elsewhere = node is not None and disk_id_of_node(node) != disk_id_of_node(
@@ -72,14 +78,20 @@ async def ensure_workspace(
         )
         if existing is None or is_elsewhere:
             earlier_work = await retry_while_unavailable(
-                lambda: _find_earlier_work(ledger, run, node, is_gone=not is_elsewhere)
+                lambda: _find_earlier_work(
+                    ledger,
+                    run,
+                    node,
+                    is_gone=not is_elsewhere and not is_damaged,
+                    is_damaged=is_damaged and not is_elsewhere,
+                )
             )
     if earlier_work is not None and earlier_work.work is not None:
         restored = await workspaces.restore(
             workspace_id=workspace_id, source=run.git_repo, bundle=earlier_work.work.bundle
         )
         _note_restored(
-            attempt, ledger, earlier_work, workspace_id,
+            attempt, ledger, earlier_work, workspace_id, restored.workspace,
             commit=earlier_work.work.bundle.head_commit,
             uncommitted=earlier_work.work.bundle.saved_commit is not None,
             kept=restored.superseded_ref,
@@ -94,9 +106,14 @@ async def ensure_workspace(
             run_branch=f"signalbox/{run.workflow_name}/{run.run_id}",
         )
     if earlier_work is not None and (
-        earlier_work.is_cut_short or earlier_work.has_gaps or earlier_work.is_gone
+        earlier_work.is_cut_short
+        or earlier_work.has_gaps
+        or earlier_work.is_gone
+        or earlier_work.is_damaged
     ):
-        _note_restored(attempt, ledger, earlier_work, workspace_id, commit=None, uncommitted=False)
+        _note_restored(
+            attempt, ledger, earlier_work, workspace_id, existing, commit=None, uncommitted=False
+        )
     return existing
 
 
@@ -106,7 +123,12 @@ def disk_id_of_node(node: str) -> str:
 
 
 def _note_restored(
-    attempt: Attempt, ledger: Ledger, earlier_work: EarlierWork, workspace_id: str, **data: Any
+    attempt: Attempt,
+    ledger: Ledger,
+    earlier_work: EarlierWork,
+    workspace_id: str,
+    restored: Workspace,
+    **data: Any,
 ) -> None:
     attempt.progress.add_record(
         EventKind.WORK_RESTORED,
@@ -116,6 +138,8 @@ def _note_restored(
         incomplete=earlier_work.is_cut_short or earlier_work.has_gaps,
         cut_short=earlier_work.is_cut_short,
         gone=earlier_work.is_gone,
+        damaged=earlier_work.is_damaged,
+        rebuilt=restored.id,
         **data,
     )
 
@@ -126,7 +150,7 @@ async def _last_node(ledger: Ledger, run: Run) -> str | None:
 
 
 async def _find_earlier_work(
-    ledger: Ledger, run: Run, node: str | None, *, is_gone: bool
+    ledger: Ledger, run: Run, node: str | None, *, is_gone: bool, is_damaged: bool
 ) -> EarlierWork | None:
     async with ledger.context.transaction() as session:
         legs = await run_queries.legs_of_session(session, run.session_id)
@@ -140,6 +164,7 @@ async def _find_earlier_work(
             node=node,
             work=await carried_work.latest(session, run.session_id),
             is_gone=is_gone,
+            is_damaged=is_damaged,
             is_cut_short=is_cut_short,
             has_gaps=last_carry is not None
             and ("failed" in last_carry.data or "too_large" in last_carry.data),

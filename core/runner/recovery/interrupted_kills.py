@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from core.agent.process.ladder import end_tree
-from core.domain.errors import Conflict, Unavailable, unforeseen
+from core.domain.errors import Conflict, Unavailable
 from core.domain.fleet.attempt import AttemptRecord, machine_name
 from core.domain.kills.termination import IllegalPhase, Phase, Proof, Termination
 from core.domain.runs.run import Run, RunStatus, StopReason
@@ -30,7 +30,6 @@ from core.runner.recovery.clean_up import Cleaner
 from core.store import terminations
 from core.store.fleet import attempts
 from core.store.runs import run_queries
-from core.workspace.workspaces import Workspaces
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +52,6 @@ class InterruptedKills:
     """
 
     ledger: Ledger
-    workspaces: Workspaces
     cleaner: Cleaner
     patience: timedelta = UNCONFIRMED_PATIENCE
     remote_grace: timedelta = timedelta(seconds=10)
@@ -146,16 +144,14 @@ class InterruptedKills:
         local_records: Sequence[AttemptRecord],
         proof: Proof,
     ) -> Run:
-        saved: Mapping[str, Any] = {}
         cleanup = await self._clean_up(run, local_records) if local_records else {}
-        if local_records and run.is_live:
-            saved = await self._save(run)
+        has_work = bool(local_records) and run.is_live and run.workspace_id is not None
         if termination is not None:
             self._pauses.pop(termination.id, None)
             await self.ledger.kills.record_phase(
-                run, termination, Phase.CONFIRMED, proof, work_saved=saved, cleanup=cleanup
+                run, termination, Phase.CONFIRMED, proof, cleanup=cleanup
             )
-        await self.ledger.kills.finish_killed(run)
+        await self.ledger.kills.finish_killed(run, has_work=has_work)
         log.warning(
             "%s: its kill is confirmed", run.run_id, extra=log_fields("kill.confirmed", run)
         )
@@ -235,26 +231,6 @@ class InterruptedKills:
                 extra=log_fields("kill.clean_up_failed", run),
             )
             return {}
-
-    async def _save(self, run: Run) -> Mapping[str, Any]:
-        """Save the work tree, as the dead worker would have done."""
-        if run.workspace_id is None:
-            return {}
-        try:
-            workspace = await self.workspaces.reopen(run.workspace_id)
-            if workspace is None:
-                return {}
-            return await self.workspaces.save(workspace, f"{run.run_id}/{run.attempt}")
-        except Exception as error:
-            # The kill is confirmed all the same.
-            log.warning(
-                "%s: work tree not saved: %s",
-                run.run_id,
-                error,
-                exc_info=unforeseen(error),
-                extra=log_fields("work_tree.save_failed", run),
-            )
-            return {"kept_in": run.workspace_path}
 
     def _is_paused(self, termination: Termination) -> bool:
         until, _ = self._pauses.get(termination.id, (0.0, _FIRST_PAUSE))

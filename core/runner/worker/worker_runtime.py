@@ -14,6 +14,7 @@ from core.domain.fleet.attempt import HEARTBEAT_INTERVAL
 from core.domain.fleet.workers import WorkerRecord, WorkerState
 from core.queue.worker import Worker
 from core.runner.execution.ledger import Ledger
+from core.runner.keeping.unkept_work import UnkeptWork
 from core.runner.recovery.interrupted_kills import InterruptedKills
 from core.runner.recovery.leftovers import clean_up_leftovers
 from core.runner.recovery.lost_jobs import LostJobs
@@ -25,6 +26,7 @@ from core.runner.worker.inbox import Inbox
 from core.runner.worker.lease import Lease, boottime_seconds
 from core.services.fleet.dispatch import release_waiting_jobs
 from core.store.fleet import attempts, worker_messages, workers
+from core.workspace.workspaces import Workspaces
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +55,7 @@ class WorkerRuntime:
     record: WorkerRecord
     ledger: Ledger
     kills: InterruptedKills
+    workspaces: Workspaces
     lease: Lease
     inbox: Inbox
     worker: Worker
@@ -83,6 +86,7 @@ class WorkerRuntime:
                 group.create_task(self._heartbeat_loop(), name="heartbeat"),
                 group.create_task(self.lease.watch(), name="lease"),
                 group.create_task(self._rescue_loop(), name="rescue"),
+                group.create_task(self._unkept_work_loop(), name="unkept work"),
                 group.create_task(self.inbox.run(), name="inbox"),
             ]
             self.is_up = True
@@ -196,6 +200,26 @@ class WorkerRuntime:
     async def _release_waiting_jobs(self) -> None:
         async with self.ledger.context.transaction() as session:
             await release_waiting_jobs(session, now=self.ledger.context.clock())
+
+    async def _unkept_work_loop(self) -> None:
+        """Keep the work of ended runs that nobody keeps.  Apart, because it can take minutes."""
+        unkept = UnkeptWork(self.ledger, self.workspaces)
+        of_predecessors = True
+        while True:
+            try:
+                await unkept.keep_due_work(of_predecessors=of_predecessors)
+                of_predecessors = False
+            except Unavailable:
+                log.warning(
+                    "no work is kept: the database is unreachable",
+                    extra=self._log_fields("unkept_work.search_delayed"),
+                )
+            except Exception:
+                log.exception(
+                    "the search for unkept work failed; the next one follows",
+                    extra=self._log_fields("unkept_work.search_failed"),
+                )
+            await asyncio.sleep(HEARTBEAT_INTERVAL.total_seconds())
 
     async def _sign_off(self) -> None:
         now = self.ledger.context.clock()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import timedelta
 from decimal import Decimal
 from types import MappingProxyType
@@ -10,45 +11,20 @@ from typing import Any
 
 from core.domain.fleet.workers import QueueReason
 from core.domain.runs.changes import RunChanges
+from core.domain.runs.diff import CommitInfo, DiffStat, FileChange
 from core.domain.runs.outcome import Outcome, OutcomeReason
-from core.domain.runs.run import (
-    CommitInfo,
-    CostSource,
-    DiffStat,
-    FileChange,
-    Run,
-    RunStatus,
-    StopReason,
-    Usage,
-    WaitingOn,
-)
+from core.domain.runs.run import CostSource, Run, RunStatus, StopReason, Usage, WaitingOn
 from core.domain.workflow import OnWorkerLost
 from core.store.tables.runs import RunRow
 
 
 def _diff(diff: DiffStat | None) -> dict[str, Any]:
-    # An empty object means "unknown"; a run without changes has empty lists.
-    stats = (
-        {}
-        if diff is None
-        else {
-            "files": [
-                {
-                    "path": change.path,
-                    "added": change.added,
-                    "removed": change.removed,
-                    "committed": change.committed,
-                }
-                for change in diff.files
-            ],
-            "commits": [{"sha": commit.sha, "subject": commit.subject} for commit in diff.commits],
-        }
-    )
+    """The columns of a diff.  Unknown changes are an empty object and no numbers, not zeros."""
     return {
-        "git_diff_stats": stats,
-        "git_diff_added_lines": diff.added_lines if diff else 0,
-        "git_diff_removed_lines": diff.removed_lines if diff else 0,
-        "git_diff_files_changed": len(diff.files) if diff else 0,
+        "git_diff_stats": {} if diff is None else asdict(diff),
+        "git_diff_added_lines": diff.added_lines if diff else None,
+        "git_diff_removed_lines": diff.removed_lines if diff else None,
+        "git_diff_files_changed": diff.file_count if diff else None,
     }
 
 
@@ -117,9 +93,13 @@ def new_run_columns(run: Run) -> dict[str, Any]:
 def _diff_of(stats: Mapping[str, Any] | None) -> DiffStat | None:
     if not stats:
         return None
+    # Rows of earlier versions lack the keys that were added later.
     return DiffStat(
-        files=tuple(FileChange(**change) for change in stats.get("files", ())),
-        commits=tuple(CommitInfo(**commit) for commit in stats.get("commits", ())),
+        **{
+            **stats,
+            "files": tuple(FileChange(**change) for change in stats.get("files", ())),
+            "commits": tuple(CommitInfo(**commit) for commit in stats.get("commits", ())),
+        }
     )
 
 
@@ -139,7 +119,10 @@ def to_run(row: RunRow) -> Run:
         git_branch=row.git_branch,
         initial_commit_hash=row.initial_commit_hash,
         final_commit_hash=row.final_commit_hash,
+        initial_branches=row.initial_branches,
         diff=_diff_of(row.git_diff_stats),
+        changes_unknown=row.changes_unknown,
+        work_due_at=row.work_due_at,
         status=RunStatus(row.status),
         result=row.result,
         error_message=row.error_message,

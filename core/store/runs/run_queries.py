@@ -273,3 +273,11 @@ async def _legs(session: AsyncSession, query: Select[RunRow]) -> list[Run]:
 async def _list(session: AsyncSession, query: Select[RunRow]) -> list[Run]:
     rows: Sequence[RunRow] = (await session.scalars(query)).all()
     return [to_run(row) for row in rows]
+
+
+async def with_pending_work(session: AsyncSession) -> list[Run]:
+    """Ended runs whose work is still being kept, the one that is due first first."""
+    rows = await session.scalars(
+        select(RunRow).where(RunRow.work_due_at.is_not(None)).order_by(RunRow.work_due_at)
+    )
+    return [to_run(row) for row in rows]

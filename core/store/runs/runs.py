@@ -227,6 +227,41 @@ async def change(
     return to_run(row)
 
 
+async def settle_work(
+    session: AsyncSession, run_id: str, *, now: datetime, **changes: Unpack[RunChanges]
+) -> Run | None:
+    """Write what became of the work of an ended run, once.
+
+    Returns:
+        The changed run; `None` if its work is not pending (any more).
+    """
+    columns = changed_columns(changes) | {"work_due_at": None}
+    row = await write(session, run_id, RunRow.work_due_at.is_not(None), now=now, **columns)
+    return None if row is None else to_run(row)
+
+
+async def claim_work(
+    session: AsyncSession, run_id: str, *, due_at: datetime, until: datetime, now: datetime
+) -> bool:
+    """Take over the keeping of an ended run's work; only one worker succeeds.
+
+    Args:
+        session: An open session.
+        run_id: The run.
+        due_at: The run's `work_due_at`, as the caller has read it.
+        until: The new one.
+        now: The present time.
+    """
+    row = await write(
+        session,
+        run_id,
+        RunRow.work_due_at == time_literal(due_at),
+        now=now,
+        work_due_at=until,
+    )
+    return row is not None
+
+
 async def request_kill(session: AsyncSession, run_id: str, *, now: datetime) -> Run:
     """Record a request to kill a run; the time of an earlier request stays.
 

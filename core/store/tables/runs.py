@@ -64,6 +64,11 @@ class RunRow(Row):
         Index("idx_workflow_runs_metadata_gin", "metadata", postgresql_using="gin"),
         Index("idx_workflow_runs_git_diff_stats_gin", "git_diff_stats", postgresql_using="gin"),
         Index("idx_workflow_runs_thread_key", "thread_key"),
+        Index(
+            "idx_workflow_runs_work_due_at",
+            "work_due_at",
+            postgresql_where=text("work_due_at IS NOT NULL"),
+        ),
         Index("uq_workflow_runs_request_key", "request_key", unique=True),
         Index(
             "uq_workflow_runs_live_session",
@@ -93,10 +98,13 @@ class RunRow(Row):
     git_branch: Mapped[str | None]
     initial_commit_hash: Mapped[str | None] = mapped_column(String(64))
     final_commit_hash: Mapped[str | None] = mapped_column(String(64))
-    git_diff_added_lines: Mapped[int | None] = mapped_column(server_default="0")
-    git_diff_removed_lines: Mapped[int | None] = mapped_column(server_default="0")
-    git_diff_files_changed: Mapped[int | None] = mapped_column(server_default="0")
+    git_diff_added_lines: Mapped[int | None]
+    git_diff_removed_lines: Mapped[int | None]
+    git_diff_files_changed: Mapped[int | None]
     git_diff_stats: Mapped[dict[str, Any] | None] = mapped_column(server_default="{}")
+    initial_branches: Mapped[dict[str, Any] | None]
+    changes_unknown: Mapped[str | None]
+    work_due_at: Mapped[datetime | None]
     status: Mapped[str] = mapped_column(String(50), server_default=RunStatus.PENDING.value)
     result: Mapped[str | None]
     error_message: Mapped[str | None]

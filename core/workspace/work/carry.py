@@ -5,23 +5,19 @@ Creating one does not change the workspace.
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 from pathlib import Path
 
 from core.domain.runs.carried_work import Bundle, BundleTooLarge
 from core.workspace.command import Git
-from core.workspace.work.untrusted_files import open_untrusted
-from core.workspace.work.worktree import WorkTree, branch_of, head_of, open_worktree, workspace_env
+from core.workspace.work.references import branch_files, branches_of, read_small
+from core.workspace.work.worktree import WorkTree, branch_of, head_of, open_worktree
 
 log = logging.getLogger(__name__)
 
 MAX_BUNDLE_BYTES = 25_000_000
-HEADS = "refs/heads/"
 # The commit at which the run started.  An agent that amends or rebases drops it from its branch.
 START_REF = "refs/signalbox/start"
-_MAX_BRANCHES = 200
 # A bundle is at most this many times smaller than its objects on disk.
 _MAX_COMPRESSION_RATIO = 4
 # Limits git's memory while it packs, even for very large files.
@@ -31,7 +27,6 @@ _LOW_MEMORY_CONFIG = {
     "pack.threads": "1",
     "pack.writeBitmapHashCache": "false",
 }
-_MAX_HEAD_BYTES = 4_096
 
 
 def create_bundle(
@@ -59,9 +54,7 @@ def create_bundle(
     """
     head, branch = head_of(git, path), branch_of(git, path)
     with open_worktree(git, path) as tree:
-        references = _existing_references(
-            tree, branches_of(git, path) | ({START_REF: start} if start else {})
-        )
+        references = tree.existing(branches_of(git, path) | ({START_REF: start} if start else {}))
         base = since if since is not None and tree.has_commit(since) else None
         if saved is not None and head is not None and _has_same_tree(tree, saved, head):
             saved = None
@@ -84,54 +77,17 @@ def create_bundle(
         )
 
 
-def branches_of(git: Git, path: Path) -> dict[str, str]:
-    """Return the local branches: full name to commit, 200 at most."""
-    listed = git.run(
-        "for-each-ref", "--format=%(objectname) %(refname)", f"--count={_MAX_BRANCHES}", HEADS,
-        cwd=path, env=workspace_env(path), accept=(0, 128),
-    )  # fmt: skip
-    found: dict[str, str] = {}
-    for line in listed.splitlines():
-        commit, _, name = line.partition(b" ")
-        # A database row cannot store a name that is not UTF-8.
-        with contextlib.suppress(UnicodeDecodeError):
-            found[name.decode()] = commit.decode()
-    return found
-
-
 def read_head_state(path: Path) -> str:
-    """Return a text that changes when a commit is made, without running git.
+    """Return a text that changes when a commit is made on any branch, without running git.
 
     It is empty if HEAD cannot be read as a plain file.  The agent may have replaced the files by
     anything (a link, a pipe), so they are opened without following or waiting.
     """
-    head_text = _read_head_file(path, ".git/HEAD")
-    name = head_text.removeprefix("ref: ").strip() if head_text.startswith("ref: ") else ""
-    if not name.startswith(HEADS) or ".." in name:
-        return head_text
-    tip = _read_head_file(path, f".git/{name}") or _read_head_file(path, ".git/packed-refs")
-    return f"{head_text}{tip}"
-
-
-def _read_head_file(path: Path, name: str) -> str:
-    file = open_untrusted(path, name)
-    if file is None:
+    head = read_small(path, ".git/HEAD")
+    if not head:
         return ""
-    with file:
-        status = os.fstat(file.fileno())
-        text = file.read(_MAX_HEAD_BYTES).decode(errors="replace")
-        return text if status.st_size <= _MAX_HEAD_BYTES else f"{text}{status.st_mtime_ns}"
-
-
-def _existing_references(tree: WorkTree, names: dict[str, str]) -> dict[str, str]:
-    """Return the references whose commit exists."""
-    stdin = "".join(f"{commit}\n" for commit in names.values()).encode()
-    kinds = tree.run("cat-file", "--batch-check=%(objecttype)", stdin=stdin).decode().splitlines()
-    return {
-        name: commit
-        for (name, commit), kind in zip(names.items(), kinds, strict=True)
-        if kind == "commit"
-    }
+    names = (".git/packed-refs", *branch_files(path))
+    return "\n".join([head, *(f"{name} {read_small(path, name)}" for name in names)])
 
 
 def _has_same_tree(tree: WorkTree, first: str, second: str) -> bool:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from core.domain.runs.run import CommitInfo, DiffStat, FileChange
+from core.domain.runs.diff import DiffStat, FileChange, StartState
 from core.workspace.command import Git
 from core.workspace.errors import WorkspaceError
-from core.workspace.work.worktree import WorkTree, head_of, open_worktree, workspace_env
+from core.workspace.work.commits import find_commits
+from core.workspace.work.comparison import base_of_head, changes_elsewhere, compare
+from core.workspace.work.worktree import branch_of, head_of, open_worktree, workspace_env
 
 MAX_FILES = 1_000
-MAX_COMMITS = 200
-_MAX_SUBJECT_CHARS = 200
 _AUTHOR = {
     "GIT_AUTHOR_NAME": "Signalbox",
     "GIT_AUTHOR_EMAIL": "signalbox@localhost",
@@ -20,91 +20,77 @@ _AUTHOR = {
 }
 
 
-def diff(git: Git, path: Path, base: str | None) -> DiffStat:
-    """Return the changes since `base`; see `Workspaces.diff`."""
-    head = head_of(git, path)
+def diff(git: Git, path: Path, start: StartState, saved: str | None = None) -> DiffStat:
+    """Return the changes since the start; see `Workspaces.diff`."""
+    head, branch = head_of(git, path), branch_of(git, path)
     with open_worktree(git, path) as tree:
-        if base is not None and not tree.has_commit(base):
+        if start.commit is not None and not tree.has_commit(start.commit):
             raise WorkspaceError(
-                f"start commit {base[:12]} is gone from {path}",
+                f"start commit {start.commit[:12]} is gone from {path}",
                 user_message="The commit this run started from is gone from the workspace, so "
                 "what changed since cannot be told.",
             )
-        empty = tree.empty_tree()
-        now = tree.write_tree()
-        changes = _numstat(tree.run(
-            "diff-tree", "-r", "-z", "--numstat", "-M", "-l400", "--no-ext-diff", "--no-textconv",
-            base or empty, now,
-        ))  # fmt: skip
+        commits = find_commits(git, tree, start, head=head, branch=branch)
+        now = tree.tree_of(saved) if saved is not None else tree.write_tree()
         uncommitted = tree.run("diff-tree", "-r", "-z", "--name-only", "--no-renames",
-                           head or empty, now)  # fmt: skip
+                               head or tree.empty_tree(), now)  # fmt: skip
+        base = base_of_head(tree, commits, start)
+        names = set(uncommitted.decode(errors="replace").split("\0"))
+        files = [
+            FileChange(
+                path=one.shown,
+                added=one.added,
+                removed=one.removed,
+                committed=one.path not in names,
+            )
+            for one in compare(tree, base, now)
+        ]
+        for name, others in changes_elsewhere(tree, commits):
+            files += [
+                FileChange(path=one.shown, added=one.added, removed=one.removed, branch=name)
+                for one in others
+            ]
+        infos = commits.infos()
         return DiffStat(
-            files=_file_changes(changes, set(uncommitted.decode(errors="replace").split("\0"))),
-            commits=_list_commits(tree, base, head),
+            files=_bounded(files),
+            commits=infos,
+            branch=branch,
+            omitted_files=max(len(files) - MAX_FILES, 0),
+            omitted_commits=len(commits.own) - len(infos),
+            merged_commits=commits.merged_count,
         )
 
 
-def save(git: Git, path: Path, label: str) -> dict[str, object]:
+def save(
+    git: Git, path: Path, label: str, *, only_if_uncommitted: bool = False
+) -> dict[str, object]:
     """Commit all files that are not ignored on `refs/signalbox/<label>`; see `Workspaces.save`."""
     reference = f"refs/signalbox/{label}"
     git.run("check-ref-format", reference, cwd=path, env=workspace_env(path))
     head = head_of(git, path)
     with open_worktree(git, path) as tree:
         now = tree.write_tree()
+        if only_if_uncommitted and now == (tree.tree_of(head) if head else tree.empty_tree()):
+            return {"head": head, "uncommitted_files": 0}
         parents = ["-p", head] if head else []
         commit = git.run(
             "commit-tree", now, *parents, "-F", "-",
             cwd=path, env={**tree.env, **_AUTHOR}, stdin=f"Work saved for {label}\n".encode(),
         ).decode().strip()  # fmt: skip
-        changes = _numstat(tree.run(
-            "diff-tree", "-r", "-z", "--numstat", "--no-renames", "--no-ext-diff", "--no-textconv",
-            head or tree.empty_tree(), now,
-        ))  # fmt: skip
+        changes = compare(tree, head, now, finds_renames=False)
     git.run("update-ref", "--no-deref", reference, commit, cwd=path, env=workspace_env(path))
     return {
         "ref": reference,
         "commit": commit,
         "head": head,
         "uncommitted_files": len(changes),
-        "uncommitted_added": sum(change[2] or 0 for change in changes),
-        "uncommitted_removed": sum(change[3] or 0 for change in changes),
+        "uncommitted_added": sum(change.added or 0 for change in changes),
+        "uncommitted_removed": sum(change.removed or 0 for change in changes),
     }
 
 
-def _numstat(output: bytes) -> list[tuple[str, str, int | None, int | None]]:
-    """Parse the output of `--numstat -z`.
-
-    Returns:
-        Path, path as shown, added and removed lines for each file; no counts for a binary file.
-    """
-    changes: list[tuple[str, str, int | None, int | None]] = []
-    fields = iter(output.decode(errors="replace").split("\0"))
-    for line in fields:
-        if not line:
-            continue
-        added, removed, path = line.split("\t", 2)
-        display_path = path
-        if not path:
-            old, path = next(fields), next(fields)
-            display_path = f"{old} → {path}"
-        changes.append((path, display_path, _parse_count(added), _parse_count(removed)))
-    return changes
-
-
-def _parse_count(text: str) -> int | None:
-    return int(text) if text.isdecimal() else None
-
-
-def _file_changes(
-    changes: list[tuple[str, str, int | None, int | None]], uncommitted: set[str]
-) -> tuple[FileChange, ...]:
+def _bounded(files: list[FileChange]) -> tuple[FileChange, ...]:
     """Return at most `MAX_FILES` changes, plus a last one that adds up the rest."""
-    files = [
-        FileChange(
-            path=display_path, added=added, removed=removed, committed=path not in uncommitted
-        )
-        for path, display_path, added, removed in changes
-    ]
     omitted = files[MAX_FILES:]
     if not omitted:
         return tuple(files)
@@ -115,19 +101,3 @@ def _file_changes(
         committed=all(change.committed for change in omitted),
     )
     return (*files[:MAX_FILES], omitted_line)
-
-
-def _list_commits(tree: WorkTree, base: str | None, head: str | None) -> tuple[CommitInfo, ...]:
-    """Return the commits since `base`, oldest first, but only the newest `MAX_COMMITS`."""
-    if head is None:
-        return ()
-    revisions = [head, *([f"^{base}"] if base else [])]
-    listed = tree.run(
-        "log", "-z", "--format=%H %s", f"--max-count={MAX_COMMITS}", "--no-show-signature",
-        "--end-of-options", *revisions,
-    )  # fmt: skip
-    lines = [line for line in listed.decode(errors="replace").split("\0") if line]
-    return tuple(
-        CommitInfo(sha=line.partition(" ")[0], subject=line.partition(" ")[2][:_MAX_SUBJECT_CHARS])
-        for line in reversed(lines)
-    )

@@ -18,8 +18,9 @@ from core.domain.runs.carried_work import Bundle
 from core.workspace.command import Git
 from core.workspace.errors import GitFailed, WorkspaceError
 from core.workspace.repositories.contact import Contact
-from core.workspace.work.carry import HEADS, START_REF, branches_of
+from core.workspace.work.carry import START_REF
 from core.workspace.work.changes import save
+from core.workspace.work.references import HEADS, branches_of
 from core.workspace.work.worktree import WorkTree, head_of, open_worktree, workspace_env
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")

@@ -11,13 +11,13 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.workspace.command import Git
-from core.workspace.errors import GitFailed, WorkspaceError
+from core.workspace.errors import DamagedRepository, GitFailed, WorkspaceError
 from core.workspace.work.untrusted_files import copy_untrusted
 
 log = logging.getLogger(__name__)
@@ -31,6 +31,12 @@ _MAX_REPOSITORY_FILES = 500_000
 # An index has about 100 bytes a file; a list of ignored names is written by hand.
 _MAX_INDEX_BYTES = 200_000_000
 _MAX_EXCLUDE_BYTES = 1_000_000
+# Saving is done while somebody waits: objects are stored as they are, and large files are streamed.
+_FAST_ADD_CONFIG = {
+    "core.looseCompression": "0",
+    "pack.compression": "0",
+    "core.bigFileThreshold": "32m",
+}
 
 
 @dataclass(frozen=True)
@@ -47,9 +53,17 @@ class WorkTree:
     git: Git
     env: Mapping[str, str]
 
-    def run(self, *arguments: str, stdin: bytes = b"") -> bytes:
+    def run(
+        self,
+        *arguments: str,
+        stdin: bytes = b"",
+        settings: Mapping[str, str] | None = None,
+        accept: Collection[int] = (0,),
+    ) -> bytes:
         """Run a git command on the workspace's objects and files."""
-        return self.git.run(*arguments, cwd=self.path, env=self.env, stdin=stdin)
+        return self.git.run(
+            *arguments, cwd=self.path, env=self.env, stdin=stdin, settings=settings, accept=accept
+        )
 
     def write_tree(self) -> str:
         """Write all files that are not ignored as a tree object, and return its id.
@@ -71,7 +85,7 @@ class WorkTree:
     def _add(self) -> None:
         self._forget_nested_repositories()
         try:
-            self.run("add", "--all", "--ignore-errors", "--", ".")
+            self.run("add", "--all", "--ignore-errors", "--", ".", settings=_FAST_ADD_CONFIG)
         except GitFailed as error:
             # Status 1: some files could not be added, the others were.
             if error.status != 1 or error.is_disk_error:
@@ -99,10 +113,28 @@ class WorkTree:
         """Return the id of the tree without files."""
         return self.run("mktree").decode().strip()
 
+    def tree_of(self, commit: str) -> str:
+        """Return the tree of a commit."""
+        return self.run("rev-parse", "--verify", f"{commit}^{{tree}}").decode().strip()
+
     def has_commit(self, commit: str) -> bool:
         """Return whether a commit exists."""
         answer = self.run("cat-file", "--batch-check=%(objecttype)", stdin=f"{commit}\n".encode())
         return answer.strip() == b"commit"
+
+    def existing(self, references: Mapping[str, str]) -> dict[str, str]:
+        """Return the references whose commit exists."""
+        if not references:
+            return {}
+        stdin = "".join(f"{commit}\n" for commit in references.values()).encode()
+        answer = self.run("cat-file", "--batch-check=%(objecttype)", stdin=stdin)
+        return {
+            name: commit
+            for (name, commit), kind in zip(
+                references.items(), answer.decode().splitlines(), strict=True
+            )
+            if kind == "commit"
+        }
 
 
 def require_own_repository(path: Path) -> None:
@@ -159,6 +191,28 @@ def head_of(git: Git, path: Path) -> str | None:
     return found.decode().strip() or None
 
 
+def require_usable(git: Git, path: Path) -> None:
+    """Check that git can work in a workspace: with a commit checked out, or with none yet.
+
+    Raises:
+        DamagedRepository: If its repository is gone, damaged, or leads elsewhere.
+    """
+    try:
+        if head_of(git, path) is not None:
+            return
+        env = workspace_env(path)
+        # Of a branch without a commit there is a name, and no reference.
+        name = git.run("symbolic-ref", "--quiet", "HEAD", cwd=path, env=env)
+        git.run("show-ref", "--verify", "--quiet", name.decode().strip(), cwd=path, env=env,
+                accept=(1,))  # fmt: skip
+    except GitFailed as error:
+        if error.status is None or error.status < 0 or error.is_disk_error:
+            raise
+        raise DamagedRepository(path.name, str(error)) from error
+    except WorkspaceError as error:
+        raise DamagedRepository(path.name, str(error)) from error
+
+
 def branch_of(git: Git, path: Path) -> str | None:
     """Return the branch checked out; `None` if HEAD is detached."""
     require_own_repository(path)
@@ -178,11 +232,7 @@ def open_worktree(git: Git, path: Path) -> Iterator[WorkTree]:
     try:
         kind = git.run_text("rev-parse", "--show-object-format", cwd=path, env=workspace_env(path))
     except GitFailed as error:
-        raise WorkspaceError(
-            f"no repository in {path}",
-            user_message="The workspace is no longer a git repository: its `.git` is gone or "
-            "damaged. Start a new run; the files are still on the worker.",
-        ) from error
+        raise DamagedRepository(path.name, str(error)) from error
     with tempfile.TemporaryDirectory(
         prefix="signalbox-", dir=git.temporary_dir, ignore_cleanup_errors=True
     ) as temporary_dir:

@@ -130,7 +130,7 @@ def _kill_lines(snapshot: RunSnapshot, *, is_on_card: bool) -> list[str]:
         lines.append(" ".join(part for part in parts if part))
     elif waited:
         lines.append(waited)
-    saved = saved_work_words(kill, MRKDWN)
+    saved = saved_work_words(run, kill, MRKDWN)
     if saved:
         lines.append(f"*Work kept:* {saved}")
     lines.append(f"*Next:* {advice}")

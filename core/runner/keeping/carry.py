@@ -11,21 +11,21 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 from core.domain.errors import OpsError, unforeseen
 from core.domain.runs.carried_work import Bundle, BundleTooLarge, CarriedWork
 from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.run import StaleAttempt
-from core.runner.execution.attempt import Attempt, Cause, Changes, Prepared, Stopped
+from core.runner.execution.attempt import Attempt, Cause, Prepared
 from core.runner.execution.ledger import Ledger
 from core.runner.log_fields import log_fields
 from core.runner.resilience import retry_while_unavailable
 from core.store import events
 from core.store.runs.compare_and_set import bump_version
 from core.store.sessions import carried_work
-from core.workspace.errors import WorkspaceError
-from core.workspace.workspaces import Workspace, Workspaces
+from core.workspace.workspaces import Workspaces
 
 log = logging.getLogger(__name__)
 
@@ -78,12 +78,14 @@ class Carrier:
             task.cancel()
             await asyncio.wait({task})
 
-    async def carry_remaining(
-        self, attempt: Attempt, stopped: Stopped | None, changes: Changes | None
-    ) -> None:
+    async def carry_remaining(self, attempt: Attempt, saved: Mapping[str, Any] | None) -> None:
         """Store all remaining work of the attempt, with the work tree.
 
         Failures are logged, and recorded for the thread.
+
+        Args:
+            attempt: The attempt; none of its processes is left.
+            saved: What was saved of its work tree; `None` if it was not.
 
         Raises:
             StaleAttempt: If the run was given to another attempt meanwhile.
@@ -95,7 +97,7 @@ class Carrier:
         limit = _HANDOVER_CARRY_LIMIT if attempt.cause is Cause.HANDOVER else _FINAL_CARRY_LIMIT
         try:
             async with asyncio.timeout(limit.total_seconds()):
-                await self._carry_remaining(attempt, prepared, stopped, changes)
+                await self._carry_remaining(attempt, prepared, saved)
         except StaleAttempt:
             raise
         except TimeoutError:
@@ -120,29 +122,20 @@ class Carrier:
             )
 
     async def _carry_remaining(
-        self,
-        attempt: Attempt,
-        prepared: Prepared,
-        stopped: Stopped | None,
-        changes: Changes | None,
+        self, attempt: Attempt, prepared: Prepared, saved: Mapping[str, Any] | None
     ) -> None:
         workspace, carry_state = prepared.workspace, attempt.carry_state
         head_state = await self.workspaces.read_head_state(workspace)
         is_carried = bool(head_state) and head_state == carry_state.head_state
         problem: Mapping[str, object] | None = None
-        try:
-            saved = await self._save_work_tree(attempt, workspace, stopped, changes)
-        except WorkspaceError as error:
-            log.warning(
-                "%s: work tree not saved: %s",
-                attempt.run.run_id,
-                error,
-                extra=log_fields("work_tree.save_failed", attempt.run),
-            )
-            saved, problem = None, {"failed": "its uncommitted files could not be saved"}
-        if saved is not None:
+        commit = None
+        if saved is None or "head" not in saved:
+            problem = {"failed": "its uncommitted files could not be saved"}
+        elif saved.get("uncommitted_files"):
+            commit = str(saved["commit"])
+        if commit is not None:
             try:
-                await self._store_bundle(attempt, await self._make_bundle(prepared, saved))
+                await self._store_bundle(attempt, await self._make_bundle(prepared, commit))
             except BundleTooLarge as error:
                 # Without the work tree it may fit.
                 problem = _too_large(error, commits=False)
@@ -158,24 +151,6 @@ class Carrier:
         if problem is not None:
             # Last, so that the next attempt finds it as the newest event.
             await self._report_not_carried(attempt, **problem)
-
-    async def _save_work_tree(
-        self,
-        attempt: Attempt,
-        workspace: Workspace,
-        stopped: Stopped | None,
-        changes: Changes | None,
-    ) -> str | None:
-        """Save the work tree as a commit; `None` if nothing is uncommitted."""
-        saved = stopped.work_saved if stopped else None
-        if saved is None:
-            if changes is not None and all(file.committed for file in changes.diff.files):
-                return None
-            label = f"{attempt.run.run_id}/{attempt.run.attempt}"
-            saved = await self.workspaces.save(workspace, label)
-        if "commit" not in saved:
-            raise WorkspaceError("not saved", user_message="The work tree could not be saved.")
-        return str(saved["commit"]) if saved.get("uncommitted_files") else None
 
     async def _carry_commits_loop(self, attempt: Attempt, prepared: Prepared) -> None:
         clock = asyncio.get_running_loop().time
@@ -285,7 +260,7 @@ class Carrier:
     async def _record_event(self, attempt: Attempt, data: Mapping[str, object]) -> None:
         """Record an event after all earlier ones, if possible with the final progress."""
         run, now = attempt.run, self.ledger.context.clock()
-        if attempt.carry_state.is_closed and attempt.cause is not Cause.KILL:
+        if attempt.carry_state.is_closed and not attempt.carry_state.is_end_written:
             attempt.progress.add_record(EventKind.WORK_CARRIED, now, **data)
             return
         record = EventRecord(kind=EventKind.WORK_CARRIED, at=now, data=data)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from playwright.async_api import Page, expect
 
-from bot.sandbox.slack.server import Sandbox
+from bot.sandbox.slack.server import ACK_SECONDS, Sandbox
 from tests.browser.conftest import ONE_LOOP
 from tests.browser.locators import feed, message, reply, thread, write
 
@@ -83,6 +83,9 @@ async def test_an_unknown_command_is_refused(page: Page) -> None:
 async def test_a_late_acknowledgement_is_reported_in_slacks_words(
     page: Page, sandbox: Sandbox
 ) -> None:
+    # The page gives up before the patience of the other tests is over.
+    sandbox.deliverer.ack_timeout = ACK_SECONDS
+
     await write(page, "/workflow silence")
 
     notice = page.get_by_role("status", name="Notices")

@@ -9,6 +9,7 @@ from bot.slack.drawing.drawing import UPDATE_GAP
 from core.domain.runs.run import CostSource, RunStatus
 from tests.harness import Harness, harness
 from tests.lasting import LASTING, MANY_TURNS, LastingWork
+from tests.limits import patient
 
 __all__ = ["harness"]
 
@@ -41,6 +42,10 @@ async def test_the_card_is_updated_while_the_run_works(harness: Harness) -> None
 
     await card.wait_for_text("Running")
     await card.wait_for_button("Kill")
+    # The card can be posted so late that it shows the run at work already.
+    await harness.sandbox.human.wait_for(
+        lambda: harness.calls("chat.update"), timeout=patient(60), what="an update"
+    )
     lasting.finish()
     await card.wait_until_completed()
     await harness.wait_until_drawn()

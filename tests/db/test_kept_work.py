@@ -14,7 +14,7 @@ import pytest
 
 from bot.words.runs.endings import ending_title
 from core.domain.runs.diff import DiffStat, FileChange, StartState
-from core.domain.runs.event import AgentResult
+from core.domain.runs.event import AgentResult, EventKind, EventRecord
 from core.domain.runs.outcome import OutcomeReason, outcome_of
 from core.domain.runs.run import Run, RunStatus, Usage
 from core.runner.execution.attempt import Attempt, Cause, Prepared
@@ -22,15 +22,18 @@ from core.runner.execution.ledger import Ledger
 from core.runner.execution.settlement import Settlement
 from core.runner.keeping.afterwards import Afterwards
 from core.runner.keeping.carry import Carrier
-from core.runner.keeping.keeper import KeptWork, WorkKeeper, record_kept
+from core.runner.keeping.earlier_work import wait_for_earlier_work
+from core.runner.keeping.keeper import KEEP_LIMIT, KeptWork, WorkKeeper, record_kept
 from core.runner.keeping.unkept_work import UnkeptWork
 from core.runner.recovery.clean_up import Cleaner
+from core.store import events
 from core.store.database.engine import Database
 from core.store.runs import runs
 from core.workspace.errors import DamagedRepository, WorkspaceError
 from core.workspace.workspaces import Workspace, Workspaces
-from tests.database import NOW
+from tests.database import NOW, stored_run
 from tests.inbox_harness import WORKER, InboxHarness
+from tests.limits import limit
 
 SAVED = {"head": "1" * 40, "commit": "2" * 40, "uncommitted_files": 1}
 DIFF = DiffStat(
@@ -194,6 +197,62 @@ async def test_the_work_of_a_kill_is_kept_although_its_traces_cannot_be_removed(
     run = await ledger.read_run(attempt.run.run_id)
     assert (run.status, run.diff, run.is_work_pending) == (RunStatus.KILLED, DIFF, False)
     assert "was not removed" in caplog.text
+
+
+async def next_leg(database: Database, run: Run) -> Run:
+    """The run that continues this one."""
+    later = run.created_at + timedelta(minutes=1)
+    return await stored_run(database, session_id=run.session_id, created_at=later)
+
+
+async def test_the_next_run_waits_until_the_work_is_measured(
+    attempt: Attempt, ledger: Ledger, database: Database, tmp_path: Path
+) -> None:
+    workspaces = SlowWorkspaces(tmp_path)
+    afterwards = await settle(attempt, ledger, workspaces)
+    following = await next_leg(database, attempt.run)
+
+    waiting = asyncio.create_task(wait_for_earlier_work(ledger, following))
+    done, _ = await asyncio.wait({waiting}, timeout=1)
+    workspaces.may_end.set()
+    await afterwards.complete()
+
+    assert not done
+    async with limit(10):
+        await waiting
+    assert not (await ledger.read_run(attempt.run.run_id)).is_work_pending
+
+
+async def test_the_next_run_waits_until_the_work_is_stored(
+    attempt: Attempt, ledger: Ledger, database: Database, tmp_path: Path
+) -> None:
+    workspaces = SlowWorkspaces(tmp_path)
+    workspaces.may_end.set()
+    attempt.progress.add_record(EventKind.WORKSPACE_READY, NOW, commit=None)
+    await settle(attempt, ledger, workspaces)
+    following = await next_leg(database, attempt.run)
+
+    waiting = asyncio.create_task(wait_for_earlier_work(ledger, following))
+    done, _ = await asyncio.wait({waiting}, timeout=1)
+    async with database.sessions.begin() as session:
+        stored = EventRecord(kind=EventKind.WORK_CARRIED, at=NOW, data={"nothing_new": True})
+        await events.append(session, attempt.run.id, 1, [stored])
+
+    assert not done
+    async with limit(10):
+        await waiting
+
+
+async def test_the_next_run_does_not_wait_for_a_worker_that_is_late(
+    attempt: Attempt, ledger: Ledger, database: Database, tmp_path: Path
+) -> None:
+    attempt.progress.add_record(EventKind.WORKSPACE_READY, NOW, commit=None)
+    left = await interrupted(attempt, ledger, tmp_path)
+    following = await next_leg(database, left)
+    late = replace(ledger, context=replace(ledger.context, clock=lambda: NOW + 2 * KEEP_LIMIT))
+
+    async with limit(10):
+        await wait_for_earlier_work(late, following)
 
 
 async def test_unknown_changes_are_null_with_a_reason(

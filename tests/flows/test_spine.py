@@ -28,7 +28,7 @@ async def test_a_command_becomes_a_card_that_ends_with_the_result(harness: Harne
     assert "not reported" not in card.text
     assert f"{len(seen.steps)} of {len(seen.steps)} done" in card.text
     assert seen.run.diff is not None
-    assert f"+{seen.run.diff.added_lines} " in card.text
+    assert f"+{seen.run.diff.added_lines}\u00a0−" in card.text
     for change in seen.run.diff.files:
         assert change.path in result
     assert len(harness.run_cards()) == 1

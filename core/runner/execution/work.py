@@ -31,6 +31,7 @@ from core.runner.execution.ledger import Ledger
 from core.runner.execution.prior_usage import budget_left, turns_left
 from core.runner.execution.workspace import ensure_workspace
 from core.runner.keeping.carry import Carrier
+from core.runner.keeping.earlier_work import wait_for_earlier_work
 from core.runner.log_fields import log_fields
 from core.runner.resilience import retry_while_unavailable
 from core.store.sessions.transcripts import Transcripts
@@ -115,6 +116,8 @@ class AgentWork:
         if attempt.run.attempt > 1:
             # Processes of an earlier attempt must not work at the same time as this one.
             await end_tree(run_marker=attempt.run.run_id, root=None)
+        if not attempt.is_first:
+            await wait_for_earlier_work(self.ledger, attempt.run)
         workspace = await ensure_workspace(
             attempt, history.branch, ledger=self.ledger, workspaces=self.workspaces
         )

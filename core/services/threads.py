@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
+from core.domain.runs.errors import RunNotFound
 from core.domain.runs.request import RunFilter
-from core.domain.runs.run import RunNotFound
 from core.domain.runs.snapshot import CardPlace, PersonalRuns, Thread
 from core.services.context import ServiceContext
 from core.services.runs import snapshots

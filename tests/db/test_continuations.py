@@ -10,8 +10,9 @@ import pytest
 
 from core.agent.definitions.catalog import load_catalog
 from core.domain.actor import Action, Actor, Origin, Role
+from core.domain.runs.errors import RunIdTooShort, SessionBusy
 from core.domain.runs.request import ContinueRequest, KillRequest, RunFilter, StartRequest
-from core.domain.runs.run import Run, RunIdTooShort, SessionBusy, StopReason
+from core.domain.runs.run import Run, StopReason
 from core.domain.runs.snapshot import CardPlace
 from core.services.context import NotAllowed, ServiceContext
 from core.services.runs.runs import RunService

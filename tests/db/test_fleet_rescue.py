@@ -143,7 +143,7 @@ async def test_a_workflow_may_fail_when_its_worker_is_lost(rescue_harness: Rescu
     run = await rescue_harness.start_run(on_worker_lost=OnWorkerLost.FAIL)
     plan = [
         Step(step_id=1, name="Look", status=StepStatus.COMPLETED),
-        Step(step_id=2, name="Write", status=StepStatus.IN_PROGRESS),
+        Step(step_id=2, name="Write", status=StepStatus.IN_PROGRESS, started_at=NOW),
         Step(step_id=3, name="Test"),
     ]
     async with rescue_harness.database.sessions.begin() as session:
@@ -162,9 +162,10 @@ async def test_a_workflow_may_fail_when_its_worker_is_lost(rescue_harness: Rescu
     # No step or attempt is left in progress.
     assert [step.status for step in left] == [
         StepStatus.COMPLETED,
-        StepStatus.FAILED,
+        StepStatus.PENDING,
         StepStatus.PENDING,
     ]
+    assert [step.is_interrupted for step in left] == [False, True, False]
     assert len(await rescue_harness.event_data(run, EventKind.RUN_ENDED)) == 1
 
 

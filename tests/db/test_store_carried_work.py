@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import func, select
 
 from core.domain.runs.carried_work import Bundle, BundleTooLarge, CarriedWork
-from core.domain.runs.run import Run, StaleAttempt
+from core.domain.runs.errors import StaleAttempt
+from core.domain.runs.run import Run
 from core.store.database.engine import Database
 from core.store.runs import runs
 from core.store.sessions import carried_work

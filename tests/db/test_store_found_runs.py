@@ -8,8 +8,9 @@ from uuid import UUID
 
 import pytest
 
+from core.domain.runs.errors import AmbiguousRun, RunNotFound
 from core.domain.runs.request import RunFilter
-from core.domain.runs.run import AmbiguousRun, CostSource, Run, RunNotFound, StopReason
+from core.domain.runs.run import CostSource, Run, StopReason
 from core.store import users
 from core.store.database.engine import Database
 from core.store.fleet import pending

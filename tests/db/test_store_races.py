@@ -11,14 +11,8 @@ from uuid import uuid4
 import pytest
 
 from core.domain.kills.termination import Phase, Termination
-from core.domain.runs.run import (
-    AlreadyRequested,
-    IllegalTransition,
-    Run,
-    RunStatus,
-    SessionBusy,
-    StopReason,
-)
+from core.domain.runs.errors import AlreadyRequested, IllegalTransition, SessionBusy
+from core.domain.runs.run import Run, RunStatus, StopReason
 from core.store import terminations, users
 from core.store.database.engine import Database
 from core.store.runs import run_queries, runs

@@ -7,7 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from core.domain.runs.run import RunNotFound, RunStatus, SessionBusy, StopReason
+from core.domain.runs.errors import RunNotFound, SessionBusy
+from core.domain.runs.run import RunStatus, StopReason
 from core.store.database.engine import Database
 from core.store.runs import run_queries, runs
 from core.store.sessions import sessions

@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from core.domain.runs.run import IllegalTransition, RunStatus, StaleAttempt, StopReason, WaitingOn
+from core.domain.runs.errors import IllegalTransition, StaleAttempt
+from core.domain.runs.run import RunStatus, StopReason, WaitingOn
 from core.store.database.engine import Database
 from core.store.runs import runs
 from tests.database import NOW, running_run, stored_run

@@ -14,6 +14,7 @@ from core.domain.errors import Forbidden, Unavailable
 from core.domain.fleet.workers import FleetSnapshot
 from core.domain.kills.bulk_kill import BulkKillRequest, BulkKillResult, KillPreview, KillSelection
 from core.domain.kills.termination import Phase, Termination
+from core.domain.runs.errors import RunNotFound
 from core.domain.runs.request import (
     ContinueRequest,
     KillRequest,
@@ -22,7 +23,7 @@ from core.domain.runs.request import (
     StartRequest,
     StartResult,
 )
-from core.domain.runs.run import Run, RunNotFound, RunStatus, StopReason
+from core.domain.runs.run import Run, RunStatus, StopReason
 from core.domain.runs.snapshot import CardPlace, PersonalRuns, RunSnapshot, Thread
 from core.domain.runs.stats import KillStats, Period, RunStats, Stats
 from core.domain.workflow import UnknownWorkflow, WorkflowDefinition

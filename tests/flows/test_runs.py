@@ -10,8 +10,9 @@ from core.agent.process.process_tree import find_run_processes
 from core.domain.actor import Identity, Origin, Role
 from core.domain.errors import BadRequest, Forbidden, OpsError
 from core.domain.kills.termination import Phase
+from core.domain.runs.errors import SessionBusy
 from core.domain.runs.request import ContinueRequest, KillRequest
-from core.domain.runs.run import CostSource, Run, RunStatus, SessionBusy, StopReason
+from core.domain.runs.run import CostSource, Run, RunStatus, StopReason
 from core.domain.runs.snapshot import RunSnapshot
 from core.services.runs.kill_requests import AlreadyEnded
 from tests.core_harness import CoreHarness, core_harness

@@ -100,7 +100,7 @@ async def test_many_changes_become_few_updates_and_the_newest_wins(sandbox: Sand
         await wait_until_drawn(services, run)
 
         assert len(sandbox.calls("chat.update")) <= 4
-        assert "13 of 30" in words(sandbox, bot_messages(sandbox)[0])
+        assert "13/30 turns" in words(sandbox, bot_messages(sandbox)[0])
 
 
 async def test_many_runs_at_once_never_meet_a_429(sandbox: Sandbox) -> None:

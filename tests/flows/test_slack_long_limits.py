@@ -239,4 +239,4 @@ async def test_a_call_waits_an_hour_at_most(sandbox: Sandbox, header: str) -> No
         await wait_until_drawn(services, run, timeout=30)
 
         assert "Your run is not affected" in said
-        assert "3 of 30" in bot_texts(sandbox)[0]
+        assert "3/30 turns" in bot_texts(sandbox)[0]

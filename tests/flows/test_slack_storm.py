@@ -101,7 +101,7 @@ class Storm:
             thread = self.sandbox.human.thread(card.channel_id, str(card.message_ts))
             said = [self.sandbox.human.text(message) for message in thread]
             assert "Completed" in said[0], run.run_id
-            assert "9 of 30" in said[0], run.run_id
+            assert "9/30 turns" in said[0], run.run_id
             assert any(
                 "the whole report" in each or f"Done with {number}." in each for each in said[1:]
             )

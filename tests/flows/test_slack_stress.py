@@ -180,7 +180,7 @@ async def test_an_old_update_that_arrives_late_is_overwritten(sandbox: Sandbox) 
         services.end(run.run_id, result="Done.", turns=9)
         await wait_until_drawn(services, run)
         await sandbox.human.wait_for(
-            lambda: "7 of 30" in bot_texts(sandbox)[0], what="the late one"
+            lambda: "7/30 turns" in bot_texts(sandbox)[0], what="the late one"
         )
 
         await sandbox.human.wait_for(

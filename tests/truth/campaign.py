@@ -32,8 +32,6 @@ _AT_ONCE = 4
 _LEG_SECONDS = 60
 # Long enough for an agent to start and to work, on a busy machine too.
 _TIME_LIMIT = timedelta(seconds=30)
-# More than any plan has.
-_ENOUGH_TURNS = 50
 
 
 @dataclass
@@ -120,7 +118,8 @@ class Campaign:
             # All answers so far are those of a disturbed run's first attempt.
             attempt_since = len(given)
             if number or run is None:
-                run = await self._begin(plan, number, previous=run)
+                made = earlier[-1].turns if earlier else 0
+                run = await self._begin(plan, number, previous=run, made=made)
             if leg.end.sleeps:
                 await self._wait_until_asleep(plan, run, since=since, attempt_since=attempt_since)
             snapshot = await self._end(leg, run)
@@ -141,23 +140,28 @@ class Campaign:
 
     async def _until_asleep(self, plan: Plan) -> Run:
         """Start the first run of a plan, and wait until its tool sleeps."""
-        run = await self._begin(plan, 0, previous=None)
+        run = await self._begin(plan, 0, previous=None, made=0)
         await self._wait_until_asleep(plan, run, since=0, attempt_since=0)
         return run
 
-    async def _begin(self, plan: Plan, number: int, *, previous: Run | None) -> Run:
+    async def _begin(self, plan: Plan, number: int, *, previous: Run | None, made: int) -> Run:
+        """Start a run of a plan; the one before it made so many turns."""
         harness, leg = self.core_harness, plan.legs[number]
-        turns = leg.turn_limit or _ENOUGH_TURNS
         task = f"[plan: {plan.number}] [part: {leg.part}] Work."
         self.account.legs[plan.number] += 1
         self.account.stopping.discard(plan.number)
         if previous is None:
             timeout = _TIME_LIMIT if leg.end is End.TIME_LIMIT else None
-            return await harness.start(task, model=plan.model, max_turns=turns, timeout=timeout)
+            return await harness.start(
+                task, model=plan.model, max_turns=leg.turn_limit, timeout=timeout
+            )
+        before = plan.legs[number - 1]
+        is_used_up = before.end in (End.TURN_LIMIT, End.FINISHED)
+        left = 0 if is_used_up else before.turn_limit - made
         request = ContinueRequest(
             target=previous.run_id,
             request_key=uuid4().hex,
-            additional_turns=turns,
+            additional_turns=(leg.turn_limit - left) or None,
             message=task if leg.part != plan.legs[number - 1].part else None,
         )
         return (await harness.backend.runs.continue_run(request, by=harness.operator)).run

@@ -90,6 +90,8 @@ def spend_differences(stats: Stats, figures: list[Figures]) -> Iterator[str]:
 
 def _row(seen: SeenLeg) -> Iterator[str]:
     yield from row_differences(seen.run, seen.figures)
+    if seen.run.max_turns != seen.leg.turn_limit:
+        yield f"its turn limit is {seen.run.max_turns}, not {seen.leg.turn_limit}"
     if seen.run.stop_reason is not seen.leg.end.stop_reason:
         yield f"it stopped for {seen.run.stop_reason} ({seen.run.error_message})"
 

@@ -19,6 +19,8 @@ from core.domain.runs.run import StopReason
 
 # Longer than any wait; the run is stopped while it sleeps.
 _SLEEP = timedelta(minutes=9)
+# More turns than any run makes.
+ENOUGH_TURNS = 50
 UNKNOWN_MODEL = "claude-unknown-9"
 MODELS = ("claude-opus-5-5", "claude-haiku-4-5", UNKNOWN_MODEL)
 _MODEL_WEIGHTS = (8, 2, 2)
@@ -63,6 +65,7 @@ _REASONS = {
     End.USAGE_LIMIT: StopReason.USAGE_LIMIT,
     End.API_ERROR: StopReason.API_ERROR,
 }
+_WITHOUT_TURNS_LEFT = frozenset({End.TURN_LIMIT, End.FINISHED})
 _FAILURES = {
     End.USAGE_LIMIT: Failure(
         status=429,
@@ -116,12 +119,14 @@ class Leg:
     Attributes:
         part: The part of the script that it plays; a run continues its predecessor's part unless
             that was finished.
-        turn_limit: `None` for one that is not reached.
+        answers: How many answers of the main agent it gets.
+        turn_limit: The limit that its row must have.
     """
 
     end: End
     part: int
-    turn_limit: int | None = None
+    answers: int
+    turn_limit: int = ENOUGH_TURNS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,6 +257,9 @@ def plan_of(
         end = rng.choices(ends, [_END_WEIGHTS[one] for one in ends])[0]
         is_disturbed = index == 0 and disturbance is not Disturbance.NONE
         leg, answers = _leg(draft, end, part=len(parts) - 1, is_disturbed=is_disturbed)
+        if legs and end is End.TURN_LIMIT and legs[-1].end not in _WITHOUT_TURNS_LEFT:
+            # What is left of a limit is never taken away, so it must be less than this one.
+            legs[-1] = replace(legs[-1], turn_limit=legs[-1].answers + 1)
         known = parts[leg.part]
         if known and known[-1].failures and not known[-1].text:
             # The answer that failed is given to the next run.
@@ -270,7 +278,8 @@ def plan_of(
 
 def _leg(draft: Draft, end: End, *, part: int, is_disturbed: bool) -> tuple[Leg, list[Answer]]:
     rng = draft.rng
-    least = 1 if end is End.TURN_LIMIT else 0
+    # The run before may leave one turn.
+    least = 2 if end is End.TURN_LIMIT else 0
     answers = [draft.working() for _ in range(rng.randint(least, 4))]
     if is_disturbed:
         answers.insert(rng.randrange(max(len(answers), 1)), draft.working(sleeps=True))
@@ -280,5 +289,6 @@ def _leg(draft: Draft, end: End, *, part: int, is_disturbed: bool) -> tuple[Leg,
         answers.append(draft.answer(text=rng.choice(_LAST_WORDS)))
     elif end in _FAILURES:
         answers.append(Answer(text="", failures=(_FAILURES[end],)))
-    limit = len(answers) if end is End.TURN_LIMIT else None
-    return Leg(end=end, part=part, turn_limit=limit), answers
+    number = len(answers) - (end in _FAILURES)
+    limit = number if end is End.TURN_LIMIT else ENOUGH_TURNS
+    return Leg(end=end, part=part, answers=number, turn_limit=limit), answers

@@ -25,8 +25,8 @@ from core.domain.errors import OpsError, OutOfBounds
 from core.domain.kills.bulk_kill import BadBulkKill, NotRunIds
 from core.domain.kills.termination import TerminationNotFound
 from core.domain.repositories import RepositoryNotAllowed
+from core.domain.runs.errors import AlreadyRequested, RunNotFound, SessionBusy
 from core.domain.runs.request import EmptyTask
-from core.domain.runs.run import AlreadyRequested, RunNotFound, SessionBusy
 from core.domain.runs.session import SessionNotFound
 from core.domain.workflow import UnknownWorkflow
 from core.runner.worker.duplicate_node import CopiedHome

@@ -10,7 +10,7 @@ from sqlalchemy import exc
 from sqlalchemy.dialects import postgresql
 
 from core.domain.errors import OpsError
-from core.domain.runs.run import RunNotFound
+from core.domain.runs.errors import RunNotFound
 from core.store.database.connect import BadDsn, normalise_dsn
 from core.store.database.engine import (
     DatabaseUnavailable,

@@ -21,8 +21,9 @@ from bot.slack.views.runs.links import ThreadLinks
 from core.agent.definitions.catalog import load_catalog
 from core.domain.actor import Actor, Origin, Role
 from core.domain.kills.termination import Phase
+from core.domain.runs.errors import RunNotFound
 from core.domain.runs.request import RunFilter, StartResult
-from core.domain.runs.run import RunNotFound, RunStatus, StopReason
+from core.domain.runs.run import RunStatus, StopReason
 from core.domain.runs.snapshot import CardPlace, RunSnapshot
 from core.domain.workflow import UnknownWorkflow, WorkflowDefinition
 from tests.unit.view_helpers import (

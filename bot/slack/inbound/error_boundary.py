@@ -22,7 +22,7 @@ from bot.slack.inbound.request import SlackRequest
 from bot.slack.views.errors import error_message, error_words, unexpected_message
 from core.domain.actor import Action, Actor
 from core.domain.errors import OpsError
-from core.domain.runs.run import SessionBusy
+from core.domain.runs.errors import SessionBusy
 from core.domain.workflow import UnknownWorkflow
 
 log = logging.getLogger(__name__)

@@ -10,8 +10,9 @@ from datetime import timedelta
 
 from core.agent.definitions.catalog import Catalog
 from core.domain.errors import Conflict, OpsError, Unavailable, unforeseen
+from core.domain.runs.errors import IllegalTransition, StaleAttempt
 from core.domain.runs.failure_analysis import FailureAnalysis
-from core.domain.runs.run import IllegalTransition, Run, RunStatus, StaleAttempt, StopReason
+from core.domain.runs.run import Run, RunStatus, StopReason
 from core.queue.jobs import Job
 from core.runner.execution.attempt import Attempt, Cause, Failure, Stopped
 from core.runner.execution.attempt_result import unexpected_error

@@ -17,9 +17,10 @@ from core.domain.errors import Unavailable
 from core.domain.fleet.attempt import AttemptRecord, node_of
 from core.domain.kills.termination import ProcessIdentity
 from core.domain.runs.awaited import AWAITED_KEY, Awaited, AwaitedKind
+from core.domain.runs.errors import IllegalTransition, StaleAttempt
 from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.failure_analysis import FAILURE_KEY, FailureAnalysis
-from core.domain.runs.run import IllegalTransition, Run, StaleAttempt, StopReason
+from core.domain.runs.run import Run, StopReason
 from core.runner.execution.attempt import Attempt
 from core.runner.execution.attempt_result import result_message, run_metadata
 from core.runner.execution.closing import close_attempt, recount_if_possible

@@ -12,7 +12,8 @@ from pathlib import Path
 from core.agent.process.ladder import end_tree
 from core.domain.errors import Unavailable
 from core.domain.kills.termination import Phase
-from core.domain.runs.run import IllegalTransition, Run, StaleAttempt, StopReason
+from core.domain.runs.errors import IllegalTransition, StaleAttempt
+from core.domain.runs.run import Run, StopReason
 from core.runner.execution.attempt import Attempt, Cause, Failure, Stopped
 from core.runner.execution.attempt_result import attempt_result_of, unrecorded_outcome
 from core.runner.execution.ending import AttemptEnding

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from core.domain.runs.run import Run, StaleAttempt
+from core.domain.runs.errors import StaleAttempt
+from core.domain.runs.run import Run
 from core.runner.execution.attempt import Attempt, Cause
 from core.runner.execution.ledger import Ledger
 from core.runner.keeping.carry import Carrier

@@ -16,8 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.errors import Conflict, Unavailable
 from core.domain.fleet.attempt import HEARTBEAT_INTERVAL, STALLED_AFTER
+from core.domain.runs.errors import RunNotFound
 from core.domain.runs.event import EventKind, EventRecord
-from core.domain.runs.run import Run, RunNotFound, RunStatus, StopReason
+from core.domain.runs.run import Run, RunStatus, StopReason
 from core.queue import jobs
 from core.runner.execution.attempt_result import start_failed
 from core.runner.execution.ledger import Ledger

@@ -10,9 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.actor import Action, Actor
 from core.domain.errors import BadRequest
+from core.domain.runs.errors import SessionBusy
 from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.request import ContinueRequest, Place, StartRequest, StartResult
-from core.domain.runs.run import RUN_ID_PREFIX, Run, RunStatus, SessionBusy
+from core.domain.runs.run import RUN_ID_PREFIX, Run, RunStatus
 from core.domain.runs.session import Message, MessageRole, MessageType, Session
 from core.domain.workflow import MAX_TURNS_LIMIT, OnWorkerLost, WorkflowDefinition
 from core.services.context import audit_entry, require_permission

@@ -9,6 +9,7 @@ from core.domain.actor import Action, Actor
 from core.domain.errors import BadRequest
 from core.domain.kills.termination import Termination
 from core.domain.repositories import DEFAULT_POLICY, RepositoryNotAllowed, RepositoryPolicy
+from core.domain.runs.errors import AlreadyRequested, SessionBusy
 from core.domain.runs.request import (
     ContinueRequest,
     KillRequest,
@@ -18,13 +19,7 @@ from core.domain.runs.request import (
     StartResult,
     check_limits,
 )
-from core.domain.runs.run import (
-    MIN_RUN_ID_DIGITS,
-    AlreadyRequested,
-    Run,
-    RunStatus,
-    SessionBusy,
-)
+from core.domain.runs.run import MIN_RUN_ID_DIGITS, Run, RunStatus
 from core.domain.runs.session import MessageType
 from core.domain.runs.snapshot import RunSnapshot
 from core.domain.workflow import OnWorkerLost, WorkflowDefinition

@@ -9,8 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.actor import Actor
 from core.domain.errors import NotFound
+from core.domain.runs.errors import RunIdTooShort, RunNotFound
 from core.domain.runs.request import ContinueRequest
-from core.domain.runs.run import Run, RunIdTooShort, RunNotFound
+from core.domain.runs.run import Run
 from core.domain.runs.session import Session
 from core.services.runs import new_runs
 from core.store.runs import run_queries

@@ -14,7 +14,8 @@ from sqlalchemy import ColumnElement, func, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
-from core.domain.runs.run import IllegalTransition, RunStatus, StaleAttempt, sources_of
+from core.domain.runs.errors import IllegalTransition, StaleAttempt
+from core.domain.runs.run import RunStatus, sources_of
 from core.store.runs.run_queries import get
 from core.store.tables.runs import RunRow
 from core.store.tables.types import AwareDateTime

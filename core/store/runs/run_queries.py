@@ -11,17 +11,9 @@ from sqlalchemy import ColumnElement, Select, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.fleet.attempt import AttemptRecord
+from core.domain.runs.errors import AmbiguousRun, RunIdTooShort, RunNotFound
 from core.domain.runs.request import RunFilter
-from core.domain.runs.run import (
-    LIVE_STATUSES,
-    RUN_ID_PREFIX,
-    AmbiguousRun,
-    CostSource,
-    Run,
-    RunIdTooShort,
-    RunNotFound,
-    RunStatus,
-)
+from core.domain.runs.run import LIVE_STATUSES, RUN_ID_PREFIX, CostSource, Run, RunStatus
 from core.domain.runs.snapshot import SessionTotal
 from core.store.runs.columns import to_run
 from core.store.tables.attempts import AttemptRow

@@ -16,14 +16,8 @@ from sqlalchemy.orm import aliased
 
 from core.domain.errors import Conflict
 from core.domain.runs.changes import RunChanges
-from core.domain.runs.run import (
-    LIVE_STATUSES,
-    AlreadyRequested,
-    Run,
-    RunStatus,
-    SessionBusy,
-    StopReason,
-)
+from core.domain.runs.errors import AlreadyRequested, SessionBusy
+from core.domain.runs.run import LIVE_STATUSES, Run, RunStatus, StopReason
 from core.store.runs.columns import changed_columns, new_run_columns, to_run
 from core.store.runs.compare_and_set import can_become, raise_refused, time_literal, write
 from core.store.runs.run_queries import find_by_request, live_of_session

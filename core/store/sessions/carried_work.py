@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.domain.runs.carried_work import BundleTooLarge, CarriedWork
-from core.domain.runs.run import StaleAttempt
+from core.domain.runs.errors import StaleAttempt
 from core.store.tables.carried_work import CarriedWorkRow
 from core.store.tables.runs import RunRow
 

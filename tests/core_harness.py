@@ -148,12 +148,23 @@ async def event_data(database: Database, run: Run, *kinds: EventKind) -> list[di
 
 
 async def assert_counted_once(database: Database, run: Run) -> None:
-    """Assert that the row's totals cover all attempts, each counted once."""
+    """Assert that the row's totals cover all attempts, each answer and call counted once.
+
+    Each answer of the script must have one text.  What a lost worker has heard may be in the
+    events only, or in the transcript only.
+    """
     prompts = [prompt_uuid_of(run, attempt) for attempt in range(1, run.attempt + 1)]
     async with database.sessions() as session:
-        answers = await transcripts.answers_since(session, run.session_id, prompts)
-    # The program adds messages of its own to a conversation that was cut off.
-    real = [answer["message"] for answer in answers if not answer.get("isSidechain")]
-    assert run.turns == len({one["id"] for one in real if one.get("model") != "<synthetic>"})
-    calls = {str(call["id"]) for call in await event_data(database, run, EventKind.TOOL_STARTED)}
-    assert run.tool_calls == len(calls)
+        entries = await transcripts.answers_since(session, run.session_id, prompts)
+    texts = await event_data(database, run, EventKind.AGENT_TEXT)
+    started = await event_data(database, run, EventKind.TOOL_STARTED)
+    answers = {str(text["uuid"]) for text in texts if not text["subagent"]}
+    calls = {str(call["id"]) for call in started}
+    for entry in entries:
+        content = entry["message"]["content"]
+        calls |= {part["id"] for part in content if part["type"] == "tool_use"}
+        # The program adds messages of its own to a conversation that was cut off.
+        is_answer = entry["message"]["model"] != "<synthetic>" and not entry["isSidechain"]
+        if is_answer and any(part["type"] == "text" for part in content):
+            answers.add(entry["uuid"])
+    assert (run.turns, run.tool_calls) == (len(answers), len(calls))

@@ -7,6 +7,7 @@ from pathlib import Path
 from core.workspace.command import Git
 from core.workspace.errors import GitFailed, MissingBranch
 from core.workspace.mirror import DETACHED_REF, HEADS, Advertised
+from core.workspace.settings import quoted
 from core.workspace.source import Source
 
 INITIAL_BRANCH = "main"
@@ -108,10 +109,14 @@ def _check_out(git: Git, path: Path, branch: str, start: str) -> None:
 
 
 def _configure_commits(git: Git, path: Path) -> None:
-    for key, fallback in (("user.name", _NAME), ("user.email", _EMAIL)):
-        configured = git.run("config", "--get", key, cwd=path, accept=(0, 1)).decode(
-            errors="replace"
-        )
-        git.run("config", "--local", key, configured.strip() or fallback, cwd=path)
-    # Signing would use a key of the worker, which the agent must not use.
-    git.run("config", "--local", "commit.gpgSign", "false", cwd=path)
+    """Let commits in a new repository have the worker's identity, and no signature."""
+    listed = git.run("config", "-z", "--get-regexp", r"^user\.(name|email)$",
+                     cwd=path, accept=(0, 1)).decode(errors="replace")  # fmt: skip
+    # The last value of a name counts.
+    configured = dict(entry.split("\n", 1) for entry in listed.split("\0") if "\n" in entry)
+    name = configured.get("user.name", "").strip() or _NAME
+    email = configured.get("user.email", "").strip() or _EMAIL
+    with (path / ".git" / "config").open("a") as config:
+        config.write(f"[user]\n\tname = {quoted(name)}\n\temail = {quoted(email)}\n")
+        # Signing would use a key of the worker, which the agent must not use.
+        config.write("[commit]\n\tgpgSign = false\n")

@@ -75,6 +75,7 @@ class Creation:
                 return self.folders.describe(self.git, workspace_id)
             path = self.folders.path_of(workspace_id)
             with staged_directory(path, self.scratch) as staged:
+                base = None
                 if source is None:
                     init_empty(self.git, staged)
                 else:
@@ -85,7 +86,8 @@ class Creation:
                             self.git, staged, mirror=mirror, source=source, advertised=advertised,
                             branch=branch, run_branch=run_branch,
                         )  # fmt: skip
-                self.folders.write_record(workspace_id, head_of(self.git, staged), source)
+                    base = head_of(self.git, staged)
+                self.folders.write_record(workspace_id, base, source)
             return self.folders.describe(self.git, workspace_id)
 
     def restore(self, workspace_id: str, *, source: Source | None, bundle: Bundle) -> Restored:

@@ -25,3 +25,9 @@ def git_environment() -> dict[str, str]:
 def names_to_unset(passed: Mapping[str, str]) -> tuple[str, ...]:
     """Return the names of this process's variables that are not in `passed`."""
     return tuple(sorted(name for name in os.environ if name not in passed))
+
+
+def quoted(value: str) -> str:
+    """A value as a git configuration file contains it."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'

@@ -11,6 +11,7 @@ from typing import TypeVar
 from core.workspace.command import Confine, Git
 from core.workspace.errors import translate_os_errors
 from core.workspace.scratch import Scratch, staging_path
+from core.workspace.settings import quoted
 
 T = TypeVar("T")
 
@@ -83,7 +84,7 @@ class WorkerGit:
         config_home = self._environment.get("XDG_CONFIG_HOME") or "~/.config"
         includes = [configured] if configured else [f"{config_home}/git/config", "~/.gitconfig"]
         content = (
-            "".join(f"[include]\n\tpath = {_quoted(path)}\n" for path in includes)
+            "".join(f"[include]\n\tpath = {quoted(path)}\n" for path in includes)
             + _SAFE_DIRECTORY_CONFIG
         )
         config = self._global_config
@@ -91,8 +92,3 @@ class WorkerGit:
             staged_config = staging_path(config, self._scratch)
             staged_config.write_text(content)
             staged_config.rename(config)
-
-
-def _quoted(path: str) -> str:
-    escaped = path.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'

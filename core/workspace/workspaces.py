@@ -21,7 +21,7 @@ from core.workspace.settings import git_environment
 from core.workspace.source import BadRepository, BranchWithoutRepository, parse_source
 from core.workspace.work import changes, worktree
 from core.workspace.work.carry import MAX_BUNDLE_BYTES, create_bundle, read_head_state
-from core.workspace.work.references import branches_of
+from core.workspace.work.references import start_state
 from core.workspace.worker_git import WorkerGit
 
 __all__ = [
@@ -161,12 +161,12 @@ class Workspaces:
         """Return the commit checked out; `None` if there is no commit yet."""
         return await self._git.run(lambda git: worktree.head_of(git, workspace.path))
 
-    async def branches(self, workspace: Workspace) -> dict[str, str]:
-        """Return the local branches, 200 at most: full name to commit."""
-        return await self._git.run(lambda git: branches_of(git, workspace.path))
+    async def start_state(self, workspace: Workspace) -> tuple[str | None, dict[str, str]]:
+        """Return the commit checked out, and the local branches (full name to commit)."""
+        return await self._git.run(lambda git: start_state(git, workspace.path))
 
     async def diff(
-        self, workspace: Workspace, start: StartState | str | None, *, saved: str | None = None
+        self, workspace: Workspace, start: StartState | str | None, *, saved_tree: str | None = None
     ) -> DiffStat:
         """Return the changes since the start: commits on all branches, and files.
 
@@ -175,16 +175,13 @@ class Workspaces:
         Args:
             workspace: The workspace.
             start: The state at the start, or only the commit; `None` counts everything.
-            saved: The commit of the work tree that `save` made, or HEAD if nothing is uncommitted;
-                otherwise the work tree is read again.
+            saved_tree: The `tree` that `save` returned; without it the work tree is read again.
 
         Raises:
             WorkspaceError: If the commit of the start or the repository is gone.
         """
         state = start if isinstance(start, StartState) else StartState(commit=start)
-        return await self._git.run(
-            lambda git: changes.diff(git, workspace.path, state, saved=saved)
-        )
+        return await self._git.run(lambda git: changes.diff(git, workspace.path, state, saved_tree))
 
     async def save(
         self, workspace: Workspace, label: str, *, only_if_uncommitted: bool = False
@@ -199,7 +196,7 @@ class Workspaces:
             only_if_uncommitted: Whether to make no commit if HEAD has all files.
 
         Returns:
-            `ref`, `commit`, `head`, and the numbers of uncommitted files and lines, as
+            `ref`, `commit`, `head`, `tree`, and the numbers of uncommitted files and lines, as
             `Termination.work_saved` stores them.
         """
         return await self._git.run(

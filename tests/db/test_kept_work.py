@@ -35,7 +35,7 @@ from tests.database import NOW, stored_run
 from tests.inbox_harness import WORKER, InboxHarness
 from tests.limits import limit
 
-SAVED = {"head": "1" * 40, "commit": "2" * 40, "uncommitted_files": 1}
+SAVED = {"head": "1" * 40, "commit": "2" * 40, "tree": "3" * 40, "uncommitted_files": 1}
 DIFF = DiffStat(
     files=(FileChange(path="a.py", added=1, removed=0, committed=False),), branch="feat"
 )
@@ -58,11 +58,11 @@ class SlowWorkspaces(Workspaces):
         return SAVED
 
     async def diff(
-        self, workspace: Workspace, start: StartState | str | None, *, saved: str | None = None
+        self, workspace: Workspace, start: StartState | str | None, *, saved_tree: str | None = None
     ) -> DiffStat:
         if self.error is not None:
             raise self.error
-        assert saved == SAVED["commit"]
+        assert saved_tree == SAVED["tree"]
         return DIFF
 
     async def reopen(self, workspace_id: str) -> Workspace | None:

@@ -164,6 +164,7 @@ async def test_a_message_for_an_attempt_that_was_taken_over_kills_nothing(
         )
     await take_over(database, run)
 
+    cuttable_worker.lasting.finish()
     cuttable_worker.line.restore()
 
     ended = (await core_harness.wait_until_ended(run)).run

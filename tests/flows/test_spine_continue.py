@@ -126,7 +126,7 @@ async def test_a_plain_reply_to_a_killed_run_starts_nothing_and_asks_in_private(
     label = next(one for one in harness.human.labels(question) if "Continue with it" in one)
     await harness.human.click(card.channel, str(question["ts"]), label=label)
 
-    await card.wait_for_text("Completed")
+    await card.wait_until_completed()
     assert "started nothing" in harness.human.text(question)
     assert len(runs_before) == 1
     newest, killed = await harness.runs()
@@ -152,12 +152,12 @@ async def test_a_run_that_was_continued_before_goes_on_from_its_newest_leg(
     card = await run_to_turn_limit(harness)
     first = (await harness.run_of(card)).run
     answer = await harness.command_and_wait(f"continue {first.run_id} +20", "It continues as")
-    await card.wait_for_text("Completed")
+    await card.wait_until_completed()
     second = (await harness.run_of(card)).run
 
     later = await harness.command_and_wait(f"continue {first.run_id} and the docs", "newest leg")
 
-    await card.wait_for_text("Completed")
+    await card.wait_until_completed()
     third = (await harness.runs())[0]
     assert second.run_id in answer
     assert second.run_id in later
@@ -172,7 +172,7 @@ async def test_a_session_continued_in_its_own_channel_is_answered(socket_harness
 
     await harness.command_and_wait("continue limits +20 and the docs", "for up to 20 turns")
 
-    await card.wait_for_text("Completed")
+    await card.wait_until_completed()
 
 
 async def test_what_was_left_is_added_to_the_turns_that_are_asked_for(
@@ -184,7 +184,7 @@ async def test_what_was_left_is_added_to_the_turns_that_are_asked_for(
 
     await card.say("@signalbox continue +20")
 
-    await card.wait_for_text("Completed")
+    await card.wait_until_completed()
     newest = (await harness.runs())[0]
     assert newest.max_turns == (killed.max_turns or 0) - killed.turns + 20
 

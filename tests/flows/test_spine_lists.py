@@ -69,7 +69,7 @@ async def test_a_later_leg_is_listed_under_the_task_of_the_first(socket_harness:
     card = await harness.run("builder --turns 4 [scenario: max-turns] [turns: 8] long work")
     await card.wait_for_button("+20 turns")
     await card.press("+20 turns")
-    await card.wait_for_text("Completed")
+    await card.wait_until_completed()
 
     answer = await harness.command_and_wait("list", "newest first")
     listed = str(harness.human.ephemerals()[-1]["blocks"])
@@ -135,7 +135,7 @@ async def test_a_repository_whose_path_has_a_space_is_worked_on(socket_harness: 
 
     card = await harness.run(f'builder --repo "{path}" [scenario: long] [turns: 1] quick')
 
-    await card.wait_for_text("Completed")
+    await card.wait_until_completed()
     run = (await harness.run_of(card)).run
     assert run.git_repo == str(path)
     assert run.initial_commit_hash is not None

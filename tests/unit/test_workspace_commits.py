@@ -66,9 +66,10 @@ class Working:
 
 
 async def start_of(workspaces: Workspaces, workspace: Workspace) -> StartState:
+    commit, branches = await workspaces.start_state(workspace)
     return StartState(
-        commit=await workspaces.head(workspace),
-        branches=await workspaces.branches(workspace),
+        commit=commit,
+        branches=branches,
         at=datetime.now(UTC) - timedelta(seconds=2),
     )
 
@@ -297,7 +298,7 @@ async def test_what_was_saved_is_measured_without_reading_the_files_again(work: 
     saved = await work.workspaces.save(work.workspace, "run_1/1")
     (work.path / "later.py").write_text("1\n")
 
-    stat = await work.workspaces.diff(work.workspace, work.start, saved=str(saved["commit"]))
+    stat = await work.workspaces.diff(work.workspace, work.start, saved_tree=str(saved["tree"]))
 
     assert shown_files(stat) == {"new.py": (1, 0, None)}
     assert stat.has_uncommitted
@@ -308,5 +309,9 @@ async def test_nothing_is_saved_if_all_is_committed(work: Working) -> None:
 
     saved = await work.workspaces.save(work.workspace, "run_1/1", only_if_uncommitted=True)
 
-    assert saved == {"head": git(work.path, "rev-parse", "HEAD"), "uncommitted_files": 0}
+    assert saved == {
+        "head": git(work.path, "rev-parse", "HEAD"),
+        "tree": git(work.path, "rev-parse", "HEAD^{tree}"),
+        "uncommitted_files": 0,
+    }
     assert git(work.path, "for-each-ref", "refs/signalbox") == ""

@@ -121,8 +121,7 @@ class AgentWork:
         workspace = await ensure_workspace(
             attempt, history.branch, ledger=self.ledger, workspaces=self.workspaces
         )
-        base_commit = await self.workspaces.head(workspace)
-        branches = await self.workspaces.branches(workspace)
+        base_commit, branches = await self.workspaces.start_state(workspace)
         run = await retry_while_unavailable(
             lambda: self.ledger.record_workspace(attempt, workspace, base_commit, branches)
         )

@@ -93,7 +93,7 @@ class WorkKeeper:
         saved, problem = await _bounded(saving, SAVE_LIMIT, run, "saving")
         if saved is None:
             saved = {"kept_in": str(workspace.path), "problem": problem}
-        commit = saved.get("commit") or saved.get("head")
+        tree = saved.get("tree")
         start = StartState(
             commit=run.initial_commit_hash,
             branches=run.initial_branches or {},
@@ -101,7 +101,7 @@ class WorkKeeper:
             identities=frozenset({AGENT_EMAIL}),
         )
         measuring = self.workspaces.diff(
-            workspace, start, saved=commit if isinstance(commit, str) else None
+            workspace, start, saved_tree=tree if isinstance(tree, str) else None
         )
         diff, unknown = await _bounded(measuring, MEASURE_LIMIT, run, "measuring")
         return KeptWork(saved=saved, diff=diff, unknown=unknown)

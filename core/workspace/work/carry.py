@@ -10,7 +10,8 @@ from pathlib import Path
 
 from core.domain.runs.carried_work import Bundle, BundleTooLarge
 from core.workspace.command import Git
-from core.workspace.work.references import branch_files, branches_of, read_small
+from core.workspace.work.references import branch_files, branches_of
+from core.workspace.work.untrusted_files import read_small
 from core.workspace.work.worktree import WorkTree, branch_of, head_of, open_worktree
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ def create_bundle(
         WorkspaceError: If the workspace's repository is gone or damaged.
     """
     head, branch = head_of(git, path), branch_of(git, path)
-    with open_worktree(git, path) as tree:
+    with open_worktree(git, path, head=head) as tree:
         references = tree.existing(branches_of(git, path) | ({START_REF: start} if start else {}))
         base = since if since is not None and tree.has_commit(since) else None
         if saved is not None and head is not None and _has_same_tree(tree, saved, head):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from core.domain.runs.diff import DiffStat, FileChange, StartState
@@ -9,9 +10,16 @@ from core.workspace.command import Git
 from core.workspace.errors import WorkspaceError
 from core.workspace.work.commits import find_commits
 from core.workspace.work.comparison import base_of_head, changes_elsewhere, compare
-from core.workspace.work.worktree import branch_of, head_of, open_worktree, workspace_env
+from core.workspace.work.worktree import (
+    WorkTree,
+    branch_of,
+    head_of,
+    open_worktree,
+    workspace_env,
+)
 
 MAX_FILES = 1_000
+_PLAIN_LABEL = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
 _AUTHOR = {
     "GIT_AUTHOR_NAME": "Signalbox",
     "GIT_AUTHOR_EMAIL": "signalbox@localhost",
@@ -20,10 +28,10 @@ _AUTHOR = {
 }
 
 
-def diff(git: Git, path: Path, start: StartState, saved: str | None = None) -> DiffStat:
+def diff(git: Git, path: Path, start: StartState, saved_tree: str | None = None) -> DiffStat:
     """Return the changes since the start; see `Workspaces.diff`."""
     head, branch = head_of(git, path), branch_of(git, path)
-    with open_worktree(git, path) as tree:
+    with open_worktree(git, path, head=head) as tree:
         if start.commit is not None and not tree.has_commit(start.commit):
             raise WorkspaceError(
                 f"start commit {start.commit[:12]} is gone from {path}",
@@ -31,19 +39,20 @@ def diff(git: Git, path: Path, start: StartState, saved: str | None = None) -> D
                 "what changed since cannot be told.",
             )
         commits = find_commits(git, tree, start, head=head, branch=branch)
-        now = tree.tree_of(saved) if saved is not None else tree.write_tree()
-        uncommitted = tree.run("diff-tree", "-r", "-z", "--name-only", "--no-renames",
-                               head or tree.empty_tree(), now)  # fmt: skip
+        now = saved_tree if saved_tree is not None else tree.write_tree()
         base = base_of_head(tree, commits, start)
-        names = set(uncommitted.decode(errors="replace").split("\0"))
+        changes = compare(tree, base, now)
+        uncommitted = {one.path for one in changes}
+        if base != head:
+            uncommitted &= _differing(tree, head, now)
         files = [
             FileChange(
                 path=one.shown,
                 added=one.added,
                 removed=one.removed,
-                committed=one.path not in names,
+                committed=one.path not in uncommitted,
             )
-            for one in compare(tree, base, now)
+            for one in changes
         ]
         for name, others in changes_elsewhere(tree, commits):
             files += [
@@ -66,12 +75,13 @@ def save(
 ) -> dict[str, object]:
     """Commit all files that are not ignored on `refs/signalbox/<label>`; see `Workspaces.save`."""
     reference = f"refs/signalbox/{label}"
-    git.run("check-ref-format", reference, cwd=path, env=workspace_env(path))
+    if not _PLAIN_LABEL.fullmatch(label):
+        git.run("check-ref-format", reference, cwd=path, env=workspace_env(path))
     head = head_of(git, path)
-    with open_worktree(git, path) as tree:
+    with open_worktree(git, path, head=head) as tree:
         now = tree.write_tree()
-        if only_if_uncommitted and now == (tree.tree_of(head) if head else tree.empty_tree()):
-            return {"head": head, "uncommitted_files": 0}
+        if only_if_uncommitted and now == (tree.tree_of(head) if head else tree.empty_tree):
+            return {"head": head, "tree": now, "uncommitted_files": 0}
         parents = ["-p", head] if head else []
         commit = git.run(
             "commit-tree", now, *parents, "-F", "-",
@@ -83,10 +93,18 @@ def save(
         "ref": reference,
         "commit": commit,
         "head": head,
+        "tree": now,
         "uncommitted_files": len(changes),
         "uncommitted_added": sum(change.added or 0 for change in changes),
         "uncommitted_removed": sum(change.removed or 0 for change in changes),
     }
+
+
+def _differing(tree: WorkTree, head: str | None, now: str) -> set[str]:
+    """The paths that differ from the commit checked out."""
+    listed = tree.run("diff-tree", "-r", "-z", "--name-only", "--no-renames",
+                      head or tree.empty_tree, now)  # fmt: skip
+    return set(listed.decode(errors="replace").split("\0"))
 
 
 def _bounded(files: list[FileChange]) -> tuple[FileChange, ...]:

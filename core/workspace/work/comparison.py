@@ -46,7 +46,7 @@ def compare(
     return _numstat(
         tree.run(
             "diff-tree", "-r", "-z", "--numstat", *renames, "--no-ext-diff", "--no-textconv",
-            old or tree.empty_tree(), new,
+            old or tree.empty_tree, new,
             settings={"core.bigFileThreshold": "32m"},
         )
     )  # fmt: skip

@@ -13,15 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from core.workspace.command import Git
-from core.workspace.work.untrusted_files import open_untrusted
-from core.workspace.work.worktree import workspace_env
+from core.workspace.work.untrusted_files import open_untrusted, read_small
+from core.workspace.work.worktree import branch_of, head_of, workspace_env
 
 HEADS = "refs/heads/"
 _REMOTES = "refs/remotes/"
 _MAX_BRANCHES = 200
 _MAX_REMOTE_BRANCHES = 5_000
 _MAX_WORKTREES = 50
-_MAX_HEAD_BYTES = 4_096
 _MAX_LOG_BYTES = 65_536
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _BY_PUSH = b"update by push"
@@ -30,6 +29,14 @@ _BY_PUSH = b"update by push"
 def branches_of(git: Git, path: Path) -> dict[str, str]:
     """Return the local branches: full name to commit, 200 at most."""
     return _list(git, path, HEADS, _MAX_BRANCHES)
+
+
+def start_state(git: Git, path: Path) -> tuple[str | None, dict[str, str]]:
+    """Return the commit checked out, `None` if there is none yet, and the local branches."""
+    branches, branch = branches_of(git, path), branch_of(git, path)
+    if branch is not None and len(branches) < _MAX_BRANCHES:
+        return branches.get(f"{HEADS}{branch}"), branches
+    return head_of(git, path), branches
 
 
 def branch_files(path: Path) -> list[str]:
@@ -95,17 +102,6 @@ def _before_pushes(path: Path, name: str) -> str | None:
             return values[1]
         old = values[0]
     return old if old.strip("0") else ""
-
-
-def read_small(path: Path, name: str) -> str:
-    """Return the first 4 KiB of a file, with its time if it is longer; empty if it is none."""
-    file = open_untrusted(path, name)
-    if file is None:
-        return ""
-    with file:
-        status = os.fstat(file.fileno())
-        text = file.read(_MAX_HEAD_BYTES).decode(errors="replace")
-        return text if status.st_size <= _MAX_HEAD_BYTES else f"{text}{status.st_mtime_ns}"
 
 
 def _list(git: Git, path: Path, prefix: str, count: int) -> dict[str, str]:

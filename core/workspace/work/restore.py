@@ -124,7 +124,7 @@ def fast_forward(git: Git, path: Path, bundle: Bundle, *, label: str) -> str | N
     if any((git_dir / name).exists() for name in _IN_PROGRESS_FILES):
         raise Diverged("a merge or rebase is under way")
     head = head_of(git, path)
-    with _translate_git_errors(), open_worktree(git, path) as tree:
+    with _translate_git_errors(), open_worktree(git, path, head=head) as tree:
         private_repo = Repository(git, path, tree.env)
         if bundle.base_commit is not None and not private_repo.has_commit(bundle.base_commit):
             raise Diverged("it has another history")
@@ -246,9 +246,7 @@ def _save_uncommitted(tree: WorkTree, head: str | None, label: str) -> str | Non
     Writing the tree also updates the private index, so that `read-tree -u` knows every file.
     """
     now = tree.write_tree()
-    clean = (
-        tree.run("rev-parse", f"{head}^{{tree}}").decode().strip() if head else tree.empty_tree()
-    )
+    clean = tree.run("rev-parse", f"{head}^{{tree}}").decode().strip() if head else tree.empty_tree
     return None if now == clean else str(save(tree.git, tree.path, label)["ref"])
 
 

@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
+_MAX_SMALL_BYTES = 4_096
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -58,3 +59,14 @@ def copy_untrusted(root: Path, name: str, destination: Path, *, max_bytes: int) 
         with destination.open("wb") as target:
             shutil.copyfileobj(source, target)
     return True
+
+
+def read_small(path: Path, name: str) -> str:
+    """Return the first 4 KiB of a file, with its time if it is longer; empty if it is none."""
+    file = open_untrusted(path, name)
+    if file is None:
+        return ""
+    with file:
+        status = os.fstat(file.fileno())
+        text = file.read(_MAX_SMALL_BYTES).decode(errors="replace")
+        return text if status.st_size <= _MAX_SMALL_BYTES else f"{text}{status.st_mtime_ns}"

@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from core.workspace.command import Git
 from core.workspace.errors import DamagedRepository, GitFailed, WorkspaceError
-from core.workspace.work.untrusted_files import copy_untrusted
+from core.workspace.work.untrusted_files import copy_untrusted, read_small
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +33,16 @@ _MAX_REPOSITORY_FILES = 500_000
 # An index has about 100 bytes a file; a list of ignored names is written by hand.
 _MAX_INDEX_BYTES = 200_000_000
 _MAX_EXCLUDE_BYTES = 1_000_000
+_SHA256_DIGITS = 64
+_EMPTY_TREES = MappingProxyType(
+    {
+        "sha1": "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
+        "sha256": "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321",
+    }
+)
+_PLAIN_HEAD = re.compile(r"ref: refs/heads/([A-Za-z0-9][A-Za-z0-9._/-]*)\n")
+# Names that git refuses, and what stands for HEAD in other reference formats.
+_ODD_NAME = re.compile(r"\.\.|//|/\.|/$|\.$|\.lock(/|$)|^\.invalid$")
 # Saving is done while somebody waits: objects are stored as they are, and large files are streamed.
 _FAST_ADD_CONFIG = {
     "core.looseCompression": "0",
@@ -47,11 +59,13 @@ class WorkTree:
         path: The workspace.
         git: Runs the commands.
         env: Makes git use the private directory and the workspace's objects.
+        object_format: How the repository hashes: `sha1` or `sha256`.
     """
 
     path: Path
     git: Git
     env: Mapping[str, str]
+    object_format: str
 
     def run(
         self,
@@ -109,9 +123,10 @@ class WorkTree:
             paths = b"".join(path + b"\0" for path in nested)
             self.run("update-index", "-z", "--force-remove", "--stdin", stdin=paths)
 
+    @property
     def empty_tree(self) -> str:
-        """Return the id of the tree without files."""
-        return self.run("mktree").decode().strip()
+        """The id of the tree without files, which git knows without storing it."""
+        return _EMPTY_TREES[self.object_format]
 
     def tree_of(self, commit: str) -> str:
         """Return the tree of a commit."""
@@ -216,37 +231,38 @@ def require_usable(git: Git, path: Path) -> None:
 def branch_of(git: Git, path: Path) -> str | None:
     """Return the branch checked out; `None` if HEAD is detached."""
     require_own_repository(path)
+    # In all but special cases (another reference format, an odd name) the file says it.
+    plain = _PLAIN_HEAD.fullmatch(read_small(path, ".git/HEAD"))
+    if plain is not None and not _ODD_NAME.search(plain[1]):
+        return plain[1]
     found = git.run("symbolic-ref", "--quiet", "HEAD", cwd=path, env=workspace_env(path),
                     accept=(0, 1, 128))  # fmt: skip
     return found.decode(errors="replace").strip().removeprefix("refs/heads/") or None
 
 
 @contextmanager
-def open_worktree(git: Git, path: Path) -> Iterator[WorkTree]:
+def open_worktree(git: Git, path: Path, *, head: str | None) -> Iterator[WorkTree]:
     """Open a workspace through a private git directory, which is removed after the block.
+
+    Args:
+        git: Runs the commands.
+        path: The workspace.
+        head: The commit checked out, as `head_of` returns it.
 
     Raises:
         WorkspaceError: If the workspace's repository is gone or damaged.
     """
     require_own_repository(path)
-    try:
-        kind = git.run_text("rev-parse", "--show-object-format", cwd=path, env=workspace_env(path))
-    except GitFailed as error:
-        raise DamagedRepository(path.name, str(error)) from error
+    object_format = _object_format(git, path, head)
     with tempfile.TemporaryDirectory(
         prefix="signalbox-", dir=git.temporary_dir, ignore_cleanup_errors=True
     ) as temporary_dir:
         private_dir = Path(temporary_dir) / "git"
-        git.run(
-            *("init", "--quiet", "--bare", "--template=", f"--object-format={kind}"),
-            str(private_dir),
-            cwd=Path(temporary_dir),
-        )
+        _make_bare(private_dir, object_format)
         git_dir = path / ".git"
         # With a copy of the agent's index git reads only files that have changed.
         if not list(git_dir.glob("sharedindex.*")):
             copy_untrusted(path, ".git/index", private_dir / "index", max_bytes=_MAX_INDEX_BYTES)
-        (private_dir / "info").mkdir(exist_ok=True)
         exclude = private_dir / "info" / "exclude"
         copy_untrusted(path, ".git/info/exclude", exclude, max_bytes=_MAX_EXCLUDE_BYTES)
         env = {
@@ -259,7 +275,27 @@ def open_worktree(git: Git, path: Path) -> Iterator[WorkTree]:
         }
         if (git_dir / "shallow").is_file():
             env["GIT_SHALLOW_FILE"] = str(git_dir / "shallow")
-        yield WorkTree(path, git, env)
+        yield WorkTree(path, git, env, object_format)
+
+
+def _object_format(git: Git, path: Path, head: str | None) -> str:
+    if head is not None:
+        return "sha256" if len(head) == _SHA256_DIGITS else "sha1"
+    try:
+        return git.run_text("rev-parse", "--show-object-format", cwd=path, env=workspace_env(path))
+    except GitFailed as error:
+        raise DamagedRepository(path.name, str(error)) from error
+
+
+def _make_bare(private_dir: Path, object_format: str) -> None:
+    """Create a bare repository, without a process for it."""
+    for name in ("objects", "refs", "info"):
+        (private_dir / name).mkdir(parents=True)
+    (private_dir / "HEAD").write_text("ref: refs/heads/main\n")
+    (private_dir / "config").write_text(
+        "[core]\n\trepositoryFormatVersion = 1\n\tbare = true\n"
+        f"[extensions]\n\tobjectFormat = {object_format}\n"
+    )
 
 
 def workspace_env(path: Path) -> dict[str, str]:

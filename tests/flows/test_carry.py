@@ -301,8 +301,10 @@ async def reassign(core_harness: CoreHarness, run: Run) -> None:
 async def test_a_run_whose_repository_was_deleted_goes_on_beside_it(
     core_harness: CoreHarness,
 ) -> None:
+    # Commits are looked for after tool calls.
+    lasting = LastingWork(core_harness.model)
     async with core_harness.worker():
-        run = await start_and_wait_for_agent(core_harness, "[scenario: kill-me] work")
+        run = await start_and_wait_for_agent(core_harness, LASTING)
         head = await asyncio.to_thread(commit_in, run, "done.txt")
         await until_carried(core_harness, run, head)
         await asyncio.to_thread(shutil.rmtree, Path(run.workspace_path or "") / ".git")
@@ -310,6 +312,7 @@ async def test_a_run_whose_repository_was_deleted_goes_on_beside_it(
             KillRequest(target=run.run_id), by=core_harness.operator
         )
         killed = (await core_harness.wait_until_ended(run)).run
+        lasting.finish()
         started = await core_harness.backend.runs.continue_run(
             ContinueRequest(target=run.run_id, request_key="d", message="Go on"),
             by=core_harness.operator,

@@ -157,7 +157,7 @@ async def test_git_uses_the_workers_temporary_directory(
             global_config=None,
             temporary_dir=scratch.folder,
         )
-        with open_worktree(program, here.path, head=None) as tree:
+        with open_worktree(program, here.path, known_id=None) as tree:
             looked_through = Path(tree.env["GIT_DIR"])
 
     assert looked_through.is_relative_to(scratch.folder)

@@ -54,7 +54,7 @@ def create_bundle(
         WorkspaceError: If the workspace's repository is gone or damaged.
     """
     head, branch = head_of(git, path), branch_of(git, path)
-    with open_worktree(git, path, head=head) as tree:
+    with open_worktree(git, path, known_id=head) as tree:
         references = tree.existing(branches_of(git, path) | ({START_REF: start} if start else {}))
         base = since if since is not None and tree.has_commit(since) else None
         if saved is not None and head is not None and _has_same_tree(tree, saved, head):

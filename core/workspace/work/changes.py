@@ -31,7 +31,7 @@ _AUTHOR = {
 def diff(git: Git, path: Path, start: StartState, saved_tree: str | None = None) -> DiffStat:
     """Return the changes since the start; see `Workspaces.diff`."""
     head, branch = head_of(git, path), branch_of(git, path)
-    with open_worktree(git, path, head=head) as tree:
+    with open_worktree(git, path, known_id=head or saved_tree) as tree:
         if start.commit is not None and not tree.has_commit(start.commit):
             raise WorkspaceError(
                 f"start commit {start.commit[:12]} is gone from {path}",
@@ -78,7 +78,7 @@ def save(
     if not _PLAIN_LABEL.fullmatch(label):
         git.run("check-ref-format", reference, cwd=path, env=workspace_env(path))
     head = head_of(git, path)
-    with open_worktree(git, path, head=head) as tree:
+    with open_worktree(git, path, known_id=head) as tree:
         now = tree.write_tree()
         if only_if_uncommitted and now == (tree.tree_of(head) if head else tree.empty_tree):
             return {"head": head, "tree": now, "uncommitted_files": 0}

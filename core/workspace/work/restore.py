@@ -124,7 +124,7 @@ def fast_forward(git: Git, path: Path, bundle: Bundle, *, label: str) -> str | N
     if any((git_dir / name).exists() for name in _IN_PROGRESS_FILES):
         raise Diverged("a merge or rebase is under way")
     head = head_of(git, path)
-    with _translate_git_errors(), open_worktree(git, path, head=head) as tree:
+    with _translate_git_errors(), open_worktree(git, path, known_id=head) as tree:
         private_repo = Repository(git, path, tree.env)
         if bundle.base_commit is not None and not private_repo.has_commit(bundle.base_commit):
             raise Diverged("it has another history")

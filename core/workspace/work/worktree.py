@@ -241,19 +241,19 @@ def branch_of(git: Git, path: Path) -> str | None:
 
 
 @contextmanager
-def open_worktree(git: Git, path: Path, *, head: str | None) -> Iterator[WorkTree]:
+def open_worktree(git: Git, path: Path, *, known_id: str | None) -> Iterator[WorkTree]:
     """Open a workspace through a private git directory, which is removed after the block.
 
     Args:
         git: Runs the commands.
         path: The workspace.
-        head: The commit checked out, as `head_of` returns it.
+        known_id: Any object of the repository, which tells how it hashes; `None` if none is known.
 
     Raises:
         WorkspaceError: If the workspace's repository is gone or damaged.
     """
     require_own_repository(path)
-    object_format = _object_format(git, path, head)
+    object_format = _object_format(git, path, known_id)
     with tempfile.TemporaryDirectory(
         prefix="signalbox-", dir=git.temporary_dir, ignore_cleanup_errors=True
     ) as temporary_dir:
@@ -278,9 +278,9 @@ def open_worktree(git: Git, path: Path, *, head: str | None) -> Iterator[WorkTre
         yield WorkTree(path, git, env, object_format)
 
 
-def _object_format(git: Git, path: Path, head: str | None) -> str:
-    if head is not None:
-        return "sha256" if len(head) == _SHA256_DIGITS else "sha1"
+def _object_format(git: Git, path: Path, known_id: str | None) -> str:
+    if known_id is not None:
+        return "sha256" if len(known_id) == _SHA256_DIGITS else "sha1"
     try:
         return git.run_text("rev-parse", "--show-object-format", cwd=path, env=workspace_env(path))
     except GitFailed as error:

@@ -10,7 +10,7 @@ from bot.words.kills import force_question_words, is_unconfirmed, kill_question_
 from core.domain.kills.termination import Phase
 from core.domain.runs.snapshot import RunSnapshot
 
-# With more, the likeliest stay and the menu has the others.
+# The menu is one of them.
 MAX_BUTTONS = 3
 
 
@@ -23,8 +23,8 @@ def run_buttons(snapshot: RunSnapshot) -> list[Block]:
 
 
 def _folded(buttons: list[Block]) -> list[Block]:
-    """At most three: if there are more, the first two, and a menu with the others."""
-    if len(buttons) <= MAX_BUTTONS:
+    """Two buttons, which fit beside each other on a phone, and a menu with the others, if any."""
+    if len(buttons) < MAX_BUTTONS:
         return buttons
     likely = [one for one in buttons if one.get("style") or one["action_id"] == ids.CONTINUE_MORE]
     shown = likely[: MAX_BUTTONS - 1]

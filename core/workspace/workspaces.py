@@ -166,7 +166,11 @@ class Workspaces:
         return await self._git.run(lambda git: start_state(git, workspace.path))
 
     async def diff(
-        self, workspace: Workspace, start: StartState | str | None, *, saved_tree: str | None = None
+        self,
+        workspace: Workspace,
+        start: StartState | str | None,
+        *,
+        saved: Mapping[str, Any] | None = None,
     ) -> DiffStat:
         """Return the changes since the start: commits on all branches, and files.
 
@@ -175,13 +179,14 @@ class Workspaces:
         Args:
             workspace: The workspace.
             start: The state at the start, or only the commit; `None` counts everything.
-            saved_tree: The `tree` that `save` returned; without it the work tree is read again.
+            saved: What `save` returned, if nothing was changed since; otherwise the work tree is
+                read again.
 
         Raises:
             WorkspaceError: If the commit of the start or the repository is gone.
         """
         state = start if isinstance(start, StartState) else StartState(commit=start)
-        return await self._git.run(lambda git: changes.diff(git, workspace.path, state, saved_tree))
+        return await self._git.run(lambda git: changes.diff(git, workspace.path, state, saved))
 
     async def save(
         self, workspace: Workspace, label: str, *, only_if_uncommitted: bool = False

@@ -58,11 +58,15 @@ class SlowWorkspaces(Workspaces):
         return SAVED
 
     async def diff(
-        self, workspace: Workspace, start: StartState | str | None, *, saved_tree: str | None = None
+        self,
+        workspace: Workspace,
+        start: StartState | str | None,
+        *,
+        saved: Mapping[str, Any] | None = None,
     ) -> DiffStat:
         if self.error is not None:
             raise self.error
-        assert saved_tree == SAVED["tree"]
+        assert saved == SAVED
         return DIFF
 
     async def reopen(self, workspace_id: str) -> Workspace | None:

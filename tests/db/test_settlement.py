@@ -49,7 +49,11 @@ class FailingWorkspaces(Workspaces):
         return {"head": "c0ffee", "uncommitted_files": 0}
 
     async def diff(
-        self, workspace: Workspace, start: StartState | str | None, *, saved_tree: str | None = None
+        self,
+        workspace: Workspace,
+        start: StartState | str | None,
+        *,
+        saved: Mapping[str, Any] | None = None,
     ) -> DiffStat:
         raise RuntimeError(DEFECT)
 

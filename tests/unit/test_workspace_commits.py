@@ -298,7 +298,7 @@ async def test_what_was_saved_is_measured_without_reading_the_files_again(work: 
     saved = await work.workspaces.save(work.workspace, "run_1/1")
     (work.path / "later.py").write_text("1\n")
 
-    stat = await work.workspaces.diff(work.workspace, work.start, saved_tree=str(saved["tree"]))
+    stat = await work.workspaces.diff(work.workspace, work.start, saved=saved)
 
     assert shown_files(stat) == {"new.py": (1, 0, None)}
     assert stat.has_uncommitted

@@ -93,16 +93,13 @@ class WorkKeeper:
         saved, problem = await _bounded(saving, SAVE_LIMIT, run, "saving")
         if saved is None:
             saved = {"kept_in": str(workspace.path), "problem": problem}
-        tree = saved.get("tree")
         start = StartState(
             commit=run.initial_commit_hash,
             branches=run.initial_branches or {},
             at=run.started_at,
             identities=frozenset({AGENT_EMAIL}),
         )
-        measuring = self.workspaces.diff(
-            workspace, start, saved_tree=tree if isinstance(tree, str) else None
-        )
+        measuring = self.workspaces.diff(workspace, start, saved=saved)
         diff, unknown = await _bounded(measuring, MEASURE_LIMIT, run, "measuring")
         return KeptWork(saved=saved, diff=diff, unknown=unknown)
 

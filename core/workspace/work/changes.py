@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from core.domain.runs.diff import DiffStat, FileChange, StartState
@@ -28,9 +29,12 @@ _AUTHOR = {
 }
 
 
-def diff(git: Git, path: Path, start: StartState, saved_tree: str | None = None) -> DiffStat:
+def diff(
+    git: Git, path: Path, start: StartState, saved: Mapping[str, object] | None = None
+) -> DiffStat:
     """Return the changes since the start; see `Workspaces.diff`."""
-    head, branch = head_of(git, path), branch_of(git, path)
+    head, saved_tree = _saved(saved) or (head_of(git, path), None)
+    branch = branch_of(git, path)
     with open_worktree(git, path, known_id=head or saved_tree) as tree:
         if start.commit is not None and not tree.has_commit(start.commit):
             raise WorkspaceError(
@@ -98,6 +102,13 @@ def save(
         "uncommitted_added": sum(change.added or 0 for change in changes),
         "uncommitted_removed": sum(change.removed or 0 for change in changes),
     }
+
+
+def _saved(saved: Mapping[str, object] | None) -> tuple[str | None, str] | None:
+    """The commit checked out and the tree of a result of `save`; `None` without a tree."""
+    values = saved or {}
+    head, tree = values.get("head"), values.get("tree")
+    return (str(head) if head else None, str(tree)) if tree else None
 
 
 def _differing(tree: WorkTree, head: str | None, now: str) -> set[str]:

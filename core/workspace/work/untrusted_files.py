@@ -8,7 +8,8 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
-_MAX_SMALL_BYTES = 4_096
+# A longer file than HEAD or a configuration has.
+MAX_SMALL_BYTES = 4_096
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -68,5 +69,5 @@ def read_small(path: Path, name: str) -> str:
         return ""
     with file:
         status = os.fstat(file.fileno())
-        text = file.read(_MAX_SMALL_BYTES).decode(errors="replace")
-        return text if status.st_size <= _MAX_SMALL_BYTES else f"{text}{status.st_mtime_ns}"
+        text = file.read(MAX_SMALL_BYTES).decode(errors="replace")
+        return text if status.st_size <= MAX_SMALL_BYTES else f"{text}{status.st_mtime_ns}"

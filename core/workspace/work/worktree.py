@@ -20,7 +20,7 @@ from types import MappingProxyType
 
 from core.workspace.command import Git
 from core.workspace.errors import DamagedRepository, GitFailed, WorkspaceError
-from core.workspace.work.untrusted_files import copy_untrusted, read_small
+from core.workspace.work.untrusted_files import MAX_SMALL_BYTES, copy_untrusted, read_small
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +34,8 @@ _MAX_REPOSITORY_FILES = 500_000
 _MAX_INDEX_BYTES = 200_000_000
 _MAX_EXCLUDE_BYTES = 1_000_000
 _SHA256_DIGITS = 64
+# The mode of a nested repository, as all versions of git's index store it.
+_NESTED_MODE = (0o160000).to_bytes(4, "big")
 _EMPTY_TREES = MappingProxyType(
     {
         "sha1": "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
@@ -117,6 +119,9 @@ class WorkTree:
         For one that is in the index already, `git add` would run `git status` inside it, with its
         own configuration and thus with the filters that the agent chose.
         """
+        index = Path(self.env["GIT_INDEX_FILE"])
+        if not index.exists() or _NESTED_MODE not in index.read_bytes():
+            return
         entries = self.run("ls-files", "-z", "--stage").split(b"\0")
         nested = [entry.partition(b"\t")[2] for entry in entries if entry.startswith(b"160000 ")]
         if nested:
@@ -281,6 +286,9 @@ def open_worktree(git: Git, path: Path, *, known_id: str | None) -> Iterator[Wor
 def _object_format(git: Git, path: Path, known_id: str | None) -> str:
     if known_id is not None:
         return "sha256" if len(known_id) == _SHA256_DIGITS else "sha1"
+    config = read_small(path, ".git/config")
+    if 0 < len(config) < MAX_SMALL_BYTES and "extensions" not in config.lower():
+        return "sha1"
     try:
         return git.run_text("rev-parse", "--show-object-format", cwd=path, env=workspace_env(path))
     except GitFailed as error:

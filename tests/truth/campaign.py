@@ -75,6 +75,8 @@ class Campaign:
                 firsts = list(await asyncio.gather(*(self._until_asleep(plan) for plan in plans)))
             if disturbance is Disturbance.LOST:
                 await self._take_over()
+        # The worker may take up a run before this task goes on.
+        self.account.stopping.difference_update(plan.number for plan in plans)
         async with self.core_harness.worker():
             await asyncio.gather(
                 *(self._session(plan, first) for plan, first in zip(plans, firsts, strict=True))
@@ -113,7 +115,6 @@ class Campaign:
         given = self.account.given[plan.number]
         earlier: list[Figures] = []
         run, since = first, 0
-        self.account.stopping.discard(plan.number)
         for number, leg in enumerate(plan.legs):
             # All answers so far are those of a disturbed run's first attempt.
             attempt_since = len(given)

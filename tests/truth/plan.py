@@ -29,7 +29,7 @@ _LAST_WORDS = (
     "All tests pass.",
     "I could not run the migration. The task is NOT done.",
     "Session limit reached errors are now shown as a banner; tests pass.",
-    "API Error: 500 is handled now.",
+    "An API Error: 500 is handled now.",
     "Claude AI usage limit reached|1767225600 is what the banner says.",
 )
 

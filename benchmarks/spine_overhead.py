@@ -24,7 +24,7 @@ from claude_agent_sdk import ResultMessage, SystemMessage
 from benchmarks.bare_agent import bare_client, bare_options
 from benchmarks.environment import BenchEnvironment, open_bench
 from benchmarks.machine import busy_cpu_seconds
-from benchmarks.results import heading, line, median, ratios, spread
+from benchmarks.results import heading, line, median, quick_ratio, ratios, spread
 from core.domain.runs.event import EventKind
 from core.domain.runs.run import Run
 from core.store import events
@@ -83,10 +83,14 @@ async def measure(*, repetitions: int = 7) -> None:
     line("ratio, command to ended", spread(ratios([o.command for o in spine], wall), unit="×"))
     line("ratio of medians, running to ended", _ratio_of_medians([o.running for o in spine], wall))
     line("ratio of medians, command to ended", _ratio_of_medians([o.command for o in spine], wall))
+    line(
+        "ratio of first quartiles, running to ended", quick_ratio([o.running for o in spine], wall)
+    )
     cpu = [one.cpu for one in bare]
     line("CPU, through Signalbox", spread([one.cpu for one in spine]))
     line("CPU, bare SDK", spread(cpu))
     line("ratio of CPU", spread(ratios([one.cpu for one in spine], cpu), unit="×"))
+    line("ratio of first quartiles of CPU", quick_ratio([one.cpu for one in spine], cpu))
     line("stages of Signalbox", _medians([one.stages for one in spine]))
     line("stages of the bare SDK", _medians([one.stages for one in bare]))
 

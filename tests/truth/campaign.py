@@ -133,7 +133,10 @@ class Campaign:
                 earlier=tuple(earlier),
                 now=utc_now(),
             )
-            self.found += differences(seen)
+            different = differences(seen)
+            self.found += different
+            for one in different:
+                self.on_progress(f"DIFFERENT: {one}")
             self.figures.append(figures)
             earlier.append(figures)
             since = len(given)

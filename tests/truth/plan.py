@@ -257,7 +257,7 @@ def plan_of(
         end = rng.choices(ends, [_END_WEIGHTS[one] for one in ends])[0]
         is_disturbed = index == 0 and disturbance is not Disturbance.NONE
         leg, answers = _leg(draft, end, part=len(parts) - 1, is_disturbed=is_disturbed)
-        if legs and end is End.TURN_LIMIT and legs[-1].end not in _WITHOUT_TURNS_LEFT:
+        if legs and legs[-1].end not in _WITHOUT_TURNS_LEFT:
             # What is left of a limit is never taken away, so it must be less than this one.
             legs[-1] = replace(legs[-1], turn_limit=legs[-1].answers + 1)
         known = parts[leg.part]

@@ -15,14 +15,18 @@ from bot.web.metrics.route import Metrics, metrics_route
 from core.services.fleet.gauges import GaugeService
 
 
-def new_counts() -> CountedMetrics:
-    """The counts of a process that starts."""
+def own_version() -> str:
+    """The version of Signalbox."""
     try:
-        own = version("signalbox")
+        return version("signalbox")
     except PackageNotFoundError:
         # A copy of the sources that was never installed.
-        own = "unknown"
-    return CountedMetrics(version=own)
+        return "unknown"
+
+
+def new_counts() -> CountedMetrics:
+    """The counts of a process that starts."""
+    return CountedMetrics(version=own_version())
 
 
 def monitoring_route(

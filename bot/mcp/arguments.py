@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from core.domain.runs.request import MAX_SESSION_NAME_CHARS, MAX_TASK_CHARS
 from core.domain.workflow import MAX_BUDGET_USD, MAX_TIMEOUT, MAX_TURNS_LIMIT
@@ -86,6 +93,13 @@ class RunWorkflow(Arguments):
         ),
     ] = None
     idempotency_key: IdempotencyKey = None
+
+    @model_validator(mode="after")
+    def _has_what_the_branch_is_of(self) -> Self:
+        # A named session may have a repository already.
+        if self.git_branch and not self.repository_url and not self.session_name:
+            raise ValueError("`git_branch` needs `repository_url`, too")
+        return self
 
     @property
     def timeout(self) -> timedelta | None:

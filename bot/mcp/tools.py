@@ -42,7 +42,6 @@ from core.services.runs.runs import RunService
 Watch = Callable[[RunSnapshot], Awaitable[None]]
 # What only a person can give; a client that waits for the end should hear of it.
 _NEEDS_PERSON = frozenset({WaitingOn.APPROVAL, WaitingOn.QUESTION, WaitingOn.BUDGET})
-_ENDED_PHASES = frozenset({Phase.CONFIRMED, Phase.UNCONFIRMED})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +160,10 @@ def _is_over(seen: RunSnapshot) -> bool:
 
 
 def _is_killed(seen: RunSnapshot) -> bool:
-    return seen.termination is not None and seen.termination.phase in _ENDED_PHASES
+    if seen.termination is not None and seen.termination.phase is Phase.UNCONFIRMED:
+        return True
+    # The status follows the proof a moment later.
+    return not seen.run.is_live
 
 
 def _request_key(idempotency_key: str | None, by: Actor) -> str:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from bot.assembly.backend import Backend
-from bot.slack.service import SlackService
 from bot.web.metrics.access import MetricsAccess
 from bot.web.metrics.counted import CountedMetrics
 from bot.web.metrics.families import ProcessState
 from bot.web.metrics.route import Metrics, metrics_route
 from core.services.fleet.gauges import GaugeService
+
+if TYPE_CHECKING:
+    # A worker does not load Bolt.
+    from bot.slack.service import SlackService
 
 
 def own_version() -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from bot.assembly.backend import Backend
+from bot.slack.client.meter import COUNTED_NAMES, CallOutcome
 from bot.web.metrics.access import MetricsAccess
 from bot.web.metrics.counted import CountedMetrics
 from bot.web.metrics.families import ProcessState
@@ -42,6 +43,8 @@ def monitoring_route(
     every one of them reads the same rows.
     """
     counted.expect_workflows([definition.name for definition in backend.catalog.all])
+    if slack is not None:
+        counted.expect_calls(sorted(COUNTED_NAMES), tuple(CallOutcome))
     table = backend.settings.config.metrics
     metrics = Metrics(
         counted=counted,

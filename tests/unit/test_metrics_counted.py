@@ -10,7 +10,7 @@ from uuid import uuid4
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.slack.client.meter import RESPONSE_URL, CallOutcome, counted_name
+from bot.slack.client.meter import COUNTED_NAMES, CallOutcome, counted_name
 from bot.slack.client.rates import RATES
 from bot.slack.drawing.lag import DrawingLag
 from bot.web.metrics.counted import OTHER_WORKFLOW, CountedMetrics, phase_durations
@@ -218,8 +218,16 @@ def test_a_call_that_was_not_sent_has_no_duration() -> None:
 
 @given(method=st.text(max_size=40))
 def test_methods_get_a_known_label(method: str) -> None:
-    assert counted_name(method) in {*RATES, RESPONSE_URL, "other"}
+    assert counted_name(method) in COUNTED_NAMES
     assert all(counted_name(known) == known for known in RATES)
+
+
+def test_the_first_429_of_a_method_is_an_increase() -> None:
+    counted = counts()
+    counted.expect_calls(COUNTED_NAMES, tuple(CallOutcome))
+
+    name = "signalbox_slack_calls_total"
+    assert value(counted, name, method="chat.update", outcome="rate_limited") == 0
 
 
 def test_the_lag_counts_from_when_a_drawable_was_first_seen_outdated() -> None:

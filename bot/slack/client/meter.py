@@ -51,6 +51,10 @@ class NoSlackMeter:
 NO_SLACK_METER = NoSlackMeter()
 
 
+# All names under which calls are counted.
+COUNTED_NAMES = frozenset({*RATES, RESPONSE_URL, _OTHER})
+
+
 def counted_name(method: str) -> str:
     """The method's name for a count: one of a known few, so that counts stay few."""
-    return method if method in RATES or method == RESPONSE_URL else _OTHER
+    return method if method in COUNTED_NAMES else _OTHER

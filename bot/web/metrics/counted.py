@@ -107,6 +107,12 @@ class CountedMetrics:
             for source in CostSource:
                 self._costs.labels(source.value, workflow)
 
+    def expect_calls(self, methods: Iterable[str], outcomes: Collection[str]) -> None:
+        """Begin the counts of calls to Slack at zero, for the same reason."""
+        for method in methods:
+            for outcome in outcomes:
+                self._calls.labels(method, str(outcome))
+
     def workflow_label(self, name: str) -> str:
         """The label of a workflow."""
         return name if name in self._workflows else OTHER_WORKFLOW

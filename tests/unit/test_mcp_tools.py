@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
+from typer.testing import CliRunner
 
+from bot.cli.main import app
 from bot.mcp.arguments import Arguments, GetWorkflowStatus, KillWorkflow, RunWorkflow, problem_words
 from bot.mcp.results import run_result
 from bot.mcp.server import tool_list
@@ -166,3 +168,10 @@ def test_the_cost_is_exact_and_a_long_report_is_cut() -> None:
     assert found.summary.startswith("Stopped at its turn limit (30/30), not finished")
     assert (found.result or "").endswith("\n… (10,000 more characters)")
     assert found.can_continue
+
+
+def test_an_unknown_role_is_named() -> None:
+    answer = CliRunner().invoke(app, ["mcp", "--role", "king"])
+
+    assert answer.exit_code == 2
+    assert "'king' is none of viewer, runner, operator, admin." in answer.output

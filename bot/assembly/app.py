@@ -18,6 +18,7 @@ from sqlalchemy import text
 from bot.assembly.backend import Backend, open_backend, slack_credentials, utc_now
 from bot.assembly.bad_setting import BadSetting
 from bot.assembly.database_wait import DatabaseWait
+from bot.assembly.monitoring import monitoring_route, new_counts
 from bot.assembly.serve import AppProcess, PartFailed, handle_signals, run_with_limit, web_server
 from bot.assembly.settings import Settings
 from bot.slack.manifest import bot_scopes
@@ -31,6 +32,7 @@ from core.services.housekeeping import HousekeepingService
 from core.store.database.engine import translate_errors
 
 if TYPE_CHECKING:
+    from bot.slack.client.meter import SlackMeter
     from bot.slack.service import SlackService
     from core.runner.worker.worker_runtime import WorkerRuntime
 
@@ -120,21 +122,23 @@ async def serve(
         database_wait = DatabaseWait(
             timedelta(seconds=settings.database.wait_seconds), process.stop_requested
         )
+        counts = new_counts()
         backend = await stack.enter_async_context(
-            open_backend(settings, migrates=migrates, database_wait=database_wait)
+            open_backend(settings, migrates=migrates, database_wait=database_wait, meter=counts)
         )
         limits = settings.config.limits
         if serves_slack and limits is not None:
             caps = limits.caps
             await database_wait.retry_until_reachable(lambda: backend.admission.set_caps(caps))
-        slack = _slack_service(backend, credentials) if credentials else None
+        slack = _slack_service(backend, credentials, counts) if credentials else None
         worker: WorkerRuntime | None = None
         if runs_worker:
             identity = stack.enter_context(claimed_identity(settings.node.home))
             stack.enter_context(_temporary_files_in(identity.scratch.folder))
             worker = await _worker(backend, identity)
         health = _health(backend, slack, worker)
-        url = await stack.enter_async_context(_web(settings, health, slack))
+        metrics = monitoring_route(backend, counts, slack)
+        url = await stack.enter_async_context(_web(settings, health, slack, metrics))
         stack.push_async_callback(process.end)
         if slack is not None:
             process.start("slack", slack.run())
@@ -211,7 +215,9 @@ async def _worker(backend: Backend, identity: WorkerIdentity) -> WorkerRuntime:
     return await new_worker_runtime(backend, identity)
 
 
-def _slack_service(backend: Backend, credentials: SlackCredentials) -> SlackService:
+def _slack_service(
+    backend: Backend, credentials: SlackCredentials, meter: SlackMeter
+) -> SlackService:
     # As above: a process that only runs a worker avoids the import.
     from bot.slack.app import Services  # noqa: PLC0415
     from bot.slack.inbound.access import AccessPolicy  # noqa: PLC0415
@@ -237,6 +243,7 @@ def _slack_service(backend: Backend, credentials: SlackCredentials) -> SlackServ
             allowed_channels=config.channels.allow,
         ),
         timing=Timing(clock=utc_now),
+        meter=meter,
     )
 
 
@@ -269,10 +276,10 @@ def _health(backend: Backend, slack: SlackService | None, worker: WorkerRuntime 
 
 
 def _web(
-    settings: Settings, health: Health, slack: SlackService | None
+    settings: Settings, health: Health, slack: SlackService | None, metrics: web.RouteDef
 ) -> AbstractAsyncContextManager[str]:
     app = web.Application(client_max_size=1024 * 1024)
-    app.add_routes(health_routes(health))
+    app.add_routes([*health_routes(health), metrics])
     if slack is not None and not slack.credentials.app_token:
         app.add_routes([slack.route()])
     return web_server(app, host=settings.node.host, port=settings.node.port)

@@ -16,6 +16,7 @@ from bot.slack.setup import SlackCredentials
 from core.agent.definitions.catalog import Catalog, load_catalog
 from core.agent.definitions.check import check_definitions
 from core.domain.errors import Unavailable
+from core.domain.meter import NO_METER, Meter
 from core.private_files import make_home_private
 from core.services.context import ServiceContext
 from core.services.drawables import DrawableService
@@ -130,7 +131,11 @@ async def require_current_schema(database: Database) -> None:
 
 @asynccontextmanager
 async def open_backend(
-    settings: Settings, *, migrates: bool, database_wait: DatabaseWait = NO_WAIT
+    settings: Settings,
+    *,
+    migrates: bool,
+    database_wait: DatabaseWait = NO_WAIT,
+    meter: Meter = NO_METER,
 ) -> AsyncIterator[Backend]:
     """Open the database, and construct the services on it.
 
@@ -138,6 +143,7 @@ async def open_backend(
         settings: The settings, read once at the start.
         migrates: Bring the schema up to date first; without it an old schema is an error.
         database_wait: How long to wait for a database that does not answer yet.
+        meter: Hears of what this process writes.
 
     Raises:
         SchemaBehind: If the schema is old and `migrates` is false.
@@ -152,7 +158,10 @@ async def open_backend(
     for warning in definition_warnings(settings, catalog):
         log.warning("workflow %s", warning, extra={"event": "definition.weakened"})
     pool_size = POOL_BASE + settings.slots
-    async with open_dsn(settings) as dsn, open_database(dsn, pool_size=pool_size) as database:
+    async with (
+        open_dsn(settings) as dsn,
+        open_database(dsn, pool_size=pool_size, meter=meter) as database,
+    ):
         if migrates:
             await database_wait.retry_until_reachable(lambda: upgrade_if_behind(database))
         else:

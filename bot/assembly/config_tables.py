@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+)
 
 from core.agent.critical import DEFAULT_PATTERNS, MAX_WAIT, CriticalRules, compile_patterns
 from core.domain.actor import Role
@@ -23,6 +31,7 @@ MAX_SLOTS = 256
 # Within the 15 s that a shutdown takes by default.
 DEFAULT_DRAIN = timedelta(seconds=3)
 MAX_DRAIN = timedelta(days=1)
+_TOKEN = re.compile(r"[!-~]{16,200}")
 
 
 class _Table(BaseModel):
@@ -182,6 +191,36 @@ class RepositoriesTable(_Table):
         return RepositoryPolicy(hosts=self.hosts, owners=self.owners, local=self.local)
 
 
+class MetricsTable(_Table):
+    """`[metrics]`: who may read `/metrics` beside this machine.
+
+    Attributes:
+        token: What every reader must send then, also from this machine.
+        open: Everybody who reaches the server may read.
+    """
+
+    token: SecretStr | None = None
+    open: bool = False
+
+    @field_validator("token")
+    @classmethod
+    def _is_hard_to_guess(cls, value: SecretStr | None) -> SecretStr | None:
+        text = "" if value is None else value.get_secret_value()
+        if value is not None and not _TOKEN.fullmatch(text):
+            raise ValueError(
+                "must have 16 to 200 letters, digits or other characters of ASCII, without spaces; "
+                "make one with `openssl rand -hex 32`"
+            )
+        return value
+
+    @field_validator("open")
+    @classmethod
+    def _has_no_token(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and info.data.get("token") is not None:
+            raise ValueError("cannot be true with a token; remove one of the two")
+        return value
+
+
 def _entries(value: object, example: str) -> list[object]:
     match value:
         case list() | tuple():
@@ -214,3 +253,4 @@ class Config(_Table):
     agent: AgentTable = AgentTable()
     critical: CriticalTable = CriticalTable()
     repositories: RepositoriesTable = RepositoriesTable()
+    metrics: MetricsTable = MetricsTable()

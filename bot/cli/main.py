@@ -135,6 +135,22 @@ def doctor() -> None:
 
 
 @app.command()
+def mcp(
+    role: Annotated[
+        str, typer.Option(help="What the client may do: viewer, runner, operator or admin.")
+    ] = "operator",
+) -> None:
+    """Serve MCP on standard input and output, for a client that starts this command."""
+    from bot.cli.mcp_server import run_mcp
+    from core.domain.actor import Role
+
+    roles = {one.name.lower(): one for one in Role if one is not Role.NONE}
+    if role not in roles:
+        raise typer.BadParameter(f"{role!r} is none of {', '.join(roles)}.", param_hint="--role")
+    _run(run_mcp(_settings("warning"), role=roles[role]))
+
+
+@app.command()
 def manifest(
     http: Annotated[
         str | None,

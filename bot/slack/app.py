@@ -17,6 +17,7 @@ from bot.slack.client.web_api import Slack, is_loopback
 from bot.slack.drawing.drawing import Drawer
 from bot.slack.drawing.finder import MessageFinder
 from bot.slack.drawing.kinds import DrawnKinds, drawn_kinds
+from bot.slack.drawing.lag import DrawingLag
 from bot.slack.drawing.lost_channels import LostChannels
 from bot.slack.drawing.notices import Notices
 from bot.slack.drawing.places import PlaceFinder
@@ -275,6 +276,7 @@ def _redraw_loop(
         drawing=drawing,
         team_id=installation.team_id,
         lost_channels=LostChannels(slack, drawables, installation.team_id, timing.sleep),
+        lag=DrawingLag(slack.meter, timing.now),
         now=timing.now,
         sleep=timing.sleep,
         refresh_every=timing.refresh_every,

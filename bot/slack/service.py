@@ -15,6 +15,7 @@ from aiohttp import web
 from bot.slack.app import Services, SlackRuntime, open_slack_runtime
 from bot.slack.client.errors import RateLimited, SlackUnreachable
 from bot.slack.client.http import EVENTS_PATH, slack_route
+from bot.slack.client.meter import NO_SLACK_METER, SlackMeter
 from bot.slack.client.rate_limits import RateLimiter
 from bot.slack.client.socket import SocketPool, open_sockets
 from bot.slack.client.web_api import Slack, open_slack_client
@@ -41,6 +42,7 @@ class SlackService:
     Attributes:
         credentials: Tokens and the Web API's address.  With an app token it uses Socket Mode,
             otherwise HTTP through `route`.
+        meter: Hears of calls to Slack, and of what was drawn there.
         runtime: Its parts; `None` until Slack has answered for the first time.
     """
 
@@ -49,6 +51,7 @@ class SlackService:
     needed_scopes: Collection[str]
     policy: AccessPolicy
     timing: Timing
+    meter: SlackMeter = NO_SLACK_METER
     runtime: SlackRuntime | None = None
     _sockets: SocketPool | None = None
     _route: web.RouteDef | None = None
@@ -65,6 +68,11 @@ class SlackService:
     def warnings(self) -> list[str]:
         """What Slack does not let this process do at present, one line each."""
         return drawing_warnings(self.runtime.redraw.drawing.notices) if self.runtime else []
+
+    @property
+    def drawing_lag_seconds(self) -> float:
+        """How long the longest outdated drawable has been so; 0 if none is, or others draw."""
+        return self.runtime.redraw.lag.oldest_seconds if self.runtime else 0.0
 
     def route(self) -> web.RouteDef:
         """The route `POST /slack/events`; it answers 503 until the first contact with Slack."""
@@ -90,6 +98,7 @@ class SlackService:
                     api_url=self.credentials.api_url,
                     rate_limiter=rate_limiter,
                     clock=self.timing.clock,
+                    meter=self.meter,
                 )
             )
             installation = await wait_for_slack(

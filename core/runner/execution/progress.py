@@ -26,9 +26,11 @@ from core.domain.runs.event import (
     TurnUsage,
 )
 from core.domain.runs.event_rows import record_of
+from core.domain.runs.outcome import TESTS_KEY
 from core.domain.runs.refused_hosts import REFUSED_HOSTS_KEY, RefusedHosts
 from core.domain.runs.run import CostSource, StopReason, Usage
 from core.domain.runs.step import MAX_TOOLS, Step
+from core.domain.test_output.counts import TestCounts, results_to_json, total_of
 from core.runner.execution.answers import (
     Cost,
     count_answer_once,
@@ -37,7 +39,6 @@ from core.runner.execution.answers import (
     turns_of_answers,
 )
 from core.runner.execution.awaiting import Awaiting
-from core.runner.execution.parsed_tests import TestCounts, parse_test_counts
 from core.runner.execution.prior_usage import PriorUsage
 
 _ACTIVITY_CHARS = 200
@@ -55,7 +56,6 @@ class Progress:
         prior_usage: The usage of earlier attempts; all totals include it.
         result: The last result that the agent program reported, if any.
         texts: The main agent's last texts, oldest first, one for each answer.
-        tests: Counts of the last test run whose summary was seen.
         plan: The agent's newest task list; the session's next run starts with it.
         is_dirty: Whether there were events since the last `drain`.
     """
@@ -76,7 +76,7 @@ class Progress:
         self.is_dirty = False
         self.model = model
         self.rate_limit: RateLimit | None = None
-        self.tests: TestCounts | None = None
+        self._tests = dict(prior_usage.tests)
         self._usage: dict[str, TurnUsage] = {}
         self._calls: set[str] = set()
         self._text_id: str | None = None
@@ -103,7 +103,7 @@ class Progress:
                     at, f"{event.name}: {event.summary}" if event.summary else event.name
                 )
             case ToolFinished(is_subagent=False):
-                self.tests = parse_test_counts(event.output) or self.tests
+                self._tests.update(event.tests)
                 self._set_activity(at, None)
             case AgentResult():
                 self.result = event
@@ -206,6 +206,11 @@ class Progress:
         """The hosts that were refused so far, with the refusals of earlier attempts."""
         return self.prior_usage.refused_hosts + self._attempt_refusals
 
+    @property
+    def tests(self) -> TestCounts | None:
+        """The last test results that were seen in each ecosystem, added up."""
+        return total_of(self._tests.values())
+
     def columns(self) -> RunChanges:
         """The present values of the run's fields."""
         columns: RunChanges = {
@@ -220,6 +225,8 @@ class Progress:
         metadata: dict[str, Any] = {}
         if self._attempt_refusals.hosts:
             metadata[REFUSED_HOSTS_KEY] = self.refused_hosts.to_json()
+        if self._tests:
+            metadata[TESTS_KEY] = results_to_json(self._tests)
         if self._awaiting.awaited is not None:
             metadata[AWAITED_KEY] = self._awaiting.awaited.to_json()
         if metadata:

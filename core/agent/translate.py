@@ -23,6 +23,7 @@ from claude_agent_sdk import (
 )
 
 from core.agent import program_values as read
+from core.agent.command_outputs import CommandOutputs
 from core.agent.plan import Plan
 from core.domain.redact import redact, redact_field
 from core.domain.runs.event import (
@@ -39,15 +40,8 @@ from core.domain.runs.event import (
     ToolStarted,
     TurnUsage,
 )
-from core.domain.test_output.counts import NO_RESULTS, TestResults
-from core.domain.test_output.parse import parse_test_results
 
 T = TypeVar("T")
-
-# The tools that run programs, or fetch the output of one in the background.
-_COMMAND_TOOLS = frozenset({"Bash", "BashOutput", "TaskOutput"})
-# Calls without a result, of a program that sends none; it waits for those of one answer.
-_MAX_OPEN_COMMANDS = 1_000
 
 # More than a model writes in one answer.
 _MAX_TEXT_CHARS = 500_000
@@ -103,7 +97,7 @@ class Translator:
         self._on_implausible = on_implausible
         self._last_usage: TurnUsage | None = None
         self._error_type: str | None = None
-        self._open_commands: set[str] = set()
+        self._commands = CommandOutputs()
 
     def translate(self, message: Message) -> list[AgentEvent]:
         """Return the events of one message, in the order in which they happened."""
@@ -115,12 +109,8 @@ class Translator:
             return [self._result(message)]
         if isinstance(message, RateLimitEvent):
             info = message.rate_limit_info
-            return [
-                RateLimit(
-                    status=read.word(info.status) or "unknown",
-                    resets_at=self._checked("resets_at", info.resets_at, read.moment),
-                )
-            ]
+            resets_at = self._checked("resets_at", info.resets_at, read.moment)
+            return [RateLimit(status=read.word(info.status) or "unknown", resets_at=resets_at)]
         if isinstance(message, SystemMessage):
             return list(self._system(message))
         return []
@@ -155,7 +145,7 @@ class Translator:
                     is_subagent=is_subagent,
                 )
             elif call is not None:
-                self._note_command(call.id, call.name)
+                self._commands.add_call(call.id, call.name)
                 started = ToolStarted(
                     tool_use_id=call.id,
                     name=call.name,
@@ -178,7 +168,7 @@ class Translator:
                     tool_use_id=call_id,
                     is_error=bool(block.is_error),
                     output=self._clean(output, max_chars=_MAX_OUTPUT_CHARS),
-                    tests=self._tests(call_id, output),
+                    tests=self._commands.test_results(call_id, output),
                     is_subagent=message.parent_tool_use_id is not None,
                 )
                 yield finished
@@ -249,17 +239,6 @@ class Translator:
             if uuid in self.pending_message_ids:
                 self.pending_message_ids.discard(uuid)
                 yield MessageConsumed(message_uuid=uuid)
-
-    def _note_command(self, call_id: str, tool: str) -> None:
-        if tool in _COMMAND_TOOLS and len(self._open_commands) < _MAX_OPEN_COMMANDS:
-            self._open_commands.add(call_id)
-
-    def _tests(self, call_id: str, output: str) -> TestResults:
-        """The test results that a command printed.  In a file that is read, they are a text."""
-        if call_id not in self._open_commands:
-            return NO_RESULTS
-        self._open_commands.discard(call_id)
-        return parse_test_results(output)
 
     def _clean(self, text: str, *, max_chars: int) -> str:
         if len(text) <= max_chars:

@@ -29,6 +29,7 @@ from core.domain.runs.event import (
 )
 from core.domain.runs.run import Usage
 from core.domain.runs.step import StepStatus
+from core.domain.test_output.counts import Ecosystem, TestCounts
 from tests.fakes.recordings import (
     PROMPT_UUID,
     RECORDINGS,
@@ -297,3 +298,26 @@ def test_an_answer_without_a_valid_usage_is_an_answer() -> None:
 
     assert turn_usage is not None
     assert (turn_usage.usage, turn_usage.model) == (None, None)
+
+
+def result_of(tool: str, output: str) -> ToolFinished:
+    call = AssistantMessage(
+        content=[ToolUseBlock(id="t1", name=tool, input={"command": "make test"})], model="m"
+    )
+    answer = UserMessage(content=[ToolResultBlock(tool_use_id="t1", content=output)])
+    translator = Translator()
+    translator.translate(call)
+    return of(translator.translate(answer), ToolFinished)[0]
+
+
+def test_test_results_are_read_from_the_whole_output_of_a_command() -> None:
+    output = "noise\n" * 5_000 + "=== 1 failed, 3 passed in 0.12s ==="
+
+    finished = result_of("Bash", output)
+
+    assert "passed" not in finished.output
+    assert finished.tests == {Ecosystem.PYTHON: TestCounts(passed=3, failed=1)}
+
+
+def test_test_results_in_a_file_are_a_text() -> None:
+    assert result_of("Read", "=== 1 failed, 3 passed in 0.12s ===").tests == {}

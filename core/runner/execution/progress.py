@@ -6,7 +6,6 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from core.agent.steps import end_steps, fold_steps
 from core.domain.redact import redact
 from core.domain.runs.awaited import AWAITED_KEY
 from core.domain.runs.changes import RunChanges
@@ -30,6 +29,7 @@ from core.domain.runs.outcome import TESTS_KEY
 from core.domain.runs.refused_hosts import REFUSED_HOSTS_KEY, RefusedHosts
 from core.domain.runs.run import CostSource, StopReason, Usage
 from core.domain.runs.step import MAX_TOOLS, Step
+from core.domain.steps.fold import end_steps, fold_steps
 from core.domain.test_output.counts import TestCounts, results_to_json, total_of
 from core.runner.execution.answers import (
     Cost,
@@ -40,6 +40,7 @@ from core.runner.execution.answers import (
 )
 from core.runner.execution.awaiting import Awaiting
 from core.runner.execution.prior_usage import PriorUsage
+from core.runner.execution.step_costs import StepCosts
 
 _ACTIVITY_CHARS = 200
 # The report of an attempt is chosen among the last few texts only.
@@ -73,6 +74,7 @@ class Progress:
         self.texts: list[str] = []
         self.plan = plan
         self.steps: tuple[Step, ...] = ()
+        self._step_costs = StepCosts()
         self.is_dirty = False
         self.model = model
         self.rate_limit: RateLimit | None = None
@@ -84,6 +86,11 @@ class Progress:
         self._activity: tuple[datetime, str] | None = None
         self._records: list[EventRecord] = []
         self._awaiting = Awaiting()
+
+    def begin_with(self, plan: tuple[PlanItem, ...], steps: tuple[Step, ...]) -> None:
+        """Begin with the task list and the steps of earlier attempts or legs."""
+        self.plan, self.steps = plan, steps
+        self._step_costs.begin(steps)
 
     def add_event(self, event: AgentEvent, *, at: datetime) -> None:
         """Update the progress from an event of the agent."""
@@ -119,6 +126,7 @@ class Progress:
         """Count an answer that the transcript records; it is no activity of its own."""
         self.is_dirty = True
         count_answer_once(self._usage, answer)
+        self._step_costs.add_answer(answer.message_id, self.steps)
         for call_id, name in answer.calls:
             self._count_call(call_id, name)
 
@@ -140,6 +148,7 @@ class Progress:
         self.steps = fold_steps(self.steps, self.plan, [event], now=at)
         if isinstance(event, PlanChanged):
             self.plan = event.items
+        self._step_costs.follow(event, self.steps)
         record = record_of(event, at)
         if record is not None:
             self._records.append(record)
@@ -152,6 +161,14 @@ class Progress:
     def close_steps(self, stop_reason: StopReason, *, error: str | None, at: datetime) -> None:
         """Close the steps of an attempt that has ended, so that none stays in progress."""
         self.steps = end_steps(self.steps, stop_reason=stop_reason, now=at, error=error)
+
+    @property
+    def priced_steps(self) -> tuple[Step, ...]:
+        """The steps with the cost of each, where it is known."""
+        reported_usd = self.result.cost_usd if self.result is not None else None
+        return self._step_costs.priced(
+            self.steps, self._usage, model=self.model, reported_usd=reported_usd
+        )
 
     def drain(self) -> list[EventRecord]:
         """The event records since the last call; clears `is_dirty`."""

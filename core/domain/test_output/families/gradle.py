@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from core.domain.test_output.counts import TestCounts, total_of
 from core.domain.test_output.output import Output
@@ -22,30 +22,40 @@ _TEST = re.compile(r"\S.{0,600} > .{1,600} (PASSED|FAILED|SKIPPED)")
 _SUCCESS = re.compile(r"BUILD SUCCESSFUL in .{1,40}")
 
 
+@dataclass
+class _Task:
+    """A test task: its summary, which it prints after a failure, and its tests, if it logs them."""
+
+    summary: TestCounts | None = None
+    logged: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def counts(self) -> TestCounts:
+        if self.summary is not None:
+            return self.summary
+        # The default logging names failures only.
+        passed = self.logged["PASSED"] or None
+        return TestCounts(
+            passed=passed, failed=self.logged["FAILED"], skipped=self.logged["SKIPPED"]
+        )
+
+
 def read(output: Output) -> TestCounts | None:
     """The sum over all test tasks that ran.
 
     How many tests passed is unknown if a task that passed prints no line for each test.
     """
-    tasks: list[TestCounts] = []
-    is_test, summary, logged = False, None, Counter[str]()
-
-    def close() -> None:
-        if is_test and (summary is not None or logged):
-            tasks.append(summary or _logged(logged))
-        elif is_test:
-            tasks.append(TestCounts(passed=None, failed=0))
-
+    tasks: list[_Task] = []
+    task: _Task | None = None
     for line in output.filled:
         if _ANY_TASK.fullmatch(line):
-            close()
-            is_test, summary, logged = _TASK.fullmatch(line) is not None, None, Counter()
-        elif is_test and (completed := _COMPLETED.fullmatch(line)):
-            summary = _completed(completed)
-        elif is_test and (test := _TEST.fullmatch(line)):
-            logged[test[1]] += 1
-    close()
-    total = total_of(tasks)
+            task = _Task() if _TASK.fullmatch(line) else None
+            tasks += [task] if task else []
+        elif task is not None and (completed := _COMPLETED.fullmatch(line)):
+            task.summary = _completed(completed)
+        elif task is not None and (test := _TEST.fullmatch(line)):
+            task.logged[test[1]] += 1
+    total = total_of(one.counts for one in tasks)
     # Without a word of success, a task without counts may have been interrupted.
     is_over = total is not None and (total.failed > 0 or output.count(_SUCCESS) > 0)
     return replace(total, is_complete=not output.is_cut) if total and is_over else None
@@ -54,9 +64,3 @@ def read(output: Output) -> TestCounts | None:
 def _completed(found: re.Match[str]) -> TestCounts:
     completed, failed, skipped = (int(found[number] or 0) for number in (1, 2, 3))
     return TestCounts(passed=max(completed - failed - skipped, 0), failed=failed, skipped=skipped)
-
-
-def _logged(logged: Counter[str]) -> TestCounts:
-    # The default logging names failures only.
-    passed = logged["PASSED"] or None
-    return TestCounts(passed=passed, failed=logged["FAILED"], skipped=logged["SKIPPED"])

@@ -54,6 +54,23 @@ async def of_run(
     return [row.to_record() for row in rows]
 
 
+async def newest(
+    session: AsyncSession,
+    run: UUID,
+    *,
+    kinds: Collection[EventKind],
+    limit: int,
+) -> list[EventRecord]:
+    """List the last events of these kinds of a run, oldest first, at most `limit`."""
+    rows = await session.scalars(
+        select(EventRow)
+        .where(EventRow.run_id == run, EventRow.kind.in_(sorted(kinds)))
+        .order_by(EventRow.id.desc())
+        .limit(limit)
+    )
+    return [row.to_record() for row in reversed(rows.all())]
+
+
 async def of_runs(
     session: AsyncSession, runs: Collection[UUID], *, kinds: Collection[EventKind], limit: int
 ) -> dict[UUID, list[EventRecord]]:

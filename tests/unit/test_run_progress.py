@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from core.domain.progress.activity import WAITING_WORDS, recent_activity
 from core.domain.progress.completion import StepCount, step_count, success_rate
-from core.domain.progress.estimate import Estimate, Pace, PastRun, estimate_end
+from core.domain.progress.estimate import Estimate, Pace, PastRun, estimate_end, task_key
 from core.domain.runs.awaited import AWAITED_KEY, Awaited, AwaitedKind
 from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.run import Run, RunStatus, WaitingOn
@@ -186,6 +186,16 @@ def test_runs_like_this_one_count_if_there_are_enough() -> None:
     assert one.at == NOW + seconds(20)
     assert other is not None
     assert other.at == NOW + seconds(100)
+
+
+def test_runs_with_the_same_task_count_if_there_are_enough() -> None:
+    others = [PastRun(duration=seconds(100), task=task_key(f"Task {n}")) for n in range(5)]
+    same = [PastRun(duration=seconds(30), task=task_key("Update the lock file"))] * 3
+
+    found = guess([*others, *same], 5, task=task_key("Update the lock file\n"))
+
+    assert found is not None
+    assert found.at == NOW + seconds(30)
 
 
 DURATIONS = st.timedeltas(timedelta(0), timedelta(days=400))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from core.domain.progress.achievements import achievements
 from core.domain.progress.enrichment import Enrichment, StatusRows, compose, past_run
-from core.domain.progress.estimate import PastRun
+from core.domain.progress.estimate import PastRun, task_key
 from core.domain.progress.final_result import final_result
 from core.domain.progress.summary import workflow_summary
 from core.domain.runs.diff import DiffStat, FileChange
@@ -244,6 +244,7 @@ def test_a_completed_run_is_one_to_compare_with() -> None:
 
     assert found == PastRun(
         duration=timedelta(seconds=90),
+        task=task_key("Add rate limiting"),
         steps=2,
         step_ends=(timedelta(seconds=10), timedelta(seconds=20)),
     )

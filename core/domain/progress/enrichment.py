@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from core.domain.progress.activity import recent_activity
 from core.domain.progress.completion import step_count
-from core.domain.progress.estimate import Estimate, Pace, PastRun, estimate_end
+from core.domain.progress.estimate import Estimate, Pace, PastRun, estimate_end, task_key
 from core.domain.progress.final_result import final_result
 from core.domain.progress.summary import WorkflowSummary, workflow_summary
 from core.domain.runs.event import EventKind, EventRecord
@@ -140,6 +140,7 @@ def past_run(run: Run, steps: Sequence[Step]) -> PastRun | None:
     count = step_count(steps)
     return PastRun(
         duration=run.duration,
+        task=task_key(run.task_input),
         step_ends=() if count is None else _step_ends(steps, run.started_at),
         steps=0 if count is None else count.total,
         is_continuation=run.parent_run_id is not None,
@@ -154,6 +155,7 @@ def _estimate(rows: StatusRows, started_at: datetime, now: datetime) -> Estimate
     ends = _step_ends(rows.steps, started_at)
     pace = Pace(
         elapsed=max(now - started_at, timedelta(0)),
+        task=task_key(run.task_input),
         count=step_count(rows.steps),
         last_step_end=ends[-1] if ends else None,
         is_continuation=run.parent_run_id is not None,

@@ -9,6 +9,7 @@ Two ways lead to an estimate, each with its spread; the one with the narrower sp
 
 from __future__ import annotations
 
+import hashlib
 import math
 import statistics
 from collections.abc import Callable, Sequence
@@ -29,9 +30,11 @@ class PastRun:
         step_ends: When its steps were completed, since its start, in order.
         steps: The number of its steps; 0 if it had no plan.
         is_continuation: Whether it continued an earlier run.
+        task: Tells whether two runs had the same task, see `task_key`.
     """
 
     duration: timedelta
+    task: str = ""
     step_ends: tuple[timedelta, ...] = ()
     steps: int = 0
     is_continuation: bool = False
@@ -48,6 +51,7 @@ class Pace:
     """
 
     elapsed: timedelta
+    task: str = ""
     count: StepCount | None = None
     last_step_end: timedelta | None = None
     is_continuation: bool = False
@@ -84,6 +88,11 @@ class _Guess:
         return (self.third - self.first) / self.median
 
 
+def task_key(task: str) -> str:
+    """A short text that is the same for the same task only."""
+    return hashlib.sha256(task.strip().encode(errors="replace")).hexdigest()[:16]
+
+
 def estimate_end(past: Sequence[PastRun], pace: Pace, *, started_at: datetime) -> Estimate | None:
     """When the run will probably end; `None` if earlier runs do not tell.
 
@@ -110,7 +119,9 @@ def estimate_end(past: Sequence[PastRun], pace: Pace, *, started_at: datetime) -
 def _comparable(past: Sequence[PastRun], pace: Pace) -> Sequence[PastRun]:
     """The earlier runs that are most like this one, as long as there are enough of them."""
     likenesses: list[Callable[[PastRun], bool]] = [
-        lambda run: run.is_continuation == pace.is_continuation
+        lambda run: run.is_continuation == pace.is_continuation,
+        # Of a schedule, for example.
+        lambda run: run.task == pace.task,
     ]
     if pace.count is not None:
         total = pace.count.total

@@ -140,6 +140,20 @@ async def test_answers_are_the_same_with_the_cache_and_without_it(database: Data
     assert [result and result.endswith("really.") for result in results[4:]] == [True, True]
 
 
+async def test_the_newest_events_of_a_kind_come_in_order(database: Database) -> None:
+    run, other = await running_run(database), await running_run(database)
+    await write(database, run, said=[f"Text {number}" for number in range(6)])
+    await write(database, other, said=["Other"])
+    kinds = {EventKind.AGENT_TEXT}
+
+    async with database.sessions.begin() as session:
+        found = await events.newest(session, run.id, kinds=kinds, limit=3, within=100)
+        few = await events.newest(session, run.id, kinds=kinds, limit=3, within=2)
+
+    assert [one.data["text"] for one in found] == ["Text 3", "Text 4", "Text 5"]
+    assert [one.data["text"] for one in few] == ["Text 5"]
+
+
 async def test_an_ended_run_that_is_known_needs_one_query(database: Database) -> None:
     run = await running_run(database)
     await write(database, run, said=["Done."])

@@ -14,8 +14,8 @@ _MAX_NAME_CHARS = 200
 # More steps than an agent counts in its texts.
 MAX_NUMBER = 100
 _FENCE = ("```", "~~~")
-# After the number stands a sign, or the end of the line: "Step 2 is done" is a sentence.  Only a
-# heading may do without.
+# After the number stand a sign and a name: "Step 2 needs thought" is a sentence.  Only a heading,
+# or the number of all steps, makes a marker of less.
 _MARKER = re.compile(
     r"\s{0,3}(?P<heading>#{1,6}\s+)?(?:[*_]{1,3}|\[|[-*>]\s+[*_]{0,3})?"
     r"(?:Step|STEP|Phase|PHASE)\s+(?P<number>\d{1,3})"
@@ -70,7 +70,8 @@ def _read_line(line: str) -> StepMarker | None:
     is_bare = match["end"] == " "
     name = match["name"].strip().strip("*_#` ").strip()
     is_finished = _FINISHED.fullmatch(name) is not None
-    if is_bare and not (match["heading"] or is_finished or match["total"]):
+    is_named = bool(name) and not is_bare
+    if not (is_named or match["heading"] or is_finished or match["total"]):
         return None
     number, total = int(match["number"]), int(match["total"] or 0)
     if not 1 <= number <= MAX_NUMBER:

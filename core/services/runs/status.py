@@ -19,8 +19,9 @@ from core.services.runs.targets import find_run
 from core.store import events, steps
 from core.store.runs import past_runs
 
-# Enough for the last words of an agent that called many tools after them.
+# Enough for the last texts of an agent that called many tools after them.
 _MAX_EVENTS = 40
+_MAX_LOOKED_AT = 1_000
 _ACTIVITY_KINDS = frozenset({EventKind.TOOL_STARTED, EventKind.AGENT_TEXT})
 _TEXT_KINDS = frozenset({EventKind.AGENT_TEXT})
 # Subagents' texts are among them.
@@ -52,6 +53,7 @@ async def enrichment_of(
         run.id,
         kinds=_TEXT_KINDS if is_ended else _ACTIVITY_KINDS,
         limit=_MAX_TEXTS if is_ended else _MAX_EVENTS,
+        within=_MAX_LOOKED_AT,
     )
     rows = StatusRows(
         run=run,

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from core.domain.test_output.commands import only_shows_text
 from core.domain.test_output.counts import NO_RESULTS, TestResults
 from core.domain.test_output.parse import parse_test_results
 
@@ -12,14 +16,18 @@ _MAX_OPEN_CALLS = 1_000
 
 
 class CommandOutputs:
-    """Knows which results are outputs of commands: in a file that is read, tests are a text."""
+    """Knows which results are outputs of commands that do something.
+
+    In a file that is read, with a tool or with `cat`, tests are a text.
+    """
 
     def __init__(self) -> None:
         self._open_calls: set[str] = set()
 
-    def add_call(self, call_id: str, tool: str) -> None:
+    def add_call(self, call_id: str, tool: str, tool_input: Mapping[str, Any]) -> None:
         """Note a call of a tool."""
-        if tool in _COMMAND_TOOLS and len(self._open_calls) < _MAX_OPEN_CALLS:
+        is_command = tool in _COMMAND_TOOLS and not only_shows_text(tool_input.get("command"))
+        if is_command and len(self._open_calls) < _MAX_OPEN_CALLS:
             self._open_calls.add(call_id)
 
     def test_results(self, call_id: str, output: str) -> TestResults:

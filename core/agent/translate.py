@@ -145,7 +145,7 @@ class Translator:
                     is_subagent=is_subagent,
                 )
             elif call is not None:
-                self._commands.add_call(call.id, call.name)
+                self._commands.add_call(call.id, call.name, call.input)
                 started = ToolStarted(
                     tool_use_id=call.id,
                     name=call.name,

@@ -144,3 +144,15 @@ def test_a_phase_has_the_cost_of_its_answers() -> None:
     )
 
     assert costs(progress) == [price(100), price(1_000)]
+
+
+def test_a_plan_does_not_cost_what_the_phases_before_it_did() -> None:
+    progress = progress_after(
+        answered("m1"),
+        ToolStarted(tool_use_id="r", name="Read", summary=""),
+        answered("m2", 1_000),
+        listed(DOING),
+        answered("m3", 10_000),
+    )
+
+    assert costs(progress) == [price(11_000)]

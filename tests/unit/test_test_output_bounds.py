@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.domain.test_output.commands import only_shows_text
 from core.domain.test_output.counts import (
     Ecosystem,
     TestCounts,
@@ -111,3 +112,10 @@ def test_an_output_without_end_is_bounded() -> None:
 
     assert output.is_cut
     assert sum(map(len, output.lines)) <= 2_000
+
+
+@given(st.text() | st.lists(st.sampled_from(["cat", "'", '"', "|", "&&", "x", "\\", "(", "git"])))
+def test_no_command_makes_the_judgement_fail(command: str | list[str]) -> None:
+    text = command if isinstance(command, str) else " ".join(command)
+
+    assert only_shows_text(text) in (True, False)

@@ -11,6 +11,7 @@ from core.domain.price import plausible_usd
 from core.domain.runs.event import AgentEvent, AgentText, PlanChanged, ToolStarted, TurnUsage
 from core.domain.runs.step import Step
 from core.domain.steps.fold import step_in_progress
+from core.domain.steps.kinds import is_marker, is_phase
 from core.runner.execution.answers import estimated_cost
 
 # As many answers as count for the run.
@@ -18,6 +19,9 @@ _MAX_ANSWERS = 20_000
 # Costs of steps come from the price table.  They stand only if all of them together are what the
 # program reported.
 _MAX_DEVIATION = Decimal("0.01")
+
+# A plan begins with the ids of the steps that stood in for it: they are other steps.
+_Key = tuple[bool, bool, int]
 
 
 class StepCosts:
@@ -28,15 +32,15 @@ class StepCosts:
     """
 
     def __init__(self) -> None:
-        self._step_of_answer: dict[str, int] = {}
+        self._step_of_answer: dict[str, _Key] = {}
         self._answer: str | None = None
         # Steps in which an earlier attempt worked at an unknown cost.
-        self._unknown: frozenset[int] = frozenset()
+        self._unknown: frozenset[_Key] = frozenset()
 
     def begin(self, steps: Sequence[Step]) -> None:
         """Begin with the steps of earlier attempts."""
         self._unknown = frozenset(
-            step.step_id for step in steps if step.tool_calls and step.cost_usd is None
+            _key(step) for step in steps if step.tool_calls and step.cost_usd is None
         )
 
     def follow(self, event: AgentEvent, steps: Sequence[Step]) -> None:
@@ -73,19 +77,19 @@ class StepCosts:
             model: The model of answers that do not name theirs.
             reported_usd: The cost of this attempt as the program reported it, once it has.
         """
-        by_step: defaultdict[int, list[TurnUsage]] = defaultdict(list)
+        by_step: defaultdict[_Key, list[TurnUsage]] = defaultdict(list)
         for message_id, answer in answers.items():
-            step_id = self._step_of_answer.get(message_id)
-            if step_id is not None:
-                by_step[step_id].append(answer)
+            key = self._step_of_answer.get(message_id)
+            if key is not None:
+                by_step[key].append(answer)
         if not by_step:
             return steps
         is_true = reported_usd is None or _is_near(
             estimated_cost(answers.values(), model=model)[0], reported_usd
         )
         return tuple(
-            self._with_cost(step, by_step[step.step_id], model=model, is_true=is_true)
-            if step.step_id in by_step
+            self._with_cost(step, by_step[_key(step)], model=model, is_true=is_true)
+            if _key(step) in by_step
             else step
             for step in steps
         )
@@ -94,7 +98,7 @@ class StepCosts:
         self, step: Step, answers: Sequence[TurnUsage], *, model: str | None, is_true: bool
     ) -> Step:
         cost = estimated_cost(answers, model=model)[0]
-        if cost is None or not is_true or step.step_id in self._unknown:
+        if cost is None or not is_true or _key(step) in self._unknown:
             return replace(step, cost_usd=None)
         total = plausible_usd(round(cost + (step.cost_usd or Decimal(0)), 7))
         return replace(step, cost_usd=total)
@@ -103,7 +107,11 @@ class StepCosts:
         current = step_in_progress(steps)
         is_room = len(self._step_of_answer) < _MAX_ANSWERS
         if current is not None and (is_room or message_id in self._step_of_answer):
-            self._step_of_answer[message_id] = current.step_id
+            self._step_of_answer[message_id] = _key(current)
+
+
+def _key(step: Step) -> _Key:
+    return is_phase(step), is_marker(step), step.step_id
 
 
 def _is_near(estimate: Decimal | None, reported: Decimal) -> bool:

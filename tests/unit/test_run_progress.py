@@ -149,7 +149,7 @@ def test_the_median_of_the_earlier_runs_is_the_estimate() -> None:
     past = [PastRun(duration=seconds(one)) for one in (50, 60, 70, 80, 90)]
 
     assert guess(past, 10) == Estimate(
-        at=NOW + seconds(70), earliest=NOW + seconds(60), latest=NOW + seconds(80), runs=5
+        at=NOW + seconds(70), earliest=NOW + seconds(55), latest=NOW + seconds(85), runs=5
     )
 
 

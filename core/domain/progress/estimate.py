@@ -143,15 +143,22 @@ def _by_steps(past: Sequence[PastRun], pace: Pace) -> list[float]:
     share = count.done / count.total
     found = []
     for run in past:
-        position = math.ceil(share * run.steps - 1e-9)
         # Of a continuation, some steps were completed in the run before.
-        if not run.steps or not 1 <= position <= len(run.step_ends) == run.steps:
-            continue
-        end = run.step_ends[position - 1].total_seconds()
-        if end > 0:
-            ratio = run.duration.total_seconds() / end
-            found.append(reached.total_seconds() * ratio)
+        if run.steps and len(run.step_ends) == run.steps:
+            end = _time_at(run, share)
+            if end > 0:
+                ratio = run.duration.total_seconds() / end
+                found.append(reached.total_seconds() * ratio)
     return found
+
+
+def _time_at(run: PastRun, share: float) -> float:
+    """When a run had done this share of its steps, in seconds; between two steps in proportion."""
+    whole, part = divmod(share * run.steps, 1)
+    ends = [0.0, *(end.total_seconds() for end in run.step_ends)]
+    before = ends[int(whole)]
+    after = ends[min(int(whole) + 1, run.steps)]
+    return before + part * (after - before)
 
 
 def _guess(seconds: Sequence[float], elapsed: float) -> _Guess | None:
@@ -163,5 +170,6 @@ def _guess(seconds: Sequence[float], elapsed: float) -> _Guess | None:
         return None
     if len(possible) == 1:
         return _Guess(possible[0], possible[0], possible[0], len(seconds))
-    first, median, third = statistics.quantiles(possible, n=4, method="inclusive")
-    return _Guess(first, median, third, len(seconds))
+    # As of a sample: the quartiles of all runs are farther apart than those of a few.
+    first, median, third = statistics.quantiles(possible, n=4)
+    return _Guess(max(first, elapsed), median, third, len(seconds))

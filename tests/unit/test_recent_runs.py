@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import pytest
 
+from bot.assembly.config_tables import StatusTable
 from core.domain.progress.enrichment import Enrichment
 from core.domain.progress.estimate import PastRun
 from core.domain.runs.run import Run, RunStatus
@@ -109,3 +110,9 @@ def test_a_result_that_is_too_large_is_not_kept() -> None:
     cache.put(run, Enrichment(final_result="x" * 50_000))
 
     assert cache.get(run) is None
+
+
+def test_the_configuration_switches_the_cache_off_and_bounds_it() -> None:
+    assert StatusTable().limits == CacheLimits()
+    assert StatusTable(cache=False).limits.is_on is False
+    assert StatusTable(cache_mb=2).limits.max_bytes == 2_000_000

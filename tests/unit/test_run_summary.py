@@ -288,3 +288,18 @@ def test_any_rows_can_be_composed(
 
     assert found == compose(rows, now=NOW)
     assert (found.workflow_summary is not None) == run.status.is_final
+
+
+def test_rows_of_any_size_are_composed_in_linear_time() -> None:
+    text = "## Summary\n\n" + "- a line of text\n" * 20_000
+    rows = StatusRows(
+        run=ended(result=join_report(text, "Done.")),
+        steps=steps(*[DONE] * 300),
+        events=tuple(said(text[:4_000]) for _ in range(60)),
+    )
+    began = time.process_time()
+
+    found = compose(rows, now=NOW)
+
+    assert found.final_result == rows.run.result
+    assert time.process_time() - began < 2

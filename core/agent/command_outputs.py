@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.domain.test_output.commands import only_shows_text
-from core.domain.test_output.counts import NO_RESULTS, TestResults
+from core.domain.test_output.counts import NO_RESULTS, ResultsByEcosystem
 from core.domain.test_output.parse import parse_test_results
 
 # The tools that run programs, or fetch the output of one in the background.
@@ -30,7 +30,7 @@ class CommandOutputs:
         if is_command and len(self._open_calls) < _MAX_OPEN_CALLS:
             self._open_calls.add(call_id)
 
-    def test_results(self, call_id: str, output: str) -> TestResults:
+    def test_results(self, call_id: str, output: str) -> ResultsByEcosystem:
         """The test results in the whole output of a call; empty if it ran no command."""
         if call_id not in self._open_calls:
             return NO_RESULTS

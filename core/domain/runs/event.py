@@ -15,7 +15,7 @@ from typing import Any
 
 from core.domain.runs.run import Usage
 from core.domain.runs.step import StepStatus
-from core.domain.test_output.counts import TestResults
+from core.domain.test_output.counts import ResultsByEcosystem
 
 
 class EventKind(StrEnum):
@@ -116,7 +116,7 @@ class ToolFinished:
     tool_use_id: str
     is_error: bool
     output: str
-    tests: TestResults = field(default_factory=dict)
+    tests: ResultsByEcosystem = field(default_factory=dict)
     is_subagent: bool = False
 
 

@@ -89,8 +89,8 @@ class Ecosystem(StrEnum):
 
 
 # The newest results of each ecosystem.
-TestResults = Mapping[Ecosystem, TestCounts]
-NO_RESULTS: TestResults = MappingProxyType({})
+ResultsByEcosystem = Mapping[Ecosystem, TestCounts]
+NO_RESULTS: ResultsByEcosystem = MappingProxyType({})
 # In the JSON of the sum: the counts that add up to it, by ecosystem.
 _PARTS_KEY = "by_ecosystem"
 
@@ -103,7 +103,7 @@ def total_of(counts: Iterable[TestCounts]) -> TestCounts | None:
     return total
 
 
-def results_to_json(results: TestResults) -> dict[str, Any] | None:
+def results_to_json(results: ResultsByEcosystem) -> dict[str, Any] | None:
     """The value in a run's metadata: the sum, and its parts; `None` without results."""
     total = total_of(results.values())
     if total is None:
@@ -112,7 +112,7 @@ def results_to_json(results: TestResults) -> dict[str, Any] | None:
     return {**total.to_json(), _PARTS_KEY: parts}
 
 
-def results_of_json(stored: object) -> TestResults:
+def results_of_json(stored: object) -> ResultsByEcosystem:
     """Read a value of a run's metadata; empty if it names no ecosystem."""
     parts = stored.get(_PARTS_KEY) if isinstance(stored, Mapping) else None
     if not isinstance(parts, Mapping):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from types import MappingProxyType
 
-from core.domain.test_output.counts import Ecosystem, TestCounts, TestResults, total_of
+from core.domain.test_output.counts import Ecosystem, ResultsByEcosystem, TestCounts, total_of
 from core.domain.test_output.families import (
     cargo,
     dotnet,
@@ -47,7 +47,7 @@ _READERS: Sequence[tuple[Ecosystem, Reader, tuple[str, ...]]] = (
 )
 
 
-def parse_test_results(text: str) -> TestResults:
+def parse_test_results(text: str) -> ResultsByEcosystem:
     """The test results in the output of one command, by ecosystem; empty if there are none.
 
     Only whole lines of the programs' own summaries count, so that a sentence about tests does not.

@@ -9,7 +9,7 @@ from core.domain.price import plausible_usd
 from core.domain.runs.outcome import TESTS_KEY
 from core.domain.runs.refused_hosts import RefusedHosts
 from core.domain.runs.run import CostSource, Run, Usage
-from core.domain.test_output.counts import TestResults, results_of_json
+from core.domain.test_output.counts import ResultsByEcosystem, results_of_json
 from core.runner.execution.answers import Cost
 
 # The agent program accepts no budget of zero; this one ends with the first answer.
@@ -27,7 +27,7 @@ class PriorUsage:
     tool_calls: int = 0
     tools_used: tuple[str, ...] = ()
     refused_hosts: RefusedHosts = field(default_factory=RefusedHosts)
-    tests: TestResults = field(default_factory=dict)
+    tests: ResultsByEcosystem = field(default_factory=dict)
 
     @classmethod
     def of_run(cls, run: Run) -> PriorUsage:

@@ -26,7 +26,9 @@ from core.services.fleet.fleet import FleetService
 from core.services.intake import IntakeService
 from core.services.people import PeopleService
 from core.services.runs.kills import KillService
+from core.services.runs.recent_runs import RecentRuns
 from core.services.runs.runs import RunService
+from core.services.runs.status import StatusService
 from core.services.stats import StatsService
 from core.services.threads import ThreadService
 from core.store.database.embedded import embedded_postgres
@@ -62,6 +64,7 @@ class Backend:
     context: ServiceContext
     runs: RunService
     kills: KillService
+    status: StatusService
     stats: StatsService
     fleet: FleetService
     feed: FeedService
@@ -177,6 +180,7 @@ async def open_backend(
             context=work,
             runs=runs,
             kills=KillService(work, catalog, runs),
+            status=StatusService(work, RecentRuns(config.status.limits)),
             stats=StatsService(work),
             fleet=FleetService(work),
             feed=feed,

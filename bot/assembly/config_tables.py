@@ -24,6 +24,7 @@ from core.domain.kills.termination import DRAIN_LIMIT
 from core.domain.network import NetworkPolicy
 from core.domain.repositories import HostRule, OwnerRule, RepositoryPolicy
 from core.domain.workflow import OnWorkerLost
+from core.services.runs.recent_runs import CacheLimits
 
 DEFAULT_SLOTS = 4
 # An agent takes about 200 MB of memory and half a core while it starts.
@@ -238,6 +239,23 @@ def _folder(entry: object) -> Path:
     return folder
 
 
+class StatusTable(_Table):
+    """`[status]`: the cache of what is composed for the status of ended runs.
+
+    Attributes:
+        cache: Whether there is one; answers are the same without it.
+        cache_mb: Its memory, in megabytes.
+    """
+
+    cache: bool = True
+    cache_mb: int = Field(default=16, ge=1, le=1024)
+
+    @property
+    def limits(self) -> CacheLimits:
+        """The table as limits of the cache."""
+        return CacheLimits(is_on=self.cache, max_bytes=self.cache_mb * 1_000_000)
+
+
 class Config(_Table):
     """signalbox.toml.
 
@@ -254,3 +272,4 @@ class Config(_Table):
     critical: CriticalTable = CriticalTable()
     repositories: RepositoriesTable = RepositoriesTable()
     metrics: MetricsTable = MetricsTable()
+    status: StatusTable = StatusTable()

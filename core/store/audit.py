@@ -12,8 +12,9 @@ from core.store.tables.audit import AuditRow
 
 
 async def record(session: AsyncSession, entry: AuditEntry) -> None:
-    """Add an entry."""
+    """Add an entry; if the actor came with an API token, `details` names it as `token`."""
     actor = entry.actor
+    token = {} if actor.token is None else {"token": actor.token}
     await session.execute(
         insert(AuditRow).values(
             at=entry.at,
@@ -21,7 +22,7 @@ async def record(session: AsyncSession, entry: AuditEntry) -> None:
             allowed=entry.allowed,
             run_id=entry.run_id,
             reason=entry.reason,
-            details=dict(entry.details),
+            details={**entry.details, **token},
             actor_role=int(actor.role),
             actor_origin=actor.origin,
             actor_user_id=actor.user_id,

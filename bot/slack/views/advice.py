@@ -44,6 +44,11 @@ ADVICE: AdviceTable = MappingProxyType(
         "bad_bulk_kill": "Ask again, for example with `/workflow kill --all mine`.",
         "not_run_ids": "This form is broken: close it and type the command again.",
         "unstorable": None,
+        # API tokens are made and used elsewhere.
+        "bad_token": None,
+        "token_exists": None,
+        "token_not_found": None,
+        "unauthenticated": None,
         # Unknown names.
         "not_found": None,
         "run_not_found": "`/workflow list` shows the recent ones.",

@@ -22,6 +22,7 @@ from bot.assembly.serve import AppProcess, PartFailed, handle_signals, run_with_
 from bot.assembly.settings import Settings
 from bot.slack.manifest import bot_scopes
 from bot.slack.setup import SlackCredentials, SlackSetupError, problems_of, warnings_of
+from bot.web.errors import error_shape
 from bot.web.health import Health, health_routes
 from core.domain.errors import Unavailable
 from core.runner.clock import Clock, clock_jobs
@@ -134,7 +135,7 @@ async def serve(
             stack.enter_context(_temporary_files_in(identity.scratch.folder))
             worker = await _worker(backend, identity)
         health = _health(backend, slack, worker)
-        url = await stack.enter_async_context(_web(settings, health, slack))
+        url = await stack.enter_async_context(_web(backend, health, slack))
         stack.push_async_callback(process.end)
         if slack is not None:
             process.start("slack", slack.run())
@@ -269,10 +270,16 @@ def _health(backend: Backend, slack: SlackService | None, worker: WorkerRuntime 
 
 
 def _web(
-    settings: Settings, health: Health, slack: SlackService | None
+    backend: Backend, health: Health, slack: SlackService | None
 ) -> AbstractAsyncContextManager[str]:
-    app = web.Application(client_max_size=1024 * 1024)
+    app = web.Application(client_max_size=1024 * 1024, middlewares=[error_shape])
     app.add_routes(health_routes(health))
-    if slack is not None and not slack.credentials.app_token:
-        app.add_routes([slack.route()])
-    return web_server(app, host=settings.node.host, port=settings.node.port)
+    if slack is not None:
+        # A process that only runs a worker serves no API, and does not load it.
+        from bot.assembly.api import routes_of_api  # noqa: PLC0415
+
+        app.add_routes(routes_of_api(backend, health, slack))
+        if not slack.credentials.app_token:
+            app.add_routes([slack.route()])
+    node = backend.settings.node
+    return web_server(app, host=node.host, port=node.port)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from core.agent.critical import DEFAULT_PATTERNS, MAX_WAIT, CriticalRules, compile_patterns
 from core.domain.actor import Role
@@ -23,6 +24,7 @@ MAX_SLOTS = 256
 # Within the 15 s that a shutdown takes by default.
 DEFAULT_DRAIN = timedelta(seconds=3)
 MAX_DRAIN = timedelta(days=1)
+_CHANNEL = re.compile(r"[CG][A-Z0-9]{2,31}")
 
 
 class _Table(BaseModel):
@@ -74,6 +76,24 @@ class WorkerTable(_Table):
             if 0 <= seconds <= MAX_DRAIN.total_seconds():
                 return timedelta(seconds=seconds)
         raise ValueError("must be seconds from 0 to 86400, like 3")
+
+
+class ApiTable(_Table):
+    """`[api]`: the HTTP API.
+
+    Attributes:
+        channel: The Slack channel in which runs that are started through the API have their
+            threads; without it they have none.
+    """
+
+    channel: str | None = None
+
+    @field_validator("channel")
+    @classmethod
+    def _is_channel(cls, value: str | None) -> str | None:
+        if value is not None and not _CHANNEL.fullmatch(value):
+            raise ValueError('must be the id of a channel, like "C0123ABCD"')
+        return value
 
 
 class AgentTable(_Table):
@@ -209,8 +229,16 @@ class Config(_Table):
 
     roles: RolesTable | None = None
     channels: ChannelsTable = ChannelsTable()
+    api: ApiTable = ApiTable()
     worker: WorkerTable = WorkerTable()
     limits: LimitsTable | None = None
     agent: AgentTable = AgentTable()
     critical: CriticalTable = CriticalTable()
     repositories: RepositoriesTable = RepositoriesTable()
+
+    @model_validator(mode="after")
+    def _shows_runs_where_allowed(self) -> Config:
+        channel, allowed = self.api.channel, self.channels.allow
+        if channel is not None and allowed is not None and channel not in allowed:
+            raise ValueError(f"[api] channel {channel} is not in [channels] allow; add it there")
+        return self

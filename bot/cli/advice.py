@@ -47,6 +47,7 @@ ADVICE: AdviceTable = MappingProxyType(
         "other_repository": (
             "Leave out the repository to continue it, or choose another session name."
         ),
+        "other_workflow": None,
         "bad_bulk_kill": None,
         "not_run_ids": None,
         "unstorable": None,

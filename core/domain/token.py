@@ -19,7 +19,7 @@ TOKEN_PREFIX = "sbx_"  # noqa: S105 - the beginning of every token is no secret
 _TOKEN_BYTES = 32
 MAX_LIFETIME = timedelta(days=3650)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_SLACK_USER = re.compile(r"[UW][A-Z0-9]{2,31}")
+_SLACK_USER = re.compile(r"[UW][A-Z0-9]{1,31}")
 
 
 class TokenProblem(StrEnum):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from uuid import UUID
 
 from sqlalchemy import exists, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.domain.audit import AuditEntry
+from core.domain.audit import AuditEntry, StoredAuditEntry
 from core.store.tables.audit import AuditRow
 
 
@@ -60,3 +61,16 @@ async def recent(session: AsyncSession, limit: int) -> list[AuditEntry]:
     """List the newest entries, newest first."""
     rows = await session.scalars(select(AuditRow).order_by(AuditRow.id.desc()).limit(limit))
     return [row.to_entry() for row in rows]
+
+
+async def page(
+    session: AsyncSession, *, before_id: int | None, run_id: UUID | None, limit: int
+) -> list[StoredAuditEntry]:
+    """List the newest entries with an id below `before_id`, about one run if one is given."""
+    query = select(AuditRow)
+    if before_id is not None:
+        query = query.where(AuditRow.id < before_id)
+    if run_id is not None:
+        query = query.where(AuditRow.run_id == run_id)
+    rows = await session.scalars(query.order_by(AuditRow.id.desc()).limit(limit))
+    return [StoredAuditEntry(id=row.id, entry=row.to_entry()) for row in rows]

@@ -41,6 +41,7 @@ ADVICE: AdviceTable = MappingProxyType(
         "credentials_in_address": None,
         "repository_not_allowed": _ASK_ADMIN_FOR_REPOSITORY,
         "other_repository": ("Leave `--repo` out to continue it, or choose another session name."),
+        "other_workflow": None,
         "bad_bulk_kill": "Ask again, for example with `/workflow kill --all mine`.",
         "not_run_ids": "This form is broken: close it and type the command again.",
         "unstorable": None,

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -25,6 +28,7 @@ from core.services.tokens import TokenService
 from core.store import audit
 from core.store.database.engine import Database
 from tests.database import NOW
+from tests.limits import limit
 
 
 class Clock:
@@ -128,6 +132,45 @@ async def test_only_an_admin_makes_tokens_and_the_audit_tells(
     assert (refused.allowed, refused.actor.name) == (False, "Ana")
     assert created.details == {"created_token": "ci", "role": "runner", "slack_user_id": None}
     assert revoked.details == {"revoked_token": "ci"}
+
+
+async def test_the_whole_program_prints_nothing_but_the_token(
+    postgres_dsn: str, service: TokenService, tmp_path: Path
+) -> None:
+    async def run(*arguments: str) -> tuple[int | None, str, str]:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "bot", "token", *arguments),
+            env={
+                "PATH": os.environ["PATH"],
+                "HOME": str(tmp_path),
+                "DATABASE_URL": postgres_dsn,
+                "SIGNALBOX_HOME": str(tmp_path / "home"),
+            },
+            cwd=Path(__file__).parents[2],
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        async with limit(30):
+            out, problems = await process.communicate()
+        return process.returncode, out.decode(), problems.decode()
+
+    code, out, _ = await run("create", "ci", "--role", "viewer")
+    wrong, nothing, why = await run("create", "ci", "--role", "boss")
+    listed, table, _ = await run("list")
+    again, _, conflict = await run("create", "ci", "--role", "viewer")
+    revoked, _, _ = await run("revoke", "ci")
+
+    token = await service.list_all(by=SYSTEM)
+    assert (code, listed, revoked) == (0, 0, 0)
+    assert (wrong, again) == (2, 2)
+    assert out.count("\n") == 1
+    assert nothing == ""
+    assert "viewer, runner, operator and admin" in why
+    assert "token revoke ci" in conflict
+    assert "viewer" in table
+    assert [one.name for one in token] == ["ci"]
+    assert token[0].revoked_at is not None
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ class ApiHarness:
             is_json = response.content_type == "application/json"
             return Reply(
                 status=response.status,
-                headers=dict(response.headers),
+                headers=response.headers,
                 text=text,
                 body=await response.json() if is_json and text else None,
             )

@@ -78,7 +78,7 @@ def _section(method: str, path: str, operation: Mapping[str, Any]) -> Iterator[s
     if "requestBody" in operation:
         yield f"<p>Body: {_content(operation['requestBody'])}</p>"
     yield f"<p>Answer: {_content(operation['responses']['200'])}</p>"
-    errors = ", ".join(status for status in operation["responses"] if status != "200")
+    errors = ", ".join(status for status in operation["responses"] if status >= "400")
     yield f"<p>Errors: {escape(errors)}</p></section>"
 
 

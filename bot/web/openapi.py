@@ -91,6 +91,7 @@ def _operation(
         "security": [] if route.is_public else _SECURITY,
         "responses": {
             "200": _response("Success", references[route.answer, "serialization"]),
+            **({"304": {"description": "Not Modified"}} if route.has_etag else {}),
             **{
                 str(int(status)): _response(status.phrase, references[ErrorAnswer, "serialization"])
                 for status in _error_statuses(route)

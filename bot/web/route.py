@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from core.domain.actor import Action, Actor, Role
 
@@ -31,6 +31,17 @@ class Answer(BaseModel):
     """Base of everything that is answered."""
 
     model_config = ConfigDict(frozen=True)
+    _etag: str | None = PrivateAttr(default=None)
+
+    @property
+    def etag(self) -> str | None:
+        """What changes when the answer does in substance; `None` if the answer has no such mark."""
+        return self._etag
+
+    def with_etag(self, etag: str) -> Self:
+        """The same answer with a mark, of letters, digits, dots and hyphens."""
+        self._etag = etag
+        return self
 
 
 class NoParameters(Parameters):
@@ -77,6 +88,7 @@ class Route(Generic[PathT, QueryT, BodyT]):
         role: The lowest role that may call it; `NONE` needs no token.  Services check further.
         action: What a refusal for the role is audited as.
         answer: What it answers if it succeeds, with the status 200.
+        has_etag: Whether its answers have an `ETag`, and a repeated request can get 304.
         omits_unset: Whether fields of the answer that were not set are left out.
         description: More for people, in the document; may be empty.
     """
@@ -93,6 +105,7 @@ class Route(Generic[PathT, QueryT, BodyT]):
     body: type[BodyT]
     answer: type[Answer]
     handler: Callable[[Call[PathT, QueryT, BodyT]], Awaitable[Answer]]
+    has_etag: bool = False
     omits_unset: bool = False
     description: str = ""
 

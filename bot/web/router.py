@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from http import HTTPStatus
 from uuid import uuid4
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from bot.web.auditor import Auditor
 from bot.web.authentication import Authentication
@@ -21,6 +22,7 @@ from core.domain.errors import OpsError
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 _MAX_KEY_CHARS = 128
+_ANY_ETAG = "*"
 _DOCS_PATH = f"{API_ROOT}/docs"
 _DOCUMENT_PATH = f"{API_ROOT}/openapi.json"
 
@@ -70,7 +72,8 @@ def _handler(route: AnyRoute, authentication: Authentication, auditor: Auditor) 
             if not route.is_public:
                 actor = await authentication.actor_of(request, route.action)
                 await _require_role(route, actor, auditor)
-            return _success(route, await route.handler(await _call(route, request, actor)))
+            answer = await route.handler(await _call(route, request, actor))
+            return _success(route, request, answer)
         except OpsError as error:
             return error_response(error)
         except web.HTTPException:
@@ -117,6 +120,12 @@ def _request_key(request: web.Request, actor: Actor) -> str:
     return f"api:{owner}:{given}"
 
 
-def _success(route: AnyRoute, answer: Answer) -> web.Response:
+def _success(route: AnyRoute, request: web.Request, answer: Answer) -> web.Response:
+    headers = dict(API_HEADERS)
+    if answer.etag is not None:
+        headers[hdrs.ETAG] = f'W/"{answer.etag}"'
+        known = request.if_none_match or ()
+        if any(one.value in (answer.etag, _ANY_ETAG) for one in known):
+            return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
     body = answer.model_dump_json(exclude_unset=route.omits_unset)
-    return web.Response(body=body.encode(), content_type="application/json", headers=API_HEADERS)
+    return web.Response(body=body.encode(), content_type="application/json", headers=headers)

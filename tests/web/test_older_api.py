@@ -271,6 +271,25 @@ async def test_a_pending_run_has_all_base_fields_and_unknown_figures_are_null(
     assert body["recent_steps"] == []
 
 
+async def test_a_status_is_answered_again_only_after_a_change(api: ApiHarness) -> None:
+    token = await api.token(role=Role.VIEWER)
+    run = await example_run(api)
+    url = f"{CONSOLE}/run/{run.run_id}/status"
+    first = await api.get(url, token)
+    known = {"If-None-Match": first.headers["ETag"]}
+
+    same = await api.get(url, token, headers=known)
+    other_fields = await api.get(f"{url}?enhanced=false", token, headers=known)
+    async with api.database.sessions.begin() as session:
+        await runs.change(session, run.run_id, attempt=1, now=NOW, turns=52)
+    changed = await api.get(url, token, headers=known)
+
+    assert (same.status, same.text) == (304, "")
+    assert same.headers["ETag"] == first.headers["ETag"]
+    assert other_fields.status == 200
+    assert (changed.status, changed.body["turns"]) == (200, 52)
+
+
 async def test_if_the_enrichment_fails_the_base_answer_carries_a_warning(api: ApiHarness) -> None:
     token = await api.token(role=Role.VIEWER)
     run = await stored_run(api.database)

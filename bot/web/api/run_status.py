@@ -147,7 +147,8 @@ class RunStatuses:
             is_enhanced=query.enhanced,
             has_logs=query.include_logs,
         )
-        return status_answer(report, query, now=self.clock())
+        answer = status_answer(report, query, now=self.clock())
+        return answer.with_etag(_etag(report, query))
 
     def routes(self) -> list[AnyRoute]:
         """The routes of this module."""
@@ -165,10 +166,12 @@ class RunStatuses:
                 body=NoParameters,
                 answer=StatusAnswer,
                 handler=self.status,
+                has_etag=True,
                 omits_unset=True,
                 description="A running run has `workflow_steps` and `progress_summary`, a "
                 "completed one `final_result`, `workflow_summary` and `step_by_step_results`. "
-                "`null` means unknown.",
+                "`null` means unknown. With `If-None-Match` the answer is 304 until the run "
+                "changes; that time passes is no change.",
             )
         ]
 
@@ -186,6 +189,13 @@ def status_answer(report: StatusReport, query: StatusQuery, *, now: datetime) ->
     if not report.is_complete:
         fields["warning"] = ENRICHMENT_FAILED
     return StatusAnswer(**fields)
+
+
+def _etag(report: StatusReport, query: StatusQuery) -> str:
+    """Changes with each write to what a status shows, but not as time passes."""
+    chosen = (query.include_steps, query.include_logs, query.enhanced, query.debug)
+    flags = "".join(str(int(flag)) for flag in (*chosen, report.is_complete))
+    return f"{report.run.run_id}.{report.run.attempt}.{report.run.version}.{flags}"
 
 
 def _base_fields(report: StatusReport, now: datetime) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from uuid import uuid4
 from aiohttp import hdrs, web
 
 from bot.web.advice import ADVICE
-from bot.web.request_errors import InvalidRequest, RoleTooLow, UnsupportedBody
+from bot.web.request_errors import InvalidRequest, KeyReused, RoleTooLow, UnsupportedBody
 from bot.web.route import API_ROOT, ErrorAnswer
 from bot.words.advice import with_advice
 from core.domain.errors import (
@@ -49,6 +49,7 @@ _FACTS: Mapping[type[OpsError], tuple[str, ...]] = MappingProxyType(
         AlreadyRequested: ("run_id",),
         AmbiguousRun: ("matches",),
         InvalidRequest: ("problems",),
+        KeyReused: ("run_id",),
         OutOfBounds: ("field",),
         RoleTooLow: ("role", "needed_role"),
         SessionBusy: ("live_run_id",),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 
 from core.domain.actor import Role
-from core.domain.errors import BadRequest, Forbidden
+from core.domain.errors import BadRequest, Conflict, Forbidden
 
 # A request can be wrong at thousands of places, and nobody reads them all.
 _MAX_PROBLEMS = 20
@@ -70,6 +70,20 @@ class UnsupportedBody(BadRequest):
             "unsupported body",
             user_message=f"{what} Send JSON with the header `Content-Type: application/json`.",
         )
+
+
+class KeyReused(Conflict):
+    """An `Idempotency-Key` came before with another task."""
+
+    code = "idempotency_key_reused"
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(
+            f"key of {run_id} used again",
+            user_message=f"This `Idempotency-Key` has started `{run_id}` with another task. Use a "
+            "new key for a new task.",
+        )
+        self.run_id = run_id
 
 
 class RoleTooLow(Forbidden):

@@ -413,12 +413,15 @@ async def test_a_repeated_request_with_a_key_starts_one_run(api: ApiHarness) -> 
     others = await api.post(path, other, body, headers=key)
     unkeyed = await api.post(path, token, body)
     wrong = await api.post(path, token, body, headers={"Idempotency-Key": "x" * 129})
+    reused = await api.post(path, token, {"message": "Another task"}, headers=key)
 
     assert first.status == second.status == 200
     assert first.body["run_id"] == second.body["run_id"]
     assert (first.body["is_new"], second.body["is_new"]) == (True, False)
     assert len({one.body["run_id"] for one in (first, others, unkeyed)}) == 3
     assert (wrong.status, wrong.error) == (400, "invalid_request")
+    assert (reused.status, reused.error) == (409, "idempotency_key_reused")
+    assert reused.body["details"] == {"run_id": first.body["run_id"]}
     async with api.database.sessions() as session:
         run = await run_queries.get(session, first.body["run_id"])
     assert run.task_input == "Add rate limiting\nto the API"

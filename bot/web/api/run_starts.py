@@ -11,6 +11,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from bot.web.request_errors import KeyReused
 from bot.web.route import (
     Answer,
     AnyRoute,
@@ -132,7 +133,11 @@ class RunStarts:
     place: FindPlace
 
     async def start(self, call: Call[WorkflowPath, NoParameters, StartBody]) -> StartAnswer:
-        """Start a run."""
+        """Start a run.
+
+        Raises:
+            KeyReused: If the request's key has started a run with another task.
+        """
         body = call.body
         request = StartRequest(
             workflow=call.path.workflow_name,
@@ -149,7 +154,10 @@ class RunStarts:
             session_id=body.session_id,
             requested_for=None if body.user_id is None else str(body.user_id),
         )
-        return _answer(await self.runs.start(request, by=call.actor))
+        started = await self.runs.start(request, by=call.actor)
+        if not started.is_new and started.run.task_input != body.message:
+            raise KeyReused(started.run.run_id)
+        return _answer(started)
 
     async def continue_run(
         self, call: Call[WorkflowPath, NoParameters, ContinueBody]

@@ -13,7 +13,6 @@ from pydantic import Field
 from bot.web.api.run_starts import begun_at
 from bot.web.api.step_answers import (
     ProgressAnswer,
-    StepAnswer,
     StepResultAnswer,
     StepsAnswer,
     SummaryAnswer,
@@ -40,8 +39,6 @@ from core.services.runs.status import StatusReport
 _RECENT_STEPS = 5
 _EXIT_CODES = {RunStatus.COMPLETED: 0, RunStatus.FAILED: 1, RunStatus.KILLED: 1}
 ENRICHMENT_FAILED = "The steps and the result could not be read just now; everything else holds."
-
-__all__ = ["ENRICHMENT_FAILED", "RunStatuses", "StatusAnswer", "StatusQuery", "StepAnswer"]
 
 
 class StatusQuery(LenientParameters):

@@ -35,12 +35,6 @@ def document_of(table: Sequence[AnyRoute], *, public_url: str | None = None) -> 
         ref_template=_REFERENCE,
     )
     components: dict[str, Any] = definitions.get("$defs", {})
-    # Parameters stand in the operations themselves.
-    inlined = {
-        _name_of(references[model, "validation"])
-        for route in table
-        for model in (route.path_parameters, route.query)
-    }
     paths: dict[str, dict[str, Any]] = {}
     for route in table:
         operation = _operation(route, references, components)
@@ -51,13 +45,30 @@ def document_of(table: Sequence[AnyRoute], *, public_url: str | None = None) -> 
         "servers": [{"url": public_url or "/"}],
         "paths": paths,
         "components": {
-            "schemas": {name: one for name, one in components.items() if name not in inlined},
+            # Parameters stand in the operations themselves.
+            "schemas": {name: components[name] for name in sorted(_used(paths, components))},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
             },
         },
     }
+
+
+def _used(paths: Mapping[str, Any], components: Mapping[str, Any]) -> set[str]:
+    """The names of all components to which the paths refer, also through others."""
+    found: set[str] = set()
+    pending: list[Any] = [paths]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, Mapping):
+            if isinstance(value.get("$ref"), str) and (name := _name_of(value)) not in found:
+                found.add(name)
+                pending.append(components[name])
+            pending += value.values()
+        elif isinstance(value, list):
+            pending += value
+    return found
 
 
 def _models_of(

@@ -45,8 +45,8 @@ class SlackNotConnected(Unavailable):
     def __init__(self) -> None:
         super().__init__(
             "slack does not answer",
-            user_message="Slack does not answer just now, and it knows this person's role. Try "
-            "again in a minute.",
+            user_message="Slack does not answer just now, and this needs it: for a person's role, "
+            "or for the channel of the thread. Try again in a minute.",
         )
 
 
@@ -97,10 +97,14 @@ class SlackService:
         except SlackError as error:
             raise SlackNotConnected from error
 
-    def place(self, channel_id: str) -> Place | None:
-        """A channel of the workspace as the place of a thread; `None` until Slack has answered."""
+    def place(self, channel_id: str) -> Place:
+        """A channel of the workspace as the place of a thread.
+
+        Raises:
+            SlackNotConnected: If Slack has not answered yet, so that the workspace is unknown.
+        """
         if self.runtime is None:
-            return None
+            raise SlackNotConnected
         return Place(team_id=self.runtime.installation.team_id, channel_id=channel_id)
 
     def route(self) -> web.RouteDef:

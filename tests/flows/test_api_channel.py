@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from bot.assembly.bad_setting import BadSetting
@@ -12,6 +13,12 @@ from bot.sandbox.slack.people import BUILDS, RANDOM
 from bot.sandbox.slack.server import Sandbox
 from bot.slack.doctor import check_workspace
 from bot.slack.setup import SlackCredentials
+from bot.web.route import API_ROOT
+from core.domain.actor import SYSTEM, Role
+from core.domain.token import NewToken
+from core.store.database.engine import Database
+from tests.api import CONSOLE
+from tests.harness import CONFIG, open_harness
 from tests.sandbox import sandbox
 
 __all__ = ["sandbox"]
@@ -61,3 +68,28 @@ async def test_the_doctor_checks_the_channel(
 
     assert (last.is_ok, last.prevents_start) == (is_ok, False)
     assert words in last.message
+
+
+async def test_until_slack_answers_no_run_is_started_without_its_thread(
+    database: Database, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    config = f'{CONFIG}\n[api]\nchannel = "{BUILDS}"\n'
+    async with open_harness(database, home, transport="socket", config=config) as harness:
+        request = NewToken(name="ci", role=Role.RUNNER)
+        _, token = await harness.backend.tokens.create(request, by=SYSTEM)
+        harness.sandbox.faults.add("auth.test", "reset", times=1000)
+        async with (
+            harness.serving(runs_worker=False, waits_until_ready=False) as running,
+            aiohttp.ClientSession(base_url=running.url) as http,
+            http.post(
+                f"{API_ROOT}{CONSOLE}/run/fix",
+                json={"message": "x"},
+                headers={"x-api-key": token},
+            ) as response,
+        ):
+            body = await response.json()
+        runs = await harness.runs()
+
+    assert (response.status, body["error"]) == (503, "slack_unavailable")
+    assert runs == []

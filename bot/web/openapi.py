@@ -10,7 +10,16 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from bot.web.errors import API_VERSION
-from bot.web.route import API_ROOT, ERROR_STATUSES, AnyRoute, ErrorAnswer, NoParameters
+from bot.web.route import (
+    API_ROOT,
+    ERROR_STATUSES,
+    IDEMPOTENCY_HEADER,
+    MAX_KEY_CHARS,
+    AnyRoute,
+    ErrorAnswer,
+    Method,
+    NoParameters,
+)
 
 _OPENAPI_VERSION = "3.1.0"
 _REFERENCE = "#/components/schemas/{model}"
@@ -20,6 +29,13 @@ _DESCRIPTION = (
     "always `{error, message, details}`; programs read `error`."
 )
 _SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"key": []}]
+_IDEMPOTENCY_KEY: dict[str, Any] = {
+    "name": IDEMPOTENCY_HEADER,
+    "in": "header",
+    "required": False,
+    "description": "The same for each repetition of a request, which then has no further effect.",
+    "schema": {"type": "string", "pattern": "^[ -~]+$", "maxLength": MAX_KEY_CHARS},
+}
 Schemas = Mapping[Any, Mapping[str, Any]]
 
 
@@ -93,6 +109,7 @@ def _operation(
     parameters = [
         *_parameters(route.path_parameters, "path", references, components),
         *_parameters(route.query, "query", references, components),
+        *([_IDEMPOTENCY_KEY] if route.method is Method.POST else []),
     ]
     operation: dict[str, Any] = {
         "operationId": route.name,

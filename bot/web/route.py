@@ -13,6 +13,9 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr
 from core.domain.actor import Action, Actor, Role
 
 API_ROOT = "/api/v1"
+# A repeated request with the same key has no further effect.
+IDEMPOTENCY_HEADER = "Idempotency-Key"
+MAX_KEY_CHARS = 128
 
 
 class Parameters(BaseModel):

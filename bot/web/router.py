@@ -15,13 +15,19 @@ from bot.web.errors import API_HEADERS, error_response, failure_response
 from bot.web.openapi import document_of
 from bot.web.reading import read_body, read_path, read_query
 from bot.web.request_errors import InvalidRequest, RoleTooLow
-from bot.web.route import API_ROOT, Answer, AnyRoute, Call, Method
+from bot.web.route import (
+    API_ROOT,
+    IDEMPOTENCY_HEADER,
+    MAX_KEY_CHARS,
+    Answer,
+    AnyRoute,
+    Call,
+    Method,
+)
 from core.domain.actor import SYSTEM, Actor
 from core.domain.errors import OpsError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-IDEMPOTENCY_HEADER = "Idempotency-Key"
-_MAX_KEY_CHARS = 128
 _ANY_ETAG = "*"
 _DOCS_PATH = f"{API_ROOT}/docs"
 _DOCUMENT_PATH = f"{API_ROOT}/openapi.json"
@@ -112,9 +118,9 @@ def _request_key(request: web.Request, actor: Actor) -> str:
     given = request.headers.get(IDEMPOTENCY_HEADER)
     if given is None:
         return f"api:{uuid4().hex}"
-    if not (0 < len(given) <= _MAX_KEY_CHARS and given.isascii() and given.isprintable()):
+    if not (0 < len(given) <= MAX_KEY_CHARS and given.isascii() and given.isprintable()):
         raise InvalidRequest(
-            [(IDEMPOTENCY_HEADER, f"has 1 to {_MAX_KEY_CHARS} printable ASCII characters")]
+            [(IDEMPOTENCY_HEADER, f"has 1 to {MAX_KEY_CHARS} printable ASCII characters")]
         )
     owner = actor.user_id or actor.external_id
     return f"api:{owner}:{given}"

@@ -18,11 +18,12 @@ from sqlalchemy import text
 from bot.assembly.backend import Backend, open_backend, slack_credentials, utc_now
 from bot.assembly.bad_setting import BadSetting
 from bot.assembly.database_wait import DatabaseWait
-from bot.assembly.monitoring import monitoring_route, new_counts
 from bot.assembly.serve import AppProcess, PartFailed, handle_signals, run_with_limit, web_server
 from bot.assembly.settings import Settings
+from bot.assembly.web.monitoring import monitoring_route, new_counts
 from bot.slack.manifest import bot_scopes
 from bot.slack.setup import SlackCredentials, SlackSetupError, problems_of, warnings_of
+from bot.web.errors import error_shape
 from bot.web.health import Health, health_routes
 from core.domain.errors import Unavailable
 from core.runner.clock import Clock, clock_jobs
@@ -138,7 +139,7 @@ async def serve(
             worker = await _worker(backend, identity)
         health = _health(backend, slack, worker)
         metrics = monitoring_route(backend, counts, slack)
-        url = await stack.enter_async_context(_web(settings, health, slack, metrics))
+        url = await stack.enter_async_context(_web(backend, health, slack, metrics))
         stack.push_async_callback(process.end)
         if slack is not None:
             process.start("slack", slack.run())
@@ -276,10 +277,20 @@ def _health(backend: Backend, slack: SlackService | None, worker: WorkerRuntime 
 
 
 def _web(
-    settings: Settings, health: Health, slack: SlackService | None, metrics: web.RouteDef
+    backend: Backend, health: Health, slack: SlackService | None, metrics: web.RouteDef
 ) -> AbstractAsyncContextManager[str]:
-    app = web.Application(client_max_size=1024 * 1024)
+    app = web.Application(client_max_size=1024 * 1024, middlewares=[error_shape])
     app.add_routes([*health_routes(health), metrics])
-    if slack is not None and not slack.credentials.app_token:
-        app.add_routes([slack.route()])
-    return web_server(app, host=settings.node.host, port=settings.node.port)
+    if slack is not None:
+        # A process that only runs a worker serves neither API nor MCP, and does not load them.
+        from bot.assembly.web.api import routes_of_api  # noqa: PLC0415
+        from bot.assembly.web.mcp import mcp_endpoint  # noqa: PLC0415
+
+        app.add_routes(routes_of_api(backend, health, slack))
+        endpoint = mcp_endpoint(backend, slack)
+        app.add_routes(endpoint.routes())
+        app.cleanup_ctx.append(endpoint.lifespan)
+        if not slack.credentials.app_token:
+            app.add_routes([slack.route()])
+    node = backend.settings.node
+    return web_server(app, host=node.host, port=node.port)

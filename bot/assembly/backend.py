@@ -18,6 +18,7 @@ from core.agent.definitions.check import check_definitions
 from core.domain.errors import Unavailable
 from core.domain.meter import NO_METER, Meter
 from core.private_files import make_home_private
+from core.services.audit import AuditService
 from core.services.context import ServiceContext
 from core.services.drawables import DrawableService
 from core.services.feed import FeedService
@@ -26,11 +27,15 @@ from core.services.fleet.fleet import FleetService
 from core.services.intake import IntakeService
 from core.services.people import PeopleService
 from core.services.runs.kills import KillService
+from core.services.runs.listing import RunListService
 from core.services.runs.recent_runs import RecentRuns
+from core.services.runs.records import RunRecordService
 from core.services.runs.runs import RunService
 from core.services.runs.status import StatusService
+from core.services.sessions import SessionService
 from core.services.stats import StatsService
 from core.services.threads import ThreadService
+from core.services.tokens import TokenService
 from core.store.database.embedded import embedded_postgres
 from core.store.database.engine import Database, open_database
 from core.store.database.schema import SchemaState, SchemaTooNew, schema_state, upgrade_if_behind
@@ -64,7 +69,6 @@ class Backend:
     context: ServiceContext
     runs: RunService
     kills: KillService
-    status: StatusService
     stats: StatsService
     fleet: FleetService
     feed: FeedService
@@ -72,6 +76,12 @@ class Backend:
     drawables: DrawableService
     intake: IntakeService
     people: PeopleService
+    tokens: TokenService
+    statuses: StatusService
+    records: RunRecordService
+    run_lists: RunListService
+    sessions: SessionService
+    audit: AuditService
     admission: AdmissionService
 
 
@@ -180,7 +190,6 @@ async def open_backend(
             context=work,
             runs=runs,
             kills=KillService(work, catalog, runs),
-            status=StatusService(work, RecentRuns(config.status.limits)),
             stats=StatsService(work),
             fleet=FleetService(work),
             feed=feed,
@@ -188,5 +197,11 @@ async def open_backend(
             drawables=DrawableService(work, feed),
             intake=IntakeService(work),
             people=PeopleService(work),
+            tokens=TokenService(work),
+            statuses=StatusService(work, RecentRuns(config.status.limits)),
+            records=RunRecordService(work),
+            run_lists=RunListService(work, catalog),
+            sessions=SessionService(work),
+            audit=AuditService(work),
             admission=AdmissionService(work),
         )

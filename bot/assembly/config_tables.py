@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import Field, field_validator, model_validator
 
+from bot.assembly.config_table import Table
+from bot.assembly.web.tables import ApiTable, MetricsTable, StatusTable
 from core.agent.critical import DEFAULT_PATTERNS, MAX_WAIT, CriticalRules, compile_patterns
 from core.domain.actor import Role
 from core.domain.fleet.workers import Caps
@@ -24,7 +18,6 @@ from core.domain.kills.termination import DRAIN_LIMIT
 from core.domain.network import NetworkPolicy
 from core.domain.repositories import HostRule, OwnerRule, RepositoryPolicy
 from core.domain.workflow import OnWorkerLost
-from core.services.runs.recent_runs import CacheLimits
 
 DEFAULT_SLOTS = 4
 # An agent takes about 200 MB of memory and half a core while it starts.
@@ -32,20 +25,15 @@ MAX_SLOTS = 256
 # Within the 15 s that a shutdown takes by default.
 DEFAULT_DRAIN = timedelta(seconds=3)
 MAX_DRAIN = timedelta(days=1)
-_TOKEN = re.compile(r"[!-~]{16,200}")
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ChannelsTable(_Table):
+class ChannelsTable(Table):
     """`[channels]`: where the bot works; without `allow` in every channel it is a member of."""
 
     allow: frozenset[str] | None = None
 
 
-class RolesTable(_Table):
+class RolesTable(Table):
     """`[roles]`: Slack user ids, user-group ids (`S…`), or `"*"` for every full member."""
 
     admin: tuple[str, ...] = ()
@@ -63,7 +51,7 @@ class RolesTable(_Table):
         }
 
 
-class WorkerTable(_Table):
+class WorkerTable(Table):
     """`[worker]`: how many runs one worker executes at a time, and how it stops.
 
     Attributes:
@@ -86,7 +74,7 @@ class WorkerTable(_Table):
         raise ValueError("must be seconds from 0 to 86400, like 3")
 
 
-class AgentTable(_Table):
+class AgentTable(Table):
     """`[agent]`: what holds for every agent.
 
     Attributes:
@@ -118,7 +106,7 @@ class AgentTable(_Table):
         return NetworkPolicy.parse(value)
 
 
-class CriticalTable(_Table):
+class CriticalTable(Table):
     """`[critical]`: tool calls that a kill lets finish, and how long it waits for them."""
 
     patterns: tuple[str, ...] = DEFAULT_PATTERNS
@@ -148,7 +136,7 @@ class CriticalTable(_Table):
         return CriticalRules(patterns=compile_patterns(self.patterns), wait=self.wait)
 
 
-class LimitsTable(_Table):
+class LimitsTable(Table):
     """`[limits]`: the most live runs at a time; a limit that is left out does not apply."""
 
     live: int | None = Field(default=None, ge=1)
@@ -161,7 +149,7 @@ class LimitsTable(_Table):
         return Caps(fleet=self.live, repository=self.per_repository, person=self.per_person)
 
 
-class RepositoriesTable(_Table):
+class RepositoriesTable(Table):
     """`[repositories]`: which repositories may be cloned; see `RepositoryPolicy`."""
 
     hosts: tuple[HostRule, ...] | None = None
@@ -192,36 +180,6 @@ class RepositoriesTable(_Table):
         return RepositoryPolicy(hosts=self.hosts, owners=self.owners, local=self.local)
 
 
-class MetricsTable(_Table):
-    """`[metrics]`: who may read `/metrics` beside this machine.
-
-    Attributes:
-        token: What every reader must send then, also from this machine.
-        open: Everybody who reaches the server may read.
-    """
-
-    token: SecretStr | None = None
-    open: bool = False
-
-    @field_validator("token")
-    @classmethod
-    def _is_hard_to_guess(cls, value: SecretStr | None) -> SecretStr | None:
-        text = "" if value is None else value.get_secret_value()
-        if value is not None and not _TOKEN.fullmatch(text):
-            raise ValueError(
-                "must have 16 to 200 letters, digits or other characters of ASCII, without spaces; "
-                "make one with `openssl rand -hex 32`"
-            )
-        return value
-
-    @field_validator("open")
-    @classmethod
-    def _has_no_token(cls, value: bool, info: ValidationInfo) -> bool:
-        if value and info.data.get("token") is not None:
-            raise ValueError("cannot be true with a token; remove one of the two")
-        return value
-
-
 def _entries(value: object, example: str) -> list[object]:
     match value:
         case list() | tuple():
@@ -239,24 +197,7 @@ def _folder(entry: object) -> Path:
     return folder
 
 
-class StatusTable(_Table):
-    """`[status]`: the cache of what is composed for the status of ended runs.
-
-    Attributes:
-        cache: Whether there is one; answers are the same without it.
-        cache_mb: Its memory, in megabytes.
-    """
-
-    cache: bool = True
-    cache_mb: int = Field(default=16, ge=1, le=1024)
-
-    @property
-    def limits(self) -> CacheLimits:
-        """The table as limits of the cache."""
-        return CacheLimits(is_on=self.cache, max_bytes=self.cache_mb * 1_000_000)
-
-
-class Config(_Table):
+class Config(Table):
     """signalbox.toml.
 
     Attributes:
@@ -266,6 +207,7 @@ class Config(_Table):
 
     roles: RolesTable | None = None
     channels: ChannelsTable = ChannelsTable()
+    api: ApiTable = ApiTable()
     worker: WorkerTable = WorkerTable()
     limits: LimitsTable | None = None
     agent: AgentTable = AgentTable()
@@ -273,3 +215,10 @@ class Config(_Table):
     repositories: RepositoriesTable = RepositoriesTable()
     metrics: MetricsTable = MetricsTable()
     status: StatusTable = StatusTable()
+
+    @model_validator(mode="after")
+    def _shows_runs_where_allowed(self) -> Config:
+        channel, allowed = self.api.channel, self.channels.allow
+        if channel is not None and allowed is not None and channel not in allowed:
+            raise ValueError(f"[api] channel {channel} is not in [channels] allow; add it there")
+        return self

@@ -6,8 +6,8 @@ import os
 import pwd
 
 from bot.assembly.backend import open_backend, utc_now
-from bot.assembly.monitoring import own_version
 from bot.assembly.settings import Settings
+from bot.assembly.web.monitoring import own_version
 from bot.mcp.server import Context, build_server
 from bot.mcp.stdio import serve_stdio
 from bot.mcp.tools import Tools

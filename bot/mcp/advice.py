@@ -28,9 +28,15 @@ ADVICE: AdviceTable = MappingProxyType(
         "other_repository": (
             "Leave out `repository_url` to continue it, or choose another `session_name`."
         ),
+        "other_workflow": None,
         "bad_bulk_kill": None,
         "not_run_ids": None,
         "unstorable": None,
+        # Tokens are made elsewhere; one that is refused is answered before any tool is called.
+        "bad_token": None,
+        "token_exists": None,
+        "token_not_found": None,
+        "unauthenticated": _OPERATOR,
         # Unknown names.
         "not_found": None,
         "run_not_found": _LISTS,

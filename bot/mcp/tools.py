@@ -40,6 +40,7 @@ from core.services.feed import FeedService
 from core.services.runs.runs import RunService
 
 Watch = Callable[[RunSnapshot], Awaitable[None]]
+FindPlace = Callable[[], Place | None]
 # What only a person can give; a client that waits for the end should hear of it.
 _NEEDS_PERSON = frozenset({WaitingOn.APPROVAL, WaitingOn.QUESTION, WaitingOn.BUDGET})
 
@@ -49,13 +50,13 @@ class Tools:
     """The tools.  Each method raises an `OpsError` for what a caller can correct.
 
     Attributes:
-        place: The channel in which started runs are shown; `None` for nowhere.
+        place: Finds the channel in which runs without a thread get one; `None` for nowhere.
     """
 
     runs: RunService
     feed: FeedService
     clock: Clock
-    place: Place | None = None
+    place: FindPlace = lambda: None
 
     async def run_workflow(self, given: RunWorkflow, *, by: Actor) -> StartedResult:
         """Start a run."""
@@ -63,7 +64,7 @@ class Tools:
             workflow=given.workflow_name,
             task=given.message,
             request_key=_request_key(given.idempotency_key, by),
-            place=self.place,
+            place=self.place(),
             repo=given.repository_url,
             branch=given.git_branch,
             model=given.model,
@@ -103,7 +104,7 @@ class Tools:
             additional_turns=given.additional_turns,
             message=given.message,
         )
-        return started_result(await self.runs.continue_run(request, by=by))
+        return started_result(await self.runs.continue_run(request, by=by, place=self.place()))
 
     async def kill_workflow(self, given: KillWorkflow, *, by: Actor, watch: Watch) -> KillResult:
         """Kill a run, and wait for the proof."""

@@ -79,6 +79,7 @@ class SlackRuntime:
 
     Attributes:
         app: Bolt, with all listeners.
+        access: Knows the members and their roles.
         deliveries: Receives what `open_sockets` or `slack_route` deliver.
         redraw: Its `run()` needs a task.
         intake: Its `keep_replaying(app)` and `keep_renewing()` need a task each.
@@ -86,6 +87,7 @@ class SlackRuntime:
     """
 
     app: AsyncApp
+    access: Access
     deliveries: Deliveries
     installation: Installation
     redraw: RedrawLoop
@@ -176,6 +178,7 @@ async def open_slack_runtime(
     try:
         yield SlackRuntime(
             app=app,
+            access=access,
             deliveries=Deliveries(app, installation),
             installation=installation,
             redraw=_redraw_loop(

@@ -81,6 +81,14 @@ async def newest(
     return [row.to_record() for row in reversed(rows.all())]
 
 
+async def newest_of_run(session: AsyncSession, run: UUID, *, limit: int) -> list[EventRecord]:
+    """List a run's newest events, at most `limit`, oldest first."""
+    rows = await session.scalars(
+        select(EventRow).where(EventRow.run_id == run).order_by(EventRow.id.desc()).limit(limit)
+    )
+    return [row.to_record() for row in reversed(rows.all())]
+
+
 async def of_runs(
     session: AsyncSession, runs: Collection[UUID], *, kinds: Collection[EventKind], limit: int
 ) -> dict[UUID, list[EventRecord]]:

@@ -200,6 +200,16 @@ async def of_runs(session: AsyncSession, runs: Iterable[UUID]) -> dict[UUID, Ter
     return {row.run_id: row.to_termination() for row in rows}
 
 
+async def all_of_run(session: AsyncSession, run: UUID) -> list[Termination]:
+    """List a run's terminations, newest first."""
+    rows = await session.scalars(
+        select(TerminationRow)
+        .where(TerminationRow.run_id == run)
+        .order_by(TerminationRow.requested_at.desc(), TerminationRow.id)
+    )
+    return [row.to_termination() for row in rows]
+
+
 async def unfinished(session: AsyncSession) -> list[Termination]:
     """List the terminations without a proof, oldest first."""
     rows = await session.scalars(

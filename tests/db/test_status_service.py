@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import event
 
 from core.domain.actor import Actor, Origin, Role
+from core.domain.progress.enrichment import Enrichment
 from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.run import Run, StopReason
 from core.domain.runs.step import Step, StepStatus
@@ -29,6 +30,13 @@ LATER = NOW + timedelta(seconds=30)
 def service(database: Database, *, is_on: bool = True, now: datetime = LATER) -> StatusService:
     context = ServiceContext(database=database, clock=lambda: now)
     return StatusService(context, RecentRuns(CacheLimits(is_on=is_on)))
+
+
+async def enriched(reader: StatusService, target: str) -> Enrichment:
+    report = await reader.status(target, by=PERSON)
+    assert report.is_complete
+    assert report.enrichment is not None
+    return report.enrichment
 
 
 def step(number: int, status: StepStatus, **fields: Any) -> Step:
@@ -70,7 +78,7 @@ async def test_a_running_run_has_an_estimate_from_the_runs_before(database: Data
     done = step(1, StepStatus.COMPLETED, started_at=NOW, completed_at=NOW + timedelta(seconds=10))
     await write(database, run, plan=[done, step(2, StepStatus.IN_PROGRESS, started_at=NOW)])
 
-    _, found = await service(database).status(run.run_id, by=PERSON)
+    found = await enriched(service(database), run.run_id)
 
     assert found.progress_summary is not None
     assert found.progress_summary.completion_percentage == 50
@@ -89,7 +97,7 @@ async def test_runs_of_other_workflows_say_nothing(database: Database) -> None:
         await finish(database, past, after=50)
     run = await running_run(database)
 
-    _, found = await service(database).status(run.run_id, by=PERSON)
+    found = await enriched(service(database), run.run_id)
 
     assert found.progress_summary is not None
     assert found.progress_summary.estimated_completion is None
@@ -107,7 +115,7 @@ async def test_a_completed_run_has_its_result_and_what_is_proved(database: Datab
     tests = {"passed": 12, "failed": 0, "skipped": 0}
     await finish(database, run, after=20, result="Done.", metadata={"tests": tests})
 
-    _, found = await service(database).status(run.run_id[:9], by=PERSON)
+    found = await enriched(service(database), run.run_id[:9])
 
     assert found.final_result == f"{summary}\n\n---\n\nDone."
     assert found.workflow_summary is not None
@@ -131,10 +139,10 @@ async def test_answers_are_the_same_with_the_cache_and_without_it(database: Data
             async with database.sessions.begin() as session:
                 await runs.change(session, run.run_id, now=LATER, result=change)
         for _ in range(2):
-            answers.append(await cached.status(run.run_id, by=PERSON))
-            assert answers[-1] == await plain.status(run.run_id, by=PERSON)
+            answers.append(await enriched(cached, run.run_id))
+            assert answers[-1] == await enriched(plain, run.run_id)
 
-    results = [found.final_result for _, found in answers]
+    results = [found.final_result for found in answers]
     assert results[:2] == [None, None]
     assert [result and result.endswith("Done.") for result in results[2:4]] == [True, True]
     assert [result and result.endswith("really.") for result in results[4:]] == [True, True]

@@ -43,7 +43,9 @@ def planned(done: int, *calls: ToolCall, text: str = "") -> Play:
 async def status(core_harness: CoreHarness, run: Run) -> tuple[Run, Enrichment]:
     at = run.created_at + timedelta(hours=1)
     service = StatusService(ServiceContext(core_harness.backend.database, lambda: at))
-    return await service.status(run.run_id, by=core_harness.operator)
+    report = await service.status(run.run_id, by=core_harness.operator)
+    assert report.enrichment is not None
+    return report.run, report.enrichment
 
 
 async def test_a_planned_run_reports_steps_tests_and_its_summary(

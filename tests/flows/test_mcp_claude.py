@@ -11,16 +11,23 @@ from pathlib import Path
 import pytest
 
 from core.agent.options import BUNDLED_PROGRAM
+from core.domain.actor import Role
 from core.store.database.engine import Database
+from tests.core_harness import CoreHarness, core_harness
+from tests.flows.test_mcp_tokens import new_token, serving
 from tests.limits import limit
+
+__all__ = ["core_harness"]
 
 _ROOT = Path(__file__).parents[2]
 _DOCS = _ROOT / "docs" / "mcp.md"
-ADDS = [
+_LINES = [
     line
     for line in _DOCS.read_text(encoding="utf-8").splitlines()
     if line.startswith("claude mcp add")
 ]
+ADDS = [line for line in _LINES if line.endswith(("-- signalbox mcp", "--role viewer"))]
+HTTP_ADDS = [line for line in _LINES if "--transport http" in line]
 
 
 async def claude(home: Path, *arguments: str) -> str:
@@ -64,5 +71,21 @@ async def test_claude_connects_after_the_documented_line(
     assert "Connected" in listed
 
 
+@pytest.mark.parametrize("line", HTTP_ADDS)
+async def test_claude_connects_over_http_with_a_token(
+    core_harness: CoreHarness, database: Database, tmp_path: Path, line: str
+) -> None:
+    token = await new_token(database, Role.RUNNER)
+
+    async with serving(core_harness) as url:
+        line = line.replace("http://127.0.0.1:8765/mcp", url)
+        await claude(tmp_path, *shlex.split(line.replace("sbx_…", token))[1:])
+        listed = await claude(tmp_path, "mcp", "list")
+
+    assert "signalbox: " in listed
+    assert "Connected" in listed
+
+
 def test_the_page_has_such_lines() -> None:
-    assert len(ADDS) == 3
+    assert (len(ADDS), len(HTTP_ADDS)) == (3, 1)
+    assert len(_LINES) == 4

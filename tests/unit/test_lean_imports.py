@@ -26,7 +26,9 @@ def loaded(module: str) -> set[str]:
     return set(done.stdout.split()) & set(_HEAVY)
 
 
-@pytest.mark.parametrize("module", ["bot.cli.main", "bot.assembly.app", "bot.assembly.monitoring"])
+@pytest.mark.parametrize(
+    "module", ["bot.cli.main", "bot.assembly.app", "bot.assembly.web.monitoring"]
+)
 def test_what_starts_every_process_loads_no_heavy_library(module: str) -> None:
     assert loaded(module) == set()
 

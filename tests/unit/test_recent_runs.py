@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from bot.assembly.config_tables import StatusTable
+from bot.assembly.web.tables import StatusTable
 from core.domain.progress.enrichment import Enrichment
 from core.domain.progress.estimate import PastRun
 from core.domain.runs.run import Run, RunStatus

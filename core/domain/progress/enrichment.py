@@ -87,6 +87,13 @@ class Enrichment:
     workflow_summary: WorkflowSummary | None = None
     step_by_step_results: tuple[StepReport, ...] | None = None
 
+    @property
+    def steps(self) -> tuple[StepReport, ...]:
+        """The steps of a run that has begun, whether it has ended or not."""
+        if self.workflow_steps is not None:
+            return self.workflow_steps.steps
+        return self.step_by_step_results or ()
+
 
 @dataclass(frozen=True, kw_only=True)
 class StatusRows:

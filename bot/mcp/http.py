@@ -82,7 +82,8 @@ class McpEndpoint:
         found = await self._authenticate(request)
         if isinstance(found, web.StreamResponse):
             return found
-        exchange = _Exchange(request)
+        # Here, because a body that is too long must end the request as aiohttp ends it: with 413.
+        exchange = _Exchange(request, await request.read())
         await self._sessions.handle_request(
             _scope_of(request, found), exchange.receive, exchange.send
         )
@@ -128,8 +129,9 @@ def _scope_of(request: web.Request, actor: Actor) -> _Message:
 class _Exchange:
     """One request and its response, in the words of ASGI."""
 
-    def __init__(self, request: web.Request) -> None:
+    def __init__(self, request: web.Request, body: bytes) -> None:
         self._request = request
+        self._body = body
         self._is_read = False
         self._is_lost = asyncio.Event()
         self.response = web.StreamResponse(status=500)
@@ -140,7 +142,7 @@ class _Exchange:
             await self._is_lost.wait()
             return {"type": "http.disconnect"}
         self._is_read = True
-        return {"type": "http.request", "body": await self._request.read(), "more_body": False}
+        return {"type": "http.request", "body": self._body, "more_body": False}
 
     async def send(self, message: _Message) -> None:
         """Begin the response, or write a part of it; nothing once the client has gone."""

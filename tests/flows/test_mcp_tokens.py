@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from http import HTTPStatus
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -29,6 +30,7 @@ from core.store.runs import run_queries
 from tests.api import FakeMembers
 from tests.core_harness import CoreHarness, core_harness
 from tests.flows.test_mcp_http import ACCEPT, INITIALIZE, call, connected
+from tests.harness import open_harness
 
 __all__ = ["core_harness"]
 
@@ -83,8 +85,8 @@ async def test_a_token_starts_runs_of_its_own_in_the_channel(
         trail = await audit.recent(session, 20)
     assert (run.slack_team_id, run.slack_channel_id) == ("T1", "C1")
     assert run.user_id is not None
-    by_token = [one for one in trail if one.actor.origin == Origin.MCP]
-    assert {(one.action, one.actor.token, one.allowed) for one in by_token} >= {
+    acts = [one for one in trail if one.actor.origin == Origin.MCP]
+    assert {(one.action, one.details.get("token"), one.allowed) for one in acts} >= {
         ("start", "ci", True),
         ("kill", "other", False),
         ("kill", "ci", True),
@@ -152,3 +154,36 @@ async def test_without_a_valid_token_nothing_is_answered(
         (Origin.MCP, "revoked", "revoked"),
         (Origin.MCP, "expired", "expired"),
     }
+
+
+async def test_a_body_that_is_too_long_is_refused(
+    core_harness: CoreHarness, database: Database
+) -> None:
+    token = await new_token(database, Role.VIEWER)
+    sent = {"Authorization": f"Bearer {token}", "Content-Type": "application/json", **ACCEPT}
+    async with (
+        serving(core_harness) as url,
+        aiohttp.ClientSession() as http,
+        http.post(url, data=b" " * 2_000_000, headers=sent) as answer,
+    ):
+        assert answer.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+
+async def test_a_whole_bot_serves_mcp_with_its_api(database: Database, tmp_path: Path) -> None:
+    async with (
+        open_harness(database, tmp_path / "home", transport="socket") as harness,
+        harness.serving() as running,
+    ):
+        token = await new_token(database, Role.RUNNER)
+        refused = await initialize(f"{running.url}{PATH}", {})
+        async with connected(f"{running.url}{PATH}", f"Bearer {token}") as client:
+            tools = await client.list_tools()
+            started = await call(client, "run_workflow", workflow_name="fix", message="Fix it")
+            ended = await call(
+                client, "get_workflow_status", run_id=started["run_id"], wait_seconds=300
+            )
+        await harness.settle()
+
+    assert refused == (HTTPStatus.UNAUTHORIZED, "unauthenticated")
+    assert "kill_workflow" in {tool.name for tool in tools.tools}
+    assert ended["status"] == "completed"

@@ -15,12 +15,14 @@ from typing import Any
 from uuid import UUID
 
 from core.domain.actor import Role
+from core.domain.runs.awaited import AWAITED_KEY, Awaited, AwaitedKind
 from core.domain.runs.diff import CommitInfo, DiffStat, FileChange
+from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.request import Place
 from core.domain.runs.run import CostSource, Run, StopReason, Usage
 from core.domain.runs.session import MessageType
 from core.domain.runs.step import Step, StepStatus
-from core.store import audit, steps
+from core.store import audit, events, steps
 from core.store.runs import run_queries, runs
 from core.store.sessions import messages, sessions
 from tests.api import CONSOLE, ApiHarness
@@ -132,9 +134,24 @@ async def example_run(api: ApiHarness) -> Run:
         )
 
 
+async def edit(api: ApiHarness, run: Run) -> None:
+    """The agent called a tool, and the model is asked for the next answer."""
+    awaited = Awaited(kind=AwaitedKind.MODEL, since=NOW, heard_at=NOW)
+    call = EventRecord(
+        kind=EventKind.TOOL_STARTED,
+        at=NOW,
+        data={"name": "Edit", "summary": "configuration files"},
+    )
+    async with api.database.sessions.begin() as session:
+        await events.append(session, run.id, 1, [call])
+        metadata = {AWAITED_KEY: awaited.to_json()}
+        await runs.change(session, run.run_id, attempt=1, now=NOW, metadata=metadata)
+
+
 async def test_a_running_run_has_the_steps_and_the_progress_of_the_plan(api: ApiHarness) -> None:
     token = await api.token(role=Role.VIEWER)
     run = await example_run(api)
+    await edit(api, run)
 
     reply = await api.get(f"{CONSOLE}/run/{run.run_id}/status", token)
 
@@ -313,7 +330,7 @@ async def test_if_the_enrichment_fails_the_base_answer_carries_a_warning(api: Ap
 async def test_an_estimated_end_has_its_spread(api: ApiHarness) -> None:
     token = await api.token(role=Role.VIEWER)
     # Its start is fixed, so the runs before must have taken longer than until today.
-    for days in (40_000, 50_000, 60_000):
+    for days in (10_000, 12_000, 14_000):
         past = await running_run(api.database, workflow_name="implement")
         ended = NOW + timedelta(days=days)
         async with api.database.sessions.begin() as session:

@@ -165,8 +165,8 @@ class RunStatuses:
                 handler=self.status,
                 has_etag=True,
                 omits_unset=True,
-                description="A run that has begun has `workflow_steps` and `progress_summary`, one "
-                "that has ended `final_result`, `workflow_summary` and `step_by_step_results`. "
+                description="While it runs there are `workflow_steps` and `progress_summary`, once "
+                "it has ended `final_result`, `workflow_summary` and `step_by_step_results`. "
                 "`null` means unknown. With `If-None-Match` the answer is 304 until the run "
                 "changes; that time passes is no change.",
             )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import os
 import subprocess
 from datetime import UTC, datetime, timedelta
@@ -315,3 +317,42 @@ async def test_nothing_is_saved_if_all_is_committed(work: Working) -> None:
         "uncommitted_files": 0,
     }
     assert git(work.path, "for-each-ref", "refs/signalbox") == ""
+
+
+def hide_nested_repository(path: Path) -> bytes:
+    """Let a sparse index say that a collapsed folder has a nested repository; git never does."""
+    head = git(path, "rev-parse", "HEAD")
+    collapsed = git(path, "rev-parse", "HEAD:hidden")
+    entry = f"160000 commit {head}\tnested\n"
+    made = subprocess.run(
+        ["git", "mktree", "--missing"], cwd=path, input=entry.encode(), check=True,
+        capture_output=True,
+    ).stdout.decode().strip()  # fmt: skip
+    index = path / ".git" / "index"
+    content = index.read_bytes()[:-20].replace(bytes.fromhex(collapsed), bytes.fromhex(made))
+    content += hashlib.sha1(content, usedforsecurity=False).digest()
+    index.write_bytes(content)
+    return content
+
+
+async def test_a_nested_repository_hidden_in_a_sparse_index_is_forgotten(work: Working) -> None:
+    commit(work.path, "kept/a.py", "1\n", "A")
+    commit(work.path, "hidden/b.py", "1\n", "B")
+    git(work.path, "sparse-checkout", "set", "--cone", "--sparse-index", "kept")
+    index = await asyncio.to_thread(hide_nested_repository, work.path)
+
+    saved = await work.workspaces.save(work.workspace, "run_1/1")
+
+    assert b"sdir" in index
+    assert (0o160000).to_bytes(4, "big") not in index
+    assert "160000" not in git(work.path, "ls-tree", "-r", str(saved["tree"]))
+
+
+async def test_a_start_on_a_branch_that_is_not_utf_8_has_its_commit(work: Working) -> None:
+    head = git(work.path, "rev-parse", "HEAD")
+    git(work.path, "checkout", "-q", "-b", os.fsdecode(b"caf\xe9"))
+
+    base, branches = await work.workspaces.start_state(work.workspace)
+
+    assert base == head
+    assert all("caf" not in branch for branch in branches)

@@ -53,7 +53,8 @@ class OperatorRequests:
             )
             self.asked[key] = is_posted
             words = (
-                f"Asked in the thread of `{run_id}`; whoever may do it has a button there."
+                f"Asked in the thread of `{run_id}`: the owner and the operators have a button "
+                "there."
                 if is_posted
                 else "Slack does not let me ask in its thread now. Try again in a minute."
             )

@@ -6,7 +6,6 @@ from datetime import datetime
 
 from bot.words import counts, money, times
 from bot.words.markup import Markup
-from bot.words.runs.endings import ending_title
 from core.domain.runs.request import RunFilter
 from core.domain.runs.run import CostSource, Run, RunStatus
 from core.domain.runs.snapshot import SessionTotal
@@ -54,13 +53,6 @@ def time_fact(run: Run, now: datetime, markup: Markup) -> tuple[str, str]:
     if run.completed_at is not None:
         return "Ended", markup.date_time(run.completed_at)
     return "Requested", markup.date_time(run.created_at)
-
-
-def short_title(run: Run, title: str) -> str:
-    """The title of a state in short form, for lists."""
-    if run.status is RunStatus.KILLED:
-        return "Killed"
-    return ending_title(run).removesuffix(", not finished") if not run.is_live else title
 
 
 def filter_words(run_filter: RunFilter, markup: Markup) -> str:

@@ -34,9 +34,8 @@ def branches_of(git: Git, path: Path) -> dict[str, str]:
 def start_state(git: Git, path: Path) -> tuple[str | None, dict[str, str]]:
     """Return the commit checked out, `None` if there is none yet, and the local branches."""
     branches, branch = branches_of(git, path), branch_of(git, path)
-    if branch is not None and len(branches) < _MAX_BRANCHES:
-        return branches.get(f"{HEADS}{branch}"), branches
-    return head_of(git, path), branches
+    # A branch without a commit is not listed, nor is one whose name is not UTF-8.
+    return branches.get(f"{HEADS}{branch}") or head_of(git, path), branches
 
 
 def branch_files(path: Path) -> list[str]:

@@ -34,8 +34,9 @@ _MAX_REPOSITORY_FILES = 500_000
 _MAX_INDEX_BYTES = 200_000_000
 _MAX_EXCLUDE_BYTES = 1_000_000
 _SHA256_DIGITS = 64
-# The mode of a nested repository, as all versions of git's index store it.
-_NESTED_MODE = (0o160000).to_bytes(4, "big")
+# Without these an index has no nested repository: the mode of one, as all versions of the index
+# store it, and the extensions of a sparse and a split index, whose entries are partly elsewhere.
+_NESTED_MARKS = ((0o160000).to_bytes(4, "big"), b"sdir", b"link")
 _EMPTY_TREES = MappingProxyType(
     {
         "sha1": "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
@@ -120,7 +121,8 @@ class WorkTree:
         own configuration and thus with the filters that the agent chose.
         """
         index = Path(self.env["GIT_INDEX_FILE"])
-        if not index.exists() or _NESTED_MODE not in index.read_bytes():
+        content = index.read_bytes() if index.exists() else b""
+        if not any(mark in content for mark in _NESTED_MARKS):
             return
         entries = self.run("ls-files", "-z", "--stage").split(b"\0")
         nested = [entry.partition(b"\t")[2] for entry in entries if entry.startswith(b"160000 ")]

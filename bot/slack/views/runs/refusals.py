@@ -1,4 +1,4 @@
-"""Refusals: who may do it, and a way to ask them."""
+"""Refusals: which people are allowed to do it, and a button that asks them."""
 
 from __future__ import annotations
 

@@ -251,8 +251,10 @@ async def test_a_run_whose_worker_died_before_a_commit_reports_the_lost_work(
 
 
 async def test_work_over_the_limit_is_not_carried_and_the_thread_says_so(
-    core_harness: CoreHarness, tmp_path: Path
+    core_harness: CoreHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Packing as much as the real limit can take longer than a shutdown leaves for it.
+    monkeypatch.setattr(carried_work, "MAX_BYTES", 1_000_000)
     async with core_harness.worker():
         run = await start_and_wait_for_agent(core_harness, "[scenario: kill-me] work")
         head = await asyncio.to_thread(commit_in, run, "done.txt")

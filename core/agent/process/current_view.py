@@ -20,7 +20,9 @@ FIRST_SEARCH_LIMIT = timedelta(seconds=5)
 LATER_SEARCH_LIMIT = timedelta(minutes=1)
 # A start of an agent waits so long for a new search, then it takes the results of the last one.
 RENEWAL_WAIT = timedelta(seconds=1)
-RENEWAL_INTERVAL = timedelta(minutes=1)
+# An agent that works for an hour keeps its view for as long, so a shorter interval would protect
+# little; and a search takes the processor from the agents (0.6 s with two Python installations).
+RENEWAL_INTERVAL = timedelta(minutes=5)
 # On a machine where a search takes long, they come less often: it takes 5 % of a processor at most.
 _INTERVAL_FACTOR = 20
 
@@ -66,7 +68,7 @@ class CurrentView:
         self._renew_at = began if self.last.notices else self._next_renewal(began)
 
     def renewed(self) -> SystemView:
-        """Return a view that is a minute old at most, if the machine can be searched so fast.
+        """Return a view that is five minutes old at most, if the machine can be searched so fast.
 
         What became private later is not masked.  Blocking, for a second at most.
         """

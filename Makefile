@@ -18,6 +18,7 @@ demo: $(VENV)/.runtime
 test: $(VENV)/.tests
 	@sh tests/browser/install-chromium.sh
 	@sh tests/install-bubblewrap.sh
+	@sh tests/install-promtool.sh
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --fit-machine $(ARGS)
 
 check: $(VENV)/.tests

@@ -26,6 +26,7 @@ from core.store.tables import (
     slack,
     steps,
     terminations,
+    tokens,
     users,
 )
 from core.store.tables.base import Row
@@ -47,6 +48,7 @@ _MODELS = (
     audit,
     feed,
     drawables,
+    tokens,
 )
 
 

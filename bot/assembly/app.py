@@ -20,8 +20,10 @@ from bot.assembly.bad_setting import BadSetting
 from bot.assembly.database_wait import DatabaseWait
 from bot.assembly.serve import AppProcess, PartFailed, handle_signals, run_with_limit, web_server
 from bot.assembly.settings import Settings
+from bot.assembly.web.monitoring import monitoring_route, new_counts
 from bot.slack.manifest import bot_scopes
 from bot.slack.setup import SlackCredentials, SlackSetupError, problems_of, warnings_of
+from bot.web.errors import error_shape
 from bot.web.health import Health, health_routes
 from core.domain.errors import Unavailable
 from core.runner.clock import Clock, clock_jobs
@@ -31,6 +33,7 @@ from core.services.housekeeping import HousekeepingService
 from core.store.database.engine import translate_errors
 
 if TYPE_CHECKING:
+    from bot.slack.client.meter import SlackMeter
     from bot.slack.service import SlackService
     from core.runner.worker.worker_runtime import WorkerRuntime
 
@@ -120,21 +123,23 @@ async def serve(
         database_wait = DatabaseWait(
             timedelta(seconds=settings.database.wait_seconds), process.stop_requested
         )
+        counts = new_counts()
         backend = await stack.enter_async_context(
-            open_backend(settings, migrates=migrates, database_wait=database_wait)
+            open_backend(settings, migrates=migrates, database_wait=database_wait, meter=counts)
         )
         limits = settings.config.limits
         if serves_slack and limits is not None:
             caps = limits.caps
             await database_wait.retry_until_reachable(lambda: backend.admission.set_caps(caps))
-        slack = _slack_service(backend, credentials) if credentials else None
+        slack = _slack_service(backend, credentials, counts) if credentials else None
         worker: WorkerRuntime | None = None
         if runs_worker:
             identity = stack.enter_context(claimed_identity(settings.node.home))
             stack.enter_context(_temporary_files_in(identity.scratch.folder))
             worker = await _worker(backend, identity)
         health = _health(backend, slack, worker)
-        url = await stack.enter_async_context(_web(settings, health, slack))
+        metrics = monitoring_route(backend, counts, slack)
+        url = await stack.enter_async_context(_web(backend, health, slack, metrics))
         stack.push_async_callback(process.end)
         if slack is not None:
             process.start("slack", slack.run())
@@ -211,7 +216,9 @@ async def _worker(backend: Backend, identity: WorkerIdentity) -> WorkerRuntime:
     return await new_worker_runtime(backend, identity)
 
 
-def _slack_service(backend: Backend, credentials: SlackCredentials) -> SlackService:
+def _slack_service(
+    backend: Backend, credentials: SlackCredentials, meter: SlackMeter
+) -> SlackService:
     # As above: a process that only runs a worker avoids the import.
     from bot.slack.app import Services  # noqa: PLC0415
     from bot.slack.inbound.access import AccessPolicy  # noqa: PLC0415
@@ -237,6 +244,7 @@ def _slack_service(backend: Backend, credentials: SlackCredentials) -> SlackServ
             allowed_channels=config.channels.allow,
         ),
         timing=Timing(clock=utc_now),
+        meter=meter,
     )
 
 
@@ -269,10 +277,20 @@ def _health(backend: Backend, slack: SlackService | None, worker: WorkerRuntime 
 
 
 def _web(
-    settings: Settings, health: Health, slack: SlackService | None
+    backend: Backend, health: Health, slack: SlackService | None, metrics: web.RouteDef
 ) -> AbstractAsyncContextManager[str]:
-    app = web.Application(client_max_size=1024 * 1024)
-    app.add_routes(health_routes(health))
-    if slack is not None and not slack.credentials.app_token:
-        app.add_routes([slack.route()])
-    return web_server(app, host=settings.node.host, port=settings.node.port)
+    app = web.Application(client_max_size=1024 * 1024, middlewares=[error_shape])
+    app.add_routes([*health_routes(health), metrics])
+    if slack is not None:
+        # A process that only runs a worker serves neither API nor MCP, and does not load them.
+        from bot.assembly.web.api import routes_of_api  # noqa: PLC0415
+        from bot.assembly.web.mcp import mcp_endpoint  # noqa: PLC0415
+
+        app.add_routes(routes_of_api(backend, health, slack))
+        endpoint = mcp_endpoint(backend, slack)
+        app.add_routes(endpoint.routes())
+        app.cleanup_ctx.append(endpoint.lifespan)
+        if not slack.credentials.app_token:
+            app.add_routes([slack.route()])
+    node = backend.settings.node
+    return web_server(app, host=node.host, port=node.port)

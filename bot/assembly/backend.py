@@ -16,7 +16,9 @@ from bot.slack.setup import SlackCredentials
 from core.agent.definitions.catalog import Catalog, load_catalog
 from core.agent.definitions.check import check_definitions
 from core.domain.errors import Unavailable
+from core.domain.meter import NO_METER, Meter
 from core.private_files import make_home_private
+from core.services.audit import AuditService
 from core.services.context import ServiceContext
 from core.services.drawables import DrawableService
 from core.services.feed import FeedService
@@ -25,9 +27,15 @@ from core.services.fleet.fleet import FleetService
 from core.services.intake import IntakeService
 from core.services.people import PeopleService
 from core.services.runs.kills import KillService
+from core.services.runs.listing import RunListService
+from core.services.runs.recent_runs import RecentRuns
+from core.services.runs.records import RunRecordService
 from core.services.runs.runs import RunService
+from core.services.runs.status import StatusService
+from core.services.sessions import SessionService
 from core.services.stats import StatsService
 from core.services.threads import ThreadService
+from core.services.tokens import TokenService
 from core.store.database.embedded import embedded_postgres
 from core.store.database.engine import Database, open_database
 from core.store.database.schema import SchemaState, SchemaTooNew, schema_state, upgrade_if_behind
@@ -68,6 +76,12 @@ class Backend:
     drawables: DrawableService
     intake: IntakeService
     people: PeopleService
+    tokens: TokenService
+    statuses: StatusService
+    records: RunRecordService
+    run_lists: RunListService
+    sessions: SessionService
+    audit: AuditService
     admission: AdmissionService
 
 
@@ -130,7 +144,11 @@ async def require_current_schema(database: Database) -> None:
 
 @asynccontextmanager
 async def open_backend(
-    settings: Settings, *, migrates: bool, database_wait: DatabaseWait = NO_WAIT
+    settings: Settings,
+    *,
+    migrates: bool,
+    database_wait: DatabaseWait = NO_WAIT,
+    meter: Meter = NO_METER,
 ) -> AsyncIterator[Backend]:
     """Open the database, and construct the services on it.
 
@@ -138,6 +156,7 @@ async def open_backend(
         settings: The settings, read once at the start.
         migrates: Bring the schema up to date first; without it an old schema is an error.
         database_wait: How long to wait for a database that does not answer yet.
+        meter: Hears of what this process writes.
 
     Raises:
         SchemaBehind: If the schema is old and `migrates` is false.
@@ -152,7 +171,10 @@ async def open_backend(
     for warning in definition_warnings(settings, catalog):
         log.warning("workflow %s", warning, extra={"event": "definition.weakened"})
     pool_size = POOL_BASE + settings.slots
-    async with open_dsn(settings) as dsn, open_database(dsn, pool_size=pool_size) as database:
+    async with (
+        open_dsn(settings) as dsn,
+        open_database(dsn, pool_size=pool_size, meter=meter) as database,
+    ):
         if migrates:
             await database_wait.retry_until_reachable(lambda: upgrade_if_behind(database))
         else:
@@ -175,5 +197,11 @@ async def open_backend(
             drawables=DrawableService(work, feed),
             intake=IntakeService(work),
             people=PeopleService(work),
+            tokens=TokenService(work),
+            statuses=StatusService(work, RecentRuns(config.status.limits)),
+            records=RunRecordService(work),
+            run_lists=RunListService(work, catalog),
+            sessions=SessionService(work),
+            audit=AuditService(work),
             admission=AdmissionService(work),
         )

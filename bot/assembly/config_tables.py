@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from bot.assembly.config_table import Table
+from bot.assembly.web.tables import ApiTable, MetricsTable, StatusTable
 from core.agent.critical import DEFAULT_PATTERNS, MAX_WAIT, CriticalRules, compile_patterns
 from core.domain.actor import Role
 from core.domain.fleet.workers import Caps
@@ -25,17 +27,13 @@ DEFAULT_DRAIN = timedelta(seconds=3)
 MAX_DRAIN = timedelta(days=1)
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ChannelsTable(_Table):
+class ChannelsTable(Table):
     """`[channels]`: where the bot works; without `allow` in every channel it is a member of."""
 
     allow: frozenset[str] | None = None
 
 
-class RolesTable(_Table):
+class RolesTable(Table):
     """`[roles]`: Slack user ids, user-group ids (`S…`), or `"*"` for every full member."""
 
     admin: tuple[str, ...] = ()
@@ -53,7 +51,7 @@ class RolesTable(_Table):
         }
 
 
-class WorkerTable(_Table):
+class WorkerTable(Table):
     """`[worker]`: how many runs one worker executes at a time, and how it stops.
 
     Attributes:
@@ -76,7 +74,7 @@ class WorkerTable(_Table):
         raise ValueError("must be seconds from 0 to 86400, like 3")
 
 
-class AgentTable(_Table):
+class AgentTable(Table):
     """`[agent]`: what holds for every agent.
 
     Attributes:
@@ -108,7 +106,7 @@ class AgentTable(_Table):
         return NetworkPolicy.parse(value)
 
 
-class CriticalTable(_Table):
+class CriticalTable(Table):
     """`[critical]`: tool calls that a kill lets finish, and how long it waits for them."""
 
     patterns: tuple[str, ...] = DEFAULT_PATTERNS
@@ -138,7 +136,7 @@ class CriticalTable(_Table):
         return CriticalRules(patterns=compile_patterns(self.patterns), wait=self.wait)
 
 
-class LimitsTable(_Table):
+class LimitsTable(Table):
     """`[limits]`: the most live runs at a time; a limit that is left out does not apply."""
 
     live: int | None = Field(default=None, ge=1)
@@ -151,7 +149,7 @@ class LimitsTable(_Table):
         return Caps(fleet=self.live, repository=self.per_repository, person=self.per_person)
 
 
-class RepositoriesTable(_Table):
+class RepositoriesTable(Table):
     """`[repositories]`: which repositories may be cloned; see `RepositoryPolicy`."""
 
     hosts: tuple[HostRule, ...] | None = None
@@ -199,7 +197,7 @@ def _folder(entry: object) -> Path:
     return folder
 
 
-class Config(_Table):
+class Config(Table):
     """signalbox.toml.
 
     Attributes:
@@ -209,8 +207,18 @@ class Config(_Table):
 
     roles: RolesTable | None = None
     channels: ChannelsTable = ChannelsTable()
+    api: ApiTable = ApiTable()
     worker: WorkerTable = WorkerTable()
     limits: LimitsTable | None = None
     agent: AgentTable = AgentTable()
     critical: CriticalTable = CriticalTable()
     repositories: RepositoriesTable = RepositoriesTable()
+    metrics: MetricsTable = MetricsTable()
+    status: StatusTable = StatusTable()
+
+    @model_validator(mode="after")
+    def _shows_runs_where_allowed(self) -> Config:
+        channel, allowed = self.api.channel, self.channels.allow
+        if channel is not None and allowed is not None and channel not in allowed:
+            raise ValueError(f"[api] channel {channel} is not in [channels] allow; add it there")
+        return self

@@ -24,7 +24,7 @@ _REPORTED_ELSEWHERE = ("claude_agent_sdk",)
 # Warns every second while Postgres is unreachable; the worker logs that itself, once.
 _REPETITIVE_LOGGERS = ("psycopg.pool",)
 # Their INFO lines are about library internals.
-_CHATTY_LOGGERS = ("procrastinate", "apscheduler", "aiohttp.access", "alembic", "asyncio")
+_CHATTY_LOGGERS = ("procrastinate", "apscheduler", "aiohttp.access", "alembic", "asyncio", "mcp")
 
 # Top-level packages of this project; loggers are named after their module.
 _OWN_PACKAGES = frozenset({"bot", "core", "migrations"})

@@ -74,6 +74,8 @@ class Settings:
             for _, value in group:
                 if isinstance(value, SecretStr):
                     values += secrets_in_value(value.get_secret_value())
+        if self.config.metrics.token is not None:
+            values.append(self.config.metrics.token.get_secret_value())
         return tuple(SecretStr(value) for value in dict.fromkeys(values))
 
     @property

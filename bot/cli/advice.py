@@ -47,9 +47,14 @@ ADVICE: AdviceTable = MappingProxyType(
         "other_repository": (
             "Leave out the repository to continue it, or choose another session name."
         ),
+        "other_workflow": None,
         "bad_bulk_kill": None,
         "not_run_ids": None,
         "unstorable": None,
+        "bad_token": None,
+        "token_exists": "`signalbox token revoke {error.name}` revokes it.",
+        "token_not_found": "`signalbox token list` shows the tokens.",
+        "unauthenticated": "Make a token with `signalbox token create`.",
         "not_found": None,
         "run_not_found": None,
         "ambiguous_run": None,

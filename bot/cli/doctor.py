@@ -286,7 +286,10 @@ async def _slack(settings: Settings) -> AsyncIterator[CheckResult]:
         return
     for warning in warnings_of(credentials, settings.slack.variable_names):
         yield warned(warning)
-    async for check in check_workspace(credentials, needed_scopes=bot_scopes()):
+    checks = check_workspace(
+        credentials, needed_scopes=bot_scopes(), api_channel=settings.config.api.channel
+    )
+    async for check in checks:
         if check.is_ok:
             yield passed(check.message)
         elif check.is_unknown:

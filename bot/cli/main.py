@@ -29,6 +29,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+tokens = typer.Typer(
+    name="token", no_args_is_help=True, help="API tokens, in the database of DATABASE_URL."
+)
+app.add_typer(tokens)
 
 
 def _port(value: str | int) -> int:
@@ -126,12 +130,70 @@ def workers(
     _run(run_workers(_settings("warning"), as_json=as_json))
 
 
+@tokens.command("create")
+def create_token(
+    name: Annotated[str, typer.Argument(help="How the token is called.")],
+    role: Annotated[
+        str | None,
+        typer.Option(help="What it may do at most: viewer, runner, operator or admin."),
+    ] = None,
+    expires: Annotated[
+        str | None, typer.Option(help="For how long it is valid, like 90d or 12h.")
+    ] = None,
+    user: Annotated[
+        str | None,
+        typer.Option(help="The Slack member (U…) as whom it acts, with the member's own role."),
+    ] = None,
+) -> None:
+    """Make a token, and print it once, alone on standard output."""
+    from bot.cli.tokens import run_create
+
+    settings = _settings("warning")
+    _run(run_create(settings, name=name, role=role, expires=expires, user=user))
+
+
+@tokens.command("list")
+def list_tokens(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+) -> None:
+    """List the tokens: role, state, expiry and last use."""
+    from bot.cli.tokens import run_list
+
+    _run(run_list(_settings("warning"), as_json=as_json))
+
+
+@tokens.command("revoke")
+def revoke_token(
+    name: Annotated[str, typer.Argument(help="The token's name, as `token list` shows it.")],
+) -> None:
+    """Revoke a token: requests with it are refused from now on."""
+    from bot.cli.tokens import run_revoke
+
+    _run(run_revoke(_settings("warning"), name=name))
+
+
 @app.command()
 def doctor() -> None:
     """Check tokens, scopes, channels, database, agent program, disk and clock."""
     from bot.cli.doctor import run_doctor
 
     sys.exit(_run(run_doctor(_settings("error"))))
+
+
+@app.command()
+def mcp(
+    role: Annotated[
+        str, typer.Option(help="What the client may do: viewer, runner, operator or admin.")
+    ] = "operator",
+) -> None:
+    """Serve MCP on standard input and output, for a client that starts this command."""
+    from bot.cli.mcp_server import run_mcp
+    from core.domain.actor import Role
+
+    roles = {one.name.lower(): one for one in Role if one is not Role.NONE}
+    if role not in roles:
+        raise typer.BadParameter(f"{role!r} is none of {', '.join(roles)}.", param_hint="--role")
+    _run(run_mcp(_settings("warning"), role=roles[role]))
 
 
 @app.command()

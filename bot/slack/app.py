@@ -17,6 +17,7 @@ from bot.slack.client.web_api import Slack, is_loopback
 from bot.slack.drawing.drawing import Drawer
 from bot.slack.drawing.finder import MessageFinder
 from bot.slack.drawing.kinds import DrawnKinds, drawn_kinds
+from bot.slack.drawing.lag import DrawingLag
 from bot.slack.drawing.lost_channels import LostChannels
 from bot.slack.drawing.notices import Notices
 from bot.slack.drawing.places import PlaceFinder
@@ -78,6 +79,7 @@ class SlackRuntime:
 
     Attributes:
         app: Bolt, with all listeners.
+        access: Knows the members and their roles.
         deliveries: Receives what `open_sockets` or `slack_route` deliver.
         redraw: Its `run()` needs a task.
         intake: Its `keep_replaying(app)` and `keep_renewing()` need a task each.
@@ -85,6 +87,7 @@ class SlackRuntime:
     """
 
     app: AsyncApp
+    access: Access
     deliveries: Deliveries
     installation: Installation
     redraw: RedrawLoop
@@ -175,6 +178,7 @@ async def open_slack_runtime(
     try:
         yield SlackRuntime(
             app=app,
+            access=access,
             deliveries=Deliveries(app, installation),
             installation=installation,
             redraw=_redraw_loop(
@@ -275,6 +279,7 @@ def _redraw_loop(
         drawing=drawing,
         team_id=installation.team_id,
         lost_channels=LostChannels(slack, drawables, installation.team_id, timing.sleep),
+        lag=DrawingLag(slack.meter, timing.now),
         now=timing.now,
         sleep=timing.sleep,
         refresh_every=timing.refresh_every,

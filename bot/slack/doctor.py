@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from bot.slack.client.errors import SlackError
+from bot.slack.client.errors import SlackError, SlackRefused
 from bot.slack.client.rate_limits import RateLimiter
 from bot.slack.client.web_api import Slack, open_slack_client
 from bot.slack.setup import SlackCredentials, SlackSetupError, check_slack, problems_of
@@ -31,9 +31,18 @@ class SlackCheck:
 
 
 async def check_workspace(
-    credentials: SlackCredentials, *, needed_scopes: tuple[str, ...]
+    credentials: SlackCredentials,
+    *,
+    needed_scopes: tuple[str, ...],
+    api_channel: str | None = None,
 ) -> AsyncIterator[SlackCheck]:
-    """Check the tokens, the scopes and the bot's channels, and yield each result."""
+    """Check the tokens, the scopes and the bot's channels, and yield each result.
+
+    Args:
+        credentials: The tokens and the Web API's address.
+        needed_scopes: What the bot token must have.
+        api_channel: Where runs that are started through the API have their threads, if anywhere.
+    """
     problems = problems_of(credentials)
     if problems:
         for problem in problems:
@@ -78,6 +87,26 @@ async def check_workspace(
             yield SlackCheck(
                 message="the bot is in no channel: /invite @signalbox where it is to work."
             )
+        if api_channel is not None:
+            yield await _check_api_channel(slack, api_channel)
+
+
+async def _check_api_channel(slack: Slack, channel_id: str) -> SlackCheck:
+    """Whether the bot can post the threads of runs that are started through the API."""
+    setting = f"[api] channel {channel_id}"
+    try:
+        answer = await slack.call("conversations.info", channel=channel_id)
+    except SlackRefused as error:
+        return SlackCheck(message=f"{setting}: Slack does not show it to the bot ({error.name}).")
+    except SlackError as error:
+        return SlackCheck(message=f"{setting} could not be read: {error}")
+    channel = answer.get("channel") or {}
+    name = f"#{channel.get('name')}"
+    if channel.get("is_archived"):
+        return SlackCheck(message=f"{setting}: {name} is archived; choose another one.")
+    if not channel.get("is_member"):
+        return SlackCheck(message=f"{setting}: /invite @signalbox in {name} first.")
+    return SlackCheck(message=f"runs of the API are shown in {name}", is_ok=True)
 
 
 async def _channels(slack: Slack) -> list[str]:

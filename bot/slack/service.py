@@ -13,8 +13,9 @@ from datetime import timedelta
 from aiohttp import web
 
 from bot.slack.app import Services, SlackRuntime, open_slack_runtime
-from bot.slack.client.errors import RateLimited, SlackUnreachable
+from bot.slack.client.errors import RateLimited, SlackError, SlackUnreachable
 from bot.slack.client.http import EVENTS_PATH, slack_route
+from bot.slack.client.meter import NO_SLACK_METER, SlackMeter
 from bot.slack.client.rate_limits import RateLimiter
 from bot.slack.client.socket import SocketPool, open_sockets
 from bot.slack.client.web_api import Slack, open_slack_client
@@ -24,6 +25,9 @@ from bot.slack.inbound.installation import Installation
 from bot.slack.setup import SlackCredentials, check_slack
 from bot.slack.timing import Timing
 from bot.words import counts
+from core.domain.actor import Actor
+from core.domain.errors import Unavailable
+from core.domain.runs.request import Place
 from core.services.intake import RENEWAL_INTERVAL
 
 log = logging.getLogger(__name__)
@@ -34,6 +38,19 @@ _DRAIN_LIMIT = timedelta(seconds=4)
 _POLL_SECONDS = 0.05
 
 
+class SlackNotConnected(Unavailable):
+    """What only Slack knows is asked for, and Slack does not answer."""
+
+    code = "slack_unavailable"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "slack does not answer",
+            user_message="Slack does not answer just now, and this needs it: for a person's role, "
+            "or for the channel of the thread. Try again in a minute.",
+        )
+
+
 @dataclass(kw_only=True)
 class SlackService:
     """Receives and answers Slack requests, and draws messages.
@@ -41,6 +58,7 @@ class SlackService:
     Attributes:
         credentials: Tokens and the Web API's address.  With an app token it uses Socket Mode,
             otherwise HTTP through `route`.
+        meter: Hears of calls to Slack, and of what was drawn there.
         runtime: Its parts; `None` until Slack has answered for the first time.
     """
 
@@ -49,6 +67,7 @@ class SlackService:
     needed_scopes: Collection[str]
     policy: AccessPolicy
     timing: Timing
+    meter: SlackMeter = NO_SLACK_METER
     runtime: SlackRuntime | None = None
     _sockets: SocketPool | None = None
     _route: web.RouteDef | None = None
@@ -65,6 +84,36 @@ class SlackService:
     def warnings(self) -> list[str]:
         """What Slack does not let this process do at present, one line each."""
         return drawing_warnings(self.runtime.redraw.drawing.notices) if self.runtime else []
+
+    @property
+    def drawing_lag_seconds(self) -> float:
+        """How long the longest outdated drawable has been so; 0 if none is, or others draw."""
+        return self.runtime.redraw.lag.oldest_seconds if self.runtime else 0.0
+
+    async def actor_of(self, slack_user_id: str) -> Actor:
+        """A member of the workspace who acts through another surface, with their present role.
+
+        Raises:
+            NotAdmitted: If they are no full member, or have no role.
+            SlackNotConnected: If Slack has not answered yet, or does not answer.
+            Unavailable: If the database cannot be reached.
+        """
+        if self.runtime is None:
+            raise SlackNotConnected
+        try:
+            return await self.runtime.access.actor_of(slack_user_id)
+        except SlackError as error:
+            raise SlackNotConnected from error
+
+    def place(self, channel_id: str) -> Place:
+        """A channel of the workspace as the place of a thread.
+
+        Raises:
+            SlackNotConnected: If Slack has not answered yet, so that the workspace is unknown.
+        """
+        if self.runtime is None:
+            raise SlackNotConnected
+        return Place(team_id=self.runtime.installation.team_id, channel_id=channel_id)
 
     def route(self) -> web.RouteDef:
         """The route `POST /slack/events`; it answers 503 until the first contact with Slack."""
@@ -90,6 +139,7 @@ class SlackService:
                     api_url=self.credentials.api_url,
                     rate_limiter=rate_limiter,
                     clock=self.timing.clock,
+                    meter=self.meter,
                 )
             )
             installation = await wait_for_slack(

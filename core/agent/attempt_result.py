@@ -15,18 +15,12 @@ from core.agent.protocol import AgentFailed
 from core.domain.failure_cause import FailureCause
 from core.domain.runs.event import AgentResult, RateLimit
 from core.domain.runs.failure_analysis import FailureAnalysis
-from core.domain.runs.report import join_report
+from core.domain.runs.report import has_report_heading, join_report
 from core.domain.runs.run import StopReason
 
 # A text longer than this counts as a report; a shorter one may be a closing word ("Done!").
 _MIN_REPORT_CHARS = 200
 _LAST_TEXTS = 5
-_HEADING = re.compile(
-    r"^\s{0,3}(?:#{1,6}\s+|\*\*)[^\n]{0,40}?"
-    r"\b(?:summary|results?|completed?|report|findings|conclusions?|outcome"
-    r"|what (?:i did|changed))\b",
-    re.IGNORECASE | re.MULTILINE,
-)
 # The program's message in place of an answer when the account's usage limit is reached.
 _USAGE_LIMIT = re.compile(
     r"(?:claude(?: ai| code)? )?usage limit reached"
@@ -160,8 +154,7 @@ def _is_success(result: AgentResult) -> bool:
 
 
 def _is_report(text: str) -> bool:
-    has_heading = _HEADING.search(text) is not None and len(text) > len(text.splitlines()[0])
-    return has_heading or len(text) > _MIN_REPORT_CHARS
+    return has_report_heading(text) or len(text) > _MIN_REPORT_CHARS
 
 
 def _error_result(

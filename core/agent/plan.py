@@ -16,7 +16,6 @@ from types import MappingProxyType
 from core.domain.runs.event import PlanItem, ToolFinished, ToolStarted
 from core.domain.runs.step import StepStatus
 
-PLAN_TOOLS = frozenset({"TaskCreate", "TaskUpdate", "TaskList", "TaskGet", "TaskStop", "TodoWrite"})
 _WRITE_TOOLS = frozenset({"TaskCreate", "TaskUpdate", "TodoWrite"})
 # The program counts its tasks.  An id is also a file's name (see `task_files`).
 _MAX_ID_CHARS = 20

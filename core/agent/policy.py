@@ -7,7 +7,7 @@ allow.  No person is asked: the call is denied, with a message that says what to
 from dataclasses import replace
 
 from core.agent.definitions.tool_effects import WRITING_TOOLS, ToolEffect, effect_of
-from core.agent.plan import PLAN_TOOLS
+from core.domain.steps.kinds import PLAN_TOOLS
 from core.domain.workflow import PermissionMode, WorkflowDefinition
 
 # These have effects beyond the run: they outlive it, leave its workspace, or message other agents.

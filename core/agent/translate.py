@@ -23,6 +23,7 @@ from claude_agent_sdk import (
 )
 
 from core.agent import program_values as read
+from core.agent.command_outputs import CommandOutputs
 from core.agent.plan import Plan
 from core.domain.redact import redact, redact_field
 from core.domain.runs.event import (
@@ -96,6 +97,7 @@ class Translator:
         self._on_implausible = on_implausible
         self._last_usage: TurnUsage | None = None
         self._error_type: str | None = None
+        self._commands = CommandOutputs()
 
     def translate(self, message: Message) -> list[AgentEvent]:
         """Return the events of one message, in the order in which they happened."""
@@ -107,12 +109,8 @@ class Translator:
             return [self._result(message)]
         if isinstance(message, RateLimitEvent):
             info = message.rate_limit_info
-            return [
-                RateLimit(
-                    status=read.word(info.status) or "unknown",
-                    resets_at=self._checked("resets_at", info.resets_at, read.moment),
-                )
-            ]
+            resets_at = self._checked("resets_at", info.resets_at, read.moment)
+            return [RateLimit(status=read.word(info.status) or "unknown", resets_at=resets_at)]
         if isinstance(message, SystemMessage):
             return list(self._system(message))
         return []
@@ -147,6 +145,7 @@ class Translator:
                     is_subagent=is_subagent,
                 )
             elif call is not None:
+                self._commands.add_call(call.id, call.name, call.input)
                 started = ToolStarted(
                     tool_use_id=call.id,
                     name=call.name,
@@ -169,6 +168,7 @@ class Translator:
                     tool_use_id=call_id,
                     is_error=bool(block.is_error),
                     output=self._clean(output, max_chars=_MAX_OUTPUT_CHARS),
+                    tests=self._commands.test_results(call_id, output),
                     is_subagent=message.parent_tool_use_id is not None,
                 )
                 yield finished

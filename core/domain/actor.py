@@ -72,6 +72,7 @@ class Actor:
         external_id: The person's id at the origin (`U024BE7LH` in Slack).
         team_id: What that id is unique in, as in `Identity`.
         name: The name used in texts.
+        token: The name of the API token with which the request came, if it came with one.
     """
 
     role: Role
@@ -80,6 +81,7 @@ class Actor:
     external_id: str | None = None
     team_id: str | None = None
     name: str = "somebody"
+    token: str | None = None
 
 
 SYSTEM = Actor(role=Role.ADMIN, origin=Origin.SYSTEM, name="Signalbox")

@@ -28,3 +28,11 @@ class AuditEntry:
     run_id: UUID | None = None
     reason: str | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredAuditEntry:
+    """An entry as it is stored; the ids increase."""
+
+    id: int
+    entry: AuditEntry

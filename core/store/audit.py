@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from uuid import UUID
 
 from sqlalchemy import exists, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.domain.audit import AuditEntry
+from core.domain.audit import AuditEntry, StoredAuditEntry
 from core.store.tables.audit import AuditRow
 
 
 async def record(session: AsyncSession, entry: AuditEntry) -> None:
-    """Add an entry."""
+    """Add an entry; if the actor came with an API token, `details` names it as `token`."""
     actor = entry.actor
+    token = {} if actor.token is None else {"token": actor.token}
     await session.execute(
         insert(AuditRow).values(
             at=entry.at,
@@ -21,7 +23,7 @@ async def record(session: AsyncSession, entry: AuditEntry) -> None:
             allowed=entry.allowed,
             run_id=entry.run_id,
             reason=entry.reason,
-            details=dict(entry.details),
+            details={**entry.details, **token},
             actor_role=int(actor.role),
             actor_origin=actor.origin,
             actor_user_id=actor.user_id,
@@ -59,3 +61,16 @@ async def recent(session: AsyncSession, limit: int) -> list[AuditEntry]:
     """List the newest entries, newest first."""
     rows = await session.scalars(select(AuditRow).order_by(AuditRow.id.desc()).limit(limit))
     return [row.to_entry() for row in rows]
+
+
+async def page(
+    session: AsyncSession, *, before_id: int | None, run_id: UUID | None, limit: int
+) -> list[StoredAuditEntry]:
+    """List the newest entries with an id below `before_id`, about one run if one is given."""
+    query = select(AuditRow)
+    if before_id is not None:
+        query = query.where(AuditRow.id < before_id)
+    if run_id is not None:
+        query = query.where(AuditRow.run_id == run_id)
+    rows = await session.scalars(query.order_by(AuditRow.id.desc()).limit(limit))
+    return [StoredAuditEntry(id=row.id, entry=row.to_entry()) for row in rows]

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import func, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from core.domain.runs.event import EventKind, EventRecord
 from core.store.tables.events import EventRow
@@ -52,6 +53,40 @@ async def of_run(
         query = query.where(EventRow.kind.in_(sorted(kinds)))
     rows = await session.scalars(query.order_by(EventRow.id).limit(limit))
     return [row.to_record() for row in rows]
+
+
+async def newest(
+    session: AsyncSession,
+    run: UUID,
+    *,
+    kinds: Collection[EventKind],
+    limit: int,
+    within: int,
+) -> list[EventRecord]:
+    """List the last events of these kinds of a run, oldest first.
+
+    At most `limit`, among the last `within` events of any kind: a run may have very many.
+    """
+    last = (
+        select(EventRow)
+        .where(EventRow.run_id == run)
+        .order_by(EventRow.id.desc())
+        .limit(within)
+        .subquery()
+    )
+    row = aliased(EventRow, last)
+    rows = await session.scalars(
+        select(row).where(row.kind.in_(sorted(kinds))).order_by(row.id.desc()).limit(limit)
+    )
+    return [row.to_record() for row in reversed(rows.all())]
+
+
+async def newest_of_run(session: AsyncSession, run: UUID, *, limit: int) -> list[EventRecord]:
+    """List a run's newest events, at most `limit`, oldest first."""
+    rows = await session.scalars(
+        select(EventRow).where(EventRow.run_id == run).order_by(EventRow.id.desc()).limit(limit)
+    )
+    return [row.to_record() for row in reversed(rows.all())]
 
 
 async def of_runs(

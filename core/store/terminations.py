@@ -25,6 +25,7 @@ from core.domain.kills.termination import (
     TerminationNotFound,
     phase_sources_of,
 )
+from core.store.database import measuring
 from core.store.runs.compare_and_set import bump_version, time_literal
 from core.store.tables.terminations import FINAL_PHASES, IS_OPEN, TerminationRow
 
@@ -128,7 +129,9 @@ async def advance(
         if present is None:
             raise TerminationNotFound(termination_id)
         raise IllegalPhase(termination_id, present.phase, phase)
-    return row.to_termination()
+    advanced = row.to_termination()
+    measuring.note_kill(session, advanced)
+    return advanced
 
 
 async def add_critical_waits(
@@ -195,6 +198,16 @@ async def of_runs(session: AsyncSession, runs: Iterable[UUID]) -> dict[UUID, Ter
         .ext(distinct_on(TerminationRow.run_id))
     )
     return {row.run_id: row.to_termination() for row in rows}
+
+
+async def all_of_run(session: AsyncSession, run: UUID) -> list[Termination]:
+    """List a run's terminations, newest first."""
+    rows = await session.scalars(
+        select(TerminationRow)
+        .where(TerminationRow.run_id == run)
+        .order_by(TerminationRow.requested_at.desc(), TerminationRow.id)
+    )
+    return [row.to_termination() for row in rows]
 
 
 async def unfinished(session: AsyncSession) -> list[Termination]:

@@ -42,6 +42,15 @@ async def ensure(
     return rows.one().to_user()
 
 
+async def add(session: AsyncSession, name: str, *, now: datetime) -> User:
+    """Add somebody without an id in Slack: a program that calls the API."""
+    user = User(id=uuid4(), name=name)
+    await session.execute(
+        insert(UserRow).values(id=user.id, name=name, created_at=now, updated_at=now)
+    )
+    return user
+
+
 async def get(session: AsyncSession, user_id: UUID) -> User | None:
     """The person with this id, if there is one."""
     return (await by_ids(session, [user_id])).get(user_id)

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 from alembic.script import ScriptDirectory
 
-from core.domain.actor import SYSTEM
+from core.domain.actor import SYSTEM, Role
 from core.domain.audit import AuditEntry
 from core.domain.drawables import (
     SlackMessageState,
@@ -22,7 +22,8 @@ from core.domain.runs.outcome import Outcome
 from core.domain.runs.run import CostSource, RunStatus, StopReason, WaitingOn
 from core.domain.runs.session import MessageRole, MessageType
 from core.domain.runs.step import Step, StepStatus
-from core.store import audit, events, steps, terminations
+from core.domain.token import ApiToken
+from core.store import audit, events, steps, terminations, tokens, users
 from core.store.database import migrate, schema
 from core.store.database.advisory_locks import AdvisoryLock
 from core.store.database.engine import Database, open_database
@@ -64,6 +65,9 @@ async def fill(database: Database) -> None:
         )
         await audit.record(session, AuditEntry(at=NOW, actor=SYSTEM, action="x", allowed=True))
         await deliveries.receive(session, "k", {}, now=NOW)
+        owner = await users.add(session, "ci", now=NOW)
+        token = ApiToken(id=uuid4(), name="ci", created_at=NOW, role=Role.RUNNER, user_id=owner.id)
+        await tokens.add(session, token, digest="d" * 64)
     await Transcripts(database.sessions).append(
         {"project_key": "p", "session_id": str(run.session_id)}, [{"type": "user"}]
     )

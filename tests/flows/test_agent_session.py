@@ -15,7 +15,6 @@ from bot.sandbox.model.script import ToolCall, Turn, bash
 from core.agent.process.process_table import identify
 from core.agent.protocol import AgentEnded, TranscriptMissing
 from core.agent.session import open_agent
-from core.agent.steps import fold_steps, plan_from_steps
 from core.domain.runs.event import (
     AgentEvent,
     AgentResult,
@@ -28,6 +27,8 @@ from core.domain.runs.event import (
     ToolStarted,
 )
 from core.domain.runs.step import StepStatus
+from core.domain.steps.fold import fold_steps
+from core.domain.steps.planned import plan_from_steps
 from tests.flows.agent_harness import (
     AgentHarness,
     agent_harness,

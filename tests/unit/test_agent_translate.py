@@ -29,6 +29,7 @@ from core.domain.runs.event import (
 )
 from core.domain.runs.run import Usage
 from core.domain.runs.step import StepStatus
+from core.domain.test_output.counts import Ecosystem, TestCounts
 from tests.fakes.recordings import (
     PROMPT_UUID,
     RECORDINGS,
@@ -297,3 +298,67 @@ def test_an_answer_without_a_valid_usage_is_an_answer() -> None:
 
     assert turn_usage is not None
     assert (turn_usage.usage, turn_usage.model) == (None, None)
+
+
+def result_of(tool: str, output: str, *, command: object = "make test") -> ToolFinished:
+    call = AssistantMessage(
+        content=[ToolUseBlock(id="t1", name=tool, input={"command": command})], model="m"
+    )
+    answer = UserMessage(content=[ToolResultBlock(tool_use_id="t1", content=output)])
+    translator = Translator()
+    translator.translate(call)
+    return of(translator.translate(answer), ToolFinished)[0]
+
+
+def test_test_results_are_read_from_the_whole_output_of_a_command() -> None:
+    output = "noise\n" * 5_000 + "=== 1 failed, 3 passed in 0.12s ==="
+
+    finished = result_of("Bash", output)
+
+    assert "passed" not in finished.output
+    assert finished.tests == {Ecosystem.PYTHON: TestCounts(passed=3, failed=1)}
+
+
+def test_test_results_in_a_file_are_a_text() -> None:
+    assert result_of("Read", "=== 1 failed, 3 passed in 0.12s ===").tests == {}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "cat test.log",
+        "cd build && tail -n 3 test.log",
+        "grep -r 'passed|failed' logs | sort | tail -1",
+        "git log -1",
+        "git show HEAD:notes.txt",
+        "gh run view 12 --log",
+        "sed -n 1,5p test.log\nhead test.log",
+    ],
+)
+def test_test_results_that_a_command_only_shows_are_a_text(command: str) -> None:
+    assert result_of("Bash", "=== 3 passed in 0.12s ===", command=command).tests == {}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "pytest | tail -3",
+        "cd api; make test",
+        "cat a.txt; pytest",
+        "timeout 60 pytest",
+        "CI=1 npm test 2>&1 | grep -v warning",
+        "(cd api && pytest)",
+        "git stash && pytest",
+        "git",
+        "cat <<EOF\nx\nEOF",
+        "echo '",
+        f"cat {'x' * 2_000}",
+        "",
+        None,
+        7,
+    ],
+)
+def test_test_results_of_any_other_command_count(command: object) -> None:
+    tests = result_of("Bash", "=== 3 passed in 0.12s ===", command=command).tests
+
+    assert tests == {Ecosystem.PYTHON: TestCounts(passed=3, failed=0)}

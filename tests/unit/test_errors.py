@@ -17,6 +17,7 @@ import pytest
 import bot
 import core
 from bot.cli import advice as cli_advice
+from bot.mcp import advice as mcp_advice
 from bot.slack.views import advice as slack_advice
 from bot.slack.views.errors import error_words
 from bot.words.advice import AdviceTable, advice_for
@@ -63,6 +64,7 @@ def _error_classes(*packages: ModuleType) -> list[type[OpsError]]:
 
 
 CORE_ERRORS = _error_classes(core)
+TABLES = [slack_advice.ADVICE, cli_advice.ADVICE, mcp_advice.ADVICE]
 
 
 def test_every_error_class_has_a_code_of_its_own() -> None:
@@ -74,14 +76,14 @@ def test_every_error_class_has_a_code_of_its_own() -> None:
     assert len(set(codes)) == len(codes)
 
 
-@pytest.mark.parametrize("table", [slack_advice.ADVICE, cli_advice.ADVICE], ids=["slack", "cli"])
+@pytest.mark.parametrize("table", TABLES, ids=["slack", "cli", "mcp"])
 def test_every_surface_has_advice_or_none_for_every_error_of_the_core(table: AdviceTable) -> None:
     missing = {error_class.code for error_class in CORE_ERRORS} - set(table)
 
     assert not missing
 
 
-@pytest.mark.parametrize("table", [slack_advice.ADVICE, cli_advice.ADVICE], ids=["slack", "cli"])
+@pytest.mark.parametrize("table", TABLES, ids=["slack", "cli", "mcp"])
 def test_no_surface_has_advice_for_an_error_that_there_is_not(table: AdviceTable) -> None:
     assert set(table) <= {error_class.code for error_class in _error_classes(core, bot)}
 
@@ -160,6 +162,11 @@ def test_slack_says_what_to_type_next(error: OpsError, advice: str) -> None:
 def test_an_error_and_the_command_line_never_speak_of_slack(error: OpsError) -> None:
     assert not _WORDS_OF_A_SURFACE.search(error.user_message)
     assert "/workflow" not in cli_advice.error_line(error)
+
+
+@pytest.mark.parametrize("error", [error for error, _ in EXAMPLES], ids=lambda value: value.code)
+def test_a_client_of_mcp_is_never_told_to_type(error: OpsError) -> None:
+    assert not _WORDS_OF_A_SURFACE.search(mcp_advice.error_text(error))
 
 
 def test_the_command_line_says_how_to_bring_the_schema_back() -> None:

@@ -2,10 +2,10 @@ from typing import Any
 
 import pytest
 
-from core.agent.steps import count_left, end_steps
 from core.domain.runs.outcome import Outcome, OutcomeReason, outcome_of, outcome_reasons
 from core.domain.runs.run import StopReason
 from core.domain.runs.step import Step, StepStatus
+from core.domain.steps.fold import count_left, end_steps
 from tests.unit.view_helpers import NOW
 
 CLEAN: dict[str, Any] = {

@@ -6,7 +6,9 @@ from uuid import uuid4
 import pytest
 
 from core.domain.runs.event import AgentResult, AgentText, ToolFinished, ToolStarted, TurnUsage
+from core.domain.runs.outcome import TESTS_KEY
 from core.domain.runs.run import CostSource, Usage
+from core.domain.test_output.counts import Ecosystem, TestCounts
 from core.runner.execution.prior_usage import PriorUsage, budget_left, turns_left
 from core.runner.execution.progress import Progress
 from tests.database import new_run
@@ -218,12 +220,42 @@ def test_unwritten_events_are_written_first_the_next_time() -> None:
 def test_the_counts_of_a_test_run_are_recorded() -> None:
     progress = progress_after(
         ToolStarted(tool_use_id="t", name="Bash", summary="pytest"),
-        ToolFinished(tool_use_id="t", is_error=False, output="3 passed in 0.10s"),
+        ran(python=TestCounts(passed=3, failed=0)),
     )
 
-    assert progress.tests is not None
-    assert progress.tests.passed == 3
+    assert progress.tests == TestCounts(passed=3, failed=0)
     assert progress.columns()["tools_used"] == ("Bash",)
+    assert progress.columns()["metadata"][TESTS_KEY] == {
+        "passed": 3,
+        "failed": 0,
+        "skipped": 0,
+        "by_ecosystem": {"python": {"passed": 3, "failed": 0, "skipped": 0}},
+    }
+
+
+def ran(**results: TestCounts) -> ToolFinished:
+    tests = {Ecosystem(name): counts for name, counts in results.items()}
+    return ToolFinished(tool_use_id="t", is_error=False, output="", tests=tests)
+
+
+def test_a_later_test_run_replaces_the_earlier_one_of_its_ecosystem_only() -> None:
+    progress = progress_after(
+        ran(python=TestCounts(passed=1, failed=2)),
+        ran(javascript=TestCounts(passed=10, failed=1)),
+        ran(),
+        ran(python=TestCounts(passed=3, failed=0)),
+    )
+
+    assert progress.tests == TestCounts(passed=13, failed=1)
+
+
+def test_the_next_attempt_begins_with_the_test_results_of_the_one_before() -> None:
+    first = progress_after(ran(go=TestCounts(passed=None, failed=0)))
+    run = replace(new_run(uuid4()), metadata=first.columns()["metadata"])
+
+    second = Progress(model=MODEL, prior_usage=PriorUsage.of_run(run))
+
+    assert second.tests == TestCounts(passed=None, failed=0)
 
 
 def test_an_attempt_adds_to_the_usage_of_earlier_attempts() -> None:

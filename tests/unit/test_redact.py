@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bot.assembly.logs import _JsonFormatter, _TextFormatter
 from core.domain.redact import REDACTED, redact, redact_field
-from core.runner.execution.parsed_tests import parse_test_counts
+from core.domain.test_output.parse import parse_test_counts
 from tests.credentials import Credentials
 
 LENGTH = 40_000

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -24,6 +25,13 @@ from bot.slack.client.errors import (
     SlackUnreachable,
 )
 from bot.slack.client.long_limits import LongLimits
+from bot.slack.client.meter import (
+    NO_SLACK_METER,
+    RESPONSE_URL,
+    CallOutcome,
+    SlackMeter,
+    counted_name,
+)
 from bot.slack.client.private_logs import bolt_logger
 from bot.slack.client.rate_limits import LongWait, Priority, RateLimiter
 from bot.slack.client.retry_after import read_retry_after
@@ -32,6 +40,7 @@ log = logging.getLogger(__name__)
 
 DEFAULT_API_URL = "https://slack.com/api/"
 CALL_TIMEOUT = timedelta(seconds=10)
+_UPLOAD = "files.completeUploadExternal"
 _RATE_LIMIT_ERRORS = frozenset({"ratelimited", "rate_limited"})
 # Failures inside Slack.  According to its reference, part of the call may have succeeded.
 _AMBIGUOUS_ERRORS = frozenset(
@@ -58,6 +67,7 @@ class Slack:
     Attributes:
         limits: The methods that Slack limits for long.
         timeout: The limit of one call.
+        meter: Hears of each call.
     """
 
     web: AsyncWebClient
@@ -65,6 +75,7 @@ class Slack:
     rate_limiter: RateLimiter
     limits: LongLimits
     timeout: timedelta = CALL_TIMEOUT
+    meter: SlackMeter = NO_SLACK_METER
 
     async def call(
         self,
@@ -95,21 +106,47 @@ class Slack:
                     method, channel=channel, priority=priority
                 ).wait_granted()
             except LongWait as error:
+                self._count(method, CallOutcome.HELD_BACK, None)
                 raise RateLimited(method, error.seconds) from error
         given = {name: value for name, value in arguments.items() if value is not None}
-        try:
-            async with asyncio.timeout(self.timeout.total_seconds()):
-                if method in _GET_METHODS:
-                    answer = await self.web.api_call(method, http_verb="GET", params=given)
-                else:
-                    answer = await self.web.api_call(method, json=given)
-        except SlackApiError as error:
-            raise self.translate_error(method, channel, error) from error
-        except NO_RESPONSE_ERRORS as error:
-            raise SlackUnreachable(method, type(error).__name__) from error
+        with self._counted(method):
+            try:
+                async with asyncio.timeout(self.timeout.total_seconds()):
+                    if method in _GET_METHODS:
+                        answer = await self.web.api_call(method, http_verb="GET", params=given)
+                    else:
+                        answer = await self.web.api_call(method, json=given)
+            except SlackApiError as error:
+                raise self.translate_error(method, channel, error) from error
+            except NO_RESPONSE_ERRORS as error:
+                raise SlackUnreachable(method, type(error).__name__) from error
         self._record_success(method, channel)
         data = answer.data
         return data if isinstance(data, dict) else {}
+
+    @contextmanager
+    def _counted(self, method: str) -> Iterator[None]:
+        """Report the call of the block to the meter; one that is cancelled has no outcome."""
+        begun = time.monotonic()
+        outcome: CallOutcome | None = None
+        try:
+            yield
+            outcome = CallOutcome.OK
+        except RateLimited:
+            outcome = CallOutcome.RATE_LIMITED
+            raise
+        except SlackRefused:
+            outcome = CallOutcome.REFUSED
+            raise
+        except SlackUnreachable:
+            outcome = CallOutcome.UNREACHABLE
+            raise
+        finally:
+            if outcome is not None:
+                self._count(method, outcome, time.monotonic() - begun)
+
+    def _count(self, method: str, outcome: CallOutcome, seconds: float | None) -> None:
+        self.meter.slack_called(counted_name(method), outcome, seconds)
 
     def _record_success(self, method: str, channel: str | None) -> None:
         # A call that was under way when Slack refused another one proves nothing.
@@ -161,21 +198,22 @@ class Slack:
         Raises:
             SlackError: As `call`.
         """
-        try:
-            # Three calls; one of them sends up to some hundred kilobytes.
-            async with asyncio.timeout(3 * self.timeout.total_seconds()):
-                await self.web.files_upload_v2(
-                    content=content.encode(),
-                    filename=filename,
-                    title=title,
-                    channel=channel,
-                    thread_ts=thread_ts,
-                )
-        except SlackApiError as error:
-            raise self.translate_error("files.completeUploadExternal", channel, error) from error
-        except NO_RESPONSE_ERRORS as error:
-            raise SlackUnreachable("files_upload_v2", type(error).__name__) from error
-        self._record_success("files.completeUploadExternal", channel)
+        with self._counted(_UPLOAD):
+            try:
+                # Three calls; one of them sends up to some hundred kilobytes.
+                async with asyncio.timeout(3 * self.timeout.total_seconds()):
+                    await self.web.files_upload_v2(
+                        content=content.encode(),
+                        filename=filename,
+                        title=title,
+                        channel=channel,
+                        thread_ts=thread_ts,
+                    )
+            except SlackApiError as error:
+                raise self.translate_error(_UPLOAD, channel, error) from error
+            except NO_RESPONSE_ERRORS as error:
+                raise SlackUnreachable("files_upload_v2", type(error).__name__) from error
+        self._record_success(_UPLOAD, channel)
 
     async def respond(self, url: str, message: Mapping[str, Any]) -> bool:
         """Answer through the response URL of an interaction; return whether that worked.
@@ -188,20 +226,24 @@ class Slack:
                 extra={"event": "response_url.rejected"},
             )
             return False
+        begun = time.monotonic()
         try:
             async with asyncio.timeout(self.timeout.total_seconds()):
                 async with self.session.post(
                     url, json=dict(message), allow_redirects=False
                 ) as response:
                     await response.read()
-                    return response.status == HTTPStatus.OK
+                    is_ok = response.status == HTTPStatus.OK
+                    outcome = CallOutcome.OK if is_ok else CallOutcome.REFUSED
         except (aiohttp.ClientError, OSError) as error:
             log.info(
                 "a response URL could not be called: %s",
                 type(error).__name__,
                 extra={"event": "response_url.failed", "error": type(error).__name__},
             )
-            return False
+            outcome = CallOutcome.UNREACHABLE
+        self._count(RESPONSE_URL, outcome, time.monotonic() - begun)
+        return outcome is CallOutcome.OK
 
     def _is_response_url(self, url: str) -> bool:
         target, api = urlsplit(url), urlsplit(self.web.base_url)
@@ -218,6 +260,7 @@ async def open_slack_client(
     rate_limiter: RateLimiter,
     call_timeout: timedelta = CALL_TIMEOUT,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    meter: SlackMeter = NO_SLACK_METER,
 ) -> AsyncIterator[Slack]:
     """Open the session that all Slack calls of this process share."""
     # The limit of calls that set none themselves.
@@ -242,6 +285,7 @@ async def open_slack_client(
                 rate_limiter=rate_limiter,
                 limits=LongLimits(clock),
                 timeout=call_timeout,
+                meter=meter,
             )
         finally:
             await rate_limiter.close()

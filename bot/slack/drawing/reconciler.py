@@ -15,6 +15,7 @@ from datetime import timedelta
 from bot.slack.client.errors import SlackError
 from bot.slack.client.rate_limits import Priority
 from bot.slack.drawing.drawing import Drawer, HeldBack
+from bot.slack.drawing.lag import DrawingLag
 from bot.slack.drawing.lost_channels import LostChannels
 from bot.slack.drawing.refused import BotBlocked
 from bot.slack.ports import Drawables, Leadership
@@ -45,6 +46,7 @@ class RedrawLoop:
     """The loop that draws.
 
     Attributes:
+        lag: How long what is shown has been outdated.
         team_id: The Slack workspace whose drawables are drawn.
         now: A monotonic clock in seconds.
         refresh_every: How often the elapsed times of each live drawable are refreshed.
@@ -53,6 +55,7 @@ class RedrawLoop:
     drawables: Drawables
     drawing: Drawer
     lost_channels: LostChannels
+    lag: DrawingLag
     team_id: str
     now: Callable[[], float]
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -106,6 +109,7 @@ class RedrawLoop:
                 await _cancel([*parts, *self._tasks.values()])
                 self._tasks.clear()
                 self._backoffs.clear()
+                self.lag.forget()
 
     async def _receive_hints(self, hints: AsyncIterator[ChangeKind | None]) -> None:
         self._poll_requested.set()
@@ -159,6 +163,7 @@ class RedrawLoop:
                 await self.sleep(_RETRY_SECONDS)
                 self._poll_requested.set()
                 continue
+            self.lag.found_outdated(outdated)
             for drawable in outdated:
                 self._request_draw(drawable)
             await self.sleep(POLL_GAP.total_seconds())
@@ -258,6 +263,7 @@ class RedrawLoop:
         else:
             self._backoffs.pop(drawable, None)
             self._set_live(drawable, is_live=is_live)
+            self.lag.record_drawn(drawable)
 
     def _set_live(self, drawable: DrawableId, *, is_live: bool) -> None:
         if is_live:

@@ -122,6 +122,30 @@ class Access:
         )
         return await self._people.ensure_actor(identity, role=role)
 
+    async def actor_of(self, slack_user_id: str) -> Actor:
+        """A member of the workspace who acts elsewhere, as an actor with their present role.
+
+        Raises:
+            NotAdmitted: If they are no full member, or have no role.
+            SlackError: If the query to Slack fails.
+            Unavailable: If the database cannot be reached.
+        """
+        member = await self._member(slack_user_id)
+        team_id = self.installation.team_id
+        role = await self._roles.role_of(
+            slack_user_id,
+            is_workspace_admin=bool(member.get("is_admin") or member.get("is_owner")),
+            group_team_id=team_id if self.installation.is_org_wide else None,
+        )
+        _require_role(role)
+        identity = Identity(
+            origin=Origin.SLACK,
+            external_id=slack_user_id,
+            team_id=team_id,
+            name=_name_of(member, slack_user_id),
+        )
+        return await self._people.ensure_actor(identity, role=role)
+
     async def _check(self, request: SlackRequest) -> Mapping[str, Any]:
         """Return Slack's record of the person, or raise `NotAdmitted`."""
         if request.user_id is None or not self.installation.serves(request.origin):

@@ -41,9 +41,15 @@ ADVICE: AdviceTable = MappingProxyType(
         "credentials_in_address": None,
         "repository_not_allowed": _ASK_ADMIN_FOR_REPOSITORY,
         "other_repository": ("Leave `--repo` out to continue it, or choose another session name."),
+        "other_workflow": None,
         "bad_bulk_kill": "Ask again, for example with `/workflow kill --all mine`.",
         "not_run_ids": "This form is broken: close it and type the command again.",
         "unstorable": None,
+        # API tokens are made and used elsewhere.
+        "bad_token": None,
+        "token_exists": None,
+        "token_not_found": None,
+        "unauthenticated": None,
         # Unknown names.
         "not_found": None,
         "run_not_found": "`/workflow list` shows the recent ones.",

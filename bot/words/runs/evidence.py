@@ -17,11 +17,15 @@ _COMMITS_SHOWN = 8
 
 @dataclass(frozen=True, kw_only=True)
 class TestResults:
-    """The counts of one test run, and the command that ran it, if known."""
+    """The counts of the last test runs, and the command that ran them, if known.
+
+    Attributes:
+        passed: `None` if the program tells only that tests passed, not how many.
+    """
 
     __test__ = False  # keeps pytest from collecting it as a test class
 
-    passed: int
+    passed: int | None
     failed: int
     skipped: int
     command: str
@@ -64,7 +68,8 @@ def line_about_tests(run: Run, markup: Markup) -> str:
     tests = tests_of(run)
     if tests is None:
         return ""
-    parts = [f"{tests.passed:,} passed", f"{tests.failed:,} failed"]
+    parts = [] if tests.passed is None else [f"{tests.passed:,} passed"]
+    parts.append(f"{tests.failed:,} failed")
     if tests.skipped:
         parts.append(f"{tests.skipped:,} skipped")
     command = tests.command
@@ -78,7 +83,8 @@ def tests_of(run: Run) -> TestResults | None:
     if not isinstance(results, Mapping):
         return None
     passed, failed = _number(results, "passed"), _number(results, "failed")
-    if passed is None or failed is None:
+    is_uncounted = "passed" in results and results["passed"] is None
+    if failed is None or (passed is None and not is_uncounted):
         return None
     command = results.get("command")
     return TestResults(

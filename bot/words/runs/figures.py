@@ -109,7 +109,8 @@ def _test_figures(run: Run) -> list[str]:
     if tests is None:
         return []
     failed = f" {tests.failed:,} ❌" if tests.failed else ""
-    passed = f" {tests.passed:,} ✅" if tests.passed or not tests.failed else ""
+    count = "" if tests.passed is None else f" {tests.passed:,}"
+    passed = f"{count} ✅" if tests.passed or not tests.failed else ""
     return [f"tests{passed}{failed}".replace(" ", _NO_BREAK)]
 
 

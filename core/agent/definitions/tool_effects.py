@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from types import MappingProxyType
 
-from core.agent.plan import PLAN_TOOLS
+from core.domain.steps.kinds import PLAN_TOOLS
 
 
 class ToolEffect(IntEnum):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.domain.errors import Conflict, NotFound
+from core.domain.errors import BadRequest, Conflict, NotFound
 from core.domain.runs.run import MIN_RUN_ID_DIGITS, RUN_ID_PREFIX, RunStatus
 
 
@@ -103,3 +103,16 @@ class AlreadyRequested(Conflict):
         )
         self.request_key = request_key
         self.run_id = run_id
+
+
+class OtherWorkflow(BadRequest):
+    """The request names another workflow than that of the run to continue."""
+
+    code = "other_workflow"
+
+    def __init__(self, present: str, named: str) -> None:
+        super().__init__(
+            f"a run of {present}, not of {named}",
+            user_message=f"That is a run of the workflow `{present}`, not of `{named}`.",
+        )
+        self.workflow = present

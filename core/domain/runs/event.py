@@ -15,6 +15,7 @@ from typing import Any
 
 from core.domain.runs.run import Usage
 from core.domain.runs.step import StepStatus
+from core.domain.test_output.counts import ResultsByEcosystem
 
 
 class EventKind(StrEnum):
@@ -105,11 +106,17 @@ class ToolStarted:
 
 @dataclass(frozen=True, kw_only=True)
 class ToolFinished:
-    """A tool call has returned.  `output` is redacted and clipped."""
+    """A tool call has returned.
+
+    Attributes:
+        output: Redacted and clipped.
+        tests: The test results in the whole output of a command; empty for any other tool.
+    """
 
     tool_use_id: str
     is_error: bool
     output: str
+    tests: ResultsByEcosystem = field(default_factory=dict)
     is_subagent: bool = False
 
 

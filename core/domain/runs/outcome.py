@@ -2,8 +2,9 @@
 
 from enum import StrEnum
 
-# In a run's metadata, of the last test run that was seen:
-# {"passed": 12, "failed": 0, "skipped": 1, "command": "…"}.
+# In a run's metadata, of the last test runs that were seen, one of each ecosystem:
+# {"passed": 12, "failed": 0, "skipped": 1, "by_ecosystem": {"python": {"passed": 12, …}}};
+# `passed` is null if the program does not count them, `partial` true if not all was seen.
 TESTS_KEY = "tests"
 # There, `true` if the run's workflow may not change the workspace.
 READ_ONLY_KEY = "read_only"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from uuid import UUID
 
 from core.domain.errors import BadRequest, OutOfBounds
 from core.domain.runs.run import Run
@@ -55,6 +56,8 @@ class StartRequest:
     Attributes:
         request_key: The request's id at its origin; a repeated request starts no second run.
         place: Where the run is shown; `None` for nowhere.
+        session_id: The session to work in, which exists; it wins over `session_name`.
+        requested_for: For whom a program asks, in its own words; kept with the run as it is.
         priority: Higher starts earlier; 0 is normal.
     """
 
@@ -69,6 +72,8 @@ class StartRequest:
     budget_usd: Decimal | None = None
     timeout: timedelta | None = None
     session_name: str | None = None
+    session_id: UUID | None = None
+    requested_for: str | None = None
     priority: int = 0
 
     def check(self) -> None:
@@ -137,6 +142,7 @@ class ContinueRequest:
         additional_turns: Turns in addition to those that the continued run had left of its limit;
             `None` for those alone, or for the definition's limit if none are left.
         message: The message to the agent; `None` asks it to go on where it stopped.
+        workflow: The workflow that the session is expected to be of, if the request names one.
         is_click: Whether a button of that run was pressed, which people do twice by mistake: if
             the run was continued before, nothing new is started.  Otherwise the session goes on
             from its newest run.
@@ -146,6 +152,7 @@ class ContinueRequest:
     request_key: str
     additional_turns: int | None = None
     message: str | None = None
+    workflow: str | None = None
     is_click: bool = False
 
 

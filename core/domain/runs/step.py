@@ -24,12 +24,16 @@ class Step:
     """One item of the plan, as last reported.
 
     Attributes:
-        step_id: Its number in the plan, from 1.
-        source_id: The agent's own id of the item ("1" of "Task #1"), if it has one.
+        step_id: Its number, from 1, in the order in which steps first appeared.  It stays the same
+            for the whole session.
+        source_id: The agent's own id of the item ("1" of "Task #1"); of a step that stands in for
+            a plan, see `core/domain/steps/kinds.py`; `None` for an item that the agent removed.
         name: The name that the agent gave it.
         active_name: The name while it is in progress ("Running tests").
         tools_used: The tools called during the step, each once.
         tool_calls: The number of calls.
+        result: What the agent said last during the step.
+        cost_usd: The cost of the model's answers during the step; `None` if it is unknown.
     """
 
     step_id: int

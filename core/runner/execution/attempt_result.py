@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -13,7 +12,7 @@ from core.agent.protocol import AgentFailed
 from core.domain.errors import OpsError
 from core.domain.failure_cause import FailureCause
 from core.domain.runs.failure_analysis import FAILURE_KEY, FailureAnalysis
-from core.domain.runs.outcome import READ_ONLY_KEY, TESTS_KEY
+from core.domain.runs.outcome import READ_ONLY_KEY
 from core.domain.runs.run import Run, StopReason
 from core.domain.runs.session import Message, MessageRole, MessageType
 from core.runner.execution.attempt import Attempt, Cause, Failure
@@ -41,10 +40,8 @@ def attempt_result_of(attempt: Attempt, failure: Failure | None) -> AttemptResul
 
 
 def run_metadata(attempt: Attempt, end: AttemptResult) -> dict[str, Any]:
-    """Metadata of a run that has no columns: test results, limits, the cause of a failure."""
+    """Metadata of a run that has no columns: limits, the cause of a failure."""
     found: dict[str, Any] = {}
-    if attempt.progress.tests is not None:
-        found[TESTS_KEY] = asdict(attempt.progress.tests)
     if attempt.definition.read_only:
         found[READ_ONLY_KEY] = True
     if end.resets_at is not None:

@@ -7,9 +7,9 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.agent.steps import end_steps
 from core.domain.errors import Unavailable
 from core.domain.runs.run import Run, StopReason
+from core.domain.steps.fold import end_steps
 from core.runner.execution.recount import recount
 from core.runner.log_fields import log_fields
 from core.store import steps

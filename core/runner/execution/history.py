@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.agent.steps import plan_from_steps
 from core.domain.runs.event import PlanItem
 from core.domain.runs.run import Run
 from core.domain.runs.step import Step
+from core.domain.steps.planned import plan_from_steps, steps_for_next_leg
 from core.runner.execution.attempt import prompt_uuid_of
 from core.store import steps
 from core.store.runs import run_queries
@@ -28,7 +28,8 @@ class SessionHistory:
     Attributes:
         first_task: The task of the session's first run.
         has_received_task: Whether an earlier attempt of this run has sent the agent its task.
-        steps: Of this run's earlier attempts.
+        steps: Of this run's earlier attempts; before the first one those of the session's last run
+            with a plan, so that they keep their ids.
         plan: The task list as the last run left it.
         branch: The branch that a new workspace starts from; not the branch of the work.
     """
@@ -46,10 +47,12 @@ async def read_history(session: AsyncSession, run: Run) -> SessionHistory:
     legs = await run_queries.legs_of_session(session, run.session_id)
     earlier_runs = [earlier_run for earlier_run in legs if earlier_run.created_at <= run.created_at]
     plan: tuple[PlanItem, ...] = ()
+    begun: tuple[Step, ...] = ()
     for earlier_run in reversed(earlier_runs):
         found = await steps.of_run(session, earlier_run.id)
         if found:
             plan = plan_from_steps(found)
+            begun = tuple(found) if earlier_run.id == run.id else steps_for_next_leg(found)
             break
     conversation = await sessions.get(session, run.session_id)
     return SessionHistory(
@@ -63,7 +66,7 @@ async def read_history(session: AsyncSession, run: Run) -> SessionHistory:
         plan=plan,
         # Once the workspace was prepared, the row names the branch of the work instead.
         branch=conversation.git_branch if run.workspace_path else run.git_branch,
-        steps=tuple(await steps.of_run(session, run.id)),
+        steps=begun,
     )
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from core.agent.steps import count_left
 from core.domain.runs.changes import RunChanges
 from core.domain.runs.diff import DiffStat
 from core.domain.runs.outcome import READ_ONLY_KEY, TESTS_KEY, outcome_of, outcome_reasons
 from core.domain.runs.run import Run
 from core.domain.runs.step import Step
+from core.domain.steps.fold import count_left
+from core.domain.test_output.counts import TestCounts
 from core.runner.execution.attempt import Attempt
 
 
@@ -31,10 +32,9 @@ def judged_attempt(attempt: Attempt, diff: DiffStat | None) -> RunChanges:
 
 def judged_run(run: Run, steps: Sequence[Step], diff: DiffStat | None) -> RunChanges:
     """The outcome of a completed run whose changes were measured after its end."""
-    tests = run.metadata.get(TESTS_KEY)
-    failed = tests.get("failed") if isinstance(tests, Mapping) else None
+    tests = TestCounts.of_json(run.metadata.get(TESTS_KEY))
     return _judged(
-        failed_tests=failed if isinstance(failed, int) else None,
+        failed_tests=None if tests is None else tests.failed,
         steps=steps,
         diff=diff,
         may_change=not run.metadata.get(READ_ONLY_KEY),

@@ -159,7 +159,7 @@ class Ledger:
                     attempt=attempt.run.attempt,
                     **attempt.progress.columns(),
                 )
-                await steps.replace(session, attempt.run.id, attempt.progress.steps)
+                await steps.replace(session, attempt.run.id, attempt.progress.priced_steps)
                 await events.append(session, attempt.run.id, attempt.run.attempt, records)
         except BaseException:
             attempt.progress.restore_records(records)
@@ -189,7 +189,7 @@ class Ledger:
             final |= judged_attempt(attempt, None if kept is None else kept.diff)
         try:
             async with self.context.transaction() as session:
-                await steps.replace(session, run.id, attempt.progress.steps)
+                await steps.replace(session, run.id, attempt.progress.priced_steps)
                 await events.append(
                     session,
                     run.id,

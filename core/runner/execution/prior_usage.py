@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from core.domain.price import plausible_usd
+from core.domain.runs.outcome import TESTS_KEY
 from core.domain.runs.refused_hosts import RefusedHosts
 from core.domain.runs.run import CostSource, Run, Usage
+from core.domain.test_output.counts import ResultsByEcosystem, results_of_json
 from core.runner.execution.answers import Cost
 
 # The agent program accepts no budget of zero; this one ends with the first answer.
@@ -25,6 +27,7 @@ class PriorUsage:
     tool_calls: int = 0
     tools_used: tuple[str, ...] = ()
     refused_hosts: RefusedHosts = field(default_factory=RefusedHosts)
+    tests: ResultsByEcosystem = field(default_factory=dict)
 
     @classmethod
     def of_run(cls, run: Run) -> PriorUsage:
@@ -37,6 +40,7 @@ class PriorUsage:
             tool_calls=run.tool_calls,
             tools_used=run.tools_used,
             refused_hosts=RefusedHosts.of_run(run),
+            tests=results_of_json(run.metadata.get(TESTS_KEY)),
         )
 
     @property

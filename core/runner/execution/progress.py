@@ -6,7 +6,6 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from core.agent.steps import end_steps, fold_steps
 from core.domain.redact import redact
 from core.domain.runs.awaited import AWAITED_KEY
 from core.domain.runs.changes import RunChanges
@@ -26,9 +25,12 @@ from core.domain.runs.event import (
     TurnUsage,
 )
 from core.domain.runs.event_rows import record_of
+from core.domain.runs.outcome import TESTS_KEY
 from core.domain.runs.refused_hosts import REFUSED_HOSTS_KEY, RefusedHosts
 from core.domain.runs.run import CostSource, StopReason, Usage
 from core.domain.runs.step import MAX_TOOLS, Step
+from core.domain.steps.fold import end_steps, fold_steps
+from core.domain.test_output.counts import TestCounts, results_to_json, total_of
 from core.runner.execution.answers import (
     Cost,
     count_answer_once,
@@ -37,8 +39,8 @@ from core.runner.execution.answers import (
     turns_of_answers,
 )
 from core.runner.execution.awaiting import Awaiting
-from core.runner.execution.parsed_tests import TestCounts, parse_test_counts
 from core.runner.execution.prior_usage import PriorUsage
+from core.runner.execution.step_costs import StepCosts
 
 _ACTIVITY_CHARS = 200
 # The report of an attempt is chosen among the last few texts only.
@@ -55,7 +57,6 @@ class Progress:
         prior_usage: The usage of earlier attempts; all totals include it.
         result: The last result that the agent program reported, if any.
         texts: The main agent's last texts, oldest first, one for each answer.
-        tests: Counts of the last test run whose summary was seen.
         plan: The agent's newest task list; the session's next run starts with it.
         is_dirty: Whether there were events since the last `drain`.
     """
@@ -73,10 +74,11 @@ class Progress:
         self.texts: list[str] = []
         self.plan = plan
         self.steps: tuple[Step, ...] = ()
+        self._step_costs = StepCosts()
         self.is_dirty = False
         self.model = model
         self.rate_limit: RateLimit | None = None
-        self.tests: TestCounts | None = None
+        self._tests = dict(prior_usage.tests)
         self._usage: dict[str, TurnUsage] = {}
         self._calls: set[str] = set()
         self._text_id: str | None = None
@@ -84,6 +86,11 @@ class Progress:
         self._activity: tuple[datetime, str] | None = None
         self._records: list[EventRecord] = []
         self._awaiting = Awaiting()
+
+    def begin_with(self, plan: tuple[PlanItem, ...], steps: tuple[Step, ...]) -> None:
+        """Begin with the task list and the steps of earlier attempts or legs."""
+        self.plan, self.steps = plan, steps
+        self._step_costs.begin(steps)
 
     def add_event(self, event: AgentEvent, *, at: datetime) -> None:
         """Update the progress from an event of the agent."""
@@ -103,7 +110,7 @@ class Progress:
                     at, f"{event.name}: {event.summary}" if event.summary else event.name
                 )
             case ToolFinished(is_subagent=False):
-                self.tests = parse_test_counts(event.output) or self.tests
+                self._tests.update(event.tests)
                 self._set_activity(at, None)
             case AgentResult():
                 self.result = event
@@ -119,6 +126,7 @@ class Progress:
         """Count an answer that the transcript records; it is no activity of its own."""
         self.is_dirty = True
         count_answer_once(self._usage, answer)
+        self._step_costs.add_answer(answer.message_id, self.steps)
         for call_id, name in answer.calls:
             self._count_call(call_id, name)
 
@@ -140,6 +148,7 @@ class Progress:
         self.steps = fold_steps(self.steps, self.plan, [event], now=at)
         if isinstance(event, PlanChanged):
             self.plan = event.items
+        self._step_costs.follow(event, self.steps)
         record = record_of(event, at)
         if record is not None:
             self._records.append(record)
@@ -152,6 +161,14 @@ class Progress:
     def close_steps(self, stop_reason: StopReason, *, error: str | None, at: datetime) -> None:
         """Close the steps of an attempt that has ended, so that none stays in progress."""
         self.steps = end_steps(self.steps, stop_reason=stop_reason, now=at, error=error)
+
+    @property
+    def priced_steps(self) -> tuple[Step, ...]:
+        """The steps with the cost of each, where it is known."""
+        reported_usd = self.result.cost_usd if self.result is not None else None
+        return self._step_costs.priced(
+            self.steps, self._usage, model=self.model, reported_usd=reported_usd
+        )
 
     def drain(self) -> list[EventRecord]:
         """The event records since the last call; clears `is_dirty`."""
@@ -206,6 +223,11 @@ class Progress:
         """The hosts that were refused so far, with the refusals of earlier attempts."""
         return self.prior_usage.refused_hosts + self._attempt_refusals
 
+    @property
+    def tests(self) -> TestCounts | None:
+        """The last test results that were seen in each ecosystem, added up."""
+        return total_of(self._tests.values())
+
     def columns(self) -> RunChanges:
         """The present values of the run's fields."""
         columns: RunChanges = {
@@ -220,6 +242,8 @@ class Progress:
         metadata: dict[str, Any] = {}
         if self._attempt_refusals.hosts:
             metadata[REFUSED_HOSTS_KEY] = self.refused_hosts.to_json()
+        if self._tests:
+            metadata[TESTS_KEY] = results_to_json(self._tests)
         if self._awaiting.awaited is not None:
             metadata[AWAITED_KEY] = self._awaiting.awaited.to_json()
         if metadata:

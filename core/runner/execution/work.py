@@ -88,7 +88,7 @@ class AgentWork:
         run_id = attempt.run.run_id
         try:
             history = await retry_while_unavailable(lambda: self.ledger.history(attempt.run))
-            attempt.progress.plan, attempt.progress.steps = history.plan, history.steps
+            attempt.progress.begin_with(history.plan, history.steps)
             prepared = await self._prepare(attempt, history)
             if attempt.cause is None:
                 await self._converse(attempt, prepared, history)

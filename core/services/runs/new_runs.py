@@ -40,6 +40,8 @@ class OtherRepository(BadRequest):
 
 # The key of the request that a continuation was started by, in the run's metadata.
 REQUEST_FIELD = "continue_request"
+# For whom a program started the run, in its own words.
+REQUESTED_FOR_FIELD = "requested_for"
 CONTINUE_PROMPT = "Please go on with the task from where you stopped."
 
 
@@ -80,6 +82,7 @@ def run_for_start(
         slack_team_id=place.team_id if place else None,
         slack_channel_id=place.channel_id if place else None,
         request_key=request.request_key,
+        metadata={REQUESTED_FOR_FIELD: request.requested_for} if request.requested_for else {},
         on_worker_lost=definition.on_worker_lost or default_on_worker_lost,
     )
 
@@ -175,10 +178,14 @@ async def find_or_create_session(
         The session, and its newest run if it has one.
 
     Raises:
+        SessionNotFound: If no session has the given id.
         SessionBusy: If the named session has a live run.
         NotAllowed: If it belongs to somebody else.
         OtherRepository: If it works on another repository.
     """
+    if request.session_id is not None:
+        known = await sessions.get(session, request.session_id)
+        return known, await _latest_run_of_idle_session(session, request, known, by)
     if request.session_name is not None:
         found = await sessions.find_by_name(session, request.session_name, user_id=by.user_id)
         if found is not None:

@@ -9,7 +9,7 @@ from core.domain.actor import Action, Actor
 from core.domain.errors import BadRequest
 from core.domain.kills.termination import Termination
 from core.domain.repositories import DEFAULT_POLICY, RepositoryNotAllowed, RepositoryPolicy
-from core.domain.runs.errors import AlreadyRequested, SessionBusy
+from core.domain.runs.errors import AlreadyRequested, OtherWorkflow, SessionBusy
 from core.domain.runs.request import (
     ContinueRequest,
     KillRequest,
@@ -78,6 +78,7 @@ class RunService:
             UnknownWorkflow: If no definition has that name.
             NotAllowed: If the person may not start runs.
             RepositoryNotAllowed: If its repository may not be cloned.
+            SessionNotFound: If no session has the given id.
             SessionBusy: If the named session has a live run.
             Unavailable: If the database cannot be reached.
         """
@@ -130,7 +131,8 @@ class RunService:
             NotAllowed: If the run is somebody else's and the person is no operator.
             RepositoryNotAllowed: If its repository may not be cloned any more.
             SessionBusy: If the session's newest run is live.
-            BadRequest: If the number of turns is out of bounds.
+            UnknownWorkflow: If the request names a workflow that there is not.
+            BadRequest: If the number of turns is out of bounds, or the workflow is another one.
             Unavailable: If the database cannot be reached.
         """
         try:
@@ -158,6 +160,7 @@ class RunService:
                 return await new_runs.start_result(session, earlier, is_new=False)
             if newest.is_live:
                 raise SessionBusy(newest.run_id)
+            self._require_workflow(newest, request.workflow)
             self._require_allowed(newest.git_repo)
             run = new_runs.run_for_continue(
                 request,
@@ -170,6 +173,10 @@ class RunService:
             )
             made = await new_runs.create_run(session, run, MessageType.INTERVENTION, by=by)
             return replace(made, continued=newest.run_id)
+
+    def _require_workflow(self, run: Run, named: str | None) -> None:
+        if named is not None and self.catalog.get(named).name != run.workflow_name:
+            raise OtherWorkflow(run.workflow_name, named)
 
     def _require_allowed(self, repo: str | None) -> None:
         if repo is not None:

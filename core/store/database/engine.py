@@ -20,8 +20,11 @@ from sqlalchemy.ext.asyncio import (
 )
 
 from core.domain.errors import BadRequest, OpsError, Unavailable
+from core.domain.meter import NO_METER, Meter
 from core.store.database.connect import STATEMENT_TIMEOUT, make_connector, normalise_dsn
+from core.store.database.measuring import MeasuredSession, session_info
 from core.store.database.pool_check import ping_before_use
+from core.store.database.pool_use import CountingPool, PoolUse
 from core.store.tables.types import to_json
 
 log = logging.getLogger(__name__)
@@ -46,10 +49,20 @@ class Database:
     sessions: async_sessionmaker[AsyncSession]
     dsn: str
 
+    @property
+    def pool_use(self) -> PoolUse | None:
+        """How much of the pool is in use; `None` if another kind of pool was put in its place."""
+        pool = self.engine.pool
+        return pool.use() if isinstance(pool, CountingPool) else None
+
 
 @asynccontextmanager
 async def open_database(
-    dsn: str, *, pool_size: int = 10, statement_timeout: timedelta | None = STATEMENT_TIMEOUT
+    dsn: str,
+    *,
+    pool_size: int = 10,
+    statement_timeout: timedelta | None = STATEMENT_TIMEOUT,
+    meter: Meter = NO_METER,
 ) -> AsyncIterator[Database]:
     """Open a connection pool for the block.
 
@@ -59,6 +72,7 @@ async def open_database(
         dsn: The URL of the database, in any form that `normalise_dsn` accepts.
         pool_size: Connections that stay open; 5 more are opened under load.
         statement_timeout: The limit for one statement; `None` is no limit.
+        meter: Hears of what the sessions have committed.
 
     Raises:
         BadDsn: If `dsn` is not the URL of a Postgres database.
@@ -67,6 +81,7 @@ async def open_database(
     engine = create_async_engine(
         "postgresql+asyncpg://",
         async_creator=make_connector(dsn, statement_timeout=statement_timeout),
+        poolclass=CountingPool,
         pool_size=pool_size,
         max_overflow=5,
         pool_timeout=_POOL_TIMEOUT_SECONDS,
@@ -80,6 +95,8 @@ async def open_database(
     ping_before_use(engine.sync_engine)
     sessions = async_sessionmaker(
         engine,
+        sync_session_class=MeasuredSession,
+        info=session_info(meter),
         expire_on_commit=False,
         # Each statement overwrites loaded rows, so a compare-and-set returns the present values.
         execution_options={"populate_existing": True},

@@ -18,6 +18,7 @@ from core.domain.errors import Conflict
 from core.domain.runs.changes import RunChanges
 from core.domain.runs.errors import AlreadyRequested, SessionBusy
 from core.domain.runs.run import LIVE_STATUSES, Run, RunStatus, StopReason
+from core.store.database import measuring
 from core.store.runs.columns import changed_columns, new_run_columns, to_run
 from core.store.runs.compare_and_set import can_become, raise_refused, time_literal, write
 from core.store.runs.run_queries import find_by_request, live_of_session
@@ -104,7 +105,9 @@ async def begin(
     )
     if row is None:
         await raise_refused(session, run_id, attempt, RunStatus.RUNNING)
-    return to_run(row)
+    run = to_run(row)
+    measuring.note_began(session, run)
+    return run
 
 
 async def finish(
@@ -159,7 +162,9 @@ async def finish(
     )
     if row is None:
         await raise_refused(session, run_id, attempt, to)
-    return to_run(row)
+    run = to_run(row)
+    measuring.note_ended(session, run)
+    return run
 
 
 async def requeue(session: AsyncSession, run_id: str, *, attempt: int, now: datetime) -> Run:
@@ -218,7 +223,9 @@ async def change(
     row = await write(session, run_id, *fence, now=now, **changed_columns(changes))
     if row is None:
         await raise_refused(session, run_id, attempt, None)
-    return to_run(row)
+    run = to_run(row)
+    measuring.note_changed(session, run)
+    return run
 
 
 async def settle_work(

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, insert, select, update
+from sqlalchemy import Select, and_, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from core.domain.paging import PageKey
 from core.domain.runs.session import Message, MessageNotFound
+from core.store.runs.compare_and_set import time_literal
 from core.store.tables.sessions import MessageRow
 
 
@@ -33,6 +35,22 @@ async def add(session: AsyncSession, message: Message) -> None:
 async def of_session(session: AsyncSession, session_id: UUID) -> list[Message]:
     """List a session's messages, oldest first."""
     return await _list(session, select(MessageRow).where(MessageRow.session_id == session_id))
+
+
+async def page(
+    session: AsyncSession, session_id: UUID, *, after: PageKey | None, limit: int
+) -> list[Message]:
+    """The next messages of a session after a place in it, oldest first, at most `limit`."""
+    query = select(MessageRow).where(MessageRow.session_id == session_id)
+    if after is not None:
+        at = time_literal(after.at)
+        query = query.where(
+            or_(
+                MessageRow.created_at > at,
+                and_(MessageRow.created_at == at, MessageRow.id > after.id),
+            )
+        )
+    return await _list(session, query, limit=limit)
 
 
 async def of_run(session: AsyncSession, run: UUID) -> list[Message]:
@@ -60,6 +78,8 @@ async def merge_metadata(
     return row.to_message()
 
 
-async def _list(session: AsyncSession, query: Select[MessageRow]) -> list[Message]:
-    rows = await session.scalars(query.order_by(MessageRow.created_at, MessageRow.id))
+async def _list(
+    session: AsyncSession, query: Select[MessageRow], *, limit: int | None = None
+) -> list[Message]:
+    rows = await session.scalars(query.order_by(MessageRow.created_at, MessageRow.id).limit(limit))
     return [row.to_message() for row in rows]

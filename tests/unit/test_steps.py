@@ -2,10 +2,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from core.agent.steps import end_steps, fold_steps, plan_from_steps
 from core.domain.runs.event import PlanChanged, PlanItem, ToolStarted
 from core.domain.runs.run import StopReason
 from core.domain.runs.step import Step, StepStatus
+from core.domain.steps.fold import end_steps, fold_steps
+from core.domain.steps.planned import plan_from_steps
 from tests.fakes.recordings import translate_recording
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -96,11 +97,10 @@ def test_a_rewritten_list_keeps_the_facts_about_moved_items() -> None:
         now=later(1),
     )
 
-    assert [step.name for step in steps] == ["New", "A", "B"]
-    assert [step.step_id for step in steps] == [1, 2, 3]
-    assert steps[1].started_at == NOON
-    assert steps[1].tools_used == ("Bash",)
-    assert steps[0].started_at is None
+    assert [(step.step_id, step.name) for step in steps] == [(1, "A"), (2, "B"), (3, "New")]
+    assert steps[0].started_at == NOON
+    assert steps[0].tools_used == ("Bash",)
+    assert steps[2].started_at is None
 
 
 def test_a_renamed_item_keeps_its_facts() -> None:

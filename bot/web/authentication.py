@@ -1,0 +1,134 @@
+"""Who calls: the token of a request, and the actor that it stands for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from aiohttp import hdrs, web
+from cachetools import TTLCache
+
+from bot.web.auditor import Auditor
+from core.domain.actor import Action, Actor, Origin, Role
+from core.domain.errors import Forbidden
+from core.domain.token import ApiToken, TokenProblem, TokenRefused, digest_of
+
+# For so long a request may be admitted after its token was revoked, or its member's role reduced.
+ADMISSION_SECONDS = 2.0
+_MAX_CACHED = 1024
+# A program that goes on with a token that was revoked is audited no more often.
+_REFUSAL_SECONDS = 60.0
+API_KEY_HEADER = "x-api-key"
+_SCHEME = "bearer"
+
+
+class TokenChecker(Protocol):
+    """Knows the valid tokens; see `TokenService`."""
+
+    async def authenticate(self, secret: str) -> ApiToken:
+        """The valid token with this text."""
+        ...
+
+
+class Members(Protocol):
+    """Knows the members of the Slack workspace."""
+
+    async def actor_of(self, slack_user_id: str) -> Actor:
+        """The member as an actor, with their present role.
+
+        Raises:
+            Forbidden: If they are no full member any more, or have no role.
+            Unavailable: If Slack or the database cannot be reached.
+        """
+        ...
+
+
+@dataclass
+class Authentication:
+    """Turns the token of a request into an actor.
+
+    An accepted token is remembered for `ADMISSION_SECONDS`, so that a program that polls does not
+    read it from the database each time.
+
+    Attributes:
+        origin: The surface by which the requests come, as the audit log has it.
+    """
+
+    tokens: TokenChecker
+    members: Members
+    auditor: Auditor
+    origin: Origin = Origin.API
+    clock: Callable[[], float] = time.monotonic
+    _admitted: TTLCache[str, Actor] = field(init=False)
+    _refused: TTLCache[str, bool] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._admitted = TTLCache(maxsize=_MAX_CACHED, ttl=ADMISSION_SECONDS, timer=self.clock)
+        self._refused = TTLCache(maxsize=_MAX_CACHED, ttl=_REFUSAL_SECONDS, timer=self.clock)
+
+    async def actor_of(self, request: web.Request, action: Action) -> Actor:
+        """The actor who sent a request to do `action`.
+
+        A refused token is audited if it is known whose it was.
+
+        Raises:
+            TokenRefused: If it has no valid token.
+            Forbidden: If the token acts for a Slack member who may not use Signalbox.
+            Unavailable: If the database or Slack cannot be reached.
+        """
+        secret = secret_of(request)
+        if secret is None:
+            raise TokenRefused(TokenProblem.MISSING)
+        digest = digest_of(secret)
+        admitted = self._admitted.get(digest)
+        if admitted is None:
+            admitted = await self._admit(secret, digest, action)
+            self._admitted[digest] = admitted
+        return admitted
+
+    async def _admit(self, secret: str, digest: str, action: Action) -> Actor:
+        try:
+            token = await self.tokens.authenticate(secret)
+        except TokenRefused as refusal:
+            if refusal.name is not None:
+                actor = Actor(role=Role.NONE, origin=self.origin, name=refusal.name)
+                await self._audit(actor, refusal.name, digest, action, refusal.problem)
+            raise
+        try:
+            return await self._actor(token)
+        except Forbidden as refusal:
+            member = token.slack_user_id or token.name
+            actor = Actor(role=Role.NONE, origin=self.origin, external_id=member, name=member)
+            await self._audit(actor, token.name, digest, action, refusal.code)
+            raise
+
+    async def _audit(
+        self, actor: Actor, token: str, digest: str, action: Action, reason: str
+    ) -> None:
+        if digest not in self._refused:
+            self._refused[digest] = True
+            await self.auditor.audit_refusal(replace(actor, token=token), action, reason=reason)
+
+    async def _actor(self, token: ApiToken) -> Actor:
+        if token.slack_user_id is None:
+            return Actor(
+                role=token.role or Role.NONE,
+                origin=self.origin,
+                user_id=token.user_id,
+                external_id=str(token.id),
+                name=token.name,
+                token=token.name,
+            )
+        member = await self.members.actor_of(token.slack_user_id)
+        role = member.role if token.role is None else min(token.role, member.role)
+        return replace(member, role=role, origin=self.origin, token=token.name)
+
+
+def secret_of(request: web.Request) -> str | None:
+    """The token in a request's headers; `None` if it has none."""
+    scheme, _, credentials = request.headers.get(hdrs.AUTHORIZATION, "").strip().partition(" ")
+    if scheme.lower() == _SCHEME and credentials.strip():
+        return credentials.strip()
+    return request.headers.get(API_KEY_HEADER, "").strip() or None

@@ -1,0 +1,154 @@
+"""A route of the HTTP API: one value from which the router, the checks and the document come."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from http import HTTPStatus
+from typing import Any, Generic, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, PrivateAttr
+
+from core.domain.actor import Action, Actor, Role
+
+API_ROOT = "/api/v1"
+# A repeated request with the same key has no further effect.
+IDEMPOTENCY_HEADER = "Idempotency-Key"
+MAX_KEY_CHARS = 128
+
+
+class Parameters(BaseModel):
+    """Base of the parameters of a path and of a query; names that are not known are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LenientParameters(BaseModel):
+    """Base of parameters and bodies of the older API, whose clients may send further names."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Answer(BaseModel):
+    """Base of everything that is answered."""
+
+    model_config = ConfigDict(frozen=True)
+    _etag: str | None = PrivateAttr(default=None)
+
+    @property
+    def etag(self) -> str | None:
+        """What changes when the answer does in substance; `None` if the answer has no such mark."""
+        return self._etag
+
+    def with_etag(self, etag: str) -> Self:
+        """The same answer with a mark, of letters, digits, dots and hyphens."""
+        self._etag = etag
+        return self
+
+
+class NoParameters(Parameters):
+    """A route without parameters in its path, in its query, or in its body."""
+
+
+class Method(StrEnum):
+    """The methods that routes have."""
+
+    GET = "GET"
+    POST = "POST"
+
+
+PathT = TypeVar("PathT", bound=BaseModel)
+QueryT = TypeVar("QueryT", bound=BaseModel)
+BodyT = TypeVar("BodyT", bound=BaseModel)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call(Generic[PathT, QueryT, BodyT]):
+    """A request that was read and admitted.
+
+    Attributes:
+        request_key: The same for each repetition of a request with an `Idempotency-Key`, and
+            unique otherwise.
+    """
+
+    actor: Actor
+    path: PathT
+    query: QueryT
+    body: BodyT
+    request_key: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route(Generic[PathT, QueryT, BodyT]):
+    """One operation of the API.
+
+    Attributes:
+        path: Below `API_ROOT`, with the fields of `path_parameters` in braces.
+        name: Unique; the `operationId` of the document.
+        summary: A line for people.
+        tag: The heading under which the document lists it.
+        role: The lowest role that may call it; `NONE` needs no token.  Services check further.
+        action: What a refusal for the role is audited as.
+        answer: What it answers if it succeeds, with the status 200.
+        has_etag: Whether its answers have an `ETag`, and a repeated request can get 304.
+        omits_unset: Whether fields of the answer that were not set are left out.
+        description: More for people, in the document; may be empty.
+    """
+
+    method: Method
+    path: str
+    name: str
+    summary: str
+    tag: str
+    role: Role
+    action: Action
+    path_parameters: type[PathT]
+    query: type[QueryT]
+    body: type[BodyT]
+    answer: type[Answer]
+    handler: Callable[[Call[PathT, QueryT, BodyT]], Awaitable[Answer]]
+    has_etag: bool = False
+    omits_unset: bool = False
+    description: str = ""
+
+    @property
+    def has_body(self) -> bool:
+        """Whether it reads a body."""
+        return not issubclass(self.body, NoParameters)
+
+    @property
+    def is_public(self) -> bool:
+        """Whether it needs no token."""
+        return self.role is Role.NONE
+
+
+# A table holds routes with parameters of many types.
+AnyRoute = Route[Any, Any, Any]
+
+
+class ErrorAnswer(Answer):
+    """What every refused or failed request is answered with.
+
+    Attributes:
+        error: A stable word for programs.
+        message: What happened and what to do next, for people.
+        details: Facts about the error, by name; which ones depends on `error`.
+    """
+
+    error: str
+    message: str
+    details: dict[str, Any] | None = None
+
+
+# The statuses that any route can answer with, beside 200.
+ERROR_STATUSES = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.CONFLICT,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)

@@ -1,0 +1,143 @@
+"""The router: each route of the table with its authentication, authorisation and validation."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from http import HTTPStatus
+from uuid import uuid4
+
+from aiohttp import hdrs, web
+
+from bot.web.auditor import Auditor
+from bot.web.authentication import Authentication
+from bot.web.docs_page import docs_page
+from bot.web.errors import API_HEADERS, error_response, failure_response
+from bot.web.openapi import document_of
+from bot.web.reading import read_body, read_path, read_query
+from bot.web.request_errors import InvalidRequest, RoleTooLow
+from bot.web.route import (
+    API_ROOT,
+    IDEMPOTENCY_HEADER,
+    MAX_KEY_CHARS,
+    Answer,
+    AnyRoute,
+    Call,
+    Method,
+)
+from core.domain.actor import SYSTEM, Action, Actor, Role
+from core.domain.errors import OpsError
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_ANY_ETAG = "*"
+_DOCS_PATH = f"{API_ROOT}/docs"
+_DOCUMENT_PATH = f"{API_ROOT}/openapi.json"
+
+
+def api_routes(
+    table: Sequence[AnyRoute],
+    *,
+    authentication: Authentication,
+    auditor: Auditor,
+    public_url: str | None,
+) -> list[web.RouteDef]:
+    """The routes of a table for aiohttp, with the document of the table and its page."""
+    document = document_of(table, public_url=public_url)
+    page = docs_page(document)
+
+    async def openapi(_: web.Request) -> web.Response:
+        return web.json_response(document, headers=API_HEADERS)
+
+    async def docs(_: web.Request) -> web.Response:
+        return web.Response(text=page, content_type="text/html", headers=_PAGE_HEADERS)
+
+    return [
+        web.get(_DOCUMENT_PATH, openapi),
+        web.get(_DOCS_PATH, docs),
+        *(_definition(route, _handler(route, authentication, auditor)) for route in table),
+    ]
+
+
+# The page needs its own style and nothing else.
+_PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+def _definition(route: AnyRoute, handler: Handler) -> web.RouteDef:
+    path = f"{API_ROOT}{route.path}"
+    return web.get(path, handler) if route.method is Method.GET else web.post(path, handler)
+
+
+def _handler(route: AnyRoute, authentication: Authentication, auditor: Auditor) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        try:
+            actor = SYSTEM
+            if not route.is_public:
+                actor = await authentication.actor_of(request, route.action)
+                await require_role(actor, route.role, route.action, auditor)
+            answer = await route.handler(await _call(route, request, actor))
+            return _success(route, request, answer)
+        except OpsError as error:
+            return error_response(error)
+        except web.HTTPException:
+            raise
+        except Exception as error:  # noqa: BLE001 - the end of the request, which logs it
+            return failure_response(error, request)
+
+    return handle
+
+
+async def require_role(actor: Actor, needed: Role, action: Action, auditor: Auditor) -> None:
+    """Check that an actor has at least the needed role; a refusal is audited.
+
+    Raises:
+        RoleTooLow: If they have a lower one.
+        Unavailable: If the database cannot be reached.
+    """
+    if actor.role < needed:
+        await auditor.audit_refusal(actor, action, reason="role")
+        raise RoleTooLow(actor.role, needed)
+
+
+async def _call(
+    route: AnyRoute, request: web.Request, actor: Actor
+) -> Call[Answer, Answer, Answer]:
+    """Read a request.
+
+    Raises:
+        BadRequest: If a part of it is not valid.
+    """
+    return Call(
+        actor=actor,
+        path=read_path(request, route.path_parameters),
+        query=read_query(request, route.query),
+        body=await read_body(request, route.body) if route.has_body else route.body(),
+        request_key=_request_key(request, actor),
+    )
+
+
+def _request_key(request: web.Request, actor: Actor) -> str:
+    """A key of the request that no request of another caller has."""
+    given = request.headers.get(IDEMPOTENCY_HEADER)
+    if given is None:
+        return f"api:{uuid4().hex}"
+    if not (0 < len(given) <= MAX_KEY_CHARS and given.isascii() and given.isprintable()):
+        raise InvalidRequest(
+            [(IDEMPOTENCY_HEADER, f"has 1 to {MAX_KEY_CHARS} printable ASCII characters")]
+        )
+    owner = actor.user_id or actor.external_id
+    return f"api:{owner}:{given}"
+
+
+def _success(route: AnyRoute, request: web.Request, answer: Answer) -> web.Response:
+    headers = dict(API_HEADERS)
+    if answer.etag is not None:
+        headers[hdrs.ETAG] = f'W/"{answer.etag}"'
+        known = request.if_none_match or ()
+        if any(one.value in (answer.etag, _ANY_ETAG) for one in known):
+            return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
+    body = answer.model_dump_json(exclude_unset=route.omits_unset)
+    return web.Response(body=body.encode(), content_type="application/json", headers=headers)

@@ -1,0 +1,45 @@
+"""What the core reports for monitoring while it works; what counts it is somebody else's."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from core.domain.kills.termination import Termination
+from core.domain.runs.run import Run
+
+
+class Meter(Protocol):
+    """Hears of what this process has written to the database, after the commit.
+
+    Each call is about a change that was made once in the whole fleet, so the sum over all
+    processes counts every change once.  A process that dies between a commit and the call reports
+    nothing; the rows stay the truth.
+    """
+
+    def run_began(self, run: Run) -> None:
+        """A worker has begun an attempt of a run."""
+        ...
+
+    def run_ended(self, run: Run) -> None:
+        """A run has its final status, with its cost and usage."""
+        ...
+
+    def kill_advanced(self, kill: Termination) -> None:
+        """A kill has reached another phase, or has gone back to one after it was unconfirmed."""
+        ...
+
+
+class NoMeter:
+    """Counts nothing: for commands and tests."""
+
+    def run_began(self, run: Run) -> None:
+        """Nothing."""
+
+    def run_ended(self, run: Run) -> None:
+        """Nothing."""
+
+    def kill_advanced(self, kill: Termination) -> None:
+        """Nothing."""
+
+
+NO_METER = NoMeter()

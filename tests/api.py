@@ -1,0 +1,196 @@
+"""The HTTP API for tests: real HTTP over loopback, real Postgres, no Slack and no worker."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import yarl
+from aiohttp import web
+
+from bot.assembly.backend import utc_now
+from bot.assembly.serve import web_server
+from bot.web.api.table import ApiServices, api_table
+from bot.web.authentication import Authentication
+from bot.web.errors import error_shape
+from bot.web.health import Health, health_routes
+from bot.web.route import API_ROOT, AnyRoute
+from bot.web.router import api_routes
+from core.agent.definitions.catalog import load_catalog
+from core.domain.actor import SYSTEM, Actor, Identity, Origin, Role
+from core.domain.errors import Forbidden
+from core.domain.repositories import RepositoryPolicy
+from core.domain.runs.request import Place
+from core.domain.token import NewToken
+from core.services.audit import AuditService
+from core.services.context import ServiceContext
+from core.services.fleet.fleet import FleetService
+from core.services.people import PeopleService
+from core.services.runs.listing import RunListService
+from core.services.runs.records import RunRecordService
+from core.services.runs.runs import RunService
+from core.services.runs.status import StatusService
+from core.services.sessions import SessionService
+from core.services.stats import StatsService
+from core.services.tokens import TokenService
+from core.store.database.engine import Database
+
+CONSOLE = "/workflows/claude-code"
+
+
+class NoSuchMember(Forbidden):
+    """The workspace has no full member with this id."""
+
+    code = "no_such_member"
+
+
+@dataclass
+class FakeMembers:
+    """Members of a Slack workspace, with their roles."""
+
+    people: PeopleService
+    roles: dict[str, Role] = field(default_factory=dict)
+
+    async def actor_of(self, slack_user_id: str) -> Actor:
+        if slack_user_id not in self.roles:
+            raise NoSuchMember(slack_user_id, user_message="No member.")
+        identity = Identity(
+            origin=Origin.SLACK, external_id=slack_user_id, team_id="T1", name="Ada"
+        )
+        return await self.people.ensure_actor(identity, role=self.roles[slack_user_id])
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer of the API."""
+
+    status: int
+    headers: Mapping[str, str]
+    text: str
+    body: Any
+
+    @property
+    def error(self) -> object:
+        """The code of an error, whose answer has the one shape and nothing else."""
+        assert set(self.body) == {"error", "message", "details"}, self.body
+        assert self.body["message"]
+        return self.body["error"]
+
+
+@dataclass
+class ApiHarness:
+    """A server, a client, and the services behind.
+
+    Attributes:
+        place: Where runs without a thread get one.
+        host: The server's host and port, for addresses as a client writes them.
+    """
+
+    database: Database
+    context: ServiceContext
+    tokens: TokenService
+    members: FakeMembers
+    table: list[AnyRoute]
+    client: aiohttp.ClientSession
+    health: Health
+    place: list[Place]
+    host: str
+
+    async def token(
+        self,
+        name: str = "ci",
+        role: Role | None = Role.OPERATOR,
+        *,
+        user: str | None = None,
+        lifetime: timedelta | None = None,
+    ) -> str:
+        """Make a token and return its text."""
+        request = NewToken(name=name, role=role, slack_user_id=user, lifetime=lifetime)
+        return (await self.tokens.create(request, by=SYSTEM))[1]
+
+    async def get(self, path: str, token: str | None = None, **options: Any) -> Reply:
+        """GET a path below the API's root."""
+        return await self.call("GET", path, token, **options)
+
+    async def post(
+        self, path: str, token: str | None = None, body: object = None, **options: Any
+    ) -> Reply:
+        """POST a JSON body to a path below the API's root."""
+        return await self.call("POST", path, token, json=body, **options)
+
+    async def call(self, method: str, path: str, token: str | None = None, **options: Any) -> Reply:
+        """Send a request with a token in the header that clients use."""
+        headers = dict(options.pop("headers", {}))
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        # An address as a client writes it must not be normalised.
+        is_whole = path.startswith("http")
+        url = yarl.URL(path, encoded=True) if is_whole else f"{API_ROOT}{path}"
+        async with self.client.request(method, url, headers=headers, **options) as response:
+            text = await response.text()
+            is_json = response.content_type == "application/json"
+            return Reply(
+                status=response.status,
+                headers=response.headers,
+                text=text,
+                body=await response.json() if is_json and text else None,
+            )
+
+
+@asynccontextmanager
+async def open_api(database: Database) -> AsyncIterator[ApiHarness]:
+    """Serve the API on a free port."""
+    context = ServiceContext(database, utc_now)
+    catalog = load_catalog(None)
+    people = PeopleService(context)
+    members = FakeMembers(people)
+    tokens = TokenService(context)
+    health = Health()
+    place: list[Place] = []
+    table = api_table(
+        ApiServices(
+            runs=RunService(
+                context, catalog, repositories=RepositoryPolicy(local=(Path("/srv/git"),))
+            ),
+            statuses=StatusService(context),
+            records=RunRecordService(context),
+            lists=RunListService(context, catalog),
+            sessions=SessionService(context),
+            stats=StatsService(context),
+            fleet=FleetService(context),
+            audit=AuditService(context),
+            health=health,
+            place=lambda: place[0] if place else None,
+            clock=utc_now,
+        )
+    )
+    app = web.Application(client_max_size=1024 * 1024, middlewares=[error_shape])
+    app.add_routes(health_routes(health))
+    app.add_routes(
+        api_routes(
+            table,
+            authentication=Authentication(tokens=tokens, members=members, auditor=people),
+            auditor=people,
+            public_url="https://signalbox.example.com",
+        )
+    )
+    async with (
+        web_server(app, host="127.0.0.1", port=0) as url,
+        aiohttp.ClientSession(base_url=url) as client,
+    ):
+        yield ApiHarness(
+            database=database,
+            context=context,
+            tokens=tokens,
+            members=members,
+            table=table,
+            client=client,
+            health=health,
+            place=place,
+            host=url.removeprefix("http://"),
+        )

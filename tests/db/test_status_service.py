@@ -1,0 +1,191 @@
+"""The status of runs, composed from what is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from core.domain.actor import Actor, Origin, Role
+from core.domain.progress.enrichment import Enrichment
+from core.domain.runs.event import EventKind, EventRecord
+from core.domain.runs.run import Run, StopReason
+from core.domain.runs.step import Step, StepStatus
+from core.services.context import NotAllowed, ServiceContext
+from core.services.runs.recent_runs import CacheLimits, RecentRuns
+from core.services.runs.status import StatusService
+from core.store import events, steps
+from core.store.database.engine import Database
+from core.store.runs import runs
+from tests.database import NOW, running_run
+
+PERSON = Actor(role=Role.VIEWER, origin=Origin.API, name="ann")
+LATER = NOW + timedelta(seconds=30)
+
+
+def service(database: Database, *, is_on: bool = True, now: datetime = LATER) -> StatusService:
+    context = ServiceContext(database=database, clock=lambda: now)
+    return StatusService(context, RecentRuns(CacheLimits(is_on=is_on)))
+
+
+async def enriched(reader: StatusService, target: str) -> Enrichment:
+    report = await reader.status(target, by=PERSON)
+    assert report.is_complete
+    assert report.enrichment is not None
+    return report.enrichment
+
+
+def step(number: int, status: StepStatus, **fields: Any) -> Step:
+    found = Step(step_id=number, name=f"S{number}", source_id=str(number), status=status)
+    return replace(found, **fields)
+
+
+async def write(
+    database: Database, run: Run, *, plan: Sequence[Step] = (), said: Sequence[str] = ()
+) -> None:
+    records = [EventRecord(kind=EventKind.AGENT_TEXT, at=NOW, data={"text": text}) for text in said]
+    records.append(
+        EventRecord(
+            kind=EventKind.TOOL_STARTED, at=NOW, data={"name": "Edit", "summary": "core/a.py"}
+        )
+    )
+    async with database.sessions.begin() as session:
+        await steps.replace(session, run.id, plan)
+        await events.append(session, run.id, 1, records)
+
+
+async def finish(database: Database, run: Run, *, after: float, **fields: Any) -> Run:
+    async with database.sessions.begin() as session:
+        return await runs.finish(
+            session,
+            run.run_id,
+            attempt=1,
+            stop_reason=StopReason.SUCCESS,
+            now=NOW + timedelta(seconds=after),
+            **fields,
+        )
+
+
+async def test_a_running_run_has_an_estimate_from_the_runs_before(database: Database) -> None:
+    for number in range(3):
+        past = await running_run(database)
+        await finish(database, past, after=50 + 10 * number)
+    run = await running_run(database, metadata={})
+    done = step(1, StepStatus.COMPLETED, started_at=NOW, completed_at=NOW + timedelta(seconds=10))
+    await write(database, run, plan=[done, step(2, StepStatus.IN_PROGRESS, started_at=NOW)])
+
+    found = await enriched(service(database), run.run_id)
+
+    assert found.progress_summary is not None
+    assert found.progress_summary.completion_percentage == 50
+    estimate = found.progress_summary.estimated_completion
+    assert estimate is not None
+    assert estimate.at == NOW + timedelta(seconds=60)
+    assert estimate.earliest < estimate.at < estimate.latest
+    assert estimate.runs == 3
+    assert found.workflow_steps is not None
+    assert found.workflow_steps.current_step == 2
+
+
+async def test_runs_of_other_workflows_say_nothing(database: Database) -> None:
+    for _ in range(3):
+        past = await running_run(database, workflow_name="review")
+        await finish(database, past, after=50)
+    run = await running_run(database)
+
+    found = await enriched(service(database), run.run_id)
+
+    assert found.progress_summary is not None
+    assert found.progress_summary.estimated_completion is None
+
+
+async def test_a_completed_run_has_its_result_and_what_is_proved(database: Database) -> None:
+    run = await running_run(database)
+    summary = "## Summary\n\nThe parser reads dates.\n\n## Changes\n- Read dates\n- Test them"
+    await write(
+        database,
+        run,
+        plan=[step(1, StepStatus.COMPLETED), step(2, StepStatus.SKIPPED)],
+        said=[summary, "Done."],
+    )
+    tests = {"passed": 12, "failed": 0, "skipped": 0}
+    await finish(database, run, after=20, result="Done.", metadata={"tests": tests})
+
+    found = await enriched(service(database), run.run_id[:9])
+
+    assert found.final_result == f"{summary}\n\n---\n\nDone."
+    assert found.workflow_summary is not None
+    assert found.workflow_summary.tests_passed == 12
+    assert found.workflow_summary.success_rate == 100
+    assert found.workflow_summary.major_achievements == ("Read dates", "Test them")
+    assert found.workflow_summary.deployment_ready is None
+    assert found.step_by_step_results is not None
+    assert [one.success for one in found.step_by_step_results] == [True, None]
+
+
+async def test_answers_are_the_same_with_the_cache_and_without_it(database: Database) -> None:
+    run = await running_run(database)
+    await write(database, run, plan=[step(1, StepStatus.COMPLETED)], said=["## Summary\n\nFine."])
+    cached, plain = service(database), service(database, is_on=False)
+    answers = []
+    for change in (None, "Done.", "Done, really."):
+        if change == "Done.":
+            await finish(database, run, after=20, result=change)
+        elif change is not None:
+            async with database.sessions.begin() as session:
+                await runs.change(session, run.run_id, now=LATER, result=change)
+        for _ in range(2):
+            answers.append(await enriched(cached, run.run_id))
+            assert answers[-1] == await enriched(plain, run.run_id)
+
+    results = [found.final_result for found in answers]
+    assert results[:2] == [None, None]
+    assert [result and result.endswith("Done.") for result in results[2:4]] == [True, True]
+    assert [result and result.endswith("really.") for result in results[4:]] == [True, True]
+
+
+async def test_the_newest_events_of_a_kind_come_in_order(database: Database) -> None:
+    run, other = await running_run(database), await running_run(database)
+    await write(database, run, said=[f"Text {number}" for number in range(6)])
+    await write(database, other, said=["Other"])
+    kinds = {EventKind.AGENT_TEXT}
+
+    async with database.sessions.begin() as session:
+        found = await events.newest(session, run.id, kinds=kinds, limit=3, within=100)
+        few = await events.newest(session, run.id, kinds=kinds, limit=3, within=2)
+
+    assert [one.data["text"] for one in found] == ["Text 3", "Text 4", "Text 5"]
+    assert [one.data["text"] for one in few] == ["Text 5"]
+
+
+async def test_an_ended_run_that_is_known_needs_one_query(database: Database) -> None:
+    run = await running_run(database)
+    await write(database, run, said=["Done."])
+    await finish(database, run, after=20, result="Done.")
+    reader = service(database)
+    await reader.status(run.run_id, by=PERSON)
+    queries: list[str] = []
+
+    def note(*arguments: Any) -> None:
+        queries.append(arguments[2])
+
+    engine = database.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        await reader.status(run.run_id, by=PERSON)
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+
+    assert len(queries) == 1
+    assert "workflow_runs" in queries[0]
+
+
+async def test_who_may_not_view_runs_sees_no_status(database: Database) -> None:
+    run = await running_run(database)
+
+    with pytest.raises(NotAllowed):
+        await service(database).status(run.run_id, by=replace(PERSON, role=Role.NONE))

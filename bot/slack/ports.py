@@ -294,8 +294,8 @@ class Threads(CardFinder, Protocol):
         """The thread of a run, without later legs; `None` as for `thread`."""
         ...
 
-    async def without_live_run(self, thread_keys: Collection[str]) -> frozenset[str]:
-        """Those of the threads that have no live run."""
+    async def urgent(self, thread_keys: Collection[str]) -> frozenset[str]:
+        """Those of the threads without a run that works undisturbed, see `ThreadService`."""
         ...
 
     async def personal_runs(self, key: str) -> PersonalRuns | None:

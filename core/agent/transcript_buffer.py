@@ -31,7 +31,7 @@ _MAX_REFUSED_BATCHES = 3
 _BATCH_DELAY = timedelta(milliseconds=50)
 # The delay while transactions follow each other within `_BUSY_WINDOW`, since each of them takes
 # processor time from the agent.
-_BUSY_BATCH_DELAY = timedelta(milliseconds=150)
+_BUSY_BATCH_DELAY = timedelta(milliseconds=300)
 _BUSY_WINDOW = timedelta(seconds=1)
 # The program names a subagent's transcript `subagents/agent-<id>`, or puts it into folders in
 # between (`subagents/<kind>/<id>/agent-<id>`).  The limits keep it within an index row.

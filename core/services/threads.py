@@ -60,11 +60,14 @@ class ThreadService:
             legs=legs,
         )
 
-    async def without_live_run(self, thread_keys: Collection[str]) -> frozenset[str]:
-        """Those of the threads that have no live run."""
+    async def urgent(self, thread_keys: Collection[str]) -> frozenset[str]:
+        """Those of the threads without a run that works undisturbed.
+
+        Their last run has ended, or is being killed, or waits for a person.
+        """
         async with self.context.transaction() as session:
-            live = await run_queries.threads_with_live_run(session, thread_keys)
-        return frozenset(thread_keys) - live
+            undisturbed = await run_queries.threads_with_undisturbed_run(session, thread_keys)
+        return frozenset(thread_keys) - undisturbed
 
     async def cards(self, run_ids: Collection[str]) -> Mapping[str, CardPlace]:
         """Where the threads of these runs are in Slack, by run id; runs without one are missing."""

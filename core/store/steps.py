@@ -20,17 +20,29 @@ _FIELDS = (
 )  # fmt: skip
 
 
-async def replace(session: AsyncSession, run: UUID, steps: Sequence[Step]) -> None:
-    """Replace the steps of a run; unchanged rows are not written."""
+async def replace(
+    session: AsyncSession, run: UUID, steps: Sequence[Step], *, stored: Sequence[Step] | None = None
+) -> None:
+    """Replace the steps of a run; unchanged rows are not written.
+
+    Args:
+        session: An open database session.
+        run: The run.
+        steps: Its steps.
+        stored: The steps that it has in the database; `None` if that is not known.
+    """
+    known = {step.step_id: step for step in stored or ()}
     step_ids = [step.step_id for step in steps]
-    await session.execute(
-        delete(StepRow)
-        .where(StepRow.run_id == run, StepRow.step_id.not_in(step_ids))
-        .execution_options(synchronize_session=False)
-    )
-    if not steps:
+    if stored is None or not known.keys() <= set(step_ids):
+        await session.execute(
+            delete(StepRow)
+            .where(StepRow.run_id == run, StepRow.step_id.not_in(step_ids))
+            .execution_options(synchronize_session=False)
+        )
+    changed = [step for step in steps if known.get(step.step_id) != step]
+    if not changed:
         return
-    statement = insert(StepRow).values([_values(run, step) for step in steps])
+    statement = insert(StepRow).values([_values(run, step) for step in changed])
     new = statement.excluded
     await session.execute(
         statement.on_conflict_do_update(

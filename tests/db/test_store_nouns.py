@@ -206,6 +206,27 @@ async def test_steps_match_the_last_report(database: Database) -> None:
         assert await steps.of_run(session, run.id) == []
 
 
+async def test_only_the_steps_that_differ_from_the_stored_ones_are_written(
+    database: Database,
+) -> None:
+    run = await running_run(database)
+    first = [Step(step_id=n, name=f"s{n}") for n in (1, 2, 3)]
+    changed = [replace(first[0], tool_calls=2), first[1]]
+    async with database.sessions.begin() as session:
+        await steps.replace(session, run.id, first)
+        await session.execute(
+            text("UPDATE workflow_steps SET name = 'untouched' WHERE step_id = 2")
+        )
+        await steps.replace(session, run.id, changed, stored=first)
+
+        assert await steps.of_run(session, run.id) == [
+            changed[0],
+            Step(step_id=2, name="untouched"),
+        ]
+        await steps.replace(session, run.id, changed, stored=[])
+        assert await steps.of_run(session, run.id) == changed
+
+
 async def test_events_are_read_from_a_given_position(database: Database) -> None:
     run = await running_run(database)
     kinds = [EventKind.RUN_STARTED, EventKind.AGENT_TEXT, EventKind.API_RETRY]

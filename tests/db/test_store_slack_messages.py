@@ -188,11 +188,20 @@ async def test_a_thread_has_ended_when_none_of_its_runs_is_live(database: Databa
     await stored_run(database, session_id=mixed.session_id, thread_key=mixed.run_id)
 
     async with database.sessions() as session:
-        found = await run_queries.threads_with_live_run(
+        found = await run_queries.threads_with_undisturbed_run(
             session, [run.run_id for run in (over, live, mixed)]
         )
 
     assert found == {live.run_id, mixed.run_id}
+
+
+async def test_a_thread_with_a_kill_is_not_undisturbed(database: Database) -> None:
+    run = await running_run(database)
+    async with database.sessions.begin() as session:
+        await runs.request_kill(session, run.run_id, now=NOW)
+        found = await run_queries.threads_with_undisturbed_run(session, [run.run_id])
+
+    assert found == frozenset()
 
 
 @pytest.mark.parametrize("slot", ["card", "notices:1"])

@@ -303,10 +303,15 @@ class FakeServices(FakeDrawables, FakeInbox):
 
     # --- threads
 
-    async def without_live_run(self, thread_keys: Collection[str]) -> frozenset[str]:
+    async def urgent(self, thread_keys: Collection[str]) -> frozenset[str]:
         self.check_reachable()
         return frozenset(
-            key for key in thread_keys if not any(leg.is_live for leg in self.legs(key))
+            key
+            for key in thread_keys
+            if not any(
+                leg.is_live and leg.kill_requested_at is None and leg.waiting_on is None
+                for leg in self.legs(key)
+            )
         )
 
     async def thread(self, thread_key: str) -> Thread | None:

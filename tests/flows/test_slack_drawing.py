@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from bot.sandbox.slack.people import BUILDS
 from bot.sandbox.slack.server import Sandbox
+from bot.slack.drawing import drawing
 from core.domain.drawables import (
     SlackMessage,
     SlackMessageState,
 )
-from core.domain.runs.run import Run, StopReason
+from core.domain.runs.run import Run, StopReason, WaitingOn
 from tests.fakes.bot import RunningBot, open_bot
 from tests.fakes.services import FakeServices
 from tests.fakes.threads import bot_messages, is_drawn, new_run, wait_until_drawn
@@ -101,6 +102,44 @@ async def test_many_changes_become_few_updates_and_the_newest_wins(sandbox: Sand
 
         assert len(sandbox.calls("chat.update")) <= 4
         assert "13/30 turns" in words(sandbox, bot_messages(sandbox)[0])
+
+
+@pytest.mark.parametrize("event", ["end", "kill", "question"])
+async def test_what_somebody_waits_for_ends_the_pause_between_routine_updates(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, event: str
+) -> None:
+    monkeypatch.setattr(drawing, "ROUTINE_GAP", timedelta(hours=1))
+    services = FakeServices()
+    async with open_bot(sandbox, services):
+        run = new_run(services)
+        services.change(run.run_id, turns=1)
+        await sandbox.human.wait_for(lambda: sandbox.calls("chat.update"), what="an update")
+        services.change(run.run_id, turns=2)
+        if event == "end":
+            services.end(run.run_id, turns=3)
+        elif event == "kill":
+            services.change(run.run_id, turns=3, kill_requested_at=datetime.now(UTC))
+        else:
+            services.change(run.run_id, turns=3, waiting_on=WaitingOn.QUESTION)
+        await wait_until_drawn(services, run)
+
+        assert "3/30 turns" in words(sandbox, bot_messages(sandbox)[0])
+        assert len(sandbox.calls("chat.update")) <= 3
+
+
+async def test_an_update_after_a_pause_shows_the_newest_state(sandbox: Sandbox) -> None:
+    services = FakeServices()
+    async with open_bot(sandbox, services):
+        run = new_run(services)
+        services.change(run.run_id, turns=1)
+        await sandbox.human.wait_for(lambda: sandbox.calls("chat.update"), what="an update")
+        for turn in range(2, 10):
+            services.change(run.run_id, turns=turn)
+            await asyncio.sleep(0.05)
+        await wait_until_drawn(services, run)
+
+        assert "9/30 turns" in words(sandbox, bot_messages(sandbox)[0])
+        assert len(sandbox.calls("chat.update")) <= 3
 
 
 async def test_many_runs_at_once_never_meet_a_429(sandbox: Sandbox) -> None:

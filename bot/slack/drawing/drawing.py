@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 
 # The minimum time between two updates of one message; Slack's clients show no faster ones.
 UPDATE_GAP = timedelta(seconds=1.2)
+# The same while a run works and nobody waits: each update takes some 40 ms of processor time, and
+# nobody reads counts that change more often.
+ROUTINE_GAP = timedelta(seconds=2.5)
 
 _Rechecked = set[tuple[str, UncertainWriteKind]]
 
@@ -58,6 +61,7 @@ class Drawer:
         now: A monotonic clock in seconds.
         archive_url: The beginning of the addresses of messages; empty if it is not known.
         tickets: The rate limiter's tickets of the drawables that wait for a permit.
+        pauses: An event for each drawable that waits for the end of its `ROUTINE_GAP`.
     """
 
     drawables: Drawables
@@ -73,6 +77,7 @@ class Drawer:
     archive_url: str = ""
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     tickets: dict[DrawableId, Ticket] = field(default_factory=dict)
+    pauses: dict[DrawableId, asyncio.Event] = field(default_factory=dict)
 
     async def reconcile(self, drawable: DrawableId, *, is_idle: bool = False) -> bool:
         """Bring a drawable up to date.
@@ -119,6 +124,14 @@ class Drawer:
         ticket = self.tickets.get(drawable)
         if ticket is not None:
             ticket.raise_to(priority)
+        pause = self.pauses.get(drawable)
+        if pause is not None and not _is_routine(priority):
+            pause.set()
+
+    @property
+    def waiting(self) -> frozenset[DrawableId]:
+        """The drawables that wait for a permit, or for the end of a routine gap."""
+        return frozenset((*self.tickets, *self.pauses))
 
     async def _read(self, drawable_id: DrawableId, known: Scene | None) -> Scene | None:
         """Read a drawable; read its subject again only if the desired version has risen."""
@@ -174,8 +187,15 @@ class Drawer:
         if action.kind is ActionKind.FIND:
             await self.sender.find(scene, action)
             return
-        if action.kind in {ActionKind.UPDATE, ActionKind.PUBLISH}:
-            await self._wait_update_gap(scene, action)
+        if (
+            action.kind in {ActionKind.UPDATE, ActionKind.PUBLISH}
+            and action.current is not None
+            and await self._wait_update_gap(scene, action.slot, priority)
+        ):
+            renewed = await self._renewed(scene, action, held)
+            if renewed is None:
+                return
+            scene, action = renewed
         channel_id = await self.places.channel_of(scene.drawable, action)
         if channel_id is None:
             return
@@ -189,22 +209,34 @@ class Drawer:
                 await ticket.wait_granted()
             finally:
                 self.tickets.pop(drawable_id, None)
-            # Time has passed: read again, so that the newest state is sent.
             try:
-                fresh = await self._read(drawable_id, scene)
-                fresh_action = self._next_action(fresh, held) if fresh is not None else None
+                renewed = await self._renewed(scene, action, held)
             except BaseException:
                 self.rate_limiter.return_permit(method, channel=channel_id)
                 raise
-            if (
-                fresh is None
-                or fresh_action is None
-                or (fresh_action.kind, fresh_action.slot) != (action.kind, action.slot)
-            ):
+            if renewed is None:
                 self.rate_limiter.return_permit(method, channel=channel_id)
                 return
-            scene, action = fresh, replace(fresh_action, channel_id=channel_id)
+            scene, action = renewed[0], replace(renewed[1], channel_id=channel_id)
         await self.sender.send(scene, action)
+
+    async def _renewed(
+        self, scene: Scene, action: DrawAction, held: Collection[str]
+    ) -> tuple[Scene, DrawAction] | None:
+        """Read again after a wait, so that the newest state is sent.
+
+        Returns:
+            The present state, and the action with it; `None` if another action is due now.
+        """
+        fresh = await self._read(scene.drawable.id, scene)
+        fresh_action = self._next_action(fresh, held) if fresh is not None else None
+        if (
+            fresh is None
+            or fresh_action is None
+            or (fresh_action.kind, fresh_action.slot) != (action.kind, action.slot)
+        ):
+            return None
+        return fresh, fresh_action
 
     async def _recheck_uncertain(self, scene: Scene, rechecked: _Rechecked) -> bool:
         """Repair the effects of calls that Slack executed late.
@@ -239,11 +271,30 @@ class Drawer:
             row, file=file if isinstance(file, TextFile) else None, now=self.clock()
         )
 
-    async def _wait_update_gap(self, scene: Scene, action: DrawAction) -> None:
-        last = self.sender.updated_at.get((scene.drawable.id, action.slot))
-        wait = 0.0 if last is None else last + UPDATE_GAP.total_seconds() - self.now()
-        if action.current is not None and wait > 0:
-            await self.sleep(wait)
+    async def _wait_update_gap(self, scene: Scene, slot: str, priority: Priority) -> bool:
+        """Wait until a message may be updated again; return whether that took time."""
+        drawable = scene.drawable.id
+        last = self.sender.updated_at.get((drawable, slot))
+        if last is None:
+            return False
+        first = last + UPDATE_GAP.total_seconds() - self.now()
+        if first > 0:
+            await self.sleep(first)
+        rest = last + ROUTINE_GAP.total_seconds() - self.now()
+        if not _is_routine(priority) or rest <= 0:
+            return first > 0
+        self.pauses[drawable] = raised = asyncio.Event()
+        waits = [
+            asyncio.ensure_future(self.sleep(rest)),
+            asyncio.create_task(raised.wait(), name="wait for a higher priority"),
+        ]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            del self.pauses[drawable]
+            for wait in waits:
+                wait.cancel()
+        return True
 
     async def _record_drawn(self, scene: Scene, rechecked: _Rechecked) -> bool:
         """Record the drawn version and resolve the checked writes.  This is the last step.
@@ -267,3 +318,8 @@ class Drawer:
             for key in [key for key in self.sender.updated_at if key[0] == drawable.id]:
                 del self.sender.updated_at[key]
         return is_live
+
+
+def _is_routine(priority: Priority) -> bool:
+    """Whether nobody waits for what is drawn with this priority."""
+    return priority in {Priority.STEP, Priority.IDLE}

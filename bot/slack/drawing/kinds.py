@@ -61,7 +61,8 @@ class DrawnKind(Generic[Subject]):
         is_live: Whether the subject is still in progress, so that elapsed times need refreshes.
         leg: The run whose owner is told if Slack does not let the bot draw; `None` tells nobody.
         requests: Other drawables to request when this one is up to date.
-        find_ended: Returns those of the given keys whose subject has ended; they are drawn first.
+        find_urgent: Returns those of the given keys whose subject has ended, or of which a person
+            waits to see something; they are drawn first.
         depends_on: After a change of these kinds, all active drawables of this kind count as
             outdated.  Empty if the desired version rises together with the rows it depends on.
         refresh_method: The Web API method whose spare permits a refresh may use.
@@ -76,7 +77,7 @@ class DrawnKind(Generic[Subject]):
     requests: Callable[[Subject, Mapping[str, SlackMessage]], Sequence[DrawableRequest]] = (
         _no_requests
     )
-    find_ended: Callable[[Collection[str]], Awaitable[frozenset[str]]] | None = None
+    find_urgent: Callable[[Collection[str]], Awaitable[frozenset[str]]] | None = None
     depends_on: frozenset[ChangeKind] = frozenset()
     refresh_method: str = "chat.update"
 
@@ -100,7 +101,7 @@ def drawn_kinds(threads: Threads, links: ThreadLinks = NO_LINKS) -> DrawnKinds:
             is_live=_is_thread_live,
             leg=lambda thread: thread.legs[-1],
             requests=owner_notice_requests,
-            find_ended=threads.without_live_run,
+            find_urgent=threads.urgent,
         ),
         DrawableKind.OWNER_NOTICE: DrawnKind(
             head=_NOTICE,

@@ -153,7 +153,7 @@ class RedrawLoop:
                 outdated = await self.drawables.outdated(
                     team_id=self.team_id, kinds=self.drawing.kinds, limit=_POLL_LIMIT
                 )
-                await self._prioritize_ended(outdated)
+                await self._prioritize_urgent(outdated)
             except Unavailable as error:
                 log.warning(
                     "outdated drawables cannot be read: %s",
@@ -168,18 +168,18 @@ class RedrawLoop:
                 self._request_draw(drawable)
             await self.sleep(POLL_GAP.total_seconds())
 
-    async def _prioritize_ended(self, outdated: Sequence[DrawableId]) -> None:
-        """Give waiting drawables whose subject has ended the highest priority.
+    async def _prioritize_urgent(self, outdated: Sequence[DrawableId]) -> None:
+        """Give waiting drawables for which somebody waits the highest priority.
 
         This runs at every poll, so it makes one query for all drawables of a kind.
         """
-        waiting = [drawable for drawable in outdated if drawable in self.drawing.tickets]
+        waiting = [drawable for drawable in outdated if drawable in self.drawing.waiting]
         for name in {drawable.kind for drawable in waiting}:
-            find_ended = self.drawing.kinds[name].find_ended
-            if find_ended is None:
+            find_urgent = self.drawing.kinds[name].find_urgent
+            if find_urgent is None:
                 continue
             keys = [drawable.key for drawable in waiting if drawable.kind == name]
-            for key in await find_ended(keys):
+            for key in await find_urgent(keys):
                 self.drawing.raise_priority(DrawableId(name, key), Priority.FINAL)
 
     async def _refresh(self) -> None:

@@ -36,7 +36,8 @@ from core.workspace.workspaces import Workspaces
 log = logging.getLogger(__name__)
 
 # At most two writes per second and run, however fast its agent is; fewer while they fail.
-_WRITE_EVERY = timedelta(milliseconds=500)
+# A write takes some 10 ms of processor time, with the drawing that follows from it 30 ms.
+_WRITE_EVERY = timedelta(seconds=1)
 _WRITE_BACKOFF = Backoff(first=timedelta(seconds=1), longest=timedelta(seconds=10))
 # After all processes ended, for the rest of the agent's stream to be read.
 _STREAM_END_LIMIT = timedelta(seconds=3)
@@ -238,7 +239,7 @@ class Executor:
         return True
 
     async def _write(self, attempt: Attempt, work: WorkTask) -> None:
-        """Write new progress, at most twice a second, until the work ends.
+        """Write new progress, at most once a second, until the work ends.
 
         What cannot be written is written again, at the latest with the end of the attempt.
         """

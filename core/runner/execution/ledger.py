@@ -149,7 +149,8 @@ class Ledger:
             StaleAttempt: If the run was given to another worker meanwhile.
             Unavailable: If the database cannot be reached.
         """
-        records = attempt.progress.drain()
+        progress = attempt.progress
+        records, present_steps = progress.drain(), progress.priced_steps
         try:
             async with self.context.transaction() as session:
                 await runs.change(
@@ -157,13 +158,16 @@ class Ledger:
                     attempt.run.run_id,
                     now=self.context.clock(),
                     attempt=attempt.run.attempt,
-                    **attempt.progress.columns(),
+                    **progress.columns(),
                 )
-                await steps.replace(session, attempt.run.id, attempt.progress.priced_steps)
+                await steps.replace(
+                    session, attempt.run.id, present_steps, stored=progress.stored_steps
+                )
                 await events.append(session, attempt.run.id, attempt.run.attempt, records)
         except BaseException:
-            attempt.progress.restore_records(records)
+            progress.restore_records(records)
             raise
+        progress.stored_steps = present_steps
 
     async def finish(
         self, attempt: Attempt, end: AttemptResult, kept: KeptWork | None = None

@@ -58,6 +58,7 @@ class Progress:
         result: The last result that the agent program reported, if any.
         texts: The main agent's last texts, oldest first, one for each answer.
         plan: The agent's newest task list; the session's next run starts with it.
+        stored_steps: The steps as they were written last; `None` before the first time.
         is_dirty: Whether there were events since the last `drain`.
     """
 
@@ -74,6 +75,7 @@ class Progress:
         self.texts: list[str] = []
         self.plan = plan
         self.steps: tuple[Step, ...] = ()
+        self.stored_steps: tuple[Step, ...] | None = None
         self._step_costs = StepCosts()
         self.is_dirty = False
         self.model = model

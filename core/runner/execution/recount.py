@@ -1,6 +1,6 @@
 """Correct the usage of a run from its transcript, if its agent reported no totals.
 
-A worker writes the usage of a run twice a second, but each transcript entry within 50 to 150 ms.
+A worker writes the usage of a run once a second, but each transcript entry within 50 to 300 ms.
 So the row lags behind the transcript if the worker dies or the agent is killed.
 """
 

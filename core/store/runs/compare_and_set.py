@@ -20,7 +20,7 @@ from core.store.runs.run_queries import get
 from core.store.tables.runs import RunRow
 from core.store.tables.types import AwareDateTime
 
-# Built once: an alias takes 3 ms to build, and a run is written twice a second.
+# Built once: an alias takes 3 ms to build, and a run is written once a second.
 _sibling = aliased(RunRow)
 _thread_version = select(func.max(_sibling.version)).where(_sibling.thread_key == RunRow.thread_key)
 # With the row's own version too: after a wait for another writer Postgres reads the row again, but

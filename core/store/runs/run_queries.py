@@ -207,13 +207,16 @@ async def totals_of_sessions(
     }
 
 
-async def threads_with_live_run(
+async def threads_with_undisturbed_run(
     session: AsyncSession, thread_keys: Collection[str]
 ) -> frozenset[str]:
-    """Those of the threads that have a live run."""
+    """Those of the threads that have a live run which is not being killed and waits for nobody."""
     keys = await session.scalars(
         select(RunRow.thread_key).where(
-            RunRow.thread_key.in_(list(thread_keys)), RunRow.status.in_(sorted(LIVE_STATUSES))
+            RunRow.thread_key.in_(list(thread_keys)),
+            RunRow.status.in_(sorted(LIVE_STATUSES)),
+            RunRow.kill_requested_at.is_(None),
+            RunRow.waiting_on.is_(None),
         )
     )
     return frozenset(key for key in keys if key is not None)

@@ -42,6 +42,8 @@ def compare(
     tree: WorkTree, old: str | None, new: str, *, finds_renames: bool = True
 ) -> list[Change]:
     """List the files that differ between two commits or trees; `None` is the empty tree."""
+    if new == (old or tree.empty_tree):
+        return []
     renames = ("-M", "-l400") if finds_renames else ("--no-renames",)
     return _numstat(
         tree.run(

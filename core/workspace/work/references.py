@@ -14,7 +14,7 @@ from pathlib import Path
 
 from core.workspace.command import Git
 from core.workspace.work.untrusted_files import open_untrusted, read_small
-from core.workspace.work.worktree import branch_of, head_of, workspace_env
+from core.workspace.work.worktree import branch_of, head_of, is_surely_empty, workspace_env
 
 HEADS = "refs/heads/"
 _REMOTES = "refs/remotes/"
@@ -104,6 +104,8 @@ def _before_pushes(path: Path, name: str) -> str | None:
 
 
 def _list(git: Git, path: Path, prefix: str, count: int) -> dict[str, str]:
+    if is_surely_empty(path, prefix):
+        return {}
     listed = git.run(
         "for-each-ref", "--format=%(objectname) %(refname)", f"--count={count}", prefix,
         cwd=path, env=workspace_env(path), accept=(0, 128),

@@ -44,6 +44,36 @@ def open_untrusted(root: Path, name: str) -> BinaryIO | None:
     return os.fdopen(handle, "rb")
 
 
+def list_folders(root: Path, name: str) -> list[str] | None:
+    """List a directory below another one, without following any link.
+
+    Args:
+        root: The directory.
+        name: The path of the other one below it.
+
+    Returns:
+        The names in it, none if it does not exist; `None` if not all of them are directories, or
+        if something else is in its place.
+    """
+    folder = root
+    for part in name.split("/"):
+        folder /= part
+        try:
+            mode = folder.lstat().st_mode
+        except FileNotFoundError:
+            return []
+        except OSError:
+            return None
+        if not stat.S_ISDIR(mode):
+            return None
+    try:
+        with os.scandir(folder) as entries:
+            found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+    except OSError:
+        return None
+    return [name for name, _ in found] if all(is_dir for _, is_dir in found) else None
+
+
 def copy_untrusted(root: Path, name: str, destination: Path, *, max_bytes: int) -> bool:
     """Copy such a file unless it is larger than `max_bytes`; return whether it was copied.
 

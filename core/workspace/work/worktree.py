@@ -20,7 +20,12 @@ from types import MappingProxyType
 
 from core.workspace.command import Git
 from core.workspace.errors import DamagedRepository, GitFailed, WorkspaceError
-from core.workspace.work.untrusted_files import MAX_SMALL_BYTES, copy_untrusted, read_small
+from core.workspace.work.untrusted_files import (
+    MAX_SMALL_BYTES,
+    copy_untrusted,
+    list_folders,
+    read_small,
+)
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +33,8 @@ log = logging.getLogger(__name__)
 _READ_FILES = ("HEAD", "config", "config.worktree", "index", "packed-refs", "shallow")
 _READ_FOLDERS = ("info", "logs", "objects", "refs")
 _POINTER_FILES = ("commondir", "gitdir", "objects/info/alternates", "objects/info/http-alternates")
+# Git removes the folders of deleted branches.
+_MAX_EMPTY_FOLDERS = 20
 # Git packs objects long before there are so many.
 _MAX_REPOSITORY_FILES = 500_000
 # An index has about 100 bytes a file; a list of ignored names is written by hand.
@@ -207,6 +214,8 @@ def _leads_elsewhere(path: Path, part: Path) -> WorkspaceError:
 def head_of(git: Git, path: Path) -> str | None:
     """Return the commit checked out; `None` if there is no commit yet."""
     require_own_repository(path)
+    if is_surely_empty(path, "refs/heads/") and _plain_branch(path) is not None:
+        return None
     env = workspace_env(path)
     found = git.run("rev-parse", "--verify", "--quiet", "HEAD^{commit}",
                     cwd=path, env=env, accept=(0, 1, 128))  # fmt: skip
@@ -238,13 +247,46 @@ def require_usable(git: Git, path: Path) -> None:
 def branch_of(git: Git, path: Path) -> str | None:
     """Return the branch checked out; `None` if HEAD is detached."""
     require_own_repository(path)
-    # In all but special cases (another reference format, an odd name) the file says it.
-    plain = _PLAIN_HEAD.fullmatch(read_small(path, ".git/HEAD"))
-    if plain is not None and not _ODD_NAME.search(plain[1]):
-        return plain[1]
+    plain = _plain_branch(path)
+    if plain is not None:
+        return plain
     found = git.run("symbolic-ref", "--quiet", "HEAD", cwd=path, env=workspace_env(path),
                     accept=(0, 1, 128))  # fmt: skip
     return found.decode(errors="replace").strip().removeprefix("refs/heads/") or None
+
+
+def _plain_branch(path: Path) -> str | None:
+    """The branch that the file HEAD names.
+
+    `None` in special cases: a detached HEAD, another reference format, an odd name.
+    """
+    plain = _PLAIN_HEAD.fullmatch(read_small(path, ".git/HEAD"))
+    return plain[1] if plain is not None and not _ODD_NAME.search(plain[1]) else None
+
+
+def is_surely_empty(path: Path, prefix: str) -> bool:
+    """Whether no reference below `prefix` exists, as the files of the repository show.
+
+    It saves a process in new repositories.  In every special case it is `False`, and git is asked.
+
+    Args:
+        path: The workspace.
+        prefix: For example `refs/heads/`.
+    """
+    git_dir = path / ".git"
+    elsewhere = ("packed-refs", "reftable", "commondir")
+    if any(os.path.lexists(git_dir / name) for name in elsewhere):
+        return False
+    folders = [prefix.rstrip("/")]
+    for _ in range(_MAX_EMPTY_FOLDERS):
+        if not folders:
+            return True
+        folder = folders.pop()
+        names = list_folders(path, f".git/{folder}")
+        if names is None:
+            return False
+        folders += [f"{folder}/{name}" for name in names]
+    return False
 
 
 @contextmanager

@@ -29,6 +29,9 @@ class PoolUse:
 class CountingPool(AsyncAdaptedQueuePool):
     """SQLAlchemy's pool, which also knows how many tasks wait for a connection."""
 
+    # SQLAlchemy would log each step of the pool under the name of this module, and so at its level.
+    _sqla_logger_namespace = "sqlalchemy.pool.CountingPool"
+
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._most = options["pool_size"] + options["max_overflow"]

@@ -17,7 +17,8 @@ from core.agent.transcript_buffer import TranscriptBuffer
 log = logging.getLogger(__name__)
 
 _DISCONNECT_LIMIT = timedelta(seconds=20)
-_FIRST_POLL = timedelta(milliseconds=10)
+# A program answers after some 0.5 s; only one that ends first is noticed by a scan.
+_FIRST_POLL = timedelta(milliseconds=100)
 _MAX_POLL = timedelta(milliseconds=500)
 _FINAL_OUTPUT_LIMIT = timedelta(seconds=2)
 

@@ -37,7 +37,8 @@ async def of_runs(session: AsyncSession, wanted: Sequence[Run]) -> list[RunSnaps
     """The snapshots of these runs, in the given order, without totals and notices."""
     ids = [run.id for run in wanted]
     steps_by_run = await steps.of_runs(session, ids)
-    terminations_by_run = await terminations.of_runs(session, ids)
+    killed = [run.id for run in wanted if run.kill_requested_at is not None]
+    terminations_by_run = await terminations.of_runs(session, killed) if killed else {}
     owners = await users.by_ids(session, {run.user_id for run in wanted if run.user_id is not None})
     waiting = [run for run in wanted if run.status is RunStatus.PENDING]
     positions = (

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import timedelta
 from decimal import Decimal
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 from core.domain.fleet.workers import QueueReason
@@ -103,8 +103,8 @@ def _diff_of(stats: Mapping[str, Any] | None) -> DiffStat | None:
     )
 
 
-def to_run(row: RunRow) -> Run:
-    """The domain value of a row."""
+def to_run(row: RunRow | SimpleNamespace) -> Run:
+    """The domain value of a row, or of its values under the same names."""
     seconds = row.timeout_seconds
     return Run(
         id=row.id,

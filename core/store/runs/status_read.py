@@ -1,0 +1,156 @@
+"""All that the status of a run shows, read by one statement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from core.domain.runs.event import EventKind, EventRecord
+from core.domain.runs.run import LIVE_STATUSES, Run
+from core.domain.runs.step import Step, StepStatus
+from core.store.database.direct import fetch_row
+from core.store.runs.columns import to_run
+from core.store.tables.base import quoted
+from core.store.tables.runs import RunRow
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventWindow:
+    """Which of a run's newest events a status needs.
+
+    Attributes:
+        kinds: The kinds for a live run.
+        limit: The most events of these kinds.
+        ended_kinds: The kinds for an ended run.
+        ended_limit: The most events of these kinds.
+        within: Only so many of the run's last events of any kind are looked at.
+    """
+
+    kinds: frozenset[EventKind]
+    limit: int
+    ended_kinds: frozenset[EventKind]
+    ended_limit: int
+    within: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusRead:
+    """A run, and what was read with it.
+
+    Attributes:
+        is_known: Whether the run has the version that the caller knows; then there is nothing
+            but the run.
+        steps: In their order.
+        events: The newest ones of the window, oldest first; none unless they were asked for.
+    """
+
+    run: Run
+    is_known: bool
+    steps: Sequence[Step]
+    events: Sequence[EventRecord]
+
+
+async def read(
+    engine: AsyncEngine, run_id: str, *, known_version: int | None, window: EventWindow | None
+) -> StatusRead | None:
+    """Read a run with its steps and its newest events; `None` if no run has this id.
+
+    Args:
+        engine: The pool.
+        run_id: The whole id.
+        known_version: The version of the run of which the caller needs nothing but the run.
+        window: The events to read; `None` is none.
+    """
+    row = await fetch_row(
+        engine,
+        _STATEMENT,
+        run_id,
+        -1 if known_version is None else known_version,
+        *_arguments(window),
+    )
+    if row is None:
+        return None
+    fields = dict(row)
+    is_known, steps, events = fields.pop("_is_known"), fields.pop("_steps"), fields.pop("_events")
+    return StatusRead(
+        run=to_run(SimpleNamespace(**fields)),
+        is_known=is_known,
+        steps=tuple(_step(one) for one in steps or ()),
+        events=tuple(_event(one) for one in events or ()),
+    )
+
+
+def _arguments(window: EventWindow | None) -> tuple[int, int, list[str], int, list[str]]:
+    if window is None:
+        return 0, 0, [], 0, []
+    return (
+        window.within,
+        window.limit,
+        sorted(window.kinds),
+        window.ended_limit,
+        sorted(window.ended_kinds),
+    )
+
+
+_COLUMNS = ", ".join(
+    f"r.{attribute.columns[0].name} AS {attribute.key}"
+    for attribute in RunRow.__mapper__.column_attrs
+)
+_IS_LIVE = f"r.status IN ({quoted(LIVE_STATUSES)})"
+# Costs as texts: a number of JSON would lose digits in Python.
+_STATEMENT = f"""
+SELECT {_COLUMNS}, r.version = $2 AS _is_known,
+    CASE WHEN r.version <> $2 THEN (
+        SELECT json_agg(
+            json_build_array(
+                s.step_id, s.source_id, s.name, s.active_name, s.status, s.started_at,
+                s.completed_at, s.result, s.tools_used, s.tool_calls, s.cost_usd::text, s.error
+            ) ORDER BY s.step_id
+        ) FROM workflow_steps s WHERE s.run_id = r.id
+    ) END AS _steps,
+    CASE WHEN r.version <> $2 AND $3 > 0 THEN (
+        SELECT json_agg(json_build_array(e.id, e.kind, e.at, e.data) ORDER BY e.id) FROM (
+            SELECT * FROM (
+                SELECT id, kind, at, data FROM run_events
+                WHERE run_id = r.id ORDER BY id DESC LIMIT $3::int
+            ) newest
+            WHERE kind = ANY(CASE WHEN {_IS_LIVE} THEN $5::text[] ELSE $7::text[] END)
+            ORDER BY id DESC LIMIT CASE WHEN {_IS_LIVE} THEN $4::int ELSE $6::int END
+        ) e
+    ) END AS _events
+FROM workflow_runs r WHERE r.run_id = $1
+"""  # noqa: S608 - no value of a person is in it
+
+
+def _step(stored: Sequence[Any]) -> Step:
+    cost = stored[10]
+    return Step(
+        step_id=stored[0],
+        source_id=stored[1],
+        name=stored[2],
+        active_name=stored[3],
+        status=StepStatus(stored[4]),
+        started_at=_moment(stored[5]),
+        completed_at=_moment(stored[6]),
+        result=stored[7],
+        tools_used=tuple(stored[8]),
+        tool_calls=stored[9],
+        cost_usd=None if cost is None else Decimal(cost),
+        error=stored[11],
+    )
+
+
+def _event(stored: Sequence[Any]) -> EventRecord:
+    data: Mapping[str, Any] = stored[3]
+    at = datetime.fromisoformat(stored[2])
+    return EventRecord(id=stored[0], kind=EventKind(stored[1]), at=at, data=data)
+
+
+def _moment(stored: str | None) -> datetime | None:
+    return None if stored is None else datetime.fromisoformat(stored)

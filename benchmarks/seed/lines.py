@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 from benchmarks.seed.plans import (
     ATTEMPT,
@@ -14,7 +15,6 @@ from benchmarks.seed.plans import (
     TERMINATION,
     USER,
     Plan,
-    plans,
     repository_address,
     run_id,
     users,
@@ -22,7 +22,7 @@ from benchmarks.seed.plans import (
 )
 from core.domain.runs.run import RunStatus, StopReason
 
-Lines = Callable[[int, int], Iterator[str]]
+Lines = Callable[[int, Sequence[Plan]], Iterator[str]]
 _NULL = "\\N"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"})
@@ -35,7 +35,9 @@ _TASKS = (
 )
 
 
+@cache
 def _text(value: object) -> str:
+    """The value for COPY; those of shapes come back often, and nothing else is given here."""
     return _NULL if value is None else str(value).translate(_ESCAPES)
 
 
@@ -47,7 +49,7 @@ def _line(*values: str) -> str:
     return "\t".join(values) + "\n"
 
 
-def user_lines(seed: int, runs: int) -> Iterator[str]:
+def user_lines(seed: int, _: Sequence[Plan]) -> Iterator[str]:
     """The users, whatever the number of runs."""
     for number in range(users()):
         identity = uuid_hex(seed, USER, number)
@@ -55,9 +57,9 @@ def user_lines(seed: int, runs: int) -> Iterator[str]:
         yield _line(identity, f"user {number}", "T0SEED", f"U{number:08d}", at, at)
 
 
-def session_lines(seed: int, runs: int) -> Iterator[str]:
+def session_lines(seed: int, planned: Sequence[Plan]) -> Iterator[str]:
     """The sessions of the runs."""
-    for plan in plans(seed, runs):
+    for plan in planned:
         if plan.leg == 1:
             yield _line(
                 uuid_hex(seed, SESSION, plan.session),
@@ -84,9 +86,9 @@ RUN_COLUMNS = (
 )  # fmt: skip
 
 
-def run_lines(seed: int, runs: int) -> Iterator[str]:
+def run_lines(seed: int, planned: Sequence[Plan]) -> Iterator[str]:
     """The runs."""
-    for plan in plans(seed, runs):
+    for plan in planned:
         shape, number = plan.shape, plan.number
         is_running = shape.status is RunStatus.RUNNING and not plan.is_pending
         has_ended = shape.reason is not None
@@ -143,9 +145,9 @@ def run_lines(seed: int, runs: int) -> Iterator[str]:
         )
 
 
-def step_lines(seed: int, runs: int) -> Iterator[str]:
+def step_lines(seed: int, planned: Sequence[Plan]) -> Iterator[str]:
     """The steps of all runs that were started."""
-    for plan in _started(seed, runs):
+    for plan in _started(planned):
         identity = uuid_hex(seed, RUN, plan.number)
         for number, step in enumerate(plan.shape.steps, start=1):
             yield _line(
@@ -165,17 +167,24 @@ def step_lines(seed: int, runs: int) -> Iterator[str]:
             )
 
 
-def event_lines(seed: int, runs: int) -> Iterator[str]:
+def event_lines(seed: int, planned: Sequence[Plan]) -> Iterator[str]:
     """The events of all runs that were started."""
-    for plan in _started(seed, runs):
-        identity = uuid_hex(seed, RUN, plan.number)
-        for kind, after, data in plan.shape.events:
-            yield _line(identity, "1", kind, _at(plan.begins + after), _text(data))
+    written: dict[int, list[tuple[str, timedelta, str]]] = {}
+    for plan in _started(planned):
+        parts = written.get(id(plan.shape))
+        if parts is None:
+            parts = written[id(plan.shape)] = [
+                (f"\t1\t{kind}\t", timedelta(seconds=after), f"\t{_text(data)}\n")
+                for kind, after, data in plan.shape.events
+            ]
+        identity, begins = uuid_hex(seed, RUN, plan.number), _EPOCH + timedelta(seconds=plan.begins)
+        for kind, after, data in parts:
+            yield f"{identity}{kind}{begins + after}{data}"
 
 
-def attempt_lines(seed: int, runs: int) -> Iterator[str]:
+def attempt_lines(seed: int, planned: Sequence[Plan]) -> Iterator[str]:
     """One attempt of each run that was started."""
-    for plan in _started(seed, runs):
+    for plan in _started(planned):
         ends = plan.begins + plan.shape.seconds
         ended = _at(ends) if plan.shape.reason is not None else _NULL
         yield _line(
@@ -192,9 +201,9 @@ def attempt_lines(seed: int, runs: int) -> Iterator[str]:
 _PHASES = '{"requested": 0, "acknowledged": 12, "interrupted": 20, "confirmed": 480}'
 
 
-def termination_lines(seed: int, runs: int) -> Iterator[str]:
+def termination_lines(seed: int, planned: Sequence[Plan]) -> Iterator[str]:
     """The kills of all killed runs, each confirmed."""
-    for plan in plans(seed, runs):
+    for plan in planned:
         if plan.shape.reason is StopReason.KILLED:
             ends = plan.begins + plan.shape.seconds
             yield _line(
@@ -209,9 +218,9 @@ def termination_lines(seed: int, runs: int) -> Iterator[str]:
             )
 
 
-def message_lines(seed: int, runs: int) -> Iterator[str]:
+def message_lines(seed: int, planned: Sequence[Plan]) -> Iterator[str]:
     """The first message of each run."""
-    for plan in plans(seed, runs):
+    for plan in planned:
         yield _line(
             uuid_hex(seed, MESSAGE, plan.number),
             uuid_hex(seed, SESSION, plan.session),
@@ -224,8 +233,8 @@ def message_lines(seed: int, runs: int) -> Iterator[str]:
         )
 
 
-def _started(seed: int, runs: int) -> Iterator[Plan]:
-    return (plan for plan in plans(seed, runs) if not plan.is_pending)
+def _started(planned: Sequence[Plan]) -> Iterator[Plan]:
+    return (plan for plan in planned if not plan.is_pending)
 
 
 def _owner(seed: int, plan: Plan) -> str:

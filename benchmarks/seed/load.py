@@ -30,6 +30,7 @@ from benchmarks.seed.lines import (
     termination_lines,
     user_lines,
 )
+from benchmarks.seed.plans import plans
 from core.store.database.embedded import embedded_postgres
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -144,11 +145,14 @@ async def _fill(connection: Connection, runs: int, number: int, report: Report) 
     removed, restored = await _index_statements(connection)
     for statement in removed:
         await connection.execute(statement)
+    began = time.monotonic()
+    planned = list(plans(number, runs))
+    report(f"  {len(planned):,} plans in {time.monotonic() - began:.0f} s")
     for table in _TABLES:
         began = time.monotonic()
         status = await connection.copy_to_table(
             table.name,
-            source=_blocks(table.lines(number, runs)),
+            source=_blocks(table.lines(number, planned)),
             columns=list(table.columns),
             freeze=True,
         )

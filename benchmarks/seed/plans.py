@@ -1,15 +1,15 @@
-"""Plans of runs: the stream of all runs to make, in the order of their times.
+"""Plans of runs: what distinguishes each of them, from which the rows of all tables are made.
 
-The same seed and number give the same plans, so each table is written from a stream of its own.
+The same seed and number give the same plans.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import accumulate
 from random import Random
+from typing import NamedTuple
 
 from benchmarks.seed.shapes import Shape, ended_shapes, running_shapes
 
@@ -27,8 +27,7 @@ _MASK = (1 << 48) - 1
 _ODD = (0x5DEECE66D, 0x2545F4914F6D | 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """One run.
 
     Attributes:

@@ -23,6 +23,7 @@ from bot.web.route import (
     Answer,
     AnyRoute,
     Call,
+    CheckedAnswer,
     LenientParameters,
     Method,
     NoParameters,
@@ -135,7 +136,7 @@ class RunStatuses:
     statuses: StatusReader
     clock: Callable[[], datetime]
 
-    async def status(self, call: Call[RunPath, StatusQuery, NoParameters]) -> StatusAnswer:
+    async def status(self, call: Call[RunPath, StatusQuery, NoParameters]) -> CheckedAnswer:
         """The status of a run."""
         query = call.query
         report = await self.statuses.status(
@@ -144,8 +145,9 @@ class RunStatuses:
             is_enhanced=query.enhanced,
             has_logs=query.include_logs,
         )
-        answer = status_answer(report, query, now=self.clock())
-        return answer.with_etag(_etag(report, query))
+        return CheckedAnswer(
+            fields=status_fields(report, query, now=self.clock()), etag=_etag(report, query)
+        )
 
     def routes(self) -> list[AnyRoute]:
         """The routes of this module."""
@@ -173,8 +175,8 @@ class RunStatuses:
         ]
 
 
-def status_answer(report: StatusReport, query: StatusQuery, *, now: datetime) -> StatusAnswer:
-    """A status as JSON.  Pure; fields that are not set are left out."""
+def status_fields(report: StatusReport, query: StatusQuery, *, now: datetime) -> dict[str, Any]:
+    """The fields of a `StatusAnswer`, without those that do not apply.  Pure."""
     fields = _base_fields(report, now)
     run = report.run
     if query.enhanced:
@@ -185,7 +187,7 @@ def status_answer(report: StatusReport, query: StatusQuery, *, now: datetime) ->
         fields["debug"] = _debug_facts(run)
     if not report.is_complete:
         fields["warning"] = ENRICHMENT_FAILED
-    return StatusAnswer(**fields)
+    return fields
 
 
 def _etag(report: StatusReport, query: StatusQuery) -> str:

@@ -18,7 +18,7 @@ from bot.web.api.step_answers import (
     SummaryAnswer,
     enriched_fields,
 )
-from bot.web.api.values import RunPath, money
+from bot.web.api.values import RunPath, moment, money
 from bot.web.route import (
     Answer,
     AnyRoute,
@@ -203,12 +203,12 @@ def _base_fields(report: StatusReport, now: datetime) -> dict[str, Any]:
     took = run.duration
     return {
         "run_id": run.run_id,
-        "status": run.status,
-        "session_id": run.session_id,
+        "status": run.status.value,
+        "session_id": str(run.session_id),
         "workflow_name": run.workflow_name,
-        "started_at": begun_at(run),
-        "updated_at": run.updated_at,
-        "completed_at": run.completed_at,
+        "started_at": moment(begun_at(run)),
+        "updated_at": moment(run.updated_at),
+        "completed_at": moment(run.completed_at),
         "execution_time": None if took is None else round(took.total_seconds(), 3),
         "result": run.result,
         "error": run.error_message,
@@ -248,7 +248,7 @@ def elapsed_seconds(run: Run, now: datetime) -> float:
 def _facts(run: Run) -> dict[str, Any]:
     """What the older API had no fields for."""
     return {
-        "created_at": run.created_at,
+        "created_at": moment(run.created_at),
         "stop_reason": run.stop_reason,
         "waiting_on": run.waiting_on,
         "outcome": run.outcome,

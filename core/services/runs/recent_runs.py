@@ -7,11 +7,11 @@ is used only for the version of the run for which it was composed.  What is kept
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, is_dataclass
 from datetime import timedelta
 from functools import cache
+from sys import getsizeof
 from time import monotonic
 from typing import Generic, TypeVar
 
@@ -129,18 +129,17 @@ def _kept_size(kept: _Kept[object]) -> int:
 
 def size_of(value: object) -> int:
     """About how many bytes of memory a value takes, with all that it refers to."""
-    return _ENTRY_BYTES + _deep_size(value)
-
-
-def _deep_size(value: object) -> int:
-    size = sys.getsizeof(value)
-    if isinstance(value, tuple | list):
-        return size + sum(map(_deep_size, value))
-    for name in _field_names(type(value)):
-        size += _deep_size(getattr(value, name))
+    size, pending = _ENTRY_BYTES, [value]
+    while pending:
+        one = pending.pop()
+        if one is None:
+            continue
+        size += getsizeof(one)
+        if isinstance(one, tuple | list):
+            pending += one
+        elif _is_dataclass(type(one)):
+            pending += vars(one).values()
     return size
 
 
-@cache
-def _field_names(kind: type) -> tuple[str, ...]:
-    return tuple(part.name for part in fields(kind)) if is_dataclass(kind) else ()
+_is_dataclass = cache(is_dataclass)

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from core.domain.building import build
 from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.run import LIVE_STATUSES, Run
 from core.domain.runs.step import Step, StepStatus
 from core.store.database.direct import fetch_row
-from core.store.runs.columns import to_run
+from core.store.runs.columns import READ_COLUMNS, run_of
 from core.store.tables.base import quoted
-from core.store.tables.runs import RunRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,10 +75,12 @@ async def read(
     )
     if row is None:
         return None
-    fields = dict(row)
-    is_known, steps, events = fields.pop("_is_known"), fields.pop("_steps"), fields.pop("_events")
+    values = dict(row)
+    is_known, parsed = values.pop("_is_known"), values.pop("_json")
+    steps, events = parsed[len(_JSON_COLUMNS) :]
+    values.update(zip(_JSON_COLUMNS, parsed, strict=False))
     return StatusRead(
-        run=to_run(SimpleNamespace(**fields)),
+        run=run_of(values),
         is_known=is_known,
         steps=tuple(_step(one) for one in steps or ()),
         events=tuple(_event(one) for one in events or ()),
@@ -98,14 +99,18 @@ def _arguments(window: EventWindow | None) -> tuple[int, int, list[str], int, li
     )
 
 
-_COLUMNS = ", ".join(
-    f"r.{attribute.columns[0].name} AS {attribute.key}"
-    for attribute in RunRow.__mapper__.column_attrs
+# Each value of JSON by itself would be parsed by itself.
+_JSON_COLUMNS = ("git_diff_stats", "initial_branches", "metadata", "tools_used", "outcome_reasons")
+_PLAIN = ", ".join(
+    f"r.{column} AS {field}"
+    for column, field in READ_COLUMNS.items()
+    if column not in _JSON_COLUMNS
 )
+_JSON = ", ".join(f"r.{column}" for column in _JSON_COLUMNS)
 _IS_LIVE = f"r.status IN ({quoted(LIVE_STATUSES)})"
 # Costs as texts: a number of JSON would lose digits in Python.
 _STATEMENT = f"""
-SELECT {_COLUMNS}, r.version = $2 AS _is_known,
+SELECT {_PLAIN}, r.version = $2 AS _is_known, json_build_array({_JSON},
     CASE WHEN r.version <> $2 THEN (
         SELECT json_agg(
             json_build_array(
@@ -113,7 +118,7 @@ SELECT {_COLUMNS}, r.version = $2 AS _is_known,
                 s.completed_at, s.result, s.tools_used, s.tool_calls, s.cost_usd::text, s.error
             ) ORDER BY s.step_id
         ) FROM workflow_steps s WHERE s.run_id = r.id
-    ) END AS _steps,
+    ) END,
     CASE WHEN r.version <> $2 AND $3 > 0 THEN (
         SELECT json_agg(json_build_array(e.id, e.kind, e.at, e.data) ORDER BY e.id) FROM (
             SELECT * FROM (
@@ -123,33 +128,36 @@ SELECT {_COLUMNS}, r.version = $2 AS _is_known,
             WHERE kind = ANY(CASE WHEN {_IS_LIVE} THEN $5::text[] ELSE $7::text[] END)
             ORDER BY id DESC LIMIT CASE WHEN {_IS_LIVE} THEN $4::int ELSE $6::int END
         ) e
-    ) END AS _events
+    ) END
+    ) AS _json
 FROM workflow_runs r WHERE r.run_id = $1
 """  # noqa: S608 - no value of a person is in it
 
 
 def _step(stored: Sequence[Any]) -> Step:
     cost = stored[10]
-    return Step(
-        step_id=stored[0],
-        source_id=stored[1],
-        name=stored[2],
-        active_name=stored[3],
-        status=StepStatus(stored[4]),
-        started_at=_moment(stored[5]),
-        completed_at=_moment(stored[6]),
-        result=stored[7],
-        tools_used=tuple(stored[8]),
-        tool_calls=stored[9],
-        cost_usd=None if cost is None else Decimal(cost),
-        error=stored[11],
+    return build(
+        Step,
+        {
+            "step_id": stored[0],
+            "source_id": stored[1],
+            "name": stored[2],
+            "active_name": stored[3],
+            "status": StepStatus(stored[4]),
+            "started_at": _moment(stored[5]),
+            "completed_at": _moment(stored[6]),
+            "result": stored[7],
+            "tools_used": tuple(stored[8]),
+            "tool_calls": stored[9],
+            "cost_usd": None if cost is None else Decimal(cost),
+            "error": stored[11],
+        },
     )
 
 
 def _event(stored: Sequence[Any]) -> EventRecord:
-    data: Mapping[str, Any] = stored[3]
     at = datetime.fromisoformat(stored[2])
-    return EventRecord(id=stored[0], kind=EventKind(stored[1]), at=at, data=data)
+    return EventRecord(id=stored[0], kind=EventKind(stored[1]), at=at, data=stored[3])
 
 
 def _moment(stored: str | None) -> datetime | None:

@@ -25,6 +25,8 @@ T = TypeVar("T")
 
 # For the entry itself, in the two tables of the cache.
 _ENTRY_BYTES = 400
+# For what keeps the size of a value.
+_KEPT_BYTES = 200
 _PAST_SHARE = 8
 
 
@@ -119,12 +121,12 @@ class RecentRuns:
         if not self.limits.is_on:
             return
         size = size_of(value)
-        if size <= kept.maxsize:
+        if size + _KEPT_BYTES <= kept.maxsize:
             kept[key] = _Kept(version, value, size)
 
 
 def _kept_size(kept: _Kept[object]) -> int:
-    return kept.size
+    return kept.size + _KEPT_BYTES
 
 
 def size_of(value: object) -> int:

@@ -68,10 +68,8 @@ async def read(
     """
     row = await fetch_row(
         engine,
-        _STATEMENT,
-        run_id,
-        -1 if known_version is None else known_version,
-        *_arguments(window),
+        STATEMENT,
+        *arguments(run_id, known_version, window),
     )
     if row is None:
         return None
@@ -87,10 +85,16 @@ async def read(
     )
 
 
-def _arguments(window: EventWindow | None) -> tuple[int, int, list[str], int, list[str]]:
+def arguments(
+    run_id: str, known_version: int | None, window: EventWindow | None
+) -> tuple[object, ...]:
+    """The arguments of `STATEMENT`, from those of `read`."""
+    known = -1 if known_version is None else known_version
     if window is None:
-        return 0, 0, [], 0, []
+        return run_id, known, 0, 0, [], 0, []
     return (
+        run_id,
+        known,
         window.within,
         window.limit,
         sorted(window.kinds),
@@ -109,7 +113,7 @@ _PLAIN = ", ".join(
 _JSON = ", ".join(f"r.{column}" for column in _JSON_COLUMNS)
 _IS_LIVE = f"r.status IN ({quoted(LIVE_STATUSES)})"
 # Costs as texts: a number of JSON would lose digits in Python.
-_STATEMENT = f"""
+STATEMENT = f"""
 SELECT {_PLAIN}, r.version = $2 AS _is_known, json_build_array({_JSON},
     CASE WHEN r.version <> $2 THEN (
         SELECT json_agg(

@@ -35,17 +35,17 @@ class Load:
         clients: How many send at a time.
         warm_up: Seconds before those that count.
         seconds: For so long answers count.
-        runs: Ask for the statuses of this number of seeded runs, in random order; 0 is none.
-        paths: What else to ask for, in random order.
+        path: What to ask for; `{}` is replaced by the id of a random run.
+        runs: The number of seeded runs, of which one is chosen.
     """
 
     url: str
+    path: str
     token: str = ""
     clients: int = 100
     warm_up: float = 2.0
     seconds: float = 10.0
-    runs: int = 0
-    paths: Sequence[str] = ()
+    runs: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +138,7 @@ async def _run(load: Load) -> Measured:
     clients = []
     for _ in range(load.clients):
         _, client = await loop.create_connection(
-            lambda: _Client(tally), address.hostname, address.port
+            lambda: _Client(tally), address.hostname or "", address.port or 0
         )
         clients.append(client)
     tally.counts_from = time.perf_counter() + load.warm_up
@@ -156,8 +156,10 @@ async def _run(load: Load) -> Measured:
 
 
 def _paths(load: Load, random: Random) -> list[str]:
-    chosen = [STATUS_PATH.format(run_id(1, random.randrange(load.runs))) for _ in range(_PREPARED)] if load.runs else []
-    return [*chosen, *load.paths]
+    if "{}" not in load.path:
+        return [load.path]
+    chosen = (run_id(1, random.randrange(load.runs)) for _ in range(_PREPARED))
+    return [load.path.format(one) for one in chosen]
 
 
 def _request(path: str, load: Load) -> bytes:

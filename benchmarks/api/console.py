@@ -7,8 +7,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
 import psutil
+from sqlalchemy import text
 
 from benchmarks.environment import (
     free_port,
@@ -16,6 +18,7 @@ from benchmarks.environment import (
     signalbox_process,
     wait_until_ready,
 )
+from benchmarks.seed.plans import USER, uuid_hex
 from bot.sandbox.slack.server import open_sandbox
 from core.domain.actor import SYSTEM, Role
 from core.domain.token import NewToken
@@ -77,10 +80,17 @@ async def open_console(dsn: str, folder: Path, *, has_cache: bool = True) -> Asy
 
 
 async def _token(dsn: str) -> str:
+    """A token that owns the runs of a seeded user."""
     async with open_database(dsn, pool_size=1) as database:
         tokens = TokenService(ServiceContext(database, lambda: datetime.now(UTC)))
         name = f"bench-{datetime.now(UTC):%H%M%S%f}"
-        return (await tokens.create(NewToken(name=name, role=Role.VIEWER), by=SYSTEM))[1]
+        token, secret = await tokens.create(NewToken(name=name, role=Role.VIEWER), by=SYSTEM)
+        async with database.sessions.begin() as session:
+            await session.execute(
+                text("UPDATE api_tokens SET user_id = :owner WHERE id = :id"),
+                {"owner": UUID(uuid_hex(1, USER, 0)), "id": token.id},
+            )
+        return secret
 
 
 @asynccontextmanager

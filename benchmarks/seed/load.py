@@ -189,9 +189,7 @@ async def _index_statements(connection: Connection) -> tuple[list[str], list[str
     removed = [f"DROP INDEX {index['name']}" for index in indexes]
     removed.append(f"ALTER TABLE workflow_steps DROP CONSTRAINT {key['name']}")
     restored = [str(index["definition"]) for index in indexes]
-    restored.append(
-        f"ALTER TABLE workflow_steps ADD CONSTRAINT {key['name']} {key['definition']}"
-    )
+    restored.append(f"ALTER TABLE workflow_steps ADD CONSTRAINT {key['name']} {key['definition']}")
     return removed, restored
 
 

@@ -134,9 +134,7 @@ def _request_key(request: web.Request, actor: Actor) -> str:
     return f"api:{owner}:{given}"
 
 
-def _success(
-    route: AnyRoute, request: web.Request, answer: Answer | CheckedAnswer
-) -> web.Response:
+def _success(route: AnyRoute, request: web.Request, answer: Answer | CheckedAnswer) -> web.Response:
     headers = dict(API_HEADERS)
     if answer.etag is not None:
         headers[hdrs.ETAG] = f'W/"{answer.etag}"'

@@ -159,9 +159,7 @@ async def test_what_is_written_unchecked_is_what_the_model_of_the_answer_writes(
     live = range(RUNS - 8, RUNS)
     for number in [*range(0, 300, 3), *live]:
         for query in (StatusQuery(), StatusQuery(include_steps=False, enhanced=number % 2 == 0)):
-            report = await service.status(
-                run_id(1, number), by=PERSON, is_enhanced=query.enhanced
-            )
+            report = await service.status(run_id(1, number), by=PERSON, is_enhanced=query.enhanced)
             answered = status_fields(report, query, now=now)
 
             checked = StatusAnswer(**answered)

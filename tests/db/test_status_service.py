@@ -173,9 +173,7 @@ async def test_an_ended_run_that_is_known_is_read_without_its_steps_and_events(
 
     first = await enriched(reader, run.run_id)
     known, unknown = [
-        await status_read.read(
-            database.engine, run.run_id, known_version=version, window=EVENTS
-        )
+        await status_read.read(database.reads, run.run_id, known_version=version, window=EVENTS)
         for version in (ended.version, ended.version - 1)
     ]
 

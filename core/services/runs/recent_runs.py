@@ -7,13 +7,13 @@ is used only for the version of the run for which it was composed.  What is kept
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, is_dataclass
 from datetime import timedelta
 from functools import cache
 from sys import getsizeof
 from time import monotonic
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from cachetools import TTLCache
 
@@ -115,9 +115,7 @@ class RecentRuns:
         """Keep the earlier runs of a workflow."""
         self._put(self._past, workflow_name, past)
 
-    def _put(
-        self, kept: TTLCache[str, _Kept[T]], key: str, value: T, version: int = 0
-    ) -> None:
+    def _put(self, kept: TTLCache[str, _Kept[T]], key: str, value: T, version: int = 0) -> None:
         if not self.limits.is_on:
             return
         size = size_of(value)
@@ -125,7 +123,7 @@ class RecentRuns:
             kept[key] = _Kept(version, value, size)
 
 
-def _kept_size(kept: _Kept[object]) -> int:
+def _kept_size(kept: _Kept[Any]) -> int:
     return kept.size + _KEPT_BYTES
 
 
@@ -144,4 +142,6 @@ def size_of(value: object) -> int:
     return size
 
 
-_is_dataclass = cache(is_dataclass)
+@cache
+def _is_dataclass(kind: Hashable) -> bool:
+    return is_dataclass(kind)

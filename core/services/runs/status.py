@@ -98,7 +98,7 @@ class StatusService:
         try:
             with translate_errors():
                 found = await status_read.read(
-                    self.context.database.engine,
+                    self.context.database.reads,
                     run_id,
                     known_version=self.cache.version_of(run_id) if is_enhanced else None,
                     window=EVENTS if is_enhanced else None,
@@ -110,7 +110,7 @@ class StatusService:
             enrichment = await enrichment_of_read(self.context, found, cache=self.cache)
         except Unavailable:
             raise
-        except Exception as error:  # noqa: BLE001 - reading by parts has the answer, and the cause
+        except Exception as error:
             log.warning(
                 "the status of %s is read by parts",
                 run_id,

@@ -8,13 +8,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from core.domain.building import build
 from core.domain.runs.event import EventKind, EventRecord
 from core.domain.runs.run import LIVE_STATUSES, Run
 from core.domain.runs.step import Step, StepStatus
-from core.store.database.direct import fetch_row
+from core.store.database.direct import DirectReads
 from core.store.runs.columns import READ_COLUMNS, run_of
 from core.store.tables.base import quoted
 
@@ -56,21 +54,17 @@ class StatusRead:
 
 
 async def read(
-    engine: AsyncEngine, run_id: str, *, known_version: int | None, window: EventWindow | None
+    reads: DirectReads, run_id: str, *, known_version: int | None, window: EventWindow | None
 ) -> StatusRead | None:
     """Read a run with its steps and its newest events; `None` if no run has this id.
 
     Args:
-        engine: The pool.
+        reads: Of the database.
         run_id: The whole id.
         known_version: The version of the run of which the caller needs nothing but the run.
         window: The events to read; `None` is none.
     """
-    row = await fetch_row(
-        engine,
-        STATEMENT,
-        *arguments(run_id, known_version, window),
-    )
+    row = await reads.fetch_row(STATEMENT, *arguments(run_id, known_version, window))
     if row is None:
         return None
     values = dict(row)

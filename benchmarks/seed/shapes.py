@@ -120,8 +120,12 @@ class Shape:
 
 
 def ended_shapes(random: Random, count: int) -> list[Shape]:
-    """Shapes of ended runs, with the shares of ends and workflows above."""
-    ends = random.choices(list(_ENDS), list(_ENDS.values()), k=count)
+    """Shapes of ended runs, with about the shares of ends and workflows above.
+
+    There is at least one of each end, if there are so many.
+    """
+    chosen = random.choices(list(_ENDS), list(_ENDS.values()), k=max(count - len(_ENDS), 0))
+    ends = [*_ENDS, *chosen][:count]
     workflows = random.choices(list(WORKFLOWS), list(WORKFLOWS.values()), k=count)
     return [_shape(random, workflow, end) for workflow, end in zip(workflows, ends, strict=True)]
 

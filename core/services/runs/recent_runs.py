@@ -7,10 +7,9 @@ is used only for the version of the run for which it was composed.  What is kept
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, is_dataclass
 from datetime import timedelta
-from functools import cache
 from sys import getsizeof
 from time import monotonic
 from typing import Any, Generic, TypeVar
@@ -137,11 +136,6 @@ def size_of(value: object) -> int:
         size += getsizeof(one)
         if isinstance(one, tuple | list):
             pending += one
-        elif _is_dataclass(type(one)):
+        elif is_dataclass(one):
             pending += vars(one).values()
     return size
-
-
-@cache
-def _is_dataclass(kind: Hashable) -> bool:
-    return is_dataclass(kind)
